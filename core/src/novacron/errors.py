@@ -1,0 +1,318 @@
+"""Every error that NovaCron raises, in one tree.
+
+    NovaCronError
+    ├── HostConnectionError          the host can't be reached, or the connection was lost
+    ├── AuthenticationError          the host refused who we are
+    ├── AccessDeniedError            the host or a policy refused what we asked
+    ├── NotFoundError                VMNotFoundError, HostNotFoundError, NetworkNotFoundError, StoragePoolNotFoundError,
+    │                                VolumeNotFoundError, SnapshotNotFoundError, TemplateNotFoundError, DeviceNotFoundError,
+    │                                TrafficFilterNotFoundError, SecretNotFoundError, ImageNotFoundError
+    ├── AlreadyExistsError           the name, address or path is taken
+    ├── InvalidStateError            not possible in the state the resource is in
+    │   └── BusyError                another operation holds the resource
+    ├── InvalidSpecError             what was asked is not valid; `.problems` lists every bad field
+    ├── ResourceAllocationError      memory, CPU, storage or a lock can't be had
+    │   └── DiskLockedError          another VM holds the disk
+    ├── MigrationError               MigrationCheckError (`.failures` lists every failed pre-check)
+    ├── SnapshotError
+    ├── StorageError
+    ├── GuestAgentError              GuestAgentUnavailableError
+    ├── OperationTimeoutError        the deadline passed
+    ├── OperationCancelledError      the caller cancelled
+    ├── UnsupportedOperationError    this driver, or this version of the hypervisor, can't
+    ├── WorkflowError
+    ├── PluginError
+    └── DriverError                  whatever a driver could not map; the original is `__cause__`
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+Outcome = Literal["failed", "not_sent", "unknown"]
+"""`failed`: it did not happen. `not_sent`: it never left, safe to retry. `unknown`: it may have happened; read the state."""
+
+
+class NovaCronError(Exception):
+    """An operation did not end as asked; reads well alone in a terminal.
+
+    Args:
+        message: What went wrong, lower case, no full stop; names the thing.
+        operation: Hook name of the operation, `vm_start`; filled in by the dispatcher.
+        host: Name of the host; filled in by the dispatcher.
+        resource: What it was done to, a VM's name for instance.
+        hint: What the user can do next.
+        outcome: Whether it happened; see `Outcome`.
+
+    Example:
+        >>> error = VMNotFoundError("no VM named 'web9'", host="kvm1", hint="see host.vms.list()")
+        >>> print(error, error.outcome)
+        no VM named 'web9' on kvm1 failed
+    """
+
+    exit_code = 1
+    default_hint: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        host: str | None = None,
+        resource: str | None = None,
+        hint: str | None = None,
+        outcome: Outcome = "failed",
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operation = operation
+        self.host = host
+        self.resource = resource
+        self.hint = hint or self.default_hint
+        self.outcome = outcome
+        self.details = details or {}
+
+    def __str__(self) -> str:
+        where = f" on {self.host}" if self.host and self.host not in self.message else ""
+        return f"{self.message}{where}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.__dict__.copy()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the error as plain values, as `-o json` and the audit log write it."""
+        return {
+            "error": type(self).__name__,
+            "message": self.message,
+            "operation": self.operation,
+            "host": self.host,
+            "resource": self.resource,
+            "hint": self.hint,
+            "outcome": self.outcome,
+        }
+
+
+def _rebuild(cls: type[NovaCronError], state: dict[str, Any]) -> NovaCronError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, state.get("message", ""))
+    error.__dict__.update(state)
+    return error
+
+
+class HostConnectionError(NovaCronError):
+    """The host can't be reached, or the connection to it was lost."""
+
+    exit_code = 10
+    default_hint = "check that the host is up and the URI is right; `novacron host ping` tries it"
+
+
+class AuthenticationError(NovaCronError):
+    """The host refused who we are."""
+
+    exit_code = 11
+
+
+class AccessDeniedError(NovaCronError):
+    """The host or a policy refused what was asked."""
+
+    exit_code = 12
+
+
+class NotFoundError(NovaCronError):
+    """What was named does not exist."""
+
+    exit_code = 13
+
+
+class HostNotFoundError(NotFoundError):
+    """No host of that name in the fleet."""
+
+    default_hint = "`novacron host list` shows the fleet; `novacron host add NAME URI` adds one"
+
+
+class VMNotFoundError(NotFoundError):
+    """No VM of that name or UUID on the host."""
+
+    default_hint = "`novacron vm list` shows what is there; it may have moved to another host"
+
+
+class NetworkNotFoundError(NotFoundError):
+    """No network of that name on the host."""
+
+
+class StoragePoolNotFoundError(NotFoundError):
+    """No storage pool of that name on the host."""
+
+
+class VolumeNotFoundError(NotFoundError):
+    """No volume of that name in the storage pool."""
+
+
+class ImageNotFoundError(NotFoundError):
+    """A file that the VM needs (image, kernel, ISO, backing file) is not there."""
+
+
+class SnapshotNotFoundError(NotFoundError):
+    """The VM has no snapshot of that name."""
+
+
+class TemplateNotFoundError(NotFoundError):
+    """No template of that name on the host."""
+
+
+class DeviceNotFoundError(NotFoundError):
+    """The VM has no such disk or NIC."""
+
+
+class TrafficFilterNotFoundError(NotFoundError):
+    """No traffic filter of that name on the host."""
+
+
+class SecretNotFoundError(NotFoundError):
+    """A secret that the VM needs is not there or has no value."""
+
+
+class AlreadyExistsError(NovaCronError):
+    """The name, UUID, address or path is taken."""
+
+    exit_code = 14
+
+
+class InvalidStateError(NovaCronError):
+    """Not possible in the state that the resource is in."""
+
+    exit_code = 15
+
+
+class BusyError(InvalidStateError):
+    """Another operation holds the resource; trying again later can help."""
+
+
+class InvalidSpecError(NovaCronError):
+    """What was asked is not valid; `problems` lists every bad field at once.
+
+    Example:
+        >>> error = InvalidSpecError("invalid VM spec", problems=[SpecProblem("disks.0.size", "-1", "a size above 0")])
+        >>> print(error)
+        invalid VM spec: disks.0.size: got '-1', allowed: a size above 0
+    """
+
+    exit_code = 16
+
+    def __init__(self, message: str, *, problems: list[SpecProblem] | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.problems = list(problems or [])
+
+    def __str__(self) -> str:
+        return super().__str__() + "".join(f"{'; ' if i else ': '}{p}" for i, p in enumerate(self.problems))
+
+    def as_dict(self) -> dict[str, Any]:
+        return super().as_dict() | {"problems": [vars(p) for p in self.problems]}
+
+
+class SpecProblem:
+    """One bad field: its path, what was given, what is allowed."""
+
+    def __init__(self, path: str, given: str, allowed: str) -> None:
+        self.path, self.given, self.allowed = path, given, allowed
+
+    def __str__(self) -> str:
+        return f"{self.path}: got {self.given!r}, allowed: {self.allowed}"
+
+    __repr__ = __str__
+
+
+class ResourceAllocationError(NovaCronError):
+    """Memory, CPU, storage space or a device can't be had."""
+
+    exit_code = 17
+
+
+class DiskLockedError(ResourceAllocationError):
+    """Another VM, here or on another host, holds the disk."""
+
+
+class MigrationError(NovaCronError):
+    """A migration did not succeed; `outcome` and `details` say where the VM is."""
+
+    exit_code = 18
+
+
+class MigrationCheckError(MigrationError):
+    """A migration was not begun because pre-checks failed; `failures` lists all of them."""
+
+    def __init__(self, message: str, *, failures: list[str] | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.failures = list(failures or [])
+
+    def __str__(self) -> str:
+        return super().__str__() + "".join(f"{'; ' if i else ': '}{f}" for i, f in enumerate(self.failures))
+
+    def as_dict(self) -> dict[str, Any]:
+        return super().as_dict() | {"failures": self.failures}
+
+
+class SnapshotError(NovaCronError):
+    """A snapshot could not be made, reverted to or deleted."""
+
+    exit_code = 19
+
+
+class StorageError(NovaCronError):
+    """A storage pool, volume or disk operation failed."""
+
+    exit_code = 20
+
+
+class GuestAgentError(NovaCronError):
+    """The guest agent refused or failed."""
+
+    exit_code = 21
+
+
+class GuestAgentUnavailableError(GuestAgentError):
+    """There is no guest agent, or it does not answer."""
+
+
+class OperationTimeoutError(NovaCronError):
+    """The deadline passed before the operation ended."""
+
+    exit_code = 22
+
+
+class OperationCancelledError(NovaCronError):
+    """The caller cancelled the operation."""
+
+    exit_code = 23
+
+
+class UnsupportedOperationError(NovaCronError):
+    """This driver, or this version of the hypervisor, can't do it."""
+
+    exit_code = 24
+
+
+class WorkflowError(NovaCronError):
+    """A workflow could not be composed, planned or run."""
+
+    exit_code = 25
+
+
+class PluginError(NovaCronError):
+    """A plugin is broken, incompatible or missing."""
+
+    exit_code = 26
+
+
+class DriverError(NovaCronError):
+    """An error of the hypervisor that the driver could not map; the original is `__cause__`."""
+
+    exit_code = 27
+
+
+__all__ = sorted(
+    name
+    for name, value in list(globals().items())
+    if isinstance(value, type) and issubclass(value, (NovaCronError, SpecProblem))
+) + ["Outcome"]

@@ -1,0 +1,44 @@
+"""The guest from inside, through its agent. Raises GuestAgentUnavailableError without one."""
+
+from __future__ import annotations
+
+from novacron.hookspecs.operation import operation
+from novacron.jobs import Job
+from novacron.records.guest import ExecResult, GuestInfo
+from novacron.records.vm import VM
+
+
+@operation(kind="read")
+def guest_info(vm: str) -> GuestInfo:
+    """Ask the guest who it is: host name, OS, addresses."""
+    raise NotImplementedError
+
+
+@operation(kind="job")
+def guest_exec(vm: str, argv: list[str], stdin: bytes, timeout: float, job: Job[ExecResult]) -> ExecResult:
+    """Run a program in the guest (no shell) and wait `timeout` seconds for its end."""
+    raise NotImplementedError
+
+
+@operation(kind="read")
+def guest_file_read(vm: str, path: str) -> bytes:
+    """Read a file in the guest."""
+    raise NotImplementedError
+
+
+@operation(kind="change", idempotent=True)
+def guest_file_write(vm: str, path: str, data: bytes) -> VM:
+    """Write a file in the guest."""
+    raise NotImplementedError
+
+
+@operation(kind="change", locks="vm")
+def guest_freeze(vm: str) -> VM:
+    """Freeze the guest's file systems; `guest_thaw` must follow."""
+    raise NotImplementedError
+
+
+@operation(kind="change", idempotent=True, locks="vm")
+def guest_thaw(vm: str) -> VM:
+    """Thaw the guest's file systems."""
+    raise NotImplementedError

@@ -1,0 +1,135 @@
+"""The life of a VM: create, find, start, stop, change, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from novacron.hookspecs.operation import operation
+from novacron.jobs import Job
+from novacron.records.vm import VM, Deleted, NativeDefinition
+from novacron.specs import VMQuery, VMSpec, VMUpdate
+
+
+@operation(kind="job", mandatory=True, locks="spec")
+def vm_create(spec: VMSpec, job: Job[VM]) -> VM:
+    """Create a VM with its disks, and start it when `spec.start`.
+
+    Returns the full record. On failure nothing of it remains: no definition, volume, NVRAM or seed.
+    Raises AlreadyExistsError (name or UUID), InvalidSpecError (what this host can't do), ImageNotFoundError, NetworkNotFoundError,
+    StoragePoolNotFoundError, ResourceAllocationError (no space).
+    """
+    raise NotImplementedError
+
+
+@operation(kind="read", mandatory=True)
+def vm_get(vm: str) -> VM:
+    """Return the full record of one VM by UUID or name; a UUID wins. Raises VMNotFoundError."""
+    raise NotImplementedError
+
+
+@operation(kind="read", mandatory=True)
+def vm_list(query: VMQuery) -> Sequence[VM]:
+    """Return the VMs of the host, in any order.
+
+    A driver may use `query` to read less, but may return more than it asks for: the dispatcher filters, sorts and pages.
+    The number of calls to the hypervisor must not grow with the number of VMs when `query.detail` is "summary".
+    """
+    raise NotImplementedError
+
+
+@operation(kind="change", mandatory=True, locks="vm")
+def vm_start(vm: str) -> VM:
+    """Start a stopped VM, or restore a saved one. Raises InvalidStateError when it runs or is suspended."""
+    raise NotImplementedError
+
+
+@operation(kind="job", locks="vm", timeout=900)
+def vm_shutdown(vm: str, timeout: float, otherwise: Literal["fail", "stop"], job: Job[VM]) -> VM:
+    """Ask the guest to shut down and wait `timeout` seconds; then raise OperationTimeoutError or stop it, as `otherwise` says.
+
+    When: running. Returns the record of the stopped VM.
+    """
+    raise NotImplementedError
+
+
+@operation(kind="change", mandatory=True, locks="vm")
+def vm_stop(vm: str) -> VM:
+    """Power off at once. Raises InvalidStateError when it is stopped."""
+    raise NotImplementedError
+
+
+@operation(kind="change", locks="vm")
+def vm_reboot(vm: str) -> VM:
+    """Ask the guest to reboot; returns when it was asked. When: running."""
+    raise NotImplementedError
+
+
+@operation(kind="change", locks="vm")
+def vm_reset(vm: str) -> VM:
+    """Reset the VM as the hardware's button does. When: running."""
+    raise NotImplementedError
+
+
+@operation(kind="change", idempotent=True, locks="vm")
+def vm_suspend(vm: str) -> VM:
+    """Halt the VM and keep its memory; a suspended VM stays so. When: running, suspended."""
+    raise NotImplementedError
+
+
+@operation(kind="change", idempotent=True, locks="vm")
+def vm_resume(vm: str) -> VM:
+    """Let a suspended VM go on; a running one stays so. When: running, suspended."""
+    raise NotImplementedError
+
+
+@operation(kind="job", locks="vm")
+def vm_save(vm: str, job: Job[VM]) -> VM:
+    """Write the VM's memory to disk and power it off; `vm_restore` or `vm_start` goes on from there. When: running, suspended."""
+    raise NotImplementedError
+
+
+@operation(kind="job", locks="vm")
+def vm_restore(vm: str, job: Job[VM]) -> VM:
+    """Go on from a saved VM's memory. When: saved."""
+    raise NotImplementedError
+
+
+@operation(kind="change", mandatory=True, locks="vm", timeout=300)
+def vm_delete(vm: str, keep_disks: bool, force: bool) -> Deleted:
+    """Delete a VM with everything that was made for it: volumes, snapshots, saved memory, NVRAM, TPM state, seed.
+
+    Volumes that NovaCron did not make for it are kept and named in `Deleted.kept`. `force` stops a running one first, otherwise
+    InvalidStateError. `keep_disks` keeps all its volumes.
+    """
+    raise NotImplementedError
+
+
+@operation(kind="job", locks="vm")
+def vm_clone(vm: str, name: str, linked: bool, job: Job[VM]) -> VM:
+    """Make a stopped copy with new UUID and MAC addresses; `linked` shares the disks' content with the original."""
+    raise NotImplementedError
+
+
+@operation(kind="change", locks="vm")
+def vm_rename(vm: str, name: str) -> VM:
+    """Give a VM another name. When: stopped, or as `capabilities` says. Raises AlreadyExistsError."""
+    raise NotImplementedError
+
+
+@operation(kind="change", idempotent=True, locks="vm")
+def vm_update(vm: str, changes: VMUpdate) -> VM:
+    """Change only what `changes` names (description, tags, metadata, vcpus, memory, autostart); all else stays as it is."""
+    raise NotImplementedError
+
+
+@operation(kind="read")
+def vm_export(vm: str) -> NativeDefinition:
+    """Return the definition in the hypervisor's own language, without secrets."""
+    raise NotImplementedError
+
+
+@operation(kind="change")
+def vm_import(definition: str) -> VM:
+    """Define a VM from the hypervisor's own language. Raises InvalidSpecError, AlreadyExistsError."""
+    raise NotImplementedError

@@ -1,0 +1,43 @@
+"""Moving VMs between hosts and pools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from novacron.hookspecs.operation import operation
+from novacron.jobs import Job
+from novacron.records.migration import MigrationCheck, MigrationReport
+from novacron.records.vm import VM
+from novacron.specs import MigrationSpec
+
+
+@operation(kind="read")
+def migration_check(vm: str, to: Any, spec: MigrationSpec) -> MigrationCheck:
+    """Run all pre-checks of a migration on both hosts, changing nothing, and name every problem at once.
+
+    `to` is the destination's `Destination`: its name, uri, driver object and `invoke` for reading its state.
+    """
+    raise NotImplementedError
+
+
+@operation(kind="job", locks="vm")
+def vm_migrate(vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport]) -> MigrationReport:
+    """Move a VM to another host, live or cold.
+
+    Guarantees: after any failure exactly one host has the VM, running if it ran before. Where that can't be known the
+    MigrationError's outcome is "unknown" and it names both hosts with what was last seen there. A cancelled or timed-out one is
+    aborted: the VM is at the source. Progress: `transferred_bytes`, `remaining_bytes`, `total_bytes`, `downtime_seconds`.
+    """
+    raise NotImplementedError
+
+
+@operation(kind="job", locks="vm")
+def vm_migrate_storage(vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
+    """Move disks (all when empty) to another storage pool, while the VM runs if it does."""
+    raise NotImplementedError
+
+
+@operation(kind="change", idempotent=True)
+def migration_tune(vm: str, bandwidth: int | None, max_downtime: float | None, post_copy: bool) -> VM:
+    """Change a migration that is under way: bytes per second, seconds, or switch to post-copy now."""
+    raise NotImplementedError

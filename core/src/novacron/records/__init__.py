@@ -1,0 +1,22 @@
+"""What drivers report: frozen, comparable, JSON-able values, one module per area.
+
+A record never does I/O. Field names carry their unit; times are UTC ISO 8601 text. A field that a listing did not read is None.
+"""
+
+from novacron.records.events import Event
+from novacron.records.guest import ConsoleEndpoint, ExecResult, GuestInfo, Screenshot
+from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
+from novacron.records.metrics import HostMetrics, VMMetrics
+from novacron.records.migration import MigrationCheck, MigrationReport
+from novacron.records.network import DHCPLease, Network, TrafficFilter
+from novacron.records.resources import Resources
+from novacron.records.snapshots import Snapshot
+from novacron.records.storage import StoragePool, Volume
+from novacron.records.templates import Template
+from novacron.records.vm import NIC, VM, Deleted, Disk, NativeDefinition, Page, Status
+
+__all__ = [
+    "NIC", "VM", "Capabilities", "ConsoleEndpoint", "DHCPLease", "Deleted", "Disk", "Event", "ExecResult", "GuestInfo", "Host",
+    "HostMetrics", "HostStats", "MigrationCheck", "MigrationReport", "NativeDefinition", "Network", "Node", "Page", "Ping",
+    "Resources", "Screenshot", "Snapshot", "Status", "StoragePool", "Template", "TrafficFilter", "VMMetrics", "Volume",
+]  # fmt: skip

@@ -1,0 +1,23 @@
+"""The base of all records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A frozen value reported by a driver; equal when all fields are."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values with the field names that `-o json` uses."""
+        result: dict[str, Any] = msgspec.to_builtins(self)
+        return result
+
+    def replace(self, **changes: Any) -> Any:
+        """Return a copy with some fields changed."""
+        return msgspec.structs.replace(self, **changes)
+
+
+__all__ = ["Record"]

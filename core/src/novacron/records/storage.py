@@ -1,0 +1,37 @@
+"""Storage pools and volumes."""
+
+from __future__ import annotations
+
+from novacron.records.record import Record
+
+
+class StoragePool(Record, frozen=True):
+    """A place that holds volumes."""
+
+    name: str
+    host: str
+    type: str
+    active: bool
+    autostart: bool = False
+    id: str | None = None
+    path: str | None = None
+    capacity_bytes: int | None = None
+    allocated_bytes: int | None = None
+    available_bytes: int | None = None
+
+
+class Volume(Record, frozen=True):
+    """A volume in a storage pool."""
+
+    name: str
+    pool: str
+    host: str
+    path: str
+    format: str
+    capacity_bytes: int
+    allocated_bytes: int | None = None
+    backing: str | None = None
+    encrypted: bool = False
+
+
+__all__ = ["StoragePool", "Volume"]

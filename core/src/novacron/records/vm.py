@@ -1,0 +1,114 @@
+"""The VM and its devices."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from novacron.records.record import Record
+
+Status = Literal["running", "suspended", "saved", "stopping", "stopped", "crashed", "sleeping", "migrating", "unknown"]
+"""What a VM is doing; `status_reason` says why."""
+
+
+class Disk(Record, frozen=True):
+    """A disk of a VM; `target` ("vda") names it within the VM."""
+
+    target: str
+    source: str | None = None
+    device: Literal["disk", "cdrom", "floppy", "lun"] = "disk"
+    bus: str | None = None
+    format: str | None = None
+    pool: str | None = None
+    volume: str | None = None
+    backing: str | None = None
+    size_bytes: int | None = None
+    allocated_bytes: int | None = None
+    read_only: bool = False
+    shareable: bool = False
+    boot_order: int | None = None
+    serial: str | None = None
+
+
+class NIC(Record, frozen=True):
+    """A network interface of a VM, named by its MAC address."""
+
+    mac: str
+    type: str = "network"
+    network: str | None = None
+    model: str | None = None
+    target: str | None = None
+    link_up: bool = True
+    mtu: int | None = None
+    addresses: tuple[str, ...] = ()
+
+
+class VM(Record, frozen=True):
+    """A VM as its hypervisor reports it. A listing leaves the fields from `arch` on None unless full detail was asked.
+
+    Example:
+        >>> VM(id="6b1f", name="web1", host="kvm1", status="running", vcpus=2, memory_bytes=2**31).status
+        'running'
+    """
+
+    id: str
+    name: str
+    host: str
+    status: Status
+    status_reason: str = ""
+    node: str | None = None
+    vcpus: int = 0
+    memory_bytes: int = 0
+    persistent: bool = True
+    autostart: bool | None = None
+    arch: str | None = None
+    machine: str | None = None
+    firmware: str | None = None
+    disks: tuple[Disk, ...] | None = None
+    nics: tuple[NIC, ...] | None = None
+    tags: frozenset[str] | None = None
+    metadata: dict[str, str] | None = None
+    description: str | None = None
+    created_at: str | None = None
+    native: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class NativeDefinition(Record, frozen=True):
+    """A VM's definition in the hypervisor's own language, libvirt domain XML for instance."""
+
+    vm: str
+    format: str
+    text: str
+
+
+class Deleted(Record, frozen=True):
+    """What a deletion removed: the resource's name and everything that went with it (volumes, NVRAM, snapshots)."""
+
+    name: str
+    id: str | None = None
+    removed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+T = TypeVar("T")
+
+
+class Page(Record, Generic[T], frozen=True):
+    """A part of a listing; `next` is the cursor of the part after it, None at the end."""
+
+    items: tuple[T, ...]
+    total: int
+    next: str | None = None
+
+    def __iter__(self) -> Any:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> T:
+        return self.items[index]
+
+
+__all__ = ["NIC", "VM", "Deleted", "Disk", "NativeDefinition", "Page", "Status"]

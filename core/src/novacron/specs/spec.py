@@ -1,0 +1,93 @@
+"""The base of all specs: pydantic's validation with NovaCron's errors, and the field types that specs share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic._internal._model_construction import ModelMetaclass
+
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.units import parse_duration, parse_size
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+"""Bytes, or text such as "2GiB"."""
+
+Rate = Annotated[int, BeforeValidator(parse_size)]
+"""Bytes per second, or text such as "100MiB/s"."""
+
+Seconds = Annotated[float, BeforeValidator(parse_duration)]
+"""Seconds, a timedelta, or text such as "5m"."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}$")]
+"""A resource's name: 1 to 128 letters, digits, `_ . + -`; begins with a letter, digit or `_`; never a path."""
+
+
+class _SpecType(ModelMetaclass):
+    """Turns what pydantic raises for a whole spec, nested ones included, into one InvalidSpecError."""
+
+    def __call__(cls, **fields: Any) -> Any:
+        try:
+            return super().__call__(**fields)
+        except ValidationError as error:
+            raise _invalid(cls, error) from None  # type: ignore[arg-type]
+
+
+class Spec(BaseModel, metaclass=_SpecType):
+    """Validated input; frozen, and unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, ser_json_bytes="base64")
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        """Return `value` as this spec, from a mapping or from a spec.
+
+        Raises:
+            InvalidSpecError: lists every bad field.
+        """
+        if isinstance(value, cls):
+            return value
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise _invalid(cls, error) from None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, without the fields that were left at their defaults."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def _invalid(cls: type[Spec], error: ValidationError) -> InvalidSpecError:
+    problems = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in item["loc"]) or cls.__name__
+        given = "nothing" if item["type"] == "missing" else _short(item["input"])
+        problems.append(SpecProblem(path, given, _allowed(cls, item)))
+    return InvalidSpecError(f"invalid {cls.__name__}", problems=problems, hint=f"see help({cls.__name__}) for its fields")
+
+
+def _allowed(cls: type[Spec], item: Any) -> str:
+    if item["type"] == "extra_forbidden":
+        owner: Any = cls
+        for part in item["loc"][:-1]:
+            if isinstance(part, str) and hasattr(owner, "model_fields") and part in owner.model_fields:
+                owner = _spec_in(owner.model_fields[part].annotation) or owner
+        return "one of the fields " + ", ".join(sorted(owner.model_fields))
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
+
+
+def _spec_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return annotation
+    return next((found for arg in getattr(annotation, "__args__", ()) if (found := _spec_in(arg))), None)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and ({"password", "passphrase"} & set(value)):
+        return "***"
+    text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+__all__ = ["Name", "Rate", "Seconds", "Size", "Spec"]
