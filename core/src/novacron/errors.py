@@ -1,28 +1,28 @@
 """Every error that NovaCron raises, in one tree.
 
-    NovaCronError
-    ├── HostConnectionError          the host can't be reached, or the connection was lost
-    ├── AuthenticationError          the host refused who we are
-    ├── AccessDeniedError            the host or a policy refused what we asked
-    ├── NotFoundError                VMNotFoundError, HostNotFoundError, NetworkNotFoundError, StoragePoolNotFoundError,
-    │                                VolumeNotFoundError, SnapshotNotFoundError, TemplateNotFoundError, DeviceNotFoundError,
-    │                                TrafficFilterNotFoundError, SecretNotFoundError, ImageNotFoundError
-    ├── AlreadyExistsError           the name, address or path is taken
-    ├── InvalidStateError            not possible in the state the resource is in
-    │   └── BusyError                another operation holds the resource
-    ├── InvalidSpecError             what was asked is not valid; `.problems` lists every bad field
-    ├── ResourceAllocationError      memory, CPU, storage or a lock can't be had
-    │   └── DiskLockedError          another VM holds the disk
-    ├── MigrationError               MigrationCheckError (`.failures` lists every failed pre-check)
-    ├── SnapshotError
-    ├── StorageError
-    ├── GuestAgentError              GuestAgentUnavailableError
-    ├── OperationTimeoutError        the deadline passed
-    ├── OperationCancelledError      the caller cancelled
-    ├── UnsupportedOperationError    this driver, or this version of the hypervisor, can't
-    ├── WorkflowError
-    ├── PluginError
-    └── DriverError                  whatever a driver could not map; the original is `__cause__`
+NovaCronError
+├── HostConnectionError          the host can't be reached, or the connection was lost
+├── AuthenticationError          the host refused who we are
+├── AccessDeniedError            the host or a policy refused what we asked
+├── NotFoundError                VMNotFoundError, HostNotFoundError, NetworkNotFoundError, StoragePoolNotFoundError,
+│                                VolumeNotFoundError, SnapshotNotFoundError, TemplateNotFoundError, DeviceNotFoundError,
+│                                TrafficFilterNotFoundError, SecretNotFoundError, ImageNotFoundError
+├── AlreadyExistsError           the name, address or path is taken
+├── InvalidStateError            not possible in the state the resource is in
+│   └── BusyError                another operation holds the resource
+├── InvalidSpecError             what was asked is not valid; `.problems` lists every bad field
+├── ResourceAllocationError      memory, CPU, storage or a lock can't be had
+│   └── DiskLockedError          another VM holds the disk
+├── MigrationError               MigrationCheckError (`.failures` lists every failed pre-check)
+├── SnapshotError
+├── StorageError
+├── GuestAgentError              GuestAgentUnavailableError
+├── OperationTimeoutError        the deadline passed
+├── OperationCancelledError      the caller cancelled
+├── UnsupportedOperationError    this driver, or this version of the hypervisor, can't
+├── WorkflowError
+├── PluginError
+└── DriverError                  whatever a driver could not map; the original is `__cause__`
 """
 
 from __future__ import annotations
@@ -311,8 +311,4 @@ class DriverError(NovaCronError):
     exit_code = 27
 
 
-__all__ = sorted(
-    name
-    for name, value in list(globals().items())
-    if isinstance(value, type) and issubclass(value, (NovaCronError, SpecProblem))
-) + ["Outcome"]
+__all__ = [*sorted(name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, (NovaCronError, SpecProblem))), "Outcome"]

@@ -15,8 +15,8 @@ def guest_info(vm: str) -> GuestInfo:
 
 
 @operation(kind="job")
-def guest_exec(vm: str, argv: list[str], stdin: bytes, timeout: float, job: Job[ExecResult]) -> ExecResult:
-    """Run a program in the guest (no shell) and wait `timeout` seconds for its end."""
+def guest_exec(vm: str, argv: list[str], stdin: bytes, seconds: float, job: Job[ExecResult]) -> ExecResult:
+    """Run a program in the guest (no shell) and wait at most `seconds` for its end."""
     raise NotImplementedError
 
 

@@ -45,8 +45,8 @@ def vm_start(vm: str) -> VM:
 
 
 @operation(kind="job", locks="vm", timeout=900)
-def vm_shutdown(vm: str, timeout: float, otherwise: Literal["fail", "stop"], job: Job[VM]) -> VM:
-    """Ask the guest to shut down and wait `timeout` seconds; then raise OperationTimeoutError or stop it, as `otherwise` says.
+def vm_shutdown(vm: str, seconds: float, otherwise: Literal["fail", "stop"], job: Job[VM]) -> VM:
+    """Ask the guest to shut down and wait `seconds`; then raise OperationTimeoutError or stop it, as `otherwise` says.
 
     When: running. Returns the record of the stopped VM.
     """

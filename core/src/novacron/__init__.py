@@ -1,0 +1,70 @@
+"""One Python API for every hypervisor.
+
+Example:
+    >>> host = connect("sim://example")
+    >>> vm = host.vms.create(VMSpec(name="web1", memory="1GiB", disks=[DiskSpec(size="5GiB")]))
+    >>> vm.start().status
+    'running'
+    >>> host.close()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from novacron.connecting import connect
+    from novacron.errors import NovaCronError
+    from novacron.handles.fleet import Fleet, fleet
+    from novacron.handles.host import HostHandle
+    from novacron.handles.vm import VMHandle
+    from novacron.jobs import Job
+    from novacron.specs import (
+        CloudInitSpec,
+        DiskSpec,
+        DisplaySpec,
+        KernelSpec,
+        MigrationSpec,
+        NetworkSpec,
+        NICSpec,
+        SerialSpec,
+        SnapshotSpec,
+        StoragePoolSpec,
+        VMQuery,
+        VMSpec,
+        VMUpdate,
+        VolumeSpec,
+    )  # fmt: skip
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Fleet": "handles.fleet", "HostHandle": "handles.host", "Job": "jobs", "NovaCronError": "errors", "VMHandle": "handles.vm",
+    "connect": "connecting", "fleet": "handles.fleet",
+} | dict.fromkeys(
+    (
+        "CloudInitSpec", "DiskSpec", "DisplaySpec", "KernelSpec", "MigrationSpec", "NICSpec", "NetworkSpec", "SerialSpec",
+        "SnapshotSpec", "StoragePoolSpec", "VMQuery", "VMSpec", "VMUpdate", "VolumeSpec",
+    ),
+    "specs",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"novacron.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+__all__ = [
+    "CloudInitSpec", "DiskSpec", "DisplaySpec", "Fleet", "HostHandle", "Job", "KernelSpec", "MigrationSpec", "NICSpec",
+    "NetworkSpec", "NovaCronError", "SerialSpec", "SnapshotSpec", "StoragePoolSpec", "VMHandle", "VMQuery", "VMSpec",
+    "VMUpdate", "VolumeSpec", "connect", "fleet",
+]  # fmt: skip

@@ -1,0 +1,63 @@
+"""One operation under way, as policies see it."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from functools import lru_cache
+from typing import Any
+
+from novacron.hookspecs.operation import Operation
+from novacron.jobs import Job
+
+
+class Call:
+    """An operation with its arguments, on a host, for somebody, until a deadline.
+
+    Attributes:
+        operation: the operation's properties.
+        host: name of the host.
+        resource: what it is done to (a VM's id or name), None for the host itself.
+        arguments: all arguments of the hook but `job`.
+        deadline: `time.monotonic()` at which the caller stops waiting.
+        actor: who asks.
+        job: the job of a long operation, otherwise None.
+    """
+
+    __slots__ = ("actor", "arguments", "deadline", "host", "job", "operation", "resource")
+
+    def __init__(
+        self, operation: Operation, host: str, arguments: dict[str, Any], deadline: float, job: Job[Any] | None = None
+    ) -> None:
+        self.operation, self.host, self.arguments, self.deadline, self.job = operation, host, arguments, deadline, job
+        self.resource = resource_of(arguments)
+        self.actor = current_actor()
+
+    def remaining(self) -> float:
+        """Seconds until the deadline, at least 0."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def __repr__(self) -> str:
+        return f"<Call {self.operation.name} {self.resource or ''} on {self.host} by {self.actor}>"
+
+
+def resource_of(arguments: dict[str, Any]) -> str | None:
+    """Return the name of what the arguments are about: a VM before a pool, a spec's name last."""
+    for key in ("vm", "volume", "pool", "network", "template", "filter"):
+        value = arguments.get(key)
+        if value:
+            return str(value)
+    spec = arguments.get("spec")
+    return getattr(spec, "name", None)
+
+
+@lru_cache(maxsize=1)
+def current_actor() -> str:
+    """Return the name of the user whose process this is."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+__all__ = ["Call", "current_actor", "resource_of"]

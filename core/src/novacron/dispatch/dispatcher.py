@@ -1,0 +1,195 @@
+"""The one door: checks that an operation is there, runs the policies around it, calls the driver's hook, checks the result."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pluggy
+
+from novacron.dispatch.audit import AuditPolicy
+from novacron.dispatch.call import Call
+from novacron.dispatch.locks import LockPolicy
+from novacron.dispatch.retry import RetryPolicy
+from novacron.errors import DriverError, NovaCronError, OperationTimeoutError, UnsupportedOperationError
+from novacron.hookspecs import AREAS
+from novacron.hookspecs.operation import PROJECT, Operation
+from novacron.jobs import Job
+from novacron.plugins.driver import Driver
+from novacron.plugins.validation import check_driver, implementations, operations
+
+STAGES = ("telemetry", "audit", "access", "cache", "lock", "retry")
+"""The order of policies, from outside in. Audit is outside access, so that a refusal is on record."""
+
+GRACE = 20.0
+"""Seconds that a job has to roll back after its deadline, before the caller is told that its outcome is unknown."""
+
+Policy = Callable[[Call, Callable[[Call], Any]], Any]
+_locks = LockPolicy()  # one for the process: two connections to one host share it
+
+
+class Dispatcher:
+    """Invokes the operations of one host.
+
+    Args:
+        host: the host's name.
+        driver_name: the driver's name, for errors.
+        driver: its parts are validated and registered here.
+        policies: further policies, put in their `stage`; the built-in ones are audit, lock and retry.
+    """
+
+    def __init__(self, host: str, driver_name: str, driver: Driver, policies: Sequence[Any] = ()) -> None:
+        check_driver(driver_name, driver.parts)
+        self.host, self.driver_name, self.driver = host, driver_name, driver
+        self._manager = pluggy.PluginManager(PROJECT)
+        for area in AREAS:
+            self._manager.add_hookspecs(area)
+        for part in driver.parts:
+            self._manager.register(part)
+        self.operations = frozenset(name for part in driver.parts for name, _ in implementations(part))
+        everything: list[Any] = [AuditPolicy(), _locks, RetryPolicy(), *policies]
+        self._policies = sorted(everything, key=lambda p: STAGES.index(getattr(p, "stage", "access")))
+        self._chains: dict[str, Callable[[Call], Any]] = {}
+
+    def supports(self, operation: str) -> bool:
+        """Whether the driver implements an operation. Raises UnsupportedOperationError for a name that is no operation."""
+        if operation not in operations():
+            raise self._unknown(operation)
+        return operation in self.operations
+
+    def watch(self, plugin: object) -> None:
+        """Register a third party's wrappers around operations.
+
+        Raises:
+            PluginError: it implements an operation instead of wrapping it.
+        """
+        from novacron.errors import PluginError
+
+        for name, method in implementations(plugin):
+            options = getattr(method, f"{PROJECT}_impl")
+            if not (options.get("wrapper") or options.get("hookwrapper")):
+                raise PluginError(f"{type(plugin).__name__}.{name} implements the operation; only the host's driver may, wrap it")
+        self._manager.register(plugin)
+
+    def invoke(self, operation: str, timeout: float | None = None, **arguments: Any) -> Any:
+        """Do an operation and return its result.
+
+        Args:
+            operation: the hook's name.
+            timeout: seconds to wait for it; the operation's own when None.
+            arguments: all arguments of the hook but `job`.
+
+        Raises:
+            UnsupportedOperationError: the driver lacks it.
+            OperationTimeoutError: it did not end in time; its outcome is unknown unless a job could be rolled back.
+            NovaCronError: as the operation says.
+        """
+        spec = self._spec(operation)
+        limit = spec.timeout if timeout is None else timeout
+        if spec.reads:
+            return self._run(Call(spec, self.host, arguments, time.monotonic() + limit))
+        job = self.submit(operation, timeout, **arguments)
+        try:
+            return job.result(limit + GRACE if spec.long else limit)
+        except TimeoutError:
+            if job.done():
+                raise
+            job.cancel()
+            raise OperationTimeoutError(
+                f"{operation} did not end within {limit:g} s",
+                operation=operation, host=self.host, resource=job.resource, outcome="unknown",
+                hint="it may still end; look at the state before repeating it",
+            ) from None  # fmt: skip
+        except KeyboardInterrupt:
+            job.cancel()
+            try:
+                job.exception(GRACE)
+            except TimeoutError:
+                pass
+            raise
+
+    def submit(self, operation: str, timeout: float | None = None, **arguments: Any) -> Job[Any]:
+        """Begin an operation in a thread of its own and return its job."""
+        spec = self._spec(operation)
+        limit = spec.timeout if timeout is None else timeout
+        job: Job[Any] = Job(operation, None, deadline=limit)
+        call = Call(spec, self.host, arguments, time.monotonic() + limit, job)
+        job.resource = call.resource
+        job.set_running_or_notify_cancel()
+
+        def work() -> None:
+            try:
+                result = self._run(call)
+            except BaseException as error:  # noqa: BLE001 - the job carries it to whoever waits
+                job.set_exception(error)
+            else:
+                job.set_result(result)
+
+        threading.Thread(target=work, name=f"novacron-{operation}", daemon=True).start()
+        return job
+
+    def _run(self, call: Call) -> Any:
+        name = call.operation.name
+        chain = self._chains.get(name) or self._chain(call.operation)
+        try:
+            return chain(call)
+        except NovaCronError as error:
+            error.operation = error.operation or name
+            error.host = error.host or self.host
+            error.resource = error.resource or call.resource
+            raise
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except Exception as error:
+            raise DriverError(
+                f"{name} failed in the driver {self.driver_name!r}: {type(error).__name__}: {error}",
+                operation=name, host=self.host, resource=call.resource, outcome="unknown",
+                hint="this is a defect of the driver; look at the state before repeating it",
+            ) from error  # fmt: skip
+
+    def _chain(self, operation: Operation) -> Callable[[Call], Any]:
+        hook = getattr(self._manager.hook, operation.name)
+        takes_job = "job" in operation.arguments
+
+        def call_hook(call: Call) -> Any:
+            result = hook(job=call.job, **call.arguments) if takes_job else hook(**call.arguments)
+            if result is None:
+                raise DriverError(f"the driver {self.driver_name!r} answered {operation.name} with nothing", outcome="unknown")
+            return result
+
+        chain: Callable[[Call], Any] = call_hook
+        for policy in reversed(self._policies):
+            if getattr(policy, "applies", lambda _: True)(operation):
+                chain = _around(policy, chain)
+        self._chains[operation.name] = chain
+        return chain
+
+    def _spec(self, operation: str) -> Operation:
+        if operation not in self.operations:
+            raise self._unknown(operation)
+        return operations()[operation]
+
+    def _unknown(self, operation: str) -> UnsupportedOperationError:
+        if operation not in operations():
+            return UnsupportedOperationError(
+                f"there is no operation {operation!r}",
+                host=self.host,
+                outcome="not_sent",
+                hint="novacron.hookspecs lists them all",
+            )
+        area = operations()[operation].area
+        offered = sorted(name for name in self.operations if operations()[name].area == area)
+        return UnsupportedOperationError(
+            f"the driver {self.driver_name!r} does not offer {operation}",
+            operation=operation, host=self.host, outcome="not_sent",
+            hint=f"in this area it offers: {', '.join(offered)}" if offered else f"it offers nothing in the area {area!r}",
+        )  # fmt: skip
+
+
+def _around(policy: Policy, proceed: Callable[[Call], Any]) -> Callable[[Call], Any]:
+    return lambda call: policy(call, proceed)
+
+
+__all__ = ["GRACE", "STAGES", "Dispatcher"]

@@ -1,0 +1,91 @@
+"""The lock policy: one changing operation at a time on a VM, first come first served, the holder named when it takes too long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from novacron.dispatch.call import Call
+from novacron.errors import BusyError
+from novacron.hookspecs.operation import Operation
+
+
+class _Queue:
+    """Who holds a resource and who waits for it, in order."""
+
+    __slots__ = ("holder", "since", "waiting")
+
+    def __init__(self) -> None:
+        self.holder: Call | None = None
+        self.since = 0.0
+        self.waiting: deque[Call] = deque()
+
+
+class LockPolicy:
+    """Lets one operation that locks a resource run at a time. Waits until the call's deadline, then raises BusyError."""
+
+    stage = "lock"
+
+    def __init__(self) -> None:
+        self._queues: dict[tuple[str, str], _Queue] = {}
+        self._changed = threading.Condition()
+
+    def applies(self, operation: Operation) -> bool:
+        """Only operations that lock something."""
+        return operation.locks is not None
+
+    def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        key = (call.host, call.resource or "")
+        self._acquire(key, call)
+        try:
+            return proceed(call)
+        finally:
+            self._release(key)
+
+    def holder(self, host: str, resource: str) -> str | None:
+        """Return who holds a resource, as text, None when nobody does."""
+        with self._changed:
+            queue = self._queues.get((host, resource))
+            return _describe(queue) if queue and queue.holder else None
+
+    def _acquire(self, key: tuple[str, str], call: Call) -> None:
+        with self._changed:
+            queue = self._queues.setdefault(key, _Queue())
+            queue.waiting.append(call)
+            try:
+                while queue.holder is not None or queue.waiting[0] is not call:
+                    if call.job is not None:
+                        call.job.raise_if_cancelled()
+                    remaining = call.remaining()
+                    if remaining <= 0:
+                        raise BusyError(
+                            f"{call.resource!r} is held by {_describe(queue)}",
+                            hint="wait for it to end, cancel it, or give a longer timeout",
+                            outcome="not_sent",
+                        )
+                    self._changed.wait(min(remaining, 0.5) if call.job is not None else remaining)
+                queue.holder, queue.since = call, time.monotonic()
+            finally:
+                queue.waiting.remove(call)
+                self._changed.notify_all()
+
+    def _release(self, key: tuple[str, str]) -> None:
+        with self._changed:
+            queue = self._queues[key]
+            queue.holder = None
+            if not queue.waiting:
+                del self._queues[key]
+            self._changed.notify_all()
+
+
+def _describe(queue: _Queue) -> str:
+    if queue.holder is None:
+        return "an operation that is about to begin"
+    seconds = time.monotonic() - queue.since
+    return f"{queue.holder.operation.name} by {queue.holder.actor}, for {seconds:.0f} s"
+
+
+__all__ = ["LockPolicy"]

@@ -1,0 +1,141 @@
+"""A VM's disks and NICs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import DeviceNotFoundError
+from novacron.records.vm import NIC, Disk
+from novacron.units import parse_size
+
+if TYPE_CHECKING:
+    from novacron.handles.vm import VMHandle
+
+
+class DiskHandle:
+    """A disk of a VM."""
+
+    def __init__(self, vm: VMHandle, record: Disk) -> None:
+        self.vm, self.record = vm, record
+
+    def __repr__(self) -> str:
+        return f"<Disk {self.record.target} of {self.vm.name} {self.record.source or 'empty'}>"
+
+    def resize(self, size: int | str) -> DiskHandle:
+        """Grow the disk; a running guest sees it."""
+        self.record = self._do("disk_resize", size=parse_size(size))
+        return self
+
+    def limit(self, **limits: Any) -> DiskHandle:
+        """Set I/O limits, fields of `DiskLimits`."""
+        from novacron.specs import DiskLimits
+
+        self.record = self._do("disk_limit", limits=DiskLimits.parse(limits))
+        return self
+
+    def change_media(self, source: str = "") -> DiskHandle:
+        """Put another medium into a CD-ROM drive; nothing ejects."""
+        self.record = self._do("disk_change_media", source=source)
+        return self
+
+    def detach(self, *, delete: bool = False) -> VMHandle:
+        """Take the disk from the VM."""
+        self.vm.record = self._do("disk_detach", delete=delete)
+        return self.vm
+
+    def _do(self, operation: str, **arguments: Any) -> Any:
+        return self.vm.host.invoke(operation, vm=self.vm.id, disk=self.record.target, **arguments)
+
+
+class DiskCollection:
+    """A VM's disks by target: `vm.disks["vdb"]`."""
+
+    def __init__(self, vm: VMHandle) -> None:
+        self._vm = vm
+
+    def __iter__(self) -> Iterator[DiskHandle]:
+        if self._vm.record.disks is None:
+            self._vm.refresh()
+        return (DiskHandle(self._vm, d) for d in self._vm.record.disks or ())
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __getitem__(self, target: str) -> DiskHandle:
+        found = next((d for d in self if d.record.target == target), None)
+        if found is None:
+            raise DeviceNotFoundError(f"{self._vm.name!r} has no disk {target!r}", host=self._vm.host.name)
+        return found
+
+    def attach(self, spec: Any = None, **fields: Any) -> DiskHandle:
+        """Give the VM a disk."""
+        from novacron.specs import DiskSpec
+
+        asked = DiskSpec.parse(spec if spec is not None else fields)
+        record = self._vm.host.invoke("disk_attach", vm=self._vm.id, spec=asked)
+        self._vm.refresh()
+        return DiskHandle(self._vm, record)
+
+
+class NICHandle:
+    """A NIC of a VM."""
+
+    def __init__(self, vm: VMHandle, record: NIC) -> None:
+        self.vm, self.record = vm, record
+
+    def __repr__(self) -> str:
+        return f"<NIC {self.record.mac} of {self.vm.name} on {self.record.network}>"
+
+    def detach(self) -> VMHandle:
+        """Take the NIC from the VM."""
+        self.vm.record = self._do("nic_detach")
+        return self.vm
+
+    def link(self, *, up: bool) -> NICHandle:
+        """Plug or unplug the cable."""
+        self.record = self._do("nic_link_set", up=up)
+        return self
+
+    def update(self, spec: Any = None, **fields: Any) -> NICHandle:
+        """Change the NIC."""
+        from novacron.specs import NICSpec
+
+        self.record = self._do("nic_update", spec=NICSpec.parse(spec if spec is not None else fields))
+        return self
+
+    def _do(self, operation: str, **arguments: Any) -> Any:
+        return self.vm.host.invoke(operation, vm=self.vm.id, nic=self.record.mac, **arguments)
+
+
+class NICCollection:
+    """A VM's NICs by MAC address."""
+
+    def __init__(self, vm: VMHandle) -> None:
+        self._vm = vm
+
+    def __iter__(self) -> Iterator[NICHandle]:
+        if self._vm.record.nics is None:
+            self._vm.refresh()
+        return (NICHandle(self._vm, n) for n in self._vm.record.nics or ())
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __getitem__(self, mac: str) -> NICHandle:
+        found = next((n for n in self if n.record.mac == mac.lower()), None)
+        if found is None:
+            raise DeviceNotFoundError(f"{self._vm.name!r} has no NIC {mac!r}", host=self._vm.host.name)
+        return found
+
+    def attach(self, spec: Any = None, **fields: Any) -> NICHandle:
+        """Give the VM a NIC."""
+        from novacron.specs import NICSpec
+
+        asked = NICSpec.parse(spec if spec is not None else fields)
+        record = self._vm.host.invoke("nic_attach", vm=self._vm.id, spec=asked)
+        self._vm.refresh()
+        return NICHandle(self._vm, record)
+
+
+__all__ = ["DiskCollection", "DiskHandle", "NICCollection", "NICHandle"]

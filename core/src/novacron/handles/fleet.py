@@ -1,0 +1,105 @@
+"""The registered hosts, known by name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from novacron.connecting import connect
+from novacron.errors import HostNotFoundError
+from novacron.handles.host import HostHandle
+from novacron.plugins.driver import HostURI
+from novacron.store.hosts import HostStore, RegisteredHost
+
+
+class FleetHosts(Mapping[str, HostHandle]):
+    """The fleet's hosts by name; connected when first asked for. Names never do I/O once the fleet is read."""
+
+    def __init__(self, store: HostStore) -> None:
+        self._store = store
+        self._open: dict[str, HostHandle] = {}
+        self._guard = threading.Lock()
+        self._names: dict[str, RegisteredHost] | None = None
+
+    def _registered(self, *, fresh: bool = False) -> dict[str, RegisteredHost]:
+        if self._names is None or fresh:
+            self._names = {host.name: host for host in self._store.list()}
+        return self._names
+
+    def __getitem__(self, name: str) -> HostHandle:
+        with self._guard:
+            handle = self._open.get(name)
+            if handle is not None and not handle.closed:
+                return handle
+            known = self._registered().get(name) or self._registered(fresh=True).get(name)
+            if known is None:
+                raise HostNotFoundError(f"no host named {name!r} in the fleet")
+            handle = self._open[name] = connect(known.uri, name=name)
+            return handle
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._registered()))
+
+    def __len__(self) -> int:
+        return len(self._registered())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._registered()
+
+    def __repr__(self) -> str:
+        return f"<hosts {', '.join(self) or 'none'}>"
+
+    def forget(self, name: str) -> None:
+        """Close the connection to a host, if there is one, and read the names again."""
+        with self._guard:
+            handle = self._open.pop(name, None)
+            self._names = None
+        if handle is not None:
+            handle.close()
+
+
+class Fleet:
+    """The hosts registered in the state database."""
+
+    def __init__(self, store: HostStore | None = None) -> None:
+        self._store = store or HostStore()
+        self.hosts = FleetHosts(self._store)
+
+    def __repr__(self) -> str:
+        return f"<Fleet of {len(self.hosts)} hosts>"
+
+    def list(self) -> list[RegisteredHost]:
+        """Return name and URI of every host, sorted by name, as the database has them now."""
+        return sorted(self.hosts._registered(fresh=True).values(), key=lambda h: h.name)
+
+    def add(self, name: str, uri: str, *, replace: bool = False) -> RegisteredHost:
+        """Register a host; nothing is contacted.
+
+        Raises:
+            InvalidSpecError: not a URI, or one with a password, or a bad name.
+            AlreadyExistsError: the name is taken, unless `replace`.
+        """
+        HostURI.parse(uri)
+        host = self._store.add(name, uri, replace=replace)
+        self.hosts.forget(name)
+        return host
+
+    def remove(self, name: str) -> None:
+        """Forget a host; its VMs are not touched. Raises HostNotFoundError."""
+        self._store.remove(name)
+        self.hosts.forget(name)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for name in list(self.hosts._open):
+            self.hosts.forget(name)
+
+
+@lru_cache(maxsize=1)
+def fleet() -> Fleet:
+    """Return the fleet of this process."""
+    return Fleet()
+
+
+__all__ = ["Fleet", "FleetHosts", "fleet"]

@@ -1,0 +1,228 @@
+"""A VM to work with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from novacron.handles.devices import DiskCollection, NICCollection
+from novacron.handles.following import finish
+from novacron.handles.snapshots import SnapshotCollection
+from novacron.records.guest import ExecResult, GuestInfo
+from novacron.records.metrics import VMMetrics
+from novacron.records.migration import MigrationCheck
+from novacron.records.vm import VM, Deleted, NativeDefinition, Status
+from novacron.units import parse_duration
+
+if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
+
+
+class VMHandle:
+    """A VM bound to its host, holding its latest record. Methods do I/O and return the handle; attributes never do.
+
+    Example:
+        >>> import novacron
+        >>> host = novacron.connect("sim://handles")
+        >>> vm = host.vms.create(name="web1", memory="1GiB")
+        >>> vm.start().status, vm.suspend().status, vm.stop().status
+        ('running', 'suspended', 'stopped')
+        >>> vm.delete().name
+        'web1'
+    """
+
+    def __init__(self, host: HostHandle, record: VM) -> None:
+        self.host = host
+        self.record = record
+        self.last_migration: Any = None
+
+    def __repr__(self) -> str:
+        return f"<VM {self.name} on {self.record.host} {self.status}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VMHandle) and (self.id, self.host.name) == (other.id, other.host.name)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.host.name))
+
+    def __dir__(self) -> Iterable[str]:
+        return [*sorted(n for n in vars(type(self)) if not n.startswith("_")), "host", "record"]
+
+    @property
+    def id(self) -> str:
+        """The VM's UUID."""
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        """The VM's name."""
+        return self.record.name
+
+    @property
+    def status(self) -> Status:
+        """The status when last read; `refresh()` reads it again."""
+        return self.record.status
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The tags when last read."""
+        return self.record.tags or frozenset()
+
+    @property
+    def disks(self) -> DiskCollection:
+        """The VM's disks."""
+        return DiskCollection(self)
+
+    @property
+    def nics(self) -> NICCollection:
+        """The VM's NICs."""
+        return NICCollection(self)
+
+    @property
+    def snapshots(self) -> SnapshotCollection:
+        """The VM's snapshots."""
+        return SnapshotCollection(self)
+
+    def _do(self, operation: str, timeout: float | None = None, **arguments: Any) -> VMHandle:
+        self.record = self.host.invoke(operation, timeout, vm=self.id, **arguments)
+        return self
+
+    def _updated(self, record: VM) -> VMHandle:
+        self.record = record
+        return self
+
+    def refresh(self) -> VMHandle:
+        """Read the record again. Raises VMNotFoundError when it is gone."""
+        return self._do("vm_get")
+
+    def start(self) -> VMHandle:
+        """Start the VM, from saved memory if there is any."""
+        return self._do("vm_start")
+
+    def shutdown(
+        self, *, timeout: float | str | timedelta = 60, otherwise: Literal["fail", "stop"] = "fail", wait: bool = True
+    ) -> Any:
+        """Ask the guest to shut down; after `timeout` raise OperationTimeoutError, or stop it when `otherwise="stop"`."""
+        seconds = parse_duration(timeout)
+        return finish(
+            self.host, "vm_shutdown", self._updated, wait=wait, timeout=seconds + 30,
+            vm=self.id, seconds=seconds, otherwise=otherwise,
+        )  # fmt: skip
+
+    def stop(self) -> VMHandle:
+        """Power off at once."""
+        return self._do("vm_stop")
+
+    def reboot(self) -> VMHandle:
+        """Ask the guest to reboot."""
+        return self._do("vm_reboot")
+
+    def reset(self) -> VMHandle:
+        """Press the reset button."""
+        return self._do("vm_reset")
+
+    def suspend(self) -> VMHandle:
+        """Halt the VM, its memory kept."""
+        return self._do("vm_suspend")
+
+    def resume(self) -> VMHandle:
+        """Let a suspended VM go on."""
+        return self._do("vm_resume")
+
+    def save(self, *, wait: bool = True) -> Any:
+        """Write memory to disk and power off."""
+        return finish(self.host, "vm_save", self._updated, wait=wait, vm=self.id)
+
+    def restore(self, *, wait: bool = True) -> Any:
+        """Go on from saved memory."""
+        return finish(self.host, "vm_restore", self._updated, wait=wait, vm=self.id)
+
+    def delete(self, *, keep_disks: bool = False, force: bool = False) -> Deleted:
+        """Delete the VM with everything made for it; `force` stops a running one first."""
+        result: Deleted = self.host.invoke("vm_delete", vm=self.id, keep_disks=keep_disks, force=force)
+        return result
+
+    def rename(self, name: str) -> VMHandle:
+        """Give the VM another name."""
+        return self._do("vm_rename", name=name)
+
+    def clone(self, name: str, *, linked: bool = False, wait: bool = True) -> Any:
+        """Make a stopped copy; returns the copy's handle."""
+        wrap = lambda record: VMHandle(self.host, record)  # noqa: E731
+        return finish(self.host, "vm_clone", wrap, wait=wait, vm=self.id, name=name, linked=linked)
+
+    def update(self, **changes: Any) -> VMHandle:
+        """Change only the given fields: vcpus, memory, description, tags, metadata, autostart."""
+        from novacron.specs import VMUpdate
+
+        return self._do("vm_update", changes=VMUpdate.parse(changes))
+
+    def autostart(self, enabled: bool = True) -> VMHandle:
+        """Start the VM with its host, or not."""
+        return self.update(autostart=enabled)
+
+    def export(self) -> NativeDefinition:
+        """Return the definition in the hypervisor's own language."""
+        result: NativeDefinition = self.host.invoke("vm_export", vm=self.id)
+        return result
+
+    def migration_check(self, to: HostHandle, **options: Any) -> MigrationCheck:
+        """Run all pre-checks of a migration, changing nothing."""
+        from novacron.specs import MigrationSpec
+
+        result: MigrationCheck = self.host.invoke(
+            "migration_check", vm=self.id, to=to.destination(), spec=MigrationSpec.parse(options)
+        )
+        return result
+
+    def migrate(self, to: HostHandle, *, wait: bool = True, **options: Any) -> Any:
+        """Move the VM to another host; this handle then is the VM there, `last_migration` the report.
+
+        Args:
+            to: the destination, connected.
+            wait: False returns a Job with the handle as its result.
+            options: `MigrationSpec`'s fields: live, storage, bandwidth, max_downtime, deadline, ...
+
+        Raises:
+            MigrationCheckError: `.failures` lists every failed pre-check.
+            MigrationError: where the VM is now, when that is known; outcome "unknown" names both sides.
+        """
+        from novacron.specs import MigrationSpec
+
+        spec = MigrationSpec.parse(options)
+
+        def moved(report: Any) -> VMHandle:
+            self.host, self.record, self.last_migration = to, report.vm, report
+            return self
+
+        return finish(
+            self.host,
+            "vm_migrate",
+            moved,
+            wait=wait,
+            timeout=spec.deadline + 60,
+            vm=self.id,
+            to=to.destination(),
+            spec=spec,
+        )
+
+    def metrics(self) -> VMMetrics:
+        """Measure the VM now."""
+        result: VMMetrics = self.host.invoke("metrics_vm", vm=self.id)
+        return result
+
+    def guest_info(self) -> GuestInfo:
+        """Ask the guest agent who it is."""
+        result: GuestInfo = self.host.invoke("guest_info", vm=self.id)
+        return result
+
+    def exec(self, *argv: str, stdin: bytes = b"", timeout: float | str = 60) -> ExecResult:
+        """Run a program in the guest through its agent, without a shell."""
+        result: ExecResult = self.host.invoke(
+            "guest_exec", None, vm=self.id, argv=list(argv), stdin=stdin, seconds=parse_duration(timeout)
+        )
+        return result
+
+
+__all__ = ["VMHandle"]

@@ -1,0 +1,138 @@
+"""The VMs of a host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from novacron.handles.vm import VMHandle
+from novacron.jobs import Job
+from novacron.records.vm import Page
+from novacron.specs.query import VMQuery
+
+if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
+    from novacron.specs import VMSpec
+
+
+class VMCollection:
+    """The VMs of a host: `host.vms["web1"]`, `host.vms.list(status="running")`, `host.vms.create(spec)`."""
+
+    def __init__(self, host: HostHandle) -> None:
+        self._host = host
+
+    def __repr__(self) -> str:
+        return f"<VMs of {self._host.name}>"
+
+    def __getitem__(self, vm: str) -> VMHandle:
+        """Return a VM by name or UUID, freshly read. Raises VMNotFoundError."""
+        return VMHandle(self._host, self._host.invoke("vm_get", vm=vm))
+
+    get = __getitem__
+
+    def __contains__(self, vm: object) -> bool:
+        from novacron.errors import VMNotFoundError
+
+        try:
+            self._host.invoke("vm_get", vm=str(vm))
+        except VMNotFoundError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[VMHandle]:
+        return iter(self.list())
+
+    def __len__(self) -> int:
+        return self.list().total
+
+    def list(self, **query: Any) -> VMPage:
+        """List VMs: filter by `name` (shell pattern), `status`, `tag`, `node`; `sort="-memory"`; `limit` and `cursor` for pages.
+
+        Returns:
+            A page of handles, sorted by name unless told; `.total`, and `.next` for the next `cursor`.
+
+        Raises:
+            InvalidSpecError: unknown filter, status or sort key.
+        """
+        asked = VMQuery.of(**query)
+        page = asked.page(self._host.invoke("vm_list", query=asked))
+        return VMPage(self._host, page)
+
+    @overload
+    def create(self, spec: VMSpec | None = ..., *, wait: Literal[True] = ..., **fields: Any) -> VMHandle: ...
+    @overload
+    def create(self, spec: VMSpec | None = ..., *, wait: Literal[False], **fields: Any) -> Job[VMHandle]: ...
+    def create(self, spec: VMSpec | None = None, *, wait: bool = True, **fields: Any) -> VMHandle | Job[VMHandle]:
+        """Create a VM from a spec, or from the spec's fields.
+
+        Raises:
+            InvalidSpecError, AlreadyExistsError, ImageNotFoundError, NetworkNotFoundError, StoragePoolNotFoundError,
+            ResourceAllocationError
+        """
+        from novacron.handles.following import finish
+        from novacron.specs import VMSpec
+
+        asked = VMSpec.parse(spec if spec is not None and not fields else {**(spec.as_dict() if spec else {}), **fields})
+        return finish(self._host, "vm_create", lambda record: VMHandle(self._host, record), wait=wait, spec=asked)
+
+    def import_definition(self, definition: str) -> VMHandle:
+        """Define a VM from the hypervisor's own language."""
+        return VMHandle(self._host, self._host.invoke("vm_import", definition=definition))
+
+
+class VMPage:
+    """A part of a listing: handles in order, `total` of all that fit, `next` cursor, and `each` for bulk work."""
+
+    def __init__(self, host: HostHandle, page: Page[Any]) -> None:
+        self._host = host
+        self.records = page.items
+        self.total = page.total
+        self.next = page.next
+
+    def __repr__(self) -> str:
+        return f"<{len(self.records)} of {self.total} VMs of {self._host.name}>"
+
+    def __iter__(self) -> Iterator[VMHandle]:
+        return (VMHandle(self._host, record) for record in self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> VMHandle:
+        return VMHandle(self._host, self.records[index])
+
+    @property
+    def each(self) -> Each:
+        """Bulk work on all of them, in parallel: `page.each.shutdown()`."""
+        return Each(list(self))
+
+
+class Each:
+    """Calls a method of many VMs in parallel, at most `limit` at a time."""
+
+    def __init__(self, vms: list[VMHandle], limit: int = 16) -> None:
+        self._vms, self._limit = vms, limit
+
+    def __getattr__(self, method: str) -> Any:
+        if method.startswith("_") or not callable(getattr(VMHandle, method, None)):
+            raise AttributeError(f"VMs have no method {method!r}")
+
+        def call(*args: Any, **kwargs: Any) -> list[Any]:
+            """Return one result per VM in order; a VM's NovaCronError stands in its place."""
+            from concurrent.futures import ThreadPoolExecutor
+
+            from novacron.errors import NovaCronError
+
+            def one(vm: VMHandle) -> Any:
+                try:
+                    return getattr(vm, method)(*args, **kwargs)
+                except NovaCronError as error:
+                    return error
+
+            with ThreadPoolExecutor(self._limit) as pool:
+                return list(pool.map(one, self._vms))
+
+        return call
+
+
+__all__ = ["Each", "VMCollection", "VMPage"]

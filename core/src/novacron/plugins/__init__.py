@@ -1,0 +1,35 @@
+"""What a plugin author imports: the marker for hooks, and the shape of a driver.
+
+Example:
+    >>> class Lifecycle:
+    ...     @hookimpl
+    ...     def vm_list(self, query): return []
+    >>> provider = DriverProvider(name="toy", schemes=("toy",), connect=lambda uri, context: Driver([Lifecycle()]))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from novacron.plugins.driver import ConnectContext, Destination, Driver, DriverProvider, HostURI, hookimpl
+
+if TYPE_CHECKING:
+    from novacron.plugins.application import ApplicationPlugins
+
+
+def application() -> ApplicationPlugins:
+    """Return the process's application plugins, loaded from their entry points at the first call."""
+    from novacron.plugins.application import application_plugins
+
+    return application_plugins()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ApplicationPlugins":
+        from novacron.plugins.application import ApplicationPlugins
+
+        return ApplicationPlugins
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["ConnectContext", "Destination", "Driver", "DriverProvider", "HostURI", "application", "hookimpl"]

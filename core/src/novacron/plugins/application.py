@@ -1,0 +1,241 @@
+"""Application plugins: found, listed, enabled, disabled, reloaded, unloaded; a broken one is reported and isolated."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import msgspec
+import pluggy
+
+from novacron.errors import NotFoundError, PluginError
+from novacron.hookspecs import application
+from novacron.hookspecs.operation import PROJECT
+from novacron.plugins.validation import implementations, operations
+from novacron.state import state_directory
+
+GROUP = "novacron"
+
+
+class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A plugin as `novacron plugin list` shows it."""
+
+    name: str
+    kind: Literal["driver", "application"]
+    status: Literal["enabled", "disabled", "broken", "available"]
+    source: str
+    distribution: str | None = None
+    version: str | None = None
+    error: str | None = None
+    hooks: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        result: dict[str, Any] = msgspec.to_builtins(self)
+        return result
+
+
+class ApplicationPlugins:
+    """The plugins of a process. Which ones are disabled is remembered in the state directory."""
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(application)
+        self._known: dict[str, PluginInfo] = {}
+        self._origins: dict[str, EntryPoint | Path | object] = {}
+
+    @property
+    def hook(self) -> Any:
+        """The hooks of all enabled plugins: `hook.register_commands()` gathers their results."""
+        return self._manager.hook
+
+    def load_entry_points(self) -> None:
+        """Load every plugin that an installed distribution offers; each in its own try, so that a broken one stops no other."""
+        disabled = self._disabled()
+        for point in entry_points(group=GROUP):
+            self._origins[point.name] = point
+            if point.name in disabled:
+                self._note(point.name, "disabled")
+            else:
+                self._start(point.name)
+
+    def load_path(self, path: str | Path, name: str | None = None) -> PluginInfo:
+        """Load a plugin from a Python file, or a folder with an `__init__.py`.
+
+        Raises:
+            PluginError: not there, does not import, or does not fit the contract.
+        """
+        file = Path(path)
+        file = file / "__init__.py" if file.is_dir() else file
+        if not file.is_file():
+            raise PluginError(f"no plugin at {path}", hint="give a Python file, or a folder with an __init__.py")
+        name = name or (file.parent.name if file.name == "__init__.py" else file.stem)
+        self._origins[name] = file
+        info = self._start(name)
+        if info.status == "broken":
+            raise PluginError(f"plugin {name!r} is broken: {info.error}")
+        return info
+
+    def register(self, plugin: object, name: str) -> PluginInfo:
+        """Register a plugin object.
+
+        Raises:
+            PluginError: the name is taken, or the plugin does not fit the contract.
+        """
+        if self._manager.has_plugin(name):
+            raise PluginError(f"a plugin named {name!r} is already there")
+        self._origins[name] = plugin
+        info = self._start(name)
+        if info.status == "broken":
+            raise PluginError(f"plugin {name!r} is broken: {info.error}")
+        return info
+
+    def list(self) -> list[PluginInfo]:
+        """Return all application plugins and all drivers, sorted by kind and name."""
+        return sorted([*self._known.values(), *_drivers()], key=lambda p: (p.kind, p.name))
+
+    def get(self, name: str) -> PluginInfo:
+        """Return one plugin. Raises NotFoundError."""
+        found = next((p for p in self.list() if p.name == name), None)
+        if found is None:
+            raise NotFoundError(f"no plugin named {name!r}", hint="`novacron plugin list` shows them")
+        return found
+
+    def enable(self, name: str) -> PluginInfo:
+        """Start a disabled plugin, now and from now on."""
+        self._origin(name)
+        self._remember(name, disabled=False)
+        return self._known[name] if self._manager.has_plugin(name) else self._start(name)
+
+    def disable(self, name: str) -> PluginInfo:
+        """Stop a plugin, now and from now on."""
+        self._origin(name)
+        self._remember(name, disabled=True)
+        self._stop(name)
+        return self._note(name, "disabled")
+
+    def reload(self, name: str) -> PluginInfo:
+        """Stop a plugin, import its code again and start it."""
+        origin = self._origin(name)
+        self._stop(name)
+        if isinstance(origin, EntryPoint):
+            for module in [m for m in sys.modules if m == origin.module or m.startswith(f"{origin.module}.")]:
+                del sys.modules[module]
+        importlib.invalidate_caches()
+        return self._start(name)
+
+    def unload(self, name: str) -> None:
+        """Stop a plugin and forget it until the next start."""
+        self._origin(name)
+        self._stop(name)
+        del self._origins[name], self._known[name]
+
+    def _origin(self, name: str) -> Any:
+        if name not in self._origins:
+            raise NotFoundError(f"no application plugin named {name!r}", hint="`novacron plugin list` shows them")
+        return self._origins[name]
+
+    def _start(self, name: str) -> PluginInfo:
+        try:
+            plugin = self._import(name)
+            _check(name, plugin)
+            self._manager.register(plugin, name)
+            startup = getattr(plugin, "plugin_startup", None)
+            if startup:
+                startup()
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is reported and the rest works
+            if self._manager.has_plugin(name):
+                self._manager.unregister(name=name)
+            return self._note(name, "broken", error=f"{type(error).__name__}: {error}")
+        return self._note(name, "enabled", hooks=tuple(sorted(n for n, _ in implementations(plugin))))
+
+    def _stop(self, name: str) -> None:
+        if not self._manager.has_plugin(name):
+            return
+        plugin = self._manager.unregister(name=name)
+        shutdown = getattr(plugin, "plugin_shutdown", None)
+        if shutdown:
+            try:
+                shutdown()
+            except Exception as error:  # noqa: BLE001 - as at the start
+                self._note(name, "broken", error=f"{type(error).__name__}: {error}")
+
+    def _import(self, name: str) -> Any:
+        origin = self._origin(name)
+        if isinstance(origin, EntryPoint):
+            return origin.load()
+        if isinstance(origin, Path):
+            return _import_file(name, origin)
+        return origin
+
+    def _note(self, name: str, status: Any, **more: Any) -> PluginInfo:
+        origin = self._origins[name]
+        dist = origin.dist if isinstance(origin, EntryPoint) else None
+        source = origin.value if isinstance(origin, EntryPoint) else str(origin)
+        info = PluginInfo(
+            name=name, kind="application", status=status, source=source,
+            distribution=dist.name if dist else None, version=dist.version if dist else None, **more,
+        )  # fmt: skip
+        self._known[name] = info
+        return info
+
+    def _disabled(self) -> set[str]:
+        try:
+            return set(json.loads((state_directory() / "plugins.json").read_text())["disabled"])
+        except (OSError, ValueError, KeyError):
+            return set()
+
+    def _remember(self, name: str, *, disabled: bool) -> None:
+        names = self._disabled() | {name} if disabled else self._disabled() - {name}
+        file = state_directory(create=True) / "plugins.json"
+        file.write_text(json.dumps({"disabled": sorted(names)}))
+
+
+def _check(name: str, plugin: object) -> None:
+    offered = {n for n in dir(application) if hasattr(getattr(application, n), f"{PROJECT}_spec")}
+    for hook, _ in implementations(plugin):
+        if hook in operations():
+            raise PluginError(f"plugin {name!r} implements the operation {hook!r}; only the host's driver may")
+        if hook not in offered:
+            raise PluginError(f"plugin {name!r} implements {hook!r}, which is no hook; there are {', '.join(sorted(offered))}")
+
+
+def _import_file(name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"novacron_plugin_{name}", file)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{file} is not Python")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _drivers() -> Iterator[PluginInfo]:
+    from novacron.plugins.discovery import driver_entry_points
+
+    for scheme, points in sorted(driver_entry_points().items()):
+        clash = None if len(points) == 1 else "claimed by more than one distribution"
+        for point in points:
+            dist = point.dist
+            yield PluginInfo(
+                name=scheme, kind="driver", status="broken" if clash else "available", source=point.value, error=clash,
+                distribution=dist.name if dist else None, version=dist.version if dist else None,
+            )  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def application_plugins() -> ApplicationPlugins:
+    """Return the process's plugins, loaded at the first call."""
+    plugins = ApplicationPlugins()
+    plugins.load_entry_points()
+    return plugins
+
+
+__all__ = ["ApplicationPlugins", "PluginInfo", "application_plugins"]

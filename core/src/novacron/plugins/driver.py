@@ -1,0 +1,139 @@
+"""The shape of a driver: a provider that serves URI schemes, and the objects of one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pluggy
+
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.hookspecs.operation import PROJECT
+
+hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a method as the implementation of the hook of its name."""
+
+
+class HostURI(NamedTuple):
+    """Where a host is: `scheme://user@host:port/path?query`. `text` is the URI without a password.
+
+    Example:
+        >>> uri = HostURI.parse("qemu+ssh://root@kvm1:2222/system?keyfile=/k")
+        >>> uri.scheme, uri.username, uri.host, uri.port, uri.path, uri.query
+        ('qemu+ssh', 'root', 'kvm1', 2222, '/system', {'keyfile': '/k'})
+    """
+
+    text: str
+    scheme: str
+    username: str | None
+    host: str | None
+    port: int | None
+    path: str
+    query: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def parse(cls, text: str) -> HostURI:
+        """Return the parts of a URI.
+
+        Raises:
+            InvalidSpecError: not a URI, or with a password in it (those belong in a keyring or an environment variable).
+        """
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise InvalidSpecError("invalid URI", problems=[SpecProblem("uri", text, str(error))]) from None
+        if not parts.scheme or "://" not in text:
+            raise InvalidSpecError(
+                "invalid URI",
+                problems=[SpecProblem("uri", text, "scheme://[user@host[:port]]/path")],
+                hint='for example "qemu:///system", "qemu+ssh://root@kvm1/system", "sim://lab"',
+            )
+        if parts.password is not None:
+            shown = text.replace(f":{parts.password}@", ":***@", 1)
+            raise InvalidSpecError(
+                "invalid URI",
+                problems=[SpecProblem("uri", shown, "a URI without a password")],
+                hint="keep passwords in the keyring or an environment variable; a URI is shown and stored",
+            )
+        user = unquote(parts.username) if parts.username else None
+        return cls(text, parts.scheme, user, host, port, parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)))
+
+
+class ConnectContext(NamedTuple):
+    """What a driver is told when it connects.
+
+    Attributes:
+        name: the host's name, for records and errors.
+        timeout: seconds that connecting may take.
+        options: further options of the user's, by the driver's own names.
+    """
+
+    name: str
+    timeout: float
+    options: Mapping[str, Any]
+
+
+class Driver:
+    """One connection: the area objects that implement the operations.
+
+    Args:
+        parts: objects whose methods carry `hookimpl`.
+        close: called once when the host is closed.
+        native: the driver's own connection, for drivers of the same kind (a migration's other side).
+    """
+
+    def __init__(self, parts: Sequence[object], *, close: Callable[[], object] | None = None, native: Any = None) -> None:
+        self.parts = tuple(parts)
+        self.native = native
+        self._close = close
+
+    def close(self) -> None:
+        """Let go of the hypervisor; a second call does nothing."""
+        close, self._close = self._close, None
+        if close:
+            close()
+
+
+class DriverProvider:
+    """What an entry point of the group `novacron.drivers` names: makes connections for its URI schemes.
+
+    Args:
+        name: the driver's name in records and errors.
+        schemes: the URI schemes it serves, also the names of its entry points.
+        connect: returns a `Driver`, or raises a NovaCronError within `context.timeout`.
+        api: the versions of the contract that it supports.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        schemes: Sequence[str],
+        connect: Callable[[HostURI, ConnectContext], Driver],
+        api: str = ">=1,<2",
+    ) -> None:
+        self.name, self.schemes, self.connect, self.api = name, tuple(schemes), connect, api
+
+
+class Destination(NamedTuple):
+    """The other side of a migration, as the source's driver sees it.
+
+    Attributes:
+        name: the destination host's name.
+        uri: its URI's text.
+        driver: its Driver; `driver.native` is of the same kind only when the driver is.
+        invoke: calls an operation there, `invoke("vm_get", vm=...)`.
+    """
+
+    name: str
+    uri: str
+    driver: Driver
+    invoke: Callable[..., Any]
+
+
+__all__ = ["ConnectContext", "Destination", "Driver", "DriverProvider", "HostURI", "hookimpl"]

@@ -1,0 +1,71 @@
+"""Checks a driver against the contract when it is registered, so that a misspelt hook is an error and not a missing feature."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from novacron.errors import PluginError
+from novacron.hookspecs import AREAS
+from novacron.hookspecs.operation import PROJECT, Operation
+
+
+@lru_cache(maxsize=1)
+def operations() -> dict[str, Operation]:
+    """Return every operation of the contract by name, in the order of the areas."""
+    return {
+        function.operation.name: function.operation
+        for area in AREAS
+        for function in vars(area).values()
+        if hasattr(function, "operation") and function.__module__ == area.__name__
+    }
+
+
+def implementations(part: object) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield the names and methods of an object that carry `hookimpl`."""
+    for name in dir(type(part)) if not inspect.ismodule(part) else dir(part):
+        method = getattr(part, name, None)
+        if callable(method) and getattr(method, f"{PROJECT}_impl", None):
+            yield name, method
+
+
+def check_driver(driver_name: str, parts: tuple[object, ...]) -> None:
+    """Refuse a driver that does not fit the contract.
+
+    Raises:
+        PluginError: names every unknown hook, every wrong argument, every missing mandatory operation, with what was meant.
+    """
+    known, seen, problems = operations(), dict[str, object](), list[str]()
+    for part in parts:
+        for name, method in implementations(part):
+            where = f"{type(part).__name__}.{name}"
+            if name not in known:
+                problems.append(f"{where} is no hook{_meant(name, known)}")
+                continue
+            if name in seen:
+                problems.append(f"{where} is implemented twice, also by {type(seen[name]).__name__}")
+            seen[name] = part
+            if inspect.iscoroutinefunction(method):
+                problems.append(f"{where} is a coroutine; hooks are synchronous")
+            for argument in inspect.signature(method).parameters:
+                if argument not in known[name].arguments:
+                    problems.append(f"{where} has an argument {argument!r}{_meant(argument, known[name].arguments)}")
+    missing = [name for name, operation in known.items() if operation.mandatory and name not in seen]
+    if missing:
+        problems.append(f"mandatory operations are missing: {', '.join(missing)}")
+    if problems:
+        raise PluginError(
+            f"driver {driver_name!r} does not fit the contract: " + "; ".join(problems),
+            hint="novacron.hookspecs has every hook with its arguments",
+        )
+
+
+def _meant(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f", did you mean {near[0]!r}?" if near else f"; there are {', '.join(list(known)[:8])}"
+
+
+__all__ = ["check_driver", "implementations", "operations"]

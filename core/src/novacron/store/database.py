@@ -1,0 +1,54 @@
+"""Opens the state database and makes its tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import sqlalchemy as sa
+
+from novacron.errors import StorageError
+from novacron.redaction import redacted
+from novacron.state import state_directory
+from novacron.store.tables import metadata
+
+
+def database_url() -> str:
+    """Return `$NOVACRON_DATABASE`, otherwise SQLite in the state directory."""
+    return os.environ.get("NOVACRON_DATABASE") or f"sqlite:///{state_directory(create=True) / 'state.db'}"
+
+
+@contextmanager
+def transaction() -> Iterator[sa.Connection]:
+    """Open a transaction on the state database.
+
+    Raises:
+        StorageError: it can't be opened, is locked or full.
+    """
+    url = database_url()
+    try:
+        with _engine(url).begin() as connection:
+            yield connection
+    except (sa.exc.OperationalError, sa.exc.DatabaseError) as error:
+        if isinstance(error, sa.exc.IntegrityError):
+            raise
+        raise StorageError(
+            f"the state database can't be used: {redacted(str(error.orig or error))}",
+            hint="check the state directory or NOVACRON_DATABASE; another process may hold it",
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _engine(url: str) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": 15} if url.startswith("sqlite") else {})
+    if url.startswith("sqlite"):
+        sa.event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA journal_mode=WAL"))
+    metadata.create_all(engine)
+    if url.startswith("sqlite:///") and os.path.exists(url.removeprefix("sqlite:///")):
+        os.chmod(url.removeprefix("sqlite:///"), 0o600)
+    return engine
+
+
+__all__ = ["database_url", "transaction"]

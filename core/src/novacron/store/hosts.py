@@ -1,0 +1,63 @@
+"""The fleet's hosts in the state database. SQLAlchemy is loaded when the first one is read."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import msgspec
+
+from novacron.errors import AlreadyExistsError, HostNotFoundError, InvalidSpecError, SpecProblem
+
+
+class RegisteredHost(msgspec.Struct, frozen=True):
+    """A host of the fleet as the database has it."""
+
+    name: str
+    uri: str
+    added_at: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return plain values."""
+        return {"name": self.name, "uri": self.uri, "added_at": self.added_at}
+
+
+class HostStore:
+    """Reads and writes the fleet's hosts."""
+
+    def list(self) -> list[RegisteredHost]:
+        """Return all hosts, sorted by name."""
+        from novacron.store.database import transaction
+        from novacron.store.tables import hosts
+
+        with transaction() as connection:
+            rows = connection.execute(hosts.select().order_by(hosts.c.name))
+            return [RegisteredHost(row.name, row.uri, row.added_at) for row in rows]
+
+    def add(self, name: str, uri: str, *, replace: bool = False) -> RegisteredHost:
+        """Write a host. Raises InvalidSpecError, AlreadyExistsError."""
+        from novacron.store.database import transaction
+        from novacron.store.tables import hosts
+
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", name):
+            raise InvalidSpecError("invalid host name", problems=[SpecProblem("name", name, "1 to 128 letters, digits, `_ . -`")])
+        host = RegisteredHost(name, uri, datetime.now(UTC).isoformat(timespec="seconds"))
+        with transaction() as connection:
+            if connection.execute(hosts.select().where(hosts.c.name == name)).first():
+                if not replace:
+                    raise AlreadyExistsError(f"the fleet has a host named {name!r}", hint="remove it first, or give another name")
+                connection.execute(hosts.delete().where(hosts.c.name == name))
+            connection.execute(hosts.insert().values(name=name, uri=uri, added_at=host.added_at))
+        return host
+
+    def remove(self, name: str) -> None:
+        """Forget a host. Raises HostNotFoundError."""
+        from novacron.store.database import transaction
+        from novacron.store.tables import hosts
+
+        with transaction() as connection:
+            if not connection.execute(hosts.delete().where(hosts.c.name == name)).rowcount:
+                raise HostNotFoundError(f"no host named {name!r} in the fleet")
+
+
+__all__ = ["HostStore", "RegisteredHost"]
