@@ -311,4 +311,5 @@ class DriverError(NovaCronError):
     exit_code = 27
 
 
-__all__ = [*sorted(name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, (NovaCronError, SpecProblem))), "Outcome"]
+_classes = [name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, Exception)]
+__all__ = [*sorted(_classes), "Outcome", "SpecProblem"]

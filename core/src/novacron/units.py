@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from fractions import Fraction
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)b?\s*(/s)?\s*", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?", re.IGNORECASE)
@@ -34,7 +35,7 @@ def parse_size(value: int | float | str) -> int:
     number, prefix, binary, _ = match.groups()
     decimal = prefix and not binary and value.strip().removesuffix("/s").lower().endswith("b")
     base = 1000 if decimal else 1024
-    return int(float(number) * base ** " kmgtpe".index(prefix.lower() or " "))
+    return int(Fraction(number) * base ** " kmgtpe".index(prefix.lower() or " "))
 
 
 def format_size(size: int | float | None) -> str:

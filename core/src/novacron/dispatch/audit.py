@@ -1,4 +1,4 @@
-"""The audit policy: one JSON line for each changing operation in the state directory: who, what, on what, how it ended, how long."""
+"""The audit policy: one JSON line for each changing operation: who, what, on what, how it ended, how long."""
 
 from __future__ import annotations
 

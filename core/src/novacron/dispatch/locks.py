@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from novacron.dispatch.call import Call
-from novacron.errors import BusyError
+from novacron.errors import BusyError, OperationCancelledError
 from novacron.hookspecs.operation import Operation
 
 
@@ -57,8 +57,6 @@ class LockPolicy:
             queue.waiting.append(call)
             try:
                 while queue.holder is not None or queue.waiting[0] is not call:
-                    if call.job is not None:
-                        call.job.raise_if_cancelled()
                     remaining = call.remaining()
                     if remaining <= 0:
                         raise BusyError(
@@ -66,7 +64,9 @@ class LockPolicy:
                             hint="wait for it to end, cancel it, or give a longer timeout",
                             outcome="not_sent",
                         )
-                    self._changed.wait(min(remaining, 0.5) if call.job is not None else remaining)
+                    if call.job is not None and call.job.cancel_asked:
+                        raise OperationCancelledError(f"{call.operation.name} was cancelled while it waited", outcome="not_sent")
+                    self._changed.wait(min(remaining, 0.25))
                 queue.holder, queue.since = call, time.monotonic()
             finally:
                 queue.waiting.remove(call)

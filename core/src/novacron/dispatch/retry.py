@@ -35,7 +35,7 @@ class RetryPolicy:
 
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.attempts - 1) | tenacity.stop_after_delay(call.remaining()),
-            wait=tenacity.wait_exponential_jitter(self.pause, max=2.0, jitter=self.pause),
+            wait=tenacity.wait_random_exponential(multiplier=self.pause, max=2.0),
             retry=tenacity.retry_if_exception(lambda e: isinstance(e, HostConnectionError) and _worth_it(call, e)),
             reraise=True,
         )

@@ -1,8 +1,11 @@
-"""A host's storage pools, networks and templates. These records need no handle of their own: the collection acts on them by name."""
+"""A host's storage pools, networks and templates.
+
+These records need no handle of their own: the collection acts on them by name.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from novacron.records.network import DHCPLease, Network
 from novacron.records.storage import StoragePool, Volume
@@ -10,6 +13,10 @@ from novacron.records.templates import Template
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
+
+# The collections have a method named list, so that annotation needs another name below it.
+_Volumes: TypeAlias = list[Volume]
+_Leases: TypeAlias = list[DHCPLease]
 
 
 class PoolCollection:
@@ -38,9 +45,9 @@ class PoolCollection:
         """Forget a storage pool; its content stays."""
         return self._host.invoke("pool_delete", pool=pool)
 
-    def volumes(self, pool: str = "default") -> list[Volume]:
+    def volumes(self, pool: str = "default") -> _Volumes:
         """Return a pool's volumes, sorted by name."""
-        result: list[Volume] = self._host.invoke("volume_list", pool=pool)
+        result: _Volumes = self._host.invoke("volume_list", pool=pool)
         return result
 
     def volume(self, volume: str, pool: str = "default") -> Volume:
@@ -86,9 +93,9 @@ class NetworkCollection:
         """Stop and forget a network."""
         return self._host.invoke("network_delete", network=network)
 
-    def leases(self, network: str) -> list[DHCPLease]:
+    def leases(self, network: str) -> _Leases:
         """Return a network's DHCP leases."""
-        result: list[DHCPLease] = self._host.invoke("lease_list", network=network)
+        result: _Leases = self._host.invoke("lease_list", network=network)
         return result
 
 

@@ -73,7 +73,9 @@ class VMCollection:
         from novacron.specs import VMSpec
 
         asked = VMSpec.parse(spec if spec is not None and not fields else {**(spec.as_dict() if spec else {}), **fields})
-        return finish(self._host, "vm_create", lambda record: VMHandle(self._host, record), wait=wait, spec=asked)
+        wrap = lambda record: VMHandle(self._host, record)  # noqa: E731
+        made: VMHandle | Job[VMHandle] = finish(self._host, "vm_create", wrap, wait=wait, spec=asked)
+        return made
 
     def import_definition(self, definition: str) -> VMHandle:
         """Define a VM from the hypervisor's own language."""

@@ -1,7 +1,7 @@
 """The contract: every operation that a driver can offer, one module per area. They hold no logic.
 
-Reading these modules top to bottom is reading what NovaCron can do. A driver implements the hooks it can, in any number of objects,
-and may name fewer arguments than a hook has. What it does not implement, `host.supports()` says it lacks.
+Reading these modules top to bottom is reading what NovaCron can do. A driver implements the hooks it can, in any number of
+objects, and may name fewer arguments than a hook has. What it does not implement, `host.supports()` says it lacks.
 
 For every operation a driver guarantees: it raises only `NovaCronError`s (an SDK's error is mapped, the original kept as
 `__cause__`), returns a record or value and never None, leaves nothing half-made when it fails, and ends by itself when the

@@ -16,8 +16,8 @@ def vm_create(spec: VMSpec, job: Job[VM]) -> VM:
     """Create a VM with its disks, and start it when `spec.start`.
 
     Returns the full record. On failure nothing of it remains: no definition, volume, NVRAM or seed.
-    Raises AlreadyExistsError (name or UUID), InvalidSpecError (what this host can't do), ImageNotFoundError, NetworkNotFoundError,
-    StoragePoolNotFoundError, ResourceAllocationError (no space).
+    Raises AlreadyExistsError (name or UUID), InvalidSpecError (what this host can't do), ImageNotFoundError,
+    NetworkNotFoundError, StoragePoolNotFoundError, ResourceAllocationError (no space).
     """
     raise NotImplementedError
 

@@ -47,8 +47,9 @@ def operation(
     """Mark a function as an operation of the contract: a first-result hook with these properties."""
 
     def mark(function: F) -> F:
-        code = function.__code__  # type: ignore[attr-defined]
-        function.operation = Operation(  # type: ignore[attr-defined]
+        code = function.__code__
+        marked: Any = function
+        marked.operation = Operation(
             name=function.__name__,
             area=function.__module__.rpartition(".")[2],
             arguments=code.co_varnames[: code.co_argcount],

@@ -10,7 +10,10 @@ from novacron.records.record import Record
 
 
 class Event(Record, frozen=True):
-    """Something that happened on a host. Kinds: `vm.status`, `vm.defined`, `vm.deleted`, `vm.device`, `vm.job`, `host.connection`, ..."""
+    """Something that happened on a host.
+
+    Kinds: `vm.status`, `vm.defined`, `vm.deleted`, `vm.device`, `vm.job`, `host.connection`, ...
+    """
 
     kind: str
     host: str

@@ -13,7 +13,8 @@ class MigrationSpec(Spec):
     """How a VM is to move.
 
     `deadline` bounds the whole migration (default 10 minutes): past it the migration is aborted and the VM stays at the source.
-    `max_downtime` is what the guest may stand still at the end. `storage` "shared" expects the disks on both hosts, "copy" sends them.
+    `max_downtime` is what the guest may stand still at the end. `storage` "shared" expects the disks on both hosts,
+    "copy" sends them.
 
     Example:
         >>> MigrationSpec(bandwidth="100MiB/s", max_downtime="300ms").max_downtime

@@ -1,0 +1,44 @@
+"""The fleet lives in the state database."""
+
+import pytest
+
+from novacron import errors
+from novacron.handles.fleet import Fleet
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+
+
+def test_a_registered_host_is_there_for_the_next_process():
+    Fleet().add("kvm1", "qemu:///system")
+    assert [(h.name, h.uri) for h in Fleet().list()] == [("kvm1", "qemu:///system")]
+
+
+def test_a_taken_name_is_refused_unless_replaced():
+    fleet = Fleet()
+    fleet.add("a", "sim://a")
+    with pytest.raises(errors.AlreadyExistsError):
+        fleet.add("a", "sim://b")
+    assert fleet.add("a", "sim://b", replace=True).uri == "sim://b"
+
+
+def test_an_unknown_host_is_not_found_with_a_hint():
+    with pytest.raises(errors.HostNotFoundError) as caught:
+        Fleet().hosts["ghost"]
+    assert "novacron host list" in caught.value.hint
+    with pytest.raises(errors.HostNotFoundError):
+        Fleet().remove("ghost")
+
+
+@pytest.mark.parametrize(("name", "uri"), [("a b", "sim://x"), ("a", "no uri"), ("a", "vsphere://u:secret@h")])
+def test_bad_names_and_uris_are_refused(name, uri):
+    with pytest.raises(errors.InvalidSpecError):
+        Fleet().add(name, uri)
+
+
+def test_a_database_that_cannot_be_opened_is_a_clear_error(monkeypatch):
+    monkeypatch.setenv("NOVACRON_DATABASE", "sqlite:////nonexistent/folder/state.db")
+    with pytest.raises(errors.StorageError, match="state database"):
+        Fleet().list()

@@ -1,0 +1,54 @@
+"""Specs report every bad field at once, with its path, what was given and what is allowed."""
+
+import pytest
+
+from novacron import DiskSpec, NICSpec, VMSpec
+from novacron.errors import InvalidSpecError
+from novacron.specs import MigrationSpec, VMQuery
+
+
+def problems(call):
+    with pytest.raises(InvalidSpecError) as caught:
+        call()
+    return {p.path: p for p in caught.value.problems}
+
+
+def test_every_bad_field_is_reported_at_once_with_its_path():
+    found = problems(lambda: VMSpec(name="../etc", vcpus=0, memory="lots", disks=[{"size": "1GiB", "bus": "warp"}], colour="red"))
+    assert set(found) == {"name", "vcpus", "memory", "disks.0.bus", "colour"}
+    assert found["disks.0.bus"].given == "warp"
+    assert "virtio" in found["disks.0.bus"].allowed
+    assert "vcpus" in found["colour"].allowed
+
+
+def test_secure_boot_with_a_direct_kernel_is_refused():
+    found = problems(lambda: VMSpec(name="x", firmware="uefi-secure", kernel={"path": "/k"}))
+    assert "unsigned kernel" in found["VMSpec"].allowed
+
+
+def test_a_nic_is_on_exactly_one_network():
+    assert "exactly one" in problems(lambda: NICSpec())["NICSpec"].allowed
+    assert "exactly one" in problems(lambda: NICSpec(network="a", bridge="b"))["NICSpec"].allowed
+
+
+def test_a_multicast_mac_address_is_refused():
+    assert "unicast" in problems(lambda: NICSpec(network="a", mac="01:00:00:00:00:01"))["NICSpec"].allowed
+
+
+@pytest.mark.parametrize("fields", [{}, {"size": 0}, {"source": "a", "path": "/b"}])
+def test_a_disk_has_exactly_one_origin(fields):
+    assert problems(lambda: DiskSpec(**fields))
+
+
+def test_a_spec_survives_json():
+    spec = VMSpec(name="x", memory="2GiB", disks=[DiskSpec(size="1GiB")], nics=[NICSpec(user=True)], tags={"a"})
+    assert VMSpec.parse(spec.as_dict()) == spec
+
+
+def test_a_cold_migration_has_no_post_copy():
+    assert problems(lambda: MigrationSpec(live=False, post_copy=True))
+
+
+def test_a_query_names_what_can_be_asked():
+    found = problems(lambda: VMQuery.of(colour="red", status="flying", sort="shoe", limit=0, cursor="é"))
+    assert set(found) == {"colour", "status", "sort", "limit", "cursor"}
