@@ -1,0 +1,153 @@
+"""The tiny guest: the distribution's own cloud kernel and busybox, which count seconds on the serial console."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from novacron_lab.running import LabError, run
+
+MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "virtio_balloon", "button", "evdev")
+UP = "NOVACRON GUEST UP"
+TICK = "NOVACRON TICK"
+
+INIT = f"""#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
+for module in {" ".join(MODULES)}; do modprobe $module 2>/dev/null; done
+echo 1 > /proc/sys/kernel/printk
+acpid -f -c /etc/acpi -l /dev/null &
+load=$(sed -n 's/.*novacron.load=\\([0-9]*\\).*/\\1/p' /proc/cmdline)
+if [ -n "$load" ]; then
+  mount -t tmpfs -o size=${{load}}m tmpfs /load
+  (while :; do dd if=/dev/urandom of=/load/dirty bs=1M count=$((load - 2)) conv=notrunc 2>/dev/null; done) &
+fi
+if [ -b /dev/vda ]; then
+  echo "NOVACRON DISK TICK $(dd if=/dev/vda bs=512 skip=2048 count=1 2>/dev/null | tr -dc 0-9)"
+fi
+echo "{UP}"
+if [ -d /sys/class/net/eth0 ]; then
+  ip link set lo up; ip link set eth0 up
+  (udhcpc -i eth0 -t 3 -T 1 -A 5 -b -q -s /etc/udhcpc >/dev/null 2>&1 && \\
+    echo "NOVACRON ADDRESS $(ip -4 -o addr show eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/')") &
+fi
+tick=0
+while :; do
+  tick=$((tick + 1))
+  echo "{TICK} $tick uptime=$(cut -d' ' -f1 /proc/uptime)"
+  if [ -b /dev/vda ]; then
+    printf '%-512s' $tick | dd of=/dev/vda bs=512 seek=2048 count=1 conv=notrunc oflag=direct 2>/dev/null
+  fi
+  sleep 1
+done
+"""
+DHCP = """#!/bin/sh
+[ "$1" = bound ] || [ "$1" = renew ] || exit 0
+ip addr flush dev $interface; ip addr add $ip/${mask:-24} dev $interface
+"""
+
+
+class Guest:
+    """The guest's files in a folder: `kernel`, `initrd`, and `disk`, an empty image of 64 MiB to make disks from."""
+
+    command_line = "console=ttyS0 quiet panic=-1"
+
+    def __init__(self, folder: Path) -> None:
+        self.kernel = folder / "guest-kernel"
+        self.initrd = folder / "guest-initrd"
+        self.disk = folder / "guest-disk.qcow2"
+
+    def install(self) -> None:
+        """Put the files there, building them first when the cache has none (about ten seconds, once).
+
+        Raises:
+            LabError: the kernel can't be downloaded.
+        """
+        cache = _cache()
+        if not (cache / "initrd").exists():
+            _build(cache)
+        shutil.copy(cache / "kernel", self.kernel)
+        shutil.copy(cache / "initrd", self.initrd)
+        run("qemu-img", "create", "-q", "-f", "qcow2", self.disk, "64M")
+
+
+def _cache() -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    version = f"{abs(hash_text(INIT + DHCP + ' '.join(MODULES))):x}"
+    return base / "novacron" / f"guest-{version}"
+
+
+def hash_text(text: str) -> int:
+    """Return a number that is the same for the same text in every process."""
+    import zlib
+
+    return zlib.crc32(text.encode())
+
+
+def _build(cache: Path) -> None:
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.parent) as scratch:
+        work = Path(scratch)
+        unpacked = _kernel_package(work)
+        kernel = next((unpacked / "boot").glob("vmlinuz-*"))
+        version = kernel.name.removeprefix("vmlinuz-")
+        root = _root(work / "root", unpacked, version)
+        names = "\n".join(str(p.relative_to(root)) for p in [root, *sorted(root.rglob("*"))]).encode()
+        (work / "names").write_bytes(names)
+        run("sh", "-c", 'cpio --quiet -o -H newc <"$1" | gzip -1 >"$2"', "sh", work / "names", work / "initrd", cwd=root)
+        made = Path(tempfile.mkdtemp(dir=cache.parent))
+        shutil.move(kernel, made / "kernel")
+        shutil.move(work / "initrd", made / "initrd")
+        try:
+            made.rename(cache)
+        except OSError:
+            shutil.rmtree(made)  # another process was quicker
+    if not (cache / "initrd").exists():
+        raise LabError(f"the guest could not be built in {cache}")
+
+
+def _kernel_package(work: Path) -> Path:
+    """Download and unpack the distribution's cloud kernel; nothing is installed."""
+    depends = run("apt-cache", "depends", "linux-image-cloud-amd64", check=False).stdout
+    found = re.search(r"Depends: (linux-image-\S+)", depends)
+    if not found:
+        raise LabError("the package lists name no cloud kernel", hint="run apt-get update; the lab's guest needs Debian or Ubuntu")
+    os.chmod(work, 0o755)  # noqa: S103 - apt's own user writes here
+    run("apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", found.group(1), cwd=work)
+    unpacked = work / "kernel"
+    run("dpkg-deb", "-x", next(work.glob("linux-image-*.deb")), unpacked)
+    return unpacked
+
+
+def _root(root: Path, unpacked: Path, version: str) -> Path:
+    for folder in ("bin", "proc", "sys", "dev", "load", "etc/acpi/PWRF"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(shutil.which("busybox") or "/bin/busybox", root / "bin" / "busybox")
+    for file, text in {
+        "init": INIT,
+        "etc/udhcpc": DHCP,
+        "etc/acpi/PWRF/00000080": "#!/bin/sh\necho NOVACRON POWER BUTTON >/dev/console\nsync\npoweroff -f\n",
+    }.items():
+        (root / file).write_text(text)
+        (root / file).chmod(0o755)
+    source, target = unpacked / "lib/modules" / version, root / "lib/modules" / version
+    run("depmod", "-b", unpacked, version)
+    depends = dict(line.split(":", 1) for line in (source / "modules.dep").read_text().splitlines() if ":" in line)
+    for module in MODULES:
+        path = next((p for p in depends if Path(p).name.split(".")[0].replace("-", "_") == module), None)
+        for needed in [path, *depends[path].split()] if path else []:
+            (target / needed).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / needed, target / needed)
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("modules.builtin", "modules.order", "modules.builtin.modinfo"):
+        if (source / name).exists():
+            shutil.copy(source / name, target / name)
+    run("depmod", "-b", root, version)
+    return root
+
+
+__all__ = ["TICK", "UP", "Guest"]

@@ -1,0 +1,233 @@
+"""One lab host: its namespaces, its libvirtd, and the faults that tests provoke in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import msgspec
+
+from novacron_lab import network, supervisor
+from novacron_lab.running import LabError, run
+
+PRIVATE = ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt")
+START_TIMEOUT = 20.0
+
+
+class LabHost(msgspec.Struct, frozen=True):
+    """A host of a lab.
+
+    Attributes:
+        name: its name in the fleet, "lab-a".
+        address: its address on the lab's network.
+        namespace: its network namespace.
+        link: the lab's end of its cable.
+        folder: where its private files are.
+    """
+
+    name: str
+    address: str
+    namespace: str
+    link: str
+    folder: str
+
+    @property
+    def uri(self) -> str:
+        """Where NovaCron connects to."""
+        return f"qemu+tcp://{self.address}/system"
+
+    def start(self, *, bridge: str, shared: Path, hosts_file: Path) -> None:
+        """Make the namespaces and start libvirtd in them, without waiting for it."""
+        folder = Path(self.folder)
+        folder.mkdir(parents=True)
+        folders = {}
+        for path in PRIVATE:
+            private = folder / path.strip("/").replace("/", "-")
+            private.mkdir()
+            folders[str(private)] = path
+        self._configure(folder / "etc-libvirt")
+        config = folder / "config.json"
+        config.write_text(
+            json.dumps(
+                {
+                    "name": self.name,
+                    "folders": folders,
+                    "hosts_file": str(hosts_file),
+                    "log": str(folder / "libvirtd.log"),
+                    "daemon_pid": str(folder / "libvirtd.pid"),
+                }
+            )
+        )
+        network.make_host(self.namespace, bridge, self.link, self.address)
+        with (folder / "supervisor.log").open("ab") as log:
+            process = subprocess.Popen(
+                ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "--uts", "--propagation", "private",
+                 sys.executable, "-I", supervisor.__file__, str(config)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
+            )  # fmt: skip
+        # `ip netns exec` and `unshare` replace themselves, so this is the supervisor's own pid
+        (folder / "supervisor.pid").write_text(f"{process.pid} {_start_time(process.pid)}")
+
+    def _configure(self, etc: Path) -> None:
+        if Path("/etc/libvirt").is_dir():
+            for name in ("libvirt.conf", "qemu.conf", "libvirtd.conf"):
+                if Path("/etc/libvirt", name).exists():
+                    shutil.copy(Path("/etc/libvirt", name), etc / name)
+        identity = uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.namespace}.{time.time_ns()}")
+        (etc / "libvirtd.conf").write_text(
+            f'host_uuid = "{identity}"\nlisten_tls = 0\nlisten_tcp = 1\nlisten_addr = "{self.address}"\n'
+            'auth_tcp = "none"\nauth_unix_rw = "none"\nmax_clients = 500\nmax_queued_clients = 500\n'
+        )
+        (etc / "qemu.conf").write_text(
+            'user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controllers = []\nnamespaces = []\n'
+            f'remember_owner = 0\nstdio_handler = "file"\nmigration_host = "{self.address}"\n'
+        )
+
+    def wait_until_up(self) -> None:
+        """Wait until libvirtd answers. Raises LabError with its log when it does not."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection((self.address, 16509), timeout=1).close()
+                return
+            except OSError:
+                if not self.running:
+                    break
+                time.sleep(0.02)
+        log = "".join(
+            (Path(self.folder) / name).read_text(errors="replace")[-1500:]
+            for name in ("supervisor.log", "libvirtd.log")
+            if (Path(self.folder) / name).exists()
+        )
+        raise LabError(f"libvirtd of {self.name} did not start: {log.strip()}")
+
+    @property
+    def supervisor_pid(self) -> int | None:
+        """The pid of the host's first process, None when it has ended."""
+        try:
+            pid, started = (Path(self.folder) / "supervisor.pid").read_text().split()
+        except (OSError, ValueError):
+            return None
+        return int(pid) if _start_time(int(pid)) == int(started) else None
+
+    @property
+    def daemon_pid(self) -> int:
+        """The pid of libvirtd. Raises LabError when it does not run."""
+        try:
+            pid = int((Path(self.folder) / "libvirtd.pid").read_text())
+        except (OSError, ValueError):
+            pid = 0
+        if pid not in self.processes():
+            raise LabError(f"libvirtd of {self.name} does not run")
+        return pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the host's first process is there."""
+        return self.supervisor_pid is not None
+
+    def processes(self) -> list[int]:
+        """Return the pids of all processes in the host's mount namespace: these and no others were started by it."""
+        pid = self.supervisor_pid
+        if pid is None:
+            return []
+        try:
+            own = os.readlink(f"/proc/{pid}/ns/mnt")
+        except OSError:
+            return []
+        if own == os.readlink("/proc/self/ns/mnt"):
+            return [pid]  # it has not entered its namespace yet
+        return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _namespace(entry) == own]
+
+    def exec(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Run a program inside the host and return its output and exit status."""
+        return run(*self.enter(*argv), check=False)
+
+    def enter(self, *argv: str) -> list[str]:
+        """Return the command line that runs a program inside the host. Raises LabError when the host is down."""
+        pid = self.supervisor_pid
+        if pid is None:
+            raise LabError(f"{self.name} is down", hint="`novacron lab up` starts it")
+        return ["nsenter", "--target", str(pid), "--mount", "--uts", "--net", "--", *argv]
+
+    def kill_daemon(self) -> None:
+        """Kill libvirtd as a crash does; guests go on."""
+        pid = self.daemon_pid
+        os.kill(pid, signal.SIGKILL)
+        while pid in self.processes():
+            time.sleep(0.005)
+
+    def restart_daemon(self) -> None:
+        """Start libvirtd again and wait until it answers."""
+        pid = self.supervisor_pid
+        if pid is None:
+            raise LabError(f"{self.name} is down")
+        os.kill(pid, signal.SIGUSR1)
+        self.wait_until_up()
+
+    def freeze_daemon(self) -> None:
+        """Make libvirtd hang."""
+        os.kill(self.daemon_pid, signal.SIGSTOP)
+
+    def thaw_daemon(self) -> None:
+        """Let a frozen libvirtd go on."""
+        os.kill(self.daemon_pid, signal.SIGCONT)
+
+    def cut_link(self) -> None:
+        """Unplug the host's cable."""
+        network.set_link(self.link, up=False)
+
+    def mend_link(self) -> None:
+        """Plug the host's cable in again."""
+        network.set_link(self.link, up=True)
+
+    def stop(self) -> None:
+        """End everything in the host and remove its namespaces."""
+        deadline = time.monotonic() + 10
+        while (pids := self.processes()) and time.monotonic() < deadline:
+            # the supervisor last: it is how the others are found
+            first = [p for p in pids if p != self.supervisor_pid] or pids
+            for pid in first:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            for pid in first:
+                _reap(pid)
+            time.sleep(0.01)
+        network.remove_host(self.namespace, self.link)
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass  # somebody else's child
+
+
+def _start_time(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot; -1 when it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return -1
+    return -1 if fields[0] == "Z" else int(fields[19])
+
+
+def _namespace(pid: str) -> str | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] == "Z" else os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:
+        return None
+
+
+__all__ = ["LabHost"]

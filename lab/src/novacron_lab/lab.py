@@ -1,0 +1,201 @@
+"""A lab: hosts, their network, shared storage and a guest; brought up and taken down as one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from novacron_lab import network, requirements
+from novacron_lab.guest import Guest
+from novacron_lab.host import LabHost
+from novacron_lab.running import LabError, run
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+class Lab:
+    """A running lab.
+
+    Example:
+        lab = Lab.up(hosts=2, name="lab")
+        lab.host("lab-a").exec("virsh", "list")
+        lab.down()
+    """
+
+    def __init__(self, name: str, subnet: int, hosts: tuple[LabHost, ...]) -> None:
+        self.name, self.subnet, self.hosts = name, subnet, hosts
+
+    @property
+    def folder(self) -> Path:
+        """Where the lab keeps everything."""
+        return lab_folder(self.name)
+
+    @property
+    def shared(self) -> Path:
+        """The storage that all hosts share, at the same path; the pool `default` of each."""
+        return self.folder / "shared"
+
+    @property
+    def bridge(self) -> str:
+        """The bridge that joins the hosts."""
+        return f"nlab{self.subnet}"
+
+    @property
+    def guest(self) -> Guest:
+        """The tiny guest; its files are in `shared`."""
+        return Guest(self.shared)
+
+    @classmethod
+    def up(cls, *, hosts: int = 2, name: str = "lab") -> Lab:
+        """Bring a lab up, or return the one that is: a second call heals what is missing.
+
+        Raises:
+            LabError: no root, a missing package, or a host that does not start; nothing is left then.
+        """
+        requirements.check()
+        if not 1 <= hosts <= len(LETTERS):
+            raise LabError(f"a lab has 1 to {len(LETTERS)} hosts, not {hosts}")
+        if not (name.isidentifier() or name.replace("-", "").isalnum()) or len(name) > 32:
+            raise LabError(f"not a lab's name: {name!r}", hint="letters, digits and - , at most 32")
+        with _alone(name):
+            there = cls._read(name)
+            if there and len(there.hosts) == hosts and all(h.running for h in there.hosts):
+                return there
+            if there or lab_folder(name).exists():
+                (there or cls(name, -1, ()))._remove()
+            subnet = network.free_subnet()
+            lab = cls(name, subnet, tuple(_plan(name, subnet, number) for number in range(hosts)))
+            try:
+                lab._start()
+            except BaseException:
+                lab._remove()
+                raise
+            return lab
+
+    @classmethod
+    def attach(cls, name: str = "lab") -> Lab:
+        """Return the lab of that name. Raises LabError when there is none."""
+        lab = cls._read(name)
+        if lab is None:
+            raise LabError(f"there is no lab named {name!r}", hint="`novacron lab up` makes one")
+        return lab
+
+    def host(self, name: str) -> LabHost:
+        """Return a host by name. Raises LabError."""
+        found = next((h for h in self.hosts if h.name == name), None)
+        if found is None:
+            raise LabError(f"no host named {name!r} in the lab", hint=f"there are {', '.join(h.name for h in self.hosts)}")
+        return found
+
+    def status(self) -> list[dict[str, object]]:
+        """Return name, URI and status of each host."""
+        return [{"name": h.name, "uri": h.uri, "status": "up" if h.running else "down"} for h in self.hosts]
+
+    def down(self) -> None:
+        """End the hosts with all their guests and remove everything that the lab made."""
+        with _alone(self.name):
+            self._remove()
+
+    def _start(self) -> None:
+        self.shared.mkdir(parents=True)
+        os.chmod(self.folder, 0o755)  # noqa: S103 - libvirtd's guests read the images below it
+        hosts_file = self.folder / "hosts"
+        hosts_file.write_text("127.0.0.1 localhost\n" + "".join(f"{h.address} {h.name}\n" for h in self.hosts))
+        self._write()
+        network.make_bridge(self.bridge, self.subnet)
+        with ThreadPoolExecutor(len(self.hosts) + 2) as pool:
+            guest = pool.submit(self.guest.install)
+            dhcp = pool.submit(self._start_dhcp)
+            for started in [pool.submit(self._start_host, host, hosts_file) for host in self.hosts]:
+                started.result()
+            guest.result()
+            dhcp.result()
+
+    def _start_host(self, host: LabHost, hosts_file: Path) -> None:
+        host.start(bridge=self.bridge, shared=self.shared, hosts_file=hosts_file)
+        host.wait_until_up()
+        pool = f"<pool type='dir'><name>default</name><target><path>{self.shared}</path></target></pool>"
+        net = f"<network><name>default</name><forward mode='bridge'/><bridge name='{network.GUEST_BRIDGE}'/></network>"
+        for kind, definition in (("pool", pool), ("net", net)):
+            file = Path(host.folder) / f"{kind}.xml"
+            file.write_text(definition)
+            run("virsh", "-c", host.uri, f"{kind}-define", file)
+            run("virsh", "-c", host.uri, f"{kind}-start", "default")
+            run("virsh", "-c", host.uri, f"{kind}-autostart", "default")
+        run("virsh", "-c", host.uri, "domcapabilities", "--virttype", "qemu")  # the first probe of QEMU takes seconds
+
+    def _start_dhcp(self) -> None:
+        log = self.folder / "dnsmasq.log"
+        process = subprocess.Popen(
+            ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", f"--interface={self.bridge}", "--bind-interfaces",
+             "--except-interface=lo", "--port=0", f"--dhcp-range=10.231.{self.subnet}.100,10.231.{self.subnet}.250,255.255.255.0,1h",
+             f"--dhcp-leasefile={self.folder / 'leases'}", "--pid-file=", "--dhcp-authoritative", f"--log-facility={log}"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",
+        )  # fmt: skip
+        (self.folder / "dnsmasq.pid").write_text(str(process.pid))
+
+    def _remove(self) -> None:
+        with ThreadPoolExecutor(len(self.hosts) or 1) as pool:
+            list(pool.map(LabHost.stop, self.hosts))
+        self._stop_dhcp()
+        if self.subnet >= 0:
+            network.remove_bridge(self.bridge)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _stop_dhcp(self) -> None:
+        try:
+            pid = int((self.folder / "dnsmasq.pid").read_text())
+            if str(self.folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        except (OSError, ValueError):
+            pass  # gone, or another process's child
+
+    def _write(self) -> None:
+        hosts = [{f: getattr(h, f) for f in h.__struct_fields__} for h in self.hosts]
+        (self.folder / "lab.json").write_text(json.dumps({"subnet": self.subnet, "hosts": hosts}))
+
+    @classmethod
+    def _read(cls, name: str) -> Lab | None:
+        try:
+            data = json.loads((lab_folder(name) / "lab.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return cls(name, data["subnet"], tuple(LabHost(**host) for host in data["hosts"]))
+
+
+def lab_folder(name: str) -> Path:
+    """Return where a lab keeps everything: below `$NOVACRON_LAB_DIR`, otherwise /var/lib/novacron-lab."""
+    return Path(os.environ.get("NOVACRON_LAB_DIR", "/var/lib/novacron-lab")) / name
+
+
+def _plan(name: str, subnet: int, number: int) -> LabHost:
+    letter = LETTERS[number]
+    return LabHost(
+        name=f"{name}-{letter}",
+        address=f"10.231.{subnet}.{11 + number}",
+        namespace=f"novacron-{name}-{letter}",
+        link=f"nlab{subnet}-{letter}",
+        folder=str(lab_folder(name) / f"host-{letter}"),
+    )
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Let one process at a time change labs: they choose addresses."""
+    parent = lab_folder(name).parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with (parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+__all__ = ["Lab", "lab_folder"]
