@@ -10,7 +10,7 @@ from pathlib import Path
 
 from novacron_lab.running import LabError, run
 
-MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "virtio_balloon", "button", "evdev")
+MODULES = ("virtio_pci", "af_packet", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "virtio_balloon", "button", "evdev")
 UP = "NOVACRON GUEST UP"
 TICK = "NOVACRON TICK"
 
@@ -32,7 +32,7 @@ fi
 echo "{UP}"
 if [ -d /sys/class/net/eth0 ]; then
   ip link set lo up; ip link set eth0 up
-  (udhcpc -i eth0 -t 3 -T 1 -A 5 -b -q -s /etc/udhcpc >/dev/null 2>&1 && \\
+  (udhcpc -i eth0 -t 3 -T 1 -n -q -s /etc/udhcpc >/dev/null 2>&1 && \\
     echo "NOVACRON ADDRESS $(ip -4 -o addr show eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/')") &
 fi
 tick=0

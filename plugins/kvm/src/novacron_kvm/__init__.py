@@ -1,0 +1,1 @@
+"""NovaCron's driver for KVM and QEMU through libvirt."""

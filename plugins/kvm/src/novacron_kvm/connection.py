@@ -1,0 +1,183 @@
+"""Connections to one libvirt daemon: one for reads, and a connection of its own for each slow call.
+
+A daemon answers five requests of one client at a time; with a slow lane apart, reads stay quick whatever else is under way. A lost
+connection never heals: it is opened anew when next asked for, and subscriptions are told.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import libvirt
+
+from novacron.errors import HostConnectionError, OperationTimeoutError
+from novacron_kvm.errors import mapped, translated
+from novacron_kvm.eventloop import ensure_running
+
+T = TypeVar("T")
+KEEPALIVE = (5, 3)
+"""Seconds between probes, and how many may stay unanswered: a dead link or hung daemon ends a call after 15 to 20 s."""
+IDLE_SLOW = 4
+"""Slow connections that are kept for the next slow call."""
+
+
+class KVMConnection:
+    """One host's connections.
+
+    Attributes:
+        name: the host's name in records.
+        uri: the libvirt URI.
+        libvirt_version: of the daemon, as libvirt counts: 9.0.0 is 9000000.
+    """
+
+    def __init__(self, uri: str, name: str, timeout: float = 30.0) -> None:
+        ensure_running()
+        self.uri, self.name, self.timeout = uri, name, timeout
+        self.shared = not uri.startswith(("test:", "qemu:///embed"))
+        self._guard = threading.RLock()
+        self._idle: list[Any] = []
+        self._closed = False
+        self._reconnected: list[Callable[[Any], None]] = []
+        self._read = self._open()
+        with translated():
+            self.libvirt_version: int = self._read.getLibVersion()
+
+    @property
+    def read(self) -> Any:
+        """The connection for quick calls, opened anew when it was lost."""
+        connection = self._read
+        if connection.isAlive():
+            return connection
+        with self._guard:
+            if self._closed:
+                raise HostConnectionError(f"the connection to {self.name} is closed", outcome="not_sent")
+            if not self._read.isAlive():
+                self._read = self._open()
+                for callback in list(self._reconnected):
+                    callback(self._read)
+            return self._read
+
+    @contextmanager
+    def slow(self) -> Iterator[Any]:
+        """Give a connection that nobody else uses meanwhile."""
+        if not self.shared:  # in-process drivers keep their state in the one connection
+            yield self.read
+            return
+        with self._guard:
+            connection = next((self._idle.pop() for _ in range(len(self._idle)) if self._idle[-1].isAlive()), None)
+        connection = connection or self._open()
+        try:
+            yield connection
+        finally:
+            with self._guard:
+                keep = not self._closed and len(self._idle) < IDLE_SLOW and connection.isAlive()
+                if keep:
+                    self._idle.append(connection)
+            if not keep:
+                _close(connection)
+
+    def domain(self, vm: str, connection: Any = None) -> Any:
+        """Return libvirt's domain by UUID or name. Raises VMNotFoundError."""
+        connection = connection or self.read
+        with translated(resource=vm):
+            if len(vm) == 36:
+                try:
+                    return connection.lookupByUUIDString(str(uuid.UUID(vm)))
+                except (ValueError, libvirt.libvirtError) as error:
+                    if isinstance(error, libvirt.libvirtError) and error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                        raise
+            return connection.lookupByName(vm)
+
+    def bounded(self, function: Callable[..., T], *arguments: Any, timeout: float) -> T:
+        """Call something that may block in a thread of its own.
+
+        Raises:
+            OperationTimeoutError: it did not end within `timeout` seconds; its outcome is unknown.
+        """
+        return bounded(function, *arguments, timeout=timeout, what=f"a call to {self.name}")
+
+    def on_reconnect(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Call `callback` with each new read connection; return what ends that."""
+        self._reconnected.append(callback)
+        return lambda: self._reconnected.remove(callback)
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._guard:
+            self._closed = True
+            connections = [self._read, *self._idle]
+            self._idle.clear()
+        for connection in connections:
+            _close(connection)
+
+    def _open(self) -> Any:
+        future: Future[Any] = Future()
+        abandoned = threading.Event()
+
+        def run() -> None:
+            try:
+                connection = libvirt.openAuth(self.uri, [[libvirt.VIR_CRED_AUTHNAME], _no_password, None], 0)
+                if self.shared:
+                    connection.setKeepAlive(*KEEPALIVE)
+            except BaseException as error:  # noqa: BLE001 - carried to the caller
+                future.set_exception(error)
+                return
+            future.set_result(connection)
+            if abandoned.is_set():
+                _close(connection)
+
+        threading.Thread(target=run, name=f"novacron-open-{self.name}", daemon=True).start()
+        try:
+            return future.result(self.timeout)
+        except TimeoutError:
+            abandoned.set()
+            raise OperationTimeoutError(
+                f"connecting to {self.uri} took more than {self.timeout:g} s", outcome="not_sent", hint="check that the host is up"
+            ) from None
+        except libvirt.libvirtError as error:
+            found = mapped(error, operation="connect")
+            if not isinstance(found, HostConnectionError):
+                if type(found).__name__ in ("DriverError", "ImageNotFoundError"):
+                    found = HostConnectionError(f"can't connect to {self.uri}: {found.message}", operation="connect")
+            else:
+                found.message = f"can't connect to {self.uri}: {found.message}"
+            found.outcome = "not_sent"
+            raise found from error
+
+
+def bounded(function: Callable[..., T], *arguments: Any, timeout: float, what: str) -> T:
+    """Call something that may block in a thread of its own, for at most `timeout` seconds; see `KVMConnection.bounded`."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:  # noqa: BLE001 - carried to the caller
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="novacron-bounded", daemon=True).start()
+    try:
+        return future.result(timeout)
+    except TimeoutError:
+        if future.done():
+            raise
+        raise OperationTimeoutError(f"{what} did not end within {timeout:g} s", outcome="unknown") from None
+
+
+def _no_password(credentials: list[Any], _: Any) -> int:
+    return -1  # a driver never prompts; libvirt's auth.conf holds SASL credentials
+
+
+def _close(connection: Any) -> None:
+    try:
+        connection.close()
+    except libvirt.libvirtError:
+        pass  # it was lost
+
+
+__all__ = ["KVMConnection", "bounded"]

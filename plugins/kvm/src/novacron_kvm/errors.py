@@ -1,0 +1,145 @@
+"""What libvirt raises and what NovaCron raises for it: one table, most specific row first.
+
+A row is (libvirt code, text fragment, errno, error class, outcome, hint). The code alone is not enough: INTERNAL_ERROR,
+OPERATION_FAILED and SYSTEM_ERROR each stand for many causes, so a fragment of the (English) message or the errno decides. An error
+that fits no row becomes DriverError with everything libvirt said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import libvirt
+
+from novacron import errors as nova
+from novacron.errors import NovaCronError, Outcome
+
+
+class Row(NamedTuple):
+    """One cause. `code` None fits every code, `text` and `errno` None fit everything."""
+
+    code: int | None
+    text: str | None
+    errno: int | None
+    error: type[NovaCronError]
+    outcome: Outcome = "failed"
+    hint: str | None = None
+
+
+def _code(name: str) -> int:
+    return int(getattr(libvirt, f"VIR_ERR_{name}", -1))
+
+
+INTERNAL, FAILED, SYSTEM = _code("INTERNAL_ERROR"), _code("OPERATION_FAILED"), _code("SYSTEM_ERROR")
+
+TABLE = (
+    # the connection
+    Row(None, r"client socket is closed|connection is not open", None, nova.HostConnectionError, "not_sent"),
+    Row(None, r"keepalive timeout", None, nova.HostConnectionError, "unknown"),
+    Row(None, r"End of file while reading|Connection reset by peer|Broken pipe", None, nova.HostConnectionError, "unknown"),
+    Row(SYSTEM, r"unable to connect to server|Failed to connect socket|Unable to resolve|No route to host", None,
+        nova.HostConnectionError, "not_sent"),
+    Row(SYSTEM, r"Cannot read CA certificate|cannot recv data.*(Host key|Permission denied)", None, nova.AuthenticationError,
+        "not_sent", "check the client certificates or SSH keys"),
+    Row(_code("AUTH_FAILED"), None, None, nova.AuthenticationError, "not_sent"),
+    Row(_code("AUTH_CANCELLED"), None, None, nova.AuthenticationError, "not_sent"),
+    Row(_code("AUTH_UNAVAILABLE"), None, None, nova.AuthenticationError, "not_sent"),
+    Row(_code("INVALID_CONN"), None, None, nova.HostConnectionError, "not_sent"),
+    # not there
+    Row(_code("NO_DOMAIN"), None, None, nova.VMNotFoundError),
+    Row(_code("NO_NETWORK"), None, None, nova.NetworkNotFoundError, "failed", "`novacron network list` shows what is there"),
+    Row(_code("NO_STORAGE_POOL"), None, None, nova.StoragePoolNotFoundError, "failed", "`novacron pool list` shows what is there"),
+    Row(_code("NO_STORAGE_VOL"), None, None, nova.VolumeNotFoundError),
+    Row(_code("NO_DOMAIN_SNAPSHOT"), None, None, nova.SnapshotNotFoundError),
+    Row(_code("NO_NWFILTER"), None, None, nova.TrafficFilterNotFoundError),
+    Row(_code("NO_SECRET"), None, None, nova.SecretNotFoundError),
+    Row(_code("INVALID_SECRET"), None, None, nova.AccessDeniedError),
+    Row(SYSTEM, r"Cannot access (storage|backing) file|unable to stat|[Ff]ailed to stat|Cannot open|could not stat", 2,
+        nova.ImageNotFoundError),
+    Row(SYSTEM, r"Cannot access (storage|backing) file|No such file", None, nova.ImageNotFoundError),
+    Row(SYSTEM, r"Cannot get interface MTU", None, nova.NetworkNotFoundError, "failed", "the bridge does not exist on the host"),
+    # taken
+    Row(_code("STORAGE_VOL_EXIST"), None, None, nova.AlreadyExistsError),
+    Row(_code("DOM_EXIST"), None, None, nova.AlreadyExistsError),
+    Row(_code("NETWORK_EXIST"), None, None, nova.AlreadyExistsError),
+    Row(None, r"already exists with uuid|is already defined with uuid|domain .* already exists|snapshot .* already exists", None,
+        nova.AlreadyExistsError),
+    Row(None, r"already in use by|bridge name .* already in use|Storage source conflict|already exists", None,
+        nova.AlreadyExistsError),
+    # locks and resources
+    Row(None, r'Failed to get .*"(write|consistent read|shared \S+)" lock|Is another process using the image', None,
+        nova.DiskLockedError, "failed", "another VM, here or on another host, uses the disk"),
+    Row(_code("RESOURCE_BUSY"), None, None, nova.DiskLockedError, "failed", "another VM holds the disk's lease"),
+    Row(None, r"No space left on device|Not enough space left", None, nova.ResourceAllocationError, "failed",
+        "free some space in the storage pool"),
+    Row(SYSTEM, None, 28, nova.ResourceAllocationError, "failed", "free some space in the storage pool"),
+    Row(None, r"Cannot allocate memory|cannot set up guest memory", None, nova.ResourceAllocationError, "failed",
+        "the host is short of memory"),
+    Row(None, r"hugetlbfs|hugepages|cannot set CPU affinity", None, nova.ResourceAllocationError),
+    Row(_code("NO_MEMORY"), None, None, nova.ResourceAllocationError),
+    # state
+    Row(_code("OPERATION_TIMEOUT"), r"cannot acquire state change lock", None, nova.BusyError, "not_sent",
+        "another operation holds the VM; try again when it has ended"),
+    Row(_code("OPERATION_TIMEOUT"), None, None, nova.OperationTimeoutError, "unknown"),
+    Row(_code("OPERATION_INVALID"), None, None, nova.InvalidStateError),
+    # migration
+    Row(_code("MIGRATE_UNSAFE"), None, None, nova.MigrationError, "failed", "disks need shared storage, or storage='copy'"),
+    Row(_code("OPERATION_ABORTED"), None, None, nova.OperationCancelledError),
+    Row(FAILED, r"(migration|job '.*').*(failed|cancel)|migration.*unexpectedly", None, nova.MigrationError),
+    Row(INTERNAL, r"to the same host", None, nova.MigrationError),
+    # access
+    Row(_code("OPERATION_DENIED"), None, None, nova.AccessDeniedError),
+    Row(_code("ACCESS_DENIED"), None, None, nova.AccessDeniedError),
+    # guest agent
+    Row(_code("AGENT_UNRESPONSIVE"), None, None, nova.GuestAgentUnavailableError),
+    Row(_code("AGENT_UNSYNCED"), None, None, nova.GuestAgentUnavailableError),
+    Row(_code("ARGUMENT_UNSUPPORTED"), r"guest agent", None, nova.GuestAgentUnavailableError),
+    Row(_code("AGENT_COMMAND_TIMEOUT"), None, None, nova.OperationTimeoutError, "unknown"),
+    # what was asked
+    Row(_code("XML_ERROR"), None, None, nova.InvalidSpecError),
+    Row(_code("XML_DETAIL"), None, None, nova.InvalidSpecError),
+    Row(_code("XML_INVALID_SCHEMA"), None, None, nova.InvalidSpecError),
+    Row(_code("NO_NAME"), None, None, nova.InvalidSpecError),
+    Row(_code("INVALID_ARG"), None, None, nova.InvalidSpecError),
+    Row(_code("CONFIG_UNSUPPORTED"), None, None, nova.UnsupportedOperationError),
+    Row(_code("OPERATION_UNSUPPORTED"), None, None, nova.UnsupportedOperationError),
+    Row(_code("ARGUMENT_UNSUPPORTED"), None, None, nova.UnsupportedOperationError),
+    Row(_code("NO_SUPPORT"), None, None, nova.UnsupportedOperationError),
+    Row(INTERNAL, r"qemu-img.*unexpected exit status", None, nova.SnapshotError, "failed", "is the disk's image file there?"),
+    Row(INTERNAL, r"qemu unexpectedly closed the monitor|process exited while connecting to monitor", None,
+        nova.ResourceAllocationError, "failed", "QEMU ended at once; its own words are in the message"),
+)  # fmt: skip
+
+
+def mapped(error: libvirt.libvirtError, *, operation: str | None = None, resource: str | None = None) -> NovaCronError:
+    """Return NovaCron's error for one of libvirt's; the caller raises it from the original."""
+    code, text, number = error.get_error_code(), error.get_error_message() or str(error), error.get_int1()
+    for row in TABLE:
+        if (
+            (row.code is None or row.code == code)
+            and (row.text is None or re.search(row.text, text))
+            and (row.errno is None or row.errno == number)
+        ):
+            return row.error(_plain(text), operation=operation, resource=resource, hint=row.hint, outcome=row.outcome)
+    return nova.DriverError(
+        f"libvirt says: {_plain(text)} (domain {error.get_error_domain()}, code {code})", operation=operation, resource=resource
+    )
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"^(internal error|operation failed|Requested operation is not valid|invalid argument): ", "", text).strip()
+
+
+@contextmanager
+def translated(operation: str | None = None, resource: str | None = None) -> Iterator[None]:
+    """Raise NovaCron's error for what libvirt raises within, the original as its cause."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise mapped(error, operation=operation, resource=resource) from error
+
+
+__all__ = ["TABLE", "Row", "mapped", "translated"]

@@ -1,0 +1,125 @@
+"""Makes the files that a new VM needs; what was made is undone when a later step fails."""
+
+from __future__ import annotations
+
+import string
+from contextlib import ExitStack
+from typing import Any
+
+import libvirt
+
+from novacron.errors import AlreadyExistsError, ImageNotFoundError, NovaCronError
+from novacron.jobs import Job
+from novacron.records.storage import Volume
+from novacron.specs.storage import DiskSpec
+from novacron.specs.vm import VMSpec
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.operations.storage import find_path, find_volume, volume_record, volume_xml
+from novacron_kvm.xml.building import PREFIX, DiskFile
+
+
+def make_disks(connection: KVMConnection, slow: Any, spec: VMSpec, job: Job[Any], undo: ExitStack, default_bus: str) -> list[DiskFile]:
+    """Return the VM's disks in order, their files made. Each one made is removed by `undo`."""
+    wanted = [*spec.disks]
+    if spec.iso:
+        wanted.append(DiskSpec(device="cdrom", path=spec.iso))
+    if spec.cloud_init:
+        from novacron_kvm.operations.seed import make_seed
+
+        wanted.append(DiskSpec(device="cdrom", path=make_seed(connection, slow, spec, undo)))
+    taken = {d.target for d in wanted if d.target}
+    found = []
+    for number, disk in enumerate(wanted):
+        job.raise_if_cancelled()
+        job.report(f"disk {number + 1} of {len(wanted)}", number / max(1, len(wanted)))
+        bus = disk.bus or ("sata" if disk.device == "cdrom" and default_bus == "virtio" else default_bus)
+        target = disk.target or next(
+            t for letter in string.ascii_lowercase if (t := PREFIX.get(bus, "sd") + letter) not in taken
+        )
+        taken.add(target)
+        if disk.path or not (disk.size or disk.source):
+            volume = _existing(connection, slow, disk.path) if disk.path else None
+            found.append(DiskFile(disk, volume.path if volume else None, volume.format if volume else "raw", target, bus, False))
+            continue
+        volume = _make(connection, slow, f"{spec.name}-{target}.{disk.format}", disk, undo)
+        found.append(DiskFile(disk, volume.path, volume.format, target, bus, True))
+    if spec.cloud_init:
+        found[-1] = found[-1]._replace(made=True)
+    return found
+
+
+def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo: ExitStack) -> Volume:
+    name = disk.name or name
+    with translated("vm_create", name):
+        pool = slow.storagePoolLookupByName(disk.pool)
+        if not pool.isActive():
+            pool.create(0)
+        if name in pool.listVolumes():
+            raise AlreadyExistsError(f"a volume {name!r} is already in the pool {disk.pool!r}", resource=name)
+        if disk.source:
+            image = _image(connection, slow, disk)
+            size = max(disk.size or 0, image.capacity_bytes)
+            if disk.copy_mode == "full":
+                source = find_path(slow, image.path)
+                made = _created(undo, lambda: pool.createXMLFrom(volume_xml(name, size, disk.format, None), source, 0), pool, name)
+                if size > image.capacity_bytes:
+                    made.resize(size, 0)
+            else:
+                backed = volume_xml(name, size, disk.format, (image.path, image.format))
+                made = _created(undo, lambda: pool.createXML(backed, 0), pool, name)
+        else:
+            blank = volume_xml(name, disk.size or 0, disk.format, None, preallocate=disk.preallocate)
+            made = _created(undo, lambda: pool.createXML(blank, 0), pool, name)
+        return volume_record(connection.name, made)
+
+
+def _created(undo: ExitStack, create: Any, pool: Any, name: str) -> Any:
+    try:
+        made = create()
+    except libvirt.libvirtError:
+        remove_volume(pool, name)  # a disk full half-way leaves a part
+        raise
+    undo.callback(remove_volume, pool, name)
+    return made
+
+
+def remove_volume(pool: Any, name: str) -> None:
+    """Delete a volume if it is there."""
+    try:
+        pool.refresh()
+        pool.storageVolLookupByName(name).delete(0)
+    except libvirt.libvirtError:
+        pass  # it is not there
+
+
+def _image(connection: KVMConnection, slow: Any, disk: DiskSpec) -> Volume:
+    source = str(disk.source)
+    try:
+        if source.startswith("/"):
+            return _existing(connection, slow, source)
+        pool, _, name = source.rpartition("/")
+        pool = pool or disk.pool
+        name = name.removeprefix("image:")
+        for candidate in (name, f"{name}.qcow2", f"{name}.img", f"{name}.raw"):
+            try:
+                return volume_record(connection.name, find_volume(slow, pool, candidate))
+            except NovaCronError:
+                if candidate.endswith(".raw"):
+                    raise
+    except NovaCronError as error:
+        if type(error).__name__ != "VolumeNotFoundError":
+            raise
+    raise ImageNotFoundError(f"no image {source!r}", resource=source, hint=f"`novacron volume list --pool {disk.pool}` shows what is there")
+
+
+def _existing(connection: KVMConnection, slow: Any, path: str) -> Volume:
+    found = find_path(slow, path)
+    if found is not None:
+        return volume_record(connection.name, found)
+    if path.startswith("image:"):
+        return volume_record(connection.name, find_volume(slow, "default", path.removeprefix("image:")))
+    raise ImageNotFoundError(f"no storage pool has the file {path!r}", resource=path, hint="put it into a storage pool, or make one of its folder")
+
+
+__all__ = ["make_disks", "remove_volume"]

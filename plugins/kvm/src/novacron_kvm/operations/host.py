@@ -1,0 +1,95 @@
+"""The host itself."""
+
+from __future__ import annotations
+
+import platform
+import time
+
+import libvirt
+
+from novacron.plugins import hookimpl
+from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
+from novacron_kvm.capabilities import best_virt_type, guests
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+
+
+def version_text(number: int) -> str:
+    """Return libvirt's version number as text, 9000000 as "9.0.0"."""
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+
+
+class KVMHost:
+    """Describes the host."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+
+    @hookimpl
+    def host_info(self) -> Host:
+        """Describe it."""
+        read = self._connection.read
+        with translated("host_info"):
+            info = read.getInfo()
+            return Host(
+                name=self._connection.name, uri=self._connection.uri, driver="kvm", hypervisor=read.getType(),
+                version=version_text(read.getVersion()), hostname=read.getHostname(), arch=info[0], cpus=info[2],
+                memory_bytes=info[1] * 2**20, native={"libvirt": version_text(self._connection.libvirt_version)},
+            )  # fmt: skip
+
+    @hookimpl
+    def host_stats(self) -> HostStats:
+        """Tell what it has and uses."""
+        read = self._connection.read
+        with translated("host_stats"):
+            info = read.getInfo()
+            try:
+                free: int | None = read.getFreeMemory()
+            except libvirt.libvirtError:
+                free = None  # the test driver has no such figure
+            running = read.numOfDomains()
+            return HostStats(
+                host=self._connection.name, cpus=info[2], memory_bytes=info[1] * 2**20, memory_free_bytes=free,
+                vms_running=running, vms_total=running + read.numOfDefinedDomains(),
+            )  # fmt: skip
+
+    @hookimpl
+    def host_ping(self) -> Ping:
+        """Make one round trip."""
+        began = time.perf_counter()
+        with translated("host_ping"):
+            version = self._connection.read.getLibVersion()
+        return Ping(host=self._connection.name, latency_seconds=time.perf_counter() - began, version=version_text(version))
+
+    @hookimpl
+    def node_list(self) -> list[Node]:
+        """A libvirt host has one node: itself."""
+        with translated("node_list"):
+            info = self._connection.read.getInfo()
+            name = self._connection.read.getHostname()
+        return [Node(name=name, host=self._connection.name, cpus=info[2], memory_bytes=info[1] * 2**20)]
+
+    @hookimpl
+    def host_capabilities(self) -> Capabilities:
+        """Tell what it can run, with a real probe of KVM, and what this libvirt's version can't do."""
+        with translated("host_capabilities"):
+            known = guests(self._connection.read)
+            arch = self._connection.read.getInfo()[0] if self._connection.shared else platform.machine()
+        virt_type, reason = best_virt_type(self._connection, arch)
+        return Capabilities(
+            host=self._connection.name, driver="kvm", operations=(), virt_type=virt_type, virt_type_reason=reason,
+            virt_types=tuple(sorted({t for a in known.values() for t in a["virt_types"]})), architectures=tuple(sorted(known)),
+            machines={a: k["machines"] for a, k in known.items()}, firmwares=("bios", "uefi", "uefi-secure"),
+            limits=limits(self._connection.libvirt_version),
+        )  # fmt: skip
+
+
+def limits(libvirt_version: int) -> dict[str, str]:
+    """Return what a libvirt version can't do, operation by operation, and why."""
+    found = {"snapshot_create": "internal snapshots only: all disks must be qcow2, and a running VM's memory is always kept"}
+    if libvirt_version < 10_009_000:
+        found["snapshot_create"] += f"; libvirt {version_text(libvirt_version)} < 10.9 refuses UEFI VMs"
+    return found
+
+
+__all__ = ["KVMHost", "limits", "version_text"]

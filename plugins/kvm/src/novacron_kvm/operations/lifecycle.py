@@ -1,0 +1,213 @@
+"""Creating, changing and deleting VMs."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import libvirt
+
+from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, VMNotFoundError
+from novacron.jobs import Job
+from novacron.plugins import hookimpl
+from novacron.records.vm import VM, Deleted, NativeDefinition
+from novacron.specs.vm import VMSpec, VMUpdate
+from novacron_kvm.capabilities import best_virt_type, guests
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.operations.disks import make_disks
+from novacron_kvm.operations.records import vm_record
+from novacron_kvm.operations.storage import find_path
+from novacron_kvm.xml.building import domain_xml, facts_element
+from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise
+from novacron_kvm.xml.reading import facts
+
+DEFINE = libvirt.VIR_DOMAIN_DEFINE_VALIDATE  # without it libvirt passes over unknown elements in silence
+BOTH = libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_AFFECT_LIVE
+
+
+class KVMLifecycle:
+    """Creates, changes and deletes VMs."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+
+    @hookimpl
+    def vm_create(self, spec: VMSpec, job: Job[VM]) -> VM:
+        """Make the disks, define the VM, start it if asked; all of it or nothing."""
+        with self._connection.slow() as slow, ExitStack() as undo:
+            arch, machine, virt_type = self._checked(slow, spec)
+            default_bus = "virtio" if self._connection.shared or "embed" in self._connection.uri else "ide"
+            disks = make_disks(self._connection, slow, spec, job, undo, default_bus)
+            created_at = datetime.now(UTC).isoformat(timespec="seconds")
+            text = domain_xml(spec, virt_type=virt_type, arch=arch, machine=machine, disks=disks, created_at=created_at)
+            job.raise_if_cancelled()
+            with translated("vm_create", spec.name):
+                domain = slow.defineXMLFlags(text, DEFINE)
+                undo.callback(_undefine, domain)
+                if spec.autostart:
+                    domain.setAutostart(1)
+                if spec.start:
+                    job.report("starting", None)
+                    domain.create()
+                    undo.callback(_destroy, domain)
+                    job.raise_if_cancelled()
+            record = vm_record(self._connection, domain)
+            undo.pop_all()
+            return record
+
+    @hookimpl
+    def vm_delete(self, vm: str, keep_disks: bool, force: bool) -> Deleted:
+        """Remove the definition with all that belongs to it, then the volumes that were made for it."""
+        with self._connection.slow() as slow:
+            domain = self._connection.domain(vm, slow)
+            record = vm_record(self._connection, domain)
+            if record.status not in ("stopped", "saved", "crashed"):
+                if not force:
+                    raise InvalidStateError(f"can't delete {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first, or use force")
+                with translated("vm_delete", record.name):
+                    domain.destroy()
+            with translated("vm_delete", record.name):
+                made = set(facts(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))).get("made", ()))
+                if record.persistent:
+                    _undefine(domain, check=True)
+            removed, kept = [f"definition of {record.name}"], []
+            for disk in record.disks or ():
+                if not disk.source:
+                    continue
+                volume = None if keep_disks or disk.source not in made else find_path(slow, disk.source)
+                try:
+                    if volume is not None:
+                        volume.delete(0)
+                    (removed if volume is not None else kept).append(disk.source)
+                except libvirt.libvirtError:
+                    kept.append(disk.source)
+            return Deleted(name=record.name, id=record.id, removed=tuple(removed), kept=tuple(kept))
+
+    @hookimpl
+    def vm_rename(self, vm: str, name: str) -> VM:
+        """Rename a stopped VM."""
+        domain = self._connection.domain(vm)
+        record = vm_record(self._connection, domain)
+        if record.status not in ("stopped", "crashed"):
+            raise InvalidStateError(f"can't rename {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first")
+        self._refuse_taken(self._connection.read, name, None)
+        with translated("vm_rename", record.name):
+            domain.rename(name, 0)
+        return vm_record(self._connection, self._connection.domain(record.id))
+
+    @hookimpl
+    def vm_update(self, vm: str, changes: VMUpdate) -> VM:
+        """Change description, tags, metadata, vcpus, memory, autostart; nothing else is touched."""
+        domain = self._connection.domain(vm)
+        with translated("vm_update", domain.name()):
+            live = bool(domain.isActive())
+            where = BOTH if live else libvirt.VIR_DOMAIN_AFFECT_CONFIG
+            if changes.description is not None:
+                domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, changes.description or None, None, None, where)
+            if changes.tags is not None or changes.metadata is not None:
+                own = facts(parse(domain.XMLDesc(0)))
+                if changes.tags is not None:
+                    own["tags"] = sorted(changes.tags)
+                merged = {**own.get("metadata", {}), **(changes.metadata or {})}
+                own["metadata"] = {k: v for k, v in merged.items() if v is not None}
+                text = serialise(facts_element(own))
+                domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, "novacron", NAMESPACE, where)
+            if changes.autostart is not None:
+                domain.setAutostart(int(changes.autostart))
+            if changes.vcpus is not None:
+                if not live and changes.vcpus > domain.vcpusFlags(libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM):
+                    domain.setVcpusFlags(changes.vcpus, libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
+                domain.setVcpusFlags(changes.vcpus, where)
+            if changes.memory is not None:
+                if not live:
+                    domain.setMemoryFlags(changes.memory // 1024, libvirt.VIR_DOMAIN_MEM_CONFIG | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
+                domain.setMemoryFlags(changes.memory // 1024, where)
+        return vm_record(self._connection, domain)
+
+    @hookimpl
+    def vm_export(self, vm: str) -> NativeDefinition:
+        """Return the definition without secrets, as a fresh start would use it."""
+        domain = self._connection.domain(vm)
+        with translated("vm_export", vm):
+            text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_MIGRATABLE)
+        return NativeDefinition(vm=domain.UUIDString(), format="libvirt domain XML", text=text)
+
+    @hookimpl
+    def vm_import(self, definition: str) -> VM:
+        """Define a VM; libvirt checks it against its schema."""
+        root = parse(definition)
+        name, identity = root.findtext("name") or "", root.findtext("uuid")
+        with self._connection.slow() as slow:
+            self._refuse_taken(slow, name, identity)
+            with translated("vm_import", name):
+                domain = slow.defineXMLFlags(definition, DEFINE)
+            return vm_record(self._connection, domain)
+
+    def _checked(self, slow: Any, spec: VMSpec) -> tuple[str, str | None, str]:
+        """Refuse what libvirt would accept silently, or refuse with misleading words; return arch, machine, virt type."""
+        self._refuse_taken(slow, spec.name, str(spec.id) if spec.id else None)
+        with translated("vm_create", spec.name):
+            known = guests(slow)
+            arch = spec.arch or slow.getInfo()[0]
+            if arch not in known and not spec.arch and known:
+                arch = next(iter(known))
+            if arch not in known:
+                raise _bad("arch", arch, "one of " + ", ".join(sorted(known)))
+            machines = known[arch]["machines"]
+            machine = spec.machine or next((m for m in ("q35", "virt") if m in machines), None)
+            if spec.machine and spec.machine not in machines:
+                raise _bad("machine", spec.machine, "one of " + ", ".join(machines[:12]))
+            virt_type = spec.virt_type or best_virt_type(self._connection, arch)[0]
+            if virt_type not in known[arch]["virt_types"]:
+                raise _bad("virt_type", virt_type, "one of " + ", ".join(known[arch]["virt_types"]))
+            memory = slow.getInfo()[1] * 2**20
+            if spec.memory > memory:
+                raise _bad("memory", str(spec.memory), f"at most what the host has, {memory} bytes")
+            for nic in spec.nics:
+                if nic.network:
+                    network = slow.networkLookupByName(nic.network)
+                    if not network.isActive():
+                        raise InvalidStateError(f"the network {nic.network!r} is not active", resource=nic.network, hint="start it first")
+        return arch, machine, virt_type
+
+    def _refuse_taken(self, connection: Any, name: str, identity: str | None) -> None:
+        for key in filter(None, (name, identity)):
+            try:
+                self._connection.domain(key, connection)
+            except VMNotFoundError:
+                continue
+            raise AlreadyExistsError(f"a VM {key!r} is already there", resource=name, hint="give another name, or delete that one")
+
+
+def _bad(path: str, given: str, allowed: str) -> InvalidSpecError:
+    return InvalidSpecError("this host can't run that VM", problems=[SpecProblem(path, given, allowed)])
+
+
+def _destroy(domain: Any) -> None:
+    try:
+        domain.destroy()
+    except libvirt.libvirtError:
+        pass  # it does not run
+
+
+def _undefine(domain: Any, *, check: bool = False) -> None:
+    """Remove a definition with managed save, snapshots' metadata, NVRAM and TPM state."""
+    flags = (
+        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    )  # fmt: skip
+    for attempt in (flags, libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA, 0):
+        try:
+            domain.undefineFlags(attempt)
+            return
+        except libvirt.libvirtError as error:
+            unsupported = error.get_error_code() in (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_NO_SUPPORT)
+            if not unsupported or not attempt:
+                if check:
+                    raise
+                return
+
+
+__all__ = ["DEFINE", "KVMLifecycle"]

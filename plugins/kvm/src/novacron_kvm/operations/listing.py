@@ -1,0 +1,72 @@
+"""All VMs in three calls, however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import libvirt
+
+from novacron.plugins import hookimpl
+from novacron.records.vm import VM
+from novacron.specs.query import VMQuery
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.operations.records import vm_record
+from novacron_kvm.statuses import TABLE
+
+GROUPS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_BALLOON
+
+
+class KVMListing:
+    """Lists VMs."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+
+    @hookimpl
+    def vm_get(self, vm: str) -> VM:
+        """Return one VM in full."""
+        return vm_record(self._connection, self._connection.domain(vm))
+
+    @hookimpl
+    def vm_list(self, query: VMQuery) -> Sequence[VM]:
+        """Return all VMs: statistics of all in one call, then who is transient and who starts by itself."""
+        connection = self._connection.read
+        with translated("vm_list"):
+            if query.detail == "full":
+                return self._in_full(connection)
+            stats = connection.getAllDomainStats(GROUPS, 0)
+            transient = {d.UUID() for d in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)}
+            autostart = {d.UUID() for d in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)}
+        host, table, found = self._connection.name, TABLE, []
+        for domain, values in stats:  # tight on purpose: 5,000 VMs pass here
+            status, reason = table.get((values["state.state"], values["state.reason"]), ("unknown", ""))
+            identity = domain.UUID()
+            found.append(
+                VM(
+                    id=_text(identity), name=domain.name(), host=host, status=status, status_reason=reason,
+                    vcpus=values.get("vcpu.current", 0),
+                    memory_bytes=values.get("balloon.current", values.get("balloon.maximum", 0)) * 1024,
+                    persistent=identity not in transient, autostart=identity in autostart,
+                )
+            )  # fmt: skip
+        return found
+
+    def _in_full(self, connection: Any) -> list[VM]:
+        found = []
+        for domain in connection.listAllDomains(0):
+            try:
+                found.append(vm_record(self._connection, domain))
+            except Exception as error:
+                if type(error).__name__ != "VMNotFoundError":  # it may go away between the list and the look
+                    raise
+        return found
+
+
+def _text(identity: bytes) -> str:
+    h = identity.hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+__all__ = ["KVMListing"]

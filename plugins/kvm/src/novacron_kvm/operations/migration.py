@@ -1,0 +1,202 @@
+"""Moving a VM to another libvirt host, and telling the truth about where it is afterwards.
+
+An exception never decides what is true: after any error the state on both hosts does (see `reconciliation`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any
+
+import libvirt
+
+from novacron.errors import MigrationCheckError, NovaCronError, OperationCancelledError, OperationTimeoutError
+from novacron.jobs import Job
+from novacron.plugins import hookimpl
+from novacron.records.migration import MigrationCheck, MigrationReport
+from novacron.records.vm import VM
+from novacron.specs.migration import MigrationSpec
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import mapped, translated
+from novacron_kvm.operations.precheck import check_migration, destination_of
+from novacron_kvm.operations.reconciliation import settle
+from novacron_kvm.operations.records import vm_record
+from novacron_kvm.operations.snapshots import attach_all, detach_all
+
+POLL = 0.1
+"""Seconds between two looks at a migration's progress."""
+ABORT_TIMEOUT = 30.0
+"""Seconds that an aborted migration has to end."""
+
+
+class KVMMigration:
+    """Checks, makes and tunes migrations."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+
+    @hookimpl
+    def migration_check(self, vm: str, to: Any, spec: MigrationSpec) -> MigrationCheck:
+        """Run all pre-checks."""
+        domain = self._connection.domain(vm)
+        return check_migration(self._connection, domain, vm_record(self._connection, domain), to, spec)
+
+    @hookimpl
+    def vm_migrate(self, vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport]) -> MigrationReport:
+        """Move it. Peer to peer by default, so that it survives this process."""
+        domain = self._connection.domain(vm)
+        record = vm_record(self._connection, domain)
+        job.report("checking")
+        check = check_migration(self._connection, domain, record, to, spec)
+        if not check.ok:
+            raise MigrationCheckError(f"{record.name!r} can't move to {to.name}", failures=list(check.failures), resource=record.name)
+        job.raise_if_cancelled()
+        destination, began = destination_of(to), time.monotonic()
+        with translated("vm_migrate", record.name):
+            snapshots = detach_all(domain)
+        error: NovaCronError | None = None
+        try:
+            self._move(domain, record, to, spec, job)
+        except NovaCronError as raised:
+            error = raised
+        place = settle(self._connection, destination, record, error)
+        with translated("vm_migrate", record.name):
+            attach_all(place.connection.domain(record.id), snapshots)
+        if error is not None and place.connection is self._connection:
+            error.details |= {"source": place.source, "destination": place.destination}
+            raise error
+        there = destination.domain(record.id)
+        statistics = _completed(there)
+        job.report("done", 1.0)
+        return MigrationReport(
+            vm=vm_record(destination, there), source=self._connection.name, destination=to.name, live=spec.live,
+            total_seconds=statistics.get("time_elapsed", 0) / 1000 or time.monotonic() - began,
+            downtime_seconds=statistics["downtime"] / 1000 if "downtime" in statistics else None,
+            transferred_bytes=statistics.get("data_processed"), native=statistics,
+        )  # fmt: skip
+
+    @hookimpl
+    def migration_tune(self, vm: str, bandwidth: int | None, max_downtime: float | None, post_copy: bool) -> VM:
+        """Change a migration that is under way."""
+        domain = self._connection.domain(vm)
+        with translated("migration_tune", vm):
+            if bandwidth is not None:
+                domain.migrateSetMaxSpeed(max(1, bandwidth // 2**20), 0)
+            if max_downtime is not None:
+                domain.migrateSetMaxDowntime(max(1, int(max_downtime * 1000)), 0)
+            if post_copy:
+                domain.migrateStartPostCopy(0)
+        return vm_record(self._connection, domain)
+
+    def _move(self, domain: Any, record: VM, to: Any, spec: MigrationSpec, job: Job[MigrationReport]) -> None:
+        """Start the migration in a thread, watch it, abort it when cancelled or late; return or raise as it ended."""
+        ended: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                with self._connection.slow() as slow:
+                    _migrate(self._connection.domain(record.id, slow), record, to, spec)
+            except BaseException as error:  # noqa: BLE001 - carried to the watcher
+                ended.set_exception(error)
+            else:
+                ended.set_result(None)
+
+        deadline = time.monotonic() + spec.deadline
+        threading.Thread(target=run, name=f"novacron-migrate-{record.name}", daemon=True).start()
+        stopped: NovaCronError | None = None
+        abort_at = 0.0
+        tuned = spec.max_downtime is None or record.status != "running"
+        while not ended.done():
+            now = time.monotonic()
+            if stopped is None and job.cancel_asked:
+                stopped = OperationCancelledError(f"the migration of {record.name!r} was cancelled", resource=record.name)
+            if stopped is None and now > deadline:
+                stopped = OperationTimeoutError(
+                    f"the migration of {record.name!r} did not end within {spec.deadline:g} s", resource=record.name,
+                    hint="give it more bandwidth, a longer max_downtime or deadline, or post_copy",
+                )  # fmt: skip
+            if stopped is not None:
+                abort_at = abort_at or now
+                _abort(domain)
+                if now - abort_at > ABORT_TIMEOUT:
+                    stopped.outcome = "unknown"
+                    raise stopped
+            else:
+                tuned = self._watch(domain, job, spec, tuned)
+            try:
+                ended.exception(POLL)
+            except TimeoutError:
+                continue
+        failure = ended.exception()
+        if failure is None:
+            return
+        if stopped is not None:
+            raise stopped from failure
+        if isinstance(failure, libvirt.libvirtError):
+            raise mapped(failure, operation="vm_migrate", resource=record.name) from failure
+        raise failure
+
+    def _watch(self, domain: Any, job: Job[MigrationReport], spec: MigrationSpec, tuned: bool) -> bool:
+        try:
+            statistics = domain.jobStats(0)
+            if statistics.get("type") in (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED):
+                if not tuned and spec.max_downtime is not None:
+                    domain.migrateSetMaxDowntime(max(1, int(spec.max_downtime * 1000)), 0)
+                    tuned = True
+                total = statistics.get("data_total", 0)
+                remaining = statistics.get("data_remaining", 0)
+                job.report(
+                    "migrating", None if not total else min(0.99, 1 - remaining / total), total_bytes=total, remaining_bytes=remaining,
+                    transferred_bytes=statistics.get("data_processed", 0), iteration=statistics.get("memory_iteration"),
+                )  # fmt: skip
+        except libvirt.libvirtError:
+            pass  # no job yet, or no more
+        return tuned
+
+
+def _migrate(domain: Any, record: VM, to: Any, spec: MigrationSpec) -> None:
+    active = record.status != "stopped"
+    flags = libvirt.VIR_MIGRATE_PERSIST_DEST | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
+    parameters: dict[str, Any] = {}
+    if not active:
+        flags |= libvirt.VIR_MIGRATE_OFFLINE
+    else:
+        flags |= libvirt.VIR_MIGRATE_ABORT_ON_ERROR
+        # the pre-check has seen the disks on both hosts; libvirt knows shared file systems only by their kind
+        flags |= libvirt.VIR_MIGRATE_UNSAFE if spec.storage == "shared" else libvirt.VIR_MIGRATE_NON_SHARED_DISK
+        if spec.live:
+            flags |= libvirt.VIR_MIGRATE_LIVE
+            flags |= libvirt.VIR_MIGRATE_AUTO_CONVERGE if spec.auto_converge and not spec.post_copy else 0
+            flags |= libvirt.VIR_MIGRATE_POSTCOPY if spec.post_copy else 0
+        if spec.compression:
+            flags |= libvirt.VIR_MIGRATE_COMPRESSED
+        if spec.parallel:
+            flags |= libvirt.VIR_MIGRATE_PARALLEL
+            parameters[libvirt.VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS] = spec.parallel
+        if spec.bandwidth:
+            parameters[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = max(1, spec.bandwidth // 2**20)
+    if spec.peer_to_peer:
+        domain.migrateToURI3(spec.destination_uri or to.uri, parameters, flags | libvirt.VIR_MIGRATE_PEER2PEER)
+        return
+    with destination_of(to).slow() as there:
+        domain.migrate3(there, parameters, flags)
+
+
+def _abort(domain: Any) -> None:
+    try:
+        domain.abortJob()
+    except libvirt.libvirtError:
+        pass  # not begun yet, or just ended
+
+
+def _completed(domain: Any) -> dict[str, Any]:
+    try:
+        statistics = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
+    except libvirt.libvirtError:
+        return {}  # an offline migration has none
+    return {k: v for k, v in statistics.items() if isinstance(v, (int, str))}
+
+
+__all__ = ["KVMMigration"]

@@ -1,0 +1,134 @@
+"""Starting, stopping and everything between."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+import libvirt
+
+from novacron.errors import InvalidStateError, OperationTimeoutError, VMNotFoundError
+from novacron.jobs import Job
+from novacron.plugins import hookimpl
+from novacron.records.vm import VM
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.operations.records import vm_record
+
+CALL = 55.0
+"""Seconds that a change may take in libvirt: it is itself bounded to 30 s by its job lock, and a hung QEMU would block it longer."""
+
+
+class KVMPower:
+    """Changes what a VM is doing. Every state is checked first: libvirt's own words differ between states."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+
+    @hookimpl
+    def vm_start(self, vm: str) -> VM:
+        """Start, or restore what was saved."""
+        return self._change(vm, "start", ("stopped", "crashed", "saved"), lambda d: d.create())
+
+    @hookimpl
+    def vm_stop(self, vm: str) -> VM:
+        """Power off."""
+        allowed = ("running", "suspended", "stopping", "crashed", "sleeping", "migrating", "unknown")
+        return self._change(vm, "stop", allowed, lambda d: d.destroy())
+
+    @hookimpl
+    def vm_reboot(self, vm: str) -> VM:
+        """Ask the guest to reboot."""
+        return self._change(vm, "reboot", ("running",), lambda d: d.reboot())
+
+    @hookimpl
+    def vm_reset(self, vm: str) -> VM:
+        """Reset."""
+        return self._change(vm, "reset", ("running",), lambda d: d.reset())
+
+    @hookimpl
+    def vm_suspend(self, vm: str) -> VM:
+        """Suspend; a suspended VM stays so."""
+        return self._change(vm, "suspend", ("running", "suspended"), lambda d: d.suspend(), done="suspended")
+
+    @hookimpl
+    def vm_resume(self, vm: str) -> VM:
+        """Resume; a running VM stays so."""
+        return self._change(vm, "resume", ("suspended", "running"), lambda d: d.resume(), done="running")
+
+    @hookimpl
+    def vm_shutdown(self, vm: str, seconds: float, otherwise: Literal["fail", "stop"], job: Job[VM]) -> VM:
+        """Press the power button and wait for the guest."""
+        domain = self._checked(vm, "shutdown", ("running",))
+        with translated("vm_shutdown", vm):
+            domain.shutdown()
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            job.report("waiting for the guest", min(1.0, (time.monotonic() - began) / seconds) if seconds else None)
+            with translated("vm_shutdown", vm):
+                if not domain.isActive():
+                    return vm_record(self._connection, domain)
+            job.wait_cancelled(0.1)
+            job.raise_if_cancelled()
+        if otherwise == "stop":
+            return self.vm_stop(vm)
+        raise OperationTimeoutError(
+            f"the guest of {domain.name()!r} did not shut down within {seconds:g} s", resource=vm,
+            hint="it still runs; stop powers it off, otherwise='stop' does so by itself",
+        )  # fmt: skip
+
+    @hookimpl
+    def vm_save(self, vm: str, job: Job[VM]) -> VM:
+        """Save to disk and power off. A save that is cut short leaves the VM running."""
+        domain = self._checked(vm, "save", ("running", "suspended"))
+        job.report("saving memory")
+        with self._connection.slow() as slow:
+            own = self._connection.domain(domain.UUIDString(), slow)
+            job.on_cancel(lambda: _abort(domain))
+            with translated("vm_save", vm):
+                own.managedSave()
+        return vm_record(self._connection, self._connection.domain(domain.UUIDString()))
+
+    @hookimpl
+    def vm_restore(self, vm: str) -> VM:
+        """Go on from saved memory."""
+        return self._change(vm, "restore", ("saved",), lambda d: d.create())
+
+    def _checked(self, vm: str, action: str, allowed: tuple[str, ...]) -> Any:
+        domain = self._connection.domain(vm)
+        record = vm_record(self._connection, domain)
+        if record.status not in allowed:
+            raise InvalidStateError(
+                f"can't {action} {record.name!r}: it is {record.status}",
+                resource=record.name,
+                hint=f"possible when {' or '.join(allowed)}",
+            )
+        return domain
+
+    def _change(self, vm: str, action: str, allowed: tuple[str, ...], change: Any, done: str | None = None) -> VM:
+        domain = self._checked(vm, action, allowed)
+        record = vm_record(self._connection, domain)
+        if done and record.status == done:
+            return record
+
+        def run() -> None:
+            with self._connection.slow() as slow, translated(f"vm_{action}", record.name):
+                change(self._connection.domain(record.id, slow))
+
+        self._connection.bounded(run, timeout=CALL)
+        try:
+            return vm_record(self._connection, self._connection.domain(record.id))
+        except VMNotFoundError:
+            if record.persistent:
+                raise
+            return record.replace(status="stopped", status_reason="destroyed")  # type: ignore[no-any-return]  # a transient VM is gone
+
+
+def _abort(domain: Any) -> None:
+    try:
+        domain.abortJob()
+    except libvirt.libvirtError:
+        pass  # it has just ended
+
+
+__all__ = ["KVMPower"]

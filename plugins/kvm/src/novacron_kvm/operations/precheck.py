@@ -1,0 +1,108 @@
+"""Everything that can be known beforehand to stand against a migration; all of it is named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import libvirt
+
+from novacron.errors import NovaCronError, VMNotFoundError
+from novacron.records.migration import MigrationCheck
+from novacron.records.vm import VM
+from novacron.specs.migration import MigrationSpec
+from novacron_kvm.capabilities import guests, host_uuid
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.operations.storage import find_path
+from novacron_kvm.xml.parsing import parse, text_of
+
+
+def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spec: MigrationSpec) -> MigrationCheck:
+    """Return the result of all checks, on both hosts, read-only."""
+    failures: list[str] = []
+    destination = to.driver.native
+    if not isinstance(destination, KVMConnection):
+        failures.append(f"{to.name} is not a libvirt host")
+    elif not source.shared or not destination.shared:
+        failures.append("hosts without a daemon can't migrate")
+    else:
+        with translated("migration_check", record.name):
+            definition = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE))
+            if host_uuid(source.read) == host_uuid(destination.read):
+                failures.append(f"{source.name} and {to.name} are the same host")
+            else:
+                failures += _at_destination(destination, definition, record, to.name, spec)
+            failures += _at_source(definition, record, spec)
+    warnings = []
+    if spec.storage == "shared" and any(d.source for d in record.disks or ()):
+        warnings.append("that the disks are the same storage on both hosts was judged by path, size and allocation")
+    return MigrationCheck(
+        vm=record.id, source=source.name, destination=to.name, failures=tuple(failures), warnings=tuple(warnings)
+    )
+
+
+def _at_source(definition: Any, record: VM, spec: MigrationSpec) -> Iterator[str]:
+    if record.status not in ("running", "suspended", "stopped"):
+        yield f"it is {record.status}: running, suspended or stopped VMs can move"
+    if definition.findall("devices/hostdev"):
+        yield "it has passed-through devices of this host"
+    if record.status == "stopped" and spec.storage == "copy":
+        yield "the disks of a stopped VM can't be copied by libvirt; start it, or use shared storage"
+    if not record.persistent:
+        yield "it is transient"
+
+
+def _at_destination(destination: KVMConnection, definition: Any, record: VM, name: str, spec: MigrationSpec) -> Iterator[str]:
+    read = destination.read
+    for key in (record.id, record.name):
+        try:
+            destination.domain(key)
+        except VMNotFoundError:
+            continue
+        yield f"{name} has a VM {key!r} already"
+    known = guests(read)
+    if record.arch not in known:
+        yield f"{name} can't run {record.arch} guests"
+    else:
+        virt_type = str(record.native.get("virt_type"))
+        if virt_type not in known[record.arch]["virt_types"]:
+            yield f"{name} has no {virt_type}"
+        elif record.machine:
+            try:
+                read.getDomainCapabilities(None, record.arch, record.machine, virt_type, 0)
+            except libvirt.libvirtError:
+                yield f"{name} lacks the machine type {record.machine}"
+    for network in sorted({n.network for n in record.nics or () if n.type == "network" and n.network}):
+        try:
+            if not read.networkLookupByName(network).isActive():
+                yield f"the network {network!r} of {name} is not active"
+        except libvirt.libvirtError:
+            yield f"{name} has no network {network!r}"
+    yield from _files(read, definition, record, name, spec)
+    try:
+        free = read.getFreeMemory()
+        if record.status != "stopped" and free < record.memory_bytes:
+            yield f"{name} has {free // 2**20} MiB of free memory, the VM has {record.memory_bytes // 2**20} MiB"
+    except libvirt.libvirtError:
+        pass  # not known: libvirt itself will say
+
+
+def _files(read: Any, definition: Any, record: VM, name: str, spec: MigrationSpec) -> Iterator[str]:
+    for disk in record.disks or ():
+        if disk.source and disk.source.startswith("/") and spec.storage == "shared" and find_path(read, disk.source) is None:
+            yield f"{name} does not see the disk {disk.target}, {disk.source}; share it, or use storage='copy'"
+    for path in filter(None, (text_of(definition, "os/kernel"), text_of(definition, "os/initrd"))):
+        if find_path(read, path) is None:
+            yield f"{name} does not see {path} in any storage pool"
+
+
+def destination_of(to: Any) -> KVMConnection:
+    """Return the other side's connection. Raises NovaCronError when it is of another kind."""
+    native = to.driver.native
+    if not isinstance(native, KVMConnection):
+        raise NovaCronError(f"{to.name} is not a libvirt host")
+    return native
+
+
+__all__ = ["check_migration", "destination_of"]

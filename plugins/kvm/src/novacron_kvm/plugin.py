@@ -1,0 +1,33 @@
+"""The driver's provider, and how a connection's parts are put together. libvirt is loaded at the first connect."""
+
+from __future__ import annotations
+
+from novacron.plugins import ConnectContext, Driver, DriverProvider, HostURI
+
+SCHEMES = ("qemu", "qemu+unix", "qemu+ssh", "qemu+tls", "qemu+tcp", "qemu+libssh2", "qemu+libssh", "test")
+
+
+def connect(uri: HostURI, context: ConnectContext) -> Driver:
+    """Open a libvirt URI."""
+    from novacron_kvm.connection import KVMConnection
+    from novacron_kvm.operations.events import KVMEvents
+    from novacron_kvm.operations.host import KVMHost
+    from novacron_kvm.operations.lifecycle import KVMLifecycle
+    from novacron_kvm.operations.listing import KVMListing
+    from novacron_kvm.operations.metrics import KVMMetrics
+    from novacron_kvm.operations.migration import KVMMigration
+    from novacron_kvm.operations.network import KVMNetwork
+    from novacron_kvm.operations.power import KVMPower
+    from novacron_kvm.operations.snapshots import KVMSnapshots
+    from novacron_kvm.operations.storage import KVMStorage
+
+    connection = KVMConnection(uri.text, context.name, context.timeout)
+    areas = (
+        KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMStorage, KVMNetwork, KVMSnapshots, KVMMigration, KVMMetrics, KVMEvents,
+    )  # fmt: skip
+    return Driver([area(connection) for area in areas], close=connection.close, native=connection)
+
+
+provider = DriverProvider(name="kvm", schemes=SCHEMES, connect=connect)
+
+__all__ = ["SCHEMES", "connect", "provider"]

@@ -1,0 +1,206 @@
+"""Domain XML from a VMSpec: valid against libvirt's schema, with every choice that libvirt would otherwise make differently elsewhere."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from lxml import etree
+
+from novacron.specs.network import NICSpec
+from novacron.specs.storage import DiskLimits, DiskSpec
+from novacron.specs.vm import VMSpec
+from novacron_kvm.xml.parsing import NAMESPACE, serialise
+
+PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", "nvme": "nvme"}
+
+
+class DiskFile(NamedTuple):
+    """A disk of the new VM once its file is there; `made` says that it was made for this VM and goes with it."""
+
+    spec: DiskSpec
+    path: str | None
+    format: str
+    target: str
+    bus: str
+    made: bool
+
+
+def domain_xml(spec: VMSpec, *, virt_type: str, arch: str, machine: str | None, disks: Sequence[DiskFile], created_at: str) -> str:
+    """Return the definition of a VM."""
+    x86 = arch == "x86_64"
+    root = etree.Element("domain", type=virt_type)
+    _text(root, "name", spec.name)
+    _text(root, "uuid", str(spec.id or uuid.uuid4()))
+    if spec.description:
+        _text(root, "description", spec.description)
+    root.append(metadata_element(spec.tags, dict(spec.metadata), [d.path for d in disks if d.made and d.path], created_at))
+    _text(root, "memory", str((spec.memory_max or spec.memory) // 1024), unit="KiB")
+    _text(root, "currentMemory", str(spec.memory // 1024), unit="KiB")
+    vcpu = _text(root, "vcpu", str(spec.vcpus_max or spec.vcpus))
+    if spec.vcpus_max and spec.vcpus_max > spec.vcpus:
+        vcpu.set("current", str(spec.vcpus))
+    _boot(root, spec, arch, machine)
+    features = etree.SubElement(root, "features")
+    if x86 or spec.firmware != "bios":
+        etree.SubElement(features, "acpi")
+    if x86:
+        etree.SubElement(features, "apic")
+    if spec.firmware == "uefi-secure":
+        etree.SubElement(features, "smm", state="on")
+    if spec.cpu_mode != "default":
+        etree.SubElement(root, "cpu", mode=spec.cpu_mode)
+    elif virt_type == "kvm":
+        etree.SubElement(root, "cpu", mode="host-model")
+    etree.SubElement(root, "clock", offset="utc")
+    for event, action in (("on_poweroff", "destroy"), ("on_reboot", "restart"), ("on_crash", "destroy")):
+        _text(root, event, action)
+    devices = etree.SubElement(root, "devices")
+    for disk in disks:
+        devices.append(disk_element(disk))
+    if any(d.bus == "scsi" for d in disks):
+        etree.SubElement(devices, "controller", type="scsi", model="virtio-scsi")
+    for nic in spec.nics:
+        devices.append(nic_element(nic))
+    serial = etree.SubElement(devices, "serial", type="pty")
+    if spec.serial.log:
+        etree.SubElement(serial, "log", file=spec.serial.log, append="on")
+    etree.SubElement(etree.SubElement(devices, "console", type="pty"), "target", type="serial")
+    if spec.guest_agent:
+        channel = etree.SubElement(devices, "channel", type="unix")
+        etree.SubElement(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
+    if spec.tpm:
+        tpm = etree.SubElement(devices, "tpm", model="tpm-crb" if x86 else "tpm-tis")
+        etree.SubElement(tpm, "backend", type="emulator", version="2.0")
+    if spec.display:
+        etree.SubElement(devices, "graphics", type=spec.display.type, port="-1", autoport="yes", listen=spec.display.listen)
+        etree.SubElement(etree.SubElement(devices, "video"), "model", type="virtio" if not x86 else "vga")
+    etree.SubElement(devices, "memballoon", model="virtio")
+    if spec.rng:
+        rng = etree.SubElement(devices, "rng", model="virtio")
+        _text(rng, "backend", "/dev/urandom", model="random")
+    return serialise(root)
+
+
+def _boot(root: Any, spec: VMSpec, arch: str, machine: str | None) -> None:
+    os_ = etree.SubElement(root, "os")
+    if spec.firmware != "bios" or arch == "aarch64":
+        os_.set("firmware", "efi")
+    type_ = _text(os_, "type", "hvm", arch=arch)
+    if machine:
+        type_.set("machine", machine)
+    if spec.firmware != "bios" and arch == "x86_64":
+        secure = spec.firmware == "uefi-secure"
+        firmware = etree.SubElement(os_, "firmware")
+        etree.SubElement(firmware, "feature", enabled="yes" if secure else "no", name="enrolled-keys")
+        etree.SubElement(firmware, "feature", enabled="yes" if secure else "no", name="secure-boot")
+    if spec.kernel:
+        _text(os_, "kernel", spec.kernel.path)
+        if spec.kernel.initrd:
+            _text(os_, "initrd", spec.kernel.initrd)
+        if spec.kernel.command_line:
+            _text(os_, "cmdline", spec.kernel.command_line)
+    elif not any(d.boot_order for d in spec.disks) and not any(n.boot_order for n in spec.nics):
+        for device in ("hd", "cdrom"):
+            etree.SubElement(os_, "boot", dev=device)
+
+
+def disk_element(disk: DiskFile) -> Any:
+    """Return a <disk>."""
+    spec = disk.spec
+    element = etree.Element("disk", type="file", device=spec.device)
+    driver = etree.SubElement(element, "driver", name="qemu", type=disk.format)
+    for name in ("cache", "io", "discard"):
+        value = getattr(spec, name)
+        if value:
+            driver.set(name, value)
+    if disk.path:
+        etree.SubElement(element, "source", file=disk.path)
+    etree.SubElement(element, "target", dev=disk.target, bus=disk.bus)
+    if spec.limits:
+        element.append(limits_element(spec.limits))
+    if spec.read_only or spec.device == "cdrom":
+        etree.SubElement(element, "readonly")
+    if spec.shareable:
+        etree.SubElement(element, "shareable")
+    if spec.serial:
+        _text(element, "serial", spec.serial)
+    if spec.boot_order:
+        etree.SubElement(element, "boot", order=str(spec.boot_order))
+    return element
+
+
+def limits_element(limits: DiskLimits) -> Any:
+    """Return an <iotune>."""
+    element = etree.Element("iotune")
+    names = {
+        "total_bytes_sec": limits.total_bytes_per_second, "read_bytes_sec": limits.read_bytes_per_second,
+        "write_bytes_sec": limits.write_bytes_per_second, "total_iops_sec": limits.total_iops,
+        "read_iops_sec": limits.read_iops, "write_iops_sec": limits.write_iops,
+    }  # fmt: skip
+    for name, value in names.items():
+        if value is not None:
+            _text(element, name, str(value))
+    return element
+
+
+def nic_element(spec: NICSpec) -> Any:
+    """Return an <interface>."""
+    kind = "network" if spec.network else "bridge" if spec.bridge else "direct" if spec.device else "user"
+    element = etree.Element("interface", type=kind)
+    if spec.mac:
+        etree.SubElement(element, "mac", address=spec.mac.lower())
+    if spec.network:
+        source = etree.SubElement(element, "source", network=spec.network)
+        if spec.portgroup:
+            source.set("portgroup", spec.portgroup)
+    elif spec.bridge:
+        etree.SubElement(element, "source", bridge=spec.bridge)
+    elif spec.device:
+        etree.SubElement(element, "source", dev=spec.device, mode="bridge")
+    if spec.vlan is not None:
+        etree.SubElement(etree.SubElement(element, "vlan"), "tag", id=str(spec.vlan))
+    etree.SubElement(element, "model", type=spec.model)
+    if spec.queues:
+        etree.SubElement(element, "driver", name="vhost", queues=str(spec.queues))
+    if spec.filter:
+        etree.SubElement(element, "filterref", filter=spec.filter)
+    if spec.inbound_bytes_per_second or spec.outbound_bytes_per_second:
+        bandwidth = etree.SubElement(element, "bandwidth")
+        for side, rate in (("inbound", spec.inbound_bytes_per_second), ("outbound", spec.outbound_bytes_per_second)):
+            if rate:
+                etree.SubElement(bandwidth, side, average=str(max(1, rate // 1024)))
+    if spec.mtu:
+        etree.SubElement(element, "mtu", size=str(spec.mtu))
+    if not spec.link_up:
+        etree.SubElement(element, "link", state="down")
+    if spec.boot_order:
+        etree.SubElement(element, "boot", order=str(spec.boot_order))
+    return element
+
+
+def metadata_element(tags: Sequence[str] | frozenset[str], metadata: dict[str, str], made: Sequence[str], created_at: str) -> Any:
+    """Return <metadata> with NovaCron's own facts: tags, key-value metadata, the files made for this VM, when it was created."""
+    root = etree.Element("metadata")
+    root.append(facts_element({"tags": sorted(tags), "metadata": metadata, "made": list(made), "created_at": created_at}))
+    return root
+
+
+def facts_element(facts: dict[str, Any]) -> Any:
+    """Return NovaCron's element for <metadata>."""
+    own = etree.Element(f"{{{NAMESPACE}}}vm", nsmap={"novacron": NAMESPACE})
+    own.text = json.dumps(facts, sort_keys=True)
+    return own
+
+
+def _text(parent: Any, tag: str, text: str, **attributes: str) -> Any:
+    element = etree.SubElement(parent, tag, **attributes)
+    element.text = text
+    return element
+
+
+__all__ = [
+    "PREFIX", "DiskFile", "disk_element", "domain_xml", "facts_element", "limits_element", "metadata_element", "nic_element",
+]  # fmt: skip

@@ -1,0 +1,1 @@
+"""NovaCron's driver for VMware vSphere through pyvmomi."""

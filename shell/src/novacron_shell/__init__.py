@@ -1,0 +1,1 @@
+"""The `novacron` command line and the interactive shell."""
