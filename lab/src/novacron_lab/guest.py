@@ -10,7 +10,17 @@ from pathlib import Path
 
 from novacron_lab.running import LabError, run
 
-MODULES = ("virtio_pci", "af_packet", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "virtio_balloon", "button", "evdev")
+MODULES = (
+    "virtio_pci",
+    "af_packet",
+    "virtio_blk",
+    "virtio_net",
+    "virtio_console",
+    "virtio_rng",
+    "virtio_balloon",
+    "button",
+    "evdev",
+)
 UP = "NOVACRON GUEST UP"
 TICK = "NOVACRON TICK"
 
@@ -115,7 +125,9 @@ def _kernel_package(work: Path) -> Path:
     depends = run("apt-cache", "depends", "linux-image-cloud-amd64", check=False).stdout
     found = re.search(r"Depends: (linux-image-\S+)", depends)
     if not found:
-        raise LabError("the package lists name no cloud kernel", hint="run apt-get update; the lab's guest needs Debian or Ubuntu")
+        raise LabError(
+            "the package lists name no cloud kernel", hint="run apt-get update; the lab's guest needs Debian or Ubuntu"
+        )
     os.chmod(work, 0o755)  # noqa: S103 - apt's own user writes here
     run("apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", found.group(1), cwd=work)
     unpacked = work / "kernel"

@@ -37,7 +37,9 @@ def check() -> None:
         )
     packages = missing()
     if packages:
-        raise LabError(f"not installed: {', '.join(packages)}", hint=f"apt-get install --no-install-recommends {' '.join(packages)}")
+        raise LabError(
+            f"not installed: {', '.join(packages)}", hint=f"apt-get install --no-install-recommends {' '.join(packages)}"
+        )
 
 
 __all__ = ["PROGRAMS", "check", "missing"]

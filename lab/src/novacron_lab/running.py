@@ -15,7 +15,9 @@ class LabError(NovaCronError):
     exit_code = 30
 
 
-def run(*argv: str | Path, check: bool = True, cwd: Path | None = None, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *argv: str | Path, check: bool = True, cwd: Path | None = None, stdin: bytes | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a program to its end (two minutes at most) and return what it printed.
 
     Raises:

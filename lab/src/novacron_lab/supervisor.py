@@ -45,7 +45,11 @@ def main(file: str) -> None:
                 os.unlink(stale)
         with open(config["log"], "ab") as log:
             daemon[0] = subprocess.Popen(
-                ["libvirtd", "-l"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "LANG": "C", "LC_ALL": "C"}
+                ["libvirtd", "-l"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "LANG": "C", "LC_ALL": "C"},
             ).pid
         with open(config["daemon_pid"], "w") as out:
             out.write(str(daemon[0]))

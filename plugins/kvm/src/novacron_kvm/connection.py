@@ -137,7 +137,9 @@ class KVMConnection:
         except TimeoutError:
             abandoned.set()
             raise OperationTimeoutError(
-                f"connecting to {self.uri} took more than {self.timeout:g} s", outcome="not_sent", hint="check that the host is up"
+                f"connecting to {self.uri} took more than {self.timeout:g} s",
+                outcome="not_sent",
+                hint="check that the host is up",
             ) from None
         except libvirt.libvirtError as error:
             found = mapped(error, operation="connect")

@@ -28,7 +28,7 @@ def _loop() -> None:
     while True:
         try:
             libvirt.virEventRunDefaultImpl()
-        except libvirt.libvirtError:  # noqa: PERF203 - one failed turn must not end all connections' events
+        except libvirt.libvirtError:
             continue
 
 

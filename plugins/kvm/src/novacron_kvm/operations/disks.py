@@ -19,7 +19,9 @@ from novacron_kvm.operations.storage import find_path, find_volume, volume_recor
 from novacron_kvm.xml.building import PREFIX, DiskFile
 
 
-def make_disks(connection: KVMConnection, slow: Any, spec: VMSpec, job: Job[Any], undo: ExitStack, default_bus: str) -> list[DiskFile]:
+def make_disks(
+    connection: KVMConnection, slow: Any, spec: VMSpec, job: Job[Any], undo: ExitStack, default_bus: str
+) -> list[DiskFile]:
     """Return the VM's disks in order, their files made. Each one made is removed by `undo`."""
     wanted = [*spec.disks]
     if spec.iso:
@@ -34,9 +36,7 @@ def make_disks(connection: KVMConnection, slow: Any, spec: VMSpec, job: Job[Any]
         job.raise_if_cancelled()
         job.report(f"disk {number + 1} of {len(wanted)}", number / max(1, len(wanted)))
         bus = disk.bus or ("sata" if disk.device == "cdrom" and default_bus == "virtio" else default_bus)
-        target = disk.target or next(
-            t for letter in string.ascii_lowercase if (t := PREFIX.get(bus, "sd") + letter) not in taken
-        )
+        target = disk.target or next(t for letter in string.ascii_lowercase if (t := PREFIX.get(bus, "sd") + letter) not in taken)
         taken.add(target)
         if disk.path or not (disk.size or disk.source):
             volume = _existing(connection, slow, disk.path) if disk.path else None
@@ -62,7 +62,9 @@ def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo:
             size = max(disk.size or 0, image.capacity_bytes)
             if disk.copy_mode == "full":
                 source = find_path(slow, image.path)
-                made = _created(undo, lambda: pool.createXMLFrom(volume_xml(name, size, disk.format, None), source, 0), pool, name)
+                made = _created(
+                    undo, lambda: pool.createXMLFrom(volume_xml(name, size, disk.format, None), source, 0), pool, name
+                )
                 if size > image.capacity_bytes:
                     made.resize(size, 0)
             else:
@@ -110,7 +112,9 @@ def _image(connection: KVMConnection, slow: Any, disk: DiskSpec) -> Volume:
     except NovaCronError as error:
         if type(error).__name__ != "VolumeNotFoundError":
             raise
-    raise ImageNotFoundError(f"no image {source!r}", resource=source, hint=f"`novacron volume list --pool {disk.pool}` shows what is there")
+    raise ImageNotFoundError(
+        f"no image {source!r}", resource=source, hint=f"`novacron volume list --pool {disk.pool}` shows what is there"
+    )
 
 
 def _existing(connection: KVMConnection, slow: Any, path: str) -> Volume:
@@ -119,7 +123,9 @@ def _existing(connection: KVMConnection, slow: Any, path: str) -> Volume:
         return volume_record(connection.name, found)
     if path.startswith("image:"):
         return volume_record(connection.name, find_volume(slow, "default", path.removeprefix("image:")))
-    raise ImageNotFoundError(f"no storage pool has the file {path!r}", resource=path, hint="put it into a storage pool, or make one of its folder")
+    raise ImageNotFoundError(
+        f"no storage pool has the file {path!r}", resource=path, hint="put it into a storage pool, or make one of its folder"
+    )
 
 
 __all__ = ["make_disks", "remove_volume"]

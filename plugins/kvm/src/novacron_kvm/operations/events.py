@@ -63,7 +63,7 @@ class _Subscribed:
             number = connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None)
             self._handle = (connection, number)
             stats = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
-        now = {
+        now: dict[str, tuple[str, str]] = {
             d.UUIDString(): (d.name(), TABLE.get((v["state.state"], v["state.reason"]), ("unknown", ""))[0]) for d, v in stats
         }
         with self._guard:
@@ -94,7 +94,9 @@ class _Subscribed:
     def _tell(self, kind: str, name: str, identity: str, status: str | None, reason: str, **data: Any) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._callback(
-            Event(kind=kind, host=self._connection.name, at=at, resource=name, id=identity, status=status, reason=reason, data=data)
+            Event(
+                kind=kind, host=self._connection.name, at=at, resource=name, id=identity, status=status, reason=reason, data=data
+            )
         )
 
 

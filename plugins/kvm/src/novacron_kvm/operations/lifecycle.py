@@ -65,14 +65,18 @@ class KVMLifecycle:
             record = vm_record(self._connection, domain)
             if record.status not in ("stopped", "saved", "crashed"):
                 if not force:
-                    raise InvalidStateError(f"can't delete {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first, or use force")
+                    raise InvalidStateError(
+                        f"can't delete {record.name!r}: it is {record.status}",
+                        resource=record.name,
+                        hint="stop it first, or use force",
+                    )
                 with translated("vm_delete", record.name):
                     domain.destroy()
             with translated("vm_delete", record.name):
                 made = set(facts(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))).get("made", ()))
                 if record.persistent:
                     _undefine(domain, check=True)
-            removed, kept = [f"definition of {record.name}"], []
+            removed, kept = [f"definition of {record.name}"], list[str]()
             for disk in record.disks or ():
                 if not disk.source:
                     continue
@@ -91,7 +95,9 @@ class KVMLifecycle:
         domain = self._connection.domain(vm)
         record = vm_record(self._connection, domain)
         if record.status not in ("stopped", "crashed"):
-            raise InvalidStateError(f"can't rename {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first")
+            raise InvalidStateError(
+                f"can't rename {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first"
+            )
         self._refuse_taken(self._connection.read, name, None)
         with translated("vm_rename", record.name):
             domain.rename(name, 0)
@@ -117,7 +123,9 @@ class KVMLifecycle:
             if changes.autostart is not None:
                 domain.setAutostart(int(changes.autostart))
             if changes.vcpus is not None:
-                if not live and changes.vcpus > domain.vcpusFlags(libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM):
+                if not live and changes.vcpus > domain.vcpusFlags(
+                    libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM
+                ):
                     domain.setVcpusFlags(changes.vcpus, libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
                 domain.setVcpusFlags(changes.vcpus, where)
             if changes.memory is not None:
@@ -169,7 +177,9 @@ class KVMLifecycle:
                 if nic.network:
                     network = slow.networkLookupByName(nic.network)
                     if not network.isActive():
-                        raise InvalidStateError(f"the network {nic.network!r} is not active", resource=nic.network, hint="start it first")
+                        raise InvalidStateError(
+                            f"the network {nic.network!r} is not active", resource=nic.network, hint="start it first"
+                        )
         return arch, machine, virt_type
 
     def _refuse_taken(self, connection: Any, name: str, identity: str | None) -> None:
@@ -178,7 +188,9 @@ class KVMLifecycle:
                 self._connection.domain(key, connection)
             except VMNotFoundError:
                 continue
-            raise AlreadyExistsError(f"a VM {key!r} is already there", resource=name, hint="give another name, or delete that one")
+            raise AlreadyExistsError(
+                f"a VM {key!r} is already there", resource=name, hint="give another name, or delete that one"
+            )
 
 
 def _bad(path: str, given: str, allowed: str) -> InvalidSpecError:

@@ -51,7 +51,9 @@ class KVMMigration:
         job.report("checking")
         check = check_migration(self._connection, domain, record, to, spec)
         if not check.ok:
-            raise MigrationCheckError(f"{record.name!r} can't move to {to.name}", failures=list(check.failures), resource=record.name)
+            raise MigrationCheckError(
+                f"{record.name!r} can't move to {to.name}", failures=list(check.failures), resource=record.name
+            )
         job.raise_if_cancelled()
         destination, began = destination_of(to), time.monotonic()
         with translated("vm_migrate", record.name):

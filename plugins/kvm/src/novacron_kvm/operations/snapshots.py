@@ -99,24 +99,34 @@ class KVMSnapshots:
         if record.status not in ("running", "suspended", "stopped", "crashed"):
             raise InvalidStateError(f"can't snapshot {record.name!r}: it is {record.status}", resource=record.name)
         if spec.kind == "external" or spec.quiesce:
-            raise UnsupportedOperationError("only internal snapshots are offered, without quiescing", resource=record.name, hint="leave kind out")
+            raise UnsupportedOperationError(
+                "only internal snapshots are offered, without quiescing", resource=record.name, hint="leave kind out"
+            )
         if record.status in ("running", "suspended") and spec.memory is False:
             raise UnsupportedOperationError(
                 f"an internal snapshot of the running {record.name!r} keeps its memory", resource=record.name,
                 hint="leave memory out, or stop the VM first",
             )  # fmt: skip
         if record.status in ("stopped", "crashed") and spec.memory:
-            raise InvalidStateError(f"{record.name!r} is stopped: it has no memory to keep", resource=record.name, hint="start it first")
+            raise InvalidStateError(
+                f"{record.name!r} is stopped: it has no memory to keep", resource=record.name, hint="start it first"
+            )
         if record.firmware != "bios" and self._connection.libvirt_version < 10_009_000:
             raise UnsupportedOperationError(
-                f"libvirt {version} can't snapshot the UEFI VM {record.name!r}", resource=record.name, hint="libvirt 10.9 and newer can"
+                f"libvirt {version} can't snapshot the UEFI VM {record.name!r}",
+                resource=record.name,
+                hint="libvirt 10.9 and newer can",
             )
         disks = [d for d in record.disks or () if d.device == "disk" and not d.read_only]
         wrong = [d.target for d in disks if d.format != "qcow2"]
         if wrong:
-            raise SnapshotError(f"disks of {record.name!r} that are not qcow2: {', '.join(wrong)}", resource=record.name, hint="convert them")
+            raise SnapshotError(
+                f"disks of {record.name!r} that are not qcow2: {', '.join(wrong)}", resource=record.name, hint="convert them"
+            )
         if not disks and record.status in ("running", "suspended"):
-            raise SnapshotError(f"{record.name!r} has no disk to keep a snapshot in", resource=record.name, hint="attach a qcow2 disk")
+            raise SnapshotError(
+                f"{record.name!r} has no disk to keep a snapshot in", resource=record.name, hint="attach a qcow2 disk"
+            )
 
     def _find(self, domain: Any, snapshot: str) -> Any:
         try:

@@ -99,7 +99,9 @@ def find_volume(connection: Any, pool: str, volume: str) -> Any:
             return parent.storageVolLookupByName(volume)
         except libvirt.libvirtError as error:
             raise VolumeNotFoundError(
-                f"no volume {volume!r} in the pool {pool!r}", resource=volume, hint=f"`novacron volume list --pool {pool}` shows them"
+                f"no volume {volume!r} in the pool {pool!r}",
+                resource=volume,
+                hint=f"`novacron volume list --pool {pool}` shows them",
             ) from error
 
 

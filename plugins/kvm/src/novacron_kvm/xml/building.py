@@ -1,4 +1,4 @@
-"""Domain XML from a VMSpec: valid against libvirt's schema, with every choice that libvirt would otherwise make differently elsewhere."""
+"""Domain XML from a VMSpec: valid against libvirt's schema, with every choice made that hosts would make differently."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ class DiskFile(NamedTuple):
     made: bool
 
 
-def domain_xml(spec: VMSpec, *, virt_type: str, arch: str, machine: str | None, disks: Sequence[DiskFile], created_at: str) -> str:
+def domain_xml(
+    spec: VMSpec, *, virt_type: str, arch: str, machine: str | None, disks: Sequence[DiskFile], created_at: str
+) -> str:
     """Return the definition of a VM."""
     x86 = arch == "x86_64"
     root = etree.Element("domain", type=virt_type)
@@ -196,7 +198,7 @@ def facts_element(facts: dict[str, Any]) -> Any:
 
 
 def _text(parent: Any, tag: str, text: str, **attributes: str) -> Any:
-    element = etree.SubElement(parent, tag, **attributes)
+    element = etree.SubElement(parent, tag, attributes)
     element.text = text
     return element
 
