@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from novacron.hookspecs.operation import operation
 from novacron.jobs import Job
 from novacron.records.vm import VM, Deleted, NativeDefinition
-from novacron.specs import VMQuery, VMSpec, VMUpdate
+
+if TYPE_CHECKING:
+    from novacron.specs import VMQuery, VMSpec, VMUpdate
 
 
 @operation(kind="job", mandatory=True, locks="spec")

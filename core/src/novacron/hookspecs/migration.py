@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.hookspecs.operation import operation
 from novacron.jobs import Job
 from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
-from novacron.specs import MigrationSpec
+
+if TYPE_CHECKING:
+    from novacron.specs import MigrationSpec
 
 
 @operation(kind="read")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from novacron.hookspecs.operation import operation
 from novacron.records.network import DHCPLease, Network, TrafficFilter
 from novacron.records.vm import NIC, VM, Deleted
-from novacron.specs import NetworkSpec, NICSpec, TrafficFilterSpec
+
+if TYPE_CHECKING:
+    from novacron.specs import NetworkSpec, NICSpec, TrafficFilterSpec
 
 
 @operation(kind="read")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from novacron.hookspecs.operation import operation
 from novacron.records.resources import Resources
-from novacron.specs import LimitsSpec
+
+if TYPE_CHECKING:
+    from novacron.specs import LimitsSpec
 
 
 @operation(kind="read")

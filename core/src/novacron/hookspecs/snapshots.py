@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from novacron.hookspecs.operation import operation
 from novacron.jobs import Job
 from novacron.records.snapshots import Snapshot
 from novacron.records.vm import VM
-from novacron.specs import SnapshotSpec
+
+if TYPE_CHECKING:
+    from novacron.specs import SnapshotSpec
 
 
 @operation(kind="job", locks="vm")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from novacron.hookspecs.operation import operation
 from novacron.jobs import Job
 from novacron.records.storage import StoragePool, Volume
 from novacron.records.vm import VM, Deleted, Disk
-from novacron.specs import DiskLimits, DiskSpec, StoragePoolSpec, VolumeSpec
+
+if TYPE_CHECKING:
+    from novacron.specs import DiskLimits, DiskSpec, StoragePoolSpec, VolumeSpec
 
 
 @operation(kind="read")

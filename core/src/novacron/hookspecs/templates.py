@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from novacron.hookspecs.operation import operation
 from novacron.jobs import Job
 from novacron.records.templates import Template
 from novacron.records.vm import VM, Deleted
-from novacron.specs import TemplateSpec, VMSpec
+
+if TYPE_CHECKING:
+    from novacron.specs import TemplateSpec, VMSpec
 
 
 @operation(kind="job", locks="vm")

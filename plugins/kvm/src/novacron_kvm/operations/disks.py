@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import string
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
 from novacron.errors import AlreadyExistsError, ImageNotFoundError, NovaCronError
 from novacron.jobs import Job
 from novacron.records.storage import Volume
-from novacron.specs.storage import DiskSpec
-from novacron.specs.vm import VMSpec
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.storage import find_path, find_volume, volume_record, volume_xml
 from novacron_kvm.xml.building import PREFIX, DiskFile
+
+if TYPE_CHECKING:
+    from novacron.specs.storage import DiskSpec
+    from novacron.specs.vm import VMSpec
 
 
 def make_disks(
     connection: KVMConnection, slow: Any, spec: VMSpec, job: Job[Any], undo: ExitStack, default_bus: str
 ) -> list[DiskFile]:
     """Return the VM's disks in order, their files made. Each one made is removed by `undo`."""
+    from novacron.specs.storage import DiskSpec
+
     wanted = [*spec.disks]
     if spec.iso:
         wanted.append(DiskSpec(device="cdrom", path=spec.iso))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
@@ -12,16 +12,16 @@ from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateEr
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import VM, Deleted, NativeDefinition
-from novacron.specs.vm import VMSpec, VMUpdate
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.disks import make_disks
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.operations.storage import find_path
-from novacron_kvm.xml.building import domain_xml, facts_element
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise
 from novacron_kvm.xml.reading import facts
+
+if TYPE_CHECKING:
+    from novacron.specs.vm import VMSpec, VMUpdate
 
 DEFINE = libvirt.VIR_DOMAIN_DEFINE_VALIDATE  # without it libvirt passes over unknown elements in silence
 BOTH = libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_AFFECT_LIVE
@@ -39,6 +39,9 @@ class KVMLifecycle:
         with self._connection.slow() as slow, ExitStack() as undo:
             arch, machine, virt_type = self._checked(slow, spec)
             default_bus = "virtio" if self._connection.shared or "embed" in self._connection.uri else "ide"
+            from novacron_kvm.operations.disks import make_disks
+            from novacron_kvm.xml.building import domain_xml
+
             disks = make_disks(self._connection, slow, spec, job, undo, default_bus)
             created_at = datetime.now(UTC).isoformat(timespec="seconds")
             text = domain_xml(spec, virt_type=virt_type, arch=arch, machine=machine, disks=disks, created_at=created_at)
@@ -118,6 +121,8 @@ class KVMLifecycle:
                     own["tags"] = sorted(changes.tags)
                 merged = {**own.get("metadata", {}), **(changes.metadata or {})}
                 own["metadata"] = {k: v for k, v in merged.items() if v is not None}
+                from novacron_kvm.xml.building import facts_element
+
                 text = serialise(facts_element(own))
                 domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, "novacron", NAMESPACE, where)
             if changes.autostart is not None:

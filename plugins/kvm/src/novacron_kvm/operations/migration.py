@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
@@ -17,13 +17,15 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
-from novacron.specs.migration import MigrationSpec
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.operations.precheck import check_migration, destination_of
 from novacron_kvm.operations.reconciliation import settle
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.operations.snapshots import attach_all, detach_all
+
+if TYPE_CHECKING:
+    from novacron.specs.migration import MigrationSpec
 
 POLL = 0.1
 """Seconds between two looks at a migration's progress."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
 from novacron.errors import NovaCronError, VMNotFoundError
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM
-from novacron.specs.migration import MigrationSpec
 from novacron_kvm.capabilities import guests, host_uuid
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.storage import find_path
 from novacron_kvm.xml.parsing import parse, text_of
+
+if TYPE_CHECKING:
+    from novacron.specs.migration import MigrationSpec
 
 
 def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spec: MigrationSpec) -> MigrationCheck:

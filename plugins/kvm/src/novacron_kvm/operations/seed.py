@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from novacron.specs.vm import CloudInitSpec, VMSpec
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.storage import volume_xml
+
+if TYPE_CHECKING:
+    from novacron.specs.vm import CloudInitSpec, VMSpec
 
 
 def seed_image(spec: CloudInitSpec, name: str) -> bytes:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
-from lxml import etree
 
 from novacron.errors import AlreadyExistsError, InvalidStateError, SnapshotError, SnapshotNotFoundError, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.snapshots import Snapshot
 from novacron.records.vm import VM
-from novacron.specs.snapshots import SnapshotSpec
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.host import version_text
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.xml.parsing import parse, serialise, text_of
+
+if TYPE_CHECKING:
+    from novacron.specs.snapshots import SnapshotSpec
 
 STATUS = {"running": "running", "shutoff": "stopped", "paused": "suspended", "disk-snapshot": "disk"}
 
@@ -39,6 +40,8 @@ class KVMSnapshots:
             with translated("snapshot_create", record.name):
                 if spec.name in domain.snapshotListNames():
                     raise AlreadyExistsError(f"{record.name!r} has a snapshot {spec.name!r} already", resource=record.name)
+            from lxml import etree
+
             root = etree.Element("domainsnapshot")
             etree.SubElement(root, "name").text = spec.name
             if spec.description:

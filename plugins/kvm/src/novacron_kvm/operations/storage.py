@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
-from lxml import etree
 
 from novacron.errors import VolumeNotFoundError
 from novacron.plugins import hookimpl
 from novacron.records.storage import StoragePool, Volume
 from novacron.records.vm import Deleted
-from novacron.specs.storage import VolumeSpec
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse, serialise, text_of
+
+if TYPE_CHECKING:
+    from novacron.specs.storage import VolumeSpec
 
 
 class KVMStorage:
@@ -136,6 +137,8 @@ def volume_record(host: str, volume: Any) -> Volume:
 
 def volume_xml(name: str, capacity: int, format_: str, backing: tuple[str, str] | None, *, preallocate: bool = False) -> str:
     """Return a volume's definition; `backing` is (path, format)."""
+    from lxml import etree
+
     root = etree.Element("volume")
     etree.SubElement(root, "name").text = name
     etree.SubElement(root, "capacity").text = str(capacity)

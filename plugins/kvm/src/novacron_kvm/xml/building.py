@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxml import etree
 
-from novacron.specs.network import NICSpec
-from novacron.specs.storage import DiskLimits, DiskSpec
-from novacron.specs.vm import VMSpec
 from novacron_kvm.xml.parsing import NAMESPACE, serialise
+
+if TYPE_CHECKING:
+    from novacron.specs.network import NICSpec
+    from novacron.specs.storage import DiskLimits, DiskSpec
+    from novacron.specs.vm import VMSpec
 
 PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", "nvme": "nvme"}
 

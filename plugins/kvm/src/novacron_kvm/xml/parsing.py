@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lxml import etree
-
 from novacron.errors import InvalidSpecError, SpecProblem
 
 NAMESPACE = "https://novacron.org/xmlns/vm/1"
@@ -14,6 +12,8 @@ NAMESPACE = "https://novacron.org/xmlns/vm/1"
 
 def parse(text: str) -> Any:
     """Return the root element. Raises InvalidSpecError when it is not well formed."""
+    from lxml import etree  # a listing needs none of it
+
     parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_blank_text=True, huge_tree=False)
     try:
         return etree.fromstring(text.encode(), parser)
@@ -33,6 +33,8 @@ def text_of(root: Any, path: str, default: str | None = None) -> str | None:
 
 def serialise(root: Any) -> str:
     """Return the document as text."""
+    from lxml import etree
+
     return str(etree.tostring(root, encoding="unicode", pretty_print=True))
 
 
