@@ -1,0 +1,15 @@
+"""pyvmomi's names without its stubs: they call every constructor untyped and every manager possibly None."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyVmomi
+from pyVim import connect as _connect
+
+vim: Any = pyVmomi.vim
+vmodl: Any = pyVmomi.vmodl
+SmartStubAdapter: Any = _connect.SmartStubAdapter
+SoapStubAdapter: Any = pyVmomi.SoapAdapter.SoapStubAdapter
+
+__all__ = ["SmartStubAdapter", "SoapStubAdapter", "vim", "vmodl"]

@@ -1,0 +1,196 @@
+"""The driver against a real vSphere API: govmomi's simulator."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import ssl
+import time
+
+import pytest
+
+import novacron
+from novacron import DiskSpec, NICSpec, VMSpec, errors
+
+
+@pytest.fixture(scope="module")
+def host(vcenter):
+    with novacron.connect(vcenter.uri(path="/DC0"), name="vc", password=vcenter.password) as host:
+        yield host
+
+
+@pytest.fixture
+def vm(host):
+    vm = host.vms.create(VMSpec(name="mine", vcpus=2, memory="64MiB", description="for a test", disks=[DiskSpec(size="1GiB")]))
+    yield vm
+    if "mine" in host.vms:
+        host.vms["mine"].delete(force=True)
+
+
+def test_host_info_counts_all_nodes(host):
+    """A vCenter's size is the sum of its nodes'."""
+    info, nodes = host.info(), host.nodes()
+    assert (info.driver, info.version) == ("vmware", "6.5.0")
+    assert len(nodes) == 4
+    assert info.cpus == sum(node.cpus for node in nodes) > 0
+    assert host.ping().host == "vc"
+
+
+def test_standalone_esxi_works_too(esxi):
+    """Listing, starting and stopping need no vCenter."""
+    with novacron.connect(esxi.uri("esx"), password=esxi.password) as host:
+        vm = host.vms.create(name="alone", memory="64MiB")
+        assert vm.start().status == "running"
+        assert host.info().native["api_type"] == "HostAgent"
+        vm.delete(force=True)
+
+
+def test_the_environment_gives_the_password(vcenter, monkeypatch):
+    """Nobody has to write a password into a URI or program."""
+    monkeypatch.setenv("NOVACRON_VSPHERE_PASSWORD", vcenter.password)
+    with novacron.connect(vcenter.uri()) as host:
+        assert host.vms.list().total == 4
+    monkeypatch.delenv("NOVACRON_VSPHERE_PASSWORD")
+    with pytest.raises(errors.AuthenticationError, match="no password") as caught:
+        novacron.connect(vcenter.uri())
+    assert "NOVACRON_VSPHERE_PASSWORD" in caught.value.hint
+
+
+def test_wrong_password_is_an_authentication_error(vcenter):
+    """Nothing else is blamed."""
+    with pytest.raises(errors.AuthenticationError) as caught:
+        novacron.connect(vcenter.uri(), password="wrong")
+    assert caught.value.outcome == "not_sent"
+    assert caught.value.__cause__ is not None
+
+
+def test_untrusted_certificate_is_refused_with_a_way_out(vcenter):
+    """TLS is verified unless the user says otherwise."""
+    with pytest.raises(errors.HostConnectionError, match="not trusted") as caught:
+        novacron.connect(vcenter.uri(query=""), password=vcenter.password)
+    assert "thumbprint" in caught.value.hint
+    assert "verify=no" in caught.value.hint
+
+
+def certificate_of(port: int) -> bytes:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port)) as plain, context.wrap_socket(plain) as tls:
+        return tls.getpeercert(binary_form=True)
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha1"])
+def test_a_thumbprint_trusts_that_certificate_only(vcenter, algorithm):
+    """The right one connects, with or without colons; another is refused."""
+    thumbprint = hashlib.new(algorithm, certificate_of(vcenter.port)).hexdigest().upper()
+    for written in (thumbprint, ":".join(thumbprint[i : i + 2] for i in range(0, len(thumbprint), 2))):
+        with novacron.connect(vcenter.uri(query=f"?thumbprint={written}"), password=vcenter.password) as host:
+            assert host.vms.list().total == 4
+    wrong = ("0" if thumbprint[0] != "0" else "1") + thumbprint[1:]
+    with pytest.raises(errors.HostConnectionError, match="has the thumbprint"):
+        novacron.connect(vcenter.uri(query=f"?thumbprint={wrong}"), password=vcenter.password)
+
+
+def test_refused_connection_was_not_sent():
+    """A port where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(errors.HostConnectionError) as caught:
+            novacron.connect(f"vsphere://u@127.0.0.1:{free.getsockname()[1]}", password="x")
+    assert caught.value.outcome == "not_sent"
+
+
+def test_a_silent_server_ends_connecting_in_time():
+    """One that accepts and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with pytest.raises(errors.OperationTimeoutError):
+            novacron.connect(f"vsphere://u@127.0.0.1:{silent.getsockname()[1]}", password="x", timeout=0.5)
+        assert time.monotonic() - began < 5
+
+
+def test_unknown_datacenter_names_those_there_are(vcenter):
+    """The hint says what to write instead."""
+    with pytest.raises(errors.NotFoundError) as caught:
+        novacron.connect(vcenter.uri(path="/DC9"), password=vcenter.password)
+    assert "DC0" in caught.value.hint
+
+
+def test_created_vm_is_as_asked(host, vm):
+    """All fields of the spec are in the record."""
+    record = vm.record
+    assert (record.name, record.status, record.vcpus, record.memory_bytes) == ("mine", "stopped", 2, 64 * 2**20)
+    assert record.description == "for a test"
+    assert [d.size_bytes for d in record.disks] == [2**30]
+    assert host.vms[record.id].record == host.vms["mine"].record == record
+
+
+def test_power_follows_the_asked_state(vm):
+    """Start, suspend, resume, stop, and wrong states are refused by name."""
+    assert vm.start().status == "running"
+    with pytest.raises(errors.InvalidStateError, match="mine"):
+        vm.start()
+    assert vm.suspend().status == "suspended"
+    assert vm.resume().status == "running"
+    with pytest.raises(errors.InvalidStateError, match="running"):
+        vm.delete()
+    assert vm.stop().status == "stopped"
+    with pytest.raises(errors.InvalidStateError):
+        vm.stop()
+
+
+def test_a_taken_name_is_refused_before_creating(host, vm):
+    """The simulator would accept a second VM of that name."""
+    with pytest.raises(errors.AlreadyExistsError):
+        host.vms.create(name="mine")
+    assert host.vms.list(name="mine").total == 1
+
+
+def test_deleted_vm_is_gone(host, vm):
+    """Neither name nor UUID finds it, and its disk is named as removed."""
+    gone = vm.delete()
+    assert len(gone.removed) == 1
+    assert gone.name not in host.vms
+    assert gone.id not in host.vms
+    with pytest.raises(errors.VMNotFoundError):
+        vm.refresh()
+
+
+def test_nic_is_on_the_asked_network(host):
+    """And an unknown network is refused, leaving nothing."""
+    with pytest.raises(errors.NetworkNotFoundError) as caught:
+        host.vms.create(name="wired", nics=[NICSpec(network="nowhere")])
+    assert "DC0_DVPG0" in caught.value.hint
+    assert "wired" not in host.vms
+    vm = host.vms.create(name="wired", memory="64MiB", nics=[NICSpec(network="DC0_DVPG0", mac="00:50:56:00:00:07")])
+    assert [(nic.mac, nic.model) for nic in vm.record.nics] == [("00:50:56:00:00:07", "vmxnet3")]
+    vm.delete()
+
+
+def test_fields_not_offered_are_refused_by_name(host):
+    """Never passed over in silence."""
+    with pytest.raises(errors.InvalidSpecError) as caught:
+        host.vms.create(name="x", tpm=True, tags={"a"}, disks=[DiskSpec(source="image:debian")])
+    assert {p.path for p in caught.value.problems} == {"tpm", "tags", "disks.0"}
+
+
+def test_listing_costs_the_same_calls_for_few_and_many(host, monkeypatch):
+    """Properties are read in bulk."""
+    from pyVmomi import SoapStubAdapter
+
+    calls, real = [], SoapStubAdapter.InvokeMethod
+    monkeypatch.setattr(SoapStubAdapter, "InvokeMethod", lambda *a, **k: (calls.append(a[2].name), real(*a, **k))[1])
+    host.vms.list()
+    few = len(calls)
+    made = [host.vms.create(name=f"many-{n}", memory="64MiB") for n in range(10)]
+    calls.clear()
+    assert host.vms.list(name="many-*", detail="full").total == 10
+    assert len(calls) == few <= 6
+    for vm in made:
+        vm.delete()
+
+
+def test_expired_session_is_renewed_without_losing_the_call(host):
+    """The user sees nothing of it."""
+    host.dispatcher.driver.native.content.sessionManager.Logout()
+    assert host.vms.list().total >= 4
