@@ -101,11 +101,9 @@ def _within(timeout: float, host: str, uri: str, work: Any) -> Driver:
 
 
 def _plugin_policies() -> list[Any]:
-    from importlib.metadata import entry_points
+    from novacron.plugins.application import application_plugins
 
-    if not entry_points(group="novacron.policies"):  # importing every plugin on every start would be too slow
-        return []
-    return [policy for point in entry_points(group="novacron.policies") for policy in point.load()()]
+    return [policy for given in application_plugins().hook.register_policies() for policy in given]
 
 
 __all__ = ["connect"]

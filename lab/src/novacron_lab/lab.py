@@ -99,6 +99,24 @@ class Lab:
         """Return name, URI and status of each host."""
         return [{"name": h.name, "uri": h.uri, "status": "up" if h.running else "down"} for h in self.hosts]
 
+    def register(self) -> None:
+        """Make the hosts known to the fleet by their names, in place of older ones of the same names."""
+        from novacron import fleet
+
+        for host in self.hosts:
+            fleet().add(host.name, host.uri, replace=True)
+
+    def unregister(self) -> None:
+        """Let the fleet forget the hosts."""
+        from novacron import fleet
+        from novacron.errors import HostNotFoundError
+
+        for host in self.hosts:
+            try:
+                fleet().remove(host.name)
+            except HostNotFoundError:
+                pass  # somebody else removed it
+
     def down(self) -> None:
         """End the hosts with all their guests and remove everything that the lab made."""
         with _alone(self.name):

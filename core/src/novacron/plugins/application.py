@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -19,6 +19,7 @@ import pluggy
 from novacron.errors import NotFoundError, PluginError
 from novacron.hookspecs import application
 from novacron.hookspecs.operation import PROJECT
+from novacron.plugins.discovery import driver_entry_points, installed_entry_points
 from novacron.plugins.validation import implementations, operations
 from novacron.state import state_directory
 
@@ -60,7 +61,7 @@ class ApplicationPlugins:
     def load_entry_points(self) -> None:
         """Load every plugin that an installed distribution offers; each in its own try, so that a broken one stops no other."""
         disabled = self._disabled()
-        for point in entry_points(group=GROUP):
+        for point in installed_entry_points().select(group=GROUP):
             self._origins[point.name] = point
             if point.name in disabled:
                 self._note(point.name, "disabled")
@@ -218,8 +219,6 @@ def _import_file(name: str, file: Path) -> ModuleType:
 
 
 def _drivers() -> Iterator[PluginInfo]:
-    from novacron.plugins.discovery import driver_entry_points
-
     for scheme, points in sorted(driver_entry_points().items()):
         clash = None if len(points) == 1 else "claimed by more than one distribution"
         for point in points:

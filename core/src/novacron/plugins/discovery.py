@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from novacron.errors import PluginError, UnsupportedOperationError
@@ -32,10 +33,16 @@ def unregister_driver(provider: DriverProvider) -> None:
 
 
 @lru_cache(maxsize=1)
+def installed_entry_points() -> EntryPoints:
+    """Return the entry points of all installed distributions, read once: looking through them all takes milliseconds."""
+    return entry_points()
+
+
+@lru_cache(maxsize=1)
 def driver_entry_points() -> dict[str, list[EntryPoint]]:
     """Return the entry points of each scheme; more than one where two distributions claim it."""
     found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=DRIVER_GROUP):
+    for point in installed_entry_points().select(group=DRIVER_GROUP):
         found.setdefault(point.name, []).append(point)
     return found
 
@@ -53,7 +60,10 @@ def provider_for(scheme: str) -> DriverProvider:
     if not points:
         installed = sorted({*driver_entry_points(), *_registered})
         known = KNOWN_ELSEWHERE.get(scheme.partition("+")[0])
-        hint = f"pip install {known}" if known else "drivers are installed with pip, as novacron-SOMETHING"
+        near = difflib.get_close_matches(scheme, installed, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "drivers are installed with pip, as novacron-SOMETHING"
+        if known and known not in {p.dist.name for points in driver_entry_points().values() for p in points if p.dist}:
+            hint = f"pip install {known}"
         raise UnsupportedOperationError(
             f"no driver for the scheme {scheme!r}; installed: {', '.join(installed) or 'none'}",
             hint=hint,

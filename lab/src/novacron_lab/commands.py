@@ -1,0 +1,81 @@
+"""`novacron lab`: bring real hosts up, look, work in them, take them down."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import click
+
+name_option = click.option("--name", default="lab", show_default=True, help="The lab's name; its hosts are NAME-a, NAME-b, ...")
+output_option = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+
+
+@click.group("lab")
+def lab() -> None:
+    """Real libvirt and QEMU hosts on this machine, to try things on.
+
+    Needs root. Without it, sim:// hosts and libvirt's embedded QEMU driver (qemu:///embed) work.
+    """
+
+
+@lab.command("up")
+@click.option("--hosts", default=2, show_default=True, type=click.IntRange(1, 26), help="How many.")
+@name_option
+@output_option
+def up(hosts: int, name: str, output: str) -> None:
+    """Bring the lab up, or heal it, and register its hosts in the fleet."""
+    from novacron_lab import Lab
+
+    made = Lab.up(hosts=hosts, name=name)
+    made.register()
+    _show(made, output)
+
+
+@lab.command("status")
+@name_option
+@output_option
+def status(name: str, output: str) -> None:
+    """Show the lab's hosts."""
+    from novacron_lab import Lab
+
+    _show(Lab.attach(name), output)
+
+
+@lab.command("down")
+@name_option
+def down(name: str) -> None:
+    """End the lab with all its guests; nothing of it stays."""
+    from novacron_lab import Lab
+
+    there = Lab.attach(name)
+    there.unregister()
+    there.down()
+    print(f"{name} is down", file=sys.stderr)
+
+
+@lab.command("exec", context_settings={"ignore_unknown_options": True})
+@click.argument("host")
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
+@name_option
+def exec_(host: str, argv: tuple[str, ...], name: str) -> None:
+    """Run a program inside HOST: novacron lab exec lab-a -- virsh list."""
+    from novacron_lab import Lab
+
+    words = Lab.attach(name).host(host).enter(*argv)
+    os.execvp(words[0], words)  # noqa: S606 - an argument list, no shell
+
+
+def _show(there: Any, output: str) -> None:
+    if output == "json":
+        print(json.dumps(there.status(), indent=2))
+        return
+    for host in there.status():
+        print(f"{host['name']:<12} {host['status']:<6} {host['uri']}")
+    guest = there.guest
+    print(f"guest: kernel {guest.kernel}, initrd {guest.initrd}", file=sys.stderr)
+
+
+__all__ = ["lab"]

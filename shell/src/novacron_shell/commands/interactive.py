@@ -1,0 +1,44 @@
+"""`novacron shell` and `novacron run`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from novacron_shell.options import Settings, common_options
+
+
+@click.command("shell")
+@common_options
+def shell(settings: Settings) -> None:
+    """The interactive shell: Python with live hosts and VMs, completed by name."""
+    from novacron_shell.repl.session import run as run_session
+
+    run_session(settings)
+
+
+@click.command("run", context_settings={"ignore_unknown_options": True})
+@click.argument("script", type=click.Path(exists=True, dir_okay=False))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@common_options
+def run(settings: Settings, script: str, arguments: tuple[str, ...]) -> None:
+    """Run a Python SCRIPT with the shell's names: hosts, vms, connect, steps, VMSpec, ..."""
+    import runpy
+
+    from novacron_shell.repl.inventory import Inventory, OpenHosts, namespace
+    from novacron_shell.repl.session import connect_all
+
+    hosts = OpenHosts()
+    for name, error in connect_all(hosts, settings).items():
+        print(f"error: {name}: {error}", file=sys.stderr)
+    vms = Inventory(hosts)
+    vms.refresh()
+    sys.argv = [script, *arguments]
+    try:
+        runpy.run_path(script, init_globals=namespace(hosts, vms), run_name="__main__")
+    finally:
+        hosts.close()
+
+
+COMMANDS = {"shell": shell, "run": run}

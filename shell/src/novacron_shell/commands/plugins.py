@@ -1,0 +1,57 @@
+"""`novacron plugin`: what is installed, and what of it works."""
+
+from __future__ import annotations
+
+import click
+
+from novacron_shell.options import Settings, common_options
+from novacron_shell.output import show_many, show_one, tell
+
+
+@click.group("plugin")
+def plugin() -> None:
+    """Drivers and plugins."""
+
+
+@plugin.command("list")
+@common_options
+def list_(settings: Settings) -> None:
+    """List drivers (by URI scheme) and plugins."""
+    from novacron.plugins.application import application_plugins
+
+    columns = {
+        "name": "name",
+        "kind": "kind",
+        "status": "status",
+        "distribution": "distribution",
+        "version": "version",
+        "error": "error",
+    }
+    show_many(application_plugins().list(), columns, settings.output)
+
+
+@plugin.command("show")
+@click.argument("name")
+@common_options
+def show(settings: Settings, name: str) -> None:
+    """Show a plugin: where it comes from, its hooks, what is wrong with it."""
+    from novacron.plugins.application import application_plugins
+
+    show_one(application_plugins().get(name), settings.output)
+
+
+def _verb(verb: str, text: str) -> None:
+    @plugin.command(verb, help=text)
+    @click.argument("name")
+    @common_options
+    def do(settings: Settings, name: str) -> None:
+        from novacron.plugins.application import application_plugins
+
+        info = getattr(application_plugins(), verb)(name)
+        tell(f"{name} is {info.status}" + (f": {info.error}" if info.error else ""))
+
+
+_verb("enable", "Start a disabled plugin, now and from now on.")
+_verb("disable", "Stop a plugin, now and from now on.")
+
+COMMANDS = {"plugin": plugin}

@@ -1,0 +1,81 @@
+"""`novacron snapshot`: points in a VM's life to go back to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from novacron_shell.options import Settings, common_options, given
+from novacron_shell.output import show_many, show_one, tell
+
+
+@click.group("snapshot")
+def snapshot() -> None:
+    """Snapshots of a VM."""
+
+
+@snapshot.command("list")
+@click.argument("vm")
+@common_options
+def list_(settings: Settings, vm: str) -> None:
+    """List the snapshots of VM, parents first."""
+    records = [s.record for s in settings.vm(vm).snapshots.list()]
+    columns = {
+        "name": "name", "current": "current", "status": "status", "memory": "memory", "kind": "kind", "parent": "parent",
+        "created": "created_at", "description": "description",
+    }  # fmt: skip
+    show_many(records, columns, settings.output)
+
+
+@snapshot.command("show")
+@click.argument("vm")
+@click.argument("name")
+@common_options
+def show(settings: Settings, vm: str, name: str) -> None:
+    """Show a snapshot of VM."""
+    show_one(settings.vm(vm).snapshots[name].record, settings.output)
+
+
+@snapshot.command("create")
+@click.argument("vm")
+@click.argument("name")
+@click.option("--description")
+@click.option("--memory/--no-memory", default=None, help="Keep the memory of a running VM, or not.")
+@click.option("--kind", type=click.Choice(["internal", "external"]))
+@click.option("--quiesce", is_flag=True, default=None, help="Let the guest agent flush and freeze its file systems.")
+@common_options
+def create(settings: Settings, vm: str, name: str, **options: Any) -> None:
+    """Take the snapshot NAME of VM."""
+    from novacron_shell.progress import follow
+
+    made = follow(settings.vm(vm).snapshots.create(name, wait=False, **given(**options)), f"snapshot {name}")
+    show_one(made.record, "name" if settings.output == "table" else settings.output)
+
+
+@snapshot.command("revert")
+@click.argument("vm")
+@click.argument("name")
+@common_options
+def revert(settings: Settings, vm: str, name: str) -> None:
+    """Bring VM back to the snapshot NAME."""
+    from novacron_shell.progress import follow
+
+    back = follow(settings.vm(vm).snapshots[name].revert(wait=False), f"revert to {name}")
+    tell(f"{back.name} is {back.status}, as at {name}")
+
+
+@snapshot.command("delete")
+@click.argument("vm")
+@click.argument("name")
+@click.option("--children", is_flag=True, help="Those after it too.")
+@common_options
+def delete(settings: Settings, vm: str, name: str, children: bool) -> None:
+    """Delete the snapshot NAME of VM."""
+    from novacron_shell.progress import follow
+
+    follow(settings.vm(vm).snapshots[name].delete(children=children, wait=False), f"delete {name}")
+    tell(f"deleted: {name}")
+
+
+COMMANDS = {"snapshot": snapshot}

@@ -1,0 +1,156 @@
+"""The options that every command has, and the hosts and VMs that they name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
+    from novacron.handles.vm import VMHandle
+
+
+class Settings:
+    """What the common options say; an option after the command wins over one before it."""
+
+    def __init__(self, connect: str | None = None, host: str | None = None, output: str | None = None) -> None:
+        self.connect, self.host_name, self.output_format = connect, host, output
+        self._open: list[HostHandle] = []
+
+    def over(self, outer: Settings | None) -> Settings:
+        """Return these settings, with what they leave open taken from `outer`."""
+        if outer is None:
+            return self
+        place = (self.connect, self.host_name) if self.connect or self.host_name else (outer.connect, outer.host_name)
+        return Settings(*place, self.output_format or outer.output_format)
+
+    @property
+    def output(self) -> str:
+        """The output format: table, json, yaml or name."""
+        return self.output_format or "table"
+
+    def open(self, place: str) -> HostHandle:
+        """Connect to a host of the fleet by name, or by URI."""
+        from novacron import connect
+
+        if "://" in place:
+            host = connect(place)
+        else:
+            from novacron import fleet
+
+            host = fleet().hosts[place]
+        self._open.append(host)
+        return host
+
+    def host(self) -> HostHandle:
+        """Return the host that was named; without a name the fleet's only one, or the local one when the fleet is empty.
+
+        Raises:
+            InvalidSpecError: several hosts are in the fleet and none was named.
+        """
+        from novacron.errors import InvalidSpecError, SpecProblem
+
+        if self.connect and self.host_name:
+            raise InvalidSpecError("give either -c/--connect or --host", problems=[])
+        if self.connect or self.host_name:
+            return self.open(self.connect or self.host_name or "")
+        names = self._fleet()
+        if len(names) > 1:
+            raise InvalidSpecError(
+                "no host given",
+                problems=[SpecProblem("host", "nothing", f"one of {', '.join(names)}")],
+                hint="give --host NAME or -c URI",
+            )
+        if names:
+            return self.open(names[0])
+        from novacron import connect
+
+        host = connect()
+        self._open.append(host)
+        return host
+
+    def hosts(self) -> list[HostHandle]:
+        """Return the host that was named; without a name all hosts of the fleet, or the local one."""
+        names = self._fleet() if not (self.connect or self.host_name) else []
+        return [self.open(name) for name in names] or [self.host()]
+
+    def vm(self, name: str) -> VMHandle:
+        """Find a VM by name or UUID on the host that was named, otherwise in the whole fleet.
+
+        Raises:
+            VMNotFoundError: nobody has it.
+            InvalidSpecError: several hosts have one of that name.
+        """
+        if self.connect or self.host_name:
+            return self.host().vms[name]
+        from concurrent.futures import ThreadPoolExecutor
+
+        from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, VMNotFoundError
+
+        places = self._fleet()
+        if len(places) < 2:
+            return self.host().vms[name]
+
+        def look(place: str) -> Any:
+            try:
+                return self.open(place).vms[name]
+            except NovaCronError as error:
+                return error
+
+        with ThreadPoolExecutor(min(32, len(places))) as pool:
+            answers = list(pool.map(look, places))
+        found = [a for a in answers if not isinstance(a, NovaCronError)]
+        if len(found) == 1:
+            only: VMHandle = found[0]
+            return only
+        if found:
+            where = ", ".join(vm.host.name for vm in found)
+            raise InvalidSpecError(
+                f"several hosts have a VM {name!r}",
+                problems=[SpecProblem("host", "nothing", f"one of {where}")],
+                hint="give --host NAME",
+            )
+        failed = [f"{p}: {a}" for p, a in zip(places, answers, strict=True) if not isinstance(a, VMNotFoundError)]
+        more = f"; not asked, {'; '.join(failed)}" if failed else ""
+        raise VMNotFoundError(f"no VM named {name!r} on {', '.join(places)}{more}")
+
+    def close(self) -> None:
+        """Close what was opened."""
+        while self._open:
+            self._open.pop().close()
+
+    def _fleet(self) -> Sequence[str]:
+        from novacron import fleet
+
+        return [host.name for host in fleet().list()]
+
+
+def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `-c/--connect`, `--host` and `-o/--output`; it gets them as `settings`."""
+
+    @click.option("-c", "--connect", metavar="URI", envvar="NOVACRON_CONNECT", help="The host, by URI.")
+    @click.option("--host", metavar="NAME", envvar="NOVACRON_HOST", help="The host, by its name in the fleet.")
+    @click.option("-o", "--output", type=click.Choice(["table", "json", "yaml", "name"]), help="How to print; table by default.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, connect: str | None, host: str | None, output: str | None, **kwargs: Any) -> Any:
+        context = click.get_current_context()
+        settings = Settings(connect, host, output).over(context.obj)
+        if isinstance(context.command, click.Group):
+            return command(*args, settings=settings, **kwargs)
+        try:
+            return command(*args, settings=settings, **kwargs)
+        finally:
+            settings.close()
+
+    return wrapped
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given: a spec's defaults live in the spec alone."""
+    return {name: value for name, value in options.items() if value is not None and value != ()}
+
+
+__all__ = ["Settings", "common_options", "given"]

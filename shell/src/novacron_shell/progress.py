@@ -1,0 +1,73 @@
+"""Shows a job's progress on stderr while waiting for it: a bar on a terminal, a line a second elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from novacron.jobs import Job, Progress
+from novacron.units import format_size
+
+
+def follow(job: Job[Any], title: str) -> Any:
+    """Wait for a job and return its result. Ctrl-C cancels it and waits for its roll-back."""
+    try:
+        return _on_terminal(job, title) if sys.stderr.isatty() else _on_lines(job, title)
+    except KeyboardInterrupt:
+        print("cancelling; Ctrl-C again leaves it alone", file=sys.stderr)
+        job.cancel()
+        return job.result()
+
+
+def describe(progress: Progress) -> str:
+    """Return progress in words: what it does, and how much of how much."""
+    done, total = progress.details.get("transferred_bytes"), progress.details.get("total_bytes")
+    amount = f" {format_size(done)} of {format_size(total)}" if done and total else ""
+    return f"{progress.message}{amount}"
+
+
+def _on_terminal(job: Job[Any], title: str) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=False) as bars:
+        task = bars.add_task(title, total=1.0, note="")
+        while not _ended(job, 0.1):
+            at = job.progress
+            bars.update(task, completed=at.fraction or 0.0, note=describe(at))
+        if job.exception() is None:
+            bars.update(task, completed=1.0, note="done")
+        else:
+            bars.update(task, note="[red]failed")
+    return job.result()
+
+
+def _on_lines(job: Job[Any], title: str) -> Any:
+    said, at = "", 0.0
+    while not _ended(job, 0.1):
+        text = describe(job.progress)
+        share = "" if job.progress.fraction is None else f" {job.progress.fraction:.0%}"
+        if text and text + share != said and time.monotonic() - at >= 1:
+            print(f"{title}: {text}{share}", file=sys.stderr)
+            said, at = text + share, time.monotonic()
+    return job.result()
+
+
+def _ended(job: Job[Any], seconds: float) -> bool:
+    try:
+        job.exception(seconds)
+    except TimeoutError:
+        return job.done()
+    return True
+
+
+__all__ = ["describe", "follow"]

@@ -1,0 +1,1 @@
+"""The interactive shell: ptpython with live hosts and VMs."""

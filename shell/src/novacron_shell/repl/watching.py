@@ -1,0 +1,75 @@
+"""The policy that draws a progress bar for every long operation while somebody at the shell waits for it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from novacron.dispatch.call import Call
+from novacron.hookspecs.operation import Operation
+from novacron.plugins import hookimpl
+from novacron_shell.progress import describe
+
+PATIENCE = 0.4
+"""Seconds before a bar is drawn: most operations end sooner."""
+
+
+class ProgressPolicy:
+    """Draws on stderr; one bar at a time, jobs beyond it go on undrawn."""
+
+    stage = "telemetry"
+
+    def __init__(self) -> None:
+        self._drawing = threading.Lock()
+        self.running: list[str] = []
+
+    def applies(self, operation: Operation) -> bool:
+        """Only jobs."""
+        return operation.long
+
+    def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        title = f"{call.operation.name.removeprefix('vm_').replace('_', ' ')} {call.resource or ''}"
+        self.running.append(title)
+        ended = threading.Event()
+        threading.Thread(target=self._draw, args=(call, title, ended), name="novacron-progress", daemon=True).start()
+        try:
+            return proceed(call)
+        finally:
+            self.running.remove(title)
+            ended.set()
+            with self._drawing:
+                pass  # the bar is gone before the prompt comes back
+
+    def _draw(self, call: Call, title: str, ended: threading.Event) -> None:
+        if ended.wait(PATIENCE) or not sys.stderr.isatty() or not self._drawing.acquire(blocking=False):
+            return
+        try:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[note]}"))
+            with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+                task = bars.add_task(title, total=1.0, note="")
+                while not ended.wait(0.1):
+                    if call.job is not None:
+                        at = call.job.progress
+                        bars.update(task, completed=at.fraction or 0.0, note=describe(at))
+        finally:
+            self._drawing.release()
+
+
+class ShellPlugin:
+    """Gives the shell's policy to every host that is connected from now on."""
+
+    def __init__(self, progress: ProgressPolicy) -> None:
+        self._progress = progress
+
+    @hookimpl
+    def register_policies(self) -> Sequence[Any]:
+        """Return the progress policy."""
+        return [self._progress]
+
+
+__all__ = ["ProgressPolicy", "ShellPlugin"]
