@@ -1,0 +1,106 @@
+"""What the areas of the simulated driver share: the connection, the host's state, and the faults around every operation."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from novacron.dispatch.call import resource_of
+from novacron.drivers.sim.broadcast import Subscription
+from novacron.drivers.sim.machine import SimVM
+from novacron.drivers.sim.world import World
+from novacron.errors import BusyError, HostConnectionError, InvalidStateError, VMNotFoundError
+from novacron.plugins.driver import hookimpl
+from novacron.records.vm import VM
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class SimConnection:
+    """One connection to a simulated host, under the name that its user gave the host."""
+
+    def __init__(self, world: World, name: str, uri: str) -> None:
+        self.world, self.name, self.uri = world, name, uri
+        self.subscriptions: list[Subscription] = []
+        self.closed = False
+
+    def close(self) -> None:
+        """Let go of the host; its VMs go on."""
+        self.closed = True
+        for subscription in self.subscriptions:
+            subscription.close()
+
+
+class Area:
+    """The base of the objects that implement operations."""
+
+    def __init__(self, connection: SimConnection) -> None:
+        self.connection = connection
+        self.world = connection.world
+
+    def record(self, vm: SimVM) -> VM:
+        """Return the full record of a VM."""
+        return vm.record(self.connection.name, self.world.name)
+
+    def look(self, key: str) -> SimVM:
+        """Return a VM for reading. Raises VMNotFoundError."""
+        vm = self.world.look(key)
+        if vm is None:
+            raise VMNotFoundError(f"no VM {key!r}", resource=key)
+        return vm
+
+    def changing(self, key: str, action: str, *allowed: str) -> SimVM:
+        """Return a VM that is to be changed, in one of the allowed states (any when none is given).
+
+        Raises:
+            VMNotFoundError
+            InvalidStateError: it is in another state.
+            BusyError: it is being migrated.
+        """
+        vm = self.world.find(key)
+        if vm.migration is not None:
+            raise BusyError(
+                f"can't {action} {vm.name!r}: it is being migrated", resource=vm.name, hint="wait, or cancel the migration"
+            )
+        if allowed and vm.status not in allowed:
+            raise InvalidStateError(
+                f"can't {action} {vm.name!r}: it is {vm.status}", resource=vm.name, hint=f"possible when {' or '.join(allowed)}"
+            )
+        return vm
+
+    def checkpoint(self, operation: str, *names: str) -> None:
+        """Let a fault "during" the operation strike."""
+        self.world.faults.strike(operation, "during", names)
+
+
+def simulated(function: F) -> F:
+    """Mark a method as a hook's implementation that latency and faults apply to."""
+    operation = function.__name__
+    code = function.__code__
+    arguments = code.co_varnames[1 : code.co_argcount]
+
+    @functools.wraps(function)
+    def perform(self: Area, *args: Any) -> Any:
+        connection = self.connection
+        if connection.closed:
+            raise HostConnectionError(
+                f"the connection to {connection.name!r} is closed", outcome="not_sent", hint="connect again"
+            )
+        faults = connection.world.faults
+        given = dict(zip(arguments, args, strict=True))
+        return faults.around(operation, _names(connection.world, given), given.get("job"), lambda: function(self, *args))
+
+    return cast(F, hookimpl(perform))
+
+
+def _names(world: World, given: dict[str, Any]) -> tuple[str, ...]:
+    """Return what faults may call the operation's resource: a VM has a name and a UUID."""
+    resource = resource_of(given)
+    if resource is None:
+        return ()
+    vm = world.look(resource) if "vm" in given else None
+    return (vm.name, vm.id) if vm is not None else (resource,)
+
+
+__all__ = ["Area", "SimConnection", "simulated"]

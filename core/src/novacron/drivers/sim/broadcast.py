@@ -1,0 +1,114 @@
+"""Takes events to subscribers, in order, from one thread for all simulated hosts of the process."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from novacron.records.events import Event
+
+_log = logging.getLogger(__name__)
+
+
+def now() -> str:
+    """Return the time as records say it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+class Subscription:
+    """Somebody who wants to know."""
+
+    def __init__(self, broadcast: Broadcast, host: str, callback: Callable[[Event], object]) -> None:
+        self._broadcast, self._host, self._callback = broadcast, host, callback
+        self._open = True
+        self._delivering = threading.RLock()  # an RLock, so that a callback may close its own subscription
+
+    def deliver(self, event: Event) -> None:
+        """Call the callback unless closed; what it raises is logged, and the others still get theirs."""
+        with self._delivering:
+            if self._open:
+                try:
+                    self._callback(event.replace(host=self._host))
+                except Exception:  # noqa: BLE001 - a stranger's callback
+                    _log.exception("a subscriber to the events of %s failed", self._host)
+
+    def close(self) -> None:
+        """End it; when this returns no callback runs any more, unless it is called from the callback itself."""
+        with self._delivering:
+            self._open = False
+        self._broadcast.drop(self)
+
+
+class Courier:
+    """The thread that delivers; begun with the first subscription."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Subscription, Event]] = queue.SimpleQueue()
+        self._guard = threading.Lock()
+        self._begun = False
+
+    def send(self, subscription: Subscription, event: Event) -> None:
+        """Deliver an event, after all that were sent before."""
+        with self._guard:
+            if not self._begun:
+                self._begun = True
+                threading.Thread(target=self._work, name="novacron-sim-events", daemon=True).start()
+        self._queue.put((subscription, event))
+
+    def _work(self) -> None:
+        while True:
+            subscription, event = self._queue.get()
+            subscription.deliver(event)
+
+
+class Broadcast:
+    """One host's subscriptions. While nobody can reach the host its events are held, and told afterwards."""
+
+    __slots__ = ("_courier", "_guard", "_held", "_subscriptions")
+
+    def __init__(self, courier: Courier) -> None:
+        self._courier = courier
+        self._guard = threading.Lock()
+        self._subscriptions: list[Subscription] = []
+        self._held: list[Event] | None = None
+
+    def subscribe(self, host: str, callback: Callable[[Event], object]) -> Subscription:
+        """Add a subscription under the name that its connection has for the host."""
+        subscription = Subscription(self, host, callback)
+        with self._guard:
+            self._subscriptions.append(subscription)
+        return subscription
+
+    def drop(self, subscription: Subscription) -> None:
+        """Forget a subscription."""
+        with self._guard:
+            if subscription in self._subscriptions:
+                self._subscriptions.remove(subscription)
+
+    def tell(self, event: Event, *, always: bool = False) -> None:
+        """Send an event to everybody; `always` even while the host can't be reached."""
+        with self._guard:
+            if self._held is not None and not always:
+                self._held.append(event)
+                return
+            for subscription in self._subscriptions:
+                self._courier.send(subscription, event)
+
+    def hold(self) -> None:
+        """Keep events back from now on."""
+        with self._guard:
+            self._held = self._held if self._held is not None else []
+
+    def release(self) -> None:
+        """Tell what was kept back."""
+        with self._guard:
+            held, self._held = self._held or [], None
+            for event in held:
+                for subscription in self._subscriptions:
+                    self._courier.send(subscription, event)
+
+
+__all__ = ["Broadcast", "Courier", "Subscription", "now"]

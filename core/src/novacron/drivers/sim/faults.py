@@ -1,0 +1,177 @@
+"""What goes wrong, and how slowly all else goes: set from tests, struck around every operation."""
+
+from __future__ import annotations
+
+import copy
+import fnmatch
+import random
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Any, Literal
+
+from novacron.errors import HostConnectionError, NovaCronError, OperationTimeoutError
+from novacron.jobs import Job
+
+When = Literal["before", "during", "after"]
+POLL = 0.02
+"""Seconds between two looks at whether a hanging job was cancelled."""
+
+
+class Fault:
+    """One thing that will go wrong; see `Faults.add`."""
+
+    __slots__ = ("error", "hang", "latency", "operation", "resource", "times", "when")
+
+    def __init__(
+        self, operation: str, error: Exception | None, when: When, times: int | None, resource: str | None,
+        latency: float, hang: float | None,
+    ) -> None:  # fmt: skip
+        self.operation, self.error, self.when, self.times, self.resource = operation, error, when, times, resource
+        self.latency, self.hang = latency, hang
+
+    def fits(self, operation: str, when: When, names: Collection[str]) -> bool:
+        """Whether it strikes now."""
+        return (
+            self.when == when
+            and fnmatch.fnmatchcase(operation, self.operation)
+            and (self.resource is None or self.resource in names)
+        )
+
+
+class Faults:
+    """A host's faults and latency.
+
+    Example:
+        >>> from novacron.errors import ResourceAllocationError
+        >>> faults = Faults()
+        >>> faults.add("volume_*", error=ResourceAllocationError("disk full"), times=2)
+        >>> faults.add("vm_start", latency=0.5, times=None)
+        >>> faults.pending
+        ['volume_* before', 'vm_start before']
+        >>> faults.clear()
+    """
+
+    def __init__(self, seed: str = "") -> None:
+        self.latency = 0.0
+        self.jitter = 0.0
+        self._faults: list[Fault] = []
+        self._guard = threading.Lock()
+        self._random = random.Random(seed)  # noqa: S311 - delays, no secrets
+        self._released = threading.Event()
+        self._connected = True
+
+    def add(
+        self,
+        operation: str,
+        *,
+        error: Exception | None = None,
+        when: When = "before",
+        times: int | None = 1,
+        resource: str | None = None,
+        latency: float = 0.0,
+        hang: float | None = None,
+    ) -> None:
+        """Let operations go wrong.
+
+        Args:
+            operation: a hook's name or a shell pattern, "vm_*".
+            error: what is raised, a fresh copy each time. A HostConnectionError when nothing of `error`, `latency`, `hang` is given.
+            when: "before" the effect; "during" it, which must then be undone (creating, cloning, migrating, snapshots, volumes);
+                "after" it: the operation was done, but its caller is told of the error, with the outcome "unknown".
+            times: how often, None for ever.
+            resource: only for this VM, volume, ... (name or UUID).
+            latency: seconds that the operation takes longer.
+            hang: seconds without an answer, then OperationTimeoutError; `clear()` lets it go on, cancelling a job ends it.
+        """
+        if error is None and not latency and hang is None:
+            error = HostConnectionError("the simulated connection broke")
+        with self._guard:
+            self._faults.append(Fault(operation, error, when, times, resource, latency, hang))
+
+    def clear(self) -> None:
+        """Forget all faults and let what hangs go on."""
+        with self._guard:
+            self._faults.clear()
+            self._released.set()
+            self._released = threading.Event()
+
+    @property
+    def pending(self) -> list[str]:
+        """What can still strike, as "operation when"."""
+        with self._guard:
+            return [f"{fault.operation} {fault.when}" for fault in self._faults]
+
+    @property
+    def connected(self) -> bool:
+        """Whether the host can be reached."""
+        return self._connected
+
+    def set_connected(self, connected: bool) -> None:
+        """Cut the host off, or connect it again (for `World.disconnect` and `World.reconnect`, which see to the events too)."""
+        self._connected = connected
+
+    def around(self, operation: str, names: Collection[str], job: Job[Any] | None, effect: Callable[[], Any]) -> Any:
+        """Do `effect` with what is to go wrong before and after it."""
+        self._check_connected()
+        delay = self.latency + (self._random.uniform(0, self.jitter) if self.jitter else 0.0)
+        if delay:
+            _sleep(delay, job)
+        self.strike(operation, "before", names, job)
+        result = effect()
+        self.strike(operation, "after", names, job)
+        return result
+
+    def strike(self, operation: str, when: When, names: Collection[str], job: Job[Any] | None = None) -> None:
+        """Let the faults that fit take effect."""
+        if not self._faults:
+            return
+        for fault in self._take(operation, when, names):
+            if fault.latency:
+                _sleep(fault.latency, job)
+            if fault.hang is not None:
+                self._hang(operation, fault.hang, job)
+            if fault.error is not None:
+                error = copy.copy(fault.error)
+                if when == "after" and isinstance(error, NovaCronError):
+                    error.outcome = "unknown"
+                raise error
+
+    def _take(self, operation: str, when: When, names: Collection[str]) -> list[Fault]:
+        with self._guard:
+            struck = [fault for fault in self._faults if fault.fits(operation, when, names)]
+            for index, fault in enumerate(struck):
+                if fault.times is not None:
+                    fault.times -= 1
+                if fault.error is not None:
+                    struck = struck[: index + 1]  # those behind it wait for the next time
+                    break
+            self._faults = [fault for fault in self._faults if fault.times is None or fault.times > 0]
+            return struck
+
+    def _hang(self, operation: str, seconds: float, job: Job[Any] | None) -> None:
+        released, until = self._released, time.monotonic() + seconds
+        while (remaining := until - time.monotonic()) > 0:
+            if released.wait(min(POLL, remaining) if job else remaining):
+                return
+            if job:
+                job.raise_if_cancelled()
+        raise OperationTimeoutError(
+            f"the simulated host did not answer {operation} within {seconds:g} s",
+            outcome="unknown",
+            hint="look at the state before repeating it",
+        )
+
+    def _check_connected(self) -> None:
+        if not self._connected:
+            raise HostConnectionError("the simulated host can't be reached", outcome="not_sent")
+
+
+def _sleep(seconds: float, job: Job[Any] | None) -> None:
+    if job is None:
+        time.sleep(seconds)
+    elif job.wait_cancelled(seconds):
+        job.raise_if_cancelled()
+
+
+__all__ = ["Fault", "Faults", "When"]

@@ -1,0 +1,78 @@
+"""The provider of `sim://`: reads the URI, finds the host's state, puts the areas together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from novacron.plugins.driver import ConnectContext, Driver, DriverProvider, HostURI
+
+if TYPE_CHECKING:
+    from novacron.drivers.sim.world import World
+
+QUERY = ("vms", "prefix", "latency", "jitter", "seed")
+"""What the URI's query may say."""
+
+
+def connect(uri: HostURI, context: ConnectContext) -> Driver:
+    """Connect to a simulated host; it is made when it is not there yet.
+
+    Raises:
+        InvalidSpecError: the query says something else than `QUERY`, or says it badly.
+        HostConnectionError: the host was cut off by `World.disconnect`.
+    """
+    from novacron.drivers.sim.area import SimConnection
+    from novacron.drivers.sim.world import world
+    from novacron.errors import HostConnectionError
+
+    asked = _parsed(uri)
+    found: World = world(uri.host or "local", asked.get("seed", "0"))
+    if not found.faults.connected:
+        raise HostConnectionError("the simulated host can't be reached", outcome="not_sent")
+    found.fill(asked.get("vms", 0), asked.get("prefix", "vm-"))
+    found.faults.latency = asked.get("latency", found.faults.latency)
+    found.faults.jitter = asked.get("jitter", found.faults.jitter)
+    connection = SimConnection(found, context.name, uri.text)
+    return Driver(_parts(connection), close=connection.close, native=connection)
+
+
+def _parts(connection: Any) -> list[object]:
+    from novacron.drivers.sim.events import SimEvents
+    from novacron.drivers.sim.host import SimHost
+    from novacron.drivers.sim.lifecycle import SimLifecycle
+    from novacron.drivers.sim.migration import SimMigration
+    from novacron.drivers.sim.power import SimPower
+    from novacron.drivers.sim.snapshots import SimSnapshots
+
+    areas = (SimHost, SimLifecycle, SimPower, SimSnapshots, SimMigration, SimEvents)
+    return [area(connection) for area in areas]
+
+
+def _parsed(uri: HostURI) -> dict[str, Any]:
+    from novacron.errors import InvalidSpecError, SpecProblem
+    from novacron.units import parse_duration
+
+    problems = [SpecProblem(key, value, "one of " + ", ".join(QUERY)) for key, value in uri.query.items() if key not in QUERY]
+    found: dict[str, Any] = {key: uri.query[key] for key in ("prefix", "seed") if key in uri.query}
+    for key in ("latency", "jitter"):
+        if key in uri.query:
+            try:
+                found[key] = parse_duration(uri.query[key])
+            except ValueError:
+                problems.append(SpecProblem(key, uri.query[key], "a duration such as 10ms"))
+    if "vms" in uri.query:
+        if uri.query["vms"].isdecimal():
+            found["vms"] = int(uri.query["vms"])
+        else:
+            problems.append(SpecProblem("vms", uri.query["vms"], "a whole number"))
+    if uri.path not in ("", "/"):
+        problems.append(SpecProblem("path", uri.path, "none: sim://NAME?QUERY"))
+    if problems:
+        raise InvalidSpecError(
+            "invalid URI of a simulated host", problems=problems, hint="for example sim://lab?vms=100&latency=10ms"
+        )
+    return found
+
+
+provider = DriverProvider(name="sim", schemes=("sim",), connect=connect)
+
+__all__ = ["QUERY", "connect", "provider"]
