@@ -1,0 +1,18 @@
+"""What every driver must do, one module per area; see `novacron.testing` for how to run it."""
+
+from novacron.testing.conformance.case import Conformance, needs
+from novacron.testing.conformance.cleanup import TestCleanUp
+from novacron.testing.conformance.concurrency import TestConcurrency
+from novacron.testing.conformance.contract import TestContract
+from novacron.testing.conformance.errors import TestErrors
+from novacron.testing.conformance.events import TestEvents
+from novacron.testing.conformance.lifecycle import TestLifecycle
+from novacron.testing.conformance.listing import TestListing
+from novacron.testing.conformance.records import TestRecords
+from novacron.testing.conformance.snapshots import TestSnapshots
+from novacron.testing.target import Target
+
+__all__ = [
+    "Conformance", "Target", "TestCleanUp", "TestConcurrency", "TestContract", "TestErrors", "TestEvents", "TestLifecycle",
+    "TestListing", "TestRecords", "TestSnapshots", "needs",
+]  # fmt: skip

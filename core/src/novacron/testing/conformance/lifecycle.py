@@ -1,0 +1,258 @@
+"""Create, start, stop, change, delete."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from novacron.errors import AlreadyExistsError, InvalidStateError, VMNotFoundError
+from novacron.handles.host import HostHandle
+from novacron.handles.vm import VMHandle
+from novacron.records.host import Capabilities
+from novacron.testing.conformance.case import Conformance, Create, bring, needs, skip_unless_offered
+from novacron.testing.target import Target
+
+WRONG_STATES = [
+    ("vm_start", "running"), ("vm_start", "suspended"), ("vm_stop", "stopped"), ("vm_delete", "running"), ("vm_delete", "suspended"),
+    ("vm_reboot", "stopped"), ("vm_reboot", "suspended"), ("vm_reset", "stopped"), ("vm_suspend", "stopped"), ("vm_resume", "stopped"),
+    ("vm_shutdown", "stopped"), ("vm_save", "stopped"), ("vm_restore", "stopped"), ("vm_restore", "running"),
+]  # fmt: skip
+"""Operations with a status in which they are refused."""
+
+MORE_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "vm_delete": {"keep_disks": False, "force": False}, "vm_shutdown": {"seconds": 1.0, "otherwise": "fail"},
+    "vm_clone": {"linked": False}, "vm_get": {},
+}  # fmt: skip
+OF_ONE_VM = [
+    "vm_get", "vm_start", "vm_stop", "vm_delete", "vm_shutdown", "vm_reboot", "vm_reset", "vm_suspend", "vm_resume", "vm_save",
+    "vm_restore", "vm_export", "snapshot_list", "metrics_vm", "resources_get",
+]  # fmt: skip
+REACHED_BY = {"suspended": "vm_suspend", "saved": "vm_save"}
+
+
+class TestLifecycle(Conformance):
+    """The life of a VM."""
+
+    def test_created_vm_is_as_asked_and_stopped(self, host: HostHandle, create: Create, target: Target, prefix: str) -> None:
+        """The returned record is full and says what the spec said; UUID and name find the same."""
+        spec = target.new_vm(prefix)
+        vm = create(prefix, description="a VM of the conformance suite")
+        record = vm.record
+        assert (record.name, record.host, record.status) == (prefix, host.name, "stopped")
+        assert str(uuid.UUID(record.id)) == record.id, "the id is a UUID in its usual form"
+        assert (record.vcpus, record.memory_bytes) == (spec.vcpus, spec.memory)
+        assert record.persistent
+        assert record.description == "a VM of the conformance suite"
+        assert record.disks is not None
+        assert len(record.disks) >= len(spec.disks)
+        assert record.nics is not None
+        assert len(record.nics) == len(spec.nics)
+        assert host.vms[prefix].record == host.vms[record.id].record == record
+
+    def test_vm_gets_the_asked_uuid(self, create: Create) -> None:
+        """A UUID in the spec is kept."""
+        asked = uuid.uuid4()
+        assert create(id=asked).id == str(asked)
+
+    def test_vm_is_started_when_asked(self, host: HostHandle, create: Create) -> None:
+        """`start=True` creates it running."""
+        vm = create(start=True)
+        assert vm.status == "running"
+        assert host.vms[vm.id].status == "running"
+
+    def test_start_and_stop_are_seen_by_everyone(self, host: HostHandle, vm: VMHandle) -> None:
+        """The returned record and a fresh one say the same."""
+        assert vm.start().status == "running"
+        assert host.vms[vm.id].status == "running"
+        assert vm.stop().status == "stopped"
+        assert host.vms[vm.id].status == "stopped"
+        assert vm.start().status == "running", "a stopped VM starts again"
+
+    @needs("vm_suspend", "vm_resume")
+    def test_suspend_and_resume_may_be_repeated(self, running: VMHandle) -> None:
+        """A suspended VM stays suspended, a running one running."""
+        assert [running.suspend().status, running.suspend().status] == ["suspended"] * 2
+        assert [running.resume().status, running.resume().status] == ["running"] * 2
+
+    @needs("vm_suspend")
+    def test_suspended_vm_can_be_stopped(self, running: VMHandle) -> None:
+        """Power off needs no resume before."""
+        running.suspend()
+        assert running.stop().status == "stopped"
+
+    @pytest.mark.parametrize("operation", ["vm_reboot", "vm_reset"])
+    def test_reboot_and_reset_leave_it_running(
+        self, host: HostHandle, running: VMHandle, capabilities: Capabilities, operation: str
+    ) -> None:
+        """Neither ends the VM."""
+        skip_unless_offered(capabilities, operation)
+        assert host.invoke(operation, vm=running.id).status == "running"
+
+    @needs("vm_shutdown")
+    def test_shutdown_ends_with_the_guest_stopped(self, target: Target, running: VMHandle) -> None:
+        """The guest is asked; its record then says stopped. `otherwise="stop"` makes sure."""
+        assert running.shutdown(timeout=60 if target.can_boot else 1, otherwise="stop").status == "stopped"
+
+    @needs("vm_save", "vm_restore")
+    def test_saved_vm_is_off_and_goes_on(self, running: VMHandle) -> None:
+        """Restore and start both go on from the saved memory."""
+        assert running.save().status == "saved"
+        assert running.restore().status == "running"
+        running.save()
+        assert running.start().status == "running"
+
+    @pytest.mark.parametrize(("operation", "status"), WRONG_STATES, ids=lambda value: str(value))
+    def test_wrong_state_is_refused_and_nothing_changes(
+        self, host: HostHandle, vm: VMHandle, capabilities: Capabilities, operation: str, status: str
+    ) -> None:
+        """InvalidStateError names the VM and its status, and the VM stays as it was."""
+        skip_unless_offered(capabilities, operation, *filter(None, [REACHED_BY.get(status)]))
+        bring(vm, status)
+        with pytest.raises(InvalidStateError) as caught:
+            host.invoke(operation, vm=vm.id, **MORE_ARGUMENTS.get(operation, {}))
+        assert vm.name in str(caught.value)
+        assert caught.value.outcome != "unknown"
+        assert host.vms[vm.id].status == status
+
+    @pytest.mark.parametrize("operation", OF_ONE_VM)
+    @pytest.mark.parametrize("named_by", ["name", "uuid"])
+    def test_unknown_vm_is_not_found(self, host: HostHandle, capabilities: Capabilities, operation: str, named_by: str) -> None:
+        """Every operation on a VM that is not there raises VMNotFoundError."""
+        skip_unless_offered(capabilities, operation)
+        unknown = "conform-nobody" if named_by == "name" else str(uuid.uuid4())
+        with pytest.raises(VMNotFoundError) as caught:
+            host.invoke(operation, vm=unknown, **MORE_ARGUMENTS.get(operation, {}))
+        assert caught.value.hint
+
+    @pytest.mark.parametrize(
+        "shape",
+        ["{}", "_{}", "0{}", "{}.with.dots", "{}+plus", "{}_", "{}-", "UPPER-{}", "{:x<128}"],
+        ids=lambda value: str(value),
+    )
+    def test_every_valid_name_works(self, host: HostHandle, create: Create, prefix: str, shape: str) -> None:
+        """All characters that names may have, first and last, and the full length."""
+        name = shape.format(prefix)
+        vm = create(name)
+        assert vm.name == name
+        assert host.vms[name].id == vm.id
+        assert vm.start().name == name
+        vm.delete(force=True)
+        assert name not in host.vms
+
+    def test_a_name_like_a_uuid_does_not_hide_the_vm_with_that_uuid(self, host: HostHandle, create: Create) -> None:
+        """A UUID wins over a name, or such a name is refused."""
+        first = create()
+        try:
+            second = create(first.id)
+        except AlreadyExistsError:
+            return
+        assert host.vms[first.id].id == first.id
+        assert host.vms[second.id].name == first.id
+
+    def test_taken_name_is_refused_and_the_first_stays(self, host: HostHandle, create: Create, vm: VMHandle) -> None:
+        """AlreadyExistsError, and the VM of that name is untouched, running or not."""
+        vm.start()
+        with pytest.raises(AlreadyExistsError) as caught:
+            create(vm.name)
+        assert caught.value.outcome != "unknown"
+        assert host.vms[vm.name].id == vm.id
+        assert host.vms[vm.name].status == "running"
+        assert host.vms.list(name=vm.name).total == 1
+
+    def test_taken_uuid_is_refused(self, host: HostHandle, create: Create, vm: VMHandle, prefix: str) -> None:
+        """Two VMs never have one UUID."""
+        with pytest.raises(AlreadyExistsError):
+            create(f"{prefix}-other", id=vm.id)
+        assert f"{prefix}-other" not in host.vms
+        assert host.vms[vm.id].name == vm.name
+
+    def test_deleted_vm_is_gone(self, host: HostHandle, vm: VMHandle) -> None:
+        """The answer names it; neither name, UUID nor listing finds it; deleting it again says not found."""
+        gone = vm.delete()
+        assert (gone.name, gone.id) == (vm.name, vm.id)
+        assert vm.name not in host.vms
+        assert vm.id not in host.vms
+        assert vm.name not in {v.name for v in host.vms.list()}
+        with pytest.raises(VMNotFoundError):
+            vm.delete()
+
+    def test_force_deletes_a_running_vm(self, host: HostHandle, running: VMHandle) -> None:
+        """It is stopped first."""
+        running.delete(force=True)
+        assert running.name not in host.vms
+
+    def test_a_name_is_free_again_after_deleting(self, create: Create, vm: VMHandle) -> None:
+        """And the new VM is another one."""
+        vm.delete()
+        assert create(vm.name).id != vm.id
+
+    @needs("vm_update")
+    def test_update_changes_only_what_is_named(self, host: HostHandle, create: Create) -> None:
+        """Description, tags and metadata one by one; all else of the record is equal."""
+        vm = create(description="before", tags={"one"}, metadata={"owner": "ann", "cost": "7"})
+        before = vm.record
+        assert vm.update(description="after").record == before.replace(description="after")
+        assert vm.update(tags={"two", "three"}).tags == {"two", "three"}
+        vm.update(metadata={"owner": "bob", "cost": None, "site": "x"})
+        assert vm.record.metadata == {"owner": "bob", "site": "x"}
+        assert vm.record == before.replace(description="after", tags=frozenset({"two", "three"}), metadata=vm.record.metadata)
+        assert host.vms[vm.id].record == vm.record
+
+    @needs("vm_update")
+    def test_facts_survive_start_and_stop(self, create: Create) -> None:
+        """Tags, metadata and description travel with the VM."""
+        vm = create(description="d", tags={"t"}, metadata={"k": "v"})
+        for record in (vm.start().refresh().record, vm.stop().refresh().record):
+            assert (record.description, record.tags, record.metadata) == ("d", frozenset({"t"}), {"k": "v"})
+
+    @needs("vm_update")
+    def test_size_of_a_stopped_vm_changes(self, host: HostHandle, vm: VMHandle) -> None:
+        """vCPUs and memory are as asked, and it starts with them."""
+        memory = vm.record.memory_bytes * 2
+        record = vm.update(vcpus=2, memory=memory).record
+        assert (record.vcpus, record.memory_bytes) == (2, memory)
+        assert vm.start().refresh().record.vcpus == 2
+
+    @needs("vm_rename")
+    def test_renamed_vm_keeps_its_uuid(self, host: HostHandle, vm: VMHandle, prefix: str) -> None:
+        """The old name is free, the new one finds the same VM."""
+        old, new = vm.name, f"{prefix}-renamed"
+        assert vm.rename(new).name == new
+        assert host.vms[new].id == vm.id
+        assert old not in host.vms
+
+    @needs("vm_rename")
+    def test_renaming_to_a_taken_name_is_refused(self, host: HostHandle, create: Create) -> None:
+        """Both VMs keep their names."""
+        one, two = create(), create()
+        with pytest.raises(AlreadyExistsError):
+            two.rename(one.name)
+        assert {host.vms[one.id].name, host.vms[two.id].name} == {one.name, two.name}
+
+    @needs("vm_clone")
+    def test_clone_is_another_vm_of_the_same_size(self, host: HostHandle, vm: VMHandle, prefix: str) -> None:
+        """It has a new UUID, new MAC addresses and its own disks, and is stopped."""
+        copy = vm.clone(f"{prefix}-copy")
+        assert copy.id != vm.id
+        assert (copy.status, copy.record.vcpus, copy.record.memory_bytes) == ("stopped", vm.record.vcpus, vm.record.memory_bytes)
+        assert not {n.mac for n in copy.record.nics or ()} & {n.mac for n in vm.record.nics or ()}
+        ours = {d.source for d in vm.record.disks or () if d.source and not d.read_only}
+        assert not {d.source for d in copy.record.disks or ()} & ours
+        with pytest.raises(AlreadyExistsError):
+            vm.clone(copy.name)
+
+    @needs("vm_export", "vm_import")
+    def test_exported_definition_brings_the_vm_back(self, host: HostHandle, create: Create, vm: VMHandle) -> None:
+        """Export, delete with disks kept, import: the same VM."""
+        before, definition = vm.record, vm.export()
+        with pytest.raises(AlreadyExistsError):
+            host.vms.import_definition(definition.text)
+        vm.delete(keep_disks=True)
+        after = host.vms.import_definition(definition.text)
+        assert (after.id, after.name, after.record.memory_bytes) == (before.id, before.name, before.memory_bytes)
+        assert after.record.disks == before.disks
+
+
+__all__ = ["TestLifecycle"]

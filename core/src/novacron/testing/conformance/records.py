@@ -1,0 +1,89 @@
+"""What a driver reports: plain, typed, comparable values."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from novacron.handles.host import HostHandle
+from novacron.handles.vm import VMHandle
+from novacron.records.record import Record
+from novacron.testing.conformance.case import Conformance, Create, skip_unless_offered
+
+OF_THE_HOST = [
+    "host_info", "host_stats", "host_capabilities", "host_ping", "node_list", "pool_list", "network_list", "filter_list",
+    "template_list", "metrics_host", "metrics_vms",
+]  # fmt: skip
+OF_A_VM = ["vm_get", "vm_export", "snapshot_list", "resources_get", "metrics_vm"]
+
+
+def check(record: Record) -> None:
+    """Fail unless a record is what its class declares, survives JSON, and is equal to its copy."""
+    plain = record.as_dict()
+    assert msgspec.convert(json.loads(json.dumps(plain)), type(record)) == record, "each field is as the record declares it"
+    assert record.replace() == record
+    with pytest.raises(AttributeError):
+        setattr(record, next(iter(plain)), None)
+
+
+class TestRecords(Conformance):
+    """Records of all kinds."""
+
+    @pytest.mark.parametrize("operation", OF_THE_HOST)
+    def test_records_of_the_host_are_plain_and_typed(
+        self, host: HostHandle, running: VMHandle, capabilities: Any, operation: str
+    ) -> None:
+        """Every record of every read; lists by their sorted names."""
+        skip_unless_offered(capabilities, operation)
+        answer = host.invoke(operation)
+        for record in answer if isinstance(answer, list | tuple) else [answer]:
+            check(record)
+            if hasattr(record, "host"):
+                assert record.host == host.name
+        if isinstance(answer, list) and answer and hasattr(answer[0], "name"):
+            assert [r.name for r in answer] == sorted(r.name for r in answer)
+
+    @pytest.mark.parametrize("operation", OF_A_VM)
+    def test_records_of_a_vm_are_plain_and_typed(
+        self, host: HostHandle, running: VMHandle, capabilities: Any, operation: str
+    ) -> None:
+        """Of a running VM."""
+        skip_unless_offered(capabilities, operation)
+        answer = host.invoke(operation, vm=running.id)
+        for record in answer if isinstance(answer, list) else [answer]:
+            check(record)
+
+    def test_vm_record_is_plain_and_typed_in_every_status(self, host: HostHandle, vm: VMHandle) -> None:
+        """Stopped, running, suspended, listed."""
+        check(vm.record)
+        check(vm.start().record)
+        if host.supports("vm_suspend"):
+            check(vm.suspend().record)
+        for listed in host.vms.list():
+            check(listed.record)
+
+    def test_reading_twice_gives_equal_records(self, host: HostHandle, vm: VMHandle) -> None:
+        """Nothing in a record changes by itself while the VM is stopped."""
+        assert host.vms[vm.id].record == host.vms[vm.id].record
+        assert host.info() == host.info()
+
+    def test_identity_and_time_have_one_form(self, host: HostHandle, create: Create) -> None:
+        """Ids are UUIDs, lower case; times ISO 8601 with their zone."""
+        vms = [create(), create()]
+        assert len({vm.id for vm in vms}) == 2
+        for vm in vms:
+            assert str(uuid.UUID(vm.id)) == vm.id
+            if vm.record.created_at is not None:
+                assert datetime.fromisoformat(vm.record.created_at).tzinfo is not None
+        info = host.info()
+        assert (info.name, info.driver) == (host.name, host.driver_name)
+        assert info.version
+        assert host.ping().latency_seconds >= 0
+
+
+__all__ = ["TestRecords", "check"]

@@ -1,0 +1,36 @@
+"""What the conformance suite is pointed at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from novacron.handles.host import HostHandle
+from novacron.specs import DiskSpec, VMSpec
+
+
+def smallest_vm(name: str) -> VMSpec:
+    """Return the spec of a VM that any hypervisor can make: 64 MiB, no disk, no NIC."""
+    return VMSpec(name=name, memory="64MiB")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A connected host to test, and what its VMs are made of.
+
+    Attributes:
+        host: the host.
+        new_vm: returns the spec of a small VM, not started, that can run on the host.
+        can_boot: its guest boots and reacts to the power button within a minute.
+        disk: a small blank disk that can be given to a VM; None leaves out what needs one.
+        event_timeout: seconds within which an event has to arrive.
+    """
+
+    host: HostHandle
+    new_vm: Callable[[str], VMSpec] = smallest_vm
+    can_boot: bool = False
+    disk: DiskSpec | None = None
+    event_timeout: float = 20.0
+
+
+__all__ = ["Target", "smallest_vm"]
