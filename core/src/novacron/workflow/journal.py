@@ -1,0 +1,109 @@
+"""What happened in a run, entry by entry: the one place that a durable engine stores and a resumed run is rebuilt from."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from novacron import errors
+from novacron.errors import NovaCronError, WorkflowError
+
+Event = Literal["started", "done", "failed", "skipped", "decided", "undoing", "undone", "undo_failed", "resumed"]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened: `at` in seconds since 1970, `path` of the step within the flow, `data` plain values."""
+
+    number: int
+    at: float
+    path: str
+    event: Event
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        result: dict[str, Any] = msgspec.to_builtins(self)
+        return result
+
+
+class Journal(Protocol):
+    """Where entries go, in order, and are on record when `append` returns."""
+
+    def append(self, path: str, event: Event, **data: Any) -> Entry:
+        """Add an entry."""
+        ...
+
+    def entries(self) -> list[Entry]:
+        """Return all entries, oldest first."""
+        ...
+
+
+class MemoryJournal:
+    """A journal that lives as long as the process."""
+
+    def __init__(self, entries: list[Entry] | None = None) -> None:
+        self._entries = list(entries or ())
+        self._guard = threading.Lock()
+
+    def append(self, path: str, event: Event, **data: Any) -> Entry:
+        """Add an entry."""
+        with self._guard:
+            entry = Entry(number=len(self._entries), at=time.time(), path=path, event=event, data=data)
+            self._entries.append(entry)
+            return entry
+
+    def entries(self) -> list[Entry]:
+        """Return all entries, oldest first."""
+        with self._guard:
+            return list(self._entries)
+
+
+def last(journal: Journal, path: str, *events: Event) -> Entry | None:
+    """Return the latest entry of a path among `events`; a failure before the run was resumed doesn't count."""
+    found = None
+    for entry in journal.entries():
+        if entry.event == "resumed" and found is not None and found.event == "failed":
+            found = None
+        elif entry.path == path and entry.event in events:
+            found = entry
+    return found
+
+
+def finished(journal: Journal, prefix: str) -> list[Entry]:
+    """Return the "done" entries at and below a path that are still to be undone, in the order in which they were done."""
+    open_: dict[str, Entry] = {}
+    for entry in journal.entries():
+        if not below(entry.path, prefix) or "/undo" in entry.path.removeprefix(prefix):
+            continue
+        if entry.event == "done":
+            for inner in [p for p in open_ if p != entry.path and below(p, entry.path)]:
+                del open_[inner]  # what has an undo of its own covers its steps
+            open_.pop(entry.path, None)
+            open_[entry.path] = entry
+        elif entry.event in ("undone", "undo_failed"):
+            open_.pop(entry.path, None)
+    return list(open_.values())
+
+
+def below(path: str, prefix: str) -> bool:
+    """Whether a path is at or below another."""
+    return not prefix or path == prefix or path.startswith((prefix + "/", prefix + "~"))
+
+
+def stored(error: NovaCronError) -> dict[str, Any]:
+    """Return an error for an entry: as plain values, with its full `text`."""
+    return error.as_dict() | {"text": str(error)}
+
+
+def rebuilt(data: dict[str, Any]) -> NovaCronError:
+    """Return the error that an entry tells of."""
+    cls = getattr(errors, str(data.get("error")), WorkflowError)
+    context = {k: data.get(k) for k in ("operation", "host", "resource", "hint")}
+    error: NovaCronError = cls(str(data.get("text")), outcome=data.get("outcome") or "failed", **context)
+    return error
+
+
+__all__ = ["Entry", "Event", "Journal", "MemoryJournal", "below", "finished", "last", "rebuilt", "stored"]

@@ -1,0 +1,105 @@
+"""Built-in steps: `steps.migrate(to="kvm2") >> steps.snapshot("after")`. Steps of plugins are here by their names too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from novacron.workflow.composition import Workflow
+from novacron.workflow.kinds import KINDS
+from novacron.workflow.nodes import StepNode
+
+if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
+
+
+def _step(kind: str, **arguments: Any) -> Workflow:
+    return Workflow(StepNode(kind=kind, arguments=KINDS.find(kind).prepare(**arguments)))
+
+
+def start() -> Workflow:
+    """Start the VM; nothing when it runs. Undone: stopped again."""
+    return _step("start")
+
+
+def shutdown(*, timeout: float | str | timedelta = 60, otherwise: Literal["fail", "stop"] = "fail") -> Workflow:
+    """Ask the guest to shut down within `timeout`. Undone: started again."""
+    return _step("shutdown", timeout=timeout, otherwise=otherwise)
+
+
+def stop() -> Workflow:
+    """Power off at once. Undone: started again, without what was in memory."""
+    return _step("stop")
+
+
+def suspend() -> Workflow:
+    """Halt the VM, its memory kept. Undone: resumed."""
+    return _step("suspend")
+
+
+def resume() -> Workflow:
+    """Let a suspended VM go on. Undone: suspended again."""
+    return _step("resume")
+
+
+def snapshot(name: str, **options: Any) -> Workflow:
+    """Take a snapshot; options are `SnapshotSpec`'s fields. Undone: deleted. Raises InvalidSpecError."""
+    return _step("snapshot", name=name, **options)
+
+
+def revert(name: str) -> Workflow:
+    """Bring the VM back to a snapshot. Can't be undone."""
+    return _step("revert", name=name)
+
+
+def delete_snapshot(name: str, *, children: bool = False) -> Workflow:
+    """Delete a snapshot. Can't be undone."""
+    return _step("delete_snapshot", name=name, children=children)
+
+
+def migrate(to: str | HostHandle, **options: Any) -> Workflow:
+    """Move the VM to another host; the steps after it find it there. Undone: migrated back, live if it runs.
+
+    Args:
+        to: the host's name in the fleet or in `run(hosts=...)`, or a connected host, stored by name and URI.
+        options: `MigrationSpec`'s fields: live, storage, bandwidth, max_downtime, deadline, ...
+
+    Raises:
+        InvalidSpecError: lists every bad field.
+    """
+    if isinstance(to, str):
+        return _step("migrate", to=to, **options)
+    flow = _step("migrate", to=to.name, uri=to.uri, **options)
+    return Workflow(flow.node, hosts={to.name: to})
+
+
+def update(**changes: Any) -> Workflow:
+    """Change fields of the VM, as `vm.update`. Undone: the values it had."""
+    return _step("update", **changes)
+
+
+def tag(*add: str, remove: tuple[str, ...] | list[str] = ()) -> Workflow:
+    """Add and remove tags. Undone: the tags it had."""
+    return _step("tag", add=list(add), remove=list(remove))
+
+
+def __getattr__(name: str) -> Callable[..., Workflow]:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    from novacron.errors import WorkflowError
+
+    try:
+        KINDS.find(name)
+    except WorkflowError as error:
+        raise AttributeError(f"{error}; {error.hint}") from None
+    return lambda **arguments: _step(name, **arguments)
+
+
+def __dir__() -> list[str]:
+    return KINDS.names()
+
+
+__all__ = [
+    "delete_snapshot", "migrate", "resume", "revert", "shutdown", "snapshot", "start", "stop", "suspend", "tag", "update",
+]  # fmt: skip
