@@ -12,7 +12,7 @@ from novacron.errors import AlreadyExistsError, ImageNotFoundError, NovaCronErro
 from novacron.jobs import Job
 from novacron.records.storage import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.errors import translated
+from novacron_kvm.errors import mapped, translated
 from novacron_kvm.operations.storage import find_path, find_volume, volume_record, volume_xml
 from novacron_kvm.xml.building import PREFIX, DiskFile
 
@@ -59,6 +59,7 @@ def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo:
         pool = slow.storagePoolLookupByName(disk.pool)
         if not pool.isActive():
             pool.create(0)
+        pool.refresh()  # another host of shared storage may have made one
         if name in pool.listVolumes():
             raise AlreadyExistsError(f"a volume {name!r} is already in the pool {disk.pool!r}", resource=name)
         if disk.source:
@@ -83,8 +84,9 @@ def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo:
 def _created(undo: ExitStack, create: Any, pool: Any, name: str) -> Any:
     try:
         made = create()
-    except libvirt.libvirtError:
-        remove_volume(pool, name)  # a disk full half-way leaves a part
+    except libvirt.libvirtError as error:
+        if not isinstance(mapped(error), AlreadyExistsError):  # that one is somebody else's
+            remove_volume(pool, name)  # a disk full half-way leaves a part
         raise
     undo.callback(remove_volume, pool, name)
     return made

@@ -94,6 +94,8 @@ def _files(read: Any, definition: Any, record: VM, name: str, spec: MigrationSpe
     for disk in record.disks or ():
         if disk.source and disk.source.startswith("/") and spec.storage == "shared" and find_path(read, disk.source) is None:
             yield f"{name} does not see the disk {disk.target}, {disk.source}; share it, or use storage='copy'"
+        if disk.source and disk.source.startswith("/") and spec.storage == "copy" and find_path(read, disk.source) is not None:
+            yield f"{name} already has the file of the disk {disk.target}, {disk.source}; is it shared? then use storage='shared'"
     for path in filter(None, (text_of(definition, "os/kernel"), text_of(definition, "os/initrd"))):
         if find_path(read, path) is None:
             yield f"{name} does not see {path} in any storage pool"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from novacron.errors import VolumeNotFoundError
+from novacron.errors import AlreadyExistsError, VolumeNotFoundError
 from novacron.plugins import hookimpl
 from novacron.records.storage import StoragePool, Volume
 from novacron.records.vm import Deleted
@@ -15,11 +15,11 @@ from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 
 if TYPE_CHECKING:
-    from novacron.specs.storage import VolumeSpec
+    from novacron.specs.storage import StoragePoolSpec, VolumeSpec
 
 
 class KVMStorage:
-    """Reads pools; makes, reads and deletes volumes."""
+    """Makes, reads and deletes pools and volumes."""
 
     def __init__(self, connection: KVMConnection) -> None:
         self._connection = connection
@@ -35,6 +35,55 @@ class KVMStorage:
         """Return one."""
         with translated("pool_get", pool):
             return self._pool(self._connection.read.storagePoolLookupByName(pool))
+
+    @hookimpl
+    def pool_create(self, spec: StoragePoolSpec) -> StoragePool:
+        """Define, build and start a pool; forget it again when one of these fails."""
+        with self._connection.slow() as slow, translated("pool_create", spec.name):
+            if spec.name in [p.name() for p in slow.listAllStoragePools(0)]:
+                raise AlreadyExistsError(f"there is a storage pool {spec.name!r} already", resource=spec.name)
+            made = slow.storagePoolDefineXML(pool_xml(spec), 0)
+            try:
+                if spec.type in ("dir", "fs", "netfs"):
+                    made.build(0)
+                made.create(0)
+                made.setAutostart(int(spec.autostart))
+            except libvirt.libvirtError:
+                if made.isActive():
+                    made.destroy()
+                made.undefine()
+                raise
+        return self.pool_get(spec.name)
+
+    @hookimpl
+    def pool_start(self, pool: str) -> StoragePool:
+        """Make a pool usable; an active one stays so."""
+        with self._connection.slow() as slow, translated("pool_start", pool):
+            found = slow.storagePoolLookupByName(pool)
+            if not found.isActive():
+                found.create(0)
+        return self.pool_get(pool)
+
+    @hookimpl
+    def pool_stop(self, pool: str) -> StoragePool:
+        """Take a pool out of use; an inactive one stays so."""
+        with self._connection.slow() as slow, translated("pool_stop", pool):
+            found = slow.storagePoolLookupByName(pool)
+            if found.isActive():
+                found.destroy()
+        return self.pool_get(pool)
+
+    @hookimpl
+    def pool_delete(self, pool: str) -> Deleted:
+        """Forget a pool; what is in it stays."""
+        with self._connection.slow() as slow, translated("pool_delete", pool):
+            found = slow.storagePoolLookupByName(pool)
+            identity, folder = found.UUIDString(), text_of(parse(found.XMLDesc(0)), "target/path")
+            if found.isActive():
+                found.destroy()
+            if found.isPersistent():
+                found.undefine()
+        return Deleted(name=pool, id=identity, removed=(f"definition of {pool}",), kept=(folder,) if folder else ())
 
     @hookimpl
     def pool_refresh(self, pool: str) -> StoragePool:
@@ -84,6 +133,24 @@ class KVMStorage:
             autostart=bool(pool.autostart()), id=pool.UUIDString(), path=text_of(root, "target/path"),
             capacity_bytes=info[1], allocated_bytes=info[2], available_bytes=info[3],
         )  # fmt: skip
+
+
+def pool_xml(spec: StoragePoolSpec) -> str:
+    """Return a pool's definition."""
+    from lxml import etree
+
+    root = etree.Element("pool", type=spec.type)
+    etree.SubElement(root, "name").text = spec.name
+    source = etree.SubElement(root, "source")
+    if spec.source_host:
+        etree.SubElement(source, "host", name=spec.source_host)
+    if spec.source_path:
+        etree.SubElement(source, "dir" if spec.type == "netfs" else "device", path=spec.source_path)
+    if spec.source_name:
+        etree.SubElement(source, "name").text = spec.source_name
+    if spec.path:
+        etree.SubElement(etree.SubElement(root, "target"), "path").text = spec.path
+    return serialise(root)
 
 
 def find_volume(connection: Any, pool: str, volume: str) -> Any:

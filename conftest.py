@@ -1,0 +1,102 @@
+"""What all tests share: a state directory of their own, and one lab for those that need real hosts."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+_state = tempfile.TemporaryDirectory(prefix="novacron-test-state-")
+
+
+def pytest_configure(config):
+    os.environ["NOVACRON_STATE"] = _state.name
+    os.environ.pop("NOVACRON_DATABASE", None)
+    for name in ("NOVACRON_CONNECT", "NOVACRON_HOST"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """Two real libvirt and QEMU hosts, for the whole session."""
+    from novacron_lab import Lab
+
+    made = Lab.up(hosts=2, name=f"test-{os.getpid()}")
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="session")
+def lab_hosts(lab):
+    """Both hosts of the lab, connected."""
+    import novacron
+
+    hosts = [novacron.connect(h.uri, name=h.name) for h in lab.hosts]
+    yield hosts
+    for host in hosts:
+        host.close()
+
+
+class GuestConsole:
+    """What a guest wrote to its serial console."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    @property
+    def ticks(self) -> list[tuple[int, float]]:
+        """The seconds that the guest counted, each with the guest's uptime then."""
+        lines = [line for line in self.text.splitlines() if line.startswith("NOVACRON TICK ")]
+        return [
+            (int(line.split()[2]), float(line.rpartition("=")[2]))
+            for line in lines[: len(lines) - (not self.text.endswith("\n"))]
+        ]
+
+    def wait_for(self, text: str, seconds: float = 30.0) -> None:
+        self.wait_until(lambda: text in self.text, seconds, text)
+
+    def wait_for_more_ticks(self, seconds: float = 30.0, more: int = 2) -> None:
+        before = len(self.ticks)
+        self.wait_until(lambda: len(self.ticks) >= before + more, seconds, "more ticks")
+
+    def wait_until(self, condition, seconds, what):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"no {what!r} on the console within {seconds} s: {self.text[-400:]}"
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def boot(lab):
+    """Return a function that creates and starts a tiny guest on a host, and its console; deleted at the end, wherever it is."""
+    made = []
+
+    def start(host, name, *, ticks=1, load=0, **fields):
+        log = lab.shared / f"{name}-{time.monotonic_ns()}.log"
+        line = lab.guest.command_line + (f" novacron.load={load}" if load else "")
+        kernel = {"path": str(lab.guest.kernel), "initrd": str(lab.guest.initrd), "command_line": line}
+        wanted = {"memory": "96MiB", "disks": [{"size": "64MiB"}], "kernel": kernel, "serial": {"log": str(log)}, "start": True}
+        vm = host.vms.create(name=name, **(wanted | fields))
+        console = GuestConsole(log)
+        vm.console = console
+        made.append(vm)
+        if ticks:
+            console.wait_until(lambda: len(console.ticks) >= ticks, 40, "ticks")
+        return vm
+
+    yield start
+    from novacron.errors import NovaCronError
+
+    for vm in made:
+        for _ in range(2):
+            try:
+                vm.delete(force=True)
+                break
+            except NovaCronError:
+                time.sleep(0.5)
+        vm.console.log.unlink(missing_ok=True)
