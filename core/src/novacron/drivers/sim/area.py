@@ -8,7 +8,9 @@ from typing import Any, TypeVar, cast
 
 from novacron.dispatch.call import resource_of
 from novacron.drivers.sim.broadcast import Subscription
+from novacron.drivers.sim.disks import sized
 from novacron.drivers.sim.machine import SimVM
+from novacron.drivers.sim.nics import addressed
 from novacron.drivers.sim.world import World
 from novacron.errors import BusyError, HostConnectionError, InvalidStateError, VMNotFoundError
 from novacron.plugins.driver import hookimpl
@@ -39,9 +41,12 @@ class Area:
         self.connection = connection
         self.world = connection.world
 
-    def record(self, vm: SimVM) -> VM:
-        """Return the full record of a VM."""
-        return vm.record(self.connection.name, self.world.name)
+    def record(self, vm: SimVM, *, full: bool = True) -> VM:
+        """Return the record of a VM, with its volumes' sizes and its NICs' addresses of now when `full`."""
+        name, node = self.connection.name, self.world.name
+        if not full:
+            return vm.record(name, node, full=False)
+        return vm.record(name, node, disks=sized(self.world, vm), nics=addressed(self.world, vm))
 
     def look(self, key: str) -> SimVM:
         """Return a VM for reading. Raises VMNotFoundError."""
@@ -81,15 +86,16 @@ def simulated(function: F) -> F:
     arguments = code.co_varnames[1 : code.co_argcount]
 
     @functools.wraps(function)
-    def perform(self: Area, *args: Any) -> Any:
+    def perform(self: Area, *args: Any, **named: Any) -> Any:
         connection = self.connection
         if connection.closed:
             raise HostConnectionError(
                 f"the connection to {connection.name!r} is closed", outcome="not_sent", hint="connect again"
             )
         faults = connection.world.faults
-        given = dict(zip(arguments, args, strict=True))
-        return faults.around(operation, _names(connection.world, given), given.get("job"), lambda: function(self, *args))
+        given = dict(zip(arguments, args, strict=False)) | named
+        effect = functools.partial(function, self, *args, **named)
+        return faults.around(operation, _names(connection.world, given), given.get("job"), effect)
 
     return cast(F, hookimpl(perform))
 

@@ -6,7 +6,7 @@ import string
 from collections.abc import Collection
 from contextlib import ExitStack
 
-from novacron.drivers.sim.machine import Place
+from novacron.drivers.sim.machine import Place, SimVM
 from novacron.drivers.sim.pools import SimPool, SimVolume
 from novacron.drivers.sim.world import World
 from novacron.errors import AlreadyExistsError, ImageNotFoundError, NotFoundError
@@ -45,6 +45,13 @@ def with_volume(world: World, disk: Disk, place: Place) -> Disk:
         size_bytes=volume.capacity, allocated_bytes=volume.allocated,
     )  # fmt: skip
     return found
+
+
+def sized(world: World, vm: SimVM) -> tuple[Disk, ...]:
+    """Return a VM's disks with the sizes that their volumes have now."""
+    if vm.id not in world.vms:
+        return vm.disks  # as it was at the beginning
+    return tuple(with_volume(world, disk, (disk.pool, disk.volume)) if disk.pool and disk.volume else disk for disk in vm.disks)
 
 
 def image_place(world: World, source: str, pool: str) -> Place:
@@ -122,4 +129,4 @@ def _make_volume(world: World, name: str, spec: DiskSpec, undo: ExitStack) -> Pl
     return add_volume(world, pool, volume, undo)
 
 
-__all__ = ["add_volume", "copied", "image_place", "make_disk", "remove_volume", "taken_volume", "with_volume"]
+__all__ = ["add_volume", "copied", "image_place", "make_disk", "remove_volume", "sized", "taken_volume", "with_volume"]

@@ -7,11 +7,13 @@ from contextlib import ExitStack
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.broadcast import now
-from novacron.drivers.sim.disks import add_volume, copied, make_disk, remove_volume, with_volume
+from novacron.drivers.sim.copying import copied_vm
+from novacron.drivers.sim.disks import add_volume, make_disk, remove_volume
 from novacron.drivers.sim.machine import Place, SimVM
 from novacron.drivers.sim.nics import make_nic
 from novacron.drivers.sim.pools import SimVolume
 from novacron.drivers.sim.power import start
+from novacron.drivers.sim.world import World
 from novacron.errors import AlreadyExistsError, ImageNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.jobs import Job
 from novacron.records.vm import VM, Deleted, NativeDefinition
@@ -30,7 +32,7 @@ class SimLifecycle(Area):
         """Return all VMs; those untouched since the beginning are made on the way."""
         full = query.detail == "full"
         with self.world.lock:
-            return [vm.record(self.connection.name, self.world.name, full=full) for vm in self.world.all()]
+            return [self.record(vm, full=full) for vm in self.world.all()]
 
     @simulated
     def vm_get(self, vm: str) -> VM:
@@ -43,13 +45,13 @@ class SimLifecycle(Area):
         """Make the disks, define the VM, start it if asked; all of it or nothing."""
         with ExitStack() as undo:
             with self.world.lock:
-                self._check(spec)
+                check_spec(self.world, spec)
                 job.report("making disks", 0.0)
                 vm = self._made(spec, undo)
             self.checkpoint("vm_create", spec.name)
             job.raise_if_cancelled()
             with self.world.lock:
-                self.refuse_taken(spec.name, vm.id)
+                refuse_taken(self.world, spec.name, vm.id)
                 self.world.add(vm)
                 undo.callback(self.world.drop, vm)
                 if spec.start:
@@ -90,13 +92,13 @@ class SimLifecycle(Area):
         with ExitStack() as undo:
             with self.world.lock:
                 source = self.changing(vm, "clone", "stopped", "crashed", "saved")
-                self.refuse_taken(name, None)
+                refuse_taken(self.world, name, None)
                 job.report("copying disks", 0.0)
-                copy = copied_vm(self, source, name, linked=linked, undo=undo)
+                copy = copied_vm(self.world, source, name, linked=linked, undo=undo)
             self.checkpoint("vm_clone", source.name, source.id)
             job.raise_if_cancelled()
             with self.world.lock:
-                self.refuse_taken(name, None)
+                refuse_taken(self.world, name, None)
                 undo.pop_all()
                 self.world.add(copy)
                 self.world.tell("vm.defined", copy, reason="added")
@@ -108,7 +110,7 @@ class SimLifecycle(Area):
         """Rename a stopped VM."""
         with self.world.lock:
             found = self.changing(vm, "rename", "stopped", "crashed")
-            self.refuse_taken(name, None)
+            refuse_taken(self.world, name, None)
             self.world.rename(found, name)
             self.world.tell("vm.defined", found, reason="renamed")
             return self.record(found)
@@ -120,6 +122,9 @@ class SimLifecycle(Area):
             found = self.changing(vm, "update")
             for field, given in (("vcpus", changes.vcpus), ("memory", changes.memory)):
                 most = getattr(found, f"{field}_max")
+                if field == "memory" and given is not None and given > self.world.memory_bytes:
+                    problem = SpecProblem("memory", str(given), f"at most what the host has, {self.world.memory_bytes} bytes")
+                    raise InvalidSpecError("this host can't run that VM", problems=[problem], resource=found.name)
                 if given is not None and found.active and given > most:
                     raise InvalidStateError(
                         f"can't give the running {found.name!r} {field} {given}: its maximum is {most}", resource=found.name,
@@ -145,7 +150,7 @@ class SimLifecycle(Area):
         """Return a VM as JSON."""
         with self.world.lock:
             found = self.look(vm)
-            record = self.record(found).as_dict()
+            record = found.record(self.connection.name, self.world.name).as_dict()
             for volatile in ("host", "node", "status", "status_reason", "created_at", "persistent"):
                 del record[volatile]
             record["tags"] = sorted(record["tags"])
@@ -160,40 +165,10 @@ class SimLifecycle(Area):
 
         with self.world.lock:
             vm = parsed(self.world, definition)
-            self.refuse_taken(vm.name, vm.id)
+            refuse_taken(self.world, vm.name, vm.id)
             self.world.add(vm)
             self.world.tell("vm.defined", vm, reason="added")
             return self.record(vm)
-
-    def refuse_taken(self, name: str, identity: str | None) -> None:
-        """Raise AlreadyExistsError when a VM of that name or UUID is there."""
-        for key in filter(None, (name, identity)):
-            if self.world.look(key) is not None:
-                raise AlreadyExistsError(
-                    f"a VM {key!r} is already there", resource=name, hint="give another name, or delete that one"
-                )
-
-    def _check(self, spec: VMSpec) -> None:
-        self.refuse_taken(spec.name, str(spec.id) if spec.id else None)
-        problems = []
-        arch = spec.arch or "x86_64"
-        machines = self.world.architectures.get(arch)
-        if machines is None:
-            problems.append(SpecProblem("arch", arch, "one of " + ", ".join(sorted(self.world.architectures))))
-        elif spec.machine and spec.machine not in machines:
-            problems.append(SpecProblem("machine", spec.machine, "one of " + ", ".join(machines)))
-        if spec.memory > self.world.memory_bytes:
-            problems.append(
-                SpecProblem("memory", str(spec.memory), f"at most what the host has, {self.world.memory_bytes} bytes")
-            )
-        if spec.node and spec.node != self.world.name:
-            problems.append(SpecProblem("node", spec.node, self.world.name))
-        if problems:
-            raise InvalidSpecError("this host can't run that VM", problems=problems, resource=spec.name)
-        for path in filter(None, (spec.kernel.path, spec.kernel.initrd) if spec.kernel else ()):
-            in_pool = any(path.startswith(pool.path + "/") for pool in self.world.pools.values())
-            if in_pool and self.world.place_of(path) is None:
-                raise ImageNotFoundError(f"no file {path!r}", resource=path, hint="put it into the storage pool")
 
     def _made(self, spec: VMSpec, undo: ExitStack) -> SimVM:
         world = self.world
@@ -204,7 +179,9 @@ class SimLifecycle(Area):
         vm.firmware, vm.autostart, vm.agent = spec.firmware, spec.autostart, spec.guest_agent
         vm.tags, vm.metadata, vm.description = spec.tags, dict(spec.metadata), spec.description
         vm.native = dict(spec.native) | ({"tpm": True} if spec.tpm else {})
+        vm.display = (spec.display.type, spec.display.listen) if spec.display else None
         vm.nics = tuple(make_nic(world, nic) for nic in spec.nics)
+        vm.filters = {nic.mac: asked.filter for nic, asked in zip(vm.nics, spec.nics, strict=True) if asked.filter}
         wanted = [*spec.disks, *([DiskSpec(device="cdrom", path=spec.iso)] if spec.iso else ())]
         taken = {disk.target for disk in wanted if disk.target}
         made: set[Place] = set()
@@ -224,27 +201,35 @@ class SimLifecycle(Area):
         return vm
 
 
-def copied_vm(area: Area, source: SimVM, name: str, *, linked: bool, undo: ExitStack) -> SimVM:
-    """Return a stopped copy with its own UUID, MAC addresses and volumes."""
-    world = area.world
-    copy = SimVM(id=world.new_id(), name=name, vcpus=source.vcpus, memory=source.memory, created_at=now())
-    for field in ("vcpus_max", "memory_max", "arch", "machine", "firmware", "tags", "description", "agent", "autostart"):
-        setattr(copy, field, getattr(source, field))
-    copy.metadata, copy.native, copy.limits = dict(source.metadata), dict(source.native), dict(source.limits)
-    copy.files = dict(source.files)
-    copy.nics = tuple(nic.replace(mac=world.new_mac(), addresses=()) for nic in source.nics)
-    made = set()
-    for disk in source.disks:
-        if disk.device == "disk" and disk.pool and disk.volume and not disk.shareable:
-            volume = world.volume((disk.pool, disk.volume))
-            pool = world.pool(disk.pool)
-            twin = copied(volume, f"{name}-{disk.target}.{volume.format}", backing=disk.source if linked else None)
-            place = add_volume(world, pool, twin, undo)
-            made.add(place)
-            disk = with_volume(world, disk, place)
-        copy.disks += (disk,)
-    copy.made = frozenset(made)
-    return copy
+def refuse_taken(world: World, name: str, identity: str | None) -> None:
+    """Raise AlreadyExistsError when a VM of that name or UUID is there."""
+    for key in filter(None, (name, identity)):
+        if world.look(key) is not None:
+            raise AlreadyExistsError(
+                f"a VM {key!r} is already there", resource=name, hint="give another name, or delete that one"
+            )
+
+
+def check_spec(world: World, spec: VMSpec) -> None:
+    """Refuse what this host can't do, all of it at once. Raises AlreadyExistsError, InvalidSpecError, ImageNotFoundError."""
+    refuse_taken(world, spec.name, str(spec.id) if spec.id else None)
+    problems = []
+    arch = spec.arch or "x86_64"
+    machines = world.architectures.get(arch)
+    if machines is None:
+        problems.append(SpecProblem("arch", arch, "one of " + ", ".join(sorted(world.architectures))))
+    elif spec.machine and spec.machine not in machines:
+        problems.append(SpecProblem("machine", spec.machine, "one of " + ", ".join(machines)))
+    if spec.memory > world.memory_bytes:
+        problems.append(SpecProblem("memory", str(spec.memory), f"at most what the host has, {world.memory_bytes} bytes"))
+    if spec.node and spec.node != world.name:
+        problems.append(SpecProblem("node", spec.node, world.name))
+    if problems:
+        raise InvalidSpecError("this host can't run that VM", problems=problems, resource=spec.name)
+    for path in filter(None, (spec.kernel.path, spec.kernel.initrd) if spec.kernel else ()):
+        in_pool = any(path.startswith(pool.path + "/") for pool in world.pools.values())
+        if in_pool and world.place_of(path) is None:
+            raise ImageNotFoundError(f"no file {path!r}", resource=path, hint="put it into the storage pool")
 
 
 def _belongings(vm: SimVM) -> list[str]:
@@ -253,4 +238,4 @@ def _belongings(vm: SimVM) -> list[str]:
     return found + (["saved memory"] if vm.status == "saved" else [])
 
 
-__all__ = ["FORMAT", "SimLifecycle", "copied_vm"]
+__all__ = ["FORMAT", "SimLifecycle", "check_spec", "refuse_taken"]

@@ -35,9 +35,9 @@ class SimVM:
     """One VM. Disks and NICs are the frozen records themselves; a change puts another in their place."""
 
     __slots__ = (
-        "agent", "arch", "autostart", "created_at", "current", "description", "disks", "files", "filters", "firmware", "frozen", "id",
-        "limits", "linked_to", "machine", "made", "memory", "memory_max", "metadata", "migration", "name", "native", "nics",
-        "node", "pinning", "snapshots", "started", "status", "status_reason", "tags", "vcpus", "vcpus_max",
+        "after_stop", "agent", "arch", "autostart", "created_at", "current", "description", "disks", "display", "files", "filters",
+        "firmware", "frozen", "id", "limits", "machine", "made", "memory", "memory_max", "metadata", "migration", "name", "native",
+        "nics", "node", "pinning", "snapshots", "started", "status", "status_reason", "tags", "vcpus", "vcpus_max",
     )  # fmt: skip
 
     def __init__(self, *, id: str, name: str, vcpus: int, memory: int, created_at: str | None) -> None:
@@ -64,8 +64,9 @@ class SimVM:
         self.snapshots: dict[str, Snapshotted] = {}
         self.current: str | None = None
         self.started: float | None = None
+        self.display: tuple[str, str] | None = None
+        self.after_stop: dict[str, Any] = {}
         self.migration: Any = None
-        self.linked_to: tuple[str, int] | None = None
 
     @property
     def active(self) -> bool:
@@ -77,8 +78,16 @@ class SimVM:
         disks = [*self.disks, *(disk for snapshot in self.snapshots.values() for disk in snapshot.disks)]
         return {(disk.pool, disk.volume) for disk in disks if disk.pool and disk.volume} | self.made
 
-    def record(self, host: str, node: str, *, full: bool = True) -> VM:
-        """Return what is reported of it; a summary leaves the fields from `arch` on out."""
+    def record(
+        self,
+        host: str,
+        node: str,
+        *,
+        full: bool = True,
+        disks: tuple[Disk, ...] | None = None,
+        nics: tuple[NIC, ...] | None = None,
+    ) -> VM:
+        """Return what is reported of it; a summary leaves the fields from `arch` on out. Disks and NICs may be given as they are now."""
         status: Status = "migrating" if self.migration is not None and self.status == "running" else self.status
         if not full:
             return VM(
@@ -88,8 +97,8 @@ class SimVM:
         return VM(
             id=self.id, name=self.name, host=host, status=status, status_reason=self.status_reason, node=node, vcpus=self.vcpus,
             memory_bytes=self.memory, autostart=self.autostart, arch=self.arch, machine=self.machine, firmware=self.firmware,
-            disks=self.disks, nics=self.nics, tags=self.tags, metadata=dict(self.metadata), description=self.description,
-            created_at=self.created_at, native=dict(self.native),
+            disks=self.disks if disks is None else disks, nics=self.nics if nics is None else nics, tags=self.tags,
+            metadata=dict(self.metadata), description=self.description, created_at=self.created_at, native=dict(self.native),
         )  # fmt: skip
 
 

@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from novacron.drivers.sim.area import Area, SimConnection, simulated
-from novacron.drivers.sim.disks import add_volume, copied, remove_volume, with_volume
+from novacron.drivers.sim.disks import add_volume, copied, remove_volume, sized, with_volume
 from novacron.drivers.sim.machine import SimVM
+from novacron.drivers.sim.nics import addressed
 from novacron.drivers.sim.precheck import failures, moving_places
 from novacron.drivers.sim.transfer import Transfer
 from novacron.drivers.sim.world import World
@@ -115,7 +116,12 @@ class SimMigration(Area):
             with both(self.world, destination.world):
                 found = self.world.find(vm)
                 found_failures = tuple(failures(self.world, found, destination.world, to.name, spec))
-        return MigrationCheck(vm=found.id, source=self.connection.name, destination=to.name, failures=found_failures)
+        warnings: tuple[str, ...] = ()
+        if spec.storage == "shared" and found.made:
+            warnings = ("storage pools of the same name are taken for one storage that both hosts reach",)
+        return MigrationCheck(
+            vm=found.id, source=self.connection.name, destination=to.name, failures=found_failures, warnings=warnings
+        )
 
     def _hand_over(
         self, vm: SimVM, to: Any, spec: MigrationSpec, job: Job[MigrationReport], transfer: Transfer, began: float
@@ -128,14 +134,16 @@ class SimMigration(Area):
                 raise MigrationCheckError(f"{vm.name!r} can't move to {to.name} any more", failures=list(again), resource=vm.name)
             job.raise_if_cancelled()
             for place in moving_places(self.world, vm):
-                there.world.pools[place[0]].volumes[place[1]] = self.world.pools[place[0]].volumes.pop(place[1])
+                volume = self.world.pools[place[0]].volumes.pop(place[1])
+                volume.backing = None if spec.storage == "copy" else volume.backing  # a copy has all the content itself
+                there.world.pools[place[0]].volumes[place[1]] = volume
             self.world.drop(vm)
             there.world.add(vm)
             self.world.tell("vm.deleted", vm, reason="migrated", to=to.name)
             there.world.tell("vm.defined", vm, reason="migrated")
             if vm.active:
                 there.world.tell("vm.status", vm, reason="migrated")
-            record = vm.record(to.name, there.world.name)
+            record = vm.record(to.name, there.world.name, disks=sized(there.world, vm), nics=addressed(there.world, vm))
         job.report("done", 1.0, transferred_bytes=transfer.sent, remaining_bytes=0, total_bytes=transfer.total)
         return MigrationReport(
             vm=record, source=self.connection.name, destination=to.name, live=spec.live, total_seconds=time.monotonic() - began,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from novacron.plugins.driver import ConnectContext, Driver, DriverProvider, HostURI
@@ -35,16 +36,18 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     return Driver(_parts(connection), close=connection.close, native=connection)
 
 
-def _parts(connection: Any) -> list[object]:
-    from novacron.drivers.sim.events import SimEvents
-    from novacron.drivers.sim.host import SimHost
-    from novacron.drivers.sim.lifecycle import SimLifecycle
-    from novacron.drivers.sim.migration import SimMigration
-    from novacron.drivers.sim.power import SimPower
-    from novacron.drivers.sim.snapshots import SimSnapshots
+_AREAS = (
+    ("host", "SimHost"), ("lifecycle", "SimLifecycle"), ("power", "SimPower"), ("resources", "SimResources"),
+    ("storage", "SimStorage"), ("volumes", "SimVolumes"), ("devices", "SimDisks"), ("devices", "SimNICs"),
+    ("network", "SimNetworks"), ("network", "SimFilters"), ("snapshots", "SimSnapshots"), ("migration", "SimMigration"),
+    ("templates", "SimTemplates"), ("metrics", "SimMetrics"), ("events", "SimEvents"), ("guest", "SimGuest"),
+    ("console", "SimConsole"),
+)  # fmt: skip
+"""Module and class of every area, imported when somebody connects."""
 
-    areas = (SimHost, SimLifecycle, SimPower, SimSnapshots, SimMigration, SimEvents)
-    return [area(connection) for area in areas]
+
+def _parts(connection: Any) -> list[object]:
+    return [getattr(import_module(f"novacron.drivers.sim.{module}"), name)(connection) for module, name in _AREAS]
 
 
 def _parsed(uri: HostURI) -> dict[str, Any]:

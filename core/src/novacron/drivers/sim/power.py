@@ -8,9 +8,9 @@ from typing import Literal
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.machine import SimVM
 from novacron.drivers.sim.world import World
-from novacron.errors import DiskLockedError, InvalidStateError, OperationTimeoutError
+from novacron.errors import DiskLockedError, InvalidStateError, NetworkNotFoundError, OperationTimeoutError
 from novacron.jobs import Job
-from novacron.records.vm import VM, Status
+from novacron.records.vm import VM, Disk, Status
 
 POLL = 0.02
 """Seconds between two looks at a guest that is asked to shut down."""
@@ -103,26 +103,38 @@ class SimPower(Area):
 
 
 def start(world: World, vm: SimVM, reason: str) -> None:
-    """Let a VM run. Raises InvalidStateError for a network that is not active, DiskLockedError for a disk that another VM has."""
+    """Let a VM run.
+
+    Raises:
+        NetworkNotFoundError, InvalidStateError: a network is not there or not active.
+        DiskLockedError: another VM has its disk.
+    """
     for nic in vm.nics:
+        if nic.type != "network":
+            continue
         network = world.networks.get(nic.network or "")
-        if nic.network and (network is None or not network.active):
+        if network is None:
+            raise NetworkNotFoundError(f"can't start {vm.name!r}: there is no network {nic.network!r}", resource=vm.name)
+        if not network.active:
             raise InvalidStateError(
                 f"can't start {vm.name!r}: the network {nic.network!r} is not active",
                 resource=vm.name,
                 hint="start the network first",
             )
-    mine = {(d.pool, d.volume) for d in vm.disks if d.volume and not d.shareable and not d.read_only and d.device == "disk"}
-    for other in world.vms.values():
-        if other is vm or not other.active:
-            continue
-        for disk in other.disks:
-            if (disk.pool, disk.volume) in mine:
-                raise DiskLockedError(
-                    f"can't start {vm.name!r}: {other.name!r} has its disk {disk.source}", resource=vm.name,
-                    hint=f"stop {other.name!r} first, or make the disk shareable in both",
-                )  # fmt: skip
+    refuse_locked(world, vm, vm.disks)
     world.set_status(vm, "running", reason)
 
 
-__all__ = ["SimPower", "start"]
+def refuse_locked(world: World, vm: SimVM, disks: tuple[Disk, ...]) -> None:
+    """Raise DiskLockedError when another VM that runs has one of these disks, and may write to it."""
+    mine = {(d.pool, d.volume) for d in disks if d.volume and not d.shareable and not d.read_only}
+    for other in world.vms.values():
+        for disk in other.disks if other is not vm and other.active else ():
+            if (disk.pool, disk.volume) in mine:
+                raise DiskLockedError(
+                    f"{vm.name!r} can't have the disk {disk.source}: {other.name!r} has it", resource=vm.name,
+                    hint=f"stop {other.name!r} first, or make the disk shareable in both",
+                )  # fmt: skip
+
+
+__all__ = ["SimPower", "refuse_locked", "start"]

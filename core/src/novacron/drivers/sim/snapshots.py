@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.broadcast import now
-from novacron.drivers.sim.disks import remove_volume
-from novacron.drivers.sim.machine import Place, SimVM, Snapshotted
+from novacron.drivers.sim.machine import SimVM, Snapshotted
 from novacron.errors import (
     AlreadyExistsError,
     GuestAgentUnavailableError,
@@ -87,7 +86,6 @@ class SimSnapshots(Area):
         with self.world.lock:
             found = self.changing(vm, "delete a snapshot of")
             kept = self._find(found, snapshot)
-            before = found.places()
             going = _descendants(found, snapshot) if children else {snapshot}
             for each in found.snapshots.values():
                 if each.parent == snapshot and not children:
@@ -97,15 +95,8 @@ class SimSnapshots(Area):
                 self.world.tell("vm.snapshot", found, reason="deleted", snapshot=name)
             if found.current in going:
                 found.current = kept.parent
-            self._drop_unused(found, before)
             job.report("done", 1.0)
             return self.record(found)
-
-    def _drop_unused(self, vm: SimVM, before: set[Place]) -> None:
-        """Delete the volumes that were only there for the deleted snapshots: detached with `delete`, and no longer made for it."""
-        for place in before - vm.places():
-            if place[1].startswith(f"{vm.name}-") and not self.world.users(place):
-                remove_volume(self.world, place)
 
     def _check(self, vm: SimVM, spec: SnapshotSpec) -> None:
         if spec.name in vm.snapshots:

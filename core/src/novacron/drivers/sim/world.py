@@ -6,7 +6,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from novacron.drivers.sim.broadcast import Broadcast, Courier, now
@@ -17,7 +17,7 @@ from novacron.drivers.sim.networks import SimNetwork
 from novacron.drivers.sim.pools import SimPool, SimVolume, original_volume
 from novacron.errors import StoragePoolNotFoundError, VMNotFoundError, VolumeNotFoundError
 from novacron.records.events import Event
-from novacron.records.vm import Status
+from novacron.records.vm import NIC, Status
 
 VERSION = "1.0"
 GIB = 1024**3
@@ -46,6 +46,8 @@ class World:
         self.networks = {"default": SimNetwork("default", self.new_id(), bridge="virbr0", cidr="192.168.122.1/24")}
         self.filters: dict[str, Any] = {}
         self.templates: dict[str, list[Any]] = {}
+        self.folders: dict[str, dict[str, SimVolume]] = {}
+        self.consoles: dict[str, Any] = {}
         self.cpus = 64
         self.memory_bytes = 256 * GIB
         self.architectures = {"x86_64": ("pc", "q35"), "aarch64": ("virt",)}
@@ -125,6 +127,16 @@ class World:
         """Have it no more."""
         del self.vms[vm.id]
         del self._ids[vm.name]
+        self.forget_leases(vm.nics)
+        console = self.consoles.pop(vm.id, None)
+        if console is not None:
+            console.close()
+
+    def forget_leases(self, nics: Iterable[NIC]) -> None:
+        """Let the addresses of these NICs be given to others."""
+        for nic in nics:
+            for network in self.networks.values():
+                network.leases.pop(nic.mac, None)
 
     def rename(self, vm: SimVM, name: str) -> None:
         """Give a VM another name."""
@@ -197,6 +209,10 @@ class World:
             vm.started, vm.frozen = None, False
         elif not was_active:
             vm.started = time.monotonic()
+        if status in ("stopped", "crashed"):
+            for field, value in vm.after_stop.items():
+                setattr(vm, field, value)
+            vm.after_stop = {}
         self.tell("vm.status", vm, reason=reason)
 
     def crash(self, vm: str) -> None:

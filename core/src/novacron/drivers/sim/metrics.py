@@ -1,0 +1,53 @@
+"""Measurements: counters that grow with the time that a VM runs, at a rate of its own."""
+
+from __future__ import annotations
+
+import time
+import zlib
+
+from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.broadcast import now
+from novacron.drivers.sim.machine import SimVM
+from novacron.records.metrics import HostMetrics, VMMetrics
+
+
+class SimMetrics(Area):
+    """Measures VMs and the host."""
+
+    @simulated
+    def metrics_vm(self, vm: str) -> VMMetrics:
+        """Measure one."""
+        with self.world.lock:
+            return self._measured(self.look(vm), now())
+
+    @simulated
+    def metrics_vms(self) -> list[VMMetrics]:
+        """Measure all that run."""
+        with self.world.lock:
+            at = now()
+            return sorted((self._measured(vm, at) for vm in self.world.all() if vm.status == "running"), key=lambda m: m.vm)
+
+    @simulated
+    def metrics_host(self) -> HostMetrics:
+        """Measure the host."""
+        with self.world.lock:
+            at = now()
+            active = [vm for vm in self.world.all() if vm.active]
+            return HostMetrics(
+                host=self.connection.name, at=at, cpus=self.world.cpus, memory_bytes=self.world.memory_bytes,
+                cpu_seconds=sum(self._measured(vm, at).cpu_seconds for vm in active),
+                memory_free_bytes=max(0, self.world.memory_bytes - sum(vm.memory for vm in active)),
+            )  # fmt: skip
+
+    def _measured(self, vm: SimVM, at: str) -> VMMetrics:
+        seconds = 0.0 if vm.started is None else time.monotonic() - max(vm.started, self.world.began)
+        share = zlib.crc32(vm.id.encode()) % 80 / 100 + 0.1
+        bytes_ = int(seconds * share * 2**20)
+        return VMMetrics(
+            vm=vm.id, host=self.connection.name, at=at, cpu_seconds=seconds * share * vm.vcpus, vcpus=vm.vcpus, memory_bytes=vm.memory,
+            memory_used_bytes=int(vm.memory * share) if vm.active else 0, disk_read_bytes=bytes_, disk_written_bytes=bytes_ // 2,
+            disk_reads=bytes_ // 4096, disk_writes=bytes_ // 8192, net_received_bytes=bytes_ // 4, net_sent_bytes=bytes_ // 8,
+        )  # fmt: skip
+
+
+__all__ = ["SimMetrics"]
