@@ -1,0 +1,112 @@
+"""`novacron flow`: several steps as one, planned before and undone on failure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from novacron_shell.options import Settings, common_options
+from novacron_shell.output import Columns, show_many, show_one, tell
+
+
+@click.group("flow")
+def flow() -> None:
+    """Workflows: plan and run several steps, undone on failure.
+
+    A step is KIND, KIND:VALUE or KIND:NAME=VALUE,...: novacron flow run web1 migrate:lab-b snapshot:name=after,description=moved
+    """
+
+
+@flow.command("steps")
+@common_options
+def steps_(settings: Settings) -> None:
+    """List the kinds of steps."""
+    from novacron.workflow.kinds import KINDS
+
+    columns: Columns = {"kind": lambda name: name, "what it does": lambda name: _first_line(KINDS.find(name))}
+    show_many(KINDS.names(), columns, "table" if settings.output == "name" else settings.output)
+
+
+def _first_line(kind: Any) -> str:
+    from novacron.workflow import steps
+
+    documented = vars(steps).get(kind.name) or type(kind)
+    return (documented.__doc__ or "").partition("\n")[0]
+
+
+@flow.command("plan")
+@click.argument("vms", metavar="VM[,VM...]")
+@click.argument("steps", nargs=-1)
+@click.option("--file", "file", type=click.File(), help="A workflow as YAML or JSON, in place of steps; - is stdin.")
+@common_options
+def plan(settings: Settings, vms: str, steps: tuple[str, ...], file: Any) -> None:
+    """Show every step, its pre-checks, what it would change and how it is undone; nothing is changed."""
+    planned = compose(steps, file).plan([settings.vm(name) for name in vms.split(",")])
+    if settings.output == "table":
+        click.echo(str(planned))
+    else:
+        show_one(planned, settings.output)
+    if not planned.ok:
+        raise click.exceptions.Exit(25)
+
+
+@flow.command("run")
+@click.argument("vms", metavar="VM[,VM...]")
+@click.argument("steps", nargs=-1)
+@click.option("--file", "file", type=click.File(), help="A workflow as YAML or JSON, in place of steps; - is stdin.")
+@click.option("--max-parallel", default=4, show_default=True, help="VMs at a time.")
+@common_options
+def run(settings: Settings, vms: str, steps: tuple[str, ...], file: Any, max_parallel: int) -> None:
+    """Run the steps on each VM; what was done is undone when a step fails."""
+    from novacron_shell.progress import follow
+
+    handles = [settings.vm(name) for name in vms.split(",")]
+    target = handles[0] if len(handles) == 1 else handles
+    begun = compose(steps, file).run(target, wait=False, max_parallel=max_parallel)
+    try:
+        follow(begun, "flow")
+    finally:
+        if settings.output == "table":
+            tell(str(begun))
+        else:
+            show_one(begun, settings.output)
+
+
+def compose(steps: tuple[str, ...], file: Any = None) -> Any:
+    """Return the workflow that the command line or a file describes."""
+    from novacron.workflow import Workflow
+
+    if file is not None:
+        import yaml
+
+        return Workflow.from_dict(yaml.safe_load(file))
+    if not steps:
+        raise click.UsageError("no step given, such as migrate:lab-b snapshot:after")
+    found = None
+    for text in steps:
+        made = _step(text)
+        found = made if found is None else found >> made
+    return found
+
+
+def _step(text: str) -> Any:
+    from novacron.workflow import steps
+
+    kind, _, rest = text.partition(":")
+    first, values = [], {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if equals:
+            values[key.replace("-", "_")] = value
+        else:
+            first.append(part)
+    try:
+        return getattr(steps, kind.replace("-", "_"))(*first, **values)
+    except AttributeError as error:
+        raise click.UsageError(str(error)) from None
+    except TypeError as error:
+        raise click.UsageError(f"{text}: {error}") from None
+
+
+COMMANDS = {"flow": flow}
