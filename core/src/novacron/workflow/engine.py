@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -120,13 +121,14 @@ def conduct(flow: Workflow, run: Run, journal: Journal, hosts: Hosts, scope: Sco
             interpreter.undo("")
     except BaseException as defect:  # noqa: BLE001 - whoever waits must get an answer
         failure, left = defect, True
-    follow(run, hosts, vms, branch.place)
+    with suppress(Exception):  # it only helps whoever holds the handles; the run has ended
+        follow(run, hosts, vms, branch.place)
     if failure is None:
         run.end("done", result, None)
         return
     stuck = [s for s in run.steps if s.status == "undo_failed"]
     cancelled = isinstance(scope.reason, OperationCancelledError)
-    status: Any = "failed" if left or stuck else "cancelled" if cancelled else "undone"
+    status: Any = "failed" if stuck else "cancelled" if cancelled else "failed" if left else "undone"
     run.end(status, None, ended(run, interpreter.failed_path, failure, left=left, cancelled=cancelled))
 
 

@@ -52,6 +52,10 @@ from novacron.workflow.scope import Scope
 NOT_RETRIED = (AccessDeniedError, AuthenticationError, InvalidSpecError, OperationCancelledError, UnsupportedOperationError)
 
 
+UNDO_ATTEMPTS = 3
+"""How often an undo is tried whose outcome is unknown."""
+
+
 class Left(Exception):
     """A failure after which nothing is to be undone."""
 
@@ -194,7 +198,12 @@ class Interpreter:
         context = self._context(node, path, branch, Scope())  # a cancel stops the way there, not the way back
         started = last(self._journal, path, "started")
         context.before = started.data["before"] if started else {}
-        kind.undo(context, result)
+        for attempt in range(UNDO_ATTEMPTS):
+            try:
+                return kind.undo(context, result)
+            except NovaCronError as error:
+                if error.outcome == "failed" or attempt + 1 == UNDO_ATTEMPTS:
+                    raise  # otherwise the connection broke: undoing again what is undone changes nothing
 
     # ---- composition
 
@@ -290,7 +299,8 @@ class Interpreter:
     def _with_undo(self, node: UndoNode, path: str, branch: Branch) -> Any:
         self._nodes[path] = (node, branch)
         result = self.execute(node.body, path + "/do", branch)
-        if last(self._journal, path, "done", "undone") is None:
+        past = last(self._journal, path, "done", "undone")
+        if past is None or past.event == "undone":
             self._journal.append(path, "done", result=result, vm=msgspec.to_builtins(branch.place.vm))
         return result
 
@@ -346,4 +356,4 @@ def shown_path(path: str) -> str:
     return re.sub(r"~\d+", "", path)
 
 
-__all__ = ["NOT_RETRIED", "Branch", "Interpreter", "Left", "shown_path"]
+__all__ = ["NOT_RETRIED", "UNDO_ATTEMPTS", "Branch", "Interpreter", "Left", "shown_path"]

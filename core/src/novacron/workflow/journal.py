@@ -75,7 +75,10 @@ def last(journal: Journal, path: str, *events: Event) -> Entry | None:
 def finished(journal: Journal, prefix: str) -> list[Entry]:
     """Return the "done" entries at and below a path that are still to be undone, in the order in which they were done."""
     open_: dict[str, Entry] = {}
+    stuck: dict[str, Entry] = {}
     for entry in journal.entries():
+        if entry.event == "resumed":
+            open_, stuck = dict(sorted({**stuck, **open_}.items(), key=lambda item: item[1].number)), {}
         if not below(entry.path, prefix) or "/undo" in entry.path.removeprefix(prefix):
             continue
         if entry.event == "done":
@@ -83,8 +86,10 @@ def finished(journal: Journal, prefix: str) -> list[Entry]:
                 del open_[inner]  # what has an undo of its own covers its steps
             open_.pop(entry.path, None)
             open_[entry.path] = entry
-        elif entry.event in ("undone", "undo_failed"):
+        elif entry.event == "undone":
             open_.pop(entry.path, None)
+        elif entry.event == "undo_failed" and entry.path in open_:
+            stuck[entry.path] = open_.pop(entry.path)  # not tried again, but when the run is resumed
     return list(open_.values())
 
 

@@ -71,6 +71,9 @@ class MigrateStep(StepKind):
         home = context.hosts[context.before["host"]]
         if context.ref.host == home.name:
             return
+        if _has(home, context.ref.id) and not _has(context.host, context.ref.id):
+            context.moved(home.name)
+            return
         # node and destination_uri name the way there, not the way back; a running VM goes back without being stopped
         options = {k: v for k, v in context.arguments["options"].items() if k not in ("node", "destination_uri")}
         if context.read().status == "running":
@@ -79,16 +82,11 @@ class MigrateStep(StepKind):
 
     def probe(self, context: Context) -> Any:
         destination = self._destination(context)
-        try:
-            destination.invoke("vm_get", vm=context.ref.id)
-        except VMNotFoundError:
-            return None
-        try:
-            context.hosts[context.before["host"]].invoke("vm_get", vm=context.ref.id)
-        except VMNotFoundError:
-            context.moved(destination.name)
-            return {"source": context.before["host"], "destination": destination.name, "found": True}
-        return None  # both have it: the migration did not end
+        source = context.hosts[context.before["host"]]
+        if not _has(destination, context.ref.id) or _has(source, context.ref.id):
+            return None  # where both have it, the migration did not end
+        context.moved(destination.name)
+        return {"source": source.name, "destination": destination.name, "found": True}
 
     def _move(self, context: Context, destination: HostHandle, spec: MigrationSpec) -> Any:
         report = context.do("vm_migrate", spec.deadline + 60, to=destination.destination(), spec=spec)
@@ -235,6 +233,15 @@ class UpdateStep(StepKind):
         self._apply(context, changes)
         return {"changed": sorted(changes)}
 
+    def probe(self, context: Context) -> Any:
+        record, changes = context.read().as_dict(), self.changes(context)
+        now = {k: record.get("memory_bytes" if k == "memory" else k) for k in changes}
+        if "metadata" in now:
+            now["metadata"] = {k: (now["metadata"] or {}).get(k) for k in changes["metadata"]}
+        if "tags" in now:
+            now["tags"], changes = sorted(now["tags"] or ()), changes | {"tags": sorted(changes["tags"])}
+        return {"changed": sorted(changes)} if now == changes else None
+
     def undo(self, context: Context, result: Any) -> None:
         self._apply(context, {k: v for k, v in context.before["values"].items() if v is not None})
 
@@ -281,6 +288,14 @@ def known_snapshots(context: Context) -> set[str]:
         except NotFoundError:
             expected.snapshots = set()  # planned for a host that it is not on yet
     return expected.snapshots
+
+
+def _has(host: HostHandle, vm: str) -> bool:
+    try:
+        host.invoke("vm_get", vm=vm)
+    except VMNotFoundError:
+        return False
+    return True
 
 
 def _summary(snapshot: Snapshot) -> dict[str, Any]:

@@ -93,7 +93,8 @@ class Run(Job[Any]):
     def status(self) -> RunStatus:
         """How it is.
 
-        "done": every step was done, or skipped, or was told to let others continue. "undone", "cancelled": all is as before.
+        "done": every step was done, or skipped, or was told to let others continue. "undone": one failed, all is as before.
+        "cancelled": as before too, but for what `on_failure("stop")` keeps, and VMs of several whose flow was at its end.
         "failed": something is left as it was when it failed, because it was told to, or could not be undone; `result()` says what.
         """
         return self._status
