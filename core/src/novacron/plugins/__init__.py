@@ -14,22 +14,17 @@ from typing import TYPE_CHECKING, Any
 from novacron.plugins.driver import ConnectContext, Destination, Driver, DriverProvider, HostURI, hookimpl
 
 if TYPE_CHECKING:
-    from novacron.plugins.application import ApplicationPlugins
-
-
-def application() -> ApplicationPlugins:
-    """Return the process's application plugins, loaded from their entry points at the first call."""
-    from novacron.plugins.application import application_plugins
-
-    return application_plugins()
+    from novacron.plugins.application import ApplicationPlugins, application_plugins
 
 
 def __getattr__(name: str) -> Any:
-    if name == "ApplicationPlugins":
-        from novacron.plugins.application import ApplicationPlugins
+    if name in ("ApplicationPlugins", "application_plugins"):
+        from novacron.plugins import application
 
-        return ApplicationPlugins
+        return getattr(application, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["ConnectContext", "Destination", "Driver", "DriverProvider", "HostURI", "application", "hookimpl"]
+__all__ = [
+    "ApplicationPlugins", "ConnectContext", "Destination", "Driver", "DriverProvider", "HostURI", "application_plugins", "hookimpl",
+]  # fmt: skip

@@ -64,7 +64,6 @@ class StepKinds:
 
     def __init__(self) -> None:
         self._kinds: dict[str, StepKind] = {}
-        self._plugins_asked = False
 
     def register(self, kind: StepKind) -> None:
         """Add a kind. Raises WorkflowError when its name is taken by another."""
@@ -81,30 +80,27 @@ class StepKinds:
         if kind is None and ":" in name:
             kind = _imported(name)
         if kind is None:
-            self._ask_plugins()
-            kind = self._kinds.get(name)
+            kind = _of_plugins().get(name)
         if kind is None:
             raise WorkflowError(f"there is no step {name!r}", hint=f"there are {', '.join(self.names())}; plugins add more")
         return kind
 
     def names(self) -> list[str]:
         """Return the names of all kinds, sorted."""
-        return sorted({*self._built_in(), *(n for n in self._kinds if ":" not in n)})
+        return sorted({*self._built_in(), *(n for n in self._kinds if ":" not in n), *_of_plugins()})
 
     def _built_in(self) -> dict[str, StepKind]:
         from novacron.workflow.operations import BUILT_IN
 
         return BUILT_IN
 
-    def _ask_plugins(self) -> None:
-        if self._plugins_asked:
-            return
-        self._plugins_asked = True
-        from novacron.plugins import application
 
-        for offered in application().hook.register_steps():
-            for kind in offered:
-                self.register(getattr(kind, "kind", kind))
+def _of_plugins() -> dict[str, StepKind]:
+    """Return the kinds of the plugins that are enabled now."""
+    from novacron.plugins.application import application_plugins
+
+    offered = [kind for kinds in application_plugins().hook.register_steps() for kind in kinds]
+    return {kind.name: kind for kind in (getattr(o, "kind", o) for o in offered)}
 
 
 def _imported(name: str) -> StepKind | None:

@@ -1,0 +1,366 @@
+"""What wraps steps: conditions, retries, timeouts, undo, failures, branches, several VMs; and steps made of functions."""
+
+import threading
+
+import pytest
+
+import novacron
+from novacron import errors
+from novacron.drivers.sim import forget, world
+from novacron.plugins import hookimpl
+from novacron.plugins.application import application_plugins
+from novacron.workflow import StepKind, Workflow, parallel, step, steps
+from novacron.workflow.engine import ProcessEngine
+from novacron.workflow.journal import MemoryJournal
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def hosts():
+    found = {name: novacron.connect(f"sim://{name}", name=name) for name in ("wc1", "wc2")}
+    yield found
+    for name, host in found.items():
+        world(name).faults.clear()
+        host.close()
+        forget(name)
+
+
+@pytest.fixture
+def vm(hosts):
+    return hosts["wc1"].vms.create(name="web1", memory="64MiB", start=True)
+
+
+def snapshots(vm):
+    return [s.name for s in vm.snapshots]
+
+
+@step
+def say(context, text):
+    """say something"""
+    return text
+
+
+@step
+def mark(context, name):
+    """mark the VM"""
+    context.do("vm_update", changes=novacron.VMUpdate(metadata={name: "yes"}))
+    return {"name": name}
+
+
+@mark.undo
+def unmark(context, result):
+    """take the mark away"""
+    context.do("vm_update", changes=novacron.VMUpdate(metadata={result["name"]: None}))
+
+
+def is_running(vm):
+    return vm.status == "running"
+
+
+def louder(text):
+    return text.upper()
+
+
+def test_a_step_whose_facts_do_not_hold_is_skipped(hosts, vm):
+    flow = (
+        steps.stop().when(status="running") >> steps.snapshot("a").when(status="running") >> steps.snapshot("b").when(host="wc1")
+    )
+    assert [s.skipped for s in flow.plan(vm).steps] == [False, True, False]
+    run = flow.run(vm)
+    assert [s.status for s in run.steps] == ["done", "skipped", "done"]
+    assert snapshots(vm) == ["b"]
+
+
+def test_a_condition_may_be_a_function_and_is_stored_by_its_name(vm):
+    flow = steps.stop().when(is_running) >> steps.snapshot("a").when(is_running)
+    assert Workflow.from_dict(flow.as_dict()) == flow
+    assert [s.status for s in flow.run(vm).steps] == ["done", "skipped"]
+
+
+def test_a_lambda_works_but_is_not_stored(vm):
+    flow = steps.stop().when(lambda vm: vm.status == "stopped")
+    assert [s.status for s in flow.run(vm).steps] == ["skipped"]
+    with pytest.raises(errors.WorkflowError, match="can't be stored"):
+        flow.as_dict()
+
+
+@pytest.mark.parametrize("facts", [{}, {"colour": "red"}])
+def test_a_condition_of_nothing_known_is_refused(facts):
+    with pytest.raises(errors.WorkflowError, match="facts of host, name, status, tag"):
+        steps.stop().when(**facts)
+
+
+def test_a_retry_undoes_the_failed_attempt_first(hosts, vm):
+    world("wc1").faults.add("snapshot_create", error=errors.SnapshotError("busy"), resource=None, times=1)
+    run = (steps.tag("t") >> steps.snapshot("a")).retry(2, 0).run(vm)
+    assert run.status == "done"
+    assert [(s.status, s.attempts) for s in run.steps] == [("done", 2), ("done", 2)]
+    assert [e.event for e in run.history if e.path.startswith("~1/0")] == ["started", "done", "undoing", "undone"]
+
+
+def test_a_retry_gives_up_after_its_attempts_and_at_once_where_it_can_not_help(hosts, vm):
+    world("wc1").faults.add("snapshot_create", error=errors.SnapshotError("busy"), times=None)
+    run = steps.snapshot("a").retry(3, 0).run(vm)
+    assert (run.status, run.steps[0].attempts) == ("undone", 3)
+    world("wc1").faults.clear()
+    world("wc1").faults.add("snapshot_create", error=errors.UnsupportedOperationError("never"), times=None)
+    run = steps.snapshot("a").retry(3, 0).run(vm)
+    assert (run.status, run.steps[0].attempts) == ("undone", 1)
+
+
+def test_a_timeout_cancels_the_job_and_undoes(hosts, vm):
+    flow = steps.snapshot("a") >> steps.migrate("wc2", bandwidth="1MiB/s", max_downtime="1ms").timeout("300ms")
+    run = flow.run(vm, hosts=hosts)
+    assert run.status == "undone"
+    assert isinstance(run.exception().__cause__, errors.OperationTimeoutError)
+    assert (vm.host.name, vm.status, snapshots(vm)) == ("wc1", "running", [])
+
+
+def test_an_undo_of_its_own_replaces_that_of_the_steps(vm):
+    flow = (steps.tag("a") >> steps.snapshot("s")).undo(steps.update(description="rolled back")) >> steps.revert("none")
+    assert [s.undo for s in flow.plan(vm).steps] == ["update description", "update description", None]
+    run = flow.run(vm)
+    assert run.status == "undone"
+    assert [s.status for s in run.steps] == ["undone", "undone", "failed", "done"]
+    assert (vm.tags, vm.record.description, snapshots(vm)) == ({"a"}, "rolled back", ["s"])
+
+
+def test_what_can_not_be_undone_is_told(vm):
+    run = (steps.snapshot("a") >> steps.delete_snapshot("a") >> steps.revert("a")).run(vm)
+    assert run.status == "failed"
+    assert [s.status for s in run.steps] == ["undone", "undo_failed", "failed"]
+    with pytest.raises(errors.WorkflowError, match=r"could not be undone: delete the snapshot 'a' \(.*can't be undone"):
+        run.result()
+
+
+def test_on_failure_stop_leaves_all_as_it_is_and_the_run_can_be_resumed(hosts, vm):
+    world("wc2").faults.add("snapshot_create", error=errors.SnapshotError("disk full"))
+    run = (steps.migrate("wc2") >> steps.snapshot("a") >> steps.tag("t")).on_failure("stop").run(vm, hosts=hosts)
+    assert run.status == "failed"
+    assert [s.status for s in run.steps] == ["done", "failed", "waiting"]
+    assert vm.host.name == "wc2"
+    with pytest.raises(errors.WorkflowError, match="left as it is: migrate to wc2"):
+        run.result()
+    again = run.resume()
+    assert again.status == "done"
+    assert again.id == run.id
+    assert [e.path for e in again.history if e.event == "started"] == ["/0", "/1", "/1", "/2"]
+    assert (vm.host.name, snapshots(vm), vm.tags) == ("wc2", ["a"], {"t"})
+    with pytest.raises(errors.InvalidStateError, match="only a failed one"):
+        again.resume()
+
+
+def test_on_failure_continue_goes_on(vm):
+    run = (steps.revert("none").on_failure("continue") >> steps.snapshot("a")).run(vm)
+    assert run.status == "done"
+    assert [s.status for s in run.steps] == ["failed", "done"]
+
+
+def test_on_failure_with_a_flow_does_that_instead(vm):
+    tried = steps.tag("tried") >> steps.revert("none")
+    run = (tried.on_failure(steps.snapshot("instead")) >> steps.update(description="after")).run(vm)
+    assert run.status == "done"
+    assert (vm.tags, snapshots(vm), vm.record.description) == (frozenset(), ["instead"], "after")
+
+
+def test_functions_are_steps_and_results_are_handed_on(vm):
+    seen = []
+
+    @step
+    def listen(context):
+        seen.append(context.previous)
+
+    flow = say(text="hello").then(louder) >> listen()
+    run = flow.run(vm)
+    assert run.status == "done", str(run)
+    assert seen == ["HELLO"]
+    assert Workflow.from_dict(say(text="x").then(louder).as_dict()).run(vm).result() == "X"
+
+
+def test_a_function_step_is_undone_by_its_own_function(vm):
+    run = (mark(name="m") >> steps.revert("none")).run(vm)
+    assert run.status == "undone"
+    assert "m" not in (vm.record.metadata or {})
+    assert mark(name="m").plan(vm).steps[0].undo == "take the mark away"
+
+
+def test_wrong_arguments_of_a_function_step_are_refused_at_once():
+    with pytest.raises(errors.WorkflowError, match="missing a required argument: 'text'"):
+        say()
+
+
+def test_a_function_that_raises_fails_its_step_with_the_cause(vm):
+    @step
+    def broken(context):
+        return 1 / 0
+
+    run = (steps.tag("t") >> broken()).run(vm)
+    assert run.status == "undone"
+    assert isinstance(run.exception().__cause__.__cause__, ZeroDivisionError)
+
+
+def test_a_result_that_can_not_be_stored_is_refused_and_the_step_undone(vm):
+    undone = []
+
+    @step
+    def odd(context):
+        return object()
+
+    odd.undo(lambda context, result: undone.append(result))
+    run = odd().run(vm)
+    assert run.status == "undone"
+    assert "can't be stored" in str(run.exception())
+    assert undone == [None]
+
+
+def test_plugins_add_steps_by_their_names(vm):
+    class Greet(StepKind):
+        name = "greet_from_plugin"
+
+        def run(self, context):
+            return f"hello {context.read().name}"
+
+    class Plugin:
+        @hookimpl
+        def register_steps(self):
+            return [Greet()]
+
+    plugins = application_plugins()
+    plugins.register(Plugin(), "greeter")
+    try:
+        assert "greet_from_plugin" in dir(steps)
+        assert steps.greet_from_plugin().run(vm).result() == "hello web1"
+    finally:
+        plugins.disable("greeter")
+    with pytest.raises(AttributeError, match="no step 'greet_from_plugin'"):
+        steps.greet_from_plugin  # noqa: B018
+
+
+def test_parallel_does_all_at_once(vm):
+    meet = threading.Barrier(2, timeout=10)
+
+    @step
+    def here(context, n):
+        meet.wait()
+        return n
+
+    assert parallel(here(n=1), here(n=2)).run(vm).result() == [1, 2]
+
+
+def test_a_failure_stops_what_runs_beside_it_and_undoes_all(hosts, vm):
+    moving = threading.Event()
+
+    @step
+    def fail(context):
+        assert moving.wait(10)
+        raise errors.StorageError("no")
+
+    move = steps.migrate("wc2", bandwidth="1MiB/s", max_downtime="1ms")
+    run = (steps.tag("t") >> parallel(move, fail())).run(
+        vm, hosts=hosts, on_progress=lambda p: "migrating" in p.message and moving.set()
+    )
+    assert run.status == "undone"
+    assert isinstance(run.exception().__cause__, errors.StorageError)
+    assert (vm.host.name, vm.tags) == ("wc1", frozenset())
+
+
+def test_several_vms_fail_and_are_undone_each_on_its_own(hosts):
+    vms = [hosts["wc1"].vms.create(name=f"v{n}", memory="64MiB", start=True) for n in range(4)]
+    world("wc2").faults.add("snapshot_create", error=errors.SnapshotError("disk full"), resource="v2")
+    run = (steps.migrate("wc2") >> steps.snapshot("a")).run(vms, hosts=hosts, max_parallel=2)
+    assert run.status == "failed"
+    assert [vm.host.name for vm in vms] == ["wc2", "wc2", "wc1", "wc2"]
+    assert [s.status for s in run.steps if s.vm == "v2"] == ["undone", "failed"]
+    with pytest.raises(errors.WorkflowError, match="1 of 4 VMs failed: v2: disk full"):
+        run.result()
+
+
+def test_a_run_of_several_vms_does_no_more_at_a_time_than_asked(hosts):
+    vms = [hosts["wc1"].vms.create(name=f"v{n}", memory="64MiB") for n in range(6)]
+    guard, now, most = threading.Lock(), [0], [0]
+
+    @step
+    def busy(context):
+        with guard:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        context.wait(0.02)
+        with guard:
+            now[0] -= 1
+
+    assert busy().run(vms, max_parallel=2).status == "done"
+    assert most[0] == 2
+
+
+def test_cancelling_a_run_of_several_vms_keeps_those_that_are_done(hosts):
+    vms = [hosts["wc1"].vms.create(name=f"v{n}", memory="64MiB") for n in range(3)]
+    second = threading.Event()
+
+    @step
+    def linger(context):
+        if context.ref.name == "v1":
+            second.set()
+            context.wait(10)
+
+    run = (steps.tag("t") >> linger()).run(vms, max_parallel=1, wait=False)
+    assert second.wait(10)
+    run.cancel()
+    with pytest.raises(errors.OperationCancelledError):
+        run.result(10)
+    assert run.status == "cancelled"
+    assert [sorted(vm.refresh().tags) for vm in vms] == [["t"], [], []]
+
+
+def test_a_change_whose_answer_was_lost_is_found_to_have_happened(hosts, vm):
+    world("wc1").faults.add("vm_migrate", error=errors.HostConnectionError("cable cut"), when="after")
+    world("wc2").faults.add("snapshot_create", error=errors.HostConnectionError("cable cut"), when="after")
+    run = (steps.migrate("wc2") >> steps.snapshot("a")).run(vm, hosts=hosts)
+    assert run.status == "done"
+    assert (vm.host.name, snapshots(vm)) == ("wc2", ["a"])
+
+
+def test_a_walk_over_a_journal_repeats_no_finished_step_and_probes_one_of_unknown_outcome(hosts, vm):
+    """What a durable engine does after `kill -9`: the same walk, over the entries that were on record."""
+    flow = steps.tag("t") >> steps.migrate("wc2") >> steps.snapshot("a")
+    whole = flow.run(vm, hosts=hosts).history
+    cut = [e for e in whole if e.number < next(x.number for x in whole if x.path == "/1" and x.event == "done")]
+
+    class Restarted(ProcessEngine):
+        def journal(self, run_id):
+            return MemoryJournal(cut)
+
+    vm.snapshots["a"].delete()
+    source = vm.host.destination()
+    stale = hosts["wc1"].vms
+    vm.host, vm.record = hosts["wc1"], vm.record  # as it was known when the process was killed
+    assert source.name == "wc2"
+    assert "web1" not in stale
+    run = flow.run(vm, hosts=hosts, engine=Restarted())
+    assert run.status == "done", str(run)
+    assert [(e.path, e.event) for e in run.history[len(cut) :]] == [("/1", "done"), ("/2", "started"), ("/2", "done")]
+    assert (vm.host.name, snapshots(vm)) == ("wc2", ["a"])
+
+
+def test_a_host_may_be_given_as_a_handle_or_come_from_the_fleet(hosts, vm):
+    assert steps.migrate(hosts["wc2"]).run(vm).status == "done"
+    novacron.fleet().add("wc1", "sim://wc1")
+    stored = Workflow.from_dict((steps.migrate("wc1") >> steps.migrate(hosts["wc2"])).as_dict())
+    try:
+        assert stored.run(vm).status == "done"
+        assert (vm.host.name, vm.status) == ("wc2", "running")
+    finally:
+        novacron.fleet().close()
+
+
+def test_an_unknown_host_is_a_problem_of_the_plan_and_fails_the_step(vm):
+    flow = steps.migrate("nowhere")
+    assert flow.plan(vm).problems == ("step 1, migrate to nowhere: no host named 'nowhere' in the fleet",)
+    assert isinstance(flow.run(vm).exception().__cause__, errors.HostNotFoundError)
+
+
+def test_a_listener_that_raises_fails_nothing(vm):
+    assert steps.snapshot("a").run(vm, on_progress=lambda p: 1 / 0).status == "done"
