@@ -188,6 +188,32 @@ def test_a_function_step_is_undone_by_its_own_function(vm):
     assert mark(name="m").plan(vm).steps[0].undo == "take the mark away"
 
 
+def test_local_functions_of_one_place_are_different_steps_and_not_stored(vm):
+    def made(n):
+        @step
+        def local(context):
+            return n
+
+        return local()
+
+    one, two = made(1), made(2)
+    assert (one.run(vm).result(), two.run(vm).result()) == (1, 2)
+    with pytest.raises(errors.WorkflowError, match="can't be stored"):
+        one.as_dict()
+
+
+def test_a_name_is_taken_once_but_its_own_code_may_replace_it():
+    def a(context): ...
+    def b(context): ...
+
+    first, second = step(name="taken")(a), step(name="taken")(a)
+    assert first.kind is not second.kind
+    with pytest.raises(errors.WorkflowError, match="a step 'taken' already"):
+        step(name="taken")(b)
+    with pytest.raises(errors.WorkflowError, match="a step 'migrate' already"):
+        step(name="migrate")(a)
+
+
 def test_wrong_arguments_of_a_function_step_are_refused_at_once():
     with pytest.raises(errors.WorkflowError, match="missing a required argument: 'text'"):
         say()

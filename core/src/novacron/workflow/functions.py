@@ -27,6 +27,10 @@ class _FunctionKind(StepKind):
         self.probe_function: Callable[..., Any] | None = None
         self.check_function: Callable[..., Any] | None = None
 
+    @property
+    def origin(self) -> str:
+        return name_of(self.function)
+
     def prepare(self, **arguments: Any) -> dict[str, Any]:
         try:
             inspect.signature(self.function).bind(None, **arguments)
@@ -73,7 +77,9 @@ class FunctionStep:
     """
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
-        self.kind = _FunctionKind(name or name_of(function), function)
+        local = name is None and "<" in name_of(function)  # another call of what defines it makes another step
+        self.kind = _FunctionKind(name or name_of(function) + (f"#{id(function):x}" if local else ""), function)
+        self._local = {self.kind.name: function} if local else {}
         self.__name__ = getattr(function, "__name__", self.kind.name)
         self.__doc__ = function.__doc__ or self.__doc__
         register_step(self.kind)
@@ -83,7 +89,7 @@ class FunctionStep:
 
     def __call__(self, **arguments: Any) -> Workflow:
         """Return a flow of this step."""
-        return Workflow(StepNode(kind=self.kind.name, arguments=self.kind.prepare(**arguments)))
+        return Workflow(StepNode(kind=self.kind.name, arguments=self.kind.prepare(**arguments)), functions=self._local)
 
     def undo(self, function: F) -> F:
         """Undo the step with `function(context, result)`; its first line says how, in plans."""

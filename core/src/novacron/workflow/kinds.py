@@ -21,6 +21,11 @@ class StepKind:
     undo_description: str | None = None
     """How the step is undone; None when it can't be."""
 
+    @property
+    def origin(self) -> str:
+        """Where in the code the kind comes from, "module:name"."""
+        return f"{type(self).__module__}:{type(self).__qualname__}"
+
     def prepare(self, **arguments: Any) -> dict[str, Any]:
         """Validate arguments when the flow is composed; return them as plain values. Raises InvalidSpecError."""
         return arguments
@@ -66,11 +71,11 @@ class StepKinds:
         self._kinds: dict[str, StepKind] = {}
 
     def register(self, kind: StepKind) -> None:
-        """Add a kind. Raises WorkflowError when its name is taken by another."""
+        """Add a kind; one from the same place in the code replaces the older. Raises WorkflowError when the name is taken."""
         if not kind.name:
             raise WorkflowError(f"the step kind {type(kind).__name__} has no name")
         known = self._built_in().get(kind.name) or self._kinds.get(kind.name)
-        if known is not None and known is not kind and ":" not in kind.name:
+        if known is not None and known.origin != kind.origin:
             raise WorkflowError(f"there is a step {kind.name!r} already")
         self._kinds[kind.name] = kind
 
