@@ -45,15 +45,18 @@ class Environment:
     def __init__(self, folder: Path, wheels: Path, *requirements: str) -> None:
         self.folder = folder
         self.python = folder / "bin" / "python"
-        ours = wheels / "constraints.txt"  # a registry may know packages of these names; ours are these files
-        ours.write_text("".join(f"{w.name.partition('-')[0].replace('_', '-')} @ {w.as_uri()}\n" for w in wheels.glob("*.whl")))
+        # a registry may know packages of these names: ours are these files, asked for or needed by another
+        files = {wheel.name.partition("-")[0].replace("_", "-"): wheel.as_uri() for wheel in wheels.glob("*.whl")}
+        ours = wheels / "constraints.txt"
+        ours.write_text("".join(f"{name} @ {file}\n" for name, file in files.items()))
+        asked = [f"{requirement} @ {files[requirement.partition('[')[0]]}" for requirement in requirements]
         uv = shutil.which("uv")
         if uv:
             run(uv, "venv", "--quiet", "--python", sys.executable, folder)
-            run(uv, "pip", "install", "--quiet", "--python", self.python, "--constraint", ours, *requirements, cwd=wheels)
+            run(uv, "pip", "install", "--quiet", "--python", self.python, "--constraint", ours, *asked, cwd=wheels)
         else:
             run(sys.executable, "-m", "venv", folder)
-            run(self.python, "-m", "pip", "install", "--quiet", "--constraint", ours, *requirements, cwd=wheels)
+            run(self.python, "-m", "pip", "install", "--quiet", "--constraint", ours, *asked, cwd=wheels)
 
     def execute(self, program: str) -> str:
         """Run a Python program in it, away from the checkout."""
