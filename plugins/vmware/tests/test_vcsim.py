@@ -170,8 +170,8 @@ def test_nic_is_on_the_asked_network(host):
 def test_fields_not_offered_are_refused_by_name(host):
     """Never passed over in silence."""
     with pytest.raises(errors.InvalidSpecError) as caught:
-        host.vms.create(name="x", tpm=True, tags={"a"}, disks=[DiskSpec(source="image:debian")])
-    assert {p.path for p in caught.value.problems} == {"tpm", "tags", "disks.0"}
+        host.vms.create(name="x", tpm=True, autostart=True, disks=[DiskSpec(source="image:debian")])
+    assert {p.path for p in caught.value.problems} == {"tpm", "autostart", "disks.0"}
 
 
 def test_listing_costs_the_same_calls_for_few_and_many(host, monkeypatch):

@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from novacron.errors import (
@@ -116,7 +117,8 @@ class VMwareConnection:
                 while now.get("info.state") not in ("success", "error"):
                     if job is not None and job.cancel_asked and not asked:
                         asked = True
-                        task.CancelTask()
+                        with suppress(vmodl.MethodFault):  # it can't be cancelled, or has just ended: how it ends decides
+                            task.CancelTask()
                     if time.monotonic() > deadline:
                         raise OperationTimeoutError(
                             f"vSphere's task still runs after {seconds:g} s", resource=resource, outcome="unknown"

@@ -55,8 +55,8 @@ class VMwareHost:
             connected = found.get("runtime.connectionState") == "connected"
             status = "maintenance" if found.get("runtime.inMaintenanceMode") else "up" if connected else "down"
             nodes.append(Node(
-                name=found["name"], host=self._connection.name, cpus=found.get("summary.hardware.numCpuThreads", 0),
-                memory_bytes=found.get("summary.hardware.memorySize", 0), status=status,
+                name=found["name"], host=self._connection.name, cpus=int(found.get("summary.hardware.numCpuThreads", 0)),
+                memory_bytes=int(found.get("summary.hardware.memorySize", 0)), status=status,
             ))  # fmt: skip
         return sorted(nodes, key=lambda node: node.name)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from typing import Any
 
 from novacron.errors import (
@@ -18,10 +20,11 @@ from novacron.records.vm import VM, Deleted
 from novacron.specs.vm import VMSpec
 from novacron_vmware.connection import VMwareConnection
 from novacron_vmware.errors import translated
-from novacron_vmware.operations.listing import find_vm, plain_name, read_vm
+from novacron_vmware.operations.host import VMwareHost
+from novacron_vmware.operations.listing import FACTS, find_vm, plain_name, read_vm
 from novacron_vmware.sdk import vim
 
-NOT_YET = ("tpm", "kernel", "iso", "cloud_init", "tags", "metadata", "autostart", "display", "memory_max", "vcpus_max")
+NOT_YET = ("tpm", "kernel", "iso", "cloud_init", "autostart", "display", "memory_max", "vcpus_max")
 """Fields of VMSpec that this driver refuses rather than pass over."""
 
 
@@ -84,6 +87,10 @@ class VMwareLifecycle:
             )
         if not nodes:
             raise InvalidStateError(f"{self._connection.name} has no host that could run it", resource=spec.name)
+        largest = max(n.memory_bytes for n in VMwareHost(self._connection).node_list())
+        if spec.memory > largest:
+            problem = SpecProblem("memory", str(spec.memory), f"at most what a node has, {largest} bytes")
+            raise InvalidSpecError("no node can run that VM", resource=spec.name, problems=[problem])
         node, compute = nodes[spec.node or min(nodes)]
         datacenter = compute
         while not isinstance(datacenter, vim.Datacenter):
@@ -106,8 +113,11 @@ class VMwareLifecycle:
         config = vim.vm.ConfigSpec(
             name=spec.name, numCPUs=spec.vcpus, memoryMB=spec.memory // 2**20, annotation=spec.description or None,
             guestId=str(spec.native.get("guest_id", "otherGuest64")), firmware="bios" if spec.firmware == "bios" else "efi",
-            files=vim.vm.FileInfo(vmPathName=f"[{where['default']}]"), instanceUuid=str(spec.id) if spec.id else None,
+            files=vim.vm.FileInfo(vmPathName=f"[{where['default']}]"), instanceUuid=str(spec.id or uuid.uuid4()),
         )  # fmt: skip
+        facts = {"tags": sorted(spec.tags), "metadata": spec.metadata}
+        if any(facts.values()):
+            config.extraConfig = [vim.option.OptionValue(key=FACTS, value=json.dumps(facts, sort_keys=True))]
         Add, Device = vim.vm.device.VirtualDeviceSpec, vim.vm.device
         config.deviceChange = []
         if spec.disks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from typing import Any
@@ -13,6 +14,9 @@ from novacron.specs import VMQuery
 from novacron_vmware.connection import VMwareConnection
 from novacron_vmware.errors import translated
 from novacron_vmware.sdk import vim
+
+FACTS = "novacron.facts"
+"""The key in a VM's extra configuration that holds NovaCron's tags and metadata as JSON; it travels with the VM."""
 
 SUMMARY = (
     "name", "config.instanceUuid", "config.template", "config.hardware.numCPU", "config.hardware.memoryMB",
@@ -26,6 +30,7 @@ FULL = (
     "config.version",
     "config.guestId",
     "config.createDate",
+    f'config.extraConfig["{FACTS}"]',
 )
 STATUSES: dict[str, Status] = {"poweredOn": "running", "poweredOff": "stopped", "suspended": "suspended"}
 
@@ -87,17 +92,33 @@ def read_vm(connection: VMwareConnection, thing: Any) -> VM:
 def vm_record(host: str, read: dict[str, Any], nodes: dict[Any, str]) -> VM:
     """Return the record of what was read; an inaccessible VM has no config and its status is unknown."""
     connected = read.get("runtime.connectionState", "connected") == "connected"
-    created, devices = read.get("config.createDate"), read.get("config.hardware.device")
-    return VM(
+    record = VM(
         id=read.get("config.instanceUuid", ""), name=plain_name(read["name"]), host=host,
         status=STATUSES.get(str(read.get("runtime.powerState")), "unknown") if connected else "unknown",
         status_reason="" if connected else str(read["runtime.connectionState"]), node=nodes.get(read.get("runtime.host")),
-        vcpus=read.get("config.hardware.numCPU", 0), memory_bytes=read.get("config.hardware.memoryMB", 0) * 2**20,
-        machine=read.get("config.version"), firmware={"efi": "uefi"}.get(read.get("config.firmware", ""), read.get("config.firmware")),
-        disks=None if devices is None else tuple(_disks(devices)), nics=None if devices is None else tuple(_nics(devices)),
-        description=read.get("config.annotation"), created_at=created.isoformat() if created else None,
-        native={"guest_id": read["config.guestId"]} if "config.guestId" in read else {},
+        vcpus=int(read.get("config.hardware.numCPU", 0)), memory_bytes=int(read.get("config.hardware.memoryMB", 0)) * 2**20,
     )  # fmt: skip
+    devices, created, facts = read.get("config.hardware.device"), read.get("config.createDate"), facts_of(read)
+    if devices is None:
+        return record
+    firmware = read.get("config.firmware")
+    full: VM = record.replace(
+        machine=read.get("config.version"), firmware="uefi" if firmware == "efi" else firmware,
+        disks=tuple(_disks(devices)), nics=tuple(_nics(devices)), description=read.get("config.annotation") or "",
+        tags=frozenset(facts.get("tags", ())), metadata=facts.get("metadata", {}), native={"guest_id": read.get("config.guestId")},
+        created_at=created.isoformat() if created else None,
+    )  # fmt: skip
+    return full
+
+
+def facts_of(read: dict[str, Any]) -> dict[str, Any]:
+    """Return NovaCron's own facts about a VM; nothing where another tool broke them."""
+    option = read.get(f'config.extraConfig["{FACTS}"]')
+    try:
+        found = json.loads(option.value) if option is not None else {}
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
 
 
 def plain_name(name: str) -> str:
@@ -112,7 +133,7 @@ def _disks(devices: Any) -> Any:
         yield Disk(
             target=f"sd{chr(ord('a') + number)}", source=path, bus="scsi", format="vmdk", pool=pool[1] if pool else None,
             volume=pool[2] if pool else None, backing=parent.fileName if parent else None,
-            size_bytes=disk.capacityInBytes or (disk.capacityInKB or 0) * 1024,
+            size_bytes=int(disk.capacityInBytes or (disk.capacityInKB or 0) * 1024),
         )  # fmt: skip
 
 
@@ -126,4 +147,4 @@ def _nics(devices: Any) -> Any:
             yield NIC(mac=(card.macAddress or "").lower(), network=network, model=model, link_up=up)
 
 
-__all__ = ["VMwareListing", "find_vm", "plain_name", "read_vm", "vm_record"]
+__all__ = ["FACTS", "VMwareListing", "facts_of", "find_vm", "plain_name", "read_vm", "vm_record"]
