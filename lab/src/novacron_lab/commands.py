@@ -68,6 +68,15 @@ def exec_(host: str, argv: tuple[str, ...], name: str) -> None:
     os.execvp(words[0], words)  # noqa: S606 - an argument list, no shell
 
 
+@lab.command("demo")
+@click.option("--no-shell", is_flag=True, help="End instead of opening the shell.")
+def demo(no_shell: bool) -> None:
+    """A real guest moves between two real hosts while it counts, and is snapshotted there."""
+    from novacron_lab.demo import run
+
+    run(shell=not no_shell)
+
+
 def _show(there: Any, output: str) -> None:
     if output == "json":
         print(json.dumps(there.status(), indent=2))

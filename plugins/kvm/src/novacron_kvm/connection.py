@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from novacron.errors import HostConnectionError, OperationTimeoutError
+from novacron.errors import HostConnectionError, OperationTimeoutError, VMNotFoundError
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.eventloop import ensure_running
 
@@ -91,7 +91,12 @@ class KVMConnection:
                 except (ValueError, libvirt.libvirtError) as error:
                     if isinstance(error, libvirt.libvirtError) and error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                         raise
-            return connection.lookupByName(vm)
+            try:
+                return connection.lookupByName(vm)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+                raise VMNotFoundError(f"no VM named {vm!r}", host=self.name, resource=vm) from error
 
     def bounded(self, function: Callable[..., T], *arguments: Any, timeout: float) -> T:
         """Call something that may block in a thread of its own.

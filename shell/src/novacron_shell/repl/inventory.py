@@ -33,6 +33,10 @@ class Inventory(Mapping[str, VMHandle]):
     def __repr__(self) -> str:
         return f"<VMs {', '.join(self) or 'none'}>"
 
+    def name_of(self, vm: str) -> str:
+        """Return the name of the VM with this UUID, or what was given."""
+        return next((handle.name for handle in self._vms.values() if handle.id == vm), vm)
+
     def refresh(self) -> None:
         """Read all hosts' VMs; does nothing while another thread does it."""
         if not self._reading.acquire(blocking=False):

@@ -37,6 +37,7 @@ def run(settings: Settings) -> None:
     failed = connect_all(hosts, settings)
     vms = Inventory(hosts)
     vms.refresh()
+    progress.name_of = vms.name_of
     names = namespace(hosts, vms)
     application_plugins().hook.extend_shell(namespace=names)
     console.print(f"[bold]NovaCron {__version__}[/]  hosts: {', '.join(hosts) or 'none'}  VMs: {len(vms)}")

@@ -23,6 +23,7 @@ class ProgressPolicy:
 
     def __init__(self) -> None:
         self._drawing = threading.Lock()
+        self.name_of: Callable[[str], str] = str
         self.running: list[str] = []
 
     def applies(self, operation: Operation) -> bool:
@@ -30,7 +31,7 @@ class ProgressPolicy:
         return operation.long
 
     def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
-        title = f"{call.operation.name.removeprefix('vm_').replace('_', ' ')} {call.resource or ''}"
+        title = f"{call.operation.name.removeprefix('vm_').replace('_', ' ')} {self.name_of(call.resource or '')}"
         self.running.append(title)
         ended = threading.Event()
         threading.Thread(target=self._draw, args=(call, title, ended), name="novacron-progress", daemon=True).start()
