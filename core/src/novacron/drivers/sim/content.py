@@ -50,12 +50,15 @@ class Content:
         seekable = target.seekable()
         start = target.tell() if seekable else 0
         if seekable:
+            target.truncate(start)  # what was there before must not show in the holes
             for number in sorted(self.blocks):
                 if number * BLOCK < length:
                     target.seek(start + number * BLOCK)
                     target.write(self.blocks[number][: length - number * BLOCK])
             target.truncate(start + length)
-            target.seek(start + length)
+            if target.seek(0, 2) < start + length:  # a BytesIO does not grow when truncated
+                target.seek(start + length - 1)
+                target.write(b"\0")
             return
         for number in range(-(-length // BLOCK)):
             target.write(self.blocks.get(number, _ZERO)[: length - number * BLOCK])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import string
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 
 from novacron.drivers.sim.machine import Place, SimVM
@@ -17,24 +18,38 @@ PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", 
 _SUFFIXES = ("", ".qcow2", ".img", ".raw")
 
 
-def make_disk(world: World, vm: str, spec: DiskSpec, taken: Collection[str], undo: ExitStack) -> tuple[Disk, Place | None]:
-    """Return a disk and the volume that was made for it, if one was.
+def make_disk(
+    world: World, vm: str, spec: DiskSpec, taken: Collection[str], undo: ExitStack, *, free_name: bool = False
+) -> tuple[Disk, Place | None]:
+    """Return a disk and the volume that was made for it, if one was; with `free_name` under a name that no volume has yet.
 
     Raises:
         ImageNotFoundError, StoragePoolNotFoundError, AlreadyExistsError, InvalidStateError, ResourceAllocationError
     """
     bus = spec.bus or ("sata" if spec.device == "cdrom" else "virtio")
     prefix = "fd" if spec.device == "floppy" else PREFIX[bus]
-    target = spec.target or next(t for letter in string.ascii_lowercase if (t := prefix + letter) not in taken)
+    target = spec.target or next(name for name in _targets(prefix) if name not in taken)
     made: Place | None = None
     place: Place | None = None
     if spec.path:
         place = image_place(world, spec.path, spec.pool)
     elif spec.size or spec.source:
-        place = made = _make_volume(world, f"{vm}-{target}.{spec.format}", spec, undo)
+        name = f"{vm}-{target}.{spec.format}"
+        for number in itertools.count(2) if free_name and spec.pool in world.pools else ():
+            if not taken_volume(world, world.pools[spec.pool], name):
+                break
+            name = f"{vm}-{target}-{number}.{spec.format}"
+        place = made = _make_volume(world, name, spec, undo)
     disk = Disk(target=target, device=spec.device, bus=bus, read_only=spec.read_only or spec.device == "cdrom",
                 shareable=spec.shareable, boot_order=spec.boot_order, serial=spec.serial)  # fmt: skip
     return (with_volume(world, disk, place) if place else disk), made
+
+
+def _targets(prefix: str) -> Iterator[str]:
+    """Yield vda to vdz, then vdaa and so on."""
+    for length in itertools.count(1):
+        for letters in itertools.product(string.ascii_lowercase, repeat=length):
+            yield prefix + "".join(letters)
 
 
 def with_volume(world: World, disk: Disk, place: Place) -> Disk:

@@ -1,0 +1,54 @@
+"""The simulated driver at the size of a large fleet."""
+
+import gc
+import tracemalloc
+
+from novacron.drivers import sim
+from novacron.drivers.sim.plugin import connect
+from novacron.plugins import ConnectContext, HostURI
+from novacron.specs import VMQuery
+
+HOSTS, VMS = 1000, 100
+
+
+def listed(driver):
+    (part,) = (part for part in driver.parts if hasattr(part, "vm_list"))
+    return len(part.vm_list(VMQuery()))
+
+
+def bytes_of(make):
+    """Return what `make` returns, and how many bytes live on because of it."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        made = make()
+        gc.collect()
+        return made, tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+def drivers(count, vms):
+    uris = (HostURI.parse(f"sim://grown{vms}-{number}?vms={vms}") for number in range(count))
+    return [connect(uri, ConnectContext(uri.host, 1.0, {})) for uri in uris]
+
+
+def test_untouched_vms_take_no_memory_and_hosts_little():
+    """1,000 hosts with 100 VMs each, connected and listed, take at most a tenth more than 1,000 empty ones, 100 one-hundredth of that."""
+
+    def made_and_listed(count, vms):
+        found = drivers(count, vms)
+        assert sum(map(listed, found)) == count * vms
+        return found
+
+    made_and_listed(1, 1)  # imports
+    try:
+        _, empty = bytes_of(lambda: made_and_listed(HOSTS, 0))
+        _, filled = bytes_of(lambda: made_and_listed(HOSTS, VMS))
+        _, one = bytes_of(lambda: made_and_listed(HOSTS // 100, VMS // 2))
+    finally:
+        for world in [f"grown{vms}-{number}" for vms in (0, 1, VMS // 2, VMS) for number in range(HOSTS)]:
+            sim.forget(world)
+    assert filled / empty < 1.1
+    assert filled / (100 * one) < 1.5
+    assert filled / (HOSTS * VMS) < 512, "bytes per VM"
