@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 import novacron
 from novacron import errors
 from novacron.drivers.sim import forget
+from novacron.handles.vm import VMHandle
 from novacron.workflow import steps
+from novacron.workflow.engine import ProcessEngine
+from novacron.workflow.journal import MemoryJournal
 
 NUMBER = itertools.count()
 
@@ -88,6 +91,70 @@ def test_after_a_fault_anywhere_all_is_done_or_as_before(flow, at, after, runnin
         else:
             assert all(s.status in ("done", "skipped") for s in run.steps)
         assert vm.host.name == next(name for name, _ in state(hosts))
+    finally:
+        for name, host in hosts.items():
+            host.close()
+            forget(f"{name}-{number}")
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing in it catches this and goes on."""
+
+
+class Engine(ProcessEngine):
+    """Keeps what is on record; writing the nth entry is the last that the process does, or would have done."""
+
+    def __init__(self):
+        self.entries, self.deaths = [], 0
+
+    def journal(self, run_id):
+        engine = self
+
+        class Journal(MemoryJournal):
+            def append(self, path, event, **data):
+                if len(engine.entries) in engine.die_at:
+                    engine.die_at.discard(len(engine.entries))
+                    raise Killed
+                entry = super().append(path, event, **data)
+                engine.entries.append(entry)
+                return entry
+
+        return Journal(self.entries)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    flow=st.lists(any_step, min_size=1, max_size=4),
+    at=st.integers(1, 8),
+    after=st.booleans(),
+    running=st.booleans(),
+    die_at=st.sets(st.integers(0, 16), min_size=1, max_size=3),
+)
+def test_a_process_killed_anywhere_is_followed_by_one_that_ends_the_run_the_same_way(flow, at, after, running, die_at):
+    breaker, number, engine = Breaker(), next(NUMBER), Engine()
+    hosts = {n: novacron.connect(f"sim://{n}-{number}", name=n, policies=[breaker]) for n in ("p1", "p2")}
+    try:
+        vm = hosts["p1"].vms.create(name="web1", memory="64MiB", tags=["old"], metadata={"k": "v", "m": "n"}, start=running)
+        before, record = state(hosts), vm.record
+        breaker.seen, breaker.at, breaker.after = 0, at, after
+        engine.die_at = set(die_at)
+        whole = flow[0]
+        for more in flow[1:]:
+            whole = whole >> more
+
+        def spare_the_undo(progress):
+            if progress.undoing and not after:
+                breaker.at = None
+
+        for _ in range(len(die_at) + 1):
+            run = whole.run(VMHandle(hosts["p1"], record), hosts=hosts, engine=engine, on_progress=spare_the_undo)
+            if not isinstance(run.exception() and run.exception().__cause__, Killed):
+                break
+        assert run.status in ("done", "undone"), str(run)
+        if run.status == "undone":
+            assert state(hosts) == before, "\n".join([str(run), *map(str, run.history)])
+        done = [e.path for e in run.history if e.event == "done"]
+        assert len(done) == len(set(done)), "a finished step was repeated"
     finally:
         for name, host in hosts.items():
             host.close()

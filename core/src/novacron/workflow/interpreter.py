@@ -88,6 +88,9 @@ class Interpreter:
 
     def undo(self, prefix: str) -> None:
         """Undo what is finished at and below a path, the latest first. What can't be undone is noted, and the others still are."""
+        for entry in self._journal.entries():  # where what was undone before this process left its VM
+            if entry.event == "undone" and below(entry.path, prefix) and entry.path in self._nodes:
+                self._nodes[entry.path][1].place.vm = msgspec.convert(entry.data["vm"], VMRef)
         for entry in reversed(finished(self._journal, prefix)):
             self._undo_one(entry.path, entry.data.get("result"))
 
@@ -95,7 +98,7 @@ class Interpreter:
 
     def _step(self, node: StepNode, path: str, branch: Branch) -> Any:
         self._nodes[path] = (node, branch)
-        past = last(self._journal, path, "started", "done", "failed", "undone")
+        past = last(self._journal, path, "started", "done", "failed")
         if past is not None and past.event == "done":
             branch.place.vm = msgspec.convert(past.data["vm"], VMRef)
             self._shown(path, status="done", result=past.data["result"])
@@ -187,7 +190,7 @@ class Interpreter:
             for inner in shown:
                 self._shown(inner, status="undo_failed", undo_error=stored(error))
         else:
-            self._journal.append(path, "undone")
+            self._journal.append(path, "undone", vm=msgspec.to_builtins(branch.place.vm))
             for inner in shown:
                 self._shown(inner, status="undone")
 
@@ -299,8 +302,7 @@ class Interpreter:
     def _with_undo(self, node: UndoNode, path: str, branch: Branch) -> Any:
         self._nodes[path] = (node, branch)
         result = self.execute(node.body, path + "/do", branch)
-        past = last(self._journal, path, "done", "undone")
-        if past is None or past.event == "undone":
+        if last(self._journal, path, "done") is None:
             self._journal.append(path, "done", result=result, vm=msgspec.to_builtins(branch.place.vm))
         return result
 

@@ -62,13 +62,14 @@ class MemoryJournal:
 
 
 def last(journal: Journal, path: str, *events: Event) -> Entry | None:
-    """Return the latest entry of a path among `events`; a failure before the run was resumed doesn't count."""
-    found = None
+    """Return the latest entry of a path among `events`; what failed or was undone before the run was resumed doesn't count."""
+    found, over = None, False
     for entry in journal.entries():
-        if entry.event == "resumed" and found is not None and found.event == "failed":
+        if entry.event == "resumed" and over:
             found = None
-        elif entry.path == path and entry.event in events:
-            found = entry
+        elif entry.path == path:
+            over = entry.event in ("failed", "undone") or "/undo" in path
+            found = entry if entry.event in events else found
     return found
 
 
