@@ -2,6 +2,7 @@
 
 import io
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -194,6 +195,31 @@ class TestLifecycle:
     def test_a_name_that_is_another_vms_uuid_is_refused(self, a):
         with pytest.raises(errors.AlreadyExistsError):
             make(a, make(a).id)
+
+    def test_many_threads_leave_a_consistent_host(self, a):
+        def life(number):
+            for turn in range(5):
+                vm = make(a, f"vm{number}-{turn}", disks=[{"size": "1MiB"}], nics=[{"network": "default"}], start=True)
+                vm.snapshots.create("one")
+                vm.stop()
+                vm.delete()
+            return number
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(life, range(16))) == list(range(16))
+        assert (len(a.vms), volumes(a), a.networks.leases("default")) == (0, [], [])
+
+    def test_of_many_who_want_a_name_one_gets_it(self, a):
+        def attempt(_):
+            try:
+                return make(a, disks=[{"size": "1MiB"}]).id
+            except errors.AlreadyExistsError:
+                return None
+
+        with ThreadPoolExecutor(8) as pool:
+            ids = [identity for identity in pool.map(attempt, range(32)) if identity]
+        assert ids == [a.vms["web1"].id]
+        assert volumes(a) == ["web1-vda.qcow2"]
 
     def test_running_vms_have_addresses_that_are_leased(self, a):
         vm = make(a, nics=[{"network": "default"}], start=True)
