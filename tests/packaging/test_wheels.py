@@ -152,6 +152,6 @@ def test_external_driver_passes_the_conformance_suite(acme, tmp_path):
     report = acme.pytest(module)
     passed = re.search(r"(\d+) passed", report)
     assert passed, report
-    assert int(passed[1]) > 80, report
+    assert int(passed[1]) >= 75, report
     reasons = [line for line in report.splitlines() if line.startswith("SKIPPED")]
     assert all("does not offer" in line or "no disk" in line or "does not tell" in line for line in reasons), reasons
