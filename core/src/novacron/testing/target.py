@@ -24,6 +24,7 @@ class Target:
         can_boot: its guest boots and reacts to the power button within a minute.
         disk: a small blank disk that can be given to a VM; None leaves out what needs one.
         event_timeout: seconds within which an event has to arrive.
+        walks: how many random sequences of operations are tried.
     """
 
     host: HostHandle
@@ -31,6 +32,7 @@ class Target:
     can_boot: bool = False
     disk: DiskSpec | None = None
     event_timeout: float = 20.0
+    walks: int = 20
 
 
 __all__ = ["Target", "smallest_vm"]
