@@ -77,6 +77,10 @@ def test_bad_arguments_are_refused_when_the_flow_is_composed():
         steps.migrate(to="kvm2", bandwith="1GiB")
     with pytest.raises(errors.InvalidSpecError):
         steps.snapshot("../x")
+    with pytest.raises(errors.InvalidSpecError, match=r"otherwise: got 'x', allowed: 'fail' or 'stop'; timeout: got 'soon'"):
+        steps.shutdown(timeout="soon", otherwise="x")
+    with pytest.raises(errors.InvalidSpecError, match="children: got 'no', allowed: true or false"):
+        steps.delete_snapshot("a", children="no")
     with pytest.raises(AttributeError, match=r"no step 'migrat'.*migrate"):
         steps.migrat  # noqa: B018
 

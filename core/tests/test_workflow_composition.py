@@ -112,6 +112,13 @@ def test_a_retry_gives_up_after_its_attempts_and_at_once_where_it_can_not_help(h
     assert (run.status, run.steps[0].attempts) == ("undone", 1)
 
 
+def test_no_attempt_follows_one_that_could_not_be_undone(hosts, vm):
+    world("wc1").faults.add("snapshot_create", error=errors.SnapshotError("busy"), resource=None, times=None)
+    world("wc1").faults.add("vm_start", error=errors.StorageError("gone"))
+    run = (steps.stop() >> steps.snapshot("a")).retry(3, 0).run(vm)
+    assert (run.status, run.steps[1].attempts) == ("failed", 1)
+
+
 def test_a_timeout_cancels_the_job_and_undoes(hosts, vm):
     flow = steps.snapshot("a") >> steps.migrate("wc2", bandwidth="1MiB/s", max_downtime="1ms").timeout("300ms")
     run = flow.run(vm, hosts=hosts)

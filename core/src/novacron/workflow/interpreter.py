@@ -86,13 +86,15 @@ class Interpreter:
         branch.previous = result = self._WALK[type(node)](self, node, path, branch)
         return result
 
-    def undo(self, prefix: str) -> None:
-        """Undo what is finished at and below a path, the latest first. What can't be undone is noted, and the others still are."""
+    def undo(self, prefix: str) -> bool:
+        """Undo what is finished at and below a path, the latest first, and return whether all could be.
+
+        What can't be undone is noted, and the others still are.
+        """
         for entry in self._journal.entries():  # where what was undone before this process left its VM
             if entry.event == "undone" and below(entry.path, prefix) and entry.path in self._nodes:
                 self._nodes[entry.path][1].place.vm = msgspec.convert(entry.data["vm"], VMRef)
-        for entry in reversed(finished(self._journal, prefix)):
-            self._undo_one(entry.path, entry.data.get("result"))
+        return all([self._undo_one(e.path, e.data.get("result")) for e in reversed(finished(self._journal, prefix))])  # noqa: C419 - all
 
     # ---- steps
 
@@ -171,7 +173,7 @@ class Interpreter:
 
     # ---- undoing
 
-    def _undo_one(self, path: str, result: Any) -> None:
+    def _undo_one(self, path: str, result: Any) -> bool:
         node, branch = self._nodes[path]
         self._journal.append(path, "undoing")
         shown = [path] if isinstance(node, StepNode) else sorted({e.path for e in self._journal.entries()
@@ -189,10 +191,11 @@ class Interpreter:
             self._journal.append(path, "undo_failed", **stored(error))
             for inner in shown:
                 self._shown(inner, status="undo_failed", undo_error=stored(error))
-        else:
-            self._journal.append(path, "undone", vm=msgspec.to_builtins(branch.place.vm))
-            for inner in shown:
-                self._shown(inner, status="undone")
+            return False
+        self._journal.append(path, "undone", vm=msgspec.to_builtins(branch.place.vm))
+        for inner in shown:
+            self._shown(inner, status="undone")
+        return True
 
     def _undo_step(self, node: StepNode, path: str, branch: Branch, result: Any) -> None:
         kind = KINDS.find(node.kind)
@@ -282,7 +285,8 @@ class Interpreter:
             except NovaCronError as error:
                 if attempt == node.attempts or isinstance(error, NOT_RETRIED) or branch.scope.reason is not None:
                     raise
-                self.undo(f"{path}~{attempt}")
+                if not self.undo(f"{path}~{attempt}"):
+                    raise  # the next attempt would not begin where this one did
             self.failed_path = None
             branch.scope.wait(node.delay)
         raise AssertionError("a retry of no attempts is never composed")
@@ -317,8 +321,7 @@ class Interpreter:
             if node.action == "continue":
                 self.failed_path = None
                 return branch.previous
-            self.undo(path)
-            if node.otherwise is None:
+            if not self.undo(path) or node.otherwise is None:
                 raise
         self.failed_path = None
         return self.execute(node.otherwise, path + "/else", branch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import NotFoundError, SnapshotNotFoundError, VMNotFoundError
+from novacron.errors import InvalidSpecError, NotFoundError, SnapshotNotFoundError, SpecProblem, VMNotFoundError
 from novacron.workflow.kinds import StepKind
 from novacron.workflow.power import POWER_STEPS, lacking
 
@@ -169,7 +169,15 @@ class SnapshotUse(StepKind):
         self.name, self.operation, self.extra = name, operation, extra
 
     def prepare(self, name: str, **options: Any) -> dict[str, Any]:  # type: ignore[override]
-        return {"name": name, **{k: options.get(k, v) for k, v in self.extra.items()}}
+        options = {k: {"true": True, "false": False}.get(str(v).lower(), v) for k, v in options.items()}  # as specs read them
+        strange = [k for k, v in options.items() if k not in self.extra or not isinstance(v, bool)]
+        if strange or not isinstance(name, str):
+            allowed = "true or false" if strange and strange[0] in self.extra else f"one of {', '.join(['name', *self.extra])}"
+            field = strange[0] if strange else "name"
+            raise InvalidSpecError(
+                f"invalid step {self.name}", problems=[SpecProblem(field, str(options.get(field, name)), allowed)]
+            )
+        return {"name": name, **self.extra, **options}
 
     def describe(self, arguments: dict[str, Any]) -> str:
         verb = "revert to" if self.name == "revert" else "delete"

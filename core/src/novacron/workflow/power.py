@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidStateError
+from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.workflow.kinds import StepKind
 
 if TYPE_CHECKING:
@@ -91,7 +91,14 @@ class ShutdownStep(PowerStep):
     def prepare(self, timeout: float | str = 60, otherwise: str = "fail") -> dict[str, Any]:  # type: ignore[override]
         from novacron.units import parse_duration
 
-        return {"timeout": parse_duration(timeout), "otherwise": otherwise}
+        problems = [] if otherwise in ("fail", "stop") else [SpecProblem("otherwise", otherwise, "'fail' or 'stop'")]
+        try:
+            seconds = parse_duration(timeout)
+        except ValueError:
+            problems.append(SpecProblem("timeout", str(timeout), "a duration such as 60 or 5m"))
+        if problems:
+            raise InvalidSpecError("invalid step shutdown", problems=problems)
+        return {"timeout": seconds, "otherwise": otherwise}
 
     def describe(self, arguments: dict[str, Any]) -> str:
         return "shutdown"
