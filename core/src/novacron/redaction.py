@@ -16,7 +16,7 @@ def redacted(value: Any) -> Any:
 
     Example:
         >>> redacted({"name": "web1", "password": "hunter2"}), redacted("passwd='x' vsphere://u:p@h/")
-        ({'name': 'web1', 'password': '***'}, "passwd=*** vsphere://u:***@h/")
+        ({'name': 'web1', 'password': '***'}, 'passwd=*** vsphere://u:***@h/')
     """
     if isinstance(value, str):
         text = _IN_TEXT.sub(r"\1***", value)

@@ -29,14 +29,16 @@ class LabHost(msgspec.Struct, frozen=True):
         name: its name in the fleet, "lab-a".
         address: its address on the lab's network.
         namespace: its network namespace.
-        link: the lab's end of its cable.
+        switch: the namespace of the lab's switch.
+        port: the port of the switch that it is plugged into.
         folder: where its private files are.
     """
 
     name: str
     address: str
     namespace: str
-    link: str
+    switch: str
+    port: str
     folder: str
 
     @property
@@ -44,7 +46,7 @@ class LabHost(msgspec.Struct, frozen=True):
         """Where NovaCron connects to."""
         return f"qemu+tcp://{self.address}/system"
 
-    def start(self, *, bridge: str, shared: Path, hosts_file: Path) -> None:
+    def start(self, *, hosts_file: Path) -> None:
         """Make the namespaces and start libvirtd in them, without waiting for it."""
         folder = Path(self.folder)
         folder.mkdir(parents=True)
@@ -66,7 +68,7 @@ class LabHost(msgspec.Struct, frozen=True):
                 }
             )
         )
-        network.make_host(self.namespace, bridge, self.link, self.address)
+        network.make_host(self.namespace, self.switch, self.port, self.address)
         with (folder / "supervisor.log").open("ab") as log:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "--uts", "--propagation", "private",
@@ -183,11 +185,11 @@ class LabHost(msgspec.Struct, frozen=True):
 
     def cut_link(self) -> None:
         """Unplug the host's cable."""
-        network.set_link(self.link, up=False)
+        network.set_link(self.switch, self.port, up=False)
 
     def mend_link(self) -> None:
         """Plug the host's cable in again."""
-        network.set_link(self.link, up=True)
+        network.set_link(self.switch, self.port, up=True)
 
     def stop(self) -> None:
         """End everything in the host and remove its namespaces."""
@@ -203,7 +205,7 @@ class LabHost(msgspec.Struct, frozen=True):
             for pid in first:
                 _reap(pid)
             time.sleep(0.01)
-        network.remove_host(self.namespace, self.link)
+        network.remove_host(self.namespace)
 
 
 def _reap(pid: int) -> None:

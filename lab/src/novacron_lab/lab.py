@@ -44,8 +44,13 @@ class Lab:
         return self.folder / "shared"
 
     @property
-    def bridge(self) -> str:
-        """The bridge that joins the hosts."""
+    def switch(self) -> str:
+        """The network namespace with the bridge that joins the hosts."""
+        return _switch(self.name)
+
+    @property
+    def link(self) -> str:
+        """This machine's cable to the switch."""
         return f"nlab{self.subnet}"
 
     @property
@@ -128,7 +133,7 @@ class Lab:
         hosts_file = self.folder / "hosts"
         hosts_file.write_text("127.0.0.1 localhost\n" + "".join(f"{h.address} {h.name}\n" for h in self.hosts))
         self._write()
-        network.make_bridge(self.bridge, self.subnet)
+        network.make_switch(self.switch, self.link, self.subnet)
         with ThreadPoolExecutor(len(self.hosts) + 2) as pool:
             guest = pool.submit(self.guest.install)
             dhcp = pool.submit(self._start_dhcp)
@@ -138,7 +143,7 @@ class Lab:
             dhcp.result()
 
     def _start_host(self, host: LabHost, hosts_file: Path) -> None:
-        host.start(bridge=self.bridge, shared=self.shared, hosts_file=hosts_file)
+        host.start(hosts_file=hosts_file)
         host.wait_until_up()
         pool = f"<pool type='dir'><name>default</name><target><path>{self.shared}</path></target></pool>"
         net = f"<network><name>default</name><forward mode='bridge'/><bridge name='{network.GUEST_BRIDGE}'/></network>"
@@ -153,9 +158,10 @@ class Lab:
     def _start_dhcp(self) -> None:
         log = self.folder / "dnsmasq.log"
         process = subprocess.Popen(
-            ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", f"--interface={self.bridge}", "--bind-interfaces",
+            ["ip", "netns", "exec", self.switch, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null",
+             f"--interface={network.SWITCH_BRIDGE}", "--bind-interfaces",
              "--except-interface=lo", "--port=0", f"--dhcp-range=10.231.{self.subnet}.100,10.231.{self.subnet}.250,255.255.255.0,1h",
-             f"--dhcp-leasefile={self.folder / 'leases'}", "--pid-file=", "--dhcp-authoritative", f"--log-facility={log}"],
+             f"--dhcp-leasefile={self.folder / 'leases'}", "--pid-file=", "--dhcp-authoritative", "--no-ping", f"--log-facility={log}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",
         )  # fmt: skip
         (self.folder / "dnsmasq.pid").write_text(str(process.pid))
@@ -164,8 +170,7 @@ class Lab:
         with ThreadPoolExecutor(len(self.hosts) or 1) as pool:
             list(pool.map(LabHost.stop, self.hosts))
         self._stop_dhcp()
-        if self.subnet >= 0:
-            network.remove_bridge(self.bridge)
+        network.remove_switch(self.switch, self.link)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _stop_dhcp(self) -> None:
@@ -195,13 +200,18 @@ def lab_folder(name: str) -> Path:
     return Path(os.environ.get("NOVACRON_LAB_DIR", "/var/lib/novacron-lab")) / name
 
 
+def _switch(name: str) -> str:
+    return f"novacron-{name}-net"
+
+
 def _plan(name: str, subnet: int, number: int) -> LabHost:
     letter = LETTERS[number]
     return LabHost(
         name=f"{name}-{letter}",
         address=f"10.231.{subnet}.{11 + number}",
         namespace=f"novacron-{name}-{letter}",
-        link=f"nlab{subnet}-{letter}",
+        switch=_switch(name),
+        port=f"port-{letter}",
         folder=str(lab_folder(name) / f"host-{letter}"),
     )
 

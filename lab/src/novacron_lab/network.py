@@ -1,4 +1,7 @@
-"""The lab's network: one bridge, a network namespace with a veth pair for each host. Hosts and guests share one segment."""
+"""The lab's network: a namespace with a bridge, the switch, and one for each host, cabled to it. Hosts and guests share one segment.
+
+On this machine itself there is only the end of one cable; it goes with the switch's namespace, also when nobody takes the lab down.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 
 from novacron_lab.running import LabError, run
 
+SWITCH_BRIDGE = "switch"
 GUEST_BRIDGE = "guests"
 """The bridge inside each host, to which its guests attach; it carries the host's own address too."""
 
@@ -24,18 +28,25 @@ def free_subnet() -> int:
     return number
 
 
-def make_bridge(bridge: str, subnet: int) -> None:
-    """Make the lab's bridge; it has the address .1."""
-    run("ip", "link", "add", bridge, "type", "bridge")
-    run("ip", "address", "add", f"10.231.{subnet}.1/24", "dev", bridge)
-    run("ip", "link", "set", bridge, "up")
+def make_switch(switch: str, link: str, subnet: int) -> None:
+    """Make the switch's namespace with its bridge (address .2), cabled to this machine by `link` (address .1)."""
+    run("ip", "netns", "add", switch)
+    inside = ("ip", "-n", switch)
+    run(*inside, "link", "set", "lo", "up")
+    run(*inside, "link", "add", SWITCH_BRIDGE, "type", "bridge")
+    run(*inside, "address", "add", f"10.231.{subnet}.2/24", "dev", SWITCH_BRIDGE)
+    run(*inside, "link", "set", SWITCH_BRIDGE, "up")
+    run("ip", "link", "add", link, "type", "veth", "peer", "name", "uplink", "netns", switch)
+    run(*inside, "link", "set", "uplink", "master", SWITCH_BRIDGE, "up")
+    run("ip", "address", "add", f"10.231.{subnet}.1/24", "dev", link)
+    run("ip", "link", "set", link, "up")
 
 
-def make_host(namespace: str, bridge: str, link: str, address: str) -> None:
-    """Make a host's namespace with its guest bridge, joined to the lab's bridge by `link`."""
+def make_host(namespace: str, switch: str, port: str, address: str) -> None:
+    """Make a host's namespace with its guest bridge, cabled to a port of the switch."""
     run("ip", "netns", "add", namespace)
-    run("ip", "link", "add", link, "type", "veth", "peer", "name", "uplink", "netns", namespace)
-    run("ip", "link", "set", link, "master", bridge, "up")
+    run("ip", "-n", switch, "link", "add", port, "type", "veth", "peer", "name", "uplink", "netns", namespace)
+    run("ip", "-n", switch, "link", "set", port, "master", SWITCH_BRIDGE, "up")
     inside = ("ip", "-n", namespace)
     run(*inside, "link", "set", "lo", "up")
     run(*inside, "link", "add", GUEST_BRIDGE, "type", "bridge")
@@ -44,20 +55,22 @@ def make_host(namespace: str, bridge: str, link: str, address: str) -> None:
     run(*inside, "link", "set", GUEST_BRIDGE, "up")
 
 
-def set_link(link: str, *, up: bool) -> None:
+def set_link(switch: str, port: str, *, up: bool) -> None:
     """Plug or unplug a host's cable."""
-    run("ip", "link", "set", link, "up" if up else "down")
+    run("ip", "-n", switch, "link", "set", port, "up" if up else "down")
 
 
-def remove_host(namespace: str, link: str) -> None:
-    """Remove a host's namespace; nothing happens when it is gone."""
-    run("ip", "link", "delete", link, check=False)
+def remove_host(namespace: str) -> None:
+    """Remove a host's namespace and its cable; nothing happens when it is gone."""
     run("ip", "netns", "delete", namespace, check=False)
 
 
-def remove_bridge(bridge: str) -> None:
-    """Remove the lab's bridge; nothing happens when it is gone."""
-    run("ip", "link", "delete", bridge, check=False)
+def remove_switch(switch: str, link: str) -> None:
+    """Remove the switch's namespace and the cable to it; nothing happens when they are gone."""
+    run("ip", "link", "delete", link, check=False)
+    run("ip", "netns", "delete", switch, check=False)
 
 
-__all__ = ["GUEST_BRIDGE", "free_subnet", "make_bridge", "make_host", "remove_bridge", "remove_host", "set_link"]
+__all__ = [
+    "GUEST_BRIDGE", "SWITCH_BRIDGE", "free_subnet", "make_host", "make_switch", "remove_host", "remove_switch", "set_link",
+]  # fmt: skip

@@ -1,0 +1,113 @@
+"""Labs come up whole, survive being started twice, and leave nothing behind."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import novacron
+from novacron_lab import Lab, requirements
+from novacron_lab.commands import lab as commands
+from novacron_lab.lab import lab_folder
+from novacron_lab.running import LabError, run
+
+
+def test_without_root_it_says_so_and_offers_what_works_without(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(LabError, match="needs root") as caught:
+        Lab.up(name="nobody")
+    assert "sim://" in caught.value.hint
+    assert "embedded" in caught.value.hint
+
+
+def test_a_missing_program_is_named_with_the_package_that_has_it(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setitem(requirements.PROGRAMS, "no-such-program", "no-such-package")
+    with pytest.raises(LabError, match="no-such-package") as caught:
+        requirements.check()
+    assert caught.value.hint.startswith("apt-get install")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "x" * 40])
+def test_a_bad_name_is_refused(monkeypatch, name):
+    monkeypatch.setattr(requirements, "check", lambda: None)
+    with pytest.raises(LabError, match="not a lab's name"):
+        Lab.up(name=name)
+
+
+def test_a_program_that_fails_is_reported_with_what_it_said():
+    with pytest.raises(LabError, match="no-such-folder"):
+        run("ls", "/no-such-folder")
+    with pytest.raises(LabError, match="not installed"):
+        run("no-such-program-at-all")
+
+
+def everything_of(name):
+    """Return what a lab of that name has on this machine: namespaces, links, folders, processes."""
+    namespaces = [n for n in run("ip", "netns", "list").stdout.splitlines() if f"novacron-{name}-" in n]
+    processes = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if f"/{name}/" in command:
+                processes.append(command)
+    return namespaces + processes + ([str(lab_folder(name))] if lab_folder(name).exists() else [])
+
+
+@pytest.mark.lab
+def test_a_lab_comes_up_survives_a_second_start_and_leaves_nothing_behind():
+    name = f"once-{os.getpid()}"
+    links = {link["ifname"] for link in json.loads(run("ip", "-j", "link").stdout)}
+    lab = Lab.up(hosts=2, name=name)
+    try:
+        pids = [h.supervisor_pid for h in lab.hosts]
+        again = Lab.up(hosts=2, name=name)
+        assert [h.supervisor_pid for h in again.hosts] == pids
+        assert [h["status"] for h in again.status()] == ["up", "up"]
+        assert lab.hosts[0].exec("hostname").stdout.strip() == lab.hosts[0].name
+        assert lab.hosts[1].exec("ls", "/nothing").returncode != 0
+        assert everything_of(name)
+        lab.hosts[0].stop()
+        assert [h["status"] for h in lab.status()] == ["down", "up"]
+        healed = Lab.up(hosts=2, name=name)
+        assert [h["status"] for h in healed.status()] == ["up", "up"]
+    finally:
+        Lab.attach(name).down()
+    assert everything_of(name) == []
+    assert {link["ifname"] for link in json.loads(run("ip", "-j", "link").stdout)} <= links
+    with pytest.raises(LabError, match="no lab named"):
+        Lab.attach(name)
+
+
+@pytest.mark.lab
+def test_the_guest_boots_gets_an_address_and_obeys_the_power_button(lab_hosts, boot):
+    vm = boot(lab_hosts[0], "tiny", nics=[{"network": "default"}])
+    vm.console.wait_for("NOVACRON ADDRESS 10.231.")
+    vm.shutdown(timeout=20)
+    assert vm.status == "stopped"
+    assert "NOVACRON POWER BUTTON" in vm.console.text
+
+
+@pytest.mark.lab
+def test_the_commands_register_the_hosts_in_the_fleet_and_take_them_out_again():
+    name = f"cli-{os.getpid()}"
+    runner = CliRunner()
+    up = runner.invoke(commands, ["up", "--hosts", "1", "--name", name, "-o", "json"])
+    try:
+        assert up.exit_code == 0, up.output
+        assert json.loads(up.stdout)[0]["name"] == f"{name}-a"
+        assert novacron.fleet().hosts[f"{name}-a"].ping().host == f"{name}-a"
+        inside = subprocess.run(
+            ["novacron", "lab", "exec", "--name", name, f"{name}-a", "--", "hostname"], capture_output=True, text=True
+        )
+        assert inside.stdout.strip() == f"{name}-a", inside.stderr
+    finally:
+        down = runner.invoke(commands, ["down", "--name", name])
+    assert down.exit_code == 0
+    assert f"{name}-a" not in novacron.fleet().hosts
