@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import pluggy
@@ -30,6 +32,22 @@ Policy = Callable[[Call, Callable[[Call], Any]], Any]
 _locks = LockPolicy()  # one for the process: two connections to one host share it
 
 
+class _OperationManager(pluggy.PluginManager):
+    """Looks at operations only: pluggy inspects every attribute of whatever is registered, 20 ms for each connection."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        return super().parse_hookimpl_opts(plugin, name) if name in operations() else None
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        return super().parse_hookspec_opts(module_or_class, name) if name in operations() else None
+
+
+@lru_cache(maxsize=1)
+def _contract() -> Any:
+    """Return all areas' operations as one namespace of hookspecs."""
+    return SimpleNamespace(**{name: getattr(area, name) for area in AREAS for name in vars(area) if name in operations()})
+
+
 class Dispatcher:
     """Invokes the operations of one host.
 
@@ -43,9 +61,8 @@ class Dispatcher:
     def __init__(self, host: str, driver_name: str, driver: Driver, policies: Sequence[Any] = ()) -> None:
         check_driver(driver_name, driver.parts)
         self.host, self.driver_name, self.driver = host, driver_name, driver
-        self._manager = pluggy.PluginManager(PROJECT)
-        for area in AREAS:
-            self._manager.add_hookspecs(area)
+        self._manager = _OperationManager(PROJECT)
+        self._manager.add_hookspecs(_contract())
         for part in driver.parts:
             self._manager.register(part)
         self.operations = frozenset(name for part in driver.parts for name, _ in implementations(part))

@@ -35,7 +35,8 @@ def unregister_driver(provider: DriverProvider) -> None:
 @lru_cache(maxsize=1)
 def installed_entry_points() -> EntryPoints:
     """Return the entry points of all installed distributions, read once: looking through them all takes milliseconds."""
-    return entry_points()
+    found: EntryPoints = entry_points()  # type: ignore[assignment]  # declared as what Python 3.9 returned
+    return found
 
 
 @lru_cache(maxsize=1)

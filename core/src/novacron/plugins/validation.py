@@ -6,11 +6,15 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 from novacron.errors import PluginError
 from novacron.hookspecs import AREAS
 from novacron.hookspecs.operation import PROJECT, Operation
+
+_fitting: set[tuple[type, ...]] = set()
+"""The classes of drivers that were found to fit: a fleet has many connections of one driver."""
 
 
 @lru_cache(maxsize=1)
@@ -38,6 +42,9 @@ def check_driver(driver_name: str, parts: tuple[object, ...]) -> None:
     Raises:
         PluginError: names every unknown hook, every wrong argument, every missing mandatory operation, with what was meant.
     """
+    kinds = tuple(map(type, parts))
+    if kinds in _fitting:
+        return
     known, seen, problems = operations(), dict[str, object](), list[str]()
     for part in parts:
         for name, method in implementations(part):
@@ -61,6 +68,8 @@ def check_driver(driver_name: str, parts: tuple[object, ...]) -> None:
             f"driver {driver_name!r} does not fit the contract: " + "; ".join(problems),
             hint="novacron.hookspecs has every hook with its arguments",
         )
+    if ModuleType not in kinds:
+        _fitting.add(kinds)
 
 
 def _meant(name: str, known: Any) -> str:
