@@ -41,7 +41,7 @@ def status_of(state: int, reason: int) -> tuple[Status, str]:
     """Return status and reason in words.
 
     Example:
-        >>> status_of(1, 1), status_of(5, 5), status_of(3, 2), status_of(5, 6)
+        >>> status_of(1, 1), status_of(5, 6), status_of(3, 2), status_of(5, 5)
         (('running', 'booted'), ('stopped', 'failed'), ('migrating', 'migration'), ('saved', 'saved'))
     """
     words = REASON.get((state, reason), "unknown")
