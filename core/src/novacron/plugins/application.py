@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pluggy
@@ -22,6 +23,9 @@ from novacron.hookspecs.operation import PROJECT
 from novacron.plugins.discovery import driver_entry_points, installed_entry_points
 from novacron.plugins.validation import implementations, operations
 from novacron.state import state_directory
+
+if TYPE_CHECKING:
+    from novacron.plugins.driver import DriverProvider
 
 GROUP = "novacron"
 
@@ -68,6 +72,21 @@ class ApplicationPlugins:
             else:
                 self._start(point.name)
 
+    def load_listed(self) -> None:
+        """Load the plugins at the paths in `$NOVACRON_PLUGINS`, separated as in `$PATH`; a broken one is listed as such."""
+        for path in filter(None, os.environ.get("NOVACRON_PLUGINS", "").split(os.pathsep)):
+            try:
+                self.load_path(path)
+            except PluginError as error:
+                name = Path(path).stem
+                if name not in self._known:
+                    self._origins[name] = Path(path)
+                    self._note(name, "broken", error=str(error))
+
+    def drivers(self) -> list[DriverProvider]:
+        """Return the driver providers that plugins offer (`register_drivers`)."""
+        return [provider for given in self.hook.register_drivers() for provider in given]
+
     def load_path(self, path: str | Path, name: str | None = None) -> PluginInfo:
         """Load a plugin from a Python file, or a folder with an `__init__.py`.
 
@@ -101,7 +120,7 @@ class ApplicationPlugins:
 
     def list(self) -> list[PluginInfo]:
         """Return all application plugins and all drivers, sorted by kind and name."""
-        return sorted([*self._known.values(), *_drivers()], key=lambda p: (p.kind, p.name))
+        return sorted([*self._known.values(), *_drivers(), *self._offered_drivers()], key=lambda p: (p.kind, p.name))
 
     def get(self, name: str) -> PluginInfo:
         """Return one plugin. Raises NotFoundError."""
@@ -138,6 +157,11 @@ class ApplicationPlugins:
         self._origin(name)
         self._stop(name)
         del self._origins[name], self._known[name]
+
+    def _offered_drivers(self) -> Iterator[PluginInfo]:
+        for provider in self.drivers():
+            for scheme in provider.schemes:
+                yield PluginInfo(name=scheme, kind="driver", status="available", source=f"plugin, driver {provider.name}")
 
     def _origin(self, name: str) -> Any:
         if name not in self._origins:
@@ -234,6 +258,7 @@ def application_plugins() -> ApplicationPlugins:
     """Return the process's plugins, loaded at the first call."""
     plugins = ApplicationPlugins()
     plugins.load_entry_points()
+    plugins.load_listed()
     return plugins
 
 

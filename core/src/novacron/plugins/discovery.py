@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
@@ -16,6 +17,7 @@ KNOWN_ELSEWHERE = {
     "qemu": "novacron-kvm", "test": "novacron-kvm", "vsphere": "novacron-vmware", "esx": "novacron-vmware",
 }  # fmt: skip
 
+_log = logging.getLogger(__name__)
 _registered: dict[str, DriverProvider] = {}
 
 
@@ -59,7 +61,10 @@ def provider_for(scheme: str) -> DriverProvider:
         return _registered[scheme]
     points = driver_entry_points().get(scheme, [])
     if not points:
-        installed = sorted({*driver_entry_points(), *_registered})
+        offered = _offered_by_plugins()
+        if scheme in offered:
+            return offered[scheme]
+        installed = sorted({*driver_entry_points(), *_registered, *offered})
         known = KNOWN_ELSEWHERE.get(scheme.partition("+")[0])
         near = difflib.get_close_matches(scheme, installed, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "drivers are installed with pip, as novacron-SOMETHING"
@@ -80,6 +85,21 @@ def provider_for(scheme: str) -> DriverProvider:
     check_provider(provider, f"driver {points[0].value!r}")
     checked: DriverProvider = provider
     return checked
+
+
+def _offered_by_plugins() -> dict[str, DriverProvider]:
+    """Return the providers that application plugins offer, by scheme; those that don't fit are left out and logged."""
+    from novacron.plugins.application import application_plugins
+
+    found: dict[str, DriverProvider] = {}
+    for provider in application_plugins().drivers():
+        try:
+            check_provider(provider, f"driver {getattr(provider, 'name', provider)!r}")
+        except PluginError:
+            _log.exception("a plugin offers a driver that does not fit")
+            continue
+        found |= dict.fromkeys(provider.schemes, provider)
+    return found
 
 
 def check_provider(provider: Any, what: str) -> None:

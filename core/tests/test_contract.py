@@ -1,0 +1,60 @@
+"""The contract itself: locked, documented, typed, and what handles and docs derive from it."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from novacron.handles.vm import VMHandle
+from novacron.hookspecs import AREAS
+from novacron.hookspecs.lock import lines
+from novacron.plugins.validation import operations
+
+LOCK = Path(__file__).parents[1] / "hookspecs.lock"
+FUNCTIONS = [f for area in AREAS for f in vars(area).values() if hasattr(f, "operation") and f.__module__ == area.__name__]
+
+
+def test_a_change_of_the_contract_is_seen_in_the_lock():
+    assert LOCK.read_text().splitlines() == list(lines()), (
+        "run: python -m novacron.hookspecs.lock >core/hookspecs.lock; see API_VERSION"
+    )
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_every_operation_is_documented_and_typed(function):
+    assert (function.__doc__ or "").strip().partition("\n")[0].endswith((".", ":")), "the first line says what it does"
+    signature = inspect.signature(function)
+    assert signature.return_annotation not in (inspect.Signature.empty, "None"), "an operation returns something"
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not inspect.Parameter.empty
+        assert parameter.default is inspect.Parameter.empty, "defaults live in the specs"
+    assert ("job" in signature.parameters) == function.operation.long
+
+
+def test_no_two_areas_have_an_operation_of_one_name():
+    names = [f.__name__ for f in FUNCTIONS]
+    assert len(names) == len(set(names)) == len(operations())
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "start",
+        "stop",
+        "shutdown",
+        "reboot",
+        "reset",
+        "suspend",
+        "resume",
+        "save",
+        "restore",
+        "delete",
+        "clone",
+        "rename",
+        "update",
+        "export",
+    ],
+)
+def test_a_vms_handle_has_every_verb_of_its_life(verb):
+    assert f"vm_{verb}" in operations()
+    assert (getattr(VMHandle, verb).__doc__ or "").strip()
