@@ -8,11 +8,7 @@ from novacron import DiskSpec, VMSpec, connect
 from novacron.testing import Target
 from novacron.testing.conformance import *  # noqa: F403
 
-KNOWN_DEFECTS = {
-    "test_closed_subscription_hears_nothing": "a second subscription is refused: 'event callback already tracked'",
-    "test_update_changes_only_what_is_named": "setMetadata of tags: 'failed to create a new XML namespace'",
-    "test_each_vm_is_listed_once_sorted_by_name": "the test driver's bulk statistics have no vCPUs; a listing then says 0",
-}
+KNOWN_DEFECTS: dict[str, str] = {}
 
 
 @pytest.fixture(scope="session")

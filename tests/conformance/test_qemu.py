@@ -10,11 +10,7 @@ from novacron.testing.conformance import *  # noqa: F403
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-KNOWN_DEFECTS = {
-    "test_closed_subscription_hears_nothing": "a second subscription is refused: 'event callback already tracked'",
-    "test_update_changes_only_what_is_named": "setMetadata of tags: 'failed to create a new XML namespace'",
-    "test_reads_go_on_while_a_vm_changes": "a VM that is being started (paused, starting up) is reported as suspended",
-}
+KNOWN_DEFECTS: dict[str, str] = {}
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ class KVMConnection:
         name: the host's name in records.
         uri: the libvirt URI.
         libvirt_version: of the daemon, as libvirt counts: 9.0.0 is 9000000.
+        node: the name of the machine behind it, the one that `node_list` names.
     """
 
     def __init__(self, uri: str, name: str, timeout: float = 30.0) -> None:
@@ -46,6 +47,7 @@ class KVMConnection:
         self._read = self._open()
         with translated():
             self.libvirt_version: int = self._read.getLibVersion()
+            self.node: str = self._read.getHostname()
 
     @property
     def read(self) -> Any:
@@ -61,6 +63,11 @@ class KVMConnection:
                 for callback in list(self._reconnected):
                     callback(self._read)
             return self._read
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
 
     @contextmanager
     def slow(self) -> Iterator[Any]:

@@ -22,10 +22,14 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     from novacron_kvm.operations.storage import KVMStorage
 
     connection = KVMConnection(uri.text, context.name, context.timeout)
-    areas = (
-        KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMStorage, KVMNetwork, KVMSnapshots, KVMMigration, KVMMetrics, KVMEvents,
-    )  # fmt: skip
-    return Driver([area(connection) for area in areas], close=connection.close, native=connection)
+    areas = (KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMStorage, KVMNetwork, KVMSnapshots, KVMMigration, KVMMetrics)
+    events = KVMEvents(connection)
+
+    def close() -> None:
+        events.close()
+        connection.close()
+
+    return Driver([*(area(connection) for area in areas), events], close=close, native=connection)
 
 
 provider = DriverProvider(name="kvm", schemes=SCHEMES, connect=connect)

@@ -34,6 +34,7 @@ def _reasons() -> dict[tuple[int, int], str]:
 
 REASON = _reasons()
 MIGRATING = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
+STARTING = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP)
 SAVED = (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_SAVED)
 
 
@@ -41,12 +42,14 @@ def status_of(state: int, reason: int) -> tuple[Status, str]:
     """Return status and reason in words.
 
     Example:
-        >>> status_of(1, 1), status_of(5, 6), status_of(3, 2), status_of(5, 5)
-        (('running', 'booted'), ('stopped', 'failed'), ('migrating', 'migration'), ('saved', 'saved'))
+        >>> status_of(1, 1), status_of(5, 6), status_of(3, 2), status_of(5, 5), status_of(3, 11)
+        (('running', 'booted'), ('stopped', 'failed'), ('migrating', 'migration'), ('saved', 'saved'), ('running', 'starting up'))
     """
     words = REASON.get((state, reason), "unknown")
     if (state, reason) == MIGRATING:
         return "migrating", words
+    if (state, reason) == STARTING:  # nobody halted it: libvirt holds the CPUs until QEMU is set up, a part of a second
+        return "running", words
     if (state, reason) == SAVED:
         return "saved", words
     if state == libvirt.VIR_DOMAIN_SHUTOFF and reason == libvirt.VIR_DOMAIN_SHUTOFF_CRASHED:
@@ -57,4 +60,4 @@ def status_of(state: int, reason: int) -> tuple[Status, str]:
 TABLE = {(state, reason): status_of(state, reason) for state in STATUS for reason in range(32)}
 """`status_of` for every pair, for listings."""
 
-__all__ = ["REASON", "STATUS", "TABLE", "status_of"]
+__all__ = ["REASON", "STARTING", "STATUS", "TABLE", "status_of"]

@@ -1,14 +1,21 @@
-"""libvirt's lifecycle events as NovaCron's."""
+"""libvirt's lifecycle events as NovaCron's: one registration per connection, however many listen.
+
+libvirt refuses a second registration of the same callback on one connection. A registration dies with its connection; while anybody
+listens, a lost connection is therefore opened again at once, and what happened meanwhile is found by comparing.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import libvirt
 
+from novacron.errors import NovaCronError
 from novacron.hookspecs.events import Subscription
 from novacron.plugins import hookimpl
 from novacron.records.events import Event
@@ -23,6 +30,10 @@ STATUS = {
     libvirt.VIR_DOMAIN_EVENT_SHUTDOWN: "stopping", libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: "sleeping",
     libvirt.VIR_DOMAIN_EVENT_CRASHED: "crashed",
 }  # fmt: skip
+RETRY_FIRST, RETRY_MOST = 0.2, 10.0
+"""Seconds between two tries to connect again: doubled from the first to the most."""
+
+log = logging.getLogger(__name__)
 
 
 class KVMEvents:
@@ -30,55 +41,115 @@ class KVMEvents:
 
     def __init__(self, connection: KVMConnection) -> None:
         self._connection = connection
+        self._guard = threading.Lock()  # the event loop's thread takes it too: held for moments, never over a call to libvirt
+        self._registering = threading.RLock()
+        self._listeners: list[_Listener] = []
+        self._registered: tuple[Any, int] | None = None
+        self._stop_following: Callable[[], None] | None = None
+        self._known: dict[str, tuple[str, str]] = {}
+        self._waiting: deque[Event] = deque()
+        self._held = False  # while a comparison is under way, live events wait behind what it finds
+        self._delivering = False
 
     @hookimpl
     def event_subscribe(self, callback: Callable[[Event], object]) -> Subscription:
-        """Register with libvirt; again after each reconnect, with what changed meanwhile found by comparing."""
-        return _Subscribed(self._connection, callback)
-
-
-class _Subscribed:
-    """One subscription, kept over reconnects."""
-
-    def __init__(self, connection: KVMConnection, callback: Callable[[Event], object]) -> None:
-        self._connection, self._callback = connection, callback
-        self._guard = threading.Lock()
-        self._known: dict[str, tuple[str, str]] = {}
-        self._handle: tuple[Any, int] | None = None
-        self._register(connection.read)
-        self._stop_following = connection.on_reconnect(self._register)
+        """Register with libvirt if nobody did; again after each reconnect, with what changed meanwhile found by comparing."""
+        connection = self._connection.read
+        with self._registering:
+            if self._registered is None or self._registered[0] is not connection:
+                self._known = self._register(connection)
+            if self._stop_following is None:
+                self._stop_following = self._connection.on_reconnect(self._reconnected)
+            listener = _Listener(callback, self._leave)
+            with self._guard:
+                self._listeners = [*self._listeners, listener]
+            return listener
 
     def close(self) -> None:
-        """Deregister."""
-        self._stop_following()
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            try:
-                handle[0].domainEventDeregisterAny(handle[1])
-            except libvirt.libvirtError:
-                pass  # the connection is gone, and the registration with it
+        """End all subscriptions: libvirt keeps a connection open that has any."""
+        for listener in self._listeners:
+            listener.close()
 
-    def _register(self, connection: Any) -> None:
+    def _leave(self, listener: _Listener) -> None:
+        with self._registering:
+            with self._guard:
+                self._listeners = [one for one in self._listeners if one is not listener]
+                if self._listeners:
+                    return
+                registered, self._registered = self._registered, None
+            if self._stop_following:
+                self._stop_following()
+                self._stop_following = None
+            if registered is None:
+                return
+            connection, number = registered
+            for undo in (lambda: connection.domainEventDeregisterAny(number), connection.unregisterCloseCallback):
+                try:
+                    undo()
+                except libvirt.libvirtError:
+                    pass  # the connection is gone, and the registration with it
+
+    def _register(self, connection: Any) -> dict[str, tuple[str, str]]:
+        """Register first, then read all statuses: what happens in between is told twice rather than never."""
         with translated("event_subscribe"):
             number = connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None)
-            self._handle = (connection, number)
+            self._registered = (connection, number)
+            try:
+                connection.registerCloseCallback(self._lost, None)
+            except libvirt.libvirtError:
+                pass  # it is registered already, or an in-process driver that has none
             stats = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
-        now: dict[str, tuple[str, str]] = {
+        return {
             d.UUIDString(): (d.name(), TABLE.get((v["state.state"], v["state.reason"]), ("unknown", ""))[0]) for d, v in stats
         }
-        with self._guard:
-            before, self._known = self._known, now
-        if before:
-            self._tell_changes(before, now)
 
-    def _tell_changes(self, before: dict[str, tuple[str, str]], now: dict[str, tuple[str, str]]) -> None:
-        for identity in before.keys() - now.keys():
-            self._tell("vm.deleted", before[identity][0], identity, None, "found after a reconnect")
+    def _reconnected(self, connection: Any) -> None:
+        with self._registering:
+            if not self._listeners or (self._registered is not None and self._registered[0] is connection):
+                return
+            before, self._held = self._known, True
+            try:
+                now = self._register(connection)
+                found = [self._event("host.connection", self._connection.name, None, None, "connected")]
+                found += self._changes(before, now)
+                with self._guard:
+                    self._known = now
+                    self._waiting.extendleft(reversed(found))
+            except BaseException:
+                self._registered = None  # so that it is tried again
+                raise
+            finally:
+                self._held = False
+        self._deliver()
+
+    def _lost(self, connection: Any, reason: int, _: Any) -> None:
+        with self._guard:
+            if reason == libvirt.VIR_CONNECT_CLOSE_REASON_CLIENT or not self._listeners:
+                return
+            self._waiting.append(self._event("host.connection", self._connection.name, None, None, "lost"))
+        self._deliver()
+        threading.Thread(target=self._connect_again, name=f"novacron-reconnect-{self._connection.name}", daemon=True).start()
+
+    def _connect_again(self) -> None:
+        pause = threading.Event()
+        seconds = RETRY_FIRST
+        while self._listeners and not self._connection.closed:
+            try:
+                self._reconnected(self._connection.read)  # opening one calls it too; this is for one that broke half-way
+                return
+            except NovaCronError:
+                pause.wait(seconds)
+                seconds = min(RETRY_MOST, seconds * 2)
+
+    def _changes(self, before: dict[str, tuple[str, str]], now: dict[str, tuple[str, str]]) -> list[Event]:
+        why = "found after a reconnect"
+        found = [self._event("vm.deleted", before[i][0], i, None, why) for i in before if i not in now]
         for identity, (name, status) in now.items():
             if identity not in before:
-                self._tell("vm.defined", name, identity, None, "found after a reconnect")
-            elif before[identity][1] != status:
-                self._tell("vm.status", name, identity, status, "found after a reconnect")
+                found.append(self._event("vm.defined", name, identity, None, why))
+            if before.get(identity, (name, "stopped"))[1] != status:
+                found.append(self._event("vm.status", name, identity, status, why))
+        return found
 
     def _lifecycle(self, _: Any, domain: Any, event: int, detail: int, __: Any) -> None:
         status = STATUS.get(event)
@@ -89,15 +160,53 @@ class _Subscribed:
                 self._known.pop(identity, None)
             else:
                 self._known[identity] = (name, status or self._known.get(identity, ("", "stopped"))[1])
-        self._tell(kind, name, identity, status, "", detail=detail, event=event)
+            self._waiting.append(self._event(kind, name, identity, status, "", detail=detail, event=event))
+        self._deliver()
 
-    def _tell(self, kind: str, name: str, identity: str, status: str | None, reason: str, **data: Any) -> None:
+    def _event(self, kind: str, name: str, identity: str | None, status: str | None, reason: str, **data: Any) -> Event:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._callback(
-            Event(
-                kind=kind, host=self._connection.name, at=at, resource=name, id=identity, status=status, reason=reason, data=data
-            )
+        return Event(
+            kind=kind, host=self._connection.name, at=at, resource=name, id=identity, status=status, reason=reason, data=data
         )
+
+    def _deliver(self) -> None:
+        """Hand out what waits, in order: one thread at a time, and never while holding the guard."""
+        while True:
+            with self._guard:
+                if self._delivering or self._held or not self._waiting:
+                    return
+                self._delivering = True
+                event, listeners = self._waiting.popleft(), self._listeners
+            try:
+                for listener in listeners:
+                    listener.tell(event)
+            finally:
+                self._delivering = False
+
+
+class _Listener:
+    """One subscription."""
+
+    def __init__(self, callback: Callable[[Event], object], leave: Callable[[_Listener], None]) -> None:
+        self._callback, self._leave = callback, leave
+        self._open = True
+        self._guard = threading.RLock()  # so that nothing is delivered once `close` has returned
+
+    def tell(self, event: Event) -> None:
+        with self._guard:
+            if not self._open:
+                return
+            try:
+                self._callback(event)
+            except Exception:
+                log.exception("an event's listener failed")  # the others hear it all the same
+
+    def close(self) -> None:
+        """Hear nothing more."""
+        with self._guard:
+            was_open, self._open = self._open, False
+        if was_open:
+            self._leave(self)
 
 
 __all__ = ["KVMEvents"]

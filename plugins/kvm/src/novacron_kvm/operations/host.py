@@ -66,8 +66,7 @@ class KVMHost:
         """A libvirt host has one node: itself."""
         with translated("node_list"):
             info = self._connection.read.getInfo()
-            name = self._connection.read.getHostname()
-        return [Node(name=name, host=self._connection.name, cpus=info[2], memory_bytes=info[1] * 2**20)]
+        return [Node(name=self._connection.node, host=self._connection.name, cpus=info[2], memory_bytes=info[1] * 2**20)]
 
     @hookimpl
     def host_capabilities(self) -> Capabilities:

@@ -15,16 +15,16 @@ from novacron.records.vm import VM, Deleted, NativeDefinition
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.operations.metadata import set_element, where
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.operations.storage import find_path
-from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise
+from novacron_kvm.xml.parsing import NAMESPACE, parse
 from novacron_kvm.xml.reading import facts
 
 if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec, VMUpdate
 
 DEFINE = libvirt.VIR_DOMAIN_DEFINE_VALIDATE  # without it libvirt passes over unknown elements in silence
-BOTH = libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_AFFECT_LIVE
 
 
 class KVMLifecycle:
@@ -65,7 +65,7 @@ class KVMLifecycle:
         """Remove the definition with all that belongs to it, then the volumes that were made for it."""
         with self._connection.slow() as slow:
             domain = self._connection.domain(vm, slow)
-            record = vm_record(self._connection, domain)
+            record = vm_record(self._connection, domain, sizes=False)
             if record.status not in ("stopped", "saved", "crashed"):
                 if not force:
                     raise InvalidStateError(
@@ -96,7 +96,7 @@ class KVMLifecycle:
     def vm_rename(self, vm: str, name: str) -> VM:
         """Rename a stopped VM."""
         domain = self._connection.domain(vm)
-        record = vm_record(self._connection, domain)
+        record = vm_record(self._connection, domain, sizes=False)
         if record.status not in ("stopped", "crashed"):
             raise InvalidStateError(
                 f"can't rename {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first"
@@ -112,19 +112,18 @@ class KVMLifecycle:
         domain = self._connection.domain(vm)
         with translated("vm_update", domain.name()):
             live = bool(domain.isActive())
-            where = BOTH if live else libvirt.VIR_DOMAIN_AFFECT_CONFIG
+            scope = where(domain)
             if changes.description is not None:
-                domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, changes.description or None, None, None, where)
+                domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, changes.description or None, None, None, scope)
             if changes.tags is not None or changes.metadata is not None:
                 own = facts(parse(domain.XMLDesc(0)))
                 if changes.tags is not None:
                     own["tags"] = sorted(changes.tags)
                 merged = {**own.get("metadata", {}), **(changes.metadata or {})}
                 own["metadata"] = {k: v for k, v in merged.items() if v is not None}
-                from novacron_kvm.xml.building import facts_element
+                from novacron_kvm.xml.building import plain_facts
 
-                text = serialise(facts_element(own))
-                domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, "novacron", NAMESPACE, where)
+                set_element(domain, "novacron", NAMESPACE, plain_facts(own))
             if changes.autostart is not None:
                 domain.setAutostart(int(changes.autostart))
             if changes.vcpus is not None:
@@ -132,11 +131,11 @@ class KVMLifecycle:
                     libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM
                 ):
                     domain.setVcpusFlags(changes.vcpus, libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
-                domain.setVcpusFlags(changes.vcpus, where)
+                domain.setVcpusFlags(changes.vcpus, scope)
             if changes.memory is not None:
                 if not live:
                     domain.setMemoryFlags(changes.memory // 1024, libvirt.VIR_DOMAIN_MEM_CONFIG | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
-                domain.setMemoryFlags(changes.memory // 1024, where)
+                domain.setMemoryFlags(changes.memory // 1024, scope)
         return vm_record(self._connection, domain)
 
     @hookimpl

@@ -43,13 +43,13 @@ class KVMMigration:
     def migration_check(self, vm: str, to: Any, spec: MigrationSpec) -> MigrationCheck:
         """Run all pre-checks."""
         domain = self._connection.domain(vm)
-        return check_migration(self._connection, domain, vm_record(self._connection, domain), to, spec)
+        return check_migration(self._connection, domain, vm_record(self._connection, domain, sizes=False), to, spec)
 
     @hookimpl
     def vm_migrate(self, vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport]) -> MigrationReport:
         """Move it. Peer to peer by default, so that it survives this process."""
         domain = self._connection.domain(vm)
-        record = vm_record(self._connection, domain)
+        record = vm_record(self._connection, domain, sizes=False)
         job.report("checking")
         check = check_migration(self._connection, domain, record, to, spec)
         if not check.ok:

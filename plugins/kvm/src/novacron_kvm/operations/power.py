@@ -96,7 +96,7 @@ class KVMPower:
 
     def _checked(self, vm: str, action: str, allowed: tuple[str, ...]) -> Any:
         domain = self._connection.domain(vm)
-        record = vm_record(self._connection, domain)
+        record = vm_record(self._connection, domain, sizes=False)
         if record.status not in allowed:
             raise InvalidStateError(
                 f"can't {action} {record.name!r}: it is {record.status}",

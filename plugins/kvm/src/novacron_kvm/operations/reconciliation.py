@@ -19,7 +19,7 @@ SETTLE_SECONDS = 12.0
 """How long both hosts are watched until their states fit together: libvirt cleans up after itself within a few seconds."""
 LOOK_SECONDS = 5.0
 
-ABSENT, UNREACHABLE = "absent", "unreachable"
+ABSENT, UNREACHABLE, STARTING_UP = "absent", "unreachable", "starting up"
 
 
 class Place(NamedTuple):
@@ -57,13 +57,15 @@ def settle(source: KVMConnection, destination: KVMConnection, before: VM, error:
 
 
 def look(connection: KVMConnection, vm: str) -> str:
-    """Return a VM's status on a host, "absent" or "unreachable"."""
+    """Return a VM's status on a host, "starting up", "absent" or "unreachable"."""
     try:
-        return connection.bounded(lambda: vm_record(connection, connection.domain(vm)).status, timeout=LOOK_SECONDS)
+        record = connection.bounded(lambda: vm_record(connection, connection.domain(vm), sizes=False), timeout=LOOK_SECONDS)
     except VMNotFoundError:
         return ABSENT
     except NovaCronError:
         return UNREACHABLE
+    # at the destination this is a VM that waits for its memory; it doesn't run, and may go away again
+    return STARTING_UP if record.status_reason == STARTING_UP else record.status
 
 
 def _judge(source: KVMConnection, destination: KVMConnection, before: VM, here: str, there: str) -> Place | None:

@@ -35,7 +35,7 @@ class KVMSnapshots:
         """Take an internal snapshot, with the memory of a running VM."""
         with self._connection.slow() as slow:
             domain = self._connection.domain(vm, slow)
-            record = vm_record(self._connection, domain)
+            record = vm_record(self._connection, domain, sizes=False)
             self._check(record, spec)
             with translated("snapshot_create", record.name):
                 if spec.name in domain.snapshotListNames():

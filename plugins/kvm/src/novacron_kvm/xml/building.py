@@ -199,6 +199,13 @@ def facts_element(facts: dict[str, Any]) -> Any:
     return own
 
 
+def plain_facts(facts: dict[str, Any]) -> str:
+    """Return NovaCron's element without its namespace, which libvirt's setMetadata adds."""
+    own = etree.Element("vm")
+    own.text = json.dumps(facts, sort_keys=True)
+    return str(etree.tostring(own, encoding="unicode"))
+
+
 def _text(parent: Any, tag: str, text: str, **attributes: str) -> Any:
     element = etree.SubElement(parent, tag, attributes)
     element.text = text
@@ -206,5 +213,5 @@ def _text(parent: Any, tag: str, text: str, **attributes: str) -> Any:
 
 
 __all__ = [
-    "PREFIX", "DiskFile", "disk_element", "domain_xml", "facts_element", "limits_element", "metadata_element", "nic_element",
+    "PREFIX", "DiskFile", "disk_element", "domain_xml", "facts_element", "limits_element", "metadata_element", "nic_element", "plain_facts",
 ]  # fmt: skip

@@ -1,0 +1,40 @@
+"""NovaCron's own elements in a domain's <metadata>: they are in the hypervisor, survive us and travel with the VM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import libvirt
+
+BOTH = libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_AFFECT_LIVE
+CONFIG, LIVE = libvirt.VIR_DOMAIN_AFFECT_CONFIG, libvirt.VIR_DOMAIN_AFFECT_LIVE
+
+
+def where(domain: Any) -> int:
+    """Return which definitions of a domain a change is for: all that it has."""
+    if not domain.isActive():
+        return int(CONFIG)
+    return int(BOTH if domain.isPersistent() else LIVE)
+
+
+def set_element(domain: Any, key: str, namespace: str, text: str | None) -> None:
+    """Set the element of a namespace, or remove it when `text` is None.
+
+    Args:
+        key: the prefix that libvirt gives the namespace; `text` must not declare it itself, or libvirt refuses it.
+        text: an element without a namespace.
+    """
+    domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, key, namespace, where(domain))
+
+
+def element(domain: Any, namespace: str) -> str | None:
+    """Return the element of a namespace as text, None when the domain has none."""
+    try:
+        return str(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, namespace, 0))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
+            return None
+        raise
+
+
+__all__ = ["element", "set_element", "where"]
