@@ -158,7 +158,7 @@ class LabHost(msgspec.Struct, frozen=True):
         pid = self.supervisor_pid
         if pid is None:
             raise LabError(f"{self.name} is down", hint="`novacron lab up` starts it")
-        return ["nsenter", "--target", str(pid), "--mount", "--uts", "--net", "--", *argv]
+        return ["nsenter", "--target", str(pid), "--mount", "--uts", "--net", "--root", "--", *argv]
 
     def kill_daemon(self) -> None:
         """Kill libvirtd as a crash does; guests go on."""
