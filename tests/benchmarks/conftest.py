@@ -1,0 +1,155 @@
+"""What the benchmarks share: crowds of VMs on real daemons, fair measuring, and the peers."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+KCLI = "99.0.202610251748"
+SIZES = (1000, 5000)
+CROWD = """
+<domain type='qemu'><name>crowd-{number:05}</name>
+  <memory unit='MiB'>{memory}</memory><vcpu>{vcpus}</vcpu><os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <devices>
+    <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/nowhere/{number}-a'/>
+      <target dev='vda' bus='virtio'/></disk>
+    <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/nowhere/{number}-b'/>
+      <target dev='vdb' bus='virtio'/></disk>
+    <interface type='network'><source network='default'/><model type='virtio'/></interface>
+    <interface type='network'><source network='default'/><model type='virtio'/></interface>
+  </devices></domain>
+"""
+
+
+def pytest_sessionstart(session):
+    if session.config.option.markexpr == "benchmark":
+        models = [
+            line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+        ]
+        print(f"{len(models)} x {models[0] if models else 'CPU'}, Python {sys.version.split()[0]}, load {os.getloadavg()[0]:.1f}")
+
+
+class Measured:
+    """The seconds of each way, round by round.
+
+    Ways are compared by the least that each took: what others do on the machine only ever adds. The ratios of the single rounds are
+    told beside it.
+    """
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def best(self, way):
+        return min(self.seconds[way])
+
+    def ratio(self, way, to):
+        """How many times as long as `to` a way takes."""
+        return self.best(way) / self.best(to)
+
+    def told(self, way, to):
+        """A ratio with its median and range over the rounds."""
+        rounds = [a / b for a, b in zip(self.seconds[way], self.seconds[to], strict=True)]
+        spread = f"rounds {statistics.median(rounds):.2f}, {min(rounds):.2f}-{max(rounds):.2f}"
+        return f"{self.ratio(way, to):.2f} x {to} ({spread})"
+
+
+@pytest.fixture(scope="session")
+def measure():
+    """Return a function that times several ways in turns, in one process, after a round that does not count.
+
+    `control` names two ways that do the same: when they differ by more than a tenth the machine is too busy to tell, and more
+    rounds are made, until they agree or there have been four times as many.
+    """
+
+    def measured(ways, *, rounds=9, control=None, pause=0.0):
+        seconds = {name: [] for name in ways}
+        for way in ways.values():
+            way()
+        for number in range(4 * rounds):
+            for name, way in ways.items():
+                began = time.perf_counter()
+                way()
+                seconds[name].append(time.perf_counter() - began)
+            time.sleep(pause)
+            result = Measured(seconds)
+            if number + 1 >= rounds and (control is None or 0.9 < result.ratio(*control) < 1.1):
+                return result
+        pytest.fail(f"the control is off by more than a tenth: {result.told(*control)}; the machine is too busy to measure")
+
+    return measured
+
+
+@pytest.fixture
+def tell(request, capsys):
+    """Print a benchmark's line, whether pytest captures or not."""
+
+    def say(text):
+        with capsys.disabled():
+            print(f"\n{request.node.name}: {text}")
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def crowds():
+    """{1000: host, 5000: host}: real libvirtd with that many defined VMs of two disks and two NICs."""
+    from novacron_lab import Lab
+
+    lab = Lab.up(hosts=len(SIZES), name=f"crowd-{os.getpid()}")
+    try:
+        with ThreadPoolExecutor(len(SIZES)) as pool:
+            list(pool.map(_fill, lab.hosts, SIZES))
+        yield dict(zip(SIZES, lab.hosts, strict=True))
+    finally:
+        lab.down()
+
+
+def _fill(host, count):
+    import libvirt
+
+    connection = libvirt.open(host.uri)
+    for number in range(count):
+        connection.defineXML(CROWD.format(number=number, memory=64 * (1 + number % 4), vcpus=1 + number % 3))
+    connection.close()
+
+
+@pytest.fixture(params=SIZES, ids=lambda size: f"{size}-vms")
+def crowd(request, crowds):
+    """(the number of VMs, their host)."""
+    return request.param, crowds[request.param]
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory):
+    """The environment of every program that is timed: Python's bytecode is kept, as it is for installed programs."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("bytecode"))}
+
+
+@pytest.fixture(scope="session")
+def kcli(tmp_path_factory, environment):
+    """Return a function that gives kcli's command line and environment for a URI, with a HOME of its own."""
+    cache = (
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "novacron" / f"kcli-{KCLI}-py{sys.version_info.minor}"
+    )
+    program = cache / "bin" / "kcli"
+    if not program.exists():
+        shutil.rmtree(cache, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "uv", "venv", "-q", "--python", sys.executable, cache], check=True)
+        install = [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", cache / "bin" / "python", f"kcli=={KCLI}"]
+        if subprocess.run(install).returncode:
+            pytest.skip(f"not measured: kcli {KCLI} can't be installed here")
+
+    def configured(uri, *arguments):
+        home = tmp_path_factory.mktemp("kcli")
+        (home / ".kcli").mkdir()
+        (home / ".kcli" / "config.yml").write_text(f"default:\n  client: peer\npeer:\n  type: kvm\n  url: {uri}\n")
+        return [str(program), *arguments], {**environment, "HOME": str(home)}
+
+    return configured

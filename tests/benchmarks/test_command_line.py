@@ -1,0 +1,79 @@
+"""`novacron` as a process: quick to start, and quick to list, beside kcli and virsh."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.lab, pytest.mark.timeout(900)]
+
+NOVACRON = str(Path(sys.executable).with_name("novacron"))
+HEAVY = {"pyVmomi", "ptpython", "prompt_toolkit", "sqlalchemy", "dbos"}
+FASTER_THAN_KCLI = {1000: 2.5, 5000: 8}
+LOADED = """
+import json, sys
+from novacron_shell.main import main
+sys.argv[1:] = json.loads(sys.argv[1])
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code, ended
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
+"""
+
+
+def output(argv, environment):
+    return subprocess.run(argv, env=environment, capture_output=True, check=True, text=True).stdout
+
+
+def run(argv, environment):
+    """Return a way to be timed: the program from its start to its end, its output thrown away."""
+    return lambda: subprocess.run(argv, env=environment, stdout=subprocess.DEVNULL, check=True)
+
+
+@pytest.fixture
+def programs(crowd, kcli, environment):
+    """{name: (command line, environment)} of programs that list the same VMs of the same daemon."""
+    uri = crowd[1].uri
+    return {
+        "novacron vm list": ([NOVACRON, "-c", uri, "vm", "list"], environment),
+        "kcli list vm": kcli(uri, "list", "vm"),
+        "virsh domstats": (["virsh", "-c", uri, "domstats", "--state", "--vcpu", "--balloon"], environment),
+    }
+
+
+def test_vm_list_is_quicker_than_kcli(crowd, programs, measure, tell):
+    """kcli tells more of each VM (address, image, plan) and less (vcpus, memory); virsh domstats tells what `novacron vm list` does."""
+    size = crowd[0]
+    for name, program in programs.items():
+        listed = output(*program)
+        assert all(f"crowd-{number:05}" in listed for number in range(size)), name
+    rounds = 7 if size == 1000 else 3
+    m = measure({name: run(*program) for name, program in programs.items()}, rounds=rounds)
+    ratio = m.ratio("kcli list vm", "novacron vm list")
+    told = m.told("novacron vm list", "virsh domstats")
+    milliseconds = ", ".join(f"{name} {1000 * m.best(name):.0f} ms" for name in programs)
+    tell(f"{m.told('kcli list vm', 'novacron vm list')} takes kcli; NovaCron takes {told}; {milliseconds}")
+    assert ratio >= FASTER_THAN_KCLI[size]
+
+
+def test_version_takes_at_most_four_times_bare_python(environment, measure, tell):
+    bare = [sys.executable, "-c", "pass"]
+    m = measure(
+        {"novacron --version": run([NOVACRON, "--version"], environment), "python -c pass": run(bare, environment)}, rounds=15
+    )
+    tell(f"{1000 * m.best('novacron --version'):.0f} ms, {m.told('novacron --version', 'python -c pass')}")
+    assert m.ratio("novacron --version", "python -c pass") <= 4
+
+
+@pytest.mark.parametrize("command", ["vm list", "--version"])
+def test_a_command_for_a_libvirt_host_loads_nothing_heavy(crowds, command, environment, tell):
+    argv = ["-c", crowds[1000].uri, *command.split()] if command == "vm list" else [command]
+    ran = [sys.executable, "-c", LOADED, json.dumps(argv)]
+    ended = subprocess.run(ran, env=environment, capture_output=True, check=True, text=True)
+    loaded = set(json.loads(ended.stderr.splitlines()[-1]))
+    tell(f"`novacron {command}` loads {len(loaded)} packages, none of {', '.join(sorted(HEAVY))}")
+    assert not loaded & HEAVY
+    assert ("libvirt" in loaded) == (command == "vm list")
