@@ -3,5 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./bootstrap.sh
+# tox tests on every Python that it finds; pyenv shows only those that are switched on
+for found in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[1-4].*/bin; do [ -d "$found" ] && PATH=$PATH:$found; done
 say "running the tests"
 exec "$UV" run --frozen --no-sync tox "$@"
