@@ -86,6 +86,11 @@ class Job(Future[T], Generic[T]):
         for listener in list(self._listeners):
             listener(self._progress)
 
+    def set_result(self, result: T) -> None:
+        """End the job well: it is whole, whatever was reported last (for the dispatcher)."""
+        self._progress = msgspec.structs.replace(self._progress, fraction=1.0)
+        super().set_result(result)
+
     def raise_if_cancelled(self) -> None:
         """Raise when the caller cancelled or the deadline passed (for drivers, between steps).
 
