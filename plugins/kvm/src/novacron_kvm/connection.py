@@ -53,7 +53,7 @@ class KVMConnection:
     def read(self) -> Any:
         """The connection for quick calls, opened anew when it was lost."""
         connection = self._read
-        if connection.isAlive():
+        if not self._closed and connection.isAlive():
             return connection
         with self._guard:
             if self._closed:

@@ -37,13 +37,17 @@ INTERNAL, FAILED, SYSTEM = _code("INTERNAL_ERROR"), _code("OPERATION_FAILED"), _
 
 TABLE = (
     # the connection
+    Row(SYSTEM, r"Host key verification failed|Permission denied \(|Could not read from remote", None, nova.AuthenticationError,
+        "not_sent", "check the SSH keys and known_hosts; `ssh HOST` must work without a question"),
+    Row(SYSTEM, r"Failed to connect socket.*Permission denied", None, nova.AccessDeniedError, "not_sent",
+        "be root or in the group libvirt"),
     Row(None, r"client socket is closed|connection is not open", None, nova.HostConnectionError, "not_sent"),
     Row(None, r"keepalive timeout", None, nova.HostConnectionError, "unknown"),
     Row(None, r"End of file while reading|Connection reset by peer|Broken pipe", None, nova.HostConnectionError, "unknown"),
     Row(SYSTEM, r"unable to connect to server|Failed to connect socket|Unable to resolve|No route to host", None,
         nova.HostConnectionError, "not_sent"),
-    Row(SYSTEM, r"Cannot read CA certificate|cannot recv data.*(Host key|Permission denied)", None, nova.AuthenticationError,
-        "not_sent", "check the client certificates or SSH keys"),
+    Row(SYSTEM, r"Cannot read (CA|client) (certificate|key)", None, nova.AuthenticationError, "not_sent",
+        "check the client certificates"),
     Row(_code("AUTH_FAILED"), None, None, nova.AuthenticationError, "not_sent"),
     Row(_code("AUTH_CANCELLED"), None, None, nova.AuthenticationError, "not_sent"),
     Row(_code("AUTH_UNAVAILABLE"), None, None, nova.AuthenticationError, "not_sent"),
@@ -85,6 +89,7 @@ TABLE = (
         "another operation holds the VM; try again when it has ended"),
     Row(_code("OPERATION_TIMEOUT"), None, None, nova.OperationTimeoutError, "unknown"),
     Row(_code("OPERATION_INVALID"), None, None, nova.InvalidStateError),
+    Row(INTERNAL, r"^internal error: Domain '.*' is (already|not) running", None, nova.InvalidStateError),
     # migration
     Row(_code("MIGRATE_UNSAFE"), None, None, nova.MigrationError, "failed", "disks need shared storage, or storage='copy'"),
     Row(_code("OPERATION_ABORTED"), None, None, nova.OperationCancelledError),
@@ -130,7 +135,8 @@ def mapped(error: libvirt.libvirtError, *, operation: str | None = None, resourc
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"^(internal error|operation failed|Requested operation is not valid|invalid argument): ", "", text).strip()
+    text = re.sub(r"^(internal error|operation failed|Requested operation is not valid|invalid argument): ", "", text).strip()
+    return re.sub(r"[.:]?\s*\n+\s*", "; ", text)  # QEMU's own words come in lines
 
 
 @contextmanager

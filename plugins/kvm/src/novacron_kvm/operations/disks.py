@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from novacron.records.storage import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.operations.storage import find_path, find_volume, volume_record, volume_xml
-from novacron_kvm.xml.building import PREFIX, DiskFile
+from novacron_kvm.xml.building import DiskFile, place
 
 if TYPE_CHECKING:
     from novacron.specs.storage import DiskSpec
@@ -34,14 +33,10 @@ def make_disks(
         from novacron_kvm.operations.seed import make_seed
 
         wanted.append(DiskSpec(device="cdrom", path=make_seed(connection, slow, spec, undo)))
-    taken = {d.target for d in wanted if d.target}
     found = []
-    for number, disk in enumerate(wanted):
+    for number, (disk, (bus, target)) in enumerate(zip(wanted, place(wanted, default_bus), strict=True)):
         job.raise_if_cancelled()
         job.report(f"disk {number + 1} of {len(wanted)}", number / max(1, len(wanted)))
-        bus = disk.bus or ("sata" if disk.device == "cdrom" and default_bus == "virtio" else default_bus)
-        target = disk.target or next(t for letter in string.ascii_lowercase if (t := PREFIX.get(bus, "sd") + letter) not in taken)
-        taken.add(target)
         if disk.path or not (disk.size or disk.source):
             volume = _existing(connection, slow, disk.path) if disk.path else None
             found.append(DiskFile(disk, volume.path if volume else None, volume.format if volume else "raw", target, bus, False))

@@ -44,7 +44,10 @@ class KVMLifecycle:
 
             disks = make_disks(self._connection, slow, spec, job, undo, default_bus)
             created_at = datetime.now(UTC).isoformat(timespec="seconds")
-            text = domain_xml(spec, virt_type=virt_type, arch=arch, machine=machine, disks=disks, created_at=created_at)
+            try:
+                text = domain_xml(spec, virt_type=virt_type, arch=arch, machine=machine, disks=disks, created_at=created_at)
+            except ValueError as error:
+                raise _bad("definition", "a control character", str(error)) from None
             job.raise_if_cancelled()
             with translated("vm_create", spec.name):
                 domain = slow.defineXMLFlags(text, DEFINE)
@@ -110,6 +113,8 @@ class KVMLifecycle:
     def vm_update(self, vm: str, changes: VMUpdate) -> VM:
         """Change description, tags, metadata, vcpus, memory, autostart; nothing else is touched."""
         domain = self._connection.domain(vm)
+        if any(ord(c) < 32 and c not in "\t\n" for c in changes.description or ""):
+            raise _bad("description", repr(changes.description), "text without control characters")
         with translated("vm_update", domain.name()):
             live = bool(domain.isActive())
             scope = where(domain)
@@ -174,6 +179,11 @@ class KVMLifecycle:
             virt_type = spec.virt_type or best_virt_type(self._connection, arch)[0]
             if virt_type not in known[arch]["virt_types"]:
                 raise _bad("virt_type", virt_type, "one of " + ", ".join(known[arch]["virt_types"]))
+            for number, disk in enumerate(spec.disks):
+                if disk.bus == "nvme" or (disk.target or "").startswith("nvme"):
+                    raise _bad(f"disks.{number}.bus", "nvme", "virtio, scsi, sata, ide or usb")
+            if spec.node and spec.node != self._connection.node:
+                raise _bad("node", spec.node, self._connection.node)
             memory = slow.getInfo()[1] * 2**20
             if spec.memory > memory:
                 raise _bad("memory", str(spec.memory), f"at most what the host has, {memory} bytes")

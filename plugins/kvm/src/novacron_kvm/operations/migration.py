@@ -19,10 +19,10 @@ from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import mapped, translated
+from novacron_kvm.operations.parking import park, recover, unpark
 from novacron_kvm.operations.precheck import check_migration, destination_of
 from novacron_kvm.operations.reconciliation import settle
 from novacron_kvm.operations.records import vm_record
-from novacron_kvm.operations.snapshots import attach_all, detach_all
 
 if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
@@ -59,7 +59,8 @@ class KVMMigration:
         job.raise_if_cancelled()
         destination, began = destination_of(to), time.monotonic()
         with translated("vm_migrate", record.name):
-            snapshots = detach_all(domain)
+            recover(domain, change=True)
+            park(domain)
         error: NovaCronError | None = None
         try:
             self._move(domain, record, to, spec, job)
@@ -67,7 +68,7 @@ class KVMMigration:
             error = raised
         place = settle(self._connection, destination, record, error)
         with translated("vm_migrate", record.name):
-            attach_all(place.connection.domain(record.id), snapshots)
+            unpark(place.connection.domain(record.id))
         if error is not None and place.connection is self._connection:
             error.details |= {"source": place.source, "destination": place.destination}
             raise error

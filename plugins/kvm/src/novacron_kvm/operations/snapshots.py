@@ -15,6 +15,7 @@ from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.host import version_text
+from novacron_kvm.operations.parking import recover
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 
@@ -38,6 +39,7 @@ class KVMSnapshots:
             record = vm_record(self._connection, domain, sizes=False)
             self._check(record, spec)
             with translated("snapshot_create", record.name):
+                recover(domain, change=True)
                 if spec.name in domain.snapshotListNames():
                     raise AlreadyExistsError(f"{record.name!r} has a snapshot {spec.name!r} already", resource=record.name)
             from lxml import etree
@@ -57,7 +59,7 @@ class KVMSnapshots:
         """List them, parents first."""
         domain = self._connection.domain(vm)
         with translated("snapshot_list", vm):
-            found = [self._record(domain, s) for s in domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)]
+            found = self._all(domain)
         depth: dict[str | None, int] = {None: -1}
         for snapshot in found:
             depth[snapshot.name] = depth.get(snapshot.parent, 0) + 1
@@ -67,13 +69,28 @@ class KVMSnapshots:
     def snapshot_get(self, vm: str, snapshot: str) -> Snapshot:
         """Return one."""
         domain = self._connection.domain(vm)
-        return self._record(domain, self._find(domain, snapshot))
+        with translated("snapshot_get", vm):
+            found = self._all(domain)
+        for one in found:
+            if one.name == snapshot:
+                return one
+        raise _unknown(domain, snapshot, [one.name for one in found])
+
+    def _all(self, domain: Any) -> list[Snapshot]:
+        """Return all records, parents first; while the VM is being moved, of the snapshots that travel with it."""
+        known = {p.name: p for p in (self._read(domain, p.definition, p.current) for p in recover(domain, change=False))}
+        for snapshot in domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL):
+            record = self._record(domain, snapshot)
+            known.setdefault(record.name, record)
+        return list(known.values())
 
     @hookimpl
     def snapshot_revert(self, vm: str, snapshot: str, job: Job[VM]) -> VM:
         """Go back to a snapshot."""
         with self._connection.slow() as slow:
             domain = self._connection.domain(vm, slow)
+            with translated("snapshot_revert", vm):
+                recover(domain, change=True)
             found = self._find(domain, snapshot)
             record = self._record(domain, found)
             if record.kind == "external" and self._connection.libvirt_version < 10_009_000:
@@ -91,6 +108,8 @@ class KVMSnapshots:
         """Delete a snapshot; its image file must be there, for libvirt would drop the metadata in silence."""
         with self._connection.slow() as slow:
             domain = self._connection.domain(vm, slow)
+            with translated("snapshot_delete", vm):
+                recover(domain, change=True)
             found = self._find(domain, snapshot)
             job.report(f"deleting {snapshot}")
             with translated("snapshot_delete", domain.name()):
@@ -138,19 +157,18 @@ class KVMSnapshots:
             if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT:
                 with translated("snapshot_get", domain.name()):
                     raise
-            raise SnapshotNotFoundError(
-                f"{domain.name()!r} has no snapshot {snapshot!r}", resource=domain.name(),
-                hint=f"it has: {', '.join(domain.snapshotListNames()) or 'none'}",
-            ) from error  # fmt: skip
+            raise _unknown(domain, snapshot, domain.snapshotListNames()) from error
 
     def _record(self, domain: Any, snapshot: Any) -> Snapshot:
         with translated("snapshot_get", domain.name()):
-            root = parse(snapshot.getXMLDesc(0))
-            current = bool(snapshot.isCurrent())
+            return self._read(domain, snapshot.getXMLDesc(0), bool(snapshot.isCurrent()))
+
+    def _read(self, domain: Any, definition: str, current: bool) -> Snapshot:
+        root = parse(definition)
         kinds = {d.get("snapshot") for d in root.iterfind("disks/disk")}
         state = text_of(root, "state") or ""
         return Snapshot(
-            name=snapshot.getName(), vm=domain.UUIDString(), host=self._connection.name,
+            name=text_of(root, "name") or "", vm=domain.UUIDString(), host=self._connection.name,
             created_at=datetime.fromtimestamp(int(text_of(root, "creationTime") or 0), UTC).isoformat(),
             status=STATUS.get(state, state), parent=text_of(root, "parent/name"), current=current,
             memory=text_of(root, "memory/@snapshot") in ("internal", "external"),
@@ -159,23 +177,11 @@ class KVMSnapshots:
         )  # fmt: skip
 
 
-def detach_all(domain: Any) -> list[tuple[str, bool]]:
-    """Take the metadata of all snapshots from a VM (their content stays in the disks) and return what `attach_all` needs.
-
-    libvirt refuses to migrate a VM that has any.
-    """
-    found = domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)
-    kept = [(s.getXMLDesc(0), bool(s.isCurrent())) for s in found]
-    for snapshot in reversed(found):
-        snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
-    return kept
+def _unknown(domain: Any, snapshot: str, there: list[str]) -> SnapshotNotFoundError:
+    name = domain.name()
+    return SnapshotNotFoundError(
+        f"{name!r} has no snapshot {snapshot!r}", resource=name, hint=f"it has: {', '.join(there) or 'none'}"
+    )
 
 
-def attach_all(domain: Any, kept: list[tuple[str, bool]]) -> None:
-    """Give a VM the snapshots' metadata again, parents first."""
-    for text, current in kept:
-        flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
-        domain.snapshotCreateXML(text, flags | (libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if current else 0))
-
-
-__all__ = ["KVMSnapshots", "attach_all", "detach_all"]
+__all__ = ["KVMSnapshots"]

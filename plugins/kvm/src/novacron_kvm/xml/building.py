@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count, product
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxml import etree
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from novacron.specs.storage import DiskLimits, DiskSpec
     from novacron.specs.vm import VMSpec
 
-PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", "nvme": "nvme"}
+PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", "fdc": "fd"}
+"""How a disk's target begins, by its bus."""
+BUS = {"vd": "virtio", "sd": "sata", "hd": "ide", "fd": "fdc"}
+"""The bus of a disk for which only a target was asked."""
 
 
 class DiskFile(NamedTuple):
@@ -28,6 +33,34 @@ class DiskFile(NamedTuple):
     target: str
     bus: str
     made: bool
+
+
+def place(disks: Sequence[DiskSpec], default_bus: str) -> list[tuple[str, str]]:
+    """Return bus and target of each disk: as asked, the rest by what the device needs, targets in order vda, vdb, ..., vdz, vdaa, ...
+
+    Example:
+        >>> from novacron.specs import DiskSpec
+        >>> place([DiskSpec(size=1), DiskSpec(size=1, target="vda"), DiskSpec(device="cdrom"), DiskSpec(device="floppy")], "virtio")
+        [('virtio', 'vdb'), ('virtio', 'vda'), ('sata', 'sda'), ('fdc', 'fda')]
+    """
+    taken = {d.target for d in disks if d.target}
+    found = []
+    for disk in disks:
+        if disk.device == "floppy":
+            bus = "fdc"
+        elif disk.bus or disk.target:
+            bus = disk.bus or BUS[str(disk.target)[:2]]
+        else:
+            bus = "sata" if disk.device == "cdrom" and default_bus == "virtio" else default_bus
+        target = disk.target or next(t for letters in _letters() if (t := PREFIX[bus] + letters) not in taken)
+        taken.add(target)
+        found.append((bus, target))
+    return found
+
+
+def _letters() -> Iterator[str]:
+    for length in count(1):
+        yield from map("".join, product(ascii_lowercase, repeat=length))
 
 
 def domain_xml(
@@ -213,5 +246,6 @@ def _text(parent: Any, tag: str, text: str, **attributes: str) -> Any:
 
 
 __all__ = [
-    "PREFIX", "DiskFile", "disk_element", "domain_xml", "facts_element", "limits_element", "metadata_element", "nic_element", "plain_facts",
+    "BUS", "PREFIX", "DiskFile", "disk_element", "domain_xml", "facts_element", "limits_element", "metadata_element",
+    "nic_element", "place", "plain_facts",
 ]  # fmt: skip

@@ -12,6 +12,10 @@ UNIT = {"b": 1, "bytes": 1, "KB": 1000, "k": 1024, "KiB": 1024, "MB": 10**6, "M"
         "GiB": 2**30, "TB": 10**12, "T": 2**40, "TiB": 2**40}  # fmt: skip
 
 
+FACTS: dict[str, type] = {"tags": list, "made": list, "metadata": dict, "created_at": str}
+"""What NovaCron's own facts are, by name; of another type they are passed over."""
+
+
 def facts(root: Any) -> dict[str, Any]:
     """Return NovaCron's own facts from <metadata>; empty when there are none, or another tool spoiled them."""
     text = text_of(root, f"metadata/{{{NAMESPACE}}}vm")
@@ -19,7 +23,13 @@ def facts(root: Any) -> dict[str, Any]:
         found = json.loads(text or "{}")
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    found = {name: value for name, value in found.items() if isinstance(value, FACTS.get(name, object))}
+    for name in ("tags", "made"):
+        if name in found:
+            found[name] = [str(one) for one in found[name]]
+    return found
 
 
 def fields(text: str) -> dict[str, Any]:
@@ -28,14 +38,17 @@ def fields(text: str) -> dict[str, Any]:
     own = facts(root)
     firmware = "bios"
     if text_of(root, "os/@firmware") == "efi" or text_of(root, "os/loader/@type") == "pflash":
-        firmware = "uefi-secure" if text_of(root, "os/loader/@secure") == "yes" else "uefi"
+        # the loader is there once libvirt has chosen one, the features say what was asked
+        asked = {f.get("name"): f.get("enabled") for f in root.iterfind("os/firmware/feature")}
+        secure = text_of(root, "os/loader/@secure", asked.get("secure-boot")) == "yes"
+        firmware = "uefi-secure" if secure else "uefi"
     return {
         "arch": text_of(root, "os/type/@arch"),
         "machine": text_of(root, "os/type/@machine"),
         "firmware": firmware,
         "disks": tuple(disk(e) for e in root.iterfind("devices/disk")),
         "nics": tuple(nic(e) for e in root.iterfind("devices/interface")),
-        "tags": frozenset(map(str, own.get("tags", ()))),
+        "tags": frozenset(own.get("tags", ())),
         "metadata": {str(k): str(v) for k, v in own.get("metadata", {}).items()},
         "description": text_of(root, "description") or "",
         "created_at": own.get("created_at"),

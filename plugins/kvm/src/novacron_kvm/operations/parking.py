@@ -1,0 +1,131 @@
+"""Snapshots' metadata over a migration: libvirt refuses to move a VM that has any, so it is taken off before and given back after.
+
+Meanwhile it is kept in the VM's own definition, written before anything is taken off and removed after all is back. There it outlives
+this process and goes wherever the VM goes; whoever looks at the snapshots next gives it back. (Their content is in the disks all along.)
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import zlib
+from typing import Any, NamedTuple
+
+import libvirt
+
+from novacron.errors import BusyError
+from novacron_kvm.operations.metadata import element, set_element
+from novacron_kvm.xml.parsing import parse
+
+NAMESPACE = "https://novacron.org/xmlns/snapshots/1"
+KEY = "novacron-snapshots"
+GRACE = 10.0
+"""Seconds after parking in which a migration is taken to be about to begin, or to have just ended, although there is no job."""
+POLL = 0.25
+
+
+class Parked(NamedTuple):
+    """A snapshot's definition, parents before children in a list, and whether it was the current one."""
+
+    definition: str
+    current: bool
+
+
+def park(domain: Any) -> None:
+    """Take the metadata of all snapshots off a VM, kept within it; nothing happens when it has none."""
+    found = domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)
+    if not found:
+        return
+    kept = [[s.getXMLDesc(0), bool(s.isCurrent())] for s in found]
+    # a snapshot's definition holds the VM's whole: compressed, for the VM's definition is sent around and kept twice
+    packed = base64.b64encode(zlib.compress(json.dumps({"at": time.time(), "snapshots": kept}).encode())).decode()
+    set_element(domain, KEY, NAMESPACE, f"<parked>{packed}</parked>")
+    for snapshot in reversed(found):
+        snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
+
+
+def parked(domain: Any) -> tuple[list[Parked], float]:
+    """Return what is parked in a VM, parents first, and when that was done; an empty list when nothing is."""
+    text = element(domain, NAMESPACE)
+    if text is None:
+        return [], 0.0
+    try:
+        found = json.loads(zlib.decompress(base64.b64decode(parse(text).text or "")))
+        return [Parked(str(definition), bool(current)) for definition, current in found["snapshots"]], float(found["at"])
+    except (ValueError, KeyError, TypeError, zlib.error):
+        return [], 0.0  # another tool spoiled it
+
+
+def unpark(domain: Any) -> None:
+    """Give a VM the parked snapshots' metadata again and forget it was parked; may be repeated when it broke off half-way."""
+    kept, _ = parked(domain)
+    if kept:
+        there = set(domain.snapshotListNames())
+        names = [parse(one.definition).findtext("name") for one in kept]
+        # a snapshot taken since by another tool stays the current one
+        newer = domain.hasCurrentSnapshot() and domain.snapshotCurrent().getName() not in names
+        for name, one in zip(names, kept, strict=True):
+            if name not in there:
+                flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
+                if one.current and not newer:
+                    flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
+                _define(domain, one.definition, flags)
+    if element(domain, NAMESPACE) is not None:
+        set_element(domain, KEY, NAMESPACE, None)
+
+
+def recover(domain: Any, *, change: bool) -> list[Parked]:
+    """Give back what a dead process left parked.
+
+    Args:
+        change: the snapshots are about to be changed; wait for a migration that has just begun or ended.
+
+    Returns:
+        What is still parked since the VM is being moved; empty when all snapshots are where they belong.
+
+    Raises:
+        BusyError: with `change`, the VM is being moved.
+    """
+    deadline = time.monotonic() + GRACE + 1
+    while True:
+        kept, at = parked(domain)
+        if not kept:
+            return []
+        moving = being_moved(domain)
+        if not moving and not abs(time.time() - at) < GRACE:
+            unpark(domain)
+            return []
+        if not change:
+            return kept
+        if moving or time.monotonic() > deadline:
+            raise BusyError(
+                f"{domain.name()!r} is being moved to another host", resource=domain.name(), outcome="not_sent",
+                hint="its snapshots can be changed when that has ended",
+            )  # fmt: skip
+        time.sleep(POLL)
+
+
+def being_moved(domain: Any) -> bool:
+    """Whether the VM is leaving or arriving now. (A stopped one moves without a job, in a moment.)"""
+    if not domain.isActive():
+        return False
+    state, reason = domain.state()
+    if state == libvirt.VIR_DOMAIN_PAUSED and reason in (
+        libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
+        libvirt.VIR_DOMAIN_PAUSED_STARTING_UP,
+        libvirt.VIR_DOMAIN_PAUSED_POSTCOPY,
+    ):
+        return True
+    return bool(domain.jobInfo()[0] in (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED))
+
+
+def _define(domain: Any, definition: str, flags: int) -> None:
+    try:
+        domain.snapshotCreateXML(definition, flags)
+    except libvirt.libvirtError:
+        if parse(definition).findtext("name") not in domain.snapshotListNames():  # else another process did it just now
+            raise
+
+
+__all__ = ["NAMESPACE", "Parked", "being_moved", "park", "parked", "recover", "unpark"]

@@ -1,0 +1,168 @@
+"""Connecting: the URIs that the driver serves, and what is said when the other side can't be reached or refuses."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import libvirt
+import pytest
+
+import novacron
+from novacron import errors
+from novacron.plugins import HostURI
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.plugin import SCHEMES, connect, provider
+
+
+@pytest.fixture
+def listening():
+    """A socket on the loopback that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return port
+
+
+def refused(uri, **options):
+    with pytest.raises(errors.NovaCronError) as caught:
+        novacron.connect(uri, **options)
+    assert caught.value.outcome == "not_sent"
+    assert caught.value.operation == "connect"
+    return caught.value
+
+
+def test_every_scheme_has_its_entry_point():
+    from importlib.metadata import entry_points
+
+    served = {e.name for e in entry_points(group="novacron.drivers") if e.dist and e.dist.name == "novacron-kvm"}
+    assert served == set(SCHEMES) == set(provider.schemes)
+
+
+@pytest.mark.parametrize("uri", ["test:///default", f"test://{Path(__file__).parent / 'node.xml'}"])
+def test_the_test_driver_is_connected_to_with_every_form_of_its_uri(uri):
+    with novacron.connect(uri) as host:
+        assert host.ping().version
+        assert host.info().uri == uri
+        assert [n.name for n in host.nodes()] == [host.info().hostname]
+
+
+def test_the_uri_reaches_libvirt_as_it_was_given():
+    class Context:
+        name, timeout, options = "x", 5.0, {}
+
+    driver = connect(HostURI.parse("test:///default?no_tty=1"), Context())
+    try:
+        assert driver.native.uri == "test:///default?no_tty=1"
+    finally:
+        driver.close()
+
+
+def test_a_refused_port_is_named(closed_port):
+    error = refused(f"qemu+tcp://127.0.0.1:{closed_port}/system")
+    assert isinstance(error, errors.HostConnectionError)
+    assert str(closed_port) in str(error)
+    assert error.hint
+
+
+def test_an_unknown_host_is_named():
+    error = refused("qemu+tcp://no-such-host.invalid/system", timeout=20)
+    assert isinstance(error, errors.HostConnectionError | errors.OperationTimeoutError)
+    assert "no-such-host.invalid" in str(error)
+
+
+@pytest.mark.parametrize("scheme", ["qemu+tcp", "qemu+tls"])
+def test_a_silent_host_ends_within_the_timeout(listening, scheme):
+    """With TLS the certificates may be missed first; never does it block."""
+    began = time.monotonic()
+    error = refused(f"{scheme}://127.0.0.1:{listening}/system", timeout=1)
+    assert time.monotonic() - began < 3
+    assert isinstance(error, errors.OperationTimeoutError if scheme == "qemu+tcp" else errors.NovaCronError)
+    assert error.hint
+
+
+def test_missing_certificates_are_a_question_of_authentication(listening, tmp_path):
+    error = refused(f"qemu+tls://127.0.0.1:{listening}/system?pkipath={tmp_path}", timeout=5)
+    assert isinstance(error, errors.AuthenticationError)
+    assert "certificate" in str(error)
+    assert "certificates" in error.hint
+
+
+def test_a_missing_socket_is_named(tmp_path):
+    error = refused(f"qemu+unix:///system?socket={tmp_path}/none")
+    assert isinstance(error, errors.HostConnectionError)
+    assert f"{tmp_path}/none" in str(error)
+
+
+def test_an_ssh_that_fails_says_what_ssh_said(tmp_path):
+    program = tmp_path / "ssh"
+    program.write_text("#!/bin/sh\necho 'Host key verification failed.' >&2\nexit 255\n")
+    program.chmod(0o755)
+    error = refused(f"qemu+ssh://root@somewhere/system?command={program}", timeout=10)
+    assert isinstance(error, errors.AuthenticationError)
+    assert "Host key verification failed" in str(error)
+    assert "SSH keys" in error.hint
+
+
+def test_a_silent_ssh_ends_within_the_timeout(tmp_path):
+    program, pid = tmp_path / "ssh", tmp_path / "pid"
+    program.write_text(f"#!/bin/sh\necho $$ >{pid}\nexec sleep 60\n")
+    program.chmod(0o755)
+    began = time.monotonic()
+    assert isinstance(refused(f"qemu+ssh://root@somewhere/system?command={program}", timeout=1), errors.OperationTimeoutError)
+    assert time.monotonic() - began < 3
+    os.kill(int(pid.read_text()), 9)
+
+
+@pytest.mark.parametrize("uri", ["qemu", "", "qemu:system", "qemu+tcp://root:secret@h/system", "qemu+tcp://h:port/system"])
+def test_what_is_no_uri_is_refused_and_no_password_is_shown(uri):
+    with pytest.raises(errors.InvalidSpecError) as caught:
+        novacron.connect(uri)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_closed_connection_says_so_and_is_not_opened_again():
+    host = novacron.connect("test:///default")
+    host.close()
+    with pytest.raises(errors.HostConnectionError) as caught:
+        host.ping()
+    assert caught.value.outcome == "not_sent"
+
+
+def test_closing_leaves_no_open_connection_even_with_a_subscription():
+    """libvirt keeps a connection open as long as anything is registered with it."""
+    host = novacron.connect("test:///default")
+    native = host.dispatcher.driver.native.read
+    host.subscribe(print)
+    host.close()
+    with pytest.raises(libvirt.libvirtError, match="invalid connection"):
+        native.isAlive()
+
+
+@pytest.mark.parametrize("given", ["test", "6695eb01-f6a4-8304-79aa-97f2502e193f", "6695EB01-F6A4-8304-79AA-97F2502E193F"])
+def test_a_vm_is_found_by_name_and_by_uuid_in_any_case(given):
+    with novacron.connect("test:///default") as host:
+        assert host.vms[given].name == "test"
+
+
+@pytest.mark.parametrize("given", ["", "nobody", "6695eb01-f6a4-8304-79aa-97f2502e1999", "x" * 36])
+def test_an_unknown_vm_is_not_found_whatever_its_form(given):
+    connection = KVMConnection("test:///default", "t")
+    try:
+        with pytest.raises(errors.VMNotFoundError):
+            connection.domain(given)
+    finally:
+        connection.close()
+
+
+def test_connecting_is_quick():
+    """libvirt is loaded at the first connect, not before."""
+    code = "import sys, novacron, novacron_kvm.plugin; print([m for m in ('libvirt', 'lxml') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,156 @@
+"""The error table: each row by the real error where libvirt's test driver can be made to raise it, else by one made like it."""
+
+import libvirt
+import pytest
+
+from novacron import errors as nova
+from novacron_kvm.errors import TABLE, mapped, translated
+
+
+def made(code, text, number=0):
+    """Return libvirt's error as it would be after a call."""
+    error = libvirt.libvirtError(text)
+    error.err = (code, 0, text, 2, None, None, None, number, -1)
+    return error
+
+
+def code(name):
+    return getattr(libvirt, f"VIR_ERR_{name}")
+
+
+LIKE = [
+    # libvirt's own words, as measured on 9.0
+    ("INTERNAL_ERROR", "client socket is closed", nova.HostConnectionError, "not_sent"),
+    ("INTERNAL_ERROR", "connection closed due to keepalive timeout", nova.HostConnectionError, "unknown"),
+    ("SYSTEM_ERROR", "End of file while reading data: Input/output error", nova.HostConnectionError, "unknown"),
+    ("SYSTEM_ERROR", "Cannot recv data: Connection reset by peer", nova.HostConnectionError, "unknown"),
+    ("SYSTEM_ERROR", "unable to connect to server at 'h:16509': Connection refused", nova.HostConnectionError, "not_sent"),
+    ("SYSTEM_ERROR", "Unable to resolve address 'nowhere' service '16509'", nova.HostConnectionError, "not_sent"),
+    ("SYSTEM_ERROR", "Failed to connect socket to '/run/libvirt/libvirt-sock'", nova.HostConnectionError, "not_sent"),
+    ("SYSTEM_ERROR", "Cannot read CA certificate '/etc/pki/CA/cacert.pem'", nova.AuthenticationError, "not_sent"),
+    ("AUTH_FAILED", "authentication failed: authentication failed", nova.AuthenticationError, "not_sent"),
+    ("AUTH_CANCELLED", "authentication cancelled", nova.AuthenticationError, "not_sent"),
+    ("AUTH_UNAVAILABLE", "no agent", nova.AuthenticationError, "not_sent"),
+    ("INVALID_CONN", "invalid connection pointer in virConnectGetHostname", nova.HostConnectionError, "not_sent"),
+    ("NO_NWFILTER", "no nwfilter with matching name", nova.TrafficFilterNotFoundError, "failed"),
+    ("NO_SECRET", "Secret not found", nova.SecretNotFoundError, "failed"),
+    ("INVALID_SECRET", "secret is private", nova.AccessDeniedError, "failed"),
+    ("SYSTEM_ERROR", "Cannot access storage file '/x' (as uid:0, gid:0): No such file or directory", nova.ImageNotFoundError, "failed"),
+    ("SYSTEM_ERROR", "Cannot access backing file '/x' of storage file '/y'", nova.ImageNotFoundError, "failed"),
+    ("SYSTEM_ERROR", "unable to stat: /x: No such file or directory", nova.ImageNotFoundError, "failed"),
+    ("SYSTEM_ERROR", "Cannot get interface MTU on 'br9': No such device", nova.NetworkNotFoundError, "failed"),
+    ("OPERATION_FAILED", "pool 'p' already exists with uuid 1", nova.AlreadyExistsError, "failed"),
+    ("OPERATION_FAILED", "domain 'x' is already defined with uuid 1", nova.AlreadyExistsError, "failed"),
+    ("INTERNAL_ERROR", "bridge name 'virbr0' already in use.", nova.AlreadyExistsError, "failed"),
+    ("INTERNAL_ERROR", "Network is already in use by interface eth0", nova.AlreadyExistsError, "failed"),
+    ("OPERATION_FAILED", "Storage source conflict with pool: 'other'", nova.AlreadyExistsError, "failed"),
+    ("INTERNAL_ERROR", 'process exited while connecting to monitor: Failed to get "write" lock', nova.DiskLockedError, "failed"),
+    ("RESOURCE_BUSY", "Lockspace resource '/x' is locked", nova.DiskLockedError, "failed"),
+    ("SYSTEM_ERROR", "cannot fill file '/x': No space left on device", nova.ResourceAllocationError, "failed"),
+    ("OPERATION_FAILED", "Not enough space left in storage pool", nova.ResourceAllocationError, "failed"),
+    ("INTERNAL_ERROR", "cannot set up guest memory 'pc.ram': Cannot allocate memory", nova.ResourceAllocationError, "failed"),
+    ("INTERNAL_ERROR", "Unable to find any usable hugetlbfs mount", nova.ResourceAllocationError, "failed"),
+    ("SYSTEM_ERROR", "cannot set CPU affinity on process 1: Invalid argument", nova.ResourceAllocationError, "failed"),
+    ("OPERATION_TIMEOUT", "Timed out during operation: cannot acquire state change lock (held by x)", nova.BusyError, "not_sent"),
+    ("OPERATION_TIMEOUT", "Timed out during operation", nova.OperationTimeoutError, "unknown"),
+    ("MIGRATE_UNSAFE", "Unsafe migration", nova.MigrationError, "failed"),
+    ("OPERATION_ABORTED", "migration out: canceled by client", nova.OperationCancelledError, "failed"),
+    ("OPERATION_FAILED", "job 'migration out' failed: Unable to write to socket", nova.MigrationError, "failed"),
+    ("INTERNAL_ERROR", "Attempt to migrate guest to the same host x", nova.MigrationError, "failed"),
+    ("OPERATION_DENIED", "operation virDomainCreate forbidden for read only access", nova.AccessDeniedError, "failed"),
+    ("ACCESS_DENIED", "access denied", nova.AccessDeniedError, "failed"),
+    ("AGENT_UNRESPONSIVE", "Guest agent is not responding", nova.GuestAgentUnavailableError, "failed"),
+    ("ARGUMENT_UNSUPPORTED", "QEMU guest agent is not configured", nova.GuestAgentUnavailableError, "failed"),
+    # only newer ones have it
+    ("AGENT_COMMAND_TIMEOUT", "guest agent command timed out", nova.OperationTimeoutError, "unknown"),
+    ("CONFIG_UNSUPPORTED", "CPU mode 'host-passthrough' is not supported", nova.UnsupportedOperationError, "failed"),
+    ("INTERNAL_ERROR", "Child process (qemu-img snapshot) unexpected exit status 1", nova.SnapshotError, "failed"),
+    ("INTERNAL_ERROR", "qemu unexpectedly closed the monitor: bad image", nova.ResourceAllocationError, "failed"),
+    ("INTERNAL_ERROR", "process exited while connecting to monitor: bad image", nova.ResourceAllocationError, "failed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "error", "outcome"), [row for row in LIKE if hasattr(libvirt, f"VIR_ERR_{row[0]}")])
+def test_each_of_libvirts_causes_is_one_of_ours(name, text, error, outcome):
+    found = mapped(made(code(name), text), operation="vm_start", resource="web1")
+    assert type(found) is error
+    assert (found.outcome, found.operation, found.resource) == (outcome, "vm_start", "web1")
+    assert found.message
+
+
+def test_a_full_disk_is_known_by_its_errno_whatever_the_words():
+    assert type(mapped(made(code("SYSTEM_ERROR"), "kein Platz", 28))) is nova.ResourceAllocationError
+
+
+def test_an_unknown_error_keeps_everything_that_libvirt_said():
+    found = mapped(made(code("INTERNAL_ERROR"), "the moon is in the wrong house"))
+    assert type(found) is nova.DriverError
+    assert "the moon is in the wrong house" in str(found)
+    assert f"code {code('INTERNAL_ERROR')}" in str(found)
+
+
+def test_no_row_is_hidden_by_one_before_it():
+    for number, row in enumerate(TABLE):
+        for earlier in TABLE[:number]:
+            hides = (
+                earlier.code in (None, row.code)
+                and (earlier.text is None or earlier.text == row.text)
+                and earlier.errno in (None, row.errno)
+            )
+            assert not hides, f"{row} is never reached: {earlier}"
+
+
+@pytest.fixture
+def host():
+    connection = libvirt.open("test:///default")
+    yield connection
+    connection.close()
+
+
+def vm(host):
+    return host.lookupByName("test")
+
+
+DOMAIN = "<domain type='test'><name>{name}</name><memory>1024</memory><os><type>hvm</type></os></domain>"
+VOLUME = "<volume><name>v</name><capacity>1</capacity></volume>"
+POOL = "<pool type='dir'><name>p</name><target><path>/{}</path></target></pool>"
+REAL = {
+    "unknown VM": (lambda h: h.lookupByName("x"), nova.VMNotFoundError),
+    "unknown UUID": (lambda h: h.lookupByUUIDString("12345678-1234-1234-1234-123456789abc"), nova.VMNotFoundError),
+    "malformed UUID": (lambda h: h.lookupByUUIDString("x"), nova.InvalidSpecError),
+    "unknown network": (lambda h: h.networkLookupByName("x"), nova.NetworkNotFoundError),
+    "unknown pool": (lambda h: h.storagePoolLookupByName("x"), nova.StoragePoolNotFoundError),
+    "unknown volume": (lambda h: h.storagePoolLookupByName("default-pool").storageVolLookupByName("x"), nova.VolumeNotFoundError),
+    "unknown snapshot": (lambda h: vm(h).snapshotLookupByName("x"), nova.SnapshotNotFoundError),
+    "not well formed": (lambda h: h.defineXML("<domain"), nova.InvalidSpecError),
+    "wrong root": (lambda h: h.defineXML("<network/>"), nova.InvalidSpecError),
+    "no name": (lambda h: h.defineXML("<domain type='test'><memory>1</memory></domain>"), nova.InvalidSpecError),
+    "against the schema": (
+        lambda h: h.defineXMLFlags(DOMAIN.format(name="y").replace("<os>", "<nonsense/><os>"), libvirt.VIR_DOMAIN_DEFINE_VALIDATE),
+        nova.InvalidSpecError,
+    ),
+    "started twice": (lambda h: vm(h).create(), nova.InvalidStateError),
+    "name of another VM": (lambda h: h.createXML(DOMAIN.format(name="test")), nova.AlreadyExistsError),
+    "too many vCPUs": (lambda h: vm(h).setVcpusFlags(9999, libvirt.VIR_DOMAIN_AFFECT_LIVE), nova.InvalidSpecError),
+    "no such call": (lambda h: vm(h).migrateToURI3("test:///x", {}, 0), nova.UnsupportedOperationError),
+    "read only": (lambda h: libvirt.openReadOnly("test:///default").lookupByName("test").destroy(), nova.AccessDeniedError),
+    "volume twice": (
+        lambda h: [h.storagePoolLookupByName("default-pool").createXML(VOLUME) for _ in "ab"],
+        nova.AlreadyExistsError,
+    ),
+    "pool twice": (
+        lambda h: [h.storagePoolDefineXML(POOL.format(n)).create() for n in "ab"],
+        nova.AlreadyExistsError,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", REAL)
+def test_libvirts_real_errors_are_ours_with_the_original_as_cause(host, cause):
+    provoke, error = REAL[cause]
+    with pytest.raises(nova.NovaCronError) as caught, translated("vm_start", "web1"):
+        provoke(host)
+    assert type(caught.value) is error, repr(caught.value)
+    assert isinstance(caught.value.__cause__, libvirt.libvirtError)
+    assert caught.value.outcome == "failed"
+    assert "\n" not in str(caught.value)
