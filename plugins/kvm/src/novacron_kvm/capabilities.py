@@ -112,8 +112,8 @@ def _remembered(identity: str) -> str | None:
 def _remember(identity: str, reason: str) -> None:
     file = state_directory(create=True) / "kvm-probe.json"
     try:
-        known = json.loads(file.read_text())
-    except (OSError, ValueError):
+        known = dict(json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError):
         known = {}
     known[identity] = {"reason": reason, "at": time.time()}
     file.write_text(json.dumps(known))

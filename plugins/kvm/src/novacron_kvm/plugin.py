@@ -10,6 +10,7 @@ SCHEMES = ("qemu", "qemu+unix", "qemu+ssh", "qemu+tls", "qemu+tcp", "qemu+libssh
 def connect(uri: HostURI, context: ConnectContext) -> Driver:
     """Open a libvirt URI."""
     from novacron_kvm.connection import KVMConnection
+    from novacron_kvm.operations.console import KVMConsole
     from novacron_kvm.operations.events import KVMEvents
     from novacron_kvm.operations.host import KVMHost
     from novacron_kvm.operations.lifecycle import KVMLifecycle
@@ -18,11 +19,15 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     from novacron_kvm.operations.migration import KVMMigration
     from novacron_kvm.operations.network import KVMNetwork
     from novacron_kvm.operations.power import KVMPower
+    from novacron_kvm.operations.resources import KVMResources
     from novacron_kvm.operations.snapshots import KVMSnapshots
     from novacron_kvm.operations.storage import KVMStorage
 
     connection = KVMConnection(uri.text, context.name, context.timeout)
-    areas = (KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMStorage, KVMNetwork, KVMSnapshots, KVMMigration, KVMMetrics)
+    areas = (
+        KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMStorage, KVMNetwork, KVMSnapshots, KVMMigration, KVMMetrics,
+        KVMConsole,
+    )  # fmt: skip
     events = KVMEvents(connection)
 
     def close() -> None:

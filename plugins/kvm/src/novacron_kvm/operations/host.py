@@ -74,6 +74,8 @@ class KVMHost:
         with translated("host_capabilities"):
             known = guests(self._connection.read)
             arch = self._connection.read.getInfo()[0] if self._connection.shared else platform.machine()
+        if arch not in known:
+            arch = next(iter(known), arch)
         virt_type, reason = best_virt_type(self._connection, arch)
         return Capabilities(
             host=self._connection.name, driver="kvm", operations=(), virt_type=virt_type, virt_type_reason=reason,

@@ -1,0 +1,148 @@
+"""The serial console, pictures of the display, and where the display can be reached."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import libvirt
+
+from novacron.errors import BusyError, InvalidStateError, NotFoundError
+from novacron.hookspecs.console import Console
+from novacron.plugins import hookimpl
+from novacron.records.guest import ConsoleEndpoint, Screenshot
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.xml.parsing import parse, text_of
+
+CHUNK = 65536
+
+
+class KVMConsole:
+    """Consoles of running VMs."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+
+    @hookimpl
+    def console_open(self, vm: str, force: bool) -> Console:
+        """Open the first serial console on a connection of its own."""
+        return _SerialConsole(self._connection, vm, force)
+
+    @hookimpl
+    def console_screenshot(self, vm: str) -> Screenshot:
+        """Take a picture of the first display."""
+        with self._connection.slow() as slow, translated("console_screenshot", vm):
+            domain = self._running(vm, slow)
+            if parse(domain.XMLDesc(0)).find("devices/video") is None:
+                raise NotFoundError(f"{domain.name()!r} has no display", resource=vm, hint="create it with display={...}")
+            stream = slow.newStream(0)
+            kind = domain.screenshot(stream, 0, 0)
+            data = bytearray()
+            while chunk := stream.recv(CHUNK):
+                data += chunk
+            stream.finish()
+        return Screenshot(vm=domain.name(), mime_type=kind, data=bytes(data))
+
+    @hookimpl
+    def console_endpoint(self, vm: str) -> ConsoleEndpoint:
+        """Tell where the display listens; the definition is read without its password."""
+        domain = self._running(vm, self._connection.read)
+        with translated("console_endpoint", vm):
+            graphics = parse(domain.XMLDesc(0)).find("devices/graphics")
+        if graphics is None:
+            raise NotFoundError(f"{domain.name()!r} has no display", resource=vm, hint="create it with display={...}")
+        port = graphics.get("tlsPort") or graphics.get("port")
+        return ConsoleEndpoint(
+            vm=domain.name(), kind=graphics.get("type", ""), address=text_of(graphics, "listen/@address") or graphics.get("listen"),
+            port=int(port) if port and int(port) > 0 else None, path=graphics.get("socket"), tls="tlsPort" in graphics.attrib,
+        )  # fmt: skip
+
+    def _running(self, vm: str, connection: Any) -> Any:
+        domain = self._connection.domain(vm, connection)
+        with translated(resource=vm):
+            if not domain.isActive():
+                raise InvalidStateError(f"{domain.name()!r} is not running", resource=vm, hint="start it first")
+        return domain
+
+
+class _SerialConsole:
+    """An open console. A reader thread takes what comes, so that the guest is never held up by somebody who does not read."""
+
+    def __init__(self, connection: KVMConnection, vm: str, force: bool) -> None:
+        self._changed = threading.Condition()
+        self._arrived = bytearray()
+        self._ended = False
+        self._lane = connection.slow()
+        lane = self._lane.__enter__()
+        try:
+            with translated("console_open", vm):
+                domain = connection.domain(vm, lane)
+                if not domain.isActive():
+                    raise InvalidStateError(f"{domain.name()!r} is not running", resource=vm, hint="start it first")
+                self._stream = lane.newStream(libvirt.VIR_STREAM_NONBLOCK)
+                try:
+                    domain.openConsole(
+                        None, self._stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE if force else libvirt.VIR_DOMAIN_CONSOLE_SAFE
+                    )
+                except libvirt.libvirtError as error:
+                    if "Active console session exists" in str(error):
+                        raise BusyError(
+                            f"somebody has the console of {domain.name()!r}", resource=vm, hint="force takes it"
+                        ) from error
+                    raise
+        except BaseException:
+            self._lane.__exit__(None, None, None)
+            raise
+        threading.Thread(target=self._receive, name=f"novacron-console-{vm}", daemon=True).start()
+
+    def read(self, timeout: float) -> bytes:
+        """Return what came; waits up to `timeout` seconds for the first of it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._arrived or self._ended, timeout)
+            data, self._arrived = bytes(self._arrived), bytearray()
+            return data
+
+    def write(self, data: bytes) -> None:
+        """Send all of it."""
+        with translated("console_open"):
+            while data:
+                sent = self._stream.send(data)
+                if sent == -2:  # the guest is slow
+                    time.sleep(0.01)
+                    continue
+                data = data[sent:]
+
+    def close(self) -> None:
+        """Let go; a second call does nothing."""
+        with self._changed:
+            if self._ended:
+                return
+            self._ended = True
+            self._changed.notify_all()
+        try:
+            self._stream.abort()
+        except libvirt.libvirtError:
+            pass  # the guest has ended
+        self._lane.__exit__(None, None, None)
+
+    def _receive(self) -> None:
+        while not self._ended:
+            try:
+                data = self._stream.recv(CHUNK)
+            except libvirt.libvirtError:
+                break
+            if data == -2:
+                time.sleep(0.01)
+                continue
+            if not data:
+                break
+            with self._changed:
+                self._arrived += data
+                self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+
+__all__ = ["KVMConsole"]
