@@ -33,7 +33,8 @@ def main(file: str) -> None:
         mount(private, target, "--bind")
     mount(config["hosts_file"], "/etc/hosts", "--bind")
     subprocess.run(["hostname", config["name"]], check=True)
-    os.makedirs("/run/libvirt", exist_ok=True)
+    for folder in ("/run/libvirt", "/run/lock"):
+        os.makedirs(folder, exist_ok=True)
 
     daemon: list[int] = [0]
 
