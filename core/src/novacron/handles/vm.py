@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from novacron.handles.devices import DiskCollection, NICCollection
 from novacron.handles.following import finish
 from novacron.handles.snapshots import SnapshotCollection
-from novacron.records.guest import ExecResult, GuestInfo
+from novacron.handles.tuning import ResourcesHandle
+from novacron.records.guest import ConsoleEndpoint, ExecResult, GuestInfo, Screenshot
 from novacron.records.metrics import VMMetrics
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM, Deleted, NativeDefinition, Status
@@ -17,6 +18,7 @@ from novacron.units import parse_duration
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
+    from novacron.hookspecs.console import Console
 
 
 class VMHandle:
@@ -83,6 +85,11 @@ class VMHandle:
     def snapshots(self) -> SnapshotCollection:
         """The VM's snapshots."""
         return SnapshotCollection(self)
+
+    @property
+    def resources(self) -> ResourcesHandle:
+        """The VM's CPU and memory."""
+        return ResourcesHandle(self)
 
     def _do(self, operation: str, timeout: float | None = None, **arguments: Any) -> VMHandle:
         self.record = self.host.invoke(operation, timeout, vm=self.id, **arguments)
@@ -210,6 +217,21 @@ class VMHandle:
     def metrics(self) -> VMMetrics:
         """Measure the VM now."""
         result: VMMetrics = self.host.invoke("metrics_vm", vm=self.id)
+        return result
+
+    def console(self, *, force: bool = False) -> Console:
+        """Open the serial console: `read(timeout)`, `write(data)`, `close()`. `force` takes it from whoever has it."""
+        result: Console = self.host.invoke("console_open", vm=self.id, force=force)
+        return result
+
+    def screenshot(self) -> Screenshot:
+        """Take a picture of the first display."""
+        result: Screenshot = self.host.invoke("console_screenshot", vm=self.id)
+        return result
+
+    def display(self) -> ConsoleEndpoint:
+        """Tell where the display can be reached."""
+        result: ConsoleEndpoint = self.host.invoke("console_endpoint", vm=self.id)
         return result
 
     def guest_info(self) -> GuestInfo:

@@ -1,0 +1,65 @@
+"""A VM's CPU and memory: how many, where, how much at most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from novacron.records.resources import Resources
+from novacron.units import parse_size
+
+if TYPE_CHECKING:
+    from novacron.handles.vm import VMHandle
+
+ACTIVE = ("running", "suspended", "migrating", "sleeping")
+
+
+class ResourcesHandle:
+    """Reads and changes them. Unless told, a change holds for the running VM (`live`) and after the next start (`persistent`).
+
+    Example:
+        >>> import novacron
+        >>> vm = novacron.connect("sim://tuning").vms.create(name="db1", vcpus=2, vcpus_max=4, memory="2GiB", start=True)
+        >>> vm.resources.set_vcpus(4).vcpus
+        4
+        >>> vm.resources.limit(cpu_limit_percent=150).cpu_limit_percent
+        150.0
+    """
+
+    def __init__(self, vm: VMHandle) -> None:
+        self._vm = vm
+
+    def __repr__(self) -> str:
+        return f"<resources of {self._vm.name}>"
+
+    def read(self) -> Resources:
+        """Return what is in force."""
+        result: Resources = self._vm.host.invoke("resources_get", vm=self._vm.id)
+        return result
+
+    def set_vcpus(self, count: int, *, live: bool | None = None, persistent: bool = True) -> Resources:
+        """Set the number of vCPUs; a running VM's by hot plug, up to its `vcpus_max`."""
+        return self._set("vcpus_set", live, persistent, count=count)
+
+    def set_memory(self, size: int | str, *, live: bool | None = None, persistent: bool = True) -> Resources:
+        """Set the memory; a running VM's by balloon, up to its `memory_max`."""
+        return self._set("memory_set", live, persistent, size=parse_size(size))
+
+    def pin(self, pinning: dict[str, str], *, live: bool | None = None, persistent: bool = True) -> Resources:
+        """Bind vCPUs ("0", "1", ...) or the "emulator" to CPUs of the host, "0-3,8"; the rest stays."""
+        return self._set("pinning_set", live, persistent, pinning=pinning)
+
+    def limit(self, *, live: bool | None = None, persistent: bool = True, **limits: Any) -> Resources:
+        """Set `LimitsSpec`'s fields: cpu_shares, cpu_limit_percent, memory_limit, guarantees; the rest stays, None lifts a limit."""
+        from novacron.specs import LimitsSpec
+
+        return self._set("limits_set", live, persistent, limits=LimitsSpec.parse(limits))
+
+    def _set(self, operation: str, live: bool | None, persistent: bool, **arguments: Any) -> Resources:
+        if live is None:
+            live = self._vm.refresh().status in ACTIVE
+        result: Resources = self._vm.host.invoke(operation, vm=self._vm.id, live=live, persistent=persistent, **arguments)
+        self._vm.refresh()
+        return result
+
+
+__all__ = ["ResourcesHandle"]
