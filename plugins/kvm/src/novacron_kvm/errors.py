@@ -58,6 +58,7 @@ TABLE = (
     Row(_code("NO_STORAGE_POOL"), None, None, nova.StoragePoolNotFoundError, "failed", "`novacron pool list` shows what is there"),
     Row(_code("NO_STORAGE_VOL"), None, None, nova.VolumeNotFoundError),
     Row(_code("NO_DOMAIN_SNAPSHOT"), None, None, nova.SnapshotNotFoundError),
+    Row(None, r"referenced filter .* is missing", None, nova.TrafficFilterNotFoundError),
     Row(_code("NO_NWFILTER"), None, None, nova.TrafficFilterNotFoundError),
     Row(_code("NO_SECRET"), None, None, nova.SecretNotFoundError),
     Row(_code("INVALID_SECRET"), None, None, nova.AccessDeniedError),
@@ -74,6 +75,9 @@ TABLE = (
     Row(None, r"already in use by|bridge name .* already in use|Storage source conflict|already exists", None,
         nova.AlreadyExistsError),
     # locks and resources
+    Row(None, r"File too large", None, nova.ResourceAllocationError, "failed", "the host's file system can't hold a file of that size"),
+    Row(None, r"Unable to find any firmware to satisfy", None, nova.UnsupportedOperationError, "failed",
+        "install the firmware on the host (ovmf), or choose another machine or firmware"),
     Row(None, r'Failed to get .*"(write|consistent read|shared \S+)" lock|Is another process using the image', None,
         nova.DiskLockedError, "failed", "another VM, here or on another host, uses the disk"),
     Row(_code("RESOURCE_BUSY"), None, None, nova.DiskLockedError, "failed", "another VM holds the disk's lease"),

@@ -39,13 +39,19 @@ def make_disks(
         job.report(f"disk {number + 1} of {len(wanted)}", number / max(1, len(wanted)))
         if disk.path or not (disk.size or disk.source):
             volume = _existing(connection, slow, disk.path) if disk.path else None
-            found.append(DiskFile(disk, volume.path if volume else None, volume.format if volume else "raw", target, bus, False))
+            found.append(DiskFile(disk, volume.path if volume else None, _qemu_format(volume), target, bus, False))
             continue
         volume = _make(connection, slow, f"{spec.name}-{target}.{disk.format}", disk, undo)
         found.append(DiskFile(disk, volume.path, volume.format, target, bus, True))
     if spec.cloud_init:
         found[-1] = found[-1]._replace(made=True)
     return found
+
+
+def _qemu_format(volume: Volume | None) -> str:
+    """Return the format that QEMU opens a file as: what it does not know (an ISO) is raw to it."""
+    known = ("qcow2", "vmdk", "vdi", "vhdx", "qed", "vpc")
+    return volume.format if volume and volume.format in known else "raw"
 
 
 def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo: ExitStack) -> Volume:

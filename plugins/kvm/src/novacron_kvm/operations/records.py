@@ -23,6 +23,8 @@ def vm_record(connection: KVMConnection, domain: Any, *, sizes: bool = True) -> 
         persistent = bool(domain.isPersistent())
         saved = not domain.isActive() and persistent and _saved(domain)
     status, words = ("saved", "saved") if saved else TABLE.get((state, reason), ("unknown", ""))
+    if status == "migrating" and not _job_runs(domain):
+        status = "suspended"  # restored from memory that was saved while it was suspended
     known = fields(text)
     if sizes:
         known["disks"] = tuple(_sized(connection, domain, disk) for disk in known["disks"])
@@ -52,6 +54,13 @@ def _sized(connection: KVMConnection, domain: Any, disk: Disk) -> Disk:
     except libvirt.libvirtError:
         pass  # the file is gone
     return disk
+
+
+def _job_runs(domain: Any) -> bool:
+    try:
+        return bool(domain.jobStats(0).get("type", libvirt.VIR_DOMAIN_JOB_NONE) != libvirt.VIR_DOMAIN_JOB_NONE)
+    except libvirt.libvirtError:
+        return True  # not known: say what libvirt says
 
 
 def _saved(domain: Any) -> bool:

@@ -1,0 +1,197 @@
+"""What real guests do when they are started, stopped, halted, saved and deleted; and what is refused in which status."""
+
+import time
+
+import pytest
+
+from novacron import errors
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def a(lab_hosts):
+    return lab_hosts[0]
+
+
+@pytest.fixture
+def deaf(lab):
+    """A guest that ignores the power button: nothing runs in it but a sleep."""
+    line = "console=ttyS0 panic=-1 rdinit=/bin/busybox -- sleep 10000"
+    return {"kernel": {"path": str(lab.guest.kernel), "initrd": str(lab.guest.initrd), "command_line": line}}
+
+
+def files(lab):
+    return {p.name for p in lab.shared.iterdir() if not p.name.endswith(".log")}
+
+
+def nvram(lab, host=0):
+    return sorted(
+        lab.hosts[host].exec("find", "/var/lib/libvirt/qemu/nvram", "/var/lib/libvirt/qemu/save", "-type", "f").stdout.split()
+    )
+
+
+def wait_until(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_shutdown_goes_through_the_guest(a, boot):
+    vm = boot(a, "obedient")
+    began = time.monotonic()
+    assert vm.shutdown(timeout=30).status == "stopped"
+    assert time.monotonic() - began < 20
+    assert vm.record.status_reason == "shutdown"
+    assert "NOVACRON POWER BUTTON" in vm.console.text
+    assert a.vms[vm.id].status == "stopped"
+
+
+def test_a_guest_that_does_not_listen_runs_on_and_the_error_says_so(a, boot, deaf):
+    vm = boot(a, "deaf", ticks=0, **deaf)
+    with pytest.raises(errors.OperationTimeoutError) as caught:
+        vm.shutdown(timeout=1.5)
+    assert caught.value.outcome == "failed"
+    assert "otherwise='stop'" in caught.value.hint
+    assert vm.refresh().status == "running"
+
+
+def test_a_guest_that_does_not_listen_is_stopped_when_that_was_asked(a, boot, deaf):
+    vm = boot(a, "deaf2", ticks=0, **deaf)
+    assert vm.shutdown(timeout=1, otherwise="stop").status == "stopped"
+    assert a.vms[vm.id].record.status_reason == "destroyed"
+
+
+def test_a_cancelled_shutdown_leaves_the_guest_running(a, boot, deaf):
+    vm = boot(a, "deaf3", ticks=0, **deaf)
+    job = vm.shutdown(timeout=60, wait=False)
+    job.cancel()
+    with pytest.raises(errors.OperationCancelledError):
+        job.result(10)
+    assert vm.refresh().status == "running"
+
+
+def test_stop_is_at_once_and_start_begins_anew(a, boot):
+    vm = boot(a, "stopped", ticks=2)
+    began = time.monotonic()
+    assert vm.stop().status == "stopped"
+    assert time.monotonic() - began < 5
+    assert vm.record.status_reason == "destroyed"
+    before = len(vm.console.ticks)
+    vm.start()
+    vm.console.wait_until(lambda: len(vm.console.ticks) > before, 30, "a tick after the start")
+    assert vm.console.ticks[before][0] == 1
+
+
+@pytest.mark.parametrize("how", ["reset", "reboot"])
+def test_reset_and_reboot_begin_anew_without_a_new_process(a, boot, how):
+    """Our guest powers off when the button is pressed, so that only a reset, which asks nobody, is watched to the end."""
+    vm = boot(a, f"again-{how}", ticks=2)
+    before = len(vm.console.ticks)
+    assert getattr(vm, how)().status == "running"
+    if how == "reset":
+        vm.console.wait_until(lambda: any(n == 1 for n, _ in vm.console.ticks[before:]), 30, "a first tick after the reset")
+        assert vm.refresh().status == "running"
+    else:
+        vm.console.wait_for("NOVACRON POWER BUTTON")
+        wait_until(lambda: vm.refresh().status == "running" and any(n == 1 for n, _ in vm.console.ticks[before:]), 40)
+
+
+def test_a_suspended_guest_stands_still_and_goes_on_where_it_was(a, boot):
+    vm = boot(a, "halted", ticks=2)
+    assert vm.suspend().status == "suspended"
+    ticks = vm.console.ticks
+    frozen = vm.metrics().cpu_seconds
+    wait_until(lambda: vm.metrics().cpu_seconds - frozen < 0.2)
+    time.sleep(2.5)  # over two ticks long nothing may happen: there is no event to wait for
+    assert len(vm.console.ticks) - len(ticks) <= 1
+    assert vm.suspend().status == "suspended"
+    assert vm.resume().status == "running"
+    vm.console.wait_for_more_ticks()
+    numbers = [n for n, _ in vm.console.ticks]
+    assert numbers == list(range(1, len(numbers) + 1)), "it went on counting where it was"
+
+
+def test_a_saved_guest_goes_on_counting_and_its_memory_file_is_gone(lab, a, boot):
+    before = nvram(lab)
+    vm = boot(a, "saved", ticks=3)
+    assert vm.save().status == "saved"
+    assert a.vms[vm.id].status == "saved"
+    assert [v.status for v in a.vms.list(name="saved")] in (["saved"], ["stopped"])
+    assert len(nvram(lab)) == len(before) + 1
+    assert vm.restore().status == "running"
+    vm.console.wait_for_more_ticks()
+    numbers = [n for n, _ in vm.console.ticks]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert nvram(lab) == before
+
+
+def test_starting_a_saved_guest_restores_it(a, boot):
+    vm = boot(a, "saved2", ticks=2)
+    vm.suspend()
+    vm.save()
+    assert vm.start().status in ("running", "suspended")
+    vm.resume()
+    vm.console.wait_for_more_ticks()
+    numbers = [n for n, _ in vm.console.ticks]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+WRONG = [
+    ("stopped", ["stop", "suspend", "resume", "reboot", "reset", "save", "restore", "shutdown"]),
+    ("running", ["start", "restore", "delete"]),
+    ("suspended", ["start", "reboot", "reset", "restore", "shutdown", "delete"]),
+    ("saved", ["stop", "suspend", "resume", "reboot", "reset", "save", "shutdown"]),
+]
+
+
+def test_what_is_not_possible_in_a_status_is_refused_with_a_hint_and_changes_nothing(a, boot):
+    vm = boot(a, "wrong", ticks=0, start=False)
+    for status, operations in WRONG:
+        if status != "stopped":
+            {"running": vm.start, "suspended": vm.suspend, "saved": vm.save}[status]()
+        for operation in operations:
+            with pytest.raises(errors.InvalidStateError) as caught:
+                getattr(vm, operation)()
+            assert caught.value.hint, (status, operation)
+            assert status in str(caught.value)
+            assert a.vms[vm.id].status == status, (status, operation)
+
+
+@pytest.mark.parametrize("status", ["stopped", "running", "saved"])
+def test_deleting_removes_all_that_was_made(lab, a, boot, status):
+    """Disks, NVRAM, saved memory, snapshots."""
+    before, before_nvram = files(lab), nvram(lab)
+    vm = boot(a, f"gone-{status}", ticks=0, start=False, disks=[{"size": "8MiB"}, {"size": "8MiB"}],
+              firmware="uefi" if status == "running" else "bios")  # fmt: skip
+    if status == "stopped":
+        vm.snapshots.create("one")
+    else:
+        vm.start()
+    if status == "saved":
+        vm.save()
+    made = {d.source for d in vm.record.disks}
+    assert len(made) == 2
+    removed = vm.delete(force=True)
+    assert made <= set(removed.removed)
+    assert files(lab) == before
+    assert nvram(lab) == before_nvram
+    assert vm.id not in a.vms
+
+
+def test_deleting_keeps_what_was_not_made_for_the_vm(lab, a, boot):
+    a.invoke("volume_create", pool="default", spec=_volume("mine.qcow2"))
+    path = str(lab.shared / "mine.qcow2")
+    vm = boot(a, "keeper", ticks=0, start=False, disks=[{"path": path}, {"size": "8MiB"}])
+    deleted = vm.delete()
+    assert path in deleted.kept
+    assert len(deleted.removed) == 2
+    assert (lab.shared / "mine.qcow2").exists()
+    a.invoke("volume_delete", pool="default", volume="mine.qcow2")
+
+
+def _volume(name):
+    from novacron.specs import VolumeSpec
+
+    return VolumeSpec(name=name, capacity="8MiB")
