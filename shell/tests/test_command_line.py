@@ -1,0 +1,183 @@
+"""The command line as a process: data on stdout, words on stderr, an exit code for each family of errors, never a traceback."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import yaml
+
+from novacron import errors
+from novacron.records import VM
+
+SIM = "sim://lab?vms=3"
+
+
+@pytest.fixture
+def state(tmp_path):
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def novacron(state):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")} | {"NOVACRON_STATE": str(state)}
+
+    def run(*arguments, stdin=None, **more):
+        done = subprocess.run(
+            ["novacron", *arguments], capture_output=True, text=True, input=stdin, env=environment | more, timeout=60, check=False
+        )
+        assert "Traceback" not in done.stderr + done.stdout
+        return done
+
+    run.environment = environment
+    return run
+
+
+def test_vms_are_listed_as_a_table_json_yaml_and_names(novacron):
+    table = novacron("-c", SIM, "vm", "list")
+    assert table.stdout.splitlines()[0].split() == ["NAME", "STATUS", "VCPUS", "MEMORY", "HOST"]
+    assert len(table.stdout.splitlines()) == 4
+    found = json.loads(novacron("vm", "list", "-c", SIM, "-o", "json").stdout)
+    assert set(found[0]) == set(VM.__struct_fields__)
+    assert yaml.safe_load(novacron("-c", SIM, "-o", "yaml", "vm", "list").stdout) == found
+    assert novacron("-c", SIM, "vm", "list", "-o", "name").stdout.split() == [vm["name"] for vm in found]
+    some = novacron("-c", SIM, "vm", "list", "--sort=-name", "--limit", "2", "-o", "name")
+    assert some.stdout.split() == sorted((vm["name"] for vm in found), reverse=True)[:2]
+    assert "--cursor" in some.stderr
+
+
+def test_a_vm_is_created_from_options_and_from_a_file(novacron):
+    made = novacron("-c", "sim://x", "vm", "create", "web1", "--memory", "1GiB", "--disk", "size=5GiB,bus=scsi", "--nic",
+                    "network=default", "--tag", "a", "--start", "-o", "json")  # fmt: skip
+    record = json.loads(made.stdout)
+    assert (record["name"], record["status"], record["memory_bytes"], record["tags"]) == ("web1", "running", 2**30, ["a"])
+    assert record["disks"][0]["bus"] == "scsi"
+    from_file = novacron("-c", "sim://x", "vm", "create", "web2", "--file", "-", "-o", "json", stdin="memory: 2GiB\nvcpus: 3\n")
+    assert (json.loads(from_file.stdout)["name"], json.loads(from_file.stdout)["vcpus"]) == ("web2", 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        (["-c", "sim://x", "vm", "start", "nope"], errors.VMNotFoundError, "nope"),
+        (["-c", "nonsense", "vm", "list"], errors.HostNotFoundError, "novacron host list"),
+        (["-c", "vbox://x", "vm", "list"], errors.UnsupportedOperationError, "installed:"),
+        (["-c", "sim://u:secret@x", "vm", "list"], errors.InvalidSpecError, "without a password"),
+        (["-c", "sim://x", "vm", "create", "a b", "--memory", "lots"], errors.InvalidSpecError, "memory: got 'lots'"),
+        (["-c", "sim://x", "vm", "list", "--sort", "shoe-size"], errors.InvalidSpecError, "shoe-size"),
+        (["-c", "sim://x", "vm", "list", "--status", "happy"], errors.InvalidSpecError, "happy"),
+        (["-c", SIM, "flow", "run", "vm-00001", "migrat:x"], None, "there is no step 'migrat'"),
+        (["-c", SIM, "flow", "run", "vm-00001", "migrate:nowhere"], errors.WorkflowError, "nowhere"),
+        (["host", "add", "x", "sim://y", "--no-check", "--nonsense"], None, "--help"),
+        (["host", "remove", "nope"], errors.HostNotFoundError, "nope"),
+        (["vmm", "list"], None, "did you mean 'vm'"),
+        (["-c", "sim://x", "call", "vm_get"], None, "vm=..."),
+        (["-c", "sim://x", "call", "vm_gett", "vm=a"], errors.UnsupportedOperationError, "vm_gett"),
+        (["-c", "qemu+tcp://127.0.0.1:1/system", "vm", "list"], errors.HostConnectionError, "127.0.0.1"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_an_error_is_a_line_and_a_hint_on_stderr_with_its_familys_exit_code(novacron, arguments, error, said):
+    done = novacron(*arguments)
+    assert done.stdout == ""
+    assert done.returncode == (error.exit_code if error else 2)
+    assert "error: " in done.stderr
+    assert said in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_the_fleet_is_kept_and_its_vms_found_wherever_they_are(novacron):
+    assert novacron("host", "add", "one", "sim://one?vms=2&prefix=a-").returncode == 0
+    assert novacron("host", "add", "two", "sim://two?vms=2&prefix=b-").returncode == 0
+    assert novacron("host", "list", "-o", "name").stdout.split() == ["one", "two"]
+    assert "up" in novacron("host", "list", "--ping").stdout
+    names = novacron("vm", "list", "-o", "name").stdout.split()
+    assert len(names) == 4
+    assert json.loads(novacron("vm", "show", names[-1], "-o", "json").stdout)["host"] == "two"
+    again = novacron("host", "add", "one", "sim://elsewhere")
+    assert again.returncode == errors.AlreadyExistsError.exit_code
+    assert novacron("host", "list", "-o", "json").stdout.count("sim://one") == 1
+    moved = novacron("flow", "run", names[0], "start", "migrate:two", "snapshot:after", "-o", "json")
+    assert moved.returncode == 0, moved.stderr
+    assert [s["status"] for s in json.loads(moved.stdout)["steps"]] == ["done", "done", "done"]
+    planned = novacron("flow", "plan", names[0], "migrate:two", "snapshot:after")
+    assert "undo" in planned.stdout
+    failing = novacron("flow", "run", names[0], "snapshot:x", "snapshot:x")
+    assert failing.returncode == errors.WorkflowError.exit_code
+    assert "undone" in failing.stderr
+
+
+def test_a_name_on_two_hosts_has_to_be_made_clear(novacron):
+    novacron("host", "add", "one", "sim://one?vms=1")
+    novacron("host", "add", "two", "sim://two?vms=1")
+    done = novacron("vm", "show", "vm-00001")
+    assert done.returncode == errors.InvalidSpecError.exit_code
+    assert "--host" in done.stderr
+    assert novacron("vm", "show", "vm-00001", "--host", "two", "-o", "json").returncode == 0
+
+
+def test_snapshots_migration_storage_network_calls_and_plugins(novacron):
+    assert novacron("-c", SIM, "snapshot", "create", "vm-00001", "s1", "-o", "json").returncode == 0
+    assert novacron("-c", SIM, "snapshot", "list", "vm-00001").returncode == 0
+    checked = novacron("-c", SIM, "migrate", "vm-00001", "--to", "sim://other", "--check")
+    assert checked.returncode == 0, checked.stderr
+    moved = novacron("-c", SIM, "migrate", "vm-00001", "--to", "sim://other", "-o", "json")
+    assert json.loads(moved.stdout)["vm"]["host"] == "other"
+    assert "default" in novacron("-c", SIM, "storage", "pools").stdout
+    assert "default" in novacron("-c", SIM, "network", "list").stdout
+    assert "vm_start" in novacron("call", "-o", "name").stdout.split()
+    assert json.loads(novacron("-c", SIM, "call", "vm_get", "vm=vm-00002", "-o", "json").stdout)["name"] == "vm-00002"
+    assert {"sim", "qemu", "lab"} <= {p["name"] for p in json.loads(novacron("plugin", "list", "-o", "json").stdout)}
+    assert json.loads(novacron("-c", SIM, "host", "capabilities", "-o", "json").stdout)["driver"] == "sim"
+
+
+def test_plugins_are_disabled_enabled_and_a_broken_one_stops_nothing(novacron, tmp_path):
+    assert novacron("plugin", "disable", "lab").returncode == 0
+    assert novacron("lab", "status").returncode == 2
+    assert novacron("plugin", "enable", "lab").returncode == 0
+    broken = tmp_path / "broken_plugin.py"
+    broken.write_text("raise RuntimeError('no licence')\n")
+    listed = novacron("plugin", "list", "-o", "json", NOVACRON_PLUGINS=str(broken))
+    found = {p["name"]: p for p in json.loads(listed.stdout)}
+    assert found["broken_plugin"]["status"] == "broken"
+    assert "no licence" in found["broken_plugin"]["error"]
+
+
+def test_a_script_runs_with_the_shells_names(novacron, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nhost = connect('sim://s')\nprint(host.vms.create(name=sys.argv[1]).start().status)\n")
+    assert novacron("run", str(script), "web1").stdout == "running\n"
+    script.write_text("connect('sim://s').vms['nope']\n")
+    assert novacron("run", str(script)).returncode == errors.VMNotFoundError.exit_code
+
+
+def test_a_reader_that_has_had_enough_is_no_error(novacron):
+    command = "novacron -c 'sim://lab?vms=5000' vm list -o json | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, env=novacron.environment, check=False
+    )
+    assert done.stdout == "[\n"
+    assert "Error" not in done.stderr
+
+
+def test_ctrl_c_cancels_what_is_under_way_and_says_so(novacron, tmp_path):
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "a, b = connect('sim://a'), connect('sim://b')\n"
+        "vm = a.vms.create(name='web1', memory='1GiB', start=True)\n"
+        "print('begin', flush=True)\n"
+        "try:\n    vm.migrate(b, bandwidth='1MiB/s')\n"
+        "finally:\n    print(a.vms['web1'].status, 'web1' in b.vms, flush=True)\n"
+    )
+    process = subprocess.Popen(
+        ["novacron", "run", str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=novacron.environment
+    )
+    assert process.stdout.readline() == "begin\n"
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    output, words = process.communicate(timeout=30)
+    assert output == "running False\n", words
+    assert process.returncode == 130
+    assert "Traceback" not in words
