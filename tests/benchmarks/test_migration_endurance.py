@@ -10,7 +10,7 @@ TIMES = 50
 
 def test_fifty_migrations_there_and_back_under_memory_load(lab_hosts, boot, tell):
     hosts = list(lab_hosts)
-    vm = boot(hosts[0], "endurance", load=30, nics=[{"network": "default"}])
+    vm = boot(hosts[0], "endurance", memory="192MiB", load=30, nics=[{"network": "default"}])
     downtimes, failures = [], []
     for number in range(2 * TIMES):
         here = vm.host
@@ -30,4 +30,4 @@ def test_fifty_migrations_there_and_back_under_memory_load(lab_hosts, boot, tell
         f"{len(numbers)} seconds counted"
     )
     assert failures == []
-    assert numbers == list(range(1, len(numbers) + 1)), "a second was lost or counted twice"
+    assert numbers == list(range(1, len(numbers) + 1)), f"a second was lost or counted twice: {vm.console.text[-3000:]}"

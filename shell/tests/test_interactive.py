@@ -1,0 +1,77 @@
+"""The interactive shell in a real pseudo-terminal."""
+
+import os
+import re
+
+import pexpect
+import pytest
+
+
+@pytest.fixture
+def shell(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")}
+    environment |= {
+        "NOVACRON_STATE": str(tmp_path),
+        "TERM": "xterm",
+        "COLUMNS": "140",
+        "LINES": "50",
+        "PROMPT_TOOLKIT_NO_CPR": "1",
+    }
+    child = pexpect.spawn(
+        "novacron", ["shell", "-c", "sim://lab?vms=3"], env=environment, encoding="utf-8", timeout=20, dimensions=(50, 140)
+    )
+    child.expect("1 hosts 3 VMs")
+    yield child
+    child.close(force=True)
+
+
+def seen(child, text):
+    """Wait for a text, whatever colours and cursor movements stand between its letters."""
+    between = r"(?:\x1b\[[0-9;?]*[A-Za-z])*"
+    child.expect(between.join(re.escape(letter) for letter in text))
+
+
+def typed(child, line):
+    child.send(line)
+    child.send("\r")
+
+
+def test_vms_are_a_table_a_vm_is_a_card_and_xml_is_shown(shell):
+    typed(shell, "vms")
+    seen(shell, "memory")
+    seen(shell, "vm-00003")
+    typed(shell, "vms['vm-00002']")
+    seen(shell, "memory_bytes")
+    typed(shell, "lab.info()")
+    seen(shell, "hypervisor")
+
+
+def test_names_are_completed(shell):
+    shell.send("vms['vm-0")
+    seen(shell, "vm-00003")
+
+
+def test_an_error_is_a_line_and_a_hint_and_its_traceback_a_call_away(shell):
+    typed(shell, "lab.vms['nope']")
+    seen(shell, "error: ")
+    seen(shell, "nope")
+    seen(shell, "hint: ")
+    typed(shell, "tb()")
+    seen(shell, "VMNotFoundError")
+
+
+def test_a_long_job_draws_a_bar_and_ctrl_c_cancels_it(shell):
+    typed(shell, "other = connect('sim://other')")
+    typed(shell, "vm = lab.vms.create(name='big', memory='1GiB', start=True)")
+    typed(shell, "vm.migrate(other, bandwidth='2MiB/s')")
+    seen(shell, "migrate big")
+    shell.sendintr()
+    typed(shell, "print('at', vm.refresh().status, 'on', vm.host.name)")
+    seen(shell, "at running on lab")
+
+
+def test_ctrl_d_leaves(shell):
+    shell.sendeof()
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert shell.exitstatus == 0
