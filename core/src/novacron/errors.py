@@ -111,18 +111,21 @@ class AuthenticationError(NovaCronError):
     """The host refused who we are."""
 
     exit_code = 11
+    default_hint = "check the user, the key or password, and the certificates"
 
 
 class AccessDeniedError(NovaCronError):
     """The host or a policy refused what was asked."""
 
     exit_code = 12
+    default_hint = "ask for the right to do it, or connect as somebody who has it"
 
 
 class NotFoundError(NovaCronError):
     """What was named does not exist."""
 
     exit_code = 13
+    default_hint = "list what is there; names are case-sensitive"
 
 
 class HostNotFoundError(NotFoundError):
@@ -177,16 +180,20 @@ class AlreadyExistsError(NovaCronError):
     """The name, UUID, address or path is taken."""
 
     exit_code = 14
+    default_hint = "choose another name, or look at the one that is there"
 
 
 class InvalidStateError(NovaCronError):
     """Not possible in the state that the resource is in."""
 
     exit_code = 15
+    default_hint = "look at the status first, `novacron vm show NAME`"
 
 
 class BusyError(InvalidStateError):
     """Another operation holds the resource; trying again later can help."""
+
+    default_hint = "try again when it has ended"
 
 
 class InvalidSpecError(NovaCronError):
@@ -199,6 +206,7 @@ class InvalidSpecError(NovaCronError):
     """
 
     exit_code = 16
+    default_hint = "what is allowed stands beside each field; help() of the spec's class tells more"
 
     def __init__(self, message: str, *, problems: list[SpecProblem] | None = None, **context: Any) -> None:
         super().__init__(message, **context)
@@ -227,6 +235,7 @@ class ResourceAllocationError(NovaCronError):
     """Memory, CPU, storage space or a device can't be had."""
 
     exit_code = 17
+    default_hint = "`novacron host info` shows what the host has and uses"
 
 
 class DiskLockedError(ResourceAllocationError):
@@ -237,6 +246,9 @@ class MigrationError(NovaCronError):
     """A migration did not succeed; `outcome` and `details` say where the VM is."""
 
     exit_code = 18
+    default_hint = (
+        "`novacron vm list` on both hosts shows where the VM is; `novacron migrate --check` says what stands against it"
+    )
 
 
 class MigrationCheckError(MigrationError):
@@ -257,58 +269,69 @@ class SnapshotError(NovaCronError):
     """A snapshot could not be made, reverted to or deleted."""
 
     exit_code = 19
+    default_hint = "`novacron snapshot list` shows what is there"
 
 
 class StorageError(NovaCronError):
     """A storage pool, volume or disk operation failed."""
 
     exit_code = 20
+    default_hint = "`novacron storage pools` shows pools and their space"
 
 
 class GuestAgentError(NovaCronError):
     """The guest agent refused or failed."""
 
     exit_code = 21
+    default_hint = "look into the guest: the agent's own log says why"
 
 
 class GuestAgentUnavailableError(GuestAgentError):
     """There is no guest agent, or it does not answer."""
+
+    default_hint = "install and start qemu-guest-agent (or VMware Tools) in the guest; it answers only in a running one"
 
 
 class OperationTimeoutError(NovaCronError):
     """The deadline passed before the operation ended."""
 
     exit_code = 22
+    default_hint = "look at the state before repeating it, or give it more time"
 
 
 class OperationCancelledError(NovaCronError):
     """The caller cancelled the operation."""
 
     exit_code = 23
+    default_hint = "begin it again when you want it after all"
 
 
 class UnsupportedOperationError(NovaCronError):
     """This driver, or this version of the hypervisor, can't do it."""
 
     exit_code = 24
+    default_hint = "`novacron host capabilities` shows what the host can do"
 
 
 class WorkflowError(NovaCronError):
     """A workflow could not be composed, planned or run."""
 
     exit_code = 25
+    default_hint = "`novacron flow plan` shows each step"
 
 
 class PluginError(NovaCronError):
     """A plugin is broken, incompatible or missing."""
 
     exit_code = 26
+    default_hint = "`novacron plugin list` shows what is installed and what is wrong with it"
 
 
 class DriverError(NovaCronError):
     """An error of the hypervisor that the driver could not map; the original is `__cause__`."""
 
     exit_code = 27
+    default_hint = "the hypervisor's own log tells more; please report it, the driver should have a clear error for this"
 
 
 _classes = [name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, Exception)]

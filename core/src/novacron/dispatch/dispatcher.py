@@ -15,7 +15,14 @@ from novacron.dispatch.audit import AuditPolicy
 from novacron.dispatch.call import Call
 from novacron.dispatch.locks import LockPolicy
 from novacron.dispatch.retry import RetryPolicy
-from novacron.errors import DriverError, NovaCronError, OperationTimeoutError, UnsupportedOperationError
+from novacron.errors import (
+    DriverError,
+    InvalidSpecError,
+    NovaCronError,
+    OperationTimeoutError,
+    SpecProblem,
+    UnsupportedOperationError,
+)
 from novacron.hookspecs import AREAS
 from novacron.hookspecs.operation import PROJECT, Operation
 from novacron.jobs import Job
@@ -151,6 +158,7 @@ class Dispatcher:
         name = call.operation.name
         chain = self._chains.get(name) or self._chain(call.operation)
         try:
+            _check_text(call)
             return chain(call)
         except NovaCronError as error:
             error.operation = error.operation or name
@@ -203,6 +211,14 @@ class Dispatcher:
             operation=operation, host=self.host, outcome="not_sent",
             hint=f"in this area it offers: {', '.join(offered)}" if offered else f"it offers nothing in the area {area!r}",
         )  # fmt: skip
+
+
+def _check_text(call: Call) -> None:
+    """Refuse what no hypervisor can be asked: their SDKs end text at a NUL, or raise errors of their own."""
+    for name, value in call.arguments.items():
+        if isinstance(value, str) and "\0" in value:
+            problem = SpecProblem(name, value, "text without a NUL character")
+            raise InvalidSpecError(f"invalid {call.operation.name}", problems=[problem], outcome="not_sent")
 
 
 def _around(policy: Policy, proceed: Callable[[Call], Any]) -> Callable[[Call], Any]:

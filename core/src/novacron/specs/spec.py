@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.units import parse_duration, parse_size
 
-Size = Annotated[int, BeforeValidator(parse_size)]
-"""Bytes, or text such as "2GiB"."""
+Size = Annotated[int, BeforeValidator(parse_size), Field(lt=2**63)]
+"""Bytes, or text such as "2GiB"; below 8 EiB, which is all that hypervisors can count."""
 
 Rate = Annotated[int, BeforeValidator(parse_size)]
 """Bytes per second, or text such as "100MiB/s"."""

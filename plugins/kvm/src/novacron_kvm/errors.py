@@ -55,7 +55,7 @@ TABLE = (
     # not there
     Row(_code("NO_DOMAIN"), None, None, nova.VMNotFoundError),
     Row(_code("NO_NETWORK"), None, None, nova.NetworkNotFoundError, "failed", "`novacron network list` shows what is there"),
-    Row(_code("NO_STORAGE_POOL"), None, None, nova.StoragePoolNotFoundError, "failed", "`novacron pool list` shows what is there"),
+    Row(_code("NO_STORAGE_POOL"), None, None, nova.StoragePoolNotFoundError, "failed", "`novacron storage pools` shows what is there"),
     Row(_code("NO_STORAGE_VOL"), None, None, nova.VolumeNotFoundError),
     Row(_code("NO_DOMAIN_SNAPSHOT"), None, None, nova.SnapshotNotFoundError),
     Row(None, r"referenced filter .* is missing", None, nova.TrafficFilterNotFoundError),
@@ -88,6 +88,8 @@ TABLE = (
         "the host is short of memory"),
     Row(None, r"hugetlbfs|hugepages|cannot set CPU affinity", None, nova.ResourceAllocationError),
     Row(_code("NO_MEMORY"), None, None, nova.ResourceAllocationError),
+    Row(None, r"cgroup .* controller is not mounted", None, nova.UnsupportedOperationError, "failed",
+        "libvirtd has no cgroups on this host: limits can be set persistently, in force they need the controller"),
     # state
     Row(_code("OPERATION_TIMEOUT"), r"cannot acquire state change lock", None, nova.BusyError, "not_sent",
         "another operation holds the VM; try again when it has ended"),
@@ -113,6 +115,7 @@ TABLE = (
     Row(_code("XML_INVALID_SCHEMA"), None, None, nova.InvalidSpecError),
     Row(_code("NO_NAME"), None, None, nova.InvalidSpecError),
     Row(_code("INVALID_ARG"), None, None, nova.InvalidSpecError),
+    Row(_code("OVERFLOW"), None, None, nova.InvalidSpecError),
     Row(_code("CONFIG_UNSUPPORTED"), None, None, nova.UnsupportedOperationError),
     Row(_code("OPERATION_UNSUPPORTED"), None, None, nova.UnsupportedOperationError),
     Row(_code("ARGUMENT_UNSUPPORTED"), None, None, nova.UnsupportedOperationError),

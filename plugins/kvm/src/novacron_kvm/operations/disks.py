@@ -120,7 +120,7 @@ def _image(connection: KVMConnection, slow: Any, disk: DiskSpec) -> Volume:
         if type(error).__name__ != "VolumeNotFoundError":
             raise
     raise ImageNotFoundError(
-        f"no image {source!r}", resource=source, hint=f"`novacron volume list --pool {disk.pool}` shows what is there"
+        f"no image {source!r}", resource=source, hint=f"`novacron storage volumes --pool {disk.pool}` shows what is there"
     )
 
 

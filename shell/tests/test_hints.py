@@ -1,0 +1,30 @@
+"""What errors, help and documentation tell people to type can be typed."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from novacron_shell.cli import cli
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [*ROOT.glob("*/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py"), *ROOT.glob("docs/*.md"), ROOT / "README.md"]
+
+
+def named():
+    """Every `novacron COMMAND [SUBCOMMAND]` in backquotes, and where it stands."""
+    for path in SOURCES:
+        for words in re.findall(r"`+novacron ((?:[a-z]+ ?)+)", path.read_text()):
+            yield pytest.param(words.split(), id=f"{path.name}: {words.strip()}")
+
+
+@pytest.mark.parametrize("words", list(named()))
+def test_every_command_that_is_named_exists(words):
+    command = cli
+    context = click.Context(cli)
+    for word in words:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(context, word)
+        assert command is not None, f"there is no `novacron {' '.join(words)}`"

@@ -1,0 +1,203 @@
+"""Bad input: every operation of the contract, asked of what is not there or in a state where it can't be; on `sim` and on a real host.
+
+The matrix is made from the contract itself, so that an operation that is added is asked too.
+"""
+
+import io
+
+import pytest
+
+import novacron
+from novacron import errors, specs
+from novacron.plugins import Destination
+from novacron.plugins.validation import operations
+
+OPERATIONS = operations()
+
+NOBODY = "nobody-of-that-name"
+
+
+@pytest.fixture(scope="module")
+def sim():
+    with novacron.connect("sim://bad-input?vms=1") as host:
+        yield host
+
+
+@pytest.fixture(params=["sim", pytest.param("real", marks=pytest.mark.lab)])
+def host(request):
+    if request.param == "sim":
+        return request.getfixturevalue("sim")
+    return request.getfixturevalue("lab_hosts")[0]
+
+
+@pytest.fixture
+def boot_anywhere(request):
+    """Return a function that makes a VM in a status; all are deleted at the end."""
+    made = []
+
+    def make(host, status):
+        fields = {"name": f"state-{status}", "memory": "64MiB", "disks": [{"size": "8MiB"}]}
+        if host.driver_name == "kvm":
+            guest = request.getfixturevalue("lab").guest
+            fields["kernel"] = {"path": str(guest.kernel), "initrd": str(guest.initrd), "command_line": guest.command_line}
+        vm = host.vms.create(**fields)
+        made.append(vm)
+        if status != "stopped":
+            vm.start()
+        if status == "suspended":
+            vm.suspend()
+        if status == "saved":
+            vm.save()
+        return vm
+
+    yield make
+    for vm in made:
+        host_vms = vm.host.vms
+        for found in host_vms.list():
+            if found.name in (vm.name, "another"):
+                found.delete(force=True)
+
+
+def arguments(operation, host, **known):
+    """Valid arguments of every operation, but for what `known` says."""
+    elsewhere = Destination("elsewhere", "sim://elsewhere", host.dispatcher.driver, host.invoke)
+    valid = {
+        "vm": NOBODY, "pool": NOBODY, "volume": NOBODY, "network": NOBODY, "filter": NOBODY, "template": NOBODY,
+        "snapshot": NOBODY, "disk": "vda", "nic": "52:54:00:00:00:01", "name": "another", "seconds": 1.0, "otherwise": "fail",
+        "keep_disks": False, "force": False, "linked": False, "changes": specs.VMUpdate(description="x"), "count": 1,
+        "size": 64 * 2**20, "live": False, "persistent": True, "pinning": {"0": "0"}, "limits": specs.LimitsSpec(cpu_shares=5),
+        "shrink": False, "format": "raw", "source": "/nowhere.iso", "up": True, "children": False, "to": elsewhere,
+        "disks": (), "bandwidth": 2**20, "max_downtime": None, "post_copy": False, "version": None, "description": "x", "tags": None,
+        "argv": ["true"], "stdin": b"", "path": "/etc/hostname", "data": b"x", "delete": True,
+        "definition": "<domain/>", "query": specs.VMQuery(),
+    }  # fmt: skip
+    by_operation = {
+        "disk_limit": {"limits": specs.DiskLimits(total_iops=100)}, "disk_attach": {"spec": specs.DiskSpec(size="1MiB")},
+        "volume_upload": {"source": io.BytesIO(b"x")}, "volume_download": {"target": io.BytesIO()},
+        "nic_attach": {"spec": specs.NICSpec(network="default")}, "nic_update": {"spec": specs.NICSpec(network="default")},
+        "volume_create": {"spec": specs.VolumeSpec(name="x", capacity="1MiB")},
+        "network_update": {"spec": specs.NetworkSpec(name=NOBODY)},
+        "snapshot_create": {"spec": specs.SnapshotSpec(name="s")}, "template_create": {"spec": specs.TemplateSpec(name="t")},
+        "template_deploy": {"spec": specs.VMSpec(name="from-nothing")},
+        "vm_migrate": {"spec": specs.MigrationSpec()}, "migration_check": {"spec": specs.MigrationSpec()},
+    }  # fmt: skip
+    values = valid | by_operation.get(operation.name, {}) | known
+    return {name: values[name] for name in operation.arguments if name != "job"}
+
+
+def ask(host, name, **known):
+    return host.invoke(name, **arguments(OPERATIONS[name], host, **known))
+
+
+def expected(caught, family):
+    """A clear error of this family: a hint, a true outcome, and nothing of the SDK's that was not understood."""
+    error = caught.value
+    assert isinstance(error, family), repr(error)
+    assert error.hint, f"{type(error).__name__} without a hint: {error}"
+    assert error.outcome in ("failed", "not_sent")
+    assert error.host and error.operation
+
+
+ABSENT = {
+    "vm": errors.VMNotFoundError, "pool": errors.StoragePoolNotFoundError, "network": errors.NetworkNotFoundError,
+    "filter": errors.TrafficFilterNotFoundError, "template": errors.TemplateNotFoundError,
+}  # fmt: skip
+ASKED = [(o.name, next(a for a in ABSENT if a in o.arguments)) for o in OPERATIONS.values() if set(ABSENT) & set(o.arguments)]
+
+
+@pytest.mark.parametrize(("operation", "argument"), ASKED, ids=[name for name, _ in ASKED])
+@pytest.mark.parametrize("given", [NOBODY, "", "x" * 300, "../../etc/passwd", "a\nb", "nul\0byte", "-rf", "%s", "<x/>", "ü"])
+def test_what_is_not_there_is_said_whatever_its_name(host, operation, argument, given):
+    with pytest.raises(errors.NovaCronError) as caught:
+        ask(host, operation, **{argument: given})
+    if host.supports(operation):
+        expected(caught, (ABSENT[argument], errors.InvalidSpecError) if given != NOBODY else ABSENT[argument])
+    else:
+        expected(caught, errors.UnsupportedOperationError)
+
+
+WITHIN = [
+    ("volume_get", "volume", errors.VolumeNotFoundError, "pool"),
+    ("volume_delete", "volume", errors.VolumeNotFoundError, "pool"),
+    ("volume_resize", "volume", errors.VolumeNotFoundError, "pool"),
+    ("snapshot_get", "snapshot", errors.SnapshotNotFoundError, "vm"),
+    ("snapshot_revert", "snapshot", errors.SnapshotNotFoundError, "vm"),
+    ("snapshot_delete", "snapshot", errors.SnapshotNotFoundError, "vm"),
+    ("disk_detach", "disk", errors.DeviceNotFoundError, "vm"),
+    ("disk_resize", "disk", errors.DeviceNotFoundError, "vm"),
+    ("disk_limit", "disk", errors.DeviceNotFoundError, "vm"),
+    ("nic_detach", "nic", errors.DeviceNotFoundError, "vm"),
+    ("nic_link_set", "nic", errors.DeviceNotFoundError, "vm"),
+]
+
+
+@pytest.fixture
+def bystander(host):
+    """A VM that stands there and that no bad call may change."""
+    vm = host.vms.create(name="bystander", memory="96MiB", disks=[{"size": "8MiB"}])
+    before = vm.refresh().record
+    yield vm
+    assert vm.refresh().record == before
+    vm.delete()
+
+
+@pytest.mark.parametrize(("operation", "argument", "error", "of"), WITHIN, ids=[w[0] for w in WITHIN])
+def test_a_part_that_is_not_there_is_said(host, bystander, operation, argument, error, of):
+    with pytest.raises(errors.NovaCronError) as caught:
+        ask(host, operation, **{argument: "nothing-such", of: "default" if of == "pool" else bystander.id})
+    expected(caught, error if host.supports(operation) else errors.UnsupportedOperationError)
+
+
+IMPOSSIBLE = [
+    {"memory": "900TiB", "start": True},
+    {"disks": [{"size": "7EiB"}]},
+    {"vcpus": 4096, "start": True},
+    {"disks": [{"size": "1MiB", "pool": "no-such-pool"}]},
+    {"disks": [{"source": "image:no-such-image"}]},
+    {"disks": [{"path": "/no/such/file.qcow2"}]},
+    {"nics": [{"network": "no-such-network"}]},
+    {"iso": "/no/such.iso"},
+    {"kernel": {"path": "/no/such/kernel"}, "start": True},
+    {"machine": "no-such-machine"},
+    {"arch": "z80"},
+]
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("fields", IMPOSSIBLE, ids=lambda f: ",".join(f))
+def test_the_impossible_is_refused_and_nothing_stays(lab, lab_hosts, fields):
+    host = lab_hosts[0]
+    before = {v.id for v in host.vms.list()}, {p.name for p in lab.shared.iterdir()}
+    with pytest.raises(errors.NovaCronError) as caught:
+        host.vms.create(**({"name": "impossible", "memory": "64MiB"} | fields))
+    expected(caught, errors.NovaCronError)
+    assert not isinstance(caught.value, errors.DriverError), f"not understood: {caught.value}"
+    assert ({v.id for v in host.vms.list()}, {p.name for p in lab.shared.iterdir()}) == before
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"name": "../x"}, {"name": ""}, {"memory": "-1"}, {"memory": "many"}, {"memory": "8EiB"}, {"vcpus": 0}, {"colour": "red"}],
+)
+def test_a_bad_field_never_reaches_the_host(host, fields):
+    with pytest.raises(errors.InvalidSpecError) as caught:
+        host.vms.create(**({"name": "never"} | fields))
+    assert [p.path for p in caught.value.problems] == list(fields)
+
+
+# Every operation on a VM, in every status that a VM can be brought to. What is allowed is done, and undone by the next round.
+STATUSES = ("stopped", "running", "suspended", "saved")
+ON_A_VM = [o.name for o in OPERATIONS.values() if "vm" in o.arguments and o.name not in ("vm_delete", "vm_migrate")]
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("operation", ON_A_VM)
+def test_every_operation_in_every_status_is_done_or_refused_clearly(host, boot_anywhere, status, operation):
+    vm = boot_anywhere(host, status)
+    try:
+        ask(host, operation, vm=vm.id)
+    except errors.NovaCronError as error:
+        assert not isinstance(error, errors.DriverError), f"not understood: {error!r} from {error.__cause__!r}"
+        assert error.outcome == "failed" or isinstance(error, errors.UnsupportedOperationError)
+        assert error.hint, f"{type(error).__name__} without a hint: {error}"
+    assert vm.refresh().status in (*STATUSES, "crashed")
