@@ -187,6 +187,19 @@ def test_a_held_vm_names_its_holder_when_waiting_takes_too_long(host, toy):
     assert job.result(5).status == "running"
 
 
+def test_a_vms_name_and_id_are_one_lock(host, toy):
+    identity = "6b1f0000-0000-4000-8000-000000000001"
+    toy.vms["a"] = toy.vms[identity] = VM(id=identity, name="a", host="toy", status="stopped")
+    toy.gate.clear()
+    job = host.submit("vm_start", vm=identity)
+    while "start" not in toy.calls:
+        time.sleep(0.001)
+    with pytest.raises(errors.BusyError, match="held by vm_start"):
+        host.submit("vm_stop", 0.2, vm="a").result(5)
+    toy.gate.set()
+    job.result(5)
+
+
 def test_waiters_get_the_lock_in_the_order_in_which_they_came():
     policy, order, threads = LockPolicy(), [], []
     gate = threading.Event()

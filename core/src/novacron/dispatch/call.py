@@ -19,18 +19,20 @@ class Call:
         host: name of the host.
         resource: what it is done to (a VM's id or name), None for the host itself.
         arguments: all arguments of the hook but `job`.
+        locked: what the lock policy holds meanwhile: a VM's id, however the caller named it; None when nothing is held.
         deadline: `time.monotonic()` at which the caller stops waiting.
         actor: who asks.
         job: the job of a long operation, otherwise None.
     """
 
-    __slots__ = ("actor", "arguments", "deadline", "host", "job", "operation", "resource")
+    __slots__ = ("actor", "arguments", "deadline", "host", "job", "locked", "operation", "resource")
 
     def __init__(
         self, operation: Operation, host: str, arguments: dict[str, Any], deadline: float, job: Job[Any] | None = None
     ) -> None:
         self.operation, self.host, self.arguments, self.deadline, self.job = operation, host, arguments, deadline, job
         self.resource = resource_of(arguments)
+        self.locked = self.resource if operation.locks else None
         self.actor = current_actor()
 
     def remaining(self) -> float:

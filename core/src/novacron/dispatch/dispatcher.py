@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ STAGES = ("telemetry", "audit", "access", "cache", "lock", "retry")
 
 GRACE = 20.0
 """Seconds that a job has to roll back after its deadline, before the caller is told that its outcome is unknown."""
+
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 Policy = Callable[[Call, Callable[[Call], Any]], Any]
 _locks = LockPolicy()  # one for the process: two connections to one host share it
@@ -145,6 +148,8 @@ class Dispatcher:
 
         def work() -> None:
             try:
+                if spec.locks == "vm":
+                    self._identify(call)
                 result = self._run(call)
             except BaseException as error:  # noqa: BLE001 - the job carries it to whoever waits
                 job.set_exception(error)
@@ -153,6 +158,15 @@ class Dispatcher:
 
         threading.Thread(target=work, name=f"novacron-{operation}", daemon=True).start()
         return job
+
+    def _identify(self, call: Call) -> None:
+        """Find the id of a VM that was given by name, so that its name and its id are one lock."""
+        if _ID.fullmatch(str(call.locked)):
+            return
+        try:
+            call.locked = self._manager.hook.vm_get(vm=call.locked).id
+        except Exception:  # noqa: BLE001, S110 - the operation itself meets it again, and says it
+            pass
 
     def _run(self, call: Call) -> Any:
         name = call.operation.name

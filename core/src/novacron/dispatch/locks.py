@@ -38,7 +38,7 @@ class LockPolicy:
         return operation.locks is not None
 
     def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
-        key = (call.host, call.resource or "")
+        key = (call.host, call.locked or "")
         self._acquire(key, call)
         try:
             return proceed(call)
