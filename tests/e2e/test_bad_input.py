@@ -188,6 +188,7 @@ def test_a_bad_field_never_reaches_the_host(host, fields):
 
 # Every operation on a VM, in every status that a VM can be brought to. What is allowed is done, and undone by the next round.
 STATUSES = ("stopped", "running", "suspended", "saved")
+NOT_NOW = (errors.InvalidStateError, errors.NotFoundError, errors.GuestAgentUnavailableError, errors.UnsupportedOperationError)
 ON_A_VM = [o.name for o in OPERATIONS.values() if "vm" in o.arguments and o.name not in ("vm_delete", "vm_migrate")]
 
 
@@ -196,6 +197,11 @@ ON_A_VM = [o.name for o in OPERATIONS.values() if "vm" in o.arguments and o.name
 def test_every_operation_in_every_status_is_done_or_refused_clearly(host, boot_anywhere, status, operation):
     vm = boot_anywhere(host, status)
     error = refusal(host, operation, vm)
+    allowed = OPERATIONS[operation].statuses
+    if allowed and status not in allowed:
+        assert isinstance(error, NOT_NOW), f"the contract says when {' or '.join(allowed)}, but it was done"
+    else:
+        assert not isinstance(error, errors.InvalidStateError) or isinstance(error, errors.BusyError), error
     if error:
         assert not isinstance(error, errors.DriverError), f"not understood: {error!r} from {error.__cause__!r}"
         assert error.outcome == "failed" or isinstance(error, errors.UnsupportedOperationError)

@@ -21,19 +21,19 @@ class Console(Protocol):
         """Let go of the console."""
 
 
-@operation(kind="read")
+@operation(kind="read", statuses="running suspended")
 def console_open(vm: str, force: bool) -> Console:
     """Open the serial console; `force` takes it from whoever has it, otherwise BusyError."""
     raise NotImplementedError
 
 
-@operation(kind="read")
+@operation(kind="read", statuses="running suspended")
 def console_screenshot(vm: str) -> Screenshot:
     """Take a picture of the first display."""
     raise NotImplementedError
 
 
-@operation(kind="read")
+@operation(kind="read", statuses="running suspended")
 def console_endpoint(vm: str) -> ConsoleEndpoint:
     """Tell where the display can be reached; its password is never part of the answer."""
     raise NotImplementedError

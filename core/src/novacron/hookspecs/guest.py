@@ -8,37 +8,37 @@ from novacron.records.guest import ExecResult, GuestInfo
 from novacron.records.vm import VM
 
 
-@operation(kind="read")
+@operation(kind="read", statuses="running")
 def guest_info(vm: str) -> GuestInfo:
     """Ask the guest who it is: host name, OS, addresses."""
     raise NotImplementedError
 
 
-@operation(kind="job")
+@operation(kind="job", statuses="running")
 def guest_exec(vm: str, argv: list[str], stdin: bytes, seconds: float, job: Job[ExecResult]) -> ExecResult:
     """Run a program in the guest (no shell) and wait at most `seconds` for its end."""
     raise NotImplementedError
 
 
-@operation(kind="read")
+@operation(kind="read", statuses="running")
 def guest_file_read(vm: str, path: str) -> bytes:
     """Read a file in the guest."""
     raise NotImplementedError
 
 
-@operation(kind="change", idempotent=True)
+@operation(kind="change", idempotent=True, statuses="running")
 def guest_file_write(vm: str, path: str, data: bytes) -> VM:
     """Write a file in the guest."""
     raise NotImplementedError
 
 
-@operation(kind="change", locks="vm")
+@operation(kind="change", locks="vm", statuses="running")
 def guest_freeze(vm: str) -> VM:
     """Freeze the guest's file systems; `guest_thaw` must follow."""
     raise NotImplementedError
 
 
-@operation(kind="change", idempotent=True, locks="vm")
+@operation(kind="change", idempotent=True, locks="vm", statuses="running")
 def guest_thaw(vm: str) -> VM:
     """Thaw the guest's file systems."""
     raise NotImplementedError

@@ -30,6 +30,8 @@ def lines() -> Iterator[str]:
             ]
             if operation.locks:
                 marks.append(f"locks {operation.locks}")
+            if operation.statuses:
+                marks.append(f"when {' or '.join(operation.statuses)}")
             yield f"{operation.area}: {operation.name}{inspect.signature(function)} [{', '.join(marks)}]".replace("'", "")
 
 

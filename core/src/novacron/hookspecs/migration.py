@@ -22,7 +22,7 @@ def migration_check(vm: str, to: Any, spec: MigrationSpec) -> MigrationCheck:
     raise NotImplementedError
 
 
-@operation(kind="job", locks="vm")
+@operation(kind="job", locks="vm", statuses="running suspended stopped")
 def vm_migrate(vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport]) -> MigrationReport:
     """Move a VM to another host, live or cold.
 
@@ -33,13 +33,13 @@ def vm_migrate(vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport])
     raise NotImplementedError
 
 
-@operation(kind="job", locks="vm")
+@operation(kind="job", locks="vm", statuses="running suspended stopped")
 def vm_migrate_storage(vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
     """Move disks (all when empty) to another storage pool, while the VM runs if it does."""
     raise NotImplementedError
 
 
-@operation(kind="change", idempotent=True)
+@operation(kind="change", idempotent=True, statuses="migrating")
 def migration_tune(vm: str, bandwidth: int | None, max_downtime: float | None, post_copy: bool) -> VM:
     """Change a migration that is under way: bytes per second, seconds, or switch to post-copy now."""
     raise NotImplementedError

@@ -60,25 +60,25 @@ def lease_list(network: str) -> list[DHCPLease]:
     raise NotImplementedError
 
 
-@operation(kind="change", locks="vm")
+@operation(kind="change", locks="vm", statuses="running suspended stopped")
 def nic_attach(vm: str, spec: NICSpec) -> NIC:
     """Give a VM a NIC, at once when it runs, and persistently."""
     raise NotImplementedError
 
 
-@operation(kind="change", locks="vm")
+@operation(kind="change", locks="vm", statuses="running suspended stopped")
 def nic_detach(vm: str, nic: str) -> VM:
     """Take a NIC (by MAC address) from a VM."""
     raise NotImplementedError
 
 
-@operation(kind="change", idempotent=True, locks="vm")
+@operation(kind="change", idempotent=True, locks="vm", statuses="running suspended stopped")
 def nic_update(vm: str, nic: str, spec: NICSpec) -> NIC:
     """Change a NIC: network, filter, QoS (bytes per second), MTU."""
     raise NotImplementedError
 
 
-@operation(kind="change", idempotent=True, locks="vm")
+@operation(kind="change", idempotent=True, locks="vm", statuses="running suspended stopped")
 def nic_link_set(vm: str, nic: str, up: bool) -> NIC:
     """Plug or unplug a NIC's cable."""
     raise NotImplementedError

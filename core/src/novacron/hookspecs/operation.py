@@ -21,6 +21,8 @@ class Operation(NamedTuple):
         reads: it changes nothing.
         long: it runs as a job, with progress and cancellation.
         locks: the argument naming what it needs alone ("vm"), or None.
+        statuses: those of a VM in which it may be called, in any other it raises InvalidStateError (for the guest agent's
+            operations GuestAgentUnavailableError); empty when it may always be. A crashed VM is as a stopped one.
         timeout: seconds after which the caller is told that it did not end, unless the caller says otherwise.
     """
 
@@ -32,6 +34,7 @@ class Operation(NamedTuple):
     reads: bool = False
     long: bool = False
     locks: str | None = None
+    statuses: tuple[str, ...] = ()
     timeout: float = 60.0
     summary: str = ""
 
@@ -42,6 +45,7 @@ def operation(
     mandatory: bool = False,
     idempotent: bool | None = None,
     locks: str | None = None,
+    statuses: str = "",
     timeout: float | None = None,
 ) -> Callable[[F], F]:
     """Mark a function as an operation of the contract: a first-result hook with these properties."""
@@ -58,6 +62,7 @@ def operation(
             reads=kind == "read",
             long=kind == "job",
             locks=locks,
+            statuses=tuple(statuses.split()),
             timeout=timeout if timeout is not None else 3600.0 if kind == "job" else 60.0,
             summary=(function.__doc__ or "").partition("\n")[0],
         )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from novacron.specs import SnapshotSpec
 
 
-@operation(kind="job", locks="vm")
+@operation(kind="job", locks="vm", statuses="running suspended stopped")
 def snapshot_create(vm: str, spec: SnapshotSpec, job: Job[Snapshot]) -> Snapshot:
     """Take a snapshot; it becomes the current one. Raises AlreadyExistsError; nothing half-made stays."""
     raise NotImplementedError
@@ -31,7 +31,7 @@ def snapshot_get(vm: str, snapshot: str) -> Snapshot:
     raise NotImplementedError
 
 
-@operation(kind="job", locks="vm")
+@operation(kind="job", locks="vm", statuses="running suspended stopped")
 def snapshot_revert(vm: str, snapshot: str, job: Job[VM]) -> VM:
     """Bring the VM back to a snapshot: disks, and its status then (running when memory was kept, otherwise stopped)."""
     raise NotImplementedError

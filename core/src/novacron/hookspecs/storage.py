@@ -115,19 +115,19 @@ def volume_download(pool: str, volume: str, target: BinaryIO, job: Job[Volume]) 
     raise NotImplementedError
 
 
-@operation(kind="change", locks="vm")
+@operation(kind="change", locks="vm", statuses="running suspended stopped")
 def disk_attach(vm: str, spec: DiskSpec) -> Disk:
     """Give a VM a disk, at once when it runs, and persistently."""
     raise NotImplementedError
 
 
-@operation(kind="change", locks="vm")
+@operation(kind="change", locks="vm", statuses="running suspended stopped")
 def disk_detach(vm: str, disk: str, delete: bool) -> VM:
     """Take a disk (by target) from a VM; `delete` deletes its volume too."""
     raise NotImplementedError
 
 
-@operation(kind="change", locks="vm")
+@operation(kind="change", locks="vm", statuses="running suspended stopped")
 def disk_resize(vm: str, disk: str, size: int) -> Disk:
     """Grow a disk; a running guest sees it."""
     raise NotImplementedError
@@ -139,7 +139,7 @@ def disk_limit(vm: str, disk: str, limits: DiskLimits) -> Disk:
     raise NotImplementedError
 
 
-@operation(kind="change", idempotent=True, locks="vm")
+@operation(kind="change", idempotent=True, locks="vm", statuses="running suspended stopped")
 def disk_change_media(vm: str, disk: str, source: str) -> Disk:
     """Put another medium into a CD-ROM drive; an empty `source` ejects."""
     raise NotImplementedError

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from novacron.specs import TemplateSpec, VMSpec
 
 
-@operation(kind="job", locks="vm")
+@operation(kind="job", locks="vm", statuses="stopped")
 def template_create(vm: str, spec: TemplateSpec, job: Job[Template]) -> Template:
     """Make a template from a stopped VM, which stays; an existing name gets a new version."""
     raise NotImplementedError

@@ -94,7 +94,8 @@ class SimDisks(Area):
             found = self.changing(vm, "change a medium of", *_STATES)
             old = self._find(found, disk)
             if old.device not in ("cdrom", "floppy"):
-                raise InvalidStateError(f"the disk {disk!r} of {found.name!r} has no removable medium", resource=found.name)
+                problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive of the VM")
+                raise InvalidSpecError("no removable medium", problems=[problem], resource=found.name)
             empty = Disk(target=old.target, device=old.device, bus=old.bus, read_only=old.read_only, boot_order=old.boot_order)
             filled = with_volume(self.world, empty, image_place(self.world, source, "default")) if source else empty
             return self._replace(found, old, filled)

@@ -91,7 +91,7 @@ class SimLifecycle(Area):
         """Copy a VM that does not run."""
         with ExitStack() as undo:
             with self.world.lock:
-                source = self.changing(vm, "clone", "stopped", "crashed", "saved")
+                source = self.changing(vm, "clone", "stopped", "crashed")
                 refuse_taken(self.world, name, None)
                 job.report("copying disks", 0.0)
                 copy = copied_vm(self.world, source, name, linked=linked, undo=undo)
