@@ -454,7 +454,7 @@ class TestDevices:
         drive = vm.disks["sda"]
         assert drive.change_media("image:cd.iso").record.volume == "cd.iso"
         assert drive.change_media().record.source is None
-        with pytest.raises(errors.InvalidStateError):
+        with pytest.raises(errors.InvalidSpecError):
             vm.disks["vda"].change_media("image:cd.iso")
         with pytest.raises(errors.DeviceNotFoundError):
             vm.disks["vdz"]

@@ -69,7 +69,8 @@ FAULTS = {
         try:
             return super()._become(vm, before, after)
         except errors.InvalidStateError as error:
-            raise errors.InvalidStateError(str(error)) from None
+            error.hint = None
+            raise
 """,
         "test_error_says_all_it_should",
     ),
