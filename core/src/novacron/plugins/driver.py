@@ -106,6 +106,8 @@ class DriverProvider:
         name: the driver's name in records and errors.
         schemes: the URI schemes it serves, also the names of its entry points.
         connect: returns a `Driver`, or raises a NovaCronError within `context.timeout`.
+        areas: returns the classes of a connection's parts, from which documentation is made without a connection.
+        limits: returns, by operation, what is needed for all of it or can't be had at all: "external snapshots: libvirt 10.9".
         api: the versions of the contract that it supports.
     """
 
@@ -115,9 +117,12 @@ class DriverProvider:
         name: str,
         schemes: Sequence[str],
         connect: Callable[[HostURI, ConnectContext], Driver],
+        areas: Callable[[], Sequence[type]] = tuple,
+        limits: Callable[[], Mapping[str, str]] = dict,
         api: str = ">=1,<2",
     ) -> None:
         self.name, self.schemes, self.connect, self.api = name, tuple(schemes), connect, api
+        self.areas, self.limits = areas, limits
 
 
 class Destination(NamedTuple):

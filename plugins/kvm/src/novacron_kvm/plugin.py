@@ -7,9 +7,8 @@ from novacron.plugins import ConnectContext, Driver, DriverProvider, HostURI
 SCHEMES = ("qemu", "qemu+unix", "qemu+ssh", "qemu+tls", "qemu+tcp", "qemu+libssh2", "qemu+libssh", "test")
 
 
-def connect(uri: HostURI, context: ConnectContext) -> Driver:
-    """Open a libvirt URI."""
-    from novacron_kvm.connection import KVMConnection
+def areas() -> list[type]:
+    """Return the classes of a connection's parts."""
     from novacron_kvm.operations.console import KVMConsole
     from novacron_kvm.operations.events import KVMEvents
     from novacron_kvm.operations.host import KVMHost
@@ -23,20 +22,34 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     from novacron_kvm.operations.snapshots import KVMSnapshots
     from novacron_kvm.operations.storage import KVMStorage
 
-    connection = KVMConnection(uri.text, context.name, context.timeout)
-    areas = (
+    return [
         KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMStorage, KVMNetwork, KVMSnapshots, KVMMigration, KVMMetrics,
-        KVMConsole,
-    )  # fmt: skip
-    events = KVMEvents(connection)
+        KVMConsole, KVMEvents,
+    ]  # fmt: skip
+
+
+def limits() -> dict[str, str]:
+    """Return what operations need of libvirt."""
+    from novacron_kvm.operations.host import limits
+
+    return limits(0)
+
+
+def connect(uri: HostURI, context: ConnectContext) -> Driver:
+    """Open a libvirt URI."""
+    from novacron_kvm.connection import KVMConnection
+
+    connection = KVMConnection(uri.text, context.name, context.timeout)
+    parts = [area(connection) for area in areas()]
 
     def close() -> None:
-        events.close()
+        for part in parts:
+            getattr(part, "close", bool)()
         connection.close()
 
-    return Driver([*(area(connection) for area in areas), events], close=close, native=connection)
+    return Driver(parts, close=close, native=connection)
 
 
-provider = DriverProvider(name="kvm", schemes=SCHEMES, connect=connect)
+provider = DriverProvider(name="kvm", schemes=SCHEMES, connect=connect, areas=areas, limits=limits)
 
-__all__ = ["SCHEMES", "connect", "provider"]
+__all__ = ["SCHEMES", "areas", "connect", "limits", "provider"]

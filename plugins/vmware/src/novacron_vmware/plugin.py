@@ -7,6 +7,16 @@ from novacron.plugins import ConnectContext, Driver, DriverProvider, HostURI
 SCHEMES = ("vsphere", "esx")
 
 
+def areas() -> list[type]:
+    """Return the classes of a connection's parts."""
+    from novacron_vmware.operations.host import VMwareHost
+    from novacron_vmware.operations.lifecycle import VMwareLifecycle
+    from novacron_vmware.operations.listing import VMwareListing
+    from novacron_vmware.operations.power import VMwarePower
+
+    return [VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle]
+
+
 def connect(uri: HostURI, context: ConnectContext) -> Driver:
     """Log in to a vCenter (`vsphere://user@vc[:port]/datacenter`) or a standalone ESXi (`esx://user@host`).
 
@@ -14,16 +24,11 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     system's authorities; `?thumbprint=` trusts exactly one certificate instead (SHA-256 or SHA-1), `?verify=no` any.
     """
     from novacron_vmware.connection import VMwareConnection
-    from novacron_vmware.operations.host import VMwareHost
-    from novacron_vmware.operations.lifecycle import VMwareLifecycle
-    from novacron_vmware.operations.listing import VMwareListing
-    from novacron_vmware.operations.power import VMwarePower
 
     connection = VMwareConnection(uri, context)
-    areas = (VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle)
-    return Driver([area(connection) for area in areas], close=connection.close, native=connection)
+    return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 
 
-provider = DriverProvider(name="vmware", schemes=SCHEMES, connect=connect)
+provider = DriverProvider(name="vmware", schemes=SCHEMES, connect=connect, areas=areas)
 
-__all__ = ["SCHEMES", "connect", "provider"]
+__all__ = ["SCHEMES", "areas", "connect", "provider"]

@@ -33,7 +33,7 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     found.faults.latency = asked.get("latency", found.faults.latency)
     found.faults.jitter = asked.get("jitter", found.faults.jitter)
     connection = SimConnection(found, context.name, uri.text)
-    return Driver(_parts(connection), close=connection.close, native=connection)
+    return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 
 
 _AREAS = (
@@ -46,8 +46,9 @@ _AREAS = (
 """Module and class of every area, imported when somebody connects."""
 
 
-def _parts(connection: Any) -> list[object]:
-    return [getattr(import_module(f"novacron.drivers.sim.{module}"), name)(connection) for module, name in _AREAS]
+def areas() -> list[type]:
+    """Return the classes of a connection's parts."""
+    return [getattr(import_module(f"novacron.drivers.sim.{module}"), name) for module, name in _AREAS]
 
 
 def _parsed(uri: HostURI) -> dict[str, Any]:
@@ -76,6 +77,6 @@ def _parsed(uri: HostURI) -> dict[str, Any]:
     return found
 
 
-provider = DriverProvider(name="sim", schemes=("sim",), connect=connect)
+provider = DriverProvider(name="sim", schemes=("sim",), connect=connect, areas=areas)
 
-__all__ = ["QUERY", "connect", "provider"]
+__all__ = ["QUERY", "areas", "connect", "provider"]
