@@ -20,7 +20,7 @@ def shell(tmp_path):
     child = pexpect.spawn(
         "novacron", ["shell", "-c", "sim://lab?vms=3"], env=environment, encoding="utf-8", timeout=20, dimensions=(50, 140)
     )
-    child.expect("1 hosts 3 VMs")
+    seen(child, "3 VMs, 2 running")
     yield child
     child.close(force=True)
 
@@ -58,6 +58,21 @@ def test_an_error_is_a_line_and_a_hint_and_its_traceback_a_call_away(shell):
     seen(shell, "hint: ")
     typed(shell, "tb()")
     seen(shell, "VMNotFoundError")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("lab.vmss", "did you mean vms?"),
+        ("hostz", "did you mean hosts?"),
+        ("vms['vm-0001']", "did you mean vm-00001"),
+        ("{}['x']", "nothing there is called 'x'"),
+    ],
+)
+def test_a_typo_is_one_line_with_what_was_meant(shell, line, said):
+    typed(shell, line)
+    seen(shell, "error: ")
+    seen(shell, said)
 
 
 def test_a_long_job_draws_a_bar_and_ctrl_c_cancels_it(shell):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from novacron.errors import NovaCronError
+from novacron.errors import NovaCronError, VMNotFoundError
 from novacron.handles.host import HostHandle
 from novacron.handles.vm import VMHandle
 
@@ -22,7 +23,17 @@ class Inventory(Mapping[str, VMHandle]):
         self.unreachable: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> VMHandle:
+        if name not in self._vms:
+            near = difflib.get_close_matches(name, self._vms, n=3, cutoff=0.7)
+            raise VMNotFoundError(f"no VM named {name!r}", hint=f"did you mean {' or '.join(near)}?" if near else None)
         return self._vms[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._vms
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the VM of that name, or `default`."""
+        return self._vms.get(name, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._vms)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
+import difflib
 import os
 import sys
+import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from prompt_toolkit.formatted_text import AnyFormattedText
-from ptpython.prompt_style import PromptStyle
 from ptpython.repl import PythonRepl
 from rich.console import Console
 from rich.text import Text
@@ -19,6 +21,7 @@ from novacron.state import state_directory
 from novacron_shell.options import Settings
 from novacron_shell.repl.display import show
 from novacron_shell.repl.inventory import Inventory, OpenHosts, namespace
+from novacron_shell.repl.toolbar import Prompt, Toolbar
 from novacron_shell.repl.watching import ProgressPolicy, ShellPlugin
 
 EAGER = 8
@@ -45,7 +48,7 @@ def run(settings: Settings) -> None:
         console.print(f"[red]{name}[/]: {error}")
     console.print("[dim]hosts, vms, fleet(), connect(uri), steps; tb() shows the last traceback; Ctrl-D leaves[/]")
     names["tb"] = lambda: _traceback(console)
-    shell = Shell(names, console, vms, _Prompt(hosts, vms, progress))
+    shell = Shell(names, console, vms, Toolbar(hosts, vms, progress))
     try:
         shell.run()
     except SystemExit:
@@ -82,10 +85,12 @@ def connect_all(hosts: OpenHosts, settings: Settings) -> dict[str, str]:
 class Shell(PythonRepl):
     """ptpython that prints hosts, VMs and records as tables and cards, and errors as message and hint."""
 
-    def __init__(self, names: dict[str, Any], console: Console, vms: Inventory, prompt: PromptStyle) -> None:
+    def __init__(self, names: dict[str, Any], console: Console, vms: Inventory, toolbar: Toolbar) -> None:
         history = str(state_directory(create=True) / "history")
-        super().__init__(get_globals=lambda: names, get_locals=lambda: names, history_filename=history)
-        self._console, self._vms = console, vms
+        super().__init__(
+            get_globals=lambda: names, get_locals=lambda: names, history_filename=history, _extra_toolbars=[toolbar.drawn()]
+        )  # fmt: skip
+        self._console, self._vms, self._toolbar = console, vms, toolbar
         self.title = "NovaCron"
         self.enable_dictionary_completion = True
         self.enable_auto_suggest = True
@@ -93,14 +98,17 @@ class Shell(PythonRepl):
         self.confirm_exit = False
         self.show_signature = True
         self.highlight_matching_parenthesis = True
-        self.all_prompt_styles["novacron"] = prompt
+        self.show_status_bar = False
+        self.all_prompt_styles["novacron"] = Prompt()
         self.prompt_style = "novacron"
 
     def eval(self, line: str) -> object:
         """Run what was typed, then read the inventory again in the background."""
+        began = time.monotonic()
         try:
             return super().eval(line)
         finally:
+            self._toolbar.took = time.monotonic() - began
             self._vms.refresh_soon()
 
     def _show_result(self, result: object) -> None:
@@ -113,31 +121,29 @@ class Shell(PythonRepl):
         return None
 
     def _handle_exception(self, e: BaseException) -> None:
-        if not isinstance(e, NovaCronError):
+        if not isinstance(e, (NovaCronError, AttributeError, NameError, KeyError)):
             return super()._handle_exception(e)
         sys.last_type, sys.last_value, sys.last_traceback = type(e), e, e.__traceback__
-        return _tell(self._console, e)
+        if isinstance(e, NovaCronError):
+            return _tell(self._console, e)
+        if not _in_what_was_typed(e):
+            return super()._handle_exception(e)
+        return self._console.print(Text.assemble(("error: ", "bold red"), _mistyped(e, self.get_globals())))
 
 
-class _Prompt(PromptStyle):
-    """Hosts, VMs, running jobs and unreachable hosts before the prompt; nothing of it does I/O."""
+def _in_what_was_typed(error: BaseException) -> bool:
+    """Whether an error comes from the typed line itself, and not from code that it called."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename == "<stdin>"
 
-    def __init__(self, hosts: OpenHosts, vms: Inventory, progress: ProgressPolicy) -> None:
-        self._hosts, self._vms, self._progress = hosts, vms, progress
 
-    def in_prompt(self) -> AnyFormattedText:
-        """Before the input."""
-        jobs = f" {len(self._progress.running)} jobs" if self._progress.running else ""
-        down = [("class:ansired", f" {len(self._vms.unreachable)} unreachable")] if self._vms.unreachable else []
-        return [("class:ansigray", f"{len(self._hosts)} hosts {len(self._vms)} VMs{jobs}"), *down, ("bold", " > ")]
-
-    def in2_prompt(self, width: int) -> AnyFormattedText:
-        """Before further lines."""
-        return [("", "... ".rjust(width))]
-
-    def out_prompt(self) -> AnyFormattedText:
-        """Before a result."""
-        return []
+def _mistyped(error: AttributeError | NameError | KeyError, names: dict[str, Any]) -> str:
+    """Return what is wrong with a name that is not there, and what was probably meant."""
+    if isinstance(error, KeyError):
+        return f"nothing there is called {error.args[0]!r}" if error.args else "no such key"
+    known = dir(error.obj) if isinstance(error, AttributeError) else [*names, *dir(builtins)]
+    near = difflib.get_close_matches(error.name or "", [name for name in known if not name.startswith("_")], n=3)
+    return f"{error}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
 def _tell(console: Console, error: NovaCronError) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from novacron.dispatch.call import Call
 from novacron.hookspecs.operation import Operation
+from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron_shell.progress import describe
 
@@ -24,7 +25,7 @@ class ProgressPolicy:
     def __init__(self) -> None:
         self._drawing = threading.Lock()
         self.name_of: Callable[[str], str] = str
-        self.running: list[str] = []
+        self.running: dict[int, tuple[str, Job[Any] | None]] = {}
 
     def applies(self, operation: Operation) -> bool:
         """Only jobs."""
@@ -32,13 +33,13 @@ class ProgressPolicy:
 
     def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         title = f"{call.operation.name.removeprefix('vm_').replace('_', ' ')} {self.name_of(call.resource or '')}"
-        self.running.append(title)
+        self.running[id(call)] = title, call.job
         ended = threading.Event()
         threading.Thread(target=self._draw, args=(call, title, ended), name="novacron-progress", daemon=True).start()
         try:
             return proceed(call)
         finally:
-            self.running.remove(title)
+            del self.running[id(call)]
             ended.set()
             with self._drawing:
                 pass  # the bar is gone before the prompt comes back
