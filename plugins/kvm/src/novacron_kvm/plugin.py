@@ -17,13 +17,14 @@ def areas() -> list[type]:
     from novacron_kvm.operations.metrics import KVMMetrics
     from novacron_kvm.operations.migration import KVMMigration
     from novacron_kvm.operations.network import KVMNetwork
+    from novacron_kvm.operations.pools import KVMPools
     from novacron_kvm.operations.power import KVMPower
     from novacron_kvm.operations.resources import KVMResources
     from novacron_kvm.operations.snapshots import KVMSnapshots
-    from novacron_kvm.operations.storage import KVMStorage
+    from novacron_kvm.operations.volumes import KVMVolumes
 
     return [
-        KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMStorage, KVMNetwork, KVMSnapshots, KVMMigration, KVMMetrics,
+        KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMPools, KVMVolumes, KVMNetwork, KVMSnapshots, KVMMigration, KVMMetrics,
         KVMConsole, KVMEvents,
     ]  # fmt: skip
 

@@ -17,7 +17,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.metadata import set_element, where
 from novacron_kvm.operations.records import vm_record
-from novacron_kvm.operations.storage import find_path
+from novacron_kvm.operations.volumes import find_path
 from novacron_kvm.xml.parsing import NAMESPACE, parse
 from novacron_kvm.xml.reading import facts
 
@@ -39,7 +39,7 @@ class KVMLifecycle:
         with self._connection.slow() as slow, ExitStack() as undo:
             arch, machine, virt_type = self._checked(slow, spec)
             default_bus = "virtio" if self._connection.shared or "embed" in self._connection.uri else "ide"
-            from novacron_kvm.operations.disks import make_disks
+            from novacron_kvm.operations.diskfiles import make_disks
             from novacron_kvm.xml.building import domain_xml
 
             disks = make_disks(self._connection, slow, spec, job, undo, default_bus)

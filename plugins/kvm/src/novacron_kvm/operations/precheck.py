@@ -13,7 +13,7 @@ from novacron.records.vm import VM
 from novacron_kvm.capabilities import guests, host_uuid
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.storage import find_path
+from novacron_kvm.operations.volumes import find_path
 from novacron_kvm.xml.parsing import parse, text_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.storage import volume_xml
+from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
     from novacron.specs.vm import CloudInitSpec, VMSpec
@@ -39,7 +39,7 @@ def seed_image(spec: CloudInitSpec, name: str) -> bytes:
 
 def make_seed(connection: KVMConnection, slow: Any, spec: VMSpec, undo: ExitStack) -> str:
     """Upload the seed of a VM and return its path."""
-    from novacron_kvm.operations.disks import remove_volume
+    from novacron_kvm.operations.diskfiles import remove_volume
 
     if spec.cloud_init is None:
         raise ValueError("the VM has no cloud_init")

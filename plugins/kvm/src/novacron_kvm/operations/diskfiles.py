@@ -12,8 +12,9 @@ from novacron.jobs import Job
 from novacron.records.storage import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import mapped, translated
-from novacron_kvm.operations.storage import find_path, find_volume, volume_record, volume_xml
+from novacron_kvm.operations.volumes import find_path, find_volume, volume_record
 from novacron_kvm.xml.building import DiskFile, place
+from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
     from novacron.specs.storage import DiskSpec

@@ -1,0 +1,107 @@
+"""Storage pools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import libvirt
+
+from novacron.errors import AlreadyExistsError
+from novacron.plugins import hookimpl
+from novacron.records.storage import StoragePool
+from novacron.records.vm import Deleted
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.xml.parsing import parse, text_of
+
+if TYPE_CHECKING:
+    from novacron.specs.storage import StoragePoolSpec
+
+
+class KVMPools:
+    """Makes, reads and deletes storage pools."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+
+    @hookimpl
+    def pool_list(self) -> list[StoragePool]:
+        """List all pools."""
+        with translated("pool_list"):
+            return sorted((self._pool(p) for p in self._connection.read.listAllStoragePools(0)), key=lambda p: p.name)
+
+    @hookimpl
+    def pool_get(self, pool: str) -> StoragePool:
+        """Return one."""
+        with translated("pool_get", pool):
+            return self._pool(self._connection.read.storagePoolLookupByName(pool))
+
+    @hookimpl
+    def pool_create(self, spec: StoragePoolSpec) -> StoragePool:
+        """Define, build and start a pool; forget it again when one of these fails."""
+        from novacron_kvm.xml.storage import pool_xml
+
+        with self._connection.slow() as slow, translated("pool_create", spec.name):
+            if spec.name in [p.name() for p in slow.listAllStoragePools(0)]:
+                raise AlreadyExistsError(f"there is a storage pool {spec.name!r} already", resource=spec.name)
+            made = slow.storagePoolDefineXML(pool_xml(spec), 0)
+            try:
+                if spec.type in ("dir", "fs", "netfs"):
+                    made.build(0)
+                made.create(0)
+                made.setAutostart(int(spec.autostart))
+            except libvirt.libvirtError:
+                if made.isActive():
+                    made.destroy()
+                made.undefine()
+                raise
+        return self.pool_get(spec.name)
+
+    @hookimpl
+    def pool_start(self, pool: str) -> StoragePool:
+        """Make a pool usable; an active one stays so."""
+        with self._connection.slow() as slow, translated("pool_start", pool):
+            found = slow.storagePoolLookupByName(pool)
+            if not found.isActive():
+                found.create(0)
+        return self.pool_get(pool)
+
+    @hookimpl
+    def pool_stop(self, pool: str) -> StoragePool:
+        """Take a pool out of use; an inactive one stays so."""
+        with self._connection.slow() as slow, translated("pool_stop", pool):
+            found = slow.storagePoolLookupByName(pool)
+            if found.isActive():
+                found.destroy()
+        return self.pool_get(pool)
+
+    @hookimpl
+    def pool_delete(self, pool: str) -> Deleted:
+        """Forget a pool; what is in it stays."""
+        with self._connection.slow() as slow, translated("pool_delete", pool):
+            found = slow.storagePoolLookupByName(pool)
+            identity, folder = found.UUIDString(), text_of(parse(found.XMLDesc(0)), "target/path")
+            if found.isActive():
+                found.destroy()
+            if found.isPersistent():
+                found.undefine()
+        return Deleted(name=pool, id=identity, removed=(f"definition of {pool}",), kept=(folder,) if folder else ())
+
+    @hookimpl
+    def pool_refresh(self, pool: str) -> StoragePool:
+        """Look again at what is there."""
+        with self._connection.slow() as slow, translated("pool_refresh", pool):
+            slow.storagePoolLookupByName(pool).refresh()
+        return self.pool_get(pool)
+
+    def _pool(self, pool: Any) -> StoragePool:
+        root = parse(pool.XMLDesc(0))
+        info = pool.info()
+        return StoragePool(
+            name=pool.name(), host=self._connection.name, type=root.get("type", ""), active=bool(pool.isActive()),
+            autostart=bool(pool.autostart()), id=pool.UUIDString(), path=text_of(root, "target/path"),
+            capacity_bytes=info[1], allocated_bytes=info[2], available_bytes=info[3],
+        )  # fmt: skip
+
+
+__all__ = ["KVMPools"]

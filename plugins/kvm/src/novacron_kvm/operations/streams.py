@@ -1,0 +1,147 @@
+"""Volumes through libvirt's streams, holes kept: what is not there is neither read, sent nor written."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any, BinaryIO
+
+import libvirt
+
+from novacron.errors import NovaCronError, StorageError
+from novacron.jobs import Job
+from novacron_kvm.errors import mapped
+
+
+def left_in(source: BinaryIO) -> int | None:
+    """Return how many bytes a file has from where it stands, None when it can't tell."""
+    try:
+        here = source.tell()
+        end = source.seek(0, os.SEEK_END)
+        source.seek(here)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return end - here
+
+
+def upload(connection: Any, volume: Any, source: BinaryIO, job: Job[Any]) -> None:
+    """Write a file's content into a volume, from where the file stands.
+
+    Raises:
+        StorageError: the file could not be read; the volume then has a part of it, as after a cancel.
+    """
+    size, transfer = left_in(source), _Transfer(job)
+    holes = size is not None and _has_descriptor(source)
+    stream = connection.newStream(0)
+    volume.upload(stream, 0, 0, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM if holes else 0)
+
+    begin = source.tell() if holes else 0
+    end = begin + (size or 0)
+
+    def read(_: Any, count: int, __: Any) -> bytes:
+        # by position: looking for holes moves the descriptor, which a buffered file does not expect
+        data = os.pread(source.fileno(), count, begin + transfer.done) if holes else source.read(count)
+        transfer.did(len(data), size)
+        return data
+
+    def extent(_: Any, __: Any) -> tuple[bool, int]:
+        """Whether there is data here, and how much of it, or of the hole."""
+        here = begin + transfer.done
+        if here >= end:
+            return True, 0
+        try:
+            data = os.lseek(source.fileno(), here, os.SEEK_DATA)
+        except OSError:
+            return False, end - here  # a hole up to the end
+        if data > here:
+            return False, min(data, end) - here
+        return True, min(os.lseek(source.fileno(), here, os.SEEK_HOLE), end) - here
+
+    def skip(_: Any, length: int, __: Any) -> int:
+        transfer.did(length, size)
+        return 0
+
+    with transfer.on(stream):
+        if holes:
+            stream.sparseSendAll(read, extent, skip, None)
+        else:
+            stream.sendAll(read, None)
+
+
+def download(connection: Any, volume: Any, target: BinaryIO, job: Job[Any]) -> None:
+    """Write a volume's content to a file, from where the file stands; holes are left out where the file can seek.
+
+    Raises:
+        StorageError: the file could not be written; it has a part of the content then, as after a cancel.
+    """
+    size, transfer = int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2]), _Transfer(job)
+    holes = _has_descriptor(target) and target.seekable()
+    stream = connection.newStream(0)
+    volume.download(stream, 0, 0, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM if holes else 0)
+
+    def write(_: Any, data: bytes, __: Any) -> int:
+        transfer.did(target.write(data), size)
+        return len(data)
+
+    def hole(_: Any, length: int, __: Any) -> int:
+        target.seek(length, os.SEEK_CUR)
+        transfer.did(length, size)
+        return 0
+
+    with transfer.on(stream):
+        if holes:
+            stream.sparseRecvAll(write, hole, None)
+            target.truncate()
+        else:
+            stream.recvAll(write, None)
+        target.flush()
+
+
+class _Transfer:
+    """How much went through a stream; ends it when the job is cancelled."""
+
+    def __init__(self, job: Job[Any]) -> None:
+        self.job, self.done = job, 0
+        self._stopped: NovaCronError | None = None
+
+    def did(self, count: int, size: int | None) -> None:
+        self.done += count
+        self.job.report("transferring", min(1.0, self.done / size) if size else None, bytes=self.done)
+        try:
+            self.job.raise_if_cancelled()
+        except NovaCronError as error:
+            self._stopped = error
+            raise
+
+    def on(self, stream: Any) -> _Transfer:
+        self._stream = stream
+        return self
+
+    def __enter__(self) -> _Transfer:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        if error is None:
+            self._stream.finish()
+            return
+        try:
+            self._stream.abort()
+        except libvirt.libvirtError:
+            pass  # libvirt did already
+        if self._stopped is not None:
+            raise self._stopped from None
+        if isinstance(error, libvirt.libvirtError):
+            raise mapped(error) from error
+        if isinstance(error, (OSError, ValueError)):
+            raise StorageError(f"the file can't be used: {error}", hint="is there space, and is it open for this?") from error
+
+
+def _has_descriptor(file: BinaryIO) -> bool:
+    try:
+        file.fileno()
+    except (OSError, io.UnsupportedOperation, AttributeError):
+        return False
+    return True
+
+
+__all__ = ["download", "left_in", "upload"]
