@@ -1,4 +1,9 @@
-"""The tiny guest: the distribution's own cloud kernel and busybox, which count seconds on the serial console."""
+"""The tiny guest: the distribution's own cloud kernel, busybox and guest agent, which count seconds on the serial console.
+
+What it says there, a line each: `NOVACRON GUEST UP`; every second `NOVACRON TICK n uptime=...`; whenever one changes `NOVACRON DEVICES`
+with each disk's 512-byte sectors and each NIC's carrier; `NOVACRON ADDRESS` once DHCP gave one; with `novacron.ping=ADDRESS` on the
+kernel's command line every second whether that address answered; with `novacron.load=MIB` it dirties so much memory without end.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +25,9 @@ MODULES = (
     "virtio_balloon",
     "button",
     "evdev",
+    "cdrom",
+    "sr_mod",
+    "ahci",
 )
 UP = "NOVACRON GUEST UP"
 TICK = "NOVACRON TICK"
@@ -39,14 +47,35 @@ fi
 if [ -b /dev/vda ]; then
   echo "NOVACRON DISK TICK $(dd if=/dev/vda bs=512 skip=2048 count=1 2>/dev/null | tr -dc 0-9)"
 fi
+hostname novacron-guest
+for port in /sys/class/virtio-ports/*; do
+  [ "$(cat $port/name 2>/dev/null)" = org.qemu.guest_agent.0 ] || continue
+  qemu-ga -m virtio-serial -p /dev/$(basename $port) -t /run -f /run/qemu-ga.pid </dev/null >/dev/null 2>&1 &
+done
 echo "{UP}"
 if [ -d /sys/class/net/eth0 ]; then
   ip link set lo up; ip link set eth0 up
-  (udhcpc -i eth0 -t 3 -T 1 -n -q -s /etc/udhcpc >/dev/null 2>&1 && \\
+  (udhcpc -i eth0 -t 5 -T 1 -n -q -s /etc/udhcpc >/dev/null 2>&1 && \\
     echo "NOVACRON ADDRESS $(ip -4 -o addr show eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/')") &
+fi
+devices() {{
+  for disk in /sys/block/[hsv]d* /sys/block/sr*; do [ -e $disk ] && printf ' %s=%s' $(basename $disk) $(cat $disk/size); done
+  for nic in /sys/class/net/eth*; do
+    [ -e $nic ] && printf ' %s=%s' $(cat $nic/address) $(cat $nic/carrier 2>/dev/null || echo down)
+  done
+}}
+ping_to=$(sed -n 's/.*novacron.ping=\\([0-9.]*\\).*/\\1/p' /proc/cmdline)
+if [ -n "$ping_to" ]; then
+  (while :; do
+    if ping -c 1 -W 1 $ping_to >/dev/null 2>&1; then echo "NOVACRON PING $ping_to answered"; else echo "NOVACRON PING $ping_to lost"; fi
+    sleep 1
+  done) &
 fi
 tick=0
 while :; do
+  now="$(devices)"
+  [ "$now" = "$before" ] || echo "NOVACRON DEVICES$now"
+  before="$now"
   tick=$((tick + 1))
   echo "{TICK} $tick uptime=$(cut -d' ' -f1 /proc/uptime)"
   if [ -b /dev/vda ]; then
@@ -103,9 +132,11 @@ def _build(cache: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache.parent) as scratch:
         work = Path(scratch)
         unpacked = _kernel_package(work)
+        agent = _agent_package(work)
         kernel = next((unpacked / "boot").glob("vmlinuz-*"))
         version = kernel.name.removeprefix("vmlinuz-")
         root = _root(work / "root", unpacked, version)
+        _add_program(root, agent)
         names = "\n".join(str(p.relative_to(root)) for p in [root, *sorted(root.rglob("*"))]).encode()
         (work / "names").write_bytes(names)
         run("sh", "-c", 'cpio --quiet -o -H newc <"$1" | gzip -1 >"$2"', "sh", work / "names", work / "initrd", cwd=root)
@@ -135,13 +166,36 @@ def _kernel_package(work: Path) -> Path:
     return unpacked
 
 
+def _agent_package(work: Path) -> Path:
+    """Download and unpack the distribution's QEMU guest agent; return its program."""
+    run("apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", "qemu-guest-agent", cwd=work)
+    unpacked = work / "agent"
+    run("dpkg-deb", "-x", next(work.glob("qemu-guest-agent_*.deb")), unpacked)
+    return next(p for p in unpacked.rglob("qemu-ga") if p.is_file() and os.access(p, os.X_OK))
+
+
+def _add_program(root: Path, program: Path) -> None:
+    """Put a program of this distribution into the guest with the libraries that it is linked to."""
+    shutil.copy(program, root / "bin" / program.name)
+    linked = run("ldd", program).stdout
+    if "not found" in linked:
+        raise LabError(f"{program.name} needs libraries that are not installed here", hint=linked)
+    for library in re.findall(r"(/\S+) \(0x", linked):
+        target = root / library.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(library).resolve(), target)
+
+
 def _root(root: Path, unpacked: Path, version: str) -> Path:
-    for folder in ("bin", "proc", "sys", "dev", "load", "etc/acpi/PWRF"):
+    for folder in ("bin", "proc", "sys", "dev", "load", "run", "tmp", "root", "etc/acpi/PWRF"):
         (root / folder).mkdir(parents=True)
     shutil.copy(shutil.which("busybox") or "/bin/busybox", root / "bin" / "busybox")
     for file, text in {
         "init": INIT,
         "etc/udhcpc": DHCP,
+        "etc/os-release": 'ID=novacron\nNAME="NovaCron guest"\nPRETTY_NAME="NovaCron guest"\nVERSION_ID=1\n',
+        "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+        "etc/group": "root:x:0:\n",
         "etc/acpi/PWRF/00000080": "#!/bin/sh\necho NOVACRON POWER BUTTON >/dev/console\nsync\npoweroff -f\n",
     }.items():
         (root / file).write_text(text)
