@@ -66,7 +66,7 @@ def nic_attach(vm: str, spec: NICSpec) -> NIC:
     raise NotImplementedError
 
 
-@operation(kind="change", locks="vm", statuses="running suspended stopped")
+@operation(kind="change", locks="vm", statuses="running stopped")
 def nic_detach(vm: str, nic: str) -> VM:
     """Take a NIC (by MAC address) from a VM."""
     raise NotImplementedError

@@ -121,7 +121,7 @@ def disk_attach(vm: str, spec: DiskSpec) -> Disk:
     raise NotImplementedError
 
 
-@operation(kind="change", locks="vm", statuses="running suspended stopped")
+@operation(kind="change", locks="vm", statuses="running stopped")
 def disk_detach(vm: str, disk: str, delete: bool) -> VM:
     """Take a disk (by target) from a VM; `delete` deletes its volume too."""
     raise NotImplementedError

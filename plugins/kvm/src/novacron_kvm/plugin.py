@@ -10,6 +10,7 @@ SCHEMES = ("qemu", "qemu+unix", "qemu+ssh", "qemu+tls", "qemu+tcp", "qemu+libssh
 def areas() -> list[type]:
     """Return the classes of a connection's parts."""
     from novacron_kvm.operations.console import KVMConsole
+    from novacron_kvm.operations.disks import KVMDisks
     from novacron_kvm.operations.events import KVMEvents
     from novacron_kvm.operations.host import KVMHost
     from novacron_kvm.operations.lifecycle import KVMLifecycle
@@ -24,8 +25,8 @@ def areas() -> list[type]:
     from novacron_kvm.operations.volumes import KVMVolumes
 
     return [
-        KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMPools, KVMVolumes, KVMNetwork, KVMSnapshots, KVMMigration, KVMMetrics,
-        KVMConsole, KVMEvents,
+        KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMPools, KVMVolumes, KVMDisks, KVMNetwork, KVMSnapshots,
+        KVMMigration, KVMMetrics, KVMConsole, KVMEvents,
     ]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ class SimDisks(Area):
     def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
         """Unplug a disk. A volume that is kept is the user's from then on, unless a snapshot needs it."""
         with self.world.lock:
-            found = self.changing(vm, "detach a disk from", *_STATES)
+            found = self.changing(vm, "detach a disk from", "running", "stopped", "crashed")
             going = self._find(found, disk)
             place = (going.pool or "", going.volume or "")
             snapshots = [s.name for s in found.snapshots.values() if any((d.pool, d.volume) == place for d in s.disks)]
@@ -134,7 +134,7 @@ class SimNICs(Area):
     def nic_detach(self, vm: str, nic: str) -> VM:
         """Unplug a NIC."""
         with self.world.lock:
-            found = self.changing(vm, "detach a NIC from", *_STATES)
+            found = self.changing(vm, "detach a NIC from", "running", "stopped", "crashed")
             going = self._find(found, nic)
             found.nics = tuple(each for each in found.nics if each is not going)
             found.filters.pop(going.mac, None)

@@ -85,7 +85,7 @@ def image_place(world: World, source: str, pool: str) -> Place:
                 continue
             return place
     raise ImageNotFoundError(
-        f"no image {source!r}", resource=source, hint=f"`novacron storage volumes --pool {pool}` shows what is there"
+        f"no image {source!r}", resource=source, hint=f"`novacron storage volumes {pool}` shows what is there"
     )
 
 

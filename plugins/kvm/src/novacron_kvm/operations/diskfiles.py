@@ -38,15 +38,19 @@ def make_disks(
     for number, (disk, (bus, target)) in enumerate(zip(wanted, place(wanted, default_bus), strict=True)):
         job.raise_if_cancelled()
         job.report(f"disk {number + 1} of {len(wanted)}", number / max(1, len(wanted)))
-        if disk.path or not (disk.size or disk.source):
-            volume = _existing(connection, slow, disk.path) if disk.path else None
-            found.append(DiskFile(disk, volume.path if volume else None, _qemu_format(volume), target, bus, False))
-            continue
-        volume = _make(connection, slow, f"{spec.name}-{target}.{disk.format}", disk, undo)
-        found.append(DiskFile(disk, volume.path, volume.format, target, bus, True))
+        found.append(make_disk(connection, slow, spec.name, disk, bus, target, undo))
     if spec.cloud_init:
         found[-1] = found[-1]._replace(made=True)
     return found
+
+
+def make_disk(connection: KVMConnection, slow: Any, vm: str, disk: DiskSpec, bus: str, target: str, undo: ExitStack) -> DiskFile:
+    """Return a disk of a VM, its file made, or found when it was there; one that was made is removed by `undo`."""
+    if disk.path or not (disk.size or disk.source):
+        volume = _existing(connection, slow, disk.path) if disk.path else None
+        return DiskFile(disk, volume.path if volume else None, _qemu_format(volume), target, bus, False)
+    volume = _make(connection, slow, f"{vm}-{target}.{disk.format}", disk, undo)
+    return DiskFile(disk, volume.path, volume.format, target, bus, True)
 
 
 def _qemu_format(volume: Volume | None) -> str:
@@ -65,7 +69,7 @@ def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo:
         if name in pool.listVolumes():
             raise AlreadyExistsError(f"a volume {name!r} is already in the pool {disk.pool!r}", resource=name)
         if disk.source:
-            image = _image(connection, slow, disk)
+            image = find_image(connection, slow, disk.source, disk.pool)
             size = max(disk.size or 0, image.capacity_bytes)
             if disk.copy_mode == "full":
                 source = find_path(slow, image.path)
@@ -103,13 +107,14 @@ def remove_volume(pool: Any, name: str) -> None:
         pass  # it is not there
 
 
-def _image(connection: KVMConnection, slow: Any, disk: DiskSpec) -> Volume:
-    source = str(disk.source)
+def find_image(connection: KVMConnection, slow: Any, source: str, pool: str) -> Volume:
+    """Return the volume that "image:NAME", "POOL/VOLUME", a name in `pool` or an absolute path means. Raises ImageNotFoundError."""
+    default = pool
     try:
         if source.startswith("/"):
             return _existing(connection, slow, source)
         pool, _, name = source.rpartition("/")
-        pool = pool or disk.pool
+        pool = pool or default
         name = name.removeprefix("image:")
         for candidate in (name, f"{name}.qcow2", f"{name}.img", f"{name}.raw"):
             try:
@@ -121,7 +126,7 @@ def _image(connection: KVMConnection, slow: Any, disk: DiskSpec) -> Volume:
         if type(error).__name__ != "VolumeNotFoundError":
             raise
     raise ImageNotFoundError(
-        f"no image {source!r}", resource=source, hint=f"`novacron storage volumes --pool {disk.pool}` shows what is there"
+        f"no image {source!r}", resource=source, hint=f"`novacron storage volumes {default}` shows what is there"
     )
 
 
@@ -136,4 +141,4 @@ def _existing(connection: KVMConnection, slow: Any, path: str) -> Volume:
     )
 
 
-__all__ = ["make_disks", "remove_volume"]
+__all__ = ["find_image", "make_disk", "make_disks", "remove_volume"]

@@ -27,15 +27,15 @@ def vm_record(connection: KVMConnection, domain: Any, *, sizes: bool = True) -> 
         status = "suspended"  # restored from memory that was saved while it was suspended
     known = fields(text)
     if sizes:
-        known["disks"] = tuple(_sized(connection, domain, disk) for disk in known["disks"])
+        known["disks"] = tuple(sized(connection, domain, disk) for disk in known["disks"])
     return VM(
         id=domain.UUIDString(), name=domain.name(), host=connection.name, node=connection.node, status=status, status_reason=words,  # type: ignore[arg-type]
         vcpus=info[3], memory_bytes=info[2] * 1024, persistent=persistent, autostart=autostart, **known,
     )  # fmt: skip
 
 
-def _sized(connection: KVMConnection, domain: Any, disk: Disk) -> Disk:
-    """Add capacity and allocation: from the volume, for asking QEMU would wait for one that hangs, else from the image itself."""
+def sized(connection: KVMConnection, domain: Any, disk: Disk) -> Disk:
+    """Add capacity and allocation to a disk: from the volume, for asking QEMU would wait for one that hangs, else from the image."""
     read = connection.read
     try:
         if disk.pool and disk.volume:
@@ -70,4 +70,4 @@ def _saved(domain: Any) -> bool:
         return False  # the test driver has none
 
 
-__all__ = ["vm_record"]
+__all__ = ["sized", "vm_record"]

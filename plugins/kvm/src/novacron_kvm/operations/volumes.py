@@ -253,7 +253,7 @@ def find_volume(connection: Any, pool: str, volume: str) -> Any:
             raise VolumeNotFoundError(
                 f"no volume {volume!r} in the pool {pool!r}",
                 resource=volume,
-                hint=f"`novacron storage volumes --pool {pool}` shows them",
+                hint=f"`novacron storage volumes {pool}` shows them",
             ) from error
 
 

@@ -24,6 +24,10 @@ BUS = {"vd": "virtio", "sd": "sata", "hd": "ide", "fd": "fdc"}
 """The bus of a disk for which only a target was asked."""
 
 
+PORTS = 14
+"""PCI Express ports: each takes one device, also one that is plugged in while the VM runs; libvirt adds more only at a definition."""
+
+
 class DiskFile(NamedTuple):
     """A disk of the new VM once its file is there; `made` says that it was made for this VM and goes with it."""
 
@@ -35,15 +39,17 @@ class DiskFile(NamedTuple):
     made: bool
 
 
-def place(disks: Sequence[DiskSpec], default_bus: str) -> list[tuple[str, str]]:
+def place(disks: Sequence[DiskSpec], default_bus: str, there: Sequence[str] = ()) -> list[tuple[str, str]]:
     """Return bus and target of each disk: as asked, the rest by what the device needs, targets in order vda, vdb, ..., vdz, vdaa, ...
+
+    `there` are targets that the VM has already.
 
     Example:
         >>> from novacron.specs import DiskSpec
         >>> place([DiskSpec(size=1), DiskSpec(size=1, target="vda"), DiskSpec(device="cdrom"), DiskSpec(device="floppy")], "virtio")
         [('virtio', 'vdb'), ('virtio', 'vda'), ('sata', 'sda'), ('fdc', 'fda')]
     """
-    taken = {d.target for d in disks if d.target}
+    taken = {*there, *(d.target for d in disks if d.target)}
     found = []
     for disk in disks:
         if disk.device == "floppy":
@@ -97,6 +103,10 @@ def domain_xml(
     devices = etree.SubElement(root, "devices")
     for disk in disks:
         devices.append(disk_element(disk))
+    if "q35" in (machine or "") or machine == "virt":
+        etree.SubElement(devices, "controller", type="pci", index="0", model="pcie-root")
+        for _ in range(PORTS):
+            etree.SubElement(devices, "controller", type="pci", model="pcie-root-port")
     if any(d.bus == "scsi" for d in disks):
         etree.SubElement(devices, "controller", type="scsi", model="virtio-scsi")
     for nic in spec.nics:

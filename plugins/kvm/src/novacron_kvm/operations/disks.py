@@ -1,0 +1,192 @@
+"""A VM's disks: attaching, detaching, growing, limiting, changing media."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import libvirt
+
+from novacron.errors import (
+    AlreadyExistsError,
+    DeviceNotFoundError,
+    InvalidSpecError,
+    InvalidStateError,
+    SpecProblem,
+)
+from novacron.plugins import hookimpl
+from novacron.records.vm import VM, Disk
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.operations.devices import made_for, plug, refuse_saved, set_made, unplug, update
+from novacron_kvm.operations.metadata import where
+from novacron_kvm.operations.records import sized, vm_record
+from novacron_kvm.operations.volumes import find_path, volumes_backed_by
+from novacron_kvm.xml.parsing import parse, text_of
+from novacron_kvm.xml.reading import disk as disk_record
+
+if TYPE_CHECKING:
+    from novacron.specs.storage import DiskLimits, DiskSpec
+
+LIMITS = {
+    "total_bytes_sec": "total_bytes_per_second", "read_bytes_sec": "read_bytes_per_second",
+    "write_bytes_sec": "write_bytes_per_second", "total_iops_sec": "total_iops", "read_iops_sec": "read_iops",
+    "write_iops_sec": "write_iops",
+}  # fmt: skip
+"""libvirt's name of each limit, and ours."""
+EXCLUSIVE = {"total_bytes_sec": ("read_bytes_sec", "write_bytes_sec"), "total_iops_sec": ("read_iops_sec", "write_iops_sec")}
+
+
+class KVMDisks:
+    """Changes the disks of VMs, at once when they run, and persistently."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+
+    @hookimpl
+    def disk_attach(self, vm: str, spec: DiskSpec) -> Disk:
+        """Make the disk's file and plug it in; a failure leaves neither."""
+        from novacron_kvm.operations.diskfiles import make_disk
+        from novacron_kvm.xml.building import disk_element, place
+
+        with self._connection.slow() as slow, ExitStack() as undo, translated("disk_attach", vm):
+            domain = self._connection.domain(vm, slow)
+            refuse_saved(domain, "attach a disk to")
+            root = parse(domain.XMLDesc(0))
+            taken = [d.target for d in map(disk_record, root.iterfind("devices/disk"))]
+            if spec.target in taken:
+                raise AlreadyExistsError(f"{domain.name()!r} has a disk {spec.target!r} already", resource=domain.name())
+            ((bus, target),) = place([spec], "virtio", taken)
+            if domain.isActive() and bus in ("ide", "sata", "fdc"):
+                raise InvalidStateError(
+                    f"can't attach a disk of the bus {bus} to {domain.name()!r}: it is running", resource=domain.name(),
+                    hint="only virtio, scsi and usb disks can be plugged into a running VM; stop it, or take another bus",
+                )  # fmt: skip
+            file = make_disk(self._connection, slow, domain.name(), spec, bus, target, undo)
+            if bus == "scsi" and root.find("devices/controller[@type='scsi']") is None:
+                from lxml import etree
+
+                plug(domain, etree.Element("controller", type="scsi", model="virtio-scsi"))
+            before = made_for(domain)
+            if file.made and file.path:
+                set_made(domain, [*before, file.path])
+                undo.callback(set_made, domain, before)
+            plug(domain, disk_element(file))
+            undo.pop_all()
+            return self._record(domain, target)
+
+    @hookimpl
+    def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
+        """Unplug a disk; its volume is deleted if that was asked, and otherwise the user's from then on."""
+        with self._connection.slow() as slow, translated("disk_detach", vm):
+            domain = self._connection.domain(vm, slow)
+            refuse_saved(domain, "detach a disk from")
+            record = self._record(domain, disk)
+            volume = find_path(slow, record.source) if delete and record.source else None
+            if volume is not None:
+                self._refuse_needed(slow, domain, record, volume)
+            unplug(domain, lambda root: _element(root, disk), f"the disk {disk!r}")
+            if volume is not None:
+                volume.delete(0)
+            set_made(domain, [path for path in made_for(domain) if path != record.source])
+            return vm_record(self._connection, domain)
+
+    @hookimpl
+    def disk_resize(self, vm: str, disk: str, size: int) -> Disk:
+        """Grow a disk."""
+        with self._connection.slow() as slow, translated("disk_resize", vm):
+            domain = self._connection.domain(vm, slow)
+            refuse_saved(domain, "resize a disk of")
+            record = self._record(domain, disk)
+            if not record.source:
+                raise InvalidStateError(f"the drive {disk!r} of {domain.name()!r} is empty", resource=domain.name())
+            if size < (record.size_bytes or 1):
+                problem = SpecProblem("size", str(size), f"at least {record.size_bytes} bytes: disks only grow")
+                raise InvalidSpecError(f"can't resize {disk!r} of {domain.name()!r}", problems=[problem], resource=domain.name())
+            if size > (record.size_bytes or 0):
+                if domain.isActive():
+                    domain.blockResize(disk, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+                else:
+                    volume = find_path(slow, record.source)
+                    if volume is None:
+                        raise InvalidStateError(
+                            f"{record.source!r} is in no storage pool", resource=domain.name(), hint="make a pool of its folder"
+                        )
+                    volume.resize(size, 0)
+            volume = find_path(slow, record.source)
+            if volume is not None:
+                volume.storagePoolLookupByVolume().refresh()
+            return self._record(domain, disk)
+
+    @hookimpl
+    def disk_limit(self, vm: str, disk: str, limits: DiskLimits) -> Disk:
+        """Set the limits that are given, 0 lifts one; the others stay."""
+        with self._connection.slow() as slow, translated("disk_limit", vm):
+            domain = self._connection.domain(vm, slow)
+            self._record(domain, disk)
+            given = {name: getattr(limits, ours) for name, ours in LIMITS.items() if getattr(limits, ours) is not None}
+            now = domain.blockIoTune(disk, libvirt.VIR_DOMAIN_AFFECT_CURRENT)
+            merged = {name: given.get(name, now.get(name, 0)) for name in LIMITS}
+            for total, parts in EXCLUSIVE.items():
+                if merged[total] and any(merged[part] for part in parts):
+                    problem = SpecProblem(LIMITS[total], str(merged[total]), "either a total, or limits for reading and writing")
+                    raise InvalidSpecError(
+                        f"can't limit {disk!r} of {domain.name()!r}", problems=[problem], resource=domain.name()
+                    )
+            domain.setBlockIoTune(disk, merged, where(domain))
+            return self._record(domain, disk)
+
+    @hookimpl
+    def disk_change_media(self, vm: str, disk: str, source: str) -> Disk:
+        """Put another medium into a drive, or none."""
+        from lxml import etree
+
+        from novacron_kvm.operations.diskfiles import find_image
+
+        with self._connection.slow() as slow, translated("disk_change_media", vm):
+            domain = self._connection.domain(vm, slow)
+            refuse_saved(domain, "change a medium of")
+            record = self._record(domain, disk)
+            if record.device not in ("cdrom", "floppy"):
+                problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive of the VM")
+                raise InvalidSpecError("no removable medium", problems=[problem], resource=domain.name())
+            image = find_image(self._connection, slow, source, "default") if source else None
+
+            def change(element: Any) -> None:
+                for old in element.findall("source") + element.findall("backingStore"):
+                    element.remove(old)
+                if image:
+                    place = etree.Element("source", file=image.path)
+                    element.insert(list(element).index(element.find("target")), place)
+
+            update(domain, lambda root: _element(root, disk), change, force=True)
+            return self._record(domain, disk)
+
+    def _record(self, domain: Any, target: str) -> Disk:
+        root = parse(domain.XMLDesc(0))
+        element = _element(root, target)
+        if element is None:
+            there = ", ".join(d.target for d in map(disk_record, root.iterfind("devices/disk")))
+            raise DeviceNotFoundError(
+                f"{domain.name()!r} has no disk {target!r}", resource=domain.name(), hint=f"it has: {there or 'none'}"
+            )
+        return sized(self._connection, domain, disk_record(element))
+
+    def _refuse_needed(self, slow: Any, domain: Any, record: Disk, volume: Any) -> None:
+        from novacron_kvm.operations.volumes import vms_with
+
+        users = [f"the VM {name!r}" for name in vms_with(slow, volume.path()) if name != domain.name()]
+        users += [f"the volume {name!r}" for name in volumes_backed_by(slow, volume.path())]
+        users += [f"the snapshot {name!r}" for name in domain.snapshotListNames()]
+        if users:
+            raise InvalidStateError(
+                f"can't delete the volume of {record.target!r}: {', '.join(users)} needs it", resource=domain.name(),
+                hint="detach it without deleting, or delete that first",
+            )  # fmt: skip
+
+
+def _element(root: Any, target: str) -> Any:
+    return next((e for e in root.iterfind("devices/disk") if text_of(e, "target/@dev") == target), None)
+
+
+__all__ = ["KVMDisks"]
