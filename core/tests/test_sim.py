@@ -486,7 +486,11 @@ class TestNetworks:
 
     def test_a_network_is_updated_stopped_started_and_deleted(self, a):
         a.networks.create(name="lan", cidr="10.5.0.1/24")
+        with pytest.raises(errors.InvalidStateError, match="type"):
+            a.invoke("network_update", network="lan", spec=NetworkSpec(name="lan", type="isolated"))
+        a.invoke("network_stop", network="lan")
         assert a.invoke("network_update", network="lan", spec=NetworkSpec(name="lan", type="isolated")).type == "isolated"
+        a.invoke("network_start", network="lan")
         vm = make(a, nics=[{"network": "lan"}])
         a.invoke("network_stop", network="lan")
         with pytest.raises(errors.InvalidStateError):
@@ -497,7 +501,7 @@ class TestNetworks:
             vm.start()
 
     def test_a_filter_in_use_is_not_deleted(self, a):
-        a.invoke("filter_create", spec=TrafficFilterSpec(name="clean", rules=({"action": "drop"},)))
+        a.invoke("filter_create", spec=TrafficFilterSpec(name="clean", rules=({"action": "deny"},)))
         with pytest.raises(errors.AlreadyExistsError):
             a.invoke("filter_create", spec=TrafficFilterSpec(name="clean"))
         vm = make(a, nics=[{"network": "default", "filter": "clean"}])

@@ -76,6 +76,7 @@ def arguments(operation, host, **known):
         "volume_upload": {"source": io.BytesIO(b"x")}, "volume_download": {"target": io.BytesIO()},
         "nic_attach": {"spec": specs.NICSpec(network="default")}, "nic_update": {"spec": specs.NICSpec(network="default")},
         "volume_create": {"spec": specs.VolumeSpec(name="x", capacity="1MiB")},
+        "filter_update": {"spec": specs.TrafficFilterSpec(name=NOBODY)},
         "network_update": {"spec": specs.NetworkSpec(name=NOBODY)},
         "snapshot_create": {"spec": specs.SnapshotSpec(name="s")}, "template_create": {"spec": specs.TemplateSpec(name="t")},
         "template_deploy": {"spec": specs.VMSpec(name="from-nothing")},

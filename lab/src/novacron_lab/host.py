@@ -83,6 +83,8 @@ class LabHost(msgspec.Struct, frozen=True):
             for name in ("libvirt.conf", "qemu.conf", "libvirtd.conf"):
                 if Path("/etc/libvirt", name).exists():
                     shutil.copy(Path("/etc/libvirt", name), etc / name)
+            if Path("/etc/libvirt/nwfilter").is_dir():
+                shutil.copytree("/etc/libvirt/nwfilter", etc / "nwfilter", dirs_exist_ok=True)
         identity = uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.namespace}.{time.time_ns()}")
         (etc / "libvirtd.conf").write_text(
             f'host_uuid = "{identity}"\nlisten_tls = 0\nlisten_tcp = 1\nlisten_addr = "{self.address}"\n'

@@ -32,7 +32,11 @@ def network_create(spec: NetworkSpec) -> Network:
 
 @operation(kind="change", idempotent=True)
 def network_update(network: str, spec: NetworkSpec) -> Network:
-    """Change a network without stopping it where that can be."""
+    """Change what `spec` gives; all else stays.
+
+    DHCP ranges and hosts, DNS hosts, port groups and autostart change while the network is in use. Raises InvalidStateError, before
+    anything is changed, for what needs the network to be stopped.
+    """
     raise NotImplementedError
 
 
@@ -44,13 +48,13 @@ def network_start(network: str) -> Network:
 
 @operation(kind="change", idempotent=True)
 def network_stop(network: str) -> Network:
-    """Take a network out of use."""
+    """Take a network out of use. Raises InvalidStateError while a running VM is on it."""
     raise NotImplementedError
 
 
 @operation(kind="change")
 def network_delete(network: str) -> Deleted:
-    """Stop and forget a network."""
+    """Stop and forget a network. Raises InvalidStateError while a running VM is on it."""
     raise NotImplementedError
 
 
@@ -99,6 +103,12 @@ def filter_get(filter: str) -> TrafficFilter:
 @operation(kind="change")
 def filter_create(spec: TrafficFilterSpec) -> TrafficFilter:
     """Define a traffic filter. Raises AlreadyExistsError."""
+    raise NotImplementedError
+
+
+@operation(kind="change", idempotent=True)
+def filter_update(filter: str, spec: TrafficFilterSpec) -> TrafficFilter:
+    """Put other rules in place of a filter's; for running VMs at once."""
     raise NotImplementedError
 
 

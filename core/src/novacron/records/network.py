@@ -21,6 +21,10 @@ class Network(Record, frozen=True):
     autostart: bool = False
     cidrs: tuple[str, ...] = ()
     portgroups: tuple[str, ...] = ()
+    dhcp_ranges: tuple[tuple[str, str], ...] = ()
+    dhcp_hosts: tuple[dict[str, str], ...] = ()
+    dns_hosts: tuple[dict[str, Any], ...] = ()
+    domain: str | None = None
     native: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -35,11 +39,13 @@ class DHCPLease(Record, frozen=True):
 
 
 class TrafficFilter(Record, frozen=True):
-    """A set of rules that NICs refer to."""
+    """A set of rules that NICs refer to; `rules` as in `FilterRule`, what those can't say as {"native": ...}."""
 
     name: str
     host: str
     rules: tuple[dict[str, Any], ...] = ()
+    default: str = "allow"
+    anti_spoofing: bool = False
     id: str | None = None
 
 

@@ -41,6 +41,12 @@ class NIC(Record, frozen=True):
     target: str | None = None
     link_up: bool = True
     mtu: int | None = None
+    vlan: int | None = None
+    portgroup: str | None = None
+    filter: str | None = None
+    isolated: bool = False
+    inbound_bytes_per_second: int | None = None
+    outbound_bytes_per_second: int | None = None
     addresses: tuple[str, ...] = ()
 
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
-    from novacron.specs.network import NetworkSpec, NICSpec, TrafficFilterSpec
+    from novacron.specs.network import (
+        DHCPHostSpec,
+        DNSHostSpec,
+        FilterRule,
+        NetworkSpec,
+        NICSpec,
+        PortGroupSpec,
+        TrafficFilterSpec,
+    )
     from novacron.specs.query import VMQuery
     from novacron.specs.resources import LimitsSpec
     from novacron.specs.snapshots import SnapshotSpec
@@ -19,13 +27,18 @@ if TYPE_CHECKING:
     from novacron.specs.templates import TemplateSpec
     from novacron.specs.vm import CloudInitSpec, DisplaySpec, KernelSpec, SerialSpec, VMSpec, VMUpdate
 
-_HOME = {
-    "CloudInitSpec": "vm", "DiskLimits": "storage", "DiskSpec": "storage", "DisplaySpec": "vm", "KernelSpec": "vm",
-    "LimitsSpec": "resources", "MigrationSpec": "migration", "NICSpec": "network", "NetworkSpec": "network",
-    "SerialSpec": "vm", "SnapshotSpec": "snapshots", "Spec": "spec", "StoragePoolSpec": "storage",
-    "TemplateSpec": "templates", "TrafficFilterSpec": "network", "VMQuery": "query", "VMSpec": "vm", "VMUpdate": "vm",
-    "VolumeSpec": "storage",
-}  # fmt: skip
+_HOMES = {
+    "migration": "MigrationSpec",
+    "network": "DHCPHostSpec DNSHostSpec FilterRule NICSpec NetworkSpec PortGroupSpec TrafficFilterSpec",
+    "query": "VMQuery",
+    "resources": "LimitsSpec",
+    "snapshots": "SnapshotSpec",
+    "spec": "Spec",
+    "storage": "DiskLimits DiskSpec StoragePoolSpec VolumeSpec",
+    "templates": "TemplateSpec",
+    "vm": "CloudInitSpec DisplaySpec KernelSpec SerialSpec VMSpec VMUpdate",
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
@@ -35,7 +48,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "CloudInitSpec", "DiskLimits", "DiskSpec", "DisplaySpec", "KernelSpec", "LimitsSpec", "MigrationSpec", "NICSpec",
-    "NetworkSpec", "SerialSpec", "SnapshotSpec", "Spec", "StoragePoolSpec", "TemplateSpec", "TrafficFilterSpec", "VMQuery",
-    "VMSpec", "VMUpdate", "VolumeSpec",
+    "CloudInitSpec", "DHCPHostSpec", "DNSHostSpec", "DiskLimits", "DiskSpec", "DisplaySpec", "FilterRule", "KernelSpec",
+    "LimitsSpec", "MigrationSpec", "NICSpec", "NetworkSpec", "PortGroupSpec", "SerialSpec", "SnapshotSpec", "Spec",
+    "StoragePoolSpec", "TemplateSpec", "TrafficFilterSpec", "VMQuery", "VMSpec", "VMUpdate", "VolumeSpec",
 ]  # fmt: skip

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Interface, IPv6Interface
-from typing import Any, Literal, Self
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from novacron.specs.spec import Name, Rate, Spec
 
+MAC = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+
 
 class NICSpec(Spec):
     """A network interface on one of: a `network`, a `bridge` of the host, the host's own `device` (macvtap), or user mode.
+
+    `isolated` lets it talk to the host and beyond, not to other isolated NICs of its network. `filter` names a traffic filter.
 
     Example:
         >>> NICSpec(network="default").model
@@ -30,6 +35,7 @@ class NICSpec(Spec):
     vlan: int | None = Field(None, ge=0, le=4095)
     portgroup: Name | None = None
     filter: Name | None = None
+    isolated: bool = False
     inbound_bytes_per_second: Rate | None = None
     outbound_bytes_per_second: Rate | None = None
     boot_order: int | None = Field(None, ge=1)
@@ -43,27 +49,131 @@ class NICSpec(Spec):
         return self
 
 
+class DHCPHostSpec(Spec):
+    """An address that is kept for one NIC."""
+
+    mac: MAC
+    address: IPv4Address | IPv6Address
+    hostname: HostName | None = None
+
+
+class DNSHostSpec(Spec):
+    """Names that a network's DNS server knows."""
+
+    address: IPv4Address | IPv6Address
+    names: tuple[HostName, ...] = Field(min_length=1)
+
+
+class PortGroupSpec(Spec):
+    """A kind of NIC on a network, by whose name it is asked for; the `default` one is for NICs that ask for none."""
+
+    name: Name
+    default: bool = False
+    vlan: int | None = Field(None, ge=0, le=4095)
+    inbound_bytes_per_second: Rate | None = None
+    outbound_bytes_per_second: Rate | None = None
+
+
 class NetworkSpec(Spec):
-    """A network of the host; `cidr` is the host's own address in it, "192.168.50.1/24"."""
+    """A network of the host; `cidr` is the host's own address in it, "192.168.50.1/24".
+
+    "nat", "routed", "open" (no firewall rules) and "isolated" networks have a bridge of their own, made with the network; "bridged" uses
+    the `bridge` that is there, "macvtap" the host's `device`. DHCP is given from `dhcp_start` to `dhcp_end`, and to `dhcp_hosts`.
+
+    Example:
+        >>> spec = NetworkSpec(name="lan", cidr="10.0.5.1/24", dhcp_start="10.0.5.10", dhcp_end="10.0.5.99")
+        >>> str(spec.cidr.network)
+        '10.0.5.0/24'
+    """
 
     name: Name
     type: Literal["nat", "routed", "isolated", "bridged", "open", "macvtap"] = "nat"
     bridge: Name | None = None
     device: Name | None = None
     cidr: IPv4Interface | IPv6Interface | None = None
-    dhcp_start: str | None = None
-    dhcp_end: str | None = None
+    dhcp_start: IPv4Address | IPv6Address | None = None
+    dhcp_end: IPv4Address | IPv6Address | None = None
+    dhcp_hosts: tuple[DHCPHostSpec, ...] = ()
+    dns_hosts: tuple[DNSHostSpec, ...] = ()
+    domain: HostName | None = None
+    portgroups: tuple[PortGroupSpec, ...] = ()
     vlan: int | None = Field(None, ge=0, le=4095)
     mtu: int | None = Field(None, ge=68, le=65535)
     autostart: bool = True
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.dhcp_start is None) != (self.dhcp_end is None):
+            raise ValueError("both dhcp_start and dhcp_end, or neither")
+        addresses = {"dhcp_start": self.dhcp_start, "dhcp_end": self.dhcp_end}
+        addresses |= {f"dhcp_hosts.{n}.address": host.address for n, host in enumerate(self.dhcp_hosts)}
+        for field, address in addresses.items():
+            if address is None:
+                continue
+            if self.cidr is None:
+                raise ValueError(f"cidr, which {field} needs")
+            if address not in self.cidr.network:
+                raise ValueError(f"{field} within {self.cidr.network}")
+        if self.dhcp_start and self.dhcp_end and int(self.dhcp_start) > int(self.dhcp_end):
+            raise ValueError("dhcp_start before dhcp_end")
+        if self.type == "macvtap" and not self.device:
+            raise ValueError("device, which a macvtap network needs")
+        if self.type == "bridged" and not self.bridge:
+            raise ValueError("bridge, which a bridged network needs")
+        if self.type in ("bridged", "macvtap") and (self.cidr or self.dns_hosts or self.domain):
+            raise ValueError(f"no cidr, dns_hosts or domain: a {self.type} network has no DHCP or DNS of its own")
+        if sum(group.default for group in self.portgroups) > 1:
+            raise ValueError("at most one default port group")
+        return self
+
+
+class FilterRule(Spec):
+    """What is to happen to some packets, as the VM sees them: "in" comes to it, "out" goes from it.
+
+    `peer` is the other side's address or range. `ports` ("22", "8000-8080") are the VM's own for "in" and the peer's for "out". Lower
+    `priority` is looked at first.
+
+    Example:
+        >>> FilterRule(action="allow", direction="in", protocol="tcp", ports="22", peer="10.0.0.0/8").ports
+        '22'
+    """
+
+    action: Literal["allow", "deny", "reject"]
+    direction: Literal["in", "out", "both"] = "both"
+    protocol: Literal["any", "tcp", "udp", "icmp", "icmpv6", "sctp"] = "any"
+    peer: IPv4Network | IPv6Network | None = None
+    ports: str | None = Field(None, pattern=r"^[0-9]{1,5}(-[0-9]{1,5})?$")
+    priority: int = Field(500, ge=-1000, le=1000)
+
+    @model_validator(mode="after")
+    def _ports_exist(self) -> Self:
+        if self.ports:
+            if self.protocol not in ("tcp", "udp", "sctp"):
+                raise ValueError("ports only with tcp, udp or sctp")
+            first, _, last = self.ports.partition("-")
+            if not 0 < int(first) <= int(last or first) < 65536:
+                raise ValueError("ports from 1 to 65535, the lower one first")
+        return self
+
 
 class TrafficFilterSpec(Spec):
-    """A traffic filter: simple rules, or the hypervisor's own definition in `native`."""
+    """A traffic filter: simple rules, or the hypervisor's own definition in `native`.
+
+    `default` is what happens to packets that no rule is about ("deny" means IP; ARP still works). `anti_spoofing` lets out only packets
+    with the NIC's own MAC and IP address.
+    """
 
     name: Name
-    rules: tuple[dict[str, Any], ...] = ()
+    rules: tuple[FilterRule, ...] = ()
+    default: Literal["allow", "deny"] = "allow"
+    anti_spoofing: bool = False
     native: str | None = None
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.native and (self.rules or self.anti_spoofing or self.default == "deny"):
+            raise ValueError("either native or rules, not both")
+        return self
 
-__all__ = ["NICSpec", "NetworkSpec", "TrafficFilterSpec"]
+
+__all__ = ["DHCPHostSpec", "DNSHostSpec", "FilterRule", "NICSpec", "NetworkSpec", "PortGroupSpec", "TrafficFilterSpec"]

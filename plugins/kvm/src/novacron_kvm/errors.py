@@ -88,6 +88,9 @@ TABLE = (
         "the host is short of memory"),
     Row(None, r"hugetlbfs|hugepages|cannot set CPU affinity", None, nova.ResourceAllocationError),
     Row(_code("NO_MEMORY"), None, None, nova.ResourceAllocationError),
+    Row(INTERNAL, r"qdisc kind is unknown|tc .*unexpected exit status", None, nova.UnsupportedOperationError, "failed",
+        "the host's kernel lacks what limits a NIC (sch_htb, sch_sfq, act_police)"),
+    Row(None, r"unknown rule action|unknown rule direction|failed to parse.*filter", None, nova.InvalidSpecError),
     Row(None, r"cgroup .* controller is not mounted", None, nova.UnsupportedOperationError, "failed",
         "libvirtd has no cgroups on this host: limits can be set persistently, in force they need the controller"),
     # state

@@ -12,12 +12,14 @@ def areas() -> list[type]:
     from novacron_kvm.operations.console import KVMConsole
     from novacron_kvm.operations.disks import KVMDisks
     from novacron_kvm.operations.events import KVMEvents
+    from novacron_kvm.operations.filters import KVMFilters
     from novacron_kvm.operations.host import KVMHost
     from novacron_kvm.operations.lifecycle import KVMLifecycle
     from novacron_kvm.operations.listing import KVMListing
     from novacron_kvm.operations.metrics import KVMMetrics
     from novacron_kvm.operations.migration import KVMMigration
-    from novacron_kvm.operations.network import KVMNetwork
+    from novacron_kvm.operations.networks import KVMNetworks
+    from novacron_kvm.operations.nics import KVMNICs
     from novacron_kvm.operations.pools import KVMPools
     from novacron_kvm.operations.power import KVMPower
     from novacron_kvm.operations.resources import KVMResources
@@ -25,8 +27,8 @@ def areas() -> list[type]:
     from novacron_kvm.operations.volumes import KVMVolumes
 
     return [
-        KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMPools, KVMVolumes, KVMDisks, KVMNetwork, KVMSnapshots,
-        KVMMigration, KVMMetrics, KVMConsole, KVMEvents,
+        KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMPools, KVMVolumes, KVMDisks, KVMNetworks, KVMNICs,
+        KVMFilters, KVMSnapshots, KVMMigration, KVMMetrics, KVMConsole, KVMEvents,
     ]  # fmt: skip
 
 

@@ -21,6 +21,8 @@ from novacron.records.vm import Deleted
 from novacron.specs.network import NetworkSpec, TrafficFilterSpec
 
 LEASE_HOURS = 1
+STOPPED_ONLY = {"type", "bridge", "device", "cidr", "vlan", "mtu", "domain"}
+"""What of a network can only be changed while it is stopped."""
 
 
 class SimNetworks(Area):
@@ -54,12 +56,18 @@ class SimNetworks(Area):
 
     @simulated
     def network_update(self, network: str, spec: NetworkSpec) -> Network:
-        """Change a network; those connected to it stay so."""
+        """Change what is given; those connected to it stay so."""
         with self.world.lock:
             found = self._find(network)
             if spec.name != network:
                 problem = SpecProblem("name", spec.name, network)
                 raise InvalidSpecError("a network keeps its name", problems=[problem], resource=network)
+            if found.active and (wrong := sorted(self._changed(found, spec) & STOPPED_ONLY)):
+                raise InvalidStateError(
+                    f"can't change {', '.join(wrong)} of the network {network!r}: it is active",
+                    resource=network,
+                    hint="stop it first",
+                )
             self._apply(found, spec)
             return found.record(self.connection.name)
 
@@ -71,11 +79,13 @@ class SimNetworks(Area):
     @simulated
     def network_stop(self, network: str) -> Network:
         """Let a network not be used."""
+        self._refuse_used(network, "stop")
         return self._set_active(network, False)
 
     @simulated
     def network_delete(self, network: str) -> Deleted:
         """Forget a network; VMs that name it can't start until there is one of that name again."""
+        self._refuse_used(network, "delete")
         with self.world.lock:
             found = self._find(network)
             del self.world.networks[network]
@@ -119,29 +129,31 @@ class SimNetworks(Area):
                     f"the address range {cidr} overlaps that of the network {other.name!r}, {other.cidr}", resource=spec.name,
                     hint="give another range",
                 )  # fmt: skip
-        wanted = self._range(spec)
         if own is None and spec.type != "macvtap":
             own = next(name for number in range(len(taken) + 1) if (name := f"virbr{number}") not in taken)
         if cidr != network.cidr:
             network.leases.clear()
-        network.type, network.cidr, network.bridge, network.range = spec.type, cidr, own, wanted
-        network.device, network.vlan, network.mtu, network.autostart = spec.device, spec.vlan, spec.mtu, spec.autostart
+        network.bridge = own
+        given = spec.model_fields_set | ({"type", "autostart"} if network.spec is None else set())
+        network.spec = spec if network.spec is None else network.spec.model_copy(update={f: getattr(spec, f) for f in given})
+        network.type, network.cidr, network.autostart = network.spec.type, cidr or network.cidr, network.spec.autostart
 
-    def _range(self, spec: NetworkSpec) -> tuple[str, str] | None:
-        given = {"dhcp_start": spec.dhcp_start, "dhcp_end": spec.dhcp_end}
-        if not any(given.values()):
-            return None
-        problems = []
-        for field, text in given.items():
-            try:
-                fits = bool(text) and spec.cidr is not None and ipaddress.ip_address(text or "") in spec.cidr.network
-            except ValueError:
-                fits = False
-            if not fits:
-                problems.append(SpecProblem(field, str(text), f"an address in {spec.cidr.network if spec.cidr else 'cidr'}"))
-        if problems:
-            raise InvalidSpecError("invalid NetworkSpec", problems=problems, resource=spec.name)
-        return str(spec.dhcp_start), str(spec.dhcp_end)
+    def _changed(self, network: SimNetwork, spec: NetworkSpec) -> set[str]:
+        return {f for f in spec.model_fields_set if network.spec is None or getattr(spec, f) != getattr(network.spec, f)}
+
+    def _refuse_used(self, network: str, verb: str) -> None:
+        with self.world.lock:
+            self._find(network)
+            users = sorted(
+                vm.name for vm in self.world.all()
+                if vm.active and any(n.type == "network" and n.network == network for n in vm.nics)
+            )  # fmt: skip
+            if users:
+                raise InvalidStateError(
+                    f"can't {verb} the network {network!r}: {', '.join(users[:5])} {'is' if len(users) == 1 else 'are'} on it",
+                    resource=network,
+                    hint="stop them, or move their NICs to another network, first",
+                )
 
     def _set_active(self, network: str, active: bool) -> Network:
         with self.world.lock:
@@ -171,8 +183,19 @@ class SimFilters(Area):
         with self.world.lock:
             if spec.name in self.world.filters:
                 raise AlreadyExistsError(f"a traffic filter {spec.name!r} is already there", resource=spec.name)
-            self.world.filters[spec.name] = (self.world.new_id(), spec.rules)
+            self.world.filters[spec.name] = (self.world.new_id(), spec)
             return self._record(spec.name)
+
+    @simulated
+    def filter_update(self, filter: str, spec: TrafficFilterSpec) -> TrafficFilter:
+        """Keep other rules."""
+        with self.world.lock:
+            found = self._record(filter)
+            if spec.name != filter:
+                problem = SpecProblem("name", spec.name, filter)
+                raise InvalidSpecError("a traffic filter keeps its name", problems=[problem], resource=filter)
+            self.world.filters[filter] = (str(found.id), spec)
+            return self._record(filter)
 
     @simulated
     def filter_delete(self, filter: str) -> Deleted:
@@ -195,7 +218,12 @@ class SimFilters(Area):
             raise TrafficFilterNotFoundError(
                 f"no traffic filter {name!r}", resource=name, hint=f"there are: {', '.join(sorted(self.world.filters)) or 'none'}"
             )
-        return TrafficFilter(name=name, host=self.connection.name, id=found[0], rules=found[1])
+        identity, spec = found
+        rules = tuple(rule.as_dict() | {"direction": rule.direction} for rule in spec.rules)
+        return TrafficFilter(
+            name=name, host=self.connection.name, id=identity, default=spec.default, anti_spoofing=spec.anti_spoofing,
+            rules=({"native": spec.native},) if spec.native else rules,
+        )  # fmt: skip
 
 
 __all__ = ["SimFilters", "SimNetworks"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 
 from novacron.records.network import Network
+from novacron.specs.network import NetworkSpec
 
 
 class SimNetwork:
     """A network. A running VM's NIC on it has the next free address of its range."""
 
-    __slots__ = ("active", "autostart", "bridge", "cidr", "device", "id", "leases", "mtu", "name", "range", "type", "vlan")
+    __slots__ = ("active", "autostart", "bridge", "cidr", "id", "leases", "name", "spec", "type")
 
     def __init__(
         self, name: str, identity: str, *, type: str = "nat", bridge: str | None = None, cidr: str | None = None
@@ -18,10 +19,7 @@ class SimNetwork:
         self.name, self.id, self.type, self.bridge, self.cidr = name, identity, type, bridge, cidr
         self.active = True
         self.autostart = True
-        self.device: str | None = None
-        self.vlan: int | None = None
-        self.mtu: int | None = None
-        self.range: tuple[str, str] | None = None
+        self.spec: NetworkSpec | None = None
         self.leases: dict[str, str] = {}
 
     def address(self, mac: str) -> str | None:
@@ -31,8 +29,13 @@ class SimNetwork:
         if not self.active or self.cidr is None:
             return None
         own = ipaddress.ip_interface(self.cidr)
-        low = int(ipaddress.ip_address(self.range[0])) if self.range else int(own.network.network_address) + 2
-        high = int(ipaddress.ip_address(self.range[1])) if self.range else int(own.network.broadcast_address) - 1
+        kept = {host.mac.lower(): str(host.address) for host in self.spec.dhcp_hosts} if self.spec else {}
+        if mac in kept:
+            self.leases[mac] = kept[mac]
+            return kept[mac]
+        first, last = (self.spec.dhcp_start, self.spec.dhcp_end) if self.spec else (None, None)
+        low = int(first) if first else int(own.network.network_address) + 2
+        high = int(last) if last else int(own.network.broadcast_address) - 1
         taken = {int(ipaddress.ip_address(a)) for a in self.leases.values()} | {int(own.ip)}
         free = next((n for n in range(low, min(high, low + 2**16) + 1) if n not in taken), None)
         if free is None:
@@ -49,10 +52,15 @@ class SimNetwork:
 
     def record(self, host: str) -> Network:
         """Return what is reported of it."""
-        native = {k: v for k, v in (("device", self.device), ("vlan", self.vlan), ("mtu", self.mtu)) if v is not None}
+        spec = self.spec
+        native = {f: getattr(spec, f) for f in ("device", "vlan", "mtu") if spec and getattr(spec, f) is not None}
         return Network(
             name=self.name, host=host, active=self.active, id=self.id, type=self.type, bridge=self.bridge, autostart=self.autostart,
-            cidrs=(self.cidr,) if self.cidr else (), native=native,
+            cidrs=(self.cidr,) if self.cidr else (), native=native, domain=spec.domain if spec else None,
+            portgroups=tuple(group.name for group in spec.portgroups) if spec else (),
+            dhcp_ranges=((str(spec.dhcp_start), str(spec.dhcp_end)),) if spec and spec.dhcp_start else (),
+            dhcp_hosts=tuple({k: str(v) for k, v in host.as_dict().items()} for host in spec.dhcp_hosts) if spec else (),
+            dns_hosts=tuple(host.as_dict() for host in spec.dns_hosts) if spec else (),
         )  # fmt: skip
 
 

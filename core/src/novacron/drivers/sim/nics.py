@@ -31,7 +31,9 @@ def make_nic(world: World, spec: NICSpec, mac: str | None = None) -> NIC:
     kind = "network" if spec.network else "bridge" if spec.bridge else "direct" if spec.device else "user"
     return NIC(
         mac=(spec.mac or mac or world.new_mac()).lower(), type=kind, network=spec.network or spec.bridge or spec.device,
-        model=spec.model, link_up=spec.link_up, mtu=spec.mtu,
+        model=spec.model, link_up=spec.link_up, mtu=spec.mtu, vlan=spec.vlan, portgroup=spec.portgroup, filter=spec.filter,
+        isolated=spec.isolated, inbound_bytes_per_second=spec.inbound_bytes_per_second,
+        outbound_bytes_per_second=spec.outbound_bytes_per_second,
     )  # fmt: skip
 
 

@@ -81,8 +81,19 @@ class KVMHost:
             host=self._connection.name, driver="kvm", operations=(), virt_type=virt_type, virt_type_reason=reason,
             virt_types=tuple(sorted({t for a in known.values() for t in a["virt_types"]})), architectures=tuple(sorted(known)),
             machines={a: k["machines"] for a, k in known.items()}, firmwares=("bios", "uefi", "uefi-secure"),
-            limits=limits(self._connection.libvirt_version),
+            limits=limits(self._connection.libvirt_version) | (TEST_DRIVER if self._connection.uri.startswith("test:") else {}),
         )  # fmt: skip
+
+
+TEST_DRIVER = dict.fromkeys(
+    (
+        "disk_attach", "disk_detach", "disk_resize", "disk_limit", "disk_change_media", "nic_attach", "nic_detach", "nic_update",
+        "nic_link_set", "filter_list", "filter_get", "filter_create", "filter_update", "filter_delete", "network_update",
+        "volume_upload", "volume_download", "volume_wipe", "volume_resize",
+    ),
+    "libvirt's test driver has no such call",
+)  # fmt: skip
+"""What `test:///` can't do."""
 
 
 def limits(libvirt_version: int) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxml import etree
 
+from novacron_kvm.xml.networks import bandwidth_element
 from novacron_kvm.xml.parsing import NAMESPACE, serialise
 
 if TYPE_CHECKING:
@@ -195,37 +196,58 @@ def limits_element(limits: DiskLimits) -> Any:
 
 def nic_element(spec: NICSpec) -> Any:
     """Return an <interface>."""
-    kind = "network" if spec.network else "bridge" if spec.bridge else "direct" if spec.device else "user"
-    element = etree.Element("interface", type=kind)
+    element = etree.Element("interface")
     if spec.mac:
         etree.SubElement(element, "mac", address=spec.mac.lower())
-    if spec.network:
-        source = etree.SubElement(element, "source", network=spec.network)
-        if spec.portgroup:
-            source.set("portgroup", spec.portgroup)
-    elif spec.bridge:
-        etree.SubElement(element, "source", bridge=spec.bridge)
-    elif spec.device:
-        etree.SubElement(element, "source", dev=spec.device, mode="bridge")
-    if spec.vlan is not None:
-        etree.SubElement(etree.SubElement(element, "vlan"), "tag", id=str(spec.vlan))
     etree.SubElement(element, "model", type=spec.model)
     if spec.queues:
         etree.SubElement(element, "driver", name="vhost", queues=str(spec.queues))
-    if spec.filter:
-        etree.SubElement(element, "filterref", filter=spec.filter)
-    if spec.inbound_bytes_per_second or spec.outbound_bytes_per_second:
-        bandwidth = etree.SubElement(element, "bandwidth")
-        for side, rate in (("inbound", spec.inbound_bytes_per_second), ("outbound", spec.outbound_bytes_per_second)):
-            if rate:
-                etree.SubElement(bandwidth, side, average=str(max(1, rate // 1024)))
-    if spec.mtu:
-        etree.SubElement(element, "mtu", size=str(spec.mtu))
-    if not spec.link_up:
-        etree.SubElement(element, "link", state="down")
     if spec.boot_order:
         etree.SubElement(element, "boot", order=str(spec.boot_order))
+    change_nic(element, spec)
     return element
+
+
+def change_nic(element: Any, spec: NICSpec) -> None:
+    """Change an <interface> to what a spec gives; the fields that it leaves out stay, and so does what it can't say."""
+    given = spec.model_fields_set
+    kind = "network" if spec.network else "bridge" if spec.bridge else "direct" if spec.device else "user"
+    element.set("type", kind)
+    source = {
+        "network": {"network": spec.network},
+        "bridge": {"bridge": spec.bridge},
+        "direct": {"dev": spec.device, "mode": "bridge"},
+    }
+    wanted = {name: value for name, value in source.get(kind, {}).items() if value}
+    if kind == "network" and spec.portgroup:
+        wanted["portgroup"] = spec.portgroup
+    _replace(element, "source", etree.Element("source", wanted) if wanted else None)
+    if "vlan" in given:
+        vlan = etree.Element("vlan")
+        etree.SubElement(vlan, "tag", id=str(spec.vlan))
+        _replace(element, "vlan", vlan if spec.vlan is not None else None)
+    if "filter" in given:
+        _replace(element, "filterref", etree.Element("filterref", filter=spec.filter) if spec.filter else None)
+    if given & {"inbound_bytes_per_second", "outbound_bytes_per_second"}:
+        _replace(element, "bandwidth", bandwidth_element(spec.inbound_bytes_per_second, spec.outbound_bytes_per_second))
+    if "mtu" in given:
+        _replace(element, "mtu", etree.Element("mtu", size=str(spec.mtu)) if spec.mtu else None)
+    if "isolated" in given:
+        _replace(element, "port", etree.Element("port", isolated="yes") if spec.isolated else None)
+    if "link_up" in given:
+        set_link(element, up=spec.link_up)
+
+
+def set_link(element: Any, *, up: bool) -> None:
+    """Plug or unplug the cable of an <interface>; without a word it is plugged in."""
+    _replace(element, "link", etree.Element("link", state="up" if up else "down"))
+
+
+def _replace(parent: Any, tag: str, new: Any) -> None:
+    for old in parent.findall(tag):
+        parent.remove(old)
+    if new is not None:
+        parent.append(new)
 
 
 def metadata_element(tags: Sequence[str] | frozenset[str], metadata: dict[str, str], made: Sequence[str], created_at: str) -> Any:
@@ -256,6 +278,6 @@ def _text(parent: Any, tag: str, text: str, **attributes: str) -> Any:
 
 
 __all__ = [
-    "BUS", "PREFIX", "DiskFile", "disk_element", "domain_xml", "facts_element", "limits_element", "metadata_element",
-    "nic_element", "place", "plain_facts",
+    "BUS", "PREFIX", "DiskFile", "change_nic", "disk_element", "domain_xml", "facts_element", "limits_element", "metadata_element",
+    "nic_element", "place", "plain_facts", "set_link",
 ]  # fmt: skip

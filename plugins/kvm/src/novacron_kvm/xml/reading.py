@@ -86,7 +86,6 @@ def nic(element: Any) -> NIC:
     place = None
     if source is not None:
         place = next((source.get(a) for a in ("network", "bridge", "dev") if source.get(a)), None)
-    mtu = text_of(element, "mtu/@size")
     return NIC(
         mac=(text_of(element, "mac/@address") or "").lower(),
         type=element.get("type", "network"),
@@ -94,8 +93,19 @@ def nic(element: Any) -> NIC:
         model=text_of(element, "model/@type"),
         target=text_of(element, "target/@dev"),
         link_up=text_of(element, "link/@state", "up") == "up",
-        mtu=int(mtu) if mtu else None,
+        mtu=_number(element, "mtu/@size"),
+        vlan=_number(element, "vlan/tag/@id"),
+        portgroup=text_of(element, "source/@portgroup"),
+        filter=text_of(element, "filterref/@filter"),
+        isolated=text_of(element, "port/@isolated") == "yes",
+        inbound_bytes_per_second=_number(element, "bandwidth/inbound/@average", 1024),
+        outbound_bytes_per_second=_number(element, "bandwidth/outbound/@average", 1024),
     )
+
+
+def _number(element: Any, path: str, unit: int = 1) -> int | None:
+    text = text_of(element, path)
+    return int(text) * unit if text and text.isdecimal() else None
 
 
 __all__ = ["UNIT", "disk", "facts", "fields", "nic"]

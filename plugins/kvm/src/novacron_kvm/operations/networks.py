@@ -1,0 +1,220 @@
+"""Networks and DHCP leases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import ip_interface
+from typing import TYPE_CHECKING, Any
+
+import libvirt
+
+from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.plugins import hookimpl
+from novacron.records.network import DHCPLease, Network
+from novacron.records.vm import Deleted
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.xml.parsing import parse, serialise, text_of
+
+if TYPE_CHECKING:
+    from novacron.specs.network import NetworkSpec
+
+BOTH = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
+
+
+class KVMNetworks:
+    """Makes, changes and deletes networks; lists leases."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+
+    @hookimpl
+    def network_list(self) -> list[Network]:
+        """List all networks."""
+        with translated("network_list"):
+            return sorted((self._record(n) for n in self._connection.read.listAllNetworks(0)), key=lambda n: n.name)
+
+    @hookimpl
+    def network_get(self, network: str) -> Network:
+        """Return one."""
+        with translated("network_get", network):
+            return self._record(self._connection.read.networkLookupByName(network))
+
+    @hookimpl
+    def network_create(self, spec: NetworkSpec) -> Network:
+        """Define and start a network; forget it again when it does not start."""
+        from novacron_kvm.xml.networks import network_element
+
+        with self._connection.slow() as slow, translated("network_create", spec.name):
+            if spec.name in slow.listNetworks() + slow.listDefinedNetworks():
+                raise AlreadyExistsError(f"a network {spec.name!r} is already there", resource=spec.name)
+            self._refuse_clash(slow, spec)
+            made = slow.networkDefineXMLFlags(serialise(network_element(spec)), libvirt.VIR_NETWORK_DEFINE_VALIDATE)
+            try:
+                made.setAutostart(int(spec.autostart))
+                made.create()
+            except libvirt.libvirtError:
+                made.undefine()
+                raise
+            return self._record(made)
+
+    @hookimpl
+    def network_update(self, network: str, spec: NetworkSpec) -> Network:
+        """Change what is given: in use what libvirt changes so, the rest only while it is stopped."""
+        from novacron_kvm.xml.networks import LIVE, change
+
+        with self._connection.slow() as slow, translated("network_update", network):
+            found = slow.networkLookupByName(network)
+            if spec.name != network:
+                problem = SpecProblem("name", spec.name, network)
+                raise InvalidSpecError("a network keeps its name", problems=[problem], resource=network)
+            before = found.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE)
+            given = {field for field in spec.model_fields_set - {"name", "autostart"} if _changes(before, spec, field)}
+            stopped_only = sorted(given - set(LIVE))
+            if stopped_only and found.isActive():
+                raise InvalidStateError(
+                    f"can't change {', '.join(stopped_only)} of the network {network!r}: it is active", resource=network,
+                    hint="stop it first",
+                )  # fmt: skip
+            if given & {"cidr", "bridge"}:
+                self._refuse_clash(slow, spec)
+            if found.isActive():
+                self._update_live(found, spec, given)
+            else:
+                root = parse(before)
+                change(root, spec, given)
+                found = slow.networkDefineXMLFlags(serialise(root), libvirt.VIR_NETWORK_DEFINE_VALIDATE)
+            if "autostart" in spec.model_fields_set:
+                found.setAutostart(int(spec.autostart))
+            return self._record(found)
+
+    @hookimpl
+    def network_start(self, network: str) -> Network:
+        """Make a network usable; an active one stays so."""
+        with self._connection.slow() as slow, translated("network_start", network):
+            found = slow.networkLookupByName(network)
+            if not found.isActive():
+                found.create()
+            return self._record(found)
+
+    @hookimpl
+    def network_stop(self, network: str) -> Network:
+        """Take a network out of use; an inactive one stays so."""
+        with self._connection.slow() as slow, translated("network_stop", network):
+            found = slow.networkLookupByName(network)
+            if found.isActive():
+                self._refuse_used(slow, network, "stop")
+                found.destroy()
+            return self._record(found)
+
+    @hookimpl
+    def network_delete(self, network: str) -> Deleted:
+        """Stop and forget a network."""
+        with self._connection.slow() as slow, translated("network_delete", network):
+            found = slow.networkLookupByName(network)
+            identity = found.UUIDString()
+            self._refuse_used(slow, network, "delete")
+            if found.isActive():
+                found.destroy()
+            if found.isPersistent():
+                found.undefine()
+        return Deleted(name=network, id=identity, removed=(f"definition of {network}",))
+
+    @hookimpl
+    def lease_list(self, network: str) -> list[DHCPLease]:
+        """List the leases that libvirt's own DHCP server gave."""
+        with translated("lease_list", network):
+            leases = self._connection.read.networkLookupByName(network).DHCPLeases()
+        found = [
+            DHCPLease(
+                network=network, mac=lease["mac"], address=lease["ipaddr"], hostname=lease.get("hostname"),
+                expires_at=datetime.fromtimestamp(lease["expirytime"], UTC).isoformat() if lease.get("expirytime") else None,
+            )
+            for lease in leases
+        ]  # fmt: skip
+        return sorted(found, key=lambda lease: ip_interface(lease.address).packed)
+
+    def _update_live(self, found: Any, spec: NetworkSpec, given: set[str]) -> None:
+        """Take out the old entries of each section and put in the new; entries that stay are left alone."""
+        from lxml import etree
+
+        from novacron_kvm.xml.networks import dhcp_host, dhcp_range, dns_host, portgroup
+
+        sections = {
+            "dhcp_start": (
+                libvirt.VIR_NETWORK_SECTION_IP_DHCP_RANGE,
+                "ip/dhcp/range",
+                [dhcp_range(spec)] if spec.dhcp_start else [],
+            ),
+            "dhcp_hosts": (libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST, "ip/dhcp/host", [dhcp_host(h) for h in spec.dhcp_hosts]),
+            "dns_hosts": (libvirt.VIR_NETWORK_SECTION_DNS_HOST, "dns/host", [dns_host(h) for h in spec.dns_hosts]),
+            "portgroups": (libvirt.VIR_NETWORK_SECTION_PORTGROUP, "portgroup", [portgroup(g) for g in spec.portgroups]),
+        }
+        if "dhcp_end" in given:
+            given = given | {"dhcp_start"}
+        for field in [f for f in sections if f in given]:
+            section, path, wanted = sections[field]
+            old = {etree.tostring(e, method="c14n"): e for e in parse(found.XMLDesc(0)).iterfind(path)}
+            new = {etree.tostring(e, method="c14n"): e for e in wanted}
+            steps = [(libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, old[key]) for key in old.keys() - new.keys()]
+            steps += [(libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, new[key]) for key in new.keys() - old.keys()]
+            for command, element in steps:
+                found.update(command, section, -1, etree.tostring(element, encoding="unicode"), BOTH)
+
+    def _refuse_clash(self, slow: Any, spec: NetworkSpec) -> None:
+        """Refuse what libvirt would find out only when the network starts."""
+        for other in slow.listAllNetworks(0):
+            root = parse(other.XMLDesc(0))
+            if other.name() == spec.name:
+                continue  # itself
+            if spec.bridge and spec.type != "bridged" and text_of(root, "bridge/@name") == spec.bridge:
+                raise AlreadyExistsError(
+                    f"the bridge {spec.bridge!r} is the network {other.name()!r}'s",
+                    resource=spec.name,
+                    hint="give another bridge",
+                )
+            for cidr in self._record(other).cidrs:
+                theirs = ip_interface(cidr).network
+                if spec.cidr and theirs.version == spec.cidr.version and theirs.overlaps(spec.cidr.network):
+                    raise AlreadyExistsError(
+                        f"the address range {spec.cidr} overlaps that of the network {other.name()!r}, {cidr}", resource=spec.name,
+                        hint="give another range",
+                    )  # fmt: skip
+
+    def _refuse_used(self, slow: Any, network: str, verb: str) -> None:
+        users = []
+        for domain in slow.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            try:
+                root = parse(domain.XMLDesc(0))
+            except libvirt.libvirtError:
+                continue  # it is gone
+            if any(s.get("network") == network for s in root.iterfind("devices/interface/source")):
+                users.append(domain.name())
+        if users:
+            raise InvalidStateError(
+                f"can't {verb} the network {network!r}: {', '.join(sorted(users)[:5])} {'is' if len(users) == 1 else 'are'} on it",
+                resource=network,
+                hint="stop them, or move their NICs to another network, first",
+            )
+
+    def _record(self, network: Any) -> Network:
+        from novacron_kvm.xml.networks import fields
+
+        return Network(
+            name=network.name(), host=self._connection.name, active=bool(network.isActive()), id=network.UUIDString(),
+            autostart=bool(network.autostart()) if network.isPersistent() else False, **fields(parse(network.XMLDesc(0))),
+        )  # fmt: skip
+
+
+def _changes(before: str, spec: NetworkSpec, field: str) -> bool:
+    """Whether setting a field makes another definition of what is there."""
+    from lxml import etree
+
+    from novacron_kvm.xml.networks import change
+
+    old, new = parse(before), parse(before)
+    change(new, spec, {field})
+    return bool(etree.tostring(old, method="c14n") != etree.tostring(new, method="c14n"))
+
+
+__all__ = ["KVMNetworks"]

@@ -1,0 +1,141 @@
+"""A VM's NICs: attaching, detaching, changing, plugging and unplugging the cable."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.plugins import hookimpl
+from novacron.records.vm import NIC, VM
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.operations.devices import plug, refuse_saved, unplug, update
+from novacron_kvm.operations.records import vm_record
+from novacron_kvm.xml.parsing import parse, text_of
+from novacron_kvm.xml.reading import nic as nic_record
+
+if TYPE_CHECKING:
+    from novacron.specs.network import NICSpec
+
+
+class KVMNICs:
+    """Changes the NICs of VMs, at once when they run, and persistently."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+
+    @hookimpl
+    def nic_attach(self, vm: str, spec: NICSpec) -> NIC:
+        """Plug in a NIC."""
+        from novacron_kvm.xml.building import nic_element
+
+        with self._connection.slow() as slow, translated("nic_attach", vm):
+            domain = self._connection.domain(vm, slow)
+            refuse_saved(domain, "attach a NIC to")
+            refuse_unusable(slow, spec)
+            taken = macs_in_use(slow)
+            if spec.mac and spec.mac.lower() in taken:
+                raise AlreadyExistsError(
+                    f"the MAC address {spec.mac} is a NIC's of {taken[spec.mac.lower()]!r}", resource=domain.name(),
+                    hint="leave mac out for a free one",
+                )  # fmt: skip
+            mac = (spec.mac or free_mac(taken)).lower()
+            plug(domain, nic_element(spec.model_copy(update={"mac": mac})))
+            return self._record(domain, mac)
+
+    @hookimpl
+    def nic_detach(self, vm: str, nic: str) -> VM:
+        """Unplug a NIC."""
+        with self._connection.slow() as slow, translated("nic_detach", vm):
+            domain = self._connection.domain(vm, slow)
+            refuse_saved(domain, "detach a NIC from")
+            self._record(domain, nic)
+            unplug(domain, lambda root: _element(root, nic), f"the NIC {nic}")
+            return vm_record(self._connection, domain)
+
+    @hookimpl
+    def nic_update(self, vm: str, nic: str, spec: NICSpec) -> NIC:
+        """Change what is given; what a running VM's NIC can't change is refused, and nothing has changed then."""
+        from novacron_kvm.xml.building import change_nic
+
+        with self._connection.slow() as slow, translated("nic_update", vm):
+            domain = self._connection.domain(vm, slow)
+            refuse_saved(domain, "change a NIC of")
+            old = self._record(domain, nic)
+            if spec.mac and spec.mac.lower() != old.mac:
+                problem = SpecProblem("mac", spec.mac, f"{old.mac}, or nothing")
+                raise InvalidSpecError("a NIC keeps its MAC address", problems=[problem], resource=domain.name())
+            refuse_unusable(slow, spec)
+            if domain.isActive() and "mtu" in spec.model_fields_set and spec.mtu != old.mtu:
+                raise InvalidStateError(
+                    f"can't change the MTU of a NIC of {domain.name()!r}: it is running", resource=domain.name(),
+                    hint="stop it first, or attach another NIC",
+                )  # fmt: skip
+            update(domain, lambda root: _element(root, nic), lambda element: change_nic(element, spec))
+            return self._record(domain, nic)
+
+    @hookimpl
+    def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:
+        """Plug or unplug the cable."""
+        from novacron_kvm.xml.building import set_link
+
+        with self._connection.slow() as slow, translated("nic_link_set", vm):
+            domain = self._connection.domain(vm, slow)
+            refuse_saved(domain, "change a NIC of")
+            self._record(domain, nic)
+            update(domain, lambda root: _element(root, nic), lambda element: set_link(element, up=up))
+            return self._record(domain, nic)
+
+    def _record(self, domain: Any, mac: str) -> NIC:
+        root = parse(domain.XMLDesc(0))
+        element = _element(root, mac)
+        if element is None:
+            there = ", ".join(n.mac for n in map(nic_record, root.iterfind("devices/interface")))
+            raise DeviceNotFoundError(
+                f"{domain.name()!r} has no NIC {mac!r}", resource=domain.name(), hint=f"it has: {there or 'none'}"
+            )
+        return nic_record(element)
+
+
+def refuse_unusable(connection: Any, spec: NICSpec) -> None:
+    """Refuse a network, port group or filter that is not there or not in use."""
+    if spec.network:
+        network = connection.networkLookupByName(spec.network)
+        if not network.isActive():
+            raise InvalidStateError(f"the network {spec.network!r} is not active", resource=spec.network, hint="start it first")
+        if spec.portgroup:
+            groups = [g.get("name") for g in parse(network.XMLDesc(0)).iterfind("portgroup")]
+            if spec.portgroup not in groups:
+                problem = SpecProblem("portgroup", spec.portgroup, f"one of {', '.join(groups) or 'none: the network has none'}")
+                raise InvalidSpecError(
+                    f"no such port group of the network {spec.network!r}", problems=[problem], resource=spec.network
+                )
+    if spec.filter:
+        connection.nwfilterLookupByName(spec.filter)
+
+
+def macs_in_use(connection: Any) -> dict[str, str]:
+    """Return the MAC addresses of all VMs of a host, each with its VM's name."""
+    found = {}
+    for domain in connection.listAllDomains(0):
+        for element in parse(domain.XMLDesc(0)).iterfind("devices/interface/mac"):
+            found[element.get("address", "").lower()] = domain.name()
+    return found
+
+
+def free_mac(taken: dict[str, str]) -> str:
+    """Return a MAC address of QEMU's range that no VM of the host has; 24 random bits keep those of a fleet apart."""
+    while True:
+        mac = "52:54:00:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
+        if mac not in taken:
+            return mac
+
+
+def _element(root: Any, mac: str) -> Any:
+    return next(
+        (e for e in root.iterfind("devices/interface") if (text_of(e, "mac/@address") or "").lower() == mac.lower()), None
+    )
+
+
+__all__ = ["KVMNICs", "free_mac", "macs_in_use", "refuse_unusable"]

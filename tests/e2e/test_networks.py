@@ -1,0 +1,315 @@
+"""Networks, NICs and traffic filters on a real host: two guests that may talk do, two that may not don't."""
+
+import uuid
+
+import pytest
+
+from novacron import errors
+from novacron.specs import NetworkSpec, NICSpec, TrafficFilterSpec
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def a(lab_hosts):
+    return lab_hosts[0]
+
+
+@pytest.fixture
+def lan(a):
+    """Return a function that makes a network; gone at the end."""
+    made = []
+
+    def make(name="lan", **fields):
+        network = a.networks.create(name=f"{name}-{uuid.uuid4().hex[:4]}", **fields)
+        made.append(network.name)
+        return network
+
+    yield make
+    for name in made:
+        if name in [n.name for n in a.networks.list()]:
+            a.networks.delete(name)
+
+
+@pytest.fixture
+def talking(lab, a, lan, boot):
+    """Two guests on one isolated network; the second pings the first. The network goes last."""
+    mac, address = "52:54:00:aa:00:01", "10.77.0.11"
+    network = lan(
+        type="isolated", cidr="10.77.0.1/24", dhcp_start="10.77.0.50", dhcp_end="10.77.0.90",
+        dhcp_hosts=[{"mac": mac, "address": address, "hostname": "first"}],
+    )  # fmt: skip
+    first = boot(a, "first", ticks=0, nics=[{"network": network.name, "mac": mac}])
+    kernel = {"path": str(lab.guest.kernel), "initrd": str(lab.guest.initrd)}
+    kernel["command_line"] = f"{lab.guest.command_line} novacron.ping={address}"
+    second = boot(a, "second", ticks=0, kernel=kernel, nics=[{"network": network.name}])
+    first.console.wait_for(f"NOVACRON ADDRESS {address}", 60)
+    heard(second, "answered")
+    yield network, first, second
+    for vm in (first, second):
+        if vm.id in a.vms:
+            vm.delete(force=True)
+
+
+def heard(vm, word, times=2):
+    """Wait until the guest says this of its pings, so many times in a row from now on."""
+    at = len(vm.console.text)
+
+    def said():
+        words = [line.split()[-1] for line in vm.console.text[at:].splitlines()[:-1] if "NOVACRON PING" in line]
+        return words[-times:] == [word] * times
+
+    vm.console.wait_until(said, 60, f"PING {word}")
+
+
+def nic_of(vm):
+    return next(iter(vm.nics))
+
+
+# --- networks ---
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("nat", {"cidr": "10.78.1.1/24", "dhcp_start": "10.78.1.10", "dhcp_end": "10.78.1.20", "domain": "lab.test"}),
+        ("routed", {"cidr": "10.78.2.1/24"}),
+        ("isolated", {"cidr": "10.78.3.1/24", "mtu": 1400}),
+        ("open", {"cidr": "10.78.4.1/24", "dns_hosts": [{"address": "10.78.4.9", "names": ["nine", "neuf"]}]}),
+        ("bridged", {"bridge": "guests"}),
+        ("macvtap", {"device": "uplink"}),
+        ("isolated", {"cidr": "fd00:78::1/64"}),
+        ("isolated", {}),
+    ],
+)
+def test_every_kind_of_network_is_made_as_asked(a, lan, kind, fields):
+    network = lan(type=kind, **fields)
+    assert (network.type, network.active, network.autostart) == (kind, True, True)
+    assert network.cidrs == ((fields["cidr"],) if "cidr" in fields else ())
+    assert network.domain == fields.get("domain")
+    assert network == a.networks[network.name]
+    stopped = a.invoke("network_stop", network=network.name)
+    assert not stopped.active
+    assert a.invoke("network_start", network=network.name).active
+
+
+def test_a_network_is_changed_while_guests_are_on_it(a, talking):
+    network, _, second = talking
+    changed = a.invoke(
+        "network_update", network=network.name,
+        spec=NetworkSpec(
+            name=network.name, cidr="10.77.0.1/24", dhcp_start="10.77.0.50", dhcp_end="10.77.0.99",
+            dhcp_hosts=[{"mac": "52:54:00:aa:00:01", "address": "10.77.0.11", "hostname": "first"},
+                        {"mac": "52:54:00:aa:00:09", "address": "10.77.0.19"}],
+            dns_hosts=[{"address": "10.77.0.11", "names": ["first.lan"]}],
+            portgroups=[{"name": "slow", "vlan": None}],
+        ),
+    )  # fmt: skip
+    assert changed.dhcp_ranges == (("10.77.0.50", "10.77.0.99"),)
+    assert {h["address"] for h in changed.dhcp_hosts} == {"10.77.0.11", "10.77.0.19"}
+    assert changed.dns_hosts == ({"address": "10.77.0.11", "names": ["first.lan"]},)
+    assert changed.portgroups == ("slow",)
+    heard(second, "answered")
+    leases = a.networks.leases(network.name)
+    assert "10.77.0.11" in [lease.address for lease in leases]
+    with pytest.raises(errors.InvalidStateError, match="type") as caught:
+        a.invoke("network_update", network=network.name, spec=NetworkSpec(name=network.name, type="nat"))
+    assert caught.value.hint
+    for operation in ("network_stop", "network_delete"):
+        with pytest.raises(errors.InvalidStateError, match="first"):
+            a.invoke(operation, network=network.name)
+    assert second.nics.attach(network=network.name, portgroup="slow").record.portgroup == "slow"
+    heard(second, "answered")
+
+
+def test_an_update_leaves_alone_what_it_does_not_give(a, lan):
+    network = lan(type="isolated", cidr="10.78.5.1/24", dhcp_start="10.78.5.10", dhcp_end="10.78.5.20", mtu=1400)
+    a.invoke("network_stop", network=network.name)
+    changed = a.invoke("network_update", network=network.name, spec=NetworkSpec(name=network.name, mtu=1300))
+    assert changed == network.replace(active=False, native={"mtu": 1300})
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"cidr": "10.78.6.129/25"}, "overlaps"),
+        ({"cidr": "10.0.0.1/8"}, "overlaps"),
+        ({"bridge": "br78"}, "bridge"),
+        ({"name": "holder"}, "already there"),
+    ],
+)
+def test_what_is_taken_is_refused_and_nothing_is_left(a, fields, said):
+    a.networks.create(name="holder", type="isolated", cidr="10.78.6.1/24", bridge="br78")
+    try:
+        before = a.networks.list()
+        with pytest.raises(errors.AlreadyExistsError, match=said):
+            a.networks.create(**({"name": "another", "type": "isolated"} | fields))
+        assert a.networks.list() == before
+    finally:
+        a.networks.delete("holder")
+
+
+def test_a_network_that_does_not_start_is_forgotten_again(a):
+    before = a.networks.list()
+    with pytest.raises(errors.NovaCronError) as caught:
+        a.networks.create(name="clash", type="isolated", bridge="guests")  # a bridge that the host has already
+    assert not isinstance(caught.value, errors.DriverError), caught.value
+    assert a.networks.list() == before
+
+
+# --- packets ---
+
+
+def test_a_cable_is_unplugged_and_plugged_in_again(a, talking):
+    _, first, second = talking
+    assert not nic_of(first).link(up=False).record.link_up
+    first.console.wait_for("=0", 30)
+    heard(second, "lost")
+    assert nic_of(first).link(up=True).record.link_up
+    heard(second, "answered")
+
+
+def test_a_filter_keeps_packets_out_and_is_changed_while_it_is_in_force(a, talking):
+    network, first, second = talking
+    deny = {"action": "deny", "direction": "in", "protocol": "icmp"}
+    a.invoke("filter_create", spec=TrafficFilterSpec(name="no-ping", rules=[deny]))
+    try:
+        assert nic_of(first).update(network=network.name, filter="no-ping").record.filter == "no-ping"
+        heard(second, "lost")
+        with pytest.raises(errors.InvalidStateError, match="first"):
+            a.invoke("filter_delete", filter="no-ping")
+        a.invoke(
+            "filter_update", filter="no-ping", spec=TrafficFilterSpec(name="no-ping", rules=[deny | {"peer": "10.99.0.0/16"}])
+        )
+        heard(second, "answered")
+        a.invoke("filter_update", filter="no-ping", spec=TrafficFilterSpec(name="no-ping", default="deny"))
+        heard(second, "lost")
+        allow = {"action": "allow", "protocol": "icmp", "peer": "10.77.0.0/24"}
+        a.invoke("filter_update", filter="no-ping", spec=TrafficFilterSpec(name="no-ping", rules=[allow], default="deny"))
+        heard(second, "answered")
+    finally:
+        for vm in (first, second):
+            vm.delete(force=True)
+        a.invoke("filter_delete", filter="no-ping")
+
+
+def test_isolated_guests_reach_the_host_but_not_each_other(lab, a, talking):
+    network, first, second = talking
+    for vm in (first, second):
+        record = vm.refresh().record.nics[0]
+        vm.nics.attach(network=network.name, isolated=True)
+        vm.nics[record.mac].detach()
+    heard(second, "lost")
+    assert all(nic.isolated for vm in (first, second) for nic in vm.refresh().record.nics)
+
+
+# --- NICs ---
+
+
+def test_a_nic_is_plugged_in_and_out_and_the_guest_sees_it(a, boot):
+    vm = boot(a, "nics", ticks=2)
+    nic = vm.nics.attach(network="default", mtu=1400)
+    assert nic.record.mac.startswith("52:54:00:")
+    assert nic.record.mtu == 1400
+    vm.console.wait_for(nic.record.mac)
+    at = len(vm.console.text)
+    nic.detach()
+    vm.console.wait_until(
+        lambda: "NOVACRON DEVICES" in (new := vm.console.text[at:]) and nic.record.mac not in new, 40, "NIC gone"
+    )
+    assert vm.refresh().record.nics == ()
+    vm.stop()
+    assert vm.refresh().record.nics == ()
+    kept = vm.nics.attach(network="default", mac="52:54:00:BB:00:01").record
+    assert kept.mac == "52:54:00:bb:00:01"
+    other = boot(a, "nics-too", ticks=0, start=False)
+    with pytest.raises(errors.AlreadyExistsError, match="nics"):
+        other.nics.attach(network="default", mac=kept.mac)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"network": "nope"}, errors.NetworkNotFoundError),
+        ({"network": "default", "portgroup": "nope"}, errors.InvalidSpecError),
+        ({"network": "default", "filter": "nope"}, errors.TrafficFilterNotFoundError),
+        ({"bridge": "nope"}, errors.NetworkNotFoundError),
+    ],
+)
+def test_a_nic_on_what_is_not_there_is_refused(a, boot, fields, error):
+    vm = boot(a, "nowhere", ticks=0)
+    with pytest.raises(error) as caught:
+        vm.nics.attach(**fields)
+    assert caught.value.hint
+    assert vm.refresh().record.nics == ()
+
+
+def test_limits_of_a_nic_are_in_force_or_refused_with_the_reason(lab, a, boot):
+    """The kernel has to have the queueing disciplines that libvirt uses; where it lacks them nothing may have changed."""
+    tc = (
+        "ip link add q0 type dummy && tc qdisc add dev q0 root handle 1: htb && tc qdisc add dev q0 root handle 2: sfq perturb 10"
+    )
+    able = lab.hosts[0].exec("sh", "-c", f"{tc}; found=$?; ip link delete q0; exit $found").returncode == 0
+    vm = boot(a, "qos", ticks=0, nics=[{"network": "default"}])
+    limits = {"inbound_bytes_per_second": 2 * 2**20, "outbound_bytes_per_second": 2**20}
+    before = vm.refresh().record.nics[0]
+    if able:
+        record = nic_of(vm).update(network="default", **limits).record
+        assert (record.inbound_bytes_per_second, record.outbound_bytes_per_second) == (2 * 2**20, 2**20)
+        assert "2048" in lab.hosts[0].exec("virsh", "domiftune", vm.name, record.mac).stdout
+    else:
+        with pytest.raises(errors.UnsupportedOperationError, match="qdisc") as caught:
+            nic_of(vm).update(network="default", **limits)
+        assert "kernel" in caught.value.hint
+        assert vm.refresh().record.nics[0] == before
+    vm.stop()
+    record = nic_of(vm).update(network="default", **limits).record
+    assert (record.inbound_bytes_per_second, record.outbound_bytes_per_second) == (2 * 2**20, 2**20)
+    with pytest.raises(errors.InvalidSpecError, match="MAC"):
+        a.invoke("nic_update", vm=vm.id, nic=record.mac, spec=NICSpec(network="default", mac="52:54:00:cc:00:01"))
+
+
+# --- filters ---
+
+
+def test_rules_are_read_back_as_they_were_given(a):
+    rules = (
+        {"action": "allow", "direction": "in", "protocol": "tcp", "ports": "22", "peer": "10.0.0.0/8"},
+        {"action": "reject", "direction": "out", "protocol": "udp", "ports": "8000-8080", "priority": 100},
+        {"action": "deny", "direction": "both", "protocol": "icmp"},
+        {"action": "allow", "direction": "in", "protocol": "tcp", "peer": "fd00::/8"},
+        {"action": "allow", "direction": "both"},
+    )
+    try:
+        made = a.invoke("filter_create", spec=TrafficFilterSpec(name="mixed", rules=rules, default="deny", anti_spoofing=True))
+        assert made.rules == rules
+        assert (made.default, made.anti_spoofing) == ("deny", True)
+        assert made == a.invoke("filter_get", filter="mixed")
+        with pytest.raises(errors.AlreadyExistsError):
+            a.invoke("filter_create", spec=TrafficFilterSpec(name="mixed"))
+    finally:
+        a.invoke("filter_delete", filter="mixed")
+    with pytest.raises(errors.TrafficFilterNotFoundError):
+        a.invoke("filter_get", filter="mixed")
+
+
+def test_a_filter_of_the_hypervisors_own_kind_is_kept_as_it_is(a):
+    native = (
+        "<filter name='x' chain='root'><rule action='drop' direction='out'><mac match='no' srcmacaddr='$MAC'/></rule></filter>"
+    )
+    try:
+        made = a.invoke("filter_create", spec=TrafficFilterSpec(name="own", native=native))
+        assert "srcmacaddr" in made.rules[0]["native"]
+        changed = a.invoke("filter_update", filter="own", spec=TrafficFilterSpec(name="own", rules=[{"action": "deny"}]))
+        assert (changed.id, len(changed.rules)) == (made.id, 1)
+    finally:
+        a.invoke("filter_delete", filter="own")
+    for bad in ("<filter", "<network/>", "<filter><rule action='x'/></filter>"):
+        with pytest.raises(errors.InvalidSpecError):
+            a.invoke("filter_create", spec=TrafficFilterSpec(name="bad", native=bad))
+
+
+def test_every_filter_of_libvirts_own_is_read(a):
+    found = {f.name: f for f in a.invoke("filter_list")}
+    assert found["clean-traffic"].rules or found["clean-traffic"].anti_spoofing is not None
+    assert len(found) > 10
