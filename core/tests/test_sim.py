@@ -578,29 +578,29 @@ class TestGuest:
     def test_the_agent_answers_while_the_vm_runs(self, a):
         vm = make(a, nics=[{"network": "default"}])
         with pytest.raises(errors.GuestAgentUnavailableError):
-            vm.guest_info()
+            vm.guest.info()
         vm.start()
-        assert vm.guest_info().addresses == vm.refresh().record.nics[0].addresses
-        assert vm.exec("/bin/echo", "a", "b").stdout == b"a b\n"
-        assert vm.exec("cat", stdin=b"x").stdout == b"x"
-        assert (vm.exec("false").exit_status, vm.exec("cat", "/no").exit_status) == (1, 1)
+        assert vm.guest.info().addresses == vm.refresh().record.nics[0].addresses
+        assert vm.guest.exec("/bin/echo", "a", "b").stdout == b"a b\n"
+        assert vm.guest.exec("cat", stdin=b"x").stdout == b"x"
+        assert (vm.guest.exec("false").exit_status, vm.guest.exec("cat", "/no").exit_status) == (1, 1)
         with pytest.raises(errors.GuestAgentError):
-            vm.exec("rm", "-rf", "/")
+            vm.guest.exec("rm", "-rf", "/")
         with pytest.raises(errors.OperationTimeoutError):
-            vm.exec("sleep", "60", timeout=0.05)
+            vm.guest.exec("sleep", "60", timeout=0.05)
 
     def test_a_vm_made_without_an_agent_has_none(self, a):
         with pytest.raises(errors.GuestAgentUnavailableError):
-            make(a, guest_agent=False, start=True).guest_info()
+            make(a, guest_agent=False, start=True).guest.info()
 
     def test_a_frozen_guest_does_nothing_until_thawed(self, a):
         vm = make(a, start=True)
         a.invoke("guest_freeze", vm=vm.id)
         with pytest.raises(errors.InvalidStateError):
-            vm.exec("true")
+            vm.guest.exec("true")
         a.invoke("guest_thaw", vm=vm.id)
         a.invoke("guest_thaw", vm=vm.id)
-        assert vm.exec("true").exit_status == 0
+        assert vm.guest.exec("true").exit_status == 0
 
     def test_files_come_back_with_a_snapshot(self, a):
         vm = make(a, start=True)

@@ -69,7 +69,7 @@ def arguments(operation, host, **known):
         "shrink": False, "format": "raw", "source": "/nowhere.iso", "up": True, "children": False, "to": elsewhere,
         "disks": (), "bandwidth": 2**20, "max_downtime": None, "post_copy": False, "version": None, "description": "x", "tags": None,
         "argv": ["true"], "stdin": b"", "path": "/etc/hostname", "data": b"x", "delete": True,
-        "definition": "<domain/>", "query": specs.VMQuery(),
+        "user": "root", "password": "pw", "keys": (), "definition": "<domain/>", "query": specs.VMQuery(),
     }  # fmt: skip
     by_operation = {
         "disk_limit": {"limits": specs.DiskLimits(total_iops=100)}, "disk_attach": {"spec": specs.DiskSpec(size="1MiB")},

@@ -84,6 +84,13 @@ while :; do
   sleep 1
 done
 """
+CHPASSWD = """#!/bin/sh
+# busybox has none; the guest agent gives "user:password"
+IFS=: read -r user password
+grep -q "^$user:" /etc/shadow || { echo "no user $user" >&2; exit 1; }
+hash=$(printf %s "$password" | sha512sum | cut -d' ' -f1)
+sed -i "s/^$user:[^:]*:/$user:$hash:/" /etc/shadow
+"""
 DHCP = """#!/bin/sh
 [ "$1" = bound ] || [ "$1" = renew ] || exit 0
 ip addr flush dev $interface; ip addr add $ip/${mask:-24} dev $interface
@@ -116,7 +123,7 @@ class Guest:
 
 def _cache() -> Path:
     base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    version = f"{abs(hash_text(INIT + DHCP + ' '.join(MODULES))):x}"
+    version = f"{abs(hash_text(Path(__file__).read_text())):x}"
     return base / "novacron" / f"guest-{version}"
 
 
@@ -193,8 +200,10 @@ def _root(root: Path, unpacked: Path, version: str) -> Path:
     for file, text in {
         "init": INIT,
         "etc/udhcpc": DHCP,
+        "bin/chpasswd": CHPASSWD,
         "etc/os-release": 'ID=novacron\nNAME="NovaCron guest"\nPRETTY_NAME="NovaCron guest"\nVERSION_ID=1\n',
         "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+        "etc/shadow": "root:*:19000:0:99999:7:::\n",
         "etc/group": "root:x:0:\n",
         "etc/acpi/PWRF/00000080": "#!/bin/sh\necho NOVACRON POWER BUTTON >/dev/console\nsync\npoweroff -f\n",
     }.items():

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from novacron.handles.devices import DiskCollection, NICCollection
 from novacron.handles.following import finish
+from novacron.handles.guest import GuestHandle
 from novacron.handles.snapshots import SnapshotCollection
 from novacron.handles.tuning import ResourcesHandle
-from novacron.records.guest import ConsoleEndpoint, ExecResult, GuestInfo, Screenshot
+from novacron.records.guest import ConsoleEndpoint, Screenshot
 from novacron.records.metrics import VMMetrics
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM, Deleted, NativeDefinition, Status
@@ -80,6 +81,11 @@ class VMHandle:
     def nics(self) -> NICCollection:
         """The VM's NICs."""
         return NICCollection(self)
+
+    @property
+    def guest(self) -> GuestHandle:
+        """The guest inside, through its agent."""
+        return GuestHandle(self)
 
     @property
     def snapshots(self) -> SnapshotCollection:
@@ -232,18 +238,6 @@ class VMHandle:
     def display(self) -> ConsoleEndpoint:
         """Tell where the display can be reached."""
         result: ConsoleEndpoint = self.host.invoke("console_endpoint", vm=self.id)
-        return result
-
-    def guest_info(self) -> GuestInfo:
-        """Ask the guest agent who it is."""
-        result: GuestInfo = self.host.invoke("guest_info", vm=self.id)
-        return result
-
-    def exec(self, *argv: str, stdin: bytes = b"", timeout: float | str = 60) -> ExecResult:
-        """Run a program in the guest through its agent, without a shell."""
-        result: ExecResult = self.host.invoke(
-            "guest_exec", None, vm=self.id, argv=list(argv), stdin=stdin, seconds=parse_duration(timeout)
-        )
         return result
 
 

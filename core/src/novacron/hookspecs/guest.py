@@ -16,7 +16,10 @@ def guest_info(vm: str) -> GuestInfo:
 
 @operation(kind="job", statuses="running")
 def guest_exec(vm: str, argv: list[str], stdin: bytes, seconds: float, job: Job[ExecResult]) -> ExecResult:
-    """Run a program in the guest (no shell) and wait at most `seconds` for its end."""
+    """Run a program in the guest (no shell) and wait at most `seconds` for its end.
+
+    Raises OperationTimeoutError when it did not end: it was killed where the agent can, else the hint says that it goes on.
+    """
     raise NotImplementedError
 
 
@@ -41,4 +44,16 @@ def guest_freeze(vm: str) -> VM:
 @operation(kind="change", idempotent=True, locks="vm", statuses="running")
 def guest_thaw(vm: str) -> VM:
     """Thaw the guest's file systems."""
+    raise NotImplementedError
+
+
+@operation(kind="change", idempotent=True, statuses="running")
+def guest_password_set(vm: str, user: str, password: str) -> VM:
+    """Set a user's password in the guest. The password is kept nowhere."""
+    raise NotImplementedError
+
+
+@operation(kind="change", idempotent=True, statuses="running")
+def guest_ssh_keys_set(vm: str, user: str, keys: tuple[str, ...]) -> VM:
+    """Let exactly these SSH public keys log in as a user of the guest."""
     raise NotImplementedError

@@ -17,11 +17,12 @@ class GuestInfo(Record, frozen=True):
 
 
 class ExecResult(Record, frozen=True):
-    """A command that ran in the guest."""
+    """A command that ran in the guest. One that a signal ended has 128 and the signal's number; `truncated`: there was more output."""
 
     exit_status: int
     stdout: bytes = b""
     stderr: bytes = b""
+    truncated: bool = False
 
 
 class ConsoleEndpoint(Record, frozen=True):

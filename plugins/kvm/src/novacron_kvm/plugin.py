@@ -13,6 +13,7 @@ def areas() -> list[type]:
     from novacron_kvm.operations.disks import KVMDisks
     from novacron_kvm.operations.events import KVMEvents
     from novacron_kvm.operations.filters import KVMFilters
+    from novacron_kvm.operations.guest import KVMGuest
     from novacron_kvm.operations.host import KVMHost
     from novacron_kvm.operations.lifecycle import KVMLifecycle
     from novacron_kvm.operations.listing import KVMListing
@@ -28,7 +29,7 @@ def areas() -> list[type]:
 
     return [
         KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMPools, KVMVolumes, KVMDisks, KVMNetworks, KVMNICs,
-        KVMFilters, KVMSnapshots, KVMMigration, KVMMetrics, KVMConsole, KVMEvents,
+        KVMFilters, KVMSnapshots, KVMMigration, KVMMetrics, KVMConsole, KVMGuest, KVMEvents,
     ]  # fmt: skip
 
 

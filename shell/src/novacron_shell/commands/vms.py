@@ -271,7 +271,7 @@ def import_(settings: Settings, file: Any) -> None:
 @common_options
 def exec_(settings: Settings, name: str, argv: tuple[str, ...]) -> None:
     """Run a program in the guest through its agent: novacron vm exec NAME -- CMD ..."""
-    result = settings.vm(name).exec(*argv)
+    result = settings.vm(name).guest.exec(*argv)
     sys.stdout.buffer.write(result.stdout)
     sys.stderr.buffer.write(result.stderr)
     sys.stdout.flush()

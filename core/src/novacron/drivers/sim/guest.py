@@ -96,6 +96,30 @@ class SimGuest(Area):
             found.frozen = False
             return self.record(found)
 
+    @simulated
+    def guest_password_set(self, vm: str, user: str, password: str) -> VM:
+        """Take a password, and forget it."""
+        with self.world.lock:
+            self._answering(vm)
+            self._refuse_unknown(vm, user)
+            return self.record(self.changing(vm, "set a password in"))
+
+    @simulated
+    def guest_ssh_keys_set(self, vm: str, user: str, keys: tuple[str, ...]) -> VM:
+        """Write the user's authorized_keys."""
+        with self.world.lock:
+            self._answering(vm)
+            self._refuse_unknown(vm, user)
+            found = self.changing(vm, "set SSH keys in")
+            found.files = {**found.files, _HOMES[user] + "/.ssh/authorized_keys": "".join(f"{key}\n" for key in keys).encode()}
+            return self.record(found)
+
+    def _refuse_unknown(self, vm: str, user: str) -> None:
+        if user not in _HOMES:
+            raise GuestAgentError(
+                f"the guest of {vm!r} has no user {user!r}", resource=vm, hint=f"it has: {', '.join(sorted(_HOMES))}"
+            )
+
     def _answering(self, key: str, *, frozen: bool = False) -> SimVM:
         found = self.look(key)
         if found.status != "running" or not found.agent:
@@ -120,6 +144,9 @@ def _cat(vm: SimVM, arguments: list[str], stdin: bytes) -> ExecResult:
 def _hostname(vm: SimVM, arguments: list[str], stdin: bytes) -> ExecResult:
     return ExecResult(exit_status=0, stdout=vm.name.encode() + b"\n")
 
+
+_HOMES = {"root": "/root", "admin": "/home/admin"}
+"""The users of a simulated guest, and where they live."""
 
 _PROGRAMS: dict[str, Callable[[SimVM, list[str], bytes], ExecResult]] = {
     "cat": _cat,
