@@ -17,7 +17,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.metadata import set_element, where
 from novacron_kvm.operations.records import vm_record
-from novacron_kvm.operations.volumes import find_path
+from novacron_kvm.operations.volumes import find_path, needed_elsewhere
 from novacron_kvm.xml.parsing import NAMESPACE, parse
 from novacron_kvm.xml.reading import facts
 
@@ -83,16 +83,11 @@ class KVMLifecycle:
                 if record.persistent:
                     _undefine(domain, check=True)
             removed, kept = [f"definition of {record.name}"], list[str]()
-            for disk in record.disks or ():
-                if not disk.source:
-                    continue
-                volume = None if keep_disks or disk.source not in made else find_path(slow, disk.source)
-                try:
-                    if volume is not None:
-                        volume.delete(0)
-                    (removed if volume is not None else kept).append(disk.source)
-                except libvirt.libvirtError:
-                    kept.append(disk.source)
+            own = [disk.source for disk in record.disks or () if disk.source]
+            files = [*own, *sorted(made - {*own})]  # what a disk is linked to comes after it
+            going = set() if keep_disks else made - needed_elsewhere(slow, made)
+            for path in files:
+                (removed if path in going and _delete_file(slow, path) else kept).append(path)
             return Deleted(name=record.name, id=record.id, removed=tuple(removed), kept=tuple(kept))
 
     @hookimpl
@@ -209,6 +204,18 @@ class KVMLifecycle:
 
 def _bad(path: str, given: str, allowed: str) -> InvalidSpecError:
     return InvalidSpecError("this host can't run that VM", problems=[SpecProblem(path, given, allowed)])
+
+
+def _delete_file(slow: Any, path: str) -> bool:
+    """Delete a file that was made for a VM; whether it is gone."""
+    volume = find_path(slow, path)
+    if volume is None:
+        return False
+    try:
+        volume.delete(0)
+    except libvirt.libvirtError:
+        return False
+    return True
 
 
 def _destroy(domain: Any) -> None:

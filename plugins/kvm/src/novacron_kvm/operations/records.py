@@ -10,6 +10,7 @@ from novacron.records.vm import VM, Disk
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.statuses import TABLE
+from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import fields
 
 
@@ -39,12 +40,16 @@ def sized(connection: KVMConnection, domain: Any, disk: Disk) -> Disk:
     read = connection.read
     try:
         if disk.pool and disk.volume:
-            info = read.storagePoolLookupByName(disk.pool).storageVolLookupByName(disk.volume).info()
+            volume = read.storagePoolLookupByName(disk.pool).storageVolLookupByName(disk.volume)
         elif disk.source and disk.source.startswith("/"):
-            info = read.storageVolLookupByPath(disk.source).info()
+            volume = read.storageVolLookupByPath(disk.source)
         else:
             return disk
-        return disk.replace(size_bytes=info[1], allocated_bytes=info[2])  # type: ignore[no-any-return]
+        root = parse(volume.XMLDesc(0))
+        return disk.replace(  # type: ignore[no-any-return]
+            size_bytes=int(text_of(root, "capacity") or 0), allocated_bytes=int(text_of(root, "allocation") or 0),
+            backing=disk.backing or text_of(root, "backingStore/path"),
+        )  # fmt: skip
     except libvirt.libvirtError:
         pass  # no pool has it
     try:

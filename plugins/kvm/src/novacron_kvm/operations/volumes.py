@@ -237,6 +237,33 @@ def volumes_backed_by(connection: Any, path: str) -> list[str]:
     return sorted(found)
 
 
+def needed_elsewhere(connection: Any, paths: set[str]) -> set[str]:
+    """Return those of a VM's files that must stay: another VM has them, or a volume is backed by them that stays."""
+    if not paths:
+        return set()
+    needed, below = set(), {}
+    for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+        for volume in pool.listAllVolumes(0):
+            try:
+                root = parse(volume.XMLDesc(0))
+            except libvirt.libvirtError:
+                continue  # it is gone
+            below[text_of(root, "target/path")] = text_of(root, "backingStore/path")
+    for domain in connection.listAllDomains(0):
+        try:
+            text = domain.XMLDesc(0)
+        except libvirt.libvirtError:
+            continue  # it is gone
+        needed |= {path for path in paths if f"'{path}'" in text}
+    staying = [path for path in below if path not in paths or path in needed]
+    while staying:
+        base = below.get(staying.pop())
+        if base in paths and base not in needed:
+            needed.add(base)
+            staying.append(base)
+    return needed
+
+
 def find_volume(connection: Any, pool: str, volume: str) -> Any:
     """Return libvirt's volume, looking at the pool again when it isn't known: another host may have made it."""
     with translated("volume_get", volume):
@@ -286,4 +313,4 @@ def volume_record(host: str, volume: Any) -> Volume:
         )  # fmt: skip
 
 
-__all__ = ["KVMVolumes", "find_path", "find_volume", "volume_record", "volumes_backed_by", "vms_with"]
+__all__ = ["KVMVolumes", "find_path", "find_volume", "needed_elsewhere", "volume_record", "volumes_backed_by", "vms_with"]

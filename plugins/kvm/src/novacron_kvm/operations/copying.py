@@ -1,0 +1,146 @@
+"""Copies of VMs: their disks, shared or whole, and a definition with nothing in it that only one VM may have."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import libvirt
+
+from novacron.errors import AlreadyExistsError, UnsupportedOperationError
+from novacron.jobs import Job
+from novacron.records.storage import Volume
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.operations.diskfiles import remove_volume
+from novacron_kvm.operations.nics import free_mac, macs_in_use
+from novacron_kvm.operations.volumes import find_path, volume_record, watched
+from novacron_kvm.xml.parsing import NAMESPACE, parse, text_of
+from novacron_kvm.xml.reading import disk as disk_record
+from novacron_kvm.xml.reading import facts
+from novacron_kvm.xml.storage import volume_xml
+
+
+def own_disks(root: Any) -> list[Any]:
+    """Return the <disk>s that a copy of a VM needs of its own: those that it writes and nobody shares."""
+    return [
+        element
+        for element in root.iterfind("devices/disk")
+        if element.get("device", "disk") == "disk" and element.find("readonly") is None and element.find("shareable") is None
+        and element.find("source") is not None
+    ]  # fmt: skip
+
+
+def volume_of(slow: Any, element: Any) -> Any:
+    """Return libvirt's volume of a <disk>. Raises UnsupportedOperationError when no storage pool has its file."""
+    source = disk_record(element).source or ""
+    volume = find_path(slow, source) if source.startswith("/") else None
+    if volume is None:
+        raise UnsupportedOperationError(
+            f"the disk {text_of(element, 'target/@dev')!r} ({source}) is in no storage pool",
+            hint="make a storage pool of its folder",
+        )
+    return volume
+
+
+def chain(slow: Any, volume: Any) -> list[str]:
+    """Return the paths of a volume and of all that it is backed by."""
+    paths = [str(volume.path())]
+    while below := text_of(parse(volume.XMLDesc(0)), "backingStore/path"):
+        paths.append(below)
+        volume = find_path(slow, below)
+        if volume is None:
+            break
+    return paths
+
+
+def copy_volume(connection: KVMConnection, volume: Any, name: str, job: Job[Any], undo: ExitStack) -> Volume:
+    """Copy a volume under another name into its own pool, with what it is backed by; `undo` removes the copy."""
+    before = volume_record(connection.name, volume)
+    text = volume_xml(name, before.capacity_bytes, before.format, None)
+    with watched(connection, before.pool, name, before.capacity_bytes, job):
+        return made(connection, volume, name, undo, lambda pool: pool.createXMLFrom(text, volume, 0))
+
+
+def overlay(connection: KVMConnection, volume: Any, name: str, undo: ExitStack) -> Volume:
+    """Make a volume that shares a volume's content and writes to itself; `undo` removes it."""
+    below = volume_record(connection.name, volume)
+    text = volume_xml(name, below.capacity_bytes, "qcow2", (below.path, below.format))
+    return made(connection, volume, name, undo, lambda pool: pool.createXML(text, 0))
+
+
+def made(connection: KVMConnection, beside: Any, name: str, undo: ExitStack, make: Callable[[Any], Any]) -> Volume:
+    """Make a volume in the pool of another."""
+    pool = beside.storagePoolLookupByVolume()
+    pool.refresh()  # another host of shared storage may have made one
+    if name in pool.listVolumes():
+        raise AlreadyExistsError(f"a volume {name!r} is already in the storage pool {pool.name()!r}", resource=name)
+    try:
+        volume = make(pool)
+    except libvirt.libvirtError:
+        remove_volume(pool, name)
+        raise
+    undo.callback(remove_volume, pool, name)
+    return volume_record(connection.name, volume)
+
+
+def point_at(element: Any, volume: Volume) -> None:
+    """Let a <disk> use a volume."""
+    for old in [*element.findall("backingStore"), *element.findall("source/index")]:
+        old.getparent().remove(old)
+    source = element.find("source")
+    for attribute in list(source.attrib):
+        if attribute != "startupPolicy":
+            del source.attrib[attribute]
+    source.set("file", volume.path)
+    element.set("type", "file")
+    element.find("driver").set("type", volume.format)
+
+
+def make_its_own(slow: Any, root: Any, name: str, made_files: list[str]) -> None:
+    """Give a definition a name, a UUID and MAC addresses of its own, and drop what only the original may have.
+
+    That is its NVRAM (libvirt makes another from the firmware's template), its serial log, its seed for cloud-init, the names and ports
+    that libvirt gave.
+    """
+    from novacron_kvm.xml.building import facts_element
+
+    own = facts(root)
+    root.find("name").text = name
+    _set(root, "uuid", str(uuid.uuid4()), after="name")
+    for path in ("os/nvram", "devices/serial/log", "devices/console/log", "genid", "devices/interface/target", "devices/*/alias"):
+        for element in root.findall(path):
+            element.getparent().remove(element)
+    for drive in root.iterfind("devices/disk[@device='cdrom']"):
+        source = drive.find("source")
+        if source is not None and source.get("file") in own.get("made", ()):
+            drive.remove(source)
+    taken = macs_in_use(slow)
+    for mac in root.iterfind("devices/interface/mac"):
+        mac.set("address", free_mac(taken))
+        taken[mac.get("address")] = name
+    for channel in root.iterfind("devices/channel/source[@path]"):
+        channel.getparent().remove(channel)
+    metadata = root.find("metadata")
+    if metadata is None:
+        from lxml import etree
+
+        metadata = etree.SubElement(root, "metadata")
+    for old in metadata.findall(f"{{{NAMESPACE}}}vm"):
+        metadata.remove(old)
+    metadata.append(facts_element(own | {"made": made_files, "created_at": datetime.now(UTC).isoformat(timespec="seconds")}))
+
+
+def _set(root: Any, tag: str, text: str, *, after: str) -> None:
+    from lxml import etree
+
+    element = root.find(tag)
+    if element is None:
+        element = etree.Element(tag)
+        root.find(after).addnext(element)
+    element.text = text
+
+
+__all__ = ["chain", "copy_volume", "make_its_own", "made", "overlay", "own_disks", "point_at", "volume_of"]
