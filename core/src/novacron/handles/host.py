@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from novacron.dispatch.dispatcher import Dispatcher
 from novacron.errors import UnsupportedOperationError
-from novacron.handles.resources import NetworkCollection, PoolCollection, TemplateCollection
+from novacron.handles.resources import FilterCollection, NetworkCollection, PoolCollection, TemplateCollection
 from novacron.handles.vms import VMCollection
 from novacron.jobs import Job
 from novacron.plugins.driver import Destination
@@ -18,7 +18,7 @@ from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 
 
 class HostHandle:
-    """A host to work with: `host.vms`, `host.pools`, `host.networks`, `host.templates`.
+    """A host to work with: `host.vms`, `host.pools`, `host.networks`, `host.filters`, `host.templates`.
 
     Example:
         >>> import novacron
@@ -34,6 +34,7 @@ class HostHandle:
         self.vms = VMCollection(self)
         self.pools = PoolCollection(self)
         self.networks = NetworkCollection(self)
+        self.filters = FilterCollection(self)
         self.templates = TemplateCollection(self)
         self.closed = False
 
@@ -42,7 +43,7 @@ class HostHandle:
 
     def __dir__(self) -> Iterable[str]:
         return sorted(
-            ["capabilities", "close", "driver_name", "events", "info", "invoke", "name", "networks", "nodes", "ping", "pools",
+            ["capabilities", "close", "driver_name", "events", "filters", "info", "invoke", "name", "networks", "nodes", "ping", "pools",
              "stats", "submit", "supports", "templates", "uri", "vms"]
         )  # fmt: skip
 

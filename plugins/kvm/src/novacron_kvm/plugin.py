@@ -26,11 +26,12 @@ def areas() -> list[type]:
     from novacron_kvm.operations.power import KVMPower
     from novacron_kvm.operations.resources import KVMResources
     from novacron_kvm.operations.snapshots import KVMSnapshots
+    from novacron_kvm.operations.templates import KVMTemplates
     from novacron_kvm.operations.volumes import KVMVolumes
 
     return [
         KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMPools, KVMVolumes, KVMDisks, KVMNetworks, KVMNICs,
-        KVMFilters, KVMSnapshots, KVMMigration, KVMMetrics, KVMConsole, KVMGuest, KVMClone, KVMEvents,
+        KVMFilters, KVMSnapshots, KVMMigration, KVMMetrics, KVMConsole, KVMGuest, KVMClone, KVMTemplates, KVMEvents,
     ]  # fmt: skip
 
 
