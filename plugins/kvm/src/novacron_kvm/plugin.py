@@ -26,12 +26,14 @@ def areas() -> list[type]:
     from novacron_kvm.operations.power import KVMPower
     from novacron_kvm.operations.resources import KVMResources
     from novacron_kvm.operations.snapshots import KVMSnapshots
+    from novacron_kvm.operations.storagemigration import KVMStorageMigration
     from novacron_kvm.operations.templates import KVMTemplates
     from novacron_kvm.operations.volumes import KVMVolumes
 
     return [
         KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMPools, KVMVolumes, KVMDisks, KVMNetworks, KVMNICs,
-        KVMFilters, KVMSnapshots, KVMMigration, KVMMetrics, KVMConsole, KVMGuest, KVMClone, KVMTemplates, KVMEvents,
+        KVMFilters, KVMSnapshots, KVMMigration, KVMStorageMigration, KVMMetrics, KVMConsole, KVMGuest, KVMClone,
+        KVMTemplates, KVMEvents,
     ]  # fmt: skip
 
 

@@ -1,0 +1,143 @@
+"""Moving a VM's disks to another storage pool, while it runs or while it is stopped."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import libvirt
+
+from novacron.errors import DeviceNotFoundError, InvalidStateError, StorageError
+from novacron.jobs import Job
+from novacron.plugins import hookimpl
+from novacron.records.storage import Volume
+from novacron.records.vm import VM
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.operations.copying import own_disks, point_at, volume_of
+from novacron_kvm.operations.devices import made_for, refuse_saved, set_made
+from novacron_kvm.operations.diskfiles import remove_volume
+from novacron_kvm.operations.records import vm_record
+from novacron_kvm.operations.volumes import needed_elsewhere, volume_record
+from novacron_kvm.xml.parsing import parse, serialise, text_of
+from novacron_kvm.xml.reading import disk as disk_record
+from novacron_kvm.xml.storage import volume_xml
+
+POLL = 0.25
+"""Seconds between looks at how far a copy is."""
+
+
+class KVMStorageMigration:
+    """Copies disks to another pool and lets the VM go on there; the old files are deleted when they were made for the VM."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+
+    @hookimpl
+    def vm_migrate_storage(self, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
+        """Move disk after disk: each is wholly here or wholly there, whatever happens to the next."""
+        with self._connection.slow() as slow, translated("vm_migrate_storage", vm):
+            domain = self._connection.domain(vm, slow)
+            refuse_saved(domain, "move disks of")
+            target = slow.storagePoolLookupByName(pool)
+            target.refresh()
+            elements = {text_of(e, "target/@dev") or "": e for e in own_disks(parse(domain.XMLDesc(0)))}
+            unknown = [name for name in disks if name not in elements]
+            if unknown:
+                raise DeviceNotFoundError(
+                    f"{domain.name()!r} has no disk {unknown[0]!r} that could be moved", resource=domain.name(),
+                    hint=f"it has: {', '.join(elements) or 'none'}",
+                )  # fmt: skip
+            if domain.snapshotNum():
+                raise InvalidStateError(
+                    f"can't move disks of {domain.name()!r}: it has snapshots, which are in them", resource=domain.name(),
+                    hint="delete the snapshots first",
+                )  # fmt: skip
+            wanted = list(disks or elements)
+            for number, name in enumerate(wanted):
+                volume = volume_of(slow, elements[name])
+                before = volume_record(self._connection.name, volume)
+                if before.pool == pool:
+                    continue
+
+                def report(fraction: float, number: int = number, name: str = name) -> None:
+                    job.report(f"moving {name} to {pool}", (number + fraction) / len(wanted))
+
+                report(0.0)
+                self._move(slow, domain, name, volume, before, target, job, report)
+            return vm_record(self._connection, domain)
+
+    def _move(self, slow: Any, domain: Any, name: str, volume: Any, before: Volume, pool: Any, job: Job[VM], report: Any) -> None:
+        with ExitStack() as undo:
+            text = volume_xml(before.name, before.capacity_bytes, before.format, None)
+            if before.name in pool.listVolumes():
+                raise StorageError(
+                    f"a volume {before.name!r} is already in the storage pool {pool.name()!r}", resource=before.name,
+                    hint="delete or rename that one",
+                )  # fmt: skip
+            made = before.path in made_for(domain)
+            if domain.isActive():
+                undo.callback(remove_volume, pool, before.name)
+                there = volume_record(self._connection.name, pool.createXML(text, 0))
+                self._copy_live(domain, name, there, job, report)
+            else:
+                undo.callback(remove_volume, pool, before.name)
+                there = volume_record(self._connection.name, pool.createXMLFrom(text, volume, 0))
+                job.raise_if_cancelled()
+            self._point_definition_at(slow, domain, name, there)
+            undo.pop_all()
+        if made:
+            files = made_for(domain)
+            set_made(domain, [path for path in files if path != before.path] + [there.path])
+            if before.path not in needed_elsewhere(slow, {before.path}):
+                volume.delete(0)
+
+    def _copy_live(self, domain: Any, name: str, there: Volume, job: Job[VM], report: Any) -> None:
+        """Copy a running VM's disk, then let QEMU go on with the copy. Until that moment the old disk has everything."""
+        from lxml import etree
+
+        element = etree.Element("disk", type="file")
+        etree.SubElement(element, "driver", name="qemu", type=there.format)
+        etree.SubElement(element, "source", file=there.path)
+        flags = libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB
+        domain.blockCopy(name, etree.tostring(element, encoding="unicode"), {}, flags)
+        try:
+            while True:
+                info = domain.blockJobInfo(name, 0)
+                if not info:
+                    raise StorageError(
+                        f"copying the disk {name!r} of {domain.name()!r} ended early", resource=domain.name(),
+                        hint="is there space in the storage pool? libvirt's log on the host tells more",
+                    )  # fmt: skip
+                report(info["cur"] / info["end"] if info["end"] else 0.0)
+                if info["end"] and info["cur"] == info["end"] and _ready(domain, name):
+                    break
+                job.raise_if_cancelled()
+                job.wait_cancelled(POLL)
+            domain.blockJobAbort(name, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
+        except BaseException:
+            if domain.blockJobInfo(name, 0):
+                domain.blockJobAbort(name, 0)
+            raise
+
+    def _point_definition_at(self, slow: Any, domain: Any, name: str, there: Volume) -> None:
+        """Let the persistent definition say what is in force."""
+        if not domain.isPersistent():
+            return
+        root = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
+        element = next((e for e in own_disks(root) if text_of(e, "target/@dev") == name), None)
+        if element is None or disk_record(element).source == there.path:
+            return
+        point_at(element, there)
+        slow.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+
+
+def _ready(domain: Any, name: str) -> bool:
+    """Whether a copy has caught up: QEMU says so in the live definition, and only then can it be gone on with."""
+    for element in parse(domain.XMLDesc(0)).iterfind("devices/disk"):
+        if text_of(element, "target/@dev") == name:
+            return text_of(element, "mirror/@ready") == "yes"
+    return False
+
+
+__all__ = ["KVMStorageMigration"]
