@@ -125,7 +125,7 @@ def test_snapshots_migration_storage_network_calls_and_plugins(novacron):
     assert checked.returncode == 0, checked.stderr
     moved = novacron("-c", SIM, "migrate", "vm-00001", "--to", "sim://other", "-o", "json")
     assert json.loads(moved.stdout)["vm"]["host"] == "other"
-    assert "default" in novacron("-c", SIM, "storage", "pools").stdout
+    assert "default" in novacron("-c", SIM, "pool", "list").stdout
     assert "default" in novacron("-c", SIM, "network", "list").stdout
     assert "vm_start" in novacron("call", "-o", "name").stdout.split()
     assert json.loads(novacron("-c", SIM, "call", "vm_get", "vm=vm-00002", "-o", "json").stdout)["name"] == "vm-00002"

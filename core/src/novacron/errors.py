@@ -276,7 +276,7 @@ class StorageError(NovaCronError):
     """A storage pool, volume or disk operation failed."""
 
     exit_code = 20
-    default_hint = "`novacron storage pools` shows pools and their space"
+    default_hint = "`novacron pool list` shows pools and their space"
 
 
 class GuestAgentError(NovaCronError):

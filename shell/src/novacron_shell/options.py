@@ -153,4 +153,41 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None and value != ()}
 
 
-__all__ = ["Settings", "common_options", "given"]
+def pairs(text: str) -> dict[str, Any]:
+    """Return "size=20GiB,bus=scsi" as a mapping.
+
+    Example:
+        >>> pairs("size=20GiB,read_only=true")
+        {'size': '20GiB', 'read_only': 'true'}
+    """
+    found = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{part!r} is not KEY=VALUE")
+        found[key.strip().replace("-", "_")] = value
+    return found
+
+
+def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command a spec's fields as KEY=VALUE arguments and `--file`; it gets them as `fields`."""
+
+    @click.argument("given_fields", metavar="[KEY=VALUE]...", nargs=-1)
+    @click.option("--file", "file", type=click.File(), help="A YAML or JSON file with the fields; - is stdin.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, given_fields: tuple[str, ...], file: Any, **kwargs: Any) -> Any:
+        fields: dict[str, Any] = {}
+        if file:
+            import yaml
+
+            fields = yaml.safe_load(file) or {}
+            if not isinstance(fields, dict):
+                raise click.BadParameter("the file does not have fields with values", param_hint="--file")
+        for text in given_fields:
+            fields |= pairs(text)
+        return command(*args, fields=fields, **kwargs)
+
+    return wrapped
+
+
+__all__ = ["Settings", "common_options", "given", "pairs", "spec_options"]

@@ -165,6 +165,10 @@ class VMHandle:
         wrap = lambda record: VMHandle(self.host, record)  # noqa: E731
         return finish(self.host, "vm_clone", wrap, wait=wait, vm=self.id, name=name, linked=linked)
 
+    def migrate_storage(self, pool: str, *disks: str, wait: bool = True) -> Any:
+        """Move disks, all when none is named, to another storage pool, while the VM runs if it does."""
+        return finish(self.host, "vm_migrate_storage", self._updated, wait=wait, vm=self.id, pool=pool, disks=disks)
+
     def update(self, **changes: Any) -> VMHandle:
         """Change only the given fields: vcpus, memory, description, tags, metadata, autostart."""
         from novacron.specs import VMUpdate

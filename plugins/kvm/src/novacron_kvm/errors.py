@@ -55,7 +55,7 @@ TABLE = (
     # not there
     Row(_code("NO_DOMAIN"), None, None, nova.VMNotFoundError),
     Row(_code("NO_NETWORK"), None, None, nova.NetworkNotFoundError, "failed", "`novacron network list` shows what is there"),
-    Row(_code("NO_STORAGE_POOL"), None, None, nova.StoragePoolNotFoundError, "failed", "`novacron storage pools` shows what is there"),
+    Row(_code("NO_STORAGE_POOL"), None, None, nova.StoragePoolNotFoundError, "failed", "`novacron pool list` shows what is there"),
     Row(_code("NO_STORAGE_VOL"), None, None, nova.VolumeNotFoundError),
     Row(_code("NO_DOMAIN_SNAPSHOT"), None, None, nova.SnapshotNotFoundError),
     Row(None, r"referenced filter .* is missing", None, nova.TrafficFilterNotFoundError),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options, given
+from novacron_shell.options import Settings, common_options, given, pairs
 from novacron_shell.output import show_many, show_one, tell
 
 
@@ -118,22 +118,6 @@ def create(settings: Settings, name: str | None, file: Any, disks: tuple[str, ..
         asked["serial"] = {"log": serial_log}
     made = follow(settings.host().vms.create(wait=False, **asked), f"create {asked.get('name', '')}")
     show_one(made.record, "name" if settings.output == "table" else settings.output)
-
-
-def pairs(text: str) -> dict[str, Any]:
-    """Return "size=20GiB,bus=scsi" as a mapping.
-
-    Example:
-        >>> pairs("size=20GiB,read_only=true")
-        {'size': '20GiB', 'read_only': 'true'}
-    """
-    found = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{part!r} is not KEY=VALUE")
-        found[key.strip().replace("-", "_")] = value
-    return found
 
 
 def _verb(verb: str, text: str, *, long: bool = False) -> None:
@@ -265,17 +249,16 @@ def import_(settings: Settings, file: Any) -> None:
     _said(settings, settings.host().vms.import_definition(file.read()))
 
 
-@vm.command("exec", context_settings={"ignore_unknown_options": True})
+@vm.command("migrate-storage")
 @click.argument("name")
-@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("pool")
+@click.argument("disks", nargs=-1)
 @common_options
-def exec_(settings: Settings, name: str, argv: tuple[str, ...]) -> None:
-    """Run a program in the guest through its agent: novacron vm exec NAME -- CMD ..."""
-    result = settings.vm(name).guest.exec(*argv)
-    sys.stdout.buffer.write(result.stdout)
-    sys.stderr.buffer.write(result.stderr)
-    sys.stdout.flush()
-    raise click.exceptions.Exit(result.exit_status)
+def migrate_storage(settings: Settings, name: str, pool: str, disks: tuple[str, ...]) -> None:
+    """Move the VM NAME's DISKS, all when none is named, to the storage pool POOL."""
+    from novacron_shell.progress import follow
+
+    _said(settings, follow(settings.vm(name).migrate_storage(pool, *disks, wait=False), f"move disks of {name}"))
 
 
 COMMANDS = {"vm": vm}

@@ -84,9 +84,7 @@ def image_place(world: World, source: str, pool: str) -> Place:
             except NotFoundError:
                 continue
             return place
-    raise ImageNotFoundError(
-        f"no image {source!r}", resource=source, hint=f"`novacron storage volumes {pool}` shows what is there"
-    )
+    raise ImageNotFoundError(f"no image {source!r}", resource=source, hint=f"`novacron volume list {pool}` shows what is there")
 
 
 def add_volume(world: World, pool: SimPool, volume: SimVolume, undo: ExitStack | None = None) -> Place:

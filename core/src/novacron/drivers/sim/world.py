@@ -167,7 +167,7 @@ class World:
         if found is None:
             raise VolumeNotFoundError(
                 f"no volume {place[1]!r} in the storage pool {place[0]!r}", resource=place[1],
-                hint=f"`novacron storage volumes {place[0]}` shows them",
+                hint=f"`novacron volume list {place[0]}` shows them",
             )  # fmt: skip
         return found
 

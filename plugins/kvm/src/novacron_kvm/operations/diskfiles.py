@@ -126,7 +126,7 @@ def find_image(connection: KVMConnection, slow: Any, source: str, pool: str) -> 
         if type(error).__name__ != "VolumeNotFoundError":
             raise
     raise ImageNotFoundError(
-        f"no image {source!r}", resource=source, hint=f"`novacron storage volumes {default}` shows what is there"
+        f"no image {source!r}", resource=source, hint=f"`novacron volume list {default}` shows what is there"
     )
 
 

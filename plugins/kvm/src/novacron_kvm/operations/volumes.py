@@ -280,7 +280,7 @@ def find_volume(connection: Any, pool: str, volume: str) -> Any:
             raise VolumeNotFoundError(
                 f"no volume {volume!r} in the pool {pool!r}",
                 resource=volume,
-                hint=f"`novacron storage volumes {pool}` shows them",
+                hint=f"`novacron volume list {pool}` shows them",
             ) from error
 
 

@@ -1,0 +1,91 @@
+"""`novacron disk`: a VM's disks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from novacron.units import format_size
+from novacron_shell.options import Settings, common_options, pairs, spec_options
+from novacron_shell.output import Columns, show_many, show_one, tell
+
+
+@click.group("disk")
+def disk() -> None:
+    """Disks of a VM."""
+
+
+@disk.command("list")
+@click.argument("vm")
+@common_options
+def list_(settings: Settings, vm: str) -> None:
+    """List the disks of VM."""
+    columns: Columns = {
+        "target": "target", "device": "device", "bus": "bus", "format": "format", "size": lambda d: format_size(d.size_bytes),
+        "source": "source",
+    }  # fmt: skip
+    show_many([d.record for d in settings.vm(vm).disks], columns, settings.output)
+
+
+@disk.command("attach")
+@click.argument("vm")
+@spec_options
+@common_options
+def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
+    """Give VM a disk: novacron disk attach web1 size=5GiB bus=scsi."""
+    _said(settings, settings.vm(vm).disks.attach(**fields).record)
+
+
+@disk.command("detach")
+@click.argument("vm")
+@click.argument("target")
+@click.option("--delete", is_flag=True, help="Delete its volume too.")
+@common_options
+def detach(settings: Settings, vm: str, target: str, delete: bool) -> None:
+    """Take the disk TARGET (vdb) from VM."""
+    settings.vm(vm).disks[target].detach(delete=delete)
+    tell(f"{target} is detached" + (" and deleted" if delete else ""))
+
+
+@disk.command("resize")
+@click.argument("vm")
+@click.argument("target")
+@click.argument("size")
+@common_options
+def resize(settings: Settings, vm: str, target: str, size: str) -> None:
+    """Grow the disk TARGET of VM; a running guest sees it."""
+    _said(settings, settings.vm(vm).disks[target].resize(size).record)
+
+
+@disk.command("limit")
+@click.argument("vm")
+@click.argument("target")
+@click.argument("limits", metavar="KEY=VALUE...", nargs=-1, required=True)
+@common_options
+def limit(settings: Settings, vm: str, target: str, limits: tuple[str, ...]) -> None:
+    """Limit a disk's I/O: read_iops=100 write_bytes_per_second=20MiB; 0 lifts a limit."""
+    wanted = {key: value for text in limits for key, value in pairs(text).items()}
+    _said(settings, settings.vm(vm).disks[target].limit(**wanted).record)
+
+
+@disk.command("media")
+@click.argument("vm")
+@click.argument("target")
+@click.argument("source", default="")
+@common_options
+def media(settings: Settings, vm: str, target: str, source: str) -> None:
+    """Put SOURCE into the CD-ROM drive TARGET of VM; nothing ejects."""
+    _said(settings, settings.vm(vm).disks[target].change_media(source).record)
+
+
+def _said(settings: Settings, record: Any) -> None:
+    if settings.output == "table":
+        tell(
+            f"{record.target}: {record.source or 'empty'}" + (f", {format_size(record.size_bytes)}" if record.size_bytes else "")
+        )
+    else:
+        show_one(record, settings.output)
+
+
+COMMANDS = {"disk": disk}

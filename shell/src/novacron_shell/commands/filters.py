@@ -1,0 +1,74 @@
+"""`novacron filter`: traffic filters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from novacron_shell.options import Settings, common_options, pairs
+from novacron_shell.output import Columns, show_many, show_one, tell
+
+
+@click.group("filter")
+def filter_() -> None:
+    """Traffic filters."""
+
+
+@filter_.command("list")
+@common_options
+def list_(settings: Settings) -> None:
+    """List the traffic filters."""
+    columns: Columns = {
+        "name": "name",
+        "rules": lambda f: str(len(f.rules)),
+        "default": "default",
+        "anti-spoofing": "anti_spoofing",
+    }
+    show_many(settings.host().filters.list(), columns, settings.output)
+
+
+@filter_.command("show")
+@click.argument("name")
+@common_options
+def show(settings: Settings, name: str) -> None:
+    """Show a traffic filter with its rules."""
+    show_one(settings.host().filters[name], settings.output)
+
+
+def _writer(verb: str, text: str) -> None:
+    @filter_.command(verb, help=text)
+    @click.argument("name")
+    @click.option(
+        "--rule",
+        "rules",
+        multiple=True,
+        metavar="KEY=VALUE,...",
+        help="action=deny,direction=in,protocol=tcp,ports=22,peer=10.0.0.0/8",
+    )
+    @click.option("--default", type=click.Choice(["allow", "deny"]), default="allow", help="What happens to everything else.")
+    @click.option("--anti-spoofing", is_flag=True, help="Let out only what has the NIC's own addresses.")
+    @click.option("--native", type=click.File(), help="The hypervisor's own definition instead of rules; - is stdin.")
+    @common_options
+    def write(settings: Settings, name: str, rules: tuple[str, ...], native: Any, **fields: Any) -> None:
+        fields["rules"] = [pairs(rule) for rule in rules]
+        if native:
+            fields = {"native": native.read()}
+        record = getattr(settings.host().filters, verb)(name, **fields)
+        show_one(record, "name" if settings.output == "table" else settings.output)
+
+
+_writer("create", "Define a traffic filter.")
+_writer("update", "Put other rules in place of a filter's, also for running VMs.")
+
+
+@filter_.command("delete")
+@click.argument("name")
+@common_options
+def delete(settings: Settings, name: str) -> None:
+    """Delete a traffic filter that no NIC has."""
+    settings.host().filters.delete(name)
+    tell(f"deleted: {name}")
+
+
+COMMANDS = {"filter": filter_}

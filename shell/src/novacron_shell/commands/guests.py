@@ -1,0 +1,101 @@
+"""`novacron guest`: the guest inside a VM, through its agent."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from novacron_shell.options import Settings, common_options
+from novacron_shell.output import show_one, tell
+
+
+@click.group("guest")
+def guest() -> None:
+    """The guest inside a VM, through its agent."""
+
+
+@guest.command("info")
+@click.argument("vm")
+@common_options
+def info(settings: Settings, vm: str) -> None:
+    """Ask the guest of VM who it is."""
+    show_one(settings.vm(vm).guest.info(), settings.output)
+
+
+@guest.command("exec", context_settings={"ignore_unknown_options": True})
+@click.argument("vm")
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--timeout", default="60s", show_default=True, help="How long it may take.")
+@click.option("--stdin", is_flag=True, help="Give it what this command reads.")
+@common_options
+def exec_(settings: Settings, vm: str, argv: tuple[str, ...], timeout: str, stdin: bool) -> None:
+    """Run a program in the guest, without a shell: novacron guest exec VM -- CMD ...; its exit status is the command's."""
+    result = settings.vm(vm).guest.exec(*argv, stdin=sys.stdin.buffer.read() if stdin else b"", timeout=timeout)
+    sys.stdout.buffer.write(result.stdout)
+    sys.stderr.buffer.write(result.stderr)
+    sys.stdout.flush()
+    if result.truncated:
+        tell("the output was longer than the agent keeps")
+    raise click.exceptions.Exit(result.exit_status)
+
+
+@guest.command("read")
+@click.argument("vm")
+@click.argument("path")
+@common_options
+def read(settings: Settings, vm: str, path: str) -> None:
+    """Print the file PATH of the guest."""
+    sys.stdout.buffer.write(settings.vm(vm).guest.read(path))
+
+
+@guest.command("write")
+@click.argument("vm")
+@click.argument("path")
+@click.argument("file", type=click.File("rb"))
+@common_options
+def write(settings: Settings, vm: str, path: str, file: Any) -> None:
+    """Write FILE (- is stdin) to PATH in the guest."""
+    settings.vm(vm).guest.write(path, file.read())
+
+
+@guest.command("password")
+@click.argument("vm")
+@click.argument("user")
+@common_options
+def password(settings: Settings, vm: str, user: str) -> None:
+    """Set USER's password in the guest; it is asked for, or read from a pipe."""
+    given = (
+        click.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+        if sys.stdin.isatty()
+        else sys.stdin.readline()
+    )
+    settings.vm(vm).guest.set_password(user, given.rstrip("\n"))
+    tell(f"{user} has the new password")
+
+
+@guest.command("keys")
+@click.argument("vm")
+@click.argument("user")
+@click.argument("file", type=click.File())
+@common_options
+def keys(settings: Settings, vm: str, user: str, file: Any) -> None:
+    """Let exactly the SSH public keys of FILE log in as USER."""
+    lines = [line.strip() for line in file if line.strip() and not line.startswith("#")]
+    settings.vm(vm).guest.set_ssh_keys(user, lines)
+    tell(f"{len(lines)} keys may log in as {user}")
+
+
+def _verb(verb: str, text: str) -> None:
+    @guest.command(verb, help=text)
+    @click.argument("vm")
+    @common_options
+    def do(settings: Settings, vm: str) -> None:
+        getattr(settings.vm(vm).guest, verb)()
+
+
+_verb("freeze", "Freeze the guest's file systems; thaw must follow.")
+_verb("thaw", "Thaw the guest's file systems.")
+
+COMMANDS = {"guest": guest}

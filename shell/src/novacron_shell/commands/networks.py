@@ -1,0 +1,81 @@
+"""`novacron network`: networks of a host and their DHCP leases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from novacron_shell.options import Settings, common_options, spec_options
+from novacron_shell.output import Columns, show_many, show_one, tell
+
+
+@click.group("network")
+def network() -> None:
+    """Networks and DHCP leases."""
+
+
+@network.command("list")
+@common_options
+def list_(settings: Settings) -> None:
+    """List the networks."""
+    columns: Columns = {"name": "name", "type": "type", "active": "active", "bridge": "bridge", "addresses": "cidrs"}
+    show_many(settings.host().networks.list(), columns, settings.output)
+
+
+@network.command("show")
+@click.argument("name")
+@common_options
+def show(settings: Settings, name: str) -> None:
+    """Show a network."""
+    show_one(settings.host().networks[name], settings.output)
+
+
+@network.command("create")
+@click.argument("name")
+@spec_options
+@common_options
+def create(settings: Settings, name: str, fields: dict[str, Any]) -> None:
+    """Define and start a network: novacron network create lan type=nat cidr=10.0.5.1/24."""
+    made = settings.host().networks.create(**({"name": name} | fields))
+    show_one(made, "name" if settings.output == "table" else settings.output)
+
+
+@network.command("update")
+@click.argument("name")
+@spec_options
+@common_options
+def update(settings: Settings, name: str, fields: dict[str, Any]) -> None:
+    """Change only what is given, without stopping the network where that can be."""
+    if not fields:
+        raise click.UsageError("nothing to change was given")
+    show_one(settings.host().networks.update(name, **fields), settings.output)
+
+
+def _verb(verb: str, text: str, said: str) -> None:
+    @network.command(verb, help=text)
+    @click.argument("name")
+    @common_options
+    def do(settings: Settings, name: str) -> None:
+        record = getattr(settings.host().networks, verb)(name)
+        if settings.output == "table":
+            tell(f"{name} {said}")
+        else:
+            show_one(record, settings.output)
+
+
+_verb("start", "Make a network usable.", "is active")
+_verb("stop", "Take a network out of use.", "is stopped")
+_verb("delete", "Stop and forget a network.", "is deleted")
+
+
+@network.command("leases")
+@click.argument("name", default="default")
+@common_options
+def leases(settings: Settings, name: str) -> None:
+    """List the DHCP leases of the network NAME."""
+    columns: Columns = {"mac": "mac", "address": "address", "host name": "hostname", "expires": "expires_at"}
+    show_many(settings.host().networks.leases(name), columns, settings.output)
+
+
+COMMANDS = {"network": network}

@@ -1,0 +1,64 @@
+"""`novacron pool`: storage pools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from novacron.units import format_size
+from novacron_shell.options import Settings, common_options, spec_options
+from novacron_shell.output import Columns, show_many, show_one, tell
+
+
+@click.group("pool")
+def pool() -> None:
+    """Storage pools."""
+
+
+@pool.command("list")
+@common_options
+def list_(settings: Settings) -> None:
+    """List the storage pools."""
+    columns: Columns = {
+        "name": "name", "type": "type", "active": "active", "capacity": lambda p: format_size(p.capacity_bytes),
+        "available": lambda p: format_size(p.available_bytes), "path": "path",
+    }  # fmt: skip
+    show_many(settings.host().invoke("pool_list"), columns, settings.output)
+
+
+@pool.command("show")
+@click.argument("name")
+@common_options
+def show(settings: Settings, name: str) -> None:
+    """Show a storage pool."""
+    show_one(settings.host().invoke("pool_get", pool=name), settings.output)
+
+
+@pool.command("create")
+@click.argument("name")
+@spec_options
+@common_options
+def create(settings: Settings, name: str, fields: dict[str, Any]) -> None:
+    """Define, build and start a storage pool: novacron pool create fast type=dir path=/srv/fast."""
+    show_one(settings.host().pools.create(**({"name": name} | fields)), "name" if settings.output == "table" else settings.output)
+
+
+def _verb(verb: str, text: str, said: str) -> None:
+    @pool.command(verb, help=text)
+    @click.argument("name")
+    @common_options
+    def do(settings: Settings, name: str) -> None:
+        record = settings.host().invoke(f"pool_{verb}", pool=name)
+        if settings.output == "table":
+            tell(f"{name} {said}")
+        else:
+            show_one(record, settings.output)
+
+
+_verb("start", "Make a storage pool usable.", "is active")
+_verb("stop", "Take a storage pool out of use.", "is stopped")
+_verb("refresh", "Look again at what volumes are there.", "was looked at")
+_verb("delete", "Forget a storage pool; what is in it stays.", "is forgotten")
+
+COMMANDS = {"pool": pool}

@@ -1,0 +1,141 @@
+"""`novacron volume`: volumes in a storage pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from novacron.units import format_size
+from novacron_shell.options import Settings, common_options, spec_options
+from novacron_shell.output import Columns, show_many, show_one, tell
+
+in_pool = click.option("--pool", default="default", show_default=True, help="The storage pool.")
+
+
+@click.group("volume")
+def volume() -> None:
+    """Volumes in a storage pool."""
+
+
+@volume.command("list")
+@click.argument("pool", default="default")
+@common_options
+def list_(settings: Settings, pool: str) -> None:
+    """List the volumes of POOL."""
+    columns: Columns = {
+        "name": "name", "format": "format", "capacity": lambda v: format_size(v.capacity_bytes),
+        "allocated": lambda v: format_size(v.allocated_bytes), "backing": "backing",
+    }  # fmt: skip
+    show_many(settings.host().invoke("volume_list", pool=pool), columns, settings.output)
+
+
+@volume.command("show")
+@click.argument("name")
+@in_pool
+@common_options
+def show(settings: Settings, name: str, pool: str) -> None:
+    """Show a volume."""
+    show_one(settings.host().invoke("volume_get", pool=pool, volume=name), settings.output)
+
+
+@volume.command("create")
+@click.argument("name")
+@spec_options
+@in_pool
+@common_options
+def create(settings: Settings, name: str, pool: str, fields: dict[str, Any]) -> None:
+    """Create a volume: novacron volume create data.qcow2 capacity=20GiB format=qcow2."""
+    _said(settings, settings.host().pools.create_volume(pool, **({"name": name} | fields)))
+
+
+@volume.command("resize")
+@click.argument("name")
+@click.argument("size")
+@click.option("--shrink", is_flag=True, help="Allow less than now: what is beyond is lost.")
+@in_pool
+@common_options
+def resize(settings: Settings, name: str, size: str, shrink: bool, pool: str) -> None:
+    """Set the capacity of a volume that no running VM uses."""
+    _said(settings, settings.host().pools.resize_volume(name, size, pool, shrink=shrink))
+
+
+@volume.command("clone")
+@click.argument("name")
+@click.argument("new_name")
+@in_pool
+@common_options
+def clone(settings: Settings, name: str, new_name: str, pool: str) -> None:
+    """Copy the volume NAME."""
+    from novacron_shell.progress import follow
+
+    _said(settings, follow(settings.host().pools.clone_volume(name, new_name, pool, wait=False), f"clone {name}"))
+
+
+@volume.command("convert")
+@click.argument("name")
+@click.argument("new_name")
+@click.argument("format_", metavar="FORMAT")
+@in_pool
+@common_options
+def convert(settings: Settings, name: str, new_name: str, format_: str, pool: str) -> None:
+    """Copy the volume NAME into another format (qcow2, raw, vmdk, vdi, vhdx)."""
+    from novacron_shell.progress import follow
+
+    _said(settings, follow(settings.host().pools.convert_volume(name, new_name, format_, pool, wait=False), f"convert {name}"))
+
+
+@volume.command("wipe")
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@in_pool
+@common_options
+def wipe(settings: Settings, name: str, yes: bool, pool: str) -> None:
+    """Overwrite the content of the volume NAME."""
+    from novacron_shell.progress import follow
+
+    if not yes:
+        click.confirm(f"overwrite all of {name}?", abort=True, err=True)
+    _said(settings, follow(settings.host().pools.wipe_volume(name, pool, wait=False), f"wipe {name}"))
+
+
+@volume.command("upload")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.argument("name")
+@in_pool
+@common_options
+def upload(settings: Settings, file: str, name: str, pool: str) -> None:
+    """Write FILE into the volume NAME, which is made when it is not there; holes stay holes."""
+    _said(settings, settings.host().pools.upload(file, name, pool))
+
+
+@volume.command("download")
+@click.argument("name")
+@click.argument("file", type=click.Path())
+@in_pool
+@common_options
+def download(settings: Settings, name: str, file: str, pool: str) -> None:
+    """Write the volume NAME to FILE, which must not be there; holes stay holes."""
+    _said(settings, settings.host().pools.download(name, file, pool))
+
+
+@volume.command("delete")
+@click.argument("names", nargs=-1, required=True)
+@in_pool
+@common_options
+def delete(settings: Settings, names: tuple[str, ...], pool: str) -> None:
+    """Delete volumes that nothing uses."""
+    host = settings.host()
+    for name in names:
+        host.pools.delete_volume(name, pool)
+        tell(f"deleted: {name}")
+
+
+def _said(settings: Settings, record: Any) -> None:
+    if settings.output == "table":
+        tell(f"{record.name}: {record.format}, {format_size(record.capacity_bytes)}")
+    else:
+        show_one(record, settings.output)
+
+
+COMMANDS = {"volume": volume}

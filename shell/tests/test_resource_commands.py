@@ -1,0 +1,133 @@
+"""Disks, NICs, guests, pools, volumes, networks, filters and templates from the command line, over one simulated host."""
+
+import itertools
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from novacron.drivers import sim
+from novacron_shell.cli import cli
+
+WORLDS = itertools.count()
+
+
+@pytest.fixture
+def novacron():
+    """Return a function that runs a command on a host with two VMs, `vm-00001` and `vm-00003`, which is stopped."""
+    world = f"commands-{next(WORLDS)}"
+
+    def run(*arguments, stdin=None, exit_code=0):
+        done = CliRunner().invoke(cli, ["-c", f"sim://{world}?vms=3", *arguments], input=stdin)
+        assert done.exit_code == exit_code, (done.output, done.exception)
+        return done
+
+    run.json = lambda *arguments, **more: json.loads(run(*arguments, "-o", "json", **more).stdout)
+    yield run
+    sim.forget(world)
+
+
+def test_disks(novacron):
+    assert novacron.json("disk", "attach", "vm-00001", "size=5GiB", "bus=scsi")["size_bytes"] == 5 * 2**30
+    assert "sda" in novacron("disk", "list", "vm-00001").stdout
+    assert novacron.json("disk", "resize", "vm-00001", "sda", "6GiB")["size_bytes"] == 6 * 2**30
+    novacron("disk", "limit", "vm-00001", "sda", "read_iops=100", "write_bytes_per_second=2MiB")
+    novacron("disk", "detach", "vm-00001", "sda", "--delete")
+    assert "sda" not in novacron("disk", "list", "vm-00001", "-o", "json").stdout
+
+
+def test_media(novacron, tmp_path):
+    novacron("volume", "create", "a.iso", "capacity=1MiB", "format=raw")
+    novacron("disk", "attach", "vm-00003", "device=cdrom")
+    (drive,) = [d for d in novacron.json("disk", "list", "vm-00003") if d["device"] == "cdrom"]
+    assert novacron.json("disk", "media", "vm-00003", drive["target"], "image:a.iso")["source"].endswith("a.iso")
+    assert novacron.json("disk", "media", "vm-00003", drive["target"])["source"] is None
+
+
+def test_nics(novacron):
+    made = novacron.json("nic", "attach", "vm-00001", "network=default")
+    assert not novacron.json("nic", "link", "vm-00001", made["mac"], "down")["link_up"]
+    assert novacron.json("nic", "update", "vm-00001", made["mac"], "network=default", "mtu=1400")["mtu"] == 1400
+    assert made["mac"] in novacron("nic", "list", "vm-00001").stdout
+    novacron("nic", "detach", "vm-00001", made["mac"])
+    assert made["mac"] not in novacron("nic", "list", "vm-00001", "-o", "json").stdout
+
+
+def test_the_guest(novacron, tmp_path):
+    assert novacron.json("guest", "info", "vm-00001")["hostname"] == "vm-00001"
+    assert novacron("guest", "exec", "vm-00001", "--", "echo", "-n", "x").stdout == "-n x\n"
+    novacron("guest", "exec", "vm-00001", "--", "false", exit_code=1)
+    novacron("guest", "write", "vm-00001", "/etc/motd", "-", stdin="hello")
+    assert novacron("guest", "read", "vm-00001", "/etc/motd").stdout == "hello"
+    keys = tmp_path / "keys"
+    keys.write_text("# mine\nssh-ed25519 AAAA me\n")
+    novacron("guest", "keys", "vm-00001", "root", str(keys))
+    assert novacron("guest", "read", "vm-00001", "/root/.ssh/authorized_keys").stdout == "ssh-ed25519 AAAA me\n"
+    said = novacron("guest", "password", "vm-00001", "root", stdin="hunter2\n")
+    assert "hunter2" not in said.output
+    novacron("guest", "freeze", "vm-00001")
+    novacron("guest", "thaw", "vm-00001")
+
+
+def test_pools_and_volumes(novacron, tmp_path):
+    novacron("pool", "create", "fast", "path=/srv/fast")
+    assert {p["name"] for p in novacron.json("pool", "list")} >= {"default", "fast"}
+    novacron("pool", "stop", "fast")
+    assert not novacron.json("pool", "show", "fast")["active"]
+    novacron("pool", "start", "fast")
+    novacron("volume", "create", "data.qcow2", "capacity=1GiB", "--pool", "fast")
+    assert novacron.json("volume", "resize", "data.qcow2", "2GiB", "--pool", "fast")["capacity_bytes"] == 2**31
+    novacron("volume", "clone", "data.qcow2", "copy.qcow2", "--pool", "fast")
+    assert novacron.json("volume", "convert", "data.qcow2", "data.raw", "raw", "--pool", "fast")["format"] == "raw"
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    novacron("volume", "upload", str(file), "new.raw")
+    novacron("volume", "download", "new.raw", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes()[:7] == b"content"
+    novacron("volume", "wipe", "new.raw", "--yes")
+    novacron("volume", "delete", "new.raw")
+    assert {v["name"] for v in novacron.json("volume", "list", "fast")} == {"data.qcow2", "copy.qcow2", "data.raw"}
+    novacron("pool", "refresh", "fast")
+    novacron("pool", "delete", "fast")
+
+
+def test_networks(novacron, tmp_path):
+    spec = tmp_path / "lan.yaml"
+    spec.write_text("cidr: 10.5.0.1/24\ndhcp_start: 10.5.0.10\ndhcp_end: 10.5.0.20\n")
+    novacron("network", "create", "lan", "type=isolated", "--file", str(spec))
+    assert novacron.json("network", "show", "lan")["cidrs"] == ["10.5.0.1/24"]
+    assert novacron.json("network", "update", "lan", "autostart=false")["autostart"] is False
+    novacron("network", "stop", "lan")
+    novacron("network", "start", "lan")
+    novacron("network", "leases", "lan")
+    novacron("network", "delete", "lan")
+    assert "lan" not in novacron("network", "list", "-o", "name").stdout.split()
+    novacron("network", "update", "default", exit_code=2)
+
+
+def test_filters(novacron):
+    novacron("filter", "create", "web", "--rule", "action=allow,direction=in,protocol=tcp,ports=80", "--default", "deny")
+    shown = novacron.json("filter", "show", "web")
+    assert (shown["default"], shown["rules"][0]["ports"]) == ("deny", "80")
+    novacron("filter", "update", "web", "--rule", "action=deny")
+    assert novacron.json("filter", "show", "web")["default"] == "allow"
+    assert "web" in novacron("filter", "list").stdout
+    novacron("filter", "delete", "web")
+
+
+def test_templates(novacron):
+    novacron("template", "create", "vm-00003", "golden", "--tag", "base")
+    novacron("template", "create", "vm-00003", "golden")
+    assert [t["version"] for t in novacron.json("template", "versions", "golden")] == [1, 2]
+    assert novacron.json("template", "update", "golden", "--description", "new")["description"] == "new"
+    made = novacron.json("template", "deploy", "golden", "web9", "memory=3GiB", "--version", "1", "--full")
+    assert (made["name"], made["memory_bytes"]) == ("web9", 3 * 2**30)
+    novacron("template", "delete", "golden", "--version", "2")
+    assert novacron.json("template", "show", "golden")["version"] == 1
+    assert "golden" in novacron("template", "list").stdout
+
+
+def test_disks_move_between_pools(novacron):
+    novacron("pool", "create", "fast", "path=/srv/fast")
+    novacron("vm", "migrate-storage", "vm-00001", "fast")
+    assert {d["pool"] for d in novacron.json("vm", "show", "vm-00001")["disks"]} == {"fast"}
