@@ -15,6 +15,7 @@ SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
 
 names = st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9_.+-]{0,20}\Z")
 filters = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_.-]{0,20}\Z")  # libvirt itself refuses others, by its schema
+portgroups = st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}\Z")  # likewise
 texts = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc", "Cn", "Co"]), max_size=40)
 rates = st.integers(1, 2**40)
 paths = st.from_regex(r"\A/[A-Za-z0-9_. &<>'\"-]{1,20}\Z")
@@ -38,7 +39,7 @@ disks = st.fixed_dictionaries(
     },
 )  # fmt: skip
 places = st.one_of(
-    st.builds(lambda name, group: {"network": name, **({"portgroup": group} if group else {})}, names, st.none() | names),
+    st.builds(lambda name, group: {"network": name, **({"portgroup": group} if group else {})}, names, st.none() | portgroups),
     st.builds(lambda name: {"bridge": name}, st.from_regex(r"\A[a-z0-9]{1,12}\Z")),
     st.builds(lambda name: {"device": name}, st.from_regex(r"\A[a-z0-9]{1,12}\Z")),
     st.just({"user": True}),
