@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from novacron.errors import MigrationCheckError, NovaCronError, OperationCancelledError, OperationTimeoutError
+from novacron.errors import (
+    InvalidStateError,
+    MigrationCheckError,
+    NovaCronError,
+    OperationCancelledError,
+    OperationTimeoutError,
+)
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.migration import MigrationCheck, MigrationReport
@@ -87,6 +93,8 @@ class KVMMigration:
         """Change a migration that is under way."""
         domain = self._connection.domain(vm)
         with translated("migration_tune", vm):
+            if not _leaving(domain):  # libvirt would take the values for the next migration, and say nothing
+                raise InvalidStateError(f"{domain.name()!r} is not being migrated", resource=domain.name())
             if bandwidth is not None:
                 domain.migrateSetMaxSpeed(max(1, bandwidth // 2**20), 0)
             if max_downtime is not None:
@@ -159,6 +167,13 @@ class KVMMigration:
         except libvirt.libvirtError:
             pass  # no job yet, or no more
         return tuned
+
+
+def _leaving(domain: Any) -> bool:
+    """Whether a VM is being moved away from its host now."""
+    if not domain.isActive():
+        return False
+    return bool(domain.jobStats().get(libvirt.VIR_DOMAIN_JOB_OPERATION) == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)
 
 
 def _migrate(domain: Any, record: VM, to: Any, spec: MigrationSpec) -> None:
