@@ -6,7 +6,7 @@ A record never does I/O. Field names carry their unit; times are UTC ISO 8601 te
 from novacron.records.events import Event
 from novacron.records.guest import ConsoleEndpoint, ExecResult, GuestInfo, Screenshot
 from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
-from novacron.records.metrics import HostMetrics, VMMetrics
+from novacron.records.metrics import DiskMetrics, DiskRates, HostMetrics, NICMetrics, NICRates, VMMetrics, VMRates
 from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.network import DHCPLease, Network, TrafficFilter
 from novacron.records.resources import Resources
@@ -16,7 +16,8 @@ from novacron.records.templates import Template
 from novacron.records.vm import NIC, VM, Deleted, Disk, NativeDefinition, Page, Status
 
 __all__ = [
-    "NIC", "VM", "Capabilities", "ConsoleEndpoint", "DHCPLease", "Deleted", "Disk", "Event", "ExecResult", "GuestInfo", "Host",
-    "HostMetrics", "HostStats", "MigrationCheck", "MigrationReport", "NativeDefinition", "Network", "Node", "Page", "Ping",
-    "Resources", "Screenshot", "Snapshot", "Status", "StoragePool", "Template", "TrafficFilter", "VMMetrics", "Volume",
+    "NIC", "VM", "Capabilities", "ConsoleEndpoint", "DHCPLease", "Deleted", "Disk", "DiskMetrics", "DiskRates", "Event",
+    "ExecResult", "GuestInfo", "Host", "HostMetrics", "HostStats", "MigrationCheck", "MigrationReport", "NICMetrics",
+    "NICRates", "NativeDefinition", "Network", "Node", "Page", "Ping", "Resources", "Screenshot", "Snapshot", "Status",
+    "StoragePool", "Template", "TrafficFilter", "VMMetrics", "VMRates", "Volume",
 ]  # fmt: skip

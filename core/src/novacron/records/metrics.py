@@ -2,7 +2,81 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
 from novacron.records.record import Record
+
+
+class DiskMetrics(Record, frozen=True):
+    """Counters of one disk of a VM; `target` ("vda") names it. The seconds are those that requests took, added up."""
+
+    target: str
+    read_bytes: int = 0
+    written_bytes: int = 0
+    reads: int = 0
+    writes: int = 0
+    read_seconds: float = 0.0
+    write_seconds: float = 0.0
+
+
+class NICMetrics(Record, frozen=True):
+    """Counters of one NIC of a VM; `name` is what the hypervisor calls its end of the cable ("vnet3")."""
+
+    name: str
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    received_packets: int = 0
+    sent_packets: int = 0
+    dropped: int = 0
+
+
+class DiskRates(Record, frozen=True):
+    """One disk's rates per second, and the mean seconds that a request took; None when there was no request."""
+
+    target: str
+    read_bytes: float
+    written_bytes: float
+    reads: float
+    writes: float
+    read_latency: float | None
+    write_latency: float | None
+
+
+class NICRates(Record, frozen=True):
+    """One NIC's rates per second."""
+
+    name: str
+    received_bytes: float
+    sent_bytes: float
+    received_packets: float
+    sent_packets: float
+    dropped: float
+
+
+class VMRates(Record, frozen=True):
+    """What a VM did per second between two measurements, `seconds` apart; `cpus` is how many of its CPUs were busy on average.
+
+    `restarted` says that its counters began anew in between, for it was started again or moved: the rates are then what is certain,
+    and the VM may have done more.
+    """
+
+    vm: str
+    host: str
+    at: str
+    seconds: float
+    restarted: bool
+    cpus: float
+    disk_read_bytes: float
+    disk_written_bytes: float
+    disk_reads: float
+    disk_writes: float
+    net_received_bytes: float
+    net_sent_bytes: float
+    disks: tuple[DiskRates, ...] = ()
+    nics: tuple[NICRates, ...] = ()
 
 
 class VMMetrics(Record, frozen=True):
@@ -21,6 +95,56 @@ class VMMetrics(Record, frozen=True):
     disk_writes: int = 0
     net_received_bytes: int = 0
     net_sent_bytes: int = 0
+    disks: tuple[DiskMetrics, ...] = ()
+    nics: tuple[NICMetrics, ...] = ()
+
+    def since(self, earlier: VMMetrics) -> VMRates:
+        """Return the rates between an earlier measurement of the same VM and this one.
+
+        Raises:
+            ValueError: `earlier` is of another VM, or not earlier.
+
+        Example:
+            >>> first = VMMetrics(vm="6b1f", host="kvm1", at="2026-01-01T00:00:00+00:00", disk_reads=100)
+            >>> second = first.replace(at="2026-01-01T00:00:10+00:00", disk_reads=150, cpu_seconds=5.0)
+            >>> rates = second.since(first)
+            >>> rates.disk_reads, rates.cpus
+            (5.0, 0.5)
+            >>> first.replace(at="2026-01-01T00:00:20+00:00", disk_reads=20).since(second).disk_reads  # it was restarted
+            2.0
+        """
+        if earlier.vm != self.vm:
+            raise ValueError(f"measurements of one VM, not of {earlier.vm} and {self.vm}")
+        seconds = (datetime.fromisoformat(self.at) - datetime.fromisoformat(earlier.at)).total_seconds()
+        if seconds <= 0:
+            raise ValueError(f"an earlier measurement than {self.at}, not {earlier.at}")
+        restarted = earlier.host != self.host or any(new < old for new, old in _pairs(earlier, self))
+        before = VMMetrics(vm=self.vm, host=self.host, at=earlier.at) if restarted else earlier
+        disks, nics = {d.target: d for d in before.disks}, {n.name: n for n in before.nics}
+
+        def per_second(new: float, old: float) -> float:
+            return max(0.0, new - old) / seconds
+
+        def disk(new: DiskMetrics) -> DiskRates:
+            old = _same_device(new, disks.get(new.target, DiskMetrics(target=new.target)))
+            reads, writes = new.reads - old.reads, new.writes - old.writes
+            return DiskRates(
+                target=new.target, read_bytes=per_second(new.read_bytes, old.read_bytes),
+                written_bytes=per_second(new.written_bytes, old.written_bytes), reads=reads / seconds, writes=writes / seconds,
+                read_latency=(new.read_seconds - old.read_seconds) / reads if reads else None,
+                write_latency=(new.write_seconds - old.write_seconds) / writes if writes else None,
+            )  # fmt: skip
+
+        def nic(new: NICMetrics) -> NICRates:
+            old = _same_device(new, nics.get(new.name, NICMetrics(name=new.name)))
+            return NICRates(name=new.name, **{f: per_second(getattr(new, f), getattr(old, f)) for f in NIC_COUNTERS})
+
+        return VMRates(
+            vm=self.vm, host=self.host, at=self.at, seconds=seconds, restarted=restarted,
+            cpus=per_second(self.cpu_seconds, before.cpu_seconds),
+            disks=tuple(map(disk, self.disks)), nics=tuple(map(nic, self.nics)),
+            **{f: per_second(getattr(self, f), getattr(before, f)) for f in VM_COUNTERS},
+        )  # fmt: skip
 
 
 class HostMetrics(Record, frozen=True):
@@ -34,4 +158,28 @@ class HostMetrics(Record, frozen=True):
     memory_free_bytes: int = 0
 
 
-__all__ = ["HostMetrics", "VMMetrics"]
+VM_COUNTERS = ("disk_read_bytes", "disk_written_bytes", "disk_reads", "disk_writes", "net_received_bytes", "net_sent_bytes")
+NIC_COUNTERS = tuple(field for field in NICMetrics.__struct_fields__ if field != "name")
+
+Device = TypeVar("Device", DiskMetrics, NICMetrics)
+
+
+def _pairs(earlier: VMMetrics, later: VMMetrics) -> list[tuple[float, float]]:
+    """Return the counters that fall only when the VM's process is another: new and old of each.
+
+    The sums over devices fall too when one is taken away; so they count only while the devices are the same.
+    """
+    found = [(later.cpu_seconds, earlier.cpu_seconds)]
+    devices = [({d.target for d in m.disks}, {n.name for n in m.nics}) for m in (earlier, later)]
+    if devices[0] == devices[1]:
+        found += [(getattr(later, name), getattr(earlier, name)) for name in VM_COUNTERS]
+    return found
+
+
+def _same_device(new: Device, old: Device) -> Device:
+    """Return the earlier counters of a device; nothing when it was taken away and another has its name."""
+    fallen = any(a < b for a, b in zip(msgspec.structs.astuple(new)[1:], msgspec.structs.astuple(old)[1:], strict=True))
+    return new.replace(**dict.fromkeys(new.__struct_fields__[1:], 0)) if fallen else old
+
+
+__all__ = ["DiskMetrics", "DiskRates", "HostMetrics", "NICMetrics", "NICRates", "VMMetrics", "VMRates"]

@@ -8,7 +8,7 @@ import zlib
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.broadcast import now
 from novacron.drivers.sim.machine import SimVM
-from novacron.records.metrics import HostMetrics, VMMetrics
+from novacron.records.metrics import DiskMetrics, HostMetrics, NICMetrics, VMMetrics
 
 
 class SimMetrics(Area):
@@ -43,10 +43,26 @@ class SimMetrics(Area):
         seconds = 0.0 if vm.started is None else time.monotonic() - max(vm.started, self.world.began)
         share = zlib.crc32(vm.id.encode()) % 80 / 100 + 0.1
         bytes_ = int(seconds * share * 2**20)
+        disks = tuple(
+            DiskMetrics(
+                target=d.target, read_bytes=bytes_, written_bytes=bytes_ // 2, reads=bytes_ // 4096, writes=bytes_ // 8192,
+                read_seconds=bytes_ // 4096 * 2e-4, write_seconds=bytes_ // 8192 * 5e-4,
+            )
+            for d in vm.disks
+        )  # fmt: skip
+        nics = tuple(
+            NICMetrics(
+                name=n.mac, received_bytes=bytes_ // 4, sent_bytes=bytes_ // 8, received_packets=bytes_ // 4000,
+                sent_packets=bytes_ // 8000,
+            )
+            for n in vm.nics
+        )  # fmt: skip
         return VMMetrics(
             vm=vm.id, host=self.connection.name, at=at, cpu_seconds=seconds * share * vm.vcpus, vcpus=vm.vcpus, memory_bytes=vm.memory,
-            memory_used_bytes=int(vm.memory * share) if vm.active else 0, disk_read_bytes=bytes_, disk_written_bytes=bytes_ // 2,
-            disk_reads=bytes_ // 4096, disk_writes=bytes_ // 8192, net_received_bytes=bytes_ // 4, net_sent_bytes=bytes_ // 8,
+            memory_used_bytes=int(vm.memory * share) if vm.active else 0, disks=disks, nics=nics,
+            disk_read_bytes=sum(d.read_bytes for d in disks), disk_written_bytes=sum(d.written_bytes for d in disks),
+            disk_reads=sum(d.reads for d in disks), disk_writes=sum(d.writes for d in disks),
+            net_received_bytes=sum(n.received_bytes for n in nics), net_sent_bytes=sum(n.sent_bytes for n in nics),
         )  # fmt: skip
 
 

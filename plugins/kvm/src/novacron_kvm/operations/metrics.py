@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from novacron.plugins import hookimpl
-from novacron.records.metrics import HostMetrics, VMMetrics
+from novacron.records.metrics import DiskMetrics, HostMetrics, NICMetrics, VMMetrics
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 
@@ -50,19 +50,44 @@ class KVMMetrics:
         )  # fmt: skip
 
     def _record(self, domain: Any, values: dict[str, Any], at: str) -> VMMetrics:
-        def total(group: str, field: str) -> int:
-            return sum(values.get(f"{group}.{n}.{field}", 0) for n in range(values.get(f"{group}.count", 0)))
-
+        disks = tuple(
+            DiskMetrics(
+                target=group["name"], read_bytes=group.get("rd.bytes", 0), written_bytes=group.get("wr.bytes", 0),
+                reads=group.get("rd.reqs", 0), writes=group.get("wr.reqs", 0), read_seconds=group.get("rd.times", 0) / 1e9,
+                write_seconds=group.get("wr.times", 0) / 1e9,
+            )
+            for group in _groups(values, "block")
+        )  # fmt: skip
+        nics = tuple(
+            NICMetrics(
+                name=group["name"], received_bytes=group.get("rx.bytes", 0), sent_bytes=group.get("tx.bytes", 0),
+                received_packets=group.get("rx.pkts", 0), sent_packets=group.get("tx.pkts", 0),
+                dropped=group.get("rx.drop", 0) + group.get("tx.drop", 0),
+            )
+            for group in _groups(values, "net")
+        )  # fmt: skip
         unused = values.get("balloon.unused")
         current = values.get("balloon.current", 0) * 1024
         return VMMetrics(
             vm=domain.UUIDString(), host=self._connection.name, at=at, cpu_seconds=values.get("cpu.time", 0) / 1e9,
             vcpus=values.get("vcpu.current", 0), memory_bytes=current,
             memory_used_bytes=None if unused is None else max(0, current - unused * 1024),
-            disk_read_bytes=total("block", "rd.bytes"), disk_written_bytes=total("block", "wr.bytes"),
-            disk_reads=total("block", "rd.reqs"), disk_writes=total("block", "wr.reqs"),
-            net_received_bytes=total("net", "rx.bytes"), net_sent_bytes=total("net", "tx.bytes"),
+            disk_read_bytes=sum(d.read_bytes for d in disks), disk_written_bytes=sum(d.written_bytes for d in disks),
+            disk_reads=sum(d.reads for d in disks), disk_writes=sum(d.writes for d in disks),
+            net_received_bytes=sum(n.received_bytes for n in nics), net_sent_bytes=sum(n.sent_bytes for n in nics),
+            disks=disks, nics=nics,
         )  # fmt: skip
+
+
+def _groups(values: dict[str, Any], group: str) -> list[dict[str, Any]]:
+    """Return the values of each disk or NIC, without the "block.0." before them."""
+    found: list[dict[str, Any]] = [{} for _ in range(values.get(f"{group}.count", 0))]
+    for key, value in values.items():
+        if key.startswith(group + "."):
+            _, number, name = (*key.split(".", 2), "")[:3]
+            if number.isdecimal() and int(number) < len(found):
+                found[int(number)][name] = value
+    return [one for one in found if "name" in one]
 
 
 def _now() -> str:

@@ -1,0 +1,45 @@
+"""Metrics of real guests: per disk and NIC, and rates that stay right when the VM moves or is started again."""
+
+import time
+
+import pytest
+
+pytestmark = pytest.mark.lab
+
+
+def test_each_disk_and_nic_is_measured(lab_hosts, boot):
+    vm = boot(lab_hosts[0], "measured", disks=[{"size": "64MiB"}, {"size": "64MiB"}], nics=[{"network": "default"}], ticks=2)
+    before = vm.metrics()
+    vm.console.wait_for_more_ticks(30, 3)  # the guest writes each second to its first disk
+    after = vm.metrics()
+    rates = after.since(before)
+    assert [d.target for d in after.disks] == ["vda", "vdb"]
+    assert len(after.nics) == 1
+    assert rates.disks[0].written_bytes > 0
+    assert rates.disks[0].write_latency > 0
+    assert rates.disks[1].written_bytes == 0
+    assert 0 < rates.cpus <= 8
+    assert not rates.restarted
+    assert after.disk_written_bytes == sum(d.written_bytes for d in after.disks)
+    assert vm.id in {m.vm for m in lab_hosts[0].invoke("metrics_vms")}
+
+
+def test_rates_are_right_over_a_migration_and_a_restart(lab_hosts, boot):
+    a, b = lab_hosts
+    vm = boot(a, "measured-move", ticks=3)
+    before = vm.metrics()
+    moved = vm.migrate(b)
+    vm.console.wait_for_more_ticks(30, 3)
+    there = b.vms[vm.id]
+    rates = there.metrics().since(before)
+    assert rates.restarted
+    assert rates.host == b.name
+    assert 0 < rates.disk_written_bytes * rates.seconds <= there.metrics().disk_written_bytes
+    before = there.metrics()
+    there.stop()
+    there.start()
+    time.sleep(1)
+    again = there.metrics().since(before)
+    assert again.restarted
+    assert again.cpus > 0
+    assert moved is not None
