@@ -6,6 +6,8 @@ import threading
 
 import libvirt
 
+from novacron_kvm import lasterror
+
 _started = threading.Lock()
 _running = False
 
@@ -18,6 +20,7 @@ def ensure_running() -> None:
             return
         libvirt.virEventRegisterDefaultImpl()
         libvirt.registerErrorHandler(lambda *_: None, None)  # libvirt would print every error to stderr
+        lasterror.keep()
         threading.Thread(target=_loop, name="novacron-libvirt-events", daemon=True).start()
         _running = True
 
