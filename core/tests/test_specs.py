@@ -52,3 +52,9 @@ def test_a_cold_migration_has_no_post_copy():
 def test_a_query_names_what_can_be_asked():
     found = problems(lambda: VMQuery.of(colour="red", status="flying", sort="shoe", limit=0, cursor="é"))
     assert set(found) == {"colour", "status", "sort", "limit", "cursor"}
+
+
+def test_a_size_that_is_none_is_told_what_one_looks_like():
+    with pytest.raises(errors.InvalidSpecError) as caught:
+        VMSpec(name="a", memory="plenty")
+    assert str(caught.value) == "invalid VMSpec: memory: got 'plenty', allowed: a size such as \"2GiB\""

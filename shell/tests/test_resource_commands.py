@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from novacron.drivers import sim
+from novacron.errors import InvalidValueError
 from novacron_shell.cli import cli
 
 WORLDS = itertools.count()
@@ -131,3 +132,26 @@ def test_disks_move_between_pools(novacron):
     novacron("pool", "create", "fast", "path=/srv/fast")
     novacron("vm", "migrate-storage", "vm-00001", "fast")
     assert {d["pool"] for d in novacron.json("vm", "show", "vm-00001")["disks"]} == {"fast"}
+
+
+def test_rates(novacron):
+    assert {r["vm"] for r in novacron.json("vm", "rates", "--over", "0.05s")} == {
+        v["id"] for v in novacron.json("vm", "list") if v["status"] == "running"
+    }
+    assert "vm-00001" in novacron("vm", "rates", "vm-00001", "--over", "50ms").stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("vm", "rates", "--over", "x"),
+        ("vm", "shutdown", "vm-00001", "--timeout", "x"),
+        ("disk", "resize", "vm-00001", "vda", "x"),
+        ("volume", "resize", "vm-00001-vda.qcow2", "x"),
+    ],
+)
+def test_a_size_or_duration_that_is_none_is_said_to_be(novacron, command):
+    refused = novacron(*command, exit_code=1).exception
+    assert isinstance(refused, InvalidValueError)
+    assert "'x'" in str(refused)
+    assert refused.hint

@@ -11,6 +11,7 @@ NovaCronError
 ├── InvalidStateError            not possible in the state the resource is in
 │   └── BusyError                another operation holds the resource
 ├── InvalidSpecError             what was asked is not valid; `.problems` lists every bad field
+│   └── InvalidValueError        a size or duration that can't be read; a ValueError too
 ├── ResourceAllocationError      memory, CPU, storage or a lock can't be had
 │   └── DiskLockedError          another VM holds the disk
 ├── MigrationError               MigrationCheckError (`.failures` lists every failed pre-check)
@@ -217,6 +218,19 @@ class InvalidSpecError(NovaCronError):
 
     def as_dict(self) -> dict[str, Any]:
         return super().as_dict() | {"problems": [vars(p) for p in self.problems]}
+
+
+class InvalidValueError(InvalidSpecError, ValueError):
+    """A size, a rate or a duration can't be read.
+
+    Example:
+        >>> from novacron.units import parse_size
+        >>> parse_size("plenty")
+        Traceback (most recent call last):
+        novacron.errors.InvalidValueError: not a size: 'plenty'
+    """
+
+    default_hint = 'sizes are written like "2GiB", durations like "90s" or "1h30m"'
 
 
 class SpecProblem:

@@ -6,6 +6,8 @@ import re
 from datetime import timedelta
 from fractions import Fraction
 
+from novacron.errors import InvalidValueError
+
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)b?\s*(/s)?\s*", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -17,21 +19,21 @@ def parse_size(value: int | float | str) -> int:
     `K`, `M`, `G`, `T` alone and with `i` are powers of 1024; `KB`, `MB`, `GB` powers of 1000.
 
     Raises:
-        ValueError: not a size, or negative.
+        InvalidValueError: not a size, or negative.
 
     Example:
         >>> parse_size("2GiB"), parse_size("1.5K"), parse_size("1MB"), parse_size(42), parse_size("100MiB/s")
         (2147483648, 1536, 1000000, 42, 104857600)
     """
     if isinstance(value, bool):
-        raise ValueError(f"not a size: {value!r}")
+        raise InvalidValueError(f"not a size: {value!r}", outcome="not_sent")
     if isinstance(value, (int, float)):
         if value < 0 or value != value or value in (float("inf"),):
-            raise ValueError(f"not a size: {value!r}")
+            raise InvalidValueError(f"not a size: {value!r}", outcome="not_sent")
         return int(value)
-    match = _SIZE.fullmatch(value)
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if not match:
-        raise ValueError(f"not a size: {value!r}")
+        raise InvalidValueError(f"not a size: {value!r}", outcome="not_sent")
     number, prefix, binary, _ = match.groups()
     decimal = prefix and not binary and value.strip().removesuffix("/s").lower().endswith("b")
     base = 1000 if decimal else 1024
@@ -59,7 +61,7 @@ def parse_duration(value: int | float | str | timedelta) -> float:
     """Return seconds from a number, a `timedelta` or text such as "5m", "1h30m", "250ms".
 
     Raises:
-        ValueError: not a duration, or negative.
+        InvalidValueError: not a duration, or negative.
 
     Example:
         >>> parse_duration("1h30m"), parse_duration("250ms"), parse_duration(5), parse_duration("90")
@@ -68,15 +70,15 @@ def parse_duration(value: int | float | str | timedelta) -> float:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool):
-        raise ValueError(f"not a duration: {value!r}")
+        raise InvalidValueError(f"not a duration: {value!r}", outcome="not_sent")
     if isinstance(value, (int, float)):
         if not 0 <= value < float("inf"):
-            raise ValueError(f"not a duration: {value!r}")
+            raise InvalidValueError(f"not a duration: {value!r}", outcome="not_sent")
         return float(value)
-    text = value.strip()
+    text = value.strip() if isinstance(value, str) else ""
     parts = list(_DURATION.finditer(text))
     if not parts or "".join(p.group(0) for p in parts) != text.replace(" ", ""):
-        raise ValueError(f"not a duration: {value!r}")
+        raise InvalidValueError(f"not a duration: {value!r}", outcome="not_sent")
     return sum(float(p.group(1)) * _SECONDS[(p.group(2) or "s").lower()] for p in parts)
 
 

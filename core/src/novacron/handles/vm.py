@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +13,7 @@ from novacron.handles.guest import GuestHandle
 from novacron.handles.snapshots import SnapshotCollection
 from novacron.handles.tuning import ResourcesHandle
 from novacron.records.guest import ConsoleEndpoint, Screenshot
-from novacron.records.metrics import VMMetrics
+from novacron.records.metrics import VMMetrics, VMRates
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM, Deleted, NativeDefinition, Status
 from novacron.units import parse_duration
@@ -228,6 +229,19 @@ class VMHandle:
         """Measure the VM now."""
         result: VMMetrics = self.host.invoke("metrics_vm", vm=self.id)
         return result
+
+    def rates(self, over: float | str = 1.0) -> VMRates:
+        """Measure the VM twice, `over` seconds apart, and return what it did per second.
+
+        Example:
+            >>> import novacron
+            >>> vm = novacron.connect("sim://rates").vms.create(name="web1", vcpus=2, start=True)
+            >>> 0 < vm.rates(over=0.05).cpus <= 2
+            True
+        """
+        before = self.metrics()
+        time.sleep(parse_duration(over))
+        return self.metrics().since(before)
 
     def console(self, *, force: bool = False) -> Console:
         """Open the serial console: `read(timeout)`, `write(data)`, `close()`. `force` takes it from whoever has it."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
 
-from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.errors import InvalidSpecError, InvalidValueError, SpecProblem
 from novacron.units import parse_duration, parse_size
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(lt=2**63)]
@@ -73,6 +73,9 @@ def _allowed(cls: type[Spec], item: Any) -> str:
             if isinstance(part, str) and hasattr(owner, "model_fields") and part in owner.model_fields:
                 owner = _spec_in(owner.model_fields[part].annotation) or owner
         return "one of the fields " + ", ".join(sorted(owner.model_fields))
+    cause = item.get("ctx", {}).get("error")
+    if isinstance(cause, InvalidValueError):
+        return 'a size such as "2GiB"' if "size" in cause.message else 'a duration such as "90s"'
     message = str(item["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 

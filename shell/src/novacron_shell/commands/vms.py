@@ -229,6 +229,36 @@ def metrics(settings: Settings, name: str) -> None:
     show_one(settings.vm(name).metrics(), settings.output)
 
 
+@vm.command("rates")
+@click.argument("names", nargs=-1)
+@click.option("--over", default="1s", show_default=True, help="The time between the two measurements.")
+@common_options
+def rates(settings: Settings, names: tuple[str, ...], over: str) -> None:
+    """Tell what running VMs do per second: those with the NAMES, or all of a host, busiest first."""
+    from novacron.units import format_size
+
+    if names:
+        from concurrent.futures import ThreadPoolExecutor
+
+        chosen = [settings.vm(name) for name in names]
+        with ThreadPoolExecutor(min(32, len(chosen))) as pool:
+            found = list(pool.map(lambda one: one.rates(over), chosen))
+        called = {one.id: one.name for one in chosen}
+    else:
+        host = settings.host()
+        found = host.vms.rates(over)
+        called = {record.id: record.name for record in host.vms.list().records}
+
+    def size(field: str) -> Any:
+        return lambda r: f"{format_size(getattr(r, field))}/s"
+
+    columns: dict[str, Any] = {
+        "name": lambda r: called.get(r.vm, r.vm), "cpus": lambda r: f"{r.cpus:.2f}", "read": size("disk_read_bytes"),
+        "written": size("disk_written_bytes"), "received": size("net_received_bytes"), "sent": size("net_sent_bytes"), "host": "host",
+    }  # fmt: skip
+    show_many(sorted(found, key=lambda r: -r.cpus), columns, settings.output)
+
+
 @vm.command("export")
 @click.argument("name")
 @common_options

@@ -24,7 +24,7 @@ class KVMMetrics:
         domain = self._connection.domain(vm)
         with translated("metrics_vm", vm):
             ((_, values),) = self._connection.read.domainListGetStats([domain], 0, 0)
-        return self._record(domain, values, _now())
+        return vm_metrics(self._connection.name, domain, values, _now())
 
     @hookimpl
     def metrics_vms(self) -> list[VMMetrics]:
@@ -34,7 +34,8 @@ class KVMMetrics:
         with translated("metrics_vms"):
             stats = self._connection.read.getAllDomainStats(0, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE)
         at = _now()
-        return sorted((self._record(domain, values, at) for domain, values in stats), key=lambda m: m.vm)
+        measured = (vm_metrics(self._connection.name, domain, values, at) for domain, values in stats)
+        return sorted(measured, key=lambda m: m.vm)
 
     @hookimpl
     def metrics_host(self) -> HostMetrics:
@@ -49,49 +50,40 @@ class KVMMetrics:
             memory_free_bytes=free,
         )  # fmt: skip
 
-    def _record(self, domain: Any, values: dict[str, Any], at: str) -> VMMetrics:
-        disks = tuple(
-            DiskMetrics(
-                target=group["name"], read_bytes=group.get("rd.bytes", 0), written_bytes=group.get("wr.bytes", 0),
-                reads=group.get("rd.reqs", 0), writes=group.get("wr.reqs", 0), read_seconds=group.get("rd.times", 0) / 1e9,
-                write_seconds=group.get("wr.times", 0) / 1e9,
-            )
-            for group in _groups(values, "block")
-        )  # fmt: skip
-        nics = tuple(
-            NICMetrics(
-                name=group["name"], received_bytes=group.get("rx.bytes", 0), sent_bytes=group.get("tx.bytes", 0),
-                received_packets=group.get("rx.pkts", 0), sent_packets=group.get("tx.pkts", 0),
-                dropped=group.get("rx.drop", 0) + group.get("tx.drop", 0),
-            )
-            for group in _groups(values, "net")
-        )  # fmt: skip
-        unused = values.get("balloon.unused")
-        current = values.get("balloon.current", 0) * 1024
-        return VMMetrics(
-            vm=domain.UUIDString(), host=self._connection.name, at=at, cpu_seconds=values.get("cpu.time", 0) / 1e9,
-            vcpus=values.get("vcpu.current", 0), memory_bytes=current,
-            memory_used_bytes=None if unused is None else max(0, current - unused * 1024),
-            disk_read_bytes=sum(d.read_bytes for d in disks), disk_written_bytes=sum(d.written_bytes for d in disks),
-            disk_reads=sum(d.reads for d in disks), disk_writes=sum(d.writes for d in disks),
-            net_received_bytes=sum(n.received_bytes for n in nics), net_sent_bytes=sum(n.sent_bytes for n in nics),
-            disks=disks, nics=nics,
-        )  # fmt: skip
 
-
-def _groups(values: dict[str, Any], group: str) -> list[dict[str, Any]]:
-    """Return the values of each disk or NIC, without the "block.0." before them."""
-    found: list[dict[str, Any]] = [{} for _ in range(values.get(f"{group}.count", 0))]
-    for key, value in values.items():
-        if key.startswith(group + "."):
-            _, number, name = (*key.split(".", 2), "")[:3]
-            if number.isdecimal() and int(number) < len(found):
-                found[int(number)][name] = value
-    return [one for one in found if "name" in one]
+def vm_metrics(host: str, domain: Any, values: dict[str, Any], at: str) -> VMMetrics:
+    """Return the record of one VM's values from libvirt's bulk statistics."""
+    get = values.get
+    disks = tuple(
+        DiskMetrics(
+            target=values[f"{d}.name"], read_bytes=get(f"{d}.rd.bytes", 0), written_bytes=get(f"{d}.wr.bytes", 0),
+            reads=get(f"{d}.rd.reqs", 0), writes=get(f"{d}.wr.reqs", 0), read_seconds=get(f"{d}.rd.times", 0) / 1e9,
+            write_seconds=get(f"{d}.wr.times", 0) / 1e9,
+        )
+        for d in map("block.{}".format, range(get("block.count", 0)))
+    )  # fmt: skip
+    nics = tuple(
+        NICMetrics(
+            name=get(f"{n}.name", ""), received_bytes=get(f"{n}.rx.bytes", 0), sent_bytes=get(f"{n}.tx.bytes", 0),
+            received_packets=get(f"{n}.rx.pkts", 0), sent_packets=get(f"{n}.tx.pkts", 0),
+            dropped=get(f"{n}.rx.drop", 0) + get(f"{n}.tx.drop", 0),
+        )
+        for n in map("net.{}".format, range(get("net.count", 0)))
+    )  # fmt: skip
+    unused = get("balloon.unused")
+    current = get("balloon.current", 0) * 1024
+    return VMMetrics(
+        vm=domain.UUIDString(), host=host, at=at, cpu_seconds=get("cpu.time", 0) / 1e9, vcpus=get("vcpu.current", 0),
+        memory_bytes=current, memory_used_bytes=None if unused is None else max(0, current - unused * 1024),
+        disk_read_bytes=sum(d.read_bytes for d in disks), disk_written_bytes=sum(d.written_bytes for d in disks),
+        disk_reads=sum(d.reads for d in disks), disk_writes=sum(d.writes for d in disks),
+        net_received_bytes=sum(n.received_bytes for n in nics), net_sent_bytes=sum(n.sent_bytes for n in nics),
+        disks=disks, nics=nics,
+    )  # fmt: skip
 
 
 def _now() -> str:
     return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
 
 
-__all__ = ["KVMMetrics"]
+__all__ = ["KVMMetrics", "vm_metrics"]
