@@ -55,6 +55,6 @@ def test_a_query_names_what_can_be_asked():
 
 
 def test_a_size_that_is_none_is_told_what_one_looks_like():
-    with pytest.raises(errors.InvalidSpecError) as caught:
+    with pytest.raises(InvalidSpecError) as caught:
         VMSpec(name="a", memory="plenty")
     assert str(caught.value) == "invalid VMSpec: memory: got 'plenty', allowed: a size such as \"2GiB\""
