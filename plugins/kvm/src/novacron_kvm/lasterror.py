@@ -35,6 +35,7 @@ def _before_collection(phase: str, _: dict[str, int]) -> None:
 def _whole(self: Any, message: str) -> None:
     """Make a libvirtError as libvirt-python does, from the kept error when the thread has none any more."""
     self.err = _fetch() or getattr(_kept, "error", None)
+    libvirtmod.virResetLastError()  # it is told; a later collection must not keep it for another exception
     _kept.error = None
     Exception.__init__(self, message if self.err is None else self.err[2])
 

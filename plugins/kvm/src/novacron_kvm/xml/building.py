@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from itertools import count, product
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from lxml import etree
 
 from novacron_kvm.xml.networks import bandwidth_element
@@ -27,6 +28,14 @@ BUS = {"vd": "virtio", "sd": "sata", "hd": "ide", "fd": "fdc"}
 
 PORTS = 14
 """PCI Express ports: each takes one device, also one that is plugged in while the VM runs; libvirt adds more only at a definition."""
+
+
+EVERY_VM = etree.XML(
+    "<domain><clock offset='utc'/>"
+    "<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>"
+    "<devices><serial type='pty'/><console type='pty'><target type='serial'/></console><memballoon model='virtio'/></devices></domain>"
+)
+"""What every VM has, whatever was asked."""
 
 
 class DiskFile(NamedTuple):
@@ -74,8 +83,17 @@ def domain_xml(
     spec: VMSpec, *, virt_type: str, arch: str, machine: str | None, disks: Sequence[DiskFile], created_at: str
 ) -> str:
     """Return the definition of a VM."""
+    return serialise(domain_element(spec, virt_type=virt_type, arch=arch, machine=machine, disks=disks, created_at=created_at))
+
+
+def domain_element(
+    spec: VMSpec, *, virt_type: str, arch: str, machine: str | None, disks: Sequence[DiskFile], created_at: str
+) -> Any:
+    """Return the <domain> of a VM."""
     x86 = arch == "x86_64"
-    root = etree.Element("domain", type=virt_type)
+    root = deepcopy(EVERY_VM)
+    devices = root[-1]
+    root.set("type", virt_type)
     _text(root, "name", spec.name)
     _text(root, "uuid", str(spec.id or uuid.uuid4()))
     if spec.description:
@@ -98,24 +116,18 @@ def domain_xml(
         etree.SubElement(root, "cpu", mode=spec.cpu_mode)
     elif virt_type == "kvm":
         etree.SubElement(root, "cpu", mode="host-model")
-    etree.SubElement(root, "clock", offset="utc")
-    for event, action in (("on_poweroff", "destroy"), ("on_reboot", "restart"), ("on_crash", "destroy")):
-        _text(root, event, action)
-    devices = etree.SubElement(root, "devices")
     for disk in disks:
         devices.append(disk_element(disk))
     if "q35" in (machine or "") or machine == "virt":
         etree.SubElement(devices, "controller", type="pci", index="0", model="pcie-root")
-        for _ in range(PORTS):
-            etree.SubElement(devices, "controller", type="pci", model="pcie-root-port")
+        # libvirt makes those of the numbers in between
+        etree.SubElement(devices, "controller", type="pci", index=str(PORTS), model="pcie-root-port")
     if any(d.bus == "scsi" for d in disks):
         etree.SubElement(devices, "controller", type="scsi", model="virtio-scsi")
     for nic in spec.nics:
         devices.append(nic_element(nic))
-    serial = etree.SubElement(devices, "serial", type="pty")
     if spec.serial.log:
-        etree.SubElement(serial, "log", file=spec.serial.log, append="on")
-    etree.SubElement(etree.SubElement(devices, "console", type="pty"), "target", type="serial")
+        etree.SubElement(devices[0], "log", file=spec.serial.log, append="on")
     if spec.guest_agent:
         channel = etree.SubElement(devices, "channel", type="unix")
         etree.SubElement(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
@@ -125,11 +137,10 @@ def domain_xml(
     if spec.display:
         etree.SubElement(devices, "graphics", type=spec.display.type, port="-1", autoport="yes", listen=spec.display.listen)
         etree.SubElement(etree.SubElement(devices, "video"), "model", type="virtio" if not x86 else "vga")
-    etree.SubElement(devices, "memballoon", model="virtio")
     if spec.rng:
         rng = etree.SubElement(devices, "rng", model="virtio")
         _text(rng, "backend", "/dev/urandom", model="random")
-    return serialise(root)
+    return root
 
 
 def _boot(root: Any, spec: VMSpec, arch: str, machine: str | None) -> None:
@@ -260,14 +271,14 @@ def metadata_element(tags: Sequence[str] | frozenset[str], metadata: dict[str, s
 def facts_element(facts: dict[str, Any]) -> Any:
     """Return NovaCron's element for <metadata>."""
     own = etree.Element(f"{{{NAMESPACE}}}vm", nsmap={"novacron": NAMESPACE})
-    own.text = json.dumps(facts, sort_keys=True)
+    own.text = msgspec.json.encode(facts, order="sorted").decode()
     return own
 
 
 def plain_facts(facts: dict[str, Any]) -> str:
     """Return NovaCron's element without its namespace, which libvirt's setMetadata adds."""
     own = etree.Element("vm")
-    own.text = json.dumps(facts, sort_keys=True)
+    own.text = msgspec.json.encode(facts, order="sorted").decode()
     return str(etree.tostring(own, encoding="unicode"))
 
 
@@ -278,6 +289,6 @@ def _text(parent: Any, tag: str, text: str, **attributes: str) -> Any:
 
 
 __all__ = [
-    "BUS", "PREFIX", "DiskFile", "change_nic", "disk_element", "domain_xml", "facts_element", "limits_element", "metadata_element",
-    "nic_element", "place", "plain_facts", "set_link",
+    "BUS", "PREFIX", "DiskFile", "change_nic", "disk_element", "domain_element", "domain_xml", "facts_element", "limits_element",
+    "metadata_element", "nic_element", "place", "plain_facts", "set_link",
 ]  # fmt: skip
