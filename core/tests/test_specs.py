@@ -58,3 +58,8 @@ def test_a_size_that_is_none_is_told_what_one_looks_like():
     with pytest.raises(InvalidSpecError) as caught:
         VMSpec(name="a", memory="plenty")
     assert str(caught.value) == "invalid VMSpec: memory: got 'plenty', allowed: a size such as \"2GiB\""
+
+
+def test_a_duration_is_told_from_a_size_whatever_was_given():
+    with pytest.raises(InvalidSpecError, match="allowed: a duration such as"):
+        MigrationSpec(deadline="any size")

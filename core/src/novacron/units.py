@@ -26,14 +26,14 @@ def parse_size(value: int | float | str) -> int:
         (2147483648, 1536, 1000000, 42, 104857600)
     """
     if isinstance(value, bool):
-        raise InvalidValueError(f"not a size: {value!r}", outcome="not_sent")
+        raise _not("a size", value, "2GiB")
     if isinstance(value, (int, float)):
         if value < 0 or value != value or value in (float("inf"),):
-            raise InvalidValueError(f"not a size: {value!r}", outcome="not_sent")
+            raise _not("a size", value, "2GiB")
         return int(value)
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if not match:
-        raise InvalidValueError(f"not a size: {value!r}", outcome="not_sent")
+        raise _not("a size", value, "2GiB")
     number, prefix, binary, _ = match.groups()
     decimal = prefix and not binary and value.strip().removesuffix("/s").lower().endswith("b")
     base = 1000 if decimal else 1024
@@ -70,16 +70,21 @@ def parse_duration(value: int | float | str | timedelta) -> float:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool):
-        raise InvalidValueError(f"not a duration: {value!r}", outcome="not_sent")
+        raise _not("a duration", value, "90s")
     if isinstance(value, (int, float)):
         if not 0 <= value < float("inf"):
-            raise InvalidValueError(f"not a duration: {value!r}", outcome="not_sent")
+            raise _not("a duration", value, "90s")
         return float(value)
     text = value.strip() if isinstance(value, str) else ""
     parts = list(_DURATION.finditer(text))
     if not parts or "".join(p.group(0) for p in parts) != text.replace(" ", ""):
-        raise InvalidValueError(f"not a duration: {value!r}", outcome="not_sent")
+        raise _not("a duration", value, "90s")
     return sum(float(p.group(1)) * _SECONDS[(p.group(2) or "s").lower()] for p in parts)
+
+
+def _not(kind: str, value: object, example: str) -> InvalidValueError:
+    """Return the error for a value that is none of its kind; its hint is what one looks like."""
+    return InvalidValueError(f"not {kind}: {value!r}", hint=f'{kind} such as "{example}"', outcome="not_sent")
 
 
 def format_duration(seconds: float | None) -> str:

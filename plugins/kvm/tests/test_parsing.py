@@ -108,3 +108,9 @@ def test_a_vm_of_another_tool_is_read_with_what_it_has():
         ("", "network", None, True, None, None), ("52:54:00:aa:bb:cc", "hostdev", None, True, None, None),
         ("", "bridge", "br0", False, 9000, "vnet3"),
     ]  # fmt: skip
+
+
+def test_the_firmware_is_read_from_an_os_element_without_children():
+    from novacron_kvm.xml.reading import fields
+
+    assert fields("<domain type='kvm'><os firmware='efi'/></domain>")["firmware"] == "uefi"

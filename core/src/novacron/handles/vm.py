@@ -239,8 +239,9 @@ class VMHandle:
             >>> 0 < vm.rates(over=0.05).cpus <= 2
             True
         """
+        seconds = parse_duration(over)
         before = self.metrics()
-        time.sleep(parse_duration(over))
+        time.sleep(seconds)
         return self.metrics().since(before)
 
     def console(self, *, force: bool = False) -> Console:

@@ -68,8 +68,9 @@ class VMCollection:
 
         The number of calls does not grow with the VMs; one that was started in between is left out.
         """
+        seconds = parse_duration(over)
         before = {metrics.vm: metrics for metrics in self._host.invoke("metrics_vms")}
-        time.sleep(parse_duration(over))
+        time.sleep(seconds)
         return [metrics.since(before[metrics.vm]) for metrics in self._host.invoke("metrics_vms") if metrics.vm in before]
 
     @overload

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from novacron.errors import InvalidValueError
 from novacron.records.record import Record
 
 
@@ -98,11 +99,21 @@ class VMMetrics(Record, frozen=True):
     disks: tuple[DiskMetrics, ...] = ()
     nics: tuple[NICMetrics, ...] = ()
 
+    @classmethod
+    def of(cls, *, disks: tuple[DiskMetrics, ...], nics: tuple[NICMetrics, ...], **fields: Any) -> VMMetrics:
+        """Return the record of a VM with these devices, their counters added up."""
+        return cls(
+            disks=disks, nics=nics,
+            disk_read_bytes=sum(d.read_bytes for d in disks), disk_written_bytes=sum(d.written_bytes for d in disks),
+            disk_reads=sum(d.reads for d in disks), disk_writes=sum(d.writes for d in disks),
+            net_received_bytes=sum(n.received_bytes for n in nics), net_sent_bytes=sum(n.sent_bytes for n in nics), **fields,
+        )  # fmt: skip
+
     def since(self, earlier: VMMetrics) -> VMRates:
         """Return the rates between an earlier measurement of the same VM and this one.
 
         Raises:
-            ValueError: `earlier` is of another VM, or not earlier.
+            InvalidValueError: `earlier` is of another VM, or not earlier.
 
         Example:
             >>> first = VMMetrics(vm="6b1f", host="kvm1", at="2026-01-01T00:00:00+00:00", disk_reads=100)
@@ -114,10 +125,12 @@ class VMMetrics(Record, frozen=True):
             2.0
         """
         if earlier.vm != self.vm:
-            raise ValueError(f"measurements of one VM, not of {earlier.vm} and {self.vm}")
+            raise InvalidValueError(f"measurements of one VM, not of {earlier.vm} and {self.vm}", hint="measure one VM twice")
         seconds = (datetime.fromisoformat(self.at) - datetime.fromisoformat(earlier.at)).total_seconds()
         if seconds <= 0:
-            raise ValueError(f"an earlier measurement than {self.at}, not {earlier.at}")
+            raise InvalidValueError(
+                f"an earlier measurement than {self.at}, not {earlier.at}", hint="let some time pass between the two"
+            )
         restarted = earlier.host != self.host or any(new < old for new, old in _pairs(earlier, self))
         before = VMMetrics(vm=self.vm, host=self.host, at=earlier.at) if restarted else earlier
         disks, nics = {d.target: d for d in before.disks}, {n.name: n for n in before.nics}

@@ -75,7 +75,7 @@ def _allowed(cls: type[Spec], item: Any) -> str:
         return "one of the fields " + ", ".join(sorted(owner.model_fields))
     cause = item.get("ctx", {}).get("error")
     if isinstance(cause, InvalidValueError):
-        return 'a size such as "2GiB"' if "size" in cause.message else 'a duration such as "90s"'
+        return str(cause.hint)
     message = str(item["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 

@@ -57,12 +57,9 @@ class SimMetrics(Area):
             )
             for n in vm.nics
         )  # fmt: skip
-        return VMMetrics(
+        return VMMetrics.of(
             vm=vm.id, host=self.connection.name, at=at, cpu_seconds=seconds * share * vm.vcpus, vcpus=vm.vcpus, memory_bytes=vm.memory,
             memory_used_bytes=int(vm.memory * share) if vm.active else 0, disks=disks, nics=nics,
-            disk_read_bytes=sum(d.read_bytes for d in disks), disk_written_bytes=sum(d.written_bytes for d in disks),
-            disk_reads=sum(d.reads for d in disks), disk_writes=sum(d.writes for d in disks),
-            net_received_bytes=sum(n.received_bytes for n in nics), net_sent_bytes=sum(n.sent_bytes for n in nics),
         )  # fmt: skip
 
 

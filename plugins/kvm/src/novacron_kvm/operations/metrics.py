@@ -72,12 +72,9 @@ def vm_metrics(host: str, domain: Any, values: dict[str, Any], at: str) -> VMMet
     )  # fmt: skip
     unused = get("balloon.unused")
     current = get("balloon.current", 0) * 1024
-    return VMMetrics(
+    return VMMetrics.of(
         vm=domain.UUIDString(), host=host, at=at, cpu_seconds=get("cpu.time", 0) / 1e9, vcpus=get("vcpu.current", 0),
         memory_bytes=current, memory_used_bytes=None if unused is None else max(0, current - unused * 1024),
-        disk_read_bytes=sum(d.read_bytes for d in disks), disk_written_bytes=sum(d.written_bytes for d in disks),
-        disk_reads=sum(d.reads for d in disks), disk_writes=sum(d.writes for d in disks),
-        net_received_bytes=sum(n.received_bytes for n in nics), net_sent_bytes=sum(n.sent_bytes for n in nics),
         disks=disks, nics=nics,
     )  # fmt: skip
 

@@ -271,15 +271,19 @@ def metadata_element(tags: Sequence[str] | frozenset[str], metadata: dict[str, s
 def facts_element(facts: dict[str, Any]) -> Any:
     """Return NovaCron's element for <metadata>."""
     own = etree.Element(f"{{{NAMESPACE}}}vm", nsmap={"novacron": NAMESPACE})
-    own.text = msgspec.json.encode(facts, order="sorted").decode()
+    own.text = _facts_text(facts)
     return own
 
 
 def plain_facts(facts: dict[str, Any]) -> str:
     """Return NovaCron's element without its namespace, which libvirt's setMetadata adds."""
     own = etree.Element("vm")
-    own.text = msgspec.json.encode(facts, order="sorted").decode()
+    own.text = _facts_text(facts)
     return str(etree.tostring(own, encoding="unicode"))
+
+
+def _facts_text(facts: dict[str, Any]) -> str:
+    return msgspec.json.encode(facts, order="sorted").decode()
 
 
 def _text(parent: Any, tag: str, text: str, **attributes: str) -> Any:

@@ -38,11 +38,11 @@ def fields(text: str) -> dict[str, Any]:
     own = facts(root)
     firmware = "bios"
     parts = _parts(root)
-    os_, devices = parts.get("os", ()), parts.get("devices", ())
+    os_, devices = parts.get("os", NOTHING), parts.get("devices", NOTHING)
     boot = _parts(os_)
-    if (len(os_) and os_.get("firmware") == "efi") or boot.get("loader", NOTHING).get("type") == "pflash":
+    if os_.get("firmware") == "efi" or boot.get("loader", NOTHING).get("type") == "pflash":
         # the loader is there once libvirt has chosen one, the features say what was asked
-        asked = {f.get("name"): f.get("enabled") for f in boot.get("firmware", ())}
+        asked = {f.get("name"): f.get("enabled") for f in boot.get("firmware", NOTHING)}
         secure = boot.get("loader", NOTHING).get("secure", asked.get("secure-boot")) == "yes"
         firmware = "uefi-secure" if secure else "uefi"
     return {
@@ -84,7 +84,7 @@ def nic(element: Any) -> NIC:
     """Return the record of an <interface>."""
     parts = _parts(element)
     source = parts.get("source", NOTHING)
-    rates = _parts(parts.get("bandwidth", ()))
+    rates = _parts(parts.get("bandwidth", NOTHING))
     return NIC(
         mac=(parts.get("mac", NOTHING).get("address") or "").lower(),
         type=element.get("type", "network"),
@@ -103,7 +103,7 @@ def nic(element: Any) -> NIC:
 
 
 NOTHING: Any = {}
-"""An element that is not there: it has no attributes."""
+"""An element that is not there: it has neither attributes nor children."""
 
 
 def _parts(element: Any) -> dict[str, Any]:
