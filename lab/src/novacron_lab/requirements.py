@@ -12,6 +12,8 @@ PROGRAMS = {
     "virsh": "libvirt-clients",
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-img": "qemu-utils",
+    "swtpm": "swtpm",
+    "swtpm_setup": "swtpm-tools",
     "ip": "iproute2",
     "busybox": "busybox-static",
     "depmod": "kmod",

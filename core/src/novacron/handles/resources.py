@@ -48,6 +48,21 @@ class PoolCollection:
         result: StoragePool = self._host.invoke("pool_create", spec=StoragePoolSpec.parse(fields))
         return result
 
+    def start(self, pool: str) -> StoragePool:
+        """Let a storage pool's volumes be used; one that is active stays so."""
+        result: StoragePool = self._host.invoke("pool_start", pool=pool)
+        return result
+
+    def stop(self, pool: str) -> StoragePool:
+        """Make a storage pool's volumes unavailable; its content stays."""
+        result: StoragePool = self._host.invoke("pool_stop", pool=pool)
+        return result
+
+    def refresh(self, pool: str) -> StoragePool:
+        """Look again at what a storage pool has: other hosts and tools may have changed it."""
+        result: StoragePool = self._host.invoke("pool_refresh", pool=pool)
+        return result
+
     def delete(self, pool: str) -> Any:
         """Forget a storage pool; its content stays."""
         return self._host.invoke("pool_delete", pool=pool)

@@ -96,6 +96,7 @@ TABLE = (
     # state
     Row(_code("OPERATION_TIMEOUT"), r"cannot acquire state change lock", None, nova.BusyError, "not_sent",
         "another operation holds the VM; try again when it has ended"),
+    Row(_code("BLOCK_COPY_ACTIVE"), None, None, nova.BusyError, "not_sent", "the disk's content is being copied or merged; wait for that"),
     Row(_code("OPERATION_TIMEOUT"), None, None, nova.OperationTimeoutError, "unknown"),
     Row(_code("OPERATION_INVALID"), None, None, nova.InvalidStateError),
     Row(INTERNAL, r"^internal error: Domain '.*' is (already|not) running", None, nova.InvalidStateError),

@@ -17,7 +17,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.operations.diskfiles import remove_volume
 from novacron_kvm.operations.nics import free_mac, macs_in_use
 from novacron_kvm.operations.volumes import find_path, volume_record, watched
-from novacron_kvm.xml.parsing import NAMESPACE, parse, text_of
+from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.reading import facts
 from novacron_kvm.xml.storage import volume_xml
@@ -99,14 +99,38 @@ def point_at(element: Any, volume: Volume) -> None:
     element.find("driver").set("type", volume.format)
 
 
+def point_definition_at(slow: Any, domain: Any, target: str, volume: Volume) -> None:
+    """Let a VM's persistent definition use a volume as the disk `target`, if it does not yet."""
+    if not domain.isPersistent():
+        return
+    root = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
+    element = next((e for e in own_disks(root) if text_of(e, "target/@dev") == target), None)
+    if element is None or disk_record(element).source == volume.path:
+        return
+    point_at(element, volume)
+    slow.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+
+
+def keep_facts(root: Any, own: dict[str, Any]) -> None:
+    """Let a definition have these facts of NovaCron's and no others."""
+    from novacron_kvm.xml.building import facts_element
+
+    metadata = root.find("metadata")
+    if metadata is None:
+        from lxml import etree
+
+        metadata = etree.SubElement(root, "metadata")
+    for old in metadata.findall(f"{{{NAMESPACE}}}vm"):
+        metadata.remove(old)
+    metadata.append(facts_element(own))
+
+
 def make_its_own(slow: Any, root: Any, name: str, made_files: list[str]) -> None:
     """Give a definition a name, a UUID and MAC addresses of its own, and drop what only the original may have.
 
     That is its NVRAM (libvirt makes another from the firmware's template), its serial log, its seed for cloud-init, the names and ports
     that libvirt gave.
     """
-    from novacron_kvm.xml.building import facts_element
-
     own = facts(root)
     root.find("name").text = name
     _set(root, "uuid", str(uuid.uuid4()), after="name")
@@ -123,14 +147,8 @@ def make_its_own(slow: Any, root: Any, name: str, made_files: list[str]) -> None
         taken[mac.get("address")] = name
     for channel in root.iterfind("devices/channel/source[@path]"):
         channel.getparent().remove(channel)
-    metadata = root.find("metadata")
-    if metadata is None:
-        from lxml import etree
-
-        metadata = etree.SubElement(root, "metadata")
-    for old in metadata.findall(f"{{{NAMESPACE}}}vm"):
-        metadata.remove(old)
-    metadata.append(facts_element(own | {"made": made_files, "created_at": datetime.now(UTC).isoformat(timespec="seconds")}))
+    own.pop("chain", None)
+    keep_facts(root, own | {"made": made_files, "created_at": datetime.now(UTC).isoformat(timespec="seconds")})
 
 
 def _set(root: Any, tag: str, text: str, *, after: str) -> None:
@@ -143,4 +161,6 @@ def _set(root: Any, tag: str, text: str, *, after: str) -> None:
     element.text = text
 
 
-__all__ = ["chain", "copy_volume", "make_its_own", "made", "overlay", "own_disks", "point_at", "volume_of"]
+__all__ = [
+    "chain", "copy_volume", "keep_facts", "make_its_own", "made", "overlay", "own_disks", "point_at", "point_definition_at", "volume_of",
+]  # fmt: skip

@@ -99,17 +99,26 @@ def update(domain: Any, find: Find, change: Callable[[Any], None], *, force: boo
             domain.updateDeviceFlags(etree.tostring(element, encoding="unicode"), CONFIG)
 
 
+def facts_of(domain: Any) -> dict[str, Any]:
+    """Return NovaCron's own facts about a VM."""
+    return facts(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0)))
+
+
+def set_facts(domain: Any, own: dict[str, Any]) -> None:
+    """Keep NovaCron's own facts about a VM: these and no others."""
+    from novacron_kvm.xml.building import plain_facts
+
+    set_element(domain, "novacron", NAMESPACE, plain_facts(own))
+
+
 def made_for(domain: Any) -> list[str]:
     """Return the files that were made for a VM and go with it."""
-    return list(facts(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0))).get("made", ()))
+    return list(facts_of(domain).get("made", ()))
 
 
 def set_made(domain: Any, made: list[str]) -> None:
     """Keep which files go with a VM."""
-    from novacron_kvm.xml.building import plain_facts
-
-    own = facts(parse(domain.XMLDesc(0)))
-    set_element(domain, "novacron", NAMESPACE, plain_facts(own | {"made": made}))
+    set_facts(domain, facts_of(domain) | {"made": made})
 
 
-__all__ = ["made_for", "plug", "refuse_saved", "set_made", "unplug", "update"]
+__all__ = ["facts_of", "made_for", "plug", "refuse_saved", "set_facts", "set_made", "unplug", "update"]

@@ -21,6 +21,7 @@ from novacron.plugins import hookimpl
 from novacron.records.events import Event
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.operations.domainjobs import HELPER
 from novacron_kvm.statuses import TABLE
 
 KIND = {libvirt.VIR_DOMAIN_EVENT_DEFINED: "vm.defined", libvirt.VIR_DOMAIN_EVENT_UNDEFINED: "vm.deleted"}
@@ -100,7 +101,9 @@ class KVMEvents:
                 pass  # it is registered already, or an in-process driver that has none
             stats = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
         return {
-            d.UUIDString(): (d.name(), TABLE.get((v["state.state"], v["state.reason"]), ("unknown", ""))[0]) for d, v in stats
+            d.UUIDString(): (d.name(), TABLE.get((v["state.state"], v["state.reason"]), ("unknown", ""))[0])
+            for d, v in stats
+            if not d.name().startswith(HELPER)
         }
 
     def _reconnected(self, connection: Any) -> None:
@@ -154,6 +157,8 @@ class KVMEvents:
     def _lifecycle(self, _: Any, domain: Any, event: int, detail: int, __: Any) -> None:
         status = STATUS.get(event)
         identity, name = domain.UUIDString(), domain.name()
+        if name.startswith(HELPER):
+            return
         kind = KIND.get(event, "vm.status")
         with self._guard:
             if kind == "vm.deleted":

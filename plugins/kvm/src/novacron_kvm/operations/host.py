@@ -98,10 +98,11 @@ TEST_DRIVER = dict.fromkeys(
 
 def limits(libvirt_version: int) -> dict[str, str]:
     """Return what a libvirt version can't do, operation by operation, and why."""
-    found = {"snapshot_create": "internal snapshots only: all disks must be qcow2, and a running VM's memory is always kept"}
-    if libvirt_version < 10_009_000:
-        found["snapshot_create"] += f"; libvirt {version_text(libvirt_version)} < 10.9 refuses UEFI VMs"
-    return found
+    uefi = "" if libvirt_version >= 10_009_000 else "; before libvirt 10.9 a UEFI VM gets external ones"
+    return {
+        "snapshot_create": "internal or external, not both in one VM; the disks of an external one are files in an active storage pool"
+        + uefi
+    }
 
 
 __all__ = ["KVMHost", "limits", "version_text"]

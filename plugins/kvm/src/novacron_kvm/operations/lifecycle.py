@@ -15,11 +15,11 @@ from novacron.records.vm import VM, Deleted, NativeDefinition
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.metadata import set_element, where
+from novacron_kvm.operations.devices import facts_of, made_for, set_facts
+from novacron_kvm.operations.metadata import where
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.operations.volumes import find_path, needed_elsewhere
-from novacron_kvm.xml.parsing import NAMESPACE, parse
-from novacron_kvm.xml.reading import facts
+from novacron_kvm.xml.parsing import parse
 
 if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec, VMUpdate
@@ -79,7 +79,7 @@ class KVMLifecycle:
                 with translated("vm_delete", record.name):
                     domain.destroy()
             with translated("vm_delete", record.name):
-                made = set(facts(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))).get("made", ()))
+                made = set(made_for(domain))
                 if record.persistent:
                     _undefine(domain, check=True)
             removed, kept = [f"definition of {record.name}"], list[str]()
@@ -116,14 +116,12 @@ class KVMLifecycle:
             if changes.description is not None:
                 domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, changes.description or None, None, None, scope)
             if changes.tags is not None or changes.metadata is not None:
-                own = facts(parse(domain.XMLDesc(0)))
+                own = facts_of(domain)
                 if changes.tags is not None:
                     own["tags"] = sorted(changes.tags)
                 merged = {**own.get("metadata", {}), **(changes.metadata or {})}
                 own["metadata"] = {k: v for k, v in merged.items() if v is not None}
-                from novacron_kvm.xml.building import plain_facts
-
-                set_element(domain, "novacron", NAMESPACE, plain_facts(own))
+                set_facts(domain, own)
             if changes.autostart is not None:
                 domain.setAutostart(int(changes.autostart))
             if changes.vcpus is not None:

@@ -12,6 +12,7 @@ from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.operations.domainjobs import HELPER
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.statuses import TABLE
 
@@ -41,6 +42,8 @@ class KVMListing:
             autostart = {d.UUID() for d in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)}
         host, node, table, found = self._connection.name, self._connection.node, TABLE, []
         for domain, values in stats:  # tight on purpose: 5,000 VMs pass here
+            if domain.name().startswith(HELPER):
+                continue
             status, reason = table.get((values["state.state"], values["state.reason"]), ("unknown", ""))
             identity = domain.UUID()
             if "vcpu.current" not in values:  # libvirt's test driver counts neither vCPUs nor memory in its statistics
@@ -58,6 +61,8 @@ class KVMListing:
     def _in_full(self, connection: Any) -> list[VM]:
         found = []
         for domain in connection.listAllDomains(0):
+            if domain.name().startswith(HELPER):
+                continue
             try:
                 found.append(vm_record(self._connection, domain))
             except Exception as error:

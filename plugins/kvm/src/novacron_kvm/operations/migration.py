@@ -25,6 +25,7 @@ from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import mapped, translated
+from novacron_kvm.operations.domainjobs import abort, leaving, progress, statistics
 from novacron_kvm.operations.parking import park, recover, unpark
 from novacron_kvm.operations.precheck import check_migration, destination_of
 from novacron_kvm.operations.reconciliation import settle
@@ -79,13 +80,13 @@ class KVMMigration:
             error.details |= {"source": place.source, "destination": place.destination}
             raise error
         there = destination.domain(record.id)
-        statistics = _completed(there)
+        figures = _completed(there)
         job.report("done", 1.0)
         return MigrationReport(
             vm=vm_record(destination, there), source=self._connection.name, destination=to.name, live=spec.live,
-            total_seconds=statistics.get("time_elapsed", 0) / 1000 or time.monotonic() - began,
-            downtime_seconds=statistics["downtime"] / 1000 if "downtime" in statistics else None,
-            transferred_bytes=statistics.get("data_processed"), native=statistics,
+            total_seconds=figures.get("time_elapsed", 0) / 1000 or time.monotonic() - began,
+            downtime_seconds=figures["downtime"] / 1000 if "downtime" in figures else None,
+            transferred_bytes=figures.get("data_processed"), native=figures,
         )  # fmt: skip
 
     @hookimpl
@@ -93,7 +94,7 @@ class KVMMigration:
         """Change a migration that is under way."""
         domain = self._connection.domain(vm)
         with translated("migration_tune", vm):
-            if not _leaving(domain):  # libvirt would take the values for the next migration, and say nothing
+            if not leaving(domain):  # libvirt would take the values for the next migration, and say nothing
                 raise InvalidStateError(f"{domain.name()!r} is not being migrated", resource=domain.name())
             if bandwidth is not None:
                 domain.migrateSetMaxSpeed(max(1, bandwidth // 2**20), 0)
@@ -132,7 +133,7 @@ class KVMMigration:
                 )  # fmt: skip
             if stopped is not None:
                 abort_at = abort_at or now
-                _abort(domain)
+                abort(domain)
                 if now - abort_at > ABORT_TIMEOUT:
                     stopped.outcome = "unknown"
                     raise stopped
@@ -153,27 +154,15 @@ class KVMMigration:
 
     def _watch(self, domain: Any, job: Job[MigrationReport], spec: MigrationSpec, tuned: bool) -> bool:
         try:
-            statistics = domain.jobStats(0)
-            if statistics.get("type") in (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED):
+            if found := statistics(domain):
                 if not tuned and spec.max_downtime is not None:
                     domain.migrateSetMaxDowntime(max(1, int(spec.max_downtime * 1000)), 0)
                     tuned = True
-                total = statistics.get("data_total", 0)
-                remaining = statistics.get("data_remaining", 0)
-                job.report(
-                    "migrating", None if not total else min(0.99, 1 - remaining / total), total_bytes=total, remaining_bytes=remaining,
-                    transferred_bytes=statistics.get("data_processed", 0), iteration=statistics.get("memory_iteration"),
-                )  # fmt: skip
+                fraction, details = progress(found)
+                job.report("migrating", fraction, **details)
         except libvirt.libvirtError:
             pass  # no job yet, or no more
         return tuned
-
-
-def _leaving(domain: Any) -> bool:
-    """Whether a VM is being moved away from its host now."""
-    if not domain.isActive():
-        return False
-    return bool(domain.jobStats().get(libvirt.VIR_DOMAIN_JOB_OPERATION) == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)
 
 
 def _migrate(domain: Any, record: VM, to: Any, spec: MigrationSpec) -> None:
@@ -204,19 +193,12 @@ def _migrate(domain: Any, record: VM, to: Any, spec: MigrationSpec) -> None:
         domain.migrate3(there, parameters, flags)
 
 
-def _abort(domain: Any) -> None:
-    try:
-        domain.abortJob()
-    except libvirt.libvirtError:
-        pass  # not begun yet, or just ended
-
-
 def _completed(domain: Any) -> dict[str, Any]:
     try:
-        statistics = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
+        found = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
     except libvirt.libvirtError:
         return {}  # an offline migration has none
-    return {k: v for k, v in statistics.items() if isinstance(v, (int, str))}
+    return {k: v for k, v in found.items() if isinstance(v, (int, str))}
 
 
 __all__ = ["KVMMigration"]

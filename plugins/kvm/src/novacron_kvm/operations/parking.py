@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import libvirt
 
 from novacron.errors import BusyError
+from novacron_kvm.operations.domainjobs import statistics
 from novacron_kvm.operations.metadata import element, set_element
-from novacron_kvm.xml.parsing import parse
+from novacron_kvm.xml.parsing import parse, serialise
 
 NAMESPACE = "https://novacron.org/xmlns/snapshots/1"
 KEY = "novacron-snapshots"
@@ -35,14 +36,59 @@ class Parked(NamedTuple):
 def park(domain: Any) -> None:
     """Take the metadata of all snapshots off a VM, kept within it; nothing happens when it has none."""
     found = domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)
-    if not found:
-        return
-    kept = [[s.getXMLDesc(0), bool(s.isCurrent())] for s in found]
+    if found:
+        _keep(domain, [Parked(s.getXMLDesc(0), bool(s.isCurrent())) for s in found])
+        _take_off(found)
+
+
+def forget(domain: Any, names: set[str]) -> None:
+    """Remove the metadata of snapshots, those after them becoming their parents' children, and nothing else.
+
+    libvirt's own way changes the files that the later snapshots name: it takes the overlays for merged.
+    """
+    found = domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)
+    roots = {s.getName(): parse(s.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)) for s in found}
+    parents = {name: root.findtext("parent/name") for name, root in roots.items()}
+
+    def staying(name: str | None) -> str | None:
+        while name in names:
+            name = parents[name]
+        return name
+
+    current = staying(next((s.getName() for s in found if s.isCurrent()), None))
+    kept = []
+    for name in [name for name in roots if name not in names]:
+        root, parent = roots[name], roots[name].find("parent")
+        if parent is not None:
+            above = staying(parents[name])
+            if above is None:
+                root.remove(parent)
+            else:
+                parent.find("name").text = above
+        kept.append(Parked(serialise(root), name == current))
+    if kept:
+        _keep(domain, [Parked(_without_passwords(one.definition), one.current) for one in kept])
+    _take_off(found)
+    _give_back(domain, kept)
+
+
+def _keep(domain: Any, kept: list[Parked]) -> None:
     # a snapshot's definition holds the VM's whole: compressed, for the VM's definition is sent around and kept twice
     packed = base64.b64encode(zlib.compress(json.dumps({"at": time.time(), "snapshots": kept}).encode())).decode()
     set_element(domain, KEY, NAMESPACE, f"<parked>{packed}</parked>")
-    for snapshot in reversed(found):
+
+
+def _take_off(found: list[Any]) -> None:
+    for snapshot in reversed(found):  # the last first: libvirt changes those that are after one
         snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
+
+
+def _without_passwords(definition: str) -> str:
+    """Return a definition that everybody may read who may read the VM's."""
+    root = parse(definition)
+    for graphics in root.iter("graphics"):
+        graphics.attrib.pop("passwd", None)
+    return serialise(root)
 
 
 def parked(domain: Any) -> tuple[list[Parked], float]:
@@ -59,7 +105,10 @@ def parked(domain: Any) -> tuple[list[Parked], float]:
 
 def unpark(domain: Any) -> None:
     """Give a VM the parked snapshots' metadata again and forget it was parked; may be repeated when it broke off half-way."""
-    kept, _ = parked(domain)
+    _give_back(domain, parked(domain)[0])
+
+
+def _give_back(domain: Any, kept: list[Parked]) -> None:
     if kept:
         there = set(domain.snapshotListNames())
         names = [parse(one.definition).findtext("name") for one in kept]
@@ -117,7 +166,7 @@ def being_moved(domain: Any) -> bool:
         libvirt.VIR_DOMAIN_PAUSED_POSTCOPY,
     ):
         return True
-    return bool(domain.jobInfo()[0] in (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED))
+    return bool(statistics(domain))
 
 
 def _define(domain: Any, definition: str, flags: int) -> None:
@@ -128,4 +177,4 @@ def _define(domain: Any, definition: str, flags: int) -> None:
             raise
 
 
-__all__ = ["NAMESPACE", "Parked", "being_moved", "park", "parked", "recover", "unpark"]
+__all__ = ["NAMESPACE", "Parked", "being_moved", "forget", "park", "parked", "recover", "unpark"]

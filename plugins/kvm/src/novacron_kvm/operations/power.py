@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
-import libvirt
-
 from novacron.errors import InvalidStateError, OperationTimeoutError, VMNotFoundError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.operations.domainjobs import followed
 from novacron_kvm.operations.records import vm_record
 
 CALL = 55.0
@@ -81,11 +80,9 @@ class KVMPower:
     def vm_save(self, vm: str, job: Job[VM]) -> VM:
         """Save to disk and power off. A save that is cut short leaves the VM running."""
         domain = self._checked(vm, "save", ("running", "suspended"))
-        job.report("saving memory")
         with self._connection.slow() as slow:
             own = self._connection.domain(domain.UUIDString(), slow)
-            job.on_cancel(lambda: _abort(domain))
-            with translated("vm_save", vm):
+            with translated("vm_save", vm), followed(domain, job, "saving memory"):
                 own.managedSave()
         return vm_record(self._connection, self._connection.domain(domain.UUIDString()))
 
@@ -122,13 +119,6 @@ class KVMPower:
             if record.persistent:
                 raise
             return record.replace(status="stopped", status_reason="destroyed")  # type: ignore[no-any-return]  # a transient VM is gone
-
-
-def _abort(domain: Any) -> None:
-    try:
-        domain.abortJob()
-    except libvirt.libvirtError:
-        pass  # it has just ended
 
 
 __all__ = ["KVMPower"]

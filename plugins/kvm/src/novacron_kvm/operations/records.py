@@ -9,6 +9,7 @@ import libvirt
 from novacron.records.vm import VM, Disk
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.operations.domainjobs import statistics
 from novacron_kvm.statuses import TABLE
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import fields
@@ -63,7 +64,7 @@ def sized(connection: KVMConnection, domain: Any, disk: Disk) -> Disk:
 
 def _job_runs(domain: Any) -> bool:
     try:
-        return bool(domain.jobStats(0).get("type", libvirt.VIR_DOMAIN_JOB_NONE) != libvirt.VIR_DOMAIN_JOB_NONE)
+        return bool(statistics(domain))
     except libvirt.libvirtError:
         return True  # not known: say what libvirt says
 

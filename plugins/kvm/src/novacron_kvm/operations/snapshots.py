@@ -1,19 +1,33 @@
-"""Internal snapshots: what this libvirt can do and revert again. What it can't is refused with the reason and version."""
+"""Snapshots.
+
+Internal ones, within qcow2 files, are libvirt's own. What they can't do is done by external ones, or refused with the reason.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError, InvalidStateError, SnapshotError, SnapshotNotFoundError, UnsupportedOperationError
+from novacron.errors import (
+    AlreadyExistsError,
+    InvalidSpecError,
+    InvalidStateError,
+    SnapshotError,
+    SnapshotNotFoundError,
+    SpecProblem,
+    UnsupportedOperationError,
+)
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.snapshots import Snapshot
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.operations import externalsnapshots as external
+from novacron_kvm.operations.devices import refuse_saved
+from novacron_kvm.operations.domainjobs import followed
 from novacron_kvm.operations.host import version_text
 from novacron_kvm.operations.parking import recover
 from novacron_kvm.operations.records import vm_record
@@ -22,7 +36,9 @@ from novacron_kvm.xml.parsing import parse, serialise, text_of
 if TYPE_CHECKING:
     from novacron.specs.snapshots import SnapshotSpec
 
-STATUS = {"running": "running", "shutoff": "stopped", "paused": "suspended", "disk-snapshot": "disk"}
+STATUS = {"running": "running", "shutoff": "stopped", "paused": "suspended", "disk-snapshot": "stopped"}
+ACTIVE = ("running", "suspended")
+Kind = Literal["internal", "external"]
 
 
 class KVMSnapshots:
@@ -33,25 +49,31 @@ class KVMSnapshots:
 
     @hookimpl
     def snapshot_create(self, vm: str, spec: SnapshotSpec, job: Job[Snapshot]) -> Snapshot:
-        """Take an internal snapshot, with the memory of a running VM."""
+        """Take a snapshot of the kind that was asked for, or that can do what was asked for."""
         with self._connection.slow() as slow:
             domain = self._connection.domain(vm, slow)
             record = vm_record(self._connection, domain, sizes=False)
-            self._check(record, spec)
+            if record.status not in (*ACTIVE, "stopped", "crashed"):
+                raise InvalidStateError(f"can't snapshot {record.name!r}: it is {record.status}", resource=record.name)
             with translated("snapshot_create", record.name):
                 recover(domain, change=True)
-                if spec.name in domain.snapshotListNames():
+                there = [parse(s.getXMLDesc(0)) for s in domain.listAllSnapshots(0)]
+                if spec.name in [root.findtext("name") for root in there]:
                     raise AlreadyExistsError(f"{record.name!r} has a snapshot {spec.name!r} already", resource=record.name)
-            from lxml import etree
-
-            root = etree.Element("domainsnapshot")
-            etree.SubElement(root, "name").text = spec.name
-            if spec.description:
-                etree.SubElement(root, "description").text = spec.description
-            job.raise_if_cancelled()
-            job.report("saving memory and disks" if record.status == "running" else "saving disks")
-            with translated("snapshot_create", record.name):
-                made = domain.snapshotCreateXML(serialise(root), libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE)
+                kinds: set[Kind] = {"external" if external.is_external(root) else "internal" for root in there}
+                kind = self._kind(record, spec, kinds)
+                job.raise_if_cancelled()
+                if kind == "external":
+                    memory = record.status in ACTIVE and spec.memory is not False and not spec.quiesce
+                    external.end_left_over(domain, job)
+                    external.refuse_impossible(self._connection, record, parse(domain.XMLDesc(0)), memory=memory)
+                    made = external.take(self._connection, slow, domain, record, spec, memory=memory, job=job)
+                else:
+                    saving = "saving memory and disks" if record.status in ACTIVE else "saving disks"
+                    with followed(self._connection.domain(record.id), job, saving):
+                        made = domain.snapshotCreateXML(
+                            serialise(external.asked(spec)), libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE
+                        )
                 return self._record(domain, made)
 
     @hookimpl
@@ -91,64 +113,100 @@ class KVMSnapshots:
             domain = self._connection.domain(vm, slow)
             with translated("snapshot_revert", vm):
                 recover(domain, change=True)
-            found = self._find(domain, snapshot)
-            record = self._record(domain, found)
-            if record.kind == "external" and self._connection.libvirt_version < 10_009_000:
-                raise UnsupportedOperationError(
-                    f"libvirt {version_text(self._connection.libvirt_version)} can't revert to the external snapshot {snapshot!r}",
-                    resource=domain.name(), hint="libvirt 10.9 and newer can",
-                )  # fmt: skip
-            job.report(f"reverting to {snapshot}")
-            with translated("snapshot_revert", domain.name()):
-                domain.revertToSnapshot(found, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
+                found = self._find(domain, snapshot)
+                job.report(f"reverting to {snapshot}")
+                if external.is_external(parse(found.getXMLDesc(0))):
+                    external.revert(self._connection, slow, domain, found, job)
+                else:
+                    domain.revertToSnapshot(found, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
             return vm_record(self._connection, domain)
 
     @hookimpl
     def snapshot_delete(self, vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
-        """Delete a snapshot; its image file must be there, for libvirt would drop the metadata in silence."""
+        """Delete a snapshot; the files of an external one are merged."""
         with self._connection.slow() as slow:
             domain = self._connection.domain(vm, slow)
             with translated("snapshot_delete", vm):
                 recover(domain, change=True)
-            found = self._find(domain, snapshot)
-            job.report(f"deleting {snapshot}")
-            with translated("snapshot_delete", domain.name()):
-                found.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN if children else 0)
+                found = self._find(domain, snapshot)
+                job.report(f"deleting {snapshot}")
+                if not external.is_external(parse(found.getXMLDesc(0))):
+                    found.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN if children else 0)
+                    return vm_record(self._connection, domain)
+                refuse_saved(domain, "merge the disks of")
+                going = [found]
+                if children:
+                    flags = libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS | libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL
+                    going += found.listAllChildren(flags)
+                mixed = [one.getName() for one in going if not external.is_external(parse(one.getXMLDesc(0)))]
+                if mixed:
+                    raise UnsupportedOperationError(
+                        f"can't delete {snapshot!r} with its children: {', '.join(mixed)} are internal, within its files",
+                        resource=domain.name(), hint="delete those first",
+                    )  # fmt: skip
+                external.delete(self._connection, slow, domain, going, job)
             return vm_record(self._connection, domain)
 
-    def _check(self, record: VM, spec: SnapshotSpec) -> None:
-        version = version_text(self._connection.libvirt_version)
-        if record.status not in ("running", "suspended", "stopped", "crashed"):
-            raise InvalidStateError(f"can't snapshot {record.name!r}: it is {record.status}", resource=record.name)
-        if spec.kind == "external" or spec.quiesce:
-            raise UnsupportedOperationError(
-                "only internal snapshots are offered, without quiescing", resource=record.name, hint="leave kind out"
-            )
-        if record.status in ("running", "suspended") and spec.memory is False:
-            raise UnsupportedOperationError(
-                f"an internal snapshot of the running {record.name!r} keeps its memory", resource=record.name,
-                hint="leave memory out, or stop the VM first",
-            )  # fmt: skip
-        if record.status in ("stopped", "crashed") and spec.memory:
+    def _kind(self, record: VM, spec: SnapshotSpec, there: set[Kind]) -> Kind:
+        """Return the kind of snapshot that does what was asked; refuse what none can do."""
+        active = record.status in ACTIVE
+        if not active and spec.memory:
             raise InvalidStateError(
                 f"{record.name!r} is stopped: it has no memory to keep", resource=record.name, hint="start it first"
             )
-        if record.firmware != "bios" and self._connection.libvirt_version < 10_009_000:
-            raise UnsupportedOperationError(
-                f"libvirt {version} can't snapshot the UEFI VM {record.name!r}",
-                resource=record.name,
-                hint="libvirt 10.9 and newer can",
+        if spec.quiesce and spec.memory:
+            raise InvalidSpecError(
+                "invalid SnapshotSpec", resource=record.name,
+                problems=[SpecProblem("quiesce", "true", "without memory: what the guest has not written is in its memory")],
+            )  # fmt: skip
+        if spec.quiesce and record.status != "running":
+            raise InvalidStateError(
+                f"can't quiesce {record.name!r}: it is {record.status}", resource=record.name, hint="leave quiesce out"
             )
+        reason = self._why_not_internal(record, spec, there)
+        if reason is None and spec.kind == "external" and "internal" in there:
+            raise SnapshotError(
+                f"{record.name!r} has internal snapshots: reverting to them would not find them in an overlay",
+                resource=record.name, hint="leave kind out, or delete those first",
+            )  # fmt: skip
+        if reason is None:
+            return spec.kind or "internal"
+        if spec.kind == "internal":
+            raise reason
+        if "internal" in there:
+            reason.hint = "delete its internal snapshots first: the two kinds can't be mixed"
+            raise reason
+        return "external"
+
+    def _why_not_internal(
+        self, record: VM, spec: SnapshotSpec, there: set[Kind]
+    ) -> SnapshotError | UnsupportedOperationError | None:
+        active = record.status in ACTIVE
+        if "external" in there:
+            return SnapshotError(f"{record.name!r} has external snapshots", resource=record.name, hint="leave kind out")
+        if spec.quiesce or (active and spec.memory is False):
+            return UnsupportedOperationError(
+                f"an internal snapshot of the running {record.name!r} keeps its memory",
+                resource=record.name,
+                hint="leave kind out",
+            )
+        if record.firmware != "bios" and self._connection.libvirt_version < 10_009_000:
+            return UnsupportedOperationError(
+                f"libvirt {version_text(self._connection.libvirt_version)} can't take an internal snapshot of the UEFI VM {record.name!r}",
+                resource=record.name, hint="leave kind out; libvirt 10.9 and newer can",
+            )  # fmt: skip
         disks = [d for d in record.disks or () if d.device == "disk" and not d.read_only]
         wrong = [d.target for d in disks if d.format != "qcow2"]
         if wrong:
-            raise SnapshotError(
-                f"disks of {record.name!r} that are not qcow2: {', '.join(wrong)}", resource=record.name, hint="convert them"
-            )
-        if not disks and record.status in ("running", "suspended"):
-            raise SnapshotError(
+            return SnapshotError(
+                f"disks of {record.name!r} that are not qcow2: {', '.join(wrong)}", resource=record.name,
+                hint="leave kind out, or convert them",
+            )  # fmt: skip
+        if not disks and active:
+            return SnapshotError(
                 f"{record.name!r} has no disk to keep a snapshot in", resource=record.name, hint="attach a qcow2 disk"
             )
+        return None
 
     def _find(self, domain: Any, snapshot: str) -> Any:
         try:

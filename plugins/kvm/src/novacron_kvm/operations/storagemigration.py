@@ -14,17 +14,14 @@ from novacron.records.storage import Volume
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.copying import own_disks, point_at, volume_of
+from novacron_kvm.operations.blockjobs import follow
+from novacron_kvm.operations.copying import own_disks, point_definition_at, volume_of
 from novacron_kvm.operations.devices import made_for, refuse_saved, set_made
 from novacron_kvm.operations.diskfiles import remove_volume
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.operations.volumes import needed_elsewhere, volume_record
-from novacron_kvm.xml.parsing import parse, serialise, text_of
-from novacron_kvm.xml.reading import disk as disk_record
+from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.storage import volume_xml
-
-POLL = 0.25
-"""Seconds between looks at how far a copy is."""
 
 
 class KVMStorageMigration:
@@ -84,7 +81,7 @@ class KVMStorageMigration:
                 undo.callback(remove_volume, pool, before.name)
                 there = volume_record(self._connection.name, pool.createXMLFrom(text, volume, 0))
                 job.raise_if_cancelled()
-            self._point_definition_at(slow, domain, name, there)
+            point_definition_at(slow, domain, name, there)
             undo.pop_all()
         if made:
             files = made_for(domain)
@@ -101,43 +98,7 @@ class KVMStorageMigration:
         etree.SubElement(element, "source", file=there.path)
         flags = libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB
         domain.blockCopy(name, etree.tostring(element, encoding="unicode"), {}, flags)
-        try:
-            while True:
-                info = domain.blockJobInfo(name, 0)
-                if not info:
-                    raise StorageError(
-                        f"copying the disk {name!r} of {domain.name()!r} ended early", resource=domain.name(),
-                        hint="is there space in the storage pool? libvirt's log on the host tells more",
-                    )  # fmt: skip
-                report(info["cur"] / info["end"] if info["end"] else 0.0)
-                if info["end"] and info["cur"] == info["end"] and _ready(domain, name):
-                    break
-                job.raise_if_cancelled()
-                job.wait_cancelled(POLL)
-            domain.blockJobAbort(name, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
-        except BaseException:
-            if domain.blockJobInfo(name, 0):
-                domain.blockJobAbort(name, 0)
-            raise
-
-    def _point_definition_at(self, slow: Any, domain: Any, name: str, there: Volume) -> None:
-        """Let the persistent definition say what is in force."""
-        if not domain.isPersistent():
-            return
-        root = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
-        element = next((e for e in own_disks(root) if text_of(e, "target/@dev") == name), None)
-        if element is None or disk_record(element).source == there.path:
-            return
-        point_at(element, there)
-        slow.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
-
-
-def _ready(domain: Any, name: str) -> bool:
-    """Whether a copy has caught up: QEMU says so in the live definition, and only then can it be gone on with."""
-    for element in parse(domain.XMLDesc(0)).iterfind("devices/disk"):
-        if text_of(element, "target/@dev") == name:
-            return text_of(element, "mirror/@ready") == "yes"
-    return False
+        follow(domain, name, job, report, pivot=True)
 
 
 __all__ = ["KVMStorageMigration"]

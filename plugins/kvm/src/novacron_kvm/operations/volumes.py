@@ -226,29 +226,35 @@ def vms_with(connection: Any, path: str, *, only_running: bool = False) -> list[
 
 def volumes_backed_by(connection: Any, path: str) -> list[str]:
     """Return the names of the volumes that need a file below them."""
-    found = []
-    for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-        for volume in pool.listAllVolumes(0):
-            try:
-                if text_of(parse(volume.XMLDesc(0)), "backingStore/path") == path:
-                    found.append(volume.name())
-            except libvirt.libvirtError:
-                continue  # it is gone
-    return sorted(found)
+    return sorted(upper.rpartition("/")[2] for upper, lower in backing_files(connection).items() if lower == path)
 
 
-def needed_elsewhere(connection: Any, paths: set[str]) -> set[str]:
-    """Return those of a VM's files that must stay: another VM has them, or a volume is backed by them that stays."""
-    if not paths:
-        return set()
-    needed, below = set(), {}
+def backing_files(connection: Any) -> dict[str, str | None]:
+    """Return what each volume of the active pools is backed by, by path."""
+    below = {}
     for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
         for volume in pool.listAllVolumes(0):
             try:
                 root = parse(volume.XMLDesc(0))
             except libvirt.libvirtError:
                 continue  # it is gone
-            below[text_of(root, "target/path")] = text_of(root, "backingStore/path")
+            below[text_of(root, "target/path") or ""] = text_of(root, "backingStore/path")
+    return below
+
+
+def refresh_pools(connection: Any, paths: set[str]) -> None:
+    """Look again at the storage pools that files are in: other hosts, QEMU and other tools change them unseen by libvirt."""
+    for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+        folder = text_of(parse(pool.XMLDesc(0)), "target/path")
+        if folder and any(path.startswith(folder.rstrip("/") + "/") for path in paths):
+            pool.refresh()
+
+
+def needed_elsewhere(connection: Any, paths: set[str]) -> set[str]:
+    """Return those of a VM's files that must stay: another VM has them, or a volume is backed by them that stays."""
+    if not paths:
+        return set()
+    needed, below = set(), backing_files(connection)
     for domain in connection.listAllDomains(0):
         try:
             text = domain.XMLDesc(0)
@@ -285,19 +291,13 @@ def find_volume(connection: Any, pool: str, volume: str) -> Any:
 
 
 def find_path(connection: Any, path: str) -> Any | None:
-    """Return libvirt's volume at a path, None when no pool has it; pools around it are looked at again first if need be."""
-    try:
-        return connection.storageVolLookupByPath(path)
-    except libvirt.libvirtError:
-        pass
-    for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-        folder = text_of(parse(pool.XMLDesc(0)), "target/path")
-        if folder and path.startswith(folder.rstrip("/") + "/"):
-            try:
-                pool.refresh()
-                return connection.storageVolLookupByPath(path)
-            except libvirt.libvirtError:
-                continue
+    """Return libvirt's volume at a path, None when no pool has it; the pool around it is looked at again first if need be."""
+    for attempt in range(2):
+        try:
+            return connection.storageVolLookupByPath(path)
+        except libvirt.libvirtError:
+            if not attempt:
+                refresh_pools(connection, {path})
     return None
 
 
@@ -313,4 +313,7 @@ def volume_record(host: str, volume: Any) -> Volume:
         )  # fmt: skip
 
 
-__all__ = ["KVMVolumes", "find_path", "find_volume", "needed_elsewhere", "volume_record", "volumes_backed_by", "vms_with"]
+__all__ = [
+    "KVMVolumes", "backing_files", "find_path", "find_volume", "needed_elsewhere", "refresh_pools", "vms_with", "volume_record",
+    "volumes_backed_by",
+]  # fmt: skip

@@ -12,7 +12,7 @@ UNIT = {"b": 1, "bytes": 1, "KB": 1000, "k": 1024, "KiB": 1024, "MB": 10**6, "M"
         "GiB": 2**30, "TB": 10**12, "T": 2**40, "TiB": 2**40}  # fmt: skip
 
 
-FACTS: dict[str, type] = {"tags": list, "made": list, "metadata": dict, "created_at": str}
+FACTS: dict[str, type] = {"tags": list, "made": list, "chain": list, "metadata": dict, "created_at": str}
 """What NovaCron's own facts are, by name; of another type they are passed over."""
 
 
@@ -26,7 +26,7 @@ def facts(root: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         return {}
     found = {name: value for name, value in found.items() if isinstance(value, FACTS.get(name, object))}
-    for name in ("tags", "made"):
+    for name in ("tags", "made", "chain"):
         if name in found:
             found[name] = [str(one) for one in found[name]]
     return found

@@ -1,0 +1,248 @@
+"""External snapshots: each disk's file is frozen, and the VM goes on with an overlay above it.
+
+libvirt takes them. Reverting to them and deleting them is done here by the same means for all its versions, for it learnt to revert only
+with 9.10, deletes only some of them since 9.0, and keeps neither NVRAM nor a TPM's state with a snapshot that has no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import libvirt
+from lxml import etree
+
+from novacron.errors import InvalidStateError, SnapshotError, UnsupportedOperationError
+from novacron.jobs import Job
+from novacron.records.vm import VM
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.operations import blockjobs
+from novacron_kvm.operations.copying import keep_facts, made, own_disks, point_at, volume_of
+from novacron_kvm.operations.devices import facts_of, set_facts
+from novacron_kvm.operations.diskfiles import remove_volume
+from novacron_kvm.operations.domainjobs import followed
+from novacron_kvm.operations.merging import definition_then, disk_files, merge_unneeded
+from novacron_kvm.operations.parking import forget
+from novacron_kvm.operations.statefiles import copy_state, restore_state, state_folders
+from novacron_kvm.operations.volumes import find_path, volume_record
+from novacron_kvm.xml.parsing import parse, serialise, text_of
+from novacron_kvm.xml.storage import volume_xml
+
+if TYPE_CHECKING:
+    from novacron.specs.snapshots import SnapshotSpec
+
+SECURE = libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE
+"""Passwords too: a definition that is given back without them would lose them."""
+
+
+def is_external(snapshot: Any) -> bool:
+    """Whether a snapshot's definition is an external one's."""
+    return any(d.get("snapshot") == "external" for d in snapshot.iterfind("disks/disk"))
+
+
+def take(
+    connection: KVMConnection, slow: Any, domain: Any, record: VM, spec: SnapshotSpec, *, memory: bool, job: Job[Any]
+) -> Any:
+    """Take an external snapshot and return libvirt's; all of it or nothing.
+
+    Args:
+        memory: keep the running VM's memory, while it goes on running.
+    """
+    live = parse(domain.XMLDesc(0))
+    for element in own_disks(live):
+        if element.get("type") != "file":
+            raise UnsupportedOperationError(
+                f"the disk {text_of(element, 'target/@dev')!r} is no file: there is no place for an overlay beside it",
+                resource=record.name, hint="an internal snapshot needs qcow2",
+            )  # fmt: skip
+    volumes = {text_of(e, "target/@dev") or "": volume_of(slow, e) for e in own_disks(live)}
+    if not volumes:
+        raise SnapshotError(f"{record.name!r} has no disk to keep a snapshot of", resource=record.name, hint="attach a disk")
+    label = f"{domain.UUIDString()}.{spec.name}"
+    before, own = facts_of(domain), facts_of(domain)
+    root = asked(spec)
+    disks = etree.SubElement(root, "disks")
+    with ExitStack() as undo:
+        undo.callback(_restore_facts, domain, before)
+        kept = _pool_of(next(iter(volumes.values())))
+        if memory:
+            file = f"{_folder(kept)}/{label}.memory"
+            undo.callback(remove_volume, kept, f"{label}.memory")
+            etree.SubElement(root, "memory", snapshot="external", file=file)
+            own["made"] = [*own.get("made", ()), file]
+        else:
+            etree.SubElement(root, "memory", snapshot="no")
+            own["made"] = [*own.get("made", ()), *copy_state(slow, live, kept, label, undo)]
+        for element in live.iterfind("devices/disk"):
+            target = text_of(element, "target/@dev") or ""
+            disk = etree.SubElement(disks, "disk", name=target, snapshot="external" if target in volumes else "no")
+            if target in volumes:
+                base = str(volumes[target].path())
+                overlay = _new_overlay(connection, volumes[target], record.name, target, spec.name, undo).path
+                disk.set("type", "file")
+                etree.SubElement(disk, "driver", type="qcow2")
+                etree.SubElement(disk, "source", file=overlay)
+                own["chain"] = sorted({*own.get("chain", ()), base, overlay})
+                if base in own["made"]:
+                    own["made"] = [*own["made"], overlay]
+        set_facts(domain, own)  # before: whatever happens now, what is made is known
+        job.raise_if_cancelled()
+        # libvirt would make the overlays for all the world to read
+        flags = (
+            libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE
+            | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT
+        )  # fmt: skip
+        if memory:
+            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE if record.status == "running" else 0
+        else:  # without the word libvirt wants internal ones, of a stopped VM too
+            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE if spec.quiesce else 0
+        with followed(connection.domain(record.id), job, "saving memory and disks" if memory else "freezing disks"):
+            snapshot = domain.snapshotCreateXML(serialise(root), flags)
+        undo.pop_all()
+        return snapshot
+
+
+def revert(connection: KVMConnection, slow: Any, domain: Any, snapshot: Any, job: Job[Any]) -> None:
+    """Bring a VM back to an external snapshot: its definition then, on new overlays above what the snapshot froze.
+
+    Until all files are made nothing changes. A VM whose memory then can't be loaded is left stopped, with the disks that it had before.
+    """
+    name = domain.name()
+    if not domain.isPersistent():
+        raise InvalidStateError(f"{name!r} is transient: stopping it would end it", resource=name)
+    root = parse(snapshot.getXMLDesc(SECURE))
+    memory = text_of(root, "memory/@file")
+    definition = definition_then(root)
+    frozen = {disk.get("name") for disk in root.iterfind("disks/disk[@snapshot='external']")}
+    if memory and find_path(slow, memory) is None:
+        raise SnapshotError(f"the memory of the snapshot {snapshot.getName()!r} is gone: {memory}", resource=name)
+    before = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+    own = facts_of(domain)
+    with ExitStack() as undo:
+        disks = {}
+        for target, path in disk_files(definition).items():
+            base = find_path(slow, path)
+            if base is None:
+                raise SnapshotError(
+                    f"the file of the disk {target!r} is gone, or in no storage pool: {path}", resource=name,
+                    hint="a storage pool of its folder must be active",
+                )  # fmt: skip
+            if target in frozen:
+                disks[target] = _new_overlay(connection, base, name, target, snapshot.getName(), undo)
+                own["chain"] = sorted({*own.get("chain", ()), path, disks[target].path})
+                if path in own.get("made", ()):
+                    own["made"] = [*own["made"], disks[target].path]
+        job.raise_if_cancelled()
+        job.report(f"reverting to {snapshot.getName()}")
+        if domain.isActive():
+            domain.destroy()
+        undo.callback(slow.defineXMLFlags, before, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        slow.defineXMLFlags(_on(definition, disks, own), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        if memory:
+            stored = parse(slow.saveImageGetXMLDesc(memory, libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE))
+            state = libvirt.VIR_DOMAIN_SAVE_PAUSED if text_of(root, "state") == "paused" else libvirt.VIR_DOMAIN_SAVE_RUNNING
+            slow.restoreFlags(memory, _on(stored, disks, own), state)
+        else:
+            kept = _pool_of(find_path(slow, next(iter(disk_files(definition).values()))))
+            restore_state(slow, definition, kept, f"{domain.UUIDString()}.{snapshot.getName()}")
+        undo.pop_all()
+    redefine = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
+    domain.snapshotCreateXML(snapshot.getXMLDesc(SECURE), redefine)
+    merge_unneeded(connection, slow, domain, job)  # what the VM wrote to until now
+
+
+def delete(connection: KVMConnection, slow: Any, domain: Any, snapshots: Iterable[Any], job: Job[Any]) -> None:
+    """Delete external snapshots, then merge what they kept apart."""
+    end_left_over(domain, job)
+    own = facts_of(domain)
+    files, names = set[str](), set[str]()
+    for snapshot in snapshots:
+        name, root = snapshot.getName(), parse(snapshot.getXMLDesc(0))
+        then, external = disk_files(definition_then(root)), list(root.iterfind("disks/disk[@snapshot='external']"))
+        bases = {then[d.get("name")] for d in external if d.get("name") in then}
+        overlays = {path for d in external if (path := text_of(d, "source/@file"))}
+        own["chain"] = sorted({*own.get("chain", ()), *bases, *overlays})
+        label = f"{domain.UUIDString()}.{name}."
+        files |= {path for path in own.get("made", ()) if path.rpartition("/")[2].startswith(label)}
+        if memory := text_of(root, "memory/@file"):
+            files.add(memory)
+        names.add(name)
+    set_facts(domain, own)  # before: a merge that is cut short goes on with the next call
+    forget(domain, names)
+    for path in files:
+        volume = find_path(slow, path)
+        if volume is not None:
+            volume.delete(0)
+    if files:
+        set_facts(domain, own | {"made": [path for path in own.get("made", ()) if path not in files]})
+    merge_unneeded(connection, slow, domain, job)
+
+
+def refuse_impossible(connection: KVMConnection, record: VM, live: Any, *, memory: bool) -> None:
+    """Refuse what could be taken but not wholly be reverted to."""
+    if not memory and any("swtpm" in folder for folder in state_folders(live)) and not connection.uri.endswith("/system"):
+        raise UnsupportedOperationError(
+            f"the TPM's state of {record.name!r} can't be kept: where a session's libvirt has it is not known", resource=record.name,
+            hint="keep the memory too",
+        )  # fmt: skip
+
+
+def _restore_facts(domain: Any, own: dict[str, Any]) -> None:
+    try:
+        set_facts(domain, own)
+    except libvirt.libvirtError:
+        pass  # the VM or the connection is gone; facts of files that never came to be do no harm
+
+
+def end_left_over(domain: Any, job: Job[Any]) -> None:
+    """End the merges of a VM's disks that a process which died left to QEMU."""
+    blockjobs.end_left_over(domain, disk_files(parse(domain.XMLDesc(0))), job)
+
+
+def asked(spec: SnapshotSpec) -> Any:
+    """Return the definition of a snapshot that leaves all but name and description to libvirt."""
+    root = etree.Element("domainsnapshot")
+    etree.SubElement(root, "name").text = spec.name
+    if spec.description:
+        etree.SubElement(root, "description").text = spec.description
+    return root
+
+
+def _on(definition: Any, disks: dict[str, Any], own: dict[str, Any]) -> str:
+    """Return a definition with other files for its disks, and with NovaCron's facts of now."""
+    for element in own_disks(definition):
+        target = text_of(element, "target/@dev")
+        if target in disks:
+            point_at(element, disks[target])
+    keep_facts(definition, own)
+    return serialise(definition)
+
+
+def _pool_of(volume: Any) -> Any:
+    pool = volume.storagePoolLookupByVolume()
+    pool.refresh()
+    return pool
+
+
+def _folder(pool: Any) -> str:
+    return (text_of(parse(pool.XMLDesc(0)), "target/path") or "").rstrip("/")
+
+
+def _free_name(pool: Any, stem: str) -> str:
+    there, name, number = {*pool.listVolumes()}, f"{stem}.qcow2", 1
+    while name in there:
+        number += 1
+        name = f"{stem}-{number}.qcow2"
+    return name
+
+
+def _new_overlay(connection: KVMConnection, base: Any, vm: str, target: str, snapshot: str, undo: ExitStack) -> Any:
+    name = _free_name(_pool_of(base), f"{vm}-{target}.{snapshot}")  # looks at the pool again: the disk may have grown
+    below = volume_record(connection.name, base)
+    text = volume_xml(name, below.capacity_bytes, "qcow2", (below.path, below.format))
+    return made(connection, base, name, undo, lambda pool: pool.createXML(text, 0))
+
+
+__all__ = ["asked", "delete", "end_left_over", "is_external", "refuse_impossible", "revert", "take"]
