@@ -38,6 +38,12 @@ def lab_hosts(lab):
         host.close()
 
 
+@pytest.fixture
+def sample():
+    """Return a function that says how often a long test repeats: the first number, or the second in a soak (`tox -e soak`)."""
+    return lambda short, full: full if os.environ.get("NOVACRON_SOAK") else short
+
+
 class GuestConsole:
     """What a guest wrote to its serial console."""
 

@@ -161,3 +161,132 @@ def test_a_name_taken_on_shared_storage_is_refused_and_its_owner_keeps_its_disk(
         b.vms.create(name="owner", disks=[{"size": "1MiB"}])
     assert (lab.shared / "owner-vda.qcow2").exists()
     assert "owner" not in b.vms
+
+
+@pytest.fixture
+def private(lab_hosts):
+    """A storage pool of the same path on both hosts, each with its own files."""
+    for host in lab_hosts:
+        host.pools.create(name="private", type="dir", path="/var/lib/libvirt/private")
+    yield "private"
+    for host in lab_hosts:
+        for volume in host.pools.volumes("private"):
+            host.pools.delete_volume(volume.name, "private")
+        host.pools.stop("private")
+        host.pools.delete("private")
+
+
+def private_files(host):
+    host.pools.refresh("private")
+    return sorted(v.name for v in host.pools.volumes("private"))
+
+
+def test_the_disks_are_copied_where_no_storage_is_shared(lab_hosts, boot, private):
+    a, b = lab_hosts
+    vm = boot(
+        a, "carrying", ticks=3, disks=[{"size": "64MiB", "pool": private}, {"size": "32MiB", "pool": private, "format": "raw"}]
+    )
+    with pytest.raises(errors.MigrationCheckError) as caught:
+        vm.migrate(b)
+    assert [f for f in caught.value.failures if "vda" in f]
+    vm.migrate(b, storage="copy")
+    assert_only_at(vm, b, lab_hosts)
+    assert private_files(a) == [], "what was made for it went with it"
+    assert private_files(b) == ["carrying-vda.qcow2", "carrying-vdb.raw"]
+    vm.console.wait_for_more_ticks()
+    last = vm.console.ticks[-1][0]
+    vm.stop()
+    vm.start()
+    vm.console.wait_until(lambda: vm.console.text.count("NOVACRON DISK TICK") > 1, 40, "its disk there")
+    assert int(vm.console.text.rpartition("NOVACRON DISK TICK ")[2].split()[0]) >= last
+    vm.delete(force=True)
+    assert private_files(b) == []
+
+
+def test_only_what_is_above_the_linked_image_is_copied(lab_hosts, boot, private):
+    a, b = lab_hosts
+    for host in lab_hosts:
+        host.pools.create_volume(private, name="image.qcow2", capacity="64MiB")
+    linked = {"source": "image.qcow2", "pool": private, "size": "64MiB"}
+    vm = boot(a, "linked-top", ticks=2, disks=[linked])
+    vm.migrate(b, storage="copy-top")
+    assert_only_at(vm, b, lab_hosts)
+    assert private_files(a) == ["image.qcow2"]
+    assert b.pools.volume("linked-top-vda.qcow2", private).backing.endswith("/image.qcow2")
+    vm.console.wait_for_more_ticks()
+    vm.delete(force=True)
+
+
+def test_a_cancelled_copy_leaves_no_file_at_the_destination(lab_hosts, boot, private):
+    a, b = lab_hosts
+    vm = boot(a, "stays", ticks=1, disks=[{"size": "64MiB", "pool": private}])
+    job = vm.migrate(b, wait=False, storage="copy", bandwidth="1MiB/s")
+    job.listen(lambda p: p.message == "migrating" and job.cancel())
+    with pytest.raises(errors.OperationCancelledError):
+        job.result(60)
+    assert_only_at(vm, a, lab_hosts)
+    assert (private_files(a), private_files(b)) == (["stays-vda.qcow2"], [])
+    vm.snapshots.create("kept")
+    assert "snapshots" in " ".join(vm.migration_check(b, storage="copy").failures)
+    vm.console.wait_for_more_ticks()
+    vm.delete(force=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"transport": "tls"}, {"transport": "tls", "peer_to_peer": False}, {"transport": "tunnel"}, {"peer_to_peer": False},
+        {"compression": True}, {"parallel": 4}, {"post_copy": True}, {"live": False},
+    ],
+    ids=lambda options: " ".join(f"{k}={v}" for k, v in options.items()),
+)  # fmt: skip
+def test_every_way_of_sending_arrives(lab_hosts, boot, options):
+    a, b = lab_hosts
+    vm = boot(a, "way", ticks=1)
+    vm.migrate(b, **options)
+    assert_only_at(vm, b, lab_hosts)
+    vm.console.wait_for_more_ticks()
+    counted = [n for n, _ in vm.console.ticks]
+    assert counted == list(range(1, len(counted) + 1))
+    vm.migrate(a, **options)
+    assert_only_at(vm, a, lab_hosts)
+    vm.console.wait_for_more_ticks()
+
+
+def test_encryption_with_a_host_whose_certificate_is_not_trusted_is_refused(lab, lab_hosts, boot):
+    a, b = lab_hosts
+    vm = boot(a, "untrusted", ticks=1)
+    authority = "/etc/libvirt/pki/ca-cert.pem"
+    lab.hosts[1].exec("sh", "-c", f"mv {authority} {authority}.kept && cp /etc/libvirt/pki/server-cert.pem {authority}")
+    try:
+        with pytest.raises(errors.NovaCronError) as caught:
+            vm.migrate(b, transport="tls", deadline=30)
+        assert caught.value.hint or "certificate" in str(caught.value)
+    finally:
+        lab.hosts[1].exec("mv", f"{authority}.kept", authority)
+    assert_only_at(vm, a, lab_hosts)
+    vm.console.wait_for_more_ticks()
+
+
+@pytest.mark.parametrize("policy", ["auto_converge", "post_copy", "cancel"])
+@pytest.mark.timeout(900)
+def test_a_guest_that_dirties_memory_faster_than_the_link_ends_by_policy(lab_hosts, boot, policy, sample):
+    """It never converges by itself: it is slowed down until it does, goes on at the destination, or stays where it was."""
+    a, b = lab_hosts
+    options = {
+        "auto_converge": {"auto_converge": True, "max_downtime": 2, "deadline": 180},
+        "post_copy": {"post_copy": True, "deadline": 120},
+        "cancel": {"auto_converge": False, "deadline": 8},
+    }[policy]
+    vm = boot(a, f"dirty-{policy.replace('_', '-')}", ticks=1, load=48, memory="160MiB")
+    here, there = a, b
+    for _ in range(sample(1, 10)):
+        if policy == "cancel":
+            with pytest.raises(errors.OperationTimeoutError):
+                vm.migrate(there, bandwidth="16MiB/s", **options)
+            assert_only_at(vm, here, lab_hosts)
+        else:
+            vm.migrate(there, bandwidth="16MiB/s", **options)
+            assert_only_at(vm, there, lab_hosts)
+            here, there = there, here
+        vm.console.wait_for_more_ticks()

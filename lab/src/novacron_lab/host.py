@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from novacron_lab import network, supervisor
+from novacron_lab.certificates import make_certificate
 from novacron_lab.running import LabError, run
 
 PRIVATE = ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt")
@@ -46,7 +47,7 @@ class LabHost(msgspec.Struct, frozen=True):
         """Where NovaCron connects to."""
         return f"qemu+tcp://{self.address}/system"
 
-    def start(self, *, hosts_file: Path) -> None:
+    def start(self, *, hosts_file: Path, authority: Path) -> None:
         """Make the namespaces and start libvirtd in them, without waiting for it."""
         folder = Path(self.folder)
         folder.mkdir(parents=True)
@@ -56,6 +57,7 @@ class LabHost(msgspec.Struct, frozen=True):
             private.mkdir()
             folders[str(private)] = path
         self._configure(folder / "etc-libvirt")
+        make_certificate(authority, folder / "etc-libvirt" / "pki", self.name, self.address)
         config = folder / "config.json"
         config.write_text(
             json.dumps(
@@ -93,6 +95,7 @@ class LabHost(msgspec.Struct, frozen=True):
         (etc / "qemu.conf").write_text(
             'user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controllers = []\nnamespaces = []\n'
             f'remember_owner = 0\nstdio_handler = "file"\nmigration_host = "{self.address}"\n'
+            'migrate_tls_x509_cert_dir = "/etc/libvirt/pki"\nmigrate_tls_x509_verify = 1\n'
         )
 
     def wait_until_up(self) -> None:

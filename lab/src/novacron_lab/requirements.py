@@ -14,6 +14,7 @@ PROGRAMS = {
     "qemu-img": "qemu-utils",
     "swtpm": "swtpm",
     "swtpm_setup": "swtpm-tools",
+    "openssl": "openssl",
     "ip": "iproute2",
     "busybox": "busybox-static",
     "depmod": "kmod",

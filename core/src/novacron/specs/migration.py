@@ -14,7 +14,10 @@ class MigrationSpec(Spec):
 
     `deadline` bounds the whole migration (default 10 minutes): past it the migration is aborted and the VM stays at the source.
     `max_downtime` is what the guest may stand still at the end. `storage` "shared" expects the disks on both hosts,
-    "copy" sends them.
+    "copy" sends them whole, "copy-top" only what is above the image that they are linked to, which the destination has already.
+    A guest that changes its memory faster than it can be sent is slowed down with `auto_converge`; with `post_copy` it goes on at the
+    destination after the first pass and fetches what is missing from there. (Should the link break then, the VM is lost at both.)
+    `transport` "tls" encrypts memory and disks between the hypervisors, "tunnel" sends them through the hosts' own connection.
 
     Example:
         >>> MigrationSpec(bandwidth="100MiB/s", max_downtime="300ms").max_downtime
@@ -22,7 +25,7 @@ class MigrationSpec(Spec):
     """
 
     live: bool = True
-    storage: Literal["shared", "copy"] = "shared"
+    storage: Literal["shared", "copy", "copy-top"] = "shared"
     bandwidth: Rate | None = Field(None, ge=1024**2)
     max_downtime: Seconds | None = Field(None, gt=0)
     deadline: Seconds = Field(600, gt=0)
@@ -31,6 +34,7 @@ class MigrationSpec(Spec):
     compression: bool = False
     parallel: int | None = Field(None, ge=1, le=255)
     peer_to_peer: bool = True
+    transport: Literal["native", "tls", "tunnel"] = "native"
     persistent: bool = True
     node: str | None = None
     destination_uri: str | None = None
@@ -39,6 +43,8 @@ class MigrationSpec(Spec):
     def _consistent(self) -> Self:
         if not self.live and (self.post_copy or self.max_downtime):
             raise ValueError("post_copy and max_downtime only for a live migration")
+        if self.transport == "tunnel" and (self.storage != "shared" or self.parallel or not self.peer_to_peer):
+            raise ValueError("a tunnel only peer to peer, with shared storage and one connection")
         return self
 
 

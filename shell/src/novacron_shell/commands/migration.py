@@ -14,10 +14,18 @@ from novacron_shell.output import show_one, tell
 @click.argument("vm")
 @click.option("--to", "destination", required=True, metavar="HOST", help="The destination, a name of the fleet or a URI.")
 @click.option("--live/--cold", default=None, help="Running, or stopped.")
-@click.option("--storage", type=click.Choice(["shared", "copy"]), help="Whether both hosts see the disks, or they are copied.")
+@click.option(
+    "--storage", type=click.Choice(["shared", "copy", "copy-top"]),
+    help="Whether both hosts see the disks, or they are copied, whole or what is above a linked image.",
+)  # fmt: skip
 @click.option("--bandwidth", help='At most, such as "100MiB/s".')
 @click.option("--max-downtime", help="The pause that is allowed at the end.")
 @click.option("--deadline", help="Roll back when it takes longer.")
+@click.option("--transport", type=click.Choice(["native", "tls", "tunnel"]), help="How memory and disks are sent.")
+@click.option("--post-copy", is_flag=True, default=None, help="Go on at the destination after the first pass over the memory.")
+@click.option("--auto-converge/--no-auto-converge", default=None, help="Slow down a guest that changes its memory too fast.")
+@click.option("--compression", is_flag=True, default=None, help="Send only the changes of pages that were sent before.")
+@click.option("--parallel", type=int, help="How many connections to send through.")
 @click.option("--check", is_flag=True, help="Only run the pre-checks.")
 @common_options
 def migrate(settings: Settings, vm: str, destination: str, check: bool, **options: Any) -> None:

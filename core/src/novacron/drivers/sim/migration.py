@@ -47,7 +47,9 @@ class SimMigration(Area):
                     hint="put these right first; migration_check looks again",
                 )  # fmt: skip
             memory = found.memory if found.active else 0
-            disks = sum(self.world.volume(p).allocated for p in moving_places(self.world, found)) if spec.storage == "copy" else 0
+            disks = (
+                sum(self.world.volume(p).allocated for p in moving_places(self.world, found)) if spec.storage != "shared" else 0
+            )
             dirty = found.native.get("dirty_bytes_per_second", 0) if found.status == "running" and spec.live else 0
             transfer = found.migration = Transfer(memory, disks, dirty, spec)
         try:
@@ -135,7 +137,7 @@ class SimMigration(Area):
             job.raise_if_cancelled()
             for place in moving_places(self.world, vm):
                 volume = self.world.pools[place[0]].volumes.pop(place[1])
-                volume.backing = None if spec.storage == "copy" else volume.backing  # a copy has all the content itself
+                volume.backing = None if spec.storage == "copy" else volume.backing  # a whole copy has all the content itself
                 there.world.pools[place[0]].volumes[place[1]] = volume
             self.world.drop(vm)
             there.world.add(vm)

@@ -25,6 +25,8 @@ from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import mapped, translated
+from novacron_kvm.operations.devices import made_for
+from novacron_kvm.operations.diskcopies import make_targets
 from novacron_kvm.operations.domainjobs import abort, leaving, progress, statistics
 from novacron_kvm.operations.parking import park, recover, unpark
 from novacron_kvm.operations.precheck import check_migration, destination_of
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
 
 POLL = 0.1
 """Seconds between two looks at a migration's progress."""
+STORAGE = {
+    "shared": libvirt.VIR_MIGRATE_UNSAFE, "copy": libvirt.VIR_MIGRATE_NON_SHARED_DISK, "copy-top": libvirt.VIR_MIGRATE_NON_SHARED_INC,
+}  # fmt: skip
+TRANSPORT = {"native": 0, "tls": libvirt.VIR_MIGRATE_TLS, "tunnel": libvirt.VIR_MIGRATE_TUNNELLED}
 ABORT_TIMEOUT = 30.0
 """Seconds that an aborted migration has to end."""
 
@@ -56,7 +62,7 @@ class KVMMigration:
     def vm_migrate(self, vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport]) -> MigrationReport:
         """Move it. Peer to peer by default, so that it survives this process."""
         domain = self._connection.domain(vm)
-        record = vm_record(self._connection, domain, sizes=False)
+        record = vm_record(self._connection, domain)
         job.report("checking")
         check = check_migration(self._connection, domain, record, to, spec)
         if not check.ok:
@@ -64,9 +70,10 @@ class KVMMigration:
                 f"{record.name!r} can't move to {to.name}", failures=list(check.failures), resource=record.name
             )
         job.raise_if_cancelled()
-        destination, began = destination_of(to), time.monotonic()
+        destination, began, made = destination_of(to), time.monotonic(), made_for(domain)
         with translated("vm_migrate", record.name):
             recover(domain, change=True)
+            targets = make_targets(destination, record, spec)
             park(domain)
         error: NovaCronError | None = None
         try:
@@ -76,6 +83,7 @@ class KVMMigration:
         place = settle(self._connection, destination, record, error)
         with translated("vm_migrate", record.name):
             unpark(place.connection.domain(record.id))
+        targets.settle(self._connection, made, arrived=place.connection is destination)
         if error is not None and place.connection is self._connection:
             error.details |= {"source": place.source, "destination": place.destination}
             raise error
@@ -121,7 +129,8 @@ class KVMMigration:
         threading.Thread(target=run, name=f"novacron-migrate-{record.name}", daemon=True).start()
         stopped: NovaCronError | None = None
         abort_at = 0.0
-        tuned = spec.max_downtime is None or record.status != "running"
+        todo = {"max_downtime"} if spec.max_downtime and record.status == "running" else set()
+        todo |= {"post_copy"} if spec.post_copy and record.status == "running" else set()
         while not ended.done():
             now = time.monotonic()
             if stopped is None and job.cancel_asked:
@@ -138,7 +147,7 @@ class KVMMigration:
                     stopped.outcome = "unknown"
                     raise stopped
             else:
-                tuned = self._watch(domain, job, spec, tuned)
+                self._watch(domain, job, spec, todo)
             try:
                 ended.exception(POLL)
             except TimeoutError:
@@ -152,17 +161,20 @@ class KVMMigration:
             raise mapped(failure, operation="vm_migrate", resource=record.name) from failure
         raise failure
 
-    def _watch(self, domain: Any, job: Job[MigrationReport], spec: MigrationSpec, tuned: bool) -> bool:
+    def _watch(self, domain: Any, job: Job[MigrationReport], spec: MigrationSpec, todo: set[str]) -> None:
+        """Report how far the migration is, and do what can only be done while it is under way; what was done leaves `todo`."""
         try:
             if found := statistics(domain):
-                if not tuned and spec.max_downtime is not None:
-                    domain.migrateSetMaxDowntime(max(1, int(spec.max_downtime * 1000)), 0)
-                    tuned = True
                 fraction, details = progress(found)
                 job.report("migrating", fraction, **details)
+                if "max_downtime" in todo:
+                    domain.migrateSetMaxDowntime(max(1, int((spec.max_downtime or 0) * 1000)), 0)
+                    todo.discard("max_downtime")
+                if "post_copy" in todo and found.get("memory_iteration", 0) > 1:
+                    domain.migrateStartPostCopy(0)  # what is sent again and again is fetched when it is needed
+                    todo.discard("post_copy")
         except libvirt.libvirtError:
             pass  # no job yet, or no more
-        return tuned
 
 
 def _migrate(domain: Any, record: VM, to: Any, spec: MigrationSpec) -> None:
@@ -174,11 +186,12 @@ def _migrate(domain: Any, record: VM, to: Any, spec: MigrationSpec) -> None:
     else:
         flags |= libvirt.VIR_MIGRATE_ABORT_ON_ERROR
         # the pre-check has seen the disks on both hosts; libvirt knows shared file systems only by their kind
-        flags |= libvirt.VIR_MIGRATE_UNSAFE if spec.storage == "shared" else libvirt.VIR_MIGRATE_NON_SHARED_DISK
+        flags |= STORAGE[spec.storage]
         if spec.live:
             flags |= libvirt.VIR_MIGRATE_LIVE
             flags |= libvirt.VIR_MIGRATE_AUTO_CONVERGE if spec.auto_converge and not spec.post_copy else 0
             flags |= libvirt.VIR_MIGRATE_POSTCOPY if spec.post_copy else 0
+        flags |= TRANSPORT[spec.transport]
         if spec.compression:
             flags |= libvirt.VIR_MIGRATE_COMPRESSED
         if spec.parallel:

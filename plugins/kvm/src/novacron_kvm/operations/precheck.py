@@ -9,7 +9,7 @@ import libvirt
 
 from novacron.errors import NovaCronError, VMNotFoundError
 from novacron.records.migration import MigrationCheck
-from novacron.records.vm import VM
+from novacron.records.vm import VM, Disk
 from novacron_kvm.capabilities import guests, host_uuid
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
@@ -35,7 +35,7 @@ def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spe
                 failures.append(f"{source.name} and {to.name} are the same host")
             else:
                 failures += _at_destination(destination, definition, record, to.name, spec)
-            failures += _at_source(definition, record, spec)
+            failures += _at_source(definition, record, spec, has_snapshots=bool(domain.snapshotNum()))
     warnings = []
     if spec.storage == "shared" and any(d.source for d in record.disks or ()):
         warnings.append("that the disks are the same storage on both hosts was judged by path, size and allocation")
@@ -44,13 +44,15 @@ def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spe
     )
 
 
-def _at_source(definition: Any, record: VM, spec: MigrationSpec) -> Iterator[str]:
+def _at_source(definition: Any, record: VM, spec: MigrationSpec, *, has_snapshots: bool) -> Iterator[str]:
     if record.status not in ("running", "suspended", "stopped"):
         yield f"it is {record.status}: running, suspended or stopped VMs can move"
     if definition.findall("devices/hostdev"):
         yield "it has passed-through devices of this host"
-    if record.status == "stopped" and spec.storage == "copy":
+    if record.status == "stopped" and spec.storage != "shared":
         yield "the disks of a stopped VM can't be copied by libvirt; start it, or use shared storage"
+    if has_snapshots and spec.storage != "shared":
+        yield "it has snapshots, and only what its disks are now is copied; delete them, or use shared storage"
     if not record.persistent:
         yield "it is transient"
 
@@ -92,13 +94,35 @@ def _at_destination(destination: KVMConnection, definition: Any, record: VM, nam
 
 def _files(read: Any, definition: Any, record: VM, name: str, spec: MigrationSpec) -> Iterator[str]:
     for disk in record.disks or ():
-        if disk.source and disk.source.startswith("/") and spec.storage == "shared" and find_path(read, disk.source) is None:
+        if not disk.source or not disk.source.startswith("/"):
+            continue
+        there = find_path(read, disk.source) is not None
+        if (spec.storage == "shared" or not copied(disk)) and not there:
             yield f"{name} does not see the disk {disk.target}, {disk.source}; share it, or use storage='copy'"
-        if disk.source and disk.source.startswith("/") and spec.storage == "copy" and find_path(read, disk.source) is not None:
-            yield f"{name} already has the file of the disk {disk.target}, {disk.source}; is it shared? then use storage='shared'"
+        if spec.storage != "shared" and copied(disk):
+            if there:
+                yield f"{name} already has the file of the disk {disk.target}, {disk.source}; is it shared? then use storage='shared'"
+            elif folder_pool(read, disk.source) is None:
+                yield f"{name} has no active storage pool of the folder of the disk {disk.target}, {disk.source}"
+            if spec.storage == "copy-top" and (not disk.backing or find_path(read, disk.backing) is None):
+                yield f"{name} does not see what the disk {disk.target} is linked to, {disk.backing or 'nothing'}; use storage='copy'"
     for path in filter(None, (text_of(definition, "os/kernel"), text_of(definition, "os/initrd"))):
         if find_path(read, path) is None:
             yield f"{name} does not see {path} in any storage pool"
+
+
+def copied(disk: Disk) -> bool:
+    """Whether a migration without shared storage sends a disk: those that the VM writes and nobody shares."""
+    return disk.device == "disk" and not disk.read_only and not disk.shareable
+
+
+def folder_pool(connection: Any, path: str) -> Any | None:
+    """Return the active storage pool of a file's folder, None when there is none."""
+    try:
+        pool = connection.storagePoolLookupByTargetPath(path.rpartition("/")[0])
+    except libvirt.libvirtError:
+        return None
+    return pool if pool.isActive() else None
 
 
 def destination_of(to: Any) -> KVMConnection:
@@ -109,4 +133,4 @@ def destination_of(to: Any) -> KVMConnection:
     return native
 
 
-__all__ = ["check_migration", "destination_of"]
+__all__ = ["check_migration", "copied", "destination_of", "folder_pool"]
