@@ -86,7 +86,13 @@ def boot(lab):
         log = lab.shared / f"{name}-{time.monotonic_ns()}.log"
         line = lab.guest.command_line + (f" novacron.load={load}" if load else "")
         kernel = {"path": str(lab.guest.kernel), "initrd": str(lab.guest.initrd), "command_line": line}
-        wanted = {"memory": "96MiB", "disks": [{"size": "64MiB"}], "kernel": kernel, "serial": {"log": str(log)}, "start": True}
+        wanted = {
+            "memory": f"{96 + load}MiB",
+            "disks": [{"size": "64MiB"}],
+            "kernel": kernel,
+            "serial": {"log": str(log)},
+            "start": True,
+        }
         vm = host.vms.create(name=name, **(wanted | fields))
         console = GuestConsole(log)
         vm.console = console

@@ -124,7 +124,7 @@ def test_snapshots_of_a_running_vm_are_merged_while_it_goes_on(lab, a, boot):
     assert vm.refresh().status == "running"
     last = vm.console.ticks[-1][0]
     vm.stop()
-    assert boot_again(vm) >= last
+    assert boot_again(vm) >= last - 1  # it says a second before it writes it
 
 
 def test_reverting_after_a_merge_in_the_middle_finds_the_right_content(a, boot):
@@ -333,7 +333,7 @@ def test_a_merge_that_the_daemon_dies_in_goes_on_with_the_next_delete(lab, a, bo
     vm.console.wait_for_more_ticks()
     last = vm.console.ticks[-1][0]
     vm.stop()
-    assert boot_again(vm) >= last
+    assert boot_again(vm) >= last - 1  # it says a second before it writes it
 
 
 def test_reverting_to_what_is_gone_says_so_and_changes_nothing(lab, a, boot):

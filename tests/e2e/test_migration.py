@@ -198,7 +198,7 @@ def test_the_disks_are_copied_where_no_storage_is_shared(lab_hosts, boot, privat
     vm.stop()
     vm.start()
     vm.console.wait_until(lambda: vm.console.text.count("NOVACRON DISK TICK") > 1, 40, "its disk there")
-    assert int(vm.console.text.rpartition("NOVACRON DISK TICK ")[2].split()[0]) >= last
+    assert int(vm.console.text.rpartition("NOVACRON DISK TICK ")[2].split()[0]) >= last - 1
     vm.delete(force=True)
     assert private_files(b) == []
 

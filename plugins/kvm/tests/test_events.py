@@ -109,7 +109,8 @@ def lost():
     def lose():
         registered = events._registered
         if registered:
-            registered[0].domainEventDeregisterAny(registered[1])
+            for number in registered[1]:
+                registered[0].domainEventDeregisterAny(number)
         kept.append(connection._read)
         connection._read = Dead()
 
@@ -169,3 +170,14 @@ def test_an_event_during_the_comparison_comes_after_what_it_finds(lost):
         ("host.connection", None), ("vm.status", "suspended"), ("vm.status", "running"),
     ]  # fmt: skip
     assert events._waiting_seen == []
+
+
+def test_libvirts_numbers_are_told_as_its_words():
+    from novacron_kvm.operations.events import _word
+
+    assert [_word("EVENT_TRAY_CHANGE", n) for n in (0, 1)] == ["open", "close"]
+    assert _word("EVENT_IO_ERROR", 1) == "pause"
+    assert _word("EVENT_AGENT_LIFECYCLE_STATE", 1) == "connected"
+    assert [_word("BLOCK_JOB", n) for n in (0, 1, 2, 3)] == ["completed", "failed", "canceled", "ready"]
+    assert _word("BLOCK_JOB_TYPE", 4) == "active commit"
+    assert _word("EVENT_WATCHDOG", 99) == "99"

@@ -12,7 +12,10 @@ from novacron.records.record import Record
 class Event(Record, frozen=True):
     """Something that happened on a host.
 
-    Kinds: `vm.status`, `vm.defined`, `vm.deleted`, `vm.device`, `vm.job`, `host.connection`, ...
+    Kinds, as far as the driver tells of them: `vm.status`, `vm.defined`, `vm.deleted`, `vm.snapshot`, `vm.reboot`; `vm.device`
+    (`reason` "attached", "detached", "changed"; `data["device"]`); `vm.job` (`reason` "completed", "iteration", or how a disk's
+    job is); `vm.io_error` (`reason` "enospc", ...; `data["path"]`), `vm.watchdog`, `vm.balloon` (`data["memory_bytes"]`),
+    `vm.agent` ("connected", "disconnected"); `host.connection` ("lost", "connected").
     """
 
     kind: str

@@ -120,6 +120,12 @@ class Conformance:
         return create()
 
     @pytest.fixture
+    def vm_with_disk(self, create: Create, target: Target) -> VMHandle:
+        """A stopped VM with a disk where the target offers one: some hypervisors keep snapshots in the disk."""
+        has_disk = target.new_vm("x").disks or target.disk is None
+        return create() if has_disk else create(disks=[target.disk])
+
+    @pytest.fixture
     def running(self, vm: VMHandle) -> VMHandle:
         """A running VM."""
         return vm.start()

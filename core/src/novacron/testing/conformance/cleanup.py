@@ -94,13 +94,13 @@ class TestCleanUp(Conformance):
         assert inventory(host) == before
 
     @needs("snapshot_create")
-    def test_failed_snapshot_leaves_none(self, vm: VMHandle) -> None:
+    def test_failed_snapshot_leaves_none(self, vm_with_disk: VMHandle) -> None:
         """A name that is taken changes nothing."""
-        vm.snapshots.create("one")
-        before = [s.record for s in vm.snapshots.list()]
+        vm_with_disk.snapshots.create("one")
+        before = [s.record for s in vm_with_disk.snapshots.list()]
         with pytest.raises(NovaCronError):
-            vm.snapshots.create("one")
-        assert [s.record for s in vm.snapshots.list()] == before
+            vm_with_disk.snapshots.create("one")
+        assert [s.record for s in vm_with_disk.snapshots.list()] == before
 
 
 __all__ = ["TestCleanUp", "inventory"]

@@ -50,9 +50,9 @@ def follow(
                 time.sleep(POLL / 5)
                 continue
             report(info["cur"] / info["end"] if info["end"] else 0.0)
+            job.raise_if_cancelled()  # also when all is copied: nothing has changed yet
             if pivot and info["end"] and info["cur"] == info["end"] and _ready(domain, target):
                 break
-            job.raise_if_cancelled()
             job.wait_cancelled(POLL)
         domain.blockJobAbort(target, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
     except BaseException:

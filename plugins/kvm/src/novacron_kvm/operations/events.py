@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import libvirt
@@ -31,8 +32,44 @@ STATUS = {
     libvirt.VIR_DOMAIN_EVENT_SHUTDOWN: "stopping", libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: "sleeping",
     libvirt.VIR_DOMAIN_EVENT_CRASHED: "crashed",
 }  # fmt: skip
+MORE: dict[int, Callable[..., tuple[str, str, dict[str, Any]]]] = {
+    libvirt.VIR_DOMAIN_EVENT_ID_REBOOT: lambda: ("vm.reboot", "", {}),
+    libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG: lambda action: ("vm.watchdog", _word("EVENT_WATCHDOG", action), {}),
+    libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON: lambda path, alias, action, reason: (
+        "vm.io_error", reason, {"path": path, "device": alias, "action": _word("EVENT_IO_ERROR", action)}
+    ),
+    libvirt.VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE: lambda kib: ("vm.balloon", "", {"memory_bytes": kib * 1024}),
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED: lambda alias: ("vm.device", "attached", {"device": alias}),
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED: lambda alias: ("vm.device", "detached", {"device": alias}),
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED: lambda alias: ("vm.device", "not let go of", {"device": alias}),
+    libvirt.VIR_DOMAIN_EVENT_ID_TRAY_CHANGE: lambda alias, how: ("vm.device", _word("EVENT_TRAY_CHANGE", how), {"device": alias}),
+    libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE: lambda state, why: (
+        "vm.agent", _word("EVENT_AGENT_LIFECYCLE_STATE", state), {"because": _word("EVENT_AGENT_LIFECYCLE_REASON", why)}
+    ),
+    libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED: lambda figures: ("vm.job", "completed", _plain(figures)),
+    libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION: lambda number: ("vm.job", "iteration", {"iteration": number}),
+    libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2: lambda disk, type_, status: (
+        "vm.job", _word("BLOCK_JOB", status), {"device": disk, "job": _word("BLOCK_JOB_TYPE", type_)}
+    ),
+}  # fmt: skip
+"""What libvirt tells beside the lifecycle, by its event's number: kind, reason and data from the callback's arguments."""
 RETRY_FIRST, RETRY_MOST = 0.2, 10.0
 """Seconds between two tries to connect again: doubled from the first to the most."""
+
+
+def _word(family: str, value: int) -> str:
+    """Return libvirt's own name of a constant: ("EVENT_TRAY_CHANGE", 0) is "open"."""
+    for start in (f"VIR_DOMAIN_{family}_", f"VIR_CONNECT_DOMAIN_{family}_"):
+        for name, number in vars(libvirt).items():
+            rest = name.removeprefix(start)
+            if number == value and rest != name and not rest.startswith(("TYPE_", "ABORT_", "INFO_", "SPEED_")):
+                return str(rest).lower().replace("_", " ")
+    return str(value)
+
+
+def _plain(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in figures.items() if isinstance(value, int | float | str)}
+
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +82,7 @@ class KVMEvents:
         self._guard = threading.Lock()  # the event loop's thread takes it too: held for moments, never over a call to libvirt
         self._registering = threading.RLock()
         self._listeners: list[_Listener] = []
-        self._registered: tuple[Any, int] | None = None
+        self._registered: tuple[Any, list[int]] | None = None
         self._stop_following: Callable[[], None] | None = None
         self._known: dict[str, tuple[str, str]] = {}
         self._waiting: deque[Event] = deque()
@@ -83,18 +120,25 @@ class KVMEvents:
                 self._stop_following = None
             if registered is None:
                 return
-            connection, number = registered
-            for undo in (lambda: connection.domainEventDeregisterAny(number), connection.unregisterCloseCallback):
+            connection, numbers = registered
+            undo = [partial(connection.domainEventDeregisterAny, number) for number in numbers]
+            for each in (*undo, connection.unregisterCloseCallback):
                 try:
-                    undo()
+                    each()
                 except libvirt.libvirtError:
                     pass  # the connection is gone, and the registration with it
 
     def _register(self, connection: Any) -> dict[str, tuple[str, str]]:
         """Register first, then read all statuses: what happens in between is told twice rather than never."""
         with translated("event_subscribe"):
-            number = connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None)
-            self._registered = (connection, number)
+            numbers = [connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None)]
+            self._registered = (connection, numbers)
+            for event, read in MORE.items():
+                try:
+                    numbers.append(connection.domainEventRegisterAny(None, event, self._more, read))
+                except libvirt.libvirtError as error:
+                    if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_INVALID_ARG):
+                        raise  # else: a daemon that is too old to tell of it
             try:
                 connection.registerCloseCallback(self._lost, None)
             except libvirt.libvirtError:
@@ -166,6 +210,16 @@ class KVMEvents:
             else:
                 self._known[identity] = (name, status or self._known.get(identity, ("", "stopped"))[1])
             self._waiting.append(self._event(kind, name, identity, status, "", detail=detail, event=event))
+        self._deliver()
+
+    def _more(self, _: Any, domain: Any, *arguments: Any) -> None:
+        *values, read = arguments
+        identity, name = domain.UUIDString(), domain.name()
+        if name.startswith(HELPER):
+            return
+        kind, reason, data = read(*values)
+        with self._guard:
+            self._waiting.append(self._event(kind, name, identity, None, reason, **data))
         self._deliver()
 
     def _event(self, kind: str, name: str, identity: str | None, status: str | None, reason: str, **data: Any) -> Event:
