@@ -28,7 +28,7 @@ def test_ten_thousand_events_in_a_burst(lab_hosts):
 
     number = raw_connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, heard_raw, None)
     subscription = host.subscribe(lambda event: told.append((event.resource, time.perf_counter())))
-    draw = random.Random(20261124)  # noqa: S311 - no secret
+    draw = random.Random(20261124)
     expected = [draw.choice(names) for _ in range(BURST)]
     try:
         began = time.perf_counter()
@@ -50,5 +50,7 @@ def test_ten_thousand_events_in_a_burst(lab_hosts):
     assert [name for name, _ in raw] == expected
     assert [name for name, _ in told] == expected
     added = statistics.median(ours - theirs for (_, ours), (_, theirs) in zip(told, raw, strict=True))
-    print(f"\n{BURST} events in {made:.1f} s: in order, none lost; {added * 1000:+.3f} ms at the median against libvirt's own callback")
+    print(
+        f"\n{BURST} events in {made:.1f} s: in order, none lost; {added * 1000:+.3f} ms at the median against libvirt's own callback"
+    )
     assert added <= ADDED

@@ -12,6 +12,11 @@ from novacron.errors import NovaCronError, StorageError
 from novacron.jobs import Job
 from novacron_kvm.errors import mapped
 
+CHUNK = 262_120
+"""Bytes in a message: the most that libvirt sends in one. (Its own loops for Python send a quarter of that.)"""
+AT_HOLE = -3
+"""What libvirt returns in place of data when a hole is next."""
+
 
 def left_in(source: BinaryIO) -> int | None:
     """Return how many bytes a file has from where it stands, None when it can't tell."""
@@ -35,37 +40,42 @@ def upload(connection: Any, volume: Any, source: BinaryIO, job: Job[Any]) -> Non
     stream = connection.newStream(0)
     volume.upload(stream, 0, 0, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM if holes else 0)
 
-    begin = source.tell() if holes else 0
-    end = begin + (size or 0)
-
-    def read(_: Any, count: int, __: Any) -> bytes:
-        # by position: looking for holes moves the descriptor, which a buffered file does not expect
-        data = os.pread(source.fileno(), count, begin + transfer.done) if holes else source.read(count)
-        transfer.did(len(data), size)
-        return data
-
-    def extent(_: Any, __: Any) -> tuple[bool, int]:
-        """Whether there is data here, and how much of it, or of the hole."""
-        here = begin + transfer.done
-        if here >= end:
-            return True, 0
-        try:
-            data = os.lseek(source.fileno(), here, os.SEEK_DATA)
-        except OSError:
-            return False, end - here  # a hole up to the end
-        if data > here:
-            return False, min(data, end) - here
-        return True, min(os.lseek(source.fileno(), here, os.SEEK_HOLE), end) - here
-
-    def skip(_: Any, length: int, __: Any) -> int:
-        transfer.did(length, size)
-        return 0
-
     with transfer.on(stream):
         if holes:
-            stream.sparseSendAll(read, extent, skip, None)
-        else:
-            stream.sendAll(read, None)
+            _send_sparse(stream, source, size or 0, transfer)
+            return
+        while data := source.read(CHUNK):
+            _send(stream, data)
+            transfer.did(len(data), size)
+
+
+def _send_sparse(stream: Any, source: BinaryIO, size: int, transfer: _Transfer) -> None:
+    descriptor, here = source.fileno(), source.tell()
+    end = here + size
+    while here < end:
+        try:
+            data = min(os.lseek(descriptor, here, os.SEEK_DATA), end)
+        except OSError:
+            data = end  # a hole up to the end
+        if data > here:
+            stream.sendHole(data - here)
+            transfer.did(data - here, size)
+        here = data
+        hole = min(os.lseek(descriptor, here, os.SEEK_HOLE), end) if here < end else end
+        while here < hole:
+            # by position: looking for holes moves the descriptor, which a buffered file does not expect
+            piece = os.pread(descriptor, min(CHUNK, hole - here), here)
+            if not piece:
+                return  # somebody has cut the file off meanwhile
+            _send(stream, piece)
+            here += len(piece)
+            transfer.did(len(piece), size)
+
+
+def _send(stream: Any, data: bytes) -> None:
+    sent = stream.send(data)
+    while sent < len(data):
+        sent += stream.send(data[sent:])
 
 
 def download(connection: Any, volume: Any, target: BinaryIO, job: Job[Any]) -> None:
@@ -79,21 +89,20 @@ def download(connection: Any, volume: Any, target: BinaryIO, job: Job[Any]) -> N
     stream = connection.newStream(0)
     volume.download(stream, 0, 0, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM if holes else 0)
 
-    def write(_: Any, data: bytes, __: Any) -> int:
-        transfer.did(target.write(data), size)
-        return len(data)
-
-    def hole(_: Any, length: int, __: Any) -> int:
-        target.seek(length, os.SEEK_CUR)
-        transfer.did(length, size)
-        return 0
-
     with transfer.on(stream):
+        while True:
+            data = stream.recvFlags(CHUNK, libvirt.VIR_STREAM_RECV_STOP_AT_HOLE) if holes else stream.recv(CHUNK)
+            if data == AT_HOLE:
+                length = stream.recvHole()
+                target.seek(length, os.SEEK_CUR)
+                transfer.did(length, size)
+            elif data:
+                target.write(data)
+                transfer.did(len(data), size)
+            else:
+                break
         if holes:
-            stream.sparseRecvAll(write, hole, None)
             target.truncate()
-        else:
-            stream.recvAll(write, None)
         target.flush()
 
 
