@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
@@ -260,3 +261,37 @@ def test_what_is_taken_is_refused_and_its_owner_keeps_everything(lab, a, boot, t
     assert {p.name: p.stat().st_size for p in lab.shared.iterdir()} == before
     assert a.vms["taken"].id == owner.id
     owner.start()
+
+
+def test_a_guest_sees_the_cpu_that_was_asked_for(a, boot, nothing_left):
+    vm = boot(
+        a, "shaped", vcpus=2, cpu_model="Nehalem", cpu_features={"-x2apic"}, topology={"sockets": 1, "cores": 2}, watchdog="reset"
+    )
+    definition = vm.export().text
+    assert "<watchdog model='i6300esb' action='reset'" in definition
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            vm.guest.info()
+            break
+        except errors.GuestAgentError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    seen = vm.guest.read("/proc/cpuinfo").decode()
+    assert "Nehalem" in seen
+    assert "x2apic" not in seen
+    assert "cpu cores\t: 2" in seen
+    vm.delete(force=True)
+
+
+def test_a_cpu_that_the_host_lacks_is_refused_and_leaves_nothing(a, lab, nothing_left):
+    with pytest.raises(errors.NovaCronError) as caught:
+        a.vms.create(name="no-such-cpu", memory="64MiB", cpu_model="Pentium-99", start=True)
+    assert "Pentium-99" in str(caught.value)
+
+
+def test_huge_pages_that_the_host_does_not_have_are_refused_and_leave_nothing(a, lab, nothing_left):
+    if int(next(line.split()[1] for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("HugePages_Free"))):
+        pytest.skip("this machine has huge pages")
+    with pytest.raises((errors.ResourceAllocationError, errors.UnsupportedOperationError)):
+        a.vms.create(name="on-large-pages", memory="64MiB", hugepages=True, start=True)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from novacron.errors import InvalidSpecError
 from novacron.specs import DiskSpec, NICSpec, VMSpec
 from novacron_kvm.xml.building import DiskFile, domain_xml, place
 from novacron_kvm.xml.reading import fields
@@ -77,6 +78,16 @@ def specs(draw):
         "serial": {"log": draw(st.none() | paths)}, "guest_agent": draw(st.booleans()), "rng": draw(st.booleans()),
         "display": draw(st.none() | st.fixed_dictionaries({"type": st.sampled_from(["vnc", "spice"])})),
     }  # fmt: skip
+    if draw(st.booleans()):
+        found |= {"cpu_mode": "default", "cpu_model": draw(st.sampled_from(["qemu64", "Nehalem", "EPYC-Rome"]))}
+    features = draw(st.frozensets(st.sampled_from(["avx2", "aes", "svm", "x2apic"]), max_size=3))
+    found["cpu_features"] = {draw(st.sampled_from(["", "-"])) + feature for feature in features}
+    if draw(st.booleans()):
+        found["topology"] = {"sockets": found["vcpus_max"] or vcpus}
+    found |= {"hugepages": draw(st.booleans()), "vsock": draw(st.booleans())}
+    found["watchdog"] = draw(
+        st.none() | st.sampled_from(["reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"])
+    )
     if firmware != "uefi-secure" and draw(st.booleans()):
         found["kernel"] = {"path": draw(paths), "initrd": draw(st.none() | paths), "command_line": draw(texts)}
     found["nics"] = _without_same_mac(found["nics"])
@@ -168,3 +179,24 @@ def test_what_xml_can_not_hold_is_refused_as_a_bad_spec(fields_):
         assert "control" not in host.vms
         with pytest.raises(InvalidSpecError):
             host.vms["test"].update(description="a\0b")
+
+
+def test_a_cpu_is_written_as_asked():
+    text, _ = build(
+        VMSpec(name="a", vcpus=8, cpu_model="Nehalem", cpu_features={"aes", "-vmx"}, topology={"sockets": 2, "cores": 4})
+    )
+    cpu = etree.fromstring(text).find("cpu")
+    assert (cpu.get("mode"), cpu.findtext("model")) == ("custom", "Nehalem")
+    assert dict(cpu.find("topology").attrib) == {"sockets": "2", "cores": "4", "threads": "1"}
+    assert {f.get("name"): f.get("policy") for f in cpu.iterfind("feature")} == {"aes": "require", "vmx": "disable"}
+    assert etree.fromstring(build(VMSpec(name="a"))[0]).find("cpu") is None, "the hypervisor chooses"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"cpu_model": "Nehalem", "cpu_mode": "maximum"}, {"cpu_features": {"aes", "-aes"}}, {"vcpus": 3, "topology": {"cores": 2}}],
+    ids=str,
+)
+def test_a_cpu_that_contradicts_itself_is_refused(fields):
+    with pytest.raises(InvalidSpecError):
+        VMSpec(name="a", **fields)

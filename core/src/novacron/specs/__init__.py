@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from novacron.specs.spec import Spec
     from novacron.specs.storage import DiskLimits, DiskSpec, StoragePoolSpec, VolumeSpec
     from novacron.specs.templates import TemplateSpec
-    from novacron.specs.vm import CloudInitSpec, DisplaySpec, KernelSpec, SerialSpec, VMSpec, VMUpdate
+    from novacron.specs.vm import CloudInitSpec, CPUTopology, DisplaySpec, KernelSpec, SerialSpec, VMSpec, VMUpdate
 
 _HOMES = {
     "migration": "MigrationSpec",
@@ -36,7 +36,7 @@ _HOMES = {
     "spec": "Spec",
     "storage": "DiskLimits DiskSpec StoragePoolSpec VolumeSpec",
     "templates": "TemplateSpec",
-    "vm": "CloudInitSpec DisplaySpec KernelSpec SerialSpec VMSpec VMUpdate",
+    "vm": "CPUTopology CloudInitSpec DisplaySpec KernelSpec SerialSpec VMSpec VMUpdate",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -48,7 +48,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "CloudInitSpec", "DHCPHostSpec", "DNSHostSpec", "DiskLimits", "DiskSpec", "DisplaySpec", "FilterRule", "KernelSpec",
+    "CPUTopology", "CloudInitSpec", "DHCPHostSpec", "DNSHostSpec", "DiskLimits", "DiskSpec", "DisplaySpec", "FilterRule", "KernelSpec",
     "LimitsSpec", "MigrationSpec", "NICSpec", "NetworkSpec", "PortGroupSpec", "SerialSpec", "SnapshotSpec", "Spec",
     "StoragePoolSpec", "TemplateSpec", "TrafficFilterSpec", "VMQuery", "VMSpec", "VMUpdate", "VolumeSpec",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -44,10 +44,21 @@ class DisplaySpec(Spec):
     listen: str = "127.0.0.1"
 
 
+class CPUTopology(Spec):
+    """How a guest sees its vCPUs; `sockets * cores * threads` is how many it can have."""
+
+    sockets: int = Field(1, ge=1, le=4096)
+    cores: int = Field(1, ge=1, le=4096)
+    threads: int = Field(1, ge=1, le=16)
+
+
 class VMSpec(Spec):
     """A VM to be created. Only `name` is needed; sizes are bytes or text such as "2GiB".
 
     `machine` and `arch` are the hypervisor's own names; None takes its best. `virt_type` None lets the driver probe.
+    `cpu_model` is a CPU's name instead of a `cpu_mode`; `cpu_features` add to it ("avx2") or take from it ("-avx2").
+    `watchdog` is what happens when the guest no longer feeds its watchdog; `vsock` gives it a socket to its host;
+    `hugepages` backs its memory with large pages, of which the host must have enough.
 
     Example:
         >>> VMSpec(name="web1", memory="2GiB", disks=[DiskSpec(size="20GiB")]).memory
@@ -69,6 +80,12 @@ class VMSpec(Spec):
     machine: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+$")
     virt_type: Literal["kvm", "qemu"] | None = None
     cpu_mode: Literal["default", "host-model", "host-passthrough", "maximum"] = "default"
+    cpu_model: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+$")
+    cpu_features: frozenset[Annotated[str, Field(pattern=r"^-?[a-z0-9_][a-z0-9_.-]*$")]] = frozenset()
+    topology: CPUTopology | None = None
+    hugepages: bool = False
+    watchdog: Literal["reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"] | None = None
+    vsock: bool = False
     firmware: Firmware = "bios"
     tpm: bool = False
     kernel: KernelSpec | None = None
@@ -94,6 +111,14 @@ class VMSpec(Spec):
             raise ValueError("vcpus_max of at least vcpus")
         if self.memory_max is not None and self.memory_max < self.memory:
             raise ValueError("memory_max of at least memory")
+        if self.cpu_model and self.cpu_mode != "default":
+            raise ValueError("either cpu_model or cpu_mode")
+        if twice := {feature.removeprefix("-") for feature in self.cpu_features if f"-{feature}" in self.cpu_features}:
+            raise ValueError(f"each of cpu_features once, not with and without: {', '.join(sorted(twice))}")
+        if self.topology:
+            places = self.topology.sockets * self.topology.cores * self.topology.threads
+            if places != (self.vcpus_max or self.vcpus):
+                raise ValueError(f"a topology of {self.vcpus_max or self.vcpus} vCPUs, not {places}")
         if self.firmware == "uefi-secure" and self.kernel:
             raise ValueError("direct kernel boot without uefi-secure: the firmware would run an unsigned kernel unchecked")
         targets = [d.target for d in self.disks if d.target]
@@ -116,4 +141,4 @@ class VMUpdate(Spec):
     autostart: bool | None = None
 
 
-__all__ = ["CloudInitSpec", "DisplaySpec", "Firmware", "KernelSpec", "SerialSpec", "VMSpec", "VMUpdate"]
+__all__ = ["CPUTopology", "CloudInitSpec", "DisplaySpec", "Firmware", "KernelSpec", "SerialSpec", "VMSpec", "VMUpdate"]

@@ -112,10 +112,9 @@ def domain_element(
         etree.SubElement(features, "apic")
     if spec.firmware == "uefi-secure":
         etree.SubElement(features, "smm", state="on")
-    if spec.cpu_mode != "default":
-        etree.SubElement(root, "cpu", mode=spec.cpu_mode)
-    elif virt_type == "kvm":
-        etree.SubElement(root, "cpu", mode="host-model")
+    _cpu(root, spec, virt_type)
+    if spec.hugepages:
+        etree.SubElement(etree.SubElement(root, "memoryBacking"), "hugepages")
     for disk in disks:
         devices.append(disk_element(disk))
     if "q35" in (machine or "") or machine == "virt":
@@ -137,6 +136,10 @@ def domain_element(
     if spec.display:
         etree.SubElement(devices, "graphics", type=spec.display.type, port="-1", autoport="yes", listen=spec.display.listen)
         etree.SubElement(etree.SubElement(devices, "video"), "model", type="virtio" if not x86 else "vga")
+    if spec.watchdog:
+        etree.SubElement(devices, "watchdog", model="i6300esb", action=spec.watchdog)
+    if spec.vsock:
+        etree.SubElement(etree.SubElement(devices, "vsock", model="virtio"), "cid", auto="yes")
     if spec.rng:
         rng = etree.SubElement(devices, "rng", model="virtio")
         _text(rng, "backend", "/dev/urandom", model="random")
@@ -164,6 +167,25 @@ def _boot(root: Any, spec: VMSpec, arch: str, machine: str | None) -> None:
     elif not any(d.boot_order for d in spec.disks) and not any(n.boot_order for n in spec.nics):
         for device in ("hd", "cdrom"):
             etree.SubElement(os_, "boot", dev=device)
+
+
+def _cpu(root: Any, spec: VMSpec, virt_type: str) -> None:
+    """Add a <cpu> where the hypervisor's own choice is not wanted: KVM's is far from what the host can do."""
+    mode = spec.cpu_mode if spec.cpu_mode != "default" else "host-model" if virt_type == "kvm" else None
+    if not (mode or spec.cpu_model or spec.cpu_features or spec.topology):
+        return
+    cpu = etree.SubElement(root, "cpu")
+    if spec.cpu_model:
+        cpu.attrib.update({"mode": "custom", "match": "exact"})
+        _text(cpu, "model", spec.cpu_model, fallback="forbid")
+    elif mode or spec.cpu_features:
+        cpu.set("mode", mode or "maximum")  # features are added to a CPU that is known
+    if spec.topology:
+        sizes = {name: str(getattr(spec.topology, name)) for name in ("sockets", "cores", "threads")}
+        etree.SubElement(cpu, "topology", sizes)
+    for feature in sorted(spec.cpu_features):
+        policy = "disable" if feature.startswith("-") else "require"
+        etree.SubElement(cpu, "feature", policy=policy, name=feature.removeprefix("-"))
 
 
 def disk_element(disk: DiskFile) -> Any:

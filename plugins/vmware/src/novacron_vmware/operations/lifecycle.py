@@ -24,7 +24,10 @@ from novacron_vmware.operations.host import VMwareHost
 from novacron_vmware.operations.listing import FACTS, find_vm, plain_name, read_vm
 from novacron_vmware.sdk import vim
 
-NOT_YET = ("tpm", "kernel", "iso", "cloud_init", "autostart", "display", "memory_max", "vcpus_max")
+NOT_YET = (
+    "tpm", "kernel", "iso", "cloud_init", "autostart", "display", "memory_max", "vcpus_max", "cpu_model", "cpu_features", "topology",
+    "hugepages", "watchdog", "vsock",
+)  # fmt: skip
 """Fields of VMSpec that this driver refuses rather than pass over."""
 
 
