@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -278,15 +279,23 @@ def test_a_guest_that_dirties_memory_faster_than_the_link_ends_by_policy(lab_hos
         "post_copy": {"post_copy": True, "deadline": 120},
         "cancel": {"auto_converge": False, "deadline": 8},
     }[policy]
-    vm = boot(a, f"dirty-{policy.replace('_', '-')}", ticks=1, load=48, memory="160MiB")
-    here, there = a, b
-    for _ in range(sample(1, 10)):
-        if policy == "cancel":
-            with pytest.raises(errors.OperationTimeoutError):
-                vm.migrate(there, bandwidth="16MiB/s", **options)
-            assert_only_at(vm, here, lab_hosts)
-        else:
-            vm.migrate(there, bandwidth="16MiB/s", **options)
-            assert_only_at(vm, there, lab_hosts)
-            here, there = there, here
-        vm.console.wait_for_more_ticks()
+    for attempt in ("first", "second"):
+        vm = boot(a, f"dirty-{policy.replace('_', '-')}-{attempt}", ticks=1, load=48, memory="160MiB")
+        try:
+            for _ in range(sample(1, 10)):
+                here, there = (a, b) if vm.host is a else (b, a)
+                move = partial(vm.migrate, there, bandwidth="16MiB/s", **options)
+                if policy == "cancel":
+                    with pytest.raises(errors.OperationTimeoutError):
+                        move()
+                else:
+                    move()
+                assert_only_at(vm, here if policy == "cancel" else there, lab_hosts)
+                vm.console.wait_for_more_ticks()
+            return
+        except AssertionError:
+            # QEMU's TCG was seen to crash the guest's kernel in a migration on a busy machine (once in some 25): told, and tried once more
+            crashed = "irqs disabled" in vm.console.text or "Kernel panic" in vm.console.text
+            if attempt == "second" or not crashed:
+                raise
+            print(f"the guest's own kernel crashed: {vm.console.text[-2000:]}")
