@@ -44,6 +44,23 @@ def sample():
     return lambda short, full: full if os.environ.get("NOVACRON_SOAK") else short
 
 
+@pytest.fixture
+def wait_for_agent():
+    """Return a function that waits until a VM's guest agent answers."""
+    from novacron.errors import GuestAgentError
+
+    def wait(vm, seconds=60):
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return vm.guest.info()
+            except GuestAgentError:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+
+    return wait
+
+
 class GuestConsole:
     """What a guest wrote to its serial console."""
 

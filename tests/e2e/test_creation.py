@@ -2,7 +2,6 @@
 
 import io
 import subprocess
-import time
 import uuid
 from pathlib import Path
 
@@ -263,20 +262,13 @@ def test_what_is_taken_is_refused_and_its_owner_keeps_everything(lab, a, boot, t
     owner.start()
 
 
-def test_a_guest_sees_the_cpu_that_was_asked_for(a, boot, nothing_left):
+def test_a_guest_sees_the_cpu_that_was_asked_for(a, boot, nothing_left, wait_for_agent):
     vm = boot(
         a, "shaped", vcpus=2, cpu_model="Nehalem", cpu_features={"-x2apic"}, topology={"sockets": 1, "cores": 2}, watchdog="reset"
     )
     definition = vm.export().text
     assert "<watchdog model='i6300esb' action='reset'" in definition
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            vm.guest.info()
-            break
-        except errors.GuestAgentError:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+    wait_for_agent(vm)
     seen = vm.guest.read("/proc/cpuinfo").decode()
     assert "Nehalem" in seen
     assert "x2apic" not in seen

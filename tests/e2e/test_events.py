@@ -4,8 +4,6 @@ import time
 
 import pytest
 
-from novacron import errors
-
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 
@@ -49,7 +47,7 @@ def test_devices_jobs_and_the_agent(lab_hosts, boot, told):
     assert not [e for e in told.heard if (e.resource or "").startswith("novacron-merge-")]
 
 
-def test_a_pool_that_is_full_halts_the_guest_and_says_why(lab, lab_hosts, boot, told):
+def test_a_pool_that_is_full_halts_the_guest_and_says_why(lab, lab_hosts, boot, told, wait_for_agent):
     """A thin disk grows until its file system is full: the guest is halted, told with the reason, and goes on once there is space."""
     a, host = lab_hosts[0], lab.hosts[0]
     folder = "/var/lib/libvirt/small"
@@ -58,14 +56,7 @@ def test_a_pool_that_is_full_halts_the_guest_and_says_why(lab, lab_hosts, boot, 
     a.pools.create(name="small", type="dir", path=folder)
     try:
         vm = boot(a, "greedy", ticks=1, disks=[{"size": "64MiB"}, {"size": "256MiB", "pool": "small"}])
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                vm.guest.info()
-                break
-            except errors.GuestAgentError:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+        wait_for_agent(vm)
         vm.guest.exec("sh", "-c", "dd if=/dev/urandom of=/dev/vdb bs=1M count=40 oflag=direct >/tmp/dd 2>&1 & echo begun")
         error = told(vm, "vm.io_error", "enospc", 60)
         assert error.data["path"].startswith(folder)

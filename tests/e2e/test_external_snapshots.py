@@ -47,16 +47,6 @@ def tree(vm):
     return [(s.name, s.record.parent, s.record.current) for s in vm.snapshots.list()]
 
 
-def wait_for_agent(vm):
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return vm.guest.info()
-        except errors.GuestAgentError:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-
-
 @pytest.fixture
 def a(lab_hosts):
     return lab_hosts[0]
@@ -215,7 +205,7 @@ def test_a_uefi_vm_with_a_tpm_keeps_its_variables_and_the_tpms_state(lab, a, boo
     assert files(a, vm) == []
 
 
-def test_quiescing_needs_a_guest_agent_that_answers(a, boot):
+def test_quiescing_needs_a_guest_agent_that_answers(a, boot, wait_for_agent):
     vm = boot(a, "quiet", ticks=2)
     wait_for_agent(vm)
     taken = vm.snapshots.create("quiet", quiesce=True).record
@@ -297,7 +287,7 @@ def test_a_vm_of_another_tool_keeps_its_disk_with_all_that_was_written(a, boot):
         a.pools.delete_volume(name)
 
 
-def test_a_merge_that_the_daemon_dies_in_goes_on_with_the_next_delete(lab, a, boot, monkeypatch):
+def test_a_merge_that_the_daemon_dies_in_goes_on_with_the_next_delete(lab, a, boot, monkeypatch, wait_for_agent):
     """libvirtd is killed while the files are merged: the guest runs on, its disk is whole, and nothing is left at the end."""
     vm = boot(a, "cut-short", ticks=1, disks=[{"size": "2GiB"}])
     wait_for_agent(vm)

@@ -13,8 +13,7 @@ from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.operations.diskfiles import remove_volume
 from novacron_kvm.operations.precheck import copied, folder_pool
-from novacron_kvm.operations.volumes import find_path, needed_elsewhere
-from novacron_kvm.xml.parsing import parse, text_of
+from novacron_kvm.operations.volumes import find_path, needed_elsewhere, volume_record
 from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def make_targets(destination: KVMConnection, record: VM, spec: MigrationSpec) ->
 
 def _backing(destination: KVMConnection, path: str) -> tuple[str, str]:
     volume = find_path(destination.read, path)
-    return path, text_of(parse(volume.XMLDesc(0)), "target/format/@type") or "raw" if volume is not None else "raw"
+    return path, volume_record(destination.name, volume).format if volume is not None else "raw"
 
 
 def _remove(connection: KVMConnection, path: str) -> None:

@@ -18,16 +18,15 @@ from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.operations import blockjobs
-from novacron_kvm.operations.copying import keep_facts, made, own_disks, point_at, volume_of
+from novacron_kvm.operations.copying import keep_facts, overlay, own_disks, point_at, volume_of
 from novacron_kvm.operations.devices import facts_of, set_facts
 from novacron_kvm.operations.diskfiles import remove_volume
 from novacron_kvm.operations.domainjobs import followed
 from novacron_kvm.operations.merging import definition_then, disk_files, merge_unneeded
 from novacron_kvm.operations.parking import forget
 from novacron_kvm.operations.statefiles import copy_state, restore_state, state_folders
-from novacron_kvm.operations.volumes import find_path, volume_record
+from novacron_kvm.operations.volumes import find_path
 from novacron_kvm.xml.parsing import parse, serialise, text_of
-from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
     from novacron.specs.snapshots import SnapshotSpec
@@ -50,6 +49,7 @@ def take(
         memory: keep the running VM's memory, while it goes on running.
     """
     live = parse(domain.XMLDesc(0))
+    _refuse_impossible(connection, record, live, memory=memory)
     for element in own_disks(live):
         if element.get("type") != "file":
             raise UnsupportedOperationError(
@@ -60,7 +60,8 @@ def take(
     if not volumes:
         raise SnapshotError(f"{record.name!r} has no disk to keep a snapshot of", resource=record.name, hint="attach a disk")
     label = f"{domain.UUIDString()}.{spec.name}"
-    before, own = facts_of(domain), facts_of(domain)
+    before = facts_of(domain)
+    own = dict(before)
     root = asked(spec)
     disks = etree.SubElement(root, "disks")
     with ExitStack() as undo:
@@ -79,13 +80,11 @@ def take(
             disk = etree.SubElement(disks, "disk", name=target, snapshot="external" if target in volumes else "no")
             if target in volumes:
                 base = str(volumes[target].path())
-                overlay = _new_overlay(connection, volumes[target], record.name, target, spec.name, undo).path
+                above = _new_overlay(connection, volumes[target], record.name, target, spec.name, undo).path
                 disk.set("type", "file")
                 etree.SubElement(disk, "driver", type="qcow2")
-                etree.SubElement(disk, "source", file=overlay)
-                own["chain"] = sorted({*own.get("chain", ()), base, overlay})
-                if base in own["made"]:
-                    own["made"] = [*own["made"], overlay]
+                etree.SubElement(disk, "source", file=above)
+                _record(own, base, above)
         set_facts(domain, own)  # before: whatever happens now, what is made is known
         job.raise_if_cancelled()
         # libvirt would make the overlays for all the world to read
@@ -131,9 +130,7 @@ def revert(connection: KVMConnection, slow: Any, domain: Any, snapshot: Any, job
                 )  # fmt: skip
             if target in frozen:
                 disks[target] = _new_overlay(connection, base, name, target, snapshot.getName(), undo)
-                own["chain"] = sorted({*own.get("chain", ()), path, disks[target].path})
-                if path in own.get("made", ()):
-                    own["made"] = [*own["made"], disks[target].path]
+                _record(own, path, disks[target].path)
         job.raise_if_cancelled()
         job.report(f"reverting to {snapshot.getName()}")
         if domain.isActive():
@@ -180,13 +177,20 @@ def delete(connection: KVMConnection, slow: Any, domain: Any, snapshots: Iterabl
     merge_unneeded(connection, slow, domain, job)
 
 
-def refuse_impossible(connection: KVMConnection, record: VM, live: Any, *, memory: bool) -> None:
+def _refuse_impossible(connection: KVMConnection, record: VM, live: Any, *, memory: bool) -> None:
     """Refuse what could be taken but not wholly be reverted to."""
     if not memory and any("swtpm" in folder for folder in state_folders(live)) and not connection.uri.endswith("/system"):
         raise UnsupportedOperationError(
             f"the TPM's state of {record.name!r} can't be kept: where a session's libvirt has it is not known", resource=record.name,
             hint="keep the memory too",
         )  # fmt: skip
+
+
+def _record(own: dict[str, Any], base: str, above: str) -> None:
+    """Note in a VM's facts that a snapshot froze a file and put an overlay above it, which goes with the VM if the file does."""
+    own["chain"] = sorted({*own.get("chain", ()), base, above})
+    if base in own.get("made", ()):
+        own["made"] = [*own["made"], above]
 
 
 def _restore_facts(domain: Any, own: dict[str, Any]) -> None:
@@ -240,9 +244,7 @@ def _free_name(pool: Any, stem: str) -> str:
 
 def _new_overlay(connection: KVMConnection, base: Any, vm: str, target: str, snapshot: str, undo: ExitStack) -> Any:
     name = _free_name(_pool_of(base), f"{vm}-{target}.{snapshot}")  # looks at the pool again: the disk may have grown
-    below = volume_record(connection.name, base)
-    text = volume_xml(name, below.capacity_bytes, "qcow2", (below.path, below.format))
-    return made(connection, base, name, undo, lambda pool: pool.createXML(text, 0))
+    return overlay(connection, base, name, undo)
 
 
-__all__ = ["asked", "delete", "end_left_over", "is_external", "refuse_impossible", "revert", "take"]
+__all__ = ["asked", "delete", "end_left_over", "is_external", "revert", "take"]

@@ -82,13 +82,17 @@ def merge_unneeded(connection: KVMConnection, slow: Any, domain: Any, job: Job[A
         StorageError: QEMU could not copy; every file is still there.
     """
     before = None
-    while step := _next_step(slow, domain):
+    while True:
+        files = _look(slow, domain)
+        step = _next_step(slow, domain, files)
+        if step is None:
+            break
         if step == before:
             raise StorageError(f"merging {step.above} into {step.path} ended early", resource=domain.name())
         if step.above is None:
             _volume(slow, step.path).delete(0)
         else:
-            _merge(connection, slow, domain, step.path, step.above, job)
+            _merge(connection, slow, domain, files, step.path, step.above, job)
         before = step
     own = facts_of(domain)
     there = {path for path in own.get("chain", ()) if find_path(slow, path) is not None}
@@ -101,6 +105,7 @@ def merge_unneeded(connection: KVMConnection, slow: Any, domain: Any, job: Job[A
 
 
 def _look(slow: Any, domain: Any) -> Files:
+    refresh_pools(slow, {*facts_of(domain).get("chain", ())})
     root = parse(domain.XMLDesc(0))
     active = disk_files(root)
     needed = {*active.values()}
@@ -113,11 +118,9 @@ def _look(slow: Any, domain: Any) -> Files:
     return Files(active, needed, backing_files(slow), opened)
 
 
-def _next_step(slow: Any, domain: Any) -> Step | None:
+def _next_step(slow: Any, domain: Any, files: Files) -> Step | None:
     own = facts_of(domain)
     chain, made = {*own.get("chain", ())}, {*own.get("made", ())}
-    refresh_pools(slow, chain)
-    files = _look(slow, domain)
     spare = [
         path
         for path in sorted(chain - files.needed)
@@ -139,17 +142,15 @@ def _next_step(slow: Any, domain: Any) -> Step | None:
     return None
 
 
-def _merge(connection: KVMConnection, slow: Any, domain: Any, path: str, above: str, job: Job[Any]) -> None:
+def _merge(connection: KVMConnection, slow: Any, domain: Any, files: Files, path: str, above: str, job: Job[Any]) -> None:
     """Join a file with the one above it; the other one is of no use then."""
-    files = _look(slow, domain)
     target = next((name for name, file in files.active.items() if file == above), None)
 
     def report(fraction: float) -> None:
         job.report(f"merging {above.rpartition('/')[2]}", fraction)
 
-    if (
-        target is not None
-    ):  # what the guest wrote goes into the file below: little is copied, and the disk has its first name again
+    if target is not None:
+        # what the guest wrote goes into the file below: little is copied, and the disk has its first name again
         if files.opened:
             _commit_active(domain, target, path, job, report)
         else:

@@ -66,7 +66,6 @@ class KVMSnapshots:
                 if kind == "external":
                     memory = record.status in ACTIVE and spec.memory is not False and not spec.quiesce
                     external.end_left_over(domain, job)
-                    external.refuse_impossible(self._connection, record, parse(domain.XMLDesc(0)), memory=memory)
                     made = external.take(self._connection, slow, domain, record, spec, memory=memory, job=job)
                 else:
                     saving = "saving memory and disks" if record.status in ACTIVE else "saving disks"
