@@ -11,7 +11,7 @@ from novacron.plugins import hookimpl
 from novacron.plugins.application import application_plugins
 from novacron.workflow import StepKind, Workflow, parallel, step, steps
 from novacron.workflow.engine import ProcessEngine
-from novacron.workflow.journal import MemoryJournal
+from novacron.workflow.journal import Journal
 
 
 @pytest.fixture(autouse=True)
@@ -363,8 +363,8 @@ def test_a_walk_over_a_journal_repeats_no_finished_step_and_probes_one_of_unknow
     cut = [e for e in whole if e.number < next(x.number for x in whole if x.path == "/1" and x.event == "done")]
 
     class Restarted(ProcessEngine):
-        def journal(self, run_id):
-            return MemoryJournal(cut)
+        def journal(self):
+            return Journal(cut)
 
     vm.snapshots["a"].delete()
     source = vm.host.destination()

@@ -12,7 +12,7 @@ from novacron.drivers.sim import forget
 from novacron.handles.vm import VMHandle
 from novacron.workflow import steps
 from novacron.workflow.engine import ProcessEngine
-from novacron.workflow.journal import MemoryJournal
+from novacron.workflow.journal import Journal
 
 NUMBER = itertools.count()
 
@@ -107,10 +107,10 @@ class Engine(ProcessEngine):
     def __init__(self):
         self.entries, self.deaths = [], 0
 
-    def journal(self, run_id):
+    def journal(self):
         engine = self
 
-        class Journal(MemoryJournal):
+        class Recorder(Journal):
             def append(self, path, event, **data):
                 if len(engine.entries) in engine.die_at:
                     engine.die_at.discard(len(engine.entries))
@@ -119,7 +119,7 @@ class Engine(ProcessEngine):
                 engine.entries.append(entry)
                 return entry
 
-        return Journal(self.entries)
+        return Recorder(self.entries)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from novacron.connecting import connect
 from novacron.errors import HostNotFoundError
 from novacron.handles.host import HostHandle
 from novacron.plugins.driver import HostURI
 from novacron.store.hosts import HostStore, RegisteredHost
+
+if TYPE_CHECKING:
+    from novacron.workflow.runs import Runs
 
 
 class FleetHosts(Mapping[str, HostHandle]):
@@ -65,6 +69,13 @@ class Fleet:
     def __init__(self, store: HostStore | None = None) -> None:
         self._store = store or HostStore()
         self.hosts = FleetHosts(self._store)
+
+    @property
+    def runs(self) -> Runs:
+        """The workflow runs of all processes that share the state database."""
+        from novacron.workflow.runs import Runs
+
+        return Runs()
 
     def __repr__(self) -> str:
         return f"<Fleet of {len(self.hosts)} hosts>"

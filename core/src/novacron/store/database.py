@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,7 +19,17 @@ from novacron.store.tables import metadata
 
 def database_url() -> str:
     """Return `$NOVACRON_DATABASE`, otherwise SQLite in the state directory."""
-    return os.environ.get("NOVACRON_DATABASE") or f"sqlite:///{state_directory(create=True) / 'state.db'}"
+    told = os.environ.get("NOVACRON_DATABASE")
+    if told:
+        return told.replace("postgresql://", "postgresql+psycopg://", 1).replace("postgres://", "postgresql+psycopg://", 1)
+    return f"sqlite:///{state_directory(create=True) / 'state.db'}"
+
+
+def clock(connection: sa.Connection) -> Any:
+    """Return the time by the database's clock, the one that all its processes share: a value, or an expression."""
+    if connection.dialect.name == "sqlite":  # all its processes are on one machine
+        return time.time()
+    return sa.extract("epoch", sa.func.clock_timestamp()).cast(sa.Float)
 
 
 @contextmanager
@@ -42,7 +54,8 @@ def transaction() -> Iterator[sa.Connection]:
 
 @lru_cache(maxsize=4)
 def _engine(url: str) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": 15} if url.startswith("sqlite") else {})
+    arguments: dict[str, Any] = {"connect_args": {"timeout": 15}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    engine = sa.create_engine(url, pool_size=8, max_overflow=64, **arguments)
     if url.startswith("sqlite"):
         sa.event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA journal_mode=WAL"))
     metadata.create_all(engine)

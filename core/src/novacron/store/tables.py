@@ -1,4 +1,4 @@
-"""The tables of the state database."""
+"""The tables of the state database. Times are in seconds since 1970."""
 
 from __future__ import annotations
 
@@ -14,4 +14,53 @@ hosts = sa.Table(
     sa.Column("added_at", sa.String(32), nullable=False),
 )
 
-__all__ = ["hosts", "metadata"]
+processes = sa.Table(
+    "processes",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("machine", sa.String(256), nullable=False, comment="what the process numbers are of"),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("began", sa.String(32), nullable=False, comment="tells a process from a later one of the same number"),
+    sa.Column("name", sa.String(256), nullable=False, comment="for people"),
+    sa.Column("beat_at", sa.Float, nullable=False, comment="when it last said that it is alive, by the database's clock"),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    sa.Column("name", sa.String(256), nullable=False),
+    sa.Column("flow", sa.JSON, nullable=False),
+    sa.Column("targets", sa.JSON, nullable=False),
+    sa.Column("hosts", sa.JSON, nullable=False, comment="the URIs of hosts that may not be in the fleet"),
+    sa.Column("code", sa.JSON, nullable=False, comment="what the functions of the flow were when it began"),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("wanted", sa.String(16), comment="what somebody asks of the process that runs it"),
+    sa.Column("process", sa.String(32), index=True, comment="who runs it"),
+    sa.Column("fence", sa.Integer, nullable=False, comment="counts who has run it; entries of an earlier one are refused"),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("ended_at", sa.Float),
+    sa.Column("result", sa.JSON),
+    sa.Column("error", sa.JSON),
+)
+
+run_vms = sa.Table(
+    "run_vms",
+    metadata,
+    sa.Column("run", sa.String(32), primary_key=True),
+    sa.Column("vm", sa.String(128), primary_key=True, index=True),
+)
+
+run_entries = sa.Table(
+    "run_entries",
+    metadata,
+    sa.Column("run", sa.String(32), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("event", sa.String(16), nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+)
+
+__all__ = ["hosts", "metadata", "processes", "run_entries", "run_vms", "runs"]

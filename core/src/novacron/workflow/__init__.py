@@ -15,7 +15,8 @@ from novacron.workflow.composition import Workflow, parallel, workflow
 from novacron.workflow.functions import FunctionStep, step
 from novacron.workflow.kinds import StepKind, register_step
 from novacron.workflow.plan import Plan, PlannedStep
-from novacron.workflow.run import Run, RunProgress, StepRecord
+from novacron.workflow.progress import StepRecord
+from novacron.workflow.run import Run, RunProgress
 
 __all__ = [
     "FunctionStep", "Plan", "PlannedStep", "Run", "RunProgress", "StepKind", "StepRecord", "Workflow", "parallel",

@@ -161,6 +161,8 @@ class Workflow:
 
         several = not hasattr(vm, "record")
         handles = _handles(vm)
+        if not handles:
+            raise WorkflowError("the flow has no VM to run for")
         flow = self.each(handles, max_parallel=max_parallel).on_failure("stop") if several else self
         return (engine or default_engine()).start(flow, handles, wait=wait, on_progress=on_progress, hosts=hosts)
 
@@ -175,6 +177,10 @@ class Workflow:
                 f"the flow uses {', '.join(sorted(self.functions))}, which can't be stored",
                 hint="use a function defined at the top of a module that can be imported",
             )
+        return self.plain()
+
+    def plain(self) -> dict[str, Any]:
+        """Return the flow as plain values, local functions by names that only this process knows."""
         stored: dict[str, Any] = msgspec.to_builtins(Stored(format=FORMAT, name=self.name, flow=self.node))
         return stored
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
 
 class Hosts(Mapping[str, "HostHandle"]):
-    """Hosts by name: those given, then the fleet's. `at` also connects to a stored URI; `close` closes only what was opened here."""
+    """Hosts by name: those given, those of `uris`, then the fleet's. `close` closes only what was connected here."""
 
-    def __init__(self, *given: Mapping[str, HostHandle]) -> None:
-        self._given = given
+    def __init__(self, *given: Mapping[str, HostHandle], uris: Mapping[str, str] | None = None) -> None:
+        self._given, self._uris = given, dict(uris or {})
         self._opened: dict[str, HostHandle] = {}
+        self._guard = threading.RLock()
 
     def __getitem__(self, name: str) -> HostHandle:
         for known in (*self._given, self._opened):
@@ -29,7 +31,18 @@ class Hosts(Mapping[str, "HostHandle"]):
                 return known[name]
         from novacron.handles.fleet import fleet  # opens the state database: only when it is needed
 
+        uri = self._uris.get(name)
+        if uri is not None and not any(host.name == name and host.uri == uri for host in fleet().list()):
+            return self._connected(name, uri)
         return fleet().hosts[name]
+
+    def _connected(self, name: str, uri: str) -> HostHandle:
+        from novacron.connecting import connect
+
+        with self._guard:
+            if name not in self._opened:
+                self._opened[name] = connect(uri, name=name)
+            return self._opened[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter({name for known in (*self._given, self._opened) for name in known})
@@ -44,10 +57,7 @@ class Hosts(Mapping[str, "HostHandle"]):
         except HostNotFoundError:
             if uri is None:
                 raise
-        from novacron.connecting import connect
-
-        self._opened[name] = connect(uri, name=name)
-        return self._opened[name]
+        return self._connected(name, uri)
 
     def close(self, keep: Collection[str] = ()) -> None:
         """Close what `at` connected, but for the names in `keep`."""

@@ -6,7 +6,6 @@ and of which nobody knows how it ended is probed first. So a durable engine need
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -30,7 +29,7 @@ from novacron.workflow.composition import Workflow
 from novacron.workflow.context import Context, Hosts, Place
 from novacron.workflow.describing import describe_step
 from novacron.workflow.functions import resolve
-from novacron.workflow.journal import Journal, below, finished, last, rebuilt, stored
+from novacron.workflow.journal import Journal, finished, last, rebuilt, stored
 from novacron.workflow.kinds import KINDS
 from novacron.workflow.nodes import (
     AnyNode,
@@ -46,6 +45,7 @@ from novacron.workflow.nodes import (
     VMRef,
     WhenNode,
 )
+from novacron.workflow.paths import else_path, node_at, nth
 from novacron.workflow.run import Run
 from novacron.workflow.scope import Scope
 
@@ -74,134 +74,133 @@ class Branch:
 
 
 class Interpreter:
-    """Walks one run's flow. `failed_path` is the first step that failed."""
+    """Walks one run's flow. `failed_path` is the first step that failed; `unclear` are the steps that nobody knows the end of."""
 
     def __init__(self, flow: Workflow, run: Run, journal: Journal, hosts: Hosts) -> None:
         self._flow, self._run, self._journal, self._hosts = flow, run, journal, hosts
-        self._nodes: dict[str, tuple[AnyNode, Branch]] = {}
+        self._places: dict[str, Place] = {}
         self.failed_path: str | None = None
+        self.unclear: list[str] = []
+
+    def walk(self, scope: Scope) -> Any:
+        """Do the whole flow and return its result. Raises NovaCronError, or Left."""
+        return self.execute(self._flow.node, "", Branch(self.place(self._run.targets[0]), scope))
 
     def execute(self, node: AnyNode, path: str, branch: Branch) -> Any:
         """Do a node and return its result. Raises NovaCronError, or Left."""
         branch.previous = result = self._WALK[type(node)](self, node, path, branch)
         return result
 
+    def place(self, vm: VMRef) -> Place:
+        """Return where a VM is: one place for all that deals with it."""
+        return self._places.setdefault(vm.id, Place(vm))
+
     def undo(self, prefix: str) -> bool:
         """Undo what is finished at and below a path, the latest first, and return whether all could be.
 
         What can't be undone is noted, and the others still are.
         """
-        for entry in self._journal.entries():  # where what was undone before this process left its VM
-            if entry.event == "undone" and below(entry.path, prefix) and entry.path in self._nodes:
-                self._nodes[entry.path][1].place.vm = msgspec.convert(entry.data["vm"], VMRef)
-        return all([self._undo_one(e.path, e.data.get("result")) for e in reversed(finished(self._journal, prefix))])  # noqa: C419 - all
+        left = finished(self._journal, prefix)
+        if left:
+            for entry in self._journal.entries():  # where all that happened left the VMs
+                if "vm" in entry.data:
+                    vm = msgspec.convert(entry.data["vm"], VMRef)
+                    self.place(vm).vm = vm
+        return all([self._undo_one(e.path, e.data.get("result")) for e in reversed(left)])  # noqa: C419 - all of them
 
     # ---- steps
 
     def _step(self, node: StepNode, path: str, branch: Branch) -> Any:
-        self._nodes[path] = (node, branch)
         past = last(self._journal, path, "started", "done", "failed")
         if past is not None and past.event == "done":
             branch.place.vm = msgspec.convert(past.data["vm"], VMRef)
-            self._shown(path, status="done", result=past.data["result"])
             return past.data["result"]
         if past is not None and past.event == "failed":
-            raise self._failed(path, rebuilt(past.data), 0.0, on_record=True)
-        began = time.monotonic()
+            raise self._failed(path, rebuilt(past.data), on_record=True)
         context = self._context(node, path, branch, branch.scope)
         kind = None
         try:
-            branch.scope.check()
             kind = KINDS.find(node.kind)
-            self._shown(path, status="running", again=True, error=None, vm=branch.place.vm.name, description=describe_step(node))
-            if past is not None and past.event == "started":
+            if past is not None:  # begun by a process that ended in it
                 context.before = past.data["before"]
-                found = kind.probe(context)
+                found = kind.reconcile(context)
                 if found is not None:
-                    return self._done(path, found, branch, began)
-            else:
+                    return self._done(path, found, branch)
+            branch.scope.pass_gate()
+            if past is None:
                 context.before = kind.before(context)
-                self._journal.append(path, "started", before=context.before, vm=msgspec.to_builtins(branch.place.vm))
+                self._run.note(path, "started", before=context.before, vm=msgspec.to_builtins(branch.place.vm))
             result = kind.run(context)
         except NovaCronError as error:
-            found = self._probed(kind, context) if error.outcome == "unknown" else None
+            found = self._probed(kind, context, error) if error.outcome == "unknown" else None
             if found is None:
-                raise self._failed(path, error, began) from error.__cause__
-            return self._done(path, found, branch, began)
+                raise self._failed(path, error) from error.__cause__
+            return self._done(path, found, branch)
         except Exception as error:
             failure = WorkflowError(f"{type(error).__name__}: {error}", hint="the step's own code raised this")
-            raise self._failed(path, failure, began) from error
-        return self._done(path, result, branch, began)
+            raise self._failed(path, failure) from error
+        return self._done(path, result, branch)
 
-    def _probed(self, kind: Any, context: Context) -> Any:
-        """Ask whether a step of unknown outcome happened; None also when that can't be found out."""
+    def _probed(self, kind: Any, context: Context, error: NovaCronError) -> Any:
+        """Ask whether a step of unknown outcome happened; the error is told when that can't be found out."""
+        if kind is None or not kind.can_probe:
+            return None
         try:
-            return kind.probe(context) if kind is not None else None
+            found = kind.probe(context)
         except NovaCronError:
             return None
+        if found is None:
+            error.outcome = "failed"  # it is known now
+        return found
 
-    def _done(self, path: str, result: Any, branch: Branch, began: float) -> Any:
+    def _done(self, path: str, result: Any, branch: Branch) -> Any:
         try:
             plain = msgspec.to_builtins(result)
         except (TypeError, ValueError):
             plain = None
-        self._journal.append(path, "done", result=plain, vm=msgspec.to_builtins(branch.place.vm))
-        self._shown(path, status="done", result=plain, seconds=time.monotonic() - began)
+        self._run.note(path, "done", result=plain, vm=msgspec.to_builtins(branch.place.vm))
         if plain is None and result is not None:
-            raise self._failed(path, WorkflowError(f"its result can't be stored: a {type(result).__name__}"), began)
+            raise self._failed(path, WorkflowError(f"its result can't be stored: a {type(result).__name__}"))
         return plain
 
-    def _failed(self, path: str, error: NovaCronError, began: float, *, on_record: bool = False) -> NovaCronError:
+    def _failed(self, path: str, error: NovaCronError, *, on_record: bool = False) -> NovaCronError:
         self.failed_path = self.failed_path or path
+        if error.outcome == "unknown" and path not in self.unclear:
+            self.unclear.append(path)
         if not on_record and not any(e.path == path for e in finished(self._journal, path)):
-            self._journal.append(path, "failed", **stored(error))
-            self._shown(path, status="failed", error=stored(error), seconds=time.monotonic() - began)
+            self._run.note(path, "failed", **stored(error))
         return error
 
     def _context(self, node: StepNode, path: str, branch: Branch, scope: Scope) -> Context:
         def listener(progress: Progress) -> None:
-            self._run.step_reports(shown_path(path), progress)
+            self._run.step_reports(path, progress)
 
         return Context(self._hosts, branch.place, node.arguments, scope=scope, listener=listener, previous=branch.previous)
-
-    def _shown(self, path: str, *, again: bool = False, **changes: Any) -> None:
-        shown = shown_path(path)
-        if again:
-            known = next((s for s in self._run.steps if s.path == shown), None)
-            changes["attempts"] = (known.attempts if known else 0) + 1
-        self._run.step_changed(shown, **changes)
 
     # ---- undoing
 
     def _undo_one(self, path: str, result: Any) -> bool:
-        node, branch = self._nodes[path]
-        self._journal.append(path, "undoing")
-        shown = [path] if isinstance(node, StepNode) else sorted({e.path for e in self._journal.entries()
-                                                                  if e.event == "done" and below(e.path, path + "/do")})  # fmt: skip
-        for inner in shown:
-            self._shown(inner, status="undoing")
+        node, vm = node_at(self._flow.node, path, self._run.targets[0])
+        place = self.place(vm)
+        self._run.note(path, "undoing")
         try:
             if isinstance(node, UndoNode):
-                self.execute(node.undo, path + "/undo", Branch(branch.place, Scope(), result))
-            elif isinstance(node, StepNode):
-                self._undo_step(node, path, branch, result)
+                self.execute(node.undo, path + "/undo", Branch(place, Scope(), result))
+            else:
+                self._undo_step(node, path, place, result)
         except Exception as raised:  # noqa: BLE001 - noted, and the others are still undone
             cause = raised.error if isinstance(raised, Left) else raised
             error = cause if isinstance(cause, NovaCronError) else WorkflowError(f"{type(cause).__name__}: {cause}")
-            self._journal.append(path, "undo_failed", **stored(error))
-            for inner in shown:
-                self._shown(inner, status="undo_failed", undo_error=stored(error))
+            self._run.note(path, "undo_failed", **stored(error))
             return False
-        self._journal.append(path, "undone", vm=msgspec.to_builtins(branch.place.vm))
-        for inner in shown:
-            self._shown(inner, status="undone")
+        self._run.note(path, "undone", vm=msgspec.to_builtins(place.vm))
         return True
 
-    def _undo_step(self, node: StepNode, path: str, branch: Branch, result: Any) -> None:
+    def _undo_step(self, node: StepNode, path: str, place: Place, result: Any) -> None:
         kind = KINDS.find(node.kind)
         if kind.describe_undo(node.arguments) is None:
             raise WorkflowError(f"{describe_step(node)} can't be undone", hint="give it a way with .undo(step)")
-        context = self._context(node, path, branch, Scope())  # a cancel stops the way there, not the way back
+        context = self._context(node, path, Branch(place, Scope()), Scope())  # a cancel stops the way there, not the way back
         started = last(self._journal, path, "started")
         context.before = started.data["before"] if started else {}
         for attempt in range(UNDO_ATTEMPTS):
@@ -244,7 +243,7 @@ class Interpreter:
         def one(vm: VMRef) -> Any:
             inner = f"{path}/{vm.id}"
             try:
-                return self.execute(node.body, inner, Branch(Place(vm), branch.scope, branch.previous))
+                return self.execute(node.body, inner, Branch(self.place(vm), branch.scope, branch.previous))
             except Left as left:
                 errors[vm.id] = left.error
             except NovaCronError as error:
@@ -262,11 +261,9 @@ class Interpreter:
         return results
 
     def _when(self, node: WhenNode, path: str, branch: Branch) -> Any:
-        if not self._decided(path, "when", lambda: self._holds(node, path, branch)):
-            for step in self._run.steps:
-                if below(step.path, shown_path(path)):
-                    self._shown(step.path, status="skipped")
-            self._journal.append(path, "skipped")
+        if not self._decided(node, path, lambda: self._holds(node, path, branch)):
+            if last(self._journal, path, "skipped") is None:
+                self._run.note(path, "skipped")
             return branch.previous
         return self.execute(node.body, path, branch)
 
@@ -294,7 +291,8 @@ class Interpreter:
     def _timeout(self, node: TimeoutNode, path: str, branch: Branch) -> Any:
         scope = Scope(branch.scope)
         late = OperationTimeoutError(f"it did not end within {node.seconds:g} s", hint="give it a longer timeout")
-        timer = threading.Timer(node.seconds, scope.stop, [late])
+        until = self._decided(node, path, lambda: time.time() + node.seconds)  # however often its process ends
+        timer = threading.Timer(max(0.0, min(node.seconds, until - time.time())), scope.stop, [late])
         timer.daemon = True
         timer.start()
         try:
@@ -304,10 +302,9 @@ class Interpreter:
             scope.close()
 
     def _with_undo(self, node: UndoNode, path: str, branch: Branch) -> Any:
-        self._nodes[path] = (node, branch)
         result = self.execute(node.body, path + "/do", branch)
         if last(self._journal, path, "done") is None:
-            self._journal.append(path, "done", result=result, vm=msgspec.to_builtins(branch.place.vm))
+            self._run.note(path, "done", result=result, vm=msgspec.to_builtins(branch.place.vm))
         return result
 
     def _on_failure(self, node: OnFailureNode, path: str, branch: Branch) -> Any:
@@ -324,19 +321,20 @@ class Interpreter:
             if not self.undo(path) or node.otherwise is None:
                 raise
         self.failed_path = None
-        return self.execute(node.otherwise, path + "/else", branch)
+        return self.execute(node.otherwise, else_path(node, path), branch)
 
     def _then(self, node: ThenNode, path: str, branch: Branch) -> Any:
         result = self.execute(node.body, path, branch)
-        return self._decided(path, "then", lambda: msgspec.to_builtins(self._call(node.function, path, result)))
+        return self._decided(node, path, lambda: msgspec.to_builtins(self._call(node.function, path, result)))
 
-    def _decided(self, path: str, what: str, decide: Callable[[], Any]) -> Any:
+    def _decided(self, node: WhenNode | ThenNode | TimeoutNode, path: str, decide: Callable[[], Any]) -> Any:
         """Return what was decided when the walk first came here."""
-        past = last(self._journal, f"{path}:{what}", "decided")
+        key = f"{path}:{_tag(node)}{nth(node) or ''}"
+        past = last(self._journal, key, "decided")
         if past is not None:
             return past.data["value"]
         value = decide()
-        self._journal.append(f"{path}:{what}", "decided", value=value)
+        self._run.note(key, "decided", value=value)
         return value
 
     def _call(self, name: str, path: str, argument: Any) -> Any:
@@ -356,9 +354,8 @@ class Interpreter:
     }  # fmt: skip
 
 
-def shown_path(path: str) -> str:
-    """Return a step's path in the flow from its path in a walk, which also counts attempts."""
-    return re.sub(r"~\d+", "", path)
+def _tag(node: AnyNode) -> str:
+    return str(type(node).__struct_config__.tag)
 
 
-__all__ = ["NOT_RETRIED", "UNDO_ATTEMPTS", "Branch", "Interpreter", "Left", "shown_path"]
+__all__ = ["NOT_RETRIED", "UNDO_ATTEMPTS", "Branch", "Interpreter", "Left"]

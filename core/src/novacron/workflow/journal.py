@@ -1,17 +1,22 @@
-"""What happened in a run, entry by entry: the one place that a durable engine stores and a resumed run is rebuilt from."""
+"""What happened in a run, entry by entry: the one truth, from which a run is shown, and walked again after its process ended."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Literal, Protocol
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import msgspec
 
 from novacron import errors
 from novacron.errors import NovaCronError, WorkflowError
+from novacron.workflow.paths import below
 
-Event = Literal["started", "done", "failed", "skipped", "decided", "undoing", "undone", "undo_failed", "resumed"]
+Event = Literal[
+    "started", "done", "failed", "skipped", "decided", "unwinding", "undoing", "undone", "undo_failed", "resumed"
+]  # fmt: skip
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,46 +34,59 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return result
 
 
-class Journal(Protocol):
-    """Where entries go, in order, and are on record when `append` returns."""
+class JournalLostError(BaseException):
+    """An entry could not be put on record, or no longer by this process: the walk stops here, and nothing is undone.
 
-    def append(self, path: str, event: Event, **data: Any) -> Entry:
-        """Add an entry."""
-        ...
+    No Exception: what goes on after any failure must not go on after this one.
+    """
 
-    def entries(self) -> list[Entry]:
-        """Return all entries, oldest first."""
-        ...
+    def __init__(self, reason: NovaCronError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
-class MemoryJournal:
-    """A journal that lives as long as the process."""
+class Journal:
+    """Entries in order; `append` returns when one is on record. This one lives as long as the process; `keep` is for others."""
 
-    def __init__(self, entries: list[Entry] | None = None) -> None:
-        self._entries = list(entries or ())
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._entries = list(entries)
+        self._by_path: dict[str, list[Entry]] = defaultdict(list)
+        for entry in self._entries:
+            self._by_path[entry.path].append(entry)
         self._guard = threading.Lock()
 
     def append(self, path: str, event: Event, **data: Any) -> Entry:
-        """Add an entry."""
+        """Add an entry. Raises JournalLostError."""
         with self._guard:
             entry = Entry(number=len(self._entries), at=time.time(), path=path, event=event, data=data)
+            self.keep(entry)
             self._entries.append(entry)
+            self._by_path[path].append(entry)
             return entry
+
+    def keep(self, entry: Entry) -> None:
+        """Put an entry on record, for good."""
 
     def entries(self) -> list[Entry]:
         """Return all entries, oldest first."""
         with self._guard:
             return list(self._entries)
 
+    def of(self, *paths: str) -> list[Entry]:
+        """Return the entries of some paths, oldest first."""
+        with self._guard:
+            found = [entry for path in paths for entry in self._by_path.get(path, ())]
+        return found if len(paths) == 1 else sorted(found, key=lambda entry: entry.number)
+
 
 def last(journal: Journal, path: str, *events: Event) -> Entry | None:
     """Return the latest entry of a path among `events`; what failed or was undone before the run was resumed doesn't count."""
     found, over = None, False
-    for entry in journal.entries():
-        if entry.event == "resumed" and over:
-            found = None
+    for entry in journal.of(path, "") if path else journal.of(""):
+        if entry.event == "resumed":
+            found = None if over else found
         elif entry.path == path:
-            over = entry.event in ("failed", "undone") or "/undo" in path
+            over = entry.event in ("failed", "undone", "unwinding") or "/undo" in path
             found = entry if entry.event in events else found
     return found
 
@@ -94,11 +112,6 @@ def finished(journal: Journal, prefix: str) -> list[Entry]:
     return list(open_.values())
 
 
-def below(path: str, prefix: str) -> bool:
-    """Whether a path is at or below another."""
-    return not prefix or path == prefix or path.startswith((prefix + "/", prefix + "~"))
-
-
 def stored(error: NovaCronError) -> dict[str, Any]:
     """Return an error for an entry: as plain values, with its full `text`."""
     return error.as_dict() | {"text": str(error)}
@@ -112,4 +125,4 @@ def rebuilt(data: dict[str, Any]) -> NovaCronError:
     return error
 
 
-__all__ = ["Entry", "Event", "Journal", "MemoryJournal", "below", "finished", "last", "rebuilt", "stored"]
+__all__ = ["Entry", "Event", "Journal", "JournalLostError", "finished", "last", "rebuilt", "stored"]

@@ -20,6 +20,8 @@ class StepKind:
     name = ""
     undo_description: str | None = None
     """How the step is undone; None when it can't be."""
+    can_probe = True
+    """Whether `probe` finds out what happened. Without it, a step that nobody knows the end of is not done a second time."""
 
     @property
     def origin(self) -> str:
@@ -60,8 +62,21 @@ class StepKind:
         raise NotImplementedError
 
     def probe(self, context: Context) -> Any:
-        """Return the step's result if it has happened, None if it hasn't; asked when nobody knows how it ended."""
+        """Return the step's result if it has happened, None if it hasn't and may be done; asked when nobody knows how it ended."""
         return None
+
+    def reconcile(self, context: Context) -> Any:
+        """Find out about a step that a process was in when it ended: as `probe`.
+
+        Raises:
+            WorkflowError: nobody can find out.
+        """
+        if not self.can_probe:
+            raise WorkflowError(
+                "its process ended in this step, and nothing tells whether it happened", outcome="unknown",
+                hint="look for yourself; give the step a probe, or declare it idempotent",
+            )  # fmt: skip
+        return self.probe(context)
 
 
 class StepKinds:

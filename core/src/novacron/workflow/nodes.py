@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -99,6 +100,15 @@ AnyNode = (
 )
 
 
+def all_nodes(node: AnyNode) -> Iterator[AnyNode]:
+    """Return a node and all that it is made of, also what is only done to undo it or instead of it."""
+    yield node
+    inner = (*getattr(node, "nodes", ()), *(getattr(node, part, None) for part in ("body", "undo", "otherwise")))
+    for part in inner:
+        if part is not None:
+            yield from all_nodes(part)
+
+
 class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A workflow as it is stored."""
 
@@ -109,5 +119,5 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 __all__ = [
     "FORMAT", "AnyNode", "EachNode", "Node", "OnFailureNode", "ParallelNode", "RetryNode", "SequenceNode", "StepNode", "Stored",
-    "ThenNode", "TimeoutNode", "UndoNode", "VMRef", "WhenNode",
+    "ThenNode", "TimeoutNode", "UndoNode", "VMRef", "WhenNode", "all_nodes",
 ]  # fmt: skip

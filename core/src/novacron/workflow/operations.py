@@ -195,6 +195,11 @@ class SnapshotUse(StepKind):
         known_snapshots(context).discard(context.arguments["name"])
         return "the snapshot is gone"
 
+    def probe(self, context: Context) -> Any:
+        if self.name == "revert" or any(s.name == context.arguments["name"] for s in context.ask("snapshot_list")):
+            return None  # reverting twice is as reverting once
+        return {"status": context.read().status}
+
     def run(self, context: Context) -> dict[str, Any]:
         extra = {k: context.arguments[k] for k in self.extra}
         record = context.do(self.operation, snapshot=context.arguments["name"], **extra)

@@ -10,45 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from novacron.jobs import Job, Progress
-from novacron.units import format_duration
-from novacron.workflow.journal import Entry, Journal
+from novacron.workflow.journal import Entry, Event, Journal
+from novacron.workflow.progress import StepRecord, StepRecords
 
 if TYPE_CHECKING:
-    from novacron.workflow.nodes import VMRef
+    from novacron.workflow.nodes import AnyNode, VMRef
 
-StepStatus = Literal["waiting", "running", "done", "failed", "skipped", "undoing", "undone", "undo_failed"]
-RunStatus = Literal["running", "done", "undone", "failed", "cancelled"]
-
-_MARKS = {
-    "waiting": " ", "running": ">", "done": "+", "failed": "!", "skipped": "-", "undoing": "<", "undone": "<", "undo_failed": "X",
-}  # fmt: skip
-
-
-class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of a run. `error` and `undo_error` are as NovaCronError.as_dict, and `text`.
-
-    `seconds` is how long it took, None before its end.
-    """
-
-    path: str
-    description: str
-    vm: str
-    status: StepStatus = "waiting"
-    result: Any = None
-    error: dict[str, Any] | None = None
-    undo_error: dict[str, Any] | None = None
-    seconds: float | None = None
-    attempts: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        result: dict[str, Any] = msgspec.to_builtins(self)
-        return result
-
-    def __str__(self) -> str:
-        why = self.error or self.undo_error
-        took = "" if self.seconds is None else f"  {format_duration(self.seconds)}"
-        return f"{_MARKS[self.status]} {self.description}  {self.status}{took}{'  ' + str(why['text']) if why else ''}"
+RunStatus = Literal["waiting", "running", "paused", "done", "undone", "failed", "cancelled", "interrupted"]
 
 
 class RunProgress(Progress, frozen=True, kw_only=True):
@@ -71,19 +39,21 @@ class Run(Job[Any]):
     WorkflowError (what failed is its cause; `details` has "step", "undone", "not_undone"), or OperationCancelledError.
     """
 
-    def __init__(self, run_id: str, name: str, targets: list[VMRef], steps: list[StepRecord], journal: Journal) -> None:
-        super().__init__("workflow", ", ".join(t.name or t.id for t in targets))
+    def __init__(self, run_id: str, name: str, targets: list[VMRef], flow: AnyNode, journal: Journal) -> None:
+        super().__init__("workflow", names_of(targets))
         self.id, self.name, self.targets = run_id, name, targets
         self.ended_at: float | None = None
         self._journal = journal
-        self._steps = {s.path: s for s in steps}
-        self._status: RunStatus = "running"
-        self._progress: RunProgress = RunProgress(total=len(steps))
+        self._steps = StepRecords(flow, targets[0])
+        for entry in journal.entries():
+            self._steps.apply(entry)
+        self._status: RunStatus = "waiting"
+        self._progress: RunProgress = RunProgress(total=len(self._steps), fraction=0.0)
         self._resume: Callable[[], Run] | None = None
         self.set_running_or_notify_cancel()
 
     def __repr__(self) -> str:
-        share = f" {self._progress.fraction:.0%}" if self._status == "running" and self._progress.fraction is not None else ""
+        share = f" {self._progress.fraction:.0%}" if not self.done() and self._progress.fraction is not None else ""
         return f"<Run {self.id} {self.name or ''} of {self.resource} {self._status}{share}>".replace("  ", " ")
 
     def __str__(self) -> str:
@@ -95,14 +65,22 @@ class Run(Job[Any]):
 
         "done": every step was done, or skipped, or was told to let others continue. "undone": one failed, all is as before.
         "cancelled": as before too, but for what `on_failure("stop")` keeps, and VMs of several whose flow was at its end.
-        "failed": something is left as it was when it failed, because it was told to, or could not be undone; `result()` says what.
+        "failed": something is left as it was when it failed, because it was told to, could not be undone, or nobody could find out
+        whether it happened; a person must look: `result()` says at what. Before the end: "waiting" for other runs of its VMs,
+        "running", "paused"; and "interrupted" when the process that ran it has ended: another can go on with it.
         """
         return self._status
 
     @property
     def steps(self) -> tuple[StepRecord, ...]:
         """The steps in the order of the flow."""
-        return tuple(self._steps.values())
+        with self._guard:
+            return self._steps.all()
+
+    def step(self, path: str) -> tuple[int, StepRecord | None]:
+        """Return a step's number from 1, and the step; 0 and None for what is no step."""
+        with self._guard:
+            return self._steps.find(path) or (0, None)
 
     @property
     def progress(self) -> RunProgress:
@@ -135,38 +113,51 @@ class Run(Job[Any]):
             raise InvalidStateError(f"the run is {self._status}; only a failed one can be resumed")
         return self._resume()
 
-    def step_changed(self, path: str, **changes: Any) -> None:
-        """Note what became of a step (for engines)."""
+    def resumes_by(self, go_on: Callable[[], Run]) -> None:
+        """Say how a failed run is gone on with (for engines)."""
+        self._resume = go_on
+
+    def goes_by(self, journal: Journal) -> None:
+        """Let a journal be the run's (for engines that have it only once the run is theirs)."""
         with self._guard:
-            if path not in self._steps:
-                self._steps[path] = StepRecord(path=path, description=changes.pop("description", path), vm=changes.pop("vm", ""))
-            changes = {k: v for k, v in changes.items() if k not in ("description", "vm")}
-            self._steps[path] = msgspec.structs.replace(self._steps[path], **changes)
+            for entry in journal.entries()[len(self._journal.entries()) :]:
+                self._steps.apply(entry)
+            self._journal = journal
+
+    def note(self, path: str, event: Event, **data: Any) -> None:
+        """Put on record what happened, and show it (for engines). Raises JournalLostError."""
+        entry = self._journal.append(path, event, **data)
+        with self._guard:
+            self._steps.apply(entry)
         self.step_reports(path, Progress())
 
     def step_reports(self, path: str, progress: Progress) -> None:
         """Note how far a step is (for engines)."""
         with self._guard:
-            steps = list(self._steps.values())
-            step = self._steps.get(path)
-            undoing = step is not None and step.status in ("undoing", "undone", "undo_failed")
-            over = sum(
-                s.status not in ("waiting", "running", "undoing") for s in steps if s.status not in ("undone", "undo_failed")
-            )
-            part = progress.fraction or 0.0
-            running = [s for s in steps if s.status in ("running", "undoing")]
-            if len(running) == 1 and running[0].path == path:
-                over = over + (1 - part if undoing else part)  # type: ignore[assignment]
-            if step is None:
+            found = self._steps.find(path)
+            if found is None:
                 return
+            number, step = found
+            undoing = step.status in ("undoing", "undone", "undo_failed")
+            over: float = self._steps.over
+            part = progress.fraction or 0.0
+            if self._steps.under_way == 1 and step.status in ("running", "undoing"):
+                over += 1 - part if undoing else part
             verb = "undoing " if step.status == "undoing" else ""
             words = step.status if step.status not in ("running", "undoing") else progress.message
             self._progress = RunProgress(
-                message=f"{verb}{step.description}{': ' + words if words else ''}", fraction=min(1.0, over / max(1, len(steps))),
-                details=dict(progress.details), step=step.description, number=[s.path for s in steps].index(path) + 1,
-                total=len(steps), step_fraction=progress.fraction, undoing=undoing,
+                message=f"{verb}{step.description}{': ' + words if words else ''}",
+                fraction=min(1.0, over / max(1, len(self._steps))), details=dict(progress.details), step=step.description,
+                number=number, total=len(self._steps), step_fraction=progress.fraction, undoing=undoing,
             )  # fmt: skip
         self._tell()
+
+    def stands(self, status: RunStatus, message: str = "") -> None:
+        """Say that the run waits, goes on or is paused, and why (for engines)."""
+        if self._status != status or self._progress.message != message:
+            self._status = status
+            self._progress = msgspec.structs.replace(self._progress, message=message)
+            self._tell()
 
     def end(self, status: RunStatus, result: Any, error: BaseException | None) -> None:
         """End the run (for engines)."""
@@ -188,10 +179,16 @@ class Run(Job[Any]):
                 self._listeners.remove(listener)
 
 
+def names_of(targets: list[VMRef] | tuple[VMRef, ...]) -> str:
+    """Return VMs by name, the first few of many."""
+    names = [t.name or t.id for t in targets]
+    return ", ".join(names) if len(names) <= 5 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+
+
 def settled(run: Run, timeout: float | None = None) -> Run:
     """Wait until a run has ended, whatever way. Raises TimeoutError."""
     Future.exception(run, timeout)
     return run
 
 
-__all__ = ["Run", "RunProgress", "RunStatus", "StepRecord", "StepStatus", "settled"]
+__all__ = ["Run", "RunProgress", "RunStatus", "names_of", "settled"]

@@ -23,6 +23,7 @@ class Scope:
         self._guard = threading.Lock()
         self._callbacks: list[Callable[[], object]] = []
         self._parent = parent
+        self._open: threading.Event = parent._open if parent is not None else _opened()
         if parent is not None:
             parent.on_stop(self._from_parent)
 
@@ -60,6 +61,19 @@ class Scope:
         if self._parent is not None:
             self._parent.forget(self._from_parent)
 
+    def pause(self, *, paused: bool = True) -> None:
+        """Let nothing new begin inside the whole run, or let it again."""
+        if paused:
+            self._open.clear()
+        else:
+            self._open.set()
+
+    def pass_gate(self) -> None:
+        """Wait while the run is paused; raise the reason when stopped."""
+        self.check()
+        while not self._open.wait(0.1):
+            self.check()
+
     def check(self) -> None:
         """Raise the reason when stopped."""
         if self.reason is not None:
@@ -96,6 +110,12 @@ class Scope:
             raise
         finally:
             self.forget(job.cancel)
+
+
+def _opened() -> threading.Event:
+    gate = threading.Event()
+    gate.set()
+    return gate
 
 
 __all__ = ["GRACE", "Scope"]

@@ -1,0 +1,102 @@
+"""The processes that run workflows, and which of them are still alive."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+LEASE = 20.0
+"""Seconds after its last sign of life that a process on another machine counts as dead."""
+
+
+class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A process. `silence` is how many seconds ago it last said that it is alive."""
+
+    id: str
+    machine: str
+    pid: int
+    began: str
+    name: str
+    silence: float = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it lives: on this machine as the system says, even when it is halted; elsewhere by its last sign of life."""
+        if self.machine == machine():
+            return _began(self.pid) == self.began
+        return self.silence < LEASE
+
+
+class ProcessStore:
+    """Reads and writes the processes."""
+
+    def register(self) -> ProcessRecord:
+        """Write this process down, under a new id."""
+        from novacron.store.database import clock, transaction
+        from novacron.store.tables import processes
+
+        pid = os.getpid()
+        record = ProcessRecord(
+            id=uuid.uuid4().hex, machine=machine(), pid=pid, began=_began(pid) or "", name=f"{socket.gethostname()}:{pid}"
+        )
+        with transaction() as connection:
+            values = {k: getattr(record, k) for k in ("id", "machine", "pid", "began", "name")}
+            connection.execute(processes.insert().values(**values, beat_at=clock(connection)))
+        return record
+
+    def beat(self, process: str) -> None:
+        """Say that a process is alive."""
+        from novacron.store.database import clock, transaction
+        from novacron.store.tables import processes
+
+        with transaction() as connection:
+            connection.execute(processes.update().where(processes.c.id == process).values(beat_at=clock(connection)))
+
+    def list(self) -> list[ProcessRecord]:
+        """Return all processes, dead ones too until they are removed."""
+        from novacron.store.database import clock, transaction
+        from novacron.store.tables import processes
+
+        with transaction() as connection:
+            query = processes.select().add_columns((clock(connection) - processes.c.beat_at).label("silence"))
+            return [
+                ProcessRecord(id=r.id, machine=r.machine, pid=r.pid, began=r.began, name=r.name, silence=r.silence)
+                for r in connection.execute(query)
+            ]
+
+    def remove(self, process: str) -> None:
+        """Forget a process."""
+        from novacron.store.database import transaction
+        from novacron.store.tables import processes
+
+        with transaction() as connection:
+            connection.execute(processes.delete().where(processes.c.id == process))
+
+
+@lru_cache(maxsize=1)
+def machine() -> str:
+    """Return what the process numbers seen here are numbers of: this boot of this machine, and its process namespace."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return f"{socket.gethostname()} {uuid.getnode():x}"
+
+
+def _began(pid: int) -> str | None:
+    """Return when a process began, in the system's terms; None when there is none, or only what is left of it."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return None if Path("/proc/self/stat").exists() else str(pid)
+    except OSError:
+        return None
+    return None if state in "ZX" else rest[18]
+
+
+__all__ = ["LEASE", "ProcessRecord", "ProcessStore", "machine"]

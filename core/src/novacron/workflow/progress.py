@@ -1,0 +1,132 @@
+"""The steps of a run as its journal tells of them: what people see, in this process and in any other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Literal
+
+import msgspec
+
+from novacron.units import format_duration
+from novacron.workflow.describing import describe_step
+from novacron.workflow.journal import Entry
+from novacron.workflow.nodes import AnyNode, StepNode, VMRef
+from novacron.workflow.paths import below, node_at, shown_path, steps_of
+
+StepStatus = Literal["waiting", "running", "done", "failed", "skipped", "undoing", "undone", "undo_failed"]
+
+_MARKS = {
+    "waiting": " ", "running": ">", "done": "+", "failed": "!", "skipped": "-", "undoing": "<", "undone": "<", "undo_failed": "X",
+}  # fmt: skip
+
+
+class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of a run. `error` and `undo_error` are as NovaCronError.as_dict, and `text`.
+
+    `started_at` is in seconds since 1970, `seconds` how long it took, None before its end.
+    """
+
+    path: str
+    description: str
+    vm: str
+    status: StepStatus = "waiting"
+    result: Any = None
+    error: dict[str, Any] | None = None
+    undo_error: dict[str, Any] | None = None
+    started_at: float | None = None
+    seconds: float | None = None
+    attempts: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        result: dict[str, Any] = msgspec.to_builtins(self)
+        return result
+
+    def __str__(self) -> str:
+        why = self.error or self.undo_error
+        took = "" if self.seconds is None else f"  {format_duration(self.seconds)}"
+        return f"{_MARKS[self.status]} {self.description}  {self.status}{took}{'  ' + str(why['text']) if why else ''}"
+
+
+class StepRecords:
+    """A flow's steps, brought up to date entry by entry. Each entry costs the same, however many steps there are."""
+
+    def __init__(self, flow: AnyNode, vm: VMRef) -> None:
+        self._flow, self._vm = flow, vm
+        self._records: dict[str, StepRecord] = {}
+        self._number: dict[str, int] = {}
+        self._count: Counter[str] = Counter()
+        for path, node, target in steps_of(flow, "", vm):
+            self._add(path, node, target)
+
+    def all(self) -> tuple[StepRecord, ...]:
+        """Return the steps in the order of the flow; what was only done after a failure comes last."""
+        return tuple(self._records.values())
+
+    def find(self, path: str) -> tuple[int, StepRecord] | None:
+        """Return a step's number from 1, and the step; None for a part that is no step."""
+        shown = shown_path(path)
+        return (self._number[shown], self._records[shown]) if shown in self._records else None
+
+    @property
+    def over(self) -> int:
+        """How many steps are behind the run, on its way there or back."""
+        return self._count["done"] + self._count["failed"] + self._count["skipped"]
+
+    @property
+    def under_way(self) -> int:
+        """How many steps are under way, there or back."""
+        return self._count["running"] + self._count["undoing"]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def apply(self, entry: Entry) -> None:
+        """Bring the steps up to date with what happened."""
+        path = shown_path(entry.path)
+        if entry.event == "started":
+            if path not in self._records:
+                node, vm = node_at(self._flow, entry.path, self._vm)
+                self._add(path, node, vm)
+            attempts = self._records[path].attempts + 1
+            self._change(path, status="running", attempts=attempts, error=None, started_at=entry.at, seconds=None)
+        elif entry.event in ("done", "failed"):
+            if path in self._records and self._records[path].status == "running":
+                began = self._records[path].started_at
+                found = {"result": entry.data.get("result")} if entry.event == "done" else {"error": entry.data}
+                self._change(path, status=entry.event, seconds=None if began is None else max(0.0, entry.at - began), **found)
+            elif entry.event == "failed":  # refused before it began
+                self._change(path, status="failed", error=entry.data)
+        elif entry.event == "skipped":
+            for inner in [p for p in self._records if below(p, path)]:
+                self._change(inner, status="skipped")
+        elif entry.event in ("undoing", "undone", "undo_failed"):
+            error = {"undo_error": entry.data} if entry.event == "undo_failed" else {}
+            for inner in self._undone_with(path):
+                self._change(inner, status=entry.event, **error)
+        elif entry.event == "resumed":
+            for inner, step in list(self._records.items()):
+                if step.status in ("failed", "undone"):
+                    self._change(inner, status="waiting")
+
+    def _undone_with(self, path: str) -> list[str]:
+        if path in self._records:
+            return [path]
+        known = ("done", "undoing", "undo_failed")
+        return [p for p, step in self._records.items() if below(p, path + "/do") and step.status in known]
+
+    def _add(self, path: str, node: AnyNode, vm: VMRef) -> None:
+        words = describe_step(node) if isinstance(node, StepNode) else path
+        self._records[path] = StepRecord(path=path, description=words, vm=vm.name)
+        self._number[path] = len(self._records)
+        self._count["waiting"] += 1
+
+    def _change(self, path: str, **changes: Any) -> None:
+        step = self._records.get(path)
+        if step is not None:
+            self._count[step.status] -= 1
+            self._records[path] = step = msgspec.structs.replace(step, **changes)
+            self._count[step.status] += 1
+
+
+__all__ = ["StepRecord", "StepRecords", "StepStatus"]
