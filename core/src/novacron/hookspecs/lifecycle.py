@@ -40,6 +40,16 @@ def vm_list(query: VMQuery) -> Sequence[VM]:
     raise NotImplementedError
 
 
+@operation(kind="read", timeout=3600)
+def vm_settle(vm: str, seconds: float) -> VM:
+    """Wait until the host does nothing more with the VM that anybody asked for, and return its record.
+
+    After a client has died in an operation, its effect can be looked for once this has returned.
+    Raises VMNotFoundError, also when it has left the host meanwhile; OperationTimeoutError: still busy after `seconds`.
+    """
+    raise NotImplementedError
+
+
 @operation(kind="change", mandatory=True, locks="vm", statuses="stopped saved")
 def vm_start(vm: str) -> VM:
     """Start a stopped VM, or restore a saved one. Raises InvalidStateError when it runs or is suspended."""

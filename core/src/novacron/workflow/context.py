@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import HostNotFoundError
+from novacron.errors import HostNotFoundError, VMNotFoundError
 from novacron.jobs import Progress
 from novacron.workflow.nodes import VMRef
 from novacron.workflow.scope import Scope
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
     from novacron.handles.vm import VMHandle
     from novacron.records.vm import VM
+
+SETTLE = 1800.0
+"""Seconds that an operation may still take whose process has ended, before nobody waits for it any more."""
 
 
 class Hosts(Mapping[str, "HostHandle"]):
@@ -141,6 +144,15 @@ class Context:
     def ask(self, operation: str, **arguments: Any) -> Any:
         """Do an operation that reads, on the VM."""
         return self.host.invoke(operation, vm=self.ref.id, **arguments)
+
+    def settle(self, host: HostHandle | None = None) -> None:
+        """Wait until a host (the VM's own when None) does nothing more with the VM that a process which is gone asked it for."""
+        host = host or self.host
+        if host.supports("vm_settle"):
+            try:
+                host.invoke("vm_settle", SETTLE + 10, vm=self.ref.id, seconds=SETTLE)
+            except VMNotFoundError:
+                pass  # it has left the host meanwhile
 
     def do(self, operation: str, timeout: float | None = None, **arguments: Any) -> Any:
         """Do an operation on the VM; its progress is the step's, a cancelled run cancels it."""

@@ -182,12 +182,13 @@ class Interpreter:
     def _undo_one(self, path: str, result: Any) -> bool:
         node, vm = node_at(self._flow.node, path, self._run.targets[0])
         place = self.place(vm)
+        again = last(self._journal, path, "undoing", "undone", "undo_failed")
         self._run.note(path, "undoing")
         try:
             if isinstance(node, UndoNode):
                 self.execute(node.undo, path + "/undo", Branch(place, Scope(), result))
             else:
-                self._undo_step(node, path, place, result)
+                self._undo_step(node, path, place, result, again=again is not None and again.event == "undoing")
         except Exception as raised:  # noqa: BLE001 - noted, and the others are still undone
             cause = raised.error if isinstance(raised, Left) else raised
             error = cause if isinstance(cause, NovaCronError) else WorkflowError(f"{type(cause).__name__}: {cause}")
@@ -196,13 +197,15 @@ class Interpreter:
         self._run.note(path, "undone", vm=msgspec.to_builtins(place.vm))
         return True
 
-    def _undo_step(self, node: StepNode, path: str, place: Place, result: Any) -> None:
+    def _undo_step(self, node: StepNode, path: str, place: Place, result: Any, *, again: bool) -> None:
         kind = KINDS.find(node.kind)
         if kind.describe_undo(node.arguments) is None:
             raise WorkflowError(f"{describe_step(node)} can't be undone", hint="give it a way with .undo(step)")
         context = self._context(node, path, Branch(place, Scope()), Scope())  # a cancel stops the way there, not the way back
         started = last(self._journal, path, "started")
         context.before = started.data["before"] if started else {}
+        if again:  # a process ended in it, and the hypervisor may not have
+            kind.settle(context)
         for attempt in range(UNDO_ATTEMPTS):
             try:
                 return kind.undo(context, result)

@@ -76,7 +76,12 @@ class StepKind:
                 "its process ended in this step, and nothing tells whether it happened", outcome="unknown",
                 hint="look for yourself; give the step a probe, or declare it idempotent",
             )  # fmt: skip
+        self.settle(context)
         return self.probe(context)
+
+    def settle(self, context: Context) -> None:
+        """Wait until the hypervisor has ended what a process that is gone asked it for."""
+        context.settle()
 
 
 class StepKinds:

@@ -88,6 +88,10 @@ class MigrateStep(StepKind):
         context.moved(destination.name)
         return {"source": source.name, "destination": destination.name, "found": True}
 
+    def settle(self, context: Context) -> None:
+        context.settle(context.hosts[context.before["host"]])
+        context.settle(self._destination(context))
+
     def _move(self, context: Context, destination: HostHandle, spec: MigrationSpec) -> Any:
         report = context.do("vm_migrate", spec.deadline + 60, to=destination.destination(), spec=spec)
         context.moved(destination.name)

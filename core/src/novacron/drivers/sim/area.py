@@ -14,6 +14,7 @@ from novacron.drivers.sim.nics import addressed
 from novacron.drivers.sim.world import World
 from novacron.errors import BusyError, HostConnectionError, InvalidStateError, VMNotFoundError
 from novacron.plugins.driver import hookimpl
+from novacron.plugins.validation import operations
 from novacron.records.vm import VM
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -95,7 +96,8 @@ def simulated(function: F) -> F:
         faults = connection.world.faults
         given = dict(zip(arguments, args, strict=False)) | named
         effect = functools.partial(function, self, *args, **named)
-        return faults.around(operation, _names(connection.world, given), given.get("job"), effect)
+        with connection.world.occupied(given.get("vm") if not operations()[operation].reads else None):
+            return faults.around(operation, _names(connection.world, given), given.get("job"), effect)
 
     return cast(F, hookimpl(perform))
 

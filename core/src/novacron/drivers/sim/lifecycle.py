@@ -14,7 +14,14 @@ from novacron.drivers.sim.nics import make_nic
 from novacron.drivers.sim.pools import SimVolume
 from novacron.drivers.sim.power import start
 from novacron.drivers.sim.world import World
-from novacron.errors import AlreadyExistsError, ImageNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.errors import (
+    AlreadyExistsError,
+    ImageNotFoundError,
+    InvalidSpecError,
+    InvalidStateError,
+    OperationTimeoutError,
+    SpecProblem,
+)
 from novacron.jobs import Job
 from novacron.records.vm import VM, Deleted, NativeDefinition
 from novacron.specs.query import VMQuery
@@ -26,6 +33,14 @@ FORMAT = "novacron sim json"
 
 class SimLifecycle(Area):
     """Creates, finds, changes and deletes VMs."""
+
+    @simulated
+    def vm_settle(self, vm: str, seconds: float) -> VM:
+        """Wait until no operation changes the VM."""
+        found = self.look(vm)
+        if not self.world.settle(found.id, seconds):
+            raise OperationTimeoutError(f"{found.name!r} is still busy after {seconds:g} s", resource=found.name)
+        return self.record(self.look(found.id))
 
     @simulated
     def vm_list(self, query: VMQuery) -> list[VM]:

@@ -6,7 +6,9 @@ import random
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from novacron.drivers.sim.broadcast import Broadcast, Courier, now
@@ -52,6 +54,8 @@ class World:
         self.memory_bytes = 256 * GIB
         self.architectures = {"x86_64": ("pc", "q35"), "aarch64": ("virt",)}
         self.began = time.monotonic()
+        self._occupied: Counter[str] = Counter()
+        self._settled = threading.Condition(self.lock)
 
     def __repr__(self) -> str:
         return f"<World {self.name} with {self.count()} VMs>"
@@ -112,6 +116,29 @@ class World:
         self.pools["default"].volumes[self.filling.volume(number)] = original_volume(self.filling.volume(number))
         self.add(vm)
         return vm
+
+    @contextmanager
+    def occupied(self, key: str | None) -> Iterator[None]:
+        """Have a VM count as busy while an operation changes it; None occupies nothing."""
+        vm = self.look(key) if key is not None else None
+        if vm is None:
+            yield
+            return
+        with self.lock:
+            self._occupied[vm.id] += 1
+        try:
+            yield
+        finally:
+            with self._settled:
+                self._occupied[vm.id] -= 1
+                if not self._occupied[vm.id]:
+                    del self._occupied[vm.id]
+                    self._settled.notify_all()
+
+    def settle(self, vm_id: str, seconds: float) -> bool:
+        """Wait until no operation changes a VM; return whether that is so within `seconds`."""
+        with self._settled:
+            return self._settled.wait_for(lambda: vm_id not in self._occupied, seconds)
 
     def _number(self, key: str) -> int | None:
         if self.filling is None or key.endswith("-vda.qcow2"):

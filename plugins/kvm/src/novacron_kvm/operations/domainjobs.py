@@ -31,6 +31,16 @@ def leaving(domain: Any) -> bool:
     return bool(statistics(domain).get(libvirt.VIR_DOMAIN_JOB_OPERATION) == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)
 
 
+def busy(domain: Any) -> bool:
+    """Whether libvirt does something with a VM that changes it. Raises libvirtError."""
+    try:
+        return bool(statistics(domain)) or domain.controlInfo(0)[0] == libvirt.VIR_DOMAIN_CONTROL_JOB
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:
+            return False  # it does not run: whatever works on its files holds the domain, and this call waited for it
+        raise
+
+
 def progress(found: dict[str, Any]) -> tuple[float | None, dict[str, Any]]:
     """Return the fraction done, None while unknown, and the details for a progress report, in bytes."""
     total, remaining = found.get("data_total", 0), found.get("data_remaining", 0)
@@ -80,4 +90,4 @@ def followed(domain: Any, job: Job[Any], message: str) -> Iterator[None]:
         watcher.join(POLL * 8)
 
 
-__all__ = ["HELPER", "abort", "followed", "leaving", "progress", "statistics"]
+__all__ = ["HELPER", "abort", "busy", "followed", "leaving", "progress", "statistics"]

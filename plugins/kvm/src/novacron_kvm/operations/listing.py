@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import libvirt
 
+from novacron.errors import OperationTimeoutError
 from novacron.plugins import hookimpl
 from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.domainjobs import HELPER
+from novacron_kvm.operations.domainjobs import HELPER, POLL, busy
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.statuses import TABLE
 
@@ -29,6 +31,21 @@ class KVMListing:
     def vm_get(self, vm: str) -> VM:
         """Return one VM in full."""
         return vm_record(self._connection, self._connection.domain(vm))
+
+    @hookimpl
+    def vm_settle(self, vm: str, seconds: float) -> VM:
+        """Wait until libvirt's job of the VM has ended, and whatever holds it."""
+        until = time.monotonic() + seconds
+        with self._connection.slow() as slow:  # an operation on a stopped VM's files lets every other call wait
+            domain = self._connection.domain(vm, slow)
+            with translated("vm_settle", vm):
+                while busy(domain):
+                    if time.monotonic() > until:
+                        raise OperationTimeoutError(
+                            f"{domain.name()!r} is still busy after {seconds:g} s", resource=domain.name()
+                        )
+                    time.sleep(POLL)
+            return vm_record(self._connection, self._connection.domain(vm, slow))
 
     @hookimpl
     def vm_list(self, query: VMQuery) -> Sequence[VM]:

@@ -1,0 +1,137 @@
+"""Processes that run flows are killed at random moments; another ends their runs, and the hosts are as the runs' records say."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import novacron
+from novacron.testing.served import SimServer
+from novacron.workflow import steps
+
+MOVE = (
+    steps.tag("moving") >> steps.snapshot("before") >> steps.migrate("s2") >> steps.snapshot("after")
+    >> steps.update(description="moved") >> steps.suspend()
+)  # fmt: skip
+IN_VAIN = MOVE >> steps.revert("of another time")
+"""Its last step fails, so that all is undone."""
+
+
+class Processes:
+    """Starts processes that can be killed."""
+
+    def __init__(self):
+        script = Path(__file__).with_name("flow_processes.py")
+        self._parent = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._parent.stdout.readline() == "ready\n"
+
+    def start(self, what, *arguments):
+        self._parent.stdin.write(json.dumps([what, *arguments]) + "\n")
+        self._parent.stdin.flush()
+        return int(self._parent.stdout.readline())
+
+    def close(self):
+        self._parent.stdin.close()
+        self._parent.wait()
+
+
+@pytest.fixture
+def processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path))  # theirs too
+    found = Processes()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def server():
+    with SimServer(["s1", "s2"], "?latency=2ms&jitter=2ms") as found:
+        yield found
+
+
+def lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    while lives(pid):
+        time.sleep(0.002)
+
+
+def ended(pid, seconds=60):
+    until = time.monotonic() + seconds
+    while lives(pid):
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def state(server, vm):
+    """All that the steps can change, with the host that has the VM; exactly one has it."""
+    (found,) = [
+        (name, now.refresh().status, now.tags, now.record.description or "", tuple(s.name for s in now.snapshots))
+        for name, host in server.hosts.items()
+        for now in host.vms
+        if now.id == vm
+    ]
+    return found
+
+
+@pytest.mark.timeout(900)
+def test_a_run_whose_process_is_killed_at_any_moment_ends_as_its_record_says(server, processes, sample):
+    """Kills the process that runs a flow, and now and then the one that goes on with it; this process has the database open too."""
+    chance = random.Random(20261124)
+    runs = novacron.fleet().runs
+    whole, seen = 0.0, []
+    for number in range(-1, sample(30, 200)):
+        flow = MOVE if number < 0 else chance.choice([MOVE, IN_VAIN])
+        vm = server.hosts["s1"].vms.create(name=f"web{number + 1}", memory="64MiB", start=True).id
+        before, known = state(server, vm), {run.id for run in runs.list(limit=None)}
+        begun = time.monotonic()
+        pid = processes.start("run", server.uris, vm, flow.as_dict())
+        if number < 0:
+            ended(pid)
+            whole = time.monotonic() - begun
+        else:
+            time.sleep(chance.uniform(0.05, whole * (1.1 if flow is MOVE else 1.8)))
+            kill(pid)
+            if chance.random() < 0.3:
+                pid = processes.start("recover")
+                time.sleep(chance.uniform(0, whole))
+                kill(pid)
+            for going in runs.recover():
+                going.exception(60)
+        news = [run for run in runs.list(limit=None) if run.id not in known]
+        now = state(server, vm)
+        if not news:
+            assert now == before
+            seen.append("not begun")
+            continue
+        (run,) = news
+        seen.append(run.status)
+        if run.status == "done":
+            assert now == ("s2", "suspended", frozenset({"moving"}), "moved", ("before", "after")), str(run)
+        else:
+            assert run.status == "undone", str(run)
+            assert flow is IN_VAIN, str(run)
+            assert now == before, str(run)
+        assert all(step.status == ("done" if run.status == "done" else step.status) for step in run.steps)
+    for vm in {done.vm for done in server.log}:
+        order = sorted((done for done in server.log if done.vm == vm), key=lambda done: done.began)
+        for one, other in itertools.pairwise(order):
+            assert one.ended <= other.began, f"in flight at once: {one}, {other}"
+    assert {"done", "undone"} <= set(seen)
+    assert len({done.pid for done in server.log}) > sample(30, 200)
