@@ -52,12 +52,19 @@ class RunStore:
         code: Mapping[str, str],
         vms: Iterable[str],
         run_id: str | None = None,
+        process: str | None = None,
     ) -> str:
-        """Write a new run that nobody runs yet and return its id. Raises IntegrityError when `run_id` is there already."""
+        """Write a new run, one that `process` is to run or anybody, and return its id.
+
+        Raises:
+            IntegrityError: `run_id` is there already.
+        """
         run_id = run_id or uuid.uuid4().hex[:12]
         values = {"name": name, "flow": flow, "targets": targets, "hosts": dict(hosts), "code": dict(code)}
         with transaction() as connection:
-            connection.execute(runs.insert().values(id=run_id, status="waiting", fence=0, created_at=time.time(), **values))
+            connection.execute(
+                runs.insert().values(id=run_id, status="waiting", process=process, fence=0, created_at=time.time(), **values)
+            )
             connection.execute(run_vms.insert(), [{"run": run_id, "vm": vm} for vm in sorted(set(vms))])
         return run_id
 

@@ -186,10 +186,10 @@ class DurableEngine:
         hosts: Mapping[str, HostHandle] | None = None,
     ) -> Run:
         """Begin a run, and wait for its end when `wait`. Ctrl-C while waiting cancels it and waits until it is undone."""
-        self.launch()
+        process = self.launch()
         given = {vm.host.name: vm.host for vm in vms} | dict(flow.hosts) | dict(hosts or {})
         targets = [reference(vm) for vm in vms]
-        run_id = self._create(flow, targets, {name: host.uri for name, host in given.items()})
+        run_id = self._create(flow, targets, {name: host.uri for name, host in given.items()}, process.id)
         attended = self._at_hand(run_id, flow, targets, Hosts(hosts or {}, given), vms)
         if on_progress is not None:
             attended.run.listen(on_progress)
@@ -199,7 +199,7 @@ class DurableEngine:
     def submit(self, flow: Workflow, targets: list[VMRef], hosts: Mapping[str, str], *, run_id: str | None = None) -> str:
         """Let a worker run a flow; return the run's id."""
         self.launch()
-        run_id = self._create(flow, targets, hosts, run_id)
+        run_id = self._create(flow, targets, hosts, None, run_id)
         with SetWorkflowID(f"{run_id}.0"):
             DBOS.enqueue_workflow(QUEUE, run_flow, run_id)
         return run_id
@@ -236,19 +236,21 @@ class DurableEngine:
 
     def again(self, known: StoredRun) -> Run:
         """Begin a new run of what another was of."""
-        self.launch()
+        process = self.launch()
         flow = Workflow.from_dict(known.flow)
         targets = [msgspec.convert(t, VMRef) for t in known.targets]
-        run_id = self._create(flow, targets, known.hosts)
+        run_id = self._create(flow, targets, known.hosts, process.id)
         attended = self._at_hand(run_id, flow, targets, Hosts(uris=known.hosts), [])
         self._dispatch(run_id, 0)
         return attended.run
 
-    def _create(self, flow: Workflow, targets: list[VMRef], hosts: Mapping[str, str], run_id: str | None = None) -> str:
+    def _create(
+        self, flow: Workflow, targets: list[VMRef], hosts: Mapping[str, str], process: str | None, run_id: str | None = None
+    ) -> str:
         vms = {vm.id for vm in targets} | {vm.id for n in all_nodes(flow.node) if isinstance(n, EachNode) for vm in n.vms}
         return self.store.create(
             flow.name, flow.plain(), [msgspec.to_builtins(t) for t in targets], hosts, code_of(flow.node, flow.functions),
-            () if running.get() else vms, run_id,
+            () if running.get() else vms, run_id, process,
         )  # fmt: skip
 
     def _at_hand(self, run_id: str, flow: Workflow, targets: list[VMRef], hosts: Hosts, vms: list[VMHandle]) -> Attended:
@@ -278,7 +280,7 @@ class DurableEngine:
         process = self._process
         known = patiently(self.store.get)(run_id)
         fence = None
-        if process is not None and (known.process is None or known.process not in self.alive()):
+        if process is not None and (known.process in (None, process.id) or known.process not in self.alive()):
             fence = patiently(self.store.claim)(run_id, process.id, instead_of=known.process)
         attended = self._attended.get(run_id)
         if fence is None:

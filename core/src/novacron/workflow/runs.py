@@ -179,7 +179,8 @@ class Runs:
         for entry in self._store.entries(known.id):
             steps.apply(msgspec.convert(entry, Entry))
         status: Any = known.status
-        if known.ended_at is None and known.process is not None and known.process not in alive:
+        gone = known.process not in alive if known.process else status != "waiting"
+        if known.ended_at is None and gone:
             status = "interrupted"
         before = self._store.before(known.id) if status == "waiting" else None
         owner = alive.get(known.process or "")
