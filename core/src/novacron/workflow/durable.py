@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -193,14 +194,14 @@ class DurableEngine:
         attended = self._at_hand(run_id, flow, targets, Hosts(hosts or {}, given), vms)
         if on_progress is not None:
             attended.run.listen(on_progress)
-        self._dispatch(run_id, 0)
+        self._dispatch(run_id)
         return waited(attended.run) if wait else attended.run
 
     def submit(self, flow: Workflow, targets: list[VMRef], hosts: Mapping[str, str], *, run_id: str | None = None) -> str:
         """Let a worker run a flow; return the run's id."""
         self.launch()
         run_id = self._create(flow, targets, hosts, None, run_id)
-        with SetWorkflowID(f"{run_id}.0"):
+        with SetWorkflowID(f"{run_id}.queued"):
             DBOS.enqueue_workflow(QUEUE, run_flow, run_id)
         return run_id
 
@@ -229,9 +230,11 @@ class DurableEngine:
         if known.ended_at is not None:
             self.store.reopen(known.id)
         attended = self._restore(known, flow, like)
-        with suppress(Exception):  # what DBOS knew of the process before it
-            DBOS.cancel_workflow(f"{known.id}.{max(0, known.fence - 1)}")
-        self._dispatch(known.id, known.fence)
+        with suppress(Exception):  # what DBOS has of the process before this one; our fence keeps that from going on
+            DBOS.cancel_workflows(
+                [w.workflow_id for w in DBOS.list_workflows(workflow_id_prefix=f"{known.id}.", load_input=False)]
+            )
+        self._dispatch(known.id)
         return attended.run
 
     def again(self, known: StoredRun) -> Run:
@@ -241,7 +244,7 @@ class DurableEngine:
         targets = [msgspec.convert(t, VMRef) for t in known.targets]
         run_id = self._create(flow, targets, known.hosts, process.id)
         attended = self._at_hand(run_id, flow, targets, Hosts(uris=known.hosts), [])
-        self._dispatch(run_id, 0)
+        self._dispatch(run_id)
         return attended.run
 
     def _create(
@@ -263,9 +266,9 @@ class DurableEngine:
         targets = [msgspec.convert(t, VMRef) for t in known.targets]
         return self._at_hand(known.id, flow, targets, like.hosts if like else Hosts(uris=known.hosts), like.vms if like else [])
 
-    def _dispatch(self, run_id: str, fence: int) -> None:
+    def _dispatch(self, run_id: str) -> None:
         try:
-            with SetWorkflowID(f"{run_id}.{fence}"):
+            with SetWorkflowID(f"{run_id}.{uuid.uuid4().hex[:8]}"):
                 DBOS.start_workflow(run_flow, run_id)
         except Exception as error:
             attended = self._attended.pop(run_id)
