@@ -148,9 +148,9 @@ def test_plugins_are_disabled_enabled_and_a_broken_one_stops_nothing(novacron, t
 def test_a_script_runs_with_the_shells_names(novacron, tmp_path):
     script = tmp_path / "script.py"
     script.write_text("import sys\nhost = connect('sim://s')\nprint(host.vms.create(name=sys.argv[1]).start().status)\n")
-    assert novacron("run", str(script), "web1").stdout == "running\n"
+    assert novacron("script", str(script), "web1").stdout == "running\n"
     script.write_text("connect('sim://s').vms['nope']\n")
-    assert novacron("run", str(script)).returncode == errors.VMNotFoundError.exit_code
+    assert novacron("script", str(script)).returncode == errors.VMNotFoundError.exit_code
 
 
 def test_a_reader_that_has_had_enough_is_no_error(novacron):
@@ -172,7 +172,7 @@ def test_ctrl_c_cancels_what_is_under_way_and_says_so(novacron, tmp_path):
         "finally:\n    print(a.vms['web1'].status, 'web1' in b.vms, flush=True)\n"
     )
     process = subprocess.Popen(
-        ["novacron", "run", str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=novacron.environment
+        ["novacron", "script", str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=novacron.environment
     )
     assert process.stdout.readline() == "begin\n"
     time.sleep(1)

@@ -26,7 +26,9 @@ BUILT_IN = {
     "call": ("operations", "Any operation of the contract, by its name."),
     "plugin": ("plugins", "Drivers and plugins."),
     "shell": ("interactive", "The interactive shell."),
-    "run": ("interactive", "Run a Python script with the shell's names."),
+    "script": ("interactive", "Run a Python script with the shell's names."),
+    "run": ("runs", "Runs of workflows: list, show, resume, cancel, pause, retry."),
+    "worker": ("runs", "Run workflows from the queue, and those of processes that have ended."),
 }
 """Command, the module that has it, and its line in the help."""
 

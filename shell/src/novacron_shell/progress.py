@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from novacron.jobs import Job, Progress
 from novacron.units import format_size
 
 
-def follow(job: Job[Any], title: str) -> Any:
-    """Wait for a job and return its result. Ctrl-C cancels it and waits for its roll-back."""
+def follow(job: Job[Any], title: str, *, on_interrupt: Callable[[], object] | None = None) -> Any:
+    """Wait for a job and return its result. Ctrl-C cancels it and waits for its roll-back; or is raised, with `on_interrupt`."""
     try:
         return _on_terminal(job, title) if sys.stderr.isatty() else _on_lines(job, title)
     except KeyboardInterrupt:
+        if on_interrupt is not None:
+            on_interrupt()
+            raise
         print("cancelling; Ctrl-C again leaves it alone", file=sys.stderr)
         job.cancel()
         return job.result()

@@ -35,14 +35,18 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
 class ProcessStore:
     """Reads and writes the processes."""
 
-    def register(self) -> ProcessRecord:
-        """Write this process down, under a new id."""
+    def register(self, role: str = "") -> ProcessRecord:
+        """Write this process down, under a new id; its role is said before its name."""
         from novacron.store.database import clock, transaction
         from novacron.store.tables import processes
 
         pid = os.getpid()
         record = ProcessRecord(
-            id=uuid.uuid4().hex, machine=machine(), pid=pid, began=_began(pid) or "", name=f"{socket.gethostname()}:{pid}"
+            id=uuid.uuid4().hex,
+            machine=machine(),
+            pid=pid,
+            began=_began(pid) or "",
+            name=f"{role} {socket.gethostname()}:{pid}".lstrip(),
         )
         with transaction() as connection:
             values = {k: getattr(record, k) for k in ("id", "machine", "pid", "began", "name")}

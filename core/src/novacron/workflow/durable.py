@@ -32,7 +32,7 @@ from novacron.workflow.functions import changed_code, code_of
 from novacron.workflow.journal import Entry, Journal, JournalLostError, stored
 from novacron.workflow.nodes import FORMAT, EachNode, VMRef, all_nodes
 from novacron.workflow.run import Run
-from novacron.workflow.scope import Scope
+from novacron.workflow.scope import DetachedError, Scope
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -99,7 +99,7 @@ class DurableEngine:
         self._database: str | None = None
         self._process: ProcessRecord | None = None
         self._lost: list[tuple[str, int]] = []
-        atexit.register(self._leave)
+        atexit.register(self.leave)
 
     # ---- this process
 
@@ -112,9 +112,9 @@ class DurableEngine:
         with self._guard:
             if self._process is not None and self._database == database_url():
                 return self._process
-            self._leave()
+            self.leave()
             self._database = database_url()
-            self._process = self.processes.register()
+            self._process = self.processes.register("worker" if worker else "")
             DBOS(
                 config={
                     "name": "novacron", "system_database_url": self._database, "executor_id": self._process.id,
@@ -126,12 +126,13 @@ class DurableEngine:
                 DBOS.launch()
                 DBOS.register_queue(QUEUE, polling_interval_sec=0.1, worker_concurrency=concurrency)
             except Exception as error:
-                self._leave()
+                self.leave()
                 raise StorageError(f"the state database can't be used for workflows: {error}") from error
             threading.Thread(target=self._attend, args=(self._process,), name="novacron-runs", daemon=True).start()
             return self._process
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Leave the database; runs that are under way are gone on with by others."""
         with self._guard:
             process, self._process, self._database = self._process, None, None
             if process is None:
@@ -163,13 +164,20 @@ class DurableEngine:
         if attended is None or attended.fence is None:
             return
         if wanted == "cancel":
-            attended.scope.pause(paused=False)
             attended.run.cancel()
         elif (wanted == "pause") != (attended.run.status == "paused"):
             status: Any = "paused" if wanted == "pause" else "running"
-            attended.scope.pause(paused=wanted == "pause")
+            if wanted == "pause":
+                attended.scope.gate.open.clear()
+            else:
+                attended.scope.gate.open.set()
             attended.run.stands(status)
             self.store.stands(run_id, attended.fence, status)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is under way in this process."""
+        return bool(self._attended)
 
     def alive(self) -> dict[str, ProcessRecord]:
         """Return the processes that live, by id."""
@@ -201,9 +209,42 @@ class DurableEngine:
         """Let a worker run a flow; return the run's id."""
         self.launch()
         run_id = self._create(flow, targets, hosts, None, run_id)
-        with SetWorkflowID(f"{run_id}.queued"):
-            DBOS.enqueue_workflow(QUEUE, run_flow, run_id)
+        self._enqueue(run_id, 0)
         return run_id
+
+    def detach(self, run_id: str) -> None:
+        """Leave a run of this process to a worker, as soon as the step that is under way has ended.
+
+        Raises:
+            InvalidStateError: this process does not run it.
+        """
+        attended = self._attended.get(run_id)
+        if attended is None:
+            raise InvalidStateError(f"the run {run_id} is not under way in this process", resource=run_id)
+        attended.scope.gate.detach()
+
+    def adopt(self) -> None:
+        """Put the runs of processes that have ended into the queue (for workers)."""
+        unfinished = self.store.latest(unfinished=True)
+        processes = self.processes.list()
+        gone = [process.id for process in processes if not process.alive]
+        for process in gone:
+            pending = DBOS.list_workflows(status="PENDING", executor_id=process, load_input=False)
+            if pending:
+                DBOS.resume_workflows([workflow.workflow_id for workflow in pending], queue_name=QUEUE)
+            if not any(run.process == process for run in unfinished):
+                self.processes.remove(process)
+        known = {process.id for process in processes}
+        for run in unfinished:
+            if (run.process is None and time.time() - run.created_at > BEAT) or (
+                run.process and run.process not in known - {*gone}
+            ):
+                self._enqueue(run.id, run.fence)
+
+    def _enqueue(self, run_id: str, fence: int) -> None:
+        """Let a worker take a run, once for each process that had it."""
+        with SetWorkflowID(f"{run_id}.after{fence}"):
+            DBOS.enqueue_workflow(QUEUE, run_flow, run_id)
 
     def go_on(self, run_id: str, *, accept_changes: bool = False, like: Attended | None = None) -> Run:
         """Go on with a run here: one whose process has ended, or one that failed.
@@ -280,14 +321,15 @@ class DurableEngine:
 
     def conduct(self, run_id: str) -> None:
         """Take a run that nobody runs, or whose process has ended, and bring it to its end."""
-        process = self._process
+        process, attended = self._process, self._attended.get(run_id)
+        if attended is not None and attended.fence is not None:
+            return  # it is under way here
         known = patiently(self.store.get)(run_id)
         fence = None
         if process is not None and (known.process in (None, process.id) or known.process not in self.alive()):
             fence = patiently(self.store.claim)(run_id, process.id, instead_of=known.process)
-        attended = self._attended.get(run_id)
         if fence is None:
-            if attended is not None and attended.fence is None:
+            if attended is not None:
                 self._over(
                     run_id, attended, Outcome("interrupted", None, interrupted(run_id, WorkflowError("another process runs it")))
                 )
@@ -304,6 +346,12 @@ class DurableEngine:
         except (JournalLostError, NovaCronError) as lost:
             outcome = Outcome("interrupted", None, interrupted(run_id, getattr(lost, "reason", lost)))
             self._lost.append((run_id, fence))
+        except DetachedError:
+            outcome = Outcome(
+                "interrupted", None, interrupted(run_id, WorkflowError("it was detached; a worker goes on with it"))
+            )
+            patiently(self.store.release)(run_id, fence)
+            self._enqueue(run_id, fence)
         self._over(run_id, attended, outcome)
 
     def _walk(self, run_id: str, attended: Attended, fence: int, changed: list[str]) -> Outcome:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from novacron.errors import InvalidStateError, NovaCronError
+from novacron.errors import InvalidStateError, NovaCronError, WorkflowError
 from novacron.store.processes import ProcessRecord, ProcessStore
 from novacron.store.runs import RunStore, StoredRun
-from novacron.workflow.composition import Workflow
+from novacron.workflow.composition import Workflow, reference
 from novacron.workflow.describing import describe
 from novacron.workflow.journal import Entry
 from novacron.workflow.nodes import VMRef
@@ -19,6 +19,7 @@ from novacron.workflow.progress import StepRecord, StepRecords
 from novacron.workflow.run import Run, RunStatus, names_of
 
 if TYPE_CHECKING:
+    from novacron.handles.vm import VMHandle
     from novacron.workflow.durable import DurableEngine
 
 
@@ -101,6 +102,28 @@ class Runs:
             WorkflowError: code of its steps has changed since it began, and not `accept_changes`.
         """
         return self._engine().go_on(run_id, accept_changes=accept_changes)
+
+    def submit(self, flow: Workflow, vms: Iterable[VMHandle], *, max_parallel: int = 4) -> str:
+        """Let a worker (`novacron worker`) run a flow for VMs; return the run's id at once.
+
+        Raises:
+            WorkflowError: it has functions that no other process could find, or no VM.
+        """
+        handles = list(vms)
+        if not handles:
+            raise WorkflowError("the flow has no VM to run for")
+        flow.as_dict()
+        whole = flow if len(handles) == 1 else flow.each(handles, max_parallel=max_parallel).on_failure("stop")
+        uris = {host.name: host.uri for host in [*(vm.host for vm in handles), *flow.hosts.values()]}
+        return self._engine().submit(whole, [reference(vm) for vm in handles], uris)
+
+    def detach(self, run_id: str) -> None:
+        """Leave a run of this process to a worker, once the step that is under way has ended. Raises InvalidStateError."""
+        self._engine().detach(self._store.get(run_id).id)
+
+    def workers(self) -> tuple[str, ...]:
+        """Return the workers that are up, by name."""
+        return tuple(sorted(process.name for process in self._alive().values() if process.name.startswith("worker ")))
 
     def recover(self) -> tuple[Run, ...]:
         """Go on, in this process, with all runs whose process has ended; one that can't be gone on with here is left alone."""

@@ -14,6 +14,24 @@ GRACE = 30.0
 """Seconds that an operation has to roll back after its deadline, before its outcome counts as unknown."""
 
 
+class DetachedError(BaseException):
+    """A run is left, between two steps, for another process to go on with. No Exception: nothing in this one deals with it."""
+
+
+class Gate:
+    """Lets steps begin, or not: a run is paused, or left for another process."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.detached = False
+
+    def detach(self) -> None:
+        """Let no further step begin in this process."""
+        self.detached = True
+        self.open.set()
+
+
 class Scope:
     """Stopped when its parent is; the reason is raised in whatever runs inside."""
 
@@ -23,7 +41,7 @@ class Scope:
         self._guard = threading.Lock()
         self._callbacks: list[Callable[[], object]] = []
         self._parent = parent
-        self._open: threading.Event = parent._open if parent is not None else _opened()
+        self._gate: Gate = parent._gate if parent is not None else Gate()
         if parent is not None:
             parent.on_stop(self._from_parent)
 
@@ -61,18 +79,23 @@ class Scope:
         if self._parent is not None:
             self._parent.forget(self._from_parent)
 
-    def pause(self, *, paused: bool = True) -> None:
-        """Let nothing new begin inside the whole run, or let it again."""
-        if paused:
-            self._open.clear()
-        else:
-            self._open.set()
+    @property
+    def gate(self) -> Gate:
+        """What each step of the whole run passes before it begins."""
+        return self._gate
 
     def pass_gate(self) -> None:
-        """Wait while the run is paused; raise the reason when stopped."""
+        """Wait while the run is paused.
+
+        Raises:
+            the reason, when stopped.
+            DetachedError: another process is to go on.
+        """
         self.check()
-        while not self._open.wait(0.1):
+        while not self._gate.open.wait(0.1):
             self.check()
+        if self._gate.detached:
+            raise DetachedError("another process goes on")
 
     def check(self) -> None:
         """Raise the reason when stopped."""
@@ -112,10 +135,4 @@ class Scope:
             self.forget(job.cancel)
 
 
-def _opened() -> threading.Event:
-    gate = threading.Event()
-    gate.set()
-    return gate
-
-
-__all__ = ["GRACE", "Scope"]
+__all__ = ["GRACE", "DetachedError", "Gate", "Scope"]

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from novacron_shell.options import Settings, common_options
-from novacron_shell.output import Columns, show_many, show_one, tell
+from novacron_shell.output import Columns, show_many, show_one
 
 
 @click.group("flow")
@@ -56,21 +56,26 @@ def plan(settings: Settings, vms: str, steps: tuple[str, ...], file: Any) -> Non
 @click.argument("steps", nargs=-1)
 @click.option("--file", "file", type=click.File(), help="A workflow as YAML or JSON, in place of steps; - is stdin.")
 @click.option("--max-parallel", default=4, show_default=True, help="VMs at a time.")
+@click.option("--detach", is_flag=True, help="Let a worker run it, and return at once.")
 @common_options
-def run(settings: Settings, vms: str, steps: tuple[str, ...], file: Any, max_parallel: int) -> None:
-    """Run the steps on each VM; what was done is undone when a step fails."""
-    from novacron_shell.progress import follow
+def run(settings: Settings, vms: str, steps: tuple[str, ...], file: Any, max_parallel: int, detach: bool) -> None:
+    """Run the steps on each VM; what was done is undone when a step fails.
 
+    The run survives this process: `novacron run list` shows it, `novacron run resume` goes on with it.
+    """
+    from novacron_shell.commands.runs import follow_run
+
+    if detach:
+        from novacron import fleet
+
+        click.echo(
+            fleet().runs.submit(compose(steps, file), [settings.vm(name) for name in vms.split(",")], max_parallel=max_parallel)
+        )
+        return
     handles = [settings.vm(name) for name in vms.split(",")]
     target = handles[0] if len(handles) == 1 else handles
     begun = compose(steps, file).run(target, wait=False, max_parallel=max_parallel)
-    try:
-        follow(begun, "flow")
-    finally:
-        if settings.output == "table":
-            tell(str(begun))
-        else:
-            show_one(begun, settings.output)
+    follow_run(settings, begun)
 
 
 def compose(steps: tuple[str, ...], file: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""`novacron shell` and `novacron run`."""
+"""`novacron shell` and `novacron script`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def shell(settings: Settings) -> None:
     run_session(settings)
 
 
-@click.command("run", context_settings={"ignore_unknown_options": True})
+@click.command("script", context_settings={"ignore_unknown_options": True})
 @click.argument("script", type=click.Path(exists=True, dir_okay=False))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @common_options
-def run(settings: Settings, script: str, arguments: tuple[str, ...]) -> None:
+def script_(settings: Settings, script: str, arguments: tuple[str, ...]) -> None:
     """Run a Python SCRIPT with the shell's names: hosts, vms, connect, steps, VMSpec, ..."""
     import runpy
 
@@ -41,4 +41,4 @@ def run(settings: Settings, script: str, arguments: tuple[str, ...]) -> None:
         hosts.close()
 
 
-COMMANDS = {"shell": shell, "run": run}
+COMMANDS = {"shell": shell, "script": script_}

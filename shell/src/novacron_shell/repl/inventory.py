@@ -120,7 +120,7 @@ def identifier(name: str) -> str:
 
 
 def namespace(hosts: OpenHosts, vms: Inventory) -> dict[str, Any]:
-    """Return the names that the shell and `novacron run` start with."""
+    """Return the names that the shell and `novacron script` start with."""
     import novacron
     from novacron import workflow
 

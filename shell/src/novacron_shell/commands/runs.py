@@ -1,0 +1,183 @@
+"""`novacron run`, what became of workflows; `novacron worker`, which runs them."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import Any
+
+import click
+
+from novacron_shell.options import Settings, common_options
+from novacron_shell.output import Columns, show_many, show_one, tell
+
+
+@click.group("run")
+def run() -> None:
+    """Runs of workflows: list, show, resume, cancel, pause, retry. The first digits of an id will do."""
+
+
+@run.command("list")
+@click.option("--unfinished", is_flag=True, help="Only those that have not ended.")
+@click.option("--limit", default=20, show_default=True, help="How many, the latest first.")
+@common_options
+def list_(settings: Settings, unfinished: bool, limit: int) -> None:
+    """List runs, the latest first."""
+    columns: Columns = {
+        "id": "id", "flow": lambda r: r.name or r.flow, "vms": lambda r: _vms(r), "status": "status",
+        "steps": lambda r: f"{sum(s.status in ('done', 'skipped') for s in r.steps)}/{len(r.steps)}",
+        "begun": lambda r: datetime.fromtimestamp(r.created_at).strftime("%Y-%m-%d %H:%M:%S"), "by": lambda r: r.process or "-",
+    }  # fmt: skip
+    show_many(_runs().list(unfinished=unfinished, limit=limit), columns, settings.output)
+
+
+@run.command("show")
+@click.argument("run_id", metavar="RUN")
+@click.option("--history", is_flag=True, help="All that happened, entry by entry.")
+@common_options
+def show(settings: Settings, run_id: str, history: bool) -> None:
+    """Show a run: every step, what failed, what is left for a person to look at."""
+    if history:
+        columns: Columns = {
+            "at": lambda e: datetime.fromtimestamp(e.at).strftime("%H:%M:%S.%f")[:-3], "step": lambda e: e.path or "/",
+            "event": "event", "what": lambda e: e.data.get("text") or "",
+        }  # fmt: skip
+        show_many(_runs().history(run_id), columns, settings.output)
+        return
+    _show(settings, _runs()[run_id])
+
+
+@run.command("resume")
+@click.argument("run_id", metavar="RUN")
+@click.option("--accept-changes", is_flag=True, help="Go on although code of its steps has changed since it began.")
+@common_options
+def resume(settings: Settings, run_id: str, accept_changes: bool) -> None:
+    """Go on with a run that failed, or whose process has ended; let a paused one go on. Finished steps are not repeated."""
+    runs = _runs()
+    if runs[run_id].status == "paused":
+        runs.unpause(run_id)
+        tell(f"{run_id} goes on")
+        return
+    _follow(settings, runs.resume(run_id, accept_changes=accept_changes))
+
+
+@run.command("retry")
+@click.argument("run_id", metavar="RUN")
+@common_options
+def retry(settings: Settings, run_id: str) -> None:
+    """Begin again, from its first step, what a run that was undone or cancelled had to do."""
+    _follow(settings, _runs().retry(run_id))
+
+
+@run.command("cancel")
+@click.argument("run_id", metavar="RUN")
+@common_options
+def cancel(settings: Settings, run_id: str) -> None:
+    """Stop what is under way and undo what was done, whichever process runs it; waits for that."""
+    runs = _runs()
+    runs.cancel(run_id)
+    _show(settings, runs.wait(run_id))
+
+
+@run.command("pause")
+@click.argument("run_id", metavar="RUN")
+@common_options
+def pause(settings: Settings, run_id: str) -> None:
+    """Let no further step begin; `novacron run resume` lets it go on."""
+    _runs().pause(run_id)
+    tell(f"{run_id} is paused once the step under way has ended")
+
+
+@click.command("worker")
+@click.option("--concurrency", default=8, show_default=True, help="Runs at a time.")
+@click.option("--grace", default=60.0, show_default=True, help="Seconds that runs have to end when the worker is stopped.")
+@common_options
+def worker(settings: Settings, concurrency: int, grace: float) -> None:
+    """Run workflows from the queue, and those of processes that have ended, until stopped.
+
+    Workers on several machines share one PostgreSQL database, named by NOVACRON_DATABASE.
+    """
+    from novacron.workflow.worker import work
+
+    tell("the worker is up; Ctrl-C stops it")
+    work(concurrency=concurrency, grace=grace)
+
+
+def follow_run(settings: Settings, begun: Any) -> None:
+    """Wait for a run of this process. Ctrl-C asks whether to cancel it, leave it to a worker, or go on."""
+    from novacron_shell.progress import follow
+
+    detached = False
+    try:
+        while True:
+            try:
+                follow(begun, "flow", on_interrupt=lambda: None)
+            except KeyboardInterrupt:
+                answer = _asked()
+                if answer == "go on":
+                    continue
+                if answer == "detach":
+                    detached = True
+                    _detach(begun)
+                    return
+                tell("cancelling: what was done is undone")
+                begun.cancel()
+                follow(begun, "flow")
+            return
+    finally:
+        if not detached:
+            if settings.output == "table":
+                tell(str(begun))
+            else:
+                show_one(begun, settings.output)
+
+
+def _asked() -> str:
+    if not sys.stdin.isatty():
+        return "cancel"
+    try:
+        answer = click.prompt(
+            "\nCancel it and undo what was done (c), detach it (d), or go on (g)?", default="c", err=True,
+            type=click.Choice(["c", "d", "g"]), show_choices=False,
+        )  # fmt: skip
+    except click.Abort:
+        return "cancel"
+    return {"c": "cancel", "d": "detach", "g": "go on"}[answer]
+
+
+def _detach(begun: Any) -> None:
+    runs = _runs()
+    runs.detach(begun.id)
+    tell(f"leaving {begun.id} when the step under way has ended")
+    begun.exception()
+    workers = runs.workers()
+    if workers:
+        tell(f"{begun.id} goes on: {workers[0]}")
+    else:
+        tell(f"{begun.id} waits for a worker (novacron worker), or for: novacron run resume {begun.id}")
+
+
+def _follow(settings: Settings, begun: Any) -> None:
+    follow_run(settings, begun)
+
+
+def _show(settings: Settings, record: Any) -> None:
+    if settings.output == "table":
+        click.echo(str(record))
+    else:
+        show_one(record, settings.output)
+
+
+def _vms(record: Any) -> str:
+    from novacron.workflow.run import names_of
+
+    return names_of(record.vms)
+
+
+def _runs() -> Any:
+    from novacron import fleet
+
+    return fleet().runs
+
+
+COMMANDS = {"run": run, "worker": worker}
