@@ -27,6 +27,7 @@ from typing import Any
 import msgspec
 
 from novacron.connecting import connect
+from novacron.drivers.sim import forget
 from novacron.drivers.sim.plugin import areas
 from novacron.errors import HostConnectionError, NovaCronError
 from novacron.jobs import Job
@@ -76,12 +77,13 @@ class SimServer:
         self.close()
 
     def close(self) -> None:
-        """Serve no longer; the hosts go on as simulated hosts of this process."""
+        """Serve no longer, and forget the hosts."""
         self._open = False
         self._listener.close()
         unregister_driver(self.provider)
-        for host in self.hosts.values():
+        for name, host in self.hosts.items():
             host.close()
+            forget(name)
         self._folder.cleanup()
 
     def _accept(self) -> None:

@@ -45,7 +45,7 @@ from novacron.workflow.nodes import (
     VMRef,
     WhenNode,
 )
-from novacron.workflow.paths import else_path, node_at, nth
+from novacron.workflow.paths import below, else_path, node_at, nth
 from novacron.workflow.run import Run
 from novacron.workflow.scope import Scope
 
@@ -100,12 +100,11 @@ class Interpreter:
 
         What can't be undone is noted, and the others still are.
         """
+        for entry in self._journal.entries():
+            if "vm" in entry.data and below(entry.path, prefix):  # where this left the VM, also in a process before this one
+                vm = msgspec.convert(entry.data["vm"], VMRef)
+                self.place(vm).vm = vm
         left = finished(self._journal, prefix)
-        if left:
-            for entry in self._journal.entries():  # where all that happened left the VMs
-                if "vm" in entry.data:
-                    vm = msgspec.convert(entry.data["vm"], VMRef)
-                    self.place(vm).vm = vm
         return all([self._undo_one(e.path, e.data.get("result")) for e in reversed(left)])  # noqa: C419 - all of them
 
     # ---- steps
