@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 
 import dbos  # noqa: F401 - loaded before the forks
 import sqlalchemy  # noqa: F401
@@ -52,6 +53,8 @@ if __name__ == "__main__":
             try:
                 globals()[what](*arguments)
                 status = 0
+            except BaseException:  # noqa: BLE001 - it would end the one that forks
+                traceback.print_exc()
             finally:
                 os._exit(status)
         print(pid, flush=True)

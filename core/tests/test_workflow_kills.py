@@ -1,14 +1,8 @@
 """Processes that run flows are killed at random moments; another ends their runs, and the hosts are as the runs' records say."""
 
 import itertools
-import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -24,59 +18,10 @@ IN_VAIN = MOVE >> steps.revert("of another time")
 """Its last step fails, so that all is undone."""
 
 
-class Processes:
-    """Starts processes that can be killed."""
-
-    def __init__(self):
-        script = Path(__file__).with_name("flow_processes.py")
-        self._parent = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._parent.stdout.readline() == "ready\n"
-
-    def start(self, what, *arguments):
-        self._parent.stdin.write(json.dumps([what, *arguments]) + "\n")
-        self._parent.stdin.flush()
-        return int(self._parent.stdout.readline())
-
-    def close(self):
-        self._parent.stdin.close()
-        self._parent.wait()
-
-
-@pytest.fixture
-def processes(tmp_path, monkeypatch):
-    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path))  # theirs too
-    found = Processes()
-    yield found
-    found.close()
-
-
 @pytest.fixture
 def server():
     with SimServer(["s1", "s2"], "?latency=2ms&jitter=2ms") as found:
         yield found
-
-
-def lives(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def kill(pid):
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    while lives(pid):
-        time.sleep(0.002)
-
-
-def ended(pid, seconds=60):
-    until = time.monotonic() + seconds
-    while lives(pid):
-        assert time.monotonic() < until
-        time.sleep(0.005)
 
 
 def state(server, vm):
@@ -103,15 +48,15 @@ def test_a_run_whose_process_is_killed_at_any_moment_ends_as_its_record_says(ser
         begun = time.monotonic()
         pid = processes.start("run", server.uris, vm, flow.as_dict())
         if number < 0:
-            ended(pid)
+            processes.wait(pid)
             whole = time.monotonic() - begun
         else:
             time.sleep(chance.uniform(0.3 * whole, whole * (1.1 if flow is MOVE else 1.8)))
-            kill(pid)
+            processes.end(pid)
             if chance.random() < 0.3:
                 pid = processes.start("recover")
                 time.sleep(chance.uniform(0, whole))
-                kill(pid)
+                processes.end(pid)
             for going in runs.recover():
                 going.exception(60)
         news = [run for run in runs.list(limit=None) if run.id not in known]

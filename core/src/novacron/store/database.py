@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
+import tenacity
 
 from novacron.errors import StorageError
 from novacron.redaction import redacted
@@ -58,10 +59,19 @@ def _engine(url: str) -> sa.Engine:
     engine = sa.create_engine(url, pool_size=8, max_overflow=64, **arguments)
     if url.startswith("sqlite"):
         sa.event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA journal_mode=WAL"))
-    metadata.create_all(engine)
+    _make_tables(engine)
     if url.startswith("sqlite:///") and os.path.exists(url.removeprefix("sqlite:///")):
         os.chmod(url.removeprefix("sqlite:///"), 0o600)
     return engine
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(sa.exc.DBAPIError), stop=tenacity.stop_after_attempt(5),
+    wait=tenacity.wait_random(0.05, 0.5), reraise=True,
+)  # fmt: skip
+def _make_tables(engine: sa.Engine) -> None:
+    """Make the tables that are missing; another process may be making them at this moment, so that a second look finds them."""
+    metadata.create_all(engine)
 
 
 __all__ = ["database_url", "transaction"]
