@@ -129,3 +129,14 @@ def boot(lab):
             except NovaCronError:
                 time.sleep(0.5)
         vm.console.log.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def processes(tmp_path, monkeypatch):
+    """Processes that can be killed, with a state directory that only they and the test have."""
+    from novacron.testing.processes import Processes
+
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+    found = Processes()
+    yield found
+    found.close()

@@ -181,3 +181,44 @@ def test_ctrl_c_cancels_what_is_under_way_and_says_so(novacron, tmp_path):
     assert output == "running False\n", words
     assert process.returncode == 130
     assert "Traceback" not in words
+
+
+def test_runs_are_listed_shown_resumed_and_begun_again(novacron):
+    """Each command is a process of its own: what they know of each other's runs is in the database."""
+    sim = ("-c", "sim://runs?vms=2")
+    assert novacron(*sim, "flow", "run", "vm-00001", "start", "snapshot:a").returncode == 0
+    failing = novacron(*sim, "flow", "run", "vm-00002", "snapshot:x", "snapshot:x")
+    assert failing.returncode == errors.WorkflowError.exit_code
+    found = json.loads(novacron("run", "list", "-o", "json").stdout)
+    assert [(run["status"], run["vms"][0]["name"]) for run in found] == [("undone", "vm-00002"), ("done", "vm-00001")]
+    failed = found[0]["id"]
+    assert novacron("run", "list", "-o", "name").stdout.split() == [run["id"] for run in found]
+    shown = novacron("run", "show", failed[:6]).stdout
+    assert "! snapshot 'x'  failed" in shown
+    assert "< snapshot 'x'  undone" in shown
+    assert [line.split()[2] for line in novacron("run", "show", failed, "--history").stdout.splitlines()[1:]] == [
+        "started", "done", "started", "failed", "unwinding", "undoing", "undone",
+    ]  # fmt: skip
+    nothing_left = novacron("run", "resume", failed)
+    assert nothing_left.returncode == errors.InvalidStateError.exit_code
+    assert f"novacron run retry {failed}" in nothing_left.stderr
+    assert novacron("run", "retry", failed).returncode == errors.WorkflowError.exit_code
+    assert len(json.loads(novacron("run", "list", "-o", "json").stdout)) == 3
+    unknown = novacron("run", "show", "nope")
+    assert unknown.returncode == errors.NotFoundError.exit_code
+    assert "novacron run list" in unknown.stderr
+
+
+def test_a_worker_takes_what_is_detached(novacron):
+    queued = novacron("-c", "sim://detached?vms=1", "flow", "run", "--detach", "vm-00001", "start").stdout.strip()
+    assert json.loads(novacron("run", "show", queued, "-o", "json").stdout)["status"] == "waiting"
+    worker = subprocess.Popen(["novacron", "worker"], env=novacron.environment, stderr=subprocess.PIPE, text=True)
+    try:
+        until = time.monotonic() + 30
+        while json.loads(novacron("run", "show", queued, "-o", "json").stdout)["status"] != "done":
+            assert time.monotonic() < until
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=30)
+    assert worker.returncode == 0, said
+    assert "Traceback" not in said

@@ -99,7 +99,7 @@ class DurableEngine:
         self._database: str | None = None
         self._process: ProcessRecord | None = None
         self._lost: list[tuple[str, int]] = []
-        atexit.register(self.leave)
+        atexit.register(self._exit)
 
     # ---- this process
 
@@ -133,15 +133,17 @@ class DurableEngine:
 
     def leave(self) -> None:
         """Leave the database; runs that are under way are gone on with by others."""
-        with self._guard:
-            process, self._process, self._database = self._process, None, None
-            if process is None:
-                return
+        if self._exit():
             with suppress(Exception):
                 DBOS.destroy()
-            if not self._attended:  # otherwise the others find out that it is gone
+
+    def _exit(self) -> bool:
+        with self._guard:
+            process, self._process, self._database = self._process, None, None
+            if process is not None and not self._attended:  # otherwise the others find out that it is gone
                 with suppress(NovaCronError):
                     self.processes.remove(process.id)
+            return process is not None
 
     def _attend(self, process: ProcessRecord) -> None:
         """Say that this process is alive, and do what others ask of its runs."""
@@ -258,9 +260,15 @@ class DurableEngine:
         known = self.store.get(run_id)
         owner = self.alive().get(known.process or "")
         if known.ended_at is not None and known.status != "failed":
-            raise InvalidStateError(f"the run {known.id} is {known.status}: nothing is left to do", resource=known.id)
+            raise InvalidStateError(
+                f"the run {known.id} is {known.status}: nothing is left to do", resource=known.id,
+                hint=f"novacron run retry {known.id} begins it again",
+            )  # fmt: skip
         if known.ended_at is None and owner is not None and (owner.id != process.id or known.id in self._attended):
-            raise InvalidStateError(f"the run {known.id} is under way: {owner.name} runs it", resource=known.id)
+            raise InvalidStateError(
+                f"the run {known.id} is under way: {owner.name} runs it", resource=known.id,
+                hint=f"novacron run show {known.id} tells how far it is",
+            )  # fmt: skip
         flow = like.flow if like else Workflow.from_dict(known.flow)
         changed = [] if accept_changes or like else changed_code(flow.node, known.code)
         if changed:

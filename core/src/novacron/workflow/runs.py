@@ -184,7 +184,10 @@ class Runs:
     def _ask(self, run_id: str, wanted: str | None) -> StoredRun:
         known = self._store.get(run_id)
         if not self._store.want(known.id, wanted):
-            raise InvalidStateError(f"the run {known.id} is {known.status}: it has ended", resource=known.id)
+            raise InvalidStateError(
+                f"the run {known.id} is {known.status}: it has ended", resource=known.id,
+                hint=f"novacron run show {known.id} tells how",
+            )  # fmt: skip
         return known
 
     def _alive(self) -> dict[str, ProcessRecord]:

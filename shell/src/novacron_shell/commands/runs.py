@@ -28,7 +28,11 @@ def list_(settings: Settings, unfinished: bool, limit: int) -> None:
         "steps": lambda r: f"{sum(s.status in ('done', 'skipped') for s in r.steps)}/{len(r.steps)}",
         "begun": lambda r: datetime.fromtimestamp(r.created_at).strftime("%Y-%m-%d %H:%M:%S"), "by": lambda r: r.process or "-",
     }  # fmt: skip
-    show_many(_runs().list(unfinished=unfinished, limit=limit), columns, settings.output)
+    found = _runs().list(unfinished=unfinished, limit=limit)
+    if settings.output == "name":
+        click.echo("\n".join(record.id for record in found))
+    else:
+        show_many(found, columns, settings.output)
 
 
 @run.command("show")

@@ -1,0 +1,140 @@
+"""Processes that run flows and can be killed, for tests: forked from one that has loaded everything, so that each starts in milliseconds.
+
+Example:
+    >>> processes = Processes()
+    >>> pid = processes.start("recover")
+    >>> processes.wait(pid)
+    >>> processes.close()
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+
+class Processes:
+    """Starts processes with this one's environment of now, and kills them."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "novacron.testing.processes"]
+        self._parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._started: list[int] = []
+        self._answer("ready")
+
+    def start(self, what: str, *arguments: Any) -> int:
+        """Do what `DOES` has under that name, in a new process; return its number."""
+        assert self._parent.stdin is not None
+        self._parent.stdin.write(json.dumps([what, *arguments]) + "\n")
+        self._parent.stdin.flush()
+        self._started.append(int(self._answer()))
+        return self._started[-1]
+
+    def end(self, pid: int, number: int = signal.SIGKILL, seconds: float = 60) -> None:
+        """Send a process a signal and wait for its end."""
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return
+        self.wait(pid, seconds)
+
+    def wait(self, pid: int, seconds: float = 60) -> None:
+        """Wait for a process's end. Raises TimeoutError."""
+        until = time.monotonic() + seconds
+        while _lives(pid):
+            if time.monotonic() > until:
+                raise TimeoutError(f"process {pid} has not ended within {seconds} s")
+            time.sleep(0.002)
+
+    def close(self) -> None:
+        """Kill those that are left."""
+        for pid in self._started:
+            if _lives(pid):
+                self.end(pid)
+        assert self._parent.stdin is not None
+        self._parent.stdin.close()
+        self._parent.wait()
+
+    def _answer(self, expected: str | None = None) -> str:
+        assert self._parent.stdout is not None
+        answer = self._parent.stdout.readline().strip()
+        assert answer and expected in (None, answer), f"answered {answer!r}"
+        return answer
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _run(uris: dict[str, str], vm: str, flow: dict[str, Any]) -> None:
+    """Run a flow for a VM of the first host."""
+    import novacron
+    from novacron.workflow import Workflow
+
+    hosts = {name: novacron.connect(uri, name=name) for name, uri in uris.items()}
+    Workflow.from_dict(flow).run(next(iter(hosts.values())).vms[vm], hosts=hosts)
+
+
+def _recover() -> None:
+    """Go on with all runs whose process has ended."""
+    import novacron
+
+    for begun in novacron.fleet().runs.recover():
+        begun.exception()
+
+
+def _work(concurrency: int) -> None:
+    """Be a worker."""
+    from novacron.workflow.worker import work
+
+    work(concurrency=concurrency)
+
+
+DOES = {"run": _run, "recover": _recover, "work": _work}
+
+
+def _main() -> None:
+    import novacron.workflow.durable  # noqa: F401 - loaded before the forks
+    from novacron.drivers.sim.plugin import areas
+    from novacron.plugins.discovery import register_driver
+    from novacron.specs import VMSpec
+    from novacron.testing.served import provider
+
+    register_driver(provider())
+    areas()
+    VMSpec(name="x", memory="64MiB")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        what, *arguments = json.loads(line)
+        pid = os.fork()
+        if not pid:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            status = 1
+            try:
+                DOES[what](*arguments)
+                status = 0
+            except BaseException:  # noqa: BLE001 - it would end the process that forks
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _main()
+
+__all__ = ["Processes"]
