@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ class Processes:
     def _answer(self, expected: str | None = None) -> str:
         assert self._parent.stdout is not None
         answer = self._parent.stdout.readline().strip()
-        assert answer and expected in (None, answer), f"answered {answer!r}"
+        assert answer, "the process that forks has ended"
+        assert expected in (None, answer), f"answered {answer!r}"
         return answer
 
 
@@ -100,7 +102,7 @@ def _work(concurrency: int) -> None:
     work(concurrency=concurrency)
 
 
-DOES = {"run": _run, "recover": _recover, "work": _work}
+DOES: dict[str, Callable[..., None]] = {"run": _run, "recover": _recover, "work": _work}
 
 
 def _main() -> None:
