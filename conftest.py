@@ -1,6 +1,7 @@
 """What all tests share: a state directory of their own, and one lab for those that need real hosts."""
 
 import os
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -140,3 +141,31 @@ def processes(tmp_path, monkeypatch):
     found = Processes()
     yield found
     found.close()
+
+
+@pytest.fixture
+def postgresql(monkeypatch):
+    """A PostgreSQL server of the distribution's, on a socket that no one else has, as the state database."""
+    from novacron.workflow.durable import durable_engine
+
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"), key=lambda p: float(p.parent.name))
+    folder = Path(tempfile.mkdtemp(prefix="novacron-postgresql-", dir="/var/tmp"))
+    as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+    try:
+        if as_user:
+            subprocess.run(["chown", "postgres", folder], check=True)
+        data = folder / "data"
+        subprocess.run(
+            [*as_user, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres"], check=True, capture_output=True
+        )
+        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c max_connections=200"
+        control = [*as_user, programs / "pg_ctl", "-D", data, "-l", folder / "log"]
+        subprocess.run([*control, "-o", options, "-w", "start"], check=True, capture_output=True)
+        try:
+            monkeypatch.setenv("NOVACRON_DATABASE", f"postgresql://postgres@/postgres?host={folder}")
+            yield
+            durable_engine().leave()
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+    finally:
+        subprocess.run(["rm", "-rf", folder], check=True)

@@ -1,49 +1,18 @@
 """Workers on a PostgreSQL database share the runs of a queue, and take over those of one that is killed."""
 
 import itertools
-import os
 import signal
-import subprocess
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 import novacron
 from novacron.testing.served import SimServer
 from novacron.workflow import steps
-from novacron.workflow.durable import durable_engine
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 FLOW = steps.tag("worked") >> steps.snapshot("a") >> steps.update(description="done")
-
-
-@pytest.fixture
-def postgresql(monkeypatch):
-    """A PostgreSQL server of the distribution's, on a socket that no one else has, as the state database."""
-    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"), key=lambda p: float(p.parent.name))
-    folder = Path("/var/tmp") / f"novacron-postgresql-{os.getpid()}"
-    folder.mkdir()
-    as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-    try:
-        if as_user:
-            subprocess.run(["chown", "postgres", folder], check=True)
-        data = folder / "data"
-        subprocess.run(
-            [*as_user, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres"], check=True, capture_output=True
-        )
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c max_connections=200"
-        control = [*as_user, programs / "pg_ctl", "-D", data, "-l", folder / "log"]
-        subprocess.run([*control, "-o", options, "-w", "start"], check=True, capture_output=True)
-        try:
-            monkeypatch.setenv("NOVACRON_DATABASE", f"postgresql://postgres@/postgres?host={folder}")
-            yield
-            durable_engine().leave()
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
-    finally:
-        subprocess.run(["rm", "-rf", folder], check=True)
 
 
 def test_two_workers_share_runs_and_one_takes_over_those_of_the_other(postgresql, processes):

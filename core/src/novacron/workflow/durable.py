@@ -8,6 +8,7 @@ record in one statement that only the process which holds the run can do (`RunSt
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import time
 import uuid
@@ -115,6 +116,7 @@ class DurableEngine:
             self.leave()
             self._database = database_url()
             self._process = self.processes.register("worker" if worker else "")
+            logging.getLogger("dbos").handlers.clear()  # one of an earlier launch may write to what is closed now
             DBOS(
                 config={
                     "name": "novacron", "system_database_url": self._database, "executor_id": self._process.id,
