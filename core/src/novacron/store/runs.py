@@ -138,7 +138,8 @@ class RunStore:
         ).select_from(runs).where(*_held(run_id, fence)).with_for_update(read=True)  # fmt: skip
         try:
             with transaction() as connection:
-                if connection.execute(run_entries.insert().from_select(["run", "number", *values, "data"], mine)).rowcount == 1:
+                put = run_entries.insert().from_select(["run", "number", *values, "data"], mine)
+                if connection.execute(put, execution_options={"preserve_rowcount": True}).rowcount == 1:  # not kept of INSERTs
                     return
         except sa.exc.IntegrityError:
             if any(e["at"] == entry.at and e["path"] == entry.path for e in self.entries(run_id, entry.number)):
