@@ -15,6 +15,7 @@ from novacron.store.hosts import HostStore, RegisteredHost
 
 if TYPE_CHECKING:
     from novacron.workflow.runs import Runs
+    from novacron.workflow.schedules import Schedules
 
 
 class FleetHosts(Mapping[str, HostHandle]):
@@ -76,6 +77,13 @@ class Fleet:
         from novacron.workflow.runs import Runs
 
         return Runs()
+
+    @property
+    def schedules(self) -> Schedules:
+        """The flows that begin by themselves."""
+        from novacron.workflow.schedules import Schedules
+
+        return Schedules()
 
     def __repr__(self) -> str:
         return f"<Fleet of {len(self.hosts)} hosts>"

@@ -79,9 +79,11 @@ class RunStore:
             raise NotFoundError(f"{why}: {run_id!r}", hint="novacron run list shows them")
         return (exact or found)[0]
 
-    def latest(self, limit: int | None = None, *, unfinished: bool = False) -> list[StoredRun]:
-        """Return runs, the latest first."""
+    def latest(self, limit: int | None = None, *, unfinished: bool = False, begins: str = "") -> list[StoredRun]:
+        """Return runs, the latest first; those whose id begins so."""
         query = runs.select().order_by(runs.c.number.desc()).limit(limit)
+        if begins:
+            query = query.where(runs.c.id.startswith(begins, autoescape=True))
         if unfinished:
             query = query.where(runs.c.ended_at.is_(None))
         with transaction() as connection:

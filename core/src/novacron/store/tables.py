@@ -29,7 +29,7 @@ runs = sa.Table(
     "runs",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    sa.Column("id", sa.String(128), nullable=False, unique=True),
     sa.Column("name", sa.String(256), nullable=False),
     sa.Column("flow", sa.JSON, nullable=False),
     sa.Column("targets", sa.JSON, nullable=False),
@@ -48,14 +48,14 @@ runs = sa.Table(
 run_vms = sa.Table(
     "run_vms",
     metadata,
-    sa.Column("run", sa.String(32), primary_key=True),
+    sa.Column("run", sa.String(128), primary_key=True),
     sa.Column("vm", sa.String(128), primary_key=True, index=True),
 )
 
 run_entries = sa.Table(
     "run_entries",
     metadata,
-    sa.Column("run", sa.String(32), primary_key=True),
+    sa.Column("run", sa.String(128), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("path", sa.Text, nullable=False),

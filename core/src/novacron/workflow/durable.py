@@ -15,10 +15,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import sqlalchemy as sa
 import tenacity
 from dbos import DBOS, SetWorkflowID
 
@@ -210,11 +212,14 @@ class DurableEngine:
         return waited(attended.run) if wait else attended.run
 
     def submit(self, flow: Workflow, targets: list[VMRef], hosts: Mapping[str, str], *, run_id: str | None = None) -> str:
-        """Let a worker run a flow; return the run's id."""
+        """Let a worker run a flow, once for each `run_id`; return the run's id."""
         self.launch()
-        run_id = self._create(flow, targets, hosts, None, run_id)
-        self._enqueue(run_id, 0)
-        return run_id
+        try:
+            run_id = self._create(flow, targets, hosts, None, run_id)
+        except sa.exc.IntegrityError:
+            pass  # another process has just begun the same
+        self._enqueue(str(run_id), 0)
+        return str(run_id)
 
     def detach(self, run_id: str) -> None:
         """Leave a run of this process to a worker, as soon as the step that is under way has ended.
@@ -406,10 +411,21 @@ def run_flow(run_id: str) -> None:
     durable_engine().conduct(run_id)
 
 
+@DBOS.workflow(name="novacron.schedule")
+def run_schedule(due: datetime, context: Any) -> None:
+    """Begin what a schedule has due."""
+    from novacron.workflow.schedules import Schedule, begin, delay
+
+    schedule = msgspec.convert(context, Schedule)
+    if schedule.jitter:
+        DBOS.sleep(delay(schedule, due))
+    begin(schedule, due, datetime.now(UTC))
+
+
 @lru_cache(maxsize=1)
 def durable_engine() -> DurableEngine:
     """Return the process's engine."""
     return DurableEngine()
 
 
-__all__ = ["QUEUE", "DurableEngine", "StoredJournal", "durable_engine", "entries_of", "run_flow", "running"]
+__all__ = ["QUEUE", "DurableEngine", "StoredJournal", "durable_engine", "entries_of", "run_flow", "run_schedule", "running"]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, NotFoundError, SnapshotNotFoundError, SpecProblem, VMNotFoundError
 from novacron.workflow.kinds import StepKind
 from novacron.workflow.power import POWER_STEPS, lacking
+from novacron.workflow.retention import KeepSnapshots
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
     from novacron.records.snapshots import Snapshot
     from novacron.specs import MigrationSpec
     from novacron.workflow.context import Context
+
+TIME = "{time}"
+"""In a snapshot's name: when the step began, "20261124T160501Z"."""
 
 
 class MigrateStep(StepKind):
@@ -114,7 +119,7 @@ class SnapshotStep(StepKind):
     def prepare(self, name: str, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         from novacron.specs import SnapshotSpec
 
-        return SnapshotSpec.parse({"name": name, **options}).as_dict()
+        return SnapshotSpec.parse({"name": name.replace(TIME, _now()), **options}).as_dict() | {"name": name}
 
     def describe(self, arguments: dict[str, Any]) -> str:
         return f"snapshot {arguments['name']!r}"
@@ -137,7 +142,8 @@ class SnapshotStep(StepKind):
     def run(self, context: Context) -> dict[str, Any]:
         from novacron.specs import SnapshotSpec
 
-        return _summary(context.do("snapshot_create", spec=SnapshotSpec.parse(context.arguments)))
+        spec = SnapshotSpec.parse(context.arguments | {"name": self.name_of(context)})
+        return _summary(context.do("snapshot_create", spec=spec))
 
     def undo(self, context: Context, result: Any) -> None:
         try:
@@ -146,7 +152,9 @@ class SnapshotStep(StepKind):
             pass  # gone already: that is the state before
 
     def before(self, context: Context) -> dict[str, Any]:
-        return {"existed": self._get(context) is not None} if context.host.supports("snapshot_get") else {}
+        named = {"name": str(context.arguments["name"]).replace(TIME, _now())}
+        context.before = named
+        return named | ({"existed": self._get(context) is not None} if context.host.supports("snapshot_get") else {})
 
     def probe(self, context: Context) -> Any:
         if context.before.get("existed"):
@@ -155,8 +163,8 @@ class SnapshotStep(StepKind):
         return None if found is None else _summary(found)
 
     def name_of(self, context: Context) -> str:
-        """The snapshot's name."""
-        return str(context.arguments["name"])
+        """The snapshot's name; the time in it is that of the step's beginning, however often its process ends."""
+        return str(context.before.get("name") or str(context.arguments["name"]).replace(TIME, _now()))
 
     def _get(self, context: Context) -> Snapshot | None:
         try:
@@ -315,6 +323,10 @@ def _has(host: HostHandle, vm: str) -> bool:
     return True
 
 
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
 def _summary(snapshot: Snapshot) -> dict[str, Any]:
     return {"name": snapshot.name, "host": snapshot.host, "created_at": snapshot.created_at, "memory": snapshot.memory}
 
@@ -323,7 +335,7 @@ BUILT_IN: dict[str, StepKind] = {
     kind.name: kind
     for kind in (
         *POWER_STEPS, MigrateStep(), SnapshotStep(), SnapshotUse("revert", "snapshot_revert", {}),
-        SnapshotUse("delete_snapshot", "snapshot_delete", {"children": False}), UpdateStep(), TagStep(),
+        SnapshotUse("delete_snapshot", "snapshot_delete", {"children": False}), UpdateStep(), TagStep(), KeepSnapshots(),
     )
 }  # fmt: skip
 

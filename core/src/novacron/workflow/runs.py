@@ -83,10 +83,10 @@ class Runs:
         """Return a run by its id, or by a beginning that no other has. Raises NotFoundError."""
         return self._record(self._store.get(run_id), self._alive())
 
-    def list(self, *, unfinished: bool = False, limit: int | None = 50) -> list[RunRecord]:
-        """Return runs, the latest first; only those that have not ended when `unfinished`."""
+    def list(self, *, unfinished: bool = False, begins: str = "", limit: int | None = 50) -> list[RunRecord]:
+        """Return runs, the latest first: those that have not ended when `unfinished`, and whose id begins so."""
         alive = self._alive()
-        return [self._record(known, alive) for known in self._store.latest(limit, unfinished=unfinished)]
+        return [self._record(known, alive) for known in self._store.latest(limit, unfinished=unfinished, begins=begins)]
 
     def history(self, run_id: str) -> tuple[Entry, ...]:
         """Return all that happened in a run, oldest first."""

@@ -44,7 +44,13 @@ def resume() -> Workflow:
 
 
 def snapshot(name: str, **options: Any) -> Workflow:
-    """Take a snapshot; options are `SnapshotSpec`'s fields. Undone: deleted. Raises InvalidSpecError."""
+    """Take a snapshot; options are `SnapshotSpec`'s fields. Undone: deleted.
+
+    `{time}` in the name becomes the time of the step's beginning in UTC, as in "nightly-20261124T030000Z".
+
+    Raises:
+        InvalidSpecError: lists every bad field.
+    """
     return _step("snapshot", name=name, **options)
 
 
@@ -56,6 +62,18 @@ def revert(name: str) -> Workflow:
 def delete_snapshot(name: str, *, children: bool = False) -> Workflow:
     """Delete a snapshot. Can't be undone."""
     return _step("delete_snapshot", name=name, children=children)
+
+
+def keep_snapshots(prefix: str, *, last: int = 0, hourly: int = 0, daily: int = 0, weekly: int = 0) -> Workflow:
+    """Delete the snapshots whose names begin with `prefix`, but for the `last` ones, and the latest of as many hours, days, weeks.
+
+    Can't be undone.
+
+    Raises:
+        InvalidSpecError: none would be kept.
+    """
+    counts = {"last": last, "hourly": hourly, "daily": daily, "weekly": weekly}
+    return _step("keep_snapshots", prefix=prefix, **{name: count for name, count in counts.items() if count})
 
 
 def migrate(to: str | HostHandle, **options: Any) -> Workflow:
@@ -101,5 +119,5 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "delete_snapshot", "migrate", "resume", "revert", "shutdown", "snapshot", "start", "stop", "suspend", "tag", "update",
+    "delete_snapshot", "keep_snapshots", "migrate", "resume", "revert", "shutdown", "snapshot", "start", "stop", "suspend", "tag", "update",
 ]  # fmt: skip
