@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,21 @@ def _engine(url: str) -> sa.Engine:
     return engine
 
 
+class SQLiteConnection(sqlite3.Connection):
+    """A connection that knows `unixepoch('subsec')`, which SQLite has since 3.42 and DBOS's tables need; Debian 12 has 3.40."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        if sqlite3.sqlite_version_info < (3, 42):
+            self.create_function("unixepoch", 1, _unixepoch)
+
+
+def _unixepoch(precision: str) -> float:
+    if precision != "subsec":
+        raise ValueError(precision)
+    return time.time()
+
+
 @tenacity.retry(
     retry=tenacity.retry_if_exception_type(sa.exc.DBAPIError), stop=tenacity.stop_after_attempt(5),
     wait=tenacity.wait_random(0.05, 0.5), reraise=True,
@@ -74,4 +90,4 @@ def _make_tables(engine: sa.Engine) -> None:
     metadata.create_all(engine)
 
 
-__all__ = ["database_url", "transaction"]
+__all__ = ["SQLiteConnection", "clock", "database_url", "transaction"]

@@ -25,7 +25,7 @@ import tenacity
 from dbos import DBOS, SetWorkflowID
 
 from novacron.errors import InvalidStateError, NovaCronError, StorageError, WorkflowError
-from novacron.store.database import database_url
+from novacron.store.database import SQLiteConnection, database_url
 from novacron.store.processes import ProcessRecord, ProcessStore
 from novacron.store.runs import RunStore, StoredRun
 from novacron.workflow.composition import Workflow, reference
@@ -123,6 +123,7 @@ class DurableEngine:
                 config={
                     "name": "novacron", "system_database_url": self._database, "executor_id": self._process.id,
                     "application_version": f"flows-{FORMAT}", "log_level": "CRITICAL", "scheduler_polling_interval_sec": 1.0,
+                    "db_engine_kwargs": {"connect_args": {"factory": SQLiteConnection}} if self._database.startswith("sqlite") else {},
                 }
             )  # fmt: skip
             DBOS.listen_queues([QUEUE] if worker else [])
