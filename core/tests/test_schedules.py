@@ -61,7 +61,7 @@ def test_two_workers_begin_a_schedule_once_each_time_and_keep_so_many_snapshots(
 def test_bad_schedules_are_refused_with_all_that_is_wrong(schedules):
     with pytest.raises(errors.InvalidSpecError) as refused:
         schedules.add("no/name", NIGHTLY, cron="61 * * * *", timezone="Moon/Base", misfire="never")
-    assert {problem.field for problem in refused.value.problems} == {"name", "cron", "timezone", "misfire", "vms"}
+    assert {problem.path for problem in refused.value.problems} == {"name", "cron", "timezone", "misfire", "vms"}
     schedules.add("one", NIGHTLY, cron="0 3 * * *", tag="x")
     with pytest.raises(errors.AlreadyExistsError):
         schedules.add("one", NIGHTLY, cron="0 4 * * *", tag="x")
@@ -85,9 +85,11 @@ def test_times_are_of_the_time_zone_over_its_change_to_winter():
     ("misfire", "begun"), [("skip", [False, False, True]), ("once", [False, False, True]), ("all", [True, True, True])]
 )
 def test_missed_times_are_dealt_with_as_asked(misfire, begun):
-    with novacron.connect("sim://missed") as host:
+    with novacron.connect(f"sim://missed-{misfire}") as host:
         vm = host.vms.create(name="web1", memory="64MiB")
-        schedule = scheduled(misfire=misfire, vms=({"host": "missed", "id": vm.id, "name": "web1"},), hosts={"missed": host.uri})
+        schedule = scheduled(
+            misfire=misfire, vms=({"host": host.name, "id": vm.id, "name": "web1"},), hosts={host.name: host.uri}
+        )
         schedule = msgspec.convert(msgspec.to_builtins(schedule), Schedule)
         now = datetime(2026, 11, 24, 3, 0, 5, tzinfo=UTC)
         asked = [begin(schedule, now.replace(second=0) - timedelta(days=days), now) for days in (2, 1, 0)]

@@ -222,3 +222,20 @@ def test_a_worker_takes_what_is_detached(novacron):
         _, said = worker.communicate(timeout=30)
     assert worker.returncode == 0, said
     assert "Traceback" not in said
+
+
+def test_schedules_are_added_shown_paused_and_removed(novacron):
+    added = novacron("schedule", "add", "nightly", "0 3 * * *", "snapshot:nightly-{time}", "keep-snapshots:prefix=nightly-,daily=7",
+                     "--tag", "web", "--timezone", "Europe/Berlin")  # fmt: skip
+    assert added.returncode == 0, added.stderr
+    assert "03:00:00 CE" in added.stderr
+    (found,) = json.loads(novacron("schedule", "list", "-o", "json").stdout)
+    assert (found["cron"], found["tag"], len(found["next"])) == ("0 3 * * *", "web", 3)
+    assert "keep 7 daily of the snapshots nightly-*" in novacron("schedule", "show", "nightly").stdout
+    novacron("schedule", "pause", "nightly")
+    assert "paused" in novacron("schedule", "list").stdout
+    assert novacron("schedule", "remove", "nightly").returncode == 0
+    assert novacron("schedule", "show", "nightly").returncode == errors.NotFoundError.exit_code
+    wrong = novacron("schedule", "add", "x", "99 * * * *", "start", "--tag", "web")
+    assert wrong.returncode == errors.InvalidSpecError.exit_code
+    assert "cron: got '99 * * * *'" in wrong.stderr

@@ -28,6 +28,7 @@ BUILT_IN = {
     "shell": ("interactive", "The interactive shell."),
     "script": ("interactive", "Run a Python script with the shell's names."),
     "run": ("runs", "Runs of workflows: list, show, resume, cancel, pause, retry."),
+    "schedule": ("schedules", "Workflows that begin by themselves: add, list, show, pause, resume, remove."),
     "worker": ("runs", "Run workflows from the queue, and those of processes that have ended."),
 }
 """Command, the module that has it, and its line in the help."""
