@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import pexpect
 import pytest
 import yaml
 
@@ -239,3 +240,21 @@ def test_schedules_are_added_shown_paused_and_removed(novacron):
     wrong = novacron("schedule", "add", "x", "99 * * * *", "start", "--tag", "web")
     assert wrong.returncode == errors.InvalidSpecError.exit_code
     assert "cron: got '99 * * * *'" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "status"),
+    [("d", "waits for a worker", "waiting"), ("c", "cancelling: what was done is undone", "cancelled"), ("g", "done", "done")],
+)
+def test_ctrl_c_asks_whether_to_cancel_detach_or_go_on(novacron, answer, said, status):
+    flow = ["-c", "sim://asked?vms=1&latency=1s", "flow", "run", "vm-00001", "start", "snapshot:a", "snapshot:b"]
+    process = pexpect.spawn("novacron", flow, env=novacron.environment, timeout=30, encoding="utf-8")
+    process.expect("snapshot 'a'")
+    process.sendintr()
+    process.expect(r"go on \(g\)\?")
+    process.sendline(answer)
+    process.expect(said)
+    process.expect(pexpect.EOF)
+    (run,) = json.loads(novacron("run", "list", "-o", "json").stdout)
+    assert run["status"] == status, novacron("run", "show", run["id"]).stdout
+    assert "Traceback" not in process.before

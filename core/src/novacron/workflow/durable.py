@@ -366,6 +366,7 @@ class DurableEngine:
             outcome = Outcome(
                 "interrupted", None, interrupted(run_id, WorkflowError("it was detached; a worker goes on with it"))
             )
+            patiently(self.store.stands)(run_id, fence, "waiting")
             patiently(self.store.release)(run_id, fence)
             self._enqueue(run_id, fence)
         self._over(run_id, attended, outcome)
