@@ -1,5 +1,6 @@
 """What wraps steps: conditions, retries, timeouts, undo, failures, branches, several VMs; and steps made of functions."""
 
+import re
 import threading
 
 import pytest
@@ -397,3 +398,26 @@ def test_an_unknown_host_is_a_problem_of_the_plan_and_fails_the_step(vm):
 
 def test_a_listener_that_raises_fails_nothing(vm):
     assert steps.snapshot("a").run(vm, on_progress=lambda p: 1 / 0).status == "done"
+
+
+def test_a_flow_is_drawn_as_a_tree_and_as_a_flowchart():
+    flow = (
+        (steps.snapshot("a").undo(steps.delete_snapshot("a")) >> steps.migrate("b").timeout(60)).on_failure(steps.tag("bad"))
+        >> parallel(steps.tag("x") >> steps.suspend(), steps.update(description='say "hi"')).when(status="running")
+    )  # fmt: skip
+    assert flow.tree().splitlines() == [
+        "tried", "  as one", "    snapshot 'a'", "  undone by", "    delete the snapshot 'a'", "  within 60 s", "    migrate to b",
+        "otherwise, once that is undone", "  tag +bad", "when status=running", "  at the same time", "    branch 1", "      tag +x",
+        "      suspend", "    update description",
+    ]  # fmt: skip
+    lines = flow.mermaid().splitlines()
+    nodes = dict(re.fullmatch(r"  (n\d+)\W+(.*?)\W+", line).groups() for line in lines[1:] if '"' in line)
+    edges = [re.fullmatch(r"  (n\d+) (-->|-\.->)(?:\|(.*)\|)? (n\d+)", line).groups() for line in lines[1:] if '"' not in line]
+    assert len(nodes) + len(edges) == len(lines) - 1
+    told = {(nodes[a], kind, words, nodes[b]) for a, kind, words, b in edges}
+    assert ("tried", "-.->", "otherwise", "tag +bad") in told
+    assert ("as one", "-.->", "undone by", "delete the snapshot 'a") in told
+    assert ("status=running", "-->", "yes", "all") in told
+    assert ("tag +x", "-->", None, "suspend") in told
+    assert {a for a, _, _, b in told if b == "joined"} == {"suspend", "update description"}
+    assert {a for a, _, _, b in told if b == "status=running"} == {"migrate to b", "tag +bad"}

@@ -166,6 +166,18 @@ class Workflow:
         flow = self.each(handles, max_parallel=max_parallel).on_failure("stop") if several else self
         return (engine or default_engine()).start(flow, handles, wait=wait, on_progress=on_progress, hosts=hosts)
 
+    def tree(self) -> str:
+        """Return the flow as an indented tree."""
+        from novacron.workflow.drawing import tree
+
+        return tree(self.node)
+
+    def mermaid(self) -> str:
+        """Return the flow as a Mermaid flowchart, for documents."""
+        from novacron.workflow.drawing import mermaid
+
+        return mermaid(self.node)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the flow as plain values, for storing.
 

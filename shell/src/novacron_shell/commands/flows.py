@@ -35,6 +35,20 @@ def _first_line(kind: Any) -> str:
     return (documented.__doc__ or "").partition("\n")[0]
 
 
+@flow.command("show")
+@click.argument("steps", nargs=-1)
+@click.option("--file", "file", type=click.File(), help="A workflow as YAML or JSON, in place of steps; - is stdin.")
+@click.option("--mermaid", is_flag=True, help="As a Mermaid flowchart.")
+@common_options
+def show(settings: Settings, steps: tuple[str, ...], file: Any, mermaid: bool) -> None:
+    """Show a workflow as a tree; with -o yaml as the file that --file takes."""
+    made = compose(steps, file)
+    if settings.output in ("json", "yaml"):
+        show_one(made, settings.output)
+    else:
+        click.echo(made.mermaid() if mermaid else made.tree())
+
+
 @flow.command("plan")
 @click.argument("vms", metavar="VM[,VM...]")
 @click.argument("steps", nargs=-1)
