@@ -421,3 +421,23 @@ def test_a_flow_is_drawn_as_a_tree_and_as_a_flowchart():
     assert ("tag +x", "-->", None, "suspend") in told
     assert {a for a, _, _, b in told if b == "joined"} == {"suspend", "update description"}
     assert {a for a, _, _, b in told if b == "status=running"} == {"migrate to b", "tag +bad"}
+
+
+def test_any_operation_on_a_vm_is_a_step(hosts, vm):
+    flow = steps.disk_attach(spec={"size": "1GiB"}).undo(steps.disk_detach(disk="vda", delete=True)) >> steps.vm_reboot()
+    assert Workflow.from_dict(flow.as_dict()) == flow
+    vm.stop()
+    assert flow.plan(vm, hosts=hosts).problems == (
+        f"step 2, vm_reboot: {vm.name!r} will be stopped then; vm_reboot needs running",
+    )
+    vm.start()
+    assert flow.plan(vm, hosts=hosts).ok
+    assert flow.run(vm, hosts=hosts).status == "done"
+    assert len(vm.refresh().record.disks) == 1
+    with pytest.raises(errors.InvalidSpecError, match=r"disk: got 'nothing'.*dsik"):
+        steps.disk_resize(dsik="vda", size=1)
+    with pytest.raises(errors.InvalidSpecError, match="no secret") as refused:
+        steps.guest_password_set(user="root", password="hunter2")
+    assert "hunter2" not in str(refused.value)
+    with pytest.raises(AttributeError, match="did you mean vm_reboot"):
+        steps.vm_rebot()

@@ -28,6 +28,20 @@ def operations() -> dict[str, Operation]:
     }
 
 
+def argument_spec(operation: str, argument: str) -> Any:
+    """Return the spec class that an operation's hook declares for an argument, None where it takes a plain value."""
+    from novacron import specs
+
+    name = declared(operation, argument)
+    return getattr(specs, name) if name in specs.__all__ else None
+
+
+def declared(operation: str, argument: str) -> str:
+    """Return the type that an operation's hook declares for an argument, as text."""
+    hook = next(getattr(area, operation) for area in AREAS if hasattr(area, operation))
+    return str(hook.__annotations__.get(argument, ""))
+
+
 def implementations(part: object) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield the names and methods of an object that carry `hookimpl`."""
     for name in dir(type(part)) if not inspect.ismodule(part) else dir(part):
@@ -77,4 +91,4 @@ def _meant(name: str, known: Any) -> str:
     return f", did you mean {near[0]!r}?" if near else f"; there are {', '.join(list(known)[:8])}"
 
 
-__all__ = ["check_driver", "implementations", "operations"]
+__all__ = ["argument_spec", "check_driver", "declared", "implementations", "operations"]

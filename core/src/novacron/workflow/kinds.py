@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -105,19 +106,30 @@ class StepKinds:
         if kind is None and ":" in name:
             kind = _imported(name)
         if kind is None:
-            kind = _of_plugins().get(name)
+            kind = _of_operations().get(name) or _of_plugins().get(name)
         if kind is None:
-            raise WorkflowError(f"there is no step {name!r}", hint=f"there are {', '.join(self.names())}; plugins add more")
+            raise WorkflowError(f"there is no step {name!r}", hint=_near(name, self.names()))
         return kind
 
     def names(self) -> list[str]:
         """Return the names of all kinds, sorted."""
-        return sorted({*self._built_in(), *(n for n in self._kinds if ":" not in n), *_of_plugins()})
+        return sorted({*self._built_in(), *(n for n in self._kinds if ":" not in n), *_of_operations(), *_of_plugins()})
 
     def _built_in(self) -> dict[str, StepKind]:
         from novacron.workflow.operations import BUILT_IN
 
         return BUILT_IN
+
+
+def _near(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=3)
+    return f"did you mean {' or '.join(near)}? `novacron flow steps` lists all" if near else "`novacron flow steps` lists all"
+
+
+def _of_operations() -> dict[str, StepKind]:
+    from novacron.workflow.calling import operation_steps
+
+    return operation_steps()
 
 
 def _of_plugins() -> dict[str, StepKind]:

@@ -31,6 +31,8 @@ def steps_(settings: Settings) -> None:
 def _first_line(kind: Any) -> str:
     from novacron.workflow import steps
 
+    if hasattr(kind, "operation") and kind.name == getattr(kind.operation, "name", None):
+        return str(kind.operation.summary)
     documented = vars(steps).get(kind.name) or type(kind)
     return (documented.__doc__ or "").partition("\n")[0]
 

@@ -65,14 +65,10 @@ def _value(text: str) -> Any:
 
 def _spec(operation: str, name: str, value: Any) -> Any:
     """Turn a mapping into the spec that the operation's hook declares for the argument."""
-    if not isinstance(value, dict):
-        return value
-    from novacron import specs
-    from novacron.hookspecs import AREAS
+    from novacron.plugins.validation import argument_spec
 
-    hook = next(getattr(area, operation) for area in AREAS if hasattr(area, operation))
-    declared = str(hook.__annotations__.get(name, ""))
-    return getattr(specs, declared).parse(value) if declared in specs.__all__ else value
+    spec = argument_spec(operation, name) if isinstance(value, dict) else None
+    return value if spec is None else spec.parse(value)
 
 
 COMMANDS = {"call": call}

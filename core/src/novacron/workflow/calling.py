@@ -1,0 +1,93 @@
+"""Any operation of the contract on a VM as a step, under the operation's own name: `steps.disk_resize(disk="vda", size=20 * 2**30)`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.plugins.validation import argument_spec, declared, operations
+from novacron.redaction import redacted
+from novacron.workflow.kinds import StepKind
+from novacron.workflow.power import lacking
+
+if TYPE_CHECKING:
+    from novacron.hookspecs.operation import Operation
+    from novacron.workflow.context import Context
+
+LEFT_OUT = ("vm_migrate", "migration_check", "migration_tune", "console_open", "vm_delete")
+"""Operations that take or return what can't be stored, or after which there is no VM for further steps."""
+
+
+class OperationStep(StepKind):
+    """Does an operation. It has no undo of its own: give it one with `.undo(step)`."""
+
+    def __init__(self, operation: Operation) -> None:
+        self.name, self.operation = operation.name, operation
+        self.can_probe = operation.idempotent  # doing it again changes nothing more
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What the step is given."""
+        return tuple(a for a in self.operation.arguments if a not in ("vm", "job"))
+
+    def prepare(self, **arguments: Any) -> dict[str, Any]:
+        problems = [SpecProblem(name, "nothing", "a value") for name in self.arguments if name not in arguments]
+        problems += [
+            SpecProblem(n, str(v), f"one of {', '.join(self.arguments)}") for n, v in arguments.items() if n not in self.arguments
+        ]
+        problems += [
+            SpecProblem(name, "***", "no secret, for a flow is stored; write a step function that reads it")
+            for name in arguments if redacted({name: "x"}) != {name: "x"}
+        ]  # fmt: skip
+        if problems:
+            raise InvalidSpecError(f"invalid step {self.name}", problems=problems)
+        return {name: self._plain(name, value) for name, value in arguments.items()}
+
+    def _plain(self, name: str, value: Any) -> Any:
+        spec = argument_spec(self.name, name)
+        if spec is not None:
+            return spec.parse(value).as_dict()
+        if isinstance(value, bytes):
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                problem = SpecProblem(name, f"{len(value)} bytes", "text in UTF-8")
+                raise InvalidSpecError(f"invalid step {self.name}", problems=[problem]) from None
+        return list(value) if isinstance(value, tuple) else value
+
+    def _given(self, name: str, value: Any) -> Any:
+        spec = argument_spec(self.name, name)
+        if spec is not None:
+            return spec.parse(value)
+        if isinstance(value, str) and "bytes" in declared(self.name, name):
+            return value.encode()
+        return tuple(value) if isinstance(value, list) else value
+
+    def check(self, context: Context) -> list[str]:
+        problems, statuses = lacking(context, self.name), self.operation.statuses
+        if statuses and context.expected.status not in statuses:
+            problems.append(
+                f"{context.ref.name!r} will be {context.expected.status} then; {self.name} needs {' or '.join(statuses)}"
+            )
+        return problems
+
+    def effect(self, context: Context) -> str:
+        return self.operation.summary
+
+    def run(self, context: Context) -> Any:
+        given: dict[str, Any] = {name: self._given(name, value) for name, value in context.arguments.items()}
+        return context.ask(self.name, **given) if self.operation.reads else context.do(self.name, None, **given)
+
+
+@lru_cache(maxsize=1)
+def operation_steps() -> dict[str, StepKind]:
+    """Return a kind for each operation on a VM whose arguments are plain values."""
+    return {
+        operation.name: OperationStep(operation)
+        for operation in operations().values()
+        if "vm" in operation.arguments and operation.name not in LEFT_OUT
+    }
+
+
+__all__ = ["OperationStep", "operation_steps"]
