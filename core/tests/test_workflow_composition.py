@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 
 import pytest
 
@@ -441,3 +442,67 @@ def test_any_operation_on_a_vm_is_a_step(hosts, vm):
     assert "hunter2" not in str(refused.value)
     with pytest.raises(AttributeError, match="did you mean vm_reboot"):
         steps.vm_rebot()
+
+
+def test_a_step_may_run_a_flow_of_its_own_for_the_vm(hosts, vm):
+    """The run around it has the VM's turn, so that the inner one does not wait for it."""
+
+    @step
+    def inner(context, tag):
+        return steps.tag(tag).run(context.vm(), hosts=context.hosts).status
+
+    assert (inner(tag="a") >> inner(tag="b")).run(vm, hosts=hosts).result() == "done"
+    assert parallel(inner(tag="c"), steps.snapshot("s")).run(vm, hosts=hosts).status == "done"
+    assert inner(tag="d").run([vm], hosts=hosts).status == "done"
+    assert vm.refresh().tags == {"a", "b", "c", "d"}
+
+
+def test_runs_of_one_vm_take_turns_and_name_whom_they_wait_for(hosts, vm):
+    going, go = threading.Event(), threading.Event()
+
+    @step
+    def hold(context):
+        going.set()
+        assert go.wait(20)
+
+    first = hold().run(vm, hosts=hosts, wait=False)
+    assert going.wait(10)
+    second = steps.tag("t").run(vm, hosts=hosts, wait=False)
+    runs = novacron.fleet().runs
+    while not runs[second.id].waits_for:
+        time.sleep(0.02)
+    assert runs[second.id].waits_for == first.id
+    assert first.id in second.progress.message
+    assert "novacron run" not in second.progress.message
+    assert second.status == "waiting"
+    assert second.history == []
+    go.set()
+    assert (first.result(20), second.result(20)) == (None, {"changed": ["tags"]})
+
+
+def test_a_run_is_paused_goes_on_and_is_cancelled_by_another_process_that_asks(hosts, vm):
+    """The asking goes through the database, as from any other process."""
+    reached, runs = threading.Semaphore(0), novacron.fleet().runs
+
+    @step
+    def linger(context):
+        reached.release()
+        context.wait(1)
+
+    @linger.undo
+    def nothing_to_undo(context, result):
+        pass
+
+    run = (steps.tag("t") >> linger() >> linger() >> steps.snapshot("s")).run(vm, hosts=hosts, wait=False)
+    assert reached.acquire(timeout=10)
+    runs.pause(run.id)
+    time.sleep(2)
+    assert run.status == runs[run.id].status == "paused"
+    assert not reached.acquire(blocking=False)
+    runs.unpause(run.id)
+    assert reached.acquire(timeout=10)
+    runs.cancel(run.id)
+    assert runs.wait(run.id, 20).status == "cancelled"
+    assert vm.refresh().tags == frozenset()
+    with pytest.raises(errors.InvalidStateError, match="has ended"):
+        runs.cancel(run.id)

@@ -65,7 +65,8 @@ class RunStore:
             connection.execute(
                 runs.insert().values(id=run_id, status="waiting", process=process, fence=0, created_at=time.time(), **values)
             )
-            connection.execute(run_vms.insert(), [{"run": run_id, "vm": vm} for vm in sorted(set(vms))])
+            for vm in sorted(set(vms)):
+                connection.execute(run_vms.insert().values(run=run_id, vm=vm))
         return run_id
 
     def get(self, run_id: str) -> StoredRun:

@@ -129,7 +129,8 @@ class DurableEngine:
             DBOS.listen_queues([QUEUE] if worker else [])
             try:
                 DBOS.launch()
-                DBOS.register_queue(QUEUE, polling_interval_sec=0.1, worker_concurrency=concurrency)
+                if worker or DBOS.retrieve_queue(QUEUE) is None:  # how many at a time is the workers' to say
+                    DBOS.register_queue(QUEUE, polling_interval_sec=0.1, worker_concurrency=concurrency)
             except Exception as error:
                 self.leave()
                 raise StorageError(f"the state database can't be used for workflows: {error}") from error

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context as ThreadContext
+from contextvars import copy_context
 from typing import Any
 
 import msgspec
@@ -233,7 +235,7 @@ class Interpreter:
                 return None
 
         with ThreadPoolExecutor(len(node.nodes), thread_name_prefix="novacron-parallel") as pool:
-            results = list(pool.map(one, range(len(node.nodes))))
+            results = list(pool.map(_here(one), range(len(node.nodes)), _contexts()))
         scope.close()
         if failures:
             raise failures[0]
@@ -254,7 +256,7 @@ class Interpreter:
             return None
 
         with ThreadPoolExecutor(node.max_parallel, thread_name_prefix="novacron-each") as pool:
-            results = dict(zip((vm.id for vm in node.vms), pool.map(one, node.vms), strict=True))
+            results = dict(zip((vm.id for vm in node.vms), pool.map(_here(one), node.vms, _contexts()), strict=True))
         branch.scope.check()
         if errors:
             names = "; ".join(f"{vm.name or vm.id}: {errors[vm.id]}" for vm in node.vms if vm.id in errors)
@@ -354,6 +356,16 @@ class Interpreter:
         StepNode: _step, SequenceNode: _sequence, ParallelNode: _parallel, EachNode: _each, WhenNode: _when, RetryNode: _retry,
         TimeoutNode: _timeout, UndoNode: _with_undo, OnFailureNode: _on_failure, ThenNode: _then,
     }  # fmt: skip
+
+
+def _contexts() -> Iterator[ThreadContext]:
+    """Return this thread's context again and again: what branches know of the run that they are of."""
+    while True:
+        yield copy_context()
+
+
+def _here(function: Callable[[Any], Any]) -> Callable[[Any, ThreadContext], Any]:
+    return lambda argument, context: context.run(function, argument)
 
 
 def _tag(node: AnyNode) -> str:
