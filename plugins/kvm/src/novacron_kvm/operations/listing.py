@@ -20,6 +20,9 @@ from novacron_kvm.statuses import TABLE
 
 GROUPS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_BALLOON
 
+QUIET = 1.0
+"""Seconds without a job after which nothing is taken to be under way: what a client asked for just before it died begins a little later."""
+
 
 class KVMListing:
     """Lists VMs."""
@@ -39,7 +42,10 @@ class KVMListing:
         with self._connection.slow() as slow:  # an operation on a stopped VM's files lets every other call wait
             domain = self._connection.domain(vm, slow)
             with translated("vm_settle", vm):
-                while busy(domain):
+                quiet_since = time.monotonic()
+                while time.monotonic() - quiet_since < QUIET:
+                    if busy(domain):
+                        quiet_since = time.monotonic()
                     if time.monotonic() > until:
                         raise OperationTimeoutError(
                             f"{domain.name()!r} is still busy after {seconds:g} s", resource=domain.name()
