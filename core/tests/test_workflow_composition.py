@@ -469,7 +469,7 @@ def test_runs_of_one_vm_take_turns_and_name_whom_they_wait_for(hosts, vm):
     assert going.wait(10)
     second = steps.tag("t").run(vm, hosts=hosts, wait=False)
     runs = novacron.fleet().runs
-    while not runs[second.id].waits_for:
+    while not (runs[second.id].waits_for and second.progress.message):
         time.sleep(0.02)
     assert runs[second.id].waits_for == first.id
     assert first.id in second.progress.message

