@@ -19,10 +19,19 @@ UNDER_WAY = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 
 
 def statistics(domain: Any) -> dict[str, Any]:
-    """Return libvirt's figures of the job under way, an empty dict when there is none. Raises libvirtError."""
+    """Return libvirt's figures of the job under way, an empty dict when there is none; of a VM that arrives only what the job is.
+
+    Raises:
+        libvirtError
+    """
     if not domain.isActive():
         return {}
-    found = domain.jobStats(0)
+    try:
+        found = domain.jobStats(0)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
+            raise
+        return {"operation": libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN}  # the figures are at the source
     return found if found.get("type") in UNDER_WAY else {}
 
 
