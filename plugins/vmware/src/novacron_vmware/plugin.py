@@ -9,19 +9,33 @@ SCHEMES = ("vsphere", "esx")
 
 def areas() -> list[type]:
     """Return the classes of a connection's parts."""
+    from novacron_vmware.operations.disks import VMwareDisks
     from novacron_vmware.operations.host import VMwareHost
     from novacron_vmware.operations.lifecycle import VMwareLifecycle
     from novacron_vmware.operations.listing import VMwareListing
+    from novacron_vmware.operations.nics import VMwareNICs
     from novacron_vmware.operations.power import VMwarePower
+    from novacron_vmware.operations.resources import VMwareResources
+    from novacron_vmware.operations.snapshots import VMwareSnapshots
 
-    return [VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle]
+    return [VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle, VMwareResources, VMwareDisks, VMwareNICs, VMwareSnapshots]
+
+
+def limits() -> dict[str, str]:
+    """Return what operations can't do here, or how far."""
+    return {
+        "pinning_set": "the whole VM, not single vCPUs",
+        "disk_limit": "total_iops only",
+        "vm_import": "a ConfigSpec in XML, as vm_export writes it; its disks must be there",
+    }
 
 
 def connect(uri: HostURI, context: ConnectContext) -> Driver:
     """Log in to a vCenter (`vsphere://user@vc[:port]/datacenter`) or a standalone ESXi (`esx://user@host`).
 
-    The password comes from the option `password` or the environment variable NOVACRON_VSPHERE_PASSWORD. TLS is verified by the
-    system's authorities; `?thumbprint=` trusts exactly one certificate instead (SHA-256 or SHA-1), `?verify=no` any.
+    The password comes from the option `password`, a file (the option `password_file` or NOVACRON_VSPHERE_PASSWORD_FILE), the
+    environment variable NOVACRON_VSPHERE_PASSWORD, or the keyring (service "novacron", user "USER@HOST"). TLS is verified by the
+    system's authorities, or those in `?cafile=`; `?thumbprint=` trusts exactly one certificate (SHA-256 or SHA-1), `?verify=no` any.
     """
     from novacron_vmware.connection import VMwareConnection
 
@@ -29,6 +43,6 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 
 
-provider = DriverProvider(name="vmware", schemes=SCHEMES, connect=connect, areas=areas)
+provider = DriverProvider(name="vmware", schemes=SCHEMES, connect=connect, areas=areas, limits=limits)
 
-__all__ = ["SCHEMES", "areas", "connect", "provider"]
+__all__ = ["SCHEMES", "areas", "connect", "limits", "provider"]

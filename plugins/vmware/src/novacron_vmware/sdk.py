@@ -10,6 +10,7 @@ from pyVim import connect as _connect
 vim: Any = pyVmomi.vim
 vmodl: Any = pyVmomi.vmodl
 SmartStubAdapter: Any = _connect.SmartStubAdapter
-SoapStubAdapter: Any = pyVmomi.SoapAdapter.SoapStubAdapter
+SoapAdapter: Any = pyVmomi.SoapAdapter
+SoapStubAdapter: Any = SoapAdapter.SoapStubAdapter
 
-__all__ = ["SmartStubAdapter", "SoapStubAdapter", "vim", "vmodl"]
+__all__ = ["SmartStubAdapter", "SoapAdapter", "SoapStubAdapter", "vim", "vmodl"]

@@ -40,60 +40,61 @@ func faultNamed(name string) (types.BaseMethodFault, error) {
 	return nil, fmt.Errorf("no fault %q", name)
 }
 
-// missing answers calls that the simulator itself does not, or not as vSphere does.
+// extended are the objects that a session sees with what the simulator lacks; those that are gone are taken from it again.
+var extended sync.Map // session key -> *sync.Map of references
+
+// missing lets the session of a call see an object with more methods than the simulator gives it.
 func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, types.BaseMethodFault) {
-	if fault, ordered := taskFaults.LoadAndDelete(method.Name); ordered {
-		return &failing{method.This, fault.(*types.LocalizedMethodFault).Fault}, nil
+	if ctx.Session == nil {
+		return nil, nil
 	}
+	found, _ := extended.LoadOrStore(ctx.Session.Key, new(sync.Map))
+	known := found.(*sync.Map)
+	known.Range(func(ref, _ any) bool {
+		if ctx.Map.Get(ref.(types.ManagedObjectReference)) == nil {
+			known.Delete(ref)
+			ctx.Session.Registry.Remove(ctx, ref.(types.ManagedObjectReference))
+		}
+		return true
+	})
+	if _, done := known.Load(method.This); done {
+		return nil, nil
+	}
+	var more mo.Reference
 	switch thing := ctx.Map.Get(method.This).(type) {
 	case *simulator.VirtualMachineSnapshot:
-		switch method.Name {
-		case "RevertToSnapshot_Task", "RenameSnapshot":
-			return &snapshot{thing}, nil
-		}
+		more = &snapshot{thing}
 	case *simulator.VirtualMachine:
-		switch method.Name {
-		case "CreateScreenshot_Task", "AcquireTicket", "RelocateVM_Task", "CloneVM_Task", "ExportVm":
-			return &machine{thing}, nil
+		more = &machine{thing}
+	case *simulator.Folder:
+		if method.Name == "CreateVM_Task" {
+			more = &folder{thing}
 		}
+	}
+	if more != nil {
+		ctx.Session.Registry.Put(more)
+		known.Store(method.This, true)
 	}
 	return nil, nil
 }
 
-// failing is an object whose tasks end in a fault.
-type failing struct {
-	ref   types.ManagedObjectReference
-	fault types.BaseMethodFault
+// ordered begins a task that ends in the fault that was ordered for it.
+func ordered(ctx *simulator.Context, method string, thing mo.Reference) (types.ManagedObjectReference, bool) {
+	fault, found := taskFaults.LoadAndDelete(method)
+	if !found {
+		return types.ManagedObjectReference{}, false
+	}
+	wanted := fault.(*types.LocalizedMethodFault).Fault
+	return simulator.CreateTask(thing, "failing", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) { return nil, wanted }).Run(ctx), true
 }
 
-func (f *failing) Reference() types.ManagedObjectReference { return f.ref }
+type folder struct{ *simulator.Folder }
 
-func (f *failing) task(ctx *simulator.Context) types.ManagedObjectReference {
-	return simulator.CreateTask(f.ref, "failing", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) { return nil, f.fault }).Run(ctx)
-}
-
-func (f *failing) PowerOnVMTask(ctx *simulator.Context, _ *types.PowerOnVM_Task) soap.HasFault {
-	return &methods.PowerOnVM_TaskBody{Res: &types.PowerOnVM_TaskResponse{Returnval: f.task(ctx)}}
-}
-
-func (f *failing) CreateVMTask(ctx *simulator.Context, _ *types.CreateVM_Task) soap.HasFault {
-	return &methods.CreateVM_TaskBody{Res: &types.CreateVM_TaskResponse{Returnval: f.task(ctx)}}
-}
-
-func (f *failing) ReconfigVMTask(ctx *simulator.Context, _ *types.ReconfigVM_Task) soap.HasFault {
-	return &methods.ReconfigVM_TaskBody{Res: &types.ReconfigVM_TaskResponse{Returnval: f.task(ctx)}}
-}
-
-func (f *failing) CreateSnapshotTask(ctx *simulator.Context, _ *types.CreateSnapshot_Task) soap.HasFault {
-	return &methods.CreateSnapshot_TaskBody{Res: &types.CreateSnapshot_TaskResponse{Returnval: f.task(ctx)}}
-}
-
-func (f *failing) CloneVMTask(ctx *simulator.Context, _ *types.CloneVM_Task) soap.HasFault {
-	return &methods.CloneVM_TaskBody{Res: &types.CloneVM_TaskResponse{Returnval: f.task(ctx)}}
-}
-
-func (f *failing) RelocateVMTask(ctx *simulator.Context, _ *types.RelocateVM_Task) soap.HasFault {
-	return &methods.RelocateVM_TaskBody{Res: &types.RelocateVM_TaskResponse{Returnval: f.task(ctx)}}
+func (f *folder) CreateVMTask(ctx *simulator.Context, req *types.CreateVM_Task) soap.HasFault {
+	if task, is := ordered(ctx, "CreateVM_Task", f.Folder); is {
+		return &methods.CreateVM_TaskBody{Res: &types.CreateVM_TaskResponse{Returnval: task}}
+	}
+	return f.Folder.CreateVMTask(ctx, req)
 }
 
 // snapshot is one that a VM can really be reverted to: the simulator only moves the mark of the current one.
@@ -148,7 +149,7 @@ func inTree(tree []types.VirtualMachineSnapshotTree, wanted types.ManagedObjectR
 	return nil
 }
 
-// machine is a VM with a screen, whose files move with its disks, and whose linked clones share its disks' content.
+// machine is a VM with a guest that runs VMware Tools (unless its name says no-tools), whose changes are told, with a screen, whose files move with its disks, and whose linked clones share its disks' content.
 type machine struct{ *simulator.VirtualMachine }
 
 func (m *machine) file(ctx *simulator.Context, datastorePath string) string {
@@ -160,6 +161,75 @@ func (m *machine) file(ctx *simulator.Context, datastorePath string) string {
 		}
 	}
 	return ""
+}
+
+// after carries on once a task has ended well.
+func after(ctx *simulator.Context, task types.ManagedObjectReference, next func()) {
+	running := ctx.Map.Get(task).(*simulator.Task)
+	running.Wait()
+	if running.Info.Error == nil {
+		next()
+	}
+}
+
+func (m *machine) CreateSnapshotTask(ctx *simulator.Context, req *types.CreateSnapshot_Task) soap.HasFault {
+	if task, is := ordered(ctx, "CreateSnapshot_Task", m.VirtualMachine); is {
+		return &methods.CreateSnapshot_TaskBody{Res: &types.CreateSnapshot_TaskResponse{Returnval: task}}
+	}
+	return m.VirtualMachine.CreateSnapshotTask(ctx, req)
+}
+
+func (m *machine) tools(ctx *simulator.Context, running bool) {
+	status := types.VirtualMachineToolsRunningStatusGuestToolsNotRunning
+	if running && !strings.Contains(m.Name, "no-tools") {
+		status = types.VirtualMachineToolsRunningStatusGuestToolsRunning
+	}
+	ctx.Update(m.VirtualMachine, []types.PropertyChange{{Name: "guest.toolsRunningStatus", Val: string(status)}})
+}
+
+func (m *machine) PowerOnVMTask(ctx *simulator.Context, req *types.PowerOnVM_Task) soap.HasFault {
+	if task, is := ordered(ctx, "PowerOnVM_Task", m.VirtualMachine); is {
+		return &methods.PowerOnVM_TaskBody{Res: &types.PowerOnVM_TaskResponse{Returnval: task}}
+	}
+	body := m.VirtualMachine.PowerOnVMTask(ctx, req)
+	if answer, is := body.(*methods.PowerOnVM_TaskBody); is && answer.Res != nil {
+		after(ctx, answer.Res.Returnval, func() { m.tools(ctx, true) })
+	}
+	return body
+}
+
+func (m *machine) PowerOffVMTask(ctx *simulator.Context, req *types.PowerOffVM_Task) soap.HasFault {
+	body := m.VirtualMachine.PowerOffVMTask(ctx, req)
+	if answer, is := body.(*methods.PowerOffVM_TaskBody); is && answer.Res != nil {
+		after(ctx, answer.Res.Returnval, func() { m.tools(ctx, false) })
+	}
+	return body
+}
+
+func (m *machine) SuspendVMTask(ctx *simulator.Context, req *types.SuspendVM_Task) soap.HasFault {
+	body := m.VirtualMachine.SuspendVMTask(ctx, req)
+	if answer, is := body.(*methods.SuspendVM_TaskBody); is && answer.Res != nil {
+		after(ctx, answer.Res.Returnval, func() { m.tools(ctx, false) })
+	}
+	return body
+}
+
+// ReconfigVMTask tells property collectors of the changes that the simulator makes in silence.
+func (m *machine) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM_Task) soap.HasFault {
+	if task, is := ordered(ctx, "ReconfigVM_Task", m.VirtualMachine); is {
+		return &methods.ReconfigVM_TaskBody{Res: &types.ReconfigVM_TaskResponse{Returnval: task}}
+	}
+	body := m.VirtualMachine.ReconfigVMTask(ctx, req)
+	if answer, is := body.(*methods.ReconfigVM_TaskBody); is && answer.Res != nil {
+		after(ctx, answer.Res.Returnval, func() {
+			ctx.Update(m.VirtualMachine, []types.PropertyChange{
+				{Name: "config.hardware.numCPU", Val: m.Config.Hardware.NumCPU},
+				{Name: "config.hardware.memoryMB", Val: m.Config.Hardware.MemoryMB},
+				{Name: "config.annotation", Val: m.Config.Annotation},
+			})
+		})
+	}
+	return body
 }
 
 func (m *machine) CreateScreenshotTask(ctx *simulator.Context, req *types.CreateScreenshot_Task) soap.HasFault {
@@ -184,6 +254,9 @@ func (m *machine) AcquireTicket(_ *simulator.Context, req *types.AcquireTicket) 
 
 // RelocateVMTask moves the files of the disks too.
 func (m *machine) RelocateVMTask(ctx *simulator.Context, req *types.RelocateVM_Task) soap.HasFault {
+	if task, is := ordered(ctx, "RelocateVM_Task", m.VirtualMachine); is {
+		return &methods.RelocateVM_TaskBody{Res: &types.RelocateVM_TaskResponse{Returnval: task}}
+	}
 	wanted := map[int32]types.ManagedObjectReference{}
 	for _, locator := range req.Spec.Disk {
 		wanted[locator.DiskId] = locator.Datastore
@@ -222,6 +295,9 @@ func (m *machine) RelocateVMTask(ctx *simulator.Context, req *types.RelocateVM_T
 
 // CloneVMTask lets a linked clone's disks be children of the snapshot's, as `createNewChildDiskBacking` asks.
 func (m *machine) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task) soap.HasFault {
+	if task, is := ordered(ctx, "CloneVM_Task", m.VirtualMachine); is {
+		return &methods.CloneVM_TaskBody{Res: &types.CloneVM_TaskResponse{Returnval: task}}
+	}
 	body := m.VirtualMachine.CloneVMTask(ctx, req)
 	answer := body.(*methods.CloneVM_TaskBody)
 	if answer.Res == nil || req.Spec.Location.DiskMoveType != string(types.VirtualMachineRelocateDiskMoveOptionsCreateNewChildDiskBacking) {

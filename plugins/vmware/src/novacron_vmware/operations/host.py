@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from novacron.plugins import hookimpl
-from novacron.records.host import Host, Node, Ping
-from novacron_vmware.connection import VMwareConnection
+from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
+from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
 from novacron_vmware.sdk import vim
 
@@ -14,24 +14,27 @@ NODE = (
     "name",
     "summary.hardware.numCpuThreads",
     "summary.hardware.memorySize",
+    "summary.hardware.cpuMhz",
+    "summary.hardware.cpuModel",
+    "summary.quickStats.overallCpuUsage",
+    "summary.quickStats.overallMemoryUsage",
+    "summary.config.product.version",
     "runtime.connectionState",
     "runtime.inMaintenanceMode",
 )
 
 
-class VMwareHost:
-    """Describes the host."""
-
-    def __init__(self, connection: VMwareConnection) -> None:
-        self._connection = connection
+class VMwareHost(Area):
+    """Describes the host; its size is that of all its nodes."""
 
     @hookimpl
     def host_info(self) -> Host:
-        """Describe it; its size is that of all its nodes."""
+        """Describe it."""
         about, nodes = self._connection.content.about, self.node_list()
         return Host(
             name=self._connection.name, uri=self._connection.uri, driver="vmware", hypervisor=about.name, version=about.version,
-            hostname=self._connection.name, cpus=sum(n.cpus for n in nodes), memory_bytes=sum(n.memory_bytes for n in nodes),
+            hostname=self._connection.name, arch="x86_64", cpus=sum(n.cpus for n in nodes),
+            memory_bytes=sum(n.memory_bytes for n in nodes),
             native={"build": about.build, "api_type": about.apiType, "api_version": about.apiVersion, "full_name": about.fullName},
         )  # fmt: skip
 
@@ -40,12 +43,48 @@ class VMwareHost:
         """Ask for the server's time, the cheapest call that needs the session."""
         began = time.perf_counter()
         with translated():
-            vim.ServiceInstance("ServiceInstance", self._connection.content.viewManager._stub).CurrentTime()
+            vim.ServiceInstance("ServiceInstance", self._connection.session).CurrentTime()
         return Ping(
             host=self._connection.name,
             latency_seconds=time.perf_counter() - began,
             version=self._connection.content.about.version,
         )
+
+    @hookimpl
+    def host_stats(self) -> HostStats:
+        """Add up what the nodes have and use, as their quick statistics say."""
+        nodes, used, speed, busy = 0, 0, 0, 0
+        memory = 0
+        for _, read in self._connection.collect(vim.HostSystem, NODE):
+            threads = int(read.get("summary.hardware.numCpuThreads", 0))
+            nodes, memory = nodes + threads, memory + int(read.get("summary.hardware.memorySize", 0))
+            used += int(read.get("summary.quickStats.overallMemoryUsage") or 0) * 2**20
+            busy += int(read.get("summary.quickStats.overallCpuUsage") or 0)
+            speed += int(read.get("summary.hardware.cpuMhz") or 0) * threads
+        vms = [read for _, read in self._connection.inventory.vms()]
+        return HostStats(
+            host=self._connection.name, cpus=nodes, memory_bytes=memory, memory_free_bytes=max(0, memory - used),
+            vms_total=len(vms), vms_running=sum(read.get("runtime.powerState") == "poweredOn" for read in vms),
+            cpu_percent=round(100 * busy / speed, 2) if speed else None,
+        )  # fmt: skip
+
+    @hookimpl
+    def host_capabilities(self) -> Capabilities:
+        """Tell what its nodes can run: the hardware versions that all of them know."""
+        from novacron_vmware.plugin import limits
+
+        found = self._connection.collect(vim.ComputeResource, ["environmentBrowser"])
+        machines: tuple[str, ...] = ()
+        browser = next((read.get("environmentBrowser") for _, read in found), None)
+        if browser is not None:
+            with translated():
+                known = browser.QueryConfigOptionDescriptor()
+            machines = tuple(sorted((each.key for each in known), key=_version))
+        models = {read.get("summary.hardware.cpuModel") for _, read in self._connection.collect(vim.HostSystem, NODE)}
+        return Capabilities(
+            host=self._connection.name, driver="vmware", operations=(), architectures=("x86_64",), machines={"x86_64": machines},
+            firmwares=("bios", "uefi", "uefi-secure"), cpu_model=models.pop() if len(models) == 1 else None, limits=limits(),
+        )  # fmt: skip
 
     @hookimpl
     def node_list(self) -> list[Node]:
@@ -57,8 +96,14 @@ class VMwareHost:
             nodes.append(Node(
                 name=found["name"], host=self._connection.name, cpus=int(found.get("summary.hardware.numCpuThreads", 0)),
                 memory_bytes=int(found.get("summary.hardware.memorySize", 0)), status=status,
+                native={"version": found.get("summary.config.product.version")},
             ))  # fmt: skip
         return sorted(nodes, key=lambda node: node.name)
+
+
+def _version(machine: str) -> tuple[int, str]:
+    digits = machine.rpartition("-")[2]
+    return (int(digits) if digits.isdigit() else 0, machine)
 
 
 __all__ = ["VMwareHost"]

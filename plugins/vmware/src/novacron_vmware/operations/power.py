@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from novacron.errors import InvalidStateError
+from novacron.errors import GuestAgentUnavailableError, OperationTimeoutError
+from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import VM
-from novacron_vmware.connection import VMwareConnection
+from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
-from novacron_vmware.operations.listing import find_vm, read_vm
+
+TOOLS = "start the guest's VMware Tools (open-vm-tools), or use stop or reset"
 
 
-class VMwarePower:
+class VMwarePower(Area):
     """Changes the power state."""
-
-    def __init__(self, connection: VMwareConnection) -> None:
-        self._connection = connection
 
     @hookimpl
     def vm_start(self, vm: str) -> VM:
@@ -44,17 +44,53 @@ class VMwarePower:
         """Let it go on."""
         return self._change(vm, "resume", ("suspended",), lambda thing: thing.PowerOnVM_Task(), already="running")
 
+    @hookimpl
+    def vm_shutdown(self, vm: str, seconds: float, otherwise: Literal["fail", "stop"], job: Job[VM]) -> VM:
+        """Ask the guest's Tools to shut it down."""
+        thing, record = self._changing(vm, "shut down", "running")
+        job.report("asking the guest", 0.0)
+        asked = True
+        try:
+            self._tools(thing, record.name, thing.ShutdownGuest)
+        except GuestAgentUnavailableError:
+            if otherwise == "fail":
+                raise
+            asked = False
+        deadline = time.monotonic() + (seconds if asked else 0)
+        while (left := deadline - time.monotonic()) > 0:
+            if self._read(thing).status == "stopped":
+                return self._read(thing)
+            job.raise_if_cancelled()
+            job.report("waiting for the guest", max(0.0, 1 - left / seconds))
+            time.sleep(min(0.5, max(0.0, left)))
+        if otherwise == "fail":
+            raise OperationTimeoutError(f"{record.name!r} did not shut down within {seconds:g} s", resource=record.name,
+                outcome="unknown", hint="it may still do; use otherwise='stop' to make sure")  # fmt: skip
+        if self._read(thing).status == "running":
+            self._connection.wait(thing.PowerOffVM_Task(), resource=record.name)
+        return self._read(thing)
+
+    @hookimpl
+    def vm_reboot(self, vm: str) -> VM:
+        """Ask the guest's Tools to reboot it."""
+        thing, record = self._changing(vm, "reboot", "running")
+        self._tools(thing, record.name, thing.RebootGuest)
+        return self._read(thing)
+
+    def _tools(self, thing: Any, name: str, ask: Callable[[], Any]) -> None:
+        running = self._connection.read(thing, ["guest.toolsRunningStatus"]).get("guest.toolsRunningStatus")
+        if running == "guestToolsNotRunning":  # vSphere says so too, but after it tried
+            raise GuestAgentUnavailableError(f"the guest of {name!r} runs no VMware Tools", resource=name, hint=TOOLS)
+        with translated(name):
+            ask()
+
     def _change(self, vm: str, verb: str, when: tuple[str, ...], task: Callable[[Any], Any], *, already: str = "") -> VM:
-        thing = find_vm(self._connection, vm)
-        record = read_vm(self._connection, thing)
+        thing, record = self._changing(vm, verb, *when, *filter(None, [already]))
         if record.status == already:
             return record
-        if record.status not in when:  # vSphere would say so too, with one fault for all of it
-            raise InvalidStateError(f"can't {verb} {record.name!r}: it is {record.status}", resource=record.name,
-                hint=f"it has to be {' or '.join(when)}")  # fmt: skip
         with translated(record.name):
             self._connection.wait(task(thing), resource=record.name)
-        return read_vm(self._connection, thing)
+        return self._read(thing)
 
 
 __all__ = ["VMwarePower"]

@@ -1,0 +1,50 @@
+"""The base of all areas: how a VM is found, read, changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import InvalidStateError
+from novacron.jobs import Job
+from novacron.records.vm import VM
+from novacron_vmware.records import read_vm
+from novacron_vmware.sdk import vim
+
+if TYPE_CHECKING:
+    from novacron_vmware.connection import VMwareConnection
+
+
+class Area:
+    """A part of a connection."""
+
+    def __init__(self, connection: VMwareConnection) -> None:
+        self._connection = connection
+
+    def _find(self, vm: str) -> Any:
+        """Return vSphere's VM by UUID or name. Raises VMNotFoundError."""
+        return self._connection.inventory.find(vm)
+
+    def _changing(self, vm: str, verb: str, *statuses: str) -> tuple[Any, VM]:
+        """Return a VM that may be changed now, and its record.
+
+        Raises:
+            VMNotFoundError
+            InvalidStateError: its status is none of `statuses`, where there are any. (vSphere has one fault for all of it.)
+        """
+        thing = self._find(vm)
+        record = self._read(thing)
+        if statuses and record.status not in statuses:
+            raise InvalidStateError(f"can't {verb} {record.name!r}: it is {record.status}", resource=record.name,
+                hint=f"it has to be {' or '.join(statuses)}")  # fmt: skip
+        return thing, record
+
+    def _read(self, thing: Any) -> VM:
+        """Return the full record of a VM."""
+        return read_vm(self._connection, thing)
+
+    def _reconfigure(self, thing: Any, name: str, job: Job[Any] | None = None, **config: Any) -> None:
+        """Change what `config`, fields of vSphere's ConfigSpec, gives."""
+        self._connection.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(**config)), resource=name, job=job)
+
+
+__all__ = ["Area"]

@@ -1,0 +1,69 @@
+"""A VM's configuration in vSphere's own language: a ConfigSpec in the XML of its API (namespace `urn:vim25`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lxml import etree
+
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron_vmware.sdk import SoapAdapter, vim
+
+FORMAT = "vsphere-config-xml"
+KEPT = (
+    "name", "version", "uuid", "instanceUuid", "guestId", "annotation", "firmware", "bootOptions", "cpuHotAddEnabled",
+    "memoryHotAddEnabled", "cpuAllocation", "memoryAllocation", "cpuAffinity", "latencySensitivity",
+)  # fmt: skip
+"""What a ConfigInfo and a ConfigSpec both have, by the same name."""
+MADE_WITH_EVERY_VM = (
+    "VirtualIDEController", "VirtualPS2Controller", "VirtualPCIController", "VirtualSIOController", "VirtualKeyboard",
+    "VirtualPointingDevice", "VirtualVMCIDevice", "VirtualMachineVideoCard", "VirtualMachineVMCIDevice", "VirtualVideoCard",
+)  # fmt: skip
+SECRET = ("guestinfo.", "RemoteDisplay.vnc.password", "RemoteDisplay.vnc.key")
+"""Keys of the extra configuration that may hold secrets."""
+
+
+def written(config: Any, version: str) -> str:
+    """Return the ConfigSpec that makes a VM like this one, as XML without secrets."""
+    spec = vim.vm.ConfigSpec(**{name: getattr(config, name) for name in KEPT if getattr(config, name, None) not in (None, "")})
+    spec.numCPUs, spec.numCoresPerSocket = config.hardware.numCPU, config.hardware.numCoresPerSocket
+    spec.memoryMB = config.hardware.memoryMB
+    spec.files = vim.vm.FileInfo(vmPathName=config.files.vmPathName)
+    spec.extraConfig = [o for o in config.extraConfig or () if isinstance(o.value, str) and not o.key.startswith(SECRET)]
+    for device in config.hardware.device:
+        if type(device).__name__.rpartition(".")[2] not in MADE_WITH_EVERY_VM:
+            spec.deviceChange.append(vim.vm.device.VirtualDeviceSpec(operation="add", device=device))
+    text = SoapAdapter.Serialize(spec, version=version)
+    root = etree.fromstring(text, _parser())
+    etree.indent(root)
+    return etree.tostring(root, encoding="unicode")
+
+
+def parsed(definition: str) -> Any:
+    """Return the ConfigSpec that a definition says.
+
+    Raises:
+        InvalidSpecError: it is no XML, or no ConfigSpec; entities, DTDs and anything on the network are refused.
+    """
+    try:
+        root = etree.fromstring(definition.encode(), _parser())
+        if root.getroottree().docinfo.doctype:
+            raise ValueError("a document type")
+        spec = SoapAdapter.Deserialize(etree.tostring(root), vim.vm.ConfigSpec)
+    except Exception as error:
+        problem = SpecProblem("definition", definition[:60], f"a ConfigSpec in XML ({error})")
+        raise InvalidSpecError("no vSphere definition", problems=[problem], hint="vm_export writes one") from error
+    if not spec.name:
+        raise InvalidSpecError("no vSphere definition", problems=[SpecProblem("name", "", "a name")])
+    where = (spec.files.vmPathName if spec.files else "") or ""
+    spec.files = vim.vm.FileInfo(vmPathName=where.partition("]")[0] + "]" if where else "")
+    for change in spec.deviceChange:
+        change.operation, change.fileOperation = "add", None
+    return spec
+
+
+def _parser() -> Any:
+    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_blank_text=True, huge_tree=False)
+
+
+__all__ = ["FORMAT", "parsed", "written"]

@@ -1,0 +1,124 @@
+"""A VM's disks: attached, detached, grown, limited, and media in drives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.plugins import hookimpl
+from novacron.records.vm import VM, Disk
+from novacron_vmware.area import Area
+from novacron_vmware.devices import Adding, disk_records, find_disk, places, problems_of_disk
+from novacron_vmware.diskfiles import attach, drive, floppy_medium, medium
+from novacron_vmware.errors import translated
+from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
+from novacron_vmware.sdk import vim
+
+if TYPE_CHECKING:
+    from novacron.specs.storage import DiskLimits, DiskSpec
+
+Device = vim.vm.device
+
+
+class VMwareDisks(Area):
+    """Changes disks and drives."""
+
+    @hookimpl
+    def disk_attach(self, vm: str, spec: DiskSpec) -> Disk:
+        """Give a VM a disk or drive; a new disk's file is deleted again when that fails."""
+        thing, record = self._changing(vm, "attach a disk to", "running", "suspended", "stopped")
+        problems = list(problems_of_disk(spec))
+        if problems:
+            raise InvalidSpecError("this host can't make that disk", resource=record.name, problems=problems)
+        connection = self._connection
+        before = dict(places(self._devices(thing)))
+        with translated(record.name):
+            if spec.device == "disk":
+                attach(connection, thing, record.name, [spec], connection.datacenter_thing(thing))
+            else:
+                adding = Adding(self._devices(thing))
+                drive(connection, adding, spec.path or spec.source or "", spec)
+                self._reconfigure(thing, record.name, deviceChange=adding.changes)
+            devices = self._devices(thing)
+            target, device = next((t, d) for t, d in places(devices) if t not in before)
+            if spec.path and spec.device == "disk":
+                self._keep(thing, record.name, device.backing.uuid)
+        return next(d for d in disk_records(devices) if d.target == target)
+
+    @hookimpl
+    def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
+        """Take a disk from a VM, and its file with it when asked."""
+        thing, record = self._changing(vm, "detach a disk from", "running", "stopped")
+        device = find_disk(self._devices(thing), disk, record.name)
+        destroy = "destroy" if delete and isinstance(device, Device.VirtualDisk) else None
+        change = Device.VirtualDeviceSpec(operation="remove", fileOperation=destroy, device=device)
+        with translated(record.name):
+            self._reconfigure(thing, record.name, deviceChange=[change])
+        return self._read(thing)
+
+    @hookimpl
+    def disk_resize(self, vm: str, disk: str, size: int) -> Disk:
+        """Grow a disk; the guest sees it at once."""
+        thing, record = self._changing(vm, "resize a disk of", "running", "suspended", "stopped")
+        device = self._disk(thing, disk, record.name)
+        now = int(device.capacityInBytes or device.capacityInKB * 1024)
+        if size < now:
+            problem = SpecProblem("size", str(size), f"at least what it has, {now} bytes")
+            raise InvalidSpecError("a disk can't shrink", resource=record.name, problems=[problem])
+        device.capacityInKB = -(-size // 1024)
+        device.capacityInBytes = device.capacityInKB * 1024
+        return self._edit(thing, record.name, disk, device)
+
+    @hookimpl
+    def disk_limit(self, vm: str, disk: str, limits: DiskLimits) -> Disk:
+        """Limit a disk's requests per second, of both directions together: the one limit that vSphere has."""
+        thing, record = self._changing(vm, "limit a disk of")
+        given = limits.model_dump(exclude_none=True)
+        problems = [
+            SpecProblem(name, str(given[name]), "left out: vSphere limits a disk by total_iops")
+            for name in sorted(given.keys() - {"total_iops"})
+        ]
+        if problems:
+            raise InvalidSpecError("no such limit here", resource=record.name, problems=problems)
+        device = self._disk(thing, disk, record.name)
+        if limits.total_iops is not None:
+            device.storageIOAllocation = vim.StorageResourceManager.IOAllocationInfo(limit=limits.total_iops or -1)
+        return self._edit(thing, record.name, disk, device)
+
+    @hookimpl
+    def disk_change_media(self, vm: str, disk: str, source: str) -> Disk:
+        """Put another image into a drive, or none."""
+        thing, record = self._changing(vm, "change a medium of", "running", "suspended", "stopped")
+        device = find_disk(self._devices(thing), disk, record.name)
+        if isinstance(device, Device.VirtualDisk):
+            problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive")
+            raise InvalidSpecError("that is no drive", resource=record.name, problems=[problem])
+        make = medium if isinstance(device, Device.VirtualCdrom) else floppy_medium
+        device.backing = make(self._connection, source, "default")
+        device.connectable = Device.VirtualDevice.ConnectInfo(
+            startConnected=bool(source), allowGuestControl=True, connected=bool(source) and record.status == "running"
+        )
+        return self._edit(thing, record.name, disk, device)
+
+    def _devices(self, thing: Any) -> Any:
+        return self._connection.read(thing, ["config.hardware.device"]).get("config.hardware.device") or ()
+
+    def _disk(self, thing: Any, disk: str, name: str) -> Any:
+        device = find_disk(self._devices(thing), disk, name)
+        if not isinstance(device, Device.VirtualDisk):
+            raise InvalidSpecError("that is a drive", resource=name, problems=[SpecProblem("disk", disk, "a disk")])
+        return device
+
+    def _edit(self, thing: Any, name: str, disk: str, device: Any) -> Disk:
+        with translated(name):
+            self._reconfigure(thing, name, deviceChange=[Device.VirtualDeviceSpec(operation="edit", device=device)])
+        return next(d for d in disk_records(self._devices(thing)) if d.target == disk)
+
+    def _keep(self, thing: Any, name: str, identity: str) -> None:
+        """Remember that a disk was there before the VM: it stays when the VM is deleted."""
+        facts = facts_of(self._connection.read(thing, [FACTS_PATH]))
+        facts["kept_disks"] = sorted({*facts.get("kept_disks", ()), identity})
+        self._reconfigure(thing, name, extraConfig=[facts_option(facts)])
+
+
+__all__ = ["VMwareDisks"]

@@ -1,0 +1,86 @@
+"""A VM's NICs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import AlreadyExistsError, InvalidSpecError
+from novacron.plugins import hookimpl
+from novacron.records.vm import NIC, VM
+from novacron_vmware.area import Area
+from novacron_vmware.devices import card, find_nic, nic_records, problems_of_nic
+from novacron_vmware.errors import translated
+from novacron_vmware.placement import backing
+from novacron_vmware.sdk import vim
+
+if TYPE_CHECKING:
+    from novacron.specs.network import NICSpec
+
+Device = vim.vm.device
+
+
+class VMwareNICs(Area):
+    """Changes NICs."""
+
+    @hookimpl
+    def nic_attach(self, vm: str, spec: NICSpec) -> NIC:
+        """Give a VM a NIC."""
+        thing, record = self._changing(vm, "attach a NIC to", "running", "suspended", "stopped")
+        self._check(spec, record.name)
+        before = {nic.mac for nic in record.nics or ()}
+        if spec.mac and spec.mac.lower() in before:
+            raise AlreadyExistsError(f"{record.name!r} has a NIC {spec.mac} already", resource=record.name)
+        change = Device.VirtualDeviceSpec(operation="add", device=card(spec, backing(self._connection, str(spec.network)), -2))
+        with translated(record.name):
+            self._reconfigure(thing, record.name, deviceChange=[change])
+        return next(nic for nic in self._nics(thing) if nic.mac not in before)
+
+    @hookimpl
+    def nic_detach(self, vm: str, nic: str) -> VM:
+        """Take a NIC from a VM."""
+        thing, record = self._changing(vm, "detach a NIC from", "running", "stopped")
+        change = Device.VirtualDeviceSpec(operation="remove", device=find_nic(self._devices(thing), nic, record.name))
+        with translated(record.name):
+            self._reconfigure(thing, record.name, deviceChange=[change])
+        return self._read(thing)
+
+    @hookimpl
+    def nic_update(self, vm: str, nic: str, spec: NICSpec) -> NIC:
+        """Plug a NIC into another network, limit it, or pull its cable; its MAC address and model stay."""
+        thing, record = self._changing(vm, "change a NIC of", "running", "suspended", "stopped")
+        self._check(spec, record.name)
+        device = find_nic(self._devices(thing), nic, record.name)
+        wanted = card(spec, backing(self._connection, str(spec.network)), device.key)
+        device.backing, device.connectable, device.resourceAllocation = (
+            wanted.backing,
+            wanted.connectable,
+            wanted.resourceAllocation,
+        )
+        return self._edit(thing, record.name, nic, device)
+
+    @hookimpl
+    def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:
+        """Plug or unplug its cable, now and at the next start."""
+        thing, record = self._changing(vm, "change a NIC of", "running", "suspended", "stopped")
+        device = find_nic(self._devices(thing), nic, record.name)
+        device.connectable = Device.VirtualDevice.ConnectInfo(startConnected=up, allowGuestControl=True, connected=up)
+        return self._edit(thing, record.name, nic, device)
+
+    def _check(self, spec: NICSpec, name: str) -> None:
+        problems = list(problems_of_nic(spec))
+        if problems:
+            raise InvalidSpecError("this host can't make that NIC", resource=name, problems=problems)
+
+    def _devices(self, thing: Any) -> Any:
+        return self._connection.read(thing, ["config.hardware.device"]).get("config.hardware.device") or ()
+
+    def _nics(self, thing: Any) -> list[NIC]:
+        return list(nic_records(self._connection, self._devices(thing)))
+
+    def _edit(self, thing: Any, name: str, nic: str, device: Any) -> NIC:
+        with translated(name):
+            self._reconfigure(thing, name, deviceChange=[Device.VirtualDeviceSpec(operation="edit", device=device)])
+        return next(each for each in self._nics(thing) if each.mac == nic.lower())
+
+
+__all__ = ["VMwareNICs"]

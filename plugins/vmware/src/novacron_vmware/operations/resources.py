@@ -1,0 +1,132 @@
+"""CPU and memory: how many, where, guaranteed and limited. vSphere has one configuration: what is set now lasts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.plugins import hookimpl
+from novacron.records.resources import Resources
+from novacron.records.vm import VM
+from novacron_vmware.area import Area
+from novacron_vmware.errors import translated
+from novacron_vmware.operations.lifecycle import megabytes
+from novacron_vmware.sdk import vim
+
+if TYPE_CHECKING:
+    from novacron.specs.resources import LimitsSpec
+
+PATHS = [
+    "config.instanceUuid", "config.hardware.numCPU", "config.hardware.memoryMB", "config.cpuAllocation", "config.memoryAllocation",
+    "config.cpuAffinity", "config.cpuHotAddEnabled", "config.memoryHotAddEnabled", "runtime.host",
+]  # fmt: skip
+MIB = 2**20
+
+
+class VMwareResources(Area):
+    """Reads and sets them."""
+
+    @hookimpl
+    def resources_get(self, vm: str) -> Resources:
+        """Return what is in force. A percentage of a CPU is reckoned with the speed of the node's CPUs."""
+        thing = self._find(vm)
+        read = self._connection.read(thing, PATHS)
+        vcpus, memory = int(read["config.hardware.numCPU"]), int(read["config.hardware.memoryMB"]) * MIB
+        cpu, ram, affinity = read.get("config.cpuAllocation"), read.get("config.memoryAllocation"), read.get("config.cpuAffinity")
+        limit = cpu.limit if cpu and cpu.limit and cpu.limit > 0 else None
+        pinned = ",".join(str(n) for n in sorted(affinity.affinitySet or ())) if affinity else ""
+        return Resources(
+            vm=read["config.instanceUuid"], vcpus=vcpus, vcpus_max=vcpus, memory_bytes=memory, memory_max_bytes=memory,
+            cpu_shares=cpu.shares.shares if cpu and cpu.shares else None,
+            cpu_limit_percent=round(100 * limit / self._mhz(read), 2) if limit else None,
+            cpu_guarantee_mhz=cpu.reservation or None if cpu else None,
+            memory_limit_bytes=ram.limit * MIB if ram and ram.limit and ram.limit > 0 else None,
+            memory_guarantee_bytes=ram.reservation * MIB if ram and ram.reservation else None,
+            pinning={"emulator": pinned} if pinned else None,
+        )  # fmt: skip
+
+    @hookimpl
+    def vcpus_set(self, vm: str, count: int, live: bool, persistent: bool) -> Resources:
+        """Set the number of vCPUs; a running VM gets more by hot add."""
+        if count < 1:
+            raise _bad(vm, "count", count, "at least 1")
+        return self._set(vm, "vCPUs", "cpuHotAddEnabled", live, persistent, numCPUs=count)
+
+    @hookimpl
+    def memory_set(self, vm: str, size: int, live: bool, persistent: bool) -> Resources:
+        """Set the memory; a running VM gets more by hot add."""
+        return self._set(vm, "memory", "memoryHotAddEnabled", live, persistent, memoryMB=megabytes(size, vm))
+
+    @hookimpl
+    def pinning_set(self, vm: str, pinning: dict[str, str], live: bool, persistent: bool) -> Resources:
+        """Bind all of a VM to a set of CPUs: vSphere does not tell its vCPUs apart, so only "emulator" may be given; "" frees it."""
+        if set(pinning) - {"emulator"}:
+            raise _bad(vm, "pinning", sorted(pinning), '"emulator" alone: vSphere binds a whole VM')
+        try:
+            cpus = sorted(_cpu_set(pinning.get("emulator", "")))
+        except ValueError:
+            raise _bad(vm, "pinning", pinning["emulator"], 'a set of CPUs such as "0-3,8"') from None
+        return self._set(vm, "", "", live, persistent, cpuAffinity=vim.vm.AffinityInfo(affinitySet=cpus))
+
+    @hookimpl
+    def limits_set(self, vm: str, limits: LimitsSpec, live: bool, persistent: bool) -> Resources:
+        """Set shares, limits and reservations; only those that are given."""
+        thing = self._find(vm)
+        read = self._connection.read(thing, PATHS)
+        cpu = read.get("config.cpuAllocation") or vim.ResourceAllocationInfo()
+        ram = read.get("config.memoryAllocation") or vim.ResourceAllocationInfo()
+        if limits.cpu_shares is not None:
+            cpu.shares = vim.SharesInfo(level="custom", shares=limits.cpu_shares)
+        if limits.cpu_limit_percent is not None:
+            cpu.limit = max(1, round(limits.cpu_limit_percent * self._mhz(read) / 100))
+        if limits.cpu_guarantee_mhz is not None:
+            cpu.reservation = limits.cpu_guarantee_mhz
+        if limits.memory_limit is not None:
+            ram.limit = limits.memory_limit // MIB or -1
+        if limits.memory_guarantee is not None:
+            ram.reservation = limits.memory_guarantee // MIB
+        return self._set(vm, "", "", live, persistent, cpuAllocation=cpu, memoryAllocation=ram)
+
+    def _set(self, vm: str, what: str, hot: str, live: bool, persistent: bool, **config: Any) -> Resources:
+        thing, record = self._changing(vm, "change")
+        if not persistent:
+            raise _bad(vm, "persistent", False, "True: vSphere has no change that ends with the power cycle")
+        if record.status != "stopped":
+            self._check_live(thing, record, what, hot, live, config)
+        with translated(record.name):
+            self._reconfigure(thing, record.name, **config)
+        return self.resources_get(vm)
+
+    def _check_live(self, thing: Any, record: VM, what: str, hot: str, live: bool, config: dict[str, Any]) -> None:
+        if not live:
+            raise InvalidStateError(f"can't change {record.name!r} for its next start only: it is {record.status}",
+                resource=record.name, hint="change it live, or stop it first")  # fmt: skip
+        if not hot:
+            return
+        able = self._connection.read(thing, [f"config.{hot}"]).get(f"config.{hot}")
+        now = record.vcpus if "numCPUs" in config else record.memory_bytes // MIB
+        wanted = next(iter(config.values()))
+        if wanted != now and (wanted < now or not able or record.status != "running"):
+            reason = "less than now" if wanted < now else "no hot add" if not able else f"it is {record.status}"
+            raise InvalidStateError(f"can't set the {what} of {record.name!r} now: {reason}", resource=record.name,
+                hint="stop it first, or create it with vcpus_max or memory_max")  # fmt: skip
+
+    def _mhz(self, read: dict[str, Any]) -> int:
+        node = read.get("runtime.host")
+        found = self._connection.read(node, ["summary.hardware.cpuMhz"]) if node else {}
+        return int(found.get("summary.hardware.cpuMhz") or 0) or 1000
+
+
+def _cpu_set(text: str) -> set[int]:
+    found = set[int]()
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def _bad(vm: str, field: str, value: object, allowed: str) -> InvalidSpecError:
+    return InvalidSpecError("can't set that", resource=vm, problems=[SpecProblem(field, str(value), allowed)])
+
+
+__all__ = ["VMwareResources"]

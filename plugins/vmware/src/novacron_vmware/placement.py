@@ -1,0 +1,125 @@
+"""Where things go: the datacenter, folder, resource pool and node of a VM, the datastore of a disk, the port group of a NIC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from novacron.errors import (
+    ImageNotFoundError,
+    InvalidSpecError,
+    InvalidStateError,
+    NetworkNotFoundError,
+    SpecProblem,
+    StoragePoolNotFoundError,
+)
+from novacron_vmware.devices import split_path
+from novacron_vmware.sdk import vim
+
+if TYPE_CHECKING:
+    from novacron_vmware.connection import VMwareConnection
+
+DEFAULT = "default"
+"""The pool's name that means: the datastore with the most free space."""
+
+
+class Place(NamedTuple):
+    """Where a VM is to be."""
+
+    folder: Any
+    pool: Any
+    node: Any
+    datacenter: Any
+
+
+def place_for(connection: VMwareConnection, name: str, *, node: str | None = None, memory: int = 0) -> Place:
+    """Return the folder, resource pool and node for a VM; the node is None where the cluster may choose.
+
+    Raises:
+        InvalidSpecError: no such node, or none has that much memory.
+        InvalidStateError: there is no node at all.
+    """
+    paths = ["name", "parent", "summary.hardware.memorySize", "runtime.connectionState", "runtime.inMaintenanceMode"]
+    found = {read["name"]: (thing, read) for thing, read in connection.collect(vim.HostSystem, paths)}
+    if node and node not in found:
+        raise InvalidSpecError(
+            "no such node", resource=name, problems=[SpecProblem("node", node, "one of " + ", ".join(sorted(found)))]
+        )
+    able = {
+        n: each for n, each in found.items()
+        if each[1].get("runtime.connectionState") == "connected" and not each[1].get("runtime.inMaintenanceMode")
+    }  # fmt: skip
+    if not able or (node and node not in able):
+        raise InvalidStateError(f"{node or connection.name} has no node that could run it", resource=name,
+            hint="a node has to be connected and not in maintenance mode")  # fmt: skip
+    largest = max(int(read.get("summary.hardware.memorySize", 0)) for _, read in able.values())
+    if memory > largest:
+        problem = SpecProblem("memory", str(memory), f"at most what a node has, {largest} bytes")
+        raise InvalidSpecError("no node can run that VM", resource=name, problems=[problem])
+    thing, read = able[node or min(able)]
+    compute = read["parent"]
+    datacenter = connection.datacenter_thing(compute)
+    folder = connection.read(datacenter, ["vmFolder"])["vmFolder"]
+    return Place(folder, connection.read(compute, ["resourcePool"])["resourcePool"], thing if node else None, datacenter)
+
+
+def datastores(connection: VMwareConnection, wanted: Iterable[str] = (DEFAULT,)) -> dict[str, str]:
+    """Return the datastore's name for each pool that is wanted. Raises StoragePoolNotFoundError."""
+    paths = ["name", "summary.freeSpace", "summary.accessible"]
+    free = {
+        r["name"]: r.get("summary.freeSpace", 0)
+        for _, r in connection.collect(vim.Datastore, paths)
+        if r.get("summary.accessible", True)
+    }
+    missing = sorted(set(wanted) - {DEFAULT} - set(free))
+    if missing or not free:
+        raise StoragePoolNotFoundError(
+            f"no datastore {', '.join(missing)}", hint=f"there are: {', '.join(sorted(free)) or 'none'}"
+        )
+    roomiest = max(free, key=lambda name: (free[name], name))
+    return {pool: roomiest if pool == DEFAULT and DEFAULT not in free else pool for pool in wanted}
+
+
+def image_path(connection: VMwareConnection, source: str, pool: str) -> str:
+    """Return the datastore path of an image or volume: "image:NAME" (in the pool), "POOL/PATH", or a datastore path itself.
+
+    Raises:
+        ImageNotFoundError: it is none of these.
+        StoragePoolNotFoundError
+    """
+    if split_path(source):
+        return source
+    if source.startswith("image:"):
+        store, name = datastores(connection, [pool])[pool], source.removeprefix("image:")
+    else:
+        store, _, name = source.partition("/")
+        if not name or not store:
+            raise ImageNotFoundError(
+                f"no image {source!r}", resource=source, hint='write "image:NAME", "DATASTORE/PATH" or "[DATASTORE] PATH"'
+            )
+        store = datastores(connection, [store])[store]
+    return f"[{store}] {name}"
+
+
+def backing(connection: VMwareConnection, network: str) -> Any:
+    """Return how a NIC is plugged into a network: a port group of one switch, or of a distributed one. Raises NetworkNotFoundError."""
+    known = {r["name"]: t for t, r in connection.collect(vim.Network, ["name"])}
+    if network not in known:
+        raise NetworkNotFoundError(
+            f"no network {network!r}", resource=network, hint=f"there are: {', '.join(sorted(known)) or 'none'}"
+        )
+    thing = known[network]
+    if isinstance(thing, vim.OpaqueNetwork):
+        about = connection.read(thing, ["summary"])["summary"]
+        return vim.vm.device.VirtualEthernetCard.OpaqueNetworkBackingInfo(
+            opaqueNetworkId=about.opaqueNetworkId, opaqueNetworkType=about.opaqueNetworkType
+        )
+    if not isinstance(thing, vim.dvs.DistributedVirtualPortgroup):
+        return vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName=network)
+    group = connection.read(thing, ["key", "config.distributedVirtualSwitch"])
+    switch = connection.read(group["config.distributedVirtualSwitch"], ["uuid"])["uuid"]
+    port = vim.dvs.PortConnection(portgroupKey=group["key"], switchUuid=switch)
+    return vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo(port=port)
+
+
+__all__ = ["DEFAULT", "Place", "backing", "datastores", "image_path", "place_for"]

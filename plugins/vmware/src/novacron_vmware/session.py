@@ -1,0 +1,138 @@
+"""The session with a server: TLS, the password, and logging in again when the session expired."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import os
+import socket
+import ssl
+import threading
+from pathlib import Path
+from typing import Any
+
+from novacron.errors import AuthenticationError, HostConnectionError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.plugins import ConnectContext, HostURI
+from novacron_vmware.sdk import SoapStubAdapter, vim
+
+PASSWORD = "NOVACRON_VSPHERE_PASSWORD"  # noqa: S105 - the variable's name
+PASSWORD_FILE = "NOVACRON_VSPHERE_PASSWORD_FILE"  # noqa: S105 - the variable's name
+KEYRING = "novacron"
+"""The keyring's service; its user is "USER@HOST" as in the URI."""
+
+
+class Session(SoapStubAdapter):  # type: ignore[misc]
+    """A stub that logs in again when its session expired. The call that found out was not carried out, so it is repeated.
+
+    pyvmomi's SessionOrientedStub also repeats calls whose connection broke, and these may have been carried out. Each thread that calls
+    takes a connection of its own from the stub's pool.
+    """
+
+    def __init__(self, *, user: str, password: str, **arguments: Any) -> None:
+        super().__init__(path="/sdk", **arguments)
+        self._user, self._password, self._guard, self._logins = user, password, threading.RLock(), 0
+
+    def log_in(self) -> None:
+        """Begin a session."""
+        content = vim.ServiceInstance("ServiceInstance", self).RetrieveContent()
+        content.sessionManager.Login(self._user, self._password)
+        self._logins += 1
+
+    def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:
+        before = self._logins
+        try:
+            return super().InvokeMethod(mo, info, args, outerStub)
+        except vim.fault.NotAuthenticated:
+            if info.name in ("Login", "Logout"):
+                raise
+            with self._guard:
+                if self._logins == before:  # of many threads that find out, one logs in
+                    self.log_in()
+            return super().InvokeMethod(mo, info, args, outerStub)
+
+    def web(self, host: str, port: int, tls: ssl.SSLContext, timeout: float) -> http.client.HTTPSConnection:
+        """Return a connection for files; its requests need `headers()`."""
+        return http.client.HTTPSConnection(host, port, timeout=timeout, context=tls)
+
+    def headers(self) -> dict[str, str]:
+        """Return what makes a request for a file one of this session."""
+        return {"Cookie": str(self.cookie).partition(";")[0]}
+
+
+def password_for(uri: HostURI, context: ConnectContext) -> str:
+    """Return the password: the option `password`, a file (the option `password_file` or the variable), the variable, or the keyring's.
+
+    Raises:
+        AuthenticationError: there is none.
+        InvalidStateError: the file can't be read, or others may read it.
+    """
+    given = context.options.get("password")
+    file = context.options.get("password_file") or uri.query.get("password_file") or os.environ.get(PASSWORD_FILE)
+    if given is not None:
+        return str(given)
+    if file:
+        return _read_secret(Path(file))
+    if (given := os.environ.get(PASSWORD)) is not None:
+        return given
+    account = f"{uri.username or 'root'}@{uri.host}"
+    if (given := _kept(account)) is not None:
+        return given
+    raise AuthenticationError(f"no password for {account}", outcome="not_sent",
+        hint=f"set {PASSWORD}, name a file in {PASSWORD_FILE}, give password=..., or keep it: keyring set {KEYRING} {account}")  # fmt: skip
+
+
+def _read_secret(file: Path) -> str:
+    try:
+        if file.stat().st_mode & 0o077:
+            raise InvalidStateError(f"others may read {file}", outcome="not_sent", hint=f"chmod 600 {file}")
+        return file.read_text().rstrip("\n")
+    except OSError as error:
+        raise InvalidStateError(f"can't read the password from {file}: {error.strerror}", outcome="not_sent") from error
+
+
+def _kept(account: str) -> str | None:
+    """Return what the user's keyring has, if there is a keyring."""
+    import keyring
+    from keyring.errors import KeyringError
+
+    try:
+        return keyring.get_password(KEYRING, account)
+    except KeyringError:
+        return None
+
+
+def tls_context(host: str, port: int, query: Any, timeout: float) -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities, a file's, exactly one certificate, or anything, as the URI says."""
+    from novacron_vmware.errors import TLS_HINT
+
+    verify, thumbprint = query.get("verify", "yes"), query.get("thumbprint", "").replace(":", "").lower()
+    if verify not in ("yes", "no"):
+        raise InvalidSpecError("invalid URI", problems=[SpecProblem("verify", verify, "yes or no")])
+    if thumbprint and len(thumbprint) not in (40, 64):
+        raise InvalidSpecError(
+            "invalid URI", problems=[SpecProblem("thumbprint", thumbprint, "a SHA-256 or SHA-1 in hexadecimal")]
+        )
+    try:
+        context = ssl.create_default_context(cafile=query.get("cafile"))
+    except OSError as error:
+        problem = SpecProblem("cafile", query["cafile"], f"a file of certificates (PEM): {error}")
+        raise InvalidSpecError("invalid URI", problems=[problem], hint=TLS_HINT) from error
+    if thumbprint or verify == "no":
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection((host, port), timeout) as plain, context.wrap_socket(plain, server_hostname=host) as probe:
+        certificate = probe.getpeercert(binary_form=True) or b""
+    if thumbprint:
+        found = hashlib.new("sha256" if len(thumbprint) == 64 else "sha1", certificate, usedforsecurity=True).hexdigest()
+        if not hmac.compare_digest(found, thumbprint):
+            raise HostConnectionError(f"the certificate of {host} has the thumbprint {found}, not {thumbprint}", outcome="not_sent",
+                hint="if that is the right server and it got a new certificate, give the new thumbprint")  # fmt: skip
+        # from here on that very certificate is the one authority, for every connection of the session
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(cadata=certificate)
+    return context
+
+
+__all__ = ["KEYRING", "PASSWORD", "PASSWORD_FILE", "Session", "password_for", "tls_context"]
