@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import uuid
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,10 @@ SUMMARY = (
     "name", "config.instanceUuid", "config.template", "config.hardware.numCPU", "config.hardware.memoryMB",
     "runtime.powerState", "runtime.connectionState", "runtime.host",
 )  # fmt: skip
+
+
+REMEMBERED = 1000
+"""Objects that are gone and still known, for the events that tell of them."""
 
 
 class Change(NamedTuple):
@@ -45,6 +49,7 @@ class Inventory:
         self._view: Any = None
         self._version = ""
         self.things = dict[Any, dict[str, Any]]()
+        self._gone: OrderedDict[Any, dict[str, Any]] = OrderedDict()
         self._names: defaultdict[str, set[Any]] = defaultdict(set)
         self._ids: dict[str, Any] = {}
 
@@ -93,6 +98,11 @@ class Inventory:
                 f"{len(chosen)} VMs are named {vm!r}", resource=vm, hint="name it by its UUID, or connect to one datacenter"
             )
         return chosen[0]
+
+    def known(self, thing: Any) -> dict[str, Any] | None:
+        """Return what is known of an object, of one that is gone what was last known; None when it was never below the root."""
+        with self._guard:
+            return self.things.get(thing) or self._gone.get(thing)
 
     def taken(self, name: str, identity: str | None) -> bool:
         """Whether a VM or template has that name or instance UUID."""
@@ -145,6 +155,9 @@ class Inventory:
         old = (earlier if earlier is not None else self.things).get(thing, {})
         if update.kind == "leave":
             self._forget(thing)
+            self._gone[thing] = old
+            if len(self._gone) > REMEMBERED:
+                self._gone.popitem(last=False)
             return Change(thing, old, {})
         now = (dict(old) if update.kind == "modify" else {}) | {change.name: change.val for change in update.changeSet}
         self._forget(thing)

@@ -9,16 +9,28 @@ SCHEMES = ("vsphere", "esx")
 
 def areas() -> list[type]:
     """Return the classes of a connection's parts."""
+    from novacron_vmware.operations.console import VMwareConsole
     from novacron_vmware.operations.disks import VMwareDisks
+    from novacron_vmware.operations.events import VMwareEvents
+    from novacron_vmware.operations.guest import VMwareGuest
     from novacron_vmware.operations.host import VMwareHost
     from novacron_vmware.operations.lifecycle import VMwareLifecycle
     from novacron_vmware.operations.listing import VMwareListing
+    from novacron_vmware.operations.metrics import VMwareMetrics
+    from novacron_vmware.operations.migration import VMwareMigration
+    from novacron_vmware.operations.networks import VMwareNetworks
     from novacron_vmware.operations.nics import VMwareNICs
+    from novacron_vmware.operations.pools import VMwarePools
     from novacron_vmware.operations.power import VMwarePower
     from novacron_vmware.operations.resources import VMwareResources
     from novacron_vmware.operations.snapshots import VMwareSnapshots
+    from novacron_vmware.operations.templates import VMwareTemplates
+    from novacron_vmware.operations.volumes import VMwareVolumes
 
-    return [VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle, VMwareResources, VMwareDisks, VMwareNICs, VMwareSnapshots]
+    return [
+        VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle, VMwareResources, VMwareDisks, VMwareNICs, VMwarePools, VMwareVolumes,
+        VMwareNetworks, VMwareSnapshots, VMwareTemplates, VMwareMigration, VMwareMetrics, VMwareEvents, VMwareConsole, VMwareGuest,
+    ]  # fmt: skip
 
 
 def limits() -> dict[str, str]:
@@ -40,7 +52,14 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     from novacron_vmware.connection import VMwareConnection
 
     connection = VMwareConnection(uri, context)
-    return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
+    parts = [area(connection) for area in areas()]
+
+    def close() -> None:
+        for part in parts:
+            getattr(part, "close", bool)()
+        connection.close()
+
+    return Driver(parts, close=close, native=connection)
 
 
 provider = DriverProvider(name="vmware", schemes=SCHEMES, connect=connect, areas=areas, limits=limits)

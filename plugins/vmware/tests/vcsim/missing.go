@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"os"
 	"path"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -227,6 +228,37 @@ func (m *machine) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM_T
 				{Name: "config.hardware.memoryMB", Val: m.Config.Hardware.MemoryMB},
 				{Name: "config.annotation", Val: m.Config.Annotation},
 			})
+		})
+	}
+	return body
+}
+
+// DestroyTask leaves disks that are not the VM's any more where they are, as vSphere does.
+func (m *machine) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task) soap.HasFault {
+	home := path.Dir(m.file(ctx, m.Config.Files.VmPathName))
+	own := map[string]bool{}
+	for _, device := range m.Config.Hardware.Device {
+		if disk, is := device.(*types.VirtualDisk); is {
+			if backing, is := disk.Backing.(types.BaseVirtualDeviceFileBackingInfo); is {
+				name := m.file(ctx, backing.GetVirtualDeviceFileBackingInfo().FileName)
+				own[name], own[strings.TrimSuffix(name, ".vmdk")+"-flat.vmdk"] = true, true
+			}
+		}
+	}
+	kept := map[string][]byte{}
+	found, _ := filepath.Glob(path.Join(home, "*.vmdk"))
+	for _, name := range found {
+		if content, err := os.ReadFile(name); err == nil && !own[name] {
+			kept[name] = content
+		}
+	}
+	body := m.VirtualMachine.DestroyTask(ctx, req)
+	if answer, is := body.(*methods.Destroy_TaskBody); is && answer.Res != nil {
+		after(ctx, answer.Res.Returnval, func() {
+			for name, content := range kept {
+				_ = os.MkdirAll(home, 0700)
+				_ = os.WriteFile(name, content, 0600)
+			}
 		})
 	}
 	return body

@@ -251,12 +251,15 @@ def at_once(spec: VMSpec) -> list[DiskSpec]:
     return list(itertools.takewhile(lambda disk: not disk.source, disks_of(spec)))
 
 
-def finish(connection: VMwareConnection, made: Any, spec: VMSpec, place: Place, job: Job[VM]) -> VM:
-    """Give a new VM what it could not be made with, and start it if asked; it is destroyed when that fails."""
+def finish(
+    connection: VMwareConnection, made: Any, spec: VMSpec, place: Place, job: Job[VM], *, made_with: int | None = None
+) -> VM:
+    """Give a new VM the disks after the first `made_with`, and start it if asked; it is destroyed when that fails."""
     from novacron_vmware.records import read_vm
 
     try:
-        attach(connection, made, spec.name, disks_of(spec)[len(at_once(spec)) :], place.datacenter, job)
+        there = len(at_once(spec)) if made_with is None else made_with
+        attach(connection, made, spec.name, disks_of(spec)[there:], place.datacenter, job)
         _note_kept(connection, made, spec)
         _boot_order(connection, made, spec)
         if spec.start:

@@ -1,0 +1,296 @@
+"""What happens on a vSphere, as its event history tells it: in order, none left out. One thread per connection while anybody listens.
+
+The thread waits for the history to grow (`latestPage` of a collector of its own) and reads what is new. After the server could not be
+reached for a while, what changed meanwhile is found by comparing the VMs with what was last told of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import NovaCronError
+from novacron.hookspecs.events import Subscription
+from novacron.plugins import hookimpl
+from novacron.records.events import Event
+from novacron_vmware.area import Area
+from novacron_vmware.errors import translated
+from novacron_vmware.inventory import plain_name
+from novacron_vmware.records import summary_record
+from novacron_vmware.sdk import vim, vmodl
+
+if TYPE_CHECKING:
+    from novacron_vmware.connection import VMwareConnection
+
+_log = logging.getLogger(__name__)
+STATUS = {
+    "VmPoweredOnEvent": "running", "DrsVmPoweredOnEvent": "running", "VmPoweredOffEvent": "stopped", "VmSuspendedEvent": "suspended",
+    "VmGuestShutdownEvent": "stopping", "VmStoppingEvent": "stopping",
+}  # fmt: skip
+KIND: dict[str, tuple[str, str]] = {
+    "VmCreatedEvent": ("vm.defined", "added"), "VmClonedEvent": ("vm.defined", "added"), "VmDeployedEvent": ("vm.defined", "added"),
+    "VmRegisteredEvent": ("vm.defined", "added"), "VmDiscoveredEvent": ("vm.defined", "added"),
+    "VmRenamedEvent": ("vm.defined", "renamed"), "VmReconfiguredEvent": ("vm.defined", "updated"),
+    "VmMigratedEvent": ("vm.defined", "migrated"), "DrsVmMigratedEvent": ("vm.defined", "migrated"),
+    "VmRelocatedEvent": ("vm.defined", "migrated"), "VmRemovedEvent": ("vm.deleted", "removed"),
+    "VmResettingEvent": ("vm.reboot", "reset"), "VmGuestRebootEvent": ("vm.reboot", "guest"),
+    "VmDasBeingResetEvent": ("vm.reboot", "reset by vSphere HA"), "VmDiskFailedEvent": ("vm.io_error", "failed"),
+    "VmFailedToPowerOnEvent": ("vm.job", "failed"), "VmFailedMigrateEvent": ("vm.job", "failed"),
+    "VmRelocateFailedEvent": ("vm.job", "failed"), "VmCloneFailedEvent": ("vm.job", "failed"),
+    "VmDiskConsolidatedEvent": ("vm.snapshot", "consolidated"), "AlarmStatusChangedEvent": ("alarm", ""),
+    "HostConnectedEvent": ("node.status", "up"), "HostDisconnectedEvent": ("node.status", "down"),
+    "HostConnectionLostEvent": ("node.status", "down"), "EnteredMaintenanceModeEvent": ("node.status", "maintenance"),
+    "ExitMaintenanceModeEvent": ("node.status", "up"),
+}  # fmt: skip
+"""vSphere's events as kinds and reasons; an event that is in neither table is not told."""
+WAIT, PAGE = 10, 100
+RETRY_FIRST, RETRY_MOST = 0.2, 10.0
+"""Seconds between two tries to reach the server again: doubled from the first to the most."""
+
+
+class Listener:
+    """Somebody who wants to know."""
+
+    def __init__(self, events: VMwareEvents, callback: Callable[[Event], object]) -> None:
+        self._events, self._callback, self._open = events, callback, True
+        self._delivering = threading.RLock()  # a callback may close its own subscription
+
+    def tell(self, event: Event) -> None:
+        """Call the callback unless closed; what it raises is logged, and the others still get theirs."""
+        with self._delivering:
+            if self._open:
+                try:
+                    self._callback(event)
+                except Exception:  # noqa: BLE001 - a stranger's callback
+                    _log.exception("a subscriber to the events of %s failed", event.host)
+
+    def close(self) -> None:
+        """End it; when this returns no callback runs any more, unless it is called from the callback itself."""
+        with self._delivering:
+            self._open = False
+        self._events.drop(self)
+
+
+class VMwareEvents(Area):
+    """Tells subscribers what happens."""
+
+    def __init__(self, connection: VMwareConnection) -> None:
+        super().__init__(connection)
+        self._guard = threading.RLock()
+        self._listeners: list[Listener] = []
+        self._history: _History | None = None
+        self._stop = threading.Event()
+        self._told: dict[Any, tuple[str, str, str]] = {}
+        self._key = 0
+
+    @hookimpl
+    def event_subscribe(self, callback: Callable[[Event], object]) -> Subscription:
+        """Tell `callback` of everything from now on; the first subscription starts the thread."""
+        listener = Listener(self, callback)
+        with self._guard:
+            if self._history is None:
+                self._begin()
+            else:
+                self._read_new()  # what was before is for the others alone
+            self._listeners.append(listener)
+            if len(self._listeners) == 1:
+                self._stop = threading.Event()
+                threading.Thread(target=self._work, args=(self._stop,), name="novacron-vmware-events", daemon=True).start()
+        return listener
+
+    def drop(self, listener: Listener) -> None:
+        """Forget a subscription; with the last one the thread ends."""
+        with self._guard:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+            if not self._listeners:
+                self._end()
+
+    def close(self) -> None:
+        """End all subscriptions: the connection is about to close."""
+        with self._guard:
+            self._listeners.clear()
+            self._end()
+
+    def _begin(self) -> None:
+        self._history = _History(self._connection)
+        self._connection.inventory.refresh()
+        self._told, self._key = self._now(), 0
+
+    def _end(self) -> None:
+        self._stop.set()
+        if self._history is not None:
+            self._history.close()
+            self._history = None
+
+    def _work(self, stop: threading.Event) -> None:
+        pause = RETRY_FIRST
+        lost = False
+        while not stop.is_set():
+            try:
+                with self._guard:
+                    history = self._history
+                if history is None:
+                    return
+                if lost:
+                    with self._guard:
+                        history.begin()
+                        self._tell_event("host.connection", reason="connected")
+                        self._compare()
+                    lost, pause = False, RETRY_FIRST
+                history.wait()
+                with self._guard:
+                    if not stop.is_set():
+                        self._read_new()
+            except NovaCronError as error:
+                if stop.is_set():
+                    return
+                if not lost:
+                    _log.warning("lost the events of %s: %s", self._connection.name, error)
+                    self._tell_event("host.connection", reason="lost")
+                lost = True
+                stop.wait(pause)
+                pause = min(RETRY_MOST, pause * 2)
+
+    def _read_new(self) -> None:
+        if self._history is None:
+            return
+        found = self._history.read()
+        if found:
+            self._connection.inventory.refresh()
+        for each in found:
+            if each.key > self._key:
+                self._key = each.key
+                self._translate(each)
+
+    def _translate(self, event: Any) -> None:
+        """Tell of one of vSphere's events, if there is a word for it."""
+        name = type(event).__name__.rpartition(".")[2]
+        about: dict[str, Any] = {"event": name, "message": event.fullFormattedMessage or ""}
+        at = event.createdTime.isoformat() if event.createdTime else _now()
+        if name == "AlarmStatusChangedEvent":
+            about |= {"alarm": event.alarm.name, "from": getattr(event, "from", None), "entity": event.entity.name}
+            self._tell_event("alarm", reason=str(event.to), resource=event.entity.name, at=at, data=about)
+            return
+        kind, reason = KIND.get(name, ("", ""))
+        if kind == "node.status":
+            self._tell_event(kind, reason=reason, resource=event.host.name, status=reason, at=at, data=about)
+            return
+        if event.vm is None or not (kind or name in STATUS):
+            return
+        thing = event.vm.vm
+        known = self._connection.inventory.known(thing)
+        if known is None or known.get("config.template"):
+            return
+        resource, identity = plain_name(known.get("name", event.vm.name)), known.get("config.instanceUuid", "")
+        if name in STATUS:
+            kind, reason = "vm.status", name.removesuffix("Event")
+        status = STATUS.get(name)
+        if kind == "vm.deleted":
+            self._told.pop(thing, None)
+        else:
+            before = self._told.get(thing, ("", "", ""))[2]
+            self._told[thing] = (resource, identity, status if status and status != "stopping" else before)
+        self._tell_event(kind, reason=reason, resource=resource, identity=identity, status=status, at=at, data=about)
+
+    def _compare(self) -> None:
+        """Tell what changed while nobody could look."""
+        self._connection.inventory.refresh()
+        now, before = self._now(), self._told
+        for thing, (name, identity, status) in before.items():
+            if thing not in now:
+                self._tell_event("vm.deleted", reason="found", resource=name, identity=identity, status=status)
+        for thing, (name, identity, status) in now.items():
+            old = before.get(thing)
+            if old is None or old[1] != identity:
+                self._tell_event("vm.defined", reason="found", resource=name, identity=identity, status=status)
+            elif old[2] != status:
+                self._tell_event("vm.status", reason="found", resource=name, identity=identity, status=status)
+        self._told, self._key = now, 0
+
+    def _now(self) -> dict[Any, tuple[str, str, str]]:
+        """Return the name, id and status of every VM."""
+        found = [(thing, summary_record(self._connection.name, read, {})) for thing, read in self._connection.inventory.vms()]
+        return {thing: (record.name, record.id, record.status) for thing, record in found}
+
+    def _tell_event(
+        self, kind: str, *, reason: str = "", resource: str | None = None, identity: str | None = None, status: str | None = None,
+        at: str | None = None, data: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        event = Event(
+            kind=kind,
+            host=self._connection.name,
+            at=at or _now(),
+            resource=resource,
+            id=identity,
+            status=status,
+            reason=reason,
+            data=data or {},
+        )
+        with self._guard:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener.tell(event)
+
+
+class _History:
+    """The server's event history from now on, and a collector that says when it has grown. Both belong to the session."""
+
+    def __init__(self, connection: VMwareConnection) -> None:
+        self._connection = connection
+        self._events: Any = None
+        self._collector: Any = None
+        self._version = ""
+        self.begin()
+
+    def begin(self) -> None:
+        Filter, content = vmodl.query.PropertyCollector, self._connection.content
+        with translated():
+            now = vim.ServiceInstance("ServiceInstance", self._connection.session).CurrentTime()
+            spec = vim.event.EventFilterSpec(time=vim.event.EventFilterSpec.ByTime(beginTime=now))
+            self._events = content.eventManager.CreateCollectorForEvents(spec)
+            self._collector, self._version = content.propertyCollector.CreatePropertyCollector(), ""
+            wanted = Filter.PropertySpec(type=vim.event.EventHistoryCollector, pathSet=["latestPage"])
+            start = Filter.ObjectSpec(obj=self._events)
+            self._collector.CreateFilter(Filter.FilterSpec(objectSet=[start], propSet=[wanted]), True)
+            self._version = self._collector.WaitForUpdatesEx("", Filter.WaitOptions(maxWaitSeconds=0)).version
+
+    def wait(self) -> None:
+        """Return when the history has grown, or after a while."""
+        try:
+            with translated():
+                update = self._collector.WaitForUpdatesEx(
+                    self._version, vmodl.query.PropertyCollector.WaitOptions(maxWaitSeconds=WAIT)
+                )
+        except NovaCronError as error:
+            if not isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound | vmodl.fault.RequestCanceled):
+                raise
+            self.begin()  # they went with the session that expired
+            return
+        if update is not None:
+            self._version = update.version
+
+    def read(self) -> list[Any]:
+        """Return the events that are new."""
+        found = list[Any]()
+        with translated():
+            while page := self._events.ReadNextEvents(PAGE):
+                found += page
+        return found
+
+    def close(self) -> None:
+        with suppress(vmodl.MethodFault, OSError):
+            self._collector.CancelWaitForUpdates()
+            self._collector.DestroyPropertyCollector()
+            self._events.DestroyCollector()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+__all__ = ["KIND", "STATUS", "VMwareEvents"]

@@ -1,0 +1,162 @@
+"""The guest from inside, through VMware Tools. Files and programs need a user of the guest's: the options `guest_user` and
+`guest_password` of the connection, or the environment variables below.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shlex
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from novacron.errors import (
+    AuthenticationError,
+    GuestAgentError,
+    GuestAgentUnavailableError,
+    InvalidSpecError,
+    OperationTimeoutError,
+    SpecProblem,
+)
+from novacron.jobs import Job
+from novacron.plugins import hookimpl
+from novacron.records.guest import ExecResult, GuestInfo
+from novacron.records.vm import VM
+from novacron_vmware.area import Area
+from novacron_vmware.errors import translated
+from novacron_vmware.sdk import vim
+
+USER, PASSWORD = "NOVACRON_VSPHERE_GUEST_USER", "NOVACRON_VSPHERE_GUEST_PASSWORD"
+POLL = 0.2
+OUTPUT_MOST = 16 * 2**20
+RUN = 'cd "$1" && { "./program" <stdin >stdout 2>stderr; echo $? >status; }'
+
+
+class VMwareGuest(Area):
+    """Asks VMware Tools."""
+
+    @hookimpl
+    def guest_info(self, vm: str) -> GuestInfo:
+        """Return what the Tools report; it needs no user of the guest's."""
+        thing, _ = self._running(vm)
+        read = self._connection.read(thing, ["guest", "config.instanceUuid"])
+        guest = read["guest"]
+        addresses = [a for net in guest.net or () for a in net.ipAddress or ()] or ([guest.ipAddress] if guest.ipAddress else [])
+        return GuestInfo(
+            vm=read["config.instanceUuid"], hostname=guest.hostName or None, os=guest.guestFullName or None,
+            addresses=tuple(addresses), agent_version=guest.toolsVersion or None,
+        )  # fmt: skip
+
+    @hookimpl
+    def guest_exec(self, vm: str, argv: list[str], stdin: bytes, seconds: float, job: Job[ExecResult]) -> ExecResult:
+        """Run a program of a Linux guest in a directory of its own, from which its output is fetched; killed when it takes too long."""
+        if not argv:
+            raise InvalidSpecError(
+                "nothing to run", resource=vm, problems=[SpecProblem("argv", "[]", "a program and its arguments")]
+            )
+        thing, name = self._running(vm)
+        auth, processes = self._auth(), self._manager.processManager
+        files = self._manager.fileManager
+        job.report("preparing", 0.0)
+        with translated(name):
+            folder = files.CreateTemporaryDirectoryInGuest(thing, auth, "novacron-", "", None)
+            try:
+                # the guest's shell sees the arguments quoted, in a file: none of them is ever part of a command line
+                self._write(thing, auth, f"{folder}/program", f"#!/bin/sh\nexec {shlex.join(argv)}\n".encode(), mode=0o700)
+                self._write(thing, auth, f"{folder}/stdin", stdin)
+                program = vim.vm.guest.ProcessManager.ProgramSpec(
+                    programPath="/bin/sh", arguments=f"-c {shlex.quote(RUN)} sh {shlex.quote(folder)}"
+                )
+                pid = processes.StartProgramInGuest(thing, auth, program)
+                self._wait(thing, auth, pid, argv[0], seconds, job)
+                text = self._read_file(thing, auth, f"{folder}/status").decode().strip()
+                out, err = (self._read_file(thing, auth, f"{folder}/{stream}") for stream in ("stdout", "stderr"))
+                status = int(text) if re.fullmatch(r"\d+", text) else 127
+                return ExecResult(exit_status=status, stdout=out[:OUTPUT_MOST], stderr=err[:OUTPUT_MOST],
+                    truncated=max(len(out), len(err)) > OUTPUT_MOST)  # fmt: skip
+            finally:
+                files.DeleteDirectoryInGuest(thing, auth, folder, True)
+
+    @hookimpl
+    def guest_file_read(self, vm: str, path: str) -> bytes:
+        """Fetch a file."""
+        thing, name = self._running(vm)
+        with translated(name):
+            return self._read_file(thing, self._auth(), path)
+
+    @hookimpl
+    def guest_file_write(self, vm: str, path: str, data: bytes) -> VM:
+        """Send a file; one that is there is replaced."""
+        thing, name = self._running(vm)
+        with translated(name):
+            self._write(thing, self._auth(), path, data)
+        return self._read(thing)
+
+    @property
+    def _manager(self) -> Any:
+        return self._connection.content.guestOperationsManager
+
+    def _running(self, vm: str) -> tuple[Any, str]:
+        thing = self._find(vm)
+        record = self._read(thing)
+        running = self._connection.read(thing, ["guest.toolsRunningStatus"]).get("guest.toolsRunningStatus")
+        if record.status != "running" or running != "guestToolsRunning":
+            reason = f"it is {record.status}" if record.status != "running" else "its VMware Tools do not run"
+            raise GuestAgentUnavailableError(f"can't ask the guest of {record.name!r}: {reason}", resource=record.name,
+                hint="start it, with VMware Tools (open-vm-tools) in it")  # fmt: skip
+        return thing, record.name
+
+    def _auth(self) -> Any:
+        options = self._connection.options
+        user = options.get("guest_user") or os.environ.get(USER)
+        password = options.get("guest_password") or os.environ.get(PASSWORD)
+        if not user or password is None:
+            raise AuthenticationError("no user of the guest's", outcome="not_sent",
+                hint=f"give guest_user and guest_password, or set {USER} and {PASSWORD}")  # fmt: skip
+        return vim.vm.guest.NamePasswordAuthentication(username=user, password=password, interactiveSession=False)
+
+    def _wait(self, thing: Any, auth: Any, pid: int, program: str, seconds: float, job: Job[ExecResult]) -> None:
+        processes, until = self._manager.processManager, time.monotonic() + seconds
+        while True:
+            found = processes.ListProcessesInGuest(thing, auth, [pid])
+            if not found or found[0].endTime is not None:
+                return
+            if time.monotonic() > until or job.cancel_asked:
+                processes.TerminateProcessInGuest(thing, auth, pid)
+                job.raise_if_cancelled()
+                raise OperationTimeoutError(f"{program!r} did not end within {seconds:g} s and was killed", resource=program,
+                    outcome="failed", hint="give it more time")  # fmt: skip
+            job.report(f"{program} runs")
+            time.sleep(POLL)
+
+    def _read_file(self, thing: Any, auth: Any, path: str) -> bytes:
+        there = self._manager.fileManager.InitiateFileTransferFromGuest(thing, auth, path)
+        return self._transfer("GET", there.url, None)
+
+    def _write(self, thing: Any, auth: Any, path: str, data: bytes, mode: int | None = None) -> None:
+        attributes = (
+            vim.vm.guest.FileManager.PosixFileAttributes(permissions=mode) if mode else vim.vm.guest.FileManager.FileAttributes()
+        )
+        url = self._manager.fileManager.InitiateFileTransferToGuest(thing, auth, path, attributes, len(data), True)
+        self._transfer("PUT", url, data)
+
+    def _transfer(self, verb: str, url: str, data: bytes | None) -> bytes:
+        """Send or fetch a file's bytes; a "*" in the URL stands for the server that was asked."""
+        parts = urlsplit(url)
+        host = self._connection.address[0] if parts.hostname in (None, "*") else str(parts.hostname)
+        web = self._connection.session.web(
+            host, parts.port or self._connection.address[1], self._connection.tls, self._connection.timeout
+        )
+        try:
+            web.request(verb, f"{parts.path}?{parts.query}" if parts.query else parts.path, body=data)
+            answer = web.getresponse()
+            if answer.status >= http.client.BAD_REQUEST:
+                raise GuestAgentError(f"the transfer of a file failed: {answer.status} {answer.reason}")
+            return answer.read()
+        finally:
+            web.close()
+
+
+__all__ = ["PASSWORD", "USER", "VMwareGuest"]

@@ -1,0 +1,151 @@
+"""Moving VMs: between nodes and datacenters of one vCenter (vMotion), and between datastores (storage vMotion)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import DeviceNotFoundError, MigrationCheckError, MigrationError, NovaCronError, OperationTimeoutError
+from novacron.jobs import Job
+from novacron.plugins import hookimpl
+from novacron.records.migration import MigrationCheck, MigrationReport
+from novacron.records.vm import VM
+from novacron_vmware.area import Area
+from novacron_vmware.devices import places
+from novacron_vmware.errors import translated
+from novacron_vmware.operations.pools import find_store
+from novacron_vmware.placement import place_for
+from novacron_vmware.sdk import vim
+
+if TYPE_CHECKING:
+    from novacron.specs.migration import MigrationSpec
+
+UNKNOWN = ("bandwidth", "max_downtime", "post_copy", "compression", "parallel", "destination_uri")
+"""Wishes that vMotion has no like of: it chooses by itself."""
+
+
+class VMwareMigration(Area):
+    """Checks and makes migrations."""
+
+    @hookimpl
+    def migration_check(self, vm: str, to: Any, spec: MigrationSpec) -> MigrationCheck:
+        """Look at both sides, and let vCenter check it too."""
+        thing = self._find(vm)
+        record = self._read(thing)
+        found = list(self._failures(record, to, spec))
+        warnings = list[str]()
+        if not found:
+            relocate = self._relocate(thing, record, to, spec)
+            errors, warnings = self._server_check(thing, relocate)
+            found += errors
+        return MigrationCheck(
+            vm=record.id, source=self._connection.name, destination=to.name, failures=tuple(found), warnings=tuple(warnings)
+        )
+
+    @hookimpl
+    def vm_migrate(self, vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport]) -> MigrationReport:
+        """Move it; vCenter takes a migration that fails or is cancelled back by itself, so the VM is where it was."""
+        thing, record = self._changing(vm, "migrate", "running", "suspended", "stopped")
+        began = time.monotonic()
+        job.report("checking", 0.0)
+        failures = self.migration_check(vm, to, spec).failures
+        if failures:
+            raise MigrationCheckError(f"{record.name!r} can't move to {to.name}", failures=list(failures), resource=record.name,
+                hint="put these right first; migration_check looks again")  # fmt: skip
+        job.raise_if_cancelled()
+        task = thing.RelocateVM_Task(self._relocate(thing, record, to, spec), "defaultPriority")
+        try:
+            self._connection.wait(task, resource=record.name, job=job, seconds=spec.deadline)
+        except OperationTimeoutError as error:
+            raise self._after_deadline(vm, record, to, spec) from error
+        moved = to.driver.native
+        with translated(record.name):
+            now = type(self)(moved)._read(moved.inventory.find(record.id))
+        return MigrationReport(
+            vm=now, source=self._connection.name, destination=to.name, live=spec.live and record.status == "running",
+            total_seconds=time.monotonic() - began, native={"from_node": record.node, "to_node": now.node},
+        )  # fmt: skip
+
+    @hookimpl
+    def vm_migrate_storage(self, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
+        """Move disks to another datastore; with none named also the VM's own files."""
+        thing, record = self._changing(vm, "move disks of", "running", "suspended", "stopped")
+        store = find_store(self._connection, pool)
+        named = dict(places(self._connection.read(thing, ["config.hardware.device"])["config.hardware.device"]))
+        unknown = sorted(set(disks) - set(named))
+        if unknown:
+            raise DeviceNotFoundError(f"{record.name!r} has no disk {unknown[0]!r}", resource=record.name)
+        relocate = vim.vm.RelocateSpec()
+        if disks:
+            relocate.disk = [vim.vm.RelocateSpec.DiskLocator(diskId=named[disk].key, datastore=store) for disk in disks]
+        else:
+            relocate.datastore = store
+        job.report("moving disks", 0.0)
+        with translated(record.name):
+            self._connection.wait(thing.RelocateVM_Task(relocate, "defaultPriority"), resource=record.name, job=job)
+        return self._read(thing)
+
+    def _failures(self, record: VM, to: Any, spec: MigrationSpec) -> Iterator[str]:
+        there = to.driver.native
+        if type(there) is not type(self._connection):
+            yield f"{to.name} is no vSphere"
+            return
+        if there.content.about.instanceUuid != self._connection.content.about.instanceUuid:
+            yield f"{to.name} is another vCenter, and this driver moves VMs within one"
+            return
+        for wish in UNKNOWN:
+            if getattr(spec, wish):
+                yield f"vMotion can't be told {wish}"
+        if not spec.live and record.status == "running":
+            yield f"{record.name!r} runs: stop it first, or migrate it live"
+        there.inventory.refresh()
+        names = sorted(there.inventory.nodes().values())
+        if spec.node and spec.node not in names:
+            yield f"{to.name} has no node {spec.node!r}: there are {', '.join(names)}"
+        same = there.root == self._connection.root
+        if same and (spec.node is None or spec.node == record.node):
+            yield f"{record.name!r} is on {record.node} already" if spec.node else "a migration within one host needs node=..."
+        if not same and there.inventory.taken(record.name, None) and not self._connection.inventory.taken(record.name, None):
+            yield f"a VM {record.name!r} is already on {to.name}"
+
+    def _relocate(self, thing: Any, record: VM, to: Any, spec: MigrationSpec) -> Any:
+        there = to.driver.native
+        place = place_for(there, record.name, node=spec.node, memory=record.memory_bytes)
+        relocate = vim.vm.RelocateSpec(host=place.node, pool=place.pool)
+        if self._connection.datacenter_thing(thing) != place.datacenter:
+            relocate.folder = place.folder
+            if spec.storage != "shared":
+                relocate.datastore = find_store(there, "default")
+        return relocate
+
+    def _server_check(self, thing: Any, relocate: Any) -> tuple[list[str], list[str]]:
+        """Let vCenter look: CheckRelocate, where there is one (an ESXi has none)."""
+        checker = getattr(self._connection.content, "vmProvisioningChecker", None)
+        if checker is None:
+            return [], []
+        try:
+            results = self._connection.wait(checker.CheckRelocate_Task(thing, relocate, None), resource="migration check")
+        except NovaCronError as error:
+            return [], [f"vCenter could not check it: {error}"]
+        errors = [fault.msg or type(fault).__name__ for result in results or () for fault in result.error or ()]
+        return errors, [fault.msg or type(fault).__name__ for result in results or () for fault in result.warning or ()]
+
+    def _after_deadline(self, vm: str, record: VM, to: Any, spec: MigrationSpec) -> MigrationError:
+        """Say where a VM is whose migration took too long: vCenter was told to cancel it."""
+        until = time.monotonic() + 60
+        thing = self._connection.inventory.find(record.id)
+        while time.monotonic() < until:
+            tasks = self._connection.read(thing, ["recentTask"]).get("recentTask") or ()
+            if all(self._connection.read(t, ["info.state"]).get("info.state") not in ("queued", "running") for t in tasks):
+                now = self._read(thing)
+                return MigrationError(
+                    f"the migration of {record.name!r} took more than {spec.deadline:g} s and was cancelled: it is on {now.node}",
+                    resource=record.name, outcome="failed", hint="give a longer deadline",
+                )  # fmt: skip
+            time.sleep(0.5)
+        return MigrationError(f"the migration of {record.name!r} to {to.name} did not end within {spec.deadline:g} s, nor when cancelled",
+            resource=record.name, outcome="unknown", hint=f"last seen on {record.node}")  # fmt: skip
+
+
+__all__ = ["VMwareMigration"]

@@ -1,0 +1,209 @@
+"""Networks: port groups, of each node's own switch or of a distributed one, and their security policies.
+
+A network of type "bridged" is a port group on the switch that `bridge` names: a distributed switch, or a switch that every node has.
+One of type "isolated" gets a switch of its own, without an uplink, on every node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, NetworkNotFoundError, SpecProblem
+from novacron.plugins import hookimpl
+from novacron.records.network import Network
+from novacron.records.vm import Deleted
+from novacron.specs.network import NetworkSpec
+from novacron_vmware.area import Area
+from novacron_vmware.errors import translated
+from novacron_vmware.sdk import vim
+
+Group = vim.dvs.DistributedVirtualPortgroup
+PORTS = 128
+"""Ports of a new switch or distributed port group; vSphere grows them."""
+
+
+class VMwareNetworks(Area):
+    """Lists, makes and deletes port groups."""
+
+    @hookimpl
+    def network_list(self) -> list[Network]:
+        """List them."""
+        return sorted((self._record(thing, read) for thing, read in self._all()), key=lambda network: network.name)
+
+    @hookimpl
+    def network_get(self, network: str) -> Network:
+        """Return one."""
+        return self._record(*self._find_network(network))
+
+    @hookimpl
+    def network_create(self, spec: NetworkSpec) -> Network:
+        """Make a port group; on nodes that already got it when one refuses, it is taken back."""
+        problems = list(_problems(spec))
+        switches = {read["name"]: thing for thing, read in self._connection.collect(vim.DistributedVirtualSwitch, ["name"])}
+        systems = [
+            read["configManager.networkSystem"]
+            for _, read in self._connection.collect(vim.HostSystem, ["configManager.networkSystem"])
+        ]
+        shared = self._shared_switches(systems)
+        if spec.type == "bridged" and spec.bridge not in {*switches, *shared}:
+            problems.append(
+                SpecProblem("bridge", str(spec.bridge), "a switch: " + ", ".join(sorted({*switches, *shared}) or ["none"]))
+            )
+        if problems:
+            raise InvalidSpecError("this host can't make that network", resource=spec.name, problems=problems)
+        if spec.name in {read["name"] for _, read in self._all()}:
+            raise AlreadyExistsError(f"a network {spec.name!r} is already there", resource=spec.name, hint="give another name")
+        with translated(spec.name):
+            if spec.bridge in switches:
+                task = switches[spec.bridge].AddDVPortgroup_Task([_group_config(spec)])
+                self._connection.wait(task, resource=spec.name)
+            else:
+                self._add_everywhere(systems, spec)
+        return self.network_get(spec.name)
+
+    @hookimpl
+    def network_update(self, network: str, spec: NetworkSpec) -> Network:
+        """Change the VLAN of a port group."""
+        thing, read = self._find_network(network)
+        problems = [p for p in _problems(spec) if p.path != "name"]
+        if spec.name != network:
+            problems.append(SpecProblem("name", spec.name, network))
+        if problems:
+            raise InvalidSpecError("this host can't change that", resource=network, problems=problems)
+        vlan = spec.vlan or 0
+        with translated(network):
+            if isinstance(thing, Group):
+                change = Group.ConfigSpec(configVersion=read["config"].configVersion, defaultPortConfig=_ports(vlan))
+                self._connection.wait(thing.ReconfigureDVPortgroup_Task(change), resource=network)
+            else:
+                for system, group in self._groups(network):
+                    group.spec.vlanId = vlan
+                    system.UpdatePortGroup(network, group.spec)
+        return self.network_get(network)
+
+    @hookimpl
+    def network_delete(self, network: str) -> Deleted:
+        """Delete a port group that no VM is on, and the switch that was made with it."""
+        thing, read = self._find_network(network)
+        users = [name["name"] for _, name in self._connection.read_all(list(read.get("vm") or ()), vim.VirtualMachine, ["name"])]
+        if users:
+            raise InvalidStateError(f"can't delete the network {network!r}: {', '.join(sorted(users)[:5])} are on it", resource=network,
+                hint="put their NICs elsewhere first")  # fmt: skip
+        with translated(network):
+            if isinstance(thing, Group):
+                self._connection.wait(thing.Destroy_Task(), resource=network)
+            else:
+                for system, group in self._groups(network):
+                    system.RemovePortGroup(network)
+                    if group.spec.vswitchName == _own_switch(network):
+                        system.RemoveVirtualSwitch(group.spec.vswitchName)
+        return Deleted(name=network)
+
+    def _all(self) -> list[tuple[Any, dict[str, Any]]]:
+        found = self._connection.collect(vim.Network, ["name", "vm"])
+        groups = dict(self._connection.collect(Group, ["config"]))
+        return [(thing, read | groups.get(thing, {})) for thing, read in found if not _is_uplink(groups.get(thing, {}))]
+
+    def _find_network(self, network: str) -> tuple[Any, dict[str, Any]]:
+        found = self._all()
+        for thing, read in found:
+            if read["name"] == network:
+                return thing, read
+        names = ", ".join(sorted(read["name"] for _, read in found))
+        raise NetworkNotFoundError(f"no network {network!r}", resource=network, hint=f"there are: {names or 'none'}")
+
+    def _record(self, thing: Any, read: dict[str, Any]) -> Network:
+        config = read.get("config")
+        kind = "distributed" if isinstance(thing, Group) else "opaque" if isinstance(thing, vim.OpaqueNetwork) else "standard"
+        vlan, bridge = None, None
+        if config is not None:
+            id_ = getattr(getattr(config.defaultPortConfig, "vlan", None), "vlanId", None)
+            vlan = id_ if isinstance(id_, int) and id_ else None
+            switch = config.distributedVirtualSwitch
+            bridge = self._connection.read(switch, ["name"]).get("name") if switch else None
+        return Network(
+            name=read["name"], host=self._connection.name, active=True, type="bridged", autostart=True, bridge=bridge,
+            native={"kind": kind} | ({"vlan": vlan} if vlan else {}),
+        )  # fmt: skip
+
+    def _shared_switches(self, systems: list[Any]) -> set[str]:
+        """Return the names of the switches that every node has."""
+        found = [
+            {switch.name for switch in read.get("networkInfo.vswitch") or ()}
+            for _, read in self._connection.read_all(systems, vim.host.NetworkSystem, ["networkInfo.vswitch"])
+        ]
+        return set.intersection(*found) if found else set()
+
+    def _groups(self, network: str) -> list[tuple[Any, Any]]:
+        """Return each node's network system with its port group of that name."""
+        systems = [
+            read["configManager.networkSystem"]
+            for _, read in self._connection.collect(vim.HostSystem, ["configManager.networkSystem"])
+        ]
+        found = self._connection.read_all(systems, vim.host.NetworkSystem, ["networkInfo.portgroup"])
+        return [
+            (system, group)
+            for system, read in found
+            for group in read.get("networkInfo.portgroup") or ()
+            if group.spec.name == network
+        ]
+
+    def _add_everywhere(self, systems: list[Any], spec: NetworkSpec) -> None:
+        switch = spec.bridge if spec.type == "bridged" else _own_switch(spec.name)
+        group = vim.host.PortGroup.Specification(
+            name=spec.name, vlanId=spec.vlan or 0, vswitchName=switch, policy=vim.host.NetworkPolicy()
+        )
+        done = list[Any]()
+        try:
+            for system in systems:
+                if spec.type == "isolated":
+                    system.AddVirtualSwitch(switch, vim.host.VirtualSwitch.Specification(numPorts=PORTS, mtu=spec.mtu))
+                done.append(system)
+                system.AddPortGroup(group)
+        except BaseException:
+            for system in done:
+                names = {g.spec.name for s, g in self._groups(spec.name) if s == system}
+                if spec.name in names:
+                    system.RemovePortGroup(spec.name)
+                if spec.type == "isolated":
+                    system.RemoveVirtualSwitch(switch)
+            raise
+
+
+def _own_switch(network: str) -> str:
+    """Return the name of the switch that is made for an isolated network; an ESXi takes 31 characters."""
+    return f"nc-{network}"[:31]
+
+
+def _is_uplink(read: dict[str, Any]) -> bool:
+    """Whether a distributed port group is a switch's uplinks: no NIC may be there."""
+    config = read.get("config")
+    return any(tag.key == "SYSTEM/DVS.UPLINKPG" for tag in getattr(config, "tag", None) or ()) or bool(
+        getattr(config, "uplink", False)
+    )
+
+
+def _ports(vlan: int) -> Any:
+    Distributed = vim.dvs.VmwareDistributedVirtualSwitch
+    return Distributed.VmwarePortConfigPolicy(vlan=Distributed.VlanIdSpec(vlanId=vlan, inherited=False))
+
+
+def _group_config(spec: NetworkSpec) -> Any:
+    return Group.ConfigSpec(
+        name=spec.name, type="earlyBinding", numPorts=PORTS, autoExpand=True,
+        defaultPortConfig=_ports(spec.vlan or 0),
+    )  # fmt: skip
+
+
+def _problems(spec: NetworkSpec) -> Iterator[SpecProblem]:
+    if spec.type not in ("bridged", "isolated"):
+        yield SpecProblem("type", spec.type, "bridged or isolated: vSphere routes nothing itself")
+    for field in ("cidr", "dhcp_hosts", "dns_hosts", "domain", "portgroups", "device"):
+        if getattr(spec, field):
+            yield SpecProblem(field, str(getattr(spec, field)), "left out: vSphere's switches give no addresses")
+    if spec.mtu and spec.type == "bridged":
+        yield SpecProblem("mtu", str(spec.mtu), "left out: the switch decides")
+
+
+__all__ = ["VMwareNetworks"]

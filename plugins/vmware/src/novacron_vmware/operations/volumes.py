@@ -1,0 +1,254 @@
+"""Volumes: the VMDKs and other images in a datastore. A volume's name is its path there; a VMDK's ending may be left out.
+
+The bytes of a volume that are uploaded or downloaded are a disk's raw content: those of the VMDK's extent ("NAME-flat.vmdk").
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, BinaryIO
+
+from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, VolumeNotFoundError
+from novacron.jobs import Job
+from novacron.plugins import hookimpl
+from novacron.records.storage import Volume
+from novacron.records.vm import Deleted
+from novacron.specs.storage import VolumeSpec
+from novacron_vmware.area import Area
+from novacron_vmware.datastore import fetch, send
+from novacron_vmware.devices import places
+from novacron_vmware.errors import translated
+from novacron_vmware.operations.pools import find_store
+from novacron_vmware.sdk import vim
+
+Browser = vim.host.DatastoreBrowser
+KINDS = {".vmdk": "vmdk", ".iso": "raw", ".img": "raw", ".flp": "raw", ".qcow2": "qcow2"}
+"""Files that are volumes, and their formats; a VM's own files (configuration, swap, logs) are none."""
+
+
+class VMwareVolumes(Area):
+    """Makes, copies and deletes volumes."""
+
+    @hookimpl
+    def volume_list(self, pool: str) -> list[Volume]:
+        """Browse a datastore, folders included, in one task."""
+        store = find_store(self._connection, pool)
+        name = self._connection.read(store, ["name"])["name"]
+        return sorted(self._search(store, name, recurse=True), key=lambda volume: volume.name)
+
+    @hookimpl
+    def volume_get(self, pool: str, volume: str) -> Volume:
+        """Return one."""
+        store = find_store(self._connection, pool)
+        name = self._connection.read(store, ["name"])["name"]
+        folder, _, file = volume.rpartition("/")
+        found = self._search(store, name, recurse=False, folder=folder, pattern=(file, file + ".vmdk"))
+        for each in found:
+            if each.name in (volume, volume + ".vmdk"):
+                return each
+        raise VolumeNotFoundError(
+            f"no volume {volume!r} in {pool!r}", resource=volume, hint="volumes.list() shows those there are"
+        )
+
+    @hookimpl
+    def volume_create(self, pool: str, spec: VolumeSpec, job: Job[Volume]) -> Volume:
+        """Make a VMDK: blank, or as a copy of `backing` (vSphere has no volume on another but in a VM's snapshots)."""
+        if "format" in spec.model_fields_set and spec.format != "vmdk":
+            raise _bad(spec.name, "format", spec.format, "vmdk")
+        if spec.backing:
+            return self._copied(pool, spec.backing, spec.name, job, capacity=spec.capacity)
+        self._refuse_taken(pool, spec.name)
+        path, datacenter = self._place(pool, spec.name)
+        made = vim.VirtualDiskManager.FileBackedVirtualDiskSpec(
+            diskType="preallocated" if spec.preallocate else "thin",
+            adapterType="lsiLogic",
+            capacityKb=-(-int(spec.capacity or 0) // 1024),
+        )
+        with translated(spec.name):
+            self._connection.wait(self._manager.CreateVirtualDisk_Task(path, datacenter, made), resource=spec.name, job=job)
+        return self._ended(pool, spec.name, job)
+
+    @hookimpl
+    def volume_clone(self, pool: str, volume: str, name: str, job: Job[Volume]) -> Volume:
+        """Copy a VMDK."""
+        return self._copied(pool, volume, name, job)
+
+    @hookimpl
+    def volume_convert(self, pool: str, volume: str, name: str, format: str, job: Job[Volume]) -> Volume:
+        """Copy a VMDK; there is no other format in a datastore."""
+        if format != "vmdk":
+            raise _bad(volume, "format", format, "vmdk")
+        return self._copied(pool, volume, name, job)
+
+    @hookimpl
+    def volume_resize(self, pool: str, volume: str, size: int, shrink: bool) -> Volume:
+        """Extend a VMDK; vSphere can't shrink one."""
+        now = self.volume_get(pool, volume)
+        if size < now.capacity_bytes:
+            raise _bad(volume, "size", size, f"at least what it has, {now.capacity_bytes} bytes: vSphere can't shrink a disk")
+        path, datacenter = self._place(pool, now.name)
+        with translated(volume):
+            task = self._manager.ExtendVirtualDisk_Task(path, datacenter, -(-size // 1024), False)
+            self._connection.wait(task, resource=volume)
+        return self.volume_get(pool, volume)
+
+    @hookimpl
+    def volume_wipe(self, pool: str, volume: str, job: Job[Volume]) -> Volume:
+        """Write zeros over all of a VMDK."""
+        now = self._unused(pool, volume, "wipe")
+        path, datacenter = self._place(pool, now.name)
+        with translated(volume):
+            self._connection.wait(self._manager.ZeroFillVirtualDisk_Task(path, datacenter), resource=volume, job=job)
+        return self.volume_get(pool, volume)
+
+    @hookimpl
+    def volume_delete(self, pool: str, volume: str) -> Deleted:
+        """Delete a volume that no VM has."""
+        now = self._unused(pool, volume, "delete")
+        path, datacenter = self._place(pool, now.name)
+        with translated(volume):
+            delete = self._manager.DeleteVirtualDisk_Task if now.format == "vmdk" else self._files.DeleteDatastoreFile_Task
+            self._connection.wait(delete(path, datacenter), resource=volume)
+        return Deleted(name=now.name, removed=(now.path,))
+
+    @hookimpl
+    def volume_upload(self, pool: str, volume: str, source: BinaryIO, job: Job[Volume]) -> Volume:
+        """Write a volume's raw content; what the source is too short for is zero. A new ISO or image file is made."""
+        try:
+            now = self._unused(pool, volume, "write")
+        except VolumeNotFoundError:
+            if os.path.splitext(volume)[1] not in KINDS or volume.endswith(".vmdk"):
+                raise
+            now = None
+        name, capacity = (now.name, now.capacity_bytes) if now else (volume, 0)
+        begin = source.tell()
+        size = source.seek(0, os.SEEK_END) - begin
+        source.seek(begin)
+        if now and now.format == "vmdk":
+            if size > capacity:
+                raise _bad(volume, "source", f"{size} bytes", f"at most the volume's capacity, {capacity} bytes")
+            size = capacity
+        path, datacenter = self._place(pool, name)
+        send(self._connection, _extent(path), self._connection.datacenter_of(datacenter), source, size, job)
+        return self.volume_get(pool, name)
+
+    @hookimpl
+    def volume_download(self, pool: str, volume: str, target: BinaryIO, job: Job[Volume]) -> Volume:
+        """Write a volume's raw content to a file."""
+        now = self.volume_get(pool, volume)
+        path, datacenter = self._place(pool, now.name)
+        fetch(self._connection, _extent(path), self._connection.datacenter_of(datacenter), target, job)
+        return now
+
+    @property
+    def _manager(self) -> Any:
+        return self._connection.content.virtualDiskManager
+
+    @property
+    def _files(self) -> Any:
+        return self._connection.content.fileManager
+
+    def _search(self, store: Any, pool: str, *, recurse: bool, folder: str = "", pattern: tuple[str, ...] = ()) -> list[Volume]:
+        query = [Browser.VmDiskQuery(details=Browser.VmDiskQuery.Details(capacityKb=True, diskType=True, thin=True))]
+        spec = Browser.SearchSpec(
+            query=[*query, Browser.IsoImageQuery(), Browser.FloppyImageQuery(), Browser.Query()], matchPattern=list(pattern) or ["*"],
+            details=Browser.FileInfo.Details(fileSize=True, fileType=True, modification=False, fileOwner=False),
+        )  # fmt: skip
+        browser = self._connection.read(store, ["browser"])["browser"]
+        where = f"[{pool}] {folder}".rstrip()
+        with translated(pool):
+            try:
+                search = browser.SearchDatastoreSubFolders_Task if recurse else browser.SearchDatastore_Task
+                found = self._connection.wait(search(where, spec), resource=pool)
+            except VolumeNotFoundError:
+                return []
+        volumes = list[Volume]()
+        for part in found if recurse else [found]:
+            inside = part.folderPath.partition("]")[2].strip().strip("/")
+            for file in part.file or ():
+                name = f"{inside}/{file.path}" if inside else file.path
+                kind = KINDS.get(os.path.splitext(name)[1])
+                if kind and not name.endswith("-flat.vmdk"):
+                    volumes.append(self._volume(pool, name, kind, file))
+        return volumes
+
+    def _volume(self, pool: str, name: str, kind: str, file: Any) -> Volume:
+        size = int(getattr(file, "fileSize", 0) or 0)
+        capacity = int(getattr(file, "capacityKb", 0) or 0) * 1024
+        return Volume(
+            name=name, pool=pool, host=self._connection.name, path=f"[{pool}] {name}", format=kind, capacity_bytes=capacity or size,
+            allocated_bytes=size,
+        )  # fmt: skip
+
+    def _copied(self, pool: str, volume: str, name: str, job: Job[Volume], capacity: int | None = None) -> Volume:
+        now = self.volume_get(pool, volume)
+        if now.format != "vmdk":
+            raise _bad(volume, "volume", now.name, "a VMDK")
+        self._refuse_taken(pool, name)
+        path, datacenter = self._place(pool, now.name)
+        target, _ = self._place(pool, name)
+        with translated(volume):
+            task = self._manager.CopyVirtualDisk_Task(path, datacenter, target, datacenter, None, False)
+            self._connection.wait(task, resource=volume, job=job)
+        if capacity and capacity > now.capacity_bytes:
+            self.volume_resize(pool, name, capacity, False)
+        return self._ended(pool, name, job)
+
+    def _ended(self, pool: str, name: str, job: Job[Volume]) -> Volume:
+        """Return a new volume, or delete it again when the job was cancelled."""
+        try:
+            job.raise_if_cancelled()
+        except BaseException:
+            self.volume_delete(pool, name)
+            raise
+        return self.volume_get(pool, name)
+
+    def _place(self, pool: str, volume: str) -> tuple[str, Any]:
+        """Return a volume's datastore path and the datacenter it is in."""
+        store = find_store(self._connection, pool)
+        name = self._connection.read(store, ["name"])["name"]
+        ending = "" if os.path.splitext(volume)[1] in KINDS else ".vmdk"
+        return f"[{name}] {volume}{ending}", self._connection.datacenter_thing(store)
+
+    def _refuse_taken(self, pool: str, name: str) -> None:
+        try:
+            self.volume_get(pool, name)
+        except VolumeNotFoundError:
+            return
+        raise AlreadyExistsError(
+            f"a volume {name!r} is already in {pool!r}", resource=name, hint="give another name, or delete that one"
+        )
+
+    def _unused(self, pool: str, volume: str, verb: str) -> Volume:
+        """Return a volume that no VM has. Raises InvalidStateError, VolumeNotFoundError."""
+        now = self.volume_get(pool, volume)
+        users = users_of(self._connection, now.path)
+        if users:
+            raise InvalidStateError(f"can't {verb} {now.path!r}: {', '.join(users)} uses it", resource=volume,
+                hint="detach it, or delete the VM")  # fmt: skip
+        return now
+
+
+def users_of(connection: Any, path: str) -> list[str]:
+    """Return the names of the VMs and templates that have a disk file, or a child of it."""
+    found = []
+    for _, read in connection.collect(vim.VirtualMachine, ["name", "config.hardware.device"]):
+        for _, device in places(read.get("config.hardware.device") or ()):
+            backing: Any = device.backing
+            while backing is not None and getattr(backing, "fileName", None) != path:
+                backing = getattr(backing, "parent", None)
+            if backing is not None:
+                found.append(read["name"])
+                break
+    return sorted(found)
+
+
+def _extent(path: str) -> str:
+    return path.removesuffix(".vmdk") + "-flat.vmdk" if path.endswith(".vmdk") else path
+
+
+def _bad(volume: str, field: str, value: object, allowed: str) -> InvalidSpecError:
+    return InvalidSpecError("can't do that here", resource=volume, problems=[SpecProblem(field, str(value), allowed)])
+
+
+__all__ = ["VMwareVolumes", "users_of"]
