@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import novacron
 from novacron.plugins.discovery import register_driver, unregister_driver
 
 SOURCE = Path(__file__).parent / "vcsim"
@@ -103,13 +104,36 @@ class Simulator:
 
 @pytest.fixture(scope="session")
 def vcenter(vcsim_program):
+    """One datacenter: a cluster of three nodes and a node alone, two datastores, four running VMs."""
     simulator = Simulator(vcsim_program)
     yield simulator
     simulator.stop()
 
 
+@pytest.fixture
+def simulator(vcsim_program):
+    """Starts further simulators, which end with the test."""
+    started = []
+
+    def start(*flags: str, port: int = 0) -> Simulator:
+        started.append(Simulator(vcsim_program, *flags, port=port))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
 @pytest.fixture(scope="session")
 def esxi(vcsim_program):
+    """An ESXi without a vCenter."""
     simulator = Simulator(vcsim_program, "-esx")
     yield simulator
     simulator.stop()
+
+
+@pytest.fixture(scope="module")
+def host(vcenter):
+    """The simulator's one datacenter."""
+    with novacron.connect(vcenter.uri(path="/DC0"), name="vc", password=vcenter.password) as host:
+        yield host

@@ -13,12 +13,6 @@ import novacron
 from novacron import DiskSpec, NICSpec, VMSpec, errors
 
 
-@pytest.fixture(scope="module")
-def host(vcenter):
-    with novacron.connect(vcenter.uri(path="/DC0"), name="vc", password=vcenter.password) as host:
-        yield host
-
-
 @pytest.fixture
 def vm(host):
     vm = host.vms.create(VMSpec(name="mine", vcpus=2, memory="64MiB", description="for a test", disks=[DiskSpec(size="1GiB")]))

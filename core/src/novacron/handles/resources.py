@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from novacron.errors import AlreadyExistsError, NovaCronError
+from novacron.errors import AlreadyExistsError, NovaCronError, VolumeNotFoundError
 from novacron.handles.following import finish
 from novacron.records.network import DHCPLease, Network, TrafficFilter
 from novacron.records.storage import StoragePool, Volume
@@ -105,17 +105,20 @@ class PoolCollection:
         """Write a file of this machine into a volume, which is made when it is not there; holes stay holes."""
         from novacron.specs import VolumeSpec
 
-        path = Path(file)
+        path, made = Path(file), False
         with path.open("rb") as source:
-            if volume not in [v.name for v in self.volumes(pool)]:
+            try:
+                self.volume(volume, pool)
+            except VolumeNotFoundError:
                 spec = VolumeSpec(name=volume, capacity=max(1, path.stat().st_size), format="raw")
                 self._host.invoke("volume_create", pool=pool, spec=spec)
-                try:
-                    return self._host.invoke("volume_upload", pool=pool, volume=volume, source=source)
-                except NovaCronError:
+                made = True
+            try:
+                return self._host.invoke("volume_upload", pool=pool, volume=volume, source=source)
+            except NovaCronError:
+                if made:
                     self._host.invoke("volume_delete", pool=pool, volume=volume)
-                    raise
-            return self._host.invoke("volume_upload", pool=pool, volume=volume, source=source)
+                raise
 
     def download(self, volume: str, file: str | Path, pool: str = "default") -> Volume:
         """Write a volume's content into a file of this machine, which must not be there; holes stay holes."""

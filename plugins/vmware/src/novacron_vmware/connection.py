@@ -77,14 +77,21 @@ class VMwareConnection:
 
     def read_all(self, things: Sequence[Any], kind: Any, paths: Sequence[str]) -> list[tuple[Any, dict[str, Any]]]:
         """Read exactly these properties of many objects, in one call for a page of them."""
+        if not things:
+            return []
         with translated():
             return self._retrieve([vmodl.query.PropertyCollector.ObjectSpec(obj=thing) for thing in things], kind, paths)
 
     def _retrieve(self, start: list[Any], kind: Any, paths: Sequence[str]) -> list[tuple[Any, dict[str, Any]]]:
+        """Read in pages. Without a session the collector answers too, with every property missing: then log in and read again."""
         Filter, collector = vmodl.query.PropertyCollector, self.content.propertyCollector
         wanted = Filter.FilterSpec(objectSet=start, propSet=[Filter.PropertySpec(type=kind, pathSet=list(paths))])
+        logins = self.session.logins
         page, found = collector.RetrievePropertiesEx([wanted], Filter.RetrieveOptions(maxObjects=PAGE)), []
         while page:
+            if any(isinstance(gap.fault, vim.fault.NotAuthenticated) for item in page.objects for gap in item.missingSet or ()):
+                self.session.log_in_again(logins)
+                return self._retrieve(start, kind, paths)
             found += [(item.obj, {p.name: p.val for p in item.propSet}) for item in page.objects]
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
         return found

@@ -110,6 +110,10 @@ class Inventory:
             self.refresh()
             return bool(self._names.get(name)) or (identity is not None and identity in self._ids)
 
+    def restart(self) -> None:
+        """Take a full look the next time: an object went to where this inventory does not look."""
+        self.close()
+
     def close(self) -> None:
         """Let the server forget the collector."""
         with self._guard, suppress(vmodl.MethodFault, OSError):

@@ -24,16 +24,17 @@ DEFAULT = "default"
 
 
 class Place(NamedTuple):
-    """Where a VM is to be."""
+    """Where a VM is to be; `node` is None where the cluster may choose, `able` is one that could run it."""
 
     folder: Any
     pool: Any
     node: Any
+    able: Any
     datacenter: Any
 
 
 def place_for(connection: VMwareConnection, name: str, *, node: str | None = None, memory: int = 0) -> Place:
-    """Return the folder, resource pool and node for a VM; the node is None where the cluster may choose.
+    """Return the folder, resource pool and node for a VM.
 
     Raises:
         InvalidSpecError: no such node, or none has that much memory.
@@ -60,7 +61,7 @@ def place_for(connection: VMwareConnection, name: str, *, node: str | None = Non
     compute = read["parent"]
     datacenter = connection.datacenter_thing(compute)
     folder = connection.read(datacenter, ["vmFolder"])["vmFolder"]
-    return Place(folder, connection.read(compute, ["resourcePool"])["resourcePool"], thing if node else None, datacenter)
+    return Place(folder, connection.read(compute, ["resourcePool"])["resourcePool"], thing if node else None, thing, datacenter)
 
 
 def datastores(connection: VMwareConnection, wanted: Iterable[str] = (DEFAULT,)) -> dict[str, str]:

@@ -7,10 +7,11 @@ from typing import Any
 import pyVmomi
 from pyVim import connect as _connect
 
+ManagedObject: Any = pyVmomi.VmomiSupport.ManagedObject
 vim: Any = pyVmomi.vim
 vmodl: Any = pyVmomi.vmodl
 SmartStubAdapter: Any = _connect.SmartStubAdapter
 SoapAdapter: Any = pyVmomi.SoapAdapter
 SoapStubAdapter: Any = SoapAdapter.SoapStubAdapter
 
-__all__ = ["SmartStubAdapter", "SoapAdapter", "SoapStubAdapter", "vim", "vmodl"]
+__all__ = ["ManagedObject", "SmartStubAdapter", "SoapAdapter", "SoapStubAdapter", "vim", "vmodl"]

@@ -31,24 +31,29 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
 
     def __init__(self, *, user: str, password: str, **arguments: Any) -> None:
         super().__init__(path="/sdk", **arguments)
-        self._user, self._password, self._guard, self._logins = user, password, threading.RLock(), 0
+        self._user, self._password, self._guard = user, password, threading.RLock()
+        self.logins = 0
 
     def log_in(self) -> None:
         """Begin a session."""
         content = vim.ServiceInstance("ServiceInstance", self).RetrieveContent()
         content.sessionManager.Login(self._user, self._password)
-        self._logins += 1
+        self.logins += 1
+
+    def log_in_again(self, logins: int) -> None:
+        """Begin a session, unless another thread has done so since there were that many."""
+        with self._guard:
+            if self.logins == logins:
+                self.log_in()
 
     def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:
-        before = self._logins
+        before = self.logins
         try:
             return super().InvokeMethod(mo, info, args, outerStub)
         except vim.fault.NotAuthenticated:
             if info.name in ("Login", "Logout"):
                 raise
-            with self._guard:
-                if self._logins == before:  # of many threads that find out, one logs in
-                    self.log_in()
+            self.log_in_again(before)
             return super().InvokeMethod(mo, info, args, outerStub)
 
     def web(self, host: str, port: int, tls: ssl.SSLContext, timeout: float) -> http.client.HTTPSConnection:

@@ -48,6 +48,7 @@ func main() {
 		log.Fatal(err)
 	}
 	service := model.Service
+	markUplinks(service.Context)
 	service.Context.Map.Handler = missing
 	service.RegisterEndpoints = true
 	service.TLS = new(tls.Config)

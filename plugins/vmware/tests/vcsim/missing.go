@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
+	"github.com/vmware/govmomi/vmdk"
 )
 
 var taskFaults sync.Map // method -> the fault in which its next task ends
@@ -32,8 +34,14 @@ func faultNamed(name string) (types.BaseMethodFault, error) {
 	kind, known := types.TypeFunc()(name)
 	if known {
 		if fault, is := reflect.New(kind).Interface().(types.BaseMethodFault); is {
-			if refused, is := fault.(*types.NoPermission); is {
-				refused.PrivilegeId = "VirtualMachine.Interact.PowerOn"
+			switch fault := fault.(type) { // what the API says is never left out
+			case *types.NoPermission:
+				fault.PrivilegeId = "VirtualMachine.Interact.PowerOn"
+				fault.Object = &types.ManagedObjectReference{Type: "VirtualMachine", Value: "vm-1"}
+			case *types.TaskInProgress:
+				fault.Task = types.ManagedObjectReference{Type: "Task", Value: "task-1"}
+			case *types.InvalidPowerState:
+				fault.RequestedState, fault.ExistingState = "poweredOn", "poweredOn"
 			}
 			return fault, nil
 		}
@@ -67,6 +75,14 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		more = &snapshot{thing}
 	case *simulator.VirtualMachine:
 		more = &machine{thing}
+	case *simulator.Task:
+		if method.Name == "CancelTask" {
+			more = &steady{thing}
+		}
+	case *simulator.HostNetworkSystem:
+		more = &network{thing}
+	case *simulator.HostDatastoreBrowser:
+		more = &browser{thing}
 	case *simulator.Folder:
 		if method.Name == "CreateVM_Task" {
 			more = &folder{thing}
@@ -95,7 +111,165 @@ func (f *folder) CreateVMTask(ctx *simulator.Context, req *types.CreateVM_Task) 
 	if task, is := ordered(ctx, "CreateVM_Task", f.Folder); is {
 		return &methods.CreateVM_TaskBody{Res: &types.CreateVM_TaskResponse{Returnval: task}}
 	}
+	knowCapacity(ctx, req.Config.DeviceChange)
 	return f.Folder.CreateVMTask(ctx, req)
+}
+
+// capacity reads a disk's size from its descriptor; 0 when it has none.
+func capacity(file string) int64 {
+	content, err := os.Open(file)
+	if err != nil {
+		return 0
+	}
+	defer content.Close()
+	descriptor, err := vmdk.ParseDescriptor(content)
+	if err != nil {
+		return 0
+	}
+	return descriptor.Capacity()
+}
+
+// knowCapacity gives disks whose files are there already their size.
+func knowCapacity(ctx *simulator.Context, changes []types.BaseVirtualDeviceConfigSpec) {
+	for _, change := range changes {
+		spec := change.GetVirtualDeviceConfigSpec()
+		disk, is := spec.Device.(*types.VirtualDisk)
+		if !is || spec.FileOperation != "" || disk.CapacityInKB != 0 {
+			continue
+		}
+		if backing, is := disk.Backing.(types.BaseVirtualDeviceFileBackingInfo); is {
+			disk.CapacityInBytes = capacity(fileOf(ctx, backing.GetVirtualDeviceFileBackingInfo().FileName))
+			disk.CapacityInKB = disk.CapacityInBytes / 1024
+		}
+	}
+}
+
+// browser tells of disks what VmDiskFileQuery asks for, and shows a disk as one file.
+type browser struct {
+	*simulator.HostDatastoreBrowser
+}
+
+func (b *browser) disks(ctx *simulator.Context, found *types.HostDatastoreBrowserSearchResults) {
+	var files []types.BaseFileInfo
+	for _, each := range found.File {
+		info := each.GetFileInfo()
+		if strings.HasSuffix(info.Path, "-flat.vmdk") {
+			continue
+		}
+		if strings.HasSuffix(info.Path, ".vmdk") {
+			file := fileOf(ctx, strings.TrimSuffix(found.FolderPath, "/")+separator(found.FolderPath)+info.Path)
+			disk := &types.VmDiskFileInfo{FileInfo: *info, CapacityKb: capacity(file) / 1024, DiskType: "VirtualDiskFlatVer2BackingInfo"}
+			if extent, err := os.Stat(strings.TrimSuffix(file, ".vmdk") + "-flat.vmdk"); err == nil {
+				disk.FileSize = extent.Size()
+			}
+			each = disk
+		}
+		files = append(files, each)
+	}
+	found.File = files
+}
+
+func separator(folder string) string {
+	if strings.HasSuffix(folder, "]") {
+		return " "
+	}
+	return "/"
+}
+
+func (b *browser) SearchDatastoreTask(ctx *simulator.Context, req *types.SearchDatastore_Task) soap.HasFault {
+	body := b.HostDatastoreBrowser.SearchDatastoreTask(ctx, req)
+	task := body.(*methods.SearchDatastore_TaskBody).Res.Returnval
+	after(ctx, task, func() {
+		info := ctx.Map.Get(task).(*simulator.Task)
+		if found, is := info.Info.Result.(types.HostDatastoreBrowserSearchResults); is {
+			b.disks(ctx, &found)
+			info.Info.Result = found
+		}
+	})
+	return body
+}
+
+func (b *browser) SearchDatastoreSubFoldersTask(ctx *simulator.Context, req *types.SearchDatastoreSubFolders_Task) soap.HasFault {
+	body := b.HostDatastoreBrowser.SearchDatastoreSubFoldersTask(ctx, req)
+	task := body.(*methods.SearchDatastoreSubFolders_TaskBody).Res.Returnval
+	after(ctx, task, func() {
+		info := ctx.Map.Get(task).(*simulator.Task)
+		if found, is := info.Info.Result.(types.ArrayOfHostDatastoreBrowserSearchResults); is {
+			for i := range found.HostDatastoreBrowserSearchResults {
+				b.disks(ctx, &found.HostDatastoreBrowserSearchResults[i])
+			}
+			info.Info.Result = found
+		}
+	})
+	return body
+}
+
+// network is a node's switches: port groups of one name on several nodes are one network.
+type network struct{ *simulator.HostNetworkSystem }
+
+func (n *network) AddPortGroup(ctx *simulator.Context, req *types.AddPortGroup) soap.HasFault {
+	body := n.HostNetworkSystem.AddPortGroup(ctx, req)
+	answer := body.(*methods.AddPortGroupBody)
+	if answer.Fault_ == nil {
+		return body
+	}
+	if n.group(req.Portgrp.Name) >= 0 || !strings.Contains(fmt.Sprintf("%T", answer.Fault_.VimFault()), "DuplicateName") {
+		return body
+	}
+	for i := range n.NetworkInfo.Vswitch {
+		if found := &n.NetworkInfo.Vswitch[i]; found.Name == req.Portgrp.VswitchName {
+			found.Portgroup = append(found.Portgroup, req.Portgrp.Name)
+		}
+	}
+	n.NetworkInfo.Portgroup = append(n.NetworkInfo.Portgroup, types.HostPortGroup{
+		Key: "key-vim.host.PortGroup-" + req.Portgrp.Name, Spec: req.Portgrp,
+	})
+	return &methods.AddPortGroupBody{Res: new(types.AddPortGroupResponse)}
+}
+
+func (n *network) RemovePortGroup(ctx *simulator.Context, req *types.RemovePortGroup) soap.HasFault {
+	at := n.group(req.PgName)
+	for _, thing := range ctx.Map.All("HostSystem") {
+		host := thing.(*simulator.HostSystem)
+		other := ctx.Map.Get(*host.ConfigManager.NetworkSystem).(*simulator.HostNetworkSystem)
+		if at >= 0 && other != n.HostNetworkSystem && (&network{other}).group(req.PgName) >= 0 {
+			n.NetworkInfo.Portgroup = append(n.NetworkInfo.Portgroup[:at], n.NetworkInfo.Portgroup[at+1:]...)
+			return &methods.RemovePortGroupBody{Res: new(types.RemovePortGroupResponse)}
+		}
+	}
+	return n.HostNetworkSystem.RemovePortGroup(ctx, req)
+}
+
+func (n *network) UpdatePortGroup(_ *simulator.Context, req *types.UpdatePortGroup) soap.HasFault {
+	at := n.group(req.PgName)
+	if at < 0 {
+		return &methods.UpdatePortGroupBody{Fault_: simulator.Fault("", new(types.NotFound))}
+	}
+	n.NetworkInfo.Portgroup[at].Spec = req.Portgrp
+	return &methods.UpdatePortGroupBody{Res: new(types.UpdatePortGroupResponse)}
+}
+
+func (n *network) group(name string) int {
+	return slices.IndexFunc(n.NetworkInfo.Portgroup, func(each types.HostPortGroup) bool { return each.Spec.Name == name })
+}
+
+// markUplinks lets distributed switches know which of their port groups are their uplinks.
+func markUplinks(ctx *simulator.Context) {
+	for _, thing := range ctx.Map.All("DistributedVirtualSwitch") {
+		dvs := thing.(*simulator.DistributedVirtualSwitch)
+		for _, group := range dvs.Portgroup {
+			if found := ctx.Map.Get(group).(*simulator.DistributedVirtualPortgroup); strings.Contains(found.Name, "-DVUplinks") {
+				dvs.Config.GetDVSConfigInfo().UplinkPortgroup = []types.ManagedObjectReference{group}
+			}
+		}
+	}
+}
+
+// steady is a task that can't be cancelled: the simulator would say that it was, and carry on.
+type steady struct{ *simulator.Task }
+
+func (*steady) CancelTask(_ *simulator.Context, _ *types.CancelTask) soap.HasFault {
+	return &methods.CancelTaskBody{Fault_: simulator.Fault("", new(types.NotSupported))}
 }
 
 // snapshot is one that a VM can really be reverted to: the simulator only moves the mark of the current one.
@@ -154,6 +328,10 @@ func inTree(tree []types.VirtualMachineSnapshotTree, wanted types.ManagedObjectR
 type machine struct{ *simulator.VirtualMachine }
 
 func (m *machine) file(ctx *simulator.Context, datastorePath string) string {
+	return fileOf(ctx, datastorePath)
+}
+
+func fileOf(ctx *simulator.Context, datastorePath string) string {
 	var where object.DatastorePath
 	where.FromString(datastorePath)
 	for _, thing := range ctx.Map.All("Datastore") {
@@ -220,6 +398,7 @@ func (m *machine) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM_T
 	if task, is := ordered(ctx, "ReconfigVM_Task", m.VirtualMachine); is {
 		return &methods.ReconfigVM_TaskBody{Res: &types.ReconfigVM_TaskResponse{Returnval: task}}
 	}
+	knowCapacity(ctx, req.Spec.DeviceChange)
 	body := m.VirtualMachine.ReconfigVMTask(ctx, req)
 	if answer, is := body.(*methods.ReconfigVM_TaskBody); is && answer.Res != nil {
 		after(ctx, answer.Res.Returnval, func() {
@@ -319,9 +498,16 @@ func (m *machine) RelocateVMTask(ctx *simulator.Context, req *types.RelocateVM_T
 		backing.FileName = moved.String()
 		backing.Datastore = &to
 	}
+	pool, host := *m.ResourcePool, *m.Runtime.Host
 	body := m.VirtualMachine.RelocateVMTask(ctx, req)
-	task := ctx.Map.Get(body.(*methods.RelocateVM_TaskBody).Res.Returnval).(*simulator.Task)
-	task.Wait()
+	after(ctx, body.(*methods.RelocateVM_TaskBody).Res.Returnval, func() {
+		if old, is := ctx.Map.Get(pool).(*simulator.ResourcePool); is && *m.ResourcePool != pool {
+			ctx.Map.RemoveReference(ctx, old, &old.Vm, m.Self)
+		}
+		if old, is := ctx.Map.Get(host).(*simulator.HostSystem); is && *m.Runtime.Host != host {
+			ctx.Map.RemoveReference(ctx, old, &old.Vm, m.Self)
+		}
+	})
 	return body
 }
 

@@ -60,6 +60,9 @@ class VMwareMigration(Area):
         except OperationTimeoutError as error:
             raise self._after_deadline(vm, record, to, spec) from error
         moved = to.driver.native
+        if moved.root != self._connection.root:
+            self._connection.inventory.restart()
+            moved.inventory.restart()
         with translated(record.name):
             now = type(self)(moved)._read(moved.inventory.find(record.id))
         return MigrationReport(
@@ -112,7 +115,7 @@ class VMwareMigration(Area):
     def _relocate(self, thing: Any, record: VM, to: Any, spec: MigrationSpec) -> Any:
         there = to.driver.native
         place = place_for(there, record.name, node=spec.node, memory=record.memory_bytes)
-        relocate = vim.vm.RelocateSpec(host=place.node, pool=place.pool)
+        relocate = vim.vm.RelocateSpec(host=place.able, pool=place.pool)  # without a host vCenter would want DRS to choose one
         if self._connection.datacenter_thing(thing) != place.datacenter:
             relocate.folder = place.folder
             if spec.storage != "shared":

@@ -85,8 +85,9 @@ class VMwareNetworks(Area):
     @hookimpl
     def network_delete(self, network: str) -> Deleted:
         """Delete a port group that no VM is on, and the switch that was made with it."""
-        thing, read = self._find_network(network)
-        users = [name["name"] for _, name in self._connection.read_all(list(read.get("vm") or ()), vim.VirtualMachine, ["name"])]
+        thing, _ = self._find_network(network)
+        found = self._connection.collect(vim.VirtualMachine, ["name", "network"])
+        users = [vm["name"] for _, vm in found if thing in (vm.get("network") or ())]
         if users:
             raise InvalidStateError(f"can't delete the network {network!r}: {', '.join(sorted(users)[:5])} are on it", resource=network,
                 hint="put their NICs elsewhere first")  # fmt: skip
@@ -103,7 +104,9 @@ class VMwareNetworks(Area):
     def _all(self) -> list[tuple[Any, dict[str, Any]]]:
         found = self._connection.collect(vim.Network, ["name", "vm"])
         groups = dict(self._connection.collect(Group, ["config"]))
-        return [(thing, read | groups.get(thing, {})) for thing, read in found if not _is_uplink(groups.get(thing, {}))]
+        switches = self._connection.collect(vim.DistributedVirtualSwitch, ["config.uplinkPortgroup"])
+        uplinks = {group for _, read in switches for group in read.get("config.uplinkPortgroup") or ()}  # no NIC may be there
+        return [(thing, read | groups.get(thing, {})) for thing, read in found if thing not in uplinks]
 
     def _find_network(self, network: str) -> tuple[Any, dict[str, Any]]:
         found = self._all()
@@ -174,14 +177,6 @@ class VMwareNetworks(Area):
 def _own_switch(network: str) -> str:
     """Return the name of the switch that is made for an isolated network; an ESXi takes 31 characters."""
     return f"nc-{network}"[:31]
-
-
-def _is_uplink(read: dict[str, Any]) -> bool:
-    """Whether a distributed port group is a switch's uplinks: no NIC may be there."""
-    config = read.get("config")
-    return any(tag.key == "SYSTEM/DVS.UPLINKPG" for tag in getattr(config, "tag", None) or ()) or bool(
-        getattr(config, "uplink", False)
-    )
 
 
 def _ports(vlan: int) -> Any:

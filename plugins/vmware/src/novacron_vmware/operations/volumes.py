@@ -5,6 +5,7 @@ The bytes of a volume that are uploaded or downloaded are a disk's raw content: 
 
 from __future__ import annotations
 
+import io
 import os
 from typing import Any, BinaryIO
 
@@ -53,12 +54,16 @@ class VMwareVolumes(Area):
     @hookimpl
     def volume_create(self, pool: str, spec: VolumeSpec, job: Job[Volume]) -> Volume:
         """Make a VMDK: blank, or as a copy of `backing` (vSphere has no volume on another but in a VM's snapshots)."""
-        if "format" in spec.model_fields_set and spec.format != "vmdk":
-            raise _bad(spec.name, "format", spec.format, "vmdk")
+        if "format" in spec.model_fields_set and spec.format not in ("vmdk", "raw"):
+            raise _bad(spec.name, "format", spec.format, "vmdk, whose content here is raw")
         if spec.backing:
             return self._copied(pool, spec.backing, spec.name, job, capacity=spec.capacity)
         self._refuse_taken(pool, spec.name)
         path, datacenter = self._place(pool, spec.name)
+        if not path.endswith(".vmdk"):
+            size = int(spec.capacity or 0)
+            send(self._connection, path, self._connection.datacenter_of(datacenter), io.BytesIO(), size, job)
+            return self._ended(pool, spec.name, job)
         made = vim.VirtualDiskManager.FileBackedVirtualDiskSpec(
             diskType="preallocated" if spec.preallocate else "thin",
             adapterType="lsiLogic",

@@ -1,0 +1,96 @@
+"""Events of a real vSphere API."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import novacron
+from novacron import VMSpec
+
+
+def until(seen, what, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not what(seen) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return what(seen)
+
+
+def test_another_client_s_change_is_told_soon(vcenter, host):
+    """Within two seconds, by one waiting call; and by nobody who asks every VM."""
+    from pyVmomi import SoapStubAdapter
+
+    with novacron.connect(vcenter.uri(path="/DC0"), name="other", password=vcenter.password) as other:
+        vm = other.vms.create(VMSpec(name="foreign", memory="64MiB"))
+        seen, calls, real = [], [], SoapStubAdapter.InvokeMethod
+        subscription = host.subscribe(lambda event: seen.append((event, time.monotonic())))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SoapStubAdapter, "InvokeMethod", lambda *a, **k: (calls.append((a[0], a[2].name)), real(*a, **k))[1])
+            began = time.monotonic()
+            vm.start()
+            assert until(seen, lambda s: any(e.status == "running" for e, _ in s))
+            mine = [name for stub, name in calls if stub is host.dispatcher.driver.native.session]
+        told = next(at for event, at in seen if event.status == "running")
+        assert told - began < 2
+        assert len(mine) <= 8, mine
+        vm.stop()
+        vm.rename("renamed")
+        vm.update(description="new")
+        vm.delete()
+        assert until(seen, lambda s: s[-1][0].kind == "vm.deleted")
+        subscription.close()
+    events = [event for event, _ in seen if event.id == vm.id]
+    assert {(e.kind, e.reason) for e in events} >= {("vm.defined", "updated"), ("vm.deleted", "removed")}
+    assert events[-1].resource == "renamed"
+    assert all(event.data["event"] for event in events)
+
+
+def test_an_expired_session_loses_no_event(host):
+    """The history goes on in the new session."""
+    seen = []
+    vm = host.vms.create(VMSpec(name="on-and-off", memory="64MiB"))
+    subscription = host.subscribe(seen.append)
+    try:
+        for _ in range(3):
+            host.dispatcher.driver.native.content.sessionManager.Logout()
+            vm.start()
+            vm.stop()
+        assert until(seen, lambda s: len([e for e in s if e.id == vm.id and e.status == "stopped"]) >= 1)
+        statuses = [e.status for e in seen if e.id == vm.id and e.kind == "vm.status" and e.status != "stopping"]
+        assert statuses[-1] == "stopped"
+    finally:
+        subscription.close()
+        vm.delete()
+
+
+def test_a_server_that_went_away_is_compared(simulator):
+    """Lost and connected are told, and what changed meanwhile, found by comparing."""
+    first = simulator()
+    with novacron.connect(first.uri(path="/DC0"), name="vc", password=first.password, timeout=5) as host:
+        seen, names = [], {v.name for v in host.vms.list()}
+        made = host.vms.create(VMSpec(name="lost-with-it", memory="64MiB"))
+        subscription = host.subscribe(seen.append)
+        first.stop()
+        assert until(seen, lambda s: any(e.kind == "host.connection" and e.reason == "lost" for e in s))
+        simulator(port=first.port)
+        assert until(seen, lambda s: any(e.kind == "host.connection" and e.reason == "connected" for e in s))
+        assert until(seen, lambda s: any(e.kind == "vm.deleted" and e.id == made.id for e in s)), seen
+        assert {v.name for v in host.vms.list()} == names
+        host.vms["DC0_H0_VM0"].stop()
+        assert until(
+            seen, lambda s: any(e.kind == "vm.status" and e.resource == "DC0_H0_VM0" and e.status == "stopped" for e in s)
+        )
+        subscription.close()
+
+
+def test_a_subscriber_that_fails_harms_nobody(host, caplog):
+    """The others still hear."""
+    seen = []
+    broken, other = host.subscribe(lambda event: 1 / 0), host.subscribe(seen.append)
+    vm = host.vms.create(VMSpec(name="heard", memory="64MiB"))
+    assert until(seen, lambda s: any(e.id == vm.id for e in s))
+    broken.close()
+    other.close()
+    vm.delete()
+    assert "failed" in caplog.text

@@ -1,0 +1,248 @@
+"""What goes wrong on a vSphere, provoked on a real API: the right error with a hint, and nothing half-made."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+import pytest
+
+import novacron
+from novacron import DiskSpec, VMSpec, errors
+from novacron_vmware.errors import FAULTS, mapped
+
+
+@pytest.fixture
+def ill(vcenter):
+    """The simulator, whose ordered faults are taken back after the test."""
+    yield vcenter
+    vcenter.heal()
+
+
+@pytest.fixture
+def vm(host):
+    vm = host.vms.create(VMSpec(name="struck", memory="64MiB", disks=[DiskSpec(size="1MiB")]))
+    yield vm
+    vm.delete(force=True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("NoDiskSpace", errors.ResourceAllocationError), ("InsufficientResourcesFault", errors.ResourceAllocationError),
+        ("FileLocked", errors.DiskLockedError), ("TaskInProgress", errors.BusyError), ("InvalidPowerState", errors.InvalidStateError),
+        ("NoPermission", errors.AccessDeniedError), ("HostNotConnected", errors.HostConnectionError),
+        ("RestrictedVersion", errors.AccessDeniedError), ("GenericVmConfigFault", errors.InvalidSpecError),
+        ("CannotAccessFile", errors.StorageError), ("ConcurrentAccess", errors.BusyError), ("Timedout", errors.OperationTimeoutError),
+    ],
+)  # fmt: skip
+def test_a_task_that_fails_says_why(ill, vm, fault, expected):
+    """vSphere's fault is in the details, the VM is named, and it is as it was."""
+    ill.fault("PowerOnVM_Task", fault, task=True)
+    with pytest.raises(expected) as caught:
+        vm.start()
+    assert caught.value.details["fault"].endswith(fault)
+    assert "struck" in (caught.value.resource or "")
+    assert caught.value.hint
+    assert vm.refresh().status == "stopped"
+
+
+def test_a_missing_privilege_names_it_and_the_object(ill, vm):
+    """So that somebody can grant it."""
+    ill.fault("PowerOnVM_Task", "NoPermission", task=True)
+    with pytest.raises(errors.AccessDeniedError, match=r"VirtualMachine\.Interact\.PowerOn") as caught:
+        vm.start()
+    assert caught.value.details["privilegeId"] == "VirtualMachine.Interact.PowerOn"
+
+
+@pytest.mark.parametrize("method", ["CreateVM_Task", "ReconfigVM_Task", "PowerOnVM_Task"])
+def test_a_creation_that_fails_leaves_nothing(ill, host, method):
+    """Whichever step fails."""
+    before = {v.path for v in host.pools.volumes("LocalDS_0")} | {v.path for v in host.pools.volumes("LocalDS_1")}
+    ill.fault(method, "NoDiskSpace", task=True)
+    spec = VMSpec(name="half", memory="64MiB", disks=[DiskSpec(size="1MiB", boot_order=1)], start=True)
+    with pytest.raises(errors.ResourceAllocationError):
+        host.vms.create(spec)
+    assert "half" not in host.vms
+    assert {v.path for v in host.pools.volumes("LocalDS_0")} | {v.path for v in host.pools.volumes("LocalDS_1")} == before
+
+
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        ("ReconfigVM_Task", lambda vm: vm.disks.attach(size="1MiB")), ("ReconfigVM_Task", lambda vm: vm.nics.attach(network="DC0_DVPG0")),
+        ("ReconfigVM_Task", lambda vm: vm.update(vcpus=2)), ("CreateSnapshot_Task", lambda vm: vm.snapshots.create("s")),
+        ("CloneVM_Task", lambda vm: vm.clone("copy")), ("RelocateVM_Task", lambda vm: vm.migrate_storage("LocalDS_0")),
+        ("CloneVM_Task", lambda vm: vm.host.templates.create(vm, "t")),
+    ],
+)  # fmt: skip
+def test_a_change_that_fails_changes_nothing(ill, host, vm, method, change):
+    """The record is the same, and so is what is beside the VM."""
+    before = vm.refresh().record, {v.name for v in host.vms.list()}, vm.snapshots.list(), host.templates.list()
+    ill.fault(method, "NoDiskSpace", task=True)
+    with pytest.raises(errors.ResourceAllocationError):
+        change(vm)
+    assert (vm.refresh().record, {v.name for v in host.vms.list()}, vm.snapshots.list(), host.templates.list()) == before
+
+
+def test_a_guest_without_tools_can_t_be_asked(host):
+    """Shutdown, reboot and its operations say so at once, and how to help oneself."""
+    vm = host.vms.create(VMSpec(name="no-tools", memory="64MiB", start=True))
+    for ask in (
+        vm.reboot,
+        lambda: vm.shutdown(timeout=1),
+        vm.guest.info,
+        lambda: vm.guest.exec("true"),
+        lambda: vm.guest.read("/etc/issue"),
+    ):
+        with pytest.raises(errors.GuestAgentUnavailableError) as caught:
+            ask()
+        assert "Tools" in caught.value.hint
+    assert vm.shutdown(timeout=1, otherwise="stop").status == "stopped"
+    vm.delete()
+
+
+def test_guest_operations_need_a_user_of_the_guest_s(host, vm):
+    """Who is never guessed."""
+    vm.start()
+    with pytest.raises(errors.AuthenticationError) as caught:
+        vm.guest.exec("true")
+    assert "NOVACRON_VSPHERE_GUEST_USER" in caught.value.hint
+
+
+def test_a_cancelled_job_cancels_the_task(ill, host, vm):
+    """And what it made is gone."""
+    job = vm.clone("copy", wait=False)
+    job.cancel()
+    with contextlib.suppress(errors.OperationCancelledError):
+        job.result(60).delete()  # it had ended already
+    assert "copy" not in host.vms
+
+
+def test_a_server_that_dies_is_a_lost_connection_and_comes_back(simulator):
+    """What was under way is unknown, what comes after was not sent; once it is there again all goes on."""
+    first = simulator()
+    with novacron.connect(first.uri(path="/DC0"), password=first.password, timeout=5) as host:
+        assert host.vms.list().total == 4
+        first.stop()
+        for ask in (host.vms.list, host.ping, lambda: host.vms.create(name="x")):
+            with pytest.raises(errors.HostConnectionError) as caught:
+                ask()
+            assert caught.value.hint
+        simulator(port=first.port)
+        assert host.vms.list().total == 4
+        assert host.vms["DC0_H0_VM0"].stop().status == "stopped"
+
+
+def test_an_expired_session_in_the_middle_of_a_task_goes_on(host, vm):
+    """Others may log out whenever they like."""
+    ended, failures = threading.Event(), []
+
+    def expire():
+        while not ended.is_set():
+            try:
+                host.dispatcher.driver.native.content.sessionManager.Logout()
+            except Exception as error:  # noqa: BLE001 - told below
+                failures.append(error)
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=expire)
+    thread.start()
+    try:
+        for _ in range(10):
+            vm.start()
+            vm.stop()
+    finally:
+        ended.set()
+        thread.join()
+    assert not failures
+
+
+def test_the_password_is_nowhere(vcenter, tmp_path, monkeypatch, caplog):
+    """Neither in errors and their causes, nor in reprs or logs; a file of it must be for its owner alone."""
+    caplog.set_level("DEBUG")
+    file = tmp_path / "password"
+    file.write_text(vcenter.password + "\n")
+    file.chmod(0o644)
+    monkeypatch.setenv("NOVACRON_VSPHERE_PASSWORD_FILE", str(file))
+    with pytest.raises(errors.InvalidStateError, match="others may read"):
+        novacron.connect(vcenter.uri())
+    file.chmod(0o600)
+    with novacron.connect(vcenter.uri()) as host:
+        assert host.vms.list().total >= 4
+        shown = f"{host!r} {host.dispatcher.driver.native!r} {vars(host.dispatcher.driver.native)!r}"
+    assert vcenter.password not in shown + caplog.text
+    monkeypatch.delenv("NOVACRON_VSPHERE_PASSWORD_FILE")
+    with pytest.raises(errors.AuthenticationError) as caught:
+        novacron.connect(vcenter.uri(), password="secret-and-wrong")
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "secret-and-wrong" not in repr(error) + str(error)
+        error = error.__cause__
+
+
+def test_the_keyring_gives_the_password(vcenter, monkeypatch):
+    """The user's own, by the URI's user and host."""
+    import keyring
+    from keyring.backend import KeyringBackend
+
+    class Kept(KeyringBackend):
+        priority = 1
+
+        def get_password(self, service, username):
+            return vcenter.password if (service, username) == ("novacron", "administrator@127.0.0.1") else None
+
+        def set_password(self, service, username, password): ...
+        def delete_password(self, service, username): ...
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(Kept())
+    try:
+        with novacron.connect(vcenter.uri()) as host:
+            assert host.ping()
+    finally:
+        keyring.set_keyring(before)
+
+
+def every_fault() -> list[type]:
+    from pyVmomi import VmomiSupport, vmodl
+
+    names = {
+        *VmomiSupport._dataDefMap,
+        *(name if isinstance(name, str) else name[0] for name in VmomiSupport._wsdlDefMap.values()),
+    }
+    found = []
+    for name in sorted(names):
+        kind = VmomiSupport.GetVmodlType(name)
+        if isinstance(kind, type) and issubclass(kind, vmodl.MethodFault):
+            found.append(kind)
+    return found
+
+
+def test_every_fault_of_the_api_has_its_error():
+    """All of pyvmomi's; the root alone is left to few, and each keeps its name."""
+    faults = every_fault()
+    assert len(faults) > 700
+    left = []
+    for kind in faults:
+        error = mapped(kind(), resource="web1")
+        assert error.details["fault"] == kind.__name__
+        assert error.outcome in ("failed", "not_sent", "unknown")
+        assert str(error)
+        if type(error) is errors.DriverError:
+            left.append(kind.__name__)
+    assert len(left) < 90, left
+    assert set(FAULTS) <= {kind.__name__ for kind in faults}, "the table names faults that are there"
+
+
+def test_a_fault_s_own_words_and_properties_are_kept():
+    """The message where there is one, otherwise its name in words; objects by type and id."""
+    from pyVmomi import vim
+
+    error = mapped(vim.fault.DuplicateName(name="web1", object=vim.VirtualMachine("vm-7", None)))
+    assert error.details == {"fault": "vim.fault.DuplicateName", "name": "web1", "object": "VirtualMachine:vm-7"}
+    assert "duplicate name" in str(error)
+    assert str(mapped(vim.fault.NoDiskSpace(msg="the datastore is full", file="[a] b", datastore="a"))).startswith(
+        "the datastore is full"
+    )

@@ -1,0 +1,71 @@
+"""Measurements: against the simulator, and against what a vCenter answered (recorded)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import novacron
+from novacron import DiskSpec, VMSpec
+from novacron_vmware.operations.metrics import Counted, _add
+
+
+def test_every_running_vm_is_measured(host):
+    """Stopped ones have no counters; a second look adds to the first."""
+    vm = host.vms.create(VMSpec(name="measured", memory="64MiB", vcpus=2, disks=[DiskSpec(size="1MiB")], start=True))
+    first = host.invoke("metrics_vms")
+    assert vm.id in {m.vm for m in first}
+    assert len(first) == host.vms.list(status="running").total
+    one = vm.metrics()
+    assert (one.vcpus, one.memory_bytes, one.host) == (2, 64 * 2**20, "vc")
+    assert one.cpu_seconds >= next(m for m in first if m.vm == vm.id).cpu_seconds
+    vm.stop()
+    assert vm.id not in {m.vm for m in host.invoke("metrics_vms")}
+    assert vm.metrics().memory_used_bytes is None
+    vm.delete()
+
+
+def test_nodes_are_added_up(host):
+    """As large as the host says that it is."""
+    metrics, info = host.invoke("metrics_host"), host.info()
+    assert (metrics.cpus, metrics.memory_bytes) == (info.cpus, info.memory_bytes)
+    assert 0 < metrics.memory_free_bytes <= metrics.memory_bytes
+
+
+def test_five_hundred_vms_take_five_calls(simulator, monkeypatch):
+    """However many VMs: their properties, and a few hundred in a call of samples."""
+    from pyVmomi import SoapStubAdapter
+
+    many = simulator("-machines", "250")
+    with novacron.connect(many.uri(path="/DC0"), password=many.password) as host:
+        host.vms.list()
+        host.invoke("metrics_vms")
+        calls, real = [], SoapStubAdapter.InvokeMethod
+        monkeypatch.setattr(SoapStubAdapter, "InvokeMethod", lambda *a, **k: (calls.append(a[2].name), real(*a, **k))[1])
+        assert len(host.invoke("metrics_vms")) == 500
+        assert len(calls) <= 5, calls
+
+
+SAMPLES = {
+    ("cpu.usage.average", ""): [2500.0, 5000.0], ("mem.active.average", ""): [1024.0, 2048.0],
+    ("virtualDisk.read.average", "scsi0:0"): [10.0, 20.0], ("virtualDisk.numberReadAveraged.average", "scsi0:0"): [5.0, -1.0],
+    ("virtualDisk.totalReadLatency.average", "scsi0:0"): [2.0, 2.0], ("virtualDisk.write.average", "scsi0:1"): [1.0, 1.0],
+    ("net.bytesRx.average", "4000"): [3.0, 4.0], ("net.packetsRx.summation", "4000"): [100.0, 50.0],
+    ("net.droppedTx.summation", "4000"): [1.0, 0.0],
+}  # fmt: skip
+"""Two samples of a VM with two disks and a NIC, as a vCenter 8 answers them (-1: it has none)."""
+
+
+def test_samples_become_counters():
+    """Averages by their seconds, sums as they are; each sample counts once."""
+    begin, counted = datetime(2026, 11, 1, tzinfo=UTC), Counted()
+    times = [begin, begin + timedelta(seconds=20)]
+    _add(counted, times, SAMPLES, vcpus=2)
+    assert counted.cpu == (0.25 + 0.5) * 2 * 20
+    assert counted.active == 2048
+    assert counted.disks["sda"] == [600 * 1024, 0, 100, 0, 0.2, 0]
+    assert counted.disks["sdb"] == [0, 40 * 1024, 0, 0, 0, 0]
+    assert counted.nics["4000"] == [140 * 1024, 0, 150, 0, 0, 1]
+    _add(counted, times, SAMPLES, vcpus=2)
+    assert counted.cpu == 30, "what was seen is not added again"
+    _add(counted, [times[1] + timedelta(seconds=20)], {("cpu.usage.average", ""): [10_000.0]}, vcpus=2)
+    assert counted.cpu == 70
