@@ -32,7 +32,7 @@ def script(host, other):
     seen.append((deployed.status, deployed.record.memory_bytes))
     deployed.delete(force=True)
     vm.start()
-    vm.migrate(other, storage="copy")
+    vm.migrate(other)
     seen.append((vm.host is other, vm.status, "same" in host.vms))
     vm.delete(force=True)
     copy.delete()
