@@ -79,6 +79,10 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		if method.Name == "CancelTask" {
 			more = &steady{thing}
 		}
+	case *simulator.GuestFileManager:
+		more = &guestFiles{thing}
+	case *simulator.GuestProcessManager:
+		more = &guestProcesses{thing}
 	case *simulator.HostNetworkSystem:
 		more = &network{thing}
 	case *simulator.HostDatastoreBrowser:

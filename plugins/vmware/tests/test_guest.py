@@ -1,0 +1,92 @@
+"""The guest from inside and its display. The simulator's guests are processes of this machine (a faked boundary)."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+import novacron
+from novacron import VMSpec, errors
+
+
+@pytest.fixture(scope="module")
+def host(vcenter):
+    options = {"guest_user": "guest", "guest_password": "guest password"}
+    with novacron.connect(vcenter.uri(path="/DC0"), name="vc", password=vcenter.password, **options) as host:
+        yield host
+
+
+@pytest.fixture
+def vm(host):
+    vm = host.vms.create(VMSpec(name="talking", memory="64MiB", start=True))
+    yield vm
+    vm.delete(force=True)
+
+
+def left_behind() -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob("novacron-*"))
+
+
+def test_a_program_runs_in_the_guest(vm):
+    """Arguments arrive as they are, whatever is in them; output, errors and status come back; nothing stays in the guest."""
+    before = left_behind()
+    hard = ["a b", "'", '"', "$HOME", "`id`", ";", "\\", "ö", "*", "", "-n"]
+    found = vm.guest.exec("/usr/bin/printf", "%s|", *hard)
+    assert found.stdout.decode() == "".join(f"{each}|" for each in hard)
+    assert vm.guest.exec("/bin/cat", stdin=b"to be read").stdout == b"to be read"
+    failed = vm.guest.exec("/bin/sh", "-c", "echo wrong >&2; exit 3")
+    assert (failed.exit_status, failed.stdout, failed.stderr) == (3, b"", b"wrong\n")
+    assert vm.guest.exec("/no/such/program").exit_status in (126, 127)
+    assert left_behind() == before
+
+
+def test_a_program_that_takes_too_long_is_killed(vm):
+    """And its directory goes."""
+    before, began = left_behind(), time.monotonic()
+    with pytest.raises(errors.OperationTimeoutError) as caught:
+        vm.guest.exec("/bin/sleep", "60", timeout=1)
+    assert caught.value.outcome == "failed"
+    assert time.monotonic() - began < 20
+    assert left_behind() == before
+
+
+def test_files_go_to_the_guest_and_back(vm, tmp_path):
+    """Byte by byte; what is not there is said, and so is what may not be."""
+    content = bytes(range(256)) * 1000
+    vm.guest.write(f"{tmp_path}/file", content)
+    assert vm.guest.read(f"{tmp_path}/file") == content
+    with pytest.raises(errors.NotFoundError):
+        vm.guest.read(f"{tmp_path}/nothing")
+    with pytest.raises(errors.GuestAgentError):
+        vm.guest.write("/etc/not-allowed", b"x")
+
+
+def test_a_wrong_guest_user_is_told(vcenter, vm):
+    """By vSphere's own fault."""
+    options = {"guest_user": "guest", "guest_password": "wrong"}
+    with novacron.connect(vcenter.uri(path="/DC0"), password=vcenter.password, **options) as host:
+        with pytest.raises(errors.GuestAgentError) as caught:
+            host.vms["talking"].guest.exec("true")
+        assert caught.value.details["fault"] == "vim.fault.InvalidGuestLogin"
+        assert "wrong" not in str(caught.value)
+
+
+def test_the_tools_report_needs_no_user(vm):
+    """Who the guest is."""
+    assert vm.guest.info().vm == vm.id
+
+
+def test_a_display_is_reached_by_a_ticket(vm):
+    """A web socket with TLS; and a picture is a PNG. Neither of a VM that is off."""
+    where = vm.display()
+    assert (where.kind, where.tls) == ("webmks", True)
+    assert where.path.startswith("/ticket/")
+    assert vm.screenshot().data.startswith(b"\x89PNG")
+    assert not [v for v in vm.host.pools.volumes("LocalDS_0") if "screenshot" in v.name]
+    vm.stop()
+    for ask in (vm.display, vm.screenshot):
+        with pytest.raises(errors.InvalidStateError, match="stopped"):
+            ask()
