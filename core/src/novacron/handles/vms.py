@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from novacron.handles.vm import VMHandle
@@ -91,6 +92,17 @@ class VMCollection:
         wrap = lambda record: VMHandle(self._host, record)  # noqa: E731
         made: VMHandle | Job[VMHandle] = finish(self._host, "vm_create", wrap, wait=wait, spec=asked)
         return made
+
+    def import_appliance(self, file: str | Path, **fields: Any) -> VMHandle:
+        """Make a VM of an OVA file; `fields` of `ApplianceSpec`: name, pool, networks, start, ...
+
+        Raises:
+            InvalidSpecError: the file can't be read or is broken, or a network that it names is not here.
+        """
+        from novacron.specs import ApplianceSpec
+
+        with Path(file).open("rb") as source:
+            return VMHandle(self._host, self._host.invoke("appliance_import", source=source, spec=ApplianceSpec.parse(fields)))
 
     def import_definition(self, definition: str) -> VMHandle:
         """Define a VM from the hypervisor's own language."""

@@ -9,6 +9,7 @@ connection is dead. `vm` is always a VM's UUID or name. `job` takes progress and
 """
 
 from novacron.hookspecs import (
+    appliances,
     application,
     console,
     events,
@@ -24,11 +25,11 @@ from novacron.hookspecs import (
     templates,
 )
 
-API_VERSION = "1.0"
+API_VERSION = "1.1"
 """Version of the contract: adding a hook or argument raises the second number, renaming or removing one the first."""
 
 AREAS = (
-    host, lifecycle, resources, storage, network, snapshots, migration, templates, metrics, events, guest, console,
+    host, lifecycle, resources, storage, network, snapshots, migration, templates, appliances, metrics, events, guest, console,
 )  # fmt: skip
 
 __all__ = ["API_VERSION", "AREAS", "application"]

@@ -82,13 +82,15 @@ class Driver:
     """One connection: the area objects that implement the operations.
 
     Args:
-        parts: objects whose methods carry `hookimpl`.
+        parts: objects whose methods carry `hookimpl`. One that builds on others has a method `meet(parts)`, and is told of them.
         close: called once when the host is closed.
         native: the driver's own connection, for drivers of the same kind (a migration's other side).
     """
 
     def __init__(self, parts: Sequence[object], *, close: Callable[[], object] | None = None, native: Any = None) -> None:
         self.parts = tuple(parts)
+        for part in self.parts:
+            getattr(part, "meet", bool)(self.parts)
         self.native = native
         self._close = close
 

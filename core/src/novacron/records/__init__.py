@@ -3,6 +3,7 @@
 A record never does I/O. Field names carry their unit; times are UTC ISO 8601 text. A field that a listing did not read is None.
 """
 
+from novacron.records.appliances import Appliance
 from novacron.records.events import Event
 from novacron.records.guest import ConsoleEndpoint, ExecResult, GuestInfo, Screenshot
 from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
@@ -16,7 +17,7 @@ from novacron.records.templates import Template
 from novacron.records.vm import NIC, VM, Deleted, Disk, NativeDefinition, Page, Status
 
 __all__ = [
-    "NIC", "VM", "Capabilities", "ConsoleEndpoint", "DHCPLease", "Deleted", "Disk", "DiskMetrics", "DiskRates", "Event",
+    "NIC", "VM", "Appliance", "Capabilities", "ConsoleEndpoint", "DHCPLease", "Deleted", "Disk", "DiskMetrics", "DiskRates", "Event",
     "ExecResult", "GuestInfo", "Host", "HostMetrics", "HostStats", "MigrationCheck", "MigrationReport", "NICMetrics",
     "NICRates", "NativeDefinition", "Network", "Node", "Page", "Ping", "Resources", "Screenshot", "Snapshot", "Status",
     "StoragePool", "Template", "TrafficFilter", "VMMetrics", "VMRates", "Volume",

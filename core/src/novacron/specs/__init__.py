@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from novacron.specs.appliances import ApplianceSpec
     from novacron.specs.migration import MigrationSpec
     from novacron.specs.network import (
         DHCPHostSpec,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from novacron.specs.vm import CloudInitSpec, CPUTopology, DisplaySpec, KernelSpec, SerialSpec, VMSpec, VMUpdate
 
 _HOMES = {
+    "appliances": "ApplianceSpec",
     "migration": "MigrationSpec",
     "network": "DHCPHostSpec DNSHostSpec FilterRule NICSpec NetworkSpec PortGroupSpec TrafficFilterSpec",
     "query": "VMQuery",
@@ -48,7 +50,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "CPUTopology", "CloudInitSpec", "DHCPHostSpec", "DNSHostSpec", "DiskLimits", "DiskSpec", "DisplaySpec", "FilterRule", "KernelSpec",
-    "LimitsSpec", "MigrationSpec", "NICSpec", "NetworkSpec", "PortGroupSpec", "SerialSpec", "SnapshotSpec", "Spec",
+    "ApplianceSpec", "CPUTopology", "CloudInitSpec", "DHCPHostSpec", "DNSHostSpec", "DiskLimits", "DiskSpec", "DisplaySpec", "FilterRule",
+    "KernelSpec", "LimitsSpec", "MigrationSpec", "NICSpec", "NetworkSpec", "PortGroupSpec", "SerialSpec", "SnapshotSpec", "Spec",
     "StoragePoolSpec", "TemplateSpec", "TrafficFilterSpec", "VMQuery", "VMSpec", "VMUpdate", "VolumeSpec",
 ]  # fmt: skip

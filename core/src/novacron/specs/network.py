@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from novacron.specs.spec import Name, Rate, Spec
+from novacron.specs.spec import Label, Name, Rate, Spec
 
 MAC = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
@@ -23,7 +23,7 @@ class NICSpec(Spec):
         'virtio'
     """
 
-    network: Name | None = None
+    network: Label | None = None
     bridge: Name | None = None
     device: Name | None = None
     user: bool = False
@@ -88,7 +88,7 @@ class NetworkSpec(Spec):
 
     name: Name
     type: Literal["nat", "routed", "isolated", "bridged", "open", "macvtap"] = "nat"
-    bridge: Name | None = None
+    bridge: Label | None = None
     device: Name | None = None
     cidr: IPv4Interface | IPv6Interface | None = None
     dhcp_start: IPv4Address | IPv6Address | None = None

@@ -22,6 +22,9 @@ Seconds = Annotated[float, BeforeValidator(parse_duration)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}$")]
 """A resource's name: 1 to 128 letters, digits, `_ . + -`; begins with a letter, digit or `_`; never a path."""
 
+Label = Annotated[str, StringConstraints(pattern=r"^[^\s/\x00-\x1f]([^/\x00-\x1f]{0,126}[^\s/\x00-\x1f])?$")]
+"""The name of what is there already, as its hypervisor writes it: spaces and other letters within ("VM Network"), no path."""
+
 
 class _SpecType(ModelMetaclass):
     """Turns what pydantic raises for a whole spec, nested ones included, into one InvalidSpecError."""
@@ -93,4 +96,4 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-__all__ = ["Name", "Rate", "Seconds", "Size", "Spec"]
+__all__ = ["Label", "Name", "Rate", "Seconds", "Size", "Spec"]

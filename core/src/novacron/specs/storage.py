@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from novacron.specs.spec import Name, Rate, Size, Spec
+from novacron.specs.spec import Label, Name, Rate, Size, Spec
 
 DiskBus = Literal["virtio", "scsi", "sata", "ide", "usb", "nvme"]
 DiskFormat = Literal["qcow2", "raw", "vmdk", "vdi", "vhdx"]
@@ -38,7 +38,7 @@ class DiskSpec(Spec):
     source: str | None = None
     path: str | None = None
     copy_mode: Literal["backing", "full"] = "backing"
-    pool: Name = "default"
+    pool: Label = "default"
     name: Name | None = None
     device: Literal["disk", "cdrom", "floppy"] = "disk"
     bus: DiskBus | None = None

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from novacron.specs.network import NICSpec
-from novacron.specs.spec import Name, Size, Spec
+from novacron.specs.spec import Label, Name, Size, Spec
 from novacron.specs.storage import DiskSpec
 
 Firmware = Literal["bios", "uefi", "uefi-secure"]
@@ -102,7 +102,7 @@ class VMSpec(Spec):
     description: str = ""
     autostart: bool = False
     start: bool = False
-    node: Name | None = None
+    node: Label | None = None
     native: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -55,6 +55,7 @@ func main() {
 	service.Listen = &url.URL{Host: *listen, User: url.UserPassword(*username, *password)}
 	service.HandleFunc("/faults", func(response http.ResponseWriter, request *http.Request) { orderFault(service, response, request) })
 	service.HandleFunc(filesPrefix, serveGuestFiles)
+	service.HandleFunc(nfcPrefix, servePacked)
 	server := service.NewServer()
 	defer server.Close()
 	fmt.Printf("listening %s\n", server.URL.Host)

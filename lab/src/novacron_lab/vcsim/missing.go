@@ -79,6 +79,8 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		if method.Name == "CancelTask" {
 			more = &steady{thing}
 		}
+	case *simulator.ResourcePool:
+		more = &pool{thing}
 	case *simulator.GuestFileManager:
 		more = &guestFiles{thing}
 	case *simulator.GuestProcessManager:
@@ -549,5 +551,6 @@ func (m *machine) ExportVm(ctx *simulator.Context, _ *types.ExportVm) soap.HasFa
 	if answer.Res == nil {
 		return &methods.ExportVmBody{Fault_: answer.Fault_}
 	}
+	lend(ctx, answer.Res.Returnval, m.Config.Hardware.Device)
 	return &methods.ExportVmBody{Res: &types.ExportVmResponse{Returnval: answer.Res.Returnval}}
 }

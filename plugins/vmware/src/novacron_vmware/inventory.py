@@ -24,6 +24,8 @@ SUMMARY = (
 )  # fmt: skip
 
 
+EXPIRIES = 5
+"""Sessions that may expire within one look."""
 REMEMBERED = 1000
 """Objects that are gone and still known, for the events that tell of them."""
 
@@ -56,11 +58,12 @@ class Inventory:
     def refresh(self, seconds: int = 0) -> list[Change]:
         """Take in what changed, waiting up to `seconds` for a first change. Returns the changes in their order."""
         with self._guard, translated():
-            try:
-                return self._update(seconds)
-            except vmodl.fault.ManagedObjectNotFound:  # it went with the session that expired
-                self._collector = None
-                return self._update(seconds)
+            for _ in range(EXPIRIES):
+                try:
+                    return self._update(seconds)
+                except vmodl.fault.ManagedObjectNotFound:  # it went with the session that expired
+                    self._collector = None
+            return self._update(seconds)
 
     def vms(self, *, templates: bool = False) -> list[tuple[Any, dict[str, Any]]]:
         """Return all VMs, or all templates, as they are now."""

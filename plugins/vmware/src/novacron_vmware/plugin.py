@@ -9,6 +9,7 @@ SCHEMES = ("vsphere", "esx")
 
 def areas() -> list[type]:
     """Return the classes of a connection's parts."""
+    from novacron_vmware.operations.appliances import VMwareAppliances
     from novacron_vmware.operations.console import VMwareConsole
     from novacron_vmware.operations.disks import VMwareDisks
     from novacron_vmware.operations.events import VMwareEvents
@@ -30,6 +31,7 @@ def areas() -> list[type]:
     return [
         VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle, VMwareResources, VMwareDisks, VMwareNICs, VMwarePools, VMwareVolumes,
         VMwareNetworks, VMwareSnapshots, VMwareTemplates, VMwareMigration, VMwareMetrics, VMwareEvents, VMwareConsole, VMwareGuest,
+        VMwareAppliances,
     ]  # fmt: skip
 
 

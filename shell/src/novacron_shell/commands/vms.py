@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -277,6 +278,34 @@ def export(settings: Settings, name: str) -> None:
 def import_(settings: Settings, file: Any) -> None:
     """Define a VM from the hypervisor's own language; - is stdin."""
     _said(settings, settings.host().vms.import_definition(file.read()))
+
+
+@vm.command("export-appliance")
+@click.argument("name")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@common_options
+def export_appliance(settings: Settings, name: str, file: Path) -> None:
+    """Write a stopped VM into FILE as an OVA, for any hypervisor."""
+    show_one(settings.vm(name).export_appliance(file), settings.output)
+
+
+@vm.command("import-appliance")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", help="Its name here; the appliance's own unless given.")
+@click.option("--pool", default="default", show_default=True, help="The storage pool for its disks.")
+@click.option(
+    "--network", "networks", multiple=True, metavar="THEIRS=OURS", help="The network here in place of one of the appliance's."
+)
+@click.option("--start", is_flag=True, help="Start it.")
+@common_options
+def import_appliance(settings: Settings, file: Path, name: str | None, pool: str, networks: tuple[str, ...], start: bool) -> None:
+    """Make a VM of an OVA."""
+    parts = [network.partition("=") for network in networks]
+    for theirs, equals, ours in parts:
+        if not equals or not ours:
+            raise click.BadParameter(f"{theirs!r} is not THEIRS=OURS", param_hint="--network")
+    mapping = {theirs: ours for theirs, _, ours in parts}
+    _said(settings, settings.host().vms.import_appliance(file, name=name, pool=pool, networks=mapping, start=start))
 
 
 @vm.command("migrate-storage")

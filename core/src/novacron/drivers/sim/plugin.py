@@ -41,7 +41,7 @@ _AREAS = (
     ("storage", "SimStorage"), ("volumes", "SimVolumes"), ("devices", "SimDisks"), ("devices", "SimNICs"),
     ("network", "SimNetworks"), ("network", "SimFilters"), ("snapshots", "SimSnapshots"), ("migration", "SimMigration"),
     ("templates", "SimTemplates"), ("metrics", "SimMetrics"), ("events", "SimEvents"), ("guest", "SimGuest"),
-    ("console", "SimConsole"),
+    ("console", "SimConsole"), ("appliances", "SimAppliances"),
 )  # fmt: skip
 """Module and class of every area, imported when somebody connects."""
 

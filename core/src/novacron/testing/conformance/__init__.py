@@ -1,6 +1,7 @@
 """What every driver must do, one module per area; see `novacron.testing` for how to run it."""
 
 from novacron.testing.conformance.anyorder import TestAnyOrder
+from novacron.testing.conformance.appliances import TestAppliances
 from novacron.testing.conformance.case import Conformance, needs
 from novacron.testing.conformance.cleanup import TestCleanUp
 from novacron.testing.conformance.concurrency import TestConcurrency
@@ -14,6 +15,6 @@ from novacron.testing.conformance.snapshots import TestSnapshots
 from novacron.testing.target import Target
 
 __all__ = [
-    "Conformance", "Target", "TestAnyOrder", "TestCleanUp", "TestConcurrency", "TestContract", "TestErrors", "TestEvents", "TestLifecycle",
-    "TestListing", "TestRecords", "TestSnapshots", "needs",
+    "Conformance", "Target", "TestAnyOrder", "TestAppliances", "TestCleanUp", "TestConcurrency", "TestContract", "TestErrors",
+    "TestEvents", "TestLifecycle", "TestListing", "TestRecords", "TestSnapshots", "needs",
 ]  # fmt: skip

@@ -1,0 +1,156 @@
+"""Appliances as one file: a tar of the description, a manifest of checksums, and the disks, in this order."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from novacron.appliances.ovf import ApplianceDisk, Description, read, written
+from novacron.errors import InvalidSpecError, SpecProblem
+
+DESCRIPTION_MOST = 16 * 2**20
+"""Bytes that a description or manifest may have."""
+CHUNK = 2**20
+
+
+def write(
+    target: BinaryIO, description: Description, files: Sequence[Path], progress: Callable[[int], None] = lambda done: None
+) -> None:
+    """Write an appliance of these disk files, which are named as in the description; `target` is never sought."""
+    text = written(description)
+    sums = {f"{description.name}.ovf": hashlib.sha256(text).hexdigest()}
+    for file in files:
+        with file.open("rb") as content:
+            sums[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
+    manifest = "".join(f"SHA256({name})= {digest}\n" for name, digest in sums.items()).encode()
+    done = 0
+    with tarfile.open(fileobj=target, mode="w|", format=tarfile.USTAR_FORMAT) as archive:
+        for name, data in ((f"{description.name}.ovf", text), (f"{description.name}.mf", manifest)):
+            _put(archive, name, len(data), io.BytesIO(data))
+        for file in files:
+            with file.open("rb") as content:
+                _put(archive, file.name, file.stat().st_size, content)
+            done += file.stat().st_size
+            progress(done)
+
+
+def _put(archive: tarfile.TarFile, name: str, size: int, content: BinaryIO) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, 0o644
+    archive.addfile(member, content)
+
+
+class Archive:
+    """An appliance that is read from its first byte to its last: the description, then each disk as it comes.
+
+    Raises:
+        InvalidSpecError: it is no tar, its first file is no description, or something in it is not as it says.
+    """
+
+    def __init__(self, source: BinaryIO) -> None:
+        with _as_spec_error():
+            self._archive = tarfile.open(fileobj=source, mode="r|*")  # noqa: SIM115 - read on in disks()
+            first = self._archive.next()
+            if first is None or not first.name.endswith(".ovf"):
+                raise _bad("the first file", first.name if first else "none", "the description, *.ovf")
+            self.text = self._content(first)
+        self.description = read(self.text)
+        self._sums = {first.name: _digests(self.text)}
+        self._said: dict[str, tuple[str, str]] = {}
+
+    def disks(self) -> Iterator[tuple[ApplianceDisk, BinaryIO, int]]:
+        """Yield each disk that has a file, its content and the content's length. Read it before the next one is asked for.
+
+        Raises:
+            InvalidSpecError: a disk is missing, or not what the manifest says (told after the last one).
+        """
+        wanted = {disk.file: disk for disk in self.description.disks if disk.file}
+        with _as_spec_error():
+            while wanted or not self._said:
+                member = self._archive.next()
+                if member is None:
+                    break
+                if not member.isfile() or "/" in member.name:
+                    raise _bad("a member", member.name, "a plain file")
+                if member.name.endswith(".mf"):
+                    self._said = _manifest(self._content(member))
+                elif member.name in wanted:
+                    disk = wanted.pop(member.name)
+                    content = _Hashing(cast(BinaryIO, self._archive.extractfile(member)))
+                    plain = gzip.GzipFile(fileobj=content) if disk.compressed else content
+                    yield disk, cast(BinaryIO, plain), member.size
+                    content.drain()
+                    self._sums[member.name] = content.digests()
+        if wanted:
+            raise _bad("the disks", ", ".join(sorted(wanted)), "in the appliance")
+        for name, (algorithm, digest) in self._said.items():
+            if name in self._sums and self._sums[name].get(algorithm) != digest:
+                raise _bad("the manifest", f"{algorithm.upper()}({name})", "as the file: one of them was changed or cut off")
+
+    def _content(self, member: tarfile.TarInfo) -> bytes:
+        if member.size > DESCRIPTION_MOST:
+            raise _bad(member.name, f"{member.size} bytes", f"at most {DESCRIPTION_MOST}")
+        found = self._archive.extractfile(member)
+        return found.read() if found else b""
+
+
+class _Hashing(io.RawIOBase):
+    """A file that is read once, with the checksums of what was read."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self._content = content
+        self._hashes = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        with _as_spec_error():
+            data = self._content.read(size)
+        for each in self._hashes:
+            each.update(data)
+        return data
+
+    def drain(self) -> None:
+        while self.read(CHUNK):
+            pass
+
+    def digests(self) -> dict[str, str]:
+        return {each.name: each.hexdigest() for each in self._hashes}
+
+
+ALGORITHMS = ("sha1", "sha256", "sha512")
+"""Those that manifests use."""
+
+
+def _digests(data: bytes) -> dict[str, str]:
+    return {name: hashlib.new(name, data, usedforsecurity=False).hexdigest() for name in ALGORITHMS}
+
+
+def _manifest(text: bytes) -> dict[str, tuple[str, str]]:
+    lines = re.findall(
+        r"^\s*(SHA1|SHA256|SHA512)\s*\((.+?)\)\s*=\s*([0-9a-fA-F]+)\s*$", text.decode(errors="replace"), re.MULTILINE
+    )
+    return {name: (algorithm.lower(), digest.lower()) for algorithm, name, digest in lines} or {"": ("", "")}
+
+
+@contextmanager
+def _as_spec_error() -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+        raise _bad("the file", str(error), "an OVA: a tar that is whole") from error
+
+
+def _bad(field: str, given: Any, allowed: str) -> InvalidSpecError:
+    return InvalidSpecError("that appliance can't be read", problems=[SpecProblem(field, str(given), allowed)])
+
+
+__all__ = ["Archive", "write"]

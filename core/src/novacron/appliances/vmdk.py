@@ -1,0 +1,172 @@
+"""Disks in appliances: VMDK in its "streamOptimized" form, compressed, written and read from the first byte to the last.
+
+The disk is cut into grains of 64 KiB. Grains that are all zero are left out; each other one is compressed and says where it belongs. The
+tables of grains follow, so that tools can also look one up. Source: VMware, "Virtual Disk Format 5.0", chapter "Stream-Optimized
+Compressed Sparse Extents".
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from typing import BinaryIO
+
+from novacron.errors import InvalidSpecError, SpecProblem
+
+SECTOR = 512
+GRAIN = 128 * SECTOR
+"""Bytes that are compressed together."""
+TABLE = 512
+"""Grains in a table."""
+OVERHEAD = 128
+"""Sectors before the first grain: header and description."""
+HEADER = struct.Struct("<4sIIQQQQIQQQB4sH")
+MAGIC, VERSION, FLAGS, DEFLATE = b"KDMV", 3, 0x30001, 1
+AT_END = 0xFFFFFFFFFFFFFFFF
+MARKER = struct.Struct("<QI")
+END, GRAIN_TABLE, DIRECTORY, FOOTER = range(4)
+"""Kinds of markers without a grain."""
+Progress = Callable[[int], None]
+"""Is told how many bytes of the disk are done."""
+
+
+def encode(source: BinaryIO, target: BinaryIO, capacity: int, progress: Progress = lambda done: None) -> None:
+    """Write a disk's raw content as a streamOptimized VMDK. What `source` is too short for is zero; `target` is never sought.
+
+    Args:
+        source: the raw content, read from where it stands; a hole of a sparse file is read as zeros.
+        target: where the VMDK goes.
+        capacity: the disk's size in bytes; the VMDK's is rounded up to whole sectors.
+        progress: called after each grain.
+
+    Example:
+        >>> import io
+        >>> vmdk, raw = io.BytesIO(), io.BytesIO()
+        >>> encode(io.BytesIO(b"boot" + bytes(200_000) + b"data"), vmdk, 2**20)
+        >>> decode(io.BytesIO(vmdk.getvalue()), raw)
+        1048576
+        >>> raw.getvalue()[:4], raw.getvalue()[200_004:200_008]
+        (b'boot', b'data')
+    """
+    sectors = -(-capacity // SECTOR)
+    target.write(_header(sectors, AT_END) + _description(sectors).ljust(20 * SECTOR, b"\0"))
+    target.write(bytes((OVERHEAD - 21) * SECTOR))
+    at, directory, table, zeros = OVERHEAD, list[int](), [0] * TABLE, bytes(GRAIN)
+    grains = -(-sectors * SECTOR // GRAIN)
+    for number in range(grains):
+        data = source.read(GRAIN)
+        if data and data != zeros[: len(data)]:
+            packed = zlib.compress(data.ljust(GRAIN, b"\0"), 6)
+            written = _padded(MARKER.pack(number * GRAIN // SECTOR, len(packed)) + packed)
+            target.write(written)
+            table[number % TABLE] = at
+            at += len(written) // SECTOR
+        if number % TABLE == TABLE - 1 or number == grains - 1:
+            at = _write_table(target, table, directory, at)
+            table = [0] * TABLE
+        progress(min(capacity, (number + 1) * GRAIN))
+    listed = _padded(struct.pack(f"<{len(directory)}I", *directory))
+    target.write(_mark(len(listed) // SECTOR, DIRECTORY) + listed)
+    target.write(_mark(1, FOOTER) + _header(sectors, at + 1) + _mark(0, END))
+
+
+def _write_table(target: BinaryIO, table: list[int], directory: list[int], at: int) -> int:
+    """Write a table of grains unless all are zero; return the sector after it."""
+    if not any(table):
+        directory.append(0)
+        return at
+    listed = struct.pack(f"<{TABLE}I", *table)
+    target.write(_mark(len(listed) // SECTOR, GRAIN_TABLE) + listed)
+    directory.append(at + 1)
+    return at + 1 + len(listed) // SECTOR
+
+
+def decode(source: BinaryIO, target: BinaryIO, progress: Progress = lambda done: None) -> int:
+    """Write the raw content of a streamOptimized VMDK, holes left out, and return the disk's size in bytes. `source` is never sought.
+
+    Raises:
+        InvalidSpecError: it is no such VMDK, or it is broken or ends too early.
+    """
+    head = _exactly(source, SECTOR)
+    magic, _, flags, sectors, grain, _, _, _, _, directory, overhead, _, _, compression = HEADER.unpack_from(head)
+    if magic != MAGIC or compression != DEFLATE or not flags & 0x20000:
+        raise _broken("its beginning", "a streamOptimized VMDK (others: qemu-img convert -O vmdk -o subformat=streamOptimized)")
+    if not 0 < overhead < 2**20 or not 0 < grain <= 2**16:
+        raise _broken("its header", "a header that can be true")
+    _exactly(source, (overhead - 1) * SECTOR)
+    capacity: int = sectors * SECTOR
+    most = grain * SECTOR
+    while True:
+        mark = source.read(SECTOR)
+        if not mark and directory != AT_END:
+            break  # QEMU puts the tables first, and nothing behind the last grain
+        mark += _exactly(source, SECTOR - len(mark))
+        where, size = MARKER.unpack_from(mark)
+        if size == 0:
+            (kind,) = struct.unpack_from("<I", mark, MARKER.size)
+            if kind == END:
+                break
+            if kind not in (GRAIN_TABLE, DIRECTORY, FOOTER) or where > 2**24:
+                raise _broken("a marker", "one of the format's")
+            _exactly(source, where * SECTOR)
+            continue
+        packed = mark[MARKER.size :]
+        if size > 2 * most + SECTOR or where >= sectors:
+            raise _broken("a grain", "within the disk")
+        if size > len(packed):
+            more = MARKER.size + size
+            packed += _exactly(source, -(-more // SECTOR) * SECTOR - SECTOR)
+        unpacker = zlib.decompressobj()
+        try:
+            data = unpacker.decompress(packed[:size], most)
+        except zlib.error as error:
+            raise _broken("a grain", "whole") from error
+        target.seek(where * SECTOR)
+        target.write(data[: capacity - where * SECTOR])
+        progress(where * SECTOR)
+    target.truncate(capacity)
+    return capacity
+
+
+def _header(sectors: int, directory: int) -> bytes:
+    packed = HEADER.pack(
+        MAGIC, VERSION, FLAGS, sectors, GRAIN // SECTOR, 1, 20, TABLE, 0, directory, OVERHEAD, 0, b"\n \r\n", DEFLATE
+    )
+    return packed.ljust(SECTOR, b"\0")
+
+
+def _description(sectors: int) -> bytes:
+    cylinders = min(16383, sectors // (16 * 63))
+    lines = (
+        "# Disk DescriptorFile", "version=1", "CID=fffffffe", "parentCID=ffffffff", 'createType="streamOptimized"', "",
+        "# Extent description", f'RW {sectors} SPARSE "disk.vmdk"', "", "# The Disk Data Base", "#DDB", 'ddb.virtualHWVersion = "4"',
+        f'ddb.geometry.cylinders = "{cylinders}"', 'ddb.geometry.heads = "16"', 'ddb.geometry.sectors = "63"',
+        'ddb.adapterType = "lsilogic"', "",
+    )  # fmt: skip
+    return "\n".join(lines).encode()
+
+
+def _mark(sectors: int, kind: int) -> bytes:
+    return (MARKER.pack(sectors, 0) + struct.pack("<I", kind)).ljust(SECTOR, b"\0")
+
+
+def _padded(data: bytes) -> bytes:
+    return data.ljust(-(-len(data) // SECTOR) * SECTOR, b"\0")
+
+
+def _exactly(source: BinaryIO, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = source.read(size - len(data))
+        if not more:
+            raise _broken("its end", "more: it is cut off")
+        data += more
+    return data
+
+
+def _broken(what: str, allowed: str) -> InvalidSpecError:
+    return InvalidSpecError("that VMDK can't be read", problems=[SpecProblem("vmdk", what, allowed)])
+
+
+__all__ = ["GRAIN", "decode", "encode"]

@@ -1,0 +1,231 @@
+"""Appliances through vSphere's leases (HttpNfcLease): the ESXi packs and unpacks the disks, and only compressed bytes travel."""
+
+from __future__ import annotations
+
+import http.client
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from novacron.appliances.archive import CHUNK, Archive, write
+from novacron.appliances.area import described, planned
+from novacron.errors import (
+    HostConnectionError,
+    InvalidSpecError,
+    InvalidStateError,
+    NetworkNotFoundError,
+    NovaCronError,
+    SpecProblem,
+)
+from novacron.jobs import Job
+from novacron.plugins import hookimpl
+from novacron.records.appliances import Appliance
+from novacron.records.vm import VM
+from novacron.specs.appliances import ApplianceSpec
+from novacron.specs.vm import VMSpec
+from novacron_vmware.area import Area
+from novacron_vmware.errors import mapped, translated
+from novacron_vmware.operations.lifecycle import check, refuse_taken
+from novacron_vmware.operations.pools import find_store
+from novacron_vmware.placement import place_for
+from novacron_vmware.records import facts_option
+from novacron_vmware.sdk import vim, vmodl
+
+READY_SECONDS = 300
+STREAM = "application/x-vnd.vmware-streamVmdk"
+
+
+class VMwareAppliances(Area):
+    """Exports and imports."""
+
+    @hookimpl
+    def appliance_export(self, vm: str, target: BinaryIO, job: Job[Appliance]) -> Appliance:
+        """Fetch each disk as the lease gives it, packed already, and write the appliance around them."""
+        thing, record = self._changing(vm, "export", "stopped")
+        sizes = {d.volume: d.size_bytes or 0 for d in record.disks or () if d.device == "disk"}
+        job.report("asking for a lease", 0.0)
+        with tempfile.TemporaryDirectory(prefix="novacron-") as folder, translated(record.name):
+            with self._lease(thing.ExportVm(), record.name) as (lease, info):
+                urls = [each for each in info.deviceUrl if each.disk]
+                files = list[Path]()
+                for number, each in enumerate(urls):
+                    files.append(Path(folder) / f"{record.name}-disk{number}.vmdk")
+                    with files[-1].open("wb") as packed:
+                        told = _teller(
+                            lease, job, f"fetching disk {number}", (0.9 * number / len(urls), 0.9 * (number + 1) / len(urls))
+                        )
+                        self._fetch(each.url, packed, each.fileSize or 0, told)
+            capacities = list(sizes.values())
+            disks = [(file.name, capacity, file.stat().st_size) for file, capacity in zip(files, capacities, strict=True)]
+            job.report("writing the appliance", 0.9)
+            write(target, described(record, disks), files)
+            return Appliance(
+                name=record.name, host=record.host, disks=tuple(capacities), size_bytes=sum(size for _, _, size in disks)
+            )
+
+    @hookimpl
+    def appliance_import(self, source: BinaryIO, spec: ApplianceSpec, job: Job[VM]) -> VM:
+        """Let vSphere read the description, and send each disk into the lease that it gives."""
+        connection, archive = self._connection, Archive(source)
+        wanted = planned(archive.description, spec)
+        check(wanted)
+        refuse_taken(connection, wanted.name, None)
+        place = place_for(connection, wanted.name, memory=wanted.memory)
+        with translated(wanted.name):
+            made = self._spec(archive, wanted, spec, place)
+            lease = place.pool.ImportVApp(made.importSpec, place.folder, place.node)
+            with self._lease(lease, wanted.name) as (lease, info):
+                vm = info.entity
+                try:
+                    self._send_all(archive, made, info, lease, job)
+                    job.raise_if_cancelled()
+                except BaseException:
+                    with suppress(vmodl.MethodFault):
+                        lease.HttpNfcLeaseAbort(None)
+                    with suppress(NovaCronError):
+                        connection.wait(vm.Destroy_Task(), resource=wanted.name)
+                    raise
+            try:
+                self._reconfigure(vm, wanted.name, annotation=wanted.description or None, extraConfig=[
+                    facts_option({"tags": sorted(wanted.tags), "metadata": wanted.metadata})])  # fmt: skip
+                if wanted.start:
+                    connection.wait(vm.PowerOnVM_Task(), resource=wanted.name)
+                return self._read(vm)
+            except BaseException:
+                connection.wait(vm.Destroy_Task(), resource=wanted.name)
+                raise
+
+    def _spec(self, archive: Archive, wanted: VMSpec, spec: ApplianceSpec, place: Any) -> Any:
+        """Return what vSphere makes of the description. Raises InvalidSpecError, NetworkNotFoundError."""
+        known = {read["name"]: thing for thing, read in self._connection.collect(vim.Network, ["name"])}
+        mapping = []
+        for nic in archive.description.nics:
+            here = spec.networks.get(nic.network, nic.network)
+            if here not in known:
+                raise NetworkNotFoundError(f"no network {here!r}", resource=here, hint=f"there are: {', '.join(sorted(known))}; "
+                    f"say which takes its place: networks={{{nic.network!r}: ...}}")  # fmt: skip
+            mapping.append(vim.OvfManager.NetworkMapping(name=nic.network, network=known[here]))
+        asked = vim.OvfManager.CreateImportSpecParams(
+            entityName=wanted.name,
+            locale="",
+            deploymentOption="",
+            networkMapping=mapping,
+            diskProvisioning="thin",
+            hostSystem=place.node,
+        )
+        store = find_store(self._connection, spec.pool)
+        made = self._connection.content.ovfManager.CreateImportSpec(archive.text.decode(), place.pool, store, asked)
+        if made.error:
+            problems = [
+                SpecProblem("ovf", type(e).__name__.rpartition(".")[2], e.msg or "something that vSphere can make")
+                for e in made.error
+            ]
+            raise InvalidSpecError("vSphere can't make that VM", resource=wanted.name, problems=problems)
+        return made
+
+    def _send_all(self, archive: Archive, made: Any, info: Any, lease: Any, job: Job[VM]) -> None:
+        items = {item.path: item for item in made.fileItem}
+        urls = {each.importKey: each.url for each in info.deviceUrl}
+        total = max(1, sum(disk.size for disk in archive.description.disks))
+        done = 0
+        for disk, content, size in archive.disks():
+            item = items.get(str(disk.file))
+            if item is None or item.deviceId not in urls:
+                raise InvalidSpecError(
+                    "vSphere did not ask for a disk", problems=[SpecProblem("disk", str(disk.file), "one of its own")]
+                )
+            told = _teller(lease, job, f"sending {disk.file}", (done / total, min(1.0, (done + size) / total)))
+            self._send(urls[item.deviceId], content, None if disk.compressed else size, told, create=bool(item.create))
+            done += size
+
+    @contextmanager
+    def _lease(self, lease: Any, name: str) -> Iterator[tuple[Any, Any]]:
+        """Wait for a lease and give its information; it is completed, or let go of when something fails."""
+        until = time.monotonic() + READY_SECONDS
+        while True:
+            read = self._connection.read(lease, ["state", "error", "info"])
+            if read.get("state") == "ready":
+                break
+            if read.get("state") == "error":
+                fault = read["error"]
+                raise mapped(fault, resource=name) from fault
+            if time.monotonic() > until:
+                lease.HttpNfcLeaseAbort(None)
+                raise InvalidStateError(f"vSphere gave no lease for {name!r} within {READY_SECONDS} s", resource=name)
+            time.sleep(0.1)
+        try:
+            yield lease, read["info"]
+        except BaseException:
+            with suppress(vmodl.MethodFault, OSError):
+                lease.HttpNfcLeaseAbort(None)
+            raise
+        lease.HttpNfcLeaseComplete()
+
+    def _fetch(self, url: str, target: BinaryIO, size: int, told: Callable[[float], None]) -> None:
+        web, path = self._web(url)
+        try:
+            web.request("GET", path, headers=self._connection.session.headers())
+            answer = web.getresponse()
+            self._check(answer)
+            done = 0
+            while chunk := answer.read(CHUNK):
+                target.write(chunk)
+                done += len(chunk)
+                told(min(1.0, done / size) if size else 0.0)
+        finally:
+            web.close()
+
+    def _send(self, url: str, content: BinaryIO, size: int | None, told: Callable[[float], None], *, create: bool) -> None:
+        done = 0
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal done
+            while chunk := content.read(CHUNK):
+                yield chunk
+                done += len(chunk)
+                told(min(1.0, done / size) if size else 0.0)
+
+        web, path = self._web(url)
+        headers = {"Content-Type": STREAM, "Overwrite": "t", **self._connection.session.headers()}
+        headers |= {"Content-Length": str(size)} if size is not None else {}
+        try:
+            web.request("PUT" if create else "POST", path, body=chunks(), headers=headers, encode_chunked=size is None)
+            self._check(web.getresponse())
+        finally:
+            web.close()
+
+    def _web(self, url: str) -> tuple[http.client.HTTPSConnection, str]:
+        """Return a connection to a lease's address, where "*" is the server that was asked, and the path there."""
+        parts, connection = urlsplit(url), self._connection
+        host = connection.address[0] if parts.hostname in (None, "*") else str(parts.hostname)
+        port = parts.port or (connection.address[1] if host == connection.address[0] else 443)
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        return connection.session.web(host, port, connection.tls, connection.timeout), path
+
+    def _check(self, answer: http.client.HTTPResponse) -> None:
+        if answer.status >= http.client.BAD_REQUEST:
+            raise HostConnectionError(f"the transfer of a disk failed: {answer.status} {answer.reason}", outcome="failed")
+
+
+def _teller(lease: Any, job: Job[Any], what: str, part: tuple[float, float]) -> Callable[[float], None]:
+    """Return what reports how far a transfer is, keeps the lease alive, and ends it when the job was cancelled."""
+    begin, end = part
+    last = time.monotonic()
+
+    def told(fraction: float) -> None:
+        nonlocal last
+        job.raise_if_cancelled()
+        done = begin + (end - begin) * fraction
+        job.report(what, done)
+        if time.monotonic() - last > 10:  # a lease that hears nothing ends
+            last = time.monotonic()
+            lease.HttpNfcLeaseProgress(int(done * 100))
+
+    return told
+
+
+__all__ = ["VMwareAppliances"]
