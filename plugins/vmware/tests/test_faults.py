@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -246,3 +250,28 @@ def test_a_fault_s_own_words_and_properties_are_kept():
     assert str(mapped(vim.fault.NoDiskSpace(msg="the datastore is full", file="[a] b", datastore="a"))).startswith(
         "the datastore is full"
     )
+
+
+def test_the_terminal_is_asked_for_a_password(vcenter, tmp_path, monkeypatch):
+    """By a command, when it is nowhere else; what is typed is not shown. A program without a terminal gets the error."""
+    import pexpect
+
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")}
+    environment |= {
+        "HOME": str(tmp_path),
+        "NOVACRON_HOME": str(tmp_path),
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+    }
+    command = ["-c", vcenter.uri(path="/DC0"), "vm", "list", "-o", "name"]
+    program = str(Path(sys.executable).parent / "novacron")
+    terminal = pexpect.spawn(program, command, env=environment, encoding="utf-8", timeout=60)
+    terminal.expect("Password for administrator@127.0.0.1")
+    terminal.sendline(vcenter.password)
+    terminal.expect(pexpect.EOF)
+    assert "DC0_H0_VM0" in terminal.before
+    assert vcenter.password not in terminal.before
+    done = subprocess.run(
+        [program, *command], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+    assert done.returncode != 0
+    assert "no password" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,14 +35,10 @@ class Settings:
 
     def open(self, place: str) -> HostHandle:
         """Connect to a host of the fleet by name, or by URI."""
-        from novacron import connect
+        from novacron import connect, fleet
 
-        if "://" in place:
-            host = connect(place)
-        else:
-            from novacron import fleet
-
-            host = fleet().hosts[place]
+        open_ = functools.partial(connect, place) if "://" in place else functools.partial(fleet().hosts.open, place)
+        host = _asking(open_)
         self._open.append(host)
         return host
 
@@ -126,6 +123,19 @@ class Settings:
         from novacron import fleet
 
         return [host.name for host in fleet().list()]
+
+
+def _asking(open_: Callable[..., HostHandle]) -> HostHandle:
+    """Connect; a password that is nowhere else is asked for at the terminal, and kept nowhere."""
+    from novacron.errors import AuthenticationError
+
+    try:
+        return open_()
+    except AuthenticationError as error:
+        option = error.details.get("option")
+        if not option or not sys.stdin.isatty():
+            raise
+        return open_(**{option: click.prompt(str(error).replace("no password", "Password"), hide_input=True, err=True)})
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from novacron.connecting import connect
 from novacron.errors import HostNotFoundError
@@ -33,6 +33,15 @@ class FleetHosts(Mapping[str, HostHandle]):
         return self._names
 
     def __getitem__(self, name: str) -> HostHandle:
+        return self.open(name)
+
+    def open(self, name: str, **options: Any) -> HostHandle:
+        """Return a host of the fleet, connected, with the driver's options (a password) if that has still to be done.
+
+        Raises:
+            HostNotFoundError
+            AuthenticationError: its `details["option"]` names the option that was missing.
+        """
         with self._guard:
             handle = self._open.get(name)
             if handle is not None and not handle.closed:
@@ -40,7 +49,7 @@ class FleetHosts(Mapping[str, HostHandle]):
             known = self._registered().get(name) or self._registered(fresh=True).get(name)
             if known is None:
                 raise HostNotFoundError(f"no host named {name!r} in the fleet")
-            handle = self._open[name] = connect(known.uri, name=name)
+            handle = self._open[name] = connect(known.uri, name=name, **options)
             return handle
 
     def __iter__(self) -> Iterator[str]:

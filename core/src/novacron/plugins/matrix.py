@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from novacron.plugins.discovery import driver_entry_points
 from novacron.plugins.driver import DriverProvider
@@ -15,7 +15,13 @@ Every operation of the contract, when it may be called and which driver offers i
 `python -m novacron.plugins.matrix`; a test keeps it true. *When* names the statuses of a VM in which an operation is done; in any other it
 is refused with an `InvalidStateError` (a crashed VM is as a stopped one, and the guest agent's operations are refused with a
 `GuestAgentUnavailableError`). What is written beside a driver's ✓ is what all of the operation needs, or what it can't do.
+
+A ✓ is proved on real hypervisors, but: ✓ˢ on a simulator that speaks the hypervisor's real protocol (govmomi's, for vSphere); ✓ᶠ on a
+faked boundary, for the simulator lacks it, so that our tests give it what the hypervisor's documentation says.
 """
+
+MARKS = {"": "", "a simulator": "ˢ", "a faked boundary": "ᶠ"}
+"""How it is written on what an operation is proved."""
 
 
 def installed_providers() -> list[DriverProvider]:
@@ -32,6 +38,7 @@ def lines(providers: Sequence[DriverProvider]) -> Iterator[str]:
     yield HEAD
     offered = {p.name: {name for area in p.areas() for name in _hooks(area)} for p in providers}
     notes = {p.name: p.limits() for p in providers}
+    marks = {p.name: {name: MARKS[proof] for name, proof in p.proofs().items()} for p in providers}
     area = None
     for operation in operations().values():
         if operation.area != area:
@@ -41,11 +48,17 @@ def lines(providers: Sequence[DriverProvider]) -> Iterator[str]:
             yield f"|---|---|---|{'---|' * len(offered)}"
         kind = "read" if operation.reads else "job" if operation.long else "change"
         cells = [
-            f"✓ {notes[driver].get(operation.name, '')}".strip() if operation.name in names else "–"
+            f"✓{_mark(marks[driver], operation.name)} {notes[driver].get(operation.name, '')}".strip()
+            if operation.name in names
+            else "–"
             for driver, names in offered.items()
         ]
         when = ", ".join(operation.statuses) or "any" if "vm" in operation.arguments else ""
         yield f"| `{operation.name}` {operation.summary.rstrip('.')} | {kind} | {when} | {' | '.join(cells)} |"
+
+
+def _mark(marks: Mapping[str, str], operation: str) -> str:
+    return marks.get(operation, marks.get("", ""))
 
 
 def _hooks(area: type) -> list[str]:

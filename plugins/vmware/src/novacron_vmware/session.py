@@ -83,7 +83,7 @@ def password_for(uri: HostURI, context: ConnectContext) -> str:
     account = f"{uri.username or 'root'}@{uri.host}"
     if (given := _kept(account)) is not None:
         return given
-    raise AuthenticationError(f"no password for {account}", outcome="not_sent",
+    raise AuthenticationError(f"no password for {account}", outcome="not_sent", details={"option": "password"},
         hint=f"set {PASSWORD}, name a file in {PASSWORD_FILE}, give password=..., or keep it: keyring set {KEYRING} {account}")  # fmt: skip
 
 
