@@ -166,3 +166,15 @@ def test_a_vm_becomes_a_file_and_a_file_a_vm(novacron, tmp_path):
     novacron("vm", "import-appliance", file, "--name", "web2")
     assert novacron.json("vm", "show", "web2")["disks"][0]["size_bytes"] == 2**20
     assert "THEIRS=OURS" in novacron("vm", "import-appliance", file, "--network", "lan", exit_code=2).stderr
+
+
+def test_ready_made_flows_are_used_as_steps(novacron):
+    """For VMs by name, pattern, tag or host; what chooses no VM is said."""
+    assert {"patch", "evacuate"} <= set(novacron.json("flow", "list"))
+    done = novacron("flow", "run", "vm-0000*", "tag:added", "-o", "json")
+    assert json.loads(done.stdout)["status"] == "done"
+    assert len(novacron.json("vm", "list", "--tag", "added")) == 3
+    assert "clone to 'c1', linked" in novacron("flow", "show", "fan-out:names=c1+c2").stdout
+    novacron("flow", "run", "tag:added", "fan-out:names=c1", "--max-parallel", "1", exit_code=1)
+    assert "tag:nothing" in str(novacron("flow", "run", "tag:nothing", "start", exit_code=1).exception)
+    assert "command" in str(novacron("flow", "run", "vm-00001", "patch:comand=x", exit_code=1).exception)

@@ -74,6 +74,29 @@ class Settings:
         names = self._fleet() if not (self.connect or self.host_name) else []
         return [self.open(name) for name in names] or [self.host()]
 
+    def vms(self, chosen: str) -> list[VMHandle]:
+        """Return VMs: names or UUIDs, patterns (`web-*`), `tag:TAG` or `host:HOST`, with commas between them; each once.
+
+        Raises:
+            VMNotFoundError: a part of it chooses none.
+        """
+        from novacron.errors import VMNotFoundError
+
+        found: dict[str, VMHandle] = {}
+        for part in filter(None, (each.strip() for each in chosen.split(","))):
+            kind, colon, value = part.partition(":")
+            if colon and kind in ("tag", "host"):
+                hosts = [self.open(value)] if kind == "host" else self.hosts()
+                some = [vm for host in hosts for vm in host.vms.list(**({"tag": value} if kind == "tag" else {}))]
+            elif set(part) & set("*?["):
+                some = [vm for host in self.hosts() for vm in host.vms.list(name=part)]
+            else:
+                some = [self.vm(part)]
+            if not some:
+                raise VMNotFoundError(f"no VM is {part!r}", resource=part, hint="a name, a pattern, tag:TAG or host:HOST")
+            found |= {vm.id: vm for vm in some}
+        return list(found.values())
+
     def vm(self, name: str) -> VMHandle:
         """Find a VM by name or UUID on the host that was named, otherwise in the whole fleet.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from novacron.workflow import steps
 from novacron.workflow.composition import Workflow, parallel, workflow
+from novacron.workflow.flows import FLOWS, FlowFunction, flow
 from novacron.workflow.functions import FunctionStep, step
 from novacron.workflow.kinds import StepKind, register_step
 from novacron.workflow.plan import Plan, PlannedStep
@@ -19,6 +20,6 @@ from novacron.workflow.progress import StepRecord
 from novacron.workflow.run import Run, RunProgress
 
 __all__ = [
-    "FunctionStep", "Plan", "PlannedStep", "Run", "RunProgress", "StepKind", "StepRecord", "Workflow", "parallel",
-    "register_step", "step", "steps", "workflow",
+    "FLOWS", "FlowFunction", "FunctionStep", "Plan", "PlannedStep", "Run", "RunProgress", "StepKind", "StepRecord", "Workflow", "flow",
+    "parallel", "register_step", "step", "steps", "workflow",
 ]  # fmt: skip

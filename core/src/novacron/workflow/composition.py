@@ -201,8 +201,10 @@ class Workflow:
         """Return a flow from what `as_dict` returned. Raises WorkflowError when it is of another format, or no flow."""
         if stored.get("format") != FORMAT:
             raise WorkflowError(f"the flow has the format {stored.get('format')!r}, this is {FORMAT}")
+        from novacron.workflow.flows import expanded
+
         try:
-            found = msgspec.convert(dict(stored), Stored)
+            found = msgspec.convert(expanded(dict(stored)), Stored)
         except msgspec.ValidationError as error:
             raise WorkflowError(f"not a stored flow: {error}") from None
         return cls(found.flow, name=found.name)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, NotFoundError, SnapshotNotFoundError, SpecProblem, VMNotFoundError
+from novacron.workflow.copies import COPY_STEPS
+from novacron.workflow.guests import GUEST_STEPS
 from novacron.workflow.kinds import StepKind
 from novacron.workflow.power import POWER_STEPS, lacking
 from novacron.workflow.retention import KeepSnapshots
@@ -39,7 +41,7 @@ class MigrateStep(StepKind):
     def check(self, context: Context) -> list[str]:
         destination, source = self._destination(context), context.host
         problems = lacking(context, "vm_migrate")
-        if destination.name == source.name:
+        if destination.name == source.name and not context.arguments["options"].get("node"):
             return [*problems, f"{context.ref.name!r} will be on {source.name} already"]
         if not context.expected.here:
             context.note(f"its pre-checks can only be asked once it is on {source.name}")
@@ -62,7 +64,8 @@ class MigrateStep(StepKind):
         return f"{source} -> {to}, {how}, {storage}"
 
     def before(self, context: Context) -> dict[str, Any]:
-        return {"host": context.ref.host, "status": context.read().status}
+        record = context.read()
+        return {"host": context.ref.host, "status": record.status, "node": record.node}
 
     def run(self, context: Context) -> dict[str, Any]:
         report = self._move(context, self._destination(context), self._spec(context))
@@ -74,6 +77,10 @@ class MigrateStep(StepKind):
 
     def undo(self, context: Context, result: Any) -> None:
         home = context.hosts[context.before["host"]]
+        if context.ref.host == home.name and context.arguments["to"] == home.name:  # to another node of it
+            if context.read().node != context.before["node"]:
+                self._move(context, home, self._spec(context, context.arguments["options"] | {"node": context.before["node"]}))
+            return
         if context.ref.host == home.name:
             return
         if _has(home, context.ref.id) and not _has(context.host, context.ref.id):
@@ -88,6 +95,9 @@ class MigrateStep(StepKind):
     def probe(self, context: Context) -> Any:
         destination = self._destination(context)
         source = context.hosts[context.before["host"]]
+        if source.name == destination.name:
+            there = context.read().node == context.arguments["options"].get("node")
+            return {"source": source.name, "destination": source.name, "found": True} if there else None
         if not _has(destination, context.ref.id) or _has(source, context.ref.id):
             return None  # where both have it, the migration did not end
         context.moved(destination.name)
@@ -336,6 +346,7 @@ BUILT_IN: dict[str, StepKind] = {
     for kind in (
         *POWER_STEPS, MigrateStep(), SnapshotStep(), SnapshotUse("revert", "snapshot_revert", {}),
         SnapshotUse("delete_snapshot", "snapshot_delete", {"children": False}), UpdateStep(), TagStep(), KeepSnapshots(),
+        *GUEST_STEPS, *COPY_STEPS,
     )
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -102,6 +102,31 @@ def tag(*add: str, remove: tuple[str, ...] | list[str] = ()) -> Workflow:
     return _step("tag", add=list(add), remove=list(remove))
 
 
+def run_in_guest(command: str | Sequence[str], *, timeout: float | str | timedelta = "10m") -> Workflow:
+    """Run a program in the guest, without a shell; an exit status other than 0 fails. Can't be undone: give it a way with `.undo`."""
+    return _step("run_in_guest", command=command, timeout=timeout)
+
+
+def healthy(*, within: float | str | timedelta = "5m", check: str | Sequence[str] = ()) -> Workflow:
+    """Wait until the guest's agent answers, and until `check`, a program of the guest's, ends with 0. Nothing to undo."""
+    return _step("healthy", within=within, check=check)
+
+
+def nothing() -> Workflow:
+    """Do nothing: a way back for what needs none."""
+    return _step("nothing")
+
+
+def clone(name: str, *, linked: bool = False) -> Workflow:
+    """Copy the stopped VM. Undone: the copy is deleted."""
+    return _step("clone", name=name, linked=linked)
+
+
+def move_storage(pool: str, *disks: str) -> Workflow:
+    """Move disks, all when none is named, to another storage pool. Undone: moved back."""
+    return _step("move_storage", pool=pool, disks=list(disks))
+
+
 def __getattr__(name: str) -> Callable[..., Workflow]:
     if name.startswith("_"):
         raise AttributeError(name)
@@ -119,5 +144,6 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "delete_snapshot", "keep_snapshots", "migrate", "resume", "revert", "shutdown", "snapshot", "start", "stop", "suspend", "tag", "update",
+    "clone", "delete_snapshot", "healthy", "keep_snapshots", "migrate", "move_storage", "nothing", "resume", "revert", "run_in_guest",
+    "shutdown", "snapshot", "start", "stop", "suspend", "tag", "update",
 ]  # fmt: skip

@@ -504,7 +504,7 @@ func (m *machine) RelocateVMTask(ctx *simulator.Context, req *types.RelocateVM_T
 		backing.FileName = moved.String()
 		backing.Datastore = &to
 	}
-	pool, host := *m.ResourcePool, *m.Runtime.Host
+	pool, host, parent := *m.ResourcePool, *m.Runtime.Host, *m.Parent
 	body := m.VirtualMachine.RelocateVMTask(ctx, req)
 	after(ctx, body.(*methods.RelocateVM_TaskBody).Res.Returnval, func() {
 		if old, is := ctx.Map.Get(pool).(*simulator.ResourcePool); is && *m.ResourcePool != pool {
@@ -512,6 +512,10 @@ func (m *machine) RelocateVMTask(ctx *simulator.Context, req *types.RelocateVM_T
 		}
 		if old, is := ctx.Map.Get(host).(*simulator.HostSystem); is && *m.Runtime.Host != host {
 			ctx.Map.RemoveReference(ctx, old, &old.Vm, m.Self)
+		}
+		if *m.Parent != parent { // it leaves the views of where it was, and enters those of where it is
+			ctx.Map.Remove(ctx, m.Self)
+			ctx.Map.Put(m.VirtualMachine)
 		}
 	})
 	return body

@@ -15,6 +15,10 @@ def flow() -> None:
     """Workflows: plan and run several steps, undone on failure.
 
     A step is KIND, KIND:VALUE or KIND:NAME=VALUE,...: novacron flow run web1 migrate:lab-b snapshot:name=after,description=moved
+
+    A ready-made flow (`flow list`) is used as a step is: novacron flow run host:kvm1 evacuate:to=kvm2 --max-parallel 2
+
+    VMs are names, patterns (web-*), tag:TAG or host:HOST.
     """
 
 
@@ -35,6 +39,19 @@ def _first_line(kind: Any) -> str:
         return str(kind.operation.summary)
     documented = vars(steps).get(kind.name) or type(kind)
     return (documented.__doc__ or "").partition("\n")[0]
+
+
+@flow.command("list")
+@common_options
+def list_(settings: Settings) -> None:
+    """List the ready-made flows and those of plugins, with their parameters; they are used as steps are."""
+    from novacron.workflow import FLOWS
+
+    columns: Columns = {
+        "flow": lambda name: name, "parameters": lambda name: FLOWS[name].usage,
+        "what it does": lambda name: (FLOWS[name].__doc__ or "").partition("\n")[0],
+    }  # fmt: skip
+    show_many(FLOWS.names(), columns, "table" if settings.output == "name" else settings.output)
 
 
 @flow.command("show")
@@ -58,7 +75,7 @@ def show(settings: Settings, steps: tuple[str, ...], file: Any, mermaid: bool) -
 @common_options
 def plan(settings: Settings, vms: str, steps: tuple[str, ...], file: Any) -> None:
     """Show every step, its pre-checks, what it would change and how it is undone; nothing is changed."""
-    planned = compose(steps, file).plan([settings.vm(name) for name in vms.split(",")])
+    planned = compose(steps, file).plan(settings.vms(vms))
     if settings.output == "table":
         click.echo(str(planned))
     else:
@@ -84,11 +101,9 @@ def run(settings: Settings, vms: str, steps: tuple[str, ...], file: Any, max_par
     if detach:
         from novacron import fleet
 
-        click.echo(
-            fleet().runs.submit(compose(steps, file), [settings.vm(name) for name in vms.split(",")], max_parallel=max_parallel)
-        )
+        click.echo(fleet().runs.submit(compose(steps, file), settings.vms(vms), max_parallel=max_parallel))
         return
-    handles = [settings.vm(name) for name in vms.split(",")]
+    handles = settings.vms(vms)
     target = handles[0] if len(handles) == 1 else handles
     begun = compose(steps, file).run(target, wait=False, max_parallel=max_parallel)
     follow_run(settings, begun)
@@ -112,7 +127,7 @@ def compose(steps: tuple[str, ...], file: Any = None) -> Any:
 
 
 def _step(text: str) -> Any:
-    from novacron.workflow import steps
+    from novacron.workflow import FLOWS, steps
 
     kind, _, rest = text.partition(":")
     first, values = [], {}
@@ -123,7 +138,8 @@ def _step(text: str) -> Any:
         else:
             first.append(part)
     try:
-        return getattr(steps, kind.replace("-", "_"))(*first, **values)
+        make = FLOWS[kind] if kind in FLOWS else getattr(steps, kind.replace("-", "_"))
+        return make(*first, **values)
     except AttributeError as error:
         raise click.UsageError(str(error)) from None
     except TypeError as error:

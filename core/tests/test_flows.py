@@ -1,0 +1,153 @@
+"""Flows by name, their parameters, and the ready-made ones on simulated hosts."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+
+import novacron
+from novacron.errors import InvalidSpecError, WorkflowError
+from novacron.workflow import FLOWS, Workflow, flow, parallel, steps
+
+WORLDS = itertools.count()
+
+
+@pytest.fixture
+def hosts():
+    number = next(WORLDS)
+    with novacron.connect(f"sim://flows-a-{number}", name="a") as a, novacron.connect(f"sim://flows-b-{number}", name="b") as b:
+        yield {"a": a, "b": b}
+
+
+@pytest.fixture
+def vm(hosts):
+    return hosts["a"].vms.create(name="web1", memory="64MiB", disks=[{"size": "1MiB"}], start=True)
+
+
+def run(flow, vm, hosts, /, **arguments):
+    return FLOWS[flow](**arguments).run(vm, hosts=hosts)
+
+
+def test_a_flow_has_parameters_with_types_and_defaults():
+    """Text is read as the type says; everything that is wrong is told at once."""
+
+    @flow(name="nightly-thing")
+    def nightly(prefix: str, times: int = 1, quiet: bool = False) -> Workflow:
+        """Do it every night."""
+        return steps.snapshot(f"{prefix}{times}", quiesce=quiet)
+
+    assert FLOWS["nightly-thing"](prefix="n", times="3", quiet="yes").node == steps.snapshot("n3", quiesce=True).node
+    assert "times: int = 1" in repr(FLOWS["nightly_thing"])
+    with pytest.raises(InvalidSpecError) as caught:
+        FLOWS["nightly_thing"](times="many", loud=True)
+    assert {p.path for p in caught.value.problems} == {"prefix", "times", "loud"}
+    with pytest.raises(WorkflowError) as unknown:
+        FLOWS["nightly_thnig"]
+    assert "nightly_thing" in unknown.value.hint
+    assert "nightly_thing" in FLOWS
+
+
+def test_flows_are_made_of_flows():
+    """Also in files, where a flow is named; what uses itself is said with the way there."""
+    stored = {
+        "format": 1, "name": "mine",
+        "flow": {"node": "sequence", "nodes": [
+            {"node": "flow", "name": "backup", "arguments": {"daily": "3", "weekly": 0}}, {"node": "step", "kind": "start"}]},
+    }  # fmt: skip
+    made = Workflow.from_dict(stored)
+    assert [n.kind for n in made.node.nodes[0].nodes] == ["snapshot", "keep_snapshots"]
+    assert Workflow.from_dict(made.as_dict()) == made
+    for bad, error in (({"name": "nothing"}, WorkflowError), ({"name": "backup", "arguments": {"daily": "x"}}, InvalidSpecError),
+                       ({"nam": "backup"}, WorkflowError), ({"name": "backup", "more": 1}, WorkflowError)):  # fmt: skip
+        with pytest.raises(error):
+            Workflow.from_dict({"format": 1, "flow": {"node": "flow", **bad}})
+
+    @flow
+    def first() -> Workflow:
+        return FLOWS["second"]()
+
+    @flow
+    def second() -> Workflow:
+        return steps.start() >> FLOWS["first"]()
+
+    with pytest.raises(WorkflowError, match="first > second > first"):
+        first()
+
+
+def test_migrate_then_snapshot(hosts, vm):
+    assert run("migrate_then_snapshot", vm, hosts, to="b", name="after").status == "done"
+    assert [s.name for s in hosts["b"].vms["web1"].snapshots.list()] == ["after"]
+
+
+def test_a_patch_that_is_verified_stays(hosts, vm):
+    vm.guest.write("/etc/motd", b"before")
+    assert run("patch", vm, hosts, command="echo patched").status == "done"
+    assert vm.snapshots.list() == []
+    assert run("patch", vm, hosts, command="true", keep=True).status == "done"
+    assert [s.name for s in vm.snapshots.list()] == ["before-patch"]
+
+
+@pytest.mark.parametrize(("command", "verify"), [("echo x", "false"), ("false", "true"), ("no-such-program", "true")])
+def test_a_patch_that_fails_leaves_the_vm_as_it_was(hosts, vm, command, verify):
+    """Whether the command or its verification fails: the run is undone, nobody has to look."""
+    vm.guest.write("/etc/motd", b"before")
+    done = run("patch", vm, hosts, command=command, verify=verify)
+    assert done.status == "undone", done
+    assert vm.refresh().status == "running"
+    assert vm.snapshots.list() == []
+    assert vm.guest.read("/etc/motd") == b"before"
+
+
+def test_evacuating_moves_every_vm(hosts, vm):
+    others = [hosts["a"].vms.create(name=f"web{n}", memory="64MiB", start=n % 2 == 0) for n in range(2, 7)]
+    done = FLOWS["evacuate"](to="b").run(hosts["a"].vms.list(), hosts=hosts, max_parallel=2)
+    assert done.status == "done"
+    assert hosts["a"].vms.list().total == 0
+    assert {v.name: v.status for v in hosts["b"].vms.list()} == {v.name: v.status for v in (vm, *others)}
+
+
+def test_a_rolling_restart_waits_until_the_guest_is_well(hosts, vm):
+    assert run("rolling_restart", vm, hosts, check="true").status == "done"
+    assert vm.refresh().status == "running"
+    failed = run("rolling_restart", vm, hosts, check="false", healthy_within="1s")
+    assert failed.status == "undone"
+    assert "exit status 1" in str(failed.exception())
+    assert vm.refresh().status == "running"
+
+
+def test_a_fan_out_makes_all_copies_or_none(hosts, vm):
+    vm.stop()
+    assert run("fan_out", vm, hosts, names="c1+c2+c3").status == "done"
+    assert {v.name for v in hosts["a"].vms.list()} == {"web1", "c1", "c2", "c3"}
+    assert run("fan_out", vm, hosts, names=["d1", "c2"], linked=False).status == "undone"
+    assert {v.name for v in hosts["a"].vms.list()} == {"web1", "c1", "c2", "c3"}
+    plan = FLOWS["fan_out"](names=["c1"]).plan(vm, hosts=hosts)
+    assert not plan.ok
+    assert "already" in str(plan)
+
+
+def test_a_backup_keeps_what_it_should(hosts, vm):
+    for _ in range(3):
+        time.sleep(1.1)  # the time in their names has whole seconds
+        assert run("backup", vm, hosts, prefix="b-", last=2, daily=0, weekly=0).status == "done"
+    assert len(vm.snapshots.list()) <= 2
+
+
+def test_disks_move_and_move_back(hosts, vm):
+    hosts["a"].pools.create(name="fast", path="/fast")
+    before = vm.refresh().record.disks[0].pool
+    assert run("move_disks", vm, hosts, pool="fast").status == "done"
+    assert vm.refresh().record.disks[0].pool == "fast"
+    undone = (steps.move_storage(before) >> steps.revert("none")).run(vm, hosts=hosts)
+    assert undone.status == "undone"
+    assert vm.refresh().record.disks[0].pool == "fast"
+    assert "fst" in str(FLOWS["move_disks"](pool="fst").plan(vm, hosts=hosts))
+
+
+def test_health_is_asked_again_until_it_is_there(hosts, vm):
+    """A guest that is not up yet is no failure."""
+    vm.stop()
+    done = parallel(steps.healthy(within="20s"), steps.start()).run(vm, hosts=hosts)
+    assert done.status == "done", done
