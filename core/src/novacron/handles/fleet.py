@@ -12,6 +12,7 @@ from novacron.errors import HostNotFoundError
 from novacron.handles.host import HostHandle
 from novacron.plugins.driver import HostURI
 from novacron.store.hosts import HostStore, RegisteredHost
+from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
     from novacron.workflow.runs import Runs
@@ -74,11 +75,12 @@ class FleetHosts(Mapping[str, HostHandle]):
 
 
 class Fleet:
-    """The hosts registered in the state database."""
+    """The hosts registered in the state database; `settings` hold for all processes of it."""
 
     def __init__(self, store: HostStore | None = None) -> None:
         self._store = store or HostStore()
         self.hosts = FleetHosts(self._store)
+        self.settings = Settings()
 
     @property
     def runs(self) -> Runs:

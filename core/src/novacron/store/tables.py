@@ -63,4 +63,20 @@ run_entries = sa.Table(
     sa.Column("data", sa.JSON, nullable=False),
 )
 
-__all__ = ["hosts", "metadata", "processes", "run_entries", "run_vms", "runs"]
+settings = sa.Table(
+    "settings",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Integer, nullable=False),
+)
+
+movings = sa.Table(
+    "movings",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("host", sa.String(512), primary_key=True, index=True, comment="its URI"),
+    sa.Column("vm", sa.String(256), nullable=False, comment="for people"),
+    sa.Column("process", sa.String(32), nullable=False, index=True, comment="who makes the migration"),
+)
+
+__all__ = ["hosts", "metadata", "movings", "processes", "run_entries", "run_vms", "runs", "settings"]

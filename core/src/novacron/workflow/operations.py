@@ -108,7 +108,10 @@ class MigrateStep(StepKind):
         context.settle(self._destination(context))
 
     def _move(self, context: Context, destination: HostHandle, spec: MigrationSpec) -> Any:
-        report = context.do("vm_migrate", spec.deadline + 60, to=destination.destination(), spec=spec)
+        from novacron.workflow.limits import migrating
+
+        with migrating(context, context.host, destination):
+            report = context.do("vm_migrate", spec.deadline + 60, to=destination.destination(), spec=spec)
         context.moved(destination.name)
         return report
 

@@ -35,6 +35,18 @@ def list_(settings: Settings, unfinished: bool, limit: int) -> None:
         show_many(found, columns, settings.output)
 
 
+@run.command("limit")
+@click.option("--migrations-per-host", type=int, help="How many VMs a host sends and receives at a time by workflows.")
+@common_options
+def limit(settings: Settings, migrations_per_host: int | None) -> None:
+    """Show or set what workflows do to a host at a time, those of all processes together."""
+    from novacron import fleet
+
+    if migrations_per_host is not None:
+        fleet().settings["migrations_per_host"] = migrations_per_host
+    show_one(dict(fleet().settings), settings.output)
+
+
 @run.command("show")
 @click.argument("run_id", metavar="RUN")
 @click.option("--history", is_flag=True, help="All that happened, entry by entry.")
