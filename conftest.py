@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -160,12 +161,16 @@ def postgresql(monkeypatch):
         )
         options = f"-c listen_addresses= -c unix_socket_directories={folder} -c max_connections=200"
         control = [*as_user, programs / "pg_ctl", "-D", data, "-l", folder / "log"]
-        subprocess.run([*control, "-o", options, "-w", "start"], check=True, capture_output=True)
+        server = SimpleNamespace(
+            start=lambda: subprocess.run([*control, "-o", options, "-w", "start"], check=True, capture_output=True),
+            stop=lambda: subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True),
+        )
+        server.start()
         try:
             monkeypatch.setenv("NOVACRON_DATABASE", f"postgresql://postgres@/postgres?host={folder}")
-            yield
+            yield server
             durable_engine().leave()
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+            server.stop()
     finally:
         subprocess.run(["rm", "-rf", folder], check=True)
