@@ -15,18 +15,21 @@ KNOWN_DEFECTS: dict[str, str] = {}
 
 @pytest.fixture(scope="session")
 def novacron_target():
-    """One host in a network namespace; its guest boots from kernel and initrd in two seconds and obeys the power button."""
+    """Two hosts in network namespaces; their guest boots from kernel and initrd in two seconds and obeys the power button."""
     from novacron_lab import Lab
 
-    lab = Lab.up(hosts=1, name="conform")
+    lab = Lab.up(hosts=2, name="conform")
     try:
         kernel = KernelSpec(path=str(lab.guest.kernel), initrd=str(lab.guest.initrd), command_line=lab.guest.command_line)
-        with connect(lab.hosts[0].uri, name="conform") as host:
+        uris = [host.uri for host in lab.hosts]
+        with connect(uris[0], name="conform") as host, connect(uris[1], name="conform-other") as other:
             yield Target(
                 host,
                 new_vm=lambda name: VMSpec(name=name, memory="128MiB", kernel=kernel),
                 can_boot=True,
                 disk=DiskSpec(size="16MiB"),
+                network="default",
+                other=other,
                 walks=5,
             )
     finally:

@@ -15,4 +15,10 @@ KNOWN_DEFECTS: dict[str, str] = {}
 def novacron_target():
     """A simulated host of its own."""
     with connect("sim://conform") as host:
-        yield Target(host, new_vm=lambda name: VMSpec(name=name, memory="64MiB"), can_boot=True, disk=DiskSpec(size="16MiB"))
+        yield Target(
+            host,
+            new_vm=lambda name: VMSpec(name=name, memory="64MiB"),
+            can_boot=True,
+            disk=DiskSpec(size="16MiB"),
+            network="default",
+        )

@@ -56,9 +56,12 @@ def test_an_expired_session_loses_no_event(host):
             host.dispatcher.driver.native.content.sessionManager.Logout()
             vm.start()
             vm.stop()
-        assert until(seen, lambda s: len([e for e in s if e.id == vm.id and e.status == "stopped"]) >= 1)
-        statuses = [e.status for e in seen if e.id == vm.id and e.kind == "vm.status" and e.status != "stopping"]
-        assert statuses[-1] == "stopped"
+
+        def statuses(seen):
+            return [e.status for e in seen if e.id == vm.id and e.kind == "vm.status" and e.status != "stopping"]
+
+        assert until(seen, lambda s: len(statuses(s)) >= 6), statuses(seen)
+        assert statuses(seen) == ["running", "stopped"] * 3
     finally:
         subscription.close()
         vm.delete()

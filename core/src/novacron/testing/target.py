@@ -23,6 +23,9 @@ class Target:
         new_vm: returns the spec of a small VM, not started, that can run on the host.
         can_boot: its guest boots and reacts to the power button within a minute.
         disk: a small blank disk that can be given to a VM; None leaves out what needs one.
+        pool: a storage pool for the suite's volumes.
+        network: a network that NICs can be plugged into; None leaves out what needs one.
+        other: a second host, for migrations; None leaves them out.
         event_timeout: seconds within which an event has to arrive.
         walks: how many random sequences of operations are tried.
     """
@@ -31,6 +34,9 @@ class Target:
     new_vm: Callable[[str], VMSpec] = smallest_vm
     can_boot: bool = False
     disk: DiskSpec | None = None
+    pool: str = "default"
+    network: str | None = None
+    other: HostHandle | None = None
     event_timeout: float = 20.0
     walks: int = 20
 

@@ -340,12 +340,16 @@ func (m *machine) file(ctx *simulator.Context, datastorePath string) string {
 func fileOf(ctx *simulator.Context, datastorePath string) string {
 	var where object.DatastorePath
 	where.FromString(datastorePath)
-	for _, thing := range ctx.Map.All("Datastore") {
+	found := ""
+	for _, thing := range ctx.Map.All("Datastore") { // datacenters have datastores of the same names
 		if store := thing.(*simulator.Datastore); store.Name == where.Datastore {
-			return path.Join(store.Summary.Url, where.Path)
+			found = path.Join(store.Summary.Url, where.Path)
+			if _, err := os.Stat(found); err == nil {
+				return found
+			}
 		}
 	}
-	return ""
+	return found
 }
 
 // after carries on once a task has ended well.
@@ -495,9 +499,10 @@ func (m *machine) RelocateVMTask(ctx *simulator.Context, req *types.RelocateVM_T
 		var old object.DatastorePath
 		old.FromString(backing.FileName)
 		moved := object.DatastorePath{Datastore: store.Name, Path: old.Path}
+		source := strings.TrimSuffix(m.file(ctx, old.String()), ".vmdk")
 		for _, suffix := range []string{".vmdk", "-flat.vmdk"} {
-			from := strings.TrimSuffix(m.file(ctx, old.String()), ".vmdk") + suffix
-			target := strings.TrimSuffix(m.file(ctx, moved.String()), ".vmdk") + suffix
+			from := source + suffix
+			target := strings.TrimSuffix(path.Join(store.Summary.Url, moved.Path), ".vmdk") + suffix
 			_ = os.MkdirAll(path.Dir(target), 0700)
 			_ = os.Rename(from, target)
 		}

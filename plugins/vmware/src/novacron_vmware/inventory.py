@@ -113,6 +113,12 @@ class Inventory:
             self.refresh()
             return bool(self._names.get(name)) or (identity is not None and identity in self._ids)
 
+    def named(self, name: str) -> set[Any]:
+        """Return the VMs and templates of that name."""
+        with self._guard:
+            self.refresh()
+            return set(self._names.get(name, ()))
+
     def restart(self) -> None:
         """Take a full look the next time: an object went to where this inventory does not look."""
         self.close()

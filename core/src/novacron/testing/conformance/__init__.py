@@ -10,11 +10,16 @@ from novacron.testing.conformance.errors import TestErrors
 from novacron.testing.conformance.events import TestEvents
 from novacron.testing.conformance.lifecycle import TestLifecycle
 from novacron.testing.conformance.listing import TestListing
+from novacron.testing.conformance.migration import TestMigration
+from novacron.testing.conformance.network import TestNetworks
 from novacron.testing.conformance.records import TestRecords
 from novacron.testing.conformance.snapshots import TestSnapshots
+from novacron.testing.conformance.storage import TestStorage
+from novacron.testing.conformance.templates import TestTemplates
 from novacron.testing.target import Target
 
 __all__ = [
     "Conformance", "Target", "TestAnyOrder", "TestAppliances", "TestCleanUp", "TestConcurrency", "TestContract", "TestErrors",
-    "TestEvents", "TestLifecycle", "TestListing", "TestRecords", "TestSnapshots", "needs",
+    "TestEvents", "TestLifecycle", "TestListing", "TestMigration", "TestNetworks", "TestRecords", "TestSnapshots", "TestStorage",
+    "TestTemplates", "needs",
 ]  # fmt: skip

@@ -139,8 +139,22 @@ class VMwareAppliances(Area):
                     "vSphere did not ask for a disk", problems=[SpecProblem("disk", str(disk.file), "one of its own")]
                 )
             told = _teller(lease, job, f"sending {disk.file}", (done / total, min(1.0, (done + size) / total)))
-            self._send(urls[item.deviceId], content, None if disk.compressed else size, told, create=bool(item.create))
+            try:
+                self._send(urls[item.deviceId], content, None if disk.compressed else size, told, create=bool(item.create))
+            except HostConnectionError as error:
+                raise self._refused(lease, str(disk.file), error) from error
             done += size
+
+    def _refused(self, lease: Any, file: str, error: HostConnectionError) -> NovaCronError:
+        """Return why vSphere did not take a disk: what the lease says, otherwise that the disk can't be read."""
+        read = self._connection.read(lease, ["state", "error"])
+        if read.get("state") == "error":
+            return mapped(read["error"], resource=file)
+        if error.outcome != "failed":
+            return error
+        return InvalidSpecError(
+            "vSphere can't read that appliance", problems=[SpecProblem("disk", file, f"a whole VMDK ({error})")]
+        )
 
     @contextmanager
     def _lease(self, lease: Any, name: str) -> Iterator[tuple[Any, Any]]:

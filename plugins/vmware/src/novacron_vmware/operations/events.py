@@ -19,7 +19,7 @@ from novacron.plugins import hookimpl
 from novacron.records.events import Event
 from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
-from novacron_vmware.inventory import plain_name
+from novacron_vmware.inventory import EXPIRIES, plain_name
 from novacron_vmware.records import summary_record
 from novacron_vmware.sdk import vim, vmodl
 
@@ -140,6 +140,7 @@ class VMwareEvents(Area):
                     with self._guard:
                         history.begin()
                         self._tell_event("host.connection", reason="connected")
+                        self._read_new()
                         self._compare()
                     lost, pause = False, RETRY_FIRST
                 history.wait()
@@ -162,6 +163,8 @@ class VMwareEvents(Area):
         found = self._history.read()
         if found:
             self._connection.inventory.refresh()
+            if max(each.key for each in found) < self._key:
+                self._key = 0  # the server was made anew, and counts from the beginning
         for each in found:
             if each.key > self._key:
                 self._key = each.key
@@ -210,7 +213,7 @@ class VMwareEvents(Area):
                 self._tell_event("vm.defined", reason="found", resource=name, identity=identity, status=status)
             elif old[2] != status:
                 self._tell_event("vm.status", reason="found", resource=name, identity=identity, status=status)
-        self._told, self._key = now, 0
+        self._told = now
 
     def _now(self) -> dict[Any, tuple[str, str, str]]:
         """Return the name, id and status of every VM."""
@@ -238,20 +241,34 @@ class VMwareEvents(Area):
 
 
 class _History:
-    """The server's event history from now on, and a collector that says when it has grown. Both belong to the session."""
+    """The server's event history from now on, and a collector that says when it has grown. Both belong to the session.
+
+    Begun again in another session, it has what happened since the last event that was read, and that event once more.
+    """
 
     def __init__(self, connection: VMwareConnection) -> None:
         self._connection = connection
         self._events: Any = None
         self._collector: Any = None
         self._version = ""
+        self._since: Any = None
         self.begin()
 
     def begin(self) -> None:
+        """Begin, once more when the session expires meanwhile."""
+        for _ in range(EXPIRIES):
+            try:
+                return self._begin()
+            except NovaCronError as error:
+                if not _expired(error):
+                    raise
+        return self._begin()
+
+    def _begin(self) -> None:
         Filter, content = vmodl.query.PropertyCollector, self._connection.content
         with translated():
-            now = vim.ServiceInstance("ServiceInstance", self._connection.session).CurrentTime()
-            spec = vim.event.EventFilterSpec(time=vim.event.EventFilterSpec.ByTime(beginTime=now))
+            self._since = self._since or vim.ServiceInstance("ServiceInstance", self._connection.session).CurrentTime()
+            spec = vim.event.EventFilterSpec(time=vim.event.EventFilterSpec.ByTime(beginTime=self._since))
             self._events = content.eventManager.CreateCollectorForEvents(spec)
             self._collector, self._version = content.propertyCollector.CreatePropertyCollector(), ""
             wanted = Filter.PropertySpec(type=vim.event.EventHistoryCollector, pathSet=["latestPage"])
@@ -267,9 +284,9 @@ class _History:
                     self._version, vmodl.query.PropertyCollector.WaitOptions(maxWaitSeconds=WAIT)
                 )
         except NovaCronError as error:
-            if not isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound | vmodl.fault.RequestCanceled):
+            if not _expired(error):
                 raise
-            self.begin()  # they went with the session that expired
+            self.begin()  # they went with the session that expired; what happened since is in it
             return
         if update is not None:
             self._version = update.version
@@ -277,9 +294,15 @@ class _History:
     def read(self) -> list[Any]:
         """Return the events that are new."""
         found = list[Any]()
-        with translated():
-            while page := self._events.ReadNextEvents(PAGE):
-                found += page
+        try:
+            with translated():
+                while page := self._events.ReadNextEvents(PAGE):
+                    found += page
+        except NovaCronError as error:
+            if not _expired(error):
+                raise
+            self.begin()
+        self._since = max([self._since, *(each.createdTime for each in found)])
         return found
 
     def close(self) -> None:
@@ -287,6 +310,11 @@ class _History:
             self._collector.CancelWaitForUpdates()
             self._collector.DestroyPropertyCollector()
             self._events.DestroyCollector()
+
+
+def _expired(error: NovaCronError) -> bool:
+    """Whether what was asked is gone with its session."""
+    return isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound | vmodl.fault.RequestCanceled)
 
 
 def _now() -> str:

@@ -109,7 +109,7 @@ class VMwareMigration(Area):
         same = there.root == self._connection.root
         if same and (spec.node is None or spec.node == record.node):
             yield f"{record.name!r} is on {record.node} already" if spec.node else "a migration within one host needs node=..."
-        if not same and there.inventory.taken(record.name, None) and not self._connection.inventory.taken(record.name, None):
+        if not same and there.inventory.named(record.name) - {self._connection.inventory.find(record.id)}:
             yield f"a VM {record.name!r} is already on {to.name}"
 
     def _relocate(self, thing: Any, record: VM, to: Any, spec: MigrationSpec) -> Any:
