@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+import novacron
 from novacron import DiskSpec, VMSpec, errors
 
 MIB = 2**20
@@ -18,8 +19,10 @@ def volume(host):
     host.pools.delete_volume("data", "LocalDS_0")
 
 
-def test_datastores_are_pools(host):
+def test_datastores_are_pools(simulator):
     """With their size and what is free."""
+    fresh = simulator()
+    host = novacron.connect(fresh.uri(path="/DC0"), password=fresh.password)
     pools = host.pools.list()
     assert [p.name for p in pools] == ["LocalDS_0", "LocalDS_1"]
     for pool in pools:

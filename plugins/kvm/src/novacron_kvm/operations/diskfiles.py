@@ -47,7 +47,7 @@ def make_disks(
 def make_disk(connection: KVMConnection, slow: Any, vm: str, disk: DiskSpec, bus: str, target: str, undo: ExitStack) -> DiskFile:
     """Return a disk of a VM, its file made, or found when it was there; one that was made is removed by `undo`."""
     if disk.path or not (disk.size or disk.source):
-        volume = _existing(connection, slow, disk.path) if disk.path else None
+        volume = find_image(connection, slow, disk.path, disk.pool) if disk.path else None
         return DiskFile(disk, volume.path if volume else None, _qemu_format(volume), target, bus, False)
     volume = _make(connection, slow, f"{vm}-{target}.{disk.format}", disk, undo)
     return DiskFile(disk, volume.path, volume.format, target, bus, True)
