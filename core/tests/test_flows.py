@@ -9,7 +9,7 @@ import pytest
 
 import novacron
 from novacron.errors import InvalidSpecError, WorkflowError
-from novacron.workflow import FLOWS, Workflow, flow, parallel, steps
+from novacron.workflow import FLOWS, Workflow, flow, parallel, step, steps
 
 WORLDS = itertools.count()
 
@@ -151,3 +151,52 @@ def test_health_is_asked_again_until_it_is_there(hosts, vm):
     vm.stop()
     done = parallel(steps.healthy(within="20s"), steps.start()).run(vm, hosts=hosts)
     assert done.status == "done", done
+
+
+def test_a_step_uses_what_an_earlier_one_returned(hosts, vm):
+    """By its name: in text, or as the value itself; functions see all of them. What was used is undone with it."""
+
+    @step
+    def choose(context):
+        return {"host": "b", "nested": {"list": ["x", "y"]}}
+
+    @step
+    def seen(context):
+        return dict(context.results)
+
+    flow = (
+        choose().named("chosen") >> steps.migrate("{chosen.host}") >> steps.update(description="to {chosen.host}, {chosen.nested.list.1}")
+        >> seen().named("all")
+    )  # fmt: skip
+    plan = flow.plan(vm, hosts=hosts)
+    assert plan.ok, plan
+    assert "can only be checked then" in str(plan)
+    run_ = flow.run(vm, hosts=hosts)
+    assert run_.status == "done", run_
+    assert vm.host.name == "b"
+    assert vm.refresh().record.description == "to b, y"
+    assert run_.result()["chosen"]["host"] == "b"
+    back = (
+        choose().named("chosen").undo(steps.nothing())
+        >> steps.migrate("a")
+        >> steps.migrate("{chosen.host}")
+        >> steps.revert("none")
+    ).run(vm, hosts=hosts)
+    assert back.status == "undone", back
+    assert "web1" in hosts["b"].vms
+
+
+def test_a_name_that_nobody_has_is_said_in_the_plan(hosts, vm):
+    """And a run ends there, undone."""
+    flow = steps.tag("x") >> steps.update(description="{copy.id}")
+    assert "named 'copy'" in str(flow.plan(vm, hosts=hosts))
+    assert flow.run(vm, hosts=hosts).status == "undone"
+    assert vm.refresh().tags == frozenset()
+    wrong = steps.tag("y").named("it") >> steps.update(description="{it.nothing}")
+    assert wrong.run(vm, hosts=hosts).status == "undone"
+    for name in ("time", "", "Big", "a b", "1"):
+        with pytest.raises(WorkflowError):
+            steps.start().named(name)
+    with pytest.raises(WorkflowError):
+        (steps.start() >> steps.stop()).named("both")
+    assert Workflow.from_dict(wrong.as_dict()) == wrong

@@ -18,6 +18,7 @@ from novacron.workflow.nodes import (
     ParallelNode,
     RetryNode,
     SequenceNode,
+    StepNode,
     Stored,
     ThenNode,
     TimeoutNode,
@@ -25,6 +26,7 @@ from novacron.workflow.nodes import (
     VMRef,
     WhenNode,
 )
+from novacron.workflow.results import check_name
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -113,6 +115,21 @@ class Workflow:
         if action not in ("undo", "stop", "continue"):
             raise WorkflowError(f"on_failure is 'undo', 'stop', 'continue' or a flow, got {action!r}")
         return self._with(OnFailureNode(body=self.node, action=action))
+
+    def named(self, name: str) -> Workflow:
+        """Name the step, so that steps after it can use its result: `{name.part}` in a text argument, `context.results` in functions.
+
+        Raises:
+            WorkflowError: it is not a single step, or not a name.
+
+        Example:
+            >>> from novacron.workflow import steps
+            >>> steps.clone("c1").named("copy") >> steps.update(description="copied to {copy.name}")
+            <Workflow clone to 'c1' >> update description>
+        """
+        if not isinstance(self.node, StepNode):
+            raise WorkflowError("only a single step can be named", hint="name it before it is composed with others")
+        return self._with(StepNode(kind=self.node.kind, arguments=self.node.arguments, name=check_name(name)))
 
     def then(self, function: Callable[[Any], Any]) -> Workflow:
         """Hand the result through `function`; steps after it see what it returns as `context.previous`."""

@@ -92,7 +92,7 @@ class Expected:
 
 
 class Context:
-    """A step at work. `arguments` and `before` are plain values; `previous` is the result of the step before."""
+    """A step at work. `arguments` and `before` are plain values; `previous` is the last step's result, `results` has those with a name."""
 
     def __init__(
         self,
@@ -104,8 +104,10 @@ class Context:
         listener: Callable[[Progress], object] = lambda progress: None,
         previous: Any = None,
         expected: Expected | None = None,
+        results: Mapping[str, Any] | None = None,
     ) -> None:
         self.hosts, self.arguments, self.previous = hosts, arguments, previous
+        self.results = results if results is not None else {}
         self.before: dict[str, Any] = {}
         self.notes: list[str] = []
         self._place, self._scope, self._listener, self._expected = place, scope or Scope(), listener, expected

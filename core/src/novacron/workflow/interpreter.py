@@ -48,6 +48,7 @@ from novacron.workflow.nodes import (
     WhenNode,
 )
 from novacron.workflow.paths import below, else_path, node_at, nth
+from novacron.workflow.results import resolved
 from novacron.workflow.run import Run
 from novacron.workflow.scope import Scope
 
@@ -67,12 +68,13 @@ class Left(Exception):
 
 
 class Branch:
-    """One thread of a walk: where its VM is, what can stop it, and the last result."""
+    """One thread of a walk: where its VM is, what can stop it, the last result, and the results of steps with names."""
 
-    __slots__ = ("place", "previous", "scope")
+    __slots__ = ("place", "previous", "results", "scope")
 
-    def __init__(self, place: Place, scope: Scope, previous: Any = None) -> None:
+    def __init__(self, place: Place, scope: Scope, previous: Any = None, results: dict[str, Any] | None = None) -> None:
         self.place, self.scope, self.previous = place, scope, previous
+        self.results = results if results is not None else {}
 
 
 class Interpreter:
@@ -81,6 +83,7 @@ class Interpreter:
     def __init__(self, flow: Workflow, run: Run, journal: Journal, hosts: Hosts) -> None:
         self._flow, self._run, self._journal, self._hosts = flow, run, journal, hosts
         self._places: dict[str, Place] = {}
+        self._results: dict[str, Any] = {}
         self.failed_path: str | None = None
         self.unclear: list[str] = []
 
@@ -112,6 +115,12 @@ class Interpreter:
     # ---- steps
 
     def _step(self, node: StepNode, path: str, branch: Branch) -> Any:
+        result = self._one_step(node, path, branch)
+        if node.name:
+            branch.results[node.name] = self._results[node.name] = result
+        return result
+
+    def _one_step(self, node: StepNode, path: str, branch: Branch) -> Any:
         past = last(self._journal, path, "started", "done", "failed")
         if past is not None and past.event == "done":
             branch.place.vm = msgspec.convert(past.data["vm"], VMRef)
@@ -122,6 +131,7 @@ class Interpreter:
         kind = None
         try:
             kind = KINDS.find(node.kind)
+            context.arguments = resolved(node.arguments, branch.results)
             if past is not None:  # begun by a process that ended in it
                 context.before = past.data["before"]
                 found = kind.reconcile(context)
@@ -130,7 +140,8 @@ class Interpreter:
             branch.scope.pass_gate()
             if past is None:
                 context.before = kind.before(context)
-                self._run.note(path, "started", before=context.before, vm=msgspec.to_builtins(branch.place.vm))
+                more = {"arguments": context.arguments} if context.arguments != node.arguments else {}
+                self._run.note(path, "started", before=context.before, vm=msgspec.to_builtins(branch.place.vm), **more)
             result = kind.run(context)
         except NovaCronError as error:
             found = self._probed(kind, context, error) if error.outcome == "unknown" else None
@@ -176,7 +187,15 @@ class Interpreter:
         def listener(progress: Progress) -> None:
             self._run.step_reports(path, progress)
 
-        return Context(self._hosts, branch.place, node.arguments, scope=scope, listener=listener, previous=branch.previous)
+        return Context(
+            self._hosts,
+            branch.place,
+            node.arguments,
+            scope=scope,
+            listener=listener,
+            previous=branch.previous,
+            results=branch.results,
+        )
 
     # ---- undoing
 
@@ -187,7 +206,7 @@ class Interpreter:
         self._run.note(path, "undoing")
         try:
             if isinstance(node, UndoNode):
-                self.execute(node.undo, path + "/undo", Branch(place, Scope(), result))
+                self.execute(node.undo, path + "/undo", Branch(place, Scope(), result, dict(self._results)))
             else:
                 self._undo_step(node, path, place, result, again=again is not None and again.event == "undoing")
         except Exception as raised:  # noqa: BLE001 - noted, and the others are still undone
@@ -204,7 +223,9 @@ class Interpreter:
             raise WorkflowError(f"{describe_step(node)} can't be undone", hint="give it a way with .undo(step)")
         context = self._context(node, path, Branch(place, Scope()), Scope())  # a cancel stops the way there, not the way back
         started = last(self._journal, path, "started")
-        context.before = started.data["before"] if started else {}
+        if started:
+            context.before = started.data["before"]
+            context.arguments = started.data.get("arguments", node.arguments)
         if again:  # a process ended in it, and the hypervisor may not have
             kind.settle(context)
         for attempt in range(UNDO_ATTEMPTS):
@@ -228,7 +249,9 @@ class Interpreter:
 
         def one(index: int) -> Any:
             try:
-                return self.execute(node.nodes[index], f"{path}/{index}", Branch(branch.place, scope, branch.previous))
+                return self.execute(
+                    node.nodes[index], f"{path}/{index}", Branch(branch.place, scope, branch.previous, branch.results)
+                )
             except (NovaCronError, Left) as error:
                 failures.append(error)
                 scope.stop(OperationCancelledError("stopped because a step beside it failed"))
@@ -247,7 +270,8 @@ class Interpreter:
         def one(vm: VMRef) -> Any:
             inner = f"{path}/{vm.id}"
             try:
-                return self.execute(node.body, inner, Branch(self.place(vm), branch.scope, branch.previous))
+                mine = Branch(self.place(vm), branch.scope, branch.previous, dict(branch.results))
+                return self.execute(node.body, inner, mine)
             except Left as left:
                 errors[vm.id] = left.error
             except NovaCronError as error:
@@ -300,7 +324,7 @@ class Interpreter:
         timer.daemon = True
         timer.start()
         try:
-            return self.execute(node.body, path, Branch(branch.place, scope, branch.previous))
+            return self.execute(node.body, path, Branch(branch.place, scope, branch.previous, branch.results))
         finally:
             timer.cancel()
             scope.close()

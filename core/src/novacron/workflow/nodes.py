@@ -24,10 +24,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="node", omit_def
 
 
 class StepNode(Node, frozen=True, tag="step"):
-    """One step: a kind from the registry and its arguments (plain values)."""
+    """One step: a kind from the registry and its arguments (plain values); steps after it refer to its result by `name`."""
 
     kind: str
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+    name: str = ""
 
 
 class SequenceNode(Node, frozen=True, tag="sequence"):

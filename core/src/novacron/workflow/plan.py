@@ -26,6 +26,7 @@ from novacron.workflow.nodes import (
     VMRef,
     WhenNode,
 )
+from novacron.workflow.results import references
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -99,6 +100,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class _Planner:
     def __init__(self, hosts: Hosts) -> None:
         self.hosts, self.steps = hosts, list[PlannedStep]()
+        self._named = set[str]()
 
     def walk(self, node: AnyNode, place: Place, expected: Expected, conditions: tuple[str, ...] = (), skip: bool = False) -> None:
         if isinstance(node, StepNode):
@@ -129,11 +131,17 @@ class _Planner:
         try:
             kind = KINDS.find(node.kind)
             undo = kind.describe_undo(node.arguments)
-            if not skip:
+            used = set(references(node.arguments))
+            if unknown := sorted(used - self._named):
+                problems = [f"no step before it is named {name!r}" for name in unknown]
+            elif used:
+                context.note("it uses results of steps before it, so that it can only be checked then")
+            elif not skip:
                 problems = kind.check(context)
                 changes = kind.effect(context)
         except NovaCronError as error:
             problems.append(str(error))
+        self._named |= {node.name} - {""}
         self.steps.append(
             PlannedStep(
                 number=len(self.steps) + 1, vm=place.vm.name or place.vm.id, host=host, description=describe_step(node),
