@@ -87,3 +87,19 @@ def test_a_nic_model_is_as_asked(vm):
         assert vm.nics.attach(network="DC0_DVPG0", model=model).record.model == theirs
     with pytest.raises(errors.InvalidSpecError, match="rtl8139"):
         vm.nics.attach(network="DC0_DVPG0", model="rtl8139")
+
+
+def test_a_port_group_s_security_policy_is_a_filter(host):
+    """By the network's name; rules for packets are refused, and so is a name that no network has."""
+    filters = {f.name: f for f in host.filters.list()}
+    assert {"DC0_DVPG0", "VM Network"} <= set(filters)
+    for name in ("DC0_DVPG0",):
+        assert host.filters.update(name, anti_spoofing=True).anti_spoofing
+        assert host.filters[name].anti_spoofing
+        assert not host.filters.update(name, anti_spoofing=False).anti_spoofing
+    with pytest.raises(errors.InvalidSpecError) as caught:
+        host.filters.update("DC0_DVPG0", rules=[{"action": "deny"}], default="deny")
+    assert {p.path for p in caught.value.problems} == {"rules", "default"}
+    with pytest.raises(errors.TrafficFilterNotFoundError) as caught:
+        host.filters["nowhere"]
+    assert "DC0_DVPG0" in caught.value.hint

@@ -203,3 +203,41 @@ def test_expired_session_is_renewed_without_losing_the_call(host):
     for ask in (host.vms.list, lambda: host.vms["DC0_H0_VM0"].stop(), lambda: host.vms["DC0_H0_VM0"].start(), host.nodes):
         native.content.sessionManager.Logout()
         assert ask()
+
+
+def test_a_vm_goes_where_the_spec_says(host):
+    """Cluster, resource pool and folder by name; one that is not there is said with those that are."""
+    vm = host.vms.create(VMSpec(name="placed", memory="64MiB", native={"cluster": "DC0_C0"}))
+    assert vm.record.node.startswith("DC0_C0_")
+    vm.delete()
+    native = host.dispatcher.driver.native
+    top = native.read(native.root, ["vmFolder"])["vmFolder"]
+    inner = top.CreateFolder("prod").CreateFolder("web")
+    vm = host.vms.create(VMSpec(name="placed", memory="64MiB", native={"folder": "prod/web"}))
+    assert native.read(native.inventory.find(vm.id), ["parent"])["parent"] == inner
+    vm.delete()
+    for key, value, there in (
+        ("cluster", "C9", "DC0_C0"),
+        ("folder", "prod/nowhere", "web"),
+        ("resource_pool", "none", "Resources"),
+    ):
+        with pytest.raises(errors.InvalidSpecError, match=there):
+            host.vms.create(VMSpec(name="placed", memory="64MiB", native={key: value}))
+    native.read(top, ["childEntity"])
+    native.wait(
+        next(f for f in native.read(top, ["childEntity"])["childEntity"] if "Folder" in str(f)).Destroy_Task(), resource="prod"
+    )
+
+
+def test_a_vm_on_a_datastore_is_registered(host):
+    """By the path of its .vmx; a second time it is there already."""
+    vm = host.vms.create(VMSpec(name="kept", memory="64MiB"))
+    native = host.dispatcher.driver.native
+    thing = native.inventory.find(vm.id)
+    path = native.read(thing, ["config.files.vmPathName"])["config.files.vmPathName"]
+    thing.UnregisterVM()
+    assert "kept" not in host.vms
+    assert host.vms.import_definition(path).name == "kept"
+    with pytest.raises(errors.AlreadyExistsError):
+        host.vms.import_definition(path)
+    host.vms["kept"].delete()

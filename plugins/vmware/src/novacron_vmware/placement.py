@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from novacron.errors import (
@@ -33,35 +33,78 @@ class Place(NamedTuple):
     datacenter: Any
 
 
-def place_for(connection: VMwareConnection, name: str, *, node: str | None = None, memory: int = 0) -> Place:
+PLACES = ("cluster", "resource_pool", "folder")
+"""What `native` of a VM's spec may say of where it goes."""
+
+
+def place_for(
+    connection: VMwareConnection, name: str, *, node: str | None = None, memory: int = 0, native: Mapping[str, Any] | None = None
+) -> Place:
     """Return the folder, resource pool and node for a VM.
 
+    Args:
+        connection: where.
+        name: the VM's, for errors.
+        node: the ESXi that it has to be on.
+        memory: bytes that a node must have.
+        native: `cluster` and `resource_pool` by name, `folder` by its path below the datacenter's VM folder, "prod/web".
+
     Raises:
-        InvalidSpecError: no such node, or none has that much memory.
-        InvalidStateError: there is no node at all.
+        InvalidSpecError: no such place, or none has that much memory.
+        InvalidStateError: there is no node at all that could run it.
     """
+    wanted = {key: str(value) for key, value in (native or {}).items() if key in PLACES and value}
     paths = ["name", "parent", "summary.hardware.memorySize", "runtime.connectionState", "runtime.inMaintenanceMode"]
     found = {read["name"]: (thing, read) for thing, read in connection.collect(vim.HostSystem, paths)}
     if node and node not in found:
-        raise InvalidSpecError(
-            "no such node", resource=name, problems=[SpecProblem("node", node, "one of " + ", ".join(sorted(found)))]
-        )
+        raise _no_place(name, "node", node, found)
+    clusters = {read["name"]: thing for thing, read in connection.collect(vim.ComputeResource, ["name"])}
+    if "cluster" in wanted:
+        if wanted["cluster"] not in clusters:
+            raise _no_place(name, "native.cluster", wanted["cluster"], clusters)
+        found = {n: each for n, each in found.items() if each[1]["parent"] == clusters[wanted["cluster"]]}
+    pools = {read["name"]: (thing, read["owner"]) for thing, read in connection.collect(vim.ResourcePool, ["name", "owner"])}
+    if "resource_pool" in wanted:
+        if wanted["resource_pool"] not in pools:
+            raise _no_place(name, "native.resource_pool", wanted["resource_pool"], pools)
+        found = {n: each for n, each in found.items() if each[1]["parent"] == pools[wanted["resource_pool"]][1]}
     able = {
         n: each for n, each in found.items()
         if each[1].get("runtime.connectionState") == "connected" and not each[1].get("runtime.inMaintenanceMode")
     }  # fmt: skip
     if not able or (node and node not in able):
-        raise InvalidStateError(f"{node or connection.name} has no node that could run it", resource=name,
-            hint="a node has to be connected and not in maintenance mode")  # fmt: skip
+        raise InvalidStateError(f"{node or connection.name} has no node that could run it there", resource=name,
+            hint="a node has to be connected, not in maintenance mode, and in the cluster that is asked for")  # fmt: skip
     largest = max(int(read.get("summary.hardware.memorySize", 0)) for _, read in able.values())
     if memory > largest:
         problem = SpecProblem("memory", str(memory), f"at most what a node has, {largest} bytes")
         raise InvalidSpecError("no node can run that VM", resource=name, problems=[problem])
     thing, read = able[node or min(able)]
-    compute = read["parent"]
-    datacenter = connection.datacenter_thing(compute)
-    folder = connection.read(datacenter, ["vmFolder"])["vmFolder"]
-    return Place(folder, connection.read(compute, ["resourcePool"])["resourcePool"], thing if node else None, thing, datacenter)
+    datacenter = connection.datacenter_thing(read["parent"])
+    pool = (
+        pools[wanted["resource_pool"]][0]
+        if "resource_pool" in wanted
+        else connection.read(read["parent"], ["resourcePool"])["resourcePool"]
+    )
+    folder = _folder(connection, name, connection.read(datacenter, ["vmFolder"])["vmFolder"], wanted.get("folder", ""))
+    return Place(folder, pool, thing if node or "cluster" in wanted else None, thing, datacenter)
+
+
+def _folder(connection: VMwareConnection, name: str, folder: Any, path: str) -> Any:
+    """Return the folder at a path below a VM folder."""
+    for part in filter(None, path.split("/")):
+        children = connection.read(folder, ["childEntity"]).get("childEntity") or ()
+        inner = [child for child in children if isinstance(child, vim.Folder)]
+        known = {read["name"]: thing for thing, read in connection.read_all(inner, vim.Folder, ["name"])}
+        if part not in known:
+            raise _no_place(name, "native.folder", path, known)
+        folder = known[part]
+    return folder
+
+
+def _no_place(name: str, field: str, given: str, known: Iterable[str]) -> InvalidSpecError:
+    allowed = "one of " + (", ".join(sorted(known)) or "none")
+    return InvalidSpecError(f"no such {field.rpartition('.')[2]}", resource=name, problems=[SpecProblem(field, given, allowed)])
 
 
 def datastores(connection: VMwareConnection, wanted: Iterable[str] = (DEFAULT,)) -> dict[str, str]:

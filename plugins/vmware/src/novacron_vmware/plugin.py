@@ -13,6 +13,7 @@ def areas() -> list[type]:
     from novacron_vmware.operations.console import VMwareConsole
     from novacron_vmware.operations.disks import VMwareDisks
     from novacron_vmware.operations.events import VMwareEvents
+    from novacron_vmware.operations.filters import VMwareFilters
     from novacron_vmware.operations.guest import VMwareGuest
     from novacron_vmware.operations.host import VMwareHost
     from novacron_vmware.operations.lifecycle import VMwareLifecycle
@@ -30,7 +31,7 @@ def areas() -> list[type]:
 
     return [
         VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle, VMwareResources, VMwareDisks, VMwareNICs, VMwarePools, VMwareVolumes,
-        VMwareNetworks, VMwareSnapshots, VMwareTemplates, VMwareMigration, VMwareMetrics, VMwareEvents, VMwareConsole, VMwareGuest,
+        VMwareNetworks, VMwareFilters, VMwareSnapshots, VMwareTemplates, VMwareMigration, VMwareMetrics, VMwareEvents, VMwareConsole, VMwareGuest,
         VMwareAppliances,
     ]  # fmt: skip
 
@@ -49,7 +50,8 @@ def limits() -> dict[str, str]:
         "guest_exec": "Linux guests; a user of the guest's",
         "vm_update": "no autostart",
         "disk_limit": "total_iops only",
-        "vm_import": "a ConfigSpec in XML, as vm_export writes it; its disks must be there",
+        "vm_import": "a ConfigSpec in XML, as vm_export writes it, its disks must be there; or the path of a .vmx",
+        "filter_update": "anti_spoofing only: a port group's security policy",
     }
 
 

@@ -41,7 +41,7 @@ class VMwareLifecycle(Area):
         connection = self._connection
         check(spec)
         refuse_taken(connection, spec.name, str(spec.id) if spec.id else None)
-        place = place_for(connection, spec.name, node=spec.node, memory=spec.memory)
+        place = place_for(connection, spec.name, node=spec.node, memory=spec.memory, native=spec.native)
         config = new_config(connection, spec)
         job.report("creating", 0.0)
         with translated(spec.name):
@@ -162,14 +162,25 @@ class VMwareLifecycle(Area):
 
     @hookimpl
     def vm_import(self, definition: str) -> VM:
-        """Make a VM of what `vm_export` wrote; its disks must be there. They are kept when it is deleted."""
+        """Make a VM of what `vm_export` wrote; its disks must be there. A datastore path of a .vmx registers the VM that it is of."""
         connection = self._connection
+        if definition.strip().startswith("[") and definition.strip().endswith(".vmx"):
+            return self._registered(definition.strip())
         config = text.parsed(definition)
         refuse_taken(connection, config.name, config.instanceUuid)
         place = place_for(connection, config.name)
         with translated(config.name):
             made = connection.wait(place.folder.CreateVM_Task(config, place.pool, None), resource=config.name)
             return self._read(made)
+
+    def _registered(self, path: str) -> VM:
+        """Take a VM that is on a datastore into the inventory, under the name of its file."""
+        name = path.rpartition("/")[2].rpartition("]")[2].strip().removesuffix(".vmx")
+        refuse_taken(self._connection, name, None)
+        place = place_for(self._connection, name)
+        with translated(name):
+            task = place.folder.RegisterVM_Task(path, name, False, place.pool, None)
+            return self._read(self._connection.wait(task, resource=name))
 
 
 def check(spec: VMSpec) -> None:

@@ -117,7 +117,8 @@ class VMwareTemplates(Area):
         found, thing = self._version(template, version)
         connection = self._connection
         lifecycle.refuse_taken(connection, spec.name, str(spec.id) if spec.id else None)
-        place = place_for(connection, spec.name, node=spec.node, memory=spec.memory if "memory" in spec.model_fields_set else 0)
+        memory = spec.memory if "memory" in spec.model_fields_set else 0
+        place = place_for(connection, spec.name, node=spec.node, memory=memory, native=spec.native)
         given = spec.model_fields_set
         kept = facts_of(connection.read(thing, [FACTS_PATH]))
         facts = {"tags": sorted(spec.tags if "tags" in given else kept.get("tags", ())), "metadata": spec.metadata}

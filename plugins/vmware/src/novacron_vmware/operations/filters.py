@@ -1,0 +1,114 @@
+"""Traffic filters: each port group's security policy, by the network's name. They come and go with their networks.
+
+`anti_spoofing` is vSphere's "reject" of forged transmits and of changed MAC addresses. Rules for packets are NSX's, not a port group's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from novacron.errors import InvalidSpecError, SpecProblem, TrafficFilterNotFoundError
+from novacron.plugins import hookimpl
+from novacron.records.network import TrafficFilter
+from novacron.specs.network import TrafficFilterSpec
+from novacron_vmware.area import Area
+from novacron_vmware.errors import translated
+from novacron_vmware.sdk import vim
+
+Group = vim.dvs.DistributedVirtualPortgroup
+Distributed = vim.dvs.VmwareDistributedVirtualSwitch
+
+
+class VMwareFilters(Area):
+    """Reads and changes security policies."""
+
+    @hookimpl
+    def filter_list(self) -> list[TrafficFilter]:
+        """List them."""
+        return sorted((self._record(name, safe) for name, safe in self._policies()), key=lambda each: each.name)
+
+    @hookimpl
+    def filter_get(self, filter: str) -> TrafficFilter:
+        """Return one."""
+        found = dict(self._policies())
+        if filter not in found:
+            names = ", ".join(sorted(found)) or "none"
+            raise TrafficFilterNotFoundError(f"no traffic filter {filter!r}", resource=filter, hint=f"a network's name: {names}")
+        return self._record(filter, found[filter])
+
+    @hookimpl
+    def filter_update(self, filter: str, spec: TrafficFilterSpec) -> TrafficFilter:
+        """Let a network's VMs send with other addresses than their own, or not."""
+        self.filter_get(filter)
+        problems = [
+            SpecProblem(field, str(getattr(spec, field)), "left out: a port group has no rules for packets")
+            for field in ("rules", "native") if getattr(spec, field)
+        ]  # fmt: skip
+        if spec.default == "deny":
+            problems.append(SpecProblem("default", "deny", "allow"))
+        if spec.name != filter:
+            problems.append(SpecProblem("name", spec.name, filter))
+        if problems:
+            raise InvalidSpecError("this host can't filter that", resource=filter, problems=problems)
+        with translated(filter):
+            self._set(filter, spoofing=not spec.anti_spoofing)
+        return self.filter_get(filter)
+
+    def _set(self, network: str, *, spoofing: bool) -> None:
+        for thing, read in self._connection.collect(Group, ["name", "config"]):
+            if read["name"] == network:
+                policy = Distributed.SecurityPolicy(
+                    inherited=False, forgedTransmits=vim.BoolPolicy(inherited=False, value=spoofing),
+                    macChanges=vim.BoolPolicy(inherited=False, value=spoofing), allowPromiscuous=vim.BoolPolicy(inherited=True),
+                )  # fmt: skip
+                change = Group.ConfigSpec(
+                    configVersion=read["config"].configVersion,
+                    defaultPortConfig=Distributed.VmwarePortConfigPolicy(securityPolicy=policy),
+                )
+                self._connection.wait(thing.ReconfigureDVPortgroup_Task(change), resource=network)
+                return
+        for system, groups in self._node_groups():
+            for group in groups:
+                if group.spec.name == network:
+                    security = vim.host.NetworkPolicy.SecurityPolicy(forgedTransmits=spoofing, macChanges=spoofing)
+                    group.spec.policy = group.spec.policy or vim.host.NetworkPolicy()
+                    group.spec.policy.security = security
+                    system.UpdatePortGroup(network, group.spec)
+
+    def _policies(self) -> Iterator[tuple[str, bool]]:
+        """Yield each port group's name and whether it refuses foreign addresses."""
+        seen = set[str]()
+        switches = self._connection.collect(vim.DistributedVirtualSwitch, ["config.uplinkPortgroup"])
+        uplinks = {group for _, read in switches for group in read.get("config.uplinkPortgroup") or ()}
+        for thing, read in self._connection.collect(Group, ["name", "config"]):
+            if thing not in uplinks:
+                seen.add(read["name"])
+                yield read["name"], _refuses(getattr(read["config"].defaultPortConfig, "securityPolicy", None))
+        for _, groups in self._node_groups():
+            for group in groups:
+                if group.spec.name not in seen:
+                    seen.add(group.spec.name)
+                    yield group.spec.name, _refuses(getattr(group.spec.policy, "security", None))
+
+    def _node_groups(self) -> list[tuple[Any, Any]]:
+        systems = [
+            read["configManager.networkSystem"]
+            for _, read in self._connection.collect(vim.HostSystem, ["configManager.networkSystem"])
+        ]
+        found = self._connection.read_all(systems, vim.host.NetworkSystem, ["networkInfo.portgroup"])
+        return [(system, read.get("networkInfo.portgroup") or ()) for system, read in found]
+
+    def _record(self, name: str, safe: bool) -> TrafficFilter:
+        return TrafficFilter(name=name, host=self._connection.name, anti_spoofing=safe)
+
+
+def _refuses(policy: Any) -> bool:
+    """Whether a policy refuses forged transmits and changed MAC addresses; vSphere 7 and later do where nothing is said."""
+    if policy is None:
+        return False
+    values = [getattr(policy, name, None) for name in ("forgedTransmits", "macChanges")]
+    return all(value is not None and not bool(getattr(value, "value", value)) for value in values)
+
+
+__all__ = ["VMwareFilters"]
