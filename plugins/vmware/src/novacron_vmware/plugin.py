@@ -30,9 +30,9 @@ def areas() -> list[type]:
     from novacron_vmware.operations.volumes import VMwareVolumes
 
     return [
-        VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle, VMwareResources, VMwareDisks, VMwareNICs, VMwarePools, VMwareVolumes,
-        VMwareNetworks, VMwareFilters, VMwareSnapshots, VMwareTemplates, VMwareMigration, VMwareMetrics, VMwareEvents, VMwareConsole, VMwareGuest,
-        VMwareAppliances,
+        VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle, VMwareResources, VMwareDisks, VMwareNICs, VMwarePools,
+        VMwareVolumes, VMwareNetworks, VMwareFilters, VMwareSnapshots, VMwareTemplates, VMwareMigration, VMwareMetrics,
+        VMwareEvents, VMwareConsole, VMwareGuest, VMwareAppliances,
     ]  # fmt: skip
 
 
