@@ -40,6 +40,7 @@ class TestNetworks(Conformance):
         assert nics[0].mac == MAC
         assert nics[1].mac not in ("", MAC)
 
+    @needs("network_list")
     def test_an_unknown_network_leaves_nothing(self, host: HostHandle, create: Create, prefix: str) -> None:
         """The VM is not there."""
         with pytest.raises(NetworkNotFoundError):

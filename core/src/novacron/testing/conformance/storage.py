@@ -170,6 +170,7 @@ class TestStorage(Conformance):
             host.invoke(operation, vm=vm.id, disk="sdzz", **more)
         assert caught.value.hint
 
+    @needs("pool_list")
     def test_an_unknown_pool_or_image_leaves_nothing(self, host: HostHandle, create: Create, prefix: str) -> None:
         """Whatever was made before is gone again."""
         for disk, error in ((DiskSpec(size="1MiB", pool="conform-nowhere"), StoragePoolNotFoundError),
