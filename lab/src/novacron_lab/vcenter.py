@@ -76,12 +76,13 @@ class VCenter:
     password = PASSWORD
 
     def __init__(self, *flags: str, port: int = 0) -> None:
-        command = [built(), "-listen", f"127.0.0.1:{port}", "-username", USER, "-password", PASSWORD, *flags]
+        command = [built(), "-listen", f"127.0.0.1:{port}", "-username", USER, "-password", PASSWORD, "-attached", *flags]
         self._folder = tempfile.TemporaryDirectory(prefix="novacron-vcenter-")
         self.folder = Path(self._folder.name)
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | {"TMPDIR": self._folder.name}
-        )
+        self.process = subprocess.Popen(  # it ends when this process does, however that may be
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=os.environ | {"TMPDIR": self._folder.name},
+        )  # fmt: skip
         self.port = self._announced()
 
     def __enter__(self) -> Self:
@@ -107,8 +108,9 @@ class VCenter:
         self.process.kill()
         self.process.wait()
         self._folder.cleanup()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
 
     def _faults(self, verb: str, body: bytes | None) -> None:
         trusting = ssl.create_default_context()

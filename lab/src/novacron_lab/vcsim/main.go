@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"net/url"
@@ -33,6 +34,7 @@ func main() {
 	portgroups := flag.Int("portgroups", 1, "number of distributed port groups in each datacenter")
 	machines := flag.Int("machines", 2, "number of VMs in each resource pool")
 	autostart := flag.Bool("autostart", true, "start the VMs")
+	attached := flag.Bool("attached", false, "end when the standard input is closed, as it is when who started this has died")
 	flag.Parse()
 
 	model := simulator.VPX()
@@ -61,6 +63,12 @@ func main() {
 	fmt.Printf("listening %s\n", server.URL.Host)
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGINT, syscall.SIGTERM)
+	if *attached {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			ended <- syscall.SIGTERM
+		}()
+	}
 	<-ended
 }
 
