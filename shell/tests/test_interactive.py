@@ -6,6 +6,8 @@ import re
 import pexpect
 import pytest
 
+import novacron
+
 
 @pytest.fixture
 def shell(tmp_path):
@@ -64,7 +66,7 @@ def test_an_error_is_a_line_and_a_hint_and_its_traceback_a_call_away(shell):
     ("line", "said"),
     [
         ("lab.vmss", "did you mean vms?"),
-        ("hostz", "did you mean hosts?"),
+        ("hostz", "did you mean host or hosts?"),
         ("vms['vm-0001']", "did you mean vm-00001"),
         ("{}['x']", "nothing there is called 'x'"),
     ],
@@ -90,3 +92,18 @@ def test_ctrl_d_leaves(shell):
     shell.expect(pexpect.EOF)
     shell.close()
     assert shell.exitstatus == 0
+
+
+def test_the_only_host_and_the_flows_are_there_by_name():
+    """So that nobody has to look for them."""
+    from novacron_shell.repl.inventory import Inventory, OpenHosts, namespace
+
+    hosts = OpenHosts()
+    hosts.add(novacron.connect("sim://only"))
+    names = namespace(hosts, Inventory(hosts))
+    assert names["host"].name == "only"
+    assert "patch" in dir(names["flows"])
+    assert "command" in repr(names["flows"].patch)
+    hosts.add(novacron.connect("sim://another"))
+    assert "host" not in namespace(hosts, Inventory(hosts))
+    hosts.close()

@@ -99,7 +99,7 @@ def _of(name: str) -> Iterator[None]:
 
 
 class Flows:
-    """Flows by name: NovaCron's own, those of this process, and those of plugins (`register_steps`)."""
+    """Flows by name, `FLOWS["patch"]` or `FLOWS.patch`: NovaCron's own, those of this process, and those of plugins (`register_steps`)."""
 
     def __init__(self) -> None:
         self._known: dict[str, FlowFunction] = {}
@@ -124,6 +124,20 @@ class Flows:
             hint = f"did you mean {' or '.join(near)}?" if near else "`novacron flow list` lists all"
             raise WorkflowError(f"there is no flow {name!r}", hint=hint)
         return found[wanted]
+
+    def __getattr__(self, name: str) -> FlowFunction:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except WorkflowError as error:
+            raise AttributeError(f"{error}; {error.hint}") from None
+
+    def __dir__(self) -> list[str]:
+        return self.names()
+
+    def __repr__(self) -> str:
+        return f"<flows {', '.join(self.names())}>"
 
     def __contains__(self, name: object) -> bool:
         return str(name).replace("-", "_") in self._all()

@@ -14,7 +14,7 @@ from novacron.workflow.composition import Workflow
 from novacron.workflow.flows import flow
 from novacron.workflow.guests import words
 
-Words = Annotated[tuple[str, ...], BeforeValidator(lambda given: words(given) if isinstance(given, str) else given)]
+Command = Annotated[tuple[str, ...], BeforeValidator(lambda given: words(given) if isinstance(given, str) else given)]
 """A command: its words, or text that is split as a shell would."""
 Names = Annotated[
     list[str], BeforeValidator(lambda given: given.split("+") if isinstance(given, str) else given), Field(min_length=1)
@@ -30,7 +30,7 @@ def migrate_then_snapshot(to: str, name: str = "after-move-{time}") -> Workflow:
 
 
 @flow
-def patch(command: Words, verify: Words = ("true",), timeout: str = "30m", keep: bool = False) -> Workflow:
+def patch(command: Command, verify: Command = ("true",), timeout: str = "30m", keep: bool = False) -> Workflow:
     """Take a snapshot, run a command in the guest and verify it with another; when either fails the VM is as before.
 
     With `keep` the snapshot stays.
@@ -46,12 +46,12 @@ def patch(command: Words, verify: Words = ("true",), timeout: str = "30m", keep:
 
 @flow
 def evacuate(to: str, storage: str = "shared") -> Workflow:
-    """Move the VM away, live if it runs; for all VMs of a host: `novacron flow run --on HOST evacuate:to=OTHER --max-parallel 2`."""
+    """Move the VM away, live if it runs; for all VMs of a host: `novacron flow run host:HOST evacuate:to=OTHER`."""
     return steps.migrate(to, storage=storage)
 
 
 @flow
-def rolling_restart(healthy_within: str = "5m", check: Words = (), shutdown_within: str = "2m") -> Workflow:
+def rolling_restart(healthy_within: str = "5m", check: Command = (), shutdown_within: str = "2m") -> Workflow:
     """Shut the VM down, start it and wait until its guest is well; for many, one after the other, with `max_parallel=1`."""
     return (
         steps.shutdown(timeout=shutdown_within, otherwise="stop")

@@ -120,12 +120,13 @@ def identifier(name: str) -> str:
 
 
 def namespace(hosts: OpenHosts, vms: Inventory) -> dict[str, Any]:
-    """Return the names that the shell and `novacron script` start with."""
+    """Return the names that the shell and `novacron script` start with; `host` too where there is one alone."""
     import novacron
     from novacron import workflow
 
     names: dict[str, Any] = {name: getattr(novacron, name) for name in novacron.__all__}
     names |= {"novacron": novacron, "steps": workflow.steps, "workflow": workflow, "hosts": hosts, "vms": vms}
+    names["flows"] = workflow.FLOWS
 
     def connect(uri: str | None = None, **options: Any) -> HostHandle:
         """Connect to a host and keep it among `hosts`; see `novacron.connect`."""
@@ -136,6 +137,8 @@ def namespace(hosts: OpenHosts, vms: Inventory) -> dict[str, Any]:
 
     names["connect"] = connect
     names |= {identifier(name): host for name, host in hosts.items()}
+    if len(hosts) == 1:
+        names["host"] = next(iter(hosts.values()))
     return names
 
 

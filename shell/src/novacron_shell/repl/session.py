@@ -46,7 +46,7 @@ def run(settings: Settings) -> None:
     console.print(f"[bold]NovaCron {__version__}[/]  hosts: {', '.join(hosts) or 'none'}  VMs: {len(vms)}")
     for name, error in failed.items():
         console.print(f"[red]{name}[/]: {error}")
-    console.print("[dim]hosts, vms, fleet(), connect(uri), steps; tb() shows the last traceback; Ctrl-D leaves[/]")
+    console.print("[dim]hosts, vms, fleet(), connect(uri), steps, flows; tb() shows the last traceback; Ctrl-D leaves[/]")
     names["tb"] = lambda: _traceback(console)
     shell = Shell(names, console, vms, Toolbar(hosts, vms, progress))
     try:
