@@ -52,6 +52,23 @@ def test_a_run_waits_for_a_database_that_is_locked():
     host.close()
 
 
+@pytest.mark.parametrize("hours", [24, -24])
+def test_a_clock_that_jumps_changes_nothing(monkeypatch, hours):
+    """A day forth or back in the middle of a run: no time-out passes, and no other process takes the run."""
+    real, jump = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + jump[0])
+    host, vm = made(f"jumping{hours}")
+    run = FLOW.timeout("60s").run(vm, wait=False)
+    while len(run.history) < 4:
+        time.sleep(0.005)
+    jump[0] = hours * 3600.0
+    assert novacron.fleet().runs.recover() == ()
+    assert run.exception(60) is None
+    assert as_the_flow_leaves_it(vm)
+    assert novacron.fleet().runs[run.id].status == "done"
+    host.close()
+
+
 @pytest.mark.lab
 def test_a_run_outlives_a_database_that_is_full(tmp_path, monkeypatch):
     """It is interrupted, with what is wrong; once there is room again it goes on where it was."""

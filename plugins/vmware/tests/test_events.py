@@ -97,3 +97,26 @@ def test_a_subscriber_that_fails_harms_nobody(host, caplog):
     other.close()
     vm.delete()
     assert "failed" in caplog.text
+
+
+def test_alarms_are_told(host):
+    """Which, of what, from how to how."""
+    from pyVmomi import vim
+
+    native = host.dispatcher.driver.native
+    vm = host.vms.create(VMSpec(name="alarming", memory="64MiB"))
+    thing, seen = native.inventory.find(vm.id), []
+    subscription = host.subscribe(seen.append)
+    event = vim.event.AlarmStatusChangedEvent(
+        alarm=vim.event.AlarmEventArgument(name="VM CPU usage", alarm=vim.alarm.Alarm("alarm-6")), to="red",
+        source=vim.event.ManagedEntityEventArgument(name="alarming", entity=thing),
+        entity=vim.event.ManagedEntityEventArgument(name="alarming", entity=thing), key=1, chainId=1, userName="",
+    )  # fmt: skip
+    setattr(event, "from", "green")
+    event.createdTime = vim.ServiceInstance("ServiceInstance", native.session).CurrentTime()
+    native.content.eventManager.PostEvent(event, None)
+    assert until(seen, lambda s: any(e.kind == "alarm" for e in s))
+    told = next(e for e in seen if e.kind == "alarm")
+    assert (told.resource, told.reason, told.data["alarm"], told.data["from"]) == ("alarming", "red", "VM CPU usage", "green")
+    subscription.close()
+    vm.delete()
