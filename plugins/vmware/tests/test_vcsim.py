@@ -241,3 +241,16 @@ def test_a_vm_on_a_datastore_is_registered(host):
     with pytest.raises(errors.AlreadyExistsError):
         host.vms.import_definition(path)
     host.vms["kept"].delete()
+
+
+def test_an_esxi_starts_vms_with_itself(esxi, host):
+    """As the spec or an update says; in a vCenter HA decides, so there it is refused."""
+    with novacron.connect(esxi.uri("esx"), password=esxi.password) as alone:
+        vm = alone.vms.create(name="early", memory="64MiB", autostart=True)
+        assert vm.record.autostart is True
+        assert vm.autostart(False).record.autostart is False
+        assert vm.autostart().record.autostart is True
+        assert {v.name for v in alone.vms.list(detail="full") if v.record.autostart} == {"early"}
+        vm.delete()
+    with pytest.raises(errors.InvalidSpecError, match="HA"):
+        host.vms["DC0_H0_VM0"].autostart()

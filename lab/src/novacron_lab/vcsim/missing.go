@@ -259,6 +259,35 @@ func (n *network) group(name string) int {
 	return slices.IndexFunc(n.NetworkInfo.Portgroup, func(each types.HostPortGroup) bool { return each.Spec.Name == name })
 }
 
+// autostart is the list of VMs that an ESXi starts with itself.
+type autostart struct{ mo.HostAutoStartManager }
+
+func (a *autostart) ReconfigureAutostart(ctx *simulator.Context, req *types.ReconfigureAutostart) soap.HasFault {
+	if req.Spec.Defaults != nil {
+		a.Config.Defaults = req.Spec.Defaults
+	}
+	for _, entry := range req.Spec.PowerInfo {
+		at := slices.IndexFunc(a.Config.PowerInfo, func(each types.AutoStartPowerInfo) bool { return each.Key == entry.Key })
+		if at < 0 {
+			a.Config.PowerInfo = append(a.Config.PowerInfo, entry)
+		} else {
+			a.Config.PowerInfo[at] = entry
+		}
+	}
+	return &methods.ReconfigureAutostartBody{Res: new(types.ReconfigureAutostartResponse)}
+}
+
+// addAutostart gives each node such a list.
+func addAutostart(ctx *simulator.Context) {
+	for _, thing := range ctx.Map.All("HostSystem") {
+		if ref := thing.(*simulator.HostSystem).ConfigManager.AutoStartManager; ref != nil && ctx.Map.Get(*ref) == nil {
+			made := &autostart{}
+			made.Self = *ref
+			ctx.Map.Put(made)
+		}
+	}
+}
+
 // markUplinks lets distributed switches know which of their port groups are their uplinks.
 func markUplinks(ctx *simulator.Context) {
 	for _, thing := range ctx.Map.All("DistributedVirtualSwitch") {

@@ -48,7 +48,7 @@ def limits() -> dict[str, str]:
         "snapshot_create": "external ones, which is all that vSphere has",
         "template_create": "nothing is sealed: a VM deployed from it gets an identity of its own through cloud-init",
         "guest_exec": "Linux guests; a user of the guest's",
-        "vm_update": "no autostart",
+        "vm_update": "autostart on a single ESXi only",
         "disk_limit": "total_iops only",
         "vm_import": "a ConfigSpec in XML, as vm_export writes it, its disks must be there; or the path of a .vmx",
         "filter_update": "anti_spoofing only: a port group's security policy",

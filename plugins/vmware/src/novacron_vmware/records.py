@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from novacron.errors import VMNotFoundError
 from novacron.records.vm import VM, Status
+from novacron_vmware.autostart import autostarting
 from novacron_vmware.devices import disk_records, nic_records
 from novacron_vmware.errors import translated
 from novacron_vmware.inventory import SUMMARY, plain_name
@@ -38,17 +39,11 @@ def read_vm(connection: VMwareConnection, thing: Any) -> VM:
     read = connection.read(thing, FULL)
     if "name" not in read:
         raise VMNotFoundError("the VM was deleted meanwhile")
-    return vm_record(connection, read, full=True)
-
-
-def vm_record(connection: VMwareConnection, read: dict[str, Any], *, full: bool) -> VM:
-    """Return the record of what was read; an inaccessible VM has no config and its status is unknown."""
-    nodes = connection.inventory.nodes()
-    return full_record(connection, read, nodes) if full else summary_record(connection.name, read, nodes)
+    return full_record(connection, thing, read, connection.inventory.nodes(), autostarting(connection))
 
 
 def summary_record(host: str, read: dict[str, Any], nodes: dict[Any, str]) -> VM:
-    """Return what a listing shows."""
+    """Return what a listing shows; an inaccessible VM has no configuration, and its status is unknown."""
     connected = read.get("runtime.connectionState", "connected") == "connected"
     return VM(
         id=read.get("config.instanceUuid", ""), name=plain_name(read["name"]), host=host,
@@ -58,8 +53,10 @@ def summary_record(host: str, read: dict[str, Any], nodes: dict[Any, str]) -> VM
     )  # fmt: skip
 
 
-def full_record(connection: VMwareConnection, read: dict[str, Any], nodes: dict[Any, str]) -> VM:
-    """Return all that is known."""
+def full_record(
+    connection: VMwareConnection, thing: Any, read: dict[str, Any], nodes: dict[Any, str], started: set[Any] | None
+) -> VM:
+    """Return all that is known; `started` are the VMs that are started with their node, None where nobody can say."""
     record = summary_record(connection.name, read, nodes)
     devices, created, facts = read.get("config.hardware.device"), read.get("config.createDate"), facts_of(read)
     if devices is None:
@@ -72,6 +69,7 @@ def full_record(connection: VMwareConnection, read: dict[str, Any], nodes: dict[
         arch="x86_64", machine=read.get("config.version"), firmware=firmware, disks=tuple(disk_records(devices, boot)), nics=nics,
         description=read.get("config.annotation") or "", tags=frozenset(facts.get("tags", ())), metadata=facts.get("metadata", {}),
         native={"guest_id": read.get("config.guestId")}, created_at=created.isoformat() if created else None,
+        autostart=None if started is None else thing in started,
     )  # fmt: skip
     return full
 
@@ -91,4 +89,4 @@ def facts_option(facts: dict[str, Any]) -> Any:
     return vim.option.OptionValue(key=FACTS, value=json.dumps(facts, sort_keys=True))
 
 
-__all__ = ["FACTS_PATH", "FULL", "facts_of", "facts_option", "full_record", "read_vm", "summary_record", "vm_record"]
+__all__ = ["FACTS_PATH", "FULL", "facts_of", "facts_option", "full_record", "read_vm", "summary_record"]

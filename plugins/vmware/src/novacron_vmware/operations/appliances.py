@@ -72,7 +72,7 @@ class VMwareAppliances(Area):
         """Let vSphere read the description, and send each disk into the lease that it gives."""
         connection, archive = self._connection, Archive(source)
         wanted = planned(archive.description, spec)
-        check(wanted)
+        check(wanted, connection)
         refuse_taken(connection, wanted.name, None)
         place = place_for(connection, wanted.name, memory=wanted.memory)
         with translated(wanted.name):

@@ -17,6 +17,7 @@ from novacron.specs.storage import DiskSpec
 from novacron.specs.vm import VMSpec, VMUpdate
 from novacron_vmware import definition as text
 from novacron_vmware.area import Area
+from novacron_vmware.autostart import set_autostart, standalone
 from novacron_vmware.devices import Adding, card, places, problems_of_disk, problems_of_nic
 from novacron_vmware.diskfiles import add_disk, attach, disk_path, drive
 from novacron_vmware.errors import translated
@@ -27,7 +28,7 @@ from novacron_vmware.sdk import vim
 if TYPE_CHECKING:
     from novacron_vmware.connection import VMwareConnection
 
-REFUSED = ("kernel", "display", "cpu_model", "cpu_features", "hugepages", "watchdog", "vsock", "virt_type", "autostart")
+REFUSED = ("kernel", "display", "cpu_model", "cpu_features", "hugepages", "watchdog", "vsock", "virt_type")
 """Fields of VMSpec that vSphere has no like of, or not through this driver: refused rather than passed over."""
 GUEST = "otherGuest64"
 
@@ -39,7 +40,7 @@ class VMwareLifecycle(Area):
     def vm_create(self, spec: VMSpec, job: Job[VM]) -> VM:
         """Create it with its disks and NICs, and start it if asked; destroyed again when a step fails."""
         connection = self._connection
-        check(spec)
+        check(spec, connection)
         refuse_taken(connection, spec.name, str(spec.id) if spec.id else None)
         place = place_for(connection, spec.name, node=spec.node, memory=spec.memory, native=spec.native)
         config = new_config(connection, spec)
@@ -111,9 +112,10 @@ class VMwareLifecycle(Area):
     def vm_update(self, vm: str, changes: VMUpdate) -> VM:
         """Change only what is given; a running VM's CPUs and memory by hot add, where it was made for that."""
         thing, record = self._changing(vm, "update")
-        if changes.autostart is not None:
-            raise InvalidSpecError("this driver can't change that", resource=record.name,
-                problems=[SpecProblem("autostart", str(changes.autostart), "left out: set it on the ESXi")])  # fmt: skip
+        if changes.autostart is not None and not standalone(self._connection):
+            raise InvalidSpecError(
+                "a vCenter can't change that", resource=record.name, problems=[no_autostart(changes.autostart)]
+            )
         config: dict[str, Any] = {}
         if changes.vcpus is not None and changes.vcpus != record.vcpus:
             config["numCPUs"] = changes.vcpus
@@ -134,9 +136,11 @@ class VMwareLifecycle(Area):
             tags = sorted(changes.tags) if changes.tags is not None else facts.get("tags", [])
             facts |= {"tags": tags, "metadata": {key: value for key, value in merged.items() if value is not None}}
             config["extraConfig"] = [facts_option(facts)]
-        if config:
-            with translated(record.name):
+        with translated(record.name):
+            if config:
                 self._reconfigure(thing, record.name, **config)
+            if changes.autostart is not None:
+                set_autostart(self._connection, thing, enabled=changes.autostart)
         return self._read(thing)
 
     def _check_hot_add(self, thing: Any, record: VM, changes: VMUpdate) -> None:
@@ -183,13 +187,15 @@ class VMwareLifecycle(Area):
             return self._read(self._connection.wait(task, resource=name))
 
 
-def check(spec: VMSpec) -> None:
+def check(spec: VMSpec, connection: VMwareConnection) -> None:
     """Raise InvalidSpecError with everything in a spec that vSphere can't do."""
     problems = [
         SpecProblem(field, str(getattr(spec, field)), "left out: vSphere has no such setting through this driver")
         for field in REFUSED
         if getattr(spec, field)
     ]
+    if spec.autostart and not standalone(connection):
+        problems.append(no_autostart(True))
     if spec.arch not in (None, "x86_64"):
         problems.append(SpecProblem("arch", str(spec.arch), "x86_64"))
     if spec.cpu_mode not in ("default", "host-passthrough"):
@@ -206,6 +212,13 @@ def check(spec: VMSpec) -> None:
         problems += [SpecProblem(f"nics.{number}.{p.path}", p.given, p.allowed) for p in problems_of_nic(nic)]
     if problems:
         raise InvalidSpecError("this host can't make that VM", resource=spec.name, problems=problems)
+
+
+def no_autostart(value: bool) -> SpecProblem:
+    """Return why a vCenter starts no VM with its node."""
+    return SpecProblem(
+        "autostart", str(value), "left out: vSphere HA starts a cluster's VMs; only a single ESXi has a list of its own"
+    )
 
 
 def refuse_taken(connection: VMwareConnection, name: str, identity: str | None) -> None:
@@ -272,6 +285,8 @@ def finish(
         there = len(at_once(spec)) if made_with is None else made_with
         attach(connection, made, spec.name, disks_of(spec)[there:], place.datacenter, job)
         _note_kept(connection, made, spec)
+        if spec.autostart:
+            set_autostart(connection, made, enabled=True)
         _boot_order(connection, made, spec)
         if spec.start:
             job.report("starting", 0.9)

@@ -9,6 +9,7 @@ from novacron.plugins import hookimpl
 from novacron.records.vm import VM
 from novacron.specs import VMQuery
 from novacron_vmware.area import Area
+from novacron_vmware.autostart import autostarting
 from novacron_vmware.records import FULL, full_record, summary_record
 from novacron_vmware.sdk import vim
 
@@ -28,7 +29,12 @@ class VMwareListing(Area):
         connection.inventory.refresh()
         nodes = connection.inventory.nodes()
         found = connection.collect(vim.VirtualMachine, FULL)
-        return [full_record(connection, read, nodes) for _, read in found if "name" in read and not read.get("config.template")]
+        started = autostarting(connection)
+        return [
+            full_record(connection, thing, read, nodes, started)
+            for thing, read in found
+            if "name" in read and not read.get("config.template")
+        ]
 
     @hookimpl
     def vm_get(self, vm: str) -> VM:

@@ -113,7 +113,7 @@ class VMwareTemplates(Area):
 
         The new VM has an identity of its own for cloud-init; without cloud-init in the guest its host name and keys are the template's.
         """
-        lifecycle.check(spec)
+        lifecycle.check(spec, self._connection)
         found, thing = self._version(template, version)
         connection = self._connection
         lifecycle.refuse_taken(connection, spec.name, str(spec.id) if spec.id else None)
