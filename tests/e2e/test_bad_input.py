@@ -74,6 +74,8 @@ def arguments(operation, host, **known):
     by_operation = {
         "disk_limit": {"limits": specs.DiskLimits(total_iops=100)}, "disk_attach": {"spec": specs.DiskSpec(size="1MiB")},
         "volume_upload": {"source": io.BytesIO(b"x")}, "volume_download": {"target": io.BytesIO()},
+        "appliance_export": {"target": io.BytesIO()},
+        "appliance_import": {"source": io.BytesIO(b"no appliance"), "spec": specs.ApplianceSpec()},
         "nic_attach": {"spec": specs.NICSpec(network="default")}, "nic_update": {"spec": specs.NICSpec(network="default")},
         "volume_create": {"spec": specs.VolumeSpec(name="x", capacity="1MiB")},
         "filter_update": {"spec": specs.TrafficFilterSpec(name=NOBODY)},

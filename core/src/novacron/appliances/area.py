@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from novacron.appliances import vmdk
-from novacron.appliances.archive import Archive, write
-from novacron.appliances.ovf import ApplianceDisk, ApplianceNIC, Description
 from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, SpecProblem
 from novacron.jobs import Job
 from novacron.plugins.driver import hookimpl
 from novacron.records.appliances import Appliance
 from novacron.records.vm import VM, Disk
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # lxml is loaded when an appliance is written or read, not with a driver
+    from novacron.appliances.ovf import ApplianceDisk, Description
     from novacron.specs import ApplianceSpec, VMSpec
 
 
@@ -40,6 +39,8 @@ class Appliances:
     @hookimpl
     def appliance_export(self, vm: str, target: BinaryIO, job: Job[Appliance]) -> Appliance:
         """Copy each disk into a raw volume, fetch it, and write it as a VMDK."""
+        from novacron.appliances.archive import write
+
         record: VM = self._do("vm_get", vm=vm)
         if record.status not in ("stopped", "crashed"):
             raise InvalidStateError(
@@ -64,6 +65,8 @@ class Appliances:
     @hookimpl
     def appliance_import(self, source: BinaryIO, spec: ApplianceSpec, job: Job[VM]) -> VM:
         """Unpack each disk, send it into a raw volume, and make a VM with copies of these volumes."""
+        from novacron.appliances.archive import Archive
+
         archive = Archive(source)
         wanted = planned(archive.description, spec)
         with ExitStack() as undo:
@@ -158,6 +161,8 @@ class Appliances:
 
 def described(record: VM, disks: Sequence[tuple[str, int, int]]) -> Description:
     """Return a VM's description with these disks: file, capacity and file's size."""
+    from novacron.appliances.ovf import ApplianceDisk, ApplianceNIC, Description
+
     return Description(
         name=record.name, vcpus=record.vcpus, memory=record.memory_bytes, description=record.description or "",
         firmware="bios" if record.firmware in (None, "bios") else "uefi",

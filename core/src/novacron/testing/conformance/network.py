@@ -32,6 +32,7 @@ class TestNetworks(Conformance):
             host.networks["conform-nowhere"]
         assert caught.value.hint
 
+    @needs("network_list")
     def test_a_vm_is_made_with_its_nics(self, create: Create, network: str) -> None:
         """In their order, with the asked MAC address, or one of its own."""
         vm = create(nics=[{"network": network, "mac": MAC}, {"network": network}])
