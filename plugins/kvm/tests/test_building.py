@@ -194,7 +194,7 @@ def test_a_cpu_is_written_as_asked():
 
 @pytest.mark.parametrize(
     "fields",
-    [{"cpu_model": "Nehalem", "cpu_mode": "maximum"}, {"cpu_features": {"aes", "-aes"}}, {"vcpus": 3, "topology": {"cores": 2}}],
+    [{"cpu_model": "Nehalem", "cpu_mode": "maximum"}, {"cpu_features": ["aes", "-aes"]}, {"vcpus": 3, "topology": {"cores": 2}}],
     ids=str,
 )
 def test_a_cpu_that_contradicts_itself_is_refused(fields):
