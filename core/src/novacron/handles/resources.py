@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from novacron.errors import AlreadyExistsError, NovaCronError, VolumeNotFoundError
+from novacron.errors import NovaCronError, VolumeNotFoundError
+from novacron.handles.files import new_file
 from novacron.handles.following import finish
 from novacron.records.network import DHCPLease, Network, TrafficFilter
 from novacron.records.storage import StoragePool, Volume
@@ -122,17 +123,8 @@ class PoolCollection:
 
     def download(self, volume: str, file: str | Path, pool: str = "default") -> Volume:
         """Write a volume's content into a file of this machine, which must not be there; holes stay holes."""
-        path = Path(file)
-        try:
-            target = path.open("xb")
-        except FileExistsError:
-            raise AlreadyExistsError(f"the file {str(path)!r} is already there", resource=str(path)) from None
-        try:
-            with target:
-                result: Volume = self._host.invoke("volume_download", pool=pool, volume=volume, target=target)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+        with new_file(file) as target:
+            result: Volume = self._host.invoke("volume_download", pool=pool, volume=volume, target=target)
         return result
 
     def delete_volume(self, volume: str, pool: str = "default") -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from novacron.handles.devices import DiskCollection, NICCollection
+from novacron.handles.files import new_file
 from novacron.handles.following import finish
 from novacron.handles.guest import GuestHandle
 from novacron.handles.snapshots import SnapshotCollection
@@ -194,19 +195,8 @@ class VMHandle:
             AlreadyExistsError: the file is there.
             InvalidStateError: the VM is not stopped.
         """
-        from novacron.errors import AlreadyExistsError
-
-        path = Path(file)
-        try:
-            target = path.open("xb")
-        except FileExistsError:
-            raise AlreadyExistsError(f"the file {str(path)!r} is already there", resource=str(path)) from None
-        try:
-            with target:
-                result: Appliance = self.host.invoke("appliance_export", vm=self.id, target=target)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+        with new_file(file) as target:
+            result: Appliance = self.host.invoke("appliance_export", vm=self.id, target=target)
         return result
 
     def migration_check(self, to: HostHandle, **options: Any) -> MigrationCheck:

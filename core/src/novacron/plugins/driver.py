@@ -82,7 +82,8 @@ class Driver:
     """One connection: the area objects that implement the operations.
 
     Args:
-        parts: objects whose methods carry `hookimpl`. One that builds on others has a method `meet(parts)`, and is told of them.
+        parts: objects whose methods carry `hookimpl`. One that builds on others has a method `meet(parts)`, and is told of them;
+            one that holds something (a thread) has a method `close()`, called before the driver's own.
         close: called once when the host is closed.
         native: the driver's own connection, for drivers of the same kind (a migration's other side).
     """
@@ -92,13 +93,17 @@ class Driver:
         for part in self.parts:
             getattr(part, "meet", bool)(self.parts)
         self.native = native
-        self._close = close
+        self._close = close or bool
+        self._closed = False
 
     def close(self) -> None:
         """Let go of the hypervisor; a second call does nothing."""
-        close, self._close = self._close, None
-        if close:
-            close()
+        if self._closed:
+            return
+        self._closed = True
+        for part in self.parts:
+            getattr(part, "close", bool)()
+        self._close()
 
 
 class DriverProvider:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from novacron.workflow.engine import default_engine
-
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
     from novacron.workflow.context import Context
@@ -23,12 +21,9 @@ def migrating(context: Context, *hosts: HostHandle) -> Iterator[None]:
     The limit is for the workflows of all processes of the state database; who is waited for is reported. Raises when cancelled.
     """
     from novacron.store.movings import MovingStore
-    from novacron.workflow.durable import DurableEngine, patiently
+    from novacron.workflow.durable import durable_engine, patiently
 
-    engine = default_engine()
-    if not isinstance(engine, DurableEngine):
-        yield
-        return
+    engine = durable_engine()
     store, moving, process = MovingStore(), uuid.uuid4().hex, engine.launch().id
     named = {host.uri: host.name for host in hosts}
     while full := patiently(store.take)(moving, context.ref.name or context.ref.id, named, process, set(engine.alive())):

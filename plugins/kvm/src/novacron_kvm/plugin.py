@@ -50,14 +50,7 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     from novacron_kvm.connection import KVMConnection
 
     connection = KVMConnection(uri.text, context.name, context.timeout)
-    parts = [area(connection) for area in areas()]
-
-    def close() -> None:
-        for part in parts:
-            getattr(part, "close", bool)()
-        connection.close()
-
-    return Driver(parts, close=close, native=connection)
+    return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 
 
 provider = DriverProvider(name="kvm", schemes=SCHEMES, connect=connect, areas=areas, limits=limits)

@@ -77,14 +77,7 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     from novacron_vmware.connection import VMwareConnection
 
     connection = VMwareConnection(uri, context)
-    parts = [area(connection) for area in areas()]
-
-    def close() -> None:
-        for part in parts:
-            getattr(part, "close", bool)()
-        connection.close()
-
-    return Driver(parts, close=close, native=connection)
+    return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 
 
 provider = DriverProvider(name="vmware", schemes=SCHEMES, connect=connect, areas=areas, limits=limits, proofs=proofs)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from novacron.plugins.listener import Listener
 from novacron.records.events import Event
-
-_log = logging.getLogger(__name__)
 
 
 def now() -> str:
@@ -18,28 +16,16 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-class Subscription:
-    """Somebody who wants to know."""
+class Subscription(Listener):
+    """Somebody who wants to know, and under which name it has the host."""
 
     def __init__(self, broadcast: Broadcast, host: str, callback: Callable[[Event], object]) -> None:
-        self._broadcast, self._host, self._callback = broadcast, host, callback
-        self._open = True
-        self._delivering = threading.RLock()  # an RLock, so that a callback may close its own subscription
+        super().__init__(callback, broadcast.drop)
+        self._host = host
 
     def deliver(self, event: Event) -> None:
-        """Call the callback unless closed; what it raises is logged, and the others still get theirs."""
-        with self._delivering:
-            if self._open:
-                try:
-                    self._callback(event.replace(host=self._host))
-                except Exception:  # noqa: BLE001 - a stranger's callback
-                    _log.exception("a subscriber to the events of %s failed", self._host)
-
-    def close(self) -> None:
-        """End it; when this returns no callback runs any more, unless it is called from the callback itself."""
-        with self._delivering:
-            self._open = False
-        self._broadcast.drop(self)
+        """Tell of an event under the name that its connection has for the host."""
+        self.tell(event.replace(host=self._host))
 
 
 class Courier:

@@ -19,6 +19,7 @@ import libvirt
 from novacron.errors import NovaCronError
 from novacron.hookspecs.events import Subscription
 from novacron.plugins import hookimpl
+from novacron.plugins.listener import Listener
 from novacron.records.events import Event
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
@@ -81,7 +82,7 @@ class KVMEvents:
         self._connection = connection
         self._guard = threading.Lock()  # the event loop's thread takes it too: held for moments, never over a call to libvirt
         self._registering = threading.RLock()
-        self._listeners: list[_Listener] = []
+        self._listeners: list[Listener] = []
         self._registered: tuple[Any, list[int]] | None = None
         self._stop_following: Callable[[], None] | None = None
         self._known: dict[str, tuple[str, str]] = {}
@@ -98,7 +99,7 @@ class KVMEvents:
                 self._known = self._register(connection)
             if self._stop_following is None:
                 self._stop_following = self._connection.on_reconnect(self._reconnected)
-            listener = _Listener(callback, self._leave)
+            listener = Listener(callback, self._leave)
             with self._guard:
                 self._listeners = [*self._listeners, listener]
             return listener
@@ -108,7 +109,7 @@ class KVMEvents:
         for listener in self._listeners:
             listener.close()
 
-    def _leave(self, listener: _Listener) -> None:
+    def _leave(self, listener: Listener) -> None:
         with self._registering:
             with self._guard:
                 self._listeners = [one for one in self._listeners if one is not listener]
@@ -241,31 +242,6 @@ class KVMEvents:
                     listener.tell(event)
             finally:
                 self._delivering = False
-
-
-class _Listener:
-    """One subscription."""
-
-    def __init__(self, callback: Callable[[Event], object], leave: Callable[[_Listener], None]) -> None:
-        self._callback, self._leave = callback, leave
-        self._open = True
-        self._guard = threading.RLock()  # so that nothing is delivered once `close` has returned
-
-    def tell(self, event: Event) -> None:
-        with self._guard:
-            if not self._open:
-                return
-            try:
-                self._callback(event)
-            except Exception:
-                log.exception("an event's listener failed")  # the others hear it all the same
-
-    def close(self) -> None:
-        """Hear nothing more."""
-        with self._guard:
-            was_open, self._open = self._open, False
-        if was_open:
-            self._leave(self)
 
 
 __all__ = ["KVMEvents"]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import NovaCronError
 from novacron.hookspecs.events import Subscription
 from novacron.plugins import hookimpl
+from novacron.plugins.listener import Listener
 from novacron.records.events import Event
 from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
@@ -52,29 +53,6 @@ RETRY_FIRST, RETRY_MOST = 0.2, 10.0
 """Seconds between two tries to reach the server again: doubled from the first to the most."""
 
 
-class Listener:
-    """Somebody who wants to know."""
-
-    def __init__(self, events: VMwareEvents, callback: Callable[[Event], object]) -> None:
-        self._events, self._callback, self._open = events, callback, True
-        self._delivering = threading.RLock()  # a callback may close its own subscription
-
-    def tell(self, event: Event) -> None:
-        """Call the callback unless closed; what it raises is logged, and the others still get theirs."""
-        with self._delivering:
-            if self._open:
-                try:
-                    self._callback(event)
-                except Exception:  # noqa: BLE001 - a stranger's callback
-                    _log.exception("a subscriber to the events of %s failed", event.host)
-
-    def close(self) -> None:
-        """End it; when this returns no callback runs any more, unless it is called from the callback itself."""
-        with self._delivering:
-            self._open = False
-        self._events.drop(self)
-
-
 class VMwareEvents(Area):
     """Tells subscribers what happens."""
 
@@ -90,7 +68,7 @@ class VMwareEvents(Area):
     @hookimpl
     def event_subscribe(self, callback: Callable[[Event], object]) -> Subscription:
         """Tell `callback` of everything from now on; the first subscription starts the thread."""
-        listener = Listener(self, callback)
+        listener = Listener(callback, self._leave)
         with self._guard:
             if self._history is None:
                 self._begin()
@@ -102,7 +80,7 @@ class VMwareEvents(Area):
                 threading.Thread(target=self._work, args=(self._stop,), name="novacron-vmware-events", daemon=True).start()
         return listener
 
-    def drop(self, listener: Listener) -> None:
+    def _leave(self, listener: Listener) -> None:
         """Forget a subscription; with the last one the thread ends."""
         with self._guard:
             if listener in self._listeners:
