@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import InvalidStateError
 from novacron.jobs import Job
 from novacron.records.vm import VM
+from novacron_vmware.errors import translated
 from novacron_vmware.records import read_vm
 from novacron_vmware.sdk import vim
 
@@ -41,6 +42,21 @@ class Area:
     def _read(self, thing: Any) -> VM:
         """Return the full record of a VM."""
         return read_vm(self._connection, thing)
+
+    def _devices(self, thing: Any) -> Any:
+        """Return a VM's devices."""
+        return self._connection.read(thing, ["config.hardware.device"]).get("config.hardware.device") or ()
+
+    def _edit_device(self, thing: Any, name: str, device: Any) -> None:
+        """Change a device to what it now says."""
+        change = vim.vm.device.VirtualDeviceSpec(operation="edit", device=device)
+        with translated(name):
+            self._reconfigure(thing, name, deviceChange=[change])
+
+    def _tools(self, thing: Any) -> str | None:
+        """Return whether VMware Tools run in the guest, in vSphere's words; None where it does not say."""
+        status = self._connection.read(thing, ["guest.toolsRunningStatus"]).get("guest.toolsRunningStatus")
+        return None if status is None else str(status)
 
     def _reconfigure(self, thing: Any, name: str, job: Job[Any] | None = None, **config: Any) -> None:
         """Change what `config`, fields of vSphere's ConfigSpec, gives."""

@@ -58,16 +58,18 @@ def place_for(
     found = {read["name"]: (thing, read) for thing, read in connection.collect(vim.HostSystem, paths)}
     if node and node not in found:
         raise _no_place(name, "node", node, found)
-    clusters = {read["name"]: thing for thing, read in connection.collect(vim.ComputeResource, ["name"])}
     if "cluster" in wanted:
+        clusters = {read["name"]: thing for thing, read in connection.collect(vim.ComputeResource, ["name"])}
         if wanted["cluster"] not in clusters:
             raise _no_place(name, "native.cluster", wanted["cluster"], clusters)
         found = {n: each for n, each in found.items() if each[1]["parent"] == clusters[wanted["cluster"]]}
-    pools = {read["name"]: (thing, read["owner"]) for thing, read in connection.collect(vim.ResourcePool, ["name", "owner"])}
+    pool = None
     if "resource_pool" in wanted:
+        pools = {read["name"]: (thing, read["owner"]) for thing, read in connection.collect(vim.ResourcePool, ["name", "owner"])}
         if wanted["resource_pool"] not in pools:
             raise _no_place(name, "native.resource_pool", wanted["resource_pool"], pools)
-        found = {n: each for n, each in found.items() if each[1]["parent"] == pools[wanted["resource_pool"]][1]}
+        pool, owner = pools[wanted["resource_pool"]]
+        found = {n: each for n, each in found.items() if each[1]["parent"] == owner}
     able = {
         n: each for n, each in found.items()
         if each[1].get("runtime.connectionState") == "connected" and not each[1].get("runtime.inMaintenanceMode")
@@ -81,11 +83,7 @@ def place_for(
         raise InvalidSpecError("no node can run that VM", resource=name, problems=[problem])
     thing, read = able[node or min(able)]
     datacenter = connection.datacenter_thing(read["parent"])
-    pool = (
-        pools[wanted["resource_pool"]][0]
-        if "resource_pool" in wanted
-        else connection.read(read["parent"], ["resourcePool"])["resourcePool"]
-    )
+    pool = pool or connection.read(read["parent"], ["resourcePool"])["resourcePool"]
     folder = _folder(connection, name, connection.read(datacenter, ["vmFolder"])["vmFolder"], wanted.get("folder", ""))
     return Place(folder, pool, thing if node or "cluster" in wanted else None, thing, datacenter)
 

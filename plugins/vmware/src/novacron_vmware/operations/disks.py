@@ -100,9 +100,6 @@ class VMwareDisks(Area):
         )
         return self._edit(thing, record.name, disk, device)
 
-    def _devices(self, thing: Any) -> Any:
-        return self._connection.read(thing, ["config.hardware.device"]).get("config.hardware.device") or ()
-
     def _disk(self, thing: Any, disk: str, name: str) -> Any:
         device = find_disk(self._devices(thing), disk, name)
         if not isinstance(device, Device.VirtualDisk):
@@ -110,8 +107,7 @@ class VMwareDisks(Area):
         return device
 
     def _edit(self, thing: Any, name: str, disk: str, device: Any) -> Disk:
-        with translated(name):
-            self._reconfigure(thing, name, deviceChange=[Device.VirtualDeviceSpec(operation="edit", device=device)])
+        self._edit_device(thing, name, device)
         return next(d for d in disk_records(self._devices(thing)) if d.target == disk)
 
     def _keep(self, thing: Any, name: str, identity: str) -> None:

@@ -101,8 +101,7 @@ class VMwareGuest(Area):
     def _running(self, vm: str) -> tuple[Any, str]:
         thing = self._find(vm)
         record = self._read(thing)
-        running = self._connection.read(thing, ["guest.toolsRunningStatus"]).get("guest.toolsRunningStatus")
-        if record.status != "running" or running != "guestToolsRunning":
+        if record.status != "running" or self._tools(thing) != "guestToolsRunning":
             reason = f"it is {record.status}" if record.status != "running" else "its VMware Tools do not run"
             raise GuestAgentUnavailableError(f"can't ask the guest of {record.name!r}: {reason}", resource=record.name,
                 hint="start it, with VMware Tools (open-vm-tools) in it")  # fmt: skip

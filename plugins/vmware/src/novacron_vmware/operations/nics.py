@@ -71,15 +71,11 @@ class VMwareNICs(Area):
         if problems:
             raise InvalidSpecError("this host can't make that NIC", resource=name, problems=problems)
 
-    def _devices(self, thing: Any) -> Any:
-        return self._connection.read(thing, ["config.hardware.device"]).get("config.hardware.device") or ()
-
     def _nics(self, thing: Any) -> list[NIC]:
         return list(nic_records(self._connection, self._devices(thing)))
 
     def _edit(self, thing: Any, name: str, nic: str, device: Any) -> NIC:
-        with translated(name):
-            self._reconfigure(thing, name, deviceChange=[Device.VirtualDeviceSpec(operation="edit", device=device)])
+        self._edit_device(thing, name, device)
         return next(each for each in self._nics(thing) if each.mac == nic.lower())
 
 

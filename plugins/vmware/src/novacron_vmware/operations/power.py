@@ -51,7 +51,7 @@ class VMwarePower(Area):
         job.report("asking the guest", 0.0)
         asked = True
         try:
-            self._tools(thing, record.name, thing.ShutdownGuest)
+            self._ask(thing, record.name, thing.ShutdownGuest)
         except GuestAgentUnavailableError:
             if otherwise == "fail":
                 raise
@@ -74,12 +74,11 @@ class VMwarePower(Area):
     def vm_reboot(self, vm: str) -> VM:
         """Ask the guest's Tools to reboot it."""
         thing, record = self._changing(vm, "reboot", "running")
-        self._tools(thing, record.name, thing.RebootGuest)
+        self._ask(thing, record.name, thing.RebootGuest)
         return self._read(thing)
 
-    def _tools(self, thing: Any, name: str, ask: Callable[[], Any]) -> None:
-        running = self._connection.read(thing, ["guest.toolsRunningStatus"]).get("guest.toolsRunningStatus")
-        if running == "guestToolsNotRunning":  # vSphere says so too, but after it tried
+    def _ask(self, thing: Any, name: str, ask: Callable[[], Any]) -> None:
+        if self._tools(thing) == "guestToolsNotRunning":  # vSphere says so too, but after it tried
             raise GuestAgentUnavailableError(f"the guest of {name!r} runs no VMware Tools", resource=name, hint=TOOLS)
         with translated(name):
             ask()

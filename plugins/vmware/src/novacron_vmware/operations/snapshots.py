@@ -135,8 +135,7 @@ class VMwareSnapshots(Area):
         raise _not_found(vm, snapshot, [each.name for each, _ in tree])
 
     def _check_tools(self, thing: Any, record: VM) -> None:
-        status = self._connection.read(thing, ["guest.toolsRunningStatus"]).get("guest.toolsRunningStatus")
-        if record.status != "running" or status == "guestToolsNotRunning":
+        if record.status != "running" or self._tools(thing) == "guestToolsNotRunning":
             raise GuestAgentUnavailableError(f"can't quiesce {record.name!r}: its VMware Tools do not run", resource=record.name,
                 hint="leave quiesce out")  # fmt: skip
 
