@@ -74,13 +74,15 @@ class GuestConsole:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     @property
+    def lines(self) -> list[str]:
+        """The lines that are whole: the guest may be in the middle of the next one."""
+        return self.text.rpartition("\n")[0].splitlines()
+
+    @property
     def ticks(self) -> list[tuple[int, float]]:
         """The seconds that the guest counted, each with the guest's uptime then."""
-        lines = [line for line in self.text.splitlines() if line.startswith("NOVACRON TICK ")]
-        return [
-            (int(line.split()[2]), float(line.rpartition("=")[2]))
-            for line in lines[: len(lines) - (not self.text.endswith("\n"))]
-        ]
+        lines = [line for line in self.lines if line.startswith("NOVACRON TICK ")]
+        return [(int(line.split()[2]), float(line.rpartition("=")[2])) for line in lines]
 
     def wait_for(self, text: str, seconds: float = 30.0) -> None:
         self.wait_until(lambda: text in self.text, seconds, text)

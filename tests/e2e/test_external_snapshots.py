@@ -1,7 +1,9 @@
 """External snapshots of real guests: the guest itself says what is on its disk after reverting and deleting, and no file is left over."""
 
 import re
+import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,7 +14,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 def disk_ticks(vm):
     """What the guest found on its disk at each boot: the last second that it had counted when it was last running."""
-    return [line.rpartition(" ")[2] for line in vm.console.text.splitlines() if line.startswith("NOVACRON DISK TICK ")]
+    return [line.rpartition(" ")[2] for line in vm.console.lines if line.startswith("NOVACRON DISK TICK ")]
 
 
 def boot_again(vm):
@@ -258,14 +260,39 @@ def test_a_linked_clone_keeps_the_file_that_it_is_linked_to(a, boot):
 
 
 def test_cancelling_a_snapshot_with_memory_leaves_nothing(a, boot):
+    """Whenever it is asked for: before libvirt begins, while the memory is written, at the end."""
     vm = boot(a, "given-up", ticks=1, memory="768MiB", load=512)
+    vm.console.wait_for("NOVACRON LOADED", 90)  # so that there is something to write for a while
     before = files(a, vm)
-    job = vm.snapshots.create("never", kind="external", wait=False)
-    job.listen(lambda progress: progress.details and job.cancel())
+    for seconds in (0, 0.1, 0.2):
+        job = vm.snapshots.create("never", kind="external", wait=False)
+        job.listen(lambda progress, job=job, seconds=seconds: threading.Timer(seconds, job.cancel).start())
+        with pytest.raises(errors.OperationCancelledError):
+            job.result(60)
+        assert (files(a, vm), vm.snapshots.list()) == (before, [])
+        assert "never" not in vm.export().text
+        vm.console.wait_for_more_ticks()
+
+
+@pytest.mark.parametrize("kind", ["internal", "external"])
+def test_a_snapshot_that_was_quicker_than_its_cancelling_is_taken_back(a, boot, monkeypatch, kind):
+    """The wish to cancel comes when libvirt has just taken it."""
+    vm = boot(a, f"late-{kind}", ticks=1)
+    before = files(a, vm)
+    from novacron_kvm.operations import domainjobs, snapshots
+    from novacron_kvm.operations import externalsnapshots as external
+
+    @contextmanager
+    def ended(domain, job, message):
+        with domainjobs.followed(domain, job, message):
+            yield
+        job.cancel()
+
+    for module in (snapshots, external):
+        monkeypatch.setattr(module, "followed", ended)
     with pytest.raises(errors.OperationCancelledError):
-        job.result(60)
+        vm.snapshots.create("late", kind=kind)
     assert (files(a, vm), vm.snapshots.list()) == (before, [])
-    assert "never" not in vm.export().text
     vm.console.wait_for_more_ticks()
 
 

@@ -2,7 +2,8 @@
 
 What it says there, a line each: `NOVACRON GUEST UP`; every second `NOVACRON TICK n uptime=...`; whenever one changes `NOVACRON DEVICES`
 with each disk's 512-byte sectors and each NIC's carrier; `NOVACRON ADDRESS` once DHCP gave one; with `novacron.ping=ADDRESS` on the
-kernel's command line every second whether that address answered; with `novacron.load=MIB` it dirties so much memory without end.
+kernel's command line every second whether that address answered; with `novacron.load=MIB` it dirties so much memory without end, and says
+`NOVACRON LOADED` after the first pass.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ acpid -f -c /etc/acpi -l /dev/null &
 load=$(sed -n 's/.*novacron.load=\\([0-9]*\\).*/\\1/p' /proc/cmdline)
 if [ -n "$load" ]; then
   mount -t tmpfs -o size=${{load}}m tmpfs /load
-  (while :; do dd if=/dev/urandom of=/load/dirty bs=1M count=$((load - 2)) conv=notrunc 2>/dev/null; done) &
+  (while :; do
+    dd if=/dev/urandom of=/load/dirty bs=1M count=$((load - 2)) conv=notrunc 2>/dev/null
+    [ -n "$full" ] || echo "NOVACRON LOADED $load MiB"; full=1
+  done) &
 fi
 if [ -b /dev/vda ]; then
   echo "NOVACRON DISK TICK $(dd if=/dev/vda bs=512 skip=2048 count=1 2>/dev/null | tr -dc 0-9)"

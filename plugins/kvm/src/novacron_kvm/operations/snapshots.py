@@ -14,6 +14,7 @@ from novacron.errors import (
     AlreadyExistsError,
     InvalidSpecError,
     InvalidStateError,
+    NovaCronError,
     SnapshotError,
     SnapshotNotFoundError,
     SpecProblem,
@@ -73,6 +74,11 @@ class KVMSnapshots:
                         made = domain.snapshotCreateXML(
                             serialise(external.asked(spec)), libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE
                         )
+                try:
+                    job.raise_if_cancelled()
+                except NovaCronError:  # it was quicker than the wish to cancel it
+                    self._delete(slow, domain, [made], Job("snapshot_delete", record.name))
+                    raise
                 return self._record(domain, made)
 
     @hookimpl
@@ -129,22 +135,26 @@ class KVMSnapshots:
                 recover(domain, change=True)
                 found = self._find(domain, snapshot)
                 job.report(f"deleting {snapshot}")
-                if not external.is_external(parse(found.getXMLDesc(0))):
-                    found.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN if children else 0)
-                    return vm_record(self._connection, domain)
-                refuse_saved(domain, "merge the disks of")
                 going = [found]
                 if children:
                     flags = libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS | libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL
                     going += found.listAllChildren(flags)
-                mixed = [one.getName() for one in going if not external.is_external(parse(one.getXMLDesc(0)))]
-                if mixed:
-                    raise UnsupportedOperationError(
-                        f"can't delete {snapshot!r} with its children: {', '.join(mixed)} are internal, within its files",
-                        resource=domain.name(), hint="delete those first",
-                    )  # fmt: skip
-                external.delete(self._connection, slow, domain, going, job)
+                self._delete(slow, domain, going, job)
             return vm_record(self._connection, domain)
+
+    def _delete(self, slow: Any, domain: Any, going: list[Any], job: Job[Any]) -> None:
+        """Delete a snapshot, and with it the rest of `going`, which are all that descend from it."""
+        if not external.is_external(parse(going[0].getXMLDesc(0))):
+            going[0].delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN if going[1:] else 0)
+            return
+        refuse_saved(domain, "merge the disks of")
+        mixed = [one.getName() for one in going if not external.is_external(parse(one.getXMLDesc(0)))]
+        if mixed:
+            raise UnsupportedOperationError(
+                f"can't delete {going[0].getName()!r} with its children: {', '.join(mixed)} are internal, within its files",
+                resource=domain.name(), hint="delete those first",
+            )  # fmt: skip
+        external.delete(self._connection, slow, domain, going, job)
 
     def _kind(self, record: VM, spec: SnapshotSpec, there: set[Kind]) -> Kind:
         """Return the kind of snapshot that does what was asked; refuse what none can do."""
