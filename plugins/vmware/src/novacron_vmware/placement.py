@@ -107,19 +107,31 @@ def _no_place(name: str, field: str, given: str, known: Iterable[str]) -> Invali
 
 def datastores(connection: VMwareConnection, wanted: Iterable[str] = (DEFAULT,)) -> dict[str, str]:
     """Return the datastore's name for each pool that is wanted. Raises StoragePoolNotFoundError."""
-    paths = ["name", "summary.freeSpace", "summary.accessible"]
-    free = {
-        r["name"]: r.get("summary.freeSpace", 0)
-        for _, r in connection.collect(vim.Datastore, paths)
-        if r.get("summary.accessible", True)
+    return {pool: name for pool, (name, _) in stores(connection, wanted).items()}
+
+
+def find_store(connection: VMwareConnection, pool: str) -> tuple[str, Any]:
+    """Return the name and the datastore of a pool. Raises StoragePoolNotFoundError."""
+    return stores(connection, [pool])[pool]
+
+
+def stores(connection: VMwareConnection, wanted: Iterable[str]) -> dict[str, tuple[str, Any]]:
+    """Return name and datastore for each pool that is wanted, from one look at all. Raises StoragePoolNotFoundError."""
+    wanted = list(wanted)
+    found = {
+        read["name"]: (thing, read.get("summary.freeSpace", 0))
+        for thing, read in connection.collect(vim.Datastore, ["name", "summary.freeSpace", "summary.accessible"])
+        if read.get("summary.accessible", True)
     }
+    free = {name: space for name, (_, space) in found.items()}
     missing = sorted(set(wanted) - {DEFAULT} - set(free))
     if missing or not free:
         raise StoragePoolNotFoundError(
             f"no datastore {', '.join(missing)}", hint=f"there are: {', '.join(sorted(free)) or 'none'}"
         )
     roomiest = max(free, key=lambda name: (free[name], name))
-    return {pool: roomiest if pool == DEFAULT and DEFAULT not in free else pool for pool in wanted}
+    names = {pool: roomiest if pool == DEFAULT and DEFAULT not in free else pool for pool in wanted}
+    return {pool: (name, found[name][0]) for pool, name in names.items()}
 
 
 def image_path(connection: VMwareConnection, source: str, pool: str) -> str:
@@ -164,4 +176,4 @@ def backing(connection: VMwareConnection, network: str) -> Any:
     return vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo(port=port)
 
 
-__all__ = ["DEFAULT", "Place", "backing", "datastores", "image_path", "place_for"]
+__all__ = ["DEFAULT", "Place", "backing", "datastores", "find_store", "image_path", "place_for"]

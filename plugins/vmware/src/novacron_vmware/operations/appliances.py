@@ -30,8 +30,7 @@ from novacron.specs.vm import VMSpec
 from novacron_vmware.area import Area
 from novacron_vmware.errors import mapped, translated
 from novacron_vmware.operations.lifecycle import check, refuse_taken
-from novacron_vmware.operations.pools import find_store
-from novacron_vmware.placement import place_for
+from novacron_vmware.placement import find_store, place_for
 from novacron_vmware.records import facts_option
 from novacron_vmware.sdk import vim, vmodl
 
@@ -117,7 +116,7 @@ class VMwareAppliances(Area):
             diskProvisioning="thin",
             hostSystem=place.node,
         )
-        store = find_store(self._connection, spec.pool)
+        _, store = find_store(self._connection, spec.pool)
         made = self._connection.content.ovfManager.CreateImportSpec(archive.text.decode(), place.pool, store, asked)
         if made.error:
             problems = [

@@ -14,6 +14,7 @@ from novacron.records.network import TrafficFilter
 from novacron.specs.network import TrafficFilterSpec
 from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
+from novacron_vmware.portgroups import node_groups, uplinks
 from novacron_vmware.sdk import vim
 
 Group = vim.dvs.DistributedVirtualPortgroup
@@ -68,36 +69,25 @@ class VMwareFilters(Area):
                 )
                 self._connection.wait(thing.ReconfigureDVPortgroup_Task(change), resource=network)
                 return
-        for system, groups in self._node_groups():
-            for group in groups:
-                if group.spec.name == network:
-                    security = vim.host.NetworkPolicy.SecurityPolicy(forgedTransmits=spoofing, macChanges=spoofing)
-                    group.spec.policy = group.spec.policy or vim.host.NetworkPolicy()
-                    group.spec.policy.security = security
-                    system.UpdatePortGroup(network, group.spec)
+        for system, group in node_groups(self._connection):
+            if group.spec.name == network:
+                security = vim.host.NetworkPolicy.SecurityPolicy(forgedTransmits=spoofing, macChanges=spoofing)
+                group.spec.policy = group.spec.policy or vim.host.NetworkPolicy()
+                group.spec.policy.security = security
+                system.UpdatePortGroup(network, group.spec)
 
     def _policies(self) -> Iterator[tuple[str, bool]]:
         """Yield each port group's name and whether it refuses foreign addresses."""
         seen = set[str]()
-        switches = self._connection.collect(vim.DistributedVirtualSwitch, ["config.uplinkPortgroup"])
-        uplinks = {group for _, read in switches for group in read.get("config.uplinkPortgroup") or ()}
+        wires = uplinks(self._connection)
         for thing, read in self._connection.collect(Group, ["name", "config"]):
-            if thing not in uplinks:
+            if thing not in wires:
                 seen.add(read["name"])
                 yield read["name"], _refuses(getattr(read["config"].defaultPortConfig, "securityPolicy", None))
-        for _, groups in self._node_groups():
-            for group in groups:
-                if group.spec.name not in seen:
-                    seen.add(group.spec.name)
-                    yield group.spec.name, _refuses(getattr(group.spec.policy, "security", None))
-
-    def _node_groups(self) -> list[tuple[Any, Any]]:
-        systems = [
-            read["configManager.networkSystem"]
-            for _, read in self._connection.collect(vim.HostSystem, ["configManager.networkSystem"])
-        ]
-        found = self._connection.read_all(systems, vim.host.NetworkSystem, ["networkInfo.portgroup"])
-        return [(system, read.get("networkInfo.portgroup") or ()) for system, read in found]
+        for _, group in node_groups(self._connection):
+            if group.spec.name not in seen:
+                seen.add(group.spec.name)
+                yield group.spec.name, _refuses(getattr(group.spec.policy, "security", None))
 
     def _record(self, name: str, safe: bool) -> TrafficFilter:
         return TrafficFilter(name=name, host=self._connection.name, anti_spoofing=safe)

@@ -14,8 +14,7 @@ from novacron.records.vm import VM
 from novacron_vmware.area import Area
 from novacron_vmware.devices import places
 from novacron_vmware.errors import translated
-from novacron_vmware.operations.pools import find_store
-from novacron_vmware.placement import place_for
+from novacron_vmware.placement import find_store, place_for
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class VMwareMigration(Area):
     def vm_migrate_storage(self, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
         """Move disks to another datastore; with none named also the VM's own files."""
         thing, record = self._changing(vm, "move disks of", "running", "suspended", "stopped")
-        store = find_store(self._connection, pool)
+        _, store = find_store(self._connection, pool)
         named = dict(places(self._connection.read(thing, ["config.hardware.device"])["config.hardware.device"]))
         unknown = sorted(set(disks) - set(named))
         if unknown:
@@ -119,7 +118,7 @@ class VMwareMigration(Area):
         if self._connection.datacenter_thing(thing) != place.datacenter:
             relocate.folder = place.folder
             if spec.storage != "shared":
-                relocate.datastore = find_store(there, "default")
+                _, relocate.datastore = find_store(there, "default")
         return relocate
 
     def _server_check(self, thing: Any, relocate: Any) -> tuple[list[str], list[str]]:

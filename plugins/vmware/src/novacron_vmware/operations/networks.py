@@ -16,6 +16,7 @@ from novacron.records.vm import Deleted
 from novacron.specs.network import NetworkSpec
 from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
+from novacron_vmware.portgroups import network_systems, node_groups, uplinks
 from novacron_vmware.sdk import vim
 
 Group = vim.dvs.DistributedVirtualPortgroup
@@ -41,10 +42,7 @@ class VMwareNetworks(Area):
         """Make a port group; on nodes that already got it when one refuses, it is taken back."""
         problems = list(_problems(spec))
         switches = {read["name"]: thing for thing, read in self._connection.collect(vim.DistributedVirtualSwitch, ["name"])}
-        systems = [
-            read["configManager.networkSystem"]
-            for _, read in self._connection.collect(vim.HostSystem, ["configManager.networkSystem"])
-        ]
+        systems = network_systems(self._connection)
         shared = self._shared_switches(systems)
         if spec.type == "bridged" and spec.bridge not in {*switches, *shared}:
             problems.append(
@@ -104,9 +102,8 @@ class VMwareNetworks(Area):
     def _all(self) -> list[tuple[Any, dict[str, Any]]]:
         found = self._connection.collect(vim.Network, ["name", "vm"])
         groups = dict(self._connection.collect(Group, ["config"]))
-        switches = self._connection.collect(vim.DistributedVirtualSwitch, ["config.uplinkPortgroup"])
-        uplinks = {group for _, read in switches for group in read.get("config.uplinkPortgroup") or ()}  # no NIC may be there
-        return [(thing, read | groups.get(thing, {})) for thing, read in found if thing not in uplinks]
+        wires = uplinks(self._connection)
+        return [(thing, read | groups.get(thing, {})) for thing, read in found if thing not in wires]
 
     def _find_network(self, network: str) -> tuple[Any, dict[str, Any]]:
         found = self._all()
@@ -140,17 +137,7 @@ class VMwareNetworks(Area):
 
     def _groups(self, network: str) -> list[tuple[Any, Any]]:
         """Return each node's network system with its port group of that name."""
-        systems = [
-            read["configManager.networkSystem"]
-            for _, read in self._connection.collect(vim.HostSystem, ["configManager.networkSystem"])
-        ]
-        found = self._connection.read_all(systems, vim.host.NetworkSystem, ["networkInfo.portgroup"])
-        return [
-            (system, group)
-            for system, read in found
-            for group in read.get("networkInfo.portgroup") or ()
-            if group.spec.name == network
-        ]
+        return [(system, group) for system, group in node_groups(self._connection) if group.spec.name == network]
 
     def _add_everywhere(self, systems: list[Any], spec: NetworkSpec) -> None:
         switch = spec.bridge if spec.type == "bridged" else _own_switch(spec.name)

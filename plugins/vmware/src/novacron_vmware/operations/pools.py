@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, StoragePoolNotFoundError
+from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.storage import StoragePool
 from novacron.records.vm import Deleted
 from novacron.specs.storage import StoragePoolSpec
 from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
+from novacron_vmware.placement import find_store
 from novacron_vmware.sdk import vim
 
 PATHS = [
@@ -96,7 +97,7 @@ class VMwarePools(Area):
         return Deleted(name=pool)
 
     def _store(self, pool: str) -> Any:
-        return find_store(self._connection, pool)
+        return find_store(self._connection, pool)[1]
 
     def _record(self, read: dict[str, Any]) -> StoragePool:
         capacity, free = int(read.get("summary.capacity") or 0), int(read.get("summary.freeSpace") or 0)
@@ -106,17 +107,6 @@ class VMwarePools(Area):
             name=read["name"], host=self._connection.name, type="netfs" if kind.startswith("nfs") else kind, active=active, autostart=True,
             path=read.get("summary.url") or None, capacity_bytes=capacity, available_bytes=free, allocated_bytes=max(0, capacity - free),
         )  # fmt: skip
-
-
-def find_store(connection: Any, pool: str) -> Any:
-    """Return a datastore by name; "default" is the one with the most free space. Raises StoragePoolNotFoundError."""
-    from novacron_vmware.placement import datastores
-
-    name = datastores(connection, [pool])[pool]
-    for thing, read in connection.collect(vim.Datastore, ["name"]):
-        if read["name"] == name:
-            return thing
-    raise StoragePoolNotFoundError(f"no datastore {pool!r}", resource=pool)
 
 
 def _problems(spec: StoragePoolSpec) -> Any:
@@ -131,4 +121,4 @@ def _problems(spec: StoragePoolSpec) -> Any:
         yield SpecProblem("name", spec.name, "no %, / or \\")
 
 
-__all__ = ["PATHS", "VMwarePools", "find_store"]
+__all__ = ["PATHS", "VMwarePools"]

@@ -19,7 +19,7 @@ from novacron_vmware.area import Area
 from novacron_vmware.datastore import fetch, send
 from novacron_vmware.devices import places
 from novacron_vmware.errors import translated
-from novacron_vmware.operations.pools import find_store
+from novacron_vmware.placement import find_store
 from novacron_vmware.sdk import vim
 
 Browser = vim.host.DatastoreBrowser
@@ -33,15 +33,13 @@ class VMwareVolumes(Area):
     @hookimpl
     def volume_list(self, pool: str) -> list[Volume]:
         """Browse a datastore, folders included, in one task."""
-        store = find_store(self._connection, pool)
-        name = self._connection.read(store, ["name"])["name"]
+        name, store = find_store(self._connection, pool)
         return sorted(self._search(store, name, recurse=True), key=lambda volume: volume.name)
 
     @hookimpl
     def volume_get(self, pool: str, volume: str) -> Volume:
         """Return one."""
-        store = find_store(self._connection, pool)
-        name = self._connection.read(store, ["name"])["name"]
+        name, store = find_store(self._connection, pool)
         folder, _, file = volume.rpartition("/")
         found = self._search(store, name, recurse=False, folder=folder, pattern=(file, file + ".vmdk"))
         for each in found:
@@ -210,8 +208,7 @@ class VMwareVolumes(Area):
 
     def _place(self, pool: str, volume: str) -> tuple[str, Any]:
         """Return a volume's datastore path and the datacenter it is in."""
-        store = find_store(self._connection, pool)
-        name = self._connection.read(store, ["name"])["name"]
+        name, store = find_store(self._connection, pool)
         ending = "" if os.path.splitext(volume)[1] in KINDS else ".vmdk"
         return f"[{name}] {volume}{ending}", self._connection.datacenter_thing(store)
 

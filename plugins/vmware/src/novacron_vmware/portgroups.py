@@ -1,0 +1,31 @@
+"""Port groups, of distributed switches and of each node's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from novacron_vmware.sdk import vim
+
+if TYPE_CHECKING:
+    from novacron_vmware.connection import VMwareConnection
+
+
+def uplinks(connection: VMwareConnection) -> set[Any]:
+    """Return the port groups that are distributed switches' uplinks: no NIC may be there."""
+    switches = connection.collect(vim.DistributedVirtualSwitch, ["config.uplinkPortgroup"])
+    return {group for _, read in switches for group in read.get("config.uplinkPortgroup") or ()}
+
+
+def network_systems(connection: VMwareConnection) -> list[Any]:
+    """Return what each node has its switches in."""
+    path = "configManager.networkSystem"
+    return [read[path] for _, read in connection.collect(vim.HostSystem, [path])]
+
+
+def node_groups(connection: VMwareConnection) -> list[tuple[Any, Any]]:
+    """Return every port group of every node's own switches, with the node's network system."""
+    found = connection.read_all(network_systems(connection), vim.host.NetworkSystem, ["networkInfo.portgroup"])
+    return [(system, group) for system, read in found for group in read.get("networkInfo.portgroup") or ()]
+
+
+__all__ = ["network_systems", "node_groups", "uplinks"]
