@@ -28,7 +28,8 @@ NovaCronError
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
 Outcome = Literal["failed", "not_sent", "unknown"]
 """`failed`: it did not happen. `not_sent`: it never left, safe to retry. `unknown`: it may have happened; read the state."""
@@ -92,6 +93,17 @@ class NovaCronError(Exception):
             "hint": self.hint,
             "outcome": self.outcome,
         }
+
+
+def either(words: Sequence[str]) -> str:
+    """Return words as alternatives, for a hint.
+
+    Example:
+        >>> either(["stopped"]), either(["stopped", "crashed", "saved"])
+        ('stopped', 'stopped, crashed or saved')
+    """
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _rebuild(cls: type[NovaCronError], state: dict[str, Any]) -> NovaCronError:
@@ -189,6 +201,17 @@ class InvalidStateError(NovaCronError):
 
     exit_code = 15
     default_hint = "look at the status first, `novacron vm show NAME`"
+
+    @classmethod
+    def of_status(cls, action: str, vm: str, status: str, allowed: Sequence[str]) -> Self:
+        """Return the error of a VM that is in a status in which something can't be done (for drivers).
+
+        Example:
+            >>> error = InvalidStateError.of_status("start", "web1", "running", ("stopped", "crashed", "saved"))
+            >>> error.message, error.hint
+            ("can't start 'web1': it is running", 'possible when stopped, crashed or saved')
+        """
+        return cls(f"can't {action} {vm!r}: it is {status}", resource=vm, hint=f"possible when {either(allowed)}")
 
 
 class BusyError(InvalidStateError):
@@ -349,4 +372,4 @@ class DriverError(NovaCronError):
 
 
 _classes = [name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, Exception)]
-__all__ = [*sorted(_classes), "Outcome", "SpecProblem"]
+__all__ = [*sorted(_classes), "Outcome", "SpecProblem", "either"]

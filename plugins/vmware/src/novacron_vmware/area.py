@@ -35,8 +35,7 @@ class Area:
         thing = self._find(vm)
         record = self._read(thing)
         if statuses and record.status not in statuses:
-            raise InvalidStateError(f"can't {verb} {record.name!r}: it is {record.status}", resource=record.name,
-                hint=f"it has to be {' or '.join(statuses)}")  # fmt: skip
+            raise InvalidStateError.of_status(verb, record.name, record.status, statuses)
         return thing, record
 
     def _read(self, thing: Any) -> VM:

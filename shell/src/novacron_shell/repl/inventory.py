@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from novacron.errors import NovaCronError, VMNotFoundError
+from novacron.errors import NovaCronError, VMNotFoundError, either
 from novacron.handles.host import HostHandle
 from novacron.handles.vm import VMHandle
 
@@ -25,7 +25,7 @@ class Inventory(Mapping[str, VMHandle]):
     def __getitem__(self, name: str) -> VMHandle:
         if name not in self._vms:
             near = difflib.get_close_matches(name, self._vms, n=3, cutoff=0.7)
-            raise VMNotFoundError(f"no VM named {name!r}", hint=f"did you mean {' or '.join(near)}?" if near else None)
+            raise VMNotFoundError(f"no VM named {name!r}", hint=f"did you mean {either(near)}?" if near else None)
         return self._vms[name]
 
     def __contains__(self, name: object) -> bool:

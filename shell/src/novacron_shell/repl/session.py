@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from novacron import __version__
-from novacron.errors import NovaCronError
+from novacron.errors import NovaCronError, either
 from novacron.state import state_directory
 from novacron_shell.options import Settings
 from novacron_shell.repl.display import show
@@ -143,7 +143,7 @@ def _mistyped(error: AttributeError | NameError | KeyError, names: dict[str, Any
         return f"nothing there is called {error.args[0]!r}" if error.args else "no such key"
     known = dir(error.obj) if isinstance(error, AttributeError) else [*names, *dir(builtins)]
     near = difflib.get_close_matches(error.name or "", [name for name in known if not name.startswith("_")], n=3)
-    return f"{error}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+    return f"{error}" + (f"; did you mean {either(near)}?" if near else "")
 
 
 def _tell(console: Console, error: NovaCronError) -> None:

@@ -70,9 +70,7 @@ class Area:
                 f"can't {action} {vm.name!r}: it is being migrated", resource=vm.name, hint="wait, or cancel the migration"
             )
         if allowed and vm.status not in allowed:
-            raise InvalidStateError(
-                f"can't {action} {vm.name!r}: it is {vm.status}", resource=vm.name, hint=f"possible when {' or '.join(allowed)}"
-            )
+            raise InvalidStateError.of_status(action, vm.name, vm.status, allowed)
         return vm
 
     def checkpoint(self, operation: str, *names: str) -> None:

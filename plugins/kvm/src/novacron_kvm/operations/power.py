@@ -95,11 +95,7 @@ class KVMPower:
         domain = self._connection.domain(vm)
         record = vm_record(self._connection, domain, sizes=False)
         if record.status not in allowed:
-            raise InvalidStateError(
-                f"can't {action} {record.name!r}: it is {record.status}",
-                resource=record.name,
-                hint=f"possible when {' or '.join(allowed)}",
-            )
+            raise InvalidStateError.of_status(action, record.name, record.status, allowed)
         return domain
 
     def _change(self, vm: str, action: str, allowed: tuple[str, ...], change: Any, done: str | None = None) -> VM:
