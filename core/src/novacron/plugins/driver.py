@@ -115,6 +115,7 @@ class DriverProvider:
         connect: returns a `Driver`, or raises a NovaCronError within `context.timeout`.
         areas: returns the classes of a connection's parts, from which documentation is made without a connection.
         limits: returns, by operation, what is needed for all of it or can't be had at all: "external snapshots: libvirt 10.9".
+        versions: returns, by operation, the hypervisor's version that it needs; "" for all others: "5.6.0".
         proofs: returns, by operation, on what it is proved when that is no real hypervisor; "" for all others: "a simulator".
         api: the versions of the contract that it supports.
     """
@@ -127,11 +128,12 @@ class DriverProvider:
         connect: Callable[[HostURI, ConnectContext], Driver],
         areas: Callable[[], Sequence[type]] = tuple,
         limits: Callable[[], Mapping[str, str]] = dict,
+        versions: Callable[[], Mapping[str, str]] = dict,
         proofs: Callable[[], Mapping[str, str]] = dict,
         api: str = ">=1,<2",
     ) -> None:
         self.name, self.schemes, self.connect, self.api = name, tuple(schemes), connect, api
-        self.areas, self.limits, self.proofs = areas, limits, proofs
+        self.areas, self.limits, self.versions, self.proofs = areas, limits, versions, proofs
 
 
 class Destination(NamedTuple):

@@ -14,7 +14,8 @@ HEAD = """\
 Every operation of the contract, when it may be called and which driver offers it. Made from the code by
 `python -m novacron.plugins.matrix`; a test keeps it true. *When* names the statuses of a VM in which an operation is done; in any other it
 is refused with an `InvalidStateError` (a crashed VM is as a stopped one, and the guest agent's operations are refused with a
-`GuestAgentUnavailableError`). What is written beside a driver's ✓ is what all of the operation needs, or what it can't do.
+`GuestAgentUnavailableError`). A number beside a driver's ✓ is the oldest version of the hypervisor's service (libvirt, vCenter) that has
+the operation; words are what all of it needs, or what it can't do.
 
 A ✓ is proved on real hypervisors, but: ✓ˢ on a simulator that speaks the hypervisor's real protocol (govmomi's, for vSphere); ✓ᶠ on a
 faked boundary, for the simulator lacks it, so that our tests give it what the hypervisor's documentation says.
@@ -39,6 +40,7 @@ def lines(providers: Sequence[DriverProvider]) -> Iterator[str]:
     offered = {p.name: {name for area in p.areas() for name in _hooks(area)} for p in providers}
     notes = {p.name: p.limits() for p in providers}
     marks = {p.name: {name: MARKS[proof] for name, proof in p.proofs().items()} for p in providers}
+    versions = {p.name: p.versions() for p in providers}
     area = None
     for operation in operations().values():
         if operation.area != area:
@@ -48,7 +50,16 @@ def lines(providers: Sequence[DriverProvider]) -> Iterator[str]:
             yield f"|---|---|---|{'---|' * len(offered)}"
         kind = "read" if operation.reads else "job" if operation.long else "change"
         cells = [
-            f"✓{_mark(marks[driver], operation.name)} {notes[driver].get(operation.name, '')}".strip()
+            " ".join(
+                filter(
+                    None,
+                    (
+                        f"✓{_of(marks[driver], operation.name)}",
+                        _of(versions[driver], operation.name),
+                        notes[driver].get(operation.name),
+                    ),
+                )
+            )
             if operation.name in names
             else "–"
             for driver, names in offered.items()
@@ -57,8 +68,8 @@ def lines(providers: Sequence[DriverProvider]) -> Iterator[str]:
         yield f"| `{operation.name}` {operation.summary.rstrip('.')} | {kind} | {when} | {' | '.join(cells)} |"
 
 
-def _mark(marks: Mapping[str, str], operation: str) -> str:
-    return marks.get(operation, marks.get("", ""))
+def _of(said: Mapping[str, str], operation: str) -> str:
+    return said.get(operation, said.get("", ""))
 
 
 def _hooks(area: type) -> list[str]:

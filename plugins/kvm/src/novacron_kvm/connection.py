@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from novacron.errors import HostConnectionError, OperationTimeoutError, VMNotFoundError
+from novacron.errors import HostConnectionError, OperationTimeoutError, UnsupportedOperationError, VMNotFoundError
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.eventloop import ensure_running
+from novacron_kvm.versions import refuse_old
 
 T = TypeVar("T")
 KEEPALIVE = (5, 3)
@@ -48,6 +49,11 @@ class KVMConnection:
         with translated():
             self.libvirt_version: int = self._read.getLibVersion()
             self.node: str = self._read.getHostname()
+        try:
+            refuse_old(self.libvirt_version, name)
+        except UnsupportedOperationError:
+            self.close()
+            raise
 
     @property
     def read(self) -> Any:

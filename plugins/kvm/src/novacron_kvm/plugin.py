@@ -45,6 +45,13 @@ def limits() -> dict[str, str]:
     return limits(0)
 
 
+def versions() -> dict[str, str]:
+    """Return the version of libvirt that each operation needs."""
+    from novacron_kvm.versions import versions
+
+    return versions()
+
+
 def connect(uri: HostURI, context: ConnectContext) -> Driver:
     """Open a libvirt URI."""
     from novacron_kvm.connection import KVMConnection
@@ -53,6 +60,6 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 
 
-provider = DriverProvider(name="kvm", schemes=SCHEMES, connect=connect, areas=areas, limits=limits)
+provider = DriverProvider(name="kvm", schemes=SCHEMES, connect=connect, areas=areas, limits=limits, versions=versions)
 
-__all__ = ["SCHEMES", "areas", "connect", "limits", "provider"]
+__all__ = ["SCHEMES", "areas", "connect", "limits", "provider", "versions"]

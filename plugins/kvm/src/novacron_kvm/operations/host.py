@@ -12,11 +12,7 @@ from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-
-
-def version_text(number: int) -> str:
-    """Return libvirt's version number as text, 9000000 as "9.0.0"."""
-    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
+from novacron_kvm.versions import too_old, version_text
 
 
 class KVMHost:
@@ -77,11 +73,12 @@ class KVMHost:
         if arch not in known:
             arch = next(iter(known), arch)
         virt_type, reason = best_virt_type(self._connection, arch)
+        version = self._connection.libvirt_version
         return Capabilities(
             host=self._connection.name, driver="kvm", operations=(), virt_type=virt_type, virt_type_reason=reason,
             virt_types=tuple(sorted({t for a in known.values() for t in a["virt_types"]})), architectures=tuple(sorted(known)),
             machines={a: k["machines"] for a, k in known.items()}, firmwares=("bios", "uefi", "uefi-secure"),
-            limits=limits(self._connection.libvirt_version) | (TEST_DRIVER if self._connection.uri.startswith("test:") else {}),
+            limits=limits(version) | too_old(version) | (TEST_DRIVER if self._connection.uri.startswith("test:") else {}),
         )  # fmt: skip
 
 
@@ -105,4 +102,4 @@ def limits(libvirt_version: int) -> dict[str, str]:
     }
 
 
-__all__ = ["KVMHost", "limits", "version_text"]
+__all__ = ["KVMHost", "limits"]

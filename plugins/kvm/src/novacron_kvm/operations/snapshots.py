@@ -29,9 +29,9 @@ from novacron_kvm.errors import translated
 from novacron_kvm.operations import externalsnapshots as external
 from novacron_kvm.operations.devices import refuse_saved
 from novacron_kvm.operations.domainjobs import followed
-from novacron_kvm.operations.host import version_text
 from novacron_kvm.operations.parking import recover
 from novacron_kvm.operations.records import vm_record
+from novacron_kvm.versions import version_text
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 
 if TYPE_CHECKING:
