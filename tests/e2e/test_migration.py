@@ -6,8 +6,11 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
+from lxml import etree
 
 from novacron import errors
+from novacron_kvm.operations.precheck import cpu_problems
+from novacron_kvm.xml.parsing import parse
 
 pytestmark = pytest.mark.lab
 
@@ -86,6 +89,52 @@ def test_every_failed_pre_check_is_named_at_once_and_nothing_has_changed(lab_hos
     assert vm.refresh().status == "running"
 
 
+def test_a_cpu_that_the_destination_lacks_is_named_with_its_features(lab_hosts, boot):
+    """Both hosts are one machine, so the destination is asked about a CPU that this machine can't emulate."""
+    a, b = lab_hosts
+    vm = boot(a, "picky", ticks=0, start=False)
+    definition = parse(vm.export().text)
+    read = b.dispatcher.driver.native.read
+    for old in definition.findall("cpu"):
+        definition.remove(old)
+    assert list(cpu_problems(read, definition, "qemu", "b")) == []
+    cpu = etree.SubElement(definition, "cpu", mode="custom", match="exact", check="full")
+    etree.SubElement(cpu, "model", fallback="forbid").text = "qemu64"
+    assert list(cpu_problems(read, definition, "qemu", "b")) == []
+    etree.SubElement(cpu, "feature", policy="require", name="sgx")
+    (problem,) = cpu_problems(read, definition, "qemu", "b")
+    assert "b can't give the CPU qemu64" in problem
+    assert "sgx" in problem
+    cpu.set("check", "none")
+    assert list(cpu_problems(read, definition, "qemu", "b")) == []
+
+
+def test_a_destination_without_room_or_of_an_older_version_is_said_before(lab, lab_hosts, boot, monkeypatch):
+    """The disk holds more than the destination's pool has left: nothing is begun. Going to an older libvirt is a warning."""
+    a, b = lab_hosts
+    for number, host in enumerate(lab.hosts):
+        host.exec("sh", "-c", f"mkdir -p /run/small && mount -t tmpfs -o size={64 - 48 * number}m none /run/small")
+    try:
+        for host in lab_hosts:
+            host.pools.create(name="small", path="/run/small")
+        vm = boot(a, "roomy", ticks=0, disks=[{"size": "32MiB", "pool": "small", "format": "raw", "preallocate": True}])
+        monkeypatch.setattr(b.dispatcher.driver.native, "libvirt_version", 8_001_000)
+        check = vm.migration_check(b, storage="copy")
+        assert list(check.failures) == [
+            "the pool 'small' of b has 16 MiB free, the disks hold 32 MiB".replace(" b ", f" {b.name} ")
+        ]
+        assert any("libvirt 8.1.0, older than" in warning for warning in check.warnings)
+        with pytest.raises(errors.MigrationCheckError):
+            vm.migrate(b, storage="copy")
+        assert list(b.pools.volumes("small")) == []
+        vm.delete(force=True)
+    finally:
+        for host, handle in zip(lab.hosts, lab_hosts, strict=True):
+            if "small" in [p.name for p in handle.pools.list()]:
+                handle.pools.delete("small")
+            host.exec("umount", "-l", "/run/small")
+
+
 def test_a_migration_to_the_same_host_is_refused(lab_hosts, boot, lab):
     import novacron
 
@@ -103,6 +152,9 @@ def test_a_cancelled_migration_leaves_the_vm_running_at_the_source(lab_hosts, bo
     moving = threading.Event()
     job.listen(lambda p: moving.set() if p.details.get("transferred_bytes") else None)
     assert moving.wait(30)
+    known = threading.Event()
+    job.listen(lambda p: known.set() if (p.details.get("remaining_seconds") or 0) > 1 else None)
+    assert known.wait(30), "how long it will take is told"
     job.cancel()
     with pytest.raises(errors.OperationCancelledError) as caught:
         job.result(60)

@@ -23,6 +23,21 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+def remaining_seconds(left: float, rate: float, growing: float = 0.0) -> float | None:
+    """Return in how many seconds a transfer will have ended; None when it does not get nearer to its end.
+
+    Args:
+        left: bytes that are left.
+        rate: bytes that go each second.
+        growing: bytes that are added each second, as a guest does that writes to memory which was sent.
+
+    Example:
+        >>> remaining_seconds(300, 50), remaining_seconds(300, 50, 20), remaining_seconds(300, 50, 50)
+        (6.0, 10.0, None)
+    """
+    return left / (rate - growing) if rate > growing else None
+
+
 class Job(Future[T], Generic[T]):
     """A long operation under way; also what its driver reports to.
 
@@ -137,4 +152,4 @@ class Job(Future[T], Generic[T]):
         return asyncio.wrap_future(self).__await__()
 
 
-__all__ = ["Job", "Progress"]
+__all__ = ["Job", "Progress", "remaining_seconds"]

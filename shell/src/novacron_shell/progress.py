@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from novacron.jobs import Job, Progress
-from novacron.units import format_size
+from novacron.units import format_duration, format_size
 
 
 def follow(job: Job[Any], title: str, *, on_interrupt: Callable[[], object] | None = None) -> Any:
@@ -28,7 +28,8 @@ def describe(progress: Progress) -> str:
     """Return progress in words: what it does, and how much of how much."""
     done, total = progress.details.get("transferred_bytes"), progress.details.get("total_bytes")
     amount = f" {format_size(done)} of {format_size(total)}" if done and total else ""
-    return f"{progress.message}{amount}"
+    left = progress.details.get("remaining_seconds")
+    return f"{progress.message}{amount}" + ("" if left is None else f", {format_duration(max(1, round(left)))} left")
 
 
 def _on_terminal(job: Job[Any], title: str) -> Any:

@@ -28,7 +28,8 @@ def vm_migrate(vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport])
 
     Guarantees: after any failure exactly one host has the VM, running if it ran before. Where that can't be known the
     MigrationError's outcome is "unknown" and it names both hosts with what was last seen there. A cancelled or timed-out one is
-    aborted: the VM is at the source. Progress: `transferred_bytes`, `remaining_bytes`, `total_bytes`, `downtime_seconds`.
+    aborted: the VM is at the source. Progress: `transferred_bytes`, `remaining_bytes`, `total_bytes`, and `remaining_seconds`, which is
+    None while that is not known or the guest writes faster than is sent.
     """
     raise NotImplementedError
 

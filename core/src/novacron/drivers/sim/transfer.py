@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from novacron.errors import OperationTimeoutError
-from novacron.jobs import Job
+from novacron.jobs import Job, remaining_seconds
 from novacron.specs.migration import MigrationSpec
 
 POLL = 0.02
@@ -88,6 +88,7 @@ class Transfer:
         job.report(
             "migrating", min(0.99, 1 - self.left / self.total) if self.total else None, transferred_bytes=self.sent,
             remaining_bytes=int(self.left), total_bytes=self.total, downtime_seconds=self.downtime(),
+            remaining_seconds=remaining_seconds(self.left, self._bandwidth or 0, self._dirty),
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import libvirt
 
-from novacron.jobs import Job
+from novacron.jobs import Job, remaining_seconds
 
 POLL = 0.1
 """Seconds between looks at how far a job is."""
@@ -51,11 +51,19 @@ def busy(domain: Any) -> bool:
 
 
 def progress(found: dict[str, Any]) -> tuple[float | None, dict[str, Any]]:
-    """Return the fraction done, None while unknown, and the details for a progress report, in bytes."""
+    """Return the fraction done, None while unknown, and the details for a progress report, in bytes and seconds.
+
+    Example:
+        >>> fraction, details = progress({"data_total": 400, "data_remaining": 300, "data_processed": 100, "memory_bps": 50})
+        >>> fraction, details["remaining_seconds"]
+        (0.25, 6.0)
+    """
     total, remaining = found.get("data_total", 0), found.get("data_remaining", 0)
+    rate = found.get("memory_bps", 0) + found.get("disk_bps", 0)
+    dirtied = found.get("memory_dirty_rate", 0) * found.get("memory_page_size", 0)
     details = {
         "total_bytes": total, "remaining_bytes": remaining, "transferred_bytes": found.get("data_processed", 0),
-        "iteration": found.get("memory_iteration"),
+        "iteration": found.get("memory_iteration"), "remaining_seconds": remaining_seconds(remaining, rate, dirtied),
     }  # fmt: skip
     return None if not total else min(0.99, 1 - remaining / total), details
 

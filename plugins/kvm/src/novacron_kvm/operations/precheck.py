@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ import libvirt
 from novacron.errors import NovaCronError, VMNotFoundError
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM, Disk
+from novacron.units import format_size
 from novacron_kvm.capabilities import guests, host_uuid
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.volumes import find_path
-from novacron_kvm.xml.parsing import parse, text_of
+from novacron_kvm.versions import version_text
+from novacron_kvm.xml.parsing import parse, serialise, text_of
 
 if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spec: MigrationSpec) -> MigrationCheck:
     """Return the result of all checks, on both hosts, read-only."""
-    failures: list[str] = []
+    failures, warnings = list[str](), list[str]()
     destination = to.driver.native
     if not isinstance(destination, KVMConnection):
         failures.append(f"{to.name} is not a libvirt host")
@@ -35,8 +38,9 @@ def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spe
                 failures.append(f"{source.name} and {to.name} are the same host")
             else:
                 failures += _at_destination(destination, definition, record, to.name, spec)
+                failures += _space(source.read, destination.read, record, to.name, spec)
+                warnings += _older(source, destination, to.name)
             failures += _at_source(definition, record, spec, has_snapshots=bool(domain.snapshotNum()))
-    warnings = []
     if spec.storage == "shared" and any(d.source for d in record.disks or ()):
         warnings.append("that the disks are the same storage on both hosts was judged by path, size and allocation")
     return MigrationCheck(
@@ -77,6 +81,8 @@ def _at_destination(destination: KVMConnection, definition: Any, record: VM, nam
                 read.getDomainCapabilities(None, record.arch, record.machine, virt_type, 0)
             except libvirt.libvirtError:
                 yield f"{name} lacks the machine type {record.machine}"
+            else:
+                yield from cpu_problems(read, definition, virt_type, name)
     for network in sorted({n.network for n in record.nics or () if n.type == "network" and n.network}):
         try:
             if not read.networkLookupByName(network).isActive():
@@ -90,6 +96,47 @@ def _at_destination(destination: KVMConnection, definition: Any, record: VM, nam
             yield f"{name} has {free // 2**20} MiB of free memory, the VM has {record.memory_bytes // 2**20} MiB"
     except libvirt.libvirtError:
         pass  # not known: libvirt itself will say
+
+
+def cpu_problems(read: Any, definition: Any, virt_type: str, name: str) -> Iterator[str]:
+    """Yield why a host can't give a VM the CPU that its definition requires."""
+    cpu, system = definition.find("cpu"), definition.find("os/type")
+    if cpu is None or cpu.get("check", "none") == "none":
+        return  # the guest takes what it gets
+    asked = (None, system.get("arch"), system.get("machine"), virt_type, serialise(cpu))
+    try:
+        read.compareHypervisorCPU(*asked, libvirt.VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            yield f"{name} can't give the CPU {text_of(cpu, 'model') or cpu.get('mode')}: {error.get_str2() or error}"
+
+
+def _older(source: KVMConnection, destination: KVMConnection, name: str) -> Iterator[str]:
+    """Yield what of the destination is older than at the source: a guest's state need not be readable there."""
+    for what, ours, theirs in (
+        ("libvirt", source.libvirt_version, destination.libvirt_version),
+        ("QEMU", source.read.getVersion(), destination.read.getVersion()),
+    ):
+        if theirs < ours:
+            yield f"{name} has {what} {version_text(theirs)}, older than {version_text(ours)} at the source"
+
+
+def _space(ours: Any, theirs: Any, record: VM, name: str, spec: MigrationSpec) -> Iterator[str]:
+    """Yield the destination's pools that are too small for what the disks hold now."""
+    if spec.storage == "shared":
+        return
+    needed = Counter[str]()
+    pools = {}
+    for disk in filter(copied, record.disks or ()):
+        volume = find_path(ours, disk.source) if disk.source else None
+        pool = folder_pool(theirs, disk.source) if disk.source else None
+        if volume is not None and pool is not None:
+            needed[pool.name()] += volume.info()[2]
+            pools[pool.name()] = pool
+    for pool, size in needed.items():
+        free = pools[pool].info()[3]
+        if free < size:
+            yield f"the pool {pool!r} of {name} has {format_size(free)} free, the disks hold {format_size(size)}"
 
 
 def _files(read: Any, definition: Any, record: VM, name: str, spec: MigrationSpec) -> Iterator[str]:
@@ -133,4 +180,4 @@ def destination_of(to: Any) -> KVMConnection:
     return native
 
 
-__all__ = ["check_migration", "copied", "destination_of", "folder_pool"]
+__all__ = ["check_migration", "copied", "cpu_problems", "destination_of", "folder_pool"]
