@@ -672,6 +672,31 @@ class TestSnapshots:
         with pytest.raises(errors.AlreadyExistsError):
             vm.snapshots.create("two")
 
+    def test_snapshots_are_chosen_by_all_that_is_given(self, a):
+        """By name, kind, memory, age, and place in the tree; what is not there is said."""
+        vm = make(a, start=True)
+        for name in ("one", "two-a", "two-b"):
+            vm.snapshots.create(name)
+        vm.snapshots["one"].revert()
+        vm.snapshots.create("side", memory=False)
+
+        def names(**chosen):
+            return [s.name for s in vm.snapshots.list(**chosen)]
+
+        assert names() == ["one", "two-a", "side", "two-b"]
+        assert names(name="two-*") == ["two-a", "two-b"]
+        assert names(memory=False) == ["side"]
+        assert names(memory=True, leaves=True) == ["two-b"]
+        assert names(below="one", leaves=True) == ["side", "two-b"]
+        assert names(below="two-a") == ["two-b"]
+        assert names(kind="external") == [s.name for s in vm.snapshots if s.record.kind == "external"]
+        assert names(newer_than="1h") == names()
+        assert names(older_than="1h") == []
+        with pytest.raises(errors.SnapshotNotFoundError):
+            names(below="none")
+        with pytest.raises(errors.InvalidValueError):
+            names(older_than="a while")
+
     def test_deleting_one_gives_its_children_to_its_parent(self, a):
         vm = make(a)
         for name in ("one", "two", "three"):

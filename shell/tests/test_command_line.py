@@ -134,6 +134,23 @@ def test_snapshots_migration_storage_network_calls_and_plugins(novacron):
     assert json.loads(novacron("-c", SIM, "host", "capabilities", "-o", "json").stdout)["driver"] == "sim"
 
 
+def test_snapshots_are_chosen_and_drawn_as_a_tree(novacron, tmp_path):
+    script = tmp_path / "take.py"
+    script.write_text(
+        "vm = vms['vm-00001']\n"
+        "for name in ('base', 'left'): vm.snapshots.create(name)\n"
+        "vm.snapshots['base'].revert(); vm.snapshots.create('right')\n"
+        "from novacron_shell.commands.snapshots import branches\n"
+        "print(*branches([s.record for s in vm.snapshots]), sep='\\n')\n"
+        "print(*branches([s.record for s in vm.snapshots.list(below='base')]), sep='\\n')\n"
+    )
+    done = novacron("-c", SIM, "script", str(script))
+    drawn = [line.split("  ")[0] + ("  ●" if "●" in line else "") for line in done.stdout.splitlines()]
+    assert drawn == ["base", "├─ left", "└─ right  ●", "left", "right  ●"], done.stderr
+    assert novacron("-c", SIM, "snapshot", "list", "vm-00001", "--tree", "--leaves").returncode == 0
+    assert "no snapshot 'x'" in novacron("-c", SIM, "snapshot", "list", "vm-00001", "--below", "x").stderr
+
+
 def test_plugins_are_disabled_enabled_and_a_broken_one_stops_nothing(novacron, tmp_path):
     assert novacron("plugin", "disable", "lab").returncode == 0
     assert novacron("lab", "status").returncode == 2

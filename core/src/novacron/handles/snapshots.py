@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from novacron.handles.following import finish
 from novacron.records.snapshots import Snapshot
+from novacron.units import parse_duration
+
+Duration = int | float | str | timedelta
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
@@ -55,9 +61,57 @@ class SnapshotCollection:
     def __len__(self) -> int:
         return len(self.list())
 
-    def list(self) -> list[SnapshotHandle]:
-        """Return all snapshots, parents before children."""
-        return [SnapshotHandle(self._vm, r) for r in self._vm.host.invoke("snapshot_list", vm=self._vm.id)]
+    def list(
+        self,
+        *,
+        name: str | None = None,
+        kind: str | None = None,
+        memory: bool | None = None,
+        below: str | None = None,
+        leaves: bool = False,
+        older_than: Duration | None = None,
+        newer_than: Duration | None = None,
+    ) -> list[SnapshotHandle]:
+        """Return the snapshots that fit all that is given, parents before children.
+
+        Args:
+            name: a pattern of the shell's, "nightly-*".
+            kind: "internal" or "external".
+            memory: with a running VM's memory, or without.
+            below: a snapshot's name: only those that were taken after it on its branch or on branches from there.
+            leaves: only those that nothing was taken after.
+            older_than, newer_than: by age, in seconds or as "7d".
+
+        Raises:
+            VMNotFoundError, SnapshotNotFoundError (`below`), InvalidValueError (an age that can't be read)
+
+        Example:
+            >>> import novacron
+            >>> vm = novacron.connect("sim://lab").vms.create(name="web1", memory="1GiB")
+            >>> for name in ("base", "nightly-1", "nightly-2"):
+            ...     _ = vm.snapshots.create(name)
+            >>> [s.name for s in vm.snapshots.list(name="nightly-*")], vm.snapshots.list(older_than="30d")
+            (['nightly-1', 'nightly-2'], [])
+            >>> [s.name for s in vm.snapshots.list(below="base", leaves=True)]
+            ['nightly-2']
+        """
+        found = self._vm.host.invoke("snapshot_list", vm=self._vm.id)
+        wanted = descendants(found, self[below].name) if below is not None else {s.name for s in found}
+        parents = {s.parent for s in found} if leaves else set()
+        now = time.time()
+        oldest = None if newer_than is None else now - parse_duration(newer_than)
+        newest = None if older_than is None else now - parse_duration(older_than)
+        return [
+            SnapshotHandle(self._vm, s)
+            for s in found
+            if s.name in wanted
+            and s.name not in parents
+            and (name is None or fnmatchcase(s.name, name))
+            and kind in (None, s.kind)
+            and memory in (None, s.memory)
+            and (oldest is None or _taken(s) > oldest)
+            and (newest is None or _taken(s) < newest)
+        ]
 
     def __getitem__(self, name: str) -> SnapshotHandle:
         return SnapshotHandle(self._vm, self._vm.host.invoke("snapshot_get", vm=self._vm.id, snapshot=name))
@@ -71,4 +125,17 @@ class SnapshotCollection:
         return finish(self._vm.host, "snapshot_create", wrap, wait=wait, vm=self._vm.id, spec=spec)
 
 
-__all__ = ["SnapshotCollection", "SnapshotHandle"]
+def descendants(snapshots: Iterable[Snapshot], name: str) -> set[str]:
+    """Return the names of all that were taken after a snapshot; `snapshots` are parents first."""
+    found = {name}
+    for snapshot in snapshots:
+        if snapshot.parent in found:
+            found.add(snapshot.name)
+    return found - {name}
+
+
+def _taken(snapshot: Snapshot) -> float:
+    return datetime.fromisoformat(snapshot.created_at).timestamp()
+
+
+__all__ = ["SnapshotCollection", "SnapshotHandle", "descendants"]

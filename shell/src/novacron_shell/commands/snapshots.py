@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -17,10 +18,22 @@ def snapshot() -> None:
 
 @snapshot.command("list")
 @click.argument("vm")
+@click.option("--name", metavar="PATTERN", help="Those whose names fit, such as 'nightly-*'.")
+@click.option("--kind", type=click.Choice(["internal", "external"]))
+@click.option("--memory/--no-memory", default=None, help="With a running VM's memory, or without.")
+@click.option("--below", metavar="SNAPSHOT", help="Those that were taken after it.")
+@click.option("--leaves", is_flag=True, default=None, help="Those that nothing was taken after.")
+@click.option("--older-than", metavar="AGE", help="For instance 7d.")
+@click.option("--newer-than", metavar="AGE")
+@click.option("--tree", is_flag=True, help="Draw what was taken after what.")
 @common_options
-def list_(settings: Settings, vm: str) -> None:
+def list_(settings: Settings, vm: str, tree: bool, **options: Any) -> None:
     """List the snapshots of VM, parents first."""
-    records = [s.record for s in settings.vm(vm).snapshots.list()]
+    records = [s.record for s in settings.vm(vm).snapshots.list(**given(**options))]
+    if tree and settings.output == "table":
+        for line in branches(records):
+            print(line)
+        return
     columns = {
         "name": "name", "current": "current", "status": "status", "memory": "memory", "kind": "kind", "parent": "parent",
         "created": "created_at", "description": "description",
@@ -79,3 +92,18 @@ def delete(settings: Settings, vm: str, name: str, children: bool) -> None:
 
 
 COMMANDS = {"snapshot": snapshot}
+
+
+def branches(records: Sequence[Any], parent: str | None = None, indent: str = "") -> Iterator[str]:
+    """Yield a tree of snapshots, a line each; the one that the VM goes on from is marked.
+
+    A snapshot whose parent is not among them begins a tree of its own.
+    """
+    names = {r.name for r in records}
+    here = [r for r in records if (r.parent if r.parent in names else None) == parent]
+    for record in here:
+        last = record is here[-1]
+        corner, below = ("", "") if parent is None else ("└─ ", "   ") if last else ("├─ ", "│  ")
+        mark = "  ● now" if record.current else ""
+        yield f"{indent}{corner}{record.name}  {record.status}  {record.created_at}{mark}"
+        yield from branches(records, record.name, indent + below)
