@@ -256,6 +256,72 @@ def test_the_disks_are_copied_where_no_storage_is_shared(lab_hosts, boot, privat
     assert private_files(b) == []
 
 
+def test_a_stopped_vms_disks_are_sent_with_the_snapshots_within_them(lab, lab_hosts, boot, private):
+    """Byte by byte, holes kept; cancelled half-way nothing of it is at the destination."""
+    a, b = lab_hosts
+    disks = [{"size": "64MiB", "pool": private}, {"size": "300MiB", "pool": private, "format": "raw", "preallocate": True}]
+    vm = boot(a, "cold-copy", ticks=2, disks=disks[:1])
+    vm.stop()
+    vm.disks.attach(disks[1])
+    vm.disks["vdb"].detach()
+    vm.snapshots.create("within")
+    vm.disks.attach({"path": next(v.path for v in a.pools.volumes(private) if v.format == "raw"), "format": "raw"})
+    names = private_files(a)
+
+    def sums(host):
+        found = host.exec("sh", "-c", "cd /var/lib/libvirt/private && sha256sum * && stat -c '%b' *.qcow2").stdout.splitlines()
+        return found[:-1], int(found[-1])
+
+    before, blocks = sums(lab.hosts[0])
+    job = vm.migrate(b, storage="copy", wait=False)
+    job.listen(lambda p: p.message == "transferring" and p.details["bytes"] > 2**27 and job.cancel())
+    with pytest.raises(errors.OperationCancelledError):
+        job.result(120)
+    assert_only_at(vm, a, lab_hosts, "stopped")
+    assert (private_files(a), private_files(b)) == (names, [])
+    vm.migrate(b, storage="copy")
+    assert_only_at(vm, b, lab_hosts, "stopped")
+    after, there = sums(lab.hosts[1])
+    assert after == before
+    assert there <= blocks * 1.02 + 8
+    assert private_files(a) == ["cold-copy-vdb.raw"], "what was made for it went with it; a file that it was given stays"
+    assert [s.name for s in vm.snapshots.list()] == ["within"]
+    vm.snapshots["within"].revert()
+    vm.start()
+    vm.console.wait_until(lambda: vm.console.text.count("NOVACRON DISK TICK") > 1, 60, "its disk there")
+    vm.stop()
+    vm.delete(force=True)
+
+
+def test_uefi_variables_and_the_tpms_state_go_along_and_nothing_of_them_stays(lab, lab_hosts, boot):
+    """libvirt moves only a stopped VM's definition: without its TPM's state the guest's keys would be gone."""
+    a, b = lab_hosts
+    vm = boot(a, "sealed", ticks=0, firmware="uefi", tpm=True, memory="256MiB")
+    vm.console.wait_for("NOVACRON TICK 1", 120)
+    state = f"/var/lib/libvirt/qemu/nvram/sealed_VARS.fd /var/lib/libvirt/swtpm/{vm.id}/tpm2/tpm2-00.permall"
+
+    def there(host):
+        return host.exec("sh", "-c", f"sha256sum {state} 2>/dev/null || true").stdout.split()[::2]
+
+    def same(host):
+        return host.exec("sh", "-c", f"stat -c '%a %U' {state}").stdout
+
+    vm.stop()
+    before, owners = there(lab.hosts[0]), same(lab.hosts[0])
+    assert len(before) == 2
+    vm.migrate(b)
+    assert_only_at(vm, b, lab_hosts, "stopped")
+    assert (there(lab.hosts[0]), there(lab.hosts[1])) == ([], before)
+    assert same(lab.hosts[1]) == owners
+    vm.start()
+    ticks = len(vm.console.ticks)
+    vm.console.wait_until(lambda: len(vm.console.ticks) > ticks, 120, "it starts there")
+    vm.migrate(a)
+    assert_only_at(vm, a, lab_hosts)
+    assert (len(there(lab.hosts[0])), there(lab.hosts[1])) == (2, [])
+    vm.console.wait_for_more_ticks()
+
+
 def test_only_what_is_above_the_linked_image_is_copied(lab_hosts, boot, private):
     a, b = lab_hosts
     for host in lab_hosts:

@@ -25,8 +25,8 @@ from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import mapped, translated
+from novacron_kvm.operations.carrying import carry
 from novacron_kvm.operations.devices import made_for
-from novacron_kvm.operations.diskcopies import make_targets
 from novacron_kvm.operations.domainjobs import abort, leaving, progress, statistics
 from novacron_kvm.operations.parking import park, recover, unpark
 from novacron_kvm.operations.precheck import check_migration, destination_of
@@ -73,7 +73,7 @@ class KVMMigration:
         destination, began, made = destination_of(to), time.monotonic(), made_for(domain)
         with translated("vm_migrate", record.name):
             recover(domain, change=True)
-            targets = make_targets(destination, record, spec)
+            carried = carry(self._connection, destination, domain, record, spec, job)
             park(domain)
         error: NovaCronError | None = None
         try:
@@ -83,7 +83,7 @@ class KVMMigration:
         place = settle(self._connection, destination, record, error)
         with translated("vm_migrate", record.name):
             unpark(place.connection.domain(record.id))
-        targets.settle(self._connection, made, arrived=place.connection is destination)
+        carried.settle(made, arrived=place.connection is destination)
         if error is not None and place.connection is self._connection:
             error.details |= {"source": place.source, "destination": place.destination}
             raise error

@@ -40,7 +40,7 @@ def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spe
                 failures += _at_destination(destination, definition, record, to.name, spec)
                 failures += _space(source.read, destination.read, record, to.name, spec)
                 warnings += _older(source, destination, to.name)
-            failures += _at_source(definition, record, spec, has_snapshots=bool(domain.snapshotNum()))
+            failures += _at_source(definition, record, spec, [parse(s.getXMLDesc(0)) for s in domain.listAllSnapshots(0)])
     if spec.storage == "shared" and any(d.source for d in record.disks or ()):
         warnings.append("that the disks are the same storage on both hosts was judged by path, size and allocation")
     return MigrationCheck(
@@ -48,15 +48,16 @@ def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spe
     )
 
 
-def _at_source(definition: Any, record: VM, spec: MigrationSpec, *, has_snapshots: bool) -> Iterator[str]:
+def _at_source(definition: Any, record: VM, spec: MigrationSpec, snapshots: list[Any]) -> Iterator[str]:
     if record.status not in ("running", "suspended", "stopped"):
         yield f"it is {record.status}: running, suspended or stopped VMs can move"
     if definition.findall("devices/hostdev"):
         yield "it has passed-through devices of this host"
-    if record.status == "stopped" and spec.storage != "shared":
-        yield "the disks of a stopped VM can't be copied by libvirt; start it, or use shared storage"
-    if has_snapshots and spec.storage != "shared":
-        yield "it has snapshots, and only what its disks are now is copied; delete them, or use shared storage"
+    if spec.storage != "shared" and snapshots:
+        if record.status != "stopped":
+            yield "it has snapshots, and only what its disks are now is copied; delete them, stop it, or use shared storage"
+        elif any(root.find("disks/disk[@snapshot='external']") is not None for root in snapshots):
+            yield "it has external snapshots, whose files would stay here; delete them, or use shared storage"
     if not record.persistent:
         yield "it is transient"
 

@@ -6,18 +6,21 @@ made for the moment of copying, and works for a remote host as for this one.
 
 from __future__ import annotations
 
+import io
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import libvirt
 from lxml import etree
 
 from novacron.errors import BusyError
+from novacron.jobs import Job
 from novacron_kvm.operations.diskfiles import remove_volume
+from novacron_kvm.operations.streams import download, upload
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.storage import volume_xml
 
@@ -72,6 +75,47 @@ def restore_state(slow: Any, root: Any, pool: Any, label: str) -> None:
                 remove_volume(there, name)
 
 
+class StateFile(NamedTuple):
+    """A state file of a VM, with what it takes to make it anew. `content` may be firmware variables or a TPM's keys: never shown."""
+
+    folder: str
+    name: str
+    content: bytes
+    permissions: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        return f"<StateFile {self.folder}/{self.name}>"
+
+
+def read_state(slow: Any, root: Any) -> list[StateFile]:
+    """Return a VM's state files, as its host has them."""
+    found = []
+    for folder, names in state_folders(root).items():
+        with _pool_of(slow, folder) as pool:
+            for name in _names(pool, names):
+                volume, content = pool.storageVolLookupByName(name), io.BytesIO()
+                download(slow, volume, content, Job("read", name))
+                found.append(StateFile(folder, name, content.getvalue(), _permissions(volume)))
+    return found
+
+
+def write_state(slow: Any, files: Iterable[StateFile]) -> None:
+    """Write state files to a host, their folders too; one that is there is replaced."""
+    for file in files:
+        with _pool_of(slow, file.folder, build=True) as pool:
+            remove_volume(pool, file.name)
+            volume = pool.createXML(_definition(file.name, len(file.content), file.permissions), 0)
+            upload(slow, volume, io.BytesIO(file.content), Job("write", file.name))
+
+
+def remove_state(slow: Any, files: Iterable[StateFile]) -> None:
+    """Delete state files from a host."""
+    for file in files:
+        with _pool_of(slow, file.folder) as pool:
+            if pool is not None:
+                remove_volume(pool, file.name)
+
+
 def _copied_name(label: str, folder: str) -> str:
     return f"{label}.{PurePosixPath(folder).name}."
 
@@ -84,20 +128,28 @@ def _names(pool: Any, names: list[str]) -> list[str]:
 
 def _copy(volume: Any, pool: Any, name: str) -> Any:
     """Copy a small file, its owner and mode with it; one that is there is replaced."""
-    before = parse(volume.XMLDesc(0))
-    root = parse(volume_xml(name, volume.info()[1], "raw", None))
-    target = root.find("target")
-    owner = etree.SubElement(target, "permissions")
-    for tag in ("mode", "owner", "group"):
-        etree.SubElement(owner, tag).text = text_of(before, f"target/permissions/{tag}")
+    definition = _definition(name, volume.info()[1], _permissions(volume))
     remove_volume(pool, name)
-    return pool.createXMLFrom(serialise(root), volume, 0)
+    return pool.createXMLFrom(definition, volume, 0)
+
+
+def _permissions(volume: Any) -> tuple[tuple[str, str], ...]:
+    root = parse(volume.XMLDesc(0))
+    return tuple((tag, text_of(root, f"target/permissions/{tag}") or "") for tag in ("mode", "owner", "group"))
+
+
+def _definition(name: str, size: int, permissions: Iterable[tuple[str, str]]) -> str:
+    root = parse(volume_xml(name, size, "raw", None))
+    owner = etree.SubElement(root.find("target"), "permissions")
+    for tag, value in permissions:
+        etree.SubElement(owner, tag).text = value
+    return serialise(root)
 
 
 @contextmanager
-def _pool_of(slow: Any, folder: str) -> Iterator[Any]:
-    """Give a storage pool of a folder, None when there is no such folder; one that an administrator made is used."""
-    pool, own = _opened(slow, folder)
+def _pool_of(slow: Any, folder: str, *, build: bool = False) -> Iterator[Any]:
+    """Give a storage pool of a folder, None when there is no such folder (unless it is to be made); an administrator's is used."""
+    pool, own = _opened(slow, folder, build=build)
     try:
         yield pool
     finally:
@@ -105,14 +157,14 @@ def _pool_of(slow: Any, folder: str) -> Iterator[Any]:
             pool.destroy()
 
 
-def _opened(slow: Any, folder: str) -> tuple[Any, bool]:
+def _opened(slow: Any, folder: str, *, build: bool) -> tuple[Any, bool]:
     root = etree.Element("pool", type="dir")
     etree.SubElement(root, "name").text = PREFIX + uuid.uuid4().hex[:12]
     etree.SubElement(etree.SubElement(root, "target"), "path").text = folder
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            return slow.storagePoolCreateXML(serialise(root), 0), True
+            return slow.storagePoolCreateXML(serialise(root), libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD if build else 0), True
         except libvirt.libvirtError as error:
             there = _existing(slow, folder)
             if there is None and error.get_error_code() == libvirt.VIR_ERR_SYSTEM_ERROR and error.get_int1() == 2:
@@ -144,4 +196,4 @@ def _destroy(pool: Any) -> None:
         pass  # it is gone
 
 
-__all__ = ["copy_state", "restore_state", "state_folders"]
+__all__ = ["StateFile", "copy_state", "read_state", "remove_state", "restore_state", "state_folders", "write_state"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import libvirt
@@ -106,6 +108,28 @@ def download(connection: Any, volume: Any, target: BinaryIO, job: Job[Any]) -> N
         target.flush()
 
 
+def relay(source: Any, volume: Any, destination: Any, target: Any, job: Job[Any]) -> None:
+    """Send a volume's bytes from one host to another's volume, which is as long already; holes stay holes.
+
+    Raises:
+        NovaCronError: the target then has a part of the content.
+    """
+    size, transfer = int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2]), _Transfer(job)
+    down, up = source.newStream(0), destination.newStream(0)
+    volume.download(down, 0, 0, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM)
+    with transfer.on(down):
+        target.upload(up, 0, 0, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
+        with transfer.on(up):
+            while data := down.recvFlags(CHUNK, libvirt.VIR_STREAM_RECV_STOP_AT_HOLE):
+                if data == AT_HOLE:
+                    length = down.recvHole()
+                    up.sendHole(length)
+                    transfer.did(length, size)
+                else:
+                    _send(up, data)
+                    transfer.did(len(data), size)
+
+
 class _Transfer:
     """How much went through a stream; ends it when the job is cancelled."""
 
@@ -122,27 +146,24 @@ class _Transfer:
             self._stopped = error
             raise
 
-    def on(self, stream: Any) -> _Transfer:
-        self._stream = stream
-        return self
-
-    def __enter__(self) -> _Transfer:
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
-        if error is None:
-            self._stream.finish()
-            return
+    @contextmanager
+    def on(self, stream: Any) -> Iterator[None]:
+        """Finish a stream at the block's end, or abort it when the block failed; its errors are ours then."""
         try:
-            self._stream.abort()
-        except libvirt.libvirtError:
-            pass  # libvirt did already
-        if self._stopped is not None:
-            raise self._stopped from None
-        if isinstance(error, libvirt.libvirtError):
-            raise mapped(error) from error
-        if isinstance(error, (OSError, ValueError)):
-            raise StorageError(f"the file can't be used: {error}", hint="is there space, and is it open for this?") from error
+            yield
+        except BaseException as error:
+            try:
+                stream.abort()
+            except libvirt.libvirtError:
+                pass  # libvirt did already
+            if self._stopped is not None:
+                raise self._stopped from None
+            if isinstance(error, libvirt.libvirtError):
+                raise mapped(error) from error
+            if isinstance(error, (OSError, ValueError)):
+                raise StorageError(f"the file can't be used: {error}", hint="is there space, and is it open for this?") from error
+            raise
+        stream.finish()
 
 
 def _has_descriptor(file: BinaryIO) -> bool:
@@ -153,4 +174,4 @@ def _has_descriptor(file: BinaryIO) -> bool:
     return True
 
 
-__all__ = ["download", "left_in", "upload"]
+__all__ = ["download", "left_in", "relay", "upload"]
