@@ -5,12 +5,12 @@ fail() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else
   fail "root is needed to install packages: $*" "run as root, or install sudo"; fi; }
 
-# libvirt-python is built from source against libvirt's headers; the rest runs the lab's hosts; PostgreSQL is for the workers' tests.
+# libvirt-python is built from source against libvirt's headers; the rest runs the lab's hosts; PostgreSQL and Graphviz are for the tests.
 DEBIAN_PACKAGES="python3 python3-dev python3-venv gcc pkg-config libvirt-dev libvirt-daemon-system libvirt-clients
   libvirt-daemon-config-nwfilter iptables qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools openssl iproute2 busybox-static kmod cpio dnsmasq-base
-  postgresql"
+  postgresql graphviz"
 FEDORA_PACKAGES="python3 python3-devel gcc pkgconf libvirt-devel libvirt-daemon-driver-qemu libvirt-daemon libvirt-client libvirt-daemon-config-nwfilter iptables
-  qemu-system-x86-core qemu-img edk2-ovmf swtpm swtpm-tools openssl iproute busybox kmod cpio dnsmasq postgresql-server"
+  qemu-system-x86-core qemu-img edk2-ovmf swtpm swtpm-tools openssl iproute busybox kmod cpio dnsmasq postgresql-server graphviz"
 
 install_packages() {
   if command -v apt-get >/dev/null; then

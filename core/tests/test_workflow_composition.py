@@ -1,6 +1,7 @@
 """What wraps steps: conditions, retries, timeouts, undo, failures, branches, several VMs; and steps made of functions."""
 
 import re
+import subprocess
 import threading
 import time
 
@@ -424,6 +425,18 @@ def test_a_flow_is_drawn_as_a_tree_and_as_a_flowchart():
     assert {a for a, _, _, b in told if b == "status=running"} == {"migrate to b", "tag +bad"}
 
 
+def test_graphviz_takes_the_graph_whatever_is_in_a_name():
+    """The same boxes and arrows as the flowchart's; quotes, backslashes and line ends do no harm."""
+    flow = (steps.run_in_guest('say "a" \\ b') >> steps.tag("x").when(status="running")).on_failure(steps.stop())
+    drawn = flow.dot()
+    assert drawn.count("->") == sum(line.count("-->") + line.count("-.->") for line in flow.mermaid().splitlines())
+    done = subprocess.run(["dot", "-Tplain"], input=drawn, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), drawn
+    boxes = [line for line in done.stdout.splitlines() if line.startswith("node ")]
+    assert len(boxes) == len([line for line in drawn.splitlines() if "shape=" in line])
+    assert done.stdout.count("dashed") == 1
+
+
 def test_any_operation_on_a_vm_is_a_step(hosts, vm):
     flow = steps.disk_attach(spec={"size": "1GiB"}).undo(steps.disk_detach(disk="vda", delete=True)) >> steps.vm_reboot()
     assert Workflow.from_dict(flow.as_dict()) == flow
@@ -506,3 +519,89 @@ def test_a_run_is_paused_goes_on_and_is_cancelled_by_another_process_that_asks(h
     assert vm.refresh().tags == frozenset()
     with pytest.raises(errors.InvalidStateError, match="has ended"):
         runs.cancel(run.id)
+
+
+def test_what_could_not_be_undone_is_undone_later_when_a_person_has_looked(hosts, vm):
+    """The way back was cut; it is mended, and the run is asked to take back what it left: all is as before."""
+    world("wc2").faults.add("vm_migrate", error=errors.MigrationError("the way back is cut"))
+    world("wc2").faults.add("snapshot_create", error=errors.SnapshotError("disk full"))
+    run = (steps.tag("moved") >> steps.migrate("wc2") >> steps.snapshot("a")).run(vm, hosts=hosts)
+    assert (run.status, [s.status for s in run.steps]) == ("failed", ["undone", "undo_failed", "failed"])
+    again = run.undo()
+    assert (again.status, [s.status for s in again.steps]) == ("undone", ["undone", "undone", "failed"])
+    assert (again.id, vm.host.name, vm.tags) == (run.id, "wc1", set())
+    assert [e.path for e in again.history if e.event == "undone"] == ["/0", "/1"], "what was undone is not undone twice"
+    with pytest.raises(
+        errors.WorkflowError, match=r"step 3 of 3, snapshot 'a' failed: disk full.*; undone: tag \+moved, migrate to wc2"
+    ):
+        again.result()
+    with pytest.raises(errors.InvalidStateError, match="only a failed one"):
+        again.undo()
+
+
+def test_any_process_can_take_back_what_a_run_left(hosts, vm):
+    """From the record alone: its flow, its hosts' addresses, its journal. The record says what to do before, and nothing is left after."""
+    world("wc2").faults.add("vm_migrate", error=errors.MigrationError("the way back is cut"))
+    world("wc2").faults.add("snapshot_create", error=errors.SnapshotError("disk full"))
+    run = (steps.migrate("wc2") >> steps.snapshot("a")).run(vm, hosts=hosts)
+    runs = novacron.fleet().runs
+    told = runs[run.id]
+    assert [what for what in told.left if "could not be undone: the way back is cut" in what]
+    assert f"novacron run undo {run.id}" in str(told)
+    assert runs.undo(run.id[:6]).exception(60)
+    now = runs[run.id]
+    assert (now.status, now.left, now.error["text"].count("could not")) == ("undone", (), 0)
+    assert hosts["wc1"].vms["web1"].status == "running"
+    for ended in (run.id, steps.tag("t").run(hosts["wc1"].vms["web1"]).id):
+        with pytest.raises(errors.InvalidStateError, match=r"is (un)?done"):
+            runs.undo(ended)
+
+
+def test_an_undo_that_fails_again_is_told_again(hosts, vm):
+    world("wc2").faults.add("vm_migrate", error=errors.MigrationError("the way back is cut"), times=2)
+    world("wc2").faults.add("snapshot_create", error=errors.SnapshotError("disk full"))
+    run = (steps.migrate("wc2") >> steps.snapshot("a")).run(vm, hosts=hosts)
+    again = run.undo()
+    assert (again.status, [s.status for s in again.steps]) == ("failed", ["undo_failed", "failed"])
+    assert again.undo().status == "undone"
+    assert vm.host.name == "wc1"
+
+
+def test_what_was_kept_can_be_taken_back_after_all(hosts, vm):
+    world("wc2").faults.add("snapshot_create", error=errors.SnapshotError("disk full"))
+    run = (steps.migrate("wc2") >> steps.snapshot("a")).on_failure("stop").run(vm, hosts=hosts)
+    assert (run.status, vm.host.name) == ("failed", "wc2")
+    assert run.undo().status == "undone"
+    assert vm.host.name == "wc1"
+
+
+def test_an_undo_is_tried_again_for_what_may_pass(vm, monkeypatch):
+    """The VM is busy twice; each attempt is on record."""
+    monkeypatch.setattr("novacron.workflow.interpreter.UNDO_DELAYS", (0.01, 0.01, 0.01))
+    world("wc1").faults.add("snapshot_delete", error=errors.BusyError("a backup holds it"), times=2)
+    run = (steps.snapshot("a") >> steps.revert("none")).run(vm)
+    assert run.status == "undone"
+    assert [e.data.get("text", "") for e in run.history if e.event == "undoing"] == ["", *["a backup holds it on wc1"] * 2]
+    assert snapshots(vm) == []
+
+
+@pytest.mark.parametrize(("way", "ends"), [("resume", "done"), ("undo", "undone")])
+def test_a_step_that_nobody_knew_the_end_of_is_looked_for_before_anything_is_done_again(vm, way, ends):
+    """The snapshot was taken, its answer was lost, and so was the look at it: later it is there, and is neither taken twice nor left."""
+    lost = errors.HostConnectionError("the line broke", outcome="unknown")
+    world("wc1").faults.add("snapshot_create", error=lost, when="after")
+    broken = errors.HostConnectionError("still broken")
+
+    def break_the_line(progress):
+        if progress.step and not run_begun.is_set():  # what must be known before was read
+            run_begun.set()
+            for operation in ("snapshot_get", "snapshot_list", "vm_get", "vm_settle"):
+                world("wc1").faults.add(operation, error=broken, times=None)
+
+    run_begun = threading.Event()
+    run = steps.snapshot("a").run(vm, on_progress=break_the_line)
+    world("wc1").faults.clear()
+    assert (run.status, snapshots(vm)) == ("failed", ["a"])
+    again = getattr(run, way)()
+    assert (again.status, snapshots(vm)) == (ends, ["a"] if way == "resume" else [])
+    assert len([e for e in again.history if e.event == "started"]) == 1

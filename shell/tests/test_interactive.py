@@ -2,6 +2,9 @@
 
 import os
 import re
+import subprocess
+import sys
+import time
 
 import pexpect
 import pytest
@@ -107,3 +110,35 @@ def test_the_only_host_and_the_flows_are_there_by_name():
     hosts.add(novacron.connect("sim://another"))
     assert "host" not in namespace(hosts, Inventory(hosts))
     hosts.close()
+
+
+def test_a_shell_asks_whether_to_go_on_with_runs_that_were_cut_off(tmp_path, processes):
+    """A flow's process is killed in its first step; the next shell names the run, and goes on with it when told so."""
+    script = tmp_path / "cut.py"
+    script.write_text(
+        "import novacron, os, signal\n"
+        "from novacron.workflow import steps\n"
+        "vm = novacron.connect('sim://lab').vms.create(name='web1')\n"
+        "def die(progress):\n"
+        "    if progress.step: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "steps.nothing().run(vm, on_progress=die)\n"
+    )
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "140", "LINES": "50", "PROMPT_TOOLKIT_NO_CPR": "1"}
+    subprocess.run([sys.executable, script], env=environment, check=False)
+    novacron.fleet().add("lab", "sim://lab")
+    runs = novacron.fleet().runs
+    (cut,) = runs.list(unfinished=True)
+    for answer, said in (("n", f"novacron run resume {cut.id}"), ("", "going on with 1 of 1")):
+        child = pexpect.spawn("novacron", ["shell"], env=environment, encoding="utf-8", timeout=20, dimensions=(50, 140))
+        seen(child, "1 run was cut off")
+        seen(child, cut.id)
+        typed(child, answer)
+        seen(child, said)
+        if not answer:
+            until = time.monotonic() + 20
+            while runs[cut.id].ended_at is None:
+                assert time.monotonic() < until, runs[cut.id]
+                time.sleep(0.1)
+        else:
+            assert runs[cut.id].status == "interrupted"
+        child.close(force=True)

@@ -108,13 +108,13 @@ class RunStore:
         with transaction() as connection:
             connection.execute(runs.update().where(*_held(run_id, fence)).values(process=None))
 
-    def reopen(self, run_id: str) -> bool:
-        """Let a failed run be run again; return whether it was one."""
+    def reopen(self, run_id: str, wanted: str) -> bool:
+        """Let a failed run be run again, to "resume" or to "undo"; return whether it was one."""
         with transaction() as connection:
             done = connection.execute(
                 runs.update()
                 .where(runs.c.id == run_id, runs.c.status == "failed")
-                .values(status="waiting", process=None, wanted="resume", ended_at=None, error=None)
+                .values(status="waiting", process=None, wanted=wanted, ended_at=None, error=None)
             )
             return done.rowcount == 1
 

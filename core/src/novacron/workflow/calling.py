@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.errors import InvalidSpecError, SpecProblem, either
 from novacron.plugins.validation import argument_spec, declared, operations
 from novacron.redaction import redacted
 from novacron.workflow.kinds import StepKind
@@ -67,9 +67,7 @@ class OperationStep(StepKind):
     def check(self, context: Context) -> list[str]:
         problems, statuses = lacking(context, self.name), self.operation.statuses
         if statuses and context.expected.status not in statuses:
-            problems.append(
-                f"{context.ref.name!r} will be {context.expected.status} then; {self.name} needs {' or '.join(statuses)}"
-            )
+            problems.append(f"{context.ref.name!r} will be {context.expected.status} then; {self.name} needs {either(statuses)}")
         return problems
 
     def effect(self, context: Context) -> str:

@@ -195,6 +195,12 @@ class Workflow:
 
         return mermaid(self.node)
 
+    def dot(self) -> str:
+        """Return the flow as a graph in Graphviz' language."""
+        from novacron.workflow.drawing import dot
+
+        return dot(self.node)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the flow as plain values, for storing.
 

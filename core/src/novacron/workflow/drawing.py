@@ -1,9 +1,10 @@
-"""Draws flows: as an indented tree for the terminal, and in Mermaid's language for documents."""
+"""Draws flows: as an indented tree for the terminal, in the languages of Mermaid and Graphviz for documents."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from typing import Literal, NamedTuple
 
 from novacron.workflow.describing import condition_text, describe_step, function_text
 from novacron.workflow.nodes import (
@@ -85,62 +86,108 @@ def mermaid(node: AnyNode) -> str:
           n2["snapshot 'a'"]
           n1 --> n2
     """
-    chart = _Chart()
-    chart.draw(node)
-    return "\n".join(["flowchart TD", *(f"  {line}" for line in chart.lines)])
+    brackets = {"step": ("[", "]"), "fork": ("((", "))"), "question": ("{", "}"), "around": ("([", "])")}
+
+    def line(item: _Box | _Arrow) -> str:
+        if isinstance(item, _Box):
+            left, right = brackets[item.shape]
+            escaped = item.words.replace('"', "#quot;")
+            return f'{item.name}{left}"{escaped}"{right}'
+        label = f"|{item.words}|" if item.words else ""
+        return f"{item.begin} {'-.->' if item.broken else '-->'}{label} {item.end}"
+
+    return "\n".join(["flowchart TD", *(f"  {line(item)}" for item in _Chart(node).items)])
+
+
+def dot(node: AnyNode) -> str:
+    """Return a flow as a graph in Graphviz' language, for `dot -Tsvg`; lines as `mermaid` has them.
+
+    Example:
+        >>> from novacron.workflow import steps
+        >>> print(dot((steps.stop() >> steps.snapshot("a")).node))
+        digraph flow {
+          n1 [label="stop", shape=box]
+          n2 [label="snapshot 'a'", shape=box]
+          n1 -> n2
+        }
+    """
+    shapes = {"step": "box", "fork": "circle", "question": "diamond", "around": "oval"}
+
+    def quoted(words: str) -> str:
+        return '"' + words.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+    def line(item: _Box | _Arrow) -> str:
+        if isinstance(item, _Box):
+            return f"{item.name} [label={quoted(item.words)}, shape={shapes[item.shape]}]"
+        looks = [f"label={quoted(item.words)}"] * bool(item.words) + ["style=dashed"] * item.broken
+        return f"{item.begin} -> {item.end}" + (f" [{', '.join(looks)}]" if looks else "")
+
+    return "\n".join(["digraph flow {", *(f"  {line(item)}" for item in _Chart(node).items), "}"])
+
+
+class _Box(NamedTuple):
+    name: str
+    shape: Literal["step", "fork", "question", "around"]
+    words: str
+
+
+class _Arrow(NamedTuple):
+    begin: str
+    end: str
+    words: str = ""
+    broken: bool = False
 
 
 class _Chart:
-    """The lines of a flowchart. A part of a flow has one node where it begins, and nodes where it ends."""
+    """The boxes and arrows of a flowchart. A part of a flow has one box where it begins, and boxes where it ends."""
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
+    def __init__(self, node: AnyNode) -> None:
+        self.items: list[_Box | _Arrow] = []
         self._numbers = count(1)
+        self._draw(node)
 
-    def draw(self, node: AnyNode) -> tuple[str, list[str]]:
+    def _draw(self, node: AnyNode) -> tuple[str, list[str]]:
         if isinstance(node, StepNode):
-            box = self._node("[", describe_step(node), "]")
+            box = self._box("step", describe_step(node))
             return box, [box]
         if isinstance(node, SequenceNode):
-            first, ends = self.draw(node.nodes[0])
+            first, ends = self._draw(node.nodes[0])
             for inner in node.nodes[1:]:
-                begin, following = self.draw(inner)
+                begin, following = self._draw(inner)
                 self._lead(ends, begin)
                 ends = following
             return first, ends
         if isinstance(node, ParallelNode):
-            fork, join = self._node("((", "all", "))"), self._node("((", "joined", "))")
+            fork, join = self._box("fork", "all"), self._box("fork", "joined")
             for inner in node.nodes:
-                begin, ends = self.draw(inner)
+                begin, ends = self._draw(inner)
                 self._lead([fork], begin)
                 self._lead(ends, join)
             return fork, [join]
         if isinstance(node, WhenNode):
-            question = self._node("{", condition_text(node) + "?", "}")
-            begin, ends = self.draw(node.body)
-            self.lines.append(f"{question} -->|yes| {begin}")
+            question = self._box("question", condition_text(node) + "?")
+            begin, ends = self._draw(node.body)
+            self.items.append(_Arrow(question, begin, "yes"))
             return question, [question, *ends]
-        around = self._node("([", _words(node), "])")
-        begin, ends = self.draw(node.body)
+        around = self._box("around", _words(node))
+        begin, ends = self._draw(node.body)
         self._lead([around], begin)
         if isinstance(node, UndoNode):
-            back, _ = self.draw(node.undo)
-            self.lines.append(f"{around} -.->|undone by| {back}")
+            back, _ = self._draw(node.undo)
+            self.items.append(_Arrow(around, back, "undone by", broken=True))
         elif isinstance(node, OnFailureNode) and node.otherwise is not None:
-            instead, others = self.draw(node.otherwise)
-            self.lines.append(f"{around} -.->|otherwise| {instead}")
+            instead, others = self._draw(node.otherwise)
+            self.items.append(_Arrow(around, instead, "otherwise", broken=True))
             ends = [*ends, *others]
         return around, ends
 
-    def _node(self, left: str, words: str, right: str) -> str:
+    def _box(self, shape: Literal["step", "fork", "question", "around"], words: str) -> str:
         name = f"n{next(self._numbers)}"
-        escaped = words.replace('"', "#quot;")
-        self.lines.append(f'{name}{left}"{escaped}"{right}')
+        self.items.append(_Box(name, shape, words))
         return name
 
     def _lead(self, ends: list[str], begin: str) -> None:
-        for end in ends:
-            self.lines.append(f"{end} --> {begin}")
+        self.items += [_Arrow(end, begin) for end in ends]
 
 
-__all__ = ["mermaid", "tree"]
+__all__ = ["dot", "mermaid", "tree"]

@@ -30,7 +30,7 @@ from novacron.store.processes import ProcessRecord, ProcessStore
 from novacron.store.runs import RunStore, StoredRun
 from novacron.workflow.composition import Workflow, reference
 from novacron.workflow.context import Hosts
-from novacron.workflow.engine import Outcome, conduct, follow, interrupted, scope_of, waited
+from novacron.workflow.engine import Outcome, conduct, follow, interrupted, scope_of, turn_back, waited
 from novacron.workflow.functions import changed_code, code_of
 from novacron.workflow.journal import Entry, Journal, JournalLostError, stored
 from novacron.workflow.nodes import FORMAT, EachNode, VMRef, all_nodes
@@ -257,8 +257,8 @@ class DurableEngine:
         with SetWorkflowID(f"{run_id}.after{fence}"):
             DBOS.enqueue_workflow(QUEUE, run_flow, run_id)
 
-    def go_on(self, run_id: str, *, accept_changes: bool = False, like: Attended | None = None) -> Run:
-        """Go on with a run here: one whose process has ended, or one that failed.
+    def go_on(self, run_id: str, *, accept_changes: bool = False, like: Attended | None = None, back: bool = False) -> Run:
+        """Go on with a run here: one whose process has ended, or one that failed; that one forward, or `back`.
 
         Raises:
             NotFoundError: there is no such run.
@@ -286,7 +286,7 @@ class DurableEngine:
                 hint="look whether the steps that were done still fit; then resume it with accept_changes",
             )  # fmt: skip
         if known.ended_at is not None:
-            self.store.reopen(known.id)
+            self.store.reopen(known.id, "undo" if back else "resume")
         attended = self._restore(known, flow, like)
         with suppress(Exception):  # what DBOS has of the process before this one; our fence keeps that from going on
             DBOS.cancel_workflows(
@@ -317,7 +317,7 @@ class DurableEngine:
     def _at_hand(self, run_id: str, flow: Workflow, targets: list[VMRef], hosts: Hosts, vms: list[VMHandle]) -> Attended:
         run = Run(run_id, flow.name, targets, flow.node, Journal())
         attended = self._attended[run_id] = Attended(run, flow, hosts, scope_of(run), vms)
-        run.resumes_by(lambda: waited(self.go_on(run_id, like=attended)))
+        run.goes_on_by(lambda back: waited(self.go_on(run_id, like=attended, back=back)))
         return attended
 
     def _restore(self, known: StoredRun, flow: Workflow, like: Attended | None = None) -> Attended:
@@ -380,6 +380,9 @@ class DurableEngine:
         wanted = patiently(self.store.get)(run_id).wanted
         if wanted == "resume":
             attended.run.note("", "resumed")
+            patiently(self.store.want)(run_id, None)
+        elif wanted == "undo":
+            turn_back(attended.run)
             patiently(self.store.want)(run_id, None)
         elif wanted == "cancel":
             attended.run.cancel()

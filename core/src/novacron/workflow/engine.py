@@ -84,8 +84,11 @@ class ProcessEngine:
         places = Hosts(hosts or {}, {vm.host.name: vm.host for vm in vms}, flow.hosts)
         scope = scope_of(run)
 
-        def go_on() -> Run:
-            journal.append("", "resumed")
+        def go_on(back: bool) -> Run:
+            if back:
+                turn_back(run)
+            else:
+                journal.append("", "resumed")
             return settled(self._begin(flow, vms, hosts, on_progress, run_id, journal))
 
         def work() -> None:
@@ -97,7 +100,7 @@ class ProcessEngine:
             follow(run, places, vms)
             run.end(outcome.status, outcome.result, outcome.error)
 
-        run.resumes_by(go_on)
+        run.goes_on_by(go_on)
         threading.Thread(target=work, name=f"novacron-run-{run_id}", daemon=True).start()
         return run
 
@@ -130,6 +133,7 @@ def conduct(flow: Workflow, run: Run, journal: Journal, hosts: Hosts, scope: Sco
         if unwinding is not None:  # a process ended on the way back
             failure, cancelled = rebuilt(unwinding.data), unwinding.data["cancelled"]
             interpreter.failed_path, interpreter.unclear = unwinding.data["step"], unwinding.data["unclear"]
+            interpreter.find_out(unwinding.data.get("find_out", ()))
             interpreter.undo("")
         else:
             try:
@@ -182,6 +186,17 @@ def ended(
     return made
 
 
+def turn_back(run: Run) -> None:
+    """Put on record that a run which failed is to be undone now, by the walk that follows."""
+    before = [entry.data for entry in run.history if entry.event == "unwinding"]
+    failed = [step for step in run.steps if step.status == "failed" and step.error]
+    first = [{**(step.error or {}), "step": step.path} for step in failed]
+    why = next(iter(before[-1:] + first), {"error": "WorkflowError", "text": "it was left as it was", "step": None})
+    asked = [step.path for step in failed if step.error and step.error.get("outcome") == "unknown"]
+    run.note("", "resumed", back=True)
+    run.note("", "unwinding", **why | {"unclear": [], "cancelled": False, "find_out": asked})
+
+
 def interrupted(run_id: str, why: BaseException) -> NovaCronError:
     """Return the error of a run that this process can't go on with."""
     error = WorkflowError(
@@ -214,5 +229,6 @@ def default_engine() -> Engine:
 
 
 __all__ = [
-    "Engine", "Outcome", "ProcessEngine", "conduct", "default_engine", "ended", "follow", "interrupted", "scope_of", "waited",
+    "Engine", "Outcome", "ProcessEngine", "conduct", "default_engine", "ended", "follow", "interrupted", "scope_of", "turn_back",
+    "waited",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, overload
 
-from novacron.errors import InvalidSpecError, SpecProblem, WorkflowError
+from novacron.errors import InvalidSpecError, SpecProblem, WorkflowError, either
 from novacron.workflow.composition import Workflow
 
 _making: ContextVar[tuple[str, ...]] = ContextVar("making", default=())
@@ -121,7 +121,7 @@ class Flows:
         wanted = name.replace("-", "_")
         if wanted not in found:
             near = difflib.get_close_matches(wanted, sorted(found), n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else "`novacron flow list` lists all"
+            hint = f"did you mean {either(near)}?" if near else "`novacron flow list` lists all"
             raise WorkflowError(f"there is no flow {name!r}", hint=hint)
         return found[wanted]
 

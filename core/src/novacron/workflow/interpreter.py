@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import Context as ThreadContext
 from contextvars import copy_context
 from typing import Any
@@ -19,10 +20,13 @@ import msgspec
 from novacron.errors import (
     AccessDeniedError,
     AuthenticationError,
+    BusyError,
+    HostConnectionError,
     InvalidSpecError,
     NovaCronError,
     OperationCancelledError,
     OperationTimeoutError,
+    ResourceAllocationError,
     UnsupportedOperationError,
     WorkflowError,
 )
@@ -31,7 +35,7 @@ from novacron.workflow.composition import Workflow
 from novacron.workflow.context import Context, Hosts, Place
 from novacron.workflow.describing import describe_step
 from novacron.workflow.functions import resolve
-from novacron.workflow.journal import Journal, finished, last, rebuilt, stored
+from novacron.workflow.journal import Entry, Journal, finished, last, rebuilt, stored, unclear
 from novacron.workflow.kinds import KINDS
 from novacron.workflow.nodes import (
     AnyNode,
@@ -55,8 +59,9 @@ from novacron.workflow.scope import Scope
 NOT_RETRIED = (AccessDeniedError, AuthenticationError, InvalidSpecError, OperationCancelledError, UnsupportedOperationError)
 
 
-UNDO_ATTEMPTS = 3
-"""How often an undo is tried whose outcome is unknown."""
+UNDO_DELAYS = (0.2, 1.0, 5.0)
+"""Seconds before an undo is tried again that failed for what may pass: a host out of reach, a VM that is busy, no room."""
+MAY_PASS = (BusyError, HostConnectionError, ResourceAllocationError)
 
 
 class Left(Exception):
@@ -105,12 +110,29 @@ class Interpreter:
 
         What can't be undone is noted, and the others still are.
         """
-        for entry in self._journal.entries():
-            if "vm" in entry.data and below(entry.path, prefix):  # where this left the VM, also in a process before this one
-                vm = msgspec.convert(entry.data["vm"], VMRef)
-                self.place(vm).vm = vm
+        self._locate(prefix)
         left = finished(self._journal, prefix)
         return all([self._undo_one(e.path, e.data.get("result")) for e in reversed(left)])  # noqa: C419 - all of them
+
+    def find_out(self, paths: Iterable[str]) -> None:
+        """Ask the hypervisors about steps whose end nobody knew: what happened after all can be undone."""
+        self._locate("")
+        for path in paths:
+            node, vm = node_at(self._flow.node, path, self._run.targets[0])
+            began = unclear(self._journal, path)
+            if began is not None and isinstance(node, StepNode):
+                branch = Branch(self.place(vm), Scope())
+                with suppress(NovaCronError):  # still not to be found out
+                    found = self._reconciled(node, began, self._context(node, path, branch, branch.scope))
+                    if found is not None:
+                        self._done(path, found, branch)
+
+    def _locate(self, prefix: str) -> None:
+        """Find where the steps left their VMs, also in a process before this one."""
+        for entry in self._journal.entries():
+            if "vm" in entry.data and below(entry.path, prefix):
+                vm = msgspec.convert(entry.data["vm"], VMRef)
+                self.place(vm).vm = vm
 
     # ---- steps
 
@@ -132,9 +154,9 @@ class Interpreter:
         try:
             kind = KINDS.find(node.kind)
             context.arguments = resolved(node.arguments, branch.results)
-            if past is not None:  # begun by a process that ended in it
-                context.before = past.data["before"]
-                found = kind.reconcile(context)
+            began = past or (unclear(self._journal, path) if kind.can_probe else None)
+            if began is not None:  # by a process that ended in it; or before, and nobody knew how it ended
+                found = self._reconciled(node, began, context)
                 if found is not None:
                     return self._done(path, found, branch)
             branch.scope.pass_gate()
@@ -152,6 +174,12 @@ class Interpreter:
             failure = WorkflowError(f"{type(error).__name__}: {error}", hint="the step's own code raised this")
             raise self._failed(path, failure) from error
         return self._done(path, result, branch)
+
+    def _reconciled(self, node: StepNode, began: Entry, context: Context) -> Any:
+        """Return the result of a step if it has happened. Raises NovaCronError when nobody can find out."""
+        context.before = began.data["before"]
+        context.arguments = began.data.get("arguments", context.arguments)
+        return KINDS.find(node.kind).reconcile(context)
 
     def _probed(self, kind: Any, context: Context, error: NovaCronError) -> Any:
         """Ask whether a step of unknown outcome happened; the error is told when that can't be found out."""
@@ -228,12 +256,15 @@ class Interpreter:
             context.arguments = started.data.get("arguments", node.arguments)
         if again:  # a process ended in it, and the hypervisor may not have
             kind.settle(context)
-        for attempt in range(UNDO_ATTEMPTS):
+        for delay in UNDO_DELAYS:
             try:
                 return kind.undo(context, result)
             except NovaCronError as error:
-                if error.outcome == "failed" or attempt + 1 == UNDO_ATTEMPTS:
-                    raise  # otherwise the connection broke: undoing again what is undone changes nothing
+                if error.outcome == "failed" and not isinstance(error, MAY_PASS):
+                    raise
+                self._run.note(path, "undoing", **stored(error))
+                time.sleep(delay)
+        return kind.undo(context, result)  # undoing again what is undone changes nothing
 
     # ---- composition
 
@@ -396,4 +427,4 @@ def _tag(node: AnyNode) -> str:
     return str(type(node).__struct_config__.tag)
 
 
-__all__ = ["NOT_RETRIED", "UNDO_ATTEMPTS", "Branch", "Interpreter", "Left"]
+__all__ = ["NOT_RETRIED", "UNDO_DELAYS", "Branch", "Interpreter", "Left"]

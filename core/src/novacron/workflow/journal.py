@@ -91,6 +91,17 @@ def last(journal: Journal, path: str, *events: Event) -> Entry | None:
     return found
 
 
+def unclear(journal: Journal, path: str) -> Entry | None:
+    """Return the beginning of a step that ended last so that nobody knows whether it happened; None for any other."""
+    began = ended = None
+    for entry in journal.of(path):
+        if entry.event == "started":
+            began, ended = entry, None
+        elif entry.event in ("done", "failed"):
+            ended = entry
+    return began if ended is not None and ended.event == "failed" and ended.data.get("outcome") == "unknown" else None
+
+
 def finished(journal: Journal, prefix: str) -> list[Entry]:
     """Return the "done" entries at and below a path that are still to be undone, in the order in which they were done."""
     open_: dict[str, Entry] = {}
@@ -125,4 +136,4 @@ def rebuilt(data: dict[str, Any]) -> NovaCronError:
     return error
 
 
-__all__ = ["Entry", "Event", "Journal", "JournalLostError", "finished", "last", "rebuilt", "stored"]
+__all__ = ["Entry", "Event", "Journal", "JournalLostError", "finished", "last", "rebuilt", "stored", "unclear"]

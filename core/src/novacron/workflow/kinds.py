@@ -6,7 +6,7 @@ import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import WorkflowError
+from novacron.errors import WorkflowError, either
 
 if TYPE_CHECKING:
     from novacron.workflow.context import Context
@@ -123,7 +123,7 @@ class StepKinds:
 
 def _near(name: str, names: list[str]) -> str:
     near = difflib.get_close_matches(name, names, n=3)
-    return f"did you mean {' or '.join(near)}? `novacron flow steps` lists all" if near else "`novacron flow steps` lists all"
+    return f"did you mean {either(near)}? `novacron flow steps` lists all" if near else "`novacron flow steps` lists all"
 
 
 def _of_operations() -> dict[str, StepKind]:

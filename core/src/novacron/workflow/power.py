@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem, either
 from novacron.workflow.kinds import StepKind
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class PowerStep(StepKind):
         problems = lacking(context, self.operation)
         status = context.expected.status
         if status != self.target and status not in self.sources:
-            problems.append(f"{context.ref.name!r} will be {status} then; {self.name} needs {' or '.join(self.sources)}")
+            problems.append(f"{context.ref.name!r} will be {status} then; {self.name} needs {either(self.sources)}")
         return problems
 
     def effect(self, context: Context) -> str:

@@ -49,7 +49,7 @@ class Run(Job[Any]):
             self._steps.apply(entry)
         self._status: RunStatus = "waiting"
         self._progress: RunProgress = RunProgress(total=len(self._steps), fraction=0.0)
-        self._resume: Callable[[], Run] | None = None
+        self._go_on: Callable[[bool], Run] | None = None
         self.set_running_or_notify_cancel()
 
     def __repr__(self) -> str:
@@ -107,15 +107,28 @@ class Run(Job[Any]):
         Raises:
             InvalidStateError: it runs, or nothing is left to do.
         """
+        return self._again("resumed", back=False)
+
+    def undo(self) -> Run:
+        """Take back what a failed run has left: steps that it kept, and those that could not be undone. Returns the run that does.
+
+        A step that nobody knew the end of is looked for on the hypervisor first.
+
+        Raises:
+            InvalidStateError: it runs, or nothing is left.
+        """
+        return self._again("undone", back=True)
+
+    def _again(self, verb: str, *, back: bool) -> Run:
         from novacron.errors import InvalidStateError
 
-        if self._status != "failed" or self._resume is None:
-            raise InvalidStateError(f"the run is {self._status}; only a failed one can be resumed")
-        return self._resume()
+        if self._status != "failed" or self._go_on is None:
+            raise InvalidStateError(f"the run is {self._status}; only a failed one can be {verb}")
+        return self._go_on(back)
 
-    def resumes_by(self, go_on: Callable[[], Run]) -> None:
-        """Say how a failed run is gone on with (for engines)."""
-        self._resume = go_on
+    def goes_on_by(self, go_on: Callable[[bool], Run]) -> None:
+        """Say how a failed run is gone on with, forward or back (for engines)."""
+        self._go_on = go_on
 
     def goes_by(self, journal: Journal) -> None:
         """Let a journal be the run's (for engines that have it only once the run is theirs)."""

@@ -57,6 +57,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         if self.error:
             lines.append(f"  {self.error['text']}")
         lines += [f"  LEFT  {what}" for what in self.left]
+        if self.status == "failed":
+            lines.append(
+                f"  look at it; then `novacron run resume {self.id}` goes on, `novacron run undo {self.id}` takes it back"
+            )
         return "\n".join(lines)
 
 
@@ -102,6 +106,21 @@ class Runs:
             WorkflowError: code of its steps has changed since it began, and not `accept_changes`.
         """
         return self._engine().go_on(run_id, accept_changes=accept_changes)
+
+    def undo(self, run_id: str) -> Run:
+        """Take back, in this process, what a failed run has left; see `RunRecord.left`. What can't be is told again.
+
+        Raises:
+            NotFoundError
+            InvalidStateError: it has not failed.
+        """
+        known = self._store.get(run_id)
+        if known.status != "failed":
+            hint = f"novacron run cancel {known.id} stops it and undoes what was done" if known.ended_at is None else None
+            raise InvalidStateError(
+                f"the run {known.id} is {known.status}", resource=known.id, hint=hint or "nothing of it is left"
+            )
+        return self._engine().go_on(known.id, accept_changes=True, back=True)
 
     def submit(self, flow: Workflow, vms: Iterable[VMHandle], *, max_parallel: int = 4) -> str:
         """Let a worker (`novacron worker`) run a flow for VMs; return the run's id at once.

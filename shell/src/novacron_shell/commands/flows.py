@@ -57,15 +57,16 @@ def list_(settings: Settings) -> None:
 @flow.command("show")
 @click.argument("steps", nargs=-1)
 @click.option("--file", "file", type=click.File(), help="A workflow as YAML or JSON, in place of steps; - is stdin.")
-@click.option("--mermaid", is_flag=True, help="As a Mermaid flowchart.")
+@click.option("--mermaid", "drawn", flag_value="mermaid", help="As a Mermaid flowchart.")
+@click.option("--dot", "drawn", flag_value="dot", help="As a graph for Graphviz' dot.")
 @common_options
-def show(settings: Settings, steps: tuple[str, ...], file: Any, mermaid: bool) -> None:
+def show(settings: Settings, steps: tuple[str, ...], file: Any, drawn: str | None) -> None:
     """Show a workflow as a tree; with -o yaml as the file that --file takes."""
     made = compose(steps, file)
     if settings.output in ("json", "yaml"):
         show_one(made, settings.output)
     else:
-        click.echo(made.mermaid() if mermaid else made.tree())
+        click.echo(getattr(made, drawn or "tree")())
 
 
 @flow.command("plan")

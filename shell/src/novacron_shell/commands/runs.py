@@ -14,7 +14,7 @@ from novacron_shell.output import Columns, show_many, show_one, tell
 
 @click.group("run")
 def run() -> None:
-    """Runs of workflows: list, show, resume, cancel, pause, retry. The first digits of an id will do."""
+    """Runs of workflows: list, show, resume, undo, cancel, pause, retry. The first digits of an id will do."""
 
 
 @run.command("list")
@@ -75,6 +75,14 @@ def resume(settings: Settings, run_id: str, accept_changes: bool) -> None:
         tell(f"{run_id} goes on")
         return
     _follow(settings, runs.resume(run_id, accept_changes=accept_changes))
+
+
+@run.command("undo")
+@click.argument("run_id", metavar="RUN")
+@common_options
+def undo(settings: Settings, run_id: str) -> None:
+    """Take back what a failed run has left: steps that were kept, and those that could not be undone before."""
+    _follow(settings, _runs().undo(run_id))
 
 
 @run.command("retry")

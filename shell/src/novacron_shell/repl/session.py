@@ -47,6 +47,8 @@ def run(settings: Settings) -> None:
     for name, error in failed.items():
         console.print(f"[red]{name}[/]: {error}")
     console.print("[dim]hosts, vms, fleet(), connect(uri), steps, flows; tb() shows the last traceback; Ctrl-D leaves[/]")
+    if not (settings.connect or settings.host_name):  # a shell for one host is there at once; the fleet's has the database open
+        offer_interrupted(console)
     names["tb"] = lambda: _traceback(console)
     shell = Shell(names, console, vms, Toolbar(hosts, vms, progress))
     try:
@@ -55,6 +57,31 @@ def run(settings: Settings) -> None:
         pass
     finally:
         hosts.close()
+
+
+def offer_interrupted(console: Console) -> None:
+    """Ask whether to go on with runs whose process has ended; where a worker is up, that does it by itself."""
+    from novacron import fleet
+    from novacron.workflow.run import names_of
+
+    runs = fleet().runs
+    cut = [record for record in runs.list(unfinished=True, limit=None) if record.status == "interrupted"]
+    if not cut or runs.workers():
+        return
+    console.print(f"[yellow]{len(cut)} {'runs were' if len(cut) > 1 else 'run was'} cut off when the process ended:[/]")
+    for record in cut[:5]:
+        console.print(f"  {record.id}  {record.name or record.flow} of {names_of(record.vms)}", markup=False)
+    if len(cut) > 5:
+        console.print(f"  and {len(cut) - 5} more: novacron run list --unfinished")
+    try:
+        answer = console.input("Go on with them here? The hypervisor is asked first what happened. [bold][Y/n][/] ")
+    except (EOFError, KeyboardInterrupt):
+        answer = "n"
+    if answer.strip().lower() in ("", "y", "yes"):
+        begun = runs.recover()
+        console.print(f"going on with {len(begun)} of {len(cut)}; fleet().runs.list() tells how far they are")
+    else:
+        console.print(f"[dim]novacron run resume {cut[0].id} goes on with one, novacron run cancel undoes it[/]")
 
 
 def connect_all(hosts: OpenHosts, settings: Settings) -> dict[str, str]:
