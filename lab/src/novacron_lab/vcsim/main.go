@@ -61,6 +61,9 @@ func main() {
 	service.HandleFunc(nfcPrefix, servePacked)
 	server := service.NewServer()
 	defer server.Close()
+	for _, path := range []string{apiPrefix + "session", apiPrefix + "cis/"} {
+		service.ServeMux.HandleFunc(path, func(response http.ResponseWriter, request *http.Request) { serveAPI(service, response, request) })
+	}
 	fmt.Printf("listening %s\n", server.URL.Host)
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGINT, syscall.SIGTERM)

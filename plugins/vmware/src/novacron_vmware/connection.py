@@ -11,6 +11,7 @@ from novacron_vmware.errors import mapped, translated
 from novacron_vmware.inventory import PAGE, Inventory
 from novacron_vmware.sdk import SmartStubAdapter, vim, vmodl
 from novacron_vmware.session import Session, password_for, tls_context
+from novacron_vmware.tags import VSphereTags
 from novacron_vmware.tasks import wait
 
 
@@ -22,6 +23,7 @@ class VMwareConnection:
         name: the host's name in records.
         root: the datacenter, or the folder of all.
         inventory: its VMs and nodes.
+        tags: vSphere's own tags.
     """
 
     def __init__(self, uri: HostURI, context: ConnectContext) -> None:
@@ -45,7 +47,7 @@ class VMwareConnection:
                 raise
             raise HostConnectionError(f"{host}:{port} does not answer as vSphere: {error}", outcome="not_sent") from error
         self.root = self._datacenter(uri.path.strip("/"))
-        self.inventory = Inventory(self)
+        self.inventory, self.tags = Inventory(self), VSphereTags(self)
         self._groups: dict[str, str] = {}
 
     def _datacenter(self, name: str) -> Any:
@@ -125,6 +127,7 @@ class VMwareConnection:
     def close(self) -> None:
         """Log out."""
         self.inventory.close()
+        self.tags.close()
         try:
             self.content.sessionManager.Logout()
         except (vmodl.MethodFault, OSError):

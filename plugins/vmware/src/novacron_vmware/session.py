@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import http.client
@@ -59,6 +60,10 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
     def web(self, host: str, port: int, tls: ssl.SSLContext, timeout: float) -> http.client.HTTPSConnection:
         """Return a connection for files; its requests need `headers()`."""
         return http.client.HTTPSConnection(host, port, timeout=timeout, context=tls)
+
+    def authorization(self) -> str:
+        """Return the user and password as HTTP's basic authentication has them, for an API with a session of its own."""
+        return "Basic " + base64.b64encode(f"{self._user}:{self._password}".encode()).decode()
 
     def headers(self) -> dict[str, str]:
         """Return what makes a request for a file one of this session."""

@@ -22,7 +22,7 @@ from novacron_vmware.devices import Adding, card, places, problems_of_disk, prob
 from novacron_vmware.diskfiles import add_disk, attach, disk_path, drive
 from novacron_vmware.errors import translated
 from novacron_vmware.placement import DEFAULT, Place, backing, datastores, place_for
-from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
+from novacron_vmware.records import FACTS_PATH, facts_of, facts_option, keep_tags
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class VMwareLifecycle(Area):
         made = clone(self._connection, thing, record.name, name, linked=linked, job=job)
         try:
             job.raise_if_cancelled()
+            keep_tags(self._connection, made, name, record.tags or ())
             return self._read(made)
         except BaseException:
             self._connection.wait(made.Destroy_Task(), resource=name)
@@ -133,12 +134,19 @@ class VMwareLifecycle(Area):
         if changes.tags is not None or changes.metadata is not None:
             facts = facts_of(self._connection.read(thing, [FACTS_PATH]))
             merged = {**facts.get("metadata", {}), **(changes.metadata or {})}
-            tags = sorted(changes.tags) if changes.tags is not None else facts.get("tags", [])
+            tags = facts.get("tags", [])
+            if changes.tags is not None:
+                tags = sorted(self._connection.tags.own(thing, changes.tags, record.name))
             facts |= {"tags": tags, "metadata": {key: value for key, value in merged.items() if value is not None}}
             config["extraConfig"] = [facts_option(facts)]
         with translated(record.name):
             if config:
-                self._reconfigure(thing, record.name, **config)
+                try:
+                    self._reconfigure(thing, record.name, **config)
+                except BaseException:
+                    if changes.tags is not None:
+                        self._connection.tags.own(thing, record.tags or (), record.name)
+                    raise
             if changes.autostart is not None:
                 set_autostart(self._connection, thing, enabled=changes.autostart)
         return self._read(thing)
@@ -285,6 +293,7 @@ def finish(
         there = len(at_once(spec)) if made_with is None else made_with
         attach(connection, made, spec.name, disks_of(spec)[there:], place.datacenter, job)
         _note_kept(connection, made, spec)
+        keep_tags(connection, made, spec.name)
         if spec.autostart:
             set_autostart(connection, made, enabled=True)
         _boot_order(connection, made, spec)
