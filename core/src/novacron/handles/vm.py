@@ -16,7 +16,7 @@ from novacron.handles.snapshots import SnapshotCollection
 from novacron.handles.tuning import ResourcesHandle
 from novacron.records.appliances import Appliance
 from novacron.records.guest import ConsoleEndpoint, Screenshot
-from novacron.records.metrics import VMMetrics, VMRates
+from novacron.records.metrics import VMMetrics, VMRates, VMUsage
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM, Deleted, NativeDefinition, Status
 from novacron.units import parse_duration
@@ -257,6 +257,18 @@ class VMHandle:
         before = self.metrics()
         time.sleep(seconds)
         return self.metrics().since(before)
+
+    def history(self, over: float | str | timedelta = "1h") -> list[VMUsage]:
+        """Return what the hypervisor kept of the VM's use in the last `over`: one record for each of its intervals, the oldest first.
+
+        Example:
+            >>> import novacron
+            >>> vm = novacron.connect("sim://history").vms.create(name="web1", start=True)
+            >>> vm.history(over="10m")  # it has run for less than an interval
+            []
+        """
+        result: list[VMUsage] = self.host.invoke("metrics_history", vm=self.id, seconds=parse_duration(over))
+        return result
 
     def console(self, *, force: bool = False) -> Console:
         """Open the serial console: `read(timeout)`, `write(data)`, `close()`. `force` takes it from whoever has it."""

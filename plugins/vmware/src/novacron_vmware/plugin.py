@@ -15,6 +15,7 @@ def areas() -> list[type]:
     from novacron_vmware.operations.events import VMwareEvents
     from novacron_vmware.operations.filters import VMwareFilters
     from novacron_vmware.operations.guest import VMwareGuest
+    from novacron_vmware.operations.history import VMwareHistory
     from novacron_vmware.operations.host import VMwareHost
     from novacron_vmware.operations.lifecycle import VMwareLifecycle
     from novacron_vmware.operations.listing import VMwareListing
@@ -32,7 +33,7 @@ def areas() -> list[type]:
     return [
         VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle, VMwareResources, VMwareDisks, VMwareNICs, VMwarePools,
         VMwareVolumes, VMwareNetworks, VMwareFilters, VMwareSnapshots, VMwareTemplates, VMwareMigration, VMwareMetrics,
-        VMwareEvents, VMwareConsole, VMwareGuest, VMwareAppliances,
+        VMwareHistory, VMwareEvents, VMwareConsole, VMwareGuest, VMwareAppliances,
     ]  # fmt: skip
 
 

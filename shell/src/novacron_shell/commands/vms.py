@@ -230,6 +230,25 @@ def metrics(settings: Settings, name: str) -> None:
     show_one(settings.vm(name).metrics(), settings.output)
 
 
+@vm.command("history")
+@click.argument("name")
+@click.option("--over", default="1h", show_default=True, help="How far back to look.")
+@common_options
+def history(settings: Settings, name: str, over: str) -> None:
+    """Tell what the VM NAME used, as its hypervisor kept it: a line for each interval, the oldest first."""
+    from novacron.units import format_size
+
+    def size(field: str, unit: str = "/s") -> Any:
+        return lambda r: "-" if getattr(r, field) is None else f"{format_size(int(getattr(r, field)))}{unit}"
+
+    columns: dict[str, Any] = {
+        "until": "at", "seconds": lambda r: f"{r.seconds:g}", "cpus": lambda r: "-" if r.cpus is None else f"{r.cpus:.2f}",
+        "memory": size("memory_used_bytes", ""), "read": size("disk_read_bytes"), "written": size("disk_written_bytes"),
+        "received": size("net_received_bytes"), "sent": size("net_sent_bytes"),
+    }  # fmt: skip
+    show_many(settings.vm(name).history(over), columns, settings.output)
+
+
 @vm.command("rates")
 @click.argument("names", nargs=-1)
 @click.option("--over", default="1s", show_default=True, help="The time between the two measurements.")

@@ -23,11 +23,11 @@ WRONG_STATES = [
 
 MORE_ARGUMENTS: dict[str, dict[str, Any]] = {
     "vm_delete": {"keep_disks": False, "force": False}, "vm_shutdown": {"seconds": 1.0, "otherwise": "fail"},
-    "vm_clone": {"linked": False}, "vm_get": {},
+    "vm_clone": {"linked": False}, "vm_get": {}, "metrics_history": {"seconds": 60.0},
 }  # fmt: skip
 OF_ONE_VM = [
     "vm_get", "vm_start", "vm_stop", "vm_delete", "vm_shutdown", "vm_reboot", "vm_reset", "vm_suspend", "vm_resume", "vm_save",
-    "vm_restore", "vm_export", "snapshot_list", "metrics_vm", "resources_get",
+    "vm_restore", "vm_export", "snapshot_list", "metrics_vm", "metrics_history", "resources_get",
 ]  # fmt: skip
 REACHED_BY = {"suspended": "vm_suspend", "saved": "vm_save"}
 
