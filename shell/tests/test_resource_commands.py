@@ -147,7 +147,7 @@ def test_a_history(novacron):
     until = time.monotonic() + 60
     while not novacron.json("vm", "history", "vm-00001", "--over", "100s"):
         assert time.monotonic() < until, "it has run for more than an interval"
-    assert "received" in novacron("vm", "history", "vm-00001", "--over", "100s").stdout
+    assert "RECEIVED" in novacron("vm", "history", "vm-00001", "--over", "100s").stdout
 
 
 @pytest.mark.parametrize(

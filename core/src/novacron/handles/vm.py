@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from novacron.errors import InvalidValueError
 from novacron.handles.devices import DiskCollection, NICCollection
 from novacron.handles.files import new_file
 from novacron.handles.following import finish
@@ -164,9 +165,15 @@ class VMHandle:
         """Give the VM another name."""
         return self._do("vm_rename", name=name)
 
-    def clone(self, name: str, *, linked: bool = False, wait: bool = True) -> Any:
-        """Make a stopped copy; returns the copy's handle."""
+    def clone(self, name: str, *, linked: bool = False, instant: bool = False, wait: bool = True) -> Any:
+        """Make a stopped copy of the stopped VM, or with `instant` a running one of the running VM; returns the copy's handle."""
         wrap = lambda record: VMHandle(self.host, record)  # noqa: E731
+        if instant:
+            if linked:
+                raise InvalidValueError(
+                    "a clone that is linked or instant, not both", hint="an instant one shares the disks anyway"
+                )
+            return finish(self.host, "vm_clone_instant", wrap, wait=wait, vm=self.id, name=name)
         return finish(self.host, "vm_clone", wrap, wait=wait, vm=self.id, name=name, linked=linked)
 
     def migrate_storage(self, pool: str, *disks: str, wait: bool = True) -> Any:

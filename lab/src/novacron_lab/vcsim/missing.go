@@ -581,6 +581,31 @@ func (m *machine) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task) s
 	return body
 }
 
+// InstantCloneTask forks a running VM: a copy that runs, in the same place, whose disks are children of the VM's.
+func (m *machine) InstantCloneTask(ctx *simulator.Context, req *types.InstantClone_Task) soap.HasFault {
+	if task, is := ordered(ctx, "InstantClone_Task", m.VirtualMachine); is {
+		return &methods.InstantClone_TaskBody{Res: &types.InstantClone_TaskResponse{Returnval: task}}
+	}
+	if m.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn {
+		return &methods.InstantClone_TaskBody{Fault_: simulator.Fault("", &types.InvalidPowerState{
+			RequestedState: types.VirtualMachinePowerStatePoweredOn, ExistingState: m.Runtime.PowerState,
+		})}
+	}
+	spec := types.VirtualMachineCloneSpec{
+		Location: req.Spec.Location, PowerOn: true, Config: &types.VirtualMachineConfigSpec{ExtraConfig: req.Spec.Config},
+	}
+	spec.Location.DiskMoveType = string(types.VirtualMachineRelocateDiskMoveOptionsCreateNewChildDiskBacking)
+	folder := *m.Parent
+	if spec.Location.Folder != nil {
+		folder = *spec.Location.Folder
+	}
+	body := m.CloneVMTask(ctx, &types.CloneVM_Task{This: m.Self, Folder: folder, Name: req.Spec.Name, Spec: spec}).(*methods.CloneVM_TaskBody)
+	if body.Res == nil {
+		return &methods.InstantClone_TaskBody{Fault_: body.Fault_}
+	}
+	return &methods.InstantClone_TaskBody{Res: &types.InstantClone_TaskResponse{Returnval: body.Res.Returnval}}
+}
+
 // ExportVm leases the VM's files as a snapshot's export does.
 func (m *machine) ExportVm(ctx *simulator.Context, _ *types.ExportVm) soap.HasFault {
 	whole := &simulator.VirtualMachineSnapshot{}

@@ -41,6 +41,7 @@ def limits() -> dict[str, str]:
     """Return what operations can't do here, or how far."""
     return {
         "pinning_set": "the whole VM, not single vCPUs",
+        "vm_clone_instant": "by a vCenter",
         "vm_migrate": "between nodes and datacenters of one vCenter",
         "network_create": "bridged and isolated ones: port groups",
         "network_update": "the VLAN",
@@ -57,6 +58,7 @@ def limits() -> dict[str, str]:
 
 
 FAKED = (
+    "vm_clone_instant",
     "vm_shutdown", "vm_reboot", "snapshot_revert", "vm_migrate_storage", "volume_wipe", "console_endpoint", "console_screenshot",
     "guest_info", "guest_exec", "guest_file_read", "guest_file_write", "appliance_export", "appliance_import",
 )  # fmt: skip

@@ -198,12 +198,13 @@ def rename(settings: Settings, name: str, new_name: str) -> None:
 @click.argument("name")
 @click.argument("new_name")
 @click.option("--linked", is_flag=True, help="Share the disks' content with the original.")
+@click.option("--instant", is_flag=True, help="Make a running copy of the running VM, which goes on from its memory.")
 @common_options
-def clone(settings: Settings, name: str, new_name: str, linked: bool) -> None:
-    """Make a stopped copy of the VM NAME."""
+def clone(settings: Settings, name: str, new_name: str, linked: bool, instant: bool) -> None:
+    """Make a stopped copy of the stopped VM NAME."""
     from novacron_shell.progress import follow
 
-    _said(settings, follow(settings.vm(name).clone(new_name, linked=linked, wait=False), f"clone {name}"))
+    _said(settings, follow(settings.vm(name).clone(new_name, linked=linked, instant=instant, wait=False), f"clone {name}"))
 
 
 @vm.command("update")
