@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/google/uuid"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -42,6 +43,7 @@ func main() {
 	if *esx {
 		model = simulator.ESX()
 	} else {
+		model.ServiceContent.About.InstanceUuid = uuid.NewString() // several simulators are several vCenters
 		model.Datacenter, model.ClusterHost, model.Portgroup = *datacenters, *hosts, *portgroups
 	}
 	model.Datastore, model.Machine, model.Autostart = *datastores, *machines, *autostart

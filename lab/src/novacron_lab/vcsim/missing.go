@@ -507,6 +507,9 @@ func (m *machine) RelocateVMTask(ctx *simulator.Context, req *types.RelocateVM_T
 	if task, is := ordered(ctx, "RelocateVM_Task", m.VirtualMachine); is {
 		return &methods.RelocateVM_TaskBody{Res: &types.RelocateVM_TaskResponse{Returnval: task}}
 	}
+	if req.Spec.Service != nil {
+		return m.relocateElsewhere(ctx, req.Spec)
+	}
 	wanted := map[int32]types.ManagedObjectReference{}
 	for _, locator := range req.Spec.Disk {
 		wanted[locator.DiskId] = locator.Datastore

@@ -42,7 +42,7 @@ def limits() -> dict[str, str]:
     return {
         "pinning_set": "the whole VM, not single vCPUs",
         "vm_clone_instant": "by a vCenter",
-        "vm_migrate": "between nodes and datacenters of one vCenter",
+        "vm_migrate": "between nodes and datacenters; to another vCenter (proved on a faked boundary) with storage='copy'",
         "network_create": "bridged and isolated ones: port groups",
         "network_update": "the VLAN",
         "pool_create": "NFS; on a single ESXi also a directory",
