@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import novacron
 from novacron import DiskSpec, VMSpec, errors
+from novacron_vmware import keepalive
 from novacron_vmware.errors import FAULTS, mapped
+
+
+def wait_for(condition, seconds=30.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -160,6 +171,76 @@ def test_an_expired_session_in_the_middle_of_a_task_goes_on(host, vm):
     finally:
         ended.set()
         thread.join()
+
+
+def test_a_quiet_session_is_kept_alive(vcenter, monkeypatch):
+    """Nobody calls, and it is renewed all the same when it expired; a closed connection gives no more signs of life."""
+    monkeypatch.setattr(keepalive, "INTERVAL", 0.05)
+    others = set(threading.enumerate())
+    with novacron.connect(vcenter.uri(), password=vcenter.password) as host:
+        session = host.dispatcher.driver.native.session
+        before = session.logins
+        host.dispatcher.driver.native.content.sessionManager.Logout()
+        wait_for(lambda: session.logins > before)
+        thread = next(each for each in threading.enumerate() if each.name == "vsphere-keepalive" and each not in others)
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_session_that_is_forgotten_is_not_kept_alive(vcenter, monkeypatch):
+    """The thread ends with it, also when connecting failed half-way."""
+    monkeypatch.setattr(keepalive, "INTERVAL", 0.05)
+    before = set(threading.enumerate())
+    with pytest.raises(errors.NotFoundError):
+        novacron.connect(vcenter.uri(path="/nowhere"), password=vcenter.password)
+    gc.collect()
+    wait_for(lambda: not [each for each in threading.enumerate() if each.name == "vsphere-keepalive" and each not in before])
+
+
+def test_a_server_that_falls_silent_ends_every_call_in_time(simulator):
+    """SOAP, REST and files; when it speaks again all goes on."""
+    from pyVmomi import vim
+
+    halted = simulator()
+    options = {"guest_user": "guest", "guest_password": "guest password"}
+    with novacron.connect(halted.uri(path="/DC0"), password=halted.password, timeout=1, **options) as host:
+        vm = host.vms["DC0_H0_VM0"]
+        host.vms.list(detail="full")
+        halted.process.send_signal(signal.SIGSTOP)
+        try:
+            for ask in (host.ping, host.vms.list, lambda: host.vms.list(detail="full"), vm.stop, vm.history, vm.screenshot,
+                        lambda: host.pools.volumes("LocalDS_0"), lambda: vm.guest.exec("true"),
+                        lambda: host.dispatcher.driver.native.tags.of([vim.VirtualMachine("vm-1", None)])):  # fmt: skip
+                began = time.monotonic()
+                with pytest.raises((errors.OperationTimeoutError, errors.HostConnectionError)) as caught:
+                    ask()
+                assert caught.value.hint
+                assert time.monotonic() - began < 20
+        finally:
+            halted.process.send_signal(signal.SIGCONT)
+        assert host.vms.list().total == 4
+
+
+def test_threads_call_at_the_same_time_on_connections_of_their_own(host, monkeypatch):
+    """None waits for another's answer."""
+    from pyVmomi import SoapStubAdapter
+
+    native, together, used = host.dispatcher.driver.native, threading.Barrier(8, timeout=60), []
+    real = SoapStubAdapter.GetConnection
+
+    def taken(self):
+        found = real(self)
+        used.append(found)
+        together.wait()
+        return found
+
+    def call():
+        return native.read(native.content.rootFolder, ["name"])["name"]
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(8) as pool:
+        patched.setattr(SoapStubAdapter, "GetConnection", taken)
+        assert {future.result(60) for future in [pool.submit(call) for _ in range(8)]} == {"Datacenters"}
+    assert len({id(each) for each in used}) == 8
 
 
 def test_the_password_is_nowhere(vcenter, tmp_path, monkeypatch, caplog):

@@ -7,6 +7,7 @@ from typing import Any
 
 from novacron.errors import HostConnectionError, InvalidSpecError, NotFoundError
 from novacron.plugins import ConnectContext, HostURI
+from novacron_vmware import keepalive
 from novacron_vmware.errors import mapped, translated
 from novacron_vmware.inventory import PAGE, Inventory
 from novacron_vmware.sdk import SmartStubAdapter, vim, vmodl
@@ -49,6 +50,7 @@ class VMwareConnection:
         self.root = self._datacenter(uri.path.strip("/"))
         self.inventory, self.tags = Inventory(self), VSphereTags(self)
         self._groups: dict[str, str] = {}
+        self._alive = keepalive.KeepAlive(self.session, keepalive.INTERVAL)
 
     def _datacenter(self, name: str) -> Any:
         """Return the folder or datacenter under which this host's objects are: one datacenter, or all."""
@@ -126,6 +128,7 @@ class VMwareConnection:
 
     def close(self) -> None:
         """Log out."""
+        self._alive.close()
         self.inventory.close()
         self.tags.close()
         try:
