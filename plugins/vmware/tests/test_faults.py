@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +71,7 @@ def test_a_missing_privilege_names_it_and_the_object(ill, vm):
     with pytest.raises(errors.AccessDeniedError, match=r"VirtualMachine\.Interact\.PowerOn") as caught:
         vm.start()
     assert caught.value.details["privilegeId"] == "VirtualMachine.Interact.PowerOn"
+    assert "VirtualMachine:vm-1" in str(caught.value)
 
 
 @pytest.mark.parametrize("method", ["CreateVM_Task", "ReconfigVM_Task", "PowerOnVM_Task"])
@@ -133,6 +136,85 @@ def test_a_cancelled_job_cancels_the_task(ill, host, vm):
     with contextlib.suppress(errors.OperationCancelledError):
         job.result(60).delete()  # it had ended already
     assert "copy" not in host.vms
+
+
+@pytest.fixture
+def tasks(monkeypatch):
+    """The vSphere tasks that are waited for from here on."""
+    from novacron_vmware.connection import VMwareConnection
+
+    seen, real = [], VMwareConnection.wait
+    monkeypatch.setattr(VMwareConnection, "wait", lambda self, task, **how: (seen.append(task), real(self, task, **how))[1])
+    return seen
+
+
+def was_cancelled(native, task) -> bool:
+    read = native.read(task, ["info.state", "info.cancelled"])
+    return (read["info.state"], read.get("info.cancelled")) == ("error", True)
+
+
+def test_a_task_that_we_gave_up_on_is_cancelled(ill, host, vm, tasks):
+    """By the user, by the caller's deadline, or by a migration's own: vSphere goes on with nothing."""
+    native = host.dispatcher.driver.native
+    vm.start()
+    ill.stall("RelocateVM_Task")
+    with pytest.raises(errors.MigrationError, match="was cancelled") as caught:
+        vm.migrate(host, node=next(n.name for n in host.nodes() if n.name != vm.record.node), deadline=1)
+    assert caught.value.outcome == "failed"
+    assert was_cancelled(native, tasks[-1])
+    vm.stop()
+    ill.stall("CloneVM_Task")
+    job = vm.clone("copy", wait=False)
+    wait_for(lambda: len(tasks) > 3)
+    job.cancel()
+    with pytest.raises(errors.OperationCancelledError):
+        job.result(60)
+    assert was_cancelled(native, tasks[-1])
+    ill.stall("CloneVM_Task")
+    with pytest.raises(errors.OperationTimeoutError):
+        host.invoke("vm_clone", 2, vm=vm.id, name="copy", linked=False)
+    wait_for(lambda: was_cancelled(native, tasks[-1]))
+    assert "copy" not in host.vms
+
+
+def test_a_task_longer_than_its_limit_is_told_to_stop(ill, host, vm, tasks):
+    """Whoever waits for it."""
+    native = host.dispatcher.driver.native
+    ill.stall("PowerOnVM_Task")
+    with pytest.raises(errors.OperationTimeoutError, match=r"still runs after 0\.5 s") as caught:
+        native.wait(native.inventory.find(vm.id).PowerOnVM_Task(), resource="struck", seconds=0.5)
+    assert caught.value.outcome == "unknown"
+    assert was_cancelled(native, tasks[-1])
+
+
+@pytest.mark.parametrize("broken", [b"no appliance", "no ovf", "not xml", "no disk"])
+def test_a_malformed_appliance_is_refused_and_leaves_nothing(host, vm, tmp_path, broken):
+    """Whatever is wrong with it."""
+    file = tmp_path / "broken.ova"
+    if isinstance(broken, bytes):
+        file.write_bytes(broken)
+    else:
+        vm.export_appliance(tmp_path / "whole.ova")
+        with tarfile.open(tmp_path / "whole.ova") as whole, tarfile.open(file, "w") as spoilt:
+            for member in whole.getmembers():
+                content = whole.extractfile(member).read()
+                if member.name.endswith(".ovf"):
+                    if broken == "no ovf":
+                        continue
+                    content = b"<Envelope" if broken == "not xml" else content
+                elif broken == "no disk" and member.name.endswith(".vmdk"):
+                    continue
+                if member.name.endswith(".mf"):
+                    continue
+                member.size = len(content)
+                spoilt.addfile(member, io.BytesIO(content))
+    before = {v.path for pool in host.pools.list() for v in host.pools.volumes(pool.name)}
+    with pytest.raises(errors.NovaCronError) as caught:
+        host.vms.import_appliance(file, name="imported")
+    assert isinstance(caught.value, errors.InvalidSpecError | errors.NotFoundError), repr(caught.value)
+    assert caught.value.hint
+    assert "imported" not in host.vms
+    assert {v.path for pool in host.pools.list() for v in host.pools.volumes(pool.name)} == before
 
 
 def test_a_server_that_dies_is_a_lost_connection_and_comes_back(simulator):

@@ -94,6 +94,10 @@ func orderFault(service *simulator.Service, response http.ResponseWriter, reques
 		http.Error(response, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if order.Task && order.Fault == "" {
+		taskFaults.Store(order.Method, new(types.LocalizedMethodFault))
+		return
+	}
 	fault, err := faultNamed(order.Fault)
 	if err != nil {
 		http.Error(response, err.Error(), http.StatusBadRequest)

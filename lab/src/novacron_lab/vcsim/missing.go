@@ -25,6 +25,8 @@ import (
 
 var taskFaults sync.Map // method -> the fault in which its next task ends
 
+var endless sync.Map // the tasks that end when they are cancelled
+
 func forgetTaskFaults() {
 	taskFaults.Range(func(key, _ any) bool { taskFaults.Delete(key); return true })
 }
@@ -76,7 +78,7 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 	case *simulator.VirtualMachine:
 		more = &machine{thing}
 	case *simulator.Task:
-		if method.Name == "CancelTask" {
+		if _, is := endless.Load(method.This); !is && method.Name == "CancelTask" {
 			more = &steady{thing}
 		}
 	case *simulator.ResourcePool:
@@ -101,13 +103,20 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 	return nil, nil
 }
 
-// ordered begins a task that ends in the fault that was ordered for it.
+// ordered begins a task that ends in the fault that was ordered for it, or never.
 func ordered(ctx *simulator.Context, method string, thing mo.Reference) (types.ManagedObjectReference, bool) {
 	fault, found := taskFaults.LoadAndDelete(method)
 	if !found {
 		return types.ManagedObjectReference{}, false
 	}
 	wanted := fault.(*types.LocalizedMethodFault).Fault
+	if wanted == nil { // it runs until it is cancelled
+		task := simulator.CreateTask(thing, "endless", nil)
+		ctx.Map.Put(task)
+		task.Info.Key, task.Info.Task, task.Info.State = task.Self.Value, task.Self, types.TaskInfoStateRunning
+		endless.Store(task.Self, true)
+		return task.Self, true
+	}
 	return simulator.CreateTask(thing, "failing", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) { return nil, wanted }).Run(ctx), true
 }
 
