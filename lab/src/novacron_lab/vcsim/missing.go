@@ -420,7 +420,7 @@ func (m *machine) PowerOnVMTask(ctx *simulator.Context, req *types.PowerOnVM_Tas
 	}
 	body := m.VirtualMachine.PowerOnVMTask(ctx, req)
 	if answer, is := body.(*methods.PowerOnVM_TaskBody); is && answer.Res != nil {
-		after(ctx, answer.Res.Returnval, func() { m.tools(ctx, true) })
+		after(ctx, answer.Res.Returnval, func() { m.tools(ctx, true); m.openSerialPorts() })
 	}
 	return body
 }
@@ -428,7 +428,7 @@ func (m *machine) PowerOnVMTask(ctx *simulator.Context, req *types.PowerOnVM_Tas
 func (m *machine) PowerOffVMTask(ctx *simulator.Context, req *types.PowerOffVM_Task) soap.HasFault {
 	body := m.VirtualMachine.PowerOffVMTask(ctx, req)
 	if answer, is := body.(*methods.PowerOffVM_TaskBody); is && answer.Res != nil {
-		after(ctx, answer.Res.Returnval, func() { m.tools(ctx, false) })
+		after(ctx, answer.Res.Returnval, func() { m.tools(ctx, false); closeSerialPorts(m.VirtualMachine) })
 	}
 	return body
 }

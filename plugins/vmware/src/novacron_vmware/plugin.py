@@ -50,6 +50,7 @@ def limits() -> dict[str, str]:
         "snapshot_create": "external ones, which is all that vSphere has",
         "template_create": "nothing is sealed: a VM deployed from it gets an identity of its own through cloud-init",
         "guest_exec": "Linux guests; a user of the guest's",
+        "console_open": "network serial ports by tcp or telnet, of VMs created with native={'serial_port': ...}",
         "guest_password_set": "Linux guests; their user has to be root",
         "guest_ssh_keys_set": "Linux guests; their user has to be root, or the one whose keys they are",
         "vm_update": "autostart on a single ESXi only",
@@ -61,7 +62,8 @@ def limits() -> dict[str, str]:
 
 FAKED = (
     "vm_clone_instant",
-    "vm_shutdown", "vm_reboot", "snapshot_revert", "vm_migrate_storage", "volume_wipe", "console_endpoint", "console_screenshot",
+    "vm_shutdown", "vm_reboot", "snapshot_revert", "vm_migrate_storage", "volume_wipe", "console_open",
+    "console_endpoint", "console_screenshot",
     "guest_info", "guest_exec", "guest_file_read", "guest_file_write", "guest_password_set", "guest_ssh_keys_set",
     "appliance_export", "appliance_import",
 )  # fmt: skip

@@ -16,6 +16,7 @@ from novacron.records.vm import VM, Deleted, NativeDefinition
 from novacron.specs.storage import DiskSpec
 from novacron.specs.vm import VMSpec, VMUpdate
 from novacron_vmware import definition as text
+from novacron_vmware import serialport
 from novacron_vmware.area import Area
 from novacron_vmware.autostart import set_autostart, standalone
 from novacron_vmware.devices import Adding, card, places, problems_of_disk, problems_of_nic
@@ -238,6 +239,8 @@ def check(spec: VMSpec, connection: VMwareConnection) -> None:
         problems.append(SpecProblem("topology.threads", str(spec.topology.threads), "1"))
     if spec.serial.log:
         problems.append(SpecProblem("serial.log", spec.serial.log, "left out: an ESXi's file is not reached by a path"))
+    if (wanted := spec.native.get(serialport.KEY)) is not None and (problem := serialport.problem_of(wanted)) is not None:
+        problems.append(problem)
     if spec.memory % 2**20:
         problems.append(SpecProblem("memory", str(spec.memory), "whole MiB"))
     for number, disk in enumerate(spec.disks):
@@ -293,6 +296,8 @@ def new_config(connection: VMwareConnection, spec: VMSpec) -> Any:
         drive(connection, adding, spec.iso, None)
     for nic in spec.nics:
         adding.add(card(nic, backing(connection, str(nic.network)), adding.next_key()))
+    if serialport.KEY in spec.native:
+        adding.add(serialport.network_port(str(spec.native[serialport.KEY]), adding.next_key()))
     if spec.tpm:
         adding.add(vim.vm.device.VirtualTPM(key=adding.next_key()))
     config.deviceChange = adding.changes
