@@ -26,6 +26,15 @@ def test_a_running_vm_moves_to_another_node(host, vm):
     assert vm.last_migration.live
 
 
+def test_a_running_vm_moves_to_another_cluster(host, vm):
+    """Into the resource pool there."""
+    native = host.dispatcher.driver.native
+    before = native.read(native.inventory.find(vm.id), ["resourcePool"])["resourcePool"]
+    vm.migrate(host, node="DC0_H0")
+    assert (vm.record.node, vm.status) == ("DC0_H0", "running")
+    assert native.read(native.inventory.find(vm.id), ["resourcePool"])["resourcePool"] != before
+
+
 def test_every_problem_is_named_before_anything_moves(host, vm):
     """The check changes nothing; the migration refuses with all of it."""
     check = vm.migration_check(host, node="nowhere", bandwidth="10MiB/s", live=False)

@@ -286,3 +286,20 @@ def test_an_esxi_alone_forks_nothing(esxi):
         with pytest.raises(errors.UnsupportedOperationError, match="vCenter"):
             vm.clone("twin", instant=True)
         vm.delete(force=True)
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi", "uefi-secure"])
+def test_firmware_controllers_and_tpm_are_as_asked(host, firmware):
+    """One controller for each bus that a disk is on, and a TPM where one is wanted."""
+    buses = {"scsi": "sda", "sata": "hde", "nvme": "nvme0n1", "ide": "hda"}
+    disks = [DiskSpec(size="1MiB", bus=bus) for bus in buses]
+    vm = host.vms.create(VMSpec(name="firm", memory="64MiB", firmware=firmware, tpm=firmware == "uefi-secure", disks=disks))
+    assert vm.record.firmware == firmware
+    assert {disk.target for disk in vm.record.disks} == set(buses.values())
+    native = host.dispatcher.driver.native
+    devices = native.read(native.inventory.find(vm.id), ["config.hardware.device"])["config.hardware.device"]
+    kinds = [type(device).__name__.rpartition(".")[2] for device in devices]
+    for controller in ("ParaVirtualSCSIController", "VirtualAHCIController", "VirtualNVMEController"):
+        assert kinds.count(controller) == 1
+    assert kinds.count("VirtualTPM") == (1 if firmware == "uefi-secure" else 0)
+    vm.delete()
