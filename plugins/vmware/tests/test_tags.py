@@ -152,3 +152,21 @@ def test_the_password_is_not_shown(tagged):
     host.vms.list(detail="full")
     secret = native.session.authorization().partition(" ")[2]
     assert secret not in f"{native.tags!r} {vars(native.tags)!r} {vars(native.tags._api)!r}"
+
+
+def test_an_api_that_does_not_work_yet_hides_no_vm_and_loses_no_tag(tagged, monkeypatch):
+    """As in the first minutes of a vCenter: VMs are read, tags are not written as if there were none of vSphere's."""
+    host, other, tags = tagged
+    api = host.dispatcher.driver.native.tags._api
+    vm = host.vms.create(VMSpec(name="early", memory="64MiB", tags={"plain"}))
+    other.attach(tags["prod"], thing_of(vm))
+    with monkeypatch.context() as patched:
+        api._looked, api._dialect = False, None
+        patched.setattr(rest.RestAPI, "_ask", lambda self, *rest: (503, b""))
+        assert vm.refresh().tags == {"plain"}
+        for wanted in ({"env:test"}, {"plainer"}):
+            with pytest.raises(errors.HostConnectionError, match="503"):
+                vm.update(tags=wanted)
+        assert vm.update(description="without tags").tags == {"plain"}
+        assert host.vms.create(VMSpec(name="earlier", memory="64MiB", tags={"plain"})).tags == {"plain"}
+    assert vm.refresh().tags == {"plain", "env:prod"}

@@ -88,10 +88,11 @@ def facts_of(read: dict[str, Any]) -> dict[str, Any]:
 
 
 def keep_tags(connection: VMwareConnection, thing: Any, resource: str, wanted: Iterable[str] | None = None) -> None:
-    """Let a VM have these tags, those that its facts name when none are given: vSphere's attached, the others in its facts."""
+    """Let a new VM have these tags, those that its facts name when none are given: vSphere's attached, the others in its facts."""
     facts = facts_of(connection.read(thing, [FACTS_PATH]))
     before = facts.get("tags", [])
-    own = sorted(connection.tags.own(thing, before if wanted is None else wanted, resource))
+    wanted = before if wanted is None else wanted
+    own = sorted(connection.tags.own(thing, wanted, resource) if any(":" in tag for tag in wanted) else wanted)
     if own != before:
         change = vim.vm.ConfigSpec(extraConfig=[facts_option(facts | {"tags": own})])
         connection.wait(thing.ReconfigVM_Task(change), resource=resource)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from novacron.errors import AccessDeniedError, DriverError, NovaCronError, UnsupportedOperationError
+from novacron.errors import AccessDeniedError, DriverError, HostConnectionError, NovaCronError, UnsupportedOperationError
 from novacron_vmware.autostart import standalone
 from novacron_vmware.errors import translated
 
@@ -46,12 +46,26 @@ class RestAPI:
         self._looked = False
         self._session = ""
 
-    def offered(self) -> bool:
-        """Whether the server has the API and lets this user in; an ESXi has not. Looked for once."""
+    def offered(self, *, certain: bool = False) -> bool:
+        """Whether the server has the API and lets this user in; an ESXi has not. Where it is but does not work now, it is looked for again.
+
+        Raises:
+            HostConnectionError: it does not work now, and the answer has to be `certain`.
+        """
         with self._guard:
             if not self._looked:
-                self._dialect = None if standalone(self._connection) else next((d for d in DIALECTS if self._log_in(d)), None)
-                self._looked = True
+                self._looked, trouble = True, 0
+                for dialect in () if standalone(self._connection) else DIALECTS:
+                    status = self._log_in(dialect)
+                    if status < HTTPStatus.BAD_REQUEST:
+                        self._dialect = dialect
+                        return True
+                    trouble = max(trouble, status)
+                if trouble >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    self._looked = False
+                    if certain:
+                        raise HostConnectionError(f"the server's REST API does not work now: {trouble}", outcome="not_sent",
+                            hint="it begins some minutes after the vCenter; look at its service vapi-endpoint")  # fmt: skip
             return self._dialect is not None
 
     def call(self, verb: str, path: str, *, identity: str | None = None, action: str | None = None, body: Any = None) -> Any:
@@ -94,13 +108,12 @@ class RestAPI:
         while self._idle:
             self._idle.pop().close()
 
-    def _log_in(self, dialect: Dialect) -> bool:
+    def _log_in(self, dialect: Dialect) -> int:
         status, content = self._ask("POST", dialect.session, None, {"Authorization": self._connection.session.authorization()})
-        if status not in (HTTPStatus.OK, HTTPStatus.CREATED):
-            return False
-        answer = json.loads(content)
-        self._session = str(answer["value"] if dialect.wrapped else answer)
-        return True
+        if status < HTTPStatus.BAD_REQUEST:
+            answer = json.loads(content)
+            self._session = str(answer["value"] if dialect.wrapped else answer)
+        return status
 
     def _ask(self, verb: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, bytes]:
         """Send one request. All that are sent here may be repeated, so one is when a kept connection turns out to be closed."""

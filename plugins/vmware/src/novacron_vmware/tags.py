@@ -49,12 +49,15 @@ class VSphereTags:
         """Let an object have those of the wanted tags that vSphere has, and no others of vSphere's; return the rest, which are NovaCron's.
 
         Raises:
+            HostConnectionError: the server can't say now which tags it has.
             InvalidStateError: vSphere won't have it so, for example two tags of a category of which an object may have one.
         """
         wanted = frozenset(wanted)
+        if not self._api.offered(certain=True):
+            return wanted
         now = self.of([thing]).get(thing, frozenset())
         maybe = {tag for tag in wanted if ":" in tag}
-        if not (now or maybe) or not self._api.offered():
+        if not (now or maybe):
             return wanted
         known = {name: tag for tag, name in self._named(self._api.call("GET", TAG) or ()).items()}
         there = maybe & set(known)
