@@ -1,5 +1,7 @@
 """Rates between two measurements: right over restarts, moves and changed devices, and never negative."""
 
+import time
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -93,3 +95,18 @@ def test_sums_are_those_of_the_devices():
         found = vm.metrics()
         assert [d.target for d in found.disks] == [d.target for d in vm.refresh().record.disks]
         assert found.disk_read_bytes == sum(d.read_bytes for d in found.disks)
+
+
+def test_a_history_ends_now_and_its_intervals_follow_each_other():
+    """On `sim`: as much in each as the counters say, and nothing of a VM that does not run."""
+    with novacron.connect("sim://history-of-one") as host:
+        vm = host.vms.create(name="one", vcpus=2, disks=[{"size": "1MiB"}], start=True)
+        until = time.monotonic() + 30
+        while len(found := vm.history(over="100s")) < 2 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert [usage.seconds for usage in found] == [1.0] * len(found)
+        times = [datetime.fromisoformat(usage.at) for usage in found]
+        assert {later - sooner for sooner, later in pairwise(times)} == {timedelta(seconds=1)}
+        assert found[-1].cpus == pytest.approx(vm.rates(over=0.2).cpus, rel=0.1)
+        assert found[-1].disk_read_bytes > 0
+        assert vm.stop().history() == []

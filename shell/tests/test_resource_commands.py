@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -139,6 +140,14 @@ def test_rates(novacron):
         v["id"] for v in novacron.json("vm", "list") if v["status"] == "running"
     }
     assert "vm-00001" in novacron("vm", "rates", "vm-00001", "--over", "50ms").stdout
+
+
+def test_a_history(novacron):
+    assert novacron.json("vm", "history", "vm-00003") == []
+    until = time.monotonic() + 60
+    while not novacron.json("vm", "history", "vm-00001", "--over", "100s"):
+        assert time.monotonic() < until, "it has run for more than an interval"
+    assert "RECEIVED" in novacron("vm", "history", "vm-00001", "--over", "100s").stdout
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,10 @@ class VCenter:
         """Let the next call of a method of vSphere's API end in a fault; with `task=True` the task that it begins."""
         self._faults("POST", json.dumps({"method": method, "fault": fault, **more}).encode())
 
+    def stall(self, method: str) -> None:
+        """Let the next task that a method begins run until it is cancelled."""
+        self._faults("POST", json.dumps({"method": method, "task": True}).encode())
+
     def heal(self) -> None:
         """Take back all ordered faults."""
         self._faults("DELETE", None)

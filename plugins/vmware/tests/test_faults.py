@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import io
 import os
+import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import novacron
 from novacron import DiskSpec, VMSpec, errors
+from novacron_vmware import keepalive
 from novacron_vmware.errors import FAULTS, mapped
+
+
+def wait_for(condition, seconds=30.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -58,6 +71,7 @@ def test_a_missing_privilege_names_it_and_the_object(ill, vm):
     with pytest.raises(errors.AccessDeniedError, match=r"VirtualMachine\.Interact\.PowerOn") as caught:
         vm.start()
     assert caught.value.details["privilegeId"] == "VirtualMachine.Interact.PowerOn"
+    assert "VirtualMachine:vm-1" in str(caught.value)
 
 
 @pytest.mark.parametrize("method", ["CreateVM_Task", "ReconfigVM_Task", "PowerOnVM_Task"])
@@ -124,6 +138,85 @@ def test_a_cancelled_job_cancels_the_task(ill, host, vm):
     assert "copy" not in host.vms
 
 
+@pytest.fixture
+def tasks(monkeypatch):
+    """The vSphere tasks that are waited for from here on."""
+    from novacron_vmware.connection import VMwareConnection
+
+    seen, real = [], VMwareConnection.wait
+    monkeypatch.setattr(VMwareConnection, "wait", lambda self, task, **how: (seen.append(task), real(self, task, **how))[1])
+    return seen
+
+
+def was_cancelled(native, task) -> bool:
+    read = native.read(task, ["info.state", "info.cancelled"])
+    return (read["info.state"], read.get("info.cancelled")) == ("error", True)
+
+
+def test_a_task_that_we_gave_up_on_is_cancelled(ill, host, vm, tasks):
+    """By the user, by the caller's deadline, or by a migration's own: vSphere goes on with nothing."""
+    native = host.dispatcher.driver.native
+    vm.start()
+    ill.stall("RelocateVM_Task")
+    with pytest.raises(errors.MigrationError, match="was cancelled") as caught:
+        vm.migrate(host, node=next(n.name for n in host.nodes() if n.name != vm.record.node), deadline=1)
+    assert caught.value.outcome == "failed"
+    assert was_cancelled(native, tasks[-1])
+    vm.stop()
+    ill.stall("CloneVM_Task")
+    job = vm.clone("copy", wait=False)
+    wait_for(lambda: len(tasks) > 3)
+    job.cancel()
+    with pytest.raises(errors.OperationCancelledError):
+        job.result(60)
+    assert was_cancelled(native, tasks[-1])
+    ill.stall("CloneVM_Task")
+    with pytest.raises(errors.OperationTimeoutError):
+        host.invoke("vm_clone", 2, vm=vm.id, name="copy", linked=False)
+    wait_for(lambda: was_cancelled(native, tasks[-1]))
+    assert "copy" not in host.vms
+
+
+def test_a_task_longer_than_its_limit_is_told_to_stop(ill, host, vm, tasks):
+    """Whoever waits for it."""
+    native = host.dispatcher.driver.native
+    ill.stall("PowerOnVM_Task")
+    with pytest.raises(errors.OperationTimeoutError, match=r"still runs after 0\.5 s") as caught:
+        native.wait(native.inventory.find(vm.id).PowerOnVM_Task(), resource="struck", seconds=0.5)
+    assert caught.value.outcome == "unknown"
+    assert was_cancelled(native, tasks[-1])
+
+
+@pytest.mark.parametrize("broken", [b"no appliance", "no ovf", "not xml", "no disk"])
+def test_a_malformed_appliance_is_refused_and_leaves_nothing(host, vm, tmp_path, broken):
+    """Whatever is wrong with it."""
+    file = tmp_path / "broken.ova"
+    if isinstance(broken, bytes):
+        file.write_bytes(broken)
+    else:
+        vm.export_appliance(tmp_path / "whole.ova")
+        with tarfile.open(tmp_path / "whole.ova") as whole, tarfile.open(file, "w") as spoilt:
+            for member in whole.getmembers():
+                content = whole.extractfile(member).read()
+                if member.name.endswith(".ovf"):
+                    if broken == "no ovf":
+                        continue
+                    content = b"<Envelope" if broken == "not xml" else content
+                elif broken == "no disk" and member.name.endswith(".vmdk"):
+                    continue
+                if member.name.endswith(".mf"):
+                    continue
+                member.size = len(content)
+                spoilt.addfile(member, io.BytesIO(content))
+    before = {v.path for pool in host.pools.list() for v in host.pools.volumes(pool.name)}
+    with pytest.raises(errors.NovaCronError) as caught:
+        host.vms.import_appliance(file, name="imported")
+    assert isinstance(caught.value, errors.InvalidSpecError | errors.NotFoundError), repr(caught.value)
+    assert caught.value.hint
+    assert "imported" not in host.vms
+    assert {v.path for pool in host.pools.list() for v in host.pools.volumes(pool.name)} == before
+
+
 def test_a_server_that_dies_is_a_lost_connection_and_comes_back(simulator):
     """What was under way is unknown, what comes after was not sent; once it is there again all goes on."""
     first = simulator()
@@ -160,6 +253,76 @@ def test_an_expired_session_in_the_middle_of_a_task_goes_on(host, vm):
     finally:
         ended.set()
         thread.join()
+
+
+def test_a_quiet_session_is_kept_alive(vcenter, monkeypatch):
+    """Nobody calls, and it is renewed all the same when it expired; a closed connection gives no more signs of life."""
+    monkeypatch.setattr(keepalive, "INTERVAL", 0.05)
+    others = set(threading.enumerate())
+    with novacron.connect(vcenter.uri(), password=vcenter.password) as host:
+        session = host.dispatcher.driver.native.session
+        before = session.logins
+        host.dispatcher.driver.native.content.sessionManager.Logout()
+        wait_for(lambda: session.logins > before)
+        thread = next(each for each in threading.enumerate() if each.name == "vsphere-keepalive" and each not in others)
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_session_that_is_forgotten_is_not_kept_alive(vcenter, monkeypatch):
+    """The thread ends with it, also when connecting failed half-way."""
+    monkeypatch.setattr(keepalive, "INTERVAL", 0.05)
+    before = set(threading.enumerate())
+    with pytest.raises(errors.NotFoundError):
+        novacron.connect(vcenter.uri(path="/nowhere"), password=vcenter.password)
+    gc.collect()
+    wait_for(lambda: not [each for each in threading.enumerate() if each.name == "vsphere-keepalive" and each not in before])
+
+
+def test_a_server_that_falls_silent_ends_every_call_in_time(simulator):
+    """SOAP, REST and files; when it speaks again all goes on."""
+    from pyVmomi import vim
+
+    halted = simulator()
+    options = {"guest_user": "guest", "guest_password": "guest password"}
+    with novacron.connect(halted.uri(path="/DC0"), password=halted.password, timeout=1, **options) as host:
+        vm = host.vms["DC0_H0_VM0"]
+        host.vms.list(detail="full")
+        halted.process.send_signal(signal.SIGSTOP)
+        try:
+            for ask in (host.ping, host.vms.list, lambda: host.vms.list(detail="full"), vm.stop, vm.history, vm.screenshot,
+                        lambda: host.pools.volumes("LocalDS_0"), lambda: vm.guest.exec("true"),
+                        lambda: host.dispatcher.driver.native.tags.of([vim.VirtualMachine("vm-1", None)])):  # fmt: skip
+                began = time.monotonic()
+                with pytest.raises((errors.OperationTimeoutError, errors.HostConnectionError)) as caught:
+                    ask()
+                assert caught.value.hint
+                assert time.monotonic() - began < 20
+        finally:
+            halted.process.send_signal(signal.SIGCONT)
+        assert host.vms.list().total == 4
+
+
+def test_threads_call_at_the_same_time_on_connections_of_their_own(host, monkeypatch):
+    """None waits for another's answer."""
+    from pyVmomi import SoapStubAdapter
+
+    native, together, used = host.dispatcher.driver.native, threading.Barrier(8, timeout=60), []
+    real = SoapStubAdapter.GetConnection
+
+    def taken(self):
+        found = real(self)
+        used.append(found)
+        together.wait()
+        return found
+
+    def call():
+        return native.read(native.content.rootFolder, ["name"])["name"]
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(8) as pool:
+        patched.setattr(SoapStubAdapter, "GetConnection", taken)
+        assert {future.result(60) for future in [pool.submit(call) for _ in range(8)]} == {"Datacenters"}
+    assert len({id(each) for each in used}) == 8
 
 
 def test_the_password_is_nowhere(vcenter, tmp_path, monkeypatch, caplog):

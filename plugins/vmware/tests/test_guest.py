@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,51 @@ def test_files_go_to_the_guest_and_back(vcenter, vm):
         vm.guest.read(f"{vcenter.folder}/nothing")
     with pytest.raises(errors.GuestAgentError):
         vm.guest.write("/etc/not-allowed", b"x")
+
+
+def test_a_password_is_set_and_shown_nowhere(vcenter, vm, monkeypatch):
+    """The guest's own shadow file has it; no argument, error or file left behind does, and this machine's users keep theirs."""
+    machine, secret = Path("/etc/shadow").read_bytes(), "s3cr3t: $HOME '4711"
+    vm.guest.set_password("root", secret)
+    line = next(each for each in vm.guest.read("/etc/shadow").decode().splitlines() if each.startswith("root:"))
+    hashed, crypt = line.split(":")[1], ctypes.CDLL(find_library("crypt")).crypt
+    crypt.restype = ctypes.c_char_p
+    assert crypt(secret.encode(), hashed.encode()) == hashed.encode()
+    assert Path("/etc/shadow").read_bytes() == machine
+    with pytest.raises(errors.GuestAgentError, match="nobody-such") as caught:
+        vm.guest.set_password("nobody-such", secret)
+    assert secret not in f"{caught.value!r} {caught.value.as_dict()} {caught.value.__cause__!r}"
+    assert left_behind(vcenter) == []
+    for user, password in (("a:b", "x"), ("-x", "x"), ("", "x"), ("root", "a\nroot:b")):
+        with pytest.raises(errors.InvalidSpecError) as refused:
+            vm.guest.set_password(user, password)
+        assert "a\nroot" not in str(refused.value)
+
+
+def test_exactly_the_given_keys_may_log_in(vm):
+    """In the user's own file, which nobody else may read; none are none; of an unknown user nothing is made."""
+    keys = ["ssh-ed25519 AAAA me@here", "ssh-ed25519 BBBB 'you'@there"]
+    vm.guest.set_ssh_keys("root", keys)
+    assert vm.guest.read("/root/.ssh/authorized_keys").decode().splitlines() == keys
+    assert vm.guest.exec("stat", "-c", "%a", "/root/.ssh/authorized_keys", "/root/.ssh").stdout == b"600\n700\n"
+    vm.guest.set_ssh_keys("root", [])
+    assert vm.guest.read("/root/.ssh/authorized_keys") == b""
+    with pytest.raises(errors.GuestAgentError, match="nobody-such"):
+        vm.guest.set_ssh_keys("nobody-such", keys)
+
+
+def test_another_user_s_keys_are_written_by_that_user(vcenter, vm):
+    """So that no link which it laid is followed with root's rights."""
+    made = """echo other:x:4711:4711::/home/other:/bin/false >>/etc/passwd; echo 'other:!:19000::::::' >>/etc/shadow
+              mkdir /home/other; chown 4711 /home/other"""
+    assert vm.guest.exec("sh", "-c", made).exit_status == 0
+    vm.guest.set_ssh_keys("other", ["ssh-ed25519 CCCC"])
+    assert vm.guest.exec("stat", "-c", "%u", "/home/other/.ssh/authorized_keys").stdout == b"4711\n"
+    link = "rm -r /home/other/.ssh; ln -s /root/.ssh /home/other/.ssh; mkdir -p /root/.ssh; echo kept >/root/.ssh/authorized_keys"
+    assert vm.guest.exec("sh", "-c", link).exit_status == 0
+    with pytest.raises(errors.GuestAgentError):
+        vm.guest.set_ssh_keys("other", ["ssh-ed25519 DDDD"])
+    assert vm.guest.read("/root/.ssh/authorized_keys") == b"kept\n"
 
 
 def test_a_wrong_guest_user_is_told(vcenter, vm):

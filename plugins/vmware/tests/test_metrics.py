@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import novacron
 from novacron import DiskSpec, VMSpec
+from novacron_vmware.operations.history import Size, usages
 from novacron_vmware.operations.metrics import Counted, _add
 
 
@@ -43,6 +44,34 @@ def test_five_hundred_vms_take_five_calls(simulator, monkeypatch):
         monkeypatch.setattr(SoapStubAdapter, "InvokeMethod", lambda *a, **k: (calls.append(a[2].name), real(*a, **k))[1])
         assert len(host.invoke("metrics_vms")) == 500
         assert len(calls) <= 5, calls
+
+
+def test_what_was_is_told_by_intervals(host):
+    """Samples of 20 seconds of the last hour, and longer intervals for longer; the end of the list is the newest."""
+    vm = host.vms["DC0_H0_VM0"]
+    for over, seconds, most in (("10m", 20, 30), ("1d", 300, 288), ("1w", 1800, 336), ("30d", 7200, 360), ("365d", 86400, 365)):
+        found = vm.history(over=over)
+        assert {usage.seconds for usage in found} == {seconds}
+        assert most - 1 <= len(found) <= most + 1
+        assert any(usage.cpus for usage in found)
+    begin = datetime.now(UTC) - timedelta(minutes=10)
+    assert all(datetime.fromisoformat(usage.at) > begin - timedelta(seconds=1) for usage in vm.history(over="10m"))
+
+
+def test_the_best_counter_that_was_kept_is_told(host):
+    """Of what nothing was kept nothing is said: neither a counter that is not there, nor -1 (recorded)."""
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    times = [at + timedelta(seconds=300), at, at - timedelta(seconds=300)]
+    series = {
+        ("cpu.usage.average", ""): [5000.0, -1.0, 1.0], ("mem.usage.average", ""): [2500.0, 5000.0, 1.0],
+        ("mem.active.average", ""): [-1.0, 3.0, 1.0], ("net.bytesRx.average", ""): [2.0, 1.0, 1.0],
+    }  # fmt: skip
+    about = {"vm": "v", "host": "h", "seconds": 300.0}
+    first, second = usages(times, series, Size(2, 2**30), at - timedelta(seconds=300), about)
+    assert (first.at, first.cpus, first.memory_used_bytes) == (at.isoformat(), None, 3 * 1024)
+    assert (second.cpus, second.memory_used_bytes, second.net_received_bytes) == (1.0, 2**28, 2048.0)
+    assert second.net_sent_bytes is None
+    assert second.disk_read_bytes is None
 
 
 SAMPLES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import novacron
-from novacron import DiskSpec, VMSpec, errors
+from novacron import DiskSpec, NICSpec, VMSpec, errors
 
 
 @pytest.fixture
@@ -24,6 +24,15 @@ def test_a_running_vm_moves_to_another_node(host, vm):
     assert (vm.record.node, vm.status) == ("DC0_C0_H1", "running")
     assert vm.last_migration.native == {"from_node": "DC0_C0_H0", "to_node": "DC0_C0_H1"}
     assert vm.last_migration.live
+
+
+def test_a_running_vm_moves_to_another_cluster(host, vm):
+    """Into the resource pool there."""
+    native = host.dispatcher.driver.native
+    before = native.read(native.inventory.find(vm.id), ["resourcePool"])["resourcePool"]
+    vm.migrate(host, node="DC0_H0")
+    assert (vm.record.node, vm.status) == ("DC0_H0", "running")
+    assert native.read(native.inventory.find(vm.id), ["resourcePool"])["resourcePool"] != before
 
 
 def test_every_problem_is_named_before_anything_moves(host, vm):
@@ -82,3 +91,83 @@ def test_a_vm_moves_to_another_datacenter(simulator):
         assert "mover" in b.vms
         assert "mover" not in a.vms
         assert b.vms["mover"].record.node.startswith("DC1")
+
+
+@pytest.fixture
+def two_vcenters(simulator):
+    """Two simulators and a host on each; the second hands VMs over from the first as our addition to it describes (a faked boundary)."""
+    one, two = simulator(), simulator()
+    with (
+        novacron.connect(one.uri(path="/DC0"), name="a", password=one.password) as a,
+        novacron.connect(two.uri(path="/DC0"), name="b", password=two.password) as b,
+    ):
+        yield a, b, one, two
+
+
+def test_a_running_vm_moves_to_another_vcenter(two_vcenters):
+    """It runs there as it was, with its disks' content, tags and metadata, and is nowhere else."""
+    a, b, _, _ = two_vcenters
+    vm = a.vms.create(
+        VMSpec(
+            name="emigrant", memory="64MiB", description="going", tags={"web"}, metadata={"owner": "me"}, start=True,
+            disks=[DiskSpec(size="1MiB"), DiskSpec(size="2MiB")], nics=[NICSpec(network="DC0_DVPG0", mac="00:50:56:00:00:21")],
+        )
+    )  # fmt: skip
+    before = vm.record
+    assert vm.migration_check(b, storage="copy").ok
+    vm.migrate(b, storage="copy", node="DC0_C0_H1")
+    assert vm.host is b
+    assert (vm.id, vm.status, vm.record.node) == (before.id, "running", "DC0_C0_H1")
+    for field in ("description", "tags", "metadata", "vcpus", "memory_bytes"):
+        assert getattr(vm.record, field) == getattr(before, field)
+    assert [d.size_bytes for d in vm.record.disks] == [2**20, 2**21]
+    assert [(nic.mac, nic.network) for nic in vm.record.nics] == [("00:50:56:00:00:21", "DC0_DVPG0")]
+    assert "emigrant" in b.vms
+    assert "emigrant" not in a.vms
+    assert not [v for pool in a.pools.list() for v in a.pools.volumes(pool.name) if "emigrant" in v.path]
+    vm.migrate(a, storage="copy")
+    assert vm.host is a
+    assert "emigrant" not in b.vms
+
+
+def test_every_problem_of_two_vcenters_is_named(two_vcenters, esxi):
+    """Before anything moves: networks, names, nodes, disks; and an ESXi hands nothing over."""
+    a, b, _, _ = two_vcenters
+    a.networks.create(name="only-here", type="isolated")
+    vm = a.vms.create(VMSpec(name="emigrant", memory="64MiB", nics=[NICSpec(network="only-here")]))
+    b.vms.create(VMSpec(name="emigrant", memory="64MiB", id=vm.id))
+    found = " | ".join(vm.migration_check(b, node="nowhere").failures)
+    for part in ("only-here", "already on b", vm.id, "no node 'nowhere'", "storage='copy'"):
+        assert part in found
+    with novacron.connect(esxi.uri("esx"), name="alone", password=esxi.password) as alone:
+        assert any("single ESXi" in failure for failure in vm.migration_check(alone, storage="copy").failures)
+    with pytest.raises(errors.MigrationCheckError):
+        vm.migrate(b, storage="copy")
+    assert vm.refresh().host is a
+
+
+def test_a_handover_that_fails_leaves_the_vm_at_its_source(two_vcenters):
+    """Whether the other vCenter refuses the password or has no room; the password is in no error."""
+    a, b, _, two = two_vcenters
+    vm = a.vms.create(VMSpec(name="emigrant", memory="64MiB", disks=[DiskSpec(size="1MiB")], start=True))
+    session = b.dispatcher.driver.native.session
+    session._password, known = "s3cr3t-4711", session._password
+    with pytest.raises(errors.AuthenticationError) as caught:
+        vm.migrate(b, storage="copy")
+    session._password = known
+    assert "s3cr3t-4711" not in f"{caught.value!r} {caught.value.as_dict()} {caught.value.__cause__!r}"
+    two.fault("CreateVM_Task", "NoDiskSpace", task=True)
+    with pytest.raises(errors.MigrationError):
+        vm.migrate(b, storage="copy")
+    assert vm.refresh().status == "running"
+    assert "emigrant" not in b.vms
+
+
+def test_another_certificate_than_ours_is_not_trusted(two_vcenters, monkeypatch):
+    """The source's vCenter is told by which thumbprint it knows the other."""
+    a, b, _, _ = two_vcenters
+    vm = a.vms.create(VMSpec(name="emigrant", memory="64MiB"))
+    monkeypatch.setattr(type(b.dispatcher.driver.native.session), "certificate", lambda self: b"another")
+    with pytest.raises(errors.HostConnectionError):
+        vm.migrate(b, storage="copy")
+    assert "emigrant" not in b.vms

@@ -254,3 +254,52 @@ def test_an_esxi_starts_vms_with_itself(esxi, host):
         vm.delete()
     with pytest.raises(errors.InvalidSpecError, match="HA"):
         host.vms["DC0_H0_VM0"].autostart()
+
+
+def test_a_running_vm_is_forked(vcenter, host):
+    """An instant clone runs on the original's disks, with its tags; one that fails leaves nothing; a stopped VM and an ESXi have none."""
+    vm = host.vms.create(VMSpec(name="forked", memory="64MiB", tags={"web"}, disks=[DiskSpec(size="1MiB")]))
+    with pytest.raises(errors.InvalidStateError, match="stopped"):
+        vm.clone("twin", instant=True)
+    vm.start()
+    twin = vm.clone("twin", instant=True)
+    assert (twin.status, twin.tags) == ("running", {"web"})
+    native = host.dispatcher.driver.native
+    devices = native.read(native.inventory.find(twin.id), ["config.hardware.device"])["config.hardware.device"]
+    disk = next(d for d in devices if hasattr(d, "capacityInKB"))
+    assert disk.backing.parent.fileName == vm.record.disks[0].source
+    assert twin.stop().delete().removed
+    vcenter.fault("InstantClone_Task", "NoDiskSpace", task=True)
+    with pytest.raises(errors.ResourceAllocationError):
+        vm.clone("twin", instant=True)
+    assert "twin" not in host.vms
+    assert vm.refresh().status == "running"
+    with pytest.raises(errors.InvalidValueError, match="not both"):
+        vm.clone("twin", instant=True, linked=True)
+    vm.delete(force=True)
+
+
+def test_an_esxi_alone_forks_nothing(esxi):
+    """And says who does."""
+    with novacron.connect(esxi.uri("esx"), password=esxi.password) as alone:
+        vm = alone.vms.create(name="single", memory="64MiB", start=True)
+        with pytest.raises(errors.UnsupportedOperationError, match="vCenter"):
+            vm.clone("twin", instant=True)
+        vm.delete(force=True)
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi", "uefi-secure"])
+def test_firmware_controllers_and_tpm_are_as_asked(host, firmware):
+    """One controller for each bus that a disk is on, and a TPM where one is wanted."""
+    buses = {"scsi": "sda", "sata": "hde", "nvme": "nvme0n1", "ide": "hda"}
+    disks = [DiskSpec(size="1MiB", bus=bus) for bus in buses]
+    vm = host.vms.create(VMSpec(name="firm", memory="64MiB", firmware=firmware, tpm=firmware == "uefi-secure", disks=disks))
+    assert vm.record.firmware == firmware
+    assert {disk.target for disk in vm.record.disks} == set(buses.values())
+    native = host.dispatcher.driver.native
+    devices = native.read(native.inventory.find(vm.id), ["config.hardware.device"])["config.hardware.device"]
+    kinds = [type(device).__name__.rpartition(".")[2] for device in devices]
+    for controller in ("ParaVirtualSCSIController", "VirtualAHCIController", "VirtualNVMEController"):
+        assert kinds.count(controller) == 1
+    assert kinds.count("VirtualTPM") == (1 if firmware == "uefi-secure" else 0)
+    vm.delete()

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from novacron.errors import InvalidValueError
 from novacron.handles.devices import DiskCollection, NICCollection
 from novacron.handles.files import new_file
 from novacron.handles.following import finish
@@ -16,7 +17,7 @@ from novacron.handles.snapshots import SnapshotCollection
 from novacron.handles.tuning import ResourcesHandle
 from novacron.records.appliances import Appliance
 from novacron.records.guest import ConsoleEndpoint, Screenshot
-from novacron.records.metrics import VMMetrics, VMRates
+from novacron.records.metrics import VMMetrics, VMRates, VMUsage
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM, Deleted, NativeDefinition, Status
 from novacron.units import parse_duration
@@ -164,9 +165,15 @@ class VMHandle:
         """Give the VM another name."""
         return self._do("vm_rename", name=name)
 
-    def clone(self, name: str, *, linked: bool = False, wait: bool = True) -> Any:
-        """Make a stopped copy; returns the copy's handle."""
+    def clone(self, name: str, *, linked: bool = False, instant: bool = False, wait: bool = True) -> Any:
+        """Make a stopped copy of the stopped VM, or with `instant` a running one of the running VM; returns the copy's handle."""
         wrap = lambda record: VMHandle(self.host, record)  # noqa: E731
+        if instant:
+            if linked:
+                raise InvalidValueError(
+                    "a clone that is linked or instant, not both", hint="an instant one shares the disks anyway"
+                )
+            return finish(self.host, "vm_clone_instant", wrap, wait=wait, vm=self.id, name=name)
         return finish(self.host, "vm_clone", wrap, wait=wait, vm=self.id, name=name, linked=linked)
 
     def migrate_storage(self, pool: str, *disks: str, wait: bool = True) -> Any:
@@ -257,6 +264,18 @@ class VMHandle:
         before = self.metrics()
         time.sleep(seconds)
         return self.metrics().since(before)
+
+    def history(self, over: float | str | timedelta = "1h") -> list[VMUsage]:
+        """Return what the hypervisor kept of the VM's use in the last `over`: one record for each of its intervals, the oldest first.
+
+        Example:
+            >>> import novacron
+            >>> vm = novacron.connect("sim://history").vms.create(name="web1", start=True)
+            >>> vm.history(over="10m")  # it has run for less than an interval
+            []
+        """
+        result: list[VMUsage] = self.host.invoke("metrics_history", vm=self.id, seconds=parse_duration(over))
+        return result
 
     def console(self, *, force: bool = False) -> Console:
         """Open the serial console: `read(timeout)`, `write(data)`, `close()`. `force` takes it from whoever has it."""

@@ -123,6 +123,16 @@ def vm_clone(vm: str, name: str, linked: bool, job: Job[VM]) -> VM:
     raise NotImplementedError
 
 
+@operation(kind="job", locks="vm", statuses="running")
+def vm_clone_instant(vm: str, name: str, job: Job[VM]) -> VM:
+    """Make a running copy of a running VM: it goes on from the same memory and disks, with new UUID and MAC addresses.
+
+    The guest in it is the same until it takes another identity: its host name, addresses and keys are the original's.
+    On failure the original runs and nothing of the copy remains.
+    """
+    raise NotImplementedError
+
+
 @operation(kind="change", locks="vm", statuses="stopped")
 def vm_rename(vm: str, name: str) -> VM:
     """Give a VM another name. When: stopped, or as `capabilities` says. Raises AlreadyExistsError."""

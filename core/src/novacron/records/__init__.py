@@ -7,7 +7,7 @@ from novacron.records.appliances import Appliance
 from novacron.records.events import Event
 from novacron.records.guest import ConsoleEndpoint, ExecResult, GuestInfo, Screenshot
 from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
-from novacron.records.metrics import DiskMetrics, DiskRates, HostMetrics, NICMetrics, NICRates, VMMetrics, VMRates
+from novacron.records.metrics import DiskMetrics, DiskRates, HostMetrics, NICMetrics, NICRates, VMMetrics, VMRates, VMUsage
 from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.network import DHCPLease, Network, TrafficFilter
 from novacron.records.resources import Resources
@@ -20,5 +20,5 @@ __all__ = [
     "NIC", "VM", "Appliance", "Capabilities", "ConsoleEndpoint", "DHCPLease", "Deleted", "Disk", "DiskMetrics", "DiskRates", "Event",
     "ExecResult", "GuestInfo", "Host", "HostMetrics", "HostStats", "MigrationCheck", "MigrationReport", "NICMetrics",
     "NICRates", "NativeDefinition", "Network", "Node", "Page", "Ping", "Resources", "Screenshot", "Snapshot", "Status",
-    "StoragePool", "Template", "TrafficFilter", "VMMetrics", "VMRates", "Volume",
+    "StoragePool", "Template", "TrafficFilter", "VMMetrics", "VMRates", "VMUsage", "Volume",
 ]  # fmt: skip

@@ -80,6 +80,24 @@ class VMRates(Record, frozen=True):
     nics: tuple[NICRates, ...] = ()
 
 
+class VMUsage(Record, frozen=True):
+    """What a VM used per second in an interval of `seconds` that ended `at`, as its hypervisor kept it; None: it kept nothing of that.
+
+    `cpus` is how many of its CPUs were busy on average.
+    """
+
+    vm: str
+    host: str
+    at: str
+    seconds: float
+    cpus: float | None = None
+    memory_used_bytes: int | None = None
+    disk_read_bytes: float | None = None
+    disk_written_bytes: float | None = None
+    net_received_bytes: float | None = None
+    net_sent_bytes: float | None = None
+
+
 class VMMetrics(Record, frozen=True):
     """Counters and gauges of one VM at one time; counters grow from the VM's start on this host."""
 
@@ -195,4 +213,4 @@ def _same_device(new: Device, old: Device) -> Device:
     return new.replace(**dict.fromkeys(new.__struct_fields__[1:], 0)) if fallen else old
 
 
-__all__ = ["DiskMetrics", "DiskRates", "HostMetrics", "NICMetrics", "NICRates", "VMMetrics", "VMRates"]
+__all__ = ["DiskMetrics", "DiskRates", "HostMetrics", "NICMetrics", "NICRates", "VMMetrics", "VMRates", "VMUsage"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from novacron.specs.spec import Label, Name, Spec
+from novacron.specs.spec import Label, Name, Spec, Tag
 
 
 class ApplianceSpec(Spec):
@@ -17,7 +17,7 @@ class ApplianceSpec(Spec):
     name: Name | None = None
     pool: Label = "default"
     networks: dict[str, Label] = Field(default_factory=dict)
-    tags: frozenset[Name] = frozenset()
+    tags: frozenset[Tag] = frozenset()
     metadata: dict[Name, str] = Field(default_factory=dict)
     start: bool = False
 

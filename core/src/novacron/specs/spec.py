@@ -25,6 +25,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0
 Label = Annotated[str, StringConstraints(pattern=r"^[^\s/\x00-\x1f]([^/\x00-\x1f]{0,126}[^\s/\x00-\x1f])?$")]
 """The name of what is there already, as its hypervisor writes it: spaces and other letters within ("VM Network"), no path."""
 
+Tag = Annotated[str, StringConstraints(pattern=r"^[^\s,\x00-\x1f-]([^,\x00-\x1f]{0,253}[^\s,\x00-\x1f])?$")]
+"""A tag: 1 to 255 letters and signs, spaces within, no comma; "env:prod", where a hypervisor's tags have categories."""
+
 
 class _SpecType(ModelMetaclass):
     """Turns what pydantic raises for a whole spec, nested ones included, into one InvalidSpecError."""
@@ -96,4 +99,4 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-__all__ = ["Label", "Name", "Rate", "Seconds", "Size", "Spec"]
+__all__ = ["Label", "Name", "Rate", "Seconds", "Size", "Spec", "Tag"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from novacron.specs.spec import Name, Spec
+from novacron.specs.spec import Name, Spec, Tag
 
 
 class TemplateSpec(Spec):
@@ -10,7 +10,7 @@ class TemplateSpec(Spec):
 
     name: Name
     description: str = ""
-    tags: frozenset[Name] = frozenset()
+    tags: frozenset[Tag] = frozenset()
     seal: bool = True
 
 

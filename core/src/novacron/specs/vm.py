@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from novacron.specs.network import NICSpec
-from novacron.specs.spec import Label, Name, Size, Spec
+from novacron.specs.spec import Label, Name, Size, Spec, Tag
 from novacron.specs.storage import DiskSpec
 
 Firmware = Literal["bios", "uefi", "uefi-secure"]
@@ -97,7 +97,7 @@ class VMSpec(Spec):
     guest_agent: bool = True
     rng: bool = True
     cloud_init: CloudInitSpec | None = None
-    tags: frozenset[Name] = frozenset()
+    tags: frozenset[Tag] = frozenset()
     metadata: dict[Name, str] = Field(default_factory=dict)
     description: str = ""
     autostart: bool = False
@@ -136,7 +136,7 @@ class VMUpdate(Spec):
     vcpus: int | None = Field(None, ge=1, le=4096)
     memory: Size | None = Field(None, ge=1024**2)
     description: str | None = None
-    tags: frozenset[Name] | None = None
+    tags: frozenset[Tag] | None = None
     metadata: dict[Name, str | None] | None = None
     autostart: bool | None = None
 

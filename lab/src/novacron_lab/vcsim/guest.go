@@ -1,4 +1,5 @@
-// A guest for the simulator's VMs: its programs are processes of this machine, its files those below the temporary directory.
+// A guest for the simulator's VMs: its programs are processes of this machine in a mount namespace in which /etc, /root and /home are
+// copies of their own, so that its users are not this machine's; the files that may be written are those below the temporary directory.
 // One user may log in: "guest", with the password "guest password".
 
 package main
@@ -9,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,7 +38,37 @@ func place(name string, write bool) (string, types.BaseMethodFault) {
 	if write && !strings.HasPrefix(name, os.TempDir()+"/") || strings.Contains(name, "..") {
 		return "", &types.GuestPermissionDenied{}
 	}
+	for _, private := range privateFolders {
+		if strings.HasPrefix(name, private+"/") {
+			return path.Join(privateRoot(), name), nil
+		}
+	}
 	return name, nil
+}
+
+var privateFolders = []string{"/etc", "/root", "/home"}
+
+// privateRoot is where the guests' own folders are: a copy of /etc, and homes that are empty.
+var privateRoot = sync.OnceValue(func() string {
+	root := path.Join(os.TempDir(), "guest")
+	for _, folder := range privateFolders {
+		_ = os.MkdirAll(path.Join(root, folder), 0755)
+	}
+	_ = exec.Command("cp", "-a", "/etc/.", path.Join(root, "etc")).Run() // what can't be read here isn't there either
+	return root
+})
+
+// inGuest is a command that a guest's shell runs; it does not run at all where it could not be kept from this machine's users.
+func inGuest(command string) *exec.Cmd {
+	arguments := []string{"--mount"}
+	if os.Geteuid() != 0 {
+		arguments = append(arguments, "--map-root-user")
+	}
+	enter := ""
+	for _, folder := range privateFolders {
+		enter += `mount --bind "$0` + folder + `" ` + folder + " && "
+	}
+	return exec.Command("unshare", append(arguments, "/bin/sh", "-c", enter+`exec /bin/sh -c "$1"`, privateRoot(), command)...)
 }
 
 type guestFiles struct{ *simulator.GuestFileManager }
@@ -133,7 +165,7 @@ func (*guestProcesses) StartProgramInGuest(_ *simulator.Context, req *types.Star
 		return &methods.StartProgramInGuestBody{Fault_: simulator.Fault("", fault)}
 	}
 	spec := req.Spec.GetGuestProgramSpec()
-	command := exec.Command("/bin/sh", "-c", "exec "+spec.ProgramPath+" "+spec.Arguments) // as VMware Tools do on Linux
+	command := inGuest("exec " + spec.ProgramPath + " " + spec.Arguments) // as VMware Tools do on Linux
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := command.Start(); err != nil {
 		return &methods.StartProgramInGuestBody{Fault_: simulator.Fault(err.Error(), new(types.FileFault))}

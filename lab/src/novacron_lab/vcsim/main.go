@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/google/uuid"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -42,6 +43,7 @@ func main() {
 	if *esx {
 		model = simulator.ESX()
 	} else {
+		model.ServiceContent.About.InstanceUuid = uuid.NewString() // several simulators are several vCenters
 		model.Datacenter, model.ClusterHost, model.Portgroup = *datacenters, *hosts, *portgroups
 	}
 	model.Datastore, model.Machine, model.Autostart = *datastores, *machines, *autostart
@@ -61,6 +63,9 @@ func main() {
 	service.HandleFunc(nfcPrefix, servePacked)
 	server := service.NewServer()
 	defer server.Close()
+	for _, path := range []string{apiPrefix + "session", apiPrefix + "cis/"} {
+		service.ServeMux.HandleFunc(path, func(response http.ResponseWriter, request *http.Request) { serveAPI(service, response, request) })
+	}
 	fmt.Printf("listening %s\n", server.URL.Host)
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGINT, syscall.SIGTERM)
@@ -87,6 +92,10 @@ func orderFault(service *simulator.Service, response http.ResponseWriter, reques
 	}{Type: "*", Object: "*", Count: 1}
 	if err := json.NewDecoder(request.Body).Decode(&order); err != nil {
 		http.Error(response, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if order.Task && order.Fault == "" {
+		taskFaults.Store(order.Method, new(types.LocalizedMethodFault))
 		return
 	}
 	fault, err := faultNamed(order.Fault)

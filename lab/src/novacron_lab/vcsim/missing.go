@@ -25,6 +25,8 @@ import (
 
 var taskFaults sync.Map // method -> the fault in which its next task ends
 
+var endless sync.Map // the tasks that end when they are cancelled
+
 func forgetTaskFaults() {
 	taskFaults.Range(func(key, _ any) bool { taskFaults.Delete(key); return true })
 }
@@ -76,7 +78,7 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 	case *simulator.VirtualMachine:
 		more = &machine{thing}
 	case *simulator.Task:
-		if method.Name == "CancelTask" {
+		if _, is := endless.Load(method.This); !is && method.Name == "CancelTask" {
 			more = &steady{thing}
 		}
 	case *simulator.ResourcePool:
@@ -101,13 +103,20 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 	return nil, nil
 }
 
-// ordered begins a task that ends in the fault that was ordered for it.
+// ordered begins a task that ends in the fault that was ordered for it, or never.
 func ordered(ctx *simulator.Context, method string, thing mo.Reference) (types.ManagedObjectReference, bool) {
 	fault, found := taskFaults.LoadAndDelete(method)
 	if !found {
 		return types.ManagedObjectReference{}, false
 	}
 	wanted := fault.(*types.LocalizedMethodFault).Fault
+	if wanted == nil { // it runs until it is cancelled
+		task := simulator.CreateTask(thing, "endless", nil)
+		ctx.Map.Put(task)
+		task.Info.Key, task.Info.Task, task.Info.State = task.Self.Value, task.Self, types.TaskInfoStateRunning
+		endless.Store(task.Self, true)
+		return task.Self, true
+	}
 	return simulator.CreateTask(thing, "failing", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) { return nil, wanted }).Run(ctx), true
 }
 
@@ -411,7 +420,7 @@ func (m *machine) PowerOnVMTask(ctx *simulator.Context, req *types.PowerOnVM_Tas
 	}
 	body := m.VirtualMachine.PowerOnVMTask(ctx, req)
 	if answer, is := body.(*methods.PowerOnVM_TaskBody); is && answer.Res != nil {
-		after(ctx, answer.Res.Returnval, func() { m.tools(ctx, true) })
+		after(ctx, answer.Res.Returnval, func() { m.tools(ctx, true); m.openSerialPorts() })
 	}
 	return body
 }
@@ -419,7 +428,7 @@ func (m *machine) PowerOnVMTask(ctx *simulator.Context, req *types.PowerOnVM_Tas
 func (m *machine) PowerOffVMTask(ctx *simulator.Context, req *types.PowerOffVM_Task) soap.HasFault {
 	body := m.VirtualMachine.PowerOffVMTask(ctx, req)
 	if answer, is := body.(*methods.PowerOffVM_TaskBody); is && answer.Res != nil {
-		after(ctx, answer.Res.Returnval, func() { m.tools(ctx, false) })
+		after(ctx, answer.Res.Returnval, func() { m.tools(ctx, false); closeSerialPorts(m.VirtualMachine) })
 	}
 	return body
 }
@@ -507,6 +516,9 @@ func (m *machine) RelocateVMTask(ctx *simulator.Context, req *types.RelocateVM_T
 	if task, is := ordered(ctx, "RelocateVM_Task", m.VirtualMachine); is {
 		return &methods.RelocateVM_TaskBody{Res: &types.RelocateVM_TaskResponse{Returnval: task}}
 	}
+	if req.Spec.Service != nil {
+		return m.relocateElsewhere(ctx, req.Spec)
+	}
 	wanted := map[int32]types.ManagedObjectReference{}
 	for _, locator := range req.Spec.Disk {
 		wanted[locator.DiskId] = locator.Datastore
@@ -579,6 +591,31 @@ func (m *machine) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task) s
 		}
 	}
 	return body
+}
+
+// InstantCloneTask forks a running VM: a copy that runs, in the same place, whose disks are children of the VM's.
+func (m *machine) InstantCloneTask(ctx *simulator.Context, req *types.InstantClone_Task) soap.HasFault {
+	if task, is := ordered(ctx, "InstantClone_Task", m.VirtualMachine); is {
+		return &methods.InstantClone_TaskBody{Res: &types.InstantClone_TaskResponse{Returnval: task}}
+	}
+	if m.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn {
+		return &methods.InstantClone_TaskBody{Fault_: simulator.Fault("", &types.InvalidPowerState{
+			RequestedState: types.VirtualMachinePowerStatePoweredOn, ExistingState: m.Runtime.PowerState,
+		})}
+	}
+	spec := types.VirtualMachineCloneSpec{
+		Location: req.Spec.Location, PowerOn: true, Config: &types.VirtualMachineConfigSpec{ExtraConfig: req.Spec.Config},
+	}
+	spec.Location.DiskMoveType = string(types.VirtualMachineRelocateDiskMoveOptionsCreateNewChildDiskBacking)
+	folder := *m.Parent
+	if spec.Location.Folder != nil {
+		folder = *spec.Location.Folder
+	}
+	body := m.CloneVMTask(ctx, &types.CloneVM_Task{This: m.Self, Folder: folder, Name: req.Spec.Name, Spec: spec}).(*methods.CloneVM_TaskBody)
+	if body.Res == nil {
+		return &methods.InstantClone_TaskBody{Fault_: body.Fault_}
+	}
+	return &methods.InstantClone_TaskBody{Res: &types.InstantClone_TaskResponse{Returnval: body.Res.Returnval}}
 }
 
 // ExportVm leases the VM's files as a snapshot's export does.

@@ -7,10 +7,12 @@ from typing import Any
 
 from novacron.errors import HostConnectionError, InvalidSpecError, NotFoundError
 from novacron.plugins import ConnectContext, HostURI
+from novacron_vmware import keepalive
 from novacron_vmware.errors import mapped, translated
 from novacron_vmware.inventory import PAGE, Inventory
 from novacron_vmware.sdk import SmartStubAdapter, vim, vmodl
 from novacron_vmware.session import Session, password_for, tls_context
+from novacron_vmware.tags import VSphereTags
 from novacron_vmware.tasks import wait
 
 
@@ -22,6 +24,7 @@ class VMwareConnection:
         name: the host's name in records.
         root: the datacenter, or the folder of all.
         inventory: its VMs and nodes.
+        tags: vSphere's own tags.
     """
 
     def __init__(self, uri: HostURI, context: ConnectContext) -> None:
@@ -45,8 +48,9 @@ class VMwareConnection:
                 raise
             raise HostConnectionError(f"{host}:{port} does not answer as vSphere: {error}", outcome="not_sent") from error
         self.root = self._datacenter(uri.path.strip("/"))
-        self.inventory = Inventory(self)
+        self.inventory, self.tags = Inventory(self), VSphereTags(self)
         self._groups: dict[str, str] = {}
+        self._alive = keepalive.KeepAlive(self.session, keepalive.INTERVAL)
 
     def _datacenter(self, name: str) -> Any:
         """Return the folder or datacenter under which this host's objects are: one datacenter, or all."""
@@ -124,7 +128,9 @@ class VMwareConnection:
 
     def close(self) -> None:
         """Log out."""
+        self._alive.close()
         self.inventory.close()
+        self.tags.close()
         try:
             self.content.sessionManager.Logout()
         except (vmodl.MethodFault, OSError):

@@ -15,6 +15,7 @@ def areas() -> list[type]:
     from novacron_vmware.operations.events import VMwareEvents
     from novacron_vmware.operations.filters import VMwareFilters
     from novacron_vmware.operations.guest import VMwareGuest
+    from novacron_vmware.operations.history import VMwareHistory
     from novacron_vmware.operations.host import VMwareHost
     from novacron_vmware.operations.lifecycle import VMwareLifecycle
     from novacron_vmware.operations.listing import VMwareListing
@@ -32,7 +33,7 @@ def areas() -> list[type]:
     return [
         VMwareHost, VMwareListing, VMwarePower, VMwareLifecycle, VMwareResources, VMwareDisks, VMwareNICs, VMwarePools,
         VMwareVolumes, VMwareNetworks, VMwareFilters, VMwareSnapshots, VMwareTemplates, VMwareMigration, VMwareMetrics,
-        VMwareEvents, VMwareConsole, VMwareGuest, VMwareAppliances,
+        VMwareHistory, VMwareEvents, VMwareConsole, VMwareGuest, VMwareAppliances,
     ]  # fmt: skip
 
 
@@ -40,7 +41,8 @@ def limits() -> dict[str, str]:
     """Return what operations can't do here, or how far."""
     return {
         "pinning_set": "the whole VM, not single vCPUs",
-        "vm_migrate": "between nodes and datacenters of one vCenter",
+        "vm_clone_instant": "by a vCenter",
+        "vm_migrate": "between nodes and datacenters; to another vCenter (proved on a faked boundary) with storage='copy'",
         "network_create": "bridged and isolated ones: port groups",
         "network_update": "the VLAN",
         "pool_create": "NFS; on a single ESXi also a directory",
@@ -48,6 +50,9 @@ def limits() -> dict[str, str]:
         "snapshot_create": "external ones, which is all that vSphere has",
         "template_create": "nothing is sealed: a VM deployed from it gets an identity of its own through cloud-init",
         "guest_exec": "Linux guests; a user of the guest's",
+        "console_open": "network serial ports by tcp or telnet, of VMs created with native={'serial_port': ...}",
+        "guest_password_set": "Linux guests; their user has to be root",
+        "guest_ssh_keys_set": "Linux guests; their user has to be root, or the one whose keys they are",
         "vm_update": "autostart on a single ESXi only",
         "disk_limit": "total_iops only",
         "vm_import": "a ConfigSpec in XML, as vm_export writes it, its disks must be there; or the path of a .vmx",
@@ -56,8 +61,11 @@ def limits() -> dict[str, str]:
 
 
 FAKED = (
-    "vm_shutdown", "vm_reboot", "snapshot_revert", "vm_migrate_storage", "volume_wipe", "console_endpoint", "console_screenshot",
-    "guest_info", "guest_exec", "guest_file_read", "guest_file_write", "appliance_export", "appliance_import",
+    "vm_clone_instant",
+    "vm_shutdown", "vm_reboot", "snapshot_revert", "vm_migrate_storage", "volume_wipe", "console_open",
+    "console_endpoint", "console_screenshot",
+    "guest_info", "guest_exec", "guest_file_read", "guest_file_write", "guest_password_set", "guest_ssh_keys_set",
+    "appliance_export", "appliance_import",
 )  # fmt: skip
 """Operations of which govmomi's simulator lacks a part, so that the tests' own stands in for it (novacron_lab/vcsim)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import VMNotFoundError
@@ -39,7 +40,8 @@ def read_vm(connection: VMwareConnection, thing: Any) -> VM:
     read = connection.read(thing, FULL)
     if "name" not in read:
         raise VMNotFoundError("the VM was deleted meanwhile")
-    return full_record(connection, thing, read, connection.inventory.nodes(), autostarting(connection))
+    tags = connection.tags.of([thing]).get(thing, frozenset())
+    return full_record(connection, thing, read, connection.inventory.nodes(), autostarting(connection), tags)
 
 
 def summary_record(host: str, read: dict[str, Any], nodes: dict[Any, str]) -> VM:
@@ -54,9 +56,10 @@ def summary_record(host: str, read: dict[str, Any], nodes: dict[Any, str]) -> VM
 
 
 def full_record(
-    connection: VMwareConnection, thing: Any, read: dict[str, Any], nodes: dict[Any, str], started: set[Any] | None
-) -> VM:
-    """Return all that is known; `started` are the VMs that are started with their node, None where nobody can say."""
+    connection: VMwareConnection, thing: Any, read: dict[str, Any], nodes: dict[Any, str], started: set[Any] | None,
+    tags: frozenset[str],
+) -> VM:  # fmt: skip
+    """Return all that is known; `started` are the VMs that are started with their node, None where nobody can say; `tags` vSphere's own."""
     record = summary_record(connection.name, read, nodes)
     devices, created, facts = read.get("config.hardware.device"), read.get("config.createDate"), facts_of(read)
     if devices is None:
@@ -67,7 +70,7 @@ def full_record(
     firmware = "bios" if read.get("config.firmware") != "efi" else "uefi-secure" if boot and boot.efiSecureBootEnabled else "uefi"
     full: VM = record.replace(
         arch="x86_64", machine=read.get("config.version"), firmware=firmware, disks=tuple(disk_records(devices, boot)), nics=nics,
-        description=read.get("config.annotation") or "", tags=frozenset(facts.get("tags", ())), metadata=facts.get("metadata", {}),
+        description=read.get("config.annotation") or "", tags=frozenset(facts.get("tags", ())) | tags, metadata=facts.get("metadata", {}),
         native={"guest_id": read.get("config.guestId")}, created_at=created.isoformat() if created else None,
         autostart=None if started is None else thing in started,
     )  # fmt: skip
@@ -84,9 +87,20 @@ def facts_of(read: dict[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def keep_tags(connection: VMwareConnection, thing: Any, resource: str, wanted: Iterable[str] | None = None) -> None:
+    """Let a new VM have these tags, those that its facts name when none are given: vSphere's attached, the others in its facts."""
+    facts = facts_of(connection.read(thing, [FACTS_PATH]))
+    before = facts.get("tags", [])
+    wanted = before if wanted is None else wanted
+    own = sorted(connection.tags.own(thing, wanted, resource) if any(":" in tag for tag in wanted) else wanted)
+    if own != before:
+        change = vim.vm.ConfigSpec(extraConfig=[facts_option(facts | {"tags": own})])
+        connection.wait(thing.ReconfigVM_Task(change), resource=resource)
+
+
 def facts_option(facts: dict[str, Any]) -> Any:
     """Return the option that keeps facts in a VM's extra configuration."""
     return vim.option.OptionValue(key=FACTS, value=json.dumps(facts, sort_keys=True))
 
 
-__all__ = ["FACTS_PATH", "FULL", "facts_of", "facts_option", "full_record", "read_vm", "summary_record"]
+__all__ = ["FACTS_PATH", "FULL", "facts_of", "facts_option", "full_record", "keep_tags", "read_vm", "summary_record"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import http.client
@@ -31,6 +32,8 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
 
     def __init__(self, *, user: str, password: str, **arguments: Any) -> None:
         super().__init__(path="/sdk", **arguments)
+        self._address, self._tls = (arguments["host"], arguments["port"]), arguments["sslContext"]
+        self._timeout = arguments["httpConnectionTimeout"]
         self._user, self._password, self._guard = user, password, threading.RLock()
         self.logins = 0
 
@@ -59,6 +62,23 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
     def web(self, host: str, port: int, tls: ssl.SSLContext, timeout: float) -> http.client.HTTPSConnection:
         """Return a connection for files; its requests need `headers()`."""
         return http.client.HTTPSConnection(host, port, timeout=timeout, context=tls)
+
+    def certificate(self) -> bytes:
+        """Return the server's certificate as it shows it now, in DER; it is verified as for every other call."""
+        web = self.web(*self._address, self._tls, self._timeout)
+        try:
+            web.connect()
+            return web.sock.getpeercert(binary_form=True) or b""
+        finally:
+            web.close()
+
+    def credential(self) -> Any:
+        """Return the user and password as another vCenter needs them to hand a VM over."""
+        return vim.ServiceLocator.NamePassword(username=self._user, password=self._password)
+
+    def authorization(self) -> str:
+        """Return the user and password as HTTP's basic authentication has them, for an API with a session of its own."""
+        return "Basic " + base64.b64encode(f"{self._user}:{self._password}".encode()).decode()
 
     def headers(self) -> dict[str, str]:
         """Return what makes a request for a file one of this session."""

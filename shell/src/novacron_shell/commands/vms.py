@@ -198,12 +198,13 @@ def rename(settings: Settings, name: str, new_name: str) -> None:
 @click.argument("name")
 @click.argument("new_name")
 @click.option("--linked", is_flag=True, help="Share the disks' content with the original.")
+@click.option("--instant", is_flag=True, help="Make a running copy of the running VM, which goes on from its memory.")
 @common_options
-def clone(settings: Settings, name: str, new_name: str, linked: bool) -> None:
-    """Make a stopped copy of the VM NAME."""
+def clone(settings: Settings, name: str, new_name: str, linked: bool, instant: bool) -> None:
+    """Make a stopped copy of the stopped VM NAME."""
     from novacron_shell.progress import follow
 
-    _said(settings, follow(settings.vm(name).clone(new_name, linked=linked, wait=False), f"clone {name}"))
+    _said(settings, follow(settings.vm(name).clone(new_name, linked=linked, instant=instant, wait=False), f"clone {name}"))
 
 
 @vm.command("update")
@@ -228,6 +229,25 @@ def update(settings: Settings, name: str, **changes: Any) -> None:
 def metrics(settings: Settings, name: str) -> None:
     """Measure the VM NAME now."""
     show_one(settings.vm(name).metrics(), settings.output)
+
+
+@vm.command("history")
+@click.argument("name")
+@click.option("--over", default="1h", show_default=True, help="How far back to look.")
+@common_options
+def history(settings: Settings, name: str, over: str) -> None:
+    """Tell what the VM NAME used, as its hypervisor kept it: a line for each interval, the oldest first."""
+    from novacron.units import format_size
+
+    def size(field: str, unit: str = "/s") -> Any:
+        return lambda r: "-" if getattr(r, field) is None else f"{format_size(int(getattr(r, field)))}{unit}"
+
+    columns: dict[str, Any] = {
+        "until": "at", "seconds": lambda r: f"{r.seconds:g}", "cpus": lambda r: "-" if r.cpus is None else f"{r.cpus:.2f}",
+        "memory": size("memory_used_bytes", ""), "read": size("disk_read_bytes"), "written": size("disk_written_bytes"),
+        "received": size("net_received_bytes"), "sent": size("net_sent_bytes"),
+    }  # fmt: skip
+    show_many(settings.vm(name).history(over), columns, settings.output)
 
 
 @vm.command("rates")

@@ -121,6 +121,25 @@ class SimLifecycle(Area):
                 return self.record(copy)
 
     @simulated
+    def vm_clone_instant(self, vm: str, name: str, job: Job[VM]) -> VM:
+        """Copy a VM that runs, and let the copy run."""
+        with ExitStack() as undo:
+            with self.world.lock:
+                source = self.changing(vm, "clone", "running")
+                refuse_taken(self.world, name, None)
+                copy = copied_vm(self.world, source, name, linked=True, undo=undo)
+            self.checkpoint("vm_clone_instant", source.name, source.id)
+            job.raise_if_cancelled()
+            with self.world.lock:
+                refuse_taken(self.world, name, None)
+                undo.callback(self.world.drop, copy)
+                self.world.add(copy)
+                start(self.world, copy, "cloned")
+                undo.pop_all()
+                job.report("done", 1.0)
+                return self.record(copy)
+
+    @simulated
     def vm_rename(self, vm: str, name: str) -> VM:
         """Rename a stopped VM."""
         with self.world.lock:

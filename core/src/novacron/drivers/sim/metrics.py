@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
+from datetime import UTC, datetime, timedelta
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.broadcast import now
 from novacron.drivers.sim.machine import SimVM
-from novacron.records.metrics import DiskMetrics, HostMetrics, NICMetrics, VMMetrics
+from novacron.records.metrics import DiskMetrics, HostMetrics, NICMetrics, VMMetrics, VMUsage
+
+MOST = 100
+"""Intervals that a history has."""
+KEPT = ("disk_read_bytes", "disk_written_bytes", "net_received_bytes", "net_sent_bytes")
 
 
 class SimMetrics(Area):
@@ -39,8 +45,28 @@ class SimMetrics(Area):
                 memory_free_bytes=max(0, self.world.memory_bytes - sum(vm.memory for vm in active)),
             )  # fmt: skip
 
+    @simulated
+    def metrics_history(self, vm: str, seconds: float) -> list[VMUsage]:
+        """Tell of whole intervals since the VM was started, at most about a hundred; it uses as much in each."""
+        interval, until = max(1.0, math.ceil(seconds / MOST)), datetime.now(UTC)
+        with self.world.lock:
+            found = self.look(vm)
+            measured = self._measured(found, until.isoformat())
+            ran = self._seconds(found)
+            return [
+                VMUsage(
+                    vm=found.id, host=self.connection.name, at=(until - timedelta(seconds=ago * interval)).isoformat(), seconds=interval,
+                    cpus=measured.cpu_seconds / ran, memory_used_bytes=measured.memory_used_bytes,
+                    **{name: getattr(measured, name) / ran for name in KEPT},
+                )
+                for ago in reversed(range(int(min(ran, seconds) // interval)))
+            ]  # fmt: skip
+
+    def _seconds(self, vm: SimVM) -> float:
+        return 0.0 if vm.started is None else time.monotonic() - max(vm.started, self.world.began)
+
     def _measured(self, vm: SimVM, at: str) -> VMMetrics:
-        seconds = 0.0 if vm.started is None else time.monotonic() - max(vm.started, self.world.began)
+        seconds = self._seconds(vm)
         share = zlib.crc32(vm.id.encode()) % 80 / 100 + 0.1
         bytes_ = int(seconds * share * 2**20)
         disks = tuple(

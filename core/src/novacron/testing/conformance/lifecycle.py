@@ -23,11 +23,11 @@ WRONG_STATES = [
 
 MORE_ARGUMENTS: dict[str, dict[str, Any]] = {
     "vm_delete": {"keep_disks": False, "force": False}, "vm_shutdown": {"seconds": 1.0, "otherwise": "fail"},
-    "vm_clone": {"linked": False}, "vm_get": {},
+    "vm_clone": {"linked": False}, "vm_clone_instant": {}, "vm_get": {}, "metrics_history": {"seconds": 60.0},
 }  # fmt: skip
 OF_ONE_VM = [
     "vm_get", "vm_start", "vm_stop", "vm_delete", "vm_shutdown", "vm_reboot", "vm_reset", "vm_suspend", "vm_resume", "vm_save",
-    "vm_restore", "vm_export", "snapshot_list", "metrics_vm", "resources_get",
+    "vm_restore", "vm_export", "snapshot_list", "metrics_vm", "metrics_history", "resources_get",
 ]  # fmt: skip
 REACHED_BY = {"suspended": "vm_suspend", "saved": "vm_save"}
 
@@ -242,6 +242,19 @@ class TestLifecycle(Conformance):
         assert not {d.source for d in copy.record.disks or ()} & ours
         with pytest.raises(AlreadyExistsError):
             vm.clone(copy.name)
+
+    @needs("vm_clone_instant")
+    def test_instant_clone_runs_beside_its_original(self, host: HostHandle, running: VMHandle, prefix: str) -> None:
+        """Both run; the copy has a new UUID, new MAC addresses and disks of its own. A taken name is refused."""
+        copy = running.clone(f"{prefix}-copy", instant=True)
+        assert (copy.status, running.refresh().status) == ("running", "running")
+        assert copy.id != running.id
+        assert (copy.record.vcpus, copy.record.memory_bytes) == (running.record.vcpus, running.record.memory_bytes)
+        assert not {n.mac for n in copy.record.nics or ()} & {n.mac for n in running.record.nics or ()}
+        ours = {d.source for d in running.record.disks or () if d.source and not d.read_only}
+        assert not {d.source for d in copy.record.disks or ()} & ours
+        with pytest.raises(AlreadyExistsError):
+            running.clone(copy.name, instant=True)
 
     @needs("vm_export", "vm_import")
     def test_exported_definition_brings_the_vm_back(self, host: HostHandle, create: Create, vm: VMHandle) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ import pytest
 from novacron.handles.host import HostHandle
 from novacron.handles.vm import VMHandle
 from novacron.records.record import Record
-from novacron.testing.conformance.case import Conformance, Create, skip_unless_offered
+from novacron.testing.conformance.case import Conformance, Create, needs, skip_unless_offered
 
 OF_THE_HOST = [
     "host_info", "host_stats", "host_capabilities", "host_ping", "node_list", "pool_list", "network_list", "filter_list",
@@ -57,6 +57,19 @@ class TestRecords(Conformance):
         answer = host.invoke(operation, vm=running.id)
         for record in answer if isinstance(answer, list) else [answer]:
             check(record)
+
+    @needs("metrics_history")
+    def test_a_history_is_of_intervals_in_their_order(self, running: VMHandle) -> None:
+        """Within the time that was asked for, of that VM, and nothing below nothing."""
+        began = datetime.now(UTC)
+        found = running.history(over="1h")
+        for usage in found:
+            check(usage)
+            assert (usage.vm, usage.host) == (running.id, running.host.name)
+            assert began - timedelta(hours=1) < datetime.fromisoformat(usage.at) <= datetime.now(UTC)
+            assert usage.seconds > 0
+            assert all(value is None or value >= 0 for value in msgspec.structs.astuple(usage)[4:])
+        assert [usage.at for usage in found] == sorted({usage.at for usage in found})
 
     def test_vm_record_is_plain_and_typed_in_every_status(self, host: HostHandle, vm: VMHandle) -> None:
         """Stopped, running, suspended, listed."""

@@ -31,7 +31,7 @@ from novacron_vmware.area import Area
 from novacron_vmware.errors import mapped, translated
 from novacron_vmware.operations.lifecycle import check, refuse_taken
 from novacron_vmware.placement import find_store, place_for
-from novacron_vmware.records import facts_option
+from novacron_vmware.records import facts_option, keep_tags
 from novacron_vmware.sdk import vim, vmodl
 
 READY_SECONDS = 300
@@ -91,6 +91,7 @@ class VMwareAppliances(Area):
             try:
                 self._reconfigure(vm, wanted.name, annotation=wanted.description or None, extraConfig=[
                     facts_option({"tags": sorted(wanted.tags), "metadata": wanted.metadata})])  # fmt: skip
+                keep_tags(connection, vm, wanted.name)
                 if wanted.start:
                     connection.wait(vm.PowerOnVM_Task(), resource=wanted.name)
                 return self._read(vm)

@@ -1,19 +1,64 @@
-"""Displays: a ticket for a web console, and pictures."""
+"""Serial consoles; displays: a ticket for a web console, and pictures."""
 
 from __future__ import annotations
 
+import socket
+import threading
+import weakref
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from novacron.errors import NovaCronError
+from novacron.errors import BusyError, HostConnectionError, NovaCronError
 from novacron.plugins import hookimpl
 from novacron.records.guest import ConsoleEndpoint, Screenshot
 from novacron_vmware.area import Area
 from novacron_vmware.datastore import read_file
 from novacron_vmware.errors import translated
+from novacron_vmware.serialport import SerialConsole, address_of
+
+if TYPE_CHECKING:
+    from novacron_vmware.connection import VMwareConnection
 
 
 class VMwareConsole(Area):
-    """Reaches a VM's display. (vSphere's serial ports are files, pipes or network ports of the node, not consoles.)"""
+    """Reaches a VM's serial console and its display."""
+
+    def __init__(self, connection: VMwareConnection) -> None:
+        super().__init__(connection)
+        self._guard = threading.Lock()
+        self._open = weakref.WeakValueDictionary[str, SerialConsole]()
+
+    @hookimpl
+    def console_open(self, vm: str, force: bool) -> SerialConsole:
+        """Connect to the network serial port at the VM's node. `force` takes it from users of this connection, from nobody else."""
+        thing, record = self._changing(vm, "open the console of", "running")
+        scheme, port = address_of(self._devices(thing), record.name)
+        with self._guard:
+            other = self._open.get(record.id)
+            if other is not None and not other.closed:
+                if not force:
+                    raise BusyError(
+                        f"the console of {record.name!r} is open already", resource=record.name, hint="use force to take it"
+                    )
+                other.close()
+            opened = SerialConsole(self._reach(thing, record.name, port), record.name, telnet=scheme == "telnet")
+            self._open[record.id] = opened
+            return opened
+
+    def _reach(self, thing: Any, name: str, port: int) -> socket.socket:
+        """Connect to a port of the node that a VM is on."""
+        node = self._connection.read(thing, ["runtime.host"])["runtime.host"]
+        read = self._connection.read(node, ["name", "config.network.vnic"])
+        addresses = [nic.spec.ip.ipAddress for nic in read.get("config.network.vnic") or () if nic.spec.ip]
+        address = next(filter(None, addresses), read["name"])
+        try:
+            return socket.create_connection((address, port), self._connection.timeout)
+        except ConnectionRefusedError as error:
+            raise BusyError(f"nobody answers at {address}:{port}, the serial port of {name!r}", resource=name,
+                hint="somebody else may have it, or another VM of that node the port") from error  # fmt: skip
+        except OSError as error:
+            raise HostConnectionError(f"{address}:{port}, the serial port of {name!r}, can't be reached: {error}", resource=name,
+                hint="let the ESXi's firewall have remoteSerialPort, and its network be reached from here") from error  # fmt: skip
 
     @hookimpl
     def console_endpoint(self, vm: str) -> ConsoleEndpoint:

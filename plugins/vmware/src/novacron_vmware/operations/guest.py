@@ -30,7 +30,14 @@ from novacron_vmware.sdk import vim
 
 USER, PASSWORD = "NOVACRON_VSPHERE_GUEST_USER", "NOVACRON_VSPHERE_GUEST_PASSWORD"
 POLL = 0.2
+PATIENCE = 30.0
+"""Seconds that a program which changes a user may take."""
 OUTPUT_MOST = 16 * 2**20
+USERS = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
+"""Names that users of Linux guests can have."""
+KEYS = "umask 077; cd && mkdir -p .ssh && cat >.ssh/.novacron && mv .ssh/.novacron .ssh/authorized_keys"
+"""Run by the user itself: root's hand would follow what links the user has laid."""
+KEYS_OF = 'if [ "$(id -un)" = "$1" ]; then exec sh -c "$2"; else exec su -s /bin/sh -c "$2" "$1"; fi'
 RUN = 'cd "$1" && { "./program" <stdin >stdout 2>stderr; echo $? >status; }'
 
 
@@ -65,7 +72,7 @@ class VMwareGuest(Area):
             try:
                 # the guest's shell sees the arguments quoted, in a file: none of them is ever part of a command line
                 self._write(thing, auth, f"{folder}/program", f"#!/bin/sh\nexec {shlex.join(argv)}\n".encode(), mode=0o700)
-                self._write(thing, auth, f"{folder}/stdin", stdin)
+                self._write(thing, auth, f"{folder}/stdin", stdin, mode=0o600)
                 program = vim.vm.guest.ProcessManager.ProgramSpec(
                     programPath="/bin/sh", arguments=f"-c {shlex.quote(RUN)} sh {shlex.quote(folder)}"
                 )
@@ -92,6 +99,33 @@ class VMwareGuest(Area):
         thing, name = self._running(vm)
         with translated(name):
             self._write(thing, self._auth(), path, data)
+        return self._read(thing)
+
+    @hookimpl
+    def guest_password_set(self, vm: str, user: str, password: str) -> VM:
+        """Set it by `chpasswd`, so the guest's user has to be root. It goes there as the program's input, never as an argument."""
+        if "\n" in password:
+            raise InvalidSpecError(
+                "no such password", resource=vm, problems=[SpecProblem("password", "a password with a line break", "one line")]
+            )
+        return self._as_root(vm, user, f"can't set the password of {user!r}", ["chpasswd"], f"{user}:{password}\n")
+
+    @hookimpl
+    def guest_ssh_keys_set(self, vm: str, user: str, keys: tuple[str, ...]) -> VM:
+        """Write the user's authorized_keys, as the user itself; the guest's user has to be that one, or root."""
+        program = ["sh", "-c", KEYS_OF, "sh", user, KEYS]
+        return self._as_root(vm, user, f"can't set the SSH keys of {user!r}", program, "".join(f"{key}\n" for key in keys))
+
+    def _as_root(self, vm: str, user: str, failure: str, argv: list[str], stdin: str) -> VM:
+        """Run a program that changes a user of a Linux guest."""
+        thing, name = self._running(vm)
+        if not USERS.fullmatch(user):
+            raise InvalidSpecError("no such user", resource=name, problems=[SpecProblem("user", user, "the name of a user")])
+        done = self.guest_exec(vm, argv, stdin.encode(), PATIENCE, Job("guest_exec", name))
+        if done.exit_status != 0:
+            why = done.stderr.decode(errors="replace").strip() or f"{argv[0]} ended with {done.exit_status}"
+            raise GuestAgentError(f"{failure} in {name!r}: {why}", resource=name,
+                hint="the guest is a Linux with that user, and the connection's guest_user is root in it")  # fmt: skip
         return self._read(thing)
 
     @property

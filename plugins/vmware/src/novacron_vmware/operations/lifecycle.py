@@ -9,20 +9,21 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import VM, Deleted, NativeDefinition
 from novacron.specs.storage import DiskSpec
 from novacron.specs.vm import VMSpec, VMUpdate
 from novacron_vmware import definition as text
+from novacron_vmware import serialport
 from novacron_vmware.area import Area
 from novacron_vmware.autostart import set_autostart, standalone
 from novacron_vmware.devices import Adding, card, places, problems_of_disk, problems_of_nic
 from novacron_vmware.diskfiles import add_disk, attach, disk_path, drive
 from novacron_vmware.errors import translated
 from novacron_vmware.placement import DEFAULT, Place, backing, datastores, place_for
-from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
+from novacron_vmware.records import FACTS_PATH, facts_of, facts_option, keep_tags
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
@@ -94,9 +95,36 @@ class VMwareLifecycle(Area):
         made = clone(self._connection, thing, record.name, name, linked=linked, job=job)
         try:
             job.raise_if_cancelled()
+            keep_tags(self._connection, made, name, record.tags or ())
             return self._read(made)
         except BaseException:
             self._connection.wait(made.Destroy_Task(), resource=name)
+            raise
+
+    @hookimpl
+    def vm_clone_instant(self, vm: str, name: str, job: Job[VM]) -> VM:
+        """Let vCenter fork a running VM. An ESXi alone can't. Its tags and metadata are copied."""
+        thing, record = self._changing(vm, "clone", "running")
+        connection = self._connection
+        if standalone(connection):
+            raise UnsupportedOperationError("only a vCenter makes instant clones", resource=record.name, outcome="not_sent",
+                hint="connect to the vCenter, or stop the VM and clone it")  # fmt: skip
+        refuse_taken(connection, name, None)
+        read = connection.read(thing, ["resourcePool", "parent", FACTS_PATH])
+        kept = {key: value for key, value in facts_of(read).items() if key in ("tags", "metadata")}
+        wanted = vim.vm.InstantCloneSpec(
+            name=name,
+            location=vim.vm.RelocateSpec(pool=read.get("resourcePool"), folder=read["parent"]),
+            config=[facts_option(kept)],
+        )
+        with translated(record.name):
+            made = connection.wait(thing.InstantClone_Task(wanted), resource=record.name, job=job)
+        try:
+            job.raise_if_cancelled()
+            keep_tags(connection, made, name, record.tags or ())
+            return self._read(made)
+        except BaseException:
+            undo(connection, made, name)
             raise
 
     @hookimpl
@@ -133,12 +161,19 @@ class VMwareLifecycle(Area):
         if changes.tags is not None or changes.metadata is not None:
             facts = facts_of(self._connection.read(thing, [FACTS_PATH]))
             merged = {**facts.get("metadata", {}), **(changes.metadata or {})}
-            tags = sorted(changes.tags) if changes.tags is not None else facts.get("tags", [])
+            tags = facts.get("tags", [])
+            if changes.tags is not None:
+                tags = sorted(self._connection.tags.own(thing, changes.tags, record.name))
             facts |= {"tags": tags, "metadata": {key: value for key, value in merged.items() if value is not None}}
             config["extraConfig"] = [facts_option(facts)]
         with translated(record.name):
             if config:
-                self._reconfigure(thing, record.name, **config)
+                try:
+                    self._reconfigure(thing, record.name, **config)
+                except BaseException:
+                    if changes.tags is not None:
+                        self._connection.tags.own(thing, record.tags or (), record.name)
+                    raise
             if changes.autostart is not None:
                 set_autostart(self._connection, thing, enabled=changes.autostart)
         return self._read(thing)
@@ -204,6 +239,8 @@ def check(spec: VMSpec, connection: VMwareConnection) -> None:
         problems.append(SpecProblem("topology.threads", str(spec.topology.threads), "1"))
     if spec.serial.log:
         problems.append(SpecProblem("serial.log", spec.serial.log, "left out: an ESXi's file is not reached by a path"))
+    if (wanted := spec.native.get(serialport.KEY)) is not None and (problem := serialport.problem_of(wanted)) is not None:
+        problems.append(problem)
     if spec.memory % 2**20:
         problems.append(SpecProblem("memory", str(spec.memory), "whole MiB"))
     for number, disk in enumerate(spec.disks):
@@ -259,6 +296,8 @@ def new_config(connection: VMwareConnection, spec: VMSpec) -> Any:
         drive(connection, adding, spec.iso, None)
     for nic in spec.nics:
         adding.add(card(nic, backing(connection, str(nic.network)), adding.next_key()))
+    if serialport.KEY in spec.native:
+        adding.add(serialport.network_port(str(spec.native[serialport.KEY]), adding.next_key()))
     if spec.tpm:
         adding.add(vim.vm.device.VirtualTPM(key=adding.next_key()))
     config.deviceChange = adding.changes
@@ -285,6 +324,7 @@ def finish(
         there = len(at_once(spec)) if made_with is None else made_with
         attach(connection, made, spec.name, disks_of(spec)[there:], place.datacenter, job)
         _note_kept(connection, made, spec)
+        keep_tags(connection, made, spec.name)
         if spec.autostart:
             set_autostart(connection, made, enabled=True)
         _boot_order(connection, made, spec)

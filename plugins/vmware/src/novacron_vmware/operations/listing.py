@@ -29,12 +29,9 @@ class VMwareListing(Area):
         connection.inventory.refresh()
         nodes = connection.inventory.nodes()
         found = connection.collect(vim.VirtualMachine, FULL)
-        started = autostarting(connection)
-        return [
-            full_record(connection, thing, read, nodes, started)
-            for thing, read in found
-            if "name" in read and not read.get("config.template")
-        ]
+        found = [(thing, read) for thing, read in found if "name" in read and not read.get("config.template")]
+        started, tags = autostarting(connection), connection.tags.of([thing for thing, _ in found])
+        return [full_record(connection, thing, read, nodes, started, tags.get(thing, frozenset())) for thing, read in found]
 
     @hookimpl
     def vm_get(self, vm: str) -> VM:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -154,23 +154,16 @@ class VMwareMetrics(Area):
             else:
                 spec.startTime = last + timedelta(milliseconds=1)
             specs.append(spec)
-        names = {number: name for name, number in ids.items()}
         with translated():
             answers = manager.QueryPerf(specs)
         for answer in answers:
-            times = [datetime.fromisoformat(text) for text in (answer.sampleInfoCSV or "").split(",")[1::2] if text]
-            series: Series = {
-                (names.get(each.id.counterId, ""), each.id.instance or ""): [float(v) for v in (each.value or "").split(",") if v]
-                for each in answer.value
-            }
+            times, series = sampled(answer, ids)
             if times:
                 _add(self._counted[answer.entity], times, series, int(known[answer.entity].get("config.hardware.numCPU", 1)))
 
     def _counters(self) -> dict[str, int]:
         """Return vSphere's numbers of the counters, by name; they are read once."""
-        if not self._ids:
-            found = self._connection.read(self._connection.content.perfManager, ["perfCounter"]).get("perfCounter") or ()
-            self._ids = {f"{c.groupInfo.key}.{c.nameInfo.key}.{c.rollupType}": c.key for c in found}
+        self._ids = self._ids or counter_ids(self._connection)
         return {name: self._ids[name] for name in (*WHOLE, *DISK, *NIC) if name in self._ids}
 
     def _record(self, thing: Any, read: dict[str, Any]) -> VMMetrics:
@@ -194,6 +187,22 @@ class VMwareMetrics(Area):
             vcpus=int(read.get("config.hardware.numCPU", 0)), memory_bytes=int(read.get("config.hardware.memoryMB", 0)) * 2**20,
             memory_used_bytes=int(counted.active * 1024) if running and counted.active is not None else None, disks=disks, nics=nics,
         )  # fmt: skip
+
+
+def counter_ids(connection: VMwareConnection) -> dict[str, int]:
+    """Return vSphere's numbers of all counters, by "group.name.rollup"."""
+    found = connection.read(connection.content.perfManager, ["perfCounter"]).get("perfCounter") or ()
+    return {f"{c.groupInfo.key}.{c.nameInfo.key}.{c.rollupType}": c.key for c in found}
+
+
+def sampled(answer: Any, ids: Mapping[str, int]) -> tuple[list[datetime], Series]:
+    """Return the times at which an answer's samples end, and the samples."""
+    names = {number: name for name, number in ids.items()}
+    times = [datetime.fromisoformat(text) for text in (answer.sampleInfoCSV or "").split(",")[1::2] if text]
+    return times, {
+        (names.get(each.id.counterId, ""), each.id.instance or ""): [float(v) for v in (each.value or "").split(",") if v]
+        for each in answer.value
+    }
 
 
 def _add(counted: Counted, times: Iterable[datetime], series: Series, vcpus: int) -> None:
@@ -232,4 +241,4 @@ def _disk_name(instance: str) -> str:
     return target_of(found[1], int(found[2]), int(found[3])) if found else instance
 
 
-__all__ = ["BATCH", "INTERVAL", "VMwareMetrics"]
+__all__ = ["BATCH", "INTERVAL", "Series", "VMwareMetrics", "counter_ids", "sampled"]

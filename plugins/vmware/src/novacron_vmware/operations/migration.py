@@ -1,4 +1,4 @@
-"""Moving VMs: between nodes and datacenters of one vCenter (vMotion), and between datastores (storage vMotion)."""
+"""Moving VMs: between nodes, datacenters and vCenters (vMotion), and between datastores (storage vMotion)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import DeviceNotFoundError, MigrationCheckError, MigrationError, NovaCronError, OperationTimeoutError
+from novacron.errors import (
+    DeviceNotFoundError,
+    MigrationCheckError,
+    MigrationError,
+    NovaCronError,
+    OperationTimeoutError,
+    VMNotFoundError,
+)
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
+from novacron_vmware import handover
 from novacron_vmware.area import Area
 from novacron_vmware.devices import places
 from novacron_vmware.errors import translated
@@ -58,15 +66,17 @@ class VMwareMigration(Area):
             self._connection.wait(task, resource=record.name, job=job, seconds=spec.deadline)
         except OperationTimeoutError as error:
             raise self._after_deadline(vm, record, to, spec) from error
-        moved = to.driver.native
-        if moved.root != self._connection.root:
+        moved, more = to.driver.native, dict[str, Any]()
+        if not self._same_server(moved):
+            more = handover.arrived(moved, record)
+        elif moved.root != self._connection.root:
             self._connection.inventory.restart()
             moved.inventory.restart()
         with translated(record.name):
             now = type(self)(moved)._read(moved.inventory.find(record.id))
         return MigrationReport(
             vm=now, source=self._connection.name, destination=to.name, live=spec.live and record.status == "running",
-            total_seconds=time.monotonic() - began, native={"from_node": record.node, "to_node": now.node},
+            total_seconds=time.monotonic() - began, native={"from_node": record.node, "to_node": now.node} | more,
         )  # fmt: skip
 
     @hookimpl
@@ -93,26 +103,32 @@ class VMwareMigration(Area):
         if type(there) is not type(self._connection):
             yield f"{to.name} is no vSphere"
             return
-        if there.content.about.instanceUuid != self._connection.content.about.instanceUuid:
-            yield f"{to.name} is another vCenter, and this driver moves VMs within one"
-            return
         for wish in UNKNOWN:
             if getattr(spec, wish):
                 yield f"vMotion can't be told {wish}"
         if not spec.live and record.status == "running":
             yield f"{record.name!r} runs: stop it first, or migrate it live"
+        if not self._same_server(there):
+            yield from handover.failures(self._connection, there, record, to.name, spec)
         there.inventory.refresh()
         names = sorted(there.inventory.nodes().values())
         if spec.node and spec.node not in names:
             yield f"{to.name} has no node {spec.node!r}: there are {', '.join(names)}"
-        same = there.root == self._connection.root
+        same = self._same_server(there) and there.root == self._connection.root
         if same and (spec.node is None or spec.node == record.node):
             yield f"{record.name!r} is on {record.node} already" if spec.node else "a migration within one host needs node=..."
-        if not same and there.inventory.named(record.name) - {self._connection.inventory.find(record.id)}:
+        own = {self._connection.inventory.find(record.id)} if self._same_server(there) else set()
+        if not same and there.inventory.named(record.name) - own:
             yield f"a VM {record.name!r} is already on {to.name}"
+
+    def _same_server(self, there: Any) -> bool:
+        ours, theirs = (each.content.about.instanceUuid or each.address for each in (self._connection, there))
+        return bool(ours == theirs)
 
     def _relocate(self, thing: Any, record: VM, to: Any, spec: MigrationSpec) -> Any:
         there = to.driver.native
+        if not self._same_server(there):
+            return handover.relocation(self._connection, there, thing, record, spec)
         place = place_for(there, record.name, node=spec.node, memory=record.memory_bytes)
         relocate = vim.vm.RelocateSpec(host=place.able, pool=place.pool)  # without a host vCenter would want DRS to choose one
         if self._connection.datacenter_thing(thing) != place.datacenter:
@@ -136,7 +152,13 @@ class VMwareMigration(Area):
     def _after_deadline(self, vm: str, record: VM, to: Any, spec: MigrationSpec) -> MigrationError:
         """Say where a VM is whose migration took too long: vCenter was told to cancel it."""
         until = time.monotonic() + 60
-        thing = self._connection.inventory.find(record.id)
+        try:
+            thing = self._connection.inventory.find(record.id)
+        except VMNotFoundError:  # it went to another vCenter while it was told to stop
+            return MigrationError(
+                f"the migration of {record.name!r} took more than {spec.deadline:g} s, and it has left {self._connection.name}",
+                resource=record.name, outcome="unknown", hint=f"look for it on {to.name}",
+            )  # fmt: skip
         while time.monotonic() < until:
             tasks = self._connection.read(thing, ["recentTask"]).get("recentTask") or ()
             if all(self._connection.read(t, ["info.state"]).get("info.state") not in ("queued", "running") for t in tasks):
