@@ -101,7 +101,10 @@ def limits(libvirt_version: int) -> dict[str, str]:
     uefi = "" if libvirt_version >= 10_009_000 else "; before libvirt 10.9 a UEFI VM gets external ones"
     return {
         "snapshot_create": "internal or external, not both in one VM; the disks of an external one are files in an active storage pool"
-        + uefi
+        + uefi,
+        "memory_set": "more than a running VM was started with only with max_memory, in modules of whole 128 MiB",
+        "limits_set": "no guarantees; live ones of CPU, memory and the host's devices need libvirtd's control groups, those of NICs the"
+        " queueing disciplines htb and sfq",
     }
 
 

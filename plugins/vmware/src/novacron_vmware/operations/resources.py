@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem, UnsupportedOperationError
 from novacron.plugins import hookimpl
 from novacron.records.resources import Resources
 from novacron.records.vm import VM
@@ -20,6 +20,7 @@ PATHS = [
     "config.instanceUuid", "config.hardware.numCPU", "config.hardware.memoryMB", "config.cpuAllocation", "config.memoryAllocation",
     "config.cpuAffinity", "config.cpuHotAddEnabled", "config.memoryHotAddEnabled", "runtime.host",
 ]  # fmt: skip
+LIMITS = {"cpu_shares", "cpu_limit_percent", "cpu_guarantee_mhz", "memory_limit", "memory_guarantee"}
 MIB = 2**20
 
 
@@ -71,6 +72,10 @@ class VMwareResources(Area):
     @hookimpl
     def limits_set(self, vm: str, limits: LimitsSpec, live: bool, persistent: bool) -> Resources:
         """Set shares, limits and reservations; only those that are given."""
+        if unknown := sorted(limits.model_fields_set - LIMITS):
+            raise UnsupportedOperationError(
+                f"vSphere has no {', '.join(unknown)} of its VMs", resource=vm, hint=f"it has {', '.join(sorted(LIMITS))}"
+            )
         thing = self._find(vm)
         read = self._connection.read(thing, PATHS)
         cpu = read.get("config.cpuAllocation") or vim.ResourceAllocationInfo()
