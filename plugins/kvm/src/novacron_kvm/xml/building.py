@@ -36,7 +36,8 @@ SLOTS = 16
 EVERY_VM = etree.XML(
     "<domain><clock offset='utc'/>"
     "<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>"
-    "<devices><serial type='pty'/><console type='pty'><target type='serial'/></console><memballoon model='virtio'/></devices></domain>"
+    "<devices><serial type='pty'/><console type='pty'><target type='serial'/></console>"
+    "<memballoon model='virtio'><stats period='5'/></memballoon></devices></domain>"
 )
 """What every VM has, whatever was asked."""
 
