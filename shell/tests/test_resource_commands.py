@@ -73,6 +73,20 @@ def test_resources(novacron):
     novacron("resources", "pin", "vm-00003", "0", exit_code=2)
 
 
+def test_mac_addresses_that_clash(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path))
+    mac, names = "52:54:00:aa:00:01", [f"clashing-{next(WORLDS)}" for _ in range(2)]
+    for name in names:
+        CliRunner().invoke(cli, ["host", "add", name, f"sim://{name}?vms=1"])
+        done = CliRunner().invoke(cli, ["--host", name, "nic", "attach", "vm-00001", "network=default", f"mac={mac}"])
+        assert done.exit_code == 0, done.output
+    found = json.loads(CliRunner().invoke(cli, ["network", "clashes", "-o", "json"]).stdout)
+    assert [clash["vms"] for clash in found if clash["mac"] == mac] == [[f"{name}/vm-00001" for name in names]]
+    for name in names:
+        CliRunner().invoke(cli, ["host", "remove", name])
+        sim.forget(name)
+
+
 def test_the_guest(novacron, tmp_path):
     assert novacron.json("guest", "info", "vm-00001")["hostname"] == "vm-00001"
     assert novacron("guest", "exec", "vm-00001", "--", "echo", "-n", "x").stdout == "-n x\n"

@@ -103,6 +103,7 @@ def limits(libvirt_version: int) -> dict[str, str]:
         "snapshot_create": "internal or external, not both in one VM; the disks of an external one are files in an active storage pool"
         + uefi,
         "memory_set": "more than a running VM was started with only with max_memory, in modules of whole 128 MiB",
+        "network_create": "VLANs on bridges of Open vSwitch's only",
         "limits_set": "no guarantees; live ones of CPU, memory and the host's devices need libvirtd's control groups, those of NICs the"
         " queueing disciplines htb and sfq",
     }

@@ -40,7 +40,10 @@ class KVMLifecycle:
             arch, machine, virt_type = self._checked(slow, spec)
             default_bus = "virtio" if self._connection.shared or "embed" in self._connection.uri else "ide"
             from novacron_kvm.operations.diskfiles import make_disks
+            from novacron_kvm.operations.nics import addressed
             from novacron_kvm.xml.building import domain_xml
+
+            spec = spec.model_copy(update={"nics": addressed(spec.nics)})
 
             disks = make_disks(self._connection, slow, spec, job, undo, default_bus)
             created_at = datetime.now(UTC).isoformat(timespec="seconds")
