@@ -89,7 +89,7 @@ TEST_DRIVER = dict.fromkeys(
     (
         "disk_attach", "disk_detach", "disk_resize", "disk_limit", "disk_change_media", "nic_attach", "nic_detach", "nic_update",
         "nic_link_set", "filter_list", "filter_get", "filter_create", "filter_update", "filter_delete", "network_update",
-        "volume_upload", "volume_download", "volume_wipe", "volume_resize",
+        "volume_upload", "volume_download", "volume_wipe", "volume_resize", "template_create", "template_deploy", "template_update",
     ),
     "libvirt's test driver has no such call",
 )  # fmt: skip
