@@ -137,6 +137,32 @@ def test_memory_that_can_not_be_added_is_refused_and_nothing_changes(growing, si
     assert growing.resources.read() == before
 
 
+def test_a_stopped_vm_gets_and_loses_modules_too(lab_hosts, boot):
+    vm = boot(lab_hosts[0], "shelf", memory="256MiB", max_memory="1GiB", ticks=0, start=False)
+    found = vm.resources.set_memory("512MiB")
+    assert (found.memory_bytes, found.memory_modules) == (512 * MIB, (256 * MIB,))
+    assert vm.update(memory="640MiB").record.memory_bytes == 640 * MIB
+    assert vm.resources.read().memory_modules == (256 * MIB, 128 * MIB)
+    found = vm.resources.set_memory("256MiB")
+    assert (found.memory_bytes, found.memory_max_bytes, found.memory_modules) == (256 * MIB, 256 * MIB, ())
+    assert vm.start().record.memory_bytes == 256 * MIB
+
+
+def test_a_vm_of_a_template_with_modules_has_the_memory_that_was_asked(lab_hosts, boot):
+    host = lab_hosts[0]
+    vm = boot(host, "shelved", memory="256MiB", max_memory="1GiB", ticks=0, start=False)
+    vm.resources.set_memory("384MiB")
+    host.templates.create(vm, "with-modules", seal=False)
+    made = host.templates.deploy("with-modules", "from-modules", linked=False, memory="512MiB", vcpus=2, start=True)
+    try:
+        found = made.resources.read()
+        assert (found.memory_max_bytes, found.memory_modules, found.vcpus) == (512 * MIB, (), 2)
+        assert made.resources.set_memory("640MiB", persistent=False).memory_modules == (128 * MIB,)
+    finally:
+        made.delete(force=True)
+        host.templates.delete("with-modules")
+
+
 # --- I/O threads ---
 
 
@@ -261,6 +287,30 @@ def test_disks_are_limited_in_each_place_and_read_back(lab, lab_hosts, boot):
         with pytest.raises(errors.DeviceNotFoundError, match=r"vdz|52:54"):
             vm.resources.limit(**absent)
     vm.console.wait_for_more_ticks()
+
+
+def test_nics_are_limited_in_the_definition_and_live_where_the_kernel_can(lab, lab_hosts, boot):
+    vm = boot(lab_hosts[0], "nics-limited", ticks=0, nics=[{"network": "default"}])
+    (mac,) = [nic.mac for nic in vm.record.nics]
+    limits = {mac.upper(): {"inbound_bytes_per_second": "2MiB/s", "outbound_bytes_per_second": "1MiB/s"}}
+    kept = {mac: {"inbound_bytes_per_second": 2 * MIB, "outbound_bytes_per_second": MIB}}
+    tc = (
+        "ip link add q1 type dummy && tc qdisc add dev q1 root handle 1: htb && tc qdisc add dev q1 root handle 2: sfq perturb 10"
+    )
+    able = lab.hosts[0].exec("sh", "-c", f"{tc}; found=$?; ip link delete q1; exit $found").returncode == 0
+    before = vm.resources.read()
+    if able:
+        found = vm.resources.limit(nics=limits)
+        assert (found.nics, found.next_start) == (kept, None)
+    else:
+        with pytest.raises(errors.UnsupportedOperationError, match="qdisc") as caught:
+            vm.resources.limit(nics=limits)
+        assert "kernel" in caught.value.hint
+        assert vm.resources.read() == before
+        assert vm.resources.limit(nics=limits, live=False).next_start.nics == kept
+    lifted = {mac: {"inbound_bytes_per_second": 0}}
+    found = vm.resources.limit(nics=lifted, live=False)
+    assert (found.next_start or found).nics == {mac: {"outbound_bytes_per_second": MIB}}
 
 
 @grouped

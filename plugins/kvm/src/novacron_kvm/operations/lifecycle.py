@@ -133,7 +133,11 @@ class KVMLifecycle:
                 ):
                     domain.setVcpusFlags(changes.vcpus, libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
                 domain.setVcpusFlags(changes.vcpus, scope)
-            if changes.memory is not None:
+            if changes.memory is not None and parse(domain.XMLDesc(0)).find("maxMemory") is not None:
+                from novacron_kvm.operations.resources import KVMResources
+
+                KVMResources(self._connection).memory_set(domain.UUIDString(), changes.memory, live, bool(domain.isPersistent()))
+            elif changes.memory is not None:
                 if not live:
                     domain.setMemoryFlags(changes.memory // 1024, libvirt.VIR_DOMAIN_MEM_CONFIG | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
                 domain.setMemoryFlags(changes.memory // 1024, scope)

@@ -284,6 +284,7 @@ def _apply(root: Any, spec: VMSpec, files: list[str]) -> None:
     from novacron_kvm.xml.building import facts_element
     from novacron_kvm.xml.parsing import NAMESPACE
     from novacron_kvm.xml.reading import facts
+    from novacron_kvm.xml.resources import fit_node
 
     given = spec.model_fields_set
     if spec.id:
@@ -297,6 +298,8 @@ def _apply(root: Any, spec: VMSpec, files: list[str]) -> None:
             element = root.find(tag)
             if element is not None:
                 element.text, element.attrib["unit"] = str(size // 1024), "KiB"
+    if given & {"vcpus", "vcpus_max", "memory", "memory_max"}:
+        fit_node(root)
     if "description" in given:
         element = root.find("description")
         if element is None:

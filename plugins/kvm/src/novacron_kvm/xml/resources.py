@@ -94,6 +94,20 @@ def module(size_bytes: int) -> Any:
     return element
 
 
+def fit_node(root: Any) -> None:
+    """Give the only NUMA node of a VM, if it has just one, all its vCPUs and memory; memory modules go."""
+    cells = root.findall("cpu/numa/cell")
+    if len(cells) != 1:
+        return
+    for each in modules(root):
+        each.getparent().remove(each)
+    memory = size(root.find("memory")) or 0
+    cells[0].attrib.update({"cpus": f"0-{int(root.findtext('vcpu')) - 1}", "memory": str(memory // 1024), "unit": "KiB"})
+    most = root.find("maxMemory")
+    if most is not None and (size(most) or 0) < memory:
+        most.text, most.attrib["unit"] = str(memory // 1024), "KiB"
+
+
 def size(element: Any) -> int | None:
     """Return how many bytes an element with a unit says, None without it or for libvirt's "no limit"."""
     if element is None or not element.text:
@@ -162,6 +176,7 @@ __all__ = [
     "PERIOD",
     "QUOTAS",
     "fields",
+    "fit_node",
     "iothreads",
     "module",
     "modules",
