@@ -82,14 +82,16 @@ class VMwareResources(Area):
         ram = read.get("config.memoryAllocation") or vim.ResourceAllocationInfo()
         if limits.cpu_shares is not None:
             cpu.shares = vim.SharesInfo(level="custom", shares=limits.cpu_shares)
-        if limits.cpu_limit_percent is not None:
-            cpu.limit = max(1, round(limits.cpu_limit_percent * self._mhz(read) / 100))
-        if limits.cpu_guarantee_mhz is not None:
-            cpu.reservation = limits.cpu_guarantee_mhz
-        if limits.memory_limit is not None:
-            ram.limit = limits.memory_limit // MIB or -1
-        if limits.memory_guarantee is not None:
-            ram.reservation = limits.memory_guarantee // MIB
+        given = limits.model_fields_set
+        if "cpu_limit_percent" in given:  # None lifts a limit, which vSphere writes as -1
+            percent = limits.cpu_limit_percent
+            cpu.limit = max(1, round(percent * self._mhz(read) / 100)) if percent else -1
+        if "cpu_guarantee_mhz" in given:
+            cpu.reservation = limits.cpu_guarantee_mhz or 0
+        if "memory_limit" in given:
+            ram.limit = (limits.memory_limit or 0) // MIB or -1
+        if "memory_guarantee" in given:
+            ram.reservation = (limits.memory_guarantee or 0) // MIB
         return self._set(vm, "", "", live, persistent, cpuAllocation=cpu, memoryAllocation=ram)
 
     def _set(self, vm: str, what: str, hot: str, live: bool, persistent: bool, **config: Any) -> Resources:
