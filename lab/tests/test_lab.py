@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import novacron
-from novacron_lab import Lab, requirements
+from novacron_lab import Lab, cgroups, requirements
 from novacron_lab.commands import lab as commands
 from novacron_lab.lab import lab_folder
 from novacron_lab.running import LabError, run
@@ -51,7 +51,7 @@ def links():
 
 
 def everything_of(name):
-    """Return what a lab of that name has on this machine: namespaces, folders, processes."""
+    """Return what a lab of that name has on this machine: namespaces, folders, processes, control groups."""
     namespaces = [n for n in run("ip", "netns", "list").stdout.splitlines() if f"novacron-{name}-" in n]
     processes = []
     for entry in Path("/proc").iterdir():
@@ -62,7 +62,8 @@ def everything_of(name):
                 continue
             if f"/{name}/" in command:
                 processes.append(command)
-    return namespaces + processes + ([str(lab_folder(name))] if lab_folder(name).exists() else [])
+    groups = [str(folder) for folder in Path("/sys/fs/cgroup").rglob(f"novacron-{name}-*")]
+    return namespaces + processes + groups + ([str(lab_folder(name))] if lab_folder(name).exists() else [])
 
 
 @pytest.mark.lab
@@ -88,6 +89,17 @@ def test_a_lab_comes_up_survives_a_second_start_and_leaves_nothing_behind():
     assert own not in links().values()
     with pytest.raises(LabError, match="no lab named"):
         Lab.attach(name)
+
+
+@pytest.mark.lab
+@pytest.mark.skipif(not cgroups.available(), reason="this machine has no control groups of version 1 that the lab may divide")
+def test_each_host_divides_control_groups_of_its_own_among_its_vms(lab, lab_hosts, boot):
+    boot(lab_hosts[0], "grouped", ticks=0)
+    for controller in cgroups.CONTROLLERS:
+        mine, others = (host.cgroup(controller) for host in lab.hosts)
+        assert [folder.name for folder in mine.glob("machine/*grouped*")], controller
+        assert not list(others.glob("machine/*grouped*"))
+        assert str(lab.hosts[0].daemon_pid) in (mine / "cgroup.procs").read_text().split()
 
 
 @pytest.mark.lab

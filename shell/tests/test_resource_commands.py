@@ -55,6 +55,39 @@ def test_nics(novacron):
     assert made["mac"] not in novacron("nic", "list", "vm-00001", "-o", "json").stdout
 
 
+def test_resources(novacron):
+    assert novacron.json("resources", "set", "vm-00003", "--vcpus", "2", "--memory", "1GiB", "--iothreads", "1")["iothreads"] == [
+        1
+    ]
+    assert novacron.json("resources", "pin", "vm-00003", "0=0-3,5", "iothread1=1")["pinning"] == {"0": "0-3,5", "iothread1": "1"}
+    assert novacron.json("resources", "pin", "vm-00003", "iothread1=")["pinning"] == {"0": "0-3,5"}
+    (target,) = [disk["target"] for disk in novacron.json("disk", "list", "vm-00003")][:1]
+    limits = ["cpu_limit_percent=150", f"disks.{target}.read_bytes_per_second=1MiB", "devices./dev/mapper/a-b.weight=300"]
+    found = novacron.json("resources", "limit", "vm-00003", *limits)
+    assert (found["cpu_limit_percent"], found["disks"]) == (150, {target: {"read_bytes_per_second": 2**20}})
+    assert found["devices"] == {"/dev/mapper/a-b": {"weight": 300}}
+    lifted = novacron.json("resources", "limit", "vm-00003", "cpu_limit_percent=", f"disks.{target}.read_bytes_per_second=")
+    assert (lifted["cpu_limit_percent"], lifted["disks"]) == (None, {})
+    later = novacron.json("resources", "set", "vm-00001", "--vcpus", "1", "--no-live")
+    assert later == novacron.json("resources", "show", "vm-00001")
+    novacron("resources", "set", "vm-00003", exit_code=2)
+    novacron("resources", "pin", "vm-00003", "0", exit_code=2)
+
+
+def test_mac_addresses_that_clash(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path))
+    mac, names = "52:54:00:aa:00:01", [f"clashing-{next(WORLDS)}" for _ in range(2)]
+    for name in names:
+        CliRunner().invoke(cli, ["host", "add", name, f"sim://{name}?vms=1"])
+        done = CliRunner().invoke(cli, ["--host", name, "nic", "attach", "vm-00001", "network=default", f"mac={mac}"])
+        assert done.exit_code == 0, done.output
+    found = json.loads(CliRunner().invoke(cli, ["network", "clashes", "-o", "json"]).stdout)
+    assert [clash["vms"] for clash in found if clash["mac"] == mac] == [[f"{name}/vm-00001" for name in names]]
+    for name in names:
+        CliRunner().invoke(cli, ["host", "remove", name])
+        sim.forget(name)
+
+
 def test_the_guest(novacron, tmp_path):
     assert novacron.json("guest", "info", "vm-00001")["hostname"] == "vm-00001"
     assert novacron("guest", "exec", "vm-00001", "--", "echo", "-n", "x").stdout == "-n x\n"

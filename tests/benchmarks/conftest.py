@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -96,18 +97,31 @@ def tell(request, capsys):
     return say
 
 
+@contextmanager
+def _crowds(name, sizes):
+    from novacron_lab import Lab
+
+    lab = Lab.up(hosts=len(sizes), name=f"{name}-{os.getpid()}")
+    try:
+        with ThreadPoolExecutor(len(sizes)) as pool:
+            list(pool.map(_fill, lab.hosts, sizes))
+        yield dict(zip(sizes, lab.hosts, strict=True))
+    finally:
+        lab.down()
+
+
 @pytest.fixture(scope="session")
 def crowds():
     """{1000: host, 5000: host}: real libvirtd with that many defined VMs of two disks and two NICs."""
-    from novacron_lab import Lab
+    with _crowds("crowd", SIZES) as hosts:
+        yield hosts
 
-    lab = Lab.up(hosts=len(SIZES), name=f"crowd-{os.getpid()}")
-    try:
-        with ThreadPoolExecutor(len(SIZES)) as pool:
-            list(pool.map(_fill, lab.hosts, SIZES))
-        yield dict(zip(SIZES, lab.hosts, strict=True))
-    finally:
-        lab.down()
+
+@pytest.fixture(scope="module")
+def growing_crowds():
+    """The same of 10, 100 and 1,000 VMs."""
+    with _crowds("growth", (10, 100, 1000)) as hosts:
+        yield hosts
 
 
 def _fill(host, count):

@@ -10,8 +10,6 @@ from novacron.testing.conformance import *  # noqa: F403
 
 KNOWN_DEFECTS: dict[str, str] = {}
 
-del TestStorage, TestTemplates  # noqa: F821 - libvirt's test driver has no streams, and its volumes no content
-
 
 @pytest.fixture(scope="session")
 def novacron_target():
@@ -22,4 +20,6 @@ def novacron_target():
             new_vm=lambda name: VMSpec(name=name, memory="64MiB"),
             can_boot=True,
             disk=DiskSpec(size="16MiB", pool="default-pool"),
+            pool="default-pool",
+            network="default",
         )

@@ -24,6 +24,29 @@ def test_each_disk_and_nic_is_measured(lab_hosts, boot):
     assert vm.id in {m.vm for m in lab_hosts[0].invoke("metrics_vms")}
 
 
+def test_the_guests_own_view_of_its_memory_is_measured_and_what_its_host_gives(lab_hosts, boot):
+    vm = boot(lab_hosts[0], "measured-memory", memory="128MiB")
+    vm.console.wait_until(lambda: vm.metrics().memory_used_bytes, 60, "the guest's view")
+    found = vm.metrics()
+    assert found.memory_bytes == 128 * 2**20
+    assert 64 * 2**20 < found.memory_guest_bytes < found.memory_bytes, "its kernel keeps some"
+    assert 0 < found.memory_used_bytes < found.memory_guest_bytes
+    assert 0 < found.memory_usable_bytes < found.memory_guest_bytes
+    assert found.memory_resident_bytes > 0
+
+
+def test_the_host_is_measured(lab_hosts, boot):
+    host = lab_hosts[0]
+    vm = boot(host, "measured-host", load=16)
+    before = host.invoke("metrics_host")
+    vm.console.wait_for_more_ticks(30, 2)
+    after = host.invoke("metrics_host")
+    assert after.cpu_seconds - before.cpu_seconds > 0
+    assert (after.cpus, after.memory_bytes) == (before.cpus, before.memory_bytes)
+    assert after.cpus >= 1
+    assert 0 < after.memory_free_bytes < after.memory_bytes
+
+
 def test_rates_are_right_over_a_migration_and_a_restart(lab_hosts, boot):
     a, b = lab_hosts
     vm = boot(a, "measured-move", ticks=3)

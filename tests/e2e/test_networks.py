@@ -1,11 +1,13 @@
 """Networks, NICs and traffic filters on a real host: two guests that may talk do, two that may not don't."""
 
+import itertools
 import uuid
 
 import pytest
 
 from novacron import errors
 from novacron.specs import NetworkSpec, NICSpec, TrafficFilterSpec
+from novacron_lab.running import run
 
 pytestmark = pytest.mark.lab
 
@@ -93,6 +95,29 @@ def test_every_kind_of_network_is_made_as_asked(a, lan, kind, fields):
     assert a.invoke("network_start", network=network.name).active
 
 
+def test_a_network_with_vlans_is_for_open_vswitch(a, lan, boot):
+    """The kernel here has none: the definition is made, read and changed, and what is put in force on it is refused."""
+    groups = [{"name": "office", "vlan": 7, "default": True}, {"name": "guests", "vlan": 8}]
+    network = lan("tagged", type="bridged", bridge="ovs0", openvswitch=True, vlan=5, portgroups=groups)
+    assert network.native == {"vlan": 5, "openvswitch": True}
+    assert network.portgroups == ("office", "guests")
+    a.networks.stop(network.name)
+    assert a.networks.update(network.name, vlan=6).native == {"vlan": 6, "openvswitch": True}
+    a.networks.start(network.name)
+    vm = boot(a, "tagged", ticks=0, start=False, nics=[{"network": network.name, "portgroup": "guests"}])
+    assert vm.refresh().record.nics[0].portgroup == "guests"
+    with pytest.raises(errors.NetworkNotFoundError, match="ovs0") as caught:
+        vm.start()
+    assert "Open vSwitch" in caught.value.hint
+    assert vm.refresh().status == "stopped"
+    vm.delete()
+    with pytest.raises(errors.UnsupportedOperationError, match="vlan") as caught:
+        lan("plain", type="bridged", bridge="guests", vlan=5)
+    assert "openvswitch" in caught.value.hint
+    with pytest.raises(errors.InvalidSpecError, match="openvswitch"):
+        lan("routed", openvswitch=True)
+
+
 def test_a_network_is_changed_while_guests_are_on_it(a, talking):
     network, _, second = talking
     changed = a.invoke(
@@ -160,6 +185,115 @@ def test_a_network_that_does_not_start_is_forgotten_again(a):
 # --- packets ---
 
 
+def pinging(lab, boot, host, network, address, **nic):
+    """A guest on a network that pings an address without end."""
+    kernel = {"path": str(lab.guest.kernel), "initrd": str(lab.guest.initrd)}
+    kernel["command_line"] = f"{lab.guest.command_line} novacron.ping={address}"
+    return boot(host, f"on-{network}", ticks=0, kernel=kernel, nics=[{"network": network} | nic])
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "without_a_way_back", "with_it"),
+    [("nat", 1, "answered", "answered"), ("routed", 2, "lost", "answered"), ("open", 3, "lost", "answered"),
+     ("isolated", 4, "lost", "lost")],
+)  # fmt: skip
+def test_a_network_carries_packets_out_as_its_type_says(lab, a, lan, boot, kind, number, without_a_way_back, with_it):
+    """To the lab's switch, which first has no way back to the network's addresses: with NAT it needs none."""
+    cidr = f"10.79.{number}.0/24"
+    network = lan(type=kind, cidr=f"10.79.{number}.1/24", dhcp_start=f"10.79.{number}.10", dhcp_end=f"10.79.{number}.99")
+    if kind == "open":
+        lab.hosts[0].exec("sysctl", "-w", "net.ipv4.ip_forward=1")  # libvirt leaves an open network's host alone
+    vm = pinging(lab, boot, a, network.name, f"10.231.{lab.subnet}.2")
+    try:
+        vm.console.wait_for(f"NOVACRON ADDRESS 10.79.{number}.", 60)
+        heard(vm, without_a_way_back)
+        run("ip", "-n", lab.switch, "route", "add", cidr, "via", lab.hosts[0].address)
+        heard(vm, with_it)
+    finally:
+        run("ip", "-n", lab.switch, "route", "del", cidr, check=False)
+        vm.delete(force=True)
+
+
+def test_a_macvtap_network_puts_guests_beside_the_hosts_on_the_wire(lab, a, lan, boot):
+    """On a cable of its own to the lab's switch; the host's other one carries its bridge, which excludes macvtap, and is refused."""
+    host, port = lab.hosts[0], f"wire-{uuid.uuid4().hex[:4]}"
+    run("ip", "-n", lab.switch, "link", "add", port, "type", "veth", "peer", "name", "wire", "netns", host.namespace)
+    try:
+        run("ip", "-n", lab.switch, "link", "set", port, "master", "switch", "up")
+        run("ip", "-n", host.namespace, "link", "set", "wire", "up")
+        vm = pinging(lab, boot, a, lan("wire", type="macvtap", device="wire").name, lab.hosts[1].address)
+        vm.console.wait_for(f"NOVACRON ADDRESS 10.231.{lab.subnet}.", 60)
+        heard(vm, "answered")
+        assert vm.refresh().record.nics[0].type == "direct"
+        vm.delete(force=True)
+        busy = lan("busy", type="macvtap", device="uplink")
+        other = boot(a, "busy", ticks=0, start=False, nics=[{"network": busy.name}])
+        with pytest.raises(errors.InvalidStateError, match="macvtap") as caught:
+            other.start()
+        assert "bridge" in caught.value.hint
+        other.delete()
+    finally:
+        run("ip", "-n", lab.switch, "link", "delete", port, check=False)
+
+
+def test_names_of_a_network_are_answered_and_changed_while_it_is_in_use(a, talking, wait_for_agent):
+    network, _, second = talking
+    wait_for_agent(second)
+
+    def asked(name):
+        said = second.guest.exec("/bin/nslookup", name, "10.77.0.1").stdout.decode()
+        return [line.split()[-1] for line in said.splitlines() if line.startswith("Address")][1:]
+
+    for hosts, expected in (
+        ([{"address": "10.77.0.11", "names": ["first.lan"]}], ["10.77.0.11"]),
+        ([{"address": "10.77.0.12", "names": ["first.lan"]}], ["10.77.0.12"]),
+        ([], []),
+    ):
+        a.networks.update(network.name, dns_hosts=hosts)
+        second.console.wait_until(lambda expected=expected: asked("first.lan") == expected, 30, f"{expected} for first.lan")
+
+
+def test_a_guest_that_takes_anothers_address_is_not_heard(a, talking, wait_for_agent):
+    """Anti-spoofing lets out what comes from the NIC's own address alone; without it the same packets are answered."""
+    network, _, second = talking
+    wait_for_agent(second)
+    second.guest.exec("/bin/ip", "addr", "add", "10.77.0.200/24", "dev", "eth0")
+
+    def answered(source):
+        return second.guest.exec("/bin/ping", "-c", "1", "-W", "2", "-I", source, "10.77.0.11").exit_status == 0
+
+    own = next(
+        word for word in second.guest.exec("/bin/ip", "-4", "-o", "addr", "show", "eth0").stdout.decode().split() if "/24" in word
+    )
+    own = own.partition("/")[0]
+    assert answered(own)
+    assert answered("10.77.0.200")
+    a.filters.create("honest", anti_spoofing=True)
+    try:
+        nic_of(second).update(network=network.name, filter="honest")
+        heard(second, "answered", times=3)  # libvirt learns the address from what comes first
+        second.console.wait_until(lambda: not answered("10.77.0.200"), 60, "the other address unheard")
+        assert answered(own)
+    finally:
+        second.delete(force=True)
+        a.filters.delete("honest")
+
+
+def test_a_filter_in_the_hypervisors_own_words_is_in_force(a, talking):
+    network, first, second = talking
+    words = "<filter name='own-words' chain='root'><rule action='drop' direction='in'><icmp type='8'/></rule></filter>"
+    a.filters.create("own-words", native=words)
+    try:
+        nic_of(first).update(network=network.name, filter="own-words")
+        heard(second, "lost")
+        a.filters.update("own-words", native=words.replace("type='8'", "type='13'"))
+        heard(second, "answered")
+    finally:
+        for vm in (first, second):
+            vm.delete(force=True)
+        a.filters.delete("own-words")
+
+
 def test_a_cable_is_unplugged_and_plugged_in_again(a, talking):
     _, first, second = talking
     assert not nic_of(first).link(up=False).record.link_up
@@ -225,6 +359,23 @@ def test_a_nic_is_plugged_in_and_out_and_the_guest_sees_it(a, boot):
     other = boot(a, "nics-too", ticks=0, start=False)
     with pytest.raises(errors.AlreadyExistsError, match="nics"):
         other.nics.attach(network="default", mac=kept.mac)
+
+
+def test_no_two_hosts_give_one_mac_address(lab_hosts, boot, monkeypatch):
+    """Both draw the same addresses; whoever comes second draws again, at a creation, a plugging in and a clone."""
+    drawn = itertools.chain.from_iterable(
+        itertools.repeat(f"52:54:00:{uuid.uuid4().hex[:2]}:00:{n:02x}", 3) for n in itertools.count()
+    )
+    monkeypatch.setattr("novacron.macs.candidate", lambda: next(drawn))
+    made = [boot(host, f"drawn-{host.name}", ticks=0, start=False, nics=[{"network": "default"}]) for host in lab_hosts]
+    for vm in made:
+        vm.nics.attach(network="default")
+    copy = made[0].clone("drawn-copy")
+    try:
+        given = [nic.mac for vm in (*made, copy) for nic in vm.refresh().record.nics]
+        assert len(set(given)) == len(given) == 6
+    finally:
+        copy.delete()
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ import novacron
 from novacron.plugins.discovery import provider_for
 assert provider_for("vsphere") is provider_for("esx")
 try:
-    novacron.connect("esx://root@127.0.0.1:1", password="x", timeout=5)
+    novacron.connect("esx://root@127.0.0.1:1", password="x", timeout=60)
 except novacron.errors.HostConnectionError as error:
     assert error.outcome == "not_sent"
 """,

@@ -98,6 +98,7 @@ sed -i "s/^$user:[^:]*:/$user:$hash:/" /etc/shadow
 DHCP = """#!/bin/sh
 [ "$1" = bound ] || [ "$1" = renew ] || exit 0
 ip addr flush dev $interface; ip addr add $ip/${mask:-24} dev $interface
+[ -z "$router" ] || ip route replace default via ${router%% *} dev $interface
 """
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from novacron_lab import network, supervisor
+from novacron_lab import cgroups, network, supervisor
 from novacron_lab.certificates import make_certificate
 from novacron_lab.running import LabError, run
 
@@ -56,8 +56,8 @@ class LabHost(msgspec.Struct, frozen=True):
             private = folder / path.strip("/").replace("/", "-")
             private.mkdir()
             folders[str(private)] = path
-        self._configure(folder / "etc-libvirt")
         make_certificate(authority, folder / "etc-libvirt" / "pki", self.name, self.address)
+        groups = cgroups.make(self.namespace)
         config = folder / "config.json"
         config.write_text(
             json.dumps(
@@ -65,22 +65,24 @@ class LabHost(msgspec.Struct, frozen=True):
                     "name": self.name,
                     "folders": folders,
                     "hosts_file": str(hosts_file),
+                    "cgroups": groups,
                     "log": str(folder / "libvirtd.log"),
                     "daemon_pid": str(folder / "libvirtd.pid"),
                 }
             )
         )
+        self._configure(folder / "etc-libvirt", sorted(groups))
         network.make_host(self.namespace, self.switch, self.port, self.address)
         with (folder / "supervisor.log").open("ab") as log:
             process = subprocess.Popen(
-                ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "--uts", "--propagation", "private",
-                 sys.executable, "-I", supervisor.__file__, str(config)],
+                [*cgroups.entering(groups), "ip", "netns", "exec", self.namespace,
+                 "unshare", "--mount", "--uts", "--propagation", "private", sys.executable, "-I", supervisor.__file__, str(config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
             )  # fmt: skip
-        # `ip netns exec` and `unshare` replace themselves, so this is the supervisor's own pid
+        # each of these programs replaces itself with the next, so this is the supervisor's own pid
         (folder / "supervisor.pid").write_text(f"{process.pid} {_start_time(process.pid)}")
 
-    def _configure(self, etc: Path) -> None:
+    def _configure(self, etc: Path, controllers: list[str]) -> None:
         if Path("/etc/libvirt").is_dir():
             for name in ("libvirt.conf", "qemu.conf", "libvirtd.conf"):
                 if Path("/etc/libvirt", name).exists():
@@ -93,7 +95,8 @@ class LabHost(msgspec.Struct, frozen=True):
             'auth_tcp = "none"\nauth_unix_rw = "none"\nmax_clients = 500\nmax_queued_clients = 500\n'
         )
         (etc / "qemu.conf").write_text(
-            'user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controllers = []\nnamespaces = []\n'
+            'user = "root"\ngroup = "root"\nsecurity_driver = "none"\nnamespaces = []\n'
+            f"cgroup_controllers = {json.dumps(controllers)}\n"
             f'remember_owner = 0\nstdio_handler = "file"\nmigration_host = "{self.address}"\n'
             'migrate_tls_x509_cert_dir = "/etc/libvirt/pki"\nmigrate_tls_x509_verify = 1\n'
         )
@@ -154,6 +157,20 @@ class LabHost(msgspec.Struct, frozen=True):
             return [pid]  # it has not entered its namespace yet
         return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _namespace(entry) == own]
 
+    def cgroup(self, controller: str) -> Path:
+        """Return the folder of the host's group of a controller ("cpu", "memory"); its VMs' are below it."""
+        folder = self._groups().get(controller)
+        if folder is None:
+            raise LabError(f"{self.name} has no control group of {controller!r}", hint="this machine gives it none")
+        return Path(folder)
+
+    def _groups(self) -> dict[str, str]:
+        try:
+            found: dict[str, str] = json.loads((Path(self.folder) / "config.json").read_text())["cgroups"]
+        except (OSError, ValueError):
+            return {}  # it was never started
+        return found
+
     def exec(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a program inside the host and return its output and exit status."""
         return run(*self.enter(*argv), check=False)
@@ -211,6 +228,7 @@ class LabHost(msgspec.Struct, frozen=True):
                 _reap(pid)
             time.sleep(0.01)
         network.remove_host(self.namespace)
+        cgroups.remove(self._groups())
 
 
 def _reap(pid: int) -> None:

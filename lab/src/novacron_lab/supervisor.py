@@ -15,6 +15,8 @@ import sys
 
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_PDEATHSIG = 1
+CLONE_NEWCGROUP = 0x02000000
+CGROUPS = "/sys/fs/cgroup"
 
 
 def mount(source: str, target: str, *options: str) -> None:
@@ -22,11 +24,23 @@ def mount(source: str, target: str, *options: str) -> None:
     subprocess.run(["mount", *options, source, target], check=True)
 
 
+def show_cgroups(libc: ctypes.CDLL, groups: "dict[str, str]") -> None:
+    """Make this process's group of each controller the root of all that it and its children see."""
+    if not groups or libc.unshare(CLONE_NEWCGROUP):
+        return
+    mount("tmpfs", CGROUPS, "-t", "tmpfs")
+    for controller in groups:
+        os.mkdir(os.path.join(CGROUPS, controller))
+        mount("cgroup", os.path.join(CGROUPS, controller), "-t", "cgroup", "-o", controller)
+
+
 def main(file: str) -> None:
     """Set the host up and supervise it until SIGTERM."""
     with open(file) as stream:
         config = json.load(stream)
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    show_cgroups(libc, config["cgroups"])
     mount("tmpfs", "/run", "-t", "tmpfs")
     for private, target in config["folders"].items():
         os.makedirs(target, exist_ok=True)

@@ -84,6 +84,7 @@ def specs(draw):
     found["cpu_features"] = {draw(st.sampled_from(["", "-"])) + feature for feature in features}
     if draw(st.booleans()):
         found["topology"] = {"sockets": found["vcpus_max"] or vcpus}
+    found["max_memory"] = draw(st.none() | st.integers(found["memory_max"] or memory, 2**44))
     found |= {"hugepages": draw(st.booleans()), "vsock": draw(st.booleans())}
     found["watchdog"] = draw(
         st.none() | st.sampled_from(["reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"])

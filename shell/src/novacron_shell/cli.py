@@ -16,6 +16,7 @@ BUILT_IN = {
     "migrate": ("migration", "Move a VM to another host."),
     "flow": ("flows", "Workflows: plan and run several steps, undone on failure."),
     "disk": ("disks", "Disks of a VM: attach, detach, grow, limit, change media."),
+    "resources": ("resources", "CPU, memory and I/O of a VM: how many, where, how much at most."),
     "nic": ("nics", "NICs of a VM: attach, detach, change, plug and unplug."),
     "guest": ("guests", "The guest inside a VM, through its agent."),
     "pool": ("pools", "Storage pools."),

@@ -198,7 +198,8 @@ def pairs(text: str) -> dict[str, Any]:
         key, equals, value = part.partition("=")
         if not equals:
             raise click.BadParameter(f"{part!r} is not KEY=VALUE")
-        found[key.strip().replace("-", "_")] = value
+        field, dot, rest = key.strip().partition(".")
+        found[field.replace("-", "_") + dot + rest] = value
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from novacron.store.hosts import HostStore, RegisteredHost
 from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
+    from novacron.records.network import MACClash
     from novacron.workflow.runs import Runs
     from novacron.workflow.schedules import Schedules
 
@@ -114,6 +115,31 @@ class Fleet:
         host = self._store.add(name, uri, replace=replace)
         self.hosts.forget(name)
         return host
+
+    def mac_clashes(self) -> Sequence[MACClash]:
+        """Look at every NIC of every host and return the MAC addresses that more than one has, sorted by address.
+
+        All addresses that are seen are remembered, so that none of them is given to a new NIC. A clash within a host counts too.
+
+        Raises:
+            HostConnectionError: a host can't be asked; what is not looked at could have the clash.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        from novacron.records.network import MACClash
+        from novacron.store.macs import MACStore
+
+        def look(name: str) -> list[tuple[str, str]]:
+            vms = self.hosts[name].vms.list(detail="full").records
+            return [(nic.mac.lower(), f"{name}/{vm.name}") for vm in vms for nic in vm.nics or () if nic.mac]
+
+        found: dict[str, list[str]] = {}
+        names = [host.name for host in self.list()]
+        with ThreadPoolExecutor(min(32, len(names) or 1)) as pool:
+            for mac, vm in (each for some in pool.map(look, names) for each in some):
+                found.setdefault(mac, []).append(vm)
+        MACStore().add(found)
+        return [MACClash(mac=mac, vms=tuple(sorted(vms))) for mac, vms in sorted(found.items()) if len(vms) > 1]
 
     def remove(self, name: str) -> None:
         """Forget a host; its VMs are not touched. Raises HostNotFoundError."""

@@ -1,4 +1,4 @@
-"""A VM's CPU and memory: how many, where, how much at most."""
+"""A VM's CPU, memory and I/O: how many, where, how much at most."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ResourcesHandle:
         return f"<resources of {self._vm.name}>"
 
     def read(self) -> Resources:
-        """Return what is in force."""
+        """Return what is in force, and as `next_start` what holds from the next start where that is something else."""
         result: Resources = self._vm.host.invoke("resources_get", vm=self._vm.id)
         return result
 
@@ -41,15 +41,19 @@ class ResourcesHandle:
         return self._set("vcpus_set", live, persistent, count=count)
 
     def set_memory(self, size: int | str, *, live: bool | None = None, persistent: bool = True) -> Resources:
-        """Set the memory; a running VM's by balloon, up to its `memory_max`."""
+        """Set the memory; a running VM's by balloon up to its `memory_max`, and by memory modules up to its `max_memory`."""
         return self._set("memory_set", live, persistent, size=parse_size(size))
 
+    def set_iothreads(self, count: int, *, live: bool | None = None, persistent: bool = True) -> Resources:
+        """Set the number of threads that do disks' I/O."""
+        return self._set("iothreads_set", live, persistent, count=count)
+
     def pin(self, pinning: dict[str, str], *, live: bool | None = None, persistent: bool = True) -> Resources:
-        """Bind vCPUs ("0", "1", ...) or the "emulator" to CPUs of the host, "0-3,8"; the rest stays."""
+        """Bind vCPUs ("0", "1", ...), the "emulator" or I/O threads ("iothread1") to CPUs of the host, "0-3,8"; "" frees one."""
         return self._set("pinning_set", live, persistent, pinning=pinning)
 
     def limit(self, *, live: bool | None = None, persistent: bool = True, **limits: Any) -> Resources:
-        """Set `LimitsSpec`'s fields: cpu_shares, cpu_limit_percent, memory_limit, guarantees; the rest stays, None lifts a limit."""
+        """Set `LimitsSpec`'s fields, of CPU, memory, disks, NICs and the host's devices; the rest stays, None or 0 lifts a limit."""
         from novacron.specs import LimitsSpec
 
         return self._set("limits_set", live, persistent, limits=LimitsSpec.parse(limits))

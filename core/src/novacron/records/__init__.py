@@ -9,7 +9,7 @@ from novacron.records.guest import ConsoleEndpoint, ExecResult, GuestInfo, Scree
 from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 from novacron.records.metrics import DiskMetrics, DiskRates, HostMetrics, NICMetrics, NICRates, VMMetrics, VMRates, VMUsage
 from novacron.records.migration import MigrationCheck, MigrationReport
-from novacron.records.network import DHCPLease, Network, TrafficFilter
+from novacron.records.network import DHCPLease, MACClash, Network, TrafficFilter
 from novacron.records.resources import Resources
 from novacron.records.snapshots import Snapshot
 from novacron.records.storage import StoragePool, Volume
@@ -18,7 +18,7 @@ from novacron.records.vm import NIC, VM, Deleted, Disk, NativeDefinition, Page, 
 
 __all__ = [
     "NIC", "VM", "Appliance", "Capabilities", "ConsoleEndpoint", "DHCPLease", "Deleted", "Disk", "DiskMetrics", "DiskRates", "Event",
-    "ExecResult", "GuestInfo", "Host", "HostMetrics", "HostStats", "MigrationCheck", "MigrationReport", "NICMetrics",
+    "ExecResult", "GuestInfo", "Host", "HostMetrics", "HostStats", "MACClash", "MigrationCheck", "MigrationReport", "NICMetrics",
     "NICRates", "NativeDefinition", "Network", "Node", "Page", "Ping", "Resources", "Screenshot", "Snapshot", "Status",
     "StoragePool", "Template", "TrafficFilter", "VMMetrics", "VMRates", "VMUsage", "Volume",
 ]  # fmt: skip

@@ -99,7 +99,12 @@ class VMUsage(Record, frozen=True):
 
 
 class VMMetrics(Record, frozen=True):
-    """Counters and gauges of one VM at one time; counters grow from the VM's start on this host."""
+    """Counters and gauges of one VM at one time; counters grow from the VM's start on this host.
+
+    `memory_bytes` is what the balloon leaves it. What the guest says of its memory is None where it says nothing: how much it has
+    (`memory_guest_bytes`), uses, and could use without swapping (`memory_usable_bytes`). `memory_resident_bytes` is what its process
+    takes of the host.
+    """
 
     vm: str
     host: str
@@ -108,6 +113,9 @@ class VMMetrics(Record, frozen=True):
     vcpus: int = 0
     memory_bytes: int = 0
     memory_used_bytes: int | None = None
+    memory_guest_bytes: int | None = None
+    memory_usable_bytes: int | None = None
+    memory_resident_bytes: int | None = None
     disk_read_bytes: int = 0
     disk_written_bytes: int = 0
     disk_reads: int = 0

@@ -38,6 +38,13 @@ class DHCPLease(Record, frozen=True):
     expires_at: str | None = None
 
 
+class MACClash(Record, frozen=True):
+    """A MAC address that several NICs of a fleet have; `vms` are their VMs as "host/name", one for each NIC."""
+
+    mac: str
+    vms: tuple[str, ...]
+
+
 class TrafficFilter(Record, frozen=True):
     """A set of rules that NICs refer to; `rules` as in `FilterRule`, what those can't say as {"native": ...}."""
 
@@ -49,4 +56,4 @@ class TrafficFilter(Record, frozen=True):
     id: str | None = None
 
 
-__all__ = ["DHCPLease", "Network", "TrafficFilter"]
+__all__ = ["DHCPLease", "MACClash", "Network", "TrafficFilter"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         TrafficFilterSpec,
     )
     from novacron.specs.query import VMQuery
-    from novacron.specs.resources import LimitsSpec
+    from novacron.specs.resources import DeviceLimits, LimitsSpec, NICLimits
     from novacron.specs.snapshots import SnapshotSpec
     from novacron.specs.spec import Spec
     from novacron.specs.storage import DiskLimits, DiskSpec, StoragePoolSpec, VolumeSpec
@@ -33,7 +33,7 @@ _HOMES = {
     "migration": "MigrationSpec",
     "network": "DHCPHostSpec DNSHostSpec FilterRule NICSpec NetworkSpec PortGroupSpec TrafficFilterSpec",
     "query": "VMQuery",
-    "resources": "LimitsSpec",
+    "resources": "DeviceLimits LimitsSpec NICLimits",
     "snapshots": "SnapshotSpec",
     "spec": "Spec",
     "storage": "DiskLimits DiskSpec StoragePoolSpec VolumeSpec",
@@ -50,7 +50,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "ApplianceSpec", "CPUTopology", "CloudInitSpec", "DHCPHostSpec", "DNSHostSpec", "DiskLimits", "DiskSpec", "DisplaySpec", "FilterRule",
-    "KernelSpec", "LimitsSpec", "MigrationSpec", "NICSpec", "NetworkSpec", "PortGroupSpec", "SerialSpec", "SnapshotSpec", "Spec",
-    "StoragePoolSpec", "TemplateSpec", "TrafficFilterSpec", "VMQuery", "VMSpec", "VMUpdate", "VolumeSpec",
+    "ApplianceSpec", "CPUTopology", "CloudInitSpec", "DHCPHostSpec", "DNSHostSpec", "DeviceLimits", "DiskLimits", "DiskSpec", "DisplaySpec",
+    "FilterRule", "KernelSpec", "LimitsSpec", "MigrationSpec", "NICLimits", "NICSpec", "NetworkSpec", "PortGroupSpec", "SerialSpec",
+    "SnapshotSpec", "Spec", "StoragePoolSpec", "TemplateSpec", "TrafficFilterSpec", "VMQuery", "VMSpec", "VMUpdate", "VolumeSpec",
 ]  # fmt: skip

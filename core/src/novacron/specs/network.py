@@ -78,7 +78,8 @@ class NetworkSpec(Spec):
     """A network of the host; `cidr` is the host's own address in it, "192.168.50.1/24".
 
     "nat", "routed", "open" (no firewall rules) and "isolated" networks have a bridge of their own, made with the network; "bridged" uses
-    the `bridge` that is there, "macvtap" the host's `device`. DHCP is given from `dhcp_start` to `dhcp_end`, and to `dhcp_hosts`.
+    the `bridge` that is there (of Open vSwitch's, which tags packets with a `vlan`, if `openvswitch`), "macvtap" the host's `device`. DHCP
+    is given from `dhcp_start` to `dhcp_end`, and to `dhcp_hosts`.
 
     Example:
         >>> spec = NetworkSpec(name="lan", cidr="10.0.5.1/24", dhcp_start="10.0.5.10", dhcp_end="10.0.5.99")
@@ -98,6 +99,7 @@ class NetworkSpec(Spec):
     domain: HostName | None = None
     portgroups: tuple[PortGroupSpec, ...] = ()
     vlan: int | None = Field(None, ge=0, le=4095)
+    openvswitch: bool = False
     mtu: int | None = Field(None, ge=68, le=65535)
     autostart: bool = True
 
@@ -118,6 +120,8 @@ class NetworkSpec(Spec):
             raise ValueError("dhcp_start before dhcp_end")
         if self.type == "macvtap" and not self.device:
             raise ValueError("device, which a macvtap network needs")
+        if self.openvswitch and self.type != "bridged":
+            raise ValueError('openvswitch only with a network of type "bridged"')
         if self.type == "bridged" and not self.bridge:
             raise ValueError("bridge, which a bridged network needs")
         if self.type in ("bridged", "macvtap") and (self.cidr or self.dns_hosts or self.domain):

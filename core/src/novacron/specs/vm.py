@@ -58,6 +58,7 @@ class VMSpec(Spec):
     `machine` and `arch` are the hypervisor's own names; None takes its best. `virt_type` None lets the driver probe.
     `cpu_model` is a CPU's name instead of a `cpu_mode`; `cpu_features` add to it ("avx2") or take from it ("-avx2").
     `watchdog` is what happens when the guest no longer feeds its watchdog; `vsock` gives it a socket to its host;
+    A running VM's balloon can be let out to `memory_max`; memory modules can be added to it up to `max_memory`.
     `hugepages` backs its memory with large pages, of which the host must have enough.
 
     Example:
@@ -76,6 +77,7 @@ class VMSpec(Spec):
     vcpus_max: int | None = Field(None, ge=1, le=4096)
     memory: Size = Field(512 * 1024**2, ge=1024**2)
     memory_max: Size | None = None
+    max_memory: Size | None = None
     arch: str | None = Field(None, pattern=r"^[a-z0-9_]+$")
     machine: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+$")
     virt_type: Literal["kvm", "qemu"] | None = None
@@ -111,6 +113,8 @@ class VMSpec(Spec):
             raise ValueError("vcpus_max of at least vcpus")
         if self.memory_max is not None and self.memory_max < self.memory:
             raise ValueError("memory_max of at least memory")
+        if self.max_memory is not None and self.max_memory < (self.memory_max or self.memory):
+            raise ValueError("max_memory of at least memory and memory_max")
         if self.cpu_model and self.cpu_mode != "default":
             raise ValueError("either cpu_model or cpu_mode")
         if twice := {feature.removeprefix("-") for feature in self.cpu_features if f"-{feature}" in self.cpu_features}:

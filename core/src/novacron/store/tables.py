@@ -78,5 +78,11 @@ movings = sa.Table(
     sa.Column("vm", sa.String(256), nullable=False, comment="for people"),
     sa.Column("process", sa.String(32), nullable=False, index=True, comment="who makes the migration"),
 )
+macs = sa.Table(
+    "macs",
+    metadata,
+    sa.Column("address", sa.String(17), primary_key=True, comment="given out, or seen on a host"),
+)
 
-__all__ = ["hosts", "metadata", "movings", "processes", "run_entries", "run_vms", "runs", "settings"]
+
+__all__ = ["hosts", "macs", "metadata", "movings", "processes", "run_entries", "run_vms", "runs", "settings"]

@@ -41,6 +41,7 @@ def limits() -> dict[str, str]:
     """Return what operations can't do here, or how far."""
     return {
         "pinning_set": "the whole VM, not single vCPUs",
+        "limits_set": "CPU and memory only; no period, and none for parts of a VM",
         "vm_clone_instant": "by a vCenter",
         "vm_migrate": "between nodes and datacenters; to another vCenter (proved on a faked boundary) with storage='copy'",
         "network_create": "bridged and isolated ones: port groups",

@@ -78,4 +78,14 @@ def leases(settings: Settings, name: str) -> None:
     show_many(settings.host().networks.leases(name), columns, settings.output)
 
 
+@network.command("clashes")
+@common_options
+def clashes(settings: Settings) -> None:
+    """List the MAC addresses that several NICs of the fleet have, and remember all that are in use."""
+    from novacron import fleet
+
+    columns: Columns = {"mac": "mac", "VMs": lambda c: ", ".join(c.vms)}
+    show_many(fleet().mac_clashes(), columns, settings.output)
+
+
 COMMANDS = {"network": network}

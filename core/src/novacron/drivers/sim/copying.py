@@ -14,7 +14,20 @@ from novacron.records.vm import NIC
 def copied_vm(world: World, source: SimVM, name: str, *, linked: bool, undo: ExitStack) -> SimVM:
     """Return a stopped copy with its own UUID, MAC addresses and volumes."""
     copy = SimVM(id=world.new_id(), name=name, vcpus=source.vcpus, memory=source.memory, created_at=now())
-    for field in ("vcpus_max", "memory_max", "arch", "machine", "firmware", "tags", "description", "agent", "display"):
+    for field in (
+        "vcpus_max",
+        "memory_max",
+        "max_memory",
+        "modules",
+        "iothreads",
+        "arch",
+        "machine",
+        "firmware",
+        "tags",
+        "description",
+        "agent",
+        "display",
+    ):
         setattr(copy, field, getattr(source, field))
     copy.metadata, copy.native, copy.limits = dict(source.metadata), dict(source.native), dict(source.limits)
     copy.files, copy.pinning = dict(source.files), dict(source.pinning)

@@ -23,6 +23,9 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     memory_bytes: int
     vcpus_max: int
     memory_max_bytes: int
+    max_memory_bytes: int | None = None
+    memory_modules: tuple[int, ...] = ()
+    iothreads: tuple[int, ...] = ()
     arch: str = "x86_64"
     machine: str = "q35"
     firmware: str = "bios"
@@ -58,6 +61,7 @@ def parsed(world: World, text: str) -> SimVM:
             raise NetworkNotFoundError(f"no network {nic.network!r}", resource=nic.network)
     vm = SimVM(id=given.id, name=given.name, vcpus=given.vcpus, memory=given.memory_bytes, created_at=now())
     vm.vcpus_max, vm.memory_max = given.vcpus_max, given.memory_max_bytes
+    vm.max_memory, vm.modules, vm.iothreads = given.max_memory_bytes, given.memory_modules, given.iothreads
     vm.arch, vm.machine, vm.firmware = given.arch, given.machine, given.firmware
     vm.disks, vm.nics, vm.tags, vm.metadata = given.disks, given.nics, given.tags, given.metadata
     vm.description, vm.autostart, vm.agent, vm.native = given.description, given.autostart, given.guest_agent, given.native

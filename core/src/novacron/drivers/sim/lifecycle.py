@@ -189,6 +189,7 @@ class SimLifecycle(Area):
                 del record[volatile]
             record["tags"] = sorted(record["tags"])
             record |= {"vcpus_max": found.vcpus_max, "memory_max_bytes": found.memory_max, "guest_agent": found.agent}
+            record |= {"max_memory_bytes": found.max_memory, "memory_modules": found.modules, "iothreads": found.iothreads}
             record["made"] = sorted(f"{pool}/{volume}" for pool, volume in found.made)
             return NativeDefinition(vm=found.id, format=FORMAT, text=json.dumps(record, indent=2))
 
@@ -208,6 +209,7 @@ class SimLifecycle(Area):
         world = self.world
         vm = SimVM(id=str(spec.id or world.new_id()), name=spec.name, vcpus=spec.vcpus, memory=spec.memory, created_at=now())
         vm.vcpus_max, vm.memory_max = spec.vcpus_max or spec.vcpus, spec.memory_max or spec.memory
+        vm.max_memory = spec.max_memory
         vm.arch = spec.arch or "x86_64"
         vm.machine = spec.machine or world.architectures[vm.arch][-1]
         vm.firmware, vm.autostart, vm.agent = spec.firmware, spec.autostart, spec.guest_agent

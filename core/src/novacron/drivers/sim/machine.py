@@ -36,8 +36,9 @@ class SimVM:
 
     __slots__ = (
         "after_stop", "agent", "arch", "autostart", "created_at", "current", "description", "disks", "display", "files", "filters",
-        "firmware", "frozen", "id", "limits", "machine", "made", "memory", "memory_max", "metadata", "migration", "name", "native",
-        "nics", "node", "pinning", "snapshots", "started", "status", "status_reason", "tags", "vcpus", "vcpus_max",
+        "firmware", "frozen", "id", "iothreads", "limits", "machine", "made", "max_memory", "memory", "memory_max", "metadata",
+        "migration", "modules", "name", "native", "nics", "node", "pinning", "snapshots", "started", "status",
+        "status_reason", "tags", "vcpus", "vcpus_max",
     )  # fmt: skip
 
     def __init__(self, *, id: str, name: str, vcpus: int, memory: int, created_at: str | None) -> None:
@@ -61,6 +62,9 @@ class SimVM:
         self.filters: dict[str, str] = {}
         self.limits: dict[str, Any] = {}
         self.pinning: dict[str, str] = {}
+        self.iothreads: tuple[int, ...] = ()
+        self.max_memory: int | None = None
+        self.modules: tuple[int, ...] = ()
         self.snapshots: dict[str, Snapshotted] = {}
         self.current: str | None = None
         self.started: float | None = None

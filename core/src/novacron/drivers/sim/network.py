@@ -21,7 +21,7 @@ from novacron.records.vm import Deleted
 from novacron.specs.network import NetworkSpec, TrafficFilterSpec
 
 LEASE_HOURS = 1
-STOPPED_ONLY = {"type", "bridge", "device", "cidr", "vlan", "mtu", "domain"}
+STOPPED_ONLY = {"type", "bridge", "device", "cidr", "vlan", "openvswitch", "mtu", "domain"}
 """What of a network can only be changed while it is stopped."""
 
 

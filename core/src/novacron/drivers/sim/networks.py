@@ -53,7 +53,11 @@ class SimNetwork:
     def record(self, host: str) -> Network:
         """Return what is reported of it."""
         spec = self.spec
-        native = {f: getattr(spec, f) for f in ("device", "vlan", "mtu") if spec and getattr(spec, f) is not None}
+        native = {
+            f: getattr(spec, f)
+            for f in ("device", "vlan", "openvswitch", "mtu")
+            if spec and getattr(spec, f) not in (None, False)
+        }
         return Network(
             name=self.name, host=host, active=self.active, id=self.id, type=self.type, bridge=self.bridge, autostart=self.autostart,
             cidrs=(self.cidr,) if self.cidr else (), native=native, domain=spec.domain if spec else None,

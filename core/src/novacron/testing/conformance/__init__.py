@@ -13,6 +13,7 @@ from novacron.testing.conformance.listing import TestListing
 from novacron.testing.conformance.migration import TestMigration
 from novacron.testing.conformance.network import TestNetworks
 from novacron.testing.conformance.records import TestRecords
+from novacron.testing.conformance.resources import TestResources
 from novacron.testing.conformance.snapshots import TestSnapshots
 from novacron.testing.conformance.storage import TestStorage
 from novacron.testing.conformance.templates import TestTemplates
@@ -20,6 +21,6 @@ from novacron.testing.target import Target
 
 __all__ = [
     "Conformance", "Target", "TestAnyOrder", "TestAppliances", "TestCleanUp", "TestConcurrency", "TestContract", "TestErrors",
-    "TestEvents", "TestLifecycle", "TestListing", "TestMigration", "TestNetworks", "TestRecords", "TestSnapshots", "TestStorage",
-    "TestTemplates", "needs",
+    "TestEvents", "TestLifecycle", "TestListing", "TestMigration", "TestNetworks", "TestRecords", "TestResources", "TestSnapshots",
+    "TestStorage", "TestTemplates", "needs",
 ]  # fmt: skip

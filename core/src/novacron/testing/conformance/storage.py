@@ -171,10 +171,11 @@ class TestStorage(Conformance):
         assert caught.value.hint
 
     @needs("pool_list")
-    def test_an_unknown_pool_or_image_leaves_nothing(self, host: HostHandle, create: Create, prefix: str) -> None:
+    def test_an_unknown_pool_or_image_leaves_nothing(self, host: HostHandle, create: Create, target: Target, prefix: str) -> None:
         """Whatever was made before is gone again."""
-        for disk, error in ((DiskSpec(size="1MiB", pool="conform-nowhere"), StoragePoolNotFoundError),
-                            (DiskSpec(source="image:conform-nothing"), (ImageNotFoundError, VolumeNotFoundError))):  # fmt: skip
+        nowhere = DiskSpec(size="1MiB", pool="conform-nowhere")
+        nothing = DiskSpec(source="image:conform-nothing", pool=target.pool)
+        for disk, error in ((nowhere, StoragePoolNotFoundError), (nothing, (ImageNotFoundError, VolumeNotFoundError))):
             with pytest.raises(error):
                 create(f"{prefix}-none", disks=[disk])
             assert f"{prefix}-none" not in host.vms

@@ -85,16 +85,18 @@ class TestTemplates(Conformance):
         host.templates.delete(template)
 
     @needs(*TEMPLATES, "template_deploy")
-    def test_what_can_t_be_deployed_leaves_nothing(self, host: HostHandle, vm: VMHandle, template: str, prefix: str) -> None:
+    def test_what_can_t_be_deployed_leaves_nothing(
+        self, host: HostHandle, vm_with_disk: VMHandle, template: str, prefix: str
+    ) -> None:
         """An unknown template or version, and a taken name."""
-        host.templates.create(vm, template, seal=False)
+        host.templates.create(vm_with_disk, template, seal=False)
         before = {v.name for v in host.vms.list()}
         with pytest.raises(TemplateNotFoundError):
             host.templates.deploy(f"{template}-none", f"{prefix}-x")
         with pytest.raises(TemplateNotFoundError):
             host.templates.deploy(template, f"{prefix}-x", version=9)
         with pytest.raises(AlreadyExistsError):
-            host.templates.deploy(template, vm.name, linked=False)
+            host.templates.deploy(template, vm_with_disk.name, linked=False)
         assert {v.name for v in host.vms.list()} == before
 
 

@@ -12,10 +12,11 @@ import libvirt
 
 from novacron.errors import AlreadyExistsError, UnsupportedOperationError
 from novacron.jobs import Job
+from novacron.macs import new_mac
 from novacron.records.storage import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.operations.diskfiles import remove_volume
-from novacron_kvm.operations.nics import free_mac, macs_in_use
+from novacron_kvm.operations.nics import macs_in_use
 from novacron_kvm.operations.volumes import find_path, volume_record, watched
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
@@ -143,7 +144,7 @@ def make_its_own(slow: Any, root: Any, name: str, made_files: list[str]) -> None
             drive.remove(source)
     taken = macs_in_use(slow)
     for mac in root.iterfind("devices/interface/mac"):
-        mac.set("address", free_mac(taken))
+        mac.set("address", new_mac(taken))
         taken[mac.get("address")] = name
     for channel in root.iterfind("devices/channel/source[@path]"):
         channel.getparent().remove(channel)

@@ -39,8 +39,8 @@ def plug(domain: Any, element: Any) -> None:
     domain.attachDeviceFlags(text, scope)
 
 
-def unplug(domain: Any, find: Find, what: str) -> None:
-    """Detach a device, of a running VM with its guest's help, and wait until it is gone.
+def unplug(domain: Any, find: Find, what: str, *, seconds: float = UNPLUG, persistent: bool = True) -> None:
+    """Detach a device, of a running VM with its guest's help, and wait until it is gone; then, if `persistent`, from the definition.
 
     Raises:
         OperationTimeoutError: the guest did not let go of it; it is still there, also in the definition.
@@ -54,22 +54,22 @@ def unplug(domain: Any, find: Find, what: str) -> None:
                     f"can't detach {what} from {domain.name()!r}: it is suspended", resource=domain.name(),
                     hint="resume it: its guest has to let go of the device",
                 )  # fmt: skip
-            _ask_guest(domain, element, find, what)
-    if domain.isPersistent():
+            _ask_guest(domain, element, find, what, seconds)
+    if persistent and domain.isPersistent():
         element = find(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
         if element is not None:
             domain.detachDeviceFlags(etree.tostring(element, encoding="unicode"), CONFIG)
 
 
-def _ask_guest(domain: Any, element: Any, find: Find, what: str) -> None:
+def _ask_guest(domain: Any, element: Any, find: Find, what: str, seconds: float) -> None:
     text = etree.tostring(element, encoding="unicode")
-    deadline = time.monotonic() + UNPLUG
+    deadline = time.monotonic() + seconds
     asked = 0.0
     while find(parse(domain.XMLDesc(0))) is not None:
         now = time.monotonic()
         if now > deadline:
             raise OperationTimeoutError(
-                f"the guest of {domain.name()!r} did not let go of {what} within {UNPLUG:g} s", resource=domain.name(),
+                f"the guest of {domain.name()!r} did not let go of {what} within {seconds:g} s", resource=domain.name(),
                 hint="it may still do so; is the device in use in the guest, and does the guest run?", outcome="unknown",
             )  # fmt: skip
         if now > asked + 10:  # a guest that is still booting does not hear the first request

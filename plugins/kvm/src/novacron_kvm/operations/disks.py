@@ -19,6 +19,7 @@ from novacron.records.vm import VM, Disk
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.devices import made_for, plug, refuse_saved, set_made, unplug, update
+from novacron_kvm.operations.limits import disk_parameters
 from novacron_kvm.operations.metadata import where
 from novacron_kvm.operations.records import sized, vm_record
 from novacron_kvm.operations.volumes import find_path, volumes_backed_by
@@ -27,14 +28,6 @@ from novacron_kvm.xml.reading import disk as disk_record
 
 if TYPE_CHECKING:
     from novacron.specs.storage import DiskLimits, DiskSpec
-
-LIMITS = {
-    "total_bytes_sec": "total_bytes_per_second", "read_bytes_sec": "read_bytes_per_second",
-    "write_bytes_sec": "write_bytes_per_second", "total_iops_sec": "total_iops", "read_iops_sec": "read_iops",
-    "write_iops_sec": "write_iops",
-}  # fmt: skip
-"""libvirt's name of each limit, and ours."""
-EXCLUSIVE = {"total_bytes_sec": ("read_bytes_sec", "write_bytes_sec"), "total_iops_sec": ("read_iops_sec", "write_iops_sec")}
 
 
 class KVMDisks:
@@ -124,16 +117,8 @@ class KVMDisks:
         with self._connection.slow() as slow, translated("disk_limit", vm):
             domain = self._connection.domain(vm, slow)
             self._record(domain, disk)
-            given = {name: getattr(limits, ours) for name, ours in LIMITS.items() if getattr(limits, ours) is not None}
             now = domain.blockIoTune(disk, libvirt.VIR_DOMAIN_AFFECT_CURRENT)
-            merged = {name: given.get(name, now.get(name, 0)) for name in LIMITS}
-            for total, parts in EXCLUSIVE.items():
-                if merged[total] and any(merged[part] for part in parts):
-                    problem = SpecProblem(LIMITS[total], str(merged[total]), "either a total, or limits for reading and writing")
-                    raise InvalidSpecError(
-                        f"can't limit {disk!r} of {domain.name()!r}", problems=[problem], resource=domain.name()
-                    )
-            domain.setBlockIoTune(disk, merged, where(domain))
+            domain.setBlockIoTune(disk, disk_parameters(domain.name(), disk, now, limits), where(domain))
             return self._record(domain, disk)
 
     @hookimpl

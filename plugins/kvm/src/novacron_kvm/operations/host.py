@@ -86,7 +86,7 @@ TEST_DRIVER = dict.fromkeys(
     (
         "disk_attach", "disk_detach", "disk_resize", "disk_limit", "disk_change_media", "nic_attach", "nic_detach", "nic_update",
         "nic_link_set", "filter_list", "filter_get", "filter_create", "filter_update", "filter_delete", "network_update",
-        "volume_upload", "volume_download", "volume_wipe", "volume_resize",
+        "volume_upload", "volume_download", "volume_wipe", "volume_resize", "template_create", "template_deploy", "template_update",
     ),
     "libvirt's test driver has no such call",
 )  # fmt: skip
@@ -98,7 +98,11 @@ def limits(libvirt_version: int) -> dict[str, str]:
     uefi = "" if libvirt_version >= 10_009_000 else "; before libvirt 10.9 a UEFI VM gets external ones"
     return {
         "snapshot_create": "internal or external, not both in one VM; the disks of an external one are files in an active storage pool"
-        + uefi
+        + uefi,
+        "memory_set": "more than a running VM was started with only with max_memory, in modules of whole 128 MiB",
+        "network_create": "VLANs on bridges of Open vSwitch's only",
+        "limits_set": "no guarantees; live ones of CPU, memory and the host's devices need libvirtd's control groups, those of NICs the"
+        " queueing disciplines htb and sfq",
     }
 
 

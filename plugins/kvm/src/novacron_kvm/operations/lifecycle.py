@@ -40,7 +40,10 @@ class KVMLifecycle:
             arch, machine, virt_type = self._checked(slow, spec)
             default_bus = "virtio" if self._connection.shared or "embed" in self._connection.uri else "ide"
             from novacron_kvm.operations.diskfiles import make_disks
+            from novacron_kvm.operations.nics import addressed
             from novacron_kvm.xml.building import domain_xml
+
+            spec = spec.model_copy(update={"nics": addressed(spec.nics)})
 
             disks = make_disks(self._connection, slow, spec, job, undo, default_bus)
             created_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -130,7 +133,11 @@ class KVMLifecycle:
                 ):
                     domain.setVcpusFlags(changes.vcpus, libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
                 domain.setVcpusFlags(changes.vcpus, scope)
-            if changes.memory is not None:
+            if changes.memory is not None and parse(domain.XMLDesc(0)).find("maxMemory") is not None:
+                from novacron_kvm.operations.resources import KVMResources
+
+                KVMResources(self._connection).memory_set(domain.UUIDString(), changes.memory, live, bool(domain.isPersistent()))
+            elif changes.memory is not None:
                 if not live:
                     domain.setMemoryFlags(changes.memory // 1024, libvirt.VIR_DOMAIN_MEM_CONFIG | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
                 domain.setMemoryFlags(changes.memory // 1024, scope)

@@ -70,13 +70,18 @@ def vm_metrics(host: str, domain: Any, values: dict[str, Any], at: str) -> VMMet
         )
         for n in map("net.{}".format, range(get("net.count", 0)))
     )  # fmt: skip
-    unused = get("balloon.unused")
-    current = get("balloon.current", 0) * 1024
+    unused, available = _kib(get("balloon.unused")), _kib(get("balloon.available"))
     return VMMetrics.of(
         vm=domain.UUIDString(), host=host, at=at, cpu_seconds=get("cpu.time", 0) / 1e9, vcpus=get("vcpu.current", 0),
-        memory_bytes=current, memory_used_bytes=None if unused is None else max(0, current - unused * 1024),
+        memory_bytes=get("balloon.current", 0) * 1024, memory_guest_bytes=available,
+        memory_used_bytes=None if available is None or unused is None else max(0, available - unused),
+        memory_usable_bytes=_kib(get("balloon.usable")), memory_resident_bytes=_kib(get("balloon.rss")),
         disks=disks, nics=nics,
     )  # fmt: skip
+
+
+def _kib(value: int | None) -> int | None:
+    return None if value is None else value * 1024
 
 
 def _now() -> str:

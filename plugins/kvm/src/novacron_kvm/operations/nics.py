@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.macs import new_mac
 from novacron.plugins import hookimpl
 from novacron.records.vm import NIC, VM
 from novacron_kvm.connection import KVMConnection
@@ -40,7 +41,7 @@ class KVMNICs:
                     f"the MAC address {spec.mac} is a NIC's of {taken[spec.mac.lower()]!r}", resource=domain.name(),
                     hint="leave mac out for a free one",
                 )  # fmt: skip
-            mac = (spec.mac or free_mac(taken)).lower()
+            mac = (spec.mac or new_mac(taken)).lower()
             plug(domain, nic_element(spec.model_copy(update={"mac": mac})))
             return self._record(domain, mac)
 
@@ -124,12 +125,9 @@ def macs_in_use(connection: Any) -> dict[str, str]:
     return found
 
 
-def free_mac(taken: dict[str, str]) -> str:
-    """Return a MAC address of QEMU's range that no VM of the host has; 24 random bits keep those of a fleet apart."""
-    while True:
-        mac = "52:54:00:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
-        if mac not in taken:
-            return mac
+def addressed(nics: Sequence[NICSpec]) -> tuple[NICSpec, ...]:
+    """Return the NICs of a new VM, each with a MAC address."""
+    return tuple(nic if nic.mac else nic.model_copy(update={"mac": new_mac()}) for nic in nics)
 
 
 def _element(root: Any, mac: str) -> Any:
@@ -138,4 +136,4 @@ def _element(root: Any, mac: str) -> Any:
     )
 
 
-__all__ = ["KVMNICs", "free_mac", "macs_in_use", "refuse_unusable"]
+__all__ = ["KVMNICs", "addressed", "macs_in_use", "refuse_unusable"]

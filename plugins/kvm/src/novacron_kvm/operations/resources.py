@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem, UnsupportedOperationError
+from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.resources import Resources
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.xml.parsing import parse, text_of
-from novacron_kvm.xml.reading import UNIT
+from novacron_kvm.operations import limits as tuning
+from novacron_kvm.operations.devices import refuse_saved, unplug
+from novacron_kvm.operations.metadata import CONFIG, LIVE
+from novacron_kvm.xml.parsing import parse
+from novacron_kvm.xml.resources import fields, module, modules
 
 if TYPE_CHECKING:
     from novacron.specs.resources import LimitsSpec
 
-LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
-PERIOD = 100_000
-"""Microseconds over which a CPU limit is kept; the kernel's own default."""
+MODULE = 128 * 2**20
+"""Linux takes in memory in blocks of this size; a module of another size would be of no use to its guest, or only in part."""
+UNPLUG = 10.0
+"""Seconds that a guest has to empty a memory module; one that can't says so at once, or never."""
+
+Change = Callable[[Any, int, ExitStack], None]
+"""Changes a domain live or in its definition; what it puts on the stack takes that back when something later fails."""
 
 
 class KVMResources:
@@ -33,108 +42,94 @@ class KVMResources:
         """Return what is in force: of a running VM live, of a stopped one by its definition."""
         domain = self._connection.domain(vm)
         with translated("resources_get", vm):
-            root = parse(domain.XMLDesc(0))
-        vcpu = root.find("vcpu")
-        maximum = int(vcpu.text)
-        quota = text_of(root, "cputune/global_quota")
-        period = int(text_of(root, "cputune/global_period") or PERIOD)
-        shares = text_of(root, "cputune/shares")
-        pinning = {pin.get("vcpu"): pin.get("cpuset") for pin in root.iterfind("cputune/vcpupin")}
-        emulator = text_of(root, "cputune/emulatorpin/@cpuset")
-        return Resources(
-            vm=domain.name(), vcpus=int(vcpu.get("current") or maximum), vcpus_max=maximum,
-            memory_bytes=_bytes(root, "currentMemory") or 0, memory_max_bytes=_bytes(root, "memory") or 0,
-            cpu_shares=int(shares) if shares else None,
-            cpu_limit_percent=int(quota) * 100 / period if quota and int(quota) > 0 else None,
-            memory_limit_bytes=_bytes(root, "memtune/hard_limit"),
-            pinning=(pinning | ({"emulator": emulator} if emulator else {})) or None,
-        )  # fmt: skip
+            return _record(domain)
 
     @hookimpl
     def vcpus_set(self, vm: str, count: int, live: bool, persistent: bool) -> Resources:
         """Set the number of vCPUs; a running VM gets more by hot plug, up to what it was started with at most."""
         if count < 1:
             raise _bad(vm, "count", count, "at least 1")
-        now = self.resources_get(vm)
-        if live and count > now.vcpus_max:
-            raise _bad(vm, "count", count, f"at most {now.vcpus_max} while it runs; set a higher vcpus_max and start it again")
 
-        def change(domain: Any) -> None:
-            if persistent and count > domain.vcpusFlags(CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM):
+        def change(domain: Any, place: int, undo: ExitStack) -> None:
+            most = _now(domain, place)["vcpus_max"]
+            if place == LIVE and count > most:
+                raise _bad(vm, "count", count, f"at most {most} while it runs; set a higher vcpus_max and start it again")
+            if place == CONFIG and count > most:
                 domain.setVcpusFlags(count, CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
-            for flag in _places(live, persistent):
-                domain.setVcpusFlags(count, flag)
+            domain.setVcpusFlags(count, place)
 
         return self._change("vcpus_set", vm, live, persistent, change)
 
     @hookimpl
     def memory_set(self, vm: str, size: int, live: bool, persistent: bool) -> Resources:
-        """Set the memory; a running VM's through its balloon, up to what it was started with at most."""
-        now = self.resources_get(vm)
+        """Set the memory: modules for more than there is, the balloon for less."""
         if size < 2**20:
             raise _bad(vm, "size", size, "at least 1 MiB")
-        if live and size > now.memory_max_bytes:
-            raise _bad(
-                vm, "size", size, f"at most {now.memory_max_bytes} while it runs; set a higher memory_max and start it again"
-            )
 
-        def change(domain: Any) -> None:
-            if (
-                persistent
-                and size // 1024 > int(_bytes(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)), "memory") or 0) // 1024
-            ):
+        def change(domain: Any, place: int, undo: ExitStack) -> None:
+            now = _now(domain, place)
+            total, most = now["memory_max_bytes"], now["max_memory_bytes"]
+            if size > total and most:
+                _plug(domain, place, vm, size, total, most, undo)
+            elif size > total and place == LIVE:
+                allowed = f"at most {total} while it runs; set a higher memory_max, or max_memory, and start it again"
+                raise _bad(vm, "size", size, allowed)
+            elif size > total:
                 domain.setMemoryFlags(size // 1024, CONFIG | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
-            for flag in _places(live, persistent):
-                domain.setMemoryFlags(size // 1024, flag)
+            elif most:
+                _unplug(domain, place, size)
+            domain.setMemoryFlags(size // 1024, place)
 
         return self._change("memory_set", vm, live, persistent, change)
 
     @hookimpl
+    def iothreads_set(self, vm: str, count: int, live: bool, persistent: bool) -> Resources:
+        """Set the number of I/O threads; those with the highest numbers go."""
+        if count < 0:
+            raise _bad(vm, "count", count, "at least 0")
+
+        def change(domain: Any, place: int, undo: ExitStack) -> None:
+            there = _now(domain, place)["iothreads"]
+            free = [number for number in range(1, count + len(there) + 1) if number not in there]
+            for number in free[: max(0, count - len(there))]:
+                domain.addIOThread(number, place)
+                undo.callback(domain.delIOThread, number, place)
+            for number in there[count:]:
+                _delete_iothread(domain, number, place)
+                undo.callback(domain.addIOThread, number, place)
+
+        return self._change("iothreads_set", vm, live, persistent, change)
+
+    @hookimpl
     def pinning_set(self, vm: str, pinning: dict[str, str], live: bool, persistent: bool) -> Resources:
-        """Bind vCPUs or the emulator to CPUs of the host; the rest stays as it is."""
-        most = self.resources_get(vm).vcpus_max
+        """Bind vCPUs, the emulator or I/O threads to CPUs of the host; the rest stays as it is."""
         with translated("pinning_set", vm):
             cpus = self._connection.read.getInfo()[2]
         wanted = {key: _cpu_map(vm, key, text, cpus) for key, text in pinning.items()}
-        for key in wanted:
-            if key != "emulator" and not (key.isdecimal() and int(key) < most):
-                raise _bad(vm, "pinning", key, f"emulator, or 0 to {most - 1}")
 
-        def change(domain: Any) -> None:
-            flags = sum(_places(live, persistent))
+        def change(domain: Any, place: int, undo: ExitStack) -> None:
+            now = _now(domain, place)
+            threads = [f"iothread{number}" for number in now["iothreads"]]
+            for key in wanted:
+                if key not in ("emulator", *threads) and not (key.isdecimal() and int(key) < now["vcpus_max"]):
+                    raise _bad(vm, "pinning", key, ", ".join(("emulator", *threads, f"or 0 to {now['vcpus_max'] - 1}")))
             for key, chosen in wanted.items():
-                if key == "emulator":
-                    domain.pinEmulator(chosen, flags)
-                else:
-                    domain.pinVcpuFlags(int(key), chosen, flags)
+                before = (now["pinning"] or {}).get(key, "")
+                undo.callback(_pin, domain, key, _cpu_map(vm, key, before, cpus), place)
+                _pin(domain, key, chosen, place)
 
         return self._change("pinning_set", vm, live, persistent, change)
 
     @hookimpl
     def limits_set(self, vm: str, limits: LimitsSpec, live: bool, persistent: bool) -> Resources:
-        """Set shares and limits through the host's cgroups; QEMU has no guarantees."""
-        given = limits.model_dump(exclude_unset=True)
-        for name in ("cpu_guarantee_mhz", "memory_guarantee"):
-            if given.get(name):
-                raise UnsupportedOperationError(f"QEMU has no {name}", resource=vm, hint="give a limit, or shares")
-        scheduler: dict[str, int] = {}
-        if given.get("cpu_shares") is not None:
-            scheduler["cpu_shares"] = given["cpu_shares"]
-        if "cpu_limit_percent" in given:
-            percent = given["cpu_limit_percent"]
-            scheduler |= {"global_period": PERIOD, "global_quota": int(percent * PERIOD / 100) if percent else -1}
-        memory = {"hard_limit": (given["memory_limit"] or 2**63 - 1) // 1024} if "memory_limit" in given else {}
+        """Set shares and limits through the host's control groups, QEMU (disks) and queueing disciplines (NICs)."""
+        tuning.refuse_guarantees(vm, limits)
+        return self._change(
+            "limits_set", vm, live, persistent, lambda domain, place, undo: tuning.apply(domain, limits, place, undo)
+        )
 
-        def change(domain: Any) -> None:
-            flags = sum(_places(live, persistent))
-            if scheduler:
-                domain.setSchedulerParametersFlags(scheduler, flags)
-            if memory:
-                domain.setMemoryParameters(memory, flags)
-
-        return self._change("limits_set", vm, live, persistent, change)
-
-    def _change(self, operation: str, vm: str, live: bool, persistent: bool, change: Any) -> Resources:
+    def _change(self, operation: str, vm: str, live: bool, persistent: bool, change: Change) -> Resources:
+        """Change the definition, then what is in force, for that fails more easily; either all is done or nothing."""
         if not (live or persistent):
             raise _bad(vm, "live", False, "live, persistent or both")
         domain = self._connection.domain(vm)
@@ -150,28 +145,107 @@ class KVMResources:
                     f"{domain.name()!r} is transient: it has no definition", resource=vm, hint="leave persistent out"
                 )
 
-        def run() -> None:
-            with self._connection.slow() as slow, translated(operation, vm):
-                change(self._connection.domain(domain.UUIDString(), slow))
+        def run() -> Resources:
+            with self._connection.slow() as slow, translated(operation, vm), ExitStack() as undo:
+                there = self._connection.domain(domain.UUIDString(), slow)
+                if persistent:
+                    before = there.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+                    undo.callback(slow.defineXML, before)
+                    with ExitStack() as redefined:
+                        change(there, CONFIG, redefined)
+                        redefined.pop_all()
+                if live:
+                    change(there, LIVE, undo)
+                undo.pop_all()
+                return _record(there)
 
-        self._connection.bounded(run, timeout=55.0)
-        return self.resources_get(vm)
+        return self._connection.bounded(run, timeout=55.0)
 
 
-def _places(live: bool, persistent: bool) -> list[int]:
-    return [flag for flag, wanted in ((LIVE, live), (CONFIG, persistent)) if wanted]
+def _record(domain: Any) -> Resources:
+    found = Resources(vm=domain.name(), **fields(parse(domain.XMLDesc(0))))
+    if not (domain.isActive() and domain.isPersistent()):
+        return found
+    later = Resources(vm=domain.name(), **fields(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))))
+    return found if later == found else found.replace(next_start=later)
 
 
-def _bytes(root: Any, path: str) -> int | None:
-    text = text_of(root, path)
-    if text is None:
-        return None
-    size = int(text) * UNIT.get(text_of(root, f"{path}/@unit") or "KiB", 1024)
-    return size if size < 2**60 else None  # libvirt's way to say: no limit
+def _now(domain: Any, place: int) -> dict[str, Any]:
+    return fields(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if place == CONFIG else 0)))
+
+
+def _plug(domain: Any, place: int, vm: str, size: int, total: int, most: int, undo: ExitStack) -> None:
+    """Add the module that makes `total` into `size`."""
+    more = size - total
+    if size > most:
+        raise _bad(vm, "size", size, f"at most {most}, the VM's max_memory")
+    if more % MODULE:
+        below = total + more // MODULE * MODULE
+        allowed = f"{below} or {below + MODULE}: modules are of whole {MODULE // 2**20} MiB"
+        raise _bad(vm, "size", size, allowed)
+    from lxml import etree
+
+    refuse_saved(domain, "add memory to")
+    text = etree.tostring(module(more), encoding="unicode")
+    domain.attachDeviceFlags(text, place)
+    undo.callback(domain.detachDeviceFlags, text, place)
+
+
+def _unplug(domain: Any, place: int, size: int) -> None:
+    """Take out the modules without which `size` is still there; a guest that doesn't let go of one keeps it, and its balloon takes it."""
+    from lxml import etree
+
+    while True:
+        root = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if place == CONFIG else 0))
+        now, there = fields(root), modules(root)
+        spare = now["memory_max_bytes"] - size
+        number = next((n for n in reversed(range(len(there))) if now["memory_modules"][n] <= spare), None)
+        if number is None:
+            return
+        if place == CONFIG:
+            domain.detachDeviceFlags(etree.tostring(there[number], encoding="unicode"), CONFIG)
+            continue
+        slot = there[number].find("address").get("slot")
+
+        def same(root: Any, slot: str = slot) -> Any:
+            return next((each for each in modules(root) if each.find("address").get("slot") == slot), None)
+
+        try:
+            unplug(domain, same, "a memory module", seconds=UNPLUG, persistent=False)
+        except (NovaCronError, libvirt.libvirtError):
+            if _is_there(domain, same):
+                return  # the guest needs it
+
+
+def _is_there(domain: Any, find: Callable[[Any], Any]) -> bool:
+    return find(parse(domain.XMLDesc(0))) is not None
+
+
+def _delete_iothread(domain: Any, number: int, place: int) -> None:
+    try:
+        domain.delIOThread(number, place)
+    except libvirt.libvirtError as error:
+        if "being used by" not in (error.get_error_message() or ""):
+            raise
+        raise InvalidStateError(
+            f"can't take the I/O thread {number} from {domain.name()!r}: a disk of it or its controller is served by it",
+            resource=domain.name(), hint="give the disk another thread, or none, first",
+        ) from error  # fmt: skip
+
+
+def _pin(domain: Any, key: str, chosen: tuple[bool, ...], place: int) -> None:
+    if key == "emulator":
+        domain.pinEmulator(chosen, place)
+    elif key.startswith("iothread"):
+        domain.pinIOThread(int(key.removeprefix("iothread")), chosen, place)
+    else:
+        domain.pinVcpuFlags(int(key), chosen, place)
 
 
 def _cpu_map(vm: str, key: str, text: str, cpus: int) -> tuple[bool, ...]:
-    """Return "0-3,8,^2" as libvirt's tuple of one truth for each CPU of the host."""
+    """Return "0-3,8,^2" as libvirt's tuple of one truth for each CPU of the host; all of them for nothing."""
+    if not text:
+        return (True,) * cpus
     chosen: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().removeprefix("^").partition("-")

@@ -199,7 +199,7 @@ class KVMTemplates:
         """Add the disks, NICs and the cloud-init seed that a spec gives; return the files that were made."""
         from novacron.specs.storage import DiskSpec
         from novacron_kvm.operations.diskfiles import make_disk
-        from novacron_kvm.operations.nics import refuse_unusable
+        from novacron_kvm.operations.nics import addressed, refuse_unusable
         from novacron_kvm.operations.seed import make_seed
         from novacron_kvm.xml.building import disk_element, nic_element, place
 
@@ -218,7 +218,7 @@ class KVMTemplates:
         if spec.nics:
             for old in devices.findall("interface"):
                 devices.remove(old)
-            for nic in spec.nics:
+            for nic in addressed(spec.nics):
                 refuse_unusable(slow, nic)
                 devices.append(nic_element(nic))
         return made
@@ -284,6 +284,7 @@ def _apply(root: Any, spec: VMSpec, files: list[str]) -> None:
     from novacron_kvm.xml.building import facts_element
     from novacron_kvm.xml.parsing import NAMESPACE
     from novacron_kvm.xml.reading import facts
+    from novacron_kvm.xml.resources import fit_node
 
     given = spec.model_fields_set
     if spec.id:
@@ -297,6 +298,8 @@ def _apply(root: Any, spec: VMSpec, files: list[str]) -> None:
             element = root.find(tag)
             if element is not None:
                 element.text, element.attrib["unit"] = str(size // 1024), "KiB"
+    if given & {"vcpus", "vcpus_max", "memory", "memory_max"}:
+        fit_node(root)
     if "description" in given:
         element = root.find("description")
         if element is None:

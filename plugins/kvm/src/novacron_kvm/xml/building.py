@@ -30,10 +30,14 @@ PORTS = 14
 """PCI Express ports: each takes one device, also one that is plugged in while the VM runs; libvirt adds more only at a definition."""
 
 
+SLOTS = 16
+"""Memory modules that can be added to a running VM with `max_memory`."""
+
 EVERY_VM = etree.XML(
     "<domain><clock offset='utc'/>"
     "<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>"
-    "<devices><serial type='pty'/><console type='pty'><target type='serial'/></console><memballoon model='virtio'/></devices></domain>"
+    "<devices><serial type='pty'/><console type='pty'><target type='serial'/></console>"
+    "<memballoon model='virtio'><stats period='5'/></memballoon></devices></domain>"
 )
 """What every VM has, whatever was asked."""
 
@@ -99,6 +103,8 @@ def domain_element(
     if spec.description:
         _text(root, "description", spec.description)
     root.append(metadata_element(spec.tags, dict(spec.metadata), [d.path for d in disks if d.made and d.path], created_at))
+    if spec.max_memory:
+        _text(root, "maxMemory", str(spec.max_memory // 1024), unit="KiB", slots=str(SLOTS))
     _text(root, "memory", str((spec.memory_max or spec.memory) // 1024), unit="KiB")
     _text(root, "currentMemory", str(spec.memory // 1024), unit="KiB")
     vcpu = _text(root, "vcpu", str(spec.vcpus_max or spec.vcpus))
@@ -172,7 +178,7 @@ def _boot(root: Any, spec: VMSpec, arch: str, machine: str | None) -> None:
 def _cpu(root: Any, spec: VMSpec, virt_type: str) -> None:
     """Add a <cpu> where the hypervisor's own choice is not wanted: KVM's is far from what the host can do."""
     mode = spec.cpu_mode if spec.cpu_mode != "default" else "host-model" if virt_type == "kvm" else None
-    if not (mode or spec.cpu_model or spec.cpu_features or spec.topology):
+    if not (mode or spec.cpu_model or spec.cpu_features or spec.topology or spec.max_memory):
         return
     cpu = etree.SubElement(root, "cpu")
     if spec.cpu_model:
@@ -183,6 +189,9 @@ def _cpu(root: Any, spec: VMSpec, virt_type: str) -> None:
     if spec.topology:
         sizes = {name: str(getattr(spec.topology, name)) for name in ("sockets", "cores", "threads")}
         etree.SubElement(cpu, "topology", sizes)
+    if spec.max_memory:  # libvirt adds memory to a NUMA node
+        last, memory = (spec.vcpus_max or spec.vcpus) - 1, (spec.memory_max or spec.memory) // 1024
+        etree.SubElement(etree.SubElement(cpu, "numa"), "cell", id="0", cpus=f"0-{last}", memory=str(memory), unit="KiB")
     for feature in sorted(spec.cpu_features):
         policy = "disable" if feature.startswith("-") else "require"
         etree.SubElement(cpu, "feature", policy=policy, name=feature.removeprefix("-"))

@@ -38,6 +38,10 @@ def change(root: Any, spec: NetworkSpec, fields: set[str]) -> None:
     if "bridge" in fields and spec.bridge:
         _remove(root, "bridge")
         _placed(root, etree.Element("bridge", name=spec.bridge))
+    if "openvswitch" in fields:
+        _remove(root, "virtualport")
+        if spec.openvswitch:
+            _placed(root, etree.Element("virtualport", type="openvswitch"))
     if "mtu" in fields:
         _remove(root, "mtu")
         if spec.mtu:
@@ -145,6 +149,7 @@ def fields(root: Any) -> dict[str, Any]:
         kind = "macvtap"
     vlan, mtu, device = text_of(root, "vlan/tag/@id"), text_of(root, "mtu/@size"), text_of(root, "forward/interface/@dev")
     native = {"device": device, "vlan": int(vlan) if vlan else None, "mtu": int(mtu) if mtu else None}
+    native["openvswitch"] = text_of(root, "virtualport/@type") == "openvswitch" or None
     return {
         "type": kind,
         "bridge": text_of(root, "bridge/@name"),
@@ -181,6 +186,7 @@ _ORDER = (
     "metadata",
     "forward",
     "bridge",
+    "virtualport",
     "mtu",
     "mac",
     "domain",

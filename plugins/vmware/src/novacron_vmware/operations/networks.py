@@ -184,6 +184,8 @@ def _problems(spec: NetworkSpec) -> Iterator[SpecProblem]:
     for field in ("cidr", "dhcp_hosts", "dns_hosts", "domain", "portgroups", "device"):
         if getattr(spec, field):
             yield SpecProblem(field, str(getattr(spec, field)), "left out: vSphere's switches give no addresses")
+    if spec.openvswitch:
+        yield SpecProblem("openvswitch", "True", "left out: vSphere's switches are its own")
     if spec.mtu and spec.type == "bridged":
         yield SpecProblem("mtu", str(spec.mtu), "left out: the switch decides")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem, UnsupportedOperationError
 from novacron.plugins import hookimpl
 from novacron.records.resources import Resources
 from novacron.records.vm import VM
@@ -20,6 +20,7 @@ PATHS = [
     "config.instanceUuid", "config.hardware.numCPU", "config.hardware.memoryMB", "config.cpuAllocation", "config.memoryAllocation",
     "config.cpuAffinity", "config.cpuHotAddEnabled", "config.memoryHotAddEnabled", "runtime.host",
 ]  # fmt: skip
+LIMITS = {"cpu_shares", "cpu_limit_percent", "cpu_guarantee_mhz", "memory_limit", "memory_guarantee"}
 MIB = 2**20
 
 
@@ -71,20 +72,26 @@ class VMwareResources(Area):
     @hookimpl
     def limits_set(self, vm: str, limits: LimitsSpec, live: bool, persistent: bool) -> Resources:
         """Set shares, limits and reservations; only those that are given."""
+        if unknown := sorted(limits.model_fields_set - LIMITS):
+            raise UnsupportedOperationError(
+                f"vSphere has no {', '.join(unknown)} of its VMs", resource=vm, hint=f"it has {', '.join(sorted(LIMITS))}"
+            )
         thing = self._find(vm)
         read = self._connection.read(thing, PATHS)
         cpu = read.get("config.cpuAllocation") or vim.ResourceAllocationInfo()
         ram = read.get("config.memoryAllocation") or vim.ResourceAllocationInfo()
         if limits.cpu_shares is not None:
             cpu.shares = vim.SharesInfo(level="custom", shares=limits.cpu_shares)
-        if limits.cpu_limit_percent is not None:
-            cpu.limit = max(1, round(limits.cpu_limit_percent * self._mhz(read) / 100))
-        if limits.cpu_guarantee_mhz is not None:
-            cpu.reservation = limits.cpu_guarantee_mhz
-        if limits.memory_limit is not None:
-            ram.limit = limits.memory_limit // MIB or -1
-        if limits.memory_guarantee is not None:
-            ram.reservation = limits.memory_guarantee // MIB
+        given = limits.model_fields_set
+        if "cpu_limit_percent" in given:  # None lifts a limit, which vSphere writes as -1
+            percent = limits.cpu_limit_percent
+            cpu.limit = max(1, round(percent * self._mhz(read) / 100)) if percent else -1
+        if "cpu_guarantee_mhz" in given:
+            cpu.reservation = limits.cpu_guarantee_mhz or 0
+        if "memory_limit" in given:
+            ram.limit = (limits.memory_limit or 0) // MIB or -1
+        if "memory_guarantee" in given:
+            ram.reservation = (limits.memory_guarantee or 0) // MIB
         return self._set(vm, "", "", live, persistent, cpuAllocation=cpu, memoryAllocation=ram)
 
     def _set(self, vm: str, what: str, hot: str, live: bool, persistent: bool, **config: Any) -> Resources:

@@ -1,0 +1,186 @@
+"""CPU, memory and I/O of a VM as its definition says them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lxml import etree
+
+from novacron_kvm.xml.parsing import text_of
+from novacron_kvm.xml.reading import UNIT
+
+PERIOD = 100_000
+"""Microseconds over which a CPU limit is kept unless said otherwise; the kernel's own default."""
+
+QUOTAS = {
+    "cpu_limit_percent": "global", "vcpu_limit_percent": "vcpu", "emulator_limit_percent": "emulator",
+    "iothread_limit_percent": "iothread",
+}  # fmt: skip
+"""Our limits of CPU, and what libvirt calls those whom they are for."""
+
+MEMORY = {"memory_limit": "hard_limit", "memory_soft_limit": "soft_limit", "memory_swap_limit": "swap_hard_limit"}
+"""Our limits of memory, and libvirt's."""
+
+DEVICE = {
+    "weight": "weight", "read_bytes_per_second": "read_bytes_sec", "write_bytes_per_second": "write_bytes_sec",
+    "read_iops": "read_iops_sec", "write_iops": "write_iops_sec",
+}  # fmt: skip
+"""Our limits of a block device of the host, and libvirt's."""
+
+DISK = {
+    "total_bytes_per_second": "total_bytes_sec", "read_bytes_per_second": "read_bytes_sec",
+    "write_bytes_per_second": "write_bytes_sec", "total_iops": "total_iops_sec", "read_iops": "read_iops_sec",
+    "write_iops": "write_iops_sec",
+}  # fmt: skip
+"""Our limits of a disk, and libvirt's."""
+
+NIC = {"inbound_bytes_per_second": "inbound", "outbound_bytes_per_second": "outbound"}
+"""Our limits of a NIC, and libvirt's."""
+
+
+def fields(root: Any) -> dict[str, Any]:
+    """Return the fields of a Resources record that a <domain> says, but for `vm` and `next_start`."""
+    vcpu = root.find("vcpu")
+    maximum = int(vcpu.text)
+    shares, weight = text_of(root, "cputune/shares"), text_of(root, "blkiotune/weight")
+    return {
+        "vcpus": int(vcpu.get("current") or maximum),
+        "vcpus_max": maximum,
+        "memory_bytes": size(root.find("currentMemory")) or 0,
+        "memory_max_bytes": size(root.find("memory")) or 0,
+        "max_memory_bytes": size(root.find("maxMemory")),
+        "memory_modules": tuple(size(each.find("target/size")) or 0 for each in modules(root)),
+        "iothreads": iothreads(root),
+        "cpu_shares": int(shares) if shares else None,
+        **_quotas(root),
+        **{f"{ours}_bytes": size(root.find(f"memtune/{theirs}")) for ours, theirs in MEMORY.items()},
+        "io_weight": int(weight) if weight else None,
+        "devices": {
+            device.findtext("path"): found for device in root.iterfind("blkiotune/device") if (found := _numbers(device, DEVICE))
+        },
+        "disks": {
+            text_of(disk, "target/@dev"): found
+            for disk in root.iterfind("devices/disk")
+            if (found := _numbers(disk.find("iotune"), DISK))
+        },
+        "nics": {
+            (text_of(nic, "mac/@address") or "").lower(): found
+            for nic in root.iterfind("devices/interface")
+            if (found := _rates(nic))
+        },
+        "pinning": _pinning(root) or None,
+    }
+
+
+def iothreads(root: Any) -> tuple[int, ...]:
+    """Return the numbers of the I/O threads."""
+    named = [int(each.get("id")) for each in root.iterfind("iothreadids/iothread")]
+    free = (number for number in range(1, 2**16) if number not in named)
+    count = int(text_of(root, "iothreads") or len(named))
+    return tuple(sorted([*named, *(next(free) for _ in range(count - len(named)))]))
+
+
+def modules(root: Any) -> list[Any]:
+    """Return the <memory> devices that were added as modules; persistent memory and the like is not the guest's to use freely."""
+    return [each for each in root.iterfind("devices/memory") if each.get("model") == "dimm"]
+
+
+def module(size_bytes: int) -> Any:
+    """Return a memory module for the first NUMA node."""
+    element = etree.Element("memory", model="dimm")
+    target = etree.SubElement(element, "target")
+    etree.SubElement(target, "size", unit="KiB").text = str(size_bytes // 1024)
+    etree.SubElement(target, "node").text = "0"
+    return element
+
+
+def fit_node(root: Any) -> None:
+    """Give the only NUMA node of a VM, if it has just one, all its vCPUs and memory; memory modules go."""
+    cells = root.findall("cpu/numa/cell")
+    if len(cells) != 1:
+        return
+    for each in modules(root):
+        each.getparent().remove(each)
+    memory = size(root.find("memory")) or 0
+    cells[0].attrib.update({"cpus": f"0-{int(root.findtext('vcpu')) - 1}", "memory": str(memory // 1024), "unit": "KiB"})
+    most = root.find("maxMemory")
+    if most is not None and (size(most) or 0) < memory:
+        most.text, most.attrib["unit"] = str(memory // 1024), "KiB"
+
+
+def size(element: Any) -> int | None:
+    """Return how many bytes an element with a unit says, None without it or for libvirt's "no limit"."""
+    if element is None or not element.text:
+        return None
+    found = int(element.text) * UNIT.get(element.get("unit", "KiB"), 1024)
+    return found if found < 2**60 else None
+
+
+def scheduling(root: Any) -> dict[str, int]:
+    """Return libvirt's parameters of CPU that a <domain> says."""
+    names = {"cpu_shares", *(f"{theirs}_{what}" for theirs in QUOTAS.values() for what in ("quota", "period"))}
+    return {name: int(text) for name in names if (text := text_of(root, f"cputune/{_scheduling_tag(name)}"))}
+
+
+def set_scheduling(root: Any, parameters: dict[str, int]) -> None:
+    """Put libvirt's parameters of CPU into a <domain>."""
+    cputune = root.find("cputune")
+    if cputune is None:
+        cputune = etree.SubElement(root, "cputune")
+    for name, value in parameters.items():
+        element = cputune.find(_scheduling_tag(name))
+        if element is None:
+            element = etree.SubElement(cputune, _scheduling_tag(name))
+        element.text = str(value)
+
+
+def _scheduling_tag(name: str) -> str:
+    return name.removeprefix("cpu_").removeprefix("vcpu_")
+
+
+def _quotas(root: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    periods = []
+    for ours, theirs in QUOTAS.items():
+        before = "" if theirs == "vcpu" else f"{theirs}_"
+        quota = int(text_of(root, f"cputune/{before}quota") or -1)
+        period = int(text_of(root, f"cputune/{before}period") or PERIOD)
+        if quota > 0:
+            found[ours] = quota * 100 / period
+            periods.append(period)
+    return found | {"cpu_period_us": periods[0] if periods else None}
+
+
+def _pinning(root: Any) -> dict[str, str]:
+    found = {pin.get("vcpu"): pin.get("cpuset") for pin in root.iterfind("cputune/vcpupin")}
+    if emulator := text_of(root, "cputune/emulatorpin/@cpuset"):
+        found["emulator"] = emulator
+    return found | {f"iothread{pin.get('iothread')}": pin.get("cpuset") for pin in root.iterfind("cputune/iothreadpin")}
+
+
+def _numbers(element: Any, names: dict[str, str]) -> dict[str, int]:
+    if element is None:
+        return {}
+    return {ours: int(text) for ours, theirs in names.items() if (text := element.findtext(theirs)) and int(text)}
+
+
+def _rates(nic: Any) -> dict[str, int]:
+    return {ours: int(text) * 1024 for ours, theirs in NIC.items() if (text := text_of(nic, f"bandwidth/{theirs}/@average"))}
+
+
+__all__ = [
+    "DEVICE",
+    "DISK",
+    "MEMORY",
+    "NIC",
+    "PERIOD",
+    "QUOTAS",
+    "fields",
+    "fit_node",
+    "iothreads",
+    "module",
+    "modules",
+    "scheduling",
+    "set_scheduling",
+    "size",
+]
