@@ -41,6 +41,28 @@ def lab_hosts(lab):
 
 
 @pytest.fixture
+def mended(lab):
+    """Whatever a test breaks is whole again afterwards."""
+    import novacron
+
+    yield
+    for host in lab.hosts:
+        host.mend_link()
+        try:
+            host.thaw_daemon()
+        except novacron.NovaCronError:
+            host.restart_daemon()
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                novacron.connect(host.uri, timeout=5).close()
+                break
+            except novacron.NovaCronError:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+
+
+@pytest.fixture
 def sample():
     """Return a function that says how often a long test repeats: the first number, or the second in a soak (`tox -e soak`)."""
     return lambda short, full: full if os.environ.get("NOVACRON_SOAK") else short

@@ -11,26 +11,6 @@ from novacron import errors
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture
-def mended(lab):
-    """Whatever a test breaks is whole again afterwards."""
-    yield
-    for host in lab.hosts:
-        host.mend_link()
-        try:
-            host.thaw_daemon()
-        except novacron.NovaCronError:
-            host.restart_daemon()
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                novacron.connect(host.uri, timeout=5).close()
-                break
-            except novacron.NovaCronError:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
-
-
 def begin(vm, destination, **options):
     """Start a migration that takes long, and return its job when memory is flowing."""
     job = vm.migrate(destination, wait=False, **({"bandwidth": "2MiB/s", "deadline": 60} | options))

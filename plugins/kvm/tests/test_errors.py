@@ -65,6 +65,12 @@ LIKE = [
     ("AGENT_COMMAND_TIMEOUT", "guest agent command timed out", nova.OperationTimeoutError, "unknown"),
     ("CONFIG_UNSUPPORTED", "CPU mode 'host-passthrough' is not supported", nova.UnsupportedOperationError, "failed"),
     ("INTERNAL_ERROR", "Child process (qemu-img snapshot) unexpected exit status 1", nova.SnapshotError, "failed"),
+    ("INTERNAL_ERROR", "Unable to read from monitor: Connection reset by peer", nova.InvalidStateError, "unknown"),
+    ("INTERNAL_ERROR", "Can't migrate the vm that was paused due to previous migration", nova.InvalidStateError, "failed"),
+    ("INTERNAL_ERROR", "Child process (qemu-img resize x) unexpected exit status 1: qemu-img: Can't resize a v2 image which has snapshots",
+     nova.InvalidStateError, "failed"),
+    ("INTERNAL_ERROR", "process exited while connecting to monitor: Image is not in qcow2 format", nova.StorageError, "failed"),
+    ("OPERATION_FAILED", "domain is not running", nova.InvalidStateError, "failed"),
     ("INTERNAL_ERROR", "qemu unexpectedly closed the monitor: bad image", nova.ResourceAllocationError, "failed"),
     ("INTERNAL_ERROR", "process exited while connecting to monitor: bad image", nova.ResourceAllocationError, "failed"),
 ]  # fmt: skip

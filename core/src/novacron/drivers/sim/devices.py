@@ -29,7 +29,7 @@ class SimDisks(Area):
             taken = {disk.target for disk in found.disks}
             if spec.target in taken:
                 raise AlreadyExistsError(f"{found.name!r} has a disk {spec.target!r} already", resource=found.name)
-            disk, place = make_disk(self.world, found.name, spec, taken, undo, free_name=True)
+            disk, place = make_disk(self.world, found.name, spec, taken, undo)
             if found.active:
                 refuse_locked(self.world, found, (disk,))
             undo.pop_all()

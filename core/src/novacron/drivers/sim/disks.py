@@ -18,10 +18,8 @@ PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", 
 _SUFFIXES = ("", ".qcow2", ".img", ".raw")
 
 
-def make_disk(
-    world: World, vm: str, spec: DiskSpec, taken: Collection[str], undo: ExitStack, *, free_name: bool = False
-) -> tuple[Disk, Place | None]:
-    """Return a disk and the volume that was made for it, if one was; with `free_name` under a name that no volume has yet.
+def make_disk(world: World, vm: str, spec: DiskSpec, taken: Collection[str], undo: ExitStack) -> tuple[Disk, Place | None]:
+    """Return a disk and the volume that was made for it, if one was, of the name that was asked for, or of one that no volume has.
 
     Raises:
         ImageNotFoundError, StoragePoolNotFoundError, AlreadyExistsError, InvalidStateError, ResourceAllocationError
@@ -35,7 +33,7 @@ def make_disk(
         place = image_place(world, spec.path, spec.pool)
     elif spec.size or spec.source:
         name = f"{vm}-{target}.{spec.format}"
-        for number in itertools.count(2) if free_name and spec.pool in world.pools else ():
+        for number in itertools.count(2) if not spec.name and spec.pool in world.pools else ():
             if not taken_volume(world, world.pools[spec.pool], name):
                 break
             name = f"{vm}-{target}-{number}.{spec.format}"

@@ -15,7 +15,7 @@ from novacron.jobs import Job
 from novacron.macs import new_mac
 from novacron.records.storage import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.operations.diskfiles import remove_volume
+from novacron_kvm.operations.diskfiles import free_name, remove_volume
 from novacron_kvm.operations.nics import macs_in_use
 from novacron_kvm.operations.volumes import find_path, volume_record, watched
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise, text_of
@@ -58,16 +58,18 @@ def chain(slow: Any, volume: Any) -> list[str]:
 
 
 def copy_volume(connection: KVMConnection, volume: Any, name: str, job: Job[Any], undo: ExitStack) -> Volume:
-    """Copy a volume under another name into its own pool, with what it is backed by; `undo` removes the copy."""
+    """Copy a volume into its own pool, under this name or a free one like it, with what it is backed by; `undo` removes the copy."""
     before = volume_record(connection.name, volume)
+    name = _free_beside(volume, name)
     text = volume_xml(name, before.capacity_bytes, before.format, None)
     with watched(connection, before.pool, name, before.capacity_bytes, job):
         return made(connection, volume, name, undo, lambda pool: pool.createXMLFrom(text, volume, 0))
 
 
 def overlay(connection: KVMConnection, volume: Any, name: str, undo: ExitStack) -> Volume:
-    """Make a volume that shares a volume's content and writes to itself; `undo` removes it."""
+    """Make a volume that shares a volume's content and writes to itself, of this name or a free one like it; `undo` removes it."""
     below = volume_record(connection.name, volume)
+    name = _free_beside(volume, name)
     text = volume_xml(name, below.capacity_bytes, "qcow2", (below.path, below.format))
     return made(connection, volume, name, undo, lambda pool: pool.createXML(text, 0))
 
@@ -85,6 +87,12 @@ def made(connection: KVMConnection, beside: Any, name: str, undo: ExitStack, mak
         raise
     undo.callback(remove_volume, pool, name)
     return volume_record(connection.name, volume)
+
+
+def _free_beside(volume: Any, name: str) -> str:
+    pool = volume.storagePoolLookupByVolume()
+    pool.refresh()  # another host of shared storage may have made one; and the volume may have grown
+    return free_name(pool, name)
 
 
 def point_at(element: Any, volume: Volume) -> None:

@@ -10,6 +10,7 @@ import libvirt
 from lxml import etree
 
 from novacron.errors import InvalidStateError, OperationTimeoutError
+from novacron_kvm.operations.domainjobs import came_by_migration
 from novacron_kvm.operations.metadata import CONFIG, LIVE, set_element, where
 from novacron_kvm.xml.parsing import NAMESPACE, parse
 from novacron_kvm.xml.reading import facts
@@ -30,6 +31,15 @@ def refuse_saved(domain: Any, verb: str) -> None:
             resource=domain.name(),
             hint="restore it, or discard its memory, first",
         )
+
+
+def refuse_arrived(domain: Any, verb: str) -> None:
+    """Refuse what ends the QEMU of a VM that was suspended when it was moved here: its disks are let go of only when it runs."""
+    if domain.isActive() and domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED and came_by_migration(domain):
+        raise InvalidStateError(
+            f"can't {verb} {domain.name()!r}: it was suspended when it was moved here, and has not run since",
+            resource=domain.name(), hint="resume it first",
+        )  # fmt: skip
 
 
 def plug(domain: Any, element: Any) -> None:
@@ -121,4 +131,4 @@ def set_made(domain: Any, made: list[str]) -> None:
     set_facts(domain, facts_of(domain) | {"made": made})
 
 
-__all__ = ["facts_of", "made_for", "plug", "refuse_saved", "set_facts", "set_made", "unplug", "update"]
+__all__ = ["facts_of", "made_for", "plug", "refuse_arrived", "refuse_saved", "set_facts", "set_made", "unplug", "update"]

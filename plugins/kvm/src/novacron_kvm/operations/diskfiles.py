@@ -60,13 +60,13 @@ def _qemu_format(volume: Volume | None) -> str:
 
 
 def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo: ExitStack) -> Volume:
-    name = disk.name or name
-    with translated("vm_create", name):
+    with translated("vm_create", disk.name or name):
         pool = slow.storagePoolLookupByName(disk.pool)
         if not pool.isActive():
             pool.create(0)
         pool.refresh()  # another host of shared storage may have made one
-        if name in pool.listVolumes():
+        name = disk.name or free_name(pool, name)
+        if disk.name in pool.listVolumes():
             raise AlreadyExistsError(f"a volume {name!r} is already in the pool {disk.pool!r}", resource=name)
         if disk.source:
             image = find_image(connection, slow, disk.source, disk.pool)
@@ -85,6 +85,15 @@ def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo:
             blank = volume_xml(name, disk.size or 0, disk.format, None, preallocate=disk.preallocate)
             made = _created(undo, lambda: pool.createXML(blank, 0), pool, name)
         return volume_record(connection.name, made)
+
+
+def free_name(pool: Any, name: str) -> str:
+    """Return a volume's name, with a number before its suffix when the pool has one of that name: web-vda.qcow2, web-vda-2.qcow2."""
+    there, (stem, dot, suffix), number, found = {*pool.listVolumes()}, name.rpartition("."), 1, name
+    while found in there:
+        number += 1
+        found = f"{stem}-{number}{dot}{suffix}"
+    return found
 
 
 def _created(undo: ExitStack, create: Any, pool: Any, name: str) -> Any:
@@ -141,4 +150,4 @@ def _existing(connection: KVMConnection, slow: Any, path: str) -> Volume:
     )
 
 
-__all__ = ["find_image", "make_disk", "make_disks", "remove_volume"]
+__all__ = ["find_image", "free_name", "make_disk", "make_disks", "remove_volume"]

@@ -18,7 +18,7 @@ from novacron.plugins import hookimpl
 from novacron.records.vm import VM, Disk
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.devices import made_for, plug, refuse_saved, set_made, unplug, update
+from novacron_kvm.operations.devices import made_for, plug, refuse_arrived, refuse_saved, set_made, unplug, update
 from novacron_kvm.operations.limits import disk_parameters
 from novacron_kvm.operations.metadata import where
 from novacron_kvm.operations.records import sized, vm_record
@@ -98,6 +98,7 @@ class KVMDisks:
                 raise InvalidSpecError(f"can't resize {disk!r} of {domain.name()!r}", problems=[problem], resource=domain.name())
             if size > (record.size_bytes or 0):
                 if domain.isActive():
+                    refuse_arrived(domain, f"resize {disk!r} of")
                     domain.blockResize(disk, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
                 else:
                     volume = find_path(slow, record.source)

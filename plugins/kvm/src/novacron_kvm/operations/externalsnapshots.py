@@ -133,8 +133,7 @@ def revert(connection: KVMConnection, slow: Any, domain: Any, snapshot: Any, job
                 _record(own, path, disks[target].path)
         job.raise_if_cancelled()
         job.report(f"reverting to {snapshot.getName()}")
-        if domain.isActive():
-            domain.destroy()
+        power_off(domain)
         undo.callback(slow.defineXMLFlags, before, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
         slow.defineXMLFlags(_on(definition, disks, own), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
         if memory:
@@ -148,6 +147,14 @@ def revert(connection: KVMConnection, slow: Any, domain: Any, snapshot: Any, job
     redefine = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
     domain.snapshotCreateXML(snapshot.getXMLDesc(SECURE), redefine)
     merge_unneeded(connection, slow, domain, job)  # what the VM wrote to until now
+
+
+def power_off(domain: Any) -> None:
+    """Let go of what a VM has in memory, or saved of it: over other disks it would spoil them."""
+    if domain.isActive():
+        domain.destroy()
+    elif domain.hasManagedSaveImage():
+        domain.managedSaveRemove()
 
 
 def delete(connection: KVMConnection, slow: Any, domain: Any, snapshots: Iterable[Any], job: Job[Any]) -> None:
@@ -234,17 +241,8 @@ def _folder(pool: Any) -> str:
     return (text_of(parse(pool.XMLDesc(0)), "target/path") or "").rstrip("/")
 
 
-def _free_name(pool: Any, stem: str) -> str:
-    there, name, number = {*pool.listVolumes()}, f"{stem}.qcow2", 1
-    while name in there:
-        number += 1
-        name = f"{stem}-{number}.qcow2"
-    return name
-
-
 def _new_overlay(connection: KVMConnection, base: Any, vm: str, target: str, snapshot: str, undo: ExitStack) -> Any:
-    name = _free_name(_pool_of(base), f"{vm}-{target}.{snapshot}")  # looks at the pool again: the disk may have grown
-    return overlay(connection, base, name, undo)
+    return overlay(connection, base, f"{vm}-{target}.{snapshot}.qcow2", undo)
 
 
-__all__ = ["asked", "delete", "end_left_over", "is_external", "revert", "take"]
+__all__ = ["asked", "delete", "end_left_over", "is_external", "power_off", "revert", "take"]

@@ -104,6 +104,11 @@ class KVMLifecycle:
             )
         self._refuse_taken(self._connection.read, name, None)
         with translated("vm_rename", record.name):
+            if domain.snapshotNum():  # libvirt would rename it, and then never revert: each snapshot has the VM's name in it
+                raise InvalidStateError(
+                    f"can't rename {record.name!r}: it has snapshots, which could not be reverted to any more",
+                    resource=record.name, hint="delete them first",
+                )  # fmt: skip
             domain.rename(name, 0)
         return vm_record(self._connection, self._connection.domain(record.id))
 

@@ -26,8 +26,8 @@ from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.operations.carrying import carry
-from novacron_kvm.operations.devices import made_for
-from novacron_kvm.operations.domainjobs import abort, leaving, progress, statistics
+from novacron_kvm.operations.devices import made_for, refuse_arrived
+from novacron_kvm.operations.domainjobs import abort, forget_completed, leaving, progress, statistics
 from novacron_kvm.operations.parking import park, recover, unpark
 from novacron_kvm.operations.precheck import check_migration, destination_of
 from novacron_kvm.operations.reconciliation import settle
@@ -72,6 +72,7 @@ class KVMMigration:
         job.raise_if_cancelled()
         destination, began, made = destination_of(to), time.monotonic(), made_for(domain)
         with translated("vm_migrate", record.name):
+            refuse_arrived(domain, "move")
             recover(domain, change=True)
             carried = carry(self._connection, destination, domain, record, spec, job)
             park(domain)
@@ -88,7 +89,12 @@ class KVMMigration:
             error.details |= {"source": place.source, "destination": place.destination}
             raise error
         there = destination.domain(record.id)
+        if record.autostart:  # a mark of the host's own, which libvirt leaves behind
+            with translated("vm_migrate", record.name):
+                there.setAutostart(1)
         figures = _completed(there)
+        if record.status != "suspended":
+            forget_completed(there)
         job.report("done", 1.0)
         return MigrationReport(
             vm=vm_record(destination, there), source=self._connection.name, destination=to.name, live=spec.live,
@@ -208,7 +214,7 @@ def _migrate(domain: Any, record: VM, to: Any, spec: MigrationSpec) -> None:
 
 def _completed(domain: Any) -> dict[str, Any]:
     try:
-        found = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
+        found = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED)
     except libvirt.libvirtError:
         return {}  # an offline migration has none
     return {k: v for k, v in found.items() if isinstance(v, (int, str))}

@@ -11,7 +11,8 @@ from novacron.plugins import hookimpl
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.domainjobs import followed
+from novacron_kvm.operations.devices import refuse_arrived
+from novacron_kvm.operations.domainjobs import followed, forget_completed
 from novacron_kvm.operations.records import vm_record
 
 CALL = 55.0
@@ -53,7 +54,7 @@ class KVMPower:
     @hookimpl
     def vm_resume(self, vm: str) -> VM:
         """Resume; a running VM stays so."""
-        return self._change(vm, "resume", ("suspended", "running"), lambda d: d.resume(), done="running")
+        return self._change(vm, "resume", ("suspended", "running"), _resume, done="running")
 
     @hookimpl
     def vm_shutdown(self, vm: str, seconds: float, otherwise: Literal["fail", "stop"], job: Job[VM]) -> VM:
@@ -80,6 +81,8 @@ class KVMPower:
     def vm_save(self, vm: str, job: Job[VM]) -> VM:
         """Save to disk and power off. A save that is cut short leaves the VM running."""
         domain = self._checked(vm, "save", ("running", "suspended"))
+        with translated("vm_save", vm):
+            refuse_arrived(domain, "save")
         with self._connection.slow() as slow:
             own = self._connection.domain(domain.UUIDString(), slow)
             with translated("vm_save", vm), followed(domain, job, "saving memory"):
@@ -115,6 +118,11 @@ class KVMPower:
             if record.persistent:
                 raise
             return record.replace(status="stopped", status_reason="destroyed")  # type: ignore[no-any-return]  # a transient VM is gone
+
+
+def _resume(domain: Any) -> None:
+    domain.resume()
+    forget_completed(domain)  # whether it has run since it was moved here matters no more
 
 
 __all__ = ["KVMPower"]

@@ -75,6 +75,8 @@ def _judge(source: KVMConnection, destination: KVMConnection, before: VM, here: 
         return Place(destination, here, there)
     if there == ABSENT and here == wanted:
         return Place(source, here, there)
+    if there == ABSENT and here == "crashed":
+        return Place(source, here, there)  # its QEMU ended meanwhile
     if there == ABSENT and wanted == "running" and here == "suspended":
         _try(source, before.id, lambda d: d.resume())  # rolled back, but libvirt left it halted
     elif here == wanted == "running" and there == "stopped":

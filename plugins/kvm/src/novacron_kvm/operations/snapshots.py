@@ -27,8 +27,9 @@ from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations import externalsnapshots as external
-from novacron_kvm.operations.devices import refuse_saved
+from novacron_kvm.operations.devices import facts_of, refuse_arrived, refuse_saved, set_facts
 from novacron_kvm.operations.domainjobs import followed
+from novacron_kvm.operations.merging import definition_then, disk_files
 from novacron_kvm.operations.parking import recover
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.versions import version_text
@@ -63,6 +64,7 @@ class KVMSnapshots:
                     raise AlreadyExistsError(f"{record.name!r} has a snapshot {spec.name!r} already", resource=record.name)
                 kinds: set[Kind] = {"external" if external.is_external(root) else "internal" for root in there}
                 kind = self._kind(record, spec, kinds)
+                refuse_arrived(domain, "take a snapshot of")
                 job.raise_if_cancelled()
                 if kind == "external":
                     memory = record.status in ACTIVE and spec.memory is not False and not spec.quiesce
@@ -123,7 +125,11 @@ class KVMSnapshots:
                 if external.is_external(parse(found.getXMLDesc(0))):
                     external.revert(self._connection, slow, domain, found, job)
                 else:
+                    own = facts_of(domain)
+                    if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
+                        external.power_off(domain)
                     domain.revertToSnapshot(found, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
+                    set_facts(domain, own)  # of now: which files go with it, above all
             return vm_record(self._connection, domain)
 
     @hookimpl
@@ -145,6 +151,7 @@ class KVMSnapshots:
     def _delete(self, slow: Any, domain: Any, going: list[Any], job: Job[Any]) -> None:
         """Delete a snapshot, and with it the rest of `going`, which are all that descend from it."""
         if not external.is_external(parse(going[0].getXMLDesc(0))):
+            _refuse_other_disks(domain, going)
             going[0].delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN if going[1:] else 0)
             return
         refuse_saved(domain, "merge the disks of")
@@ -242,6 +249,21 @@ class KVMSnapshots:
             kind="external" if "external" in kinds else "internal", description=text_of(root, "description") or "",
             disks=tuple(d.get("name") for d in root.iterfind("disks/disk") if d.get("snapshot") != "no"),
         )  # fmt: skip
+
+
+def _refuse_other_disks(domain: Any, going: list[Any]) -> None:
+    """Refuse to delete internal snapshots, before the first is, that are within disks which a running VM does not have any more."""
+    if not domain.isActive():
+        return
+    now = disk_files(parse(domain.XMLDesc(0)))
+    for root in (parse(one.getXMLDesc(0)) for one in going):
+        then = disk_files(definition_then(root))
+        kept = [d.get("name") for d in root.iterfind("disks/disk[@snapshot='internal']")]
+        if other := [target for target in kept if then.get(target) != now.get(target)]:
+            raise InvalidStateError(
+                f"can't delete {text_of(root, 'name')!r} while {domain.name()!r} runs: it is in disks that the VM has not now: "
+                + ", ".join(other), resource=domain.name(), hint="stop the VM first",
+            )  # fmt: skip
 
 
 def _unknown(domain: Any, snapshot: str, there: list[str]) -> SnapshotNotFoundError:

@@ -34,7 +34,10 @@ def volume_xml(name: str, capacity: int, format_: str, backing: tuple[str, str] 
     etree.SubElement(root, "name").text = name
     etree.SubElement(root, "capacity").text = str(capacity)
     etree.SubElement(root, "allocation").text = str(capacity if preallocate else 0)
-    etree.SubElement(etree.SubElement(root, "target"), "format", type=format_)
+    target = etree.SubElement(root, "target")
+    etree.SubElement(target, "format", type=format_)
+    if format_ == "qcow2":
+        etree.SubElement(target, "compat").text = "1.1"  # libvirt's own choice, 0.10, can't grow once it has snapshots
     if backing:
         below = etree.SubElement(root, "backingStore")
         etree.SubElement(below, "path").text = backing[0]
