@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import libvirt
 import pytest
 
+import novacron
 from novacron import errors
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -132,3 +135,84 @@ def test_a_link_cut_at_the_finish_step_never_runs_a_vm_twice(lab, lab_hosts, boo
         assert running == [lab.hosts[0].name]
     assert running, "it runs nowhere"
     watch.close()
+
+
+def test_a_hung_qemu_is_listed_at_once_and_can_be_stopped(lab, lab_hosts, boot):
+    """Neither listing nor measuring waits for it, and the VMs beside it are measured; what it can't be asked is said."""
+    a = lab_hosts[0]
+    vm, beside = boot(a, "hanging-qemu", ticks=0), boot(a, "beside-it", ticks=0)
+    assert {vm.id, beside.id} <= {measured.vm for measured in a.invoke("metrics_vms")}
+    pid = qemu(lab.hosts[0], vm)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        assert a.vms[vm.id].status == "running"
+        assert (vm.id, 96 * 2**20) in {(found.id, found.record.memory_bytes) for found in a.vms.list()}
+        assert time.monotonic() - began < KNOWN
+        began = time.monotonic()
+        measured = {measured.vm for measured in a.invoke("metrics_vms")}
+        assert time.monotonic() - began < KNOWN
+        assert beside.id in measured
+        assert vm.id not in measured
+        with pytest.raises(errors.BusyError, match="can't be measured"):
+            vm.metrics()
+        began = time.monotonic()
+        assert vm.stop().status == "stopped"
+        assert time.monotonic() - began < 2 * KNOWN
+    finally:
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass  # it was stopped
+
+
+def test_a_link_cut_while_idle_is_told_within_the_deadline_and_mends(lab, boot, mended):
+    with novacron.connect(lab.hosts[0].uri, name="idle") as host:
+        vm = boot(host, "idle-link", ticks=0)
+        lab.hosts[0].cut_link()
+        began = time.monotonic()
+        with pytest.raises(errors.NovaCronError) as caught:
+            host.ping()
+        assert time.monotonic() - began < 2 * KNOWN
+        assert caught.value.hint
+        lab.hosts[0].mend_link()
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                assert host.vms[vm.id].status == "running"
+                break
+            except errors.HostConnectionError:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            except errors.OperationTimeoutError:
+                assert time.monotonic() < deadline
+
+
+def test_a_client_killed_in_a_migration_loses_nothing(lab, lab_hosts, boot, tmp_path):
+    a = lab_hosts[0]
+    vm = boot(a, "orphaned")
+    script = tmp_path / "move.py"
+    script.write_text(
+        "import novacron\n"
+        f"a = novacron.connect({lab.hosts[0].uri!r}, name='a'); b = novacron.connect({lab.hosts[1].uri!r}, name='b')\n"
+        f"job = a.vms[{vm.id!r}].migrate(b, bandwidth='8MiB/s', wait=False)\n"
+        "job.listen(lambda p: print('moving', flush=True) if p.details.get('transferred_bytes') else None)\n"
+        "job.result()\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "moving\n"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    deadline = time.monotonic() + 90
+    while True:
+        found = [there.status for host in lab_hosts for there in host.vms.list() if there.id == vm.id]
+        running = really_running(lab, vm)
+        assert len(running) <= 1
+        if len(running) == 1 and found == ["running"]:
+            break
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+    vm.console.wait_for_more_ticks()

@@ -21,8 +21,10 @@ from novacron_kvm.eventloop import ensure_running
 from novacron_kvm.versions import refuse_old
 
 T = TypeVar("T")
-KEEPALIVE = (5, 3)
-"""Seconds between probes, and how many may stay unanswered: a dead link or hung daemon ends a call after 15 to 20 s."""
+KEEPALIVE = (3, 3)
+"""Seconds between probes, and how many may stay unanswered: a dead link or hung daemon ends a call after 9 to 12 s."""
+REOPEN_SECONDS = 5.0
+"""How long a lost connection is tried to be opened anew, within one call."""
 IDLE_SLOW = 4
 """Slow connections that are kept for the next slow call."""
 
@@ -65,7 +67,7 @@ class KVMConnection:
             if self._closed:
                 raise HostConnectionError(f"the connection to {self.name} is closed", outcome="not_sent")
             if not self._read.isAlive():
-                self._read = self._open()
+                self._read = self._open(min(self.timeout, REOPEN_SECONDS))
                 for callback in list(self._reconnected):
                     callback(self._read)
             return self._read
@@ -133,7 +135,8 @@ class KVMConnection:
         for connection in connections:
             _close(connection)
 
-    def _open(self) -> Any:
+    def _open(self, timeout: float | None = None) -> Any:
+        limit = self.timeout if timeout is None else timeout
         future: Future[Any] = Future()
         abandoned = threading.Event()
 
@@ -151,11 +154,11 @@ class KVMConnection:
 
         threading.Thread(target=run, name=f"novacron-open-{self.name}", daemon=True).start()
         try:
-            return future.result(self.timeout)
+            return future.result(limit)
         except TimeoutError:
             abandoned.set()
             raise OperationTimeoutError(
-                f"connecting to {self.uri} took more than {self.timeout:g} s",
+                f"connecting to {self.uri} took more than {limit:g} s",
                 outcome="not_sent",
                 hint="check that the host is up",
             ) from None

@@ -9,19 +9,12 @@ from collections.abc import Mapping
 
 from novacron.errors import UnsupportedOperationError
 
-MINIMUM = "5.6.0"
-"""The oldest libvirt that is connected to (2019): the first that checks a snapshot's definition against its schema."""
+MINIMUM = "6.0.0"
+"""The oldest libvirt that is connected to (2020): the first that tells of a job that has ended more than once."""
 
 LATER: Mapping[str, str] = {
     "network_create": "7.7.0",
     "network_update": "7.7.0",
-    "guest_info": "5.10.0",
-    "guest_exec": "5.10.0",
-    "guest_file_read": "5.10.0",
-    "guest_file_write": "5.10.0",
-    "guest_freeze": "5.10.0",
-    "guest_thaw": "5.10.0",
-    "guest_password_set": "5.10.0",
     "guest_ssh_keys_set": "6.10.0",
 }
 """The operations that need a later one."""

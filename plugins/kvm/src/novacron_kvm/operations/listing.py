@@ -14,6 +14,7 @@ from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.operations.bulk import statistics_of_all
 from novacron_kvm.operations.domainjobs import HELPER, POLL, busy
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.statuses import TABLE
@@ -60,7 +61,7 @@ class KVMListing:
         with translated("vm_list"):
             if query.detail == "full":
                 return self._in_full(connection)
-            stats = connection.getAllDomainStats(GROUPS, 0)
+            stats = statistics_of_all(self._connection, GROUPS)
             transient = {d.UUID() for d in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)}
             autostart = {d.UUID() for d in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)}
         host, node, table, found = self._connection.name, self._connection.node, TABLE, []

@@ -6,10 +6,12 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from novacron.errors import BusyError
 from novacron.plugins import hookimpl
 from novacron.records.metrics import DiskMetrics, HostMetrics, NICMetrics, VMMetrics
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.operations.bulk import answered, statistics_of, statistics_of_all
 
 
 class KVMMetrics:
@@ -23,16 +25,21 @@ class KVMMetrics:
         """Measure one VM."""
         domain = self._connection.domain(vm)
         with translated("metrics_vm", vm):
-            ((_, values),) = self._connection.read.domainListGetStats([domain], 0, 0)
+            values = statistics_of(self._connection, domain)
+            if not answered(self._connection, domain, values):
+                raise BusyError(
+                    f"{domain.name()!r} can't be measured: something holds it, or its process hangs", resource=domain.name()
+                )
         return vm_metrics(self._connection.name, domain, values, _now())
 
     @hookimpl
     def metrics_vms(self) -> list[VMMetrics]:
-        """Measure all running VMs in one call."""
+        """Measure all running VMs in one call; those that do not answer now are left out."""
         import libvirt
 
         with translated("metrics_vms"):
-            stats = self._connection.read.getAllDomainStats(0, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE)
+            stats = statistics_of_all(self._connection, 0, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE)
+            stats = [(domain, values) for domain, values in stats if answered(self._connection, domain, values)]
         at = _now()
         measured = (vm_metrics(self._connection.name, domain, values, at) for domain, values in stats)
         return sorted(measured, key=lambda m: m.vm)
