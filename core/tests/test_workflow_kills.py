@@ -35,12 +35,25 @@ def state(server, vm):
     return found
 
 
+def changed(server, vm):
+    """How often a VM was changed, by whom ever."""
+    return sum(done.vm == vm for done in server.log)
+
+
+def wait_for_changes(server, vm, number, processes, pid):
+    """Wait until a VM was changed so often, or the process that does it has ended."""
+    until = time.monotonic() + 60
+    while changed(server, vm) < number and processes.lives(pid):
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
 @pytest.mark.timeout(900)
 def test_a_run_whose_process_is_killed_at_any_moment_ends_as_its_record_says(server, processes, sample):
     """Kills the process that runs a flow, and now and then the one that goes on with it; this process has the database open too."""
     chance = random.Random(20261124)
     runs = novacron.fleet().runs
-    whole, seen = 0.0, []
+    whole, most, seen = 0.0, 0, []
     for number in range(-1, sample(30, 200)):
         flow = MOVE if number < 0 else chance.choice([MOVE, IN_VAIN])
         vm = server.hosts["s1"].vms.create(name=f"web{number + 1}", memory="64MiB", start=True).id
@@ -49,9 +62,12 @@ def test_a_run_whose_process_is_killed_at_any_moment_ends_as_its_record_says(ser
         pid = processes.start("run", server.uris, vm, flow.as_dict())
         if number < 0:
             processes.wait(pid)
-            whole = time.monotonic() - begun
+            whole, most = time.monotonic() - begun, changed(server, vm)
         else:
-            time.sleep(chance.uniform(0.3 * whole, whole * (1.1 if flow is MOVE else 1.8)))
+            # by how much it has changed, not by the clock: on a busy machine all would be killed before they began
+            changes = chance.randint(0, most if flow is MOVE else 2 * most - 1)
+            wait_for_changes(server, vm, changes, processes, pid)
+            time.sleep(chance.uniform(0, 0.02) if changes else chance.uniform(0, whole / 2))
             processes.end(pid)
             if chance.random() < 0.3:
                 pid = processes.start("recover")

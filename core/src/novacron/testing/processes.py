@@ -54,6 +54,10 @@ class Processes:
                 raise TimeoutError(f"process {pid} has not ended within {seconds} s")
             time.sleep(0.002)
 
+    def lives(self, pid: int) -> bool:
+        """Whether a process has not ended."""
+        return _lives(pid)
+
     def close(self) -> None:
         """Kill those that are left."""
         for pid in self._started:
