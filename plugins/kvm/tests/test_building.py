@@ -201,3 +201,9 @@ def test_a_cpu_is_written_as_asked():
 def test_a_cpu_that_contradicts_itself_is_refused(fields):
     with pytest.raises(InvalidSpecError):
         VMSpec(name="a", **fields)
+
+
+@pytest.mark.parametrize("asked", [{"bus": "nvme"}, {"target": "nvme0n1"}], ids=str)
+def test_a_bus_that_is_not_emulated_is_refused_wherever_a_disk_is_placed(asked):
+    with pytest.raises(InvalidSpecError, match=r"disks.1.bus: got 'nvme', allowed: virtio"):
+        place([DiskSpec(size=1), DiskSpec(size=1, **asked)], "virtio")

@@ -184,9 +184,6 @@ class KVMLifecycle:
             virt_type = spec.virt_type or best_virt_type(self._connection, arch)[0]
             if virt_type not in known[arch]["virt_types"]:
                 raise _bad("virt_type", virt_type, "one of " + ", ".join(known[arch]["virt_types"]))
-            for number, disk in enumerate(spec.disks):
-                if disk.bus == "nvme" or (disk.target or "").startswith("nvme"):
-                    raise _bad(f"disks.{number}.bus", "nvme", "virtio, scsi, sata, ide or usb")
             if spec.node and spec.node != self._connection.node:
                 raise _bad("node", spec.node, self._connection.node)
             memory = slow.getInfo()[1] * 2**20

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from lxml import etree
 
+from novacron.errors import InvalidSpecError, SpecProblem
 from novacron_kvm.xml.networks import bandwidth_element
 from novacron_kvm.xml.parsing import NAMESPACE, serialise
 
@@ -58,6 +59,9 @@ def place(disks: Sequence[DiskSpec], default_bus: str, there: Sequence[str] = ()
 
     `there` are targets that the VM has already.
 
+    Raises:
+        InvalidSpecError: on a bus that libvirt does not emulate.
+
     Example:
         >>> from novacron.specs import DiskSpec
         >>> place([DiskSpec(size=1), DiskSpec(size=1, target="vda"), DiskSpec(device="cdrom"), DiskSpec(device="floppy")], "virtio")
@@ -65,7 +69,10 @@ def place(disks: Sequence[DiskSpec], default_bus: str, there: Sequence[str] = ()
     """
     taken = {*there, *(d.target for d in disks if d.target)}
     found = []
-    for disk in disks:
+    for number, disk in enumerate(disks):
+        if disk.bus == "nvme" or (disk.target or "").startswith("nvme"):
+            problem = SpecProblem(f"disks.{number}.bus", "nvme", "virtio, scsi, sata, ide or usb")
+            raise InvalidSpecError("this host can't emulate that disk", problems=[problem])
         if disk.device == "floppy":
             bus = "fdc"
         elif disk.bus or disk.target:
