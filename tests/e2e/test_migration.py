@@ -207,13 +207,17 @@ def test_copying_a_disk_onto_itself_is_refused(lab_hosts, boot):
     assert_only_at(vm, a, lab_hosts)
 
 
-def test_a_name_taken_on_shared_storage_is_refused_and_its_owner_keeps_its_disk(lab, lab_hosts, boot):
+def test_a_file_that_another_hosts_vm_has_is_never_taken(lab, lab_hosts, boot):
     a, b = lab_hosts
-    boot(a, "owner", ticks=0, start=False)
+    owner = boot(a, "owner", ticks=0, start=False)
+    before = (lab.shared / "owner-vda.qcow2").read_bytes()
+    other = b.vms.create(name="owner", disks=[{"size": "1MiB"}])
+    assert other.record.disks[0].source != owner.record.disks[0].source
     with pytest.raises(errors.AlreadyExistsError):
-        b.vms.create(name="owner", disks=[{"size": "1MiB"}])
-    assert (lab.shared / "owner-vda.qcow2").exists()
-    assert "owner" not in b.vms
+        b.vms.create(name="third", disks=[{"size": "1MiB", "name": "owner-vda.qcow2"}])
+    other.delete()
+    assert (lab.shared / "owner-vda.qcow2").read_bytes() == before
+    assert [v.name for v in a.pools.volumes() if v.name.startswith("owner")] == ["owner-vda.qcow2"]
 
 
 @pytest.fixture

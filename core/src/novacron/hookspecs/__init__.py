@@ -25,7 +25,7 @@ from novacron.hookspecs import (
     templates,
 )
 
-API_VERSION = "1.1"
+API_VERSION = "1.2"
 """Version of the contract: adding a hook or argument raises the second number, renaming or removing one the first."""
 
 AREAS = (

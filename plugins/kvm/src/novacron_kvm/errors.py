@@ -91,7 +91,7 @@ TABLE = (
     Row(SYSTEM, None, 28, nova.ResourceAllocationError, "failed", "free some space in the storage pool"),
     Row(None, r"Cannot allocate memory|cannot set up guest memory", None, nova.ResourceAllocationError, "failed",
         "the host is short of memory"),
-    Row(None, r"hugetlbfs|hugepages|cannot set CPU affinity", None, nova.ResourceAllocationError),
+    Row(None, r"hugetlbfs|hugepages|cannot set CPU affinity|cpuset\.cpus.*out of range", None, nova.ResourceAllocationError),
     Row(INTERNAL, r"cannot limit locked memory", None, nova.ResourceAllocationError, "failed",
         "a VM with a memory limit may lock so much memory, which its host does not let libvirtd allow (CAP_SYS_RESOURCE)"),
     Row(_code("NO_MEMORY"), None, None, nova.ResourceAllocationError),
