@@ -200,3 +200,29 @@ def test_a_name_that_nobody_has_is_said_in_the_plan(hosts, vm):
     with pytest.raises(WorkflowError):
         (steps.start() >> steps.stop()).named("both")
     assert Workflow.from_dict(wrong.as_dict()) == wrong
+
+
+def test_a_step_in_a_file_is_written_as_in_python_with_its_defaults():
+    """In a sequence, in a branch, with a hyphen; and what is wrong with it is said."""
+    written = {
+        "format": 1, "name": "by-hand",
+        "flow": {"node": "sequence", "nodes": [
+            {"step": "tag", "add": ["moving"]}, {"step": "migrate", "to": "b", "bandwidth": "1MiB/s"},
+            {"node": "parallel", "nodes": [{"step": "delete-snapshot", "name": "old"}, {"step": "vm_reboot"}]},
+        ]},
+    }  # fmt: skip
+    by_hand = (
+        steps.tag("moving") >> steps.migrate("b", bandwidth="1MiB/s") >> parallel(steps.delete_snapshot("old"), steps.vm_reboot())
+    )
+    assert Workflow.from_dict(written).node == by_hand.node
+    for wrong, said in (
+        ({"step": "snapshott", "name": "a"}, "no step 'snapshott'"),
+        ({"step": "tag", "added": ["a"]}, "step tag: .*'added'"),
+        ({"step": "snapshot"}, "step snapshot: .*'name'"),
+        ({"node": "step", "kind": "tag", "arguments": {"add": ["a"]}}, "the step 'tag' lacks an argument: 'remove'"),
+    ):
+        with pytest.raises(WorkflowError, match=said) as caught:
+            Workflow.from_dict({"format": 1, "name": "", "flow": wrong})
+        assert caught.value.hint
+    with pytest.raises(InvalidSpecError, match="name: got"):
+        Workflow.from_dict({"format": 1, "name": "", "flow": {"step": "snapshot", "name": "a b"}})

@@ -25,6 +25,7 @@ from novacron.workflow.nodes import (
     UndoNode,
     VMRef,
     WhenNode,
+    all_nodes,
 )
 from novacron.workflow.results import check_name
 
@@ -230,6 +231,9 @@ class Workflow:
             found = msgspec.convert(expanded(dict(stored)), Stored)
         except msgspec.ValidationError as error:
             raise WorkflowError(f"not a stored flow: {error}") from None
+        for node in all_nodes(found.flow):
+            if isinstance(node, StepNode):
+                _check_arguments(node)
         return cls(found.flow, name=found.name)
 
     def _with(self, node: AnyNode, functions: Mapping[str, Callable[..., Any]] | None = None) -> Workflow:
@@ -245,6 +249,23 @@ class Workflow:
             return name, {}
         local = f"{name}#{id(function):x}"  # kept alive by the flow, so that the id stays its own
         return local, {local: function}
+
+
+def _check_arguments(node: StepNode) -> None:
+    """Refuse a step that lacks arguments. Raises WorkflowError."""
+    from novacron.workflow.kinds import KINDS
+
+    try:
+        kind = KINDS.find(node.kind)
+    except WorkflowError:
+        return  # its code is not here; whoever runs it says so
+    try:
+        kind.describe(node.arguments)
+    except (KeyError, TypeError) as error:
+        raise WorkflowError(
+            f"the step {node.kind!r} lacks an argument: {error}",
+            hint=f"written as {{step: {node.kind}, ...}} it has its defaults",
+        ) from None
 
 
 def workflow(name: str, *flows: Workflow) -> Workflow:

@@ -186,8 +186,17 @@ def _registered(function: Callable[..., Workflow], name: str) -> FlowFunction:
 
 
 def expanded(stored: Any) -> Any:
-    """Return a stored flow with every `{"node": "flow", "name": ..., "arguments": {...}}` in it replaced by that flow's own nodes."""
+    """Return a stored flow with what a person writes in it replaced by the nodes that it means.
+
+    That is `{"step": "snapshot", "name": "before"}`, a step as `novacron.workflow.steps` has it, with its defaults; and
+    `{"node": "flow", "name": ..., "arguments": {...}}`, a flow by name.
+
+    Raises:
+        WorkflowError, InvalidSpecError: there is no such step or flow, or it takes other arguments.
+    """
     if isinstance(stored, Mapping):
+        if "step" in stored and "node" not in stored:
+            return _written({str(key): value for key, value in stored.items()})
         if stored.get("node") == "flow":
             strange = sorted(set(stored) - {"node", "name", "arguments"})
             if strange or not isinstance(stored.get("name"), str) or not isinstance(stored.get("arguments", {}), Mapping):
@@ -199,6 +208,22 @@ def expanded(stored: Any) -> Any:
     if isinstance(stored, list | tuple):
         return [expanded(value) for value in stored]
     return stored
+
+
+def _written(stored: dict[str, Any]) -> Any:
+    from novacron.workflow import steps
+
+    name = str(stored.pop("step")).replace("-", "_")
+    try:
+        function = getattr(steps, name)
+    except AttributeError as error:
+        raise WorkflowError(f"there is no step {name!r}", hint=str(error)) from None
+    try:
+        many = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.VAR_POSITIONAL]
+        made = function(*(stored.pop(many[0], ()) if many else ()), **stored)
+    except TypeError as error:
+        raise WorkflowError(f"step {name}: {error}", hint="`novacron flow steps` lists all with their arguments") from None
+    return made.as_dict()["flow"]
 
 
 __all__ = ["FLOWS", "FlowFunction", "Flows", "expanded", "flow"]
