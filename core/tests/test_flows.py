@@ -14,6 +14,12 @@ from novacron.workflow import FLOWS, Workflow, flow, parallel, step, steps
 WORLDS = itertools.count()
 
 
+@pytest.fixture(autouse=True)
+def own_flows(monkeypatch):
+    """What a test registers ends with it."""
+    monkeypatch.setattr(FLOWS, "_known", dict(FLOWS._known))
+
+
 @pytest.fixture
 def hosts():
     number = next(WORLDS)
