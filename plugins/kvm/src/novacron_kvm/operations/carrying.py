@@ -41,14 +41,16 @@ class Carried:
         if not arrived:
             for path in self._disks:
                 _remove(self._destination, path)
-            with self._destination.slow() as there:
-                remove_state(there, self._sent)
+            if self._sent:
+                with self._destination.slow() as there:
+                    remove_state(there, self._sent)
             return
         own = {*self._disks} & {*made}
         for path in own - needed_elsewhere(self._source.read, own):
             _remove(self._source, path)
-        with self._source.slow() as here:
-            remove_state(here, self._own)
+        if self._own:
+            with self._source.slow() as here:
+                remove_state(here, self._own)
 
     def take_disks(self, record: VM, spec: MigrationSpec, job: Job[Any]) -> None:
         """Make a file at the destination for each disk that is to be copied; a stopped VM's with its content."""
