@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,7 +122,7 @@ class GuestConsole:
 
 
 @pytest.fixture
-def boot(lab):
+def boot(lab, lab_hosts):
     """Return a function that creates and starts a tiny guest on a host, and its console; deleted at the end, wherever it is."""
     made = []
 
@@ -145,16 +146,41 @@ def boot(lab):
         return vm
 
     yield start
-    from novacron.errors import NovaCronError
-
     for vm in made:
-        for _ in range(2):
-            try:
-                vm.delete(force=True)
-                break
-            except NovaCronError:
-                time.sleep(0.5)
+        for host in lab_hosts:
+            delete_at_last(host, vm.id)
         vm.console.log.unlink(missing_ok=True)
+
+
+def delete_at_last(host, identity, seconds=60):
+    """Delete a VM if this host has it; what is under way there may take its time to end."""
+    from novacron.errors import NovaCronError, VMNotFoundError
+
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            host.vms[identity].delete(force=True)
+            return
+        except VMNotFoundError:
+            return
+        except NovaCronError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+@pytest.fixture
+def moving():
+    """Return a function that begins a migration that takes long, and returns its job once memory flows."""
+
+    def begin(vm, destination, **options):
+        job = vm.migrate(destination, wait=False, **({"bandwidth": "2MiB/s", "deadline": 60} | options))
+        flows = threading.Event()
+        job.listen(lambda p: flows.set() if p.details.get("transferred_bytes") else None)
+        assert flows.wait(30)
+        return job
+
+    return begin
 
 
 @pytest.fixture

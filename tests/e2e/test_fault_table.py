@@ -46,15 +46,6 @@ def really_running(lab, vm):
     return found
 
 
-def moving(vm, to, **options):
-    """Begin a migration that takes long; return its job once memory flows."""
-    job = vm.migrate(to, wait=False, **({"bandwidth": "2MiB/s", "deadline": 60} | options))
-    flows = threading.Event()
-    job.listen(lambda p: flows.set() if p.details.get("transferred_bytes") else None)
-    assert flows.wait(30)
-    return job
-
-
 def test_a_killed_qemu_is_known_at_once_and_told(lab, lab_hosts, boot):
     a = lab_hosts[0]
     heard = []
@@ -71,7 +62,7 @@ def test_a_killed_qemu_is_known_at_once_and_told(lab, lab_hosts, boot):
 
 
 @pytest.mark.parametrize("side", [0, 1], ids=["source", "destination"])
-def test_a_qemu_killed_in_a_migration_leaves_one_truth(lab, lab_hosts, boot, side):
+def test_a_qemu_killed_in_a_migration_leaves_one_truth(lab, lab_hosts, boot, moving, side):
     a, b = lab_hosts
     vm = boot(a, f"torn-{side}", load=40)
     job = moving(vm, b)
@@ -190,7 +181,7 @@ def test_a_link_cut_while_idle_is_told_within_the_deadline_and_mends(lab, boot, 
 
 def test_a_client_killed_in_a_migration_loses_nothing(lab, lab_hosts, boot, tmp_path):
     a = lab_hosts[0]
-    vm = boot(a, "orphaned")
+    vm = boot(a, "abandoned")
     script = tmp_path / "move.py"
     script.write_text(
         "import novacron\n"

@@ -11,15 +11,6 @@ from novacron import errors
 pytestmark = pytest.mark.lab
 
 
-def begin(vm, destination, **options):
-    """Start a migration that takes long, and return its job when memory is flowing."""
-    job = vm.migrate(destination, wait=False, **({"bandwidth": "2MiB/s", "deadline": 60} | options))
-    moving = threading.Event()
-    job.listen(lambda p: moving.set() if p.details.get("transferred_bytes") else None)
-    assert moving.wait(30)
-    return job
-
-
 def places(vm, hosts):
     """Return {host: status} as each host says when asked anew."""
     found = {}
@@ -32,10 +23,10 @@ def places(vm, hosts):
 
 
 @pytest.mark.timeout(180)
-def test_the_destinations_daemon_killed_in_the_middle(lab, lab_hosts, boot, mended):
+def test_the_destinations_daemon_killed_in_the_middle(lab, lab_hosts, boot, moving, mended):
     a, b = lab_hosts
     vm = boot(a, "dest-killed", load=40)
-    job = begin(vm, b)
+    job = moving(vm, b)
     lab.hosts[1].kill_daemon()
     with pytest.raises(errors.NovaCronError) as caught:
         job.result(120)
@@ -51,10 +42,10 @@ def test_the_destinations_daemon_killed_in_the_middle(lab, lab_hosts, boot, mend
 
 
 @pytest.mark.timeout(180)
-def test_the_sources_daemon_killed_in_the_middle(lab, lab_hosts, boot, mended):
+def test_the_sources_daemon_killed_in_the_middle(lab, lab_hosts, boot, moving, mended):
     a, b = lab_hosts
     vm = boot(a, "source-killed", load=40)
-    job = begin(vm, b)
+    job = moving(vm, b)
     lab.hosts[0].kill_daemon()
     threading.Timer(2, lab.hosts[0].restart_daemon).start()
     with pytest.raises(errors.NovaCronError) as caught:
@@ -68,10 +59,10 @@ def test_the_sources_daemon_killed_in_the_middle(lab, lab_hosts, boot, mended):
 
 
 @pytest.mark.timeout(240)
-def test_the_destinations_link_cut_in_the_middle(lab, lab_hosts, boot, mended):
+def test_the_destinations_link_cut_in_the_middle(lab, lab_hosts, boot, moving, mended):
     a, b = lab_hosts
     vm = boot(a, "cut", load=40)
-    job = begin(vm, b, deadline=20)
+    job = moving(vm, b, deadline=20)
     lab.hosts[1].cut_link()
     with pytest.raises(errors.NovaCronError) as caught:
         job.result(150)
