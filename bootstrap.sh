@@ -1,16 +1,22 @@
 # Sourced by demo.sh and test.sh: installs the system packages and the virtual environment that are missing, and says so.
+# With TESTING=yes also what only the tests need.
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 fail() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else
   fail "root is needed to install packages: $*" "run as root, or install sudo"; fi; }
 
-# libvirt-python is built from source against libvirt's headers; the rest runs the lab's hosts; PostgreSQL and Graphviz are for the tests.
+# libvirt-python is built from source against libvirt's headers; the rest runs the lab's hosts.
 DEBIAN_PACKAGES="python3 python3-dev python3-venv gcc pkg-config libvirt-dev libvirt-daemon-system libvirt-clients
-  libvirt-daemon-config-nwfilter iptables qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools openssl iproute2 busybox-static kmod cpio dnsmasq-base
-  postgresql graphviz"
+  libvirt-daemon-config-nwfilter iptables qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools openssl iproute2 busybox-static kmod cpio dnsmasq-base"
+DEBIAN_TEST_PACKAGES="postgresql graphviz qemu-system-arm qemu-system-misc qemu-system-ppc qemu-efi-aarch64"
 FEDORA_PACKAGES="python3 python3-devel gcc pkgconf libvirt-devel libvirt-daemon-driver-qemu libvirt-daemon libvirt-client libvirt-daemon-config-nwfilter iptables
-  qemu-system-x86-core qemu-img edk2-ovmf swtpm swtpm-tools openssl iproute busybox kmod cpio dnsmasq postgresql-server graphviz"
+  qemu-system-x86-core qemu-img edk2-ovmf swtpm swtpm-tools openssl iproute busybox kmod cpio dnsmasq"
+FEDORA_TEST_PACKAGES="postgresql-server graphviz qemu-system-aarch64-core qemu-system-arm-core qemu-system-riscv-core qemu-system-ppc-core
+  qemu-system-s390x-core edk2-aarch64 virtiofsd"
+if [ "${TESTING:-no}" = yes ]; then
+  DEBIAN_PACKAGES="$DEBIAN_PACKAGES $DEBIAN_TEST_PACKAGES" FEDORA_PACKAGES="$FEDORA_PACKAGES $FEDORA_TEST_PACKAGES"
+fi
 
 install_packages() {
   if command -v apt-get >/dev/null; then

@@ -55,6 +55,14 @@ def test_a_vm_is_created_from_options_and_from_a_file(novacron):
     record = json.loads(made.stdout)
     assert (record["name"], record["status"], record["memory_bytes"], record["tags"]) == ("web1", "running", 2**30, ["a"])
     assert record["disks"][0]["bus"] == "scsi"
+    asked = ("iothreads=2,tpm=true", "display.type=spice", "channels.0.name=a", "channels.1.name=b")
+    furnished = novacron("-c", "sim://x", "vm", "create", "web3", "--disk", "size=1GiB,limits.read_iops=5", "-o", "json",
+                         *(word for each in asked for word in ("--set", each)))  # fmt: skip
+    assert furnished.returncode == 0, furnished.stderr
+    assert json.loads(furnished.stdout)["native"]["tpm"]
+    wrong = novacron("-c", "sim://x", "vm", "create", "web4", "--set", "numa.0.vcpus=x", "--set", "numa.0.memory=1GiB")
+    assert wrong.returncode
+    assert "numa.0.vcpus: got 'x'" in wrong.stderr
     from_file = novacron("-c", "sim://x", "vm", "create", "web2", "--file", "-", "-o", "json", stdin="memory: 2GiB\nvcpus: 3\n")
     assert (json.loads(from_file.stdout)["name"], json.loads(from_file.stdout)["vcpus"]) == ("web2", 3)
 

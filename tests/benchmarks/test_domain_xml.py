@@ -8,7 +8,8 @@ import pytest
 from lxml import etree
 
 from novacron.specs import VMSpec
-from novacron_kvm.xml.building import DiskFile, domain_element, domain_xml, place
+from novacron_kvm.xml.devices.disk import DiskFile, place
+from novacron_kvm.xml.domain import domain_xml
 from novacron_kvm.xml.reading import fields
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
@@ -81,7 +82,7 @@ def test_definitions_are_made_validated_and_read_many_times_faster_than_by_virti
     schema = etree.RelaxNG(etree.parse("/usr/share/libvirt/schemas/domain.rng"))
     files = [
         DiskFile(disk, f"/nowhere/{n}", disk.format, target, bus, True)
-        for n, (disk, (bus, target)) in enumerate(zip(spec.disks, place(spec.disks, "virtio"), strict=True))
+        for n, (disk, (bus, target)) in enumerate(zip(spec.disks, place(spec.disks), strict=True))
     ]
     more = {"virt_type": "qemu", "arch": "x86_64", "machine": "q35", "disks": files, "created_at": "2026-01-01T00:00:00+00:00"}
     text = domain_xml(spec, **more)
@@ -90,7 +91,7 @@ def test_definitions_are_made_validated_and_read_many_times_faster_than_by_virti
         return lambda: [work() for _ in range(200)]
 
     def validated():
-        root = domain_element(spec, **more)
+        root = etree.fromstring(domain_xml(spec, **more))
         schema.assertValid(root)
         return root
 

@@ -178,16 +178,6 @@ def test_secure_boot_of_a_direct_kernel_is_refused(lab, a, nothing_left):
     assert "unsigned" in str(caught.value)
 
 
-@pytest.mark.timeout(120)
-def test_an_arm_guest_is_defined_and_started(a, boot):
-    """Emulated. Skipped only where the host itself declares no emulator for it (Debian: qemu-system-arm, qemu-efi-aarch64)."""
-    if "aarch64" not in a.capabilities().architectures:
-        pytest.skip("the host declares no emulator for aarch64")
-    vm = boot(a, "on-arm", ticks=0, arch="aarch64", kernel=None, firmware="uefi", memory="256MiB")
-    assert (vm.status, vm.record.arch, vm.record.firmware) == ("running", "aarch64", "uefi")
-    assert vm.record.machine.startswith("virt")
-
-
 def test_the_record_of_a_new_vm_says_what_was_asked_and_what_is(a, boot):
     vm = boot(
         a, "described", ticks=1, vcpus=2, vcpus_max=4, memory="96MiB", memory_max="128MiB", tags={"web"}, metadata={"owner": "me"},
@@ -286,4 +276,4 @@ def test_huge_pages_that_the_host_does_not_have_are_refused_and_leave_nothing(a,
     if int(next(line.split()[1] for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("HugePages_Free"))):
         pytest.skip("this machine has huge pages")
     with pytest.raises((errors.ResourceAllocationError, errors.UnsupportedOperationError)):
-        a.vms.create(name="on-large-pages", memory="64MiB", hugepages=True, start=True)
+        a.vms.create(name="on-large-pages", memory="64MiB", memory_backing={"hugepages": True}, start=True)

@@ -30,6 +30,8 @@ MODULES = (
     "sr_mod",
     "ahci",
 )
+AT_HAND = ("virtiofs", "virtio_scsi", "sd_mod")
+"""Modules that the guest has and does not load by itself."""
 UP = "NOVACRON GUEST UP"
 TICK = "NOVACRON TICK"
 
@@ -217,7 +219,7 @@ def _root(root: Path, unpacked: Path, version: str) -> Path:
     source, target = unpacked / "lib/modules" / version, root / "lib/modules" / version
     run("depmod", "-b", unpacked, version)
     depends = dict(line.split(":", 1) for line in (source / "modules.dep").read_text().splitlines() if ":" in line)
-    for module in MODULES:
+    for module in (*MODULES, *AT_HAND):
         path = next((p for p in depends if Path(p).name.split(".")[0].replace("-", "_") == module), None)
         for needed in [path, *depends[path].split()] if path else []:
             (target / needed).parent.mkdir(parents=True, exist_ok=True)

@@ -203,6 +203,34 @@ def pairs(text: str) -> dict[str, Any]:
     return found
 
 
+def nested(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields with dots in their names as what they are a part of; numbers, from 0, are places in a list.
+
+    Example:
+        >>> nested({"tpm": "true", "display.type": "spice", "numa.0.vcpus": "0-1", "numa.1.vcpus": "2-3"})
+        {'tpm': 'true', 'display': {'type': 'spice'}, 'numa': [{'vcpus': '0-1'}, {'vcpus': '2-3'}]}
+    """
+    found: dict[str, Any] = {}
+    for key, value in fields.items():
+        *path, last = key.split(".")
+        place = found
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise click.BadParameter(f"{key!r}: {part!r} has a value of its own already")
+        place[last] = value
+    return {key: _listed(value) for key, value in found.items()}
+
+
+def _listed(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    within = {key: _listed(each) for key, each in value.items()}
+    if [*within] == [str(number) for number in range(len(within))]:
+        return [*within.values()]
+    return within
+
+
 def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command a spec's fields as KEY=VALUE arguments and `--file`; it gets them as `fields`."""
 
@@ -224,4 +252,4 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-__all__ = ["Settings", "common_options", "given", "pairs", "spec_options"]
+__all__ = ["Settings", "common_options", "given", "nested", "pairs", "spec_options"]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from novacron.specs.appliances import ApplianceSpec
+    from novacron.specs.devices import ChannelSpec, DisplaySpec, FilesystemSpec, HostDeviceSpec, SerialSpec
+    from novacron.specs.hardware import CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec
     from novacron.specs.migration import MigrationSpec
     from novacron.specs.network import (
         DHCPHostSpec,
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
     from novacron.specs.spec import Spec
     from novacron.specs.storage import DiskLimits, DiskSpec, StoragePoolSpec, VolumeSpec
     from novacron.specs.templates import TemplateSpec
-    from novacron.specs.vm import CloudInitSpec, CPUTopology, DisplaySpec, KernelSpec, SerialSpec, VMSpec, VMUpdate
+    from novacron.specs.vm import CloudInitSpec, KernelSpec, VMSpec, VMUpdate
 
 _HOMES = {
     "appliances": "ApplianceSpec",
+    "devices": "ChannelSpec DisplaySpec FilesystemSpec HostDeviceSpec SerialSpec",
+    "hardware": "CPUTopology FeaturesSpec LaunchSecuritySpec MemoryBackingSpec NUMANodeSpec",
     "migration": "MigrationSpec",
     "network": "DHCPHostSpec DNSHostSpec FilterRule NICSpec NetworkSpec PortGroupSpec TrafficFilterSpec",
     "query": "VMQuery",
@@ -38,7 +42,7 @@ _HOMES = {
     "spec": "Spec",
     "storage": "DiskLimits DiskSpec StoragePoolSpec VolumeSpec",
     "templates": "TemplateSpec",
-    "vm": "CPUTopology CloudInitSpec DisplaySpec KernelSpec SerialSpec VMSpec VMUpdate",
+    "vm": "CloudInitSpec KernelSpec VMSpec VMUpdate",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -50,7 +54,9 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "ApplianceSpec", "CPUTopology", "CloudInitSpec", "DHCPHostSpec", "DNSHostSpec", "DeviceLimits", "DiskLimits", "DiskSpec", "DisplaySpec",
-    "FilterRule", "KernelSpec", "LimitsSpec", "MigrationSpec", "NICLimits", "NICSpec", "NetworkSpec", "PortGroupSpec", "SerialSpec",
-    "SnapshotSpec", "Spec", "StoragePoolSpec", "TemplateSpec", "TrafficFilterSpec", "VMQuery", "VMSpec", "VMUpdate", "VolumeSpec",
+    "ApplianceSpec", "CPUTopology", "ChannelSpec", "CloudInitSpec", "DHCPHostSpec", "DNSHostSpec", "DeviceLimits", "DiskLimits",
+    "DiskSpec", "DisplaySpec", "FeaturesSpec", "FilesystemSpec", "FilterRule", "HostDeviceSpec", "KernelSpec",
+    "LaunchSecuritySpec", "LimitsSpec", "MemoryBackingSpec", "MigrationSpec", "NICLimits", "NICSpec", "NUMANodeSpec",
+    "NetworkSpec", "PortGroupSpec", "SerialSpec", "SnapshotSpec", "Spec", "StoragePoolSpec", "TemplateSpec", "TrafficFilterSpec",
+    "VMQuery", "VMSpec", "VMUpdate", "VolumeSpec",
 ]  # fmt: skip

@@ -27,7 +27,8 @@ class DiskSpec(Spec):
     """A disk: new and blank (`size`), from an image (`source`), or an existing volume or file (`path`).
 
     `source` is "image:NAME" (a volume in the pool), "POOL/VOLUME" or an absolute path; `copy` says whether the new disk is backed
-    by it (thin, "backing") or a full copy ("full").
+    by it (thin, "backing") or a full copy ("full"). `iothread` is the number of the VM's I/O thread that serves it, `queues` how many
+    requests at once have a way of their own (virtio, scsi).
 
     Example:
         >>> DiskSpec(size="20GiB").size, DiskSpec(source="image:debian-13").copy_mode
@@ -52,6 +53,8 @@ class DiskSpec(Spec):
     cache: Literal["default", "none", "writethrough", "writeback", "directsync", "unsafe"] | None = None
     io: Literal["native", "threads", "io_uring"] | None = None
     discard: Literal["unmap", "ignore"] | None = None
+    iothread: int | None = Field(None, ge=1, le=256)
+    queues: int | None = Field(None, ge=1, le=256)
     limits: DiskLimits | None = None
 
     @model_validator(mode="after")

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
+from novacron.specs.devices import ChannelSpec, DisplaySpec, FilesystemSpec, HostDeviceSpec, SerialSpec, Sound, Video
+from novacron.specs.hardware import Clock, CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec
 from novacron.specs.network import NICSpec
 from novacron.specs.spec import Label, Name, Size, Spec, Tag
 from novacron.specs.storage import DiskSpec
@@ -31,35 +33,14 @@ class CloudInitSpec(Spec):
     ssh_keys: tuple[str, ...] = ()
 
 
-class SerialSpec(Spec):
-    """The serial console; `log` is a file on the host (absolute) to which its output is appended, also after a migration."""
-
-    log: str | None = Field(None, pattern=r"^/")
-
-
-class DisplaySpec(Spec):
-    """A graphical display, on the host's loopback unless `listen` says otherwise."""
-
-    type: Literal["vnc", "spice"] = "vnc"
-    listen: str = "127.0.0.1"
-
-
-class CPUTopology(Spec):
-    """How a guest sees its vCPUs; `sockets * cores * threads` is how many it can have."""
-
-    sockets: int = Field(1, ge=1, le=4096)
-    cores: int = Field(1, ge=1, le=4096)
-    threads: int = Field(1, ge=1, le=16)
-
-
 class VMSpec(Spec):
     """A VM to be created. Only `name` is needed; sizes are bytes or text such as "2GiB".
 
     `machine` and `arch` are the hypervisor's own names; None takes its best. `virt_type` None lets the driver probe.
     `cpu_model` is a CPU's name instead of a `cpu_mode`; `cpu_features` add to it ("avx2") or take from it ("-avx2").
-    `watchdog` is what happens when the guest no longer feeds its watchdog; `vsock` gives it a socket to its host;
-    A running VM's balloon can be let out to `memory_max`; memory modules can be added to it up to `max_memory`.
-    `hugepages` backs its memory with large pages, of which the host must have enough.
+    `watchdog` is what happens when the guest no longer feeds its watchdog; `vsock` gives it a socket to its host.
+    A running VM's balloon can be let out to `memory_max`; memory modules can be added to it up to `max_memory`. `iothreads` are threads
+    that serve disks; a disk names its own by number, from 1. `video` None fits the `display`, and there is none without one.
 
     Example:
         >>> VMSpec(name="web1", memory="2GiB", disks=[DiskSpec(size="20GiB")]).memory
@@ -85,7 +66,12 @@ class VMSpec(Spec):
     cpu_model: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+$")
     cpu_features: frozenset[Annotated[str, Field(pattern=r"^-?[a-z0-9_][a-z0-9_.-]*$")]] = frozenset()
     topology: CPUTopology | None = None
-    hugepages: bool = False
+    numa: tuple[NUMANodeSpec, ...] = ()
+    memory_backing: MemoryBackingSpec = MemoryBackingSpec()
+    iothreads: int = Field(0, ge=0, le=256)
+    features: FeaturesSpec = FeaturesSpec()
+    clock: Clock = "utc"
+    launch_security: LaunchSecuritySpec | None = None
     watchdog: Literal["reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"] | None = None
     vsock: bool = False
     firmware: Firmware = "bios"
@@ -95,7 +81,13 @@ class VMSpec(Spec):
     disks: tuple[DiskSpec, ...] = ()
     nics: tuple[NICSpec, ...] = ()
     serial: SerialSpec = SerialSpec()
+    channels: tuple[ChannelSpec, ...] = ()
     display: DisplaySpec | None = None
+    video: Video | None = None
+    sound: Sound | None = None
+    host_devices: tuple[HostDeviceSpec, ...] = ()
+    filesystems: tuple[FilesystemSpec, ...] = ()
+    balloon: bool = True
     guest_agent: bool = True
     rng: bool = True
     cloud_init: CloudInitSpec | None = None
@@ -119,19 +111,43 @@ class VMSpec(Spec):
             raise ValueError("either cpu_model or cpu_mode")
         if twice := {feature.removeprefix("-") for feature in self.cpu_features if f"-{feature}" in self.cpu_features}:
             raise ValueError(f"each of cpu_features once, not with and without: {', '.join(sorted(twice))}")
+        vcpus = self.vcpus_max or self.vcpus
         if self.topology:
             places = self.topology.sockets * self.topology.cores * self.topology.threads
-            if places != (self.vcpus_max or self.vcpus):
-                raise ValueError(f"a topology of {self.vcpus_max or self.vcpus} vCPUs, not {places}")
+            if places != vcpus:
+                raise ValueError(f"a topology of {vcpus} vCPUs, not {places}")
+        if self.numa:
+            placed = [number for node in self.numa for number in sorted(node.numbers)]
+            if sorted(placed) != list(range(vcpus)):
+                raise ValueError(f"each of the vCPUs 0 to {vcpus - 1} on one of the NUMA nodes")
+            if sum(node.memory for node in self.numa) != (self.memory_max or self.memory):
+                raise ValueError("NUMA nodes with all of the memory together")
         if self.firmware == "uefi-secure" and self.kernel:
             raise ValueError("direct kernel boot without uefi-secure: the firmware would run an unsigned kernel unchecked")
-        targets = [d.target for d in self.disks if d.target]
-        if len(targets) != len(set(targets)):
-            raise ValueError("a different target for each disk")
-        macs = [n.mac.lower() for n in self.nics if n.mac]
-        if len(macs) != len(set(macs)):
-            raise ValueError("a different MAC address for each NIC")
+        if any((d.iothread or 0) > self.iothreads for d in self.disks):
+            raise ValueError("iothreads as many as the disks name")
+        self._each_once()
         return self
+
+    @property
+    def boot_orders(self) -> list[int]:
+        """The places in the boot order that devices were given."""
+        devices: tuple[DiskSpec | NICSpec | HostDeviceSpec, ...] = (*self.disks, *self.nics, *self.host_devices)
+        return [device.boot_order for device in devices if device.boot_order is not None]
+
+    def _each_once(self) -> None:
+        """Refuse two devices of one name."""
+        named: dict[str, list[Any]] = {
+            "target for each disk": [d.target for d in self.disks],
+            "MAC address for each NIC": [n.mac and n.mac.lower() for n in self.nics],
+            "boot_order for each device": self.boot_orders,
+            "name for each channel": [c.name for c in self.channels],
+            "tag for each filesystem": [f.tag for f in self.filesystems],
+            "device of the host each time": [d.pci or d.mdev for d in self.host_devices],
+        }
+        for what, names in named.items():
+            if len(given := [name for name in names if name is not None]) != len({*given}):
+                raise ValueError(f"a different {what}")
 
 
 class VMUpdate(Spec):
@@ -145,4 +161,4 @@ class VMUpdate(Spec):
     autostart: bool | None = None
 
 
-__all__ = ["CPUTopology", "CloudInitSpec", "DisplaySpec", "Firmware", "KernelSpec", "SerialSpec", "VMSpec", "VMUpdate"]
+__all__ = ["CloudInitSpec", "Firmware", "KernelSpec", "VMSpec", "VMUpdate"]

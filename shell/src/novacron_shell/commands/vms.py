@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options, given, pairs
+from novacron_shell.options import Settings, common_options, given, nested, pairs
 from novacron_shell.output import show_many, show_one, tell
 
 
@@ -96,10 +96,17 @@ def show(settings: Settings, name: str) -> None:
 @click.option("--tag", "tags", multiple=True)
 @click.option("--description")
 @click.option("--serial-log", help="A file of the host that gets the serial console's output.")
+@click.option(
+    "--set",
+    "more",
+    multiple=True,
+    metavar="FIELD=VALUE,...",
+    help="Any field: tpm=true, display.type=spice, numa.0.vcpus=0-1.",
+)
 @click.option("--start", is_flag=True, default=None, help="Start it when it is made.")
 @common_options
-def create(settings: Settings, name: str | None, file: Any, disks: tuple[str, ...], nics: tuple[str, ...], kernel: str | None,
-           initrd: str | None, command_line: str | None, serial_log: str | None, **fields: Any) -> None:  # fmt: skip
+def create(settings: Settings, name: str | None, file: Any, more: tuple[str, ...], disks: tuple[str, ...], nics: tuple[str, ...],
+           kernel: str | None, initrd: str | None, command_line: str | None, serial_log: str | None, **fields: Any) -> None:  # fmt: skip
     """Create a VM."""
     from novacron_shell.progress import follow
 
@@ -110,13 +117,14 @@ def create(settings: Settings, name: str | None, file: Any, disks: tuple[str, ..
         asked = yaml.safe_load(file) or {}
     asked |= given(name=name, **fields)
     if disks:
-        asked["disks"] = [pairs(text) for text in disks]
+        asked["disks"] = [nested(pairs(text)) for text in disks]
     if nics:
-        asked["nics"] = [pairs(text) for text in nics]
+        asked["nics"] = [nested(pairs(text)) for text in nics]
     if kernel or initrd or command_line:
         asked["kernel"] = given(path=kernel, initrd=initrd, command_line=command_line)
     if serial_log:
         asked["serial"] = {"log": serial_log}
+    asked |= nested({key: value for text in more for key, value in pairs(text).items()})
     made = follow(settings.host().vms.create(wait=False, **asked), f"create {asked.get('name', '')}")
     show_one(made.record, "name" if settings.output == "table" else settings.output)
 

@@ -209,7 +209,7 @@ class SimLifecycle(Area):
         world = self.world
         vm = SimVM(id=str(spec.id or world.new_id()), name=spec.name, vcpus=spec.vcpus, memory=spec.memory, created_at=now())
         vm.vcpus_max, vm.memory_max = spec.vcpus_max or spec.vcpus, spec.memory_max or spec.memory
-        vm.max_memory = spec.max_memory
+        vm.max_memory, vm.iothreads = spec.max_memory, tuple(range(1, spec.iothreads + 1))
         vm.arch = spec.arch or "x86_64"
         vm.machine = spec.machine or world.architectures[vm.arch][-1]
         vm.firmware, vm.autostart, vm.agent = spec.firmware, spec.autostart, spec.guest_agent

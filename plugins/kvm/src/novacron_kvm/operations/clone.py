@@ -93,7 +93,7 @@ class KVMClone:
             own = overlay(self._connection, volume, name, undo)
             point_at(element, own)
             files.append(own.path)
-        from novacron_kvm.xml.building import facts_element
+        from novacron_kvm.xml.metadata import facts_element
         from novacron_kvm.xml.parsing import NAMESPACE
         from novacron_kvm.xml.reading import facts
 

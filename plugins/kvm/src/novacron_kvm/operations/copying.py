@@ -122,7 +122,7 @@ def point_definition_at(slow: Any, domain: Any, target: str, volume: Volume) -> 
 
 def keep_facts(root: Any, own: dict[str, Any]) -> None:
     """Let a definition have these facts of NovaCron's and no others."""
-    from novacron_kvm.xml.building import facts_element
+    from novacron_kvm.xml.metadata import facts_element
 
     metadata = root.find("metadata")
     if metadata is None:

@@ -116,7 +116,7 @@ def facts_of(domain: Any) -> dict[str, Any]:
 
 def set_facts(domain: Any, own: dict[str, Any]) -> None:
     """Keep NovaCron's own facts about a VM: these and no others."""
-    from novacron_kvm.xml.building import plain_facts
+    from novacron_kvm.xml.metadata import plain_facts
 
     set_element(domain, "novacron", NAMESPACE, plain_facts(own))
 

@@ -13,7 +13,8 @@ from novacron.records.storage import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.operations.volumes import find_path, find_volume, volume_record
-from novacron_kvm.xml.building import DiskFile, place
+from novacron_kvm.xml.devices.disk import DiskFile, place
+from novacron_kvm.xml.platforms import Buses
 from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def make_disks(
-    connection: KVMConnection, slow: Any, spec: VMSpec, job: Job[Any], undo: ExitStack, default_bus: str
+    connection: KVMConnection, slow: Any, spec: VMSpec, job: Job[Any], undo: ExitStack, buses: Buses
 ) -> list[DiskFile]:
     """Return the VM's disks in order, their files made. Each one made is removed by `undo`."""
     from novacron.specs.storage import DiskSpec
@@ -35,7 +36,7 @@ def make_disks(
 
         wanted.append(DiskSpec(device="cdrom", path=make_seed(connection, slow, spec, undo)))
     found = []
-    for number, (disk, (bus, target)) in enumerate(zip(wanted, place(wanted, default_bus), strict=True)):
+    for number, (disk, (bus, target)) in enumerate(zip(wanted, place(wanted, buses), strict=True)):
         job.raise_if_cancelled()
         job.report(f"disk {number + 1} of {len(wanted)}", number / max(1, len(wanted)))
         found.append(make_disk(connection, slow, spec.name, disk, bus, target, undo))

@@ -25,6 +25,7 @@ from novacron_kvm.operations.records import sized, vm_record
 from novacron_kvm.operations.volumes import find_path, volumes_backed_by
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
+from novacron_kvm.xml.reading import machine_of
 
 if TYPE_CHECKING:
     from novacron.specs.storage import DiskLimits, DiskSpec
@@ -39,8 +40,10 @@ class KVMDisks:
     @hookimpl
     def disk_attach(self, vm: str, spec: DiskSpec) -> Disk:
         """Make the disk's file and plug it in; a failure leaves neither."""
+        from novacron_kvm.offers import refuse_buses
         from novacron_kvm.operations.diskfiles import make_disk
-        from novacron_kvm.xml.building import disk_element, place
+        from novacron_kvm.xml.devices.disk import disk_element, place
+        from novacron_kvm.xml.platforms import platform
 
         with self._connection.slow() as slow, ExitStack() as undo, translated("disk_attach", vm):
             domain = self._connection.domain(vm, slow)
@@ -49,8 +52,9 @@ class KVMDisks:
             taken = [d.target for d in map(disk_record, root.iterfind("devices/disk"))]
             if spec.target in taken:
                 raise AlreadyExistsError(f"{domain.name()!r} has a disk {spec.target!r} already", resource=domain.name())
-            ((bus, target),) = place([spec], "virtio", taken)
-            if domain.isActive() and bus in ("ide", "sata", "fdc"):
+            ((bus, target),) = places = place([spec], platform(*machine_of(root)).buses, taken)
+            refuse_buses(slow, root, places)
+            if domain.isActive() and bus in ("ide", "sata", "fdc", "nvme"):
                 raise InvalidStateError(
                     f"can't attach a disk of the bus {bus} to {domain.name()!r}: it is running", resource=domain.name(),
                     hint="only virtio, scsi and usb disks can be plugged into a running VM; stop it, or take another bus",

@@ -20,6 +20,7 @@ from novacron_kvm.operations.metadata import where
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.operations.volumes import find_path, needed_elsewhere
 from novacron_kvm.xml.parsing import parse
+from novacron_kvm.xml.platforms import MACHINES, Buses, platform
 
 if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec, VMUpdate
@@ -37,20 +38,21 @@ class KVMLifecycle:
     def vm_create(self, spec: VMSpec, job: Job[VM]) -> VM:
         """Make the disks, define the VM, start it if asked; all of it or nothing."""
         with self._connection.slow() as slow, ExitStack() as undo:
-            arch, machine, virt_type = self._checked(slow, spec)
-            default_bus = "virtio" if self._connection.shared or "embed" in self._connection.uri else "ide"
+            from novacron_kvm.offers import Offers, refuse_beyond
             from novacron_kvm.operations.diskfiles import make_disks
             from novacron_kvm.operations.nics import addressed
-            from novacron_kvm.xml.building import domain_xml
+            from novacron_kvm.xml.devices.disk import place
+            from novacron_kvm.xml.domain import domain_xml
 
+            arch, machine, virt_type = self._checked(slow, spec)
+            buses = self._buses(arch, machine)
+            with translated("vm_create", spec.name):
+                offers = Offers.of(slow, arch, machine, virt_type)
+            refuse_beyond(spec, offers, arch, machine, place(spec.disks, buses))
             spec = spec.model_copy(update={"nics": addressed(spec.nics)})
-
-            disks = make_disks(self._connection, slow, spec, job, undo, default_bus)
+            disks = make_disks(self._connection, slow, spec, job, undo, buses)
             created_at = datetime.now(UTC).isoformat(timespec="seconds")
-            try:
-                text = domain_xml(spec, virt_type=virt_type, arch=arch, machine=machine, disks=disks, created_at=created_at)
-            except ValueError as error:
-                raise _bad("definition", "a control character", str(error)) from None
+            text = domain_xml(spec, virt_type=virt_type, arch=arch, machine=machine, disks=disks, created_at=created_at)
             job.raise_if_cancelled()
             with translated("vm_create", spec.name):
                 domain = slow.defineXMLFlags(text, DEFINE)
@@ -80,7 +82,7 @@ class KVMLifecycle:
                         hint="stop it first, or use force",
                     )
                 with translated("vm_delete", record.name):
-                    domain.destroy()
+                    _destroy(domain, check=True)
             with translated("vm_delete", record.name):
                 made = set(made_for(domain))
                 if record.persistent:
@@ -178,7 +180,7 @@ class KVMLifecycle:
             if arch not in known:
                 raise _bad("arch", arch, "one of " + ", ".join(sorted(known)))
             machines = known[arch]["machines"]
-            machine = spec.machine or next((m for m in ("q35", "virt") if m in machines), None)
+            machine = spec.machine or next((m for m in MACHINES if m in machines), None)
             if spec.machine and spec.machine not in machines:
                 raise _bad("machine", spec.machine, "one of " + ", ".join(machines[:12]))
             virt_type = spec.virt_type or best_virt_type(self._connection, arch)[0]
@@ -197,6 +199,10 @@ class KVMLifecycle:
                             f"the network {nic.network!r} is not active", resource=nic.network, hint="start it first"
                         )
         return arch, machine, virt_type
+
+    def _buses(self, arch: str, machine: str | None) -> Buses:
+        emulated = self._connection.shared or "embed" in self._connection.uri
+        return platform(arch, machine).buses if emulated else Buses("ide", "ide")  # libvirt's test driver has no virtio
 
     def _refuse_taken(self, connection: Any, name: str, identity: str | None) -> None:
         for key in filter(None, (name, identity)):
@@ -225,11 +231,12 @@ def _delete_file(slow: Any, path: str) -> bool:
     return True
 
 
-def _destroy(domain: Any) -> None:
+def _destroy(domain: Any, *, check: bool = False) -> None:
     try:
         domain.destroy()
     except libvirt.libvirtError:
-        pass  # it does not run
+        if check and domain.isActive():
+            raise
 
 
 def _undefine(domain: Any, *, check: bool = False) -> None:

@@ -29,7 +29,7 @@ class KVMNICs:
     @hookimpl
     def nic_attach(self, vm: str, spec: NICSpec) -> NIC:
         """Plug in a NIC."""
-        from novacron_kvm.xml.building import nic_element
+        from novacron_kvm.xml.devices.nic import nic_element
 
         with self._connection.slow() as slow, translated("nic_attach", vm):
             domain = self._connection.domain(vm, slow)
@@ -58,7 +58,7 @@ class KVMNICs:
     @hookimpl
     def nic_update(self, vm: str, nic: str, spec: NICSpec) -> NIC:
         """Change what is given; what a running VM's NIC can't change is refused, and nothing has changed then."""
-        from novacron_kvm.xml.building import change_nic
+        from novacron_kvm.xml.devices.nic import change_nic
 
         with self._connection.slow() as slow, translated("nic_update", vm):
             domain = self._connection.domain(vm, slow)
@@ -79,7 +79,7 @@ class KVMNICs:
     @hookimpl
     def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:
         """Plug or unplug the cable."""
-        from novacron_kvm.xml.building import set_link
+        from novacron_kvm.xml.devices.nic import set_link
 
         with self._connection.slow() as slow, translated("nic_link_set", vm):
             domain = self._connection.domain(vm, slow)

@@ -198,10 +198,14 @@ class KVMTemplates:
     def _add_devices(self, slow: Any, root: Any, spec: VMSpec, undo: ExitStack) -> list[str]:
         """Add the disks, NICs and the cloud-init seed that a spec gives; return the files that were made."""
         from novacron.specs.storage import DiskSpec
+        from novacron_kvm.offers import refuse_buses
         from novacron_kvm.operations.diskfiles import make_disk
         from novacron_kvm.operations.nics import addressed, refuse_unusable
         from novacron_kvm.operations.seed import make_seed
-        from novacron_kvm.xml.building import disk_element, nic_element, place
+        from novacron_kvm.xml.devices.disk import disk_element, place
+        from novacron_kvm.xml.devices.nic import nic_element
+        from novacron_kvm.xml.platforms import platform
+        from novacron_kvm.xml.reading import machine_of
 
         devices = root.find("devices")
         there = [text_of(e, "target/@dev") or "" for e in root.iterfind("devices/disk")]
@@ -210,7 +214,9 @@ class KVMTemplates:
             seed = make_seed(self._connection, slow, spec, undo)
             made.append(seed)
             wanted.append(DiskSpec(device="cdrom", path=seed))
-        for disk, (bus, target) in zip(wanted, place(wanted, "virtio", there), strict=True):
+        places = place(wanted, platform(*machine_of(root)).buses, there)
+        refuse_buses(slow, root, places)
+        for disk, (bus, target) in zip(wanted, places, strict=True):
             file = make_disk(self._connection, slow, spec.name, disk, bus, target, undo)
             devices.append(disk_element(file))
             if file.made and file.path:
@@ -281,7 +287,7 @@ def _file(facts: dict[str, Any]) -> str:
 
 def _apply(root: Any, spec: VMSpec, files: list[str]) -> None:
     """Put what a spec gives in place of what the template says."""
-    from novacron_kvm.xml.building import facts_element
+    from novacron_kvm.xml.metadata import facts_element
     from novacron_kvm.xml.parsing import NAMESPACE
     from novacron_kvm.xml.reading import facts
     from novacron_kvm.xml.resources import fit_node

@@ -59,6 +59,11 @@ def fields(text: str) -> dict[str, Any]:
     }
 
 
+def machine_of(root: Any) -> tuple[str, str | None]:
+    """Return a VM's architecture and machine."""
+    return text_of(root, "os/type/@arch") or "", text_of(root, "os/type/@machine")
+
+
 def disk(element: Any) -> Disk:
     """Return the record of a <disk>."""
     parts = _parts(element)
@@ -118,4 +123,4 @@ def _number(text: str | None, unit: int = 1) -> int | None:
     return int(text) * unit if text and text.isdecimal() else None
 
 
-__all__ = ["UNIT", "disk", "facts", "fields", "nic"]
+__all__ = ["UNIT", "disk", "facts", "fields", "machine_of", "nic"]

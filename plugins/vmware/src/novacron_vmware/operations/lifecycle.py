@@ -29,7 +29,10 @@ from novacron_vmware.sdk import vim
 if TYPE_CHECKING:
     from novacron_vmware.connection import VMwareConnection
 
-REFUSED = ("kernel", "display", "cpu_model", "cpu_features", "hugepages", "watchdog", "vsock", "virt_type")
+REFUSED = (
+    "kernel", "display", "cpu_model", "cpu_features", "watchdog", "vsock", "virt_type", "numa", "memory_backing", "iothreads", "features",
+    "clock", "launch_security", "channels", "video", "sound", "host_devices", "filesystems", "balloon", "serial",
+)  # fmt: skip
 """Fields of VMSpec that vSphere has no like of, or not through this driver: refused rather than passed over."""
 GUEST = "otherGuest64"
 
@@ -227,7 +230,7 @@ def check(spec: VMSpec, connection: VMwareConnection) -> None:
     problems = [
         SpecProblem(field, str(getattr(spec, field)), "left out: vSphere has no such setting through this driver")
         for field in REFUSED
-        if getattr(spec, field)
+        if getattr(spec, field) != type(spec).model_fields[field].default
     ]
     if spec.autostart and not standalone(connection):
         problems.append(no_autostart(True))
@@ -237,8 +240,6 @@ def check(spec: VMSpec, connection: VMwareConnection) -> None:
         problems.append(SpecProblem("cpu_mode", spec.cpu_mode, "default or host-passthrough"))
     if spec.topology and spec.topology.threads != 1:
         problems.append(SpecProblem("topology.threads", str(spec.topology.threads), "1"))
-    if spec.serial.log:
-        problems.append(SpecProblem("serial.log", spec.serial.log, "left out: an ESXi's file is not reached by a path"))
     if (wanted := spec.native.get(serialport.KEY)) is not None and (problem := serialport.problem_of(wanted)) is not None:
         problems.append(problem)
     if spec.memory % 2**20:

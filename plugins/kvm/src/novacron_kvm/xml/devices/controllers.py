@@ -1,0 +1,50 @@
+"""The controllers that libvirt would not add by itself, or not rightly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron_kvm.xml.devices.disk import DiskFile
+from novacron_kvm.xml.markup import NOTHING, Markup, element
+from novacron_kvm.xml.platforms import Platform
+
+if TYPE_CHECKING:
+    from novacron.specs.vm import VMSpec
+
+PORTS = 14
+"""PCI Express ports: each takes one device, also one that is plugged in while the VM runs; libvirt adds more only at a definition."""
+
+PCIE = element("controller", type="pci", index=PORTS, model="pcie-root-port")
+"""The last of them; libvirt makes those of the numbers before it."""
+
+
+def controllers_xml(spec: VMSpec, platform: Platform, disks: Sequence[DiskFile]) -> Markup:
+    """Return the <controller>s of a new VM.
+
+    Raises:
+        InvalidSpecError: SCSI disks name different I/O threads; all of them are on one controller.
+    """
+    usb = not platform.ps2 and (
+        any(d.bus == "usb" for d in disks) or any(d.usb for d in spec.host_devices) or spec.sound == "usb"
+    )
+    return Markup(
+        (PCIE if platform.pcie else NOTHING)
+        + (_scsi(spec, disks) if any(d.bus == "scsi" for d in disks) else NOTHING)
+        + (element("controller", type="usb", model="qemu-xhci") if usb else NOTHING)
+    )
+
+
+def _scsi(spec: VMSpec, disks: Sequence[DiskFile]) -> Markup:
+    there = [disk.spec for disk in disks if disk.bus == "scsi"]
+    threads = {disk.iothread for disk in there if disk.iothread}
+    if len(threads) > 1:
+        problem = SpecProblem("disks.iothread", ", ".join(map(str, sorted(threads))), "the same for all SCSI disks")
+        raise InvalidSpecError("SCSI disks share one controller", problems=[problem])
+    queues = max((disk.queues or 0 for disk in there), default=0)
+    driver = element("driver", queues=queues or None, iothread=next(iter(threads), None)) if queues or threads else NOTHING
+    return element("controller", driver, type="scsi", model="virtio-scsi")
+
+
+__all__ = ["controllers_xml"]

@@ -1,0 +1,269 @@
+"""Domain XML: valid against libvirt's schema for every VMSpec, and read back as it was written."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lxml import etree
+
+from novacron.errors import InvalidSpecError
+from novacron.specs import DiskSpec, NICSpec, VMSpec
+from novacron_kvm.xml.devices.disk import DiskFile, place
+from novacron_kvm.xml.domain import domain_xml
+from novacron_kvm.xml.platforms import platform
+from novacron_kvm.xml.reading import fields
+
+SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
+
+names = st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9_.+-]{0,20}\Z")
+filters = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_.-]{0,20}\Z")  # libvirt itself refuses others, by its schema
+portgroups = st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}\Z")  # likewise
+texts = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc", "Cn", "Co"]), max_size=40)
+rates = st.integers(1, 2**40)
+paths = st.from_regex(r"\A/[A-Za-z0-9_. &<>'\"-]{1,20}\Z")
+limits = st.fixed_dictionaries(
+    {},
+    optional={
+        "read_bytes_per_second": rates, "write_bytes_per_second": rates, "read_iops": st.integers(0, 10**6),
+        "write_iops": st.integers(0, 10**6),
+    },
+)  # fmt: skip
+DISKS = {
+    "size": st.integers(1, 2**50), "source": st.just(None), "path": st.just(None), "copy_mode": st.sampled_from(["backing", "full"]),
+    "pool": st.just("default"), "name": st.none() | names, "preallocate": st.booleans(), "boot_order": st.none(),
+    "bus": st.sampled_from([None, "virtio", "scsi", "sata", "ide", "usb"]), "target": st.none(),
+    "device": st.sampled_from(["disk", "cdrom", "floppy"]), "format": st.sampled_from(["qcow2", "raw", "vmdk", "vdi"]),
+    "read_only": st.booleans(), "shareable": st.booleans(), "serial": st.none() | st.from_regex(r"\A[A-Za-z0-9_.+-]{1,36}\Z"),
+    "cache": st.sampled_from([None, "default", "none", "writethrough", "writeback", "directsync", "unsafe"]),
+    "io": st.sampled_from([None, "native", "threads", "io_uring"]), "discard": st.sampled_from([None, "unmap", "ignore"]),
+    "iothread": st.sampled_from([None, 1]), "queues": st.none() | st.integers(1, 256), "limits": st.none() | limits,
+}  # fmt: skip
+"""What a disk can be; an order to boot in is given to several devices at once, a target by `placed`."""
+disks = st.fixed_dictionaries(DISKS)
+places = st.one_of(
+    st.builds(lambda name, group: {"network": name, **({"portgroup": group} if group else {})}, names, st.none() | portgroups),
+    st.builds(lambda name: {"bridge": name}, st.from_regex(r"\A[a-z0-9]{1,12}\Z")),
+    st.builds(lambda name: {"device": name}, st.from_regex(r"\A[a-z0-9]{1,12}\Z")),
+    st.just({"user": True}),
+)
+NICS = {
+    "mac": st.none() | st.from_regex(r"\A52:54:00(:[0-9a-fA-F]{2}){3}\Z"),
+    "model": st.sampled_from(["virtio", "e1000", "e1000e", "rtl8139", "igb"]), "mtu": st.none() | st.integers(68, 65535),
+    "queues": st.none() | st.integers(1, 256), "link_up": st.booleans(), "vlan": st.none() | st.integers(0, 4095),
+    "filter": st.none() | filters, "isolated": st.booleans(), "inbound_bytes_per_second": st.none() | rates,
+    "outbound_bytes_per_second": st.none() | rates, "boot_order": st.none(),
+}  # fmt: skip
+nics = st.builds(lambda place, rest: place | rest, places, st.fixed_dictionaries({}, optional=NICS))
+PLACES = {"network", "portgroup", "bridge", "device", "user"}
+host_devices = st.one_of(
+    st.builds(lambda address: {"pci": address}, st.from_regex(r"\A[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]\Z")),
+    st.builds(lambda identity: {"usb": identity}, st.from_regex(r"\A[0-9a-f]{4}:[0-9a-f]{4}\Z")),
+    st.builds(lambda identity: {"mdev": str(identity)}, st.uuids()),
+)
+filesystems = st.one_of(
+    st.fixed_dictionaries({"source": paths, "tag": portgroups, "type": st.just("9p"), "read_only": st.booleans()}),
+    st.fixed_dictionaries({"source": paths, "tag": portgroups, "type": st.just("virtiofs")}),
+)
+backings = st.fixed_dictionaries(
+    {
+        "hugepages": st.booleans(), "source": st.sampled_from([None, "memfd", "file"]), "shared": st.booleans(),
+        "locked": st.booleans(), "preallocate": st.booleans(), "discard": st.booleans(), "merge": st.booleans(),
+    },
+    optional={"page_size": st.none()},
+)  # fmt: skip
+channel_names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,20}\Z")
+displays = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["vnc", "spice"]), "port": st.none() | st.integers(5900, 65535), "listen": st.just("127.0.0.1"),
+        "keymap": st.sampled_from([None, "de", "en-us"]),
+    }
+)  # fmt: skip
+base64 = st.from_regex(r"\A[A-Za-z0-9+/]{4,20}==\Z")
+launch_securities = st.one_of(
+    st.just({"type": "s390-pv"}),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("sev"),
+            "policy": st.integers(0, 2**32 - 1),
+            "session": st.none() | base64,
+            "dh_cert": st.none() | base64,
+        }
+    ),
+)
+MACHINES = {
+    "x86_64": ["q35", "pc", "pc-q35-7.2", None], "i686": ["pc"], "aarch64": ["virt"], "armv7l": ["virt"], "riscv64": ["virt"],
+    "ppc64le": ["pseries"], "s390x": ["s390-ccw-virtio"],
+}  # fmt: skip
+
+
+@st.composite
+def specs(draw):
+    """Any VMSpec that is valid for itself, every field of it given."""
+    vcpus, memory = draw(st.integers(1, 64)), draw(st.integers(2**21, 2**42))
+    most, all_of_it = draw(st.none() | st.integers(vcpus, 128)), draw(st.none() | st.integers(memory, 2**43))
+    firmware, arch = draw(st.sampled_from(["bios", "uefi", "uefi-secure"])), draw(st.sampled_from([*MACHINES]))
+    given_disks, given_nics, given_host = draw(st.lists(disks, max_size=5)), draw(st.lists(nics, max_size=3)), []
+    for device in draw(st.lists(host_devices, max_size=2, unique_by=str)):
+        given_host.append(device)
+    if draw(st.booleans()):
+        for order, device in enumerate([*given_disks, *given_nics, *(d for d in given_host if "mdev" not in d)], 1):
+            device["boot_order"] = order
+    if draw(st.booleans()):
+        for number, disk in enumerate(given_disks):
+            disk["target"], disk["bus"] = f"sd{'abcdef'[number]}", draw(st.sampled_from([None, "scsi", "sata", "usb"]))
+    numa = []
+    if draw(st.booleans()):
+        half, count = (all_of_it or memory) // 2, most or vcpus
+        numa = [{"vcpus": f"0-{count - 1}", "memory": (all_of_it or memory)}]
+        if count > 1:
+            numa = [{"vcpus": "0", "memory": half}, {"vcpus": f"1-{count - 1}", "memory": (all_of_it or memory) - half}]
+        numa[0]["host_nodes"] = draw(st.sampled_from([None, "0", "0-1,3"]))
+    model = draw(st.sampled_from([None, "qemu64", "Nehalem", "EPYC-Rome"]))
+    found = {
+        "name": draw(names), "id": draw(st.none() | st.uuids()), "vcpus": vcpus, "vcpus_max": most, "memory": memory,
+        "memory_max": all_of_it, "max_memory": draw(st.none() | st.integers(all_of_it or memory, 2**44)),
+        "arch": arch, "machine": draw(st.sampled_from(MACHINES[arch])), "virt_type": draw(st.sampled_from(["kvm", "qemu"])),
+        "cpu_model": model, "cpu_features": {
+            draw(st.sampled_from(["", "-"])) + feature for feature in draw(st.sets(st.sampled_from(["avx2", "aes", "svm"]), max_size=3))
+        },
+        "cpu_mode": "default" if model else draw(st.sampled_from(["default", "host-model", "host-passthrough", "maximum"])),
+        "topology": draw(st.none() | st.just({"sockets": most or vcpus})), "numa": numa, "memory_backing": draw(backings),
+        "iothreads": draw(st.integers(1, 4)), "clock": draw(st.sampled_from(["utc", "localtime", "Europe/Berlin", "Etc/GMT+5"])),
+        "features": {
+            "hyperv": draw(st.booleans()), "hide_hypervisor": draw(st.booleans()), "pmu": draw(st.none() | st.booleans()),
+            "iommu": draw(st.sampled_from([None, "intel", "virtio", "smmuv3"])),
+        },
+        "launch_security": draw(st.none() | launch_securities), "vsock": draw(st.booleans()), "firmware": firmware,
+        "watchdog": draw(st.sampled_from([None, "reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"])),
+        "tpm": draw(st.booleans()), "kernel": None, "iso": draw(st.none() | paths), "disks": given_disks,
+        "nics": _without_same_mac(given_nics),
+        "serial": {"type": draw(st.sampled_from(["serial", "virtio"])), "log": draw(st.none() | paths)},
+        "channels": [{"name": name, "path": draw(st.none() | paths)} for name in draw(st.sets(channel_names, max_size=3))],
+        "display": draw(st.none() | displays), "sound": draw(st.sampled_from([None, "ich6", "ich9", "ac97", "usb"])),
+        "video": draw(st.sampled_from([None, "vga", "virtio", "qxl", "cirrus", "bochs", "ramfb", "none"])),
+        "host_devices": given_host, "filesystems": draw(st.lists(filesystems, max_size=2, unique_by=lambda f: f["tag"])),
+        "balloon": draw(st.booleans()), "guest_agent": draw(st.booleans()), "rng": draw(st.booleans()),
+        "cloud_init": draw(st.none() | st.just({"hostname": "h"})), "tags": draw(st.frozensets(names, max_size=4)),
+        "metadata": draw(st.dictionaries(names, st.text(max_size=30), max_size=4)), "description": draw(texts),
+        "autostart": draw(st.booleans()), "start": draw(st.booleans()), "node": None, "native": {},
+    }  # fmt: skip
+    if firmware != "uefi-secure" and draw(st.booleans()):
+        found["kernel"] = {"path": draw(paths), "initrd": draw(st.none() | paths), "command_line": draw(texts)}
+    assert found.keys() == VMSpec.model_fields.keys(), "each field is exercised"
+    return VMSpec(**found)
+
+
+def test_each_field_of_disks_and_nics_is_exercised():
+    assert DISKS.keys() == DiskSpec.model_fields.keys()
+    assert NICS.keys() | PLACES == NICSpec.model_fields.keys()
+
+
+def _without_same_mac(given_nics):
+    seen, kept = set(), []
+    for nic in given_nics:
+        mac = (nic.get("mac") or "").lower()
+        if not mac or mac not in seen:
+            kept.append(nic)
+        seen.add(mac)
+    return kept
+
+
+def build(spec):
+    arch, machine = spec.arch or "x86_64", spec.machine if spec.arch else "q35"
+    files = [
+        DiskFile(disk, f"/pool/{spec.name}-{target}", disk.format, target, bus, True)
+        for disk, (bus, target) in zip(spec.disks, place(spec.disks, platform(arch, machine).buses), strict=True)
+    ]
+    kind = {"virt_type": spec.virt_type or "qemu", "arch": arch, "machine": machine}
+    return domain_xml(spec, **kind, disks=files, created_at="2026-01-02T03:04:05+00:00"), files
+
+
+@pytest.fixture(scope="module")
+def schema():
+    if not SCHEMA.exists():
+        pytest.skip("libvirt's schemas are not installed")
+    return etree.RelaxNG(etree.parse(SCHEMA))
+
+
+@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(spec=specs())
+def test_every_spec_becomes_valid_domain_xml(schema, spec):
+    text, _ = build(spec)
+    schema.assertValid(etree.fromstring(text))
+
+
+@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(spec=specs())
+def test_what_was_written_is_read_back(spec):
+    text, files = build(spec)
+    read = fields(text)
+    uefi = (
+        "uefi" if platform(spec.arch, spec.machine).needs_uefi and not spec.kernel and spec.firmware == "bios" else spec.firmware
+    )
+    assert (read["arch"], read["machine"], read["firmware"]) == (spec.arch, spec.machine, uefi)
+    assert (read["tags"], read["metadata"], read["description"]) == (spec.tags, spec.metadata, spec.description)
+    assert read["created_at"] == "2026-01-02T03:04:05+00:00"
+    for file, disk in zip(files, read["disks"], strict=True):
+        wanted = file.spec
+        assert (disk.target, disk.source, disk.bus, disk.format) == (file.target, file.path, file.bus, wanted.format)
+        assert (disk.device, disk.shareable, disk.boot_order) == (wanted.device, wanted.shareable, wanted.boot_order)
+        assert disk.read_only == (wanted.read_only or wanted.device == "cdrom")
+        assert disk.serial == (wanted.serial or None)
+    for wanted, nic in zip(spec.nics, read["nics"], strict=True):
+        assert nic.network == (wanted.network or wanted.bridge or wanted.device)
+        assert (nic.mac, nic.model) == ((wanted.mac or "").lower(), wanted.model)
+        assert (nic.link_up, nic.mtu) == (wanted.link_up, wanted.mtu)
+
+
+def test_the_same_spec_gives_the_same_xml():
+    spec = VMSpec(name="web1", id="12345678-1234-1234-1234-123456789abc", disks=[DiskSpec(size=1)], nics=[NICSpec(network="n")])
+    assert build(spec)[0] == build(spec)[0]
+
+
+def test_thirty_disks_have_thirty_targets():
+    targets = [target for _, target in place([DiskSpec(size=1)] * 30)]
+    assert targets[:2] + targets[25:28] == ["vda", "vdb", "vdz", "vdaa", "vdab"]
+    assert len(set(targets)) == 30
+
+
+@pytest.mark.parametrize(
+    ("asked", "got"),
+    [({"target": "hdb"}, ("ide", "hdb")), ({"target": "sdc", "bus": "usb"}, ("usb", "sdc")), ({"bus": "scsi"}, ("scsi", "sda"))],
+)
+def test_bus_and_target_that_were_asked_are_kept_and_the_other_fits(asked, got):
+    assert place([DiskSpec(size=1, **asked)]) == [got]
+
+
+@pytest.mark.parametrize("fields_", [{"description": "a\0b"}, {"kernel": {"path": "/a\x01"}}])
+def test_what_xml_can_not_hold_is_refused_as_a_bad_spec(fields_):
+    import novacron
+    from novacron.errors import InvalidSpecError
+
+    with novacron.connect("test:///default") as host:
+        with pytest.raises(InvalidSpecError):
+            host.vms.create(name="control", **fields_)
+        assert "control" not in host.vms
+        with pytest.raises(InvalidSpecError):
+            host.vms["test"].update(description="a\0b")
+
+
+def test_a_cpu_is_written_as_asked():
+    text, _ = build(
+        VMSpec(name="a", vcpus=8, cpu_model="Nehalem", cpu_features={"aes", "-vmx"}, topology={"sockets": 2, "cores": 4})
+    )
+    cpu = etree.fromstring(text).find("cpu")
+    assert (cpu.get("mode"), cpu.findtext("model")) == ("custom", "Nehalem")
+    assert dict(cpu.find("topology").attrib) == {"sockets": "2", "cores": "4", "threads": "1"}
+    assert {f.get("name"): f.get("policy") for f in cpu.iterfind("feature")} == {"aes": "require", "vmx": "disable"}
+    assert etree.fromstring(build(VMSpec(name="a"))[0]).find("cpu") is None, "the hypervisor chooses"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"cpu_model": "Nehalem", "cpu_mode": "maximum"}, {"cpu_features": ["aes", "-aes"]}, {"vcpus": 3, "topology": {"cores": 2}}],
+    ids=str,
+)
+def test_a_cpu_that_contradicts_itself_is_refused(fields):
+    with pytest.raises(InvalidSpecError):
+        VMSpec(name="a", **fields)
