@@ -155,7 +155,7 @@ class KVMLifecycle:
         """Return the definition without secrets, as a fresh start would use it."""
         domain = self._connection.domain(vm)
         with translated("vm_export", vm):
-            text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_MIGRATABLE)
+            text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)  # one that could migrate would have its passwords in it
         return NativeDefinition(vm=domain.UUIDString(), format="libvirt domain XML", text=text)
 
     @hookimpl

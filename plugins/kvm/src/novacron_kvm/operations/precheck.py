@@ -33,7 +33,7 @@ def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spe
         failures.append("hosts without a daemon can't migrate")
     else:
         with translated("migration_check", record.name):
-            definition = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE))
+            definition = parse(domain.XMLDesc(0))
             if host_uuid(source.read) == host_uuid(destination.read):
                 failures.append(f"{source.name} and {to.name} are the same host")
             else:

@@ -11,10 +11,14 @@ NAMESPACE = "https://novacron.org/xmlns/vm/1"
 
 
 def parse(text: str) -> Any:
-    """Return the root element. Raises InvalidSpecError when it is not well formed."""
+    """Return the root element, with all that the text has: comments, and blanks between elements, which may mean something to somebody.
+
+    Raises:
+        InvalidSpecError: it is not well formed.
+    """
     from lxml import etree  # a listing needs none of it
 
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_blank_text=True, huge_tree=False)
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
     try:
         return etree.fromstring(text.encode(), parser)
     except etree.XMLSyntaxError as error:
@@ -22,20 +26,28 @@ def parse(text: str) -> Any:
 
 
 def text_of(root: Any, path: str, default: str | None = None) -> str | None:
-    """Return an element's text or an attribute ("os/type/@arch"), `default` when it is not there."""
+    """Return an element's text, also around comments, or an attribute ("os/type/@arch"); `default` when it is not there."""
     path, _, attribute = path.partition("/@")
     element = root if path == "." else root.find(path)
     if element is None:
         return default
-    value = element.get(attribute) if attribute else element.text
-    return default if value is None else str(value)
+    if attribute:
+        return element.get(attribute, default)  # type: ignore[no-any-return]
+    return content(element) or default
+
+
+def content(element: Any) -> str:
+    """Return an element's own text, also around comments in it."""
+    if len(element):
+        return "".join([element.text or "", *(child.tail or "" for child in element)])
+    return element.text or ""
 
 
 def serialise(root: Any) -> str:
-    """Return the document as text."""
+    """Return the document as text, nothing added and nothing left out."""
     from lxml import etree
 
-    return str(etree.tostring(root, encoding="unicode", pretty_print=True))
+    return str(etree.tostring(root, encoding="unicode"))
 
 
-__all__ = ["NAMESPACE", "parse", "serialise", "text_of"]
+__all__ = ["NAMESPACE", "content", "parse", "serialise", "text_of"]

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from novacron.records.vm import NIC, Disk
-from novacron_kvm.xml.parsing import NAMESPACE, parse, text_of
+from novacron_kvm.xml.parsing import NAMESPACE, content, parse, text_of
 
 UNIT = {"b": 1, "bytes": 1, "KB": 1000, "k": 1024, "KiB": 1024, "MB": 10**6, "M": 2**20, "MiB": 2**20, "GB": 10**9, "G": 2**30,
         "GiB": 2**30, "TB": 10**12, "T": 2**40, "TiB": 2**40}  # fmt: skip
@@ -53,7 +53,7 @@ def fields(text: str) -> dict[str, Any]:
         "nics": tuple(nic(e) for e in devices if e.tag == "interface"),
         "tags": frozenset(own.get("tags", ())),
         "metadata": {str(k): str(v) for k, v in own.get("metadata", {}).items()},
-        "description": (parts["description"].text or "") if "description" in parts else "",
+        "description": content(parts["description"]) if "description" in parts else "",
         "created_at": own.get("created_at"),
         "native": {"virt_type": root.get("type"), "title": text_of(root, "title")},
     }
@@ -81,7 +81,7 @@ def disk(element: Any) -> Disk:
         read_only="readonly" in parts,
         shareable="shareable" in parts,
         boot_order=int(order) if order else None,
-        serial=parts["serial"].text if "serial" in parts else None,
+        serial=content(parts["serial"]) or None if "serial" in parts else None,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from lxml import etree
 
-from novacron_kvm.xml.parsing import text_of
+from novacron_kvm.xml.parsing import content, text_of
 from novacron_kvm.xml.reading import UNIT
 
 PERIOD = 100_000
@@ -41,10 +41,10 @@ NIC = {"inbound_bytes_per_second": "inbound", "outbound_bytes_per_second": "outb
 def fields(root: Any) -> dict[str, Any]:
     """Return the fields of a Resources record that a <domain> says, but for `vm` and `next_start`."""
     vcpu = root.find("vcpu")
-    maximum = int(vcpu.text)
+    maximum = int(content(vcpu)) if vcpu is not None else 1
     shares, weight = text_of(root, "cputune/shares"), text_of(root, "blkiotune/weight")
     return {
-        "vcpus": int(vcpu.get("current") or maximum),
+        "vcpus": int(text_of(root, "vcpu/@current") or maximum),
         "vcpus_max": maximum,
         "memory_bytes": size(root.find("currentMemory")) or 0,
         "memory_max_bytes": size(root.find("memory")) or 0,
@@ -110,9 +110,9 @@ def fit_node(root: Any) -> None:
 
 def size(element: Any) -> int | None:
     """Return how many bytes an element with a unit says, None without it or for libvirt's "no limit"."""
-    if element is None or not element.text:
+    if element is None or not (given := content(element)):
         return None
-    found = int(element.text) * UNIT.get(element.get("unit", "KiB"), 1024)
+    found = int(given) * UNIT.get(element.get("unit", "KiB"), 1024)
     return found if found < 2**60 else None
 
 
