@@ -9,6 +9,7 @@ from lxml import etree
 
 from novacron.errors import InvalidSpecError
 from novacron.specs import DiskSpec, NICSpec, VMSpec
+from novacron.specs.storage import ENCRYPTED
 from novacron_kvm.xml.devices.disk import DiskFile, place
 from novacron_kvm.xml.domain import domain_xml
 from novacron_kvm.xml.platforms import platform
@@ -38,9 +39,14 @@ DISKS = {
     "cache": st.sampled_from([None, "default", "none", "writethrough", "writeback", "directsync", "unsafe"]),
     "io": st.sampled_from([None, "native", "threads", "io_uring"]), "discard": st.sampled_from([None, "unmap", "ignore"]),
     "iothread": st.sampled_from([None, 1]), "queues": st.none() | st.integers(1, 256), "limits": st.none() | limits,
+    "encryption": st.none(),
 }  # fmt: skip
 """What a disk can be; an order to boot in is given to several devices at once, a target by `placed`."""
-disks = st.fixed_dictionaries(DISKS)
+disks = st.fixed_dictionaries(DISKS).map(
+    lambda disk: (
+        disk | {"encryption": "a-key"} if disk["format"] in ENCRYPTED and disk["device"] == "disk" and disk["queues"] else disk
+    )
+)
 places = st.one_of(
     st.builds(lambda name, group: {"network": name, **({"portgroup": group} if group else {})}, names, st.none() | portgroups),
     st.builds(lambda name: {"bridge": name}, st.from_regex(r"\A[a-z0-9]{1,12}\Z")),
@@ -209,7 +215,7 @@ def test_what_was_written_is_read_back(spec):
         assert (disk.target, disk.source, disk.bus, disk.format) == (file.target, file.path, file.bus, wanted.format)
         assert (disk.device, disk.shareable, disk.boot_order) == (wanted.device, wanted.shareable, wanted.boot_order)
         assert disk.read_only == (wanted.read_only or wanted.device == "cdrom")
-        assert disk.serial == (wanted.serial or None)
+        assert (disk.serial, disk.encrypted) == (wanted.serial or None, bool(wanted.encryption))
     for wanted, nic in zip(spec.nics, read["nics"], strict=True):
         assert nic.network == (wanted.network or wanted.bridge or wanted.device)
         assert (nic.mac, nic.model) == ((wanted.mac or "").lower(), wanted.model)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import DeviceNotFoundError
+from novacron.handles.following import finish
 from novacron.records.vm import NIC, Disk
 from novacron.units import parse_size
 
@@ -39,10 +40,22 @@ class DiskHandle:
         self.record = self._do("disk_change_media", source=source)
         return self
 
+    def pull(self, *, wait: bool = True) -> Any:
+        """Copy into the disk's own file what it is backed by; then it needs no other."""
+        return finish(self.vm.host, "disk_pull", self._updated, wait=wait, vm=self.vm.id, disk=self.record.target)
+
+    def commit(self, *, wait: bool = True) -> Any:
+        """Write what the disk's own file has into the one that it is backed by, and go on with that."""
+        return finish(self.vm.host, "disk_commit", self._updated, wait=wait, vm=self.vm.id, disk=self.record.target)
+
     def detach(self, *, delete: bool = False) -> VMHandle:
         """Take the disk from the VM."""
         self.vm.record = self._do("disk_detach", delete=delete)
         return self.vm
+
+    def _updated(self, record: Disk) -> DiskHandle:
+        self.record = record
+        return self
 
     def _do(self, operation: str, **arguments: Any) -> Any:
         return self.vm.host.invoke(operation, vm=self.vm.id, disk=self.record.target, **arguments)

@@ -25,7 +25,7 @@ from novacron.hookspecs import (
     templates,
 )
 
-API_VERSION = "1.2"
+API_VERSION = "1.3"
 """Version of the contract: adding a hook or argument raises the second number, renaming or removing one the first."""
 
 AREAS = (

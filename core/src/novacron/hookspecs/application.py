@@ -58,8 +58,8 @@ def alert_sinks() -> Sequence[Any]:
 
 
 @_spec
-def secret_backends() -> Sequence[Any]:
-    """Return places that secrets come from."""
+def secret_backends() -> Sequence[Callable[[str], str | None]]:
+    """Return places that secrets come from: each is asked with a secret's name and returns its value, or None when it has none."""
     raise NotImplementedError
 
 

@@ -143,3 +143,22 @@ def disk_limit(vm: str, disk: str, limits: DiskLimits) -> Disk:
 def disk_change_media(vm: str, disk: str, source: str) -> Disk:
     """Put another medium into a CD-ROM drive; an empty `source` ejects."""
     raise NotImplementedError
+
+
+@operation(kind="job", locks="vm", statuses="running suspended stopped")
+def disk_pull(vm: str, disk: str, job: Job[Disk]) -> Disk:
+    """Copy into a disk's own file what it is backed by: a linked clone needs its original no more. One that is backed by nothing stays so.
+
+    Cancelled or failed, it is backed as before. Raises InvalidStateError when the VM has snapshots.
+    """
+    raise NotImplementedError
+
+
+@operation(kind="job", locks="vm", statuses="running suspended stopped")
+def disk_commit(vm: str, disk: str, job: Job[Disk]) -> Disk:
+    """Write what a disk's own file has into the one that it is backed by, and go on with that; its own, if made for the VM, is deleted.
+
+    Cancelled or failed, it is as before. Raises InvalidStateError when it is backed by nothing, when another VM or volume needs the file
+    below, and when the VM has snapshots.
+    """
+    raise NotImplementedError

@@ -29,6 +29,7 @@ class Disk(Record, frozen=True):
     shareable: bool = False
     boot_order: int | None = None
     serial: str | None = None
+    encrypted: bool = False
 
 
 class NIC(Record, frozen=True):

@@ -140,6 +140,8 @@ TABLE = (
     Row(_code("NO_SUPPORT"), None, None, nova.UnsupportedOperationError),
     Row(INTERNAL, r"Can't resize a v2 image which has snapshots", None, nova.InvalidStateError, "failed",
         "delete its snapshots first, or convert it to a newer qcow2"),
+    Row(INTERNAL, r"qemu-img (create|convert|resize).*unexpected exit status", None, nova.StorageError, "failed",
+        "qemu-img's own words are in the message"),
     Row(INTERNAL, r"qemu-img.*unexpected exit status", None, nova.SnapshotError, "failed", "is the disk's image file there?"),
     Row(INTERNAL, r"not in \S+ format|Could not open|Invalid password|No encryption in image header", None,
         nova.StorageError, "failed", "is the disk's image whole, of that format, and the passphrase right?"),

@@ -10,6 +10,7 @@ SCHEMES = ("qemu", "qemu+unix", "qemu+ssh", "qemu+tls", "qemu+tcp", "qemu+libssh
 def areas() -> list[type]:
     """Return the classes of a connection's parts."""
     from novacron_kvm.operations.appliances import KVMAppliances
+    from novacron_kvm.operations.chains import KVMChains
     from novacron_kvm.operations.clone import KVMClone
     from novacron_kvm.operations.console import KVMConsole
     from novacron_kvm.operations.disks import KVMDisks
@@ -33,7 +34,7 @@ def areas() -> list[type]:
 
     return [
         KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMPools, KVMVolumes, KVMDisks, KVMNetworks, KVMNICs,
-        KVMFilters, KVMSnapshots, KVMMigration, KVMStorageMigration, KVMMetrics, KVMConsole, KVMGuest, KVMClone,
+        KVMFilters, KVMSnapshots, KVMMigration, KVMStorageMigration, KVMChains, KVMMetrics, KVMConsole, KVMGuest, KVMClone,
         KVMTemplates, KVMEvents, KVMAppliances,
     ]  # fmt: skip
 

@@ -188,7 +188,7 @@ def problems_of_disk(spec: DiskSpec) -> Iterator[SpecProblem]:
         yield SpecProblem("bus", "usb", "one of " + ", ".join(BUSES))
     if "format" in spec.model_fields_set and spec.format != "vmdk" and spec.device == "disk":
         yield SpecProblem("format", spec.format, "vmdk")
-    for field in ("read_only", "serial", "cache", "io", "discard", "iothread", "queues"):
+    for field in ("read_only", "serial", "cache", "io", "discard", "iothread", "queues", "encryption"):
         if getattr(spec, field) and not (field == "read_only" and spec.device != "disk"):
             yield SpecProblem(field, str(getattr(spec, field)), "left out: vSphere has no such setting")
     given = spec.limits.model_dump(exclude_none=True) if spec.limits else {}

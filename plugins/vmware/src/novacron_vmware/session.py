@@ -6,21 +6,18 @@ import base64
 import hashlib
 import hmac
 import http.client
-import os
 import socket
 import ssl
 import threading
 from pathlib import Path
 from typing import Any
 
-from novacron.errors import AuthenticationError, HostConnectionError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.errors import AuthenticationError, HostConnectionError, InvalidSpecError, SpecProblem
 from novacron.plugins import ConnectContext, HostURI
+from novacron.secrets import KEYRING, find_secret, read_secret
 from novacron_vmware.sdk import SoapStubAdapter, vim
 
 PASSWORD = "NOVACRON_VSPHERE_PASSWORD"  # noqa: S105 - the variable's name
-PASSWORD_FILE = "NOVACRON_VSPHERE_PASSWORD_FILE"  # noqa: S105 - the variable's name
-KEYRING = "novacron"
-"""The keyring's service; its user is "USER@HOST" as in the URI."""
 
 
 class Session(SoapStubAdapter):  # type: ignore[misc]
@@ -86,45 +83,21 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
 
 
 def password_for(uri: HostURI, context: ConnectContext) -> str:
-    """Return the password: the option `password`, a file (the option `password_file` or the variable), the variable, or the keyring's.
+    """Return the password: the option `password`, a file (the option `password_file`), or where secrets are looked for.
 
     Raises:
         AuthenticationError: there is none.
         InvalidStateError: the file can't be read, or others may read it.
     """
-    given = context.options.get("password")
-    file = context.options.get("password_file") or uri.query.get("password_file") or os.environ.get(PASSWORD_FILE)
-    if given is not None:
+    if (given := context.options.get("password")) is not None:
         return str(given)
-    if file:
-        return _read_secret(Path(file))
-    if (given := os.environ.get(PASSWORD)) is not None:
-        return given
+    if file := context.options.get("password_file") or uri.query.get("password_file"):
+        return read_secret(Path(file))
     account = f"{uri.username or 'root'}@{uri.host}"
-    if (given := _kept(account)) is not None:
+    if (given := find_secret(account, PASSWORD)) is not None:
         return given
     raise AuthenticationError(f"no password for {account}", outcome="not_sent", details={"option": "password"},
-        hint=f"set {PASSWORD}, name a file in {PASSWORD_FILE}, give password=..., or keep it: keyring set {KEYRING} {account}")  # fmt: skip
-
-
-def _read_secret(file: Path) -> str:
-    try:
-        if file.stat().st_mode & 0o077:
-            raise InvalidStateError(f"others may read {file}", outcome="not_sent", hint=f"chmod 600 {file}")
-        return file.read_text().rstrip("\n")
-    except OSError as error:
-        raise InvalidStateError(f"can't read the password from {file}: {error.strerror}", outcome="not_sent") from error
-
-
-def _kept(account: str) -> str | None:
-    """Return what the user's keyring has, if there is a keyring."""
-    import keyring
-    from keyring.errors import KeyringError
-
-    try:
-        return keyring.get_password(KEYRING, account)
-    except KeyringError:
-        return None
+        hint=f"set {PASSWORD}, name a file in {PASSWORD}_FILE, give password=..., or keep it: keyring set {KEYRING} {account}")  # fmt: skip
 
 
 def tls_context(host: str, port: int, query: Any, timeout: float) -> ssl.SSLContext:
@@ -160,4 +133,4 @@ def tls_context(host: str, port: int, query: Any, timeout: float) -> ssl.SSLCont
     return context
 
 
-__all__ = ["KEYRING", "PASSWORD", "PASSWORD_FILE", "Session", "password_for", "tls_context"]
+__all__ = ["PASSWORD", "Session", "password_for", "tls_context"]

@@ -9,6 +9,7 @@ import click
 from novacron.units import format_size
 from novacron_shell.options import Settings, common_options, pairs, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
+from novacron_shell.progress import follow
 
 
 @click.group("disk")
@@ -67,6 +68,24 @@ def limit(settings: Settings, vm: str, target: str, limits: tuple[str, ...]) -> 
     """Limit a disk's I/O: read_iops=100 write_bytes_per_second=20MiB; 0 lifts a limit."""
     wanted = {key: value for text in limits for key, value in pairs(text).items()}
     _said(settings, settings.vm(vm).disks[target].limit(**wanted).record)
+
+
+@disk.command("pull")
+@click.argument("vm")
+@click.argument("target")
+@common_options
+def pull(settings: Settings, vm: str, target: str) -> None:
+    """Copy into the disk TARGET of VM what it is backed by; then it needs no other."""
+    _said(settings, follow(settings.vm(vm).disks[target].pull(wait=False), f"pull {target}").record)
+
+
+@disk.command("commit")
+@click.argument("vm")
+@click.argument("target")
+@common_options
+def commit(settings: Settings, vm: str, target: str) -> None:
+    """Write the disk TARGET of VM into the file that it is backed by, and go on with that."""
+    _said(settings, follow(settings.vm(vm).disks[target].commit(wait=False), f"commit {target}").record)
 
 
 @disk.command("media")

@@ -10,6 +10,7 @@ from novacron.drivers.sim.disks import image_place, make_disk, remove_volume, wi
 from novacron.drivers.sim.machine import SimVM
 from novacron.drivers.sim.nics import make_nic
 from novacron.drivers.sim.power import refuse_locked
+from novacron.drivers.sim.world import World
 from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.records.vm import NIC, VM, Disk
 from novacron.specs.network import NICSpec
@@ -43,7 +44,7 @@ class SimDisks(Area):
         """Unplug a disk. A volume that is kept is the user's from then on, unless a snapshot needs it."""
         with self.world.lock:
             found = self.changing(vm, "detach a disk from", "running", "stopped", "crashed")
-            going = self._find(found, disk)
+            going = find_disk(found, disk)
             place = (going.pool or "", going.volume or "")
             snapshots = [s.name for s in found.snapshots.values() if any((d.pool, d.volume) == place for d in s.disks)]
             rest = tuple(each for each in found.disks if each is not going)
@@ -67,7 +68,7 @@ class SimDisks(Area):
         """Grow a disk."""
         with self.world.lock:
             found = self.changing(vm, "resize a disk of", *_STATES)
-            old = self._find(found, disk)
+            old = find_disk(found, disk)
             if not (old.pool and old.volume):
                 raise InvalidStateError(f"the drive {disk!r} of {found.name!r} is empty", resource=found.name)
             volume = self.world.volume((old.pool, old.volume))
@@ -76,44 +77,29 @@ class SimDisks(Area):
                 raise InvalidSpecError(f"can't resize {disk!r} of {found.name!r}", problems=[problem], resource=found.name)
             self.world.pool(old.pool).check(size - volume.capacity)
             volume.capacity = size
-            return self._replace(found, old, with_volume(self.world, old, (old.pool, old.volume)))
+            return replace_disk(self.world, found, old, with_volume(self.world, old, (old.pool, old.volume)))
 
     @simulated
     def disk_limit(self, vm: str, disk: str, limits: DiskLimits) -> Disk:
         """Keep the limits; nothing here is fast enough to meet them."""
         with self.world.lock:
             found = self.changing(vm, "limit a disk of")
-            old = self._find(found, disk)
+            old = find_disk(found, disk)
             found.native = {**found.native, "disk_limits": {**found.native.get("disk_limits", {}), disk: limits.as_dict()}}
-            return self._replace(found, old, old)
+            return replace_disk(self.world, found, old, old)
 
     @simulated
     def disk_change_media(self, vm: str, disk: str, source: str) -> Disk:
         """Put in another medium, or none."""
         with self.world.lock:
             found = self.changing(vm, "change a medium of", *_STATES)
-            old = self._find(found, disk)
+            old = find_disk(found, disk)
             if old.device not in ("cdrom", "floppy"):
                 problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive of the VM")
                 raise InvalidSpecError("no removable medium", problems=[problem], resource=found.name)
             empty = Disk(target=old.target, device=old.device, bus=old.bus, read_only=old.read_only, boot_order=old.boot_order)
             filled = with_volume(self.world, empty, image_place(self.world, source, "default")) if source else empty
-            return self._replace(found, old, filled)
-
-    def _find(self, vm: SimVM, target: str) -> Disk:
-        found = next((disk for disk in vm.disks if disk.target == target), None)
-        if found is None:
-            raise DeviceNotFoundError(
-                f"{vm.name!r} has no disk {target!r}",
-                resource=vm.name,
-                hint=f"it has: {', '.join(d.target for d in vm.disks) or 'none'}",
-            )
-        return found
-
-    def _replace(self, vm: SimVM, old: Disk, new: Disk) -> Disk:
-        vm.disks = tuple(new if disk is old else disk for disk in vm.disks)
-        self.world.tell("vm.device", vm, reason="changed", device=new.target)
-        return new
+            return replace_disk(self.world, found, old, filled)
 
 
 class SimNICs(Area):
@@ -185,4 +171,23 @@ class SimNICs(Area):
         return nic
 
 
-__all__ = ["SimDisks", "SimNICs"]
+def find_disk(vm: SimVM, target: str) -> Disk:
+    """Return a VM's disk. Raises DeviceNotFoundError."""
+    found = next((disk for disk in vm.disks if disk.target == target), None)
+    if found is None:
+        raise DeviceNotFoundError(
+            f"{vm.name!r} has no disk {target!r}",
+            resource=vm.name,
+            hint=f"it has: {', '.join(d.target for d in vm.disks) or 'none'}",
+        )
+    return found
+
+
+def replace_disk(world: World, vm: SimVM, old: Disk, new: Disk) -> Disk:
+    """Let a VM have another disk in the place of one, and tell."""
+    vm.disks = tuple(new if disk is old else disk for disk in vm.disks)
+    world.tell("vm.device", vm, reason="changed", device=new.target)
+    return new
+
+
+__all__ = ["SimDisks", "SimNICs", "find_disk", "replace_disk"]

@@ -12,6 +12,7 @@ from novacron.drivers.sim.pools import SimPool, SimVolume
 from novacron.drivers.sim.world import World
 from novacron.errors import AlreadyExistsError, ImageNotFoundError, NotFoundError
 from novacron.records.vm import Disk
+from novacron.secrets import secret
 from novacron.specs.storage import DiskSpec
 
 PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", "nvme": "nvme"}
@@ -55,7 +56,7 @@ def with_volume(world: World, disk: Disk, place: Place) -> Disk:
     pool, volume = world.pool(place[0]), world.volume(place)
     found: Disk = disk.replace(
         source=pool.path_of(volume.name), format=volume.format, pool=pool.name, volume=volume.name, backing=volume.backing,
-        size_bytes=volume.capacity, allocated_bytes=volume.allocated,
+        size_bytes=volume.capacity, allocated_bytes=volume.allocated, encrypted=volume.encrypted,
     )  # fmt: skip
     return found
 
@@ -119,6 +120,7 @@ def copied(volume: SimVolume, name: str, *, format: str | None = None, backing: 
     """Return a copy of a volume under another name."""
     fixed = volume.fixed if backing is None else 0
     copy = SimVolume(name, volume.capacity, format or volume.format, backing=backing or volume.backing, fixed=fixed)
+    copy.encrypted = volume.encrypted and backing is None
     if backing is None:
         copy.content = volume.content.copy()
     return copy
@@ -135,6 +137,7 @@ def _make_volume(world: World, name: str, spec: DiskSpec, undo: ExitStack) -> Pl
         volume.capacity = max(spec.size or 0, image.capacity)
     else:
         volume = SimVolume(name, spec.size or 0, spec.format)
+    volume.encrypted = bool(spec.encryption and secret(spec.encryption))
     if spec.preallocate:
         volume.fixed = volume.capacity
     return add_volume(world, pool, volume, undo)

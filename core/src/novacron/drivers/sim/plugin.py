@@ -38,7 +38,7 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
 
 _AREAS = (
     ("host", "SimHost"), ("lifecycle", "SimLifecycle"), ("power", "SimPower"), ("resources", "SimResources"),
-    ("storage", "SimStorage"), ("volumes", "SimVolumes"), ("devices", "SimDisks"), ("devices", "SimNICs"),
+    ("storage", "SimStorage"), ("volumes", "SimVolumes"), ("devices", "SimDisks"), ("chains", "SimChains"), ("devices", "SimNICs"),
     ("network", "SimNetworks"), ("network", "SimFilters"), ("snapshots", "SimSnapshots"), ("migration", "SimMigration"),
     ("templates", "SimTemplates"), ("metrics", "SimMetrics"), ("events", "SimEvents"), ("guest", "SimGuest"),
     ("console", "SimConsole"), ("appliances", "SimAppliances"),

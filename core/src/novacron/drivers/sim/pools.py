@@ -16,13 +16,13 @@ TIB = 1024**4
 
 
 class SimVolume:
-    """A volume. `fixed` bytes are taken at least: all of it when preallocated."""
+    """A volume. `fixed` bytes are taken at least: all of it when preallocated. One that is `encrypted` only says so."""
 
-    __slots__ = ("backing", "capacity", "content", "fixed", "format", "name")
+    __slots__ = ("backing", "capacity", "content", "encrypted", "fixed", "format", "name")
 
     def __init__(self, name: str, capacity: int, format: str, *, backing: str | None = None, fixed: int = 0) -> None:
         self.name, self.capacity, self.format, self.backing, self.fixed = name, capacity, format, backing, fixed
-        self.content = Content()
+        self.content, self.encrypted = Content(), False
 
     @property
     def allocated(self) -> int:
@@ -98,6 +98,7 @@ class SimPool:
         return Volume(
             name=volume.name, pool=self.name, host=host, path=self.path_of(volume.name), format=volume.format,
             capacity_bytes=volume.capacity, allocated_bytes=volume.allocated, backing=volume.backing,
+            encrypted=volume.encrypted,
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from novacron.errors import InvalidSpecError, InvalidStateError, ResourceAllocat
 from novacron.jobs import Job
 from novacron.records.storage import Volume
 from novacron.records.vm import Deleted
+from novacron.secrets import secret
 from novacron.specs.storage import VolumeSpec
 
 CHUNK = 64 * BLOCK
@@ -46,6 +47,7 @@ class SimVolumes(Area):
                 backing = self.world.pool(below[0]).path_of(below[1])
                 capacity = capacity or self.world.volume(below).capacity
             made = SimVolume(spec.name, capacity, spec.format, backing=backing, fixed=capacity if spec.preallocate else 0)
+            made.encrypted = bool(spec.encryption and secret(spec.encryption))
             return self._add(parent, made, job, "volume_create")
 
     @simulated

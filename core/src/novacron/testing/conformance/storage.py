@@ -158,6 +158,28 @@ class TestStorage(Conformance):
         with pytest.raises(InvalidSpecError):
             disk.resize(size)
 
+    @needs(*LIFE, "disk_attach", "disk_pull", "disk_commit")
+    @pytest.mark.parametrize("operation", ["disk_pull", "disk_commit"])
+    def test_a_disk_and_what_is_below_it_become_one(
+        self, host: HostHandle, vm: VMHandle, target: Target, create_volume: CreateVolume, operation: str
+    ) -> None:
+        """Pulled it is backed by nothing; committed it is the one below; nobody may commit into what another needs."""
+        base = create_volume("below")
+        above = DiskSpec(source=base.path, pool=target.pool, bus=_disk(target).bus)
+        disk = vm.disks.attach(above)
+        own = disk.record.source
+        assert disk.record.backing == base.path
+        if operation == "disk_commit":
+            other = vm.disks.attach(above)
+            with pytest.raises(InvalidStateError):
+                disk.commit()
+            other.detach(delete=True)
+            assert disk.commit().record.source == base.path
+        else:
+            assert disk.pull().record.source == own
+        assert vm.refresh().disks[disk.record.target].record.backing is None
+        vm.disks[disk.record.target].detach(delete=True)
+
     @needs("disk_detach", "disk_resize", "disk_limit", "disk_change_media")
     @pytest.mark.parametrize(
         ("operation", "more"),

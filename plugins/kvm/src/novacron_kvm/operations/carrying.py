@@ -15,11 +15,10 @@ import libvirt
 from novacron.jobs import Job
 from novacron.records.vm import VM, Disk
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.operations.diskfiles import remove_volume
 from novacron_kvm.operations.precheck import copied, folder_pool
 from novacron_kvm.operations.statefiles import StateFile, read_state, remove_state, state_folders, write_state
 from novacron_kvm.operations.streams import relay
-from novacron_kvm.operations.volumes import find_path, needed_elsewhere, volume_record
+from novacron_kvm.operations.volumefiles import find_path, needed_elsewhere, remove_volume, volume_record
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.storage import volume_xml
 

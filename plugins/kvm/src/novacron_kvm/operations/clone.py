@@ -15,6 +15,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.copying import chain, copy_volume, make_its_own, overlay, own_disks, point_at, volume_of
 from novacron_kvm.operations.devices import made_for
+from novacron_kvm.operations.luks import refuse_encrypted
 from novacron_kvm.operations.records import vm_record
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 
@@ -41,6 +42,7 @@ class KVMClone:
             refuse_taken(slow, name)
             root = parse(domain.XMLDesc(SECURE))
             disks = own_disks(root)
+            refuse_encrypted(record.name, disks, "clone")
             if linked:
                 self._refuse_unshareable(domain, disks)
             files = []

@@ -15,9 +15,10 @@ from novacron.jobs import Job
 from novacron.macs import new_mac
 from novacron.records.storage import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.operations.diskfiles import free_name, remove_volume
+from novacron_kvm.operations.diskfiles import free_name
 from novacron_kvm.operations.nics import macs_in_use
-from novacron_kvm.operations.volumes import find_path, volume_record, watched
+from novacron_kvm.operations.volumefiles import find_path, remove_volume, volume_record
+from novacron_kvm.operations.volumes import watched
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.reading import facts

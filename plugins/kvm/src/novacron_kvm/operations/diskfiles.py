@@ -5,14 +5,13 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import libvirt
-
 from novacron.errors import AlreadyExistsError, ImageNotFoundError, NovaCronError
 from novacron.jobs import Job
 from novacron.records.storage import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.errors import mapped, translated
-from novacron_kvm.operations.volumes import find_path, find_volume, volume_record
+from novacron_kvm.errors import translated
+from novacron_kvm.operations.luks import lend, take_back
+from novacron_kvm.operations.volumefiles import find_path, find_volume, made_whole, path_in, remove_volume, volume_record
 from novacron_kvm.xml.devices.disk import DiskFile, place
 from novacron_kvm.xml.platforms import Buses
 from novacron_kvm.xml.storage import volume_xml
@@ -49,6 +48,9 @@ def make_disk(connection: KVMConnection, slow: Any, vm: str, disk: DiskSpec, bus
     """Return a disk of a VM, its file made, or found when it was there; one that was made is removed by `undo`."""
     if disk.path or not (disk.size or disk.source):
         volume = find_image(connection, slow, disk.path, disk.pool) if disk.path else None
+        if volume and disk.encryption:
+            lend(slow, volume.path, disk.encryption)
+            undo.callback(take_back, slow, volume.path)
         return DiskFile(disk, volume.path if volume else None, _qemu_format(volume), target, bus, False)
     volume = _make(connection, slow, f"{vm}-{target}.{disk.format}", disk, undo)
     return DiskFile(disk, volume.path, volume.format, target, bus, True)
@@ -69,13 +71,20 @@ def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo:
         name = disk.name or free_name(pool, name)
         if disk.name in pool.listVolumes():
             raise AlreadyExistsError(f"a volume {name!r} is already in the pool {disk.pool!r}", resource=name)
+        secret = None
+        if disk.encryption:
+            secret = lend(slow, path_in(pool, name), disk.encryption)
+            undo.callback(take_back, slow, path_in(pool, name))
         if disk.source:
             image = find_image(connection, slow, disk.source, disk.pool)
             size = max(disk.size or 0, image.capacity_bytes)
             if disk.copy_mode == "full":
                 source = find_path(slow, image.path)
                 made = _created(
-                    undo, lambda: pool.createXMLFrom(volume_xml(name, size, disk.format, None), source, 0), pool, name
+                    undo,
+                    lambda: pool.createXMLFrom(volume_xml(name, size, disk.format, None, secret=secret), source, 0),
+                    pool,
+                    name,
                 )
                 if size > image.capacity_bytes:
                     made.resize(size, 0)
@@ -83,7 +92,7 @@ def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo:
                 backed = volume_xml(name, size, disk.format, (image.path, image.format))
                 made = _created(undo, lambda: pool.createXML(backed, 0), pool, name)
         else:
-            blank = volume_xml(name, disk.size or 0, disk.format, None, preallocate=disk.preallocate)
+            blank = volume_xml(name, disk.size or 0, disk.format, None, preallocate=disk.preallocate, secret=secret)
             made = _created(undo, lambda: pool.createXML(blank, 0), pool, name)
         return volume_record(connection.name, made)
 
@@ -98,23 +107,9 @@ def free_name(pool: Any, name: str) -> str:
 
 
 def _created(undo: ExitStack, create: Any, pool: Any, name: str) -> Any:
-    try:
-        made = create()
-    except libvirt.libvirtError as error:
-        if not isinstance(mapped(error), AlreadyExistsError):  # that one is somebody else's
-            remove_volume(pool, name)  # a disk full half-way leaves a part
-        raise
+    made = made_whole(pool, name, create)
     undo.callback(remove_volume, pool, name)
     return made
-
-
-def remove_volume(pool: Any, name: str) -> None:
-    """Delete a volume if it is there."""
-    try:
-        pool.refresh()
-        pool.storageVolLookupByName(name).delete(0)
-    except libvirt.libvirtError:
-        pass  # it is not there
 
 
 def find_image(connection: KVMConnection, slow: Any, source: str, pool: str) -> Volume:
@@ -151,4 +146,4 @@ def _existing(connection: KVMConnection, slow: Any, path: str) -> Volume:
     )
 
 
-__all__ = ["find_image", "free_name", "make_disk", "make_disks", "remove_volume"]
+__all__ = ["find_image", "free_name", "make_disk", "make_disks"]

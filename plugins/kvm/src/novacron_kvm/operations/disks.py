@@ -18,11 +18,12 @@ from novacron.plugins import hookimpl
 from novacron.records.vm import VM, Disk
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.devices import made_for, plug, refuse_arrived, refuse_saved, set_made, unplug, update
+from novacron_kvm.operations.devices import facts_of, plug, refuse_arrived, refuse_saved, set_facts, unplug, update
 from novacron_kvm.operations.limits import disk_parameters
+from novacron_kvm.operations.luks import take_back
 from novacron_kvm.operations.metadata import where
 from novacron_kvm.operations.records import sized, vm_record
-from novacron_kvm.operations.volumes import find_path, volumes_backed_by
+from novacron_kvm.operations.volumefiles import find_path, volumes_backed_by
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.reading import machine_of
@@ -53,21 +54,23 @@ class KVMDisks:
             if spec.target in taken:
                 raise AlreadyExistsError(f"{domain.name()!r} has a disk {spec.target!r} already", resource=domain.name())
             ((bus, target),) = places = place([spec], platform(*machine_of(root)).buses, taken)
-            refuse_buses(slow, root, places)
             if domain.isActive() and bus in ("ide", "sata", "fdc", "nvme"):
                 raise InvalidStateError(
                     f"can't attach a disk of the bus {bus} to {domain.name()!r}: it is running", resource=domain.name(),
                     hint="only virtio, scsi and usb disks can be plugged into a running VM; stop it, or take another bus",
                 )  # fmt: skip
+            refuse_buses(slow, root, places)
             file = make_disk(self._connection, slow, domain.name(), spec, bus, target, undo)
             if bus == "scsi" and root.find("devices/controller[@type='scsi']") is None:
                 from lxml import etree
 
                 plug(domain, etree.Element("controller", type="scsi", model="virtio-scsi"))
-            before = made_for(domain)
-            if file.made and file.path:
-                set_made(domain, [*before, file.path])
-                undo.callback(set_made, domain, before)
+            before = facts_of(domain)
+            if file.path and (file.made or spec.encryption):
+                made = [*before.get("made", ()), *([file.path] if file.made else [])]
+                secrets = before.get("secrets", {}) | ({file.path: spec.encryption} if spec.encryption else {})
+                set_facts(domain, before | {"made": made} | ({"secrets": secrets} if secrets else {}))
+                undo.callback(set_facts, domain, before)
             plug(domain, disk_element(file))
             undo.pop_all()
             return self._record(domain, target)
@@ -85,7 +88,11 @@ class KVMDisks:
             unplug(domain, lambda root: _element(root, disk), f"the disk {disk!r}")
             if volume is not None:
                 volume.delete(0)
-            set_made(domain, [path for path in made_for(domain) if path != record.source])
+            own = facts_of(domain)
+            own["made"] = [path for path in own.get("made", ()) if path != record.source]
+            if own.get("secrets", {}).pop(record.source, None):
+                take_back(slow, str(record.source))
+            set_facts(domain, own)
             return vm_record(self._connection, domain)
 
     @hookimpl
@@ -163,7 +170,7 @@ class KVMDisks:
         return sized(self._connection, domain, disk_record(element))
 
     def _refuse_needed(self, slow: Any, domain: Any, record: Disk, volume: Any) -> None:
-        from novacron_kvm.operations.volumes import vms_with
+        from novacron_kvm.operations.volumefiles import vms_with
 
         users = [f"the VM {name!r}" for name in vms_with(slow, volume.path()) if name != domain.name()]
         users += [f"the volume {name!r}" for name in volumes_backed_by(slow, volume.path())]

@@ -20,12 +20,12 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.operations import blockjobs
 from novacron_kvm.operations.copying import keep_facts, overlay, own_disks, point_at, volume_of
 from novacron_kvm.operations.devices import facts_of, set_facts
-from novacron_kvm.operations.diskfiles import remove_volume
 from novacron_kvm.operations.domainjobs import followed
+from novacron_kvm.operations.luks import refuse_encrypted
 from novacron_kvm.operations.merging import definition_then, disk_files, merge_unneeded
 from novacron_kvm.operations.parking import forget
 from novacron_kvm.operations.statefiles import copy_state, restore_state, state_folders
-from novacron_kvm.operations.volumes import find_path
+from novacron_kvm.operations.volumefiles import find_path, remove_volume
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def take(
     """
     live = parse(domain.XMLDesc(0))
     _refuse_impossible(connection, record, live, memory=memory)
+    refuse_encrypted(record.name, own_disks(live), "take an external snapshot of")
     for element in own_disks(live):
         if element.get("type") != "file":
             raise UnsupportedOperationError(

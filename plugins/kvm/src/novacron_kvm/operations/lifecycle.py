@@ -16,15 +16,17 @@ from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.devices import facts_of, made_for, set_facts
+from novacron_kvm.operations.luks import names_of, take_all_back
 from novacron_kvm.operations.metadata import where
 from novacron_kvm.operations.records import vm_record
-from novacron_kvm.operations.volumes import find_path, needed_elsewhere
+from novacron_kvm.operations.volumefiles import find_path, needed_elsewhere
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.platforms import MACHINES, Buses, platform
 
 if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec, VMUpdate
 
+NO_AUTOSTART = "false: a host that boots does not know the secrets of encrypted disks"
 DEFINE = libvirt.VIR_DOMAIN_DEFINE_VALIDATE  # without it libvirt passes over unknown elements in silence
 
 
@@ -84,9 +86,10 @@ class KVMLifecycle:
                 with translated("vm_delete", record.name):
                     _destroy(domain, check=True)
             with translated("vm_delete", record.name):
-                made = set(made_for(domain))
+                made, secrets = set(made_for(domain)), names_of(domain)
                 if record.persistent:
                     _undefine(domain, check=True)
+            take_all_back(slow, secrets)
             removed, kept = [f"definition of {record.name}"], list[str]()
             own = [disk.source for disk in record.disks or () if disk.source]
             files = [*own, *sorted(made - {*own})]  # what a disk is linked to comes after it
@@ -123,6 +126,8 @@ class KVMLifecycle:
         with translated("vm_update", domain.name()):
             live = bool(domain.isActive())
             scope = where(domain)
+            if changes.autostart and names_of(domain):
+                raise _bad("autostart", "true", NO_AUTOSTART)
             if changes.description is not None:
                 domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, changes.description or None, None, None, scope)
             if changes.tags is not None or changes.metadata is not None:
@@ -191,6 +196,8 @@ class KVMLifecycle:
             memory = slow.getInfo()[1] * 2**20
             if spec.memory > memory:
                 raise _bad("memory", str(spec.memory), f"at most what the host has, {memory} bytes")
+            if spec.autostart and any(disk.encryption for disk in spec.disks):
+                raise _bad("autostart", "true", NO_AUTOSTART)
             for nic in spec.nics:
                 if nic.network:
                     network = slow.networkLookupByName(nic.network)

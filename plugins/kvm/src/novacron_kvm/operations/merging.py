@@ -25,7 +25,7 @@ from novacron_kvm.operations.blockjobs import follow
 from novacron_kvm.operations.copying import own_disks, point_definition_at
 from novacron_kvm.operations.devices import facts_of, set_facts
 from novacron_kvm.operations.domainjobs import HELPER
-from novacron_kvm.operations.volumes import backing_files, find_path, refresh_pools, vms_with, volume_record
+from novacron_kvm.operations.volumefiles import backing_files, find_path, refresh_pools, vms_with, volume_record
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 
@@ -155,8 +155,8 @@ def _merge(connection: KVMConnection, slow: Any, domain: Any, files: Files, path
             _commit_active(domain, target, path, job, report)
         else:
             definition = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
-            with _helper(slow, definition, above) as helper:
-                _commit_active(helper, "vda", path, job, report)
+            with helper(slow, definition, above) as copier:
+                _commit_active(copier, "vda", path, job, report)
         point_definition_at(slow, domain, target, volume_record(connection.name, _volume(slow, path)))
     elif above in files.opened:  # only the QEMU that reads it can write there
         domain.blockCommit(files.opened[above], path, above, 0, 0)
@@ -166,9 +166,9 @@ def _merge(connection: KVMConnection, slow: Any, domain: Any, files: Files, path
         roots = [parse(s.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)) for s in domain.listAllSnapshots(0)]
         then = [definition_then(root) for root in roots]
         definition = next((d for d in then if above in disk_files(d).values()), then[0])
-        with _helper(slow, definition, above) as helper:
-            helper.blockRebase("vda", files.below[path], 0, 0)
-            follow(helper, "vda", job, report, without=path)
+        with helper(slow, definition, above) as copier:
+            copier.blockRebase("vda", files.below[path], 0, 0)
+            follow(copier, "vda", job, report, without=path)
 
 
 def _commit_active(domain: Any, target: str, path: str, job: Job[Any], report: Any) -> None:
@@ -189,7 +189,7 @@ def _rename_in_snapshots(domain: Any, old: str, new: str) -> None:
 
 
 @contextmanager
-def _helper(slow: Any, definition: Any, path: str) -> Iterator[Any]:
+def helper(slow: Any, definition: Any, path: str) -> Iterator[Any]:
     """Give a domain with the file as its one disk, "vda", which never runs: QEMU merges files, and from afar nothing else can.
 
     It ends with our connection, should this process die.
@@ -230,4 +230,4 @@ def _plain_disk(definition: Any, path: str, format_: str) -> Any:
     return disk
 
 
-__all__ = ["definition_then", "disk_files", "merge_unneeded"]
+__all__ = ["definition_then", "disk_files", "helper", "merge_unneeded"]

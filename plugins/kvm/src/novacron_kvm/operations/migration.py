@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -28,6 +29,7 @@ from novacron_kvm.errors import mapped, translated
 from novacron_kvm.operations.carrying import carry
 from novacron_kvm.operations.devices import made_for, refuse_arrived
 from novacron_kvm.operations.domainjobs import abort, forget_completed, leaving, progress, statistics
+from novacron_kvm.operations.luks import lend_all, names_of, take_all_back
 from novacron_kvm.operations.parking import park, recover, unpark
 from novacron_kvm.operations.precheck import check_migration, destination_of
 from novacron_kvm.operations.reconciliation import settle
@@ -70,7 +72,7 @@ class KVMMigration:
                 f"{record.name!r} can't move to {to.name}", failures=list(check.failures), resource=record.name
             )
         job.raise_if_cancelled()
-        destination, began, made = destination_of(to), time.monotonic(), made_for(domain)
+        destination, began, made, secrets = destination_of(to), time.monotonic(), made_for(domain), names_of(domain)
         with translated("vm_migrate", record.name):
             refuse_arrived(domain, "move")
             recover(domain, change=True)
@@ -78,6 +80,9 @@ class KVMMigration:
             park(domain)
         error: NovaCronError | None = None
         try:
+            if secrets:
+                with destination.slow() as there, translated("vm_migrate", record.name):
+                    lend_all(there, secrets)
             self._move(domain, record, to, spec, job)
         except NovaCronError as raised:
             error = raised
@@ -85,6 +90,8 @@ class KVMMigration:
         with translated("vm_migrate", record.name):
             unpark(place.connection.domain(record.id))
         carried.settle(made, arrived=place.connection is destination)
+        if secrets:
+            _forget(self._connection if place.connection is destination else destination, secrets)
         if error is not None and place.connection is self._connection:
             error.details |= {"source": place.source, "destination": place.destination}
             raise error
@@ -210,6 +217,12 @@ def _migrate(domain: Any, record: VM, to: Any, spec: MigrationSpec) -> None:
         return
     with destination_of(to).slow() as there:
         domain.migrate3(there, parameters, flags)
+
+
+def _forget(connection: KVMConnection, secrets: dict[str, str]) -> None:
+    """Take secrets back where the VM is not; a host that can't be reached has them in its memory only."""
+    with suppress(NovaCronError), connection.slow() as left:
+        take_all_back(left, secrets)
 
 
 def _completed(domain: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.devices import refuse_arrived
 from novacron_kvm.operations.domainjobs import followed, forget_completed
+from novacron_kvm.operations.luks import lend_all, names_of
 from novacron_kvm.operations.records import vm_record
 
 CALL = 55.0
@@ -28,7 +29,7 @@ class KVMPower:
     @hookimpl
     def vm_start(self, vm: str) -> VM:
         """Start, or restore what was saved."""
-        return self._change(vm, "start", ("stopped", "crashed", "saved"), lambda d: d.create())
+        return self._change(vm, "start", ("stopped", "crashed", "saved"), _start)
 
     @hookimpl
     def vm_stop(self, vm: str) -> VM:
@@ -92,7 +93,7 @@ class KVMPower:
     @hookimpl
     def vm_restore(self, vm: str) -> VM:
         """Go on from saved memory."""
-        return self._change(vm, "restore", ("saved",), lambda d: d.create())
+        return self._change(vm, "restore", ("saved",), _start)
 
     def _checked(self, vm: str, action: str, allowed: tuple[str, ...]) -> Any:
         domain = self._connection.domain(vm)
@@ -118,6 +119,11 @@ class KVMPower:
             if record.persistent:
                 raise
             return record.replace(status="stopped", status_reason="destroyed")  # type: ignore[no-any-return]  # a transient VM is gone
+
+
+def _start(domain: Any) -> None:
+    lend_all(domain.connect(), names_of(domain))
+    domain.create()
 
 
 def _resume(domain: Any) -> None:

@@ -11,13 +11,15 @@ import libvirt
 from novacron.errors import NovaCronError, VMNotFoundError
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM, Disk
+from novacron.secrets import secret
 from novacron.units import format_size
 from novacron_kvm.capabilities import guests, host_uuid
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.volumes import find_path
+from novacron_kvm.operations.volumefiles import find_path
 from novacron_kvm.versions import version_text
 from novacron_kvm.xml.parsing import parse, serialise, text_of
+from novacron_kvm.xml.reading import facts
 
 if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
@@ -60,6 +62,14 @@ def _at_source(definition: Any, record: VM, spec: MigrationSpec, snapshots: list
             yield "it has external snapshots, whose files would stay here; delete them, or use shared storage"
     if not record.persistent:
         yield "it is transient"
+    encrypted = [disk.target for disk in record.disks or () if disk.encrypted]
+    if spec.storage != "shared" and encrypted:
+        yield f"its disks {', '.join(encrypted)} are encrypted, and their content would be copied in the clear; use shared storage"
+    for name in sorted({*facts(definition).get("secrets", {}).values()}):
+        try:
+            secret(name)
+        except NovaCronError as error:
+            yield f"{error}; its disks can't be opened without it"
 
 
 def _at_destination(destination: KVMConnection, definition: Any, record: VM, name: str, spec: MigrationSpec) -> Iterator[str]:

@@ -39,7 +39,7 @@ def seed_image(spec: CloudInitSpec, name: str) -> bytes:
 
 def make_seed(connection: KVMConnection, slow: Any, spec: VMSpec, undo: ExitStack) -> str:
     """Upload the seed of a VM and return its path."""
-    from novacron_kvm.operations.diskfiles import remove_volume
+    from novacron_kvm.operations.volumefiles import remove_volume
 
     if spec.cloud_init is None:
         raise ValueError("the VM has no cloud_init")

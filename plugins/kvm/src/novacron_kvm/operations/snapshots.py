@@ -29,6 +29,7 @@ from novacron_kvm.errors import translated
 from novacron_kvm.operations import externalsnapshots as external
 from novacron_kvm.operations.devices import facts_of, refuse_arrived, refuse_saved, set_facts
 from novacron_kvm.operations.domainjobs import followed
+from novacron_kvm.operations.luks import lend_all, names_of
 from novacron_kvm.operations.merging import definition_then, disk_files
 from novacron_kvm.operations.parking import recover
 from novacron_kvm.operations.records import vm_record
@@ -128,6 +129,7 @@ class KVMSnapshots:
                     own = facts_of(domain)
                     if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
                         external.power_off(domain)
+                    lend_all(slow, names_of(domain))
                     domain.revertToSnapshot(found, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
                     set_facts(domain, own)  # of now: which files go with it, above all
             return vm_record(self._connection, domain)

@@ -19,8 +19,8 @@ from lxml import etree
 
 from novacron.errors import BusyError
 from novacron.jobs import Job
-from novacron_kvm.operations.diskfiles import remove_volume
 from novacron_kvm.operations.streams import download, upload
+from novacron_kvm.operations.volumefiles import remove_volume
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.storage import volume_xml
 

@@ -17,9 +17,9 @@ from novacron_kvm.errors import translated
 from novacron_kvm.operations.blockjobs import follow
 from novacron_kvm.operations.copying import own_disks, point_definition_at, volume_of
 from novacron_kvm.operations.devices import made_for, refuse_saved, set_made
-from novacron_kvm.operations.diskfiles import remove_volume
+from novacron_kvm.operations.luks import refuse_encrypted
 from novacron_kvm.operations.records import vm_record
-from novacron_kvm.operations.volumes import needed_elsewhere, volume_record
+from novacron_kvm.operations.volumefiles import needed_elsewhere, remove_volume, volume_record
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.storage import volume_xml
 
@@ -51,6 +51,7 @@ class KVMStorageMigration:
                     hint="delete the snapshots first",
                 )  # fmt: skip
             wanted = list(disks or elements)
+            refuse_encrypted(domain.name(), [elements[name] for name in wanted], "move disks of")
             for number, name in enumerate(wanted):
                 volume = volume_of(slow, elements[name])
                 before = volume_record(self._connection.name, volume)

@@ -23,9 +23,9 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.clone import SECURE, refuse_taken
 from novacron_kvm.operations.copying import copy_volume, make_its_own, overlay, own_disks, point_at, volume_of
-from novacron_kvm.operations.diskfiles import remove_volume
+from novacron_kvm.operations.luks import refuse_encrypted
 from novacron_kvm.operations.records import vm_record
-from novacron_kvm.operations.volumes import find_path, volumes_backed_by
+from novacron_kvm.operations.volumefiles import find_path, remove_volume, volumes_backed_by
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.storage import volume_xml
 
@@ -77,6 +77,7 @@ class KVMTemplates:
             versions = self._versions(slow, spec.name)
             number = versions[-1].facts["version"] + 1 if versions else 1
             root = parse(domain.XMLDesc(SECURE))
+            refuse_encrypted(record.name, own_disks(root), "make a template of")
             disks: dict[str, str] = {}
             pool = None
             for element in own_disks(root):

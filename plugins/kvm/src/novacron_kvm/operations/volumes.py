@@ -16,15 +16,24 @@ from novacron.errors import (
     NovaCronError,
     OperationCancelledError,
     SpecProblem,
-    VolumeNotFoundError,
+    UnsupportedOperationError,
 )
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.storage import Volume
 from novacron.records.vm import Deleted
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.errors import mapped, translated
-from novacron_kvm.xml.parsing import parse, text_of
+from novacron_kvm.errors import translated
+from novacron_kvm.operations.luks import lent_for
+from novacron_kvm.operations.volumefiles import (
+    find_path,
+    find_volume,
+    made_whole,
+    path_in,
+    vms_with,
+    volume_record,
+    volumes_backed_by,
+)
 from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
@@ -61,8 +70,11 @@ class KVMVolumes:
             if spec.backing and not spec.backing.startswith("/"):
                 source = volume_record(self._connection.name, find_volume(slow, pool, spec.backing))
                 backing = (source.path, source.format)
-            text = volume_xml(spec.name, spec.capacity or 0, spec.format, backing, preallocate=spec.preallocate)
-            return self._made(parent, spec.name, lambda: parent.createXML(text, 0), spec.capacity or 0, job)
+            with lent_for(slow, path_in(parent, spec.name), spec.encryption) as secret:
+                text = volume_xml(
+                    spec.name, spec.capacity or 0, spec.format, backing, preallocate=spec.preallocate, secret=secret
+                )
+                return self._made(parent, spec.name, lambda: parent.createXML(text, 0), spec.capacity or 0, job)
 
     @hookimpl
     def volume_clone(self, pool: str, volume: str, name: str, job: Job[Volume]) -> Volume:
@@ -95,12 +107,19 @@ class KVMVolumes:
             found = find_volume(slow, pool, volume)
             self._refuse_used(slow, found, "wipe")
             before = volume_record(self._connection.name, found)
+            _refuse_encrypted(before, "wipe", "delete it: without its header nobody can read what was in it")
+            backing = None
+            if before.backing:
+                below = find_path(slow, before.backing)
+                backing = (before.backing, volume_record(self._connection.name, below).format if below else "raw")
             job.report("overwriting")
             found.wipe(0)
             if before.format != "raw":
                 parent = slow.storagePoolLookupByName(pool)
+                full = (before.allocated_bytes or 0) >= before.capacity_bytes
                 found.delete(0)
-                found = parent.createXML(volume_xml(volume, before.capacity_bytes, before.format, None), 0)
+                text = volume_xml(volume, before.capacity_bytes, before.format, backing, preallocate=full)
+                found = parent.createXML(text, 0)
             return volume_record(self._connection.name, found)
 
     @hookimpl
@@ -144,6 +163,7 @@ class KVMVolumes:
             source = find_volume(slow, pool, volume)
             self._refuse_used(slow, source, "copy", only_running=True)
             record = volume_record(self._connection.name, source)
+            _refuse_encrypted(record, "copy", "download and upload it as it is, or copy within a guest")
             parent = self._pool_for(slow, pool, name)
             text = volume_xml(name, record.capacity_bytes, wanted or record.format, None)
             return self._made(parent, name, lambda: parent.createXMLFrom(text, source, 0), record.capacity_bytes, job)
@@ -161,15 +181,8 @@ class KVMVolumes:
 
     def _made(self, parent: Any, name: str, make: Callable[[], Any], size: int, job: Job[Volume]) -> Volume:
         """Let libvirt make a volume, tell how far it is, and remove it when that fails or was cancelled: libvirt itself can't stop."""
-        from novacron_kvm.operations.diskfiles import remove_volume
-
         with watched(self._connection, parent.name(), name, size, job):
-            try:
-                made = make()
-            except libvirt.libvirtError as error:
-                if not isinstance(mapped(error), AlreadyExistsError):  # that one is somebody else's
-                    remove_volume(parent, name)
-                raise
+            made = made_whole(parent, name, make)
         if job.cancel_asked:
             made.delete(0)
             raise OperationCancelledError(f"{job.operation} was cancelled", resource=name)
@@ -210,110 +223,9 @@ def watched(connection: KVMConnection, pool: str, name: str, size: int, job: Job
         ended.set()
 
 
-def vms_with(connection: Any, path: str, *, only_running: bool = False) -> list[str]:
-    """Return the names of the VMs that have a file as a disk or below one."""
-    found = []
-    flags = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0
-    for domain in connection.listAllDomains(flags):
-        try:
-            text = domain.XMLDesc(0)
-        except libvirt.libvirtError:
-            continue  # it is gone
-        if path in text and any(path in e.attrib.values() for e in parse(text).iterfind("devices/disk//source")):
-            found.append(domain.name())
-    return sorted(found)
+def _refuse_encrypted(volume: Volume, verb: str, hint: str) -> None:
+    if volume.encrypted:
+        raise UnsupportedOperationError(f"can't {verb} {volume.name!r}: it is encrypted", resource=volume.name, hint=hint)
 
 
-def volumes_backed_by(connection: Any, path: str) -> list[str]:
-    """Return the names of the volumes that need a file below them."""
-    return sorted(upper.rpartition("/")[2] for upper, lower in backing_files(connection).items() if lower == path)
-
-
-def backing_files(connection: Any) -> dict[str, str | None]:
-    """Return what each volume of the active pools is backed by, by path."""
-    below = {}
-    for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-        for volume in pool.listAllVolumes(0):
-            try:
-                root = parse(volume.XMLDesc(0))
-            except libvirt.libvirtError:
-                continue  # it is gone
-            below[text_of(root, "target/path") or ""] = text_of(root, "backingStore/path")
-    return below
-
-
-def refresh_pools(connection: Any, paths: set[str]) -> None:
-    """Look again at the storage pools that files are in: other hosts, QEMU and other tools change them unseen by libvirt."""
-    for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-        folder = text_of(parse(pool.XMLDesc(0)), "target/path")
-        if folder and any(path.startswith(folder.rstrip("/") + "/") for path in paths):
-            pool.refresh()
-
-
-def needed_elsewhere(connection: Any, paths: set[str]) -> set[str]:
-    """Return those of a VM's files that must stay: another VM has them, or a volume is backed by them that stays."""
-    if not paths:
-        return set()
-    needed, below = set(), backing_files(connection)
-    for domain in connection.listAllDomains(0):
-        try:
-            text = domain.XMLDesc(0)
-        except libvirt.libvirtError:
-            continue  # it is gone
-        needed |= {path for path in paths if f"'{path}'" in text}
-    staying = [path for path in below if path not in paths or path in needed]
-    while staying:
-        base = below.get(staying.pop())
-        if base in paths and base not in needed:
-            needed.add(base)
-            staying.append(base)
-    return needed
-
-
-def find_volume(connection: Any, pool: str, volume: str) -> Any:
-    """Return libvirt's volume, looking at the pool again when it isn't known: another host may have made it."""
-    with translated("volume_get", volume):
-        parent = connection.storagePoolLookupByName(pool)
-        try:
-            return parent.storageVolLookupByName(volume)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
-                raise
-        parent.refresh()
-        try:
-            return parent.storageVolLookupByName(volume)
-        except libvirt.libvirtError as error:
-            raise VolumeNotFoundError(
-                f"no volume {volume!r} in the pool {pool!r}",
-                resource=volume,
-                hint=f"`novacron volume list {pool}` shows them",
-            ) from error
-
-
-def find_path(connection: Any, path: str) -> Any | None:
-    """Return libvirt's volume at a path, None when no pool has it; the pool around it is looked at again first if need be."""
-    for attempt in range(2):
-        try:
-            return connection.storageVolLookupByPath(path)
-        except libvirt.libvirtError:
-            if not attempt:
-                refresh_pools(connection, {path})
-    return None
-
-
-def volume_record(host: str, volume: Any) -> Volume:
-    """Return the record of libvirt's volume."""
-    with translated(resource=volume.name()):
-        root = parse(volume.XMLDesc(0))
-        return Volume(
-            name=volume.name(), pool=volume.storagePoolLookupByVolume().name(), host=host, path=volume.path(),
-            format=text_of(root, "target/format/@type") or "raw", capacity_bytes=int(text_of(root, "capacity") or 0),
-            allocated_bytes=int(text_of(root, "allocation") or 0), backing=text_of(root, "backingStore/path"),
-            encrypted=root.find("target/encryption") is not None,
-        )  # fmt: skip
-
-
-__all__ = [
-    "KVMVolumes", "backing_files", "find_path", "find_volume", "needed_elsewhere", "refresh_pools", "vms_with", "volume_record",
-    "volumes_backed_by",
-]  # fmt: skip
+__all__ = ["KVMVolumes", "watched"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from novacron_kvm.xml.devices import devices_xml
 from novacron_kvm.xml.devices.disk import DiskFile
@@ -51,7 +51,7 @@ def domain_xml(
         text("name", spec.name),
         text("uuid", spec.id) if spec.id else NOTHING,  # libvirt makes one
         text("description", spec.description) if spec.description else NOTHING,
-        metadata_xml(spec.tags, spec.metadata, [d.path for d in disks if d.made and d.path], created_at),
+        metadata_xml(_facts(spec, disks, created_at)),
         memory_xml(spec),
         vcpu_xml(spec),
         _os(spec, arch, machine, uefi=uefi),
@@ -62,6 +62,13 @@ def domain_xml(
         _launch_security(spec),
         type=virt_type,
     )
+
+
+def _facts(spec: VMSpec, disks: Sequence[DiskFile], created_at: str) -> dict[str, Any]:
+    made = [disk.path for disk in disks if disk.made and disk.path]
+    facts = {"tags": sorted(spec.tags), "metadata": spec.metadata, "made": made, "created_at": created_at}
+    secrets = {disk.path: disk.spec.encryption for disk in disks if disk.spec.encryption and disk.path}
+    return facts | ({"secrets": secrets} if secrets else {})
 
 
 def _os(spec: VMSpec, arch: str, machine: str | None, *, uefi: bool) -> Markup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,9 +10,8 @@ from novacron_kvm.xml.markup import Markup, element, text
 from novacron_kvm.xml.parsing import NAMESPACE, parse
 
 
-def metadata_xml(tags: Collection[str], metadata: Mapping[str, str], made: Sequence[str], created_at: str) -> Markup:
+def metadata_xml(facts: dict[str, Any]) -> Markup:
     """Return the <metadata> of a new VM."""
-    facts = {"tags": sorted(tags), "metadata": metadata, "made": made, "created_at": created_at}
     return element("metadata", _facts_xml(facts))
 
 

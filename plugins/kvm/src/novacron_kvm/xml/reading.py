@@ -12,7 +12,7 @@ UNIT = {"b": 1, "bytes": 1, "KB": 1000, "k": 1024, "KiB": 1024, "MB": 10**6, "M"
         "GiB": 2**30, "TB": 10**12, "T": 2**40, "TiB": 2**40}  # fmt: skip
 
 
-FACTS: dict[str, type] = {"tags": list, "made": list, "chain": list, "metadata": dict, "created_at": str}
+FACTS: dict[str, type] = {"tags": list, "made": list, "chain": list, "metadata": dict, "created_at": str, "secrets": dict}
 """What NovaCron's own facts are, by name; of another type they are passed over."""
 
 
@@ -29,6 +29,8 @@ def facts(root: Any) -> dict[str, Any]:
     for name in ("tags", "made", "chain"):
         if name in found:
             found[name] = [str(one) for one in found[name]]
+    if "secrets" in found:
+        found["secrets"] = {str(path): str(name) for path, name in found["secrets"].items()}
     return found
 
 
@@ -81,6 +83,7 @@ def disk(element: Any) -> Disk:
         read_only="readonly" in parts,
         shareable="shareable" in parts,
         boot_order=int(order) if order else None,
+        encrypted="encryption" in parts or any(child.tag == "encryption" for child in source),
         serial=content(parts["serial"]) or None if "serial" in parts else None,
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from novacron_kvm.xml.markup import NOTHING, Markup, element, text
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.platforms import Buses
+from novacron_kvm.xml.storage import encryption_xml, secret_identity
 
 if TYPE_CHECKING:
     from novacron.specs.storage import DiskLimits, DiskSpec
@@ -84,7 +85,7 @@ def disk_xml(disk: DiskFile) -> Markup:
             "driver", name="qemu", type=disk.format, cache=spec.cache, io=spec.io, discard=spec.discard,
             queues=spec.queues if disk.bus == "virtio" else None, iothread=spec.iothread if disk.bus == "virtio" else None,
         ),
-        element("source", **{"dev" if block else "file": disk.path}) if disk.path else NOTHING,
+        _source(disk, "dev" if block else "file"),
         element("target", dev=disk.target, bus=disk.bus),
         _limits(spec.limits) if spec.limits else NOTHING,
         READ_ONLY if spec.read_only or spec.device == "cdrom" else NOTHING,
@@ -94,6 +95,13 @@ def disk_xml(disk: DiskFile) -> Markup:
         type="block" if block else "file",
         device=spec.device if spec.device != "disk" else None,
     )  # fmt: skip
+
+
+def _source(disk: DiskFile, attribute: str) -> Markup:
+    if not disk.path:
+        return NOTHING
+    encryption = encryption_xml(secret_identity(disk.path)) if disk.spec.encryption else NOTHING
+    return element("source", encryption, **{attribute: disk.path})
 
 
 def disk_element(disk: DiskFile) -> Any:

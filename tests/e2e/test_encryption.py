@@ -1,0 +1,178 @@
+"""Encrypted disks: what is written is unreadable at rest, and whoever has the secret gets it back, whatever happened in between."""
+
+import time
+
+import libvirt
+import pytest
+
+from novacron import errors
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+
+PASSPHRASE = "correct horse battery staple"
+WRITTEN = "a text that nobody else may read"
+
+
+@pytest.fixture
+def a(lab_hosts):
+    return lab_hosts[0]
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("NOVACRON_SECRET_DISK_KEY", PASSPHRASE)
+
+
+def secrets(host):
+    """Return what libvirt itself says of the secrets that it has."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            raw = libvirt.open(host.uri)
+            break
+        except libvirt.libvirtError:
+            assert time.monotonic() < deadline, "its daemon does not come up again"
+            time.sleep(0.2)
+    try:
+        return {s.UUIDString(): s.XMLDesc(0) for s in raw.listAllSecrets(0)}
+    finally:
+        raw.close()
+
+
+def shell(vm, command):
+    done = vm.guest.exec("/bin/sh", "-c", command)
+    assert done.exit_status == 0, done
+    return done.stdout.decode()
+
+
+@pytest.fixture
+def encrypted(boot, wait_for_agent):
+    """Return a function that boots a guest with an encrypted second disk."""
+
+    def start(host, name, **disk):
+        vm = boot(host, name, disks=[{"size": "64MiB"}, {"size": "16MiB", "encryption": "disk-key"} | disk])
+        wait_for_agent(vm)
+        return vm
+
+    return start
+
+
+@pytest.mark.parametrize("format", ["raw", "qcow2"])
+def test_what_a_guest_writes_is_unreadable_at_rest_and_there_again_after_a_start(lab, a, encrypted, wait_for_agent, format):
+    vm = encrypted(a, f"sealed-{format}", format=format)
+    assert [d.encrypted for d in vm.record.disks] == [False, True]
+    assert vm.disks["vdb"].record.size_bytes == 16 * 2**20
+    shell(vm, f"printf '{WRITTEN}' | dd of=/dev/vdb bs=512 count=1 conv=notrunc,sync oflag=direct && sync")
+    (definition,) = secrets(lab.hosts[0]).values()
+    assert "ephemeral='yes'" in definition
+    assert "private='yes'" in definition
+    vm.stop()
+    content = (lab.shared / vm.record.disks[1].source.rpartition("/")[2]).read_bytes()
+    assert b"LUKS" in content
+    assert WRITTEN.encode() not in content
+    assert PASSPHRASE not in vm.export().text
+    lab.hosts[0].kill_daemon()
+    lab.hosts[0].restart_daemon()
+    assert not secrets(lab.hosts[0]), "the daemon has forgotten it"
+    vm.start()
+    wait_for_agent(vm)
+    assert WRITTEN in shell(vm, "dd if=/dev/vdb bs=512 count=1 2>/dev/null")
+    vm.delete(force=True)
+    assert not secrets(lab.hosts[0])
+
+
+def test_an_encrypted_disk_grows_under_its_guest(a, encrypted):
+    vm = encrypted(a, "growing-sealed", format="raw")
+    vm.disks["vdb"].resize("24MiB")
+    vm.console.wait_until(lambda: f"vdb={24 * 2048}" in vm.console.text, 30, "24 MiB")
+
+
+def test_it_is_plugged_in_and_out_and_into_another_vm(lab, a, boot, wait_for_agent):
+    first, second = boot(a, "first-owner", ticks=1), boot(a, "second-owner", ticks=1)
+    wait_for_agent(first)
+    wait_for_agent(second)
+    disk = first.disks.attach(size="8MiB", encryption="disk-key", format="raw", target="vdb")
+    path = disk.record.source
+    first.console.wait_until(lambda: "vdb=" in first.console.text, 30, "the disk")
+    shell(first, f"printf '{WRITTEN}' | dd of=/dev/vdb bs=512 count=1 conv=notrunc,sync oflag=direct && sync")
+    first.disks["vdb"].detach()
+    assert not secrets(lab.hosts[0])
+    second.disks.attach(path=path, encryption="disk-key", format="raw", target="vdb")
+    second.console.wait_until(lambda: "vdb=" in second.console.text, 30, "the disk")
+    assert WRITTEN in shell(second, "dd if=/dev/vdb bs=512 count=1 2>/dev/null")
+    second.disks["vdb"].detach(delete=True)
+
+
+def test_it_moves_with_its_vm_and_the_secret_goes_along(lab, lab_hosts, encrypted):
+    a, b = lab_hosts
+    vm = encrypted(a, "moving-sealed")
+    shell(vm, f"printf '{WRITTEN}' | dd of=/dev/vdb bs=512 count=1 conv=notrunc,sync oflag=direct && sync")
+    moved = vm.migrate(b)
+    assert not secrets(lab.hosts[0])
+    assert len(secrets(lab.hosts[1])) == 1
+    assert WRITTEN in shell(moved, "dd if=/dev/vdb bs=512 count=1 2>/dev/null")
+    moved.delete(force=True)
+    assert not secrets(lab.hosts[1])
+
+
+def test_what_would_need_the_secret_is_refused_without_it(lab, lab_hosts, encrypted, monkeypatch):
+    a, b = lab_hosts
+    vm = encrypted(a, "no-key")
+    monkeypatch.delenv("NOVACRON_SECRET_DISK_KEY")
+    assert any("no secret 'disk-key'" in failure for failure in vm.migration_check(b).failures)
+    vm.stop()
+    with pytest.raises(errors.SecretNotFoundError) as caught:
+        vm.start()
+    assert "NOVACRON_SECRET_DISK_KEY" in caught.value.hint
+    assert vm.refresh().status == "stopped"
+    files = {p.name for p in lab.shared.iterdir()}
+    with pytest.raises(errors.SecretNotFoundError):
+        a.vms.create(name="never", disks=[{"size": "8MiB"}, {"size": "8MiB", "encryption": "disk-key"}])
+    with pytest.raises(errors.SecretNotFoundError):
+        a.pools.create_volume("default", name="never.img", capacity="8MiB", format="raw", encryption="disk-key")
+    assert {p.name for p in lab.shared.iterdir()} == files
+
+
+def test_a_wrong_passphrase_opens_nothing_and_is_said(a, encrypted, monkeypatch):
+    vm = encrypted(a, "wrong-key")
+    vm.stop()
+    monkeypatch.setenv("NOVACRON_SECRET_DISK_KEY", "wrong horse")
+    with pytest.raises(errors.StorageError) as caught:
+        vm.start()
+    assert "passphrase" in caught.value.hint
+    assert "wrong horse" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
+    monkeypatch.setenv("NOVACRON_SECRET_DISK_KEY", PASSPHRASE)
+    assert vm.start().status == "running"
+
+
+def test_nothing_writes_an_encrypted_disk_down_in_the_clear(lab, lab_hosts, encrypted):
+    a, b = lab_hosts
+    vm = encrypted(a, "kept-sealed")
+    files = {p.name for p in lab.shared.iterdir()}
+    with pytest.raises(errors.UnsupportedOperationError, match="vdb is encrypted"):
+        vm.snapshots.create("outside", kind="external")
+    assert any("vdb" in failure for failure in vm.migration_check(b, storage="copy").failures)
+    with pytest.raises(errors.InvalidSpecError, match="secrets of encrypted disks"):
+        vm.update(autostart=True)
+    vm.stop()
+    for refused in (
+        lambda: vm.clone("copied"),
+        lambda: vm.clone("linked", linked=True),
+        lambda: a.templates.create(vm, "t", seal=False),
+    ):
+        with pytest.raises(errors.UnsupportedOperationError, match="vdb is encrypted"):
+            refused()
+    name = vm.record.disks[1].source.rpartition("/")[2]
+    with pytest.raises(errors.UnsupportedOperationError, match="it is encrypted"):
+        a.pools.clone_volume(name, "c.img")
+    assert {p.name for p in lab.shared.iterdir()} == files
+
+
+def test_a_volume_is_made_encrypted_and_its_secret_is_not_left_behind(lab, a):
+    volume = a.pools.create_volume("default", name="alone.img", capacity="8MiB", format="raw", encryption="disk-key")
+    assert volume.encrypted
+    assert b"LUKS" in (lab.shared / "alone.img").read_bytes()[:8]
+    assert not secrets(lab.hosts[0])
+    with pytest.raises(errors.UnsupportedOperationError, match="it is encrypted"):
+        a.pools.wipe_volume("alone.img")
+    a.pools.delete_volume("alone.img")
