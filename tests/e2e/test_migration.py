@@ -421,3 +421,23 @@ def test_a_guest_that_dirties_memory_faster_than_the_link_ends_by_policy(lab_hos
             if attempt == "second" or not crashed:
                 raise
             print(f"the guest's own kernel crashed: {vm.console.text[-2000:]}")
+
+
+@pytest.mark.parametrize("anew", ["revert", "start"])
+def test_a_vm_that_came_suspended_and_then_began_anew_is_as_free_as_any(lab_hosts, boot, anew):
+    """What may not be done to a VM that was suspended when it was moved is about the QEMU that came, not about the one after it."""
+    a, b = lab_hosts
+    vm = boot(a, f"came-suspended-{anew}", ticks=1)
+    vm.snapshots.create("before")
+    vm.suspend()
+    moved = vm.migrate(b)
+    with pytest.raises(errors.InvalidStateError, match="has not run since"):
+        moved.snapshots.create("refused")
+    if anew == "revert":
+        moved.snapshots["before"].revert()
+    else:
+        moved.stop()
+        moved.start()
+    moved.suspend()
+    moved.snapshots.create("after")
+    assert {s.name for s in moved.snapshots.list()} == {"before", "after"}

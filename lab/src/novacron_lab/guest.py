@@ -30,7 +30,7 @@ MODULES = (
     "sr_mod",
     "ahci",
 )
-AT_HAND = ("virtiofs", "virtio_scsi", "sd_mod")
+AT_HAND = ("virtiofs", "virtio_scsi", "sd_mod", "efivarfs")
 """Modules that the guest has and does not load by itself."""
 UP = "NOVACRON GUEST UP"
 TICK = "NOVACRON TICK"

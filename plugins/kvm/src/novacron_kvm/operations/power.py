@@ -124,6 +124,7 @@ class KVMPower:
 def _start(domain: Any) -> None:
     lend_all(domain.connect(), names_of(domain))
     domain.create()
+    forget_completed(domain)  # libvirt remembers how the QEMU before it came here
 
 
 def _resume(domain: Any) -> None:

@@ -28,7 +28,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations import externalsnapshots as external
 from novacron_kvm.operations.devices import facts_of, refuse_arrived, refuse_saved, set_facts
-from novacron_kvm.operations.domainjobs import followed
+from novacron_kvm.operations.domainjobs import followed, forget_completed
 from novacron_kvm.operations.luks import lend_all, names_of
 from novacron_kvm.operations.merging import definition_then, disk_files
 from novacron_kvm.operations.parking import recover
@@ -132,6 +132,7 @@ class KVMSnapshots:
                     lend_all(slow, names_of(domain))
                     domain.revertToSnapshot(found, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
                     set_facts(domain, own)  # of now: which files go with it, above all
+                forget_completed(domain)  # another QEMU runs than the one that came by a migration
             return vm_record(self._connection, domain)
 
     @hookimpl
