@@ -6,7 +6,9 @@ connection never heals: it is opened anew when next asked for, and subscriptions
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -15,7 +17,7 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from novacron.errors import HostConnectionError, OperationTimeoutError, UnsupportedOperationError, VMNotFoundError
+from novacron.errors import HostConnectionError, NovaCronError, OperationTimeoutError, UnsupportedOperationError, VMNotFoundError
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.eventloop import ensure_running
 from novacron_kvm.versions import refuse_old
@@ -23,6 +25,8 @@ from novacron_kvm.versions import refuse_old
 T = TypeVar("T")
 KEEPALIVE = (3, 3)
 """Seconds between probes, and how many may stay unanswered: a dead link or hung daemon ends a call after 9 to 12 s."""
+AFTERLIFE = 20.0
+"""Seconds that a daemon has to come back before what it left behind is given up."""
 REOPEN_SECONDS = 5.0
 """How long a lost connection is tried to be opened anew, within one call."""
 IDLE_SLOW = 4
@@ -88,6 +92,10 @@ class KVMConnection:
         connection = connection or self._open()
         try:
             yield connection
+        except (HostConnectionError, OperationTimeoutError) as error:
+            if error.outcome == "not_sent":  # that one call was not, but what came before it
+                error.outcome = "unknown"
+            raise
         finally:
             with self._guard:
                 keep = not self._closed and len(self._idle) < IDLE_SLOW and connection.isAlive()
@@ -112,6 +120,31 @@ class KVMConnection:
                 if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                     raise
                 raise VMNotFoundError(f"no VM named {vm!r}", host=self.name, resource=vm) from error
+
+    def make_sure(self, undo: Callable[[Any], None], left: str) -> None:
+        """Undo something on a connection that works: the daemon may have died meanwhile, and comes back soon.
+
+        What libvirt refuses, because it is not there for instance, is passed over. When the daemon stays away, the error that is under
+        way tells that `left` is left behind.
+        """
+        deadline = time.monotonic() + AFTERLIFE
+        while True:
+            try:
+                with self.slow() as slow:
+                    undo(slow)
+                return
+            except (HostConnectionError, OperationTimeoutError):
+                pass
+            except libvirt.libvirtError as error:
+                if not isinstance(mapped(error), HostConnectionError):
+                    return
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        under_way = sys.exc_info()[1]
+        if isinstance(under_way, NovaCronError):
+            under_way.details.setdefault("left", []).append(left)
+            under_way.hint = f"{left} may be left behind; {under_way.hint}"
 
     def bounded(self, function: Callable[..., T], *arguments: Any, timeout: float) -> T:
         """Call something that may block in a thread of its own.

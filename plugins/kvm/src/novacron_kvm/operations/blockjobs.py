@@ -61,6 +61,13 @@ def follow(
         raise
 
 
+def end_copy(identity: str, target: str, path: str, connection: Any) -> None:
+    """End the copying of a VM's disk into a file, which a daemon that died left to QEMU; the disk is as it was."""
+    domain = connection.lookupByUUIDString(identity)
+    if _has(domain, target, path) and domain.blockJobInfo(target, 0):
+        domain.blockJobAbort(target, 0)
+
+
 def end_left_over(domain: Any, targets: Iterable[str], job: Job[Any]) -> None:
     """End the merges that a process which died left to QEMU; the disks' content is the same with and without.
 
@@ -86,7 +93,7 @@ def end_left_over(domain: Any, targets: Iterable[str], job: Job[Any]) -> None:
 
 
 def _has(domain: Any, target: str, path: str) -> bool:
-    """Whether QEMU has a file open for a disk."""
+    """Whether QEMU has a file open for a disk, or copies it there."""
     disks = parse(domain.XMLDesc(0)).iterfind("devices/disk")
     return any(source.get("file") == path for e in disks if text_of(e, "target/@dev") == target for source in e.iter("source"))
 
@@ -99,4 +106,4 @@ def _ready(domain: Any, target: str) -> bool:
     return False
 
 
-__all__ = ["end_left_over", "follow"]
+__all__ = ["end_copy", "end_left_over", "follow"]

@@ -13,7 +13,7 @@ from novacron.records.storage import Volume
 from novacron.records.vm import Disk
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.blockjobs import follow
+from novacron_kvm.operations.blockjobs import end_left_over, follow
 from novacron_kvm.operations.copying import own_disks, point_definition_at, volume_of
 from novacron_kvm.operations.devices import facts_of, refuse_arrived, refuse_saved, set_facts
 from novacron_kvm.operations.merging import helper
@@ -33,7 +33,7 @@ class KVMChains:
     def disk_pull(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
         """Copy what is below a disk into its own file; cut short, it still needs what is below, and nothing is lost."""
         with self._connection.slow() as slow, translated("disk_pull", vm):
-            domain, volume = self._found(slow, vm, disk, "pull")
+            domain, volume = self._found(slow, vm, disk, "pull", job)
             if volume.backing:
                 if domain.isActive():
                     domain.blockPull(disk, 0, 0)
@@ -50,7 +50,7 @@ class KVMChains:
     def disk_commit(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
         """Write what a disk's own file has into the one below, and go on with that; until then the disk is as it was."""
         with self._connection.slow() as slow, translated("disk_commit", vm):
-            domain, volume = self._found(slow, vm, disk, "commit")
+            domain, volume = self._found(slow, vm, disk, "commit", job)
             base = self._base(slow, domain, disk, volume)
             if domain.isActive():
                 _commit(domain, disk, base.path, job)
@@ -67,7 +67,7 @@ class KVMChains:
                 set_facts(domain, own | {"made": [path for path in own["made"] if path != volume.path]})
             return self._record(domain, disk)
 
-    def _found(self, slow: Any, vm: str, disk: str, verb: str) -> tuple[Any, Volume]:
+    def _found(self, slow: Any, vm: str, disk: str, verb: str, job: Job[Disk]) -> tuple[Any, Volume]:
         """Return a VM's domain and the volume of a disk; refuse what would take something from its snapshots."""
         domain = self._connection.domain(vm, slow)
         refuse_saved(domain, f"{verb} a disk of")
@@ -83,6 +83,7 @@ class KVMChains:
                 f"can't {verb} a disk of {domain.name()!r}: it has snapshots, which are in its files", resource=domain.name(),
                 hint="delete the snapshots first",
             )  # fmt: skip
+        end_left_over(domain, [disk], job)
         return domain, volume_record(self._connection.name, volume_of(slow, disks[disk]))
 
     def _base(self, slow: Any, domain: Any, disk: str, volume: Volume) -> Volume:

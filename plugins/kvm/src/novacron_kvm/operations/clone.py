@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import libvirt
@@ -63,7 +64,7 @@ class KVMClone:
             job.raise_if_cancelled()
             make_its_own(slow, root, name, files)
             clone = slow.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
-            undo.callback(clone.undefineFlags, libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+            undo.callback(self._connection.make_sure, partial(undefine_clone, clone.UUIDString()), f"the definition of {name!r}")
             if linked:
                 self._go_on_above(slow, domain, undo)
             result = vm_record(self._connection, clone)
@@ -106,6 +107,11 @@ class KVMClone:
         slow.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
 
 
+def undefine_clone(identity: str, connection: Any) -> None:
+    """Forget a clone again."""
+    connection.lookupByUUIDString(identity).undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+
+
 def check_name(name: str) -> None:
     """Refuse what is no name of a VM."""
     from novacron.specs.vm import VMSpec
@@ -129,4 +135,4 @@ def refuse_taken(slow: Any, name: str) -> None:
     raise AlreadyExistsError(f"a VM {name!r} is already there", resource=name, hint="give another name, or delete that one")
 
 
-__all__ = ["KVMClone", "check_name", "refuse_taken"]
+__all__ = ["KVMClone", "check_name", "refuse_taken", "undefine_clone"]

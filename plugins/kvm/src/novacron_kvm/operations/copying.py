@@ -17,7 +17,7 @@ from novacron.records.storage import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.operations.diskfiles import free_name
 from novacron_kvm.operations.nics import macs_in_use
-from novacron_kvm.operations.volumefiles import find_path, remove_volume, volume_record
+from novacron_kvm.operations.volumefiles import find_path, made_whole, take_away, volume_record
 from novacron_kvm.operations.volumes import watched
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
@@ -81,12 +81,8 @@ def made(connection: KVMConnection, beside: Any, name: str, undo: ExitStack, mak
     pool.refresh()  # another host of shared storage may have made one
     if name in pool.listVolumes():
         raise AlreadyExistsError(f"a volume {name!r} is already in the storage pool {pool.name()!r}", resource=name)
-    try:
-        volume = make(pool)
-    except libvirt.libvirtError:
-        remove_volume(pool, name)
-        raise
-    undo.callback(remove_volume, pool, name)
+    volume = made_whole(connection, pool, name, lambda: make(pool))
+    undo.callback(take_away, connection, pool, name)
     return volume_record(connection.name, volume)
 
 

@@ -11,7 +11,7 @@ from novacron.records.storage import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.luks import lend, take_back
-from novacron_kvm.operations.volumefiles import find_path, find_volume, made_whole, path_in, remove_volume, volume_record
+from novacron_kvm.operations.volumefiles import find_path, find_volume, made_whole, path_in, take_away, volume_record
 from novacron_kvm.xml.devices.disk import DiskFile, place
 from novacron_kvm.xml.platforms import Buses
 from novacron_kvm.xml.storage import volume_xml
@@ -81,6 +81,7 @@ def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo:
             if disk.copy_mode == "full":
                 source = find_path(slow, image.path)
                 made = _created(
+                    connection,
                     undo,
                     lambda: pool.createXMLFrom(volume_xml(name, size, disk.format, None, secret=secret), source, 0),
                     pool,
@@ -90,10 +91,10 @@ def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo:
                     made.resize(size, 0)
             else:
                 backed = volume_xml(name, size, disk.format, (image.path, image.format))
-                made = _created(undo, lambda: pool.createXML(backed, 0), pool, name)
+                made = _created(connection, undo, lambda: pool.createXML(backed, 0), pool, name)
         else:
             blank = volume_xml(name, disk.size or 0, disk.format, None, preallocate=disk.preallocate, secret=secret)
-            made = _created(undo, lambda: pool.createXML(blank, 0), pool, name)
+            made = _created(connection, undo, lambda: pool.createXML(blank, 0), pool, name)
         return volume_record(connection.name, made)
 
 
@@ -106,9 +107,9 @@ def free_name(pool: Any, name: str) -> str:
     return found
 
 
-def _created(undo: ExitStack, create: Any, pool: Any, name: str) -> Any:
-    made = made_whole(pool, name, create)
-    undo.callback(remove_volume, pool, name)
+def _created(connection: KVMConnection, undo: ExitStack, create: Any, pool: Any, name: str) -> Any:
+    made = made_whole(connection, pool, name, create)
+    undo.callback(take_away, connection, pool, name)
     return made
 
 

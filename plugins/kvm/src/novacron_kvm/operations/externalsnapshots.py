@@ -25,7 +25,7 @@ from novacron_kvm.operations.luks import refuse_encrypted
 from novacron_kvm.operations.merging import definition_then, disk_files, merge_unneeded
 from novacron_kvm.operations.parking import forget
 from novacron_kvm.operations.statefiles import copy_state, restore_state, state_folders
-from novacron_kvm.operations.volumefiles import find_path, remove_volume
+from novacron_kvm.operations.volumefiles import find_path, take_away
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def take(
         kept = _pool_of(next(iter(volumes.values())))
         if memory:
             file = f"{_folder(kept)}/{label}.memory"
-            undo.callback(remove_volume, kept, f"{label}.memory")
+            undo.callback(take_away, connection, kept, f"{label}.memory")
             etree.SubElement(root, "memory", snapshot="external", file=file)
             own["made"] = [*own.get("made", ()), file]
         else:

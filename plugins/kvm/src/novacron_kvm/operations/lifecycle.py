@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -58,13 +59,13 @@ class KVMLifecycle:
             job.raise_if_cancelled()
             with translated("vm_create", spec.name):
                 domain = slow.defineXMLFlags(text, DEFINE)
-                undo.callback(_undefine, domain)
+                identity = domain.UUIDString()
+                undo.callback(self._connection.make_sure, partial(_undo_definition, identity), f"the definition of {spec.name!r}")
                 if spec.autostart:
                     domain.setAutostart(1)
                 if spec.start:
                     job.report("starting", None)
                     domain.create()
-                    undo.callback(_destroy, domain)
                     job.raise_if_cancelled()
             record = vm_record(self._connection, domain)
             undo.pop_all()
@@ -236,6 +237,12 @@ def _delete_file(slow: Any, path: str) -> bool:
     except libvirt.libvirtError:
         return False
     return True
+
+
+def _undo_definition(identity: str, connection: Any) -> None:
+    domain = connection.lookupByUUIDString(identity)
+    _destroy(domain)
+    _undefine(domain)
 
 
 def _destroy(domain: Any, *, check: bool = False) -> None:

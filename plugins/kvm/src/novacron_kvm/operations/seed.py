@@ -39,7 +39,7 @@ def seed_image(spec: CloudInitSpec, name: str) -> bytes:
 
 def make_seed(connection: KVMConnection, slow: Any, spec: VMSpec, undo: ExitStack) -> str:
     """Upload the seed of a VM and return its path."""
-    from novacron_kvm.operations.volumefiles import remove_volume
+    from novacron_kvm.operations.volumefiles import take_away
 
     if spec.cloud_init is None:
         raise ValueError("the VM has no cloud_init")
@@ -48,7 +48,7 @@ def make_seed(connection: KVMConnection, slow: Any, spec: VMSpec, undo: ExitStac
     with translated("vm_create", name):
         pool = slow.storagePoolLookupByName(pool_name)
         volume = pool.createXML(volume_xml(name, len(image), "raw", None), 0)
-        undo.callback(remove_volume, pool, name)
+        undo.callback(take_away, connection, pool, name)
         stream = slow.newStream(0)
         volume.upload(stream, 0, len(image), 0)
         view = memoryview(image)

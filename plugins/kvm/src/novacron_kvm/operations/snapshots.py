@@ -5,7 +5,9 @@ Internal ones, within qcow2 files, are libvirt's own. What they can't do is done
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import libvirt
@@ -53,7 +55,7 @@ class KVMSnapshots:
     @hookimpl
     def snapshot_create(self, vm: str, spec: SnapshotSpec, job: Job[Snapshot]) -> Snapshot:
         """Take a snapshot of the kind that was asked for, or that can do what was asked for."""
-        with self._connection.slow() as slow:
+        with self._connection.slow() as slow, ExitStack() as undo:
             domain = self._connection.domain(vm, slow)
             record = vm_record(self._connection, domain, sizes=False)
             if record.status not in (*ACTIVE, "stopped", "crashed"):
@@ -67,6 +69,9 @@ class KVMSnapshots:
                 kind = self._kind(record, spec, kinds)
                 refuse_arrived(domain, "take a snapshot of")
                 job.raise_if_cancelled()
+                undo.callback(
+                    self._connection.make_sure, partial(_let_go_on, record.id, record.status), f"{record.name!r} suspended"
+                )
                 if kind == "external":
                     memory = record.status in ACTIVE and spec.memory is not False and not spec.quiesce
                     external.end_left_over(domain, job)
@@ -82,6 +87,7 @@ class KVMSnapshots:
                 except NovaCronError:  # it was quicker than the wish to cancel it
                     self._delete(slow, domain, [made], Job("snapshot_delete", record.name))
                     raise
+                undo.pop_all()
                 return self._record(domain, made)
 
     @hookimpl
@@ -267,6 +273,13 @@ def _refuse_other_disks(domain: Any, going: list[Any]) -> None:
                 f"can't delete {text_of(root, 'name')!r} while {domain.name()!r} runs: it is in disks that the VM has not now: "
                 + ", ".join(other), resource=domain.name(), hint="stop the VM first",
             )  # fmt: skip
+
+
+def _let_go_on(identity: str, status: str, connection: Any) -> None:
+    """Resume a VM that ran, and that a daemon which died in the middle left halted."""
+    domain = connection.lookupByUUIDString(identity)
+    if status == "running" and domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+        domain.resume()
 
 
 def _unknown(domain: Any, snapshot: str, there: list[str]) -> SnapshotNotFoundError:

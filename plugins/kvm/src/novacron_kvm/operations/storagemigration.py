@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import libvirt
@@ -14,12 +15,12 @@ from novacron.records.storage import Volume
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.blockjobs import follow
+from novacron_kvm.operations.blockjobs import end_copy, follow
 from novacron_kvm.operations.copying import own_disks, point_definition_at, volume_of
 from novacron_kvm.operations.devices import made_for, refuse_saved, set_made
 from novacron_kvm.operations.luks import refuse_encrypted
 from novacron_kvm.operations.records import vm_record
-from novacron_kvm.operations.volumefiles import needed_elsewhere, remove_volume, volume_record
+from novacron_kvm.operations.volumefiles import needed_elsewhere, take_away, volume_record
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.storage import volume_xml
 
@@ -75,11 +76,13 @@ class KVMStorageMigration:
                 )  # fmt: skip
             made = before.path in made_for(domain)
             if domain.isActive():
-                undo.callback(remove_volume, pool, before.name)
+                undo.callback(take_away, self._connection, pool, before.name)
                 there = volume_record(self._connection.name, pool.createXML(text, 0))
+                stop = partial(end_copy, domain.UUIDString(), name, there.path)
+                undo.callback(self._connection.make_sure, stop, f"the copying of {name} of {domain.name()!r}")
                 self._copy_live(domain, name, there, job, report)
             else:
-                undo.callback(remove_volume, pool, before.name)
+                undo.callback(take_away, self._connection, pool, before.name)
                 there = volume_record(self._connection.name, pool.createXMLFrom(text, volume, 0))
                 job.raise_if_cancelled()
             point_definition_at(slow, domain, name, there)

@@ -10,6 +10,7 @@ import json
 import re
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import libvirt
@@ -21,7 +22,7 @@ from novacron.records.templates import Template
 from novacron.records.vm import VM, Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.clone import SECURE, refuse_taken
+from novacron_kvm.operations.clone import SECURE, refuse_taken, undefine_clone
 from novacron_kvm.operations.copying import copy_volume, make_its_own, overlay, own_disks, point_at, volume_of
 from novacron_kvm.operations.luks import refuse_encrypted
 from novacron_kvm.operations.records import vm_record
@@ -186,7 +187,9 @@ class KVMTemplates:
             _apply(root, spec, files)
             job.raise_if_cancelled()
             domain = slow.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
-            undo.callback(domain.undefineFlags, libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+            undo.callback(
+                self._connection.make_sure, partial(undefine_clone, domain.UUIDString()), f"the definition of {spec.name!r}"
+            )
             if spec.autostart:
                 domain.setAutostart(1)
             if spec.start:

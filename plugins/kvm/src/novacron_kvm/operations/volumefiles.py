@@ -8,9 +8,10 @@ from typing import Any
 import libvirt
 from tenacity import retry, retry_if_exception_message, stop_after_attempt
 
-from novacron.errors import AlreadyExistsError, VolumeNotFoundError
+from novacron.errors import AlreadyExistsError, NovaCronError, VolumeNotFoundError
 from novacron.records.storage import Volume
-from novacron_kvm.errors import mapped, translated
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse, text_of
 
 
@@ -18,23 +19,35 @@ from novacron_kvm.xml.parsing import parse, text_of
     # before QEMU 9.1 qemu-img gives up encrypting where the clock of a thread's CPU time is coarse, as chance has it
     retry=retry_if_exception_message(match=r".*Unable to get accurate CPU usage"), stop=stop_after_attempt(40), reraise=True,
 )  # fmt: skip
-def made_whole(pool: Any, name: str, make: Callable[[], Any]) -> Any:
+def made_whole(connection: KVMConnection, pool: Any, name: str, make: Callable[[], Any]) -> Any:
     """Let libvirt make a volume; what is there of it when that fails is removed."""
     try:
-        return make()
-    except libvirt.libvirtError as error:
-        if not isinstance(mapped(error), AlreadyExistsError):  # that one is somebody else's
-            remove_volume(pool, name)  # a disk full half-way leaves a part
+        with translated(resource=name):
+            return make()
+    except AlreadyExistsError:
+        raise  # that one is somebody else's
+    except NovaCronError:
+        take_away(connection, pool, name)  # a disk full half-way leaves a part
         raise
+
+
+def take_away(connection: KVMConnection, pool: Any, name: str) -> None:
+    """Delete what was made of a volume, also by a daemon that died meanwhile."""
+    parent = pool.name()
+    connection.make_sure(lambda slow: _delete(slow.storagePoolLookupByName(parent), name), f"the volume {name!r} in {parent!r}")
 
 
 def remove_volume(pool: Any, name: str) -> None:
     """Delete a volume if it is there."""
     try:
-        pool.refresh()
-        pool.storageVolLookupByName(name).delete(0)
+        _delete(pool, name)
     except libvirt.libvirtError:
         pass  # it is not there
+
+
+def _delete(pool: Any, name: str) -> None:
+    pool.refresh()
+    pool.storageVolLookupByName(name).delete(0)
 
 
 def vms_with(connection: Any, path: str, *, only_running: bool = False) -> list[str]:
@@ -147,5 +160,5 @@ def volume_record(host: str, volume: Any) -> Volume:
 
 __all__ = [
     "backing_files", "find_path", "find_volume", "made_whole", "needed_elsewhere", "path_in", "refresh_pools",
-    "remove_volume", "vms_with", "volume_record", "volumes_backed_by",
+    "remove_volume", "take_away", "vms_with", "volume_record", "volumes_backed_by",
 ]  # fmt: skip

@@ -30,6 +30,7 @@ from novacron_kvm.operations.volumefiles import (
     find_volume,
     made_whole,
     path_in,
+    take_away,
     vms_with,
     volume_record,
     volumes_backed_by,
@@ -182,9 +183,9 @@ class KVMVolumes:
     def _made(self, parent: Any, name: str, make: Callable[[], Any], size: int, job: Job[Volume]) -> Volume:
         """Let libvirt make a volume, tell how far it is, and remove it when that fails or was cancelled: libvirt itself can't stop."""
         with watched(self._connection, parent.name(), name, size, job):
-            made = made_whole(parent, name, make)
+            made = made_whole(self._connection, parent, name, make)
         if job.cancel_asked:
-            made.delete(0)
+            take_away(self._connection, parent, name)
             raise OperationCancelledError(f"{job.operation} was cancelled", resource=name)
         return volume_record(self._connection.name, made)
 

@@ -1,0 +1,175 @@
+"""libvirtd is killed in the middle of each long operation: a true end, nothing half-made, and the same once more succeeds."""
+
+import io
+import os
+import shutil
+import subprocess
+import threading
+import time
+
+import pytest
+
+from novacron import errors
+from novacron.specs import SnapshotSpec, StoragePoolSpec, TemplateSpec, VMSpec
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+
+MIB = 2**20
+KNOWN = 15
+"""Seconds within which the state is known once the daemon is back."""
+
+
+@pytest.fixture
+def a(lab_hosts, mended):
+    return lab_hosts[0]
+
+
+@pytest.fixture
+def image(lab, a):
+    """An image of 256 MiB of bytes that no copy gets done with at once."""
+    file = lab.shared / "heavy.raw"
+    with file.open("wb") as out:
+        for _ in range(256):
+            out.write(os.urandom(MIB))
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", file, lab.shared / "heavy.qcow2"], check=True)
+    a.invoke("pool_refresh", pool="default")
+    yield "heavy.raw"
+    for left in ("heavy.raw", "heavy.qcow2"):
+        (lab.shared / left).unlink()
+    a.invoke("pool_refresh", pool="default")
+
+
+class Long:
+    """A long operation on a host: how it is begun, and what it works on, made before the first attempt."""
+
+    def __init__(self, lab, host, boot, operation):
+        self.lab, self.host, self.boot, self.operation, self.vm = lab, host, boot, operation, None
+        self.fields, self.prepare, self.arguments = OPERATIONS[operation]
+        self.operation = operation.partition(" ")[0]
+
+    def begin(self):
+        if self.fields is not None and self.vm is None:
+            self.vm = self.boot(
+                self.host,
+                f"in-{self.operation.replace('_', '-')}",
+                **({"disks": [{"source": "image:heavy"}], "ticks": 1} | self.fields),
+            )
+            if self.fields.get("load"):
+                self.vm.console.wait_for("NOVACRON LOADED", 90)
+            self.prepare(self)
+        arguments = {name: value(self) if callable(value) else value for name, value in self.arguments.items()}
+        if self.vm is not None:
+            arguments["vm"] = self.vm.id
+        return self.host.submit(self.operation, **arguments)
+
+    def files(self):
+        return {p.name for p in self.lab.shared.iterdir() if not p.name.endswith(".log")}
+
+    def record(self):
+        return None if self.vm is None else self.host.vms[self.vm.id].record
+
+
+def nothing(long):
+    pass
+
+
+def stopped(long):
+    long.vm.stop()
+
+
+def snapshots(*names, kind="external"):
+    def take(long):
+        for name in names:
+            long.vm.snapshots.create(name, kind=kind)
+            long.vm.console.wait_for_more_ticks()
+
+    return take
+
+
+WHOLE = VMSpec(name="created", disks=[{"source": "image:heavy", "copy_mode": "full"}])
+ON_POOL = {"pool": "default"}
+OPERATIONS = {
+    "volume_clone": (None, nothing, ON_POOL | {"volume": "heavy.raw", "name": "copy.raw"}),
+    "volume_convert": (None, nothing, ON_POOL | {"volume": "heavy.raw", "name": "copy.qcow2", "format": "qcow2"}),
+    "vm_create": (None, nothing, {"spec": WHOLE}),
+    "volume_upload": (
+        None,
+        nothing,
+        ON_POOL | {"volume": "target.raw", "source": lambda long: io.BytesIO(bytes(range(256)) * MIB)},
+    ),
+    "volume_download": (None, nothing, ON_POOL | {"volume": "heavy.raw", "target": lambda long: io.BytesIO()}),
+    "vm_clone": ({"disks": [{"path": "heavy.raw", "format": "raw"}]}, stopped, {"name": "cloned", "linked": False}),
+    "template_create": (
+        {"disks": [{"path": "heavy.raw", "format": "raw"}]},
+        stopped,
+        {"spec": TemplateSpec(name="t", seal=False)},
+    ),
+    "vm_migrate_storage": ({}, nothing, {"pool": "second", "disks": ()}),
+    "disk_pull": ({}, nothing, {"disk": "vda"}),
+    "disk_commit": ({}, nothing, {"disk": "vda"}),
+    "snapshot_create internal": ({"load": 64}, nothing, {"spec": SnapshotSpec(name="taken", kind="internal", memory=True)}),
+    "snapshot_create external": ({"load": 64}, nothing, {"spec": SnapshotSpec(name="taken", kind="external", memory=True)}),
+    "snapshot_revert": ({}, snapshots("one", kind="internal"), {"snapshot": "one"}),
+    "snapshot_delete": ({}, snapshots("one", "two"), {"snapshot": "one", "children": False}),
+    "vm_save": ({"load": 64}, nothing, {}),
+}
+"""Each with what its VM has (None: it needs none), what is done to that first, and the operation's arguments."""
+
+
+@pytest.fixture
+def second_pool(lab, a):
+    folder = lab.shared.parent / "second"
+    a.invoke("pool_create", spec=StoragePoolSpec(name="second", path=str(folder)))
+    yield
+    a.invoke("pool_delete", pool="second")
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_long_operation_whose_daemon_dies_ends_truly_and_leaves_nothing(lab, a, boot, image, second_pool, operation):
+    long = Long(lab, a, boot, operation)
+    if operation == "volume_upload":
+        a.pools.create_volume("default", name="target.raw", capacity="256MiB", format="raw")
+    files = long.files()
+    job = long.begin()
+    before, was = long.files() if long.vm else files, long.record()
+    soon = time.monotonic() + 0.5
+    while not (job.done() or job.progress.fraction or long.files() - before or time.monotonic() > soon):
+        time.sleep(0.01)
+    lab.hosts[0].kill_daemon()
+    threading.Timer(1, lab.hosts[0].restart_daemon).start()
+    began, error = time.monotonic(), None
+    try:
+        job.result(120)
+    except errors.NovaCronError as raised:
+        error = raised
+    assert time.monotonic() - began < 60
+    answers_again(a)
+    if error is None:
+        return  # it was over before the daemon was, or began anew after it
+    assert error.hint
+    assert not long.files() - before
+    if was is not None and operation != "snapshot_revert":  # which ends a VM before it begins anew
+        deadline = time.monotonic() + KNOWN
+        while long.record().status != was.status:
+            assert time.monotonic() < deadline, long.record()
+            time.sleep(0.1)
+        assert [d.source for d in long.record().disks] == [d.source for d in was.disks]
+        if was.status == "running":
+            long.vm.console.wait_for_more_ticks()
+    try:
+        long.begin().result(120)
+    except (errors.SnapshotNotFoundError, errors.AlreadyExistsError):
+        assert error.outcome == "unknown", "it had happened, and was not known to have"
+        assert operation.startswith("snapshot")
+
+
+def answers_again(host):
+    began = time.monotonic()
+    while True:
+        try:
+            host.ping()
+            return time.monotonic() - began
+        except errors.NovaCronError:
+            assert time.monotonic() - began < 30
+            time.sleep(0.1)
