@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from novacron.errors import InvalidStateError, SecretNotFoundError
+from novacron.errors import InvalidStateError, NovaCronError, PluginError, SecretNotFoundError
 
 KEYRING = "novacron"
 """The keyring's service; its user is the secret's name."""
@@ -33,6 +34,7 @@ def secret(name: str) -> str:
     Raises:
         SecretNotFoundError: there is none of that name.
         InvalidStateError: its file can't be read, or others may read it.
+        PluginError: a plugin that was asked failed.
     """
     variable = variable_of(name)
     found = find_secret(name, variable)
@@ -49,6 +51,7 @@ def find_secret(name: str, variable: str) -> str | None:
 
     Raises:
         InvalidStateError: the file can't be read, or others may read it.
+        PluginError: a plugin that was asked failed.
     """
     if file := os.environ.get(f"{variable}_FILE"):
         return read_secret(Path(file))
@@ -57,8 +60,8 @@ def find_secret(name: str, variable: str) -> str | None:
     from novacron.plugins.application import application_plugins
 
     for backend in (each for given in application_plugins().hook.secret_backends() for each in given):
-        if (found := backend(name)) is not None:
-            return str(found)
+        if (found := _asked(backend, name)) is not None:
+            return found
     return _kept(name)
 
 
@@ -84,6 +87,18 @@ def read_secret(file: Path) -> str:
         return file.read_text().rstrip("\n")
     except OSError as error:
         raise InvalidStateError(f"can't read the secret from {file}: {error.strerror}", outcome="not_sent") from error
+
+
+def _asked(backend: Callable[[str], str | None], name: str) -> str | None:
+    """Return what a plugin's place has. When it fails only the kind of its error is passed on: its words may hold what is secret."""
+    try:
+        found = backend(name)
+    except NovaCronError:
+        raise
+    except Exception as error:  # a plugin's own
+        where = f"{getattr(backend, '__module__', '?')}.{getattr(backend, '__qualname__', type(backend).__name__)}"
+        raise PluginError(f"{where} failed to look for the secret {name!r}: {type(error).__name__}", outcome="not_sent") from None
+    return None if found is None else str(found)
 
 
 def _kept(name: str) -> str | None:

@@ -1,0 +1,102 @@
+"""Secrets by name: where each is looked for, in which order, and that nothing else tells of one."""
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.errors import PasswordDeleteError
+
+from novacron import errors
+from novacron.plugins import hookimpl
+from novacron.plugins.application import application_plugins
+from novacron.secrets import KEYRING, secret, variable_of
+
+NAME, VARIABLE = "web1.disk-key", "NOVACRON_SECRET_WEB1_DISK_KEY"
+
+
+class Kept(KeyringBackend):
+    """A keyring in memory."""
+
+    priority = 1
+
+    def __init__(self):
+        super().__init__()
+        self.entries = {}
+
+    def get_password(self, service, username):
+        return self.entries.get((service, username))
+
+    def set_password(self, service, username, password):
+        self.entries[service, username] = password
+
+    def delete_password(self, service, username):
+        raise PasswordDeleteError(username)
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path, monkeypatch):
+    """No plugins, no secrets and an empty keyring, now and after the test."""
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(f"{VARIABLE}_FILE", raising=False)
+    application_plugins.cache_clear()
+    before = keyring.get_keyring()
+    keyring.set_keyring(Kept())
+    yield
+    keyring.set_keyring(before)
+    application_plugins.cache_clear()
+
+
+def plugin(backend):
+    class Vault:
+        @hookimpl
+        def secret_backends(self):
+            return [backend]
+
+    application_plugins().register(Vault(), "vault")
+
+
+def test_each_place_is_asked_in_its_turn(tmp_path, monkeypatch):
+    assert variable_of(NAME) == VARIABLE
+    with pytest.raises(errors.SecretNotFoundError) as caught:
+        secret(NAME)
+    assert VARIABLE in caught.value.hint
+    assert f"keyring set {KEYRING} {NAME}" in caught.value.hint
+    keyring.set_password(KEYRING, NAME, "of the keyring")
+    assert secret(NAME) == "of the keyring"
+    plugin({NAME: "of the plugin"}.get)
+    assert secret(NAME) == "of the plugin"
+    with pytest.raises(errors.SecretNotFoundError):
+        secret("another")
+    monkeypatch.setenv(VARIABLE, "of the variable")
+    assert secret(NAME) == "of the variable"
+    file = tmp_path / "key"
+    file.write_text("of the file\n")
+    file.chmod(0o600)
+    monkeypatch.setenv(f"{VARIABLE}_FILE", str(file))
+    assert secret(NAME) == "of the file"
+
+
+def test_a_file_that_others_may_read_or_that_is_not_there_is_said(tmp_path, monkeypatch):
+    file = tmp_path / "key"
+    monkeypatch.setenv(f"{VARIABLE}_FILE", str(file))
+    monkeypatch.setenv(VARIABLE, "not this instead")
+    with pytest.raises(errors.InvalidStateError, match=str(file)):
+        secret(NAME)
+    file.write_text("hunter2")
+    file.chmod(0o640)
+    with pytest.raises(errors.InvalidStateError) as caught:
+        secret(NAME)
+    assert f"chmod 600 {file}" in caught.value.hint
+    assert "hunter2" not in f"{caught.value!r} {caught.value.as_dict()}"
+
+
+def test_a_plugin_that_fails_is_named_and_what_it_said_is_not_passed_on():
+    def sealed(name):
+        raise RuntimeError("token=hunter2 is refused")
+
+    plugin(sealed)
+    with pytest.raises(errors.PluginError) as caught:
+        secret(NAME)
+    assert "sealed" in str(caught.value)
+    assert "RuntimeError" in str(caught.value)
+    assert "hunter2" not in f"{caught.value!r} {caught.value.as_dict()}"
