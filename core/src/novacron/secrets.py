@@ -95,7 +95,7 @@ def _asked(backend: Callable[[str], str | None], name: str) -> str | None:
         found = backend(name)
     except NovaCronError:
         raise
-    except Exception as error:  # a plugin's own
+    except Exception as error:  # noqa: BLE001 - a plugin's own
         where = f"{getattr(backend, '__module__', '?')}.{getattr(backend, '__qualname__', type(backend).__name__)}"
         raise PluginError(f"{where} failed to look for the secret {name!r}: {type(error).__name__}", outcome="not_sent") from None
     return None if found is None else str(found)

@@ -20,7 +20,7 @@ import pluggy
 from novacron.errors import NotFoundError, PluginError
 from novacron.hookspecs import application
 from novacron.hookspecs.operation import PROJECT
-from novacron.plugins.discovery import driver_entry_points, installed_entry_points
+from novacron.plugins.discovery import driver_entry_points, installed_entry_points, is_entry_point
 from novacron.plugins.validation import implementations, operations
 from novacron.state import state_directory
 
@@ -146,7 +146,7 @@ class ApplicationPlugins:
         """Stop a plugin, import its code again and start it."""
         origin = self._origin(name)
         self._stop(name)
-        if isinstance(origin, EntryPoint):
+        if is_entry_point(origin):
             for module in [m for m in sys.modules if m == origin.module or m.startswith(f"{origin.module}.")]:
                 del sys.modules[module]
         importlib.invalidate_caches()
@@ -195,7 +195,7 @@ class ApplicationPlugins:
 
     def _import(self, name: str) -> Any:
         origin = self._origin(name)
-        if isinstance(origin, EntryPoint):
+        if is_entry_point(origin):
             return origin.load()
         if isinstance(origin, Path):
             return _import_file(name, origin)
@@ -203,8 +203,8 @@ class ApplicationPlugins:
 
     def _note(self, name: str, status: Any, **more: Any) -> PluginInfo:
         origin = self._origins[name]
-        dist = origin.dist if isinstance(origin, EntryPoint) else None
-        source = origin.value if isinstance(origin, EntryPoint) else str(origin)
+        dist = origin.dist if is_entry_point(origin) else None
+        source = origin.value if is_entry_point(origin) else str(origin)
         info = PluginInfo(
             name=name, kind="application", status=status, source=source,
             distribution=dist.name if dist else None, version=dist.version if dist else None, **more,

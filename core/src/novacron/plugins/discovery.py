@@ -6,7 +6,7 @@ import difflib
 import logging
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
-from typing import Any
+from typing import Any, TypeGuard
 
 from novacron.errors import PluginError, UnsupportedOperationError
 from novacron.hookspecs import API_VERSION
@@ -39,6 +39,11 @@ def installed_entry_points() -> EntryPoints:
     """Return the entry points of all installed distributions, read once: looking through them all takes milliseconds."""
     found: EntryPoints = entry_points()  # type: ignore[assignment]  # declared as what Python 3.9 returned
     return found
+
+
+def is_entry_point(origin: object) -> TypeGuard[EntryPoint]:
+    """Whether something is an entry point. Libraries bring a backport of importlib.metadata along, which makes its own kind of them."""
+    return isinstance(origin, EntryPoint) or all(hasattr(origin, name) for name in ("group", "value", "load"))
 
 
 @lru_cache(maxsize=1)
@@ -134,5 +139,6 @@ def _supports(wanted: str) -> bool:
 
 
 __all__ = [
+    "is_entry_point",
     "DRIVER_GROUP", "check_provider", "driver_entry_points", "provider_for", "register_driver", "unregister_driver",
 ]  # fmt: skip
