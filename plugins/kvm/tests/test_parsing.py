@@ -11,7 +11,7 @@ from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise, text_of
 from novacron_kvm.xml.reading import facts, fields
 
 
-@pytest.mark.parametrize("text", ["", "<", "<a>", "plain", "<a/><b/>", "<a b=1/>", "\0", "<a>\0</a>"])
+@pytest.mark.parametrize("text", ["", "<", "<a>", "plain", "<a/><b/>", "<a b=1/>", "\0", "<a>\0</a>", "<a>\ud800</a>"])
 def test_what_is_no_xml_is_a_bad_spec_that_names_the_place(text):
     with pytest.raises(InvalidSpecError) as caught:
         parse(text)
@@ -22,7 +22,25 @@ def test_an_external_entity_reads_no_file(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("TOP SECRET")
     text = f'<!DOCTYPE d [<!ENTITY x SYSTEM "file://{secret}">]><domain><name>&x;</name></domain>'
-    assert "TOP SECRET" not in serialise(parse(text))
+    with pytest.raises(InvalidSpecError, match="DOCTYPE") as caught:
+        parse(text)
+    assert "TOP SECRET" not in str(caught.value)
+
+
+def test_a_password_in_what_is_no_xml_is_not_in_the_error():
+    with pytest.raises(InvalidSpecError) as caught:
+        parse('<graphics passwd="hunter2"><')
+    assert "hunter2" not in f"{caught.value} {caught.value!r} {caught.value.problems}"
+    assert "line 1" in str(caught.value)
+
+
+@pytest.mark.parametrize("declared", ["ISO-8859-1", "UTF-16", "utf-8", "US-ASCII"])
+def test_text_is_text_whatever_encoding_it_declares(declared):
+    assert text_of(parse(f"<?xml version='1.0' encoding='{declared}'?><a>ä€</a>"), ".") == "ä€"
+
+
+def test_what_speaks_of_document_types_without_having_one_is_read():
+    assert text_of(parse("<a><![CDATA[<!DOCTYPE x>]]></a>"), ".") == "<!DOCTYPE x>"
 
 
 @pytest.mark.parametrize("doctype", ['<!DOCTYPE d SYSTEM "{url}">', '<!DOCTYPE d [<!ENTITY % p SYSTEM "{url}"> %p;]>'])

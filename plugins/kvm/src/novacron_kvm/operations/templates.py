@@ -98,6 +98,8 @@ class KVMTemplates:
                 "name": spec.name, "version": number, "description": spec.description, "tags": sorted(spec.tags), "disks": disks,
                 "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }  # fmt: skip
+            for display in root.iterfind("devices/graphics[@passwd]"):
+                del display.attrib["passwd"]  # which would lie in a file
             stored = Stored(pool or "default", facts, serialise(root))
             self._write(slow, stored)
             undo.pop_all()

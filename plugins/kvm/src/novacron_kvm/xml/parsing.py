@@ -14,15 +14,23 @@ def parse(text: str) -> Any:
     """Return the root element, with all that the text has: comments, and blanks between elements, which may mean something to somebody.
 
     Raises:
-        InvalidSpecError: it is not well formed.
+        InvalidSpecError: it is not well formed, or declares a document type, and with it entities.
     """
     from lxml import etree  # a listing needs none of it
 
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
+    # whatever encoding it declares, here it is text already
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, encoding="utf-8")
     try:
-        return etree.fromstring(text.encode(), parser)
-    except etree.XMLSyntaxError as error:
-        raise InvalidSpecError("invalid XML", problems=[SpecProblem("definition", text[:60], str(error))]) from None
+        root = etree.fromstring(text.encode(errors="surrogatepass"), parser)
+    except etree.XMLSyntaxError as error:  # the text itself may have passwords in it
+        raise _invalid("something else", f"well-formed XML: {error.msg}") from None
+    if "<!DOCTYPE" in text and root.getroottree().docinfo.internalDTD is not None:
+        raise _invalid("a document type", "XML without <!DOCTYPE>, and so without entities")
+    return root
+
+
+def _invalid(given: str, allowed: str) -> InvalidSpecError:
+    return InvalidSpecError("invalid XML", problems=[SpecProblem("definition", given, allowed)])
 
 
 def text_of(root: Any, path: str, default: str | None = None) -> str | None:
