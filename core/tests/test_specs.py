@@ -1,5 +1,7 @@
 """Specs report every bad field at once, with its path, what was given and what is allowed."""
 
+import json
+
 import pytest
 
 from novacron import DiskSpec, NICSpec, VMSpec
@@ -63,3 +65,11 @@ def test_a_size_that_is_none_is_told_what_one_looks_like():
 def test_a_duration_is_told_from_a_size_whatever_was_given():
     with pytest.raises(InvalidSpecError, match="allowed: a duration such as"):
         MigrationSpec(deadline="any size")
+
+
+def test_a_bad_spec_is_told_as_plain_values_too():
+    with pytest.raises(InvalidSpecError) as caught:
+        VMSpec(name="a b", vcpus=0)
+    told = caught.value.as_dict()
+    assert {problem["path"]: problem["given"] for problem in told["problems"]} == {"name": "a b", "vcpus": "0"}
+    assert json.dumps(told)

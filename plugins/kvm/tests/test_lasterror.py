@@ -6,6 +6,7 @@ import libvirt
 import pytest
 
 import novacron
+from novacron_kvm import lasterror
 
 
 @pytest.fixture
@@ -49,3 +50,9 @@ def test_an_old_error_is_not_taken_for_a_new_one(connection):
     gc.collect()
     nothing = libvirt.libvirtError("nothing failed")
     assert (nothing.get_error_code(), str(nothing)) == (None, "nothing failed")
+
+
+def test_keeping_it_twice_is_keeping_it_once(connection):
+    before = list(gc.callbacks)
+    lasterror.keep()
+    assert gc.callbacks == before

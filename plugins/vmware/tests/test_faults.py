@@ -413,6 +413,8 @@ def test_a_fault_s_own_words_and_properties_are_kept():
     assert str(mapped(vim.fault.NoDiskSpace(msg="the datastore is full", file="[a] b", datastore="a"))).startswith(
         "the datastore is full"
     )
+    silent = vim.fault.InvalidState(faultCause=vim.fault.NoDiskSpace(msg="the datastore is full"))
+    assert "the datastore is full" in str(mapped(silent)), "its cause says it"
 
 
 def test_the_terminal_is_asked_for_a_password(vcenter, tmp_path, monkeypatch):
