@@ -13,6 +13,7 @@ import novacron
 from novacron import errors as nova
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
@@ -82,11 +83,13 @@ class Real:
         for connection in (self.h, self.other):
             for domain in connection.listAllDomains():
                 if domain.name().startswith("row"):
+                    persistent = domain.isPersistent()
                     if domain.isActive():
                         domain.destroy()
-                    domain.undefineFlags(
-                        libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-                    )
+                    if persistent:
+                        domain.undefineFlags(
+                            libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+                        )
         for found in self.h.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
             for volume in found.listAllVolumes() if found.name() == "row" else ():
                 volume.delete()
@@ -178,6 +181,14 @@ def snapshot_of_a_missing_image(r):
     domain = r.with_disk(volume.path())
     volume.delete()
     r.snapshot(domain)
+
+
+def transient_reverted(r):
+    domain = r.with_disk()
+    snapshot = r.snapshot(domain, flags=libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
+    domain.create()
+    domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
+    domain.revertToSnapshot(snapshot)
 
 
 def lacks_the_disk(r):
@@ -303,6 +314,11 @@ ROWS = {
     "migration to where the disk is not": (lacks_the_disk, nova.ImageNotFoundError),
     "migration to where the name is taken": (name_taken_there, nova.AlreadyExistsError),
     "snapshot of a missing image": (snapshot_of_a_missing_image, nova.SnapshotError),
+    "external snapshot with an internal parent deleted": (
+        lambda r: [d := r.with_disk(), r.snapshot(d), r.snapshot(d, "e", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY).delete()],
+        nova.UnsupportedOperationError,
+    ),
+    "transient VM reverted to a stopped one": (transient_reverted, (nova.InvalidStateError, nova.UnsupportedOperationError)),
 }  # fmt: skip
 
 
@@ -315,6 +331,23 @@ def test_a_real_cause_is_the_right_error(real, row):
     assert caught.value.outcome == "failed"
     assert isinstance(caught.value.__cause__, libvirt.libvirtError)
     assert "\n" not in str(caught.value)
+
+
+def test_what_the_daemon_s_own_access_control_denies_is_said():
+    """Each call asks polkit, which nobody answers for on this host: all of it is denied."""
+    lab = Lab.up(hosts=1, name=f"denied-{os.getpid()}")
+    try:
+        host = lab.hosts[0]
+        host.exec("sh", "-c", "echo 'access_drivers = [ \"polkit\" ]' >> /etc/libvirt/libvirtd.conf")
+        host.kill_daemon()
+        host.restart_daemon()
+        with pytest.raises(nova.AccessDeniedError) as caught:
+            novacron.connect(host.uri).vms.list()
+        assert caught.value.hint
+        assert isinstance(caught.value.__cause__, libvirt.libvirtError)
+        assert caught.value.__cause__.get_error_code() == libvirt.VIR_ERR_ACCESS_DENIED
+    finally:
+        lab.down()
 
 
 def test_suspended_twice_is_no_error(real):
