@@ -152,3 +152,33 @@ def test_a_plugins_policy_is_around_every_operation(process_plugins):
     with novacron.connect("sim://watched") as host:
         host.ping()
     assert seen == ["host_ping"]
+
+
+def test_installed_plugins_are_found_whoever_reads_the_entry_points(monkeypatch, process_plugins):
+    """On Python 3.11 the package importlib_metadata, once imported (the keyring does), has entry points of a class of its own."""
+    import types
+
+    class Point:
+        name, group, value, module, dist = "offered", "novacron", "offered_module", "offered_module", None
+
+        def __eq__(self, other):
+            return self._key() == other._key()
+
+        def _key(self):
+            return self.name
+
+        __hash__ = object.__hash__
+
+        def load(self):
+            return types.ModuleType("offered_module")
+
+    monkeypatch.setattr("novacron.plugins.application.installed_entry_points",
+                        lambda: types.SimpleNamespace(select=lambda **_: [Point()]))  # fmt: skip
+    found = {p.name: p for p in application_plugins().list()}
+    assert (found["offered"].status, found["offered"].source) == ("enabled", "offered_module")
+
+    class Mine:
+        pass
+
+    assert application_plugins().register(Mine(), "mine").status == "enabled"
+    assert application_plugins().reload("offered").status == "enabled"

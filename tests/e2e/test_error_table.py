@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -333,6 +334,17 @@ def test_a_real_cause_is_the_right_error(real, row):
     assert "\n" not in str(caught.value)
 
 
+def answered(ask, seconds=20):
+    """Return what a daemon that was just started answers; its first connections may be reset."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except nova.HostConnectionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 def test_what_the_daemon_s_own_access_control_denies_is_said():
     """Each call asks polkit, which nobody answers for on this host: all of it is denied."""
     lab = Lab.up(hosts=1, name=f"denied-{os.getpid()}")
@@ -342,10 +354,53 @@ def test_what_the_daemon_s_own_access_control_denies_is_said():
         host.kill_daemon()
         host.restart_daemon()
         with pytest.raises(nova.AccessDeniedError) as caught:
-            novacron.connect(host.uri).vms.list()
+            answered(lambda: novacron.connect(host.uri).vms.list())
         assert caught.value.hint
         assert isinstance(caught.value.__cause__, libvirt.libvirtError)
         assert caught.value.__cause__.get_error_code() == libvirt.VIR_ERR_ACCESS_DENIED
+    finally:
+        lab.down()
+
+
+UNLOCKED = """#!/bin/bash
+for word; do words+=("${word//'"driver":"file"'/'"driver":"file","locking":"off"'}"); done
+exec /usr/bin/qemu-system-x86_64 "${words[@]}"
+"""
+"""QEMU without its own lock of images: it would be the first to refuse."""
+
+
+def test_a_disk_whose_lease_another_vm_holds_is_said_to_be_locked():
+    lab = Lab.up(hosts=1, name=f"leased-{os.getpid()}")
+    try:
+        host = lab.hosts[0]
+        host.exec("sh", "-c", "echo 'lock_manager = \"lockd\"' >> /etc/libvirt/qemu.conf && virtlockd -d")
+        host.kill_daemon()
+        host.restart_daemon()
+        emulator, disk = Path(lab.shared, "unlocked"), Path(lab.shared, "row.raw")
+        emulator.write_text(UNLOCKED)
+        emulator.chmod(0o755)
+        disk.write_bytes(bytes(2**20))
+        answered(lambda: novacron.connect(host.uri).close())
+        raw = libvirt.open(host.uri)
+        devices = f"<emulator>{emulator}</emulator>" + DISK.format("raw", disk)
+        for name in ("holder", "other"):
+            fields = {
+                "type": "qemu",
+                "name": name,
+                "uuid": uuid.uuid4(),
+                "memory": 32,
+                "more": "",
+                "pin": "",
+                "machine": "q35",
+                "os": "",
+            }
+            raw.defineXML(DOMAIN.format(devices=devices, **fields))
+        with novacron.connect(host.uri) as connected:
+            connected.vms["holder"].start()
+            with pytest.raises(nova.DiskLockedError) as caught:
+                connected.vms["other"].start()
+            assert caught.value.__cause__.get_error_code() == libvirt.VIR_ERR_RESOURCE_BUSY
+            assert connected.vms["other"].status == "stopped"
     finally:
         lab.down()
 

@@ -99,6 +99,15 @@ def test_wiping_leaves_a_blank_volume_of_the_same_kind(lab, a, make, format_):
     assert holds(lab, wiped, 0)
 
 
+def test_a_wiped_overlay_is_backed_as_before_and_a_full_image_is_full_again(lab, a, make):
+    base = make("below.qcow2", format="qcow2")
+    above = make("above.qcow2", format="qcow2", capacity=8 * MIB, backing=base.name)
+    full = make("full.qcow2", format="qcow2", preallocate=True)
+    assert a.invoke("volume_wipe", pool="default", volume=above.name).backing == base.path
+    assert full.allocated_bytes >= 8 * MIB
+    assert a.invoke("volume_wipe", pool="default", volume=full.name).allocated_bytes >= 8 * MIB
+
+
 def test_what_is_in_use_is_neither_deleted_nor_overwritten(lab, a, make, boot):
     volume, below = make("used"), make("below")
     top = make("top", capacity=None, backing=below.name)

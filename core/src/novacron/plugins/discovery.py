@@ -139,6 +139,5 @@ def _supports(wanted: str) -> bool:
 
 
 __all__ = [
-    "is_entry_point",
-    "DRIVER_GROUP", "check_provider", "driver_entry_points", "provider_for", "register_driver", "unregister_driver",
+    "DRIVER_GROUP", "check_provider", "driver_entry_points", "is_entry_point", "provider_for", "register_driver", "unregister_driver",
 ]  # fmt: skip

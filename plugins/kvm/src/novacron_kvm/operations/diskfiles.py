@@ -11,7 +11,7 @@ from novacron.records.storage import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.luks import lend, take_back
-from novacron_kvm.operations.volumefiles import find_path, find_volume, made_whole, path_in, take_away, volume_record
+from novacron_kvm.operations.volumefiles import allocating, find_path, find_volume, made_whole, path_in, take_away, volume_record
 from novacron_kvm.xml.devices.disk import DiskFile, place
 from novacron_kvm.xml.platforms import Buses
 from novacron_kvm.xml.storage import volume_xml
@@ -94,7 +94,9 @@ def _make(connection: KVMConnection, slow: Any, name: str, disk: DiskSpec, undo:
                 made = _created(connection, undo, lambda: pool.createXML(backed, 0), pool, name)
         else:
             blank = volume_xml(name, disk.size or 0, disk.format, None, preallocate=disk.preallocate, secret=secret)
-            made = _created(connection, undo, lambda: pool.createXML(blank, 0), pool, name)
+            made = _created(
+                connection, undo, lambda: pool.createXML(blank, allocating(disk.format, preallocate=disk.preallocate)), pool, name
+            )
         return volume_record(connection.name, made)
 
 

@@ -26,6 +26,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.luks import lent_for
 from novacron_kvm.operations.volumefiles import (
+    allocating,
     find_path,
     find_volume,
     made_whole,
@@ -75,7 +76,8 @@ class KVMVolumes:
                 text = volume_xml(
                     spec.name, spec.capacity or 0, spec.format, backing, preallocate=spec.preallocate, secret=secret
                 )
-                return self._made(parent, spec.name, lambda: parent.createXML(text, 0), spec.capacity or 0, job)
+                flags = allocating(spec.format, preallocate=spec.preallocate)
+                return self._made(parent, spec.name, lambda: parent.createXML(text, flags), spec.capacity or 0, job)
 
     @hookimpl
     def volume_clone(self, pool: str, volume: str, name: str, job: Job[Volume]) -> Volume:
@@ -109,7 +111,7 @@ class KVMVolumes:
             self._refuse_used(slow, found, "wipe")
             before = volume_record(self._connection.name, found)
             _refuse_encrypted(before, "wipe", "delete it: without its header nobody can read what was in it")
-            backing = None
+            backing, full = None, (before.allocated_bytes or 0) >= before.capacity_bytes
             if before.backing:
                 below = find_path(slow, before.backing)
                 backing = (before.backing, volume_record(self._connection.name, below).format if below else "raw")
@@ -117,10 +119,9 @@ class KVMVolumes:
             found.wipe(0)
             if before.format != "raw":
                 parent = slow.storagePoolLookupByName(pool)
-                full = (before.allocated_bytes or 0) >= before.capacity_bytes
                 found.delete(0)
                 text = volume_xml(volume, before.capacity_bytes, before.format, backing, preallocate=full)
-                found = parent.createXML(text, 0)
+                found = parent.createXML(text, allocating(before.format, preallocate=full))
             return volume_record(self._connection.name, found)
 
     @hookimpl
