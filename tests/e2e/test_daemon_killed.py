@@ -97,6 +97,7 @@ OPERATIONS = {
         nothing,
         ON_POOL | {"volume": "target.raw", "source": lambda long: io.BytesIO(bytes(range(256)) * MIB)},
     ),
+    "volume_wipe": (None, nothing, ON_POOL | {"volume": "target.raw"}),
     "volume_download": (None, nothing, ON_POOL | {"volume": "heavy.raw", "target": lambda long: io.BytesIO()}),
     "vm_clone": ({"disks": [{"path": "heavy.raw", "format": "raw"}]}, stopped, {"name": "cloned", "linked": False}),
     "template_create": (
@@ -104,6 +105,7 @@ OPERATIONS = {
         stopped,
         {"spec": TemplateSpec(name="t", seal=False)},
     ),
+    "template_deploy": (None, nothing, {"template": "t", "version": None, "spec": VMSpec(name="deployed"), "linked": False}),
     "vm_migrate_storage": ({}, nothing, {"pool": "second", "disks": ()}),
     "disk_pull": ({}, nothing, {"disk": "vda"}),
     "disk_commit": ({}, nothing, {"disk": "vda"}),
@@ -114,6 +116,22 @@ OPERATIONS = {
     "vm_save": ({"load": 64}, nothing, {}),
 }
 """Each with what its VM has (None: it needs none), what is done to that first, and the operation's arguments."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(lab, a):
+    """What the operations made is gone afterwards: other tests count what is on these hosts."""
+    yield
+    answers_again(a)
+    for name in ("created", "cloned", "deployed"):
+        if name in a.vms:
+            a.vms[name].delete(force=True)
+    if "t" in {template.name for template in a.templates.list()}:
+        a.templates.delete("t")
+    a.pools.refresh("default")
+    for volume in a.pools.volumes("default"):
+        if volume.name in ("copy.raw", "copy.qcow2", "target.raw"):
+            a.pools.delete_volume(volume.name)
 
 
 @pytest.fixture
@@ -128,7 +146,10 @@ def second_pool(lab, a):
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_long_operation_whose_daemon_dies_ends_truly_and_leaves_nothing(lab, a, boot, image, second_pool, operation):
     long = Long(lab, a, boot, operation)
-    if operation == "volume_upload":
+    if operation == "template_deploy":
+        original = boot(a, "original", ticks=0, start=False, disks=[{"path": str(lab.shared / image), "format": "raw"}])
+        a.templates.create(original, "t", seal=False)
+    if operation in ("volume_upload", "volume_wipe"):
         a.pools.create_volume("default", name="target.raw", capacity="256MiB", format="raw")
     files = long.files()
     job = long.begin()
