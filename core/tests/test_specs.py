@@ -5,7 +5,7 @@ import json
 import pytest
 
 from novacron import DiskSpec, NICSpec, VMSpec
-from novacron.errors import InvalidSpecError
+from novacron.errors import InvalidSpecError, MigrationCheckError
 from novacron.specs import MigrationSpec, VMQuery
 
 
@@ -73,3 +73,9 @@ def test_a_bad_spec_is_told_as_plain_values_too():
     told = caught.value.as_dict()
     assert {problem["path"]: problem["given"] for problem in told["problems"]} == {"name": "a b", "vcpus": "0"}
     assert json.dumps(told)
+
+
+def test_a_failed_check_is_told_with_each_failure():
+    failed = MigrationCheckError("'web1' can't move", failures=["no network 'lan'", "no room"])
+    assert failed.as_dict()["failures"] == ["no network 'lan'", "no room"]
+    assert str(failed).endswith("no network 'lan'; no room")
