@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ from novacron_lab.certificates import make_certificate
 from novacron_lab.running import LabError, run
 
 PRIVATE = ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt")
+HELLO = struct.pack(">IIiiiIi", 28, 0x20008086, 1, 66, 0, 1, 0)
+"""A call of libvirt's protocol that needs no login: which ways to log in there are (REMOTE_PROC_AUTH_LIST)."""
 START_TIMEOUT = 20.0
 
 
@@ -105,13 +108,11 @@ class LabHost(msgspec.Struct, frozen=True):
         """Wait until libvirtd answers. Raises LabError with its log when it does not."""
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
-            try:
-                socket.create_connection((self.address, 16509), timeout=1).close()
+            if self._answers():
                 return
-            except OSError:
-                if not self.running:
-                    break
-                time.sleep(0.02)
+            if not self.running:
+                break
+            time.sleep(0.02)
         log = "".join(
             (Path(self.folder) / name).read_text(errors="replace")[-1500:]
             for name in ("supervisor.log", "libvirtd.log")
@@ -191,11 +192,28 @@ class LabHost(msgspec.Struct, frozen=True):
 
     def restart_daemon(self) -> None:
         """Start libvirtd again and wait until it answers."""
-        pid = self.supervisor_pid
-        if pid is None:
-            raise LabError(f"{self.name} is down")
-        os.kill(pid, signal.SIGUSR1)
-        self.wait_until_up()
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            pid = self.supervisor_pid
+            if pid is None:
+                raise LabError(f"{self.name} is down")
+            os.kill(pid, signal.SIGUSR1)  # again is nothing, when it runs
+            for _ in range(20):
+                if self._answers():
+                    return
+                time.sleep(0.05)
+            if time.monotonic() > deadline:
+                self.wait_until_up()
+                return
+
+    def _answers(self) -> bool:
+        """Whether libvirtd answers a call; one that has just begun to listen may yet reset its first connections."""
+        try:
+            with socket.create_connection((self.address, 16509), timeout=1) as connection:
+                connection.sendall(HELLO)
+                return len(connection.recv(4)) == 4
+        except OSError:
+            return False
 
     def freeze_daemon(self) -> None:
         """Make libvirtd hang."""
