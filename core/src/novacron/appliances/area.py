@@ -15,7 +15,8 @@ from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, 
 from novacron.jobs import Job
 from novacron.plugins.driver import hookimpl
 from novacron.records.appliances import Appliance
-from novacron.records.vm import VM, Disk
+from novacron.records.disks import Disk
+from novacron.records.vm import VM
 
 if TYPE_CHECKING:  # lxml is loaded when an appliance is written or read, not with a driver
     from novacron.appliances.ovf import ApplianceDisk, Description

@@ -15,7 +15,7 @@ from novacron.store.hosts import HostStore, RegisteredHost
 from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
-    from novacron.records.network import MACClash
+    from novacron.records.nics import MACClash
     from novacron.workflow.runs import Runs
     from novacron.workflow.schedules import Schedules
 
@@ -126,7 +126,7 @@ class Fleet:
         """
         from concurrent.futures import ThreadPoolExecutor
 
-        from novacron.records.network import MACClash
+        from novacron.records.nics import MACClash
         from novacron.store.macs import MACStore
 
         def look(name: str) -> list[tuple[str, str]]:

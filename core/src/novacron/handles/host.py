@@ -9,7 +9,10 @@ from typing import Any, Self
 
 from novacron.dispatch.dispatcher import Dispatcher
 from novacron.errors import UnsupportedOperationError
-from novacron.handles.resources import FilterCollection, NetworkCollection, PoolCollection, TemplateCollection
+from novacron.handles.filters import FilterCollection
+from novacron.handles.networks import NetworkCollection
+from novacron.handles.pools import PoolCollection
+from novacron.handles.templates import TemplateCollection
 from novacron.handles.vms import VMCollection
 from novacron.jobs import Job
 from novacron.plugins.driver import Destination

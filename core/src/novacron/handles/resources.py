@@ -1,276 +1,69 @@
-"""A host's storage pools, networks and templates.
-
-These records need no handle of their own: the collection acts on them by name.
-"""
+"""A VM's CPU, memory and I/O: how many, where, how much at most."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from novacron.errors import NovaCronError, VolumeNotFoundError
-from novacron.handles.files import new_file
-from novacron.handles.following import finish
-from novacron.records.network import DHCPLease, Network, TrafficFilter
-from novacron.records.storage import StoragePool, Volume
-from novacron.records.templates import Template
+from novacron.records.resources import Resources
 from novacron.units import parse_size
 
 if TYPE_CHECKING:
-    from novacron.handles.host import HostHandle
     from novacron.handles.vm import VMHandle
 
-# The collections have a method named list, so that annotation needs another name below it.
-_Volumes: TypeAlias = list[Volume]
-_Leases: TypeAlias = list[DHCPLease]
-_Templates: TypeAlias = list[Template]
+ACTIVE = ("running", "suspended", "migrating", "sleeping")
 
 
-class PoolCollection:
-    """A host's storage pools and their volumes."""
-
-    def __init__(self, host: HostHandle) -> None:
-        self._host = host
-
-    def list(self) -> list[StoragePool]:
-        """Return all storage pools, sorted by name."""
-        result: list[StoragePool] = self._host.invoke("pool_list")
-        return result
-
-    def __getitem__(self, pool: str) -> StoragePool:
-        result: StoragePool = self._host.invoke("pool_get", pool=pool)
-        return result
-
-    def create(self, **fields: Any) -> StoragePool:
-        """Create a storage pool from `StoragePoolSpec`'s fields."""
-        from novacron.specs import StoragePoolSpec
-
-        result: StoragePool = self._host.invoke("pool_create", spec=StoragePoolSpec.parse(fields))
-        return result
-
-    def start(self, pool: str) -> StoragePool:
-        """Let a storage pool's volumes be used; one that is active stays so."""
-        result: StoragePool = self._host.invoke("pool_start", pool=pool)
-        return result
-
-    def stop(self, pool: str) -> StoragePool:
-        """Make a storage pool's volumes unavailable; its content stays."""
-        result: StoragePool = self._host.invoke("pool_stop", pool=pool)
-        return result
-
-    def refresh(self, pool: str) -> StoragePool:
-        """Look again at what a storage pool has: other hosts and tools may have changed it."""
-        result: StoragePool = self._host.invoke("pool_refresh", pool=pool)
-        return result
-
-    def delete(self, pool: str) -> Any:
-        """Forget a storage pool; its content stays."""
-        return self._host.invoke("pool_delete", pool=pool)
-
-    def volumes(self, pool: str = "default") -> _Volumes:
-        """Return a pool's volumes, sorted by name."""
-        result: _Volumes = self._host.invoke("volume_list", pool=pool)
-        return result
-
-    def volume(self, volume: str, pool: str = "default") -> Volume:
-        """Return one volume."""
-        result: Volume = self._host.invoke("volume_get", pool=pool, volume=volume)
-        return result
-
-    def create_volume(self, pool: str = "default", **fields: Any) -> Volume:
-        """Create a volume from `VolumeSpec`'s fields."""
-        from novacron.specs import VolumeSpec
-
-        result: Volume = self._host.invoke("volume_create", pool=pool, spec=VolumeSpec.parse(fields))
-        return result
-
-    def resize_volume(self, volume: str, size: int | str, pool: str = "default", *, shrink: bool = False) -> Volume:
-        """Set a volume's capacity; less than now only with `shrink`, which loses what is beyond."""
-        result: Volume = self._host.invoke("volume_resize", pool=pool, volume=volume, size=parse_size(size), shrink=shrink)
-        return result
-
-    def clone_volume(self, volume: str, name: str, pool: str = "default", *, wait: bool = True) -> Any:
-        """Copy a volume under another name."""
-        return finish(self._host, "volume_clone", lambda r: r, wait=wait, pool=pool, volume=volume, name=name)
-
-    def convert_volume(self, volume: str, name: str, format: str, pool: str = "default", *, wait: bool = True) -> Any:
-        """Copy a volume into another format."""
-        return finish(self._host, "volume_convert", lambda r: r, wait=wait, pool=pool, volume=volume, name=name, format=format)
-
-    def wipe_volume(self, volume: str, pool: str = "default", *, wait: bool = True) -> Any:
-        """Overwrite a volume's content."""
-        return finish(self._host, "volume_wipe", lambda r: r, wait=wait, pool=pool, volume=volume)
-
-    def upload(self, file: str | Path, volume: str, pool: str = "default") -> Any:
-        """Write a file of this machine into a volume, which is made when it is not there; holes stay holes."""
-        from novacron.specs import VolumeSpec
-
-        path, made = Path(file), False
-        with path.open("rb") as source:
-            try:
-                self.volume(volume, pool)
-            except VolumeNotFoundError:
-                spec = VolumeSpec(name=volume, capacity=max(1, path.stat().st_size), format="raw")
-                self._host.invoke("volume_create", pool=pool, spec=spec)
-                made = True
-            try:
-                return self._host.invoke("volume_upload", pool=pool, volume=volume, source=source)
-            except NovaCronError:
-                if made:
-                    self._host.invoke("volume_delete", pool=pool, volume=volume)
-                raise
-
-    def download(self, volume: str, file: str | Path, pool: str = "default") -> Volume:
-        """Write a volume's content into a file of this machine, which must not be there; holes stay holes."""
-        with new_file(file) as target:
-            result: Volume = self._host.invoke("volume_download", pool=pool, volume=volume, target=target)
-        return result
-
-    def delete_volume(self, volume: str, pool: str = "default") -> Any:
-        """Delete a volume."""
-        return self._host.invoke("volume_delete", pool=pool, volume=volume)
-
-
-class NetworkCollection:
-    """A host's networks."""
-
-    def __init__(self, host: HostHandle) -> None:
-        self._host = host
-
-    def list(self) -> list[Network]:
-        """Return all networks, sorted by name."""
-        result: list[Network] = self._host.invoke("network_list")
-        return result
-
-    def __getitem__(self, network: str) -> Network:
-        result: Network = self._host.invoke("network_get", network=network)
-        return result
-
-    def create(self, **fields: Any) -> Network:
-        """Create a network from `NetworkSpec`'s fields."""
-        from novacron.specs import NetworkSpec
-
-        result: Network = self._host.invoke("network_create", spec=NetworkSpec.parse(fields))
-        return result
-
-    def update(self, network: str, **fields: Any) -> Network:
-        """Change what is given of `NetworkSpec`'s fields, without stopping the network where that can be."""
-        from novacron.specs import NetworkSpec
-
-        result: Network = self._host.invoke("network_update", network=network, spec=NetworkSpec.parse({"name": network} | fields))
-        return result
-
-    def start(self, network: str) -> Network:
-        """Make a network usable."""
-        result: Network = self._host.invoke("network_start", network=network)
-        return result
-
-    def stop(self, network: str) -> Network:
-        """Take a network out of use."""
-        result: Network = self._host.invoke("network_stop", network=network)
-        return result
-
-    def delete(self, network: str) -> Any:
-        """Stop and forget a network."""
-        return self._host.invoke("network_delete", network=network)
-
-    def leases(self, network: str) -> _Leases:
-        """Return a network's DHCP leases."""
-        result: _Leases = self._host.invoke("lease_list", network=network)
-        return result
-
-
-class FilterCollection:
-    """A host's traffic filters.
+class ResourcesHandle:
+    """Reads and changes them. Unless told, a change holds for the running VM (`live`) and after the next start (`persistent`).
 
     Example:
         >>> import novacron
-        >>> filters = novacron.connect("sim://filters").filters
-        >>> filters.create("no-ping", rules=[{"action": "deny", "direction": "in", "protocol": "icmp"}]).rules[0]["protocol"]
-        'icmp'
+        >>> vm = novacron.connect("sim://tuning").vms.create(name="db1", vcpus=2, vcpus_max=4, memory="2GiB", start=True)
+        >>> vm.resources.set_vcpus(4).vcpus
+        4
+        >>> vm.resources.limit(cpu_limit_percent=150).cpu_limit_percent
+        150.0
     """
 
-    def __init__(self, host: HostHandle) -> None:
-        self._host = host
+    def __init__(self, vm: VMHandle) -> None:
+        self._vm = vm
 
-    def list(self) -> list[TrafficFilter]:
-        """Return all traffic filters, sorted by name."""
-        result: list[TrafficFilter] = self._host.invoke("filter_list")
+    def __repr__(self) -> str:
+        return f"<resources of {self._vm.name}>"
+
+    def read(self) -> Resources:
+        """Return what is in force, and as `next_start` what holds from the next start where that is something else."""
+        result: Resources = self._vm.host.invoke("resources_get", vm=self._vm.id)
         return result
 
-    def __getitem__(self, name: str) -> TrafficFilter:
-        result: TrafficFilter = self._host.invoke("filter_get", filter=name)
+    def set_vcpus(self, count: int, *, live: bool | None = None, persistent: bool = True) -> Resources:
+        """Set the number of vCPUs; a running VM's by hot plug, up to its `vcpus_max`."""
+        return self._set("vcpus_set", live, persistent, count=count)
+
+    def set_memory(self, size: int | str, *, live: bool | None = None, persistent: bool = True) -> Resources:
+        """Set the memory; a running VM's by balloon up to its `memory_max`, and by memory modules up to its `max_memory`."""
+        return self._set("memory_set", live, persistent, size=parse_size(size))
+
+    def set_iothreads(self, count: int, *, live: bool | None = None, persistent: bool = True) -> Resources:
+        """Set the number of threads that do disks' I/O."""
+        return self._set("iothreads_set", live, persistent, count=count)
+
+    def pin(self, pinning: dict[str, str], *, live: bool | None = None, persistent: bool = True) -> Resources:
+        """Bind vCPUs ("0", "1", ...), the "emulator" or I/O threads ("iothread1") to CPUs of the host, "0-3,8"; "" frees one."""
+        return self._set("pinning_set", live, persistent, pinning=pinning)
+
+    def limit(self, *, live: bool | None = None, persistent: bool = True, **limits: Any) -> Resources:
+        """Set `LimitsSpec`'s fields, of CPU, memory, disks, NICs and the host's devices; the rest stays, None or 0 lifts a limit."""
+        from novacron.specs import LimitsSpec
+
+        return self._set("limits_set", live, persistent, limits=LimitsSpec.parse(limits))
+
+    def _set(self, operation: str, live: bool | None, persistent: bool, **arguments: Any) -> Resources:
+        if live is None:
+            live = self._vm.refresh().status in ACTIVE
+        result: Resources = self._vm.host.invoke(operation, vm=self._vm.id, live=live, persistent=persistent, **arguments)
+        self._vm.refresh()
         return result
 
-    def create(self, name: str, **fields: Any) -> TrafficFilter:
-        """Define a traffic filter from `TrafficFilterSpec`'s fields."""
-        return self._put("filter_create", name, fields)
 
-    def update(self, name: str, **fields: Any) -> TrafficFilter:
-        """Put other rules in place of a filter's, also for running VMs."""
-        return self._put("filter_update", name, fields, filter=name)
-
-    def delete(self, name: str) -> Any:
-        """Delete a traffic filter that no NIC has."""
-        return self._host.invoke("filter_delete", filter=name)
-
-    def _put(self, operation: str, name: str, fields: dict[str, Any], **arguments: Any) -> TrafficFilter:
-        from novacron.specs import TrafficFilterSpec
-
-        result: TrafficFilter = self._host.invoke(operation, spec=TrafficFilterSpec.parse({"name": name} | fields), **arguments)
-        return result
-
-
-class TemplateCollection:
-    """A host's templates."""
-
-    def __init__(self, host: HostHandle) -> None:
-        self._host = host
-
-    def list(self) -> list[Template]:
-        """Return the latest version of each template, sorted by name."""
-        result: list[Template] = self._host.invoke("template_list")
-        return result
-
-    def __getitem__(self, template: str) -> Template:
-        result: Template = self._host.invoke("template_get", template=template, version=None)
-        return result
-
-    def versions(self, template: str) -> _Templates:
-        """Return a template's versions, oldest first."""
-        result: _Templates = self._host.invoke("template_versions", template=template)
-        return result
-
-    def create(self, vm: VMHandle | str, name: str, *, wait: bool = True, **fields: Any) -> Any:
-        """Make a template, or its next version, from a stopped VM; `fields` of `TemplateSpec`."""
-        from novacron.specs import TemplateSpec
-
-        spec = TemplateSpec.parse({"name": name} | fields)
-        return finish(self._host, "template_create", lambda r: r, wait=wait, vm=getattr(vm, "id", vm), spec=spec)
-
-    def update(self, template: str, *, description: str | None = None, tags: Iterable[str] | None = None) -> Template:
-        """Change what is given of a template's latest version."""
-        wanted = None if tags is None else frozenset(tags)
-        result: Template = self._host.invoke("template_update", template=template, description=description, tags=wanted)
-        return result
-
-    def delete(self, template: str, version: int | None = None) -> Any:
-        """Delete a version, or all of them."""
-        return self._host.invoke("template_delete", template=template, version=version)
-
-    def deploy(
-        self, template: str, name: str, *, version: int | None = None, linked: bool = True, wait: bool = True, **fields: Any
-    ) -> Any:
-        """Make a VM from a template; `fields` of `VMSpec` take the place of what the template says. Returns the VM's handle."""
-        from novacron.handles.vm import VMHandle
-        from novacron.specs import VMSpec
-
-        spec = VMSpec.parse({"name": name} | fields)
-        wrap = lambda record: VMHandle(self._host, record)  # noqa: E731
-        return finish(
-            self._host, "template_deploy", wrap, wait=wait, template=template, spec=spec, version=version, linked=linked
-        )
-
-
-__all__ = ["FilterCollection", "NetworkCollection", "PoolCollection", "TemplateCollection"]
+__all__ = ["ResourcesHandle"]

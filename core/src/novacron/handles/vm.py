@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from novacron.errors import InvalidValueError
-from novacron.handles.devices import DiskCollection, NICCollection
+from novacron.handles.disks import DiskCollection
 from novacron.handles.files import new_file
 from novacron.handles.following import finish
 from novacron.handles.guest import GuestHandle
+from novacron.handles.nics import NICCollection
+from novacron.handles.resources import ResourcesHandle
 from novacron.handles.snapshots import SnapshotCollection
-from novacron.handles.tuning import ResourcesHandle
 from novacron.records.appliances import Appliance
 from novacron.records.guest import ConsoleEndpoint, Screenshot
 from novacron.records.metrics import VMMetrics, VMRates, VMUsage

@@ -1,7 +1,7 @@
 """The contract: every operation that a driver can offer, one module per area. They hold no logic.
 
-Reading these modules top to bottom is reading what NovaCron can do. A driver implements the hooks it can, in any number of
-objects, and may name fewer arguments than a hook has. What it does not implement, `host.supports()` says it lacks.
+These modules list everything NovaCron can do. A driver implements the hooks it can, in any number of objects, and its methods may
+take fewer arguments than the hook has. `host.supports()` is False for an operation that the driver does not implement.
 
 For every operation a driver guarantees: it raises only `NovaCronError`s (an SDK's error is mapped, the original kept as
 `__cause__`), returns a record or value and never None, leaves nothing half-made when it fails, and ends by itself when the
@@ -12,24 +12,47 @@ from novacron.hookspecs import (
     appliances,
     application,
     console,
+    disks,
     events,
+    filters,
     guest,
     host,
     lifecycle,
     metrics,
     migration,
-    network,
+    networks,
+    nics,
+    pools,
+    power,
     resources,
     snapshots,
-    storage,
     templates,
+    volumes,
 )
 
 API_VERSION = "1.3"
 """Version of the contract: adding a hook or argument raises the second number, renaming or removing one the first."""
 
 AREAS = (
-    host, lifecycle, resources, storage, network, snapshots, migration, templates, appliances, metrics, events, guest, console,
-)  # fmt: skip
+    host,
+    lifecycle,
+    power,
+    resources,
+    disks,
+    nics,
+    volumes,
+    pools,
+    networks,
+    filters,
+    snapshots,
+    templates,
+    migration,
+    guest,
+    console,
+    metrics,
+    events,
+    appliances,
+)
+"""The areas of the contract, in the order of the documentation. Handles, records and drivers use the same file names."""
 
 __all__ = ["API_VERSION", "AREAS", "application"]

@@ -45,7 +45,7 @@ def lines(providers: Sequence[DriverProvider]) -> Iterator[str]:
     for operation in operations().values():
         if operation.area != area:
             area = operation.area
-            yield f"\n## {area.capitalize()}\n"
+            yield f"\n## {'NICs' if area == 'nics' else area.capitalize()}\n"
             yield f"| operation | kind | when | {' | '.join(offered)} |"
             yield f"|---|---|---|{'---|' * len(offered)}"
         kind = "read" if operation.reads else "job" if operation.long else "change"

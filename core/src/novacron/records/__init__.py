@@ -4,17 +4,21 @@ A record never does I/O. Field names carry their unit; times are UTC ISO 8601 te
 """
 
 from novacron.records.appliances import Appliance
+from novacron.records.disks import Disk
 from novacron.records.events import Event
+from novacron.records.filters import TrafficFilter
 from novacron.records.guest import ConsoleEndpoint, ExecResult, GuestInfo, Screenshot
 from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 from novacron.records.metrics import DiskMetrics, DiskRates, HostMetrics, NICMetrics, NICRates, VMMetrics, VMRates, VMUsage
 from novacron.records.migration import MigrationCheck, MigrationReport
-from novacron.records.network import DHCPLease, MACClash, Network, TrafficFilter
+from novacron.records.networks import DHCPLease, Network
+from novacron.records.nics import NIC, MACClash
+from novacron.records.pools import StoragePool
 from novacron.records.resources import Resources
 from novacron.records.snapshots import Snapshot
-from novacron.records.storage import StoragePool, Volume
 from novacron.records.templates import Template
-from novacron.records.vm import NIC, VM, Deleted, Disk, NativeDefinition, Page, Status
+from novacron.records.vm import VM, Deleted, NativeDefinition, Page, Status
+from novacron.records.volumes import Volume
 
 __all__ = [
     "NIC", "VM", "Appliance", "Capabilities", "ConsoleEndpoint", "DHCPLease", "Deleted", "Disk", "DiskMetrics", "DiskRates", "Event",

@@ -1,4 +1,4 @@
-"""The VM and its devices."""
+"""The VM."""
 
 from __future__ import annotations
 
@@ -6,49 +6,12 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from novacron.records.disks import Disk
+from novacron.records.nics import NIC
 from novacron.records.record import Record
 
 Status = Literal["running", "suspended", "saved", "stopping", "stopped", "crashed", "sleeping", "migrating", "unknown"]
 """What a VM is doing; `status_reason` says why."""
-
-
-class Disk(Record, frozen=True):
-    """A disk of a VM; `target` ("vda") names it within the VM."""
-
-    target: str
-    source: str | None = None
-    device: Literal["disk", "cdrom", "floppy", "lun"] = "disk"
-    bus: str | None = None
-    format: str | None = None
-    pool: str | None = None
-    volume: str | None = None
-    backing: str | None = None
-    size_bytes: int | None = None
-    allocated_bytes: int | None = None
-    read_only: bool = False
-    shareable: bool = False
-    boot_order: int | None = None
-    serial: str | None = None
-    encrypted: bool = False
-
-
-class NIC(Record, frozen=True):
-    """A network interface of a VM, named by its MAC address."""
-
-    mac: str
-    type: str = "network"
-    network: str | None = None
-    model: str | None = None
-    target: str | None = None
-    link_up: bool = True
-    mtu: int | None = None
-    vlan: int | None = None
-    portgroup: str | None = None
-    filter: str | None = None
-    isolated: bool = False
-    inbound_bytes_per_second: int | None = None
-    outbound_bytes_per_second: int | None = None
-    addresses: tuple[str, ...] = ()
 
 
 class VM(Record, frozen=True):
@@ -118,4 +81,4 @@ class Page(Record, Generic[T], frozen=True):
         return self.items[index]
 
 
-__all__ = ["NIC", "VM", "Deleted", "Disk", "NativeDefinition", "Page", "Status"]
+__all__ = ["VM", "Deleted", "NativeDefinition", "Page", "Status"]

@@ -12,7 +12,8 @@ from novacron.workflow.power import lacking
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
-    from novacron.records.vm import VM, Disk
+    from novacron.records.disks import Disk
+    from novacron.records.vm import VM
     from novacron.workflow.context import Context
 
 

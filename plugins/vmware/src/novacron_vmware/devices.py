@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import DeviceNotFoundError, InvalidSpecError, SpecProblem
-from novacron.records.vm import NIC, Disk
+from novacron.records.disks import Disk
+from novacron.records.nics import NIC
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from novacron.drivers.sim.machine import Place, SimVM
 from novacron.drivers.sim.pools import SimVolume
 from novacron.errors import DeviceNotFoundError, InvalidStateError
 from novacron.jobs import Job
-from novacron.records.vm import Disk
+from novacron.records.disks import Disk
 
 _STATES = ("running", "suspended", "stopped", "crashed")
 

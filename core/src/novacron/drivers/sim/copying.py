@@ -8,7 +8,7 @@ from novacron.drivers.sim.broadcast import now
 from novacron.drivers.sim.disks import add_volume, copied, with_volume
 from novacron.drivers.sim.machine import SimVM
 from novacron.drivers.sim.world import World
-from novacron.records.vm import NIC
+from novacron.records.nics import NIC
 
 
 def copied_vm(world: World, source: SimVM, name: str, *, linked: bool, undo: ExitStack) -> SimVM:

@@ -11,7 +11,8 @@ from novacron.drivers.sim.broadcast import now
 from novacron.drivers.sim.machine import SimVM
 from novacron.drivers.sim.world import World
 from novacron.errors import ImageNotFoundError, InvalidSpecError, NetworkNotFoundError, SpecProblem
-from novacron.records.vm import NIC, Disk
+from novacron.records.disks import Disk
+from novacron.records.nics import NIC
 
 
 class Definition(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

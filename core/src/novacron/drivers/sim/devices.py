@@ -12,7 +12,9 @@ from novacron.drivers.sim.nics import make_nic
 from novacron.drivers.sim.power import refuse_locked
 from novacron.drivers.sim.world import World
 from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
-from novacron.records.vm import NIC, VM, Disk
+from novacron.records.disks import Disk
+from novacron.records.nics import NIC
+from novacron.records.vm import VM
 from novacron.specs.network import NICSpec
 from novacron.specs.storage import DiskLimits, DiskSpec
 

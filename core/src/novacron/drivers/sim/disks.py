@@ -11,7 +11,7 @@ from novacron.drivers.sim.machine import Place, SimVM
 from novacron.drivers.sim.pools import SimPool, SimVolume
 from novacron.drivers.sim.world import World
 from novacron.errors import AlreadyExistsError, ImageNotFoundError, NotFoundError
-from novacron.records.vm import Disk
+from novacron.records.disks import Disk
 from novacron.secrets import secret
 from novacron.specs.storage import DiskSpec
 

@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Iterator
 
 from novacron.drivers.sim.machine import SimVM
-from novacron.records.vm import NIC, Disk, Status
+from novacron.records.disks import Disk
+from novacron.records.nics import NIC
+from novacron.records.vm import Status
 
 GIB = 1024**3
 DISK_BYTES = 10 * GIB

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from novacron.drivers.sim.content import Content
-from novacron.records.vm import NIC, VM, Disk, Status
+from novacron.records.disks import Disk
+from novacron.records.nics import NIC
+from novacron.records.vm import VM, Status
 
 Place = tuple[str, str]
 """A volume's pool and name."""

@@ -16,7 +16,8 @@ from novacron.errors import (
     SpecProblem,
     TrafficFilterNotFoundError,
 )
-from novacron.records.network import DHCPLease, Network, TrafficFilter
+from novacron.records.filters import TrafficFilter
+from novacron.records.networks import DHCPLease, Network
 from novacron.records.vm import Deleted
 from novacron.specs.network import NetworkSpec, TrafficFilterSpec
 

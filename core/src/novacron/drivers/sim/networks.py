@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from novacron.records.network import Network
+from novacron.records.networks import Network
 from novacron.specs.network import NetworkSpec
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from novacron.drivers.sim.machine import SimVM
 from novacron.drivers.sim.world import World
 from novacron.errors import InvalidStateError, NetworkNotFoundError, TrafficFilterNotFoundError
-from novacron.records.vm import NIC
+from novacron.records.nics import NIC
 from novacron.specs.network import NICSpec
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from novacron.drivers.sim.content import Content
 from novacron.drivers.sim.filling import ALLOCATED_BYTES, DISK_BYTES
 from novacron.errors import InvalidStateError, ResourceAllocationError
-from novacron.records.storage import StoragePool, Volume
+from novacron.records.pools import StoragePool
+from novacron.records.volumes import Volume
 
 if TYPE_CHECKING:
     from novacron.drivers.sim.filling import Filling

@@ -10,7 +10,8 @@ from novacron.drivers.sim.machine import SimVM
 from novacron.drivers.sim.world import World
 from novacron.errors import DiskLockedError, InvalidStateError, NetworkNotFoundError, OperationTimeoutError
 from novacron.jobs import Job
-from novacron.records.vm import VM, Disk, Status
+from novacron.records.disks import Disk
+from novacron.records.vm import VM, Status
 
 POLL = 0.02
 """Seconds between two looks at a guest that is asked to shut down."""

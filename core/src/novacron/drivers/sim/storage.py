@@ -5,7 +5,7 @@ from __future__ import annotations
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.pools import SimPool
 from novacron.errors import AlreadyExistsError, InvalidStateError
-from novacron.records.storage import StoragePool
+from novacron.records.pools import StoragePool
 from novacron.records.vm import Deleted
 from novacron.specs.storage import StoragePoolSpec
 

@@ -10,8 +10,8 @@ from novacron.drivers.sim.disks import add_volume, copied, image_place, remove_v
 from novacron.drivers.sim.pools import SimPool, SimVolume
 from novacron.errors import InvalidSpecError, InvalidStateError, ResourceAllocationError, SpecProblem
 from novacron.jobs import Job
-from novacron.records.storage import Volume
 from novacron.records.vm import Deleted
+from novacron.records.volumes import Volume
 from novacron.secrets import secret
 from novacron.specs.storage import VolumeSpec
 

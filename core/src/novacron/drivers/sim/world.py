@@ -19,7 +19,8 @@ from novacron.drivers.sim.networks import SimNetwork
 from novacron.drivers.sim.pools import SimPool, SimVolume, original_volume
 from novacron.errors import StoragePoolNotFoundError, VMNotFoundError, VolumeNotFoundError
 from novacron.records.events import Event
-from novacron.records.vm import NIC, Status
+from novacron.records.nics import NIC
+from novacron.records.vm import Status
 
 VERSION = "1.0"
 GIB = 1024**3

@@ -19,7 +19,7 @@ from novacron.errors import (
 )
 from novacron.handles.host import HostHandle
 from novacron.handles.vm import VMHandle
-from novacron.records.storage import Volume
+from novacron.records.volumes import Volume
 from novacron.specs import DiskSpec, VolumeSpec
 from novacron.testing.conformance.case import Conformance, Create, needs
 from novacron.testing.target import Target

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import libvirt
 
 from novacron.jobs import Job
-from novacron.records.vm import VM, Disk
+from novacron.records.disks import Disk
+from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.operations.precheck import copied, folder_pool
 from novacron_kvm.operations.statefiles import StateFile, read_state, remove_state, state_folders, write_state

@@ -13,7 +13,7 @@ import libvirt
 from novacron.errors import AlreadyExistsError, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron.macs import new_mac
-from novacron.records.storage import Volume
+from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.operations.diskfiles import free_name
 from novacron_kvm.operations.nics import macs_in_use

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from novacron.errors import AlreadyExistsError, ImageNotFoundError, NovaCronError
 from novacron.jobs import Job
-from novacron.records.storage import Volume
+from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.luks import lend, take_back

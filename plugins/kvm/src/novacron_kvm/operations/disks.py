@@ -15,7 +15,8 @@ from novacron.errors import (
     SpecProblem,
 )
 from novacron.plugins import hookimpl
-from novacron.records.vm import VM, Disk
+from novacron.records.disks import Disk
+from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.devices import facts_of, plug, refuse_arrived, refuse_saved, set_facts, unplug, update

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, UnsupportedOperationError
 from novacron.plugins import hookimpl
-from novacron.records.network import TrafficFilter
+from novacron.records.filters import TrafficFilter
 from novacron.records.vm import Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated

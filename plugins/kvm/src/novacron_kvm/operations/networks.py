@@ -10,7 +10,7 @@ import libvirt
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.plugins import hookimpl
-from novacron.records.network import DHCPLease, Network
+from novacron.records.networks import DHCPLease, Network
 from novacron.records.vm import Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.macs import new_mac
 from novacron.plugins import hookimpl
-from novacron.records.vm import NIC, VM
+from novacron.records.nics import NIC
+from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.devices import plug, refuse_saved, unplug, update

@@ -8,7 +8,7 @@ import libvirt
 
 from novacron.errors import AlreadyExistsError
 from novacron.plugins import hookimpl
-from novacron.records.storage import StoragePool
+from novacron.records.pools import StoragePool
 from novacron.records.vm import Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated

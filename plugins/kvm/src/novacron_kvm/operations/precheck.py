@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import libvirt
 
 from novacron.errors import NovaCronError, VMNotFoundError
+from novacron.records.disks import Disk
 from novacron.records.migration import MigrationCheck
-from novacron.records.vm import VM, Disk
+from novacron.records.vm import VM
 from novacron.secrets import secret
 from novacron.units import format_size
 from novacron_kvm.capabilities import guests, host_uuid

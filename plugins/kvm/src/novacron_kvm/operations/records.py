@@ -6,7 +6,8 @@ from typing import Any
 
 import libvirt
 
-from novacron.records.vm import VM, Disk
+from novacron.records.disks import Disk
+from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.domainjobs import statistics

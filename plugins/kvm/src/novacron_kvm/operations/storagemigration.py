@@ -11,8 +11,8 @@ import libvirt
 from novacron.errors import DeviceNotFoundError, InvalidStateError, StorageError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
-from novacron.records.storage import Volume
 from novacron.records.vm import VM
+from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.blockjobs import end_copy, follow

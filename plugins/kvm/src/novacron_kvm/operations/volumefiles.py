@@ -9,7 +9,7 @@ import libvirt
 from tenacity import retry, retry_if_exception_message, stop_after_attempt
 
 from novacron.errors import AlreadyExistsError, NovaCronError, VolumeNotFoundError
-from novacron.records.storage import Volume
+from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse, text_of

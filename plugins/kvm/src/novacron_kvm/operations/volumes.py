@@ -20,8 +20,8 @@ from novacron.errors import (
 )
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
-from novacron.records.storage import Volume
 from novacron.records.vm import Deleted
+from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.operations.luks import lent_for

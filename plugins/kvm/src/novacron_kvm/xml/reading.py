@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from novacron.records.vm import NIC, Disk
+from novacron.records.disks import Disk
+from novacron.records.nics import NIC
 from novacron_kvm.xml.parsing import NAMESPACE, content, parse, text_of
 
 UNIT = {"b": 1, "bytes": 1, "KB": 1000, "k": 1024, "KiB": 1024, "MB": 10**6, "M": 2**20, "MiB": 2**20, "GB": 10**9, "G": 2**30,

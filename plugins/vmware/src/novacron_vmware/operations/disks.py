@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.plugins import hookimpl
-from novacron.records.vm import VM, Disk
+from novacron.records.disks import Disk
+from novacron.records.vm import VM
 from novacron_vmware.area import Area
 from novacron_vmware.devices import Adding, disk_records, find_disk, places, problems_of_disk
 from novacron_vmware.diskfiles import attach, drive, floppy_medium, medium

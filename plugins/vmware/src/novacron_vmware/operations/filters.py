@@ -10,7 +10,7 @@ from typing import Any
 
 from novacron.errors import InvalidSpecError, SpecProblem, TrafficFilterNotFoundError
 from novacron.plugins import hookimpl
-from novacron.records.network import TrafficFilter
+from novacron.records.filters import TrafficFilter
 from novacron.specs.network import TrafficFilterSpec
 from novacron_vmware.area import Area
 from novacron_vmware.errors import translated

@@ -11,7 +11,7 @@ from typing import Any
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, NetworkNotFoundError, SpecProblem
 from novacron.plugins import hookimpl
-from novacron.records.network import Network
+from novacron.records.networks import Network
 from novacron.records.vm import Deleted
 from novacron.specs.network import NetworkSpec
 from novacron_vmware.area import Area

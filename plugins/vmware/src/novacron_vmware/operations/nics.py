@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError
 from novacron.plugins import hookimpl
-from novacron.records.vm import NIC, VM
+from novacron.records.nics import NIC
+from novacron.records.vm import VM
 from novacron_vmware.area import Area
 from novacron_vmware.devices import card, find_nic, nic_records, problems_of_nic
 from novacron_vmware.errors import translated

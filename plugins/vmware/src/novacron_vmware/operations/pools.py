@@ -7,7 +7,7 @@ from typing import Any
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.plugins import hookimpl
-from novacron.records.storage import StoragePool
+from novacron.records.pools import StoragePool
 from novacron.records.vm import Deleted
 from novacron.specs.storage import StoragePoolSpec
 from novacron_vmware.area import Area

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, VolumeNotFoundError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
-from novacron.records.storage import Volume
 from novacron.records.vm import Deleted
+from novacron.records.volumes import Volume
 from novacron.specs.storage import VolumeSpec
 from novacron_vmware.area import Area
 from novacron_vmware.datastore import fetch, send

@@ -1,4 +1,4 @@
-"""Storage pools and volumes."""
+"""Storage pools."""
 
 from __future__ import annotations
 
@@ -20,18 +20,4 @@ class StoragePool(Record, frozen=True):
     available_bytes: int | None = None
 
 
-class Volume(Record, frozen=True):
-    """A volume in a storage pool."""
-
-    name: str
-    pool: str
-    host: str
-    path: str
-    format: str
-    capacity_bytes: int
-    allocated_bytes: int | None = None
-    backing: str | None = None
-    encrypted: bool = False
-
-
-__all__ = ["StoragePool", "Volume"]
+__all__ = ["StoragePool"]

@@ -1,4 +1,4 @@
-"""Networks, DHCP leases and traffic filters."""
+"""Networks and DHCP leases."""
 
 from __future__ import annotations
 
@@ -38,22 +38,4 @@ class DHCPLease(Record, frozen=True):
     expires_at: str | None = None
 
 
-class MACClash(Record, frozen=True):
-    """A MAC address that several NICs of a fleet have; `vms` are their VMs as "host/name", one for each NIC."""
-
-    mac: str
-    vms: tuple[str, ...]
-
-
-class TrafficFilter(Record, frozen=True):
-    """A set of rules that NICs refer to; `rules` as in `FilterRule`, what those can't say as {"native": ...}."""
-
-    name: str
-    host: str
-    rules: tuple[dict[str, Any], ...] = ()
-    default: str = "allow"
-    anti_spoofing: bool = False
-    id: str | None = None
-
-
-__all__ = ["DHCPLease", "MACClash", "Network", "TrafficFilter"]
+__all__ = ["DHCPLease", "Network"]

@@ -1,0 +1,54 @@
+"""A host's traffic filters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from novacron.records.filters import TrafficFilter
+
+if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
+
+
+class FilterCollection:
+    """A host's traffic filters.
+
+    Example:
+        >>> import novacron
+        >>> filters = novacron.connect("sim://filters").filters
+        >>> filters.create("no-ping", rules=[{"action": "deny", "direction": "in", "protocol": "icmp"}]).rules[0]["protocol"]
+        'icmp'
+    """
+
+    def __init__(self, host: HostHandle) -> None:
+        self._host = host
+
+    def list(self) -> list[TrafficFilter]:
+        """Return all traffic filters, sorted by name."""
+        result: list[TrafficFilter] = self._host.invoke("filter_list")
+        return result
+
+    def __getitem__(self, name: str) -> TrafficFilter:
+        result: TrafficFilter = self._host.invoke("filter_get", filter=name)
+        return result
+
+    def create(self, name: str, **fields: Any) -> TrafficFilter:
+        """Define a traffic filter from `TrafficFilterSpec`'s fields."""
+        return self._put("filter_create", name, fields)
+
+    def update(self, name: str, **fields: Any) -> TrafficFilter:
+        """Put other rules in place of a filter's, also for running VMs."""
+        return self._put("filter_update", name, fields, filter=name)
+
+    def delete(self, name: str) -> Any:
+        """Delete a traffic filter that no NIC has."""
+        return self._host.invoke("filter_delete", filter=name)
+
+    def _put(self, operation: str, name: str, fields: dict[str, Any], **arguments: Any) -> TrafficFilter:
+        from novacron.specs import TrafficFilterSpec
+
+        result: TrafficFilter = self._host.invoke(operation, spec=TrafficFilterSpec.parse({"name": name} | fields), **arguments)
+        return result
+
+
+__all__ = ["FilterCollection"]

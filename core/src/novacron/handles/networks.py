@@ -1,0 +1,65 @@
+"""A host's networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from novacron.records.networks import DHCPLease, Network
+
+if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
+
+# The collection has a method named list, so annotations below it need another name.
+_Leases: TypeAlias = list[DHCPLease]
+
+
+class NetworkCollection:
+    """A host's networks."""
+
+    def __init__(self, host: HostHandle) -> None:
+        self._host = host
+
+    def list(self) -> list[Network]:
+        """Return all networks, sorted by name."""
+        result: list[Network] = self._host.invoke("network_list")
+        return result
+
+    def __getitem__(self, network: str) -> Network:
+        result: Network = self._host.invoke("network_get", network=network)
+        return result
+
+    def create(self, **fields: Any) -> Network:
+        """Create a network from `NetworkSpec`'s fields."""
+        from novacron.specs import NetworkSpec
+
+        result: Network = self._host.invoke("network_create", spec=NetworkSpec.parse(fields))
+        return result
+
+    def update(self, network: str, **fields: Any) -> Network:
+        """Change what is given of `NetworkSpec`'s fields, without stopping the network where that can be."""
+        from novacron.specs import NetworkSpec
+
+        result: Network = self._host.invoke("network_update", network=network, spec=NetworkSpec.parse({"name": network} | fields))
+        return result
+
+    def start(self, network: str) -> Network:
+        """Make a network usable."""
+        result: Network = self._host.invoke("network_start", network=network)
+        return result
+
+    def stop(self, network: str) -> Network:
+        """Take a network out of use."""
+        result: Network = self._host.invoke("network_stop", network=network)
+        return result
+
+    def delete(self, network: str) -> Any:
+        """Stop and forget a network."""
+        return self._host.invoke("network_delete", network=network)
+
+    def leases(self, network: str) -> _Leases:
+        """Return a network's DHCP leases."""
+        result: _Leases = self._host.invoke("lease_list", network=network)
+        return result
+
+
+__all__ = ["NetworkCollection"]

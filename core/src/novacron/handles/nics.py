@@ -1,0 +1,75 @@
+"""A VM's NICs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import DeviceNotFoundError
+from novacron.records.nics import NIC
+
+if TYPE_CHECKING:
+    from novacron.handles.vm import VMHandle
+
+
+class NICHandle:
+    """A NIC of a VM."""
+
+    def __init__(self, vm: VMHandle, record: NIC) -> None:
+        self.vm, self.record = vm, record
+
+    def __repr__(self) -> str:
+        return f"<NIC {self.record.mac} of {self.vm.name} on {self.record.network}>"
+
+    def detach(self) -> VMHandle:
+        """Take the NIC from the VM."""
+        self.vm.record = self._do("nic_detach")
+        return self.vm
+
+    def link(self, *, up: bool) -> NICHandle:
+        """Plug or unplug the cable."""
+        self.record = self._do("nic_link_set", up=up)
+        return self
+
+    def update(self, spec: Any = None, **fields: Any) -> NICHandle:
+        """Change the NIC."""
+        from novacron.specs import NICSpec
+
+        self.record = self._do("nic_update", spec=NICSpec.parse(spec if spec is not None else fields))
+        return self
+
+    def _do(self, operation: str, **arguments: Any) -> Any:
+        return self.vm.host.invoke(operation, vm=self.vm.id, nic=self.record.mac, **arguments)
+
+
+class NICCollection:
+    """A VM's NICs by MAC address."""
+
+    def __init__(self, vm: VMHandle) -> None:
+        self._vm = vm
+
+    def __iter__(self) -> Iterator[NICHandle]:
+        if self._vm.record.nics is None:
+            self._vm.refresh()
+        return (NICHandle(self._vm, n) for n in self._vm.record.nics or ())
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __getitem__(self, mac: str) -> NICHandle:
+        found = next((n for n in self if n.record.mac == mac.lower()), None)
+        if found is None:
+            raise DeviceNotFoundError(f"{self._vm.name!r} has no NIC {mac!r}", host=self._vm.host.name)
+        return found
+
+    def attach(self, spec: Any = None, **fields: Any) -> NICHandle:
+        """Give the VM a NIC."""
+        from novacron.specs import NICSpec
+
+        asked = NICSpec.parse(spec if spec is not None else fields)
+        record = self._vm.host.invoke("nic_attach", vm=self._vm.id, spec=asked)
+        self._vm.refresh()
+        return NICHandle(self._vm, record)
+
+
+__all__ = ["NICCollection", "NICHandle"]

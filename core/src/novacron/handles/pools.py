@@ -1,0 +1,127 @@
+"""A host's storage pools and their volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from novacron.errors import NovaCronError, VolumeNotFoundError
+from novacron.handles.files import new_file
+from novacron.handles.following import finish
+from novacron.records.pools import StoragePool
+from novacron.records.volumes import Volume
+from novacron.units import parse_size
+
+if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
+
+# The collection has a method named list, so annotations below it need another name.
+_Volumes: TypeAlias = list[Volume]
+
+
+class PoolCollection:
+    """A host's storage pools and their volumes."""
+
+    def __init__(self, host: HostHandle) -> None:
+        self._host = host
+
+    def list(self) -> list[StoragePool]:
+        """Return all storage pools, sorted by name."""
+        result: list[StoragePool] = self._host.invoke("pool_list")
+        return result
+
+    def __getitem__(self, pool: str) -> StoragePool:
+        result: StoragePool = self._host.invoke("pool_get", pool=pool)
+        return result
+
+    def create(self, **fields: Any) -> StoragePool:
+        """Create a storage pool from `StoragePoolSpec`'s fields."""
+        from novacron.specs import StoragePoolSpec
+
+        result: StoragePool = self._host.invoke("pool_create", spec=StoragePoolSpec.parse(fields))
+        return result
+
+    def start(self, pool: str) -> StoragePool:
+        """Let a storage pool's volumes be used; one that is active stays so."""
+        result: StoragePool = self._host.invoke("pool_start", pool=pool)
+        return result
+
+    def stop(self, pool: str) -> StoragePool:
+        """Make a storage pool's volumes unavailable; its content stays."""
+        result: StoragePool = self._host.invoke("pool_stop", pool=pool)
+        return result
+
+    def refresh(self, pool: str) -> StoragePool:
+        """Look again at what a storage pool has: other hosts and tools may have changed it."""
+        result: StoragePool = self._host.invoke("pool_refresh", pool=pool)
+        return result
+
+    def delete(self, pool: str) -> Any:
+        """Forget a storage pool; its content stays."""
+        return self._host.invoke("pool_delete", pool=pool)
+
+    def volumes(self, pool: str = "default") -> _Volumes:
+        """Return a pool's volumes, sorted by name."""
+        result: _Volumes = self._host.invoke("volume_list", pool=pool)
+        return result
+
+    def volume(self, volume: str, pool: str = "default") -> Volume:
+        """Return one volume."""
+        result: Volume = self._host.invoke("volume_get", pool=pool, volume=volume)
+        return result
+
+    def create_volume(self, pool: str = "default", **fields: Any) -> Volume:
+        """Create a volume from `VolumeSpec`'s fields."""
+        from novacron.specs import VolumeSpec
+
+        result: Volume = self._host.invoke("volume_create", pool=pool, spec=VolumeSpec.parse(fields))
+        return result
+
+    def resize_volume(self, volume: str, size: int | str, pool: str = "default", *, shrink: bool = False) -> Volume:
+        """Set a volume's capacity; less than now only with `shrink`, which loses what is beyond."""
+        result: Volume = self._host.invoke("volume_resize", pool=pool, volume=volume, size=parse_size(size), shrink=shrink)
+        return result
+
+    def clone_volume(self, volume: str, name: str, pool: str = "default", *, wait: bool = True) -> Any:
+        """Copy a volume under another name."""
+        return finish(self._host, "volume_clone", lambda r: r, wait=wait, pool=pool, volume=volume, name=name)
+
+    def convert_volume(self, volume: str, name: str, format: str, pool: str = "default", *, wait: bool = True) -> Any:
+        """Copy a volume into another format."""
+        return finish(self._host, "volume_convert", lambda r: r, wait=wait, pool=pool, volume=volume, name=name, format=format)
+
+    def wipe_volume(self, volume: str, pool: str = "default", *, wait: bool = True) -> Any:
+        """Overwrite a volume's content."""
+        return finish(self._host, "volume_wipe", lambda r: r, wait=wait, pool=pool, volume=volume)
+
+    def upload(self, file: str | Path, volume: str, pool: str = "default") -> Any:
+        """Write a file of this machine into a volume, which is made when it is not there; holes stay holes."""
+        from novacron.specs import VolumeSpec
+
+        path, made = Path(file), False
+        with path.open("rb") as source:
+            try:
+                self.volume(volume, pool)
+            except VolumeNotFoundError:
+                spec = VolumeSpec(name=volume, capacity=max(1, path.stat().st_size), format="raw")
+                self._host.invoke("volume_create", pool=pool, spec=spec)
+                made = True
+            try:
+                return self._host.invoke("volume_upload", pool=pool, volume=volume, source=source)
+            except NovaCronError:
+                if made:
+                    self._host.invoke("volume_delete", pool=pool, volume=volume)
+                raise
+
+    def download(self, volume: str, file: str | Path, pool: str = "default") -> Volume:
+        """Write a volume's content into a file of this machine, which must not be there; holes stay holes."""
+        with new_file(file) as target:
+            result: Volume = self._host.invoke("volume_download", pool=pool, volume=volume, target=target)
+        return result
+
+    def delete_volume(self, volume: str, pool: str = "default") -> Any:
+        """Delete a volume."""
+        return self._host.invoke("volume_delete", pool=pool, volume=volume)
+
+
+__all__ = ["PoolCollection"]
