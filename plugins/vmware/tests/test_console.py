@@ -8,7 +8,7 @@ import time
 import pytest
 
 from novacron import VMSpec, errors
-from novacron_vmware.serialport import SerialConsole
+from novacron_vmware.console.serial_port import SerialConsole
 
 
 def free_port() -> int:

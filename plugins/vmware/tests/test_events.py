@@ -108,10 +108,14 @@ def test_alarms_are_told(host):
     thing, seen = native.inventory.find(vm.id), []
     subscription = host.subscribe(seen.append)
     event = vim.event.AlarmStatusChangedEvent(
-        alarm=vim.event.AlarmEventArgument(name="VM CPU usage", alarm=vim.alarm.Alarm("alarm-6")), to="red",
+        alarm=vim.event.AlarmEventArgument(name="VM CPU usage", alarm=vim.alarm.Alarm("alarm-6")),
+        to="red",
         source=vim.event.ManagedEntityEventArgument(name="alarming", entity=thing),
-        entity=vim.event.ManagedEntityEventArgument(name="alarming", entity=thing), key=1, chainId=1, userName="",
-    )  # fmt: skip
+        entity=vim.event.ManagedEntityEventArgument(name="alarming", entity=thing),
+        key=1,
+        chainId=1,
+        userName="",
+    )
     setattr(event, "from", "green")
     event.createdTime = vim.ServiceInstance("ServiceInstance", native.session).CurrentTime()
     native.content.eventManager.PostEvent(event, None)

@@ -47,13 +47,20 @@ def vm(host):
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        ("NoDiskSpace", errors.ResourceAllocationError), ("InsufficientResourcesFault", errors.ResourceAllocationError),
-        ("FileLocked", errors.DiskLockedError), ("TaskInProgress", errors.BusyError), ("InvalidPowerState", errors.InvalidStateError),
-        ("NoPermission", errors.AccessDeniedError), ("HostNotConnected", errors.HostConnectionError),
-        ("RestrictedVersion", errors.AccessDeniedError), ("GenericVmConfigFault", errors.InvalidSpecError),
-        ("CannotAccessFile", errors.StorageError), ("ConcurrentAccess", errors.BusyError), ("Timedout", errors.OperationTimeoutError),
+        ("NoDiskSpace", errors.ResourceAllocationError),
+        ("InsufficientResourcesFault", errors.ResourceAllocationError),
+        ("FileLocked", errors.DiskLockedError),
+        ("TaskInProgress", errors.BusyError),
+        ("InvalidPowerState", errors.InvalidStateError),
+        ("NoPermission", errors.AccessDeniedError),
+        ("HostNotConnected", errors.HostConnectionError),
+        ("RestrictedVersion", errors.AccessDeniedError),
+        ("GenericVmConfigFault", errors.InvalidSpecError),
+        ("CannotAccessFile", errors.StorageError),
+        ("ConcurrentAccess", errors.BusyError),
+        ("Timedout", errors.OperationTimeoutError),
     ],
-)  # fmt: skip
+)
 def test_a_task_that_fails_says_why(ill, vm, fault, expected):
     """vSphere's fault is in the details, the VM is named, and it is as it was."""
     ill.fault("PowerOnVM_Task", fault, task=True)
@@ -89,12 +96,15 @@ def test_a_creation_that_fails_leaves_nothing(ill, host, method):
 @pytest.mark.parametrize(
     ("method", "change"),
     [
-        ("ReconfigVM_Task", lambda vm: vm.disks.attach(size="1MiB")), ("ReconfigVM_Task", lambda vm: vm.nics.attach(network="DC0_DVPG0")),
-        ("ReconfigVM_Task", lambda vm: vm.update(vcpus=2)), ("CreateSnapshot_Task", lambda vm: vm.snapshots.create("s")),
-        ("CloneVM_Task", lambda vm: vm.clone("copy")), ("RelocateVM_Task", lambda vm: vm.migrate_storage("LocalDS_0")),
+        ("ReconfigVM_Task", lambda vm: vm.disks.attach(size="1MiB")),
+        ("ReconfigVM_Task", lambda vm: vm.nics.attach(network="DC0_DVPG0")),
+        ("ReconfigVM_Task", lambda vm: vm.update(vcpus=2)),
+        ("CreateSnapshot_Task", lambda vm: vm.snapshots.create("s")),
+        ("CloneVM_Task", lambda vm: vm.clone("copy")),
+        ("RelocateVM_Task", lambda vm: vm.migrate_storage("LocalDS_0")),
         ("CloneVM_Task", lambda vm: vm.host.templates.create(vm, "t")),
     ],
-)  # fmt: skip
+)
 def test_a_change_that_fails_changes_nothing(ill, host, vm, method, change):
     """The record is the same, and so is what is beside the VM."""
     before = vm.refresh().record, {v.name for v in host.vms.list()}, vm.snapshots.list(), host.templates.list()
@@ -290,9 +300,17 @@ def test_a_server_that_falls_silent_ends_every_call_in_time(simulator):
         host.vms.list(detail="full")
         halted.process.send_signal(signal.SIGSTOP)
         try:
-            for ask in (host.ping, host.vms.list, lambda: host.vms.list(detail="full"), vm.stop, vm.history, vm.screenshot,
-                        lambda: host.pools.volumes("LocalDS_0"), lambda: vm.guest.exec("true"),
-                        lambda: host.dispatcher.driver.native.tags.of([vim.VirtualMachine("vm-1", None)])):  # fmt: skip
+            for ask in (
+                host.ping,
+                host.vms.list,
+                lambda: host.vms.list(detail="full"),
+                vm.stop,
+                vm.history,
+                vm.screenshot,
+                lambda: host.pools.volumes("LocalDS_0"),
+                lambda: vm.guest.exec("true"),
+                lambda: host.dispatcher.driver.native.tags.of([vim.VirtualMachine("vm-1", None)]),
+            ):
                 began = time.monotonic()
                 with pytest.raises((errors.OperationTimeoutError, errors.HostConnectionError)) as caught:
                     ask()

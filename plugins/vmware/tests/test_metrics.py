@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import novacron
 from novacron import DiskSpec, VMSpec
-from novacron_vmware.operations.history import Size, usages
-from novacron_vmware.operations.metrics import Counted, _add
+from novacron_vmware.metrics.counters import Counted, add_samples
+from novacron_vmware.metrics.history import Size, usages
 
 
 def test_every_running_vm_is_measured(host):
@@ -63,9 +63,11 @@ def test_the_best_counter_that_was_kept_is_told(host):
     at = datetime(2026, 11, 1, tzinfo=UTC)
     times = [at + timedelta(seconds=300), at, at - timedelta(seconds=300)]
     series = {
-        ("cpu.usage.average", ""): [5000.0, -1.0, 1.0], ("mem.usage.average", ""): [2500.0, 5000.0, 1.0],
-        ("mem.active.average", ""): [-1.0, 3.0, 1.0], ("net.bytesRx.average", ""): [2.0, 1.0, 1.0],
-    }  # fmt: skip
+        ("cpu.usage.average", ""): [5000.0, -1.0, 1.0],
+        ("mem.usage.average", ""): [2500.0, 5000.0, 1.0],
+        ("mem.active.average", ""): [-1.0, 3.0, 1.0],
+        ("net.bytesRx.average", ""): [2.0, 1.0, 1.0],
+    }
     about = {"vm": "v", "host": "h", "seconds": 300.0}
     first, second = usages(times, series, Size(2, 2**30), at - timedelta(seconds=300), about)
     assert (first.at, first.cpus, first.memory_used_bytes) == (at.isoformat(), None, 3 * 1024)
@@ -75,12 +77,16 @@ def test_the_best_counter_that_was_kept_is_told(host):
 
 
 SAMPLES = {
-    ("cpu.usage.average", ""): [2500.0, 5000.0], ("mem.active.average", ""): [1024.0, 2048.0],
-    ("virtualDisk.read.average", "scsi0:0"): [10.0, 20.0], ("virtualDisk.numberReadAveraged.average", "scsi0:0"): [5.0, -1.0],
-    ("virtualDisk.totalReadLatency.average", "scsi0:0"): [2.0, 2.0], ("virtualDisk.write.average", "scsi0:1"): [1.0, 1.0],
-    ("net.bytesRx.average", "4000"): [3.0, 4.0], ("net.packetsRx.summation", "4000"): [100.0, 50.0],
+    ("cpu.usage.average", ""): [2500.0, 5000.0],
+    ("mem.active.average", ""): [1024.0, 2048.0],
+    ("virtualDisk.read.average", "scsi0:0"): [10.0, 20.0],
+    ("virtualDisk.numberReadAveraged.average", "scsi0:0"): [5.0, -1.0],
+    ("virtualDisk.totalReadLatency.average", "scsi0:0"): [2.0, 2.0],
+    ("virtualDisk.write.average", "scsi0:1"): [1.0, 1.0],
+    ("net.bytesRx.average", "4000"): [3.0, 4.0],
+    ("net.packetsRx.summation", "4000"): [100.0, 50.0],
     ("net.droppedTx.summation", "4000"): [1.0, 0.0],
-}  # fmt: skip
+}
 """Two samples of a VM with two disks and a NIC, as a vCenter 8 answers them (-1: it has none)."""
 
 
@@ -88,13 +94,13 @@ def test_samples_become_counters():
     """Averages by their seconds, sums as they are; each sample counts once."""
     begin, counted = datetime(2026, 11, 1, tzinfo=UTC), Counted()
     times = [begin, begin + timedelta(seconds=20)]
-    _add(counted, times, SAMPLES, vcpus=2)
+    add_samples(counted, times, SAMPLES, vcpus=2)
     assert counted.cpu == (0.25 + 0.5) * 2 * 20
     assert counted.active == 2048
     assert counted.disks["sda"] == [600 * 1024, 0, 100, 0, 0.2, 0]
     assert counted.disks["sdb"] == [0, 40 * 1024, 0, 0, 0, 0]
     assert counted.nics["4000"] == [140 * 1024, 0, 150, 0, 0, 1]
-    _add(counted, times, SAMPLES, vcpus=2)
+    add_samples(counted, times, SAMPLES, vcpus=2)
     assert counted.cpu == 30, "what was seen is not added again"
-    _add(counted, [times[1] + timedelta(seconds=20)], {("cpu.usage.average", ""): [10_000.0]}, vcpus=2)
+    add_samples(counted, [times[1] + timedelta(seconds=20)], {("cpu.usage.average", ""): [10_000.0]}, vcpus=2)
     assert counted.cpu == 70

@@ -109,10 +109,16 @@ def test_a_running_vm_moves_to_another_vcenter(two_vcenters):
     a, b, _, _ = two_vcenters
     vm = a.vms.create(
         VMSpec(
-            name="emigrant", memory="64MiB", description="going", tags={"web"}, metadata={"owner": "me"}, start=True,
-            disks=[DiskSpec(size="1MiB"), DiskSpec(size="2MiB")], nics=[NICSpec(network="DC0_DVPG0", mac="00:50:56:00:00:21")],
+            name="emigrant",
+            memory="64MiB",
+            description="going",
+            tags={"web"},
+            metadata={"owner": "me"},
+            start=True,
+            disks=[DiskSpec(size="1MiB"), DiskSpec(size="2MiB")],
+            nics=[NICSpec(network="DC0_DVPG0", mac="00:50:56:00:00:21")],
         )
-    )  # fmt: skip
+    )
     before = vm.record
     assert vm.migration_check(b, storage="copy").ok
     vm.migrate(b, storage="copy", node="DC0_C0_H1")

@@ -139,9 +139,14 @@ def test_a_disk_grows_and_never_shrinks(host):
 def test_images_are_copied_in_the_spec_s_order(host, volume):
     """The disk from an image comes where the spec says, grown to its size; the image stays as it was."""
     spec = VMSpec(
-        name="from-image", memory="64MiB",
-        disks=[DiskSpec(source="LocalDS_0/data", size="4MiB"), DiskSpec(size="1MiB"), DiskSpec(source="image:data", pool="LocalDS_0")],
-    )  # fmt: skip
+        name="from-image",
+        memory="64MiB",
+        disks=[
+            DiskSpec(source="LocalDS_0/data", size="4MiB"),
+            DiskSpec(size="1MiB"),
+            DiskSpec(source="image:data", pool="LocalDS_0"),
+        ],
+    )
     vm = host.vms.create(spec)
     assert [(d.target, d.size_bytes) for d in vm.record.disks] == [("sda", 4 * MIB), ("sdb", MIB), ("sdc", 2 * MIB)]
     assert "[LocalDS_0] data.vmdk" not in {d.source for d in vm.record.disks}

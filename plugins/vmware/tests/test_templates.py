@@ -54,10 +54,18 @@ def test_a_vm_is_deployed_as_asked(host, golden, linked):
     """What the spec gives takes the template's place; disks are added. A linked VM keeps its template alive."""
     host.templates.create(golden, "debian", tags={"linux"})
     vm = host.templates.deploy(
-        "debian", linked=linked, name="web1", vcpus=2, memory="128MiB", description="a web server", metadata={"owner": "ann"},
-        disks=[DiskSpec(size="2MiB")], nics=[{"network": "DC0_DVPG0"}], start=True,
+        "debian",
+        linked=linked,
+        name="web1",
+        vcpus=2,
+        memory="128MiB",
+        description="a web server",
+        metadata={"owner": "ann"},
+        disks=[DiskSpec(size="2MiB")],
+        nics=[{"network": "DC0_DVPG0"}],
+        start=True,
         cloud_init={"hostname": "web1.lan", "ssh_keys": ["ssh-ed25519 AAAA"], "user_data": "#cloud-config\n"},
-    )  # fmt: skip
+    )
     record = vm.record
     assert (record.status, record.vcpus, record.memory_bytes, record.description) == ("running", 2, 128 * 2**20, "a web server")
     assert (record.tags, record.metadata) == ({"linux"}, {"owner": "ann"})

@@ -165,14 +165,27 @@ def test_fields_not_offered_are_refused_by_name(host):
     """Never passed over in silence; all of them at once."""
     with pytest.raises(errors.InvalidSpecError) as caught:
         host.vms.create(
-            name="x", memory_backing={"hugepages": True}, autostart=True, arch="aarch64", cpu_mode="host-model", vsock=True,
+            name="x",
+            memory_backing={"hugepages": True},
+            autostart=True,
+            arch="aarch64",
+            cpu_mode="host-model",
+            vsock=True,
             disks=[DiskSpec(size="1GiB", format="qcow2"), DiskSpec(size="1GiB", bus="usb", limits={"read_iops": 5})],
             nics=[NICSpec(network="DC0_DVPG0", mtu=9000), NICSpec(bridge="br0")],
-        )  # fmt: skip
+        )
     assert {p.path for p in caught.value.problems} == {
-        "memory_backing", "autostart", "arch", "cpu_mode", "vsock", "disks.0.format", "disks.1.bus", "disks.1.limits.read_iops",
-        "nics.0.mtu", "nics.1.network",
-    }  # fmt: skip
+        "memory_backing",
+        "autostart",
+        "arch",
+        "cpu_mode",
+        "vsock",
+        "disks.0.format",
+        "disks.1.bus",
+        "disks.1.limits.read_iops",
+        "nics.0.mtu",
+        "nics.1.network",
+    }
     assert "x" not in host.vms
 
 

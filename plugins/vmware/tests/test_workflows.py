@@ -13,12 +13,16 @@ from novacron.workflow import Workflow, steps
 from novacron_lab.vcenter import PASSWORD
 
 FILE = {
-    "format": 1, "name": "move-and-keep",
-    "flow": {"node": "sequence", "nodes": [
-        {"node": "step", "kind": "snapshot", "arguments": {"name": "before"}},
-        {"node": "flow", "name": "migrate_then_snapshot", "arguments": {"to": "b", "name": "after"}},
-    ]},
-}  # fmt: skip
+    "format": 1,
+    "name": "move-and-keep",
+    "flow": {
+        "node": "sequence",
+        "nodes": [
+            {"node": "step", "kind": "snapshot", "arguments": {"name": "before"}},
+            {"node": "flow", "name": "migrate_then_snapshot", "arguments": {"to": "b", "name": "after"}},
+        ],
+    },
+}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""VMs that a standalone ESXi starts with itself. In a vCenter's clusters vSphere HA decides that, and this list is not heeded."""
+"""VMs that a single ESXi starts when it boots. In a vCenter's clusters vSphere HA decides this and ignores the ESXi's list."""
 
 from __future__ import annotations
 
@@ -12,14 +12,9 @@ if TYPE_CHECKING:
 Manager = vim.host.AutoStartManager
 
 
-def standalone(connection: VMwareConnection) -> bool:
-    """Whether the server is an ESXi, not a vCenter."""
-    return bool(connection.content.about.apiType == "HostAgent")
-
-
 def autostarting(connection: VMwareConnection) -> set[Any] | None:
     """Return the VMs that are started with the ESXi; None where nobody can say."""
-    if not standalone(connection):
+    if not connection.is_esxi:
         return None
     config = connection.read(_manager(connection), ["config"]).get("config")
     if config is None or not config.defaults or not config.defaults.enabled:
@@ -30,9 +25,14 @@ def autostarting(connection: VMwareConnection) -> set[Any] | None:
 def set_autostart(connection: VMwareConnection, vm: Any, *, enabled: bool) -> None:
     """Start a VM with the ESXi, or not."""
     entry = Manager.AutoPowerInfo(
-        key=vm, startOrder=-1, startDelay=-1, waitForHeartbeat="systemDefault", startAction="powerOn" if enabled else "none",
-        stopDelay=-1, stopAction="systemDefault",
-    )  # fmt: skip
+        key=vm,
+        startOrder=-1,
+        startDelay=-1,
+        waitForHeartbeat="systemDefault",
+        startAction="powerOn" if enabled else "none",
+        stopDelay=-1,
+        stopAction="systemDefault",
+    )
     defaults = vim.host.AutoStartManager.SystemDefaults(enabled=True) if enabled else None
     _manager(connection).ReconfigureAutostart(Manager.Config(defaults=defaults, powerInfo=[entry]))
 
@@ -42,4 +42,4 @@ def _manager(connection: VMwareConnection) -> Any:
     return read["configManager.autoStartManager"]
 
 
-__all__ = ["autostarting", "set_autostart", "standalone"]
+__all__ = ["autostarting", "set_autostart"]

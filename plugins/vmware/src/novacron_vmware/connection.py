@@ -1,28 +1,28 @@
-"""One session with a vCenter or ESXi: TLS, login, property reads in bulk, tasks waited for."""
+"""A connection to a vCenter or ESXi: the session, the inventory, the tags, and what keeps the session alive."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from novacron.errors import HostConnectionError, InvalidSpecError, NotFoundError
 from novacron.plugins import ConnectContext, HostURI
 from novacron_vmware import keepalive
-from novacron_vmware.errors import mapped, translated
-from novacron_vmware.inventory import PAGE, Inventory
+from novacron_vmware.collector import PropertyReader
+from novacron_vmware.errors import mapped
+from novacron_vmware.inventory import Inventory
+from novacron_vmware.rest import RestAPI
 from novacron_vmware.sdk import SmartStubAdapter, vim, vmodl
 from novacron_vmware.session import Session, password_for, tls_context
 from novacron_vmware.tags import VSphereTags
 from novacron_vmware.tasks import wait
 
 
-class VMwareConnection:
+class VMwareConnection(PropertyReader):
     """A logged-in session; safe for many threads.
 
     Attributes:
-        content: vSphere's ServiceContent, read once.
         name: the host's name in records.
-        root: the datacenter, or the folder of all.
+        root: the datacenter that the URI names, or the root folder.
         inventory: its VMs and nodes.
         tags: vSphere's own tags.
     """
@@ -36,9 +36,9 @@ class VMwareConnection:
             # pyvmomi's own thumbprint= checks only the first connection of its pool, and only when the chain is not trusted
             arguments = {"host": host, "port": port, "sslContext": self.tls, "httpConnectionTimeout": context.timeout}
             self.api_version = SmartStubAdapter(**arguments).version
-            self.session = Session(**arguments, version=self.api_version, user=uri.username or "root", password=password)
-            self.content = vim.ServiceInstance("ServiceInstance", self.session).RetrieveContent()
-            self.session.log_in()
+            session = Session(**arguments, version=self.api_version, user=uri.username or "root", password=password)
+            super().__init__(session, vim.ServiceInstance("ServiceInstance", session).RetrieveContent())
+            session.log_in()
         except (vmodl.MethodFault, OSError) as error:
             failure = mapped(error)
             failure.outcome = "not_sent"
@@ -48,7 +48,8 @@ class VMwareConnection:
                 raise
             raise HostConnectionError(f"{host}:{port} does not answer as vSphere: {error}", outcome="not_sent") from error
         self.root = self._datacenter(uri.path.strip("/"))
-        self.inventory, self.tags = Inventory(self), VSphereTags(self)
+        self.inventory = Inventory(self)
+        self.tags = VSphereTags(RestAPI(self.session, exists=not self.is_esxi))
         self._groups: dict[str, str] = {}
         self._alive = keepalive.KeepAlive(self.session, keepalive.INTERVAL)
 
@@ -60,45 +61,6 @@ class VMwareConnection:
         if name not in names:
             raise NotFoundError(f"no datacenter {name!r}", hint=f"there are: {', '.join(sorted(names)) or 'none'}")
         return names[name]
-
-    def collect(self, kind: Any, paths: Sequence[str], root: Any = None) -> list[tuple[Any, dict[str, Any]]]:
-        """Read exactly these properties of all objects of a kind below `root`: a few calls, however many objects there are."""
-        Filter = vmodl.query.PropertyCollector
-        with translated():
-            view = self.content.viewManager.CreateContainerView(root or self.root, [kind], True)
-            try:
-                walk = Filter.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)
-                start = Filter.ObjectSpec(obj=view, skip=True, selectSet=[walk])
-                return self._retrieve([start], kind, paths)
-            finally:
-                view.Destroy()
-
-    def read(self, thing: Any, paths: Sequence[str]) -> dict[str, Any]:
-        """Read exactly these properties of one object, in one call."""
-        with translated():
-            found = self._retrieve([vmodl.query.PropertyCollector.ObjectSpec(obj=thing)], type(thing), paths)
-        return found[0][1] if found else {}
-
-    def read_all(self, things: Sequence[Any], kind: Any, paths: Sequence[str]) -> list[tuple[Any, dict[str, Any]]]:
-        """Read exactly these properties of many objects, in one call for a page of them."""
-        if not things:
-            return []
-        with translated():
-            return self._retrieve([vmodl.query.PropertyCollector.ObjectSpec(obj=thing) for thing in things], kind, paths)
-
-    def _retrieve(self, start: list[Any], kind: Any, paths: Sequence[str]) -> list[tuple[Any, dict[str, Any]]]:
-        """Read in pages. Without a session the collector answers too, with every property missing: then log in and read again."""
-        Filter, collector = vmodl.query.PropertyCollector, self.content.propertyCollector
-        wanted = Filter.FilterSpec(objectSet=start, propSet=[Filter.PropertySpec(type=kind, pathSet=list(paths))])
-        logins = self.session.logins
-        page, found = collector.RetrievePropertiesEx([wanted], Filter.RetrieveOptions(maxObjects=PAGE)), []
-        while page:
-            if any(isinstance(gap.fault, vim.fault.NotAuthenticated) for item in page.objects for gap in item.missingSet or ()):
-                self.session.log_in_again(logins)
-                return self._retrieve(start, kind, paths)
-            found += [(item.obj, {p.name: p.val for p in item.propSet}) for item in page.objects]
-            page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
-        return found
 
     def wait(self, task: Any, **how: Any) -> Any:
         """Wait for a vSphere task and return its result; see `tasks.wait`."""

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 Device = vim.vm.device
 CONTROLLERS: dict[str, Any] = {
-    "scsi": Device.VirtualSCSIController, "sata": Device.VirtualSATAController, "ide": Device.VirtualIDEController,
+    "scsi": Device.VirtualSCSIController,
+    "sata": Device.VirtualSATAController,
+    "ide": Device.VirtualIDEController,
     "nvme": Device.VirtualNVMEController,
-}  # fmt: skip
+}
 PLACES = {"scsi": [*range(7), *range(8, 16)], "sata": list(range(30)), "ide": [0, 1], "nvme": list(range(15))}
 """The units of a controller; 7 is the SCSI controller's own."""
 NEW: dict[str, Any] = {
@@ -87,15 +89,20 @@ def disk_records(devices: Sequence[Any], boot: Any = None) -> Iterator[Disk]:
         path, parent = getattr(device.backing, "fileName", None), getattr(device.backing, "parent", None)
         where = split_path(path)
         disk = Disk(
-            target=target, source=path or None, bus=controllers.get(device.controllerKey), pool=where[0] if where else None,
-            volume=(where[1] or None) if where else None, boot_order=order.index(device.key) + 1 if device.key in order else None,
-        )  # fmt: skip
+            target=target,
+            source=path or None,
+            bus=controllers.get(device.controllerKey),
+            pool=where[0] if where else None,
+            volume=(where[1] or None) if where else None,
+            boot_order=order.index(device.key) + 1 if device.key in order else None,
+        )
         if isinstance(device, Device.VirtualDisk):
             yield disk.replace(
-                format="vmdk", backing=parent.fileName if parent else None,
+                format="vmdk",
+                backing=parent.fileName if parent else None,
                 size_bytes=int(device.capacityInBytes or (device.capacityInKB or 0) * 1024),
                 shareable=getattr(device.backing, "sharing", None) == "sharingMultiWriter",
-            )  # fmt: skip
+            )
         else:
             kind = "cdrom" if isinstance(device, Device.VirtualCdrom) else "floppy"
             yield disk.replace(device=kind, read_only=True, bus=disk.bus or ("fdc" if kind == "floppy" else None))
@@ -130,9 +137,14 @@ def nic_records(connection: VMwareConnection, devices: Sequence[Any], guest: Seq
             network = connection.group_name(port.portgroupKey) if port else getattr(card.backing, "deviceName", None)
             limit = card.resourceAllocation.limit if getattr(card, "resourceAllocation", None) else None
             yield NIC(
-                mac=mac, network=network, model=model, link_up=up, target=str(card.key), addresses=seen.get(mac, ()),
+                mac=mac,
+                network=network,
+                model=model,
+                link_up=up,
+                target=str(card.key),
+                addresses=seen.get(mac, ()),
                 outbound_bytes_per_second=limit * MEGABIT if limit and limit > 0 else None,
-            )  # fmt: skip
+            )
 
 
 class Adding:
@@ -215,13 +227,28 @@ def card(spec: NICSpec, backing: Any, key: int) -> Any:
         limit=max(1, (limit or 0) // MEGABIT), reservation=0, share=vim.SharesInfo(level="normal", shares=50)
     )
     return CARDS[spec.model](
-        key=key, macAddress=spec.mac, addressType="manual" if spec.mac else "generated", backing=backing,
+        key=key,
+        macAddress=spec.mac,
+        addressType="manual" if spec.mac else "generated",
+        backing=backing,
         connectable=Device.VirtualDevice.ConnectInfo(startConnected=spec.link_up, allowGuestControl=True, connected=spec.link_up),
         resourceAllocation=allocation if limit else None,
-    )  # fmt: skip
+    )
 
 
 __all__ = [
-    "BUSES", "CONTROLLERS", "MEGABIT", "Adding", "card", "disk_records", "find_disk", "find_nic", "nic_records", "places",
-    "problems_of_disk", "problems_of_nic", "split_path", "target_of",
-]  # fmt: skip
+    "BUSES",
+    "CONTROLLERS",
+    "MEGABIT",
+    "Adding",
+    "card",
+    "disk_records",
+    "find_disk",
+    "find_nic",
+    "nic_records",
+    "places",
+    "problems_of_disk",
+    "problems_of_nic",
+    "split_path",
+    "target_of",
+]

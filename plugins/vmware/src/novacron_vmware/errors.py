@@ -200,8 +200,12 @@ def mapped(error: BaseException, *, resource: str | None = None) -> NovaCronErro
             f"TLS failed: {error.reason or error}", outcome="not_sent", hint="is that port vSphere's?"
         )
     if isinstance(error, TimeoutError):
-        return nova.OperationTimeoutError("the server did not answer in time", resource=resource, outcome="unknown",
-            hint="look at the state before repeating it")  # fmt: skip
+        return nova.OperationTimeoutError(
+            "the server did not answer in time",
+            resource=resource,
+            outcome="unknown",
+            hint="look at the state before repeating it",
+        )
     if isinstance(error, OSError | http.client.HTTPException):
         sent: Outcome = "not_sent" if isinstance(error, ConnectionRefusedError) else "unknown"
         return nova.HostConnectionError(f"lost the server: {error or type(error).__name__}", resource=resource, outcome=sent)

@@ -10,18 +10,23 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from novacron.errors import InvalidSpecError, VMNotFoundError
+from novacron_vmware.collector import PAGE
 from novacron_vmware.errors import translated
 from novacron_vmware.sdk import vim, vmodl
 
 if TYPE_CHECKING:
-    from novacron_vmware.connection import VMwareConnection
+    from novacron_vmware.collector import PropertyReader
 
-PAGE = 500
-"""Objects in one answer of the property collector."""
 SUMMARY = (
-    "name", "config.instanceUuid", "config.template", "config.hardware.numCPU", "config.hardware.memoryMB",
-    "runtime.powerState", "runtime.connectionState", "runtime.host",
-)  # fmt: skip
+    "name",
+    "config.instanceUuid",
+    "config.template",
+    "config.hardware.numCPU",
+    "config.hardware.memoryMB",
+    "runtime.powerState",
+    "runtime.connectionState",
+    "runtime.host",
+)
 
 
 EXPIRIES = 5
@@ -44,8 +49,8 @@ class Inventory:
     The collector lives in the session; after the session expired a new one begins with a full look.
     """
 
-    def __init__(self, connection: VMwareConnection) -> None:
-        self._connection = connection
+    def __init__(self, reader: PropertyReader) -> None:
+        self._reader = reader
         self._guard = threading.RLock()
         self._collector: Any = None
         self._view: Any = None
@@ -70,9 +75,10 @@ class Inventory:
         with self._guard:
             self.refresh()
             return [
-                (thing, dict(known)) for thing, known in self.things.items()
+                (thing, dict(known))
+                for thing, known in self.things.items()
                 if isinstance(thing, vim.VirtualMachine) and bool(known.get("config.template")) == templates and "name" in known
-            ]  # fmt: skip
+            ]
 
     def nodes(self) -> dict[Any, str]:
         """Return the names of the nodes as last seen."""
@@ -154,9 +160,9 @@ class Inventory:
         return changes
 
     def _begin(self) -> None:
-        Filter, content = vmodl.query.PropertyCollector, self._connection.content
+        Filter, content = vmodl.query.PropertyCollector, self._reader.content
         kinds = {vim.VirtualMachine: list(SUMMARY), vim.HostSystem: ["name"]}
-        self._view = content.viewManager.CreateContainerView(self._connection.root, list(kinds), True)
+        self._view = content.viewManager.CreateContainerView(self._reader.root, list(kinds), True)
         walk = Filter.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)
         wanted = [Filter.PropertySpec(type=kind, pathSet=paths) for kind, paths in kinds.items()]
         self._collector, self._version = content.propertyCollector.CreatePropertyCollector(), ""
@@ -202,4 +208,4 @@ def plain_name(name: str) -> str:
     return re.sub(r"%(25|2[fF]|5[cC])", lambda match: chr(int(match[1], 16)), name)
 
 
-__all__ = ["PAGE", "SUMMARY", "Change", "Inventory", "plain_name"]
+__all__ = ["SUMMARY", "Change", "Inventory", "plain_name"]

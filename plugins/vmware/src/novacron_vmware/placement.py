@@ -23,7 +23,7 @@ DEFAULT = "default"
 """The pool's name that means: the datastore with the most free space."""
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """Where a VM is to be; `node` is None where the cluster may choose, `able` is one that could run it."""
 
     folder: Any
@@ -37,9 +37,9 @@ PLACES = ("cluster", "resource_pool", "folder")
 """What `native` of a VM's spec may say of where it goes."""
 
 
-def place_for(
+def find_placement(
     connection: VMwareConnection, name: str, *, node: str | None = None, memory: int = 0, native: Mapping[str, Any] | None = None
-) -> Place:
+) -> Placement:
     """Return the folder, resource pool and node for a VM.
 
     Args:
@@ -71,12 +71,16 @@ def place_for(
         pool, owner = pools[wanted["resource_pool"]]
         found = {n: each for n, each in found.items() if each[1]["parent"] == owner}
     able = {
-        n: each for n, each in found.items()
+        n: each
+        for n, each in found.items()
         if each[1].get("runtime.connectionState") == "connected" and not each[1].get("runtime.inMaintenanceMode")
-    }  # fmt: skip
+    }
     if not able or (node and node not in able):
-        raise InvalidStateError(f"{node or connection.name} has no node that could run it there", resource=name,
-            hint="a node has to be connected, not in maintenance mode, and in the cluster that is asked for")  # fmt: skip
+        raise InvalidStateError(
+            f"{node or connection.name} has no node that could run it there",
+            resource=name,
+            hint="a node has to be connected, not in maintenance mode, and in the cluster that is asked for",
+        )
     largest = max(int(read.get("summary.hardware.memorySize", 0)) for _, read in able.values())
     if memory > largest:
         problem = SpecProblem("memory", str(memory), f"at most what a node has, {largest} bytes")
@@ -85,7 +89,7 @@ def place_for(
     datacenter = connection.datacenter_thing(read["parent"])
     pool = pool or connection.read(read["parent"], ["resourcePool"])["resourcePool"]
     folder = _folder(connection, name, connection.read(datacenter, ["vmFolder"])["vmFolder"], wanted.get("folder", ""))
-    return Place(folder, pool, thing if node or "cluster" in wanted else None, thing, datacenter)
+    return Placement(folder, pool, thing if node or "cluster" in wanted else None, thing, datacenter)
 
 
 def _folder(connection: VMwareConnection, name: str, folder: Any, path: str) -> Any:
@@ -176,4 +180,4 @@ def backing(connection: VMwareConnection, network: str) -> Any:
     return vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo(port=port)
 
 
-__all__ = ["DEFAULT", "Place", "backing", "datastores", "find_store", "image_path", "place_for"]
+__all__ = ["DEFAULT", "Placement", "backing", "datastores", "find_store", "image_path", "find_placement"]

@@ -48,17 +48,25 @@ def summary_record(host: str, read: dict[str, Any], nodes: dict[Any, str]) -> VM
     """Return what a listing shows; an inaccessible VM has no configuration, and its status is unknown."""
     connected = read.get("runtime.connectionState", "connected") == "connected"
     return VM(
-        id=read.get("config.instanceUuid", ""), name=plain_name(read["name"]), host=host,
+        id=read.get("config.instanceUuid", ""),
+        name=plain_name(read["name"]),
+        host=host,
         status=STATUSES.get(str(read.get("runtime.powerState")), "unknown") if connected else "unknown",
-        status_reason="" if connected else str(read["runtime.connectionState"]), node=nodes.get(read.get("runtime.host")),
-        vcpus=int(read.get("config.hardware.numCPU", 0)), memory_bytes=int(read.get("config.hardware.memoryMB", 0)) * 2**20,
-    )  # fmt: skip
+        status_reason="" if connected else str(read["runtime.connectionState"]),
+        node=nodes.get(read.get("runtime.host")),
+        vcpus=int(read.get("config.hardware.numCPU", 0)),
+        memory_bytes=int(read.get("config.hardware.memoryMB", 0)) * 2**20,
+    )
 
 
 def full_record(
-    connection: VMwareConnection, thing: Any, read: dict[str, Any], nodes: dict[Any, str], started: set[Any] | None,
+    connection: VMwareConnection,
+    thing: Any,
+    read: dict[str, Any],
+    nodes: dict[Any, str],
+    started: set[Any] | None,
     tags: frozenset[str],
-) -> VM:  # fmt: skip
+) -> VM:
     """Return all that is known; `started` are the VMs that are started with their node, None where nobody can say; `tags` vSphere's own."""
     record = summary_record(connection.name, read, nodes)
     devices, created, facts = read.get("config.hardware.device"), read.get("config.createDate"), facts_of(read)
@@ -69,11 +77,18 @@ def full_record(
     boot = read.get("config.bootOptions")
     firmware = "bios" if read.get("config.firmware") != "efi" else "uefi-secure" if boot and boot.efiSecureBootEnabled else "uefi"
     full: VM = record.replace(
-        arch="x86_64", machine=read.get("config.version"), firmware=firmware, disks=tuple(disk_records(devices, boot)), nics=nics,
-        description=read.get("config.annotation") or "", tags=frozenset(facts.get("tags", ())) | tags, metadata=facts.get("metadata", {}),
-        native={"guest_id": read.get("config.guestId")}, created_at=created.isoformat() if created else None,
+        arch="x86_64",
+        machine=read.get("config.version"),
+        firmware=firmware,
+        disks=tuple(disk_records(devices, boot)),
+        nics=nics,
+        description=read.get("config.annotation") or "",
+        tags=frozenset(facts.get("tags", ())) | tags,
+        metadata=facts.get("metadata", {}),
+        native={"guest_id": read.get("config.guestId")},
+        created_at=created.isoformat() if created else None,
         autostart=None if started is None else thing in started,
-    )  # fmt: skip
+    )
     return full
 
 
@@ -87,7 +102,7 @@ def facts_of(read: dict[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def keep_tags(connection: VMwareConnection, thing: Any, resource: str, wanted: Iterable[str] | None = None) -> None:
+def apply_tags(connection: VMwareConnection, thing: Any, resource: str, wanted: Iterable[str] | None = None) -> None:
     """Let a new VM have these tags, those that its facts name when none are given: vSphere's attached, the others in its facts."""
     facts = facts_of(connection.read(thing, [FACTS_PATH]))
     before = facts.get("tags", [])
@@ -103,4 +118,4 @@ def facts_option(facts: dict[str, Any]) -> Any:
     return vim.option.OptionValue(key=FACTS, value=json.dumps(facts, sort_keys=True))
 
 
-__all__ = ["FACTS_PATH", "FULL", "facts_of", "facts_option", "full_record", "keep_tags", "read_vm", "summary_record"]
+__all__ = ["FACTS_PATH", "FULL", "facts_of", "facts_option", "full_record", "apply_tags", "read_vm", "summary_record"]

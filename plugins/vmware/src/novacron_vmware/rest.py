@@ -11,11 +11,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from novacron.errors import AccessDeniedError, DriverError, HostConnectionError, NovaCronError, UnsupportedOperationError
-from novacron_vmware.autostart import standalone
 from novacron_vmware.errors import translated
 
 if TYPE_CHECKING:
-    from novacron_vmware.connection import VMwareConnection
+    from novacron_vmware.session import Session
 
 
 class Dialect(NamedTuple):
@@ -36,10 +35,15 @@ DIALECTS = (
 
 
 class RestAPI:
-    """The API of one connection; logged in to when first wanted. Safe for many threads."""
+    """The API of one server; it logs in at the first call. Safe for many threads.
 
-    def __init__(self, connection: VMwareConnection) -> None:
-        self._connection = connection
+    Args:
+        session: the SOAP session whose user, password and TLS are used.
+        exists: False for an ESXi, which has no such API.
+    """
+
+    def __init__(self, session: Session, *, exists: bool) -> None:
+        self._soap, self._exists = session, exists
         self._guard = threading.Lock()
         self._idle = deque[http.client.HTTPSConnection]()
         self._dialect: Dialect | None = None
@@ -55,7 +59,7 @@ class RestAPI:
         with self._guard:
             if not self._looked:
                 self._looked, trouble = True, 0
-                for dialect in () if standalone(self._connection) else DIALECTS:
+                for dialect in DIALECTS if self._exists else ():
                     status = self._log_in(dialect)
                     if status < HTTPStatus.BAD_REQUEST:
                         self._dialect = dialect
@@ -64,8 +68,11 @@ class RestAPI:
                 if trouble >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     self._looked = False
                     if certain:
-                        raise HostConnectionError(f"the server's REST API does not work now: {trouble}", outcome="not_sent",
-                            hint="it begins some minutes after the vCenter; look at its service vapi-endpoint")  # fmt: skip
+                        raise HostConnectionError(
+                            f"the server's REST API does not work now: {trouble}",
+                            outcome="not_sent",
+                            hint="it begins some minutes after the vCenter; look at its service vapi-endpoint",
+                        )
             return self._dialect is not None
 
     def call(self, verb: str, path: str, *, identity: str | None = None, action: str | None = None, body: Any = None) -> Any:
@@ -109,7 +116,7 @@ class RestAPI:
             self._idle.pop().close()
 
     def _log_in(self, dialect: Dialect) -> int:
-        status, content = self._ask("POST", dialect.session, None, {"Authorization": self._connection.session.authorization()})
+        status, content = self._ask("POST", dialect.session, None, {"Authorization": self._soap.authorization()})
         if status < HTTPStatus.BAD_REQUEST:
             answer = json.loads(content)
             self._session = str(answer["value"] if dialect.wrapped else answer)
@@ -119,13 +126,12 @@ class RestAPI:
         """Send one request. All that are sent here may be repeated, so one is when a kept connection turns out to be closed."""
         data = None if body is None else json.dumps(body).encode()
         headers = headers | ({"Content-Type": "application/json"} if data is not None else {})
-        connection = self._connection
         with translated(path.partition("?")[0]):
             while True:
                 try:
                     web, kept = self._idle.pop(), True
                 except IndexError:
-                    web, kept = connection.session.web(*connection.address, connection.tls, connection.timeout), False
+                    web, kept = self._soap.web(), False
                 try:
                     web.request(verb, path, body=data, headers=headers)
                     answer = web.getresponse()
@@ -142,8 +148,11 @@ class RestAPI:
 def _failure(status: int, what: str, content: bytes) -> NovaCronError:
     details = {"status": status, "answer": content.decode(errors="replace")[:1000]}
     kind = AccessDeniedError if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) else DriverError
-    return kind(f"the server refuses {what}: {status} {http.client.responses.get(status, '')}".rstrip(), details=details,
-        hint="look at the user's privileges, and at the details of what was answered")  # fmt: skip
+    return kind(
+        f"the server refuses {what}: {status} {http.client.responses.get(status, '')}".rstrip(),
+        details=details,
+        hint="look at the user's privileges, and at the details of what was answered",
+    )
 
 
 __all__ = ["RestAPI"]

@@ -56,13 +56,14 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
             self.log_in_again(before)
             return super().InvokeMethod(mo, info, args, outerStub)
 
-    def web(self, host: str, port: int, tls: ssl.SSLContext, timeout: float) -> http.client.HTTPSConnection:
-        """Return a connection for files; its requests need `headers()`."""
-        return http.client.HTTPSConnection(host, port, timeout=timeout, context=tls)
+    def web(self, host: str | None = None, port: int | None = None) -> http.client.HTTPSConnection:
+        """Return an HTTPS connection to this server, or to an ESXi that it names; requests for files need `headers()`."""
+        address = (host or self._address[0], port or self._address[1])
+        return http.client.HTTPSConnection(*address, timeout=self._timeout, context=self._tls)
 
     def certificate(self) -> bytes:
         """Return the server's certificate as it shows it now, in DER; it is verified as for every other call."""
-        web = self.web(*self._address, self._tls, self._timeout)
+        web = self.web()
         try:
             web.connect()
             return web.sock.getpeercert(binary_form=True) or b""
@@ -96,8 +97,12 @@ def password_for(uri: HostURI, context: ConnectContext) -> str:
     account = f"{uri.username or 'root'}@{uri.host}"
     if (given := find_secret(account, PASSWORD)) is not None:
         return given
-    raise AuthenticationError(f"no password for {account}", outcome="not_sent", details={"option": "password"},
-        hint=f"set {PASSWORD}, name a file in {PASSWORD}_FILE, give password=..., or keep it: keyring set {KEYRING} {account}")  # fmt: skip
+    raise AuthenticationError(
+        f"no password for {account}",
+        outcome="not_sent",
+        details={"option": "password"},
+        hint=f"set {PASSWORD}, name a file in {PASSWORD}_FILE, give password=..., or keep it: keyring set {KEYRING} {account}",
+    )
 
 
 def tls_context(host: str, port: int, query: Any, timeout: float) -> ssl.SSLContext:
@@ -123,8 +128,11 @@ def tls_context(host: str, port: int, query: Any, timeout: float) -> ssl.SSLCont
     if thumbprint:
         found = hashlib.new("sha256" if len(thumbprint) == 64 else "sha1", certificate, usedforsecurity=True).hexdigest()
         if not hmac.compare_digest(found, thumbprint):
-            raise HostConnectionError(f"the certificate of {host} has the thumbprint {found}, not {thumbprint}", outcome="not_sent",
-                hint="if that is the right server and it got a new certificate, give the new thumbprint")  # fmt: skip
+            raise HostConnectionError(
+                f"the certificate of {host} has the thumbprint {found}, not {thumbprint}",
+                outcome="not_sent",
+                hint="if that is the right server and it got a new certificate, give the new thumbprint",
+            )
         # from here on that very certificate is the one authority, for every connection of the session
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False

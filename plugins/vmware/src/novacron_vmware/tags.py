@@ -9,13 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from novacron.errors import InvalidStateError
 from novacron_vmware.rest import RestAPI
-
-if TYPE_CHECKING:
-    from novacron_vmware.connection import VMwareConnection
 
 BATCH = 1000
 """VMs in one call."""
@@ -27,8 +24,8 @@ TAG, CATEGORY, ASSOCIATION = "tagging/tag", "tagging/category", "tagging/tag-ass
 class VSphereTags:
     """The tags of one connection's server. Safe for many threads."""
 
-    def __init__(self, connection: VMwareConnection) -> None:
-        self._api = RestAPI(connection)
+    def __init__(self, api: RestAPI) -> None:
+        self._api = api
         self._guard = threading.Lock()
         self._names: dict[str, tuple[float, str]] = {}
 
@@ -81,9 +78,11 @@ class VSphereTags:
         if not answer.get("success", True):
             why = "; ".join(str(error.get("message") or error) for error in answer.get("error_messages") or ())
             raise InvalidStateError(
-                f"vSphere does not change the tags of {resource!r}: {why}", resource=resource, details={"answer": answer},
+                f"vSphere does not change the tags of {resource!r}: {why}",
+                resource=resource,
+                details={"answer": answer},
                 hint="look at their categories: how many tags of one an object may have, and which kinds of objects",
-            )  # fmt: skip
+            )
 
     def _named(self, tags: Iterable[str]) -> dict[str, str]:
         """Return the names of tags, "category:name"; those that were deleted meanwhile are left out."""

@@ -12,20 +12,25 @@ from novacron_vmware.errors import mapped, translated
 from novacron_vmware.sdk import vim, vmodl
 
 if TYPE_CHECKING:
-    from novacron_vmware.connection import VMwareConnection
+    from novacron_vmware.collector import PropertyReader
 
 ENDED = ("success", "error")
 PATHS = ["info.state", "info.progress", "info.error", "info.result"]
 
 
 def wait(
-    connection: VMwareConnection, task: Any, *, resource: str, job: Job[Any] | None = None, seconds: float = 3000.0,
+    reader: PropertyReader,
+    task: Any,
+    *,
+    resource: str,
+    job: Job[Any] | None = None,
+    seconds: float = 3000.0,
     part: tuple[float, float] = (0.0, 1.0),
-) -> Any:  # fmt: skip
+) -> Any:
     """Wait for a task and return its result; a cancelled job cancels the task, and so does giving up.
 
     Args:
-        connection: whose task it is.
+        reader: the connection whose task it is.
         task: what a method ending in `_Task` returned.
         resource: the name for errors.
         job: whom to report to, and who may be cancelled.
@@ -36,7 +41,7 @@ def wait(
         NovaCronError: what the task's fault maps to.
         OperationTimeoutError: it still ran after `seconds`; it was told to stop, and its outcome is unknown.
     """
-    waiting = _Waiting(connection, task)
+    waiting = _Waiting(reader, task)
     deadline, asked = time.monotonic() + seconds, False
     with translated(resource):
         try:
@@ -46,8 +51,12 @@ def wait(
                     asked = True
                     _cancel(task)
                 if time.monotonic() > deadline:
-                    raise OperationTimeoutError(f"vSphere's task still runs after {seconds:g} s", resource=resource, outcome="unknown",
-                        hint="it was told to stop; look at the state before repeating it")  # fmt: skip
+                    raise OperationTimeoutError(
+                        f"vSphere's task still runs after {seconds:g} s",
+                        resource=resource,
+                        outcome="unknown",
+                        hint="it was told to stop; look at the state before repeating it",
+                    )
                 now = waiting.change()
                 if job is not None and now.get("info.progress") is not None:
                     begin, end = part
@@ -71,14 +80,14 @@ def _cancel(task: Any) -> None:
 class _Waiting:
     """What is known of one task; the first look is a plain read, for most tasks have ended by then."""
 
-    def __init__(self, connection: VMwareConnection, task: Any) -> None:
-        self._connection, self._task = connection, task
+    def __init__(self, reader: PropertyReader, task: Any) -> None:
+        self._reader, self._task = reader, task
         self._collector: Any = None
         self._version = ""
         self._now = dict[str, Any]()
 
     def look(self) -> dict[str, Any]:
-        self._now = self._connection.read(self._task, PATHS)
+        self._now = self._reader.read(self._task, PATHS)
         return self._now
 
     def change(self) -> dict[str, Any]:
@@ -86,7 +95,7 @@ class _Waiting:
         Filter = vmodl.query.PropertyCollector
         try:
             if self._collector is None:  # its updates are this task's alone
-                self._collector, self._version = self._connection.content.propertyCollector.CreatePropertyCollector(), ""
+                self._collector, self._version = self._reader.content.propertyCollector.CreatePropertyCollector(), ""
                 wanted = Filter.PropertySpec(type=vim.Task, pathSet=PATHS)
                 self._collector.CreateFilter(
                     Filter.FilterSpec(objectSet=[Filter.ObjectSpec(obj=self._task)], propSet=[wanted]), False

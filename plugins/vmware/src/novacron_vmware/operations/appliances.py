@@ -27,18 +27,18 @@ from novacron.records.appliances import Appliance
 from novacron.records.vm import VM
 from novacron.specs.appliances import ApplianceSpec
 from novacron.specs.vm import VMSpec
-from novacron_vmware.area import Area
 from novacron_vmware.errors import mapped, translated
-from novacron_vmware.operations.lifecycle import check, refuse_taken
-from novacron_vmware.placement import find_store, place_for
-from novacron_vmware.records import facts_option, keep_tags
+from novacron_vmware.lifecycle.checks import check, refuse_taken
+from novacron_vmware.placement import find_placement, find_store
+from novacron_vmware.records import apply_tags, facts_option
 from novacron_vmware.sdk import vim, vmodl
+from novacron_vmware.vm_operations import VMOperations
 
 READY_SECONDS = 300
 STREAM = "application/x-vnd.vmware-streamVmdk"
 
 
-class VMwareAppliances(Area):
+class VMwareAppliances(VMOperations):
     """Exports and imports."""
 
     @hookimpl
@@ -73,7 +73,7 @@ class VMwareAppliances(Area):
         wanted = planned(archive.description, spec)
         check(wanted, connection)
         refuse_taken(connection, wanted.name, None)
-        place = place_for(connection, wanted.name, memory=wanted.memory)
+        place = find_placement(connection, wanted.name, memory=wanted.memory)
         with translated(wanted.name):
             made = self._spec(archive, wanted, spec, place)
             lease = place.pool.ImportVApp(made.importSpec, place.folder, place.node)
@@ -89,9 +89,13 @@ class VMwareAppliances(Area):
                         connection.wait(vm.Destroy_Task(), resource=wanted.name)
                     raise
             try:
-                self._reconfigure(vm, wanted.name, annotation=wanted.description or None, extraConfig=[
-                    facts_option({"tags": sorted(wanted.tags), "metadata": wanted.metadata})])  # fmt: skip
-                keep_tags(connection, vm, wanted.name)
+                self._reconfigure(
+                    vm,
+                    wanted.name,
+                    annotation=wanted.description or None,
+                    extraConfig=[facts_option({"tags": sorted(wanted.tags), "metadata": wanted.metadata})],
+                )
+                apply_tags(connection, vm, wanted.name)
                 if wanted.start:
                     connection.wait(vm.PowerOnVM_Task(), resource=wanted.name)
                 return self._read(vm)
@@ -106,8 +110,11 @@ class VMwareAppliances(Area):
         for nic in archive.description.nics:
             here = spec.networks.get(nic.network, nic.network)
             if here not in known:
-                raise NetworkNotFoundError(f"no network {here!r}", resource=here, hint=f"there are: {', '.join(sorted(known))}; "
-                    f"say which takes its place: networks={{{nic.network!r}: ...}}")  # fmt: skip
+                raise NetworkNotFoundError(
+                    f"no network {here!r}",
+                    resource=here,
+                    hint=f"there are: {', '.join(sorted(known))}; say which takes its place: networks={{{nic.network!r}: ...}}",
+                )
             mapping.append(vim.OvfManager.NetworkMapping(name=nic.network, network=known[here]))
         asked = vim.OvfManager.CreateImportSpecParams(
             entityName=wanted.name,
@@ -218,7 +225,7 @@ class VMwareAppliances(Area):
         host = connection.address[0] if parts.hostname in (None, "*") else str(parts.hostname)
         port = parts.port or (connection.address[1] if host == connection.address[0] else 443)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        return connection.session.web(host, port, connection.tls, connection.timeout), path
+        return connection.session.web(host, port), path
 
     def _check(self, answer: http.client.HTTPResponse) -> None:
         if answer.status >= http.client.BAD_REQUEST:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import BusyError, HostConnectionError, NovaCronError
 from novacron.plugins import hookimpl
 from novacron.records.guest import ConsoleEndpoint, Screenshot
-from novacron_vmware.area import Area
-from novacron_vmware.datastore import read_file
+from novacron_vmware.console.serial_port import SerialConsole, address_of
 from novacron_vmware.errors import translated
-from novacron_vmware.serialport import SerialConsole, address_of
+from novacron_vmware.storage.datastore_files import read_file
+from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
     from novacron_vmware.connection import VMwareConnection
 
 
-class VMwareConsole(Area):
+class VMwareConsole(VMOperations):
     """Reaches a VM's serial console and its display."""
 
     def __init__(self, connection: VMwareConnection) -> None:
@@ -54,11 +54,17 @@ class VMwareConsole(Area):
         try:
             return socket.create_connection((address, port), self._connection.timeout)
         except ConnectionRefusedError as error:
-            raise BusyError(f"nobody answers at {address}:{port}, the serial port of {name!r}", resource=name,
-                hint="somebody else may have it, or another VM of that node the port") from error  # fmt: skip
+            raise BusyError(
+                f"nobody answers at {address}:{port}, the serial port of {name!r}",
+                resource=name,
+                hint="somebody else may have it, or another VM of that node the port",
+            ) from error
         except OSError as error:
-            raise HostConnectionError(f"{address}:{port}, the serial port of {name!r}, can't be reached: {error}", resource=name,
-                hint="let the ESXi's firewall have remoteSerialPort, and its network be reached from here") from error  # fmt: skip
+            raise HostConnectionError(
+                f"{address}:{port}, the serial port of {name!r}, can't be reached: {error}",
+                resource=name,
+                hint="let the ESXi's firewall have remoteSerialPort, and its network be reached from here",
+            ) from error
 
     @hookimpl
     def console_endpoint(self, vm: str) -> ConsoleEndpoint:
@@ -67,9 +73,13 @@ class VMwareConsole(Area):
         with translated(record.name):
             ticket = thing.AcquireTicket("webmks")
         return ConsoleEndpoint(
-            vm=record.id, kind="webmks", address=ticket.host or self._connection.address[0], port=ticket.port or 443,
-            path=f"/ticket/{ticket.ticket}", tls=True,
-        )  # fmt: skip
+            vm=record.id,
+            kind="webmks",
+            address=ticket.host or self._connection.address[0],
+            port=ticket.port or 443,
+            path=f"/ticket/{ticket.ticket}",
+            tls=True,
+        )
 
     @hookimpl
     def console_screenshot(self, vm: str) -> Screenshot:

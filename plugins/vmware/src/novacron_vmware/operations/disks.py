@@ -8,12 +8,12 @@ from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
-from novacron_vmware.area import Area
 from novacron_vmware.devices import Adding, disk_records, find_disk, places, problems_of_disk
-from novacron_vmware.diskfiles import attach, drive, floppy_medium, medium
 from novacron_vmware.errors import translated
 from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
 from novacron_vmware.sdk import vim
+from novacron_vmware.storage.disk_files import attach, drive, floppy_medium, medium
+from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
     from novacron.specs.storage import DiskLimits, DiskSpec
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Device = vim.vm.device
 
 
-class VMwareDisks(Area):
+class VMwareDisks(VMOperations):
     """Changes disks and drives."""
 
     @hookimpl

@@ -18,42 +18,59 @@ from novacron.hookspecs.events import Subscription
 from novacron.plugins import hookimpl
 from novacron.plugins.listener import Listener
 from novacron.records.events import Event
-from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
 from novacron_vmware.inventory import EXPIRIES, plain_name
 from novacron_vmware.records import summary_record
 from novacron_vmware.sdk import vim, vmodl
+from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
     from novacron_vmware.connection import VMwareConnection
 
 _log = logging.getLogger(__name__)
 STATUS = {
-    "VmPoweredOnEvent": "running", "DrsVmPoweredOnEvent": "running", "VmPoweredOffEvent": "stopped", "VmSuspendedEvent": "suspended",
-    "VmGuestShutdownEvent": "stopping", "VmStoppingEvent": "stopping",
-}  # fmt: skip
+    "VmPoweredOnEvent": "running",
+    "DrsVmPoweredOnEvent": "running",
+    "VmPoweredOffEvent": "stopped",
+    "VmSuspendedEvent": "suspended",
+    "VmGuestShutdownEvent": "stopping",
+    "VmStoppingEvent": "stopping",
+}
 KIND: dict[str, tuple[str, str]] = {
-    "VmCreatedEvent": ("vm.defined", "added"), "VmClonedEvent": ("vm.defined", "added"), "VmDeployedEvent": ("vm.defined", "added"),
-    "VmRegisteredEvent": ("vm.defined", "added"), "VmDiscoveredEvent": ("vm.defined", "added"),
-    "VmRenamedEvent": ("vm.defined", "renamed"), "VmReconfiguredEvent": ("vm.defined", "updated"),
-    "VmMigratedEvent": ("vm.defined", "migrated"), "DrsVmMigratedEvent": ("vm.defined", "migrated"),
-    "VmRelocatedEvent": ("vm.defined", "migrated"), "VmRemovedEvent": ("vm.deleted", "removed"),
-    "VmResettingEvent": ("vm.reboot", "reset"), "VmGuestRebootEvent": ("vm.reboot", "guest"),
-    "VmDasBeingResetEvent": ("vm.reboot", "reset by vSphere HA"), "VmDiskFailedEvent": ("vm.io_error", "failed"),
-    "VmFailedToPowerOnEvent": ("vm.job", "failed"), "VmFailedMigrateEvent": ("vm.job", "failed"),
-    "VmRelocateFailedEvent": ("vm.job", "failed"), "VmCloneFailedEvent": ("vm.job", "failed"),
-    "VmDiskConsolidatedEvent": ("vm.snapshot", "consolidated"), "AlarmStatusChangedEvent": ("alarm", ""),
-    "HostConnectedEvent": ("node.status", "up"), "HostDisconnectedEvent": ("node.status", "down"),
-    "HostConnectionLostEvent": ("node.status", "down"), "EnteredMaintenanceModeEvent": ("node.status", "maintenance"),
+    "VmCreatedEvent": ("vm.defined", "added"),
+    "VmClonedEvent": ("vm.defined", "added"),
+    "VmDeployedEvent": ("vm.defined", "added"),
+    "VmRegisteredEvent": ("vm.defined", "added"),
+    "VmDiscoveredEvent": ("vm.defined", "added"),
+    "VmRenamedEvent": ("vm.defined", "renamed"),
+    "VmReconfiguredEvent": ("vm.defined", "updated"),
+    "VmMigratedEvent": ("vm.defined", "migrated"),
+    "DrsVmMigratedEvent": ("vm.defined", "migrated"),
+    "VmRelocatedEvent": ("vm.defined", "migrated"),
+    "VmRemovedEvent": ("vm.deleted", "removed"),
+    "VmResettingEvent": ("vm.reboot", "reset"),
+    "VmGuestRebootEvent": ("vm.reboot", "guest"),
+    "VmDasBeingResetEvent": ("vm.reboot", "reset by vSphere HA"),
+    "VmDiskFailedEvent": ("vm.io_error", "failed"),
+    "VmFailedToPowerOnEvent": ("vm.job", "failed"),
+    "VmFailedMigrateEvent": ("vm.job", "failed"),
+    "VmRelocateFailedEvent": ("vm.job", "failed"),
+    "VmCloneFailedEvent": ("vm.job", "failed"),
+    "VmDiskConsolidatedEvent": ("vm.snapshot", "consolidated"),
+    "AlarmStatusChangedEvent": ("alarm", ""),
+    "HostConnectedEvent": ("node.status", "up"),
+    "HostDisconnectedEvent": ("node.status", "down"),
+    "HostConnectionLostEvent": ("node.status", "down"),
+    "EnteredMaintenanceModeEvent": ("node.status", "maintenance"),
     "ExitMaintenanceModeEvent": ("node.status", "up"),
-}  # fmt: skip
+}
 """vSphere's events as kinds and reasons; an event that is in neither table is not told."""
 WAIT, PAGE = 10, 100
 RETRY_FIRST, RETRY_MOST = 0.2, 10.0
 """Seconds between two tries to reach the server again: doubled from the first to the most."""
 
 
-class VMwareEvents(Area):
+class VMwareEvents(VMOperations):
     """Tells subscribers what happens."""
 
     def __init__(self, connection: VMwareConnection) -> None:
@@ -199,9 +216,16 @@ class VMwareEvents(Area):
         return {thing: (record.name, record.id, record.status) for thing, record in found}
 
     def _tell_event(
-        self, kind: str, *, reason: str = "", resource: str | None = None, identity: str | None = None, status: str | None = None,
-        at: str | None = None, data: dict[str, Any] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        kind: str,
+        *,
+        reason: str = "",
+        resource: str | None = None,
+        identity: str | None = None,
+        status: str | None = None,
+        at: str | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> None:
         event = Event(
             kind=kind,
             host=self._connection.name,

@@ -12,16 +12,16 @@ from novacron.errors import InvalidSpecError, SpecProblem, TrafficFilterNotFound
 from novacron.plugins import hookimpl
 from novacron.records.filters import TrafficFilter
 from novacron.specs.network import TrafficFilterSpec
-from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
-from novacron_vmware.portgroups import node_groups, uplinks
+from novacron_vmware.networks.port_groups import node_groups, uplinks
 from novacron_vmware.sdk import vim
+from novacron_vmware.vm_operations import VMOperations
 
 Group = vim.dvs.DistributedVirtualPortgroup
 Distributed = vim.dvs.VmwareDistributedVirtualSwitch
 
 
-class VMwareFilters(Area):
+class VMwareFilters(VMOperations):
     """Reads and changes security policies."""
 
     @hookimpl
@@ -44,8 +44,9 @@ class VMwareFilters(Area):
         self.filter_get(filter)
         problems = [
             SpecProblem(field, str(getattr(spec, field)), "left out: a port group has no rules for packets")
-            for field in ("rules", "native") if getattr(spec, field)
-        ]  # fmt: skip
+            for field in ("rules", "native")
+            if getattr(spec, field)
+        ]
         if spec.default == "deny":
             problems.append(SpecProblem("default", "deny", "allow"))
         if spec.name != filter:
@@ -60,9 +61,11 @@ class VMwareFilters(Area):
         for thing, read in self._connection.collect(Group, ["name", "config"]):
             if read["name"] == network:
                 policy = Distributed.SecurityPolicy(
-                    inherited=False, forgedTransmits=vim.BoolPolicy(inherited=False, value=spoofing),
-                    macChanges=vim.BoolPolicy(inherited=False, value=spoofing), allowPromiscuous=vim.BoolPolicy(inherited=True),
-                )  # fmt: skip
+                    inherited=False,
+                    forgedTransmits=vim.BoolPolicy(inherited=False, value=spoofing),
+                    macChanges=vim.BoolPolicy(inherited=False, value=spoofing),
+                    allowPromiscuous=vim.BoolPolicy(inherited=True),
+                )
                 change = Group.ConfigSpec(
                     configVersion=read["config"].configVersion,
                     defaultPortConfig=Distributed.VmwarePortConfigPolicy(securityPolicy=policy),

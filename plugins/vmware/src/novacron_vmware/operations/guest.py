@@ -24,9 +24,9 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.guest import ExecResult, GuestInfo
 from novacron.records.vm import VM
-from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
 from novacron_vmware.sdk import vim
+from novacron_vmware.vm_operations import VMOperations
 
 USER, PASSWORD = "NOVACRON_VSPHERE_GUEST_USER", "NOVACRON_VSPHERE_GUEST_PASSWORD"
 POLL = 0.2
@@ -41,7 +41,7 @@ KEYS_OF = 'if [ "$(id -un)" = "$1" ]; then exec sh -c "$2"; else exec su -s /bin
 RUN = 'cd "$1" && { "./program" <stdin >stdout 2>stderr; echo $? >status; }'
 
 
-class VMwareGuest(Area):
+class VMwareGuest(VMOperations):
     """Asks VMware Tools."""
 
     @hookimpl
@@ -52,9 +52,12 @@ class VMwareGuest(Area):
         guest = read["guest"]
         addresses = [a for net in guest.net or () for a in net.ipAddress or ()] or ([guest.ipAddress] if guest.ipAddress else [])
         return GuestInfo(
-            vm=read["config.instanceUuid"], hostname=guest.hostName or None, os=guest.guestFullName or None,
-            addresses=tuple(addresses), agent_version=guest.toolsVersion or None,
-        )  # fmt: skip
+            vm=read["config.instanceUuid"],
+            hostname=guest.hostName or None,
+            os=guest.guestFullName or None,
+            addresses=tuple(addresses),
+            agent_version=guest.toolsVersion or None,
+        )
 
     @hookimpl
     def guest_exec(self, vm: str, argv: list[str], stdin: bytes, seconds: float, job: Job[ExecResult]) -> ExecResult:
@@ -81,8 +84,12 @@ class VMwareGuest(Area):
                 text = self._read_file(thing, auth, f"{folder}/status").decode().strip()
                 out, err = (self._read_file(thing, auth, f"{folder}/{stream}") for stream in ("stdout", "stderr"))
                 status = int(text) if re.fullmatch(r"\d+", text) else 127
-                return ExecResult(exit_status=status, stdout=out[:OUTPUT_MOST], stderr=err[:OUTPUT_MOST],
-                    truncated=max(len(out), len(err)) > OUTPUT_MOST)  # fmt: skip
+                return ExecResult(
+                    exit_status=status,
+                    stdout=out[:OUTPUT_MOST],
+                    stderr=err[:OUTPUT_MOST],
+                    truncated=max(len(out), len(err)) > OUTPUT_MOST,
+                )
             finally:
                 files.DeleteDirectoryInGuest(thing, auth, folder, True)
 
@@ -124,8 +131,11 @@ class VMwareGuest(Area):
         done = self.guest_exec(vm, argv, stdin.encode(), PATIENCE, Job("guest_exec", name))
         if done.exit_status != 0:
             why = done.stderr.decode(errors="replace").strip() or f"{argv[0]} ended with {done.exit_status}"
-            raise GuestAgentError(f"{failure} in {name!r}: {why}", resource=name,
-                hint="the guest is a Linux with that user, and the connection's guest_user is root in it")  # fmt: skip
+            raise GuestAgentError(
+                f"{failure} in {name!r}: {why}",
+                resource=name,
+                hint="the guest is a Linux with that user, and the connection's guest_user is root in it",
+            )
         return self._read(thing)
 
     @property
@@ -137,8 +147,11 @@ class VMwareGuest(Area):
         record = self._read(thing)
         if record.status != "running" or self._tools(thing) != "guestToolsRunning":
             reason = f"it is {record.status}" if record.status != "running" else "its VMware Tools do not run"
-            raise GuestAgentUnavailableError(f"can't ask the guest of {record.name!r}: {reason}", resource=record.name,
-                hint="start it, with VMware Tools (open-vm-tools) in it")  # fmt: skip
+            raise GuestAgentUnavailableError(
+                f"can't ask the guest of {record.name!r}: {reason}",
+                resource=record.name,
+                hint="start it, with VMware Tools (open-vm-tools) in it",
+            )
         return thing, record.name
 
     def _auth(self) -> Any:
@@ -146,8 +159,11 @@ class VMwareGuest(Area):
         user = options.get("guest_user") or os.environ.get(USER)
         password = options.get("guest_password") or os.environ.get(PASSWORD)
         if not user or password is None:
-            raise AuthenticationError("no user of the guest's", outcome="not_sent",
-                hint=f"give guest_user and guest_password, or set {USER} and {PASSWORD}")  # fmt: skip
+            raise AuthenticationError(
+                "no user of the guest's",
+                outcome="not_sent",
+                hint=f"give guest_user and guest_password, or set {USER} and {PASSWORD}",
+            )
         return vim.vm.guest.NamePasswordAuthentication(username=user, password=password, interactiveSession=False)
 
     def _wait(self, thing: Any, auth: Any, pid: int, program: str, seconds: float, job: Job[ExecResult]) -> None:
@@ -159,8 +175,12 @@ class VMwareGuest(Area):
             if time.monotonic() > until or job.cancel_asked:
                 processes.TerminateProcessInGuest(thing, auth, pid)
                 job.raise_if_cancelled()
-                raise OperationTimeoutError(f"{program!r} did not end within {seconds:g} s and was killed", resource=program,
-                    outcome="failed", hint="give it more time")  # fmt: skip
+                raise OperationTimeoutError(
+                    f"{program!r} did not end within {seconds:g} s and was killed",
+                    resource=program,
+                    outcome="failed",
+                    hint="give it more time",
+                )
             job.report(f"{program} runs")
             time.sleep(POLL)
 
@@ -179,9 +199,7 @@ class VMwareGuest(Area):
         """Send or fetch a file's bytes; a "*" in the URL stands for the server that was asked."""
         parts = urlsplit(url)
         host = self._connection.address[0] if parts.hostname in (None, "*") else str(parts.hostname)
-        web = self._connection.session.web(
-            host, parts.port or self._connection.address[1], self._connection.tls, self._connection.timeout
-        )
+        web = self._connection.session.web(host, parts.port or self._connection.address[1])
         try:
             web.request(verb, f"{parts.path}?{parts.query}" if parts.query else parts.path, body=data)
             answer = web.getresponse()

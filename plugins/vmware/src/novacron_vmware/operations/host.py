@@ -6,9 +6,10 @@ import time
 
 from novacron.plugins import hookimpl
 from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
-from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
+from novacron_vmware.limits import limits
 from novacron_vmware.sdk import vim
+from novacron_vmware.vm_operations import VMOperations
 
 NODE = (
     "name",
@@ -24,7 +25,7 @@ NODE = (
 )
 
 
-class VMwareHost(Area):
+class VMwareHost(VMOperations):
     """Describes the host; its size is that of all its nodes."""
 
     @hookimpl
@@ -32,11 +33,22 @@ class VMwareHost(Area):
         """Describe it."""
         about, nodes = self._connection.content.about, self.node_list()
         return Host(
-            name=self._connection.name, uri=self._connection.uri, driver="vmware", hypervisor=about.name, version=about.version,
-            hostname=self._connection.name, arch="x86_64", cpus=sum(n.cpus for n in nodes),
+            name=self._connection.name,
+            uri=self._connection.uri,
+            driver="vmware",
+            hypervisor=about.name,
+            version=about.version,
+            hostname=self._connection.name,
+            arch="x86_64",
+            cpus=sum(n.cpus for n in nodes),
             memory_bytes=sum(n.memory_bytes for n in nodes),
-            native={"build": about.build, "api_type": about.apiType, "api_version": about.apiVersion, "full_name": about.fullName},
-        )  # fmt: skip
+            native={
+                "build": about.build,
+                "api_type": about.apiType,
+                "api_version": about.apiVersion,
+                "full_name": about.fullName,
+            },
+        )
 
     @hookimpl
     def host_ping(self) -> Ping:
@@ -63,16 +75,18 @@ class VMwareHost(Area):
             speed += int(read.get("summary.hardware.cpuMhz") or 0) * threads
         vms = [read for _, read in self._connection.inventory.vms()]
         return HostStats(
-            host=self._connection.name, cpus=nodes, memory_bytes=memory, memory_free_bytes=max(0, memory - used),
-            vms_total=len(vms), vms_running=sum(read.get("runtime.powerState") == "poweredOn" for read in vms),
+            host=self._connection.name,
+            cpus=nodes,
+            memory_bytes=memory,
+            memory_free_bytes=max(0, memory - used),
+            vms_total=len(vms),
+            vms_running=sum(read.get("runtime.powerState") == "poweredOn" for read in vms),
             cpu_percent=round(100 * busy / speed, 2) if speed else None,
-        )  # fmt: skip
+        )
 
     @hookimpl
     def host_capabilities(self) -> Capabilities:
         """Tell what its nodes can run: the hardware versions that all of them know."""
-        from novacron_vmware.plugin import limits
-
         found = self._connection.collect(vim.ComputeResource, ["environmentBrowser"])
         machines: tuple[str, ...] = ()
         browser = next((read.get("environmentBrowser") for _, read in found), None)
@@ -82,9 +96,15 @@ class VMwareHost(Area):
             machines = tuple(sorted((each.key for each in known), key=_version))
         models = {read.get("summary.hardware.cpuModel") for _, read in self._connection.collect(vim.HostSystem, NODE)}
         return Capabilities(
-            host=self._connection.name, driver="vmware", operations=(), architectures=("x86_64",), machines={"x86_64": machines},
-            firmwares=("bios", "uefi", "uefi-secure"), cpu_model=models.pop() if len(models) == 1 else None, limits=limits(),
-        )  # fmt: skip
+            host=self._connection.name,
+            driver="vmware",
+            operations=(),
+            architectures=("x86_64",),
+            machines={"x86_64": machines},
+            firmwares=("bios", "uefi", "uefi-secure"),
+            cpu_model=models.pop() if len(models) == 1 else None,
+            limits=limits(),
+        )
 
     @hookimpl
     def node_list(self) -> list[Node]:
@@ -93,11 +113,16 @@ class VMwareHost(Area):
         for _, found in self._connection.collect(vim.HostSystem, NODE):
             connected = found.get("runtime.connectionState") == "connected"
             status = "maintenance" if found.get("runtime.inMaintenanceMode") else "up" if connected else "down"
-            nodes.append(Node(
-                name=found["name"], host=self._connection.name, cpus=int(found.get("summary.hardware.numCpuThreads", 0)),
-                memory_bytes=int(found.get("summary.hardware.memorySize", 0)), status=status,
-                native={"version": found.get("summary.config.product.version")},
-            ))  # fmt: skip
+            nodes.append(
+                Node(
+                    name=found["name"],
+                    host=self._connection.name,
+                    cpus=int(found.get("summary.hardware.numCpuThreads", 0)),
+                    memory_bytes=int(found.get("summary.hardware.memorySize", 0)),
+                    status=status,
+                    native={"version": found.get("summary.config.product.version")},
+                )
+            )
         return sorted(nodes, key=lambda node: node.name)
 
 

@@ -18,12 +18,12 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
-from novacron_vmware import handover
-from novacron_vmware.area import Area
 from novacron_vmware.devices import places
 from novacron_vmware.errors import translated
-from novacron_vmware.placement import find_store, place_for
+from novacron_vmware.migration import between_vcenters
+from novacron_vmware.placement import find_placement, find_store
 from novacron_vmware.sdk import vim
+from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
@@ -32,7 +32,7 @@ UNKNOWN = ("bandwidth", "max_downtime", "post_copy", "compression", "parallel", 
 """Wishes that vMotion has no like of: it chooses by itself."""
 
 
-class VMwareMigration(Area):
+class VMwareMigration(VMOperations):
     """Checks and makes migrations."""
 
     @hookimpl
@@ -58,8 +58,12 @@ class VMwareMigration(Area):
         job.report("checking", 0.0)
         failures = self.migration_check(vm, to, spec).failures
         if failures:
-            raise MigrationCheckError(f"{record.name!r} can't move to {to.name}", failures=list(failures), resource=record.name,
-                hint="put these right first; migration_check looks again")  # fmt: skip
+            raise MigrationCheckError(
+                f"{record.name!r} can't move to {to.name}",
+                failures=list(failures),
+                resource=record.name,
+                hint="put these right first; migration_check looks again",
+            )
         job.raise_if_cancelled()
         task = thing.RelocateVM_Task(self._relocate(thing, record, to, spec), "defaultPriority")
         try:
@@ -68,16 +72,20 @@ class VMwareMigration(Area):
             raise self._after_deadline(vm, record, to, spec) from error
         moved, more = to.driver.native, dict[str, Any]()
         if not self._same_server(moved):
-            more = handover.arrived(moved, record)
+            more = between_vcenters.arrived(moved, record)
         elif moved.root != self._connection.root:
             self._connection.inventory.restart()
             moved.inventory.restart()
         with translated(record.name):
             now = type(self)(moved)._read(moved.inventory.find(record.id))
         return MigrationReport(
-            vm=now, source=self._connection.name, destination=to.name, live=spec.live and record.status == "running",
-            total_seconds=time.monotonic() - began, native={"from_node": record.node, "to_node": now.node} | more,
-        )  # fmt: skip
+            vm=now,
+            source=self._connection.name,
+            destination=to.name,
+            live=spec.live and record.status == "running",
+            total_seconds=time.monotonic() - began,
+            native={"from_node": record.node, "to_node": now.node} | more,
+        )
 
     @hookimpl
     def vm_migrate_storage(self, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
@@ -109,7 +117,7 @@ class VMwareMigration(Area):
         if not spec.live and record.status == "running":
             yield f"{record.name!r} runs: stop it first, or migrate it live"
         if not self._same_server(there):
-            yield from handover.failures(self._connection, there, record, to.name, spec)
+            yield from between_vcenters.failures(self._connection, there, record, to.name, spec)
         there.inventory.refresh()
         names = sorted(there.inventory.nodes().values())
         if spec.node and spec.node not in names:
@@ -128,8 +136,8 @@ class VMwareMigration(Area):
     def _relocate(self, thing: Any, record: VM, to: Any, spec: MigrationSpec) -> Any:
         there = to.driver.native
         if not self._same_server(there):
-            return handover.relocation(self._connection, there, thing, record, spec)
-        place = place_for(there, record.name, node=spec.node, memory=record.memory_bytes)
+            return between_vcenters.relocation(self._connection, there, thing, record, spec)
+        place = find_placement(there, record.name, node=spec.node, memory=record.memory_bytes)
         relocate = vim.vm.RelocateSpec(host=place.able, pool=place.pool)  # without a host vCenter would want DRS to choose one
         if self._connection.datacenter_thing(thing) != place.datacenter:
             relocate.folder = place.folder
@@ -157,19 +165,27 @@ class VMwareMigration(Area):
         except VMNotFoundError:  # it went to another vCenter while it was told to stop
             return MigrationError(
                 f"the migration of {record.name!r} took more than {spec.deadline:g} s, and it has left {self._connection.name}",
-                resource=record.name, outcome="unknown", hint=f"look for it on {to.name}",
-            )  # fmt: skip
+                resource=record.name,
+                outcome="unknown",
+                hint=f"look for it on {to.name}",
+            )
         while time.monotonic() < until:
             tasks = self._connection.read(thing, ["recentTask"]).get("recentTask") or ()
             if all(self._connection.read(t, ["info.state"]).get("info.state") not in ("queued", "running") for t in tasks):
                 now = self._read(thing)
                 return MigrationError(
                     f"the migration of {record.name!r} took more than {spec.deadline:g} s and was cancelled: it is on {now.node}",
-                    resource=record.name, outcome="failed", hint="give a longer deadline",
-                )  # fmt: skip
+                    resource=record.name,
+                    outcome="failed",
+                    hint="give a longer deadline",
+                )
             time.sleep(0.5)
-        return MigrationError(f"the migration of {record.name!r} to {to.name} did not end within {spec.deadline:g} s, nor when cancelled",
-            resource=record.name, outcome="unknown", hint=f"last seen on {record.node}")  # fmt: skip
+        return MigrationError(
+            f"the migration of {record.name!r} to {to.name} did not end within {spec.deadline:g} s, nor when cancelled",
+            resource=record.name,
+            outcome="unknown",
+            hint=f"last seen on {record.node}",
+        )
 
 
 __all__ = ["VMwareMigration"]

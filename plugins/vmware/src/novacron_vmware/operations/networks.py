@@ -14,17 +14,17 @@ from novacron.plugins import hookimpl
 from novacron.records.networks import Network
 from novacron.records.vm import Deleted
 from novacron.specs.network import NetworkSpec
-from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
-from novacron_vmware.portgroups import network_systems, node_groups, uplinks
+from novacron_vmware.networks.port_groups import network_systems, node_groups, uplinks
 from novacron_vmware.sdk import vim
+from novacron_vmware.vm_operations import VMOperations
 
 Group = vim.dvs.DistributedVirtualPortgroup
 PORTS = 128
 """Ports of a new switch or distributed port group; vSphere grows them."""
 
 
-class VMwareNetworks(Area):
+class VMwareNetworks(VMOperations):
     """Lists, makes and deletes port groups."""
 
     @hookimpl
@@ -87,8 +87,11 @@ class VMwareNetworks(Area):
         found = self._connection.collect(vim.VirtualMachine, ["name", "network"])
         users = [vm["name"] for _, vm in found if thing in (vm.get("network") or ())]
         if users:
-            raise InvalidStateError(f"can't delete the network {network!r}: {', '.join(sorted(users)[:5])} are on it", resource=network,
-                hint="put their NICs elsewhere first")  # fmt: skip
+            raise InvalidStateError(
+                f"can't delete the network {network!r}: {', '.join(sorted(users)[:5])} are on it",
+                resource=network,
+                hint="put their NICs elsewhere first",
+            )
         with translated(network):
             if isinstance(thing, Group):
                 self._connection.wait(thing.Destroy_Task(), resource=network)
@@ -123,9 +126,14 @@ class VMwareNetworks(Area):
             switch = config.distributedVirtualSwitch
             bridge = self._connection.read(switch, ["name"]).get("name") if switch else None
         return Network(
-            name=read["name"], host=self._connection.name, active=True, type="bridged", autostart=True, bridge=bridge,
+            name=read["name"],
+            host=self._connection.name,
+            active=True,
+            type="bridged",
+            autostart=True,
+            bridge=bridge,
             native={"kind": kind} | ({"vlan": vlan} if vlan else {}),
-        )  # fmt: skip
+        )
 
     def _shared_switches(self, systems: list[Any]) -> set[str]:
         """Return the names of the switches that every node has."""
@@ -173,9 +181,12 @@ def _ports(vlan: int) -> Any:
 
 def _group_config(spec: NetworkSpec) -> Any:
     return Group.ConfigSpec(
-        name=spec.name, type="earlyBinding", numPorts=PORTS, autoExpand=True,
+        name=spec.name,
+        type="earlyBinding",
+        numPorts=PORTS,
+        autoExpand=True,
         defaultPortConfig=_ports(spec.vlan or 0),
-    )  # fmt: skip
+    )
 
 
 def _problems(spec: NetworkSpec) -> Iterator[SpecProblem]:

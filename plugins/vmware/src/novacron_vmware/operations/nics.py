@@ -8,11 +8,11 @@ from novacron.errors import AlreadyExistsError, InvalidSpecError
 from novacron.plugins import hookimpl
 from novacron.records.nics import NIC
 from novacron.records.vm import VM
-from novacron_vmware.area import Area
 from novacron_vmware.devices import card, find_nic, nic_records, problems_of_nic
 from novacron_vmware.errors import translated
 from novacron_vmware.placement import backing
 from novacron_vmware.sdk import vim
+from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
     from novacron.specs.network import NICSpec
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Device = vim.vm.device
 
 
-class VMwareNICs(Area):
+class VMwareNICs(VMOperations):
     """Changes NICs."""
 
     @hookimpl

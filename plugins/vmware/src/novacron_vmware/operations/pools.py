@@ -10,10 +10,10 @@ from novacron.plugins import hookimpl
 from novacron.records.pools import StoragePool
 from novacron.records.vm import Deleted
 from novacron.specs.storage import StoragePoolSpec
-from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
 from novacron_vmware.placement import find_store
 from novacron_vmware.sdk import vim
+from novacron_vmware.vm_operations import VMOperations
 
 PATHS = [
     "name",
@@ -26,7 +26,7 @@ PATHS = [
 ]
 
 
-class VMwarePools(Area):
+class VMwarePools(VMOperations):
     """Lists, mounts and unmounts datastores."""
 
     @hookimpl
@@ -87,11 +87,17 @@ class VMwarePools(Area):
         read = self._connection.read(store, [*PATHS, "vm"])
         users = [name["name"] for _, name in self._connection.read_all(list(read.get("vm") or ()), vim.VirtualMachine, ["name"])]
         if users:
-            raise InvalidStateError(f"can't delete the datastore {pool!r}: {', '.join(sorted(users)[:5])} use it", resource=pool,
-                hint="delete or move these VMs first")  # fmt: skip
+            raise InvalidStateError(
+                f"can't delete the datastore {pool!r}: {', '.join(sorted(users)[:5])} use it",
+                resource=pool,
+                hint="delete or move these VMs first",
+            )
         if str(read.get("summary.type")).startswith("VMFS"):
-            raise InvalidStateError(f"can't forget the datastore {pool!r}: a VMFS is deleted with its files", resource=pool,
-                hint="delete it on the ESXi if that is what you want")  # fmt: skip
+            raise InvalidStateError(
+                f"can't forget the datastore {pool!r}: a VMFS is deleted with its files",
+                resource=pool,
+                hint="delete it on the ESXi if that is what you want",
+            )
         with translated(pool):
             self._connection.wait(store.Destroy_Task(), resource=pool)
         return Deleted(name=pool)
@@ -104,9 +110,16 @@ class VMwarePools(Area):
         active = bool(read.get("summary.accessible")) and read.get("summary.maintenanceMode", "normal") == "normal"
         kind = str(read.get("summary.type") or "").lower()
         return StoragePool(
-            name=read["name"], host=self._connection.name, type="netfs" if kind.startswith("nfs") else kind, active=active, autostart=True,
-            path=read.get("summary.url") or None, capacity_bytes=capacity, available_bytes=free, allocated_bytes=max(0, capacity - free),
-        )  # fmt: skip
+            name=read["name"],
+            host=self._connection.name,
+            type="netfs" if kind.startswith("nfs") else kind,
+            active=active,
+            autostart=True,
+            path=read.get("summary.url") or None,
+            capacity_bytes=capacity,
+            available_bytes=free,
+            allocated_bytes=max(0, capacity - free),
+        )
 
 
 def _problems(spec: StoragePoolSpec) -> Any:

@@ -10,13 +10,13 @@ from novacron.errors import GuestAgentUnavailableError, OperationTimeoutError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import VM
-from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
+from novacron_vmware.vm_operations import VMOperations
 
 TOOLS = "start the guest's VMware Tools (open-vm-tools), or use stop or reset"
 
 
-class VMwarePower(Area):
+class VMwarePower(VMOperations):
     """Changes the power state."""
 
     @hookimpl
@@ -64,8 +64,12 @@ class VMwarePower(Area):
             job.report("waiting for the guest", max(0.0, 1 - left / seconds))
             time.sleep(min(0.5, max(0.0, left)))
         if otherwise == "fail":
-            raise OperationTimeoutError(f"{record.name!r} did not shut down within {seconds:g} s", resource=record.name,
-                outcome="unknown", hint="it may still do; use otherwise='stop' to make sure")  # fmt: skip
+            raise OperationTimeoutError(
+                f"{record.name!r} did not shut down within {seconds:g} s",
+                resource=record.name,
+                outcome="unknown",
+                hint="it may still do; use otherwise='stop' to make sure",
+            )
         if self._read(thing).status == "running":
             self._connection.wait(thing.PowerOffVM_Task(), resource=record.name)
         return self._read(thing)

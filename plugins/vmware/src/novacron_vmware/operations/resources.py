@@ -8,23 +8,30 @@ from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem, Un
 from novacron.plugins import hookimpl
 from novacron.records.resources import Resources
 from novacron.records.vm import VM
-from novacron_vmware.area import Area
 from novacron_vmware.errors import translated
-from novacron_vmware.operations.lifecycle import megabytes
+from novacron_vmware.lifecycle.checks import megabytes
 from novacron_vmware.sdk import vim
+from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
     from novacron.specs.resources import LimitsSpec
 
 PATHS = [
-    "config.instanceUuid", "config.hardware.numCPU", "config.hardware.memoryMB", "config.cpuAllocation", "config.memoryAllocation",
-    "config.cpuAffinity", "config.cpuHotAddEnabled", "config.memoryHotAddEnabled", "runtime.host",
-]  # fmt: skip
+    "config.instanceUuid",
+    "config.hardware.numCPU",
+    "config.hardware.memoryMB",
+    "config.cpuAllocation",
+    "config.memoryAllocation",
+    "config.cpuAffinity",
+    "config.cpuHotAddEnabled",
+    "config.memoryHotAddEnabled",
+    "runtime.host",
+]
 LIMITS = {"cpu_shares", "cpu_limit_percent", "cpu_guarantee_mhz", "memory_limit", "memory_guarantee"}
 MIB = 2**20
 
 
-class VMwareResources(Area):
+class VMwareResources(VMOperations):
     """Reads and sets them."""
 
     @hookimpl
@@ -37,14 +44,18 @@ class VMwareResources(Area):
         limit = cpu.limit if cpu and cpu.limit and cpu.limit > 0 else None
         pinned = ",".join(str(n) for n in sorted(affinity.affinitySet or ())) if affinity else ""
         return Resources(
-            vm=read["config.instanceUuid"], vcpus=vcpus, vcpus_max=vcpus, memory_bytes=memory, memory_max_bytes=memory,
+            vm=read["config.instanceUuid"],
+            vcpus=vcpus,
+            vcpus_max=vcpus,
+            memory_bytes=memory,
+            memory_max_bytes=memory,
             cpu_shares=cpu.shares.shares if cpu and cpu.shares else None,
             cpu_limit_percent=round(100 * limit / self._mhz(read), 2) if limit else None,
             cpu_guarantee_mhz=cpu.reservation or None if cpu else None,
             memory_limit_bytes=ram.limit * MIB if ram and ram.limit and ram.limit > 0 else None,
             memory_guarantee_bytes=ram.reservation * MIB if ram and ram.reservation else None,
             pinning={"emulator": pinned} if pinned else None,
-        )  # fmt: skip
+        )
 
     @hookimpl
     def vcpus_set(self, vm: str, count: int, live: bool, persistent: bool) -> Resources:
@@ -106,8 +117,11 @@ class VMwareResources(Area):
 
     def _check_live(self, thing: Any, record: VM, what: str, hot: str, live: bool, config: dict[str, Any]) -> None:
         if not live:
-            raise InvalidStateError(f"can't change {record.name!r} for its next start only: it is {record.status}",
-                resource=record.name, hint="change it live, or stop it first")  # fmt: skip
+            raise InvalidStateError(
+                f"can't change {record.name!r} for its next start only: it is {record.status}",
+                resource=record.name,
+                hint="change it live, or stop it first",
+            )
         if not hot:
             return
         able = self._connection.read(thing, [f"config.{hot}"]).get(f"config.{hot}")
@@ -115,8 +129,11 @@ class VMwareResources(Area):
         wanted = next(iter(config.values()))
         if wanted != now and (wanted < now or not able or record.status != "running"):
             reason = "less than now" if wanted < now else "no hot add" if not able else f"it is {record.status}"
-            raise InvalidStateError(f"can't set the {what} of {record.name!r} now: {reason}", resource=record.name,
-                hint="stop it first, or create it with vcpus_max or memory_max")  # fmt: skip
+            raise InvalidStateError(
+                f"can't set the {what} of {record.name!r} now: {reason}",
+                resource=record.name,
+                hint="stop it first, or create it with vcpus_max or memory_max",
+            )
 
     def _mhz(self, read: dict[str, Any]) -> int:
         node = read.get("runtime.host")

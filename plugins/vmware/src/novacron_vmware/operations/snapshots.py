@@ -18,14 +18,14 @@ from novacron.plugins import hookimpl
 from novacron.records.snapshots import Snapshot
 from novacron.records.vm import VM
 from novacron.specs.snapshots import SnapshotSpec
-from novacron_vmware.area import Area
 from novacron_vmware.devices import disk_records
 from novacron_vmware.errors import translated
 from novacron_vmware.records import STATUSES
 from novacron_vmware.sdk import vim
+from novacron_vmware.vm_operations import VMOperations
 
 
-class VMwareSnapshots(Area):
+class VMwareSnapshots(VMOperations):
     """Takes, lists, reverts to and deletes snapshots."""
 
     @hookimpl
@@ -36,11 +36,17 @@ class VMwareSnapshots(Area):
             problem = SpecProblem("kind", "internal", "external: vSphere keeps snapshots in files of their own")
             raise InvalidSpecError("no such snapshot here", resource=record.name, problems=[problem])
         if any(each.name == spec.name for each, _ in self._tree(thing)):
-            raise AlreadyExistsError(f"{record.name!r} has a snapshot {spec.name!r} already", resource=record.name,
-                hint="give another name, or delete that one")  # fmt: skip
+            raise AlreadyExistsError(
+                f"{record.name!r} has a snapshot {spec.name!r} already",
+                resource=record.name,
+                hint="give another name, or delete that one",
+            )
         if spec.memory and record.status == "stopped":
-            raise InvalidStateError(f"can't keep the memory of {record.name!r}: it is stopped", resource=record.name,
-                hint="start it, or leave memory out")  # fmt: skip
+            raise InvalidStateError(
+                f"can't keep the memory of {record.name!r}: it is stopped",
+                resource=record.name,
+                hint="start it, or leave memory out",
+            )
         if spec.quiesce:
             self._check_tools(thing, record)
         memory = record.status != "stopped" and not spec.quiesce if spec.memory is None else spec.memory
@@ -70,12 +76,21 @@ class VMwareSnapshots(Area):
             kept = known.get(each.snapshot, {})
             devices = kept.get("config.hardware.device") or ()
             memory = str(each.state) != "poweredOff"
-            found.append(Snapshot(
-                name=each.name, vm=read["config.instanceUuid"], host=self._connection.name, created_at=each.createTime.isoformat(),
-                status=STATUSES.get(str(each.state), "unknown") if memory else "stopped", parent=parent,
-                current=each.snapshot == current, memory=memory, kind="external", description=each.description or "",
-                disks=tuple(d.target for d in disk_records(devices) if d.device == "disk"),
-            ))  # fmt: skip
+            found.append(
+                Snapshot(
+                    name=each.name,
+                    vm=read["config.instanceUuid"],
+                    host=self._connection.name,
+                    created_at=each.createTime.isoformat(),
+                    status=STATUSES.get(str(each.state), "unknown") if memory else "stopped",
+                    parent=parent,
+                    current=each.snapshot == current,
+                    memory=memory,
+                    kind="external",
+                    description=each.description or "",
+                    disks=tuple(d.target for d in disk_records(devices) if d.device == "disk"),
+                )
+            )
         return sorted(found, key=lambda s: (depth[s.name], s.created_at, s.name))
 
     @hookimpl
@@ -136,8 +151,9 @@ class VMwareSnapshots(Area):
 
     def _check_tools(self, thing: Any, record: VM) -> None:
         if record.status != "running" or self._tools(thing) == "guestToolsNotRunning":
-            raise GuestAgentUnavailableError(f"can't quiesce {record.name!r}: its VMware Tools do not run", resource=record.name,
-                hint="leave quiesce out")  # fmt: skip
+            raise GuestAgentUnavailableError(
+                f"can't quiesce {record.name!r}: its VMware Tools do not run", resource=record.name, hint="leave quiesce out"
+            )
 
 
 def _not_found(vm: str, snapshot: str, names: list[str]) -> SnapshotNotFoundError:

@@ -11,20 +11,21 @@ from novacron.records.templates import Template
 from novacron.records.vm import VM, Deleted
 from novacron.specs.templates import TemplateSpec
 from novacron.specs.vm import VMSpec
-from novacron_vmware.area import Area
 from novacron_vmware.devices import Device, card, disk_records
 from novacron_vmware.errors import translated
 from novacron_vmware.inventory import plain_name
-from novacron_vmware.operations import lifecycle
-from novacron_vmware.operations.volumes import users_of
-from novacron_vmware.placement import backing, place_for
+from novacron_vmware.lifecycle import cloning, creation
+from novacron_vmware.lifecycle.checks import check, refuse_taken
+from novacron_vmware.placement import backing, find_placement
 from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
 from novacron_vmware.sdk import vim
+from novacron_vmware.storage.disk_users import users_of
+from novacron_vmware.vm_operations import VMOperations
 
 PATHS = ["name", "config.template", "config.annotation", "config.createDate", "config.hardware.device", FACTS_PATH]
 
 
-class VMwareTemplates(Area):
+class VMwareTemplates(VMOperations):
     """Makes, lists, deploys and deletes templates."""
 
     @hookimpl
@@ -34,17 +35,23 @@ class VMwareTemplates(Area):
         connection = self._connection
         version = 1 + max((t.version for t, _ in self._all() if t.name == spec.name), default=0)
         name = spec.name if version == 1 else f"{spec.name}-v{version}"
-        lifecycle.refuse_taken(connection, name, None)
+        refuse_taken(connection, name, None)
         facts = {"template": {"name": spec.name, "version": version}, "tags": sorted(spec.tags)}
-        made = lifecycle.clone(
-            connection, thing, record.name, name, linked=False, job=job, facts=facts,
+        made = cloning.clone(
+            connection,
+            thing,
+            record.name,
+            name,
+            linked=False,
+            job=job,
+            facts=facts,
             config=vim.vm.ConfigSpec(annotation=spec.description or None),
-        )  # fmt: skip
+        )
         try:
             with translated(name):
                 if spec.description:
                     self._reconfigure(made, name, annotation=spec.description)
-                connection.wait(made.CreateSnapshot_Task(lifecycle.BASE, "linked VMs begin here", False, False), resource=name)
+                connection.wait(made.CreateSnapshot_Task(cloning.BASE, "linked VMs begin here", False, False), resource=name)
                 made.MarkAsTemplate()
             job.raise_if_cancelled()
             return self.template_get(spec.name, version)
@@ -81,7 +88,7 @@ class VMwareTemplates(Area):
                 self._reconfigure(thing, template, annotation=description)
             if tags is not None:
                 facts = facts_of(self._connection.read(thing, [FACTS_PATH])) | {"tags": sorted(tags)}
-                place = place_for(self._connection, template)
+                place = find_placement(self._connection, template)
                 thing.MarkAsVirtualMachine(place.pool, place.node)
                 try:
                     self._reconfigure(thing, template, extraConfig=[facts_option(facts)])
@@ -100,8 +107,9 @@ class VMwareTemplates(Area):
             if users:
                 raise InvalidStateError(
                     f"can't delete version {each.version} of the template {template!r}: {', '.join(users)} shares its content",
-                    resource=template, hint="delete the linked VMs first",
-                )  # fmt: skip
+                    resource=template,
+                    hint="delete the linked VMs first",
+                )
         with translated(template):
             for _, thing in going:
                 self._connection.wait(thing.Destroy_Task(), resource=template)
@@ -113,28 +121,30 @@ class VMwareTemplates(Area):
 
         The new VM has an identity of its own for cloud-init; without cloud-init in the guest its host name and keys are the template's.
         """
-        lifecycle.check(spec, self._connection)
+        check(spec, self._connection)
         found, thing = self._version(template, version)
         connection = self._connection
-        lifecycle.refuse_taken(connection, spec.name, str(spec.id) if spec.id else None)
+        refuse_taken(connection, spec.name, str(spec.id) if spec.id else None)
         memory = spec.memory if "memory" in spec.model_fields_set else 0
-        place = place_for(connection, spec.name, node=spec.node, memory=memory, native=spec.native)
+        place = find_placement(connection, spec.name, node=spec.node, memory=memory, native=spec.native)
         given = spec.model_fields_set
         kept = facts_of(connection.read(thing, [FACTS_PATH]))
         facts = {"tags": sorted(spec.tags if "tags" in given else kept.get("tags", ())), "metadata": spec.metadata}
         config = vim.vm.ConfigSpec(
-            numCPUs=spec.vcpus if "vcpus" in given else None, memoryMB=spec.memory // 2**20 if "memory" in given else None,
-            instanceUuid=str(spec.id) if spec.id else None, extraConfig=list(lifecycle.seed(spec)),
-        )  # fmt: skip
-        made = lifecycle.clone(
+            numCPUs=spec.vcpus if "vcpus" in given else None,
+            memoryMB=spec.memory // 2**20 if "memory" in given else None,
+            instanceUuid=str(spec.id) if spec.id else None,
+            extraConfig=list(creation.seed(spec)),
+        )
+        made = cloning.clone(
             connection, thing, found.name, spec.name, linked=linked, job=job, config=config, place=place, facts=facts
         )
         try:
             self._apply(made, spec)
         except BaseException:
-            lifecycle.undo(connection, made, spec.name)
+            creation.undo(connection, made, spec.name)
             raise
-        return lifecycle.finish(connection, made, spec, place, job, made_with=0)
+        return creation.finish(connection, made, spec, place, job, made_with=0)
 
     def _apply(self, made: Any, spec: VMSpec) -> None:
         """Set what a clone's configuration can't: description, firmware, NICs."""
@@ -173,11 +183,16 @@ class VMwareTemplates(Area):
         facts = facts_of(read)
         about, created = facts.get("template", {}), read.get("config.createDate")
         return Template(
-            name=about.get("name", plain_name(read["name"])), host=self._connection.name, version=int(about.get("version", 1)),
-            description=read.get("config.annotation") or "", created_at=created.isoformat() if created else None,
-            disks=tuple(str(d.source) for d in disk_records(read.get("config.hardware.device") or ()) if d.device == "disk" and d.source),
+            name=about.get("name", plain_name(read["name"])),
+            host=self._connection.name,
+            version=int(about.get("version", 1)),
+            description=read.get("config.annotation") or "",
+            created_at=created.isoformat() if created else None,
+            disks=tuple(
+                str(d.source) for d in disk_records(read.get("config.hardware.device") or ()) if d.device == "disk" and d.source
+            ),
             tags=frozenset(facts.get("tags", ())),
-        )  # fmt: skip
+        )
 
 
 __all__ = ["VMwareTemplates"]

@@ -15,19 +15,19 @@ from novacron.plugins import hookimpl
 from novacron.records.vm import Deleted
 from novacron.records.volumes import Volume
 from novacron.specs.storage import VolumeSpec
-from novacron_vmware.area import Area
-from novacron_vmware.datastore import fetch, send
-from novacron_vmware.devices import places
 from novacron_vmware.errors import translated
 from novacron_vmware.placement import find_store
 from novacron_vmware.sdk import vim
+from novacron_vmware.storage.datastore_files import fetch, send
+from novacron_vmware.storage.disk_users import users_of
+from novacron_vmware.vm_operations import VMOperations
 
 Browser = vim.host.DatastoreBrowser
 KINDS = {".vmdk": "vmdk", ".iso": "raw", ".img": "raw", ".flp": "raw", ".qcow2": "qcow2"}
 """Files that are volumes, and their formats; a VM's own files (configuration, swap, logs) are none."""
 
 
-class VMwareVolumes(Area):
+class VMwareVolumes(VMOperations):
     """Makes, copies and deletes volumes."""
 
     @hookimpl
@@ -154,9 +154,10 @@ class VMwareVolumes(Area):
     def _search(self, store: Any, pool: str, *, recurse: bool, folder: str = "", pattern: tuple[str, ...] = ()) -> list[Volume]:
         query = [Browser.VmDiskQuery(details=Browser.VmDiskQuery.Details(capacityKb=True, diskType=True, thin=True))]
         spec = Browser.SearchSpec(
-            query=[*query, Browser.IsoImageQuery(), Browser.FloppyImageQuery(), Browser.Query()], matchPattern=list(pattern) or ["*"],
+            query=[*query, Browser.IsoImageQuery(), Browser.FloppyImageQuery(), Browser.Query()],
+            matchPattern=list(pattern) or ["*"],
             details=Browser.FileInfo.Details(fileSize=True, fileType=True, modification=False, fileOwner=False),
-        )  # fmt: skip
+        )
         browser = self._connection.read(store, ["browser"])["browser"]
         where = f"[{pool}] {folder}".rstrip()
         with translated(pool):
@@ -179,9 +180,14 @@ class VMwareVolumes(Area):
         size = int(getattr(file, "fileSize", 0) or 0)
         capacity = int(getattr(file, "capacityKb", 0) or 0) * 1024
         return Volume(
-            name=name, pool=pool, host=self._connection.name, path=f"[{pool}] {name}", format=kind, capacity_bytes=capacity or size,
+            name=name,
+            pool=pool,
+            host=self._connection.name,
+            path=f"[{pool}] {name}",
+            format=kind,
+            capacity_bytes=capacity or size,
             allocated_bytes=size,
-        )  # fmt: skip
+        )
 
     def _copied(self, pool: str, volume: str, name: str, job: Job[Volume], capacity: int | None = None) -> Volume:
         now = self.volume_get(pool, volume)
@@ -226,23 +232,10 @@ class VMwareVolumes(Area):
         now = self.volume_get(pool, volume)
         users = users_of(self._connection, now.path)
         if users:
-            raise InvalidStateError(f"can't {verb} {now.path!r}: {', '.join(users)} uses it", resource=volume,
-                hint="detach it, or delete the VM")  # fmt: skip
+            raise InvalidStateError(
+                f"can't {verb} {now.path!r}: {', '.join(users)} uses it", resource=volume, hint="detach it, or delete the VM"
+            )
         return now
-
-
-def users_of(connection: Any, path: str) -> list[str]:
-    """Return the names of the VMs and templates that have a disk file, or a child of it."""
-    found = []
-    for _, read in connection.collect(vim.VirtualMachine, ["name", "config.hardware.device"]):
-        for _, device in places(read.get("config.hardware.device") or ()):
-            backing: Any = device.backing
-            while backing is not None and getattr(backing, "fileName", None) != path:
-                backing = getattr(backing, "parent", None)
-            if backing is not None:
-                found.append(read["name"])
-                break
-    return sorted(found)
 
 
 def _extent(path: str) -> str:
@@ -253,4 +246,4 @@ def _bad(volume: str, field: str, value: object, allowed: str) -> InvalidSpecErr
     return InvalidSpecError("can't do that here", resource=volume, problems=[SpecProblem(field, str(value), allowed)])
 
 
-__all__ = ["VMwareVolumes", "users_of"]
+__all__ = ["VMwareVolumes"]

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from novacron.errors import NetworkNotFoundError, NovaCronError
 from novacron.records.vm import VM
-from novacron_vmware.autostart import standalone
-from novacron_vmware.placement import backing, find_store, place_for
-from novacron_vmware.records import keep_tags
+from novacron_vmware.placement import backing, find_placement, find_store
+from novacron_vmware.records import apply_tags
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 def failures(here: VMwareConnection, there: VMwareConnection, record: VM, name: str, spec: MigrationSpec) -> Iterator[str]:
     """Yield what keeps a VM from going to another vCenter, named `name`."""
     for connection, host in ((here, here.name), (there, name)):
-        if standalone(connection):
+        if connection.is_esxi:
             yield f"{host} is a single ESXi, and only vCenters hand VMs over to each other"
     if spec.storage != "copy":
         yield "two vCenters share no disks for NovaCron: say storage='copy'"
@@ -33,7 +32,7 @@ def failures(here: VMwareConnection, there: VMwareConnection, record: VM, name: 
     for network in sorted({nic.network for nic in record.nics or () if nic.network} - known):
         yield f"{name} has no network {network!r}"
     with suppress(NovaCronError):
-        place_for(there, record.name, memory=record.memory_bytes)
+        find_placement(there, record.name, memory=record.memory_bytes)
         return
     yield f"{name} has no node that could run {record.name!r}"
 
@@ -43,18 +42,24 @@ def relocation(here: VMwareConnection, there: VMwareConnection, thing: Any, reco
 
     The other vCenter is named by its address as this connection uses it, and trusted by its certificate's thumbprint.
     """
-    place = place_for(there, record.name, node=spec.node, memory=record.memory_bytes)
+    place = find_placement(there, record.name, node=spec.node, memory=record.memory_bytes)
     _, store = find_store(there, "default")
     host, port = there.address
     digest = hashlib.sha1(there.session.certificate(), usedforsecurity=False).hexdigest().upper()
     service = vim.ServiceLocator(
-        instanceUuid=there.content.about.instanceUuid, url=f"https://{f'[{host}]' if ':' in host else host}:{port}",
-        credential=there.session.credential(), sslThumbprint=":".join(re.findall("..", digest)),
-    )  # fmt: skip
+        instanceUuid=there.content.about.instanceUuid,
+        url=f"https://{f'[{host}]' if ':' in host else host}:{port}",
+        credential=there.session.credential(),
+        sslThumbprint=":".join(re.findall("..", digest)),
+    )
     return vim.vm.RelocateSpec(
-        service=service, host=place.able, pool=place.pool, folder=place.folder, datastore=store,
+        service=service,
+        host=place.able,
+        pool=place.pool,
+        folder=place.folder,
+        datastore=store,
         deviceChange=list(_plugged(here, there, thing, record)),
-    )  # fmt: skip
+    )
 
 
 def _plugged(here: VMwareConnection, there: VMwareConnection, thing: Any, record: VM) -> Iterator[Any]:
@@ -70,7 +75,7 @@ def _plugged(here: VMwareConnection, there: VMwareConnection, thing: Any, record
 def arrived(there: VMwareConnection, record: VM) -> dict[str, Any]:
     """Let the VM have its tags there too: vSphere's are not handed over. Returns what went wrong, for the report: the VM is there."""
     try:
-        keep_tags(there, there.inventory.find(record.id), record.name, record.tags or ())
+        apply_tags(there, there.inventory.find(record.id), record.name, record.tags or ())
     except NovaCronError as error:
         return {"tags_lost": str(error)}
     return {}

@@ -36,9 +36,11 @@ def add_disk(connection: VMwareConnection, adding: Adding, spec: DiskSpec, datas
 
 def _add(adding: Adding, spec: DiskSpec, path: str, *, operation: str | None, size: int | None) -> None:
     backing = Disk.FlatVer2BackingInfo(
-        fileName=path, diskMode="persistent", thinProvisioned=None if operation is None else not spec.preallocate,
+        fileName=path,
+        diskMode="persistent",
+        thinProvisioned=None if operation is None else not spec.preallocate,
         sharing="sharingMultiWriter" if spec.shareable else None,
-    )  # fmt: skip
+    )
     disk = Disk(backing=backing, capacityInKB=size // 1024 if size else 0)
     if spec.limits and spec.limits.total_iops is not None:
         disk.storageIOAllocation = vim.StorageResourceManager.IOAllocationInfo(limit=spec.limits.total_iops or -1)

@@ -1,4 +1,4 @@
-"""The base of all areas: how a VM is found, read, changed."""
+"""The base class of every operations area: finds, reads and reconfigures VMs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from novacron_vmware.connection import VMwareConnection
 
 
-class Area:
-    """A part of a connection."""
+class VMOperations:
+    """The operations of one area on one connection; an area is a subclass."""
 
     def __init__(self, connection: VMwareConnection) -> None:
         self._connection = connection
@@ -62,4 +62,4 @@ class Area:
         self._connection.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(**config)), resource=name, job=job)
 
 
-__all__ = ["Area"]
+__all__ = ["VMOperations"]

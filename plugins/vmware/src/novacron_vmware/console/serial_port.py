@@ -53,14 +53,21 @@ def address_of(devices: Any, name: str) -> tuple[str, int]:
     Serial = vim.vm.device.VirtualSerialPort
     backings = [d.backing for d in devices if isinstance(d, Serial) and isinstance(d.backing, Serial.URIBackingInfo)]
     if not backings:
-        raise DeviceNotFoundError(f"{name!r} has no serial port that the network reaches", resource=name,
-            hint=f"create it with native={{{KEY!r}: 'telnet://:2001'}}, or use its display")  # fmt: skip
+        raise DeviceNotFoundError(
+            f"{name!r} has no serial port that the network reaches",
+            resource=name,
+            hint=f"create it with native={{{KEY!r}: 'telnet://:2001'}}, or use its display",
+        )
     for backing in backings:
         found = urlsplit(backing.serviceURI)
         if backing.direction == "server" and not backing.proxyURI and found.scheme in ("tcp", "telnet") and found.port:
             return found.scheme, found.port
-    raise UnsupportedOperationError(f"the serial port of {name!r} is {backings[0].proxyURI or backings[0].serviceURI}", resource=name,
-        outcome="not_sent", hint="NovaCron reaches those that listen at the ESXi by tcp or telnet, without a concentrator")  # fmt: skip
+    raise UnsupportedOperationError(
+        f"the serial port of {name!r} is {backings[0].proxyURI or backings[0].serviceURI}",
+        resource=name,
+        outcome="not_sent",
+        hint="NovaCron reaches those that listen at the ESXi by tcp or telnet, without a concentrator",
+    )
 
 
 class SerialConsole:

@@ -11,14 +11,34 @@ from novacron_vmware.sdk import SoapAdapter, vim
 
 FORMAT = "vsphere-config-xml"
 KEPT = (
-    "name", "version", "uuid", "instanceUuid", "guestId", "annotation", "firmware", "bootOptions", "cpuHotAddEnabled",
-    "memoryHotAddEnabled", "cpuAllocation", "memoryAllocation", "cpuAffinity", "latencySensitivity",
-)  # fmt: skip
+    "name",
+    "version",
+    "uuid",
+    "instanceUuid",
+    "guestId",
+    "annotation",
+    "firmware",
+    "bootOptions",
+    "cpuHotAddEnabled",
+    "memoryHotAddEnabled",
+    "cpuAllocation",
+    "memoryAllocation",
+    "cpuAffinity",
+    "latencySensitivity",
+)
 """What a ConfigInfo and a ConfigSpec both have, by the same name."""
 MADE_WITH_EVERY_VM = (
-    "VirtualIDEController", "VirtualPS2Controller", "VirtualPCIController", "VirtualSIOController", "VirtualKeyboard",
-    "VirtualPointingDevice", "VirtualVMCIDevice", "VirtualMachineVideoCard", "VirtualMachineVMCIDevice", "VirtualVideoCard",
-)  # fmt: skip
+    "VirtualIDEController",
+    "VirtualPS2Controller",
+    "VirtualPCIController",
+    "VirtualSIOController",
+    "VirtualKeyboard",
+    "VirtualPointingDevice",
+    "VirtualVMCIDevice",
+    "VirtualMachineVideoCard",
+    "VirtualMachineVMCIDevice",
+    "VirtualVideoCard",
+)
 SECRET = ("guestinfo.", "RemoteDisplay.vnc.password", "RemoteDisplay.vnc.key")
 """Keys of the extra configuration that may hold secrets."""
 

@@ -39,7 +39,7 @@ def _request(
         {"Content-Length": str(size), "Content-Type": "application/octet-stream"} if size is not None else {}
     )
     with translated(path):
-        web = session.web(*connection.address, connection.tls, connection.timeout)
+        web = session.web()
         try:
             web.request(verb, url_of(path, datacenter), body=body, headers=headers)
             answer = web.getresponse()

@@ -1,0 +1,1 @@
+"""Serial consoles; used by the operations modules."""

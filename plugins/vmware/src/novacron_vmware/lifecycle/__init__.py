@@ -1,0 +1,1 @@
+"""Creating, cloning and describing VMs; used by the operations modules."""

@@ -1,0 +1,89 @@
+"""Checks a VM's spec against what vSphere offers, before anything is created."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from novacron.errors import AlreadyExistsError, InvalidSpecError, SpecProblem
+from novacron_vmware.console import serial_port
+from novacron_vmware.devices import problems_of_disk, problems_of_nic
+
+if TYPE_CHECKING:
+    from novacron.specs import VMSpec
+    from novacron_vmware.connection import VMwareConnection
+
+REFUSED = (
+    "kernel",
+    "display",
+    "cpu_model",
+    "cpu_features",
+    "watchdog",
+    "vsock",
+    "virt_type",
+    "numa",
+    "memory_backing",
+    "iothreads",
+    "features",
+    "clock",
+    "launch_security",
+    "channels",
+    "video",
+    "sound",
+    "host_devices",
+    "filesystems",
+    "balloon",
+    "serial",
+)
+"""Fields of VMSpec that vSphere has no like of, or not through this driver: refused rather than passed over."""
+
+
+def check(spec: VMSpec, connection: VMwareConnection) -> None:
+    """Raise InvalidSpecError with everything in a spec that vSphere can't do."""
+    problems = [
+        SpecProblem(field, str(getattr(spec, field)), "left out: vSphere has no such setting through this driver")
+        for field in REFUSED
+        if getattr(spec, field) != type(spec).model_fields[field].default
+    ]
+    if spec.autostart and not connection.is_esxi:
+        problems.append(no_autostart(True))
+    if spec.arch not in (None, "x86_64"):
+        problems.append(SpecProblem("arch", str(spec.arch), "x86_64"))
+    if spec.cpu_mode not in ("default", "host-passthrough"):
+        problems.append(SpecProblem("cpu_mode", spec.cpu_mode, "default or host-passthrough"))
+    if spec.topology and spec.topology.threads != 1:
+        problems.append(SpecProblem("topology.threads", str(spec.topology.threads), "1"))
+    if (wanted := spec.native.get(serial_port.KEY)) is not None and (problem := serial_port.problem_of(wanted)) is not None:
+        problems.append(problem)
+    if spec.memory % 2**20:
+        problems.append(SpecProblem("memory", str(spec.memory), "whole MiB"))
+    for number, disk in enumerate(spec.disks):
+        problems += [SpecProblem(f"disks.{number}.{p.path}", p.given, p.allowed) for p in problems_of_disk(disk)]
+    for number, nic in enumerate(spec.nics):
+        problems += [SpecProblem(f"nics.{number}.{p.path}", p.given, p.allowed) for p in problems_of_nic(nic)]
+    if problems:
+        raise InvalidSpecError("this host can't make that VM", resource=spec.name, problems=problems)
+
+
+def no_autostart(value: bool) -> SpecProblem:
+    """Return why a vCenter starts no VM with its node."""
+    return SpecProblem(
+        "autostart", str(value), "left out: vSphere HA starts a cluster's VMs; only a single ESXi has a list of its own"
+    )
+
+
+def refuse_taken(connection: VMwareConnection, name: str, identity: str | None) -> None:
+    """Raise AlreadyExistsError when a VM or template of that name or UUID is there. (vSphere allows a name once in each folder.)"""
+    if connection.inventory.taken(name, identity):
+        raise AlreadyExistsError(f"a VM {name!r} is already there", resource=name, hint="give another name, or delete that one")
+
+
+def megabytes(size: int, name: str) -> int:
+    """Return a size in vSphere's unit. Raises InvalidSpecError for a part of it."""
+    if size % 2**20:
+        raise InvalidSpecError(
+            "vSphere counts memory in MiB", resource=name, problems=[SpecProblem("memory", str(size), "whole MiB")]
+        )
+    return size // 2**20
+
+
+__all__ = ["REFUSED", "check", "megabytes", "no_autostart", "refuse_taken"]

@@ -1,0 +1,196 @@
+"""Creates VMs: the configuration, the disks, tags, boot order, and the roll-back when a step fails."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from novacron.jobs import Job
+from novacron.records.vm import VM
+from novacron_vmware.autostart import set_autostart
+from novacron_vmware.console import serial_port
+from novacron_vmware.devices import Adding, card, places
+from novacron_vmware.placement import DEFAULT, Placement, backing, datastores
+from novacron_vmware.records import FACTS_PATH, apply_tags, facts_of, facts_option, read_vm
+from novacron_vmware.sdk import vim
+from novacron_vmware.storage.disk_files import add_disk, attach, disk_path, drive
+
+if TYPE_CHECKING:
+    from novacron.specs import DiskSpec, VMSpec
+    from novacron_vmware.connection import VMwareConnection
+
+GUEST = "otherGuest64"
+"""The guest id of a VM whose spec names none."""
+
+
+def new_config(connection: VMwareConnection, spec: VMSpec) -> Any:
+    """Return the configuration of a new VM, with all disks but those that are copied from images."""
+    where = datastores(connection, {d.pool for d in spec.disks} | {DEFAULT})
+    config = vim.vm.ConfigSpec(
+        name=spec.name,
+        numCPUs=spec.vcpus,
+        memoryMB=spec.memory // 2**20,
+        annotation=spec.description or None,
+        guestId=str(spec.native.get("guest_id", GUEST)),
+        firmware="bios" if spec.firmware == "bios" else "efi",
+        version=spec.machine,
+        files=vim.vm.FileInfo(vmPathName=f"[{where[DEFAULT]}]"),
+        instanceUuid=str(spec.id or uuid.uuid4()),
+        cpuHotAddEnabled=bool(spec.vcpus_max) or None,
+        memoryHotAddEnabled=bool(spec.memory_max) or None,
+        numCoresPerSocket=spec.topology.cores if spec.topology else None,
+    )
+    if spec.firmware == "uefi-secure":
+        config.bootOptions = vim.vm.BootOptions(efiSecureBootEnabled=True)
+    config.extraConfig = list(_extra(spec))
+    adding = Adding()
+    for disk in at_once(spec):
+        add_disk(connection, adding, disk, where[disk.pool])
+    for each in spec.disks:
+        if each.device != "disk":
+            drive(connection, adding, each.path or each.source or "", each)
+    if spec.iso:
+        drive(connection, adding, spec.iso, None)
+    for nic in spec.nics:
+        adding.add(card(nic, backing(connection, str(nic.network)), adding.next_key()))
+    if serial_port.KEY in spec.native:
+        adding.add(serial_port.network_port(str(spec.native[serial_port.KEY]), adding.next_key()))
+    if spec.tpm:
+        adding.add(vim.vm.device.VirtualTPM(key=adding.next_key()))
+    config.deviceChange = adding.changes
+    return config
+
+
+def disks_of(spec: VMSpec) -> list[DiskSpec]:
+    """Return the specs of disks, without drives."""
+    return [disk for disk in spec.disks if disk.device == "disk"]
+
+
+def at_once(spec: VMSpec) -> list[DiskSpec]:
+    """Return the disks that a VM is made with: those before the first copy of an image, so that the disks' order is the spec's."""
+    return list(itertools.takewhile(lambda disk: not disk.source, disks_of(spec)))
+
+
+def finish(
+    connection: VMwareConnection, made: Any, spec: VMSpec, place: Placement, job: Job[VM], *, made_with: int | None = None
+) -> VM:
+    """Give a new VM the disks after the first `made_with`, and start it if asked; it is destroyed when that fails."""
+    try:
+        there = len(at_once(spec)) if made_with is None else made_with
+        attach(connection, made, spec.name, disks_of(spec)[there:], place.datacenter, job)
+        _remember_kept_disks(connection, made, spec)
+        apply_tags(connection, made, spec.name)
+        if spec.autostart:
+            set_autostart(connection, made, enabled=True)
+        _boot_order(connection, made, spec)
+        if spec.start:
+            job.report("starting", 0.9)
+            connection.wait(made.PowerOnVM_Task(), resource=spec.name, job=job, part=(0.9, 1.0))
+        job.raise_if_cancelled()
+        return read_vm(connection, made)
+    except BaseException:
+        undo(connection, made, spec.name)
+        raise
+
+
+def undo(connection: VMwareConnection, made: Any, name: str) -> None:
+    """Destroy a VM whose creation failed; disks that existed before it are kept."""
+    if connection.read(made, ["runtime.powerState"]).get("runtime.powerState") != "poweredOff":
+        connection.wait(made.PowerOffVM_Task(), resource=name)
+    detach_kept_disks(connection, made, name, everything=False)
+    connection.wait(made.Destroy_Task(), resource=name)
+
+
+def detach_kept_disks(connection: VMwareConnection, vm: Any, name: str, *, everything: bool) -> set[str]:
+    """Detach the disks that must outlive a VM, and return their paths.
+
+    Args:
+        connection: where the VM is.
+        vm: vSphere's VM.
+        name: its name, for errors.
+        everything: True keeps all disks; False those that existed before the VM.
+    """
+    read = connection.read(vm, ["config.hardware.device", "snapshot", FACTS_PATH])
+    foreign = set(facts_of(read).get("kept_disks", ()))
+    kept = [
+        device
+        for _, device in places(read.get("config.hardware.device") or ())
+        if isinstance(device, vim.vm.device.VirtualDisk) and (everything or device.backing.uuid in foreign)
+    ]
+    if kept:
+        if read.get("snapshot"):  # a disk with snapshots is several files; its current content is what is kept
+            connection.wait(vm.RemoveAllSnapshots_Task(), resource=name)
+            keys = {device.key for device in kept}
+            devices = connection.read(vm, ["config.hardware.device"])["config.hardware.device"]
+            kept = [device for device in devices if device.key in keys]
+        removals = [vim.vm.device.VirtualDeviceSpec(operation="remove", device=device) for device in kept]
+        connection.wait(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=removals)), resource=name)
+    return {device.backing.fileName for device in kept}
+
+
+def _remember_kept_disks(connection: VMwareConnection, made: Any, spec: VMSpec) -> None:
+    """Record which disks existed before the VM; they are kept when the VM is deleted."""
+    paths = {disk_path(connection, d.path, d.pool) for d in disks_of(spec) if d.path}
+    if not paths:
+        return
+    read = connection.read(made, ["config.hardware.device", FACTS_PATH])
+    disks = [d for d in read["config.hardware.device"] if isinstance(d, vim.vm.device.VirtualDisk)]
+    facts = facts_of(read) | {"kept_disks": sorted(d.backing.uuid for d in disks if d.backing.fileName in paths)}
+    change = vim.vm.ConfigSpec(extraConfig=[facts_option(facts)])
+    connection.wait(made.ReconfigVM_Task(change), resource=spec.name)
+
+
+def _boot_order(connection: VMwareConnection, made: Any, spec: VMSpec) -> None:
+    """Let the VM boot from its disks and NICs in the order that their specs say."""
+    if not any([disk.boot_order for disk in spec.disks] + [nic.boot_order for nic in spec.nics]):
+        return
+    Boot = vim.vm.BootOptions
+    devices = connection.read(made, ["config.hardware.device"])["config.hardware.device"]
+    disks = [d for d in devices if isinstance(d, vim.vm.device.VirtualDisk)]
+    nics = [d for d in devices if isinstance(d, vim.vm.device.VirtualEthernetCard)]
+    entries = [
+        (asked.boot_order, Boot.BootableDiskDevice(deviceKey=d.key)) for asked, d in zip(disks_of(spec), disks, strict=False)
+    ]
+    entries += [
+        (asked.boot_order, Boot.BootableEthernetDevice(deviceKey=d.key)) for asked, d in zip(spec.nics, nics, strict=False)
+    ]
+    entries += [(asked.boot_order, Boot.BootableCdromDevice()) for asked in spec.disks if asked.device == "cdrom"][:1]
+    ordered = sorted(((order, entry) for order, entry in entries if order), key=lambda each: each[0])
+    options = Boot(bootOrder=[entry for _, entry in ordered])
+    if spec.firmware == "uefi-secure":
+        options.efiSecureBootEnabled = True
+    connection.wait(made.ReconfigVM_Task(vim.vm.ConfigSpec(bootOptions=options)), resource=spec.name)
+
+
+def _extra(spec: VMSpec) -> Iterator[Any]:
+    facts = {"tags": sorted(spec.tags), "metadata": spec.metadata}
+    if any(facts.values()):
+        yield facts_option(facts)
+    yield from seed(spec)
+
+
+def seed(spec: VMSpec) -> Iterator[Any]:
+    """Yield what cloud-init's VMware datasource reads, as its documentation says: guestinfo.metadata and guestinfo.userdata.
+
+    Source: https://docs.cloud-init.io/en/latest/reference/datasources/vmware.html
+    """
+    asked = spec.cloud_init
+    if asked is None:
+        return
+    about: dict[str, Any] = {"instance-id": str(uuid.uuid4()), "local-hostname": asked.hostname or spec.name}
+    if asked.ssh_keys:
+        about["public-keys-data"] = "\n".join(asked.ssh_keys)
+    if asked.network_config:
+        about |= {"network": base64.b64encode(asked.network_config.encode()).decode(), "network.encoding": "base64"}
+    parts = {"metadata": json.dumps(about), "userdata": asked.user_data}
+    for name, content in parts.items():
+        if content:
+            yield vim.option.OptionValue(key=f"guestinfo.{name}", value=base64.b64encode(content.encode()).decode())
+            yield vim.option.OptionValue(key=f"guestinfo.{name}.encoding", value="base64")
+
+
+__all__ = ["at_once", "detach_kept_disks", "disks_of", "finish", "new_config", "seed", "undo"]

@@ -1,0 +1,1 @@
+"""Migration between vCenters; used by the operations modules."""

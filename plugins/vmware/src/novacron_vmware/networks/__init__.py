@@ -1,0 +1,1 @@
+"""Port groups of standard and distributed switches; used by the operations modules."""

@@ -1,0 +1,28 @@
+"""Finds the VMs that use a disk file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from novacron_vmware.devices import places
+from novacron_vmware.sdk import vim
+
+if TYPE_CHECKING:
+    from novacron_vmware.connection import VMwareConnection
+
+
+def users_of(connection: VMwareConnection, path: str) -> list[str]:
+    """Return the names of the VMs and templates that have a disk file, or a child of it."""
+    found = []
+    for _, read in connection.collect(vim.VirtualMachine, ["name", "config.hardware.device"]):
+        for _, device in places(read.get("config.hardware.device") or ()):
+            backing = device.backing
+            while backing is not None and getattr(backing, "fileName", None) != path:
+                backing = getattr(backing, "parent", None)
+            if backing is not None:
+                found.append(read["name"])
+                break
+    return sorted(found)
+
+
+__all__ = ["users_of"]
