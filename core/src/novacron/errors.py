@@ -17,6 +17,7 @@ NovaCronError
 ├── MigrationError               MigrationCheckError (`.failures` lists every failed pre-check)
 ├── SnapshotError
 ├── StorageError
+│   └── ImageError               an image can't be fetched, or is not what its checksum or format says
 ├── GuestAgentError              GuestAgentUnavailableError
 ├── OperationTimeoutError        the deadline passed
 ├── OperationCancelledError      the caller cancelled
@@ -314,6 +315,12 @@ class StorageError(NovaCronError):
 
     exit_code = 20
     default_hint = "`novacron pool list` shows pools and their space"
+
+
+class ImageError(StorageError):
+    """An operating system image can't be fetched, or is not what its checksum, signature or format says."""
+
+    default_hint = "`novacron image list --available` shows the catalogue"
 
 
 class GuestAgentError(NovaCronError):

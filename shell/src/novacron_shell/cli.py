@@ -21,6 +21,7 @@ BUILT_IN = {
     "guest": ("guests", "The guest inside a VM, through its agent."),
     "pool": ("pools", "Storage pools."),
     "volume": ("volumes", "Volumes in a storage pool: create, copy, upload, download."),
+    "image": ("images", "Operating system images: pull from a catalogue, a URL or a file."),
     "network": ("networks", "Networks and DHCP leases."),
     "filter": ("filters", "Traffic filters."),
     "template": ("templates", "Templates: make, deploy, versions."),

@@ -10,6 +10,7 @@ from typing import Any, Self
 from novacron.dispatch.dispatcher import Dispatcher
 from novacron.errors import UnsupportedOperationError
 from novacron.handles.filters import FilterCollection
+from novacron.handles.images import ImageCollection
 from novacron.handles.networks import NetworkCollection
 from novacron.handles.pools import PoolCollection
 from novacron.handles.templates import TemplateCollection
@@ -39,6 +40,7 @@ class HostHandle:
         self.networks = NetworkCollection(self)
         self.filters = FilterCollection(self)
         self.templates = TemplateCollection(self)
+        self.images = ImageCollection(self)
         self.closed = False
 
     def __repr__(self) -> str:
@@ -46,7 +48,8 @@ class HostHandle:
 
     def __dir__(self) -> Iterable[str]:
         return sorted(
-            ["capabilities", "close", "driver_name", "events", "filters", "info", "invoke", "name", "networks", "nodes", "ping", "pools",
+            ["capabilities", "close", "driver_name", "events", "filters", "images",
+             "info", "invoke", "name", "networks", "nodes", "ping", "pools",
              "stats", "submit", "supports", "templates", "uri", "vms"]
         )  # fmt: skip
 

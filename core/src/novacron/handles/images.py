@@ -1,0 +1,313 @@
+"""A host's operating system images: pulled from a catalogue, a URL or a file into a storage pool, checked, listed, removed.
+
+An image is a volume. A second, small volume, `NAME.image.json`, says where it came from. It is written last: a volume without
+it is no image, for instance because its pull was cut off.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+
+from novacron.errors import (
+    AlreadyExistsError,
+    ImageError,
+    ImageNotFoundError,
+    InvalidSpecError,
+    InvalidStateError,
+    SpecProblem,
+    VolumeNotFoundError,
+)
+from novacron.images.catalogue import NAME, ImageSource, catalogue, find_source
+from novacron.images.checksums import algorithm_of, check_file, check_signature, find_checksum
+from novacron.images.download import fetch, fetch_text
+from novacron.images.inspection import ImageFormat, inspect, unpacked
+from novacron.jobs import Job
+from novacron.records.images import Image
+from novacron.records.volumes import Volume
+
+if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
+
+_Images: TypeAlias = list[Image]  # the collection has a method named list
+
+NOTE = ".image.json"
+"""The end of the name of the volume that says where an image came from."""
+
+NOTE_LIMIT = 65536
+"""Bytes that such a volume may have."""
+
+
+class ImageCollection:
+    """A host's images.
+
+    Example:
+        >>> import novacron, pathlib, tempfile
+        >>> host = novacron.connect("sim://images")
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "tiny.img"
+        >>> _ = file.write_bytes(bytes(510) + b"\\x55\\xaa")
+        >>> host.images.pull(str(file)).name, [image.name for image in host.images.list()]
+        ('tiny', ['tiny'])
+    """
+
+    def __init__(self, host: HostHandle) -> None:
+        self._host = host
+
+    def available(self, arch: str | None = None) -> Mapping[str, ImageSource]:
+        """Return the catalogue by name: the usual distributions, and the user's own entries.
+
+        Args:
+            arch: the architecture; the host's own when None.
+        """
+        return catalogue(arch or self._arch())
+
+    def list(self, pool: str = "default") -> _Images:
+        """Return the images in a storage pool, sorted by name. Raises StoragePoolNotFoundError."""
+        volumes: dict[str, Volume] = {volume.name: volume for volume in self._host.invoke("volume_list", pool=pool)}
+        named = [name.removesuffix(NOTE) for name in volumes if name.endswith(NOTE)]
+        return [self._image(volumes[name]) for name in sorted(named) if name in volumes]
+
+    def get(self, name: str, pool: str = "default") -> Image:
+        """Return one image. Raises ImageNotFoundError."""
+        try:
+            volume: Volume = self._host.invoke("volume_get", pool=pool, volume=name)
+            return self._image(volume)
+        except VolumeNotFoundError:
+            raise ImageNotFoundError(
+                f"no image {name!r} in the storage pool {pool!r}", resource=name, host=self._host.name,
+                hint="`novacron image pull` fetches one, `novacron image list` shows what is there",
+            ) from None  # fmt: skip
+
+    @overload
+    def pull(self, reference: str, *, name: str | None = ..., pool: str = ..., checksum: str | None = ..., verify: bool = ...,
+             replace: bool = ..., wait: Literal[True] = ...) -> Image: ...  # fmt: skip
+
+    @overload
+    def pull(self, reference: str, *, name: str | None = ..., pool: str = ..., checksum: str | None = ..., verify: bool = ...,
+             replace: bool = ..., wait: Literal[False]) -> Job[Image]: ...  # fmt: skip
+
+    def pull(
+        self,
+        reference: str,
+        *,
+        name: str | None = None,
+        pool: str = "default",
+        checksum: str | None = None,
+        verify: bool = True,
+        replace: bool = False,
+        wait: bool = True,
+    ) -> Image | Job[Image]:
+        """Fetch an image, check it, and put it into a storage pool.
+
+        The file is kept in this machine's cache, so that a second host or an interrupted download does not fetch it again.
+
+        Args:
+            reference: a name of the catalogue ("debian-13"), a URL (https, http, file), or a file of this machine; .xz, .gz and .bz2 are
+                unpacked.
+            name: what to call it; the catalogue's name or the file's when None.
+            checksum: the expected SHA-256 or SHA-512 in hexadecimal, instead of the distribution's checksum file.
+            verify: whether checksum and signature of the catalogue are required.
+            replace: whether an image or a volume of the name is replaced if nothing uses it.
+            wait: False returns a job at once; it reports progress and can be cancelled.
+
+        Raises:
+            ImageNotFoundError: not in the catalogue, or not on the server.
+            ImageError: the download failed, the checksum or the signature is wrong, or it is not an image.
+            AlreadyExistsError: there is a volume of that name, and not `replace`.
+            InvalidStateError: `replace`, but a VM or a volume uses the one that is there.
+
+        On failure: no volume is left in the pool. What was downloaded stays in the cache, and the next pull continues.
+        """
+        source = find_source(reference, self._arch())
+        if checksum is not None:
+            algorithm_of(checksum)
+            source = source.replace(checksum=checksum)
+        wanted = name or source.name
+        if not NAME.fullmatch(wanted) or wanted.endswith(NOTE):
+            problem = SpecProblem("name", wanted, f"a name that matches {NAME.pattern} and does not end with {NOTE}")
+            raise InvalidSpecError("invalid image name", problems=[problem], outcome="not_sent")
+        job: Job[Image] = Job("image_pull", wanted)
+        job.set_running_or_notify_cancel()
+
+        def work() -> None:
+            try:
+                job.set_result(self._pull(source, wanted, pool, verify, replace, job))
+            except BaseException as error:  # noqa: BLE001 - the job carries it to whoever waits
+                job.set_exception(error)
+
+        threading.Thread(target=work, name=f"novacron-image-{wanted}", daemon=True).start()
+        if not wait:
+            return job
+        try:
+            return job.result()
+        except KeyboardInterrupt:
+            job.cancel()
+            job.exception()
+            raise
+
+    def ensure(self, reference: str, *, pool: str = "default") -> Image:
+        """Return an image of the pool, pulled first when it is not there."""
+        try:
+            return self.get(find_source(reference, self._arch()).name, pool)
+        except ImageNotFoundError:
+            return self.pull(reference, pool=pool)
+
+    def remove(self, name: str, pool: str = "default") -> None:
+        """Delete an image.
+
+        Raises:
+            ImageNotFoundError: there is none of that name.
+            InvalidStateError: a VM uses it, or a disk is backed by it.
+        """
+        self.get(name, pool)
+        self._host.invoke("volume_delete", pool=pool, volume=name)
+        self._delete_if_there(pool, name + NOTE)
+
+    def prune(self, pool: str = "default") -> _Images:
+        """Delete the images of a pool that no VM uses and no volume is backed by; return them."""
+        backing = {
+            volume.backing
+            for each in self._host.pools.list()
+            if each.active
+            for volume in self._host.invoke("volume_list", pool=each.name)
+        }
+        removed = []
+        for image in self.list(pool):
+            if image.path in backing:
+                continue
+            try:
+                self.remove(image.name, pool)
+            except (InvalidStateError, ImageNotFoundError):
+                continue  # a VM uses it, or somebody else has removed it
+            removed.append(image)
+        return removed
+
+    # ---- one pull
+
+    def _pull(self, source: ImageSource, name: str, pool: str, verify: bool, replace: bool, job: Job[Any]) -> Image:
+        self._make_room(name, pool, replace)
+        expected, signed = _expected(source, verify, job)
+        file = fetch(source.url, job)
+        if expected:
+            size = max(1, file.stat().st_size)
+
+            def going(done: int) -> None:
+                job.report("checking", done / size)
+                job.raise_if_cancelled()
+
+            check_file(file, expected, going)
+        image = unpacked(file, job)
+        kind = inspect(image)
+        note = {
+            "url": source.url, "checksum": expected, "signed": signed, "title": source.title, "user": source.user,
+            "arch": source.arch, "pulled_at": time.time(),
+        }  # fmt: skip
+        return self._put(name, pool, image, kind, note, job)
+
+    def _make_room(self, name: str, pool: str, replace: bool) -> None:
+        """Refuse a name that is taken, or delete what has it."""
+        try:
+            self._host.invoke("volume_get", pool=pool, volume=name)
+        except VolumeNotFoundError:
+            return
+        if not replace:
+            raise AlreadyExistsError(
+                f"a volume {name!r} is already in the storage pool {pool!r}", resource=name, outcome="not_sent",
+                hint="choose another name; replace=True (--replace) fetches it again, also after a pull that was cut off",
+            )  # fmt: skip
+        self._host.invoke("volume_delete", pool=pool, volume=name)  # refused while a VM or a volume uses it
+        self._delete_if_there(pool, name + NOTE)
+
+    def _put(self, name: str, pool: str, file: Path, kind: ImageFormat, note: dict[str, Any], job: Job[Any]) -> Image:
+        size = max(1, file.stat().st_size)
+        self._create(pool, name, size, "vmdk" if kind.format == "vmdk" else "raw")
+        try:
+            with file.open("rb") as content:
+                volume = self._upload(pool, name, content, job)
+            if volume.format == "qcow2" and volume.capacity_bytes != kind.virtual_bytes:
+                raise ImageError(f"{name!r} has {volume.capacity_bytes} bytes in the pool, {kind.virtual_bytes} in the file")
+            text = json.dumps(note).encode()
+            self._delete_if_there(pool, name + NOTE)
+            self._create(pool, name + NOTE, len(text), "raw")
+            self._upload(pool, name + NOTE, io.BytesIO(text), job)
+        except BaseException:
+            self._delete_if_there(pool, name + NOTE)
+            self._delete_if_there(pool, name)
+            raise
+        return self._image(volume)
+
+    def _create(self, pool: str, name: str, size: int, format: str) -> None:
+        from novacron.specs import VolumeSpec
+
+        spec = VolumeSpec.parse({"name": name, "capacity": size, "format": format})
+        self._host.invoke("volume_create", pool=pool, spec=spec)
+
+    def _upload(self, pool: str, name: str, content: Any, job: Job[Any]) -> Volume:
+        """Upload as a part of the pull: its progress is the pull's, and cancelling the pull cancels it."""
+        inner: Job[Volume] = self._host.submit("volume_upload", pool=pool, volume=name, source=content)
+        inner.listen(lambda progress: job.report(progress.message or "uploading", progress.fraction, **progress.details))
+        job.on_cancel(inner.cancel)
+        return inner.result()
+
+    def _delete_if_there(self, pool: str, name: str) -> None:
+        try:
+            self._host.invoke("volume_delete", pool=pool, volume=name)
+        except VolumeNotFoundError:
+            pass
+
+    def _image(self, volume: Volume) -> Image:
+        """Return a volume as an image. Raises ImageNotFoundError when nothing says where it came from."""
+        content = io.BytesIO()
+        try:
+            known: Volume = self._host.invoke("volume_get", pool=volume.pool, volume=volume.name + NOTE)
+            if known.capacity_bytes <= NOTE_LIMIT:
+                self._host.invoke("volume_download", pool=volume.pool, volume=volume.name + NOTE, target=content)
+            note = json.loads(content.getvalue().rstrip(b"\0") or b"null")
+        except (VolumeNotFoundError, ValueError):
+            note = None
+        if not isinstance(note, dict):
+            raise ImageNotFoundError(
+                f"the volume {volume.name!r} is not an image", resource=volume.name, host=self._host.name,
+                hint="its pull may have been cut off: pull it again with replace=True (--replace)",
+            )  # fmt: skip
+        fields = {key: note[key] for key in ("url", "checksum", "signed", "title", "user", "arch", "pulled_at") if key in note}
+        return Image(
+            name=volume.name, host=volume.host, pool=volume.pool, path=volume.path, format=volume.format,
+            capacity_bytes=volume.capacity_bytes, allocated_bytes=volume.allocated_bytes, **fields,
+        )  # fmt: skip
+
+    def _arch(self) -> str:
+        return self._host.info().arch or "x86_64"
+
+
+def _expected(source: ImageSource, verify: bool, job: Job[Any]) -> tuple[str | None, bool]:
+    """Return the checksum that the file must have, and whether its signature was checked.
+
+    Raises:
+        ImageError: the distribution's checksum file does not name the image, or is not signed by its keys.
+    """
+    if source.checksum:
+        return source.checksum.lower(), False
+    if not verify or not source.checksums:
+        return None, False
+    job.report("looking up the checksum")
+    text, signed = fetch_text(source.checksums), False
+    keyring = Path(source.keyring) if source.keyring else None
+    if source.signature and keyring is not None and keyring.is_file():
+        signature = None if source.signature == "inline" else fetch_text(source.signature)
+        text, signed = check_signature(text, signature, keyring), True
+    file = source.url.rpartition("/")[2]
+    checksum = find_checksum(text.decode("utf-8", "replace"), file)
+    if checksum is None:
+        raise ImageError(
+            f"{source.checksums} has no SHA-256 or SHA-512 of {file}", hint="give checksum=..., or verify=False (--no-verify)"
+        )
+    return checksum, signed
+
+
+__all__ = ["ImageCollection"]
