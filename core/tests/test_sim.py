@@ -477,7 +477,7 @@ class TestNetworks:
     def test_names_bridges_and_ranges_are_taken_once(self, a):
         made = a.networks.create(name="lan", cidr="10.5.0.1/24", dhcp_start="10.5.0.10", dhcp_end="10.5.0.20")
         assert (made.active, made.cidrs, made.bridge) == (True, ("10.5.0.1/24",), "virbr1")
-        for taken in ({"name": "lan"}, {"name": "x", "bridge": "virbr0"}, {"name": "x", "cidr": "10.5.0.128/25"}):
+        for taken in ({"name": "lan"}, {"name": "x", "bridge": "virbr0"}, {"name": "x", "cidr": "10.5.0.129/25"}):
             with pytest.raises(errors.AlreadyExistsError):
                 a.networks.create(**taken)
         with pytest.raises(errors.InvalidSpecError):

@@ -6,7 +6,15 @@ import pytest
 
 from novacron import DiskSpec, NICSpec, VMSpec
 from novacron.errors import InvalidSpecError, MigrationCheckError
-from novacron.specs import MigrationSpec, VMQuery
+from novacron.specs import (
+    FilterRule,
+    MigrationSpec,
+    NetworkSpec,
+    StoragePoolSpec,
+    TrafficFilterSpec,
+    VMQuery,
+    VolumeSpec,
+)
 
 
 def problems(call):
@@ -79,3 +87,72 @@ def test_a_failed_check_is_told_with_each_failure():
     failed = MigrationCheckError("'web1' can't move", failures=["no network 'lan'", "no room"])
     assert failed.as_dict()["failures"] == ["no network 'lan'", "no room"]
     assert str(failed).endswith("no network 'lan'; no room")
+
+
+@pytest.mark.parametrize(
+    ("cidr", "reason"),
+    [
+        ("10.0.0.1", "such as"),
+        ("10.0.0.0/24", "the network itself"),
+        ("10.0.0.255/24", "broadcast"),
+        ("127.0.0.1/8", "loopback"),
+        ("224.0.0.1/24", "multicast"),
+        ("169.254.7.1/16", "link-local"),
+        ("0.0.0.0/8", "no host"),
+        ("10.0.0.1/32", "room"),
+        ("240.0.0.1/24", "reserved"),
+        ("fd00::/64", "the network itself"),
+        ("fe80::1/64", "link-local"),
+        ("10.0.0.1/40", "such as"),
+        ("somewhere", "such as"),
+        (7, "such as"),
+    ],
+)
+def test_an_address_that_no_host_can_have_is_refused_in_plain_words(cidr, reason):
+    (problem,) = problems(lambda: NetworkSpec(name="lan", cidr=cidr)).values()
+    assert problem.path == "cidr"
+    assert reason in problem.allowed
+    assert "IPv4Interface" not in problem.allowed
+    assert "input" not in problem.allowed
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.1/24", "10.0.0.254/24", "10.0.0.0/31", "fd00::1/64", "203.0.113.9/29"])
+def test_an_address_that_a_host_can_have_is_taken(cidr):
+    assert str(NetworkSpec(name="lan", cidr=cidr).cidr) == cidr
+
+
+WRONG_FIELDS = {
+    "limits.total_iops": lambda: DiskSpec(size="1GiB", limits={"total_iops": 5, "read_iops": 2}),
+    "limits.total_bytes_per_second": lambda: DiskSpec(
+        size="1GiB", limits={"total_bytes_per_second": 5, "write_bytes_per_second": 2}
+    ),
+    "name": lambda: TrafficFilterSpec(name="a+b"),
+    "filter": lambda: NICSpec(network="default", filter="a b"),
+    "bridge": lambda: NICSpec(bridge="br+1"),
+    "device": lambda: NICSpec(device="a-name-too-long-for-linux"),
+    "format": lambda: VolumeSpec(name="a", capacity="1GiB", format="vhdx"),
+    "peer": lambda: FilterRule(action="deny", direction="in", protocol="icmp", peer="2001:db8::/32"),
+    "rules.1.peer": lambda: TrafficFilterSpec(
+        name="a", rules=[{"action": "allow"}, {"action": "deny", "protocol": "icmpv6", "peer": "10.0.0.0/8"}]
+    ),
+    "ports": lambda: FilterRule(action="deny", ports="22"),
+    "source_host": lambda: StoragePoolSpec(name="a", path="/a", source_host="files"),
+    "path": lambda: StoragePoolSpec(name="a", type="rbd", source_host="h", source_name="n", path="/a"),
+    "source_path": lambda: StoragePoolSpec(name="a", type="fs", path="/a"),
+    "dhcp_start": lambda: NetworkSpec(name="a", cidr="10.0.0.1/24", dhcp_start="10.0.0.0", dhcp_end="10.0.0.9"),
+    "dhcp_end": lambda: NetworkSpec(name="a", cidr="10.0.0.1/24", dhcp_start="10.0.0.9", dhcp_end="10.0.0.255"),
+    "dhcp_hosts.0.address": lambda: NetworkSpec(
+        name="a", cidr="10.0.0.1/24", dhcp_hosts=[{"mac": "52:54:00:00:00:01", "address": "10.1.0.5"}]
+    ),
+    "memory": lambda: VMSpec(name="a", memory=10241024),
+    "memory_max": lambda: VMSpec(name="a", memory="1GiB", memory_max="1PiB"),
+    "size": lambda: DiskSpec(size=10),
+    "capacity": lambda: VolumeSpec(name="a", capacity="2EiB"),
+}
+
+
+@pytest.mark.parametrize("field", WRONG_FIELDS)
+def test_what_hypervisors_refuse_in_riddles_is_refused_by_field(field):
+    (problem,) = problems(WRONG_FIELDS[field]).values()
+    assert problem.path == field
+    assert problem.given not in ("nothing", "") or field == "source_path"

@@ -60,7 +60,7 @@ print(json.dumps({"build": best(build), "parse": best(lambda: parse(text))}))
 
 @pytest.fixture(scope="module")
 def spec():
-    return VMSpec(name="vm1", vcpus=2, memory="1GiB", disks=[{"size": 1}] * 2, nics=[{"network": "default"}] * 2)
+    return VMSpec(name="vm1", vcpus=2, memory="1GiB", disks=[{"size": "1MiB"}] * 2, nics=[{"network": "default"}] * 2)
 
 
 @pytest.fixture(scope="module")

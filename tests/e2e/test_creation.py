@@ -213,7 +213,7 @@ FAILING = {
     "no such node": ({"node": "elsewhere"}, errors.InvalidSpecError),
     "more memory than the host has": ({"memory": "64TiB"}, errors.InvalidSpecError),
     "more vCPUs than a machine has": ({"vcpus": 4096}, errors.NovaCronError),
-    "a disk that no format holds": ({"disks": [{"size": "8MiB"}, {"size": 2**62}]}, errors.NovaCronError),
+    "a disk that no format holds": ({"disks": [{"size": "8MiB"}, {"size": 2**59}]}, errors.NovaCronError),
     "more preallocated than there is": (
         {"disks": [{"size": "8MiB"}, {"size": "900TiB", "preallocate": True, "format": "raw"}]}, errors.ResourceAllocationError,
     ),

@@ -31,7 +31,7 @@ limits = st.fixed_dictionaries(
     },
 )  # fmt: skip
 DISKS = {
-    "size": st.integers(1, 2**50), "source": st.just(None), "path": st.just(None), "copy_mode": st.sampled_from(["backing", "full"]),
+    "size": st.integers(2**20, 2**50), "source": st.just(None), "path": st.just(None), "copy_mode": st.sampled_from(["backing", "full"]),
     "pool": st.just("default"), "name": st.none() | names, "preallocate": st.booleans(), "boot_order": st.none(),
     "bus": st.sampled_from([None, "virtio", "scsi", "sata", "ide", "usb"]), "target": st.none(),
     "device": st.sampled_from(["disk", "cdrom", "floppy"]), "format": st.sampled_from(["qcow2", "raw", "vmdk", "vdi"]),
@@ -106,7 +106,7 @@ MACHINES = {
 @st.composite
 def specs(draw):
     """Any VMSpec that is valid for itself, every field of it given."""
-    vcpus, memory = draw(st.integers(1, 64)), draw(st.integers(2**21, 2**42))
+    vcpus, memory = draw(st.integers(1, 64)), draw(st.integers(2**24, 2**42))
     most, all_of_it = draw(st.none() | st.integers(vcpus, 128)), draw(st.none() | st.integers(memory, 2**43))
     firmware, arch = draw(st.sampled_from(["bios", "uefi", "uefi-secure"])), draw(st.sampled_from([*MACHINES]))
     given_disks, given_nics, given_host = draw(st.lists(disks, max_size=5)), draw(st.lists(nics, max_size=3)), []
@@ -223,12 +223,14 @@ def test_what_was_written_is_read_back(spec):
 
 
 def test_the_same_spec_gives_the_same_xml():
-    spec = VMSpec(name="web1", id="12345678-1234-1234-1234-123456789abc", disks=[DiskSpec(size=1)], nics=[NICSpec(network="n")])
+    spec = VMSpec(
+        name="web1", id="12345678-1234-1234-1234-123456789abc", disks=[DiskSpec(size="1MiB")], nics=[NICSpec(network="n")]
+    )
     assert build(spec)[0] == build(spec)[0]
 
 
 def test_thirty_disks_have_thirty_targets():
-    targets = [target for _, target in place([DiskSpec(size=1)] * 30)]
+    targets = [target for _, target in place([DiskSpec(size="1MiB")] * 30)]
     assert targets[:2] + targets[25:28] == ["vda", "vdb", "vdz", "vdaa", "vdab"]
     assert len(set(targets)) == 30
 
@@ -238,7 +240,7 @@ def test_thirty_disks_have_thirty_targets():
     [({"target": "hdb"}, ("ide", "hdb")), ({"target": "sdc", "bus": "usb"}, ("usb", "sdc")), ({"bus": "scsi"}, ("scsi", "sda"))],
 )
 def test_bus_and_target_that_were_asked_are_kept_and_the_other_fits(asked, got):
-    assert place([DiskSpec(size=1, **asked)]) == [got]
+    assert place([DiskSpec(size="1MiB", **asked)]) == [got]
 
 
 @pytest.mark.parametrize("fields_", [{"description": "a\0b"}, {"kernel": {"path": "/a\x01"}}])

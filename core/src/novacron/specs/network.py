@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from novacron.specs.spec import Label, Name, Rate, Spec
+from novacron.specs.addresses import Address, AddressRange, HostAddress
+from novacron.specs.spec import FieldError, Label, Name, Rate, Spec
 
 MAC = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+
+FilterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$")]
+"""A traffic filter's name: letters, digits, `_ . : -`. NICs and other filters can't refer to one with other characters."""
+
+InterfaceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$")]
+"""The name of a network interface of the host: 1 to 15 letters, digits, `_ . : -`, which is what the Linux kernel allows."""
 
 
 class NICSpec(Spec):
@@ -24,8 +31,8 @@ class NICSpec(Spec):
     """
 
     network: Label | None = None
-    bridge: Name | None = None
-    device: Name | None = None
+    bridge: InterfaceName | None = None
+    device: InterfaceName | None = None
     user: bool = False
     mac: str | None = Field(None, pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")
     model: Literal["virtio", "e1000", "e1000e", "rtl8139", "igb"] = "virtio"
@@ -34,7 +41,7 @@ class NICSpec(Spec):
     link_up: bool = True
     vlan: int | None = Field(None, ge=0, le=4095)
     portgroup: Name | None = None
-    filter: Name | None = None
+    filter: FilterName | None = None
     isolated: bool = False
     inbound_bytes_per_second: Rate | None = None
     outbound_bytes_per_second: Rate | None = None
@@ -53,14 +60,14 @@ class DHCPHostSpec(Spec):
     """An address that is kept for one NIC."""
 
     mac: MAC
-    address: IPv4Address | IPv6Address
+    address: Address
     hostname: HostName | None = None
 
 
 class DNSHostSpec(Spec):
     """Names that a network's DNS server knows."""
 
-    address: IPv4Address | IPv6Address
+    address: Address
     names: tuple[HostName, ...] = Field(min_length=1)
 
 
@@ -91,9 +98,9 @@ class NetworkSpec(Spec):
     type: Literal["nat", "routed", "isolated", "bridged", "open", "macvtap"] = "nat"
     bridge: Label | None = None
     device: Name | None = None
-    cidr: IPv4Interface | IPv6Interface | None = None
-    dhcp_start: IPv4Address | IPv6Address | None = None
-    dhcp_end: IPv4Address | IPv6Address | None = None
+    cidr: HostAddress | None = None
+    dhcp_start: Address | None = None
+    dhcp_end: Address | None = None
     dhcp_hosts: tuple[DHCPHostSpec, ...] = ()
     dns_hosts: tuple[DNSHostSpec, ...] = ()
     domain: HostName | None = None
@@ -113,22 +120,29 @@ class NetworkSpec(Spec):
             if address is None:
                 continue
             if self.cidr is None:
-                raise ValueError(f"cidr, which {field} needs")
-            if address not in self.cidr.network:
-                raise ValueError(f"{field} within {self.cidr.network}")
+                raise FieldError("cidr", f"an address range, which {field} needs")
+            if address not in self.cidr.network or address in _edges(self.cidr.network):
+                raise FieldError(field, f"an address of a host within {self.cidr.network}")
         if self.dhcp_start and self.dhcp_end and int(self.dhcp_start) > int(self.dhcp_end):
-            raise ValueError("dhcp_start before dhcp_end")
+            raise FieldError("dhcp_start", "an address before dhcp_end")
         if self.type == "macvtap" and not self.device:
-            raise ValueError("device, which a macvtap network needs")
+            raise FieldError("device", "a device of the host, which a macvtap network needs")
         if self.openvswitch and self.type != "bridged":
-            raise ValueError('openvswitch only with a network of type "bridged"')
+            raise FieldError("openvswitch", 'false: only a network of type "bridged" uses Open vSwitch')
         if self.type == "bridged" and not self.bridge:
-            raise ValueError("bridge, which a bridged network needs")
+            raise FieldError("bridge", "a bridge of the host, which a bridged network needs")
         if self.type in ("bridged", "macvtap") and (self.cidr or self.dns_hosts or self.domain):
             raise ValueError(f"no cidr, dns_hosts or domain: a {self.type} network has no DHCP or DNS of its own")
         if sum(group.default for group in self.portgroups) > 1:
             raise ValueError("at most one default port group")
         return self
+
+
+def _edges(network: IPv4Network | IPv6Network) -> tuple[object, ...]:
+    """Return the addresses of a network that no host has."""
+    if network.prefixlen >= network.max_prefixlen - 1:
+        return ()
+    return (network.network_address, network.broadcast_address) if network.version == 4 else (network.network_address,)
 
 
 class FilterRule(Spec):
@@ -145,7 +159,7 @@ class FilterRule(Spec):
     action: Literal["allow", "deny", "reject"]
     direction: Literal["in", "out", "both"] = "both"
     protocol: Literal["any", "tcp", "udp", "icmp", "icmpv6", "sctp"] = "any"
-    peer: IPv4Network | IPv6Network | None = None
+    peer: AddressRange | None = None
     ports: str | None = Field(None, pattern=r"^[0-9]{1,5}(-[0-9]{1,5})?$")
     priority: int = Field(500, ge=-1000, le=1000)
 
@@ -153,10 +167,20 @@ class FilterRule(Spec):
     def _ports_exist(self) -> Self:
         if self.ports:
             if self.protocol not in ("tcp", "udp", "sctp"):
-                raise ValueError("ports only with tcp, udp or sctp")
+                raise FieldError("ports", "nothing: only the protocols tcp, udp and sctp have ports")
             first, _, last = self.ports.partition("-")
             if not 0 < int(first) <= int(last or first) < 65536:
-                raise ValueError("ports from 1 to 65535, the lower one first")
+                raise FieldError("ports", "ports from 1 to 65535, the lower one first")
+        return self
+
+    @model_validator(mode="after")
+    def _peer_of_the_protocol(self) -> Self:
+        version = {"icmp": 4, "icmpv6": 6}.get(self.protocol)
+        if self.peer is not None and version not in (None, self.peer.version):
+            other = "icmpv6" if version == 4 else "icmp"
+            raise FieldError(
+                "peer", f"an IPv{version} range for the protocol {self.protocol}; IPv{self.peer.version} has {other}"
+            )
         return self
 
 
@@ -167,7 +191,7 @@ class TrafficFilterSpec(Spec):
     with the NIC's own MAC and IP address.
     """
 
-    name: Name
+    name: FilterName
     rules: tuple[FilterRule, ...] = ()
     default: Literal["allow", "deny"] = "allow"
     anti_spoofing: bool = False

@@ -4,14 +4,47 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
 
 from novacron.errors import InvalidSpecError, InvalidValueError, SpecProblem
-from novacron.units import parse_duration, parse_size
+from novacron.units import format_size, parse_duration, parse_size
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(lt=2**63)]
 """Bytes, or text such as "2GiB"; below 8 EiB, which is all that hypervisors can count."""
+
+
+class FieldError(ValueError):
+    """Raised by a validator of a whole spec: one of its fields has a value that does not fit.
+
+    Args:
+        field: the field's name, with dots for nested ones.
+        allowed: what the field may be.
+    """
+
+    def __init__(self, field: str, allowed: str) -> None:
+        super().__init__(allowed)
+        self.field, self.allowed = field, allowed
+
+
+def _between(lowest: int, highest: int) -> AfterValidator:
+    def check(size: int) -> int:
+        if not lowest <= size <= highest:
+            limits = f"{format_size(lowest)} to {format_size(highest)}"
+            raise InvalidValueError(f"not a size: {size}", hint=f'{limits}; give a unit, as in "2GiB"', outcome="not_sent")
+        return size
+
+    return AfterValidator(check)
+
+
+MemorySize = Annotated[int, BeforeValidator(parse_size), _between(16 * 2**20, 2**48)]
+"""Bytes of a VM's memory, or text such as "2GiB". A number without a unit is bytes, so values that no guest can use are refused."""
+
+DiskSize = Annotated[int, BeforeValidator(parse_size), _between(2**20, 2**60)]
+"""Bytes of a disk, or text such as "20GiB". A number without a unit is bytes, so values that no guest can use are refused."""
+
+VolumeSize = Annotated[int, BeforeValidator(parse_size), _between(2**16, 2**60)]
+"""Bytes of a volume, or text such as "20GiB"; a volume may be smaller than a disk, to hold a seed for instance."""
 
 Rate = Annotated[int, BeforeValidator(parse_size)]
 """Bytes per second, or text such as "100MiB/s"."""
@@ -66,9 +99,12 @@ class Spec(BaseModel, metaclass=_SpecType):
 def _invalid(cls: type[Spec], error: ValidationError) -> InvalidSpecError:
     problems = []
     for item in error.errors():
-        path = ".".join(str(part) for part in item["loc"]) or cls.__name__
+        cause, parts = item.get("ctx", {}).get("error"), [str(part) for part in item["loc"]]
         given = "nothing" if item["type"] == "missing" else _short(item["input"])
-        problems.append(SpecProblem(path, given, _allowed(cls, item)))
+        if isinstance(cause, FieldError):
+            parts.append(cause.field)
+            given = _short(_value(item["input"], cause.field))
+        problems.append(SpecProblem(".".join(parts) or cls.__name__, given, _allowed(cls, item)))
     return InvalidSpecError(f"invalid {cls.__name__}", problems=problems, hint=f"see help({cls.__name__}) for its fields")
 
 
@@ -86,6 +122,16 @@ def _allowed(cls: type[Spec], item: Any) -> str:
     return message[:1].lower() + message[1:]
 
 
+def _value(given: Any, field: str) -> Any:
+    """Return what was given for a field that may be in a field of another; "nothing" when it was left out."""
+    for part in field.split("."):
+        if isinstance(given, (list, tuple)) and part.isdecimal():
+            given = given[int(part)]
+        else:
+            given = given.get(part, "nothing") if isinstance(given, dict) else getattr(given, part, "nothing")
+    return given
+
+
 def _spec_in(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, Spec):
         return annotation
@@ -99,4 +145,4 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-__all__ = ["Label", "Name", "Rate", "Seconds", "Size", "Spec", "Tag"]
+__all__ = ["DiskSize", "FieldError", "Label", "MemorySize", "Name", "Rate", "Seconds", "Size", "Spec", "Tag", "VolumeSize"]

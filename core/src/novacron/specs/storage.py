@@ -6,10 +6,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from novacron.specs.spec import Label, Name, Rate, Size, Spec
+from novacron.specs.spec import DiskSize, FieldError, Label, Name, Rate, Spec, VolumeSize
 
 DiskBus = Literal["virtio", "scsi", "sata", "ide", "usb", "nvme"]
-DiskFormat = Literal["qcow2", "raw", "vmdk", "vdi", "vhdx"]
+DiskFormat = Literal["qcow2", "raw", "vmdk", "vdi"]
+
+LIMIT_KINDS = (
+    ("total_bytes_per_second", "read_bytes_per_second", "write_bytes_per_second"), ("total_iops", "read_iops", "write_iops"),
+)  # fmt: skip
+"""A disk has a limit for all requests, or limits for reading and writing; hypervisors refuse both together."""
 
 ENCRYPTED = ("qcow2", "raw")
 """The formats that can be encrypted."""
@@ -28,6 +33,13 @@ class DiskLimits(Spec):
     write_iops: int | None = Field(None, ge=0)
     total_iops: int | None = Field(None, ge=0)
 
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        for total, reading, writing in LIMIT_KINDS:
+            if getattr(self, total) and (getattr(self, reading) or getattr(self, writing)):
+                raise FieldError(total, f"either {total}, or {reading} and {writing}")
+        return self
+
 
 class DiskSpec(Spec):
     """A disk: new and blank (`size`), from an image (`source`), or an existing volume or file (`path`).
@@ -42,7 +54,7 @@ class DiskSpec(Spec):
         (21474836480, 'backing')
     """
 
-    size: Size | None = None
+    size: DiskSize | None = None
     source: str | None = None
     path: str | None = None
     copy_mode: Literal["backing", "full"] = "backing"
@@ -71,8 +83,6 @@ class DiskSpec(Spec):
             raise ValueError(f"encryption only of disks of the formats {' and '.join(ENCRYPTED)}")
         if self.encryption and self.source and self.copy_mode != "full":
             raise ValueError('copy_mode="full" with encryption: what is in the image is not encrypted')
-        if self.size == 0:
-            raise ValueError("a size above 0")
         if self.source and self.path:
             raise ValueError("either source (an image to start from) or path (an existing disk), not both")
         if self.device == "disk" and not (self.size or self.source or self.path):
@@ -87,7 +97,7 @@ class VolumeSpec(Spec):
     """
 
     name: Name
-    capacity: Size | None = None
+    capacity: VolumeSize | None = None
     format: DiskFormat = "qcow2"
     backing: str | None = None
     preallocate: bool = False
@@ -142,7 +152,10 @@ class StoragePoolSpec(Spec):
     def _whole(self) -> Self:
         missing = [field for field in NEEDED[self.type] if getattr(self, field) is None]
         if missing:
-            raise ValueError(f"{' and '.join(missing)}, which a {self.type} pool needs")
+            raise FieldError(missing[0], f"{' and '.join(missing)}, which a {self.type} pool needs")
+        for field in ("path", "source_host", "source_path", "source_name"):
+            if getattr(self, field) is not None and field not in (*NEEDED[self.type], *OPTIONAL.get(self.type, ())):
+                raise FieldError(field, f"nothing: a {self.type} pool has no {field}")
         return self
 
 
@@ -151,6 +164,9 @@ NEEDED = {
     "iscsi": ("source_host", "source_path"), "rbd": ("source_host", "source_name"),
 }  # fmt: skip
 """What each type of storage pool needs."""
+
+OPTIONAL = {"dir": ("path",), "logical": ("path", "source_path"), "iscsi": ("path",)}
+"""What some types of storage pool can also be given."""
 
 
 __all__ = ["DiskBus", "DiskFormat", "DiskLimits", "DiskSpec", "SecretName", "StoragePoolSpec", "VolumeSpec"]

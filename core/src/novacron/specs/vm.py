@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from novacron.specs.devices import ChannelSpec, DisplaySpec, FilesystemSpec, HostDeviceSpec, SerialSpec, Sound, Video
 from novacron.specs.hardware import Clock, CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec
 from novacron.specs.network import NICSpec
-from novacron.specs.spec import Label, Name, Size, Spec, Tag
+from novacron.specs.spec import Label, MemorySize, Name, Spec, Tag
 from novacron.specs.storage import DiskSpec
 
 Firmware = Literal["bios", "uefi", "uefi-secure"]
@@ -56,9 +56,9 @@ class VMSpec(Spec):
     id: UUID | None = None
     vcpus: int = Field(1, ge=1, le=4096)
     vcpus_max: int | None = Field(None, ge=1, le=4096)
-    memory: Size = Field(512 * 1024**2, ge=1024**2)
-    memory_max: Size | None = None
-    max_memory: Size | None = None
+    memory: MemorySize = 512 * 1024**2
+    memory_max: MemorySize | None = None
+    max_memory: MemorySize | None = None
     arch: str | None = Field(None, pattern=r"^[a-z0-9_]+$")
     machine: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+$")
     virt_type: Literal["kvm", "qemu"] | None = None
@@ -154,7 +154,7 @@ class VMUpdate(Spec):
     """Changes to a VM: only the fields that are given change; `metadata` is merged, None removes a key."""
 
     vcpus: int | None = Field(None, ge=1, le=4096)
-    memory: Size | None = Field(None, ge=1024**2)
+    memory: MemorySize | None = None
     description: str | None = None
     tags: frozenset[Tag] | None = None
     metadata: dict[Name, str | None] | None = None

@@ -79,7 +79,7 @@ def clone(settings: Settings, name: str, new_name: str, pool: str) -> None:
 @in_pool
 @common_options
 def convert(settings: Settings, name: str, new_name: str, format_: str, pool: str) -> None:
-    """Copy the volume NAME into another format (qcow2, raw, vmdk, vdi, vhdx)."""
+    """Copy the volume NAME into another format (qcow2, raw, vmdk, vdi)."""
     from novacron_shell.progress import follow
 
     _said(settings, follow(settings.host().pools.convert_volume(name, new_name, format_, pool, wait=False), f"convert {name}"))

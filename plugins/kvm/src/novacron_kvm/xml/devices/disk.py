@@ -49,9 +49,9 @@ def place(disks: Sequence[DiskSpec], buses: Buses = Buses(), there: Sequence[str
 
     Example:
         >>> from novacron.specs import DiskSpec
-        >>> place([DiskSpec(size=1), DiskSpec(size=1, target="vda"), DiskSpec(device="cdrom"), DiskSpec(device="floppy")])
+        >>> place([DiskSpec(size="1MiB"), DiskSpec(size="1MiB", target="vda"), DiskSpec(device="cdrom"), DiskSpec(device="floppy")])
         [('virtio', 'vdb'), ('virtio', 'vda'), ('sata', 'sda'), ('fdc', 'fda')]
-        >>> place([DiskSpec(size=1, bus="nvme")])
+        >>> place([DiskSpec(size="1MiB", bus="nvme")])
         [('nvme', 'nvme0n1')]
     """
     taken = {*there, *(d.target for d in disks if d.target)}
