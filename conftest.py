@@ -197,7 +197,7 @@ def processes(tmp_path, monkeypatch):
 @pytest.fixture
 def postgresql(monkeypatch):
     """A PostgreSQL server of the distribution's, on a socket that no one else has, as the state database."""
-    from novacron.workflow.durable import durable_engine
+    from novacron.workflow.run.durable import durable_engine
 
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"), key=lambda p: float(p.parent.name))
     folder = Path(tempfile.mkdtemp(prefix="novacron-postgresql-", dir="/var/tmp"))

@@ -76,7 +76,7 @@ def test_a_run_outlives_a_database_that_is_full(tmp_path, monkeypatch):
     room.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", room], check=True)
     monkeypatch.setenv("NOVACRON_STATE", str(room))
-    monkeypatch.setattr("novacron.workflow.durable.PATIENCE", 2.0)
+    monkeypatch.setattr("novacron.workflow.run.durable.PATIENCE", 2.0)
     try:
         host, vm = made("full")
         assert steps.tag("zero").run(vm).status == "done"
@@ -104,7 +104,7 @@ def test_a_run_outlives_a_database_that_is_full(tmp_path, monkeypatch):
         assert [s.name for s in vm.snapshots.list()] == ["a", "b"]
         host.close()
     finally:
-        from novacron.workflow.engine import default_engine
+        from novacron.workflow.run.engine import default_engine
 
         default_engine().leave()
         subprocess.run(["umount", "--lazy", room], check=True)

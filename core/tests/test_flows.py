@@ -144,12 +144,12 @@ def test_a_backup_keeps_what_it_should(hosts, vm):
 def test_disks_move_and_move_back(hosts, vm):
     hosts["a"].pools.create(name="fast", path="/fast")
     before = vm.refresh().record.disks[0].pool
-    assert run("move_disks", vm, hosts, pool="fast").status == "done"
+    assert run("migrate_storage", vm, hosts, pool="fast").status == "done"
     assert vm.refresh().record.disks[0].pool == "fast"
-    undone = (steps.move_storage(before) >> steps.revert("none")).run(vm, hosts=hosts)
+    undone = (steps.migrate_storage(before) >> steps.revert("none")).run(vm, hosts=hosts)
     assert undone.status == "undone"
     assert vm.refresh().record.disks[0].pool == "fast"
-    assert "fst" in str(FLOWS["move_disks"](pool="fst").plan(vm, hosts=hosts))
+    assert "fst" in str(FLOWS["migrate_storage"](pool="fst").plan(vm, hosts=hosts))
 
 
 def test_health_is_asked_again_until_it_is_there(hosts, vm):

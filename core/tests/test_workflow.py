@@ -113,7 +113,7 @@ def test_a_plan_follows_the_vm_to_the_destination_and_changes_nothing(hosts, vm)
     text = str(plan)
     assert "wf1 -> wf2, live, disks shared" in text
     assert "delete the snapshot 'after'" in text
-    assert text.endswith("Nothing stands against it.")
+    assert text.endswith("All pre-checks passed.")
     json.dumps(plan.as_dict())
 
 

@@ -12,9 +12,10 @@ from novacron import errors
 from novacron.drivers.sim import forget, world
 from novacron.plugins import hookimpl
 from novacron.plugins.application import application_plugins
-from novacron.workflow import StepKind, Workflow, parallel, step, steps
-from novacron.workflow.engine import ProcessEngine
-from novacron.workflow.journal import Journal
+from novacron.workflow import StepKind, Workflow, function, parallel, step, steps
+from novacron.workflow.paths import Path
+from novacron.workflow.run.engine import ProcessEngine
+from novacron.workflow.run.journal import Journal
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +61,12 @@ def unmark(context, result):
     context.do("vm_update", changes=novacron.VMUpdate(metadata={result["name"]: None}))
 
 
+@function
 def is_running(vm):
     return vm.status == "running"
 
 
+@function
 def louder(text):
     return text.upper()
 
@@ -102,7 +105,7 @@ def test_a_retry_undoes_the_failed_attempt_first(hosts, vm):
     run = (steps.tag("t") >> steps.snapshot("a")).retry(2, 0).run(vm)
     assert run.status == "done"
     assert [(s.status, s.attempts) for s in run.steps] == [("done", 2), ("done", 2)]
-    assert [e.event for e in run.history if e.path.startswith("~1/0")] == ["started", "done", "undoing", "undone"]
+    assert [e.event for e in run.history if e.path.is_within(Path("/body~1/0"))] == ["started", "done", "undoing", "undone"]
 
 
 def test_a_retry_gives_up_after_its_attempts_and_at_once_where_it_can_not_help(hosts, vm):
@@ -158,7 +161,7 @@ def test_on_failure_stop_leaves_all_as_it_is_and_the_run_can_be_resumed(hosts, v
     again = run.resume()
     assert again.status == "done"
     assert again.id == run.id
-    assert [e.path for e in again.history if e.event == "started"] == ["/0", "/1", "/1", "/2"]
+    assert [e.path for e in again.history if e.event == "started"] == ["/body/0", "/body/1", "/body/1", "/body/2"]
     assert (vm.host.name, snapshots(vm), vm.tags) == ("wc2", ["a"], {"t"})
     with pytest.raises(errors.InvalidStateError, match="only a failed one"):
         again.resume()
@@ -448,7 +451,7 @@ def test_any_operation_on_a_vm_is_a_step(hosts, vm):
     assert flow.plan(vm, hosts=hosts).ok
     assert flow.run(vm, hosts=hosts).status == "done"
     assert len(vm.refresh().record.disks) == 1
-    with pytest.raises(errors.InvalidSpecError, match=r"disk: got 'nothing'.*dsik"):
+    with pytest.raises(errors.InvalidSpecError, match=r"disk: got 'missing'.*dsik"):
         steps.disk_resize(dsik="vda", size=1)
     with pytest.raises(errors.InvalidSpecError, match="no secret") as refused:
         steps.guest_password_set(user="root", password="hunter2")
@@ -577,7 +580,7 @@ def test_what_was_kept_can_be_taken_back_after_all(hosts, vm):
 
 def test_an_undo_is_tried_again_for_what_may_pass(vm, monkeypatch):
     """The VM is busy twice; each attempt is on record."""
-    monkeypatch.setattr("novacron.workflow.interpreter.UNDO_DELAYS", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("novacron.workflow.run.step_runner.UNDO_DELAYS", (0.01, 0.01, 0.01))
     world("wc1").faults.add("snapshot_delete", error=errors.BusyError("a backup holds it"), times=2)
     run = (steps.snapshot("a") >> steps.revert("none")).run(vm)
     assert run.status == "undone"

@@ -11,8 +11,8 @@ from novacron import errors
 from novacron.drivers.sim import forget
 from novacron.handles.vm import VMHandle
 from novacron.workflow import steps
-from novacron.workflow.engine import ProcessEngine
-from novacron.workflow.journal import Journal
+from novacron.workflow.run.engine import ProcessEngine
+from novacron.workflow.run.journal import Journal
 
 NUMBER = itertools.count()
 

@@ -7,7 +7,7 @@ from dbos import DBOS
 
 import novacron
 from novacron.workflow import step
-from novacron.workflow.durable import durable_engine
+from novacron.workflow.run.durable import durable_engine
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.lab, pytest.mark.timeout(900)]
 

@@ -16,7 +16,7 @@ from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
     from novacron.records.nics import MACClash
-    from novacron.workflow.runs import Runs
+    from novacron.workflow.run.runs import Runs
     from novacron.workflow.schedules import Schedules
 
 
@@ -86,7 +86,7 @@ class Fleet:
     @property
     def runs(self) -> Runs:
         """The workflow runs of all processes that share the state database."""
-        from novacron.workflow.runs import Runs
+        from novacron.workflow.run.runs import Runs
 
         return Runs()
 

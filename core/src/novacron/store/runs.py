@@ -15,7 +15,7 @@ from novacron.store.database import transaction
 from novacron.store.tables import run_entries, run_vms, runs
 
 if TYPE_CHECKING:
-    from novacron.workflow.journal import Entry
+    from novacron.workflow.run.journal import Entry
 
 ENDED = ("done", "undone", "failed", "cancelled")
 
@@ -118,7 +118,7 @@ class RunStore:
             )
             return done.rowcount == 1
 
-    def stands(self, run_id: str, fence: int, status: str) -> None:
+    def set_status(self, run_id: str, fence: int, status: str) -> None:
         """Write down that a run waits, goes on, or is paused."""
         with transaction() as connection:
             connection.execute(runs.update().where(*_held(run_id, fence)).values(status=status))
@@ -135,7 +135,7 @@ class RunStore:
         Raises:
             WorkflowError: another process has taken the run over.
         """
-        values = {"at": entry.at, "path": entry.path, "event": entry.event}
+        values = {"at": entry.at, "path": str(entry.path), "event": entry.event}
         mine = sa.select(
             sa.literal(run_id), sa.literal(entry.number), *(sa.literal(v) for v in values.values()), sa.literal(entry.data, sa.JSON)
         ).select_from(runs).where(*_held(run_id, fence)).with_for_update(read=True)  # fmt: skip

@@ -101,7 +101,7 @@ def _recover() -> None:
 
 def _work(concurrency: int) -> None:
     """Be a worker."""
-    from novacron.workflow.worker import work
+    from novacron.workflow.run.worker import work
 
     work(concurrency=concurrency)
 
@@ -110,7 +110,7 @@ DOES: dict[str, Callable[..., None]] = {"run": _run, "recover": _recover, "work"
 
 
 def _main() -> None:
-    import novacron.workflow.durable  # noqa: F401 - loaded before the forks
+    import novacron.workflow.run.durable  # noqa: F401 - loaded before the forks
     from novacron.drivers.sim.plugin import areas
     from novacron.plugins.discovery import register_driver
     from novacron.specs import VMSpec

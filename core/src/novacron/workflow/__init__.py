@@ -13,13 +13,29 @@ from __future__ import annotations
 from novacron.workflow import steps
 from novacron.workflow.composition import Workflow, parallel, workflow
 from novacron.workflow.flows import FLOWS, FlowFunction, flow
-from novacron.workflow.functions import FunctionStep, step
+from novacron.workflow.functions import Function, FunctionStep, function, step
 from novacron.workflow.kinds import StepKind, register_step
 from novacron.workflow.plan import Plan, PlannedStep
-from novacron.workflow.progress import StepRecord
-from novacron.workflow.run import Run, RunProgress
+from novacron.workflow.run.progress import StepRecord
+from novacron.workflow.run.run import Run, RunProgress
 
 __all__ = [
-    "FLOWS", "FlowFunction", "FunctionStep", "Plan", "PlannedStep", "Run", "RunProgress", "StepKind", "StepRecord", "Workflow", "flow",
-    "parallel", "register_step", "step", "steps", "workflow",
-]  # fmt: skip
+    "FLOWS",
+    "FlowFunction",
+    "Function",
+    "FunctionStep",
+    "Plan",
+    "PlannedStep",
+    "Run",
+    "RunProgress",
+    "StepKind",
+    "StepRecord",
+    "Workflow",
+    "flow",
+    "function",
+    "parallel",
+    "register_step",
+    "step",
+    "steps",
+    "workflow",
+]

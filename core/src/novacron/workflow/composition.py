@@ -9,8 +9,10 @@ import msgspec
 
 from novacron.errors import WorkflowError
 from novacron.units import parse_duration
-from novacron.workflow.describing import describe
+from novacron.workflow.kinds.registry import KINDS
 from novacron.workflow.nodes import (
+    ACTIONS,
+    FACTS,
     FORMAT,
     AnyNode,
     EachNode,
@@ -27,7 +29,7 @@ from novacron.workflow.nodes import (
     WhenNode,
     all_nodes,
 )
-from novacron.workflow.results import check_name
+from novacron.workflow.references import check_name
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -35,11 +37,10 @@ if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
     from novacron.handles.vm import VMHandle
     from novacron.jobs import Progress
-    from novacron.workflow.engine import Engine
+    from novacron.workflow.kinds.base import StepKind
     from novacron.workflow.plan import Plan
-    from novacron.workflow.run import Run
-
-FACTS = ("host", "name", "status", "tag")
+    from novacron.workflow.run.engine import Engine
+    from novacron.workflow.run.run import Run
 
 
 class Workflow:
@@ -56,21 +57,50 @@ class Workflow:
         node: AnyNode,
         *,
         name: str = "",
+        kinds: Mapping[str, StepKind] | None = None,
         functions: Mapping[str, Callable[..., Any]] | None = None,
         hosts: Mapping[str, HostHandle] | None = None,
     ) -> None:
         self.node, self.name = node, name
-        self.functions = dict(functions or {})
-        self.hosts = dict(hosts or {})
+        self.kinds, self.functions, self.hosts = dict(kinds or {}), dict(functions or {}), dict(hosts or {})
 
     def __repr__(self) -> str:
-        return f"<Workflow {f'{self.name!r}: ' if self.name else ''}{describe(self.node)}>"
+        return f"<Workflow {f'{self.name!r}: ' if self.name else ''}{self.description}>"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Workflow) and (self.node, self.name) == (other.node, other.name)
 
     def __hash__(self) -> int:
         return hash((type(self), self.name, repr(self.node)))
+
+    @property
+    def description(self) -> str:
+        """The flow on one line."""
+        return self.node.sentence(self.words)
+
+    def kind(self, name: str) -> StepKind:
+        """Return the kind of a step of this flow. Raises WorkflowError if its code is not here."""
+        return self.kinds.get(name) or KINDS.find(name)
+
+    def words(self, node: StepNode) -> str:
+        """Describe a step. Never fails: a kind that is not here is described by its name."""
+        try:
+            return self.kind(node.kind).describe(node.arguments)
+        except (WorkflowError, KeyError, TypeError):
+            return node.kind
+
+    def check_code(self) -> None:
+        """Make sure that the code of all steps and functions is here.
+
+        Raises:
+            WorkflowError: a step or function is not registered.
+        """
+        for node in all_nodes(self.node):
+            if isinstance(node, StepNode):
+                self.kind(node.kind)
+            for name in node.functions():
+                if name not in self.functions:
+                    raise unregistered(name)
 
     def __rshift__(self, other: Workflow) -> Workflow:
         """Return this flow and then the other."""
@@ -86,8 +116,10 @@ class Workflow:
         """
         if (condition is None) == (not facts) or not set(facts) <= set(FACTS):
             raise WorkflowError(f"a condition is a function of the VM, or facts of {', '.join(FACTS)}; got {facts or condition}")
-        name, functions = self._naming(condition)
-        return self._with(WhenNode(body=self.node, facts=facts, function=name), functions)
+        if condition is None:
+            return self._with(WhenNode(body=self.node, facts=facts))
+        name = _name(condition)
+        return self._with(WhenNode(body=self.node, function=name), {name: condition})
 
     def retry(self, attempts: int = 3, delay: float | str | timedelta = 1.0) -> Workflow:
         """Try up to `attempts` times, `delay` apart; a failed attempt is undone first. A cancelled or invalid one isn't repeated."""
@@ -113,8 +145,8 @@ class Workflow:
         if isinstance(action, Workflow):
             node = OnFailureNode(body=self.node, action="otherwise", otherwise=action.node)
             return _joined(node, (self, action), self.name)
-        if action not in ("undo", "stop", "continue"):
-            raise WorkflowError(f"on_failure is 'undo', 'stop', 'continue' or a flow, got {action!r}")
+        if action not in ACTIONS:
+            raise WorkflowError(f"on_failure takes 'undo', 'stop', 'continue' or a flow, got {action!r}")
         return self._with(OnFailureNode(body=self.node, action=action))
 
     def named(self, name: str) -> Workflow:
@@ -134,8 +166,8 @@ class Workflow:
 
     def then(self, function: Callable[[Any], Any]) -> Workflow:
         """Hand the result through `function`; steps after it see what it returns as `context.previous`."""
-        name, functions = self._naming(function)
-        return self._with(ThenNode(body=self.node, function=str(name)), functions)
+        name = _name(function)
+        return self._with(ThenNode(body=self.node, function=name), {name: function})
 
     def each(self, vms: Iterable[VMHandle], *, max_parallel: int = 4) -> Workflow:
         """Do it for each of the VMs, at most `max_parallel` at a time; each fails and is undone on its own."""
@@ -143,9 +175,10 @@ class Workflow:
             raise WorkflowError(f"max_parallel is at least 1, got {max_parallel}")
         handles = list(vms)
         node = EachNode(body=self.node, vms=tuple(reference(vm) for vm in handles), max_parallel=max_parallel)
-        made = self._with(node)
-        made.hosts |= {vm.host.name: vm.host for vm in handles}
-        return made
+        if not handles:
+            raise WorkflowError("the flow has no VM to run for")
+        hosts = self.hosts | {vm.host.name: vm.host for vm in handles}
+        return Workflow(node, name=self.name, kinds=self.kinds, functions=self.functions, hosts=hosts)
 
     def plan(self, vm: VMHandle | Iterable[VMHandle], *, hosts: Mapping[str, HostHandle] | None = None) -> Plan:
         """Return what a run would do to the VM: each step with its pre-checks, what it changes, how it is undone.
@@ -175,8 +208,9 @@ class Workflow:
             hosts: hosts by name, before the fleet's.
             max_parallel: how many of several VMs at a time.
         """
-        from novacron.workflow.engine import default_engine
+        from novacron.workflow.run.engine import default_engine
 
+        self.check_code()
         several = not hasattr(vm, "record")
         handles = _handles(vm)
         if not handles:
@@ -188,30 +222,35 @@ class Workflow:
         """Return the flow as an indented tree."""
         from novacron.workflow.drawing import tree
 
-        return tree(self.node)
+        return tree(self.node, self.words)
 
     def mermaid(self) -> str:
         """Return the flow as a Mermaid flowchart, for documents."""
         from novacron.workflow.drawing import mermaid
 
-        return mermaid(self.node)
+        return mermaid(self.node, self.words)
 
     def dot(self) -> str:
         """Return the flow as a graph in Graphviz' language."""
         from novacron.workflow.drawing import dot
 
-        return dot(self.node)
+        return dot(self.node, self.words)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the flow as plain values, for storing.
 
         Raises:
-            WorkflowError: it uses a lambda or a local function, which no other process could find.
+            WorkflowError: it uses a lambda, a local function, or one that is not declared with `@function`: no other process could
+                find it.
         """
-        if self.functions:
+        from novacron.workflow.functions import Function
+
+        local = {name for name, kind in self.kinds.items() if kind.local}
+        local |= {name for name, function in self.functions.items() if not isinstance(function, Function) or "#" in name}
+        if local:
             raise WorkflowError(
-                f"the flow uses {', '.join(sorted(self.functions))}, which can't be stored",
-                hint="use a function defined at the top of a module that can be imported",
+                f"the flow uses {', '.join(sorted(local))}, which can't be stored",
+                hint="define the function at the top of a module and decorate it with @step or @function",
             )
         return self.plain()
 
@@ -221,51 +260,35 @@ class Workflow:
         return stored
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Workflow:
-        """Return a flow from what `as_dict` returned. Raises WorkflowError when it is of another format, or no flow."""
-        if stored.get("format") != FORMAT:
-            raise WorkflowError(f"the flow has the format {stored.get('format')!r}, this is {FORMAT}")
-        from novacron.workflow.flows import expanded
+    def from_dict(cls, stored: Any) -> Workflow:
+        """Return a flow from what `as_dict` returned, or from a flow file. Nothing is imported.
 
-        try:
-            found = msgspec.convert(expanded(dict(stored)), Stored)
-        except msgspec.ValidationError as error:
-            raise WorkflowError(f"not a stored flow: {error}") from None
-        for node in all_nodes(found.flow):
-            if isinstance(node, StepNode):
-                _check_arguments(node)
-        return cls(found.flow, name=found.name)
+        Raises:
+            WorkflowError: it is no flow, has another format, or a value in it is not allowed.
+            InvalidSpecError: arguments of a step are wrong.
+        """
+        from novacron.workflow.files import read_flow
+
+        return read_flow(stored)
 
     def _with(self, node: AnyNode, functions: Mapping[str, Callable[..., Any]] | None = None) -> Workflow:
-        return Workflow(node, name=self.name, functions={**self.functions, **(functions or {})}, hosts=self.hosts)
-
-    def _naming(self, function: Callable[..., Any] | None) -> tuple[str | None, dict[str, Callable[..., Any]]]:
-        if function is None:
-            return None, {}
-        from novacron.workflow.functions import name_of, resolve
-
-        name = name_of(function)
-        if resolve(name) is function:
-            return name, {}
-        local = f"{name}#{id(function):x}"  # kept alive by the flow, so that the id stays its own
-        return local, {local: function}
+        functions = {**self.functions, **(functions or {})}
+        return Workflow(node, name=self.name, kinds=self.kinds, functions=functions, hosts=self.hosts)
 
 
-def _check_arguments(node: StepNode) -> None:
-    """Refuse a step that lacks arguments. Raises WorkflowError."""
-    from novacron.workflow.kinds import KINDS
+def _name(function: Callable[..., Any]) -> str:
+    """Return the name of a function in a flow. One that is not declared gets a name that only this process knows."""
+    from novacron.workflow.functions import Function, name_of
 
-    try:
-        kind = KINDS.find(node.kind)
-    except WorkflowError:
-        return  # its code is not here; whoever runs it says so
-    try:
-        kind.describe(node.arguments)
-    except (KeyError, TypeError) as error:
-        raise WorkflowError(
-            f"the step {node.kind!r} lacks an argument: {error}",
-            hint=f"written as {{step: {node.kind}, ...}} it has its defaults",
-        ) from None
+    return function.name if isinstance(function, Function) else f"{name_of(function)}#{id(function):x}"
+
+
+def unregistered(name: str) -> WorkflowError:
+    """Return the error about a function that a flow names and that is not registered."""
+    return WorkflowError(
+        f"the function {name!r} is not registered",
+        hint="decorate it with @function, and load its module with --load MODULE or as a plugin",
+    )
 
 
 def workflow(name: str, *flows: Workflow) -> Workflow:
@@ -289,12 +312,12 @@ def reference(vm: VMHandle) -> VMRef:
 
 
 def _joined(node: AnyNode, flows: Iterable[Workflow], name: str) -> Workflow:
-    functions: dict[str, Callable[..., Any]] = {}
-    hosts: dict[str, HostHandle] = {}
+    joined = Workflow(node, name=name)
     for flow in flows:
-        functions |= flow.functions
-        hosts |= flow.hosts
-    return Workflow(node, name=name, functions=functions, hosts=hosts)
+        joined.kinds |= flow.kinds
+        joined.functions |= flow.functions
+        joined.hosts |= flow.hosts
+    return joined
 
 
 def _parts(node: AnyNode) -> tuple[AnyNode, ...]:
@@ -305,4 +328,4 @@ def _handles(vm: Any) -> list[VMHandle]:
     return [vm] if hasattr(vm, "record") else list(vm)
 
 
-__all__ = ["FACTS", "Workflow", "parallel", "reference", "workflow"]
+__all__ = ["Workflow", "parallel", "reference", "unregistered", "workflow"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import HostNotFoundError, VMNotFoundError
+from novacron.errors import VMNotFoundError
 from novacron.jobs import Progress
+from novacron.workflow.hosts import Hosts
 from novacron.workflow.nodes import VMRef
-from novacron.workflow.scope import Scope
+from novacron.workflow.run.scope import Scope
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -20,58 +20,8 @@ SETTLE = 1800.0
 """Seconds that an operation may still take whose process has ended, before nobody waits for it any more."""
 
 
-class Hosts(Mapping[str, "HostHandle"]):
-    """Hosts by name: those given, those of `uris`, then the fleet's. `close` closes only what was connected here."""
-
-    def __init__(self, *given: Mapping[str, HostHandle], uris: Mapping[str, str] | None = None) -> None:
-        self._given, self._uris = given, dict(uris or {})
-        self._opened: dict[str, HostHandle] = {}
-        self._guard = threading.RLock()
-
-    def __getitem__(self, name: str) -> HostHandle:
-        for known in (*self._given, self._opened):
-            if name in known:
-                return known[name]
-        from novacron.handles.fleet import fleet  # opens the state database: only when it is needed
-
-        uri = self._uris.get(name)
-        if uri is not None and not any(host.name == name and host.uri == uri for host in fleet().list()):
-            return self._connected(name, uri)
-        return fleet().hosts[name]
-
-    def _connected(self, name: str, uri: str) -> HostHandle:
-        from novacron.connecting import connect
-
-        with self._guard:
-            if name not in self._opened:
-                self._opened[name] = connect(uri, name=name)
-            return self._opened[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({name for known in (*self._given, self._opened) for name in known})
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def at(self, name: str, uri: str | None = None) -> HostHandle:
-        """Return a host by name, or connect to `uri` when nobody knows the name. Raises HostNotFoundError."""
-        try:
-            return self[name]
-        except HostNotFoundError:
-            if uri is None:
-                raise
-        return self._connected(name, uri)
-
-    def close(self, keep: Collection[str] = ()) -> None:
-        """Close what `at` connected, but for the names in `keep`."""
-        while self._opened:
-            name, host = self._opened.popitem()
-            if name not in keep:
-                host.close()
-
-
-class Place:
-    """Where a VM is now; steps that move it say so."""
+class Location:
+    """Where a VM is now. Steps that move the VM update it."""
 
     __slots__ = ("vm",)
 
@@ -97,7 +47,7 @@ class Context:
     def __init__(
         self,
         hosts: Hosts,
-        place: Place,
+        location: Location,
         arguments: dict[str, Any],
         *,
         scope: Scope | None = None,
@@ -110,7 +60,7 @@ class Context:
         self.results = results if results is not None else {}
         self.before: dict[str, Any] = {}
         self.notes: list[str] = []
-        self._place, self._scope, self._listener, self._expected = place, scope or Scope(), listener, expected
+        self._location, self._scope, self._listener, self._expected = location, scope or Scope(), listener, expected
 
     def __repr__(self) -> str:
         return f"<Context of {self.ref.name or self.ref.id} on {self.ref.host}>"
@@ -118,7 +68,7 @@ class Context:
     @property
     def ref(self) -> VMRef:
         """The VM and the host that has it now."""
-        return self._place.vm
+        return self._location.vm
 
     @property
     def host(self) -> HostHandle:
@@ -163,7 +113,7 @@ class Context:
 
     def moved(self, host: str) -> None:
         """Say that the VM is on another host now."""
-        self._place.vm = VMRef(host, self.ref.id, self.ref.name)
+        self._location.vm = VMRef(host, self.ref.id, self.ref.name)
 
     def note(self, text: str) -> None:
         """Add to the plan what is worth knowing and stands against nothing."""
@@ -182,4 +132,4 @@ class Context:
         self._scope.wait(seconds)
 
 
-__all__ = ["Context", "Expected", "Hosts", "Place"]
+__all__ = ["Context", "Expected", "Location"]

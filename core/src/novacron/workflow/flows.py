@@ -75,14 +75,14 @@ parse string as an integer
                 raise InvalidSpecError(f"invalid flow {self.name}", problems=list(_problems(error))) from None
         if not isinstance(made, Workflow):
             raise WorkflowError(f"the flow {self.name!r} returned a {type(made).__name__}, no workflow")
-        return Workflow(made.node, name=self.name, functions=made.functions, hosts=made.hosts)
+        return Workflow(made.node, name=self.name, kinds=made.kinds, functions=made.functions, hosts=made.hosts)
 
 
 def _problems(error: Any) -> Iterator[SpecProblem]:
     for each in error.errors():
         path = ".".join(str(part) for part in each["loc"])
         missing = each["type"].startswith("missing")
-        yield SpecProblem(path, "nothing" if missing else str(each["input"]), each["msg"][0].lower() + each["msg"][1:])
+        yield SpecProblem(path, "missing" if missing else str(each["input"]), each["msg"][0].lower() + each["msg"][1:])
 
 
 @contextmanager
@@ -144,9 +144,9 @@ class Flows:
 
     def _all(self) -> dict[str, FlowFunction]:
         from novacron.plugins.application import application_plugins
-        from novacron.workflow import ready
+        from novacron.workflow import builtin_flows
 
-        own = {each.name: each for each in vars(ready).values() if isinstance(each, FlowFunction)}
+        own = {each.name: each for each in vars(builtin_flows).values() if isinstance(each, FlowFunction)}
         offered = [
             each for kinds in application_plugins().hook.register_steps() for each in kinds if isinstance(each, FlowFunction)
         ]
@@ -180,50 +180,9 @@ def flow(function: Callable[..., Workflow] | None = None, *, name: str | None = 
 
 def _registered(function: Callable[..., Workflow], name: str) -> FlowFunction:
     made = FlowFunction(function, name.replace("-", "_"))
-    if function.__module__ != "novacron.workflow.ready":
+    if function.__module__ != "novacron.workflow.builtin_flows":
         FLOWS.register(made)
     return made
 
 
-def expanded(stored: Any) -> Any:
-    """Return a stored flow with what a person writes in it replaced by the nodes that it means.
-
-    That is `{"step": "snapshot", "name": "before"}`, a step as `novacron.workflow.steps` has it, with its defaults; and
-    `{"node": "flow", "name": ..., "arguments": {...}}`, a flow by name.
-
-    Raises:
-        WorkflowError, InvalidSpecError: there is no such step or flow, or it takes other arguments.
-    """
-    if isinstance(stored, Mapping):
-        if "step" in stored and "node" not in stored:
-            return _written({str(key): value for key, value in stored.items()})
-        if stored.get("node") == "flow":
-            strange = sorted(set(stored) - {"node", "name", "arguments"})
-            if strange or not isinstance(stored.get("name"), str) or not isinstance(stored.get("arguments", {}), Mapping):
-                raise WorkflowError(
-                    "not a stored flow: a flow by name has `name` and `arguments`", hint=f"got {', '.join(map(str, stored))}"
-                )
-            return FLOWS[stored["name"]](**dict(stored.get("arguments", {}))).as_dict()["flow"]
-        return {key: expanded(value) for key, value in stored.items()}
-    if isinstance(stored, list | tuple):
-        return [expanded(value) for value in stored]
-    return stored
-
-
-def _written(stored: dict[str, Any]) -> Any:
-    from novacron.workflow import steps
-
-    name = str(stored.pop("step")).replace("-", "_")
-    try:
-        function = getattr(steps, name)
-    except AttributeError as error:
-        raise WorkflowError(f"there is no step {name!r}", hint=str(error)) from None
-    try:
-        many = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.VAR_POSITIONAL]
-        made = function(*(stored.pop(many[0], ()) if many else ()), **stored)
-    except TypeError as error:
-        raise WorkflowError(f"step {name}: {error}", hint="`novacron flow steps` lists all with their arguments") from None
-    return made.as_dict()["flow"]
-
-
-__all__ = ["FLOWS", "FlowFunction", "Flows", "expanded", "flow"]
+__all__ = ["FLOWS", "FlowFunction", "Flows", "flow"]

@@ -1,95 +1,70 @@
-"""Paths of steps: where in a flow a step is, and at which attempt of a retry.
-
-`/0/2` is the third part of the first part, `~2` the second attempt, `/do` and `/undo` what an `undo(step)` wraps and undoes by,
-`/else` what is done instead, `/UUID` one of several VMs. Conditions, timeouts and the like have the path of what they wrap.
-"""
+"""Where a node is within a flow: a path of parts from the root, with the attempts of retries."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from novacron.workflow.nodes import (
-    AnyNode,
-    EachNode,
-    OnFailureNode,
-    ParallelNode,
-    RetryNode,
-    SequenceNode,
-    StepNode,
-    ThenNode,
-    TimeoutNode,
-    UndoNode,
-    VMRef,
-    WhenNode,
-)
-
-_PART = re.compile(r"[/~]([^/~]*)")
+_PART = re.compile(r"(?:/([^/~]*))?(?:~(\d+))?")
+_ESCAPED = {"%": "%25", "/": "%2F", "~": "%7E"}
 
 
-def below(path: str, prefix: str) -> bool:
-    """Whether a path is at or below another."""
-    return not prefix or path == prefix or path.startswith((prefix + "/", prefix + "~"))
+class Part(NamedTuple):
+    """One step of a path: the name of a part of a node, and which attempt it is within a retry (0 outside of one)."""
+
+    name: str
+    attempt: int = 0
 
 
-def shown_path(path: str) -> str:
-    """Return a step's path in the flow from its path in a walk, which also counts attempts."""
-    return re.sub(r"~\d+", "", path)
+class Path(str):
+    """The path of a node: "/0/2" is the third part of the first part, "/0/body~2" the second attempt of a retry.
+
+    The names of the parts come from the nodes: numbers within a sequence, "body" within whatever wraps a flow, "undo", "otherwise",
+    and a VM's id within a node for several VMs. The root is the empty path. A path is stored as its text.
+
+    Example:
+        >>> path = Path() / "0" / "body"
+        >>> path.attempt(2), path.attempt(2).without_attempts() == path, path.is_within(Path("/0"))
+        ('/0/body~2', True, True)
+        >>> Path("/0/body~2").parts
+        (Part(name='0', attempt=0), Part(name='body', attempt=2))
+    """
+
+    __slots__ = ()
+
+    def __truediv__(self, name: str) -> Path:
+        """Return the path of a part of this node."""
+        return Path(f"{self}/{''.join(_ESCAPED.get(c, c) for c in name)}")
+
+    def attempt(self, number: int) -> Path:
+        """Return the path of one attempt at this node."""
+        return Path(f"{self}~{number}")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts, the outermost first."""
+        return tuple(self._parts())
+
+    def _parts(self) -> Iterator[Part]:
+        for found in _PART.finditer(self):
+            if found[0]:
+                name = (found[1] or "").replace("%2F", "/").replace("%7E", "~").replace("%25", "%")
+                yield Part(name, int(found[2] or 0))
+
+    def is_within(self, other: Path) -> bool:
+        """Whether this is the path of that node, or of something inside of it."""
+        return not other or self == other or self.startswith((other + "/", other + "~"))
+
+    def undoes_within(self, other: Path) -> bool:
+        """Whether this node, which is within `other`, is only run to undo a part of that."""
+        return any(part.name == "undo" for part in self.parts[len(other.parts) :])
+
+    def without_attempts(self) -> Path:
+        """Return the path in the flow of a path in a run, which also counts attempts."""
+        return Path(re.sub(r"~\d+", "", self)) if "~" in self else self
 
 
-def nth(node: AnyNode) -> int:
-    """Return how many wrappers of the same kind are within one at the same path: what tells their entries apart."""
-    count, body = 0, getattr(node, "body", None)
-    while isinstance(body, (WhenNode, TimeoutNode, ThenNode, OnFailureNode)):
-        count += type(body) is type(node)
-        body = body.body
-    return count
+ROOT = Path()
 
-
-def else_path(node: OnFailureNode, path: str) -> str:
-    """Return the path of what is done instead."""
-    return f"{path}/else{nth(node) or ''}"
-
-
-def steps_of(node: AnyNode, path: str, vm: VMRef) -> Iterator[tuple[str, StepNode, VMRef]]:
-    """Return each step of a flow with its path and VM, in order; what is done only after a failure is left out."""
-    if isinstance(node, StepNode):
-        yield path, node, vm
-    elif isinstance(node, (SequenceNode, ParallelNode)):
-        for index, inner in enumerate(node.nodes):
-            yield from steps_of(inner, f"{path}/{index}", vm)
-    elif isinstance(node, EachNode):
-        for each in node.vms:
-            yield from steps_of(node.body, f"{path}/{each.id}", each)
-    else:
-        yield from steps_of(node.body, path + "/do" if isinstance(node, UndoNode) else path, vm)
-
-
-def node_at(node: AnyNode, path: str, vm: VMRef) -> tuple[StepNode | UndoNode, VMRef]:
-    """Return the step, or the part with an undo of its own, at a path of a walk, and its VM. Raises LookupError."""
-    if isinstance(node, OnFailureNode) and node.otherwise is not None:
-        prefix = else_path(node, "")
-        if below(path, prefix):
-            return node_at(node.otherwise, path.removeprefix(prefix), vm)
-    if isinstance(node, (WhenNode, TimeoutNode, ThenNode, OnFailureNode)):
-        return node_at(node.body, path, vm)
-    part = _PART.match(path)
-    if part is None:
-        if isinstance(node, (StepNode, UndoNode)):
-            return node, vm
-        raise LookupError(path)
-    rest, key = path[part.end() :], part[1]
-    if isinstance(node, RetryNode):
-        return node_at(node.body, rest, vm)
-    if isinstance(node, EachNode):
-        there = next((each for each in node.vms if each.id == key), None)
-        if there is not None:
-            return node_at(node.body, rest, there)
-    elif isinstance(node, UndoNode):
-        return node_at(node.undo if key == "undo" else node.body, rest, vm)
-    elif isinstance(node, (SequenceNode, ParallelNode)) and key.isdigit() and int(key) < len(node.nodes):
-        return node_at(node.nodes[int(key)], rest, vm)
-    raise LookupError(path)
-
-
-__all__ = ["below", "else_path", "node_at", "nth", "shown_path", "steps_of"]
+__all__ = ["ROOT", "Part", "Path"]

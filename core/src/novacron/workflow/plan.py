@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from novacron.errors import NovaCronError
 from novacron.workflow.composition import Workflow, reference
-from novacron.workflow.context import Context, Expected, Hosts, Place
-from novacron.workflow.describing import condition_text, describe, describe_step
-from novacron.workflow.kinds import KINDS
-from novacron.workflow.nodes import (
-    AnyNode,
-    EachNode,
-    OnFailureNode,
-    ParallelNode,
-    RetryNode,
-    SequenceNode,
-    StepNode,
-    ThenNode,
-    TimeoutNode,
-    UndoNode,
-    VMRef,
-    WhenNode,
-)
-from novacron.workflow.results import references
+from novacron.workflow.context import Context, Expected, Location
+from novacron.workflow.hosts import Hosts
+from novacron.workflow.nodes import StepNode, VMRef, WhenNode
+from novacron.workflow.references import references
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -34,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
-    """A step as it would be done. `undo` is None when it can't be undone; `conditions` are in words, outermost first."""
+    """A step as it would be done.
+
+    `undo` is None when it can't be undone. `conditions` are in words, outermost first. `function` is the "module:name" of the function
+    that the step calls, None for steps that call no function of yours.
+    """
 
     number: int
     vm: str
@@ -46,12 +37,14 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
     skipped: bool = False
+    function: str | None = None
 
     def __str__(self) -> str:
         lines = [f"{self.number}. {self.description}{' (skipped)' if self.skipped else ''}"]
         lines += [f"     only {c}" if c.startswith(("when", "if")) else f"     {c}" for c in self.conditions]
         if not self.skipped:
             lines.append(f"     on        {self.host}")
+            lines += [f"     calls     {self.function}"] if self.function else []
             lines += [f"     changes   {self.changes}"] if self.changes else []
             lines.append(f"     undo      {self.undo or 'CAN NOT BE UNDONE'}")
             lines += [f"     PROBLEM   {p}" for p in self.problems] or ["     checks    ok"]
@@ -69,12 +62,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether nothing stands against any step."""
+        """Whether no step has a problem."""
         return not self.problems
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """All that stands against it, with the steps' numbers."""
+        """All problems, with the numbers of the steps."""
         return tuple(f"step {s.number}, {s.description}: {p}" for s in self.steps for p in s.problems)
 
     def as_dict(self) -> dict[str, Any]:
@@ -86,7 +79,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         names = ", ".join(f"{v.name or v.id} on {v.host}" for v in self.vms)
         head = f"Plan {f'{self.name!r} ' if self.name else ''}for {names}: {len(self.steps)} steps"
         count = len(self.problems)
-        foot = "Nothing stands against it." if self.ok else f"{count} problem{'s' if count > 1 else ''}: it would fail."
+        foot = "All pre-checks passed." if self.ok else f"{count} problem{'s' if count > 1 else ''}: it would fail."
         body = []
         shown = None
         for step in self.steps:
@@ -97,46 +90,68 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([head, *body, foot])
 
 
-class _Planner:
-    def __init__(self, hosts: Hosts) -> None:
-        self.hosts, self.steps = hosts, list[PlannedStep]()
+class Situation(msgspec.Struct, frozen=True):
+    """What holds where a planner is: the VM and its expected state, the conditions around, and whether the steps are skipped."""
+
+    location: Location
+    expected: Expected
+    conditions: tuple[str, ...] = ()
+    skipped: bool = False
+
+    @property
+    def vm(self) -> VMRef:
+        """The VM, and the host that is expected to have it."""
+        return self.location.vm
+
+    def skipping(self, skip: bool) -> Situation:
+        """Return this situation with the steps skipped, if `skip`."""
+        return msgspec.structs.replace(self, skipped=self.skipped or skip)
+
+
+class Planner:
+    """Goes through a flow as a run would, and collects the steps; the nodes call it."""
+
+    def __init__(self, flow: Workflow, hosts: Hosts) -> None:
+        self.words, self.steps = flow.words, list[PlannedStep]()
+        self._flow, self._hosts = flow, hosts
         self._named = set[str]()
 
-    def walk(self, node: AnyNode, place: Place, expected: Expected, conditions: tuple[str, ...] = (), skip: bool = False) -> None:
-        if isinstance(node, StepNode):
-            self._step(node, place, expected, conditions, skip)
-        elif isinstance(node, (SequenceNode, ParallelNode)):
-            if isinstance(node, ParallelNode):
-                conditions = (*conditions, "at the same time as others")
-            for inner in node.nodes:
-                self.walk(inner, place, expected, conditions, skip)
-        elif isinstance(node, EachNode):
-            for vm in node.vms:
-                there = Place(vm)
-                self.walk(node.body, there, Expected(Context(self.hosts, there, {}).read()), conditions, skip)
-        elif isinstance(node, WhenNode):
-            holds = _holds(node, place, expected)
-            self.walk(node.body, place, expected, (*conditions, f"when {condition_text(node)}"), skip or holds is False)
-        elif isinstance(node, UndoNode):
-            first = len(self.steps)
-            self.walk(node.body, place, expected, conditions, skip)
-            for index in range(first, len(self.steps)):
-                self.steps[index] = msgspec.structs.replace(self.steps[index], undo=describe(node.undo))
-        else:
-            self.walk(node.body, place, expected, (*conditions, *_words(node)), skip)
+    def begin(self, vm: VMRef) -> Situation:
+        """Return the situation of a VM as it is now."""
+        location = Location(vm)
+        return Situation(location, Expected(Context(self._hosts, location, {}).read()))
 
-    def _step(self, node: StepNode, place: Place, expected: Expected, conditions: tuple[str, ...], skip: bool) -> None:
-        host, context = place.vm.host, Context(self.hosts, place, node.arguments, expected=expected)
-        problems, changes, undo = list[str](), "", None
+    def inside(self, at: Situation, vm: VMRef, conditions: tuple[str, ...]) -> Situation:
+        """Return the situation inside of a node: its conditions are added; another VM is looked at as it is now."""
+        there = at if vm.id == at.vm.id else self.begin(vm)
+        return Situation(there.location, there.expected, (*at.conditions, *conditions), at.skipped)
+
+    def holds(self, node: WhenNode, at: Situation) -> bool | None:
+        """Return whether a condition will hold as far as can be told; None if a function decides."""
+        known: dict[str, Any] = {"status": at.expected.status, "host": at.vm.host, "name": at.vm.name}
+        return node.holds(known, at.expected.tags)
+
+    @contextmanager
+    def undone_by(self, words: str) -> Iterator[None]:
+        """Say of all steps that are added meanwhile how they are undone."""
+        first = len(self.steps)
+        yield
+        self.steps[first:] = [msgspec.structs.replace(step, undo=words) for step in self.steps[first:]]
+
+    def step(self, node: StepNode, at: Situation) -> None:
+        """Add a step: ask its kind for problems and effects."""
+        host, context = at.vm.host, Context(self._hosts, at.location, node.arguments, expected=at.expected)
+        problems, changes, undo, function = list[str](), "", None, None
         try:
-            kind = KINDS.find(node.kind)
+            kind = self._flow.kind(node.kind)
+            function = kind.function_name
             undo = kind.describe_undo(node.arguments)
             used = set(references(node.arguments))
             if unknown := sorted(used - self._named):
-                problems = [f"no step before it is named {name!r}" for name in unknown]
+                problems = [f"no earlier step is named {name!r}" for name in unknown]
             elif used:
-                context.note("it uses results of steps before it, so that it can only be checked then")
-            elif not skip:
+                context.note("it uses results of earlier steps, so it can only be checked then")
+            elif not at.skipped:
                 problems = kind.check(context)
                 changes = kind.effect(context)
         except NovaCronError as error:
@@ -144,8 +159,9 @@ class _Planner:
         self._named |= {node.name} - {""}
         self.steps.append(
             PlannedStep(
-                number=len(self.steps) + 1, vm=place.vm.name or place.vm.id, host=host, description=describe_step(node),
-                changes=changes, undo=undo, problems=tuple(problems), notes=tuple(context.notes), conditions=conditions, skipped=skip,
+                number=len(self.steps) + 1, vm=at.vm.name or at.vm.id, host=host, description=self.words(node), changes=changes,
+                undo=undo, problems=tuple(problems), notes=tuple(context.notes), conditions=at.conditions, skipped=at.skipped,
+                function=function,
             )
         )  # fmt: skip
 
@@ -153,34 +169,14 @@ class _Planner:
 def make_plan(flow: Workflow, vms: list[VMHandle], hosts: Mapping[str, HostHandle] | None) -> Plan:
     """Return the plan of a flow for VMs."""
     known = Hosts(hosts or {}, {vm.host.name: vm.host for vm in vms}, flow.hosts)
-    planner = _Planner(known)
+    planner = Planner(flow, known)
     try:
         for vm in vms:
-            place = Place(reference(vm))
-            planner.walk(flow.node, place, Expected(Context(known, place, {}).read()))
+            flow.node.plan(planner, planner.begin(reference(vm)))
     finally:
         known.close()
-    return Plan(name=flow.name, flow=describe(flow.node), vms=tuple(reference(vm) for vm in vms), steps=tuple(planner.steps))
+    words = flow.node.sentence(flow.words)
+    return Plan(name=flow.name, flow=words, vms=tuple(reference(vm) for vm in vms), steps=tuple(planner.steps))
 
 
-def _holds(node: WhenNode, place: Place, expected: Expected) -> bool | None:
-    """Return whether a condition will hold as far as can be told, None for a function's."""
-    if node.function is not None:
-        return None
-    known: dict[str, Any] = {"status": expected.status, "host": place.vm.host, "name": place.vm.name}
-    return all(v in expected.tags if k == "tag" else known.get(k) == v for k, v in node.facts.items())
-
-
-def _words(node: AnyNode) -> list[str]:
-    if isinstance(node, RetryNode):
-        return [f"tried up to {node.attempts} times"]
-    if isinstance(node, TimeoutNode):
-        return [f"cancelled after {node.seconds:g} s"]
-    if isinstance(node, OnFailureNode):
-        return [f"on failure: {describe(node.otherwise) if node.otherwise else node.action}"]
-    if isinstance(node, ThenNode):
-        return []
-    raise AssertionError(node)
-
-
-__all__ = ["Plan", "PlannedStep", "make_plan"]
+__all__ = ["Plan", "PlannedStep", "Planner", "Situation", "make_plan"]

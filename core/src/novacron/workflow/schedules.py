@@ -14,12 +14,11 @@ import msgspec
 from novacron.errors import AlreadyExistsError, InvalidSpecError, NotFoundError, SpecProblem
 from novacron.units import parse_duration
 from novacron.workflow.composition import Workflow, reference
-from novacron.workflow.describing import describe
 from novacron.workflow.nodes import EachNode, OnFailureNode, VMRef
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
-    from novacron.workflow.runs import RunRecord
+    from novacron.workflow.run.runs import RunRecord
 
 Misfire = Literal["skip", "once", "all"]
 LATE = timedelta(seconds=60)
@@ -60,7 +59,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, with the flow in words and the next three times."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
-        words = describe(Workflow.from_dict(self.flow).node)
+        words = Workflow.from_dict(self.flow).description
         return plain | {"flow": words, "next": [] if self.paused else [at.isoformat() for at in self.next(3)]}
 
 
@@ -109,7 +108,7 @@ class Schedules:
             if not replace:
                 raise AlreadyExistsError(f"there is a schedule {name!r}", resource=name, hint="replace it, or give another name")
             dbos.delete_schedule(name)
-        from novacron.workflow.durable import QUEUE
+        from novacron.workflow.run.durable import QUEUE
 
         dbos.create_schedule(
             schedule_name=name, workflow_fn=run_schedule, schedule=cron, context=msgspec.to_builtins(made), cron_timezone=timezone,
@@ -119,7 +118,7 @@ class Schedules:
 
     def history(self, name: str, limit: int = 20) -> list[RunRecord]:
         """Return the runs of a schedule, the latest first."""
-        from novacron.workflow.runs import Runs
+        from novacron.workflow.run.runs import Runs
 
         return Runs().list(begins=f"{name}@", limit=limit)
 
@@ -152,7 +151,7 @@ class Schedules:
     def _dbos(self) -> tuple[Any, Any]:
         from dbos import DBOS
 
-        from novacron.workflow.durable import durable_engine, run_schedule
+        from novacron.workflow.run.durable import durable_engine, run_schedule
 
         durable_engine().launch()
         return DBOS, run_schedule
@@ -164,7 +163,7 @@ def begin(schedule: Schedule, due: datetime, now: datetime) -> str | None:
     Raises:
         NovaCronError: a host's VMs can't be listed.
     """
-    from novacron.workflow.durable import durable_engine
+    from novacron.workflow.run.durable import durable_engine
 
     if schedule.misfire == "skip" and now - due > LATE + timedelta(seconds=schedule.jitter):
         return None
@@ -188,7 +187,7 @@ def delay(schedule: Schedule, due: datetime) -> float:
 
 def _tagged(schedule: Schedule) -> Iterable[VMRef]:
     from novacron.handles.fleet import fleet
-    from novacron.workflow.context import Hosts
+    from novacron.workflow.hosts import Hosts
 
     names = list(schedule.hosts) or [host.name for host in fleet().list()]
     hosts = Hosts(uris=schedule.hosts)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from novacron.workflow.composition import Workflow
-from novacron.workflow.kinds import KINDS
+from novacron.workflow.kinds.registry import KINDS
 from novacron.workflow.nodes import StepNode
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def _step(kind: str, **arguments: Any) -> Workflow:
-    return Workflow(StepNode(kind=kind, arguments=KINDS.find(kind).prepare(**arguments)))
+    found = KINDS.find(kind)
+    return Workflow(StepNode(kind=kind, arguments=found.prepare(**arguments)), kinds={kind: found})
 
 
 def start() -> Workflow:
@@ -89,7 +90,7 @@ def migrate(to: str | HostHandle, **options: Any) -> Workflow:
     if isinstance(to, str):
         return _step("migrate", to=to, **options)
     flow = _step("migrate", to=to.name, uri=to.uri, **options)
-    return Workflow(flow.node, hosts={to.name: to})
+    return Workflow(flow.node, kinds=flow.kinds, hosts={to.name: to})
 
 
 def update(**changes: Any) -> Workflow:
@@ -122,9 +123,9 @@ def clone(name: str, *, linked: bool = False) -> Workflow:
     return _step("clone", name=name, linked=linked)
 
 
-def move_storage(pool: str, *disks: str) -> Workflow:
+def migrate_storage(pool: str, *disks: str) -> Workflow:
     """Move disks, all when none is named, to another storage pool. Undone: moved back."""
-    return _step("move_storage", pool=pool, disks=list(disks))
+    return _step("migrate_storage", pool=pool, disks=list(disks))
 
 
 def __getattr__(name: str) -> Callable[..., Workflow]:
@@ -144,6 +145,6 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "clone", "delete_snapshot", "healthy", "keep_snapshots", "migrate", "move_storage", "nothing", "resume", "revert", "run_in_guest",
+    "clone", "delete_snapshot", "healthy", "keep_snapshots", "migrate", "migrate_storage", "nothing", "resume", "revert", "run_in_guest",
     "shutdown", "snapshot", "start", "stop", "suspend", "tag", "update",
 ]  # fmt: skip

@@ -121,7 +121,7 @@ def worker(settings: Settings, concurrency: int, grace: float) -> None:
 
     Workers on several machines share one PostgreSQL database, named by NOVACRON_DATABASE.
     """
-    from novacron.workflow.worker import work
+    from novacron.workflow.run.worker import work
 
     tell("the worker is up; Ctrl-C stops it")
     work(concurrency=concurrency, grace=grace)
@@ -193,7 +193,7 @@ def _show(settings: Settings, record: Any) -> None:
 
 
 def _vms(record: Any) -> str:
-    from novacron.workflow.run import names_of
+    from novacron.workflow.nodes import names_of
 
     return names_of(record.vms)
 

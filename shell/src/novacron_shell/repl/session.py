@@ -62,7 +62,7 @@ def run(settings: Settings) -> None:
 def offer_interrupted(console: Console) -> None:
     """Ask whether to go on with runs whose process has ended; where a worker is up, that does it by itself."""
     from novacron import fleet
-    from novacron.workflow.run import names_of
+    from novacron.workflow.nodes import names_of
 
     runs = fleet().runs
     cut = [record for record in runs.list(unfinished=True, limit=None) if record.status == "interrupted"]

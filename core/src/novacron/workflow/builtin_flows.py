@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 from novacron.workflow import steps
 from novacron.workflow.composition import Workflow
 from novacron.workflow.flows import flow
-from novacron.workflow.guests import words
+from novacron.workflow.kinds.guest import words
 
 Command = Annotated[tuple[str, ...], BeforeValidator(lambda given: words(given) if isinstance(given, str) else given)]
 """A command: its words, or text that is split as a shell would."""
@@ -76,9 +76,9 @@ def backup(prefix: str = "backup-", last: int = 0, daily: int = 7, weekly: int =
 
 
 @flow
-def move_disks(pool: str) -> Workflow:
-    """Move all disks to another storage pool, while the VM runs if it does."""
-    return steps.move_storage(pool)
+def migrate_storage(pool: str, *disks: str) -> Workflow:
+    """Move disks, all of them if none is named, to another storage pool, while the VM runs if it does."""
+    return steps.migrate_storage(pool, *disks)
 
 
-__all__ = ["backup", "evacuate", "fan_out", "migrate_then_snapshot", "move_disks", "patch", "rolling_restart"]
+__all__ = ["backup", "evacuate", "fan_out", "migrate_storage", "migrate_then_snapshot", "patch", "rolling_restart"]

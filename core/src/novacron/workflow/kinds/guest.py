@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from novacron.errors import GuestAgentError, InvalidSpecError, OperationTimeoutError, SpecProblem, WorkflowError
 from novacron.units import parse_duration
-from novacron.workflow.kinds import StepKind
-from novacron.workflow.power import lacking
+from novacron.workflow.kinds.base import StepKind
+from novacron.workflow.kinds.power import lacking
 
 if TYPE_CHECKING:
     from novacron.workflow.context import Context
@@ -136,6 +136,4 @@ class NothingStep(StepKind):
         pass
 
 
-GUEST_STEPS = (RunInGuestStep(), HealthyStep(), NothingStep())
-
-__all__ = ["GUEST_STEPS", "HealthyStep", "NothingStep", "RunInGuestStep", "words"]
+__all__ = ["HealthyStep", "NothingStep", "RunInGuestStep", "words"]

@@ -12,7 +12,7 @@ import msgspec
 
 from novacron import errors
 from novacron.errors import NovaCronError, WorkflowError
-from novacron.workflow.paths import below
+from novacron.workflow.paths import ROOT, Path
 
 Event = Literal[
     "started", "done", "failed", "skipped", "decided", "unwinding", "undoing", "undone", "undo_failed", "resumed"
@@ -24,14 +24,19 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     at: float
-    path: str
+    path: Path
     event: Event
     data: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        result: dict[str, Any] = msgspec.to_builtins(self)
+        result: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
         return result
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Entry:
+        """Return an entry from what `as_dict` returned."""
+        return msgspec.convert(stored, cls, dec_hook=lambda kind, value: kind(value))
 
 
 class JournalLostError(BaseException):
@@ -46,16 +51,19 @@ class JournalLostError(BaseException):
 
 
 class Journal:
-    """Entries in order; `append` returns when one is on record. This one lives as long as the process; `keep` is for others."""
+    """Entries in order. `append` returns when an entry is on record.
+
+    This journal lives as long as the process. Subclasses store each entry in `keep`.
+    """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._entries = list(entries)
-        self._by_path: dict[str, list[Entry]] = defaultdict(list)
+        self._by_path: dict[Path, list[Entry]] = defaultdict(list)
         for entry in self._entries:
             self._by_path[entry.path].append(entry)
         self._guard = threading.Lock()
 
-    def append(self, path: str, event: Event, **data: Any) -> Entry:
+    def append(self, path: Path, event: Event, **data: Any) -> Entry:
         """Add an entry. Raises JournalLostError."""
         with self._guard:
             entry = Entry(number=len(self._entries), at=time.time(), path=path, event=event, data=data)
@@ -72,26 +80,26 @@ class Journal:
         with self._guard:
             return list(self._entries)
 
-    def of(self, *paths: str) -> list[Entry]:
+    def of(self, *paths: Path) -> list[Entry]:
         """Return the entries of some paths, oldest first."""
         with self._guard:
             found = [entry for path in paths for entry in self._by_path.get(path, ())]
         return found if len(paths) == 1 else sorted(found, key=lambda entry: entry.number)
 
 
-def last(journal: Journal, path: str, *events: Event) -> Entry | None:
+def last(journal: Journal, path: Path, *events: Event) -> Entry | None:
     """Return the latest entry of a path among `events`; what failed or was undone before the run was resumed doesn't count."""
     found, over = None, False
-    for entry in journal.of(path, "") if path else journal.of(""):
+    for entry in journal.of(path, ROOT) if path else journal.of(ROOT):
         if entry.event == "resumed":
             found = None if over else found
         elif entry.path == path:
-            over = entry.event in ("failed", "undone", "unwinding") or "/undo" in path
+            over = entry.event in ("failed", "undone", "unwinding") or path.undoes_within(ROOT)
             found = entry if entry.event in events else found
     return found
 
 
-def unclear(journal: Journal, path: str) -> Entry | None:
+def unclear(journal: Journal, path: Path) -> Entry | None:
     """Return the beginning of a step that ended last so that nobody knows whether it happened; None for any other."""
     began = ended = None
     for entry in journal.of(path):
@@ -102,17 +110,17 @@ def unclear(journal: Journal, path: str) -> Entry | None:
     return began if ended is not None and ended.event == "failed" and ended.data.get("outcome") == "unknown" else None
 
 
-def finished(journal: Journal, prefix: str) -> list[Entry]:
+def finished(journal: Journal, prefix: Path) -> list[Entry]:
     """Return the "done" entries at and below a path that are still to be undone, in the order in which they were done."""
-    open_: dict[str, Entry] = {}
-    stuck: dict[str, Entry] = {}
+    open_: dict[Path, Entry] = {}
+    stuck: dict[Path, Entry] = {}
     for entry in journal.entries():
         if entry.event == "resumed":
             open_, stuck = dict(sorted({**stuck, **open_}.items(), key=lambda item: item[1].number)), {}
-        if not below(entry.path, prefix) or "/undo" in entry.path.removeprefix(prefix):
+        if not entry.path.is_within(prefix) or entry.path.undoes_within(prefix):
             continue
         if entry.event == "done":
-            for inner in [p for p in open_ if p != entry.path and below(p, entry.path)]:
+            for inner in [p for p in open_ if p != entry.path and p.is_within(entry.path)]:
                 del open_[inner]  # what has an undo of its own covers its steps
             open_.pop(entry.path, None)
             open_[entry.path] = entry

@@ -29,13 +29,14 @@ from novacron.store.database import SQLiteConnection, database_url
 from novacron.store.processes import ProcessRecord, ProcessStore
 from novacron.store.runs import RunStore, StoredRun
 from novacron.workflow.composition import Workflow, reference
-from novacron.workflow.context import Hosts
-from novacron.workflow.engine import Outcome, conduct, follow, interrupted, scope_of, turn_back, waited
 from novacron.workflow.functions import changed_code, code_of
-from novacron.workflow.journal import Entry, Journal, JournalLostError, stored
+from novacron.workflow.hosts import Hosts
 from novacron.workflow.nodes import FORMAT, EachNode, VMRef, all_nodes
-from novacron.workflow.run import Run
-from novacron.workflow.scope import DetachedError, Scope
+from novacron.workflow.paths import ROOT
+from novacron.workflow.run.engine import Outcome, conduct, follow, interrupted, scope_of, turn_back, waited
+from novacron.workflow.run.journal import Entry, Journal, JournalLostError, stored
+from novacron.workflow.run.run import Run
+from novacron.workflow.run.scope import DetachedError, Scope
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -70,7 +71,7 @@ class StoredJournal(Journal):
 
 def entries_of(store: RunStore, run_id: str) -> list[Entry]:
     """Return a run's entries as the database has them."""
-    return [msgspec.convert(entry, Entry) for entry in store.entries(run_id)]
+    return [Entry.from_dict(entry) for entry in store.entries(run_id)]
 
 
 def patiently(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -179,8 +180,8 @@ class DurableEngine:
                 attended.scope.gate.open.clear()
             else:
                 attended.scope.gate.open.set()
-            attended.run.stands(status)
-            self.store.stands(run_id, attended.fence, status)
+            attended.run.set_status(status)
+            self.store.set_status(run_id, attended.fence, status)
 
     @property
     def busy(self) -> bool:
@@ -279,7 +280,7 @@ class DurableEngine:
                 hint=f"novacron run show {known.id} tells how far it is",
             )  # fmt: skip
         flow = like.flow if like else Workflow.from_dict(known.flow)
-        changed = [] if accept_changes or like else changed_code(flow.node, known.code)
+        changed = [] if accept_changes or like else changed_code(flow, known.code)
         if changed:
             raise WorkflowError(
                 f"the code of {', '.join(changed)} has changed since the run {known.id} began, or is not here", resource=known.id,
@@ -310,14 +311,14 @@ class DurableEngine:
     ) -> str:
         vms = {vm.id for vm in targets} | {vm.id for n in all_nodes(flow.node) if isinstance(n, EachNode) for vm in n.vms}
         return self.store.create(
-            flow.name, flow.plain(), [msgspec.to_builtins(t) for t in targets], hosts, code_of(flow.node, flow.functions),
+            flow.name, flow.plain(), [msgspec.to_builtins(t) for t in targets], hosts, code_of(flow),
             () if running.get() else vms, run_id, process,
         )  # fmt: skip
 
     def _at_hand(self, run_id: str, flow: Workflow, targets: list[VMRef], hosts: Hosts, vms: list[VMHandle]) -> Attended:
-        run = Run(run_id, flow.name, targets, flow.node, Journal())
+        run = Run(run_id, targets, flow, Journal())
         attended = self._attended[run_id] = Attended(run, flow, hosts, scope_of(run), vms)
-        run.goes_on_by(lambda back: waited(self.go_on(run_id, like=attended, back=back)))
+        run.continue_by(lambda back: waited(self.go_on(run_id, like=attended, back=back)))
         return attended
 
     def _restore(self, known: StoredRun, flow: Workflow, like: Attended | None = None) -> Attended:
@@ -354,7 +355,7 @@ class DurableEngine:
         code_unknown = None
         if attended is None:
             attended = self._restore(known, Workflow.from_dict(known.flow))
-            code_unknown = changed_code(attended.flow.node, known.code)
+            code_unknown = changed_code(attended.flow, known.code)
         attended.fence = fence
         try:
             outcome = self._walk(run_id, attended, fence, code_unknown or [])
@@ -367,19 +368,19 @@ class DurableEngine:
             outcome = Outcome(
                 "interrupted", None, interrupted(run_id, WorkflowError("it was detached; a worker goes on with it"))
             )
-            patiently(self.store.stands)(run_id, fence, "waiting")
+            patiently(self.store.set_status)(run_id, fence, "waiting")
             patiently(self.store.release)(run_id, fence)
             self._enqueue(run_id, fence)
         self._over(run_id, attended, outcome)
 
     def _walk(self, run_id: str, attended: Attended, fence: int, changed: list[str]) -> Outcome:
         journal = StoredJournal(self.store, run_id, fence)
-        attended.run.goes_by(journal)
+        attended.run.use_journal(journal)
         if changed:
             return Outcome("failed", None, WorkflowError(f"the code of {', '.join(changed)} has changed since the run began"))
         wanted = patiently(self.store.get)(run_id).wanted
         if wanted == "resume":
-            attended.run.note("", "resumed")
+            attended.run.note(ROOT, "resumed")
             patiently(self.store.want)(run_id, None)
         elif wanted == "undo":
             turn_back(attended.run)
@@ -387,8 +388,8 @@ class DurableEngine:
         elif wanted == "cancel":
             attended.run.cancel()
         self._take_turn(run_id, attended)
-        attended.run.stands("running")
-        patiently(self.store.stands)(run_id, fence, "running")
+        attended.run.set_status("running")
+        patiently(self.store.set_status)(run_id, fence, "running")
         token = running.set(run_id)
         try:
             return conduct(attended.flow, attended.run, journal, attended.hosts, attended.scope)
@@ -402,7 +403,7 @@ class DurableEngine:
                 return
             owner = self.alive().get(holder.process or "")
             who = f"{owner.name} runs it" if owner else f"nobody runs it: novacron run resume {holder.id}"
-            attended.run.stands("waiting", f"waiting for run {holder.id} {holder.name}".rstrip() + f" of the same VM; {who}")
+            attended.run.set_status("waiting", f"waiting for run {holder.id} {holder.name}".rstrip() + f" of the same VM; {who}")
             time.sleep(0.1)
 
     def _over(self, run_id: str, attended: Attended, outcome: Outcome) -> None:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from novacron.jobs import Job, Progress
-from novacron.workflow.journal import Entry, Event, Journal
-from novacron.workflow.progress import StepRecord, StepRecords
+from novacron.workflow.nodes import VMRef, names_of
+from novacron.workflow.run.journal import Entry, Event, Journal
+from novacron.workflow.run.progress import StepRecord, StepRecords
 
 if TYPE_CHECKING:
-    from novacron.workflow.nodes import AnyNode, VMRef
+    from novacron.workflow.composition import Workflow
+    from novacron.workflow.paths import Path
 
 RunStatus = Literal["waiting", "running", "paused", "done", "undone", "failed", "cancelled", "interrupted"]
 
@@ -39,17 +41,17 @@ class Run(Job[Any]):
     WorkflowError (what failed is its cause; `details` has "step", "undone", "not_undone"), or OperationCancelledError.
     """
 
-    def __init__(self, run_id: str, name: str, targets: list[VMRef], flow: AnyNode, journal: Journal) -> None:
+    def __init__(self, run_id: str, targets: list[VMRef], flow: Workflow, journal: Journal) -> None:
         super().__init__("workflow", names_of(targets))
-        self.id, self.name, self.targets = run_id, name, targets
+        self.id, self.name, self.targets = run_id, flow.name, targets
         self.ended_at: float | None = None
         self._journal = journal
-        self._steps = StepRecords(flow, targets[0])
+        self._steps = StepRecords(flow.node, targets[0], flow.words)
         for entry in journal.entries():
             self._steps.apply(entry)
         self._status: RunStatus = "waiting"
         self._progress: RunProgress = RunProgress(total=len(self._steps), fraction=0.0)
-        self._go_on: Callable[[bool], Run] | None = None
+        self._continue: Callable[[bool], Run] | None = None
         self.set_running_or_notify_cancel()
 
     def __repr__(self) -> str:
@@ -77,7 +79,7 @@ class Run(Job[Any]):
         with self._guard:
             return self._steps.all()
 
-    def step(self, path: str) -> tuple[int, StepRecord | None]:
+    def step(self, path: Path) -> tuple[int, StepRecord | None]:
         """Return a step's number from 1, and the step; 0 and None for what is no step."""
         with self._guard:
             return self._steps.find(path) or (0, None)
@@ -122,29 +124,29 @@ class Run(Job[Any]):
     def _again(self, verb: str, *, back: bool) -> Run:
         from novacron.errors import InvalidStateError
 
-        if self._status != "failed" or self._go_on is None:
+        if self._status != "failed" or self._continue is None:
             raise InvalidStateError(f"the run is {self._status}; only a failed one can be {verb}")
-        return self._go_on(back)
+        return self._continue(back)
 
-    def goes_on_by(self, go_on: Callable[[bool], Run]) -> None:
-        """Say how a failed run is gone on with, forward or back (for engines)."""
-        self._go_on = go_on
+    def continue_by(self, continue_: Callable[[bool], Run]) -> None:
+        """Set how a failed run is continued: forward, or backward if its argument is true (for engines)."""
+        self._continue = continue_
 
-    def goes_by(self, journal: Journal) -> None:
+    def use_journal(self, journal: Journal) -> None:
         """Let a journal be the run's (for engines that have it only once the run is theirs)."""
         with self._guard:
             for entry in journal.entries()[len(self._journal.entries()) :]:
                 self._steps.apply(entry)
             self._journal = journal
 
-    def note(self, path: str, event: Event, **data: Any) -> None:
+    def note(self, path: Path, event: Event, **data: Any) -> None:
         """Put on record what happened, and show it (for engines). Raises JournalLostError."""
         entry = self._journal.append(path, event, **data)
         with self._guard:
             self._steps.apply(entry)
-        self.step_reports(path, Progress())
+        self.report_step(path, Progress())
 
-    def step_reports(self, path: str, progress: Progress) -> None:
+    def report_step(self, path: Path, progress: Progress) -> None:
         """Note how far a step is (for engines)."""
         with self._guard:
             found = self._steps.find(path)
@@ -165,7 +167,7 @@ class Run(Job[Any]):
             )  # fmt: skip
         self._tell()
 
-    def stands(self, status: RunStatus, message: str = "") -> None:
+    def set_status(self, status: RunStatus, message: str = "") -> None:
         """Say that the run waits, goes on or is paused, and why (for engines)."""
         if self._status != status or self._progress.message != message:
             self._status = status
@@ -192,16 +194,10 @@ class Run(Job[Any]):
                 self._listeners.remove(listener)
 
 
-def names_of(targets: list[VMRef] | tuple[VMRef, ...]) -> str:
-    """Return VMs by name, the first few of many."""
-    names = [t.name or t.id for t in targets]
-    return ", ".join(names) if len(names) <= 5 else f"{', '.join(names[:3])} and {len(names) - 3} more"
-
-
 def settled(run: Run, timeout: float | None = None) -> Run:
     """Wait until a run has ended, whatever way. Raises TimeoutError."""
     Future.exception(run, timeout)
     return run
 
 
-__all__ = ["Run", "RunProgress", "RunStatus", "names_of", "settled"]
+__all__ = ["Run", "RunProgress", "RunStatus", "settled"]

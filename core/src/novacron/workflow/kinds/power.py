@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem, either
-from novacron.workflow.kinds import StepKind
+from novacron.workflow.kinds.base import StepKind
 
 if TYPE_CHECKING:
     from novacron.workflow.context import Context

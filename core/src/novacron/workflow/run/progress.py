@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from novacron.units import format_duration
-from novacron.workflow.describing import describe_step
-from novacron.workflow.journal import Entry
-from novacron.workflow.nodes import AnyNode, StepNode, VMRef
-from novacron.workflow.paths import below, node_at, shown_path, steps_of
+from novacron.workflow.nodes import StepNode, StepWords, VMRef, node_at, steps_of
+from novacron.workflow.paths import Path
+from novacron.workflow.run.journal import Entry
+
+if TYPE_CHECKING:
+    from novacron.workflow.nodes import AnyNode
 
 StepStatus = Literal["waiting", "running", "done", "failed", "skipped", "undoing", "undone", "undo_failed"]
 
@@ -51,21 +53,21 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
 class StepRecords:
     """A flow's steps, brought up to date entry by entry. Each entry costs the same, however many steps there are."""
 
-    def __init__(self, flow: AnyNode, vm: VMRef) -> None:
-        self._flow, self._vm = flow, vm
-        self._records: dict[str, StepRecord] = {}
-        self._number: dict[str, int] = {}
+    def __init__(self, flow: AnyNode, vm: VMRef, words: StepWords) -> None:
+        self._flow, self._vm, self._words = flow, vm, words
+        self._records: dict[Path, StepRecord] = {}
+        self._number: dict[Path, int] = {}
         self._count: Counter[str] = Counter()
-        for path, node, target in steps_of(flow, "", vm):
+        for path, node, target in steps_of(flow, vm):
             self._add(path, node, target)
 
     def all(self) -> tuple[StepRecord, ...]:
         """Return the steps in the order of the flow; what was only done after a failure comes last."""
         return tuple(self._records.values())
 
-    def find(self, path: str) -> tuple[int, StepRecord] | None:
+    def find(self, path: Path) -> tuple[int, StepRecord] | None:
         """Return a step's number from 1, and the step; None for a part that is no step."""
-        shown = shown_path(path)
+        shown = path.without_attempts()
         return (self._number[shown], self._records[shown]) if shown in self._records else None
 
     @property
@@ -83,10 +85,11 @@ class StepRecords:
 
     def apply(self, entry: Entry) -> None:
         """Bring the steps up to date with what happened."""
-        path = shown_path(entry.path)
+        path = entry.path.without_attempts()
         if entry.event == "started":
             if path not in self._records:
                 node, vm = node_at(self._flow, entry.path, self._vm)
+                assert isinstance(node, StepNode), path  # noqa: S101 - only steps are started
                 self._add(path, node, vm)
             attempts = self._records[path].attempts + 1
             self._change(path, status="running", attempts=attempts, error=None, started_at=entry.at, seconds=None)
@@ -98,7 +101,7 @@ class StepRecords:
             elif entry.event == "failed":  # refused before it began
                 self._change(path, status="failed", error=entry.data)
         elif entry.event == "skipped":
-            for inner in [p for p in self._records if below(p, path)]:
+            for inner in [p for p in self._records if p.is_within(path)]:
                 self._change(inner, status="skipped")
         elif entry.event in ("undoing", "undone", "undo_failed"):
             error = {"undo_error": entry.data} if entry.event == "undo_failed" else {}
@@ -109,19 +112,18 @@ class StepRecords:
                 if step.status in ("failed", "undone"):
                     self._change(inner, status="waiting")
 
-    def _undone_with(self, path: str) -> list[str]:
+    def _undone_with(self, path: Path) -> list[Path]:
         if path in self._records:
             return [path]
         known = ("done", "undoing", "undo_failed")
-        return [p for p, step in self._records.items() if below(p, path + "/do") and step.status in known]
+        return [p for p, step in self._records.items() if p.is_within(path / "body") and step.status in known]
 
-    def _add(self, path: str, node: AnyNode, vm: VMRef) -> None:
-        words = describe_step(node) if isinstance(node, StepNode) else path
-        self._records[path] = StepRecord(path=path, description=words, vm=vm.name)
+    def _add(self, path: Path, node: StepNode, vm: VMRef) -> None:
+        self._records[path] = StepRecord(path=str(path), description=self._words(node), vm=vm.name)
         self._number[path] = len(self._records)
         self._count["waiting"] += 1
 
-    def _change(self, path: str, **changes: Any) -> None:
+    def _change(self, path: Path, **changes: Any) -> None:
         step = self._records.get(path)
         if step is not None:
             self._count[step.status] -= 1

@@ -21,7 +21,7 @@ def migrating(context: Context, *hosts: HostHandle) -> Iterator[None]:
     The limit is for the workflows of all processes of the state database; who is waited for is reported. Raises when cancelled.
     """
     from novacron.store.movings import MovingStore
-    from novacron.workflow.durable import durable_engine, patiently
+    from novacron.workflow.run.durable import durable_engine, patiently
 
     engine = durable_engine()
     store, moving, process = MovingStore(), uuid.uuid4().hex, engine.launch().id

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, SpecProblem, either
 from novacron.plugins.validation import argument_spec, declared, operations
 from novacron.redaction import redacted
-from novacron.workflow.kinds import StepKind
-from novacron.workflow.power import lacking
+from novacron.workflow.kinds.base import StepKind
+from novacron.workflow.kinds.power import lacking
 
 if TYPE_CHECKING:
     from novacron.hookspecs.operation import Operation
@@ -27,12 +26,16 @@ class OperationStep(StepKind):
         self.can_probe = operation.idempotent  # doing it again changes nothing more
 
     @property
+    def summary(self) -> str:
+        return self.operation.summary
+
+    @property
     def arguments(self) -> tuple[str, ...]:
         """What the step is given."""
         return tuple(a for a in self.operation.arguments if a not in ("vm", "job"))
 
     def prepare(self, **arguments: Any) -> dict[str, Any]:
-        problems = [SpecProblem(name, "nothing", "a value") for name in self.arguments if name not in arguments]
+        problems = [SpecProblem(name, "missing", "a value") for name in self.arguments if name not in arguments]
         problems += [
             SpecProblem(n, str(v), f"one of {', '.join(self.arguments)}") for n, v in arguments.items() if n not in self.arguments
         ]
@@ -78,8 +81,7 @@ class OperationStep(StepKind):
         return context.ask(self.name, **given) if self.operation.reads else context.do(self.name, None, **given)
 
 
-@lru_cache(maxsize=1)
-def operation_steps() -> dict[str, StepKind]:
+def operation_kinds() -> dict[str, StepKind]:
     """Return a kind for each operation on a VM whose arguments are plain values."""
     return {
         operation.name: OperationStep(operation)
@@ -88,4 +90,4 @@ def operation_steps() -> dict[str, StepKind]:
     }
 
 
-__all__ = ["OperationStep", "operation_steps"]
+__all__ = ["OperationStep", "operation_kinds"]

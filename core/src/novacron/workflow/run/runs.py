@@ -12,15 +12,14 @@ from novacron.errors import InvalidStateError, NovaCronError, WorkflowError
 from novacron.store.processes import ProcessRecord, ProcessStore
 from novacron.store.runs import RunStore, StoredRun
 from novacron.workflow.composition import Workflow, reference
-from novacron.workflow.describing import describe
-from novacron.workflow.journal import Entry
-from novacron.workflow.nodes import VMRef
-from novacron.workflow.progress import StepRecord, StepRecords
-from novacron.workflow.run import Run, RunStatus, names_of
+from novacron.workflow.nodes import VMRef, names_of
+from novacron.workflow.run.journal import Entry
+from novacron.workflow.run.progress import StepRecord, StepRecords
+from novacron.workflow.run.run import Run, RunStatus
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
-    from novacron.workflow.durable import DurableEngine
+    from novacron.workflow.run.durable import DurableEngine
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +93,7 @@ class Runs:
 
     def history(self, run_id: str) -> tuple[Entry, ...]:
         """Return all that happened in a run, oldest first."""
-        return tuple(msgspec.convert(entry, Entry) for entry in self._store.entries(self._store.get(run_id).id))
+        return tuple(Entry.from_dict(entry) for entry in self._store.entries(self._store.get(run_id).id))
 
     def resume(self, run_id: str, *, accept_changes: bool = False) -> Run:
         """Go on, in this process, with a run whose process has ended, or that failed; or let a paused one go on.
@@ -213,16 +212,16 @@ class Runs:
         return {process.id: process for process in self._processes.list() if process.alive}
 
     def _engine(self) -> DurableEngine:
-        from novacron.workflow.durable import durable_engine  # loads DBOS: only when a run begins
+        from novacron.workflow.run.durable import durable_engine  # loads DBOS: only when a run begins
 
         return durable_engine()
 
     def _record(self, known: StoredRun, alive: dict[str, ProcessRecord]) -> RunRecord:
         flow = Workflow.from_dict(known.flow)
         vms = tuple(msgspec.convert(target, VMRef) for target in known.targets)
-        steps = StepRecords(flow.node, vms[0])
+        steps = StepRecords(flow.node, vms[0], flow.words)
         for entry in self._store.entries(known.id):
-            steps.apply(msgspec.convert(entry, Entry))
+            steps.apply(Entry.from_dict(entry))
         status: Any = known.status
         gone = known.process not in alive if known.process else status != "waiting"
         if known.ended_at is None and gone:
@@ -230,7 +229,7 @@ class Runs:
         before = self._store.before(known.id) if status == "waiting" else None
         owner = alive.get(known.process or "")
         return RunRecord(
-            id=known.id, name=known.name, status=status, flow=describe(flow.node), vms=vms, steps=steps.all(),
+            id=known.id, name=known.name, status=status, flow=flow.description, vms=vms, steps=steps.all(),
             created_at=known.created_at, ended_at=known.ended_at, process=owner.name if owner else None,
             waits_for=before.id if before else None, error=known.error, left=_left(status, steps.all()),
         )  # fmt: skip

@@ -12,11 +12,12 @@ import msgspec
 
 from novacron.errors import NovaCronError, OperationCancelledError, WorkflowError
 from novacron.workflow.composition import Workflow, reference
-from novacron.workflow.context import Hosts
-from novacron.workflow.interpreter import Interpreter, Left
-from novacron.workflow.journal import Journal, last, rebuilt, stored
-from novacron.workflow.run import Run, RunStatus, settled
-from novacron.workflow.scope import Scope
+from novacron.workflow.hosts import Hosts
+from novacron.workflow.paths import ROOT, Path
+from novacron.workflow.run.interpreter import Interpreter, Left
+from novacron.workflow.run.journal import Journal, last, rebuilt, stored
+from novacron.workflow.run.run import Run, RunStatus, settled
+from novacron.workflow.run.scope import Scope
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -78,29 +79,29 @@ class ProcessEngine:
         run_id: str,
         journal: Journal,
     ) -> Run:
-        run = Run(run_id, flow.name, [reference(vm) for vm in vms], flow.node, journal)
+        run = Run(run_id, [reference(vm) for vm in vms], flow, journal)
         if on_progress is not None:
             run.listen(on_progress)
-        places = Hosts(hosts or {}, {vm.host.name: vm.host for vm in vms}, flow.hosts)
+        known_hosts = Hosts(hosts or {}, {vm.host.name: vm.host for vm in vms}, flow.hosts)
         scope = scope_of(run)
 
         def go_on(back: bool) -> Run:
             if back:
                 turn_back(run)
             else:
-                journal.append("", "resumed")
+                journal.append(ROOT, "resumed")
             return settled(self._begin(flow, vms, hosts, on_progress, run_id, journal))
 
         def work() -> None:
-            run.stands("running")
+            run.set_status("running")
             try:
-                outcome = conduct(flow, run, journal, places, scope)
+                outcome = conduct(flow, run, journal, known_hosts, scope)
             except BaseException as lost:  # noqa: BLE001 - whoever waits must get an answer
                 outcome = Outcome("interrupted", None, interrupted(run.id, lost))
-            follow(run, places, vms)
+            follow(run, known_hosts, vms)
             run.end(outcome.status, outcome.result, outcome.error)
 
-        run.goes_on_by(go_on)
+        run.continue_by(go_on)
         threading.Thread(target=work, name=f"novacron-run-{run_id}", daemon=True).start()
         return run
 
@@ -128,13 +129,15 @@ def conduct(flow: Workflow, run: Run, journal: Journal, hosts: Hosts, scope: Sco
     failure: BaseException | None = None
     result: Any = None
     left = cancelled = False
-    unwinding = last(journal, "", "unwinding")
+    unwinding = last(journal, ROOT, "unwinding")
     try:
         if unwinding is not None:  # a process ended on the way back
             failure, cancelled = rebuilt(unwinding.data), unwinding.data["cancelled"]
-            interpreter.failed_path, interpreter.unclear = unwinding.data["step"], unwinding.data["unclear"]
-            interpreter.find_out(unwinding.data.get("find_out", ()))
-            interpreter.undo("")
+            step = unwinding.data["step"]
+            interpreter.steps.failed_path = None if step is None else Path(step)
+            interpreter.steps.unclear = [Path(path) for path in unwinding.data["unclear"]]
+            interpreter.find_out(Path(path) for path in unwinding.data.get("find_out", ()))
+            interpreter.undo(ROOT)
         else:
             try:
                 result = interpreter.walk(scope)
@@ -142,17 +145,19 @@ def conduct(flow: Workflow, run: Run, journal: Journal, hosts: Hosts, scope: Sco
                 failure, left, cancelled = stopped.error, True, _cancelled(scope)
             except NovaCronError as raised:
                 failure, cancelled = raised, _cancelled(scope)
-                known = {"step": interpreter.failed_path, "unclear": interpreter.unclear, "cancelled": cancelled}
-                run.note("", "unwinding", **stored(raised), **known)
-                interpreter.undo("")
+                steps = interpreter.steps
+                step = None if steps.failed_path is None else str(steps.failed_path)
+                known = {"step": step, "unclear": [str(path) for path in steps.unclear], "cancelled": cancelled}
+                run.note(ROOT, "unwinding", **stored(raised), **known)
+                interpreter.undo(ROOT)
     except Exception as defect:  # noqa: BLE001 - whoever waits must get an answer
         failure, left = defect, True
     if failure is None:
         return Outcome("done", result)
     stuck = [s for s in run.steps if s.status == "undo_failed"]
-    unclear = [] if left else interpreter.unclear
+    unclear = [] if left else interpreter.steps.unclear
     status: RunStatus = "failed" if stuck or unclear else "cancelled" if cancelled else "failed" if left else "undone"
-    error = ended(run, interpreter.failed_path, failure, left=left, cancelled=cancelled, unclear=bool(unclear))
+    error = ended(run, interpreter.steps.failed_path, failure, left=left, cancelled=cancelled, unclear=bool(unclear))
     return Outcome(status, None, error)
 
 
@@ -161,7 +166,7 @@ def _cancelled(scope: Scope) -> bool:
 
 
 def ended(
-    run: Run, path: str | None, failure: BaseException, *, left: bool, cancelled: bool, unclear: bool = False
+    run: Run, path: Path | None, failure: BaseException, *, left: bool, cancelled: bool, unclear: bool = False
 ) -> NovaCronError:
     """Return the error that tells which step failed, what was undone, what could not be, and what nobody knows."""
     steps = run.steps
@@ -177,10 +182,13 @@ def ended(
     text += f"; left as it is: {', '.join(kept)}" if left and kept else ""
     text += "" if undone or not_undone or kept or unclear else "; nothing was changed before it"
     unknown = bool(not_undone) or unclear or getattr(failure, "outcome", "unknown") == "unknown"
+    details = {
+        "run": run.id, "step": None if path is None else str(path), "undone": undone, "not_undone": not_undone, "kept": kept,
+        "unclear": unclear,
+    }  # fmt: skip
     made = (OperationCancelledError if cancelled else WorkflowError)(
         text, operation="workflow", resource=run.resource, hint=getattr(failure, "hint", None),
-        outcome="unknown" if unknown else "failed",
-        details={"run": run.id, "step": path, "undone": undone, "not_undone": not_undone, "kept": kept, "unclear": unclear},
+        outcome="unknown" if unknown else "failed", details=details,
     )  # fmt: skip
     made.__cause__ = failure
     return made
@@ -193,8 +201,8 @@ def turn_back(run: Run) -> None:
     first = [{**(step.error or {}), "step": step.path} for step in failed]
     why = next(iter(before[-1:] + first), {"error": "WorkflowError", "text": "it was left as it was", "step": None})
     asked = [step.path for step in failed if step.error and step.error.get("outcome") == "unknown"]
-    run.note("", "resumed", back=True)
-    run.note("", "unwinding", **why | {"unclear": [], "cancelled": False, "find_out": asked})
+    run.note(ROOT, "resumed", back=True)
+    run.note(ROOT, "unwinding", **why | {"unclear": [], "cancelled": False, "find_out": asked})
 
 
 def interrupted(run_id: str, why: BaseException) -> NovaCronError:
@@ -223,7 +231,7 @@ def follow(run: Run, hosts: Hosts, vms: list[VMHandle]) -> None:
 
 def default_engine() -> Engine:
     """Return the process's engine: runs survive the process."""
-    from novacron.workflow.durable import durable_engine
+    from novacron.workflow.run.durable import durable_engine
 
     return durable_engine()
 

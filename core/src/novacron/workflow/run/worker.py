@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 
 from novacron.errors import NovaCronError
-from novacron.workflow.durable import durable_engine
+from novacron.workflow.run.durable import durable_engine
 
 SWEEP = 1.0
 """Seconds between two looks for processes that have ended."""

@@ -1,0 +1,135 @@
+"""Reads stored flows and flow files. They are data: they can only name steps, flows and functions that are registered."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from novacron.errors import WorkflowError
+from novacron.workflow.composition import Workflow
+from novacron.workflow.flows import FLOWS
+from novacron.workflow.functions import find_function
+from novacron.workflow.nodes import FORMAT, AnyNode, StepNode, Stored, all_nodes
+from novacron.workflow.references import check_name
+
+LIST_STEPS = "`novacron flow steps` lists all with their arguments"
+
+
+def read_flow(stored: Any) -> Workflow:
+    """Return the flow that plain values describe. Nothing is imported.
+
+    A person may write `{"step": "snapshot", "name": "before"}` for a step, with the arguments and defaults that it has in
+    `novacron.workflow.steps`, and `{"node": "flow", "name": ..., "arguments": {...}}` for a flow by name.
+
+    Raises:
+        WorkflowError: it is no flow, has another format, or a value in it is not allowed.
+        InvalidSpecError: arguments of a step are wrong.
+    """
+    if not isinstance(stored, Mapping):
+        raise WorkflowError(
+            f"a flow is a mapping with `format` and `flow`, got {'nothing' if stored is None else type(stored).__name__}",
+            hint="`novacron flow show STEP... -o yaml` writes such a file",
+        )
+    if stored.get("format") != FORMAT:
+        raise WorkflowError(
+            f"the flow has the format {stored.get('format')!r}, supported is {FORMAT}",
+            hint=f"write `format: {FORMAT}` at the top",
+        )
+    try:
+        found = msgspec.convert(_expanded(dict(stored)), Stored)
+    except msgspec.ValidationError as error:
+        raise WorkflowError(f"not a stored flow: {error}", hint="compare it with `novacron flow show STEP... -o yaml`") from None
+    except RecursionError:
+        raise WorkflowError("the flow is nested too deeply", hint="split it into several flows") from None
+    kinds, functions = {}, {}
+    for node in all_nodes(found.flow):
+        _check_values(node)
+        for name in node.functions():
+            if (function := find_function(name)) is not None:
+                functions[name] = function
+        if isinstance(node, StepNode) and (kind := _check_step(node)) is not None:
+            kinds[node.kind] = kind
+    return Workflow(found.flow, name=found.name, kinds=kinds, functions=functions)
+
+
+def step_function(name: str) -> Callable[..., Workflow]:
+    """Return what makes a flow of a step, by the name of its kind. Raises WorkflowError if there is no such step."""
+    from novacron.workflow import steps
+    from novacron.workflow.kinds.registry import KINDS
+
+    name = name.replace("-", "_")
+    if name in steps.__all__:
+        found: Callable[..., Workflow] = getattr(steps, name)
+        return found
+    kind = KINDS.find(name)
+    return lambda **arguments: Workflow(StepNode(kind=name, arguments=kind.prepare(**arguments)), kinds={name: kind})
+
+
+def _expanded(stored: Any) -> Any:
+    """Replace what a person writes for short by the nodes that it means."""
+    if isinstance(stored, Mapping):
+        if "step" in stored and "node" not in stored:
+            return _step(dict(stored))
+        if stored.get("node") == "flow":
+            return _named_flow(stored)
+        if stored.get("node") == "step":
+            return stored  # its arguments are values, not nodes
+        return {key: _expanded(value) for key, value in stored.items()}
+    if isinstance(stored, list | tuple):
+        return [_expanded(value) for value in stored]
+    return stored
+
+
+def _named_flow(stored: Mapping[str, Any]) -> Any:
+    strange = sorted(map(str, set(stored) - {"node", "name", "arguments"}))
+    arguments = stored.get("arguments", {})
+    if strange or not isinstance(stored.get("name"), str) or not isinstance(arguments, Mapping):
+        raise WorkflowError(
+            "not a stored flow: a flow by name has `name` and `arguments`", hint=f"got {', '.join(map(str, stored))}"
+        )
+    return FLOWS[stored["name"]](**{str(name): value for name, value in arguments.items()}).as_dict()["flow"]
+
+
+def _step(stored: dict[Any, Any]) -> Any:
+    name = str(stored.pop("step"))
+    function = step_function(name)
+    named = {str(key): value for key, value in stored.items()}
+    try:
+        many = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.VAR_POSITIONAL]
+        several = named.pop(many[0], ()) if many else ()
+        made = function(*([several] if isinstance(several, str) else several), **named)
+    except TypeError as error:
+        raise WorkflowError(f"step {name}: {error}", hint=LIST_STEPS) from None
+    return made.as_dict()["flow"]
+
+
+def _check_values(node: AnyNode) -> None:
+    for field, value, allowed in node.problems():
+        tag = type(node).__struct_config__.tag
+        raise WorkflowError(f"{tag}: {field}: got {value}, allowed: {allowed}", hint='see docs/tutorial.md, "Ready-made flows"')
+
+
+def _check_step(node: StepNode) -> Any:
+    """Return the kind of a step, None if its code is not here: whoever runs the flow says so."""
+    from novacron.workflow.kinds.registry import KINDS
+
+    if node.name:
+        check_name(node.name)
+    try:
+        kind = KINDS.find(node.kind)
+    except WorkflowError:
+        return None
+    try:
+        kind.describe(node.arguments)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WorkflowError(
+            f"the step {node.kind!r} lacks an argument: {error}",
+            hint=f"written as {{step: {node.kind}, ...}} it has its defaults",
+        ) from None
+    return kind
+
+
+__all__ = ["read_flow", "step_function"]

@@ -1,0 +1,114 @@
+"""Steps made of functions, and how functions are found again by their names."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import WorkflowError
+from novacron.workflow.kinds.base import StepKind
+
+if TYPE_CHECKING:
+    from novacron.workflow.context import Context
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return "module:name" of a function. A script that is run has the name of its file, as when it is loaded as a module."""
+    module = getattr(function, "__module__", "?")
+    if module == "__main__":
+        module = Path(getattr(sys.modules["__main__"], "__file__", None) or "__main__").stem
+    return f"{module}:{getattr(function, '__qualname__', type(function).__name__)}"
+
+
+class Declared:
+    """What a decorator made of a function, under the name "module:name": the only code that stored flows can name."""
+
+    name: str
+
+
+def declared(name: str) -> Declared | None:
+    """Return what was declared as "module:name", if that module is loaded.
+
+    Nothing is imported. An attribute that was not declared with a decorator under exactly this name is not found.
+    """
+    module, _, attribute = name.partition(":")
+    loaded = sys.modules.get(module)
+    if loaded is None and name_of_main() == module:
+        loaded = sys.modules["__main__"]
+    found = vars(loaded).get(attribute) if loaded is not None else None
+    return found if isinstance(found, Declared) and found.name == name else None
+
+
+def name_of_main() -> str:
+    """Return the name that functions of the script that is run have as their module."""
+    return Path(getattr(sys.modules["__main__"], "__file__", None) or "__main__").stem
+
+
+class FunctionKind(StepKind):
+    """The kind of a function step."""
+
+    def __init__(self, name: str, function: Callable[..., Any], *, idempotent: bool = False) -> None:
+        self.name, self.function, self.idempotent = name, function, idempotent
+        self.undo_function: Callable[..., Any] | None = None
+        self.probe_function: Callable[..., Any] | None = None
+        self.check_function: Callable[..., Any] | None = None
+
+    @property
+    def origin(self) -> str:
+        return name_of(self.function)
+
+    @property
+    def function_name(self) -> str | None:
+        return name_of(self.function)
+
+    @property
+    def code(self) -> object | None:
+        return self.function
+
+    @property
+    def local(self) -> bool:
+        return "#" in self.name
+
+    @property
+    def summary(self) -> str:
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def can_probe(self) -> bool:  # type: ignore[override]
+        return self.idempotent or self.probe_function is not None
+
+    def prepare(self, **arguments: Any) -> dict[str, Any]:
+        try:
+            inspect.signature(self.function).bind(None, **arguments)
+        except TypeError as error:
+            raise WorkflowError(f"{self.function.__name__}: {error}") from None
+        return arguments
+
+    def describe(self, arguments: dict[str, Any]) -> str:
+        shown = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
+        return f"{self.function.__name__}({shown})"
+
+    def describe_undo(self, arguments: dict[str, Any]) -> str | None:
+        return (inspect.getdoc(self.undo_function) or "its undo function").partition("\n")[0] if self.undo_function else None
+
+    def check(self, context: Context) -> list[str]:
+        return list(self.check_function(context) or ()) if self.check_function else []
+
+    def effect(self, context: Context) -> str:
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    def run(self, context: Context) -> Any:
+        return self.function(context, **context.arguments)
+
+    def undo(self, context: Context, result: Any) -> None:
+        if self.undo_function:
+            self.undo_function(context, result)
+
+    def probe(self, context: Context) -> Any:
+        return self.probe_function(context) if self.probe_function else None
+
+
+__all__ = ["Declared", "FunctionKind", "declared", "name_of", "name_of_main"]

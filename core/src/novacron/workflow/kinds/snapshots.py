@@ -1,0 +1,148 @@
+"""Steps that take, revert to and delete snapshots."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import InvalidSpecError, NotFoundError, SnapshotNotFoundError, SpecProblem
+from novacron.workflow.kinds.base import StepKind
+from novacron.workflow.kinds.power import lacking
+
+if TYPE_CHECKING:
+    from novacron.records.snapshots import Snapshot
+    from novacron.workflow.context import Context
+
+TIME = "{time}"
+"""In a snapshot's name: when the step began, "20261124T160501Z"."""
+
+
+class SnapshotStep(StepKind):
+    """Takes a snapshot; undone by deleting it."""
+
+    name = "snapshot"
+
+    def prepare(self, name: str, **options: Any) -> dict[str, Any]:  # type: ignore[override]
+        from novacron.specs import SnapshotSpec
+
+        return SnapshotSpec.parse({"name": name.replace(TIME, _now()), **options}).as_dict() | {"name": name}
+
+    def describe(self, arguments: dict[str, Any]) -> str:
+        return f"snapshot {arguments['name']!r}"
+
+    def describe_undo(self, arguments: dict[str, Any]) -> str:
+        return f"delete the snapshot {arguments['name']!r}"
+
+    def check(self, context: Context) -> list[str]:
+        problems = lacking(context, "snapshot_create")
+        if not context.host.supports("snapshot_delete"):
+            context.note(f"{context.host.name} does not offer snapshot_delete: it could not be undone")
+        if self.name_of(context) in known_snapshots(context):
+            problems.append(f"{context.ref.name!r} will have a snapshot {self.name_of(context)!r} already")
+        return problems
+
+    def effect(self, context: Context) -> str:
+        known_snapshots(context).add(self.name_of(context))
+        return f"a new snapshot {self.name_of(context)!r} on {context.ref.host}"
+
+    def run(self, context: Context) -> dict[str, Any]:
+        from novacron.specs import SnapshotSpec
+
+        spec = SnapshotSpec.parse(context.arguments | {"name": self.name_of(context)})
+        return _summary(context.do("snapshot_create", spec=spec))
+
+    def undo(self, context: Context, result: Any) -> None:
+        try:
+            context.do("snapshot_delete", snapshot=self.name_of(context), children=False)
+        except SnapshotNotFoundError:
+            pass  # gone already: that is the state before
+
+    def before(self, context: Context) -> dict[str, Any]:
+        named = {"name": str(context.arguments["name"]).replace(TIME, _now())}
+        context.before = named
+        return named | ({"existed": self._get(context) is not None} if context.host.supports("snapshot_get") else {})
+
+    def probe(self, context: Context) -> Any:
+        if context.before.get("existed"):
+            return None  # the one that is there is not ours
+        found = self._get(context)
+        return None if found is None else _summary(found)
+
+    def name_of(self, context: Context) -> str:
+        """The snapshot's name; the time in it is that of the step's beginning, however often its process ends."""
+        return str(context.before.get("name") or str(context.arguments["name"]).replace(TIME, _now()))
+
+    def _get(self, context: Context) -> Snapshot | None:
+        try:
+            found: Snapshot = context.ask("snapshot_get", snapshot=self.name_of(context))
+        except SnapshotNotFoundError:
+            return None
+        return found
+
+
+class SnapshotUse(StepKind):
+    """Reverts to a snapshot, or deletes one. Neither can be undone: what it overwrites is gone."""
+
+    def __init__(self, name: str, operation: str, extra: dict[str, Any]) -> None:
+        self.name, self.operation, self.extra = name, operation, extra
+
+    def prepare(self, name: str, **options: Any) -> dict[str, Any]:  # type: ignore[override]
+        options = {k: {"true": True, "false": False}.get(str(v).lower(), v) for k, v in options.items()}  # as specs read them
+        strange = [k for k, v in options.items() if k not in self.extra or not isinstance(v, bool)]
+        if strange or not isinstance(name, str):
+            allowed = "true or false" if strange and strange[0] in self.extra else f"one of {', '.join(['name', *self.extra])}"
+            field = strange[0] if strange else "name"
+            raise InvalidSpecError(
+                f"invalid step {self.name}", problems=[SpecProblem(field, str(options.get(field, name)), allowed)]
+            )
+        return {"name": name, **self.extra, **options}
+
+    def describe(self, arguments: dict[str, Any]) -> str:
+        verb = "revert to" if self.name == "revert" else "delete"
+        return f"{verb} the snapshot {arguments['name']!r}"
+
+    def check(self, context: Context) -> list[str]:
+        problems, name = lacking(context, self.operation), context.arguments["name"]
+        if name not in known_snapshots(context):
+            problems.append(f"{context.ref.name!r} will have no snapshot {name!r}")
+        return problems
+
+    def effect(self, context: Context) -> str:
+        if self.name == "revert":
+            return "disks, and memory where the snapshot has it, as they were then"
+        known_snapshots(context).discard(context.arguments["name"])
+        return "the snapshot is gone"
+
+    def probe(self, context: Context) -> Any:
+        if self.name == "revert" or any(s.name == context.arguments["name"] for s in context.ask("snapshot_list")):
+            return None  # reverting twice is as reverting once
+        return {"status": context.read().status}
+
+    def run(self, context: Context) -> dict[str, Any]:
+        extra = {k: context.arguments[k] for k in self.extra}
+        record = context.do(self.operation, snapshot=context.arguments["name"], **extra)
+        return {"status": record.status}
+
+
+def known_snapshots(context: Context) -> set[str]:
+    """Return the names of the snapshots that the VM is expected to have: those it has now, as the steps before change them."""
+    expected = context.expected
+    if expected.snapshots is None:
+        try:
+            expected.snapshots = (
+                {s.name for s in context.ask("snapshot_list")} if context.host.supports("snapshot_list") else set()
+            )
+        except NotFoundError:
+            expected.snapshots = set()  # planned for a host that it is not on yet
+    return expected.snapshots
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _summary(snapshot: Snapshot) -> dict[str, Any]:
+    return {"name": snapshot.name, "host": snapshot.host, "created_at": snapshot.created_at, "memory": snapshot.memory}
+
+
+__all__ = ["TIME", "SnapshotStep", "SnapshotUse", "known_snapshots"]
