@@ -1,7 +1,9 @@
-"""The tree of commands. A group's module is imported when one of its commands is called."""
+"""The tree of commands. A module of commands is imported when one of its commands is called or listed."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -9,61 +11,85 @@ import click
 
 from novacron_shell.options import Settings, common_options
 
-BUILT_IN = {
-    "host": ("hosts", "Hosts of the fleet, or at a URI."),
-    "vm": ("vms", "Virtual machines: create, list, start, change, delete."),
-    "snapshot": ("snapshots", "Snapshots of a VM."),
-    "migrate": ("migration", "Move a VM to another host."),
-    "flow": ("flows", "Workflows: plan and run several steps, undone on failure."),
-    "disk": ("disks", "Disks of a VM: attach, detach, grow, limit, change media."),
-    "resources": ("resources", "CPU, memory and I/O of a VM: how many, where, how much at most."),
-    "nic": ("nics", "NICs of a VM: attach, detach, change, plug and unplug."),
-    "guest": ("guests", "The guest inside a VM, through its agent."),
-    "pool": ("pools", "Storage pools."),
-    "volume": ("volumes", "Volumes in a storage pool: create, copy, upload, download."),
+GROUPS = {
+    "call": ("operations", "Call any operation of the driver contract by its name."),
+    "disk": ("disks", "Disks of a VM: attach, detach, resize, limit, change media."),
+    "filter": ("filters", "Traffic filters (firewall rules for NICs)."),
+    "flow": ("flows", "Workflows: several steps, planned before and undone on failure."),
+    "guest": ("guest", "The guest operating system, through its agent."),
+    "host": ("host", "Hosts of the fleet, or a host given by its URI."),
     "image": ("images", "Operating system images: pull from a catalogue, a URL or a file."),
-    "network": ("networks", "Networks and DHCP leases."),
-    "filter": ("filters", "Traffic filters."),
-    "template": ("templates", "Templates: make, deploy, versions."),
-    "call": ("operations", "Any operation of the contract, by its name."),
+    "migrate": ("migration", "Move a VM to another host."),
+    "network": ("networks", "Networks and their DHCP leases."),
+    "nic": ("nics", "NICs of a VM: attach, detach, update, connect and disconnect."),
     "plugin": ("plugins", "Drivers and plugins."),
-    "shell": ("interactive", "The interactive shell."),
-    "script": ("interactive", "Run a Python script with the shell's names."),
+    "pool": ("pools", "Storage pools."),
+    "resources": ("resources", "CPU, memory and I/O of a VM: amounts, pinning, limits."),
     "run": ("runs", "Runs of workflows: list, show, resume, cancel, pause, retry."),
-    "schedule": ("schedules", "Workflows that begin by themselves: add, list, show, pause, resume, remove."),
-    "worker": ("runs", "Run workflows from the queue, and those of processes that have ended."),
+    "schedule": ("schedules", "Workflows that start at set times: add, list, show, pause, resume, remove."),
+    "script": ("interactive", "Run a Python script with the names of the interactive shell."),
+    "shell": ("interactive", "Start the interactive shell."),
+    "snapshot": ("snapshots", "Snapshots of a VM."),
+    "template": ("templates", "Templates: create, deploy, versions."),
+    "volume": ("volumes", "Volumes in a storage pool: create, clone, upload, download."),
+    "worker": ("runs", "Run queued and scheduled workflows, and interrupted runs."),
 }
-"""Command, the module that has it, and its line in the help."""
+"""Name of a command or group, the module in `commands/` that defines it, and its line in the help text."""
+
+VM_COMMANDS = {
+    "list": "lifecycle", "show": "lifecycle", "create": "lifecycle", "delete": "lifecycle", "rename": "lifecycle",
+    "clone": "lifecycle", "update": "lifecycle", "export": "lifecycle", "import": "lifecycle",
+    "start": "power", "shutdown": "power", "stop": "power", "reboot": "power", "reset": "power", "suspend": "power",
+    "resume": "power", "save": "power", "restore": "power",
+    "metrics": "metrics", "history": "metrics", "rates": "metrics",
+    "export-appliance": "appliances", "import-appliance": "appliances",
+    "migrate": "migration", "migrate-storage": "migration",
+}  # fmt: skip
+"""Name of a command of `novacron vm`, and the module in `commands/` that defines it."""
 
 
-class LazyGroup(click.Group):
-    """Imports a command's module at its first use; plugins' commands are looked for only when no built-in has the name."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*BUILT_IN, *self._from_plugins()})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in BUILT_IN:
-            module = import_module(f"novacron_shell.commands.{BUILT_IN[cmd_name][0]}")
-            command: click.Command = module.COMMANDS[cmd_name]
-            return command
-        return self._from_plugins().get(cmd_name)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        plugins = {name: command.get_short_help_str(80) for name, command in self._from_plugins().items()}
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted({**{name: text for name, (_, text) in BUILT_IN.items()}, **plugins}.items()))
+class CommandGroup(click.Group):
+    """A group that names the command that was probably meant when a command does not exist."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            import difflib
-
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1) if args else []
             if near:
                 raise click.UsageError(f"no command {args[0]!r}, did you mean {near[0]!r}?", ctx) from None
             raise error
+
+
+class VMGroup(CommandGroup):
+    """The group `novacron vm`. It imports the module of one command, not of all."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(VM_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = VM_COMMANDS.get(cmd_name)
+        return None if module is None else _defined(module, "VM_COMMANDS")[cmd_name]
+
+
+class MainGroup(CommandGroup):
+    """The command `novacron`. Plugins are asked for commands only when no built-in command has the name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*GROUPS, "vm", *self._from_plugins()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "vm":
+            return vm
+        if cmd_name in GROUPS:
+            return _defined(GROUPS[cmd_name][0], "COMMANDS")[cmd_name]
+        return self._from_plugins().get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        texts = {name: text for name, (_, text) in GROUPS.items()} | {"vm": vm.get_short_help_str(80)}
+        plugins = {name: command.get_short_help_str(80) for name, command in self._from_plugins().items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted({**texts, **plugins}.items()))
 
     def _from_plugins(self) -> dict[str, click.Command]:
         from novacron.plugins.application import application_plugins
@@ -71,14 +97,25 @@ class LazyGroup(click.Group):
         return {command.name or "": command for given in application_plugins().hook.register_commands() for command in given}
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def _defined(module: str, table: str) -> Mapping[str, click.Command]:
+    commands: Mapping[str, click.Command] = getattr(import_module(f"novacron_shell.commands.{module}"), table)
+    return commands
+
+
+@click.group("vm", cls=VMGroup)
+def vm() -> None:
+    """Virtual machines: create, list, start, change, delete."""
+
+
+@click.group(cls=MainGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="novacron", message="novacron %(version)s")
 @common_options
 @click.pass_context
 def cli(context: click.Context, settings: Settings) -> None:
-    """One command for every hypervisor.
+    """Manage virtual machines on any hypervisor.
 
-    A host is a name of the fleet (--host) or any URI (-c): qemu:///system, qemu+ssh://root@kvm1/system, vsphere://user@vc, sim://lab.
+    Name a host of the fleet with --host, or any host by its URI with -c: qemu:///system, qemu+ssh://root@kvm1/system,
+    vsphere://user@vc, sim://lab.
     """
     context.obj = settings
 

@@ -106,9 +106,17 @@ def _plain(value: Any) -> Any:
     return value.as_dict() if hasattr(value, "as_dict") else value
 
 
+def show_status(vm: Any, output: str) -> None:
+    """Print what a VM's status is now: one line on stderr for people, the record for programs."""
+    if output == "table":
+        tell(f"{vm.name} is {vm.status}")
+    else:
+        show_one(vm.record, output)
+
+
 def tell(text: str) -> None:
     """Say something to people, on stderr."""
     print(text, file=sys.stderr)
 
 
-__all__ = ["STATUS_STYLE", "Columns", "cell", "show_many", "show_one", "tell"]
+__all__ = ["STATUS_STYLE", "Columns", "cell", "show_many", "show_one", "show_status", "tell"]

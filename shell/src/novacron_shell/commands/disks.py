@@ -34,17 +34,17 @@ def list_(settings: Settings, vm: str) -> None:
 @spec_options
 @common_options
 def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
-    """Give VM a disk: novacron disk attach web1 size=5GiB bus=scsi."""
+    """Attach a disk to VM: novacron disk attach web1 size=5GiB bus=scsi."""
     _said(settings, settings.vm(vm).disks.attach(**fields).record)
 
 
 @disk.command("detach")
 @click.argument("vm")
 @click.argument("target")
-@click.option("--delete", is_flag=True, help="Delete its volume too.")
+@click.option("--delete", is_flag=True, help="Also delete the volume of the disk.")
 @common_options
 def detach(settings: Settings, vm: str, target: str, delete: bool) -> None:
-    """Take the disk TARGET (vdb) from VM."""
+    """Detach the disk TARGET (such as vdb) from VM."""
     settings.vm(vm).disks[target].detach(delete=delete)
     tell(f"{target} is detached" + (" and deleted" if delete else ""))
 
@@ -55,7 +55,7 @@ def detach(settings: Settings, vm: str, target: str, delete: bool) -> None:
 @click.argument("size")
 @common_options
 def resize(settings: Settings, vm: str, target: str, size: str) -> None:
-    """Grow the disk TARGET of VM; a running guest sees it."""
+    """Grow the disk TARGET of VM to SIZE. A running guest sees the new size."""
     _said(settings, settings.vm(vm).disks[target].resize(size).record)
 
 
@@ -65,7 +65,7 @@ def resize(settings: Settings, vm: str, target: str, size: str) -> None:
 @click.argument("limits", metavar="KEY=VALUE...", nargs=-1, required=True)
 @common_options
 def limit(settings: Settings, vm: str, target: str, limits: tuple[str, ...]) -> None:
-    """Limit a disk's I/O: read_iops=100 write_bytes_per_second=20MiB; 0 lifts a limit."""
+    """Limit the I/O of a disk: read_iops=100 write_bytes_per_second=20MiB. 0 removes a limit."""
     wanted = {key: value for text in limits for key, value in pairs(text).items()}
     _said(settings, settings.vm(vm).disks[target].limit(**wanted).record)
 
@@ -75,7 +75,7 @@ def limit(settings: Settings, vm: str, target: str, limits: tuple[str, ...]) -> 
 @click.argument("target")
 @common_options
 def pull(settings: Settings, vm: str, target: str) -> None:
-    """Copy into the disk TARGET of VM what it is backed by; then it needs no other."""
+    """Pull the backing file into the disk TARGET of VM (block pull). The disk then has no backing file."""
     _said(settings, follow(settings.vm(vm).disks[target].pull(wait=False), f"pull {target}").record)
 
 
@@ -84,7 +84,7 @@ def pull(settings: Settings, vm: str, target: str) -> None:
 @click.argument("target")
 @common_options
 def commit(settings: Settings, vm: str, target: str) -> None:
-    """Write the disk TARGET of VM into the file that it is backed by, and go on with that."""
+    """Commit the disk TARGET of VM into its backing file (block commit). The VM then uses that file."""
     _said(settings, follow(settings.vm(vm).disks[target].commit(wait=False), f"commit {target}").record)
 
 
@@ -94,7 +94,7 @@ def commit(settings: Settings, vm: str, target: str) -> None:
 @click.argument("source", default="")
 @common_options
 def media(settings: Settings, vm: str, target: str, source: str) -> None:
-    """Put SOURCE into the CD-ROM drive TARGET of VM; nothing ejects."""
+    """Insert SOURCE into the CD-ROM drive TARGET of VM. Without SOURCE the medium is ejected."""
     _said(settings, settings.vm(vm).disks[target].change_media(source).record)
 
 

@@ -46,9 +46,13 @@ def _writer(verb: str, text: str) -> None:
         metavar="KEY=VALUE,...",
         help="action=deny,direction=in,protocol=tcp,ports=22,peer=10.0.0.0/8",
     )
-    @click.option("--default", type=click.Choice(["allow", "deny"]), default="allow", help="What happens to everything else.")
-    @click.option("--anti-spoofing", is_flag=True, help="Let out only what has the NIC's own addresses.")
-    @click.option("--native", type=click.File(), help="The hypervisor's own definition instead of rules; - is stdin.")
+    @click.option(
+        "--default", type=click.Choice(["allow", "deny"]), default="allow", help="Action for packets that no rule matches."
+    )
+    @click.option("--anti-spoofing", is_flag=True, help="Drop outgoing packets with foreign MAC or IP addresses.")
+    @click.option(
+        "--native", type=click.File(), help="A definition in the hypervisor's native format, in place of rules (- reads stdin)."
+    )
     @common_options
     def write(settings: Settings, name: str, rules: tuple[str, ...], native: Any, **fields: Any) -> None:
         fields["rules"] = [pairs(rule) for rule in rules]
@@ -59,14 +63,14 @@ def _writer(verb: str, text: str) -> None:
 
 
 _writer("create", "Define a traffic filter.")
-_writer("update", "Put other rules in place of a filter's, also for running VMs.")
+_writer("update", "Replace the rules of a traffic filter, also for running VMs.")
 
 
 @filter_.command("delete")
 @click.argument("name")
 @common_options
 def delete(settings: Settings, name: str) -> None:
-    """Delete a traffic filter that no NIC has."""
+    """Delete a traffic filter that no NIC uses."""
     settings.host().filters.delete(name)
     tell(f"deleted: {name}")
 

@@ -12,7 +12,7 @@ from novacron_shell.options import Settings, common_options
 @click.command("shell")
 @common_options
 def shell(settings: Settings) -> None:
-    """The interactive shell: Python with live hosts and VMs, completed by name."""
+    """Start the interactive shell: Python with the fleet's hosts and VMs."""
     from novacron_shell.repl.session import run as run_session
 
     run_session(settings)

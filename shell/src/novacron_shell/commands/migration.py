@@ -1,4 +1,4 @@
-"""`novacron migrate`: moves a VM to another host."""
+"""Commands that move a VM to another host, or its disks to another storage pool."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ from typing import Any
 import click
 
 from novacron_shell.options import Settings, common_options, given
-from novacron_shell.output import show_one, tell
+from novacron_shell.output import show_one, show_status, tell
+from novacron_shell.progress import follow
 
 
 @click.command("migrate")
 @click.argument("vm")
-@click.option("--to", "destination", required=True, metavar="HOST", help="The destination, a name of the fleet or a URI.")
-@click.option("--live/--cold", default=None, help="Running, or stopped.")
+@click.option("--to", "destination", required=True, metavar="HOST", help="Destination host: a name of the fleet or a URI.")
+@click.option("--live/--cold", default=None, help="Migrate the VM while it runs, or while it is stopped.")
 @click.option(
     "--storage", type=click.Choice(["shared", "copy", "copy-top"]),
-    help="Whether both hosts see the disks, or they are copied, whole or what is above a linked image.",
+    help="shared: both hosts use the same storage. copy: copy all disks. copy-top: copy only the top file of each backing chain.",
 )  # fmt: skip
-@click.option("--bandwidth", help='At most, such as "100MiB/s".')
-@click.option("--max-downtime", help="The pause that is allowed at the end.")
-@click.option("--deadline", help="Roll back when it takes longer.")
-@click.option("--transport", type=click.Choice(["native", "tls", "tunnel"]), help="How memory and disks are sent.")
-@click.option("--post-copy", is_flag=True, default=None, help="Go on at the destination after the first pass over the memory.")
-@click.option("--auto-converge/--no-auto-converge", default=None, help="Slow down a guest that changes its memory too fast.")
-@click.option("--compression", is_flag=True, default=None, help="Send only the changes of pages that were sent before.")
-@click.option("--parallel", type=int, help="How many connections to send through.")
-@click.option("--check", is_flag=True, help="Only run the pre-checks.")
+@click.option("--bandwidth", help='Maximum transfer rate, such as "100MiB/s".')
+@click.option("--max-downtime", help="Maximum pause of the VM at the end of the migration.")
+@click.option("--deadline", help="Roll back if the migration takes longer.")
+@click.option("--transport", type=click.Choice(["native", "tls", "tunnel"]), help="Transport for memory and disks.")
+@click.option("--post-copy", is_flag=True, default=None, help="Switch to post-copy after the first pass over the memory.")
+@click.option(
+    "--auto-converge/--no-auto-converge", default=None, help="Throttle the CPUs of a guest that changes its memory too fast."
+)
+@click.option("--compression", is_flag=True, default=None, help="Compress memory pages that are sent again.")
+@click.option("--parallel", type=int, help="Number of parallel connections.")
+@click.option("--check", is_flag=True, help="Run the pre-checks only. Nothing is changed.")
 @common_options
 def migrate(settings: Settings, vm: str, destination: str, check: bool, **options: Any) -> None:
-    """Move VM to another host, live unless it is stopped."""
+    """Move VM to another host. A running VM is migrated live."""
     from novacron.units import format_duration, format_size
-    from novacron_shell.progress import follow
 
     handle, to = settings.vm(vm), settings.open(destination)
     asked = given(**options)
@@ -60,4 +62,15 @@ def migrate(settings: Settings, vm: str, destination: str, check: bool, **option
     )
 
 
+@click.command("migrate-storage")
+@click.argument("name")
+@click.argument("pool")
+@click.argument("disks", nargs=-1)
+@common_options
+def migrate_storage(settings: Settings, name: str, pool: str, disks: tuple[str, ...]) -> None:
+    """Move disks of the VM NAME to the storage pool POOL. Without DISKS all disks are moved."""
+    show_status(follow(settings.vm(name).migrate_storage(pool, *disks, wait=False), f"move disks of {name}"), settings.output)
+
+
 COMMANDS = {"migrate": migrate}
+VM_COMMANDS = {"migrate": migrate, "migrate-storage": migrate_storage}

@@ -46,7 +46,7 @@ def create(settings: Settings, name: str, fields: dict[str, Any]) -> None:
 @spec_options
 @common_options
 def update(settings: Settings, name: str, fields: dict[str, Any]) -> None:
-    """Change only what is given, without stopping the network where that can be."""
+    """Change fields of a network. The network keeps running where the hypervisor allows it."""
     if not fields:
         raise click.UsageError("nothing to change was given")
     show_one(settings.host().networks.update(name, **fields), settings.output)
@@ -64,9 +64,9 @@ def _verb(verb: str, text: str, said: str) -> None:
             show_one(record, settings.output)
 
 
-_verb("start", "Make a network usable.", "is active")
-_verb("stop", "Take a network out of use.", "is stopped")
-_verb("delete", "Stop and forget a network.", "is deleted")
+_verb("start", "Start a network.", "is active")
+_verb("stop", "Stop a network.", "is stopped")
+_verb("delete", "Stop a network and remove its definition.", "is deleted")
 
 
 @network.command("leases")
@@ -81,7 +81,7 @@ def leases(settings: Settings, name: str) -> None:
 @network.command("clashes")
 @common_options
 def clashes(settings: Settings) -> None:
-    """List the MAC addresses that several NICs of the fleet have, and remember all that are in use."""
+    """List MAC addresses that more than one NIC of the fleet has. All addresses in use are recorded."""
     from novacron import fleet
 
     columns: Columns = {"mac": "mac", "VMs": lambda c: ", ".join(c.vms)}

@@ -32,7 +32,7 @@ def list_(settings: Settings, vm: str) -> None:
 @spec_options
 @common_options
 def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
-    """Give VM a NIC: novacron nic attach web1 network=lan."""
+    """Attach a NIC to VM: novacron nic attach web1 network=lan."""
     _said(settings, settings.vm(vm).nics.attach(**fields).record)
 
 
@@ -42,7 +42,7 @@ def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
 @spec_options
 @common_options
 def update(settings: Settings, vm: str, mac: str, fields: dict[str, Any]) -> None:
-    """Change a NIC: novacron nic update web1 52:54:00:... network=lan filter=no-ping."""
+    """Change fields of a NIC: novacron nic update web1 52:54:00:... network=lan filter=no-ping."""
     _said(settings, settings.vm(vm).nics[mac].update(**fields).record)
 
 
@@ -52,7 +52,7 @@ def update(settings: Settings, vm: str, mac: str, fields: dict[str, Any]) -> Non
 @click.argument("state", type=click.Choice(["up", "down"]))
 @common_options
 def link(settings: Settings, vm: str, mac: str, state: str) -> None:
-    """Plug or unplug the cable of a NIC."""
+    """Set the link state of a NIC."""
     _said(settings, settings.vm(vm).nics[mac].link(up=state == "up").record)
 
 
@@ -61,7 +61,7 @@ def link(settings: Settings, vm: str, mac: str, state: str) -> None:
 @click.argument("mac")
 @common_options
 def detach(settings: Settings, vm: str, mac: str) -> None:
-    """Take a NIC from VM."""
+    """Detach a NIC from VM."""
     settings.vm(vm).nics[mac].detach()
     tell(f"{mac} is detached")
 

@@ -1,4 +1,4 @@
-"""`novacron call`: any operation of the contract by its name, also those of plugins that have no command of their own."""
+"""`novacron call`: any operation of the driver contract by its name, also those without a command of their own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from novacron_shell.output import Columns, show_many, show_one
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
 @common_options
 def call(settings: Settings, operation: str | None, arguments: tuple[str, ...]) -> None:
-    """Do an OPERATION of the contract; values are JSON or plain text. Without one, list all operations.
+    """Call an OPERATION of the driver contract. Values are JSON or plain text. Without OPERATION all are listed.
 
     Example: novacron call disk_resize vm=web1 disk=vda size=21474836480
     """

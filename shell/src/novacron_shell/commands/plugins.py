@@ -1,4 +1,4 @@
-"""`novacron plugin`: what is installed, and what of it works."""
+"""`novacron plugin`: installed drivers and plugins, and their status."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def list_(settings: Settings) -> None:
 @click.argument("name")
 @common_options
 def show(settings: Settings, name: str) -> None:
-    """Show a plugin: where it comes from, its hooks, what is wrong with it."""
+    """Show a plugin: its origin, hooks and error."""
     from novacron.plugins.application import application_plugins
 
     show_one(application_plugins().get(name), settings.output)
@@ -51,7 +51,7 @@ def _verb(verb: str, text: str) -> None:
         tell(f"{name} is {info.status}" + (f": {info.error}" if info.error else ""))
 
 
-_verb("enable", "Start a disabled plugin, now and from now on.")
-_verb("disable", "Stop a plugin, now and from now on.")
+_verb("enable", "Enable a plugin, permanently.")
+_verb("disable", "Disable a plugin, permanently.")
 
 COMMANDS = {"plugin": plugin}

@@ -56,9 +56,9 @@ def _verb(verb: str, text: str, said: str) -> None:
             show_one(record, settings.output)
 
 
-_verb("start", "Make a storage pool usable.", "is active")
-_verb("stop", "Take a storage pool out of use.", "is stopped")
-_verb("refresh", "Look again at what volumes are there.", "was looked at")
-_verb("delete", "Forget a storage pool; what is in it stays.", "is forgotten")
+_verb("start", "Start a storage pool.", "is active")
+_verb("stop", "Stop a storage pool. Its content is kept.", "is stopped")
+_verb("refresh", "Read the list of volumes again.", "is refreshed")
+_verb("delete", "Remove the definition of a storage pool. Its content is kept.", "is removed")
 
 COMMANDS = {"pool": pool}

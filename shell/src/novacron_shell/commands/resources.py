@@ -16,17 +16,19 @@ PARTS = ("disks", "nics", "devices")
 
 @click.group("resources")
 def resources() -> None:
-    """CPU, memory and I/O of a VM: how many, where, how much at most.
+    """CPU, memory and I/O of a VM: amounts, pinning, limits.
 
-    A change holds at once when the VM runs, and after its next start, unless --no-live or --no-persistent is given.
+    By default a change applies to the running VM and to its definition. See --no-live and --no-persistent.
     """
 
 
 def _places(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--live` and `--persistent`; it gets them as `places`."""
 
-    @click.option("--live/--no-live", default=None, help="For the running VM; by default when it runs.")
-    @click.option("--persistent/--no-persistent", default=True, help="From the next start on; by default.")
+    @click.option("--live/--no-live", default=None, help="Change the running VM. Default: if it runs.")
+    @click.option(
+        "--persistent/--no-persistent", default=True, help="Change the definition, which is used at the next start. Default."
+    )
     @functools.wraps(command)
     def wrapped(*args: Any, live: bool | None, persistent: bool, **kwargs: Any) -> Any:
         return command(*args, places={"live": live, "persistent": persistent}, **kwargs)
@@ -38,21 +40,21 @@ def _places(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("vm")
 @common_options
 def show(settings: Settings, vm: str) -> None:
-    """Show what is in force, and under next_start what holds from the next start where that is something else."""
+    """Show the values in force, and under next_start those that differ from the next start on."""
     show_one(settings.vm(vm).resources.read(), settings.output)
 
 
 @resources.command("set")
 @click.argument("vm")
 @click.option("--vcpus", type=int)
-@click.option("--memory", help='Such as "2GiB"; by balloon or memory modules while it runs.')
-@click.option("--iothreads", type=int, help="Threads that do disks' I/O.")
+@click.option("--memory", help='Such as "2GiB"; A running VM is changed by its balloon or by memory modules.')
+@click.option("--iothreads", type=int, help="Number of I/O threads for disks.")
 @_places
 @common_options
 def set_(
     settings: Settings, vm: str, vcpus: int | None, memory: str | None, iothreads: int | None, places: dict[str, Any]
 ) -> None:
-    """Set vCPUs, memory or I/O threads: novacron resources set web1 --memory 4GiB."""
+    """Set the number of vCPUs, the memory or the number of I/O threads: novacron resources set web1 --memory 4GiB."""
     found = settings.vm(vm).resources
     asked: list[tuple[Any, Any]] = [(found.set_vcpus, vcpus), (found.set_memory, memory), (found.set_iothreads, iothreads)]
     if all(value is None for _, value in asked):
@@ -69,7 +71,9 @@ def set_(
 @_places
 @common_options
 def pin(settings: Settings, vm: str, pins: tuple[str, ...], places: dict[str, Any]) -> None:
-    """Bind threads to the host's CPUs: novacron resources pin web1 0=0-3 emulator=4,5 iothread1= (which frees it)."""
+    """Pin threads to CPUs of the host: novacron resources pin web1 0=0-3 emulator=4,5
+
+    An empty value removes a pin: iothread1="""
     parts = [text.partition("=") for text in pins]
     for thread, equals, cpus in parts:
         if not equals:
@@ -83,7 +87,9 @@ def pin(settings: Settings, vm: str, pins: tuple[str, ...], places: dict[str, An
 @_places
 @common_options
 def limit(settings: Settings, vm: str, fields: dict[str, Any], places: dict[str, Any]) -> None:
-    """Set limits: novacron resources limit web1 cpu_limit_percent=150 disks.vda.total_iops=500 memory_limit= (which lifts it)."""
+    """Set limits: novacron resources limit web1 cpu_limit_percent=150 disks.vda.total_iops=500
+
+    An empty value removes a limit: memory_limit="""
     show_one(settings.vm(vm).resources.limit(**places, **_nested(fields)), settings.output)
 
 

@@ -1,4 +1,4 @@
-"""`novacron snapshot`: points in a VM's life to go back to."""
+"""`novacron snapshot`: saved states of a VM that it can be reverted to."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def snapshot() -> None:
 
 @snapshot.command("list")
 @click.argument("vm")
-@click.option("--name", metavar="PATTERN", help="Those whose names fit, such as 'nightly-*'.")
+@click.option("--name", metavar="PATTERN", help="Only snapshots whose name matches, such as 'nightly-*'.")
 @click.option("--kind", type=click.Choice(["internal", "external"]))
-@click.option("--memory/--no-memory", default=None, help="With a running VM's memory, or without.")
-@click.option("--below", metavar="SNAPSHOT", help="Those that were taken after it.")
-@click.option("--leaves", is_flag=True, default=None, help="Those that nothing was taken after.")
-@click.option("--older-than", metavar="AGE", help="For instance 7d.")
+@click.option("--memory/--no-memory", default=None, help="Only snapshots with memory, or without.")
+@click.option("--below", metavar="SNAPSHOT", help="Only descendants of this snapshot.")
+@click.option("--leaves", is_flag=True, default=None, help="Only snapshots without children.")
+@click.option("--older-than", metavar="AGE", help="Only snapshots older than this, such as 7d.")
 @click.option("--newer-than", metavar="AGE")
-@click.option("--tree", is_flag=True, help="Draw what was taken after what.")
+@click.option("--tree", is_flag=True, help="Draw the snapshots as a tree.")
 @common_options
 def list_(settings: Settings, vm: str, tree: bool, **options: Any) -> None:
     """List the snapshots of VM, parents first."""
@@ -54,9 +54,9 @@ def show(settings: Settings, vm: str, name: str) -> None:
 @click.argument("vm")
 @click.argument("name")
 @click.option("--description")
-@click.option("--memory/--no-memory", default=None, help="Keep the memory of a running VM, or not.")
+@click.option("--memory/--no-memory", default=None, help="Include the memory of a running VM.")
 @click.option("--kind", type=click.Choice(["internal", "external"]))
-@click.option("--quiesce", is_flag=True, default=None, help="Let the guest agent flush and freeze its file systems.")
+@click.option("--quiesce", is_flag=True, default=None, help="Freeze the guest's file systems meanwhile (needs the guest agent).")
 @common_options
 def create(settings: Settings, vm: str, name: str, **options: Any) -> None:
     """Take the snapshot NAME of VM."""
@@ -71,7 +71,7 @@ def create(settings: Settings, vm: str, name: str, **options: Any) -> None:
 @click.argument("name")
 @common_options
 def revert(settings: Settings, vm: str, name: str) -> None:
-    """Bring VM back to the snapshot NAME."""
+    """Revert VM to the snapshot NAME. The present state is lost."""
     from novacron_shell.progress import follow
 
     back = follow(settings.vm(vm).snapshots[name].revert(wait=False), f"revert to {name}")
@@ -81,7 +81,7 @@ def revert(settings: Settings, vm: str, name: str) -> None:
 @snapshot.command("delete")
 @click.argument("vm")
 @click.argument("name")
-@click.option("--children", is_flag=True, help="Those after it too.")
+@click.option("--children", is_flag=True, help="Also delete all descendants.")
 @common_options
 def delete(settings: Settings, vm: str, name: str, children: bool) -> None:
     """Delete the snapshot NAME of VM."""
@@ -95,9 +95,9 @@ COMMANDS = {"snapshot": snapshot}
 
 
 def branches(records: Sequence[Any], parent: str | None = None, indent: str = "") -> Iterator[str]:
-    """Yield a tree of snapshots, a line each; the one that the VM goes on from is marked.
+    """Yield the lines of a tree of snapshots. The VM's current snapshot is marked.
 
-    A snapshot whose parent is not among them begins a tree of its own.
+    A snapshot whose parent is not in `records` is a root.
     """
     names = {r.name for r in records}
     here = [r for r in records if (r.parent if r.parent in names else None) == parent]

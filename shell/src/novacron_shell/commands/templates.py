@@ -45,10 +45,10 @@ def show(settings: Settings, name: str) -> None:
 @click.argument("name")
 @click.option("--description", default="")
 @click.option("--tag", "tags", multiple=True)
-@click.option("--seal/--no-seal", default=True, help="Take out machine id, SSH host keys and leases.")
+@click.option("--seal/--no-seal", default=True, help="Remove the machine id, SSH host keys and DHCP leases.")
 @common_options
 def create(settings: Settings, vm: str, name: str, **fields: Any) -> None:
-    """Make the template NAME, or its next version, from the stopped VM."""
+    """Create the template NAME, or its next version, from the stopped VM."""
     from novacron_shell.progress import follow
 
     handle = settings.vm(vm)
@@ -59,7 +59,7 @@ def create(settings: Settings, vm: str, name: str, **fields: Any) -> None:
 @template.command("update")
 @click.argument("name")
 @click.option("--description")
-@click.option("--tag", "tags", multiple=True, help="The tags it shall have.")
+@click.option("--tag", "tags", multiple=True, help="The new tags. They replace all present tags.")
 @common_options
 def update(settings: Settings, name: str, description: str | None, tags: tuple[str, ...]) -> None:
     """Change a template's latest version."""
@@ -72,11 +72,11 @@ def update(settings: Settings, name: str, description: str | None, tags: tuple[s
 @click.argument("name")
 @click.argument("vm")
 @spec_options
-@click.option("--version", type=int, help="The latest when not given.")
-@click.option("--linked/--full", default=True, help="Share the template's content, or copy it.")
+@click.option("--version", type=int, help="The latest version by default.")
+@click.option("--linked/--full", default=True, help="Use the template's disks as backing files, or copy them.")
 @common_options
 def deploy(settings: Settings, name: str, vm: str, fields: dict[str, Any], version: int | None, linked: bool) -> None:
-    """Make the VM from the template NAME: novacron template deploy debian web1 memory=4GiB start=true."""
+    """Create VM from the template NAME: novacron template deploy debian web1 memory=4GiB start=true."""
     from novacron_shell.progress import follow
 
     job = settings.host().templates.deploy(name, vm, version=version, linked=linked, wait=False, **fields)
@@ -85,10 +85,10 @@ def deploy(settings: Settings, name: str, vm: str, fields: dict[str, Any], versi
 
 @template.command("delete")
 @click.argument("name")
-@click.option("--version", type=int, help="All when not given.")
+@click.option("--version", type=int, help="All versions by default.")
 @common_options
 def delete(settings: Settings, name: str, version: int | None) -> None:
-    """Delete a template, or one version, that no VM is linked to."""
+    """Delete a template, or one of its versions. No VM may be linked to it."""
     settings.host().templates.delete(name, version)
     tell(f"deleted: {name}" + (f" version {version}" if version else ""))
 

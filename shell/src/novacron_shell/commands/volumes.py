@@ -52,11 +52,11 @@ def create(settings: Settings, name: str, pool: str, fields: dict[str, Any]) -> 
 @volume.command("resize")
 @click.argument("name")
 @click.argument("size")
-@click.option("--shrink", is_flag=True, help="Allow less than now: what is beyond is lost.")
+@click.option("--shrink", is_flag=True, help="Allow a smaller capacity. Data beyond it is lost.")
 @in_pool
 @common_options
 def resize(settings: Settings, name: str, size: str, shrink: bool, pool: str) -> None:
-    """Set the capacity of a volume that no running VM uses."""
+    """Set the capacity of a volume. No running VM may use it."""
     _said(settings, settings.host().pools.resize_volume(name, size, pool, shrink=shrink))
 
 
@@ -66,7 +66,7 @@ def resize(settings: Settings, name: str, size: str, shrink: bool, pool: str) ->
 @in_pool
 @common_options
 def clone(settings: Settings, name: str, new_name: str, pool: str) -> None:
-    """Copy the volume NAME."""
+    """Copy the volume NAME to NEW_NAME."""
     from novacron_shell.progress import follow
 
     _said(settings, follow(settings.host().pools.clone_volume(name, new_name, pool, wait=False), f"clone {name}"))
@@ -79,7 +79,7 @@ def clone(settings: Settings, name: str, new_name: str, pool: str) -> None:
 @in_pool
 @common_options
 def convert(settings: Settings, name: str, new_name: str, format_: str, pool: str) -> None:
-    """Copy the volume NAME into another format (qcow2, raw, vmdk, vdi)."""
+    """Copy the volume NAME to NEW_NAME in another format (qcow2, raw, vmdk, vdi)."""
     from novacron_shell.progress import follow
 
     _said(settings, follow(settings.host().pools.convert_volume(name, new_name, format_, pool, wait=False), f"convert {name}"))
@@ -87,11 +87,11 @@ def convert(settings: Settings, name: str, new_name: str, format_: str, pool: st
 
 @volume.command("wipe")
 @click.argument("name")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @in_pool
 @common_options
 def wipe(settings: Settings, name: str, yes: bool, pool: str) -> None:
-    """Overwrite the content of the volume NAME."""
+    """Overwrite the content of the volume NAME with zeros."""
     from novacron_shell.progress import follow
 
     if not yes:
@@ -105,7 +105,7 @@ def wipe(settings: Settings, name: str, yes: bool, pool: str) -> None:
 @in_pool
 @common_options
 def upload(settings: Settings, file: str, name: str, pool: str) -> None:
-    """Write FILE into the volume NAME, which is made when it is not there; holes stay holes."""
+    """Upload FILE into the volume NAME. A missing volume is created. Holes in the file stay holes."""
     _said(settings, settings.host().pools.upload(file, name, pool))
 
 
@@ -115,7 +115,7 @@ def upload(settings: Settings, file: str, name: str, pool: str) -> None:
 @in_pool
 @common_options
 def download(settings: Settings, name: str, file: str, pool: str) -> None:
-    """Write the volume NAME to FILE, which must not be there; holes stay holes."""
+    """Download the volume NAME to FILE, which must not exist. Holes in the volume stay holes."""
     _said(settings, settings.host().pools.download(name, file, pool))
 
 
@@ -124,7 +124,7 @@ def download(settings: Settings, name: str, file: str, pool: str) -> None:
 @in_pool
 @common_options
 def delete(settings: Settings, names: tuple[str, ...], pool: str) -> None:
-    """Delete volumes that nothing uses."""
+    """Delete volumes that no VM uses."""
     host = settings.host()
     for name in names:
         host.pools.delete_volume(name, pool)

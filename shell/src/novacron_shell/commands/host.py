@@ -16,7 +16,7 @@ def host() -> None:
 
 
 @host.command("list")
-@click.option("--ping", is_flag=True, help="Ask each host whether it answers.")
+@click.option("--ping", is_flag=True, help="Also show whether each host answers.")
 @common_options
 def list_(settings: Settings, ping: bool) -> None:
     """List the fleet's hosts."""
@@ -47,11 +47,11 @@ def _state(name: str) -> str:
 @host.command("add")
 @click.argument("name")
 @click.argument("uri")
-@click.option("--replace", is_flag=True, help="Take the name from the host that has it.")
-@click.option("--check/--no-check", default=True, help="Connect once before it is registered.")
+@click.option("--replace", is_flag=True, help="Replace a host that has this name.")
+@click.option("--check/--no-check", default=True, help="Connect to the host before it is added.")
 @common_options
 def add(settings: Settings, name: str, uri: str, replace: bool, check: bool) -> None:
-    """Register the host at URI under NAME."""
+    """Add the host at URI to the fleet as NAME."""
     from novacron import connect, fleet
 
     if check:
@@ -64,7 +64,7 @@ def add(settings: Settings, name: str, uri: str, replace: bool, check: bool) -> 
 @click.argument("name")
 @common_options
 def remove(settings: Settings, name: str) -> None:
-    """Forget the host NAME; its VMs are not touched."""
+    """Remove the host NAME from the fleet. Its VMs are not changed."""
     from novacron import fleet
 
     fleet().remove(name)
@@ -81,16 +81,16 @@ def _reader(command: str, operation: str, text: str) -> None:
 
 
 _reader("info", "info", "Describe a host.")
-_reader("stats", "stats", "Show what a host has and uses now.")
-_reader("ping", "ping", "Make one round trip to a host.")
-_reader("capabilities", "capabilities", "Show what VMs a host can run, what it offers, and what it can't do and why.")
+_reader("stats", "stats", "Show the present use of CPU, memory and storage of a host.")
+_reader("ping", "ping", "Measure one round trip to a host.")
+_reader("capabilities", "capabilities", "Show which VMs a host can run, which operations it offers, and its limits.")
 
 
 @host.command("nodes")
 @click.argument("name", required=False)
 @common_options
 def nodes(settings: Settings, name: str | None) -> None:
-    """List the machines behind a host."""
+    """List the nodes of a cluster."""
     chosen = settings.open(name) if name else settings.host()
     columns: Columns = {"name": "name", "cpus": "cpus", "memory": lambda n: _size(n.memory_bytes), "status": "status"}
     show_many(chosen.nodes(), columns, settings.output)

@@ -13,31 +13,33 @@ from novacron_shell.output import show_one, tell
 
 @click.group("guest")
 def guest() -> None:
-    """The guest inside a VM, through its agent."""
+    """The guest operating system of a VM, through its agent."""
 
 
 @guest.command("info")
 @click.argument("vm")
 @common_options
 def info(settings: Settings, vm: str) -> None:
-    """Ask the guest of VM who it is."""
+    """Show the host name, operating system and addresses of the guest of VM."""
     show_one(settings.vm(vm).guest.info(), settings.output)
 
 
 @guest.command("exec", context_settings={"ignore_unknown_options": True})
 @click.argument("vm")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("--timeout", default="60s", show_default=True, help="How long it may take.")
-@click.option("--stdin", is_flag=True, help="Give it what this command reads.")
+@click.option("--timeout", default="60s", show_default=True, help="Maximum run time.")
+@click.option("--stdin", is_flag=True, help="Pass the standard input of this command to the program.")
 @common_options
 def exec_(settings: Settings, vm: str, argv: tuple[str, ...], timeout: str, stdin: bool) -> None:
-    """Run a program in the guest, without a shell: novacron guest exec VM -- CMD ...; its exit status is the command's."""
+    """Run a program in the guest, without a shell: novacron guest exec VM -- CMD ...
+
+    The exit code of this command is the exit status of the program."""
     result = settings.vm(vm).guest.exec(*argv, stdin=sys.stdin.buffer.read() if stdin else b"", timeout=timeout)
     sys.stdout.buffer.write(result.stdout)
     sys.stderr.buffer.write(result.stderr)
     sys.stdout.flush()
     if result.truncated:
-        tell("the output was longer than the agent keeps")
+        tell("the output was truncated by the guest agent")
     raise click.exceptions.Exit(result.exit_status)
 
 
@@ -46,7 +48,7 @@ def exec_(settings: Settings, vm: str, argv: tuple[str, ...], timeout: str, stdi
 @click.argument("path")
 @common_options
 def read(settings: Settings, vm: str, path: str) -> None:
-    """Print the file PATH of the guest."""
+    """Print the content of the file PATH in the guest."""
     sys.stdout.buffer.write(settings.vm(vm).guest.read(path))
 
 
@@ -65,7 +67,7 @@ def write(settings: Settings, vm: str, path: str, file: Any) -> None:
 @click.argument("user")
 @common_options
 def password(settings: Settings, vm: str, user: str) -> None:
-    """Set USER's password in the guest; it is asked for, or read from a pipe."""
+    """Set the password of USER in the guest. The password is prompted for, or read from a pipe."""
     given = (
         click.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
         if sys.stdin.isatty()
@@ -81,7 +83,7 @@ def password(settings: Settings, vm: str, user: str) -> None:
 @click.argument("file", type=click.File())
 @common_options
 def keys(settings: Settings, vm: str, user: str, file: Any) -> None:
-    """Let exactly the SSH public keys of FILE log in as USER."""
+    """Replace the authorized SSH keys of USER with the public keys in FILE."""
     lines = [line.strip() for line in file if line.strip() and not line.startswith("#")]
     settings.vm(vm).guest.set_ssh_keys(user, lines)
     tell(f"{len(lines)} keys may log in as {user}")
@@ -95,7 +97,7 @@ def _verb(verb: str, text: str) -> None:
         getattr(settings.vm(vm).guest, verb)()
 
 
-_verb("freeze", "Freeze the guest's file systems; thaw must follow.")
+_verb("freeze", "Freeze the guest's file systems. Thaw them with `novacron guest thaw`.")
 _verb("thaw", "Thaw the guest's file systems.")
 
 COMMANDS = {"guest": guest}

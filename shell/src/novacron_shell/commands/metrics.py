@@ -1,0 +1,70 @@
+"""Commands of `novacron vm` that measure: metrics, history, rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from novacron_shell.options import Settings, common_options
+from novacron_shell.output import show_many, show_one
+
+
+@click.command("metrics")
+@click.argument("name")
+@common_options
+def metrics(settings: Settings, name: str) -> None:
+    """Show the current metrics of the VM NAME."""
+    show_one(settings.vm(name).metrics(), settings.output)
+
+
+@click.command("history")
+@click.argument("name")
+@click.option("--over", default="1h", show_default=True, help="The period to show.")
+@common_options
+def history(settings: Settings, name: str, over: str) -> None:
+    """Show the metrics that the hypervisor stored for the VM NAME, one line for each interval, oldest first."""
+    from novacron.units import format_size
+
+    def size(field: str, unit: str = "/s") -> Any:
+        return lambda r: "-" if getattr(r, field) is None else f"{format_size(int(getattr(r, field)))}{unit}"
+
+    columns: dict[str, Any] = {
+        "until": "at", "seconds": lambda r: f"{r.seconds:g}", "cpus": lambda r: "-" if r.cpus is None else f"{r.cpus:.2f}",
+        "memory": size("memory_used_bytes", ""), "read": size("disk_read_bytes"), "written": size("disk_written_bytes"),
+        "received": size("net_received_bytes"), "sent": size("net_sent_bytes"),
+    }  # fmt: skip
+    show_many(settings.vm(name).history(over), columns, settings.output)
+
+
+@click.command("rates")
+@click.argument("names", nargs=-1)
+@click.option("--over", default="1s", show_default=True, help="The interval between the two measurements.")
+@common_options
+def rates(settings: Settings, names: tuple[str, ...], over: str) -> None:
+    """Measure the CPU, disk and network rates of the VMs NAMES, or of all running VMs of a host. Busiest VM first."""
+    from novacron.units import format_size
+
+    if names:
+        from concurrent.futures import ThreadPoolExecutor
+
+        chosen = [settings.vm(name) for name in names]
+        with ThreadPoolExecutor(min(32, len(chosen))) as pool:
+            found = list(pool.map(lambda one: one.rates(over), chosen))
+        called = {one.id: one.name for one in chosen}
+    else:
+        host = settings.host()
+        found = host.vms.rates(over)
+        called = {record.id: record.name for record in host.vms.list().records}
+
+    def size(field: str) -> Any:
+        return lambda r: f"{format_size(getattr(r, field))}/s"
+
+    columns: dict[str, Any] = {
+        "name": lambda r: called.get(r.vm, r.vm), "cpus": lambda r: f"{r.cpus:.2f}", "read": size("disk_read_bytes"),
+        "written": size("disk_written_bytes"), "received": size("net_received_bytes"), "sent": size("net_sent_bytes"), "host": "host",
+    }  # fmt: skip
+    show_many(sorted(found, key=lambda r: -r.cpus), columns, settings.output)
+
+
+VM_COMMANDS = {"metrics": metrics, "history": history, "rates": rates}
