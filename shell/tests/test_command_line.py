@@ -12,6 +12,7 @@ import yaml
 
 from novacron import errors
 from novacron.records import VM
+from novacron_shell.testing import CommandServer
 
 SIM = "sim://lab?vms=3"
 
@@ -21,14 +22,18 @@ def state(tmp_path):
     return tmp_path / "state"
 
 
+@pytest.fixture(scope="module")
+def server():
+    with CommandServer() as server:
+        yield server
+
+
 @pytest.fixture
-def novacron(state):
+def novacron(state, server):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")} | {"NOVACRON_STATE": str(state)}
 
     def run(*arguments, stdin=None, **more):
-        done = subprocess.run(
-            ["novacron", *arguments], capture_output=True, text=True, input=stdin, env=environment | more, timeout=60, check=False
-        )
+        done = server.run(arguments, environment=environment | more, stdin=stdin)
         assert "Traceback" not in done.stderr + done.stdout
         return done
 
