@@ -451,7 +451,7 @@ CONNECTING = {
     "name unknown": ("qemu+tcp://nowhere.invalid/system", nova.HostConnectionError),
     "no socket": ("qemu+unix:///system?socket=/nowhere/libvirt-sock", nova.HostConnectionError),
     "no client certificate": ("qemu+tls://127.0.0.1/system?pkipath=/nowhere", nova.AuthenticationError),
-    "no such driver": ("qemu+tcp://{}/nonsense", nova.HostConnectionError),
+    "no such driver": ("qemu+tls://{0.address}/nonsense?pkipath={0.client}", nova.HostConnectionError),
 }
 
 
@@ -459,7 +459,7 @@ CONNECTING = {
 def test_a_host_that_can_not_be_connected_to_is_the_right_error(lab, row):
     uri, family = CONNECTING[row]
     with pytest.raises(nova.NovaCronError) as caught:
-        novacron.connect(uri.format(lab.hosts[0].address), timeout=20)
+        novacron.connect(uri.format(lab.hosts[0]), timeout=20)
     assert type(caught.value) is family, repr(caught.value)
     assert caught.value.outcome == "not_sent"
     assert caught.value.hint

@@ -2,7 +2,7 @@
 
 Example:
     lab = Lab.up(hosts=2)
-    lab.hosts[0].uri            # qemu+tcp://10.231.0.11/system
+    lab.hosts[0].uri            # qemu+tls://10.231.0.11/system?pkipath=...
     lab.down()
 """
 

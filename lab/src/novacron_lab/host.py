@@ -1,4 +1,8 @@
-"""One lab host: its namespaces, its libvirtd, and the faults that tests provoke in it."""
+"""One lab host: its namespaces, its libvirtd, and the faults that tests provoke in it.
+
+Whoever may call a libvirtd is root on this machine, so libvirtd lets in only those who can read a folder that belongs to root: over TLS
+a client needs a certificate of the lab's authority, and the Unix sockets are private. There is no TCP port without TLS.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,24 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from novacron_lab import cgroups, network, supervisor
 from novacron_lab.certificates import make_certificate
-from novacron_lab.running import LabError, run
+from novacron_lab.running import LabError, ProcessIdentity, run
 
 PRIVATE = ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt")
+TLS_PORT = 16514
+"""libvirtd's port for TLS."""
 HELLO = struct.pack(">IIiiiIi", 28, 0x20008086, 1, 66, 0, 1, 0)
 """A call of libvirt's protocol that needs no login: which ways to log in there are (REMOTE_PROC_AUTH_LIST)."""
 START_TIMEOUT = 20.0
@@ -47,11 +55,22 @@ class LabHost(msgspec.Struct, frozen=True):
 
     @property
     def uri(self) -> str:
-        """Where NovaCron connects to."""
-        return f"qemu+tcp://{self.address}/system"
+        """Where NovaCron and other hosts connect to. Only root can read the certificate that it names."""
+        return f"qemu+tls://{self.address}/system?pkipath={self.client}"
 
-    def start(self, *, hosts_file: Path, authority: Path) -> None:
-        """Make the namespaces and start libvirtd in them, without waiting for it."""
+    @property
+    def client(self) -> Path:
+        """The folder with the certificate and key of the lab's clients, the same for all hosts."""
+        return Path(self.folder).parent / "client"
+
+    def start(self, *, hosts_file: Path, authority: Path, peers: Sequence[str]) -> None:
+        """Make the namespaces and start libvirtd in them, without waiting for it.
+
+        Args:
+            hosts_file: what /etc/hosts is in this host.
+            authority: the folder of the authority that issues the host's certificate.
+            peers: the addresses of all hosts of the lab, which may migrate VMs to this one.
+        """
         folder = Path(self.folder)
         folder.mkdir(parents=True)
         folders = {}
@@ -75,7 +94,7 @@ class LabHost(msgspec.Struct, frozen=True):
             )
         )
         self._configure(folder / "etc-libvirt", sorted(groups))
-        network.make_host(self.namespace, self.switch, self.port, self.address)
+        network.make_host(self.namespace, self.switch, self.port, self.address, peers)
         with (folder / "supervisor.log").open("ab") as log:
             process = subprocess.Popen(
                 [*cgroups.entering(groups), "ip", "netns", "exec", self.namespace,
@@ -83,7 +102,7 @@ class LabHost(msgspec.Struct, frozen=True):
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
             )  # fmt: skip
         # each of these programs replaces itself with the next, so this is the supervisor's own pid
-        (folder / "supervisor.pid").write_text(f"{process.pid} {_start_time(process.pid)}")
+        (folder / "supervisor.pid").write_text(str(ProcessIdentity.of(process.pid)))
 
     def _configure(self, etc: Path, controllers: list[str]) -> None:
         if Path("/etc/libvirt").is_dir():
@@ -94,8 +113,11 @@ class LabHost(msgspec.Struct, frozen=True):
                 shutil.copytree("/etc/libvirt/nwfilter", etc / "nwfilter", dirs_exist_ok=True)
         identity = uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.namespace}.{time.time_ns()}")
         (etc / "libvirtd.conf").write_text(
-            f'host_uuid = "{identity}"\nlisten_tls = 0\nlisten_tcp = 1\nlisten_addr = "{self.address}"\n'
-            'auth_tcp = "none"\nauth_unix_rw = "none"\nmax_clients = 500\nmax_queued_clients = 500\n'
+            f'host_uuid = "{identity}"\nlisten_tls = 1\nlisten_tcp = 0\nlisten_addr = "{self.address}"\n'
+            'ca_file = "/etc/libvirt/pki/ca-cert.pem"\ncert_file = "/etc/libvirt/pki/server-cert.pem"\n'
+            'key_file = "/etc/libvirt/pki/server-key.pem"\ntls_no_verify_certificate = 0\nauth_tls = "none"\n'
+            'unix_sock_rw_perms = "0700"\nunix_sock_ro_perms = "0700"\nunix_sock_admin_perms = "0700"\n'
+            'auth_unix_rw = "none"\nauth_unix_ro = "none"\nmax_clients = 500\nmax_queued_clients = 500\n'
         )
         (etc / "qemu.conf").write_text(
             'user = "root"\ngroup = "root"\nsecurity_driver = "none"\nnamespaces = []\n'
@@ -124,10 +146,10 @@ class LabHost(msgspec.Struct, frozen=True):
     def supervisor_pid(self) -> int | None:
         """The pid of the host's first process, None when it has ended."""
         try:
-            pid, started = (Path(self.folder) / "supervisor.pid").read_text().split()
+            supervisor = ProcessIdentity.parse((Path(self.folder) / "supervisor.pid").read_text())
         except (OSError, ValueError):
             return None
-        return int(pid) if _start_time(int(pid)) == int(started) else None
+        return supervisor.pid if supervisor.alive else None
 
     @property
     def daemon_pid(self) -> int:
@@ -146,17 +168,8 @@ class LabHost(msgspec.Struct, frozen=True):
         return self.supervisor_pid is not None
 
     def processes(self) -> list[int]:
-        """Return the pids of all processes in the host's mount namespace: these and no others were started by it."""
-        pid = self.supervisor_pid
-        if pid is None:
-            return []
-        try:
-            own = os.readlink(f"/proc/{pid}/ns/mnt")
-        except OSError:
-            return []
-        if own == os.readlink("/proc/self/ns/mnt"):
-            return [pid]  # it has not entered its namespace yet
-        return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _namespace(entry) == own]
+        """Return the pids of all processes in the host's network namespace. It does not need the supervisor, which may be gone."""
+        return network.processes(self.namespace)
 
     def cgroup(self, controller: str) -> Path:
         """Return the folder of the host's group of a controller ("cpu", "memory"); its VMs' are below it."""
@@ -207,9 +220,16 @@ class LabHost(msgspec.Struct, frozen=True):
                 return
 
     def _answers(self) -> bool:
-        """Whether libvirtd answers a call; one that has just begun to listen may yet reset its first connections."""
+        """Whether libvirtd answers a call. A libvirtd that has just begun to listen may reset its first connections."""
         try:
-            with socket.create_connection((self.address, 16509), timeout=1) as connection:
+            context = ssl.create_default_context(cafile=self.client / "cacert.pem")
+            context.load_cert_chain(self.client / "clientcert.pem", self.client / "clientkey.pem")
+            with (
+                socket.create_connection((self.address, TLS_PORT), timeout=1) as plain,
+                context.wrap_socket(plain, server_hostname=self.address) as connection,
+            ):
+                if connection.recv(1) != b"\1":  # libvirt's server says so that it accepts the client's certificate
+                    return False
                 connection.sendall(HELLO)
                 return len(connection.recv(4)) == 4
         except OSError:
@@ -235,14 +255,12 @@ class LabHost(msgspec.Struct, frozen=True):
         """End everything in the host and remove its namespaces."""
         deadline = time.monotonic() + 10
         while (pids := self.processes()) and time.monotonic() < deadline:
-            # the supervisor last: it is how the others are found
-            first = [p for p in pids if p != self.supervisor_pid] or pids
-            for pid in first:
+            for pid in pids:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
-            for pid in first:
+            for pid in pids:
                 _reap(pid)
             time.sleep(0.01)
         network.remove_host(self.namespace)
@@ -254,23 +272,6 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         pass  # somebody else's child
-
-
-def _start_time(pid: int) -> int:
-    """Return when a process started, in clock ticks since boot; -1 when it is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return -1
-    return -1 if fields[0] == "Z" else int(fields[19])
-
-
-def _namespace(pid: str) -> str | None:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] == "Z" else os.readlink(f"/proc/{pid}/ns/mnt")
-    except OSError:
-        return None
 
 
 __all__ = ["LabHost"]

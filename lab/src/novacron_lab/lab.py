@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from novacron_lab import network, requirements
-from novacron_lab.certificates import make_authority
+from novacron_lab.certificates import make_authority, make_client
 from novacron_lab.guest import Guest
 from novacron_lab.host import LabHost
 from novacron_lab.running import LabError, run
@@ -129,12 +129,13 @@ class Lab:
             self._remove()
 
     def _start(self) -> None:
-        self.shared.mkdir(parents=True)
-        os.chmod(self.folder, 0o755)  # noqa: S103 - libvirtd's guests read the images below it
+        self.folder.mkdir(mode=0o700)
+        self.shared.mkdir()
         hosts_file = self.folder / "hosts"
         hosts_file.write_text("127.0.0.1 localhost\n" + "".join(f"{h.address} {h.name}\n" for h in self.hosts))
         self._write()
         make_authority(self.folder / "authority")
+        make_client(self.folder / "authority", self.folder / "client")
         network.make_switch(self.switch, self.link, self.subnet)
         with ThreadPoolExecutor(len(self.hosts) + 2) as pool:
             guest = pool.submit(self.guest.install)
@@ -145,7 +146,7 @@ class Lab:
             dhcp.result()
 
     def _start_host(self, host: LabHost, hosts_file: Path) -> None:
-        host.start(hosts_file=hosts_file, authority=self.folder / "authority")
+        host.start(hosts_file=hosts_file, authority=self.folder / "authority", peers=[h.address for h in self.hosts])
         host.wait_until_up()
         pool = f"<pool type='dir'><name>default</name><target><path>{self.shared}</path></target></pool>"
         net = f"<network><name>default</name><forward mode='bridge'/><bridge name='{network.GUEST_BRIDGE}'/></network>"

@@ -6,9 +6,16 @@ On this machine itself there is only the end of one cable; it goes with the swit
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
 
 from novacron_lab.running import LabError, run
 
+NAMESPACES = Path("/run/netns")
+"""Where `ip netns` keeps the named network namespaces."""
+MIGRATION_PORTS = "49152:49215"
+"""The ports at which QEMU accepts the memory and disks of migrating VMs, libvirt's default."""
 SWITCH_BRIDGE = "switch"
 GUEST_BRIDGE = "guests"
 """The bridge inside each host, to which its guests attach; it carries the host's own address too."""
@@ -42,8 +49,11 @@ def make_switch(switch: str, link: str, subnet: int) -> None:
     run("ip", "link", "set", link, "up")
 
 
-def make_host(namespace: str, switch: str, port: str, address: str) -> None:
-    """Make a host's namespace with its guest bridge, cabled to a port of the switch."""
+def make_host(namespace: str, switch: str, port: str, address: str, peers: Sequence[str]) -> None:
+    """Make a host's namespace with its guest bridge, cabled to a port of the switch.
+
+    QEMU does not authenticate who connects to its migration ports, so that only the hosts of the lab (`peers`) may.
+    """
     run("ip", "netns", "add", namespace)
     run("ip", "-n", switch, "link", "add", port, "type", "veth", "peer", "name", "uplink", "netns", namespace)
     run("ip", "-n", switch, "link", "set", port, "master", SWITCH_BRIDGE, "up")
@@ -53,11 +63,33 @@ def make_host(namespace: str, switch: str, port: str, address: str) -> None:
     run(*inside, "link", "set", "uplink", "master", GUEST_BRIDGE, "up")
     run(*inside, "address", "add", f"{address}/24", "dev", GUEST_BRIDGE)
     run(*inside, "link", "set", GUEST_BRIDGE, "up")
+    rule = ("ip", "netns", "exec", namespace, "iptables", "--wait", "-A", "INPUT", "-p", "tcp", "--dport", MIGRATION_PORTS)
+    for peer in peers:
+        run(*rule, "-s", peer, "-j", "ACCEPT")
+    run(*rule, "-j", "REJECT", "--reject-with", "tcp-reset")
 
 
 def set_link(switch: str, port: str, *, up: bool) -> None:
     """Plug or unplug a host's cable."""
     run("ip", "-n", switch, "link", "set", port, "up" if up else "down")
+
+
+def processes(namespace: str) -> list[int]:
+    """Return the pids of all processes in a network namespace; none when there is no such namespace."""
+    try:
+        wanted = os.stat(NAMESPACES / namespace)
+    except FileNotFoundError:
+        return []
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                own = os.stat(f"/proc/{entry}/ns/net")
+            except OSError:
+                continue  # it has ended
+            if (own.st_dev, own.st_ino) == (wanted.st_dev, wanted.st_ino):
+                found.append(int(entry))
+    return found
 
 
 def remove_host(namespace: str) -> None:
@@ -72,5 +104,5 @@ def remove_switch(switch: str, link: str) -> None:
 
 
 __all__ = [
-    "GUEST_BRIDGE", "SWITCH_BRIDGE", "free_subnet", "make_host", "make_switch", "remove_host", "remove_switch", "set_link",
+    "GUEST_BRIDGE", "SWITCH_BRIDGE", "free_subnet", "make_host", "make_switch", "processes", "remove_host", "remove_switch", "set_link",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ PROGRAMS = {
     "swtpm_setup": "swtpm-tools",
     "openssl": "openssl",
     "ip": "iproute2",
+    "iptables": "iptables",
     "busybox": "busybox-static",
     "depmod": "kmod",
     "cpio": "cpio",

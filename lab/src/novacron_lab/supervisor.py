@@ -41,7 +41,7 @@ def main(file: str) -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     show_cgroups(libc, config["cgroups"])
-    mount("tmpfs", "/run", "-t", "tmpfs")
+    mount("tmpfs", "/run", "-t", "tmpfs", "-o", "mode=755")
     for private, target in config["folders"].items():
         os.makedirs(target, exist_ok=True)
         mount(private, target, "--bind")
