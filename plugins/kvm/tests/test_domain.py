@@ -9,7 +9,7 @@ from lxml import etree
 
 from novacron.errors import InvalidSpecError
 from novacron.specs import DiskSpec, NICSpec, VMSpec
-from novacron.specs.storage import ENCRYPTED
+from novacron.specs.volumes import ENCRYPTED
 from novacron_kvm.xml.devices.disk import DiskFile, place
 from novacron_kvm.xml.domain import domain_xml
 from novacron_kvm.xml.platforms import platform

@@ -9,7 +9,7 @@ from lxml import etree
 
 from novacron.errors import InvalidSpecError
 from novacron.specs import StoragePoolSpec
-from novacron.specs.storage import NEEDED
+from novacron.specs.pools import NEEDED
 from novacron_kvm.xml.storage import pool_xml, secret_identity, secret_xml, volume_xml
 
 SCHEMAS = Path("/usr/share/libvirt/schemas")

@@ -11,38 +11,38 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from novacron.specs.appliances import ApplianceSpec
     from novacron.specs.devices import ChannelSpec, DisplaySpec, FilesystemSpec, HostDeviceSpec, SerialSpec
+    from novacron.specs.disks import DiskLimits, DiskSpec
+    from novacron.specs.filters import FilterRule, TrafficFilterSpec
     from novacron.specs.hardware import CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec
     from novacron.specs.migration import MigrationSpec
-    from novacron.specs.network import (
-        DHCPHostSpec,
-        DNSHostSpec,
-        FilterRule,
-        NetworkSpec,
-        NICSpec,
-        PortGroupSpec,
-        TrafficFilterSpec,
-    )
+    from novacron.specs.networks import DHCPHostSpec, DNSHostSpec, NetworkSpec, PortGroupSpec
+    from novacron.specs.nics import NICSpec
+    from novacron.specs.pools import StoragePoolSpec
     from novacron.specs.query import VMQuery
     from novacron.specs.resources import DeviceLimits, LimitsSpec, NICLimits
     from novacron.specs.snapshots import SnapshotSpec
     from novacron.specs.spec import Spec
-    from novacron.specs.storage import DiskLimits, DiskSpec, StoragePoolSpec, VolumeSpec
     from novacron.specs.templates import TemplateSpec
     from novacron.specs.vm import CloudInitSpec, KernelSpec, VMSpec, VMUpdate
+    from novacron.specs.volumes import VolumeSpec
 
 _HOMES = {
     "appliances": "ApplianceSpec",
     "devices": "ChannelSpec DisplaySpec FilesystemSpec HostDeviceSpec SerialSpec",
+    "disks": "DiskLimits DiskSpec",
+    "filters": "FilterRule TrafficFilterSpec",
     "hardware": "CPUTopology FeaturesSpec LaunchSecuritySpec MemoryBackingSpec NUMANodeSpec",
+    "vm": "CloudInitSpec KernelSpec VMSpec VMUpdate",
     "migration": "MigrationSpec",
-    "network": "DHCPHostSpec DNSHostSpec FilterRule NICSpec NetworkSpec PortGroupSpec TrafficFilterSpec",
+    "networks": "DHCPHostSpec DNSHostSpec NetworkSpec PortGroupSpec",
+    "nics": "NICSpec",
+    "pools": "StoragePoolSpec",
     "query": "VMQuery",
     "resources": "DeviceLimits LimitsSpec NICLimits",
     "snapshots": "SnapshotSpec",
     "spec": "Spec",
-    "storage": "DiskLimits DiskSpec StoragePoolSpec VolumeSpec",
     "templates": "TemplateSpec",
-    "vm": "CloudInitSpec KernelSpec VMSpec VMUpdate",
+    "volumes": "VolumeSpec",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -54,9 +54,38 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "ApplianceSpec", "CPUTopology", "ChannelSpec", "CloudInitSpec", "DHCPHostSpec", "DNSHostSpec", "DeviceLimits", "DiskLimits",
-    "DiskSpec", "DisplaySpec", "FeaturesSpec", "FilesystemSpec", "FilterRule", "HostDeviceSpec", "KernelSpec",
-    "LaunchSecuritySpec", "LimitsSpec", "MemoryBackingSpec", "MigrationSpec", "NICLimits", "NICSpec", "NUMANodeSpec",
-    "NetworkSpec", "PortGroupSpec", "SerialSpec", "SnapshotSpec", "Spec", "StoragePoolSpec", "TemplateSpec", "TrafficFilterSpec",
-    "VMQuery", "VMSpec", "VMUpdate", "VolumeSpec",
-]  # fmt: skip
+    "ApplianceSpec",
+    "CPUTopology",
+    "ChannelSpec",
+    "CloudInitSpec",
+    "DHCPHostSpec",
+    "DNSHostSpec",
+    "DeviceLimits",
+    "DiskLimits",
+    "DiskSpec",
+    "DisplaySpec",
+    "FeaturesSpec",
+    "FilesystemSpec",
+    "FilterRule",
+    "HostDeviceSpec",
+    "KernelSpec",
+    "LaunchSecuritySpec",
+    "LimitsSpec",
+    "MemoryBackingSpec",
+    "MigrationSpec",
+    "NICLimits",
+    "NICSpec",
+    "NUMANodeSpec",
+    "NetworkSpec",
+    "PortGroupSpec",
+    "SerialSpec",
+    "SnapshotSpec",
+    "Spec",
+    "StoragePoolSpec",
+    "TemplateSpec",
+    "TrafficFilterSpec",
+    "VMQuery",
+    "VMSpec",
+    "VMUpdate",
+    "VolumeSpec",
+]

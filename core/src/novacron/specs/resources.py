@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from novacron.specs.network import MAC
+from novacron.specs.disks import DiskLimits
+from novacron.specs.nics import MAC
 from novacron.specs.spec import Rate, Size, Spec
-from novacron.specs.storage import DiskLimits
 
 Percent = Annotated[float, Field(gt=0)]
 """Of one CPU of the host: 150 is one and a half."""

@@ -8,10 +8,10 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from novacron.specs.devices import ChannelSpec, DisplaySpec, FilesystemSpec, HostDeviceSpec, SerialSpec, Sound, Video
+from novacron.specs.disks import DiskSpec
 from novacron.specs.hardware import Clock, CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec
-from novacron.specs.network import NICSpec
+from novacron.specs.nics import NICSpec
 from novacron.specs.spec import Label, MemorySize, Name, Spec, Tag
-from novacron.specs.storage import DiskSpec
 
 Firmware = Literal["bios", "uefi", "uefi-secure"]
 

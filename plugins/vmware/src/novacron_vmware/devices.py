@@ -17,8 +17,8 @@ from novacron.records.nics import NIC
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
-    from novacron.specs.network import NICSpec
-    from novacron.specs.storage import DiskSpec
+    from novacron.specs.disks import DiskSpec
+    from novacron.specs.nics import NICSpec
     from novacron_vmware.connection import VMwareConnection
 
 Device = vim.vm.device

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from novacron.dispatch.call import resource_of
-from novacron.drivers.sim.broadcast import Subscription
-from novacron.drivers.sim.disks import sized
-from novacron.drivers.sim.machine import SimVM
-from novacron.drivers.sim.nics import addressed
-from novacron.drivers.sim.world import World
+from novacron.drivers.sim.state.broadcast import Subscription
+from novacron.drivers.sim.state.disks import sized
+from novacron.drivers.sim.state.machine import SimVM
+from novacron.drivers.sim.state.nics import addressed
+from novacron.drivers.sim.state.world import World
 from novacron.errors import BusyError, HostConnectionError, InvalidStateError, VMNotFoundError
 from novacron.plugins.driver import hookimpl
 from novacron.plugins.validation import operations

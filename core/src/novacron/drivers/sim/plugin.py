@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.plugins.driver import ConnectContext, Driver, DriverProvider, HostURI
 
 if TYPE_CHECKING:
-    from novacron.drivers.sim.world import World
+    from novacron.drivers.sim.state.world import World
 
 QUERY = ("vms", "prefix", "latency", "jitter", "seed")
 """What the URI's query may say."""
@@ -22,7 +22,7 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
         HostConnectionError: the host was cut off by `World.disconnect`.
     """
     from novacron.drivers.sim.area import SimConnection
-    from novacron.drivers.sim.world import world
+    from novacron.drivers.sim.state.world import world
     from novacron.errors import HostConnectionError
 
     asked = _parsed(uri)
@@ -36,19 +36,32 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 
 
-_AREAS = (
-    ("host", "SimHost"), ("lifecycle", "SimLifecycle"), ("power", "SimPower"), ("resources", "SimResources"),
-    ("storage", "SimStorage"), ("volumes", "SimVolumes"), ("devices", "SimDisks"), ("chains", "SimChains"), ("devices", "SimNICs"),
-    ("network", "SimNetworks"), ("network", "SimFilters"), ("snapshots", "SimSnapshots"), ("migration", "SimMigration"),
-    ("templates", "SimTemplates"), ("metrics", "SimMetrics"), ("events", "SimEvents"), ("guest", "SimGuest"),
-    ("console", "SimConsole"), ("appliances", "SimAppliances"),
-)  # fmt: skip
-"""Module and class of every area, imported when somebody connects."""
+_AREAS = {
+    "host": "SimHost",
+    "lifecycle": "SimLifecycle",
+    "power": "SimPower",
+    "resources": "SimResources",
+    "pools": "SimPools",
+    "volumes": "SimVolumes",
+    "disks": "SimDisks",
+    "nics": "SimNICs",
+    "networks": "SimNetworks",
+    "filters": "SimFilters",
+    "snapshots": "SimSnapshots",
+    "migration": "SimMigration",
+    "templates": "SimTemplates",
+    "metrics": "SimMetrics",
+    "events": "SimEvents",
+    "guest": "SimGuest",
+    "console": "SimConsole",
+    "appliances": "SimAppliances",
+}
+"""The module of each area in `operations`, and its class. They are imported by the first connection."""
 
 
 def areas() -> list[type]:
     """Return the classes of a connection's parts."""
-    return [getattr(import_module(f"novacron.drivers.sim.{module}"), name) for module, name in _AREAS]
+    return [getattr(import_module(f"novacron.drivers.sim.operations.{module}"), name) for module, name in _AREAS.items()]
 
 
 def _parsed(uri: HostURI) -> dict[str, Any]:

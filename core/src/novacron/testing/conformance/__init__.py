@@ -6,21 +6,45 @@ from novacron.testing.conformance.case import Conformance, needs
 from novacron.testing.conformance.cleanup import TestCleanUp
 from novacron.testing.conformance.concurrency import TestConcurrency
 from novacron.testing.conformance.contract import TestContract
+from novacron.testing.conformance.disks import TestDisks
 from novacron.testing.conformance.errors import TestErrors
 from novacron.testing.conformance.events import TestEvents
 from novacron.testing.conformance.lifecycle import TestLifecycle
 from novacron.testing.conformance.listing import TestListing
 from novacron.testing.conformance.migration import TestMigration
-from novacron.testing.conformance.network import TestNetworks
+from novacron.testing.conformance.networks import TestNetworks
+from novacron.testing.conformance.nics import TestNICs
+from novacron.testing.conformance.pools import TestPools
+from novacron.testing.conformance.power import TestPower
 from novacron.testing.conformance.records import TestRecords
 from novacron.testing.conformance.resources import TestResources
 from novacron.testing.conformance.snapshots import TestSnapshots
-from novacron.testing.conformance.storage import TestStorage
 from novacron.testing.conformance.templates import TestTemplates
+from novacron.testing.conformance.volumes import TestVolumes
 from novacron.testing.target import Target
 
 __all__ = [
-    "Conformance", "Target", "TestAnyOrder", "TestAppliances", "TestCleanUp", "TestConcurrency", "TestContract", "TestErrors",
-    "TestEvents", "TestLifecycle", "TestListing", "TestMigration", "TestNetworks", "TestRecords", "TestResources", "TestSnapshots",
-    "TestStorage", "TestTemplates", "needs",
-]  # fmt: skip
+    "Conformance",
+    "Target",
+    "TestAnyOrder",
+    "TestAppliances",
+    "TestCleanUp",
+    "TestConcurrency",
+    "TestContract",
+    "TestDisks",
+    "TestErrors",
+    "TestEvents",
+    "TestLifecycle",
+    "TestListing",
+    "TestMigration",
+    "TestNICs",
+    "TestNetworks",
+    "TestPools",
+    "TestPower",
+    "TestRecords",
+    "TestResources",
+    "TestSnapshots",
+    "TestTemplates",
+    "TestVolumes",
+    "needs",
+]

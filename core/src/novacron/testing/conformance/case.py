@@ -19,6 +19,13 @@ from novacron.testing.target import Target
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+MORE_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "vm_delete": {"keep_disks": False, "force": False}, "vm_shutdown": {"seconds": 1.0, "otherwise": "fail"},
+    "vm_clone": {"linked": False}, "vm_clone_instant": {}, "vm_get": {}, "metrics_history": {"seconds": 60.0},
+}  # fmt: skip
+"""Arguments, besides the VM, of the operations that tests call for any VM."""
+
+
 def needs(*names: str) -> Callable[[F], F]:
     """Mark a test of optional operations: it is skipped when the driver lacks one of them. Unknown names are refused at once."""
     unknown = sorted(set(names) - set(operations()))
@@ -144,4 +151,4 @@ def bring(vm: VMHandle, status: str) -> VMHandle:
     return vm
 
 
-__all__ = ["Conformance", "Create", "bring", "needs", "skip_unless_offered"]
+__all__ = ["MORE_ARGUMENTS", "Conformance", "Create", "bring", "needs", "skip_unless_offered"]

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 import pytest
 
-from novacron.errors import AlreadyExistsError, InvalidStateError, VMNotFoundError
+from novacron.errors import AlreadyExistsError, VMNotFoundError
 from novacron.handles.host import HostHandle
 from novacron.handles.vm import VMHandle
 from novacron.records.host import Capabilities
-from novacron.testing.conformance.case import Conformance, Create, bring, needs, skip_unless_offered
+from novacron.testing.conformance.case import MORE_ARGUMENTS, Conformance, Create, needs, skip_unless_offered
 from novacron.testing.target import Target
 
-WRONG_STATES = [
-    ("vm_start", "running"), ("vm_start", "suspended"), ("vm_stop", "stopped"), ("vm_delete", "running"), ("vm_delete", "suspended"),
-    ("vm_reboot", "stopped"), ("vm_reboot", "suspended"), ("vm_reset", "stopped"), ("vm_suspend", "stopped"), ("vm_resume", "stopped"),
-    ("vm_shutdown", "stopped"), ("vm_save", "stopped"), ("vm_restore", "stopped"), ("vm_restore", "running"),
-]  # fmt: skip
-"""Operations with a status in which they are refused."""
-
-MORE_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "vm_delete": {"keep_disks": False, "force": False}, "vm_shutdown": {"seconds": 1.0, "otherwise": "fail"},
-    "vm_clone": {"linked": False}, "vm_clone_instant": {}, "vm_get": {}, "metrics_history": {"seconds": 60.0},
-}  # fmt: skip
 OF_ONE_VM = [
     "vm_get", "vm_start", "vm_stop", "vm_delete", "vm_shutdown", "vm_reboot", "vm_reset", "vm_suspend", "vm_resume", "vm_save",
     "vm_restore", "vm_export", "snapshot_list", "metrics_vm", "metrics_history", "resources_get",
 ]  # fmt: skip
-REACHED_BY = {"suspended": "vm_suspend", "saved": "vm_save"}
 
 
 class TestLifecycle(Conformance):
@@ -61,60 +48,6 @@ class TestLifecycle(Conformance):
         vm = create(start=True)
         assert vm.status == "running"
         assert host.vms[vm.id].status == "running"
-
-    def test_start_and_stop_are_seen_by_everyone(self, host: HostHandle, vm: VMHandle) -> None:
-        """The returned record and a fresh one say the same."""
-        assert vm.start().status == "running"
-        assert host.vms[vm.id].status == "running"
-        assert vm.stop().status == "stopped"
-        assert host.vms[vm.id].status == "stopped"
-        assert vm.start().status == "running", "a stopped VM starts again"
-
-    @needs("vm_suspend", "vm_resume")
-    def test_suspend_and_resume_may_be_repeated(self, running: VMHandle) -> None:
-        """A suspended VM stays suspended, a running one running."""
-        assert [running.suspend().status, running.suspend().status] == ["suspended"] * 2
-        assert [running.resume().status, running.resume().status] == ["running"] * 2
-
-    @needs("vm_suspend")
-    def test_suspended_vm_can_be_stopped(self, running: VMHandle) -> None:
-        """Power off needs no resume before."""
-        running.suspend()
-        assert running.stop().status == "stopped"
-
-    @pytest.mark.parametrize("operation", ["vm_reboot", "vm_reset"])
-    def test_reboot_and_reset_leave_it_running(
-        self, host: HostHandle, running: VMHandle, capabilities: Capabilities, operation: str
-    ) -> None:
-        """Neither ends the VM."""
-        skip_unless_offered(capabilities, operation)
-        assert host.invoke(operation, vm=running.id).status == "running"
-
-    @needs("vm_shutdown")
-    def test_shutdown_ends_with_the_guest_stopped(self, target: Target, running: VMHandle) -> None:
-        """The guest is asked; its record then says stopped. `otherwise="stop"` makes sure."""
-        assert running.shutdown(timeout=60 if target.can_boot else 1, otherwise="stop").status == "stopped"
-
-    @needs("vm_save", "vm_restore")
-    def test_saved_vm_is_off_and_goes_on(self, running: VMHandle) -> None:
-        """Restore and start both go on from the saved memory."""
-        assert running.save().status == "saved"
-        assert running.restore().status == "running"
-        running.save()
-        assert running.start().status == "running"
-
-    @pytest.mark.parametrize(("operation", "status"), WRONG_STATES, ids=lambda value: str(value))
-    def test_wrong_state_is_refused_and_nothing_changes(
-        self, host: HostHandle, vm: VMHandle, capabilities: Capabilities, operation: str, status: str
-    ) -> None:
-        """InvalidStateError names the VM and its status, and the VM stays as it was."""
-        skip_unless_offered(capabilities, operation, *filter(None, [REACHED_BY.get(status)]))
-        bring(vm, status)
-        with pytest.raises(InvalidStateError) as caught:
-            host.invoke(operation, vm=vm.id, **MORE_ARGUMENTS.get(operation, {}))
-        assert vm.name in str(caught.value)
-        assert caught.value.outcome != "unknown"
-        assert host.vms[vm.id].status == status
 
     @pytest.mark.parametrize("operation", OF_ONE_VM)
     @pytest.mark.parametrize("named_by", ["name", "uuid"])

@@ -17,7 +17,7 @@ from novacron_kvm.xml.platforms import Buses
 from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
-    from novacron.specs.storage import DiskSpec
+    from novacron.specs.disks import DiskSpec
     from novacron.specs.vm import VMSpec
 
 
@@ -25,7 +25,7 @@ def make_disks(
     connection: KVMConnection, slow: Any, spec: VMSpec, job: Job[Any], undo: ExitStack, buses: Buses
 ) -> list[DiskFile]:
     """Return the VM's disks in order, their files made. Each one made is removed by `undo`."""
-    from novacron.specs.storage import DiskSpec
+    from novacron.specs.disks import DiskSpec
 
     wanted = [*spec.disks]
     if spec.iso:

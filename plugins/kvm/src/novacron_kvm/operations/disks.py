@@ -30,7 +30,7 @@ from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.reading import machine_of
 
 if TYPE_CHECKING:
-    from novacron.specs.storage import DiskLimits, DiskSpec
+    from novacron.specs.disks import DiskLimits, DiskSpec
 
 
 class KVMDisks:

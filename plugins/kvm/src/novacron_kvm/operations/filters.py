@@ -13,7 +13,7 @@ from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse, serialise
 
 if TYPE_CHECKING:
-    from novacron.specs.network import TrafficFilterSpec
+    from novacron.specs.filters import TrafficFilterSpec
 
 
 class KVMFilters:

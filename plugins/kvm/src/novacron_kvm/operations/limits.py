@@ -14,8 +14,8 @@ from novacron_kvm.xml.parsing import parse, serialise
 from novacron_kvm.xml.resources import DEVICE, DISK, MEMORY, NIC, PERIOD, QUOTAS, scheduling, set_scheduling
 
 if TYPE_CHECKING:
+    from novacron.specs.disks import DiskLimits
     from novacron.specs.resources import LimitsSpec
-    from novacron.specs.storage import DiskLimits
 
 EXCLUSIVE = {"total_bytes_sec": ("read_bytes_sec", "write_bytes_sec"), "total_iops_sec": ("read_iops_sec", "write_iops_sec")}
 UNLIMITED = (2**63 - 1) // 1024

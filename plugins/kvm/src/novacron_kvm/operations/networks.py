@@ -17,7 +17,7 @@ from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 
 if TYPE_CHECKING:
-    from novacron.specs.network import NetworkSpec
+    from novacron.specs.networks import NetworkSpec
 
 BOTH = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
 

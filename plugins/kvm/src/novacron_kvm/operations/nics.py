@@ -18,7 +18,7 @@ from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import nic as nic_record
 
 if TYPE_CHECKING:
-    from novacron.specs.network import NICSpec
+    from novacron.specs.nics import NICSpec
 
 
 class KVMNICs:

@@ -15,7 +15,7 @@ from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse, text_of
 
 if TYPE_CHECKING:
-    from novacron.specs.storage import StoragePoolSpec
+    from novacron.specs.pools import StoragePoolSpec
 
 
 class KVMPools:

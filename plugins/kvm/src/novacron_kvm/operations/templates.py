@@ -203,7 +203,7 @@ class KVMTemplates:
 
     def _add_devices(self, slow: Any, root: Any, spec: VMSpec, undo: ExitStack) -> list[str]:
         """Add the disks, NICs and the cloud-init seed that a spec gives; return the files that were made."""
-        from novacron.specs.storage import DiskSpec
+        from novacron.specs.disks import DiskSpec
         from novacron_kvm.offers import refuse_buses
         from novacron_kvm.operations.diskfiles import make_disk
         from novacron_kvm.operations.nics import addressed, refuse_unusable

@@ -39,7 +39,7 @@ from novacron_kvm.operations.volumefiles import (
 from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
-    from novacron.specs.storage import VolumeSpec
+    from novacron.specs.volumes import VolumeSpec
 
 POLL = 0.5
 """Seconds between looks at how far a copy is."""

@@ -10,7 +10,7 @@ from lxml import etree
 from novacron_kvm.xml.parsing import serialise
 
 if TYPE_CHECKING:
-    from novacron.specs.network import FilterRule, TrafficFilterSpec
+    from novacron.specs.filters import FilterRule, TrafficFilterSpec
 
 ACTION = {"allow": "accept", "deny": "drop", "reject": "reject"}
 OURS = {theirs: ours for ours, theirs in ACTION.items()}

@@ -10,7 +10,7 @@ from lxml import etree
 from novacron_kvm.xml.parsing import text_of
 
 if TYPE_CHECKING:
-    from novacron.specs.network import DHCPHostSpec, DNSHostSpec, NetworkSpec, PortGroupSpec
+    from novacron.specs.networks import DHCPHostSpec, DNSHostSpec, NetworkSpec, PortGroupSpec
 
 FORWARD = {"nat": "nat", "routed": "route", "open": "open", "bridged": "bridge", "macvtap": "bridge"}
 """libvirt's mode of each type; an isolated network has none, a macvtap one is a bridge to a device."""

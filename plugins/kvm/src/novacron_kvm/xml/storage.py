@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from novacron_kvm.xml.markup import NOTHING, Markup, element, text
 
 if TYPE_CHECKING:
-    from novacron.specs.storage import StoragePoolSpec
+    from novacron.specs.pools import StoragePoolSpec
 
 SECRETS = uuid.UUID("9b7a3f0e-5d0a-4a53-8a51-6f4f0a1f6c55")
 """The namespace of the identities that secrets have."""

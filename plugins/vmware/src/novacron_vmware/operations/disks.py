@@ -16,7 +16,7 @@ from novacron_vmware.storage.disk_files import attach, drive, floppy_medium, med
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
-    from novacron.specs.storage import DiskLimits, DiskSpec
+    from novacron.specs.disks import DiskLimits, DiskSpec
 
 Device = vim.vm.device
 

@@ -11,7 +11,7 @@ from typing import Any
 from novacron.errors import InvalidSpecError, SpecProblem, TrafficFilterNotFoundError
 from novacron.plugins import hookimpl
 from novacron.records.filters import TrafficFilter
-from novacron.specs.network import TrafficFilterSpec
+from novacron.specs.filters import TrafficFilterSpec
 from novacron_vmware.errors import translated
 from novacron_vmware.networks.port_groups import node_groups, uplinks
 from novacron_vmware.sdk import vim

@@ -13,7 +13,7 @@ from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateEr
 from novacron.plugins import hookimpl
 from novacron.records.networks import Network
 from novacron.records.vm import Deleted
-from novacron.specs.network import NetworkSpec
+from novacron.specs.networks import NetworkSpec
 from novacron_vmware.errors import translated
 from novacron_vmware.networks.port_groups import network_systems, node_groups, uplinks
 from novacron_vmware.sdk import vim

@@ -15,7 +15,7 @@ from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
-    from novacron.specs.network import NICSpec
+    from novacron.specs.nics import NICSpec
 
 Device = vim.vm.device
 

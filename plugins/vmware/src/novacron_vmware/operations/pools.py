@@ -9,7 +9,7 @@ from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateEr
 from novacron.plugins import hookimpl
 from novacron.records.pools import StoragePool
 from novacron.records.vm import Deleted
-from novacron.specs.storage import StoragePoolSpec
+from novacron.specs.pools import StoragePoolSpec
 from novacron_vmware.errors import translated
 from novacron_vmware.placement import find_store
 from novacron_vmware.sdk import vim

@@ -14,7 +14,7 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import Deleted
 from novacron.records.volumes import Volume
-from novacron.specs.storage import VolumeSpec
+from novacron.specs.volumes import VolumeSpec
 from novacron_vmware.errors import translated
 from novacron_vmware.placement import find_store
 from novacron_vmware.sdk import vim

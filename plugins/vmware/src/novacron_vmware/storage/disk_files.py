@@ -13,7 +13,7 @@ from novacron_vmware.placement import datastores, image_path
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
-    from novacron.specs.storage import DiskSpec
+    from novacron.specs.disks import DiskSpec
     from novacron_vmware.connection import VMwareConnection
 
 Disk = vim.vm.device.VirtualDisk

@@ -13,7 +13,7 @@ from novacron_kvm.xml.platforms import Buses
 from novacron_kvm.xml.storage import encryption_xml, secret_identity
 
 if TYPE_CHECKING:
-    from novacron.specs.storage import DiskLimits, DiskSpec
+    from novacron.specs.disks import DiskLimits, DiskSpec
 
 PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", "fdc": "fd"}
 """How a disk's target begins, by its bus; those of the bus nvme have numbers, nvme0n1."""

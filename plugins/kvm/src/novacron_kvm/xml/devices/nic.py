@@ -9,7 +9,7 @@ from novacron_kvm.xml.markup import NOTHING, Markup, element
 from novacron_kvm.xml.parsing import parse
 
 if TYPE_CHECKING:
-    from novacron.specs.network import NICSpec
+    from novacron.specs.nics import NICSpec
 
 
 def _source(spec: NICSpec) -> Markup:

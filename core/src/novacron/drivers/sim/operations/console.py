@@ -1,0 +1,111 @@
+"""A serial console that echoes, and a display of one colour."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+import zlib
+
+from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.state.machine import SimVM
+from novacron.errors import BusyError, InvalidStateError
+from novacron.records.guest import ConsoleEndpoint, Screenshot
+
+WIDTH, HEIGHT = 64, 48
+_COLOURS = {"running": (32, 96, 64), "suspended": (96, 96, 32)}
+
+
+class EchoConsole:
+    """An open serial console: what is written can be read again."""
+
+    def __init__(self, vm: SimVM) -> None:
+        self._vm = vm
+        self._data = bytearray()
+        self._changed = threading.Condition()
+        self.closed = False
+
+    def read(self, timeout: float) -> bytes:
+        """Return what is there within `timeout` seconds, empty when nothing is."""
+        until = time.monotonic() + timeout
+        with self._changed:
+            while not self._data and not self.closed and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+            data = bytes(self._data)
+            self._data.clear()
+            return data
+
+    def write(self, data: bytes) -> None:
+        """Send what a user typed. Raises InvalidStateError when the console is closed or the VM is off."""
+        with self._changed:
+            if self.closed or not self._vm.active:
+                raise InvalidStateError(
+                    f"the console of {self._vm.name!r} is closed", resource=self._vm.name, hint="open it again"
+                )
+            self._data += data
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let go; a waiting read returns."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+
+class SimConsole(Area):
+    """Consoles and displays."""
+
+    @simulated
+    def console_open(self, vm: str, force: bool) -> EchoConsole:
+        """Open the one serial console."""
+        with self.world.lock:
+            found = self.world.find(vm)
+            self._check_active(found, "open the console of")
+            holder = self.world.consoles.get(found.id)
+            if holder is not None and not holder.closed:
+                if not force:
+                    raise BusyError(
+                        f"the console of {found.name!r} is open already", resource=found.name, hint="use force to take it"
+                    )
+                holder.close()
+            console = self.world.consoles[found.id] = EchoConsole(found)
+            return console
+
+    @simulated
+    def console_screenshot(self, vm: str) -> Screenshot:
+        """Return a picture in the colour of the VM's status."""
+        with self.world.lock:
+            found = self.look(vm)
+            self._check_active(found, "take a picture of")
+            return Screenshot(
+                vm=found.id, mime_type="image/png", data=_png(WIDTH, HEIGHT, _COLOURS.get(found.status, (64, 64, 64)))
+            )
+
+    @simulated
+    def console_endpoint(self, vm: str) -> ConsoleEndpoint:
+        """Tell where the display would be, or the serial console of a VM without one; nothing listens there."""
+        with self.world.lock:
+            found = self.look(vm)
+            self._check_active(found, "reach the display of")
+            if found.display is None:
+                return ConsoleEndpoint(vm=found.id, kind="serial", path=f"/sim/console/{found.name}")
+            kind, address = found.display
+            return ConsoleEndpoint(vm=found.id, kind=kind, address=address, port=5900 + zlib.crc32(found.id.encode()) % 1000)
+
+    def _check_active(self, vm: SimVM, action: str) -> None:
+        if not vm.active:
+            raise InvalidStateError(f"can't {action} {vm.name!r}: it is {vm.status}", resource=vm.name, hint="start it first")
+
+
+def _png(width: int, height: int, colour: tuple[int, int, int]) -> bytes:
+    """Return a PNG of one colour (https://www.w3.org/TR/png/: 8 bits per sample, RGB, no filter)."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + bytes(colour) * width) * height
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+__all__ = ["EchoConsole", "SimConsole"]

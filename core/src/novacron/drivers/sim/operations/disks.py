@@ -1,0 +1,188 @@
+"""Disks of VMs: attaching, changing, detaching, pulling and committing."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.operations.power import refuse_locked
+from novacron.drivers.sim.state.disks import image_place, make_disk, remove_volume, with_volume
+from novacron.drivers.sim.state.machine import Place, SimVM
+from novacron.drivers.sim.state.pools import SimVolume
+from novacron.drivers.sim.state.world import World
+from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.jobs import Job
+from novacron.records.disks import Disk
+from novacron.records.vm import VM
+from novacron.specs.disks import DiskLimits, DiskSpec
+
+_STATES = ("running", "suspended", "stopped", "crashed")
+
+
+class SimDisks(Area):
+    """A VM's disks."""
+
+    @simulated
+    def disk_attach(self, vm: str, spec: DiskSpec) -> Disk:
+        """Make the disk and plug it in; a failure leaves no volume."""
+        with self.world.lock, ExitStack() as undo:
+            found = self.changing(vm, "attach a disk to", *_STATES)
+            taken = {disk.target for disk in found.disks}
+            if spec.target in taken:
+                raise AlreadyExistsError(f"{found.name!r} has a disk {spec.target!r} already", resource=found.name)
+            disk, place = make_disk(self.world, found.name, spec, taken, undo)
+            if found.active:
+                refuse_locked(self.world, found, (disk,))
+            undo.pop_all()
+            found.disks += (disk,)
+            found.made |= {place} if place else set()
+            self.world.tell("vm.device", found, reason="attached", device=disk.target)
+            return disk
+
+    @simulated
+    def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
+        """Unplug a disk. A volume that is kept is the user's from then on, unless a snapshot needs it."""
+        with self.world.lock:
+            found = self.changing(vm, "detach a disk from", "running", "stopped", "crashed")
+            going = find_disk(found, disk)
+            place = (going.pool or "", going.volume or "")
+            snapshots = [s.name for s in found.snapshots.values() if any((d.pool, d.volume) == place for d in s.disks)]
+            rest = tuple(each for each in found.disks if each is not going)
+            if delete and going.volume:
+                others = [user for user in self.world.users(place) if user != f"the VM {found.name!r}"]
+                others += [f"the snapshot {name!r}" for name in snapshots]
+                if others:
+                    raise InvalidStateError(
+                        f"can't delete the volume of {disk!r}: {', '.join(others)} needs it", resource=found.name,
+                        hint="detach it without deleting, or delete that first",
+                    )  # fmt: skip
+                remove_volume(self.world, place)
+            found.disks = rest
+            if not snapshots:
+                found.made -= {place}
+            self.world.tell("vm.device", found, reason="detached", device=disk)
+            return self.record(found)
+
+    @simulated
+    def disk_resize(self, vm: str, disk: str, size: int) -> Disk:
+        """Grow a disk."""
+        with self.world.lock:
+            found = self.changing(vm, "resize a disk of", *_STATES)
+            old = find_disk(found, disk)
+            if not (old.pool and old.volume):
+                raise InvalidStateError(f"the drive {disk!r} of {found.name!r} is empty", resource=found.name)
+            volume = self.world.volume((old.pool, old.volume))
+            if size < volume.capacity:
+                problem = SpecProblem("size", str(size), f"at least {volume.capacity} bytes: disks only grow")
+                raise InvalidSpecError(f"can't resize {disk!r} of {found.name!r}", problems=[problem], resource=found.name)
+            self.world.pool(old.pool).check(size - volume.capacity)
+            volume.capacity = size
+            return replace_disk(self.world, found, old, with_volume(self.world, old, (old.pool, old.volume)))
+
+    @simulated
+    def disk_limit(self, vm: str, disk: str, limits: DiskLimits) -> Disk:
+        """Keep the limits; nothing here is fast enough to meet them."""
+        with self.world.lock:
+            found = self.changing(vm, "limit a disk of")
+            old = find_disk(found, disk)
+            found.native = {**found.native, "disk_limits": {**found.native.get("disk_limits", {}), disk: limits.as_dict()}}
+            return replace_disk(self.world, found, old, old)
+
+    @simulated
+    def disk_change_media(self, vm: str, disk: str, source: str) -> Disk:
+        """Put in another medium, or none."""
+        with self.world.lock:
+            found = self.changing(vm, "change a medium of", *_STATES)
+            old = find_disk(found, disk)
+            if old.device not in ("cdrom", "floppy"):
+                problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive of the VM")
+                raise InvalidSpecError("no removable medium", problems=[problem], resource=found.name)
+            empty = Disk(target=old.target, device=old.device, bus=old.bus, read_only=old.read_only, boot_order=old.boot_order)
+            filled = with_volume(self.world, empty, image_place(self.world, source, "default")) if source else empty
+            return replace_disk(self.world, found, old, filled)
+
+    @simulated
+    def disk_pull(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
+        """Let a disk be backed by nothing."""
+        self._chained(vm, disk, "pull")
+        self.checkpoint("disk_pull", vm, vm)
+        job.raise_if_cancelled()
+        with self.world.lock:
+            found, old, volume = self._chained(vm, disk, "pull")
+            if volume.backing and (below := self.world.place_of(volume.backing)):
+                base = self.world.volume(below).content.copy()
+                base.blocks |= volume.content.blocks
+                base.length = max(base.length, volume.content.length)
+                volume.content = base
+            volume.backing = None
+            return replace_disk(self.world, found, old, with_volume(self.world, old, (str(old.pool), str(old.volume))))
+
+    @simulated
+    def disk_commit(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
+        """Let the volume below have what a disk has, and be the disk."""
+        self._below(*self._chained(vm, disk, "commit"))
+        self.checkpoint("disk_commit", vm, vm)
+        job.raise_if_cancelled()
+        with self.world.lock:
+            found, old, volume = self._chained(vm, disk, "commit")
+            place, base = (str(old.pool), str(old.volume)), self._below(found, old, volume)
+            below = self.world.volume(base)
+            below.content.blocks |= volume.content.blocks
+            below.content.length = max(below.content.length, volume.content.length)
+            below.capacity = max(below.capacity, volume.capacity)
+            record = replace_disk(self.world, found, old, with_volume(self.world, old, base))
+            if place in found.made:
+                found.made = found.made - {place}
+                remove_volume(self.world, place)
+            return record
+
+    def _chained(self, vm: str, disk: str, verb: str) -> tuple[SimVM, Disk, SimVolume]:
+        with self.world.lock:
+            found = self.changing(vm, f"{verb} a disk of", *_STATES)
+            old = find_disk(found, disk)
+            if not (old.pool and old.volume):
+                raise DeviceNotFoundError(f"{found.name!r} has no disk {disk!r} with a file of its own", resource=found.name)
+            if found.snapshots:
+                raise InvalidStateError(
+                    f"can't {verb} a disk of {found.name!r}: it has snapshots, which are in its files", resource=found.name,
+                    hint="delete the snapshots first",
+                )  # fmt: skip
+            return found, old, self.world.volume((old.pool, old.volume))
+
+    def _below(self, vm: SimVM, disk: Disk, volume: SimVolume) -> Place:
+        with self.world.lock:
+            place = self.world.place_of(volume.backing) if volume.backing else None
+            if place is None:
+                raise InvalidStateError(
+                    f"can't commit the disk {disk.target!r} of {vm.name!r}: there is nothing below it", resource=vm.name
+                )
+            own = (f"the VM {vm.name!r}", f"the volume {volume.name!r}")
+            others = [user for user in self.world.users(place) if user not in own]
+            if others:
+                raise InvalidStateError(
+                    f"can't commit the disk {disk.target!r} of {vm.name!r}: {', '.join(others)} would see the change", resource=vm.name,
+                    hint="pull it instead: then it needs nobody",
+                )  # fmt: skip
+            return place
+
+
+def find_disk(vm: SimVM, target: str) -> Disk:
+    """Return a VM's disk. Raises DeviceNotFoundError."""
+    found = next((disk for disk in vm.disks if disk.target == target), None)
+    if found is None:
+        raise DeviceNotFoundError(
+            f"{vm.name!r} has no disk {target!r}",
+            resource=vm.name,
+            hint=f"it has: {', '.join(d.target for d in vm.disks) or 'none'}",
+        )
+    return found
+
+
+def replace_disk(world: World, vm: SimVM, old: Disk, new: Disk) -> Disk:
+    """Let a VM have another disk in the place of one, and tell."""
+    vm.disks = tuple(new if disk is old else disk for disk in vm.disks)
+    world.tell("vm.device", vm, reason="changed", device=new.target)
+    return new
+
+
+__all__ = ["SimDisks"]

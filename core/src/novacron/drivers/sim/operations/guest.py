@@ -1,0 +1,159 @@
+"""The guest from inside: a few programs, a few files, an agent that answers while the VM runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.state.machine import SimVM
+from novacron.drivers.sim.state.nics import addressed
+from novacron.errors import GuestAgentError, GuestAgentUnavailableError, InvalidStateError, OperationTimeoutError
+from novacron.jobs import Job
+from novacron.records.guest import ExecResult, GuestInfo
+from novacron.records.vm import VM
+
+POLL = 0.02
+"""Seconds between two looks at a program that sleeps."""
+
+
+class SimGuest(Area):
+    """Answers as a guest agent does."""
+
+    @simulated
+    def guest_info(self, vm: str) -> GuestInfo:
+        """Tell who the guest is."""
+        with self.world.lock:
+            found = self._answering(vm)
+            addresses = tuple(address for nic in addressed(self.world, found) for address in nic.addresses)
+            return GuestInfo(
+                vm=found.id,
+                hostname=found.name,
+                os="Simulated Linux",
+                kernel="6.1.0-sim",
+                addresses=addresses,
+                agent_version="1.0",
+            )
+
+    @simulated
+    def guest_exec(self, vm: str, argv: list[str], stdin: bytes, seconds: float, job: Job[ExecResult]) -> ExecResult:
+        """Run `echo`, `cat`, `hostname`, `true`, `false` or `sleep`; there are no other programs."""
+        with self.world.lock:
+            found = self._answering(vm)
+            program = argv[0].rpartition("/")[2] if argv else ""
+            if program not in _PROGRAMS and program != "sleep":
+                raise GuestAgentError(
+                    f"the guest of {found.name!r} has no program {argv[0] if argv else ''!r}", resource=found.name,
+                    hint=f"it has: {', '.join(sorted([*_PROGRAMS, 'sleep']))}",
+                )  # fmt: skip
+            if program != "sleep":
+                return _PROGRAMS[program](found, argv[1:], stdin)
+        try:
+            wanted = float(argv[1])
+        except (IndexError, ValueError):
+            return ExecResult(exit_status=1, stderr=b"sleep: not a number\n")
+        began = time.monotonic()
+        while (slept := time.monotonic() - began) < wanted:
+            if slept >= seconds:
+                raise OperationTimeoutError(f"{argv[0]} did not end within {seconds:g} s", resource=found.name)
+            job.wait_cancelled(max(0.0, min(POLL, wanted - slept, seconds - slept)))
+            job.raise_if_cancelled()
+        return ExecResult(exit_status=0)
+
+    @simulated
+    def guest_file_read(self, vm: str, path: str) -> bytes:
+        """Read a file that was written before."""
+        with self.world.lock:
+            found = self._answering(vm)
+            if path not in found.files:
+                raise GuestAgentError(f"the guest of {found.name!r} has no file {path!r}", resource=found.name)
+            return found.files[path]
+
+    @simulated
+    def guest_file_write(self, vm: str, path: str, data: bytes) -> VM:
+        """Write a file; it is on the VM's disks, so it goes and comes with snapshots, clones and migrations."""
+        with self.world.lock:
+            self._answering(vm)
+            found = self.changing(vm, "write a file in")
+            found.files = {**found.files, path: bytes(data)}
+            return self.record(found)
+
+    @simulated
+    def guest_freeze(self, vm: str) -> VM:
+        """Freeze; until thawed the agent does nothing else."""
+        with self.world.lock:
+            self._answering(vm)
+            found = self.changing(vm, "freeze")
+            found.frozen = True
+            return self.record(found)
+
+    @simulated
+    def guest_thaw(self, vm: str) -> VM:
+        """Thaw; a guest that is not frozen stays so."""
+        with self.world.lock:
+            self._answering(vm, frozen=True)
+            found = self.changing(vm, "thaw")
+            found.frozen = False
+            return self.record(found)
+
+    @simulated
+    def guest_password_set(self, vm: str, user: str, password: str) -> VM:
+        """Take a password, and forget it."""
+        with self.world.lock:
+            self._answering(vm)
+            self._refuse_unknown(vm, user)
+            return self.record(self.changing(vm, "set a password in"))
+
+    @simulated
+    def guest_ssh_keys_set(self, vm: str, user: str, keys: tuple[str, ...]) -> VM:
+        """Write the user's authorized_keys."""
+        with self.world.lock:
+            self._answering(vm)
+            self._refuse_unknown(vm, user)
+            found = self.changing(vm, "set SSH keys in")
+            found.files = {**found.files, _HOMES[user] + "/.ssh/authorized_keys": "".join(f"{key}\n" for key in keys).encode()}
+            return self.record(found)
+
+    def _refuse_unknown(self, vm: str, user: str) -> None:
+        if user not in _HOMES:
+            raise GuestAgentError(
+                f"the guest of {vm!r} has no user {user!r}", resource=vm, hint=f"it has: {', '.join(sorted(_HOMES))}"
+            )
+
+    def _answering(self, key: str, *, frozen: bool = False) -> SimVM:
+        found = self.look(key)
+        if found.status != "running" or not found.agent:
+            why = "it was made without one" if not found.agent else f"it is {found.status}"
+            raise GuestAgentUnavailableError(f"no guest agent answers in {found.name!r}: {why}", resource=found.name)
+        if found.frozen and not frozen:
+            raise InvalidStateError(f"the guest of {found.name!r} is frozen", resource=found.name, hint="thaw it first")
+        return found
+
+
+def _echo(vm: SimVM, arguments: list[str], stdin: bytes) -> ExecResult:
+    return ExecResult(exit_status=0, stdout=" ".join(arguments).encode() + b"\n")
+
+
+def _cat(vm: SimVM, arguments: list[str], stdin: bytes) -> ExecResult:
+    missing = [path for path in arguments if path not in vm.files]
+    if missing:
+        return ExecResult(exit_status=1, stderr=f"cat: {missing[0]}: No such file or directory\n".encode())
+    return ExecResult(exit_status=0, stdout=b"".join(vm.files[path] for path in arguments) if arguments else stdin)
+
+
+def _hostname(vm: SimVM, arguments: list[str], stdin: bytes) -> ExecResult:
+    return ExecResult(exit_status=0, stdout=vm.name.encode() + b"\n")
+
+
+_HOMES = {"root": "/root", "admin": "/home/admin"}
+"""The users of a simulated guest, and where they live."""
+
+_PROGRAMS: dict[str, Callable[[SimVM, list[str], bytes], ExecResult]] = {
+    "cat": _cat,
+    "echo": _echo,
+    "false": lambda vm, arguments, stdin: ExecResult(exit_status=1),
+    "hostname": _hostname,
+    "true": lambda vm, arguments, stdin: ExecResult(exit_status=0),
+}
+
+__all__ = ["SimGuest"]

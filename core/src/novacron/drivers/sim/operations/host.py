@@ -1,0 +1,61 @@
+"""The simulated host itself."""
+
+from __future__ import annotations
+
+import time
+
+from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.state.world import VERSION
+from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
+
+
+class SimHost(Area):
+    """Describes the host."""
+
+    @simulated
+    def host_info(self) -> Host:
+        """Describe the host."""
+        return Host(
+            name=self.connection.name, uri=self.connection.uri, driver="sim", hypervisor="simulation", version=VERSION,
+            hostname=self.world.name, arch="x86_64", cpus=self.world.cpus, memory_bytes=self.world.memory_bytes,
+        )  # fmt: skip
+
+    @simulated
+    def host_stats(self) -> HostStats:
+        """Tell what is in use."""
+        with self.world.lock:
+            active = [vm for vm in self.world.all() if vm.active]
+            used = sum(vm.memory for vm in active)
+            running = [vm for vm in active if vm.status == "running"]
+            busy = sum(vm.vcpus for vm in running) * 10.0 / self.world.cpus
+            return HostStats(
+                host=self.connection.name, cpus=self.world.cpus, memory_bytes=self.world.memory_bytes,
+                memory_free_bytes=max(0, self.world.memory_bytes - used), vms_total=self.world.count(), vms_running=len(running),
+                cpu_percent=min(100.0, busy),
+            )  # fmt: skip
+
+    @simulated
+    def host_capabilities(self) -> Capabilities:
+        """Tell what VMs it runs."""
+        return Capabilities(
+            host=self.connection.name, driver="sim", operations=(), virt_types=("kvm", "qemu"), virt_type="kvm",
+            virt_type_reason="simulated", architectures=tuple(sorted(self.world.architectures)),
+            machines=dict(self.world.architectures), firmwares=("bios", "uefi", "uefi-secure"), cpu_model="simulated",
+        )  # fmt: skip
+
+    @simulated
+    def host_ping(self) -> Ping:
+        """Answer."""
+        began = time.monotonic()
+        with self.world.lock:
+            return Ping(
+                host=self.connection.name, latency_seconds=time.monotonic() - began + self.world.faults.latency, version=VERSION
+            )
+
+    @simulated
+    def node_list(self) -> list[Node]:
+        """List the one machine."""
+        return [Node(name=self.world.name, host=self.connection.name, cpus=self.world.cpus, memory_bytes=self.world.memory_bytes)]
+
+
+__all__ = ["SimHost"]

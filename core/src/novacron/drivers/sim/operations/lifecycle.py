@@ -1,0 +1,277 @@
+"""Creating, changing and deleting VMs."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+
+from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.operations.power import start
+from novacron.drivers.sim.state.broadcast import now
+from novacron.drivers.sim.state.copying import copied_vm
+from novacron.drivers.sim.state.disks import add_volume, make_disk, remove_volume
+from novacron.drivers.sim.state.machine import Place, SimVM
+from novacron.drivers.sim.state.nics import make_nic
+from novacron.drivers.sim.state.pools import SimVolume
+from novacron.drivers.sim.state.world import World
+from novacron.errors import (
+    AlreadyExistsError,
+    ImageNotFoundError,
+    InvalidSpecError,
+    InvalidStateError,
+    OperationTimeoutError,
+    SpecProblem,
+)
+from novacron.jobs import Job
+from novacron.records.vm import VM, Deleted, NativeDefinition
+from novacron.specs.disks import DiskSpec
+from novacron.specs.query import VMQuery
+from novacron.specs.vm import VMSpec, VMUpdate
+
+FORMAT = "novacron sim json"
+
+
+class SimLifecycle(Area):
+    """Creates, finds, changes and deletes VMs."""
+
+    @simulated
+    def vm_settle(self, vm: str, seconds: float) -> VM:
+        """Wait until no operation changes the VM."""
+        found = self.look(vm)
+        if not self.world.settle(found.id, seconds):
+            raise OperationTimeoutError(f"{found.name!r} is still busy after {seconds:g} s", resource=found.name)
+        return self.record(self.look(found.id))
+
+    @simulated
+    def vm_list(self, query: VMQuery) -> list[VM]:
+        """Return all VMs; those untouched since the beginning are made on the way."""
+        full = query.detail == "full"
+        with self.world.lock:
+            return [self.record(vm, full=full) for vm in self.world.all()]
+
+    @simulated
+    def vm_get(self, vm: str) -> VM:
+        """Return one."""
+        with self.world.lock:
+            return self.record(self.look(vm))
+
+    @simulated
+    def vm_create(self, spec: VMSpec, job: Job[VM]) -> VM:
+        """Make the disks, define the VM, start it if asked; all of it or nothing."""
+        with ExitStack() as undo:
+            with self.world.lock:
+                check_spec(self.world, spec)
+                job.report("making disks", 0.0)
+                vm = self._made(spec, undo)
+            self.checkpoint("vm_create", spec.name)
+            job.raise_if_cancelled()
+            with self.world.lock:
+                refuse_taken(self.world, spec.name, vm.id)
+                self.world.add(vm)
+                undo.callback(self.world.drop, vm)
+                if spec.start:
+                    start(self.world, vm, "booted")
+                undo.pop_all()
+                self.world.tell("vm.defined", vm, reason="added")
+                job.report("done", 1.0)
+                return self.record(vm)
+
+    @simulated
+    def vm_delete(self, vm: str, keep_disks: bool, force: bool) -> Deleted:
+        """Remove the VM, then the volumes that were made for it and that nothing else needs."""
+        with self.world.lock:
+            found = self.changing(vm, "delete")
+            if found.active and not force:
+                raise InvalidStateError(
+                    f"can't delete {found.name!r}: it is {found.status}", resource=found.name, hint="stop it first, or use force"
+                )
+            if found.active:
+                self.world.set_status(found, "stopped", "destroyed")
+            places = sorted(found.places())
+            self.world.drop(found)
+            removed = [f"definition of {found.name}", *(f"snapshot {name}" for name in sorted(found.snapshots))]
+            removed += _belongings(found)
+            kept = list[str]()
+            for place in places:
+                path = self.world.pool(place[0]).path_of(place[1])
+                if keep_disks or place not in found.made or self.world.users(place):
+                    kept.append(path)
+                elif remove_volume(self.world, place):
+                    removed.append(path)
+            self.world.tell("vm.deleted", found, reason="removed")
+            return Deleted(name=found.name, id=found.id, removed=tuple(removed), kept=tuple(kept))
+
+    @simulated
+    def vm_clone(self, vm: str, name: str, linked: bool, job: Job[VM]) -> VM:
+        """Copy a VM that does not run."""
+        with ExitStack() as undo:
+            with self.world.lock:
+                source = self.changing(vm, "clone", "stopped", "crashed")
+                refuse_taken(self.world, name, None)
+                job.report("copying disks", 0.0)
+                copy = copied_vm(self.world, source, name, linked=linked, undo=undo)
+            self.checkpoint("vm_clone", source.name, source.id)
+            job.raise_if_cancelled()
+            with self.world.lock:
+                refuse_taken(self.world, name, None)
+                undo.pop_all()
+                self.world.add(copy)
+                self.world.tell("vm.defined", copy, reason="added")
+                job.report("done", 1.0)
+                return self.record(copy)
+
+    @simulated
+    def vm_clone_instant(self, vm: str, name: str, job: Job[VM]) -> VM:
+        """Copy a VM that runs, and let the copy run."""
+        with ExitStack() as undo:
+            with self.world.lock:
+                source = self.changing(vm, "clone", "running")
+                refuse_taken(self.world, name, None)
+                copy = copied_vm(self.world, source, name, linked=True, undo=undo)
+            self.checkpoint("vm_clone_instant", source.name, source.id)
+            job.raise_if_cancelled()
+            with self.world.lock:
+                refuse_taken(self.world, name, None)
+                undo.callback(self.world.drop, copy)
+                self.world.add(copy)
+                start(self.world, copy, "cloned")
+                undo.pop_all()
+                job.report("done", 1.0)
+                return self.record(copy)
+
+    @simulated
+    def vm_rename(self, vm: str, name: str) -> VM:
+        """Rename a stopped VM."""
+        with self.world.lock:
+            found = self.changing(vm, "rename", "stopped", "crashed")
+            refuse_taken(self.world, name, None)
+            self.world.rename(found, name)
+            self.world.tell("vm.defined", found, reason="renamed")
+            return self.record(found)
+
+    @simulated
+    def vm_update(self, vm: str, changes: VMUpdate) -> VM:
+        """Change only what is given."""
+        with self.world.lock:
+            found = self.changing(vm, "update")
+            for field, given in (("vcpus", changes.vcpus), ("memory", changes.memory)):
+                most = getattr(found, f"{field}_max")
+                if field == "memory" and given is not None and given > self.world.memory_bytes:
+                    problem = SpecProblem("memory", str(given), f"at most what the host has, {self.world.memory_bytes} bytes")
+                    raise InvalidSpecError("this host can't run that VM", problems=[problem], resource=found.name)
+                if given is not None and found.active and given > most:
+                    raise InvalidStateError(
+                        f"can't give the running {found.name!r} {field} {given}: its maximum is {most}", resource=found.name,
+                        hint=f"stop it first, or create it with {field}_max",
+                    )  # fmt: skip
+            if changes.vcpus is not None:
+                found.vcpus, found.vcpus_max = changes.vcpus, max(found.vcpus_max, changes.vcpus)
+            if changes.memory is not None:
+                found.memory, found.memory_max = changes.memory, max(found.memory_max, changes.memory)
+            if changes.description is not None:
+                found.description = changes.description
+            if changes.tags is not None:
+                found.tags = changes.tags
+            if changes.autostart is not None:
+                found.autostart = changes.autostart
+            merged = {**found.metadata, **(changes.metadata or {})}
+            found.metadata = {key: value for key, value in merged.items() if value is not None}
+            self.world.tell("vm.defined", found, reason="updated")
+            return self.record(found)
+
+    @simulated
+    def vm_export(self, vm: str) -> NativeDefinition:
+        """Return a VM as JSON."""
+        with self.world.lock:
+            found = self.look(vm)
+            record = found.record(self.connection.name, self.world.name).as_dict()
+            for volatile in ("host", "node", "status", "status_reason", "created_at", "persistent"):
+                del record[volatile]
+            record["tags"] = sorted(record["tags"])
+            record |= {"vcpus_max": found.vcpus_max, "memory_max_bytes": found.memory_max, "guest_agent": found.agent}
+            record |= {"max_memory_bytes": found.max_memory, "memory_modules": found.modules, "iothreads": found.iothreads}
+            record["made"] = sorted(f"{pool}/{volume}" for pool, volume in found.made)
+            return NativeDefinition(vm=found.id, format=FORMAT, text=json.dumps(record, indent=2))
+
+    @simulated
+    def vm_import(self, definition: str) -> VM:
+        """Define a VM from what `vm_export` wrote; its volumes must be there."""
+        from novacron.drivers.sim.state.definition import parsed
+
+        with self.world.lock:
+            vm = parsed(self.world, definition)
+            refuse_taken(self.world, vm.name, vm.id)
+            self.world.add(vm)
+            self.world.tell("vm.defined", vm, reason="added")
+            return self.record(vm)
+
+    def _made(self, spec: VMSpec, undo: ExitStack) -> SimVM:
+        world = self.world
+        vm = SimVM(id=str(spec.id or world.new_id()), name=spec.name, vcpus=spec.vcpus, memory=spec.memory, created_at=now())
+        vm.vcpus_max, vm.memory_max = spec.vcpus_max or spec.vcpus, spec.memory_max or spec.memory
+        vm.max_memory, vm.iothreads = spec.max_memory, tuple(range(1, spec.iothreads + 1))
+        vm.arch = spec.arch or "x86_64"
+        vm.machine = spec.machine or world.architectures[vm.arch][-1]
+        vm.firmware, vm.autostart, vm.agent = spec.firmware, spec.autostart, spec.guest_agent
+        vm.tags, vm.metadata, vm.description = spec.tags, dict(spec.metadata), spec.description
+        vm.native = dict(spec.native) | ({"tpm": True} if spec.tpm else {})
+        vm.display = (spec.display.type, spec.display.listen) if spec.display else None
+        vm.nics = tuple(make_nic(world, nic) for nic in spec.nics)
+        vm.filters = {nic.mac: asked.filter for nic, asked in zip(vm.nics, spec.nics, strict=True) if asked.filter}
+        wanted = [*spec.disks, *([DiskSpec(device="cdrom", path=spec.iso)] if spec.iso else ())]
+        taken = {disk.target for disk in wanted if disk.target}
+        made: set[Place] = set()
+        for asked in wanted:
+            disk, place = make_disk(world, spec.name, asked, taken, undo)
+            taken.add(disk.target)
+            vm.disks += (disk,)
+            made |= {place} if place else set()
+        if spec.cloud_init:
+            seed = SimVolume(f"{spec.name}-seed.iso", 2**20, "raw", fixed=2**20)
+            seed.content.write(0, spec.cloud_init.model_dump_json().encode())
+            place = add_volume(world, world.pool("default"), seed, undo)
+            disk, _ = make_disk(world, spec.name, DiskSpec(device="cdrom", path="/".join(place)), taken, undo)
+            vm.disks += (disk,)
+            made.add(place)
+        vm.made = frozenset(made)
+        return vm
+
+
+def refuse_taken(world: World, name: str, identity: str | None) -> None:
+    """Raise AlreadyExistsError when a VM of that name or UUID is there."""
+    for key in filter(None, (name, identity)):
+        if world.look(key) is not None:
+            raise AlreadyExistsError(
+                f"a VM {key!r} is already there", resource=name, hint="give another name, or delete that one"
+            )
+
+
+def check_spec(world: World, spec: VMSpec) -> None:
+    """Refuse what this host can't do, all of it at once. Raises AlreadyExistsError, InvalidSpecError, ImageNotFoundError."""
+    refuse_taken(world, spec.name, str(spec.id) if spec.id else None)
+    problems = []
+    arch = spec.arch or "x86_64"
+    machines = world.architectures.get(arch)
+    if machines is None:
+        problems.append(SpecProblem("arch", arch, "one of " + ", ".join(sorted(world.architectures))))
+    elif spec.machine and spec.machine not in machines:
+        problems.append(SpecProblem("machine", spec.machine, "one of " + ", ".join(machines)))
+    if spec.memory > world.memory_bytes:
+        problems.append(SpecProblem("memory", str(spec.memory), f"at most what the host has, {world.memory_bytes} bytes"))
+    if spec.node and spec.node != world.name:
+        problems.append(SpecProblem("node", spec.node, world.name))
+    if problems:
+        raise InvalidSpecError("this host can't run that VM", problems=problems, resource=spec.name)
+    for path in filter(None, (spec.kernel.path, spec.kernel.initrd) if spec.kernel else ()):
+        in_pool = any(path.startswith(pool.path + "/") for pool in world.pools.values())
+        if in_pool and world.place_of(path) is None:
+            raise ImageNotFoundError(f"no file {path!r}", resource=path, hint="put it into the storage pool")
+
+
+def _belongings(vm: SimVM) -> list[str]:
+    found = ["NVRAM"] if vm.firmware != "bios" else []
+    found += ["TPM state"] if vm.native.get("tpm") else []
+    return found + (["saved memory"] if vm.status == "saved" else [])
+
+
+__all__ = ["FORMAT", "SimLifecycle", "check_spec", "refuse_taken"]

@@ -1,0 +1,92 @@
+"""Measurements: counters that grow with the time that a VM runs, at a rate of its own."""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+from datetime import UTC, datetime, timedelta
+
+from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.state.broadcast import now
+from novacron.drivers.sim.state.machine import SimVM
+from novacron.records.metrics import DiskMetrics, HostMetrics, NICMetrics, VMMetrics, VMUsage
+
+MOST = 100
+"""Intervals that a history has."""
+KEPT = ("disk_read_bytes", "disk_written_bytes", "net_received_bytes", "net_sent_bytes")
+
+
+class SimMetrics(Area):
+    """Measures VMs and the host."""
+
+    @simulated
+    def metrics_vm(self, vm: str) -> VMMetrics:
+        """Measure one."""
+        with self.world.lock:
+            return self._measured(self.look(vm), now())
+
+    @simulated
+    def metrics_vms(self) -> list[VMMetrics]:
+        """Measure all that run."""
+        with self.world.lock:
+            at = now()
+            return sorted((self._measured(vm, at) for vm in self.world.all() if vm.status == "running"), key=lambda m: m.vm)
+
+    @simulated
+    def metrics_host(self) -> HostMetrics:
+        """Measure the host."""
+        with self.world.lock:
+            at = now()
+            active = [vm for vm in self.world.all() if vm.active]
+            return HostMetrics(
+                host=self.connection.name, at=at, cpus=self.world.cpus, memory_bytes=self.world.memory_bytes,
+                cpu_seconds=sum(self._measured(vm, at).cpu_seconds for vm in active),
+                memory_free_bytes=max(0, self.world.memory_bytes - sum(vm.memory for vm in active)),
+            )  # fmt: skip
+
+    @simulated
+    def metrics_history(self, vm: str, seconds: float) -> list[VMUsage]:
+        """Tell of whole intervals since the VM was started, at most about a hundred; it uses as much in each."""
+        interval, until = max(1.0, math.ceil(seconds / MOST)), datetime.now(UTC)
+        with self.world.lock:
+            found = self.look(vm)
+            measured = self._measured(found, until.isoformat())
+            ran = self._seconds(found)
+            return [
+                VMUsage(
+                    vm=found.id, host=self.connection.name, at=(until - timedelta(seconds=ago * interval)).isoformat(), seconds=interval,
+                    cpus=measured.cpu_seconds / ran, memory_used_bytes=measured.memory_used_bytes,
+                    **{name: getattr(measured, name) / ran for name in KEPT},
+                )
+                for ago in reversed(range(int(min(ran, seconds) // interval)))
+            ]  # fmt: skip
+
+    def _seconds(self, vm: SimVM) -> float:
+        return 0.0 if vm.started is None else time.monotonic() - max(vm.started, self.world.began)
+
+    def _measured(self, vm: SimVM, at: str) -> VMMetrics:
+        seconds = self._seconds(vm)
+        share = zlib.crc32(vm.id.encode()) % 80 / 100 + 0.1
+        bytes_ = int(seconds * share * 2**20)
+        disks = tuple(
+            DiskMetrics(
+                target=d.target, read_bytes=bytes_, written_bytes=bytes_ // 2, reads=bytes_ // 4096, writes=bytes_ // 8192,
+                read_seconds=bytes_ // 4096 * 2e-4, write_seconds=bytes_ // 8192 * 5e-4,
+            )
+            for d in vm.disks
+        )  # fmt: skip
+        nics = tuple(
+            NICMetrics(
+                name=n.mac, received_bytes=bytes_ // 4, sent_bytes=bytes_ // 8, received_packets=bytes_ // 4000,
+                sent_packets=bytes_ // 8000,
+            )
+            for n in vm.nics
+        )  # fmt: skip
+        return VMMetrics.of(
+            vm=vm.id, host=self.connection.name, at=at, cpu_seconds=seconds * share * vm.vcpus, vcpus=vm.vcpus, memory_bytes=vm.memory,
+            memory_used_bytes=int(vm.memory * share) if vm.active else 0, disks=disks, nics=nics,
+        )  # fmt: skip
+
+
+__all__ = ["SimMetrics"]

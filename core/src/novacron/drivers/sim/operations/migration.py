@@ -1,0 +1,173 @@
+"""Moving VMs to other simulated hosts and between storage pools.
+
+A volume belongs to one host here. With `storage="shared"` the storage pools of the same name are taken for one storage that both
+hosts reach: a VM's volumes change hands without being sent. With "copy" their bytes are sent too, at the same bandwidth.
+Without a bandwidth a migration takes no time; with one it takes as long as its bytes need.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import Any
+
+from novacron.drivers.sim.area import Area, SimConnection, simulated
+from novacron.drivers.sim.migration.precheck import failures, moving_places
+from novacron.drivers.sim.migration.transfer import Transfer
+from novacron.drivers.sim.state.disks import add_volume, copied, remove_volume, sized, with_volume
+from novacron.drivers.sim.state.machine import SimVM
+from novacron.drivers.sim.state.nics import addressed
+from novacron.drivers.sim.state.world import World
+from novacron.errors import DeviceNotFoundError, InvalidStateError, MigrationCheckError
+from novacron.jobs import Job
+from novacron.records.migration import MigrationCheck, MigrationReport
+from novacron.records.vm import VM
+from novacron.specs.migration import MigrationSpec
+
+
+class SimMigration(Area):
+    """Checks, makes and tunes migrations."""
+
+    @simulated
+    def migration_check(self, vm: str, to: Any, spec: MigrationSpec) -> MigrationCheck:
+        """Run all pre-checks."""
+        return self._check(vm, to, spec)
+
+    @simulated
+    def vm_migrate(self, vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport]) -> MigrationReport:
+        """Send the memory, then hand the VM over in one step; before that step it is at the source, after it at the destination."""
+        began = time.monotonic()
+        job.report("checking", 0.0)
+        check = self._check(vm, to, spec)  # before the lock is taken: it takes both hosts' in their order
+        with self.world.lock:
+            found = self.changing(vm, "migrate") if check.ok else self.look(vm)
+            if not check.ok:
+                raise MigrationCheckError(
+                    f"{found.name!r} can't move to {to.name}", failures=list(check.failures), resource=found.name,
+                    hint="put these right first; migration_check looks again",
+                )  # fmt: skip
+            memory = found.memory if found.active else 0
+            disks = (
+                sum(self.world.volume(p).allocated for p in moving_places(self.world, found)) if spec.storage != "shared" else 0
+            )
+            dirty = found.native.get("dirty_bytes_per_second", 0) if found.status == "running" and spec.live else 0
+            transfer = found.migration = Transfer(memory, disks, dirty, spec)
+        try:
+            transfer.run(job, lambda: self.checkpoint("vm_migrate", found.name, found.id))
+            return self._hand_over(found, to, spec, job, transfer, began)
+        finally:
+            found.migration = None
+
+    @simulated
+    def vm_migrate_storage(self, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
+        """Move disks to another storage pool."""
+        with ExitStack() as undo:
+            with self.world.lock:
+                found = self.changing(vm, "move disks of", "running", "suspended", "stopped", "crashed")
+                target = self.world.pool(pool)
+                target.check()
+                self._check_disks(found, disks)
+                going = [
+                    disk for disk in found.disks
+                    if disk.volume and disk.pool and disk.pool != pool and (disk.target in disks or not disks)
+                    and (disk.device == "disk" or disk.target in disks)
+                ]  # fmt: skip
+                made = set(found.made)
+                moved = {}
+                for number, disk in enumerate(going):
+                    job.report(f"copying {disk.target}", number / len(going))
+                    old = (str(disk.pool), str(disk.volume))
+                    new = add_volume(self.world, target, copied(self.world.volume(old), old[1]), undo)
+                    made = (made - {old}) | {new}
+                    moved[disk.target] = (old, new)
+            self.checkpoint("vm_migrate_storage", found.name, found.id)
+            job.raise_if_cancelled()
+            with self.world.lock:
+                undo.pop_all()
+                owned, found.made = found.made, frozenset(made)
+                found.disks = tuple(
+                    with_volume(self.world, disk, moved[disk.target][1]) if disk.target in moved else disk for disk in found.disks
+                )
+                for old, _ in moved.values():
+                    if old in owned and not self.world.users(old):
+                        remove_volume(self.world, old)
+                self.world.tell("vm.device", found, reason="moved", pool=pool, disks=sorted(moved))
+                job.report("done", 1.0)
+                return self.record(found)
+
+    @simulated
+    def migration_tune(self, vm: str, bandwidth: int | None, max_downtime: float | None, post_copy: bool) -> VM:
+        """Change a migration that is under way."""
+        with self.world.lock:
+            found = self.world.find(vm)
+            transfer: Transfer | None = found.migration
+            if transfer is None:
+                raise InvalidStateError(f"{found.name!r} is not being migrated", resource=found.name)
+            transfer.tune(bandwidth, max_downtime, post_copy)
+            return self.record(found)
+
+    def _check(self, vm: str, to: Any, spec: MigrationSpec) -> MigrationCheck:
+        destination = to.driver.native
+        with self.world.lock:
+            found = self.world.find(vm)
+        if not isinstance(destination, SimConnection):
+            found_failures: tuple[str, ...] = (f"{to.name} is not a simulated host",)
+        elif destination.closed:
+            found_failures = (f"the connection to {to.name} is closed",)
+        else:
+            with both(self.world, destination.world):
+                found = self.world.find(vm)
+                found_failures = tuple(failures(self.world, found, destination.world, to.name, spec))
+        warnings: tuple[str, ...] = ()
+        if spec.storage == "shared" and found.made:
+            warnings = ("storage pools of the same name are taken for one storage that both hosts reach",)
+        return MigrationCheck(
+            vm=found.id, source=self.connection.name, destination=to.name, failures=found_failures, warnings=warnings
+        )
+
+    def _hand_over(
+        self, vm: SimVM, to: Any, spec: MigrationSpec, job: Job[MigrationReport], transfer: Transfer, began: float
+    ) -> MigrationReport:
+        there: SimConnection = to.driver.native
+        with both(self.world, there.world):
+            vm.migration = None
+            again = tuple(failures(self.world, vm, there.world, to.name, spec))
+            if again:  # the world went on while the memory was sent
+                raise MigrationCheckError(f"{vm.name!r} can't move to {to.name} any more", failures=list(again), resource=vm.name)
+            job.raise_if_cancelled()
+            for place in moving_places(self.world, vm):
+                volume = self.world.pools[place[0]].volumes.pop(place[1])
+                volume.backing = None if spec.storage == "copy" else volume.backing  # a whole copy has all the content itself
+                there.world.pools[place[0]].volumes[place[1]] = volume
+            self.world.drop(vm)
+            there.world.add(vm)
+            self.world.tell("vm.deleted", vm, reason="migrated", to=to.name)
+            there.world.tell("vm.defined", vm, reason="migrated")
+            if vm.active:
+                there.world.tell("vm.status", vm, reason="migrated")
+            record = vm.record(to.name, there.world.name, disks=sized(there.world, vm), nics=addressed(there.world, vm))
+        job.report("done", 1.0, transferred_bytes=transfer.sent, remaining_bytes=0, total_bytes=transfer.total)
+        return MigrationReport(
+            vm=record, source=self.connection.name, destination=to.name, live=spec.live, total_seconds=time.monotonic() - began,
+            downtime_seconds=transfer.downtime(), transferred_bytes=transfer.sent,
+        )  # fmt: skip
+
+    def _check_disks(self, vm: SimVM, disks: tuple[str, ...]) -> None:
+        unknown = sorted(set(disks) - {disk.target for disk in vm.disks})
+        if unknown:
+            raise DeviceNotFoundError(f"{vm.name!r} has no disk {unknown[0]!r}", resource=vm.name)
+        if vm.snapshots:
+            raise InvalidStateError(
+                f"can't move disks of {vm.name!r}: it has snapshots", resource=vm.name, hint="delete its snapshots first"
+            )
+
+
+def both(one: World, other: World) -> ExitStack:
+    """Hold the locks of two hosts; always in the same order, so that two migrations towards each other don't wait for ever."""
+    stack = ExitStack()
+    for world in sorted((one, other), key=lambda w: w.name):
+        stack.enter_context(world.lock)
+    return stack
+
+
+__all__ = ["SimMigration", "both"]

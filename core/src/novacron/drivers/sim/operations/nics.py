@@ -1,0 +1,87 @@
+"""NICs of VMs: attaching, changing, detaching."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.state.machine import SimVM
+from novacron.drivers.sim.state.nics import make_nic
+from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, SpecProblem
+from novacron.records.nics import NIC
+from novacron.records.vm import VM
+from novacron.specs.nics import NICSpec
+
+_STATES = ("running", "suspended", "stopped", "crashed")
+
+
+class SimNICs(Area):
+    """A VM's NICs."""
+
+    @simulated
+    def nic_attach(self, vm: str, spec: NICSpec) -> NIC:
+        """Plug in a NIC."""
+        with self.world.lock:
+            found = self.changing(vm, "attach a NIC to", *_STATES)
+            nic = make_nic(self.world, spec)
+            if any(each.mac == nic.mac for each in found.nics):
+                raise AlreadyExistsError(f"{found.name!r} has a NIC {nic.mac!r} already", resource=found.name)
+            found.nics += (nic,)
+            return self._changed(found, nic, "attached", spec)
+
+    @simulated
+    def nic_detach(self, vm: str, nic: str) -> VM:
+        """Unplug a NIC."""
+        with self.world.lock:
+            found = self.changing(vm, "detach a NIC from", "running", "stopped", "crashed")
+            going = self._find(found, nic)
+            found.nics = tuple(each for each in found.nics if each is not going)
+            found.filters.pop(going.mac, None)
+            self.world.forget_leases((going,))
+            self.world.tell("vm.device", found, reason="detached", device=going.mac)
+            return self.record(found)
+
+    @simulated
+    def nic_update(self, vm: str, nic: str, spec: NICSpec) -> NIC:
+        """Put another NIC with the same MAC address in its place."""
+        with self.world.lock:
+            found = self.changing(vm, "change a NIC of", *_STATES)
+            old = self._find(found, nic)
+            if spec.mac and spec.mac.lower() != old.mac:
+                problem = SpecProblem("mac", spec.mac, f"{old.mac}, or nothing")
+                raise InvalidSpecError("a NIC keeps its MAC address", problems=[problem], resource=found.name)
+            new = make_nic(self.world, spec, old.mac)
+            if new.network != old.network:
+                self.world.forget_leases((old,))
+            found.nics = tuple(new if each is old else each for each in found.nics)
+            return self._changed(found, new, "changed", spec)
+
+    @simulated
+    def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:
+        """Plug or unplug the cable."""
+        with self.world.lock:
+            found = self.changing(vm, "change a NIC of", *_STATES)
+            old = self._find(found, nic)
+            new: NIC = old.replace(link_up=up)
+            found.nics = tuple(new if each is old else each for each in found.nics)
+            return self._changed(found, new, "changed", None)
+
+    def _find(self, vm: SimVM, mac: str) -> NIC:
+        found = next((nic for nic in vm.nics if nic.mac == mac.lower()), None)
+        if found is None:
+            raise DeviceNotFoundError(
+                f"{vm.name!r} has no NIC {mac!r}", resource=vm.name, hint=f"it has: {', '.join(n.mac for n in vm.nics) or 'none'}"
+            )
+        return found
+
+    def _changed(self, vm: SimVM, nic: NIC, reason: str, spec: NICSpec | None) -> NIC:
+        if spec is not None:
+            vm.filters.pop(nic.mac, None)
+            if spec.filter:
+                vm.filters[nic.mac] = spec.filter
+        data: dict[str, Any] = {"device": nic.mac}
+        self.world.tell("vm.device", vm, reason=reason, **data)
+        return nic
+
+
+__all__ = ["SimNICs"]

@@ -1,0 +1,141 @@
+"""Starting, stopping and everything between."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.state.machine import SimVM
+from novacron.drivers.sim.state.world import World
+from novacron.errors import DiskLockedError, InvalidStateError, NetworkNotFoundError, OperationTimeoutError
+from novacron.jobs import Job
+from novacron.records.disks import Disk
+from novacron.records.vm import VM, Status
+
+POLL = 0.02
+"""Seconds between two looks at a guest that is asked to shut down."""
+
+
+class SimPower(Area):
+    """Changes what a VM is doing."""
+
+    @simulated
+    def vm_start(self, vm: str) -> VM:
+        """Start, or restore what was saved."""
+        with self.world.lock:
+            found = self.changing(vm, "start", "stopped", "crashed", "saved")
+            start(self.world, found, "restored" if found.status == "saved" else "booted")
+            return self.record(found)
+
+    @simulated
+    def vm_stop(self, vm: str) -> VM:
+        """Power off."""
+        allowed: tuple[Status, ...] = ("running", "suspended", "stopping", "crashed", "sleeping")
+        return self._change(vm, "stop", allowed, "stopped", "destroyed")
+
+    @simulated
+    def vm_reboot(self, vm: str) -> VM:
+        """Ask the guest to reboot."""
+        return self._change(vm, "reboot", ("running",), "running", "rebooted")
+
+    @simulated
+    def vm_reset(self, vm: str) -> VM:
+        """Reset."""
+        return self._change(vm, "reset", ("running",), "running", "reset")
+
+    @simulated
+    def vm_suspend(self, vm: str) -> VM:
+        """Suspend; a suspended VM stays so."""
+        return self._change(vm, "suspend", ("running", "suspended"), "suspended", "user", keep=True)
+
+    @simulated
+    def vm_resume(self, vm: str) -> VM:
+        """Resume; a running VM stays so."""
+        return self._change(vm, "resume", ("suspended", "running"), "running", "resumed", keep=True)
+
+    @simulated
+    def vm_shutdown(self, vm: str, seconds: float, otherwise: Literal["fail", "stop"], job: Job[VM]) -> VM:
+        """Press the power button; the guest obeys at once, unless it was made with `native={"ignores_shutdown": True}`."""
+        began = time.monotonic()
+        with self.world.lock:
+            found = self.changing(vm, "shut down", "running")
+        while found.native.get("ignores_shutdown") and found.status == "running":
+            left = seconds - (time.monotonic() - began)
+            if left <= 0:
+                break
+            job.report("waiting for the guest", min(1.0, 1 - left / seconds))
+            job.wait_cancelled(min(POLL, left))
+            job.raise_if_cancelled()
+        with self.world.lock:
+            if found.status == "running":
+                if found.native.get("ignores_shutdown") and otherwise == "fail":
+                    raise OperationTimeoutError(
+                        f"the guest of {found.name!r} did not shut down within {seconds:g} s", resource=found.name,
+                        hint="it still runs; stop powers it off, otherwise='stop' does so by itself",
+                    )  # fmt: skip
+                self.world.set_status(found, "stopped", "destroyed" if found.native.get("ignores_shutdown") else "shutdown")
+            return self.record(found)
+
+    @simulated
+    def vm_save(self, vm: str, job: Job[VM]) -> VM:
+        """Keep the memory and power off."""
+        job.report("saving memory")
+        with self.world.lock:
+            job.raise_if_cancelled()
+            return self._change(vm, "save", ("running", "suspended"), "saved", "saved")
+
+    @simulated
+    def vm_restore(self, vm: str, job: Job[VM]) -> VM:
+        """Go on from saved memory."""
+        job.report("restoring memory")
+        with self.world.lock:
+            job.raise_if_cancelled()
+            found = self.changing(vm, "restore", "saved")
+            start(self.world, found, "restored")
+            return self.record(found)
+
+    def _change(self, key: str, action: str, allowed: tuple[Status, ...], to: Status, reason: str, *, keep: bool = False) -> VM:
+        with self.world.lock:
+            found = self.changing(key, action, *allowed)
+            if not (keep and found.status == to):
+                self.world.set_status(found, to, reason)
+            return self.record(found)
+
+
+def start(world: World, vm: SimVM, reason: str) -> None:
+    """Let a VM run.
+
+    Raises:
+        NetworkNotFoundError, InvalidStateError: a network is not there or not active.
+        DiskLockedError: another VM has its disk.
+    """
+    for nic in vm.nics:
+        if nic.type != "network":
+            continue
+        network = world.networks.get(nic.network or "")
+        if network is None:
+            raise NetworkNotFoundError(f"can't start {vm.name!r}: there is no network {nic.network!r}", resource=vm.name)
+        if not network.active:
+            raise InvalidStateError(
+                f"can't start {vm.name!r}: the network {nic.network!r} is not active",
+                resource=vm.name,
+                hint="start the network first",
+            )
+    refuse_locked(world, vm, vm.disks)
+    world.set_status(vm, "running", reason)
+
+
+def refuse_locked(world: World, vm: SimVM, disks: tuple[Disk, ...]) -> None:
+    """Raise DiskLockedError when another VM that runs has one of these disks, and may write to it."""
+    mine = {(d.pool, d.volume) for d in disks if d.volume and not d.shareable and not d.read_only}
+    for other in world.vms.values():
+        for disk in other.disks if other is not vm and other.active else ():
+            if (disk.pool, disk.volume) in mine:
+                raise DiskLockedError(
+                    f"{vm.name!r} can't have the disk {disk.source}: {other.name!r} has it", resource=vm.name,
+                    hint=f"stop {other.name!r} first, or make the disk shareable in both",
+                )  # fmt: skip
+
+
+__all__ = ["SimPower", "refuse_locked", "start"]

@@ -1,0 +1,187 @@
+"""CPU, memory and I/O of VMs. What is set only live is undone by a power cycle, what is set only persistently is done by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.state.machine import SimVM
+from novacron.errors import DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.records.resources import Resources
+from novacron.specs.resources import LimitsSpec
+
+FIELDS = ("vcpus", "vcpus_max", "memory", "memory_max", "modules", "iothreads", "pinning", "limits")
+"""What of a VM may be something else after it was stopped."""
+SIZES = ("memory_limit", "memory_soft_limit", "memory_swap_limit", "memory_guarantee")
+PARTS = ("devices", "disks", "nics")
+
+State = Mapping[str, Any]
+Change = Callable[[State, bool], State]
+"""Gets the fields as they are and whether they are a running VM's; returns those that become something else."""
+
+
+class SimResources(Area):
+    """Reads and sets them."""
+
+    @simulated
+    def resources_get(self, vm: str) -> Resources:
+        """Return what is in force, and what will be."""
+        with self.world.lock:
+            return self._resources(self.look(vm))
+
+    @simulated
+    def vcpus_set(self, vm: str, count: int, live: bool, persistent: bool) -> Resources:
+        """Set the number of vCPUs."""
+        if count < 1:
+            raise _bad(vm, "count", count, "at least 1")
+
+        def change(now: State, running: bool) -> State:
+            if running and count > now["vcpus_max"]:
+                raise InvalidStateError(
+                    f"can't give the running {vm!r} {count} vCPUs: it can have {now['vcpus_max']}", resource=vm,
+                    hint="stop it first, or create it with vcpus_max",
+                )  # fmt: skip
+            return {"vcpus": count, "vcpus_max": max(count, now["vcpus_max"])}
+
+        return self._set(vm, "vcpus", change, live, persistent)
+
+    @simulated
+    def memory_set(self, vm: str, size: int, live: bool, persistent: bool) -> Resources:
+        """Set the memory; modules are added and taken out as needed."""
+        if not 2**20 <= size <= self.world.memory_bytes:
+            raise _bad(vm, "size", size, f"1 MiB to what the host has, {self.world.memory_bytes} bytes")
+        with self.world.lock:
+            most = self.look(vm).max_memory
+
+        def change(now: State, running: bool) -> State:
+            total, modules = now["memory_max"], now["modules"]
+            if size > total and (running or most) and size > (most or total):
+                raise InvalidStateError(
+                    f"can't give {vm!r} memory of {size} bytes: its maximum is {most or total}", resource=vm,
+                    hint="stop it first, or create it with memory_max or max_memory",
+                )  # fmt: skip
+            if size > total:
+                return {"memory": size, "memory_max": size, "modules": (*modules, size - total) if most else modules}
+            while modules and total - modules[-1] >= size:
+                total, modules = total - modules[-1], modules[:-1]
+            return {"memory": size, "memory_max": total, "modules": modules}
+
+        return self._set(vm, "memory", change, live, persistent)
+
+    @simulated
+    def iothreads_set(self, vm: str, count: int, live: bool, persistent: bool) -> Resources:
+        """Set the number of I/O threads."""
+        if count < 0:
+            raise _bad(vm, "count", count, "at least 0")
+        return self._set(vm, "iothreads", lambda *_: {"iothreads": tuple(range(1, count + 1))}, live, persistent)
+
+    @simulated
+    def pinning_set(self, vm: str, pinning: dict[str, str], live: bool, persistent: bool) -> Resources:
+        """Set which CPUs vCPUs, emulator and I/O threads run on; the rest stays."""
+
+        def change(now: State, running: bool) -> State:
+            threads = [f"iothread{number}" for number in now["iothreads"]]
+            for key, cpus in pinning.items():
+                if key not in ("emulator", *threads) and not (key.isdecimal() and int(key) < now["vcpus_max"]):
+                    raise _bad(vm, "pinning", key, ", ".join(("emulator", *threads, f"or 0 to {now['vcpus_max'] - 1}")))
+                if cpus and not _fits(cpus, self.world.cpus):
+                    raise _bad(vm, f"pinning.{key}", cpus, f"CPUs of the host, 0-{self.world.cpus - 1}")
+            return {"pinning": {key: cpus for key, cpus in {**now["pinning"], **pinning}.items() if cpus}}
+
+        return self._set(vm, "pinning", change, live, persistent)
+
+    @simulated
+    def limits_set(self, vm: str, limits: LimitsSpec, live: bool, persistent: bool) -> Resources:
+        """Set what is given; the rest stays."""
+        given = limits.model_dump(exclude_unset=True)
+        with self.world.lock:
+            found = self.look(vm)
+            there = {disk.target for disk in found.disks} | {nic.mac for nic in found.nics}
+        for name in (*given.get("disks", ()), *(mac.lower() for mac in given.get("nics", ()))):
+            if name not in there:
+                raise DeviceNotFoundError(
+                    f"{vm!r} has no {name!r}", resource=vm, hint=f"it has: {', '.join(sorted(there)) or 'none'}"
+                )
+
+        def change(now: State, running: bool) -> State:
+            new = dict(now["limits"])
+            for name, value in given.items():
+                if name in PARTS:
+                    new[name] = _merged(new.get(name, {}), value)
+                else:
+                    new[f"{name}_bytes" if name in SIZES else name] = value
+            return {"limits": new}
+
+        return self._set(vm, "limits", change, live, persistent)
+
+    def _set(self, key: str, what: str, change: Change, live: bool, persistent: bool) -> Resources:
+        with self.world.lock:
+            found = self.changing(key, f"set {what} of")
+            if not (live or persistent):
+                raise _bad(key, "live, persistent", False, "at least one of them")
+            if not found.active and not persistent:
+                raise InvalidStateError(
+                    f"can't set {what} of {found.name!r} live: it is {found.status}",
+                    resource=found.name,
+                    hint="start it, or persistent",
+                )
+            now, later = _now(found), _later(found)
+            if not found.active:
+                now = later = {**later, **change(later, False)}
+            else:
+                now = {**now, **change(now, True)} if live else now
+                later = {**later, **change(later, False)} if persistent else later
+            for field in FIELDS:
+                setattr(found, field, now[field])
+            found.after_stop = {field: later[field] for field in FIELDS if later[field] != now[field]}
+            self.world.tell("vm.defined", found, reason="updated")
+            return self._resources(found)
+
+    def _resources(self, vm: SimVM) -> Resources:
+        now, later = _record(vm, _now(vm)), _record(vm, _later(vm))
+        return now if now == later else now.replace(next_start=later)
+
+
+def _now(vm: SimVM) -> State:
+    return {field: getattr(vm, field) for field in FIELDS}
+
+
+def _later(vm: SimVM) -> State:
+    return {**_now(vm), **vm.after_stop}
+
+
+def _record(vm: SimVM, state: State) -> Resources:
+    return Resources(
+        vm=vm.id, vcpus=state["vcpus"], vcpus_max=state["vcpus_max"], memory_bytes=state["memory"], memory_max_bytes=state["memory_max"],
+        max_memory_bytes=vm.max_memory, memory_modules=state["modules"], iothreads=state["iothreads"],
+        pinning=dict(state["pinning"]) or None, **state["limits"],
+    )  # fmt: skip
+
+
+def _merged(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the limits of disks, NICs or devices after a change: 0 lifts one, None leaves it."""
+    new = {name: dict(fields) for name, fields in old.items()}
+    for name, fields in given.items():
+        key = name.lower() if ":" in name else name
+        changed = new.get(key, {}) | {field: value for field, value in fields.items() if value is not None}
+        new[key] = {field: value for field, value in changed.items() if value}
+    return {name: fields for name, fields in new.items() if fields}
+
+
+def _fits(cpus: str, count: int) -> bool:
+    """Whether text such as "0-3,8" names CPUs that are there."""
+    for part in cpus.split(","):
+        low, dash, high = part.partition("-")
+        if not low.isdecimal() or (dash and not high.isdecimal()):
+            return False
+        if not int(low) <= int(high or low) < count:
+            return False
+    return True
+
+
+def _bad(vm: str, path: str, given: object, allowed: str) -> InvalidSpecError:
+    return InvalidSpecError("invalid resources", problems=[SpecProblem(path, str(given), allowed)], resource=vm)
+
+
+__all__ = ["SimResources"]

@@ -1,0 +1,111 @@
+"""A simulated VM: what it is and what it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from novacron.drivers.sim.state.content import Content
+from novacron.records.disks import Disk
+from novacron.records.nics import NIC
+from novacron.records.vm import VM, Status
+
+Place = tuple[str, str]
+"""A volume's pool and name."""
+
+
+class Snapshotted:
+    """What a snapshot keeps of a VM."""
+
+    __slots__ = (
+        "contents", "created_at", "description", "disks", "files", "kind", "memory", "memory_bytes", "name", "nics", "parent",
+        "status", "vcpus",
+    )  # fmt: skip
+
+    def __init__(self, name: str, *, created_at: str, parent: str | None, description: str, kind: str, memory: bool) -> None:
+        self.name, self.created_at, self.parent, self.description = name, created_at, parent, description
+        self.kind, self.memory = kind, memory
+        self.status: Status = "stopped"
+        self.vcpus = 0
+        self.memory_bytes = 0
+        self.disks: tuple[Disk, ...] = ()
+        self.nics: tuple[NIC, ...] = ()
+        self.files: dict[str, bytes] = {}
+        self.contents: dict[Place, tuple[int, Content]] = {}
+
+
+class SimVM:
+    """One VM. Disks and NICs are the frozen records themselves; a change puts another in their place."""
+
+    __slots__ = (
+        "after_stop", "agent", "arch", "autostart", "created_at", "current", "description", "disks", "display", "files", "filters",
+        "firmware", "frozen", "id", "iothreads", "limits", "machine", "made", "max_memory", "memory", "memory_max", "metadata",
+        "migration", "modules", "name", "native", "nics", "node", "pinning", "snapshots", "started", "status",
+        "status_reason", "tags", "vcpus", "vcpus_max",
+    )  # fmt: skip
+
+    def __init__(self, *, id: str, name: str, vcpus: int, memory: int, created_at: str | None) -> None:
+        self.id, self.name, self.vcpus, self.memory, self.created_at = id, name, vcpus, memory, created_at
+        self.vcpus_max, self.memory_max = vcpus, memory
+        self.status: Status = "stopped"
+        self.status_reason = ""
+        self.autostart = False
+        self.arch, self.machine, self.firmware = "x86_64", "q35", "bios"
+        self.disks: tuple[Disk, ...] = ()
+        self.nics: tuple[NIC, ...] = ()
+        self.made: frozenset[Place] = frozenset()
+        self.tags: frozenset[str] = frozenset()
+        self.metadata: dict[str, str] = {}
+        self.description = ""
+        self.node: str | None = None
+        self.native: dict[str, Any] = {}
+        self.agent = True
+        self.frozen = False
+        self.files: dict[str, bytes] = {}
+        self.filters: dict[str, str] = {}
+        self.limits: dict[str, Any] = {}
+        self.pinning: dict[str, str] = {}
+        self.iothreads: tuple[int, ...] = ()
+        self.max_memory: int | None = None
+        self.modules: tuple[int, ...] = ()
+        self.snapshots: dict[str, Snapshotted] = {}
+        self.current: str | None = None
+        self.started: float | None = None
+        self.display: tuple[str, str] | None = None
+        self.after_stop: dict[str, Any] = {}
+        self.migration: Any = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it takes memory of the host."""
+        return self.status in ("running", "suspended", "sleeping")
+
+    def places(self) -> set[Place]:
+        """Return the volumes that it uses, through disks or snapshots, or that were made for it."""
+        disks = [*self.disks, *(disk for snapshot in self.snapshots.values() for disk in snapshot.disks)]
+        return {(disk.pool, disk.volume) for disk in disks if disk.pool and disk.volume} | self.made
+
+    def record(
+        self,
+        host: str,
+        node: str,
+        *,
+        full: bool = True,
+        disks: tuple[Disk, ...] | None = None,
+        nics: tuple[NIC, ...] | None = None,
+    ) -> VM:
+        """Return what is reported of it; a summary leaves the fields from `arch` on out. Disks and NICs may be given as they are now."""
+        status: Status = "migrating" if self.migration is not None and self.status == "running" else self.status
+        if not full:
+            return VM(
+                id=self.id, name=self.name, host=host, status=status, status_reason=self.status_reason, node=node, vcpus=self.vcpus,
+                memory_bytes=self.memory, autostart=self.autostart,
+            )  # fmt: skip
+        return VM(
+            id=self.id, name=self.name, host=host, status=status, status_reason=self.status_reason, node=node, vcpus=self.vcpus,
+            memory_bytes=self.memory, autostart=self.autostart, arch=self.arch, machine=self.machine, firmware=self.firmware,
+            disks=self.disks if disks is None else disks, nics=self.nics if nics is None else nics, tags=self.tags,
+            metadata=dict(self.metadata), description=self.description, created_at=self.created_at, native=dict(self.native),
+        )  # fmt: skip
+
+
+__all__ = ["Place", "SimVM", "Snapshotted"]

@@ -1,0 +1,52 @@
+"""Makes a VM's NICs as records."""
+
+from __future__ import annotations
+
+from novacron.drivers.sim.state.machine import SimVM
+from novacron.drivers.sim.state.world import World
+from novacron.errors import InvalidStateError, NetworkNotFoundError, TrafficFilterNotFoundError
+from novacron.records.nics import NIC
+from novacron.specs.nics import NICSpec
+
+
+def make_nic(world: World, spec: NICSpec, mac: str | None = None) -> NIC:
+    """Return the NIC that was asked for.
+
+    Raises:
+        NetworkNotFoundError, TrafficFilterNotFoundError
+        InvalidStateError: the network is not active.
+    """
+    if spec.network:
+        network = world.networks.get(spec.network)
+        if network is None:
+            raise NetworkNotFoundError(
+                f"no network {spec.network!r}",
+                resource=spec.network,
+                hint=f"there are: {', '.join(sorted(world.networks)) or 'none'}",
+            )
+        if not network.active:
+            raise InvalidStateError(f"the network {spec.network!r} is not active", resource=spec.network, hint="start it first")
+    if spec.filter and spec.filter not in world.filters:
+        raise TrafficFilterNotFoundError(f"no traffic filter {spec.filter!r}", resource=spec.filter)
+    kind = "network" if spec.network else "bridge" if spec.bridge else "direct" if spec.device else "user"
+    return NIC(
+        mac=(spec.mac or mac or world.new_mac()).lower(), type=kind, network=spec.network or spec.bridge or spec.device,
+        model=spec.model, link_up=spec.link_up, mtu=spec.mtu, vlan=spec.vlan, portgroup=spec.portgroup, filter=spec.filter,
+        isolated=spec.isolated, inbound_bytes_per_second=spec.inbound_bytes_per_second,
+        outbound_bytes_per_second=spec.outbound_bytes_per_second,
+    )  # fmt: skip
+
+
+def addressed(world: World, vm: SimVM) -> tuple[NIC, ...]:
+    """Return a VM's NICs with the addresses that they have while it runs."""
+    if vm.status != "running":
+        return vm.nics
+    found = []
+    for nic in vm.nics:
+        network = world.networks.get(nic.network or "") if nic.type == "network" else None
+        address = network.address(nic.mac) if network is not None and nic.link_up else None
+        found.append(nic.replace(addresses=(address,)) if address else nic)
+    return tuple(found)
+
+
+__all__ = ["addressed", "make_nic"]

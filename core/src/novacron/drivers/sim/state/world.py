@@ -1,0 +1,302 @@
+"""The state of a simulated host, shared by all connections to it."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from novacron.drivers.sim.state.broadcast import Broadcast, Courier, now
+from novacron.drivers.sim.state.faults import Faults
+from novacron.drivers.sim.state.filling import Filling
+from novacron.drivers.sim.state.machine import Place, SimVM
+from novacron.drivers.sim.state.networks import SimNetwork
+from novacron.drivers.sim.state.pools import SimPool, SimVolume, original_volume
+from novacron.errors import StoragePoolNotFoundError, VMNotFoundError, VolumeNotFoundError
+from novacron.records.events import Event
+from novacron.records.nics import NIC
+from novacron.records.vm import Status
+
+VERSION = "1.0"
+GIB = 1024**3
+
+
+class World:
+    """One simulated host. Change its attributes to set a scene; every use of them holds `lock`.
+
+    Attributes:
+        faults: what goes wrong.
+        pools: storage pools by name; `pools["default"].capacity_bytes` may be set.
+        cpus, memory_bytes: the size of the host; more memory may be given to VMs in all, but not to one.
+        architectures: machine types by architecture.
+    """
+
+    def __init__(self, name: str, courier: Courier, seed: str = "0") -> None:
+        self.name = name
+        self.lock = threading.RLock()
+        self.random = random.Random(f"{name}:{seed}")  # noqa: S311 - names, no secrets
+        self.faults = Faults(f"{name}:{seed}")
+        self.broadcast = Broadcast(courier)
+        self.vms: dict[str, SimVM] = {}
+        self._ids: dict[str, str] = {}
+        self.filling: Filling | None = None
+        self.pools = {"default": SimPool("default", "dir", "/sim/default", self.new_id())}
+        self.networks = {"default": SimNetwork("default", self.new_id(), bridge="virbr0", cidr="192.168.122.1/24")}
+        self.filters: dict[str, Any] = {}
+        self.templates: dict[str, list[Any]] = {}
+        self.folders: dict[str, dict[str, SimVolume]] = {}
+        self.consoles: dict[str, Any] = {}
+        self.cpus = 64
+        self.memory_bytes = 256 * GIB
+        self.architectures = {"x86_64": ("pc", "q35"), "aarch64": ("virt",)}
+        self.began = time.monotonic()
+        self._occupied: Counter[str] = Counter()
+        self._settled = threading.Condition(self.lock)
+
+    def __repr__(self) -> str:
+        return f"<World {self.name} with {self.count()} VMs>"
+
+    # names
+
+    def new_id(self) -> str:
+        """Return a new UUID; the same ones in every run, from the seed."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def new_mac(self) -> str:
+        """Return a new MAC address."""
+        number = self.random.getrandbits(24)
+        return f"52:54:00:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
+
+    def fill(self, count: int, prefix: str = "vm-") -> None:
+        """Have `count` VMs from the beginning, once: a host that is filled stays as it is."""
+        with self.lock:
+            if self.filling is None and count:
+                self.filling = Filling(self.name, count, prefix)
+                self.pools["default"].fill(self.filling)
+
+    # VMs
+
+    def count(self) -> int:
+        """Return the number of VMs."""
+        return len(self.vms) + (len(self.filling) if self.filling is not None else 0)
+
+    def all(self) -> Iterator[SimVM]:
+        """Yield all VMs, those untouched since the beginning as passing copies."""
+        yield from list(self.vms.values())
+        if self.filling is not None:
+            for number in list(self.filling):
+                yield self.filling.make(number)
+
+    def look(self, key: str) -> SimVM | None:
+        """Return the VM with this UUID or name, for reading only; None without."""
+        vm = self.vms.get(key) or self.vms.get(self._ids.get(key, ""))
+        if vm is not None:
+            return vm
+        number = self._number(key)
+        return self.filling.make(number) if self.filling is not None and number else None
+
+    def find(self, key: str) -> SimVM:
+        """Return the VM with this UUID or name, to be changed.
+
+        Raises:
+            VMNotFoundError: neither is there.
+        """
+        vm = self.vms.get(key) or self.vms.get(self._ids.get(key, ""))
+        if vm is not None:
+            return vm
+        number = self._number(key)
+        if self.filling is None or not number:
+            raise VMNotFoundError(f"no VM {key!r}", resource=key)
+        vm = self.filling.make(number)
+        self.filling.gone.add(number)
+        self.pools["default"].volumes[self.filling.volume(number)] = original_volume(self.filling.volume(number))
+        self.add(vm)
+        return vm
+
+    @contextmanager
+    def occupied(self, key: str | None) -> Iterator[None]:
+        """Have a VM count as busy while an operation changes it; None occupies nothing."""
+        vm = self.look(key) if key is not None else None
+        if vm is None:
+            yield
+            return
+        with self.lock:
+            self._occupied[vm.id] += 1
+        try:
+            yield
+        finally:
+            with self._settled:
+                self._occupied[vm.id] -= 1
+                if not self._occupied[vm.id]:
+                    del self._occupied[vm.id]
+                    self._settled.notify_all()
+
+    def settle(self, vm_id: str, seconds: float) -> bool:
+        """Wait until no operation changes a VM; return whether that is so within `seconds`."""
+        with self._settled:
+            return self._settled.wait_for(lambda: vm_id not in self._occupied, seconds)
+
+    def _number(self, key: str) -> int | None:
+        if self.filling is None or key.endswith("-vda.qcow2"):
+            return None
+        return self.filling.number(key)
+
+    def add(self, vm: SimVM) -> None:
+        """Have a VM."""
+        self.vms[vm.id] = vm
+        self._ids[vm.name] = vm.id
+
+    def drop(self, vm: SimVM) -> None:
+        """Have it no more."""
+        del self.vms[vm.id]
+        del self._ids[vm.name]
+        self.forget_leases(vm.nics)
+        console = self.consoles.pop(vm.id, None)
+        if console is not None:
+            console.close()
+
+    def forget_leases(self, nics: Iterable[NIC]) -> None:
+        """Let the addresses of these NICs be given to others."""
+        for nic in nics:
+            for network in self.networks.values():
+                network.leases.pop(nic.mac, None)
+
+    def rename(self, vm: SimVM, name: str) -> None:
+        """Give a VM another name."""
+        del self._ids[vm.name]
+        vm.name = name
+        self._ids[name] = vm.id
+
+    # storage
+
+    def pool(self, name: str) -> SimPool:
+        """Return a storage pool. Raises StoragePoolNotFoundError."""
+        found = self.pools.get(name)
+        if found is None:
+            raise StoragePoolNotFoundError(
+                f"no storage pool {name!r}", resource=name, hint=f"there are: {', '.join(sorted(self.pools)) or 'none'}"
+            )
+        return found
+
+    def volume(self, place: Place) -> SimVolume:
+        """Return a volume. Raises StoragePoolNotFoundError, VolumeNotFoundError."""
+        pool = self.pool(place[0])
+        found = pool.volumes.get(place[1])
+        if found is None and self.filling is not None and pool.name == "default":
+            number = self.filling.number(place[1])
+            if number and self.filling.volume(number) == place[1]:
+                self.find(self.filling.identity(number))  # from now on the VM is kept, and its volume with it
+                found = pool.volumes.get(place[1])
+        if found is None:
+            raise VolumeNotFoundError(
+                f"no volume {place[1]!r} in the storage pool {place[0]!r}", resource=place[1],
+                hint=f"`novacron volume list {place[0]}` shows them",
+            )  # fmt: skip
+        return found
+
+    def place_of(self, path: str) -> Place | None:
+        """Return the pool and name of the volume at a path, None when no pool has it."""
+        for pool in self.pools.values():
+            if path.startswith(pool.path + "/"):
+                place = (pool.name, path[len(pool.path) + 1 :])
+                try:
+                    self.volume(place)
+                except VolumeNotFoundError:
+                    continue
+                return place
+        return None
+
+    def users(self, place: Place) -> list[str]:
+        """Return what uses a volume: VMs, and volumes and templates backed by it."""
+        path = self.pool(place[0]).path_of(place[1])
+        found = [f"the VM {vm.name!r}" for vm in self.vms.values() if place in vm.places()]
+        found += [f"the volume {v.name!r}" for pool in self.pools.values() for v in pool.volumes.values() if v.backing == path]
+        found += [f"the template {t.name!r}" for versions in self.templates.values() for t in versions if place in t.places()]
+        return found
+
+    # events
+
+    def tell(self, kind: str, vm: SimVM | None = None, *, reason: str = "", resource: str | None = None, **data: Any) -> None:
+        """Tell subscribers what happened."""
+        event = Event(
+            kind=kind, host=self.name, at=now(), resource=vm.name if vm else resource, id=vm.id if vm else None,
+            status=vm.status if vm else None, reason=reason, data=data,
+        )  # fmt: skip
+        self.broadcast.tell(event, always=kind == "host.connection")
+
+    def set_status(self, vm: SimVM, status: Status, reason: str) -> None:
+        """Change what a VM does, and tell."""
+        was_active = vm.active
+        vm.status, vm.status_reason = status, reason
+        if not vm.active:
+            vm.started, vm.frozen = None, False
+        elif not was_active:
+            vm.started = time.monotonic()
+        if status in ("stopped", "crashed"):
+            for field, value in vm.after_stop.items():
+                setattr(vm, field, value)
+            vm.after_stop = {}
+        self.tell("vm.status", vm, reason=reason)
+
+    def crash(self, vm: str) -> None:
+        """Let a guest crash."""
+        with self.lock:
+            self.set_status(self.find(vm), "crashed", "panicked")
+
+    def disconnect(self) -> None:
+        """Cut the host off: every operation raises HostConnectionError (not sent); what goes on there is told later."""
+        with self.lock:
+            self.faults.set_connected(False)
+            self.tell("host.connection", resource=self.name, reason="lost")
+            self.broadcast.hold()
+
+    def reconnect(self) -> None:
+        """Let the host be reached again."""
+        with self.lock:
+            self.faults.set_connected(True)
+            self.tell("host.connection", resource=self.name, reason="connected")
+            self.broadcast.release()
+
+
+class _Worlds:
+    """The simulated hosts of this process by name."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._worlds: dict[str, World] = {}
+        self._courier = Courier()
+
+    def get(self, name: str, seed: str = "0") -> World:
+        """Return the host of this name; it is made when first asked for."""
+        with self._guard:
+            found = self._worlds.get(name.lower())
+            if found is None:
+                found = self._worlds[name.lower()] = World(name.lower(), self._courier, seed)
+            return found
+
+    def forget(self, name: str | None) -> None:
+        """Drop one, or all."""
+        with self._guard:
+            for each in [name.lower()] if name else list(self._worlds):
+                self._worlds.pop(each, None)
+
+
+_worlds = _Worlds()
+
+
+def world(name: str, seed: str = "0") -> World:
+    """Return the simulated host behind `sim://NAME`, the one that all connections share; `seed` counts when it is made."""
+    return _worlds.get(name, seed)
+
+
+def forget(name: str | None = None) -> None:
+    """Drop a simulated host, or all; open connections keep theirs, new ones get another, empty one."""
+    _worlds.forget(name)
+
+
+__all__ = ["VERSION", "World", "forget", "world"]

@@ -1,0 +1,55 @@
+"""NICs as asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from novacron.specs.spec import Label, Name, Rate, Spec
+
+MAC = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")]
+FilterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$")]
+"""A traffic filter's name: letters, digits, `_ . : -`. NICs and other filters can't refer to one with other characters."""
+
+InterfaceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$")]
+"""The name of a network interface of the host: 1 to 15 letters, digits, `_ . : -`, which is what the Linux kernel allows."""
+
+
+class NICSpec(Spec):
+    """A network interface on one of: a `network`, a `bridge` of the host, the host's own `device` (macvtap), or user mode.
+
+    `isolated` lets it talk to the host and beyond, not to other isolated NICs of its network. `filter` names a traffic filter.
+
+    Example:
+        >>> NICSpec(network="default").model
+        'virtio'
+    """
+
+    network: Label | None = None
+    bridge: InterfaceName | None = None
+    device: InterfaceName | None = None
+    user: bool = False
+    mac: str | None = Field(None, pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")
+    model: Literal["virtio", "e1000", "e1000e", "rtl8139", "igb"] = "virtio"
+    mtu: int | None = Field(None, ge=68, le=65535)
+    queues: int | None = Field(None, ge=1, le=256)
+    link_up: bool = True
+    vlan: int | None = Field(None, ge=0, le=4095)
+    portgroup: Name | None = None
+    filter: FilterName | None = None
+    isolated: bool = False
+    inbound_bytes_per_second: Rate | None = None
+    outbound_bytes_per_second: Rate | None = None
+    boot_order: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if sum(map(bool, (self.network, self.bridge, self.device, self.user))) != 1:
+            raise ValueError("exactly one of network, bridge, device, user")
+        if self.mac and int(self.mac[:2], 16) & 1:
+            raise ValueError("a unicast MAC address")
+        return self
+
+
+__all__ = ["MAC", "FilterName", "InterfaceName", "NICSpec"]

@@ -1,0 +1,42 @@
+"""Networks."""
+
+from __future__ import annotations
+
+import pytest
+
+from novacron.errors import (
+    NetworkNotFoundError,
+)
+from novacron.handles.host import HostHandle
+from novacron.testing.conformance.case import Conformance, Create, needs
+from novacron.testing.target import Target
+
+
+class TestNetworks(Conformance):
+    """Networks are listed and found."""
+
+    @pytest.fixture
+    def network(self, target: Target) -> str:
+        """A network that is there."""
+        if target.network is None:
+            pytest.skip("the target names no network")
+        return target.network
+
+    @needs("network_list", "network_get")
+    def test_networks_are_listed_and_found(self, host: HostHandle) -> None:
+        """Each by its name; an unknown one is not found, and the hint helps on."""
+        for network in host.networks.list():
+            assert host.networks[network.name] == network
+        with pytest.raises(NetworkNotFoundError) as caught:
+            host.networks["conform-nowhere"]
+        assert caught.value.hint
+
+    @needs("network_list")
+    def test_an_unknown_network_leaves_nothing(self, host: HostHandle, create: Create, prefix: str) -> None:
+        """The VM is not there."""
+        with pytest.raises(NetworkNotFoundError):
+            create(f"{prefix}-none", nics=[{"network": "conform-nowhere"}])
+        assert f"{prefix}-none" not in host.vms
+
+
+__all__ = ["TestNetworks"]
