@@ -7,10 +7,11 @@ from concurrent.futures import Future
 from typing import Any
 
 from novacron.dispatch.dispatcher import Dispatcher
+from novacron.dispatch.fields import FieldPolicy
 from novacron.errors import HostConnectionError, InvalidSpecError, NovaCronError, OperationTimeoutError, SpecProblem
 from novacron.handles.host import HostHandle
 from novacron.plugins.discovery import provider_for
-from novacron.plugins.driver import ConnectContext, Driver, HostURI
+from novacron.plugins.driver import ConnectContext, Driver, DriverProvider, HostURI
 
 
 def connect(
@@ -51,7 +52,10 @@ def connect(
     host_name = name or parsed.host or "local"
     driver = _within(timeout, host_name, uri, lambda: provider.connect(parsed, ConnectContext(host_name, timeout, options)))
     try:
-        return HostHandle(Dispatcher(host_name, provider.name, driver, [*_plugin_policies(), *(policies or [])]), uri=uri)
+        return HostHandle(
+            Dispatcher(host_name, provider.name, driver, [*_field_policies(provider), *_plugin_policies(), *(policies or [])]),
+            uri=uri,
+        )
     except NovaCronError:
         driver.close()
         raise
@@ -98,6 +102,10 @@ def _within(timeout: float, host: str, uri: str, work: Any) -> Driver:
         raise HostConnectionError(
             f"can't connect to {uri}: {error}", operation="connect", host=host, outcome="not_sent"
         ) from error
+
+
+def _field_policies(provider: DriverProvider) -> list[Any]:
+    return [FieldPolicy(provider.name, provider.fields())] if provider.fields is not None else []
 
 
 def _plugin_policies() -> list[Any]:

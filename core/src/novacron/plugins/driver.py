@@ -10,6 +10,7 @@ import pluggy
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.hookspecs.operation import PROJECT
+from novacron.plugins.fields import FieldTable
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a method as the implementation of the hook of its name."""
@@ -117,6 +118,8 @@ class DriverProvider:
         limits: returns, by operation, what is needed for all of it or can't be had at all: "external snapshots: libvirt 10.9".
         versions: returns, by operation, the hypervisor's version that it needs; "" for all others: "5.6.0".
         proofs: returns, by operation, on what it is proved when that is no real hypervisor; "" for all others: "a simulator".
+        fields: returns the fields of each spec that it supports, see `novacron.plugins.fields`. Other fields are refused before the
+            driver is called. None declares nothing: the driver then gets all fields, and has to refuse some itself.
         api: the versions of the contract that it supports.
     """
 
@@ -130,10 +133,11 @@ class DriverProvider:
         limits: Callable[[], Mapping[str, str]] = dict,
         versions: Callable[[], Mapping[str, str]] = dict,
         proofs: Callable[[], Mapping[str, str]] = dict,
+        fields: Callable[[], FieldTable] | None = None,
         api: str = ">=1,<2",
     ) -> None:
         self.name, self.schemes, self.connect, self.api = name, tuple(schemes), connect, api
-        self.areas, self.limits, self.versions, self.proofs = areas, limits, versions, proofs
+        self.areas, self.limits, self.versions, self.proofs, self.fields = areas, limits, versions, proofs, fields
 
 
 class Destination(NamedTuple):

@@ -113,7 +113,7 @@ def _allowed(cls: type[Spec], item: Any) -> str:
         owner: Any = cls
         for part in item["loc"][:-1]:
             if isinstance(part, str) and hasattr(owner, "model_fields") and part in owner.model_fields:
-                owner = _spec_in(owner.model_fields[part].annotation) or owner
+                owner = spec_in(owner.model_fields[part].annotation) or owner
         return "one of the fields " + ", ".join(sorted(owner.model_fields))
     cause = item.get("ctx", {}).get("error")
     if isinstance(cause, InvalidValueError):
@@ -132,10 +132,11 @@ def _value(given: Any, field: str) -> Any:
     return given
 
 
-def _spec_in(annotation: Any) -> Any:
+def spec_in(annotation: Any) -> Any:
+    """Return the spec class within a field's annotation, such as `DiskSpec` in `tuple[DiskSpec, ...]`; None without one."""
     if isinstance(annotation, type) and issubclass(annotation, Spec):
         return annotation
-    return next((found for arg in getattr(annotation, "__args__", ()) if (found := _spec_in(arg))), None)
+    return next((found for arg in getattr(annotation, "__args__", ()) if (found := spec_in(arg))), None)
 
 
 def _short(value: Any) -> str:
@@ -145,4 +146,4 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-__all__ = ["DiskSize", "FieldError", "Label", "MemorySize", "Name", "Rate", "Seconds", "Size", "Spec", "Tag", "VolumeSize"]
+__all__ = ["DiskSize", "FieldError", "Label", "MemorySize", "Name", "Rate", "Seconds", "Size", "Spec", "Tag", "VolumeSize", "spec_in"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from novacron.plugins import ConnectContext, Driver, DriverProvider, HostURI
+from novacron_kvm.fields import FIELDS
 
 SCHEMES = ("qemu", "qemu+unix", "qemu+ssh", "qemu+tls", "qemu+tcp", "qemu+libssh2", "qemu+libssh", "test")
 
@@ -61,6 +62,8 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 
 
-provider = DriverProvider(name="kvm", schemes=SCHEMES, connect=connect, areas=areas, limits=limits, versions=versions)
+provider = DriverProvider(
+    name="kvm", schemes=SCHEMES, connect=connect, areas=areas, limits=limits, versions=versions, fields=lambda: FIELDS
+)
 
 __all__ = ["SCHEMES", "areas", "connect", "limits", "provider", "versions"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from novacron.drivers.sim.fields import FIELDS
 from novacron.plugins.driver import ConnectContext, Driver, DriverProvider, HostURI
 
 if TYPE_CHECKING:
@@ -90,6 +91,6 @@ def _parsed(uri: HostURI) -> dict[str, Any]:
     return found
 
 
-provider = DriverProvider(name="sim", schemes=("sim",), connect=connect, areas=areas)
+provider = DriverProvider(name="sim", schemes=("sim",), connect=connect, areas=areas, fields=lambda: FIELDS)
 
 __all__ = ["QUERY", "areas", "connect", "provider"]

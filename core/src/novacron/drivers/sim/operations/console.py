@@ -11,6 +11,7 @@ from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.errors import BusyError, InvalidStateError
 from novacron.records.guest import ConsoleEndpoint, Screenshot
+from novacron.specs.devices import DisplaySpec
 
 WIDTH, HEIGHT = 64, 48
 _COLOURS = {"running": (32, 96, 64), "suspended": (96, 96, 32)}
@@ -89,8 +90,9 @@ class SimConsole(Area):
             self._check_active(found, "reach the display of")
             if found.display is None:
                 return ConsoleEndpoint(vm=found.id, kind="serial", path=f"/sim/console/{found.name}")
-            kind, address = found.display
-            return ConsoleEndpoint(vm=found.id, kind=kind, address=address, port=5900 + zlib.crc32(found.id.encode()) % 1000)
+            asked = DisplaySpec(**found.display)
+            port = asked.port or 5900 + zlib.crc32(found.id.encode()) % 1000
+            return ConsoleEndpoint(vm=found.id, kind=asked.type, address=asked.listen, port=port)
 
     def _check_active(self, vm: SimVM, action: str) -> None:
         if not vm.active:

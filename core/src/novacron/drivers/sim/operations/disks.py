@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.operations.power import refuse_locked
 from novacron.drivers.sim.state.disks import image_place, make_disk, remove_volume, with_volume
+from novacron.drivers.sim.state.hardware import settings
 from novacron.drivers.sim.state.machine import Place, SimVM
 from novacron.drivers.sim.state.pools import SimVolume
 from novacron.drivers.sim.state.world import World
@@ -35,6 +36,7 @@ class SimDisks(Area):
                 refuse_locked(self.world, found, (disk,))
             undo.pop_all()
             found.disks += (disk,)
+            found.options |= {disk.target: settings(spec)} if settings(spec) else {}
             found.made |= {place} if place else set()
             self.world.tell("vm.device", found, reason="attached", device=disk.target)
             return disk
@@ -58,6 +60,7 @@ class SimDisks(Area):
                     )  # fmt: skip
                 remove_volume(self.world, place)
             found.disks = rest
+            found.options.pop(disk, None)
             if not snapshots:
                 found.made -= {place}
             self.world.tell("vm.device", found, reason="detached", device=disk)
@@ -85,7 +88,9 @@ class SimDisks(Area):
         with self.world.lock:
             found = self.changing(vm, "limit a disk of")
             old = find_disk(found, disk)
-            found.native = {**found.native, "disk_limits": {**found.native.get("disk_limits", {}), disk: limits.as_dict()}}
+            kept = found.options.setdefault(disk, {})
+            given = limits.model_dump(mode="json", exclude_unset=True)
+            kept["limits"] = {**(kept.get("limits") or {}), **given}
             return replace_disk(self.world, found, old, old)
 
     @simulated

@@ -10,6 +10,7 @@ from novacron.drivers.sim.operations.power import start
 from novacron.drivers.sim.state.broadcast import now
 from novacron.drivers.sim.state.copying import copied_vm
 from novacron.drivers.sim.state.disks import add_volume, make_disk, remove_volume
+from novacron.drivers.sim.state.hardware import settings
 from novacron.drivers.sim.state.machine import Place, SimVM
 from novacron.drivers.sim.state.nics import make_nic
 from novacron.drivers.sim.state.pools import SimVolume
@@ -190,6 +191,7 @@ class SimLifecycle(Area):
             record["tags"] = sorted(record["tags"])
             record |= {"vcpus_max": found.vcpus_max, "memory_max_bytes": found.memory_max, "guest_agent": found.agent}
             record |= {"max_memory_bytes": found.max_memory, "memory_modules": found.modules, "iothreads": found.iothreads}
+            record |= {"hardware": found.hardware, "options": found.options}
             record["made"] = sorted(f"{pool}/{volume}" for pool, volume in found.made)
             return NativeDefinition(vm=found.id, format=FORMAT, text=json.dumps(record, indent=2))
 
@@ -215,15 +217,17 @@ class SimLifecycle(Area):
         vm.firmware, vm.autostart, vm.agent = spec.firmware, spec.autostart, spec.guest_agent
         vm.tags, vm.metadata, vm.description = spec.tags, dict(spec.metadata), spec.description
         vm.native = dict(spec.native) | ({"tpm": True} if spec.tpm else {})
-        vm.display = (spec.display.type, spec.display.listen) if spec.display else None
+        vm.hardware = settings(spec)
         vm.nics = tuple(make_nic(world, nic) for nic in spec.nics)
         vm.filters = {nic.mac: asked.filter for nic, asked in zip(vm.nics, spec.nics, strict=True) if asked.filter}
+        vm.options = {nic.mac: settings(asked) for nic, asked in zip(vm.nics, spec.nics, strict=True) if settings(asked)}
         wanted = [*spec.disks, *([DiskSpec(device="cdrom", path=spec.iso)] if spec.iso else ())]
         taken = {disk.target for disk in wanted if disk.target}
         made: set[Place] = set()
         for asked in wanted:
             disk, place = make_disk(world, spec.name, asked, taken, undo)
             taken.add(disk.target)
+            vm.options |= {disk.target: settings(asked)} if settings(asked) else {}
             vm.disks += (disk,)
             made |= {place} if place else set()
         if spec.cloud_init:

@@ -149,7 +149,7 @@ class SimMigration(Area):
         job.report("done", 1.0, transferred_bytes=transfer.sent, remaining_bytes=0, total_bytes=transfer.total)
         return MigrationReport(
             vm=record, source=self.connection.name, destination=to.name, live=spec.live, total_seconds=time.monotonic() - began,
-            downtime_seconds=transfer.downtime(), transferred_bytes=transfer.sent,
+            downtime_seconds=transfer.downtime(), transferred_bytes=transfer.sent, native=spec.model_dump(mode="json", exclude_unset=True),
         )  # fmt: skip
 
     def _check_disks(self, vm: SimVM, disks: tuple[str, ...]) -> None:

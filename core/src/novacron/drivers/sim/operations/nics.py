@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.state.hardware import settings
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.drivers.sim.state.nics import make_nic
 from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, SpecProblem
@@ -37,6 +38,7 @@ class SimNICs(Area):
             going = self._find(found, nic)
             found.nics = tuple(each for each in found.nics if each is not going)
             found.filters.pop(going.mac, None)
+            found.options.pop(going.mac, None)
             self.world.forget_leases((going,))
             self.world.tell("vm.device", found, reason="detached", device=going.mac)
             return self.record(found)
@@ -77,6 +79,7 @@ class SimNICs(Area):
     def _changed(self, vm: SimVM, nic: NIC, reason: str, spec: NICSpec | None) -> NIC:
         if spec is not None:
             vm.filters.pop(nic.mac, None)
+            vm.options[nic.mac] = {**vm.options.get(nic.mac, {}), **settings(spec)}
             if spec.filter:
                 vm.filters[nic.mac] = spec.filter
         data: dict[str, Any] = {"device": nic.mac}

@@ -67,6 +67,7 @@ class SimSnapshots(Area):
                 volume = self.world.volume(place)
                 volume.capacity, volume.content = capacity, content.copy()
             found.disks, found.nics, found.files = kept.disks, kept.nics, dict(kept.files)
+            found.options = {key: dict(value) for key, value in kept.options.items()}
             found.vcpus, found.memory = kept.vcpus, kept.memory_bytes
             found.vcpus_max, found.memory_max = max(found.vcpus_max, kept.vcpus), max(found.memory_max, kept.memory_bytes)
             found.current = snapshot
@@ -126,6 +127,7 @@ class SimSnapshots(Area):
         )
         kept.status = vm.status if memory else "stopped"
         kept.vcpus, kept.memory_bytes, kept.disks, kept.nics, kept.files = vm.vcpus, vm.memory, vm.disks, vm.nics, dict(vm.files)
+        kept.options = {key: dict(value) for key, value in vm.options.items()}
         for disk in vm.disks:
             if disk.pool and disk.volume and not disk.read_only:
                 volume = self.world.volume((disk.pool, disk.volume))

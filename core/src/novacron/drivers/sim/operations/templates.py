@@ -10,6 +10,7 @@ from novacron.drivers.sim.operations.power import start
 from novacron.drivers.sim.state.broadcast import now
 from novacron.drivers.sim.state.copying import copied_vm
 from novacron.drivers.sim.state.disks import make_disk, remove_volume
+from novacron.drivers.sim.state.hardware import settings
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.drivers.sim.state.nics import make_nic
 from novacron.errors import InvalidStateError, TemplateNotFoundError
@@ -151,13 +152,21 @@ class SimTemplates(Area):
         vm.vcpus_max = max(spec.vcpus_max or 0, vm.vcpus)
         vm.memory_max = max(spec.memory_max or 0, vm.memory)
         vm.metadata |= spec.metadata
-        vm.native |= spec.native
+        vm.native |= dict(spec.native) | ({"tpm": spec.tpm} if "tpm" in given else {})
+        vm.hardware |= settings(spec)
+        vm.agent = spec.guest_agent if "guest_agent" in given else vm.agent
+        vm.max_memory = spec.max_memory or vm.max_memory
+        vm.iothreads = tuple(range(1, spec.iothreads + 1)) if "iothreads" in given else vm.iothreads
         if spec.nics:
+            for old in vm.nics:
+                vm.options.pop(old.mac, None)
             vm.nics = tuple(make_nic(self.world, nic) for nic in spec.nics)
             vm.filters = {nic.mac: asked.filter for nic, asked in zip(vm.nics, spec.nics, strict=True) if asked.filter}
+            vm.options |= {nic.mac: settings(asked) for nic, asked in zip(vm.nics, spec.nics, strict=True) if settings(asked)}
         for asked in spec.disks:
             disk, place = make_disk(self.world, spec.name, asked, {each.target for each in vm.disks}, undo)
             vm.disks += (disk,)
+            vm.options |= {disk.target: settings(asked)} if settings(asked) else {}
             vm.made |= {place} if place else set()
 
     def _find(self, template: str, version: int | None) -> SimTemplate:

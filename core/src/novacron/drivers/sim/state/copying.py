@@ -26,14 +26,16 @@ def copied_vm(world: World, source: SimVM, name: str, *, linked: bool, undo: Exi
         "tags",
         "description",
         "agent",
-        "display",
     ):
         setattr(copy, field, getattr(source, field))
     copy.metadata, copy.native, copy.limits = dict(source.metadata), dict(source.native), dict(source.limits)
     copy.files, copy.pinning = dict(source.files), dict(source.pinning)
+    copy.hardware = dict(source.hardware)
+    copy.options = {disk.target: source.options[disk.target] for disk in source.disks if disk.target in source.options}
     for nic in source.nics:
         twin: NIC = nic.replace(mac=world.new_mac(), addresses=())
         copy.nics += (twin,)
+        copy.options |= {twin.mac: source.options[nic.mac]} if nic.mac in source.options else {}
         if nic.mac in source.filters:
             copy.filters[twin.mac] = source.filters[nic.mac]
     made = set()

@@ -17,7 +17,7 @@ class Snapshotted:
     """What a snapshot keeps of a VM."""
 
     __slots__ = (
-        "contents", "created_at", "description", "disks", "files", "kind", "memory", "memory_bytes", "name", "nics", "parent",
+        "contents", "created_at", "description", "disks", "files", "kind", "memory", "memory_bytes", "name", "nics", "options", "parent",
         "status", "vcpus",
     )  # fmt: skip
 
@@ -29,19 +29,58 @@ class Snapshotted:
         self.memory_bytes = 0
         self.disks: tuple[Disk, ...] = ()
         self.nics: tuple[NIC, ...] = ()
+        self.options: dict[str, dict[str, Any]] = {}
         self.files: dict[str, bytes] = {}
         self.contents: dict[Place, tuple[int, Content]] = {}
 
 
 class SimVM:
-    """One VM. Disks and NICs are the frozen records themselves; a change puts another in their place."""
+    """One VM. Disks and NICs are frozen records; a change replaces the record.
+
+    Attributes:
+        hardware: settings that are kept and reported only, by the names of `VMSpec`.
+        options: settings of disks (by target) and NICs (by MAC address) that their records do not have.
+    """
 
     __slots__ = (
-        "after_stop", "agent", "arch", "autostart", "created_at", "current", "description", "disks", "display", "files", "filters",
-        "firmware", "frozen", "id", "iothreads", "limits", "machine", "made", "max_memory", "memory", "memory_max", "metadata",
-        "migration", "modules", "name", "native", "nics", "node", "pinning", "snapshots", "started", "status",
-        "status_reason", "tags", "vcpus", "vcpus_max",
-    )  # fmt: skip
+        "after_stop",
+        "agent",
+        "arch",
+        "autostart",
+        "created_at",
+        "current",
+        "description",
+        "disks",
+        "files",
+        "filters",
+        "firmware",
+        "frozen",
+        "hardware",
+        "id",
+        "iothreads",
+        "limits",
+        "machine",
+        "made",
+        "max_memory",
+        "memory",
+        "memory_max",
+        "metadata",
+        "migration",
+        "modules",
+        "name",
+        "native",
+        "nics",
+        "node",
+        "options",
+        "pinning",
+        "snapshots",
+        "started",
+        "status",
+        "status_reason",
+        "tags",
+        "vcpus",
+        "vcpus_max",
+    )
 
     def __init__(self, *, id: str, name: str, vcpus: int, memory: int, created_at: str | None) -> None:
         self.id, self.name, self.vcpus, self.memory, self.created_at = id, name, vcpus, memory, created_at
@@ -70,9 +109,15 @@ class SimVM:
         self.snapshots: dict[str, Snapshotted] = {}
         self.current: str | None = None
         self.started: float | None = None
-        self.display: tuple[str, str] | None = None
+        self.hardware: dict[str, Any] = {}
+        self.options: dict[str, dict[str, Any]] = {}
         self.after_stop: dict[str, Any] = {}
         self.migration: Any = None
+
+    @property
+    def display(self) -> dict[str, Any] | None:
+        """The graphical display as asked for, None without one."""
+        return self.hardware.get("display")
 
     @property
     def active(self) -> bool:

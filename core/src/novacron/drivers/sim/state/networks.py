@@ -58,6 +58,8 @@ class SimNetwork:
             for f in ("device", "vlan", "openvswitch", "mtu")
             if spec and getattr(spec, f) not in (None, False)
         }
+        if spec and any(group.as_dict().keys() - {"name"} for group in spec.portgroups):
+            native["portgroups"] = [group.as_dict() for group in spec.portgroups]
         return Network(
             name=self.name, host=host, active=self.active, id=self.id, type=self.type, bridge=self.bridge, autostart=self.autostart,
             cidrs=(self.cidr,) if self.cidr else (), native=native, domain=spec.domain if spec else None,

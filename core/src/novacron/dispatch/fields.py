@@ -1,0 +1,57 @@
+"""Refuses fields of specs that the driver does not support, before the driver is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from novacron.dispatch.call import Call
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.hookspecs.operation import Operation
+from novacron.plugins.fields import FieldTable, unsupported
+
+
+class FieldPolicy:
+    """Compares every spec with what the driver declares in `DriverProvider.fields`.
+
+    A field that was given and is not declared is refused, also when it was given its default value: a driver that ignores a field can't
+    promise the default either.
+
+    Args:
+        driver_name: the driver's name, for the error.
+        table: what the driver declares.
+    """
+
+    stage = "access"
+
+    def __init__(self, driver_name: str, table: FieldTable) -> None:
+        self._driver_name, self._table = driver_name, table
+
+    def applies(self, operation: Operation) -> bool:
+        """Whether the operation may take a spec."""
+        return not operation.reads or "spec" in operation.arguments
+
+    def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        """Refuse the call, or continue with it.
+
+        Raises:
+            InvalidSpecError: names every unsupported field of every spec. Outcome: not sent.
+        """
+        name = call.operation.name
+        problems = [
+            SpecProblem(path, "a value", f"no value: the driver {self._driver_name!r} does not support this field")
+            for value in call.arguments.values()
+            if hasattr(type(value), "model_fields")
+            for path in unsupported(self._table, name, value)
+        ]
+        if problems:
+            raise InvalidSpecError(
+                f"the driver {self._driver_name!r} can't honour {len(problems)} of the given fields",
+                problems=problems,
+                outcome="not_sent",
+                hint="leave these fields out; docs/operations.md lists the fields that each driver supports",
+            )
+        return proceed(call)
+
+
+__all__ = ["FieldPolicy"]

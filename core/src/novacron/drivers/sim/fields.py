@@ -1,0 +1,62 @@
+"""The fields of the specs that simulated hosts support.
+
+Fields that a simulated guest can't show are kept with the VM. `vm_export` shows them, and copies and migrated VMs have them too.
+"""
+
+from __future__ import annotations
+
+FIELDS = {
+    "ApplianceSpec": "name pool networks tags metadata start",
+    "CPUTopology": "sockets cores threads",
+    "ChannelSpec": "name path",
+    "CloudInitSpec": "user_data network_config hostname ssh_keys",
+    "DHCPHostSpec": "mac address hostname",
+    "DNSHostSpec": "address names",
+    "DeviceLimits": "weight read_bytes_per_second write_bytes_per_second read_iops write_iops",
+    "DiskLimits": ("read_bytes_per_second write_bytes_per_second total_bytes_per_second read_iops write_iops total_iops"),
+    "DiskSpec": (
+        "size source path copy_mode pool name device bus format target preallocate read_only shareable boot_order serial cache io "
+        "discard iothread queues limits encryption"
+    ),
+    "DisplaySpec": "type listen port keymap",
+    "FeaturesSpec": "hyperv hide_hypervisor pmu iommu",
+    "FilesystemSpec": "source tag type read_only",
+    "FilterRule": "action direction protocol peer ports priority",
+    "HostDeviceSpec": "pci usb mdev boot_order",
+    "KernelSpec": "path initrd command_line",
+    "LaunchSecuritySpec": "type policy session dh_cert",
+    "LimitsSpec": (
+        "cpu_shares cpu_limit_percent vcpu_limit_percent emulator_limit_percent iothread_limit_percent cpu_period_us "
+        "cpu_guarantee_mhz memory_limit memory_soft_limit memory_swap_limit memory_guarantee io_weight devices disks nics"
+    ),
+    "MemoryBackingSpec": "hugepages page_size source shared locked preallocate discard merge",
+    "MigrationSpec": (
+        "live storage bandwidth max_downtime deadline auto_converge post_copy compression parallel peer_to_peer transport node"
+    ),
+    "NICLimits": "inbound_bytes_per_second outbound_bytes_per_second",
+    "NICSpec": (
+        "network bridge device user mac model mtu queues link_up vlan portgroup filter isolated inbound_bytes_per_second "
+        "outbound_bytes_per_second boot_order"
+    ),
+    "NUMANodeSpec": "vcpus memory host_nodes",
+    "NetworkSpec": (
+        "name type bridge device cidr dhcp_start dhcp_end dhcp_hosts dns_hosts domain portgroups vlan openvswitch mtu autostart"
+    ),
+    "PortGroupSpec": "name default vlan inbound_bytes_per_second outbound_bytes_per_second",
+    "SerialSpec": "type log",
+    "SnapshotSpec": "name description memory quiesce kind",
+    "StoragePoolSpec": "name type path source_host source_path source_name autostart",
+    "TemplateSpec": "name description tags seal",
+    "TrafficFilterSpec": "name rules default anti_spoofing native",
+    "VMSpec": (
+        "name id vcpus vcpus_max memory memory_max max_memory arch machine virt_type cpu_mode cpu_model cpu_features topology numa "
+        "memory_backing iothreads features clock launch_security watchdog vsock firmware tpm kernel iso disks nics serial channels "
+        "display video sound host_devices filesystems balloon guest_agent rng cloud_init tags metadata description autostart start "
+        "node native.dirty_bytes_per_second native.ignores_shutdown"
+    ),
+    "VMUpdate": "vcpus memory description tags metadata autostart",
+    "VolumeSpec": "name capacity format backing preallocate encryption",
+}
+"""Refused: persistent and destination_uri of migrations, and keys of `native` that no simulated guest knows."""
+
+__all__ = ["FIELDS"]

@@ -1,0 +1,56 @@
+"""Hardware settings that a simulated VM keeps without acting on them, and the options of its disks and NICs.
+
+They come from the given fields of a spec. `vm_export` shows them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from novacron.specs.disks import DiskSpec
+from novacron.specs.lifecycle import VMSpec
+from novacron.specs.nics import NICSpec
+
+OF_A_VM = frozenset(
+    [
+        "virt_type",
+        "cpu_mode",
+        "cpu_model",
+        "cpu_features",
+        "topology",
+        "numa",
+        "memory_backing",
+        "features",
+        "clock",
+        "launch_security",
+        "watchdog",
+        "vsock",
+        "kernel",
+        "serial",
+        "channels",
+        "display",
+        "video",
+        "sound",
+        "host_devices",
+        "filesystems",
+        "balloon",
+        "rng",
+    ]
+)
+"""Fields of `VMSpec` that have no place of their own in a simulated VM."""
+
+OF_A_DISK = frozenset(["cache", "io", "discard", "iothread", "queues", "limits", "encryption", "copy_mode", "preallocate"])
+"""Fields of `DiskSpec` that a disk's record does not have."""
+
+OF_A_NIC = frozenset({"queues", "boot_order"})
+"""Fields of `NICSpec` that a NIC's record does not have."""
+
+
+def settings(spec: VMSpec | DiskSpec | NICSpec) -> dict[str, Any]:
+    """Return the given fields that are only kept, as plain values."""
+    fields = OF_A_VM if isinstance(spec, VMSpec) else OF_A_DISK if isinstance(spec, DiskSpec) else OF_A_NIC
+    given: dict[str, Any] = spec.model_dump(mode="json", include=set(fields & spec.model_fields_set), exclude_unset=True)
+    return {name: sorted(value) if name == "cpu_features" else value for name, value in given.items()}
+
+
+__all__ = ["OF_A_DISK", "OF_A_NIC", "OF_A_VM", "settings"]
