@@ -21,13 +21,15 @@ def refused(table, operation, spec):
 
 def test_every_unsupported_field_is_named_at_once_with_its_path():
     """Nested specs in tuples and mappings included."""
-    spec = VMSpec(
-        name="web1", tpm=True, memory_backing={"locked": True}, disks=[{"size": "1GiB"}, {"size": "1GiB", "cache": "none", "limits": {"read_iops": 5}}],
-    )  # fmt: skip
+    disks = [{"size": "1GiB"}, {"size": "1GiB", "cache": "none", "limits": {"read_iops": 5}}]
+    spec = VMSpec(name="web1", tpm=True, memory_backing={"locked": True}, disks=disks)
     table = {"VMSpec": "name disks memory_backing", "DiskSpec": "size limits", "DiskLimits": "", "MemoryBackingSpec": ""}
     assert refused(table, "vm_create", spec) == ["disks.1.cache", "disks.1.limits.read_iops", "memory_backing.locked", "tpm"]
     limits = LimitsSpec(disks={"vda": {"read_iops": 1, "write_iops": 2}}, cpu_shares=10)
-    assert refused({"LimitsSpec": "disks", "DiskLimits": "write_iops"}, "limits_set", limits) == ["cpu_shares", "disks.vda.read_iops"]
+    assert refused({"LimitsSpec": "disks", "DiskLimits": "write_iops"}, "limits_set", limits) == [
+        "cpu_shares",
+        "disks.vda.read_iops",
+    ]
 
 
 def test_only_given_fields_count_and_a_given_default_is_given():
@@ -101,7 +103,12 @@ def test_declarations_name_what_there_is(provider):
 
 
 def test_a_wrong_declaration_is_found():
-    table = dict.fromkeys(spec_fields(), "") | {"VMSpec": "nmae", "vm_crate": "name", "VMSpec.dinks": "size", "disk_limit": "read_iops"}
+    table = dict.fromkeys(spec_fields(), "") | {
+        "VMSpec": "nmae",
+        "vm_crate": "name",
+        "VMSpec.dinks": "size",
+        "disk_limit": "read_iops",
+    }
     found = list(mistakes(table))
     assert found == ["VMSpec: VMSpec has no field 'nmae'", "vm_crate names no spec", "VMSpec.dinks names no spec"]
     assert "DiskSpec has no key" in list(mistakes({}))
