@@ -1,4 +1,4 @@
-"""Every operation of the contract and which driver offers it, as a table: `python -m novacron.plugins.matrix >docs/operations.md`."""
+"""Tables of the operations and spec fields that each driver supports: `python -m novacron.plugins.matrix >docs/operations.md`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from novacron.plugins.discovery import driver_entry_points
 from novacron.plugins.driver import DriverProvider
+from novacron.plugins.fields import FieldTable, spec_fields
 from novacron.plugins.validation import implementations, operations
 
 HEAD = """\
 # Operations
 
-Every operation of the contract, when it may be called and which driver offers it. Made from the code by
-`python -m novacron.plugins.matrix`; a test keeps it true. *When* names the statuses of a VM in which an operation is done; in any other it
-is refused with an `InvalidStateError` (a crashed VM is as a stopped one, and the guest agent's operations are refused with a
-`GuestAgentUnavailableError`). A number beside a driver's ✓ is the oldest version of the hypervisor's service (libvirt, vCenter) that has
-the operation; words are what all of it needs, or what it can't do.
+This page lists every operation, when it may be called, and which driver supports it. The tables at the end list the fields of the specs.
+`python -m novacron.plugins.matrix` generates it, and a test compares it with the code.
 
-A ✓ is proved on real hypervisors, but: ✓ˢ on a simulator that speaks the hypervisor's real protocol (govmomi's, for vSphere); ✓ᶠ on a
-faked boundary, for the simulator lacks it, so that our tests give it what the hypervisor's documentation says.
+*When* names the statuses of a VM in which an operation is allowed. In any other status it raises `InvalidStateError`. A crashed VM is
+treated as stopped. Operations of the guest agent raise `GuestAgentUnavailableError` instead. A number beside a driver's ✓ is the oldest
+supported version of the hypervisor's service (libvirt, vCenter). The text after it lists requirements and limits.
+
+A plain ✓ is tested on real hypervisors. ✓ˢ is tested on a simulator that speaks the hypervisor's real protocol (govmomi's, for vSphere).
+✓ᶠ is tested on a simulator that our tests extend, following the hypervisor's documentation.
 """
 
 MARKS = {"": "", "a simulator": "ˢ", "a faked boundary": "ᶠ"}
@@ -66,6 +68,40 @@ def lines(providers: Sequence[DriverProvider]) -> Iterator[str]:
         ]
         when = ", ".join(operation.statuses) or "any" if "vm" in operation.arguments else ""
         yield f"| `{operation.name}` {operation.summary.rstrip('.')} | {kind} | {when} | {' | '.join(cells)} |"
+    yield from _fields(providers)
+
+
+FIELDS_HEAD = """
+# Fields
+
+The fields of each spec, and which driver supports them. A given field that a driver does not support is refused with an `InvalidSpecError`
+that names it, before the driver is called. A `?` marks a driver that declares no fields: it gets all of them and refuses some itself.
+Operations that support fewer fields than the spec's table are listed below it.
+"""
+
+
+def _fields(providers: Sequence[DriverProvider]) -> Iterator[str]:
+    """Yield a table of fields for each spec class."""
+    tables = {p.name: p.fields() if p.fields else None for p in providers}
+    yield FIELDS_HEAD
+    for spec, fields in spec_fields().items():
+        yield f"\n## {spec}\n"
+        yield f"| field | {' | '.join(tables)} |"
+        yield f"|---|{'---|' * len(tables)}"
+        for field in fields:
+            yield f"| `{field}` | {' | '.join(_mark(table, spec, field) for table in tables.values())} |"
+    yield "\n## Operations and places with fields of their own\n"
+    for driver, table in tables.items():
+        for key in sorted(set(table or ()) - set(spec_fields())):
+            yield f"- {driver}, `{key}`: {(table or {})[key].replace(' ', ', ')}"
+
+
+def _mark(table: FieldTable | None, spec: str, field: str) -> str:
+    if table is None:
+        return "?"
+    names = table.get(spec, "").split()
+    keys = [name.partition(".")[2] for name in names if name.startswith(f"{field}.")]
+    return f"✓ {', '.join(keys)}".strip() if field in names or keys else "–"
 
 
 def _of(said: Mapping[str, str], operation: str) -> str:

@@ -146,4 +146,17 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-__all__ = ["DiskSize", "FieldError", "Label", "MemorySize", "Name", "Rate", "Seconds", "Size", "Spec", "Tag", "VolumeSize", "spec_in"]
+__all__ = [
+    "DiskSize",
+    "FieldError",
+    "Label",
+    "MemorySize",
+    "Name",
+    "Rate",
+    "Seconds",
+    "Size",
+    "Spec",
+    "Tag",
+    "VolumeSize",
+    "spec_in",
+]

@@ -28,6 +28,7 @@ import msgspec
 
 from novacron.connecting import connect
 from novacron.drivers.sim import forget
+from novacron.drivers.sim.fields import FIELDS
 from novacron.drivers.sim.plugin import areas
 from novacron.errors import HostConnectionError, NovaCronError
 from novacron.jobs import Job
@@ -140,7 +141,7 @@ class SimServer:
 
 def provider() -> DriverProvider:
     """Return the driver of hosts that another process serves; processes that are to reach them register it."""
-    return DriverProvider(name="sim", schemes=(SCHEME,), connect=_connect)
+    return DriverProvider(name="sim", schemes=(SCHEME,), connect=_connect, fields=lambda: FIELDS)
 
 
 def _connect(uri: HostURI, context: ConnectContext) -> Driver:

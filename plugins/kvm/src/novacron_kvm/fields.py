@@ -10,9 +10,7 @@ FIELDS = {
     "DHCPHostSpec": "mac address hostname",
     "DNSHostSpec": "address names",
     "DeviceLimits": "weight read_bytes_per_second write_bytes_per_second read_iops write_iops",
-    "DiskLimits": (
-        "read_bytes_per_second write_bytes_per_second total_bytes_per_second read_iops write_iops total_iops"
-    ),
+    "DiskLimits": ("read_bytes_per_second write_bytes_per_second total_bytes_per_second read_iops write_iops total_iops"),
     "DiskSpec": (
         "size source path copy_mode pool name device bus format target preallocate read_only shareable boot_order serial cache io "
         "discard iothread queues limits encryption"

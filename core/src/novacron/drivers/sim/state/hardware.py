@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from novacron.specs.disks import DiskSpec
-from novacron.specs.lifecycle import VMSpec
 from novacron.specs.nics import NICSpec
+from novacron.specs.vm import VMSpec
 
 OF_A_VM = frozenset(
     [
