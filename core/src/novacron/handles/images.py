@@ -39,6 +39,9 @@ _Images: TypeAlias = list[Image]  # the collection has a method named list
 NOTE = ".image.json"
 """The end of the name of the volume that says where an image came from."""
 
+SMALLEST = 512
+"""Bytes of the smallest volume, one sector."""
+
 NOTE_LIMIT = 65536
 """Bytes that such a volume may have."""
 
@@ -224,7 +227,7 @@ class ImageCollection:
         self._delete_if_there(pool, name + NOTE)
 
     def _put(self, name: str, pool: str, file: Path, kind: ImageFormat, note: dict[str, Any], job: Job[Any]) -> Image:
-        size = max(1, file.stat().st_size)
+        size = max(SMALLEST, file.stat().st_size)
         self._create(pool, name, size, "vmdk" if kind.format == "vmdk" else "raw")
         try:
             with file.open("rb") as content:
@@ -233,7 +236,7 @@ class ImageCollection:
                 raise ImageError(f"{name!r} has {volume.capacity_bytes} bytes in the pool, {kind.virtual_bytes} in the file")
             text = json.dumps(note).encode()
             self._delete_if_there(pool, name + NOTE)
-            self._create(pool, name + NOTE, len(text), "raw")
+            self._create(pool, name + NOTE, max(SMALLEST, len(text)), "raw")
             self._upload(pool, name + NOTE, io.BytesIO(text), job)
         except BaseException:
             self._delete_if_there(pool, name + NOTE)

@@ -103,7 +103,7 @@ class PoolCollection:
             try:
                 self.volume(volume, pool)
             except VolumeNotFoundError:
-                spec = VolumeSpec(name=volume, capacity=max(1, path.stat().st_size), format="raw")
+                spec = VolumeSpec(name=volume, capacity=max(512, path.stat().st_size), format="raw")
                 self._host.invoke("volume_create", pool=pool, spec=spec)
                 made = True
             try:

@@ -43,8 +43,8 @@ MemorySize = Annotated[int, BeforeValidator(parse_size), _between(16 * 2**20, 2*
 DiskSize = Annotated[int, BeforeValidator(parse_size), _between(2**20, 2**60)]
 """Bytes of a disk, or text such as "20GiB". A number without a unit is bytes, so values that no guest can use are refused."""
 
-VolumeSize = Annotated[int, BeforeValidator(parse_size), _between(2**16, 2**60)]
-"""Bytes of a volume, or text such as "20GiB"; a volume may be smaller than a disk, to hold a seed for instance."""
+VolumeSize = Annotated[int, BeforeValidator(parse_size), _between(512, 2**60)]
+"""Bytes of a volume, or text such as "20GiB"; a volume may be as small as one sector, to hold a note for instance."""
 
 Rate = Annotated[int, BeforeValidator(parse_size)]
 """Bytes per second, or text such as "100MiB/s"."""
