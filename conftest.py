@@ -1,8 +1,9 @@
 """What all tests share: a state directory of their own, and one lab for those that need real hosts."""
 
+import atexit
 import os
+import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -10,11 +11,17 @@ from types import SimpleNamespace
 
 import pytest
 
-_state = tempfile.TemporaryDirectory(prefix="novacron-test-state-")
+from novacron_lab import scratch
+
+POSTGRESQL_FOLDERS = Path("/var/tmp")
+scratch.remove_abandoned()
+scratch.remove_abandoned(POSTGRESQL_FOLDERS)
+_state = scratch.make_folder("state")
+atexit.register(shutil.rmtree, _state, ignore_errors=True)
 
 
 def pytest_configure(config):
-    os.environ["NOVACRON_STATE"] = _state.name
+    os.environ["NOVACRON_STATE"] = str(_state)
     os.environ.pop("NOVACRON_DATABASE", None)
     for name in ("NOVACRON_CONNECT", "NOVACRON_HOST"):
         os.environ.pop(name, None)
@@ -25,7 +32,7 @@ def lab():
     """Two real libvirt and QEMU hosts, for the whole session."""
     from novacron_lab import Lab
 
-    made = Lab.up(hosts=2, name=f"test-{os.getpid()}")
+    made = Lab.up(hosts=2, name=f"test-{os.getpid()}", temporary=True)
     yield made
     made.down()
 
@@ -200,7 +207,10 @@ def postgresql(monkeypatch):
     from novacron.workflow.run.durable import durable_engine
 
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"), key=lambda p: float(p.parent.name))
-    folder = Path(tempfile.mkdtemp(prefix="novacron-postgresql-", dir="/var/tmp"))
+    outer = scratch.make_folder("postgresql", POSTGRESQL_FOLDERS)
+    outer.chmod(0o711)
+    folder = outer / "server"
+    folder.mkdir(mode=0o700)
     as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
     try:
         if as_user:
@@ -223,4 +233,4 @@ def postgresql(monkeypatch):
         finally:
             server.stop()
     finally:
-        subprocess.run(["rm", "-rf", folder], check=True)
+        subprocess.run(["rm", "-rf", outer], check=True)

@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,9 +70,11 @@ def everything_of(name):
 
 @pytest.mark.lab
 def test_a_lab_comes_up_survives_a_second_start_and_leaves_nothing_behind():
-    name = f"once-{os.getpid()}"
+    name, torn = f"once-{os.getpid()}", lab_folder(f"torn-{os.getpid()}")
+    torn.mkdir(parents=True)  # what a process leaves that is killed at the very beginning
     lab = Lab.up(hosts=2, name=name)
     try:
+        assert not torn.exists()
         (own,) = [index for link, index in links().items() if link == lab.link]
         pids = [h.supervisor_pid for h in lab.hosts]
         again = Lab.up(hosts=2, name=name)
@@ -89,6 +93,57 @@ def test_a_lab_comes_up_survives_a_second_start_and_leaves_nothing_behind():
     assert own not in links().values()
     with pytest.raises(LabError, match="no lab named"):
         Lab.attach(name)
+
+
+OWNER = """
+import sys, time
+from novacron_lab import Lab
+lab = Lab.up(hosts=1, name=sys.argv[1], temporary=True)
+print(lab.hosts[0].supervisor_pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.lab
+def test_a_lab_whose_owner_was_killed_is_removed_with_all_that_it_started(tmp_path, monkeypatch):
+    """Also when the supervisor was killed with it, so that libvirtd and dnsmasq have no parent of the lab's."""
+    monkeypatch.setenv("NOVACRON_LAB_DIR", str(tmp_path))  # `down --all` shall not see other labs of this machine
+    name = f"owned-{os.getpid()}"
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    runner = CliRunner()
+    try:
+        supervisor = int(owner.stdout.readline())
+        link, children = Lab.attach(name).link, Lab.attach(name).hosts[0].processes()
+        assert len(children) > 1
+        spared = runner.invoke(commands, ["down", "--all"])
+        assert f"in use by process {owner.pid}" in spared.stderr
+        assert Lab.remove_abandoned() == []
+        assert Lab.attach(name).hosts[0].running
+        for pid in (owner.pid, supervisor):
+            os.kill(pid, signal.SIGKILL)
+        owner.wait()
+        assert Lab.attach(name).abandoned
+        assert everything_of(name)
+    finally:
+        owner.kill()
+        owner.communicate()
+        removed = runner.invoke(commands, ["down", "--all"])
+    assert f"{name} is down" in removed.stderr
+    assert everything_of(name) == []
+    assert link not in links()
+    assert not [pid for pid in children if Path(f"/proc/{pid}/exe").exists()]
+    assert list(tmp_path.iterdir()) == [tmp_path / ".lock"]
+
+
+def test_a_folder_that_other_users_can_write_to_is_refused_for_labs(tmp_path, monkeypatch):
+    monkeypatch.setattr(requirements, "check", lambda: None)
+    monkeypatch.setenv("NOVACRON_LAB_DIR", str(tmp_path / "open"))
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(LabError, match="other users can write"):
+        Lab.up(name="open")
 
 
 @pytest.mark.lab

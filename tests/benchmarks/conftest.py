@@ -101,7 +101,7 @@ def tell(request, capsys):
 def _crowds(name, sizes):
     from novacron_lab import Lab
 
-    lab = Lab.up(hosts=len(sizes), name=f"{name}-{os.getpid()}")
+    lab = Lab.up(hosts=len(sizes), name=f"{name}-{os.getpid()}", temporary=True)
     try:
         with ThreadPoolExecutor(len(sizes)) as pool:
             list(pool.map(_fill, lab.hosts, sizes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from novacron import DiskSpec, KernelSpec, VMSpec, connect
@@ -18,7 +20,7 @@ def novacron_target():
     """Two hosts in network namespaces; their guest boots from kernel and initrd in two seconds and obeys the power button."""
     from novacron_lab import Lab
 
-    lab = Lab.up(hosts=2, name="conform")
+    lab = Lab.up(hosts=2, name=f"conform-{os.getpid()}", temporary=True)
     try:
         kernel = KernelSpec(path=str(lab.guest.kernel), initrd=str(lab.guest.initrd), command_line=lab.guest.command_line)
         uris = [host.uri for host in lab.hosts]

@@ -347,7 +347,7 @@ def answered(ask, seconds=20):
 
 def test_what_the_daemon_s_own_access_control_denies_is_said():
     """Each call asks polkit, which nobody answers for on this host: all of it is denied."""
-    lab = Lab.up(hosts=1, name=f"denied-{os.getpid()}")
+    lab = Lab.up(hosts=1, name=f"denied-{os.getpid()}", temporary=True)
     try:
         host = lab.hosts[0]
         host.exec("sh", "-c", "echo 'access_drivers = [ \"polkit\" ]' >> /etc/libvirt/libvirtd.conf")
@@ -370,7 +370,7 @@ exec /usr/bin/qemu-system-x86_64 "${words[@]}"
 
 
 def test_a_disk_whose_lease_another_vm_holds_is_said_to_be_locked():
-    lab = Lab.up(hosts=1, name=f"leased-{os.getpid()}")
+    lab = Lab.up(hosts=1, name=f"leased-{os.getpid()}", temporary=True)
     try:
         host = lab.hosts[0]
         host.exec("sh", "-c", "echo 'lock_manager = \"lockd\"' >> /etc/libvirt/qemu.conf && virtlockd -d")

@@ -46,14 +46,22 @@ def status(name: str, output: str) -> None:
 
 @lab.command("down")
 @name_option
-def down(name: str) -> None:
-    """End the lab with all its guests; nothing of it stays."""
-    from novacron_lab import Lab
+@click.option("--all", "all_", is_flag=True, help="Take down all labs, except those that running programs use.")
+def down(name: str, all_: bool) -> None:
+    """End the lab with all its guests and remove everything that it made.
 
-    there = Lab.attach(name)
-    there.unregister()
-    there.down()
-    print(f"{name} is down", file=sys.stderr)
+    With --all also removes what is left of labs whose owner was killed, such as an interrupted test run.
+    """
+    from novacron_lab import Lab, requirements
+
+    requirements.check()
+    for there in Lab.all() if all_ else [Lab.attach(name)]:
+        if all_ and there.in_use and there.owner:
+            print(f"{there.name} is in use by process {there.owner.pid}", file=sys.stderr)
+            continue
+        there.unregister()
+        there.down()
+        print(f"{there.name} is down", file=sys.stderr)
 
 
 @lab.command("exec", context_settings={"ignore_unknown_options": True})

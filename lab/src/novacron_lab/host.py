@@ -32,6 +32,8 @@ TLS_PORT = 16514
 HELLO = struct.pack(">IIiiiIi", 28, 0x20008086, 1, 66, 0, 1, 0)
 """A call of libvirt's protocol that needs no login: which ways to log in there are (REMOTE_PROC_AUTH_LIST)."""
 START_TIMEOUT = 20.0
+KILL_TIMEOUT = 10.0
+"""Seconds that killed processes have to end."""
 
 
 class LabHost(msgspec.Struct, frozen=True):
@@ -253,18 +255,23 @@ class LabHost(msgspec.Struct, frozen=True):
 
     def stop(self) -> None:
         """End everything in the host and remove its namespaces."""
-        deadline = time.monotonic() + 10
-        while (pids := self.processes()) and time.monotonic() < deadline:
-            for pid in pids:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            for pid in pids:
-                _reap(pid)
-            time.sleep(0.01)
+        end_processes(self.namespace)
         network.remove_host(self.namespace)
         cgroups.remove(self._groups())
+
+
+def end_processes(namespace: str) -> None:
+    """Kill all processes in a network namespace, and wait until they have ended."""
+    deadline = time.monotonic() + KILL_TIMEOUT
+    while (pids := network.processes(namespace)) and time.monotonic() < deadline:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        for pid in pids:
+            _reap(pid)
+        time.sleep(0.01)
 
 
 def _reap(pid: int) -> None:
@@ -274,4 +281,4 @@ def _reap(pid: int) -> None:
         pass  # somebody else's child
 
 
-__all__ = ["LabHost"]
+__all__ = ["LabHost", "end_processes"]

@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +15,8 @@ from pathlib import Path
 from novacron_lab import network, requirements
 from novacron_lab.certificates import make_authority, make_client
 from novacron_lab.guest import Guest
-from novacron_lab.host import LabHost
-from novacron_lab.running import LabError, run
+from novacron_lab.host import LabHost, end_processes
+from novacron_lab.running import LabError, ProcessIdentity, run
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -31,8 +30,8 @@ class Lab:
         lab.down()
     """
 
-    def __init__(self, name: str, subnet: int, hosts: tuple[LabHost, ...]) -> None:
-        self.name, self.subnet, self.hosts = name, subnet, hosts
+    def __init__(self, name: str, subnet: int, hosts: tuple[LabHost, ...], owner: ProcessIdentity | None = None) -> None:
+        self.name, self.subnet, self.hosts, self.owner = name, subnet, hosts, owner
 
     @property
     def folder(self) -> Path:
@@ -60,13 +59,22 @@ class Lab:
         return Guest(self.shared)
 
     @classmethod
-    def up(cls, *, hosts: int = 2, name: str = "lab") -> Lab:
-        """Bring a lab up, or return the one that is: a second call heals what is missing.
+    def up(cls, *, hosts: int = 2, name: str = "lab", temporary: bool = False) -> Lab:
+        """Bring a lab up. If a lab of that name is complete, it is returned; otherwise it is removed and made again.
+
+        First removes temporary labs whose owner has ended without taking them down.
+
+        Args:
+            hosts: how many hosts, 1 to 26.
+            name: the name of the lab; its hosts are NAME-a, NAME-b, ...
+            temporary: the lab belongs to this process. When the process is killed, the next `up` of any lab, or
+                `novacron lab down --all`, removes it.
 
         Raises:
             LabError: no root, a missing package, or a host that does not start; nothing is left then.
         """
         requirements.check()
+        cls.remove_abandoned()
         if not 1 <= hosts <= len(LETTERS):
             raise LabError(f"a lab has 1 to {len(LETTERS)} hosts, not {hosts}")
         if not (name.isidentifier() or name.replace("-", "").isalnum()) or len(name) > 32:
@@ -78,7 +86,8 @@ class Lab:
             if there or lab_folder(name).exists():
                 (there or cls(name, -1, ()))._remove()
             subnet = network.free_subnet()
-            lab = cls(name, subnet, tuple(_plan(name, subnet, number) for number in range(hosts)))
+            planned = tuple(_plan(name, subnet, number) for number in range(hosts))
+            lab = cls(name, subnet, planned, ProcessIdentity.of() if temporary else None)
             try:
                 lab._start()
             except BaseException:
@@ -93,6 +102,31 @@ class Lab:
         if lab is None:
             raise LabError(f"there is no lab named {name!r}", hint="`novacron lab up` makes one")
         return lab
+
+    @classmethod
+    def all(cls) -> list[Lab]:
+        """Return all labs of this machine, sorted by name."""
+        parent = _parent()
+        names = sorted(entry.name for entry in parent.iterdir() if entry.is_dir()) if parent.is_dir() else []
+        return [cls._read(name) or cls(name, -1, ()) for name in names]
+
+    @classmethod
+    def remove_abandoned(cls) -> list[str]:
+        """Remove temporary labs whose owner has ended; return their names.
+
+        Includes labs whose start was interrupted before they said what they consist of.
+        """
+        return [lab.name for lab in cls.all() if lab.abandoned and lab._remove_if_abandoned()]
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the lab belongs to a process that has ended."""
+        return not self.hosts or (self.owner is not None and not self.owner.alive)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the lab belongs to another process that runs."""
+        return self.owner is not None and self.owner.alive and self.owner != ProcessIdentity.of()
 
     def host(self, name: str) -> LabHost:
         """Return a host by name. Raises LabError."""
@@ -128,6 +162,14 @@ class Lab:
         with _alone(self.name):
             self._remove()
 
+    def _remove_if_abandoned(self) -> bool:
+        with _alone(self.name):
+            there = self._read(self.name) or Lab(self.name, -1, ())  # another process may have been quicker
+            abandoned = self.folder.exists() and there.abandoned
+            if abandoned:
+                there._remove()
+            return abandoned
+
     def _start(self) -> None:
         self.folder.mkdir(mode=0o700)
         self.shared.mkdir()
@@ -160,34 +202,24 @@ class Lab:
 
     def _start_dhcp(self) -> None:
         log = self.folder / "dnsmasq.log"
-        process = subprocess.Popen(
+        subprocess.Popen(
             ["ip", "netns", "exec", self.switch, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null",
              f"--interface={network.SWITCH_BRIDGE}", "--bind-interfaces",
              "--except-interface=lo", "--port=0", f"--dhcp-range=10.231.{self.subnet}.100,10.231.{self.subnet}.250,255.255.255.0,1h",
              f"--dhcp-leasefile={self.folder / 'leases'}", "--pid-file=", "--dhcp-authoritative", "--no-ping", f"--log-facility={log}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",
         )  # fmt: skip
-        (self.folder / "dnsmasq.pid").write_text(str(process.pid))
 
     def _remove(self) -> None:
         with ThreadPoolExecutor(len(self.hosts) or 1) as pool:
             list(pool.map(LabHost.stop, self.hosts))
-        self._stop_dhcp()
+        end_processes(self.switch)
         network.remove_switch(self.switch, self.link)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _stop_dhcp(self) -> None:
-        try:
-            pid = int((self.folder / "dnsmasq.pid").read_text())
-            if str(self.folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-        except (OSError, ValueError):
-            pass  # gone, or another process's child
-
     def _write(self) -> None:
         hosts = [{f: getattr(h, f) for f in h.__struct_fields__} for h in self.hosts]
-        (self.folder / "lab.json").write_text(json.dumps({"subnet": self.subnet, "hosts": hosts}))
+        (self.folder / "lab.json").write_text(json.dumps({"subnet": self.subnet, "hosts": hosts, "owner": str(self.owner or "")}))
 
     @classmethod
     def _read(cls, name: str) -> Lab | None:
@@ -195,12 +227,17 @@ class Lab:
             data = json.loads((lab_folder(name) / "lab.json").read_text())
         except (OSError, ValueError):
             return None
-        return cls(name, data["subnet"], tuple(LabHost(**host) for host in data["hosts"]))
+        owner = ProcessIdentity.parse(data["owner"]) if data.get("owner") else None
+        return cls(name, data["subnet"], tuple(LabHost(**host) for host in data["hosts"]), owner)
 
 
 def lab_folder(name: str) -> Path:
     """Return where a lab keeps everything: below `$NOVACRON_LAB_DIR`, otherwise /var/lib/novacron-lab."""
-    return Path(os.environ.get("NOVACRON_LAB_DIR", "/var/lib/novacron-lab")) / name
+    return _parent() / name
+
+
+def _parent() -> Path:
+    return Path(os.environ.get("NOVACRON_LAB_DIR", "/var/lib/novacron-lab"))
 
 
 def _switch(name: str) -> str:
@@ -223,7 +260,12 @@ def _plan(name: str, subnet: int, number: int) -> LabHost:
 def _alone(name: str) -> Iterator[None]:
     """Let one process at a time change labs: they choose addresses."""
     parent = lab_folder(name).parent
-    parent.mkdir(parents=True, exist_ok=True)
+    parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    status = parent.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise LabError(
+            f"other users can write to {parent}", hint="let NOVACRON_LAB_DIR name a folder that only root can write to"
+        )
     with (parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

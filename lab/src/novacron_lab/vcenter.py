@@ -12,12 +12,12 @@ import shutil
 import ssl
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from novacron.errors import InvalidStateError
+from novacron_lab import scratch
 
 SOURCE = Path(__file__).parent / "vcsim"
 USER, PASSWORD = "administrator", "correct horse"
@@ -77,11 +77,10 @@ class VCenter:
 
     def __init__(self, *flags: str, port: int = 0) -> None:
         command = [built(), "-listen", f"127.0.0.1:{port}", "-username", USER, "-password", PASSWORD, "-attached", *flags]
-        self._folder = tempfile.TemporaryDirectory(prefix="novacron-vcenter-")
-        self.folder = Path(self._folder.name)
+        self.folder = scratch.make_folder("vcenter")
         self.process = subprocess.Popen(  # it ends when this process does, however that may be
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env=os.environ | {"TMPDIR": self._folder.name},
+            env=os.environ | {"TMPDIR": str(self.folder)},
         )  # fmt: skip
         self.port = self._announced()
 
@@ -111,7 +110,7 @@ class VCenter:
         """End it."""
         self.process.kill()
         self.process.wait()
-        self._folder.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 stream.close()
