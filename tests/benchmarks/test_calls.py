@@ -92,7 +92,7 @@ def test_slow_calls_neither_wait_for_each_other_nor_delay_reads(lab, sleepers, t
         native = host.dispatcher.driver.native
 
         def slow(name):
-            with native.slow() as connection:
+            with native.dedicated() as connection:
                 detach(connection, name, lab)
 
         alone = timed(lambda: slow(*sleepers(1, "alone")))

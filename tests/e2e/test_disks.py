@@ -131,7 +131,7 @@ def test_limits_are_in_force_and_survive_a_restart(lab, a, boot):
 
 
 def test_a_guest_that_holds_on_to_a_disk_is_said(a, boot, monkeypatch):
-    from novacron_kvm.operations import devices
+    from novacron_kvm.domains import devices
 
     monkeypatch.setattr(devices, "UNPLUG", 3.0)
     vm = boot(a, "holds", ticks=0, kernel=None)  # no guest at all: nobody answers

@@ -279,17 +279,18 @@ def test_a_snapshot_that_was_quicker_than_its_cancelling_is_taken_back(a, boot, 
     """The wish to cancel comes when libvirt has just taken it."""
     vm = boot(a, f"late-{kind}", ticks=1)
     before = files(a, vm)
-    from novacron_kvm.operations import domainjobs, snapshots
-    from novacron_kvm.operations import externalsnapshots as external
+    from novacron_kvm.jobs import domain_jobs
+    from novacron_kvm.operations import snapshots
+    from novacron_kvm.snapshots import external
 
     @contextmanager
     def ended(domain, job, message):
-        with domainjobs.followed(domain, job, message):
+        with domain_jobs.job_progress(domain, job, message):
             yield
         job.cancel()
 
     for module in (snapshots, external):
-        monkeypatch.setattr(module, "followed", ended)
+        monkeypatch.setattr(module, "job_progress", ended)
     with pytest.raises(errors.OperationCancelledError):
         vm.snapshots.create("late", kind=kind)
     assert (files(a, vm), vm.snapshots.list()) == (before, [])
@@ -301,7 +302,7 @@ def test_a_vm_of_another_tool_keeps_its_disk_with_all_that_was_written(a, boot):
     vm = boot(a, "foreign", ticks=0, start=False)
     definition = vm.export().text
     native = a.dispatcher.driver.native
-    with native.slow() as slow:
+    with native.dedicated() as slow:
         domain = native.domain(vm.id, slow)
         domain.undefine()
         slow.defineXML(re.sub(r"<metadata>.*?</metadata>", "", definition, flags=re.DOTALL))
@@ -321,7 +322,7 @@ def test_a_merge_that_the_daemon_dies_in_goes_on_with_the_next_delete(lab, a, bo
     vm.snapshots.create("one", memory=False)
     vm.snapshots.create("two", memory=False)
     vm.guest.exec("dd", "if=/dev/urandom", "of=/dev/vda", "bs=1M", "seek=64", "count=256")
-    from novacron_kvm.operations import merging
+    from novacron_kvm.snapshots import merging
 
     follow = merging.follow
 

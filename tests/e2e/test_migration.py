@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from novacron import errors
-from novacron_kvm.operations.precheck import cpu_problems
+from novacron_kvm.migration.prechecks import cpu_problems
 from novacron_kvm.xml.parsing import parse
 
 pytestmark = pytest.mark.lab

@@ -10,7 +10,7 @@ from textwrap import dedent
 import pytest
 
 from novacron import errors
-from novacron_kvm.operations import parking
+from novacron_kvm.snapshots import metadata
 
 pytestmark = pytest.mark.lab
 
@@ -70,21 +70,21 @@ def domain_of(vm):
 
 
 def test_snapshots_survive_our_death_before_the_migration_begins(lab_hosts, boot, monkeypatch):
-    """Parked and then nothing: they are shown at once and given back when it is certain that nothing is under way."""
+    """StoredSnapshot and then nothing: they are shown at once and given back when it is certain that nothing is under way."""
     a = lab_hosts[0]
     vm = boot(a, "parked", ticks=0, start=False)
     vm.snapshots.create("one")
     vm.snapshots.create("two")
     vm.snapshots["one"].revert()
-    parking.park(domain_of(vm))
+    metadata.store_metadata(domain_of(vm))
     assert domain_of(vm).snapshotListNames() == []
     assert names(vm) == [("one", None), ("two", "one")]
     assert domain_of(vm).snapshotListNames() == []
-    monkeypatch.setattr(parking, "GRACE", 0.0)
+    monkeypatch.setattr(metadata, "GRACE", 0.0)
     assert names(vm) == [("one", None), ("two", "one")]
     assert sorted(domain_of(vm).snapshotListNames()) == ["one", "two"]
     assert vm.snapshots["one"].record.current
-    assert parking.parked(domain_of(vm)) == ([], 0.0)
+    assert metadata.stored_metadata(domain_of(vm)) == ([], 0.0)
 
 
 def test_giving_snapshots_back_may_be_cut_short_and_repeated(lab_hosts, boot):
@@ -94,11 +94,11 @@ def test_giving_snapshots_back_may_be_cut_short_and_repeated(lab_hosts, boot):
     vm.snapshots.create("one")
     vm.snapshots.create("two")
     domain = domain_of(vm)
-    parking.park(domain)
-    kept, _ = parking.parked(domain)
+    metadata.store_metadata(domain)
+    kept, _ = metadata.stored_metadata(domain)
     domain.snapshotCreateXML(kept[0].definition, 1)  # 1: redefine
     domain.snapshotCreateXML("<domainsnapshot><name>meanwhile</name></domainsnapshot>", 0)
-    parking.unpark(domain)
-    parking.unpark(domain)
+    metadata.restore_metadata(domain)
+    metadata.restore_metadata(domain)
     assert {s.name for s in vm.snapshots.list()} == {"one", "two", "meanwhile"}
     assert vm.snapshots["meanwhile"].record.current

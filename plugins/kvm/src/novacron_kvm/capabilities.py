@@ -80,9 +80,9 @@ def _firmware_seconds(connection: KVMConnection, arch: str, virt_type: str, limi
     definition = f"""<domain type='{virt_type}'><name>novacron-probe-{uuid.uuid4().hex[:8]}</name><memory unit='MiB'>32</memory>
     <vcpu>1</vcpu><os><type arch='{arch}'>hvm</type><boot dev='network'/><bios rebootTimeout='0'/></os><features><acpi/></features>
     <on_reboot>destroy</on_reboot><devices><memballoon model='none'/></devices></domain>"""
-    with connection.slow() as slow:
+    with connection.dedicated() as conn:
         try:
-            domain = slow.createXML(definition, libvirt.VIR_DOMAIN_START_VALIDATE)
+            domain = conn.createXML(definition, libvirt.VIR_DOMAIN_START_VALIDATE)
         except libvirt.libvirtError:
             return None
         began = time.monotonic()

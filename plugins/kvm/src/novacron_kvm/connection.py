@@ -1,6 +1,6 @@
-"""Connections to one libvirt daemon: one for reads, and a connection of its own for each slow call.
+"""Connections to one libvirt daemon: one for reads, and a connection of its own for each conn call.
 
-A daemon answers five requests of one client at a time; with a slow lane apart, reads stay quick whatever else is under way. A lost
+A daemon answers five requests of one client at a time; with a conn lane apart, reads stay quick whatever else is under way. A lost
 connection never heals: it is opened anew when next asked for, and subscriptions are told.
 """
 
@@ -19,18 +19,18 @@ import libvirt
 
 from novacron.errors import HostConnectionError, NovaCronError, OperationTimeoutError, UnsupportedOperationError, VMNotFoundError
 from novacron_kvm.errors import mapped, translated
-from novacron_kvm.eventloop import ensure_running
+from novacron_kvm.event_loop import ensure_running
 from novacron_kvm.versions import refuse_old
 
 T = TypeVar("T")
 KEEPALIVE = (3, 3)
 """Seconds between probes, and how many may stay unanswered: a dead link or hung daemon ends a call after 9 to 12 s."""
-AFTERLIFE = 20.0
+RECONNECT_TIMEOUT = 20.0
 """Seconds that a daemon has to come back before what it left behind is given up."""
 REOPEN_SECONDS = 5.0
 """How long a lost connection is tried to be opened anew, within one call."""
-IDLE_SLOW = 4
-"""Slow connections that are kept for the next slow call."""
+IDLE_KEPT = 4
+"""Slow connections that are kept for the next conn call."""
 
 
 class KVMConnection:
@@ -82,7 +82,7 @@ class KVMConnection:
         return self._closed
 
     @contextmanager
-    def slow(self) -> Iterator[Any]:
+    def dedicated(self) -> Iterator[Any]:
         """Give a connection that nobody else uses meanwhile."""
         if not self.shared:  # in-process drivers keep their state in the one connection
             yield self.read
@@ -98,7 +98,7 @@ class KVMConnection:
             raise
         finally:
             with self._guard:
-                keep = not self._closed and len(self._idle) < IDLE_SLOW and connection.isAlive()
+                keep = not self._closed and len(self._idle) < IDLE_KEPT and connection.isAlive()
                 if keep:
                     self._idle.append(connection)
             if not keep:
@@ -121,17 +121,17 @@ class KVMConnection:
                     raise
                 raise VMNotFoundError(f"no VM named {vm!r}", host=self.name, resource=vm) from error
 
-    def make_sure(self, undo: Callable[[Any], None], left: str) -> None:
+    def ensure_undone(self, undo: Callable[[Any], None], left: str) -> None:
         """Undo something on a connection that works: the daemon may have died meanwhile, and comes back soon.
 
         What libvirt refuses, because it is not there for instance, is passed over. When the daemon stays away, the error that is under
         way tells that `left` is left behind.
         """
-        deadline = time.monotonic() + AFTERLIFE
+        deadline = time.monotonic() + RECONNECT_TIMEOUT
         while True:
             try:
-                with self.slow() as slow:
-                    undo(slow)
+                with self.dedicated() as conn:
+                    undo(conn)
                 return
             except (HostConnectionError, OperationTimeoutError):
                 pass
@@ -191,9 +191,7 @@ class KVMConnection:
         except TimeoutError:
             abandoned.set()
             raise OperationTimeoutError(
-                f"connecting to {self.uri} took more than {limit:g} s",
-                outcome="not_sent",
-                hint="check that the host is up",
+                f"connecting to {self.uri} took more than {limit:g} s", outcome="not_sent", hint="check that the host is up"
             ) from None
         except libvirt.libvirtError as error:
             found = mapped(error, operation="connect")

@@ -11,8 +11,6 @@ SCHEMES = ("qemu", "qemu+unix", "qemu+ssh", "qemu+tls", "qemu+tcp", "qemu+libssh
 def areas() -> list[type]:
     """Return the classes of a connection's parts."""
     from novacron_kvm.operations.appliances import KVMAppliances
-    from novacron_kvm.operations.chains import KVMChains
-    from novacron_kvm.operations.clone import KVMClone
     from novacron_kvm.operations.console import KVMConsole
     from novacron_kvm.operations.disks import KVMDisks
     from novacron_kvm.operations.events import KVMEvents
@@ -20,7 +18,6 @@ def areas() -> list[type]:
     from novacron_kvm.operations.guest import KVMGuest
     from novacron_kvm.operations.host import KVMHost
     from novacron_kvm.operations.lifecycle import KVMLifecycle
-    from novacron_kvm.operations.listing import KVMListing
     from novacron_kvm.operations.metrics import KVMMetrics
     from novacron_kvm.operations.migration import KVMMigration
     from novacron_kvm.operations.networks import KVMNetworks
@@ -29,15 +26,29 @@ def areas() -> list[type]:
     from novacron_kvm.operations.power import KVMPower
     from novacron_kvm.operations.resources import KVMResources
     from novacron_kvm.operations.snapshots import KVMSnapshots
-    from novacron_kvm.operations.storagemigration import KVMStorageMigration
     from novacron_kvm.operations.templates import KVMTemplates
     from novacron_kvm.operations.volumes import KVMVolumes
 
     return [
-        KVMHost, KVMLifecycle, KVMPower, KVMListing, KVMResources, KVMPools, KVMVolumes, KVMDisks, KVMNetworks, KVMNICs,
-        KVMFilters, KVMSnapshots, KVMMigration, KVMStorageMigration, KVMChains, KVMMetrics, KVMConsole, KVMGuest, KVMClone,
-        KVMTemplates, KVMEvents, KVMAppliances,
-    ]  # fmt: skip
+        KVMHost,
+        KVMLifecycle,
+        KVMPower,
+        KVMResources,
+        KVMPools,
+        KVMVolumes,
+        KVMDisks,
+        KVMNetworks,
+        KVMNICs,
+        KVMFilters,
+        KVMSnapshots,
+        KVMMigration,
+        KVMMetrics,
+        KVMConsole,
+        KVMGuest,
+        KVMTemplates,
+        KVMEvents,
+        KVMAppliances,
+    ]
 
 
 def limits() -> dict[str, str]:

@@ -21,8 +21,15 @@ STATUS: dict[int, Status] = {
 def _reasons() -> dict[tuple[int, int], str]:
     """Read the reasons' names off libvirt's own constants: VIR_DOMAIN_PAUSED_IOERROR is (3, 5): "ioerror"."""
     prefixes = {
-        "NOSTATE": 0, "RUNNING": 1, "BLOCKED": 2, "PAUSED": 3, "SHUTDOWN": 4, "SHUTOFF": 5, "CRASHED": 6, "PMSUSPENDED": 7,
-    }  # fmt: skip
+        "NOSTATE": 0,
+        "RUNNING": 1,
+        "BLOCKED": 2,
+        "PAUSED": 3,
+        "SHUTDOWN": 4,
+        "SHUTOFF": 5,
+        "CRASHED": 6,
+        "PMSUSPENDED": 7,
+    }
     found = {}
     for name, value in vars(libvirt).items():
         if name.startswith("VIR_DOMAIN_") and isinstance(value, int):

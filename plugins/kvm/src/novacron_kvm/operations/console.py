@@ -33,11 +33,11 @@ class KVMConsole:
     @hookimpl
     def console_screenshot(self, vm: str) -> Screenshot:
         """Take a picture of the first display."""
-        with self._connection.slow() as slow, translated("console_screenshot", vm):
-            domain = self._running(vm, slow)
+        with self._connection.dedicated() as conn, translated("console_screenshot", vm):
+            domain = self._running(vm, conn)
             if parse(domain.XMLDesc(0)).find("devices/video") is None:
                 raise NotFoundError(f"{domain.name()!r} has no display", resource=vm, hint="create it with display={...}")
-            stream = slow.newStream(0)
+            stream = conn.newStream(0)
             kind = domain.screenshot(stream, 0, 0)
             data = bytearray()
             while chunk := stream.recv(CHUNK):
@@ -55,9 +55,13 @@ class KVMConsole:
             raise NotFoundError(f"{domain.name()!r} has no display", resource=vm, hint="create it with display={...}")
         port = graphics.get("tlsPort") or graphics.get("port")
         return ConsoleEndpoint(
-            vm=domain.name(), kind=graphics.get("type", ""), address=text_of(graphics, "listen/@address") or graphics.get("listen"),
-            port=int(port) if port and int(port) > 0 else None, path=graphics.get("socket"), tls="tlsPort" in graphics.attrib,
-        )  # fmt: skip
+            vm=domain.name(),
+            kind=graphics.get("type", ""),
+            address=text_of(graphics, "listen/@address") or graphics.get("listen"),
+            port=int(port) if port and int(port) > 0 else None,
+            path=graphics.get("socket"),
+            tls="tlsPort" in graphics.attrib,
+        )
 
     def _running(self, vm: str, connection: Any) -> Any:
         domain = self._connection.domain(vm, connection)
@@ -74,7 +78,7 @@ class _SerialConsole:
         self._changed = threading.Condition()
         self._arrived = bytearray()
         self._ended = False
-        self._lane = connection.slow()
+        self._lane = connection.dedicated()
         lane = self._lane.__enter__()
         try:
             with translated("console_open", vm):
@@ -109,7 +113,7 @@ class _SerialConsole:
         with translated("console_open"):
             while data:
                 sent = self._stream.send(data)
-                if sent == -2:  # the guest is slow
+                if sent == -2:  # the guest is conn
                     time.sleep(0.01)
                     continue
                 data = data[sent:]

@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from novacron.errors import (
-    AlreadyExistsError,
-    DeviceNotFoundError,
-    InvalidSpecError,
-    InvalidStateError,
-    SpecProblem,
-)
+from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.devices import facts_of, plug, refuse_saved, refuse_suspended_since_migration, set_facts, unplug, update
+from novacron_kvm.domains.limits import disk_parameters
+from novacron_kvm.domains.metadata import where
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.devices import facts_of, plug, refuse_arrived, refuse_saved, set_facts, unplug, update
-from novacron_kvm.operations.limits import disk_parameters
-from novacron_kvm.operations.luks import take_back
-from novacron_kvm.operations.metadata import where
-from novacron_kvm.operations.records import sized, vm_record
-from novacron_kvm.operations.volumefiles import find_path, volumes_backed_by
+from novacron_kvm.inventory.records import sized, vm_record
+from novacron_kvm.storage.chains import commit_disk, pull_disk
+from novacron_kvm.storage.luks import forget_secret
+from novacron_kvm.storage.volume_files import find_path, volumes_backed_by
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.reading import machine_of
@@ -42,13 +38,13 @@ class KVMDisks:
     @hookimpl
     def disk_attach(self, vm: str, spec: DiskSpec) -> Disk:
         """Make the disk's file and plug it in; a failure leaves neither."""
-        from novacron_kvm.offers import refuse_buses
-        from novacron_kvm.operations.diskfiles import make_disk
+        from novacron_kvm.domain_capabilities import refuse_buses
+        from novacron_kvm.storage.disk_files import make_disk
         from novacron_kvm.xml.devices.disk import disk_element, place
         from novacron_kvm.xml.platforms import platform
 
-        with self._connection.slow() as slow, ExitStack() as undo, translated("disk_attach", vm):
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn, ExitStack() as undo, translated("disk_attach", vm):
+            domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "attach a disk to")
             root = parse(domain.XMLDesc(0))
             taken = [d.target for d in map(disk_record, root.iterfind("devices/disk"))]
@@ -57,11 +53,12 @@ class KVMDisks:
             ((bus, target),) = places = place([spec], platform(*machine_of(root)).buses, taken)
             if domain.isActive() and bus in ("ide", "sata", "fdc", "nvme"):
                 raise InvalidStateError(
-                    f"can't attach a disk of the bus {bus} to {domain.name()!r}: it is running", resource=domain.name(),
+                    f"can't attach a disk of the bus {bus} to {domain.name()!r}: it is running",
+                    resource=domain.name(),
                     hint="only virtio, scsi and usb disks can be plugged into a running VM; stop it, or take another bus",
-                )  # fmt: skip
-            refuse_buses(slow, root, places)
-            file = make_disk(self._connection, slow, domain.name(), spec, bus, target, undo)
+                )
+            refuse_buses(conn, root, places)
+            file = make_disk(self._connection, conn, domain.name(), spec, bus, target, undo)
             if bus == "scsi" and root.find("devices/controller[@type='scsi']") is None:
                 from lxml import etree
 
@@ -79,28 +76,28 @@ class KVMDisks:
     @hookimpl
     def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
         """Unplug a disk; its volume is deleted if that was asked, and otherwise the user's from then on."""
-        with self._connection.slow() as slow, translated("disk_detach", vm):
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn, translated("disk_detach", vm):
+            domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "detach a disk from")
             record = self._record(domain, disk)
-            volume = find_path(slow, record.source) if delete and record.source else None
+            volume = find_path(conn, record.source) if delete and record.source else None
             if volume is not None:
-                self._refuse_needed(slow, domain, record, volume)
+                self._refuse_needed(conn, domain, record, volume)
             unplug(domain, lambda root: _element(root, disk), f"the disk {disk!r}")
             if volume is not None:
                 volume.delete(0)
             own = facts_of(domain)
             own["made"] = [path for path in own.get("made", ()) if path != record.source]
             if own.get("secrets", {}).pop(record.source, None):
-                take_back(slow, str(record.source))
+                forget_secret(conn, str(record.source))
             set_facts(domain, own)
             return vm_record(self._connection, domain)
 
     @hookimpl
     def disk_resize(self, vm: str, disk: str, size: int) -> Disk:
         """Grow a disk."""
-        with self._connection.slow() as slow, translated("disk_resize", vm):
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn, translated("disk_resize", vm):
+            domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "resize a disk of")
             record = self._record(domain, disk)
             if not record.source:
@@ -110,16 +107,16 @@ class KVMDisks:
                 raise InvalidSpecError(f"can't resize {disk!r} of {domain.name()!r}", problems=[problem], resource=domain.name())
             if size > (record.size_bytes or 0):
                 if domain.isActive():
-                    refuse_arrived(domain, f"resize {disk!r} of")
+                    refuse_suspended_since_migration(domain, f"resize {disk!r} of")
                     domain.blockResize(disk, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
                 else:
-                    volume = find_path(slow, record.source)
+                    volume = find_path(conn, record.source)
                     if volume is None:
                         raise InvalidStateError(
                             f"{record.source!r} is in no storage pool", resource=domain.name(), hint="make a pool of its folder"
                         )
                     volume.resize(size, 0)
-            volume = find_path(slow, record.source)
+            volume = find_path(conn, record.source)
             if volume is not None:
                 volume.storagePoolLookupByVolume().refresh()
             return self._record(domain, disk)
@@ -127,8 +124,8 @@ class KVMDisks:
     @hookimpl
     def disk_limit(self, vm: str, disk: str, limits: DiskLimits) -> Disk:
         """Set the limits that are given, 0 lifts one; the others stay."""
-        with self._connection.slow() as slow, translated("disk_limit", vm):
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn, translated("disk_limit", vm):
+            domain = self._connection.domain(vm, conn)
             self._record(domain, disk)
             now = domain.blockIoTune(disk, libvirt.VIR_DOMAIN_AFFECT_CURRENT)
             domain.setBlockIoTune(disk, disk_parameters(domain.name(), disk, now, limits), where(domain))
@@ -139,16 +136,16 @@ class KVMDisks:
         """Put another medium into a drive, or none."""
         from lxml import etree
 
-        from novacron_kvm.operations.diskfiles import find_image
+        from novacron_kvm.storage.disk_files import find_image
 
-        with self._connection.slow() as slow, translated("disk_change_media", vm):
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn, translated("disk_change_media", vm):
+            domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "change a medium of")
             record = self._record(domain, disk)
             if record.device not in ("cdrom", "floppy"):
                 problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive of the VM")
                 raise InvalidSpecError("no removable medium", problems=[problem], resource=domain.name())
-            image = find_image(self._connection, slow, source, "default") if source else None
+            image = find_image(self._connection, conn, source, "default") if source else None
 
             def change(element: Any) -> None:
                 for old in element.findall("source") + element.findall("backingStore"):
@@ -160,6 +157,16 @@ class KVMDisks:
             update(domain, lambda root: _element(root, disk), change, force=True)
             return self._record(domain, disk)
 
+    @hookimpl
+    def disk_pull(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
+        """Copy what a disk's file is backed by into the file itself."""
+        return pull_disk(self._connection, vm, disk, job)
+
+    @hookimpl
+    def disk_commit(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
+        """Write a disk's own file into its backing file, which the VM uses from then on."""
+        return commit_disk(self._connection, vm, disk, job)
+
     def _record(self, domain: Any, target: str) -> Disk:
         root = parse(domain.XMLDesc(0))
         element = _element(root, target)
@@ -170,17 +177,18 @@ class KVMDisks:
             )
         return sized(self._connection, domain, disk_record(element))
 
-    def _refuse_needed(self, slow: Any, domain: Any, record: Disk, volume: Any) -> None:
-        from novacron_kvm.operations.volumefiles import vms_with
+    def _refuse_needed(self, conn: Any, domain: Any, record: Disk, volume: Any) -> None:
+        from novacron_kvm.storage.volume_files import vms_with
 
-        users = [f"the VM {name!r}" for name in vms_with(slow, volume.path()) if name != domain.name()]
-        users += [f"the volume {name!r}" for name in volumes_backed_by(slow, volume.path())]
+        users = [f"the VM {name!r}" for name in vms_with(conn, volume.path()) if name != domain.name()]
+        users += [f"the volume {name!r}" for name in volumes_backed_by(conn, volume.path())]
         users += [f"the snapshot {name!r}" for name in domain.snapshotListNames()]
         if users:
             raise InvalidStateError(
-                f"can't delete the volume of {record.target!r}: {', '.join(users)} needs it", resource=domain.name(),
+                f"can't delete the volume of {record.target!r}: {', '.join(users)} needs it",
+                resource=domain.name(),
                 hint="detach it without deleting, or delete that first",
-            )  # fmt: skip
+            )
 
 
 def _element(root: Any, target: str) -> Any:

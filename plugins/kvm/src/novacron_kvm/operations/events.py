@@ -23,21 +23,26 @@ from novacron.plugins.listener import Listener
 from novacron.records.events import Event
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.domainjobs import HELPER
+from novacron_kvm.jobs.domain_jobs import HELPER
 from novacron_kvm.statuses import TABLE
 
 KIND = {libvirt.VIR_DOMAIN_EVENT_DEFINED: "vm.defined", libvirt.VIR_DOMAIN_EVENT_UNDEFINED: "vm.deleted"}
 STATUS = {
-    libvirt.VIR_DOMAIN_EVENT_STARTED: "running", libvirt.VIR_DOMAIN_EVENT_RESUMED: "running",
-    libvirt.VIR_DOMAIN_EVENT_SUSPENDED: "suspended", libvirt.VIR_DOMAIN_EVENT_STOPPED: "stopped",
-    libvirt.VIR_DOMAIN_EVENT_SHUTDOWN: "stopping", libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: "sleeping",
+    libvirt.VIR_DOMAIN_EVENT_STARTED: "running",
+    libvirt.VIR_DOMAIN_EVENT_RESUMED: "running",
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED: "suspended",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED: "stopped",
+    libvirt.VIR_DOMAIN_EVENT_SHUTDOWN: "stopping",
+    libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: "sleeping",
     libvirt.VIR_DOMAIN_EVENT_CRASHED: "crashed",
-}  # fmt: skip
+}
 MORE: dict[int, Callable[..., tuple[str, str, dict[str, Any]]]] = {
     libvirt.VIR_DOMAIN_EVENT_ID_REBOOT: lambda: ("vm.reboot", "", {}),
     libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG: lambda action: ("vm.watchdog", _word("EVENT_WATCHDOG", action), {}),
     libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON: lambda path, alias, action, reason: (
-        "vm.io_error", reason, {"path": path, "device": alias, "action": _word("EVENT_IO_ERROR", action)}
+        "vm.io_error",
+        reason,
+        {"path": path, "device": alias, "action": _word("EVENT_IO_ERROR", action)},
     ),
     libvirt.VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE: lambda kib: ("vm.balloon", "", {"memory_bytes": kib * 1024}),
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED: lambda alias: ("vm.device", "attached", {"device": alias}),
@@ -45,14 +50,18 @@ MORE: dict[int, Callable[..., tuple[str, str, dict[str, Any]]]] = {
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED: lambda alias: ("vm.device", "not let go of", {"device": alias}),
     libvirt.VIR_DOMAIN_EVENT_ID_TRAY_CHANGE: lambda alias, how: ("vm.device", _word("EVENT_TRAY_CHANGE", how), {"device": alias}),
     libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE: lambda state, why: (
-        "vm.agent", _word("EVENT_AGENT_LIFECYCLE_STATE", state), {"because": _word("EVENT_AGENT_LIFECYCLE_REASON", why)}
+        "vm.agent",
+        _word("EVENT_AGENT_LIFECYCLE_STATE", state),
+        {"because": _word("EVENT_AGENT_LIFECYCLE_REASON", why)},
     ),
     libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED: lambda figures: ("vm.job", "completed", _plain(figures)),
     libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION: lambda number: ("vm.job", "iteration", {"iteration": number}),
     libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2: lambda disk, type_, status: (
-        "vm.job", _word("BLOCK_JOB", status), {"device": disk, "job": _word("BLOCK_JOB_TYPE", type_)}
+        "vm.job",
+        _word("BLOCK_JOB", status),
+        {"device": disk, "job": _word("BLOCK_JOB_TYPE", type_)},
     ),
-}  # fmt: skip
+}
 """What libvirt tells beside the lifecycle, by its event's number: kind, reason and data from the callback's arguments."""
 RETRY_FIRST, RETRY_MOST = 0.2, 10.0
 """Seconds between two tries to connect again: doubled from the first to the most."""

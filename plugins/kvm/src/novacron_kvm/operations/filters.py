@@ -37,28 +37,28 @@ class KVMFilters:
     @hookimpl
     def filter_create(self, spec: TrafficFilterSpec) -> TrafficFilter:
         """Define a filter."""
-        with self._connection.slow() as slow, translated("filter_create", spec.name):
-            if spec.name in slow.listNWFilters():
+        with self._connection.dedicated() as conn, translated("filter_create", spec.name):
+            if spec.name in conn.listNWFilters():
                 raise AlreadyExistsError(f"a traffic filter {spec.name!r} is already there", resource=spec.name)
-            return self._record(slow.nwfilterDefineXML(_definition(slow, spec, None)))
+            return self._record(conn.nwfilterDefineXML(_definition(conn, spec, None)))
 
     @hookimpl
     def filter_update(self, filter: str, spec: TrafficFilterSpec) -> TrafficFilter:
         """Put other rules in place; libvirt applies them to running VMs."""
-        with self._connection.slow() as slow, translated("filter_update", filter):
-            found = slow.nwfilterLookupByName(filter)
+        with self._connection.dedicated() as conn, translated("filter_update", filter):
+            found = conn.nwfilterLookupByName(filter)
             if spec.name != filter:
                 problem = SpecProblem("name", spec.name, filter)
                 raise InvalidSpecError("a traffic filter keeps its name", problems=[problem], resource=filter)
-            return self._record(slow.nwfilterDefineXML(_definition(slow, spec, found.UUIDString())))
+            return self._record(conn.nwfilterDefineXML(_definition(conn, spec, found.UUIDString())))
 
     @hookimpl
     def filter_delete(self, filter: str) -> Deleted:
         """Delete a filter that no NIC has."""
-        with self._connection.slow() as slow, translated("filter_delete", filter):
-            found = slow.nwfilterLookupByName(filter)
+        with self._connection.dedicated() as conn, translated("filter_delete", filter):
+            found = conn.nwfilterLookupByName(filter)
             identity = found.UUIDString()
-            for domain in slow.listAllDomains(0):
+            for domain in conn.listAllDomains(0):
                 text = domain.XMLDesc(0)
                 if filter in text and any(e.get("filter") == filter for e in parse(text).iterfind("devices/interface/filterref")):
                     raise InvalidStateError(
@@ -77,18 +77,19 @@ class KVMFilters:
         )
 
 
-def _definition(slow: Any, spec: TrafficFilterSpec, identity: str | None) -> str:
+def _definition(conn: Any, spec: TrafficFilterSpec, identity: str | None) -> str:
     """Return the definition of a filter, its own rules or the user's XML under our name and identity."""
     from lxml import etree
 
     from novacron_kvm.xml.filters import ANTI_SPOOFING, filter_xml
 
     if not spec.native:
-        if spec.anti_spoofing and ANTI_SPOOFING not in slow.listNWFilters():
+        if spec.anti_spoofing and ANTI_SPOOFING not in conn.listNWFilters():
             raise UnsupportedOperationError(
-                f"the host lacks libvirt's filter {ANTI_SPOOFING!r}", resource=spec.name,
+                f"the host lacks libvirt's filter {ANTI_SPOOFING!r}",
+                resource=spec.name,
                 hint="install libvirt-daemon-config-nwfilter there",
-            )  # fmt: skip
+            )
         return filter_xml(spec, identity)
     root = parse(spec.native)
     if root.tag != "filter":

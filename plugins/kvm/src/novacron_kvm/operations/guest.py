@@ -24,12 +24,12 @@ from novacron.records.guest import ExecResult, GuestInfo
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import mapped
-from novacron_kvm.operations.records import vm_record
+from novacron_kvm.inventory.records import vm_record
 
 PATIENCE = 10
 """Seconds that the agent has to answer one command."""
 CHUNK = 64 * 1024
-"""Bytes of a file in one command: a slow guest has to be done with one within its patience."""
+"""Bytes of a file in one command: a conn guest has to be done with one within its patience."""
 LARGEST = 256 * 2**20
 """Bytes of the largest file that is read; larger ones are no matter for an agent."""
 
@@ -55,9 +55,13 @@ class KVMGuest:
                 if interface.get("name") != "lo" and not address["ip-address"].startswith("fe80:")
             ]
             return GuestInfo(
-                vm=agent.domain.UUIDString(), hostname=hostname, os=system.get("pretty-name") or system.get("name"),
-                kernel=system.get("kernel-release"), addresses=tuple(addresses), agent_version=version,
-            )  # fmt: skip
+                vm=agent.domain.UUIDString(),
+                hostname=hostname,
+                os=system.get("pretty-name") or system.get("name"),
+                kernel=system.get("kernel-release"),
+                addresses=tuple(addresses),
+                agent_version=version,
+            )
 
     @hookimpl
     def guest_exec(self, vm: str, argv: list[str], stdin: bytes, seconds: float, job: Job[ExecResult]) -> ExecResult:
@@ -83,9 +87,10 @@ class KVMGuest:
                 pause = min(0.5, pause * 1.5)
             return ExecResult(
                 exit_status=128 + status["signal"] if "signal" in status else status.get("exitcode", 0),
-                stdout=base64.b64decode(status.get("out-data", "")), stderr=base64.b64decode(status.get("err-data", "")),
+                stdout=base64.b64decode(status.get("out-data", "")),
+                stderr=base64.b64decode(status.get("err-data", "")),
                 truncated=bool(status.get("out-truncated") or status.get("err-truncated")),
-            )  # fmt: skip
+            )
 
     @hookimpl
     def guest_file_read(self, vm: str, path: str) -> bytes:
@@ -144,8 +149,8 @@ class KVMGuest:
     @contextmanager
     def _agent(self, vm: str) -> Iterator[Agent]:
         """Give the agent of a VM that runs and has one."""
-        with self._connection.slow() as slow:
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn:
+            domain = self._connection.domain(vm, conn)
             record = vm_record(self._connection, domain, sizes=False)
             if record.status != "running":
                 raise GuestAgentUnavailableError(f"no guest agent answers in {record.name!r}: it is {record.status}", resource=vm)

@@ -28,10 +28,17 @@ class KVMHost:
         with translated("host_info"):
             info = read.getInfo()
             return Host(
-                name=self._connection.name, uri=self._connection.uri, driver="kvm", hypervisor=read.getType(),
-                version=version_text(read.getVersion()), hostname=read.getHostname(), arch=info[0], cpus=info[2],
-                memory_bytes=info[1] * 2**20, native={"libvirt": version_text(self._connection.libvirt_version)},
-            )  # fmt: skip
+                name=self._connection.name,
+                uri=self._connection.uri,
+                driver="kvm",
+                hypervisor=read.getType(),
+                version=version_text(read.getVersion()),
+                hostname=read.getHostname(),
+                arch=info[0],
+                cpus=info[2],
+                memory_bytes=info[1] * 2**20,
+                native={"libvirt": version_text(self._connection.libvirt_version)},
+            )
 
     @hookimpl
     def host_stats(self) -> HostStats:
@@ -45,9 +52,13 @@ class KVMHost:
                 free = None  # the test driver has no such figure
             running = read.numOfDomains()
             return HostStats(
-                host=self._connection.name, cpus=info[2], memory_bytes=info[1] * 2**20, memory_free_bytes=free,
-                vms_running=running, vms_total=running + read.numOfDefinedDomains(),
-            )  # fmt: skip
+                host=self._connection.name,
+                cpus=info[2],
+                memory_bytes=info[1] * 2**20,
+                memory_free_bytes=free,
+                vms_running=running,
+                vms_total=running + read.numOfDefinedDomains(),
+            )
 
     @hookimpl
     def host_ping(self) -> Ping:
@@ -75,21 +86,46 @@ class KVMHost:
         virt_type, reason = best_virt_type(self._connection, arch)
         version = self._connection.libvirt_version
         return Capabilities(
-            host=self._connection.name, driver="kvm", operations=(), virt_type=virt_type, virt_type_reason=reason,
-            virt_types=tuple(sorted({t for a in known.values() for t in a["virt_types"]})), architectures=tuple(sorted(known)),
-            machines={a: k["machines"] for a, k in known.items()}, firmwares=("bios", "uefi", "uefi-secure"),
+            host=self._connection.name,
+            driver="kvm",
+            operations=(),
+            virt_type=virt_type,
+            virt_type_reason=reason,
+            virt_types=tuple(sorted({t for a in known.values() for t in a["virt_types"]})),
+            architectures=tuple(sorted(known)),
+            machines={a: k["machines"] for a, k in known.items()},
+            firmwares=("bios", "uefi", "uefi-secure"),
             limits=limits(version) | too_old(version) | (TEST_DRIVER if self._connection.uri.startswith("test:") else {}),
-        )  # fmt: skip
+        )
 
 
 TEST_DRIVER = dict.fromkeys(
     (
-        "disk_attach", "disk_detach", "disk_resize", "disk_limit", "disk_change_media", "nic_attach", "nic_detach", "nic_update",
-        "nic_link_set", "filter_list", "filter_get", "filter_create", "filter_update", "filter_delete", "network_update",
-        "volume_upload", "volume_download", "volume_wipe", "volume_resize", "template_create", "template_deploy", "template_update",
+        "disk_attach",
+        "disk_detach",
+        "disk_resize",
+        "disk_limit",
+        "disk_change_media",
+        "nic_attach",
+        "nic_detach",
+        "nic_update",
+        "nic_link_set",
+        "filter_list",
+        "filter_get",
+        "filter_create",
+        "filter_update",
+        "filter_delete",
+        "network_update",
+        "volume_upload",
+        "volume_download",
+        "volume_wipe",
+        "volume_resize",
+        "template_create",
+        "template_deploy",
+        "template_update",
     ),
     "libvirt's test driver has no such call",
-)  # fmt: skip
+)
 """What `test:///` can't do."""
 
 

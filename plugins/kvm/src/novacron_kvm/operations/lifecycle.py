@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -13,14 +14,17 @@ from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateEr
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import VM, Deleted, NativeDefinition
+from novacron.specs.query import VMQuery
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.devices import facts_of, made_for, set_facts
+from novacron_kvm.domains.metadata import where
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.devices import facts_of, made_for, set_facts
-from novacron_kvm.operations.luks import names_of, take_all_back
-from novacron_kvm.operations.metadata import where
-from novacron_kvm.operations.records import vm_record
-from novacron_kvm.operations.volumefiles import find_path, needed_elsewhere
+from novacron_kvm.inventory.listing import list_vms, wait_until_idle
+from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.storage.cloning import clone_vm
+from novacron_kvm.storage.luks import forget_secrets, secret_names
+from novacron_kvm.storage.volume_files import find_path, needed_elsewhere
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.platforms import MACHINES, Buses, platform
 
@@ -40,27 +44,29 @@ class KVMLifecycle:
     @hookimpl
     def vm_create(self, spec: VMSpec, job: Job[VM]) -> VM:
         """Make the disks, define the VM, start it if asked; all of it or nothing."""
-        with self._connection.slow() as slow, ExitStack() as undo:
-            from novacron_kvm.offers import Offers, refuse_beyond
-            from novacron_kvm.operations.diskfiles import make_disks
-            from novacron_kvm.operations.nics import addressed
+        with self._connection.dedicated() as conn, ExitStack() as undo:
+            from novacron_kvm.domain_capabilities import DomainCapabilities, refuse_unsupported
+            from novacron_kvm.domains.nics import with_mac_addresses
+            from novacron_kvm.storage.disk_files import make_disks
             from novacron_kvm.xml.devices.disk import place
             from novacron_kvm.xml.domain import domain_xml
 
-            arch, machine, virt_type = self._checked(slow, spec)
+            arch, machine, virt_type = self._checked(conn, spec)
             buses = self._buses(arch, machine)
             with translated("vm_create", spec.name):
-                offers = Offers.of(slow, arch, machine, virt_type)
-            refuse_beyond(spec, offers, arch, machine, place(spec.disks, buses))
-            spec = spec.model_copy(update={"nics": addressed(spec.nics)})
-            disks = make_disks(self._connection, slow, spec, job, undo, buses)
+                capabilities = DomainCapabilities.of(conn, arch, machine, virt_type)
+            refuse_unsupported(spec, capabilities, arch, machine, place(spec.disks, buses))
+            spec = spec.model_copy(update={"nics": with_mac_addresses(spec.nics)})
+            disks = make_disks(self._connection, conn, spec, job, undo, buses)
             created_at = datetime.now(UTC).isoformat(timespec="seconds")
             text = domain_xml(spec, virt_type=virt_type, arch=arch, machine=machine, disks=disks, created_at=created_at)
             job.raise_if_cancelled()
             with translated("vm_create", spec.name):
-                domain = slow.defineXMLFlags(text, DEFINE)
+                domain = conn.defineXMLFlags(text, DEFINE)
                 identity = domain.UUIDString()
-                undo.callback(self._connection.make_sure, partial(_undo_definition, identity), f"the definition of {spec.name!r}")
+                undo.callback(
+                    self._connection.ensure_undone, partial(_undo_definition, identity), f"the definition of {spec.name!r}"
+                )
                 if spec.autostart:
                     domain.setAutostart(1)
                 if spec.start:
@@ -72,10 +78,30 @@ class KVMLifecycle:
             return record
 
     @hookimpl
+    def vm_get(self, vm: str) -> VM:
+        """Return one VM in full."""
+        return vm_record(self._connection, self._connection.domain(vm))
+
+    @hookimpl
+    def vm_list(self, query: VMQuery) -> Sequence[VM]:
+        """Return all VMs."""
+        return list_vms(self._connection, query)
+
+    @hookimpl
+    def vm_settle(self, vm: str, seconds: float) -> VM:
+        """Wait until nothing is under way with the VM any more."""
+        return wait_until_idle(self._connection, vm, seconds)
+
+    @hookimpl
+    def vm_clone(self, vm: str, name: str, linked: bool, job: Job[VM]) -> VM:
+        """Copy a stopped VM."""
+        return clone_vm(self._connection, vm, name, linked, job)
+
+    @hookimpl
     def vm_delete(self, vm: str, keep_disks: bool, force: bool) -> Deleted:
         """Remove the definition with all that belongs to it, then the volumes that were made for it."""
-        with self._connection.slow() as slow:
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn:
+            domain = self._connection.domain(vm, conn)
             record = vm_record(self._connection, domain, sizes=False)
             if record.status not in ("stopped", "saved", "crashed"):
                 if not force:
@@ -87,16 +113,16 @@ class KVMLifecycle:
                 with translated("vm_delete", record.name):
                     _destroy(domain, check=True)
             with translated("vm_delete", record.name):
-                made, secrets = set(made_for(domain)), names_of(domain)
+                made, secrets = set(made_for(domain)), secret_names(domain)
                 if record.persistent:
                     _undefine(domain, check=True)
-            take_all_back(slow, secrets)
+            forget_secrets(conn, secrets)
             removed, kept = [f"definition of {record.name}"], list[str]()
             own = [disk.source for disk in record.disks or () if disk.source]
             files = [*own, *sorted(made - {*own})]  # what a disk is linked to comes after it
-            going = set() if keep_disks else made - needed_elsewhere(slow, made)
+            going = set() if keep_disks else made - needed_elsewhere(conn, made)
             for path in files:
-                (removed if path in going and _delete_file(slow, path) else kept).append(path)
+                (removed if path in going and _delete_file(conn, path) else kept).append(path)
             return Deleted(name=record.name, id=record.id, removed=tuple(removed), kept=tuple(kept))
 
     @hookimpl
@@ -113,8 +139,9 @@ class KVMLifecycle:
             if domain.snapshotNum():  # libvirt would rename it, and then never revert: each snapshot has the VM's name in it
                 raise InvalidStateError(
                     f"can't rename {record.name!r}: it has snapshots, which could not be reverted to any more",
-                    resource=record.name, hint="delete them first",
-                )  # fmt: skip
+                    resource=record.name,
+                    hint="delete them first",
+                )
             domain.rename(name, 0)
         return vm_record(self._connection, self._connection.domain(record.id))
 
@@ -127,7 +154,7 @@ class KVMLifecycle:
         with translated("vm_update", domain.name()):
             live = bool(domain.isActive())
             scope = where(domain)
-            if changes.autostart and names_of(domain):
+            if changes.autostart and secret_names(domain):
                 raise _bad("autostart", "true", NO_AUTOSTART)
             if changes.description is not None:
                 domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, changes.description or None, None, None, scope)
@@ -169,18 +196,18 @@ class KVMLifecycle:
         """Define a VM; libvirt checks it against its schema."""
         root = parse(definition)
         name, identity = root.findtext("name") or "", root.findtext("uuid")
-        with self._connection.slow() as slow:
-            self._refuse_taken(slow, name, identity)
+        with self._connection.dedicated() as conn:
+            self._refuse_taken(conn, name, identity)
             with translated("vm_import", name):
-                domain = slow.defineXMLFlags(definition, DEFINE)
+                domain = conn.defineXMLFlags(definition, DEFINE)
             return vm_record(self._connection, domain)
 
-    def _checked(self, slow: Any, spec: VMSpec) -> tuple[str, str | None, str]:
+    def _checked(self, conn: Any, spec: VMSpec) -> tuple[str, str | None, str]:
         """Refuse what libvirt would accept silently, or refuse with misleading words; return arch, machine, virt type."""
-        self._refuse_taken(slow, spec.name, str(spec.id) if spec.id else None)
+        self._refuse_taken(conn, spec.name, str(spec.id) if spec.id else None)
         with translated("vm_create", spec.name):
-            known = guests(slow)
-            arch = spec.arch or slow.getInfo()[0]
+            known = guests(conn)
+            arch = spec.arch or conn.getInfo()[0]
             if arch not in known and not spec.arch and known:
                 arch = next(iter(known))
             if arch not in known:
@@ -194,14 +221,14 @@ class KVMLifecycle:
                 raise _bad("virt_type", virt_type, "one of " + ", ".join(known[arch]["virt_types"]))
             if spec.node and spec.node != self._connection.node:
                 raise _bad("node", spec.node, self._connection.node)
-            memory = slow.getInfo()[1] * 2**20
+            memory = conn.getInfo()[1] * 2**20
             if spec.memory > memory:
                 raise _bad("memory", str(spec.memory), f"at most what the host has, {memory} bytes")
             if spec.autostart and any(disk.encryption for disk in spec.disks):
                 raise _bad("autostart", "true", NO_AUTOSTART)
             for nic in spec.nics:
                 if nic.network:
-                    network = slow.networkLookupByName(nic.network)
+                    network = conn.networkLookupByName(nic.network)
                     if not network.isActive():
                         raise InvalidStateError(
                             f"the network {nic.network!r} is not active", resource=nic.network, hint="start it first"
@@ -227,9 +254,9 @@ def _bad(path: str, given: str, allowed: str) -> InvalidSpecError:
     return InvalidSpecError("this host can't run that VM", problems=[SpecProblem(path, given, allowed)])
 
 
-def _delete_file(slow: Any, path: str) -> bool:
+def _delete_file(conn: Any, path: str) -> bool:
     """Delete a file that was made for a VM; whether it is gone."""
-    volume = find_path(slow, path)
+    volume = find_path(conn, path)
     if volume is None:
         return False
     try:
@@ -256,9 +283,11 @@ def _destroy(domain: Any, *, check: bool = False) -> None:
 def _undefine(domain: Any, *, check: bool = False) -> None:
     """Remove a definition with managed save, snapshots' metadata, NVRAM and TPM state."""
     flags = (
-        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-    )  # fmt: skip
+        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+        | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    )
     for attempt in (flags, libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA, 0):
         try:
             domain.undefineFlags(attempt)

@@ -11,7 +11,7 @@ from novacron.plugins import hookimpl
 from novacron.records.metrics import DiskMetrics, HostMetrics, NICMetrics, VMMetrics
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.bulk import answered, statistics_of, statistics_of_all
+from novacron_kvm.inventory.statistics import answered, statistics_of, statistics_of_all
 
 
 class KVMMetrics:
@@ -53,9 +53,13 @@ class KVMMetrics:
             free = self._connection.read.getFreeMemory()
         busy = sum(value for name, value in cpu.items() if name in ("kernel", "user", "iowait"))
         return HostMetrics(
-            host=self._connection.name, at=_now(), cpu_seconds=busy / 1e9, cpus=info[2], memory_bytes=info[1] * 2**20,
+            host=self._connection.name,
+            at=_now(),
+            cpu_seconds=busy / 1e9,
+            cpus=info[2],
+            memory_bytes=info[1] * 2**20,
             memory_free_bytes=free,
-        )  # fmt: skip
+        )
 
 
 def vm_metrics(host: str, domain: Any, values: dict[str, Any], at: str) -> VMMetrics:
@@ -63,28 +67,42 @@ def vm_metrics(host: str, domain: Any, values: dict[str, Any], at: str) -> VMMet
     get = values.get
     disks = tuple(
         DiskMetrics(
-            target=values[f"{d}.name"], read_bytes=get(f"{d}.rd.bytes", 0), written_bytes=get(f"{d}.wr.bytes", 0),
-            reads=get(f"{d}.rd.reqs", 0), writes=get(f"{d}.wr.reqs", 0), read_seconds=get(f"{d}.rd.times", 0) / 1e9,
+            target=values[f"{d}.name"],
+            read_bytes=get(f"{d}.rd.bytes", 0),
+            written_bytes=get(f"{d}.wr.bytes", 0),
+            reads=get(f"{d}.rd.reqs", 0),
+            writes=get(f"{d}.wr.reqs", 0),
+            read_seconds=get(f"{d}.rd.times", 0) / 1e9,
             write_seconds=get(f"{d}.wr.times", 0) / 1e9,
         )
         for d in map("block.{}".format, range(get("block.count", 0)))
-    )  # fmt: skip
+    )
     nics = tuple(
         NICMetrics(
-            name=get(f"{n}.name", ""), received_bytes=get(f"{n}.rx.bytes", 0), sent_bytes=get(f"{n}.tx.bytes", 0),
-            received_packets=get(f"{n}.rx.pkts", 0), sent_packets=get(f"{n}.tx.pkts", 0),
+            name=get(f"{n}.name", ""),
+            received_bytes=get(f"{n}.rx.bytes", 0),
+            sent_bytes=get(f"{n}.tx.bytes", 0),
+            received_packets=get(f"{n}.rx.pkts", 0),
+            sent_packets=get(f"{n}.tx.pkts", 0),
             dropped=get(f"{n}.rx.drop", 0) + get(f"{n}.tx.drop", 0),
         )
         for n in map("net.{}".format, range(get("net.count", 0)))
-    )  # fmt: skip
+    )
     unused, available = _kib(get("balloon.unused")), _kib(get("balloon.available"))
     return VMMetrics.of(
-        vm=domain.UUIDString(), host=host, at=at, cpu_seconds=get("cpu.time", 0) / 1e9, vcpus=get("vcpu.current", 0),
-        memory_bytes=get("balloon.current", 0) * 1024, memory_guest_bytes=available,
+        vm=domain.UUIDString(),
+        host=host,
+        at=at,
+        cpu_seconds=get("cpu.time", 0) / 1e9,
+        vcpus=get("vcpu.current", 0),
+        memory_bytes=get("balloon.current", 0) * 1024,
+        memory_guest_bytes=available,
         memory_used_bytes=None if available is None or unused is None else max(0, available - unused),
-        memory_usable_bytes=_kib(get("balloon.usable")), memory_resident_bytes=_kib(get("balloon.rss")),
-        disks=disks, nics=nics,
-    )  # fmt: skip
+        memory_usable_bytes=_kib(get("balloon.usable")),
+        memory_resident_bytes=_kib(get("balloon.rss")),
+        disks=disks,
+        nics=nics,
+    )
 
 
 def _kib(value: int | None) -> int | None:

@@ -13,27 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from novacron.errors import (
-    InvalidStateError,
-    MigrationCheckError,
-    NovaCronError,
-    OperationCancelledError,
-    OperationTimeoutError,
-)
+from novacron.errors import InvalidStateError, MigrationCheckError, NovaCronError, OperationCancelledError, OperationTimeoutError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.devices import made_for, refuse_suspended_since_migration
 from novacron_kvm.errors import mapped, translated
-from novacron_kvm.operations.carrying import carry
-from novacron_kvm.operations.devices import made_for, refuse_arrived
-from novacron_kvm.operations.domainjobs import abort, forget_completed, leaving, progress, statistics
-from novacron_kvm.operations.luks import lend_all, names_of, take_all_back
-from novacron_kvm.operations.parking import park, recover, unpark
-from novacron_kvm.operations.precheck import check_migration, destination_of
-from novacron_kvm.operations.reconciliation import settle
-from novacron_kvm.operations.records import vm_record
+from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.jobs.domain_jobs import abort, forget_completed, leaving, progress, statistics
+from novacron_kvm.migration.prechecks import check_migration, destination_of
+from novacron_kvm.migration.reconciliation import reconcile
+from novacron_kvm.migration.storage import migrate_storage
+from novacron_kvm.migration.transfer import transfer_files
+from novacron_kvm.snapshots.metadata import recover, restore_metadata, store_metadata
+from novacron_kvm.storage.luks import forget_secrets, provide_secrets, secret_names
 
 if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
@@ -41,8 +36,10 @@ if TYPE_CHECKING:
 POLL = 0.1
 """Seconds between two looks at a migration's progress."""
 STORAGE = {
-    "shared": libvirt.VIR_MIGRATE_UNSAFE, "copy": libvirt.VIR_MIGRATE_NON_SHARED_DISK, "copy-top": libvirt.VIR_MIGRATE_NON_SHARED_INC,
-}  # fmt: skip
+    "shared": libvirt.VIR_MIGRATE_UNSAFE,
+    "copy": libvirt.VIR_MIGRATE_NON_SHARED_DISK,
+    "copy-top": libvirt.VIR_MIGRATE_NON_SHARED_INC,
+}
 TRANSPORT = {"native": 0, "tls": libvirt.VIR_MIGRATE_TLS, "tunnel": libvirt.VIR_MIGRATE_TUNNELLED}
 ABORT_TIMEOUT = 30.0
 """Seconds that an aborted migration has to end."""
@@ -72,24 +69,24 @@ class KVMMigration:
                 f"{record.name!r} can't move to {to.name}", failures=list(check.failures), resource=record.name
             )
         job.raise_if_cancelled()
-        destination, began, made, secrets = destination_of(to), time.monotonic(), made_for(domain), names_of(domain)
+        destination, began, made, secrets = destination_of(to), time.monotonic(), made_for(domain), secret_names(domain)
         with translated("vm_migrate", record.name):
-            refuse_arrived(domain, "move")
+            refuse_suspended_since_migration(domain, "move")
             recover(domain, change=True)
-            carried = carry(self._connection, destination, domain, record, spec, job)
-            park(domain)
+            transferred = transfer_files(self._connection, destination, domain, record, spec, job)
+            store_metadata(domain)
         error: NovaCronError | None = None
         try:
             if secrets:
-                with destination.slow() as there, translated("vm_migrate", record.name):
-                    lend_all(there, secrets)
+                with destination.dedicated() as there, translated("vm_migrate", record.name):
+                    provide_secrets(there, secrets)
             self._move(domain, record, to, spec, job)
         except NovaCronError as raised:
             error = raised
-        place = settle(self._connection, destination, record, error)
+        place = reconcile(self._connection, destination, record, error)
         with translated("vm_migrate", record.name):
-            unpark(place.connection.domain(record.id))
-        carried.settle(made, arrived=place.connection is destination)
+            restore_metadata(place.connection.domain(record.id))
+        transferred.settle(made, arrived=place.connection is destination)
         if secrets:
             _forget(self._connection if place.connection is destination else destination, secrets)
         if error is not None and place.connection is self._connection:
@@ -104,11 +101,20 @@ class KVMMigration:
             forget_completed(there)
         job.report("done", 1.0)
         return MigrationReport(
-            vm=vm_record(destination, there), source=self._connection.name, destination=to.name, live=spec.live,
+            vm=vm_record(destination, there),
+            source=self._connection.name,
+            destination=to.name,
+            live=spec.live,
             total_seconds=figures.get("time_elapsed", 0) / 1000 or time.monotonic() - began,
             downtime_seconds=figures["downtime"] / 1000 if "downtime" in figures else None,
-            transferred_bytes=figures.get("data_processed"), native=figures,
-        )  # fmt: skip
+            transferred_bytes=figures.get("data_processed"),
+            native=figures,
+        )
+
+    @hookimpl
+    def vm_migrate_storage(self, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
+        """Move disks to another storage pool, of a running or a stopped VM."""
+        return migrate_storage(self._connection, vm, pool, disks, job)
 
     @hookimpl
     def migration_tune(self, vm: str, bandwidth: int | None, max_downtime: float | None, post_copy: bool) -> VM:
@@ -131,8 +137,8 @@ class KVMMigration:
 
         def run() -> None:
             try:
-                with self._connection.slow() as slow:
-                    _migrate(self._connection.domain(record.id, slow), record, to, spec)
+                with self._connection.dedicated() as conn:
+                    _migrate(self._connection.domain(record.id, conn), record, to, spec)
             except BaseException as error:  # noqa: BLE001 - carried to the watcher
                 ended.set_exception(error)
             else:
@@ -150,9 +156,10 @@ class KVMMigration:
                 stopped = OperationCancelledError(f"the migration of {record.name!r} was cancelled", resource=record.name)
             if stopped is None and now > deadline:
                 stopped = OperationTimeoutError(
-                    f"the migration of {record.name!r} did not end within {spec.deadline:g} s", resource=record.name,
+                    f"the migration of {record.name!r} did not end within {spec.deadline:g} s",
+                    resource=record.name,
                     hint="give it more bandwidth, a longer max_downtime or deadline, or post_copy",
-                )  # fmt: skip
+                )
             if stopped is not None:
                 abort_at = abort_at or now
                 abort(domain)
@@ -215,14 +222,14 @@ def _migrate(domain: Any, record: VM, to: Any, spec: MigrationSpec) -> None:
     if spec.peer_to_peer:
         domain.migrateToURI3(spec.destination_uri or to.uri, parameters, flags | libvirt.VIR_MIGRATE_PEER2PEER)
         return
-    with destination_of(to).slow() as there:
+    with destination_of(to).dedicated() as there:
         domain.migrate3(there, parameters, flags)
 
 
 def _forget(connection: KVMConnection, secrets: dict[str, str]) -> None:
     """Take secrets back where the VM is not; a host that can't be reached has them in its memory only."""
-    with suppress(NovaCronError), connection.slow() as left:
-        take_all_back(left, secrets)
+    with suppress(NovaCronError), connection.dedicated() as left:
+        forget_secrets(left, secrets)
 
 
 def _completed(domain: Any) -> dict[str, Any]:

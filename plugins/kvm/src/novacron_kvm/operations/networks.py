@@ -45,11 +45,11 @@ class KVMNetworks:
         """Define and start a network; forget it again when it does not start."""
         from novacron_kvm.xml.networks import network_element
 
-        with self._connection.slow() as slow, translated("network_create", spec.name):
-            if spec.name in slow.listNetworks() + slow.listDefinedNetworks():
+        with self._connection.dedicated() as conn, translated("network_create", spec.name):
+            if spec.name in conn.listNetworks() + conn.listDefinedNetworks():
                 raise AlreadyExistsError(f"a network {spec.name!r} is already there", resource=spec.name)
-            self._refuse_clash(slow, spec)
-            made = slow.networkDefineXMLFlags(serialise(network_element(spec)), libvirt.VIR_NETWORK_DEFINE_VALIDATE)
+            self._refuse_clash(conn, spec)
+            made = conn.networkDefineXMLFlags(serialise(network_element(spec)), libvirt.VIR_NETWORK_DEFINE_VALIDATE)
             try:
                 made.setAutostart(int(spec.autostart))
                 made.create()
@@ -63,8 +63,8 @@ class KVMNetworks:
         """Change what is given: in use what libvirt changes so, the rest only while it is stopped."""
         from novacron_kvm.xml.networks import LIVE, change
 
-        with self._connection.slow() as slow, translated("network_update", network):
-            found = slow.networkLookupByName(network)
+        with self._connection.dedicated() as conn, translated("network_update", network):
+            found = conn.networkLookupByName(network)
             if spec.name != network:
                 problem = SpecProblem("name", spec.name, network)
                 raise InvalidSpecError("a network keeps its name", problems=[problem], resource=network)
@@ -73,17 +73,18 @@ class KVMNetworks:
             stopped_only = sorted(given - set(LIVE))
             if stopped_only and found.isActive():
                 raise InvalidStateError(
-                    f"can't change {', '.join(stopped_only)} of the network {network!r}: it is active", resource=network,
+                    f"can't change {', '.join(stopped_only)} of the network {network!r}: it is active",
+                    resource=network,
                     hint="stop it first",
-                )  # fmt: skip
+                )
             if given & {"cidr", "bridge"}:
-                self._refuse_clash(slow, spec)
+                self._refuse_clash(conn, spec)
             if found.isActive():
                 self._update_live(found, spec, given)
             else:
                 root = parse(before)
                 change(root, spec, given)
-                found = slow.networkDefineXMLFlags(serialise(root), libvirt.VIR_NETWORK_DEFINE_VALIDATE)
+                found = conn.networkDefineXMLFlags(serialise(root), libvirt.VIR_NETWORK_DEFINE_VALIDATE)
             if "autostart" in spec.model_fields_set:
                 found.setAutostart(int(spec.autostart))
             return self._record(found)
@@ -91,8 +92,8 @@ class KVMNetworks:
     @hookimpl
     def network_start(self, network: str) -> Network:
         """Make a network usable; an active one stays so."""
-        with self._connection.slow() as slow, translated("network_start", network):
-            found = slow.networkLookupByName(network)
+        with self._connection.dedicated() as conn, translated("network_start", network):
+            found = conn.networkLookupByName(network)
             if not found.isActive():
                 found.create()
             return self._record(found)
@@ -100,20 +101,20 @@ class KVMNetworks:
     @hookimpl
     def network_stop(self, network: str) -> Network:
         """Take a network out of use; an inactive one stays so."""
-        with self._connection.slow() as slow, translated("network_stop", network):
-            found = slow.networkLookupByName(network)
+        with self._connection.dedicated() as conn, translated("network_stop", network):
+            found = conn.networkLookupByName(network)
             if found.isActive():
-                self._refuse_used(slow, network, "stop")
+                self._refuse_used(conn, network, "stop")
                 found.destroy()
             return self._record(found)
 
     @hookimpl
     def network_delete(self, network: str) -> Deleted:
         """Stop and forget a network."""
-        with self._connection.slow() as slow, translated("network_delete", network):
-            found = slow.networkLookupByName(network)
+        with self._connection.dedicated() as conn, translated("network_delete", network):
+            found = conn.networkLookupByName(network)
             identity = found.UUIDString()
-            self._refuse_used(slow, network, "delete")
+            self._refuse_used(conn, network, "delete")
             if found.isActive():
                 found.destroy()
             if found.isPersistent():
@@ -127,11 +128,14 @@ class KVMNetworks:
             leases = self._connection.read.networkLookupByName(network).DHCPLeases()
         found = [
             DHCPLease(
-                network=network, mac=lease["mac"], address=lease["ipaddr"], hostname=lease.get("hostname"),
+                network=network,
+                mac=lease["mac"],
+                address=lease["ipaddr"],
+                hostname=lease.get("hostname"),
                 expires_at=datetime.fromtimestamp(lease["expirytime"], UTC).isoformat() if lease.get("expirytime") else None,
             )
             for lease in leases
-        ]  # fmt: skip
+        ]
         return sorted(found, key=lambda lease: ip_interface(lease.address).packed)
 
     def _update_live(self, found: Any, spec: NetworkSpec, given: set[str]) -> None:
@@ -161,9 +165,9 @@ class KVMNetworks:
             for command, element in steps:
                 found.update(command, section, -1, etree.tostring(element, encoding="unicode"), BOTH)
 
-    def _refuse_clash(self, slow: Any, spec: NetworkSpec) -> None:
+    def _refuse_clash(self, conn: Any, spec: NetworkSpec) -> None:
         """Refuse what libvirt would find out only when the network starts."""
-        for other in slow.listAllNetworks(0):
+        for other in conn.listAllNetworks(0):
             root = parse(other.XMLDesc(0))
             if other.name() == spec.name:
                 continue  # itself
@@ -177,13 +181,14 @@ class KVMNetworks:
                 theirs = ip_interface(cidr).network
                 if spec.cidr and theirs.version == spec.cidr.version and theirs.overlaps(spec.cidr.network):
                     raise AlreadyExistsError(
-                        f"the address range {spec.cidr} overlaps that of the network {other.name()!r}, {cidr}", resource=spec.name,
+                        f"the address range {spec.cidr} overlaps that of the network {other.name()!r}, {cidr}",
+                        resource=spec.name,
                         hint="give another range",
-                    )  # fmt: skip
+                    )
 
-    def _refuse_used(self, slow: Any, network: str, verb: str) -> None:
+    def _refuse_used(self, conn: Any, network: str, verb: str) -> None:
         users = []
-        for domain in slow.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        for domain in conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
             try:
                 root = parse(domain.XMLDesc(0))
             except libvirt.libvirtError:
@@ -201,9 +206,13 @@ class KVMNetworks:
         from novacron_kvm.xml.networks import fields
 
         return Network(
-            name=network.name(), host=self._connection.name, active=bool(network.isActive()), id=network.UUIDString(),
-            autostart=bool(network.autostart()) if network.isPersistent() else False, **fields(parse(network.XMLDesc(0))),
-        )  # fmt: skip
+            name=network.name(),
+            host=self._connection.name,
+            active=bool(network.isActive()),
+            id=network.UUIDString(),
+            autostart=bool(network.autostart()) if network.isPersistent() else False,
+            **fields(parse(network.XMLDesc(0))),
+        )
 
 
 def _changes(before: str, spec: NetworkSpec, field: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
@@ -11,9 +10,10 @@ from novacron.plugins import hookimpl
 from novacron.records.nics import NIC
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.devices import plug, refuse_saved, unplug, update
+from novacron_kvm.domains.nics import macs_in_use, refuse_unusable_network
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.devices import plug, refuse_saved, unplug, update
-from novacron_kvm.operations.records import vm_record
+from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import nic as nic_record
 
@@ -32,16 +32,17 @@ class KVMNICs:
         """Plug in a NIC."""
         from novacron_kvm.xml.devices.nic import nic_element
 
-        with self._connection.slow() as slow, translated("nic_attach", vm):
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn, translated("nic_attach", vm):
+            domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "attach a NIC to")
-            refuse_unusable(slow, spec)
-            taken = macs_in_use(slow)
+            refuse_unusable_network(conn, spec)
+            taken = macs_in_use(conn)
             if spec.mac and spec.mac.lower() in taken:
                 raise AlreadyExistsError(
-                    f"the MAC address {spec.mac} is a NIC's of {taken[spec.mac.lower()]!r}", resource=domain.name(),
+                    f"the MAC address {spec.mac} is a NIC's of {taken[spec.mac.lower()]!r}",
+                    resource=domain.name(),
                     hint="leave mac out for a free one",
-                )  # fmt: skip
+                )
             mac = (spec.mac or new_mac(taken)).lower()
             plug(domain, nic_element(spec.model_copy(update={"mac": mac})))
             return self._record(domain, mac)
@@ -49,8 +50,8 @@ class KVMNICs:
     @hookimpl
     def nic_detach(self, vm: str, nic: str) -> VM:
         """Unplug a NIC."""
-        with self._connection.slow() as slow, translated("nic_detach", vm):
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn, translated("nic_detach", vm):
+            domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "detach a NIC from")
             self._record(domain, nic)
             unplug(domain, lambda root: _element(root, nic), f"the NIC {nic}")
@@ -61,19 +62,20 @@ class KVMNICs:
         """Change what is given; what a running VM's NIC can't change is refused, and nothing has changed then."""
         from novacron_kvm.xml.devices.nic import change_nic
 
-        with self._connection.slow() as slow, translated("nic_update", vm):
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn, translated("nic_update", vm):
+            domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "change a NIC of")
             old = self._record(domain, nic)
             if spec.mac and spec.mac.lower() != old.mac:
                 problem = SpecProblem("mac", spec.mac, f"{old.mac}, or nothing")
                 raise InvalidSpecError("a NIC keeps its MAC address", problems=[problem], resource=domain.name())
-            refuse_unusable(slow, spec)
+            refuse_unusable_network(conn, spec)
             if domain.isActive() and "mtu" in spec.model_fields_set and spec.mtu != old.mtu:
                 raise InvalidStateError(
-                    f"can't change the MTU of a NIC of {domain.name()!r}: it is running", resource=domain.name(),
+                    f"can't change the MTU of a NIC of {domain.name()!r}: it is running",
+                    resource=domain.name(),
                     hint="stop it first, or attach another NIC",
-                )  # fmt: skip
+                )
             update(domain, lambda root: _element(root, nic), lambda element: change_nic(element, spec))
             return self._record(domain, nic)
 
@@ -82,8 +84,8 @@ class KVMNICs:
         """Plug or unplug the cable."""
         from novacron_kvm.xml.devices.nic import set_link
 
-        with self._connection.slow() as slow, translated("nic_link_set", vm):
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn, translated("nic_link_set", vm):
+            domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "change a NIC of")
             self._record(domain, nic)
             update(domain, lambda root: _element(root, nic), lambda element: set_link(element, up=up))
@@ -100,41 +102,10 @@ class KVMNICs:
         return nic_record(element)
 
 
-def refuse_unusable(connection: Any, spec: NICSpec) -> None:
-    """Refuse a network, port group or filter that is not there or not in use."""
-    if spec.network:
-        network = connection.networkLookupByName(spec.network)
-        if not network.isActive():
-            raise InvalidStateError(f"the network {spec.network!r} is not active", resource=spec.network, hint="start it first")
-        if spec.portgroup:
-            groups = [g.get("name") for g in parse(network.XMLDesc(0)).iterfind("portgroup")]
-            if spec.portgroup not in groups:
-                problem = SpecProblem("portgroup", spec.portgroup, f"one of {', '.join(groups) or 'none: the network has none'}")
-                raise InvalidSpecError(
-                    f"no such port group of the network {spec.network!r}", problems=[problem], resource=spec.network
-                )
-    if spec.filter:
-        connection.nwfilterLookupByName(spec.filter)
-
-
-def macs_in_use(connection: Any) -> dict[str, str]:
-    """Return the MAC addresses of all VMs of a host, each with its VM's name."""
-    found = {}
-    for domain in connection.listAllDomains(0):
-        for element in parse(domain.XMLDesc(0)).iterfind("devices/interface/mac"):
-            found[element.get("address", "").lower()] = domain.name()
-    return found
-
-
-def addressed(nics: Sequence[NICSpec]) -> tuple[NICSpec, ...]:
-    """Return the NICs of a new VM, each with a MAC address."""
-    return tuple(nic if nic.mac else nic.model_copy(update={"mac": new_mac()}) for nic in nics)
-
-
 def _element(root: Any, mac: str) -> Any:
     return next(
         (e for e in root.iterfind("devices/interface") if (text_of(e, "mac/@address") or "").lower() == mac.lower()), None
     )
 
 
-__all__ = ["KVMNICs", "addressed", "macs_in_use", "refuse_unusable"]
+__all__ = ["KVMNICs"]

@@ -41,10 +41,10 @@ class KVMPools:
         """Define, build and start a pool; forget it again when one of these fails."""
         from novacron_kvm.xml.storage import pool_xml
 
-        with self._connection.slow() as slow, translated("pool_create", spec.name):
-            if spec.name in [p.name() for p in slow.listAllStoragePools(0)]:
+        with self._connection.dedicated() as conn, translated("pool_create", spec.name):
+            if spec.name in [p.name() for p in conn.listAllStoragePools(0)]:
                 raise AlreadyExistsError(f"there is a storage pool {spec.name!r} already", resource=spec.name)
-            made = slow.storagePoolDefineXML(pool_xml(spec), 0)
+            made = conn.storagePoolDefineXML(pool_xml(spec), 0)
             try:
                 if spec.type in ("dir", "fs", "netfs"):
                     made.build(0)
@@ -60,8 +60,8 @@ class KVMPools:
     @hookimpl
     def pool_start(self, pool: str) -> StoragePool:
         """Make a pool usable; an active one stays so."""
-        with self._connection.slow() as slow, translated("pool_start", pool):
-            found = slow.storagePoolLookupByName(pool)
+        with self._connection.dedicated() as conn, translated("pool_start", pool):
+            found = conn.storagePoolLookupByName(pool)
             if not found.isActive():
                 found.create(0)
         return self.pool_get(pool)
@@ -69,8 +69,8 @@ class KVMPools:
     @hookimpl
     def pool_stop(self, pool: str) -> StoragePool:
         """Take a pool out of use; an inactive one stays so."""
-        with self._connection.slow() as slow, translated("pool_stop", pool):
-            found = slow.storagePoolLookupByName(pool)
+        with self._connection.dedicated() as conn, translated("pool_stop", pool):
+            found = conn.storagePoolLookupByName(pool)
             if found.isActive():
                 found.destroy()
         return self.pool_get(pool)
@@ -78,8 +78,8 @@ class KVMPools:
     @hookimpl
     def pool_delete(self, pool: str) -> Deleted:
         """Forget a pool; what is in it stays."""
-        with self._connection.slow() as slow, translated("pool_delete", pool):
-            found = slow.storagePoolLookupByName(pool)
+        with self._connection.dedicated() as conn, translated("pool_delete", pool):
+            found = conn.storagePoolLookupByName(pool)
             identity, folder = found.UUIDString(), text_of(parse(found.XMLDesc(0)), "target/path")
             if found.isActive():
                 found.destroy()
@@ -90,18 +90,25 @@ class KVMPools:
     @hookimpl
     def pool_refresh(self, pool: str) -> StoragePool:
         """Look again at what is there."""
-        with self._connection.slow() as slow, translated("pool_refresh", pool):
-            slow.storagePoolLookupByName(pool).refresh()
+        with self._connection.dedicated() as conn, translated("pool_refresh", pool):
+            conn.storagePoolLookupByName(pool).refresh()
         return self.pool_get(pool)
 
     def _pool(self, pool: Any) -> StoragePool:
         root = parse(pool.XMLDesc(0))
         info = pool.info()
         return StoragePool(
-            name=pool.name(), host=self._connection.name, type=root.get("type", ""), active=bool(pool.isActive()),
-            autostart=bool(pool.autostart()), id=pool.UUIDString(), path=text_of(root, "target/path"),
-            capacity_bytes=info[1], allocated_bytes=info[2], available_bytes=info[3],
-        )  # fmt: skip
+            name=pool.name(),
+            host=self._connection.name,
+            type=root.get("type", ""),
+            active=bool(pool.isActive()),
+            autostart=bool(pool.autostart()),
+            id=pool.UUIDString(),
+            path=text_of(root, "target/path"),
+            capacity_bytes=info[1],
+            allocated_bytes=info[2],
+            available_bytes=info[3],
+        )
 
 
 __all__ = ["KVMPools"]

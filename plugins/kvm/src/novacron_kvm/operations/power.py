@@ -10,11 +10,11 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.devices import refuse_suspended_since_migration
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.devices import refuse_arrived
-from novacron_kvm.operations.domainjobs import followed, forget_completed
-from novacron_kvm.operations.luks import lend_all, names_of
-from novacron_kvm.operations.records import vm_record
+from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.jobs.domain_jobs import forget_completed, job_progress
+from novacron_kvm.storage.luks import provide_secrets, secret_names
 
 CALL = 55.0
 """Seconds that a change may take in libvirt: it is itself bounded to 30 s by its job lock, and a hung QEMU would block it longer."""
@@ -74,19 +74,20 @@ class KVMPower:
         if otherwise == "stop":
             return self.vm_stop(vm)
         raise OperationTimeoutError(
-            f"the guest of {domain.name()!r} did not shut down within {seconds:g} s", resource=vm,
+            f"the guest of {domain.name()!r} did not shut down within {seconds:g} s",
+            resource=vm,
             hint="it still runs; stop powers it off, otherwise='stop' does so by itself",
-        )  # fmt: skip
+        )
 
     @hookimpl
     def vm_save(self, vm: str, job: Job[VM]) -> VM:
         """Save to disk and power off. A save that is cut short leaves the VM running."""
         domain = self._checked(vm, "save", ("running", "suspended"))
         with translated("vm_save", vm):
-            refuse_arrived(domain, "save")
-        with self._connection.slow() as slow:
-            own = self._connection.domain(domain.UUIDString(), slow)
-            with translated("vm_save", vm), followed(domain, job, "saving memory"):
+            refuse_suspended_since_migration(domain, "save")
+        with self._connection.dedicated() as conn:
+            own = self._connection.domain(domain.UUIDString(), conn)
+            with translated("vm_save", vm), job_progress(domain, job, "saving memory"):
                 own.managedSave()
         return vm_record(self._connection, self._connection.domain(domain.UUIDString()))
 
@@ -109,8 +110,8 @@ class KVMPower:
             return record
 
         def run() -> None:
-            with self._connection.slow() as slow, translated(f"vm_{action}", record.name):
-                change(self._connection.domain(record.id, slow))
+            with self._connection.dedicated() as conn, translated(f"vm_{action}", record.name):
+                change(self._connection.domain(record.id, conn))
 
         self._connection.bounded(run, timeout=CALL)
         try:
@@ -122,7 +123,7 @@ class KVMPower:
 
 
 def _start(domain: Any) -> None:
-    lend_all(domain.connect(), names_of(domain))
+    provide_secrets(domain.connect(), secret_names(domain))
     domain.create()
     forget_completed(domain)  # libvirt remembers how the QEMU before it came here
 

@@ -12,10 +12,10 @@ from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, 
 from novacron.plugins import hookimpl
 from novacron.records.resources import Resources
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains import limits as tuning
+from novacron_kvm.domains.devices import refuse_saved, unplug
+from novacron_kvm.domains.metadata import CONFIG, LIVE
 from novacron_kvm.errors import translated
-from novacron_kvm.operations import limits as tuning
-from novacron_kvm.operations.devices import refuse_saved, unplug
-from novacron_kvm.operations.metadata import CONFIG, LIVE
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.resources import fields, module, modules
 
@@ -146,11 +146,11 @@ class KVMResources:
                 )
 
         def run() -> Resources:
-            with self._connection.slow() as slow, translated(operation, vm), ExitStack() as undo:
-                there = self._connection.domain(domain.UUIDString(), slow)
+            with self._connection.dedicated() as conn, translated(operation, vm), ExitStack() as undo:
+                there = self._connection.domain(domain.UUIDString(), conn)
                 if persistent:
                     before = there.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
-                    undo.callback(slow.defineXML, before)
+                    undo.callback(conn.defineXML, before)
                     with ExitStack() as redefined:
                         change(there, CONFIG, redefined)
                         redefined.pop_all()
@@ -229,8 +229,9 @@ def _delete_iothread(domain: Any, number: int, place: int) -> None:
             raise
         raise InvalidStateError(
             f"can't take the I/O thread {number} from {domain.name()!r}: a disk of it or its controller is served by it",
-            resource=domain.name(), hint="give the disk another thread, or none, first",
-        ) from error  # fmt: skip
+            resource=domain.name(),
+            hint="give the disk another thread, or none, first",
+        ) from error
 
 
 def _pin(domain: Any, key: str, chosen: tuple[bool, ...], place: int) -> None:

@@ -27,14 +27,14 @@ from novacron.plugins import hookimpl
 from novacron.records.snapshots import Snapshot
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.devices import facts_of, refuse_saved, refuse_suspended_since_migration, set_facts
 from novacron_kvm.errors import translated
-from novacron_kvm.operations import externalsnapshots as external
-from novacron_kvm.operations.devices import facts_of, refuse_arrived, refuse_saved, set_facts
-from novacron_kvm.operations.domainjobs import followed, forget_completed
-from novacron_kvm.operations.luks import lend_all, names_of
-from novacron_kvm.operations.merging import definition_then, disk_files
-from novacron_kvm.operations.parking import recover
-from novacron_kvm.operations.records import vm_record
+from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.jobs.domain_jobs import forget_completed, job_progress
+from novacron_kvm.snapshots import external as external
+from novacron_kvm.snapshots.merging import definition_then, disk_files
+from novacron_kvm.snapshots.metadata import recover
+from novacron_kvm.storage.luks import provide_secrets, secret_names
 from novacron_kvm.versions import version_text
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 
@@ -55,8 +55,8 @@ class KVMSnapshots:
     @hookimpl
     def snapshot_create(self, vm: str, spec: SnapshotSpec, job: Job[Snapshot]) -> Snapshot:
         """Take a snapshot of the kind that was asked for, or that can do what was asked for."""
-        with self._connection.slow() as slow, ExitStack() as undo:
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn, ExitStack() as undo:
+            domain = self._connection.domain(vm, conn)
             record = vm_record(self._connection, domain, sizes=False)
             if record.status not in (*ACTIVE, "stopped", "crashed"):
                 raise InvalidStateError(f"can't snapshot {record.name!r}: it is {record.status}", resource=record.name)
@@ -67,25 +67,25 @@ class KVMSnapshots:
                     raise AlreadyExistsError(f"{record.name!r} has a snapshot {spec.name!r} already", resource=record.name)
                 kinds: set[Kind] = {"external" if external.is_external(root) else "internal" for root in there}
                 kind = self._kind(record, spec, kinds)
-                refuse_arrived(domain, "take a snapshot of")
+                refuse_suspended_since_migration(domain, "take a snapshot of")
                 job.raise_if_cancelled()
                 undo.callback(
-                    self._connection.make_sure, partial(_let_go_on, record.id, record.status), f"{record.name!r} suspended"
+                    self._connection.ensure_undone, partial(_let_go_on, record.id, record.status), f"{record.name!r} suspended"
                 )
                 if kind == "external":
                     memory = record.status in ACTIVE and spec.memory is not False and not spec.quiesce
-                    external.end_left_over(domain, job)
-                    made = external.take(self._connection, slow, domain, record, spec, memory=memory, job=job)
+                    external.end_interrupted_jobs(domain, job)
+                    made = external.take(self._connection, conn, domain, record, spec, memory=memory, job=job)
                 else:
                     saving = "saving memory and disks" if record.status in ACTIVE else "saving disks"
-                    with followed(self._connection.domain(record.id), job, saving):
+                    with job_progress(self._connection.domain(record.id), job, saving):
                         made = domain.snapshotCreateXML(
                             serialise(external.asked(spec)), libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE
                         )
                 try:
                     job.raise_if_cancelled()
                 except NovaCronError:  # it was quicker than the wish to cancel it
-                    self._delete(slow, domain, [made], Job("snapshot_delete", record.name))
+                    self._delete(conn, domain, [made], Job("snapshot_delete", record.name))
                     raise
                 undo.pop_all()
                 return self._record(domain, made)
@@ -123,19 +123,19 @@ class KVMSnapshots:
     @hookimpl
     def snapshot_revert(self, vm: str, snapshot: str, job: Job[VM]) -> VM:
         """Go back to a snapshot."""
-        with self._connection.slow() as slow:
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn:
+            domain = self._connection.domain(vm, conn)
             with translated("snapshot_revert", vm):
                 recover(domain, change=True)
                 found = self._find(domain, snapshot)
                 job.report(f"reverting to {snapshot}")
                 if external.is_external(parse(found.getXMLDesc(0))):
-                    external.revert(self._connection, slow, domain, found, job)
+                    external.revert(self._connection, conn, domain, found, job)
                 else:
                     own = facts_of(domain)
                     if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
                         external.power_off(domain)
-                    lend_all(slow, names_of(domain))
+                    provide_secrets(conn, secret_names(domain))
                     domain.revertToSnapshot(found, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
                     set_facts(domain, own)  # of now: which files go with it, above all
                 forget_completed(domain)  # another QEMU runs than the one that came by a migration
@@ -144,8 +144,8 @@ class KVMSnapshots:
     @hookimpl
     def snapshot_delete(self, vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
         """Delete a snapshot; the files of an external one are merged."""
-        with self._connection.slow() as slow:
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn:
+            domain = self._connection.domain(vm, conn)
             with translated("snapshot_delete", vm):
                 recover(domain, change=True)
                 found = self._find(domain, snapshot)
@@ -154,10 +154,10 @@ class KVMSnapshots:
                 if children:
                     flags = libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS | libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL
                     going += found.listAllChildren(flags)
-                self._delete(slow, domain, going, job)
+                self._delete(conn, domain, going, job)
             return vm_record(self._connection, domain)
 
-    def _delete(self, slow: Any, domain: Any, going: list[Any], job: Job[Any]) -> None:
+    def _delete(self, conn: Any, domain: Any, going: list[Any], job: Job[Any]) -> None:
         """Delete a snapshot, and with it the rest of `going`, which are all that descend from it."""
         if not external.is_external(parse(going[0].getXMLDesc(0))):
             _refuse_other_disks(domain, going)
@@ -168,9 +168,10 @@ class KVMSnapshots:
         if mixed:
             raise UnsupportedOperationError(
                 f"can't delete {going[0].getName()!r} with its children: {', '.join(mixed)} are internal, within its files",
-                resource=domain.name(), hint="delete those first",
-            )  # fmt: skip
-        external.delete(self._connection, slow, domain, going, job)
+                resource=domain.name(),
+                hint="delete those first",
+            )
+        external.delete(self._connection, conn, domain, going, job)
 
     def _kind(self, record: VM, spec: SnapshotSpec, there: set[Kind]) -> Kind:
         """Return the kind of snapshot that does what was asked; refuse what none can do."""
@@ -181,9 +182,10 @@ class KVMSnapshots:
             )
         if spec.quiesce and spec.memory:
             raise InvalidSpecError(
-                "invalid SnapshotSpec", resource=record.name,
+                "invalid SnapshotSpec",
+                resource=record.name,
                 problems=[SpecProblem("quiesce", "true", "without memory: what the guest has not written is in its memory")],
-            )  # fmt: skip
+            )
         if spec.quiesce and record.status != "running":
             raise InvalidStateError(
                 f"can't quiesce {record.name!r}: it is {record.status}", resource=record.name, hint="leave quiesce out"
@@ -192,8 +194,9 @@ class KVMSnapshots:
         if reason is None and spec.kind == "external" and "internal" in there:
             raise SnapshotError(
                 f"{record.name!r} has internal snapshots: reverting to them would not find them in an overlay",
-                resource=record.name, hint="leave kind out, or delete those first",
-            )  # fmt: skip
+                resource=record.name,
+                hint="leave kind out, or delete those first",
+            )
         if reason is None:
             return spec.kind or "internal"
         if spec.kind == "internal":
@@ -218,15 +221,17 @@ class KVMSnapshots:
         if record.firmware != "bios" and self._connection.libvirt_version < 10_009_000:
             return UnsupportedOperationError(
                 f"libvirt {version_text(self._connection.libvirt_version)} can't take an internal snapshot of the UEFI VM {record.name!r}",
-                resource=record.name, hint="leave kind out; libvirt 10.9 and newer can",
-            )  # fmt: skip
+                resource=record.name,
+                hint="leave kind out; libvirt 10.9 and newer can",
+            )
         disks = [d for d in record.disks or () if d.device == "disk" and not d.read_only]
         wrong = [d.target for d in disks if d.format != "qcow2"]
         if wrong:
             return SnapshotError(
-                f"disks of {record.name!r} that are not qcow2: {', '.join(wrong)}", resource=record.name,
+                f"disks of {record.name!r} that are not qcow2: {', '.join(wrong)}",
+                resource=record.name,
                 hint="leave kind out, or convert them",
-            )  # fmt: skip
+            )
         if not disks and active:
             return SnapshotError(
                 f"{record.name!r} has no disk to keep a snapshot in", resource=record.name, hint="attach a qcow2 disk"
@@ -251,13 +256,18 @@ class KVMSnapshots:
         kinds = {d.get("snapshot") for d in root.iterfind("disks/disk")}
         state = text_of(root, "state") or ""
         return Snapshot(
-            name=text_of(root, "name") or "", vm=domain.UUIDString(), host=self._connection.name,
+            name=text_of(root, "name") or "",
+            vm=domain.UUIDString(),
+            host=self._connection.name,
             created_at=datetime.fromtimestamp(int(text_of(root, "creationTime") or 0), UTC).isoformat(),
-            status=STATUS.get(state, state), parent=text_of(root, "parent/name"), current=current,
+            status=STATUS.get(state, state),
+            parent=text_of(root, "parent/name"),
+            current=current,
             memory=text_of(root, "memory/@snapshot") in ("internal", "external"),
-            kind="external" if "external" in kinds else "internal", description=text_of(root, "description") or "",
+            kind="external" if "external" in kinds else "internal",
+            description=text_of(root, "description") or "",
             disks=tuple(d.get("name") for d in root.iterfind("disks/disk") if d.get("snapshot") != "no"),
-        )  # fmt: skip
+        )
 
 
 def _refuse_other_disks(domain: Any, going: list[Any]) -> None:
@@ -271,8 +281,10 @@ def _refuse_other_disks(domain: Any, going: list[Any]) -> None:
         if other := [target for target in kept if then.get(target) != now.get(target)]:
             raise InvalidStateError(
                 f"can't delete {text_of(root, 'name')!r} while {domain.name()!r} runs: it is in disks that the VM has not now: "
-                + ", ".join(other), resource=domain.name(), hint="stop the VM first",
-            )  # fmt: skip
+                + ", ".join(other),
+                resource=domain.name(),
+                hint="stop the VM first",
+            )
 
 
 def _let_go_on(identity: str, status: str, connection: Any) -> None:

@@ -22,11 +22,11 @@ from novacron.records.templates import Template
 from novacron.records.vm import VM, Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.clone import SECURE, refuse_taken, undefine_clone
-from novacron_kvm.operations.copying import copy_volume, make_its_own, overlay, own_disks, point_at, volume_of
-from novacron_kvm.operations.luks import refuse_encrypted
-from novacron_kvm.operations.records import vm_record
-from novacron_kvm.operations.volumefiles import find_path, remove_volume, volumes_backed_by
+from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.storage.cloning import SECURE, refuse_taken, undefine_clone
+from novacron_kvm.storage.copies import copy_volume, give_own_identity, overlay, own_disks, set_disk_file, volume_of
+from novacron_kvm.storage.luks import refuse_encrypted
+from novacron_kvm.storage.volume_files import find_path, remove_volume, volumes_backed_by
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.storage import volume_xml
 
@@ -50,9 +50,14 @@ class Stored(NamedTuple):
         """Return its record."""
         known = self.facts
         return Template(
-            name=known["name"], host=host, version=known["version"], description=known["description"],
-            created_at=known["created_at"], disks=tuple(known["disks"]), tags=frozenset(known["tags"]),
-        )  # fmt: skip
+            name=known["name"],
+            host=host,
+            version=known["version"],
+            description=known["description"],
+            created_at=known["created_at"],
+            disks=tuple(known["disks"]),
+            tags=frozenset(known["tags"]),
+        )
 
 
 class KVMTemplates:
@@ -64,18 +69,18 @@ class KVMTemplates:
     @hookimpl
     def template_create(self, vm: str, spec: TemplateSpec, job: Job[Template]) -> Template:
         """Copy a stopped VM's disks, seal the copies, and describe them."""
-        with self._connection.slow() as slow, ExitStack() as undo, translated("template_create", vm):
-            domain = self._connection.domain(vm, slow)
+        with self._connection.dedicated() as conn, ExitStack() as undo, translated("template_create", vm):
+            domain = self._connection.domain(vm, conn)
             record = vm_record(self._connection, domain, sizes=False)
             if record.status not in ("stopped", "crashed"):
                 raise InvalidStateError(
                     f"can't make a template of {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first"
                 )
             if spec.seal:
-                from novacron_kvm.operations.sealing import refuse_unsealable
+                from novacron_kvm.storage.sealing import refuse_unsealable
 
                 refuse_unsealable(self._connection.uri)
-            versions = self._versions(slow, spec.name)
+            versions = self._versions(conn, spec.name)
             number = versions[-1].facts["version"] + 1 if versions else 1
             root = parse(domain.XMLDesc(SECURE))
             refuse_encrypted(record.name, own_disks(root), "make a template of")
@@ -83,70 +88,74 @@ class KVMTemplates:
             pool = None
             for element in own_disks(root):
                 job.raise_if_cancelled()
-                volume, target = volume_of(slow, element), text_of(element, "target/@dev") or ""
+                volume, target = volume_of(conn, element), text_of(element, "target/@dev") or ""
                 name = f"template-{spec.name}-v{number}-{target}.{text_of(element, 'driver/@type') or 'raw'}"
                 copy = copy_volume(self._connection, volume, name, job, undo)
                 pool = pool or copy.pool
                 if spec.seal:
-                    from novacron_kvm.operations.sealing import seal
+                    from novacron_kvm.storage.sealing import seal
 
                     seal(copy.path, copy.format, job)
-                point_at(element, copy)
+                set_disk_file(element, copy)
                 disks[target] = copy.path
             job.raise_if_cancelled()
             facts = {
-                "name": spec.name, "version": number, "description": spec.description, "tags": sorted(spec.tags), "disks": disks,
+                "name": spec.name,
+                "version": number,
+                "description": spec.description,
+                "tags": sorted(spec.tags),
+                "disks": disks,
                 "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            }  # fmt: skip
+            }
             for display in root.iterfind("devices/graphics[@passwd]"):
                 del display.attrib["passwd"]  # which would lie in a file
             stored = Stored(pool or "default", facts, serialise(root))
-            self._write(slow, stored)
+            self._write(conn, stored)
             undo.pop_all()
             return stored.record(self._connection.name)
 
     @hookimpl
     def template_list(self) -> list[Template]:
         """List the latest version of each."""
-        with self._connection.slow() as slow, translated("template_list"):
-            latest = {stored.facts["name"]: stored for stored in self._all(slow)}
+        with self._connection.dedicated() as conn, translated("template_list"):
+            latest = {stored.facts["name"]: stored for stored in self._all(conn)}
             return [latest[name].record(self._connection.name) for name in sorted(latest)]
 
     @hookimpl
     def template_get(self, template: str, version: int | None) -> Template:
         """Return one version."""
-        with self._connection.slow() as slow, translated("template_get", template):
-            return self._find(slow, template, version).record(self._connection.name)
+        with self._connection.dedicated() as conn, translated("template_get", template):
+            return self._find(conn, template, version).record(self._connection.name)
 
     @hookimpl
     def template_versions(self, template: str) -> list[Template]:
         """List all versions."""
-        with self._connection.slow() as slow, translated("template_versions", template):
-            self._find(slow, template, None)
-            return [stored.record(self._connection.name) for stored in self._versions(slow, template)]
+        with self._connection.dedicated() as conn, translated("template_versions", template):
+            self._find(conn, template, None)
+            return [stored.record(self._connection.name) for stored in self._versions(conn, template)]
 
     @hookimpl
     def template_update(self, template: str, description: str | None, tags: frozenset[str] | None) -> Template:
         """Change the latest version's description or tags."""
-        with self._connection.slow() as slow, translated("template_update", template):
-            found = self._find(slow, template, None)
+        with self._connection.dedicated() as conn, translated("template_update", template):
+            found = self._find(conn, template, None)
             facts = dict(found.facts)
             if description is not None:
                 facts["description"] = description
             if tags is not None:
                 facts["tags"] = sorted(tags)
             changed = found._replace(facts=facts)
-            self._write(slow, changed)
+            self._write(conn, changed)
             return changed.record(self._connection.name)
 
     @hookimpl
     def template_delete(self, template: str, version: int | None) -> Deleted:
         """Delete a version, or all, that no VM is linked to."""
-        with self._connection.slow() as slow, translated("template_delete", template):
-            self._find(slow, template, version)
-            going = [s for s in self._versions(slow, template) if version in (None, s.facts["version"])]
+        with self._connection.dedicated() as conn, translated("template_delete", template):
+            self._find(conn, template, version)
+            going = [s for s in self._versions(conn, template) if version in (None, s.facts["version"])]
             for stored in going:
-                linked = sorted({user for path in stored.facts["disks"].values() for user in volumes_backed_by(slow, path)})
+                linked = sorted({user for path in stored.facts["disks"].values() for user in volumes_backed_by(conn, path)})
                 if linked:
                     raise InvalidStateError(
                         f"can't delete version {stored.facts['version']} of the template {template!r}: "
@@ -156,10 +165,10 @@ class KVMTemplates:
                     )
             removed = []
             for stored in going:
-                pool = slow.storagePoolLookupByName(stored.pool)
+                pool = conn.storagePoolLookupByName(stored.pool)
                 remove_volume(pool, _file(stored.facts))  # first what makes it a template: then it is none, whatever follows
                 for path in stored.facts["disks"].values():
-                    volume = find_path(slow, path)
+                    volume = find_path(conn, path)
                     if volume is not None:
                         volume.delete(0)
                         removed.append(path)
@@ -168,29 +177,29 @@ class KVMTemplates:
     @hookimpl
     def template_deploy(self, template: str, spec: VMSpec, version: int | None, linked: bool, job: Job[VM]) -> VM:
         """Make a VM of a version: its definition with what `spec` gives in place, its disks copied or shared, further disks added."""
-        with self._connection.slow() as slow, ExitStack() as undo, translated("template_deploy", template):
-            stored = self._find(slow, template, version)
-            refuse_taken(slow, spec.name)
+        with self._connection.dedicated() as conn, ExitStack() as undo, translated("template_deploy", template):
+            stored = self._find(conn, template, version)
+            refuse_taken(conn, spec.name)
             root = parse(stored.definition)
             files = []
             for number, element in enumerate(disks := own_disks(root)):
                 job.raise_if_cancelled()
                 job.report(f"disk {number + 1} of {len(disks)}", number / len(disks))
-                volume = volume_of(slow, element)
+                volume = volume_of(conn, element)
                 name = f"{spec.name}-{text_of(element, 'target/@dev')}"
                 if linked:
                     own = overlay(self._connection, volume, f"{name}.qcow2", undo)
                 else:
                     own = copy_volume(self._connection, volume, f"{name}.{text_of(element, 'driver/@type')}", job, undo)
-                point_at(element, own)
+                set_disk_file(element, own)
                 files.append(own.path)
-            files += self._add_devices(slow, root, spec, undo)
-            make_its_own(slow, root, spec.name, files)
+            files += self._add_devices(conn, root, spec, undo)
+            give_own_identity(conn, root, spec.name, files)
             _apply(root, spec, files)
             job.raise_if_cancelled()
-            domain = slow.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+            domain = conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
             undo.callback(
-                self._connection.make_sure, partial(undefine_clone, domain.UUIDString()), f"the definition of {spec.name!r}"
+                self._connection.ensure_undone, partial(undefine_clone, domain.UUIDString()), f"the definition of {spec.name!r}"
             )
             if spec.autostart:
                 domain.setAutostart(1)
@@ -201,13 +210,13 @@ class KVMTemplates:
             undo.pop_all()
             return result
 
-    def _add_devices(self, slow: Any, root: Any, spec: VMSpec, undo: ExitStack) -> list[str]:
+    def _add_devices(self, conn: Any, root: Any, spec: VMSpec, undo: ExitStack) -> list[str]:
         """Add the disks, NICs and the cloud-init seed that a spec gives; return the files that were made."""
         from novacron.specs.disks import DiskSpec
-        from novacron_kvm.offers import refuse_buses
-        from novacron_kvm.operations.diskfiles import make_disk
-        from novacron_kvm.operations.nics import addressed, refuse_unusable
-        from novacron_kvm.operations.seed import make_seed
+        from novacron_kvm.domain_capabilities import refuse_buses
+        from novacron_kvm.domains.nics import refuse_unusable_network, with_mac_addresses
+        from novacron_kvm.storage.cloud_init import make_seed
+        from novacron_kvm.storage.disk_files import make_disk
         from novacron_kvm.xml.devices.disk import disk_element, place
         from novacron_kvm.xml.devices.nic import nic_element
         from novacron_kvm.xml.platforms import platform
@@ -217,70 +226,70 @@ class KVMTemplates:
         there = [text_of(e, "target/@dev") or "" for e in root.iterfind("devices/disk")]
         wanted, made = [*spec.disks], []
         if spec.cloud_init:
-            seed = make_seed(self._connection, slow, spec, undo)
+            seed = make_seed(self._connection, conn, spec, undo)
             made.append(seed)
             wanted.append(DiskSpec(device="cdrom", path=seed))
         places = place(wanted, platform(*machine_of(root)).buses, there)
-        refuse_buses(slow, root, places)
+        refuse_buses(conn, root, places)
         for disk, (bus, target) in zip(wanted, places, strict=True):
-            file = make_disk(self._connection, slow, spec.name, disk, bus, target, undo)
+            file = make_disk(self._connection, conn, spec.name, disk, bus, target, undo)
             devices.append(disk_element(file))
             if file.made and file.path:
                 made.append(file.path)
         if spec.nics:
             for old in devices.findall("interface"):
                 devices.remove(old)
-            for nic in addressed(spec.nics):
-                refuse_unusable(slow, nic)
+            for nic in with_mac_addresses(spec.nics):
+                refuse_unusable_network(conn, nic)
                 devices.append(nic_element(nic))
         return made
 
-    def _find(self, slow: Any, template: str, version: int | None) -> Stored:
-        versions = self._versions(slow, template)
+    def _find(self, conn: Any, template: str, version: int | None) -> Stored:
+        versions = self._versions(conn, template)
         found: Stored | None = next((s for s in reversed(versions) if version in (None, s.facts["version"])), None)
         if found is None:
             what = f"version {version} of the template {template!r}" if versions else f"template {template!r}"
-            there = ", ".join(sorted({s.facts["name"] for s in self._all(slow)}))
+            there = ", ".join(sorted({s.facts["name"] for s in self._all(conn)}))
             raise TemplateNotFoundError(f"no {what}", resource=template, hint=f"there are: {there or 'none'}")
         return found
 
-    def _versions(self, slow: Any, template: str) -> list[Stored]:
-        return [stored for stored in self._all(slow, template) if stored.facts["name"] == template]
+    def _versions(self, conn: Any, template: str) -> list[Stored]:
+        return [stored for stored in self._all(conn, template) if stored.facts["name"] == template]
 
-    def _all(self, slow: Any, template: str | None = None) -> list[Stored]:
+    def _all(self, conn: Any, template: str | None = None) -> list[Stored]:
         """Return all versions of all templates, or of one, oldest first."""
         found = []
-        for pool in slow.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+        for pool in conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
             pool.refresh()  # another host of shared storage may have made one
             for name in pool.listVolumes():
                 match = FILE.fullmatch(name)
                 if match and template in (None, match["name"]):
-                    stored = self._read(slow, pool, name)
+                    stored = self._read(conn, pool, name)
                     if stored is not None:
                         found.append(stored)
         return sorted(found, key=lambda s: (s.facts["name"], s.facts["version"]))
 
-    def _read(self, slow: Any, pool: Any, name: str) -> Stored | None:
-        from novacron_kvm.operations.streams import download
+    def _read(self, conn: Any, pool: Any, name: str) -> Stored | None:
+        from novacron_kvm.storage.streams import download
 
         text = io.BytesIO()
         try:
-            download(slow, pool.storageVolLookupByName(name), text, Job("template_get", name))
+            download(conn, pool.storageVolLookupByName(name), text, Job("template_get", name))
             facts, _, definition = text.getvalue().rstrip(b"\0").decode().partition("\n")
             known = json.loads(facts)
             return Stored(pool.name(), known, definition) if {"name", "version", "disks"} <= known.keys() else None
         except (libvirt.libvirtError, ValueError):
             return None  # it is gone, half written, or somebody else's
 
-    def _write(self, slow: Any, stored: Stored) -> None:
-        from novacron_kvm.operations.streams import upload
+    def _write(self, conn: Any, stored: Stored) -> None:
+        from novacron_kvm.storage.streams import upload
 
-        pool, name = slow.storagePoolLookupByName(stored.pool), _file(stored.facts)
+        pool, name = conn.storagePoolLookupByName(stored.pool), _file(stored.facts)
         text = f"{json.dumps(stored.facts)}\n{stored.definition}".encode()
         fresh = name not in pool.listVolumes()
         volume = pool.createXML(volume_xml(name, ROOM, "raw", None), 0) if fresh else pool.storageVolLookupByName(name)
         try:
-            upload(slow, volume, io.BytesIO(text.ljust(ROOM, b"\0")), Job("template_create", name))
+            upload(conn, volume, io.BytesIO(text.ljust(ROOM, b"\0")), Job("template_create", name))
         except Exception:
             if fresh:
                 remove_volume(pool, name)

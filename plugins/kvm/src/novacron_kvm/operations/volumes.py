@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import libvirt
@@ -13,7 +11,6 @@ from novacron.errors import (
     AlreadyExistsError,
     InvalidSpecError,
     InvalidStateError,
-    NovaCronError,
     OperationCancelledError,
     SpecProblem,
     UnsupportedOperationError,
@@ -24,14 +21,15 @@ from novacron.records.vm import Deleted
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.operations.luks import lent_for
-from novacron_kvm.operations.volumefiles import (
+from novacron_kvm.storage.luks import secret_provided
+from novacron_kvm.storage.volume_files import (
     allocating,
+    copy_progress,
+    create_whole,
     find_path,
     find_volume,
-    made_whole,
     path_in,
-    take_away,
+    remove_created,
     vms_with,
     volume_record,
     volumes_backed_by,
@@ -40,9 +38,6 @@ from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
     from novacron.specs.volumes import VolumeSpec
-
-POLL = 0.5
-"""Seconds between looks at how far a copy is."""
 
 
 class KVMVolumes:
@@ -66,13 +61,13 @@ class KVMVolumes:
     @hookimpl
     def volume_create(self, pool: str, spec: VolumeSpec, job: Job[Volume]) -> Volume:
         """Make a volume; a part of one is removed."""
-        with self._connection.slow() as slow, translated("volume_create", spec.name):
-            parent = self._pool_for(slow, pool, spec.name)
+        with self._connection.dedicated() as conn, translated("volume_create", spec.name):
+            parent = self._pool_for(conn, pool, spec.name)
             backing = (spec.backing, "qcow2") if spec.backing else None
             if spec.backing and not spec.backing.startswith("/"):
-                source = volume_record(self._connection.name, find_volume(slow, pool, spec.backing))
+                source = volume_record(self._connection.name, find_volume(conn, pool, spec.backing))
                 backing = (source.path, source.format)
-            with lent_for(slow, path_in(parent, spec.name), spec.encryption) as secret:
+            with secret_provided(conn, path_in(parent, spec.name), spec.encryption) as secret:
                 text = volume_xml(
                     spec.name, spec.capacity or 0, spec.format, backing, preallocate=spec.preallocate, secret=secret
                 )
@@ -92,13 +87,13 @@ class KVMVolumes:
     @hookimpl
     def volume_resize(self, pool: str, volume: str, size: int, shrink: bool) -> Volume:
         """Set the capacity of a volume that no running VM uses."""
-        with self._connection.slow() as slow, translated("volume_resize", volume):
-            found = find_volume(slow, pool, volume)
+        with self._connection.dedicated() as conn, translated("volume_resize", volume):
+            found = find_volume(conn, pool, volume)
             now = found.info()[1]
             if size < 1 or (size < now and not shrink):
                 problem = SpecProblem("size", str(size), f"at least {now} bytes, or with shrink less: what is beyond is lost")
                 raise InvalidSpecError(f"can't resize {volume!r}", problems=[problem], resource=volume)
-            self._refuse_used(slow, found, "resize", only_running=True)
+            self._refuse_used(conn, found, "resize", only_running=True)
             if size != now:
                 found.resize(size, libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK if size < now else 0)
             return volume_record(self._connection.name, found)
@@ -106,19 +101,19 @@ class KVMVolumes:
     @hookimpl
     def volume_wipe(self, pool: str, volume: str, job: Job[Volume]) -> Volume:
         """Overwrite a volume with zeros; libvirt leaves a raw file, so that an image of another format is made anew."""
-        with self._connection.slow() as slow, translated("volume_wipe", volume):
-            found = find_volume(slow, pool, volume)
-            self._refuse_used(slow, found, "wipe")
+        with self._connection.dedicated() as conn, translated("volume_wipe", volume):
+            found = find_volume(conn, pool, volume)
+            self._refuse_used(conn, found, "wipe")
             before = volume_record(self._connection.name, found)
             _refuse_encrypted(before, "wipe", "delete it: without its header nobody can read what was in it")
             backing, full = None, (before.allocated_bytes or 0) >= before.capacity_bytes
             if before.backing:
-                below = find_path(slow, before.backing)
+                below = find_path(conn, before.backing)
                 backing = (before.backing, volume_record(self._connection.name, below).format if below else "raw")
             job.report("overwriting")
             found.wipe(0)
             if before.format != "raw":
-                parent = slow.storagePoolLookupByName(pool)
+                parent = conn.storagePoolLookupByName(pool)
                 found.delete(0)
                 text = volume_xml(volume, before.capacity_bytes, before.format, backing, preallocate=full)
                 found = parent.createXML(text, allocating(before.format, preallocate=full))
@@ -127,9 +122,9 @@ class KVMVolumes:
     @hookimpl
     def volume_delete(self, pool: str, volume: str) -> Deleted:
         """Delete a volume that nothing uses."""
-        with self._connection.slow() as slow, translated("volume_delete", volume):
-            found = find_volume(slow, pool, volume)
-            self._refuse_used(slow, found, "delete")
+        with self._connection.dedicated() as conn, translated("volume_delete", volume):
+            found = find_volume(conn, pool, volume)
+            self._refuse_used(conn, found, "delete")
             path = found.path()
             found.delete(0)
         return Deleted(name=volume, removed=(path,))
@@ -137,45 +132,45 @@ class KVMVolumes:
     @hookimpl
     def volume_upload(self, pool: str, volume: str, source: BinaryIO, job: Job[Volume]) -> Volume:
         """Write a volume's content."""
-        from novacron_kvm.operations.streams import left_in, upload
+        from novacron_kvm.storage.streams import left_in, upload
 
-        with self._connection.slow() as slow, translated("volume_upload", volume):
-            found = find_volume(slow, pool, volume)
-            self._refuse_used(slow, found, "overwrite")
+        with self._connection.dedicated() as conn, translated("volume_upload", volume):
+            found = find_volume(conn, pool, volume)
+            self._refuse_used(conn, found, "overwrite")
             size, record = left_in(source), volume_record(self._connection.name, found)
             if size is not None and record.format == "raw" and size > record.capacity_bytes:
                 problem = SpecProblem("source", f"{size} bytes", f"at most the volume's {record.capacity_bytes} bytes")
                 raise InvalidSpecError(f"can't upload to {volume!r}", problems=[problem], resource=volume)
-            upload(slow, found, source, job)
-            slow.storagePoolLookupByName(pool).refresh()  # an image brings its own format and capacity
-            return volume_record(self._connection.name, find_volume(slow, pool, volume))
+            upload(conn, found, source, job)
+            conn.storagePoolLookupByName(pool).refresh()  # an image brings its own format and capacity
+            return volume_record(self._connection.name, find_volume(conn, pool, volume))
 
     @hookimpl
     def volume_download(self, pool: str, volume: str, target: BinaryIO, job: Job[Volume]) -> Volume:
         """Write a volume's content to a file."""
-        from novacron_kvm.operations.streams import download
+        from novacron_kvm.storage.streams import download
 
-        with self._connection.slow() as slow, translated("volume_download", volume):
-            found = find_volume(slow, pool, volume)
-            download(slow, found, target, job)
+        with self._connection.dedicated() as conn, translated("volume_download", volume):
+            found = find_volume(conn, pool, volume)
+            download(conn, found, target, job)
             return volume_record(self._connection.name, found)
 
     def _copied(self, operation: str, pool: str, volume: str, name: str, wanted: str | None, job: Job[Volume]) -> Volume:
-        with self._connection.slow() as slow, translated(operation, volume):
-            source = find_volume(slow, pool, volume)
-            self._refuse_used(slow, source, "copy", only_running=True)
+        with self._connection.dedicated() as conn, translated(operation, volume):
+            source = find_volume(conn, pool, volume)
+            self._refuse_used(conn, source, "copy", only_running=True)
             record = volume_record(self._connection.name, source)
             _refuse_encrypted(record, "copy", "download and upload it as it is, or copy within a guest")
-            parent = self._pool_for(slow, pool, name)
+            parent = self._pool_for(conn, pool, name)
             text = volume_xml(name, record.capacity_bytes, wanted or record.format, None)
             return self._made(parent, name, lambda: parent.createXMLFrom(text, source, 0), record.capacity_bytes, job)
 
-    def _pool_for(self, slow: Any, pool: str, name: str) -> Any:
+    def _pool_for(self, conn: Any, pool: str, name: str) -> Any:
         if not name or "/" in name or name in (".", ".."):
             raise InvalidSpecError(
                 "invalid volume name", problems=[SpecProblem("name", name, "a name, not a path")], resource=name
             )
-        parent = slow.storagePoolLookupByName(pool)
+        parent = conn.storagePoolLookupByName(pool)
         parent.refresh()  # another host of shared storage may have made one
         if name in parent.listVolumes():
             raise AlreadyExistsError(f"a volume {name!r} is already in the storage pool {pool!r}", resource=name)
@@ -183,18 +178,18 @@ class KVMVolumes:
 
     def _made(self, parent: Any, name: str, make: Callable[[], Any], size: int, job: Job[Volume]) -> Volume:
         """Let libvirt make a volume, tell how far it is, and remove it when that fails or was cancelled: libvirt itself can't stop."""
-        with watched(self._connection, parent.name(), name, size, job):
-            made = made_whole(self._connection, parent, name, make)
+        with copy_progress(self._connection, parent.name(), name, size, job):
+            made = create_whole(self._connection, parent, name, make)
         if job.cancel_asked:
-            take_away(self._connection, parent, name)
+            remove_created(self._connection, parent, name)
             raise OperationCancelledError(f"{job.operation} was cancelled", resource=name)
         return volume_record(self._connection.name, made)
 
-    def _refuse_used(self, slow: Any, volume: Any, verb: str, *, only_running: bool = False) -> None:
+    def _refuse_used(self, conn: Any, volume: Any, verb: str, *, only_running: bool = False) -> None:
         path = volume.path()
-        users = [f"the VM {vm!r}" for vm in vms_with(slow, path, only_running=only_running)]
+        users = [f"the VM {vm!r}" for vm in vms_with(conn, path, only_running=only_running)]
         if not only_running:
-            users += [f"the volume {name!r}, which is backed by it" for name in volumes_backed_by(slow, path)]
+            users += [f"the volume {name!r}, which is backed by it" for name in volumes_backed_by(conn, path)]
         if users:
             raise InvalidStateError(
                 f"can't {verb} the volume {volume.name()!r}: {', '.join(users)} {'uses' if len(users) == 1 else 'use'} it",
@@ -205,29 +200,9 @@ class KVMVolumes:
             )
 
 
-@contextmanager
-def watched(connection: KVMConnection, pool: str, name: str, size: int, job: Job[Any]) -> Iterator[None]:
-    """Report how much of a volume is there while libvirt writes it."""
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(POLL):
-            try:
-                written = connection.read.storagePoolLookupByName(pool).storageVolLookupByName(name).info()[2]
-            except (libvirt.libvirtError, NovaCronError):
-                continue  # not there yet
-            job.report("copying", min(1.0, written / size) if size else None, bytes=written)
-
-    threading.Thread(target=watch, name="novacron-copy", daemon=True).start()
-    try:
-        yield
-    finally:
-        ended.set()
-
-
 def _refuse_encrypted(volume: Volume, verb: str, hint: str) -> None:
     if volume.encrypted:
         raise UnsupportedOperationError(f"can't {verb} {volume.name!r}: it is encrypted", resource=volume.name, hint=hint)
 
 
-__all__ = ["KVMVolumes", "watched"]
+__all__ = ["KVMVolumes"]

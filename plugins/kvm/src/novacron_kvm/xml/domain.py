@@ -22,8 +22,14 @@ ACPI, APIC = element("acpi"), element("apic")
 
 ON: dict[str, object] = {"state": "on"}
 HYPERV: dict[str, dict[str, object]] = {
-    "relaxed": ON, "vapic": ON, "spinlocks": {"state": "on", "retries": 8191}, "vpindex": ON, "synic": ON, "stimer": ON, "frequencies": ON,
-}  # fmt: skip
+    "relaxed": ON,
+    "vapic": ON,
+    "spinlocks": {"state": "on", "retries": 8191},
+    "vpindex": ON,
+    "synic": ON,
+    "stimer": ON,
+    "frequencies": ON,
+}
 """The interfaces of Hyper-V that Windows runs well with, and their attributes; the recommendation of QEMU's docs/system/i386/hyperv.rst
 but for those of one processor maker alone."""
 

@@ -78,9 +78,12 @@ def rules(root: Any) -> dict[str, Any]:
 
 def _is_default(rule: Any) -> bool:
     return bool(
-        rule.get("action") == "drop" and rule.get("priority") == str(LAST) and len(rule) == 1
-        and rule[0].tag in ("all", "all-ipv6") and not rule[0].attrib
-    )  # fmt: skip
+        rule.get("action") == "drop"
+        and rule.get("priority") == str(LAST)
+        and len(rule) == 1
+        and rule[0].tag in ("all", "all-ipv6")
+        and not rule[0].attrib
+    )
 
 
 def _read(rule: Any) -> dict[str, Any]:

@@ -217,6 +217,4 @@ def _child(parent: Any, tag: str, text: str) -> Any:
     return element
 
 
-__all__ = [
-    "LIVE", "bandwidth_element", "change", "dhcp_host", "dhcp_range", "dns_host", "fields", "network_element", "portgroup",
-]  # fmt: skip
+__all__ = ["LIVE", "bandwidth_element", "change", "dhcp_host", "dhcp_range", "dns_host", "fields", "network_element", "portgroup"]

@@ -84,8 +84,7 @@ def _numa(spec: VMSpec) -> Markup:
     if not cells:
         return NOTHING
     return element(
-        "numa",
-        *(element("cell", id=number, cpus=vcpus, memory=memory // 1024) for number, (vcpus, memory) in enumerate(cells)),
+        "numa", *(element("cell", id=number, cpus=vcpus, memory=memory // 1024) for number, (vcpus, memory) in enumerate(cells))
     )
 
 

@@ -9,8 +9,22 @@ from novacron.records.disks import Disk
 from novacron.records.nics import NIC
 from novacron_kvm.xml.parsing import NAMESPACE, content, parse, text_of
 
-UNIT = {"b": 1, "bytes": 1, "KB": 1000, "k": 1024, "KiB": 1024, "MB": 10**6, "M": 2**20, "MiB": 2**20, "GB": 10**9, "G": 2**30,
-        "GiB": 2**30, "TB": 10**12, "T": 2**40, "TiB": 2**40}  # fmt: skip
+UNIT = {
+    "b": 1,
+    "bytes": 1,
+    "KB": 1000,
+    "k": 1024,
+    "KiB": 1024,
+    "MB": 10**6,
+    "M": 2**20,
+    "MiB": 2**20,
+    "GB": 10**9,
+    "G": 2**30,
+    "GiB": 2**30,
+    "TB": 10**12,
+    "T": 2**40,
+    "TiB": 2**40,
+}
 
 
 FACTS: dict[str, type] = {"tags": list, "made": list, "chain": list, "metadata": dict, "created_at": str, "secrets": dict}

@@ -13,25 +13,33 @@ PERIOD = 100_000
 """Microseconds over which a CPU limit is kept unless said otherwise; the kernel's own default."""
 
 QUOTAS = {
-    "cpu_limit_percent": "global", "vcpu_limit_percent": "vcpu", "emulator_limit_percent": "emulator",
+    "cpu_limit_percent": "global",
+    "vcpu_limit_percent": "vcpu",
+    "emulator_limit_percent": "emulator",
     "iothread_limit_percent": "iothread",
-}  # fmt: skip
+}
 """Our limits of CPU, and what libvirt calls those whom they are for."""
 
 MEMORY = {"memory_limit": "hard_limit", "memory_soft_limit": "soft_limit", "memory_swap_limit": "swap_hard_limit"}
 """Our limits of memory, and libvirt's."""
 
 DEVICE = {
-    "weight": "weight", "read_bytes_per_second": "read_bytes_sec", "write_bytes_per_second": "write_bytes_sec",
-    "read_iops": "read_iops_sec", "write_iops": "write_iops_sec",
-}  # fmt: skip
+    "weight": "weight",
+    "read_bytes_per_second": "read_bytes_sec",
+    "write_bytes_per_second": "write_bytes_sec",
+    "read_iops": "read_iops_sec",
+    "write_iops": "write_iops_sec",
+}
 """Our limits of a block device of the host, and libvirt's."""
 
 DISK = {
-    "total_bytes_per_second": "total_bytes_sec", "read_bytes_per_second": "read_bytes_sec",
-    "write_bytes_per_second": "write_bytes_sec", "total_iops": "total_iops_sec", "read_iops": "read_iops_sec",
+    "total_bytes_per_second": "total_bytes_sec",
+    "read_bytes_per_second": "read_bytes_sec",
+    "write_bytes_per_second": "write_bytes_sec",
+    "total_iops": "total_iops_sec",
+    "read_iops": "read_iops_sec",
     "write_iops": "write_iops_sec",
-}  # fmt: skip
+}
 """Our limits of a disk, and libvirt's."""
 
 NIC = {"inbound_bytes_per_second": "inbound", "outbound_bytes_per_second": "outbound"}

@@ -21,10 +21,13 @@ BUS = {"vd": "virtio", "sd": "sata", "hd": "ide", "fd": "fdc", "nv": "nvme"}
 """The bus of a disk for which only a target was asked."""
 
 LIMITS = {
-    "total_bytes_sec": "total_bytes_per_second", "read_bytes_sec": "read_bytes_per_second",
-    "write_bytes_sec": "write_bytes_per_second", "total_iops_sec": "total_iops", "read_iops_sec": "read_iops",
+    "total_bytes_sec": "total_bytes_per_second",
+    "read_bytes_sec": "read_bytes_per_second",
+    "write_bytes_sec": "write_bytes_per_second",
+    "total_iops_sec": "total_iops",
+    "read_iops_sec": "read_iops",
     "write_iops_sec": "write_iops",
-}  # fmt: skip
+}
 """Libvirt's limits of a disk, and ours."""
 
 
@@ -82,8 +85,14 @@ def disk_xml(disk: DiskFile) -> Markup:
     return element(
         "disk",
         element(
-            "driver", name="qemu", type=disk.format, cache=spec.cache, io=spec.io, discard=spec.discard,
-            queues=spec.queues if disk.bus == "virtio" else None, iothread=spec.iothread if disk.bus == "virtio" else None,
+            "driver",
+            name="qemu",
+            type=disk.format,
+            cache=spec.cache,
+            io=spec.io,
+            discard=spec.discard,
+            queues=spec.queues if disk.bus == "virtio" else None,
+            iothread=spec.iothread if disk.bus == "virtio" else None,
         ),
         _source(disk, "dev" if block else "file"),
         element("target", dev=disk.target, bus=disk.bus),
@@ -94,7 +103,7 @@ def disk_xml(disk: DiskFile) -> Markup:
         element("boot", order=spec.boot_order) if spec.boot_order else NOTHING,
         type="block" if block else "file",
         device=spec.device if spec.device != "disk" else None,
-    )  # fmt: skip
+    )
 
 
 def _source(disk: DiskFile, attribute: str) -> Markup:

@@ -1,0 +1,148 @@
+"""Plugging devices into VMs and out of them, running or stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import libvirt
+from lxml import etree
+
+from novacron.errors import InvalidStateError, OperationTimeoutError
+from novacron_kvm.domains.metadata import CONFIG, LIVE, set_element, where
+from novacron_kvm.jobs.domain_jobs import arrived_by_migration
+from novacron_kvm.xml.parsing import NAMESPACE, parse
+from novacron_kvm.xml.reading import facts
+
+UNPLUG = 45.0
+"""Seconds that a guest has to let go of a device."""
+POLL = 0.2
+
+Find = Callable[[Any], Any]
+"""Finds a device's element in a domain's root element; None when it is not there."""
+
+
+def refuse_saved(domain: Any, verb: str) -> None:
+    """Refuse to change a VM whose memory is on disk: it would find other devices when it goes on."""
+    if not domain.isActive() and domain.isPersistent() and domain.hasManagedSaveImage():
+        raise InvalidStateError(
+            f"can't {verb} {domain.name()!r}: it is saved",
+            resource=domain.name(),
+            hint="restore it, or discard its memory, first",
+        )
+
+
+def refuse_suspended_since_migration(domain: Any, verb: str) -> None:
+    """Refuse what ends the QEMU of a VM that was suspended when it was moved here: its disks are let go of only when it runs."""
+    if domain.isActive() and domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED and arrived_by_migration(domain):
+        raise InvalidStateError(
+            f"can't {verb} {domain.name()!r}: it was suspended when it was moved here, and has not run since",
+            resource=domain.name(),
+            hint="resume it first",
+        )
+
+
+def plug(domain: Any, element: Any) -> None:
+    """Attach a device at once when the VM runs, and persistently; to both or to none."""
+    text = etree.tostring(element, encoding="unicode")
+    scope = where(domain)
+    domain.attachDeviceFlags(text, scope)
+
+
+def unplug(domain: Any, find: Find, what: str, *, seconds: float = UNPLUG, persistent: bool = True) -> None:
+    """Detach a device, of a running VM with its guest's help, and wait until it is gone; then, if `persistent`, from the definition.
+
+    Raises:
+        OperationTimeoutError: the guest did not let go of it; it is still there, also in the definition.
+    """
+    if domain.isActive():
+        element = find(parse(domain.XMLDesc(0)))
+        if element is not None:
+            state = domain.state()[0]
+            if state == libvirt.VIR_DOMAIN_PAUSED:
+                raise InvalidStateError(
+                    f"can't detach {what} from {domain.name()!r}: it is suspended",
+                    resource=domain.name(),
+                    hint="resume it: its guest has to let go of the device",
+                )
+            _ask_guest(domain, element, find, what, seconds)
+    if persistent and domain.isPersistent():
+        element = find(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
+        if element is not None:
+            domain.detachDeviceFlags(etree.tostring(element, encoding="unicode"), CONFIG)
+
+
+def _ask_guest(domain: Any, element: Any, find: Find, what: str, seconds: float) -> None:
+    text = etree.tostring(element, encoding="unicode")
+    deadline = time.monotonic() + seconds
+    asked = 0.0
+    while find(parse(domain.XMLDesc(0))) is not None:
+        now = time.monotonic()
+        if now > deadline:
+            raise OperationTimeoutError(
+                f"the guest of {domain.name()!r} did not let go of {what} within {seconds:g} s",
+                resource=domain.name(),
+                hint="it may still do so; is the device in use in the guest, and does the guest run?",
+                outcome="unknown",
+            )
+        if now > asked + 10:  # a guest that is still booting does not hear the first request
+            asked = now
+            try:
+                domain.detachDeviceFlags(text, LIVE)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_DEVICE_MISSING:
+                    return
+                if "in the process of unplug" not in error.get_error_message():
+                    raise
+        time.sleep(POLL)
+
+
+def update(domain: Any, find: Find, change: Callable[[Any], None], *, force: bool = False) -> None:
+    """Change a device in both definitions of a VM, each as it is there; `force` opens a locked tray."""
+    flags = libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE if force else 0
+    if domain.isActive():
+        element = find(parse(domain.XMLDesc(0)))
+        if element is not None:
+            change(element)
+            domain.updateDeviceFlags(etree.tostring(element, encoding="unicode"), LIVE | flags)
+    if domain.isPersistent():
+        element = find(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)))
+        if element is not None:
+            change(element)
+            domain.updateDeviceFlags(etree.tostring(element, encoding="unicode"), CONFIG)
+
+
+def facts_of(domain: Any) -> dict[str, Any]:
+    """Return NovaCron's own facts about a VM."""
+    return facts(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0)))
+
+
+def set_facts(domain: Any, own: dict[str, Any]) -> None:
+    """Keep NovaCron's own facts about a VM: these and no others."""
+    from novacron_kvm.xml.metadata import plain_facts
+
+    set_element(domain, "novacron", NAMESPACE, plain_facts(own))
+
+
+def made_for(domain: Any) -> list[str]:
+    """Return the files that were made for a VM and go with it."""
+    return list(facts_of(domain).get("made", ()))
+
+
+def set_made(domain: Any, made: list[str]) -> None:
+    """Keep which files go with a VM."""
+    set_facts(domain, facts_of(domain) | {"made": made})
+
+
+__all__ = [
+    "facts_of",
+    "made_for",
+    "plug",
+    "refuse_suspended_since_migration",
+    "refuse_saved",
+    "set_facts",
+    "set_made",
+    "unplug",
+    "update",
+]

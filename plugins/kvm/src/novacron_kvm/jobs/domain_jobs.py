@@ -1,0 +1,137 @@
+"""The job that libvirt runs for a VM: a migration, a save, a snapshot with memory. A VM has one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Any
+
+import libvirt
+
+from novacron.jobs import Job, remaining_seconds
+
+POLL = 0.1
+"""Seconds between looks at how far a job is."""
+HELPER = "novacron-merge-"
+"""How the names of domains begin that only merge files: they never run a CPU, and no listing or event has them."""
+UNDER_WAY = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
+
+
+def statistics(domain: Any) -> dict[str, Any]:
+    """Return libvirt's figures of the job under way, an empty dict when there is none; of a VM that arrives only what the job is.
+
+    Raises:
+        libvirtError
+    """
+    if not domain.isActive():
+        return {}
+    try:
+        found = domain.jobStats(0)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
+            raise
+        return {"operation": libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN}  # the figures are at the source
+    return found if found.get("type") in UNDER_WAY else {}
+
+
+def leaving(domain: Any) -> bool:
+    """Whether a VM is being moved away from its host now."""
+    return bool(statistics(domain).get(libvirt.VIR_DOMAIN_JOB_OPERATION) == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)
+
+
+def busy(domain: Any) -> bool:
+    """Whether libvirt does something with a VM that changes it. Raises libvirtError."""
+    try:
+        return bool(statistics(domain)) or domain.controlInfo(0)[0] == libvirt.VIR_DOMAIN_CONTROL_JOB
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:
+            return False  # it does not run: whatever works on its files holds the domain, and this call waited for it
+        raise
+
+
+def arrived_by_migration(domain: Any) -> bool:
+    """Whether the last job of a VM was its arrival here, as far as it is not forgotten. Raises libvirtError."""
+    found = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED)
+    return bool(found.get(libvirt.VIR_DOMAIN_JOB_OPERATION) == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN)
+
+
+def forget_completed(domain: Any) -> None:
+    """Let libvirt forget the last job of a VM."""
+    try:
+        domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
+    except libvirt.libvirtError:
+        pass  # libvirt's test driver has none
+
+
+def progress(found: dict[str, Any]) -> tuple[float | None, dict[str, Any]]:
+    """Return the fraction done, None while unknown, and the details for a progress report, in bytes and seconds.
+
+    Example:
+        >>> fraction, details = progress({"data_total": 400, "data_remaining": 300, "data_processed": 100, "memory_bps": 50})
+        >>> fraction, details["remaining_seconds"]
+        (0.25, 6.0)
+    """
+    total, remaining = found.get("data_total", 0), found.get("data_remaining", 0)
+    rate = found.get("memory_bps", 0) + found.get("disk_bps", 0)
+    dirtied = found.get("memory_dirty_rate", 0) * found.get("memory_page_size", 0)
+    details = {
+        "total_bytes": total,
+        "remaining_bytes": remaining,
+        "transferred_bytes": found.get("data_processed", 0),
+        "iteration": found.get("memory_iteration"),
+        "remaining_seconds": remaining_seconds(remaining, rate, dirtied),
+    }
+    return None if not total else min(0.99, 1 - remaining / total), details
+
+
+def abort(domain: Any) -> None:
+    """End the job under way, if there is one."""
+    try:
+        domain.abortJob()
+    except libvirt.libvirtError:
+        pass  # not begun yet, or just ended
+
+
+@contextmanager
+def job_progress(domain: Any, job: Job[Any], message: str) -> Iterator[None]:
+    """Report the progress of libvirt's job that the block waits for, and abort it when `job` is cancelled.
+
+    `domain` is looked at from another thread, so it belongs to another connection than the one that waits.
+    """
+    ended = Event()
+
+    def watch() -> None:
+        while not ended.wait(POLL):
+            try:
+                if job.cancel_asked:  # again and again: it may have been asked for before libvirt's job began
+                    abort(domain)
+                if found := statistics(domain):
+                    fraction, details = progress(found)
+                    job.report(message, fraction, **details)
+            except libvirt.libvirtError:
+                pass  # the VM has just stopped
+
+    job.report(message)
+    job.raise_if_cancelled()
+    job.on_cancel(lambda: abort(domain))
+    watcher = Thread(target=watch, name="novacron-job", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join(POLL * 8)
+
+
+__all__ = [
+    "HELPER",
+    "abort",
+    "busy",
+    "arrived_by_migration",
+    "job_progress",
+    "forget_completed",
+    "leaving",
+    "progress",
+    "statistics",
+]

@@ -1,0 +1,1 @@
+"""Pre-checks of a migration, what is sent besides memory, storage migration, and reconciliation of both hosts."""

@@ -1,0 +1,127 @@
+"""What a migration has to take along beside the VM's definition and memory.
+
+Without shared storage those are its disks. Of a running VM libvirt copies them, into files that are made at the destination beforehand: it
+makes some itself, but leaves them there when the migration fails. Of a stopped VM libvirt moves nothing but the definition: disks, UEFI
+variables and the TPM's state are sent from here, over the two hosts' connections.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import libvirt
+
+from novacron.jobs import Job
+from novacron.records.disks import Disk
+from novacron.records.vm import VM
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.migration.prechecks import folder_pool, is_copied
+from novacron_kvm.storage.state_files import StateFile, read_state, remove_state, state_folders, write_state
+from novacron_kvm.storage.streams import relay
+from novacron_kvm.storage.volume_files import find_path, needed_elsewhere, remove_volume, volume_record
+from novacron_kvm.xml.parsing import parse
+from novacron_kvm.xml.storage import volume_xml
+
+if TYPE_CHECKING:
+    from novacron.specs.migration import MigrationSpec
+
+
+class TransferredFiles:
+    """What of a VM is at both hosts while it moves: disks by path, and state files."""
+
+    def __init__(self, source: KVMConnection, destination: KVMConnection) -> None:
+        self._source, self._destination = source, destination
+        self._disks: list[str] = []
+        self._sent: list[StateFile] = []
+        self._own: list[StateFile] = []
+
+    def settle(self, made: list[str], *, arrived: bool) -> None:
+        """Delete what is left on the side that the VM is not on; at the source only what was made for it (`made`) and its state."""
+        if not arrived:
+            for path in self._disks:
+                _remove(self._destination, path)
+            if self._sent:
+                with self._destination.dedicated() as there:
+                    remove_state(there, self._sent)
+            return
+        own = {*self._disks} & {*made}
+        for path in own - needed_elsewhere(self._source.read, own):
+            _remove(self._source, path)
+        if self._own:
+            with self._source.dedicated() as here:
+                remove_state(here, self._own)
+
+    def take_disks(self, record: VM, spec: MigrationSpec, job: Job[Any]) -> None:
+        """Make a file at the destination for each disk that is to be copied; a stopped VM's with its content."""
+        if spec.storage == "shared":
+            return
+        for disk in record.disks or ():
+            if is_copied(disk) and disk.source and disk.source.startswith("/"):
+                pool = folder_pool(self._destination.read, disk.source)  # the pre-check has seen it
+                self._disks.append(disk.source)
+                if record.status == "stopped":
+                    self._send(disk.source, pool, job)
+                else:
+                    pool.createXML(self._empty(disk, spec), 0)  # type: ignore[union-attr]
+
+    def take_state(self, definition: Any, *, stopped: bool) -> None:
+        """Send a stopped VM's state files, and note those that a running VM's move leaves behind.
+
+        A file that both hosts have may well be one and the same, on storage that they share: it is left alone on both sides. Only of a
+        stopped VM it is certain that two files which differ are two.
+        """
+        if not state_folders(definition):
+            return
+        with self._source.dedicated() as here, self._destination.dedicated() as there:
+            ours, theirs = read_state(here, definition), read_state(there, definition)
+            known = {(file.folder, file.name): file.content for file in theirs}
+            self._own = [f for f in ours if (f.folder, f.name) not in known or (stopped and known[f.folder, f.name] != f.content)]
+            if stopped:
+                self._sent = [f for f in self._own if (f.folder, f.name) not in known]
+                write_state(there, self._own)
+
+    def _empty(self, disk: Disk, spec: MigrationSpec) -> str:
+        """Return the definition of an empty file like a disk's; above what it is linked to when only what is above is copied."""
+        backing = None
+        if spec.storage == "copy-top" and disk.backing:
+            volume = find_path(self._destination.read, disk.backing)
+            backing = disk.backing, volume_record(self._destination.name, volume).format if volume is not None else "raw"
+        return volume_xml((disk.source or "").rpartition("/")[2], disk.size_bytes or 0, disk.format or "raw", backing)
+
+    def _send(self, path: str, pool: Any, job: Job[Any]) -> None:
+        """Send a file as it is, whatever format it has: a qcow2 file takes its internal snapshots along."""
+        volume = find_path(self._source.read, path)
+        size = volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2]  # type: ignore[union-attr]  # the pre-check has seen it
+        with self._source.dedicated() as here, self._destination.dedicated() as there:
+            target = there.storagePoolLookupByName(pool.name()).createXML(
+                volume_xml(path.rpartition("/")[2], size, "raw", None), 0
+            )
+            relay(here, here.storageVolLookupByPath(path), there, target, job)
+
+
+def transfer_files(
+    source: KVMConnection, destination: KVMConnection, domain: Any, record: VM, spec: MigrationSpec, job: Job[Any]
+) -> TransferredFiles:
+    """Take along what libvirt does not; all of it or nothing. Raises libvirtError, NovaCronError."""
+    transferred, stopped = TransferredFiles(source, destination), record.status == "stopped"
+    definition = parse(domain.XMLDesc(0 if not stopped else libvirt.VIR_DOMAIN_XML_INACTIVE))
+    if stopped:  # what is sent from here ends with the whole migration's time
+        end = time.monotonic() + spec.deadline
+        job.deadline = end if job.deadline is None else min(job.deadline, end)
+    try:
+        transferred.take_state(definition, stopped=stopped)
+        transferred.take_disks(record, spec, job)
+    except Exception:
+        transferred.settle([], arrived=False)
+        raise
+    return transferred
+
+
+def _remove(connection: KVMConnection, path: str) -> None:
+    pool = folder_pool(connection.read, path)
+    if pool is not None:
+        remove_volume(pool, path.rpartition("/")[2])
+
+
+__all__ = ["TransferredFiles", "transfer_files"]

@@ -1,0 +1,1 @@
+"""External snapshots, merging of their files, and the metadata of snapshots."""

@@ -1,0 +1,253 @@
+"""External snapshots: each disk's file is frozen, and the VM goes on with an overlay above it.
+
+libvirt takes them. Reverting to them and deleting them is done here by the same means for all its versions, for it learnt to revert only
+with 9.10, deletes only some of them since 9.0, and keeps neither NVRAM nor a TPM's state with a snapshot that has no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import libvirt
+from lxml import etree
+
+from novacron.errors import InvalidStateError, SnapshotError, UnsupportedOperationError
+from novacron.jobs import Job
+from novacron.records.vm import VM
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.devices import facts_of, set_facts
+from novacron_kvm.jobs import block_jobs
+from novacron_kvm.jobs.domain_jobs import job_progress
+from novacron_kvm.snapshots.merging import definition_then, disk_files, merge_unneeded
+from novacron_kvm.snapshots.metadata import forget
+from novacron_kvm.storage.copies import keep_facts, overlay, own_disks, set_disk_file, volume_of
+from novacron_kvm.storage.luks import refuse_encrypted
+from novacron_kvm.storage.state_files import copy_state, restore_state, state_folders
+from novacron_kvm.storage.volume_files import find_path, remove_created
+from novacron_kvm.xml.parsing import parse, serialise, text_of
+
+if TYPE_CHECKING:
+    from novacron.specs.snapshots import SnapshotSpec
+
+SECURE = libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE
+"""Passwords too: a definition that is given back without them would lose them."""
+
+
+def is_external(snapshot: Any) -> bool:
+    """Whether a snapshot's definition is an external one's."""
+    return any(d.get("snapshot") == "external" for d in snapshot.iterfind("disks/disk"))
+
+
+def take(
+    connection: KVMConnection, conn: Any, domain: Any, record: VM, spec: SnapshotSpec, *, memory: bool, job: Job[Any]
+) -> Any:
+    """Take an external snapshot and return libvirt's; all of it or nothing.
+
+    Args:
+        memory: keep the running VM's memory, while it goes on running.
+    """
+    live = parse(domain.XMLDesc(0))
+    _refuse_impossible(connection, record, live, memory=memory)
+    refuse_encrypted(record.name, own_disks(live), "take an external snapshot of")
+    for element in own_disks(live):
+        if element.get("type") != "file":
+            raise UnsupportedOperationError(
+                f"the disk {text_of(element, 'target/@dev')!r} is no file: there is no place for an overlay beside it",
+                resource=record.name,
+                hint="an internal snapshot needs qcow2",
+            )
+    volumes = {text_of(e, "target/@dev") or "": volume_of(conn, e) for e in own_disks(live)}
+    if not volumes:
+        raise SnapshotError(f"{record.name!r} has no disk to keep a snapshot of", resource=record.name, hint="attach a disk")
+    label = f"{domain.UUIDString()}.{spec.name}"
+    before = facts_of(domain)
+    own = dict(before)
+    root = asked(spec)
+    disks = etree.SubElement(root, "disks")
+    with ExitStack() as undo:
+        undo.callback(_restore_facts, domain, before)
+        kept = _pool_of(next(iter(volumes.values())))
+        if memory:
+            file = f"{_folder(kept)}/{label}.memory"
+            undo.callback(remove_created, connection, kept, f"{label}.memory")
+            etree.SubElement(root, "memory", snapshot="external", file=file)
+            own["made"] = [*own.get("made", ()), file]
+        else:
+            etree.SubElement(root, "memory", snapshot="no")
+            own["made"] = [*own.get("made", ()), *copy_state(conn, live, kept, label, undo)]
+        for element in live.iterfind("devices/disk"):
+            target = text_of(element, "target/@dev") or ""
+            disk = etree.SubElement(disks, "disk", name=target, snapshot="external" if target in volumes else "no")
+            if target in volumes:
+                base = str(volumes[target].path())
+                above = _new_overlay(connection, volumes[target], record.name, target, spec.name, undo).path
+                disk.set("type", "file")
+                etree.SubElement(disk, "driver", type="qcow2")
+                etree.SubElement(disk, "source", file=above)
+                _record(own, base, above)
+        set_facts(domain, own)  # before: whatever happens now, what is made is known
+        job.raise_if_cancelled()
+        # libvirt would make the overlays for all the world to read
+        flags = (
+            libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
+            | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE
+            | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT
+        )
+        if memory:
+            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_LIVE if record.status == "running" else 0
+        else:  # without the word libvirt wants internal ones, of a stopped VM too
+            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE if spec.quiesce else 0
+        with job_progress(connection.domain(record.id), job, "saving memory and disks" if memory else "freezing disks"):
+            snapshot = domain.snapshotCreateXML(serialise(root), flags)
+        undo.pop_all()
+        return snapshot
+
+
+def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job: Job[Any]) -> None:
+    """Bring a VM back to an external snapshot: its definition then, on new overlays above what the snapshot froze.
+
+    Until all files are made nothing changes. A VM whose memory then can't be loaded is left stopped, with the disks that it had before.
+    """
+    name = domain.name()
+    if not domain.isPersistent():
+        raise InvalidStateError(f"{name!r} is transient: stopping it would end it", resource=name)
+    root = parse(snapshot.getXMLDesc(SECURE))
+    memory = text_of(root, "memory/@file")
+    definition = definition_then(root)
+    frozen = {disk.get("name") for disk in root.iterfind("disks/disk[@snapshot='external']")}
+    if memory and find_path(conn, memory) is None:
+        raise SnapshotError(f"the memory of the snapshot {snapshot.getName()!r} is gone: {memory}", resource=name)
+    before = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+    own = facts_of(domain)
+    with ExitStack() as undo:
+        disks = {}
+        for target, path in disk_files(definition).items():
+            base = find_path(conn, path)
+            if base is None:
+                raise SnapshotError(
+                    f"the file of the disk {target!r} is gone, or in no storage pool: {path}",
+                    resource=name,
+                    hint="a storage pool of its folder must be active",
+                )
+            if target in frozen:
+                disks[target] = _new_overlay(connection, base, name, target, snapshot.getName(), undo)
+                _record(own, path, disks[target].path)
+        job.raise_if_cancelled()
+        job.report(f"reverting to {snapshot.getName()}")
+        power_off(domain)
+        undo.callback(conn.defineXMLFlags, before, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        conn.defineXMLFlags(_on(definition, disks, own), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        if memory:
+            stored = parse(conn.saveImageGetXMLDesc(memory, libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE))
+            state = libvirt.VIR_DOMAIN_SAVE_PAUSED if text_of(root, "state") == "paused" else libvirt.VIR_DOMAIN_SAVE_RUNNING
+            conn.restoreFlags(memory, _on(stored, disks, own), state)
+        else:
+            kept = _pool_of(find_path(conn, next(iter(disk_files(definition).values()))))
+            restore_state(conn, definition, kept, f"{domain.UUIDString()}.{snapshot.getName()}")
+        undo.pop_all()
+    redefine = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
+    domain.snapshotCreateXML(snapshot.getXMLDesc(SECURE), redefine)
+    merge_unneeded(connection, conn, domain, job)  # what the VM wrote to until now
+
+
+def power_off(domain: Any) -> None:
+    """Let go of what a VM has in memory, or saved of it: over other disks it would spoil them."""
+    if domain.isActive():
+        domain.destroy()
+    elif domain.hasManagedSaveImage():
+        domain.managedSaveRemove()
+
+
+def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterable[Any], job: Job[Any]) -> None:
+    """Delete external snapshots, then merge what they kept apart."""
+    end_interrupted_jobs(domain, job)
+    own = facts_of(domain)
+    files, names = set[str](), set[str]()
+    for snapshot in snapshots:
+        name, root = snapshot.getName(), parse(snapshot.getXMLDesc(0))
+        then, external = disk_files(definition_then(root)), list(root.iterfind("disks/disk[@snapshot='external']"))
+        bases = {then[d.get("name")] for d in external if d.get("name") in then}
+        overlays = {path for d in external if (path := text_of(d, "source/@file"))}
+        own["chain"] = sorted({*own.get("chain", ()), *bases, *overlays})
+        label = f"{domain.UUIDString()}.{name}."
+        files |= {path for path in own.get("made", ()) if path.rpartition("/")[2].startswith(label)}
+        if memory := text_of(root, "memory/@file"):
+            files.add(memory)
+        names.add(name)
+    set_facts(domain, own)  # before: a merge that is cut short goes on with the next call
+    forget(domain, names)
+    for path in files:
+        volume = find_path(conn, path)
+        if volume is not None:
+            volume.delete(0)
+    if files:
+        set_facts(domain, own | {"made": [path for path in own.get("made", ()) if path not in files]})
+    merge_unneeded(connection, conn, domain, job)
+
+
+def _refuse_impossible(connection: KVMConnection, record: VM, live: Any, *, memory: bool) -> None:
+    """Refuse what could be taken but not wholly be reverted to."""
+    if not memory and any("swtpm" in folder for folder in state_folders(live)) and not connection.uri.endswith("/system"):
+        raise UnsupportedOperationError(
+            f"the TPM's state of {record.name!r} can't be kept: where a session's libvirt has it is not known",
+            resource=record.name,
+            hint="keep the memory too",
+        )
+
+
+def _record(own: dict[str, Any], base: str, above: str) -> None:
+    """Note in a VM's facts that a snapshot froze a file and put an overlay above it, which goes with the VM if the file does."""
+    own["chain"] = sorted({*own.get("chain", ()), base, above})
+    if base in own.get("made", ()):
+        own["made"] = [*own["made"], above]
+
+
+def _restore_facts(domain: Any, own: dict[str, Any]) -> None:
+    try:
+        set_facts(domain, own)
+    except libvirt.libvirtError:
+        pass  # the VM or the connection is gone; facts of files that never came to be do no harm
+
+
+def end_interrupted_jobs(domain: Any, job: Job[Any]) -> None:
+    """End the merges of a VM's disks that a process which died left to QEMU."""
+    block_jobs.end_interrupted_jobs(domain, disk_files(parse(domain.XMLDesc(0))), job)
+
+
+def asked(spec: SnapshotSpec) -> Any:
+    """Return the definition of a snapshot that leaves all but name and description to libvirt."""
+    root = etree.Element("domainsnapshot")
+    etree.SubElement(root, "name").text = spec.name
+    if spec.description:
+        etree.SubElement(root, "description").text = spec.description
+    return root
+
+
+def _on(definition: Any, disks: dict[str, Any], own: dict[str, Any]) -> str:
+    """Return a definition with other files for its disks, and with NovaCron's facts of now."""
+    for element in own_disks(definition):
+        target = text_of(element, "target/@dev")
+        if target in disks:
+            set_disk_file(element, disks[target])
+    keep_facts(definition, own)
+    return serialise(definition)
+
+
+def _pool_of(volume: Any) -> Any:
+    pool = volume.storagePoolLookupByVolume()
+    pool.refresh()
+    return pool
+
+
+def _folder(pool: Any) -> str:
+    return (text_of(parse(pool.XMLDesc(0)), "target/path") or "").rstrip("/")
+
+
+def _new_overlay(connection: KVMConnection, base: Any, vm: str, target: str, snapshot: str, undo: ExitStack) -> Any:
+    return overlay(connection, base, f"{vm}-{target}.{snapshot}.qcow2", undo)
+
+
+__all__ = ["asked", "delete", "end_interrupted_jobs", "is_external", "power_off", "revert", "take"]

@@ -1,0 +1,187 @@
+"""Joins the files of a disk that no snapshot needs any more, and deletes what is left over.
+
+An external snapshot freezes a disk's file and lets the VM write to an overlay above it. Once the snapshot is gone the two can be one
+again. At each moment in between, also when this process or the daemon dies, the VM reads the same content through its chain of files:
+what is left then is a longer chain, which the next call shortens.
+
+Which files may be touched is written in the VM (`chain` in its facts): those that snapshots froze or made. What is further below, such as
+the image that a VM is linked to, never gets there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import libvirt
+
+from novacron.errors import StorageError
+from novacron.jobs import Job
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.devices import facts_of, set_facts
+from novacron_kvm.jobs.block_jobs import follow
+from novacron_kvm.storage.copies import own_disks, set_defined_disk_file
+from novacron_kvm.storage.helper_domain import existing_volume, helper_domain
+from novacron_kvm.storage.volume_files import backing_files, find_path, refresh_pools, vms_with, volume_record
+from novacron_kvm.xml.parsing import parse, serialise, text_of
+from novacron_kvm.xml.reading import disk as disk_record
+
+
+class Files(NamedTuple):
+    """What a VM's files are for at one moment.
+
+    Attributes:
+        active: the file that each disk of the VM is written to, by target.
+        needed: those, and what the snapshots froze.
+        below: what each file known to a storage pool is backed by.
+        opened: which disk a running QEMU has each file open for, below another too.
+    """
+
+    active: dict[str, str]
+    needed: set[str]
+    below: dict[str, str | None]
+    opened: dict[str, str]
+
+    def above(self, path: str) -> list[str]:
+        """Return the files that are directly backed by one."""
+        return [upper for upper, lower in self.below.items() if lower == path]
+
+
+class Step(NamedTuple):
+    """A file that is not needed, and the only one above it, with which it is merged; None: it is deleted."""
+
+    path: str
+    above: str | None
+
+
+def disk_files(definition: Any) -> dict[str, str]:
+    """Return the file of each disk that a VM writes, by target."""
+    found = {text_of(e, "target/@dev") or "": disk_record(e).source or "" for e in own_disks(definition)}
+    return {target: path for target, path in found.items() if path.startswith("/")}
+
+
+def definition_then(snapshot: Any) -> Any:
+    """Return the definition that a VM had when a snapshot was taken, from the snapshot's root element."""
+    stored = snapshot.find("inactiveDomain")
+    if stored is None:
+        return snapshot.find("domain")
+    stored.tag = "domain"
+    return stored
+
+
+def merge_unneeded(connection: KVMConnection, conn: Any, domain: Any, job: Job[Any]) -> None:
+    """Merge and delete those of a VM's files that neither the VM nor a snapshot needs any more.
+
+    A file that cannot go yet stays, and is looked at again by the next call: another VM is linked to it, or a running VM is on one of
+    several branches above it.
+
+    Raises:
+        StorageError: QEMU could not copy; every file is still there.
+    """
+    before = None
+    while True:
+        files = _look(conn, domain)
+        step = _next_step(conn, domain, files)
+        if step is None:
+            break
+        if step == before:
+            raise StorageError(f"merging {step.above} into {step.path} ended early", resource=domain.name())
+        if step.above is None:
+            existing_volume(conn, step.path).delete(0)
+        else:
+            _merge(connection, conn, domain, files, step.path, step.above, job)
+        before = step
+    own = facts_of(domain)
+    there = {path for path in own.get("chain", ()) if find_path(conn, path) is not None}
+    if there <= {*disk_files(parse(domain.XMLDesc(0))).values()}:
+        there = set()  # each disk is one file again
+    gone = {*own.get("chain", ())} - there
+    if gone:
+        made = [path for path in own.get("made", ()) if path not in gone or find_path(conn, path) is not None]
+        set_facts(domain, {k: v for k, v in (own | {"chain": sorted(there), "made": made}).items() if k != "chain" or v})
+
+
+def _look(conn: Any, domain: Any) -> Files:
+    refresh_pools(conn, {*facts_of(domain).get("chain", ())})
+    root = parse(domain.XMLDesc(0))
+    active = disk_files(root)
+    needed = {*active.values()}
+    for snapshot in domain.listAllSnapshots(0):
+        needed |= {*disk_files(definition_then(parse(snapshot.getXMLDesc(0)))).values()}
+    opened: dict[str, str] = {}
+    if domain.isActive():
+        for disk in own_disks(root):
+            opened |= {source.get("file"): text_of(disk, "target/@dev") or "" for source in disk.iter("source")}
+    return Files(active, needed, backing_files(conn), opened)
+
+
+def _next_step(conn: Any, domain: Any, files: Files) -> Step | None:
+    own = facts_of(domain)
+    chain, made = {*own.get("chain", ())}, {*own.get("made", ())}
+    spare = [
+        path
+        for path in sorted(chain - files.needed)
+        if path in files.below and all(vm == domain.name() for vm in vms_with(conn, path))
+    ]
+    # an overlay may be deleted; a file that was there before the first snapshot only if it was made for the VM
+    deletable = {path for path in spare if path in made or files.below[path] in chain}
+    for path in deletable:
+        if not files.above(path):
+            return Step(path, None)
+    for path in spare:
+        above = files.above(path)
+        if len(above) != 1 or above[0] not in chain:
+            continue
+        if above[0] in files.active.values() or (above[0] in files.opened and len(files.above(above[0])) == 1):
+            return Step(path, above[0])
+        if above[0] not in files.opened and path in deletable:
+            return Step(path, above[0])
+    return None
+
+
+def _merge(connection: KVMConnection, conn: Any, domain: Any, files: Files, path: str, above: str, job: Job[Any]) -> None:
+    """Join a file with the one above it; the other one is of no use then."""
+    target = next((name for name, file in files.active.items() if file == above), None)
+
+    def report(fraction: float) -> None:
+        job.report(f"merging {above.rpartition('/')[2]}", fraction)
+
+    if target is not None:
+        # what the guest wrote goes into the file below: little is copied, and the disk has its first name again
+        if files.opened:
+            _commit_active(domain, target, path, job, report)
+        else:
+            definition = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
+            with helper_domain(conn, definition, above) as copier:
+                _commit_active(copier, "vda", path, job, report)
+        set_defined_disk_file(conn, domain, target, volume_record(connection.name, existing_volume(conn, path)))
+    elif above in files.opened:  # only the QEMU that reads it can write there
+        domain.blockCommit(files.opened[above], path, above, 0, 0)
+        follow(domain, files.opened[above], job, report, without=above)
+        _rename_in_snapshots(domain, above, path)
+    else:  # a branch that the VM is not on: its file takes in what is below it, and keeps its name
+        roots = [parse(s.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)) for s in domain.listAllSnapshots(0)]
+        then = [definition_then(root) for root in roots]
+        definition = next((d for d in then if above in disk_files(d).values()), then[0])
+        with helper_domain(conn, definition, above) as copier:
+            copier.blockRebase("vda", files.below[path], 0, 0)
+            follow(copier, "vda", job, report, without=path)
+
+
+def _commit_active(domain: Any, target: str, path: str, job: Job[Any], report: Any) -> None:
+    domain.blockCommit(target, path, None, 0, libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE)
+    follow(domain, target, job, report, pivot=True)
+
+
+def _rename_in_snapshots(domain: Any, old: str, new: str) -> None:
+    """Let snapshots name another file, which has the same content now."""
+    for snapshot in domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL):
+        root = parse(snapshot.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE))
+        named = [source for source in root.iter("source") if source.get("file") == old]
+        for source in named:
+            source.set("file", new)
+        if named:
+            current = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if snapshot.isCurrent() else 0
+            domain.snapshotCreateXML(serialise(root), libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current)
+
+
+__all__ = ["definition_then", "disk_files", "merge_unneeded"]

@@ -1,0 +1,1 @@
+"""Files in storage pools: volumes, disks, backing chains, encryption, copies, state files."""

@@ -1,0 +1,117 @@
+"""Making one file of a disk's own and the one that it is backed by: upwards, so that it needs nobody, or downwards, into the one below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import libvirt
+
+from novacron.errors import DeviceNotFoundError, InvalidStateError
+from novacron.jobs import Job
+from novacron.records.disks import Disk
+from novacron.records.volumes import Volume
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.devices import facts_of, refuse_saved, refuse_suspended_since_migration, set_facts
+from novacron_kvm.errors import translated
+from novacron_kvm.inventory.records import sized
+from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, follow
+from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
+from novacron_kvm.storage.helper_domain import helper_domain
+from novacron_kvm.storage.volume_files import find_path, refresh_pools, vms_with, volume_record, volumes_backed_by
+from novacron_kvm.xml.parsing import parse, text_of
+from novacron_kvm.xml.reading import disk as disk_record
+
+
+def pull_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -> Disk:
+    """Copy what is below a disk into its own file; cut short, it still needs what is below, and nothing is lost."""
+    with connection.dedicated() as conn, translated("disk_pull", vm):
+        domain, volume = _found(connection, conn, vm, disk, "pull", job)
+        if volume.backing:
+            if domain.isActive():
+                domain.blockPull(disk, 0, 0)
+                follow(domain, disk, job, lambda fraction: job.report("pulling", fraction), without=volume.backing)
+            else:
+                definition = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
+                with helper_domain(conn, definition, volume.path) as there:
+                    there.blockPull("vda", 0, 0)
+                    follow(there, "vda", job, lambda fraction: job.report("pulling", fraction), without=volume.backing)
+            refresh_pools(conn, {volume.path})
+        return _record(connection, domain, disk)
+
+
+def commit_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -> Disk:
+    """Write what a disk's own file has into the one below, and go on with that; until then the disk is as it was."""
+    with connection.dedicated() as conn, translated("disk_commit", vm):
+        domain, volume = _found(connection, conn, vm, disk, "commit", job)
+        base = _base(connection, conn, domain, disk, volume)
+        if domain.isActive():
+            _commit(domain, disk, base.path, job)
+        else:
+            definition = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
+            with helper_domain(conn, definition, volume.path) as there:
+                _commit(there, "vda", base.path, job)
+        set_defined_disk_file(conn, domain, disk, base)
+        own = facts_of(domain)
+        if volume.path in own.get("made", ()):
+            overlay = find_path(conn, volume.path)
+            if overlay is not None:
+                overlay.delete(0)
+            set_facts(domain, own | {"made": [path for path in own["made"] if path != volume.path]})
+        return _record(connection, domain, disk)
+
+
+def _found(connection: KVMConnection, conn: Any, vm: str, disk: str, verb: str, job: Job[Disk]) -> tuple[Any, Volume]:
+    """Return a VM's domain and the volume of a disk; refuse what would take something from its snapshots."""
+    domain = connection.domain(vm, conn)
+    refuse_saved(domain, f"{verb} a disk of")
+    refuse_suspended_since_migration(domain, f"{verb} a disk of")
+    disks = {text_of(e, "target/@dev"): e for e in own_disks(parse(domain.XMLDesc(0)))}
+    if disk not in disks:
+        raise DeviceNotFoundError(
+            f"{domain.name()!r} has no disk {disk!r} with a file of its own",
+            resource=domain.name(),
+            hint=f"it has: {', '.join(map(str, disks)) or 'none'}",
+        )
+    if domain.snapshotNum():
+        raise InvalidStateError(
+            f"can't {verb} a disk of {domain.name()!r}: it has snapshots, which are in its files",
+            resource=domain.name(),
+            hint="delete the snapshots first",
+        )
+    end_interrupted_jobs(domain, [disk], job)
+    return domain, volume_record(connection.name, volume_of(conn, disks[disk]))
+
+
+def _base(connection: KVMConnection, conn: Any, domain: Any, disk: str, volume: Volume) -> Volume:
+    """Return the volume below; refuse it when it is not this VM's alone to write to."""
+    found = find_path(conn, volume.backing) if volume.backing else None
+    if found is None:
+        raise InvalidStateError(
+            f"can't commit the disk {disk!r} of {domain.name()!r}: "
+            + (f"no storage pool has {volume.backing}, which is below it" if volume.backing else "there is nothing below it"),
+            resource=domain.name(),
+        )
+    base = volume_record(connection.name, found)
+    users = [f"the VM {name!r}" for name in vms_with(conn, base.path) if name != domain.name()]
+    users += [f"the volume {name!r}" for name in volumes_backed_by(conn, base.path) if name != volume.name]
+    if users:
+        raise InvalidStateError(
+            f"can't commit the disk {disk!r} of {domain.name()!r}: {', '.join(users)} would see the change",
+            resource=domain.name(),
+            hint="pull it instead: then it needs nobody",
+        )
+    return base
+
+
+def _record(connection: KVMConnection, domain: Any, target: str) -> Disk:
+    elements = parse(domain.XMLDesc(0)).iterfind("devices/disk")
+    element = next(e for e in elements if text_of(e, "target/@dev") == target)
+    return sized(connection, domain, disk_record(element))
+
+
+def _commit(domain: Any, target: str, path: str, job: Job[Any]) -> None:
+    domain.blockCommit(target, path, None, 0, libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE)
+    follow(domain, target, job, lambda fraction: job.report("committing", fraction), pivot=True)
+
+
+__all__ = ["pull_disk", "commit_disk"]

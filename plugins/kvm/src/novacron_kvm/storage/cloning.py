@@ -1,0 +1,130 @@
+"""Cloning VMs, with whole copies of their disks or with shared ones."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import libvirt
+
+from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, UnsupportedOperationError
+from novacron.jobs import Job
+from novacron.records.vm import VM
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.devices import made_for
+from novacron_kvm.errors import translated
+from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.storage.copies import chain, copy_volume, give_own_identity, overlay, own_disks, set_disk_file, volume_of
+from novacron_kvm.storage.luks import refuse_encrypted
+from novacron_kvm.xml.parsing import parse, serialise, text_of
+
+SECURE = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+
+
+def clone_vm(connection: KVMConnection, vm: str, name: str, linked: bool, job: Job[VM]) -> VM:
+    """Copy a VM. When it is linked both go on in files of their own, above the original's disks, which nobody writes any more."""
+    check_name(name)
+    with connection.dedicated() as conn, ExitStack() as undo, translated("vm_clone", vm):
+        domain = connection.domain(vm, conn)
+        record = vm_record(connection, domain, sizes=False)
+        if record.status not in ("stopped", "crashed"):
+            raise InvalidStateError(
+                f"can't clone {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first"
+            )
+        refuse_taken(conn, name)
+        root = parse(domain.XMLDesc(SECURE))
+        disks = own_disks(root)
+        refuse_encrypted(record.name, disks, "clone")
+        if linked:
+            _refuse_unshareable(domain, disks)
+        files = []
+        for number, element in enumerate(disks):
+            job.raise_if_cancelled()
+            job.report(f"disk {number + 1} of {len(disks)}", number / len(disks))
+            volume = volume_of(conn, element)
+            target = f"{name}-{text_of(element, 'target/@dev')}"
+            if linked:
+                own = overlay(connection, volume, f"{target}.qcow2", undo)
+                files += [path for path in chain(conn, volume) if path in made_for(domain)]  # the last of them takes it along
+            else:
+                own = copy_volume(connection, volume, f"{target}.{text_of(element, 'driver/@type') or 'raw'}", job, undo)
+            set_disk_file(element, own)
+            files.append(own.path)
+        job.raise_if_cancelled()
+        give_own_identity(conn, root, name, files)
+        clone = conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        undo.callback(connection.ensure_undone, partial(undefine_clone, clone.UUIDString()), f"the definition of {name!r}")
+        if linked:
+            _go_on_above(connection, conn, domain, undo)
+        result = vm_record(connection, clone)
+        undo.pop_all()
+        return result
+
+
+def _refuse_unshareable(domain: Any, disks: list[Any]) -> None:
+    if domain.snapshotNum():
+        raise InvalidStateError(
+            f"can't link a clone to {domain.name()!r}: it has snapshots, which could not be reverted to any more",
+            resource=domain.name(),
+            hint="delete them first, or make a whole copy",
+        )
+    raw = [text_of(e, "target/@dev") for e in disks if text_of(e, "driver/@type") not in ("qcow2", "raw")]
+    if raw:
+        raise UnsupportedOperationError(f"disks that can't be shared: {', '.join(map(str, raw))}", resource=domain.name())
+
+
+def _go_on_above(connection: KVMConnection, conn: Any, domain: Any, undo: ExitStack) -> None:
+    """Let the original go on in files of its own too: what it wrote into the shared ones would spoil the clone."""
+    root = parse(domain.XMLDesc(SECURE))
+    before = serialise(root)
+    files = made_for(domain)
+    for element in own_disks(root):
+        volume = volume_of(conn, element)
+        number = 1
+        pool = volume.storagePoolLookupByVolume()
+        while (name := f"{domain.name()}-{text_of(element, 'target/@dev')}.{number}.qcow2") in pool.listVolumes():
+            number += 1
+        own = overlay(connection, volume, name, undo)
+        set_disk_file(element, own)
+        files.append(own.path)
+    from novacron_kvm.xml.metadata import facts_element
+    from novacron_kvm.xml.parsing import NAMESPACE
+    from novacron_kvm.xml.reading import facts
+
+    own_facts = root.find(f"metadata/{{{NAMESPACE}}}vm")
+    if own_facts is not None:
+        own_facts.getparent().replace(own_facts, facts_element(facts(root) | {"made": files}))
+    undo.callback(conn.defineXMLFlags, before, 0)
+    conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+
+
+def undefine_clone(identity: str, connection: Any) -> None:
+    """Forget a clone again."""
+    connection.lookupByUUIDString(identity).undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no name of a VM."""
+    from novacron.specs.vm import VMSpec
+
+    try:
+        VMSpec(name=name)
+    except InvalidSpecError as error:
+        raise InvalidSpecError(
+            "invalid name", problems=[SpecProblem("name", name, error.problems[0].allowed)], resource=name
+        ) from None
+
+
+def refuse_taken(conn: Any, name: str) -> None:
+    """Refuse the name of a VM that is there."""
+    try:
+        conn.lookupByName(name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+        return
+    raise AlreadyExistsError(f"a VM {name!r} is already there", resource=name, hint="give another name, or delete that one")
+
+
+__all__ = ["clone_vm", "check_name", "refuse_taken", "undefine_clone"]

@@ -1,0 +1,61 @@
+"""The cloud-init seed: a NoCloud ISO image made in memory and uploaded into the pool."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.xml.storage import volume_xml
+
+if TYPE_CHECKING:
+    from novacron.specs.vm import CloudInitSpec, VMSpec
+
+
+def seed_image(spec: CloudInitSpec, name: str) -> bytes:
+    """Return the ISO image with user-data, meta-data and, if given, network-config."""
+    import pycdlib
+
+    keys = "".join(f"  - {json.dumps(key)}\n" for key in spec.ssh_keys)
+    files = {
+        "user-data": spec.user_data or "#cloud-config\n" + (f"ssh_authorized_keys:\n{keys}" if keys else "{}\n"),
+        "meta-data": f"instance-id: {json.dumps(name)}\nlocal-hostname: {json.dumps(spec.hostname or name)}\n",
+    }
+    if spec.network_config:
+        files["network-config"] = spec.network_config
+    iso = pycdlib.PyCdlib()
+    iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="cidata")
+    for number, (file, text) in enumerate(files.items()):
+        data = text.encode()
+        iso.add_fp(io.BytesIO(data), len(data), f"/F{number}.;1", rr_name=file, joliet_path=f"/{file}")
+    out = io.BytesIO()
+    iso.write_fp(out)
+    iso.close()
+    return out.getvalue()
+
+
+def make_seed(connection: KVMConnection, conn: Any, spec: VMSpec, undo: ExitStack) -> str:
+    """Upload the seed of a VM and return its path."""
+    from novacron_kvm.storage.volume_files import remove_created
+
+    if spec.cloud_init is None:
+        raise ValueError("the VM has no cloud_init")
+    image, name = seed_image(spec.cloud_init, spec.name), f"{spec.name}-seed.iso"
+    pool_name = spec.disks[0].pool if spec.disks else "default"
+    with translated("vm_create", name):
+        pool = conn.storagePoolLookupByName(pool_name)
+        volume = pool.createXML(volume_xml(name, len(image), "raw", None), 0)
+        undo.callback(remove_created, connection, pool, name)
+        stream = conn.newStream(0)
+        volume.upload(stream, 0, len(image), 0)
+        view = memoryview(image)
+        while view:
+            view = view[stream.send(bytes(view[:262144])) :]
+        stream.finish()
+        return str(volume.path())
+
+
+__all__ = ["make_seed", "seed_image"]

@@ -1,0 +1,182 @@
+"""Copies of VMs: their disks, shared or whole, and a definition with nothing in it that only one VM may have."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import libvirt
+
+from novacron.errors import AlreadyExistsError, UnsupportedOperationError
+from novacron.jobs import Job
+from novacron.macs import new_mac
+from novacron.records.volumes import Volume
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.nics import macs_in_use
+from novacron_kvm.storage.disk_files import free_name
+from novacron_kvm.storage.volume_files import copy_progress, create_whole, find_path, remove_created, volume_record
+from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise, text_of
+from novacron_kvm.xml.reading import disk as disk_record
+from novacron_kvm.xml.reading import facts
+from novacron_kvm.xml.storage import volume_xml
+
+
+def own_disks(root: Any) -> list[Any]:
+    """Return the <disk>s that a copy of a VM needs of its own: those that it writes and nobody shares."""
+    return [
+        element
+        for element in root.iterfind("devices/disk")
+        if element.get("device", "disk") == "disk"
+        and element.find("readonly") is None
+        and element.find("shareable") is None
+        and element.find("source") is not None
+    ]
+
+
+def volume_of(conn: Any, element: Any) -> Any:
+    """Return libvirt's volume of a <disk>. Raises UnsupportedOperationError when no storage pool has its file."""
+    source = disk_record(element).source or ""
+    volume = find_path(conn, source) if source.startswith("/") else None
+    if volume is None:
+        raise UnsupportedOperationError(
+            f"the disk {text_of(element, 'target/@dev')!r} ({source}) is in no storage pool",
+            hint="make a storage pool of its folder",
+        )
+    return volume
+
+
+def chain(conn: Any, volume: Any) -> list[str]:
+    """Return the paths of a volume and of all that it is backed by."""
+    paths = [str(volume.path())]
+    while below := text_of(parse(volume.XMLDesc(0)), "backingStore/path"):
+        paths.append(below)
+        volume = find_path(conn, below)
+        if volume is None:
+            break
+    return paths
+
+
+def copy_volume(connection: KVMConnection, volume: Any, name: str, job: Job[Any], undo: ExitStack) -> Volume:
+    """Copy a volume into its own pool, under this name or a free one like it, with what it is backed by; `undo` removes the copy."""
+    before = volume_record(connection.name, volume)
+    name = _free_beside(volume, name)
+    text = volume_xml(name, before.capacity_bytes, before.format, None)
+    with copy_progress(connection, before.pool, name, before.capacity_bytes, job):
+        return made(connection, volume, name, undo, lambda pool: pool.createXMLFrom(text, volume, 0))
+
+
+def overlay(connection: KVMConnection, volume: Any, name: str, undo: ExitStack) -> Volume:
+    """Make a volume that shares a volume's content and writes to itself, of this name or a free one like it; `undo` removes it."""
+    below = volume_record(connection.name, volume)
+    name = _free_beside(volume, name)
+    text = volume_xml(name, below.capacity_bytes, "qcow2", (below.path, below.format))
+    return made(connection, volume, name, undo, lambda pool: pool.createXML(text, 0))
+
+
+def made(connection: KVMConnection, beside: Any, name: str, undo: ExitStack, make: Callable[[Any], Any]) -> Volume:
+    """Make a volume in the pool of another."""
+    pool = beside.storagePoolLookupByVolume()
+    pool.refresh()  # another host of shared storage may have made one
+    if name in pool.listVolumes():
+        raise AlreadyExistsError(f"a volume {name!r} is already in the storage pool {pool.name()!r}", resource=name)
+    volume = create_whole(connection, pool, name, lambda: make(pool))
+    undo.callback(remove_created, connection, pool, name)
+    return volume_record(connection.name, volume)
+
+
+def _free_beside(volume: Any, name: str) -> str:
+    pool = volume.storagePoolLookupByVolume()
+    pool.refresh()  # another host of shared storage may have made one; and the volume may have grown
+    return free_name(pool, name)
+
+
+def set_disk_file(element: Any, volume: Volume) -> None:
+    """Let a <disk> use a volume."""
+    for old in [*element.findall("backingStore"), *element.findall("source/index")]:
+        old.getparent().remove(old)
+    source = element.find("source")
+    for attribute in list(source.attrib):
+        if attribute != "startupPolicy":
+            del source.attrib[attribute]
+    source.set("file", volume.path)
+    element.set("type", "file")
+    element.find("driver").set("type", volume.format)
+
+
+def set_defined_disk_file(conn: Any, domain: Any, target: str, volume: Volume) -> None:
+    """Let a VM's persistent definition use a volume as the disk `target`, if it does not yet."""
+    if not domain.isPersistent():
+        return
+    root = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
+    element = next((e for e in own_disks(root) if text_of(e, "target/@dev") == target), None)
+    if element is None or disk_record(element).source == volume.path:
+        return
+    set_disk_file(element, volume)
+    conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+
+
+def keep_facts(root: Any, own: dict[str, Any]) -> None:
+    """Let a definition have these facts of NovaCron's and no others."""
+    from novacron_kvm.xml.metadata import facts_element
+
+    metadata = root.find("metadata")
+    if metadata is None:
+        from lxml import etree
+
+        metadata = etree.SubElement(root, "metadata")
+    for old in metadata.findall(f"{{{NAMESPACE}}}vm"):
+        metadata.remove(old)
+    metadata.append(facts_element(own))
+
+
+def give_own_identity(conn: Any, root: Any, name: str, made_files: list[str]) -> None:
+    """Give a definition a name, a UUID and MAC addresses of its own, and drop what only the original may have.
+
+    That is its NVRAM (libvirt makes another from the firmware's template), its serial log, its seed for cloud-init, the names and ports
+    that libvirt gave.
+    """
+    own = facts(root)
+    root.find("name").text = name
+    _set(root, "uuid", str(uuid.uuid4()), after="name")
+    for path in ("os/nvram", "devices/serial/log", "devices/console/log", "genid", "devices/interface/target", "devices/*/alias"):
+        for element in root.findall(path):
+            element.getparent().remove(element)
+    for drive in root.iterfind("devices/disk[@device='cdrom']"):
+        source = drive.find("source")
+        if source is not None and source.get("file") in own.get("made", ()):
+            drive.remove(source)
+    taken = macs_in_use(conn)
+    for mac in root.iterfind("devices/interface/mac"):
+        mac.set("address", new_mac(taken))
+        taken[mac.get("address")] = name
+    for channel in root.iterfind("devices/channel/source[@path]"):
+        channel.getparent().remove(channel)
+    own.pop("chain", None)
+    keep_facts(root, own | {"made": made_files, "created_at": datetime.now(UTC).isoformat(timespec="seconds")})
+
+
+def _set(root: Any, tag: str, text: str, *, after: str) -> None:
+    from lxml import etree
+
+    element = root.find(tag)
+    if element is None:
+        element = etree.Element(tag)
+        root.find(after).addnext(element)
+    element.text = text
+
+
+__all__ = [
+    "chain",
+    "copy_volume",
+    "keep_facts",
+    "give_own_identity",
+    "made",
+    "overlay",
+    "own_disks",
+    "set_disk_file",
+    "set_defined_disk_file",
+    "volume_of",
+]

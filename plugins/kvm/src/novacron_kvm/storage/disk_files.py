@@ -1,0 +1,160 @@
+"""Makes the files that a new VM needs; what was made is undone when a later step fails."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import AlreadyExistsError, ImageNotFoundError, NovaCronError
+from novacron.jobs import Job
+from novacron.records.volumes import Volume
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import translated
+from novacron_kvm.storage.luks import forget_secret, provide_secret
+from novacron_kvm.storage.volume_files import (
+    allocating,
+    create_whole,
+    find_path,
+    find_volume,
+    path_in,
+    remove_created,
+    volume_record,
+)
+from novacron_kvm.xml.devices.disk import DiskFile, place
+from novacron_kvm.xml.platforms import Buses
+from novacron_kvm.xml.storage import volume_xml
+
+if TYPE_CHECKING:
+    from novacron.specs.disks import DiskSpec
+    from novacron.specs.vm import VMSpec
+
+
+def make_disks(
+    connection: KVMConnection, conn: Any, spec: VMSpec, job: Job[Any], undo: ExitStack, buses: Buses
+) -> list[DiskFile]:
+    """Return the VM's disks in order, their files made. Each one made is removed by `undo`."""
+    from novacron.specs.disks import DiskSpec
+
+    wanted = [*spec.disks]
+    if spec.iso:
+        wanted.append(DiskSpec(device="cdrom", path=spec.iso))
+    if spec.cloud_init:
+        from novacron_kvm.storage.cloud_init import make_seed
+
+        wanted.append(DiskSpec(device="cdrom", path=make_seed(connection, conn, spec, undo)))
+    found = []
+    for number, (disk, (bus, target)) in enumerate(zip(wanted, place(wanted, buses), strict=True)):
+        job.raise_if_cancelled()
+        job.report(f"disk {number + 1} of {len(wanted)}", number / max(1, len(wanted)))
+        found.append(make_disk(connection, conn, spec.name, disk, bus, target, undo))
+    if spec.cloud_init:
+        found[-1] = found[-1]._replace(made=True)
+    return found
+
+
+def make_disk(connection: KVMConnection, conn: Any, vm: str, disk: DiskSpec, bus: str, target: str, undo: ExitStack) -> DiskFile:
+    """Return a disk of a VM, its file made, or found when it was there; one that was made is removed by `undo`."""
+    if disk.path or not (disk.size or disk.source):
+        volume = find_image(connection, conn, disk.path, disk.pool) if disk.path else None
+        if volume and disk.encryption:
+            provide_secret(conn, volume.path, disk.encryption)
+            undo.callback(forget_secret, conn, volume.path)
+        return DiskFile(disk, volume.path if volume else None, _qemu_format(volume), target, bus, False)
+    volume = _make(connection, conn, f"{vm}-{target}.{disk.format}", disk, undo)
+    return DiskFile(disk, volume.path, volume.format, target, bus, True)
+
+
+def _qemu_format(volume: Volume | None) -> str:
+    """Return the format that QEMU opens a file as: what it does not know (an ISO) is raw to it."""
+    known = ("qcow2", "vmdk", "vdi", "vhdx", "qed", "vpc")
+    return volume.format if volume and volume.format in known else "raw"
+
+
+def _make(connection: KVMConnection, conn: Any, name: str, disk: DiskSpec, undo: ExitStack) -> Volume:
+    with translated("vm_create", disk.name or name):
+        pool = conn.storagePoolLookupByName(disk.pool)
+        if not pool.isActive():
+            pool.create(0)
+        pool.refresh()  # another host of shared storage may have made one
+        name = disk.name or free_name(pool, name)
+        if disk.name in pool.listVolumes():
+            raise AlreadyExistsError(f"a volume {name!r} is already in the pool {disk.pool!r}", resource=name)
+        secret = None
+        if disk.encryption:
+            secret = provide_secret(conn, path_in(pool, name), disk.encryption)
+            undo.callback(forget_secret, conn, path_in(pool, name))
+        if disk.source:
+            image = find_image(connection, conn, disk.source, disk.pool)
+            size = max(disk.size or 0, image.capacity_bytes)
+            if disk.copy_mode == "full":
+                source = find_path(conn, image.path)
+                made = _created(
+                    connection,
+                    undo,
+                    lambda: pool.createXMLFrom(volume_xml(name, size, disk.format, None, secret=secret), source, 0),
+                    pool,
+                    name,
+                )
+                if size > image.capacity_bytes:
+                    made.resize(size, 0)
+            else:
+                backed = volume_xml(name, size, disk.format, (image.path, image.format))
+                made = _created(connection, undo, lambda: pool.createXML(backed, 0), pool, name)
+        else:
+            blank = volume_xml(name, disk.size or 0, disk.format, None, preallocate=disk.preallocate, secret=secret)
+            made = _created(
+                connection, undo, lambda: pool.createXML(blank, allocating(disk.format, preallocate=disk.preallocate)), pool, name
+            )
+        return volume_record(connection.name, made)
+
+
+def free_name(pool: Any, name: str) -> str:
+    """Return a volume's name, with a number before its suffix when the pool has one of that name: web-vda.qcow2, web-vda-2.qcow2."""
+    there, (stem, dot, suffix), number, found = {*pool.listVolumes()}, name.rpartition("."), 1, name
+    while found in there:
+        number += 1
+        found = f"{stem}-{number}{dot}{suffix}"
+    return found
+
+
+def _created(connection: KVMConnection, undo: ExitStack, create: Any, pool: Any, name: str) -> Any:
+    made = create_whole(connection, pool, name, create)
+    undo.callback(remove_created, connection, pool, name)
+    return made
+
+
+def find_image(connection: KVMConnection, conn: Any, source: str, pool: str) -> Volume:
+    """Return the volume that "image:NAME", "POOL/VOLUME", a name in `pool` or an absolute path means. Raises ImageNotFoundError."""
+    default = pool
+    try:
+        if source.startswith("/"):
+            return _existing(connection, conn, source)
+        pool, _, name = source.rpartition("/")
+        pool = pool or default
+        name = name.removeprefix("image:")
+        for candidate in (name, f"{name}.qcow2", f"{name}.img", f"{name}.raw"):
+            try:
+                return volume_record(connection.name, find_volume(conn, pool, candidate))
+            except NovaCronError:
+                if candidate.endswith(".raw"):
+                    raise
+    except NovaCronError as error:
+        if type(error).__name__ != "VolumeNotFoundError":
+            raise
+    raise ImageNotFoundError(
+        f"no image {source!r}", resource=source, hint=f"`novacron volume list {default}` shows what is there"
+    )
+
+
+def _existing(connection: KVMConnection, conn: Any, path: str) -> Volume:
+    found = find_path(conn, path)
+    if found is not None:
+        return volume_record(connection.name, found)
+    if path.startswith("image:"):
+        return volume_record(connection.name, find_volume(conn, "default", path.removeprefix("image:")))
+    raise ImageNotFoundError(
+        f"no storage pool has the file {path!r}", resource=path, hint="put it into a storage pool, or make one of its folder"
+    )
+
+
+__all__ = ["find_image", "free_name", "make_disk", "make_disks"]

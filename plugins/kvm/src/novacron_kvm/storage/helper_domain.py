@@ -1,0 +1,66 @@
+"""A helper domain: a QEMU process that never runs a guest, started to copy or merge the disk files of a VM that is stopped."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import libvirt
+from lxml import etree
+
+from novacron.errors import StorageError
+from novacron_kvm.jobs.domain_jobs import HELPER
+from novacron_kvm.storage.copies import own_disks
+from novacron_kvm.storage.volume_files import find_path
+from novacron_kvm.xml.parsing import parse, serialise, text_of
+from novacron_kvm.xml.reading import disk as disk_record
+
+
+@contextmanager
+def helper_domain(conn: Any, definition: Any, path: str) -> Iterator[Any]:
+    """Give a domain with the file as its one disk, "vda", which never runs: QEMU merges files, and from afar nothing else can.
+
+    It ends with our connection, should this process die.
+    """
+    root = etree.Element("domain", type=definition.get("type"))
+    etree.SubElement(root, "name").text = HELPER + uuid.uuid4().hex[:12]
+    etree.SubElement(root, "memory", unit="MiB").text = "16"
+    kind = definition.find("os/type")
+    etree.SubElement(
+        etree.SubElement(root, "os"), "type", {k: kind.get(k) for k in ("arch", "machine") if kind.get(k)}
+    ).text = "hvm"
+    devices = etree.SubElement(root, "devices")
+    devices.append(
+        _plain_disk(definition, path, text_of(parse(existing_volume(conn, path).XMLDesc(0)), "target/format/@type") or "raw")
+    )
+    etree.SubElement(devices, "controller", type="usb", model="none")
+    etree.SubElement(devices, "memballoon", model="none")
+    domain = conn.createXML(serialise(root), libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY)
+    try:
+        yield domain
+    finally:
+        domain.destroy()
+
+
+def existing_volume(conn: Any, path: str) -> Any:
+    """Return libvirt's volume at a path. Raises StorageError when no storage pool has it."""
+    volume = find_path(conn, path)
+    if volume is None:
+        raise StorageError(f"no storage pool has the file {path}", resource=path, hint="has somebody deleted it just now?")
+    return volume
+
+
+def _plain_disk(definition: Any, path: str, format_: str) -> Any:
+    """Return a <disk> with nothing but the file, as "vda", and its encryption."""
+    original = next((e for e in own_disks(definition) if disk_record(e).source == path), own_disks(definition)[0])
+    disk = etree.Element("disk", type="file", device="disk")
+    etree.SubElement(disk, "driver", name="qemu", type=format_)
+    source = etree.SubElement(disk, "source", file=path)
+    source.extend(original.findall("source/encryption"))
+    etree.SubElement(disk, "target", dev="vda", bus="virtio")
+    return disk
+
+
+__all__ = ["existing_volume", "helper_domain"]

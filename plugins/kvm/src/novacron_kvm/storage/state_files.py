@@ -1,0 +1,199 @@
+"""What a VM keeps beside its disks on its host: UEFI variables (NVRAM) and the state of its TPM.
+
+libvirt keeps neither with a snapshot that has no memory in it, and offers no way to copy them. A storage pool of their folder does: it is
+made for the moment of copying, and works for a remote host as for this one.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import libvirt
+from lxml import etree
+
+from novacron.errors import BusyError
+from novacron.jobs import Job
+from novacron_kvm.storage.streams import download, upload
+from novacron_kvm.storage.volume_files import remove_volume
+from novacron_kvm.xml.parsing import parse, serialise, text_of
+from novacron_kvm.xml.storage import volume_xml
+
+NVRAM_FOLDER = "/var/lib/libvirt/qemu/nvram"
+TPM_FOLDER = "/var/lib/libvirt/swtpm"
+PREFIX = "novacron-state-"
+"""How the names of our pools begin: each lives for the moment of copying."""
+PATIENCE = 10.0
+"""Seconds after which a pool of ours that is still there is taken to be left by a process that died."""
+
+
+def state_folders(root: Any) -> dict[str, list[str]]:
+    """Return where a VM has state files, each folder with the files' names, none meaning all; empty when it has none."""
+    found = {}
+    nvram = text_of(root, "os/nvram")
+    if nvram:
+        path = PurePosixPath(nvram)
+        found[str(path.parent)] = [path.name]
+    elif text_of(root, "os/@firmware") == "efi":  # libvirt names it when the VM starts
+        found[NVRAM_FOLDER] = [f"{root.findtext('name')}_VARS.{suffix}" for suffix in ("fd", "qcow2")]
+    backend = root.find("devices/tpm/backend[@type='emulator']")
+    if backend is not None:
+        version = "tpm1.2" if backend.get("version") == "1.2" else "tpm2"
+        found[f"{TPM_FOLDER}/{root.findtext('uuid')}/{version}"] = []
+    return found
+
+
+def copy_state(conn: Any, root: Any, pool: Any, label: str, undo: ExitStack) -> list[str]:
+    """Copy a VM's state files to a pool, the copies' names beginning with `label`; return their paths. `undo` removes them."""
+    made = []
+    for folder, names in state_folders(root).items():
+        with _pool_of(conn, folder) as there:
+            for name in _names(there, names):
+                copy = _copied_name(label, folder) + name
+                undo.callback(remove_volume, pool, copy)
+                made.append(str(_copy(there.storageVolLookupByName(name), pool, copy).path()))
+    return made
+
+
+def restore_state(conn: Any, root: Any, pool: Any, label: str) -> None:
+    """Put a VM's state files back as they were copied; what was not there then is removed."""
+    pool.refresh()
+    for folder, names in state_folders(root).items():
+        prefix = _copied_name(label, folder)
+        kept = {name.removeprefix(prefix): name for name in pool.listVolumes() if name.startswith(prefix)}
+        with _pool_of(conn, folder) as there:
+            if there is None:
+                continue  # the VM has never run
+            for name, copy in kept.items():
+                _copy(pool.storageVolLookupByName(copy), there, name)
+            for name in {*_names(there, names)} - {*kept}:
+                remove_volume(there, name)
+
+
+class StateFile(NamedTuple):
+    """A state file of a VM, with what it takes to make it anew. `content` may be firmware variables or a TPM's keys: never shown."""
+
+    folder: str
+    name: str
+    content: bytes
+    permissions: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        return f"<StateFile {self.folder}/{self.name}>"
+
+
+def read_state(conn: Any, root: Any) -> list[StateFile]:
+    """Return a VM's state files, as its host has them."""
+    found = []
+    for folder, names in state_folders(root).items():
+        with _pool_of(conn, folder) as pool:
+            for name in _names(pool, names):
+                volume, content = pool.storageVolLookupByName(name), io.BytesIO()
+                download(conn, volume, content, Job("read", name))
+                found.append(StateFile(folder, name, content.getvalue(), _permissions(volume)))
+    return found
+
+
+def write_state(conn: Any, files: Iterable[StateFile]) -> None:
+    """Write state files to a host, their folders too; one that is there is replaced."""
+    for file in files:
+        with _pool_of(conn, file.folder, build=True) as pool:
+            remove_volume(pool, file.name)
+            volume = pool.createXML(_definition(file.name, len(file.content), file.permissions), 0)
+            upload(conn, volume, io.BytesIO(file.content), Job("write", file.name))
+
+
+def remove_state(conn: Any, files: Iterable[StateFile]) -> None:
+    """Delete state files from a host."""
+    for file in files:
+        with _pool_of(conn, file.folder) as pool:
+            if pool is not None:
+                remove_volume(pool, file.name)
+
+
+def _copied_name(label: str, folder: str) -> str:
+    return f"{label}.{PurePosixPath(folder).name}."
+
+
+def _names(pool: Any, names: list[str]) -> list[str]:
+    """Return which of a folder's files are the VM's: those named, or all but locks."""
+    there = [] if pool is None else pool.listVolumes()
+    return [name for name in there if (name in names if names else not name.startswith("."))]
+
+
+def _copy(volume: Any, pool: Any, name: str) -> Any:
+    """Copy a small file, its owner and mode with it; one that is there is replaced."""
+    definition = _definition(name, volume.info()[1], _permissions(volume))
+    remove_volume(pool, name)
+    return pool.createXMLFrom(definition, volume, 0)
+
+
+def _permissions(volume: Any) -> tuple[tuple[str, str], ...]:
+    root = parse(volume.XMLDesc(0))
+    return tuple((tag, text_of(root, f"target/permissions/{tag}") or "") for tag in ("mode", "owner", "group"))
+
+
+def _definition(name: str, size: int, permissions: Iterable[tuple[str, str]]) -> str:
+    root = parse(volume_xml(name, size, "raw", None))
+    owner = etree.SubElement(root.find("target"), "permissions")
+    for tag, value in permissions:
+        etree.SubElement(owner, tag).text = value
+    return serialise(root)
+
+
+@contextmanager
+def _pool_of(conn: Any, folder: str, *, build: bool = False) -> Iterator[Any]:
+    """Give a storage pool of a folder, None when there is no such folder (unless it is to be made); an administrator's is used."""
+    pool, own = _opened(conn, folder, build=build)
+    try:
+        yield pool
+    finally:
+        if own:
+            pool.destroy()
+
+
+def _opened(conn: Any, folder: str, *, build: bool) -> tuple[Any, bool]:
+    root = etree.Element("pool", type="dir")
+    etree.SubElement(root, "name").text = PREFIX + uuid.uuid4().hex[:12]
+    etree.SubElement(etree.SubElement(root, "target"), "path").text = folder
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return conn.storagePoolCreateXML(serialise(root), libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD if build else 0), True
+        except libvirt.libvirtError as error:
+            there = _existing(conn, folder)
+            if there is None and error.get_error_code() == libvirt.VIR_ERR_SYSTEM_ERROR and error.get_int1() == 2:
+                return None, False
+            if there is None and time.monotonic() > deadline:
+                raise
+        if there is not None and not there.name().startswith(PREFIX):
+            there.refresh()
+            return there, False
+        if time.monotonic() > deadline:
+            if there is None:
+                raise BusyError(f"somebody else copies files of {folder}", hint="try again")
+            _destroy(there)  # its maker is dead
+            deadline += PATIENCE
+        time.sleep(0.05)
+
+
+def _existing(conn: Any, folder: str) -> Any:
+    try:
+        return conn.storagePoolLookupByTargetPath(folder)
+    except libvirt.libvirtError:
+        return None
+
+
+def _destroy(pool: Any) -> None:
+    try:
+        pool.destroy()
+    except libvirt.libvirtError:
+        pass  # it is gone
+
+
+__all__ = ["StateFile", "copy_state", "read_state", "remove_state", "restore_state", "state_folders", "write_state"]
