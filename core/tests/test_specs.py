@@ -139,6 +139,8 @@ WRONG_FIELDS = {
     "source_host": lambda: StoragePoolSpec(name="a", path="/a", source_host="files"),
     "path": lambda: StoragePoolSpec(name="a", type="rbd", source_host="h", source_name="n", path="/a"),
     "source_path": lambda: StoragePoolSpec(name="a", type="fs", path="/a"),
+    "stp": lambda: NetworkSpec(name="a", type="bridged", bridge="br0", stp=False),
+    "forward_delay": lambda: NetworkSpec(name="a", type="macvtap", device="eth0", forward_delay=0),
     "dhcp_start": lambda: NetworkSpec(name="a", cidr="10.0.0.1/24", dhcp_start="10.0.0.0", dhcp_end="10.0.0.9"),
     "dhcp_end": lambda: NetworkSpec(name="a", cidr="10.0.0.1/24", dhcp_start="10.0.0.9", dhcp_end="10.0.0.255"),
     "dhcp_hosts.0.address": lambda: NetworkSpec(

@@ -4,6 +4,7 @@ import itertools
 import uuid
 
 import pytest
+from lxml import etree
 
 from novacron import errors
 from novacron.specs import NetworkSpec, NICSpec, TrafficFilterSpec
@@ -38,7 +39,7 @@ def talking(lab, a, lan, boot):
     """Two guests on one isolated network; the second pings the first. The network goes last."""
     mac, address = "52:54:00:aa:00:01", "10.77.0.11"
     network = lan(
-        type="isolated", cidr="10.77.0.1/24", dhcp_start="10.77.0.50", dhcp_end="10.77.0.90",
+        type="isolated", cidr="10.77.0.1/24", dhcp_start="10.77.0.50", dhcp_end="10.77.0.90", stp=False,
         dhcp_hosts=[{"mac": mac, "address": address, "hostname": "first"}],
     )  # fmt: skip
     first = boot(a, "first", ticks=0, nics=[{"network": network.name, "mac": mac}])
@@ -64,6 +65,11 @@ def heard(vm, word, times=2):
     vm.console.wait_until(said, 60, f"PING {word}")
 
 
+def definition(lab, network):
+    """What libvirt says of a network."""
+    return etree.fromstring(lab.hosts[0].exec("virsh", "net-dumpxml", network).stdout)
+
+
 def nic_of(vm):
     return next(iter(vm.nics))
 
@@ -76,7 +82,8 @@ def nic_of(vm):
     [
         ("nat", {"cidr": "10.78.1.1/24", "dhcp_start": "10.78.1.10", "dhcp_end": "10.78.1.20", "domain": "lab.test"}),
         ("routed", {"cidr": "10.78.2.1/24"}),
-        ("isolated", {"cidr": "10.78.3.1/24", "mtu": 1400}),
+        ("isolated", {"cidr": "10.78.3.1/24", "mtu": 1400, "stp": False}),
+        ("isolated", {"stp": True, "forward_delay": 5}),
         ("open", {"cidr": "10.78.4.1/24", "dns_hosts": [{"address": "10.78.4.9", "names": ["nine", "neuf"]}]}),
         ("bridged", {"bridge": "guests"}),
         ("macvtap", {"device": "uplink"}),
@@ -84,12 +91,15 @@ def nic_of(vm):
         ("isolated", {}),
     ],
 )
-def test_every_kind_of_network_is_made_as_asked(a, lan, kind, fields):
+def test_every_kind_of_network_is_made_as_asked(lab, a, lan, kind, fields):
     network = lan(type=kind, **fields)
     assert (network.type, network.active, network.autostart) == (kind, True, True)
     assert network.cidrs == ((fields["cidr"],) if "cidr" in fields else ())
     assert network.domain == fields.get("domain")
     assert network == a.networks[network.name]
+    bridge = definition(lab, network.name).find("bridge")
+    wanted = {"stp": "on" if fields.get("stp", True) else "off", "delay": str(fields.get("forward_delay", 0))}
+    assert kind in ("bridged", "macvtap") or {name: bridge.get(name) for name in wanted} == wanted
     stopped = a.invoke("network_stop", network=network.name)
     assert not stopped.active
     assert a.invoke("network_start", network=network.name).active
@@ -200,7 +210,9 @@ def pinging(lab, boot, host, network, address, **nic):
 def test_a_network_carries_packets_out_as_its_type_says(lab, a, lan, boot, kind, number, without_a_way_back, with_it):
     """To the lab's switch, which first has no way back to the network's addresses: with NAT it needs none."""
     cidr = f"10.79.{number}.0/24"
-    network = lan(type=kind, cidr=f"10.79.{number}.1/24", dhcp_start=f"10.79.{number}.10", dhcp_end=f"10.79.{number}.99")
+    network = lan(
+        type=kind, cidr=f"10.79.{number}.1/24", dhcp_start=f"10.79.{number}.10", dhcp_end=f"10.79.{number}.99", stp=False
+    )
     if kind == "open":
         lab.hosts[0].exec("sysctl", "-w", "net.ipv4.ip_forward=1")  # libvirt leaves an open network's host alone
     vm = pinging(lab, boot, a, network.name, f"10.231.{lab.subnet}.2")

@@ -61,7 +61,7 @@ done
 echo "{UP}"
 if [ -d /sys/class/net/eth0 ]; then
   ip link set lo up; ip link set eth0 up
-  (udhcpc -i eth0 -t 5 -T 1 -n -q -s /etc/udhcpc >/dev/null 2>&1 && \\
+  (udhcpc -i eth0 -t 5 -T 1 -A 1 -q -s /etc/udhcpc >/dev/null 2>&1 && \\
     echo "NOVACRON ADDRESS $(ip -4 -o addr show eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/')") &
 fi
 devices() {{

@@ -46,6 +46,10 @@ class NetworkSpec(Spec):
     the `bridge` that is there (of Open vSwitch's, which tags packets with a `vlan`, if `openvswitch`), "macvtap" the host's `device`. DHCP
     is given from `dhcp_start` to `dhcp_end`, and to `dhcp_hosts`.
 
+    `stp` switches the spanning tree protocol of the network's own bridge on or off; None keeps the hypervisor's default, on with libvirt.
+    With it a NIC carries no packets for the first two times `forward_delay` seconds (Linux waits at least 2 s each time). Switch it off
+    if guests need the network at once and no guest joins two networks.
+
     Example:
         >>> spec = NetworkSpec(name="lan", cidr="10.0.5.1/24", dhcp_start="10.0.5.10", dhcp_end="10.0.5.99")
         >>> str(spec.cidr.network)
@@ -66,6 +70,8 @@ class NetworkSpec(Spec):
     vlan: int | None = Field(None, ge=0, le=4095)
     openvswitch: bool = False
     mtu: int | None = Field(None, ge=68, le=65535)
+    stp: bool | None = None
+    forward_delay: int | None = Field(None, ge=0, le=30)
     autostart: bool = True
 
     @model_validator(mode="after")
@@ -87,6 +93,9 @@ class NetworkSpec(Spec):
             raise FieldError("device", "a device of the host, which a macvtap network needs")
         if self.openvswitch and self.type != "bridged":
             raise FieldError("openvswitch", 'false: only a network of type "bridged" uses Open vSwitch')
+        for name in ("stp", "forward_delay"):
+            if self.type in ("bridged", "macvtap") and getattr(self, name) is not None:
+                raise FieldError(name, f"no value: a {self.type} network has no bridge of its own")
         if self.type == "bridged" and not self.bridge:
             raise FieldError("bridge", "a bridge of the host, which a bridged network needs")
         if self.type in ("bridged", "macvtap") and (self.cidr or self.dns_hosts or self.domain):

@@ -40,7 +40,8 @@ FIELDS = {
     ),
     "NUMANodeSpec": "vcpus memory host_nodes",
     "NetworkSpec": (
-        "name type bridge device cidr dhcp_start dhcp_end dhcp_hosts dns_hosts domain portgroups vlan openvswitch mtu autostart"
+        "name type bridge device cidr dhcp_start dhcp_end dhcp_hosts dns_hosts domain portgroups vlan openvswitch mtu "
+        "stp forward_delay autostart"
     ),
     "PortGroupSpec": "name default vlan inbound_bytes_per_second outbound_bytes_per_second",
     "SerialSpec": "type log",

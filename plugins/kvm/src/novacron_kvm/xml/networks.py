@@ -35,9 +35,7 @@ def change(root: Any, spec: NetworkSpec, fields: set[str]) -> None:
             forward = _placed(root, etree.Element("forward", mode=FORWARD[spec.type]))
             if spec.type == "macvtap":
                 etree.SubElement(forward, "interface", dev=str(spec.device))
-    if "bridge" in fields and spec.bridge:
-        _remove(root, "bridge")
-        _placed(root, etree.Element("bridge", name=spec.bridge))
+    _change_bridge(root, spec, fields)
     if "openvswitch" in fields:
         _remove(root, "virtualport")
         if spec.openvswitch:
@@ -64,6 +62,21 @@ def change(root: Any, spec: NetworkSpec, fields: set[str]) -> None:
         _remove(root, "portgroup")
         root.extend(portgroup(group) for group in spec.portgroups)
     _change_addresses(root, spec, fields)
+
+
+def _change_bridge(root: Any, spec: NetworkSpec, fields: set[str]) -> None:
+    wanted = {
+        "name": spec.bridge if "bridge" in fields else None,
+        "stp": {None: None, True: "on", False: "off"}[spec.stp] if "stp" in fields else None,
+        "delay": str(spec.forward_delay) if "forward_delay" in fields and spec.forward_delay is not None else None,
+    }
+    given = {name: value for name, value in wanted.items() if value is not None}
+    if not given:
+        return
+    bridge = root.find("bridge")
+    bridge = _placed(root, etree.Element("bridge")) if bridge is None else bridge
+    for name, value in given.items():
+        bridge.set(name, value)
 
 
 def _change_addresses(root: Any, spec: NetworkSpec, fields: set[str]) -> None:
@@ -149,6 +162,8 @@ def fields(root: Any) -> dict[str, Any]:
         kind = "macvtap"
     vlan, mtu, device = text_of(root, "vlan/tag/@id"), text_of(root, "mtu/@size"), text_of(root, "forward/interface/@dev")
     native = {"device": device, "vlan": int(vlan) if vlan else None, "mtu": int(mtu) if mtu else None}
+    stp, delay = text_of(root, "bridge/@stp"), text_of(root, "bridge/@delay")
+    native |= {"stp": False if stp == "off" else None, "forward_delay": int(delay) if delay and int(delay) else None}
     native["openvswitch"] = text_of(root, "virtualport/@type") == "openvswitch" or None
     return {
         "type": kind,

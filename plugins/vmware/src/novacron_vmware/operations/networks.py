@@ -197,6 +197,9 @@ def _problems(spec: NetworkSpec) -> Iterator[SpecProblem]:
             yield SpecProblem(field, str(getattr(spec, field)), "left out: vSphere's switches give no addresses")
     if spec.openvswitch:
         yield SpecProblem("openvswitch", "True", "left out: vSphere's switches are its own")
+    for field in ("stp", "forward_delay"):
+        if getattr(spec, field) is not None:
+            yield SpecProblem(field, str(getattr(spec, field)), "left out: vSphere's switches have no spanning tree")
     if spec.mtu and spec.type == "bridged":
         yield SpecProblem("mtu", str(spec.mtu), "left out: the switch decides")
 

@@ -20,7 +20,7 @@ from novacron.records.vm import Deleted
 from novacron.specs.networks import NetworkSpec
 
 LEASE_HOURS = 1
-STOPPED_ONLY = {"type", "bridge", "device", "cidr", "vlan", "openvswitch", "mtu", "domain"}
+STOPPED_ONLY = {"type", "bridge", "device", "cidr", "vlan", "openvswitch", "mtu", "stp", "forward_delay", "domain"}
 """What of a network can only be changed while it is stopped."""
 
 

@@ -58,6 +58,10 @@ class SimNetwork:
             for f in ("device", "vlan", "openvswitch", "mtu")
             if spec and getattr(spec, f) not in (None, False)
         }
+        if spec and spec.stp is not None:
+            native["stp"] = spec.stp
+        if spec and spec.forward_delay is not None:
+            native["forward_delay"] = spec.forward_delay
         if spec and any(group.as_dict().keys() - {"name"} for group in spec.portgroups):
             native["portgroups"] = [group.as_dict() for group in spec.portgroups]
         return Network(
