@@ -305,11 +305,10 @@ def test_a_password_in_a_uri_is_refused_and_not_shown():
 
 
 def test_an_unknown_scheme_names_installed_drivers_and_a_known_one_its_pip_command(monkeypatch):
-    from novacron.plugins import discovery
-
-    monkeypatch.setattr(discovery, "driver_entry_points", lambda: {})
+    site = novacron.Site()
+    monkeypatch.setattr(site.drivers, "by_scheme", dict)
     with pytest.raises(errors.UnsupportedOperationError, match="no driver for the scheme 'vsphere'") as caught:
-        novacron.connect("vsphere://vc")
+        site.connect("vsphere://vc")
     assert caught.value.hint == "pip install novacron-vmware"
 
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from novacron import errors
-from novacron.handles.fleet import Fleet
+from novacron import Site, errors
 
 
 @pytest.fixture(autouse=True)
@@ -12,12 +11,12 @@ def own_state(tmp_path, monkeypatch):
 
 
 def test_a_registered_host_is_there_for_the_next_process():
-    Fleet().add("kvm1", "qemu:///system")
-    assert [(h.name, h.uri) for h in Fleet().list()] == [("kvm1", "qemu:///system")]
+    Site().fleet.add("kvm1", "qemu:///system")
+    assert [(h.name, h.uri) for h in Site().fleet.list()] == [("kvm1", "qemu:///system")]
 
 
 def test_a_taken_name_is_refused_unless_replaced():
-    fleet = Fleet()
+    fleet = Site().fleet
     fleet.add("a", "sim://a")
     with pytest.raises(errors.AlreadyExistsError):
         fleet.add("a", "sim://b")
@@ -26,19 +25,19 @@ def test_a_taken_name_is_refused_unless_replaced():
 
 def test_an_unknown_host_is_not_found_with_a_hint():
     with pytest.raises(errors.HostNotFoundError) as caught:
-        Fleet().hosts["ghost"]
+        Site().fleet.hosts["ghost"]
     assert "novacron host list" in caught.value.hint
     with pytest.raises(errors.HostNotFoundError):
-        Fleet().remove("ghost")
+        Site().fleet.remove("ghost")
 
 
 @pytest.mark.parametrize(("name", "uri"), [("a b", "sim://x"), ("a", "no uri"), ("a", "vsphere://u:secret@h")])
 def test_bad_names_and_uris_are_refused(name, uri):
     with pytest.raises(errors.InvalidSpecError):
-        Fleet().add(name, uri)
+        Site().fleet.add(name, uri)
 
 
 def test_a_database_that_cannot_be_opened_is_a_clear_error(monkeypatch):
     monkeypatch.setenv("NOVACRON_DATABASE", "sqlite:////nonexistent/folder/state.db")
     with pytest.raises(errors.StorageError, match="state database"):
-        Fleet().list()
+        Site().fleet.list()

@@ -7,7 +7,8 @@ import pytest
 import novacron
 from novacron import errors
 from novacron.plugins import hookimpl
-from novacron.plugins.application import ApplicationPlugins, application_plugins
+from novacron.plugins.application import ApplicationPlugins
+from novacron.site import default_site
 
 DRIVER = """
 from novacron.plugins import Driver, DriverProvider, hookimpl
@@ -47,9 +48,9 @@ def plugins(tmp_path, monkeypatch):
 def process_plugins(tmp_path, monkeypatch):
     """Let the process find its plugins anew, now and after the test."""
     monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
-    application_plugins.cache_clear()
+    default_site().close()
     yield
-    application_plugins.cache_clear()
+    default_site().close()
 
 
 def status(plugins, name):
@@ -62,13 +63,13 @@ def test_a_plugin_from_a_path_brings_a_driver(tmp_path, monkeypatch, process_plu
     monkeypatch.setenv("NOVACRON_PLUGINS", str(file))
     with novacron.connect("path://x") as host:
         assert host.info().version == "1"
-    assert {("path", "driver"), ("path_driver", "application")} <= {(p.name, p.kind) for p in application_plugins().list()}
+    assert {("path", "driver"), ("path_driver", "application")} <= {(p.name, p.kind) for p in default_site().plugins.list()}
     file.write_text(DRIVER.replace("{version}", "2"))
     os.utime(file, (0, 0))
-    application_plugins().reload("path_driver")
+    default_site().plugins.reload("path_driver")
     with novacron.connect("path://x") as host:
         assert host.info().version == "2"
-    application_plugins().unload("path_driver")
+    default_site().plugins.unload("path_driver")
     with pytest.raises(errors.UnsupportedOperationError, match="path"):
         novacron.connect("path://x")
 
@@ -78,11 +79,11 @@ def test_a_broken_path_is_reported_and_the_rest_works(tmp_path, monkeypatch, pro
     broken.write_text("import no_such_module_at_all\n")
     whole.write_text("from novacron.plugins import hookimpl\n@hookimpl\ndef extend_shell(namespace): namespace['x'] = 1\n")
     monkeypatch.setenv("NOVACRON_PLUGINS", os.pathsep.join([str(broken), str(whole), str(tmp_path / "missing.py")]))
-    found = {p.name: p for p in application_plugins().list()}
+    found = {p.name: p for p in default_site().plugins.list()}
     assert (found["broken_one"].status, found["whole_one"].status, found["missing"].status) == ("broken", "enabled", "broken")
     assert "no_such_module_at_all" in found["broken_one"].error
     namespace = {}
-    application_plugins().hook.extend_shell(namespace=namespace)
+    default_site().plugins.hook.extend_shell(namespace=namespace)
     assert namespace == {"x": 1}
 
 
@@ -148,7 +149,7 @@ def test_a_plugins_policy_is_around_every_operation(process_plugins):
 
             return [policy]
 
-    application_plugins().register(Watching(), "watching")
+    default_site().plugins.register(Watching(), "watching")
     with novacron.connect("sim://watched") as host:
         host.ping()
     assert seen == ["host_ping"]
@@ -172,13 +173,13 @@ def test_installed_plugins_are_found_whoever_reads_the_entry_points(monkeypatch,
         def load(self):
             return types.ModuleType("offered_module")
 
-    monkeypatch.setattr("novacron.plugins.application.installed_entry_points",
-                        lambda: types.SimpleNamespace(select=lambda **_: [Point()]))  # fmt: skip
-    found = {p.name: p for p in application_plugins().list()}
+    entry_points = types.SimpleNamespace(select=lambda **wanted: [Point()] if wanted["group"] == "novacron" else [])
+    monkeypatch.setattr(default_site().drivers, "entry_points", lambda: entry_points)
+    found = {p.name: p for p in default_site().plugins.list()}
     assert (found["offered"].status, found["offered"].source) == ("enabled", "offered_module")
 
     class Mine:
         pass
 
-    assert application_plugins().register(Mine(), "mine").status == "enabled"
-    assert application_plugins().reload("offered").status == "enabled"
+    assert default_site().plugins.register(Mine(), "mine").status == "enabled"
+    assert default_site().plugins.reload("offered").status == "enabled"

@@ -7,8 +7,8 @@ from keyring.errors import PasswordDeleteError
 
 from novacron import errors
 from novacron.plugins import hookimpl
-from novacron.plugins.application import application_plugins
 from novacron.secrets import KEYRING, secret, variable_of
+from novacron.site import default_site
 
 NAME, VARIABLE = "web1.disk-key", "NOVACRON_SECRET_WEB1_DISK_KEY"
 
@@ -38,12 +38,12 @@ def alone(tmp_path, monkeypatch):
     monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.delenv(f"{VARIABLE}_FILE", raising=False)
-    application_plugins.cache_clear()
+    default_site().close()
     before = keyring.get_keyring()
     keyring.set_keyring(Kept())
     yield
     keyring.set_keyring(before)
-    application_plugins.cache_clear()
+    default_site().close()
 
 
 def plugin(backend):
@@ -52,7 +52,7 @@ def plugin(backend):
         def secret_backends(self):
             return [backend]
 
-    application_plugins().register(Vault(), "vault")
+    default_site().plugins.register(Vault(), "vault")
 
 
 def test_each_place_is_asked_in_its_turn(tmp_path, monkeypatch):

@@ -62,7 +62,8 @@ SMOKE = {
     "novacron-kvm": "import novacron; assert novacron.connect('test:///default').vms.list().total == 1",
     "novacron-vmware": """
 import novacron
-from novacron.plugins.discovery import provider_for
+from novacron.plugins.discovery import DriverRegistry
+provider_for = DriverRegistry().provider_for
 assert provider_for("vsphere") is provider_for("esx")
 try:
     novacron.connect("esx://root@127.0.0.1:1", password="x", timeout=60)

@@ -14,12 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from novacron.connecting import connect
     from novacron.errors import NovaCronError
-    from novacron.handles.fleet import Fleet, fleet
+    from novacron.fleets import Fleet
     from novacron.handles.host import HostHandle
     from novacron.handles.vm import VMHandle
     from novacron.jobs import Job
+    from novacron.site import Site, connect, fleet
     from novacron.specs import (
         CloudInitSpec,
         DiskSpec,
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "Fleet": "handles.fleet", "HostHandle": "handles.host", "Job": "jobs", "NovaCronError": "errors", "VMHandle": "handles.vm",
-    "connect": "connecting", "fleet": "handles.fleet",
+    "Fleet": "fleets", "HostHandle": "handles.host", "Job": "jobs", "NovaCronError": "errors", "VMHandle": "handles.vm",
+    "Site": "site", "connect": "site", "fleet": "site",
 } | dict.fromkeys(
     (
         "CloudInitSpec", "DiskSpec", "DisplaySpec", "KernelSpec", "MigrationSpec", "NICSpec", "NetworkSpec", "SerialSpec",
@@ -65,6 +65,6 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "CloudInitSpec", "DiskSpec", "DisplaySpec", "Fleet", "HostHandle", "Job", "KernelSpec", "MigrationSpec", "NICSpec",
-    "NetworkSpec", "NovaCronError", "SerialSpec", "SnapshotSpec", "StoragePoolSpec", "VMHandle", "VMQuery", "VMSpec",
+    "NetworkSpec", "NovaCronError", "SerialSpec", "Site", "SnapshotSpec", "StoragePoolSpec", "VMHandle", "VMQuery", "VMSpec",
     "VMUpdate", "VolumeSpec", "connect", "fleet",
 ]  # fmt: skip

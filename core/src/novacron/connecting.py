@@ -1,117 +1,67 @@
-"""Connects to a host by URI, within a deadline."""
+"""Opens a connection to a host by URI, within a deadline."""
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
-from novacron.dispatch.dispatcher import Dispatcher
-from novacron.dispatch.fields import FieldPolicy
 from novacron.errors import HostConnectionError, InvalidSpecError, NovaCronError, OperationTimeoutError, SpecProblem
-from novacron.handles.host import HostHandle
-from novacron.plugins.discovery import provider_for
 from novacron.plugins.driver import ConnectContext, Driver, DriverProvider, HostURI
+from novacron.threads import within
 
 
-def connect(
-    uri: str | None = None,
-    *,
-    name: str | None = None,
-    timeout: float = 30.0,
-    policies: list[Any] | None = None,
-    **options: Any,
-) -> HostHandle:
-    """Connect to a host.
-
-    Args:
-        uri: where it is, `qemu:///system`, `qemu+ssh://root@kvm1/system`, `vsphere://user@vc`, `sim://lab`. None takes the local
-            libvirt daemon, or without one libvirt's embedded QEMU driver.
-        name: what to call it in records and errors; the URI's host, or "local", when None.
-        timeout: seconds that connecting may take.
-        policies: further policies around every operation.
-        options: further options of the driver's own.
+def parsed(uri: Any, timeout: Any) -> HostURI:
+    """Return the parts of a URI.
 
     Raises:
-        InvalidSpecError: not a URI.
-        UnsupportedOperationError: no driver for its scheme; the hint names the pip command for known others.
-        HostConnectionError, AuthenticationError, OperationTimeoutError
-
-    Example:
-        >>> connect("sim://lab").info().driver
-        'sim'
+        InvalidSpecError: not a URI, or the timeout is not a number of seconds above 0.
     """
-    if uri is None:
-        return _local(name, timeout, policies or [], options)
     if not isinstance(uri, str):
-        raise InvalidSpecError("invalid URI", problems=[SpecProblem("uri", repr(uri), "text such as qemu:///system")])
-    if not timeout > 0:
+        problem = SpecProblem("uri", type(uri).__name__, "text such as qemu:///system")
+        raise InvalidSpecError("invalid URI", problems=[problem])
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
         raise InvalidSpecError("invalid timeout", problems=[SpecProblem("timeout", str(timeout), "seconds above 0")])
-    parsed = HostURI.parse(uri)
-    provider = provider_for(parsed.scheme)
-    host_name = name or parsed.host or "local"
-    driver = _within(timeout, host_name, uri, lambda: provider.connect(parsed, ConnectContext(host_name, timeout, options)))
+    return HostURI.parse(uri)
+
+
+def open_driver(provider: DriverProvider, uri: HostURI, context: ConnectContext) -> Driver:
+    """Connect with a provider. An SDK's own connect may block without end, so it runs in a thread.
+
+    Raises:
+        OperationTimeoutError: it took more than `context.timeout` seconds. A connection that is made later is closed.
+        HostConnectionError, AuthenticationError
+    """
     try:
-        return HostHandle(
-            Dispatcher(host_name, provider.name, driver, [*_field_policies(provider), *_plugin_policies(), *(policies or [])]),
-            uri=uri,
+        return within(
+            context.timeout, lambda: provider.connect(uri, context), f"novacron-connect-{context.name}", lambda late: late.close()
         )
-    except NovaCronError:
-        driver.close()
-        raise
-
-
-def _local(name: str | None, timeout: float, policies: list[Any], options: dict[str, Any]) -> HostHandle:
-    try:
-        return connect("qemu:///system", name=name, timeout=timeout, policies=policies, **options)
-    except HostConnectionError:
-        from novacron.state import state_directory
-
-        root = state_directory(create=True) / "embed"
-        return connect(f"qemu:///embed?root={root}", name=name, timeout=timeout, policies=policies, **options)
-
-
-def _within(timeout: float, host: str, uri: str, work: Any) -> Driver:
-    """Run `work` in a thread, for at most `timeout` seconds: an SDK's own connect may block without end."""
-    future: Future[Driver] = Future()
-    abandoned = threading.Event()
-
-    def run() -> None:
-        try:
-            driver = work()
-        except BaseException as error:  # noqa: BLE001 - carried to the caller
-            future.set_exception(error)
-            return
-        future.set_result(driver)
-        if abandoned.is_set():
-            driver.close()
-
-    threading.Thread(target=run, name=f"novacron-connect-{host}", daemon=True).start()
-    try:
-        return future.result(timeout)
     except TimeoutError:
-        abandoned.set()
         raise OperationTimeoutError(
-            f"connecting to {uri} took more than {timeout:g} s", operation="connect", host=host, outcome="not_sent",
+            f"connecting to {uri} took more than {context.timeout:g} s",
+            operation="connect",
+            host=context.name,
+            outcome="not_sent",
             hint="check that the host is up, or give a longer timeout",
-        ) from None  # fmt: skip
+        ) from None
     except NovaCronError as error:
-        error.operation, error.host = error.operation or "connect", error.host or host
+        error.operation, error.host = error.operation or "connect", error.host or context.name
         raise
     except Exception as error:
         raise HostConnectionError(
-            f"can't connect to {uri}: {error}", operation="connect", host=host, outcome="not_sent"
+            f"can't connect to {uri}: {error}", operation="connect", host=context.name, outcome="not_sent"
         ) from error
 
 
-def _field_policies(provider: DriverProvider) -> list[Any]:
-    return [FieldPolicy(provider.name, provider.fields())] if provider.fields is not None else []
+def connect(uri: str | None = None, **named: Any) -> Any:
+    """Connect to a host with the default site: see `novacron.connect`."""
+    from novacron.site import connect as connect_with_default_site
+
+    return connect_with_default_site(uri, **named)
 
 
-def _plugin_policies() -> list[Any]:
-    from novacron.plugins.application import application_plugins
+def embedded_uri(state: Path) -> str:
+    """Return the URI of libvirt's embedded QEMU driver, for machines without a libvirt daemon."""
+    return f"qemu:///embed?root={state / 'embed'}"
 
-    return [policy for given in application_plugins().hook.register_policies() for policy in given]
 
-
-__all__ = ["connect"]
+__all__ = ["connect", "embedded_uri", "open_driver", "parsed"]

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from novacron.errors import OperationCancelledError, OperationTimeoutError
+from novacron.identity import Identity
 
 T = TypeVar("T")
 
@@ -58,6 +59,7 @@ class Job(Future[T], Generic[T]):
         self.operation = operation
         self.resource = resource
         self.started_at = time.time()
+        self.identity: Identity | None = None
         self.deadline = None if deadline is None else time.monotonic() + deadline
         self._progress = Progress()
         self._cancel_asked = threading.Event()
@@ -69,6 +71,16 @@ class Job(Future[T], Generic[T]):
         state = "done" if self.done() else "cancelling" if self._cancel_asked.is_set() else "running"
         share = "" if self._progress.fraction is None else f" {self._progress.fraction:.0%}"
         return f"<Job {self.operation} {self.resource or ''} {state}{share}>"
+
+    @property
+    def actor(self) -> str | None:
+        """Who asked for the operation; None for a job that no host began."""
+        return self.identity.actor if self.identity else None
+
+    @property
+    def executor(self) -> str | None:
+        """Who executes it."""
+        return (self.identity.executor or self.identity.actor) if self.identity else None
 
     @property
     def progress(self) -> Progress:

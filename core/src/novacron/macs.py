@@ -1,35 +1,68 @@
-"""MAC addresses for NICs: none twice in a fleet, whichever host the NIC is on and whichever process asks."""
+"""MAC addresses for NICs. None is given out twice in a fleet, whichever host the NIC is on and whichever process asks."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable
+from typing import Protocol
 
 PREFIX = "52:54:00"
 """QEMU's own range of locally administered addresses."""
 
 
-def new_mac(taken: Container[str] = ()) -> str:
-    """Return an address that is not `taken` and that was never given out before by anybody who shares the state database.
+class Addresses(Protocol):
+    """Remembers the addresses that were given out or seen."""
 
-    It is written down before it is returned, so two processes that ask at the same moment get two. Addresses that other tools chose are
-    known where they were seen: `taken` has those of the host, `fleet().mac_clashes()` looks at all hosts.
+    def claim(self, mac: str) -> bool:
+        """Remember an address. Return whether it was new."""
+        ...
 
-    Raises:
-        StorageError: the state database can't be used; a NIC for which an address is given needs none of this.
+    def add(self, addresses: Iterable[str]) -> int:
+        """Remember addresses. Return how many were new."""
+        ...
+
+
+class MACAddresses:
+    """Gives out MAC addresses. Each is stored in the state database before it is returned, so two processes never get the same one.
+
+    Args:
+        store: returns the store of known addresses; None for addresses drawn at random without a record.
     """
-    from novacron.store.macs import MACStore
 
-    store = MACStore()
-    while True:
-        mac = candidate()
-        if mac not in taken and store.claim(mac):
-            return mac
+    def __init__(self, store: Callable[[], Addresses] | None = None) -> None:
+        self._store = store
+
+    def new(self, taken: Container[str] = ()) -> str:
+        """Return an address that is not in `taken` and was never given out before.
+
+        Addresses that other tools chose are known if they were seen: `taken` has those of the host, `fleet.mac_clashes()` looks at all
+        hosts.
+
+        Raises:
+            StorageError: the state database can't be used. A NIC with a given address does not need it.
+        """
+        store = self._store() if self._store is not None else None
+        while True:
+            mac = candidate()
+            if mac not in taken and (store is None or store.claim(mac)):
+                return mac
+
+    def remember(self, addresses: Iterable[str]) -> None:
+        """Store addresses that were seen, so that they are not given out."""
+        if self._store is not None:
+            self._store().add(addresses)
+
+
+def new_mac(taken: Container[str] = ()) -> str:
+    """Return a new address from the default site."""
+    from novacron.site import default_site
+
+    return default_site().macs.new(taken)
 
 
 def candidate() -> str:
-    """Return an address of the range by chance."""
+    """Return a random address of the range."""
     return f"{PREFIX}:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
 
 
-__all__ = ["PREFIX", "new_mac"]
+__all__ = ["PREFIX", "MACAddresses", "new_mac"]

@@ -1,25 +1,16 @@
-"""Secrets by name. Specs, records and definitions hold only the name; the value is looked up when it is needed, and kept nowhere.
+"""Secrets by name. Specs, records and definitions hold only the name. The value is looked up when it is needed and never stored.
 
-A secret is looked for in an environment variable, in a file that a variable names, with the plugins that offer `secret_backends`, and in
-the user's keyring, in this order. For the secret "disk-key" these are `NOVACRON_SECRET_DISK_KEY`, `NOVACRON_SECRET_DISK_KEY_FILE`, and
-the keyring's entry of the service "novacron" (`keyring set novacron disk-key`).
-
-Example:
-    >>> import os
-    >>> os.environ["NOVACRON_SECRET_DISK_KEY"] = "correct horse"
-    >>> secret("disk-key")
-    'correct horse'
-    >>> secret("another")
-    Traceback (most recent call last):
-    ...
-    novacron.errors.SecretNotFoundError: no secret 'another'
+The places are, in this order: a file that an environment variable names, an environment variable, the plugins that offer
+`secret_backends`, and the user's keyring. For the secret "disk-key" these are
+`NOVACRON_SECRET_DISK_KEY_FILE`, `NOVACRON_SECRET_DISK_KEY`, and the keyring's entry of the
+service "novacron" (`keyring set novacron disk-key`).
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from novacron.errors import InvalidStateError, NovaCronError, PluginError, SecretNotFoundError
@@ -28,41 +19,76 @@ KEYRING = "novacron"
 """The keyring's service; its user is the secret's name."""
 
 
-def secret(name: str) -> str:
-    """Return a secret's value.
+class Secrets:
+    """Looks secrets up by name.
 
-    Raises:
-        SecretNotFoundError: there is none of that name.
-        InvalidStateError: its file can't be read, or others may read it.
-        PluginError: a plugin that was asked failed.
+    Args:
+        backends: returns what plugins offer with `secret_backends`: functions from a secret's name to its value or None.
+
+    Example:
+        >>> import os
+        >>> os.environ["NOVACRON_SECRET_DISK_KEY"] = "correct horse"
+        >>> Secrets().get("disk-key")
+        'correct horse'
+        >>> Secrets().get("another")
+        Traceback (most recent call last):
+        ...
+        novacron.errors.SecretNotFoundError: no secret 'another'
     """
-    variable = variable_of(name)
-    found = find_secret(name, variable)
-    if found is None:
-        raise SecretNotFoundError(
-            f"no secret {name!r}", resource=name, outcome="not_sent",
-            hint=f"set {variable}, name a file in {variable}_FILE, or keep it: keyring set {KEYRING} {name}",
-        )  # fmt: skip
-    return found
+
+    def __init__(self, backends: Callable[[], Iterable[Callable[[str], str | None]]] = tuple) -> None:
+        self._backends = backends
+
+    def get(self, name: str) -> str:
+        """Return a secret's value.
+
+        Raises:
+            SecretNotFoundError: there is no secret of that name.
+            InvalidStateError: its file can't be read, or other users can read it.
+            PluginError: a plugin's backend failed.
+        """
+        variable = variable_of(name)
+        value = self.find(name, variable)
+        if value is None:
+            raise SecretNotFoundError(
+                f"no secret {name!r}",
+                resource=name,
+                outcome="not_sent",
+                hint=f"set {variable}, name a file in {variable}_FILE, or store it: keyring set {KEYRING} {name}",
+            )
+        return value
+
+    def find(self, name: str, variable: str) -> str | None:
+        """Return the value of a secret, or None.
+
+        The places are, in this order: the file that the variable `variable`_FILE names, `variable`, the plugins, the keyring.
+
+        Raises:
+            InvalidStateError: the file can't be read, or other users can read it.
+            PluginError: a plugin's backend failed.
+        """
+        if file := os.environ.get(f"{variable}_FILE"):
+            return read_secret(Path(file))
+        if (value := os.environ.get(variable)) is not None:
+            return value
+        for backend in self._backends():
+            if (value := _asked(backend, name)) is not None:
+                return value
+        return _kept(name)
+
+
+def secret(name: str) -> str:
+    """Return a secret's value from the default site."""
+    from novacron.site import default_site
+
+    return default_site().secrets.get(name)
 
 
 def find_secret(name: str, variable: str) -> str | None:
-    """Return what is kept under a name: in the file that `variable`_FILE names, in `variable`, by a plugin, or in the keyring; or None.
+    """Return a secret's value from the default site, or None."""
+    from novacron.site import default_site
 
-    Raises:
-        InvalidStateError: the file can't be read, or others may read it.
-        PluginError: a plugin that was asked failed.
-    """
-    if file := os.environ.get(f"{variable}_FILE"):
-        return read_secret(Path(file))
-    if (found := os.environ.get(variable)) is not None:
-        return found
-    from novacron.plugins.application import application_plugins
-
-    for backend in (each for given in application_plugins().hook.secret_backends() for each in given):
-        if (found := _asked(backend, name)) is not None:
-            return found
-    return _kept(name)
+    return default_site().secrets.find(name, variable)
 
 
 def variable_of(name: str) -> str:
@@ -112,4 +138,4 @@ def _kept(name: str) -> str | None:
         return None
 
 
-__all__ = ["KEYRING", "find_secret", "read_secret", "secret", "variable_of"]
+__all__ = ["KEYRING", "Secrets", "find_secret", "read_secret", "secret", "variable_of"]

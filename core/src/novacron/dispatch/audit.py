@@ -1,4 +1,4 @@
-"""The audit policy: one JSON line for each changing operation: who, what, on what, how it ended, how long."""
+"""The audit log: one JSON line for each changing operation. It says who asked, who executed, what was done to what, and how it ended."""
 
 from __future__ import annotations
 
@@ -13,59 +13,116 @@ from typing import Any
 from novacron.dispatch.call import Call
 from novacron.errors import NovaCronError
 from novacron.hookspecs.operation import Operation
+from novacron.identity import Identity
 from novacron.redaction import redacted
-from novacron.state import state_directory
+from novacron.state import StateDirectory, open_private
+
+FILE = "audit.jsonl"
+READS_ON_RECORD = frozenset(
+    {"console_open", "console_screenshot", "guest_file_read", "guest_info", "volume_download", "vm_export"}
+)
+"""Operations that change nothing but show what is inside a guest or a disk. They are audited too."""
 
 
-class AuditPolicy:
-    """Appends to `audit.jsonl`; secrets are redacted. A line that can't be written never fails the operation: it is counted."""
+class AuditLog:
+    """Appends lines to `audit.jsonl` in the state directory, or to a file.
 
-    stage = "audit"
+    A line that can't be written never fails the operation; `lost` counts them. Secrets are redacted. Links are not followed.
+    """
 
-    def __init__(self, file: Path | None = None) -> None:
-        self._file = file
+    def __init__(self, state: StateDirectory | None = None, file: Path | None = None) -> None:
+        self._state, self._file = state or StateDirectory(), file
         self.lost = 0
 
-    def applies(self, operation: Operation) -> bool:
-        """All that changes something."""
-        return not operation.reads
+    def __repr__(self) -> str:
+        return f"<AuditLog, {self.lost} lines lost>"
 
-    def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
-        began, outcome, error = time.monotonic(), "failed", None
-        try:
-            result = proceed(call)
-            outcome = "done"
-            return result
-        except NovaCronError as raised:
-            outcome, error = raised.outcome, f"{type(raised).__name__}: {raised}"
-            raise
-        finally:
-            self._write(call, outcome, error, time.monotonic() - began)
+    def write(
+        self,
+        operation: str,
+        identity: Identity,
+        *,
+        host: str | None = None,
+        resource: str | None = None,
+        arguments: dict[str, Any] | None = None,
+        error: BaseException | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        """Append a line.
 
-    def _write(self, call: Call, outcome: str, error: str | None, seconds: float) -> None:
-        line = json.dumps(
-            {
-                "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "actor": call.actor,
-                "operation": call.operation.name,
-                "host": call.host,
-                "resource": call.resource,
-                "arguments": redacted(call.arguments),
-                "outcome": outcome,
-                "error": redacted(error),
-                "seconds": round(seconds, 6),
-            },
-            default=str,
-        )
+        Args:
+            operation: what was asked for.
+            identity: who asked, and who executed it.
+            host: name of the host; None for changes of the fleet.
+            resource: the VM, pool, ... that it was done to.
+            arguments: they are redacted.
+            error: how it failed; None if it succeeded.
+            seconds: how long it took.
+        """
+        line = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "actor": identity.actor,
+            "executor": identity.executor or identity.actor,
+            "operation": operation,
+            "host": host,
+            "resource": resource,
+            "arguments": redacted(on_record(operation, arguments or {})),
+            "outcome": "done" if error is None else getattr(error, "outcome", "failed"),
+            "error": None if error is None else redacted(f"{type(error).__name__}: {error}"),
+            "seconds": round(seconds, 6),
+        }
         try:
-            file = self._file or state_directory(create=True) / "audit.jsonl"
-            descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            file = self._file or self._state.create() / FILE
+            descriptor = open_private(file, os.O_WRONLY | os.O_APPEND)
             try:
-                os.write(descriptor, line.encode() + b"\n")
+                os.write(descriptor, json.dumps(line, default=str).encode() + b"\n")
             finally:
                 os.close(descriptor)
-        except OSError:
+        except (OSError, NovaCronError):
             self.lost += 1
 
 
-__all__ = ["AuditPolicy"]
+class AuditPolicy:
+    """Writes a line for each operation that changes something, and for reads of what is inside a guest."""
+
+    stage = "audit"
+
+    def __init__(self, log: AuditLog) -> None:
+        self.log = log
+
+    def applies(self, operation: Operation) -> bool:
+        """Return whether an operation is audited."""
+        return not operation.reads or operation.name in READS_ON_RECORD
+
+    def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        """Do the operation and write how it ended."""
+        began = time.monotonic()
+        try:
+            result = proceed(call)
+        except BaseException as error:
+            self._write(call, error, began)
+            raise
+        self._write(call, None, began)
+        return result
+
+    def _write(self, call: Call, error: BaseException | None, began: float) -> None:
+        self.log.write(
+            call.operation.name,
+            call.identity,
+            host=call.host,
+            resource=call.resource,
+            arguments=call.arguments,
+            error=error,
+            seconds=time.monotonic() - began,
+        )
+
+
+def on_record(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments as they are recorded. Of a program in a guest only its name and the number of arguments is kept."""
+    argv = arguments.get("argv")
+    if operation == "guest_exec" and isinstance(argv, (list, tuple)) and argv:
+        return {**arguments, "argv": [str(argv[0]), f"<{len(argv) - 1} arguments>"]}
+    return arguments
+
+
+__all__ = ["AuditLog", "AuditPolicy", "on_record"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import time
-from functools import lru_cache
 from typing import Any
 
 from novacron.hookspecs.operation import Operation
+from novacron.identity import Identity
 from novacron.jobs import Job
 
 
@@ -21,19 +20,37 @@ class Call:
         arguments: all arguments of the hook but `job`.
         locked: what the lock policy holds meanwhile: a VM's id, however the caller named it; None when nothing is held.
         deadline: `time.monotonic()` at which the caller stops waiting.
-        actor: who asks.
+        actor: who asked.
+        executor: who executes it for the actor; the actor when that is the same.
+        identity: both.
         job: the job of a long operation, otherwise None.
     """
 
-    __slots__ = ("actor", "arguments", "deadline", "host", "job", "locked", "operation", "resource")
+    __slots__ = ("arguments", "deadline", "host", "identity", "job", "locked", "operation", "resource")
 
     def __init__(
-        self, operation: Operation, host: str, arguments: dict[str, Any], deadline: float, job: Job[Any] | None = None
+        self,
+        operation: Operation,
+        host: str,
+        arguments: dict[str, Any],
+        deadline: float,
+        job: Job[Any] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.operation, self.host, self.arguments, self.deadline, self.job = operation, host, arguments, deadline, job
         self.resource = resource_of(arguments)
         self.locked = self.resource if operation.locks else None
-        self.actor = current_actor()
+        self.identity = identity or Identity.of_process()
+
+    @property
+    def actor(self) -> str:
+        """Who asked."""
+        return self.identity.actor
+
+    @property
+    def executor(self) -> str:
+        """Who executes it."""
+        return self.identity.executor or self.identity.actor
 
     def remaining(self) -> float:
         """Seconds until the deadline, at least 0."""
@@ -53,13 +70,4 @@ def resource_of(arguments: dict[str, Any]) -> str | None:
     return getattr(spec, "name", None)
 
 
-@lru_cache(maxsize=1)
-def current_actor() -> str:
-    """Return the name of the user whose process this is."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
-
-
-__all__ = ["Call", "current_actor", "resource_of"]
+__all__ = ["Call", "resource_of"]

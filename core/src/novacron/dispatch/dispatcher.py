@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import re
-import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
 import pluggy
 
-from novacron.dispatch.audit import AuditPolicy
+from novacron.dispatch.audit import AuditLog, AuditPolicy
 from novacron.dispatch.call import Call
 from novacron.dispatch.locks import LockPolicy
 from novacron.dispatch.retry import RetryPolicy
@@ -26,9 +25,11 @@ from novacron.errors import (
 )
 from novacron.hookspecs import AREAS
 from novacron.hookspecs.operation import PROJECT, Operation
+from novacron.identity import Identity
 from novacron.jobs import Job
 from novacron.plugins.driver import Driver
 from novacron.plugins.validation import check_driver, implementations, operations
+from novacron.threads import in_thread
 
 STAGES = ("telemetry", "audit", "access", "cache", "lock", "retry")
 """The order of policies, from outside in. Audit is outside access, so that a refusal is on record."""
@@ -39,7 +40,6 @@ GRACE = 20.0
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 Policy = Callable[[Call, Callable[[Call], Any]], Any]
-_locks = LockPolicy()  # one for the process: two connections to one host share it
 
 
 class _OperationManager(pluggy.PluginManager):
@@ -52,9 +52,8 @@ class _OperationManager(pluggy.PluginManager):
         return super().parse_hookspec_opts(module_or_class, name) if name in operations() else None
 
 
-@lru_cache(maxsize=1)
 def _contract() -> Any:
-    """Return all areas' operations as one namespace of hookspecs."""
+    """Return all operations as one namespace of hookspecs."""
     return SimpleNamespace(**{name: getattr(area, name) for area in AREAS for name in vars(area) if name in operations()})
 
 
@@ -66,19 +65,42 @@ class Dispatcher:
         driver_name: the driver's name, for errors.
         driver: its parts are validated and registered here.
         policies: further policies, put in their `stage`; the built-in ones are audit, lock and retry.
+        identity: who asks; the user of the process when None.
+        audit: where operations are recorded; in the state directory that the environment names when None.
+        locks: the locks that all connections of a site share.
+        checked: the classes of drivers that were found to fit before; a new one is added.
     """
 
-    def __init__(self, host: str, driver_name: str, driver: Driver, policies: Sequence[Any] = ()) -> None:
-        check_driver(driver_name, driver.parts)
+    def __init__(
+        self,
+        host: str,
+        driver_name: str,
+        driver: Driver,
+        policies: Sequence[Any] = (),
+        *,
+        identity: Identity | None = None,
+        audit: AuditLog | None = None,
+        locks: LockPolicy | None = None,
+        checked: set[tuple[type, ...]] | None = None,
+    ) -> None:
+        check_driver(driver_name, driver.parts, checked)
+        self.identity = identity or Identity.of_process()
         self.host, self.driver_name, self.driver = host, driver_name, driver
         self._manager = _OperationManager(PROJECT)
         self._manager.add_hookspecs(_contract())
         for part in driver.parts:
             self._manager.register(part)
         self.operations = frozenset(name for part in driver.parts for name, _ in implementations(part))
-        everything: list[Any] = [AuditPolicy(), _locks, RetryPolicy(), *policies]
+        self.audit = audit or AuditLog()
+        everything: list[Any] = [AuditPolicy(self.audit), locks or LockPolicy(), RetryPolicy(), *policies]
         self._policies = sorted(everything, key=lambda p: STAGES.index(getattr(p, "stage", "access")))
         self._chains: dict[str, Callable[[Call], Any]] = {}
+
+    def acting_for(self, actor: str) -> Dispatcher:
+        """Return a dispatcher on the same connection whose calls carry this actor."""
+        other = copy.copy(self)
+        other.identity = self.identity.acting_for(actor)
+        return other
 
     def supports(self, operation: str) -> bool:
         """Whether the driver implements an operation. Raises UnsupportedOperationError for a name that is no operation."""
@@ -116,7 +138,7 @@ class Dispatcher:
         spec = self._spec(operation)
         limit = spec.timeout if timeout is None else timeout
         if spec.reads:
-            return self._run(Call(spec, self.host, arguments, time.monotonic() + limit))
+            return self._run(Call(spec, self.host, arguments, time.monotonic() + limit, identity=self.identity))
         job = self.submit(operation, timeout, **arguments)
         try:
             return job.result(limit + GRACE if spec.long else limit)
@@ -142,21 +164,16 @@ class Dispatcher:
         spec = self._spec(operation)
         limit = spec.timeout if timeout is None else timeout
         job: Job[Any] = Job(operation, None, deadline=limit)
-        call = Call(spec, self.host, arguments, time.monotonic() + limit, job)
-        job.resource = call.resource
+        call = Call(spec, self.host, arguments, time.monotonic() + limit, job, self.identity)
+        job.resource, job.identity = call.resource, self.identity
         job.set_running_or_notify_cancel()
 
-        def work() -> None:
-            try:
-                if spec.locks == "vm":
-                    self._identify(call)
-                result = self._run(call)
-            except BaseException as error:  # noqa: BLE001 - the job carries it to whoever waits
-                job.set_exception(error)
-            else:
-                job.set_result(result)
+        def work() -> Any:
+            if spec.locks == "vm":
+                self._identify(call)
+            return self._run(call)
 
-        threading.Thread(target=work, name=f"novacron-{operation}", daemon=True).start()
+        in_thread(work, f"novacron-{operation}", job)
         return job
 
     def _identify(self, call: Call) -> None:

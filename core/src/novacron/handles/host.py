@@ -15,6 +15,7 @@ from novacron.handles.networks import NetworkCollection
 from novacron.handles.pools import PoolCollection
 from novacron.handles.templates import TemplateCollection
 from novacron.handles.vms import VMCollection
+from novacron.identity import Identity
 from novacron.jobs import Job
 from novacron.plugins.driver import Destination
 from novacron.records.events import Event
@@ -41,14 +42,13 @@ class HostHandle:
         self.filters = FilterCollection(self)
         self.templates = TemplateCollection(self)
         self.images = ImageCollection(self)
-        self.closed = False
 
     def __repr__(self) -> str:
         return f"<Host {self.name} {self.uri}{' closed' if self.closed else ''}>"
 
     def __dir__(self) -> Iterable[str]:
         return sorted(
-            ["capabilities", "close", "driver_name", "events", "filters", "images",
+            ["acting_for", "capabilities", "close", "driver_name", "events", "filters", "images",
              "info", "invoke", "name", "networks", "nodes", "ping", "pools",
              "stats", "submit", "supports", "templates", "uri", "vms"]
         )  # fmt: skip
@@ -63,6 +63,29 @@ class HostHandle:
     def driver_name(self) -> str:
         """The driver's name, "kvm"."""
         return self.dispatcher.driver_name
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection was closed."""
+        return self.dispatcher.driver.closed
+
+    @property
+    def identity(self) -> Identity:
+        """Who asks for the operations of this handle."""
+        return self.dispatcher.identity
+
+    def acting_for(self, actor: str) -> HostHandle:
+        """Return a handle on the same connection whose operations are asked for by `actor`.
+
+        Audit lines name the actor, and the identity of this handle as the executor.
+
+        Example:
+            >>> import novacron
+            >>> host = novacron.connect("sim://lab").acting_for("ann")
+            >>> host.submit("vm_create", spec=novacron.VMSpec(name="for-ann")).actor
+            'ann'
+        """
+        return HostHandle(self.dispatcher.acting_for(actor), uri=self.uri)
 
     def supports(self, operation: str) -> bool:
         """Whether the driver offers an operation, by its hook's name."""
@@ -119,9 +142,7 @@ class HostHandle:
 
     def close(self) -> None:
         """Let go of the connection; running VMs and jobs of the hypervisor go on."""
-        if not self.closed:
-            self.closed = True
-            self.dispatcher.driver.close()
+        self.dispatcher.driver.close()
 
 
 class EventStream:

@@ -12,6 +12,7 @@ from novacron.jobs import Job
 from novacron.records.metrics import VMRates
 from novacron.records.vm import Page
 from novacron.specs.query import VMQuery
+from novacron.threads import fan_out
 from novacron.units import parse_duration
 
 if TYPE_CHECKING:
@@ -148,8 +149,6 @@ class Each:
 
         def call(*args: Any, **kwargs: Any) -> list[Any]:
             """Return one result per VM in order; a VM's NovaCronError stands in its place."""
-            from concurrent.futures import ThreadPoolExecutor
-
             from novacron.errors import NovaCronError
 
             def one(vm: VMHandle) -> Any:
@@ -158,8 +157,8 @@ class Each:
                 except NovaCronError as error:
                     return error
 
-            with ThreadPoolExecutor(self._limit) as pool:
-                return list(pool.map(one, self._vms))
+            answers = fan_out(self._vms, one, seconds=None, limit=self._limit, name="novacron-each")
+            return [answer.result() for answer in answers]
 
         return call
 

@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -20,9 +19,9 @@ import pluggy
 from novacron.errors import NotFoundError, PluginError
 from novacron.hookspecs import application
 from novacron.hookspecs.operation import PROJECT
-from novacron.plugins.discovery import driver_entry_points, installed_entry_points, is_entry_point
+from novacron.plugins.discovery import DriverRegistry, is_entry_point
 from novacron.plugins.validation import implementations, operations
-from novacron.state import state_directory
+from novacron.state import StateDirectory, open_private
 
 if TYPE_CHECKING:
     from novacron.plugins.driver import DriverProvider
@@ -49,9 +48,15 @@ class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApplicationPlugins:
-    """The plugins of a process. Which ones are disabled is remembered in the state directory."""
+    """The application plugins of a site. The names of disabled ones are stored in the state directory.
 
-    def __init__(self) -> None:
+    Args:
+        state: the state directory.
+        drivers: the site's drivers, which are listed too.
+    """
+
+    def __init__(self, state: StateDirectory | None = None, drivers: DriverRegistry | None = None) -> None:
+        self._state, self._registry = state or StateDirectory(), drivers or DriverRegistry(lambda: self.drivers())
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(application)
         self._known: dict[str, PluginInfo] = {}
@@ -62,10 +67,15 @@ class ApplicationPlugins:
         """The hooks of all enabled plugins: `hook.register_commands()` gathers their results."""
         return self._manager.hook
 
+    def close(self) -> None:
+        """Stop all plugins. Which ones are disabled stays as it is."""
+        for name in list(self._known):
+            self._stop(name)
+
     def load_entry_points(self) -> None:
         """Load every plugin that an installed distribution offers; each in its own try, so that a broken one stops no other."""
         disabled = self._disabled()
-        for point in installed_entry_points().select(group=GROUP):
+        for point in self._registry.entry_points().select(group=GROUP):
             self._origins[point.name] = point
             if point.name in disabled:
                 self._note(point.name, "disabled")
@@ -120,7 +130,9 @@ class ApplicationPlugins:
 
     def list(self) -> list[PluginInfo]:
         """Return all application plugins and all drivers, sorted by kind and name."""
-        return sorted([*self._known.values(), *_drivers(), *self._offered_drivers()], key=lambda p: (p.kind, p.name))
+        return sorted(
+            [*self._known.values(), *_drivers(self._registry), *self._offered_drivers()], key=lambda p: (p.kind, p.name)
+        )
 
     def get(self, name: str) -> PluginInfo:
         """Return one plugin. Raises NotFoundError."""
@@ -214,14 +226,15 @@ class ApplicationPlugins:
 
     def _disabled(self) -> set[str]:
         try:
-            return set(json.loads((state_directory() / "plugins.json").read_text())["disabled"])
+            return set(json.loads((self._state / "plugins.json").read_text())["disabled"])
         except (OSError, ValueError, KeyError):
             return set()
 
     def _remember(self, name: str, *, disabled: bool) -> None:
         names = self._disabled() | {name} if disabled else self._disabled() - {name}
-        file = state_directory(create=True) / "plugins.json"
-        file.write_text(json.dumps({"disabled": sorted(names)}))
+        descriptor = open_private(self._state.create() / "plugins.json", os.O_WRONLY | os.O_TRUNC)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump({"disabled": sorted(names)}, file)
 
 
 def _check(name: str, plugin: object) -> None:
@@ -242,8 +255,8 @@ def _import_file(name: str, file: Path) -> ModuleType:
     return module
 
 
-def _drivers() -> Iterator[PluginInfo]:
-    for scheme, points in sorted(driver_entry_points().items()):
+def _drivers(registry: DriverRegistry) -> Iterator[PluginInfo]:
+    for scheme, points in sorted(registry.by_scheme().items()):
         clash = None if len(points) == 1 else "claimed by more than one distribution"
         for point in points:
             dist = point.dist
@@ -253,13 +266,11 @@ def _drivers() -> Iterator[PluginInfo]:
             )  # fmt: skip
 
 
-@lru_cache(maxsize=1)
 def application_plugins() -> ApplicationPlugins:
-    """Return the process's plugins, loaded at the first call."""
-    plugins = ApplicationPlugins()
-    plugins.load_entry_points()
-    plugins.load_listed()
-    return plugins
+    """Return the plugins of the default site."""
+    from novacron.site import default_site
+
+    return default_site().plugins
 
 
 __all__ = ["ApplicationPlugins", "PluginInfo", "application_plugins"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import logging
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from types import MappingProxyType
 from typing import Any, TypeGuard
 
 from novacron.errors import PluginError, UnsupportedOperationError
@@ -13,98 +14,127 @@ from novacron.hookspecs import API_VERSION
 from novacron.plugins.driver import DriverProvider
 
 DRIVER_GROUP = "novacron.drivers"
-KNOWN_ELSEWHERE = {
-    "qemu": "novacron-kvm", "test": "novacron-kvm", "vsphere": "novacron-vmware", "esx": "novacron-vmware",
-}  # fmt: skip
+KNOWN_ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {"qemu": "novacron-kvm", "test": "novacron-kvm", "vsphere": "novacron-vmware", "esx": "novacron-vmware"}
+)
+"""The distributions of drivers that are not installed with the core, by scheme."""
 
 _log = logging.getLogger(__name__)
-_registered: dict[str, DriverProvider] = {}
+
+
+class DriverRegistry:
+    """The drivers of a site: registered ones, installed ones (entry points), and those that application plugins offer.
+
+    Args:
+        offered: returns the providers that application plugins offer now.
+    """
+
+    def __init__(self, offered: Callable[[], Iterable[DriverProvider]] = tuple) -> None:
+        self._registered: dict[str, DriverProvider] = {}
+        self._offered = offered
+        self._installed: EntryPoints | None = None
+        self.checked: set[tuple[type, ...]] = set()
+
+    def __repr__(self) -> str:
+        return f"<DriverRegistry, {len(self._registered)} registered>"
+
+    def register(self, provider: DriverProvider) -> None:
+        """Register a provider for its schemes; it is preferred to installed ones. For tests and scripts.
+
+        Raises:
+            PluginError: it is not a provider, or made for another version of the contract.
+        """
+        check_provider(provider, f"driver {getattr(provider, 'name', provider)!r}")
+        for scheme in provider.schemes:
+            self._registered[scheme] = provider
+
+    def unregister(self, provider: DriverProvider) -> None:
+        """Remove a provider that was registered with `register`."""
+        for scheme in [s for s, p in self._registered.items() if p is provider]:
+            del self._registered[scheme]
+
+    def entry_points(self) -> EntryPoints:
+        """Return the entry points of all installed distributions. They are read once: reading takes milliseconds."""
+        if self._installed is None:
+            self._installed = entry_points()  # type: ignore[assignment]  # declared as what Python 3.9 returned
+        return self._installed  # type: ignore[return-value]
+
+    def by_scheme(self) -> dict[str, list[EntryPoint]]:
+        """Return the entry points of each scheme; more than one if two distributions claim it."""
+        points: dict[str, list[EntryPoint]] = {}
+        for point in self.entry_points().select(group=DRIVER_GROUP):
+            points.setdefault(point.name, []).append(point)
+        return points
+
+    def provider_for(self, scheme: str) -> DriverProvider:
+        """Return the provider of a URI scheme.
+
+        Raises:
+            UnsupportedOperationError: no driver serves it; the hint names the pip command for known ones.
+            PluginError: two distributions claim it, or the driver is broken or made for another version of the contract.
+        """
+        if scheme in self._registered:
+            return self._registered[scheme]
+        installed = self.by_scheme()
+        points = installed.get(scheme, [])
+        if not points:
+            offered = self._of_plugins()
+            if scheme in offered:
+                return offered[scheme]
+            raise self._unknown(scheme, installed, offered)
+        if len(points) > 1:
+            owners = ", ".join(sorted(p.dist.name if p.dist else p.value for p in points))
+            raise PluginError(f"the scheme {scheme!r} is claimed by {owners}", hint="uninstall all but one of them")
+        try:
+            provider: Any = points[0].load()
+        except Exception as error:
+            raise PluginError(f"driver {points[0].value!r} can't be imported: {error}", hint="reinstall it") from error
+        check_provider(provider, f"driver {points[0].value!r}")
+        checked: DriverProvider = provider
+        return checked
+
+    def _unknown(
+        self, scheme: str, installed: dict[str, list[EntryPoint]], offered: dict[str, DriverProvider]
+    ) -> UnsupportedOperationError:
+        schemes = sorted({*installed, *self._registered, *offered})
+        known = KNOWN_ELSEWHERE.get(scheme.partition("+")[0])
+        near = difflib.get_close_matches(scheme, schemes, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "drivers are installed with pip, as novacron-SOMETHING"
+        if known and known not in {p.dist.name for points in installed.values() for p in points if p.dist}:
+            hint = f"pip install {known}"
+        message = f"no driver for the scheme {scheme!r}; installed: {', '.join(schemes) or 'none'}"
+        return UnsupportedOperationError(message, hint=hint, outcome="not_sent")
+
+    def _of_plugins(self) -> dict[str, DriverProvider]:
+        """Return the providers that application plugins offer, by scheme; those that do not fit are logged and left out."""
+        found: dict[str, DriverProvider] = {}
+        for provider in self._offered():
+            try:
+                check_provider(provider, f"driver {getattr(provider, 'name', provider)!r}")
+            except PluginError:
+                _log.exception("a plugin offers a driver that does not fit")
+                continue
+            found |= dict.fromkeys(provider.schemes, provider)
+        return found
 
 
 def register_driver(provider: DriverProvider) -> None:
-    """Make a provider known for its schemes, before any entry point; for tests and scripts."""
-    check_provider(provider, f"driver {getattr(provider, 'name', provider)!r}")
-    for scheme in provider.schemes:
-        _registered[scheme] = provider
+    """Register a provider in the default site."""
+    from novacron.site import default_site
+
+    default_site().drivers.register(provider)
 
 
 def unregister_driver(provider: DriverProvider) -> None:
-    """Forget a provider registered with `register_driver`."""
-    for scheme in [s for s, p in _registered.items() if p is provider]:
-        del _registered[scheme]
+    """Remove a provider from the default site."""
+    from novacron.site import default_site
 
-
-@lru_cache(maxsize=1)
-def installed_entry_points() -> EntryPoints:
-    """Return the entry points of all installed distributions, read once: looking through them all takes milliseconds."""
-    found: EntryPoints = entry_points()  # type: ignore[assignment]  # declared as what Python 3.9 returned
-    return found
+    default_site().drivers.unregister(provider)
 
 
 def is_entry_point(origin: object) -> TypeGuard[EntryPoint]:
-    """Whether something is an entry point. Libraries bring a backport of importlib.metadata along, which makes its own kind of them."""
+    """Return whether an object is an entry point. Libraries bring their own backports of importlib.metadata."""
     return isinstance(origin, EntryPoint) or all(hasattr(origin, name) for name in ("group", "value", "load"))
-
-
-@lru_cache(maxsize=1)
-def driver_entry_points() -> dict[str, list[EntryPoint]]:
-    """Return the entry points of each scheme; more than one where two distributions claim it."""
-    found: dict[str, list[EntryPoint]] = {}
-    for point in installed_entry_points().select(group=DRIVER_GROUP):
-        found.setdefault(point.name, []).append(point)
-    return found
-
-
-def provider_for(scheme: str) -> DriverProvider:
-    """Return the provider of a URI scheme.
-
-    Raises:
-        UnsupportedOperationError: nobody serves it; the hint names the pip command for known others.
-        PluginError: two distributions claim it, or the driver is broken or of another contract version.
-    """
-    if scheme in _registered:
-        return _registered[scheme]
-    points = driver_entry_points().get(scheme, [])
-    if not points:
-        offered = _offered_by_plugins()
-        if scheme in offered:
-            return offered[scheme]
-        installed = sorted({*driver_entry_points(), *_registered, *offered})
-        known = KNOWN_ELSEWHERE.get(scheme.partition("+")[0])
-        near = difflib.get_close_matches(scheme, installed, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "drivers are installed with pip, as novacron-SOMETHING"
-        if known and known not in {p.dist.name for points in driver_entry_points().values() for p in points if p.dist}:
-            hint = f"pip install {known}"
-        raise UnsupportedOperationError(
-            f"no driver for the scheme {scheme!r}; installed: {', '.join(installed) or 'none'}",
-            hint=hint,
-            outcome="not_sent",
-        )
-    if len(points) > 1:
-        owners = ", ".join(sorted(p.dist.name if p.dist else p.value for p in points))
-        raise PluginError(f"the scheme {scheme!r} is claimed by {owners}", hint="uninstall all but one of them")
-    try:
-        provider: Any = points[0].load()
-    except Exception as error:
-        raise PluginError(f"driver {points[0].value!r} can't be imported: {error}", hint="reinstall it") from error
-    check_provider(provider, f"driver {points[0].value!r}")
-    checked: DriverProvider = provider
-    return checked
-
-
-def _offered_by_plugins() -> dict[str, DriverProvider]:
-    """Return the providers that application plugins offer, by scheme; those that don't fit are left out and logged."""
-    from novacron.plugins.application import application_plugins
-
-    found: dict[str, DriverProvider] = {}
-    for provider in application_plugins().drivers():
-        try:
-            check_provider(provider, f"driver {getattr(provider, 'name', provider)!r}")
-        except PluginError:
-            _log.exception("a plugin offers a driver that does not fit")
-            continue
-        found |= dict.fromkeys(provider.schemes, provider)
-    return found
 
 
 def check_provider(provider: Any, what: str) -> None:
@@ -138,6 +168,4 @@ def _supports(wanted: str) -> bool:
     return True
 
 
-__all__ = [
-    "DRIVER_GROUP", "check_provider", "driver_entry_points", "is_entry_point", "provider_for", "register_driver", "unregister_driver",
-]  # fmt: skip
+__all__ = ["DRIVER_GROUP", "DriverRegistry", "check_provider", "is_entry_point", "register_driver", "unregister_driver"]

@@ -10,7 +10,10 @@ import pluggy
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.hookspecs.operation import PROJECT
+from novacron.macs import MACAddresses
 from novacron.plugins.fields import FieldTable
+from novacron.secrets import Secrets
+from novacron.state import StateDirectory
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a method as the implementation of the hook of its name."""
@@ -72,11 +75,17 @@ class ConnectContext(NamedTuple):
         name: the host's name, for records and errors.
         timeout: seconds that connecting may take.
         options: further options of the user's, by the driver's own names.
+        secrets: looks secrets up by name.
+        macs: gives out MAC addresses for new NICs.
+        state: the state directory; a driver keeps its files there.
     """
 
     name: str
     timeout: float
     options: Mapping[str, Any]
+    secrets: Secrets = Secrets()
+    macs: MACAddresses = MACAddresses()
+    state: StateDirectory = StateDirectory()
 
 
 class Driver:
@@ -96,6 +105,11 @@ class Driver:
         self.native = native
         self._close = close or bool
         self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
 
     def close(self) -> None:
         """Let go of the hypervisor; a second call does nothing."""

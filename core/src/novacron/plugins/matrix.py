@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from novacron.plugins.discovery import driver_entry_points
+from novacron.plugins.discovery import DriverRegistry
 from novacron.plugins.driver import DriverProvider
 from novacron.plugins.fields import FieldTable, spec_fields
 from novacron.plugins.validation import implementations, operations
@@ -30,7 +30,7 @@ MARKS = {"": "", "a simulator": "ˢ", "a faked boundary": "ᶠ"}
 def installed_providers() -> list[DriverProvider]:
     """Return the provider of every installed driver, sorted by name."""
     found = {}
-    for points in driver_entry_points().values():
+    for points in DriverRegistry().by_scheme().values():
         provider = points[0].load()
         found[provider.name] = provider
     return [found[name] for name in sorted(found)]

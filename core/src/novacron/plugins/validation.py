@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator
-from functools import lru_cache
-from types import ModuleType
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from novacron.errors import PluginError
 from novacron.hookspecs import AREAS
 from novacron.hookspecs.operation import PROJECT, Operation
 
-_fitting: set[tuple[type, ...]] = set()
-"""The classes of drivers that were found to fit: a fleet has many connections of one driver."""
-
-
-@lru_cache(maxsize=1)
-def operations() -> dict[str, Operation]:
-    """Return every operation of the contract by name, in the order of the areas."""
-    return {
+OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+    {
         function.operation.name: function.operation
         for area in AREAS
         for function in vars(area).values()
         if hasattr(function, "operation") and function.__module__ == area.__name__
     }
+)
+"""Every operation of the contract by name, in the order of the areas."""
+
+
+def operations() -> Mapping[str, Operation]:
+    """Return every operation of the contract by name, in the order of the areas."""
+    return OPERATIONS
 
 
 def argument_spec(operation: str, argument: str) -> Any:
@@ -50,14 +50,19 @@ def implementations(part: object) -> Iterator[tuple[str, Callable[..., Any]]]:
             yield name, method
 
 
-def check_driver(driver_name: str, parts: tuple[object, ...]) -> None:
+def check_driver(driver_name: str, parts: tuple[object, ...], checked: set[tuple[type, ...]] | None = None) -> None:
     """Refuse a driver that does not fit the contract.
+
+    Args:
+        driver_name: for errors.
+        parts: the objects of one connection.
+        checked: the classes of drivers that were found to fit before; a new one is added. A fleet has many connections of one driver.
 
     Raises:
         PluginError: names every unknown hook, every wrong argument, every missing mandatory operation, with what was meant.
     """
     kinds = tuple(map(type, parts))
-    if kinds in _fitting:
+    if checked is not None and kinds in checked:
         return
     known, seen, problems = operations(), dict[str, object](), list[str]()
     for part in parts:
@@ -82,8 +87,8 @@ def check_driver(driver_name: str, parts: tuple[object, ...]) -> None:
             f"driver {driver_name!r} does not fit the contract: " + "; ".join(problems),
             hint="novacron.hookspecs has every hook with its arguments",
         )
-    if ModuleType not in kinds:
-        _fitting.add(kinds)
+    if checked is not None and ModuleType not in kinds:
+        checked.add(kinds)
 
 
 def _meant(name: str, known: Any) -> str:

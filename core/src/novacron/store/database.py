@@ -1,13 +1,13 @@
-"""Opens the state database and makes its tables."""
+"""Opens the state database and creates its tables."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,16 +15,106 @@ import tenacity
 
 from novacron.errors import StorageError
 from novacron.redaction import redacted
-from novacron.state import state_directory
+from novacron.state import StateDirectory
 from novacron.store.tables import metadata
+
+FILE = "state.db"
+"""The SQLite file in the state directory."""
+
+
+class Database:
+    """The state database of a site.
+
+    Args:
+        url: its URL. None takes `$NOVACRON_DATABASE`, otherwise SQLite in the state directory; the environment is read each time.
+        state: the state directory.
+    """
+
+    def __init__(self, url: str | None = None, state: StateDirectory | None = None) -> None:
+        self._url, self._state = url, state or StateDirectory()
+        self._engines: dict[str, sa.Engine] = {}
+        self._guard = threading.Lock()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Database{' closed' if self._closed else ''}>"
+
+    @property
+    def url(self) -> str:
+        """The URL of the database. It may hold a password: never show it."""
+        given = self._url or os.environ.get("NOVACRON_DATABASE")
+        if given:
+            return given.replace("postgresql://", "postgresql+psycopg://", 1).replace("postgres://", "postgresql+psycopg://", 1)
+        return f"sqlite:///{self._state / FILE}"
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Open a transaction; it is committed at the end, or rolled back when the block raises.
+
+        Raises:
+            StorageError: the database can't be opened, is locked or full, or the site is closed.
+        """
+        try:
+            with self._engine().begin() as connection:
+                yield connection
+        except (sa.exc.OperationalError, sa.exc.DatabaseError) as error:
+            if isinstance(error, sa.exc.IntegrityError):
+                raise
+            raise StorageError(
+                f"the state database can't be used: {redacted(str(error.orig or error))}",
+                hint="check the state directory or NOVACRON_DATABASE; another process may hold it",
+            ) from error
+
+    def close(self) -> None:
+        """Close all connections to the database."""
+        with self._guard:
+            engines, self._engines, self._closed = list(self._engines.values()), {}, True
+        for engine in engines:
+            engine.dispose()
+
+    def _engine(self) -> sa.Engine:
+        url = self.url
+        with self._guard:
+            if self._closed:
+                raise StorageError("the site is closed", outcome="not_sent", hint="make another Site")
+            engine = self._engines.get(url)
+            if engine is None:
+                engine = self._engines[url] = self._open(url)
+            return engine
+
+    def _open(self, url: str) -> sa.Engine:
+        sqlite = url.startswith("sqlite")
+        if url == f"sqlite:///{self._state / FILE}":
+            self._state.private_file(FILE)
+        arguments: dict[str, Any] = {"connect_args": {"timeout": 15}} if sqlite else {"pool_pre_ping": True}
+        try:
+            engine = sa.create_engine(url, pool_size=8, max_overflow=64, **arguments)
+        except (sa.exc.ArgumentError, ImportError) as error:
+            raise StorageError("the URL of the state database is invalid", hint="check NOVACRON_DATABASE") from error
+        if sqlite:
+            sa.event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA journal_mode=WAL"))
+        try:
+            _make_tables(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return engine
+
+
+def transaction() -> AbstractContextManager[sa.Connection]:
+    """Open a transaction on the database of the default site."""
+    from novacron.site import default_site
+
+    return default_site().database.transaction()
 
 
 def database_url() -> str:
-    """Return `$NOVACRON_DATABASE`, otherwise SQLite in the state directory."""
-    told = os.environ.get("NOVACRON_DATABASE")
-    if told:
-        return told.replace("postgresql://", "postgresql+psycopg://", 1).replace("postgres://", "postgresql+psycopg://", 1)
-    return f"sqlite:///{state_directory(create=True) / 'state.db'}"
+    """Return the URL of the database of the default site."""
+    from novacron.site import default_site
+
+    site = default_site()
+    site.state.create()
+    return site.database.url
 
 
 def clock(connection: sa.Connection) -> Any:
@@ -32,38 +122,6 @@ def clock(connection: sa.Connection) -> Any:
     if connection.dialect.name == "sqlite":  # all its processes are on one machine
         return time.time()
     return sa.extract("epoch", sa.func.clock_timestamp()).cast(sa.Float)
-
-
-@contextmanager
-def transaction() -> Iterator[sa.Connection]:
-    """Open a transaction on the state database.
-
-    Raises:
-        StorageError: it can't be opened, is locked or full.
-    """
-    url = database_url()
-    try:
-        with _engine(url).begin() as connection:
-            yield connection
-    except (sa.exc.OperationalError, sa.exc.DatabaseError) as error:
-        if isinstance(error, sa.exc.IntegrityError):
-            raise
-        raise StorageError(
-            f"the state database can't be used: {redacted(str(error.orig or error))}",
-            hint="check the state directory or NOVACRON_DATABASE; another process may hold it",
-        ) from error
-
-
-@lru_cache(maxsize=4)
-def _engine(url: str) -> sa.Engine:
-    arguments: dict[str, Any] = {"connect_args": {"timeout": 15}} if url.startswith("sqlite") else {"pool_pre_ping": True}
-    engine = sa.create_engine(url, pool_size=8, max_overflow=64, **arguments)
-    if url.startswith("sqlite"):
-        sa.event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA journal_mode=WAL"))
-    _make_tables(engine)
-    if url.startswith("sqlite:///") and os.path.exists(url.removeprefix("sqlite:///")):
-        os.chmod(url.removeprefix("sqlite:///"), 0o600)
-    return engine
 
 
 class SQLiteConnection(sqlite3.Connection):
@@ -86,8 +144,8 @@ def _unixepoch(precision: str) -> float:
     wait=tenacity.wait_random(0.05, 0.5), reraise=True,
 )  # fmt: skip
 def _make_tables(engine: sa.Engine) -> None:
-    """Make the tables that are missing; another process may be making them at this moment, so that a second look finds them."""
+    """Create missing tables. Another process may create them at the same moment, so a failure is tried again."""
     metadata.create_all(engine)
 
 
-__all__ = ["SQLiteConnection", "clock", "database_url", "transaction"]
+__all__ = ["Database", "SQLiteConnection", "clock", "database_url", "transaction"]

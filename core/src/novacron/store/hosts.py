@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from novacron.errors import AlreadyExistsError, HostNotFoundError, InvalidSpecError, SpecProblem
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from novacron.store.database import Database
 
 
 class RegisteredHost(msgspec.Struct, frozen=True):
@@ -25,24 +33,32 @@ class RegisteredHost(msgspec.Struct, frozen=True):
 class HostStore:
     """Reads and writes the fleet's hosts."""
 
+    def __init__(self, database: Database | Callable[[], Database] | None = None) -> None:
+        self._database = database
+
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        from novacron.store.database import transaction
+
+        if self._database is None:
+            return transaction()
+        return (self._database() if callable(self._database) else self._database).transaction()
+
     def list(self) -> list[RegisteredHost]:
         """Return all hosts, sorted by name."""
-        from novacron.store.database import transaction
         from novacron.store.tables import hosts
 
-        with transaction() as connection:
+        with self._transaction() as connection:
             rows = connection.execute(hosts.select().order_by(hosts.c.name))
             return [RegisteredHost(row.name, row.uri, row.added_at) for row in rows]
 
     def add(self, name: str, uri: str, *, replace: bool = False) -> RegisteredHost:
         """Write a host. Raises InvalidSpecError, AlreadyExistsError."""
-        from novacron.store.database import transaction
         from novacron.store.tables import hosts
 
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", name):
             raise InvalidSpecError("invalid host name", problems=[SpecProblem("name", name, "1 to 128 letters, digits, `_ . -`")])
         host = RegisteredHost(name, uri, datetime.now(UTC).isoformat(timespec="seconds"))
-        with transaction() as connection:
+        with self._transaction() as connection:
             if connection.execute(hosts.select().where(hosts.c.name == name)).first():
                 if not replace:
                     raise AlreadyExistsError(f"the fleet has a host named {name!r}", hint="remove it first, or give another name")
@@ -52,10 +68,9 @@ class HostStore:
 
     def remove(self, name: str) -> None:
         """Forget a host. Raises HostNotFoundError."""
-        from novacron.store.database import transaction
         from novacron.store.tables import hosts
 
-        with transaction() as connection:
+        with self._transaction() as connection:
             if not connection.execute(hosts.delete().where(hosts.c.name == name)).rowcount:
                 raise HostNotFoundError(f"no host named {name!r} in the fleet")
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
-from novacron.store.database import transaction
 from novacron.store.tables import macs
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from novacron.store.database import Database
 
 
 class MACStore:
     """Reads and writes them."""
+
+    def __init__(self, database: Database | Callable[[], Database] | None = None) -> None:
+        self._database = database
+
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        from novacron.store.database import transaction
+
+        if self._database is None:
+            return transaction()
+        return (self._database() if callable(self._database) else self._database).transaction()
 
     def claim(self, mac: str) -> bool:
         """Write an address down. Return whether nobody had; of processes that ask at once one is told so."""
@@ -19,7 +34,7 @@ class MACStore:
     def add(self, addresses: Iterable[str]) -> int:
         """Write addresses down; return how many are new."""
         rows = [{"address": address.lower()} for address in addresses]
-        with transaction() as connection:
+        with self._transaction() as connection:
             insert = _insert(connection.dialect.name)(macs).on_conflict_do_nothing().returning(macs.c.address)
             return sum(connection.execute(insert.values(**row)).first() is not None for row in rows)
 

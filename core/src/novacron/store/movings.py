@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from novacron.store.database import transaction
 from novacron.store.settings import DEFAULTS
 from novacron.store.tables import movings, settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from novacron.store.database import Database
 
 LIMIT = "migrations_per_host"
 
 
 class MovingStore:
     """Reads and writes them."""
+
+    def __init__(self, database: Database | Callable[[], Database] | None = None) -> None:
+        self._database = database
+
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        from novacron.store.database import transaction
+
+        if self._database is None:
+            return transaction()
+        return (self._database() if callable(self._database) else self._database).transaction()
 
     def take(self, moving: str, vm: str, hosts: Mapping[str, str], process: str, alive: Collection[str]) -> str | None:
         """Write a migration down at all its hosts, unless one of them has as many as it may.
@@ -29,7 +45,7 @@ class MovingStore:
         Returns:
             None when it may begin; otherwise which host is full, and with what.
         """
-        with transaction() as connection:
+        with self._transaction() as connection:
             # the write comes first: of two processes that ask at once the second waits here until the first is through
             if connection.execute(settings.update().where(settings.c.name == LIMIT).values(value=settings.c.value)).rowcount == 0:
                 connection.execute(settings.insert().values(name=LIMIT, value=DEFAULTS[LIMIT]))
@@ -50,7 +66,7 @@ class MovingStore:
 
     def release(self, moving: str) -> None:
         """A migration has ended."""
-        with transaction() as connection:
+        with self._transaction() as connection:
             connection.execute(movings.delete().where(movings.c.id == moving))
 
 

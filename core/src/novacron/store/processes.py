@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from functools import lru_cache
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from novacron.store.database import Database
 
 LEASE = 20.0
 """Seconds after its last sign of life that a process on another machine counts as dead."""
@@ -35,9 +42,19 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
 class ProcessStore:
     """Reads and writes the processes."""
 
+    def __init__(self, database: Database | Callable[[], Database] | None = None) -> None:
+        self._database = database
+
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        from novacron.store.database import transaction
+
+        if self._database is None:
+            return transaction()
+        return (self._database() if callable(self._database) else self._database).transaction()
+
     def register(self, role: str = "") -> ProcessRecord:
         """Write this process down, under a new id; its role is said before its name."""
-        from novacron.store.database import clock, transaction
+        from novacron.store.database import clock
         from novacron.store.tables import processes
 
         pid = os.getpid()
@@ -48,25 +65,25 @@ class ProcessStore:
             began=_began(pid) or "",
             name=f"{role} {socket.gethostname()}:{pid}".lstrip(),
         )
-        with transaction() as connection:
+        with self._transaction() as connection:
             values = {k: getattr(record, k) for k in ("id", "machine", "pid", "began", "name")}
             connection.execute(processes.insert().values(**values, beat_at=clock(connection)))
         return record
 
     def beat(self, process: str) -> None:
         """Say that a process is alive."""
-        from novacron.store.database import clock, transaction
+        from novacron.store.database import clock
         from novacron.store.tables import processes
 
-        with transaction() as connection:
+        with self._transaction() as connection:
             connection.execute(processes.update().where(processes.c.id == process).values(beat_at=clock(connection)))
 
     def list(self) -> list[ProcessRecord]:
         """Return all processes, dead ones too until they are removed."""
-        from novacron.store.database import clock, transaction
+        from novacron.store.database import clock
         from novacron.store.tables import processes
 
-        with transaction() as connection:
+        with self._transaction() as connection:
             query = processes.select().add_columns((clock(connection) - processes.c.beat_at).label("silence"))
             return [
                 ProcessRecord(id=r.id, machine=r.machine, pid=r.pid, began=r.began, name=r.name, silence=r.silence)
@@ -75,14 +92,12 @@ class ProcessStore:
 
     def remove(self, process: str) -> None:
         """Forget a process."""
-        from novacron.store.database import transaction
         from novacron.store.tables import processes
 
-        with transaction() as connection:
+        with self._transaction() as connection:
             connection.execute(processes.delete().where(processes.c.id == process))
 
 
-@lru_cache(maxsize=1)
 def machine() -> str:
     """Return what the process numbers seen here are numbers of: this boot of this machine, and its process namespace."""
     try:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from novacron.errors import InvalidSpecError, SpecProblem
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from novacron.store.database import Database
 
 DEFAULTS = {"migrations_per_host": 2}
 """The settings that there are, and what they are until somebody says otherwise."""
@@ -16,32 +23,39 @@ class Settings(MutableMapping[str, int]):
     `migrations_per_host`: how many VMs a host sends and receives at a time by workflows, of all processes together.
     """
 
-    def __getitem__(self, name: str) -> int:
+    def __init__(self, database: Database | Callable[[], Database] | None = None) -> None:
+        self._database = database
+
+    def _transaction(self) -> AbstractContextManager[Connection]:
         from novacron.store.database import transaction
+
+        if self._database is None:
+            return transaction()
+        return (self._database() if callable(self._database) else self._database).transaction()
+
+    def __getitem__(self, name: str) -> int:
         from novacron.store.tables import settings
 
         self._known(name)
-        with transaction() as connection:
+        with self._transaction() as connection:
             row = connection.execute(settings.select().where(settings.c.name == name)).first()
             return DEFAULTS[name] if row is None else int(row.value)
 
     def __setitem__(self, name: str, value: int) -> None:
-        from novacron.store.database import transaction
         from novacron.store.tables import settings
 
         self._known(name)
         if not isinstance(value, int) or value < 1:
             raise InvalidSpecError("can't set that", problems=[SpecProblem(name, str(value), "a whole number of at least 1")])
-        with transaction() as connection:
+        with self._transaction() as connection:
             if connection.execute(settings.update().where(settings.c.name == name).values(value=value)).rowcount == 0:
                 connection.execute(settings.insert().values(name=name, value=value))
 
     def __delitem__(self, name: str) -> None:
-        from novacron.store.database import transaction
         from novacron.store.tables import settings
 
         self._known(name)
-        with transaction() as connection:
+        with self._transaction() as connection:
             connection.execute(settings.delete().where(settings.c.name == name))
 
     def __iter__(self) -> Iterator[str]:
@@ -51,7 +65,7 @@ class Settings(MutableMapping[str, int]):
         return len(DEFAULTS)
 
     def __repr__(self) -> str:
-        return f"<settings {', '.join(f'{name}={value}' for name, value in self.items())}>"
+        return f"<settings {', '.join(self)}>"
 
     def _known(self, name: str) -> None:
         if name not in DEFAULTS:

@@ -26,7 +26,6 @@ from typing import Any
 
 import msgspec
 
-from novacron.connecting import connect
 from novacron.drivers.sim import forget
 from novacron.drivers.sim.fields import FIELDS
 from novacron.drivers.sim.plugin import areas
@@ -35,6 +34,7 @@ from novacron.jobs import Job
 from novacron.plugins.discovery import register_driver, unregister_driver
 from novacron.plugins.driver import ConnectContext, Driver, DriverProvider, HostURI
 from novacron.plugins.validation import operations
+from novacron.site import connect
 
 SCHEME = "served-sim"
 LEFT_OUT = ("SimConsole", "SimEvents", "SimGuest")

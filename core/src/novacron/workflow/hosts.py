@@ -33,19 +33,19 @@ class FleetResolver:
 
     def uris(self) -> Mapping[str, str]:
         """Return the URIs of the fleet's hosts by name."""
-        from novacron.handles.fleet import fleet
+        from novacron.site import fleet
 
         return {host.name: host.uri for host in fleet().list()}
 
     def open(self, name: str) -> HostHandle:
         """Return a host of the fleet."""
-        from novacron.handles.fleet import fleet
+        from novacron.site import fleet
 
         return fleet().hosts[name]
 
     def connect(self, uri: str, name: str) -> HostHandle:
         """Connect to a host."""
-        from novacron.connecting import connect
+        from novacron.site import connect
 
         return connect(uri, name=name)
 

@@ -186,7 +186,7 @@ def delay(schedule: Schedule, due: datetime) -> float:
 
 
 def _tagged(schedule: Schedule) -> Iterable[VMRef]:
-    from novacron.handles.fleet import fleet
+    from novacron.site import fleet
     from novacron.workflow.hosts import Hosts
 
     names = list(schedule.hosts) or [host.name for host in fleet().list()]

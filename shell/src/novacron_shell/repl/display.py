@@ -10,7 +10,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from novacron.handles.fleet import Fleet
+from novacron.fleets import Fleet
 from novacron.handles.host import HostHandle
 from novacron.handles.snapshots import SnapshotCollection, SnapshotHandle
 from novacron.handles.vm import VMHandle

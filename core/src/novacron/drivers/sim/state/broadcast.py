@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -29,24 +29,28 @@ class Subscription(Listener):
 
 
 class Courier:
-    """The thread that delivers; begun with the first subscription."""
+    """Delivers events from a thread of its own. The thread ends when everything is delivered, so an idle host has none."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[tuple[Subscription, Event]] = queue.SimpleQueue()
+        self._queue: deque[tuple[Subscription, Event]] = deque()
         self._guard = threading.Lock()
-        self._begun = False
+        self._working = False
 
     def send(self, subscription: Subscription, event: Event) -> None:
         """Deliver an event, after all that were sent before."""
         with self._guard:
-            if not self._begun:
-                self._begun = True
+            self._queue.append((subscription, event))
+            if not self._working:
+                self._working = True
                 threading.Thread(target=self._work, name="novacron-sim-events", daemon=True).start()
-        self._queue.put((subscription, event))
 
     def _work(self) -> None:
         while True:
-            subscription, event = self._queue.get()
+            with self._guard:
+                if not self._queue:
+                    self._working = False
+                    return
+                subscription, event = self._queue.popleft()
             subscription.deliver(event)
 
 

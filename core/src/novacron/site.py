@@ -1,0 +1,290 @@
+"""The site: the one object that owns what a process needs of NovaCron.
+
+It owns the state directory, the state database, plugins, drivers, locks, the audit log, secrets, MAC addresses and the fleet. Two sites in
+one process share nothing. `novacron.connect()` and `novacron.fleet()` use the default site.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+from novacron.connecting import embedded_uri, open_driver, parsed
+from novacron.dispatch.audit import AuditLog
+from novacron.dispatch.dispatcher import Dispatcher
+from novacron.dispatch.fields import FieldPolicy
+from novacron.dispatch.locks import LockPolicy
+from novacron.errors import HostConnectionError, InvalidStateError, NovaCronError
+from novacron.fleets import Fleet, FleetHosts
+from novacron.handles.host import HostHandle
+from novacron.identity import Identity
+from novacron.macs import MACAddresses
+from novacron.plugins.discovery import DriverRegistry
+from novacron.plugins.driver import ConnectContext, DriverProvider
+from novacron.secrets import Secrets
+from novacron.state import StateDirectory
+from novacron.store.hosts import HostStore
+from novacron.store.macs import MACStore
+from novacron.store.settings import Settings
+
+if TYPE_CHECKING:
+    from novacron.plugins.application import ApplicationPlugins
+    from novacron.store.database import Database
+    from novacron.workflow.kinds.registry import StepKinds
+
+T = TypeVar("T")
+
+
+class Site:
+    """Everything that belongs together: who asks, where state is kept, which plugins and drivers there are, and the fleet.
+
+    Its parts are made when they are first used. Close it, or use `with`: afterwards no thread, connection or file of it is left.
+
+    Args:
+        state: the state directory; `$NOVACRON_STATE` or the user's state directory when None.
+        database: URL of the state database; `$NOVACRON_DATABASE` or SQLite in the state directory when None.
+        actor: who asks for operations; the user of the process when None.
+
+    Example:
+        >>> import tempfile
+        >>> from novacron import VMSpec
+        >>> with tempfile.TemporaryDirectory() as folder, Site(folder, actor="ann") as site:
+        ...     host = site.connect("sim://site-example")
+        ...     job = host.submit("vm_create", spec=VMSpec(name="web1"))
+        ...     job.result().name, job.actor
+        ('web1', 'ann')
+    """
+
+    def __init__(self, state: str | Path | None = None, database: str | None = None, actor: str | None = None) -> None:
+        self.state = StateDirectory(state)
+        self.identity = Identity(actor) if actor is not None else Identity.of_process()
+        self.locks = LockPolicy()
+        self.audit = AuditLog(self.state)
+        self.drivers = DriverRegistry(lambda: self.plugins.drivers())
+        self.secrets = Secrets(self._secret_backends)
+        self.macs = MACAddresses(lambda: MACStore(self.database))
+        self.closed = False
+        self._database_url = database
+        self._parts: dict[str, Any] = {}
+        self._guard = threading.RLock()
+        self._connections: weakref.WeakSet[HostHandle] = weakref.WeakSet()
+
+    def __repr__(self) -> str:
+        return f"<Site {self.state.path} {self.identity.actor}{' closed' if self.closed else ''}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def database(self) -> Database:
+        """The state database. It is opened by the first transaction."""
+        return self._once("database", self._make_database)
+
+    @property
+    def plugins(self) -> ApplicationPlugins:
+        """The application plugins, loaded at the first use."""
+        return self._once("plugins", self._make_plugins)
+
+    @property
+    def fleet(self) -> Fleet:
+        """The registered hosts."""
+        return self._once("fleet", self._make_fleet)
+
+    @property
+    def step_kinds(self) -> StepKinds:
+        """The step kinds of workflows: built-in ones, those of plugins, and registered ones."""
+        return self._once("step_kinds", self._make_step_kinds)
+
+    def connect(
+        self,
+        uri: str | None = None,
+        *,
+        name: str | None = None,
+        timeout: float = 30.0,
+        policies: list[Any] | None = None,
+        **options: Any,
+    ) -> HostHandle:
+        """Connect to a host.
+
+        Args:
+            uri: where it is: `qemu:///system`, `qemu+ssh://root@kvm1/system`, `vsphere://user@vc`, `sim://lab`. None takes the local
+                libvirt daemon, or libvirt's embedded QEMU driver if there is no daemon.
+            name: what to call it in records and errors; the URI's host, or "local", when None.
+            timeout: seconds that connecting may take.
+            policies: further policies around every operation.
+            options: further options of the driver's own.
+
+        Raises:
+            InvalidSpecError: not a URI.
+            UnsupportedOperationError: no driver for its scheme; the hint names the pip command for known ones.
+            HostConnectionError, AuthenticationError, OperationTimeoutError
+
+        Example:
+            >>> import novacron
+            >>> novacron.connect("sim://lab").info().driver
+            'sim'
+        """
+        if uri is None:
+            return self._connect_here(name=name, timeout=timeout, policies=policies, **options)
+        try:
+            return self._connect(uri, name, timeout, policies or [], options)
+        except NovaCronError as error:
+            self.audit.write("host_connect", self.identity, host=name or error.host, error=error)
+            raise
+
+    def close(self) -> None:
+        """Close all connections, stop plugins and the workflow engine, and close the database. A second call does nothing."""
+        with self._guard:
+            if self.closed:
+                return
+            self.closed = True
+            parts, self._parts = self._parts, {}
+        if (fleet := parts.get("fleet")) is not None:
+            fleet.close()
+        for host in list(self._connections):
+            host.close()
+        for name in ("engine", "plugins", "database"):
+            if (part := parts.get(name)) is not None:
+                part.close()
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        part = self._parts.get(name)
+        if part is None:
+            with self._guard:
+                if self.closed:
+                    raise InvalidStateError("the site is closed", outcome="not_sent", hint="make another Site")
+                part = self._parts.get(name)
+                if part is None:
+                    part = self._parts[name] = make()
+        return cast(T, part)
+
+    def _make_database(self) -> Database:
+        from novacron.store.database import Database
+
+        return Database(self._database_url, self.state)
+
+    def _make_plugins(self) -> ApplicationPlugins:
+        from novacron.plugins.application import ApplicationPlugins
+
+        plugins = ApplicationPlugins(self.state, self.drivers)
+        plugins.load_entry_points()
+        plugins.load_listed()
+        return plugins
+
+    def _make_fleet(self) -> Fleet:
+        store = HostStore(lambda: self.database)
+        return Fleet(
+            FleetHosts(store, self.connect),
+            store,
+            Settings(lambda: self.database),
+            macs=self.macs,
+            audit=self.audit,
+            identity=self.identity,
+            runs=self._runs,
+            schedules=self._schedules,
+        )
+
+    def _make_step_kinds(self) -> StepKinds:
+        from novacron.workflow.kinds.registry import StepKinds
+
+        return StepKinds(lambda: [kind for kinds in self.plugins.hook.register_steps() for kind in kinds])
+
+    def _runs(self) -> Any:
+        from novacron.workflow.run.runs import Runs
+
+        return Runs()
+
+    def _schedules(self) -> Any:
+        from novacron.workflow.schedules import Schedules
+
+        return Schedules()
+
+    def _secret_backends(self) -> list[Callable[[str], str | None]]:
+        return [backend for backends in self.plugins.hook.secret_backends() for backend in backends]
+
+    def _connect(self, uri: str, name: str | None, timeout: float, policies: list[Any], options: dict[str, Any]) -> HostHandle:
+        if self.closed:
+            raise InvalidStateError("the site is closed", outcome="not_sent", hint="make another Site")
+        place = parsed(uri, timeout)
+        provider = self.drivers.provider_for(place.scheme)
+        context = ConnectContext(name or place.host or "local", timeout, options, self.secrets, self.macs, self.state)
+        driver = open_driver(provider, place, context)
+        try:
+            dispatcher = Dispatcher(
+                context.name,
+                provider.name,
+                driver,
+                [*_field_policies(provider), *self._policies(), *policies],
+                identity=self.identity,
+                audit=self.audit,
+                locks=self.locks,
+                checked=self.drivers.checked,
+            )
+        except BaseException:
+            driver.close()
+            raise
+        handle = HostHandle(dispatcher, uri=uri)
+        self._connections.add(handle)
+        return handle
+
+    def _connect_here(self, **options: Any) -> HostHandle:
+        try:
+            return self.connect("qemu:///system", **options)
+        except HostConnectionError:
+            return self.connect(embedded_uri(self.state.create()), **options)
+
+    def _policies(self) -> list[Any]:
+        return [policy for policies in self.plugins.hook.register_policies() for policy in policies]
+
+
+def _field_policies(provider: DriverProvider) -> list[Any]:
+    return [FieldPolicy(provider.name, provider.fields())] if provider.fields is not None else []
+
+
+class _Default:
+    """Holds the default site of the process, made when it is first used."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._site: Site | None = None
+
+    def get(self) -> Site:
+        with self._guard:
+            if self._site is None or self._site.closed:
+                self._site = Site()
+            return self._site
+
+
+_default = _Default()
+
+
+def default_site() -> Site:
+    """Return the site that `novacron.connect()` and `novacron.fleet()` use. If it was closed, a new one is made."""
+    return _default.get()
+
+
+def connect(
+    uri: str | None = None,
+    *,
+    name: str | None = None,
+    timeout: float = 30.0,
+    policies: list[Any] | None = None,
+    **options: Any,
+) -> HostHandle:
+    """Connect to a host with the default site: see `Site.connect`."""
+    return default_site().connect(uri, name=name, timeout=timeout, policies=policies, **options)
+
+
+def fleet() -> Fleet:
+    """Return the fleet of the default site."""
+    return default_site().fleet
+
+
+__all__ = ["Site", "connect", "default_site", "fleet"]
