@@ -74,7 +74,7 @@ def test_a_run_outlives_a_database_that_is_full(tmp_path, monkeypatch):
     """It is interrupted, with what is wrong; once there is room again it goes on where it was."""
     room = tmp_path / "room"
     room.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", room], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", room], check=True)
     monkeypatch.setenv("NOVACRON_STATE", str(room))
     monkeypatch.setattr("novacron.workflow.run.durable.PATIENCE", 2.0)
     try:

@@ -21,7 +21,7 @@ from typing import IO, Any, NoReturn, cast
 
 STREAMS = {"stdin": os.O_RDONLY, "stdout": os.O_WRONLY | os.O_CREAT, "stderr": os.O_WRONLY | os.O_CREAT}
 PRELOADED = (
-    "novacron.connecting",
+    "novacron.site",
     "novacron.drivers.sim.plugin",
     "novacron.specs",
     "novacron.store.database",
