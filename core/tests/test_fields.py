@@ -90,8 +90,8 @@ def test_what_is_refused_is_not_echoed():
 
 
 def test_a_driver_without_a_declaration_gets_everything():
-    from novacron.site import _field_policies
     from novacron.plugins.driver import DriverProvider
+    from novacron.site import _field_policies
 
     assert _field_policies(DriverProvider(name="acme", schemes=["acme"], connect=lambda uri, context: Driver([]))) == []
 
