@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from novacron.specs.appliances import ApplianceSpec
+    from novacron.specs.cloud_init import CloudInitSpec
     from novacron.specs.devices import ChannelSpec, DisplaySpec, FilesystemSpec, HostDeviceSpec, SerialSpec
     from novacron.specs.disks import DiskLimits, DiskSpec
     from novacron.specs.filters import FilterRule, TrafficFilterSpec
@@ -23,16 +24,17 @@ if TYPE_CHECKING:
     from novacron.specs.snapshots import SnapshotSpec
     from novacron.specs.spec import Spec
     from novacron.specs.templates import TemplateSpec
-    from novacron.specs.vm import CloudInitSpec, KernelSpec, VMSpec, VMUpdate
+    from novacron.specs.vm import KernelSpec, VMSpec, VMUpdate
     from novacron.specs.volumes import VolumeSpec
 
 _HOMES = {
     "appliances": "ApplianceSpec",
+    "cloud_init": "CloudInitSpec",
     "devices": "ChannelSpec DisplaySpec FilesystemSpec HostDeviceSpec SerialSpec",
     "disks": "DiskLimits DiskSpec",
     "filters": "FilterRule TrafficFilterSpec",
     "hardware": "CPUTopology FeaturesSpec LaunchSecuritySpec MemoryBackingSpec NUMANodeSpec",
-    "vm": "CloudInitSpec KernelSpec VMSpec VMUpdate",
+    "vm": "KernelSpec VMSpec VMUpdate",
     "migration": "MigrationSpec",
     "networks": "DHCPHostSpec DNSHostSpec NetworkSpec PortGroupSpec",
     "nics": "NICSpec",

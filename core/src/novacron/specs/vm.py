@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
+from novacron.specs.cloud_init import CloudInitSpec
 from novacron.specs.devices import ChannelSpec, DisplaySpec, FilesystemSpec, HostDeviceSpec, SerialSpec, Sound, Video
 from novacron.specs.disks import DiskSpec
 from novacron.specs.hardware import Clock, CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec
@@ -22,15 +23,6 @@ class KernelSpec(Spec):
     path: str = Field(pattern=r"^/")
     initrd: str | None = Field(None, pattern=r"^/")
     command_line: str = ""
-
-
-class CloudInitSpec(Spec):
-    """A NoCloud seed: user-data and what is needed to write the common ones."""
-
-    user_data: str | None = None
-    network_config: str | None = None
-    hostname: str | None = None
-    ssh_keys: tuple[str, ...] = ()
 
 
 class VMSpec(Spec):
@@ -161,4 +153,4 @@ class VMUpdate(Spec):
     autostart: bool | None = None
 
 
-__all__ = ["CloudInitSpec", "Firmware", "KernelSpec", "VMSpec", "VMUpdate"]
+__all__ = ["Firmware", "KernelSpec", "VMSpec", "VMUpdate"]
