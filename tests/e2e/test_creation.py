@@ -1,6 +1,7 @@
 """Creating VMs on a real host in every way, booting them, and leaving nothing behind when it fails."""
 
 import io
+import json
 import subprocess
 import uuid
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from novacron import errors
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+"""A public key that nobody has the private one of."""
 
 pytestmark = pytest.mark.lab
 
@@ -123,20 +127,21 @@ def _iso(path, files):
 def test_the_cloud_init_seed_says_what_was_asked(lab, a, boot):
     import pycdlib
 
-    wanted = {"hostname": "web1", "ssh_keys": ["ssh-ed25519 AAAA me@here"], "network_config": "version: 2\n"}
+    wanted = {"hostname": "web1", "ssh_keys": [KEY], "vendor_data": "#cloud-config\n{}\n", "network_config": "version: 2\n"}
     vm = boot(a, "seeded", ticks=1, cloud_init=wanted)
     (drive,) = [d for d in vm.record.disks if d.device == "cdrom"]
     iso = pycdlib.PyCdlib()
     iso.open(drive.source)
     found = {}
-    for name in ("user-data", "meta-data", "network-config"):
+    for name in ("user-data", "meta-data", "network-config", "vendor-data"):
         out = io.BytesIO()
         iso.get_file_from_iso_fp(out, joliet_path=f"/{name}")
         found[name] = out.getvalue().decode()
     assert iso.pvd.volume_identifier.decode().strip().lower() == "cidata", "cloud-init finds it by this label"
     iso.close()
     assert found["user-data"].startswith("#cloud-config\n")
-    assert '"ssh-ed25519 AAAA me@here"' in found["user-data"]
+    assert json.loads(found["user-data"].partition("\n")[2]) == {"ssh_authorized_keys": [KEY]}
+    assert found["vendor-data"] == "#cloud-config\n{}\n"
     assert 'local-hostname: "web1"' in found["meta-data"]
     assert found["network-config"] == "version: 2\n"
     assert drive.source in vm.delete(force=True).removed

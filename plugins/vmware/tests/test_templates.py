@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import email
 import json
 
 import pytest
 
 from novacron import DiskSpec, VMSpec, errors
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+"""A public key that nobody has the private one of."""
 
 SAME = ("id", "name", "vcpus", "memory_bytes", "machine", "firmware", "disks", "nics", "description", "tags", "metadata")
 
@@ -64,7 +68,7 @@ def test_a_vm_is_deployed_as_asked(host, golden, linked):
         disks=[DiskSpec(size="2MiB")],
         nics=[{"network": "DC0_DVPG0"}],
         start=True,
-        cloud_init={"hostname": "web1.lan", "ssh_keys": ["ssh-ed25519 AAAA"], "user_data": "#cloud-config\n"},
+        cloud_init={"hostname": "web1.lan", "ssh_keys": [KEY], "user_data": "#!/bin/sh\ntouch /x\n"},
     )
     record = vm.record
     assert (record.status, record.vcpus, record.memory_bytes, record.description) == ("running", 2, 128 * 2**20, "a web server")
@@ -75,7 +79,10 @@ def test_a_vm_is_deployed_as_asked(host, golden, linked):
     seed = extra(host, vm)
     about = json.loads(base64.b64decode(seed["guestinfo.metadata"]))
     assert about["local-hostname"] == "web1.lan"
-    assert base64.b64decode(seed["guestinfo.userdata"]) == b"#cloud-config\n"
+    userdata = base64.b64decode(seed["guestinfo.userdata"]).decode()
+    parts = [part.get_payload(decode=True).decode() for part in email.message_from_string(userdata).get_payload()]
+    assert parts[0] == "#!/bin/sh\ntouch /x\n"
+    assert KEY in parts[1]
     if linked:
         with pytest.raises(errors.InvalidStateError, match="web1"):
             host.templates.delete("debian")
@@ -109,10 +116,15 @@ def test_a_linked_clone_shares_the_disks(host, golden):
 def test_an_exported_definition_has_no_secrets_and_comes_back(host):
     """What cloud-init was given stays where it is; XML that would read files or the network is refused."""
     vm = host.vms.create(
-        VMSpec(name="exported", memory="64MiB", cloud_init={"user_data": "password: hunter2"}, disks=[DiskSpec(size="1MiB")])
+        VMSpec(
+            name="exported",
+            memory="64MiB",
+            cloud_init={"user_data": "#cloud-config\npassword: hunter2"},
+            disks=[DiskSpec(size="1MiB")],
+        )
     )
     text = vm.export().text
-    secret = base64.b64encode(b"password: hunter2").decode()
+    secret = base64.b64encode(b"#cloud-config\npassword: hunter2").decode()
     assert secret not in text
     assert "hunter2" not in text
     vm.delete(keep_disks=True)

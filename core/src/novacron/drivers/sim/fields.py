@@ -9,7 +9,7 @@ FIELDS = {
     "ApplianceSpec": "name pool networks tags metadata start",
     "CPUTopology": "sockets cores threads",
     "ChannelSpec": "name path",
-    "CloudInitSpec": "user_data network_config hostname ssh_keys",
+    "CloudInitSpec": "user_data vendor_data network_config hostname user ssh_keys password commands packages",
     "DHCPHostSpec": "mac address hostname",
     "DNSHostSpec": "address names",
     "DeviceLimits": "weight read_bytes_per_second write_bytes_per_second read_iops write_iops",

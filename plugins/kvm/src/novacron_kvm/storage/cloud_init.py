@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import io
-import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from novacron.cloud_init import Seed, seed
+from novacron.secrets import secret
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
-    from novacron.specs.vm import CloudInitSpec, VMSpec
+    from novacron.specs.vm import VMSpec
 
 
-def seed_image(spec: CloudInitSpec, name: str) -> bytes:
-    """Return the ISO image with user-data, meta-data and, if given, network-config."""
+def seed_image(documents: Seed) -> bytes:
+    """Return the ISO image with user-data, meta-data and, if given, network-config and vendor-data."""
     import pycdlib
 
-    keys = "".join(f"  - {json.dumps(key)}\n" for key in spec.ssh_keys)
-    files = {
-        "user-data": spec.user_data or "#cloud-config\n" + (f"ssh_authorized_keys:\n{keys}" if keys else "{}\n"),
-        "meta-data": f"instance-id: {json.dumps(name)}\nlocal-hostname: {json.dumps(spec.hostname or name)}\n",
+    wanted = {
+        "user-data": documents.user_data,
+        "meta-data": documents.meta_data,
+        "network-config": documents.network_config,
+        "vendor-data": documents.vendor_data,
     }
-    if spec.network_config:
-        files["network-config"] = spec.network_config
+    files = {file: text for file, text in wanted.items() if text is not None}
     iso = pycdlib.PyCdlib()
     iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="cidata")
     for number, (file, text) in enumerate(files.items()):
@@ -43,7 +44,7 @@ def make_seed(connection: KVMConnection, conn: Any, spec: VMSpec, undo: ExitStac
 
     if spec.cloud_init is None:
         raise ValueError("the VM has no cloud_init")
-    image, name = seed_image(spec.cloud_init, spec.name), f"{spec.name}-seed.iso"
+    image, name = seed_image(seed(spec.cloud_init, spec.name, secret)), f"{spec.name}-seed.iso"
     pool_name = spec.disks[0].pool if spec.disks else "default"
     with translated("vm_create", name):
         pool = conn.storagePoolLookupByName(pool_name)

@@ -9,8 +9,10 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from novacron import cloud_init
 from novacron.jobs import Job
 from novacron.records.vm import VM
+from novacron.secrets import secret
 from novacron_vmware.autostart import set_autostart
 from novacron_vmware.console import serial_port
 from novacron_vmware.devices import Adding, card, places
@@ -178,15 +180,13 @@ def seed(spec: VMSpec) -> Iterator[Any]:
 
     Source: https://docs.cloud-init.io/en/latest/reference/datasources/vmware.html
     """
-    asked = spec.cloud_init
-    if asked is None:
+    if spec.cloud_init is None:
         return
-    about: dict[str, Any] = {"instance-id": str(uuid.uuid4()), "local-hostname": asked.hostname or spec.name}
-    if asked.ssh_keys:
-        about["public-keys-data"] = "\n".join(asked.ssh_keys)
-    if asked.network_config:
-        about |= {"network": base64.b64encode(asked.network_config.encode()).decode(), "network.encoding": "base64"}
-    parts = {"metadata": json.dumps(about), "userdata": asked.user_data}
+    documents = cloud_init.seed(spec.cloud_init, spec.name, secret)
+    about: dict[str, Any] = {"instance-id": str(uuid.uuid4()), "local-hostname": spec.cloud_init.hostname or spec.name}
+    if documents.network_config:
+        about |= {"network": base64.b64encode(documents.network_config.encode()).decode(), "network.encoding": "base64"}
+    parts = {"metadata": json.dumps(about), "userdata": documents.user_data, "vendordata": documents.vendor_data}
     for name, content in parts.items():
         if content:
             yield vim.option.OptionValue(key=f"guestinfo.{name}", value=base64.b64encode(content.encode()).decode())
