@@ -258,10 +258,13 @@ class InvalidValueError(InvalidSpecError, ValueError):
 
 
 class SpecProblem:
-    """One bad field: its path, what was given, what is allowed."""
+    """One invalid field: its path, what was given (without secrets), and what is allowed."""
 
     def __init__(self, path: str, given: str, allowed: str) -> None:
-        self.path, self.given, self.allowed = path, given, allowed
+        from novacron.redaction import redacted
+
+        last = path.rpartition(".")[2]
+        self.path, self.given, self.allowed = path, str(redacted({last: given})[last]), allowed
 
     def __str__(self) -> str:
         return f"{self.path}: got {self.given!r}, allowed: {self.allowed}"

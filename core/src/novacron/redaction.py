@@ -8,6 +8,7 @@ from typing import Any
 _SECRET = re.compile(r"pass(word|wd|phrase)?$|secret|token|private_?key|user_data", re.IGNORECASE)
 _IN_TEXT = re.compile(r"""((?:passwd|password|passphrase|secret|token)\s*[=:]\s*)(['"]?)[^\s'"&;,]+\2""", re.IGNORECASE)
 _SECRET_ELEMENT = re.compile(r"(<(?:passwd|password|passphrase|secret-value)[^>]*>)[^<]+", re.IGNORECASE)
+_PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
 _IN_URI = re.compile(r"(://[^/\s:@]+):[^/\s@]+@")
 
 
@@ -19,7 +20,7 @@ def redacted(value: Any) -> Any:
         ({'name': 'web1', 'password': '***'}, 'passwd=*** vsphere://u:***@h/')
     """
     if isinstance(value, str):
-        text = _IN_TEXT.sub(r"\1***", value)
+        text = _IN_TEXT.sub(r"\1***", _PRIVATE_KEY.sub("*** private key ***", value))
         return _SECRET_ELEMENT.sub(r"\1***", _IN_URI.sub(r"\1:***@", text))
     if isinstance(value, dict):
         return {k: "***" if _SECRET.search(str(k)) and v not in (None, "") else redacted(v) for k, v in value.items()}

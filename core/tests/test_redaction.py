@@ -1,0 +1,25 @@
+"""Errors about invalid input never repeat a secret."""
+
+import pytest
+
+from novacron.errors import SpecProblem
+from novacron.redaction import redacted
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize(
+    "text", [KEY, KEY.partition("-----END")[0], f"x {KEY} y", KEY.replace("OPENSSH ", ""), KEY.replace("OPENSSH", "RSA")]
+)
+def test_private_keys_are_redacted(text):
+    assert "c2VjcmV0" not in redacted(text)
+    assert "c2VjcmV0" not in str(SpecProblem("cloud_init.ssh_keys.0", text, "a public key"))
+
+
+@pytest.mark.parametrize("path", ["password", "guest.password", "a.0.passphrase", "api_token", "secret"])
+def test_a_field_that_is_named_like_a_secret_is_not_repeated(path):
+    assert "hunter2" not in str(SpecProblem(path, "hunter2", "text"))
+
+
+def test_other_fields_are_repeated_as_they_were_given():
+    assert str(SpecProblem("name", "web 2", "a name")) == "name: got 'web 2', allowed: a name"
