@@ -464,13 +464,27 @@ class TestDevices:
         vm = make(a, start=True)
         nic = vm.nics.attach(network="default", mac="52:54:00:AA:BB:CC")
         assert nic.link(up=False).record.link_up is False
-        assert nic.update(network="lan").record.network == "lan"
+        moved = nic.update(network="lan").record
+        assert (moved.network, moved.link_up) == ("lan", False)
+        assert nic.update(link_up=True).record.network == "lan"
         assert vm.refresh().record.nics[0].addresses == ("10.5.0.2",)
         with pytest.raises(errors.AlreadyExistsError):
             vm.nics.attach(network="default", mac="52:54:00:aa:bb:cc")
         with pytest.raises(errors.NetworkNotFoundError):
             nic.update(network="nowhere")
         assert nic.detach().record.nics == ()
+
+    def test_a_nic_keeps_what_an_update_does_not_name(self, a):
+        vm = make(a)
+        nic = vm.nics.attach(
+            network="default", mtu=1400, vlan=7, portgroup="web", inbound_bytes_per_second="2MiB/s", isolated=True
+        )
+        before = nic.record
+        changed = nic.update(outbound_bytes_per_second="1MiB/s").record
+        assert changed == before.replace(outbound_bytes_per_second=2**20)
+        assert nic.update(network="default", mtu=1300).record == changed.replace(mtu=1300)
+        with pytest.raises(errors.InvalidSpecError):
+            nic.update(network="default", bridge="br0")
 
 
 class TestNetworks:

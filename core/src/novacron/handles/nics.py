@@ -32,10 +32,20 @@ class NICHandle:
         return self
 
     def update(self, spec: Any = None, **fields: Any) -> NICHandle:
-        """Change the NIC."""
-        from novacron.specs import NICSpec
+        """Change the NIC. Only the fields that are given change, and only those have to be given.
 
-        self.record = self._do("nic_update", spec=NICSpec.parse(spec if spec is not None else fields))
+        Args:
+            spec: the changes as a `NICUpdate`, instead of single fields.
+            fields: the fields of a `NICUpdate`, rates in bytes per second.
+        Returns:
+            This handle, with the NIC's new record.
+        Raises:
+            InvalidSpecError: a field has a bad value.
+            InvalidStateError: a running VM's NIC can't change like that.
+        """
+        from novacron.specs import NICUpdate
+
+        self.record = self._do("nic_update", spec=NICUpdate.parse(spec if spec is not None else fields))
         return self
 
     def _do(self, operation: str, **arguments: Any) -> Any:

@@ -9,7 +9,7 @@ from novacron.records.nics import NIC
 from novacron.records.vm import VM
 
 if TYPE_CHECKING:
-    from novacron.specs import NICSpec
+    from novacron.specs import NICSpec, NICUpdate
 
 
 @operation(kind="change", locks="vm", statuses="running suspended stopped")
@@ -25,8 +25,12 @@ def nic_detach(vm: str, nic: str) -> VM:
 
 
 @operation(kind="change", idempotent=True, locks="vm", statuses="running suspended stopped")
-def nic_update(vm: str, nic: str, spec: NICSpec) -> NIC:
-    """Change a NIC: network, filter, QoS (bytes per second), MTU."""
+def nic_update(vm: str, nic: str, spec: NICUpdate) -> NIC:
+    """Change a NIC: network, filter, QoS (bytes per second), MTU.
+
+    A driver changes the fields that were given (`spec.model_fields_set`) and nothing else. A field that it can't change raises
+    InvalidStateError (not while the VM runs) or InvalidSpecError (never).
+    """
     raise NotImplementedError
 
 

@@ -6,7 +6,7 @@ from novacron.records.record import Record
 
 
 class NIC(Record, frozen=True):
-    """A network interface of a VM, named by its MAC address."""
+    """A network interface of a VM, named by its MAC address. A trunk carries the VLANs of `vlan_trunk`; its `vlan` is None."""
 
     mac: str
     type: str = "network"
@@ -16,6 +16,7 @@ class NIC(Record, frozen=True):
     link_up: bool = True
     mtu: int | None = None
     vlan: int | None = None
+    vlan_trunk: tuple[int, ...] = ()
     portgroup: str | None = None
     filter: str | None = None
     isolated: bool = False

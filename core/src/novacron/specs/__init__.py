@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from novacron.specs.hardware import CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec
     from novacron.specs.migration import MigrationSpec
     from novacron.specs.networks import DHCPHostSpec, DNSHostSpec, NetworkSpec, PortGroupSpec
-    from novacron.specs.nics import NICSpec
+    from novacron.specs.nics import NICSpec, NICUpdate
     from novacron.specs.pools import StoragePoolSpec
     from novacron.specs.query import VMQuery
     from novacron.specs.resources import DeviceLimits, LimitsSpec, NICLimits
@@ -37,7 +37,7 @@ _HOMES = {
     "vm": "KernelSpec VMSpec VMUpdate",
     "migration": "MigrationSpec",
     "networks": "DHCPHostSpec DNSHostSpec NetworkSpec PortGroupSpec",
-    "nics": "NICSpec",
+    "nics": "NICSpec NICUpdate",
     "pools": "StoragePoolSpec",
     "query": "VMQuery",
     "resources": "DeviceLimits LimitsSpec NICLimits",
@@ -77,6 +77,7 @@ __all__ = [
     "MigrationSpec",
     "NICLimits",
     "NICSpec",
+    "NICUpdate",
     "NUMANodeSpec",
     "NetworkSpec",
     "PortGroupSpec",

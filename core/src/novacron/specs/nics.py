@@ -52,4 +52,19 @@ class NICSpec(Spec):
         return self
 
 
-__all__ = ["MAC", "FilterName", "InterfaceName", "NICSpec"]
+class NICUpdate(NICSpec):
+    """Changes to a NIC. Only the fields that are given change; what the NIC is plugged into need not be given.
+
+    Example:
+        >>> sorted(NICUpdate(outbound_bytes_per_second="1MiB/s").model_fields_set)
+        ['outbound_bytes_per_second']
+    """
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if sum(map(bool, (self.network, self.bridge, self.device, self.user))) > 1:
+            raise ValueError("at most one of network, bridge, device, user")
+        return self
+
+
+__all__ = ["MAC", "FilterName", "InterfaceName", "NICSpec", "NICUpdate"]

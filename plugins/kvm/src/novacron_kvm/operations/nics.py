@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
+import libvirt
+
+from novacron.errors import AlreadyExistsError, DeviceNotFoundError, DriverError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.macs import new_mac
 from novacron.plugins import hookimpl
 from novacron.records.nics import NIC
@@ -18,7 +21,7 @@ from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import nic as nic_record
 
 if TYPE_CHECKING:
-    from novacron.specs.nics import NICSpec
+    from novacron.specs.nics import NICSpec, NICUpdate
 
 
 class KVMNICs:
@@ -58,9 +61,9 @@ class KVMNICs:
             return vm_record(self._connection, domain)
 
     @hookimpl
-    def nic_update(self, vm: str, nic: str, spec: NICSpec) -> NIC:
+    def nic_update(self, vm: str, nic: str, spec: NICUpdate) -> NIC:
         """Change what is given; what a running VM's NIC can't change is refused, and nothing has changed then."""
-        from novacron_kvm.xml.devices.nic import change_nic
+        from novacron_kvm.xml.devices.nic import FIXED, change_nic
 
         with self._connection.dedicated() as conn, translated("nic_update", vm):
             domain = self._connection.domain(vm, conn)
@@ -69,27 +72,51 @@ class KVMNICs:
             if spec.mac and spec.mac.lower() != old.mac:
                 problem = SpecProblem("mac", spec.mac, f"{old.mac}, or nothing")
                 raise InvalidSpecError("a NIC keeps its MAC address", problems=[problem], resource=domain.name())
-            refuse_unusable_network(conn, spec)
-            if domain.isActive() and "mtu" in spec.model_fields_set and spec.mtu != old.mtu:
+            refuse_unusable_network(
+                conn, spec if spec.network or old.type != "network" else spec.model_copy(update={"network": old.network})
+            )
+            fixed = [name for name in sorted(FIXED | {"mtu"}) if name in spec.model_fields_set and _differs(spec, old, name)]
+            if domain.isActive() and fixed:
                 raise InvalidStateError(
-                    f"can't change the MTU of a NIC of {domain.name()!r}: it is running",
-                    resource=domain.name(),
-                    hint="stop it first, or attach another NIC",
-                )
-            update(domain, lambda root: _element(root, nic), lambda element: change_nic(element, spec))
-            return self._record(domain, nic)
+                    f"can't change {', '.join(fixed)} of a NIC of {domain.name()!r}: it is running", resource=domain.name(),
+                    hint="stop the VM first, or attach another NIC",
+                )  # fmt: skip
+            self._change(conn, domain, nic, lambda element: change_nic(element, spec))
+            return self._as_asked(domain, nic, spec)
 
     @hookimpl
     def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:
         """Plug or unplug the cable."""
+        from novacron.specs.nics import NICUpdate
         from novacron_kvm.xml.devices.nic import set_link
 
         with self._connection.dedicated() as conn, translated("nic_link_set", vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "change a NIC of")
             self._record(domain, nic)
-            update(domain, lambda root: _element(root, nic), lambda element: set_link(element, up=up))
-            return self._record(domain, nic)
+            self._change(conn, domain, nic, lambda element: set_link(element, up=up))
+            return self._as_asked(domain, nic, NICUpdate(link_up=up))
+
+    def _change(self, conn: Any, domain: Any, nic: str, change: Callable[[Any], None]) -> None:
+        """Change a NIC in both definitions of a VM. libvirt is told the network that a running NIC is on, not what the network chose."""
+        from novacron_kvm.xml.devices.nic import as_defined
+
+        def changed(element: Any) -> None:
+            as_defined(element, _inherited(conn, element))
+            change(element)
+
+        update(domain, lambda root: _element(root, nic), changed)
+
+    def _as_asked(self, domain: Any, nic: str, spec: NICUpdate) -> NIC:
+        """Return a NIC's record after a change. Raises DriverError when libvirt accepted the change and something else is there."""
+        record = self._record(domain, nic)
+        wrong = [name for name in sorted(spec.model_fields_set - {"mac"}) if _differs(spec, record, name)]
+        if wrong:
+            raise DriverError(
+                f"libvirt accepted the change of the NIC {nic} of {domain.name()!r}, but {', '.join(wrong)} is not as asked",
+                resource=domain.name(), hint="look at the NIC and at the VM's definition (`novacron vm export`)",
+            )  # fmt: skip
+        return record
 
     def _record(self, domain: Any, mac: str) -> NIC:
         root = parse(domain.XMLDesc(0))
@@ -100,6 +127,37 @@ class KVMNICs:
                 f"{domain.name()!r} has no NIC {mac!r}", resource=domain.name(), hint=f"it has: {there or 'none'}"
             )
         return nic_record(element)
+
+
+def _differs(spec: NICUpdate, record: NIC, field: str) -> bool:
+    """Whether a NIC is something else than a field asks for. libvirt counts rates in KiB and does not report every field."""
+    from novacron_kvm.xml.devices.nic import PLACE, RATES, spec_place
+
+    asked, there = getattr(spec, field), getattr(record, field, None)
+    if field in PLACE:
+        if not asked:
+            return False
+        kind, _, name = spec_place(spec)
+        return record.type != kind or (name is not None and record.network != name)
+    if field in RATES.values():
+        return (max(1, asked // 1024) * 1024 if asked else 0) != (there or 0)
+    if field in ("queues", "boot_order"):
+        return hasattr(record, field) and asked != there
+    return bool((asked or None) != (there or None))
+
+
+def _inherited(conn: Any, interface: Any) -> Any:
+    """Return the element whose limits and VLANs a running NIC has taken over: its port group, else its network; None without one."""
+    source = interface.find("source")
+    if source is None or not source.get("network"):
+        return None
+    try:
+        network = parse(conn.networkLookupByName(source.get("network")).XMLDesc(0))
+    except libvirt.libvirtError:
+        return None  # somebody removed it under the VM
+    wanted = source.get("portgroup")
+    groups = network.findall("portgroup")
+    return next((g for g in groups if (g.get("name") == wanted if wanted else g.get("default") == "yes")), network)
 
 
 def _element(root: Any, mac: str) -> Any:

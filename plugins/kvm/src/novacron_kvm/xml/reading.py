@@ -8,6 +8,7 @@ from typing import Any
 from novacron.records.disks import Disk
 from novacron.records.nics import NIC
 from novacron_kvm.xml.parsing import NAMESPACE, content, parse, text_of
+from novacron_kvm.xml.sources import source_key
 
 UNIT = {
     "b": 1,
@@ -88,13 +89,13 @@ def disk(element: Any) -> Disk:
     order = parts.get("boot", NOTHING).get("order")
     return Disk(
         target=parts.get("target", NOTHING).get("dev") or "",
-        source=next((source.get(a) for a in ("file", "dev", "dir", "name", "volume") if source.get(a)), None),
+        source=_source(element.get("type", "file"), source),
         device=element.get("device", "disk"),
         bus=parts.get("target", NOTHING).get("bus"),
         format=parts.get("driver", NOTHING).get("type"),
         pool=source.get("pool"),
         volume=source.get("volume"),
-        backing=text_of(parts["backingStore"], "source/@file") if "backingStore" in parts else None,
+        backing=_backing(parts["backingStore"]) if "backingStore" in parts else None,
         read_only="readonly" in parts,
         shareable="shareable" in parts,
         boot_order=int(order) if order else None,
@@ -103,11 +104,31 @@ def disk(element: Any) -> Disk:
     )
 
 
+def _backing(below: Any) -> str | None:
+    """Return what a disk is backed by: a file, a block device or a network image."""
+    source = below.find("source")
+    return None if source is None else _source(below.get("type", "file"), source)
+
+
+def _source(kind: str, source: Any) -> str | None:
+    """Return a disk's source as one text: a path, the name of a network image, "nvme:0000:01:00.0/1" or "vhost-user:/run/blk.sock"."""
+    if kind in ("nvme", "vhostuser") and source is not NOTHING:
+        return source_key(source, lambda pool, volume: volume)
+    return next((source.get(a) for a in ("file", "dev", "dir", "name", "volume") if source.get(a)), None)
+
+
+def vlan_tags(vlan: Any) -> tuple[tuple[int, ...], bool]:
+    """Return the tags of a <vlan>, and whether the port is a trunk: it then carries tagged packets."""
+    tags = tuple(int(tag.get("id")) for tag in vlan.iterfind("tag") if (tag.get("id") or "").isdecimal())
+    return tags, vlan.get("trunk") == "yes"
+
+
 def nic(element: Any) -> NIC:
     """Return the record of an <interface>."""
     parts = _parts(element)
     source = parts.get("source", NOTHING)
     rates = _parts(parts.get("bandwidth", NOTHING))
+    tags, trunk = vlan_tags(parts["vlan"]) if "vlan" in parts else ((), False)
     return NIC(
         mac=(parts.get("mac", NOTHING).get("address") or "").lower(),
         type=element.get("type", "network"),
@@ -116,7 +137,8 @@ def nic(element: Any) -> NIC:
         target=parts.get("target", NOTHING).get("dev"),
         link_up=parts.get("link", NOTHING).get("state", "up") == "up",
         mtu=_number(parts.get("mtu", NOTHING).get("size")),
-        vlan=_number(text_of(parts["vlan"], "tag/@id")) if "vlan" in parts else None,
+        vlan=None if len(tags) > 1 or trunk else next(iter(tags), None),
+        vlan_trunk=tags if len(tags) > 1 or trunk else (),
         portgroup=source.get("portgroup"),
         filter=parts.get("filterref", NOTHING).get("filter"),
         isolated=parts.get("port", NOTHING).get("isolated") == "yes",
@@ -141,4 +163,4 @@ def _number(text: str | None, unit: int = 1) -> int | None:
     return int(text) * unit if text and text.isdecimal() else None
 
 
-__all__ = ["UNIT", "disk", "facts", "fields", "machine_of", "nic"]
+__all__ = ["UNIT", "disk", "facts", "fields", "machine_of", "nic", "vlan_tags"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import AlreadyExistsError, InvalidSpecError
+from novacron.errors import AlreadyExistsError, InvalidSpecError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.nics import NIC
 from novacron.records.vm import VM
@@ -15,7 +15,7 @@ from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
-    from novacron.specs.nics import NICSpec
+    from novacron.specs.nics import NICSpec, NICUpdate
 
 Device = vim.vm.device
 
@@ -46,17 +46,23 @@ class VMwareNICs(VMOperations):
         return self._read(thing)
 
     @hookimpl
-    def nic_update(self, vm: str, nic: str, spec: NICSpec) -> NIC:
-        """Plug a NIC into another network, limit it, or pull its cable; its MAC address and model stay."""
+    def nic_update(self, vm: str, nic: str, spec: NICUpdate) -> NIC:
+        """Plug a NIC into another network, limit it, or pull its cable: what is given changes, and nothing else."""
         thing, record = self._changing(vm, "change a NIC of", "running", "suspended", "stopped")
-        self._check(spec, record.name)
         device = find_nic(self._devices(thing), nic, record.name)
-        wanted = card(spec, backing(self._connection, str(spec.network)), device.key)
-        device.backing, device.connectable, device.resourceAllocation = (
-            wanted.backing,
-            wanted.connectable,
-            wanted.resourceAllocation,
-        )
+        given = spec.model_fields_set
+        there = next(each for each in self._nics(thing) if each.mac == nic.lower())
+        self._check(spec if spec.network else spec.model_copy(update={"network": there.network}), record.name)
+        for field in ("mac", "model"):
+            if field in given and (getattr(spec, field) or getattr(there, field)).lower() != getattr(there, field):
+                problem = SpecProblem(field, str(getattr(spec, field)), f"{getattr(there, field)}, or nothing")
+                raise InvalidSpecError(f"a NIC keeps its {field}", resource=record.name, problems=[problem])
+        wanted = card(spec, backing(self._connection, spec.network) if spec.network else device.backing, device.key)
+        device.backing = wanted.backing
+        if "link_up" in given:
+            device.connectable = wanted.connectable
+        if "outbound_bytes_per_second" in given:
+            device.resourceAllocation = wanted.resourceAllocation
         return self._edit(thing, record.name, nic, device)
 
     @hookimpl

@@ -7,11 +7,11 @@ from typing import Any
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.hardware import settings
 from novacron.drivers.sim.state.machine import SimVM
-from novacron.drivers.sim.state.nics import make_nic
+from novacron.drivers.sim.state.nics import changed_nic, make_nic
 from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, SpecProblem
 from novacron.records.nics import NIC
 from novacron.records.vm import VM
-from novacron.specs.nics import NICSpec
+from novacron.specs.nics import NICSpec, NICUpdate
 
 _STATES = ("running", "suspended", "stopped", "crashed")
 
@@ -44,15 +44,15 @@ class SimNICs(Area):
             return self.record(found)
 
     @simulated
-    def nic_update(self, vm: str, nic: str, spec: NICSpec) -> NIC:
-        """Put another NIC with the same MAC address in its place."""
+    def nic_update(self, vm: str, nic: str, spec: NICUpdate) -> NIC:
+        """Change what is given; the MAC address stays."""
         with self.world.lock:
             found = self.changing(vm, "change a NIC of", *_STATES)
             old = self._find(found, nic)
             if spec.mac and spec.mac.lower() != old.mac:
                 problem = SpecProblem("mac", spec.mac, f"{old.mac}, or nothing")
                 raise InvalidSpecError("a NIC keeps its MAC address", problems=[problem], resource=found.name)
-            new = make_nic(self.world, spec, old.mac)
+            new = changed_nic(self.world, old, spec)
             if new.network != old.network:
                 self.world.forget_leases((old,))
             found.nics = tuple(new if each is old else each for each in found.nics)
@@ -77,7 +77,7 @@ class SimNICs(Area):
         return found
 
     def _changed(self, vm: SimVM, nic: NIC, reason: str, spec: NICSpec | None) -> NIC:
-        if spec is not None:
+        if spec is not None and "filter" in spec.model_fields_set:
             vm.filters.pop(nic.mac, None)
             vm.options[nic.mac] = {**vm.options.get(nic.mac, {}), **settings(spec)}
             if spec.filter:

@@ -37,6 +37,26 @@ def make_nic(world: World, spec: NICSpec, mac: str | None = None) -> NIC:
     )  # fmt: skip
 
 
+def changed_nic(world: World, old: NIC, changes: NICSpec) -> NIC:
+    """Return a NIC with the fields that are given changed. Raises what `make_nic` raises."""
+    given = changes.model_fields_set
+    place = {"bridge": "bridge", "direct": "device", "user": "user"}.get(old.type, "network")
+    there = {place: True if place == "user" else old.network}
+    asked = changes if changes.network or changes.bridge or changes.device or changes.user else changes.model_copy(update=there)
+    new = make_nic(world, asked, old.mac)
+    kept = {field: getattr(old, field) for field in CHANGEABLE if field not in given}
+    if (new.type, new.network) != (old.type, old.network) and "portgroup" not in given:
+        kept["portgroup"] = None  # it is one of the network that the NIC leaves
+    changed: NIC = new.replace(**kept)
+    return changed
+
+
+CHANGEABLE = (
+    "model", "link_up", "mtu", "vlan", "portgroup", "filter", "isolated", "inbound_bytes_per_second", "outbound_bytes_per_second",
+)  # fmt: skip
+"""The fields of a NIC's record that an update can give, but for what it is plugged into."""
+
+
 def addressed(world: World, vm: SimVM) -> tuple[NIC, ...]:
     """Return a VM's NICs with the addresses that they have while it runs."""
     if vm.status != "running":
@@ -49,4 +69,4 @@ def addressed(world: World, vm: SimVM) -> tuple[NIC, ...]:
     return tuple(found)
 
 
-__all__ = ["addressed", "make_nic"]
+__all__ = ["addressed", "changed_nic", "make_nic"]

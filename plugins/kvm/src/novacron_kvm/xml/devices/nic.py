@@ -62,8 +62,11 @@ PARTS: dict[str, tuple[frozenset[str], Callable[[NICSpec], Markup]]] = {
 """The parts of an <interface> that can change, each with the fields that say it and how it is written."""
 
 
-def _kind(spec: NICSpec) -> str:
-    return "network" if spec.network else "bridge" if spec.bridge else "direct" if spec.device else "user"
+PLACE = {"network", "bridge", "device", "user"}
+"""The fields that say what a NIC is plugged into."""
+
+RATES = {"inbound": "inbound_bytes_per_second", "outbound": "outbound_bytes_per_second"}
+"""The directions of a <bandwidth>, and our limits."""
 
 
 def nic_xml(spec: NICSpec) -> Markup:
@@ -76,7 +79,7 @@ def nic_xml(spec: NICSpec) -> Markup:
         element("driver", name="vhost", queues=spec.queues) if spec.queues else NOTHING,
         *(write(spec) for fields, write in PARTS.values() if given & fields),
         element("boot", order=spec.boot_order) if spec.boot_order else NOTHING,
-        type=_kind(spec),
+        type=spec_place(spec)[0],
     )
 
 
@@ -85,17 +88,123 @@ def nic_element(spec: NICSpec) -> Any:
     return parse(nic_xml(spec))
 
 
+FIXED = {"model", "queues", "boot_order"}
+"""Fields of a NIC that its guest finds at boot: a running VM keeps them."""
+
+
 def change_nic(interface: Any, spec: NICSpec) -> None:
-    """Change an <interface> to what a spec gives; the fields that it leaves out stay, and so does what it can't say."""
-    interface.set("type", _kind(spec))
+    """Change an <interface> to what a spec gives. Fields that the spec leaves out stay, and so does everything a spec can't say."""
+    given = spec.model_fields_set
+    if given & PLACE and (spec.network or spec.bridge or spec.device or spec.user):
+        _plug_into(interface, spec)
+    elif "portgroup" in given:
+        _set(interface.find("source"), "portgroup", spec.portgroup)
     for tag, (fields, write) in PARTS.items():
-        if spec.model_fields_set & fields:
+        if tag not in ("source", "bandwidth") and given & fields:
             _replace(interface, tag, write(spec))
+    for side, field in RATES.items():
+        if field in given:
+            _limit(interface, side, getattr(spec, field))
+    if "model" in given:
+        _replace(interface, "model", element("model", type=spec.model))
+    if "queues" in given:
+        _set(_child(interface, "driver", name="vhost"), "queues", spec.queues)
+    if "boot_order" in given:
+        _replace(interface, "boot", element("boot", order=spec.boot_order) if spec.boot_order else NOTHING)
 
 
 def set_link(interface: Any, *, up: bool) -> None:
     """Plug or unplug the cable of an <interface>; without a word it is plugged in."""
     _replace(interface, "link", _cable(up=up))
+
+
+def as_defined(interface: Any, inherited: Any = None) -> None:
+    """Turn an <interface> of a running VM into what its definition would say.
+
+    libvirt shows a running VM's NIC with what its network chose: type "bridge" or "direct" with the bridge or device, and limits and VLANs
+    of the network or port group. Sent back like that, the NIC would leave its network.
+
+    Args:
+        inherited: the element of the network, or of its port group, that limits and VLANs may come from.
+    """
+    source = interface.find("source")
+    if source is None or not source.get("network"):
+        return
+    interface.set("type", "network")
+    for name in [name for name in source.attrib if name not in ("network", "portgroup")]:
+        del source.attrib[name]
+    for tag in ("vlan", "virtualport", "bandwidth"):
+        own = interface.find(tag)
+        if own is not None and _same(own, None if inherited is None else inherited.find(tag)):
+            interface.remove(own)
+
+
+def _plug_into(interface: Any, spec: NICSpec) -> None:
+    """Plug a NIC into what the spec names; if it is plugged in there already, only a given port group changes."""
+    source, (kind, attribute, name) = interface.find("source"), spec_place(spec)
+    if interface.get("type", "network") == kind and (attribute is None or _names(source, attribute, name)):
+        if "portgroup" in spec.model_fields_set:
+            _set(source, "portgroup", spec.portgroup)
+        return
+    if interface.get("type", "network") != kind:
+        _replace(interface, "virtualport", NOTHING)  # it belongs to the switch that the NIC leaves
+    interface.set("type", kind)
+    _replace(interface, "source", _source(spec))
+
+
+def spec_place(spec: NICSpec) -> tuple[str, str | None, str | None]:
+    """Return libvirt's type of a NIC, and the attribute of its <source> with its value."""
+    if spec.network:
+        return "network", "network", spec.network
+    if spec.bridge:
+        return "bridge", "bridge", spec.bridge
+    return ("direct", "dev", spec.device) if spec.device else ("user", None, None)
+
+
+def _names(source: Any, attribute: str, name: str | None) -> bool:
+    return source is not None and source.get(attribute) == name
+
+
+def _limit(interface: Any, side: str, rate: int | None) -> None:
+    """Set or lift the limit of one direction; the other direction and its bursts stay."""
+    bandwidth = _child(interface, "bandwidth")
+    limit = bandwidth.find(side)
+    if rate:
+        limit = _child(bandwidth, side)
+        average = max(1, rate // 1024)
+        limit.set("average", str(average))
+        if int(limit.get("peak", average)) < average:
+            del limit.attrib["peak"]
+    elif limit is not None:
+        bandwidth.remove(limit)
+    if not len(bandwidth):
+        interface.remove(bandwidth)
+
+
+def _set(parent: Any, attribute: str, value: Any) -> None:
+    if parent is None:
+        return
+    if value is None:
+        parent.attrib.pop(attribute, None)
+    else:
+        parent.set(attribute, str(value))
+
+
+def _child(parent: Any, tag: str, **attributes: Any) -> Any:
+    found = parent.find(tag)
+    if found is None:
+        found = parse(element(tag, **attributes))
+        parent.append(found)
+    return found
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two elements say the same, however they are laid out."""
+    return other is not None and _plain(one) == _plain(other)
+
+
+def _plain(node: Any) -> tuple[Any, ...]:
+    return node.tag, sorted(node.attrib.items()), (node.text or "").strip(), [_plain(child) for child in node]
 
 
 def _replace(parent: Any, tag: str, new: Markup) -> None:
@@ -105,4 +214,4 @@ def _replace(parent: Any, tag: str, new: Markup) -> None:
         parent.append(parse(new))
 
 
-__all__ = ["change_nic", "nic_element", "nic_xml", "set_link"]
+__all__ = ["FIXED", "PLACE", "RATES", "as_defined", "change_nic", "nic_element", "nic_xml", "set_link", "spec_place"]

@@ -1,0 +1,234 @@
+"""The files of a host's storage, and which of them each disk means, whatever it calls them.
+
+libvirt compares paths as text. The same file has many names: `/images/./a`, a symbolic link to it or to its folder, a hard link, or a
+volume of a storage pool (`<source pool= volume=>`). `HostFiles` reads the storage pools once for one operation and gives each file one key.
+Two names are the same file when all that libvirt says of the inode is equal: owner, mode, sizes, content format and the time stamps in
+nanoseconds. A file that is written meanwhile is recognised by a change time between two looks at the other name. A file outside all pools
+is looked at through a temporary pool of its folder, so this also works on hosts that only libvirt can reach.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import libvirt
+
+from novacron_kvm.storage.folders import pool_of_folder
+from novacron_kvm.xml.parsing import parse, text_of
+from novacron_kvm.xml.sources import backing_key, boot_files, normalised, source_key, sources
+
+ACTIVE = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+INACTIVE_XML = libvirt.VIR_DOMAIN_XML_INACTIVE
+INODE = ("target/permissions/mode", "target/permissions/owner", "target/permissions/group", "capacity", "target/format/@type")
+CHANGED = ("physical", "allocation", "target/timestamps/mtime", "target/timestamps/ctime")
+
+
+class File(NamedTuple):
+    """A file that libvirt lists.
+
+    Attributes:
+        inode: what stays the same as long as nobody changes the file's attributes.
+        changes: sizes and time stamps; these change with each write.
+    """
+
+    key: str
+    name: str
+    pool: str
+    backing: str | None
+    inode: tuple[str | None, ...]
+    changes: tuple[str | None, ...]
+
+    @property
+    def changed_at(self) -> Decimal:
+        """The time of the last change, in seconds."""
+        return Decimal(self.changes[-1] or 0)
+
+
+class HostFiles:
+    """All files in the storage pools of a host, as they are now.
+
+    Args:
+        connection: libvirt's connection; temporary pools are made on it when a disk is outside all pools.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._files: dict[str, File] = {}
+        self._aliases: dict[str, str] = {}
+        self._first: dict[tuple[Any, ...], str] = {}
+        self._folders: set[str] = set()
+        self._pools: dict[str, Any] = {}
+        for pool in connection.listAllStoragePools(ACTIVE):
+            self._read(pool)
+
+    def key(self, path: str) -> str:
+        """Return the key of a path. Two paths of one file have the same key."""
+        found = normalised(path)
+        self._look_at(found)
+        if ".." in path:  # a symbolic link may stand before it, and then the text alone misleads
+            self._look_at(path, as_written=True)
+            found = path if path in self._files else found
+        if found not in self._files:
+            found = self._by_libvirt(path) or found
+        return self._aliases.get(found, found)
+
+    def key_of(self, source: Any) -> str | None:
+        """Return the key of a <source> of a disk, None for an empty drive."""
+        written = source.get("file")
+        if written and source.getparent().get("type", "file") == "file":
+            return self.key(written)
+        found = source_key(source, self.volume_key)
+        return self.key(found) if found and found.startswith("/") else found
+
+    def volume_key(self, pool: str, volume: str) -> str | None:
+        """Return the key of a volume by the names of its pool and itself; of an inactive pool, by its folder."""
+        for file in self._files.values():
+            if (file.pool, file.name) == (pool, volume):
+                return self._aliases.get(file.key, file.key)
+        try:
+            folder = text_of(parse(self._connection.storagePoolLookupByName(pool).XMLDesc(0)), "target/path")
+        except libvirt.libvirtError:
+            return None
+        return self.key(f"{folder}/{volume}") if folder else None
+
+    def file(self, path: str) -> File | None:
+        """Return what is known of a file, None if it is in no folder that libvirt can read."""
+        return self._files.get(self.key(path))
+
+    def chain(self, key: str) -> list[str]:
+        """Return a file's key and those of all that it is backed by, from the top down."""
+        found: list[str] = []
+        while key and key not in found:
+            found.append(key)
+            self._look_at(key)
+            file = self._files.get(key)
+            below = file.backing if file else None
+            key = self.key(below) if below and below.startswith("/") else below or ""
+        return found
+
+    def above(self, path: str) -> list[str]:
+        """Return the names of the volumes that are directly backed by a file."""
+        key = self.key(path)
+        files = [file for file in self._files.values() if file.backing and file.key not in self._aliases]
+        return sorted(file.name for file in files if self._canonical(file.backing) == key)
+
+    def below(self) -> dict[str, str | None]:
+        """Return what each file is backed by, by key."""
+        return {file.key: self._canonical(file.backing) for file in self._files.values()}
+
+    def used_by(self, domain: Any) -> set[str]:
+        """Return the keys of all files that a VM needs: those of its definitions and snapshots, with their backing chains."""
+        texts = [domain.XMLDesc(0)]
+        if domain.isActive() and domain.isPersistent():
+            texts.append(domain.XMLDesc(INACTIVE_XML))
+        texts += [snapshot.getXMLDesc(0) for snapshot in _snapshots(domain)]
+        found: set[str] = set()
+        for root in map(parse, texts):
+            keys = {key for source in sources(root) if (key := self.key_of(source))}
+            keys |= {self.key(path) for path in boot_files(root)}
+            for key in keys - found:
+                found.update(self.chain(key))
+        return found
+
+    def users(self, paths: Iterable[str], *, only_running: bool = False) -> dict[str, set[str]]:
+        """Return which VMs need each of some files: the UUIDs of the VMs by the path as it was given."""
+        wanted = {path: self.key(path) for path in paths}
+        stamps = {path: file for path, key in wanted.items() if (file := self._files.get(key))}
+        found: dict[str, set[str]] = defaultdict(set)
+        for domain in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0):
+            try:
+                used, identity = self.used_by(domain), domain.UUIDString()
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+                continue  # it was deleted meanwhile
+            for path, key in wanted.items():
+                if key in used or (path in stamps and self._written_meanwhile(stamps[path], used)):
+                    found[path].add(identity)
+        return found
+
+    def _written_meanwhile(self, file: File, keys: set[str]) -> bool:
+        """Whether one of some files is the same as `file`, which changed between our first look at it and now."""
+        others = [self._files[key] for key in keys if key in self._files and key != file.key]
+        likely = [other for other in others if other.inode == file.inode and other.changed_at >= file.changed_at]
+        if not likely:
+            return False
+        now = self._again(file)
+        return now is not None and any(other.changed_at <= now.changed_at for other in likely)
+
+    def _again(self, file: File) -> File | None:
+        try:
+            pool = self._connection.storagePoolLookupByName(file.pool)
+            return _described(pool.storageVolLookupByName(file.name), file.pool)
+        except libvirt.libvirtError:
+            return None
+
+    def _canonical(self, key: str | None) -> str | None:
+        return self._aliases.get(key, key) if key else None
+
+    def _by_libvirt(self, path: str) -> str | None:
+        try:
+            return str(self._connection.storageVolLookupByPath(path).path())  # it knows the names of block devices
+        except libvirt.libvirtError:
+            return None
+
+    def _look_at(self, path: str, *, as_written: bool = False) -> None:
+        folder = posixpath.dirname(path)
+        if path in self._files or folder in self._folders or not folder.startswith("/") or folder.startswith(("/dev/", "/proc")):
+            return
+        self._folders.add(folder)
+        with pool_of_folder(self._connection, folder) as pool:
+            if pool is not None:
+                self._read(pool, folder if as_written else None)
+
+    def _read(self, pool: Any, folder: str | None = None) -> None:
+        """Take in the volumes of a pool; `folder` is its path as a definition writes it."""
+        try:
+            root, volumes, name = parse(pool.XMLDesc(0)), pool.listAllVolumes(0), pool.name()
+        except libvirt.libvirtError:
+            return  # it was stopped meanwhile
+        self._folders.add(normalised(text_of(root, "target/path") or "/"))
+        for volume in volumes:
+            try:
+                file = _described(volume, name)
+            except libvirt.libvirtError:
+                continue  # it was deleted meanwhile
+            self._take_in(file._replace(key=f"{folder}/{file.name}") if folder else file)
+
+    def _take_in(self, file: File) -> None:
+        self._files[file.key] = file
+        if not file.key.startswith("/") or file.key.startswith("/dev/") or not file.changes[-1]:
+            return
+        first = self._first.setdefault(file.inode + file.changes, file.key)
+        if first != file.key:
+            self._aliases[file.key] = first
+
+
+def _described(volume: Any, pool: str) -> File:
+    root = parse(volume.XMLDesc(0))
+    path = text_of(root, "target/path") or volume.path()
+    key = path if not path.startswith("/") else normalised(path)
+    if not path.startswith("/") and root.get("type") == "network":
+        key = f"rbd:{path}"
+    return File(
+        key=key,
+        name=text_of(root, "name") or "",
+        pool=pool,
+        backing=backing_key(text_of(root, "backingStore/path"), key),
+        inode=tuple(text_of(root, field) for field in INODE),
+        changes=tuple(text_of(root, field) for field in CHANGED),
+    )
+
+
+def _snapshots(domain: Any) -> list[Any]:
+    try:
+        return list(domain.listAllSnapshots(0))
+    except libvirt.libvirtError:
+        return []  # the hypervisor has none, or the VM was deleted
+
+
+__all__ = ["File", "HostFiles"]

@@ -1,0 +1,235 @@
+"""A file that a VM needs is never deleted, wiped or overwritten, whatever the VM's definition calls it: on real hosts."""
+
+import io
+import uuid
+from types import SimpleNamespace
+
+import libvirt
+import pytest
+
+from novacron import errors
+from novacron.specs import VolumeSpec
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+MIB = 2**20
+DOMAIN = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><os><type>hvm</type></os>
+<devices><disk type='{type}'><driver name='qemu' type='{format}'/>{source}<target dev='vda' bus='virtio'/></disk></devices></domain>"""
+
+
+@pytest.fixture
+def a(lab_hosts):
+    return lab_hosts[0]
+
+
+@pytest.fixture
+def raw(lab):
+    connection = libvirt.open(lab.hosts[0].uri)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def place(lab, a, raw, tmp_path_factory):
+    """Volumes, links to them and VMs that other tools defined; all of it is gone at the end."""
+    prefix = f"use{uuid.uuid4().hex[:6]}"
+    outside = tmp_path_factory.mktemp(prefix)
+    outside.chmod(0o755)
+    domains = []
+
+    def volume(name="disk.qcow2", **fields):
+        spec = VolumeSpec(name=f"{prefix}-{name}", **({"capacity": 8 * MIB} | fields))
+        return a.invoke("volume_create", pool="default", spec=spec)
+
+    def define(source, *, running=False, type="file", format="qcow2"):
+        text = DOMAIN.format(name=f"{prefix}-{len(domains)}", source=source, type=type, format=format)
+        domain = raw.defineXML(text)
+        domains.append(domain)
+        if running:
+            domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+        return domain
+
+    yield SimpleNamespace(volume=volume, define=define, outside=outside, prefix=prefix)
+    for domain in domains:
+        for end in (domain.destroy, domain.undefine):
+            try:
+                end()
+            except libvirt.libvirtError:
+                pass  # it is stopped, or gone
+    a.invoke("pool_refresh", pool="default")
+    for found in sorted(a.pools.volumes(), key=lambda v: v.backing or "", reverse=True):
+        if found.name.startswith(prefix):
+            (lab.shared / found.name).unlink()
+    a.invoke("pool_refresh", pool="default")
+
+
+def as_volume(lab, place, volume):
+    return f"<source pool='default' volume='{volume.name}'/>", "volume"
+
+
+def spelled(text):
+    def source(lab, place, volume):
+        return f"<source file='{text.format(folder=lab.shared, name=volume.name)}'/>", "file"
+
+    return source
+
+
+def by_link_to_folder(lab, place, volume):
+    link = place.outside / "folder"
+    link.symlink_to(lab.shared)
+    return f"<source file='{link / volume.name}'/>", "file"
+
+
+def by_link(lab, place, volume):
+    link = place.outside / "link.qcow2"
+    link.symlink_to(volume.path)
+    return f"<source file='{link}'/>", "file"
+
+
+def by_hard_link(lab, place, volume):
+    link = lab.shared / f"{place.prefix}-other.qcow2"
+    link.hardlink_to(volume.path)
+    return f"<source file='{link}'/>", "file"
+
+
+def by_link_and_back(lab, place, volume):
+    (place.outside / "inner").mkdir()
+    link = place.outside / "back"
+    link.symlink_to(lab.shared / f"{place.prefix}-sub")
+    (lab.shared / f"{place.prefix}-sub").mkdir(exist_ok=True)
+    return f"<source file='{link}/../{volume.name}'/>", "file"
+
+
+SPELLINGS = {
+    "pool and volume": as_volume,
+    "dot": spelled("{folder}/./{name}"),
+    "up and down": spelled("{folder}/../shared/{name}"),
+    "two slashes": spelled("{folder}//{name}"),
+    "a link to the folder": by_link_to_folder,
+    "a link to the file": by_link,
+    "a hard link": by_hard_link,
+    "up from a linked folder": by_link_and_back,
+}
+
+
+@pytest.fixture(params=SPELLINGS)
+def used(request, lab, a, place):
+    """A volume that a paused VM has as its disk by one of many names."""
+    volume = place.volume()
+    source, kind = SPELLINGS[request.param](lab, place, volume)
+    domain = place.define(source, type=kind, running=True)
+    yield SimpleNamespace(volume=volume, domain=domain)
+    folder = lab.shared / f"{place.prefix}-sub"
+    if folder.exists():
+        folder.rmdir()
+
+
+def operations(a, volume):
+    where = {"pool": "default", "volume": volume.name}
+    return {
+        "delete": lambda: a.invoke("volume_delete", **where),
+        "wipe": lambda: a.invoke("volume_wipe", **where),
+        "upload": lambda: a.invoke("volume_upload", source=io.BytesIO(b"x" * 4096), **where),
+        "resize": lambda: a.invoke("volume_resize", size=16 * MIB, shrink=False, **where),
+    }
+
+
+def test_a_running_vms_disk_is_refused_by_each_operation_whatever_its_name(a, place, used):
+    for operation in operations(a, used.volume).values():
+        with pytest.raises(errors.InvalidStateError, match=used.domain.name()):
+            operation()
+    used.domain.destroy()
+    with pytest.raises(errors.InvalidStateError, match=used.domain.name()):
+        a.invoke("volume_delete", pool="default", volume=used.volume.name)
+
+
+def test_deleting_another_vm_keeps_it(a, place, used, lab):
+    """The other VM's facts claim the file: it was made for that one, and a third tool then used it."""
+    other = a.vms.create(name=f"{place.prefix}-owner", memory="32MiB", disks=[{"path": used.volume.path}])
+    from novacron_kvm.operations.devices import set_made
+
+    native = a.driver.native
+    set_made(native.domain(other.id), [used.volume.path])
+    gone = other.delete()
+    assert used.volume.path in gone.kept
+    assert (lab.shared / used.volume.name).exists()
+
+
+def test_detaching_it_from_another_vm_with_deletion_is_refused(a, place, used):
+    other = a.vms.create(name=f"{place.prefix}-second", memory="32MiB", disks=[{"path": used.volume.path}])
+    try:
+        with pytest.raises(errors.InvalidStateError, match=used.domain.name()):
+            other.disks["vda"].detach(delete=True)
+    finally:
+        other.delete(keep_disks=True)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_what_the_disk_is_backed_by_is_kept_too(lab, a, place, running):
+    """The chain is outside the pools, and its lowest file is a volume that is named relatively and through a link."""
+    import subprocess
+
+    base = place.volume("base.qcow2")
+    (place.outside / "images").symlink_to(lab.shared)
+    middle, top = place.outside / "middle.qcow2", place.outside / "top.qcow2"
+    make = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]
+    subprocess.run([*make, f"./images/{base.name}", middle], check=True)
+    subprocess.run([*make, "middle.qcow2", top], check=True)
+    domain = place.define(f"<source file='{top}'/>", running=running)
+    for name in ("delete", "wipe", "upload"):
+        with pytest.raises(errors.InvalidStateError, match=domain.name()):
+            operations(a, base)[name]()
+
+
+def test_a_volume_with_its_likeness_beside_it_is_free(lab, a, place):
+    """Two files that look alike are two: what only the other one's VM needs does not hold this one."""
+    first, second = place.volume("first.raw", format="raw"), place.volume("second.raw", format="raw")
+    place.define(f"<source file='{second.path}'/>", format="raw")
+    operations(a, first)["wipe"]()
+    operations(a, first)["delete"]()
+    assert not (lab.shared / first.name).exists()
+
+
+def test_a_disk_that_only_the_next_start_has_is_in_use(a, place):
+    first, second = place.volume("now.qcow2"), place.volume("then.qcow2")
+    domain = place.define(f"<source file='{first.path}'/>", running=True)
+    domain.attachDeviceFlags(
+        f"<disk type='volume'><driver name='qemu' type='qcow2'/><source pool='default' volume='{second.name}'/>"
+        "<target dev='vdb' bus='virtio'/></disk>",
+        libvirt.VIR_DOMAIN_AFFECT_CONFIG,
+    )
+    with pytest.raises(errors.InvalidStateError, match=domain.name()):
+        operations(a, second)["delete"]()
+
+
+def test_a_pool_that_a_vms_disk_is_named_by_is_not_forgotten(lab, a, raw, place, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pool")
+    pool = a.pools.create(name=f"{place.prefix}-pool", path=str(folder))
+    try:
+        volume = a.invoke("volume_create", pool=f"{place.prefix}-pool", spec=VolumeSpec(name="d.qcow2", capacity=MIB))
+        domain = place.define(f"<source pool='{place.prefix}-pool' volume='{volume.name}'/>", type="volume")
+        with pytest.raises(errors.InvalidStateError, match=domain.name()):
+            a.invoke("pool_delete", pool=f"{place.prefix}-pool")
+        domain.undefine()
+    finally:
+        a.invoke("pool_delete", pool=f"{place.prefix}-pool")
+    assert pool
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_vm_whose_disk_is_named_as_a_volume_is_cloned_resized_and_made_a_template(lab, a, place, linked):
+    volume = place.volume()
+    domain = place.define(f"<source pool='default' volume='{volume.name}'/>", type="volume")
+    vm = a.vms[domain.UUIDString()]
+    assert vm.record.disks[0].source == volume.path
+    assert vm.disks["vda"].resize("16MiB").record.size_bytes == 16 * MIB
+    clone = vm.clone(f"{place.prefix}-clone", linked=linked)
+    assert clone.record.disks[0].size_bytes == 16 * MIB
+    clone.delete()
+    if not linked:
+        a.invoke("template_create", vm=vm.id, spec={"name": f"{place.prefix}t", "seal": False})
+        deployed = a.invoke(
+            "template_deploy", template=f"{place.prefix}t", spec={"name": f"{place.prefix}-d"}, version=None, linked=False
+        )
+        assert deployed.disks[0].size_bytes == 16 * MIB
+        a.vms[deployed.id].delete()
+        a.invoke("template_delete", template=f"{place.prefix}t", version=None)
