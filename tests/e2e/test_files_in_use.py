@@ -1,6 +1,7 @@
 """A file that a VM needs is never deleted, wiped or overwritten, whatever the VM's definition calls it: on real hosts."""
 
 import io
+import json
 import uuid
 from types import SimpleNamespace
 
@@ -8,7 +9,8 @@ import libvirt
 import pytest
 
 from novacron import errors
-from novacron.specs import VolumeSpec
+from novacron.specs import TemplateSpec, VMSpec, VolumeSpec
+from novacron_kvm.xml.parsing import NAMESPACE
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 MIB = 2**20
@@ -142,13 +144,14 @@ def test_a_running_vms_disk_is_refused_by_each_operation_whatever_its_name(a, pl
         a.invoke("volume_delete", pool="default", volume=used.volume.name)
 
 
-def test_deleting_another_vm_keeps_it(a, place, used, lab):
+def test_deleting_another_vm_keeps_it(a, raw, place, used, lab):
     """The other VM's facts claim the file: it was made for that one, and a third tool then used it."""
     other = a.vms.create(name=f"{place.prefix}-owner", memory="32MiB", disks=[{"path": used.volume.path}])
-    from novacron_kvm.operations.devices import set_made
-
-    native = a.driver.native
-    set_made(native.domain(other.id), [used.volume.path])
+    claim = json.dumps({"made": [used.volume.path]})
+    domain = raw.lookupByUUIDString(other.id)
+    domain.setMetadata(
+        libvirt.VIR_DOMAIN_METADATA_ELEMENT, f"<vm>{claim}</vm>", "novacron", NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    )
     gone = other.delete()
     assert used.volume.path in gone.kept
     assert (lab.shared / used.volume.name).exists()
@@ -226,9 +229,9 @@ def test_a_vm_whose_disk_is_named_as_a_volume_is_cloned_resized_and_made_a_templ
     assert clone.record.disks[0].size_bytes == 16 * MIB
     clone.delete()
     if not linked:
-        a.invoke("template_create", vm=vm.id, spec={"name": f"{place.prefix}t", "seal": False})
+        a.invoke("template_create", vm=vm.id, spec=TemplateSpec(name=f"{place.prefix}t", seal=False))
         deployed = a.invoke(
-            "template_deploy", template=f"{place.prefix}t", spec={"name": f"{place.prefix}-d"}, version=None, linked=False
+            "template_deploy", template=f"{place.prefix}t", spec=VMSpec(name=f"{place.prefix}-d"), version=None, linked=False
         )
         assert deployed.disks[0].size_bytes == 16 * MIB
         a.vms[deployed.id].delete()

@@ -29,7 +29,9 @@ def vm_record(connection: KVMConnection, domain: Any, *, sizes: bool = True) -> 
     if status == "migrating" and not _job_runs(domain):
         status = "suspended"  # restored from memory that was saved while it was suspended
     known = fields(text)
-    if sizes:
+    if not sizes:
+        known["disks"] = tuple(located(connection, disk) for disk in known["disks"])
+    else:
         known["disks"] = tuple(sized(connection, domain, disk) for disk in known["disks"])
     return VM(
         id=domain.UUIDString(),
@@ -58,6 +60,7 @@ def sized(connection: KVMConnection, domain: Any, disk: Disk) -> Disk:
             return disk
         root = parse(volume.XMLDesc(0))
         return disk.replace(  # type: ignore[no-any-return]
+            source=volume.path() if disk.pool else disk.source,
             size_bytes=int(text_of(root, "capacity") or 0),
             allocated_bytes=int(text_of(root, "allocation") or 0),
             backing=disk.backing or text_of(root, "backingStore/path"),
@@ -71,6 +74,17 @@ def sized(connection: KVMConnection, domain: Any, disk: Disk) -> Disk:
     except libvirt.libvirtError:
         pass  # the file is gone
     return disk
+
+
+def located(connection: KVMConnection, disk: Disk) -> Disk:
+    """Return a disk's record with the path of its file, if its definition names it as a volume of a storage pool."""
+    if not (disk.pool and disk.volume):
+        return disk
+    try:
+        volume = connection.read.storagePoolLookupByName(disk.pool).storageVolLookupByName(disk.volume)
+        return disk.replace(source=volume.path())  # type: ignore[no-any-return]
+    except libvirt.libvirtError:
+        return disk  # the pool is stopped, or the volume is gone
 
 
 def _job_runs(domain: Any) -> bool:
@@ -87,4 +101,4 @@ def _saved(domain: Any) -> bool:
         return False  # the test driver has none
 
 
-__all__ = ["sized", "vm_record"]
+__all__ = ["located", "sized", "vm_record"]

@@ -20,7 +20,7 @@ from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import sized, vm_record
 from novacron_kvm.storage.chains import commit_disk, pull_disk
 from novacron_kvm.storage.luks import forget_secret
-from novacron_kvm.storage.volume_files import find_path, volumes_backed_by
+from novacron_kvm.storage.volume_files import find_path, users_of
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.reading import machine_of
@@ -178,10 +178,7 @@ class KVMDisks:
         return sized(self._connection, domain, disk_record(element))
 
     def _refuse_needed(self, conn: Any, domain: Any, record: Disk, volume: Any) -> None:
-        from novacron_kvm.storage.volume_files import vms_with
-
-        users = [f"the VM {name!r}" for name in vms_with(conn, volume.path()) if name != domain.name()]
-        users += [f"the volume {name!r}" for name in volumes_backed_by(conn, volume.path())]
+        users = users_of(conn, volume.path(), but=domain.UUIDString())
         users += [f"the snapshot {name!r}" for name in domain.snapshotListNames()]
         if users:
             raise InvalidStateError(

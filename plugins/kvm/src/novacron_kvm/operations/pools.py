@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError
+from novacron.errors import AlreadyExistsError, InvalidStateError
 from novacron.plugins import hookimpl
 from novacron.records.pools import StoragePool
 from novacron.records.vm import Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse, text_of
+from novacron_kvm.xml.sources import sources
 
 if TYPE_CHECKING:
     from novacron.specs.pools import StoragePoolSpec
@@ -80,6 +81,7 @@ class KVMPools:
         """Forget a pool; what is in it stays."""
         with self._connection.dedicated() as conn, translated("pool_delete", pool):
             found = conn.storagePoolLookupByName(pool)
+            self._refuse_used(conn, pool)
             identity, folder = found.UUIDString(), text_of(parse(found.XMLDesc(0)), "target/path")
             if found.isActive():
                 found.destroy()
@@ -93,6 +95,24 @@ class KVMPools:
         with self._connection.dedicated() as conn, translated("pool_refresh", pool):
             conn.storagePoolLookupByName(pool).refresh()
         return self.pool_get(pool)
+
+    def _refuse_used(self, conn: Any, pool: str) -> None:
+        """Refuse to forget a pool by whose name VMs know their disks: they could not start any more."""
+        users = []
+        for domain in conn.listAllDomains(0):
+            try:
+                definitions = [domain.XMLDesc(0)]
+                if domain.isActive() and domain.isPersistent():
+                    definitions.append(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+            except libvirt.libvirtError:
+                continue  # it was deleted meanwhile
+            if any(source.get("pool") == pool for text in definitions for source in sources(parse(text))):
+                users.append(domain.name())
+        if users:
+            raise InvalidStateError(
+                f"can't delete the storage pool {pool!r}: disks of {', '.join(sorted(users)[:5])} are named as its volumes",
+                resource=pool, hint="delete these VMs, or detach the disks, first",
+            )  # fmt: skip
 
     def _pool(self, pool: Any) -> StoragePool:
         root = parse(pool.XMLDesc(0))

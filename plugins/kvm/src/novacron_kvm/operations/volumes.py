@@ -30,9 +30,8 @@ from novacron_kvm.storage.volume_files import (
     find_volume,
     path_in,
     remove_created,
-    vms_with,
+    users_of,
     volume_record,
-    volumes_backed_by,
 )
 from novacron_kvm.xml.storage import volume_xml
 
@@ -186,10 +185,7 @@ class KVMVolumes:
         return volume_record(self._connection.name, made)
 
     def _refuse_used(self, conn: Any, volume: Any, verb: str, *, only_running: bool = False) -> None:
-        path = volume.path()
-        users = [f"the VM {vm!r}" for vm in vms_with(conn, path, only_running=only_running)]
-        if not only_running:
-            users += [f"the volume {name!r}, which is backed by it" for name in volumes_backed_by(conn, path)]
+        users = users_of(conn, volume.path(), only_running=only_running)
         if users:
             raise InvalidStateError(
                 f"can't {verb} the volume {volume.name()!r}: {', '.join(users)} {'uses' if len(users) == 1 else 'use'} it",

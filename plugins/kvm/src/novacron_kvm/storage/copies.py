@@ -17,7 +17,8 @@ from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.nics import macs_in_use
 from novacron_kvm.storage.disk_files import free_name
-from novacron_kvm.storage.volume_files import copy_progress, create_whole, find_path, remove_created, volume_record
+from novacron_kvm.storage.host_files import HostFiles
+from novacron_kvm.storage.volume_files import copy_progress, create_whole, remove_created, volume_of_disk, volume_record
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.reading import facts
@@ -38,25 +39,21 @@ def own_disks(root: Any) -> list[Any]:
 
 def volume_of(conn: Any, element: Any) -> Any:
     """Return libvirt's volume of a <disk>. Raises UnsupportedOperationError when no storage pool has its file."""
-    source = disk_record(element).source or ""
-    volume = find_path(conn, source) if source.startswith("/") else None
+    volume = volume_of_disk(conn, element)
     if volume is None:
+        source = disk_record(element).source or ""
         raise UnsupportedOperationError(
             f"the disk {text_of(element, 'target/@dev')!r} ({source}) is in no storage pool",
-            hint="make a storage pool of its folder",
+            hint="make a storage pool of its folder"
+            if source.startswith("/")
+            else "copy it into a storage pool, and use the copy",
         )
     return volume
 
 
 def chain(conn: Any, volume: Any) -> list[str]:
     """Return the paths of a volume and of all that it is backed by."""
-    paths = [str(volume.path())]
-    while below := text_of(parse(volume.XMLDesc(0)), "backingStore/path"):
-        paths.append(below)
-        volume = find_path(conn, below)
-        if volume is None:
-            break
-    return paths
+    return HostFiles(conn).chain(str(volume.path()))
 
 
 def copy_volume(connection: KVMConnection, volume: Any, name: str, job: Job[Any], undo: ExitStack) -> Volume:
@@ -103,7 +100,11 @@ def set_disk_file(element: Any, volume: Volume) -> None:
             del source.attrib[attribute]
     source.set("file", volume.path)
     element.set("type", "file")
-    element.find("driver").set("type", volume.format)
+    driver = element.find("driver")
+    if driver is None:
+        element.insert(0, parse(f'<driver name="qemu" type="{volume.format}"/>'))
+    else:
+        driver.set("type", volume.format)
 
 
 def set_defined_disk_file(conn: Any, domain: Any, target: str, volume: Volume) -> None:

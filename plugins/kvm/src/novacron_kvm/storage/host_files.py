@@ -117,8 +117,8 @@ class HostFiles:
         return sorted(file.name for file in files if self._canonical(file.backing) == key)
 
     def below(self) -> dict[str, str | None]:
-        """Return what each file is backed by, by key."""
-        return {file.key: self._canonical(file.backing) for file in self._files.values()}
+        """Return what each file is backed by, by key; each file once."""
+        return {file.key: self._canonical(file.backing) for file in self._files.values() if file.key not in self._aliases}
 
     def used_by(self, domain: Any) -> set[str]:
         """Return the keys of all files that a VM needs: those of its definitions and snapshots, with their backing chains."""
@@ -134,21 +134,21 @@ class HostFiles:
                 found.update(self.chain(key))
         return found
 
-    def users(self, paths: Iterable[str], *, only_running: bool = False) -> dict[str, set[str]]:
-        """Return which VMs need each of some files: the UUIDs of the VMs by the path as it was given."""
+    def users(self, paths: Iterable[str], *, only_running: bool = False) -> dict[str, dict[str, str]]:
+        """Return which VMs need each of some files: by path as it was given, the names of the VMs by UUID."""
         wanted = {path: self.key(path) for path in paths}
         stamps = {path: file for path, key in wanted.items() if (file := self._files.get(key))}
-        found: dict[str, set[str]] = defaultdict(set)
+        found: dict[str, dict[str, str]] = defaultdict(dict)
         for domain in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0):
             try:
-                used, identity = self.used_by(domain), domain.UUIDString()
+                used, identity, name = self.used_by(domain), domain.UUIDString(), domain.name()
             except libvirt.libvirtError as error:
                 if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                     raise
                 continue  # it was deleted meanwhile
             for path, key in wanted.items():
                 if key in used or (path in stamps and self._written_meanwhile(stamps[path], used)):
-                    found[path].add(identity)
+                    found[path][identity] = name
         return found
 
     def _written_meanwhile(self, file: File, keys: set[str]) -> bool:
@@ -181,9 +181,19 @@ class HostFiles:
         if path in self._files or folder in self._folders or not folder.startswith("/") or folder.startswith(("/dev/", "/proc")):
             return
         self._folders.add(folder)
+        if folder in self._pools:
+            self._refresh(self._pools[folder])  # another tool or host made the file after libvirt last looked
+            return
         with pool_of_folder(self._connection, folder) as pool:
             if pool is not None:
                 self._read(pool, folder if as_written else None)
+
+    def _refresh(self, pool: Any) -> None:
+        try:
+            pool.refresh()
+        except libvirt.libvirtError:
+            return  # it was stopped, or somebody writes a volume of it
+        self._read(pool)
 
     def _read(self, pool: Any, folder: str | None = None) -> None:
         """Take in the volumes of a pool; `folder` is its path as a definition writes it."""
@@ -191,7 +201,7 @@ class HostFiles:
             root, volumes, name = parse(pool.XMLDesc(0)), pool.listAllVolumes(0), pool.name()
         except libvirt.libvirtError:
             return  # it was stopped meanwhile
-        self._folders.add(normalised(text_of(root, "target/path") or "/"))
+        self._pools.setdefault(normalised(text_of(root, "target/path") or "/"), pool)
         for volume in volumes:
             try:
                 file = _described(volume, name)

@@ -15,7 +15,10 @@ from novacron.jobs import Job
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.xml.parsing import parse, text_of
+from novacron_kvm.xml.reading import disk as disk_record
+from novacron_kvm.xml.sources import backing_key, normalised
 
 POLL = 0.5
 """Seconds between two looks at the progress of a copy."""
@@ -66,22 +69,26 @@ def _delete(pool: Any, name: str) -> None:
 
 
 def vms_with(connection: Any, path: str, *, only_running: bool = False) -> list[str]:
-    """Return the names of the VMs that have a file as a disk or below one."""
-    found = []
-    flags = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0
-    for domain in connection.listAllDomains(flags):
-        try:
-            text = domain.XMLDesc(0)
-        except libvirt.libvirtError:
-            continue  # it is gone
-        if path in text and any(path in e.attrib.values() for e in parse(text).iterfind("devices/disk//source")):
-            found.append(domain.name())
-    return sorted(found)
+    """Return the names of the VMs that need a file: as a disk, below one or for a snapshot, whatever their definitions call it."""
+    return sorted(HostFiles(connection).users([path], only_running=only_running)[path].values())
+
+
+def users_of(connection: Any, path: str, *, but: str = "", only_running: bool = False) -> list[str]:
+    """Return in words who needs a file: VMs, and unless `only_running` the volumes that are backed by it.
+
+    Args:
+        but: the UUID of a VM that does not count.
+    """
+    files = HostFiles(connection)
+    vms = files.users([path], only_running=only_running)[path]
+    found = [f"the VM {name!r}" for identity, name in sorted(vms.items(), key=lambda item: item[1]) if identity != but]
+    above = [] if only_running else files.above(path)
+    return found + [f"the volume {name!r}, which is backed by it" for name in above]
 
 
 def volumes_backed_by(connection: Any, path: str) -> list[str]:
     """Return the names of the volumes that need a file below them."""
-    return sorted(upper.rpartition("/")[2] for upper, lower in backing_files(connection).items() if lower == path)
+    return HostFiles(connection).above(path)
 
 
 def backing_files(connection: Any) -> dict[str, str | None]:
@@ -93,7 +100,8 @@ def backing_files(connection: Any) -> dict[str, str | None]:
                 root = parse(volume.XMLDesc(0))
             except libvirt.libvirtError:
                 continue  # it is gone
-            below[text_of(root, "target/path") or ""] = text_of(root, "backingStore/path")
+            path = text_of(root, "target/path") or ""
+            below[path] = backing_key(text_of(root, "backingStore/path"), path)
     return below
 
 
@@ -106,23 +114,20 @@ def refresh_pools(connection: Any, paths: set[str]) -> None:
 
 
 def needed_elsewhere(connection: Any, paths: set[str]) -> set[str]:
-    """Return those of a VM's files that must stay: another VM has them, or a volume is backed by them that stays."""
+    """Return those of a VM's files that must stay: another VM needs them, or a volume is backed by them that stays."""
     if not paths:
         return set()
-    needed, below = set(), backing_files(connection)
-    for domain in connection.listAllDomains(0):
-        try:
-            text = domain.XMLDesc(0)
-        except libvirt.libvirtError:
-            continue  # it is gone
-        needed |= {path for path in paths if f"'{path}'" in text}
-    staying = [path for path in below if path not in paths or path in needed]
+    files = HostFiles(connection)
+    keys = {path: files.key(path) for path in paths}
+    used, below = files.users(paths), files.below()
+    needed = {keys[path] for path in paths if used[path]}
+    staying = [key for key in below if key not in keys.values() or key in needed]
     while staying:
         base = below.get(staying.pop())
-        if base in paths and base not in needed:
+        if base is not None and base in keys.values() and base not in needed:
             needed.add(base)
             staying.append(base)
-    return needed
+    return {path for path in paths if keys[path] in needed}
 
 
 def find_volume(connection: Any, pool: str, volume: str) -> Any:
@@ -144,14 +149,42 @@ def find_volume(connection: Any, pool: str, volume: str) -> Any:
 
 
 def find_path(connection: Any, path: str) -> Any | None:
-    """Return libvirt's volume at a path, None when no pool has it; the pool around it is looked at again first if need be."""
+    """Return libvirt's volume at a path, None when no pool has it.
+
+    The pool around the path is refreshed first if need be. A path through symbolic links leads to the volume that it means.
+    """
+    plain = normalised(path) if path.startswith("/") else path
     for attempt in range(2):
+        for spelling in dict.fromkeys((path, plain)):
+            try:
+                return connection.storageVolLookupByPath(spelling)
+            except libvirt.libvirtError:
+                pass  # no pool lists it under that name
+        if not attempt:
+            refresh_pools(connection, {plain})
+    if not path.startswith("/") or plain.startswith("/dev/"):
+        return None
+    file = HostFiles(connection).file(path)
+    if file is None or file.key == plain:
+        return None  # no pool has it under any name
+    try:
+        return connection.storageVolLookupByPath(file.key)
+    except libvirt.libvirtError:
+        return None  # it is in no pool, or was deleted meanwhile
+
+
+def volume_of_disk(connection: Any, element: Any) -> Any | None:
+    """Return libvirt's volume of a <disk>, however its source is written; None for an empty drive or a source in no pool."""
+    source = element.find("source")
+    if source is None:
+        return None
+    if element.get("type") == "volume":
         try:
-            return connection.storageVolLookupByPath(path)
-        except libvirt.libvirtError:
-            if not attempt:
-                refresh_pools(connection, {path})
-    return None
+            return find_volume(connection, source.get("pool", ""), source.get("volume", ""))
+        except NovaCronError:
+            return None
+    path = disk_record(element).source
+    return find_path(connection, path) if path else None
 
 
 @contextmanager
@@ -208,7 +241,9 @@ __all__ = [
     "refresh_pools",
     "remove_volume",
     "remove_created",
+    "users_of",
     "vms_with",
+    "volume_of_disk",
     "volume_record",
     "volumes_backed_by",
 ]
