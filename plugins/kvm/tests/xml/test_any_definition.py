@@ -15,10 +15,10 @@ from lxml import etree
 
 from novacron.records.vm import VM
 from novacron.specs import NICSpec
-from novacron_kvm.storage.copies import keep_facts
 from novacron_kvm.xml.devices.nic import change_nic, set_link
+from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise, text_of
-from novacron_kvm.xml.reading import facts, fields
+from novacron_kvm.xml.reading import fields
 from novacron_kvm.xml.resources import fields as resource_fields
 from novacron_kvm.xml.resources import set_scheduling
 
@@ -203,8 +203,9 @@ def test_facts_of_ours_change_nothing_else(definitions):
     for text in definitions:
         root = parse(text)
         bare = root.find("metadata") is None
-        keep_facts(root, {"tags": ["a"], "made": ["/b"]})
-        assert facts(root) == {"tags": ["a"], "made": ["/b"]}
+        own = VMFacts(tags=("a",), made=("/b",))
+        own.write(root)
+        assert VMFacts.read(root) == own
         ours = ["metadata"] if bare else [f"metadata/{{{NAMESPACE}}}vm"]
         assert without(serialise(root), *ours) == without(text)
 
@@ -260,7 +261,7 @@ def test_what_others_put_anywhere_is_kept_and_hinders_nobody(definitions, data):
         text = text[:place] + data.draw(ODDITIES) + text[place:]
     fields(text)
     root = parse(text)
-    keep_facts(root, {})
+    VMFacts().write(root)
     assert canonical(serialise(parse(text))) == canonical(text)
     ours = ["metadata"] if etree.fromstring(text).find("metadata") is None else [f"metadata/{{{NAMESPACE}}}vm"]
     assert without(serialise(root), *ours) == without(text)

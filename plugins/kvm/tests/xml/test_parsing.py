@@ -7,8 +7,9 @@ import time
 import pytest
 
 from novacron.errors import InvalidSpecError
+from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise, text_of
-from novacron_kvm.xml.reading import facts, fields
+from novacron_kvm.xml.reading import fields
 
 
 @pytest.mark.parametrize("text", ["", "<", "<a>", "plain", "<a/><b/>", "<a b=1/>", "\0", "<a>\0</a>", "<a>\ud800</a>"])
@@ -97,7 +98,7 @@ def test_text_attribute_and_default():
 @pytest.mark.parametrize("spoiled", ["", "no json", "[1]", '"text"', "null", "7"])
 def test_facts_that_another_tool_spoiled_are_no_facts(spoiled):
     root = parse(f"<domain><metadata><n:vm xmlns:n='{NAMESPACE}'>{spoiled}</n:vm></metadata></domain>")
-    assert facts(root) == {}
+    assert VMFacts.read(root) == VMFacts()
 
 
 @pytest.mark.parametrize(

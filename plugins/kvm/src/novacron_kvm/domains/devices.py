@@ -10,10 +10,9 @@ import libvirt
 from lxml import etree
 
 from novacron.errors import InvalidStateError, OperationTimeoutError
-from novacron_kvm.domains.metadata import CONFIG, LIVE, set_element, where
+from novacron_kvm.domains.metadata import CONFIG, LIVE, where
 from novacron_kvm.jobs.domain_jobs import arrived_by_migration
-from novacron_kvm.xml.parsing import NAMESPACE, parse
-from novacron_kvm.xml.reading import facts
+from novacron_kvm.xml.parsing import parse
 
 UNPLUG = 45.0
 """Seconds that a guest has to let go of a device."""
@@ -113,36 +112,10 @@ def update(domain: Any, find: Find, change: Callable[[Any], None], *, force: boo
             domain.updateDeviceFlags(etree.tostring(element, encoding="unicode"), CONFIG)
 
 
-def facts_of(domain: Any) -> dict[str, Any]:
-    """Return NovaCron's own facts about a VM."""
-    return facts(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0)))
-
-
-def set_facts(domain: Any, own: dict[str, Any]) -> None:
-    """Keep NovaCron's own facts about a VM: these and no others."""
-    from novacron_kvm.xml.metadata import plain_facts
-
-    set_element(domain, "novacron", NAMESPACE, plain_facts(own))
-
-
-def made_for(domain: Any) -> list[str]:
-    """Return the files that were made for a VM and go with it."""
-    return list(facts_of(domain).get("made", ()))
-
-
-def set_made(domain: Any, made: list[str]) -> None:
-    """Keep which files go with a VM."""
-    set_facts(domain, facts_of(domain) | {"made": made})
-
-
 __all__ = [
-    "facts_of",
-    "made_for",
     "plug",
     "refuse_suspended_since_migration",
     "refuse_saved",
-    "set_facts",
-    "set_made",
     "unplug",
     "update",
 ]

@@ -6,6 +6,9 @@ from typing import Any
 
 import libvirt
 
+from novacron_kvm.xml.facts import VMFacts
+from novacron_kvm.xml.parsing import NAMESPACE, parse
+
 BOTH = libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_AFFECT_LIVE
 CONFIG, LIVE = libvirt.VIR_DOMAIN_AFFECT_CONFIG, libvirt.VIR_DOMAIN_AFFECT_LIVE
 
@@ -37,4 +40,14 @@ def element(domain: Any, namespace: str) -> str | None:
         raise
 
 
-__all__ = ["element", "set_element", "where"]
+def facts_of(domain: Any) -> VMFacts:
+    """Return NovaCron's own facts about a VM."""
+    return VMFacts.read(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0)))
+
+
+def set_facts(domain: Any, facts: VMFacts) -> None:
+    """Store NovaCron's own facts about a VM in all definitions that it has."""
+    set_element(domain, "novacron", NAMESPACE, facts.plain_element())
+
+
+__all__ = ["element", "facts_of", "set_element", "set_facts", "where"]

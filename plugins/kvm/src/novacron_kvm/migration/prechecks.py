@@ -19,8 +19,8 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.storage.volume_files import find_path
 from novacron_kvm.versions import version_text
+from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, serialise, text_of
-from novacron_kvm.xml.reading import facts
 
 if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
@@ -66,7 +66,7 @@ def _at_source(definition: Any, record: VM, spec: MigrationSpec, snapshots: list
     encrypted = [disk.target for disk in record.disks or () if disk.encrypted]
     if spec.storage != "shared" and encrypted:
         yield f"its disks {', '.join(encrypted)} are encrypted, and their content would be copied in the clear; use shared storage"
-    for name in sorted({*facts(definition).get("secrets", {}).values()}):
+    for name in sorted({*VMFacts.read(definition).secrets.values()}):
         try:
             secret(name)
         except NovaCronError as error:

@@ -13,7 +13,8 @@ from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import made_for, refuse_saved, set_made
+from novacron_kvm.domains.devices import refuse_saved
+from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.block_jobs import end_copy, follow
@@ -80,7 +81,7 @@ def _move(
                 resource=before.name,
                 hint="delete or rename that one",
             )
-        made = before.path in made_for(domain)
+        made = before.path in facts_of(domain).made
         if domain.isActive():
             undo.callback(remove_created, connection, pool, before.name)
             there = volume_record(connection.name, pool.createXML(text, 0))
@@ -94,8 +95,7 @@ def _move(
         set_defined_disk_file(conn, domain, name, there)
         undo.pop_all()
     if made:
-        files = made_for(domain)
-        set_made(domain, [path for path in files if path != before.path] + [there.path])
+        set_facts(domain, facts_of(domain).without_files([before.path]).with_files([there.path]))
         if before.path not in needed_elsewhere(conn, {before.path}):
             volume.delete(0)
 

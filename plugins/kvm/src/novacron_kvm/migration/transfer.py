@@ -8,6 +8,7 @@ variables and the TPM's state are sent from here, over the two hosts' connection
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -36,7 +37,7 @@ class TransferredFiles:
         self._sent: list[StateFile] = []
         self._own: list[StateFile] = []
 
-    def settle(self, made: list[str], *, arrived: bool) -> None:
+    def settle(self, made: Iterable[str], *, arrived: bool) -> None:
         """Delete what is left on the side that the VM is not on; at the source only what was made for it (`made`) and its state."""
         if not arrived:
             for path in self._disks:

@@ -13,9 +13,9 @@ from novacron.plugins import hookimpl
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import facts_of, plug, refuse_saved, refuse_suspended_since_migration, set_facts, unplug, update
+from novacron_kvm.domains.devices import plug, refuse_saved, refuse_suspended_since_migration, unplug, update
 from novacron_kvm.domains.limits import disk_parameters
-from novacron_kvm.domains.metadata import where
+from novacron_kvm.domains.metadata import facts_of, set_facts, where
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import sized, vm_record
 from novacron_kvm.storage.chains import commit_disk, pull_disk
@@ -65,9 +65,8 @@ class KVMDisks:
                 plug(domain, etree.Element("controller", type="scsi", model="virtio-scsi"))
             before = facts_of(domain)
             if file.path and (file.made or spec.encryption):
-                made = [*before.get("made", ()), *([file.path] if file.made else [])]
-                secrets = before.get("secrets", {}) | ({file.path: spec.encryption} if spec.encryption else {})
-                set_facts(domain, before | {"made": made} | ({"secrets": secrets} if secrets else {}))
+                own = before.with_files([file.path]) if file.made else before
+                set_facts(domain, own.with_secret(file.path, spec.encryption) if spec.encryption else own)
                 undo.callback(set_facts, domain, before)
             plug(domain, disk_element(file))
             undo.pop_all()
@@ -87,10 +86,9 @@ class KVMDisks:
             if volume is not None:
                 volume.delete(0)
             own = facts_of(domain)
-            own["made"] = [path for path in own.get("made", ()) if path != record.source]
-            if own.get("secrets", {}).pop(record.source, None):
+            if record.source in own.secrets:
                 forget_secret(conn, str(record.source))
-            set_facts(domain, own)
+            set_facts(domain, own.without_files([record.source or ""]))
             return vm_record(self._connection, domain)
 
     @hookimpl

@@ -17,16 +17,18 @@ from novacron.records.vm import VM, Deleted, NativeDefinition
 from novacron.specs.query import VMQuery
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import facts_of, made_for, set_facts
-from novacron_kvm.domains.metadata import where
+from novacron_kvm.domains.metadata import facts_of, set_facts, where
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.listing import list_vms, wait_until_idle
 from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.snapshots.metadata import NAMESPACE as SNAPSHOTS
 from novacron_kvm.storage.cloning import clone_vm
 from novacron_kvm.storage.luks import forget_secrets, secret_names
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere
-from novacron_kvm.xml.parsing import parse
+from novacron_kvm.xml.facts import VMFacts
+from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise
 from novacron_kvm.xml.platforms import MACHINES, Buses, platform
+from novacron_kvm.xml.reading import disk as disk_record
 
 if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec, VMUpdate
@@ -113,7 +115,7 @@ class KVMLifecycle:
                 with translated("vm_delete", record.name):
                     _destroy(domain, check=True)
             with translated("vm_delete", record.name):
-                made, secrets = set(made_for(domain)), secret_names(domain)
+                made, secrets = set(facts_of(domain).made), secret_names(domain)
                 if record.persistent:
                     _undefine(domain, check=True)
             forget_secrets(conn, secrets)
@@ -159,12 +161,7 @@ class KVMLifecycle:
             if changes.description is not None:
                 domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, changes.description or None, None, None, scope)
             if changes.tags is not None or changes.metadata is not None:
-                own = facts_of(domain)
-                if changes.tags is not None:
-                    own["tags"] = sorted(changes.tags)
-                merged = {**own.get("metadata", {}), **(changes.metadata or {})}
-                own["metadata"] = {k: v for k, v in merged.items() if v is not None}
-                set_facts(domain, own)
+                set_facts(domain, facts_of(domain).with_labels(changes.tags, changes.metadata))
             if changes.autostart is not None:
                 domain.setAutostart(int(changes.autostart))
             if changes.vcpus is not None:
@@ -193,9 +190,10 @@ class KVMLifecycle:
 
     @hookimpl
     def vm_import(self, definition: str) -> VM:
-        """Define a VM; libvirt checks it against its schema."""
+        """Define a VM; libvirt checks it against its schema. Its files are kept when it is deleted: NovaCron did not make them."""
         root = parse(definition)
         name, identity = root.findtext("name") or "", root.findtext("uuid")
+        definition = _without_claims(root, definition)
         with self._connection.dedicated() as conn:
             self._refuse_taken(conn, name, identity)
             with translated("vm_import", name):
@@ -248,6 +246,21 @@ class KVMLifecycle:
             raise AlreadyExistsError(
                 f"a VM {key!r} is already there", resource=name, hint="give another name, or delete that one"
             )
+
+
+def _without_claims(root: Any, definition: str) -> str:
+    """Return a definition without its claims about which files were made for the VM, and without stored snapshots of another VM."""
+    elements = root.findall(f"metadata/{{{NAMESPACE}}}vm")
+    stored = root.findall(f"metadata/{{{SNAPSHOTS}}}*")
+    if not elements and not stored:
+        return definition
+    for element in stored:
+        element.getparent().remove(element)
+    if elements:
+        disks = root.iterfind("devices/disk")
+        encrypted = {source for d in disks if d.find(".//encryption") is not None and (source := disk_record(d).source)}
+        VMFacts.read(root).imported(encrypted).write(root)
+    return serialise(root)
 
 
 def _bad(path: str, given: str, allowed: str) -> InvalidSpecError:

@@ -19,7 +19,8 @@ from novacron.plugins import hookimpl
 from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import made_for, refuse_suspended_since_migration
+from novacron_kvm.domains.devices import refuse_suspended_since_migration
+from novacron_kvm.domains.metadata import facts_of
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.domain_jobs import abort, forget_completed, leaving, progress, statistics
@@ -69,7 +70,7 @@ class KVMMigration:
                 f"{record.name!r} can't move to {to.name}", failures=list(check.failures), resource=record.name
             )
         job.raise_if_cancelled()
-        destination, began, made, secrets = destination_of(to), time.monotonic(), made_for(domain), secret_names(domain)
+        destination, began, made, secrets = destination_of(to), time.monotonic(), facts_of(domain).made, secret_names(domain)
         with translated("vm_migrate", record.name):
             refuse_suspended_since_migration(domain, "move")
             recover(domain, change=True)

@@ -27,7 +27,8 @@ from novacron.plugins import hookimpl
 from novacron.records.snapshots import Snapshot
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import facts_of, refuse_saved, refuse_suspended_since_migration, set_facts
+from novacron_kvm.domains.devices import refuse_saved, refuse_suspended_since_migration
+from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.domain_jobs import forget_completed, job_progress

@@ -302,9 +302,7 @@ def _file(facts: dict[str, Any]) -> str:
 
 def _apply(root: Any, spec: VMSpec, files: list[str]) -> None:
     """Put what a spec gives in place of what the template says."""
-    from novacron_kvm.xml.metadata import facts_element
-    from novacron_kvm.xml.parsing import NAMESPACE
-    from novacron_kvm.xml.reading import facts
+    from novacron_kvm.xml.facts import VMFacts
     from novacron_kvm.xml.resources import fit_node
 
     given = spec.model_fields_set
@@ -329,12 +327,8 @@ def _apply(root: Any, spec: VMSpec, files: list[str]) -> None:
             element = etree.Element("description")
             root.find("uuid").addnext(element)
         element.text = spec.description
-    own = facts(root)
-    if "tags" in given:
-        own["tags"] = sorted(spec.tags)
-    own["metadata"] = own.get("metadata", {}) | dict(spec.metadata)
-    element = root.find(f"metadata/{{{NAMESPACE}}}vm")
-    element.getparent().replace(element, facts_element(own | {"made": files}))
+    own = VMFacts.read(root).with_labels(spec.tags if "tags" in given else None, spec.metadata)
+    own.changed(made=tuple(files)).write(root)
 
 
 __all__ = ["KVMTemplates"]

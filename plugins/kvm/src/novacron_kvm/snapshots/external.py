@@ -17,15 +17,16 @@ from novacron.errors import InvalidStateError, SnapshotError, UnsupportedOperati
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import facts_of, set_facts
+from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.jobs import block_jobs
 from novacron_kvm.jobs.domain_jobs import job_progress
 from novacron_kvm.snapshots.merging import definition_then, disk_files, merge_unneeded
 from novacron_kvm.snapshots.metadata import forget
-from novacron_kvm.storage.copies import keep_facts, overlay, own_disks, set_disk_file, volume_of
+from novacron_kvm.storage.copies import overlay, own_disks, set_disk_file, volume_of
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.storage.state_files import copy_state, restore_state, state_folders
 from novacron_kvm.storage.volume_files import find_path, remove_created
+from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def take(
         raise SnapshotError(f"{record.name!r} has no disk to keep a snapshot of", resource=record.name, hint="attach a disk")
     label = f"{domain.UUIDString()}.{spec.name}"
     before = facts_of(domain)
-    own = dict(before)
+    own = before
     root = asked(spec)
     disks = etree.SubElement(root, "disks")
     with ExitStack() as undo:
@@ -73,10 +74,10 @@ def take(
             file = f"{_folder(kept)}/{label}.memory"
             undo.callback(remove_created, connection, kept, f"{label}.memory")
             etree.SubElement(root, "memory", snapshot="external", file=file)
-            own["made"] = [*own.get("made", ()), file]
+            own = own.with_files([file])
         else:
             etree.SubElement(root, "memory", snapshot="no")
-            own["made"] = [*own.get("made", ()), *copy_state(conn, live, kept, label, undo)]
+            own = own.with_files(copy_state(conn, live, kept, label, undo))
         for element in live.iterfind("devices/disk"):
             target = text_of(element, "target/@dev") or ""
             disk = etree.SubElement(disks, "disk", name=target, snapshot="external" if target in volumes else "no")
@@ -86,7 +87,7 @@ def take(
                 disk.set("type", "file")
                 etree.SubElement(disk, "driver", type="qcow2")
                 etree.SubElement(disk, "source", file=above)
-                _record(own, base, above)
+                own = own.with_overlay(base, above)
         set_facts(domain, own)  # before: whatever happens now, what is made is known
         job.raise_if_cancelled()
         # libvirt would make the overlays for all the world to read
@@ -134,7 +135,7 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
                 )
             if target in frozen:
                 disks[target] = _new_overlay(connection, base, name, target, snapshot.getName(), undo)
-                _record(own, path, disks[target].path)
+                own = own.with_overlay(path, disks[target].path)
         job.raise_if_cancelled()
         job.report(f"reverting to {snapshot.getName()}")
         power_off(domain)
@@ -171,9 +172,9 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
         then, external = disk_files(definition_then(root)), list(root.iterfind("disks/disk[@snapshot='external']"))
         bases = {then[d.get("name")] for d in external if d.get("name") in then}
         overlays = {path for d in external if (path := text_of(d, "source/@file"))}
-        own["chain"] = sorted({*own.get("chain", ()), *bases, *overlays})
+        own = own.with_chain((*bases, *overlays))
         label = f"{domain.UUIDString()}.{name}."
-        files |= {path for path in own.get("made", ()) if path.rpartition("/")[2].startswith(label)}
+        files |= {path for path in own.made if path.rpartition("/")[2].startswith(label)}
         if memory := text_of(root, "memory/@file"):
             files.add(memory)
         names.add(name)
@@ -184,7 +185,7 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
         if volume is not None:
             volume.delete(0)
     if files:
-        set_facts(domain, own | {"made": [path for path in own.get("made", ()) if path not in files]})
+        set_facts(domain, own.without_files(files))
     merge_unneeded(connection, conn, domain, job)
 
 
@@ -198,14 +199,7 @@ def _refuse_impossible(connection: KVMConnection, record: VM, live: Any, *, memo
         )
 
 
-def _record(own: dict[str, Any], base: str, above: str) -> None:
-    """Note in a VM's facts that a snapshot froze a file and put an overlay above it, which goes with the VM if the file does."""
-    own["chain"] = sorted({*own.get("chain", ()), base, above})
-    if base in own.get("made", ()):
-        own["made"] = [*own["made"], above]
-
-
-def _restore_facts(domain: Any, own: dict[str, Any]) -> None:
+def _restore_facts(domain: Any, own: VMFacts) -> None:
     try:
         set_facts(domain, own)
     except libvirt.libvirtError:
@@ -226,13 +220,13 @@ def asked(spec: SnapshotSpec) -> Any:
     return root
 
 
-def _on(definition: Any, disks: dict[str, Any], own: dict[str, Any]) -> str:
+def _on(definition: Any, disks: dict[str, Any], own: VMFacts) -> str:
     """Return a definition with other files for its disks, and with NovaCron's facts of now."""
     for element in own_disks(definition):
         target = text_of(element, "target/@dev")
         if target in disks:
             set_disk_file(element, disks[target])
-    keep_facts(definition, own)
+    own.write(definition)
     return serialise(definition)
 
 

@@ -17,7 +17,7 @@ import libvirt
 from novacron.errors import StorageError
 from novacron.jobs import Job
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import facts_of, set_facts
+from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.jobs.block_jobs import follow
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file
 from novacron_kvm.storage.helper_domain import existing_volume, helper_domain
@@ -91,17 +91,17 @@ def merge_unneeded(connection: KVMConnection, conn: Any, domain: Any, job: Job[A
             _merge(connection, conn, domain, files, step.path, step.above, job)
         before = step
     own = facts_of(domain)
-    there = {path for path in own.get("chain", ()) if find_path(conn, path) is not None}
+    there = {path for path in own.chain if find_path(conn, path) is not None}
     if there <= {*disk_files(parse(domain.XMLDesc(0))).values()}:
         there = set()  # each disk is one file again
-    gone = {*own.get("chain", ())} - there
+    gone = {*own.chain} - there
     if gone:
-        made = [path for path in own.get("made", ()) if path not in gone or find_path(conn, path) is not None]
-        set_facts(domain, {k: v for k, v in (own | {"chain": sorted(there), "made": made}).items() if k != "chain" or v})
+        deleted = {path for path in gone if find_path(conn, path) is None}
+        set_facts(domain, own.without_files(deleted).changed(chain=tuple(sorted(there))))
 
 
 def _look(conn: Any, domain: Any) -> Files:
-    refresh_pools(conn, {*facts_of(domain).get("chain", ())})
+    refresh_pools(conn, {*facts_of(domain).chain})
     root = parse(domain.XMLDesc(0))
     active = disk_files(root)
     needed = {*active.values()}
@@ -116,7 +116,7 @@ def _look(conn: Any, domain: Any) -> Files:
 
 def _next_step(conn: Any, domain: Any, files: Files) -> Step | None:
     own = facts_of(domain)
-    chain, made = {*own.get("chain", ())}, {*own.get("made", ())}
+    chain, made = {*own.chain}, {*own.made}
     spare = [
         path
         for path in sorted(chain - files.needed)

@@ -11,7 +11,8 @@ from novacron.jobs import Job
 from novacron.records.disks import Disk
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import facts_of, refuse_saved, refuse_suspended_since_migration, set_facts
+from novacron_kvm.domains.devices import refuse_saved, refuse_suspended_since_migration
+from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import sized
 from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, follow
@@ -52,11 +53,11 @@ def commit_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -
                 _commit(there, "vda", base.path, job)
         set_defined_disk_file(conn, domain, disk, base)
         own = facts_of(domain)
-        if volume.path in own.get("made", ()):
+        if volume.path in own.made:
             overlay = find_path(conn, volume.path)
             if overlay is not None:
                 overlay.delete(0)
-            set_facts(domain, own | {"made": [path for path in own["made"] if path != volume.path]})
+            set_facts(domain, own.without_files([volume.path]))
         return _record(connection, domain, disk)
 
 

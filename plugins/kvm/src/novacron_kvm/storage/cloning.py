@@ -12,11 +12,12 @@ from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateEr
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import made_for
+from novacron_kvm.domains.metadata import facts_of
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.storage.copies import chain, copy_volume, give_own_identity, overlay, own_disks, set_disk_file, volume_of
 from novacron_kvm.storage.luks import refuse_encrypted
+from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 
 SECURE = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
@@ -46,7 +47,9 @@ def clone_vm(connection: KVMConnection, vm: str, name: str, linked: bool, job: J
             target = f"{name}-{text_of(element, 'target/@dev')}"
             if linked:
                 own = overlay(connection, volume, f"{target}.qcow2", undo)
-                files += [path for path in chain(conn, volume) if path in made_for(domain)]  # the last of them takes it along
+                files += [
+                    path for path in chain(conn, volume) if path in facts_of(domain).made
+                ]  # the last of them takes it along
             else:
                 own = copy_volume(connection, volume, f"{target}.{text_of(element, 'driver/@type') or 'raw'}", job, undo)
             set_disk_file(element, own)
@@ -78,7 +81,7 @@ def _go_on_above(connection: KVMConnection, conn: Any, domain: Any, undo: ExitSt
     """Let the original go on in files of its own too: what it wrote into the shared ones would spoil the clone."""
     root = parse(domain.XMLDesc(SECURE))
     before = serialise(root)
-    files = made_for(domain)
+    files = []
     for element in own_disks(root):
         volume = volume_of(conn, element)
         number = 1
@@ -88,13 +91,7 @@ def _go_on_above(connection: KVMConnection, conn: Any, domain: Any, undo: ExitSt
         own = overlay(connection, volume, name, undo)
         set_disk_file(element, own)
         files.append(own.path)
-    from novacron_kvm.xml.metadata import facts_element
-    from novacron_kvm.xml.parsing import NAMESPACE
-    from novacron_kvm.xml.reading import facts
-
-    own_facts = root.find(f"metadata/{{{NAMESPACE}}}vm")
-    if own_facts is not None:
-        own_facts.getparent().replace(own_facts, facts_element(facts(root) | {"made": files}))
+    VMFacts.read(root).with_files(files).write(root)
     undo.callback(conn.defineXMLFlags, before, 0)
     conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
 

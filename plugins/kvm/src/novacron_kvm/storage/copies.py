@@ -19,9 +19,9 @@ from novacron_kvm.domains.nics import macs_in_use
 from novacron_kvm.storage.disk_files import free_name
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.volume_files import copy_progress, create_whole, remove_created, volume_of_disk, volume_record
-from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise, text_of
+from novacron_kvm.xml.facts import VMFacts
+from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
-from novacron_kvm.xml.reading import facts
 from novacron_kvm.xml.storage import volume_xml
 
 
@@ -119,27 +119,13 @@ def set_defined_disk_file(conn: Any, domain: Any, target: str, volume: Volume) -
     conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
 
 
-def keep_facts(root: Any, own: dict[str, Any]) -> None:
-    """Let a definition have these facts of NovaCron's and no others."""
-    from novacron_kvm.xml.metadata import facts_element
-
-    metadata = root.find("metadata")
-    if metadata is None:
-        from lxml import etree
-
-        metadata = etree.SubElement(root, "metadata")
-    for old in metadata.findall(f"{{{NAMESPACE}}}vm"):
-        metadata.remove(old)
-    metadata.append(facts_element(own))
-
-
 def give_own_identity(conn: Any, root: Any, name: str, made_files: list[str]) -> None:
     """Give a definition a name, a UUID and MAC addresses of its own, and drop what only the original may have.
 
     That is its NVRAM (libvirt makes another from the firmware's template), its serial log, its seed for cloud-init, the names and ports
     that libvirt gave.
     """
-    own = facts(root)
+    own = VMFacts.read(root)
     root.find("name").text = name
     _set(root, "uuid", str(uuid.uuid4()), after="name")
     for path in ("os/nvram", "devices/serial/log", "devices/console/log", "genid", "devices/interface/target", "devices/*/alias"):
@@ -147,7 +133,7 @@ def give_own_identity(conn: Any, root: Any, name: str, made_files: list[str]) ->
             element.getparent().remove(element)
     for drive in root.iterfind("devices/disk[@device='cdrom']"):
         source = drive.find("source")
-        if source is not None and source.get("file") in own.get("made", ()):
+        if source is not None and source.get("file") in own.made:
             drive.remove(source)
     taken = macs_in_use(conn)
     for mac in root.iterfind("devices/interface/mac"):
@@ -155,8 +141,8 @@ def give_own_identity(conn: Any, root: Any, name: str, made_files: list[str]) ->
         taken[mac.get("address")] = name
     for channel in root.iterfind("devices/channel/source[@path]"):
         channel.getparent().remove(channel)
-    own.pop("chain", None)
-    keep_facts(root, own | {"made": made_files, "created_at": datetime.now(UTC).isoformat(timespec="seconds")})
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    own.changed(made=tuple(made_files), chain=(), created_at=created_at).write(root)
 
 
 def _set(root: Any, tag: str, text: str, *, after: str) -> None:
@@ -172,7 +158,6 @@ def _set(root: Any, tag: str, text: str, *, after: str) -> None:
 __all__ = [
     "chain",
     "copy_volume",
-    "keep_facts",
     "give_own_identity",
     "made",
     "overlay",

@@ -14,7 +14,7 @@ import libvirt
 
 from novacron.errors import UnsupportedOperationError
 from novacron.secrets import secret
-from novacron_kvm.domains.devices import facts_of
+from novacron_kvm.domains.metadata import facts_of
 from novacron_kvm.xml.parsing import text_of
 from novacron_kvm.xml.storage import secret_identity, secret_xml
 
@@ -58,7 +58,7 @@ def secret_provided(connection: Any, path: str, name: str | None) -> Iterator[st
 
 def secret_names(domain: Any) -> dict[str, str]:
     """Return the names of the secrets of a VM's encrypted volumes, by path."""
-    return dict(facts_of(domain).get("secrets", {}))
+    return dict(facts_of(domain).secrets)
 
 
 def provide_secrets(connection: Any, names: dict[str, str], undo: ExitStack | None = None) -> None:

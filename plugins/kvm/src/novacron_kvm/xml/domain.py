@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from novacron_kvm.xml.devices import devices_xml
 from novacron_kvm.xml.devices.disk import DiskFile
+from novacron_kvm.xml.facts import VMFacts, metadata_xml
 from novacron_kvm.xml.markup import NOTHING, Markup, element, text
-from novacron_kvm.xml.metadata import metadata_xml
 from novacron_kvm.xml.platforms import Platform, platform
 from novacron_kvm.xml.processors import cpu_xml, memory_xml, vcpu_xml
 
@@ -70,11 +70,12 @@ def domain_xml(
     )
 
 
-def _facts(spec: VMSpec, disks: Sequence[DiskFile], created_at: str) -> dict[str, Any]:
+def _facts(spec: VMSpec, disks: Sequence[DiskFile], created_at: str) -> VMFacts:
     made = [disk.path for disk in disks if disk.made and disk.path]
-    facts = {"tags": sorted(spec.tags), "metadata": spec.metadata, "made": made, "created_at": created_at}
     secrets = {disk.path: disk.spec.encryption for disk in disks if disk.spec.encryption and disk.path}
-    return facts | ({"secrets": secrets} if secrets else {})
+    return VMFacts(
+        tags=tuple(sorted(spec.tags)), metadata=spec.metadata, made=tuple(made), secrets=secrets, created_at=created_at
+    )
 
 
 def _os(spec: VMSpec, arch: str, machine: str | None, *, uefi: bool) -> Markup:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from novacron.records.disks import Disk
 from novacron.records.nics import NIC
-from novacron_kvm.xml.parsing import NAMESPACE, content, parse, text_of
+from novacron_kvm.xml.facts import VMFacts
+from novacron_kvm.xml.parsing import content, parse, text_of
 from novacron_kvm.xml.sources import source_key
 
 UNIT = {
@@ -28,32 +28,10 @@ UNIT = {
 }
 
 
-FACTS: dict[str, type] = {"tags": list, "made": list, "chain": list, "metadata": dict, "created_at": str, "secrets": dict}
-"""What NovaCron's own facts are, by name; of another type they are passed over."""
-
-
-def facts(root: Any) -> dict[str, Any]:
-    """Return NovaCron's own facts from <metadata>; empty when there are none, or another tool spoiled them."""
-    text = text_of(root, f"metadata/{{{NAMESPACE}}}vm")
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    found = {name: value for name, value in found.items() if isinstance(value, FACTS.get(name, object))}
-    for name in ("tags", "made", "chain"):
-        if name in found:
-            found[name] = [str(one) for one in found[name]]
-    if "secrets" in found:
-        found["secrets"] = {str(path): str(name) for path, name in found["secrets"].items()}
-    return found
-
-
 def fields(text: str) -> dict[str, Any]:
     """Return the fields of a VM record that the definition says."""
     root = parse(text)
-    own = facts(root)
+    own = VMFacts.read(root)
     firmware = "bios"
     parts = _parts(root)
     os_, devices = parts.get("os", NOTHING), parts.get("devices", NOTHING)
@@ -69,10 +47,10 @@ def fields(text: str) -> dict[str, Any]:
         "firmware": firmware,
         "disks": tuple(disk(e) for e in devices if e.tag == "disk"),
         "nics": tuple(nic(e) for e in devices if e.tag == "interface"),
-        "tags": frozenset(own.get("tags", ())),
-        "metadata": {str(k): str(v) for k, v in own.get("metadata", {}).items()},
+        "tags": frozenset(own.tags),
+        "metadata": dict(own.metadata),
         "description": content(parts["description"]) if "description" in parts else "",
-        "created_at": own.get("created_at"),
+        "created_at": own.created_at,
         "native": {"virt_type": root.get("type"), "title": text_of(root, "title")},
     }
 
@@ -163,4 +141,4 @@ def _number(text: str | None, unit: int = 1) -> int | None:
     return int(text) * unit if text and text.isdecimal() else None
 
 
-__all__ = ["UNIT", "disk", "facts", "fields", "machine_of", "nic", "vlan_tags"]
+__all__ = ["UNIT", "disk", "fields", "machine_of", "nic", "vlan_tags"]
