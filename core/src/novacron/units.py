@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from novacron.errors import InvalidValueError
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)b?\s*(/s)?\s*", re.IGNORECASE)
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)(b?)\s*(?:/s)?\s*", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
@@ -34,9 +34,8 @@ def parse_size(value: int | float | str) -> int:
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if not match:
         raise _not("a size", value, "2GiB")
-    number, prefix, binary, _ = match.groups()
-    decimal = prefix and not binary and value.strip().removesuffix("/s").lower().endswith("b")
-    base = 1000 if decimal else 1024
+    number, prefix, binary, byte = match.groups()
+    base = 1000 if byte and not binary else 1024
     return int(Fraction(number) * base ** " kmgtpe".index(prefix.lower() or " "))
 
 
@@ -77,7 +76,7 @@ def parse_duration(value: int | float | str | timedelta) -> float:
         return float(value)
     text = value.strip() if isinstance(value, str) else ""
     parts = list(_DURATION.finditer(text))
-    if not parts or "".join(p.group(0) for p in parts) != text.replace(" ", ""):
+    if not parts or "".join("".join(p.group(0) for p in parts).split()) != "".join(text.split()):
         raise _not("a duration", value, "90s")
     return sum(float(p.group(1)) * _SECONDS[(p.group(2) or "s").lower()] for p in parts)
 

@@ -1,0 +1,81 @@
+"""Retention keeps the newest of each period, in UTC, whatever order and time zone the times come in."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from novacron.workflow.retention import kept
+
+
+def at(text):
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def days(times):
+    return sorted(time.strftime("%m-%d %H:%M") for time in times)
+
+
+EVERY_SIX_HOURS = [at("2026-11-20T00:30") + timedelta(hours=6 * n) for n in range(12)]  # 20, 21 and 22 November
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({}, []),
+        ({"last": 0, "daily": 0}, []),
+        ({"last": 1}, ["11-22 18:30"]),
+        ({"last": 2}, ["11-22 12:30", "11-22 18:30"]),
+        ({"daily": 1}, ["11-22 18:30"]),
+        ({"daily": 2}, ["11-21 18:30", "11-22 18:30"]),
+        ({"daily": 9}, ["11-20 18:30", "11-21 18:30", "11-22 18:30"]),
+        ({"hourly": 2}, ["11-22 12:30", "11-22 18:30"]),
+        ({"weekly": 1}, ["11-22 18:30"]),
+        ({"last": 2, "daily": 2}, ["11-21 18:30", "11-22 12:30", "11-22 18:30"]),
+        ({"hourly": 1, "daily": 2, "weekly": 5}, ["11-21 18:30", "11-22 18:30"]),
+    ],
+)
+def test_each_rule_keeps_the_newest_of_its_periods(rule, expected):
+    assert days(kept(EVERY_SIX_HOURS, **rule)) == expected
+    assert days(kept(reversed(EVERY_SIX_HOURS), **rule)) == expected
+
+
+def test_a_rule_keeps_what_the_others_keep_too():
+    every = kept(EVERY_SIX_HOURS, last=1, hourly=3, daily=3, weekly=1)
+    for rule in ({"last": 1}, {"hourly": 3}, {"daily": 3}, {"weekly": 1}):
+        assert kept(EVERY_SIX_HOURS, **rule) <= every
+
+
+@pytest.mark.parametrize(
+    ("rule", "earlier", "later", "both"),
+    [
+        ("hourly", "2026-11-20T10:00", "2026-11-20T10:59", False),
+        ("hourly", "2026-11-20T10:59", "2026-11-20T11:00", True),
+        ("hourly", "2026-11-20T10:30", "2026-11-21T10:30", True),
+        ("hourly", "2026-10-20T10:30", "2026-11-20T10:30", True),
+        ("hourly", "2025-11-20T10:30", "2026-11-20T10:30", True),
+        ("daily", "2026-11-20T00:00", "2026-11-20T23:59", False),
+        ("daily", "2026-10-20T12:00", "2026-11-20T12:00", True),
+        ("daily", "2025-11-20T12:00", "2026-11-20T12:00", True),
+        ("weekly", "2026-11-16T00:00", "2026-11-22T23:59", False),  # Monday to Sunday
+        ("weekly", "2026-11-22T23:59", "2026-11-23T00:00", True),
+        ("weekly", "2025-12-31T12:00", "2026-01-01T12:00", False),  # one ISO week
+        ("weekly", "2024-11-18T12:00", "2025-11-17T12:00", True),  # week 47 of two years
+    ],
+)
+def test_periods_end_where_calendars_say(rule, earlier, later, both):
+    times = [at(earlier), at(later)]
+    assert kept(times, **{rule: 2}) == (set(times) if both else {at(later)})
+    assert kept(times, **{rule: 1}) == {at(later)}
+
+
+def test_times_of_different_zones_are_compared_in_utc():
+    tokyo, new_york = timezone(timedelta(hours=9)), timezone(timedelta(hours=-5))
+    first = datetime(2026, 11, 21, 8, tzinfo=tokyo)  # 20 November, 23:00 UTC
+    second = datetime(2026, 11, 20, 20, tzinfo=new_york)  # 21 November, 01:00 UTC
+    assert kept([first, second], daily=2) == {first, second}
+    same = datetime(2026, 11, 20, 18, 30, tzinfo=new_york)  # 20 November, 23:30 UTC
+    assert kept([first, same], daily=2) == kept([first, same], hourly=2) == {same}
+
+
+def test_nothing_is_kept_of_nothing():
+    assert kept([], last=3, hourly=3, daily=3, weekly=3) == set()
