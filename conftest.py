@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import settings
 
 from novacron_lab import scratch
 
@@ -18,6 +19,12 @@ scratch.remove_abandoned()
 scratch.remove_abandoned(POSTGRESQL_FOLDERS)
 _state = scratch.make_folder("state")
 atexit.register(shutil.rmtree, _state, ignore_errors=True)
+
+
+settings.register_profile("sample", max_examples=50, deadline=None)
+settings.register_profile("soak", max_examples=1000, deadline=None)
+settings.load_profile("soak" if os.environ.get("NOVACRON_SOAK") else "sample")
+"""How many examples a property test tries that does not say so itself."""
 
 
 def pytest_configure(config):

@@ -82,7 +82,7 @@ def demo(no_shell: bool) -> None:
     """A real guest moves between two real hosts while it counts, and is snapshotted there."""
     from novacron_lab.demo import run
 
-    run(shell=not no_shell)
+    run(shell=not no_shell)  # nosec B604 - no process: whether the NovaCron shell opens
 
 
 def _show(there: Any, output: str) -> None:

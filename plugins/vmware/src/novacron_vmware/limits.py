@@ -18,7 +18,7 @@ def limits() -> dict[str, str]:
         "template_create": "nothing is sealed: a VM deployed from it gets an identity of its own through cloud-init",
         "guest_exec": "Linux guests; a user of the guest's",
         "console_open": "network serial ports by tcp or telnet, of VMs created with native={'serial_port': ...}",
-        "guest_password_set": "Linux guests; their user has to be root",
+        "guest_password_set": "Linux guests; their user has to be root",  # nosec B105 - an explanation
         "guest_ssh_keys_set": "Linux guests; their user has to be root, or the one whose keys they are",
         "vm_update": "autostart on a single ESXi only",
         "disk_limit": "total_iops only",

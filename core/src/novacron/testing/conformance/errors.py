@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import pickle
+import pickle  # nosec B403 - reads only what it wrote itself
 import uuid
 from collections.abc import Callable
 from typing import Any
