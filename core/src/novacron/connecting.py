@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from novacron.errors import HostConnectionError, InvalidSpecError, NovaCronError, OperationTimeoutError, SpecProblem
 from novacron.plugins.driver import ConnectContext, Driver, DriverProvider, HostURI
+from novacron.redaction import redacted
 from novacron.threads import within
+
+OPTIONS = ("name", "timeout", "policies")
+"""The options of `connect` that hold for every driver."""
 
 
 def parsed(uri: Any, timeout: Any) -> HostURI:
@@ -22,6 +28,20 @@ def parsed(uri: Any, timeout: Any) -> HostURI:
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
         raise InvalidSpecError("invalid timeout", problems=[SpecProblem("timeout", str(timeout), "seconds above 0")])
     return HostURI.parse(uri)
+
+
+def check_options(provider: DriverProvider, options: Mapping[str, Any]) -> None:
+    """Refuse options that the driver does not declare. Raises InvalidSpecError."""
+    if provider.options is None:
+        return
+    problems = []
+    for name in options:
+        if name not in provider.options:
+            near = difflib.get_close_matches(name, [*OPTIONS, *provider.options], n=1)
+            allowed = f"did you mean {near[0]!r}?" if near else f"one of {', '.join([*OPTIONS, *provider.options])}"
+            problems.append(SpecProblem(name, "an unknown option", allowed))
+    if problems:
+        raise InvalidSpecError("invalid options of connect", problems=problems, outcome="not_sent")
 
 
 def open_driver(provider: DriverProvider, uri: HostURI, context: ConnectContext) -> Driver:
@@ -48,7 +68,7 @@ def open_driver(provider: DriverProvider, uri: HostURI, context: ConnectContext)
         raise
     except Exception as error:
         raise HostConnectionError(
-            f"can't connect to {uri}: {error}", operation="connect", host=context.name, outcome="not_sent"
+            f"can't connect to {uri}: {redacted(str(error))}", operation="connect", host=context.name, outcome="not_sent"
         ) from error
 
 
@@ -64,4 +84,4 @@ def embedded_uri(state: Path) -> str:
     return f"qemu:///embed?root={state / 'embed'}"
 
 
-__all__ = ["connect", "embedded_uri", "open_driver", "parsed"]
+__all__ = ["OPTIONS", "check_options", "connect", "embedded_uri", "open_driver", "parsed"]

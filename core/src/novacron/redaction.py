@@ -1,15 +1,29 @@
-"""Takes secrets out of what is logged or shown."""
+"""Removes secrets from what is logged or shown."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-_SECRET = re.compile(r"pass(word|wd|phrase)?$|secret|token|private_?key|user_data", re.IGNORECASE)
-_IN_TEXT = re.compile(r"""((?:passwd|password|passphrase|secret|token)\s*[=:]\s*)(['"]?)[^\s'"&;,]+\2""", re.IGNORECASE)
-_SECRET_ELEMENT = re.compile(r"(<(?:passwd|password|passphrase|secret-value)[^>]*>)[^<]+", re.IGNORECASE)
-_PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
-_IN_URI = re.compile(r"(://[^/\s:@]+):[^/\s@]+@")
+HIDDEN = "***"
+_WORDS = r"pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[_-]?key|credentials?"
+_NAME = re.compile(rf"{_WORDS}|pass$|user_data|^authorization$|^cookie$", re.IGNORECASE)
+_QUOTED = r"""\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"""
+_RULES = (
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), f"{HIDDEN} private key {HIDDEN}"),
+    (re.compile(r"(<(?:passwd|password|passphrase|secret-value)[^>]*>)[^<]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"(://[^/\s:@?#]{0,100}):[^\s\"'<>]{0,500}@"), rf"\1:{HIDDEN}@"),
+    (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(rf"((?<![\w-])--?[\w-]{{0,40}}(?:{_WORDS})\s+)(?:{_QUOTED}|[^\s\"']+)", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(rf"((?:{_WORDS})[\w-]{{0,40}}[\"']?\s*[=:]\s*)(?:{_QUOTED}|[^\s'\"&;,]+)", re.IGNORECASE), rf"\1{HIDDEN}"),
+)
+"""What a secret looks like in text, and what is written instead. Repetitions are bounded, so that long text takes no long time."""
+_OPTION = re.compile(rf"^--?[\w-]{{0,40}}(?:{_WORDS})$", re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether a field of this name holds a secret."""
+    return bool(_NAME.search(name))
 
 
 def redacted(value: Any) -> Any:
@@ -18,14 +32,19 @@ def redacted(value: Any) -> Any:
     Example:
         >>> redacted({"name": "web1", "password": "hunter2"}), redacted("passwd='x' vsphere://u:p@h/")
         ({'name': 'web1', 'password': '***'}, 'passwd=*** vsphere://u:***@h/')
+        >>> redacted(["mysql", "--password", "hunter2"]), redacted('{"api_key": "hunter 2"}')
+        (['mysql', '--password', '***'], '{"api_key": ***}')
     """
     if isinstance(value, str):
-        text = _IN_TEXT.sub(r"\1***", _PRIVATE_KEY.sub("*** private key ***", value))
-        return _SECRET_ELEMENT.sub(r"\1***", _IN_URI.sub(r"\1:***@", text))
+        for pattern, shown in _RULES:
+            value = pattern.sub(shown, value)
+        return value
     if isinstance(value, dict):
-        return {k: "***" if _SECRET.search(str(k)) and v not in (None, "") else redacted(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [redacted(item) for item in value]
+        return {k: HIDDEN if is_secret_name(str(k)) and v not in (None, "") else redacted(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return _redacted_items(list(value))
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(redacted, value), key=str)
     if isinstance(value, (bytes, bytearray)):
         return f"<{len(value)} bytes>"
     if hasattr(value, "as_dict"):
@@ -35,4 +54,10 @@ def redacted(value: Any) -> Any:
     return redacted(str(getattr(value, "name", None) or type(value).__name__))
 
 
-__all__ = ["redacted"]
+def _redacted_items(items: list[Any]) -> list[Any]:
+    """Return redacted items; what follows an option such as `--password` is a secret."""
+    after = [False, *(isinstance(item, str) and bool(_OPTION.match(item)) for item in items)]
+    return [HIDDEN if secret else redacted(item) for item, secret in zip(items, after, strict=False)]
+
+
+__all__ = ["is_secret_name", "redacted"]

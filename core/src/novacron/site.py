@@ -13,10 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from novacron.connecting import embedded_uri, open_driver, parsed
+from novacron.connecting import check_options, embedded_uri, open_driver, parsed
 from novacron.dispatch.audit import AuditLog
 from novacron.dispatch.dispatcher import Dispatcher
 from novacron.dispatch.fields import FieldPolicy
+from novacron.dispatch.filelocks import FileLocks
 from novacron.dispatch.locks import LockPolicy
 from novacron.errors import HostConnectionError, InvalidStateError, NovaCronError
 from novacron.fleets import Fleet, FleetHosts
@@ -62,7 +63,7 @@ class Site:
     def __init__(self, state: str | Path | None = None, database: str | None = None, actor: str | None = None) -> None:
         self.state = StateDirectory(state)
         self.identity = Identity(actor) if actor is not None else Identity.of_process()
-        self.locks = LockPolicy()
+        self.locks = LockPolicy(FileLocks(self.state))
         self.audit = AuditLog(self.state)
         self.drivers = DriverRegistry(lambda: self.plugins.drivers())
         self.secrets = Secrets(self._secret_backends)
@@ -214,6 +215,7 @@ class Site:
             raise InvalidStateError("the site is closed", outcome="not_sent", hint="make another Site")
         place = parsed(uri, timeout)
         provider = self.drivers.provider_for(place.scheme)
+        check_options(provider, options)
         context = ConnectContext(name or place.host or "local", timeout, options, self.secrets, self.macs, self.state)
         driver = open_driver(provider, place, context)
         try:

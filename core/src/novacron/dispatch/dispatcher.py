@@ -11,9 +11,11 @@ from typing import Any
 
 import pluggy
 
+from novacron.dispatch.arguments import check_arguments
 from novacron.dispatch.audit import AuditLog, AuditPolicy
-from novacron.dispatch.call import Call
+from novacron.dispatch.call import Call, resource_of
 from novacron.dispatch.locks import LockPolicy
+from novacron.dispatch.results import ResultCheck
 from novacron.dispatch.retry import RetryPolicy
 from novacron.errors import (
     DriverError,
@@ -135,11 +137,10 @@ class Dispatcher:
             OperationTimeoutError: it did not end in time; its outcome is unknown unless a job could be rolled back.
             NovaCronError: as the operation says.
         """
-        spec = self._spec(operation)
-        limit = spec.timeout if timeout is None else timeout
+        spec, limit = self._accepted(operation, timeout, arguments)
         if spec.reads:
             return self._run(Call(spec, self.host, arguments, time.monotonic() + limit, identity=self.identity))
-        job = self.submit(operation, timeout, **arguments)
+        job = self._begin(spec, limit, arguments)
         try:
             return job.result(limit + GRACE if spec.long else limit)
         except TimeoutError:
@@ -161,8 +162,29 @@ class Dispatcher:
 
     def submit(self, operation: str, timeout: float | None = None, **arguments: Any) -> Job[Any]:
         """Begin an operation in a thread of its own and return its job."""
-        spec = self._spec(operation)
-        limit = spec.timeout if timeout is None else timeout
+        return self._begin(*self._accepted(operation, timeout, arguments), arguments)
+
+    def _accepted(self, operation: str, timeout: Any, arguments: dict[str, Any]) -> tuple[Operation, float]:
+        """Return an operation and its time limit, if it may be asked for. Refusals are recorded."""
+        try:
+            spec = self._spec(operation)
+            if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
+                problem = SpecProblem("timeout", type(timeout).__name__, "a number of seconds")
+                raise InvalidSpecError(f"invalid arguments of {operation}", problems=[problem], outcome="not_sent")
+            check_arguments(spec, arguments)
+        except NovaCronError as error:
+            error.operation, error.host = error.operation or str(operation), error.host or self.host
+            error.resource = error.resource or resource_of(arguments)
+            known = operations().get(operation)
+            if known is None or not known.reads:
+                self.audit.write(
+                    str(operation), self.identity, host=self.host, resource=error.resource, arguments=arguments, error=error
+                )
+            raise
+        return spec, spec.timeout if timeout is None else timeout
+
+    def _begin(self, spec: Operation, limit: float, arguments: dict[str, Any]) -> Job[Any]:
+        operation = spec.name
         job: Job[Any] = Job(operation, None, deadline=limit)
         call = Call(spec, self.host, arguments, time.monotonic() + limit, job, self.identity)
         job.resource, job.identity = call.resource, self.identity
@@ -189,7 +211,6 @@ class Dispatcher:
         name = call.operation.name
         chain = self._chains.get(name) or self._chain(call.operation)
         try:
-            _check_text(call)
             return chain(call)
         except NovaCronError as error:
             error.operation = error.operation or name
@@ -208,12 +229,10 @@ class Dispatcher:
     def _chain(self, operation: Operation) -> Callable[[Call], Any]:
         hook = getattr(self._manager.hook, operation.name)
         takes_job = "job" in operation.arguments
+        check = ResultCheck(self.driver_name, operation)
 
         def call_hook(call: Call) -> Any:
-            result = hook(job=call.job, **call.arguments) if takes_job else hook(**call.arguments)
-            if result is None:
-                raise DriverError(f"the driver {self.driver_name!r} answered {operation.name} with nothing", outcome="unknown")
-            return result
+            return check(hook(job=call.job, **call.arguments) if takes_job else hook(**call.arguments))
 
         chain: Callable[[Call], Any] = call_hook
         for policy in reversed(self._policies):
@@ -242,14 +261,6 @@ class Dispatcher:
             operation=operation, host=self.host, outcome="not_sent",
             hint=f"in this area it offers: {', '.join(offered)}" if offered else f"it offers nothing in the area {area!r}",
         )  # fmt: skip
-
-
-def _check_text(call: Call) -> None:
-    """Refuse what no hypervisor can be asked: their SDKs end text at a NUL, or raise errors of their own."""
-    for name, value in call.arguments.items():
-        if isinstance(value, str) and "\0" in value:
-            problem = SpecProblem(name, value, "text without a NUL character")
-            raise InvalidSpecError(f"invalid {call.operation.name}", problems=[problem], outcome="not_sent")
 
 
 def _around(policy: Policy, proceed: Callable[[Call], Any]) -> Callable[[Call], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -9,8 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from novacron.dispatch.call import Call
+from novacron.dispatch.filelocks import FileLocks
 from novacron.errors import BusyError, OperationCancelledError
 from novacron.hookspecs.operation import Operation
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class _Queue:
@@ -25,11 +29,19 @@ class _Queue:
 
 
 class LockPolicy:
-    """Lets one operation that locks a resource run at a time. Waits until the call's deadline, then raises BusyError."""
+    """Lets one operation that locks a resource run at a time. Waits until the call's deadline, then raises BusyError.
+
+    A VM is locked by its UUID, whatever name the caller has for it or for its host. Short changes, which read a definition and write it
+    back, are also locked against other processes of the same state directory.
+
+    Args:
+        files: locks shared with other processes; None for this process alone.
+    """
 
     stage = "lock"
 
-    def __init__(self) -> None:
+    def __init__(self, files: FileLocks | None = None) -> None:
+        self._files = files
         self._queues: dict[tuple[str, str], _Queue] = {}
         self._changed = threading.Condition()
 
@@ -38,17 +50,20 @@ class LockPolicy:
         return operation.locks is not None
 
     def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
-        key = (call.host, call.locked or "")
+        key = key_of(call.host, call.locked or "")
         self._acquire(key, call)
         try:
-            return proceed(call)
+            if self._files is None or call.operation.long or not _UUID.fullmatch(key[1]):
+                return proceed(call)
+            with self._files.hold(key[1], call.remaining, lambda: _held_elsewhere(call)):
+                return proceed(call)
         finally:
             self._release(key)
 
     def holder(self, host: str, resource: str) -> str | None:
         """Return who holds a resource, as text, None when nobody does."""
         with self._changed:
-            queue = self._queues.get((host, resource))
+            queue = self._queues.get(key_of(host, resource))
             return _describe(queue) if queue and queue.holder else None
 
     def _acquire(self, key: tuple[str, str], call: Call) -> None:
@@ -81,6 +96,19 @@ class LockPolicy:
             self._changed.notify_all()
 
 
+def key_of(host: str, resource: str) -> tuple[str, str]:
+    """Return what identifies a resource: a VM's UUID alone, so that two names of one host are one lock; else host and name."""
+    return ("", resource.lower()) if _UUID.fullmatch(resource) else (host, resource)
+
+
+def _held_elsewhere(call: Call) -> BusyError:
+    return BusyError(
+        f"{call.resource!r} is held by another process",
+        hint="wait for it to end, or give a longer timeout",
+        outcome="not_sent",
+    )
+
+
 def _describe(queue: _Queue) -> str:
     if queue.holder is None:
         return "an operation that is about to begin"
@@ -88,4 +116,4 @@ def _describe(queue: _Queue) -> str:
     return f"{queue.holder.operation.name} by {queue.holder.actor}, for {seconds:.0f} s"
 
 
-__all__ = ["LockPolicy"]
+__all__ = ["LockPolicy", "key_of"]

@@ -38,11 +38,11 @@ class VMCollection:
     get = __getitem__
 
     def __contains__(self, vm: object) -> bool:
-        from novacron.errors import VMNotFoundError
+        from novacron.errors import InvalidSpecError, VMNotFoundError
 
         try:
-            self._host.invoke("vm_get", vm=str(vm))
-        except VMNotFoundError:
+            self._host.invoke("vm_get", vm=vm)
+        except (VMNotFoundError, InvalidSpecError):
             return False
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -12,6 +13,7 @@ from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.hookspecs.operation import PROJECT
 from novacron.macs import MACAddresses
 from novacron.plugins.fields import FieldTable
+from novacron.redaction import is_secret_name
 from novacron.secrets import Secrets
 from novacron.state import StateDirectory
 
@@ -44,28 +46,38 @@ class HostURI(NamedTuple):
         """Return the parts of a URI.
 
         Raises:
-            InvalidSpecError: not a URI, or with a password in it (those belong in a keyring or an environment variable).
+            InvalidSpecError: not a URI, or one with a password, a fragment or a secret in its query. Nothing but its scheme is shown.
         """
+        if not isinstance(text, str) or not text.isprintable() or any(c.isspace() for c in text):
+            raise _refused(text, "text without spaces and control characters")
         try:
             parts = urlsplit(text)
             host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise InvalidSpecError("invalid URI", problems=[SpecProblem("uri", text, str(error))]) from None
+        except ValueError:
+            raise _refused(text, "scheme://[user@host[:port]]/path") from None
         if not parts.scheme or "://" not in text:
-            raise InvalidSpecError(
-                "invalid URI",
-                problems=[SpecProblem("uri", text, "scheme://[user@host[:port]]/path")],
-                hint='for example "qemu:///system", "qemu+ssh://root@kvm1/system", "sim://lab"',
-            )
-        if parts.password is not None:
-            shown = text.replace(f":{parts.password}@", ":***@", 1)
-            raise InvalidSpecError(
-                "invalid URI",
-                problems=[SpecProblem("uri", shown, "a URI without a password")],
-                hint="keep passwords in the keyring or an environment variable; a URI is shown and stored",
-            )
+            raise _refused(text, "scheme://[user@host[:port]]/path")
+        if parts.password is not None or "@" in text.partition("://")[2][len(parts.netloc) :]:
+            raise _refused(text, "a URI without a password; outside of user@host write @ as %40", PASSWORD_HINT)
+        if parts.fragment or text.endswith("#"):
+            raise _refused(text, "a URI without a fragment (#...)", PASSWORD_HINT)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        secret = sorted(key for key in query if is_secret_name(key) and not key.lower().endswith("file"))
+        if secret:
+            raise _refused(text, f"a URI without {', '.join(secret)}", PASSWORD_HINT)
         user = unquote(parts.username) if parts.username else None
-        return cls(text, parts.scheme, user, host, port, parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)))
+        return cls(text, parts.scheme, user, host, port, parts.path, query)
+
+
+PASSWORD_HINT = "keep passwords in the keyring or an environment variable; a URI is shown and stored"  # noqa: S105 - a hint
+URI_HINT = 'for example "qemu:///system", "qemu+ssh://root@kvm1/system", "sim://lab"'
+
+
+def _refused(text: Any, allowed: str, hint: str = URI_HINT) -> InvalidSpecError:
+    """Return the error of an invalid URI. A part of it may be a password, so only its scheme is shown."""
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://", text) if isinstance(text, str) else None
+    shown = f"{scheme[0]}..." if scheme else f"a text of {len(text)} characters" if isinstance(text, str) else type(text).__name__
+    return InvalidSpecError("invalid URI", problems=[SpecProblem("uri", shown, allowed)], hint=hint, outcome="not_sent")
 
 
 class ConnectContext(NamedTuple):
@@ -134,6 +146,7 @@ class DriverProvider:
         proofs: returns, by operation, on what it is proved when that is no real hypervisor; "" for all others: "a simulator".
         fields: returns the fields of each spec that it supports, see `novacron.plugins.fields`. Other fields are refused before the
             driver is called. None declares nothing: the driver then gets all fields, and has to refuse some itself.
+        options: the names of the options of `connect` that the driver takes; None if they are not checked.
         api: the versions of the contract that it supports.
     """
 
@@ -148,8 +161,10 @@ class DriverProvider:
         versions: Callable[[], Mapping[str, str]] = dict,
         proofs: Callable[[], Mapping[str, str]] = dict,
         fields: Callable[[], FieldTable] | None = None,
+        options: Sequence[str] | None = None,
         api: str = ">=1,<2",
     ) -> None:
+        self.options = None if options is None else tuple(options)
         self.name, self.schemes, self.connect, self.api = name, tuple(schemes), connect, api
         self.areas, self.limits, self.versions, self.proofs, self.fields = areas, limits, versions, proofs, fields
 

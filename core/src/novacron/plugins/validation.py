@@ -5,21 +5,24 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType, ModuleType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 from novacron.errors import PluginError
 from novacron.hookspecs import AREAS
 from novacron.hookspecs.operation import PROJECT, Operation
 
-OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+HOOKS: Mapping[str, FunctionType] = MappingProxyType(
     {
-        function.operation.name: function.operation
+        function.operation.name: function
         for area in AREAS
         for function in vars(area).values()
         if hasattr(function, "operation") and function.__module__ == area.__name__
     }
 )
+"""The function of each operation in the contract, in the order of the areas."""
+
+OPERATIONS: Mapping[str, Operation] = MappingProxyType({name: vars(hook)["operation"] for name, hook in HOOKS.items()})
 """Every operation of the contract by name, in the order of the areas."""
 
 
@@ -37,9 +40,17 @@ def argument_spec(operation: str, argument: str) -> Any:
 
 
 def declared(operation: str, argument: str) -> str:
-    """Return the type that an operation's hook declares for an argument, as text."""
-    hook = next(getattr(area, operation) for area in AREAS if hasattr(area, operation))
-    return str(hook.__annotations__.get(argument, ""))
+    """Return the type that an operation's hook declares for an argument, or for "return", as text."""
+    return str(HOOKS[operation].__annotations__.get(argument, ""))
+
+
+def result_class(operation: str) -> tuple[type | None, bool]:
+    """Return the record class that an operation returns, None if it returns no record, and whether it returns a list of them."""
+    text = declared(operation, "return")
+    many = text.startswith(("list[", "Sequence["))
+    name = text.partition("[")[2].rstrip("]") if many else text
+    found = HOOKS[operation].__globals__.get(name, bytes if name == "bytes" else None)
+    return (found if isinstance(found, type) and not getattr(found, "_is_protocol", False) else None), many
 
 
 def implementations(part: object) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -96,4 +107,4 @@ def _meant(name: str, known: Any) -> str:
     return f", did you mean {near[0]!r}?" if near else f"; there are {', '.join(list(known)[:8])}"
 
 
-__all__ = ["argument_spec", "check_driver", "declared", "implementations", "operations"]
+__all__ = ["argument_spec", "check_driver", "declared", "implementations", "operations", "result_class"]

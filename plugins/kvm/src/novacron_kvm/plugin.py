@@ -74,7 +74,7 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
 
 
 provider = DriverProvider(
-    name="kvm", schemes=SCHEMES, connect=connect, areas=areas, limits=limits, versions=versions, fields=lambda: FIELDS
+    name="kvm", schemes=SCHEMES, connect=connect, options=(), areas=areas, limits=limits, versions=versions, fields=lambda: FIELDS
 )
 
 __all__ = ["SCHEMES", "areas", "connect", "limits", "provider", "versions"]

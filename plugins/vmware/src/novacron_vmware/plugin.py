@@ -64,6 +64,14 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 
 
-provider = DriverProvider(name="vmware", schemes=SCHEMES, connect=connect, areas=areas, limits=limits, proofs=proofs)
+provider = DriverProvider(
+    name="vmware",
+    schemes=SCHEMES,
+    connect=connect,
+    options=("password", "password_file"),
+    areas=areas,
+    limits=limits,
+    proofs=proofs,
+)
 
 __all__ = ["SCHEMES", "areas", "connect", "limits", "proofs", "provider"]

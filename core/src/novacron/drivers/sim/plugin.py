@@ -91,6 +91,6 @@ def _parsed(uri: HostURI) -> dict[str, Any]:
     return found
 
 
-provider = DriverProvider(name="sim", schemes=("sim",), connect=connect, areas=areas, fields=lambda: FIELDS)
+provider = DriverProvider(name="sim", schemes=("sim",), connect=connect, options=(), areas=areas, fields=lambda: FIELDS)
 
 __all__ = ["QUERY", "areas", "connect", "provider"]

@@ -1,0 +1,161 @@
+"""Checks the arguments of an operation against the contract, before any policy or driver sees them.
+
+A wrong argument is the caller's mistake: it raises InvalidSpecError, which names every bad argument, and never reaches the hypervisor.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.hookspecs.operation import Operation
+from novacron.plugins.validation import declared
+from novacron.redaction import is_secret_name
+
+PATHS = frozenset({"path", "stdin"})
+"""Text that may hold any character but NUL: the path of a file in a guest."""
+TEXTS = frozenset({"definition", "description"})
+"""Text of several lines: newlines and tabs are allowed."""
+NEW_NAMES = frozenset({"vm_rename", "vm_clone", "vm_clone_instant", "volume_clone", "volume_convert"})
+"""Operations whose argument `name` names something new. It must be a name that a spec would accept."""
+
+
+def check_arguments(operation: Operation, arguments: Mapping[str, Any]) -> None:
+    """Refuse wrong arguments.
+
+    Raises:
+        InvalidSpecError: names every argument that is missing, unknown, of a wrong type, or has characters that names can't have.
+    """
+    problems = list(_problems(operation, arguments))
+    if problems:
+        raise InvalidSpecError(
+            f"invalid arguments of {operation.name}",
+            problems=problems,
+            outcome="not_sent",
+            hint=f"its arguments are: {', '.join(name for name in operation.arguments if name != 'job') or 'none'}",
+        )
+
+
+def _problems(operation: Operation, arguments: Mapping[str, Any]) -> Iterator[SpecProblem]:
+    expected = [name for name in operation.arguments if name != "job"]
+    for name in arguments:
+        if name not in expected:
+            near = difflib.get_close_matches(str(name), expected, n=1)
+            yield SpecProblem(str(name), "an unknown argument", f"did you mean {near[0]!r}?" if near else "it does not exist")
+    for name in expected:
+        if name not in arguments:
+            yield SpecProblem(name, "nothing", "this argument is required")
+            continue
+        value, type_name = arguments[name], declared(operation.name, name)
+        wanted = _mistake(type_name, value)
+        if wanted:
+            yield SpecProblem(name, type(value).__name__, wanted)
+            continue
+        for text in _texts(value):
+            if complaint := unprintable(name, text):
+                yield SpecProblem(name, "a secret" if is_secret_name(name) else escaped(text), complaint)
+    if operation.name in NEW_NAMES and isinstance(arguments.get("name"), str):
+        yield from _new_name(arguments["name"])
+
+
+def _new_name(name: str) -> Iterator[SpecProblem]:
+    from pydantic import TypeAdapter, ValidationError
+
+    from novacron.specs.spec import Name
+
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError:
+        yield SpecProblem("name", escaped(name), "1 to 128 letters, digits, `_ . + -`; the first one no sign but `_`")
+
+
+def unprintable(argument: str, text: str) -> str:
+    """Return what is wrong with the characters of a text argument, "" if nothing is.
+
+    Example:
+        >>> unprintable("vm", "web1"), unprintable("vm", "web1\\x9b2J"), unprintable("description", "two\\nlines")
+        ('', 'text without control characters', '')
+    """
+    if text.isascii() and text.isprintable():
+        return ""
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in text):
+        return "valid Unicode"
+    if "\0" in text:
+        return "text without a NUL character"
+    allowed = "\n\r\t" if argument in TEXTS else ""
+    if argument not in PATHS and any(_is_control(c) and c not in allowed for c in text):
+        return "text without control characters"
+    return ""
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Zl", "Zp")
+
+
+def escaped(text: str) -> str:
+    """Return a text with control characters and surrogates written as escapes, at most 200 characters of it."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text[:200])
+    return shown if len(text) <= 200 else f"{shown}..."
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the text in an argument: itself, or that of the items of a collection."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from (str(text) for text in (key, item) if isinstance(text, str))
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        yield from (item for item in value if isinstance(item, str))
+
+
+def _mistake(type_name: str, value: Any) -> str:
+    """Return what a value should have been, "" if its type fits."""
+    if type_name.endswith(" | None"):
+        return "" if value is None else _mistake(type_name.removesuffix(" | None"), value)
+    if type_name.startswith("Literal["):
+        allowed = ast.literal_eval(f"({type_name.removeprefix('Literal[').removesuffix(']')},)")
+        return "" if isinstance(value, str) and value in allowed else f"one of {', '.join(allowed)}"
+    if type_name in PLAIN:
+        fits, wanted = PLAIN[type_name]
+        return "" if fits(value) else wanted
+    if type_name.endswith(("Spec", "Update", "Query", "Limits")):
+        return "" if any(cls.__name__ == type_name for cls in type(value).__mro__) else f"a {type_name}"
+    if type_name.startswith("Callable"):
+        return "" if callable(value) else "a function"
+    return ""
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _strings(*kinds: type[Any]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kinds) and all(isinstance(item, str) for item in value)
+
+
+PLAIN: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
+    {
+        "str": (lambda value: isinstance(value, str), "text"),
+        "int": (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
+        "float": (_number, "a number"),
+        "bool": (lambda value: isinstance(value, bool), "true or false"),
+        "bytes": (lambda value: isinstance(value, (bytes, bytearray)), "bytes"),
+        "list[str]": (_strings(list, tuple), "a list of texts"),
+        "tuple[str, ...]": (_strings(list, tuple), "a list of texts"),
+        "frozenset[str]": (_strings(frozenset, set, tuple, list), "a set of texts"),
+        "dict[str, str]": (
+            lambda value: isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair),
+            "texts by text",
+        ),
+        "BinaryIO": (lambda value: hasattr(value, "read") or hasattr(value, "write"), "an open binary file"),
+    }
+)
+"""For the types of plain arguments: whether a value fits, and what is wanted."""
+
+__all__ = ["check_arguments", "escaped", "unprintable"]

@@ -1,0 +1,373 @@
+"""Input that attacks: control characters, passwords in URIs, wrong types, links, and two who change one VM at once."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import novacron
+from novacron import Site, errors
+from novacron.dispatch.dispatcher import Dispatcher
+from novacron.drivers.sim import forget
+from novacron.handles.host import HostHandle
+from novacron.plugins import Driver, hookimpl
+from novacron.plugins.driver import DriverProvider, HostURI
+from novacron.plugins.validation import declared, operations
+from novacron.records.vm import VM
+from novacron.redaction import redacted
+
+BAD = [
+    "a\nb",
+    "a\rb",
+    "a\tb",
+    "a\x1b]0;title\x07",
+    "a\x9bA",
+    "a\x7fb",
+    "a\x85b",
+    "a\u2028b",
+    "a\u2029b",
+    "nul\0",
+    "sur\ud800rogate",
+]
+NAMES = [
+    (operation.name, argument)
+    for operation in operations().values()
+    for argument in operation.arguments
+    if declared(operation.name, argument).startswith("str") and argument not in ("definition", "description", "path")
+]
+
+
+@pytest.fixture
+def site(tmp_path):
+    with Site(tmp_path / "state") as site:
+        yield site
+
+
+@pytest.fixture
+def host(site):
+    with site.connect("sim://attacked?vms=1") as host:
+        yield host
+    forget("attacked")
+
+
+def audit_of(site):
+    file = site.state / "audit.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+PLAIN = {"int": 1, "bool": False, "float": 1.0, "bytes": b"", "list[str]": ["x"], "tuple[str, ...]": (), "dict[str, str]": {}}
+
+
+def some_arguments(operation):
+    """Return arguments of the right types; None for types that have no plain value here."""
+    named = {}
+    for argument in operation.arguments:
+        kind = declared(operation.name, argument)
+        named[argument] = None if kind.endswith("| None") else "fail" if kind.startswith("Literal") else PLAIN.get(kind, "web1")
+    named.pop("job", None)
+    return named
+
+
+@pytest.mark.parametrize(("operation", "argument"), NAMES, ids=[f"{o}-{a}" for o, a in NAMES])
+def test_no_name_argument_of_any_operation_takes_control_characters(host, operation, argument):
+    for text in BAD:
+        with pytest.raises(errors.InvalidSpecError) as caught:
+            host.invoke(operation, **some_arguments(operations()[operation]) | {argument: text})
+        told = str(caught.value)
+        assert argument in told
+        assert told.isprintable(), "the error itself drives no terminal"
+        assert caught.value.outcome == "not_sent"
+
+
+@pytest.mark.parametrize("operation", ["vm_rename", "vm_clone"])
+@pytest.mark.parametrize("name", ["", "-rf", "a/b", "../x", "a b", "x" * 129])
+def test_a_new_name_must_be_one_that_a_spec_would_take(host, operation, name):
+    vm = host.vms.create(name="named")
+    with pytest.raises(errors.InvalidSpecError, match="name"):
+        vm.rename(name) if operation == "vm_rename" else vm.clone(name)
+    assert host.vms["named"].id == vm.id
+
+
+@pytest.mark.parametrize(
+    ("ask", "named"),
+    [
+        (lambda host: host.invoke("vm_start"), "vm"),
+        (lambda host: host.invoke("vm_start", vmm="web1"), "vmm"),
+        (lambda host: host.invoke("vm_start", vm="web1", extra=1), "extra"),
+        (lambda host: host.vms[3], "vm"),
+        (lambda host: host.vms.create(name="t", start=True).guest.exec(["ls"]), "argv"),
+        (lambda host: host.invoke("vm_delete", vm="t", keep_disks="no", force=0), "keep_disks"),
+        (lambda host: host.invoke("vm_list", query="running"), "query"),
+        (lambda host: host.invoke("vm_get", "soon", vm="t"), "timeout"),
+        (lambda host: host.invoke("vm_create", spec={"name": "x"}), "spec"),
+        (lambda host: host.invoke("vm_shutdown", vm="t", seconds="soon", otherwise="fail"), "seconds"),
+        (lambda host: host.invoke("vm_shutdown", vm="t", seconds=1, otherwise="explode"), "otherwise"),
+    ],
+)
+def test_wrong_types_and_unknown_arguments_are_the_callers_mistake(host, ask, named):
+    with pytest.raises(errors.InvalidSpecError) as caught:
+        ask(host)
+    assert named in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("options", [{"tmeout": 3}, {"password": "x"}])
+def test_options_that_the_driver_does_not_know_are_refused(site, options):
+    with pytest.raises(errors.InvalidSpecError, match=next(iter(options))):
+        site.connect("sim://a", **options)
+
+
+def test_a_misspelt_option_is_told_how_it_is_spelt(site):
+    with pytest.raises(errors.InvalidSpecError, match="did you mean 'timeout'"):
+        site.connect("sim://a", tmeout=3)
+
+
+@pytest.mark.parametrize(
+    "answer", [None, {"id": "x"}, "pong", [1], VM(id="x", name="x", host="h", status="dancing")], ids=lambda a: type(a).__name__
+)
+def test_what_a_driver_returns_is_checked(tmp_path, answer):
+    class Liar:
+        @hookimpl
+        def host_info(self):
+            return answer
+
+        host_ping = hookimpl(lambda self: answer)
+        host_ping.__name__ = "host_ping"
+
+        @hookimpl
+        def vm_get(self, vm):
+            return answer
+
+        @hookimpl
+        def vm_list(self, query):
+            return [answer]
+
+        @hookimpl
+        def vm_create(self, spec):
+            return answer
+
+        @hookimpl
+        def vm_start(self, vm):
+            return answer
+
+        @hookimpl
+        def vm_stop(self, vm):
+            return answer
+
+        @hookimpl
+        def vm_delete(self, vm):
+            return answer
+
+    host = HostHandle(Dispatcher("h", "liar", Driver([Liar()])), uri="liar://")
+    for ask in (host.info, host.ping, lambda: host.vms["x"], host.vms.list, lambda: host.invoke("vm_start", vm="x")):
+        with pytest.raises(errors.DriverError, match="liar"):
+            ask()
+
+
+SECRET_URIS = [
+    "vsphere://admin:Sek/ret@vc/", "vsphere://admin:Se#kret@vc/", "vsphere://admin:Se?kret@vc/", "vsphere://admin:Sek[ret@vc/",
+    "vsphere://admin:Sekret@vc:port/", "vsphere://admin:12/Sekret@vc", "vsphere://admin:12?Sekret@vc", "vsphere://admin:12#Sekret@vc",
+    "admin:Sekret@vc", "vsphere://vc/?password=Sekret", "vsphere://vc/?Pass=Sekret", "qemu:///system?api_key=Sekret",
+    "qemu:///system?auth_token=Sekret", "vsphere://vc/#Sekret", "vsphere://a:Sek\nret@vc/", "vsphere://a:Sekret @vc/", "Sekret",
+    "vsphere://admin:@vc/", "vsphere://:Sekret@vc/", "vsphere://vc/?pwd=Sekret", "vsphere://vc/?client_secret=Sekret",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("uri", SECRET_URIS)
+def test_passwords_in_uris_are_refused_and_neither_shown_nor_stored(site, uri, caplog):
+    for ask in (lambda: HostURI.parse(uri), lambda: site.connect(uri), lambda: site.fleet.add("secret", uri)):
+        with pytest.raises(errors.InvalidSpecError) as caught:
+            ask()
+        error = caught.value
+        for text in (str(error), repr(error), json.dumps(error.as_dict()), error.hint, caplog.text):
+            assert "Sek" not in text
+            assert "ret" not in text.replace("secret", "")
+    assert site.fleet.list() == []
+    assert "Sek" not in json.dumps(audit_of(site))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["qemu:///system", "qemu+ssh://root@kvm1:2222/system?keyfile=/k", "vsphere://me%40corp@vc/dc?password_file=/run/pw", "sim://a?vms=3",
+     "vsphere://[::1]:443/", "qemu:///embed?root=/tmp/x"],
+)  # fmt: skip
+def test_uris_without_secrets_are_taken(uri):
+    assert HostURI.parse(uri).text == uri
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "mysql --password Sekret", "mysql --db-password=Sekret", "pwd: Sekret", "password='a Sekret'", 'token="a \\" Sekret"',
+        '{"api_key": "a Sekret"}', '{"credentials": "Sekret"}', "Authorization: Bearer Sekret", "bearer Sekret.abc-def",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nSekret\n-----END OPENSSH PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----\nSekret",
+        "vsphere://u:Sek/ret/Sekret@h/", "https://u:p@Sekret@h/", "<password type='x'>Sekret</password>", "aws_secret_access_key=Sekret",
+        ["mysql", "--password", "Sekret"], ["x", "--api-key", "Sekret"], {"credentials": {"a": "Sekret"}}, {"pwd": "Sekret"},
+        {"api_key": "Sekret"}, {"apikey": "Sekret"}, {"a": [{"Passphrase": "Sekret"}]}, b"Sekret", {"Authorization": "x Sekret"},
+    ],
+)  # fmt: skip
+def test_secrets_are_redacted_wherever_they_stand(value):
+    assert "Sekret" not in json.dumps(redacted(value))
+
+
+def test_plain_text_is_not_redacted():
+    text = "no secret 'disk-key'; set NOVACRON_SECRET_DISK_KEY on vsphere://user@vc:443/dc, 'web1' is a basic VM"
+    assert redacted(text) == text
+
+
+def test_redacting_long_text_takes_no_long_time():
+    for text in ("password" * 20000, "-" * 200000, "://a:" * 40000, "'" * 100000 + "token='", "bearer " * 30000):
+        timer = threading.Timer(20, os._exit, (3,))
+        timer.start()
+        redacted(text)
+        timer.cancel()
+
+
+def test_refusals_reads_of_the_guest_and_changes_of_the_fleet_are_on_record(site, host):
+    vm = host.vms.create(name="web1", start=True)
+    vm.guest.exec("echo", "-pSekret", "--password", "Sekret")
+    vm.guest.write("/etc/motd", b"hello")
+    vm.guest.read("/etc/motd")
+    vm.console().close()
+    site.fleet.add("a", "sim://a")
+    site.fleet.remove("a")
+    with pytest.raises(errors.InvalidSpecError):
+        host.invoke("vm_rename", vm="web1", name="a\nb")
+    with pytest.raises(errors.UnsupportedOperationError):
+        host.invoke("vm_explode", vm="web1")
+    with pytest.raises(errors.UnsupportedOperationError):
+        site.connect("nowhere://x")
+    lines = audit_of(site)
+    assert [line["operation"] for line in lines] == [
+        "vm_create", "guest_exec", "guest_file_write", "guest_file_read", "console_open", "fleet_add", "fleet_remove", "vm_rename",
+        "vm_explode", "host_connect",
+    ]  # fmt: skip
+    assert lines[1]["arguments"]["argv"] == ["echo", "<3 arguments>"]
+    assert [line["outcome"] for line in lines[-3:]] == ["not_sent"] * 3
+    assert "Sekret" not in json.dumps(lines)
+
+
+def test_the_audit_log_is_private_and_no_link_is_followed(site, host, tmp_path):
+    host.vms.create(name="one")
+    file = site.state / "audit.jsonl"
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.unlink()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("precious\n")
+    file.symlink_to(elsewhere)
+    host.vms.create(name="two")
+    assert elsewhere.read_text() == "precious\n"
+    assert site.audit.lost == 1
+
+
+def test_a_state_directory_that_others_can_write_to_is_refused(tmp_path):
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with Site(folder) as site:
+        with pytest.raises(errors.StorageError, match="other users can write") as caught:
+            site.fleet.list()
+        assert "chmod 700" in caught.value.hint
+    assert list(folder.iterdir()) == []
+
+
+def test_the_database_is_private_from_the_first_moment(tmp_path):
+    previous = os.umask(0)
+    try:
+        with Site(tmp_path / "state") as site:
+            site.fleet.list()
+            assert {path.stat().st_mode & 0o077 for path in (tmp_path / "state").iterdir()} == {0}
+            assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(previous)
+
+
+def test_a_database_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "elsewhere").write_text("")
+    (tmp_path / "state" / "state.db").symlink_to(tmp_path / "elsewhere")
+    with Site(tmp_path / "state") as site, pytest.raises(errors.StorageError, match="link"):
+        site.fleet.list()
+
+
+ID = "6b1f0000-0000-4000-8000-000000000001"
+
+
+class Counting:
+    """A driver whose vm_update reads, waits and writes back a file: without a lock, updates are lost."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def record(self):
+        return VM(id=ID, name="web1", host="h", status="stopped", description=self.file.read_text())
+
+    @hookimpl
+    def vm_get(self, vm):
+        return self.record()
+
+    @hookimpl
+    def vm_list(self, query):
+        return [self.record()]
+
+    @hookimpl
+    def vm_update(self, vm, changes):
+        number = int(self.file.read_text())
+        threading.Event().wait(0.002)
+        self.file.write_text(str(number + 1))
+        return self.record()
+
+
+def _mandatory(name):
+    def method(self):
+        raise errors.UnsupportedOperationError(name)
+
+    method.__name__ = name
+    return hookimpl(method)
+
+
+for _name in ("host_info", "host_ping", "vm_create", "vm_start", "vm_stop", "vm_delete"):
+    setattr(Counting, _name, _mandatory(_name))
+
+
+def counting_site(state, file):
+    site = Site(state)
+    site.drivers.register(
+        DriverProvider(name="counting", schemes=("counting",), connect=lambda uri, context: Driver([Counting(file)]))
+    )
+    return site
+
+
+def update(host, times):
+    for _ in range(times):
+        host.invoke("vm_update", vm="web1" if _ % 2 else ID, changes=novacron.VMUpdate(description="x"))
+
+
+PROCESS = """
+import importlib.util, sys
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("attacks", sys.argv[1])
+attacks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(attacks)
+with attacks.counting_site(sys.argv[2], Path(sys.argv[3])) as site:
+    attacks.update(site.connect("counting://x"), 15)
+"""
+
+
+def test_no_update_is_lost_between_names_of_a_host_and_between_processes(tmp_path):
+    file, state = tmp_path / "number", tmp_path / "state"
+    file.write_text("0")
+    with counting_site(state, file) as site:
+        other = subprocess.Popen([sys.executable, "-c", PROCESS, __file__, str(state), str(file)])
+        hosts = [site.connect("counting://x", name=name) for name in ("a", "b")]
+        threads = [threading.Thread(target=update, args=(host, 15)) for host in hosts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert other.wait(60) == 0
+    assert file.read_text() == "45"
+    assert list((state / "locks").iterdir()) == []
