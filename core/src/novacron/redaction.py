@@ -6,11 +6,15 @@ import re
 from typing import Any
 
 HIDDEN = "***"
+_HIDDEN_KEY = "*** private key ***"
 _WORDS = r"pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[_-]?key|credentials?"
 _NAME = re.compile(rf"{_WORDS}|pass$|user_data|^authorization$|^cookie$", re.IGNORECASE)
 _QUOTED = r"""\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"""
 _RULES = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), f"{HIDDEN} private key {HIDDEN}"),
+    (
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+        _HIDDEN_KEY,
+    ),
     (re.compile(r"(<(?:passwd|password|passphrase|secret-value)[^>]*>)[^<]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(://[^/\s:@?#]{0,100}):[^\s\"'<>]{0,500}@"), rf"\1:{HIDDEN}@"),
     (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
