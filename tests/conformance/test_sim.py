@@ -14,11 +14,12 @@ KNOWN_DEFECTS: dict[str, str] = {}
 @pytest.fixture(scope="session")
 def novacron_target():
     """A simulated host of its own."""
-    with connect("sim://conform") as host:
+    with connect("sim://conform") as host, connect("sim://conform-other") as other:
         yield Target(
             host,
             new_vm=lambda name: VMSpec(name=name, memory="64MiB"),
             can_boot=True,
             disk=DiskSpec(size="16MiB"),
             network="default",
+            other=other,
         )

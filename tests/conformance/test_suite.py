@@ -20,7 +20,7 @@ from novacron.plugins.discovery import register_driver, unregister_driver
 from novacron.records import Capabilities, Deleted
 from novacron.testing import Target
 from novacron.testing.conformance import *
-from novacron_acme import AcmeHost
+from novacron_acme import FIELDS, AcmeHost
 
 class Faulty(AcmeHost):
     pass
@@ -29,7 +29,8 @@ class Faulty(AcmeHost):
 @pytest.fixture(scope="session")
 def novacron_target():
     provider = DriverProvider(
-        name="acme", schemes=["faulty"], connect=lambda uri, context: Driver([Faulty(context.name, uri.text)])
+        name="acme", schemes=["faulty"], connect=lambda uri, context: Driver([Faulty(context.name, uri.text)]),
+        fields=lambda: FIELDS,
     )
     register_driver(provider)
     with connect("faulty://lab") as host:
@@ -62,6 +63,20 @@ FAULTS = {
         return self.vms[vm] if vm in self.vms else next(v for v in self.vms.values() if v.name == vm)
 """,
         "test_unknown_vm_is_not_found",
+    ),
+    "a field of a new VM is dropped": (
+        """
+    @hookimpl
+    def vm_create(self, spec):
+        return super().vm_create(spec.model_copy(update={"tags": frozenset()}))
+""",
+        "test_no_field_is_dropped",
+    ),
+    "a field is declared and dropped": (
+        """
+FIELDS = FIELDS | {"VMSpec": FIELDS["VMSpec"] + " watchdog"}
+""",
+        "test_no_field_is_dropped",
     ),
     "errors without a hint": (
         """

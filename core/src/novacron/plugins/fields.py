@@ -74,11 +74,10 @@ def spec_fields() -> dict[str, tuple[str, ...]]:
 
 
 def mistakes(table: FieldTable) -> Iterator[str]:
-    """Yield what is wrong with a declaration: unknown keys, unknown fields, and spec classes without a key."""
+    """Yield what is wrong with a declaration: unknown keys and unknown fields."""
     from novacron.plugins.validation import argument_spec, operations
 
     classes = spec_fields()
-    yield from (f"{name} has no key" for name in classes if name not in table)
     for key, names in table.items():
         first, _, path = key.partition(".")
         owner = first if first in classes else _spec_of_operation(first, operations(), argument_spec)

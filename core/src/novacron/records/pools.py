@@ -6,7 +6,7 @@ from novacron.records.record import Record
 
 
 class StoragePool(Record, frozen=True):
-    """A place that holds volumes."""
+    """A place that holds volumes; `source` is where a pool of a remote or block type comes from: "HOST:PATH" or a name."""
 
     name: str
     host: str
@@ -18,6 +18,7 @@ class StoragePool(Record, frozen=True):
     capacity_bytes: int | None = None
     allocated_bytes: int | None = None
     available_bytes: int | None = None
+    source: str | None = None
 
 
 __all__ = ["StoragePool"]

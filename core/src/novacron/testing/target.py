@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from novacron.handles.host import HostHandle
 from novacron.specs import DiskSpec, VMSpec
@@ -28,6 +28,10 @@ class Target:
         other: a second host, for migrations; None leaves them out.
         event_timeout: seconds within which an event has to arrive.
         walks: how many random sequences of operations are tried.
+        fields_step: of the fields of each spec, every how manieth is tried; 1 tries all.
+        all_fields_of: specs whose fields are all tried in any case.
+        unnamed: fields ("DiskSpec.cache") that the hypervisor itself refuses with an error that does not name them.
+        tally: what the tests of fields found: spec, and the fields that were honoured, refused, accepted and not tried.
     """
 
     host: HostHandle
@@ -39,6 +43,10 @@ class Target:
     other: HostHandle | None = None
     event_timeout: float = 20.0
     walks: int = 20
+    fields_step: int = 1
+    all_fields_of: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
+    tally: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
 
 
 __all__ = ["Target", "smallest_vm"]

@@ -9,6 +9,7 @@ from novacron.testing.conformance.contract import TestContract
 from novacron.testing.conformance.disks import TestDisks
 from novacron.testing.conformance.errors import TestErrors
 from novacron.testing.conformance.events import TestEvents
+from novacron.testing.conformance.fields import TestFields
 from novacron.testing.conformance.lifecycle import TestLifecycle
 from novacron.testing.conformance.listing import TestListing
 from novacron.testing.conformance.migration import TestMigration
@@ -34,6 +35,7 @@ __all__ = [
     "TestDisks",
     "TestErrors",
     "TestEvents",
+    "TestFields",
     "TestLifecycle",
     "TestListing",
     "TestMigration",

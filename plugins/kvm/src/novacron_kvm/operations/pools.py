@@ -128,7 +128,14 @@ class KVMPools:
             capacity_bytes=info[1],
             allocated_bytes=info[2],
             available_bytes=info[3],
+            source=_source(root),
         )
+
+
+def _source(root: Any) -> str | None:
+    """Return where a pool comes from, as records say it: "HOST:PATH", a device or a name."""
+    places = (text_of(root, each) for each in ("source/dir/@path", "source/name", "source/device/@path"))
+    return ":".join(filter(None, (text_of(root, "source/host/@name"), next(filter(None, places), None)))) or None
 
 
 __all__ = ["KVMPools"]

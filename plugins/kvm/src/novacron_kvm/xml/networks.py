@@ -161,10 +161,12 @@ def fields(root: Any) -> dict[str, Any]:
     if mode == "bridge" and forward.find("interface") is not None:
         kind = "macvtap"
     vlan, mtu, device = text_of(root, "vlan/tag/@id"), text_of(root, "mtu/@size"), text_of(root, "forward/interface/@dev")
-    native = {"device": device, "vlan": int(vlan) if vlan else None, "mtu": int(mtu) if mtu else None}
+    native: dict[str, Any] = {"device": device, "vlan": int(vlan) if vlan else None, "mtu": int(mtu) if mtu else None}
     stp, delay = text_of(root, "bridge/@stp"), text_of(root, "bridge/@delay")
     native |= {"stp": False if stp == "off" else None, "forward_delay": int(delay) if delay and int(delay) else None}
     native["openvswitch"] = text_of(root, "virtualport/@type") == "openvswitch" or None
+    groups = [_portgroup_fields(group) for group in root.iterfind("portgroup")]
+    native["portgroups"] = groups if any(len(group) > 1 for group in groups) else None
     return {
         "type": kind,
         "bridge": text_of(root, "bridge/@name"),
@@ -185,6 +187,15 @@ def fields(root: Any) -> dict[str, Any]:
         "domain": text_of(root, "domain/@name"),
         "native": {name: value for name, value in native.items() if value is not None},
     }
+
+
+def _portgroup_fields(group: Any) -> dict[str, Any]:
+    """Return the given fields of a port group, by the names of `PortGroupSpec`."""
+    vlan = text_of(group, "vlan/tag/@id")
+    rates = {side: text_of(group, f"bandwidth/{side}/@average") for side in ("inbound", "outbound")}
+    found = {"name": group.get("name"), "default": group.get("default") == "yes" or None, "vlan": int(vlan) if vlan else None}
+    found |= {f"{side}_bytes_per_second": int(rate) * 1024 if rate else None for side, rate in rates.items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _interface(ip: Any) -> Any:

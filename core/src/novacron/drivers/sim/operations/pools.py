@@ -38,7 +38,7 @@ class SimPools(Area):
                         else f"a storage pool at {path}, {other.name!r},"
                     )
                     raise AlreadyExistsError(f"{what} is already there", resource=spec.name, hint="give another name and path")
-            made = SimPool(spec.name, spec.type, path, self.world.new_id(), source=spec.source_path or spec.source_name)
+            made = SimPool(spec.name, spec.type, path, self.world.new_id(), source=_source(spec))
             made.autostart = spec.autostart
             made.volumes = self.world.folders.pop(path, {})
             self.world.pools[spec.name] = made
@@ -86,6 +86,11 @@ class SimPools(Area):
             found = self.world.pool(pool)
             found.active = active
             return found.record(self.connection.name)
+
+
+def _source(spec: StoragePoolSpec) -> str | None:
+    """Return where a pool comes from, as records say it."""
+    return ":".join(filter(None, (spec.source_host, spec.source_path or spec.source_name))) or None
 
 
 __all__ = ["SimPools"]

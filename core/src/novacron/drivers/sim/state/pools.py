@@ -91,7 +91,7 @@ class SimPool:
         return StoragePool(
             name=self.name, host=host, type=self.type, active=self.active, autostart=self.autostart, id=self.id, path=self.path,
             capacity_bytes=self.capacity_bytes, allocated_bytes=allocated,
-            available_bytes=max(0, self.capacity_bytes - allocated),
+            available_bytes=max(0, self.capacity_bytes - allocated), source=self.source,
         )  # fmt: skip
 
     def volume_record(self, volume: SimVolume, host: str) -> Volume:

@@ -1,0 +1,98 @@
+"""Every field of every spec: honoured, or refused by name, but never dropped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from novacron.errors import NotFoundError, NovaCronError, UnsupportedOperationError
+from novacron.handles.host import HostHandle
+from novacron.testing.conformance.case import Conformance
+from novacron.testing.probes import PROBES, Probe
+from novacron.testing.target import Target
+from novacron.testing.values import UNSEEN, VALUES, WITHIN, Value
+
+OUTCOMES = ("honoured", "refused", "accepted", "refused without its name", "not tried", "dropped")
+"""What can happen to a field. "accepted" fields have no visible effect; "not tried" ones need what the host does not have."""
+
+Outcome = tuple[str, ...] | NovaCronError
+
+
+class TestFields(Conformance):
+    """Each field is applied with a value and without. The driver names it in an error, or reports something else."""
+
+    @pytest.fixture
+    def probe(self, spec: str, host: HostHandle, target: Target, prefix: str) -> Iterator[Probe]:
+        """What applies specs of this class and returns what is reported."""
+        root = WITHIN[spec][0] if spec in WITHIN else spec
+        made = PROBES[root](host, target, prefix)
+        made.skip_unless_offered()
+        with made:
+            yield made
+
+    @pytest.mark.parametrize("spec", VALUES)
+    def test_no_field_is_dropped(self, spec: str, probe: Probe, target: Target, record_property: Any) -> None:
+        """Refused with its name, or visible in the record or the native definition."""
+        tally: dict[str, list[str]] = {name: [] for name in OUTCOMES}
+        for number, (field, value) in enumerate(VALUES[spec].items()):
+            if number % target.fields_step == 0 or spec in target.all_fields_of:
+                tally[verdict(probe, spec, field, value)].append(field)
+        for name, fields in tally.items():
+            record_property(f"{spec} {name}", ", ".join(fields))
+        target.tally.append((spec, tally))
+        assert tally["dropped"] == [], f"fields of {spec} that were neither refused by name nor visible afterwards"
+        unnamed = [field for field in tally["refused without its name"] if f"{spec}.{field}" not in target.unnamed]
+        assert unnamed == [], f"fields of {spec} that were refused by an error that does not name them"
+
+    @pytest.mark.parametrize("spec", [name for name in PROBES if name in VALUES])
+    def test_equal_specs_are_reported_alike(self, spec: str, probe: Probe) -> None:
+        """Otherwise a difference would prove nothing."""
+        first = attempt(probe, probe.smallest)
+        second = attempt(probe, probe.smallest)
+        if isinstance(first, NovaCronError) or isinstance(second, NovaCronError):
+            pytest.skip(f"{spec} can't be tried here: {first}")
+        assert first == second
+
+
+def verdict(probe: Probe, spec: str, field: str, value: Value) -> str:
+    """Return what happened to a field, one of `OUTCOMES`. A nested field is also refused where the field around it is."""
+    wrap = WITHIN[spec][1] if spec in WITHIN else dict
+    bare = {**value.extra, **value.instead}
+    before = attempt(probe, {**(wrap(bare) if bare else {}), **value.root})
+    for each in value.tried:
+        given = wrap({**value.extra, field: each})
+        after = attempt(probe, {**given, **value.root})
+        around = [*given][-1] if spec in WITHIN else field
+        if isinstance(after, NovaCronError):
+            if names(after, field, each) or names(after, around, each):
+                return "refused"
+            unsupported = isinstance(after, UnsupportedOperationError)
+            return "not tried" if unsupported or isinstance(before, NovaCronError) else "refused without its name"
+        if isinstance(before, NovaCronError) or after != before:
+            return "honoured"
+    return "accepted" if spec in UNSEEN or f"{spec}.{field}" in UNSEEN else "dropped"
+
+
+def attempt(probe: Probe, fields: Mapping[str, Any]) -> Outcome:
+    """Apply fields; return what is reported, or the error."""
+    try:
+        return probe.report(fields)
+    except NovaCronError as error:
+        return error
+
+
+def names(error: NovaCronError, field: str, value: Any) -> bool:
+    """Whether an error names the field, or the value that was not found."""
+    problems = " ".join(problem.path for problem in getattr(error, "problems", ()))
+    text = f"{error} {error.hint or ''} {problems}".lower()
+    if re.search(rf"\b{field}s?\b", text) or re.search(rf"\b{field.replace('_', ' ')}", text):
+        return True
+    return (isinstance(error, NotFoundError) or len(str(value)) > 4) and str(value).removeprefix("image:").rpartition("}/")[
+        2
+    ].lower() in text
+
+
+__all__ = ["OUTCOMES", "TestFields", "names", "verdict"]

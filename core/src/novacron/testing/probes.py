@@ -1,0 +1,399 @@
+"""Applies a spec's fields to a host, and returns what the host then reports, as comparable lines.
+
+There is one probe for each spec that an operation takes. What a probe makes is deleted again before it returns.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from typing import Any, ClassVar, Self
+
+import pytest
+
+from novacron import specs
+from novacron.errors import NotFoundError, NovaCronError, UnsupportedOperationError
+from novacron.handles.host import HostHandle
+from novacron.records.record import Record
+from novacron.records.vm import VM
+from novacron.testing.target import Target
+from novacron.testing.values import ID, MAC, NOWHERE
+
+_VOLATILE = {
+    "allocated_bytes",
+    "available_bytes",
+    "created_at",
+    "addresses",
+    "total_seconds",
+    "downtime_seconds",
+    "transferred_bytes",
+}
+_NOISE = (
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*(Z|[+-]\d\d:\d\d)?"), "TIME"),
+    (re.compile(r"\b(52:54:00|00:50:56|00:0c:29)(:[0-9a-f]{2}){3}\b", re.I), "MAC"),
+    (re.compile(r"\b(?!6c0f0a52-)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.I), "UUID"),
+    (re.compile(r"(?<![0-9a-f])(?!6c0f0a52)[0-9a-f]{32}(?![0-9a-f])", re.I), "UUID"),
+)
+"""What differs between two resources of equal specs."""
+
+
+def lines(value: Any, path: str = "") -> Iterator[str]:
+    """Yield a record's fields, nested ones too, one a line; without those that differ each time."""
+    if isinstance(value, Record):
+        value = value.as_dict()
+    if isinstance(value, Mapping):
+        if (
+            value.get("allocated_bytes")
+            and (value.get("size_bytes") or value.get("capacity_bytes") or 1 << 62) <= value["allocated_bytes"]
+        ):
+            yield f"{path}: wholly allocated"
+        for key, item in value.items():
+            if key not in _VOLATILE:
+                yield from lines(item, f"{path}.{key}")
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for number, item in enumerate(sorted(value) if isinstance(value, (set, frozenset)) else value):
+            yield from lines(item, f"{path}.{number}")
+    else:
+        yield f"{path}={value}"
+
+
+def quiet(found: Iterator[str]) -> tuple[str, ...]:
+    """Return lines without times, and without the identities that a hypervisor chose."""
+    cleaned = []
+    for line in found:
+        for pattern, word in _NOISE:
+            line = pattern.sub(word, line)
+        cleaned.append(line.strip())
+    return tuple(cleaned)
+
+
+class Probe:
+    """The base of all probes.
+
+    Attributes:
+        spec: the spec class that it applies.
+        needs: operations without which the target is skipped.
+        smallest: the fewest fields with which the spec is valid.
+    """
+
+    spec: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]]
+    smallest: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, host: HostHandle, target: Target, prefix: str) -> None:
+        self.host, self.target, self.prefix = host, target, prefix
+        self._stack = ExitStack()
+        self._image: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def skip_unless_offered(self) -> None:
+        """Skip the test where the driver lacks an operation that is needed, or the target a resource."""
+        missing = [name for name in self.needs if not self.host.supports(name)]
+        if missing:
+            pytest.skip(f"the driver does not offer {', '.join(missing)}")
+
+    def report(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
+        """Apply fields and return what is reported.
+
+        Raises:
+            NovaCronError: the driver refuses them.
+        """
+        with ExitStack() as undo:
+            return quiet(self.applied(self._filled(dict(fields)), undo))
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Apply fields and yield lines. `undo` deletes what was made."""
+        raise NotImplementedError
+
+    # what several probes use
+
+    def vm(self, undo: ExitStack, **fields: Any) -> VM:
+        """Create a VM."""
+        small = self.target.new_vm(f"{self.prefix}-probe").as_dict()
+        spec = specs.VMSpec.parse({**small, "id": ID, **fields})
+        self._delete_vm_later(undo, str(spec.id))
+        made: VM = self.host.invoke("vm_create", spec=spec)
+        return made
+
+    def vm_lines(self, vm: str) -> Iterator[str]:
+        """Yield a VM's record, its definition, and the content of small media such as a cloud-init seed."""
+        record: VM = self.host.invoke("vm_get", vm=vm)
+        yield from lines(record)
+        if self.host.supports("vm_export"):
+            yield from self.host.invoke("vm_export", vm=vm).text.splitlines()
+        for disk in record.disks or ():
+            if disk.device == "cdrom" and disk.pool and disk.volume and self.host.supports("volume_download"):
+                content = io.BytesIO()
+                with suppress(UnsupportedOperationError, NotFoundError):
+                    self.host.invoke("volume_download", pool=disk.pool, volume=disk.volume, target=content)
+                    yield from content.getvalue()[: 2**20].decode("latin-1").split("\n")
+
+    def _delete_vm_later(self, undo: ExitStack, vm: str) -> None:
+        def delete() -> None:
+            with suppress(NotFoundError):
+                self.host.invoke("vm_delete", vm=vm, keep_disks=False, force=True)
+
+        undo.callback(delete)
+
+    def _quietly(self, undo: ExitStack, operation: str, **arguments: Any) -> None:
+        def call() -> None:
+            with suppress(NovaCronError):
+                self.host.invoke(operation, **arguments)
+
+        undo.callback(call)
+
+    def _filled(self, value: Any) -> Any:
+        """Put what the target has in the place of the names in braces."""
+        if isinstance(value, dict):
+            return {self._filled(key): self._filled(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._filled(item) for item in value]
+        if not isinstance(value, str) or "{" not in value:
+            return value
+        if value == "{image}":
+            return self.image()
+        disk = "vda" if "{disk}" in value else ""
+        named = {"name": f"{self.prefix}-made", "pool": self.target.pool, "network": self.target.network or NOWHERE}
+        for name, known in (*named.items(), ("disk", disk), ("bridge", "conform0")):
+            value = value.replace(f"{{{name}}}", known)
+        return value
+
+    def image(self) -> str:
+        """Return the path of a small volume, which is made when it is first needed."""
+        if self._image is None:
+            spec = specs.VolumeSpec(name=f"{self.prefix}-image", capacity=2**21, format="raw")
+            self._image = self.host.invoke("volume_create", pool=self.target.pool, spec=spec).path
+            self._quietly(self._stack, "volume_delete", pool=self.target.pool, volume=spec.name)
+        return self._image
+
+
+class VMProbe(Probe):
+    """Creates VMs."""
+
+    spec, needs = "VMSpec", ("vm_create",)
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Create one, started when that is asked for."""
+        yield from self.vm_lines(self.vm(undo, **fields).id)
+
+
+class UpdateProbe(Probe):
+    """Updates VMs."""
+
+    spec, needs = "VMUpdate", ("vm_update",)
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Update a stopped VM."""
+        vm = self.vm(undo).id
+        if fields:
+            self.host.invoke("vm_update", vm=vm, changes=specs.VMUpdate.parse(fields))
+        yield from self.vm_lines(vm)
+
+
+class DiskProbe(Probe):
+    """Attaches disks."""
+
+    spec, needs, smallest = "DiskSpec", ("disk_attach",), {"size": "16MiB"}
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Attach one to a stopped VM."""
+        vm = self.vm(undo).id
+        bus = {"bus": self.target.disk.bus} if self.target.disk and self.target.disk.bus and "target" not in fields else {}
+        self.host.invoke("disk_attach", vm=vm, spec=specs.DiskSpec.parse({"pool": self.target.pool, **bus, **fields}))
+        yield from self.vm_lines(vm)
+
+
+class NICProbe(Probe):
+    """Attaches NICs."""
+
+    spec, needs, smallest = "NICSpec", ("nic_attach",), {"network": "{network}", "mac": MAC}
+
+    def skip_unless_offered(self) -> None:
+        """Skip also without a network."""
+        super().skip_unless_offered()
+        if self.target.network is None:
+            pytest.skip("the target names no network")
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Attach one to a stopped VM."""
+        vm = self.vm(undo).id
+        self.host.invoke("nic_attach", vm=vm, spec=specs.NICSpec.parse(fields))
+        yield from self.vm_lines(vm)
+
+
+class _WithDevices(Probe):
+    """A stopped VM with a disk and a NIC."""
+
+    def equipped(self, undo: ExitStack) -> tuple[str, str]:
+        """Return the VM's id and its disk's target."""
+        disk = self.target.disk or specs.DiskSpec(size=2**24, pool=self.target.pool)
+        nics = [{"network": self.target.network, "mac": MAC}] if self.target.network else []
+        vm = self.vm(undo, disks=[disk], nics=nics)
+        return vm.id, next(each.target for each in vm.disks or ())
+
+
+class DiskLimitsProbe(_WithDevices):
+    """Limits disks."""
+
+    spec, needs = "DiskLimits", ("disk_limit",)
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Limit the disk of a stopped VM."""
+        vm, disk = self.equipped(undo)
+        if fields:
+            self.host.invoke("disk_limit", vm=vm, disk=disk, limits=specs.DiskLimits.parse(fields))
+        yield from self.vm_lines(vm)
+        if self.host.supports("resources_get"):
+            yield from lines(self.host.invoke("resources_get", vm=vm))
+
+
+class LimitsProbe(_WithDevices):
+    """Limits VMs."""
+
+    spec, needs = "LimitsSpec", ("limits_set", "resources_get")
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Limit a stopped VM from its next start on."""
+        vm, disk = self.equipped(undo)
+        if "disks" in fields:
+            fields["disks"] = dict.fromkeys([disk], next(iter(fields["disks"].values())))
+        if fields:
+            self.host.invoke("limits_set", vm=vm, limits=specs.LimitsSpec.parse(fields), live=False, persistent=True)
+        yield from self.vm_lines(vm)
+        yield from lines(self.host.invoke("resources_get", vm=vm))
+
+
+class VolumeProbe(Probe):
+    """Creates volumes."""
+
+    spec, needs, smallest = "VolumeSpec", ("volume_create", "volume_delete"), {"capacity": "2MiB"}
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Create one."""
+        spec = specs.VolumeSpec.parse({"name": f"{self.prefix}-made", **fields})
+        made = self.host.invoke("volume_create", pool=self.target.pool, spec=spec)
+        self._quietly(undo, "volume_delete", pool=self.target.pool, volume=made.name)
+        yield from lines(made)
+
+
+class PoolProbe(Probe):
+    """Creates storage pools."""
+
+    spec, needs, smallest = "StoragePoolSpec", ("pool_create", "pool_delete"), {"path": "/tmp/{name}"}  # noqa: S108
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Create one; a folder unless told."""
+        name = f"{self.prefix}-made"
+        usual = {} if fields.get("type", "dir") != "dir" else {"path": f"/tmp/{name}"}  # noqa: S108
+        spec = specs.StoragePoolSpec.parse({"name": name, **usual, **fields})
+        made = self.host.invoke("pool_create", spec=spec)
+        self._quietly(undo, "pool_delete", pool=made.name)
+        if self.host.supports("pool_stop"):
+            self._quietly(undo, "pool_stop", pool=made.name)
+        yield from lines(made)
+
+
+class NetworkProbe(Probe):
+    """Creates networks."""
+
+    spec, needs, smallest = "NetworkSpec", ("network_create", "network_delete"), {"type": "isolated"}
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Create one."""
+        made = self.host.invoke("network_create", spec=specs.NetworkSpec.parse({"name": f"{self.prefix[-8:]}-made", **fields}))
+        self._quietly(undo, "network_delete", network=made.name)
+        yield from lines(made)
+
+
+class FilterProbe(Probe):
+    """Creates traffic filters."""
+
+    spec, needs = "TrafficFilterSpec", ("filter_create", "filter_delete")
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Create one."""
+        made = self.host.invoke("filter_create", spec=specs.TrafficFilterSpec.parse({"name": f"{self.prefix}-made", **fields}))
+        self._quietly(undo, "filter_delete", filter=made.name)
+        yield from lines(made)
+
+
+class SnapshotProbe(_WithDevices):
+    """Takes snapshots."""
+
+    spec, needs, smallest = "SnapshotSpec", ("snapshot_create",), {"name": "conform-a"}
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Take one of a stopped VM with a disk."""
+        vm, _ = self.equipped(undo)
+        yield from lines(
+            self.host.invoke("snapshot_create", vm=vm, spec=specs.SnapshotSpec.parse({"name": "conform-a", **fields}))
+        )
+
+
+class TemplateProbe(_WithDevices):
+    """Makes templates."""
+
+    spec, needs = "TemplateSpec", ("template_create", "template_delete")
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Make one of a stopped VM with a disk."""
+        vm, _ = self.equipped(undo)
+        made = self.host.invoke(
+            "template_create", vm=vm, spec=specs.TemplateSpec.parse({"name": f"{self.prefix}-made", **fields})
+        )
+        self._quietly(undo, "template_delete", template=made.name, version=None)
+        yield from lines(made)
+
+
+class MigrationProbe(Probe):
+    """Migrates VMs."""
+
+    spec, needs = "MigrationSpec", ("vm_migrate",)
+
+    def skip_unless_offered(self) -> None:
+        """Skip also without a second host."""
+        super().skip_unless_offered()
+        if self.target.other is None:
+            pytest.skip("the target has no other host")
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Migrate a VM that runs where guests boot."""
+        other = self.target.other
+        assert other is not None
+        self._quietly(undo, "vm_get", vm=ID)
+        undo.callback(lambda: [vm.delete(force=True) for vm in other.vms.list() if vm.id == ID])
+        vm = self.vm(undo, start=self.target.can_boot)
+        spec = specs.MigrationSpec.parse(fields)
+        yield from lines(self.host.invoke("vm_migrate", vm=vm.id, to=other.destination(), spec=spec))
+
+
+class ApplianceProbe(_WithDevices):
+    """Imports appliances."""
+
+    spec, needs = "ApplianceSpec", ("appliance_export", "appliance_import")
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Export a VM with a disk and import it under another name."""
+        file = io.BytesIO()
+        self.host.invoke("appliance_export", vm=self.equipped(undo)[0], target=file)
+        spec = specs.ApplianceSpec.parse({"name": f"{self.prefix}-made", "pool": self.target.pool, **fields})
+        made = self.host.invoke("appliance_import", source=io.BytesIO(file.getvalue()), spec=spec)
+        self._delete_vm_later(undo, made.id)
+        yield from lines(self.host.invoke("vm_get", vm=made.id))
+
+
+_PROBES: tuple[type[Probe], ...] = (
+    VMProbe, UpdateProbe, DiskProbe, NICProbe, DiskLimitsProbe, LimitsProbe, VolumeProbe, PoolProbe, NetworkProbe, FilterProbe,
+    SnapshotProbe, TemplateProbe, MigrationProbe, ApplianceProbe,
+)  # fmt: skip
+PROBES = {probe.spec: probe for probe in _PROBES}
+"""The probe of each spec that an operation takes."""
+
+__all__ = ["PROBES", "Probe", "lines", "quiet"]
