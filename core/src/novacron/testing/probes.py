@@ -239,6 +239,25 @@ class _WithDevices(Probe):
         return vm.id, next(each.target for each in vm.disks or ())
 
 
+class NICUpdateProbe(_WithDevices):
+    """Updates NICs."""
+
+    spec, needs = "NICUpdate", ("nic_update",)
+
+    def skip_unless_offered(self) -> None:
+        """Skip also without a network."""
+        super().skip_unless_offered()
+        if self.target.network is None:
+            pytest.skip("the target names no network")
+
+    def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
+        """Update the NIC of a stopped VM."""
+        vm, _ = self.equipped(undo)
+        if fields:
+            self.host.invoke("nic_update", vm=vm, nic=MAC, spec=specs.NICUpdate.parse(fields))
+        yield from self.vm_lines(vm)
+
+
 class DiskLimitsProbe(_WithDevices):
     """Limits disks."""
 
@@ -390,9 +409,22 @@ class ApplianceProbe(_WithDevices):
 
 
 _PROBES: tuple[type[Probe], ...] = (
-    VMProbe, UpdateProbe, DiskProbe, NICProbe, DiskLimitsProbe, LimitsProbe, VolumeProbe, PoolProbe, NetworkProbe, FilterProbe,
-    SnapshotProbe, TemplateProbe, MigrationProbe, ApplianceProbe,
-)  # fmt: skip
+    VMProbe,
+    UpdateProbe,
+    DiskProbe,
+    NICProbe,
+    NICUpdateProbe,
+    DiskLimitsProbe,
+    LimitsProbe,
+    VolumeProbe,
+    PoolProbe,
+    NetworkProbe,
+    FilterProbe,
+    SnapshotProbe,
+    TemplateProbe,
+    MigrationProbe,
+    ApplianceProbe,
+)
 PROBES = {probe.spec: probe for probe in _PROBES}
 """The probe of each spec that an operation takes."""
 

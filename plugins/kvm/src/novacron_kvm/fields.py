@@ -36,6 +36,10 @@ FIELDS = {
         "network bridge device user mac model mtu queues link_up vlan portgroup filter isolated inbound_bytes_per_second "
         "outbound_bytes_per_second boot_order"
     ),
+    "NICUpdate": (
+        "network bridge device user mac model mtu queues link_up vlan portgroup filter isolated inbound_bytes_per_second "
+        "outbound_bytes_per_second boot_order"
+    ),
     "NUMANodeSpec": "vcpus memory host_nodes",
     "NetworkSpec": (
         "name type bridge device cidr dhcp_start dhcp_end dhcp_hosts dns_hosts domain portgroups vlan openvswitch mtu "
@@ -55,16 +59,13 @@ FIELDS = {
     ),
     "VMUpdate": "vcpus memory description tags metadata autostart",
     "VolumeSpec": "name capacity format backing preallocate encryption",
-    "nic_update": (
-        "network bridge device user mac mtu link_up vlan portgroup filter isolated inbound_bytes_per_second outbound_bytes_per_second"
-    ),
     "template_deploy": (
         "name id vcpus vcpus_max memory memory_max disks nics cloud_init tags metadata description autostart start"
     ),
 }
 """Refused: guarantees of CPU and memory, which QEMU lacks; `persistent` and `node` of migrations; `VMSpec.native`.
 
-A NIC's model, queues and boot order can't be changed once it is there. A VM from a template has the template's hardware.
+A VM from a template has the template's hardware.
 """
 
 __all__ = ["FIELDS"]

@@ -38,6 +38,10 @@ FIELDS = {
         "network bridge device user mac model mtu queues link_up vlan portgroup filter isolated inbound_bytes_per_second "
         "outbound_bytes_per_second boot_order"
     ),
+    "NICUpdate": (
+        "network bridge device user mac model mtu queues link_up vlan portgroup filter isolated inbound_bytes_per_second "
+        "outbound_bytes_per_second boot_order"
+    ),
     "NUMANodeSpec": "vcpus memory host_nodes",
     "NetworkSpec": (
         "name type bridge device cidr dhcp_start dhcp_end dhcp_hosts dns_hosts domain portgroups vlan openvswitch mtu "

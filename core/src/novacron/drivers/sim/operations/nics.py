@@ -79,9 +79,10 @@ class SimNICs(Area):
     def _changed(self, vm: SimVM, nic: NIC, reason: str, spec: NICSpec | None) -> NIC:
         if spec is not None and "filter" in spec.model_fields_set:
             vm.filters.pop(nic.mac, None)
-            vm.options[nic.mac] = {**vm.options.get(nic.mac, {}), **settings(spec)}
             if spec.filter:
                 vm.filters[nic.mac] = spec.filter
+        if spec is not None and settings(spec):
+            vm.options[nic.mac] = {**vm.options.get(nic.mac, {}), **settings(spec)}
         data: dict[str, Any] = {"device": nic.mac}
         self.world.tell("vm.device", vm, reason=reason, **data)
         return nic
