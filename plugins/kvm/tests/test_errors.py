@@ -24,6 +24,11 @@ LIKE = [
     ("INTERNAL_ERROR", "connection closed due to keepalive timeout", nova.HostConnectionError, "unknown"),
     ("SYSTEM_ERROR", "End of file while reading data: Input/output error", nova.HostConnectionError, "unknown"),
     ("SYSTEM_ERROR", "Cannot recv data: Connection reset by peer", nova.HostConnectionError, "unknown"),
+    ("SYSTEM_ERROR", "Cannot recv data: Input/output error", nova.HostConnectionError, "unknown"),  # a daemon killed, over TLS
+    ("SYSTEM_ERROR", "Cannot write data: Input/output error", nova.HostConnectionError, "unknown"),
+    ("SYSTEM_ERROR", "cannot write data to file '/x': Input/output error", nova.DriverError, "failed"),
+    ("AUTH_FAILED", "TLS handshake failed The TLS connection was non-properly terminated.", nova.HostConnectionError, "not_sent"),
+    ("AUTH_FAILED", "TLS handshake failed A TLS fatal alert has been received.", nova.AuthenticationError, "not_sent"),
     ("SYSTEM_ERROR", "unable to connect to server at 'h:16509': Connection refused", nova.HostConnectionError, "not_sent"),
     ("SYSTEM_ERROR", "Unable to resolve address 'nowhere' service '16509'", nova.HostConnectionError, "not_sent"),
     ("SYSTEM_ERROR", "Failed to connect socket to '/run/libvirt/libvirt-sock'", nova.HostConnectionError, "not_sent"),
