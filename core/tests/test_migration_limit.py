@@ -91,10 +91,15 @@ def test_a_dead_process_holds_nobody_up(hosts, processes):
     """Its migrations no longer count."""
     novacron.fleet().settings["migrations_per_host"] = 1
     (vm,) = crowd(hosts["a"], 1)
-    from novacron.store.movings import MovingStore
+    from novacron.site import default_site
+    from novacron.store.migration_slots import MigrationSlots
 
-    assert MovingStore().take("of-the-dead", "gone", {hosts["a"].uri: "a"}, "a-process-that-is-gone", ()) is None
-    assert "gone" in str(MovingStore().take("other", "x", {hosts["a"].uri: "a"}, "me", ("a-process-that-is-gone",)))
+    assert (
+        MigrationSlots(default_site().database).take("of-the-dead", "gone", {hosts["a"].uri: "a"}, "a-process-that-is-gone", ()) is None
+    )
+    assert "gone" in str(
+        MigrationSlots(default_site().database).take("other", "x", {hosts["a"].uri: "a"}, "me", ("a-process-that-is-gone",))
+    )
     assert steps.migrate("c").run(vm, hosts=hosts).status == "done"
 
 

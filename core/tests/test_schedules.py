@@ -13,7 +13,9 @@ from novacron import errors
 from novacron.testing.served import SimServer
 from novacron.workflow import steps
 from novacron.workflow.retention import kept
-from novacron.workflow.schedules import Schedule, begin, delay
+from novacron.workflow.run.default import default_engine
+from novacron.workflow.run.scheduler import Scheduler, delay
+from novacron.workflow.schedules import Schedule
 
 NIGHTLY = steps.snapshot("nightly-{time}") >> steps.keep_snapshots("nightly-", last=3)
 
@@ -92,9 +94,13 @@ def test_missed_times_are_dealt_with_as_asked(misfire, begun):
         )
         schedule = msgspec.convert(msgspec.to_builtins(schedule), Schedule)
         now = datetime(2026, 11, 24, 3, 0, 5, tzinfo=UTC)
-        asked = [begin(schedule, now.replace(second=0) - timedelta(days=days), now) for days in (2, 1, 0)]
+        asked = [
+            Scheduler(default_engine()).begin(schedule, now.replace(second=0) - timedelta(days=days), now) for days in (2, 1, 0)
+        ]
         assert [run_id is not None for run_id in asked] == begun
-        again = [begin(schedule, now.replace(second=0) - timedelta(days=days), now) for days in (2, 1, 0)]
+        again = [
+            Scheduler(default_engine()).begin(schedule, now.replace(second=0) - timedelta(days=days), now) for days in (2, 1, 0)
+        ]
         assert again == asked
         assert len(novacron.fleet().schedules.history("s")) == sum(begun)
 
@@ -113,7 +119,7 @@ def test_jitter_is_within_bounds_and_the_same_for_every_worker():
     *[st.integers(0, 5)] * 4,
 )
 def test_what_is_kept_is_the_latest_and_one_of_each_hour_day_and_week(times, last, hourly, daily, weekly):
-    found = kept(times, last=last, hourly=hourly, daily=daily, weekly=weekly)
+    found = kept(times, last=last, hourly=hourly, daily=daily, weekly=weekly, zone=UTC)
     assert found <= set(times)
     assert set(sorted(times)[len(times) - min(last, len(times)) :]) <= found
     assert len(found) <= last + hourly + daily + weekly

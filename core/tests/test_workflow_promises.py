@@ -105,6 +105,7 @@ class Engine(ProcessEngine):
     """Keeps what is on record; writing the nth entry is the last that the process does, or would have done."""
 
     def __init__(self):
+        super().__init__()
         self.entries, self.deaths = [], 0
 
     def journal(self):

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from novacron.plugins.application import ApplicationPlugins
     from novacron.store.database import Database
     from novacron.workflow.kinds.registry import StepKinds
+    from novacron.workflow.run.durable import DurableEngine
+    from novacron.workflow.run.runs import Runs
+    from novacron.workflow.schedules import Schedules
 
 T = TypeVar("T")
 
@@ -97,6 +100,11 @@ class Site:
     def fleet(self) -> Fleet:
         """The registered hosts."""
         return self._once("fleet", self._make_fleet)
+
+    @property
+    def engine(self) -> DurableEngine:
+        """What runs workflows, so that runs survive the process. Nothing is opened before the first run."""
+        return self._once("engine", self._make_engine)
 
     @property
     def step_kinds(self) -> StepKinds:
@@ -197,15 +205,22 @@ class Site:
 
         return StepKinds(lambda: [kind for kinds in self.plugins.hook.register_steps() for kind in kinds])
 
-    def _runs(self) -> Any:
+    def _make_engine(self) -> DurableEngine:
+        from novacron.workflow.hosts import FleetResolver
+        from novacron.workflow.run.durable import DurableEngine
+
+        resolver = FleetResolver(lambda: self.fleet, self.connect)
+        return DurableEngine(self.database, identity=self.identity, resolver=resolver, audit=self.audit)
+
+    def _runs(self) -> Runs:
         from novacron.workflow.run.runs import Runs
 
-        return Runs()
+        return Runs(self.engine)
 
-    def _schedules(self) -> Any:
+    def _schedules(self) -> Schedules:
         from novacron.workflow.schedules import Schedules
 
-        return Schedules()
+        return Schedules(self.engine)
 
     def _secret_backends(self) -> list[Callable[[str], str | None]]:
         return [backend for backends in self.plugins.hook.secret_backends() for backend in backends]
@@ -232,7 +247,7 @@ class Site:
         except BaseException:
             driver.close()
             raise
-        handle = HostHandle(dispatcher, uri=uri)
+        handle = HostHandle(dispatcher, uri=uri, engine=lambda: self.engine)
         self._connections.add(handle)
         return handle
 

@@ -32,8 +32,9 @@ class HostHandle:
         (True, <Host lab sim://lab>)
     """
 
-    def __init__(self, dispatcher: Dispatcher, *, uri: str) -> None:
+    def __init__(self, dispatcher: Dispatcher, *, uri: str, engine: Callable[[], Any] | None = None) -> None:
         self.dispatcher = dispatcher
+        self.engine = engine
         self.name = dispatcher.host
         self.uri = uri
         self.vms = VMCollection(self)
@@ -85,7 +86,7 @@ class HostHandle:
             >>> host.submit("vm_create", spec=novacron.VMSpec(name="for-ann")).actor
             'ann'
         """
-        return HostHandle(self.dispatcher.acting_for(actor), uri=self.uri)
+        return HostHandle(self.dispatcher.acting_for(actor), uri=self.uri, engine=self.engine)
 
     def supports(self, operation: str) -> bool:
         """Whether the driver offers an operation, by its hook's name."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -16,7 +14,7 @@ import tenacity
 from novacron.errors import StorageError
 from novacron.redaction import redacted
 from novacron.state import StateDirectory
-from novacron.store.tables import metadata
+from novacron.store.tables import add_missing_columns, metadata
 
 FILE = "state.db"
 """The SQLite file in the state directory."""
@@ -118,25 +116,10 @@ def database_url() -> str:
 
 
 def clock(connection: sa.Connection) -> Any:
-    """Return the time by the database's clock, the one that all its processes share: a value, or an expression."""
-    if connection.dialect.name == "sqlite":  # all its processes are on one machine
-        return time.time()
+    """Return the time by the database's clock, which all its processes share, as an SQL expression in seconds since 1970."""
+    if connection.dialect.name == "sqlite":
+        return (sa.func.julianday("now") - 2440587.5) * 86400.0
     return sa.extract("epoch", sa.func.clock_timestamp()).cast(sa.Float)
-
-
-class SQLiteConnection(sqlite3.Connection):
-    """A connection that knows `unixepoch('subsec')`, which SQLite has since 3.42 and DBOS's tables need; Debian 12 has 3.40."""
-
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
-        if sqlite3.sqlite_version_info < (3, 42):
-            self.create_function("unixepoch", 1, _unixepoch)
-
-
-def _unixepoch(precision: str) -> float:
-    if precision != "subsec":
-        raise ValueError(precision)
-    return time.time()
 
 
 @tenacity.retry(
@@ -146,6 +129,8 @@ def _unixepoch(precision: str) -> float:
 def _make_tables(engine: sa.Engine) -> None:
     """Create missing tables. Another process may create them at the same moment, so a failure is tried again."""
     metadata.create_all(engine)
+    with engine.begin() as connection:
+        add_missing_columns(connection)
 
 
-__all__ = ["Database", "SQLiteConnection", "clock", "database_url", "transaction"]
+__all__ = ["Database", "clock", "database_url", "transaction"]

@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from novacron.store.database import Database
 
 LEASE = 20.0
@@ -40,17 +36,14 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProcessStore:
-    """Reads and writes the processes."""
+    """Reads and writes the processes.
 
-    def __init__(self, database: Database | Callable[[], Database] | None = None) -> None:
+    Args:
+        database: the state database.
+    """
+
+    def __init__(self, database: Database) -> None:
         self._database = database
-
-    def _transaction(self) -> AbstractContextManager[Connection]:
-        from novacron.store.database import transaction
-
-        if self._database is None:
-            return transaction()
-        return (self._database() if callable(self._database) else self._database).transaction()
 
     def register(self, role: str = "") -> ProcessRecord:
         """Write this process down, under a new id; its role is said before its name."""
@@ -65,17 +58,25 @@ class ProcessStore:
             began=_began(pid) or "",
             name=f"{role} {socket.gethostname()}:{pid}".lstrip(),
         )
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             values = {k: getattr(record, k) for k in ("id", "machine", "pid", "began", "name")}
             connection.execute(processes.insert().values(**values, beat_at=clock(connection)))
         return record
+
+    def rename(self, process: ProcessRecord, name: str) -> ProcessRecord:
+        """Give a process another name for people."""
+        from novacron.store.tables import processes
+
+        with self._database.transaction() as connection:
+            connection.execute(processes.update().where(processes.c.id == process.id).values(name=name))
+        return msgspec.structs.replace(process, name=name)
 
     def beat(self, process: str) -> None:
         """Say that a process is alive."""
         from novacron.store.database import clock
         from novacron.store.tables import processes
 
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(processes.update().where(processes.c.id == process).values(beat_at=clock(connection)))
 
     def list(self) -> list[ProcessRecord]:
@@ -83,7 +84,7 @@ class ProcessStore:
         from novacron.store.database import clock
         from novacron.store.tables import processes
 
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             query = processes.select().add_columns((clock(connection) - processes.c.beat_at).label("silence"))
             return [
                 ProcessRecord(id=r.id, machine=r.machine, pid=r.pid, began=r.began, name=r.name, silence=r.silence)
@@ -94,7 +95,7 @@ class ProcessStore:
         """Forget a process."""
         from novacron.store.tables import processes
 
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(processes.delete().where(processes.c.id == process))
 
 

@@ -1,17 +1,16 @@
-"""Workflow runs in the state database: what they are of, who runs them, and all that happened in them."""
+"""Workflow runs in the state database: what they are of, who asked for them, who runs them, and all that happened in them."""
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
 
 from novacron.errors import NotFoundError, WorkflowError
-from novacron.store.database import transaction
+from novacron.store.database import Database, clock
 from novacron.store.tables import run_entries, run_vms, runs
 
 if TYPE_CHECKING:
@@ -21,12 +20,14 @@ ENDED = ("done", "undone", "failed", "cancelled")
 
 
 class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as the database has it; the fields are as the columns of `novacron.store.tables.runs`."""
+    """A run as the database has it. The fields are the columns of `novacron.store.tables.runs`."""
 
     number: int
     id: str
     name: str
     flow: dict[str, Any]
+    actor: str
+    executor: str | None
     targets: list[dict[str, str]]
     hosts: dict[str, str]
     code: dict[str, str]
@@ -40,128 +41,182 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     error: dict[str, Any] | None
 
 
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that is to be stored. `vms` are the ids of the VMs whose runs take turns; empty for a run inside of another one."""
+
+    name: str
+    flow: dict[str, Any]
+    actor: str
+    targets: list[dict[str, str]]
+    hosts: dict[str, str]
+    code: dict[str, str]
+    vms: tuple[str, ...] = ()
+    id: str = msgspec.field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+
 class RunStore:
-    """Reads and writes runs."""
+    """Reads and writes runs.
+
+    Args:
+        database: the state database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def create(
-        self,
-        name: str,
-        flow: dict[str, Any],
-        targets: list[dict[str, str]],
-        hosts: Mapping[str, str],
-        code: Mapping[str, str],
-        vms: Iterable[str],
-        run_id: str | None = None,
-        process: str | None = None,
-    ) -> str:
-        """Write a new run, one that `process` is to run or anybody, and return its id.
+        self, new: NewRun, *, process: str | None = None, executor: str | None = None, within: sa.Connection | None = None
+    ) -> None:
+        """Write a new run.
+
+        Args:
+            process: the process that runs it, with the fence 1; None puts the run into the queue.
+            executor: the user of that process.
+            within: a transaction that this is a part of.
 
         Raises:
-            IntegrityError: `run_id` is there already.
+            IntegrityError: there is a run with this id.
         """
-        run_id = run_id or uuid.uuid4().hex[:12]
-        values = {"name": name, "flow": flow, "targets": targets, "hosts": dict(hosts), "code": dict(code)}
-        with transaction() as connection:
-            connection.execute(
-                runs.insert().values(id=run_id, status="waiting", process=process, fence=0, created_at=time.time(), **values)
-            )
-            for vm in sorted(set(vms)):
-                connection.execute(run_vms.insert().values(run=run_id, vm=vm))
-        return run_id
+        if within is None:
+            with self._database.transaction() as connection:
+                return self.create(new, process=process, executor=executor, within=connection)
+        values = {name: getattr(new, name) for name in ("id", "name", "flow", "actor", "targets", "hosts", "code")}
+        state = {"status": "waiting", "process": process, "executor": executor, "fence": 1 if process else 0}
+        within.execute(runs.insert().values(**values, **state, created_at=clock(within)))
+        if new.vms:
+            within.execute(run_vms.insert(), [{"run": new.id, "vm": vm} for vm in sorted(set(new.vms))])
+        return None
 
     def get(self, run_id: str) -> StoredRun:
-        """Return a run by its id, or the beginning of it that is its alone. Raises NotFoundError."""
-        with transaction() as connection:
-            query = runs.select().where(runs.c.id.startswith(run_id, autoescape=True)).limit(2)
+        """Return a run by its id, or by a beginning of the id that no other run has. Raises NotFoundError."""
+        with self._database.transaction() as connection:
+            query = (
+                runs.select().where(runs.c.id.startswith(run_id, autoescape=True)).order_by(sa.func.length(runs.c.id)).limit(2)
+            )
             found = [_stored(row) for row in connection.execute(query)] if run_id else []
         exact = [run for run in found if run.id == run_id]
         if len(exact or found) != 1:
-            why = "several runs begin so" if found else "there is no such run"
+            why = "several runs begin with this id" if found else "there is no such run"
             raise NotFoundError(f"{why}: {run_id!r}", hint="novacron run list shows them")
         return (exact or found)[0]
 
     def latest(self, limit: int | None = None, *, unfinished: bool = False, begins: str = "") -> list[StoredRun]:
-        """Return runs, the latest first; those whose id begins so."""
+        """Return runs, the latest first; only those that have not ended, and whose id begins with `begins`."""
         query = runs.select().order_by(runs.c.number.desc()).limit(limit)
         if begins:
             query = query.where(runs.c.id.startswith(begins, autoescape=True))
         if unfinished:
             query = query.where(runs.c.ended_at.is_(None))
-        with transaction() as connection:
+        with self._database.transaction() as connection:
             return [_stored(row) for row in connection.execute(query)]
 
-    def claim(self, run_id: str, process: str, *, instead_of: str | None = None) -> int | None:
-        """Let a process run it that nobody runs, or only `instead_of`; return its fence, None when another was quicker."""
-        with transaction() as connection:
-            owner = runs.c.process.is_(None) if instead_of is None else runs.c.process == instead_of
-            taken = connection.execute(
-                runs.update()
-                .where(runs.c.id == run_id, owner, runs.c.ended_at.is_(None))
-                .values(process=process, fence=runs.c.fence + 1)
-            )
-            if taken.rowcount != 1:
-                return None
-            return int(connection.execute(sa.select(runs.c.fence).where(runs.c.id == run_id)).scalar_one())
+    # ---- who runs a run
 
-    def release(self, run_id: str, fence: int) -> None:
-        """Let a run go that this process can't go on with."""
-        with transaction() as connection:
-            connection.execute(runs.update().where(*_held(run_id, fence)).values(process=None))
+    def claim_next(self, process: str, executor: str, alive: Collection[str], limit: int) -> list[StoredRun]:
+        """Claim runs for a process: those in the queue, and those whose process is dead, the oldest first.
 
-    def reopen(self, run_id: str, wanted: str) -> bool:
-        """Let a failed run be run again, to "resume" or to "undo"; return whether it was one."""
-        with transaction() as connection:
-            done = connection.execute(
-                runs.update()
-                .where(runs.c.id == run_id, runs.c.status == "failed")
-                .values(status="waiting", process=None, wanted=wanted, ended_at=None, error=None)
+        A run is not taken while an earlier run of one of its VMs has not ended.
+
+        Returns:
+            the runs that are now the process's, at most `limit`.
+        """
+        mine, its, earlier = run_vms.alias(), run_vms.alias(), runs.alias()
+        waits = (
+            sa.select(sa.literal(1)).select_from(mine).join(its, its.c.vm == mine.c.vm).join(earlier, earlier.c.id == its.c.run)
+            .where(mine.c.run == runs.c.id, earlier.c.ended_at.is_(None), earlier.c.number < runs.c.number)
+        )  # fmt: skip
+        free = sa.or_(runs.c.process.is_(None), runs.c.process.not_in([*alive, process]))
+        query = (
+            runs.select().where(runs.c.ended_at.is_(None), free, ~waits.exists()).order_by(runs.c.number).limit(limit)
+            .with_for_update(skip_locked=True, of=runs)
+        )  # fmt: skip
+        with self._database.transaction() as connection:
+            found = [_stored(row) for row in connection.execute(query)]
+            return (
+                [run for run in found if self._take(connection, run.id, run.process, run.fence, process, executor)]
+                if found
+                else []
             )
-            return done.rowcount == 1
+
+    def claim(self, run: StoredRun, process: str, executor: str) -> int | None:
+        """Claim a run for a process as it was read; return its fence, None if another process was quicker."""
+        with self._database.transaction() as connection:
+            return run.fence + 1 if self._take(connection, run.id, run.process, run.fence, process, executor) else None
+
+    def _take(self, connection: sa.Connection, run_id: str, before: str | None, fence: int, process: str, executor: str) -> bool:
+        owner = runs.c.process.is_(None) if before is None else runs.c.process == before
+        mine = runs.update().where(runs.c.id == run_id, owner, runs.c.fence == fence, runs.c.ended_at.is_(None))
+        return connection.execute(mine.values(process=process, executor=executor, fence=fence + 1)).rowcount == 1
+
+    def release(self, run_id: str, fence: int, status: str | None = None) -> None:
+        """Let go of a run that this process can't continue; with the status "waiting" it goes back into the queue."""
+        values = {"process": None} | ({"status": status} if status else {})
+        with self._database.transaction() as connection:
+            connection.execute(runs.update().where(*_held(run_id, fence)).values(**values))
+
+    def reopen(self, run: StoredRun, wanted: str, process: str, executor: str) -> bool:
+        """Let a process run a failed run again, to "resume" or to "undo" it; return whether it was failed."""
+        values = {
+            "status": "waiting",
+            "process": process,
+            "executor": executor,
+            "wanted": wanted,
+            "ended_at": None,
+            "error": None,
+        }
+        with self._database.transaction() as connection:
+            failed = runs.update().where(runs.c.id == run.id, runs.c.status == "failed", runs.c.fence == run.fence)
+            return connection.execute(failed.values(**values)).rowcount == 1
 
     def set_status(self, run_id: str, fence: int, status: str) -> None:
-        """Write down that a run waits, goes on, or is paused."""
-        with transaction() as connection:
+        """Write down that a run waits, is running or is paused."""
+        with self._database.transaction() as connection:
             connection.execute(runs.update().where(*_held(run_id, fence)).values(status=status))
 
     def end(self, run_id: str, fence: int, status: str, result: Any, error: dict[str, Any] | None) -> bool:
-        """Write down how a run ended; return whether it was still this fence's."""
-        with transaction() as connection:
-            values = {"status": status, "ended_at": time.time(), "result": result, "error": error, "wanted": None}
+        """Write down how a run ended; return whether this fence was still valid."""
+        with self._database.transaction() as connection:
+            values = {"status": status, "ended_at": clock(connection), "result": result, "error": error, "wanted": None}
             return connection.execute(runs.update().where(*_held(run_id, fence)).values(**values)).rowcount == 1
 
+    # ---- what happened in a run
+
     def append(self, run_id: str, fence: int, entry: Entry) -> None:
-        """Put an entry on record, in one statement that only the present fence's process can do.
+        """Write an entry, in one statement that only the process with the present fence can do.
 
         Raises:
             WorkflowError: another process has taken the run over.
         """
-        values = {"at": entry.at, "path": str(entry.path), "event": entry.event}
+        values = {"at": entry.at, "path": str(entry.path), "event": entry.event, "executor": entry.executor}
         mine = sa.select(
             sa.literal(run_id), sa.literal(entry.number), *(sa.literal(v) for v in values.values()), sa.literal(entry.data, sa.JSON)
         ).select_from(runs).where(*_held(run_id, fence)).with_for_update(read=True)  # fmt: skip
         try:
-            with transaction() as connection:
+            with self._database.transaction() as connection:
                 put = run_entries.insert().from_select(["run", "number", *values, "data"], mine)
                 if connection.execute(put, execution_options={"preserve_rowcount": True}).rowcount == 1:  # not kept of INSERTs
                     return
         except sa.exc.IntegrityError:
             if any(e["at"] == entry.at and e["path"] == entry.path for e in self.entries(run_id, entry.number)):
-                return  # it had come through, and only its answer was lost
+                return  # it was written, and only the answer was lost
         raise WorkflowError("another process has taken the run over", resource=run_id)
 
     def entries(self, run_id: str, first: int = 0) -> list[dict[str, Any]]:
         """Return the entries of a run from a number on, oldest first."""
-        query = (
-            run_entries.select().where(run_entries.c.run == run_id, run_entries.c.number >= first).order_by(run_entries.c.number)
-        )
-        with transaction() as connection:
-            return [
-                {"number": r.number, "at": r.at, "path": r.path, "event": r.event, "data": r.data}
-                for r in connection.execute(query)
-            ]
+        return self.entries_of([run_id], first)[run_id]
+
+    def entries_of(self, run_ids: Iterable[str], first: int = 0) -> dict[str, list[dict[str, Any]]]:
+        """Return the entries of several runs, oldest first, by run."""
+        found: dict[str, list[dict[str, Any]]] = {run_id: [] for run_id in run_ids}
+        query = run_entries.select().where(run_entries.c.run.in_(list(found)), run_entries.c.number >= first)
+        with self._database.transaction() as connection:
+            for r in connection.execute(query.order_by(run_entries.c.run, run_entries.c.number)):
+                entry = {"number": r.number, "at": r.at, "path": r.path, "event": r.event, "executor": r.executor, "data": r.data}
+                found[r.run].append(entry)
+        return found
 
     def before(self, run_id: str) -> StoredRun | None:
-        """Return the earliest unfinished run that was asked for before this one and has a VM of it; None: it is its turn."""
+        """Return the earliest unfinished run that was asked for before this one and has a VM of it; None if there is none."""
         mine, its = run_vms.alias(), run_vms.alias()
         number = sa.select(runs.c.number).where(runs.c.id == run_id).scalar_subquery()
         query = (
@@ -172,21 +227,41 @@ class RunStore:
             .order_by(runs.c.number)
             .limit(1)
         )
-        with transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(query).first()
             return None if row is None else _stored(row)
 
     def want(self, run_id: str, wanted: str | None) -> bool:
-        """Ask something of the process that runs a run; return whether the run goes on."""
-        with transaction() as connection:
+        """Ask the process that runs a run to "cancel" or to "pause" it; return whether the run has not ended."""
+        with self._database.transaction() as connection:
             asked = connection.execute(runs.update().where(runs.c.id == run_id, runs.c.ended_at.is_(None)).values(wanted=wanted))
             return asked.rowcount == 1
 
     def wants(self, process: str) -> dict[str, str | None]:
         """Return what is asked of a process, for each run that it runs."""
         query = sa.select(runs.c.id, runs.c.wanted).where(runs.c.process == process, runs.c.ended_at.is_(None))
-        with transaction() as connection:
+        with self._database.transaction() as connection:
             return {row.id: row.wanted for row in connection.execute(query)}
+
+    def prune(self, *, older_than: float | None, keep: int | None, statuses: Collection[str]) -> int:
+        """Delete runs that have ended, with their entries; return how many.
+
+        Args:
+            older_than: only runs that ended more than so many seconds ago.
+            keep: never the latest so many runs.
+            statuses: only runs that ended so.
+        """
+        with self._database.transaction() as connection:
+            chosen = sa.select(runs.c.id).where(runs.c.ended_at.is_not(None), runs.c.status.in_(statuses))
+            if older_than is not None:
+                chosen = chosen.where(runs.c.ended_at < clock(connection) - older_than)
+            if keep is not None:
+                newest = sa.select(runs.c.number).where(runs.c.ended_at.is_not(None)).order_by(runs.c.number.desc())
+                limit = connection.execute(newest.offset(keep).limit(1)).scalar()
+                chosen = chosen.where(runs.c.number <= (-1 if limit is None else limit))
+            connection.execute(run_entries.delete().where(run_entries.c.run.in_(chosen)))
+            connection.execute(run_vms.delete().where(run_vms.c.run.in_(chosen)))
+            return connection.execute(runs.delete().where(runs.c.id.in_(chosen))).rowcount
 
 
 def _held(run_id: str, fence: int) -> tuple[Any, ...]:
@@ -197,4 +272,4 @@ def _stored(row: Any) -> StoredRun:
     return StoredRun(**{name: getattr(row, name) for name in StoredRun.__struct_fields__})
 
 
-__all__ = ["ENDED", "RunStore", "StoredRun"]
+__all__ = ["ENDED", "NewRun", "RunStore", "StoredRun"]

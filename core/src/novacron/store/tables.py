@@ -32,6 +32,8 @@ runs = sa.Table(
     sa.Column("id", sa.String(128), nullable=False, unique=True),
     sa.Column("name", sa.String(256), nullable=False),
     sa.Column("flow", sa.JSON, nullable=False),
+    sa.Column("actor", sa.String(256), nullable=False, server_default="", comment="who asked for it"),
+    sa.Column("executor", sa.String(256), comment="the user of the process that runs it, or ran it last"),
     sa.Column("targets", sa.JSON, nullable=False),
     sa.Column("hosts", sa.JSON, nullable=False, comment="the URIs of hosts that may not be in the fleet"),
     sa.Column("code", sa.JSON, nullable=False, comment="what the functions of the flow were when it began"),
@@ -43,6 +45,7 @@ runs = sa.Table(
     sa.Column("ended_at", sa.Float),
     sa.Column("result", sa.JSON),
     sa.Column("error", sa.JSON),
+    sa.Index("runs_unfinished", "ended_at", "number"),
 )
 
 run_vms = sa.Table(
@@ -61,6 +64,30 @@ run_entries = sa.Table(
     sa.Column("path", sa.Text, nullable=False),
     sa.Column("event", sa.String(16), nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("executor", sa.String(256), nullable=False, server_default="", comment="the user of the process that wrote it"),
+)
+
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("definition", sa.JSON, nullable=False),
+    sa.Column("actor", sa.String(256), nullable=False, comment="who asked for it"),
+    sa.Column("paused", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("checked_at", sa.Float, nullable=False, comment="times up to this one need not be looked at again"),
+    sa.Column("problem", sa.Text, comment="why it could not begin last time"),
+)
+
+schedule_times = sa.Table(
+    "schedule_times",
+    metadata,
+    sa.Column("schedule", sa.String(64), primary_key=True),
+    sa.Column("due", sa.Float, primary_key=True, comment="who inserts the row has the time"),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("run", sa.String(128), comment="the run that began, if one did"),
+    sa.Column("problem", sa.Text, comment="why none began"),
+    sa.Column("executor", sa.String(256), nullable=False, comment="the user of the process that inserted it"),
 )
 
 settings = sa.Table(
@@ -70,8 +97,8 @@ settings = sa.Table(
     sa.Column("value", sa.Integer, nullable=False),
 )
 
-movings = sa.Table(
-    "movings",
+migration_slots = sa.Table(
+    "migration_slots",
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("host", sa.String(512), primary_key=True, index=True, comment="its URI"),
@@ -85,4 +112,28 @@ macs = sa.Table(
 )
 
 
-__all__ = ["hosts", "macs", "metadata", "movings", "processes", "run_entries", "run_vms", "runs", "settings"]
+def add_missing_columns(connection: sa.Connection) -> None:
+    """Add the columns that tables of an older version of NovaCron lack."""
+    found = sa.inspect(connection).get_multi_columns()
+    for table in metadata.sorted_tables:
+        known = {column["name"] for column in found.get((None, table.name), ())}
+        for column in table.columns:
+            if column.name not in known:
+                definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
+
+
+__all__ = [
+    "add_missing_columns",
+    "hosts",
+    "macs",
+    "metadata",
+    "migration_slots",
+    "processes",
+    "run_entries",
+    "run_vms",
+    "runs",
+    "schedule_times",
+    "schedules",
+    "settings",
+]

@@ -110,7 +110,8 @@ DOES: dict[str, Callable[..., None]] = {"run": _run, "recover": _recover, "work"
 
 
 def _main() -> None:
-    import novacron.workflow.run.durable  # noqa: F401 - loaded before the forks
+    import novacron.workflow.run.default
+    import novacron.workflow.run.worker  # noqa: F401 - loaded before the forks
     from novacron.drivers.sim.plugin import areas
     from novacron.plugins.discovery import register_driver
     from novacron.specs import VMSpec

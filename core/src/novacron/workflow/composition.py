@@ -9,7 +9,7 @@ import msgspec
 
 from novacron.errors import WorkflowError
 from novacron.units import parse_duration
-from novacron.workflow.kinds.registry import KINDS
+from novacron.workflow.kinds.registry import default_kinds
 from novacron.workflow.nodes import (
     ACTIONS,
     FACTS,
@@ -80,7 +80,7 @@ class Workflow:
 
     def kind(self, name: str) -> StepKind:
         """Return the kind of a step of this flow. Raises WorkflowError if its code is not here."""
-        return self.kinds.get(name) or KINDS.find(name)
+        return self.kinds.get(name) or default_kinds().find(name)
 
     def words(self, node: StepNode) -> str:
         """Describe a step. Never fails: a kind that is not here is described by its name."""
@@ -208,15 +208,13 @@ class Workflow:
             hosts: hosts by name, before the fleet's.
             max_parallel: how many of several VMs at a time.
         """
-        from novacron.workflow.run.engine import default_engine
-
         self.check_code()
         several = not hasattr(vm, "record")
         handles = _handles(vm)
         if not handles:
             raise WorkflowError("the flow has no VM to run for")
         flow = self.each(handles, max_parallel=max_parallel).on_failure("stop") if several else self
-        return (engine or default_engine()).start(flow, handles, wait=wait, on_progress=on_progress, hosts=hosts)
+        return (engine or _engine_of(handles[0])).start(flow, handles, wait=wait, on_progress=on_progress, hosts=hosts)
 
     def tree(self) -> str:
         """Return the flow as an indented tree."""
@@ -322,6 +320,16 @@ def _joined(node: AnyNode, flows: Iterable[Workflow], name: str) -> Workflow:
 
 def _parts(node: AnyNode) -> tuple[AnyNode, ...]:
     return node.nodes if isinstance(node, SequenceNode) else (node,)
+
+
+def _engine_of(vm: VMHandle) -> Engine:
+    """Return the engine of the site that connected the VM's host; that of the default site if no site did."""
+    if vm.host.engine is not None:
+        engine: Engine = vm.host.engine()
+        return engine
+    from novacron.workflow.run.default import default_engine
+
+    return default_engine()
 
 
 def _handles(vm: Any) -> list[VMHandle]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import VMNotFoundError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
     from novacron.handles.vm import VMHandle
     from novacron.records.vm import VM
+    from novacron.workflow.run.slots import Slots
 
 SETTLE = 1800.0
 """Seconds that an operation may still take whose process has ended, before nobody waits for it any more."""
@@ -55,11 +57,13 @@ class Context:
         previous: Any = None,
         expected: Expected | None = None,
         results: Mapping[str, Any] | None = None,
+        slots: Slots | None = None,
     ) -> None:
         self.hosts, self.arguments, self.previous = hosts, arguments, previous
         self.results = results if results is not None else {}
         self.before: dict[str, Any] = {}
         self.notes: list[str] = []
+        self._slots = slots
         self._location, self._scope, self._listener, self._expected = location, scope or Scope(), listener, expected
 
     def __repr__(self) -> str:
@@ -110,6 +114,12 @@ class Context:
         """Do an operation on the VM; its progress is the step's, a cancelled run cancels it."""
         self.raise_if_cancelled()
         return self._scope.follow(self.host.submit(operation, timeout, vm=self.ref.id, **arguments), self._listener)
+
+    def migration_slot(self, destination: HostHandle) -> AbstractContextManager[object]:
+        """Wait until the VM's host and the destination have a free slot for a migration, and hold it."""
+        if self._slots is None:
+            return nullcontext()
+        return self._slots.migrating(self, {host.uri: host.name for host in (self.host, destination)})
 
     def moved(self, host: str) -> None:
         """Say that the VM is on another host now."""

@@ -58,13 +58,13 @@ def read_flow(stored: Any) -> Workflow:
 def step_function(name: str) -> Callable[..., Workflow]:
     """Return what makes a flow of a step, by the name of its kind. Raises WorkflowError if there is no such step."""
     from novacron.workflow import steps
-    from novacron.workflow.kinds.registry import KINDS
+    from novacron.workflow.kinds.registry import default_kinds
 
     name = name.replace("-", "_")
     if name in steps.__all__:
         found: Callable[..., Workflow] = getattr(steps, name)
         return found
-    kind = KINDS.find(name)
+    kind = default_kinds().find(name)
     return lambda **arguments: Workflow(StepNode(kind=name, arguments=kind.prepare(**arguments)), kinds={name: kind})
 
 
@@ -114,12 +114,12 @@ def _check_values(node: AnyNode) -> None:
 
 def _check_step(node: StepNode) -> Any:
     """Return the kind of a step, None if its code is not here: whoever runs the flow says so."""
-    from novacron.workflow.kinds.registry import KINDS
+    from novacron.workflow.kinds.registry import default_kinds
 
     if node.name:
         check_name(node.name)
     try:
-        kind = KINDS.find(node.kind)
+        kind = default_kinds().find(node.kind)
     except WorkflowError:
         return None
     try:

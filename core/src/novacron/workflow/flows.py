@@ -143,12 +143,12 @@ class Flows:
         return str(name).replace("-", "_") in self._all()
 
     def _all(self) -> dict[str, FlowFunction]:
-        from novacron.plugins.application import application_plugins
+        from novacron.site import default_site
         from novacron.workflow import builtin_flows
 
         own = {each.name: each for each in vars(builtin_flows).values() if isinstance(each, FlowFunction)}
         offered = [
-            each for kinds in application_plugins().hook.register_steps() for each in kinds if isinstance(each, FlowFunction)
+            each for kinds in default_site().plugins.hook.register_steps() for each in kinds if isinstance(each, FlowFunction)
         ]
         return {each.name: each for each in offered} | self._known | own
 

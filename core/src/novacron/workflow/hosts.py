@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from novacron.errors import HostNotFoundError
 
 if TYPE_CHECKING:
+    from novacron.fleets import Fleet
     from novacron.handles.host import HostHandle
 
 
@@ -29,25 +30,34 @@ class HostResolver(Protocol):
 
 
 class FleetResolver:
-    """Finds hosts in the fleet of the process. The state database is only opened when a host is looked for."""
+    """Finds hosts in a fleet. The state database is only opened when a host is looked for.
+
+    Args:
+        fleet: returns the fleet.
+        connect: connects to a URI under a name.
+    """
+
+    def __init__(self, fleet: Callable[[], Fleet], connect: Callable[..., HostHandle]) -> None:
+        self._fleet, self._connect = fleet, connect
 
     def uris(self) -> Mapping[str, str]:
         """Return the URIs of the fleet's hosts by name."""
-        from novacron.site import fleet
-
-        return {host.name: host.uri for host in fleet().list()}
+        return {host.name: host.uri for host in self._fleet().list()}
 
     def open(self, name: str) -> HostHandle:
         """Return a host of the fleet."""
-        from novacron.site import fleet
-
-        return fleet().hosts[name]
+        return self._fleet().hosts[name]
 
     def connect(self, uri: str, name: str) -> HostHandle:
         """Connect to a host."""
-        from novacron.site import connect
+        return self._connect(uri, name=name)
 
-        return connect(uri, name=name)
+
+def default_resolver() -> HostResolver:
+    """Return what finds hosts with the default site."""
+    from novacron.site import connect, fleet
+
+    return FleetResolver(fleet, connect)
 
 
 class Hosts(Mapping[str, "HostHandle"]):
@@ -67,7 +77,7 @@ class Hosts(Mapping[str, "HostHandle"]):
         resolver: HostResolver | None = None,
         acting: Callable[[HostHandle], HostHandle] = lambda host: host,
     ) -> None:
-        self._given, self._uris, self._resolver, self._acting = given, dict(uris or {}), resolver or FleetResolver(), acting
+        self._given, self._uris, self._resolver, self._acting = given, dict(uris or {}), resolver or default_resolver(), acting
         self._opened: dict[str, HostHandle] = {}
         self._guard = threading.RLock()
 
@@ -116,4 +126,4 @@ class Hosts(Mapping[str, "HostHandle"]):
                 host.close()
 
 
-__all__ = ["FleetResolver", "HostResolver", "Hosts"]
+__all__ = ["FleetResolver", "HostResolver", "Hosts", "default_resolver"]

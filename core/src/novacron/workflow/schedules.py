@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from novacron.errors import AlreadyExistsError, InvalidSpecError, NotFoundError, SpecProblem
+from novacron.errors import AlreadyExistsError, InvalidSpecError, NovaCronError, SpecProblem
 from novacron.units import parse_duration
 from novacron.workflow.composition import Workflow, reference
-from novacron.workflow.nodes import EachNode, OnFailureNode, VMRef
+from novacron.workflow.cron import FORM, times_after
+from novacron.workflow.nodes import VMRef
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
+    from novacron.store.schedules import ScheduledTime, StoredSchedule
+    from novacron.workflow.run.durable import DurableEngine
     from novacron.workflow.run.runs import RunRecord
 
 Misfire = Literal["skip", "once", "all"]
-LATE = timedelta(seconds=60)
-"""How late a run may begin before it counts as missed."""
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +35,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
         hosts: hosts by name, with their URIs.
         misfire: what becomes of times at which no worker was up: "skip" them, do the latest "once", or "all".
         jitter: up to how many seconds later it may begin.
+        actor: who asked for it.
+        problem: why it could not begin last time, None if it could.
     """
 
     name: str
@@ -47,24 +50,57 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float = 0.0
     max_parallel: int = 4
     paused: bool = False
+    actor: str = ""
+    problem: str | None = None
 
     def next(self, count: int = 1, after: datetime | None = None) -> tuple[datetime, ...]:
-        """Return the next times, in the schedule's time zone."""
-        from croniter import croniter
+        """Return the next times, in the schedule's time zone. Raises InvalidSpecError if it has none."""
+        return tuple(islice(times_after(self.cron, self.timezone, after or datetime.now(UTC)), count))
 
-        begin = (after or datetime.now(UTC)).astimezone(ZoneInfo(self.timezone))
-        times = croniter(self.cron, begin, second_at_beginning=True)
-        return tuple(times.get_next(datetime) for _ in range(count))
+    def definition(self) -> dict[str, Any]:
+        """Return what is stored of it, as plain values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return {name: value for name, value in plain.items() if name not in ("name", "paused", "actor", "problem")}
+
+    @property
+    def words(self) -> str:
+        """The flow on one line; "?" if it can't be read."""
+        try:
+            return Workflow.from_dict(self.flow).description
+        except NovaCronError:
+            return "?"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, with the flow in words and the next three times."""
+        """Return plain values, with the flow in words and the next three times. Never fails for a schedule that can't be read."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
-        words = Workflow.from_dict(self.flow).description
-        return plain | {"flow": words, "next": [] if self.paused else [at.isoformat() for at in self.next(3)]}
+        try:
+            times = [] if self.paused else [at.isoformat() for at in self.next(3)]
+        except NovaCronError as error:
+            times, plain["problem"] = [], str(error)
+        except (ValueError, KeyError, OSError) as error:  # the time zone
+            times, plain["problem"] = [], f"{type(error).__name__}: {error}"
+        return plain | {"flow": self.words, "next": times}
+
+
+def read_schedule(stored: StoredSchedule) -> Schedule:
+    """Return the schedule of a row. One that can't be read has no flow, and says why in `problem`."""
+    known = {"name": stored.name, "paused": stored.paused, "actor": stored.actor, "problem": stored.problem}
+    try:
+        return msgspec.convert({**stored.definition, **known}, Schedule)
+    except (msgspec.ValidationError, TypeError) as error:
+        text = f"it can't be read: {error}"
+        return Schedule(name=stored.name, cron="", flow={}, paused=stored.paused, actor=stored.actor, problem=text)
 
 
 class Schedules:
     """The schedules in the state database, `fleet.schedules`. Workers (`novacron worker`) begin and run what is due."""
+
+    def __init__(self, engine: DurableEngine | None = None) -> None:
+        if engine is None:
+            from novacron.workflow.run.default import default_engine
+
+            engine = default_engine()
+        self._engine, self._store = engine, engine.schedules
 
     def __repr__(self) -> str:
         return "<schedules>"
@@ -95,6 +131,7 @@ class Schedules:
             AlreadyExistsError: there is a schedule of that name, unless `replace`.
         """
         handles = list(vms)
+        flow.check_code()
         problems = _problems(name, cron, timezone, misfire, handles, tag)
         if problems:
             raise InvalidSpecError("invalid schedule", problems=problems)
@@ -102,106 +139,47 @@ class Schedules:
         made = Schedule(
             name=name, cron=cron, flow=flow.as_dict(), timezone=timezone, vms=tuple(reference(vm) for vm in handles), tag=tag,
             hosts=where | (hosts or {}), misfire=misfire, jitter=parse_duration(jitter), max_parallel=max_parallel,
+            actor=self._engine.actor,
         )  # fmt: skip
-        dbos, run_schedule = self._dbos()
-        if dbos.get_schedule(name) is not None:
-            if not replace:
-                raise AlreadyExistsError(f"there is a schedule {name!r}", resource=name, hint="replace it, or give another name")
-            dbos.delete_schedule(name)
-        from novacron.workflow.run.durable import QUEUE
-
-        dbos.create_schedule(
-            schedule_name=name, workflow_fn=run_schedule, schedule=cron, context=msgspec.to_builtins(made), cron_timezone=timezone,
-            queue_name=QUEUE, automatic_backfill=misfire != "skip",
-        )  # fmt: skip
+        made.next()
+        if not self._store.put(name, made.definition(), made.actor, replace=replace):
+            raise AlreadyExistsError(f"there is a schedule {name!r}", resource=name, hint="replace it, or use another name")
         return made
 
     def history(self, name: str, limit: int = 20) -> list[RunRecord]:
         """Return the runs of a schedule, the latest first."""
         from novacron.workflow.run.runs import Runs
 
-        return Runs().list(begins=f"{name}@", limit=limit)
+        return Runs(self._engine).list(begins=f"{name}@", limit=limit)
+
+    def times(self, name: str, limit: int = 20) -> tuple[ScheduledTime, ...]:
+        """Return the times that were dealt with, the latest first: the run that began, or why none did. Raises NotFoundError."""
+        self[name]
+        return tuple(self._store.times(name, limit))
 
     def list(self) -> list[Schedule]:
-        """Return all schedules, by name."""
-        return sorted((_schedule(known) for known in self._dbos()[0].list_schedules()), key=lambda s: s.name)
+        """Return all schedules, sorted by name. One that can't be read says so in `problem`."""
+        return [read_schedule(stored) for stored in self._store.list()]
 
     def __getitem__(self, name: str) -> Schedule:
         """Return a schedule. Raises NotFoundError."""
-        known = self._dbos()[0].get_schedule(name)
-        if known is None:
-            raise NotFoundError(f"there is no schedule {name!r}", resource=name, hint="novacron schedule list shows them")
-        return _schedule(known)
+        return read_schedule(self._store.get(name))
 
     def pause(self, name: str) -> None:
         """Let it begin no more until it is resumed. Raises NotFoundError."""
-        self[name]
-        self._dbos()[0].pause_schedule(name)
+        self._store.pause(name, paused=True)
 
     def resume(self, name: str) -> None:
-        """Let a paused schedule begin again. Raises NotFoundError."""
-        self[name]
-        self._dbos()[0].resume_schedule(name)
+        """Let a paused schedule begin again, at the next time that comes. Raises NotFoundError."""
+        self._store.pause(name, paused=False)
 
     def remove(self, name: str) -> None:
-        """Forget a schedule; its runs stay on record. Raises NotFoundError."""
-        self[name]
-        self._dbos()[0].delete_schedule(name)
+        """Delete a schedule; its runs stay on record. Raises NotFoundError."""
+        self._store.remove(name)
 
-    def _dbos(self) -> tuple[Any, Any]:
-        from dbos import DBOS
-
-        from novacron.workflow.run.durable import durable_engine, run_schedule
-
-        durable_engine().launch()
-        return DBOS, run_schedule
-
-
-def begin(schedule: Schedule, due: datetime, now: datetime) -> str | None:
-    """Give the queue what a schedule has due; return the run's id, the same one whoever calls this; None when it is let go.
-
-    Raises:
-        NovaCronError: a host's VMs can't be listed.
-    """
-    from novacron.workflow.run.durable import durable_engine
-
-    if schedule.misfire == "skip" and now - due > LATE + timedelta(seconds=schedule.jitter):
-        return None
-    if schedule.misfire == "once" and now - due > LATE and schedule.next(after=due)[0] <= now:
-        return None  # a later one was missed too, or is due
-    vms = schedule.vms or tuple(_tagged(schedule))
-    if not vms:
-        return None
-    flow = Workflow.from_dict(schedule.flow)
-    each = EachNode(body=flow.node, vms=vms, max_parallel=schedule.max_parallel)
-    whole = flow if len(vms) == 1 else Workflow(OnFailureNode(body=each, action="stop"))
-    whole.name = schedule.name
-    run_id = f"{schedule.name}@{due.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-    return durable_engine().submit(whole, list(vms), schedule.hosts, run_id=run_id)
-
-
-def delay(schedule: Schedule, due: datetime) -> float:
-    """Return by how many seconds a beginning is put off, the same for whoever asks."""
-    return random.Random(f"{schedule.name}{due.isoformat()}").uniform(0, schedule.jitter)  # noqa: S311 - no secret
-
-
-def _tagged(schedule: Schedule) -> Iterable[VMRef]:
-    from novacron.site import fleet
-    from novacron.workflow.hosts import Hosts
-
-    names = list(schedule.hosts) or [host.name for host in fleet().list()]
-    hosts = Hosts(uris=schedule.hosts)
-    try:
-        for name in names:
-            for vm in hosts[name].vms.list(tag=schedule.tag):
-                yield VMRef(name, vm.id, vm.name)
-    finally:
-        hosts.close()
-
-
-def _schedule(known: Any) -> Schedule:
-    made = msgspec.convert(known["context"], Schedule)
-    return msgspec.structs.replace(made, paused=known["status"] != "ACTIVE")
+    def prune(self, older_than: float | str | timedelta) -> int:
+        """Delete what became of times that were dealt with longer ago than that; return how many."""
+        return self._store.prune(parse_duration(older_than))
 
 
 def _problems(name: str, cron: str, timezone: str, misfire: str, vms: list[Any], tag: str | None) -> list[SpecProblem]:
@@ -211,7 +189,7 @@ def _problems(name: str, cron: str, timezone: str, misfire: str, vms: list[Any],
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name):
         problems.append(SpecProblem("name", name, "1 to 64 letters, digits, `_ . -`"))
     if not croniter.is_valid(cron, second_at_beginning=True):
-        problems.append(SpecProblem("cron", cron, "minute hour day month weekday, such as `0 3 * * *`"))
+        problems.append(SpecProblem("cron", cron, FORM))
     try:
         ZoneInfo(timezone)
     except (ValueError, OSError, LookupError):
@@ -223,4 +201,4 @@ def _problems(name: str, cron: str, timezone: str, misfire: str, vms: list[Any],
     return problems
 
 
-__all__ = ["LATE", "Misfire", "Schedule", "Schedules", "begin", "delay"]
+__all__ = ["Misfire", "Schedule", "Schedules", "read_schedule"]

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from novacron.workflow.composition import Workflow
-from novacron.workflow.kinds.registry import KINDS
+from novacron.workflow.kinds.registry import default_kinds
 from novacron.workflow.nodes import StepNode
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _step(kind: str, **arguments: Any) -> Workflow:
-    found = KINDS.find(kind)
+    found = default_kinds().find(kind)
     return Workflow(StepNode(kind=kind, arguments=found.prepare(**arguments)), kinds={kind: found})
 
 
@@ -65,16 +65,25 @@ def delete_snapshot(name: str, *, children: bool = False) -> Workflow:
     return _step("delete_snapshot", name=name, children=children)
 
 
-def keep_snapshots(prefix: str, *, last: int = 0, hourly: int = 0, daily: int = 0, weekly: int = 0) -> Workflow:
-    """Delete the snapshots whose names begin with `prefix`, but for the `last` ones, and the latest of as many hours, days, weeks.
+def keep_snapshots(
+    prefix: str, *, last: int = 0, hourly: int = 0, daily: int = 0, weekly: int = 0, timezone: str = ""
+) -> Workflow:
+    """Delete the snapshots whose names begin with `prefix`, except for those to keep. Can't be undone.
 
-    Can't be undone.
+    Args:
+        prefix: what the names of the snapshots begin with.
+        last: keep so many of the latest snapshots.
+        hourly: keep the latest one of so many of the latest hours that have snapshots.
+        daily: as `hourly`, for days.
+        weekly: as `hourly`, for weeks from Monday on.
+        timezone: whose hours, days and weeks are meant, such as "Europe/Berlin". Without one it is the time zone of the schedule that
+            began the flow, otherwise that of the system.
 
     Raises:
-        InvalidSpecError: none would be kept.
+        InvalidSpecError: none would be kept, or a value is wrong.
     """
     counts = {"last": last, "hourly": hourly, "daily": daily, "weekly": weekly}
-    return _step("keep_snapshots", prefix=prefix, **{name: count for name, count in counts.items() if count})
+    return _step("keep_snapshots", prefix=prefix, timezone=timezone, **{name: count for name, count in counts.items() if count})
 
 
 def migrate(to: str | HostHandle, **options: Any) -> Workflow:
@@ -134,14 +143,14 @@ def __getattr__(name: str) -> Callable[..., Workflow]:
     from novacron.errors import WorkflowError
 
     try:
-        KINDS.find(name)
+        default_kinds().find(name)
     except WorkflowError as error:
         raise AttributeError(f"{error}; {error.hint}") from None
     return lambda **arguments: _step(name, **arguments)
 
 
 def __dir__() -> list[str]:
-    return KINDS.names()
+    return default_kinds().names()
 
 
 __all__ = [

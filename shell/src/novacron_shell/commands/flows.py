@@ -26,10 +26,12 @@ def flow() -> None:
 @common_options
 def steps_(settings: Settings) -> None:
     """List the kinds of steps."""
-    from novacron.workflow.kinds import KINDS
+    from novacron.workflow.kinds import default_kinds
 
-    columns: Columns = {"kind": lambda name: name, "what it does": lambda name: _first_line(KINDS.find(name))}
-    show_many(KINDS.names(), columns, "table" if settings.output == "name" else settings.output)
+    kinds = default_kinds()
+
+    columns: Columns = {"kind": lambda name: name, "what it does": lambda name: _first_line(kinds.find(name))}
+    show_many(kinds.names(), columns, "table" if settings.output == "name" else settings.output)
 
 
 def _first_line(kind: Any) -> str:

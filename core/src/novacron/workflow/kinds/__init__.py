@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from novacron.workflow.kinds.base import StepKind
-from novacron.workflow.kinds.registry import KINDS, StepKinds, register_step
+from novacron.workflow.kinds.registry import StepKinds, default_kinds, register_step
 
-__all__ = ["KINDS", "StepKind", "StepKinds", "register_step"]
+__all__ = ["StepKind", "StepKinds", "default_kinds", "register_step"]

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from novacron.errors import WorkflowError
 from novacron.workflow.kinds.base import StepKind
@@ -34,12 +34,22 @@ def declared(name: str) -> Declared | None:
 
     Nothing is imported. An attribute that was not declared with a decorator under exactly this name is not found.
     """
-    module, _, attribute = name.partition(":")
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        return _declared_with_short_name(name)
     loaded = sys.modules.get(module)
     if loaded is None and name_of_main() == module:
         loaded = sys.modules["__main__"]
     found = vars(loaded).get(attribute) if loaded is not None else None
     return found if isinstance(found, Declared) and found.name == name else None
+
+
+def _declared_with_short_name(name: str) -> Declared | None:
+    for module in list(sys.modules.values()):
+        for found in list(getattr(module, "__dict__", {}).values()):
+            if issubclass(type(found), Declared) and found.name == name:
+                return cast(Declared, found)
+    return None
 
 
 def name_of_main() -> str:

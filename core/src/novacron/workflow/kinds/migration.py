@@ -101,9 +101,7 @@ class MigrateStep(StepKind):
         context.settle(self._destination(context))
 
     def _move(self, context: Context, destination: HostHandle, spec: MigrationSpec) -> Any:
-        from novacron.workflow.run.slots import migrating
-
-        with migrating(context, context.host, destination):
+        with context.migration_slot(destination):
             report = context.do("vm_migrate", spec.deadline + 60, to=destination.destination(), spec=spec)
         context.moved(destination.name)
         return report

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from novacron.errors import WorkflowError, either
 from novacron.workflow.kinds.base import StepKind
 from novacron.workflow.kinds.builtin import BUILT_IN
 from novacron.workflow.kinds.function import declared
-
-
-def plugin_kinds() -> Iterator[object]:
-    """Return what the enabled application plugins offer with `register_steps`."""
-    from novacron.plugins.application import application_plugins
-
-    for offered in application_plugins().hook.register_steps():
-        yield from offered
 
 
 class StepKinds:
@@ -26,7 +18,7 @@ class StepKinds:
         offered: returns what plugins offer now: kinds, and function steps.
     """
 
-    def __init__(self, offered: Callable[[], Iterable[object]] = plugin_kinds) -> None:
+    def __init__(self, offered: Callable[[], Iterable[object]] = tuple) -> None:
         self._registered: dict[str, StepKind] = {}
         self._operations: dict[str, StepKind] | None = None
         self._offered = offered
@@ -51,7 +43,7 @@ class StepKinds:
             WorkflowError: no such kind is registered. The hint names similar ones.
         """
         kind = BUILT_IN.get(name) or self._registered.get(name) or self._of_operations().get(name) or self._of_plugins().get(name)
-        if kind is None and ":" in name:
+        if kind is None:
             found = getattr(declared(name), "kind", None)
             kind = found if isinstance(found, StepKind) else None
         if kind is None:
@@ -81,13 +73,17 @@ class StepKinds:
         return {kind.name: kind for kind in found if isinstance(kind, StepKind)}
 
 
-KINDS = StepKinds()
+def default_kinds() -> StepKinds:
+    """Return the step kinds of the default site."""
+    from novacron.site import default_site
+
+    return default_site().step_kinds
 
 
 def register_step(kind: StepKind) -> StepKind:
-    """Register a step kind in this process. Plugins return theirs from the hook `register_steps`."""
-    KINDS.register(kind)
+    """Register a step kind with the default site. Plugins return theirs from the hook `register_steps`."""
+    default_kinds().register(kind)
     return kind
 
 
-__all__ = ["KINDS", "StepKinds", "plugin_kinds", "register_step"]
+__all__ = ["StepKinds", "default_kinds", "register_step"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, NotFoundError, SnapshotNotFoundError, SpecProblem
@@ -58,9 +59,12 @@ class SnapshotStep(StepKind):
             pass  # gone already: that is the state before
 
     def before(self, context: Context) -> dict[str, Any]:
-        named = {"name": str(context.arguments["name"]).replace(TIME, _now())}
-        context.before = named
-        return named | ({"existed": self._get(context) is not None} if context.host.supports("snapshot_get") else {})
+        template, listed = str(context.arguments["name"]), context.host.supports("snapshot_list")
+        taken = {snapshot.name for snapshot in context.ask("snapshot_list")} if listed else set[str]()
+        name = template.replace(TIME, _now())
+        if TIME in template:  # several may be taken within a second
+            name = next(n for n in chain([name], (f"{name}-{number}" for number in count(2))) if n not in taken)
+        return {"name": name, "existed": name in taken} if listed else {"name": name}
 
     def probe(self, context: Context) -> Any:
         if context.before.get("existed"):

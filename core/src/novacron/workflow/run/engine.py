@@ -12,12 +12,13 @@ import msgspec
 
 from novacron.errors import NovaCronError, OperationCancelledError, WorkflowError
 from novacron.workflow.composition import Workflow, reference
-from novacron.workflow.hosts import Hosts
+from novacron.workflow.hosts import HostResolver, Hosts
 from novacron.workflow.paths import ROOT, Path
 from novacron.workflow.run.interpreter import Interpreter, Left
 from novacron.workflow.run.journal import Journal, last, rebuilt, stored
 from novacron.workflow.run.run import Run, RunStatus, settled
 from novacron.workflow.run.scope import Scope
+from novacron.workflow.run.slots import LocalSlots, Slots
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -50,7 +51,15 @@ class Engine(Protocol):
 
 
 class ProcessEngine:
-    """Runs flows in threads of this process, without a database; what it knows of a run ends with the process."""
+    """Runs flows in threads of this process, without a database. What it knows of a run ends with the process.
+
+    Args:
+        resolver: finds hosts by name; the fleet's when None.
+        slots: limits migrations; two for each host when None.
+    """
+
+    def __init__(self, *, resolver: HostResolver | None = None, slots: Slots | None = None) -> None:
+        self._resolver, self._slots = resolver, slots or LocalSlots()
 
     def journal(self) -> Journal:
         """Return a new journal."""
@@ -65,9 +74,8 @@ class ProcessEngine:
         on_progress: Callable[[Progress], object] | None = None,
         hosts: Mapping[str, HostHandle] | None = None,
     ) -> Run:
-        """Begin a run, and wait for its end when `wait`. Ctrl-C while waiting cancels it and waits until it is undone."""
-        run_id = uuid.uuid4().hex[:12]
-        run = self._begin(flow, vms, hosts, on_progress, run_id, self.journal())
+        """Begin a run, and wait for its end if `wait`. Ctrl-C while waiting cancels it and waits until it is undone."""
+        run = self._begin(flow, vms, hosts, on_progress, uuid.uuid4().hex[:12], self.journal())
         return waited(run) if wait else run
 
     def _begin(
@@ -82,12 +90,12 @@ class ProcessEngine:
         run = Run(run_id, [reference(vm) for vm in vms], flow, journal)
         if on_progress is not None:
             run.listen(on_progress)
-        known_hosts = Hosts(hosts or {}, {vm.host.name: vm.host for vm in vms}, flow.hosts)
+        known = Hosts(hosts or {}, {vm.host.name: vm.host for vm in vms}, flow.hosts, resolver=self._resolver)
         scope = scope_of(run)
 
-        def go_on(back: bool) -> Run:
-            if back:
-                turn_back(run)
+        def again(undo: bool) -> Run:
+            if undo:
+                prepare_undo(run)
             else:
                 journal.append(ROOT, "resumed")
             return settled(self._begin(flow, vms, hosts, on_progress, run_id, journal))
@@ -95,13 +103,13 @@ class ProcessEngine:
         def work() -> None:
             run.set_status("running")
             try:
-                outcome = conduct(flow, run, journal, known_hosts, scope)
+                outcome = conduct(flow, run, journal, known, scope, self._slots)
             except BaseException as lost:  # noqa: BLE001 - whoever waits must get an answer
                 outcome = Outcome("interrupted", None, interrupted(run.id, lost))
-            follow(run, known_hosts, vms)
+            follow(run, known, vms)
             run.end(outcome.status, outcome.result, outcome.error)
 
-        run.continue_by(go_on)
+        run.continue_by(again)
         threading.Thread(target=work, name=f"novacron-run-{run_id}", daemon=True).start()
         return run
 
@@ -123,9 +131,9 @@ def scope_of(run: Run) -> Scope:
     return scope
 
 
-def conduct(flow: Workflow, run: Run, journal: Journal, hosts: Hosts, scope: Scope) -> Outcome:
+def conduct(flow: Workflow, run: Run, journal: Journal, hosts: Hosts, scope: Scope, slots: Slots) -> Outcome:
     """Walk a run's flow from where its journal ends to the flow's end, and undo what must be. Raises JournalLostError."""
-    interpreter = Interpreter(flow, run, journal, hosts)
+    interpreter = Interpreter(flow, run, journal, hosts, slots)
     failure: BaseException | None = None
     result: Any = None
     left = cancelled = False
@@ -194,14 +202,14 @@ def ended(
     return made
 
 
-def turn_back(run: Run) -> None:
+def prepare_undo(run: Run) -> None:
     """Put on record that a run which failed is to be undone now, by the walk that follows."""
     before = [entry.data for entry in run.history if entry.event == "unwinding"]
     failed = [step for step in run.steps if step.status == "failed" and step.error]
     first = [{**(step.error or {}), "step": step.path} for step in failed]
     why = next(iter(before[-1:] + first), {"error": "WorkflowError", "text": "it was left as it was", "step": None})
     asked = [step.path for step in failed if step.error and step.error.get("outcome") == "unknown"]
-    run.note(ROOT, "resumed", back=True)
+    run.note(ROOT, "resumed", undo=True)
     run.note(ROOT, "unwinding", **why | {"unclear": [], "cancelled": False, "find_out": asked})
 
 
@@ -223,20 +231,13 @@ def follow(run: Run, hosts: Hosts, vms: list[VMHandle]) -> None:
     kept = set()
     for vm in vms:
         with suppress(Exception):  # it only helps whoever holds the handles; the run's own error says more
-            host = hosts[where[vm.id]]
+            host = hosts.given(where[vm.id])
             vm.record, vm.host = host.invoke("vm_get", vm=vm.id), host
             kept.add(host.name)
     hosts.close(keep=kept)
 
 
-def default_engine() -> Engine:
-    """Return the process's engine: runs survive the process."""
-    from novacron.workflow.run.durable import durable_engine
-
-    return durable_engine()
-
-
 __all__ = [
-    "Engine", "Outcome", "ProcessEngine", "conduct", "default_engine", "ended", "follow", "interrupted", "scope_of", "turn_back",
+    "Engine", "Outcome", "ProcessEngine", "conduct", "ended", "follow", "interrupted", "scope_of", "prepare_undo",
     "waited",
 ]  # fmt: skip

@@ -49,6 +49,7 @@ from novacron.workflow.paths import ROOT, Path
 from novacron.workflow.run.journal import Journal, finished, last, stored, unclear
 from novacron.workflow.run.run import Run
 from novacron.workflow.run.scope import Scope
+from novacron.workflow.run.slots import Slots
 from novacron.workflow.run.step_runner import Branch, StepRunner
 
 NOT_RETRIED = (AccessDeniedError, AuthenticationError, InvalidSpecError, OperationCancelledError, UnsupportedOperationError)
@@ -66,10 +67,10 @@ class Left(Exception):
 class Interpreter:
     """Walks the flow of one run."""
 
-    def __init__(self, flow: Workflow, run: Run, journal: Journal, hosts: Hosts) -> None:
+    def __init__(self, flow: Workflow, run: Run, journal: Journal, hosts: Hosts, slots: Slots) -> None:
         self._flow, self._run, self._journal, self._hosts = flow, run, journal, hosts
         self._locations: dict[str, Location] = {}
-        self.steps = StepRunner(flow, run, journal, hosts)
+        self.steps = StepRunner(flow, run, journal, hosts, slots)
 
     def walk(self, scope: Scope) -> Any:
         """Run the whole flow and return its result. Raises NovaCronError, or Left."""

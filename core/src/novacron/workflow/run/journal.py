@@ -20,13 +20,18 @@ Event = Literal[
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened: `at` in seconds since 1970, `path` of the step within the flow, `data` plain values."""
+    """One thing that happened in a run.
+
+    `at` is in seconds since 1970, `path` leads to the step within the flow, `data` has plain values. `executor` is the user of the
+    process that wrote the entry, "" if the journal is of one process only.
+    """
 
     number: int
     at: float
     path: Path
     event: Event
     data: dict[str, Any] = msgspec.field(default_factory=dict)
+    executor: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -56,6 +61,8 @@ class Journal:
     This journal lives as long as the process. Subclasses store each entry in `keep`.
     """
 
+    executor = ""
+
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._entries = list(entries)
         self._by_path: dict[Path, list[Entry]] = defaultdict(list)
@@ -66,7 +73,7 @@ class Journal:
     def append(self, path: Path, event: Event, **data: Any) -> Entry:
         """Add an entry. Raises JournalLostError."""
         with self._guard:
-            entry = Entry(number=len(self._entries), at=time.time(), path=path, event=event, data=data)
+            entry = Entry(number=len(self._entries), at=time.time(), path=path, event=event, data=data, executor=self.executor)
             self.keep(entry)
             self._entries.append(entry)
             self._by_path[path].append(entry)

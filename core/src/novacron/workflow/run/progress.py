@@ -107,7 +107,7 @@ class StepRecords:
             error = {"undo_error": entry.data} if entry.event == "undo_failed" else {}
             for inner in self._undone_with(path):
                 self._change(inner, status=entry.event, **error)
-        elif entry.event == "resumed" and not entry.data.get("back"):
+        elif entry.event == "resumed" and not entry.data.get("undo"):
             for inner, step in list(self._records.items()):
                 if step.status in ("failed", "undone"):
                     self._change(inner, status="waiting")

@@ -109,7 +109,7 @@ class Run(Job[Any]):
         Raises:
             InvalidStateError: it runs, or nothing is left to do.
         """
-        return self._again("resumed", back=False)
+        return self._again("resumed", undo=False)
 
     def undo(self) -> Run:
         """Take back what a failed run has left: steps that it kept, and those that could not be undone. Returns the run that does.
@@ -119,14 +119,14 @@ class Run(Job[Any]):
         Raises:
             InvalidStateError: it runs, or nothing is left.
         """
-        return self._again("undone", back=True)
+        return self._again("undone", undo=True)
 
-    def _again(self, verb: str, *, back: bool) -> Run:
+    def _again(self, verb: str, *, undo: bool) -> Run:
         from novacron.errors import InvalidStateError
 
         if self._status != "failed" or self._continue is None:
             raise InvalidStateError(f"the run is {self._status}; only a failed one can be {verb}")
-        return self._continue(back)
+        return self._continue(undo)
 
     def continue_by(self, continue_: Callable[[bool], Run]) -> None:
         """Set how a failed run is continued: forward, or backward if its argument is true (for engines)."""

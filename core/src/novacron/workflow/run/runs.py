@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from novacron.errors import InvalidStateError, NovaCronError, WorkflowError
-from novacron.store.processes import ProcessRecord, ProcessStore
-from novacron.store.runs import RunStore, StoredRun
+from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, SpecProblem, WorkflowError
+from novacron.store.processes import ProcessRecord
+from novacron.store.runs import StoredRun
+from novacron.units import parse_duration
 from novacron.workflow.composition import Workflow, reference
 from novacron.workflow.nodes import VMRef, names_of
 from novacron.workflow.run.journal import Entry
@@ -27,7 +30,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `process` is who runs it, None when nobody does. `waits_for` is the earlier run of one of its VMs that must end first. `error` is as
     NovaCronError.as_dict, and `text`. `left` says what a person must look at: steps that could not be undone, that were kept, or
-    that nobody knows the end of.
+    that nobody knows the end of. `actor` is who asked for the run, `executor` the user of the process that runs it or ran it last.
     """
 
     id: str
@@ -40,6 +43,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None = None
     process: str | None = None
     waits_for: str | None = None
+    actor: str = ""
+    executor: str | None = None
     error: dict[str, Any] | None = None
     left: tuple[str, ...] = ()
 
@@ -50,6 +55,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         head = f"{self.id}  {self.name or self.flow} of {names_of(self.vms)}: {self.status}"
+        if self.actor:
+            by = f", executed by {self.executor}" if self.executor not in (None, self.actor) else ""
+            head += f", asked for by {self.actor}{by}"
         if self.waits_for:
             head += f", waits for run {self.waits_for}"
         lines = [head, *(f"  {step}" for step in self.steps)]
@@ -76,20 +84,23 @@ class Runs:
         ('done', ['done'])
     """
 
-    def __init__(self) -> None:
-        self._store, self._processes = RunStore(), ProcessStore()
+    def __init__(self, engine: DurableEngine | None = None) -> None:
+        if engine is None:
+            from novacron.workflow.run.default import default_engine
+
+            engine = default_engine()
+        self._engine, self._store = engine, engine.runs
 
     def __repr__(self) -> str:
         return "<runs>"
 
     def __getitem__(self, run_id: str) -> RunRecord:
         """Return a run by its id, or by a beginning that no other has. Raises NotFoundError."""
-        return self._record(self._store.get(run_id), self._alive())
+        return next(self._records([self._store.get(run_id)]))
 
     def list(self, *, unfinished: bool = False, begins: str = "", limit: int | None = 50) -> list[RunRecord]:
         """Return runs, the latest first: those that have not ended when `unfinished`, and whose id begins so."""
-        alive = self._alive()
-        return [self._record(known, alive) for known in self._store.latest(limit, unfinished=unfinished, begins=begins)]
+        return list(self._records(self._store.latest(limit, unfinished=unfinished, begins=begins)))
 
     def history(self, run_id: str) -> tuple[Entry, ...]:
         """Return all that happened in a run, oldest first."""
@@ -104,7 +115,7 @@ class Runs:
             NotFoundError, InvalidStateError
             WorkflowError: code of its steps has changed since it began, and not `accept_changes`.
         """
-        return self._engine().go_on(run_id, accept_changes=accept_changes)
+        return self._engine.resume(run_id, accept_changes=accept_changes)
 
     def undo(self, run_id: str) -> Run:
         """Take back, in this process, what a failed run has left; see `RunRecord.left`. What can't be is told again.
@@ -119,7 +130,7 @@ class Runs:
             raise InvalidStateError(
                 f"the run {known.id} is {known.status}", resource=known.id, hint=hint or "nothing of it is left"
             )
-        return self._engine().go_on(known.id, accept_changes=True, back=True)
+        return self._engine.resume(known.id, accept_changes=True, undo=True)
 
     def submit(self, flow: Workflow, vms: Iterable[VMHandle], *, max_parallel: int = 4) -> str:
         """Let a worker (`novacron worker`) run a flow for VMs; return the run's id at once.
@@ -130,18 +141,20 @@ class Runs:
         handles = list(vms)
         if not handles:
             raise WorkflowError("the flow has no VM to run for")
+        flow.check_code()
         flow.as_dict()
         whole = flow if len(handles) == 1 else flow.each(handles, max_parallel=max_parallel).on_failure("stop")
         uris = {host.name: host.uri for host in [*(vm.host for vm in handles), *flow.hosts.values()]}
-        return self._engine().submit(whole, [reference(vm) for vm in handles], uris)
+        actor = handles[0].host.identity.actor
+        return self._engine.submit(whole, [reference(vm) for vm in handles], uris, actor)
 
     def detach(self, run_id: str) -> None:
         """Leave a run of this process to a worker, once the step that is under way has ended. Raises InvalidStateError."""
-        self._engine().detach(self._store.get(run_id).id)
+        self._engine.detach(self._store.get(run_id).id)
 
     def workers(self) -> tuple[str, ...]:
         """Return the workers that are up, by name."""
-        return tuple(sorted(process.name for process in self._alive().values() if process.name.startswith("worker ")))
+        return tuple(sorted(process.name for process in self._engine.alive().values() if process.name.startswith("worker ")))
 
     def recover(self) -> tuple[Run, ...]:
         """Go on, in this process, with all runs whose process has ended; one that can't be gone on with here is left alone."""
@@ -154,6 +167,24 @@ class Runs:
                     continue  # another process was quicker, or the code is not here
         return tuple(begun)
 
+    def prune(self, *, older_than: float | str | timedelta | None = None, keep: int | None = None, failed: bool = False) -> int:
+        """Delete runs that have ended, and their history; return how many.
+
+        Args:
+            older_than: only runs that ended longer ago than that, such as "30d".
+            keep: never the latest so many ended runs.
+            failed: also runs that failed. They can be resumed or undone as long as they are on record.
+
+        Raises:
+            InvalidSpecError: neither an age nor a number is given.
+        """
+        if older_than is None and keep is None:
+            problem = SpecProblem("older_than", "missing", "an age such as 30d, or a number of runs to keep")
+            raise InvalidSpecError("can't prune runs", problems=[problem])
+        seconds = None if older_than is None else parse_duration(older_than)
+        statuses = ("done", "undone", "cancelled", *(["failed"] if failed else []))
+        return self._store.prune(older_than=seconds, keep=keep, statuses=statuses)
+
     def retry(self, run_id: str) -> Run:
         """Begin a new run of the same flow for the same VMs, as a run that was undone or cancelled had it.
 
@@ -164,7 +195,7 @@ class Runs:
         known = self._store.get(run_id)
         if known.status not in ("undone", "cancelled", "done"):
             raise InvalidStateError(f"the run {known.id} is {known.status}", resource=known.id, hint="resume or cancel it first")
-        return self._engine().again(known)
+        return self._engine.repeat(known)
 
     def cancel(self, run_id: str) -> None:
         """Stop the operation that is under way, and undo what was done; by the process that runs it, or this one if that has ended.
@@ -174,7 +205,7 @@ class Runs:
             InvalidStateError: it has ended.
         """
         known = self._ask(run_id, "cancel")
-        if known.process not in self._alive():
+        if known.process not in self._engine.alive():
             self.resume(known.id, accept_changes=True)
 
     def pause(self, run_id: str) -> None:
@@ -208,20 +239,25 @@ class Runs:
             )  # fmt: skip
         return known
 
-    def _alive(self) -> dict[str, ProcessRecord]:
-        return {process.id: process for process in self._processes.list() if process.alive}
+    def _records(self, runs: Iterable[StoredRun]) -> Iterator[RunRecord]:
+        """Return records of runs, with the entries of all of them read at once."""
+        runs, alive = list(runs), self._engine.alive()
+        entries = self._store.entries_of(run.id for run in runs)
+        for known in runs:
+            yield self._record(known, alive, entries[known.id])
 
-    def _engine(self) -> DurableEngine:
-        from novacron.workflow.run.durable import durable_engine  # loads DBOS: only when a run begins
-
-        return durable_engine()
-
-    def _record(self, known: StoredRun, alive: dict[str, ProcessRecord]) -> RunRecord:
-        flow = Workflow.from_dict(known.flow)
+    def _record(self, known: StoredRun, alive: Mapping[str, ProcessRecord], entries: Iterable[dict[str, Any]]) -> RunRecord:
         vms = tuple(msgspec.convert(target, VMRef) for target in known.targets)
-        steps = StepRecords(flow.node, vms[0], flow.words)
-        for entry in self._store.entries(known.id):
-            steps.apply(Entry.from_dict(entry))
+        try:
+            flow = Workflow.from_dict(known.flow)
+        except NovaCronError as error:  # one bad row never breaks a list
+            words, steps = f"? ({error})", tuple[StepRecord, ...]()
+        else:
+            words, records = flow.description, StepRecords(flow.node, vms[0], flow.words)
+            for entry in entries:
+                with suppress(LookupError):  # written by an older version, whose paths were others
+                    records.apply(Entry.from_dict(entry))
+            steps = records.all()
         status: Any = known.status
         gone = known.process not in alive if known.process else status != "waiting"
         if known.ended_at is None and gone:
@@ -229,9 +265,9 @@ class Runs:
         before = self._store.before(known.id) if status == "waiting" else None
         owner = alive.get(known.process or "")
         return RunRecord(
-            id=known.id, name=known.name, status=status, flow=flow.description, vms=vms, steps=steps.all(),
-            created_at=known.created_at, ended_at=known.ended_at, process=owner.name if owner else None,
-            waits_for=before.id if before else None, error=known.error, left=_left(status, steps.all()),
+            id=known.id, name=known.name, status=status, flow=words, vms=vms, steps=steps, actor=known.actor,
+            executor=known.executor, created_at=known.created_at, ended_at=known.ended_at, process=owner.name if owner else None,
+            waits_for=before.id if before else None, error=known.error, left=_left(status, steps),
         )  # fmt: skip
 
 

@@ -1,38 +1,90 @@
-"""How much workflows do to a host at a time."""
+"""Limits how many migrations a host takes part in at a time."""
 
 from __future__ import annotations
 
+import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from novacron.workflow.run.patience import Patience
 
 if TYPE_CHECKING:
-    from novacron.handles.host import HostHandle
+    from novacron.store.migration_slots import MigrationSlots
     from novacron.workflow.context import Context
 
 POLL = 0.3
+"""Seconds between two looks for a free slot."""
+LIMIT = 2
+"""Migrations of a host at a time where no database says otherwise."""
 
 
-@contextmanager
-def migrating(context: Context, *hosts: HostHandle) -> Iterator[None]:
-    """Wait until none of the hosts has as many migrations under way as `fleet().settings["migrations_per_host"]` says, and be one.
+class Slots(Protocol):
+    """Hands out the right to migrate."""
 
-    The limit is for the workflows of all processes of the state database; who is waited for is reported. Raises when cancelled.
+    def migrating(self, context: Context, hosts: Mapping[str, str]) -> AbstractContextManager[None]:
+        """Wait until all hosts, names by URI, have a free slot, and hold it. Raises the reason if the run is stopped."""
+        ...
+
+
+class LocalSlots:
+    """Slots of one process.
+
+    Args:
+        limit: migrations of a host at a time.
     """
-    from novacron.store.movings import MovingStore
-    from novacron.workflow.run.durable import durable_engine, patiently
 
-    engine = durable_engine()
-    store, moving, process = MovingStore(), uuid.uuid4().hex, engine.launch().id
-    named = {host.uri: host.name for host in hosts}
-    while full := patiently(store.take)(moving, context.ref.name or context.ref.id, named, process, set(engine.alive())):
-        context.report(f"waits: {full}")
-        context.wait(POLL)
-    try:
-        yield
-    finally:
-        patiently(store.release)(moving)
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit, self._taken, self._guard = limit, Counter[str](), threading.Lock()
+
+    @contextmanager
+    def migrating(self, context: Context, hosts: Mapping[str, str]) -> Iterator[None]:
+        """Wait until all hosts have a free slot, and hold it."""
+        while not self._take(hosts):
+            context.report(f"waits: {', '.join(hosts.values())} has {self._limit} migrations under way")
+            context.wait(POLL)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._taken.subtract(hosts)
+
+    def _take(self, hosts: Collection[str]) -> bool:
+        with self._guard:
+            if any(self._taken[uri] >= self._limit for uri in hosts):
+                return False
+            self._taken.update(hosts)
+            return True
 
 
-__all__ = ["migrating"]
+class SharedSlots:
+    """Slots of all processes of a state database; the setting `migrations_per_host` is the limit.
+
+    Args:
+        store: where the migrations under way are stored.
+        process: returns the id of this process.
+        alive: returns the ids of the processes that are alive.
+        patience: how long the database is waited for.
+    """
+
+    def __init__(
+        self, store: MigrationSlots, process: Callable[[], str], alive: Callable[[], Collection[str]], patience: Patience
+    ) -> None:
+        self._store, self._process, self._alive, self._patience = store, process, alive, patience
+
+    @contextmanager
+    def migrating(self, context: Context, hosts: Mapping[str, str]) -> Iterator[None]:
+        """Wait until all hosts have a free slot, and hold it. The hosts and VMs that are waited for are reported."""
+        migration, name = uuid.uuid4().hex, context.ref.name or context.ref.id
+        while full := self._patience.call(self._store.take, migration, name, hosts, self._process(), set(self._alive())):
+            context.report(f"waits: {full}")
+            context.wait(POLL)
+        try:
+            yield
+        finally:
+            self._patience.call(self._store.release, migration)
+
+
+__all__ = ["LIMIT", "POLL", "LocalSlots", "SharedSlots", "Slots"]

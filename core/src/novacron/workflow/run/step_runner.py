@@ -19,6 +19,7 @@ from novacron.workflow.references import resolved
 from novacron.workflow.run.journal import Entry, Journal, finished, last, rebuilt, stored, unclear
 from novacron.workflow.run.run import Run
 from novacron.workflow.run.scope import Scope
+from novacron.workflow.run.slots import Slots
 
 UNDO_DELAYS = (0.2, 1.0, 5.0)
 """Seconds before an undo is tried again after an error that may pass: a host out of reach, a busy VM, no free space."""
@@ -43,7 +44,8 @@ class StepRunner:
         unclear: the steps of which nobody knows whether they happened.
     """
 
-    def __init__(self, flow: Workflow, run: Run, journal: Journal, hosts: Hosts) -> None:
+    def __init__(self, flow: Workflow, run: Run, journal: Journal, hosts: Hosts, slots: Slots) -> None:
+        self._slots = slots
         self._flow, self._run, self._journal, self._hosts = flow, run, journal, hosts
         self._results: dict[str, Any] = {}
         self.failed_path: Path | None = None
@@ -144,7 +146,7 @@ class StepRunner:
 
         return Context(
             self._hosts, branch.location, node.arguments, scope=scope, listener=listener, previous=branch.previous,
-            results=branch.results,
+            results=branch.results, slots=self._slots,
         )  # fmt: skip
 
     def undo(self, node: StepNode, path: Path, location: Location, result: Any, *, interrupted: bool) -> None:

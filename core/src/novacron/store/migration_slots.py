@@ -1,0 +1,66 @@
+"""Limits how many migrations of workflows a host takes part in at a time, for all processes of the state database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import sqlalchemy as sa
+
+from novacron.store.database import Database
+from novacron.store.settings import DEFAULTS
+from novacron.store.tables import migration_slots, settings
+
+LIMIT = "migrations_per_host"
+
+
+class MigrationSlots:
+    """The migrations that are under way, by host.
+
+    Args:
+        database: the state database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take(self, migration: str, vm: str, hosts: Mapping[str, str], process: str, alive: Collection[str]) -> str | None:
+        """Write a migration down at all its hosts, unless one of them has as many as it may.
+
+        Args:
+            migration: what identifies the migration.
+            vm: the VM's name, for people.
+            hosts: the hosts' names by URI.
+            process: who makes it.
+            alive: the processes that live; migrations of others no longer count.
+
+        Returns:
+            None when it may begin; otherwise which host is full, and with what.
+        """
+        with self._database.transaction() as connection:
+            # the write comes first: of two processes that ask at once the second waits here until the first is through
+            if connection.execute(settings.update().where(settings.c.name == LIMIT).values(value=settings.c.value)).rowcount == 0:
+                connection.execute(settings.insert().values(name=LIMIT, value=DEFAULTS[LIMIT]))
+            limit = connection.execute(sa.select(settings.c.value).where(settings.c.name == LIMIT)).scalar_one()
+            connection.execute(migration_slots.delete().where(migration_slots.c.process.not_in([*alive, process])))
+            for uri, name in sorted(hosts.items()):
+                under_way = (
+                    connection.execute(
+                        sa.select(migration_slots.c.vm).where(migration_slots.c.host == uri).order_by(migration_slots.c.vm)
+                    )
+                    .scalars()
+                    .all()
+                )
+                if len(under_way) >= limit:
+                    return f"{name} has {len(under_way)} migrations under way ({', '.join(under_way)})"
+            connection.execute(
+                migration_slots.insert(), [{"id": migration, "host": uri, "vm": vm, "process": process} for uri in sorted(hosts)]
+            )
+        return None
+
+    def release(self, migration: str) -> None:
+        """A migration has ended."""
+        with self._database.transaction() as connection:
+            connection.execute(migration_slots.delete().where(migration_slots.c.id == migration))
+
+
+__all__ = ["LIMIT", "MigrationSlots"]
