@@ -95,7 +95,8 @@ def test_a_dead_process_holds_nobody_up(hosts, processes):
     from novacron.store.migration_slots import MigrationSlots
 
     assert (
-        MigrationSlots(default_site().database).take("of-the-dead", "gone", {hosts["a"].uri: "a"}, "a-process-that-is-gone", ()) is None
+        MigrationSlots(default_site().database).take("of-the-dead", "gone", {hosts["a"].uri: "a"}, "a-process-that-is-gone", ())
+        is None
     )
     assert "gone" in str(
         MigrationSlots(default_site().database).take("other", "x", {hosts["a"].uri: "a"}, "me", ("a-process-that-is-gone",))

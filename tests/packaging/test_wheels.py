@@ -23,10 +23,7 @@ def documented_example() -> str:
 
 
 def test_core_alone_simulates(installed):
-    """`pip install novacron` brings no SDK, no terminal library, no test tool, and a host to try.
-
-    DBOS brings click along; nothing of ours loads it.
-    """
+    """`pip install novacron` brings no SDK, no terminal library, no test tool, and a host to try."""
     core = installed("novacron")
     core.execute("""
 import sys

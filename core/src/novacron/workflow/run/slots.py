@@ -49,13 +49,13 @@ class LocalSlots:
             yield
         finally:
             with self._guard:
-                self._taken.subtract(hosts)
+                self._taken.subtract(list(hosts))
 
     def _take(self, hosts: Collection[str]) -> bool:
         with self._guard:
             if any(self._taken[uri] >= self._limit for uri in hosts):
                 return False
-            self._taken.update(hosts)
+            self._taken.update(list(hosts))
             return True
 
 
