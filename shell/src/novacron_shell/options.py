@@ -240,9 +240,9 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*args: Any, given_fields: tuple[str, ...], file: Any, **kwargs: Any) -> Any:
         fields: dict[str, Any] = {}
         if file:
-            import yaml
+            from novacron_shell.yaml_files import load
 
-            fields = yaml.safe_load(file) or {}
+            fields = load(file) or {}
             if not isinstance(fields, dict):
                 raise click.BadParameter("the file does not have fields with values", param_hint="--file")
         for text in given_fields:

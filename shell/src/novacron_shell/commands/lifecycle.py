@@ -106,9 +106,11 @@ def create(settings: Settings, name: str | None, file: Any, more: tuple[str, ...
 
     asked: dict[str, Any] = {}
     if file:
-        import yaml
+        from novacron_shell.yaml_files import load
 
-        asked = yaml.safe_load(file) or {}
+        asked = load(file) or {}
+        if not isinstance(asked, dict):
+            raise click.BadParameter("the file has no mapping of fields to values", param_hint="--file")
     asked |= given(name=name, **fields)
     if disks:
         asked["disks"] = [nested(pairs(text)) for text in disks]
