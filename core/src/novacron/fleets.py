@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from novacron.dispatch.audit import AuditLog
-from novacron.errors import DriverError, HostNotFoundError, InvalidSpecError, NovaCronError, OperationTimeoutError, SpecProblem
+from novacron.errors import (
+    DriverError,
+    HostNotFoundError,
+    InvalidSpecError,
+    NovaCronError,
+    OperationTimeoutError,
+    SpecProblem,
+    either,
+)
+from novacron.fleet_vms import FleetVMs
 from novacron.handles.host import HostHandle
 from novacron.identity import Identity
 from novacron.macs import MACAddresses
@@ -82,7 +92,9 @@ class FleetHosts(Mapping[str, HostHandle]):
                     return handle
             known = self.registered().get(name) or self.registered(fresh=True).get(name)
             if known is None:
-                raise HostNotFoundError(f"no host named {name!r} in the fleet")
+                near = difflib.get_close_matches(name, self.registered(), n=3)
+                hint = f"did you mean {either(near)}?" if near else None
+                raise HostNotFoundError(f"no host named {name!r} in the fleet", hint=hint)
             handle = self._connect(known.uri, name=name, **options)
             with self._guard:
                 current = self._opening.get(name) is mine
@@ -159,6 +171,11 @@ class Fleet:
     def schedules(self) -> Schedules:
         """The flows that start by themselves."""
         return self._schedules()
+
+    @property
+    def vms(self) -> FleetVMs:
+        """The VMs of all hosts."""
+        return FleetVMs(self)
 
     def __repr__(self) -> str:
         return f"<Fleet, {len(self.hosts._open)} hosts connected>"

@@ -247,7 +247,7 @@ class Site:
         except BaseException:
             driver.close()
             raise
-        handle = HostHandle(dispatcher, uri=uri, engine=lambda: self.engine)
+        handle = HostHandle(dispatcher, uri=uri, engine=lambda: self.engine, find=lambda name: self.fleet.hosts.open(name))
         self._connections.add(handle)
         return handle
 

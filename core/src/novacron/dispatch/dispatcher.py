@@ -21,6 +21,7 @@ from novacron.errors import (
     DriverError,
     InvalidSpecError,
     NovaCronError,
+    OperationCancelledError,
     OperationTimeoutError,
     SpecProblem,
     UnsupportedOperationError,
@@ -152,12 +153,9 @@ class Dispatcher:
                 operation=operation, host=self.host, resource=job.resource, outcome="unknown",
                 hint="it may still end; look at the state before repeating it",
             ) from None  # fmt: skip
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             job.cancel()
-            try:
-                job.exception(GRACE)
-            except TimeoutError:
-                pass
+            interrupt.add_note(_after_cancel(job))
             raise
 
     def submit(self, operation: str, timeout: float | None = None, **arguments: Any) -> Job[Any]:
@@ -261,6 +259,20 @@ class Dispatcher:
             operation=operation, host=self.host, outcome="not_sent",
             hint=f"in this area it offers: {', '.join(offered)}" if offered else f"it offers nothing in the area {area!r}",
         )  # fmt: skip
+
+
+def _after_cancel(job: Job[Any]) -> str:
+    """Wait until a cancelled job has ended, and return what became of it, for people."""
+    what = f"{job.operation} {job.resource or ''}".rstrip()
+    try:
+        error = job.exception(GRACE)
+    except (TimeoutError, KeyboardInterrupt):
+        return f"{what}: detached; it may still run on the host, so check before repeating it"
+    if error is None:
+        return f"{what}: it had ended before it could be cancelled; nothing was rolled back"
+    if isinstance(error, OperationCancelledError) and error.outcome == "failed":
+        return f"{what}: cancelled and rolled back"
+    return f"{what}: {error}" + ("; its outcome is unknown" if getattr(error, "outcome", "") == "unknown" else "")
 
 
 def _around(policy: Policy, proceed: Callable[[Call], Any]) -> Callable[[Call], Any]:

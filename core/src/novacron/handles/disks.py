@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import DeviceNotFoundError
+from novacron.handles.collection import Collection
 from novacron.handles.following import finish
 from novacron.records.disks import Disk
 from novacron.units import parse_size
@@ -61,22 +62,22 @@ class DiskHandle:
         return self.vm.host.invoke(operation, vm=self.vm.id, disk=self.record.target, **arguments)
 
 
-class DiskCollection:
+class DiskCollection(Collection[DiskHandle]):
     """A VM's disks by target: `vm.disks["vdb"]`."""
 
     def __init__(self, vm: VMHandle) -> None:
         self._vm = vm
 
-    def __iter__(self) -> Iterator[DiskHandle]:
+    def _all(self) -> Sequence[DiskHandle]:
         if self._vm.record.disks is None:
             self._vm.refresh()
-        return (DiskHandle(self._vm, d) for d in self._vm.record.disks or ())
+        return [DiskHandle(self._vm, d) for d in self._vm.record.disks or ()]
 
-    def __len__(self) -> int:
-        return len(list(iter(self)))
+    def _key(self, item: DiskHandle) -> str:
+        return item.record.target
 
-    def __getitem__(self, target: str) -> DiskHandle:
-        found = next((d for d in self if d.record.target == target), None)
+    def _find(self, target: str) -> DiskHandle:
+        found = next((d for d in self._all() if d.record.target == target), None)
         if found is None:
             raise DeviceNotFoundError(f"{self._vm.name!r} has no disk {target!r}", host=self._vm.host.name)
         return found

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from novacron.handles.collection import Collection
 from novacron.records.filters import TrafficFilter
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
 
 
-class FilterCollection:
+class FilterCollection(Collection[TrafficFilter]):
     """A host's traffic filters.
 
     Example:
@@ -28,7 +30,10 @@ class FilterCollection:
         result: list[TrafficFilter] = self._host.invoke("filter_list")
         return result
 
-    def __getitem__(self, name: str) -> TrafficFilter:
+    def _all(self) -> Sequence[TrafficFilter]:
+        return self.list()
+
+    def _find(self, name: str) -> TrafficFilter:
         result: TrafficFilter = self._host.invoke("filter_get", filter=name)
         return result
 

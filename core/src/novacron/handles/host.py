@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from novacron.dispatch.dispatcher import Dispatcher
-from novacron.errors import UnsupportedOperationError
+from novacron.errors import HostNotFoundError, InvalidSpecError, SpecProblem, UnsupportedOperationError
 from novacron.handles.filters import FilterCollection
 from novacron.handles.images import ImageCollection
 from novacron.handles.networks import NetworkCollection
@@ -32,11 +32,19 @@ class HostHandle:
         (True, <Host lab sim://lab>)
     """
 
-    def __init__(self, dispatcher: Dispatcher, *, uri: str, engine: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        uri: str,
+        engine: Callable[[], Any] | None = None,
+        find: Callable[[str], HostHandle] | None = None,
+    ) -> None:
         self.dispatcher = dispatcher
         self.engine = engine
         self.name = dispatcher.host
         self.uri = uri
+        self._find = find
         self.vms = VMCollection(self)
         self.pools = PoolCollection(self)
         self.networks = NetworkCollection(self)
@@ -86,7 +94,23 @@ class HostHandle:
             >>> host.submit("vm_create", spec=novacron.VMSpec(name="for-ann")).actor
             'ann'
         """
-        return HostHandle(self.dispatcher.acting_for(actor), uri=self.uri, engine=self.engine)
+        return HostHandle(self.dispatcher.acting_for(actor), uri=self.uri, engine=self.engine, find=self._find)
+
+    def other(self, host: HostHandle | str) -> HostHandle:
+        """Return another host: a handle as it is, a name from the fleet of the same site.
+
+        Raises:
+            HostNotFoundError: The fleet has no host of that name.
+            InvalidSpecError: It is neither a handle nor a name.
+        """
+        if isinstance(host, HostHandle):
+            return host
+        if not isinstance(host, str):
+            problem = SpecProblem("to", repr(host), "a host, or the name of one in the fleet")
+            raise InvalidSpecError("invalid host", problems=[problem], outcome="not_sent")
+        if self._find is None:
+            raise HostNotFoundError(f"no host named {host!r}: this handle belongs to no fleet")
+        return self._find(host)
 
     def supports(self, operation: str) -> bool:
         """Whether the driver offers an operation, by its hook's name."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from novacron.handles.collection import Collection
 from novacron.records.networks import DHCPLease, Network
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 _Leases: TypeAlias = list[DHCPLease]
 
 
-class NetworkCollection:
+class NetworkCollection(Collection[Network]):
     """A host's networks."""
 
     def __init__(self, host: HostHandle) -> None:
@@ -24,7 +26,10 @@ class NetworkCollection:
         result: list[Network] = self._host.invoke("network_list")
         return result
 
-    def __getitem__(self, network: str) -> Network:
+    def _all(self) -> Sequence[Network]:
+        return self.list()
+
+    def _find(self, network: str) -> Network:
         result: Network = self._host.invoke("network_get", network=network)
         return result
 

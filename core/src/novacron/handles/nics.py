@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import DeviceNotFoundError
+from novacron.handles.collection import Collection
 from novacron.records.nics import NIC
 
 if TYPE_CHECKING:
@@ -52,22 +53,22 @@ class NICHandle:
         return self.vm.host.invoke(operation, vm=self.vm.id, nic=self.record.mac, **arguments)
 
 
-class NICCollection:
+class NICCollection(Collection[NICHandle]):
     """A VM's NICs by MAC address."""
 
     def __init__(self, vm: VMHandle) -> None:
         self._vm = vm
 
-    def __iter__(self) -> Iterator[NICHandle]:
+    def _all(self) -> Sequence[NICHandle]:
         if self._vm.record.nics is None:
             self._vm.refresh()
-        return (NICHandle(self._vm, n) for n in self._vm.record.nics or ())
+        return [NICHandle(self._vm, n) for n in self._vm.record.nics or ()]
 
-    def __len__(self) -> int:
-        return len(list(iter(self)))
+    def _key(self, item: NICHandle) -> str:
+        return item.record.mac
 
-    def __getitem__(self, mac: str) -> NICHandle:
-        found = next((n for n in self if n.record.mac == mac.lower()), None)
+    def _find(self, mac: str) -> NICHandle:
+        found = next((n for n in self._all() if n.record.mac == mac.lower()), None)
         if found is None:
             raise DeviceNotFoundError(f"{self._vm.name!r} has no NIC {mac!r}", host=self._vm.host.name)
         return found

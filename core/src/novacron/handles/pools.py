@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from novacron.errors import NovaCronError, VolumeNotFoundError
+from novacron.handles.collection import Collection
 from novacron.handles.files import new_file
 from novacron.handles.following import finish
 from novacron.records.pools import StoragePool
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 _Volumes: TypeAlias = list[Volume]
 
 
-class PoolCollection:
+class PoolCollection(Collection[StoragePool]):
     """A host's storage pools and their volumes."""
 
     def __init__(self, host: HostHandle) -> None:
@@ -30,7 +32,10 @@ class PoolCollection:
         result: list[StoragePool] = self._host.invoke("pool_list")
         return result
 
-    def __getitem__(self, pool: str) -> StoragePool:
+    def _all(self) -> Sequence[StoragePool]:
+        return self.list()
+
+    def _find(self, pool: str) -> StoragePool:
         result: StoragePool = self._host.invoke("pool_get", pool=pool)
         return result
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from novacron.handles.collection import Collection
 from novacron.handles.following import finish
 from novacron.records.snapshots import Snapshot
 from novacron.units import parse_duration
@@ -49,17 +50,11 @@ class SnapshotHandle:
         )
 
 
-class SnapshotCollection:
+class SnapshotCollection(Collection[SnapshotHandle]):
     """A VM's snapshots by name: `vm.snapshots["before-upgrade"].revert()`."""
 
     def __init__(self, vm: VMHandle) -> None:
         self._vm = vm
-
-    def __iter__(self) -> Iterator[SnapshotHandle]:
-        return iter(self.list())
-
-    def __len__(self) -> int:
-        return len(self.list())
 
     def list(
         self,
@@ -113,7 +108,10 @@ class SnapshotCollection:
             and (newest is None or _taken(s) < newest)
         ]
 
-    def __getitem__(self, name: str) -> SnapshotHandle:
+    def _all(self) -> Sequence[SnapshotHandle]:
+        return self.list()
+
+    def _find(self, name: str) -> SnapshotHandle:
         return SnapshotHandle(self._vm, self._vm.host.invoke("snapshot_get", vm=self._vm.id, snapshot=name))
 
     def create(self, name: str, *, wait: bool = True, **options: Any) -> Any:

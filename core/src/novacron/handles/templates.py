@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from novacron.handles.collection import Collection
 from novacron.handles.following import finish
 from novacron.records.templates import Template
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _Templates: TypeAlias = list[Template]
 
 
-class TemplateCollection:
+class TemplateCollection(Collection[Template]):
     """A host's templates."""
 
     def __init__(self, host: HostHandle) -> None:
@@ -27,7 +28,10 @@ class TemplateCollection:
         result: list[Template] = self._host.invoke("template_list")
         return result
 
-    def __getitem__(self, template: str) -> Template:
+    def _all(self) -> Sequence[Template]:
+        return self.list()
+
+    def _find(self, template: str) -> Template:
         result: Template = self._host.invoke("template_get", template=template, version=None)
         return result
 

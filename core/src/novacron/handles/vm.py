@@ -74,9 +74,9 @@ class VMHandle:
         return self.record.status
 
     @property
-    def tags(self) -> frozenset[str]:
-        """The tags when last read."""
-        return self.record.tags or frozenset()
+    def tags(self) -> frozenset[str] | None:
+        """The tags when last read. None means that they were not read: a listing reads them with `detail="full"`."""
+        return self.record.tags
 
     @property
     def disks(self) -> DiskCollection:
@@ -207,20 +207,20 @@ class VMHandle:
             result: Appliance = self.host.invoke("appliance_export", vm=self.id, target=target)
         return result
 
-    def migration_check(self, to: HostHandle, **options: Any) -> MigrationCheck:
+    def migration_check(self, to: HostHandle | str, **options: Any) -> MigrationCheck:
         """Run all pre-checks of a migration, changing nothing."""
         from novacron.specs import MigrationSpec
 
         result: MigrationCheck = self.host.invoke(
-            "migration_check", vm=self.id, to=to.destination(), spec=MigrationSpec.parse(options)
+            "migration_check", vm=self.id, to=self.host.other(to).destination(), spec=MigrationSpec.parse(options)
         )
         return result
 
-    def migrate(self, to: HostHandle, *, wait: bool = True, **options: Any) -> Any:
+    def migrate(self, to: HostHandle | str, *, wait: bool = True, **options: Any) -> Any:
         """Move the VM to another host; this handle then is the VM there, `last_migration` the report.
 
         Args:
-            to: the destination, connected.
+            to: the destination: a connected host, or the name of one in the fleet.
             wait: False returns a Job with the handle as its result.
             options: `MigrationSpec`'s fields: live, storage, bandwidth, max_downtime, deadline, ...
 
@@ -230,10 +230,10 @@ class VMHandle:
         """
         from novacron.specs import MigrationSpec
 
-        spec = MigrationSpec.parse(options)
+        spec, destination = MigrationSpec.parse(options), self.host.other(to)
 
         def moved(report: Any) -> VMHandle:
-            self.host, self.record, self.last_migration = to, report.vm, report
+            self.host, self.record, self.last_migration = destination, report.vm, report
             return self
 
         return finish(
@@ -243,7 +243,7 @@ class VMHandle:
             wait=wait,
             timeout=spec.deadline + 60,
             vm=self.id,
-            to=to.destination(),
+            to=destination.destination(),
             spec=spec,
         )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
+from novacron.handles.collection import Collection
 from novacron.handles.vm import VMHandle
 from novacron.jobs import Job
 from novacron.records.metrics import VMRates
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _Rates: TypeAlias = list[VMRates]  # the collection has a method named list
 
 
-class VMCollection:
+class VMCollection(Collection[VMHandle]):
     """The VMs of a host: `host.vms["web1"]`, `host.vms.list(status="running")`, `host.vms.create(spec)`."""
 
     def __init__(self, host: HostHandle) -> None:
@@ -31,23 +32,12 @@ class VMCollection:
     def __repr__(self) -> str:
         return f"<VMs of {self._host.name}>"
 
-    def __getitem__(self, vm: str) -> VMHandle:
+    def _all(self) -> Sequence[VMHandle]:
+        return [*self.list()]
+
+    def _find(self, vm: str) -> VMHandle:
         """Return a VM by name or UUID, freshly read. Raises VMNotFoundError."""
         return VMHandle(self._host, self._host.invoke("vm_get", vm=vm))
-
-    get = __getitem__
-
-    def __contains__(self, vm: object) -> bool:
-        from novacron.errors import InvalidSpecError, VMNotFoundError
-
-        try:
-            self._host.invoke("vm_get", vm=vm)
-        except (VMNotFoundError, InvalidSpecError):
-            return False
-        return True
-
-    def __iter__(self) -> Iterator[VMHandle]:
-        return iter(self.list())
 
     def __len__(self) -> int:
         return self.list().total

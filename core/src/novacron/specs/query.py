@@ -17,7 +17,8 @@ _ALIASES = {"memory": "memory_bytes"}
 
 
 class VMQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A filter over VMs: all given conditions must hold. `name` may be a shell pattern; `sort` "-memory" is descending.
+    """A filter over VMs: all given conditions must hold. `name` may be a shell pattern; several `tag`s must
+    all be there; `sort` "-memory" is descending.
 
     `detail="full"` asks for all fields (devices, tags); a filter by tag implies it.
 
@@ -28,7 +29,7 @@ class VMQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str | None = None
     status: tuple[Status, ...] | None = None
-    tag: str | None = None
+    tag: str | tuple[str, ...] | None = None
     node: str | None = None
     sort: str = "name"
     limit: int | None = None
@@ -71,7 +72,18 @@ class VMQuery(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidSpecError("invalid VM query", problems=problems)
         if fields.get("tag"):
             fields["detail"] = "full"
+            if not isinstance(fields["tag"], str):
+                fields["tag"] = tuple(fields["tag"])
         return cls(**fields)
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The tags that a VM must have."""
+        return frozenset((self.tag,) if isinstance(self.tag, str) else self.tag or ())
+
+    def without_page(self) -> VMQuery:
+        """Return the query for all VMs that match, in no particular order: for one host of several, whose lists are merged."""
+        return msgspec.structs.replace(self, limit=None, cursor=None, sort="name")
 
     def matches(self, vm: VM) -> bool:
         """Whether a record fits all conditions."""
@@ -79,7 +91,7 @@ class VMQuery(msgspec.Struct, frozen=True, kw_only=True):
             (self.status is None or vm.status in self.status)
             and (self.name is None or fnmatch.fnmatchcase(vm.name, self.name))
             and (self.node is None or vm.node == self.node)
-            and (self.tag is None or self.tag in (vm.tags or ()))
+            and (self.tag is None or self.tags <= (vm.tags or frozenset()))
         )
 
     def page(self, vms: Iterable[VM]) -> Page[VM]:

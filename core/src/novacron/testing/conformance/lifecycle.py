@@ -127,7 +127,7 @@ class TestLifecycle(Conformance):
         vm = create(description="before", tags={"one"}, metadata={"owner": "ann", "cost": "7"})
         before = vm.record
         assert vm.update(description="after").record == before.replace(description="after")
-        assert vm.update(tags={"two", "three"}).tags == {"two", "three"}
+        assert vm.update(tags={"two", "three"}).tags == frozenset({"two", "three"})
         vm.update(metadata={"owner": "bob", "cost": None, "site": "x"})
         assert vm.record.metadata == {"owner": "bob", "site": "x"}
         assert vm.record == before.replace(description="after", tags=frozenset({"two", "three"}), metadata=vm.record.metadata)

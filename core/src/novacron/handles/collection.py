@@ -1,0 +1,84 @@
+"""What all collections have in common: they iterate, count, know `in` and `.get`, and suggest names for a name that is not there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from novacron.errors import InvalidSpecError, NotFoundError, NovaCronError, SpecProblem, either
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class Collection(Generic[T]):
+    """Things that are known by name. Subclasses say how all are listed and how one is found.
+
+    Example:
+        >>> import novacron
+        >>> pools = novacron.connect("sim://collections").pools
+        >>> [pool.name for pool in pools], len(pools), "default" in pools, "none" in pools, pools.get("none")
+        (['default'], 1, True, False, None)
+        >>> pools["defualt"]
+        Traceback (most recent call last):
+        novacron.errors.StoragePoolNotFoundError: no storage pool 'defualt' on collections
+    """
+
+    def _all(self) -> Sequence[T]:
+        """Return all of them, in their usual order."""
+        raise NotImplementedError
+
+    def _find(self, key: str) -> T:
+        """Return one. Raises NotFoundError."""
+        raise NotImplementedError
+
+    def _key(self, item: T) -> str:
+        """Return what an item is known by."""
+        return str(getattr(item, "name"))  # noqa: B009 - the type has no common base
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            return isinstance(key, str) and self._find(key) is not None
+        except NotFoundError:
+            return False
+
+    def __getitem__(self, key: str) -> T:
+        """Return one by its name, freshly read.
+
+        Raises:
+            NotFoundError: There is none; the hint names similar ones.
+            InvalidSpecError: The key is not text.
+        """
+        if not isinstance(key, str):
+            problem = SpecProblem("key", repr(key), "text: what it is known by")
+            raise InvalidSpecError("invalid key", problems=[problem], outcome="not_sent")
+        try:
+            return self._find(key)
+        except NotFoundError as error:
+            if near := self._similar(key):
+                error.hint = f"did you mean {either(near)}?"
+            raise
+
+    def get(self, key: str, default: D | None = None) -> T | D | None:
+        """Return one by its name, `default` when there is none."""
+        try:
+            return self._find(key)
+        except NotFoundError:
+            return default
+
+    def _similar(self, key: str) -> list[str]:
+        try:
+            known: list[Any] = [self._key(item) for item in self._all()]
+        except NovaCronError:
+            return []
+        return difflib.get_close_matches(key, known, n=3, cutoff=0.7)
+
+
+__all__ = ["Collection"]

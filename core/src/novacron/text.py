@@ -1,0 +1,52 @@
+"""Makes foreign text safe to show: names, agent output, errors and event texts may hold terminal control sequences."""
+
+from __future__ import annotations
+
+import re
+
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_LINE_SEPARATORS = "\u2028\u2029"
+_SURROGATES = "\ud800-\udfff"
+_UNSAFE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}{_LINE_SEPARATORS}{_SURROGATES}]")
+_UNSAFE_IN_LINE = re.compile(f"[\x00-\x1f\x7f-\x9f{_BIDI}{_LINE_SEPARATORS}{_SURROGATES}]")
+_SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def printable(text: str) -> str:
+    r"""Return text with control characters written as escapes, so that a terminal shows them and obeys none.
+
+    Escaped are the C0 and C1 controls except newline and tab, bidirectional overrides and marks, line separators and lone surrogates.
+
+    Example:
+        >>> printable("web1\x1b]0;owned\x07"), printable("two\nlines"), printable("a\u202eb")
+        ('web1\\x1b]0;owned\\x07', 'two\nlines', 'a\\u202eb')
+    """
+    return _UNSAFE.sub(_escaped, text)
+
+
+def printable_line(text: str) -> str:
+    r"""Return text as `printable` does, newlines and tabs escaped too: for cells of a table and names within a sentence.
+
+    Example:
+        >>> printable_line("web1\nweb2")
+        'web1\\nweb2'
+    """
+    return _UNSAFE_IN_LINE.sub(_escaped, text)
+
+
+def escaped_json(text: str) -> str:
+    r"""Return JSON text with the unsafe characters that JSON allows in strings written as \u escapes. The value stays the same.
+
+    Example:
+        >>> escaped_json('{"name":"a\x9b\u202eb"}')
+        '{"name":"a\\u009b\\u202eb"}'
+    """
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return _SHORT.get(match[0]) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+__all__ = ["escaped_json", "printable", "printable_line"]
