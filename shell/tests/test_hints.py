@@ -28,3 +28,18 @@ def test_every_command_that_is_named_exists(words):
             break
         command = command.get_command(context, word)
         assert command is not None, f"there is no `novacron {' '.join(words)}`"
+
+
+def test_every_exit_code_is_documented():
+    """Each family of errors has a row in docs/command-line.md with its code."""
+    from novacron import errors
+
+    text = (ROOT / "docs" / "command-line.md").read_text()
+    for name, family in vars(errors).items():
+        if (
+            isinstance(family, type)
+            and issubclass(family, errors.NovaCronError)
+            and "exit_code" in vars(family)
+            and family.exit_code != 1
+        ):
+            assert f"| {family.exit_code} | {name} |" in text

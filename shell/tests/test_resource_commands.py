@@ -34,7 +34,7 @@ def test_disks(novacron):
     assert "sda" in novacron("disk", "list", "vm-00001").stdout
     assert novacron.json("disk", "resize", "vm-00001", "sda", "6GiB")["size_bytes"] == 6 * 2**30
     novacron("disk", "limit", "vm-00001", "sda", "read_iops=100", "write_bytes_per_second=2MiB")
-    novacron("disk", "detach", "vm-00001", "sda", "--delete")
+    novacron("disk", "detach", "vm-00001", "sda", "--delete", "--yes")
     assert "sda" not in novacron("disk", "list", "vm-00001", "-o", "json").stdout
 
 
@@ -120,10 +120,10 @@ def test_pools_and_volumes(novacron, tmp_path):
     novacron("volume", "download", "new.raw", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes()[:7] == b"content"
     novacron("volume", "wipe", "new.raw", "--yes")
-    novacron("volume", "delete", "new.raw")
+    novacron("volume", "delete", "new.raw", "--yes")
     assert {v["name"] for v in novacron.json("volume", "list", "fast")} == {"data.qcow2", "copy.qcow2", "data.raw"}
     novacron("pool", "refresh", "fast")
-    novacron("pool", "delete", "fast")
+    novacron("pool", "delete", "fast", "--yes")
 
 
 def test_networks(novacron, tmp_path):
@@ -135,7 +135,7 @@ def test_networks(novacron, tmp_path):
     novacron("network", "stop", "lan")
     novacron("network", "start", "lan")
     novacron("network", "leases", "lan")
-    novacron("network", "delete", "lan")
+    novacron("network", "delete", "lan", "--yes")
     assert "lan" not in novacron("network", "list", "-o", "name").stdout.split()
     novacron("network", "update", "default", exit_code=2)
 
@@ -147,7 +147,7 @@ def test_filters(novacron):
     novacron("filter", "update", "web", "--rule", "action=deny")
     assert novacron.json("filter", "show", "web")["default"] == "allow"
     assert "web" in novacron("filter", "list").stdout
-    novacron("filter", "delete", "web")
+    novacron("filter", "delete", "web", "--yes")
 
 
 def test_templates(novacron):
@@ -157,7 +157,7 @@ def test_templates(novacron):
     assert novacron.json("template", "update", "golden", "--description", "new")["description"] == "new"
     made = novacron.json("template", "deploy", "golden", "web9", "memory=3GiB", "--version", "1", "--full")
     assert (made["name"], made["memory_bytes"]) == ("web9", 3 * 2**30)
-    novacron("template", "delete", "golden", "--version", "2")
+    novacron("template", "delete", "golden", "--version", "2", "--yes")
     assert novacron.json("template", "show", "golden")["version"] == 1
     assert "golden" in novacron("template", "list").stdout
 

@@ -48,6 +48,10 @@ VM_COMMANDS = {
 """Name of a command of `novacron vm`, and the module in `commands/` that defines it."""
 
 
+SHORTCUTS = ("start", "shutdown", "stop", "reboot", "reset", "suspend", "resume")
+"""Commands of `novacron vm` that also work without `vm`: `novacron stop 'ci-*'`."""
+
+
 class CommandGroup(click.Group):
     """A group that names the command that was probably meant when a command does not exist."""
 
@@ -76,13 +80,15 @@ class MainGroup(CommandGroup):
     """The command `novacron`. Plugins are asked for commands only when no built-in command has the name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*GROUPS, "vm", *self._from_plugins()})
+        return sorted({*GROUPS, *SHORTCUTS, "vm", *self._from_plugins()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "vm":
             return vm
         if cmd_name in GROUPS:
             return _defined(GROUPS[cmd_name][0], "COMMANDS")[cmd_name]
+        if cmd_name in SHORTCUTS:
+            return vm.get_command(ctx, cmd_name)
         return self._from_plugins().get(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -90,6 +96,7 @@ class MainGroup(CommandGroup):
         plugins = {name: command.get_short_help_str(80) for name, command in self._from_plugins().items()}
         with formatter.section("Commands"):
             formatter.write_dl(sorted({**texts, **plugins}.items()))
+            formatter.write_dl([(", ".join(SHORTCUTS), "The same as `novacron vm start` and so on.")])
 
     def _from_plugins(self) -> dict[str, click.Command]:
         from novacron.plugins.application import application_plugins

@@ -2,65 +2,152 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+
+USAGE, OUTPUT_FAILED, DEFECT, INTERRUPTED = 2, 74, 70, 130
+"""Exit codes that belong to no family of errors; docs/command-line.md lists all."""
 
 
 def main() -> None:
-    """Run the command line and exit with the error family's code; never a traceback."""
+    """Run the command line and exit. Errors are printed as a message and a hint, never as a traceback."""
+    _prepare_streams()
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = _output_failed(error)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command line and return its exit code."""
     if sys.argv[1:] in (["--version"], ["-V"]):
         from novacron import __version__
 
         print(f"novacron {__version__}")
-        return
+        return 0
     from novacron.errors import NovaCronError
 
     try:
+        _check_arguments(sys.argv[1:])
         from novacron_shell.cli import cli
 
-        cli.main(prog_name="novacron", standalone_mode=False)
+        code = cli.main(prog_name="novacron", standalone_mode=False)  # an int is what `Exit` carries
+        return code if isinstance(code, int) else 0
     except NovaCronError as error:
-        sys.exit(_tell(error))
-    except (KeyboardInterrupt, EOFError):
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has had enough
-        sys.exit(0)
-    except Exception as error:  # noqa: BLE001 - a person gets words, not a traceback
-        sys.exit(_usage(error))
+        return _tell(error)
+    except (KeyboardInterrupt, EOFError) as interrupt:
+        for note in getattr(interrupt, "__notes__", ()):
+            _say(note)
+        return _interrupted()
+    except OSError as error:
+        if error.errno in (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO) and error.filename is None:
+            return _output_failed(error)
+        return _unexpected(error)
+    except Exception as error:  # noqa: BLE001 - people get a message, not a traceback
+        return _unexpected(error)
+
+
+def _prepare_streams() -> None:
+    """Let any text be printed whatever the locale says, and keep closed streams from being taken by files."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # closed by the caller; the next file opened would get its number
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(os.devnull) if name == "stdin" else _Closed(number))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class _Closed:
+    """A standard stream that the caller closed: what is written to it is an error."""
+
+    encoding = "utf-8"
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.buffer = self
+
+    def write(self, _: object) -> int:
+        if self._number == 2:
+            return 0
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    def flush(self) -> None:
+        """Nothing is kept."""
+
+    def isatty(self) -> bool:
+        """It is no terminal."""
+        return False
+
+    def fileno(self) -> int:
+        """Return the number of the stream."""
+        return self._number
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Reject arguments that are no valid text, unless they name a file. Raises InvalidSpecError."""
+    from novacron.errors import InvalidSpecError, SpecProblem
+
+    for number, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            if not os.path.exists(argument):
+                problem = SpecProblem(f"argument {number}", argument, "valid text in the locale's encoding (UTF-8)")
+                raise InvalidSpecError("invalid command line", problems=[problem]) from None
 
 
 def _tell(error: object) -> int:
-    """Print an error and its hint for people; return the exit code."""
-    print(f"error: {error}", file=sys.stderr)
+    """Print an error and its hint; return the exit code."""
+    _say(f"error: {error}")
     if getattr(error, "outcome", "failed") == "unknown":
-        print("outcome: unknown, it may have happened", file=sys.stderr)
+        _say("outcome: unknown, it may have happened")
     if getattr(error, "hint", None):
-        print(f"hint: {error.hint}", file=sys.stderr)  # type: ignore[attr-defined]
+        _say(f"hint: {error.hint}")  # type: ignore[attr-defined]
     return int(getattr(error, "exit_code", 1))
 
 
-def _usage(error: Exception) -> int:
+def _say(text: str) -> None:
+    from novacron_shell.output import tell
+
+    tell(text)
+
+
+def _interrupted() -> int:
+    _say("interrupted")
+    return INTERRUPTED
+
+
+def _output_failed(error: OSError) -> int:
+    """End when the output can't be written. A reader that closed the pipe has had enough: that is no error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left unwritten would fail again at exit
+    if error.errno == errno.EPIPE:
+        return 0
+    _say(f"error: can't write the output: {os.strerror(error.errno or 0)}")
+    return OUTPUT_FAILED
+
+
+def _unexpected(error: Exception) -> int:
     import click
 
     if isinstance(error, click.exceptions.Abort):
-        print("interrupted", file=sys.stderr)
-        return 130
+        return _interrupted()
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
-        print(f"error: {error.format_message()}", file=sys.stderr)
-        if context is not None:
-            print(f"hint: `{context.command_path} --help` shows what can be said here", file=sys.stderr)
+        _say(f"error: {error.format_message()}")
+        if isinstance(error, click.UsageError) and context is not None:
+            _say(f"hint: `{context.command_path} --help` shows the usage")
         return error.exit_code
-    import os
-
     if os.environ.get("NOVACRON_TRACEBACK"):
         raise error
-    print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
-    print("hint: this is a defect of NovaCron; NOVACRON_TRACEBACK=1 shows where", file=sys.stderr)
-    return 70
+    _say(f"error: {type(error).__name__}: {error}")
+    _say("hint: this is a defect of NovaCron; NOVACRON_TRACEBACK=1 shows where")
+    return DEFECT
 
 
 __all__ = ["main"]

@@ -1,182 +1,128 @@
-"""The options that every command has, and the hosts and VMs that they name."""
+"""The options that commands share, and fields of specs as arguments."""
 
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from novacron.handles.host import HostHandle
-    from novacron.handles.vm import VMHandle
+from novacron_shell.output import FORMATS
+from novacron_shell.settings import PARTLY, Settings
 
 
-class Settings:
-    """What the common options say; an option after the command wins over one before it."""
+class DurationType(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic from click 8.4 on
+    """A duration such as "90s" or "5m", as seconds."""
 
-    def __init__(self, connect: str | None = None, host: str | None = None, output: str | None = None) -> None:
-        self.connect, self.host_name, self.output_format = connect, host, output
-        self._open: list[HostHandle] = []
+    name = "duration"
 
-    def over(self, outer: Settings | None) -> Settings:
-        """Return these settings, with what they leave open taken from `outer`."""
-        if outer is None:
-            return self
-        place = (self.connect, self.host_name) if self.connect or self.host_name else (outer.connect, outer.host_name)
-        return Settings(*place, self.output_format or outer.output_format)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds. Raises InvalidValueError."""
+        from novacron.units import parse_duration
 
-    @property
-    def output(self) -> str:
-        """The output format: table, json, yaml or name."""
-        return self.output_format or "table"
-
-    def open(self, place: str) -> HostHandle:
-        """Connect to a host of the fleet by name, or by URI."""
-        from novacron import connect, fleet
-
-        open_ = functools.partial(connect, place) if "://" in place else functools.partial(fleet().hosts.open, place)
-        host = _asking(open_)
-        self._open.append(host)
-        return host
-
-    def host(self) -> HostHandle:
-        """Return the host that was named; without a name the fleet's only one, or the local one when the fleet is empty.
-
-        Raises:
-            InvalidSpecError: several hosts are in the fleet and none was named.
-        """
-        from novacron.errors import InvalidSpecError, SpecProblem
-
-        if self.connect and self.host_name:
-            raise InvalidSpecError("give either -c/--connect or --host", problems=[])
-        if self.connect or self.host_name:
-            return self.open(self.connect or self.host_name or "")
-        names = self._fleet()
-        if len(names) > 1:
-            raise InvalidSpecError(
-                "no host given",
-                problems=[SpecProblem("host", "nothing", f"one of {', '.join(names)}")],
-                hint="give --host NAME or -c URI",
-            )
-        if names:
-            return self.open(names[0])
-        from novacron import connect
-
-        host = connect()
-        self._open.append(host)
-        return host
-
-    def hosts(self) -> list[HostHandle]:
-        """Return the host that was named; without a name all hosts of the fleet, or the local one."""
-        names = self._fleet() if not (self.connect or self.host_name) else []
-        return [self.open(name) for name in names] or [self.host()]
-
-    def vms(self, chosen: str) -> list[VMHandle]:
-        """Return VMs: names or UUIDs, patterns (`web-*`), `tag:TAG` or `host:HOST`, with commas between them; each once.
-
-        Raises:
-            VMNotFoundError: a part of it chooses none.
-        """
-        from novacron.errors import VMNotFoundError
-
-        found: dict[str, VMHandle] = {}
-        for part in filter(None, (each.strip() for each in chosen.split(","))):
-            kind, colon, value = part.partition(":")
-            if colon and kind in ("tag", "host"):
-                hosts = [self.open(value)] if kind == "host" else self.hosts()
-                some = [vm for host in hosts for vm in host.vms.list(**({"tag": value} if kind == "tag" else {}))]
-            elif set(part) & set("*?["):
-                some = [vm for host in self.hosts() for vm in host.vms.list(name=part)]
-            else:
-                some = [self.vm(part)]
-            if not some:
-                raise VMNotFoundError(f"no VM is {part!r}", resource=part, hint="a name, a pattern, tag:TAG or host:HOST")
-            found |= {vm.id: vm for vm in some}
-        return list(found.values())
-
-    def vm(self, name: str) -> VMHandle:
-        """Find a VM by name or UUID on the host that was named, otherwise in the whole fleet.
-
-        Raises:
-            VMNotFoundError: nobody has it.
-            InvalidSpecError: several hosts have one of that name.
-        """
-        if self.connect or self.host_name:
-            return self.host().vms[name]
-        from concurrent.futures import ThreadPoolExecutor
-
-        from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, VMNotFoundError
-
-        places = self._fleet()
-        if len(places) < 2:
-            return self.host().vms[name]
-
-        def look(place: str) -> Any:
-            try:
-                return self.open(place).vms[name]
-            except NovaCronError as error:
-                return error
-
-        with ThreadPoolExecutor(min(32, len(places))) as pool:
-            answers = list(pool.map(look, places))
-        found = [a for a in answers if not isinstance(a, NovaCronError)]
-        if len(found) == 1:
-            only: VMHandle = found[0]
-            return only
-        if found:
-            where = ", ".join(vm.host.name for vm in found)
-            raise InvalidSpecError(
-                f"several hosts have a VM {name!r}",
-                problems=[SpecProblem("host", "nothing", f"one of {where}")],
-                hint="give --host NAME",
-            )
-        failed = [f"{p}: {a}" for p, a in zip(places, answers, strict=True) if not isinstance(a, VMNotFoundError)]
-        more = f"; not asked, {'; '.join(failed)}" if failed else ""
-        raise VMNotFoundError(f"no VM named {name!r} on {', '.join(places)}{more}")
-
-    def close(self) -> None:
-        """Close what was opened."""
-        while self._open:
-            self._open.pop().close()
-
-    def _fleet(self) -> Sequence[str]:
-        from novacron import fleet
-
-        return [host.name for host in fleet().list()]
+        return parse_duration(value)
 
 
-def _asking(open_: Callable[..., HostHandle]) -> HostHandle:
-    """Connect; a password that is nowhere else is asked for at the terminal, and kept nowhere."""
-    from novacron.errors import AuthenticationError
+class SizeType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A size with its unit, such as "20GiB". A bare number is rejected: people who type 20 rarely mean 20 bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text. Raises click.BadParameter."""
+        return size(str(value), param.human_readable_name if param else "size")
+
+
+DURATION, SIZE = DurationType(), SizeType()
+SIZE_FIELDS = frozenset({"size", "capacity", "memory", "max_memory", "allocation"})
+MEMORY = (1024**2, 64 * 1024**4)
+"""Memory of a VM in bytes that is plausible on a command line: 1 MiB to 64 TiB."""
+
+
+def size(text: str, field: str) -> str:
+    """Return a size that a person typed, as it is.
+
+    Raises:
+        click.BadParameter: It has no unit, or no VM has that much or little memory.
+
+    Text that is no size at all is left to the spec, which reports all bad fields at once.
+
+    Example:
+        >>> size("20GiB", "size"), size("0", "size")
+        ('20GiB', '0')
+    """
+    from novacron.errors import InvalidValueError
+    from novacron.units import format_size, parse_size
 
     try:
-        return open_()
-    except AuthenticationError as error:
-        option = error.details.get("option")
-        if not option or not sys.stdin.isatty():
-            raise
-        return open_(**{option: click.prompt(str(error).replace("no password", "Password"), hide_input=True, err=True)})
+        amount = parse_size(text)
+    except InvalidValueError:
+        return text
+    if text.strip().replace(".", "", 1).isdigit() and amount:
+        raise click.BadParameter(f"{field}: {text} has no unit. Write {text}GiB, {text}MiB, or {text}B for bytes")
+    if field.endswith("memory") and not MEMORY[0] <= amount <= MEMORY[1]:
+        raise click.BadParameter(f"{field}: {text} is {format_size(amount)}; allowed are 1 MiB to 64 TiB")
+    return text
 
 
-def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `-c/--connect`, `--host` and `-o/--output`; it gets them as `settings`."""
+def _with_common_options(timeout: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds the common options; `timeout` is the name of the option for hosts."""
 
-    @click.option("-c", "--connect", metavar="URI", envvar="NOVACRON_CONNECT", help="The host, by URI.")
-    @click.option("--host", metavar="NAME", envvar="NOVACRON_HOST", help="The host, by its name in the fleet.")
-    @click.option("-o", "--output", type=click.Choice(["table", "json", "yaml", "name"]), help="How to print; table by default.")
-    @functools.wraps(command)
-    def wrapped(*args: Any, connect: str | None, host: str | None, output: str | None, **kwargs: Any) -> Any:
-        context = click.get_current_context()
-        settings = Settings(connect, host, output).over(context.obj)
-        if isinstance(context.command, click.Group):
-            return command(*args, settings=settings, **kwargs)
-        try:
-            return command(*args, settings=settings, **kwargs)
-        finally:
-            settings.close()
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @click.option("-c", "--connect", metavar="URI", envvar="NOVACRON_CONNECT", help="The host, by URI.")
+        @click.option("--host", metavar="NAME", envvar="NOVACRON_HOST", help="The host, by its name in the fleet.")
+        @click.option("-o", "--output", type=click.Choice(FORMATS), help="Output format. Default: table.")
+        @click.option(
+            timeout,
+            "host_timeout",
+            type=DURATION,
+            metavar="DURATION",
+            envvar="NOVACRON_TIMEOUT",
+            help="How long a host may take to answer. Default: 10s for each host of a fleet, 30s for one host.",
+        )
+        @functools.wraps(command)
+        def wrapped(
+            *args: Any, connect: str | None, host: str | None, output: str | None, host_timeout: float | None, **kwargs: Any
+        ) -> Any:
+            context = click.get_current_context()
+            settings = Settings(connect, host, output, host_timeout).over(context.obj)
+            if isinstance(context.command, click.Group):
+                return command(*args, settings=settings, **kwargs)
+            settings.columns, settings.sort = context.meta.pop("novacron.list", ((), None))
+            try:
+                result = command(*args, settings=settings, **kwargs)
+            finally:
+                settings.close()
+            if settings.unreachable:
+                raise click.exceptions.Exit(PARTLY)
+            return result
+
+        return wrapped
+
+    return decorate
+
+
+common_options = _with_common_options("--timeout")
+"""Give a command `-c/--connect`, `--host`, `-o/--output` and `--timeout`; it gets them as `settings`.
+
+A command that reached only some of the hosts ends with the exit code `PARTLY`.
+"""
+common_options_beside_timeout = _with_common_options("--host-timeout")
+"""The same for commands that have a `--timeout` of their own."""
+
+
+def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the common options, `--columns` and `--sort`, which `show_many` applies."""
+    inner = common_options(command)
+
+    @click.option("--columns", metavar="NAME,...", help="Columns to show: headings of the table or fields of the record.")
+    @click.option("--sort", metavar="NAME", help="Column to sort by. A minus sign sorts in descending order: -memory.")
+    @functools.wraps(inner)
+    def wrapped(*args: Any, columns: str | None, sort: str | None, **kwargs: Any) -> Any:
+        chosen = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
+        click.get_current_context().meta["novacron.list"] = chosen, sort
+        return inner(*args, **kwargs)
 
     return wrapped
 
@@ -198,6 +144,8 @@ def pairs(text: str) -> dict[str, Any]:
         key, equals, value = part.partition("=")
         if not equals:
             raise click.BadParameter(f"{part!r} is not KEY=VALUE")
+        if key.strip().rpartition(".")[2].replace("-", "_") in SIZE_FIELDS and value:
+            size(value, key.strip())
         field, dot, rest = key.strip().partition(".")
         found[field.replace("-", "_") + dot + rest] = value
     return found
@@ -231,6 +179,35 @@ def _listed(value: Any) -> Any:
     return within
 
 
+def read_fields(file: Any) -> dict[str, Any]:
+    """Return the fields that a YAML or JSON file has.
+
+    Raises:
+        InvalidSpecError: The file is not valid YAML, or does not hold fields with values.
+    """
+    import yaml
+
+    from novacron.errors import InvalidSpecError, SpecProblem
+
+    name = getattr(file, "name", "file")
+    try:
+        fields = yaml.safe_load(file) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else str(name)
+        reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        hint = "YAML allows no tabs for indentation, use blanks" if "\\t" in str(error) else "the file must be valid YAML or JSON"
+        raise InvalidSpecError(
+            f"can't read {name}", problems=[SpecProblem(where, reason, "valid YAML or JSON")], hint=hint
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InvalidSpecError(f"can't read {name}", problems=[SpecProblem("content", str(error), "text in UTF-8")]) from None
+    if not isinstance(fields, dict):
+        problem = SpecProblem("content", type(fields).__name__, "fields with values, such as memory: 2GiB")
+        raise InvalidSpecError(f"can't read {name}", problems=[problem])
+    return fields
+
+
 def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command a spec's fields as KEY=VALUE arguments and `--file`; it gets them as `fields`."""
 
@@ -240,11 +217,7 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*args: Any, given_fields: tuple[str, ...], file: Any, **kwargs: Any) -> Any:
         fields: dict[str, Any] = {}
         if file:
-            from novacron_shell.yaml_files import load
-
-            fields = load(file) or {}
-            if not isinstance(fields, dict):
-                raise click.BadParameter("the file does not have fields with values", param_hint="--file")
+            fields = read_fields(file)
         for text in given_fields:
             fields |= pairs(text)
         return command(*args, fields=fields, **kwargs)
@@ -252,4 +225,8 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-__all__ = ["Settings", "common_options", "given", "nested", "pairs", "spec_options"]
+__all__ = [
+    "DURATION", "Settings", "common_options", "common_options_beside_timeout", "given", "list_options", "nested", "pairs",
+    "SIZE", "read_fields", "size",
+    "spec_options",
+]  # fmt: skip

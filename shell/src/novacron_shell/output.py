@@ -1,11 +1,16 @@
-"""Prints records: tables for people, JSON and YAML with stable field names for programs, names for shell loops. Data goes to stdout."""
+"""Prints records: tables for people; JSON, NDJSON, YAML and CSV with stable field names for programs; names for shell loops.
+
+Data goes to stdout, messages to stderr. All text of others (names, agent output, errors) passes the filter of `novacron.text`.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from novacron.text import escaped_json, printable, printable_line
 from novacron.units import format_duration, format_size
 
 STATUS_STYLE = {
@@ -13,36 +18,80 @@ STATUS_STYLE = {
     "migrating": "cyan", "sleeping": "yellow", "unknown": "red", "up": "green", "down": "red", "enabled": "green", "broken": "red",
     "failed": "red", "done": "green", "undone": "yellow",
 }  # fmt: skip
+FORMATS = ("table", "wide", "json", "ndjson", "yaml", "csv", "name")
 Columns = Mapping[str, str | Callable[[Any], Any]]
 """Heading to a record's field, or to a function of the record."""
 
 
-def show_many(records: Iterable[Any], columns: Columns, output: str) -> None:
-    """Print a list of records."""
-    found = list(records)
-    if output == "table":
-        _table(found, columns)
+class Format(str):
+    """The name of an output format, with the columns and the sort key that were asked for."""
+
+    columns: tuple[str, ...] = ()
+    sort: str | None = None
+
+    def with_choice(self, columns: Sequence[str] = (), sort: str | None = None) -> Format:
+        """Return the same format with columns and a sort key."""
+        chosen = Format(self)
+        chosen.columns, chosen.sort = tuple(columns), sort
+        return chosen
+
+
+def show_many(records: Iterable[Any], columns: Columns, output: str, *, wide: Columns | None = None) -> None:
+    """Print a list of records.
+
+    Args:
+        records: the records, in order.
+        columns: the columns of a table.
+        output: one of `FORMATS`, or a `Format` with columns and a sort key.
+        wide: further columns for the format "wide".
+
+    Raises:
+        InvalidSpecError: no such column to show or to sort by.
+    """
+    listed = list(records)
+    known = {**columns, **(wide or {})}
+    if isinstance(output, Format):
+        if output.sort:
+            listed = _sorted(listed, known, output.sort)
+        if output.columns:
+            columns = wide = {name: _column(listed, known, name) for name in output.columns}
+    if output in ("table", "wide"):
+        _table(listed, known if output == "wide" else columns)
+    elif output == "csv":
+        _csv(listed, columns)
     elif output == "name":
-        for record in found:
-            print(record.name)
+        for record in listed:
+            write(printable_line(str(getattr(record, "name", record))))
+    elif isinstance(output, Format) and output.columns:
+        _data([{name: _raw(record, of) for name, of in columns.items()} for record in listed], output)
     else:
-        _data(found, output)
+        _data(listed, output)
 
 
 def show_one(record: Any, output: str) -> None:
     """Print one record, every field of it."""
     if output == "name":
-        print(getattr(record, "name", record))
-    elif output == "table":
-        for name, value in record.as_dict().items():
-            if value not in (None, "", [], {}):
-                print(f"{name:<22} {cell(name, value)}")
+        write(printable_line(str(getattr(record, "name", record))))
+    elif output == "csv":
+        _csv([record], {name: name for name in _fields(record)})
+    elif output in ("table", "wide"):
+        for name, value in _fields(record).items():
+            if value not in (None, "", [], {}, (), frozenset()):
+                write(f"{name:<22} {printable(cell(name, value))}")
     else:
         _data(record, output)
 
 
+def show_status(vm: Any, output: str) -> None:
+    """Print what a VM's status is now: one line on stderr for people, the record for programs."""
+    if output in ("table", "wide"):
+        tell(f"{vm.name} is {vm.status}")
+    else:
+        show_one(vm.record, output)
+
+
 def cell(name: str, value: Any) -> str:
-    """Return a value for people: sizes and times by their field's unit, lists joined."""
+    """Return a value for people: sizes and durations by their field's unit, bytes as text, lists joined."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
@@ -53,6 +102,8 @@ def cell(name: str, value: Any) -> str:
         return format_duration(value)
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, bytes):
+        return value.decode(errors="replace") or "-"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={cell(str(key), item)}" for key, item in value.items()) or "-"
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -60,6 +111,27 @@ def cell(name: str, value: Any) -> str:
         between = "\n" + " " * 23 if any(isinstance(i, Mapping) for i in items) else ", "
         return between.join(_short(item) for item in items) or "-"
     return str(value)
+
+
+def write(text: str) -> None:
+    """Print a line of data to stdout."""
+    print(text)
+
+
+def write_bytes(data: bytes, *, error: bool = False) -> None:
+    """Write what a guest said: as it is into a file or pipe; to a terminal as text that can't control it."""
+    stream = sys.stderr if error else sys.stdout
+    if stream.isatty():
+        stream.write(printable(data.decode(errors="replace").replace("\r\n", "\n")))
+    else:
+        stream.flush()
+        stream.buffer.write(data)
+    stream.flush()
+
+
+def tell(text: str) -> None:
+    """Print a message for people to stderr."""
+    print(printable(text), file=sys.stderr)
 
 
 def _short(item: Any) -> str:
@@ -70,24 +142,89 @@ def _short(item: Any) -> str:
 
 def _table(records: Sequence[Any], columns: Columns) -> None:
     headings = list(columns)
-    rows = [[_value(record, of) for of in columns.values()] for record in records]
-    if sys.stdout.isatty():
+    rows = [[printable_line(_value(record, of)) for of in columns.values()] for record in records]
+    widths = [max(len(h), *(len(row[i]) for row in rows)) if rows else len(h) for i, h in enumerate(headings)]
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+        console = Console()
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for number, heading in enumerate(headings):  # the first column identifies the row: it is never cut
+            table.add_column(Text(heading), no_wrap=number == 0, overflow="fold", min_width=widths[0] if number == 0 else None)
         for row in rows:
             table.add_row(*(Text(text, style=STATUS_STYLE.get(text, "")) for text in row))
-        Console().print(table if rows else Text("nothing there", style="dim"))
+        fits = sum(widths) + 2 * len(widths) <= console.width
+        if rows and not fits and widths[0] + 2 >= console.width:
+            _plain_table(headings, rows, widths)
+        else:
+            console.print(table if rows else Text("nothing found", style="dim"))
         return
-    widths = [max(len(h), *(len(row[i]) for row in rows)) if rows else len(h) for i, h in enumerate(headings)]
+    _plain_table(headings, rows, widths)
+
+
+def _plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
     for line in ([h.upper() for h in headings], *rows):
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        write("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _csv(records: Sequence[Any], columns: Columns) -> None:
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for record in records:
+        writer.writerow([_csv_value(_raw(record, of)) for of in columns.values()])
+
+
+def _csv_value(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return "" if value is None else value
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return printable(" ".join(sorted(map(str, value)) if isinstance(value, (set, frozenset)) else map(str, value)))
+    return printable(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
+
+
+def _column(records: Sequence[Any], known: Columns, name: str) -> str | Callable[[Any], Any]:
+    """Return the column of that heading, or of that field of the records."""
+    from novacron.errors import InvalidSpecError, SpecProblem
+
+    wanted = name.lower().replace("-", " ").replace("_", " ")
+    for heading, of in known.items():
+        if heading.lower() == wanted:
+            return of
+    fields = list(_fields(records[0])) if records else []
+    field = name.replace("-", "_")
+    if not records or field in fields:
+        return field
+    choices = sorted({*(heading.lower().replace(" ", "-") for heading in known), *fields})
+    raise InvalidSpecError("no such column", problems=[SpecProblem("columns", name, "one of " + ", ".join(choices))])
+
+
+def _sorted(records: list[Any], known: Columns, key: str) -> list[Any]:
+    of = _column(records, known, key.removeprefix("-"))
+    values = [(_raw(record, of), record) for record in records]
+    present = [pair for pair in values if pair[0] is not None]
+    numbers = all(isinstance(value, (int, float)) for value, _ in present)
+    present.sort(key=lambda pair: pair[0] if numbers else str(pair[0]), reverse=key.startswith("-"))
+    return [record for _, record in present] + [record for value, record in values if value is None]
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """Return a record's fields as plain values, bytes as they are."""
+    plain: dict[str, Any] = record.as_dict() if hasattr(record, "as_dict") else dict(record)
+    return {name: raw if isinstance(raw := getattr(record, name, None), bytes) else value for name, value in plain.items()}
+
+
+def _raw(record: Any, of: str | Callable[[Any], Any]) -> Any:
+    if not isinstance(of, str):
+        return of(record)
+    return record.get(of) if isinstance(record, Mapping) else getattr(record, of, None)
 
 
 def _value(record: Any, of: str | Callable[[Any], Any]) -> str:
-    return cell(of, getattr(record, of)) if isinstance(of, str) else cell("", of(record))
+    return cell(of if isinstance(of, str) else "", _raw(record, of))
 
 
 def _data(value: Any, output: str) -> None:
@@ -95,28 +232,37 @@ def _data(value: Any, output: str) -> None:
     if output == "yaml":
         import yaml
 
-        print(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), end="")
+        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+        if printable(text) != text:
+            text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=False)
+        write(text.rstrip("\n"))
         return
+    if output == "ndjson":
+        for item in plain if isinstance(plain, list) else [plain]:
+            write(_json(item))
+    else:
+        write(_json(plain, indent=2))
+
+
+def _json(plain: Any, indent: int = -1) -> str:
+    """Return JSON in which a terminal finds no control characters."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n")
+    try:
+        encoded = msgspec.json.encode(plain)
+    except UnicodeEncodeError:  # lone surrogates, which stand for bytes that were no UTF-8
+        import json
+
+        return escaped_json(json.dumps(plain, indent=indent if indent > 0 else None))
+    return escaped_json(msgspec.json.format(encoded, indent=indent).decode())
 
 
 def _plain(value: Any) -> Any:
-    return value.as_dict() if hasattr(value, "as_dict") else value
+    import msgspec
+
+    return value.as_dict() if hasattr(value, "as_dict") else msgspec.to_builtins(value)
 
 
-def show_status(vm: Any, output: str) -> None:
-    """Print what a VM's status is now: one line on stderr for people, the record for programs."""
-    if output == "table":
-        tell(f"{vm.name} is {vm.status}")
-    else:
-        show_one(vm.record, output)
-
-
-def tell(text: str) -> None:
-    """Say something to people, on stderr."""
-    print(text, file=sys.stderr)
-
-
-__all__ = ["STATUS_STYLE", "Columns", "cell", "show_many", "show_one", "show_status", "tell"]
+__all__ = [
+    "FORMATS", "STATUS_STYLE", "Columns", "Format", "cell", "show_many", "show_one", "show_status", "tell", "write", "write_bytes",
+]  # fmt: skip

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from novacron.units import format_size
-from novacron_shell.options import Settings, common_options, pairs, spec_options
+from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.options import SIZE, Settings, common_options, list_options, pairs, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 from novacron_shell.progress import follow
 
@@ -19,11 +20,11 @@ def disk() -> None:
 
 @disk.command("list")
 @click.argument("vm")
-@common_options
+@list_options
 def list_(settings: Settings, vm: str) -> None:
     """List the disks of VM."""
     columns: Columns = {
-        "target": "target", "device": "device", "bus": "bus", "format": "format", "size": lambda d: format_size(d.size_bytes),
+        "target": "target", "device": "device", "bus": "bus", "format": "format", "size": "size_bytes",
         "source": "source",
     }  # fmt: skip
     show_many([d.record for d in settings.vm(vm).disks], columns, settings.output)
@@ -42,17 +43,20 @@ def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
 @click.argument("vm")
 @click.argument("target")
 @click.option("--delete", is_flag=True, help="Also delete the volume of the disk.")
+@yes_option
 @common_options
-def detach(settings: Settings, vm: str, target: str, delete: bool) -> None:
+def detach(settings: Settings, vm: str, target: str, delete: bool, yes: bool) -> None:
     """Detach the disk TARGET (such as vdb) from VM."""
-    settings.vm(vm).disks[target].detach(delete=delete)
+    handle = settings.vm(vm)
+    confirm(f"detach {target} from {handle.name} on {handle.host.name}" + (" and delete its volume" if delete else ""), yes=yes)
+    handle.disks[target].detach(delete=delete)
     tell(f"{target} is detached" + (" and deleted" if delete else ""))
 
 
 @disk.command("resize")
 @click.argument("vm")
 @click.argument("target")
-@click.argument("size")
+@click.argument("size", type=SIZE)
 @common_options
 def resize(settings: Settings, vm: str, target: str, size: str) -> None:
     """Grow the disk TARGET of VM to SIZE. A running guest sees the new size."""

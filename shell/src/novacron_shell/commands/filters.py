@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options, pairs
+from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.options import Settings, common_options, list_options, pairs
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 
@@ -16,16 +17,17 @@ def filter_() -> None:
 
 
 @filter_.command("list")
-@common_options
+@list_options
 def list_(settings: Settings) -> None:
-    """List the traffic filters."""
+    """List the traffic filters of one host or of the whole fleet."""
     columns: Columns = {
         "name": "name",
         "rules": lambda f: str(len(f.rules)),
         "default": "default",
         "anti-spoofing": "anti_spoofing",
+        "host": "host",
     }
-    show_many(settings.host().filters.list(), columns, settings.output)
+    show_many(settings.gather("filter_list"), columns, settings.output)
 
 
 @filter_.command("show")
@@ -68,10 +70,13 @@ _writer("update", "Replace the rules of a traffic filter, also for running VMs."
 
 @filter_.command("delete")
 @click.argument("name")
+@yes_option
 @common_options
-def delete(settings: Settings, name: str) -> None:
+def delete(settings: Settings, name: str, yes: bool) -> None:
     """Delete a traffic filter that no NIC uses."""
-    settings.host().filters.delete(name)
+    host = settings.host()
+    confirm(f"delete the traffic filter {name} on {host.name}", yes=yes)
+    host.filters.delete(name)
     tell(f"deleted: {name}")
 
 

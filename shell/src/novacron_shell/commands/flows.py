@@ -117,9 +117,9 @@ def compose(steps: tuple[str, ...], file: Any = None) -> Any:
     from novacron.workflow import Workflow
 
     if file is not None:
-        from novacron_shell.yaml_files import load
+        import yaml
 
-        return Workflow.from_dict(load(file))
+        return Workflow.from_dict(yaml.safe_load(file))
     if not steps:
         raise click.UsageError("no step given, such as migrate:lab-b snapshot:after")
     found = None

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options
-from novacron_shell.output import show_one, tell
+from novacron_shell.options import Settings, common_options, common_options_beside_timeout
+from novacron_shell.output import show_one, tell, write_bytes
 
 
 @click.group("guest")
@@ -29,15 +29,14 @@ def info(settings: Settings, vm: str) -> None:
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--timeout", default="60s", show_default=True, help="Maximum run time.")
 @click.option("--stdin", is_flag=True, help="Pass the standard input of this command to the program.")
-@common_options
+@common_options_beside_timeout
 def exec_(settings: Settings, vm: str, argv: tuple[str, ...], timeout: str, stdin: bool) -> None:
     """Run a program in the guest, without a shell: novacron guest exec VM -- CMD ...
 
     The exit code of this command is the exit status of the program."""
     result = settings.vm(vm).guest.exec(*argv, stdin=sys.stdin.buffer.read() if stdin else b"", timeout=timeout)
-    sys.stdout.buffer.write(result.stdout)
-    sys.stderr.buffer.write(result.stderr)
-    sys.stdout.flush()
+    write_bytes(result.stdout)
+    write_bytes(result.stderr, error=True)
     if result.truncated:
         tell("the output was truncated by the guest agent")
     raise click.exceptions.Exit(result.exit_status)
@@ -49,7 +48,7 @@ def exec_(settings: Settings, vm: str, argv: tuple[str, ...], timeout: str, stdi
 @common_options
 def read(settings: Settings, vm: str, path: str) -> None:
     """Print the content of the file PATH in the guest."""
-    sys.stdout.buffer.write(settings.vm(vm).guest.read(path))
+    write_bytes(settings.vm(vm).guest.read(path))
 
 
 @guest.command("write")

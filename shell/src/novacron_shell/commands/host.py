@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options
+from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 
@@ -17,7 +17,7 @@ def host() -> None:
 
 @host.command("list")
 @click.option("--ping", is_flag=True, help="Also show whether each host answers.")
-@common_options
+@list_options
 def list_(settings: Settings, ping: bool) -> None:
     """List the fleet's hosts."""
     from novacron import fleet
@@ -25,23 +25,9 @@ def list_(settings: Settings, ping: bool) -> None:
     columns: dict[str, Any] = {"name": "name", "uri": "uri", "added": "added_at"}
     hosts = fleet().list()
     if ping:
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(32) as pool:
-            states = dict(zip((h.name for h in hosts), pool.map(lambda h: _state(h.name), hosts), strict=True))
+        states = settings.states([host.name for host in hosts])
         columns["status"] = lambda h: states[h.name]
     show_many(hosts, columns, settings.output)
-
-
-def _state(name: str) -> str:
-    from novacron import fleet
-    from novacron.errors import NovaCronError
-
-    try:
-        fleet().hosts[name].ping()
-    except NovaCronError as error:
-        return f"down: {error}"
-    return "up"
 
 
 @host.command("add")
@@ -71,19 +57,48 @@ def remove(settings: Settings, name: str) -> None:
     tell(f"{name} is no longer in the fleet")
 
 
-def _reader(command: str, operation: str, text: str) -> None:
+INFO: Columns = {
+    "name": "name",
+    "hypervisor": "hypervisor",
+    "version": "version",
+    "cpus": "cpus",
+    "memory": "memory_bytes",
+    "uri": "uri",
+}
+STATS: Columns = {
+    "host": "host", "cpus": "cpus", "memory": "memory_bytes", "free": "memory_free_bytes", "VMs": "vms_total",
+    "running": "vms_running", "CPU %": "cpu_percent",
+}  # fmt: skip
+PING: Columns = {"host": "host", "latency": "latency_seconds", "version": "version"}
+CAPABILITIES: Columns = {
+    "host": "host",
+    "driver": "driver",
+    "virt type": "virt_type",
+    "firmwares": "firmwares",
+    "cpu model": "cpu_model",
+}
+
+
+def _reader(command: str, operation: str, text: str, columns: Columns) -> None:
+    """Define a command that asks one host, or all hosts of the fleet when none is named."""
+
     @host.command(command, help=text)
     @click.argument("name", required=False)
     @common_options
     def read(settings: Settings, name: str | None) -> None:
-        chosen = settings.open(name) if name else settings.host()
-        show_one(getattr(chosen, operation)(), settings.output)
+        if name or settings.named or len(settings.fleet()) < 2:
+            chosen = settings.open(name) if name else settings.host()
+            show_one(getattr(chosen, operation)(), settings.output)
+        else:
+            show_many(settings.ask(lambda host: getattr(host, operation)()), columns, settings.output)
 
 
-_reader("info", "info", "Describe a host.")
-_reader("stats", "stats", "Show the present use of CPU, memory and storage of a host.")
-_reader("ping", "ping", "Measure one round trip to a host.")
-_reader("capabilities", "capabilities", "Show which VMs a host can run, which operations it offers, and its limits.")
+_reader("info", "info", "Describe a host.", INFO)
+_reader("stats", "stats", "Show the present use of CPU, memory and storage of a host.", STATS)
+_reader("ping", "ping", "Measure one round trip to a host.", PING)
+_reader(
+    "capabilities", "capabilities", "Show which VMs a host can run, which operations it offers, and its limits.", CAPABILITIES
+)
 
 
 @host.command("nodes")
@@ -91,15 +106,9 @@ _reader("capabilities", "capabilities", "Show which VMs a host can run, which op
 @common_options
 def nodes(settings: Settings, name: str | None) -> None:
     """List the nodes of a cluster."""
-    chosen = settings.open(name) if name else settings.host()
-    columns: Columns = {"name": "name", "cpus": "cpus", "memory": lambda n: _size(n.memory_bytes), "status": "status"}
-    show_many(chosen.nodes(), columns, settings.output)
-
-
-def _size(value: int | None) -> str:
-    from novacron.units import format_size
-
-    return format_size(value)
+    columns: Columns = {"name": "name", "cpus": "cpus", "memory": "memory_bytes", "status": "status", "host": "host"}
+    found = settings.open(name).nodes() if name else settings.gather("node_list")
+    show_many(found, columns, settings.output)
 
 
 COMMANDS = {"host": host}

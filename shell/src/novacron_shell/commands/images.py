@@ -8,7 +8,8 @@ import click
 
 from novacron.records.images import Image
 from novacron.units import format_size
-from novacron_shell.options import Settings, common_options
+from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 in_pool = click.option("--pool", default="default", show_default=True, help="The storage pool.")
@@ -22,7 +23,7 @@ def image() -> None:
 @image.command("list")
 @click.option("--available", is_flag=True, help="List the catalogue instead of the storage pool.")
 @in_pool
-@common_options
+@list_options
 def list_(settings: Settings, available: bool, pool: str) -> None:
     """List the images of a storage pool, or the catalogue."""
     host = settings.host()
@@ -33,7 +34,7 @@ def list_(settings: Settings, available: bool, pool: str) -> None:
     columns = {
         "name": "name",
         "format": "format",
-        "size": lambda i: format_size(i.capacity_bytes),
+        "size": "capacity_bytes",
         "user": "user",
         "checked": _checked,
         "pulled": lambda i: _date(i.pulled_at),
@@ -92,13 +93,12 @@ def show(settings: Settings, name: str, pool: str) -> None:
 
 @image.command("remove")
 @click.argument("names", nargs=-1, required=True)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @in_pool
 @common_options
 def remove(settings: Settings, names: tuple[str, ...], yes: bool, pool: str) -> None:
     """Delete images that no VM uses."""
-    if not yes:
-        click.confirm(f"delete {', '.join(names)}?", abort=True, err=True)
+    confirm(f"delete {', '.join(names)} from {pool}", yes=yes)
     host = settings.host()
     for name in names:
         host.images.remove(name, pool)
@@ -106,13 +106,12 @@ def remove(settings: Settings, names: tuple[str, ...], yes: bool, pool: str) -> 
 
 
 @image.command("prune")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @in_pool
 @common_options
 def prune(settings: Settings, yes: bool, pool: str) -> None:
     """Delete all images of a storage pool that no VM uses."""
-    if not yes:
-        click.confirm(f"delete all unused images of {pool}?", abort=True, err=True)
+    confirm(f"delete all unused images of {pool}", yes=yes)
     for each in settings.host().images.prune(pool):
         tell(f"deleted: {each.name}")
 

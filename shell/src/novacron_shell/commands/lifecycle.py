@@ -2,65 +2,63 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options, given, nested, pairs
+from novacron_shell.bulk import HELP, Bulk, many_vms
+from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.options import SIZE, Settings, common_options, given, list_options, nested, pairs, read_fields
 from novacron_shell.output import show_many, show_one, show_status, tell
+from novacron_shell.selection import select
 
 
 @click.command("list")
+@click.argument("words", metavar="[VM]...", nargs=-1)
 @click.option("--name", help="Only VMs whose name matches this shell pattern.")
-@click.option("--status", multiple=True, help="Only VMs in this status; may be given more than once.")
-@click.option("--tag", help="Only VMs with this tag.")
+@click.option("--status", multiple=True, help="Only VMs in this status. May be given more than once.")
+@click.option("--tag", multiple=True, help="Only VMs with this tag. May be given more than once: all tags must be there.")
 @click.option("--node", help="Only VMs on this node of a cluster.")
-@click.option("--sort", help="Field to sort by. A minus sign sorts in descending order: -memory.")
 @click.option("--limit", type=int, help="Maximum number of VMs.")
 @click.option("--cursor", help="Continue after the page that printed this cursor.")
 @click.option("--full", is_flag=True, help="Also read devices and tags.")
-@common_options
-def list_(settings: Settings, full: bool, **query: Any) -> None:
-    """List VMs, of one host or of the whole fleet."""
-    from novacron.units import format_size
+@list_options
+def list_(settings: Settings, words: tuple[str, ...], full: bool, **filters: Any) -> None:
+    """List VMs of one host or of the whole fleet.
 
-    hosts = settings.hosts()
-    asked = given(**query, detail="full" if full else None)
-    if "status" in asked:
-        asked["status"] = tuple(asked["status"])
-    pages = [hosts[0].vms.list(**asked)] if len(hosts) == 1 else _all(hosts, asked)
-    columns: dict[str, Any] = {
-        "name": "name", "status": "status", "vcpus": "vcpus", "memory": lambda v: format_size(v.memory_bytes), "host": "host",
-    }  # fmt: skip
-    if full:
-        columns["tags"] = "tags"
-    show_many([record for page in pages for record in page.records], columns, settings.output)
-    for page in pages:
-        if page.next:
-            tell(f"{len(page)} of {page.total}; go on with --cursor {page.next}")
+    VM is a name, a pattern such as 'web-*', tag:TAG, host:HOST or status:STATUS.
+    """
+    from novacron.specs.query import VMQuery
+
+    detail = "full" if full or settings.output == "wide" or set(settings.columns) & FULL_COLUMNS else None
+    query = VMQuery.of(**given(**filters, sort=settings.sort, detail=detail))
+    settings.sort = None  # the query has sorted
+    if words:
+        chosen = [vm.record for vm in select(settings, words)]
+    else:
+        everything = query.without_page()
+        chosen = [vm for answer in settings.ask(lambda host: host.invoke("vm_list", query=everything)) for vm in answer]
+    page = query.page(chosen)
+    shown: dict[str, Any] = COLUMNS | ({"tags": "tags"} if full else {})
+    show_many(page.items, shown, settings.output, wide=WIDE)
+    if page.next:
+        tell(f"{len(page)} of {page.total}; continue with --cursor {page.next}")
 
 
-def _all(hosts: list[Any], asked: dict[str, Any]) -> list[Any]:
-    from concurrent.futures import ThreadPoolExecutor
+COLUMNS: dict[str, Any] = {"name": "name", "status": "status", "vcpus": "vcpus", "memory": "memory_bytes", "host": "host"}
+WIDE: dict[str, Any] = {
+    "node": "node",
+    "tags": "tags",
+    "addresses": lambda vm: addresses_of(vm),
+    "id": "id",
+    "description": "description",
+}
+FULL_COLUMNS = {"tags", "addresses", "disks", "nics", "description", "metadata", "arch", "machine", "firmware"}
 
-    from novacron.errors import NovaCronError
 
-    def one(host: Any) -> Any:
-        try:
-            return host.vms.list(**asked)
-        except NovaCronError as error:
-            return error
-
-    with ThreadPoolExecutor(min(32, len(hosts))) as pool:
-        answers = list(pool.map(one, hosts))
-    for host, answer in zip(hosts, answers, strict=True):
-        if isinstance(answer, NovaCronError):
-            tell(f"error: {host.name}: {answer}")
-    pages = [a for a in answers if not isinstance(a, NovaCronError)]
-    if not pages:
-        raise answers[0]
-    return pages
+def addresses_of(vm: Any) -> list[str]:
+    """Return the IP addresses of a VM's NICs, as far as the hypervisor reported them."""
+    return [address for nic in vm.nics or () for address in nic.addresses]
 
 
 @click.command("show")
@@ -75,7 +73,7 @@ def show(settings: Settings, name: str) -> None:
 @click.argument("name", required=False)
 @click.option("--file", "file", type=click.File(), help="A YAML or JSON file with the fields of VMSpec; - is stdin.")
 @click.option("--vcpus", type=int)
-@click.option("--memory", help='Such as "2GiB".')
+@click.option("--memory", type=SIZE, help='Such as "2GiB".')
 @click.option(
     "--disk", "disks", multiple=True, metavar="KEY=VALUE,...", help="size=20GiB or source=image:debian-13,size=20GiB,bus=scsi ..."
 )
@@ -106,11 +104,7 @@ def create(settings: Settings, name: str | None, file: Any, more: tuple[str, ...
 
     asked: dict[str, Any] = {}
     if file:
-        from novacron_shell.yaml_files import load
-
-        asked = load(file) or {}
-        if not isinstance(asked, dict):
-            raise click.BadParameter("the file has no mapping of fields to values", param_hint="--file")
+        asked = read_fields(file)
     asked |= given(name=name, **fields)
     if disks:
         asked["disks"] = [nested(pairs(text)) for text in disks]
@@ -125,23 +119,23 @@ def create(settings: Settings, name: str | None, file: Any, more: tuple[str, ...
     show_one(made.record, "name" if settings.output == "table" else settings.output)
 
 
-@click.command("delete")
-@click.argument("names", nargs=-1, required=True)
+@click.command("delete", help=f"Delete VMs and everything that was created for them.\n\n{HELP}")
 @click.option("--keep-disks", is_flag=True, help="Keep all volumes of the VM.")
 @click.option("--force", is_flag=True, help="Stop the VM first if it runs.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
-@common_options
-def delete(settings: Settings, names: tuple[str, ...], keep_disks: bool, force: bool, yes: bool) -> None:
-    """Delete VMs and everything that was created for them."""
-    for name in names:
-        handle = settings.vm(name)
-        if not yes and sys.stdin.isatty():
-            click.confirm(f"delete {handle.name} on {handle.host.name} with its disks?", abort=True, err=True)
-        gone = handle.delete(keep_disks=keep_disks, force=force)
-        if settings.output == "table":
-            tell(f"deleted: {', '.join(gone.removed) or gone.name}" + (f"; kept: {', '.join(gone.kept)}" if gone.kept else ""))
-        else:
-            show_one(gone, settings.output)
+@yes_option
+@many_vms
+def delete(bulk: Bulk, keep_disks: bool, force: bool, yes: bool) -> None:
+    """Delete VMs."""
+    if not bulk.dry_run:
+        confirm(f"delete {bulk.names()}" + ("" if keep_disks else " with their disks"), yes=yes)
+    bulk.do("delete", lambda vm: vm.delete(keep_disks=keep_disks, force=force), _show_deleted)
+
+
+def _show_deleted(gone: Any, output: str) -> None:
+    if output in ("table", "wide"):
+        tell(f"deleted: {', '.join(gone.removed) or gone.name}" + (f"; kept: {', '.join(gone.kept)}" if gone.kept else ""))
+    else:
+        show_one(gone, output)
 
 
 @click.command("rename")
@@ -171,7 +165,7 @@ def clone(settings: Settings, name: str, new_name: str, linked: bool, instant: b
 @click.command("update")
 @click.argument("name")
 @click.option("--vcpus", type=int)
-@click.option("--memory")
+@click.option("--memory", type=SIZE)
 @click.option("--description")
 @click.option("--tag", "tags", multiple=True, help="The new tags. They replace all present tags.")
 @click.option("--autostart/--no-autostart", default=None)

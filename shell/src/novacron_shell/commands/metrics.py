@@ -6,8 +6,11 @@ from typing import Any
 
 import click
 
+from novacron.errors import NovaCronError
+from novacron.handles.vms import Each
 from novacron_shell.options import Settings, common_options
 from novacron_shell.output import show_many, show_one
+from novacron_shell.selection import select
 
 
 @click.command("metrics")
@@ -46,16 +49,15 @@ def rates(settings: Settings, names: tuple[str, ...], over: str) -> None:
     from novacron.units import format_size
 
     if names:
-        from concurrent.futures import ThreadPoolExecutor
-
-        chosen = [settings.vm(name) for name in names]
-        with ThreadPoolExecutor(min(32, len(chosen))) as pool:
-            found = list(pool.map(lambda one: one.rates(over), chosen))
+        chosen = select(settings, names)
+        found = Each(chosen).rates(over)
+        if errors := [each for each in found if isinstance(each, NovaCronError)]:
+            raise errors[0]
         called = {one.id: one.name for one in chosen}
     else:
-        host = settings.host()
-        found = host.vms.rates(over)
-        called = {record.id: record.name for record in host.vms.list().records}
+        both = settings.ask(lambda host: (host.vms.rates(over), host.vms.list().records))
+        found = [rates for some, _ in both for rates in some]
+        called = {record.id: record.name for _, records in both for record in records}
 
     def size(field: str) -> Any:
         return lambda r: f"{format_size(getattr(r, field))}/s"

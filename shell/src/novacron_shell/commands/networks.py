@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options, spec_options
+from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.options import Settings, common_options, list_options, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 
@@ -16,11 +17,18 @@ def network() -> None:
 
 
 @network.command("list")
-@common_options
+@list_options
 def list_(settings: Settings) -> None:
-    """List the networks."""
-    columns: Columns = {"name": "name", "type": "type", "active": "active", "bridge": "bridge", "addresses": "cidrs"}
-    show_many(settings.host().networks.list(), columns, settings.output)
+    """List the networks of one host or of the whole fleet."""
+    columns: Columns = {
+        "name": "name",
+        "type": "type",
+        "active": "active",
+        "bridge": "bridge",
+        "addresses": "cidrs",
+        "host": "host",
+    }
+    show_many(settings.gather("network_list"), columns, settings.output)
 
 
 @network.command("show")
@@ -58,15 +66,22 @@ def _verb(verb: str, text: str, said: str) -> None:
     @common_options
     def do(settings: Settings, name: str) -> None:
         record = getattr(settings.host().networks, verb)(name)
-        if settings.output == "table":
-            tell(f"{name} {said}")
-        else:
-            show_one(record, settings.output)
+        _said(settings, record, f"{name} {said}")
 
 
 _verb("start", "Start a network.", "is active")
 _verb("stop", "Stop a network.", "is stopped")
-_verb("delete", "Stop a network and remove its definition.", "is deleted")
+
+
+@network.command("delete")
+@click.argument("name")
+@yes_option
+@common_options
+def delete(settings: Settings, name: str, yes: bool) -> None:
+    """Stop a network and remove its definition."""
+    host = settings.host()
+    confirm(f"delete the network {name} on {host.name}", yes=yes)
+    _said(settings, host.networks.delete(name), f"{name} is deleted")
 
 
 @network.command("leases")
@@ -86,6 +101,13 @@ def clashes(settings: Settings) -> None:
 
     columns: Columns = {"mac": "mac", "VMs": lambda c: ", ".join(c.vms)}
     show_many(fleet().mac_clashes(), columns, settings.output)
+
+
+def _said(settings: Settings, record: Any, text: str) -> None:
+    if settings.output in ("table", "wide"):
+        tell(text)
+    else:
+        show_one(record, settings.output)
 
 
 COMMANDS = {"network": network}

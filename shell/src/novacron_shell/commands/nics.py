@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options, spec_options
+from novacron_shell.options import Settings, common_options, list_options, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 
@@ -17,7 +17,7 @@ def nic() -> None:
 
 @nic.command("list")
 @click.argument("vm")
-@common_options
+@list_options
 def list_(settings: Settings, vm: str) -> None:
     """List the NICs of VM."""
     columns: Columns = {

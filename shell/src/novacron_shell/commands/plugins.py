@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from novacron_shell.options import Settings, common_options
+from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import show_many, show_one, tell
 
 
@@ -14,7 +14,7 @@ def plugin() -> None:
 
 
 @plugin.command("list")
-@common_options
+@list_options
 def list_(settings: Settings) -> None:
     """List drivers (by URI scheme) and plugins."""
     from novacron.plugins.application import application_plugins

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from novacron.units import format_size
-from novacron_shell.options import Settings, common_options, spec_options
+from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.options import Settings, common_options, list_options, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 
@@ -17,14 +17,14 @@ def pool() -> None:
 
 
 @pool.command("list")
-@common_options
+@list_options
 def list_(settings: Settings) -> None:
-    """List the storage pools."""
+    """List the storage pools of one host or of the whole fleet."""
     columns: Columns = {
-        "name": "name", "type": "type", "active": "active", "capacity": lambda p: format_size(p.capacity_bytes),
-        "available": lambda p: format_size(p.available_bytes), "path": "path",
+        "name": "name", "type": "type", "active": "active", "capacity": "capacity_bytes", "available": "available_bytes",
+        "path": "path", "host": "host",
     }  # fmt: skip
-    show_many(settings.host().invoke("pool_list"), columns, settings.output)
+    show_many(settings.gather("pool_list"), columns, settings.output)
 
 
 @pool.command("show")
@@ -50,15 +50,30 @@ def _verb(verb: str, text: str, said: str) -> None:
     @common_options
     def do(settings: Settings, name: str) -> None:
         record = settings.host().invoke(f"pool_{verb}", pool=name)
-        if settings.output == "table":
-            tell(f"{name} {said}")
-        else:
-            show_one(record, settings.output)
+        _said(settings, record, f"{name} {said}")
 
 
 _verb("start", "Start a storage pool.", "is active")
 _verb("stop", "Stop a storage pool. Its content is kept.", "is stopped")
 _verb("refresh", "Read the list of volumes again.", "is refreshed")
-_verb("delete", "Remove the definition of a storage pool. Its content is kept.", "is removed")
+
+
+@pool.command("delete")
+@click.argument("name")
+@yes_option
+@common_options
+def delete(settings: Settings, name: str, yes: bool) -> None:
+    """Remove the definition of a storage pool. Its content is kept."""
+    host = settings.host()
+    confirm(f"delete the storage pool {name} on {host.name}", yes=yes)
+    _said(settings, host.pools.delete(name), f"{name} is removed")
+
+
+def _said(settings: Settings, record: Any, text: str) -> None:
+    if settings.output in ("table", "wide"):
+        tell(text)
+    else:
+        show_one(record, settings.output)
+
 
 COMMANDS = {"pool": pool}

@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import click
 
-from novacron_shell.options import Settings, common_options
+from novacron_shell.bulk import HELP, Bulk, many_vms
+from novacron_shell.options import common_options_beside_timeout
 from novacron_shell.output import show_status
-from novacron_shell.progress import follow
+
+LONG = ("save", "restore")
 
 
-def _command(verb: str, text: str, *, long: bool = False) -> click.Command:
-    @click.command(verb, help=text)
-    @click.argument("names", nargs=-1, required=True)
-    @common_options
-    def change(settings: Settings, names: tuple[str, ...]) -> None:
-        for name in names:
-            handle = settings.vm(name)
-            method = getattr(handle, verb)
-            show_status(follow(method(wait=False), f"{verb} {name}") if long else method(), settings.output)
+def _command(verb: str, text: str) -> click.Command:
+    @click.command(verb, help=f"{text}\n\n{HELP}")
+    @many_vms
+    def change(bulk: Bulk) -> None:
+        options = {"wait": False} if verb in LONG else {}
+        bulk.do(verb, lambda vm: getattr(vm, verb)(**options), show_status)
 
     return change
 
 
-@click.command("shutdown")
-@click.argument("names", nargs=-1, required=True)
+@click.command("shutdown", help=f"Ask the guests to shut down, and wait until they have.\n\n{HELP}")
 @click.option("--timeout", default="60s", show_default=True, help="How long each guest may take to shut down.")
 @click.option(
     "--otherwise", type=click.Choice(["fail", "stop"]), default="fail", show_default=True, help="What to do after the timeout."
 )
-@common_options
-def shutdown(settings: Settings, names: tuple[str, ...], timeout: str, otherwise: str) -> None:
-    """Ask the guests to shut down, and wait until they have."""
-    for name in names:
-        job = settings.vm(name).shutdown(timeout=timeout, otherwise=otherwise, wait=False)  # type: ignore[arg-type]
-        show_status(follow(job, f"shutdown {name}"), settings.output)
+@functools.partial(many_vms, options=common_options_beside_timeout)
+def shutdown(bulk: Bulk, timeout: str, otherwise: Any) -> None:
+    """Ask the guests to shut down."""
+    bulk.do("shutdown", lambda vm: vm.shutdown(timeout=timeout, otherwise=otherwise, wait=False), show_status)
 
 
 VM_COMMANDS = {
@@ -44,6 +43,6 @@ VM_COMMANDS = {
     "reset": _command("reset", "Reset VMs at once, as a reset button does."),
     "suspend": _command("suspend", "Pause the CPUs of VMs. Their memory is kept."),
     "resume": _command("resume", "Continue suspended VMs."),
-    "save": _command("save", "Write the memory of VMs to disk and power them off.", long=True),
-    "restore": _command("restore", "Start VMs from their saved memory.", long=True),
+    "save": _command("save", "Write the memory of VMs to disk and power them off."),
+    "restore": _command("restore", "Start VMs from their saved memory."),
 }

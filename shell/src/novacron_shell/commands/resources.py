@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options, spec_options
+from novacron_shell.options import SIZE, Settings, common_options, spec_options
 from novacron_shell.output import show_one
 
 PARTS = ("disks", "nics", "devices")
@@ -47,7 +47,7 @@ def show(settings: Settings, vm: str) -> None:
 @resources.command("set")
 @click.argument("vm")
 @click.option("--vcpus", type=int)
-@click.option("--memory", help='Such as "2GiB"; A running VM is changed by its balloon or by memory modules.')
+@click.option("--memory", type=SIZE, help='Such as "2GiB"; A running VM is changed by its balloon or by memory modules.')
 @click.option("--iothreads", type=int, help="Number of I/O threads for disks.")
 @_places
 @common_options

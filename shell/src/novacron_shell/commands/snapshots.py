@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options, given
+from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.options import Settings, common_options, given, list_options
 from novacron_shell.output import show_many, show_one, tell
 
 
@@ -26,7 +27,7 @@ def snapshot() -> None:
 @click.option("--older-than", metavar="AGE", help="Only snapshots older than this, such as 7d.")
 @click.option("--newer-than", metavar="AGE")
 @click.option("--tree", is_flag=True, help="Draw the snapshots as a tree.")
-@common_options
+@list_options
 def list_(settings: Settings, vm: str, tree: bool, **options: Any) -> None:
     """List the snapshots of VM, parents first."""
     records = [s.record for s in settings.vm(vm).snapshots.list(**given(**options))]
@@ -69,12 +70,15 @@ def create(settings: Settings, vm: str, name: str, **options: Any) -> None:
 @snapshot.command("revert")
 @click.argument("vm")
 @click.argument("name")
+@yes_option
 @common_options
-def revert(settings: Settings, vm: str, name: str) -> None:
+def revert(settings: Settings, vm: str, name: str, yes: bool) -> None:
     """Revert VM to the snapshot NAME. The present state is lost."""
     from novacron_shell.progress import follow
 
-    back = follow(settings.vm(vm).snapshots[name].revert(wait=False), f"revert to {name}")
+    handle = settings.vm(vm)
+    confirm(f"revert {handle.name} on {handle.host.name} to {name} and lose its present state", yes=yes)
+    back = follow(handle.snapshots[name].revert(wait=False), f"revert to {name}")
     tell(f"{back.name} is {back.status}, as at {name}")
 
 
@@ -82,12 +86,15 @@ def revert(settings: Settings, vm: str, name: str) -> None:
 @click.argument("vm")
 @click.argument("name")
 @click.option("--children", is_flag=True, help="Also delete all descendants.")
+@yes_option
 @common_options
-def delete(settings: Settings, vm: str, name: str, children: bool) -> None:
+def delete(settings: Settings, vm: str, name: str, children: bool, yes: bool) -> None:
     """Delete the snapshot NAME of VM."""
     from novacron_shell.progress import follow
 
-    follow(settings.vm(vm).snapshots[name].delete(children=children, wait=False), f"delete {name}")
+    handle = settings.vm(vm)
+    confirm(f"delete the snapshot {name} of {handle.name}" + (" and its descendants" if children else ""), yes=yes)
+    follow(handle.snapshots[name].delete(children=children, wait=False), f"delete {name}")
     tell(f"deleted: {name}")
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options, spec_options
+from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.options import Settings, common_options, list_options, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 COLUMNS: Columns = {"name": "name", "version": "version", "created": "created_at", "tags": "tags", "description": "description"}
@@ -18,10 +19,10 @@ def template() -> None:
 
 
 @template.command("list")
-@common_options
+@list_options
 def list_(settings: Settings) -> None:
-    """List the latest version of each template."""
-    show_many(settings.host().templates.list(), COLUMNS, settings.output)
+    """List the latest version of each template, of one host or of the whole fleet."""
+    show_many(settings.gather("template_list"), {**COLUMNS, "host": "host"}, settings.output)
 
 
 @template.command("versions")
@@ -86,10 +87,13 @@ def deploy(settings: Settings, name: str, vm: str, fields: dict[str, Any], versi
 @template.command("delete")
 @click.argument("name")
 @click.option("--version", type=int, help="All versions by default.")
+@yes_option
 @common_options
-def delete(settings: Settings, name: str, version: int | None) -> None:
+def delete(settings: Settings, name: str, version: int | None, yes: bool) -> None:
     """Delete a template, or one of its versions. No VM may be linked to it."""
-    settings.host().templates.delete(name, version)
+    host = settings.host()
+    confirm(f"delete {f'version {version}' if version else 'all versions'} of the template {name} on {host.name}", yes=yes)
+    host.templates.delete(name, version)
     tell(f"deleted: {name}" + (f" version {version}" if version else ""))
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from novacron.units import format_size
-from novacron_shell.options import Settings, common_options, spec_options
+from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.options import SIZE, Settings, common_options, list_options, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 in_pool = click.option("--pool", default="default", show_default=True, help="The storage pool.")
@@ -20,12 +21,12 @@ def volume() -> None:
 
 @volume.command("list")
 @click.argument("pool", default="default")
-@common_options
+@list_options
 def list_(settings: Settings, pool: str) -> None:
     """List the volumes of POOL."""
     columns: Columns = {
-        "name": "name", "format": "format", "capacity": lambda v: format_size(v.capacity_bytes),
-        "allocated": lambda v: format_size(v.allocated_bytes), "backing": "backing",
+        "name": "name", "format": "format", "capacity": "capacity_bytes",
+        "allocated": "allocated_bytes", "backing": "backing",
     }  # fmt: skip
     show_many(settings.host().invoke("volume_list", pool=pool), columns, settings.output)
 
@@ -51,7 +52,7 @@ def create(settings: Settings, name: str, pool: str, fields: dict[str, Any]) -> 
 
 @volume.command("resize")
 @click.argument("name")
-@click.argument("size")
+@click.argument("size", type=SIZE)
 @click.option("--shrink", is_flag=True, help="Allow a smaller capacity. Data beyond it is lost.")
 @in_pool
 @common_options
@@ -87,15 +88,14 @@ def convert(settings: Settings, name: str, new_name: str, format_: str, pool: st
 
 @volume.command("wipe")
 @click.argument("name")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @in_pool
 @common_options
 def wipe(settings: Settings, name: str, yes: bool, pool: str) -> None:
     """Overwrite the content of the volume NAME with zeros."""
     from novacron_shell.progress import follow
 
-    if not yes:
-        click.confirm(f"overwrite all of {name}?", abort=True, err=True)
+    confirm(f"overwrite the volume {name} in {pool}", yes=yes)
     _said(settings, follow(settings.host().pools.wipe_volume(name, pool, wait=False), f"wipe {name}"))
 
 
@@ -121,11 +121,13 @@ def download(settings: Settings, name: str, file: str, pool: str) -> None:
 
 @volume.command("delete")
 @click.argument("names", nargs=-1, required=True)
+@yes_option
 @in_pool
 @common_options
-def delete(settings: Settings, names: tuple[str, ...], pool: str) -> None:
+def delete(settings: Settings, names: tuple[str, ...], pool: str, yes: bool) -> None:
     """Delete volumes that no VM uses."""
     host = settings.host()
+    confirm(f"delete {', '.join(names)} from {pool} on {host.name}", yes=yes)
     for name in names:
         host.pools.delete_volume(name, pool)
         tell(f"deleted: {name}")

@@ -17,6 +17,7 @@ from novacron.handles.vm import VMHandle
 from novacron.handles.vms import VMCollection, VMPage
 from novacron.records.record import Record
 from novacron.records.vm import NativeDefinition
+from novacron.text import printable
 from novacron.units import format_size
 from novacron_shell.output import STATUS_STYLE, cell
 
@@ -39,7 +40,7 @@ def draw(result: Any) -> Any:
     if isinstance(result, (VMHandle, SnapshotHandle)):
         return card(result.record)
     if isinstance(result, NativeDefinition):
-        return Syntax(result.text, "xml", background_color="default")
+        return Syntax(printable(result.text), "xml", background_color="default")
     if isinstance(result, Record):
         return card(result)
     if isinstance(result, HostHandle):
@@ -84,7 +85,7 @@ def card(record: Record) -> Any:
 def table(headings: Any, rows: Any) -> Any:
     """Return a table, or a word when there are no rows."""
     if not rows:
-        return Text("nothing there", style="dim")
+        return Text("nothing found", style="dim")
     drawn = Table(*headings, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         drawn.add_row(*(_text(str(c)) for c in row))
@@ -92,7 +93,7 @@ def table(headings: Any, rows: Any) -> Any:
 
 
 def _text(text: str) -> Text:
-    return Text(text, style=STATUS_STYLE.get(text, ""))
+    return Text(printable(text), style=STATUS_STYLE.get(text, ""))
 
 
 __all__ = ["card", "draw", "show", "snapshot_table", "table", "vm_table"]

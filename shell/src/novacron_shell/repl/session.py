@@ -18,6 +18,7 @@ from rich.text import Text
 from novacron import __version__
 from novacron.errors import NovaCronError, either
 from novacron.state import state_directory
+from novacron.text import printable
 from novacron_shell.options import Settings
 from novacron_shell.repl.display import show
 from novacron_shell.repl.inventory import Inventory, OpenHosts, namespace
@@ -43,9 +44,10 @@ def run(settings: Settings) -> None:
     progress.name_of = vms.name_of
     names = namespace(hosts, vms)
     application_plugins().hook.extend_shell(namespace=names)
-    console.print(f"[bold]NovaCron {__version__}[/]  hosts: {', '.join(hosts) or 'none'}  VMs: {len(vms)}")
+    summary = f"  hosts: {', '.join(hosts) or 'none'}  VMs: {len(vms)}"
+    console.print(Text.assemble((f"NovaCron {__version__}", "bold"), printable(summary)))
     for name, error in failed.items():
-        console.print(f"[red]{name}[/]: {error}")
+        console.print(Text.assemble((printable(name), "red"), printable(f": {error}")))
     console.print("[dim]hosts, vms, fleet(), connect(uri), steps, flows; tb() shows the last traceback; Ctrl-D leaves[/]")
     if not (settings.connect or settings.host_name):  # a shell for one host is there at once; the fleet's has the database open
         offer_interrupted(console)
@@ -70,7 +72,7 @@ def offer_interrupted(console: Console) -> None:
         return
     console.print(f"[yellow]{len(cut)} {'runs were' if len(cut) > 1 else 'run was'} cut off when the process ended:[/]")
     for record in cut[:5]:
-        console.print(f"  {record.id}  {record.name or record.flow} of {names_of(record.vms)}", markup=False)
+        console.print(Text(printable(f"  {record.id}  {record.name or record.flow} of {names_of(record.vms)}")))
     if len(cut) > 5:
         console.print(f"  and {len(cut) - 5} more: novacron run list --unfinished")
     try:
@@ -144,7 +146,8 @@ class Shell(PythonRepl):
         except NovaCronError as error:
             return self._handle_exception(error)
         if not drawn:
-            super()._show_result(result)
+            shown = repr(result)
+            super()._show_result(result if printable(shown) == shown else _Shown(printable(shown)))
         return None
 
     def _handle_exception(self, e: BaseException) -> None:
@@ -155,7 +158,17 @@ class Shell(PythonRepl):
             return _tell(self._console, e)
         if not _in_what_was_typed(e):
             return super()._handle_exception(e)
-        return self._console.print(Text.assemble(("error: ", "bold red"), _mistyped(e, self.get_globals())))
+        return self._console.print(Text.assemble(("error: ", "bold red"), printable(_mistyped(e, self.get_globals()))))
+
+
+class _Shown:
+    """A result whose repr holds control characters: they are shown as escapes."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
 
 
 def _in_what_was_typed(error: BaseException) -> bool:
@@ -174,11 +187,11 @@ def _mistyped(error: AttributeError | NameError | KeyError, names: dict[str, Any
 
 
 def _tell(console: Console, error: NovaCronError) -> None:
-    console.print(Text.assemble(("error: ", "bold red"), str(error)))
+    console.print(Text.assemble(("error: ", "bold red"), printable(str(error))))
     if error.outcome == "unknown":
         console.print("[yellow]outcome: unknown, it may have happened[/]")
     if error.hint:
-        console.print(Text.assemble(("hint: ", "yellow"), error.hint))
+        console.print(Text.assemble(("hint: ", "yellow"), printable(error.hint)))
 
 
 def _traceback(console: Console) -> None:

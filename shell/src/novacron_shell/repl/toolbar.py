@@ -11,6 +11,7 @@ from prompt_toolkit.layout.containers import ConditionalContainer, Window
 from prompt_toolkit.layout.controls import FormattedTextControl
 from ptpython.prompt_style import PromptStyle
 
+from novacron.text import printable_line
 from novacron_shell.progress import describe
 from novacron_shell.repl.inventory import Inventory, OpenHosts
 from novacron_shell.repl.watching import ProgressPolicy
@@ -48,13 +49,13 @@ class Toolbar:
         """Return the line."""
         running = Counter(vm.status for vm in self._vms.values())["running"]
         parts: StyleAndTextTuples = [
-            ("bold", f" {', '.join(self._hosts) if 0 < len(self._hosts) < 4 else f'{len(self._hosts)} hosts'}"),
+            ("bold", f" {printable_line(', '.join(self._hosts)) if 0 < len(self._hosts) < 4 else f'{len(self._hosts)} hosts'}"),
             ("", f"  {len(self._vms)} VMs, {running} running"),
         ]
         if self._vms.unreachable:
-            parts.append(("fg:ansired bold", f"  unreachable: {', '.join(self._vms.unreachable)}"))
+            parts.append(("fg:ansired bold", f"  unreachable: {printable_line(', '.join(self._vms.unreachable))}"))
         for title, job in list(self._progress.running.values())[:2]:
-            parts.append(("fg:ansiyellow", f"  {title} {describe(job.progress) if job else ''}"))
+            parts.append(("fg:ansiyellow", f"  {printable_line(title)} {describe(job.progress) if job else ''}"))
         if self.took is not None:
             parts.append(("", f"  took {self.took:.1f} s" if self.took >= 1 else f"  took {1000 * self.took:.0f} ms"))
         parts.append(("fg:ansigray", "  F2 menu  F3 history  Ctrl-D leave"))

@@ -11,6 +11,7 @@ from novacron.dispatch.call import Call
 from novacron.hookspecs.operation import Operation
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
+from novacron.text import printable_line
 from novacron_shell.progress import describe
 
 PATIENCE = 0.4
@@ -51,9 +52,14 @@ class ProgressPolicy:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[note]}"))
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+            )
             with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-                task = bars.add_task(title, total=1.0, note="")
+                task = bars.add_task(printable_line(title), total=1.0, note="")
                 while not ended.wait(0.1):
                     if call.job is not None:
                         at = call.job.progress

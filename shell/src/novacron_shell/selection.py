@@ -1,0 +1,115 @@
+"""Chooses VMs: by name, pattern, tag, host or status, from the whole fleet or one host.
+
+| selector | chooses |
+|---|---|
+| `web1`, a UUID, `kvm1/web1` | one VM |
+| `web-*`, `web[12]` | VMs whose name matches. A VM with exactly this name wins over the pattern. |
+| `tag:TAG`, `host:HOST`, `status:STATUS` | VMs with that tag, on that host, in that status |
+| `-` | the names that standard input holds, separated by blanks or newlines |
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import InvalidSpecError, SpecProblem, VMNotFoundError
+
+if TYPE_CHECKING:
+    from novacron.handles.vm import VMHandle
+    from novacron_shell.settings import Settings
+
+KINDS = ("tag", "host", "status")
+FEW = 3
+"""Names up to this number are looked up one by one; more are found in a listing."""
+
+
+def select(settings: Settings, words: Sequence[str]) -> list[VMHandle]:
+    """Return the VMs that selectors choose, each once, in the order of the selectors.
+
+    Raises:
+        VMNotFoundError: A selector chooses no VM.
+        InvalidSpecError: No such status.
+    """
+    asked = list(_words(words))
+    listed: list[VMHandle] | None = None
+    if len(asked) > FEW or any(map(is_selector, asked)):
+        detail = "full" if any(word.startswith("tag:") for word in asked) else "summary"
+        listed = _listing(settings, asked, detail)
+    found: dict[tuple[str, str], VMHandle] = {}
+    for word in asked:
+        for vm in _chosen(settings, word, listed):
+            found[vm.host.name, vm.id] = vm
+    return list(found.values())
+
+
+def is_selector(word: str) -> bool:
+    """Whether a word may choose several VMs.
+
+    Example:
+        >>> [is_selector(word) for word in ("web1", "web-*", "tag:web", "a,b", "-")]
+        [False, True, True, True, True]
+    """
+    kind, colon, _ = word.partition(":")
+    return word == "-" or bool(set(word) & set("*?[,")) or bool(colon and kind in KINDS)
+
+
+def _words(words: Iterable[str]) -> Iterable[str]:
+    for word in words:
+        if word == "-":
+            yield from sys.stdin.read().split()
+        else:
+            yield word
+
+
+def _listing(settings: Settings, asked: Sequence[str], detail: str) -> list[VMHandle]:
+    """Return all VMs of the hosts that can matter."""
+    if all(word.startswith("host:") for word in asked):
+        hosts = [settings.open(word.partition(":")[2]) for word in asked]
+        return [vm for host in hosts for vm in host.vms.list(detail=detail)]
+    return [vm for page in settings.ask(lambda host: list(host.vms.list(detail=detail))) for vm in page]
+
+
+def _chosen(settings: Settings, word: str, listed: list[VMHandle] | None) -> list[VMHandle]:
+    if listed is not None:
+        exact = [vm for vm in listed if word in (vm.name, vm.id)]
+        if len(exact) == 1:
+            return exact
+        if not exact and "," in word:
+            return [vm for part in filter(None, map(str.strip, word.split(","))) for vm in _chosen(settings, part, listed)]
+        if not exact and is_selector(word):
+            return _matching(word, listed)
+    return [settings.vm(word)]
+
+
+def _matching(word: str, listed: list[VMHandle]) -> list[VMHandle]:
+    kind, colon, value = word.partition(":")
+    if colon and kind in KINDS:
+        some = [vm for vm in listed if _has(vm, kind, value)]
+    else:
+        some = [vm for vm in listed if fnmatch.fnmatchcase(vm.name, word)]
+    if not some:
+        raise VMNotFoundError(
+            f"no VM matches {word!r}",
+            resource=word,
+            hint="a name, a pattern such as 'web-*', tag:TAG, host:HOST or status:STATUS",
+        )
+    return some
+
+
+def _has(vm: VMHandle, kind: str, value: str) -> bool:
+    if kind == "tag":
+        return value in (vm.record.tags or ())
+    if kind == "host":
+        return vm.host.name == value
+    from novacron.records.vm import Status
+
+    known: Any = Status.__args__  # type: ignore[attr-defined]
+    if value not in known:
+        raise InvalidSpecError("no such status", problems=[SpecProblem("status", value, "one of " + ", ".join(known))])
+    return bool(vm.status == value)
+
+
+__all__ = ["is_selector", "select"]
