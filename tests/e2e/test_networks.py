@@ -47,7 +47,7 @@ def talking(lab, a, lan, boot):
     kernel = {"path": str(lab.guest.kernel), "initrd": str(lab.guest.initrd)}
     kernel["command_line"] = f"{lab.guest.command_line} novacron.ping={address}"
     second = boot(a, "second", ticks=0, kernel=kernel, nics=[{"network": network.name}])
-    first.console.wait_for(f"NOVACRON ADDRESS {address}", 60)
+    first.console.wait_for(f"NOVACRON ADDRESS {address}", 120)
     heard(second, "answered")
     yield network, first, second
     for vm in (first, second):
@@ -63,7 +63,7 @@ def heard(vm, word, times=2):
         words = [line.split()[-1] for line in vm.console.text[at:].splitlines()[:-1] if "NOVACRON PING" in line]
         return words[-times:] == [word] * times
 
-    vm.console.wait_until(said, 60, f"PING {word}")
+    vm.console.wait_until(said, 120, f"PING {word}")
 
 
 def definition(lab, network):
@@ -218,7 +218,7 @@ def test_a_network_carries_packets_out_as_its_type_says(lab, a, lan, boot, kind,
         lab.hosts[0].exec("sysctl", "-w", "net.ipv4.ip_forward=1")  # libvirt leaves an open network's host alone
     vm = pinging(lab, boot, a, network.name, f"10.231.{lab.subnet}.2")
     try:
-        vm.console.wait_for(f"NOVACRON ADDRESS 10.79.{number}.", 60)
+        vm.console.wait_for(f"NOVACRON ADDRESS 10.79.{number}.", 120)
         heard(vm, without_a_way_back)
         run("ip", "-n", lab.switch, "route", "add", cidr, "via", lab.hosts[0].address)
         heard(vm, with_it)
@@ -235,7 +235,7 @@ def test_a_macvtap_network_puts_guests_beside_the_hosts_on_the_wire(lab, a, lan,
         run("ip", "-n", lab.switch, "link", "set", port, "master", "switch", "up")
         run("ip", "-n", host.namespace, "link", "set", "wire", "up")
         vm = pinging(lab, boot, a, lan("wire", type="macvtap", device="wire").name, lab.hosts[1].address)
-        vm.console.wait_for(f"NOVACRON ADDRESS 10.231.{lab.subnet}.", 60)
+        vm.console.wait_for(f"NOVACRON ADDRESS 10.231.{lab.subnet}.", 120)
         heard(vm, "answered")
         assert vm.refresh().record.nics[0].type == "direct"
         vm.delete(force=True)
