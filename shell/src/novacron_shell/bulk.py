@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from novacron.jobs import Job
-from novacron_shell.options import common_options
+from novacron_shell.options import common_options, common_options_beside_timeout
 from novacron_shell.output import show_many, tell
 from novacron_shell.progress import follow
 from novacron_shell.selection import is_selector, select
@@ -54,6 +54,11 @@ def many_vms(
         return command(bulk=Bulk(settings, words, parallel=parallel, dry_run=dry_run), **kwargs)
 
     return wrapped
+
+
+def many_vms_beside_timeout(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that has a `--timeout` of its own; the hosts' is `--host-timeout`."""
+    return many_vms(command, common_options_beside_timeout)
 
 
 class Bulk:
@@ -165,4 +170,4 @@ def _code(errors: Sequence[Exception]) -> int:
 
 _COLUMNS = {"vm": "name", "host": "host", "outcome": "outcome", "error": "error"}
 
-__all__ = ["HELP", "Bulk", "many_vms"]
+__all__ = ["HELP", "Bulk", "many_vms", "many_vms_beside_timeout"]

@@ -13,7 +13,9 @@ from novacron_shell.options import Settings, common_options
 
 GROUPS = {
     "call": ("operations", "Call any operation of the driver contract by its name."),
+    "console": ("console", "Attach to the serial console of a VM."),
     "disk": ("disks", "Disks of a VM: attach, detach, resize, limit, change media."),
+    "events": ("events", "Print events of the hosts as they happen."),
     "filter": ("filters", "Traffic filters (firewall rules for NICs)."),
     "flow": ("flows", "Workflows: several steps, planned before and undone on failure."),
     "guest": ("guest", "The guest operating system, through its agent."),
@@ -28,17 +30,19 @@ GROUPS = {
     "run": ("runs", "Runs of workflows: list, show, resume, cancel, pause, retry."),
     "schedule": ("schedules", "Workflows that start at set times: add, list, show, pause, resume, remove."),
     "script": ("interactive", "Run a Python script with the names of the interactive shell."),
+    "screenshot": ("console", "Save a picture of a VM's display."),
     "shell": ("interactive", "Start the interactive shell."),
     "snapshot": ("snapshots", "Snapshots of a VM."),
     "template": ("templates", "Templates: create, deploy, versions."),
     "volume": ("volumes", "Volumes in a storage pool: create, clone, upload, download."),
+    "wait": ("events", "Wait until VMs reach a status, or their guest is ready."),
     "worker": ("runs", "Run queued and scheduled workflows, and interrupted runs."),
 }
 """Name of a command or group, the module in `commands/` that defines it, and its line in the help text."""
 
 VM_COMMANDS = {
     "list": "lifecycle", "show": "lifecycle", "create": "lifecycle", "delete": "lifecycle", "rename": "lifecycle",
-    "clone": "lifecycle", "update": "lifecycle", "export": "lifecycle", "import": "lifecycle",
+    "clone": "lifecycle", "update": "lifecycle", "ip": "guest", "export": "lifecycle", "import": "lifecycle",
     "start": "power", "shutdown": "power", "stop": "power", "reboot": "power", "reset": "power", "suspend": "power",
     "resume": "power", "save": "power", "restore": "power",
     "metrics": "metrics", "history": "metrics", "rates": "metrics",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from novacron.errors import InvalidValueError
+from novacron.handles.addresses import Address, addresses_of
 from novacron.handles.disks import DiskCollection
 from novacron.handles.files import new_file
 from novacron.handles.following import finish
@@ -16,6 +17,7 @@ from novacron.handles.guest import GuestHandle
 from novacron.handles.nics import NICCollection
 from novacron.handles.resources import ResourcesHandle
 from novacron.handles.snapshots import SnapshotCollection
+from novacron.handles.waiting import wait_for
 from novacron.records.appliances import Appliance
 from novacron.records.guest import ConsoleEndpoint, Screenshot
 from novacron.records.metrics import VMMetrics, VMRates, VMUsage
@@ -246,6 +248,30 @@ class VMHandle:
             to=destination.destination(),
             spec=spec,
         )
+
+    def addresses(self, version: int | None = None) -> list[Address]:
+        """Return the VM's IP addresses with their source: the hypervisor's report, DHCP leases, or else the guest agent.
+
+        Example:
+            >>> import novacron
+            >>> vm = novacron.connect("sim://addresses").vms.create(name="web1", nics=[{"network": "default"}], start=True)
+            >>> {address.version for address in vm.addresses()} <= {4, 6}
+            True
+        """
+        return addresses_of(self.refresh(), version=version)
+
+    def wait_for(self, condition: str, *, timeout: float | str = "5m") -> Any:
+        """Wait until the VM has a status, or its guest is ready: "agent", "ip", "ssh", "cloud-init"; returns what was found.
+
+        Raises:
+            OperationTimeoutError: It did not happen within `timeout`; the message says what was seen last.
+
+        Example:
+            >>> import novacron
+            >>> novacron.connect("sim://waiting").vms.create(name="web1", start=True).wait_for("running", timeout="5s")
+            'running'
+        """
+        return wait_for(self, condition, timeout=timeout)
 
     def metrics(self) -> VMMetrics:
         """Measure the VM now."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from novacron_shell.options import Settings, common_options, common_options_beside_timeout
-from novacron_shell.output import show_one, tell, write_bytes
+from novacron.errors import NotFoundError
+from novacron_shell.options import DURATION, Settings, common_options, common_options_beside_timeout, list_options
+from novacron_shell.output import show_many, show_one, tell, write, write_bytes
 
 
 @click.group("guest")
@@ -56,7 +57,7 @@ def read(settings: Settings, vm: str, path: str) -> None:
 @click.argument("path")
 @click.argument("file", type=click.File("rb"))
 @common_options
-def write(settings: Settings, vm: str, path: str, file: Any) -> None:
+def write_file(settings: Settings, vm: str, path: str, file: Any) -> None:
     """Write FILE (- is stdin) to PATH in the guest."""
     settings.vm(vm).guest.write(path, file.read())
 
@@ -99,4 +100,28 @@ def _verb(verb: str, text: str) -> None:
 _verb("freeze", "Freeze the guest's file systems. Thaw them with `novacron guest thaw`.")
 _verb("thaw", "Thaw the guest's file systems.")
 
+
+@click.command("ip")
+@click.argument("vm")
+@click.option("-4", "version", flag_value=4, type=int, help="IPv4 addresses only.")
+@click.option("-6", "version", flag_value=6, type=int, help="IPv6 addresses only.")
+@click.option("--source", is_flag=True, help="Also show where each address was found, and the NIC's MAC address.")
+@click.option("--wait", "patience", type=DURATION, metavar="DURATION", help="Wait until there is an address.")
+@list_options
+def ip(settings: Settings, vm: str, version: int | None, source: bool, patience: float | None) -> None:
+    """Print the IP addresses of VM, one a line. Ends with exit code 13 when there is none."""
+    handle = settings.vm(vm)
+    if patience:
+        handle.wait_for("ip", timeout=patience)
+    found = handle.addresses(version)
+    if source or settings.output != "table":
+        show_many(found, {"address": "address", "source": "source", "mac": "mac"}, settings.output)
+    else:
+        for each in found:
+            write(each.address)
+    if not found:
+        raise NotFoundError(f"{handle.name!r} has no known address", resource=handle.name, hint="give it time with --wait 5m")
+
+
 COMMANDS = {"guest": guest}
+VM_COMMANDS = {"ip": ip}

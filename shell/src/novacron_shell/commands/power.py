@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import click
 
-from novacron_shell.bulk import HELP, Bulk, many_vms
-from novacron_shell.options import common_options_beside_timeout
+from novacron_shell.bulk import HELP, Bulk, many_vms, many_vms_beside_timeout
 from novacron_shell.output import show_status
 
 LONG = ("save", "restore")
@@ -29,7 +27,7 @@ def _command(verb: str, text: str) -> click.Command:
 @click.option(
     "--otherwise", type=click.Choice(["fail", "stop"]), default="fail", show_default=True, help="What to do after the timeout."
 )
-@functools.partial(many_vms, options=common_options_beside_timeout)
+@many_vms_beside_timeout
 def shutdown(bulk: Bulk, timeout: str, otherwise: Any) -> None:
     """Ask the guests to shut down."""
     bulk.do("shutdown", lambda vm: vm.shutdown(timeout=timeout, otherwise=otherwise, wait=False), show_status)

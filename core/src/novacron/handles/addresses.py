@@ -1,0 +1,81 @@
+"""Finds a VM's IP addresses: what the hypervisor reports for its NICs, DHCP leases for their MAC addresses, the guest agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from novacron.errors import GuestAgentError, InvalidStateError, NotFoundError, UnsupportedOperationError
+
+if TYPE_CHECKING:
+    from novacron.handles.vm import VMHandle
+
+Source = Literal["hypervisor", "lease", "agent"]
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """An IP address of a VM. `mac` is the NIC's, None where the source does not know it."""
+
+    address: str
+    source: Source
+    version: int
+    mac: str | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain values."""
+        return msgspec.structs.asdict(self)
+
+
+def addresses_of(vm: VMHandle, *, version: int | None = None) -> list[Address]:
+    """Return the addresses of a VM, each once, from the most certain source: hypervisor, lease, agent.
+
+    Loopback, link-local and multicast addresses are left out. The agent is asked only when no source that is bound to a MAC address
+    has any, because it also reports bridges within the guest.
+
+    Args:
+        vm: The VM.
+        version: 4 or 6 for one kind only.
+    """
+    found = list(_reported(vm)) or list(_leased(vm)) or list(_from_agent(vm))
+    return list({each.address: each for each in found if version in (None, each.version)}.values())
+
+
+def _reported(vm: VMHandle) -> Iterable[Address]:
+    for nic in vm.nics:
+        yield from _usable(nic.record.addresses, "hypervisor", nic.record.mac)
+
+
+def _leased(vm: VMHandle) -> Iterable[Address]:
+    if not vm.host.supports("lease_list"):
+        return
+    macs = {nic.record.mac.lower(): nic.record.network for nic in vm.nics}
+    for network in sorted({name for name in macs.values() if name}):
+        try:
+            leases = vm.host.networks.leases(network)
+        except (NotFoundError, InvalidStateError, UnsupportedOperationError):
+            continue
+        for lease in leases:
+            if lease.mac.lower() in macs:
+                yield from _usable([lease.address], "lease", lease.mac.lower())
+
+
+def _from_agent(vm: VMHandle) -> Iterable[Address]:
+    if not vm.host.supports("guest_info"):
+        return
+    try:
+        yield from _usable(vm.guest.info().addresses, "agent", None)
+    except (GuestAgentError, InvalidStateError):
+        return
+
+
+def _usable(addresses: Sequence[str], source: Source, mac: str | None) -> Iterable[Address]:
+    for text in addresses:
+        address = ip_address(text.partition("/")[0].partition("%")[0])
+        if not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified):
+            yield Address(address=str(address), source=source, version=address.version, mac=mac)
+
+
+__all__ = ["Address", "addresses_of"]

@@ -1,0 +1,121 @@
+"""Waits until a VM is in a status, or its guest is ready: agent, IP address, SSH, cloud-init."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import GuestAgentError, InvalidSpecError, InvalidStateError, OperationTimeoutError, SpecProblem
+from novacron.handles.addresses import addresses_of
+from novacron.records.vm import Status
+from novacron.units import parse_duration
+
+if TYPE_CHECKING:
+    from novacron.handles.vm import VMHandle
+
+INTERVAL = 1.0
+"""Seconds between two looks when no event tells of a change."""
+
+
+def wait_for(vm: VMHandle, condition: str, *, timeout: float | str = "5m") -> Any:
+    """Wait until a condition holds; looks again at each event of the VM, and every second.
+
+    Args:
+        vm: The VM.
+        condition: A status ("running", "stopped", ...), "agent", "ip", "ssh" or "cloud-init".
+        timeout: How long to wait, in seconds or as "5m".
+
+    Returns:
+        What was found: the status, the agent's information, the addresses, the SSH banner, or cloud-init's status.
+
+    Raises:
+        InvalidSpecError: No such condition.
+        OperationTimeoutError: It did not hold in time; the message says what was seen last.
+        VMNotFoundError: The VM is gone.
+    """
+    check = _check(vm, condition)
+    seconds = parse_duration(timeout)
+    until, changed = time.monotonic() + seconds, threading.Event()
+    subscription = vm.host.subscribe(lambda _: changed.set()) if vm.host.supports("event_subscribe") else None
+    try:
+        while True:
+            changed.clear()
+            holds, seen = check()
+            if holds:
+                return seen
+            remaining = until - time.monotonic()
+            if remaining <= 0:
+                raise OperationTimeoutError(
+                    f"{vm.name!r} is not {condition} after {seconds:g} s: {seen}", resource=vm.name, host=vm.host.name,
+                    hint="look at its console, or give more time",
+                )  # fmt: skip
+            changed.wait(min(INTERVAL, remaining))
+    finally:
+        if subscription is not None:
+            subscription.close()
+
+
+def conditions() -> tuple[str, ...]:
+    """Return all conditions that can be waited for."""
+    statuses: tuple[str, ...] = Status.__args__  # type: ignore[attr-defined]
+    return (*statuses, *_GUEST)
+
+
+def _check(vm: VMHandle, condition: str) -> Callable[[], tuple[bool, Any]]:
+    if condition not in conditions():
+        problem = SpecProblem("condition", condition, "one of " + ", ".join(conditions()))
+        raise InvalidSpecError("invalid condition", problems=[problem], outcome="not_sent")
+    if condition in _GUEST:
+        return lambda: _GUEST[condition](vm)
+
+    def status() -> tuple[bool, Any]:
+        now = vm.refresh().status
+        return now == condition, now
+
+    return status
+
+
+def _agent(vm: VMHandle) -> tuple[bool, Any]:
+    try:
+        return True, vm.guest.info()
+    except (GuestAgentError, InvalidStateError) as error:
+        return False, str(error)
+
+
+def _ip(vm: VMHandle) -> tuple[bool, Any]:
+    found = addresses_of(vm.refresh())
+    return bool(found), found or "no address yet"
+
+
+def _ssh(vm: VMHandle) -> tuple[bool, Any]:
+    seen = "no address yet"
+    for address in addresses_of(vm.refresh()):
+        try:
+            with socket.create_connection((address.address, 22), timeout=3) as connection:
+                banner = connection.recv(64)
+        except OSError as error:
+            seen = f"{address.address} port 22: {error}"
+            continue
+        if banner.startswith(b"SSH-"):
+            return True, banner.decode(errors="replace").strip()
+        seen = f"{address.address} port 22 is no SSH server"
+    return False, seen
+
+
+def _cloud_init(vm: VMHandle) -> tuple[bool, Any]:
+    try:
+        said = vm.guest.exec("cloud-init", "status", timeout=30)
+    except (GuestAgentError, InvalidStateError) as error:
+        return False, str(error)
+    text = (said.stdout or said.stderr).decode(errors="replace").strip()
+    return "status: done" in text, text
+
+
+_GUEST: dict[str, Callable[[VMHandle], tuple[bool, Any]]] = {
+    "agent": _agent, "ip": _ip, "ssh": _ssh, "cloud-init": _cloud_init,
+}  # fmt: skip
+
+__all__ = ["conditions", "wait_for"]

@@ -1,0 +1,105 @@
+"""`novacron console`: the serial console in this terminal. `novacron screenshot`: a picture of the display."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from novacron_shell.options import Settings, common_options
+from novacron_shell.output import show_one, tell
+
+DETACH = b"\x1d"
+"""Ctrl-], as telnet and virsh use it."""
+
+
+@click.command("console")
+@click.argument("vm")
+@click.option("--force", is_flag=True, help="Take the console from whoever has it.")
+@click.option("--log", type=click.Path(dir_okay=False), help="Also append the output to this file.")
+@common_options
+def console(settings: Settings, vm: str, force: bool, log: str | None) -> None:
+    """Attach to the serial console of VM. Ctrl-] detaches; the VM runs on.
+
+    The guest controls the terminal while attached. Without a terminal, standard input is sent and the output is printed until it ends.
+    """
+    handle = settings.vm(vm)
+    opened = handle.console(force=force)
+    tell(f"attached to {handle.name} on {handle.host.name}; Ctrl-] detaches")
+    written = open(log, "ab", buffering=0) if log else None  # noqa: SIM115 - closed below
+    ended = threading.Event()
+    try:
+        threading.Thread(target=_print, args=(opened, written, ended), name="novacron-console", daemon=True).start()
+        _type(opened, ended)
+    finally:
+        ended.set()
+        opened.close()
+        if written is not None:
+            written.close()
+    tell(f"detached from {handle.name}")
+
+
+def _print(opened: Any, log: Any, ended: threading.Event) -> None:
+    from novacron.errors import NovaCronError
+
+    try:
+        while not ended.is_set():
+            data = opened.read(0.2)
+            if data:
+                os.write(1, data)
+                if log is not None:
+                    log.write(data)
+    except (NovaCronError, OSError, ValueError) as error:
+        if not ended.is_set():
+            tell(f"the console ended: {error}")
+    ended.set()
+
+
+def _type(opened: Any, ended: threading.Event) -> None:
+    """Send what is typed until Ctrl-], the end of input, or the end of the console."""
+    if not sys.stdin.isatty():
+        while not ended.is_set() and (data := os.read(0, 4096)):
+            opened.write(data)
+        ended.wait(1.0)  # let the answer come
+        return
+    import termios
+    import tty
+
+    before = termios.tcgetattr(0)
+    try:
+        tty.setraw(0)
+        while not ended.is_set():
+            if not select.select([0], [], [], 0.2)[0]:
+                continue
+            data, found, _ = os.read(0, 4096).partition(DETACH)
+            if data:
+                opened.write(data)
+            if found:
+                return
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+@click.command("screenshot")
+@click.argument("vm")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@common_options
+def screenshot(settings: Settings, vm: str, file: Path) -> None:
+    """Save a picture of the first display of VM in FILE, which must not exist. The format is the hypervisor's (PNG or PPM)."""
+    from novacron.handles.files import new_file
+
+    picture = settings.vm(vm).screenshot()
+    with new_file(file) as target:
+        target.write(picture.data)
+    if settings.output in ("table", "wide"):
+        tell(f"{file}: {picture.mime_type}, {len(picture.data)} bytes")
+    else:
+        show_one(picture, settings.output)
+
+
+COMMANDS = {"console": console, "screenshot": screenshot}

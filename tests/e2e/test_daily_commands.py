@@ -1,0 +1,38 @@
+"""Commands that people type all day, on real hosts and guests."""
+
+import json
+import threading
+
+import pytest
+from click.testing import CliRunner
+
+from novacron_shell.cli import cli
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def novacron(lab_hosts):
+    def run(*arguments, stdin=None, code=0):
+        done = CliRunner().invoke(cli, ["-c", lab_hosts[0].uri, *arguments], input=stdin)
+        assert done.exit_code == code, (done.output, done.exception)
+        return done
+
+    return run
+
+
+def test_wait_address_events_screenshot_console_and_stop_by_pattern(lab_hosts, boot, novacron, tmp_path):
+    vm = boot(lab_hosts[0], "daily", ticks=1, display={"type": "vnc"}, nics=[{"network": "default"}])
+    assert "running" in novacron("wait", vm.name, "running").stderr
+    assert vm.name in novacron("wait", vm.name, "agent", "--timeout", "60s").stderr
+    address = novacron("vm", "ip", vm.name, "-4", "--source", "--wait", "60s", "-o", "json").stdout
+    assert json.loads(address)[0]["source"] in ("hypervisor", "lease", "agent")
+    picture = tmp_path / "screen"
+    novacron("screenshot", vm.name, str(picture))
+    assert picture.read_bytes()[:2] in (b"P6", b"\x89P")
+    threading.Timer(1.0, lambda: (vm.suspend(), vm.resume())).start()
+    seen = novacron("events", "--count", "1", "--type", "vm.status", "--vm", vm.name, "--for", "30s", "-o", "json").stdout
+    assert json.loads(seen)["resource"] == vm.name
+    assert vm.name in novacron("stop", f"{vm.name[:-1]}?", "--dry-run", "-o", "name").stdout
+    assert "1 of 1 done" in novacron("stop", f"{vm.name[:-1]}?").stderr
+    assert "--yes" in novacron("vm", "delete", vm.name, stdin="y\n", code=2).stderr
