@@ -1,10 +1,15 @@
 """Retention keeps the newest of each period, in UTC, whatever order and time zone the times come in."""
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from novacron.workflow.retention import kept
+from novacron.workflow import retention
+
+
+def kept(times, **rule):
+    return retention.kept(times, **({"zone": UTC} | rule))
 
 
 def at(text):
@@ -79,3 +84,16 @@ def test_times_of_different_zones_are_compared_in_utc():
 
 def test_nothing_is_kept_of_nothing():
     assert kept([], last=3, hourly=3, daily=3, weekly=3) == set()
+
+
+def test_periods_are_those_of_the_zone_that_is_asked_for_or_of_the_machine(monkeypatch):
+    times = [at("2026-11-20T23:30"), at("2026-11-21T00:30")]  # one day in Tokyo, two in UTC
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert kept(times, daily=2, zone=UTC) == set(times)
+        assert kept(times, daily=2, zone=None) == {times[1]}
+        assert kept(times, daily=2, zone=timezone(timedelta(hours=9))) == {times[1]}
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -35,7 +35,7 @@ MODULES = (
     Target("core", "src/novacron/workflow/retention.py", ("tests/test_retention.py",)),
     Target("core", "src/novacron/errors.py", ("tests/test_errors.py",)),
     Target("core", "src/novacron/specs/spec.py", ("tests/test_specs.py",)),
-    Target("core", "src/novacron/specs/addresses.py", ("tests/test_specs.py",)),
+    Target("core", "src/novacron/specs/addresses.py", ("tests/test_addresses.py", "tests/test_specs.py")),
     Target("core", "src/novacron/specs/networks.py", ("tests/test_specs.py",)),
     Target("core", "src/novacron/specs/disks.py", ("tests/test_specs.py",)),
     Target("core", "src/novacron/specs/filters.py", ("tests/test_specs.py",)),
