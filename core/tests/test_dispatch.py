@@ -14,9 +14,9 @@ from novacron.dispatch.dispatcher import Dispatcher
 from novacron.dispatch.locks import LockPolicy
 from novacron.handles.host import HostHandle
 from novacron.plugins import Driver, DriverProvider, HostURI, hookimpl
-from novacron.plugins.discovery import register_driver, unregister_driver
 from novacron.plugins.validation import operations
 from novacron.records import VM, Deleted, Host, Ping
+from novacron.site import default_site
 
 
 class Toy:
@@ -89,10 +89,10 @@ def toy():
 @pytest.fixture
 def host(toy):
     provider = DriverProvider(name="toy", schemes=("toy",), connect=lambda uri, context: Driver([toy]))
-    register_driver(provider)
+    default_site().drivers.register(provider)
     with novacron.connect("toy://here") as host:
         yield host
-    unregister_driver(provider)
+    default_site().drivers.unregister(provider)
 
 
 def test_a_small_driver_is_driven_through_handles(host):
@@ -315,13 +315,13 @@ def test_an_unknown_scheme_names_installed_drivers_and_a_known_one_its_pip_comma
 def test_a_connect_that_hangs_ends_at_its_deadline():
     gate = threading.Event()
     provider = DriverProvider(name="slow", schemes=("slow",), connect=lambda uri, context: (gate.wait(5), Driver([]))[1])
-    register_driver(provider)
+    default_site().drivers.register(provider)
     try:
         with pytest.raises(errors.OperationTimeoutError, match="slow://x"):
             novacron.connect("slow://x", timeout=0.1)
     finally:
         gate.set()
-        unregister_driver(provider)
+        default_site().drivers.unregister(provider)
 
 
 def test_every_operation_is_documented_and_every_error_survives_pickling():

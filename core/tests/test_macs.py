@@ -9,15 +9,17 @@ import pytest
 import novacron
 from novacron import macs
 from novacron.drivers import sim
+from novacron.site import default_site
 
 ASKING = """
 import random, sys
 from novacron import macs
+from novacron.site import default_site
 draw = random.Random(7)  # the same addresses in every process, in the same order
 macs.candidate = lambda: f"{macs.PREFIX}:00:{draw.randrange(256):02x}:{draw.randrange(256):02x}"
 print("ready", flush=True)
 sys.stdin.readline()
-print(*(macs.new_mac() for _ in range(40)), sep="\\n")
+print(*(default_site().macs.new() for _ in range(40)), sep="\\n")
 """
 
 
@@ -62,8 +64,8 @@ def test_so_do_those_that_share_a_postgresql(own_state, postgresql):
 def test_an_address_that_is_taken_or_was_given_is_not_given_again(own_state, monkeypatch):
     drawn = iter(["52:54:00:00:00:01", "52:54:00:00:00:02", "52:54:00:00:00:02", "52:54:00:00:00:03"])
     monkeypatch.setattr(macs, "candidate", lambda: next(drawn))
-    assert macs.new_mac({"52:54:00:00:00:01": "db1"}) == "52:54:00:00:00:02"
-    assert macs.new_mac() == "52:54:00:00:00:03"
+    assert default_site().macs.new({"52:54:00:00:00:01": "db1"}) == "52:54:00:00:00:02"
+    assert default_site().macs.new() == "52:54:00:00:00:03"
 
 
 def test_clashes_are_found_over_all_hosts_and_what_was_seen_is_not_given(own_state, worlds, monkeypatch):
@@ -81,7 +83,7 @@ def test_clashes_are_found_over_all_hosts_and_what_was_seen_is_not_given(own_sta
         assert (clash.mac, clash.vms) == (mac, ("clash-0/vm0", "clash-1/vm1"))
         drawn = iter(["52:54:00:bb:00:00", mac, "52:54:00:bb:00:01", "52:54:00:cc:00:01"])
         monkeypatch.setattr(macs, "candidate", lambda: next(drawn))
-        assert macs.new_mac() == "52:54:00:cc:00:01"
+        assert default_site().macs.new() == "52:54:00:cc:00:01"
     finally:
         for number in range(2):
             fleet.remove(f"clash-{number}")

@@ -7,7 +7,7 @@ from keyring.errors import PasswordDeleteError
 
 from novacron import errors
 from novacron.plugins import hookimpl
-from novacron.secrets import KEYRING, secret, variable_of
+from novacron.secrets import KEYRING, variable_of
 from novacron.site import default_site
 
 NAME, VARIABLE = "web1.disk-key", "NOVACRON_SECRET_WEB1_DISK_KEY"
@@ -58,22 +58,22 @@ def plugin(backend):
 def test_each_place_is_asked_in_its_turn(tmp_path, monkeypatch):
     assert variable_of(NAME) == VARIABLE
     with pytest.raises(errors.SecretNotFoundError) as caught:
-        secret(NAME)
+        default_site().secrets.get(NAME)
     assert VARIABLE in caught.value.hint
     assert f"keyring set {KEYRING} {NAME}" in caught.value.hint
     keyring.set_password(KEYRING, NAME, "of the keyring")
-    assert secret(NAME) == "of the keyring"
+    assert default_site().secrets.get(NAME) == "of the keyring"
     plugin({NAME: "of the plugin"}.get)
-    assert secret(NAME) == "of the plugin"
+    assert default_site().secrets.get(NAME) == "of the plugin"
     with pytest.raises(errors.SecretNotFoundError):
-        secret("another")
+        default_site().secrets.get("another")
     monkeypatch.setenv(VARIABLE, "of the variable")
-    assert secret(NAME) == "of the variable"
+    assert default_site().secrets.get(NAME) == "of the variable"
     file = tmp_path / "key"
     file.write_text("of the file\n")
     file.chmod(0o600)
     monkeypatch.setenv(f"{VARIABLE}_FILE", str(file))
-    assert secret(NAME) == "of the file"
+    assert default_site().secrets.get(NAME) == "of the file"
 
 
 def test_a_file_that_others_may_read_or_that_is_not_there_is_said(tmp_path, monkeypatch):
@@ -81,11 +81,11 @@ def test_a_file_that_others_may_read_or_that_is_not_there_is_said(tmp_path, monk
     monkeypatch.setenv(f"{VARIABLE}_FILE", str(file))
     monkeypatch.setenv(VARIABLE, "not this instead")
     with pytest.raises(errors.InvalidStateError, match=str(file)):
-        secret(NAME)
+        default_site().secrets.get(NAME)
     file.write_text("hunter2")
     file.chmod(0o640)
     with pytest.raises(errors.InvalidStateError) as caught:
-        secret(NAME)
+        default_site().secrets.get(NAME)
     assert f"chmod 600 {file}" in caught.value.hint
     assert "hunter2" not in f"{caught.value!r} {caught.value.as_dict()}"
 
@@ -96,7 +96,7 @@ def test_a_plugin_that_fails_is_named_and_what_it_said_is_not_passed_on():
 
     plugin(sealed)
     with pytest.raises(errors.PluginError) as caught:
-        secret(NAME)
+        default_site().secrets.get(NAME)
     assert "sealed" in str(caught.value)
     assert "RuntimeError" in str(caught.value)
     assert "hunter2" not in f"{caught.value!r} {caught.value.as_dict()}"

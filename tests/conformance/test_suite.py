@@ -16,7 +16,7 @@ sys.path.insert(0, {acme!r})
 import pytest
 from novacron import connect, errors
 from novacron.plugins import Driver, DriverProvider, hookimpl
-from novacron.plugins.discovery import register_driver, unregister_driver
+from novacron.site import default_site
 from novacron.records import Capabilities, Deleted
 from novacron.testing import Target
 from novacron.testing.conformance import *
@@ -32,10 +32,10 @@ def novacron_target():
         name="acme", schemes=["faulty"], connect=lambda uri, context: Driver([Faulty(context.name, uri.text)]),
         fields=lambda: FIELDS,
     )
-    register_driver(provider)
+    default_site().drivers.register(provider)
     with connect("faulty://lab") as host:
         yield Target(host)
-    unregister_driver(provider)
+    default_site().drivers.unregister(provider)
 """
 
 FAULTS = {

@@ -72,16 +72,9 @@ def open_driver(provider: DriverProvider, uri: HostURI, context: ConnectContext)
         ) from error
 
 
-def connect(uri: str | None = None, **named: Any) -> Any:
-    """Connect to a host with the default site: see `novacron.connect`."""
-    from novacron.site import connect as connect_with_default_site
-
-    return connect_with_default_site(uri, **named)
-
-
 def embedded_uri(state: Path) -> str:
     """Return the URI of libvirt's embedded QEMU driver, for machines without a libvirt daemon."""
     return f"qemu:///embed?root={state / 'embed'}"
 
 
-__all__ = ["OPTIONS", "check_options", "connect", "embedded_uri", "open_driver", "parsed"]
+__all__ = ["OPTIONS", "check_options", "embedded_uri", "open_driver", "parsed"]

@@ -53,16 +53,9 @@ class MACAddresses:
             self._store().add(addresses)
 
 
-def new_mac(taken: Container[str] = ()) -> str:
-    """Return a new address from the default site."""
-    from novacron.site import default_site
-
-    return default_site().macs.new(taken)
-
-
 def candidate() -> str:
     """Return a random address of the range."""
     return f"{PREFIX}:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
 
 
-__all__ = ["PREFIX", "MACAddresses", "new_mac"]
+__all__ = ["PREFIX", "MACAddresses"]

@@ -77,20 +77,6 @@ class Secrets:
         return _kept(name)
 
 
-def secret(name: str) -> str:
-    """Return a secret's value from the default site."""
-    from novacron.site import default_site
-
-    return default_site().secrets.get(name)
-
-
-def find_secret(name: str, variable: str) -> str | None:
-    """Return a secret's value from the default site, or None."""
-    from novacron.site import default_site
-
-    return default_site().secrets.find(name, variable)
-
-
 def variable_of(name: str) -> str:
     """Return the environment variable of a secret.
 
@@ -138,4 +124,4 @@ def _kept(name: str) -> str | None:
         return None
 
 
-__all__ = ["KEYRING", "Secrets", "find_secret", "read_secret", "secret", "variable_of"]
+__all__ = ["KEYRING", "Secrets", "read_secret", "variable_of"]

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import novacron
-from novacron.state import state_directory
+from novacron.state import StateDirectory, state_directory
 from novacron_kvm import capabilities
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
@@ -23,6 +23,8 @@ class Host:
 
     def __init__(self, uuid, types=BOTH):
         self.text = CAPABILITIES.format(uuid=uuid, types=types)
+
+    state = StateDirectory()
 
     @property
     def read(self):

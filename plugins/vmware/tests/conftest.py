@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import novacron
-from novacron.plugins.discovery import register_driver, unregister_driver
+from novacron.site import default_site
 from novacron_lab.vcenter import VCenter
 
 
@@ -14,9 +14,9 @@ def schemes():
     """Both schemes are served, whichever of them the installed metadata names."""
     from novacron_vmware.plugin import provider
 
-    register_driver(provider)
+    default_site().drivers.register(provider)
     yield
-    unregister_driver(provider)
+    default_site().drivers.unregister(provider)
 
 
 @pytest.fixture(scope="session")

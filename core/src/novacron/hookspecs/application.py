@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
 
 from novacron.hookspecs.operation import PROJECT
-
-if TYPE_CHECKING:
-    from novacron.dispatch.call import Call
 
 _spec = pluggy.HookspecMarker(PROJECT)
 
@@ -22,7 +19,7 @@ def register_drivers() -> Sequence[Any]:
 
 
 @_spec
-def register_policies() -> Sequence[Callable[[Call, Callable[[Call], Any]], Any]]:
+def register_policies() -> Sequence[Callable[..., Any]]:
     """Return policies, middleware `policy(call, proceed)` around every operation; `policy.stage` ("access", ...) orders them."""
     raise NotImplementedError
 
@@ -42,18 +39,6 @@ def register_commands() -> Sequence[Any]:
 @_spec
 def extend_shell(namespace: dict[str, Any]) -> None:
     """Add names to the interactive shell."""
-    raise NotImplementedError
-
-
-@_spec
-def metric_sources() -> Sequence[Any]:
-    """Return further sources of metrics."""
-    raise NotImplementedError
-
-
-@_spec
-def alert_sinks() -> Sequence[Any]:
-    """Return places that alerts go to."""
     raise NotImplementedError
 
 

@@ -118,20 +118,6 @@ class DriverRegistry:
         return found
 
 
-def register_driver(provider: DriverProvider) -> None:
-    """Register a provider in the default site."""
-    from novacron.site import default_site
-
-    default_site().drivers.register(provider)
-
-
-def unregister_driver(provider: DriverProvider) -> None:
-    """Remove a provider from the default site."""
-    from novacron.site import default_site
-
-    default_site().drivers.unregister(provider)
-
-
 def is_entry_point(origin: object) -> TypeGuard[EntryPoint]:
     """Return whether an object is an entry point. Libraries bring their own backports of importlib.metadata."""
     return isinstance(origin, EntryPoint) or all(hasattr(origin, name) for name in ("group", "value", "load"))
@@ -168,4 +154,4 @@ def _supports(wanted: str) -> bool:
     return True
 
 
-__all__ = ["DRIVER_GROUP", "DriverRegistry", "check_provider", "is_entry_point", "register_driver", "unregister_driver"]
+__all__ = ["DRIVER_GROUP", "DriverRegistry", "check_provider", "is_entry_point"]

@@ -113,11 +113,11 @@ def _main() -> None:
     import novacron.workflow.run.default
     import novacron.workflow.run.worker  # noqa: F401 - loaded before the forks
     from novacron.drivers.sim.plugin import areas
-    from novacron.plugins.discovery import register_driver
+    from novacron.site import default_site
     from novacron.specs import VMSpec
     from novacron.testing.served import provider
 
-    register_driver(provider())
+    default_site().drivers.register(provider())
     areas()
     VMSpec(name="x", memory="64MiB")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -31,10 +31,9 @@ from novacron.drivers.sim.fields import FIELDS
 from novacron.drivers.sim.plugin import areas
 from novacron.errors import HostConnectionError, NovaCronError
 from novacron.jobs import Job
-from novacron.plugins.discovery import register_driver, unregister_driver
 from novacron.plugins.driver import ConnectContext, Driver, DriverProvider, HostURI
 from novacron.plugins.validation import operations
-from novacron.site import connect
+from novacron.site import connect, default_site
 
 SCHEME = "served-sim"
 LEFT_OUT = ("SimConsole", "SimEvents", "SimGuest")
@@ -68,7 +67,7 @@ class SimServer:
         self._listener = Listener(str(self.path), "AF_UNIX", authkey=key.read_bytes())
         self._open = True
         self.provider = provider()
-        register_driver(self.provider)
+        default_site().drivers.register(self.provider)
         threading.Thread(target=self._accept, name="novacron-sim-server", daemon=True).start()
 
     def __enter__(self) -> SimServer:
@@ -81,7 +80,7 @@ class SimServer:
         """Serve no longer, and forget the hosts."""
         self._open = False
         self._listener.close()
-        unregister_driver(self.provider)
+        default_site().drivers.unregister(self.provider)
         for name, host in self.hosts.items():
             host.close()
             forget(name)

@@ -8,6 +8,7 @@ transient VM, that runs through its firmware and ends on the reboot after it, em
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 import uuid
@@ -15,7 +16,7 @@ from typing import Any
 
 import libvirt
 
-from novacron.state import state_directory
+from novacron.state import StateDirectory, open_private
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse, text_of
@@ -58,10 +59,10 @@ def best_virt_type(connection: KVMConnection, arch: str) -> tuple[str, str]:
             return (types[0] if types else "qemu"), "the host offers no KVM for this architecture"
         identity = host_uuid(read)
     with _guard:
-        reason = _remembered(identity)
+        reason = _remembered(connection.state, identity)
         if reason is None:
             reason = _probe(connection, arch, compare="qemu" in types)
-            _remember(identity, reason)
+            _remember(connection.state, identity, reason)
     return ("qemu", reason) if reason else ("kvm", "a probe showed that KVM runs guests")
 
 
@@ -101,22 +102,23 @@ def _firmware_seconds(connection: KVMConnection, arch: str, virt_type: str, limi
                 pass  # it has ended by itself
 
 
-def _remembered(identity: str) -> str | None:
+def _remembered(state: StateDirectory, identity: str) -> str | None:
     try:
-        found = json.loads((state_directory() / "kvm-probe.json").read_text())[identity]
+        found = json.loads((state / "kvm-probe.json").read_text())[identity]
         return str(found["reason"]) if time.time() - found["at"] < PROBE_VALID_SECONDS else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _remember(identity: str, reason: str) -> None:
-    file = state_directory(create=True) / "kvm-probe.json"
+def _remember(state: StateDirectory, identity: str, reason: str) -> None:
+    file = state.create() / "kvm-probe.json"
     try:
         known = dict(json.loads(file.read_text()))
     except (OSError, ValueError, TypeError):
         known = {}
     known[identity] = {"reason": reason, "at": time.time()}
-    file.write_text(json.dumps(known))
+    with os.fdopen(open_private(file, os.O_WRONLY | os.O_TRUNC), "w") as target:
+        json.dump(known, target)
 
 
 __all__ = ["best_virt_type", "guests", "host_uuid"]

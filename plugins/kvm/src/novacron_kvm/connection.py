@@ -18,6 +18,9 @@ from typing import Any, TypeVar
 import libvirt
 
 from novacron.errors import HostConnectionError, NovaCronError, OperationTimeoutError, UnsupportedOperationError, VMNotFoundError
+from novacron.macs import MACAddresses
+from novacron.secrets import Secrets
+from novacron.state import StateDirectory
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.event_loop import ensure_running
 from novacron_kvm.versions import refuse_old
@@ -41,11 +44,24 @@ class KVMConnection:
         uri: the libvirt URI.
         libvirt_version: of the daemon, as libvirt counts: 9.0.0 is 9000000.
         node: the name of the machine behind it, the one that `node_list` names.
+        secrets: looks secrets up by name.
+        macs: gives out MAC addresses for new NICs.
+        state: the state directory.
     """
 
-    def __init__(self, uri: str, name: str, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        uri: str,
+        name: str,
+        timeout: float = 30.0,
+        *,
+        secrets: Secrets | None = None,
+        macs: MACAddresses | None = None,
+        state: StateDirectory | None = None,
+    ) -> None:
         ensure_running()
         self.uri, self.name, self.timeout = uri, name, timeout
+        self.secrets, self.macs, self.state = secrets or Secrets(), macs or MACAddresses(), state or StateDirectory()
         self.shared = not uri.startswith(("test:", "qemu:///embed"))
         self._guard = threading.RLock()
         self._idle: list[Any] = []

@@ -69,7 +69,9 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     """Open a libvirt URI."""
     from novacron_kvm.connection import KVMConnection
 
-    connection = KVMConnection(uri.text, context.name, context.timeout)
+    connection = KVMConnection(
+        uri.text, context.name, context.timeout, secrets=context.secrets, macs=context.macs, state=context.state
+    )
     return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 
 

@@ -29,6 +29,7 @@ class VMwareConnection(PropertyReader):
 
     def __init__(self, uri: HostURI, context: ConnectContext) -> None:
         self.uri, self.name, self.timeout, self.options = uri.text, context.name, context.timeout, context.options
+        self.secrets = context.secrets
         self.address = host, port = uri.host or "localhost", uri.port or 443
         password = password_for(uri, context)
         try:

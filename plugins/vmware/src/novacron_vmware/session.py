@@ -14,7 +14,7 @@ from typing import Any
 
 from novacron.errors import AuthenticationError, HostConnectionError, InvalidSpecError, SpecProblem
 from novacron.plugins import ConnectContext, HostURI
-from novacron.secrets import KEYRING, find_secret, read_secret
+from novacron.secrets import KEYRING, read_secret
 from novacron_vmware.sdk import SoapStubAdapter, vim
 
 PASSWORD = "NOVACRON_VSPHERE_PASSWORD"  # noqa: S105 - the variable's name
@@ -95,7 +95,7 @@ def password_for(uri: HostURI, context: ConnectContext) -> str:
     if file := context.options.get("password_file") or uri.query.get("password_file"):
         return read_secret(Path(file))
     account = f"{uri.username or 'root'}@{uri.host}"
-    if (given := find_secret(account, PASSWORD)) is not None:
+    if (given := context.secrets.find(account, PASSWORD)) is not None:
         return given
     raise AuthenticationError(
         f"no password for {account}",

@@ -16,6 +16,7 @@ from novacron.errors import BusyError, HostConnectionError, InvalidStateError, V
 from novacron.plugins.driver import hookimpl
 from novacron.plugins.validation import operations
 from novacron.records.vm import VM
+from novacron.secrets import Secrets
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,8 +24,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class SimConnection:
     """One connection to a simulated host, under the name that its user gave the host."""
 
-    def __init__(self, world: World, name: str, uri: str) -> None:
+    def __init__(self, world: World, name: str, uri: str, secrets: Secrets | None = None) -> None:
         self.world, self.name, self.uri = world, name, uri
+        self.secrets = secrets or Secrets()
         self.subscriptions: list[Subscription] = []
         self.closed = False
 
@@ -72,6 +74,11 @@ class Area:
         if allowed and vm.status not in allowed:
             raise InvalidStateError.of_status(action, vm.name, vm.status, allowed)
         return vm
+
+    def refuse_unknown_secrets(self, *encryptions: str | None) -> None:
+        """Look up the passphrase of each encrypted disk. Raises SecretNotFoundError."""
+        for name in filter(None, encryptions):
+            self.connection.secrets.get(name)
 
     def checkpoint(self, operation: str, *names: str) -> None:
         """Let a fault "during" the operation strike."""

@@ -33,7 +33,7 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     found.fill(asked.get("vms", 0), asked.get("prefix", "vm-"))
     found.faults.latency = asked.get("latency", found.faults.latency)
     found.faults.jitter = asked.get("jitter", found.faults.jitter)
-    connection = SimConnection(found, context.name, uri.text)
+    connection = SimConnection(found, context.name, uri.text, context.secrets)
     return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 
 

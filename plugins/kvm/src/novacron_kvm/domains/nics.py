@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem
-from novacron.macs import new_mac
+from novacron.macs import MACAddresses
 from novacron_kvm.xml.parsing import parse
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def macs_in_use(connection: Any) -> dict[str, str]:
     return found
 
 
-def with_mac_addresses(nics: Sequence[NICSpec]) -> tuple[NICSpec, ...]:
+def with_mac_addresses(nics: Sequence[NICSpec], macs: MACAddresses) -> tuple[NICSpec, ...]:
     """Return the NICs of a new VM, each with a MAC address."""
-    return tuple(nic if nic.mac else nic.model_copy(update={"mac": new_mac()}) for nic in nics)
+    return tuple(nic if nic.mac else nic.model_copy(update={"mac": macs.new()}) for nic in nics)
 
 
 __all__ = ["macs_in_use", "refuse_unusable_network", "with_mac_addresses"]

@@ -12,7 +12,7 @@ from novacron.errors import NovaCronError, VMNotFoundError
 from novacron.records.disks import Disk
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM
-from novacron.secrets import secret
+from novacron.secrets import Secrets
 from novacron.units import format_size
 from novacron_kvm.capabilities import guests, host_uuid
 from novacron_kvm.connection import KVMConnection
@@ -43,7 +43,9 @@ def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spe
                 failures += _at_destination(destination, definition, record, to.name, spec)
                 failures += _space(source.read, destination.read, record, to.name, spec)
                 warnings += _older(source, destination, to.name)
-            failures += _at_source(definition, record, spec, [parse(s.getXMLDesc(0)) for s in domain.listAllSnapshots(0)])
+            failures += _at_source(
+                source.secrets, definition, record, spec, [parse(s.getXMLDesc(0)) for s in domain.listAllSnapshots(0)]
+            )
     if spec.storage == "shared" and any(d.source for d in record.disks or ()):
         warnings.append("that the disks are the same storage on both hosts was judged by path, size and allocation")
     return MigrationCheck(
@@ -51,7 +53,7 @@ def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spe
     )
 
 
-def _at_source(definition: Any, record: VM, spec: MigrationSpec, snapshots: list[Any]) -> Iterator[str]:
+def _at_source(secrets: Secrets, definition: Any, record: VM, spec: MigrationSpec, snapshots: list[Any]) -> Iterator[str]:
     if record.status not in ("running", "suspended", "stopped"):
         yield f"it is {record.status}: running, suspended or stopped VMs can move"
     if definition.findall("devices/hostdev"):
@@ -68,7 +70,7 @@ def _at_source(definition: Any, record: VM, spec: MigrationSpec, snapshots: list
         yield f"its disks {', '.join(encrypted)} are encrypted, and their content would be copied in the clear; use shared storage"
     for name in sorted({*VMFacts.read(definition).secrets.values()}):
         try:
-            secret(name)
+            secrets.get(name)
         except NovaCronError as error:
             yield f"{error}; its disks can't be opened without it"
 

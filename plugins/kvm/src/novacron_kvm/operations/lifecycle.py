@@ -58,7 +58,7 @@ class KVMLifecycle:
             with translated("vm_create", spec.name):
                 capabilities = DomainCapabilities.of(conn, arch, machine, virt_type)
             refuse_unsupported(spec, capabilities, arch, machine, place(spec.disks, buses))
-            spec = spec.model_copy(update={"nics": with_mac_addresses(spec.nics)})
+            spec = spec.model_copy(update={"nics": with_mac_addresses(spec.nics, self._connection.macs)})
             disks = make_disks(self._connection, conn, spec, job, undo, buses)
             created_at = datetime.now(UTC).isoformat(timespec="seconds")
             text = domain_xml(spec, virt_type=virt_type, arch=arch, machine=machine, disks=disks, created_at=created_at)

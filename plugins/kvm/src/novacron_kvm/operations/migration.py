@@ -80,7 +80,7 @@ class KVMMigration:
         try:
             if secrets:
                 with destination.dedicated() as there, translated("vm_migrate", record.name):
-                    provide_secrets(there, secrets)
+                    provide_secrets(self._connection.secrets, there, secrets)
             self._move(domain, record, to, spec, job)
         except NovaCronError as raised:
             error = raised

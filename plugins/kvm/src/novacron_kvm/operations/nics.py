@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import libvirt
 
 from novacron.errors import AlreadyExistsError, DeviceNotFoundError, DriverError, InvalidSpecError, InvalidStateError, SpecProblem
-from novacron.macs import new_mac
 from novacron.plugins import hookimpl
 from novacron.records.nics import NIC
 from novacron.records.vm import VM
@@ -46,7 +45,7 @@ class KVMNICs:
                     resource=domain.name(),
                     hint="leave mac out for a free one",
                 )
-            mac = (spec.mac or new_mac(taken)).lower()
+            mac = (spec.mac or self._connection.macs.new(taken)).lower()
             plug(domain, nic_element(spec.model_copy(update={"mac": mac})))
             return self._record(domain, mac)
 

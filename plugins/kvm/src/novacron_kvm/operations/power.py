@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, Literal
 
 from novacron.errors import InvalidStateError, OperationTimeoutError, VMNotFoundError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import VM
+from novacron.secrets import Secrets
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.devices import refuse_suspended_since_migration
 from novacron_kvm.errors import translated
@@ -29,7 +31,7 @@ class KVMPower:
     @hookimpl
     def vm_start(self, vm: str) -> VM:
         """Start, or restore what was saved."""
-        return self._change(vm, "start", ("stopped", "crashed", "saved"), _start)
+        return self._change(vm, "start", ("stopped", "crashed", "saved"), partial(_start, self._connection.secrets))
 
     @hookimpl
     def vm_stop(self, vm: str) -> VM:
@@ -94,7 +96,7 @@ class KVMPower:
     @hookimpl
     def vm_restore(self, vm: str) -> VM:
         """Go on from saved memory."""
-        return self._change(vm, "restore", ("saved",), _start)
+        return self._change(vm, "restore", ("saved",), partial(_start, self._connection.secrets))
 
     def _checked(self, vm: str, action: str, allowed: tuple[str, ...]) -> Any:
         domain = self._connection.domain(vm)
@@ -122,8 +124,8 @@ class KVMPower:
             return record.replace(status="stopped", status_reason="destroyed")  # type: ignore[no-any-return]  # a transient VM is gone
 
 
-def _start(domain: Any) -> None:
-    provide_secrets(domain.connect(), secret_names(domain))
+def _start(secrets: Secrets, domain: Any) -> None:
+    provide_secrets(secrets, domain.connect(), secret_names(domain))
     domain.create()
     forget_completed(domain)  # libvirt remembers how the QEMU before it came here
 

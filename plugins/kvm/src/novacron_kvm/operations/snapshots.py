@@ -136,7 +136,7 @@ class KVMSnapshots:
                     own = facts_of(domain)
                     if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
                         external.power_off(domain)
-                    provide_secrets(conn, secret_names(domain))
+                    provide_secrets(self._connection.secrets, conn, secret_names(domain))
                     domain.revertToSnapshot(found, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
                     set_facts(domain, own)  # of now: which files go with it, above all
                 forget_completed(domain)  # another QEMU runs than the one that came by a migration

@@ -194,7 +194,7 @@ class KVMTemplates:
                 set_disk_file(element, own)
                 files.append(own.path)
             files += self._add_devices(conn, root, spec, undo)
-            give_own_identity(conn, root, spec.name, files)
+            give_own_identity(self._connection, conn, root, spec.name, files)
             _apply(root, spec, files)
             job.raise_if_cancelled()
             domain = conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
@@ -239,7 +239,7 @@ class KVMTemplates:
         if spec.nics:
             for old in devices.findall("interface"):
                 devices.remove(old)
-            for nic in with_mac_addresses(spec.nics):
+            for nic in with_mac_addresses(spec.nics, self._connection.macs):
                 refuse_unusable_network(conn, nic)
                 devices.append(nic_element(nic))
         return made

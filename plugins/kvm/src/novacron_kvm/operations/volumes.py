@@ -66,7 +66,7 @@ class KVMVolumes:
             if spec.backing and not spec.backing.startswith("/"):
                 source = volume_record(self._connection.name, find_volume(conn, pool, spec.backing))
                 backing = (source.path, source.format)
-            with secret_provided(conn, path_in(parent, spec.name), spec.encryption) as secret:
+            with secret_provided(self._connection.secrets, conn, path_in(parent, spec.name), spec.encryption) as secret:
                 text = volume_xml(
                     spec.name, spec.capacity or 0, spec.format, backing, preallocate=spec.preallocate, secret=secret
                 )

@@ -55,7 +55,7 @@ def clone_vm(connection: KVMConnection, vm: str, name: str, linked: bool, job: J
             set_disk_file(element, own)
             files.append(own.path)
         job.raise_if_cancelled()
-        give_own_identity(conn, root, name, files)
+        give_own_identity(connection, conn, root, name, files)
         clone = conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
         undo.callback(connection.ensure_undone, partial(undefine_clone, clone.UUIDString()), f"the definition of {name!r}")
         if linked:

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from novacron.cloud_init import Seed, seed
-from novacron.secrets import secret
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.xml.storage import volume_xml
@@ -44,7 +43,7 @@ def make_seed(connection: KVMConnection, conn: Any, spec: VMSpec, undo: ExitStac
 
     if spec.cloud_init is None:
         raise ValueError("the VM has no cloud_init")
-    image, name = seed_image(seed(spec.cloud_init, spec.name, secret)), f"{spec.name}-seed.iso"
+    image, name = seed_image(seed(spec.cloud_init, spec.name, connection.secrets.get)), f"{spec.name}-seed.iso"
     pool_name = spec.disks[0].pool if spec.disks else "default"
     with translated("vm_create", name):
         pool = conn.storagePoolLookupByName(pool_name)

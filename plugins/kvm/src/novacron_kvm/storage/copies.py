@@ -12,7 +12,6 @@ import libvirt
 
 from novacron.errors import AlreadyExistsError, UnsupportedOperationError
 from novacron.jobs import Job
-from novacron.macs import new_mac
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.nics import macs_in_use
@@ -119,7 +118,7 @@ def set_defined_disk_file(conn: Any, domain: Any, target: str, volume: Volume) -
     conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
 
 
-def give_own_identity(conn: Any, root: Any, name: str, made_files: list[str]) -> None:
+def give_own_identity(connection: KVMConnection, conn: Any, root: Any, name: str, made_files: list[str]) -> None:
     """Give a definition a name, a UUID and MAC addresses of its own, and drop what only the original may have.
 
     That is its NVRAM (libvirt makes another from the firmware's template), its serial log, its seed for cloud-init, the names and ports
@@ -137,7 +136,7 @@ def give_own_identity(conn: Any, root: Any, name: str, made_files: list[str]) ->
             drive.remove(source)
     taken = macs_in_use(conn)
     for mac in root.iterfind("devices/interface/mac"):
-        mac.set("address", new_mac(taken))
+        mac.set("address", connection.macs.new(taken))
         taken[mac.get("address")] = name
     for channel in root.iterfind("devices/channel/source[@path]"):
         channel.getparent().remove(channel)

@@ -57,7 +57,7 @@ def make_disk(connection: KVMConnection, conn: Any, vm: str, disk: DiskSpec, bus
     if disk.path or not (disk.size or disk.source):
         volume = find_image(connection, conn, disk.path, disk.pool) if disk.path else None
         if volume and disk.encryption:
-            provide_secret(conn, volume.path, disk.encryption)
+            provide_secret(connection.secrets, conn, volume.path, disk.encryption)
             undo.callback(forget_secret, conn, volume.path)
         return DiskFile(disk, volume.path if volume else None, _qemu_format(volume), target, bus, False)
     volume = _make(connection, conn, f"{vm}-{target}.{disk.format}", disk, undo)
@@ -81,7 +81,7 @@ def _make(connection: KVMConnection, conn: Any, name: str, disk: DiskSpec, undo:
             raise AlreadyExistsError(f"a volume {name!r} is already in the pool {disk.pool!r}", resource=name)
         secret = None
         if disk.encryption:
-            secret = provide_secret(conn, path_in(pool, name), disk.encryption)
+            secret = provide_secret(connection.secrets, conn, path_in(pool, name), disk.encryption)
             undo.callback(forget_secret, conn, path_in(pool, name))
         if disk.source:
             image = find_image(connection, conn, disk.source, disk.pool)

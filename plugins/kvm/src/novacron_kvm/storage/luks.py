@@ -13,19 +13,19 @@ from typing import Any
 import libvirt
 
 from novacron.errors import UnsupportedOperationError
-from novacron.secrets import secret
+from novacron.secrets import Secrets
 from novacron_kvm.domains.metadata import facts_of
 from novacron_kvm.xml.parsing import text_of
 from novacron_kvm.xml.storage import secret_identity, secret_xml
 
 
-def provide_secret(connection: Any, path: str, name: str) -> str:
+def provide_secret(secrets: Secrets, connection: Any, path: str, name: str) -> str:
     """Let libvirt know the passphrase of a volume; return the identity that it knows it by.
 
     Raises:
         SecretNotFoundError: NovaCron has no secret of that name.
     """
-    value = secret(name)
+    value = secrets.get(name)
     lent = connection.secretDefineXML(secret_xml(path, name), 0)
     try:
         lent.setValue(value.encode(), 0)
@@ -44,12 +44,12 @@ def forget_secret(connection: Any, path: str) -> None:
 
 
 @contextmanager
-def secret_provided(connection: Any, path: str, name: str | None) -> Iterator[str | None]:
+def secret_provided(secrets: Secrets, connection: Any, path: str, name: str | None) -> Iterator[str | None]:
     """Lend the passphrase of a volume, if it has one, while something is done with it."""
     if name is None:
         yield None
         return
-    identity = provide_secret(connection, path, name)
+    identity = provide_secret(secrets, connection, path, name)
     try:
         yield identity
     finally:
@@ -61,10 +61,10 @@ def secret_names(domain: Any) -> dict[str, str]:
     return dict(facts_of(domain).secrets)
 
 
-def provide_secrets(connection: Any, names: dict[str, str], undo: ExitStack | None = None) -> None:
+def provide_secrets(secrets: Secrets, connection: Any, names: dict[str, str], undo: ExitStack | None = None) -> None:
     """Lend the passphrases of a VM's volumes; `undo` takes them back."""
     for path, name in names.items():
-        provide_secret(connection, path, name)
+        provide_secret(secrets, connection, path, name)
         if undo is not None:
             undo.callback(forget_secret, connection, path)
 

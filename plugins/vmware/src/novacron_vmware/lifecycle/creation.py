@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from novacron import cloud_init
 from novacron.jobs import Job
 from novacron.records.vm import VM
-from novacron.secrets import secret
+from novacron.secrets import Secrets
 from novacron_vmware.autostart import set_autostart
 from novacron_vmware.console import serial_port
 from novacron_vmware.devices import Adding, card, places
@@ -48,7 +48,7 @@ def new_config(connection: VMwareConnection, spec: VMSpec) -> Any:
     )
     if spec.firmware == "uefi-secure":
         config.bootOptions = vim.vm.BootOptions(efiSecureBootEnabled=True)
-    config.extraConfig = list(_extra(spec))
+    config.extraConfig = list(_extra(spec, connection.secrets))
     adding = Adding()
     for disk in at_once(spec):
         add_disk(connection, adding, disk, where[disk.pool])
@@ -168,21 +168,21 @@ def _boot_order(connection: VMwareConnection, made: Any, spec: VMSpec) -> None:
     connection.wait(made.ReconfigVM_Task(vim.vm.ConfigSpec(bootOptions=options)), resource=spec.name)
 
 
-def _extra(spec: VMSpec) -> Iterator[Any]:
+def _extra(spec: VMSpec, secrets: Secrets) -> Iterator[Any]:
     facts = {"tags": sorted(spec.tags), "metadata": spec.metadata}
     if any(facts.values()):
         yield facts_option(facts)
-    yield from seed(spec)
+    yield from seed(spec, secrets)
 
 
-def seed(spec: VMSpec) -> Iterator[Any]:
+def seed(spec: VMSpec, secrets: Secrets) -> Iterator[Any]:
     """Yield what cloud-init's VMware datasource reads, as its documentation says: guestinfo.metadata and guestinfo.userdata.
 
     Source: https://docs.cloud-init.io/en/latest/reference/datasources/vmware.html
     """
     if spec.cloud_init is None:
         return
-    documents = cloud_init.seed(spec.cloud_init, spec.name, secret)
+    documents = cloud_init.seed(spec.cloud_init, spec.name, secrets.get)
     about: dict[str, Any] = {"instance-id": str(uuid.uuid4()), "local-hostname": spec.cloud_init.hostname or spec.name}
     if documents.network_config:
         about |= {"network": base64.b64encode(documents.network_config.encode()).decode(), "network.encoding": "base64"}

@@ -134,7 +134,7 @@ class VMwareTemplates(VMOperations):
             numCPUs=spec.vcpus if "vcpus" in given else None,
             memoryMB=spec.memory // 2**20 if "memory" in given else None,
             instanceUuid=str(spec.id) if spec.id else None,
-            extraConfig=list(creation.seed(spec)),
+            extraConfig=list(creation.seed(spec, self._connection.secrets)),
         )
         made = cloning.clone(
             connection, thing, found.name, spec.name, linked=linked, job=job, config=config, place=place, facts=facts

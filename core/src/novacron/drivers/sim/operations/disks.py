@@ -26,6 +26,7 @@ class SimDisks(Area):
     @simulated
     def disk_attach(self, vm: str, spec: DiskSpec) -> Disk:
         """Make the disk and plug it in; a failure leaves no volume."""
+        self.refuse_unknown_secrets(spec.encryption)
         with self.world.lock, ExitStack() as undo:
             found = self.changing(vm, "attach a disk to", *_STATES)
             taken = {disk.target for disk in found.disks}

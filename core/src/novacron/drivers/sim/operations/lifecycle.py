@@ -59,6 +59,7 @@ class SimLifecycle(Area):
     @simulated
     def vm_create(self, spec: VMSpec, job: Job[VM]) -> VM:
         """Make the disks, define the VM, start it if asked; all of it or nothing."""
+        self.refuse_unknown_secrets(*(disk.encryption for disk in spec.disks))
         with ExitStack() as undo:
             with self.world.lock:
                 check_spec(self.world, spec)

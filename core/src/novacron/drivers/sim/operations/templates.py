@@ -124,6 +124,7 @@ class SimTemplates(Area):
     @simulated
     def template_deploy(self, template: str, spec: VMSpec, version: int | None, linked: bool, job: Job[VM]) -> VM:
         """Copy the template's VM. What `spec` gives takes the place of the template's; its disks are added."""
+        self.refuse_unknown_secrets(*(disk.encryption for disk in spec.disks))
         with ExitStack() as undo:
             with self.world.lock:
                 found = self._find(template, version)

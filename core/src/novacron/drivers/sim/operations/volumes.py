@@ -12,7 +12,6 @@ from novacron.errors import InvalidSpecError, InvalidStateError, ResourceAllocat
 from novacron.jobs import Job
 from novacron.records.vm import Deleted
 from novacron.records.volumes import Volume
-from novacron.secrets import secret
 from novacron.specs.volumes import VolumeSpec
 
 CHUNK = 64 * BLOCK
@@ -39,6 +38,7 @@ class SimVolumes(Area):
     @simulated
     def volume_create(self, pool: str, spec: VolumeSpec, job: Job[Volume]) -> Volume:
         """Make a volume."""
+        self.refuse_unknown_secrets(spec.encryption)
         with self.world.lock:
             parent = self.world.pool(pool)
             capacity, backing = spec.capacity or 0, None
@@ -47,7 +47,7 @@ class SimVolumes(Area):
                 backing = self.world.pool(below[0]).path_of(below[1])
                 capacity = capacity or self.world.volume(below).capacity
             made = SimVolume(spec.name, capacity, spec.format, backing=backing, fixed=capacity if spec.preallocate else 0)
-            made.encrypted = bool(spec.encryption and secret(spec.encryption))
+            made.encrypted = bool(spec.encryption)
             return self._add(parent, made, job, "volume_create")
 
     @simulated

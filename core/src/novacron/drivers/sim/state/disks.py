@@ -12,7 +12,6 @@ from novacron.drivers.sim.state.pools import SimPool, SimVolume
 from novacron.drivers.sim.state.world import World
 from novacron.errors import AlreadyExistsError, ImageNotFoundError, NotFoundError
 from novacron.records.disks import Disk
-from novacron.secrets import secret
 from novacron.specs.disks import DiskSpec
 
 PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", "nvme": "nvme"}
@@ -137,7 +136,7 @@ def _make_volume(world: World, name: str, spec: DiskSpec, undo: ExitStack) -> Pl
         volume.capacity = max(spec.size or 0, image.capacity)
     else:
         volume = SimVolume(name, spec.size or 0, spec.format)
-    volume.encrypted = bool(spec.encryption and secret(spec.encryption))
+    volume.encrypted = bool(spec.encryption)
     if spec.preallocate:
         volume.fixed = volume.capacity
     return add_volume(world, pool, volume, undo)
