@@ -11,7 +11,7 @@ import pytest
 
 import novacron
 from novacron.errors import StorageError
-from novacron.store.database import database_url
+from novacron.site import default_site
 from novacron.workflow import steps
 
 FLOW = (
@@ -41,7 +41,7 @@ def test_a_run_waits_for_a_database_that_is_locked():
     run = FLOW.run(vm, wait=False)
     while not run.history:
         time.sleep(0.005)
-    other = sqlite3.connect(database_url().removeprefix("sqlite:///"), isolation_level=None)
+    other = sqlite3.connect(default_site().database.url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     time.sleep(3)
     assert not run.done()

@@ -11,7 +11,7 @@ import novacron
 from novacron import errors
 from novacron.drivers.sim import forget, world
 from novacron.plugins import hookimpl
-from novacron.plugins.application import application_plugins
+from novacron.site import default_site
 from novacron.workflow import StepKind, Workflow, function, parallel, step, steps
 from novacron.workflow.paths import Path
 from novacron.workflow.run.engine import ProcessEngine
@@ -268,7 +268,7 @@ def test_plugins_add_steps_by_their_names(vm):
         def register_steps(self):
             return [Greet()]
 
-    plugins = application_plugins()
+    plugins = default_site().plugins
     plugins.register(Plugin(), "greeter")
     try:
         assert "greet_from_plugin" in dir(steps)

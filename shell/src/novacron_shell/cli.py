@@ -103,9 +103,9 @@ class MainGroup(CommandGroup):
             formatter.write_dl([(", ".join(SHORTCUTS), "The same as `novacron vm start` and so on.")])
 
     def _from_plugins(self) -> dict[str, click.Command]:
-        from novacron.plugins.application import application_plugins
+        from novacron.site import default_site
 
-        return {command.name or "": command for given in application_plugins().hook.register_commands() for command in given}
+        return {command.name or "": command for given in default_site().plugins.hook.register_commands() for command in given}
 
 
 def _defined(module: str, table: str) -> Mapping[str, click.Command]:

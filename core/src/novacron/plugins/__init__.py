@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from novacron.plugins.driver import ConnectContext, Destination, Driver, DriverProvider, HostURI, hookimpl
 
 if TYPE_CHECKING:
-    from novacron.plugins.application import ApplicationPlugins, application_plugins
+    from novacron.plugins.application import ApplicationPlugins
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("ApplicationPlugins", "application_plugins"):
+    if name == "ApplicationPlugins":
         from novacron.plugins import application
 
         return getattr(application, name)
@@ -26,5 +26,5 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "ApplicationPlugins", "ConnectContext", "Destination", "Driver", "DriverProvider", "HostURI", "application_plugins", "hookimpl",
+    "ApplicationPlugins", "ConnectContext", "Destination", "Driver", "DriverProvider", "HostURI", "hookimpl",
 ]  # fmt: skip

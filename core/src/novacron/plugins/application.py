@@ -266,11 +266,4 @@ def _drivers(registry: DriverRegistry) -> Iterator[PluginInfo]:
             )  # fmt: skip
 
 
-def application_plugins() -> ApplicationPlugins:
-    """Return the plugins of the default site."""
-    from novacron.site import default_site
-
-    return default_site().plugins
-
-
-__all__ = ["ApplicationPlugins", "PluginInfo", "application_plugins"]
+__all__ = ["ApplicationPlugins", "PluginInfo"]

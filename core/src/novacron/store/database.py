@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -99,22 +99,6 @@ class Database:
         return engine
 
 
-def transaction() -> AbstractContextManager[sa.Connection]:
-    """Open a transaction on the database of the default site."""
-    from novacron.site import default_site
-
-    return default_site().database.transaction()
-
-
-def database_url() -> str:
-    """Return the URL of the database of the default site."""
-    from novacron.site import default_site
-
-    site = default_site()
-    site.state.create()
-    return site.database.url
-
-
 def clock(connection: sa.Connection) -> Any:
     """Return the time by the database's clock, which all its processes share, as an SQL expression in seconds since 1970."""
     if connection.dialect.name == "sqlite":
@@ -133,4 +117,4 @@ def _make_tables(engine: sa.Engine) -> None:
         add_missing_columns(connection)
 
 
-__all__ = ["Database", "clock", "database_url", "transaction"]
+__all__ = ["Database", "clock"]

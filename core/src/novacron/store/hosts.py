@@ -33,14 +33,10 @@ class RegisteredHost(msgspec.Struct, frozen=True):
 class HostStore:
     """Reads and writes the fleet's hosts."""
 
-    def __init__(self, database: Database | Callable[[], Database] | None = None) -> None:
+    def __init__(self, database: Database | Callable[[], Database]) -> None:
         self._database = database
 
     def _transaction(self) -> AbstractContextManager[Connection]:
-        from novacron.store.database import transaction
-
-        if self._database is None:
-            return transaction()
         return (self._database() if callable(self._database) else self._database).transaction()
 
     def list(self) -> list[RegisteredHost]:

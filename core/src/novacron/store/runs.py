@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -13,10 +13,24 @@ from novacron.errors import NotFoundError, WorkflowError
 from novacron.store.database import Database, clock
 from novacron.store.tables import run_entries, run_vms, runs
 
-if TYPE_CHECKING:
-    from novacron.workflow.run.journal import Entry
-
 ENDED = ("done", "undone", "failed", "cancelled")
+
+
+class Entry(Protocol):
+    """An entry of a run's journal, see `novacron.workflow.run.journal`."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def at(self) -> float: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def event(self) -> str: ...
+    @property
+    def data(self) -> Any: ...
+    @property
+    def executor(self) -> str | None: ...
 
 
 class StoredRun(msgspec.Struct, frozen=True, kw_only=True):

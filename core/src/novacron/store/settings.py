@@ -23,14 +23,10 @@ class Settings(MutableMapping[str, int]):
     `migrations_per_host`: how many VMs a host sends and receives at a time by workflows, of all processes together.
     """
 
-    def __init__(self, database: Database | Callable[[], Database] | None = None) -> None:
+    def __init__(self, database: Database | Callable[[], Database]) -> None:
         self._database = database
 
     def _transaction(self) -> AbstractContextManager[Connection]:
-        from novacron.store.database import transaction
-
-        if self._database is None:
-            return transaction()
         return (self._database() if callable(self._database) else self._database).transaction()
 
     def __getitem__(self, name: str) -> int:

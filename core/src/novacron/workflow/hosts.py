@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from novacron.errors import HostNotFoundError
 
 if TYPE_CHECKING:
-    from novacron.fleets import Fleet
     from novacron.handles.host import HostHandle
 
 
@@ -37,7 +36,7 @@ class FleetResolver:
         connect: connects to a URI under a name.
     """
 
-    def __init__(self, fleet: Callable[[], Fleet], connect: Callable[..., HostHandle]) -> None:
+    def __init__(self, fleet: Callable[[], Any], connect: Callable[..., HostHandle]) -> None:
         self._fleet, self._connect = fleet, connect
 
     def uris(self) -> Mapping[str, str]:
@@ -46,7 +45,8 @@ class FleetResolver:
 
     def open(self, name: str) -> HostHandle:
         """Return a host of the fleet."""
-        return self._fleet().hosts[name]
+        host: HostHandle = self._fleet().hosts[name]
+        return host
 
     def connect(self, uri: str, name: str) -> HostHandle:
         """Connect to a host."""

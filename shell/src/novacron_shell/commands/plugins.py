@@ -17,7 +17,7 @@ def plugin() -> None:
 @list_options
 def list_(settings: Settings) -> None:
     """List drivers (by URI scheme) and plugins."""
-    from novacron.plugins.application import application_plugins
+    from novacron.site import default_site
 
     columns = {
         "name": "name",
@@ -27,7 +27,7 @@ def list_(settings: Settings) -> None:
         "version": "version",
         "error": "error",
     }
-    show_many(application_plugins().list(), columns, settings.output)
+    show_many(default_site().plugins.list(), columns, settings.output)
 
 
 @plugin.command("show")
@@ -35,9 +35,9 @@ def list_(settings: Settings) -> None:
 @common_options
 def show(settings: Settings, name: str) -> None:
     """Show a plugin: its origin, hooks and error."""
-    from novacron.plugins.application import application_plugins
+    from novacron.site import default_site
 
-    show_one(application_plugins().get(name), settings.output)
+    show_one(default_site().plugins.get(name), settings.output)
 
 
 def _verb(verb: str, text: str) -> None:
@@ -45,9 +45,9 @@ def _verb(verb: str, text: str) -> None:
     @click.argument("name")
     @common_options
     def do(settings: Settings, name: str) -> None:
-        from novacron.plugins.application import application_plugins
+        from novacron.site import default_site
 
-        info = getattr(application_plugins(), verb)(name)
+        info = getattr(default_site().plugins, verb)(name)
         tell(f"{name} is {info.status}" + (f": {info.error}" if info.error else ""))
 
 

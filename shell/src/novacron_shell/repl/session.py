@@ -32,10 +32,10 @@ PATIENCE = 5.0
 
 def run(settings: Settings) -> None:
     """Run the shell until the user leaves it."""
-    from novacron.plugins.application import application_plugins
+    from novacron.site import default_site
 
     progress = ProgressPolicy()
-    application_plugins().register(ShellPlugin(progress), "shell")
+    default_site().plugins.register(ShellPlugin(progress), "shell")
     console = Console()
     hosts = OpenHosts()
     failed = connect_all(hosts, settings)
@@ -43,7 +43,7 @@ def run(settings: Settings) -> None:
     vms.refresh()
     progress.name_of = vms.name_of
     names = namespace(hosts, vms)
-    application_plugins().hook.extend_shell(namespace=names)
+    default_site().plugins.hook.extend_shell(namespace=names)
     summary = f"  hosts: {', '.join(hosts) or 'none'}  VMs: {len(vms)}"
     console.print(Text.assemble((f"NovaCron {__version__}", "bold"), printable(summary)))
     for name, error in failed.items():
