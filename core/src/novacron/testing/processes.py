@@ -91,6 +91,18 @@ def _run(uris: dict[str, str], vm: str, flow: dict[str, Any]) -> None:
     Workflow.from_dict(flow).run(next(iter(hosts.values())).vms[vm], hosts=hosts)
 
 
+def _run_as(uris: dict[str, str], vm: str, flow: dict[str, Any], actor: str) -> None:
+    """Run a flow that an actor asks for."""
+    from novacron.site import Site
+    from novacron.testing.served import provider
+    from novacron.workflow import Workflow
+
+    with Site(actor=actor) as site:
+        site.drivers.register(provider())
+        hosts = {name: site.connect(uri, name=name) for name, uri in uris.items()}
+        Workflow.from_dict(flow).run(next(iter(hosts.values())).vms[vm], hosts=hosts)
+
+
 def _recover() -> None:
     """Go on with all runs whose process has ended."""
     import novacron
@@ -106,7 +118,7 @@ def _work(concurrency: int) -> None:
     work(concurrency=concurrency)
 
 
-DOES: dict[str, Callable[..., None]] = {"run": _run, "recover": _recover, "work": _work}
+DOES: dict[str, Callable[..., None]] = {"run": _run, "run_as": _run_as, "recover": _recover, "work": _work}
 
 
 def _main() -> None:

@@ -71,7 +71,7 @@ def step_function(name: str) -> Callable[..., Workflow]:
 def _expanded(stored: Any) -> Any:
     """Replace what a person writes for short by the nodes that it means."""
     if isinstance(stored, Mapping):
-        if "step" in stored and "node" not in stored:
+        if "step" in stored:
             return _step(dict(stored))
         if stored.get("node") == "flow":
             return _named_flow(stored)

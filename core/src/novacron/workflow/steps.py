@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
 
 
-def _step(kind: str, **arguments: Any) -> Workflow:
+def _step(kind: str, /, **arguments: Any) -> Workflow:
     found = default_kinds().find(kind)
     return Workflow(StepNode(kind=kind, arguments=found.prepare(**arguments)), kinds={kind: found})
 

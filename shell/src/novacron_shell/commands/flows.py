@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -16,10 +17,25 @@ def flow() -> None:
 
     A step is KIND, KIND:VALUE or KIND:NAME=VALUE,...: novacron flow run web1 migrate:lab-b snapshot:name=after,description=moved
 
-    A ready-made flow (`flow list`) is used as a step is: novacron flow run host:kvm1 evacuate:to=kvm2 --max-parallel 2
+    A built-in flow (`flow list`) is used as a step is: novacron flow run host:kvm1 evacuate:to=kvm2 --max-parallel 2
 
     VMs are names, patterns (web-*), tag:TAG or host:HOST.
     """
+
+
+def load_option(command: Any) -> Any:
+    """Add `--load`, which loads code before the command runs."""
+
+    def load(context: Any, parameter: Any, names: tuple[str, ...]) -> None:
+        from novacron.workflow.loading import load_code
+
+        for name in names:
+            load_code(name)
+
+    return click.option(
+        "--load", multiple=True, expose_value=False, callback=load, metavar="MODULE_OR_FILE",
+        help="Load Python code with steps, flows and functions that flows may name; again for more.",
+    )(command)  # fmt: skip
 
 
 @flow.command("steps")
@@ -29,35 +45,43 @@ def steps_(settings: Settings) -> None:
     from novacron.workflow.kinds import default_kinds
 
     kinds = default_kinds()
+    columns: Columns = {"kind": "kind", "what it does": "summary"}
+    _show_named([{"kind": name, "summary": _first_line(kinds.find(name))} for name in kinds.names()], columns, "kind", settings)
 
-    columns: Columns = {"kind": lambda name: name, "what it does": lambda name: _first_line(kinds.find(name))}
-    show_many(kinds.names(), columns, "table" if settings.output == "name" else settings.output)
+
+def _show_named(rows: list[dict[str, str]], columns: Columns, name: str, settings: Settings) -> None:
+    if settings.output == "name":
+        click.echo("\n".join(row[name] for row in rows))
+    elif settings.output == "table":
+        show_many([SimpleNamespace(**row) for row in rows], columns, "table")
+    else:
+        show_many(rows, columns, settings.output)
 
 
 def _first_line(kind: Any) -> str:
     from novacron.workflow import steps
 
-    if hasattr(kind, "operation") and kind.name == getattr(kind.operation, "name", None):
-        return str(kind.operation.summary)
-    documented = vars(steps).get(kind.name) or type(kind)
-    return (documented.__doc__ or "").partition("\n")[0]
+    documented = (vars(steps).get(kind.name).__doc__ or "").partition("\n")[0] if kind.name in steps.__all__ else ""
+    return documented or str(kind.summary)
 
 
 @flow.command("list")
 @common_options
 def list_(settings: Settings) -> None:
-    """List the ready-made flows and those of plugins, with their parameters; they are used as steps are."""
+    """List the built-in flows and those of plugins, with their parameters; they are used as steps are."""
     from novacron.workflow import FLOWS
 
-    columns: Columns = {
-        "flow": lambda name: name, "parameters": lambda name: FLOWS[name].usage,
-        "what it does": lambda name: (FLOWS[name].__doc__ or "").partition("\n")[0],
-    }  # fmt: skip
-    show_many(FLOWS.names(), columns, "table" if settings.output == "name" else settings.output)
+    columns: Columns = {"flow": "flow", "parameters": "parameters", "what it does": "summary"}
+    rows = [
+        {"flow": name, "parameters": FLOWS[name].usage, "summary": (FLOWS[name].__doc__ or "").partition("\n")[0]}
+        for name in FLOWS.names()
+    ]
+    _show_named(rows, columns, "flow", settings)
 
 
 @flow.command("show")
 @click.argument("steps", nargs=-1)
+@load_option
 @click.option("--file", "file", type=click.File(), help="A workflow as YAML or JSON, in place of steps; - is stdin.")
 @click.option("--mermaid", "drawn", flag_value="mermaid", help="As a Mermaid flowchart.")
 @click.option("--dot", "drawn", flag_value="dot", help="As a graph for Graphviz' dot.")
@@ -74,6 +98,7 @@ def show(settings: Settings, steps: tuple[str, ...], file: Any, drawn: str | Non
 @flow.command("plan")
 @click.argument("vms", metavar="VM[,VM...]")
 @click.argument("steps", nargs=-1)
+@load_option
 @click.option("--file", "file", type=click.File(), help="A workflow as YAML or JSON, in place of steps; - is stdin.")
 @common_options
 def plan(settings: Settings, vms: str, steps: tuple[str, ...], file: Any) -> None:
@@ -90,6 +115,7 @@ def plan(settings: Settings, vms: str, steps: tuple[str, ...], file: Any) -> Non
 @flow.command("run")
 @click.argument("vms", metavar="VM[,VM...]")
 @click.argument("steps", nargs=-1)
+@load_option
 @click.option("--file", "file", type=click.File(), help="A workflow as YAML or JSON, in place of steps; - is stdin.")
 @click.option("--max-parallel", default=4, show_default=True, help="VMs at a time.")
 @click.option("--detach", is_flag=True, help="Let a worker run it, and return at once.")
@@ -113,7 +139,7 @@ def run(settings: Settings, vms: str, steps: tuple[str, ...], file: Any, max_par
 
 
 def compose(steps: tuple[str, ...], file: Any = None) -> Any:
-    """Return the workflow that the command line or a file describes."""
+    """Return the workflow that the command line or a file describes. Nothing is imported because a file names it."""
     from novacron.workflow import Workflow
 
     if file is not None:
@@ -130,7 +156,9 @@ def compose(steps: tuple[str, ...], file: Any = None) -> Any:
 
 
 def _step(text: str) -> Any:
-    from novacron.workflow import FLOWS, steps
+    from novacron.errors import WorkflowError
+    from novacron.workflow import FLOWS
+    from novacron.workflow.files import step_function
 
     kind, _, rest = text.partition(":")
     first, values = [], {}
@@ -141,10 +169,10 @@ def _step(text: str) -> Any:
         else:
             first.append(part)
     try:
-        make = FLOWS[kind] if kind in FLOWS else getattr(steps, kind.replace("-", "_"))
+        make = FLOWS[kind] if kind in FLOWS else step_function(kind)
         return make(*first, **values)
-    except AttributeError as error:
-        raise click.UsageError(str(error)) from None
+    except WorkflowError as error:
+        raise click.UsageError(f"{error}; {error.hint}" if error.hint else str(error)) from None
     except TypeError as error:
         raise click.UsageError(f"{text}: {error}") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from novacron_shell.commands.flows import load_option
 from novacron_shell.options import Settings, common_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
@@ -26,7 +27,8 @@ def list_(settings: Settings, unfinished: bool, limit: int) -> None:
     columns: Columns = {
         "id": "id", "flow": lambda r: r.name or r.flow, "vms": lambda r: _vms(r), "status": "status",
         "steps": lambda r: f"{sum(s.status in ('done', 'skipped') for s in r.steps)}/{len(r.steps)}",
-        "begun": lambda r: datetime.fromtimestamp(r.created_at).strftime("%Y-%m-%d %H:%M:%S"), "by": lambda r: r.process or "-",
+        "begun": lambda r: datetime.fromtimestamp(r.created_at).strftime("%Y-%m-%d %H:%M:%S"), "actor": "actor",
+        "process": lambda r: r.process or "-",
     }  # fmt: skip
     found = _runs().list(unfinished=unfinished, limit=limit)
     if settings.output == "name":
@@ -65,14 +67,15 @@ def show(settings: Settings, run_id: str, history: bool) -> None:
 
 @run.command("resume")
 @click.argument("run_id", metavar="RUN")
-@click.option("--accept-changes", is_flag=True, help="Go on although code of its steps has changed since it began.")
+@click.option("--accept-changes", is_flag=True, help="Continue although code of its steps has changed since it began.")
+@load_option
 @common_options
 def resume(settings: Settings, run_id: str, accept_changes: bool) -> None:
-    """Go on with a run that failed, or whose process has ended; let a paused one go on. Finished steps are not repeated."""
+    """Continue a run that failed or was interrupted, or one that is paused. Finished steps are not repeated."""
     runs = _runs()
     if runs[run_id].status == "paused":
         runs.unpause(run_id)
-        tell(f"{run_id} goes on")
+        tell(f"{run_id} is resumed")
         return
     _follow(settings, runs.resume(run_id, accept_changes=accept_changes))
 
@@ -81,8 +84,27 @@ def resume(settings: Settings, run_id: str, accept_changes: bool) -> None:
 @click.argument("run_id", metavar="RUN")
 @common_options
 def undo(settings: Settings, run_id: str) -> None:
-    """Take back what a failed run has left: steps that were kept, and those that could not be undone before."""
+    """Undo what a failed run has left: steps that were kept, and those that could not be undone before."""
     _follow(settings, _runs().undo(run_id))
+
+
+@run.command("prune")
+@click.option("--older-than", metavar="AGE", help="Only runs that ended longer ago than that, such as 30d.")
+@click.option("--keep", type=click.IntRange(min=0), help="Never the latest so many runs.")
+@click.option("--failed", is_flag=True, help="Also failed runs, which can then be neither resumed nor undone any more.")
+@common_options
+def prune(settings: Settings, older_than: str | None, keep: int | None, failed: bool) -> None:
+    """Delete runs that have ended, and their history; also what is on record of the times of schedules."""
+    from novacron import fleet
+
+    if older_than is None and keep is None:
+        raise click.UsageError("give --older-than, --keep, or both")
+    count = _runs().prune(older_than=older_than, keep=keep, failed=failed)
+    times = fleet().schedules.prune(older_than) if older_than is not None else 0
+    if settings.output in ("json", "yaml"):
+        show_one({"runs": count, "schedule_times": times}, settings.output)
+    else:
+        tell(f"{count} runs and {times} times of schedules are deleted")
 
 
 @run.command("retry")
@@ -107,7 +129,7 @@ def cancel(settings: Settings, run_id: str) -> None:
 @click.argument("run_id", metavar="RUN")
 @common_options
 def pause(settings: Settings, run_id: str) -> None:
-    """Let no further step begin; `novacron run resume` lets it go on."""
+    """Let no further step begin, until `novacron run resume`."""
     _runs().pause(run_id)
     tell(f"{run_id} is paused once the step under way has ended")
 
@@ -115,14 +137,18 @@ def pause(settings: Settings, run_id: str) -> None:
 @click.command("worker")
 @click.option("--concurrency", default=8, show_default=True, help="Runs at a time.")
 @click.option("--grace", default=60.0, show_default=True, help="Seconds that runs have to end when the worker is stopped.")
+@click.option("--database-patience", default=300.0, show_default=True, help="Seconds that runs wait for a lost database.")
+@load_option
 @common_options
-def worker(settings: Settings, concurrency: int, grace: float) -> None:
+def worker(settings: Settings, concurrency: int, grace: float, database_patience: float) -> None:
     """Run workflows from the queue, and those of processes that have ended, until stopped.
 
     Workers on several machines share one PostgreSQL database, named by NOVACRON_DATABASE.
     """
+    from novacron.workflow.run.default import default_engine
     from novacron.workflow.run.worker import work
 
+    default_engine().patience.seconds = database_patience
     tell("the worker is up; Ctrl-C stops it")
     work(concurrency=concurrency, grace=grace)
 

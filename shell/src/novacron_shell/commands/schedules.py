@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from novacron_shell.commands.flows import load_option
 from novacron_shell.options import Settings, common_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
@@ -19,6 +21,7 @@ def schedule() -> None:
 @click.argument("name")
 @click.argument("cron")
 @click.argument("steps", nargs=-1)
+@load_option
 @click.option("--file", "file", type=click.File(), help="A workflow as YAML or JSON, in place of steps; - is stdin.")
 @click.option("--vm", "vms", multiple=True, help="A VM that it is for; again for more.")
 @click.option("--tag", help="All VMs that have this tag when it begins.")
@@ -50,9 +53,9 @@ def add(settings: Settings, name: str, cron: str, steps: tuple[str, ...], file: 
 def list_(settings: Settings) -> None:
     """List the schedules with their next times."""
     columns: Columns = {
-        "name": "name", "cron": "cron", "zone": "timezone", "flow": lambda s: s.as_dict()["flow"],
+        "name": "name", "cron": "cron", "zone": "timezone", "flow": "words",
         "vms": lambda s: f"tag {s.tag}" if s.tag else ", ".join(vm.name for vm in s.vms),
-        "next": lambda s: "paused" if s.paused else f"{s.next()[0]:%Y-%m-%d %H:%M:%S}",
+        "next": lambda s: _next(s), "by": "actor",
     }  # fmt: skip
     show_many(_schedules().list(), columns, settings.output)
 
@@ -63,10 +66,31 @@ def list_(settings: Settings) -> None:
 def show(settings: Settings, name: str) -> None:
     """Show a schedule, its next times, and its last runs."""
     found = _schedules()
-    show_one(found[name], settings.output)
-    if settings.output == "table":
-        for run in found.history(name, 5):
-            click.echo(f"{run.id:<22} {run.status}")
+    schedule, times = found[name], found.times(name, 10)
+    runs = {run.id: run for run in found.history(name, 20)}
+    history = [_time(time, runs.get(time.run or "")) for time in times]
+    if settings.output != "table":
+        show_one({**schedule.as_dict(), "history": history}, settings.output)
+        return
+    show_one(schedule, "table")
+    for each in history:
+        why = f"  {each['problem']}" if each["problem"] else ""
+        click.echo(f"{each['due']}  {each['run'] or '-':<28} {each['status']}{why}")
+
+
+def _time(time: Any, run: Any) -> dict[str, Any]:
+    """Return what became of a time of a schedule, with the reason why its run failed."""
+    due = datetime.fromtimestamp(time.due, UTC).isoformat(timespec="seconds")
+    error = (run.error or {}).get("text") if run is not None else None
+    status = run.status if run is not None else "not begun" if time.run is None else "pruned"
+    return {"due": due, "run": time.run, "status": status, "problem": error or time.problem, "executor": time.executor}
+
+
+def _next(schedule: Any) -> str:
+    if schedule.paused:
+        return "paused"
+    times = schedule.as_dict()["next"]
+    return str(times[0]).replace("T", " ")[:19] if times else "never"
 
 
 @schedule.command("pause")
@@ -84,14 +108,14 @@ def pause(settings: Settings, name: str) -> None:
 def resume(settings: Settings, name: str) -> None:
     """Let a paused schedule begin again."""
     _schedules().resume(name)
-    tell(f"{name} goes on")
+    tell(f"{name} is resumed")
 
 
 @schedule.command("remove")
 @click.argument("name")
 @common_options
 def remove(settings: Settings, name: str) -> None:
-    """Forget a schedule; its runs stay on record."""
+    """Delete a schedule; its runs stay on record."""
     _schedules().remove(name)
     tell(f"{name} is removed")
 

@@ -7,7 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import GuestAgentError, InvalidSpecError, OperationTimeoutError, SpecProblem, WorkflowError
+from novacron.errors import (
+    GuestAgentError,
+    HostConnectionError,
+    InvalidSpecError,
+    OperationTimeoutError,
+    SpecProblem,
+    WorkflowError,
+)
 from novacron.units import parse_duration
 from novacron.workflow.kinds.base import StepKind
 from novacron.workflow.kinds.power import lacking
@@ -59,7 +66,7 @@ class RunInGuestStep(StepKind):
 
     def run(self, context: Context) -> dict[str, Any]:
         seconds = context.arguments["timeout"]
-        found = context.do("guest_exec", seconds + 30, argv=context.arguments["command"], stdin=b"", seconds=seconds)
+        found = _execute(context, context.arguments["command"], seconds)
         said = found.stdout.decode(errors="replace"), found.stderr.decode(errors="replace")
         if found.exit_status != 0:
             raise WorkflowError(
@@ -112,12 +119,22 @@ class HealthyStep(StepKind):
         context.ask("guest_info")
         if not context.arguments["check"]:
             return ""
-        found = context.do("guest_exec", 90, argv=context.arguments["check"], stdin=b"", seconds=60)
+        found = _execute(context, context.arguments["check"], 60.0)
         return (
             ""
             if found.exit_status == 0
             else f"exit status {found.exit_status}: {found.stderr.decode(errors='replace').strip()[-SHOWN:]}"
         )
+
+
+def _execute(context: Context, command: list[str], seconds: float) -> Any:
+    """Run a program in the guest. If the connection breaks after it was asked for, nobody knows what the program did."""
+    try:
+        return context.do("guest_exec", seconds + 30, argv=command, stdin=b"", seconds=seconds)
+    except HostConnectionError as error:
+        if error.outcome != "not_sent":
+            error.outcome = "unknown"
+        raise
 
 
 class NothingStep(StepKind):

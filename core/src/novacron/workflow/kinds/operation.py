@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidSpecError, SpecProblem, either
+from novacron.errors import HostConnectionError, InvalidSpecError, SpecProblem, either
 from novacron.plugins.validation import argument_spec, declared, operations
 from novacron.redaction import redacted
 from novacron.workflow.kinds.base import StepKind
@@ -78,7 +78,14 @@ class OperationStep(StepKind):
 
     def run(self, context: Context) -> Any:
         given: dict[str, Any] = {name: self._given(name, value) for name, value in context.arguments.items()}
-        return context.ask(self.name, **given) if self.operation.reads else context.do(self.name, None, **given)
+        if self.operation.reads:
+            return context.ask(self.name, **given)
+        try:
+            return context.do(self.name, None, **given)
+        except HostConnectionError as error:
+            if not self.can_probe and error.outcome != "not_sent":
+                error.outcome = "unknown"  # the connection broke once it was asked for
+            raise
 
 
 def operation_kinds() -> dict[str, StepKind]:

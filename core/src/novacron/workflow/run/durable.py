@@ -30,6 +30,7 @@ from novacron.workflow.hosts import HostResolver, Hosts
 from novacron.workflow.nodes import EachNode, VMRef, all_nodes
 from novacron.workflow.paths import ROOT
 from novacron.workflow.run.engine import Outcome, conduct, follow, interrupted, prepare_undo, scope_of, waited
+from novacron.workflow.run.environment import Environment
 from novacron.workflow.run.journal import Entry, Journal, JournalLostError, stored
 from novacron.workflow.run.membership import Membership
 from novacron.workflow.run.patience import Patience
@@ -80,6 +81,7 @@ class ActiveRun(msgspec.Struct):
     hosts: Hosts
     scope: Scope
     vms: list[Any]
+    actor: str
     fence: int | None = None
 
 
@@ -196,7 +198,7 @@ class DurableEngine:
         actor = vms[0].host.identity.actor
         new = self.new_run(flow, targets, {name: host.uri for name, host in given.items()}, actor)
         self.runs.create(new, process=process.id, executor=self.executor)
-        active = self._activate(new.id, flow, targets, self._hosts(actor, hosts or {}, given), vms)
+        active = self._activate(new.id, flow, targets, self._hosts(actor, hosts or {}, given), vms, actor)
         if on_progress is not None:
             active.run.listen(on_progress)
         self._begin(new.id, active, 1)
@@ -215,7 +217,7 @@ class DurableEngine:
         targets = [msgspec.convert(target, VMRef) for target in known.targets]
         new = self.new_run(flow, targets, known.hosts, self.actor)
         self.runs.create(new, process=process.id, executor=self.executor)
-        active = self._activate(new.id, flow, targets, self._hosts(self.actor, uris=known.hosts), [])
+        active = self._activate(new.id, flow, targets, self._hosts(self.actor, uris=known.hosts), [], self.actor)
         self._begin(new.id, active, 1)
         return active.run
 
@@ -310,16 +312,18 @@ class DurableEngine:
 
         return Hosts(*given, uris=uris, resolver=self.resolver, acting=acting)
 
-    def _activate(self, run_id: str, flow: Workflow, targets: list[VMRef], hosts: Hosts, vms: list[VMHandle]) -> ActiveRun:
+    def _activate(
+        self, run_id: str, flow: Workflow, targets: list[VMRef], hosts: Hosts, vms: list[VMHandle], actor: str
+    ) -> ActiveRun:
         run = Run(run_id, targets, flow, Journal())
-        active = self._active[run_id] = ActiveRun(run, flow, hosts, scope_of(run), vms)
+        active = self._active[run_id] = ActiveRun(run, flow, hosts, scope_of(run), vms, actor)
         run.continue_by(lambda undo: waited(self.resume(run_id, memory=active, undo=undo)))
         return active
 
     def _restore(self, known: StoredRun, flow: Workflow, memory: ActiveRun | None = None) -> ActiveRun:
         targets = [msgspec.convert(target, VMRef) for target in known.targets]
         hosts = memory.hosts if memory else self._hosts(known.actor, uris=known.hosts)
-        return self._activate(known.id, flow, targets, hosts, memory.vms if memory else [])
+        return self._activate(known.id, flow, targets, hosts, memory.vms if memory else [], known.actor)
 
     # ---- a run, in a thread of its own
 
@@ -366,9 +370,17 @@ class DurableEngine:
         self.patience.call(self.runs.set_status, run_id, fence, "running")
         token = current_run.set(run_id)
         try:
-            return conduct(active.flow, active.run, journal, active.hosts, active.scope, self._slots)
+            environment = Environment(active.hosts, self._slots, lambda *call: self._record(active.actor, *call))
+            return conduct(active.flow, active.run, journal, environment, active.scope)
         finally:
             current_run.reset(token)
+
+    def _record(self, actor: str, function: str, vm: VMRef, error: BaseException | None, seconds: float) -> None:
+        identity = self.identity.acting_for(actor)
+        self.audit.write(
+            "flow_function", identity, host=vm.host, resource=vm.name or vm.id, arguments={"function": function}, error=error,
+            seconds=seconds,
+        )  # fmt: skip
 
     def _wait_for_turn(self, run_id: str, active: ActiveRun) -> None:
         while active.scope.reason is None:

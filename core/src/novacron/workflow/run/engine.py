@@ -14,6 +14,7 @@ from novacron.errors import NovaCronError, OperationCancelledError, WorkflowErro
 from novacron.workflow.composition import Workflow, reference
 from novacron.workflow.hosts import HostResolver, Hosts
 from novacron.workflow.paths import ROOT, Path
+from novacron.workflow.run.environment import Environment
 from novacron.workflow.run.interpreter import Interpreter, Left
 from novacron.workflow.run.journal import Journal, last, rebuilt, stored
 from novacron.workflow.run.run import Run, RunStatus, settled
@@ -103,7 +104,7 @@ class ProcessEngine:
         def work() -> None:
             run.set_status("running")
             try:
-                outcome = conduct(flow, run, journal, known, scope, self._slots)
+                outcome = conduct(flow, run, journal, Environment(known, self._slots), scope)
             except BaseException as lost:  # noqa: BLE001 - whoever waits must get an answer
                 outcome = Outcome("interrupted", None, interrupted(run.id, lost))
             follow(run, known, vms)
@@ -131,9 +132,9 @@ def scope_of(run: Run) -> Scope:
     return scope
 
 
-def conduct(flow: Workflow, run: Run, journal: Journal, hosts: Hosts, scope: Scope, slots: Slots) -> Outcome:
+def conduct(flow: Workflow, run: Run, journal: Journal, environment: Environment, scope: Scope) -> Outcome:
     """Walk a run's flow from where its journal ends to the flow's end, and undo what must be. Raises JournalLostError."""
-    interpreter = Interpreter(flow, run, journal, hosts, slots)
+    interpreter = Interpreter(flow, run, journal, environment)
     failure: BaseException | None = None
     result: Any = None
     left = cancelled = False

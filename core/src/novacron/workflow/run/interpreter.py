@@ -29,7 +29,6 @@ from novacron.errors import (
 )
 from novacron.workflow.composition import Workflow, unregistered
 from novacron.workflow.context import Context, Location
-from novacron.workflow.hosts import Hosts
 from novacron.workflow.nodes import (
     AnyNode,
     EachNode,
@@ -46,10 +45,10 @@ from novacron.workflow.nodes import (
     node_at,
 )
 from novacron.workflow.paths import ROOT, Path
+from novacron.workflow.run.environment import Environment
 from novacron.workflow.run.journal import Journal, finished, last, stored, unclear
 from novacron.workflow.run.run import Run
 from novacron.workflow.run.scope import Scope
-from novacron.workflow.run.slots import Slots
 from novacron.workflow.run.step_runner import Branch, StepRunner
 
 NOT_RETRIED = (AccessDeniedError, AuthenticationError, InvalidSpecError, OperationCancelledError, UnsupportedOperationError)
@@ -67,10 +66,10 @@ class Left(Exception):
 class Interpreter:
     """Walks the flow of one run."""
 
-    def __init__(self, flow: Workflow, run: Run, journal: Journal, hosts: Hosts, slots: Slots) -> None:
-        self._flow, self._run, self._journal, self._hosts = flow, run, journal, hosts
+    def __init__(self, flow: Workflow, run: Run, journal: Journal, environment: Environment) -> None:
+        self._flow, self._run, self._journal, self._environment = flow, run, journal, environment
         self._locations: dict[str, Location] = {}
-        self.steps = StepRunner(flow, run, journal, hosts, slots)
+        self.steps = StepRunner(flow, run, journal, environment)
 
     def walk(self, scope: Scope) -> Any:
         """Run the whole flow and return its result. Raises NovaCronError, or Left."""
@@ -199,9 +198,9 @@ class Interpreter:
         return self.execute(node.body, path / "body", branch)
 
     def _holds(self, node: WhenNode, branch: Branch) -> bool:
-        context = Context(self._hosts, branch.location, {})
+        context = Context(self._environment.hosts, branch.location, {})
         if node.function is not None:
-            return bool(self._call(node.function, context.vm()))
+            return bool(self._call(node.function, branch.location.vm, context.vm()))
         record = context.read()
         known = {"status": record.status, "name": record.name, "host": branch.location.vm.host}
         return bool(node.holds(known, record.tags or ()))
@@ -257,7 +256,7 @@ class Interpreter:
 
     def _then(self, node: ThenNode, path: Path, branch: Branch) -> Any:
         result = self.execute(node.body, path / "body", branch)
-        return self._decided(path, lambda: msgspec.to_builtins(self._call(node.function, result)))
+        return self._decided(path, lambda: msgspec.to_builtins(self._call(node.function, branch.location.vm, result)))
 
     def _decided(self, path: Path, decide: Callable[[], Any], *, anew_when_resumed: bool = False) -> Any:
         """Return what was decided when the walk first came here, or since the run was resumed."""
@@ -271,12 +270,13 @@ class Interpreter:
         self._run.note(path, "decided", value=value)
         return value
 
-    def _call(self, name: str, argument: Any) -> Any:
+    def _call(self, name: str, vm: VMRef, argument: Any) -> Any:
         function = self._flow.functions.get(name)
         if function is None:
             raise unregistered(name)
         try:
-            return function(argument)
+            with self._environment.recorded(name, vm):
+                return function(argument)
         except NovaCronError:
             raise
         except Exception as error:

@@ -11,15 +11,14 @@ from novacron.errors import BusyError, HostConnectionError, NovaCronError, Resou
 from novacron.jobs import Progress
 from novacron.workflow.composition import Workflow
 from novacron.workflow.context import Context, Location
-from novacron.workflow.hosts import Hosts
 from novacron.workflow.kinds.base import StepKind
 from novacron.workflow.nodes import StepNode, VMRef
 from novacron.workflow.paths import Path
 from novacron.workflow.references import resolved
+from novacron.workflow.run.environment import Environment
 from novacron.workflow.run.journal import Entry, Journal, finished, last, rebuilt, stored, unclear
 from novacron.workflow.run.run import Run
 from novacron.workflow.run.scope import Scope
-from novacron.workflow.run.slots import Slots
 
 UNDO_DELAYS = (0.2, 1.0, 5.0)
 """Seconds before an undo is tried again after an error that may pass: a host out of reach, a busy VM, no free space."""
@@ -44,9 +43,8 @@ class StepRunner:
         unclear: the steps of which nobody knows whether they happened.
     """
 
-    def __init__(self, flow: Workflow, run: Run, journal: Journal, hosts: Hosts, slots: Slots) -> None:
-        self._slots = slots
-        self._flow, self._run, self._journal, self._hosts = flow, run, journal, hosts
+    def __init__(self, flow: Workflow, run: Run, journal: Journal, environment: Environment) -> None:
+        self._flow, self._run, self._journal, self._environment = flow, run, journal, environment
         self._results: dict[str, Any] = {}
         self.failed_path: Path | None = None
         self.unclear: list[Path] = []
@@ -84,7 +82,8 @@ class StepRunner:
             branch.scope.pass_gate()
             if past is None:
                 self._begin(kind, node, path, context)
-            result = kind.run(context)
+            with self._environment.recorded(kind.function_name, context.ref):
+                result = kind.run(context)
         except NovaCronError as error:
             found = self._probed(kind, context, error) if error.outcome == "unknown" else None
             if found is None:
@@ -145,8 +144,8 @@ class StepRunner:
             self._run.report_step(path, progress)
 
         return Context(
-            self._hosts, branch.location, node.arguments, scope=scope, listener=listener, previous=branch.previous,
-            results=branch.results, slots=self._slots,
+            self._environment.hosts, branch.location, node.arguments, scope=scope, listener=listener, previous=branch.previous,
+            results=branch.results, slots=self._environment.slots,
         )  # fmt: skip
 
     def undo(self, node: StepNode, path: Path, location: Location, result: Any, *, interrupted: bool) -> None:
