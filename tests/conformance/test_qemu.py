@@ -33,6 +33,7 @@ def novacron_target():
                 network="default",
                 other=other,
                 walks=5,
+                fields_step=1 if os.environ.get("NOVACRON_SOAK") else 5,
             )
     finally:
         lab.down()

@@ -13,7 +13,7 @@ import pytest
 import novacron
 from novacron import errors as nova
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.errors import translated
+from novacron_kvm.errors import TABLE, row_of, translated
 from novacron_lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
@@ -323,6 +323,101 @@ ROWS = {
 }  # fmt: skip
 
 
+MADE = "plugins/kvm/tests/test_errors.py::test_each_of_libvirts_causes_is_one_of_ours"
+"""The test of rows whose cause can't be had on this machine: an error with libvirt's words, as its sources or a measurement have them."""
+PROVOKED = (
+    # one entry for each row of the table, in its order: a row of ROWS, or the test that provokes it
+    "plugins/kvm/tests/test_connection.py::test_an_ssh_that_fails_says_what_ssh_said",
+    MADE,
+    "test_a_call_on_a_dead_connection_was_not_sent",
+    MADE,
+    "test_a_keepalive_that_ran_out_leaves_the_outcome_unknown",
+    "test_a_daemon_killed_in_a_call_leaves_the_outcome_unknown",
+    "test_a_host_that_can_not_be_connected_to_is_the_right_error",
+    "test_a_host_that_can_not_be_connected_to_is_the_right_error",
+    MADE,
+    MADE,
+    MADE,
+    MADE,
+    "VM absent",
+    "network absent",
+    "pool absent",
+    "volume absent",
+    "snapshot absent",
+    MADE,
+    "filter absent",
+    "secret absent",
+    "secret that is private",
+    "disk missing",
+    "backing file missing",
+    "bridge missing",
+    "volume's name taken",
+    MADE,
+    MADE,
+    "VM's name taken",
+    "bridge's name taken",
+    MADE,
+    "tests/e2e/test_creation.py::test_secure_boot_is_defined_with_enrolled_keys_and_started",
+    "disk in use by another VM",
+    "tests/e2e/test_networks.py::test_a_macvtap_network_puts_guests_beside_the_hosts_on_the_wire",
+    "test_a_disk_whose_lease_another_vm_holds_is_said_to_be_locked",
+    "no room for an upload",
+    MADE,
+    "memory short",
+    "huge pages absent",
+    MADE,
+    MADE,
+    "tests/e2e/test_networks.py::test_limits_of_a_nic_are_in_force_or_refused_with_the_reason",
+    MADE,
+    MADE,
+    "tests/e2e/test_resources.py::test_a_host_without_control_groups_keeps_limits_and_refuses_them_live",
+    "test_a_second_change_of_a_vm_that_hangs_is_refused_as_busy",
+    MADE,
+    MADE,
+    "started twice",
+    MADE,
+    MADE,
+    MADE,
+    "migration without shared storage",
+    "tests/e2e/test_migration.py::test_a_cancelled_migration_leaves_the_vm_running_at_the_source",
+    MADE,
+    "migration to the same host",
+    "read-only connection writes",
+    "test_what_the_daemon_s_own_access_control_denies_is_said",
+    "tests/e2e/test_guest_agent.py::test_an_agent_that_hangs_ends_a_call_in_time",
+    MADE,
+    "guest agent not configured",
+    MADE,
+    "XML of another thing",
+    "XML not well formed",
+    "XML against the schema",
+    "XML without a name",
+    "malformed UUID",
+    MADE,
+    "tests/e2e/test_networks.py::test_a_network_with_vlans_is_for_open_vswitch",
+    "virt type that the host can't do",
+    "external snapshot with an internal parent deleted",
+    MADE,
+    MADE,
+    MADE,
+    "tests/e2e/test_pools.py::test_a_pool_that_can_not_be_had_is_forgotten_again",
+    MADE,
+    "tests/e2e/test_pools.py::test_a_snapshot_that_finds_no_space_is_not_there_and_its_vm_goes_on",
+    MADE,
+    "snapshot of a missing image",
+    "not a qcow2",
+    MADE,
+)
+
+
+def test_each_row_of_the_table_names_the_test_that_provokes_it():
+    here = Path(__file__)
+    for row, named in zip(TABLE, PROVOKED, strict=True):
+        file, _, test = named.rpartition("::")
+        source = here.parents[2] / file if file else here
+        assert named in ROWS or f"def {test}(" in source.read_text(), f"{row}: no test {named!r}"
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_a_real_cause_is_the_right_error(real, row):
     provoke, family = ROWS[row]
@@ -331,6 +426,8 @@ def test_a_real_cause_is_the_right_error(real, row):
     assert type(caught.value) in (family if isinstance(family, tuple) else (family,)), repr(caught.value)
     assert caught.value.outcome == "failed"
     assert isinstance(caught.value.__cause__, libvirt.libvirtError)
+    if row in PROVOKED:
+        assert row_of(caught.value.__cause__) == TABLE[PROVOKED.index(row)], "the table names another row for this cause"
     assert "\n" not in str(caught.value)
 
 

@@ -2,6 +2,7 @@
 
 import time
 
+import libvirt
 import pytest
 
 from novacron import errors
@@ -195,3 +196,41 @@ def _volume(name):
     from novacron.specs import VolumeSpec
 
     return VolumeSpec(name=name, capacity="8MiB")
+
+
+TRANSIENT = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory>
+<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"""
+
+
+def test_a_transient_vm_is_deleted_and_stopped_although_it_is_gone_then(lab, a):
+    """Another tool started it without a definition: powering it off is the end of it, which is no error."""
+    raw = libvirt.open(a.uri)
+    identity = raw.createXML(TRANSIENT.format(name="passing"), 0).UUIDString()
+    vm = a.vms["passing"]
+    assert not vm.record.persistent
+    with pytest.raises(errors.InvalidStateError):
+        vm.delete()
+    deleted = vm.delete(force=True)
+    assert (deleted.name, deleted.id) == ("passing", identity)
+    assert identity not in a.vms
+    raw.createXML(TRANSIENT.format(name="passing"), 0)
+    assert a.vms["passing"].stop().status == "stopped"
+    assert "passing" not in [vm.name for vm in a.vms]
+    raw.close()
+
+
+def test_a_display_that_everybody_on_the_network_could_use_is_refused(a):
+    for listen in ("0.0.0.0", "::", "10.0.0.1"):
+        with pytest.raises(errors.InvalidSpecError, match="no password"):
+            a.vms.create(name="open", memory="32MiB", disks=[], display={"listen": listen})
+    assert "open" not in [vm.name for vm in a.vms]
+
+
+def test_memory_that_is_changed_just_before_a_migration_is_the_vms_afterwards(lab_hosts, boot):
+    a, b = lab_hosts
+    vm = boot(a, "slimmer", ticks=2, memory="128MiB")
+    vm.update(memory="96MiB")
+    assert vm.refresh().memory_bytes == 96 * 2**20
+    vm.migrate(b)
+    assert b.vms[vm.id].record.memory_bytes == 96 * 2**20
+    b.vms[vm.id].delete(force=True)

@@ -4,7 +4,7 @@ import libvirt
 import pytest
 
 from novacron import errors as nova
-from novacron_kvm.errors import TABLE, mapped, translated
+from novacron_kvm.errors import TABLE, mapped, row_of, translated
 
 
 def made(code, text, number=0):
@@ -78,6 +78,45 @@ LIKE = [
     ("OPERATION_FAILED", "domain is not running", nova.InvalidStateError, "failed"),
     ("INTERNAL_ERROR", "qemu unexpectedly closed the monitor: bad image", nova.ResourceAllocationError, "failed"),
     ("INTERNAL_ERROR", "process exited while connecting to monitor: bad image", nova.ResourceAllocationError, "failed"),
+    # causes that the test driver can't be made to have
+    ("SYSTEM_ERROR", "Cannot recv data: Host key verification failed.: Connection reset by peer", nova.AuthenticationError, "not_sent"),
+    ("SYSTEM_ERROR", "Failed to connect socket to '/run/libvirt/libvirt-sock': Permission denied", nova.AccessDeniedError, "not_sent"),
+    ("NO_DOMAIN", "Domain not found", nova.VMNotFoundError, "failed"),
+    ("NO_NETWORK", "Network not found", nova.NetworkNotFoundError, "failed"),
+    ("NO_STORAGE_POOL", "Storage pool not found", nova.StoragePoolNotFoundError, "failed"),
+    ("NO_STORAGE_VOL", "Storage volume not found", nova.VolumeNotFoundError, "failed"),
+    ("NO_DOMAIN_SNAPSHOT", "Domain snapshot not found", nova.SnapshotNotFoundError, "failed"),
+    ("INTERNAL_ERROR", "referenced filter 'x' is missing", nova.TrafficFilterNotFoundError, "failed"),
+    ("STORAGE_VOL_EXIST", "storage volume name 'v' already in use.", nova.AlreadyExistsError, "failed"),
+    ("DOM_EXIST", "domain exists", nova.AlreadyExistsError, "failed"),
+    ("NETWORK_EXIST", "network exists", nova.AlreadyExistsError, "failed"),
+    ("SYSTEM_ERROR", "cannot extend file '/x': File too large", nova.ResourceAllocationError, "failed"),
+    ("OPERATION_FAILED", "Unable to find any firmware to satisfy 'efi'", nova.UnsupportedOperationError, "failed"),
+    ("SYSTEM_ERROR", "error creating macvtap interface macvtap0@eth0: Device or resource busy", nova.InvalidStateError, "failed"),
+    ("INTERNAL_ERROR", "cannot limit locked memory of process 1", nova.ResourceAllocationError, "failed"),
+    ("NO_MEMORY", "out of memory", nova.ResourceAllocationError, "failed"),
+    ("INTERNAL_ERROR", "Child process (tc qdisc add) unexpected exit status 2", nova.UnsupportedOperationError, "failed"),
+    ("SYSTEM_ERROR", "Invalid value '1' for 'cpu.cfs_quota_us': Invalid argument", nova.InvalidSpecError, "failed"),
+    ("INTERNAL_ERROR", "unknown rule action attribute value 'x'", nova.InvalidSpecError, "failed"),
+    ("OPERATION_INVALID", "cgroup CPU controller is not mounted", nova.UnsupportedOperationError, "failed"),
+    ("BLOCK_COPY_ACTIVE", "disk 'vda' already in active block job", nova.BusyError, "not_sent"),
+    ("OPERATION_INVALID", "domain is not persistent", nova.InvalidStateError, "failed"),
+    ("INTERNAL_ERROR", "internal error: Domain 'x' is already running", nova.InvalidStateError, "failed"),
+    ("AGENT_UNSYNCED", "guest agent replied with wrong id", nova.GuestAgentUnavailableError, "failed"),
+    ("XML_ERROR", "XML error: no", nova.InvalidSpecError, "failed"),
+    ("XML_DETAIL", "at line 1", nova.InvalidSpecError, "failed"),
+    ("XML_INVALID_SCHEMA", "Unable to validate", nova.InvalidSpecError, "failed"),
+    ("NO_NAME", "missing name", nova.InvalidSpecError, "failed"),
+    ("INVALID_ARG", "invalid argument: no", nova.InvalidSpecError, "failed"),
+    ("OVERFLOW", "value too large", nova.InvalidSpecError, "failed"),
+    ("CONFIG_UNSUPPORTED", "an interface that doesn't support vlan tags", nova.UnsupportedOperationError, "failed"),
+    ("OPERATION_UNSUPPORTED", "not supported", nova.UnsupportedOperationError, "failed"),
+    ("ARGUMENT_UNSUPPORTED", "unsupported flags", nova.UnsupportedOperationError, "failed"),
+    ("NO_SUPPORT", "this function is not supported by the connection driver", nova.UnsupportedOperationError, "failed"),
+    ("INTERNAL_ERROR", "cannot execute binary /sbin/vgs: No such file", nova.UnsupportedOperationError, "failed"),
+    ("INTERNAL_ERROR", "Child process (/usr/bin/mount x y) status 32", nova.StorageError, "failed"),
+    ("OPERATION_FAILED", "Failed to take snapshot: Error -28", nova.SnapshotError, "failed"),
+    ("INTERNAL_ERROR", "Child process (qemu-img convert x) unexpected exit status 1", nova.StorageError, "failed"),
 ]  # fmt: skip
 
 
@@ -91,6 +130,22 @@ def test_each_of_libvirts_causes_is_one_of_ours(name, text, error, outcome):
 
 def test_a_full_disk_is_known_by_its_errno_whatever_the_words():
     assert type(mapped(made(code("SYSTEM_ERROR"), "kein Platz", 28))) is nova.ResourceAllocationError
+
+
+def test_a_missing_file_is_known_by_its_errno():
+    row = row_of(made(code("SYSTEM_ERROR"), "unable to stat: /x", 2))
+    assert row is not None
+    assert (row.errno, row.error) == (2, nova.ImageNotFoundError)
+
+
+BY_ERRNO = {28, 2}
+
+
+def test_each_row_is_reached_by_an_error_of_its_kind():
+    """A row that no error reaches is either wrong or hidden by an earlier one."""
+    reached = {row_of(made(code(name), text)) for name, text, *_ in LIKE if hasattr(libvirt, f"VIR_ERR_{name}")}
+    known = [row for row in TABLE if row.code != -1]  # a newer libvirt knows the others
+    assert [row for row in known if row not in reached and row.errno not in BY_ERRNO] == []
 
 
 def test_an_unknown_error_keeps_everything_that_libvirt_said():

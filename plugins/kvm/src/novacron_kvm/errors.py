@@ -161,8 +161,8 @@ TABLE = (
 )  # fmt: skip
 
 
-def mapped(error: libvirt.libvirtError, *, operation: str | None = None, resource: str | None = None) -> NovaCronError:
-    """Return NovaCron's error for one of libvirt's; the caller raises it from the original."""
+def row_of(error: libvirt.libvirtError) -> Row | None:
+    """Return the row that fits an error of libvirt's, None when it is of no known cause."""
     code, text, number = error.get_error_code(), error.get_error_message() or str(error), error.get_int1()
     for row in TABLE:
         if (
@@ -170,9 +170,19 @@ def mapped(error: libvirt.libvirtError, *, operation: str | None = None, resourc
             and (row.text is None or re.search(row.text, text))
             and (row.errno is None or row.errno == number)
         ):
-            return row.error(_plain(text), operation=operation, resource=resource, hint=row.hint, outcome=row.outcome)
+            return row
+    return None
+
+
+def mapped(error: libvirt.libvirtError, *, operation: str | None = None, resource: str | None = None) -> NovaCronError:
+    """Return NovaCron's error for one of libvirt's; the caller raises it from the original."""
+    row, text = row_of(error), _plain(error.get_error_message() or str(error))
+    if row is not None:
+        return row.error(text, operation=operation, resource=resource, hint=row.hint, outcome=row.outcome)
     return nova.DriverError(
-        f"libvirt says: {_plain(text)} (domain {error.get_error_domain()}, code {code})", operation=operation, resource=resource
+        f"libvirt says: {text} (domain {error.get_error_domain()}, code {error.get_error_code()})",
+        operation=operation,
+        resource=resource,
     )
 
 
@@ -190,4 +200,4 @@ def translated(operation: str | None = None, resource: str | None = None) -> Ite
         raise mapped(error, operation=operation, resource=resource) from error
 
 
-__all__ = ["TABLE", "Row", "mapped", "translated"]
+__all__ = ["TABLE", "Row", "mapped", "row_of", "translated"]

@@ -11,7 +11,6 @@ from lxml import etree
 
 from novacron.errors import InvalidStateError, OperationTimeoutError
 from novacron_kvm.domains.metadata import CONFIG, LIVE, where
-from novacron_kvm.jobs.domain_jobs import arrived_by_migration
 from novacron_kvm.xml.parsing import parse
 
 UNPLUG = 45.0
@@ -20,26 +19,6 @@ POLL = 0.2
 
 Find = Callable[[Any], Any]
 """Finds a device's element in a domain's root element; None when it is not there."""
-
-
-def refuse_saved(domain: Any, verb: str) -> None:
-    """Refuse to change a VM whose memory is on disk: it would find other devices when it goes on."""
-    if not domain.isActive() and domain.isPersistent() and domain.hasManagedSaveImage():
-        raise InvalidStateError(
-            f"can't {verb} {domain.name()!r}: it is saved",
-            resource=domain.name(),
-            hint="restore it, or discard its memory, first",
-        )
-
-
-def refuse_suspended_since_migration(domain: Any, verb: str) -> None:
-    """Refuse what ends the QEMU of a VM that was suspended when it was moved here: its disks are let go of only when it runs."""
-    if domain.isActive() and domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED and arrived_by_migration(domain):
-        raise InvalidStateError(
-            f"can't {verb} {domain.name()!r}: it was suspended when it was moved here, and has not run since",
-            resource=domain.name(),
-            hint="resume it first",
-        )
 
 
 def plug(domain: Any, element: Any) -> None:
@@ -114,8 +93,6 @@ def update(domain: Any, find: Find, change: Callable[[Any], None], *, force: boo
 
 __all__ = [
     "plug",
-    "refuse_suspended_since_migration",
-    "refuse_saved",
     "unplug",
     "update",
 ]

@@ -17,10 +17,13 @@ from novacron.units import format_size
 from novacron_kvm.capabilities import guests, host_uuid
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.storage.volume_files import find_path
+from novacron_kvm.snapshots.listing import snapshots_of
+from novacron_kvm.storage.host_files import HostFiles
+from novacron_kvm.storage.volume_files import find_path, find_volume
 from novacron_kvm.versions import version_text
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, serialise, text_of
+from novacron_kvm.xml.reading import disk as disk_record
 
 if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
@@ -43,9 +46,7 @@ def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spe
                 failures += _at_destination(destination, definition, record, to.name, spec)
                 failures += _space(source.read, destination.read, record, to.name, spec)
                 warnings += _older(source, destination, to.name)
-            failures += _at_source(
-                source.secrets, definition, record, spec, [parse(s.getXMLDesc(0)) for s in domain.listAllSnapshots(0)]
-            )
+            failures += _at_source(source.secrets, definition, record, spec, [root for _, root in snapshots_of(domain)])
     if spec.storage == "shared" and any(d.source for d in record.disks or ()):
         warnings.append("that the disks are the same storage on both hosts was judged by path, size and allocation")
     return MigrationCheck(
@@ -154,11 +155,18 @@ def _space(ours: Any, theirs: Any, record: VM, name: str, spec: MigrationSpec) -
 
 
 def _files(read: Any, definition: Any, record: VM, name: str, spec: MigrationSpec) -> Iterator[str]:
-    for disk in record.disks or ():
+    files = HostFiles(read)
+    for element in definition.iterfind("devices/disk"):
+        disk = disk_record(element)
+        if element.get("type") == "volume":
+            yield from _volume_problems(read, disk, name, spec)
+            continue
         if not disk.source or not disk.source.startswith("/"):
             continue
-        there = find_path(read, disk.source) is not None
-        if (spec.storage == "shared" or not is_copied(disk)) and not there:
+        there = files.file(disk.source) is not None
+        if not there and disk.device in ("cdrom", "floppy"):
+            yield f"{name} does not see the medium of the drive {disk.target}, {disk.source}; eject it, or share it"
+        elif (spec.storage == "shared" or not is_copied(disk)) and not there:
             yield f"{name} does not see the disk {disk.target}, {disk.source}; share it, or use storage='copy'"
         if spec.storage != "shared" and is_copied(disk):
             if there:
@@ -168,8 +176,21 @@ def _files(read: Any, definition: Any, record: VM, name: str, spec: MigrationSpe
             if spec.storage == "copy-top" and (not disk.backing or find_path(read, disk.backing) is None):
                 yield f"{name} does not see what the disk {disk.target} is linked to, {disk.backing or 'nothing'}; use storage='copy'"
     for path in filter(None, (text_of(definition, "os/kernel"), text_of(definition, "os/initrd"))):
-        if find_path(read, path) is None:
-            yield f"{name} does not see {path} in any storage pool"
+        if files.file(path) is None:
+            yield f"{name} does not see {path}"
+
+
+def _volume_problems(read: Any, disk: Disk, name: str, spec: MigrationSpec) -> Iterator[str]:
+    """Yield why a disk that names a volume of a storage pool can't be opened at the destination."""
+    what = f"the volume {disk.volume!r} of the storage pool {disk.pool!r}, which the disk {disk.target} names"
+    if spec.storage != "shared" and is_copied(disk):
+        yield f"{what}, can't be copied by a migration; move the disk to a file first, or use shared storage"
+        return
+    try:
+        find_volume(read, disk.pool or "", disk.volume or "")
+    except NovaCronError:
+        remedy = "eject it" if disk.device in ("cdrom", "floppy") else "make that storage pool there, of shared storage"
+        yield f"{name} has not {what}; {remedy}"
 
 
 def is_copied(disk: Disk) -> bool:

@@ -7,14 +7,15 @@ from functools import partial
 from typing import Any
 
 import libvirt
+from lxml import etree
 
-from novacron.errors import DeviceNotFoundError, InvalidStateError, StorageError
+from novacron.errors import DeviceNotFoundError, StorageError
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import refuse_saved
 from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.domains.states import refuse_saved, refuse_snapshots
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.block_jobs import end_copy, follow
@@ -40,12 +41,7 @@ def migrate_storage(connection: KVMConnection, vm: str, pool: str, disks: tuple[
                 resource=domain.name(),
                 hint=f"it has: {', '.join(elements) or 'none'}",
             )
-        if domain.snapshotNum():
-            raise InvalidStateError(
-                f"can't move disks of {domain.name()!r}: it has snapshots, which are in them",
-                resource=domain.name(),
-                hint="delete the snapshots first",
-            )
+        refuse_snapshots(domain, "move disks of", "which are in them")
         wanted = list(disks or elements)
         refuse_encrypted(domain.name(), [elements[name] for name in wanted], "move disks of")
         for number, name in enumerate(wanted):
@@ -102,8 +98,6 @@ def _move(
 
 def _copy_live(domain: Any, name: str, there: Volume, job: Job[VM], report: Any) -> None:
     """Copy a running VM's disk, then let QEMU go on with the copy. Until that moment the old disk has everything."""
-    from lxml import etree
-
     element = etree.Element("disk", type="file")
     etree.SubElement(element, "driver", name="qemu", type=there.format)
     etree.SubElement(element, "source", file=there.path)

@@ -13,9 +13,10 @@ from novacron.plugins import hookimpl
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import plug, refuse_saved, refuse_suspended_since_migration, unplug, update
+from novacron_kvm.domains.devices import plug, unplug, update
 from novacron_kvm.domains.limits import disk_parameters
 from novacron_kvm.domains.metadata import facts_of, set_facts, where
+from novacron_kvm.domains.states import refuse_saved, refuse_suspended_since_migration
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import sized, vm_record
 from novacron_kvm.storage.chains import commit_disk, pull_disk

@@ -10,6 +10,7 @@ from novacron.records.filters import TrafficFilter
 from novacron.records.vm import Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.inventory.lists import still_there
 from novacron_kvm.xml.parsing import parse, serialise
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class KVMFilters:
     def filter_list(self) -> list[TrafficFilter]:
         """List all filters, libvirt's own too."""
         with translated("filter_list"):
-            return sorted((self._record(f) for f in self._connection.read.listAllNWFilters(0)), key=lambda f: f.name)
+            return sorted(still_there(self._connection.read.listAllNWFilters(0), self._record), key=lambda f: f.name)
 
     @hookimpl
     def filter_get(self, filter: str) -> TrafficFilter:

@@ -29,9 +29,15 @@ from novacron_kvm.inventory.records import vm_record
 PATIENCE = 10
 """Seconds that the agent has to answer one command."""
 CHUNK = 64 * 1024
-"""Bytes of a file in one command: a conn guest has to be done with one within its patience."""
+"""Bytes of a file in one command: a slow guest has to finish one within `PATIENCE`."""
 LARGEST = 256 * 2**20
 """Bytes of the largest file that is read; larger ones are no matter for an agent."""
+
+
+MOST_ADDRESSES = 1024
+"""IP addresses of one guest that are taken in."""
+LONGEST = 1024
+"""Characters of a text that the agent says of its guest that are taken in."""
 
 
 class KVMGuest:
@@ -56,11 +62,11 @@ class KVMGuest:
             ]
             return GuestInfo(
                 vm=agent.domain.UUIDString(),
-                hostname=hostname,
-                os=system.get("pretty-name") or system.get("name"),
-                kernel=system.get("kernel-release"),
-                addresses=tuple(addresses),
-                agent_version=version,
+                hostname=_short(hostname),
+                os=_short(system.get("pretty-name") or system.get("name")),
+                kernel=_short(system.get("kernel-release")),
+                addresses=tuple(_short(address) or "" for address in addresses[:MOST_ADDRESSES]),
+                agent_version=_short(version),
             )
 
     @hookimpl
@@ -87,8 +93,8 @@ class KVMGuest:
                 pause = min(0.5, pause * 1.5)
             return ExecResult(
                 exit_status=128 + status["signal"] if "signal" in status else status.get("exitcode", 0),
-                stdout=base64.b64decode(status.get("out-data", "")),
-                stderr=base64.b64decode(status.get("err-data", "")),
+                stdout=base64.b64decode(status.get("out-data", ""), validate=True),
+                stderr=base64.b64decode(status.get("err-data", ""), validate=True),
                 truncated=bool(status.get("out-truncated") or status.get("err-truncated")),
             )
 
@@ -99,9 +105,12 @@ class KVMGuest:
         with self._agent(vm) as agent, agent.file(path, "r") as handle:
             while True:
                 piece = agent.ask("guest-file-read", {"handle": handle, "count": CHUNK})
-                found += base64.b64decode(piece.get("buf-b64", ""))
-                if piece["eof"] or not piece["count"]:
+                data = base64.b64decode(piece.get("buf-b64", ""), validate=True)
+                found += data
+                if piece["eof"]:
                     return bytes(found)
+                if not 0 < len(data) <= CHUNK:  # an agent that says neither data nor end would be asked for ever
+                    raise ValueError(f"{len(data)} bytes of a file, 1 to {CHUNK} were expected")
                 if len(found) > LARGEST:
                     raise GuestAgentError(
                         f"{path!r} is larger than {LARGEST} bytes", resource=vm, hint="copy it over the guest's network"
@@ -114,7 +123,10 @@ class KVMGuest:
             view = memoryview(data)
             while view:
                 piece = {"handle": handle, "buf-b64": base64.b64encode(view[:CHUNK]).decode()}
-                view = view[agent.ask("guest-file-write", piece)["count"] :]
+                written = agent.ask("guest-file-write", piece)["count"]
+                if not 0 < written <= min(CHUNK, len(view)):
+                    raise ValueError(f"{written} bytes written, 1 to {min(CHUNK, len(view))} were expected")
+                view = view[written:]
             agent.ask("guest-file-flush", {"handle": handle})
         return vm_record(self._connection, agent.domain)
 
@@ -159,6 +171,12 @@ class KVMGuest:
                 yield Agent(domain)
             except libvirt.libvirtError as error:
                 raise _of_the_agent(error, record.name) from error
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+                raise GuestAgentError(  # what is in a guest is not trusted to keep to the protocol
+                    f"the guest agent of {record.name!r} answered against its protocol: {str(error)[:200]}",
+                    resource=record.name,
+                    hint="a program in the guest poses as the agent, or the agent is defective",
+                ) from error
 
 
 class Agent:
@@ -201,6 +219,13 @@ class Agent:
         except libvirt.libvirtError:
             return False
         return bool(done["exited"] and done.get("exitcode") == 0)
+
+
+def _short(text: object) -> str | None:
+    """Return a text that the agent said, cut to a length that no honest guest reaches. Raises ValueError for what is no text."""
+    if text is not None and not isinstance(text, str):
+        raise ValueError(f"a {type(text).__name__} where a text was expected")
+    return text[:LONGEST] if text else None
 
 
 def _of_the_agent(error: libvirt.libvirtError, vm: str) -> NovaCronError:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -17,7 +18,9 @@ from novacron.records.vm import VM, Deleted, NativeDefinition
 from novacron.specs.query import VMQuery
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.balloon import wait_for_balloon
 from novacron_kvm.domains.metadata import facts_of, set_facts, where
+from novacron_kvm.domains.states import STOPPED, refuse_snapshots, require_status
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.listing import list_vms, wait_until_idle
 from novacron_kvm.inventory.records import vm_record
@@ -105,17 +108,15 @@ class KVMLifecycle:
         with self._connection.dedicated() as conn:
             domain = self._connection.domain(vm, conn)
             record = vm_record(self._connection, domain, sizes=False)
-            if record.status not in ("stopped", "saved", "crashed"):
-                if not force:
-                    raise InvalidStateError(
-                        f"can't delete {record.name!r}: it is {record.status}",
-                        resource=record.name,
-                        hint="stop it first, or use force",
-                    )
+            with translated("vm_delete", record.name):  # before: a transient VM is gone once it is powered off
+                facts = facts_of(domain)
+            if not force:
+                require_status("delete", record, (*STOPPED, "saved"), otherwise="force stops it first")
+            if record.status not in (*STOPPED, "saved"):
                 with translated("vm_delete", record.name):
                     _destroy(domain, check=True)
             with translated("vm_delete", record.name):
-                made, secrets = set(facts_of(domain).made), secret_names(domain)
+                made, secrets = {*facts.made}, facts.secrets
                 if record.persistent:
                     _undefine(domain, check=True)
             forget_secrets(conn, secrets)
@@ -132,18 +133,11 @@ class KVMLifecycle:
         """Rename a stopped VM."""
         domain = self._connection.domain(vm)
         record = vm_record(self._connection, domain, sizes=False)
-        if record.status not in ("stopped", "crashed"):
-            raise InvalidStateError(
-                f"can't rename {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first"
-            )
+        require_status("rename", record, STOPPED)
         self._refuse_taken(self._connection.read, name, None)
         with translated("vm_rename", record.name):
-            if domain.snapshotNum():  # libvirt would rename it, and then never revert: each snapshot has the VM's name in it
-                raise InvalidStateError(
-                    f"can't rename {record.name!r}: it has snapshots, which could not be reverted to any more",
-                    resource=record.name,
-                    hint="delete them first",
-                )
+            # libvirt would rename it, and then never revert it: each snapshot has the VM's name in it
+            refuse_snapshots(domain, "rename", "which could not be reverted to any more")
             domain.rename(name, 0)
         return vm_record(self._connection, self._connection.domain(record.id))
 
@@ -178,6 +172,8 @@ class KVMLifecycle:
                 if not live:
                     domain.setMemoryFlags(changes.memory // 1024, libvirt.VIR_DOMAIN_MEM_CONFIG | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
                 domain.setMemoryFlags(changes.memory // 1024, scope)
+                if live:
+                    wait_for_balloon(domain, changes.memory)
         return vm_record(self._connection, domain)
 
     @hookimpl
@@ -222,6 +218,10 @@ class KVMLifecycle:
             memory = conn.getInfo()[1] * 2**20
             if spec.memory > memory:
                 raise _bad("memory", str(spec.memory), f"at most what the host has, {memory} bytes")
+            if spec.display and not _is_loopback(spec.display.listen):
+                raise _bad(
+                    "display.listen", spec.display.listen, "127.0.0.1 or ::1: a display has no password; use an SSH tunnel"
+                )
             if spec.autostart and any(disk.encryption for disk in spec.disks):
                 raise _bad("autostart", "true", NO_AUTOSTART)
             for nic in spec.nics:
@@ -263,6 +263,13 @@ def _without_claims(root: Any, definition: str) -> str:
     return serialise(root)
 
 
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
 def _bad(path: str, given: str, allowed: str) -> InvalidSpecError:
     return InvalidSpecError("this host can't run that VM", problems=[SpecProblem(path, given, allowed)])
 
@@ -288,8 +295,9 @@ def _undo_definition(identity: str, connection: Any) -> None:
 def _destroy(domain: Any, *, check: bool = False) -> None:
     try:
         domain.destroy()
-    except libvirt.libvirtError:
-        if check and domain.isActive():
+    except libvirt.libvirtError as error:
+        gone = error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN
+        if check and not gone and domain.isActive():
             raise
 
 

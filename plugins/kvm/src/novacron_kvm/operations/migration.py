@@ -19,8 +19,8 @@ from novacron.plugins import hookimpl
 from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import refuse_suspended_since_migration
 from novacron_kvm.domains.metadata import facts_of
+from novacron_kvm.domains.states import refuse_suspended_since_migration
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.domain_jobs import abort, forget_completed, leaving, progress, statistics

@@ -7,6 +7,7 @@ from ipaddress import ip_interface
 from typing import TYPE_CHECKING, Any
 
 import libvirt
+from lxml import etree
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.plugins import hookimpl
@@ -14,6 +15,8 @@ from novacron.records.networks import DHCPLease, Network
 from novacron.records.vm import Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.inventory.lists import still_there
+from novacron_kvm.xml.networks import LIVE, change, dhcp_host, dhcp_range, dns_host, fields, network_element, portgroup
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ class KVMNetworks:
     def network_list(self) -> list[Network]:
         """List all networks."""
         with translated("network_list"):
-            return sorted((self._record(n) for n in self._connection.read.listAllNetworks(0)), key=lambda n: n.name)
+            return sorted(still_there(self._connection.read.listAllNetworks(0), self._record), key=lambda n: n.name)
 
     @hookimpl
     def network_get(self, network: str) -> Network:
@@ -43,8 +46,6 @@ class KVMNetworks:
     @hookimpl
     def network_create(self, spec: NetworkSpec) -> Network:
         """Define and start a network; forget it again when it does not start."""
-        from novacron_kvm.xml.networks import network_element
-
         with self._connection.dedicated() as conn, translated("network_create", spec.name):
             if spec.name in conn.listNetworks() + conn.listDefinedNetworks():
                 raise AlreadyExistsError(f"a network {spec.name!r} is already there", resource=spec.name)
@@ -61,8 +62,6 @@ class KVMNetworks:
     @hookimpl
     def network_update(self, network: str, spec: NetworkSpec) -> Network:
         """Change what is given: in use what libvirt changes so, the rest only while it is stopped."""
-        from novacron_kvm.xml.networks import LIVE, change
-
         with self._connection.dedicated() as conn, translated("network_update", network):
             found = conn.networkLookupByName(network)
             if spec.name != network:
@@ -140,10 +139,6 @@ class KVMNetworks:
 
     def _update_live(self, found: Any, spec: NetworkSpec, given: set[str]) -> None:
         """Take out the old entries of each section and put in the new; entries that stay are left alone."""
-        from lxml import etree
-
-        from novacron_kvm.xml.networks import dhcp_host, dhcp_range, dns_host, portgroup
-
         sections = {
             "dhcp_start": (
                 libvirt.VIR_NETWORK_SECTION_IP_DHCP_RANGE,
@@ -203,8 +198,6 @@ class KVMNetworks:
             )
 
     def _record(self, network: Any) -> Network:
-        from novacron_kvm.xml.networks import fields
-
         return Network(
             name=network.name(),
             host=self._connection.name,
@@ -217,10 +210,6 @@ class KVMNetworks:
 
 def _changes(before: str, spec: NetworkSpec, field: str) -> bool:
     """Whether setting a field makes another definition of what is there."""
-    from lxml import etree
-
-    from novacron_kvm.xml.networks import change
-
     old, new = parse(before), parse(before)
     change(new, spec, {field})
     return bool(etree.tostring(old, method="c14n") != etree.tostring(new, method="c14n"))

@@ -12,10 +12,12 @@ from novacron.plugins import hookimpl
 from novacron.records.nics import NIC
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import plug, refuse_saved, unplug, update
+from novacron_kvm.domains.devices import plug, unplug, update
 from novacron_kvm.domains.nics import macs_in_use, refuse_unusable_network
+from novacron_kvm.domains.states import refuse_saved
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.xml.devices.nic import FIXED, PLACE, RATES, as_defined, change_nic, nic_element, set_link, spec_place
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import nic as nic_record
 
@@ -32,8 +34,6 @@ class KVMNICs:
     @hookimpl
     def nic_attach(self, vm: str, spec: NICSpec) -> NIC:
         """Plug in a NIC."""
-        from novacron_kvm.xml.devices.nic import nic_element
-
         with self._connection.dedicated() as conn, translated("nic_attach", vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "attach a NIC to")
@@ -62,8 +62,6 @@ class KVMNICs:
     @hookimpl
     def nic_update(self, vm: str, nic: str, spec: NICUpdate) -> NIC:
         """Change what is given; what a running VM's NIC can't change is refused, and nothing has changed then."""
-        from novacron_kvm.xml.devices.nic import FIXED, change_nic
-
         with self._connection.dedicated() as conn, translated("nic_update", vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "change a NIC of")
@@ -87,7 +85,6 @@ class KVMNICs:
     def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:
         """Plug or unplug the cable."""
         from novacron.specs.nics import NICUpdate
-        from novacron_kvm.xml.devices.nic import set_link
 
         with self._connection.dedicated() as conn, translated("nic_link_set", vm):
             domain = self._connection.domain(vm, conn)
@@ -98,7 +95,6 @@ class KVMNICs:
 
     def _change(self, conn: Any, domain: Any, nic: str, change: Callable[[Any], None]) -> None:
         """Change a NIC in both definitions of a VM. libvirt is told the network that a running NIC is on, not what the network chose."""
-        from novacron_kvm.xml.devices.nic import as_defined
 
         def changed(element: Any) -> None:
             as_defined(element, _inherited(conn, element))
@@ -130,8 +126,6 @@ class KVMNICs:
 
 def _differs(spec: NICUpdate, record: NIC, field: str) -> bool:
     """Whether a NIC is something else than a field asks for. libvirt counts rates in KiB and does not report every field."""
-    from novacron_kvm.xml.devices.nic import PLACE, RATES, spec_place
-
     asked, there = getattr(spec, field), getattr(record, field, None)
     if field in PLACE:
         if not asked:

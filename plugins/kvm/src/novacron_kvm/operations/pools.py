@@ -12,6 +12,7 @@ from novacron.records.pools import StoragePool
 from novacron.records.vm import Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.inventory.lists import still_there
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.sources import sources
 
@@ -29,7 +30,7 @@ class KVMPools:
     def pool_list(self) -> list[StoragePool]:
         """List all pools."""
         with translated("pool_list"):
-            return sorted((self._pool(p) for p in self._connection.read.listAllStoragePools(0)), key=lambda p: p.name)
+            return sorted(still_there(self._connection.read.listAllStoragePools(0), self._pool), key=lambda p: p.name)
 
     @hookimpl
     def pool_get(self, pool: str) -> StoragePool:

@@ -6,13 +6,13 @@ import time
 from functools import partial
 from typing import Any, Literal
 
-from novacron.errors import InvalidStateError, OperationTimeoutError, VMNotFoundError
+from novacron.errors import OperationTimeoutError, VMNotFoundError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import VM
 from novacron.secrets import Secrets
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import refuse_suspended_since_migration
+from novacron_kvm.domains.states import refuse_suspended_since_migration, require_status
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.domain_jobs import forget_completed, job_progress
@@ -101,8 +101,7 @@ class KVMPower:
     def _checked(self, vm: str, action: str, allowed: tuple[str, ...]) -> Any:
         domain = self._connection.domain(vm)
         record = vm_record(self._connection, domain, sizes=False)
-        if record.status not in allowed:
-            raise InvalidStateError.of_status(action, record.name, record.status, allowed)
+        require_status(action, record, allowed)
         return domain
 
     def _change(self, vm: str, action: str, allowed: tuple[str, ...], change: Any, done: str | None = None) -> VM:

@@ -13,8 +13,10 @@ from novacron.plugins import hookimpl
 from novacron.records.resources import Resources
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains import limits as tuning
-from novacron_kvm.domains.devices import refuse_saved, unplug
+from novacron_kvm.domains.balloon import wait_for_balloon
+from novacron_kvm.domains.devices import unplug
 from novacron_kvm.domains.metadata import CONFIG, LIVE
+from novacron_kvm.domains.states import refuse_saved
 from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.resources import fields, module, modules
@@ -79,6 +81,9 @@ class KVMResources:
             elif most:
                 _unplug(domain, place, size)
             domain.setMemoryFlags(size // 1024, place)
+            if place == LIVE:
+                undo.callback(domain.setMemoryFlags, now["memory_bytes"] // 1024, place)
+                wait_for_balloon(domain, size)
 
         return self._change("memory_set", vm, live, persistent, change)
 

@@ -27,12 +27,13 @@ from novacron.plugins import hookimpl
 from novacron.records.snapshots import Snapshot
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import refuse_saved, refuse_suspended_since_migration
 from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.domains.states import STOPPED, refuse_saved, refuse_suspended_since_migration, require_status
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.domain_jobs import forget_completed, job_progress
 from novacron_kvm.snapshots import external as external
+from novacron_kvm.snapshots.listing import is_current, snapshots_of
 from novacron_kvm.snapshots.merging import definition_then, disk_files
 from novacron_kvm.snapshots.metadata import recover
 from novacron_kvm.storage.luks import provide_secrets, secret_names
@@ -59,11 +60,10 @@ class KVMSnapshots:
         with self._connection.dedicated() as conn, ExitStack() as undo:
             domain = self._connection.domain(vm, conn)
             record = vm_record(self._connection, domain, sizes=False)
-            if record.status not in (*ACTIVE, "stopped", "crashed"):
-                raise InvalidStateError(f"can't snapshot {record.name!r}: it is {record.status}", resource=record.name)
+            require_status("take a snapshot of", record, (*ACTIVE, *STOPPED))
             with translated("snapshot_create", record.name):
                 recover(domain, change=True)
-                there = [parse(s.getXMLDesc(0)) for s in domain.listAllSnapshots(0)]
+                there = [root for _, root in snapshots_of(domain)]
                 if spec.name in [root.findtext("name") for root in there]:
                     raise AlreadyExistsError(f"{record.name!r} has a snapshot {spec.name!r} already", resource=record.name)
                 kinds: set[Kind] = {"external" if external.is_external(root) else "internal" for root in there}
@@ -115,10 +115,9 @@ class KVMSnapshots:
 
     def _all(self, domain: Any) -> list[Snapshot]:
         """Return all records, parents first; while the VM is being moved, of the snapshots that travel with it."""
-        known = {p.name: p for p in (self._read(domain, p.definition, p.current) for p in recover(domain, change=False))}
-        for snapshot in domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL):
-            record = self._record(domain, snapshot)
-            known.setdefault(record.name, record)
+        known = {p.name: p for p in (self._read(domain, parse(p.definition), p.current) for p in recover(domain, change=False))}
+        for snapshot, root in snapshots_of(domain):
+            known.setdefault(snapshot.getName(), self._read(domain, root, is_current(snapshot)))
         return list(known.values())
 
     @hookimpl
@@ -129,6 +128,7 @@ class KVMSnapshots:
             with translated("snapshot_revert", vm):
                 recover(domain, change=True)
                 found = self._find(domain, snapshot)
+                _refuse_checkpoints(domain)
                 job.report(f"reverting to {snapshot}")
                 if external.is_external(parse(found.getXMLDesc(0))):
                     external.revert(self._connection, conn, domain, found, job)
@@ -191,6 +191,14 @@ class KVMSnapshots:
             raise InvalidStateError(
                 f"can't quiesce {record.name!r}: it is {record.status}", resource=record.name, hint="leave quiesce out"
             )
+        encrypted = [disk.target for disk in record.disks or () if disk.encrypted]
+        if active and encrypted and spec.kind != "external" and not spec.quiesce and spec.memory is not False:
+            raise UnsupportedOperationError(
+                f"can't take an internal snapshot of {record.name!r} while it is {record.status}: QEMU crashes when it saves memory "
+                f"into an encrypted disk ({', '.join(encrypted)})",
+                resource=record.name,
+                hint="stop the VM first; an external snapshot would write the disk's new content in the clear",
+            )
         reason = self._why_not_internal(record, spec, there)
         if reason is None and spec.kind == "external" and "internal" in there:
             raise SnapshotError(
@@ -250,10 +258,9 @@ class KVMSnapshots:
 
     def _record(self, domain: Any, snapshot: Any) -> Snapshot:
         with translated("snapshot_get", domain.name()):
-            return self._read(domain, snapshot.getXMLDesc(0), bool(snapshot.isCurrent()))
+            return self._read(domain, parse(snapshot.getXMLDesc(0)), bool(snapshot.isCurrent()))
 
-    def _read(self, domain: Any, definition: str, current: bool) -> Snapshot:
-        root = parse(definition)
+    def _read(self, domain: Any, root: Any, current: bool) -> Snapshot:
         kinds = {d.get("snapshot") for d in root.iterfind("disks/disk")}
         state = text_of(root, "state") or ""
         return Snapshot(
@@ -275,9 +282,9 @@ def _refuse_other_disks(domain: Any, going: list[Any]) -> None:
     """Refuse to delete internal snapshots, before the first is, that are within disks which a running VM does not have any more."""
     if not domain.isActive():
         return
-    now = disk_files(parse(domain.XMLDesc(0)))
+    now = disk_files(parse(domain.XMLDesc(0)), domain.connect())
     for root in (parse(one.getXMLDesc(0)) for one in going):
-        then = disk_files(definition_then(root))
+        then = disk_files(definition_then(root), domain.connect())
         kept = [d.get("name") for d in root.iterfind("disks/disk[@snapshot='internal']")]
         if other := [target for target in kept if then.get(target) != now.get(target)]:
             raise InvalidStateError(
@@ -286,6 +293,26 @@ def _refuse_other_disks(domain: Any, going: list[Any]) -> None:
                 resource=domain.name(),
                 hint="stop the VM first",
             )
+
+
+def _refuse_checkpoints(domain: Any) -> None:
+    """Refuse to revert a VM that has checkpoints, before it is powered off.
+
+    QEMU can't load an internal snapshot into a disk with dirty bitmaps, and libvirt has powered the VM off by then. After reverting to an
+    external snapshot the bitmaps would tell an incremental backup of blocks that are not the VM's any more.
+    """
+    try:
+        names = [checkpoint.getName() for checkpoint in domain.listAllCheckpoints(0)]
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+        return
+    if names:
+        raise InvalidStateError(
+            f"can't revert {domain.name()!r}: it has checkpoints, whose dirty bitmaps are in its disks: {', '.join(sorted(names))}",
+            resource=domain.name(),
+            hint="delete the checkpoints first (virsh checkpoint-delete); the next backup must be a full one",
+        )
 
 
 def _let_go_on(identity: str, status: str, connection: Any) -> None:

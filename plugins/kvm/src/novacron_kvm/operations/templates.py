@@ -21,6 +21,7 @@ from novacron.plugins import hookimpl
 from novacron.records.templates import Template
 from novacron.records.vm import VM, Deleted
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.states import STOPPED, require_status
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.storage.cloning import SECURE, refuse_taken, undefine_clone
@@ -72,10 +73,7 @@ class KVMTemplates:
         with self._connection.dedicated() as conn, ExitStack() as undo, translated("template_create", vm):
             domain = self._connection.domain(vm, conn)
             record = vm_record(self._connection, domain, sizes=False)
-            if record.status not in ("stopped", "crashed"):
-                raise InvalidStateError(
-                    f"can't make a template of {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first"
-                )
+            require_status("make a template of", record, STOPPED)
             if spec.seal:
                 from novacron_kvm.storage.sealing import refuse_unsealable
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import libvirt
@@ -21,6 +22,7 @@ from novacron.records.vm import Deleted
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.inventory.lists import still_there
 from novacron_kvm.storage.luks import secret_provided
 from novacron_kvm.storage.volume_files import (
     allocating,
@@ -50,7 +52,7 @@ class KVMVolumes:
         """List a pool's volumes."""
         with translated("volume_list", pool):
             volumes = self._connection.read.storagePoolLookupByName(pool).listAllVolumes(0)
-            return sorted((volume_record(self._connection.name, v) for v in volumes), key=lambda v: v.name)
+            return sorted(still_there(volumes, partial(volume_record, self._connection.name)), key=lambda v: v.name)
 
     @hookimpl
     def volume_get(self, pool: str, volume: str) -> Volume:

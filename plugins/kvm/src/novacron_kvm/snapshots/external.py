@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import libvirt
 from lxml import etree
@@ -53,7 +54,7 @@ def take(
     _refuse_impossible(connection, record, live, memory=memory)
     refuse_encrypted(record.name, own_disks(live), "take an external snapshot of")
     for element in own_disks(live):
-        if element.get("type") != "file":
+        if element.get("type") not in ("file", "volume") or volume_of(conn, element).info()[0] != libvirt.VIR_STORAGE_VOL_FILE:
             raise UnsupportedOperationError(
                 f"the disk {text_of(element, 'target/@dev')!r} is no file: there is no place for an overlay beside it",
                 resource=record.name,
@@ -114,7 +115,11 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
     """
     name = domain.name()
     if not domain.isPersistent():
-        raise InvalidStateError(f"{name!r} is transient: stopping it would end it", resource=name)
+        raise InvalidStateError(
+            f"can't revert {name!r}: it is transient, and stopping it would end it",
+            resource=name,
+            hint="define it first: `novacron vm export` and `novacron vm import`",
+        )
     root = parse(snapshot.getXMLDesc(SECURE))
     memory = text_of(root, "memory/@file")
     definition = definition_then(root)
@@ -125,7 +130,7 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
     own = facts_of(domain)
     with ExitStack() as undo:
         disks = {}
-        for target, path in disk_files(definition).items():
+        for target, path in disk_files(definition, conn).items():
             base = find_path(conn, path)
             if base is None:
                 raise SnapshotError(
@@ -146,7 +151,7 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
             state = libvirt.VIR_DOMAIN_SAVE_PAUSED if text_of(root, "state") == "paused" else libvirt.VIR_DOMAIN_SAVE_RUNNING
             conn.restoreFlags(memory, _on(stored, disks, own), state)
         else:
-            kept = _pool_of(find_path(conn, next(iter(disk_files(definition).values()))))
+            kept = _pool_of(find_path(conn, next(iter(disk_files(definition, conn).values()))))
             restore_state(conn, definition, kept, f"{domain.UUIDString()}.{snapshot.getName()}")
         undo.pop_all()
     redefine = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
@@ -169,7 +174,7 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
     files, names = set[str](), set[str]()
     for snapshot in snapshots:
         name, root = snapshot.getName(), parse(snapshot.getXMLDesc(0))
-        then, external = disk_files(definition_then(root)), list(root.iterfind("disks/disk[@snapshot='external']"))
+        then, external = disk_files(definition_then(root), conn), list(root.iterfind("disks/disk[@snapshot='external']"))
         bases = {then[d.get("name")] for d in external if d.get("name") in then}
         overlays = {path for d in external if (path := text_of(d, "source/@file"))}
         own = own.with_chain((*bases, *overlays))
@@ -191,7 +196,11 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
 
 def _refuse_impossible(connection: KVMConnection, record: VM, live: Any, *, memory: bool) -> None:
     """Refuse what could be taken but not wholly be reverted to."""
-    if not memory and any("swtpm" in folder for folder in state_folders(live)) and not connection.uri.endswith("/system"):
+    if (
+        not memory
+        and any("swtpm" in folder for folder in state_folders(live))
+        and not urlsplit(connection.uri).path.endswith("/system")
+    ):
         raise UnsupportedOperationError(
             f"the TPM's state of {record.name!r} can't be kept: where a session's libvirt has it is not known",
             resource=record.name,
@@ -208,7 +217,7 @@ def _restore_facts(domain: Any, own: VMFacts) -> None:
 
 def end_interrupted_jobs(domain: Any, job: Job[Any]) -> None:
     """End the merges of a VM's disks that a process which died left to QEMU."""
-    block_jobs.end_interrupted_jobs(domain, disk_files(parse(domain.XMLDesc(0))), job)
+    block_jobs.end_interrupted_jobs(domain, disk_files(parse(domain.XMLDesc(0)), domain.connect()), job)
 
 
 def asked(spec: SnapshotSpec) -> Any:

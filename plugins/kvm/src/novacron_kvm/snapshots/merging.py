@@ -19,9 +19,10 @@ from novacron.jobs import Job
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.jobs.block_jobs import follow
+from novacron_kvm.snapshots.listing import snapshots_of
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file
 from novacron_kvm.storage.helper_domain import existing_volume, helper_domain
-from novacron_kvm.storage.volume_files import backing_files, find_path, refresh_pools, vms_with, volume_record
+from novacron_kvm.storage.volume_files import backing_files, find_path, refresh_pools, vms_with, volume_of_disk, volume_record
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 
@@ -53,10 +54,16 @@ class Step(NamedTuple):
     above: str | None
 
 
-def disk_files(definition: Any) -> dict[str, str]:
-    """Return the file of each disk that a VM writes, by target."""
-    found = {text_of(e, "target/@dev") or "": disk_record(e).source or "" for e in own_disks(definition)}
-    return {target: path for target, path in found.items() if path.startswith("/")}
+def disk_files(definition: Any, conn: Any) -> dict[str, str]:
+    """Return the file of each disk that a VM writes, by target; of one that is named as a volume of a storage pool, the volume's."""
+    found = {}
+    for element in own_disks(definition):
+        path = disk_record(element).source or ""
+        if element.get("type") == "volume" and (volume := volume_of_disk(conn, element)) is not None:
+            path = str(volume.path())
+        if path.startswith("/"):
+            found[text_of(element, "target/@dev") or ""] = path
+    return found
 
 
 def definition_then(snapshot: Any) -> Any:
@@ -92,7 +99,7 @@ def merge_unneeded(connection: KVMConnection, conn: Any, domain: Any, job: Job[A
         before = step
     own = facts_of(domain)
     there = {path for path in own.chain if find_path(conn, path) is not None}
-    if there <= {*disk_files(parse(domain.XMLDesc(0))).values()}:
+    if there <= {*disk_files(parse(domain.XMLDesc(0)), conn).values()}:
         there = set()  # each disk is one file again
     gone = {*own.chain} - there
     if gone:
@@ -103,14 +110,15 @@ def merge_unneeded(connection: KVMConnection, conn: Any, domain: Any, job: Job[A
 def _look(conn: Any, domain: Any) -> Files:
     refresh_pools(conn, {*facts_of(domain).chain})
     root = parse(domain.XMLDesc(0))
-    active = disk_files(root)
+    active = disk_files(root, conn)
     needed = {*active.values()}
-    for snapshot in domain.listAllSnapshots(0):
-        needed |= {*disk_files(definition_then(parse(snapshot.getXMLDesc(0)))).values()}
+    for _, snapshot in snapshots_of(domain):
+        needed |= {*disk_files(definition_then(snapshot), conn).values()}
     opened: dict[str, str] = {}
     if domain.isActive():
         for disk in own_disks(root):
             opened |= {source.get("file"): text_of(disk, "target/@dev") or "" for source in disk.iter("source")}
+        opened |= {path: target for target, path in active.items()}  # a disk that names a volume has no file there
     return Files(active, needed, backing_files(conn), opened)
 
 
@@ -159,9 +167,9 @@ def _merge(connection: KVMConnection, conn: Any, domain: Any, files: Files, path
         follow(domain, files.opened[above], job, report, without=above)
         _rename_in_snapshots(domain, above, path)
     else:  # a branch that the VM is not on: its file takes in what is below it, and keeps its name
-        roots = [parse(s.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)) for s in domain.listAllSnapshots(0)]
+        roots = [root for _, root in snapshots_of(domain, libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)]
         then = [definition_then(root) for root in roots]
-        definition = next((d for d in then if above in disk_files(d).values()), then[0])
+        definition = next((d for d in then if above in disk_files(d, conn).values()), then[0])
         with helper_domain(conn, definition, above) as copier:
             copier.blockRebase("vda", files.below[path], 0, 0)
             follow(copier, "vda", job, report, without=path)
@@ -174,8 +182,7 @@ def _commit_active(domain: Any, target: str, path: str, job: Job[Any], report: A
 
 def _rename_in_snapshots(domain: Any, old: str, new: str) -> None:
     """Let snapshots name another file, which has the same content now."""
-    for snapshot in domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL):
-        root = parse(snapshot.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE))
+    for snapshot, root in snapshots_of(domain, libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE):
         named = [source for source in root.iter("source") if source.get("file") == old]
         for source in named:
             source.set("file", new)

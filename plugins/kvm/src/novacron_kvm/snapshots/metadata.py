@@ -17,6 +17,7 @@ import libvirt
 from novacron.errors import BusyError
 from novacron_kvm.domains.metadata import element, set_element
 from novacron_kvm.jobs.domain_jobs import statistics
+from novacron_kvm.snapshots.listing import snapshots_of
 from novacron_kvm.xml.parsing import parse, serialise
 
 NAMESPACE = "https://novacron.org/xmlns/snapshots/1"
@@ -35,7 +36,7 @@ class StoredSnapshot(NamedTuple):
 
 def store_metadata(domain: Any) -> None:
     """Take the metadata of all snapshots off a VM, kept within it; nothing happens when it has none."""
-    found = domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)
+    found = [snapshot for snapshot, _ in snapshots_of(domain)]
     if found:
         _keep(domain, [StoredSnapshot(s.getXMLDesc(0), bool(s.isCurrent())) for s in found])
         _take_off(found)
@@ -46,8 +47,8 @@ def forget(domain: Any, names: set[str]) -> None:
 
     libvirt's own way changes the files that the later snapshots name: it takes the overlays for merged.
     """
-    found = domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)
-    roots = {s.getName(): parse(s.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)) for s in found}
+    listed = snapshots_of(domain, libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)
+    found, roots = [snapshot for snapshot, _ in listed], {snapshot.getName(): root for snapshot, root in listed}
     parents = {name: root.findtext("parent/name") for name, root in roots.items()}
 
     def staying(name: str | None) -> str | None:

@@ -11,8 +11,8 @@ from novacron.jobs import Job
 from novacron.records.disks import Disk
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.devices import refuse_saved, refuse_suspended_since_migration
 from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.domains.states import refuse_saved, refuse_snapshots, refuse_suspended_since_migration
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import sized
 from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, follow
@@ -73,12 +73,7 @@ def _found(connection: KVMConnection, conn: Any, vm: str, disk: str, verb: str, 
             resource=domain.name(),
             hint=f"it has: {', '.join(map(str, disks)) or 'none'}",
         )
-    if domain.snapshotNum():
-        raise InvalidStateError(
-            f"can't {verb} a disk of {domain.name()!r}: it has snapshots, which are in its files",
-            resource=domain.name(),
-            hint="delete the snapshots first",
-        )
+    refuse_snapshots(domain, f"{verb} a disk of", "which are in its files")
     end_interrupted_jobs(domain, [disk], job)
     return domain, volume_record(connection.name, volume_of(conn, disks[disk]))
 

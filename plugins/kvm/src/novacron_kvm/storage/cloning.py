@@ -8,11 +8,12 @@ from typing import Any
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, UnsupportedOperationError
+from novacron.errors import AlreadyExistsError, InvalidSpecError, SpecProblem, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of
+from novacron_kvm.domains.states import STOPPED, refuse_snapshots, require_status
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.storage.copies import chain, copy_volume, give_own_identity, overlay, own_disks, set_disk_file, volume_of
@@ -29,10 +30,7 @@ def clone_vm(connection: KVMConnection, vm: str, name: str, linked: bool, job: J
     with connection.dedicated() as conn, ExitStack() as undo, translated("vm_clone", vm):
         domain = connection.domain(vm, conn)
         record = vm_record(connection, domain, sizes=False)
-        if record.status not in ("stopped", "crashed"):
-            raise InvalidStateError(
-                f"can't clone {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first"
-            )
+        require_status("clone", record, STOPPED)
         refuse_taken(conn, name)
         root = parse(domain.XMLDesc(SECURE))
         disks = own_disks(root)
@@ -66,12 +64,7 @@ def clone_vm(connection: KVMConnection, vm: str, name: str, linked: bool, job: J
 
 
 def _refuse_unshareable(domain: Any, disks: list[Any]) -> None:
-    if domain.snapshotNum():
-        raise InvalidStateError(
-            f"can't link a clone to {domain.name()!r}: it has snapshots, which could not be reverted to any more",
-            resource=domain.name(),
-            hint="delete them first, or make a whole copy",
-        )
+    refuse_snapshots(domain, "link a clone to", "which could not be reverted to any more")
     raw = [text_of(e, "target/@dev") for e in disks if text_of(e, "driver/@type") not in ("qcow2", "raw")]
     if raw:
         raise UnsupportedOperationError(f"disks that can't be shared: {', '.join(map(str, raw))}", resource=domain.name())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.cloud_init import Seed, seed
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.storage.volume_files import remove_created
 from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ def seed_image(documents: Seed) -> bytes:
 
 def make_seed(connection: KVMConnection, conn: Any, spec: VMSpec, undo: ExitStack) -> str:
     """Upload the seed of a VM and return its path."""
-    from novacron_kvm.storage.volume_files import remove_created
-
     if spec.cloud_init is None:
         raise ValueError("the VM has no cloud_init")
     image, name = seed_image(seed(spec.cloud_init, spec.name, connection.secrets.get)), f"{spec.name}-seed.iso"

@@ -6,7 +6,7 @@ whenever a VM starts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -61,7 +61,7 @@ def secret_names(domain: Any) -> dict[str, str]:
     return dict(facts_of(domain).secrets)
 
 
-def provide_secrets(secrets: Secrets, connection: Any, names: dict[str, str], undo: ExitStack | None = None) -> None:
+def provide_secrets(secrets: Secrets, connection: Any, names: Mapping[str, str], undo: ExitStack | None = None) -> None:
     """Lend the passphrases of a VM's volumes; `undo` takes them back."""
     for path, name in names.items():
         provide_secret(secrets, connection, path, name)
@@ -69,7 +69,7 @@ def provide_secrets(secrets: Secrets, connection: Any, names: dict[str, str], un
             undo.callback(forget_secret, connection, path)
 
 
-def forget_secrets(connection: Any, names: dict[str, str]) -> None:
+def forget_secrets(connection: Any, names: Mapping[str, str]) -> None:
     """Let libvirt forget the passphrases of a VM's volumes."""
     for path in names:
         forget_secret(connection, path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lxml import etree
+
 from novacron.errors import InvalidSpecError, SpecProblem
 
 NAMESPACE = "https://novacron.org/xmlns/vm/1"
@@ -16,8 +18,6 @@ def parse(text: str) -> Any:
     Raises:
         InvalidSpecError: it is not well formed, or declares a document type, and with it entities.
     """
-    from lxml import etree  # a listing needs none of it
-
     # whatever encoding it declares, here it is text already
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, encoding="utf-8")
     try:
@@ -53,8 +53,6 @@ def content(element: Any) -> str:
 
 def serialise(root: Any) -> str:
     """Return the document as text, nothing added and nothing left out."""
-    from lxml import etree
-
     return str(etree.tostring(root, encoding="unicode"))
 
 
