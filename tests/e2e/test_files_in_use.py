@@ -236,3 +236,31 @@ def test_a_vm_whose_disk_is_named_as_a_volume_is_cloned_resized_and_made_a_templ
         assert deployed.disks[0].size_bytes == 16 * MIB
         a.vms[deployed.id].delete()
         a.invoke("template_delete", template=f"{place.prefix}t", version=None)
+
+
+def test_a_disk_named_as_a_volume_has_external_snapshots_and_comes_back(lab, a, place):
+    volume = place.volume()
+    domain = place.define(f"<source pool='default' volume='{volume.name}'/>", type="volume", running=True)
+    vm = a.vms[domain.UUIDString()]
+    vm.snapshots.create(name="one", kind="external", memory=False)
+    assert vm.refresh().record.disks[0].source != volume.path
+    with pytest.raises(errors.InvalidStateError, match=domain.name()):
+        operations(a, volume)["delete"]()
+    vm.snapshots["one"].delete()
+    assert vm.refresh().record.disks[0].source == volume.path
+    domain.destroy()
+
+
+def test_a_migration_check_says_which_pool_lacks_the_volume(lab, lab_hosts, a, place, tmp_path_factory):
+    name = f"{place.prefix}-only-a"
+    folder = tmp_path_factory.mktemp("pool")
+    a.pools.create(name=name, path=str(folder))
+    try:
+        volume = a.invoke("volume_create", pool=name, spec=VolumeSpec(name="d.qcow2", capacity=MIB))
+        domain = place.define(f"<source pool='{name}' volume='{volume.name}'/>", type="volume", running=True)
+        found = a.vms[domain.UUIDString()].migration_check(lab_hosts[1])
+        assert any(name in failure and "d.qcow2" in failure for failure in found.failures)
+        domain.destroy()
+        domain.undefine()
+    finally:
+        a.invoke("pool_delete", pool=name)

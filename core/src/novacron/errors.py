@@ -139,7 +139,7 @@ class NotFoundError(NovaCronError):
     """What was named does not exist."""
 
     exit_code = 13
-    default_hint = "list what is there; names are case-sensitive"
+    default_hint = "check how it is written, and that it is on this host"
 
 
 class HostNotFoundError(NotFoundError):
@@ -231,9 +231,12 @@ class InvalidSpecError(NovaCronError):
     """
 
     exit_code = 16
-    default_hint = "what is allowed stands beside each field; help() of the spec's class tells more"
+    default_hint = "change what the message names, then try again"
+    problems_hint = "give each named field a value that is allowed for it; help() of the spec's class explains the fields"
 
     def __init__(self, message: str, *, problems: list[SpecProblem] | None = None, **context: Any) -> None:
+        if problems and not context.get("hint"):
+            context["hint"] = self.problems_hint
         super().__init__(message, **context)
         self.problems = list(problems or [])
 
@@ -378,7 +381,9 @@ class DriverError(NovaCronError):
     """An error of the hypervisor that the driver could not map; the original is `__cause__`."""
 
     exit_code = 27
-    default_hint = "the hypervisor's own log tells more; please report it, the driver should have a clear error for this"
+    default_hint = (
+        "the message is the hypervisor's own; its log on the host tells more. If the request is valid, report this to NovaCron"
+    )
 
 
 _classes = [name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, Exception)]

@@ -95,9 +95,17 @@ class VMCollection(Collection[VMHandle]):
         with Path(file).open("rb") as source:
             return VMHandle(self._host, self._host.invoke("appliance_import", source=source, spec=ApplianceSpec.parse(fields)))
 
-    def import_definition(self, definition: str) -> VMHandle:
-        """Define a VM from the hypervisor's own language."""
-        return VMHandle(self._host, self._host.invoke("vm_import", definition=definition))
+    def import_definition(self, definition: str, *, validate: bool = True) -> VMHandle:
+        """Define a VM from the hypervisor's own language. Its files stay when the VM is deleted: they were not made for it here.
+
+        Args:
+            definition: what `VMHandle.export` returned, or what another tool wrote.
+            validate: check the definition against the hypervisor's schema; False accepts what other tools write beyond it.
+        Raises:
+            InvalidSpecError: the definition is invalid.
+            AlreadyExistsError: the host has a VM of that name or UUID.
+        """
+        return VMHandle(self._host, self._host.invoke("vm_import", definition=definition, validate=validate))
 
 
 class VMPage:

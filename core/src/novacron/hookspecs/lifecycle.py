@@ -95,6 +95,16 @@ def vm_export(vm: str) -> NativeDefinition:
 
 
 @operation(kind="change")
-def vm_import(definition: str) -> VM:
-    """Define a VM from the hypervisor's own language. Raises InvalidSpecError, AlreadyExistsError."""
+def vm_import(definition: str, validate: bool) -> VM:
+    """Define a VM from the hypervisor's own language.
+
+    The files that the definition names were not made for this VM by this host. Deleting the VM does not delete them.
+
+    Args:
+        validate: check the definition against the hypervisor's schema. False is for definitions of other tools that break the schema and
+            that the hypervisor accepts all the same. Drivers without a schema ignore it.
+    Raises:
+        InvalidSpecError: the definition is invalid.
+        AlreadyExistsError: the host has a VM of that name or UUID.
+    """
     raise NotImplementedError

@@ -56,7 +56,7 @@ class NetworkSpec(Spec):
         '10.0.5.0/24'
     """
 
-    name: Name
+    name: Label
     type: Literal["nat", "routed", "isolated", "bridged", "open", "macvtap"] = "nat"
     bridge: Label | None = None
     device: Name | None = None

@@ -35,6 +35,8 @@ def _code(name: str) -> int:
 
 INTERNAL, FAILED, SYSTEM = _code("INTERNAL_ERROR"), _code("OPERATION_FAILED"), _code("SYSTEM_ERROR")
 
+MISSING_FILE = "the host does not have the file of that path: check the path, and whether its storage is mounted there"
+
 TABLE = (
     # the connection
     Row(SYSTEM, r"Host key verification failed|Permission denied \(|Could not read from remote", None, nova.AuthenticationError,
@@ -69,12 +71,17 @@ TABLE = (
         "libvirt forgets private secrets when it is started again: start the VM by NovaCron, which gives them anew, or define the secret"),
     Row(_code("INVALID_SECRET"), None, None, nova.AccessDeniedError, "failed",
         "a private secret's value can't be read back from libvirt: look where it came from"),
+    Row(None, r"(Cannot check|Cannot find|Unable to find).*(QEMU|emulator)|emulator .* not found|no emulator found", None,
+        nova.UnsupportedOperationError, "failed",
+        "install QEMU for that architecture on the host, or correct the path of <emulator> in the definition"),
     Row(SYSTEM, r"Cannot access (storage|backing) file|unable to stat|[Ff]ailed to stat|Cannot open|could not stat", 2,
-        nova.ImageNotFoundError),
-    Row(SYSTEM, r"Cannot access (storage|backing) file|No such file", None, nova.ImageNotFoundError),
+        nova.ImageNotFoundError, "failed", MISSING_FILE),
+    Row(SYSTEM, r"Cannot access (storage|backing) file|No such file", None, nova.ImageNotFoundError, "failed", MISSING_FILE),
     Row(SYSTEM, r"Cannot get interface MTU", None, nova.NetworkNotFoundError, "failed",
         "the bridge does not exist on the host; one of Open vSwitch's needs its daemon (openvswitch-switch)"),
     # taken
+    Row(None, r"(PCI|USB|SCSI|mediated) device .* (is|already) in use|device .* is in use by driver", None,
+        nova.InvalidStateError, "failed", "detach the device from the VM that has it, or stop that VM, first"),
     Row(_code("STORAGE_VOL_EXIST"), None, None, nova.AlreadyExistsError),
     Row(_code("DOM_EXIST"), None, None, nova.AlreadyExistsError),
     Row(_code("NETWORK_EXIST"), None, None, nova.AlreadyExistsError),
@@ -108,6 +115,8 @@ TABLE = (
     Row(None, r"cgroup .* controller is not mounted|cgroup isn't mounted", None, nova.UnsupportedOperationError, "failed",
         "libvirtd has no cgroups on this host: limits can be set persistently, in force they need the controller"),
     # state
+    Row(None, r"has asynchronous jobs running|is still (in use|being allocated)", None, nova.BusyError, "not_sent",
+        "somebody copies a volume of that storage pool; try again when the copy has ended"),
     Row(_code("OPERATION_TIMEOUT"), r"cannot acquire state change lock", None, nova.BusyError, "not_sent",
         "another operation holds the VM; try again when it has ended"),
     Row(_code("BLOCK_COPY_ACTIVE"), None, None, nova.BusyError, "not_sent", "the disk's content is being copied or merged; wait for that"),

@@ -191,11 +191,18 @@ def export(settings: Settings, name: str) -> None:
 
 
 @click.command("import")
-@click.argument("file", type=click.File())
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--no-validate", is_flag=True, help="Accept a definition that breaks the hypervisor's schema, as some tools write it."
+)
 @common_options
-def import_(settings: Settings, file: Any) -> None:
+def import_(settings: Settings, file: Any, no_validate: bool) -> None:
     """Define a VM from a definition in the hypervisor's native format (- reads stdin)."""
-    show_status(settings.host().vms.import_definition(file.read()), settings.output)
+    try:
+        definition = file.read().decode()
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"{file.name} is not text in UTF-8", param_hint="FILE") from None
+    show_status(settings.host().vms.import_definition(definition, validate=not no_validate), settings.output)
 
 
 VM_COMMANDS = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import libvirt
 
 from novacron.errors import DeviceNotFoundError, InvalidSpecError, SpecProblem, UnsupportedOperationError
+from novacron_kvm.definitions import redefine
 from novacron_kvm.domains.metadata import CONFIG
 from novacron_kvm.xml.parsing import parse, serialise
 from novacron_kvm.xml.resources import DEVICE, DISK, MEMORY, NIC, PERIOD, QUOTAS, scheduling, set_scheduling
@@ -109,7 +110,7 @@ def _scheduler(domain: Any, place: int) -> tuple[Callable[[int], dict[str, Any]]
     def write(parameters: dict[str, Any], _: int) -> None:
         root = definition()
         set_scheduling(root, parameters)
-        domain.connect().defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        redefine(domain.connect(), serialise(root))
 
     return lambda _: scheduling(definition()), write
 

@@ -41,7 +41,7 @@ def vm_record(connection: KVMConnection, domain: Any, *, sizes: bool = True) -> 
         status=status,  # type: ignore[arg-type]
         status_reason=words,
         vcpus=info[3],
-        memory_bytes=info[2] * 1024,
+        memory_bytes=info[1 if without_balloon(text) else 2] * 1024,
         persistent=persistent,
         autostart=autostart,
         **known,
@@ -85,6 +85,11 @@ def located(connection: KVMConnection, disk: Disk) -> Disk:
         return disk.replace(source=volume.path())  # type: ignore[no-any-return]
     except libvirt.libvirtError:
         return disk  # the pool is stopped, or the volume is gone
+
+
+def without_balloon(text: str) -> bool:
+    """Whether a VM has no balloon by its definition: then it has all of its memory, whatever <currentMemory> says."""
+    return "<memballoon model='none'" in text
 
 
 def _job_runs(domain: Any) -> bool:

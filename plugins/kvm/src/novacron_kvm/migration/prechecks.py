@@ -163,6 +163,12 @@ def _files(read: Any, definition: Any, record: VM, name: str, spec: MigrationSpe
             continue
         if not disk.source or not disk.source.startswith("/"):
             continue
+        if disk.pool and disk.volume and not _has_volume(read, disk.pool, disk.volume):
+            yield (
+                f"{name} has no volume {disk.volume!r} in a storage pool {disk.pool!r}, which is how the VM names the disk {disk.target}; "
+                "make that pool there, or let the VM name the disk by its path"
+            )
+            continue
         there = files.file(disk.source) is not None
         if not there and disk.device in ("cdrom", "floppy"):
             yield f"{name} does not see the medium of the drive {disk.target}, {disk.source}; eject it, or share it"
@@ -191,6 +197,14 @@ def _volume_problems(read: Any, disk: Disk, name: str, spec: MigrationSpec) -> I
     except NovaCronError:
         remedy = "eject it" if disk.device in ("cdrom", "floppy") else "make that storage pool there, of shared storage"
         yield f"{name} has not {what}; {remedy}"
+
+
+def _has_volume(read: Any, pool: str, volume: str) -> bool:
+    try:
+        find_volume(read, pool, volume)
+    except NovaCronError:
+        return False
+    return True
 
 
 def is_copied(disk: Disk) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.errors import AlreadyExistsError, DeviceNotFoundError, DriverError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.disks import Disk
@@ -19,6 +19,7 @@ from novacron_kvm.domains.metadata import facts_of, set_facts, where
 from novacron_kvm.domains.states import refuse_saved, refuse_suspended_since_migration
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import sized, vm_record
+from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.chains import commit_disk, pull_disk
 from novacron_kvm.storage.luks import forget_secret
 from novacron_kvm.storage.volume_files import find_path, users_of
@@ -117,7 +118,7 @@ class KVMDisks:
                     volume.resize(size, 0)
             volume = find_path(conn, record.source)
             if volume is not None:
-                volume.storagePoolLookupByVolume().refresh()
+                refresh_if_free(volume.storagePoolLookupByVolume())
             return self._record(domain, disk)
 
     @hookimpl
@@ -133,9 +134,8 @@ class KVMDisks:
     @hookimpl
     def disk_change_media(self, vm: str, disk: str, source: str) -> Disk:
         """Put another medium into a drive, or none."""
-        from lxml import etree
-
         from novacron_kvm.storage.disk_files import find_image
+        from novacron_kvm.xml.devices.disk import set_medium
 
         with self._connection.dedicated() as conn, translated("disk_change_media", vm):
             domain = self._connection.domain(vm, conn)
@@ -146,15 +146,16 @@ class KVMDisks:
                 raise InvalidSpecError("no removable medium", problems=[problem], resource=domain.name())
             image = find_image(self._connection, conn, source, "default") if source else None
 
-            def change(element: Any) -> None:
-                for old in element.findall("source") + element.findall("backingStore"):
-                    element.remove(old)
-                if image:
-                    place = etree.Element("source", file=image.path)
-                    element.insert(list(element).index(element.find("target")), place)
-
-            update(domain, lambda root: _element(root, disk), change, force=True)
-            return self._record(domain, disk)
+            path = image.path if image else None
+            update(domain, lambda root: _element(root, disk), lambda element: set_medium(element, path), force=True)
+            record = self._record(domain, disk)
+            if (record.source or None) != path:
+                raise DriverError(
+                    f"libvirt accepted {source!r}, but the drive {disk!r} of {domain.name()!r} holds {record.source or 'nothing'}",
+                    resource=domain.name(),
+                    hint="look at the drive in the VM's definition (`novacron vm export`)",
+                )
+            return record
 
     @hookimpl
     def disk_pull(self, vm: str, disk: str, job: Job[Disk]) -> Disk:

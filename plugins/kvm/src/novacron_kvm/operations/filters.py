@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, UnsupportedOperationError
+from novacron.errors import (
+    AlreadyExistsError,
+    DriverError,
+    InvalidSpecError,
+    InvalidStateError,
+    SpecProblem,
+    UnsupportedOperationError,
+)
 from novacron.plugins import hookimpl
 from novacron.records.filters import TrafficFilter
 from novacron.records.vm import Deleted
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.definitions import validation
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.lists import still_there
 from novacron_kvm.xml.parsing import parse, serialise
@@ -41,7 +49,7 @@ class KVMFilters:
         with self._connection.dedicated() as conn, translated("filter_create", spec.name):
             if spec.name in conn.listNWFilters():
                 raise AlreadyExistsError(f"a traffic filter {spec.name!r} is already there", resource=spec.name)
-            return self._record(conn.nwfilterDefineXML(_definition(conn, spec, None)))
+            return self._defined(conn, _definition(conn, spec, None), None)
 
     @hookimpl
     def filter_update(self, filter: str, spec: TrafficFilterSpec) -> TrafficFilter:
@@ -51,7 +59,7 @@ class KVMFilters:
             if spec.name != filter:
                 problem = SpecProblem("name", spec.name, filter)
                 raise InvalidSpecError("a traffic filter keeps its name", problems=[problem], resource=filter)
-            return self._record(conn.nwfilterDefineXML(_definition(conn, spec, found.UUIDString())))
+            return self._defined(conn, _definition(conn, spec, found.UUIDString()), found.XMLDesc(0))
 
     @hookimpl
     def filter_delete(self, filter: str) -> Deleted:
@@ -70,12 +78,39 @@ class KVMFilters:
             found.undefine()
             return Deleted(name=filter, id=identity)
 
+    def _defined(self, conn: Any, text: str, before: str | None) -> TrafficFilter:
+        """Define a filter and compare its rules with what libvirt then has; a difference is undone and raises DriverError.
+
+        libvirt keeps a rule whose match it does not know as a rule for every packet.
+        """
+        from novacron_kvm.xml.filters import outline
+
+        made = _define(conn, text)
+        asked, there = outline(parse(text)), outline(parse(made.XMLDesc(0)))
+        if asked == there:
+            return self._record(made)
+        if before is None:
+            made.undefine()
+        else:
+            _define(conn, before)
+        lost = ", ".join(" ".join(map(str, rule[:3])) for rule in asked if rule not in there) or "another number of rules"
+        raise DriverError(
+            f"libvirt did not take the rules of the traffic filter {made.name()!r} as given: {lost}",
+            resource=made.name(),
+            hint="nothing has changed; check the protocol and the addresses of these rules",
+        )
+
     def _record(self, found: Any) -> TrafficFilter:
         from novacron_kvm.xml.filters import rules
 
         return TrafficFilter(
             name=found.name(), host=self._connection.name, id=found.UUIDString(), **rules(parse(found.XMLDesc(0)))
         )
+
+
+def _define(conn: Any, text: str) -> Any:
+    flag = validation(conn, "filter")
+    return conn.nwfilterDefineXMLFlags(text, flag) if flag else conn.nwfilterDefineXML(text)
 
 
 def _definition(conn: Any, spec: TrafficFilterSpec, identity: str | None) -> str:

@@ -18,6 +18,7 @@ from novacron.records.vm import VM, Deleted, NativeDefinition
 from novacron.specs.query import VMQuery
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.definitions import change_definition
 from novacron_kvm.domains.balloon import wait_for_balloon
 from novacron_kvm.domains.metadata import facts_of, set_facts, where
 from novacron_kvm.domains.states import STOPPED, refuse_snapshots, require_status
@@ -32,6 +33,7 @@ from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise
 from novacron_kvm.xml.platforms import MACHINES, Buses, platform
 from novacron_kvm.xml.reading import disk as disk_record
+from novacron_kvm.xml.resources import set_memory, set_vcpus
 
 if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec, VMUpdate
@@ -162,7 +164,8 @@ class KVMLifecycle:
                 if not live and changes.vcpus > domain.vcpusFlags(
                     libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM
                 ):
-                    domain.setVcpusFlags(changes.vcpus, libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
+                    count = changes.vcpus
+                    change_definition(domain, lambda root: set_vcpus(root, count))
                 domain.setVcpusFlags(changes.vcpus, scope)
             if changes.memory is not None and parse(domain.XMLDesc(0)).find("maxMemory") is not None:
                 from novacron_kvm.operations.resources import KVMResources
@@ -170,7 +173,8 @@ class KVMLifecycle:
                 KVMResources(self._connection).memory_set(domain.UUIDString(), changes.memory, live, bool(domain.isPersistent()))
             elif changes.memory is not None:
                 if not live:
-                    domain.setMemoryFlags(changes.memory // 1024, libvirt.VIR_DOMAIN_MEM_CONFIG | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
+                    size = changes.memory
+                    change_definition(domain, lambda root: set_memory(root, size))
                 domain.setMemoryFlags(changes.memory // 1024, scope)
                 if live:
                     wait_for_balloon(domain, changes.memory)
@@ -185,15 +189,15 @@ class KVMLifecycle:
         return NativeDefinition(vm=domain.UUIDString(), format="libvirt domain XML", text=text)
 
     @hookimpl
-    def vm_import(self, definition: str) -> VM:
-        """Define a VM; libvirt checks it against its schema. Its files are kept when it is deleted: NovaCron did not make them."""
+    def vm_import(self, definition: str, validate: bool) -> VM:
+        """Define a VM; `validate` has libvirt check it against its schema. Deleting it keeps its files: NovaCron did not make them."""
         root = parse(definition)
         name, identity = root.findtext("name") or "", root.findtext("uuid")
         definition = _without_claims(root, definition)
         with self._connection.dedicated() as conn:
             self._refuse_taken(conn, name, identity)
             with translated("vm_import", name):
-                domain = conn.defineXMLFlags(definition, DEFINE)
+                domain = conn.defineXMLFlags(definition, DEFINE if validate else 0)
             return vm_record(self._connection, domain)
 
     def _checked(self, conn: Any, spec: VMSpec) -> tuple[str, str | None, str]:

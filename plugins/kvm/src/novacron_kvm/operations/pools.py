@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError, InvalidStateError
+from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.pools import StoragePool
 from novacron.records.vm import Deleted
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.definitions import validation
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.lists import still_there
+from novacron_kvm.storage.busy_pools import wait_until_free
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.sources import sources
 
@@ -44,9 +46,12 @@ class KVMPools:
         from novacron_kvm.xml.storage import pool_xml
 
         with self._connection.dedicated() as conn, translated("pool_create", spec.name):
+            if spec.type == "dir" and not spec.path:
+                problem = SpecProblem("path", "nothing", "the absolute path of a folder on the host, which a dir pool needs")
+                raise InvalidSpecError(f"can't create the storage pool {spec.name!r}", problems=[problem], resource=spec.name)
             if spec.name in [p.name() for p in conn.listAllStoragePools(0)]:
                 raise AlreadyExistsError(f"there is a storage pool {spec.name!r} already", resource=spec.name)
-            made = conn.storagePoolDefineXML(pool_xml(spec), 0)
+            made = conn.storagePoolDefineXML(pool_xml(spec), validation(conn, "pool"))
             try:
                 if spec.type in ("dir", "fs", "netfs"):
                     made.build(0)
@@ -74,7 +79,7 @@ class KVMPools:
         with self._connection.dedicated() as conn, translated("pool_stop", pool):
             found = conn.storagePoolLookupByName(pool)
             if found.isActive():
-                found.destroy()
+                wait_until_free(found.destroy)
         return self.pool_get(pool)
 
     @hookimpl
@@ -85,7 +90,7 @@ class KVMPools:
             self._refuse_used(conn, pool)
             identity, folder = found.UUIDString(), text_of(parse(found.XMLDesc(0)), "target/path")
             if found.isActive():
-                found.destroy()
+                wait_until_free(found.destroy)
             if found.isPersistent():
                 found.undefine()
         return Deleted(name=pool, id=identity, removed=(f"definition of {pool}",), kept=(folder,) if folder else ())
@@ -94,7 +99,7 @@ class KVMPools:
     def pool_refresh(self, pool: str) -> StoragePool:
         """Look again at what is there."""
         with self._connection.dedicated() as conn, translated("pool_refresh", pool):
-            conn.storagePoolLookupByName(pool).refresh()
+            wait_until_free(lambda: conn.storagePoolLookupByName(pool).refresh())
         return self.pool_get(pool)
 
     def _refuse_used(self, conn: Any, pool: str) -> None:

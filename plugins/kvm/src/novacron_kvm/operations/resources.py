@@ -12,6 +12,7 @@ from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, 
 from novacron.plugins import hookimpl
 from novacron.records.resources import Resources
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.definitions import change_definition
 from novacron_kvm.domains import limits as tuning
 from novacron_kvm.domains.balloon import wait_for_balloon
 from novacron_kvm.domains.devices import unplug
@@ -19,7 +20,7 @@ from novacron_kvm.domains.metadata import CONFIG, LIVE
 from novacron_kvm.domains.states import refuse_saved
 from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse
-from novacron_kvm.xml.resources import fields, module, modules
+from novacron_kvm.xml.resources import fields, module, modules, numbers, set_memory, set_vcpus
 
 if TYPE_CHECKING:
     from novacron.specs.resources import LimitsSpec
@@ -57,7 +58,7 @@ class KVMResources:
             if place == LIVE and count > most:
                 raise _bad(vm, "count", count, f"at most {most} while it runs; set a higher vcpus_max and start it again")
             if place == CONFIG and count > most:
-                domain.setVcpusFlags(count, CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
+                change_definition(domain, lambda root: set_vcpus(root, count))
             domain.setVcpusFlags(count, place)
 
         return self._change("vcpus_set", vm, live, persistent, change)
@@ -77,7 +78,7 @@ class KVMResources:
                 allowed = f"at most {total} while it runs; set a higher memory_max, or max_memory, and start it again"
                 raise _bad(vm, "size", size, allowed)
             elif size > total:
-                domain.setMemoryFlags(size // 1024, CONFIG | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
+                change_definition(domain, lambda root: set_memory(root, size))
             elif most:
                 _unplug(domain, place, size)
             domain.setMemoryFlags(size // 1024, place)
@@ -119,8 +120,9 @@ class KVMResources:
                 if key not in ("emulator", *threads) and not (key.isdecimal() and int(key) < now["vcpus_max"]):
                     raise _bad(vm, "pinning", key, ", ".join(("emulator", *threads, f"or 0 to {now['vcpus_max'] - 1}")))
             for key, chosen in wanted.items():
-                before = (now["pinning"] or {}).get(key, "")
-                undo.callback(_pin, domain, key, _cpu_map(vm, key, before, cpus), place)
+                before = numbers((now["pinning"] or {}).get(key) or f"0-{cpus - 1}")
+                if place == LIVE:  # the definition is put back as a whole, also when it names CPUs that this host lacks
+                    undo.callback(_pin, domain, key, tuple(number in before for number in range(cpus)), place)
                 _pin(domain, key, chosen, place)
 
         return self._change("pinning_set", vm, live, persistent, change)

@@ -24,6 +24,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.states import STOPPED, require_status
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.cloning import SECURE, refuse_taken, undefine_clone
 from novacron_kvm.storage.copies import copy_volume, give_own_identity, overlay, own_disks, set_disk_file, volume_of
 from novacron_kvm.storage.luks import refuse_encrypted
@@ -258,7 +259,7 @@ class KVMTemplates:
         """Return all versions of all templates, or of one, oldest first."""
         found = []
         for pool in conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-            pool.refresh()  # another host of shared storage may have made one
+            refresh_if_free(pool)  # another host of shared storage may have made one
             for name in pool.listVolumes():
                 match = FILE.fullmatch(name)
                 if match and template in (None, match["name"]):
@@ -301,7 +302,7 @@ def _file(facts: dict[str, Any]) -> str:
 def _apply(root: Any, spec: VMSpec, files: list[str]) -> None:
     """Put what a spec gives in place of what the template says."""
     from novacron_kvm.xml.facts import VMFacts
-    from novacron_kvm.xml.resources import fit_node
+    from novacron_kvm.xml.resources import fit_cells
 
     given = spec.model_fields_set
     if spec.id:
@@ -316,7 +317,7 @@ def _apply(root: Any, spec: VMSpec, files: list[str]) -> None:
             if element is not None:
                 element.text, element.attrib["unit"] = str(size // 1024), "KiB"
     if given & {"vcpus", "vcpus_max", "memory", "memory_max"}:
-        fit_node(root)
+        fit_cells(root)
     if "description" in given:
         element = root.find("description")
         if element is None:

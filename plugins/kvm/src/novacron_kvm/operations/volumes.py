@@ -23,6 +23,7 @@ from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.lists import still_there
+from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.luks import secret_provided
 from novacron_kvm.storage.volume_files import (
     allocating,
@@ -143,7 +144,7 @@ class KVMVolumes:
                 problem = SpecProblem("source", f"{size} bytes", f"at most the volume's {record.capacity_bytes} bytes")
                 raise InvalidSpecError(f"can't upload to {volume!r}", problems=[problem], resource=volume)
             upload(conn, found, source, job)
-            conn.storagePoolLookupByName(pool).refresh()  # an image brings its own format and capacity
+            refresh_if_free(conn.storagePoolLookupByName(pool))  # an image brings its own format and capacity
             return volume_record(self._connection.name, find_volume(conn, pool, volume))
 
     @hookimpl
@@ -172,7 +173,7 @@ class KVMVolumes:
                 "invalid volume name", problems=[SpecProblem("name", name, "a name, not a path")], resource=name
             )
         parent = conn.storagePoolLookupByName(pool)
-        parent.refresh()  # another host of shared storage may have made one
+        refresh_if_free(parent)  # another host of shared storage may have made one
         if name in parent.listVolumes():
             raise AlreadyExistsError(f"a volume {name!r} is already in the storage pool {pool!r}", resource=name)
         return parent

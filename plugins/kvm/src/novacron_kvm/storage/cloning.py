@@ -12,6 +12,7 @@ from novacron.errors import AlreadyExistsError, InvalidSpecError, SpecProblem, U
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.definitions import redefine
 from novacron_kvm.domains.metadata import facts_of
 from novacron_kvm.domains.states import STOPPED, refuse_snapshots, require_status
 from novacron_kvm.errors import translated
@@ -54,7 +55,7 @@ def clone_vm(connection: KVMConnection, vm: str, name: str, linked: bool, job: J
             files.append(own.path)
         job.raise_if_cancelled()
         give_own_identity(connection, conn, root, name, files)
-        clone = conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        clone = redefine(conn, serialise(root), like=domain)
         undo.callback(connection.ensure_undone, partial(undefine_clone, clone.UUIDString()), f"the definition of {name!r}")
         if linked:
             _go_on_above(connection, conn, domain, undo)
@@ -86,7 +87,7 @@ def _go_on_above(connection: KVMConnection, conn: Any, domain: Any, undo: ExitSt
         files.append(own.path)
     VMFacts.read(root).with_files(files).write(root)
     undo.callback(conn.defineXMLFlags, before, 0)
-    conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+    redefine(conn, serialise(root))
 
 
 def undefine_clone(identity: str, connection: Any) -> None:

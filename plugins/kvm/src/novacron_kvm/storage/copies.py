@@ -14,7 +14,9 @@ from novacron.errors import AlreadyExistsError, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.definitions import redefine
 from novacron_kvm.domains.nics import macs_in_use
+from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.disk_files import free_name
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.volume_files import copy_progress, create_whole, remove_created, volume_of_disk, volume_record
@@ -75,7 +77,7 @@ def overlay(connection: KVMConnection, volume: Any, name: str, undo: ExitStack) 
 def made(connection: KVMConnection, beside: Any, name: str, undo: ExitStack, make: Callable[[Any], Any]) -> Volume:
     """Make a volume in the pool of another."""
     pool = beside.storagePoolLookupByVolume()
-    pool.refresh()  # another host of shared storage may have made one
+    refresh_if_free(pool)  # another host of shared storage may have made one
     if name in pool.listVolumes():
         raise AlreadyExistsError(f"a volume {name!r} is already in the storage pool {pool.name()!r}", resource=name)
     volume = create_whole(connection, pool, name, lambda: make(pool))
@@ -85,7 +87,7 @@ def made(connection: KVMConnection, beside: Any, name: str, undo: ExitStack, mak
 
 def _free_beside(volume: Any, name: str) -> str:
     pool = volume.storagePoolLookupByVolume()
-    pool.refresh()  # another host of shared storage may have made one; and the volume may have grown
+    refresh_if_free(pool)  # another host of shared storage may have made one; and the volume may have grown
     return free_name(pool, name)
 
 
@@ -115,7 +117,7 @@ def set_defined_disk_file(conn: Any, domain: Any, target: str, volume: Volume) -
     if element is None or disk_record(element).source == volume.path:
         return
     set_disk_file(element, volume)
-    conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+    redefine(conn, serialise(root))
 
 
 def give_own_identity(connection: KVMConnection, conn: Any, root: Any, name: str, made_files: list[str]) -> None:
@@ -127,19 +129,25 @@ def give_own_identity(connection: KVMConnection, conn: Any, root: Any, name: str
     own = VMFacts.read(root)
     root.find("name").text = name
     _set(root, "uuid", str(uuid.uuid4()), after="name")
-    for path in ("os/nvram", "devices/serial/log", "devices/console/log", "genid", "devices/interface/target", "devices/*/alias"):
+    for path in ("os/nvram", "devices/serial/log", "devices/console/log", "genid", "devices/interface/target"):
         for element in root.findall(path):
             element.getparent().remove(element)
     for drive in root.iterfind("devices/disk[@device='cdrom']"):
         source = drive.find("source")
         if source is not None and source.get("file") in own.made:
             drive.remove(source)
+    for entry in root.iterfind("sysinfo/system/entry[@name='uuid']"):
+        entry.text = root.findtext("uuid")  # libvirt wants the two to be the same
+    for alias in root.findall("devices/*/alias"):
+        if not (alias.get("name") or "").startswith("ua-"):  # libvirt's own; those that a user chose stay
+            alias.getparent().remove(alias)
     taken = macs_in_use(conn)
     for mac in root.iterfind("devices/interface/mac"):
         mac.set("address", connection.macs.new(taken))
         taken[mac.get("address")] = name
-    for channel in root.iterfind("devices/channel/source[@path]"):
-        channel.getparent().remove(channel)
+    for channel in root.iterfind("devices/channel[@type='unix']/source[@path]"):
+        if channel.get("mode") != "connect":  # a socket that the VM makes itself; one that it connects to is somebody else's
+            channel.getparent().remove(channel)
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     own.changed(made=tuple(made_files), chain=(), created_at=created_at).write(root)
 

@@ -10,6 +10,7 @@ from novacron.jobs import Job
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.luks import forget_secret, provide_secret
 from novacron_kvm.storage.volume_files import (
     allocating,
@@ -75,7 +76,7 @@ def _make(connection: KVMConnection, conn: Any, name: str, disk: DiskSpec, undo:
         pool = conn.storagePoolLookupByName(disk.pool)
         if not pool.isActive():
             pool.create(0)
-        pool.refresh()  # another host of shared storage may have made one
+        refresh_if_free(pool)  # another host of shared storage may have made one
         name = disk.name or free_name(pool, name)
         if disk.name in pool.listVolumes():
             raise AlreadyExistsError(f"a volume {name!r} is already in the pool {disk.pool!r}", resource=name)
@@ -103,7 +104,11 @@ def _make(connection: KVMConnection, conn: Any, name: str, disk: DiskSpec, undo:
         else:
             blank = volume_xml(name, disk.size or 0, disk.format, None, preallocate=disk.preallocate, secret=secret)
             made = _created(
-                connection, undo, lambda: pool.createXML(blank, allocating(disk.format, preallocate=disk.preallocate)), pool, name
+                connection,
+                undo,
+                lambda: pool.createXML(blank, allocating(disk.format, preallocate=disk.preallocate)),
+                pool,
+                name,
             )
         return volume_record(connection.name, made)
 

@@ -14,6 +14,7 @@ import libvirt
 
 from novacron.errors import UnsupportedOperationError
 from novacron.secrets import Secrets
+from novacron_kvm.definitions import validation
 from novacron_kvm.domains.metadata import facts_of
 from novacron_kvm.xml.parsing import text_of
 from novacron_kvm.xml.storage import secret_identity, secret_xml
@@ -26,7 +27,7 @@ def provide_secret(secrets: Secrets, connection: Any, path: str, name: str) -> s
         SecretNotFoundError: NovaCron has no secret of that name.
     """
     value = secrets.get(name)
-    lent = connection.secretDefineXML(secret_xml(path, name), 0)
+    lent = connection.secretDefineXML(secret_xml(path, name), validation(connection, "secret"))
     try:
         lent.setValue(value.encode(), 0)
     except libvirt.libvirtError:

@@ -15,6 +15,7 @@ from novacron.jobs import Job
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
@@ -64,7 +65,7 @@ def remove_volume(pool: Any, name: str) -> None:
 
 
 def _delete(pool: Any, name: str) -> None:
-    pool.refresh()
+    refresh_if_free(pool)
     pool.storageVolLookupByName(name).delete(0)
 
 
@@ -110,7 +111,7 @@ def refresh_pools(connection: Any, paths: set[str]) -> None:
     for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
         folder = text_of(parse(pool.XMLDesc(0)), "target/path")
         if folder and any(path.startswith(folder.rstrip("/") + "/") for path in paths):
-            pool.refresh()
+            refresh_if_free(pool)
 
 
 def needed_elsewhere(connection: Any, paths: set[str]) -> set[str]:
@@ -139,7 +140,7 @@ def find_volume(connection: Any, pool: str, volume: str) -> Any:
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
                 raise
-        parent.refresh()
+        refresh_if_free(parent)
         try:
             return parent.storageVolLookupByName(volume)
         except libvirt.libvirtError as error:

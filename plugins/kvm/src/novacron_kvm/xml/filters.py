@@ -58,12 +58,14 @@ def _rule(rule: FilterRule, direction: str) -> Any:
 def rules(root: Any) -> dict[str, Any]:
     """Return `rules`, `default` and `anti_spoofing` of a record from a filter's definition, whoever wrote it."""
     found: list[dict[str, Any]] = []
-    default, anti_spoofing = "allow", False
+    dropped = {rule[0].tag for rule in root.iterfind("rule") if _is_default(rule)}
+    denies = dropped == {"all", "all-ipv6"}  # a filter that drops the rest of IPv4 alone still lets IPv6 through
+    anti_spoofing = False
     for element in root:
         if element.tag == "filterref" and element.get("filter") == ANTI_SPOOFING:
             anti_spoofing = True
-        elif element.tag == "rule" and _is_default(element):
-            default = "deny"
+        elif element.tag == "rule" and denies and _is_default(element):
+            continue
         elif element.tag == "rule":
             rule = _read(element)
             twin = next((r for r in found if "native" not in rule and r == rule | {"direction": r.get("direction")}), None)
@@ -73,7 +75,18 @@ def rules(root: Any) -> dict[str, Any]:
                 found.append(rule)
         elif element.tag != "uuid":
             found.append({"native": etree.tostring(element, encoding="unicode").strip()})
-    return {"rules": tuple(found), "default": default, "anti_spoofing": anti_spoofing}
+    return {"rules": tuple(found), "default": "deny" if denies else "allow", "anti_spoofing": anti_spoofing}
+
+
+def outline(root: Any) -> list[tuple[Any, ...]]:
+    """Return what a filter's rules are about, in a form that does not depend on how numbers and addresses are written."""
+    found = [("filterref", each.get("filter")) for each in root.iterfind("filterref")]
+    rules = []
+    for rule in root.iterfind("rule"):
+        matches = [match for match in rule if isinstance(match.tag, str)]
+        names = sorted(name for match in matches for name in match.attrib if not name.endswith("mask") and name != "match")
+        rules.append((rule.get("action"), rule.get("direction"), *sorted(match.tag for match in matches), names))
+    return sorted([*found, *rules], key=repr)
 
 
 def _is_default(rule: Any) -> bool:
@@ -113,4 +126,4 @@ def _read(rule: Any) -> dict[str, Any]:
     return found
 
 
-__all__ = ["ANTI_SPOOFING", "filter_xml", "rules"]
+__all__ = ["ANTI_SPOOFING", "filter_xml", "outline", "rules"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lxml import etree
 
 from novacron_kvm.xml.parsing import text_of
+from novacron_kvm.xml.reading import vlan_tags
 
 if TYPE_CHECKING:
     from novacron.specs.networks import DHCPHostSpec, DNSHostSpec, NetworkSpec, PortGroupSpec
@@ -160,8 +161,11 @@ def fields(root: Any) -> dict[str, Any]:
     )
     if mode == "bridge" and forward.find("interface") is not None:
         kind = "macvtap"
-    vlan, mtu, device = text_of(root, "vlan/tag/@id"), text_of(root, "mtu/@size"), text_of(root, "forward/interface/@dev")
-    native: dict[str, Any] = {"device": device, "vlan": int(vlan) if vlan else None, "mtu": int(mtu) if mtu else None}
+    mtu, device = text_of(root, "mtu/@size"), text_of(root, "forward/interface/@dev")
+    vlan = root.find("vlan")
+    tags, trunk = vlan_tags(vlan) if vlan is not None else ((), False)
+    native: dict[str, Any] = {"device": device, "mtu": int(mtu) if mtu else None}
+    native |= {"vlan_trunk": list(tags)} if trunk or len(tags) > 1 else {"vlan": next(iter(tags), None)}
     stp, delay = text_of(root, "bridge/@stp"), text_of(root, "bridge/@delay")
     native |= {"stp": False if stp == "off" else None, "forward_delay": int(delay) if delay and int(delay) else None}
     native["openvswitch"] = text_of(root, "virtualport/@type") == "openvswitch" or None
@@ -202,8 +206,16 @@ def _interface(ip: Any) -> Any:
     """Return an <ip>'s address with its prefix, None without one."""
     if ip is None:
         return None
-    length = ip.get("prefix") or ip.get("netmask") or (128 if ip.get("family") == "ipv6" else 24)
+    length = ip.get("prefix") or ip.get("netmask") or _usual_prefix(ip.get("address") or "")
     return ip_interface(f"{ip.get('address')}/{length}")
+
+
+def _usual_prefix(address: str) -> int:
+    """Return the prefix that libvirt takes for an address without one: 64 for IPv6, and the address's class for IPv4."""
+    if ":" in address:
+        return 64
+    first = int(address.partition(".")[0])
+    return 8 if first < 128 else 16 if first < 192 else 24
 
 
 _ORDER = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from lxml import etree
@@ -102,18 +103,110 @@ def module(size_bytes: int) -> Any:
     return element
 
 
-def fit_node(root: Any) -> None:
-    """Give the only NUMA node of a VM, if it has just one, all its vCPUs and memory; memory modules go."""
+def set_vcpus(root: Any, count: int) -> None:
+    """Let a definition have `count` vCPUs at the next start; topology and NUMA cells follow.
+
+    Whole sockets are added or removed, so the maximum can be more than `count`.
+    """
+    vcpu, topology = root.find("vcpu"), root.find("cpu/topology")
+    if vcpu is None:
+        vcpu = etree.Element("vcpu")
+        root.find("memory").addnext(vcpu)
+    most = count
+    if topology is not None:
+        in_socket = math.prod(int(topology.get(name, "1")) for name in ("dies", "clusters", "cores", "threads"))
+        sockets = -(-count // in_socket)
+        topology.set("sockets", str(sockets))
+        most = sockets * in_socket
+    vcpu.text = str(most)
+    vcpu.attrib.pop("current", None)
+    if most != count:
+        vcpu.set("current", str(count))
+    for each in root.findall("vcpus"):
+        root.remove(each)  # which vCPU is there at the start; libvirt lists them anew
+    for pin in root.findall("cputune/vcpupin"):
+        if int(pin.get("vcpu")) >= most:
+            pin.getparent().remove(pin)
+    fit_cells(root)
+
+
+def set_memory(root: Any, size_bytes: int) -> None:
+    """Let a definition have that much memory at the next start; NUMA cells share it in the same proportions as before."""
+    for tag in ("memory", "currentMemory"):
+        element = root.find(tag)
+        if element is not None:
+            element.text = str(size_bytes // 1024)
+            element.set("unit", "KiB")
+    fit_cells(root)
+
+
+def fit_cells(root: Any) -> None:
+    """Give the NUMA cells of a VM, if it has any, all its vCPUs and memory; memory modules go."""
     cells = root.findall("cpu/numa/cell")
-    if len(cells) != 1:
+    if not cells:
         return
     for each in modules(root):
         each.getparent().remove(each)
+    _share_vcpus(cells, int(root.findtext("vcpu")))
     memory = size(root.find("memory")) or 0
-    cells[0].attrib.update({"cpus": f"0-{int(root.findtext('vcpu')) - 1}", "memory": str(memory // 1024), "unit": "KiB"})
+    _share_memory(cells, memory // 1024)
     most = root.find("maxMemory")
     if most is not None and (size(most) or 0) < memory:
         most.text, most.attrib["unit"] = str(memory // 1024), "KiB"
+
+
+def _share_vcpus(cells: list[Any], count: int) -> None:
+    """Keep each vCPU in its cell; those that are new go to the cells with the fewest."""
+    placed = [numbers(cell.get("cpus", "")) & {*range(count)} for cell in cells]
+    for number in sorted({*range(count)} - set().union(*placed)):
+        min(placed, key=len).add(number)
+    for cell, mine in zip(cells, placed, strict=True):
+        if mine:
+            cell.set("cpus", ranges(mine))
+        else:
+            cell.attrib.pop("cpus", None)
+
+
+def _share_memory(cells: list[Any], total: int) -> None:
+    """Share KiB out in the proportions that there are, in whole MiB but for the first cell."""
+    before = [int(cell.get("memory", "0")) * UNIT.get(cell.get("unit", "KiB"), 1024) // 1024 for cell in cells]
+    if sum(before) == total:
+        return
+    shares = [total * each // max(1, sum(before)) // 1024 * 1024 for each in before]
+    shares[0] += total - sum(shares)
+    for cell, share in zip(cells, shares, strict=True):
+        cell.attrib.update({"memory": str(share), "unit": "KiB"})
+
+
+def numbers(text: str) -> set[int]:
+    """Return the numbers of a list such as "0-3,^2,8".
+
+    Example:
+        >>> sorted(numbers("0-3,^2,8"))
+        [0, 1, 3, 8]
+    """
+    found: set[int] = set()
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        first, _, last = part.removeprefix("^").partition("-")
+        span = {*range(int(first), int(last or first) + 1)}
+        found = found - span if part.startswith("^") else found | span
+    return found
+
+
+def ranges(given: set[int]) -> str:
+    """Return numbers as libvirt writes them.
+
+    Example:
+        >>> ranges({0, 1, 3, 8, 9})
+        '0-1,3,8-9'
+    """
+    parts: list[list[int]] = []
+    for number in sorted(given):
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return ",".join("-".join(map(str, part)) for part in parts)
 
 
 def size(element: Any) -> int | None:
@@ -184,11 +277,15 @@ __all__ = [
     "PERIOD",
     "QUOTAS",
     "fields",
-    "fit_node",
+    "fit_cells",
     "iothreads",
     "module",
     "modules",
+    "numbers",
+    "ranges",
     "scheduling",
+    "set_memory",
     "set_scheduling",
+    "set_vcpus",
     "size",
 ]

@@ -118,9 +118,24 @@ def disk_element(disk: DiskFile) -> Any:
     return parse(disk_xml(disk))
 
 
+def set_medium(drive: Any, path: str | None) -> None:
+    """Put a file or block device into a drive, or nothing. The type of the <disk> follows, whatever it was: volume, network, block."""
+    for tag in ("source", "backingStore", "auth"):
+        for old in drive.findall(tag):
+            drive.remove(old)
+    block = path is not None and path.startswith("/dev/")
+    drive.set("type", "block" if block else "file")
+    driver = drive.find("driver")
+    if driver is not None and driver.get("type", "raw") != "raw":
+        driver.set("type", "raw")  # a medium is read as it is
+    if path:
+        source = parse(element("source", **{"dev" if block else "file": path}))
+        drive.insert(list(drive).index(drive.find("target")), source)
+
+
 def _limits(limits: DiskLimits) -> Markup:
     given = ((theirs, getattr(limits, ours)) for theirs, ours in LIMITS.items())
     return element("iotune", *(text(name, value) for name, value in given if value is not None))
 
 
-__all__ = ["BUS", "PREFIX", "DiskFile", "disk_element", "disk_xml", "place"]
+__all__ = ["BUS", "PREFIX", "DiskFile", "disk_element", "disk_xml", "place", "set_medium"]
