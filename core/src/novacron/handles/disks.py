@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from novacron.errors import DeviceNotFoundError
 from novacron.handles.collection import Collection
@@ -13,6 +13,9 @@ from novacron.units import parse_size
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
+    from novacron.jobs import Job
+    from novacron.specs.disks import DiskSpec
+    from novacron.specs.keywords import DiskFields, DiskLimitsFields
 
 
 class DiskHandle:
@@ -29,7 +32,7 @@ class DiskHandle:
         self.record = self._do("disk_resize", size=parse_size(size))
         return self
 
-    def limit(self, **limits: Any) -> DiskHandle:
+    def limit(self, **limits: Unpack[DiskLimitsFields]) -> DiskHandle:
         """Set I/O limits, fields of `DiskLimits`."""
         from novacron.specs import DiskLimits
 
@@ -41,11 +44,19 @@ class DiskHandle:
         self.record = self._do("disk_change_media", source=source)
         return self
 
-    def pull(self, *, wait: bool = True) -> Any:
+    @overload
+    def pull(self, *, wait: Literal[True] = ...) -> DiskHandle: ...
+    @overload
+    def pull(self, *, wait: Literal[False]) -> Job[DiskHandle]: ...
+    def pull(self, *, wait: bool = True) -> DiskHandle | Job[DiskHandle]:
         """Copy into the disk's own file what it is backed by; then it needs no other."""
         return finish(self.vm.host, "disk_pull", self._updated, wait=wait, vm=self.vm.id, disk=self.record.target)
 
-    def commit(self, *, wait: bool = True) -> Any:
+    @overload
+    def commit(self, *, wait: Literal[True] = ...) -> DiskHandle: ...
+    @overload
+    def commit(self, *, wait: Literal[False]) -> Job[DiskHandle]: ...
+    def commit(self, *, wait: bool = True) -> DiskHandle | Job[DiskHandle]:
         """Write what the disk's own file has into the one that it is backed by, and go on with that."""
         return finish(self.vm.host, "disk_commit", self._updated, wait=wait, vm=self.vm.id, disk=self.record.target)
 
@@ -82,7 +93,7 @@ class DiskCollection(Collection[DiskHandle]):
             raise DeviceNotFoundError(f"{self._vm.name!r} has no disk {target!r}", host=self._vm.host.name)
         return found
 
-    def attach(self, spec: Any = None, **fields: Any) -> DiskHandle:
+    def attach(self, spec: DiskSpec | None = None, **fields: Unpack[DiskFields]) -> DiskHandle:
         """Give the VM a disk."""
         from novacron.specs import DiskSpec
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from novacron.handles.collection import Collection
 from novacron.records.filters import TrafficFilter
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
+    from novacron.records.vm import Deleted
+    from novacron.specs.keywords import TrafficFilterOptions
 
 
 class FilterCollection(Collection[TrafficFilter]):
@@ -37,22 +39,23 @@ class FilterCollection(Collection[TrafficFilter]):
         result: TrafficFilter = self._host.invoke("filter_get", filter=name)
         return result
 
-    def create(self, name: str, **fields: Any) -> TrafficFilter:
+    def create(self, name: str, **fields: Unpack[TrafficFilterOptions]) -> TrafficFilter:
         """Define a traffic filter from `TrafficFilterSpec`'s fields."""
         return self._put("filter_create", name, fields)
 
-    def update(self, name: str, **fields: Any) -> TrafficFilter:
+    def update(self, name: str, **fields: Unpack[TrafficFilterOptions]) -> TrafficFilter:
         """Put other rules in place of a filter's, also for running VMs."""
         return self._put("filter_update", name, fields, filter=name)
 
-    def delete(self, name: str) -> Any:
+    def delete(self, name: str) -> Deleted:
         """Delete a traffic filter that no NIC has."""
-        return self._host.invoke("filter_delete", filter=name)
+        result: Deleted = self._host.invoke("filter_delete", filter=name)
+        return result
 
-    def _put(self, operation: str, name: str, fields: dict[str, Any], **arguments: Any) -> TrafficFilter:
+    def _put(self, operation: str, name: str, fields: TrafficFilterOptions, **arguments: Any) -> TrafficFilter:
         from novacron.specs import TrafficFilterSpec
 
-        result: TrafficFilter = self._host.invoke(operation, spec=TrafficFilterSpec.parse({"name": name} | fields), **arguments)
+        result: TrafficFilter = self._host.invoke(operation, spec=TrafficFilterSpec.parse({"name": name, **fields}), **arguments)
         return result
 
 

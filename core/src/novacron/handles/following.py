@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from novacron.jobs import Job
 
@@ -11,15 +11,18 @@ if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
 
 
+R = TypeVar("R")
+
+
 def finish(
     host: HostHandle,
     operation: str,
-    wrap: Callable[[Any], Any],
+    wrap: Callable[[Any], R],
     *,
     wait: bool,
     timeout: float | None = None,
     **arguments: Any,
-) -> Any:
+) -> R | Job[R]:
     """Do a long operation: return `wrap(result)` when `wait`, otherwise a Job with that result."""
     if wait:
         return wrap(host.invoke(operation, timeout, **arguments))

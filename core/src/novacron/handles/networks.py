@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from novacron.handles.collection import Collection
 from novacron.records.networks import DHCPLease, Network
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
+    from novacron.records.vm import Deleted
+    from novacron.specs.keywords import NetworkFields, NetworkOptions
 
 # The collection has a method named list, so annotations below it need another name.
 _Leases: TypeAlias = list[DHCPLease]
@@ -33,14 +35,14 @@ class NetworkCollection(Collection[Network]):
         result: Network = self._host.invoke("network_get", network=network)
         return result
 
-    def create(self, **fields: Any) -> Network:
+    def create(self, **fields: Unpack[NetworkFields]) -> Network:
         """Create a network from `NetworkSpec`'s fields."""
         from novacron.specs import NetworkSpec
 
         result: Network = self._host.invoke("network_create", spec=NetworkSpec.parse(fields))
         return result
 
-    def update(self, network: str, **fields: Any) -> Network:
+    def update(self, network: str, **fields: Unpack[NetworkOptions]) -> Network:
         """Change what is given of `NetworkSpec`'s fields, without stopping the network where that can be."""
         from novacron.specs import NetworkSpec
 
@@ -57,9 +59,10 @@ class NetworkCollection(Collection[Network]):
         result: Network = self._host.invoke("network_stop", network=network)
         return result
 
-    def delete(self, network: str) -> Any:
+    def delete(self, network: str) -> Deleted:
         """Stop and forget a network."""
-        return self._host.invoke("network_delete", network=network)
+        result: Deleted = self._host.invoke("network_delete", network=network)
+        return result
 
     def leases(self, network: str) -> _Leases:
         """Return a network's DHCP leases."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from novacron.errors import DeviceNotFoundError
 from novacron.handles.collection import Collection
@@ -11,6 +11,8 @@ from novacron.records.nics import NIC
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
+    from novacron.specs.keywords import NICFields, NICUpdateFields
+    from novacron.specs.nics import NICSpec, NICUpdate
 
 
 class NICHandle:
@@ -32,7 +34,7 @@ class NICHandle:
         self.record = self._do("nic_link_set", up=up)
         return self
 
-    def update(self, spec: Any = None, **fields: Any) -> NICHandle:
+    def update(self, spec: NICUpdate | None = None, **fields: Unpack[NICUpdateFields]) -> NICHandle:
         """Change the NIC. Only the fields that are given change, and only those have to be given.
 
         Args:
@@ -73,7 +75,7 @@ class NICCollection(Collection[NICHandle]):
             raise DeviceNotFoundError(f"{self._vm.name!r} has no NIC {mac!r}", host=self._vm.host.name)
         return found
 
-    def attach(self, spec: Any = None, **fields: Any) -> NICHandle:
+    def attach(self, spec: NICSpec | None = None, **fields: Unpack[NICFields]) -> NICHandle:
         """Give the VM a NIC."""
         from novacron.specs import NICSpec
 

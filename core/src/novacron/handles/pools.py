@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, overload
 
 from novacron.errors import NovaCronError, VolumeNotFoundError
 from novacron.handles.collection import Collection
@@ -16,6 +16,9 @@ from novacron.units import parse_size
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
+    from novacron.jobs import Job
+    from novacron.records.vm import Deleted
+    from novacron.specs.keywords import StoragePoolFields, VolumeFields
 
 # The collection has a method named list, so annotations below it need another name.
 _Volumes: TypeAlias = list[Volume]
@@ -39,7 +42,7 @@ class PoolCollection(Collection[StoragePool]):
         result: StoragePool = self._host.invoke("pool_get", pool=pool)
         return result
 
-    def create(self, **fields: Any) -> StoragePool:
+    def create(self, **fields: Unpack[StoragePoolFields]) -> StoragePool:
         """Create a storage pool from `StoragePoolSpec`'s fields."""
         from novacron.specs import StoragePoolSpec
 
@@ -61,9 +64,10 @@ class PoolCollection(Collection[StoragePool]):
         result: StoragePool = self._host.invoke("pool_refresh", pool=pool)
         return result
 
-    def delete(self, pool: str) -> Any:
+    def delete(self, pool: str) -> Deleted:
         """Forget a storage pool; its content stays."""
-        return self._host.invoke("pool_delete", pool=pool)
+        result: Deleted = self._host.invoke("pool_delete", pool=pool)
+        return result
 
     def volumes(self, pool: str = "default") -> _Volumes:
         """Return a pool's volumes, sorted by name."""
@@ -75,7 +79,7 @@ class PoolCollection(Collection[StoragePool]):
         result: Volume = self._host.invoke("volume_get", pool=pool, volume=volume)
         return result
 
-    def create_volume(self, pool: str = "default", **fields: Any) -> Volume:
+    def create_volume(self, pool: str = "default", **fields: Unpack[VolumeFields]) -> Volume:
         """Create a volume from `VolumeSpec`'s fields."""
         from novacron.specs import VolumeSpec
 
@@ -87,19 +91,37 @@ class PoolCollection(Collection[StoragePool]):
         result: Volume = self._host.invoke("volume_resize", pool=pool, volume=volume, size=parse_size(size), shrink=shrink)
         return result
 
-    def clone_volume(self, volume: str, name: str, pool: str = "default", *, wait: bool = True) -> Any:
+    @overload
+    def clone_volume(self, volume: str, name: str, pool: str = "default", *, wait: Literal[True] = ...) -> Volume: ...
+    @overload
+    def clone_volume(self, volume: str, name: str, pool: str = "default", *, wait: Literal[False]) -> Job[Volume]: ...
+    def clone_volume(self, volume: str, name: str, pool: str = "default", *, wait: bool = True) -> Volume | Job[Volume]:
         """Copy a volume under another name."""
-        return finish(self._host, "volume_clone", lambda r: r, wait=wait, pool=pool, volume=volume, name=name)
+        return finish(self._host, "volume_clone", _same, wait=wait, pool=pool, volume=volume, name=name)
 
-    def convert_volume(self, volume: str, name: str, format: str, pool: str = "default", *, wait: bool = True) -> Any:
+    @overload
+    def convert_volume(
+        self, volume: str, name: str, format: str, pool: str = "default", *, wait: Literal[True] = ...
+    ) -> Volume: ...
+    @overload
+    def convert_volume(
+        self, volume: str, name: str, format: str, pool: str = "default", *, wait: Literal[False]
+    ) -> Job[Volume]: ...
+    def convert_volume(
+        self, volume: str, name: str, format: str, pool: str = "default", *, wait: bool = True
+    ) -> Volume | Job[Volume]:
         """Copy a volume into another format."""
-        return finish(self._host, "volume_convert", lambda r: r, wait=wait, pool=pool, volume=volume, name=name, format=format)
+        return finish(self._host, "volume_convert", _same, wait=wait, pool=pool, volume=volume, name=name, format=format)
 
-    def wipe_volume(self, volume: str, pool: str = "default", *, wait: bool = True) -> Any:
+    @overload
+    def wipe_volume(self, volume: str, pool: str = "default", *, wait: Literal[True] = ...) -> Volume: ...
+    @overload
+    def wipe_volume(self, volume: str, pool: str = "default", *, wait: Literal[False]) -> Job[Volume]: ...
+    def wipe_volume(self, volume: str, pool: str = "default", *, wait: bool = True) -> Volume | Job[Volume]:
         """Overwrite a volume's content."""
-        return finish(self._host, "volume_wipe", lambda r: r, wait=wait, pool=pool, volume=volume)
+        return finish(self._host, "volume_wipe", _same, wait=wait, pool=pool, volume=volume)
 
-    def upload(self, file: str | Path, volume: str, pool: str = "default") -> Any:
+    def upload(self, file: str | Path, volume: str, pool: str = "default") -> Volume:
         """Write a file of this machine into a volume, which is made when it is not there; holes stay holes."""
         from novacron.specs import VolumeSpec
 
@@ -112,7 +134,8 @@ class PoolCollection(Collection[StoragePool]):
                 self._host.invoke("volume_create", pool=pool, spec=spec)
                 made = True
             try:
-                return self._host.invoke("volume_upload", pool=pool, volume=volume, source=source)
+                sent: Volume = self._host.invoke("volume_upload", pool=pool, volume=volume, source=source)
+                return sent
             except NovaCronError:
                 if made:
                     self._host.invoke("volume_delete", pool=pool, volume=volume)
@@ -124,9 +147,14 @@ class PoolCollection(Collection[StoragePool]):
             result: Volume = self._host.invoke("volume_download", pool=pool, volume=volume, target=target)
         return result
 
-    def delete_volume(self, volume: str, pool: str = "default") -> Any:
+    def delete_volume(self, volume: str, pool: str = "default") -> Deleted:
         """Delete a volume."""
-        return self._host.invoke("volume_delete", pool=pool, volume=volume)
+        result: Deleted = self._host.invoke("volume_delete", pool=pool, volume=volume)
+        return result
+
+
+def _same(record: Volume) -> Volume:
+    return record
 
 
 __all__ = ["PoolCollection"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from novacron.records.resources import Resources
 from novacron.units import parse_size
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
+    from novacron.specs.keywords import LimitsFields
 
 ACTIVE = ("running", "suspended", "migrating", "sleeping")
 
@@ -52,7 +53,7 @@ class ResourcesHandle:
         """Bind vCPUs ("0", "1", ...), the "emulator" or I/O threads ("iothread1") to CPUs of the host, "0-3,8"; "" frees one."""
         return self._set("pinning_set", live, persistent, pinning=pinning)
 
-    def limit(self, *, live: bool | None = None, persistent: bool = True, **limits: Any) -> Resources:
+    def limit(self, *, live: bool | None = None, persistent: bool = True, **limits: Unpack[LimitsFields]) -> Resources:
         """Set `LimitsSpec`'s fields, of CPU, memory, disks, NICs and the host's devices; the rest stays, None or 0 lifts a limit."""
         from novacron.specs import LimitsSpec
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from novacron.handles.collection import Collection
 from novacron.handles.following import finish
@@ -17,6 +17,8 @@ Duration = int | float | str | timedelta
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
+    from novacron.jobs import Job
+    from novacron.specs.keywords import SnapshotOptions
 
 
 class SnapshotHandle:
@@ -33,11 +35,19 @@ class SnapshotHandle:
         """The snapshot's name."""
         return self.record.name
 
-    def revert(self, *, wait: bool = True) -> Any:
+    @overload
+    def revert(self, *, wait: Literal[True] = ...) -> VMHandle: ...
+    @overload
+    def revert(self, *, wait: Literal[False]) -> Job[VMHandle]: ...
+    def revert(self, *, wait: bool = True) -> VMHandle | Job[VMHandle]:
         """Bring the VM back to this point; returns the VM."""
         return finish(self.vm.host, "snapshot_revert", self.vm._updated, wait=wait, vm=self.vm.id, snapshot=self.name)
 
-    def delete(self, *, children: bool = False, wait: bool = True) -> Any:
+    @overload
+    def delete(self, *, children: bool = False, wait: Literal[True] = ...) -> VMHandle: ...
+    @overload
+    def delete(self, *, children: bool = False, wait: Literal[False]) -> Job[VMHandle]: ...
+    def delete(self, *, children: bool = False, wait: bool = True) -> VMHandle | Job[VMHandle]:
         """Delete the snapshot, and those after it when `children`; returns the VM."""
         return finish(
             self.vm.host,
@@ -114,12 +124,16 @@ class SnapshotCollection(Collection[SnapshotHandle]):
     def _find(self, name: str) -> SnapshotHandle:
         return SnapshotHandle(self._vm, self._vm.host.invoke("snapshot_get", vm=self._vm.id, snapshot=name))
 
-    def create(self, name: str, *, wait: bool = True, **options: Any) -> Any:
+    @overload
+    def create(self, name: str, *, wait: Literal[True] = ..., **options: Unpack[SnapshotOptions]) -> SnapshotHandle: ...
+    @overload
+    def create(self, name: str, *, wait: Literal[False], **options: Unpack[SnapshotOptions]) -> Job[SnapshotHandle]: ...
+    def create(self, name: str, *, wait: bool = True, **options: Unpack[SnapshotOptions]) -> SnapshotHandle | Job[SnapshotHandle]:
         """Take a snapshot; options are `SnapshotSpec`'s fields: description, memory, quiesce, kind."""
         from novacron.specs import SnapshotSpec
 
         spec = SnapshotSpec.parse({"name": name, **options})
-        wrap = lambda record: SnapshotHandle(self._vm, record)  # noqa: E731
+        wrap: Callable[[Any], SnapshotHandle] = lambda record: SnapshotHandle(self._vm, record)  # noqa: E731
         return finish(self._vm.host, "snapshot_create", wrap, wait=wait, vm=self._vm.id, spec=spec)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, overload
 
 from novacron.handles.collection import Collection
 from novacron.handles.following import finish
@@ -12,6 +12,9 @@ from novacron.records.templates import Template
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
     from novacron.handles.vm import VMHandle
+    from novacron.jobs import Job
+    from novacron.records.vm import Deleted
+    from novacron.specs.keywords import TemplateOptions, VMOptions
 
 # The collection has a method named list, so annotations below it need another name.
 _Templates: TypeAlias = list[Template]
@@ -40,12 +43,22 @@ class TemplateCollection(Collection[Template]):
         result: _Templates = self._host.invoke("template_versions", template=template)
         return result
 
-    def create(self, vm: VMHandle | str, name: str, *, wait: bool = True, **fields: Any) -> Any:
+    @overload
+    def create(
+        self, vm: VMHandle | str, name: str, *, wait: Literal[True] = ..., **fields: Unpack[TemplateOptions]
+    ) -> Template: ...
+    @overload
+    def create(
+        self, vm: VMHandle | str, name: str, *, wait: Literal[False], **fields: Unpack[TemplateOptions]
+    ) -> Job[Template]: ...
+    def create(
+        self, vm: VMHandle | str, name: str, *, wait: bool = True, **fields: Unpack[TemplateOptions]
+    ) -> Template | Job[Template]:
         """Make a template, or its next version, from a stopped VM; `fields` of `TemplateSpec`."""
         from novacron.specs import TemplateSpec
 
         spec = TemplateSpec.parse({"name": name} | fields)
-        return finish(self._host, "template_create", lambda r: r, wait=wait, vm=getattr(vm, "id", vm), spec=spec)
+        return finish(self._host, "template_create", _same, wait=wait, vm=getattr(vm, "id", vm), spec=spec)
 
     def update(self, template: str, *, description: str | None = None, tags: Iterable[str] | None = None) -> Template:
         """Change what is given of a template's latest version."""
@@ -53,22 +66,56 @@ class TemplateCollection(Collection[Template]):
         result: Template = self._host.invoke("template_update", template=template, description=description, tags=wanted)
         return result
 
-    def delete(self, template: str, version: int | None = None) -> Any:
+    def delete(self, template: str, version: int | None = None) -> Deleted:
         """Delete a version, or all of them."""
-        return self._host.invoke("template_delete", template=template, version=version)
+        result: Deleted = self._host.invoke("template_delete", template=template, version=version)
+        return result
 
+    @overload
     def deploy(
-        self, template: str, name: str, *, version: int | None = None, linked: bool = True, wait: bool = True, **fields: Any
-    ) -> Any:
+        self,
+        template: str,
+        name: str,
+        *,
+        version: int | None = None,
+        linked: bool = True,
+        wait: Literal[True] = ...,
+        **fields: Unpack[VMOptions],
+    ) -> VMHandle: ...
+    @overload
+    def deploy(
+        self,
+        template: str,
+        name: str,
+        *,
+        version: int | None = None,
+        linked: bool = True,
+        wait: Literal[False],
+        **fields: Unpack[VMOptions],
+    ) -> Job[VMHandle]: ...
+    def deploy(
+        self,
+        template: str,
+        name: str,
+        *,
+        version: int | None = None,
+        linked: bool = True,
+        wait: bool = True,
+        **fields: Unpack[VMOptions],
+    ) -> VMHandle | Job[VMHandle]:
         """Make a VM from a template; `fields` of `VMSpec` take the place of what the template says. Returns the VM's handle."""
         from novacron.handles.vm import VMHandle
         from novacron.specs import VMSpec
 
         spec = VMSpec.parse({"name": name} | fields)
-        wrap = lambda record: VMHandle(self._host, record)  # noqa: E731
+        wrap: Callable[[Any], VMHandle] = lambda record: VMHandle(self._host, record)  # noqa: E731
         return finish(
             self._host, "template_deploy", wrap, wait=wait, template=template, spec=spec, version=version, linked=linked
         )
+
+
+def _same(record: Template) -> Template:
+    return record
 
 
 __all__ = ["TemplateCollection"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from novacron.errors import InvalidValueError
 from novacron.handles.addresses import Address, addresses_of
@@ -28,6 +28,8 @@ from novacron.units import parse_duration
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
     from novacron.hookspecs.console import Console
+    from novacron.jobs import Job
+    from novacron.specs.keywords import MigrationFields, VMUpdateFields
 
 
 class VMHandle:
@@ -45,7 +47,7 @@ class VMHandle:
 
     def __init__(self, host: HostHandle, record: VM) -> None:
         self.host = host
-        self.record = record
+        self.record: VM = record
         self.last_migration: Any = None
 
     def __repr__(self) -> str:
@@ -121,9 +123,17 @@ class VMHandle:
         """Start the VM, from saved memory if there is any."""
         return self._do("vm_start")
 
+    @overload
+    def shutdown(
+        self, *, timeout: float | str | timedelta = 60, otherwise: Literal["fail", "stop"] = "fail", wait: Literal[True] = ...
+    ) -> VMHandle: ...
+    @overload
+    def shutdown(
+        self, *, timeout: float | str | timedelta = 60, otherwise: Literal["fail", "stop"] = "fail", wait: Literal[False]
+    ) -> Job[VMHandle]: ...
     def shutdown(
         self, *, timeout: float | str | timedelta = 60, otherwise: Literal["fail", "stop"] = "fail", wait: bool = True
-    ) -> Any:
+    ) -> VMHandle | Job[VMHandle]:
         """Ask the guest to shut down; after `timeout` raise OperationTimeoutError, or stop it when `otherwise="stop"`."""
         seconds = parse_duration(timeout)
         return finish(
@@ -151,11 +161,19 @@ class VMHandle:
         """Let a suspended VM go on."""
         return self._do("vm_resume")
 
-    def save(self, *, wait: bool = True) -> Any:
+    @overload
+    def save(self, *, wait: Literal[True] = ...) -> VMHandle: ...
+    @overload
+    def save(self, *, wait: Literal[False]) -> Job[VMHandle]: ...
+    def save(self, *, wait: bool = True) -> VMHandle | Job[VMHandle]:
         """Write memory to disk and power off."""
         return finish(self.host, "vm_save", self._updated, wait=wait, vm=self.id)
 
-    def restore(self, *, wait: bool = True) -> Any:
+    @overload
+    def restore(self, *, wait: Literal[True] = ...) -> VMHandle: ...
+    @overload
+    def restore(self, *, wait: Literal[False]) -> Job[VMHandle]: ...
+    def restore(self, *, wait: bool = True) -> VMHandle | Job[VMHandle]:
         """Go on from saved memory."""
         return finish(self.host, "vm_restore", self._updated, wait=wait, vm=self.id)
 
@@ -168,9 +186,13 @@ class VMHandle:
         """Give the VM another name."""
         return self._do("vm_rename", name=name)
 
-    def clone(self, name: str, *, linked: bool = False, instant: bool = False, wait: bool = True) -> Any:
+    @overload
+    def clone(self, name: str, *, linked: bool = False, instant: bool = False, wait: Literal[True] = ...) -> VMHandle: ...
+    @overload
+    def clone(self, name: str, *, linked: bool = False, instant: bool = False, wait: Literal[False]) -> Job[VMHandle]: ...
+    def clone(self, name: str, *, linked: bool = False, instant: bool = False, wait: bool = True) -> VMHandle | Job[VMHandle]:
         """Make a stopped copy of the stopped VM, or with `instant` a running one of the running VM; returns the copy's handle."""
-        wrap = lambda record: VMHandle(self.host, record)  # noqa: E731
+        wrap: Callable[[Any], VMHandle] = lambda record: VMHandle(self.host, record)  # noqa: E731
         if instant:
             if linked:
                 raise InvalidValueError(
@@ -179,11 +201,15 @@ class VMHandle:
             return finish(self.host, "vm_clone_instant", wrap, wait=wait, vm=self.id, name=name)
         return finish(self.host, "vm_clone", wrap, wait=wait, vm=self.id, name=name, linked=linked)
 
-    def migrate_storage(self, pool: str, *disks: str, wait: bool = True) -> Any:
+    @overload
+    def migrate_storage(self, pool: str, *disks: str, wait: Literal[True] = ...) -> VMHandle: ...
+    @overload
+    def migrate_storage(self, pool: str, *disks: str, wait: Literal[False]) -> Job[VMHandle]: ...
+    def migrate_storage(self, pool: str, *disks: str, wait: bool = True) -> VMHandle | Job[VMHandle]:
         """Move disks, all when none is named, to another storage pool, while the VM runs if it does."""
         return finish(self.host, "vm_migrate_storage", self._updated, wait=wait, vm=self.id, pool=pool, disks=disks)
 
-    def update(self, **changes: Any) -> VMHandle:
+    def update(self, **changes: Unpack[VMUpdateFields]) -> VMHandle:
         """Change only the given fields: vcpus, memory, description, tags, metadata, autostart."""
         from novacron.specs import VMUpdate
 
@@ -209,7 +235,7 @@ class VMHandle:
             result: Appliance = self.host.invoke("appliance_export", vm=self.id, target=target)
         return result
 
-    def migration_check(self, to: HostHandle | str, **options: Any) -> MigrationCheck:
+    def migration_check(self, to: HostHandle | str, **options: Unpack[MigrationFields]) -> MigrationCheck:
         """Run all pre-checks of a migration, changing nothing."""
         from novacron.specs import MigrationSpec
 
@@ -218,7 +244,11 @@ class VMHandle:
         )
         return result
 
-    def migrate(self, to: HostHandle | str, *, wait: bool = True, **options: Any) -> Any:
+    @overload
+    def migrate(self, to: HostHandle | str, *, wait: Literal[True] = ..., **options: Unpack[MigrationFields]) -> VMHandle: ...
+    @overload
+    def migrate(self, to: HostHandle | str, *, wait: Literal[False], **options: Unpack[MigrationFields]) -> Job[VMHandle]: ...
+    def migrate(self, to: HostHandle | str, *, wait: bool = True, **options: Unpack[MigrationFields]) -> VMHandle | Job[VMHandle]:
         """Move the VM to another host; this handle then is the VM there, `last_migration` the report.
 
         Args:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, overload
 
 from novacron.handles.collection import Collection
 from novacron.handles.vm import VMHandle
@@ -19,6 +19,7 @@ from novacron.units import parse_duration
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
     from novacron.specs import VMSpec
+    from novacron.specs.keywords import ApplianceFields, VMFields
 
 _Rates: TypeAlias = list[VMRates]  # the collection has a method named list
 
@@ -66,10 +67,10 @@ class VMCollection(Collection[VMHandle]):
         return [metrics.since(before[metrics.vm]) for metrics in self._host.invoke("metrics_vms") if metrics.vm in before]
 
     @overload
-    def create(self, spec: VMSpec | None = ..., *, wait: Literal[True] = ..., **fields: Any) -> VMHandle: ...
+    def create(self, spec: VMSpec | None = ..., *, wait: Literal[True] = ..., **fields: Unpack[VMFields]) -> VMHandle: ...
     @overload
-    def create(self, spec: VMSpec | None = ..., *, wait: Literal[False], **fields: Any) -> Job[VMHandle]: ...
-    def create(self, spec: VMSpec | None = None, *, wait: bool = True, **fields: Any) -> VMHandle | Job[VMHandle]:
+    def create(self, spec: VMSpec | None = ..., *, wait: Literal[False], **fields: Unpack[VMFields]) -> Job[VMHandle]: ...
+    def create(self, spec: VMSpec | None = None, *, wait: bool = True, **fields: Unpack[VMFields]) -> VMHandle | Job[VMHandle]:
         """Create a VM from a spec, or from the spec's fields.
 
         Raises:
@@ -80,11 +81,11 @@ class VMCollection(Collection[VMHandle]):
         from novacron.specs import VMSpec
 
         asked = VMSpec.parse(spec if spec is not None and not fields else {**(spec.as_dict() if spec else {}), **fields})
-        wrap = lambda record: VMHandle(self._host, record)  # noqa: E731
+        wrap: Callable[[Any], VMHandle] = lambda record: VMHandle(self._host, record)  # noqa: E731
         made: VMHandle | Job[VMHandle] = finish(self._host, "vm_create", wrap, wait=wait, spec=asked)
         return made
 
-    def import_appliance(self, file: str | Path, **fields: Any) -> VMHandle:
+    def import_appliance(self, file: str | Path, **fields: Unpack[ApplianceFields]) -> VMHandle:
         """Make a VM of an OVA file; `fields` of `ApplianceSpec`: name, pool, networks, start, ...
 
         Raises:

@@ -15,7 +15,9 @@ from pydantic import BeforeValidator
 from novacron import specs
 from novacron.specs.spec import Spec
 
-HEAD = '''"""The fields of the specs as keyword arguments, for type checkers. Made by `python -m novacron.specs.generate`; a test compares it.
+HEAD = '''"""The fields of the specs as keyword arguments, for type checkers.
+
+`python -m novacron.specs.generate` makes this module, and a test compares it with the specs.
 
 Classes named `...Options` leave `name` out, where a method takes it as an argument of its own.
 """

@@ -1,4 +1,6 @@
-"""The fields of the specs as keyword arguments, for type checkers. Made by `python -m novacron.specs.generate`; a test compares it.
+"""The fields of the specs as keyword arguments, for type checkers.
+
+`python -m novacron.specs.generate` makes this module, and a test compares it with the specs.
 
 Classes named `...Options` leave `name` out, where a method takes it as an argument of its own.
 """

@@ -5,7 +5,7 @@ Each is run for one VM or for many; what should not be done to all at once is li
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -45,7 +45,7 @@ def patch(command: Command, verify: Command = ("true",), timeout: str = "30m", k
 
 
 @flow
-def evacuate(to: str, storage: str = "shared") -> Workflow:
+def evacuate(to: str, storage: Literal["shared", "copy", "copy-top"] = "shared") -> Workflow:
     """Move the VM away, live if it runs; for all VMs of a host: `novacron flow run host:HOST evacuate:to=OTHER`."""
     return steps.migrate(to, storage=storage)
 

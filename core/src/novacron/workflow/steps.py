@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from novacron.workflow.composition import Workflow
 from novacron.workflow.kinds.registry import default_kinds
@@ -12,6 +12,7 @@ from novacron.workflow.nodes import StepNode
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
+    from novacron.specs.keywords import MigrationFields, SnapshotOptions, VMUpdateFields
 
 
 def _step(kind: str, /, **arguments: Any) -> Workflow:
@@ -44,7 +45,7 @@ def resume() -> Workflow:
     return _step("resume")
 
 
-def snapshot(name: str, **options: Any) -> Workflow:
+def snapshot(name: str, **options: Unpack[SnapshotOptions]) -> Workflow:
     """Take a snapshot; options are `SnapshotSpec`'s fields. Undone: deleted.
 
     `{time}` in the name becomes the time of the step's beginning in UTC, as in "nightly-20261124T030000Z".
@@ -86,7 +87,7 @@ def keep_snapshots(
     return _step("keep_snapshots", prefix=prefix, timezone=timezone, **{name: count for name, count in counts.items() if count})
 
 
-def migrate(to: str | HostHandle, **options: Any) -> Workflow:
+def migrate(to: str | HostHandle, **options: Unpack[MigrationFields]) -> Workflow:
     """Move the VM to another host; the steps after it find it there. Undone: migrated back, live if it runs.
 
     Args:
@@ -102,7 +103,7 @@ def migrate(to: str | HostHandle, **options: Any) -> Workflow:
     return Workflow(flow.node, kinds=flow.kinds, hosts={to.name: to})
 
 
-def update(**changes: Any) -> Workflow:
+def update(**changes: Unpack[VMUpdateFields]) -> Workflow:
     """Change fields of the VM, as `vm.update`. Undone: the values it had."""
     return _step("update", **changes)
 
