@@ -290,7 +290,7 @@ class VMHandle:
         """
         return addresses_of(self.refresh(), version=version)
 
-    def wait_for(self, condition: str, *, timeout: float | str = "5m") -> Any:
+    def wait_for(self, condition: str, *, timeout: float | str = "5m") -> object:
         """Wait until the VM has a status, or its guest is ready: "agent", "ip", "ssh", "cloud-init"; returns what was found.
 
         Raises:
