@@ -98,12 +98,21 @@ def _step(stored: dict[Any, Any]) -> Any:
     function = step_function(name)
     named = {str(key): value for key, value in stored.items()}
     try:
-        many = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.VAR_POSITIONAL]
-        several = named.pop(many[0], ()) if many else ()
-        made = function(*([several] if isinstance(several, str) else several), **named)
+        made = function(*_positional(function, named), **named)
     except TypeError as error:
         raise WorkflowError(f"step {name}: {error}", hint=LIST_STEPS) from None
     return made.as_dict()["flow"]
+
+
+def _positional(function: Callable[..., Any], named: dict[str, Any]) -> list[Any]:
+    """Take the arguments that can only be given by position out of `named`: those for `*names`, and all before them."""
+    parameters = list(inspect.signature(function).parameters.values())
+    several = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+    if several not in named:
+        return []
+    values = named.pop(several)
+    first = [named.pop(p.name) for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name in named]
+    return [*first, *([values] if isinstance(values, str) else values)]
 
 
 def _check_values(node: AnyNode) -> None:
