@@ -19,6 +19,7 @@ from novacron_kvm.domains.states import refuse_saved, refuse_snapshots
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.block_jobs import end_copy, follow
+from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.storage.volume_files import needed_elsewhere, remove_created, volume_record
@@ -28,7 +29,7 @@ from novacron_kvm.xml.storage import volume_xml
 
 def migrate_storage(connection: KVMConnection, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
     """Move disk after disk: each is wholly here or wholly there, whatever happens to the next."""
-    with connection.dedicated() as conn, translated("vm_migrate_storage", vm):
+    with connection.dedicated() as conn, tell_if_vm_ended(connection, vm), translated("vm_migrate_storage", vm):
         domain = connection.domain(vm, conn)
         refuse_saved(domain, "move disks of")
         target = conn.storagePoolLookupByName(pool)

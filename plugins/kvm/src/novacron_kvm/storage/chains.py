@@ -16,6 +16,7 @@ from novacron_kvm.domains.states import refuse_saved, refuse_snapshots, refuse_s
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import sized
 from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, follow
+from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
 from novacron_kvm.storage.helper_domain import helper_domain
 from novacron_kvm.storage.volume_files import find_path, refresh_pools, vms_with, volume_record, volumes_backed_by
@@ -25,7 +26,7 @@ from novacron_kvm.xml.reading import disk as disk_record
 
 def pull_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -> Disk:
     """Copy what is below a disk into its own file; cut short, it still needs what is below, and nothing is lost."""
-    with connection.dedicated() as conn, translated("disk_pull", vm):
+    with connection.dedicated() as conn, tell_if_vm_ended(connection, vm), translated("disk_pull", vm):
         domain, volume = _found(connection, conn, vm, disk, "pull", job)
         if volume.backing:
             if domain.isActive():
@@ -42,7 +43,7 @@ def pull_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -> 
 
 def commit_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -> Disk:
     """Write what a disk's own file has into the one below, and go on with that; until then the disk is as it was."""
-    with connection.dedicated() as conn, translated("disk_commit", vm):
+    with connection.dedicated() as conn, tell_if_vm_ended(connection, vm), translated("disk_commit", vm):
         domain, volume = _found(connection, conn, vm, disk, "commit", job)
         base = _base(connection, conn, domain, disk, volume)
         if domain.isActive():
