@@ -230,7 +230,7 @@ def test_memory_that_is_changed_just_before_a_migration_is_the_vms_afterwards(la
     a, b = lab_hosts
     vm = boot(a, "slimmer", ticks=2, memory="128MiB")
     vm.update(memory="96MiB")
-    assert vm.refresh().memory_bytes == 96 * 2**20
+    assert vm.refresh().record.memory_bytes == 96 * 2**20
     vm.migrate(b)
     assert b.vms[vm.id].record.memory_bytes == 96 * 2**20
     b.vms[vm.id].delete(force=True)
