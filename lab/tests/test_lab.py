@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import novacron
 from novacron_lab import Lab, cgroups, requirements
 from novacron_lab.commands import lab as commands
+from novacron_lab.demo import _make_private
 from novacron_lab.lab import lab_folder
 from novacron_lab.running import LabError, run
 
@@ -144,6 +145,21 @@ def test_a_folder_that_other_users_can_write_to_is_refused_for_labs(tmp_path, mo
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(LabError, match="other users can write"):
         Lab.up(name="open")
+
+
+@pytest.mark.parametrize("prepared", ["link", "open"])
+def test_the_demo_uses_no_folder_that_another_user_prepared(tmp_path, prepared):
+    folder = tmp_path / "demo"
+    _make_private(folder)
+    _make_private(folder)
+    folder.rename(tmp_path / "other")
+    if prepared == "link":
+        folder.symlink_to(tmp_path / "other")
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    with pytest.raises(LabError, match="this user alone"):
+        _make_private(folder)
 
 
 @pytest.mark.lab

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from pathlib import Path
@@ -184,7 +185,7 @@ def _without_root(screen: Screen) -> None:
 
     screen.step("no root: one real host through libvirt's embedded QEMU driver, and simulated ones")
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"novacron-demo-{os.getuid()}"  # noqa: S108 - named after the user
-    folder.mkdir(mode=0o700, exist_ok=True)
+    _make_private(folder)
     guest = Guest(folder)
     guest.install()
     with novacron.connect(f"qemu:///embed?root={folder / 'embed'}", name="embedded") as host:
@@ -199,6 +200,14 @@ def _without_root(screen: Screen) -> None:
     simulated = first.vms.create(name=NAME, start=True)
     flow = steps.migrate(to=second) >> steps.snapshot("after-move")
     screen.say(str(flow.run(simulated, wait=True)))
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder of this user's, or use it again. Raises LabError when another user could have prepared it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise LabError(f"{folder} does not belong to this user alone", hint="remove it, or set XDG_RUNTIME_DIR")
 
 
 def _guest(guest: Guest, log: Path) -> Any:
