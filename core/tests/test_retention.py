@@ -97,3 +97,12 @@ def test_periods_are_those_of_the_zone_that_is_asked_for_or_of_the_machine(monke
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_items_are_chosen_by_time_whatever_identifies_them():
+    items = [(at("2026-11-20T10:00"), "z"), (at("2026-11-20T12:00"), "a"), (at("2026-11-20T12:00"), "b")]
+    assert retention.chosen(items, zone=UTC) == set()
+    assert retention.chosen(items, last=1, zone=UTC) == {"b"}  # of the same moment the last one counts
+    assert retention.chosen(reversed(items), last=1, zone=UTC) == {"a"}
+    assert retention.chosen(items, daily=1, zone=UTC) == {"b"}
+    assert retention.chosen(items, hourly=2, zone=UTC) == {"b", "z"}

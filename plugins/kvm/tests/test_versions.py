@@ -109,3 +109,25 @@ def test_an_older_libvirt_is_refused_and_a_middling_one_says_what_it_lacks(monke
     with connect("test:///default") as host:
         assert host.capabilities().limits["guest_ssh_keys_set"] == "needs libvirt 6.10.0"
         assert "guest_exec" not in host.capabilities().limits
+
+
+def test_versions_count_as_libvirt_does():
+    assert [versions.version_number(text) for text in ("9.0.0", "7.7.0", "6.10.5")] == [9_000_000, 7_007_000, 6_010_005]
+    assert [versions.version_text(number) for number in (9_000_000, 7_007_000, 6_010_005)] == ["9.0.0", "7.7.0", "6.10.5"]
+
+
+def test_the_oldest_libvirt_that_works_is_taken_and_an_older_one_refused_by_name():
+    oldest = versions.version_number(versions.MINIMUM)
+    versions.refuse_old(oldest, "kvm1")
+    with pytest.raises(errors.UnsupportedOperationError) as caught:
+        versions.refuse_old(oldest - 1, "kvm1")
+    assert caught.value.host == "kvm1"
+    assert versions.version_text(oldest - 1) in str(caught.value)
+    assert versions.MINIMUM in caught.value.hint
+
+
+def test_an_operation_is_there_from_the_version_on_that_it_needs():
+    assert versions.versions() == {"": versions.MINIMUM, **versions.LATER}
+    for name, needed in versions.LATER.items():
+        assert name not in versions.too_old(versions.version_number(needed))
+        assert versions.too_old(versions.version_number(needed) - 1)[name] == f"needs libvirt {needed}"
