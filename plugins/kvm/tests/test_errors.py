@@ -117,6 +117,10 @@ LIKE = [
     ("INTERNAL_ERROR", "Child process (/usr/bin/mount x y) status 32", nova.StorageError, "failed"),
     ("OPERATION_FAILED", "Failed to take snapshot: Error -28", nova.SnapshotError, "failed"),
     ("INTERNAL_ERROR", "Child process (qemu-img convert x) unexpected exit status 1", nova.StorageError, "failed"),
+    ("INVALID_ARG", "Cannot check QEMU binary /usr/bin/qemu-none: No such file or directory", nova.UnsupportedOperationError, "failed"),
+    ("OPERATION_INVALID", "PCI device 0000:05:10.1 is already in use by driver QEMU", nova.InvalidStateError, "failed"),
+    ("INTERNAL_ERROR", "internal error: pool 'default' has asynchronous jobs running.", nova.BusyError, "not_sent"),
+    ("OPERATION_INVALID", "volume 'a' is still being allocated.", nova.BusyError, "not_sent"),
 ]  # fmt: skip
 
 

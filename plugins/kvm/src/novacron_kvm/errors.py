@@ -80,7 +80,7 @@ TABLE = (
     Row(SYSTEM, r"Cannot get interface MTU", None, nova.NetworkNotFoundError, "failed",
         "the bridge does not exist on the host; one of Open vSwitch's needs its daemon (openvswitch-switch)"),
     # taken
-    Row(None, r"(PCI|USB|SCSI|mediated) device .* (is|already) in use|device .* is in use by driver", None,
+    Row(None, r"(PCI|USB|SCSI|mediated) device .*(is|already) in use", None,
         nova.InvalidStateError, "failed", "detach the device from the VM that has it, or stop that VM, first"),
     Row(_code("STORAGE_VOL_EXIST"), None, None, nova.AlreadyExistsError),
     Row(_code("DOM_EXIST"), None, None, nova.AlreadyExistsError),
