@@ -137,6 +137,9 @@ def _unexpected(error: Exception) -> int:
         return _interrupted()
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print(error.format_message())
+        return 0
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         _say(f"error: {error.format_message()}")

@@ -161,11 +161,16 @@ def _step(text: str) -> Any:
     from novacron.workflow.files import step_function
 
     kind, _, rest = text.partition(":")
-    first, values = [], {}
+    first: list[str] = []
+    values: dict[str, str] = {}
+    last = ""
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
         if equals:
-            values[key.replace("-", "_")] = value
+            last = key.replace("-", "_")
+            values[last] = value
+        elif last:
+            values[last] += f",{part}"  # a comma within a value
         else:
             first.append(part)
     try:

@@ -44,6 +44,8 @@ def add(settings: Settings, name: str, uri: str, replace: bool, check: bool) -> 
         connect(uri, name=name).close()
     fleet().add(name, uri, replace=replace)
     tell(f"{name} is in the fleet")
+    if uri.startswith("sim:"):
+        tell("a simulated host lives within one process: the next command starts with a fresh one")
 
 
 @host.command("remove")

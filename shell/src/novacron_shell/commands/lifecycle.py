@@ -168,14 +168,26 @@ def clone(settings: Settings, name: str, new_name: str, linked: bool, instant: b
 @click.option("--memory", type=SIZE)
 @click.option("--description")
 @click.option("--tag", "tags", multiple=True, help="The new tags. They replace all present tags.")
+@click.option("--add-tag", "added", multiple=True, help="Add a tag to the present ones.")
+@click.option("--remove-tag", "removed", multiple=True, help="Remove a tag from the present ones.")
 @click.option("--autostart/--no-autostart", default=None)
 @common_options
-def update(settings: Settings, name: str, **changes: Any) -> None:
+def update(settings: Settings, name: str, added: tuple[str, ...], removed: tuple[str, ...], **changes: Any) -> None:
     """Change fields of a VM. Fields that are not given stay as they are."""
     asked = given(**changes)
-    if not asked:
+    if asked.get("tags") and (added or removed):
+        raise click.UsageError("give either --tag, which replaces all tags, or --add-tag and --remove-tag")
+    if not (asked or added or removed):
         raise click.UsageError("nothing to change was given")
-    show_status(settings.vm(name).update(**asked), settings.output)
+    vm = settings.vm(name)
+    if added or removed:
+        present = vm.refresh().tags or frozenset()
+        if unknown := set(removed) - present:
+            raise click.UsageError(
+                f"{vm.name} has no tag {', '.join(sorted(unknown))}; it has {', '.join(sorted(present)) or 'none'}"
+            )
+        asked["tags"] = (present | set(added)) - set(removed)
+    show_status(vm.update(**asked), settings.output)
 
 
 @click.command("export")

@@ -42,7 +42,11 @@ def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
 @spec_options
 @common_options
 def update(settings: Settings, vm: str, mac: str, fields: dict[str, Any]) -> None:
-    """Change fields of a NIC: novacron nic update web1 52:54:00:... network=lan filter=no-ping."""
+    """Change fields of a NIC: novacron nic update web1 52:54:00:... network=lan filter=no-ping.
+
+    An empty value removes what is set: filter=
+    """
+    fields = {name: None if value == "" else value for name, value in fields.items()}
     _said(settings, settings.vm(vm).nics[mac].update(**fields).record)
 
 

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from novacron.errors import NovaCronError, VMNotFoundError, either
+from novacron.errors import VMNotFoundError, either
 from novacron.handles.host import HostHandle
 from novacron.handles.vm import VMHandle
 
+PATIENCE = 5.0
+"""Seconds that a host has to list its VMs."""
+RETRY, PAUSE = 5.0, 0.5
+"""Seconds between two looks for hosts that did not answer, and the least between two readings."""
+
 
 class Inventory(Mapping[str, VMHandle]):
-    """VMs by name, or "HOST/NAME" where two hosts have one of that name. Read again after each command, in the background."""
+    """VMs by name, or "HOST/NAME" where two hosts have one of that name.
 
-    def __init__(self, hosts: Mapping[str, HostHandle]) -> None:
-        self._hosts = hosts
+    They are read again after each command and at each event of a host, in the background: no keystroke waits for a hypervisor.
+    """
+
+    def __init__(self, hosts: OpenHosts, on_return: Callable[[HostHandle], object] = lambda _: None) -> None:
+        self._hosts, self._on_return = hosts, on_return
         self._vms: dict[str, VMHandle] = {}
         self._reading = threading.Lock()
+        self._changed, self._closed = threading.Event(), threading.Event()
+        self._subscriptions: dict[str, Any] = {}
         self.unreachable: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> VMHandle:
         if name not in self._vms:
             near = difflib.get_close_matches(name, self._vms, n=3, cutoff=0.7)
-            raise VMNotFoundError(f"no VM named {name!r}", hint=f"did you mean {either(near)}?" if near else None)
+            silent = f"; no answer from {', '.join(self.unreachable)}" if self.unreachable else ""
+            raise VMNotFoundError(f"no VM named {name!r}{silent}", hint=f"did you mean {either(near)}?" if near else None)
         return self._vms[name]
 
     def __contains__(self, name: object) -> bool:
@@ -53,9 +63,7 @@ class Inventory(Mapping[str, VMHandle]):
         if not self._reading.acquire(blocking=False):
             return
         try:
-            hosts = list(self._hosts.values())
-            with ThreadPoolExecutor(max(1, min(16, len(hosts)))) as pool:
-                pages = list(pool.map(self._read, hosts))
+            pages = self._pages()
             found: dict[str, VMHandle] = {}
             names = [vm.name for page in pages for vm in page]
             for page in pages:
@@ -69,14 +77,38 @@ class Inventory(Mapping[str, VMHandle]):
         """Read in the background."""
         threading.Thread(target=self.refresh, name="novacron-inventory", daemon=True).start()
 
+    def keep_fresh(self) -> None:
+        """Read again whenever a host tells of an event, and look every few seconds for hosts that did not answer."""
+        threading.Thread(target=self._watch, name="novacron-inventory-watch", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._closed.set()
+        self._changed.set()
+
+    def _watch(self) -> None:
+        while not self._closed.is_set():
+            if self._changed.wait(RETRY) or self.unreachable:
+                self._changed.clear()
+                self.refresh()
+                self._closed.wait(PAUSE)  # many events at once are one change
+
+    def _pages(self) -> list[list[VMHandle]]:
+        """Return the VMs of each host that answers in time. Hosts of the fleet that were down are connected when they are back."""
+        from novacron import fleet
+
+        absent = [name for name in self.unreachable if name not in self._hosts]
+        answers = fleet().ask([*self._hosts.values(), *absent], self._read, timeout=PATIENCE)
+        self.unreachable = {answer.host: str(answer.error) for answer in answers if answer.error is not None}
+        return [answer.value for answer in answers if answer.error is None]
+
     def _read(self, host: HostHandle) -> list[VMHandle]:
-        try:
-            page = list(host.vms.list())
-        except NovaCronError as error:
-            self.unreachable[host.name] = str(error)
-            return []
-        self.unreachable.pop(host.name, None)
-        return page
+        if host.name not in self._hosts:
+            self._hosts.add(host)
+            self._on_return(host)
+        if host.name not in self._subscriptions and host.supports("event_subscribe"):
+            self._subscriptions[host.name] = host.subscribe(lambda _: self._changed.set())
+        return list(host.vms.list())
 
 
 class OpenHosts(Mapping[str, HostHandle]):

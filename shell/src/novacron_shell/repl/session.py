@@ -8,7 +8,6 @@ import os
 import sys
 import time
 import traceback
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ptpython.repl import PythonRepl
@@ -21,13 +20,12 @@ from novacron.state import state_directory
 from novacron.text import printable
 from novacron_shell.options import Settings
 from novacron_shell.repl.display import show
-from novacron_shell.repl.inventory import Inventory, OpenHosts, namespace
+from novacron_shell.repl.inventory import PATIENCE, Inventory, OpenHosts, identifier, namespace
 from novacron_shell.repl.toolbar import Prompt, Toolbar
 from novacron_shell.repl.watching import ProgressPolicy, ShellPlugin
 
 EAGER = 8
 """Hosts that a session connects to when it starts; a larger fleet is connected host by host when asked for."""
-PATIENCE = 5.0
 
 
 def run(settings: Settings) -> None:
@@ -39,10 +37,12 @@ def run(settings: Settings) -> None:
     console = Console()
     hosts = OpenHosts()
     failed = connect_all(hosts, settings)
-    vms = Inventory(hosts)
-    vms.refresh()
-    progress.name_of = vms.name_of
+    vms = Inventory(hosts, on_return=lambda host: names.__setitem__(identifier(host.name), host))
     names = namespace(hosts, vms)
+    vms.unreachable = dict(failed)
+    vms.refresh()
+    vms.keep_fresh()
+    progress.name_of = vms.name_of
     default_site().plugins.hook.extend_shell(namespace=names)
     summary = f"  hosts: {', '.join(hosts) or 'none'}  VMs: {len(vms)}"
     console.print(Text.assemble((f"NovaCron {__version__}", "bold"), printable(summary)))
@@ -58,6 +58,7 @@ def run(settings: Settings) -> None:
     except SystemExit:
         pass
     finally:
+        vms.close()
         hosts.close()
 
 
@@ -91,24 +92,16 @@ def connect_all(hosts: OpenHosts, settings: Settings) -> dict[str, str]:
     if settings.connect or settings.host_name:
         hosts.add(settings.host())
         return {}
-    from novacron import connect, fleet
+    from novacron import fleet
 
-    known = fleet().list()
-    if len(known) > EAGER:
+    names = [host.name for host in fleet().list()]
+    if len(names) > EAGER:
         return {}
-
-    def one(name: str, uri: str) -> Any:
-        try:
-            return connect(uri, name=name, timeout=PATIENCE)
-        except NovaCronError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(EAGER) as pool:
-        answers = dict(zip((h.name for h in known), pool.map(lambda h: one(h.name, h.uri), known), strict=True))
-    for answer in answers.values():
-        if not isinstance(answer, str):
-            hosts.add(answer)
-    return {name: answer for name, answer in answers.items() if isinstance(answer, str)}
+    answers = fleet().ask(names, lambda host: host, timeout=PATIENCE)
+    for answer in answers:
+        if answer.error is None:
+            hosts.add(answer.value)
+    return {answer.host: str(answer.error) for answer in answers if answer.error is not None}
 
 
 class Shell(PythonRepl):
@@ -128,6 +121,7 @@ class Shell(PythonRepl):
         self.show_signature = True
         self.highlight_matching_parenthesis = True
         self.show_status_bar = False
+        self.app.refresh_interval = 1.0  # the toolbar shows what was read in the background
         self.all_prompt_styles["novacron"] = Prompt()
         self.prompt_style = "novacron"
 
