@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from novacron.jobs import Job
+from novacron_shell.completion import complete_vms
 from novacron_shell.options import common_options, common_options_beside_timeout
 from novacron_shell.output import show_many, tell
 from novacron_shell.progress import follow
@@ -45,7 +46,7 @@ def many_vms(
 ) -> Callable[..., Any]:
     """Give a command the common options and `VM...`, `--parallel` and `--dry-run`; it gets them as `bulk`."""
 
-    @click.argument("words", metavar="VM...", nargs=-1, required=True)
+    @click.argument("words", metavar="VM...", nargs=-1, required=True, shell_complete=complete_vms)
     @click.option("--parallel", type=click.IntRange(min=1), default=8, show_default=True, help="Number of VMs at the same time.")
     @click.option("--dry-run", is_flag=True, help="List the VMs that would be changed, and change nothing.")
     @options

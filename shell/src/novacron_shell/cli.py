@@ -13,6 +13,7 @@ from novacron_shell.options import Settings, common_options
 
 GROUPS = {
     "call": ("operations", "Call any operation of the driver contract by its name."),
+    "completion": ("completion", "Print the completion script for bash, zsh or fish."),
     "console": ("console", "Attach to the serial console of a VM."),
     "disk": ("disks", "Disks of a VM: attach, detach, resize, limit, change media."),
     "events": ("events", "Print events of the hosts as they happen."),

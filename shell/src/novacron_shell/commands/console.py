@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from novacron_shell.completion import vm_argument
 from novacron_shell.options import Settings, common_options
 from novacron_shell.output import show_one, tell
 
@@ -19,7 +20,7 @@ DETACH = b"\x1d"
 
 
 @click.command("console")
-@click.argument("vm")
+@vm_argument
 @click.option("--force", is_flag=True, help="Take the console from whoever has it.")
 @click.option("--log", type=click.Path(dir_okay=False), help="Also append the output to this file.")
 @common_options
@@ -86,7 +87,7 @@ def _type(opened: Any, ended: threading.Event) -> None:
 
 
 @click.command("screenshot")
-@click.argument("vm")
+@vm_argument
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @common_options
 def screenshot(settings: Settings, vm: str, file: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from novacron.units import format_size
+from novacron_shell.completion import vm_argument
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.options import SIZE, Settings, common_options, list_options, pairs, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
@@ -19,7 +20,7 @@ def disk() -> None:
 
 
 @disk.command("list")
-@click.argument("vm")
+@vm_argument
 @list_options
 def list_(settings: Settings, vm: str) -> None:
     """List the disks of VM."""
@@ -31,7 +32,7 @@ def list_(settings: Settings, vm: str) -> None:
 
 
 @disk.command("attach")
-@click.argument("vm")
+@vm_argument
 @spec_options
 @common_options
 def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
@@ -40,7 +41,7 @@ def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
 
 
 @disk.command("detach")
-@click.argument("vm")
+@vm_argument
 @click.argument("target")
 @click.option("--delete", is_flag=True, help="Also delete the volume of the disk.")
 @yes_option
@@ -54,7 +55,7 @@ def detach(settings: Settings, vm: str, target: str, delete: bool, yes: bool) ->
 
 
 @disk.command("resize")
-@click.argument("vm")
+@vm_argument
 @click.argument("target")
 @click.argument("size", type=SIZE)
 @common_options
@@ -64,7 +65,7 @@ def resize(settings: Settings, vm: str, target: str, size: str) -> None:
 
 
 @disk.command("limit")
-@click.argument("vm")
+@vm_argument
 @click.argument("target")
 @click.argument("limits", metavar="KEY=VALUE...", nargs=-1, required=True)
 @common_options
@@ -75,7 +76,7 @@ def limit(settings: Settings, vm: str, target: str, limits: tuple[str, ...]) -> 
 
 
 @disk.command("pull")
-@click.argument("vm")
+@vm_argument
 @click.argument("target")
 @common_options
 def pull(settings: Settings, vm: str, target: str) -> None:
@@ -84,7 +85,7 @@ def pull(settings: Settings, vm: str, target: str) -> None:
 
 
 @disk.command("commit")
-@click.argument("vm")
+@vm_argument
 @click.argument("target")
 @common_options
 def commit(settings: Settings, vm: str, target: str) -> None:
@@ -93,7 +94,7 @@ def commit(settings: Settings, vm: str, target: str) -> None:
 
 
 @disk.command("media")
-@click.argument("vm")
+@vm_argument
 @click.argument("target")
 @click.argument("source", default="")
 @common_options

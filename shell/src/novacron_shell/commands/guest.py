@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from novacron.errors import NotFoundError
+from novacron_shell.completion import vm_argument
 from novacron_shell.options import DURATION, Settings, common_options, common_options_beside_timeout, list_options
 from novacron_shell.output import show_many, show_one, tell, write, write_bytes
 
@@ -18,7 +19,7 @@ def guest() -> None:
 
 
 @guest.command("info")
-@click.argument("vm")
+@vm_argument
 @common_options
 def info(settings: Settings, vm: str) -> None:
     """Show the host name, operating system and addresses of the guest of VM."""
@@ -26,7 +27,7 @@ def info(settings: Settings, vm: str) -> None:
 
 
 @guest.command("exec", context_settings={"ignore_unknown_options": True})
-@click.argument("vm")
+@vm_argument
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--timeout", default="60s", show_default=True, help="Maximum run time.")
 @click.option("--stdin", is_flag=True, help="Pass the standard input of this command to the program.")
@@ -44,7 +45,7 @@ def exec_(settings: Settings, vm: str, argv: tuple[str, ...], timeout: str, stdi
 
 
 @guest.command("read")
-@click.argument("vm")
+@vm_argument
 @click.argument("path")
 @common_options
 def read(settings: Settings, vm: str, path: str) -> None:
@@ -53,7 +54,7 @@ def read(settings: Settings, vm: str, path: str) -> None:
 
 
 @guest.command("write")
-@click.argument("vm")
+@vm_argument
 @click.argument("path")
 @click.argument("file", type=click.File("rb"))
 @common_options
@@ -63,7 +64,7 @@ def write_file(settings: Settings, vm: str, path: str, file: Any) -> None:
 
 
 @guest.command("password")
-@click.argument("vm")
+@vm_argument
 @click.argument("user")
 @common_options
 def password(settings: Settings, vm: str, user: str) -> None:
@@ -78,7 +79,7 @@ def password(settings: Settings, vm: str, user: str) -> None:
 
 
 @guest.command("keys")
-@click.argument("vm")
+@vm_argument
 @click.argument("user")
 @click.argument("file", type=click.File())
 @common_options
@@ -91,7 +92,7 @@ def keys(settings: Settings, vm: str, user: str, file: Any) -> None:
 
 def _verb(verb: str, text: str) -> None:
     @guest.command(verb, help=text)
-    @click.argument("vm")
+    @vm_argument
     @common_options
     def do(settings: Settings, vm: str) -> None:
         getattr(settings.vm(vm).guest, verb)()
@@ -102,7 +103,7 @@ _verb("thaw", "Thaw the guest's file systems.")
 
 
 @click.command("ip")
-@click.argument("vm")
+@vm_argument
 @click.option("-4", "version", flag_value=4, type=int, help="IPv4 addresses only.")
 @click.option("-6", "version", flag_value=6, type=int, help="IPv6 addresses only.")
 @click.option("--source", is_flag=True, help="Also show where each address was found, and the NIC's MAC address.")

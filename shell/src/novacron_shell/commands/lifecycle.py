@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from novacron_shell.bulk import HELP, Bulk, many_vms
+from novacron_shell.completion import complete_vms, remember
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.options import SIZE, Settings, common_options, given, list_options, nested, pairs, read_fields
 from novacron_shell.output import show_many, show_one, show_status, tell
@@ -14,7 +15,7 @@ from novacron_shell.selection import select
 
 
 @click.command("list")
-@click.argument("words", metavar="[VM]...", nargs=-1)
+@click.argument("words", metavar="[VM]...", nargs=-1, shell_complete=complete_vms)
 @click.option("--name", help="Only VMs whose name matches this shell pattern.")
 @click.option("--status", multiple=True, help="Only VMs in this status. May be given more than once.")
 @click.option("--tag", multiple=True, help="Only VMs with this tag. May be given more than once: all tags must be there.")
@@ -38,6 +39,8 @@ def list_(settings: Settings, words: tuple[str, ...], full: bool, **filters: Any
     else:
         everything = query.without_page()
         chosen = [vm for answer in settings.ask(lambda host: host.invoke("vm_list", query=everything)) for vm in answer]
+        if not (query.name or query.status or query.tag or query.node):
+            remember((vm.host, vm.name) for vm in chosen)
     page = query.page(chosen)
     shown: dict[str, Any] = COLUMNS | ({"tags": "tags"} if full else {})
     show_many(page.items, shown, settings.output, wide=WIDE)

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from novacron_shell.completion import vm_argument
 from novacron_shell.options import Settings, common_options, given
 from novacron_shell.output import show_one, show_status, tell
 from novacron_shell.progress import follow
 
 
 @click.command("migrate")
-@click.argument("vm")
+@vm_argument
 @click.option("--to", "destination", required=True, metavar="HOST", help="Destination host: a name of the fleet or a URI.")
 @click.option("--live/--cold", default=None, help="Migrate the VM while it runs, or while it is stopped.")
 @click.option(

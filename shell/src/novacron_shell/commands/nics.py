@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from novacron_shell.completion import vm_argument
 from novacron_shell.options import Settings, common_options, list_options, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
@@ -16,7 +17,7 @@ def nic() -> None:
 
 
 @nic.command("list")
-@click.argument("vm")
+@vm_argument
 @list_options
 def list_(settings: Settings, vm: str) -> None:
     """List the NICs of VM."""
@@ -28,7 +29,7 @@ def list_(settings: Settings, vm: str) -> None:
 
 
 @nic.command("attach")
-@click.argument("vm")
+@vm_argument
 @spec_options
 @common_options
 def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
@@ -37,7 +38,7 @@ def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
 
 
 @nic.command("update")
-@click.argument("vm")
+@vm_argument
 @click.argument("mac")
 @spec_options
 @common_options
@@ -51,7 +52,7 @@ def update(settings: Settings, vm: str, mac: str, fields: dict[str, Any]) -> Non
 
 
 @nic.command("link")
-@click.argument("vm")
+@vm_argument
 @click.argument("mac")
 @click.argument("state", type=click.Choice(["up", "down"]))
 @common_options
@@ -61,7 +62,7 @@ def link(settings: Settings, vm: str, mac: str, state: str) -> None:
 
 
 @nic.command("detach")
-@click.argument("vm")
+@vm_argument
 @click.argument("mac")
 @common_options
 def detach(settings: Settings, vm: str, mac: str) -> None:

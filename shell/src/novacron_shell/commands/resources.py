@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from novacron_shell.completion import vm_argument
 from novacron_shell.options import SIZE, Settings, common_options, spec_options
 from novacron_shell.output import show_one
 
@@ -37,7 +38,7 @@ def _places(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @resources.command("show")
-@click.argument("vm")
+@vm_argument
 @common_options
 def show(settings: Settings, vm: str) -> None:
     """Show the values in force, and under next_start those that differ from the next start on."""
@@ -45,7 +46,7 @@ def show(settings: Settings, vm: str) -> None:
 
 
 @resources.command("set")
-@click.argument("vm")
+@vm_argument
 @click.option("--vcpus", type=int)
 @click.option("--memory", type=SIZE, help='Such as "2GiB"; A running VM is changed by its balloon or by memory modules.')
 @click.option("--iothreads", type=int, help="Number of I/O threads for disks.")
@@ -66,7 +67,7 @@ def set_(
 
 
 @resources.command("pin")
-@click.argument("vm")
+@vm_argument
 @click.argument("pins", metavar="THREAD=CPUS...", nargs=-1, required=True)
 @_places
 @common_options
@@ -82,7 +83,7 @@ def pin(settings: Settings, vm: str, pins: tuple[str, ...], places: dict[str, An
 
 
 @resources.command("limit")
-@click.argument("vm")
+@vm_argument
 @spec_options
 @_places
 @common_options

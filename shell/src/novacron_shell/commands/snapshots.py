@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from novacron_shell.completion import vm_argument
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.options import Settings, common_options, given, list_options
 from novacron_shell.output import show_many, show_one, tell
@@ -18,7 +19,7 @@ def snapshot() -> None:
 
 
 @snapshot.command("list")
-@click.argument("vm")
+@vm_argument
 @click.option("--name", metavar="PATTERN", help="Only snapshots whose name matches, such as 'nightly-*'.")
 @click.option("--kind", type=click.Choice(["internal", "external"]))
 @click.option("--memory/--no-memory", default=None, help="Only snapshots with memory, or without.")
@@ -43,7 +44,7 @@ def list_(settings: Settings, vm: str, tree: bool, **options: Any) -> None:
 
 
 @snapshot.command("show")
-@click.argument("vm")
+@vm_argument
 @click.argument("name")
 @common_options
 def show(settings: Settings, vm: str, name: str) -> None:
@@ -52,7 +53,7 @@ def show(settings: Settings, vm: str, name: str) -> None:
 
 
 @snapshot.command("create")
-@click.argument("vm")
+@vm_argument
 @click.argument("name")
 @click.option("--description")
 @click.option("--memory/--no-memory", default=None, help="Include the memory of a running VM.")
@@ -68,7 +69,7 @@ def create(settings: Settings, vm: str, name: str, **options: Any) -> None:
 
 
 @snapshot.command("revert")
-@click.argument("vm")
+@vm_argument
 @click.argument("name")
 @yes_option
 @common_options
@@ -83,7 +84,7 @@ def revert(settings: Settings, vm: str, name: str, yes: bool) -> None:
 
 
 @snapshot.command("delete")
-@click.argument("vm")
+@vm_argument
 @click.argument("name")
 @click.option("--children", is_flag=True, help="Also delete all descendants.")
 @yes_option

@@ -1,0 +1,79 @@
+"""Completes names in bash, zsh and fish, from what listings saw last: no completion waits for a hypervisor."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+STATUSES = ("running", "suspended", "saved", "stopping", "stopped", "crashed", "sleeping", "migrating", "unknown")
+KINDS = ("tag:", "host:", "status:")
+
+
+def remember(vms: Iterable[tuple[str, str]]) -> None:
+    """Store the names of VMs as pairs (host, name), in place of what was known of these hosts. Failures are ignored."""
+    names = known()
+    fresh: dict[str, list[str]] = {}
+    for host, name in vms:
+        fresh.setdefault(host, []).append(name)
+    if all(names.get(host) == sorted(some) for host, some in fresh.items()):
+        return
+    names.update({host: sorted(some) for host, some in fresh.items()})
+    try:
+        file = _file()
+        part = file.with_name(f"{file.name}.{os.getpid()}")
+        part.touch(mode=0o600)
+        part.write_text(json.dumps(names))
+        part.replace(file)
+    except OSError:
+        return
+
+
+def known() -> dict[str, list[str]]:
+    """Return the VMs' names by host, as far as they were seen."""
+    try:
+        names = json.loads(_file().read_text())
+    except (OSError, ValueError):
+        return {}
+    return names if isinstance(names, dict) else {}
+
+
+def suggestions(incomplete: str, names: dict[str, list[str]]) -> list[str]:
+    """Return what a selector may go on with.
+
+    Example:
+        >>> suggestions("w", {"kvm1": ["web1", "db1"]}), suggestions("host:", {"kvm1": []}), suggestions("status:st", {})
+        (['web1'], ['host:kvm1'], ['status:stopping', 'status:stopped'])
+    """
+    kind, colon, _ = incomplete.partition(":")
+    if colon and kind == "status":
+        choices: Iterable[str] = (f"status:{status}" for status in STATUSES)
+    elif colon and kind == "host":
+        choices = (f"host:{host}" for host in names)
+    else:
+        choices = [*sorted({name for some in names.values() for name in some}), *KINDS]
+    return [choice for choice in choices if choice.startswith(incomplete)]
+
+
+def complete_vms(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a VM's name or a selector (for click)."""
+    return [CompletionItem(text) for text in suggestions(incomplete, known())]
+
+
+def vm_argument(command: Any) -> Any:
+    """Give a command the argument VM, completed by name."""
+    return click.argument("vm", shell_complete=complete_vms)(command)
+
+
+def _file() -> Path:
+    from novacron.state import state_directory
+
+    return state_directory(create=False) / "names.json"
+
+
+__all__ = ["complete_vms", "known", "remember", "suggestions", "vm_argument"]
