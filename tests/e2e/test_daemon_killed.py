@@ -3,11 +3,9 @@
 import io
 import os
 import shutil
-import signal
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -185,23 +183,6 @@ def test_a_long_operation_whose_daemon_dies_ends_truly_and_leaves_nothing(lab, a
     except (errors.SnapshotNotFoundError, errors.AlreadyExistsError):
         assert error.outcome == "unknown", "it had happened, and was not known to have"
         assert operation.startswith("snapshot")
-
-
-@pytest.mark.parametrize("operation", ["vm_migrate_storage", "disk_commit", "disk_pull"])
-def test_a_vm_that_ends_with_its_daemon_is_told_by_the_operation(lab, a, boot, image, second_pool, operation):
-    """QEMU is killed together with the daemon, as when libvirt can't take it over: the error says that the VM has ended."""
-    long = Long(lab, a, boot, operation)
-    job = long.begin()
-    host = lab.hosts[0]
-    process = next(pid for pid in host.processes() if long.vm.id.encode() in Path(f"/proc/{pid}/cmdline").read_bytes())
-    host.kill_daemon()
-    os.kill(process, signal.SIGKILL)
-    host.restart_daemon()
-    with pytest.raises(errors.NovaCronError, match="has ended") as caught:
-        job.result(120)
-    assert caught.value.details["vm_ended"]
-    assert caught.value.outcome == "unknown"
-    assert long.record().status in ("crashed", "stopped")
 
 
 def answers_again(host):
