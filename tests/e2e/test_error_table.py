@@ -332,6 +332,7 @@ PROVOKED = (
     "test_a_call_on_a_dead_connection_was_not_sent",
     MADE,
     "test_a_keepalive_that_ran_out_leaves_the_outcome_unknown",
+    MADE,
     "test_a_daemon_killed_in_a_call_leaves_the_outcome_unknown",
     "test_a_host_that_can_not_be_connected_to_is_the_right_error",
     "test_a_host_that_can_not_be_connected_to_is_the_right_error",
