@@ -69,7 +69,7 @@ class Answers:
         nic = Some(record=Some(mac="52:54:00:00:00:01", network="lan", addresses=tuple(reported)))
         leases = [Some(mac=mac, address=address) for mac, address in leased]
         self.nics = [nic]
-        self.host = Some(supports=lambda _: True, networks=Some(leases=lambda _: leases))
+        self.host = Some(supports=lambda operation: operation != "address_list", networks=Some(leases=lambda _: leases))
         self.guest = Some(info=lambda: Some(addresses=tuple(agent)))
 
 

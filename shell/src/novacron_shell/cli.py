@@ -35,6 +35,7 @@ GROUPS = {
     "shell": ("interactive", "Start the interactive shell."),
     "snapshot": ("snapshots", "Snapshots of a VM."),
     "template": ("templates", "Templates: create, deploy, versions."),
+    "up": ("up", "Create and start a VM from an image, and say how to log in."),
     "volume": ("volumes", "Volumes in a storage pool: create, clone, upload, download."),
     "wait": ("events", "Wait until VMs reach a status, or their guest is ready."),
     "worker": ("runs", "Run queued and scheduled workflows, and interrupted runs."),

@@ -1,4 +1,4 @@
-"""Finds a VM's IP addresses: what the hypervisor reports for its NICs, DHCP leases for their MAC addresses, the guest agent."""
+"""Finds a VM's IP addresses: by the driver's own list, or else by the NICs' records, DHCP leases and the guest agent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from novacron.errors import GuestAgentError, InvalidStateError, NotFoundError, U
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
+    from novacron.records.nics import NICAddress
 
-Source = Literal["hypervisor", "lease", "agent"]
+Source = Literal["hypervisor", "lease", "agent", "arp", "tools"]
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,17 +31,29 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def addresses_of(vm: VMHandle, *, version: int | None = None) -> list[Address]:
-    """Return the addresses of a VM, each once, from the most certain source: hypervisor, lease, agent.
+    """Return the addresses of a VM, each once, from the most certain source.
 
-    Loopback, link-local and multicast addresses are left out. The agent is asked only when no source that is bound to a MAC address
-    has any, because it also reports bridges within the guest.
+    A driver with `address_list` combines its sources itself and lists only addresses of the VM's own NICs. With other drivers these are
+    asked in turn: the NICs' records, DHCP leases, the guest agent. The agent comes last because it also reports bridges within the guest.
+    Loopback, link-local and multicast addresses are left out.
 
     Args:
         vm: The VM.
         version: 4 or 6 for one kind only.
     """
-    found = list(_reported(vm)) or list(_leased(vm)) or list(_from_agent(vm))
+    found = (
+        list(_listed(vm))
+        if vm.host.supports("address_list")
+        else list(_reported(vm)) or list(_leased(vm)) or list(_from_agent(vm))
+    )
     return list({each.address: each for each in found if version in (None, each.version)}.values())
+
+
+def _listed(vm: VMHandle) -> Iterable[Address]:
+    records: list[NICAddress] = vm.host.invoke("address_list", vm=vm.id, source=None)
+    for record in records:
+        version = 4 if record.family == "ipv4" else 6
+        yield Address(address=record.address, source=record.source, version=version, mac=record.mac)
 
 
 def _reported(vm: VMHandle) -> Iterable[Address]:

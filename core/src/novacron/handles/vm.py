@@ -280,7 +280,7 @@ class VMHandle:
         )
 
     def addresses(self, version: int | None = None) -> list[Address]:
-        """Return the VM's IP addresses with their source: the hypervisor's report, DHCP leases, or else the guest agent.
+        """Return the IP addresses of the VM's NICs with their source: guest agent, DHCP leases, the host's neighbour table, VMware Tools.
 
         Example:
             >>> import novacron

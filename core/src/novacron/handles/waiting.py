@@ -34,6 +34,8 @@ def wait_for(vm: VMHandle, condition: str, *, timeout: float | str = "5m") -> An
     Raises:
         InvalidSpecError: No such condition.
         OperationTimeoutError: It did not hold in time; the message says what was seen last.
+        InvalidStateError: The VM does not run, so that its guest never gets ready.
+        GuestAgentError: cloud-init failed.
         VMNotFoundError: The VM is gone.
     """
     check = _check(vm, condition)
@@ -69,13 +71,20 @@ def _check(vm: VMHandle, condition: str) -> Callable[[], tuple[bool, Any]]:
         problem = SpecProblem("condition", condition, "one of " + ", ".join(conditions()))
         raise InvalidSpecError("invalid condition", problems=[problem], outcome="not_sent")
     if condition in _GUEST:
-        return lambda: _GUEST[condition](vm)
+        return lambda: _running(vm, condition)
 
     def status() -> tuple[bool, Any]:
         now = vm.refresh().status
         return now == condition, now
 
     return status
+
+
+def _running(vm: VMHandle, condition: str) -> tuple[bool, Any]:
+    """Look at the guest. Raises InvalidStateError when the VM does not run: nobody would start it."""
+    if vm.refresh().status in ("stopped", "crashed", "saved"):
+        raise InvalidStateError.of_status(f"wait for {condition!r} of", vm.name, vm.status, ("running",))
+    return _GUEST[condition](vm)
 
 
 def _agent(vm: VMHandle) -> tuple[bool, Any]:
@@ -86,13 +95,13 @@ def _agent(vm: VMHandle) -> tuple[bool, Any]:
 
 
 def _ip(vm: VMHandle) -> tuple[bool, Any]:
-    found = addresses_of(vm.refresh())
+    found = addresses_of(vm)
     return bool(found), found or "no address yet"
 
 
 def _ssh(vm: VMHandle) -> tuple[bool, Any]:
     seen = "no address yet"
-    for address in addresses_of(vm.refresh()):
+    for address in addresses_of(vm):
         try:
             with socket.create_connection((address.address, 22), timeout=3) as connection:
                 banner = connection.recv(64)
@@ -111,7 +120,12 @@ def _cloud_init(vm: VMHandle) -> tuple[bool, Any]:
     except (GuestAgentError, InvalidStateError) as error:
         return False, str(error)
     text = (said.stdout or said.stderr).decode(errors="replace").strip()
-    return "status: done" in text, text
+    if "status: error" in text:
+        raise GuestAgentError(
+            f"cloud-init failed in {vm.name!r}: {text}", resource=vm.name,
+            hint=f"novacron guest exec {vm.name} -- cloud-init status --long",
+        )  # fmt: skip
+    return "status: done" in text or "status: disabled" in text, text
 
 
 _GUEST: dict[str, Callable[[VMHandle], tuple[bool, Any]]] = {

@@ -30,7 +30,7 @@ from novacron.hookspecs import (
     volumes,
 )
 
-API_VERSION = "1.3"
+API_VERSION = "1.4"
 """Version of the contract: adding a hook or argument raises the second number, renaming or removing one the first."""
 
 AREAS = (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+from typing import Literal, Self
+
 from novacron.records.record import Record
 
 
@@ -25,6 +28,60 @@ class NIC(Record, frozen=True):
     addresses: tuple[str, ...] = ()
 
 
+AddressSource = Literal["agent", "lease", "arp", "tools"]
+"""Who reports an address: the guest agent, a DHCP server of the host, the host's neighbour table, VMware Tools."""
+
+
+class NICAddress(Record, frozen=True):
+    """An IP address of a VM's NIC.
+
+    Attributes:
+        vm: the VM's id.
+        mac: the NIC's MAC address.
+        address: the address without a prefix.
+        family: "ipv4" or "ipv6".
+        source: who reports it.
+        prefix: the length of the network's prefix, None when it is not known.
+        interface: the interface's name in the guest, None when it is not known.
+    """
+
+    vm: str
+    mac: str
+    address: str
+    family: Literal["ipv4", "ipv6"]
+    source: AddressSource
+    prefix: int | None = None
+    interface: str | None = None
+
+    @classmethod
+    def usable(
+        cls, *, vm: str, mac: str, address: str, source: AddressSource, prefix: int | None = None, interface: str | None = None
+    ) -> Self | None:
+        """Return the record of an address by which others reach the guest; None for link-local, loopback and other addresses.
+
+        Example:
+            >>> NICAddress.usable(vm="1", mac="52:54:00:00:00:01", address="fe80::1", source="agent") is None
+            True
+            >>> NICAddress.usable(vm="1", mac="52:54:00:00:00:01", address="10.0.0.5", source="lease").family
+            'ipv4'
+        """
+        try:
+            parsed = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return None  # a guest reports whatever it likes
+        if parsed.is_link_local or parsed.is_loopback or parsed.is_multicast or parsed.is_unspecified:
+            return None
+        return cls(
+            vm=vm,
+            mac=mac.lower(),
+            address=str(parsed),
+            family="ipv4" if parsed.version == 4 else "ipv6",
+            source=source,
+            prefix=prefix,
+            interface=interface,
+        )
+
+
 class MACClash(Record, frozen=True):
     """A MAC address that several NICs of a fleet have; `vms` are their VMs as "host/name", one for each NIC."""
 
@@ -32,4 +89,4 @@ class MACClash(Record, frozen=True):
     vms: tuple[str, ...]
 
 
-__all__ = ["MACClash", "NIC"]
+__all__ = ["AddressSource", "MACClash", "NIC", "NICAddress"]

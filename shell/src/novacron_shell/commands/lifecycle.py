@@ -9,6 +9,7 @@ import click
 from novacron_shell.bulk import HELP, Bulk, many_vms
 from novacron_shell.completion import complete_vms, remember
 from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.first_boot import first_boot_options, image_disk
 from novacron_shell.options import SIZE, Settings, common_options, given, list_options, nested, pairs, read_fields
 from novacron_shell.output import show_many, show_one, show_status, tell
 from novacron_shell.selection import select
@@ -81,6 +82,10 @@ def show(settings: Settings, name: str) -> None:
     "--disk", "disks", multiple=True, metavar="KEY=VALUE,...", help="size=20GiB or source=image:debian-13,size=20GiB,bus=scsi ..."
 )
 @click.option("--nic", "nics", multiple=True, metavar="KEY=VALUE,...", help="network=default,model=virtio ...")
+@click.option(
+    "--image", help="Start the first disk from this image: a name of the catalogue, a URL or a file. It is pulled if needed."
+)
+@click.option("--size", type=SIZE, help="The size of the disk of --image, such as 20GiB.")
 @click.option("--firmware", type=click.Choice(["bios", "uefi", "uefi-secure"]))
 @click.option("--kernel", help="Boot this kernel file of the host directly, without a boot loader.")
 @click.option("--initrd", help="Used with --kernel.")
@@ -99,9 +104,24 @@ def show(settings: Settings, name: str) -> None:
     help="Set any field of VMSpec: tpm=true, display.type=spice, numa.0.vcpus=0-1.",
 )
 @click.option("--start", is_flag=True, default=None, help="Start the VM after it is created.")
+@first_boot_options
 @common_options
-def create(settings: Settings, name: str | None, file: Any, more: tuple[str, ...], disks: tuple[str, ...], nics: tuple[str, ...],
-           kernel: str | None, initrd: str | None, command_line: str | None, serial_log: str | None, **fields: Any) -> None:  # fmt: skip
+def create(
+    settings: Settings,
+    cloud_init: dict[str, Any],
+    image: str | None,
+    size: Any,
+    name: str | None,
+    file: Any,
+    more: tuple[str, ...],
+    disks: tuple[str, ...],
+    nics: tuple[str, ...],
+    kernel: str | None,
+    initrd: str | None,
+    command_line: str | None,
+    serial_log: str | None,
+    **fields: Any,
+) -> None:
     """Create a VM."""
     from novacron_shell.progress import follow
 
@@ -111,6 +131,13 @@ def create(settings: Settings, name: str | None, file: Any, more: tuple[str, ...
     asked |= given(name=name, **fields)
     if disks:
         asked["disks"] = [nested(pairs(text)) for text in disks]
+    host = settings.host()
+    if image:
+        asked["disks"] = [image_disk(host, image, size=size)[0], *asked.get("disks", ())]
+    elif size:
+        raise click.UsageError("--size goes with --image; --disk size=... makes a blank disk")
+    if cloud_init:
+        asked["cloud_init"] = {**(asked.get("cloud_init") or {}), **cloud_init}
     if nics:
         asked["nics"] = [nested(pairs(text)) for text in nics]
     if kernel or initrd or command_line:
@@ -118,7 +145,7 @@ def create(settings: Settings, name: str | None, file: Any, more: tuple[str, ...
     if serial_log:
         asked["serial"] = {"log": serial_log}
     asked |= nested({key: value for text in more for key, value in pairs(text).items()})
-    made = follow(settings.host().vms.create(wait=False, **asked), f"create {asked.get('name', '')}")
+    made = follow(host.vms.create(wait=False, **asked), f"create {asked.get('name', '')}")
     show_one(made.record, "name" if settings.output == "table" else settings.output)
 
 

@@ -9,9 +9,10 @@ import libvirt
 
 from novacron.errors import AlreadyExistsError, DeviceNotFoundError, DriverError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.plugins import hookimpl
-from novacron.records.nics import NIC
+from novacron.records.nics import NIC, NICAddress
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.addresses import list_addresses
 from novacron_kvm.domains.devices import plug, unplug, update
 from novacron_kvm.domains.nics import macs_in_use, refuse_unusable_network
 from novacron_kvm.domains.states import refuse_saved
@@ -80,6 +81,11 @@ class KVMNICs:
                 )  # fmt: skip
             self._change(conn, domain, nic, lambda element: change_nic(element, spec))
             return self._as_asked(domain, nic, spec)
+
+    @hookimpl
+    def address_list(self, vm: str, source: str | None) -> list[NICAddress]:
+        """Ask the guest agent, then libvirt's DHCP servers, then the host's neighbour table."""
+        return list_addresses(self._connection, vm, source)
 
     @hookimpl
     def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:

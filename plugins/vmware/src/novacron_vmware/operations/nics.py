@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import AlreadyExistsError, InvalidSpecError, SpecProblem
+from novacron.errors import (
+    AlreadyExistsError,
+    GuestAgentUnavailableError,
+    InvalidSpecError,
+    SpecProblem,
+    UnsupportedOperationError,
+)
 from novacron.plugins import hookimpl
-from novacron.records.nics import NIC
+from novacron.records.nics import NIC, NICAddress
 from novacron.records.vm import VM
 from novacron_vmware.devices import card, find_nic, nic_records, problems_of_nic
 from novacron_vmware.errors import translated
@@ -64,6 +70,24 @@ class VMwareNICs(VMOperations):
         if "outbound_bytes_per_second" in given:
             device.resourceAllocation = wanted.resourceAllocation
         return self._edit(thing, record.name, nic, device)
+
+    @hookimpl
+    def address_list(self, vm: str, source: str | None) -> list[NICAddress]:
+        """Return what VMware Tools report."""
+        if source not in (None, "tools"):
+            raise UnsupportedOperationError(f"there is no source {source!r} of addresses", hint="the source here is 'tools'")
+        thing = self._find(vm)
+        read = self._connection.read(thing, ["guest.net", "guest.toolsRunningStatus", "config.instanceUuid"])
+        if source and read.get("guest.toolsRunningStatus") == "guestToolsNotRunning":
+            raise GuestAgentUnavailableError(f"VMware Tools do not run in {vm!r}", resource=vm)
+        macs = [nic.mac for nic in self._nics(thing)]
+        listed = [
+            NICAddress.usable(vm=read["config.instanceUuid"], mac=net.macAddress or "", address=address, source="tools")
+            for net in read.get("guest.net") or ()
+            for address in net.ipAddress or ()
+        ]
+        found = {(each.mac, each.address): each for each in listed if each and each.mac in macs}
+        return sorted(found.values(), key=lambda each: (macs.index(each.mac), each.family))
 
     @hookimpl
     def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:

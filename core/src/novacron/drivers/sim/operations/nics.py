@@ -7,9 +7,15 @@ from typing import Any
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.hardware import settings
 from novacron.drivers.sim.state.machine import SimVM
-from novacron.drivers.sim.state.nics import changed_nic, make_nic
-from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpecError, SpecProblem
-from novacron.records.nics import NIC
+from novacron.drivers.sim.state.nics import addressed, changed_nic, make_nic
+from novacron.errors import (
+    AlreadyExistsError,
+    DeviceNotFoundError,
+    InvalidSpecError,
+    SpecProblem,
+    UnsupportedOperationError,
+)
+from novacron.records.nics import NIC, NICAddress
 from novacron.records.vm import VM
 from novacron.specs.nics import NICSpec, NICUpdate
 
@@ -57,6 +63,21 @@ class SimNICs(Area):
                 self.world.forget_leases((old,))
             found.nics = tuple(new if each is old else each for each in found.nics)
             return self._changed(found, new, "changed", spec)
+
+    @simulated
+    def address_list(self, vm: str, source: str | None) -> list[NICAddress]:
+        """List the addresses that the networks of the NICs lease."""
+        if source not in (None, "lease"):
+            raise UnsupportedOperationError(f"there is no source {source!r} of addresses", hint="the source here is 'lease'")
+        with self.world.lock:
+            found = self.world.find(vm)
+            nics = addressed(self.world, found) if found.status == "running" else ()
+            listed = [
+                NICAddress.usable(vm=found.id, mac=nic.mac, address=address, source="lease")
+                for nic in nics
+                for address in nic.addresses
+            ]
+            return [each for each in listed if each]
 
     @simulated
     def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:
