@@ -83,7 +83,7 @@ def _report(settings: Settings, vm: VMHandle, user: str | None, wait: str, keys:
     from novacron.errors import InvalidStateError, OperationTimeoutError, UnsupportedOperationError
     from novacron.units import parse_duration
 
-    addresses = []
+    addresses: Any = []
     if parse_duration(wait):
         try:
             addresses = vm.wait_for("ip", timeout=wait)
