@@ -102,6 +102,10 @@ class VCenter:
         """Let the next task that a method begins run until it is cancelled."""
         self._faults("POST", json.dumps({"method": method, "task": True}).encode())
 
+    def ask(self, vm: str, text: str, *choices: str, identity: str = "1") -> None:
+        """Let a VM, named by its id ("vm-57"), wait on a question with these choices; their keys are "0", "1", ..."""
+        self._post("/questions", "POST", json.dumps({"vm": vm, "id": identity, "text": text, "choices": choices}).encode())
+
     def heal(self) -> None:
         """Take back all ordered faults."""
         self._faults("DELETE", None)
@@ -116,14 +120,17 @@ class VCenter:
                 stream.close()
 
     def _faults(self, verb: str, body: bytes | None) -> None:
+        self._post("/faults", verb, body)
+
+    def _post(self, path: str, verb: str, body: bytes | None) -> None:
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         web = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=trusting)
         try:
-            web.request(verb, "/faults", body)
+            web.request(verb, path, body)
             answer = web.getresponse()
             if answer.status != http.client.OK:
-                raise InvalidStateError(f"the simulator knows no such fault: {answer.read().decode().strip()}")
+                raise InvalidStateError(f"the simulator refuses {path}: {answer.read().decode().strip()}")
         finally:
             web.close()
 

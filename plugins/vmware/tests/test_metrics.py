@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 import novacron
 from novacron import DiskSpec, VMSpec
+from novacron.records.metrics import DiskMetrics, VMMetrics
 from novacron_vmware.metrics.counters import Counted, add_samples
 from novacron_vmware.metrics.history import Size, usages
 
@@ -94,13 +97,50 @@ def test_samples_become_counters():
     """Averages by their seconds, sums as they are; each sample counts once."""
     begin, counted = datetime(2026, 11, 1, tzinfo=UTC), Counted()
     times = [begin, begin + timedelta(seconds=20)]
-    add_samples(counted, times, SAMPLES, vcpus=2)
+    add_samples(counted, times, SAMPLES, vcpus=2, clock=0)
     assert counted.cpu == (0.25 + 0.5) * 2 * 20
     assert counted.active == 2048
     assert counted.disks["sda"] == [600 * 1024, 0, 100, 0, 0.2, 0]
     assert counted.disks["sdb"] == [0, 40 * 1024, 0, 0, 0, 0]
     assert counted.nics["4000"] == [140 * 1024, 0, 150, 0, 0, 1]
-    add_samples(counted, times, SAMPLES, vcpus=2)
+    add_samples(counted, times, SAMPLES, vcpus=2, clock=0)
     assert counted.cpu == 30, "what was seen is not added again"
-    add_samples(counted, [times[1] + timedelta(seconds=20)], {("cpu.usage.average", ""): [10_000.0]}, vcpus=2)
+    add_samples(counted, [times[1] + timedelta(seconds=20)], {("cpu.usage.average", ""): [10_000.0]}, vcpus=2, clock=0)
     assert counted.cpu == 70
+    add_samples(counted, [times[1] + timedelta(seconds=21)], {("cpu.usage.average", ""): [10_000.0]}, vcpus=2, clock=0)
+    assert counted.cpu == 72, "a sample that overlaps the one before adds what is new of it"
+
+
+@pytest.mark.parametrize("apart", [0.5, 1.0, 7.0, 19.0, 20.0, 33.0, 600.0])
+@pytest.mark.parametrize("phase", [0.0, 5.0, 19.9])
+def test_a_rate_is_that_of_the_samples_however_far_apart_two_measurements_are(apart, phase):
+    """A VM that uses half of its two CPUs all the time, and reads 10 KiB/s: so say all rates, not 20 times as much."""
+    begin, counted = datetime(2026, 11, 1, tzinfo=UTC), Counted()
+
+    def measure(now: float) -> VMMetrics:
+        newest = int(now // 20)
+        oldest = newest if counted.last is None else 0
+        times = [begin + timedelta(seconds=20 * n) for n in range(oldest, newest + 1)]
+        series = {("cpu.usage.average", ""): [5000.0] * len(times), ("virtualDisk.read.average", "scsi0:0"): [10.0] * len(times)}
+        add_samples(counted, times, series, vcpus=2, clock=now)
+        at, sums = counted.at(now)
+        disk = DiskMetrics(target="sda", read_bytes=int(sums.disks["sda"][0]))
+        return VMMetrics.of(vm="v", host="h", at=at.isoformat(), cpu_seconds=sums.cpu, vcpus=2, disks=(disk,), nics=())
+
+    first, second = measure(1000 + phase), measure(1000 + phase + apart)
+    rates = second.since(first)
+    assert rates.cpus == pytest.approx(1.0, rel=1e-3)
+    assert rates.disks[0].read_bytes == pytest.approx(10 * 1024, rel=2e-3)
+
+
+def test_metrics_rates_and_history_agree(simulator):
+    """The rates over a second are within what the history says of the last samples; the simulator's samples vary, so bounds are taken."""
+    single = simulator("-machines", "1")
+    with novacron.connect(single.uri(path="/DC0"), password=single.password) as host:
+        rates = {each.vm: each for each in host.vms.rates(over=0.3)}
+        for vm in host.vms.list():
+            usages = vm.history(over="1h")
+            for field, rate in (("cpus", rates[vm.id].cpus), ("net_received_bytes", rates[vm.id].net_received_bytes)):
+                known = [getattr(usage, field) for usage in usages if getattr(usage, field) is not None]
+                assert known, field
+                assert rate <= max(known) * 1.001, field

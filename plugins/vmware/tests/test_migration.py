@@ -6,6 +6,7 @@ import pytest
 
 import novacron
 from novacron import DiskSpec, NICSpec, VMSpec, errors
+from novacron_lab.govc import Govc
 
 
 @pytest.fixture
@@ -91,6 +92,48 @@ def test_a_vm_moves_to_another_datacenter(simulator):
         assert "mover" in b.vms
         assert "mover" not in a.vms
         assert b.vms["mover"].record.node.startswith("DC1")
+
+
+def test_networks_are_mapped_between_datacenters_or_refused(simulator):
+    """A NIC never stays on a port group of the datacenter that the VM has left; govc sees the new one."""
+    two = simulator("-datacenters", "2")
+    govc = Govc(two)
+    with (
+        novacron.connect(two.uri(path="/DC0"), name="a", password=two.password) as a,
+        novacron.connect(two.uri(path="/DC1"), name="b", password=two.password) as b,
+    ):
+        nics = [NICSpec(network="DC0_DVPG0"), NICSpec(network="VM Network")]
+        vm = a.vms.create(VMSpec(name="mover", memory="64MiB", disks=[DiskSpec(size="1MiB")], nics=nics))
+        check = vm.migration_check(b, storage="copy")
+        assert ["DC0_DVPG0" in failure for failure in check.failures] == [True]
+        with pytest.raises(errors.MigrationCheckError):
+            vm.migrate(b, storage="copy")
+        wrong = vm.migration_check(b, storage="copy", networks={"DC0_DVPG0": "nowhere", "unused": "VM Network"})
+        assert len(wrong.failures) == 2
+        vm.migrate(b, storage="copy", networks={"DC0_DVPG0": "DC1_DVPG0"}, pool="LocalDS_1")
+        assert [nic.network for nic in vm.record.nics] == ["DC1_DVPG0", "VM Network"]
+        assert {disk.pool for disk in vm.record.disks} == {"LocalDS_1"}
+        (found,) = govc.lines("find", "/", "-type", "m", "-name", "mover")
+        assert found == "/DC1/vm/mover" == vm.record.path
+        key = govc("object.collect", "-s", "/DC1/network/DC1_DVPG0", "key")
+        assert key in govc("object.collect", "-json", "-s", found, "config.hardware.device")
+
+
+def test_a_vm_moves_within_its_host_to_a_node_pool_or_folder(host, vm, vcenter):
+    """Each alone or together; the node stays when it is not asked for another."""
+    govc = Govc(vcenter)
+    govc("folder.create", "/DC0/vm/archive")
+    there = {disk.pool for disk in vm.record.disks}
+    other = ({"LocalDS_0", "LocalDS_1"} - there).pop()
+    vm.migrate(host, pool=other)
+    assert ({disk.pool for disk in vm.record.disks}, vm.record.node) == ({other}, "DC0_C0_H0")
+    vm.migrate(host, folder="archive")
+    assert vm.record.path == "/DC0/vm/archive/mover"
+    assert govc.lines("find", "/DC0/vm", "-type", "m", "-name", "mover") == ["/DC0/vm/archive/mover"]
+    vm.migrate(host, node="DC0_C0_H2", folder="/DC0/vm")
+    assert (vm.record.path, vm.record.node) == ("/DC0/vm/mover", "DC0_C0_H2")
+    for wrong in ({"folder": "nowhere"}, {"pool": "nowhere"}, {"node": "nowhere"}):
+        assert len(vm.migration_check(host, **wrong).failures) == 1
 
 
 @pytest.fixture

@@ -103,3 +103,16 @@ def test_a_port_group_s_security_policy_is_a_filter(host):
     with pytest.raises(errors.TrafficFilterNotFoundError) as caught:
         host.filters["nowhere"]
     assert "DC0_DVPG0" in caught.value.hint
+
+
+def test_an_update_needs_only_what_changes(host):
+    """A VLAN alone; type and bridge may be given again as they are, and are refused when they differ."""
+    host.networks.create(name="alone", type="bridged", bridge="DVS0")
+    assert host.networks.update("alone", vlan=7).native["vlan"] == 7
+    assert host.networks.update("alone").native["vlan"] == 7
+    assert host.networks.update("alone", type="bridged", bridge="DVS0", vlan=8).native["vlan"] == 8
+    for wrong in ({"type": "isolated"}, {"type": "bridged", "bridge": "other"}, {"mtu": 9000}):
+        with pytest.raises(errors.InvalidSpecError):
+            host.networks.update("alone", **wrong)
+    assert host.networks["alone"].native["vlan"] == 8
+    host.networks.delete("alone")

@@ -95,6 +95,21 @@ def test_a_tag_that_vsphere_has_is_attached_and_others_are_our_own(tagged):
     assert len(other.ask("GET", "/tagging/tag")) == 3
 
 
+def test_an_update_never_detaches_what_others_attached(tagged):
+    """Only the vSphere tags that NovaCron attached go when they are not wanted any more."""
+    host, other, tags = tagged
+    vm = host.vms.create(VMSpec(name="shared", memory="64MiB", tags={"env:prod", "plain"}))
+    other.attach(tags["web"], thing_of(vm))
+    vm.update(tags={"env:test"})
+    assert vm.tags == {"env:test", "team:web"}
+    assert other.attached(thing_of(vm)) == {tags["test"], tags["web"]}
+    vm.update(tags=())
+    assert other.attached(thing_of(vm)) == {tags["web"]}
+    vm.update(tags={"team:web"})
+    vm.update(tags=())
+    assert other.attached(thing_of(vm)) == {tags["web"]}, "it was there before NovaCron asked for it"
+
+
 def test_a_change_that_fails_leaves_the_tags_as_they_were(tagged, monkeypatch):
     """vSphere's too, whichever of the two sides refuses."""
     host, other, tags = tagged

@@ -292,6 +292,17 @@ def test_a_running_vm_is_forked(vcenter, host):
     vm.delete(force=True)
 
 
+def test_a_running_vm_is_cloned(host):
+    """The copy is stopped, has an identity of its own, and the original runs on."""
+    vm = host.vms.create(VMSpec(name="busy", memory="64MiB", disks=[DiskSpec(size="1MiB")], start=True))
+    for linked in (False, True):
+        copy = vm.clone(f"copy-{linked}", linked=linked)
+        assert (copy.status, vm.refresh().status) == ("stopped", "running")
+        assert copy.id != vm.id
+        copy.delete()
+    vm.delete(force=True)
+
+
 def test_an_esxi_alone_forks_nothing(esxi):
     """And says who does."""
     with novacron.connect(esxi.uri("esx"), password=esxi.password) as alone:

@@ -49,7 +49,7 @@ VM_COMMANDS = {
     "resume": "power", "save": "power", "restore": "power",
     "metrics": "metrics", "history": "metrics", "rates": "metrics",
     "export-appliance": "appliances", "import-appliance": "appliances",
-    "migrate": "migration", "migrate-storage": "migration",
+    "migrate": "migration", "migrate-storage": "migration", "question": "questions",
 }  # fmt: skip
 """Name of a command of `novacron vm`, and the module in `commands/` that defines it."""
 

@@ -35,13 +35,18 @@ class SnapshotHandle:
         """The snapshot's name."""
         return self.record.name
 
+    @property
+    def id(self) -> str | None:
+        """The snapshot's id, where the hypervisor allows several of one name."""
+        return self.record.id
+
     @overload
     def revert(self, *, wait: Literal[True] = ...) -> VMHandle: ...
     @overload
     def revert(self, *, wait: Literal[False]) -> Job[VMHandle]: ...
     def revert(self, *, wait: bool = True) -> VMHandle | Job[VMHandle]:
         """Bring the VM back to this point; returns the VM."""
-        return finish(self.vm.host, "snapshot_revert", self.vm._updated, wait=wait, vm=self.vm.id, snapshot=self.name)
+        return finish(self.vm.host, "snapshot_revert", self.vm._updated, wait=wait, vm=self.vm.id, snapshot=self.id or self.name)
 
     @overload
     def delete(self, *, children: bool = False, wait: Literal[True] = ...) -> VMHandle: ...
@@ -55,7 +60,7 @@ class SnapshotHandle:
             self.vm._updated,
             wait=wait,
             vm=self.vm.id,
-            snapshot=self.name,
+            snapshot=self.id or self.name,
             children=children,
         )
 
@@ -101,16 +106,16 @@ class SnapshotCollection(Collection[SnapshotHandle]):
             ['nightly-2']
         """
         found = self._vm.host.invoke("snapshot_list", vm=self._vm.id)
-        wanted = descendants(found, self[below].name) if below is not None else {s.name for s in found}
-        parents = {s.parent for s in found} if leaves else set()
+        wanted = descendants(found, _key(self[below].record)) if below is not None else {_key(s) for s in found}
+        parents = {s.parent_id or s.parent for s in found} if leaves else set()
         now = time.time()
         oldest = None if newer_than is None else now - parse_duration(newer_than)
         newest = None if older_than is None else now - parse_duration(older_than)
         return [
             SnapshotHandle(self._vm, s)
             for s in found
-            if s.name in wanted
-            and s.name not in parents
+            if _key(s) in wanted
+            and _key(s) not in parents
             and (name is None or fnmatchcase(s.name, name))
             and kind in (None, s.kind)
             and memory in (None, s.memory)
@@ -137,13 +142,17 @@ class SnapshotCollection(Collection[SnapshotHandle]):
         return finish(self._vm.host, "snapshot_create", wrap, wait=wait, vm=self._vm.id, spec=spec)
 
 
-def descendants(snapshots: Iterable[Snapshot], name: str) -> set[str]:
-    """Return the names of all that were taken after a snapshot; `snapshots` are parents first."""
-    found = {name}
+def descendants(snapshots: Iterable[Snapshot], key: str) -> set[str]:
+    """Return the ids, or the names where there are no ids, of all snapshots taken after one; `snapshots` are parents first."""
+    found = {key}
     for snapshot in snapshots:
-        if snapshot.parent in found:
-            found.add(snapshot.name)
-    return found - {name}
+        if (snapshot.parent_id or snapshot.parent) in found:
+            found.add(_key(snapshot))
+    return found - {key}
+
+
+def _key(snapshot: Snapshot) -> str:
+    return snapshot.id or snapshot.name
 
 
 def _taken(snapshot: Snapshot) -> float:

@@ -82,6 +82,19 @@ class VMHandle:
         """The tags when last read. None means that they were not read: a listing reads them with `detail="full"`."""
         return self.record.tags
 
+    def answer(self, question: str, answer: str) -> VMHandle:
+        """Answer a question that the VM waits on; `host.vms.questions()` lists them with their choices.
+
+        Args:
+            question: the question's id.
+            answer: the key or the text of one of its choices.
+
+        Raises:
+            InvalidStateError: the VM does not wait on that question.
+            InvalidSpecError: no such choice.
+        """
+        return self._updated(self.host.invoke("question_answer", vm=self.id, question=question, answer=answer))
+
     @property
     def disks(self) -> DiskCollection:
         """The VM's disks."""

@@ -11,6 +11,7 @@ from novacron.handles.collection import Collection
 from novacron.handles.vm import VMHandle
 from novacron.jobs import Job
 from novacron.records.metrics import VMRates
+from novacron.records.questions import Question
 from novacron.records.vm import Page
 from novacron.specs.query import VMQuery
 from novacron.threads import fan_out
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from novacron.specs import VMSpec
     from novacron.specs.keywords import ApplianceFields, VMFields
 
+_Questions: TypeAlias = list[Question]
 _Rates: TypeAlias = list[VMRates]  # the collection has a method named list
 
 
@@ -84,6 +86,15 @@ class VMCollection(Collection[VMHandle]):
         wrap: Callable[[Any], VMHandle] = lambda record: VMHandle(self._host, record)  # noqa: E731
         made: VMHandle | Job[VMHandle] = finish(self._host, "vm_create", wrap, wait=wait, spec=asked)
         return made
+
+    def questions(self) -> _Questions:
+        """Return the questions that VMs of this host wait on, sorted by the VM's name.
+
+        Raises:
+            UnsupportedOperationError: the hypervisor asks none.
+        """
+        questions: _Questions = self._host.invoke("question_list")
+        return questions
 
     def import_appliance(self, file: str | Path, **fields: Unpack[ApplianceFields]) -> VMHandle:
         """Make a VM of an OVA file; `fields` of `ApplianceSpec`: name, pool, networks, start, ...

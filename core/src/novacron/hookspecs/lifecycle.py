@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from novacron.hookspecs.operation import operation
 from novacron.jobs import Job
+from novacron.records.questions import Question
 from novacron.records.vm import VM, Deleted, NativeDefinition
 
 if TYPE_CHECKING:
@@ -85,6 +86,22 @@ def vm_rename(vm: str, name: str) -> VM:
 @operation(kind="change", idempotent=True, locks="vm")
 def vm_update(vm: str, changes: VMUpdate) -> VM:
     """Change only what `changes` names (description, tags, metadata, vcpus, memory, autostart); all else stays as it is."""
+    raise NotImplementedError
+
+
+@operation(kind="read")
+def question_list() -> list[Question]:
+    """Return the questions that VMs of the host wait on, sorted by the VM's name. The VM goes on when its question is answered."""
+    raise NotImplementedError
+
+
+@operation(kind="change", locks="vm")
+def question_answer(vm: str, question: str, answer: str) -> VM:
+    """Answer a question that a VM waits on.
+
+    `question` is its id, `answer` the key or the text of one of its choices.
+    Raises InvalidStateError: the VM does not wait on that question; InvalidSpecError: no such choice.
+    """
     raise NotImplementedError
 
 

@@ -14,6 +14,7 @@ from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.networks import DHCPLease, Network
 from novacron.records.nics import NIC, MACClash
 from novacron.records.pools import StoragePool
+from novacron.records.questions import Question
 from novacron.records.resources import Resources
 from novacron.records.snapshots import Snapshot
 from novacron.records.templates import Template
@@ -23,6 +24,6 @@ from novacron.records.volumes import Volume
 __all__ = [
     "NIC", "VM", "Appliance", "Capabilities", "ConsoleEndpoint", "DHCPLease", "Deleted", "Disk", "DiskMetrics", "DiskRates", "Event",
     "ExecResult", "GuestInfo", "Host", "HostMetrics", "HostStats", "MACClash", "MigrationCheck", "MigrationReport", "NICMetrics",
-    "NICRates", "NativeDefinition", "Network", "Node", "Page", "Ping", "Resources", "Screenshot", "Snapshot", "Status",
+    "NICRates", "NativeDefinition", "Network", "Node", "Page", "Ping", "Question", "Resources", "Screenshot", "Snapshot", "Status",
     "StoragePool", "Template", "TrafficFilter", "VMMetrics", "VMRates", "VMUsage", "Volume",
 ]  # fmt: skip

@@ -6,7 +6,11 @@ from novacron.records.record import Record
 
 
 class Snapshot(Record, frozen=True):
-    """A point in a VM's life to revert to; `parent` makes the tree."""
+    """A point in a VM's life to revert to; `parent` makes the tree.
+
+    `id` is set where a hypervisor allows several snapshots of one name; every operation takes it in place of the name. `parent_id` is then
+    the parent's. `size_bytes` is what the files that the snapshot alone needs take up, where the hypervisor reports it.
+    """
 
     name: str
     vm: str
@@ -19,6 +23,9 @@ class Snapshot(Record, frozen=True):
     kind: str = "internal"
     description: str = ""
     disks: tuple[str, ...] = ()
+    id: str | None = None
+    parent_id: str | None = None
+    size_bytes: int | None = None
 
 
 __all__ = ["Snapshot"]

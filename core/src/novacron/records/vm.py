@@ -17,6 +17,8 @@ Status = Literal["running", "suspended", "saved", "stopping", "stopped", "crashe
 class VM(Record, frozen=True):
     """A VM as its hypervisor reports it. A listing leaves the fields from `arch` on None unless full detail was asked.
 
+    `path` names it unambiguously where a hypervisor has folders, "/DC0/vm/prod/web1"; `folder` is the path without the VM's name.
+
     Example:
         >>> VM(id="6b1f", name="web1", host="kvm1", status="running", vcpus=2, memory_bytes=2**31).status
         'running'
@@ -28,6 +30,8 @@ class VM(Record, frozen=True):
     status: Status
     status_reason: str = ""
     node: str | None = None
+    path: str | None = None
+    folder: str | None = None
     vcpus: int = 0
     memory_bytes: int = 0
     persistent: bool = True

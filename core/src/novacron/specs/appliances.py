@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from novacron.specs.spec import Label, Name, Spec, Tag
+from novacron.specs.spec import Name, Reference, Spec, Tag
 
 
 class ApplianceSpec(Spec):
@@ -15,8 +15,8 @@ class ApplianceSpec(Spec):
     """
 
     name: Name | None = None
-    pool: Label = "default"
-    networks: dict[str, Label] = Field(default_factory=dict)
+    pool: Reference = "default"
+    networks: dict[str, Reference] = Field(default_factory=dict)
     tags: frozenset[Tag] = frozenset()
     metadata: dict[Name, str] = Field(default_factory=dict)
     start: bool = False

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from novacron.specs.spec import DiskSize, FieldError, Label, Name, Rate, Spec
+from novacron.specs.spec import DiskSize, FieldError, Name, Rate, Reference, Spec
 from novacron.specs.volumes import ENCRYPTED, DiskFormat, SecretName
 
 DiskBus = Literal["virtio", "scsi", "sata", "ide", "usb", "nvme"]
@@ -52,7 +52,7 @@ class DiskSpec(Spec):
     source: str | None = None
     path: str | None = None
     copy_mode: Literal["backing", "full"] = "backing"
-    pool: Label = "default"
+    pool: Reference = "default"
     name: Name | None = None
     device: Literal["disk", "cdrom", "floppy"] = "disk"
     bus: DiskBus | None = None

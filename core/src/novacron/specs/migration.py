@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from novacron.specs.spec import Rate, Seconds, Spec
+from novacron.specs.spec import Rate, Reference, Seconds, Spec
 
 
 class MigrationSpec(Spec):
@@ -18,6 +18,8 @@ class MigrationSpec(Spec):
     A guest that changes its memory faster than it can be sent is slowed down with `auto_converge`; with `post_copy` it goes on at the
     destination after the first pass and fetches what is missing from there. (Should the link break then, the VM is lost at both.)
     `transport` "tls" encrypts memory and disks between the hypervisors, "tunnel" sends them through the hosts' own connection.
+    `node`, `pool` and `folder` choose the place within the destination host. `networks` says which network of the destination
+    replaces one of the source, {"VM Network": "prod"}; every other NIC keeps the name of its network.
 
     Example:
         >>> MigrationSpec(bandwidth="100MiB/s", max_downtime="300ms").max_downtime
@@ -36,7 +38,10 @@ class MigrationSpec(Spec):
     peer_to_peer: bool = True
     transport: Literal["native", "tls", "tunnel"] = "native"
     persistent: bool = True
-    node: str | None = None
+    node: Reference | None = None
+    pool: Reference | None = None
+    folder: Reference | None = None
+    networks: dict[Reference, Reference] = {}
     destination_uri: str | None = None
 
     @model_validator(mode="after")

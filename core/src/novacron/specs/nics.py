@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from novacron.specs.spec import Label, Name, Rate, Spec
+from novacron.specs.spec import Name, Rate, Reference, Spec
 
 MAC = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")]
 FilterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$")]
@@ -26,7 +26,7 @@ class NICSpec(Spec):
         'virtio'
     """
 
-    network: Label | None = None
+    network: Reference | None = None
     bridge: InterfaceName | None = None
     device: InterfaceName | None = None
     user: bool = False

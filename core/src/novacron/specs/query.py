@@ -20,6 +20,8 @@ class VMQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A filter over VMs: all given conditions must hold. `name` may be a shell pattern; several `tag`s must
     all be there; `sort` "-memory" is descending.
 
+    `folder` selects the VMs in a folder and in those below it: by its path, "/DC0/vm/prod", or by the end of its path, "prod".
+
     `detail="full"` asks for all fields (devices, tags); a filter by tag implies it.
 
     Example:
@@ -31,6 +33,7 @@ class VMQuery(msgspec.Struct, frozen=True, kw_only=True):
     status: tuple[Status, ...] | None = None
     tag: str | tuple[str, ...] | None = None
     node: str | None = None
+    folder: str | None = None
     sort: str = "name"
     limit: int | None = None
     cursor: str | None = None
@@ -91,12 +94,13 @@ class VMQuery(msgspec.Struct, frozen=True, kw_only=True):
             (self.status is None or vm.status in self.status)
             and (self.name is None or fnmatch.fnmatchcase(vm.name, self.name))
             and (self.node is None or vm.node == self.node)
+            and (self.folder is None or _in_folder(vm.folder, self.folder))
             and (self.tag is None or self.tags <= (vm.tags or frozenset()))
         )
 
     def page(self, vms: Iterable[VM]) -> Page[VM]:
         """Return the asked part of `vms`: filtered, sorted (ties by name, then id), from the cursor on, at most `limit`."""
-        unfiltered = self.status is None and self.name is None and self.node is None and self.tag is None
+        unfiltered = all(value is None for value in (self.status, self.name, self.node, self.folder, self.tag))
         found = list(vms) if unfiltered else [vm for vm in vms if self.matches(vm)]
         key, reverse = self.sort.removeprefix("-"), self.sort.startswith("-")
         if key == "name":
@@ -111,6 +115,12 @@ class VMQuery(msgspec.Struct, frozen=True, kw_only=True):
         items = found[start:] if self.limit is None else found[start : start + self.limit]
         more = items and start + len(items) < len(found)
         return Page(items=tuple(items), total=len(found), next=_encode(items[-1].id) if more else None)
+
+
+def _in_folder(folder: str | None, wanted: str) -> bool:
+    """Whether a folder is the wanted one or below it."""
+    inside = f"{folder or ''}/"
+    return inside.startswith(f"{wanted.rstrip('/')}/") if wanted.startswith("/") else f"/{wanted.strip('/')}/" in inside
 
 
 def _encode(identity: str) -> str:

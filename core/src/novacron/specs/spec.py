@@ -58,6 +58,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0
 Label = Annotated[str, StringConstraints(pattern=r"^[^\s/\x00-\x1f]([^/\x00-\x1f]{0,126}[^\s/\x00-\x1f])?$")]
 """The name of what is there already, as its hypervisor writes it: spaces and other letters within ("VM Network"), no path."""
 
+Reference = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f]([^\x00-\x1f]{0,1022}[^\s\x00-\x1f])?$")]
+"""Names what is there already: by its name, by an inventory path where a hypervisor has folders ("/DC0/network/prod"), or by an id."""
+
 Tag = Annotated[str, StringConstraints(pattern=r"^[^\s,\x00-\x1f-]([^,\x00-\x1f]{0,253}[^\s,\x00-\x1f])?$")]
 """A tag: 1 to 255 letters and signs, spaces within, no comma; "env:prod", where a hypervisor's tags have categories."""
 

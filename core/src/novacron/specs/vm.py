@@ -12,7 +12,7 @@ from novacron.specs.devices import ChannelSpec, DisplaySpec, FilesystemSpec, Hos
 from novacron.specs.disks import DiskSpec
 from novacron.specs.hardware import Clock, CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec
 from novacron.specs.nics import NICSpec
-from novacron.specs.spec import Label, MemorySize, Name, Spec, Tag
+from novacron.specs.spec import MemorySize, Name, Reference, Spec, Tag
 
 Firmware = Literal["bios", "uefi", "uefi-secure"]
 
@@ -88,7 +88,7 @@ class VMSpec(Spec):
     description: str = ""
     autostart: bool = False
     start: bool = False
-    node: Label | None = None
+    node: Reference | None = None
     native: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

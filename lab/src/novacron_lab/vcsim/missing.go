@@ -551,6 +551,9 @@ func (m *machine) RelocateVMTask(ctx *simulator.Context, req *types.RelocateVM_T
 		backing.Datastore = &to
 	}
 	pool, host, parent := *m.ResourcePool, *m.Runtime.Host, *m.Parent
+	if len(req.Spec.DeviceChange) > 0 && req.Spec.Host != nil {
+		m.Runtime.Host = req.Spec.Host // NICs are checked against the switches of the node that the VM goes to
+	}
 	body := m.VirtualMachine.RelocateVMTask(ctx, req)
 	after(ctx, body.(*methods.RelocateVM_TaskBody).Res.Returnval, func() {
 		if old, is := ctx.Map.Get(pool).(*simulator.ResourcePool); is && *m.ResourcePool != pool {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from novacron_vmware.errors import translated
@@ -32,15 +32,7 @@ class PropertyReader:
 
     def collect(self, kind: Any, paths: Sequence[str], root: Any = None) -> list[tuple[Any, dict[str, Any]]]:
         """Read exactly these properties of all objects of a kind below `root`: a few calls, however many objects there are."""
-        Filter = vmodl.query.PropertyCollector
-        with translated():
-            view = self.content.viewManager.CreateContainerView(root or self.root, [kind], True)
-            try:
-                walk = Filter.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)
-                start = Filter.ObjectSpec(obj=view, skip=True, selectSet=[walk])
-                return self._retrieve([start], kind, paths)
-            finally:
-                view.Destroy()
+        return self.collect_kinds({kind: paths}, root)
 
     def read(self, thing: Any, paths: Sequence[str]) -> dict[str, Any]:
         """Read exactly these properties of one object, in one call."""
@@ -55,16 +47,38 @@ class PropertyReader:
         with translated():
             return self._retrieve([vmodl.query.PropertyCollector.ObjectSpec(obj=thing) for thing in things], kind, paths)
 
+    def collect_kinds(self, kinds: Mapping[Any, Sequence[str]], root: Any = None) -> list[tuple[Any, dict[str, Any]]]:
+        """Read properties of all objects of several kinds below `root`, as `collect` does for one kind."""
+        Filter = vmodl.query.PropertyCollector
+        with translated():
+            view = self.content.viewManager.CreateContainerView(root or self.root, list(kinds), True)
+            try:
+                walk = Filter.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)
+                start = Filter.ObjectSpec(obj=view, skip=True, selectSet=[walk])
+                return self.retrieve(
+                    [start], [Filter.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in kinds.items()]
+                )
+            finally:
+                view.Destroy()
+
     def _retrieve(self, start: list[Any], kind: Any, paths: Sequence[str]) -> list[tuple[Any, dict[str, Any]]]:
-        """Read in pages. Without a session the collector answers too, with every property missing: then log in and read again."""
+        return self.retrieve(start, [vmodl.query.PropertyCollector.PropertySpec(type=kind, pathSet=list(paths))])
+
+    def retrieve(self, start: list[Any], properties: list[Any]) -> list[tuple[Any, dict[str, Any]]]:
+        """Read in pages. Without a session the collector answers too, with every property missing: then log in and read again.
+
+        Args:
+            start: ObjectSpecs, from which the collector walks.
+            properties: PropertySpecs.
+        """
         Filter, collector = vmodl.query.PropertyCollector, self.content.propertyCollector
-        wanted = Filter.FilterSpec(objectSet=start, propSet=[Filter.PropertySpec(type=kind, pathSet=list(paths))])
+        wanted = Filter.FilterSpec(objectSet=start, propSet=properties)
         logins, answers = self.session.logins, list[tuple[Any, dict[str, Any]]]()
         page = collector.RetrievePropertiesEx([wanted], Filter.RetrieveOptions(maxObjects=PAGE))
         while page:
             if any(isinstance(gap.fault, vim.fault.NotAuthenticated) for item in page.objects for gap in item.missingSet or ()):
                 self.session.log_in_again(logins)
-                return self._retrieve(start, kind, paths)
+                return self.retrieve(start, properties)
             answers += [(item.obj, {p.name: p.val for p in item.propSet}) for item in page.objects]
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
         return answers

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 from novacron.errors import HostConnectionError, InvalidSpecError, NotFoundError
 from novacron.plugins import ConnectContext, HostURI
 from novacron_vmware import keepalive
 from novacron_vmware.collector import PropertyReader
 from novacron_vmware.errors import mapped
+from novacron_vmware.finder import Finder
 from novacron_vmware.inventory import Inventory
+from novacron_vmware.names import escaped_name, plain_name
 from novacron_vmware.rest import RestAPI
 from novacron_vmware.sdk import SmartStubAdapter, vim, vmodl
 from novacron_vmware.session import Session, password_for, tls_context
@@ -23,6 +26,7 @@ class VMwareConnection(PropertyReader):
     Attributes:
         name: the host's name in records.
         root: the datacenter that the URI names, or the root folder.
+        finder: finds objects by name, inventory path or id.
         inventory: its VMs and nodes.
         tags: vSphere's own tags.
     """
@@ -48,20 +52,36 @@ class VMwareConnection(PropertyReader):
             if isinstance(error, HostConnectionError | InvalidSpecError):
                 raise
             raise HostConnectionError(f"{host}:{port} does not answer as vSphere: {error}", outcome="not_sent") from error
-        self.root = self._datacenter(uri.path.strip("/"))
-        self.inventory = Inventory(self)
-        self.tags = VSphereTags(RestAPI(self.session, exists=not self.is_esxi))
+        try:
+            self.finder = Finder(self)
+            self.root = self._root([unquote(part) for part in uri.path.split("/") if part])
+            self.inventory = Inventory(self, self.finder)
+            self.tags = VSphereTags(RestAPI(self.session, exists=not self.is_esxi))
+        except BaseException:
+            self._log_out()
+            raise
         self._groups: dict[str, str] = {}
         self._alive = keepalive.KeepAlive(self.session, keepalive.INTERVAL)
 
-    def _datacenter(self, name: str) -> Any:
-        """Return the folder or datacenter under which this host's objects are: one datacenter, or all."""
-        if not name:
+    def _root(self, parts: list[str]) -> Any:
+        """Return the object below which this host's objects are: the datacenter or folder that the URI's path names, or all.
+
+        The path is an inventory path, "/F1/DC0". A single name may also be that of a datacenter in a folder, if only one has it.
+        """
+        if not parts:
             return self.content.rootFolder
-        names = {found["name"]: thing for thing, found in self.collect(vim.Datacenter, ["name"], self.content.rootFolder)}
-        if name not in names:
-            raise NotFoundError(f"no datacenter {name!r}", hint=f"there are: {', '.join(sorted(names)) or 'none'}")
-        return names[name]
+        wanted = "/" + "/".join(escaped_name(part) for part in parts)
+        found = self.collect_kinds({vim.Datacenter: ["name"], vim.Folder: ["name", "childType"]}, self.content.rootFolder)
+        places = [(thing, read) for thing, read in found if "Datacenter" in read.get("childType", ["Datacenter"])]
+        alike = [thing for thing, read in places if plain_name(read["name"]) == parts[-1]]
+        by_path = [thing for thing, path in self.finder.paths(alike).items() if path == wanted]
+        if len(by_path) == 1:
+            return by_path[0]
+        datacenters = [(thing, read) for thing, read in places if isinstance(thing, vim.Datacenter)]
+        if len(parts) == 1:
+            return self.finder.find(vim.Datacenter, parts[0], noun="datacenter", error=NotFoundError, among=datacenters)
+        paths = sorted(self.finder.paths([thing for thing, _ in datacenters]).values())
+        raise NotFoundError(f"no datacenter {wanted!r}", resource=wanted, hint=f"there are: {', '.join(paths) or 'none'}")
 
     def wait(self, task: Any, **how: Any) -> Any:
         """Wait for a vSphere task and return its result; see `tasks.wait`."""
@@ -71,29 +91,26 @@ class VMwareConnection(PropertyReader):
         """Return the name of a distributed port group; its key where it is not to be seen."""
         if key not in self._groups:
             found = self.collect(vim.dvs.DistributedVirtualPortgroup, ["key", "name"])
-            self._groups = {read["key"]: read["name"] for _, read in found}
-        return self._groups.get(key, key)
+            self._groups = {read["key"]: plain_name(read["name"]) for _, read in found}
+        return str(self._groups.get(key, key))
 
     def datacenter_thing(self, thing: Any) -> Any:
         """Return the datacenter that an object is in; None above all datacenters."""
-        while thing is not None and not isinstance(thing, vim.Datacenter):
-            thing = self.read(thing, ["parent"]).get("parent")
-        return thing
+        return self.finder.datacenters([thing])[thing]
 
     def datacenter_of(self, thing: Any) -> str:
-        """Return the inventory path of the datacenter that an object is in, as files' URLs want it."""
-        names, thing = list[str](), self.datacenter_thing(thing)
-        while thing is not None and thing != self.content.rootFolder:
-            read = self.read(thing, ["name", "parent"])
-            names.append(read["name"])
-            thing = read.get("parent")
-        return "/".join(reversed(names))
+        """Return the inventory path of the datacenter that an object is in, as URLs of files have it: without a leading slash."""
+        datacenter = self.datacenter_thing(thing)
+        return str(self.finder.paths([datacenter])[datacenter]).lstrip("/")
 
     def close(self) -> None:
         """Log out."""
         self._alive.close()
         self.inventory.close()
         self.tags.close()
+        self._log_out()
+
+    def _log_out(self) -> None:
         try:
             self.content.sessionManager.Logout()
         except (vmodl.MethodFault, OSError):

@@ -1,17 +1,18 @@
-"""What VMs and nodes there are: the first look reads all of them in pages, every later one only what changed since."""
+"""The VMs and nodes of a server. A first listing reads all of them in pages, later ones only what changed; one VM is found alone."""
 
 from __future__ import annotations
 
-import re
 import threading
 import uuid
 from collections import OrderedDict, defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from novacron.errors import InvalidSpecError, VMNotFoundError
+from novacron.errors import NovaCronError, VMNotFoundError
 from novacron_vmware.collector import PAGE
 from novacron_vmware.errors import translated
+from novacron_vmware.finder import Finder, Known, ambiguous
+from novacron_vmware.names import canonical_path, escaped_name, moref_of, plain_name
 from novacron_vmware.sdk import vim, vmodl
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 SUMMARY = (
     "name",
+    "parent",
+    "parentVApp",
     "config.instanceUuid",
     "config.template",
     "config.hardware.numCPU",
@@ -26,13 +29,17 @@ SUMMARY = (
     "runtime.powerState",
     "runtime.connectionState",
     "runtime.host",
+    "runtime.question",
 )
-
-
+"""What a listing reads of a VM."""
+CONTAINERS = ["name", "parent"]
+"""What is read of the objects that a VM's inventory path names."""
 EXPIRIES = 5
-"""Sessions that may expire within one look."""
+"""How many sessions may expire within one update."""
 REMEMBERED = 1000
-"""Objects that are gone and still known, for the events that tell of them."""
+"""How many objects that are gone are still known, for the events about them."""
+FOLDERS_ASKED = 64
+"""With more VM folders than this, a VM is found by reading the whole inventory; with fewer, each folder is asked for the name."""
 
 
 class Change(NamedTuple):
@@ -46,11 +53,11 @@ class Change(NamedTuple):
 class Inventory:
     """The VMs and nodes below a connection's root, as one of the server's property collectors keeps them. Safe for many threads.
 
-    The collector lives in the session; after the session expired a new one begins with a full look.
+    The collector is made by the first listing. It lives in the session; when the session expires, the next call reads everything again.
     """
 
-    def __init__(self, reader: PropertyReader) -> None:
-        self._reader = reader
+    def __init__(self, reader: PropertyReader, finder: Finder) -> None:
+        self._reader, self._finder = reader, finder
         self._guard = threading.RLock()
         self._collector: Any = None
         self._view: Any = None
@@ -59,6 +66,7 @@ class Inventory:
         self._gone: OrderedDict[Any, dict[str, Any]] = OrderedDict()
         self._names: defaultdict[str, set[Any]] = defaultdict(set)
         self._ids: dict[str, Any] = {}
+        self._above: Known = {}
 
     def refresh(self, seconds: int = 0) -> list[Change]:
         """Take in what changed, waiting up to `seconds` for a first change. Returns the changes in their order."""
@@ -89,24 +97,111 @@ class Inventory:
                 if isinstance(thing, vim.HostSystem) and "name" in known
             }
 
+    def node_name(self, node: Any) -> str | None:
+        """Return a node's name; it is read when the nodes have not been listed."""
+        if node is None:
+            return None
+        with self._guard:
+            known = self.things.get(node)
+        return known["name"] if known and "name" in known else self._reader.read(node, ["name"]).get("name")
+
+    def folder(self, read: dict[str, Any]) -> str | None:
+        """Return the inventory path of the folder or vApp that a listed VM is in; None when it is in none."""
+        parent = read.get("parentVApp") or read.get("parent")
+        if parent is None:
+            return None
+        with self._guard:
+            missing, chain = parent, set[Any]()
+            while (
+                missing is not None and missing not in chain and (known := self.things.get(missing) or self._above.get(missing))
+            ):
+                chain.add(missing)
+                missing = known.get("parent")
+            if missing is not None and missing not in chain:
+                self._above |= self._finder.ancestors([missing])
+            return self._finder.path_in(
+                {**self._above, **{thing: self.things.get(thing, {}) for thing in chain if thing in self.things}}, parent
+            )
+
     def find(self, vm: str) -> Any:
-        """Return vSphere's VM by instance UUID or name; a template is none.
+        """Return vSphere's VM by instance UUID, name, inventory path or id; a template is none.
+
+        The inventory is not read for it, unless it is kept already: the server is asked for this VM alone.
 
         Raises:
             VMNotFoundError
             InvalidSpecError: several VMs, in different folders, have that name.
         """
-        with self._guard:
-            self.refresh()
-            chosen = [self._ids[identity]] if (identity := _uuid(vm)) in self._ids else list(self._names.get(vm, ()))
-            chosen = [thing for thing in chosen if not self.things[thing].get("config.template")]
+        chosen = [thing for thing, read in self.lookup(vm) if not read.get("config.template")]
         if not chosen:
             raise VMNotFoundError(f"no VM {vm!r}", resource=vm)
         if len(chosen) > 1:
-            raise InvalidSpecError(
-                f"{len(chosen)} VMs are named {vm!r}", resource=vm, hint="name it by its UUID, or connect to one datacenter"
-            )
+            raise ambiguous("VM", vm, self._finder.paths(chosen).values())
         return chosen[0]
+
+    def lookup(self, vm: str) -> list[tuple[Any, dict[str, Any]]]:
+        """Return the VMs and templates that a UUID, name, inventory path or id names."""
+        with self._guard:
+            if self._collector is not None:
+                self.refresh()
+                return self._listed(vm)
+        return self._asked(vm)
+
+    def _listed(self, vm: str) -> list[tuple[Any, dict[str, Any]]]:
+        """Look in the inventory that is kept."""
+        if (identity := _uuid(vm)) in self._ids:
+            chosen = [self._ids[identity]]
+        elif not (chosen := list(self._names.get(vm) or self._names.get(plain_name(vm)) or ())):
+            if "/" in vm:
+                last = plain_name(canonical_path(vm).rpartition("/")[2])
+                alike = [(thing, self.things[thing]) for thing in self._names.get(last, ())]
+            else:
+                alike = [(t, k) for t, k in self.things.items() if isinstance(t, vim.VirtualMachine)] if moref_of(vm) else []
+            chosen = self._finder.named(alike, vm)
+        return [(thing, self.things[thing]) for thing in chosen]
+
+    def _asked(self, vm: str) -> list[tuple[Any, dict[str, Any]]]:
+        """Ask the server for this VM alone."""
+        index = self._reader.content.searchIndex
+        with translated():
+            if (identity := _uuid(vm)) is not None and (thing := index.FindByUuid(None, identity, True, True)) is not None:
+                return self._of_root([thing])
+            if by_name := self._children(vm):
+                return by_name
+            if "/" in vm:
+                return self._of_root([index.FindByInventoryPath(canonical_path(vm).lstrip("/"))])
+            if (moref := moref_of(vm)) is not None and moref[0] in (None, "VirtualMachine"):
+                return self._of_root([vim.VirtualMachine(moref[1], self._reader.session)])
+        return []
+
+    def _children(self, name: str) -> list[tuple[Any, dict[str, Any]]]:
+        """Ask every folder for a child of that name, and read the names of the VMs in vApps."""
+        kinds = {vim.Folder: ["name", "childType"], vim.VirtualApp: ["name", "vm"]}
+        containers = self._reader.collect_kinds(kinds)
+        folders = [thing for thing, read in containers if "VirtualMachine" in (read.get("childType") or ())]
+        if len(folders) > FOLDERS_ASKED:
+            with self._guard:
+                self.refresh()
+                things = self._names.get(name) or self._names.get(plain_name(name)) or ()
+                return [(thing, self.things[thing]) for thing in things]
+        find = self._reader.content.searchIndex.FindChild
+        forms = {name, escaped_name(plain_name(name)), escaped_name(name)}
+        children = {find(folder, form) for folder in folders for form in sorted(forms)}
+        children |= {thing for _, read in containers for thing in read.get("vm") or ()}
+        vms = [thing for thing in children if isinstance(thing, vim.VirtualMachine)]
+        found = self._reader.read_all(vms, vim.VirtualMachine, SUMMARY)
+        return [(thing, read) for thing, read in found if plain_name(read.get("name", "")) in (name, plain_name(name))]
+
+    def _of_root(self, things: list[Any]) -> list[tuple[Any, dict[str, Any]]]:
+        """Return those of these objects that are VMs below the root."""
+        vms = [thing for thing in things if isinstance(thing, vim.VirtualMachine)]
+        try:
+            known = self._finder.ancestors(vms)
+            return self._reader.read_all([t for t in vms if self._finder.within_root(t, known)], vim.VirtualMachine, SUMMARY)
+        except NovaCronError as error:
+            if isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
+                return []
+            raise
 
     def known(self, thing: Any) -> dict[str, Any] | None:
         """Return what is known of an object, of one that is gone what was last known; None when it was never below the root."""
@@ -115,15 +210,18 @@ class Inventory:
 
     def taken(self, name: str, identity: str | None) -> bool:
         """Whether a VM or template has that name or instance UUID."""
-        with self._guard:
-            self.refresh()
-            return bool(self._names.get(name)) or (identity is not None and identity in self._ids)
+        return bool(self.named(name)) or (identity is not None and bool(self.lookup(identity)))
 
     def named(self, name: str) -> set[Any]:
         """Return the VMs and templates of that name."""
+        if not name:
+            return set()
         with self._guard:
-            self.refresh()
-            return set(self._names.get(name, ()))
+            if self._collector is not None:
+                self.refresh()
+                return set(self._names.get(name, ()))
+        with translated():
+            return {thing for thing, read in self._children(name) if plain_name(read["name"]) == name}
 
     def restart(self) -> None:
         """Take a full look the next time: an object went to where this inventory does not look."""
@@ -146,6 +244,7 @@ class Inventory:
             earlier, self.things = self.things, {}
             self._names.clear()
             self._ids.clear()
+            self._above = {}
         while True:
             options = Filter.WaitOptions(maxWaitSeconds=0 if changes or fresh else seconds, maxObjectUpdates=PAGE)
             update = self._collector.WaitForUpdatesEx(self._version, options)
@@ -162,6 +261,7 @@ class Inventory:
     def _begin(self) -> None:
         Filter, content = vmodl.query.PropertyCollector, self._reader.content
         kinds = {vim.VirtualMachine: list(SUMMARY), vim.HostSystem: ["name"]}
+        kinds |= dict.fromkeys((vim.Folder, vim.Datacenter, vim.VirtualApp), CONTAINERS)
         self._view = content.viewManager.CreateContainerView(self._reader.root, list(kinds), True)
         walk = Filter.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)
         wanted = [Filter.PropertySpec(type=kind, pathSet=paths) for kind, paths in kinds.items()]
@@ -203,9 +303,4 @@ def _uuid(vm: str) -> str | None:
         return None
 
 
-def plain_name(name: str) -> str:
-    """Return a name as people see it: vSphere hands out `%`, `/` and `\\` escaped."""
-    return re.sub(r"%(25|2[fF]|5[cC])", lambda match: chr(int(match[1], 16)), name)
-
-
-__all__ = ["SUMMARY", "Change", "Inventory", "plain_name"]
+__all__ = ["EXPIRIES", "SUMMARY", "Change", "Inventory"]

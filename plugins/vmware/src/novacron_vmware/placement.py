@@ -10,10 +10,13 @@ from novacron.errors import (
     InvalidSpecError,
     InvalidStateError,
     NetworkNotFoundError,
+    NotFoundError,
     SpecProblem,
     StoragePoolNotFoundError,
 )
 from novacron_vmware.devices import split_path
+from novacron_vmware.finder import ambiguous
+from novacron_vmware.names import canonical_path, plain_name
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
@@ -35,10 +38,19 @@ class Placement(NamedTuple):
 
 PLACES = ("cluster", "resource_pool", "folder")
 """What `native` of a VM's spec may say of where it goes."""
+NODE = ["name", "parent", "summary.hardware.memorySize", "runtime.connectionState", "runtime.inMaintenanceMode"]
+Nodes = list[tuple[Any, dict[str, Any]]]
 
 
 def find_placement(
-    connection: VMwareConnection, name: str, *, node: str | None = None, memory: int = 0, native: Mapping[str, Any] | None = None
+    connection: VMwareConnection,
+    name: str,
+    *,
+    node: str | None = None,
+    memory: int = 0,
+    native: Mapping[str, Any] | None = None,
+    pools: Iterable[str] = (),
+    networks: Iterable[str] = (),
 ) -> Placement:
     """Return the folder, resource pool and node for a VM.
 
@@ -47,98 +59,163 @@ def find_placement(
         name: the VM's, for errors.
         node: the ESXi that it has to be on.
         memory: bytes that a node must have.
-        native: `cluster` and `resource_pool` by name, `folder` by its path below the datacenter's VM folder, "prod/web".
+        native: `cluster` and `resource_pool` by name, path or id; `folder` by its path below the datacenter's VM folder, "prod/web",
+            by its inventory path, "/DC0/vm/prod/web", or by id.
+        pools: the datastores of its disks; the VM goes to the datacenter that has them.
+        networks: the networks of its NICs; likewise.
 
     Raises:
-        InvalidSpecError: no such place, or none has that much memory.
-        InvalidStateError: there is no node at all that could run it.
+        InvalidSpecError: no such place, several of that name, or no node has that much memory.
+        InvalidStateError: no node could run it there.
+        StoragePoolNotFoundError, NetworkNotFoundError
     """
     wanted = {key: str(value) for key, value in (native or {}).items() if key in PLACES and value}
-    paths = ["name", "parent", "summary.hardware.memorySize", "runtime.connectionState", "runtime.inMaintenanceMode"]
-    found = {read["name"]: (thing, read) for thing, read in connection.collect(vim.HostSystem, paths)}
-    if node and node not in found:
-        raise _no_place(name, "node", node, found)
+    nodes: Nodes = connection.collect(vim.HostSystem, NODE)
+    if node:
+        chosen = _place(connection, vim.HostSystem, name, "node", node, nodes)
+        nodes = [each for each in nodes if each[0] == chosen]
     if "cluster" in wanted:
-        clusters = {read["name"]: thing for thing, read in connection.collect(vim.ComputeResource, ["name"])}
-        if wanted["cluster"] not in clusters:
-            raise _no_place(name, "native.cluster", wanted["cluster"], clusters)
-        found = {n: each for n, each in found.items() if each[1]["parent"] == clusters[wanted["cluster"]]}
+        cluster = _place(connection, vim.ComputeResource, name, "native.cluster", wanted["cluster"])
+        nodes = [each for each in nodes if each[1]["parent"] == cluster]
     pool = None
     if "resource_pool" in wanted:
-        pools = {read["name"]: (thing, read["owner"]) for thing, read in connection.collect(vim.ResourcePool, ["name", "owner"])}
-        if wanted["resource_pool"] not in pools:
-            raise _no_place(name, "native.resource_pool", wanted["resource_pool"], pools)
-        pool, owner = pools[wanted["resource_pool"]]
-        found = {n: each for n, each in found.items() if each[1]["parent"] == owner}
+        pool = _place(connection, vim.ResourcePool, name, "native.resource_pool", wanted["resource_pool"])
+        owner = connection.read(pool, ["owner"])["owner"]
+        nodes = [each for each in nodes if each[1]["parent"] == owner]
+    folder = _folder(connection, name, wanted["folder"], nodes) if "folder" in wanted else None
+    nodes = _in_datacenters(connection, nodes, folder, pools, networks)
     able = {
-        n: each
-        for n, each in found.items()
-        if each[1].get("runtime.connectionState") == "connected" and not each[1].get("runtime.inMaintenanceMode")
+        read["name"]: (thing, read)
+        for thing, read in nodes
+        if read.get("runtime.connectionState") == "connected" and not read.get("runtime.inMaintenanceMode")
     }
-    if not able or (node and node not in able):
+    if not able:
         raise InvalidStateError(
             f"{node or connection.name} has no node that could run it there",
             resource=name,
-            hint="a node has to be connected, not in maintenance mode, and in the cluster that is asked for",
+            hint="a node has to be connected, not in maintenance mode, and in the cluster and datacenter that are asked for",
         )
     largest = max(int(read.get("summary.hardware.memorySize", 0)) for _, read in able.values())
     if memory > largest:
         problem = SpecProblem("memory", str(memory), f"at most what a node has, {largest} bytes")
         raise InvalidSpecError("no node can run that VM", resource=name, problems=[problem])
-    thing, read = able[node or min(able)]
+    thing, read = able[min(able)]
     datacenter = connection.datacenter_thing(read["parent"])
     pool = pool or connection.read(read["parent"], ["resourcePool"])["resourcePool"]
-    folder = _folder(connection, name, connection.read(datacenter, ["vmFolder"])["vmFolder"], wanted.get("folder", ""))
+    folder = folder or connection.read(datacenter, ["vmFolder"])["vmFolder"]
     return Placement(folder, pool, thing if node or "cluster" in wanted else None, thing, datacenter)
 
 
-def _folder(connection: VMwareConnection, name: str, folder: Any, path: str) -> Any:
-    """Return the folder at a path below a VM folder."""
-    for part in filter(None, path.split("/")):
-        children = connection.read(folder, ["childEntity"]).get("childEntity") or ()
-        inner = [child for child in children if isinstance(child, vim.Folder)]
-        known = {read["name"]: thing for thing, read in connection.read_all(inner, vim.Folder, ["name"])}
-        if part not in known:
-            raise _no_place(name, "native.folder", path, known)
-        folder = known[part]
-    return folder
+def _place(connection: VMwareConnection, kind: Any, name: str, field: str, given: str, among: Nodes | None = None) -> Any:
+    """Find an object that a spec's field names; an error names the field."""
+    noun = field.rpartition(".")[2].replace("_", " ")
+    try:
+        return connection.finder.find(kind, given, noun=noun, error=NotFoundError, among=among)
+    except NotFoundError as error:
+        raise _no_place(name, field, given, (error.hint or "").removeprefix("there are: ")) from None
 
 
-def _no_place(name: str, field: str, given: str, known: Iterable[str]) -> InvalidSpecError:
-    allowed = "one of " + (", ".join(sorted(known)) or "none")
-    return InvalidSpecError(f"no such {field.rpartition('.')[2]}", resource=name, problems=[SpecProblem(field, given, allowed)])
+def _no_place(name: str, field: str, given: str, known: str) -> InvalidSpecError:
+    noun = field.rpartition(".")[2].replace("_", " ")
+    return InvalidSpecError(f"no such {noun}", resource=name, problems=[SpecProblem(field, given, f"one of {known}")])
 
 
-def datastores(connection: VMwareConnection, wanted: Iterable[str] = (DEFAULT,)) -> dict[str, str]:
-    """Return the datastore's name for each pool that is wanted. Raises StoragePoolNotFoundError."""
-    return {pool: name for pool, (name, _) in stores(connection, wanted).items()}
+def find_folder(connection: VMwareConnection, text: str) -> list[Any]:
+    """Return the VM folders that a text names: a path below a datacenter's VM folder, an inventory path, a name or an id."""
+    read = connection.collect(vim.Folder, ["name", "childType"])
+    folders = [(thing, each) for thing, each in read if "VirtualMachine" in (each.get("childType") or ())]
+    if "/" in text.strip("/") and not text.startswith("/"):
+        end = canonical_path(text)
+        last = plain_name(end.rpartition("/")[2])
+        paths = connection.finder.paths([thing for thing, each in folders if plain_name(each["name"]) == last])
+        return [thing for thing, path in paths.items() if path.partition("/vm/")[2] == end.lstrip("/")]
+    tops = [(thing, each) for thing, each in folders if each["name"] != "vm"] if not text.startswith("/") else folders
+    return connection.finder.named(tops, text)
 
 
-def find_store(connection: VMwareConnection, pool: str) -> tuple[str, Any]:
-    """Return the name and the datastore of a pool. Raises StoragePoolNotFoundError."""
-    return stores(connection, [pool])[pool]
+def _folder(connection: VMwareConnection, name: str, text: str, nodes: Nodes) -> Any:
+    """Return the VM folder that a spec names, in a datacenter of these nodes."""
+    folders = find_folder(connection, text)
+    if len(folders) > 1:
+        homes = set(connection.finder.datacenters([thing for thing, _ in nodes]).values())
+        folders = [folder for folder, home in connection.finder.datacenters(folders).items() if home in homes]
+    if len(folders) > 1:
+        raise ambiguous("folder", text, connection.finder.paths(folders).values())
+    if not folders:
+        known = {plain_name(read["name"]) for _, read in connection.collect(vim.Folder, ["name"])} - {
+            "vm",
+            "host",
+            "network",
+            "datastore",
+        }
+        raise _no_place(name, "native.folder", text, ", ".join(sorted(known)) or "none")
+    return folders[0]
 
 
-def stores(connection: VMwareConnection, wanted: Iterable[str]) -> dict[str, tuple[str, Any]]:
-    """Return name and datastore for each pool that is wanted, from one look at all. Raises StoragePoolNotFoundError."""
-    wanted = list(wanted)
-    found = {
-        read["name"]: (thing, read.get("summary.freeSpace", 0))
-        for thing, read in connection.collect(vim.Datastore, ["name", "summary.freeSpace", "summary.accessible"])
-        if read.get("summary.accessible", True)
-    }
-    free = {name: space for name, (_, space) in found.items()}
-    missing = sorted(set(wanted) - {DEFAULT} - set(free))
-    if missing or not free:
-        raise StoragePoolNotFoundError(
-            f"no datastore {', '.join(missing)}", hint=f"there are: {', '.join(sorted(free)) or 'none'}"
-        )
-    roomiest = max(free, key=lambda name: (free[name], name))
-    names = {pool: roomiest if pool == DEFAULT and DEFAULT not in free else pool for pool in wanted}
-    return {pool: (name, found[name][0]) for pool, name in names.items()}
+def _in_datacenters(
+    connection: VMwareConnection, nodes: Nodes, folder: Any, pools: Iterable[str], networks: Iterable[str]
+) -> Nodes:
+    """Return the nodes in the datacenters that have everything the VM needs; where several have it, the names are ambiguous."""
+    if isinstance(connection.root, vim.Datacenter) or connection.is_esxi:
+        return nodes
+    homes = connection.finder.datacenters([thing for thing, _ in nodes])
+    possible = set(homes.values())
+    if folder is not None:
+        possible &= {connection.datacenter_thing(folder)}
+    needed: list[tuple[Any, str, type[NotFoundError], str]] = [
+        (vim.Datastore, "datastore", StoragePoolNotFoundError, pool) for pool in set(pools) if pool != DEFAULT
+    ]
+    needed += [(vim.Network, "network", NetworkNotFoundError, network) for network in set(networks)]
+    for kind, noun, error, text in needed:
+        things = connection.collect(kind, ["name"])
+        named = connection.finder.named(things, text)
+        if not named:
+            connection.finder.find(kind, text, noun=noun, error=error, among=things)
+        where = connection.finder.datacenters(named)
+        here = [thing for thing in named if where[thing] in possible]
+        if len({where[thing] for thing in here}) > 1:
+            raise ambiguous(noun, text, connection.finder.paths(here).values())
+        possible &= {where[thing] for thing in here}
+    return [(thing, read) for thing, read in nodes if homes[thing] in possible]
 
 
-def image_path(connection: VMwareConnection, source: str, pool: str) -> str:
+def datastores(connection: VMwareConnection, wanted: Iterable[str] = (DEFAULT,), datacenter: Any = None) -> dict[str, str]:
+    """Return the datastore's name for each pool that is wanted; see `stores`."""
+    return {pool: name for pool, (name, _) in stores(connection, wanted, datacenter).items()}
+
+
+def find_store(connection: VMwareConnection, pool: str, datacenter: Any = None) -> tuple[str, Any]:
+    """Return the name and the datastore of a pool; see `stores`."""
+    return stores(connection, [pool], datacenter)[pool]
+
+
+def stores(connection: VMwareConnection, wanted: Iterable[str], datacenter: Any = None) -> dict[str, tuple[str, Any]]:
+    """Return name and datastore for each pool that is wanted, from one look at all.
+
+    Args:
+        connection: where.
+        wanted: names, inventory paths or ids; "default" is the one with the most free space.
+        datacenter: look in this datacenter only.
+
+    Raises:
+        StoragePoolNotFoundError
+        InvalidSpecError: several datastores have that name.
+    """
+    read = connection.collect(vim.Datastore, ["name", "summary.freeSpace", "summary.accessible"], datacenter)
+    usable = [(thing, each) for thing, each in read if each.get("summary.accessible", True) and "name" in each]
+    names = {thing: str(each["name"]) for thing, each in usable}
+    free = {thing: (int(each.get("summary.freeSpace", 0)), each["name"]) for thing, each in usable}
+    found: dict[str, tuple[str, Any]] = {}
+    for pool in wanted:
+        if pool == DEFAULT and usable and not connection.finder.named(usable, pool):
+            thing = max(free, key=lambda each: free[each])
+        else:
+            thing = connection.finder.find(vim.Datastore, pool, noun="datastore", error=StoragePoolNotFoundError, among=usable)
+        found[pool] = names[thing], thing
+    return found
+
+
+def image_path(connection: VMwareConnection, source: str, pool: str, datacenter: Any = None) -> str:
     """Return the datastore path of an image or volume: "image:NAME" (in the pool), "POOL/PATH", or a datastore path itself.
 
     Raises:
@@ -148,36 +225,65 @@ def image_path(connection: VMwareConnection, source: str, pool: str) -> str:
     if split_path(source):
         return source
     if source.startswith("image:"):
-        store, name = datastores(connection, [pool])[pool], source.removeprefix("image:")
+        store, name = datastores(connection, [pool], datacenter)[pool], source.removeprefix("image:")
     else:
         store, _, name = source.partition("/")
         if not name or not store:
             raise ImageNotFoundError(
                 f"no image {source!r}", resource=source, hint='write "image:NAME", "DATASTORE/PATH" or "[DATASTORE] PATH"'
             )
-        store = datastores(connection, [store])[store]
+        store = datastores(connection, [store], datacenter)[store]
     return f"[{store}] {name}"
 
 
-def backing(connection: VMwareConnection, network: str) -> Any:
-    """Return how a NIC is plugged into a network: a port group of one switch, or of a distributed one. Raises NetworkNotFoundError."""
-    known = {r["name"]: t for t, r in connection.collect(vim.Network, ["name"])}
-    if network not in known:
-        raise NetworkNotFoundError(
-            f"no network {network!r}", resource=network, hint=f"there are: {', '.join(sorted(known)) or 'none'}"
-        )
-    thing = known[network]
+def find_network(connection: VMwareConnection, network: str, datacenter: Any = None) -> Any:
+    """Return a network by name, inventory path or id. Raises NetworkNotFoundError, InvalidSpecError for an ambiguous name."""
+    things = connection.collect(vim.Network, ["name"], datacenter)
+    return connection.finder.find(vim.Network, network, noun="network", error=NetworkNotFoundError, among=things)
+
+
+def backing(connection: VMwareConnection, network: str, datacenter: Any = None) -> Any:
+    """Return how a NIC is plugged into a network: a port group of a standard or a distributed switch.
+
+    Args:
+        connection: where.
+        network: its name, inventory path or id.
+        datacenter: the VM's; only its networks can be used.
+
+    Raises:
+        NetworkNotFoundError
+        InvalidSpecError: several networks have that name.
+    """
+    return backing_of(connection, find_network(connection, network, datacenter))
+
+
+def backing_of(connection: VMwareConnection, thing: Any) -> Any:
+    """Return how a NIC is plugged into one of vSphere's networks."""
     if isinstance(thing, vim.OpaqueNetwork):
         about = connection.read(thing, ["summary"])["summary"]
         return vim.vm.device.VirtualEthernetCard.OpaqueNetworkBackingInfo(
             opaqueNetworkId=about.opaqueNetworkId, opaqueNetworkType=about.opaqueNetworkType
         )
     if not isinstance(thing, vim.dvs.DistributedVirtualPortgroup):
-        return vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName=network)
+        return vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(
+            deviceName=plain_name(connection.read(thing, ["name"])["name"])
+        )
     group = connection.read(thing, ["key", "config.distributedVirtualSwitch"])
     switch = connection.read(group["config.distributedVirtualSwitch"], ["uuid"])["uuid"]
     port = vim.dvs.PortConnection(portgroupKey=group["key"], switchUuid=switch)
     return vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo(port=port)
 
 
-__all__ = ["DEFAULT", "Placement", "backing", "datastores", "find_store", "image_path", "find_placement"]
+__all__ = [
+    "DEFAULT",
+    "Placement",
+    "backing",
+    "backing_of",
+    "datastores",
+    "find_folder",
+    "find_network",
+    "find_placement",
+    "find_store",
+    "image_path",
+    "stores",
+]

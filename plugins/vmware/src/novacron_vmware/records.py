@@ -11,7 +11,8 @@ from novacron.records.vm import VM, Status
 from novacron_vmware.autostart import autostarting
 from novacron_vmware.devices import disk_records, nic_records
 from novacron_vmware.errors import translated
-from novacron_vmware.inventory import SUMMARY, plain_name
+from novacron_vmware.inventory import SUMMARY
+from novacron_vmware.names import path_part, plain_name
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 FACTS = "novacron.facts"
 """The key in a VM's extra configuration that holds NovaCron's tags and metadata as JSON; it travels with the VM."""
+ATTACHED = "vsphere_tags"
+"""The fact that lists the vSphere tags which NovaCron attached; only these are detached by an update."""
 FACTS_PATH = f'config.extraConfig["{FACTS}"]'
 FULL = (
     *SUMMARY,
@@ -41,34 +44,49 @@ def read_vm(connection: VMwareConnection, thing: Any) -> VM:
     if "name" not in read:
         raise VMNotFoundError("the VM was deleted meanwhile")
     tags = connection.tags.of([thing]).get(thing, frozenset())
-    return full_record(connection, thing, read, connection.inventory.nodes(), autostarting(connection), tags)
+    summary = summary_record(
+        connection.name, read, connection.inventory.node_name(read.get("runtime.host")), folder_of(connection, read)
+    )
+    return full_record(connection, thing, read, summary, autostarting(connection), tags)
 
 
-def summary_record(host: str, read: dict[str, Any], nodes: dict[Any, str]) -> VM:
-    """Return what a listing shows; an inaccessible VM has no configuration, and its status is unknown."""
+def folder_of(connection: VMwareConnection, read: dict[str, Any]) -> str | None:
+    """Return the inventory path of the folder or vApp that a VM is in."""
+    return connection.inventory.folder(read)
+
+
+def summary_record(host: str, read: dict[str, Any], node: str | None, folder: str | None) -> VM:
+    """Return what a listing shows. An inaccessible VM has no configuration and the status "unknown"."""
     connected = read.get("runtime.connectionState", "connected") == "connected"
+    question = read.get("runtime.question")
+    reason = f"waits for an answer: {question.text.strip()}" if question is not None else ""
     return VM(
         id=read.get("config.instanceUuid", ""),
         name=plain_name(read["name"]),
         host=host,
         status=STATUSES.get(str(read.get("runtime.powerState")), "unknown") if connected else "unknown",
-        status_reason="" if connected else str(read["runtime.connectionState"]),
-        node=nodes.get(read.get("runtime.host")),
+        status_reason=reason if connected else str(read["runtime.connectionState"]),
+        node=node,
+        path=f"{folder}/{path_part(read['name'])}" if folder else None,
+        folder=folder,
         vcpus=int(read.get("config.hardware.numCPU", 0)),
         memory_bytes=int(read.get("config.hardware.memoryMB", 0)) * 2**20,
     )
 
 
 def full_record(
-    connection: VMwareConnection,
-    thing: Any,
-    read: dict[str, Any],
-    nodes: dict[Any, str],
-    started: set[Any] | None,
-    tags: frozenset[str],
+    connection: VMwareConnection, thing: Any, read: dict[str, Any], record: VM, started: set[Any] | None, tags: frozenset[str]
 ) -> VM:
-    """Return all that is known; `started` are the VMs that are started with their node, None where nobody can say; `tags` vSphere's own."""
-    record = summary_record(connection.name, read, nodes)
+    """Return the full record of a VM.
+
+    Args:
+        connection: where it is.
+        thing: vSphere's VM.
+        read: the properties `FULL` of it.
+        record: its summary.
+        started: the VMs that their ESXi starts when it boots; None where that is not known.
+        tags: vSphere's own tags of it.
+    """
     devices, created, facts = read.get("config.hardware.device"), read.get("config.createDate"), facts_of(read)
     if devices is None:
         return record
@@ -107,9 +125,11 @@ def apply_tags(connection: VMwareConnection, thing: Any, resource: str, wanted: 
     facts = facts_of(connection.read(thing, [FACTS_PATH]))
     before = facts.get("tags", [])
     wanted = before if wanted is None else wanted
-    own = sorted(connection.tags.own(thing, wanted, resource) if any(":" in tag for tag in wanted) else wanted)
-    if own != before:
-        change = vim.vm.ConfigSpec(extraConfig=[facts_option(facts | {"tags": own})])
+    rest, attached = frozenset(wanted), frozenset[str]()
+    if any(":" in tag for tag in wanted):
+        rest, attached = connection.tags.attach(thing, wanted, resource)
+    if sorted(rest) != before or attached:
+        change = vim.vm.ConfigSpec(extraConfig=[facts_option(facts | {"tags": sorted(rest), ATTACHED: sorted(attached)})])
         connection.wait(thing.ReconfigVM_Task(change), resource=resource)
 
 
@@ -118,4 +138,4 @@ def facts_option(facts: dict[str, Any]) -> Any:
     return vim.option.OptionValue(key=FACTS, value=json.dumps(facts, sort_keys=True))
 
 
-__all__ = ["FACTS_PATH", "FULL", "facts_of", "facts_option", "full_record", "apply_tags", "read_vm", "summary_record"]
+__all__ = ["ATTACHED", "FACTS_PATH", "FULL", "facts_of", "facts_option", "full_record", "apply_tags", "read_vm", "summary_record"]

@@ -42,8 +42,19 @@ class VSphereTags:
         named = {thing: frozenset(names[tag] for tag in found.get(thing._moId, ()) if tag in names) for thing in things}
         return {thing: tags for thing, tags in named.items() if tags}
 
-    def own(self, thing: Any, wanted: Iterable[str], resource: str) -> frozenset[str]:
-        """Let an object have those of the wanted tags that vSphere has, and no others of vSphere's; return the rest, which are NovaCron's.
+    def attach(
+        self, thing: Any, wanted: Iterable[str], resource: str, *, ours: Iterable[str] = ()
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Attach those of the wanted tags that vSphere has. Tags that others attached are never detached.
+
+        Args:
+            thing: vSphere's VM.
+            wanted: all tags that it is to have.
+            resource: its name, for errors.
+            ours: the vSphere tags that NovaCron attached before; those that are not wanted any more are detached.
+
+        Returns:
+            The wanted tags that vSphere does not have, which are NovaCron's own, and the vSphere tags that NovaCron has attached.
 
         Raises:
             HostConnectionError: the server can't say now which tags it has.
@@ -51,21 +62,22 @@ class VSphereTags:
         """
         wanted = frozenset(wanted)
         if not self._api.offered(certain=True):
-            return wanted
+            return wanted, frozenset(ours)
         now = self.of([thing]).get(thing, frozenset())
         maybe = {tag for tag in wanted if ":" in tag}
         if not (now or maybe):
-            return wanted
+            return wanted, frozenset()
         known = {name: tag for tag, name in self._named(self._api.call("GET", TAG) or ()).items()}
         there = maybe & set(known)
-        self._change(thing, "detach-multiple-tags-from-object", [known[n] for n in now - there if n in known], resource)
+        gone = (now & frozenset(ours)) - there
+        self._change(thing, "detach-multiple-tags-from-object", [known[n] for n in gone if n in known], resource)
         try:
             self._change(thing, "attach-multiple-tags-to-object", [known[n] for n in there - now], resource)
         except BaseException:
             self._change(thing, "detach-multiple-tags-from-object", [known[n] for n in there - now], resource)
-            self._change(thing, "attach-multiple-tags-to-object", [known[n] for n in now - there if n in known], resource)
+            self._change(thing, "attach-multiple-tags-to-object", [known[n] for n in gone if n in known], resource)
             raise
-        return wanted - there
+        return wanted - there, frozenset((frozenset(ours) & there) | (there - now))
 
     def close(self) -> None:
         """Log out."""

@@ -21,6 +21,7 @@ from novacron_shell.selection import select
 @click.option("--status", multiple=True, help="Only VMs in this status. May be given more than once.")
 @click.option("--tag", multiple=True, help="Only VMs with this tag. May be given more than once: all tags must be there.")
 @click.option("--node", help="Only VMs on this node of a cluster.")
+@click.option("--folder", help="Only VMs in this folder and below: its path or the end of it.")
 @click.option("--limit", type=int, help="Maximum number of VMs.")
 @click.option("--cursor", help="Continue after the page that printed this cursor.")
 @click.option("--full", is_flag=True, help="Also read devices and tags.")

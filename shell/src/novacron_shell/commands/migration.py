@@ -14,7 +14,15 @@ from novacron_shell.progress import follow
 
 @click.command("migrate")
 @vm_argument
-@click.option("--to", "destination", required=True, metavar="HOST", help="Destination host: a name of the fleet or a URI.")
+@click.option(
+    "--to", "destination", metavar="HOST", help="Destination host: a name of the fleet or a URI; by default the VM's own."
+)
+@click.option("--node", help="Destination node within the host: an ESXi of a vCenter.")
+@click.option("--pool", help="Destination storage pool.")
+@click.option("--folder", help="Destination folder.")
+@click.option(
+    "--network", "networks", multiple=True, metavar="FROM=TO", help="Move NICs of one network to another one. Can be repeated."
+)
 @click.option("--live/--cold", default=None, help="Migrate the VM while it runs, or while it is stopped.")
 @click.option(
     "--storage", type=click.Choice(["shared", "copy", "copy-top"]),
@@ -32,12 +40,15 @@ from novacron_shell.progress import follow
 @click.option("--parallel", type=int, help="Number of parallel connections.")
 @click.option("--check", is_flag=True, help="Run the pre-checks only. Nothing is changed.")
 @common_options
-def migrate(settings: Settings, vm: str, destination: str, check: bool, **options: Any) -> None:
+def migrate(settings: Settings, vm: str, destination: str | None, check: bool, networks: tuple[str, ...], **options: Any) -> None:
     """Move VM to another host. A running VM is migrated live."""
     from novacron.units import format_duration, format_size
 
-    handle, to = settings.vm(vm), settings.open(destination)
-    asked = given(**options)
+    if not (destination or options["node"] or options["pool"] or options["folder"]):
+        raise click.UsageError("give --to HOST, or --node, --pool or --folder to move it within its host")
+    handle = settings.vm(vm)
+    to = settings.open(destination) if destination else handle.host
+    asked = given(**options, networks=dict(_mapping(pair) for pair in networks) or None)
     if check:
         result = handle.migration_check(to, **asked)
         if settings.output != "table":
@@ -61,6 +72,13 @@ def migrate(settings: Settings, vm: str, destination: str, check: bool, **option
     tell(
         f"{moved.name} is {moved.status} on {moved.host.name}; it left {source} in {format_duration(report.total_seconds)}{downtime}{sent}"
     )
+
+
+def _mapping(pair: str) -> tuple[str, str]:
+    source, equals, target = pair.partition("=")
+    if not (source and equals and target):
+        raise click.UsageError(f"--network {pair!r}: write FROM=TO, two networks")
+    return source, target
 
 
 @click.command("migrate-storage")

@@ -16,7 +16,7 @@ from novacron.secrets import Secrets
 from novacron_vmware.autostart import set_autostart
 from novacron_vmware.console import serial_port
 from novacron_vmware.devices import Adding, card, places
-from novacron_vmware.placement import DEFAULT, Placement, backing, datastores
+from novacron_vmware.placement import DEFAULT, Placement, backing, datastores, find_placement
 from novacron_vmware.records import FACTS_PATH, apply_tags, facts_of, facts_option, read_vm
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_files import add_disk, attach, disk_path, drive
@@ -29,9 +29,18 @@ GUEST = "otherGuest64"
 """The guest id of a VM whose spec names none."""
 
 
-def new_config(connection: VMwareConnection, spec: VMSpec) -> Any:
+def placement_of(connection: VMwareConnection, spec: VMSpec, *, memory: int) -> Placement:
+    """Return where a VM goes: what its spec says, in the datacenter that has its datastores and networks."""
+    networks = [nic.network for nic in spec.nics if nic.network]
+    pools = [disk.pool for disk in spec.disks]
+    return find_placement(
+        connection, spec.name, node=spec.node, memory=memory, native=spec.native, pools=pools, networks=networks
+    )
+
+
+def new_config(connection: VMwareConnection, spec: VMSpec, datacenter: Any) -> Any:
     """Return the configuration of a new VM, with all disks but those that are copied from images."""
-    where = datastores(connection, {d.pool for d in spec.disks} | {DEFAULT})
+    where = datastores(connection, {d.pool for d in spec.disks} | {DEFAULT}, datacenter)
     config = vim.vm.ConfigSpec(
         name=spec.name,
         numCPUs=spec.vcpus,
@@ -51,14 +60,14 @@ def new_config(connection: VMwareConnection, spec: VMSpec) -> Any:
     config.extraConfig = list(_extra(spec, connection.secrets))
     adding = Adding()
     for disk in at_once(spec):
-        add_disk(connection, adding, disk, where[disk.pool])
+        add_disk(connection, adding, disk, where[disk.pool], datacenter)
     for each in spec.disks:
         if each.device != "disk":
-            drive(connection, adding, each.path or each.source or "", each)
+            drive(connection, adding, each.path or each.source or "", each, datacenter)
     if spec.iso:
-        drive(connection, adding, spec.iso, None)
+        drive(connection, adding, spec.iso, None, datacenter)
     for nic in spec.nics:
-        adding.add(card(nic, backing(connection, str(nic.network)), adding.next_key()))
+        adding.add(card(nic, backing(connection, str(nic.network), datacenter), adding.next_key()))
     if serial_port.KEY in spec.native:
         adding.add(serial_port.network_port(str(spec.native[serial_port.KEY]), adding.next_key()))
     if spec.tpm:
@@ -84,7 +93,7 @@ def finish(
     try:
         there = len(at_once(spec)) if made_with is None else made_with
         attach(connection, made, spec.name, disks_of(spec)[there:], place.datacenter, job)
-        _remember_kept_disks(connection, made, spec)
+        _remember_kept_disks(connection, made, spec, place.datacenter)
         apply_tags(connection, made, spec.name)
         if spec.autostart:
             set_autostart(connection, made, enabled=True)
@@ -134,9 +143,9 @@ def detach_kept_disks(connection: VMwareConnection, vm: Any, name: str, *, every
     return {device.backing.fileName for device in kept}
 
 
-def _remember_kept_disks(connection: VMwareConnection, made: Any, spec: VMSpec) -> None:
+def _remember_kept_disks(connection: VMwareConnection, made: Any, spec: VMSpec, datacenter: Any) -> None:
     """Record which disks existed before the VM; they are kept when the VM is deleted."""
-    paths = {disk_path(connection, d.path, d.pool) for d in disks_of(spec) if d.path}
+    paths = {disk_path(connection, d.path, d.pool, datacenter) for d in disks_of(spec) if d.path}
     if not paths:
         return
     read = connection.read(made, ["config.hardware.device", FACTS_PATH])
@@ -193,4 +202,4 @@ def seed(spec: VMSpec, secrets: Secrets) -> Iterator[Any]:
             yield vim.option.OptionValue(key=f"guestinfo.{name}.encoding", value="base64")
 
 
-__all__ = ["at_once", "detach_kept_disks", "disks_of", "finish", "new_config", "seed", "undo"]
+__all__ = ["at_once", "detach_kept_disks", "disks_of", "finish", "new_config", "placement_of", "seed", "undo"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from lxml import etree
@@ -39,8 +40,11 @@ MADE_WITH_EVERY_VM = (
     "VirtualMachineVMCIDevice",
     "VirtualVideoCard",
 )
-SECRET = ("guestinfo.", "RemoteDisplay.vnc.password", "RemoteDisplay.vnc.key")
-"""Keys of the extra configuration that may hold secrets."""
+SECRET = re.compile(
+    r"^guestinfo\.|^remotedisplay\.vnc\.|passw|passphrase|passcode|secret|token|credential|api.?key|private.?key|key$",
+    re.IGNORECASE,
+)
+"""Keys of the extra configuration that may hold secrets, in upper or lower case: vSphere does not distinguish them."""
 
 
 def written(config: Any, version: str) -> str:
@@ -49,7 +53,7 @@ def written(config: Any, version: str) -> str:
     spec.numCPUs, spec.numCoresPerSocket = config.hardware.numCPU, config.hardware.numCoresPerSocket
     spec.memoryMB = config.hardware.memoryMB
     spec.files = vim.vm.FileInfo(vmPathName=config.files.vmPathName)
-    spec.extraConfig = [o for o in config.extraConfig or () if isinstance(o.value, str) and not o.key.startswith(SECRET)]
+    spec.extraConfig = [o for o in config.extraConfig or () if isinstance(o.value, str) and not SECRET.search(o.key)]
     for device in config.hardware.device:
         if type(device).__name__.rpartition(".")[2] not in MADE_WITH_EVERY_VM:
             spec.deviceChange.append(vim.vm.device.VirtualDeviceSpec(operation="add", device=device))

@@ -1,7 +1,11 @@
 """Measurements from vSphere's performance manager: samples of 20 seconds, read for many VMs in one call.
 
-vSphere keeps rates, NovaCron counters that grow. So the connection adds up: a VM's counters begin with its first measurement here, which
-has its newest sample in it, and each later measurement adds all samples since. They begin anew when the VM was started again.
+vSphere keeps average rates of intervals; NovaCron reports counters that grow. So the samples are added up, from the first measurement of a
+VM on this connection. They begin again at 0 when the VM was started again.
+
+A sample becomes known when its 20 seconds are over. Its amounts are spread over the 20 seconds after that: a measurement holds for a time
+in the past (its `at`), up to 20 seconds ago, and the counters of that time are interpolated within the newest sample. So a rate between
+two measurements is the rate that vSphere reports, whether they are one second or ten minutes apart.
 
 | NovaCron | vSphere's counter (rollup, unit) | how |
 |---|---|---|
@@ -19,10 +23,9 @@ A node's are those of its quick statistics. Source: vSphere Web Services API, "P
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from novacron_vmware.devices import target_of
@@ -57,16 +60,48 @@ Series = dict[tuple[str, str], list[float]]
 """Samples by counter and device."""
 
 
+SLOWER = 1.5
+"""The newest sample is spread over its seconds times this: the next sample may be published late."""
+
+
 @dataclass
 class Counted:
-    """What was added up of a VM since `boot`."""
+    """The sums of a VM's samples since `boot`.
+
+    Attributes:
+        boot: when the VM was started.
+        last: the end of the newest sample.
+        seen: by the monotonic clock, when the newest sample was added.
+        before: the sums without the newest sample; its `last` is where that sample begins.
+    """
 
     boot: Any = None
     last: datetime | None = None
+    seen: float = 0.0
+    before: Counted | None = None
     cpu: float = 0.0
     active: float | None = None
-    disks: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0] * len(DISK)))
-    nics: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0] * len(NIC)))
+    disks: dict[str, list[float]] = field(default_factory=dict)
+    nics: dict[str, list[float]] = field(default_factory=dict)
+
+    def at(self, clock: float) -> tuple[datetime | None, Counted]:
+        """Return the time for which the counters hold at a reading of the monotonic clock, and the counters of that time."""
+        if self.before is None or self.before.last is None or self.last is None:
+            return self.last, self
+        span = (self.last - self.before.last).total_seconds()
+        share = min(1.0, max(0.0, clock - self.seen) / (span * SLOWER)) if span > 0 else 1.0
+        return self.before.last + (self.last - self.before.last) * share, _between(self.before, self, share)
+
+
+def _between(old: Counted, new: Counted, share: float) -> Counted:
+    def blend(before: dict[str, list[float]], after: dict[str, list[float]]) -> dict[str, list[float]]:
+        return {
+            device: [was + (now - was) * share for was, now in zip(before.get(device, [0.0] * len(sums)), sums, strict=True)]
+            for device, sums in after.items()
+        }
+
+    cpu = old.cpu + (new.cpu - old.cpu) * share
+    return replace(new, cpu=cpu, disks=blend(old.disks, new.disks), nics=blend(old.nics, new.nics))
 
 
 def counter_ids(connection: VMwareConnection) -> dict[str, int]:
@@ -85,29 +120,54 @@ def sampled(answer: Any, ids: Mapping[str, int]) -> tuple[list[datetime], Series
     }
 
 
-def add_samples(counted: Counted, times: Iterable[datetime], series: Series, vcpus: int) -> None:
-    """Add samples to a VM's counters. The samples of all series are of the same times; vSphere says -1 where it has none."""
-    new = [n for n, at in enumerate(times) if counted.last is None or at > counted.last]
-    counted.last = max([*(times := list(times)), *([counted.last] if counted.last else [])])
+def add_samples(counted: Counted, times: Iterable[datetime], series: Series, vcpus: int, clock: float) -> None:
+    """Add samples to a VM's counters, each once, the oldest first.
 
-    def samples(name: str, device: str) -> Iterator[float]:
-        values = series.get((name, device), [])
-        return (max(0.0, values[n]) if n < len(values) else 0.0 for n in new)
+    Args:
+        counted: the VM's counters.
+        times: when each sample ends; the samples of all series are of the same times.
+        series: the samples; vSphere writes -1 where it has none.
+        vcpus: the VM's.
+        clock: the monotonic clock's reading now.
+    """
+    for number, end in sorted(enumerate(times), key=lambda each: each[1]):
+        if counted.last is not None and end <= counted.last:
+            continue
+        begin = max(counted.last or end - timedelta(seconds=INTERVAL), end - timedelta(seconds=INTERVAL))
+        counted.before = replace(
+            counted,
+            last=begin,
+            before=None,
+            disks={device: list(sums) for device, sums in counted.disks.items()},
+            nics={device: list(sums) for device, sums in counted.nics.items()},
+        )
+        counted.last, counted.seen = end, clock
+        _add(
+            counted,
+            {key: values[number] for key, values in series.items() if number < len(values)},
+            (end - begin).total_seconds(),
+            vcpus,
+        )
 
-    counted.cpu += sum(value / 10_000 * vcpus * INTERVAL for value in samples(WHOLE[0], ""))
-    active = series.get((WHOLE[1], ""), [])
-    counted.active = active[max(range(len(times)), key=times.__getitem__)] if len(active) == len(times) else counted.active
-    for device in {device for name, device in series if name in DISK}:
-        sums = counted.disks[_disk_name(device)]
+
+def _add(counted: Counted, sample: dict[tuple[str, str], float], seconds: float, vcpus: int) -> None:
+    """Add one sample that covers so many seconds; sums of a whole interval are taken in proportion."""
+
+    def value(name: str, device: str = "") -> float:
+        return max(0.0, sample.get((name, device), 0.0))
+
+    counted.cpu += value(WHOLE[0]) / 10_000 * vcpus * seconds
+    counted.active = sample.get((WHOLE[1], ""), counted.active)
+    for device in {device for name, device in sample if name in DISK}:
+        sums = counted.disks.setdefault(_disk_name(device), [0.0] * len(DISK))
         for kilobytes, requests, latency, offset in ((DISK[0], DISK[2], DISK[4], 0), (DISK[1], DISK[3], DISK[5], 1)):
-            sums[offset] += sum(samples(kilobytes, device)) * 1024 * INTERVAL
-            sums[offset + 2] += sum(samples(requests, device)) * INTERVAL
-            took = zip(samples(latency, device), samples(requests, device), strict=True)
-            sums[offset + 4] += sum(milliseconds / 1000 * count * INTERVAL for milliseconds, count in took)
-    for device in {device for name, device in series if name in NIC and device}:
-        sums = counted.nics[device]
+            sums[offset] += value(kilobytes, device) * 1024 * seconds
+            sums[offset + 2] += value(requests, device) * seconds
+            sums[offset + 4] += value(latency, device) / 1000 * value(requests, device) * seconds
+    for device in {device for name, device in sample if name in NIC and device}:
+        sums = counted.nics.setdefault(device, [0.0] * len(NIC))
         for number, name in enumerate(NIC):
-            sums[number] += sum(samples(name, device)) * (1024 * INTERVAL if number < 2 else 1)
+            sums[number] += value(name, device) * (1024 * seconds if number < 2 else seconds / INTERVAL)
 
 
 def _disk_name(instance: str) -> str:

@@ -4,8 +4,10 @@
 |---|---|
 | cpus | cpu.usage (average, 1/100 %) of all vCPUs |
 | memory_used_bytes | mem.active (average, KB), else mem.usage (average, 1/100 %) of its memory |
-| disk bytes | disk.read, .write (average, KB/s) |
-| net bytes | net.received, .transmitted (average, KB/s), else net.bytesRx, .bytesTx |
+| disk bytes | virtualDisk.read, .write (average, KB/s) of all disks, else disk.read, .write |
+| net bytes | net.bytesRx, .bytesTx (average, KB/s) of all NICs, else net.received, .transmitted |
+
+These are the counters of the measurements, where they are kept: a rate and the history agree.
 
 Which of them a vCenter keeps in its historical intervals depends on their statistics level: with level 1, its default, the first and
 mem.usage.
@@ -38,10 +40,10 @@ FIELDS: dict[str, dict[str, Any]] = {
         "mem.active.average": lambda value, size: int(value * 1024),
         "mem.usage.average": lambda value, size: int(value / 10_000 * size.memory_bytes),
     },
-    "disk_read_bytes": {"disk.read.average": lambda value, size: value * 1024},
-    "disk_written_bytes": {"disk.write.average": lambda value, size: value * 1024},
-    "net_received_bytes": dict.fromkeys(("net.received.average", "net.bytesRx.average"), lambda value, size: value * 1024),
-    "net_sent_bytes": dict.fromkeys(("net.transmitted.average", "net.bytesTx.average"), lambda value, size: value * 1024),
+    "disk_read_bytes": dict.fromkeys(("virtualDisk.read.average", "disk.read.average"), lambda value, size: value * 1024),
+    "disk_written_bytes": dict.fromkeys(("virtualDisk.write.average", "disk.write.average"), lambda value, size: value * 1024),
+    "net_received_bytes": dict.fromkeys(("net.bytesRx.average", "net.received.average"), lambda value, size: value * 1024),
+    "net_sent_bytes": dict.fromkeys(("net.bytesTx.average", "net.transmitted.average"), lambda value, size: value * 1024),
 }
 """A record's fields, the counters that tell them, the best first, and how."""
 
@@ -51,14 +53,24 @@ def usages(times: list[datetime], series: Series, size: Size, since: datetime, a
     for number in sorted(range(len(times)), key=times.__getitem__):
         if times[number] <= since:
             continue
-        values = {
-            name: samples[number] for (name, _), samples in series.items() if number < len(samples) and samples[number] >= 0
-        }
-        told: dict[str, Any] = {
+        values = _values(series, number)
+        usage: dict[str, Any] = {
             field: next((tell(values[name], size) for name, tell in counters.items() if name in values), None)
             for field, counters in FIELDS.items()
         }
-        yield VMUsage(at=times[number].isoformat(), **about, **told)
+        yield VMUsage(at=times[number].isoformat(), **about, **usage)
+
+
+def _values(series: Series, number: int) -> dict[str, float]:
+    """Return each counter's value in a sample: that of the whole VM, or else the sum of its devices'."""
+    whole, devices = dict[str, float](), dict[str, float]()
+    for (name, device), samples in series.items():
+        if number < len(samples) and samples[number] >= 0:
+            if device:
+                devices[name] = devices.get(name, 0.0) + samples[number]
+            else:
+                whole[name] = samples[number]
+    return whole | devices
 
 
 __all__ = ["FIELDS", "REAL_TIME", "Size", "usages"]

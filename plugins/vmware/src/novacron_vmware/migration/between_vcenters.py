@@ -1,16 +1,15 @@
-"""A migration from one vCenter to another: what has to be so on both sides, and what the source's vCenter is told."""
+"""Migration to another vCenter: the checks of both sides, and the RelocateSpec for the source's vCenter."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import NetworkNotFoundError, NovaCronError
 from novacron.records.vm import VM
-from novacron_vmware.placement import backing, find_placement, find_store
+from novacron_vmware.placement import DEFAULT, backing, find_placement, find_store
 from novacron_vmware.records import apply_tags
 from novacron_vmware.sdk import vim
 
@@ -28,13 +27,6 @@ def failures(here: VMwareConnection, there: VMwareConnection, record: VM, name: 
         yield "two vCenters share no disks for NovaCron: say storage='copy'"
     if there.inventory.taken("", record.id):
         yield f"a VM with the UUID {record.id} is already on {name}"
-    known = {read["name"] for _, read in there.collect(vim.Network, ["name"])}
-    for network in sorted({nic.network for nic in record.nics or () if nic.network} - known):
-        yield f"{name} has no network {network!r}"
-    with suppress(NovaCronError):
-        find_placement(there, record.name, memory=record.memory_bytes)
-        return
-    yield f"{name} has no node that could run {record.name!r}"
 
 
 def relocation(here: VMwareConnection, there: VMwareConnection, thing: Any, record: VM, spec: MigrationSpec) -> Any:
@@ -42,8 +34,9 @@ def relocation(here: VMwareConnection, there: VMwareConnection, thing: Any, reco
 
     The other vCenter is named by its address as this connection uses it, and trusted by its certificate's thumbprint.
     """
-    place = find_placement(there, record.name, node=spec.node, memory=record.memory_bytes)
-    _, store = find_store(there, "default")
+    native = {"folder": spec.folder} if spec.folder else {}
+    place = find_placement(there, record.name, node=spec.node, memory=record.memory_bytes, native=native)
+    _, store = find_store(there, spec.pool or DEFAULT, place.datacenter)
     host, port = there.address
     digest = hashlib.sha1(there.session.certificate(), usedforsecurity=False).hexdigest().upper()
     service = vim.ServiceLocator(
@@ -58,17 +51,24 @@ def relocation(here: VMwareConnection, there: VMwareConnection, thing: Any, reco
         pool=place.pool,
         folder=place.folder,
         datastore=store,
-        deviceChange=list(_plugged(here, there, thing, record)),
+        deviceChange=list(rewired(here, there, thing, record, spec, place.datacenter)),
     )
 
 
-def _plugged(here: VMwareConnection, there: VMwareConnection, thing: Any, record: VM) -> Iterator[Any]:
+def rewired(
+    here: VMwareConnection, there: VMwareConnection, thing: Any, record: VM, spec: MigrationSpec, datacenter: Any
+) -> Iterator[Any]:
+    """Yield the changes that put a VM's NICs on networks of the destination: those of the same names, or those of `spec.networks`.
+
+    Raises:
+        NetworkNotFoundError: the destination has no such network, or a NIC is on none.
+    """
     devices = here.read(thing, ["config.hardware.device"]).get("config.hardware.device") or ()
     cards = [device for device in devices if isinstance(device, vim.vm.device.VirtualEthernetCard)]
     for card, nic in zip(cards, record.nics or (), strict=True):
         if not nic.network:
             raise NetworkNotFoundError(f"the NIC {nic.mac} of {record.name!r} is on no network", resource=record.name)
-        card.backing = backing(there, nic.network)
+        card.backing = backing(there, spec.networks.get(nic.network, nic.network), datacenter)
         yield vim.vm.device.VirtualDeviceSpec(operation="edit", device=card)
 
 
@@ -81,4 +81,4 @@ def arrived(there: VMwareConnection, record: VM) -> dict[str, Any]:
     return {}
 
 
-__all__ = ["arrived", "failures", "relocation"]
+__all__ = ["arrived", "failures", "relocation", "rewired"]

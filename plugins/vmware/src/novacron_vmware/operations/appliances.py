@@ -29,7 +29,7 @@ from novacron.specs.appliances import ApplianceSpec
 from novacron.specs.vm import VMSpec
 from novacron_vmware.errors import mapped, translated
 from novacron_vmware.lifecycle.checks import check, refuse_taken
-from novacron_vmware.placement import find_placement, find_store
+from novacron_vmware.placement import find_network, find_placement, find_store
 from novacron_vmware.records import apply_tags, facts_option
 from novacron_vmware.sdk import vim, vmodl
 from novacron_vmware.vm_operations import VMOperations
@@ -73,7 +73,8 @@ class VMwareAppliances(VMOperations):
         wanted = planned(archive.description, spec)
         check(wanted, connection)
         refuse_taken(connection, wanted.name, None)
-        place = find_placement(connection, wanted.name, memory=wanted.memory)
+        networks = [spec.networks.get(nic.network, nic.network) for nic in archive.description.nics]
+        place = find_placement(connection, wanted.name, memory=wanted.memory, pools=[spec.pool], networks=networks)
         with translated(wanted.name):
             made = self._spec(archive, wanted, spec, place)
             lease = place.pool.ImportVApp(made.importSpec, place.folder, place.node)
@@ -105,17 +106,15 @@ class VMwareAppliances(VMOperations):
 
     def _spec(self, archive: Archive, wanted: VMSpec, spec: ApplianceSpec, place: Any) -> Any:
         """Return what vSphere makes of the description. Raises InvalidSpecError, NetworkNotFoundError."""
-        known = {read["name"]: thing for thing, read in self._connection.collect(vim.Network, ["name"])}
         mapping = []
         for nic in archive.description.nics:
             here = spec.networks.get(nic.network, nic.network)
-            if here not in known:
-                raise NetworkNotFoundError(
-                    f"no network {here!r}",
-                    resource=here,
-                    hint=f"there are: {', '.join(sorted(known))}; say which takes its place: networks={{{nic.network!r}: ...}}",
-                )
-            mapping.append(vim.OvfManager.NetworkMapping(name=nic.network, network=known[here]))
+            try:
+                network = find_network(self._connection, here, place.datacenter)
+            except NetworkNotFoundError as error:
+                error.hint = f"{error.hint}; say which takes its place: networks={{{nic.network!r}: ...}}"
+                raise
+            mapping.append(vim.OvfManager.NetworkMapping(name=nic.network, network=network))
         asked = vim.OvfManager.CreateImportSpecParams(
             entityName=wanted.name,
             locale="",
@@ -124,7 +123,7 @@ class VMwareAppliances(VMOperations):
             diskProvisioning="thin",
             hostSystem=place.node,
         )
-        _, store = find_store(self._connection, spec.pool)
+        _, store = find_store(self._connection, spec.pool, place.datacenter)
         made = self._connection.content.ovfManager.CreateImportSpec(archive.text.decode(), place.pool, store, asked)
         if made.error:
             problems = [

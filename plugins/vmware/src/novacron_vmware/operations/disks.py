@@ -38,7 +38,7 @@ class VMwareDisks(VMOperations):
                 attach(connection, thing, record.name, [spec], connection.datacenter_thing(thing))
             else:
                 adding = Adding(self._devices(thing))
-                drive(connection, adding, spec.path or spec.source or "", spec)
+                drive(connection, adding, spec.path or spec.source or "", spec, connection.datacenter_thing(thing))
                 self._reconfigure(thing, record.name, deviceChange=adding.changes)
             devices = self._devices(thing)
             target, device = next((t, d) for t, d in places(devices) if t not in before)
@@ -95,7 +95,7 @@ class VMwareDisks(VMOperations):
             problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive")
             raise InvalidSpecError("that is no drive", resource=record.name, problems=[problem])
         make = medium if isinstance(device, Device.VirtualCdrom) else floppy_medium
-        device.backing = make(self._connection, source, "default")
+        device.backing = make(self._connection, source, "default", self._connection.datacenter_thing(thing))
         device.connectable = Device.VirtualDevice.ConnectInfo(
             startConnected=bool(source), allowGuestControl=True, connected=bool(source) and record.status == "running"
         )

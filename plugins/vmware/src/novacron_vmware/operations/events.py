@@ -19,7 +19,8 @@ from novacron.plugins import hookimpl
 from novacron.plugins.listener import Listener
 from novacron.records.events import Event
 from novacron_vmware.errors import translated
-from novacron_vmware.inventory import EXPIRIES, plain_name
+from novacron_vmware.inventory import EXPIRIES
+from novacron_vmware.names import plain_name
 from novacron_vmware.records import summary_record
 from novacron_vmware.sdk import vim, vmodl
 from novacron_vmware.vm_operations import VMOperations
@@ -212,7 +213,9 @@ class VMwareEvents(VMOperations):
 
     def _now(self) -> dict[Any, tuple[str, str, str]]:
         """Return the name, id and status of every VM."""
-        found = [(thing, summary_record(self._connection.name, read, {})) for thing, read in self._connection.inventory.vms()]
+        found = [
+            (thing, summary_record(self._connection.name, read, None, None)) for thing, read in self._connection.inventory.vms()
+        ]
         return {thing: (record.name, record.id, record.status) for thing, record in found}
 
     def _tell_event(

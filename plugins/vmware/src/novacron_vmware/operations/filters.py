@@ -13,6 +13,7 @@ from novacron.plugins import hookimpl
 from novacron.records.filters import TrafficFilter
 from novacron.specs.filters import TrafficFilterSpec
 from novacron_vmware.errors import translated
+from novacron_vmware.names import plain_name
 from novacron_vmware.networks.port_groups import node_groups, uplinks
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
@@ -59,7 +60,7 @@ class VMwareFilters(VMOperations):
 
     def _set(self, network: str, *, spoofing: bool) -> None:
         for thing, read in self._connection.collect(Group, ["name", "config"]):
-            if read["name"] == network:
+            if plain_name(read["name"]) == network:
                 policy = Distributed.SecurityPolicy(
                     inherited=False,
                     forgedTransmits=vim.BoolPolicy(inherited=False, value=spoofing),
@@ -85,8 +86,8 @@ class VMwareFilters(VMOperations):
         wires = uplinks(self._connection)
         for thing, read in self._connection.collect(Group, ["name", "config"]):
             if thing not in wires:
-                seen.add(read["name"])
-                yield read["name"], _refuses(getattr(read["config"].defaultPortConfig, "securityPolicy", None))
+                seen.add(plain_name(read["name"]))
+                yield plain_name(read["name"]), _refuses(getattr(read["config"].defaultPortConfig, "securityPolicy", None))
         for _, group in node_groups(self._connection):
             if group.spec.name not in seen:
                 seen.add(group.spec.name)

@@ -33,6 +33,9 @@ POLL = 0.2
 PATIENCE = 30.0
 """Seconds that a program which changes a user may take."""
 OUTPUT_MOST = 16 * 2**20
+"""Bytes of a program's output that are returned; no more than these are read."""
+FILE_MOST = 256 * 2**20
+"""Bytes of a guest's file that are read into memory."""
 USERS = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 """Names that users of Linux guests can have."""
 KEYS = "umask 077; cd && mkdir -p .ssh && cat >.ssh/.novacron && mv .ssh/.novacron .ssh/authorized_keys"
@@ -81,8 +84,10 @@ class VMwareGuest(VMOperations):
                 )
                 pid = processes.StartProgramInGuest(thing, auth, program)
                 self._wait(thing, auth, pid, argv[0], seconds, job)
-                text = self._read_file(thing, auth, f"{folder}/status").decode().strip()
-                out, err = (self._read_file(thing, auth, f"{folder}/{stream}") for stream in ("stdout", "stderr"))
+                text = self._read_file(thing, auth, f"{folder}/status", 64).decode().strip()
+                out, err = (
+                    self._read_file(thing, auth, f"{folder}/{stream}", OUTPUT_MOST + 1) for stream in ("stdout", "stderr")
+                )
                 status = int(text) if re.fullmatch(r"\d+", text) else 127
                 return ExecResult(
                     exit_status=status,
@@ -98,7 +103,14 @@ class VMwareGuest(VMOperations):
         """Fetch a file."""
         thing, name = self._running(vm)
         with translated(name):
-            return self._read_file(thing, self._auth(), path)
+            data = self._read_file(thing, self._auth(), path, FILE_MOST + 1)
+            if len(data) > FILE_MOST:
+                raise GuestAgentError(
+                    f"{path!r} in {name!r} has more than {FILE_MOST} bytes",
+                    resource=name,
+                    hint="copy it over the network instead",
+                )
+            return data
 
     @hookimpl
     def guest_file_write(self, vm: str, path: str, data: bytes) -> VM:
@@ -184,9 +196,9 @@ class VMwareGuest(VMOperations):
             job.report(f"{program} runs")
             time.sleep(POLL)
 
-    def _read_file(self, thing: Any, auth: Any, path: str) -> bytes:
+    def _read_file(self, thing: Any, auth: Any, path: str, most: int) -> bytes:
         there = self._manager.fileManager.InitiateFileTransferFromGuest(thing, auth, path)
-        return self._transfer("GET", there.url, None)
+        return self._transfer("GET", there.url, None, most)
 
     def _write(self, thing: Any, auth: Any, path: str, data: bytes, mode: int | None = None) -> None:
         attributes = (
@@ -195,8 +207,8 @@ class VMwareGuest(VMOperations):
         url = self._manager.fileManager.InitiateFileTransferToGuest(thing, auth, path, attributes, len(data), True)
         self._transfer("PUT", url, data)
 
-    def _transfer(self, verb: str, url: str, data: bytes | None) -> bytes:
-        """Send or fetch a file's bytes; a "*" in the URL stands for the server that was asked."""
+    def _transfer(self, verb: str, url: str, data: bytes | None, most: int = 2**16) -> bytes:
+        """Send or fetch a file's bytes, at most `most`; a "*" in the URL stands for the server that was asked."""
         parts = urlsplit(url)
         host = self._connection.address[0] if parts.hostname in (None, "*") else str(parts.hostname)
         web = self._connection.session.web(host, parts.port or self._connection.address[1])
@@ -205,7 +217,7 @@ class VMwareGuest(VMOperations):
             answer = web.getresponse()
             if answer.status >= http.client.BAD_REQUEST:
                 raise GuestAgentError(f"the transfer of a file failed: {answer.status} {answer.reason}")
-            return answer.read()
+            return answer.read(most)
         finally:
             web.close()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from novacron.errors import InvalidSpecError, InvalidStateError, OperationTimeoutError, SpecProblem, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
+from novacron.records.questions import Question
 from novacron.records.vm import VM, Deleted, NativeDefinition
 from novacron.specs import VMQuery
 from novacron.specs.vm import VMSpec, VMUpdate
@@ -16,9 +18,10 @@ from novacron_vmware.errors import translated
 from novacron_vmware.lifecycle import definition as definitions
 from novacron_vmware.lifecycle.checks import check, megabytes, no_autostart, refuse_taken
 from novacron_vmware.lifecycle.cloning import clone
-from novacron_vmware.lifecycle.creation import detach_kept_disks, finish, new_config, undo
+from novacron_vmware.lifecycle.creation import detach_kept_disks, finish, new_config, placement_of, undo
+from novacron_vmware.names import plain_name
 from novacron_vmware.placement import find_placement
-from novacron_vmware.records import FACTS_PATH, FULL, apply_tags, facts_of, facts_option, full_record, summary_record
+from novacron_vmware.records import ATTACHED, FACTS_PATH, FULL, apply_tags, facts_of, facts_option, full_record, summary_record
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
@@ -32,16 +35,25 @@ class VMwareLifecycle(VMOperations):
     @hookimpl
     def vm_list(self, query: VMQuery) -> list[VM]:
         """Read all VMs, templates left out."""
-        connection = self._connection
+        connection, folders = self._connection, dict[Any, str | None]()
+
+        def summary(read: dict[str, Any]) -> VM:
+            parent = read.get("parentVApp") or read.get("parent")
+            if parent not in folders:
+                folders[parent] = connection.inventory.folder(read)
+            return summary_record(connection.name, read, nodes.get(read.get("runtime.host")), folders[parent])
+
         if query.detail == "summary":
-            read, nodes = connection.inventory.vms(), connection.inventory.nodes()
-            return [summary_record(connection.name, each, nodes) for _, each in read]
+            listed, nodes = connection.inventory.vms(), connection.inventory.nodes()
+            return [summary(read) for _, read in listed]
         connection.inventory.refresh()
         nodes = connection.inventory.nodes()
         found = connection.collect(vim.VirtualMachine, FULL)
         found = [(thing, read) for thing, read in found if "name" in read and not read.get("config.template")]
         started, tags = autostarting(connection), connection.tags.of([thing for thing, _ in found])
-        return [full_record(connection, thing, read, nodes, started, tags.get(thing, frozenset())) for thing, read in found]
+        return [
+            full_record(connection, thing, read, summary(read), started, tags.get(thing, frozenset())) for thing, read in found
+        ]
 
     @hookimpl
     def vm_get(self, vm: str) -> VM:
@@ -68,8 +80,8 @@ class VMwareLifecycle(VMOperations):
         connection = self._connection
         check(spec, connection)
         refuse_taken(connection, spec.name, str(spec.id) if spec.id else None)
-        place = find_placement(connection, spec.name, node=spec.node, memory=spec.memory, native=spec.native)
-        config = new_config(connection, spec)
+        place = placement_of(connection, spec, memory=spec.memory)
+        config = new_config(connection, spec, place.datacenter)
         job.report("creating", 0.0)
         with translated(spec.name):
             made = connection.wait(
@@ -98,8 +110,11 @@ class VMwareLifecycle(VMOperations):
 
     @hookimpl
     def vm_clone(self, vm: str, name: str, linked: bool, job: Job[VM]) -> VM:
-        """Copy a stopped VM; a linked clone begins at a snapshot, which is taken when there is none."""
-        thing, record = self._changing(vm, "clone", "stopped")
+        """Copy a VM. A linked clone shares the disks of a snapshot, which is taken when there is none.
+
+        A running VM is copied as it is on its disks, like after a power failure; its memory is not part of the copy.
+        """
+        thing, record = self._changing(vm, "clone", "running", "suspended", "stopped")
         refuse_taken(self._connection, name, None)
         made = clone(self._connection, thing, record.name, name, linked=linked, job=job)
         try:
@@ -178,7 +193,8 @@ class VMwareLifecycle(VMOperations):
             merged = {**facts.get("metadata", {}), **(changes.metadata or {})}
             tags = facts.get("tags", [])
             if changes.tags is not None:
-                tags = sorted(self._connection.tags.own(thing, changes.tags, record.name))
+                rest, attached = self._connection.tags.attach(thing, changes.tags, record.name, ours=facts.get(ATTACHED, ()))
+                tags, facts[ATTACHED] = sorted(rest), sorted(attached)
             facts |= {"tags": tags, "metadata": {key: value for key, value in merged.items() if value is not None}}
             config["extraConfig"] = [facts_option(facts)]
         with translated(record.name):
@@ -187,7 +203,7 @@ class VMwareLifecycle(VMOperations):
                     self._reconfigure(thing, record.name, **config)
                 except BaseException:
                     if changes.tags is not None:
-                        self._connection.tags.own(thing, record.tags or (), record.name)
+                        self._connection.tags.attach(thing, record.tags or (), record.name, ours=facts[ATTACHED])
                     raise
             if changes.autostart is not None:
                 set_autostart(self._connection, thing, enabled=changes.autostart)
@@ -206,6 +222,48 @@ class VMwareLifecycle(VMOperations):
                     resource=record.name,
                     hint=f"stop it first, or create it with {what}_max",
                 )
+
+    @hookimpl
+    def question_list(self) -> list[Question]:
+        """List the questions that VMs wait on; a listing has read them."""
+        return sorted(self._questions(), key=lambda question: (question.name, question.vm))
+
+    def _questions(self) -> Iterator[Question]:
+        waiting = [thing for thing, read in self._connection.inventory.vms() if read.get("runtime.question") is not None]
+        paths = ["name", "config.instanceUuid", "runtime.question"]
+        for _, read in self._connection.read_all(waiting, vim.VirtualMachine, paths):
+            if (asked := read.get("runtime.question")) is not None:
+                choices = {choice.key: choice.label or choice.summary or choice.key for choice in asked.choice.choiceInfo or ()}
+                default = asked.choice.defaultIndex
+                yield Question(
+                    vm=read.get("config.instanceUuid", ""),
+                    name=plain_name(read["name"]),
+                    host=self._connection.name,
+                    id=asked.id,
+                    text=asked.text.strip(),
+                    choices=choices,
+                    default=list(choices)[default] if default is not None and 0 <= default < len(choices) else None,
+                )
+
+    @hookimpl
+    def question_answer(self, vm: str, question: str, answer: str) -> VM:
+        """Answer it; vSphere wants the choice's key."""
+        thing, record = self._changing(vm, "answer a question of")
+        pending = [each for each in self._questions() if each.vm == record.id]
+        asked = next((each for each in pending if each.id == question), None)
+        if asked is None:
+            ids = ", ".join(each.id for each in pending) or "none"
+            raise InvalidStateError(
+                f"{record.name!r} does not wait on the question {question!r}", resource=record.name, hint=f"it waits on: {ids}"
+            )
+        keys = [key for key, text in asked.choices.items() if answer in (key, text)]
+        if len(keys) != 1:
+            allowed = "one of " + ", ".join(f"{key} ({text})" for key, text in asked.choices.items())
+            problem = SpecProblem("answer", answer, allowed)
+            raise InvalidSpecError("no such answer", resource=record.name, problems=[problem])
+        with translated(record.name):
+            thing.AnswerVM(asked.id, keys[0])
+        return self._read(thing)
 
     @hookimpl
     def vm_export(self, vm: str) -> NativeDefinition:

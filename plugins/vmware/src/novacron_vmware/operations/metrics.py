@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -119,9 +120,8 @@ class VMwareMetrics(VMOperations):
         for answer in answers:
             times, series = sampled(answer, ids)
             if times:
-                add_samples(
-                    self._counted[answer.entity], times, series, int(known[answer.entity].get("config.hardware.numCPU", 1))
-                )
+                vcpus = int(known[answer.entity].get("config.hardware.numCPU", 1))
+                add_samples(self._counted[answer.entity], times, series, vcpus, time.monotonic())
 
     def _counters(self, names: Iterable[str] = (*WHOLE, *DISK, *NIC)) -> dict[str, int]:
         """Return vSphere's numbers of these counters, by name; all are read once."""
@@ -129,7 +129,9 @@ class VMwareMetrics(VMOperations):
         return {name: self._ids[name] for name in names if name in self._ids}
 
     def _record(self, thing: Any, read: dict[str, Any]) -> VMMetrics:
-        counted, running = self._counted[thing], read.get("runtime.powerState") == "poweredOn"
+        running = read.get("runtime.powerState") == "poweredOn"
+        at, counted = self._counted[thing].at(time.monotonic())
+        at = at if running and at is not None else datetime.now(UTC)
         disks = tuple(
             DiskMetrics(
                 target=target,
@@ -156,7 +158,7 @@ class VMwareMetrics(VMOperations):
         return VMMetrics.of(
             vm=read.get("config.instanceUuid", ""),
             host=self._connection.name,
-            at=datetime.now(UTC).isoformat(),
+            at=at.isoformat(),
             cpu_seconds=counted.cpu,
             vcpus=int(read.get("config.hardware.numCPU", 0)),
             memory_bytes=int(read.get("config.hardware.memoryMB", 0)) * 2**20,
@@ -176,7 +178,9 @@ class VMwareMetrics(VMOperations):
         Manager = vim.PerformanceManager
         asked = Manager.QuerySpec(
             entity=thing,
-            metricId=[Manager.MetricId(counterId=number, instance="") for number in ids.values()],
+            metricId=[
+                Manager.MetricId(counterId=number, instance=ALL if name in (*DISK, *NIC) else "") for name, number in ids.items()
+            ],
             intervalId=interval,
             startTime=since,
             format="csv",

@@ -10,6 +10,7 @@ from novacron.errors import (
     DeviceNotFoundError,
     MigrationCheckError,
     MigrationError,
+    NotFoundError,
     NovaCronError,
     OperationTimeoutError,
     VMNotFoundError,
@@ -21,12 +22,13 @@ from novacron.records.vm import VM
 from novacron_vmware.devices import places
 from novacron_vmware.errors import translated
 from novacron_vmware.migration import between_vcenters
-from novacron_vmware.placement import find_placement, find_store
+from novacron_vmware.placement import DEFAULT, Placement, find_network, find_placement, find_store
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
+    from novacron_vmware.connection import VMwareConnection
 
 UNKNOWN = ("bandwidth", "max_downtime", "post_copy", "compression", "parallel", "destination_uri")
 """Wishes that vMotion has no like of: it chooses by itself."""
@@ -91,7 +93,7 @@ class VMwareMigration(VMOperations):
     def vm_migrate_storage(self, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
         """Move disks to another datastore; with none named also the VM's own files."""
         thing, record = self._changing(vm, "move disks of", "running", "suspended", "stopped")
-        _, store = find_store(self._connection, pool)
+        _, store = find_store(self._connection, pool, self._connection.datacenter_thing(thing))
         named = dict(places(self._connection.read(thing, ["config.hardware.device"])["config.hardware.device"]))
         unknown = sorted(set(disks) - set(named))
         if unknown:
@@ -118,18 +120,67 @@ class VMwareMigration(VMOperations):
             yield f"{record.name!r} runs: stop it first, or migrate it live"
         if not self._same_server(there):
             yield from between_vcenters.failures(self._connection, there, record, to.name, spec)
-        there.inventory.refresh()
-        names = sorted(there.inventory.nodes().values())
-        if spec.node and spec.node not in names:
-            yield f"{to.name} has no node {spec.node!r}: there are {', '.join(names)}"
         same = self._same_server(there) and there.root == self._connection.root
-        if same and (spec.node is None or spec.node == record.node):
-            yield f"{record.name!r} is on {record.node} already" if spec.node else "a migration within one host needs node=..."
+        if same and not (spec.pool or spec.folder or spec.node):
+            yield "a migration within one host needs node=..., pool=... or folder=..."
+            return
+        if same and spec.node and not (spec.pool or spec.folder) and self._is_on(record, spec.node):
+            yield f"{record.name!r} is on {record.node} already"
+        yield from self._placement_failures(there, record, to.name, spec)
         own = {self._connection.inventory.find(record.id)} if self._same_server(there) else set()
         if not same and there.inventory.named(record.name) - own:
             yield f"a VM {record.name!r} is already on {to.name}"
 
-    def _same_server(self, there: Any) -> bool:
+    def _is_on(self, record: VM, node: str) -> bool:
+        """Whether a VM is on a node, named in any way; a node that is not there is told by the placement."""
+        try:
+            found = self._connection.finder.find(vim.HostSystem, node, noun="node", error=NotFoundError)
+        except NovaCronError:
+            return False
+        return bool(self._connection.inventory.node_name(found) == record.node)
+
+    def _placement_failures(self, there: VMwareConnection, record: VM, name: str, spec: MigrationSpec) -> Iterator[str]:
+        """Yield what is wrong with the destination: node, folder, datastore, and the networks of the VM's NICs."""
+        place: Placement | None = None
+        try:
+            if spec.node:
+                there.finder.find(vim.HostSystem, spec.node, noun="node", error=NotFoundError)  # a plain error, not one of a spec
+            place = self._placement(there, record, spec)
+            if spec.pool:
+                find_store(there, spec.pool, place.datacenter)
+        except NovaCronError as error:
+            yield f"{name}: {error}" + (f" ({error.hint})" if error.hint and not getattr(error, "problems", None) else "")
+        if not self._same_server(there) or spec.networks or (place and self._leaves(record, place)):
+            yield from self._network_failures(there, record, name, place.datacenter if place else None, spec)
+
+    def _network_failures(
+        self, there: VMwareConnection, record: VM, name: str, datacenter: Any, spec: MigrationSpec
+    ) -> Iterator[str]:
+        for network in sorted({nic.network for nic in record.nics or () if nic.network}):
+            wanted = spec.networks.get(network, network)
+            try:
+                find_network(there, wanted, datacenter)
+            except NotFoundError as error:
+                yield f"{name} has no network {wanted!r}: say which takes its place, networks={{{network!r}: ...}} ({error.hint})"
+            except NovaCronError as error:
+                yield f"{name}: {error} ({error.hint})"
+        for network in sorted(set(spec.networks) - {nic.network for nic in record.nics or ()}):
+            yield f"no NIC of {record.name!r} is on {network!r}"
+
+    def _placement(self, there: VMwareConnection, record: VM, spec: MigrationSpec) -> Placement:
+        """Return where a migration goes. Without a node it stays on its own, where the destination is the same datacenter."""
+        native = {"folder": spec.folder} if spec.folder else {}
+        node = spec.node
+        if node is None and self._same_server(there) and there.root == self._connection.root and not spec.folder:
+            node = record.node
+        return find_placement(there, record.name, node=node, memory=record.memory_bytes, native=native)
+
+    def _leaves(self, record: VM, place: Placement) -> bool:
+        """Whether a VM goes to another datacenter, where the port groups of this one do not exist."""
+        thing = self._connection.inventory.find(record.id)
+        return bool(self._connection.datacenter_thing(thing) != place.datacenter)
+
+    def _same_server(self, there: VMwareConnection) -> bool:
         ours, theirs = (each.content.about.instanceUuid or each.address for each in (self._connection, there))
         return bool(ours == theirs)
 
@@ -137,12 +188,15 @@ class VMwareMigration(VMOperations):
         there = to.driver.native
         if not self._same_server(there):
             return between_vcenters.relocation(self._connection, there, thing, record, spec)
-        place = find_placement(there, record.name, node=spec.node, memory=record.memory_bytes)
+        place = self._placement(there, record, spec)
         relocate = vim.vm.RelocateSpec(host=place.able, pool=place.pool)  # without a host vCenter would want DRS to choose one
-        if self._connection.datacenter_thing(thing) != place.datacenter:
+        elsewhere = self._connection.datacenter_thing(thing) != place.datacenter
+        if elsewhere or spec.folder:
             relocate.folder = place.folder
-            if spec.storage != "shared":
-                _, relocate.datastore = find_store(there, "default")
+        if spec.pool or (elsewhere and spec.storage != "shared"):
+            _, relocate.datastore = find_store(there, spec.pool or DEFAULT, place.datacenter)
+        if elsewhere or spec.networks:
+            relocate.deviceChange = list(between_vcenters.rewired(self._connection, there, thing, record, spec, place.datacenter))
         return relocate
 
     def _server_check(self, thing: Any, relocate: Any) -> tuple[list[str], list[str]]:

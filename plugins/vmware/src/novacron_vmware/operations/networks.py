@@ -15,6 +15,7 @@ from novacron.records.networks import Network
 from novacron.records.vm import Deleted
 from novacron.specs.networks import NetworkSpec
 from novacron_vmware.errors import translated
+from novacron_vmware.names import plain_name
 from novacron_vmware.networks.port_groups import network_systems, node_groups, uplinks
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
@@ -50,7 +51,7 @@ class VMwareNetworks(VMOperations):
             )
         if problems:
             raise InvalidSpecError("this host can't make that network", resource=spec.name, problems=problems)
-        if spec.name in {read["name"] for _, read in self._all()}:
+        if spec.name in {plain_name(read["name"]) for _, read in self._all()}:
             raise AlreadyExistsError(f"a network {spec.name!r} is already there", resource=spec.name, hint="give another name")
         with translated(spec.name):
             if spec.bridge in switches:
@@ -62,28 +63,36 @@ class VMwareNetworks(VMOperations):
 
     @hookimpl
     def network_update(self, network: str, spec: NetworkSpec) -> Network:
-        """Change the VLAN of a port group."""
+        """Change the VLAN of a port group. Fields that are not given stay as they are; others of its own may be given again."""
         thing, read = self._find_network(network)
-        problems = [p for p in _problems(spec) if p.path != "name"]
-        if spec.name != network:
-            problems.append(SpecProblem("name", spec.name, network))
+        now, given = self._record(thing, read), spec.model_fields_set
+        asked = spec.model_copy(update={"type": now.type})
+        problems = [problem for problem in _problems(asked) if problem.path in given]
+        if spec.name not in (network, now.name):
+            problems.append(SpecProblem("name", spec.name, now.name))
+        for field in ("type", "bridge"):
+            if field in given and getattr(spec, field) != getattr(now, field):
+                problems.append(SpecProblem(field, str(getattr(spec, field)), f"{getattr(now, field)}: it can't be changed"))
         if problems:
             raise InvalidSpecError("this host can't change that", resource=network, problems=problems)
+        if "vlan" not in given:
+            return now
         vlan = spec.vlan or 0
         with translated(network):
             if isinstance(thing, Group):
                 change = Group.ConfigSpec(configVersion=read["config"].configVersion, defaultPortConfig=_ports(vlan))
                 self._connection.wait(thing.ReconfigureDVPortgroup_Task(change), resource=network)
             else:
-                for system, group in self._groups(network):
+                for system, group in self._groups(now.name):
                     group.spec.vlanId = vlan
-                    system.UpdatePortGroup(network, group.spec)
+                    system.UpdatePortGroup(now.name, group.spec)
         return self.network_get(network)
 
     @hookimpl
     def network_delete(self, network: str) -> Deleted:
         """Delete a port group that no VM is on, and the switch that was made with it."""
-        thing, _ = self._find_network(network)
+        thing, read = self._find_network(network)
+        name = plain_name(read["name"])
         found = self._connection.collect(vim.VirtualMachine, ["name", "network"])
         users = [vm["name"] for _, vm in found if thing in (vm.get("network") or ())]
         if users:
@@ -96,11 +105,11 @@ class VMwareNetworks(VMOperations):
             if isinstance(thing, Group):
                 self._connection.wait(thing.Destroy_Task(), resource=network)
             else:
-                for system, group in self._groups(network):
-                    system.RemovePortGroup(network)
-                    if group.spec.vswitchName == _own_switch(network):
+                for system, group in self._groups(name):
+                    system.RemovePortGroup(name)
+                    if group.spec.vswitchName == _own_switch(name):
                         system.RemoveVirtualSwitch(group.spec.vswitchName)
-        return Deleted(name=network)
+        return Deleted(name=name)
 
     def _all(self) -> list[tuple[Any, dict[str, Any]]]:
         found = self._connection.collect(vim.Network, ["name", "vm"])
@@ -109,12 +118,10 @@ class VMwareNetworks(VMOperations):
         return [(thing, read | groups.get(thing, {})) for thing, read in found if thing not in wires]
 
     def _find_network(self, network: str) -> tuple[Any, dict[str, Any]]:
-        found = self._all()
-        for thing, read in found:
-            if read["name"] == network:
-                return thing, read
-        names = ", ".join(sorted(read["name"] for _, read in found))
-        raise NetworkNotFoundError(f"no network {network!r}", resource=network, hint=f"there are: {names or 'none'}")
+        """Return a network by name, inventory path or id; an ambiguous name is refused."""
+        known = self._all()
+        thing = self._connection.finder.find(vim.Network, network, noun="network", error=NetworkNotFoundError, among=known)
+        return next(each for each in known if each[0] == thing)
 
     def _record(self, thing: Any, read: dict[str, Any]) -> Network:
         config = read.get("config")
@@ -126,7 +133,7 @@ class VMwareNetworks(VMOperations):
             switch = config.distributedVirtualSwitch
             bridge = self._connection.read(switch, ["name"]).get("name") if switch else None
         return Network(
-            name=read["name"],
+            name=plain_name(read["name"]),
             host=self._connection.name,
             active=True,
             type="bridged",

@@ -37,7 +37,7 @@ class VMwareNICs(VMOperations):
         before = {nic.mac for nic in record.nics or ()}
         if spec.mac and spec.mac.lower() in before:
             raise AlreadyExistsError(f"{record.name!r} has a NIC {spec.mac} already", resource=record.name)
-        change = Device.VirtualDeviceSpec(operation="add", device=card(spec, backing(self._connection, str(spec.network)), -2))
+        change = Device.VirtualDeviceSpec(operation="add", device=card(spec, self._backing(thing, spec), -2))
         with translated(record.name):
             self._reconfigure(thing, record.name, deviceChange=[change])
         return next(nic for nic in self._nics(thing) if nic.mac not in before)
@@ -63,7 +63,7 @@ class VMwareNICs(VMOperations):
             if field in given and (getattr(spec, field) or getattr(there, field)).lower() != getattr(there, field):
                 problem = SpecProblem(field, str(getattr(spec, field)), f"{getattr(there, field)}, or nothing")
                 raise InvalidSpecError(f"a NIC keeps its {field}", resource=record.name, problems=[problem])
-        wanted = card(spec, backing(self._connection, spec.network) if spec.network else device.backing, device.key)
+        wanted = card(spec, self._backing(thing, spec) if spec.network else device.backing, device.key)
         device.backing = wanted.backing
         if "link_up" in given:
             device.connectable = wanted.connectable
@@ -96,6 +96,10 @@ class VMwareNICs(VMOperations):
         device = find_nic(self._devices(thing), nic, record.name)
         device.connectable = Device.VirtualDevice.ConnectInfo(startConnected=up, allowGuestControl=True, connected=up)
         return self._edit(thing, record.name, nic, device)
+
+    def _backing(self, thing: Any, spec: NICSpec | NICUpdate) -> Any:
+        connection = self._connection
+        return backing(connection, str(spec.network), connection.datacenter_thing(thing))
 
     def _check(self, spec: NICSpec, name: str) -> None:
         problems = list(problems_of_nic(spec))

@@ -20,8 +20,10 @@ from novacron.records.vm import VM
 from novacron.specs.snapshots import SnapshotSpec
 from novacron_vmware.devices import disk_records
 from novacron_vmware.errors import translated
+from novacron_vmware.names import plain_name
 from novacron_vmware.records import STATUSES
 from novacron_vmware.sdk import vim
+from novacron_vmware.snapshots.sizes import snapshot_sizes
 from novacron_vmware.vm_operations import VMOperations
 
 
@@ -35,72 +37,70 @@ class VMwareSnapshots(VMOperations):
         if spec.kind == "internal":
             problem = SpecProblem("kind", "internal", "external: vSphere keeps snapshots in files of their own")
             raise InvalidSpecError("no such snapshot here", resource=record.name, problems=[problem])
-        if any(each.name == spec.name for each, _ in self._tree(thing)):
+        if any(plain_name(each.name) == spec.name for each, _ in self._tree(thing)):
             raise AlreadyExistsError(
                 f"{record.name!r} has a snapshot {spec.name!r} already",
                 resource=record.name,
                 hint="give another name, or delete that one",
             )
         if spec.memory and record.status == "stopped":
-            raise InvalidStateError(
-                f"can't keep the memory of {record.name!r}: it is stopped",
-                resource=record.name,
-                hint="start it, or leave memory out",
-            )
+            raise InvalidStateError.of_status("keep the memory of", record.name, record.status, ("running", "suspended"))
         if spec.quiesce:
             self._check_tools(thing, record)
         memory = record.status != "stopped" and not spec.quiesce if spec.memory is None else spec.memory
         job.report("taking the snapshot", 0.0)
         with translated(record.name):
             task = thing.CreateSnapshot_Task(spec.name, spec.description, memory, spec.quiesce)
-            self._connection.wait(task, resource=record.name, job=job)
+            kept = self._connection.wait(task, resource=record.name, job=job)
         try:
             job.raise_if_cancelled()
-            return self.snapshot_get(vm, spec.name)
+            return self.snapshot_get(vm, kept._moId)
         except BaseException:
-            self._remove(thing, record.name, spec.name, children=False)
+            self._remove(thing, record.name, kept, children=False)
             raise
 
     @hookimpl
     def snapshot_list(self, vm: str) -> list[Snapshot]:
         """List them, parents before children, then by time."""
         thing = self._find(vm)
-        read = self._connection.read(thing, ["config.instanceUuid", "snapshot"])
+        read = self._connection.read(thing, ["config.instanceUuid", "snapshot", "layoutEx"])
         current = read["snapshot"].currentSnapshot if read.get("snapshot") else None
         tree = list(self._walk(read["snapshot"].rootSnapshotList if read.get("snapshot") else ()))
         known = self._known([each for each, _ in tree])
-        depth: dict[str | None, int] = {None: 0}
-        found = []
+        sizes = snapshot_sizes(
+            read.get("layoutEx"), [(each.snapshot, parent and parent.snapshot) for each, parent in tree], current
+        )
+        depth: dict[Any, int] = {None: 0}
+        records = list[tuple[int, Snapshot]]()
         for each, parent in tree:
-            depth[each.name] = depth[parent] + 1
-            kept = known.get(each.snapshot, {})
-            devices = kept.get("config.hardware.device") or ()
+            depth[each.snapshot] = depth[parent and parent.snapshot] + 1
+            devices = known.get(each.snapshot, {}).get("config.hardware.device") or ()
             memory = str(each.state) != "poweredOff"
-            found.append(
-                Snapshot(
-                    name=each.name,
-                    vm=read["config.instanceUuid"],
-                    host=self._connection.name,
-                    created_at=each.createTime.isoformat(),
-                    status=STATUSES.get(str(each.state), "unknown") if memory else "stopped",
-                    parent=parent,
-                    current=each.snapshot == current,
-                    memory=memory,
-                    kind="external",
-                    description=each.description or "",
-                    disks=tuple(d.target for d in disk_records(devices) if d.device == "disk"),
-                )
+            record = Snapshot(
+                name=plain_name(each.name),
+                vm=read["config.instanceUuid"],
+                host=self._connection.name,
+                created_at=each.createTime.isoformat(),
+                status=STATUSES.get(str(each.state), "unknown") if memory else "stopped",
+                parent=plain_name(parent.name) if parent else None,
+                current=each.snapshot == current,
+                memory=memory,
+                kind="external",
+                description=each.description or "",
+                disks=tuple(d.target for d in disk_records(devices) if d.device == "disk"),
+                id=each.snapshot._moId,
+                parent_id=parent.snapshot._moId if parent else None,
+                size_bytes=sizes.get(each.snapshot),
             )
-        return sorted(found, key=lambda s: (depth[s.name], s.created_at, s.name))
+            records.append((depth[each.snapshot], record))
+        return [record for _, record in sorted(records, key=lambda each: (each[0], each[1].created_at, each[1].name))]
 
     @hookimpl
     def snapshot_get(self, vm: str, snapshot: str) -> Snapshot:
         """Return one."""
         listed = self.snapshot_list(vm)
-        for each in listed:
-            if each.name == snapshot:
-                return each
-        raise _not_found(vm, snapshot, [s.name for s in listed])
+        chosen = one_of(vm, snapshot, [(each.name, str(each.id)) for each in listed])
+        return next(each for each in listed if each.id == chosen)
 
     @hookimpl
     def snapshot_revert(self, vm: str, snapshot: str, job: Job[VM]) -> VM:
@@ -109,33 +109,33 @@ class VMwareSnapshots(VMOperations):
         kept = self._snapshot(thing, vm, snapshot)
         job.report(f"reverting to {snapshot}", 0.0)
         with translated(record.name):
-            self._connection.wait(kept.snapshot.RevertToSnapshot_Task(), resource=record.name, job=job)
+            self._connection.wait(kept.RevertToSnapshot_Task(), resource=record.name, job=job)
         return self._read(thing)
 
     @hookimpl
     def snapshot_delete(self, vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
         """Delete a snapshot, its disks consolidated."""
         thing, record = self._changing(vm, "delete a snapshot of")
-        self._snapshot(thing, vm, snapshot)
+        kept = self._snapshot(thing, vm, snapshot)
         job.report(f"deleting {snapshot}", 0.0)
-        self._remove(thing, record.name, snapshot, children=children, job=job)
+        self._remove(thing, record.name, kept, children=children, job=job)
         return self._read(thing)
 
-    def _remove(self, thing: Any, name: str, snapshot: str, *, children: bool, job: Job[Any] | None = None) -> None:
-        kept = self._snapshot(thing, name, snapshot)
+    def _remove(self, thing: Any, name: str, kept: Any, *, children: bool, job: Job[Any] | None = None) -> None:
         with translated(name):
-            self._connection.wait(kept.snapshot.RemoveSnapshot_Task(children, True), resource=name, job=job)
+            self._connection.wait(kept.RemoveSnapshot_Task(children, True), resource=name, job=job)
             if self._connection.read(thing, ["runtime.consolidationNeeded"]).get("runtime.consolidationNeeded"):
                 self._connection.wait(thing.ConsolidateVMDisks_Task(), resource=name)
 
-    def _tree(self, thing: Any) -> list[tuple[Any, str | None]]:
+    def _tree(self, thing: Any) -> list[tuple[Any, Any]]:
         kept = self._connection.read(thing, ["snapshot"]).get("snapshot")
         return list(self._walk(kept.rootSnapshotList if kept else ()))
 
-    def _walk(self, tree: Sequence[Any], parent: str | None = None) -> Iterator[tuple[Any, str | None]]:
+    def _walk(self, tree: Sequence[Any], parent: Any = None) -> Iterator[tuple[Any, Any]]:
+        """Yield each node of the tree with its parent node."""
         for each in tree:
             yield each, parent
-            yield from self._walk(each.childSnapshotList, each.name)
+            yield from self._walk(each.childSnapshotList, each)
 
     def _known(self, tree: list[Any]) -> dict[Any, dict[str, Any]]:
         """Return what each snapshot kept of the configuration, in one call."""
@@ -143,11 +143,9 @@ class VMwareSnapshots(VMOperations):
         return dict(self._connection.read_all(things, vim.vm.Snapshot, ["config.hardware.device"])) if things else {}
 
     def _snapshot(self, thing: Any, vm: str, snapshot: str) -> Any:
-        tree = self._tree(thing)
-        for each, _ in tree:
-            if each.name == snapshot:
-                return each
-        raise _not_found(vm, snapshot, [each.name for each, _ in tree])
+        """Return vSphere's snapshot by name or id."""
+        tree = {each.snapshot._moId: each for each, _ in self._tree(thing)}
+        return tree[one_of(vm, snapshot, [(plain_name(each.name), key) for key, each in tree.items()])].snapshot
 
     def _check_tools(self, thing: Any, record: VM) -> None:
         if record.status != "running" or self._tools(thing) == "guestToolsNotRunning":
@@ -156,10 +154,30 @@ class VMwareSnapshots(VMOperations):
             )
 
 
-def _not_found(vm: str, snapshot: str, names: list[str]) -> SnapshotNotFoundError:
-    return SnapshotNotFoundError(
-        f"{vm!r} has no snapshot {snapshot!r}", resource=vm, hint=f"it has: {', '.join(sorted(names)) or 'none'}"
-    )
+def one_of(vm: str, snapshot: str, known: Sequence[tuple[str, str]]) -> str:
+    """Return the id of the snapshot that a text names, by name or id.
+
+    Args:
+        vm: the VM, for errors.
+        snapshot: the text.
+        known: names and ids.
+
+    Raises:
+        SnapshotNotFoundError
+        InvalidSpecError: several have that name; vSphere allows it.
+    """
+    ids = [key for name, key in known if name == snapshot] or [key for _, key in known if key == snapshot]
+    if len(ids) > 1:
+        raise InvalidSpecError(
+            f"{vm!r} has {len(ids)} snapshots named {snapshot!r}",
+            resource=vm,
+            hint=f"name one by its id: {', '.join(ids)}",
+            details={"ids": ids},
+        )
+    if not ids:
+        names = ", ".join(sorted({name for name, _ in known}))
+        raise SnapshotNotFoundError(f"{vm!r} has no snapshot {snapshot!r}", resource=vm, hint=f"it has: {names or 'none'}")
+    return ids[0]
 
 
-__all__ = ["VMwareSnapshots"]
+__all__ = ["VMwareSnapshots", "one_of"]

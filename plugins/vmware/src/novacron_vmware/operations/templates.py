@@ -13,9 +13,9 @@ from novacron.specs.templates import TemplateSpec
 from novacron.specs.vm import VMSpec
 from novacron_vmware.devices import Device, card, disk_records
 from novacron_vmware.errors import translated
-from novacron_vmware.inventory import plain_name
 from novacron_vmware.lifecycle import cloning, creation
 from novacron_vmware.lifecycle.checks import check, refuse_taken
+from novacron_vmware.names import plain_name
 from novacron_vmware.placement import backing, find_placement
 from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
 from novacron_vmware.sdk import vim
@@ -126,7 +126,7 @@ class VMwareTemplates(VMOperations):
         connection = self._connection
         refuse_taken(connection, spec.name, str(spec.id) if spec.id else None)
         memory = spec.memory if "memory" in spec.model_fields_set else 0
-        place = find_placement(connection, spec.name, node=spec.node, memory=memory, native=spec.native)
+        place = creation.placement_of(connection, spec, memory=memory)
         given = spec.model_fields_set
         kept = facts_of(connection.read(thing, [FACTS_PATH]))
         facts = {"tags": sorted(spec.tags if "tags" in given else kept.get("tags", ())), "metadata": spec.metadata}
@@ -152,11 +152,12 @@ class VMwareTemplates(VMOperations):
         if "description" in spec.model_fields_set:
             config["annotation"] = spec.description
         if spec.nics:
+            datacenter = self._connection.datacenter_thing(made)
             devices = self._connection.read(made, ["config.hardware.device"])["config.hardware.device"]
             Change = Device.VirtualDeviceSpec
             old = [Change(operation="remove", device=d) for d in devices if isinstance(d, Device.VirtualEthernetCard)]
             new = [
-                Change(operation="add", device=card(nic, backing(self._connection, str(nic.network)), -10 - number))
+                Change(operation="add", device=card(nic, backing(self._connection, str(nic.network), datacenter), -10 - number))
                 for number, nic in enumerate(spec.nics)
             ]
             config["deviceChange"] = old + new

@@ -230,7 +230,7 @@ class VMwareVolumes(VMOperations):
     def _unused(self, pool: str, volume: str, verb: str) -> Volume:
         """Return a volume that no VM has. Raises InvalidStateError, VolumeNotFoundError."""
         now = self.volume_get(pool, volume)
-        users = users_of(self._connection, now.path)
+        users = users_of(self._connection, now.path, self._place(pool, now.name)[1])
         if users:
             raise InvalidStateError(
                 f"can't {verb} {now.path!r}: {', '.join(users)} uses it", resource=volume, hint="detach it, or delete the VM"

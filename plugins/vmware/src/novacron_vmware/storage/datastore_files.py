@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from novacron_vmware.connection import VMwareConnection
 
 CHUNK = 1024 * 1024
+SMALL = 64 * 2**20
+"""Bytes of a file that is read into memory."""
 
 
 def url_of(path: str, datacenter: str) -> str:
@@ -55,9 +57,12 @@ def _request(
 
 
 def read_file(connection: VMwareConnection, path: str, datacenter: str) -> bytes:
-    """Return the content of a small file. Raises ImageNotFoundError."""
+    """Return the content of a small file, at most `SMALL` bytes. Raises ImageNotFoundError, StorageError for a larger one."""
     with _request(connection, "GET", path, datacenter) as answer:
-        return answer.read()
+        content = answer.read(SMALL + 1)
+        if len(content) > SMALL:
+            raise StorageError(f"{path!r} has more than {SMALL} bytes", resource=path, outcome="failed")
+        return content
 
 
 def fetch(connection: VMwareConnection, path: str, datacenter: str, target: BinaryIO, job: Job[Any]) -> int:

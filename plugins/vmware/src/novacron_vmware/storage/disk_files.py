@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 Disk = vim.vm.device.VirtualDisk
 
 
-def disk_path(connection: VMwareConnection, source: str, pool: str) -> str:
+def disk_path(connection: VMwareConnection, source: str, pool: str, datacenter: Any) -> str:
     """Return the datastore path of a VMDK; its ending may be left out. Raises ImageNotFoundError, StoragePoolNotFoundError."""
-    path = image_path(connection, source, pool)
+    path = image_path(connection, source, pool, datacenter)
     return path if path.endswith(".vmdk") else path + ".vmdk"
 
 
-def add_disk(connection: VMwareConnection, adding: Adding, spec: DiskSpec, datastore: str) -> None:
+def add_disk(connection: VMwareConnection, adding: Adding, spec: DiskSpec, datastore: str, datacenter: Any) -> None:
     """Add a disk whose file is there (`path`), or a new, blank one; without a name vSphere puts that into the VM's folder."""
     if spec.path:
-        _add(adding, spec, disk_path(connection, spec.path, spec.pool), operation=None, size=None)
+        _add(adding, spec, disk_path(connection, spec.path, spec.pool, datacenter), operation=None, size=None)
     else:
         path = f"[{datastore}] {spec.name.removesuffix('.vmdk')}.vmdk" if spec.name else f"[{datastore}]"
         _add(adding, spec, path, operation="create", size=spec.size or 0)
@@ -48,47 +48,49 @@ def _add(adding: Adding, spec: DiskSpec, path: str, *, operation: str | None, si
     adding.add(disk, operation)
 
 
-def drive(connection: VMwareConnection, adding: Adding, source: str, spec: DiskSpec | None) -> None:
+def drive(connection: VMwareConnection, adding: Adding, source: str, spec: DiskSpec | None, datacenter: Any) -> None:
     """Add a CD-ROM or floppy drive with a medium, or an empty one."""
     device = vim.vm.device
     floppy = spec is not None and spec.device == "floppy"
     connect = device.VirtualDevice.ConnectInfo(startConnected=bool(source), allowGuestControl=True, connected=bool(source))
     if floppy:
         made = device.VirtualFloppy(key=adding.next_key(), controllerKey=400, connectable=connect)
-        made.backing = floppy_medium(connection, source, spec.pool if spec else "default")
+        made.backing = floppy_medium(connection, source, spec.pool if spec else "default", datacenter)
         adding.add(made)
         return
-    made = device.VirtualCdrom(connectable=connect, backing=medium(connection, source, spec.pool if spec else "default"))
+    made = device.VirtualCdrom(
+        connectable=connect, backing=medium(connection, source, spec.pool if spec else "default", datacenter)
+    )
     bus = BUSES[spec.bus] if spec and spec.bus in ("ide", "sata") else "ide"
     adding.place(made, bus, spec.target if spec else None)
     adding.add(made)
 
 
-def medium(connection: VMwareConnection, source: str, pool: str) -> Any:
+def medium(connection: VMwareConnection, source: str, pool: str, datacenter: Any) -> Any:
     """Return what is in a CD-ROM drive: an ISO image, or nothing."""
     if not source:
         return vim.vm.device.VirtualCdrom.RemotePassthroughBackingInfo(deviceName="", exclusive=False)
-    return vim.vm.device.VirtualCdrom.IsoBackingInfo(fileName=image_path(connection, source, pool))
+    return vim.vm.device.VirtualCdrom.IsoBackingInfo(fileName=image_path(connection, source, pool, datacenter))
 
 
-def floppy_medium(connection: VMwareConnection, source: str, pool: str) -> Any:
+def floppy_medium(connection: VMwareConnection, source: str, pool: str, datacenter: Any) -> Any:
     """Return what is in a floppy drive: an image, or nothing."""
     if not source:
         return vim.vm.device.VirtualFloppy.RemoteDeviceBackingInfo(deviceName="")
-    return vim.vm.device.VirtualFloppy.ImageBackingInfo(fileName=image_path(connection, source, pool))
+    return vim.vm.device.VirtualFloppy.ImageBackingInfo(fileName=image_path(connection, source, pool, datacenter))
 
 
 def attach(
     connection: VMwareConnection, thing: Any, name: str, specs: Sequence[DiskSpec], datacenter: Any, job: Job[Any] | None = None
 ) -> None:
     """Give a VM more disks, in this order. An image is copied into the VM's folder first; a copy that is not attached is deleted."""
-    stores = datastores(connection, {spec.pool for spec in specs}) if specs else {}
+    stores = datastores(connection, {spec.pool for spec in specs}, datacenter) if specs else {}
     for number, spec in enumerate(specs):
         part = (0.3 + 0.5 * number / len(specs), 0.3 + 0.5 * (number + 1) / len(specs))
         devices = connection.read(thing, ["config.hardware.device"])["config.hardware.device"]
         adding = Adding(devices)
         if not spec.source:
-            add_disk(connection, adding, spec, stores[spec.pool])
+            add_disk(connection, adding, spec, stores[spec.pool], datacenter)
             connection.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=adding.changes)), resource=name)
             continue
         if job is not None:
@@ -97,7 +99,7 @@ def attach(
             connection.content.virtualDiskManager,
             _copy_path(connection, thing, name, spec, stores[spec.pool], datacenter),
         )
-        source = disk_path(connection, spec.source, spec.pool)
+        source = disk_path(connection, spec.source, spec.pool, datacenter)
         connection.wait(
             manager.CopyVirtualDisk_Task(source, datacenter, target, datacenter, None, False), resource=name, job=job, part=part
         )

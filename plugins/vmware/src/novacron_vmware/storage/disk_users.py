@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from novacron_vmware.devices import places
 from novacron_vmware.sdk import vim
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from novacron_vmware.connection import VMwareConnection
 
 
-def users_of(connection: VMwareConnection, path: str) -> list[str]:
+def users_of(connection: VMwareConnection, path: str, datacenter: Any = None) -> list[str]:
     """Return the names of the VMs and templates that have a disk file, or a child of it."""
     found = []
-    for _, read in connection.collect(vim.VirtualMachine, ["name", "config.hardware.device"]):
+    for _, read in connection.collect(vim.VirtualMachine, ["name", "config.hardware.device"], datacenter):
         for _, device in places(read.get("config.hardware.device") or ()):
             backing = device.backing
             while backing is not None and getattr(backing, "fileName", None) != path:

@@ -24,6 +24,7 @@ from novacron.errors import (
     SpecProblem,
 )
 from novacron.jobs import Job
+from novacron.records.questions import Question
 from novacron.records.vm import VM, Deleted, NativeDefinition
 from novacron.specs.disks import DiskSpec
 from novacron.specs.query import VMQuery
@@ -142,6 +143,28 @@ class SimLifecycle(Area):
                 return self.record(copy)
 
     @simulated
+    def question_list(self) -> list[Question]:
+        """Return the questions that were put into `world.questions`."""
+        with self.world.lock:
+            there = {vm.id for vm in self.world.vms.values()}
+            return sorted((q for q in self.world.questions.values() if q.vm in there), key=lambda q: (q.name, q.vm))
+
+    @simulated
+    def question_answer(self, vm: str, question: str, answer: str) -> VM:
+        """Take the answer; the VM goes on."""
+        with self.world.lock:
+            found = self.changing(vm, "answer a question of")
+            asked = self.world.questions.get(found.id)
+            if asked is None or asked.id != question:
+                raise InvalidStateError(f"{found.name!r} does not wait on the question {question!r}", resource=found.name)
+            if answer not in asked.choices and answer not in asked.choices.values():
+                allowed = "one of " + ", ".join(f"{key} ({text})" for key, text in asked.choices.items())
+                problem = SpecProblem("answer", answer, allowed)
+                raise InvalidSpecError("no such answer", resource=found.name, problems=[problem])
+            del self.world.questions[found.id]
+            return self.record(found)
+
+    @simulated
     def vm_rename(self, vm: str, name: str) -> VM:
         """Rename a stopped VM."""
         with self.world.lock:
@@ -187,7 +210,7 @@ class SimLifecycle(Area):
         with self.world.lock:
             found = self.look(vm)
             record = found.record(self.connection.name, self.world.name).as_dict()
-            for volatile in ("host", "node", "status", "status_reason", "created_at", "persistent"):
+            for volatile in ("host", "node", "path", "folder", "status", "status_reason", "created_at", "persistent"):
                 del record[volatile]
             record["tags"] = sorted(record["tags"])
             record |= {"vcpus_max": found.vcpus_max, "memory_max_bytes": found.memory_max, "guest_agent": found.agent}

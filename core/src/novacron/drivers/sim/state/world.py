@@ -20,6 +20,7 @@ from novacron.drivers.sim.state.pools import SimPool, SimVolume, original_volume
 from novacron.errors import StoragePoolNotFoundError, VMNotFoundError, VolumeNotFoundError
 from novacron.records.events import Event
 from novacron.records.nics import NIC
+from novacron.records.questions import Question
 from novacron.records.vm import Status
 
 VERSION = "1.0"
@@ -31,6 +32,7 @@ class World:
 
     Attributes:
         faults: what goes wrong.
+        questions: the question that a VM waits on, by the VM's id.
         pools: storage pools by name; `pools["default"].capacity_bytes` may be set.
         cpus, memory_bytes: the size of the host; more memory may be given to VMs in all, but not to one.
         architectures: machine types by architecture.
@@ -51,6 +53,7 @@ class World:
         self.templates: dict[str, list[Any]] = {}
         self.folders: dict[str, dict[str, SimVolume]] = {}
         self.consoles: dict[str, Any] = {}
+        self.questions: dict[str, Question] = {}
         self.cpus = 64
         self.memory_bytes = 256 * GIB
         self.architectures = {"x86_64": ("pc", "q35"), "aarch64": ("virt",)}

@@ -1,0 +1,25 @@
+"""Questions that a hypervisor asks about a VM, and on whose answers the VM waits."""
+
+from __future__ import annotations
+
+import msgspec
+
+from novacron.records.record import Record
+
+
+class Question(Record, frozen=True):
+    """A question that a VM waits on, such as whether it was moved or copied.
+
+    `choices` maps each possible answer to its text; `default` is the answer that the hypervisor proposes.
+    """
+
+    vm: str
+    name: str
+    host: str
+    id: str
+    text: str
+    choices: dict[str, str] = msgspec.field(default_factory=dict)
+    default: str | None = None
+
+
+__all__ = ["Question"]

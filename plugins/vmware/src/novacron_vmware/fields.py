@@ -1,0 +1,50 @@
+"""The fields of the specs that vSphere supports through this driver. Core refuses every other field that is given."""
+
+from __future__ import annotations
+
+FIELDS = {
+    "ApplianceSpec": "name pool networks tags metadata start",
+    "CPUTopology": "sockets cores threads",
+    "ChannelSpec": "",
+    "CloudInitSpec": "user_data vendor_data network_config hostname user ssh_keys password commands packages",
+    "DHCPHostSpec": "",
+    "DNSHostSpec": "",
+    "DeviceLimits": "",
+    "DiskLimits": "total_iops",
+    "DiskSpec": "size source path pool name device bus format target preallocate read_only shareable boot_order limits",
+    "DisplaySpec": "",
+    "FeaturesSpec": "",
+    "FilesystemSpec": "",
+    "FilterRule": "",
+    "HostDeviceSpec": "",
+    "KernelSpec": "",
+    "LaunchSecuritySpec": "",
+    "LimitsSpec": "cpu_shares cpu_limit_percent cpu_guarantee_mhz memory_limit memory_guarantee",
+    "MemoryBackingSpec": "",
+    "MigrationSpec": "live storage deadline node pool folder networks",
+    "NICLimits": "",
+    "NICSpec": "network mac model link_up outbound_bytes_per_second boot_order",
+    "NICUpdate": "network mac model link_up outbound_bytes_per_second",
+    "NUMANodeSpec": "",
+    "NetworkSpec": "name type bridge vlan mtu",
+    "PortGroupSpec": "",
+    "SerialSpec": "",
+    "SnapshotSpec": "name description memory quiesce kind",
+    "StoragePoolSpec": "name type path source_host source_path",
+    "TemplateSpec": "name description tags",
+    "TrafficFilterSpec": "name default anti_spoofing",
+    "VMSpec": (
+        "name id vcpus vcpus_max memory memory_max arch machine cpu_mode topology firmware tpm iso disks nics cloud_init tags metadata "
+        "description autostart start node native.guest_id native.cluster native.resource_pool native.folder native.serial_port"
+    ),
+    "VMUpdate": "vcpus memory description tags metadata autostart",
+    "VolumeSpec": "name capacity format backing preallocate",
+    "nic_attach": "network mac model link_up outbound_bytes_per_second",
+    "template_deploy": (
+        "name id vcpus memory disks nics cloud_init tags metadata description autostart start node native.cluster "
+        "native.resource_pool native.folder"
+    ),
+}
+"""Refused, for instance: displays and video (vSphere makes its own), NUMA nodes, host devices, memory backing, guest agent channels."""
+
+__all__ = ["FIELDS"]

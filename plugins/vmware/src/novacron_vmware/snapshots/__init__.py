@@ -1,0 +1,1 @@
+"""What the snapshots area calculates; used by the operations module."""

@@ -1,0 +1,39 @@
+"""Commands for the questions that VMs wait on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from novacron_shell.options import Settings, common_options
+from novacron_shell.output import show_many, show_status
+
+
+@click.group("question")
+def question() -> None:
+    """Questions that VMs wait on: list and answer them."""
+
+
+@question.command("list")
+@common_options
+def list_(settings: Settings) -> None:
+    """List the questions that VMs wait on, of one host or of the whole fleet."""
+    hosts = [host for host in settings.hosts() if host.supports("question_list")]
+    columns: dict[str, Any] = {
+        "vm": "name", "id": "id", "question": "text", "answers": lambda q: ", ".join(f"{k}={v}" for k, v in q.choices.items()),
+    }  # fmt: skip
+    show_many([each for host in hosts for each in host.vms.questions()], columns, settings.output)
+
+
+@question.command("answer")
+@click.argument("vm")
+@click.argument("question")
+@click.argument("answer")
+@common_options
+def answer_(settings: Settings, vm: str, question: str, answer: str) -> None:
+    """Answer the QUESTION (its id) that VM waits on with ANSWER: the key or the text of a choice."""
+    show_status(settings.vm(vm).answer(question, answer), settings.output)
+
+
+VM_COMMANDS = {"question": question}
