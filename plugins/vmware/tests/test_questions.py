@@ -41,9 +41,9 @@ def test_a_pending_question_is_shown_and_answered(vcenter, host):
 
 def test_the_command_line_shows_and_answers_questions():
     """On a simulated host: the list has the choices, the answer's text is as good as its key."""
-    uri = "sim://asking?vms=2&prefix=web-"
+    uri = "sim://asking"
     with novacron.connect(uri) as simulated:
-        first, second = simulated.vms.list()
+        first, second = (simulated.vms.create(name=name) for name in ("web1", "web2"))
         for vm in (first, second):
             world("asking").questions[vm.id] = Question(
                 vm=vm.id, name=vm.name, host="asking", id="7", text="Moved or copied?", choices={"0": "Moved", "1": "Copied"}

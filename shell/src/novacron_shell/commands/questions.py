@@ -19,11 +19,11 @@ def question() -> None:
 @common_options
 def list_(settings: Settings) -> None:
     """List the questions that VMs wait on, of one host or of the whole fleet."""
-    hosts = [host for host in settings.hosts() if host.supports("question_list")]
+    answers = settings.ask(lambda host: host.vms.questions() if host.supports("question_list") else [])
     columns: dict[str, Any] = {
         "vm": "name", "id": "id", "question": "text", "answers": lambda q: ", ".join(f"{k}={v}" for k, v in q.choices.items()),
     }  # fmt: skip
-    show_many([each for host in hosts for each in host.vms.questions()], columns, settings.output)
+    show_many([question for answer in answers for question in answer], columns, settings.output)
 
 
 @question.command("answer")
