@@ -296,6 +296,9 @@ class MigrationFields(TypedDict, total=False):
     transport: Literal["native", "tls", "tunnel"]
     persistent: bool
     node: str | None
+    pool: str | None
+    folder: str | None
+    networks: Mapping[str, str]
     destination_uri: str | None
 
 
