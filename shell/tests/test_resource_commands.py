@@ -212,7 +212,7 @@ def test_a_vm_becomes_a_file_and_a_file_a_vm(novacron, tmp_path):
 
 def test_ready_made_flows_are_used_as_steps(novacron):
     """For VMs by name, pattern, tag or host; what chooses no VM is said."""
-    assert {"patch", "evacuate"} <= set(novacron.json("flow", "list"))
+    assert {"patch", "evacuate"} <= {flow["flow"] for flow in novacron.json("flow", "list")}
     done = novacron("flow", "run", "vm-0000*", "tag:added", "-o", "json")
     assert json.loads(done.stdout)["status"] == "done"
     assert len(novacron.json("vm", "list", "--tag", "added")) == 3
