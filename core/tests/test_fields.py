@@ -127,9 +127,14 @@ def test_sim_keeps_what_its_records_do_not_show():
     """Through export and import, copies and snapshots."""
     with novacron.connect("sim://fields-kept") as host:
         vm = host.vms.create(
-            name="web1", clock="localtime", watchdog="reset", topology={"cores": 2}, vcpus=2,
-            disks=[DiskSpec(size="1GiB", cache="none")], nics=[{"network": "default", "queues": 4}],
-        )  # fmt: skip
+            name="web1",
+            clock="localtime",
+            watchdog="reset",
+            topology={"cores": 2},
+            vcpus=2,
+            disks=[DiskSpec(size="1GiB", cache="none")],
+            nics=[{"network": "default", "queues": 4}],
+        )
         before = vm.export().text
         for word in ('"clock": "localtime"', '"watchdog": "reset"', '"cache": "none"', '"queues": 4'):
             assert word in before

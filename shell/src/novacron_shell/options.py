@@ -185,23 +185,11 @@ def read_fields(file: Any) -> dict[str, Any]:
     Raises:
         InvalidSpecError: The file is not valid YAML, or does not hold fields with values.
     """
-    import yaml
-
     from novacron.errors import InvalidSpecError, SpecProblem
+    from novacron_shell.yaml_files import load
 
     name = getattr(file, "name", "file")
-    try:
-        fields = yaml.safe_load(file) or {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else str(name)
-        reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        hint = "YAML allows no tabs for indentation, use blanks" if "\\t" in str(error) else "the file must be valid YAML or JSON"
-        raise InvalidSpecError(
-            f"can't read {name}", problems=[SpecProblem(where, reason, "valid YAML or JSON")], hint=hint
-        ) from None
-    except UnicodeDecodeError as error:
-        raise InvalidSpecError(f"can't read {name}", problems=[SpecProblem("content", str(error), "text in UTF-8")]) from None
+    fields = load(file) or {}
     if not isinstance(fields, dict):
         problem = SpecProblem("content", type(fields).__name__, "fields with values, such as memory: 2GiB")
         raise InvalidSpecError(f"can't read {name}", problems=[problem])

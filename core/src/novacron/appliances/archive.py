@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import io
 import re
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,8 @@ from novacron.errors import InvalidSpecError, SpecProblem
 
 DESCRIPTION_MOST = 16 * 2**20
 """Bytes that a description or manifest may have."""
+HEADERS_MOST = 4 * 2**20
+"""Bytes that may stand between two files of an archive: headers of the tar format, and padding."""
 CHUNK = 2**20
 
 
@@ -56,8 +60,9 @@ class Archive:
 
     def __init__(self, source: BinaryIO) -> None:
         with _as_spec_error():
-            self._archive = tarfile.open(fileobj=source, mode="r|*")  # noqa: SIM115 - read on in disks()
-            first = self._archive.next()
+            self._metered = _Metered(_plain(source))
+            self._archive = tarfile.open(fileobj=cast(Any, self._metered), mode="r|")  # noqa: SIM115 - read on in disks()
+            first = self._next()
             if first is None or not first.name.endswith(".ovf"):
                 raise _bad("the first file", first.name if first else "none", "the description, *.ovf")
             self.text = self._content(first)
@@ -74,7 +79,7 @@ class Archive:
         wanted = {disk.file: disk for disk in self.description.disks if disk.file}
         with _as_spec_error():
             while wanted or not self._said:
-                member = self._archive.next()
+                member = self._next()
                 if member is None:
                     break
                 if not member.isfile() or "/" in member.name:
@@ -94,11 +99,65 @@ class Archive:
             if name in self._sums and self._sums[name].get(algorithm) != digest:
                 raise _bad("the manifest", f"{algorithm.upper()}({name})", "as the file: one of them was changed or cut off")
 
+    def _next(self) -> tarfile.TarInfo | None:
+        """Return the next file. Headers before it, which may be of any size by the format, are limited."""
+        found = self._archive.next()
+        if found is not None:
+            self._metered.left = found.size + HEADERS_MOST
+        return found
+
     def _content(self, member: tarfile.TarInfo) -> bytes:
         if member.size > DESCRIPTION_MOST:
             raise _bad(member.name, f"{member.size} bytes", f"at most {DESCRIPTION_MOST}")
         found = self._archive.extractfile(member)
         return found.read() if found else b""
+
+
+def _plain(source: BinaryIO) -> BinaryIO:
+    """Return the content of a file that may be compressed with gzip or bzip2."""
+    begun = source.read(4)
+    whole = cast(BinaryIO, _Begun(begun, source))
+    if begun.startswith(b"\x1f\x8b"):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=whole))
+    return cast(BinaryIO, bz2.BZ2File(whole)) if begun.startswith(b"BZh") else whole
+
+
+class _Begun(io.RawIOBase):
+    """A file whose first bytes were read already."""
+
+    def __init__(self, begun: bytes, rest: BinaryIO) -> None:
+        self._begun, self._rest = begun, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if self._begun:
+            found, self._begun = (self._begun, b"") if size < 0 else (self._begun[:size], self._begun[size:])
+            return found
+        return self._rest.read(size)
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Metered(io.RawIOBase):
+    """A file of which at most `left` further bytes are read."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self._content, self.left = content, HEADERS_MOST
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._content.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise _bad("a header", "too large", f"at most {HEADERS_MOST} bytes between two files")
+        return data
 
 
 class _Hashing(io.RawIOBase):
@@ -145,7 +204,7 @@ def _manifest(text: bytes) -> dict[str, tuple[str, str]]:
 def _as_spec_error() -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         raise _bad("the file", str(error), "an OVA: a tar that is whole") from error
 
 

@@ -137,7 +137,7 @@ class Appliances:
 
         name = f"import-{uuid.uuid4().hex[:12]}.raw"
         with tempfile.TemporaryFile(prefix="novacron-") as plain:
-            capacity = vmdk.decode(content, plain, _reporter(job, f"unpacking {disk.file}", part, disk.capacity))
+            capacity = vmdk.decode(content, plain, _reporter(job, f"unpacking {disk.file}", part, disk.capacity), disk.capacity)
             job.raise_if_cancelled()
             spec = VolumeSpec(name=name, capacity=max(capacity, disk.capacity), format="raw")
             self._do("volume_create", pool=pool, spec=spec, job=Job("volume_create"))

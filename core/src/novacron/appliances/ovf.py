@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from lxml import etree
 
+from novacron.appliances.vmdk import CAPACITY_MOST
 from novacron.errors import InvalidSpecError, SpecProblem
 
 OVF = "http://schemas.dmtf.org/ovf/envelope/1"
@@ -156,6 +157,11 @@ def read(text: bytes) -> Description:
     return _Reader(root, systems[0]).description()
 
 
+NUMBER = re.compile(r"[0-9]{1,18}")
+MOST = {"CPU": 4096, "memory": 2**50}
+"""The most vCPUs, and bytes of memory, that a description may ask for."""
+
+
 class _Reader:
     """Reads one VM, and collects what is wrong."""
 
@@ -170,8 +176,8 @@ class _Reader:
         vcpus = sum(self._number(item, "VirtualQuantity", "CPU") for item in of[CPU])
         memory = sum(self._number(i, "VirtualQuantity", "memory") * self._unit(i.get("AllocationUnits")) for i in of[MEMORY])
         for what, value in (("CPU", vcpus), ("memory", memory)):
-            if value < 1:
-                self.problems.append(SpecProblem(what, str(value), "given, and more than none"))
+            if not 1 <= value <= MOST[what]:
+                self.problems.append(SpecProblem(what, str(value), f"a number from 1 to {MOST[what]}"))
         disks = tuple(disk for item in self._in_order(of[DISK]) if (disk := self._disk(item)))
         models = {item.get("InstanceID"): item.get("ResourceSubType", "").lower() for item in of[ETHERNET]}
         nics = tuple(
@@ -193,8 +199,11 @@ class _Reader:
             self.problems.append(SpecProblem("HostResource", item.get("HostResource", ""), "a disk of the DiskSection"))
             return None
         capacity = _attribute(found, "capacity") or ""
-        if not capacity.isdecimal() or int(capacity) == 0:
-            self.problems.append(SpecProblem("capacity", capacity, "a whole number above 0"))
+        size = _whole(capacity) * self._unit(_attribute(found, "capacityAllocationUnits"))
+        if not 0 < size <= CAPACITY_MOST:
+            self.problems.append(
+                SpecProblem("capacity", capacity[:40], f"a whole number above 0, at most {CAPACITY_MOST} bytes in all")
+            )
             return None
         reference = _attribute(found, "fileRef")
         file = (
@@ -205,34 +214,38 @@ class _Reader:
         packing = _attribute(file, "compression") if file is not None else None
         if packing not in (None, "", "identity", "gzip"):
             self.problems.append(SpecProblem("compression", str(packing), "gzip or none"))
-        size = _attribute(file, "size") if file is not None else None
+        packed = _attribute(file, "size") if file is not None else None
         return ApplianceDisk(
-            file=_attribute(file, "href") if file is not None else None, size=int(size) if size and size.isdecimal() else 0,
-            capacity=int(capacity) * self._unit(_attribute(found, "capacityAllocationUnits")), compressed=packing == "gzip",
+            file=_attribute(file, "href") if file is not None else None, size=_whole(packed or ""),
+            capacity=size, compressed=packing == "gzip",
         )  # fmt: skip
 
     def _in_order(self, items: list[dict[str, str]]) -> list[dict[str, str]]:
         """Return disks by controller, then by their place on it."""
         return sorted(
             items,
-            key=lambda i: (i.get("Parent", ""), int(i["AddressOnParent"]) if i.get("AddressOnParent", "").isdecimal() else 0),
+            key=lambda i: (i.get("Parent", ""), _whole(i.get("AddressOnParent", ""))),
         )
 
     def _number(self, item: dict[str, str], field: str, what: str) -> int:
         text = item.get(field, "")
-        if not text.isdecimal():
-            self.problems.append(SpecProblem(what, text, "a whole number"))
-            return 0
-        return int(text)
+        if not NUMBER.fullmatch(text):
+            self.problems.append(SpecProblem(what, text[:40], "a whole number of at most 18 digits"))
+        return _whole(text)
 
     def _unit(self, text: str | None) -> int:
         """Return the bytes of "byte * 2^20", or of the words of older files."""
         written = (text or "byte").strip().lower()
-        if found := re.fullmatch(r"byte(?:\s*\*\s*(\d+)\s*\^\s*(\d+))?", written):
+        if found := re.fullmatch(r"byte(?:\s*\*\s*([0-9]{1,4})\s*\^\s*([0-9]{1,2}))?", written):
             return int(found[1]) ** int(found[2]) if found[1] and int(found[2]) < 64 else 1
         if written not in FACTORS:
             self.problems.append(SpecProblem("AllocationUnits", written, "byte * 2^20 or the like"))
         return FACTORS.get(written, 1)
+
+
+def _whole(text: str) -> int:
+    """Return a whole number, 0 for anything else."""
+    return int(text) if NUMBER.fullmatch(text) else 0
 
 
 def _attribute(element: Any, name: str) -> str | None:

@@ -23,6 +23,12 @@ OVERHEAD = 128
 """Sectors before the first grain: header and description."""
 HEADER = struct.Struct("<4sIIQQQQIQQQB4sH")
 MAGIC, VERSION, FLAGS, DEFLATE = b"KDMV", 3, 0x30001, 1
+CAPACITY_MOST = 64 * 2**40
+"""The largest disk that is read, in bytes; vSphere's own limit is 62 TiB."""
+ROUNDING = 16 * 2**20
+"""By how many bytes a disk may be larger than its description says: tools round."""
+OVERHEAD_MOST, TABLE_MOST = 2**16, 2**15
+"""Sectors that a description, and a table of grains, may have."""
 AT_END = 0xFFFFFFFFFFFFFFFF
 MARKER = struct.Struct("<QI")
 END, GRAIN_TABLE, DIRECTORY, FOOTER = range(4)
@@ -82,20 +88,31 @@ def _write_table(target: BinaryIO, table: list[int], directory: list[int], at: i
     return at + 1 + len(listed) // SECTOR
 
 
-def decode(source: BinaryIO, target: BinaryIO, progress: Progress = lambda done: None) -> int:
-    """Write the raw content of a streamOptimized VMDK, holes left out, and return the disk's size in bytes. `source` is never sought.
+def decode(source: BinaryIO, target: BinaryIO, progress: Progress = lambda done: None, described: int | None = None) -> int:
+    """Write the raw content of a streamOptimized VMDK, and return the disk's size in bytes.
+
+    Grains that the VMDK leaves out are not written, so that a sparse file stays sparse. Memory is bounded by the size of one grain.
+
+    Args:
+        source: the VMDK. It is read from its first byte to its last, without seeking.
+        target: where the content goes; it must be seekable.
+        progress: is called with the number of bytes that are done.
+        described: the disk's size in bytes by the appliance's description. A disk that is larger is refused; None does not check it.
 
     Raises:
-        InvalidSpecError: it is no such VMDK, or it is broken or ends too early.
+        InvalidSpecError: it is no streamOptimized VMDK, it is broken or cut off, or its disk is too large.
     """
     head = _exactly(source, SECTOR)
     magic, _, flags, sectors, grain, _, _, _, _, directory, overhead, _, _, compression = HEADER.unpack_from(head)
     if magic != MAGIC or compression != DEFLATE or not flags & 0x20000:
         raise _broken("its beginning", "a streamOptimized VMDK (others: qemu-img convert -O vmdk -o subformat=streamOptimized)")
-    if not 0 < overhead < 2**20 or not 0 < grain <= 2**16:
-        raise _broken("its header", "a header that can be true")
-    _exactly(source, (overhead - 1) * SECTOR)
+    if not 0 < overhead <= OVERHEAD_MOST or not 0 < grain <= 2**12:
+        raise _broken("its header", f"at most {OVERHEAD_MOST} sectors before the first grain, and grains of at most 2 MiB")
     capacity: int = sectors * SECTOR
+    allowed = CAPACITY_MOST if described is None else min(CAPACITY_MOST, described + ROUNDING)
+    if capacity > allowed:
+        raise _broken(f"a disk of {capacity} bytes", f"at most {allowed} bytes, by its description")
+    _skip(source, overhead - 1)
     most = grain * SECTOR
     while True:
         mark = source.read(SECTOR)
@@ -107,9 +124,9 @@ def decode(source: BinaryIO, target: BinaryIO, progress: Progress = lambda done:
             (kind,) = struct.unpack_from("<I", mark, MARKER.size)
             if kind == END:
                 break
-            if kind not in (GRAIN_TABLE, DIRECTORY, FOOTER) or where > 2**24:
+            if kind not in (GRAIN_TABLE, DIRECTORY, FOOTER) or where > TABLE_MOST:
                 raise _broken("a marker", "one of the format's")
-            _exactly(source, where * SECTOR)
+            _skip(source, where)
             continue
         packed = mark[MARKER.size :]
         if size > 2 * most + SECTOR or where >= sectors:
@@ -153,6 +170,12 @@ def _mark(sectors: int, kind: int) -> bytes:
 
 def _padded(data: bytes) -> bytes:
     return data.ljust(-(-len(data) // SECTOR) * SECTOR, b"\0")
+
+
+def _skip(source: BinaryIO, sectors: int) -> None:
+    """Read sectors and forget them."""
+    for _ in range(sectors):
+        _exactly(source, SECTOR)
 
 
 def _exactly(source: BinaryIO, size: int) -> bytes:

@@ -8,13 +8,21 @@ from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 
 @operation(kind="read", mandatory=True)
 def host_info() -> Host:
-    """Describe the host: driver, hypervisor and its version, size."""
+    """Describe the host: driver, hypervisor and its version, size.
+
+    Raises:
+        HostConnectionError: the host can't be reached, or the connection was lost.
+    """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def host_stats() -> HostStats:
-    """Tell what the host has and uses now: CPUs, memory in bytes, number of VMs."""
+    """Tell what the host has and uses now: CPUs, memory in bytes, number of VMs.
+
+    Raises:
+        HostConnectionError: the host can't be reached, or the connection was lost.
+    """
     raise NotImplementedError
 
 
@@ -29,11 +37,19 @@ def host_capabilities() -> Capabilities:
 
 @operation(kind="read", mandatory=True)
 def host_ping() -> Ping:
-    """Make one round trip to the host; raises HostConnectionError when it does not answer."""
+    """Make one round trip to the host.
+
+    Raises:
+        HostConnectionError: the host does not answer.
+    """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def node_list() -> list[Node]:
-    """List the machines behind this host, sorted by name."""
+    """List the machines behind this host, sorted by name.
+
+    Raises:
+        HostConnectionError: the host can't be reached, or the connection was lost.
+    """
     raise NotImplementedError

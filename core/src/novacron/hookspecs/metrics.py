@@ -8,13 +8,22 @@ from novacron.records.metrics import HostMetrics, VMMetrics, VMUsage
 
 @operation(kind="read")
 def metrics_vm(vm: str) -> VMMetrics:
-    """Measure one VM now."""
+    """Measure one VM now.
+
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        HostConnectionError: the host can't be reached, or the connection was lost.
+    """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def metrics_vms() -> list[VMMetrics]:
-    """Measure all running VMs in a number of calls that does not grow with theirs; sorted by VM id."""
+    """Measure all running VMs in a number of calls that does not grow with theirs; sorted by VM id.
+
+    Raises:
+        HostConnectionError: the host can't be reached, or the connection was lost.
+    """
     raise NotImplementedError
 
 
@@ -29,5 +38,9 @@ def metrics_history(vm: str, seconds: float) -> list[VMUsage]:
 
 @operation(kind="read")
 def metrics_host() -> HostMetrics:
-    """Measure the host now."""
+    """Measure the host now.
+
+    Raises:
+        HostConnectionError: the host can't be reached, or the connection was lost.
+    """
     raise NotImplementedError

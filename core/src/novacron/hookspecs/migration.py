@@ -36,11 +36,30 @@ def vm_migrate(vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport])
 
 @operation(kind="job", locks="vm", statuses="running suspended stopped")
 def vm_migrate_storage(vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
-    """Move disks (all when empty) to another storage pool, while the VM runs if it does."""
+    """Move disks to another storage pool, while the VM runs if it does.
+
+    All disks are moved when `disks` is empty. After a failure each disk is completely in one of the two pools.
+
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        StoragePoolNotFoundError: the host has no such storage pool.
+        DeviceNotFoundError: the VM has no such disk.
+        InvalidStateError: the VM has snapshots, or its memory is saved.
+        StorageError: the volume exists in that pool already, or copying ended early.
+        ResourceAllocationError: the pool has no room.
+        OperationCancelledError: the job was cancelled.
+        HostConnectionError: the host can't be reached, or the connection was lost.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change", idempotent=True, statuses="migrating")
 def migration_tune(vm: str, bandwidth: int | None, max_downtime: float | None, post_copy: bool) -> VM:
-    """Change a migration that is under way: bytes per second, seconds, or switch to post-copy now."""
+    """Change a migration in progress: bytes per second, seconds of downtime, or switch to post-copy now.
+
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        InvalidStateError: the VM is not being migrated.
+        HostConnectionError: the host can't be reached, or the connection was lost.
+    """
     raise NotImplementedError

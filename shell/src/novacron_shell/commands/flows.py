@@ -143,9 +143,9 @@ def compose(steps: tuple[str, ...], file: Any = None) -> Any:
     from novacron.workflow import Workflow
 
     if file is not None:
-        import yaml
+        from novacron_shell.yaml_files import load
 
-        return Workflow.from_dict(yaml.safe_load(file))
+        return Workflow.from_dict(load(file))
     if not steps:
         raise click.UsageError("no step given, such as migrate:lab-b snapshot:after")
     found = None
