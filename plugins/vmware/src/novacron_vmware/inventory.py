@@ -136,6 +136,8 @@ class Inventory:
         if not chosen:
             raise VMNotFoundError(f"no VM {vm!r}", resource=vm)
         if len(chosen) > 1:
+            chosen = [thing for thing in chosen if self._exists(thing)] or chosen[:1]
+        if len(chosen) > 1:
             raise ambiguous("VM", vm, self._finder.paths(chosen).values())
         return chosen[0]
 
@@ -210,7 +212,17 @@ class Inventory:
 
     def taken(self, name: str, identity: str | None) -> bool:
         """Whether a VM or template has that name or instance UUID."""
-        return bool(self.named(name)) or (identity is not None and bool(self.lookup(identity)))
+        known = [*self.named(name), *(thing for thing, _ in (self.lookup(identity) if identity else ()))]
+        return any(self._exists(thing) for thing in known)
+
+    def _exists(self, thing: Any) -> bool:
+        """Whether an object is still there: news of its deletion may come after it was asked for."""
+        try:
+            return bool(self._reader.read(thing, ["name"]))
+        except NovaCronError as error:
+            if isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
+                return False
+            raise
 
     def named(self, name: str) -> set[Any]:
         """Return the VMs and templates of that name."""
@@ -278,6 +290,8 @@ class Inventory:
             if len(self._gone) > REMEMBERED:
                 self._gone.popitem(last=False)
             return Change(thing, old, {})
+        if update.kind == "modify" and thing not in self.things:
+            return Change(thing, {}, {})  # a late update of an object that has left
         now = (dict(old) if update.kind == "modify" else {}) | {change.name: change.val for change in update.changeSet}
         self._forget(thing)
         self.things[thing] = now
