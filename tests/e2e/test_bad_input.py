@@ -82,6 +82,7 @@ def arguments(operation, host, **known):
         "network_update": {"spec": specs.NetworkSpec(name=NOBODY)},
         "snapshot_create": {"spec": specs.SnapshotSpec(name="s")}, "template_create": {"spec": specs.TemplateSpec(name="t")},
         "template_deploy": {"spec": specs.VMSpec(name="from-nothing")},
+        "address_list": {"source": None},
         "vm_migrate": {"spec": specs.MigrationSpec()}, "migration_check": {"spec": specs.MigrationSpec()},
     }  # fmt: skip
     values = valid | by_operation.get(operation.name, {}) | known
@@ -153,8 +154,8 @@ def test_a_part_that_is_not_there_is_said(host, bystander, operation, argument, 
 
 
 IMPOSSIBLE = [
-    {"memory": "900TiB", "start": True},
-    {"disks": [{"size": "7EiB"}]},
+    {"memory": "200TiB", "start": True},
+    {"disks": [{"size": "900PiB"}]},
     {"vcpus": 4096, "start": True},
     {"disks": [{"size": "1MiB", "pool": "no-such-pool"}]},
     {"disks": [{"source": "image:no-such-image"}]},
