@@ -29,13 +29,13 @@ def list_addresses(connection: KVMConnection, vm: str, source: str | None) -> li
         GuestAgentUnavailableError: only the agent is asked, and it does not answer.
         UnsupportedOperationError: `source` is none of libvirt's.
     """
-    if source is not None and source not in SOURCES:
-        raise UnsupportedOperationError(
-            f"there is no source {source!r} of addresses", hint=f"the sources are {either([*SOURCES])}"
-        )
     found: dict[tuple[str, str], NICAddress] = {}
-    with connection.dedicated() as conn, translated(vm):  # the agent may take its time to answer
+    with connection.dedicated() as conn, translated(resource=vm):  # the agent may take its time to answer
         domain = connection.domain(vm, conn)
+        if source is not None and source not in SOURCES:
+            raise UnsupportedOperationError(
+                f"there is no source {source!r} of addresses", hint=f"the sources are {either([*SOURCES])}"
+            )
         macs = [mac.get("address", "").lower() for mac in parse(domain.XMLDesc(0)).iterfind("devices/interface/mac")]
         if domain.isActive():
             for each in SOURCES if source is None else (source,):
@@ -47,7 +47,7 @@ def list_addresses(connection: KVMConnection, vm: str, source: str | None) -> li
 
 def _reported(domain: Any, source: Any, *, must_answer: bool) -> Iterator[NICAddress]:
     try:
-        with translated(domain.name()):
+        with translated(resource=domain.name()):
             interfaces = domain.interfaceAddresses(SOURCES[source]) or {}
     except GuestAgentError:
         if must_answer:

@@ -74,9 +74,9 @@ class VMwareNICs(VMOperations):
     @hookimpl
     def address_list(self, vm: str, source: str | None) -> list[NICAddress]:
         """Return what VMware Tools report."""
+        thing = self._find(vm)
         if source not in (None, "tools"):
             raise UnsupportedOperationError(f"there is no source {source!r} of addresses", hint="the source here is 'tools'")
-        thing = self._find(vm)
         read = self._connection.read(thing, ["guest.net", "guest.toolsRunningStatus", "config.instanceUuid"])
         if source and read.get("guest.toolsRunningStatus") == "guestToolsNotRunning":
             raise GuestAgentUnavailableError(f"VMware Tools do not run in {vm!r}", resource=vm)

@@ -67,10 +67,10 @@ class SimNICs(Area):
     @simulated
     def address_list(self, vm: str, source: str | None) -> list[NICAddress]:
         """List the addresses that the networks of the NICs lease."""
-        if source not in (None, "lease"):
-            raise UnsupportedOperationError(f"there is no source {source!r} of addresses", hint="the source here is 'lease'")
         with self.world.lock:
             found = self.world.find(vm)
+            if source not in (None, "lease"):
+                raise UnsupportedOperationError(f"there is no source {source!r} of addresses", hint="the source here is 'lease'")
             nics = addressed(self.world, found) if found.status == "running" else ()
             listed = [
                 NICAddress.usable(vm=found.id, mac=nic.mac, address=address, source="lease")
