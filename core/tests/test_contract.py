@@ -1,6 +1,7 @@
 """The contract itself: locked, documented, typed, and what handles and docs derive from it."""
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,20 @@ def test_every_operation_is_documented_and_typed(function):
         assert parameter.annotation is not inspect.Parameter.empty
         assert parameter.default is inspect.Parameter.empty, "defaults live in the specs"
     assert ("job" in signature.parameters) == function.operation.long
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_the_docstring_of_an_operation_names_its_arguments_result_and_statuses(function):
+    text = inspect.getdoc(function) or ""
+    arguments = re.search(r"^Args:\n((?: .*\n?)+)", text, re.MULTILINE)
+    assert re.findall(r"^    (\w+): \S", arguments.group(1) if arguments else "", re.MULTILINE) == [
+        *inspect.signature(function).parameters
+    ]
+    assert "\nReturns:\n" in text
+    *others, last = function.operation.statuses or ("",)
+    when = f"{', '.join(others)} or {last}" if others else last
+    assert re.findall(r"^When: (.*)\.$", text, re.MULTILINE) == ([when] if when else [])
+    assert ("VMNotFoundError:" in text) == ("vm" in inspect.signature(function).parameters)
 
 
 def test_no_two_areas_have_an_operation_of_one_name():

@@ -1,11 +1,20 @@
-"""The contract: every operation that a driver can offer, one module per area. They hold no logic.
+"""The contract: every operation that a driver can offer, one module per area. These modules contain no logic.
 
-These modules list everything NovaCron can do. A driver implements the hooks it can, in any number of objects, and its methods may
-take fewer arguments than the hook has. `host.supports()` is False for an operation that the driver does not implement.
+A driver implements the hooks that it supports, in any number of objects. Its methods may take fewer arguments than the hook has.
+`host.supports()` is False for an operation that the driver does not implement.
 
-For every operation a driver guarantees: it raises only `NovaCronError`s (an SDK's error is mapped, the original kept as
-`__cause__`), returns a record or value and never None, leaves nothing half-made when it fails, and ends by itself when the
-connection is dead. `vm` is always a VM's UUID or name. `job` takes progress and tells of cancellation.
+A driver guarantees for every operation:
+
+- It raises only `NovaCronError`s. An SDK's error is mapped, and the original is the `__cause__`.
+- It returns a record or value, never None.
+- On failure nothing half-created remains.
+- It ends when the connection is lost.
+
+Any operation can also raise HostConnectionError, AuthenticationError, AccessDeniedError, OperationTimeoutError, DriverError and
+UnsupportedOperationError. `When` lists the allowed statuses of the VM: in any other status an operation raises InvalidStateError,
+or GuestAgentUnavailableError for the guest agent. A change or job raises BusyError if another operation holds the lock of the VM.
+
+`vm` is always a VM's UUID or name. `job` takes progress and reports cancellation; a cancelled job raises OperationCancelledError.
 """
 
 from novacron.hookspecs import (

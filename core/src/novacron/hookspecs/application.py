@@ -1,4 +1,4 @@
-"""The hooks of plugins that are no drivers. Each may be implemented by many plugins; the results are gathered."""
+"""The hooks of application plugins, which are not drivers. Many plugins may implement a hook; their results are combined."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _spec = pluggy.HookspecMarker(PROJECT)
 
 @_spec
 def register_drivers() -> Sequence[Any]:
-    """Return driver providers (`novacron.plugins.DriverProvider`) for schemes that no entry point names."""
+    """Return driver providers (`novacron.plugins.DriverProvider`) for URI schemes that have no entry point."""
     raise NotImplementedError
 
 
 @_spec
 def register_policies() -> Sequence[Callable[..., Any]]:
-    """Return policies, middleware `policy(call, proceed)` around every operation; `policy.stage` ("access", ...) orders them."""
+    """Return policies: functions `policy(call, proceed)` around every operation. `policy.stage` ("access", ...) sets their order."""
     raise NotImplementedError
 
 
@@ -44,17 +44,17 @@ def extend_shell(namespace: dict[str, Any]) -> None:
 
 @_spec
 def secret_backends() -> Sequence[Callable[[str], str | None]]:
-    """Return places that secrets come from: each is asked with a secret's name and returns its value, or None when it has none."""
+    """Return functions that look up secrets. Each takes a secret's name and returns its value, or None if it does not have it."""
     raise NotImplementedError
 
 
 @_spec
 def plugin_startup() -> None:
-    """Called once when the plugin is enabled."""
+    """Initialise the plugin. Called once when it is enabled."""
     raise NotImplementedError
 
 
 @_spec
 def plugin_shutdown() -> None:
-    """Called once when the plugin is disabled, reloaded or unloaded."""
+    """Clean up. Called once when the plugin is disabled, reloaded or unloaded."""
     raise NotImplementedError

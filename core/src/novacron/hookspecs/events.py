@@ -1,4 +1,4 @@
-"""What happens on a host, as it happens."""
+"""Events of a host."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ class Subscription(Protocol):
     """An open subscription."""
 
     def close(self) -> None:
-        """End it; no event is delivered afterwards."""
+        """End the subscription. No event is delivered afterwards."""
 
 
 @operation(kind="read")
 def event_subscribe(callback: Callable[[Event], object]) -> Subscription:
-    """Call `callback` with every event, in order, from a thread of the driver's; it must return quickly.
+    """Deliver every event of the host to a callback, in order.
 
-    Over a reconnect no status change is lost: the driver compares the state before and after.
+    No status change is lost over a reconnect: the driver compares the state before and after it.
+
+    Args:
+        callback: Function that is called with each event, in a thread of the driver. It must return quickly.
+    Returns:
+        The subscription; closing it ends the delivery.
     """
     raise NotImplementedError

@@ -14,29 +14,68 @@ if TYPE_CHECKING:
 
 @operation(kind="read")
 def filter_list() -> list[TrafficFilter]:
-    """List the traffic filters, sorted by name."""
+    """List the traffic filters, sorted by name.
+
+    Returns:
+        One record per traffic filter.
+    """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def filter_get(filter: str) -> TrafficFilter:
-    """Return one traffic filter. Raises TrafficFilterNotFoundError."""
+    """Return one traffic filter.
+
+    Args:
+        filter: Name of the traffic filter.
+    Returns:
+        Its record.
+    Raises:
+        TrafficFilterNotFoundError: the host has no such filter.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change")
 def filter_create(spec: TrafficFilterSpec) -> TrafficFilter:
-    """Define a traffic filter. Raises AlreadyExistsError."""
+    """Create a traffic filter.
+
+    Args:
+        spec: Name and rules.
+    Returns:
+        The record of the new filter.
+    Raises:
+        AlreadyExistsError: the host has a filter of that name.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change", idempotent=True)
 def filter_update(filter: str, spec: TrafficFilterSpec) -> TrafficFilter:
-    """Put other rules in place of a filter's; for running VMs at once."""
+    """Replace the rules of a traffic filter. They apply to running VMs at once.
+
+    Args:
+        filter: Name of the traffic filter.
+        spec: The new rules; its name must be the filter's.
+    Returns:
+        The changed record.
+    Raises:
+        TrafficFilterNotFoundError: the host has no such filter.
+        InvalidSpecError: `spec` has another name.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change")
 def filter_delete(filter: str) -> Deleted:
-    """Delete a traffic filter. Raises InvalidStateError while a NIC uses it."""
+    """Delete a traffic filter.
+
+    Args:
+        filter: Name of the traffic filter.
+    Returns:
+        What was deleted.
+    Raises:
+        TrafficFilterNotFoundError: the host has no such filter.
+        InvalidStateError: a NIC uses the filter.
+    """
     raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Hosts: what they are, have and can do."""
+"""Hosts: properties, resources and capabilities."""
 
 from __future__ import annotations
 
@@ -8,29 +8,32 @@ from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 
 @operation(kind="read", mandatory=True)
 def host_info() -> Host:
-    """Describe the host: driver, hypervisor and its version, size.
+    """Return the driver, the hypervisor with its version, and the size of the host.
 
-    Raises:
-        HostConnectionError: the host can't be reached, or the connection was lost.
+    Returns:
+        The host's record; memory in bytes.
     """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def host_stats() -> HostStats:
-    """Tell what the host has and uses now: CPUs, memory in bytes, number of VMs.
+    """Return the resources of the host and their use now: CPUs, memory in bytes, number of VMs.
 
-    Raises:
-        HostConnectionError: the host can't be reached, or the connection was lost.
+    Returns:
+        One record for the whole host.
     """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def host_capabilities() -> Capabilities:
-    """Tell what VMs the host can run (architectures, machines, firmwares, virt types) and which operations are limited, and why.
+    """Return what VMs the host can run (architectures, machine types, firmware) and which operations are limited, and why.
 
-    The driver leaves `operations` empty: the dispatcher fills in what the driver's hooks say.
+    The driver leaves `operations` empty. The dispatcher sets it from the driver's hooks.
+
+    Returns:
+        The host's capabilities.
     """
     raise NotImplementedError
 
@@ -39,6 +42,8 @@ def host_capabilities() -> Capabilities:
 def host_ping() -> Ping:
     """Make one round trip to the host.
 
+    Returns:
+        The duration in seconds.
     Raises:
         HostConnectionError: the host does not answer.
     """
@@ -47,9 +52,9 @@ def host_ping() -> Ping:
 
 @operation(kind="read")
 def node_list() -> list[Node]:
-    """List the machines behind this host, sorted by name.
+    """List the physical machines of this host, sorted by name. A vCenter has many, a single hypervisor has one.
 
-    Raises:
-        HostConnectionError: the host can't be reached, or the connection was lost.
+    Returns:
+        One record per machine.
     """
     raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The life of a VM: create, find, change, clone, export, import, delete."""
+"""The life cycle of a VM: create, find, change, clone, export, import, delete."""
 
 from __future__ import annotations
 
@@ -16,18 +16,37 @@ if TYPE_CHECKING:
 
 @operation(kind="job", mandatory=True, locks="spec")
 def vm_create(spec: VMSpec, job: Job[VM]) -> VM:
-    """Create a VM with its disks, and start it when `spec.start`.
+    """Create a VM with its disks, and start it if `spec.start` is true.
 
-    Returns the full record. On failure nothing of it remains: no definition, volume, NVRAM or seed.
-    Raises AlreadyExistsError (name or UUID), InvalidSpecError (what this host can't do), ImageNotFoundError,
-    NetworkNotFoundError, StoragePoolNotFoundError, ResourceAllocationError (no space).
+    Args:
+        spec: The VM.
+        job: Reports the progress of disk copies.
+    Returns:
+        The full record.
+    Raises:
+        AlreadyExistsError: the host has a VM of that name or UUID.
+        InvalidSpecError: the host does not support a field or value of the spec.
+        ImageNotFoundError: an image, ISO or kernel does not exist.
+        NetworkNotFoundError: a network does not exist.
+        StoragePoolNotFoundError: a storage pool does not exist.
+        ResourceAllocationError: there is too little space or memory.
+
+    On failure nothing of the VM remains: no definition, volume, NVRAM or seed image.
     """
     raise NotImplementedError
 
 
 @operation(kind="read", mandatory=True)
 def vm_get(vm: str) -> VM:
-    """Return the full record of one VM by UUID or name; a UUID wins. Raises VMNotFoundError."""
+    """Return the full record of one VM.
+
+    Args:
+        vm: UUID or name. If one VM's name is another VM's UUID, the UUID is used.
+    Returns:
+        The record with disks, NICs and facts.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+    """
     raise NotImplementedError
 
 
@@ -35,91 +54,187 @@ def vm_get(vm: str) -> VM:
 def vm_list(query: VMQuery) -> Sequence[VM]:
     """Return the VMs of the host, in any order.
 
-    A driver may use `query` to read less, but may return more than it asks for: the dispatcher filters, sorts and pages.
-    The number of calls to the hypervisor must not grow with the number of VMs when `query.detail` is "summary".
+    The dispatcher filters, sorts and pages. A driver may use `query` to read less, and may return more than the query selects.
+    If `query.detail` is "summary", the number of calls to the hypervisor must not grow with the number of VMs.
+
+    Args:
+        query: Filters and the level of detail.
+    Returns:
+        One record per VM.
     """
     raise NotImplementedError
 
 
 @operation(kind="read", timeout=3600)
 def vm_settle(vm: str, seconds: float) -> VM:
-    """Wait until the host does nothing more with the VM that anybody asked for, and return its record.
+    """Wait until the hypervisor has finished all running operations on a VM.
 
-    After a client has died in an operation, its effect can be looked for once this has returned.
-    Raises VMNotFoundError, also when it has left the host meanwhile; OperationTimeoutError: still busy after `seconds`.
+    A client may die during an operation. After this call, its effect can be read from the state.
+
+    Args:
+        vm: UUID or name of the VM.
+        seconds: Longest time to wait, in seconds.
+    Returns:
+        The record of the VM.
+    Raises:
+        VMNotFoundError: the host has no such VM, or it left the host meanwhile.
+        OperationTimeoutError: an operation still runs after `seconds`.
     """
     raise NotImplementedError
 
 
 @operation(kind="change", mandatory=True, locks="vm", timeout=300)
 def vm_delete(vm: str, keep_disks: bool, force: bool) -> Deleted:
-    """Delete a VM with everything that was made for it: volumes, snapshots, saved memory, NVRAM, TPM state, seed.
+    """Delete a VM with everything that was created for it: volumes, snapshots, saved memory, NVRAM, TPM state, seed image.
 
-    Volumes that NovaCron did not make for it are kept and named in `Deleted.kept`. `force` stops a running one first, otherwise
-    InvalidStateError. `keep_disks` keeps all its volumes.
+    Volumes that NovaCron did not create for this VM are kept and listed in `Deleted.kept`.
+
+    Args:
+        vm: UUID or name of the VM.
+        keep_disks: Keep all volumes.
+        force: Stop the VM first if it runs.
+    Returns:
+        What was deleted and what was kept.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        InvalidStateError: the VM runs and `force` is False.
     """
     raise NotImplementedError
 
 
 @operation(kind="job", locks="vm", statuses="stopped")
 def vm_clone(vm: str, name: str, linked: bool, job: Job[VM]) -> VM:
-    """Make a stopped copy with new UUID and MAC addresses; `linked` shares the disks' content with the original."""
+    """Create a stopped copy of a VM, with a new UUID and new MAC addresses.
+
+    Args:
+        vm: UUID or name of the original.
+        name: Name of the copy.
+        linked: Use the original's disks as backing files instead of copying them.
+        job: Reports the bytes copied.
+    Returns:
+        The record of the copy.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        AlreadyExistsError: the host has a VM of that name.
+        ResourceAllocationError: a storage pool has too little space.
+
+    When: stopped.
+    On failure nothing of the copy remains.
+    """
     raise NotImplementedError
 
 
 @operation(kind="job", locks="vm", statuses="running")
 def vm_clone_instant(vm: str, name: str, job: Job[VM]) -> VM:
-    """Make a running copy of a running VM: it goes on from the same memory and disks, with new UUID and MAC addresses.
+    """Create a running copy of a running VM with the same memory and disks, and with a new UUID and new MAC addresses.
 
-    The guest in it is the same until it takes another identity: its host name, addresses and keys are the original's.
-    On failure the original runs and nothing of the copy remains.
+    The guest in the copy keeps the original's host name, IP addresses and keys until it is changed.
+
+    Args:
+        vm: UUID or name of the original.
+        name: Name of the copy.
+        job: The running job.
+    Returns:
+        The record of the copy.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        AlreadyExistsError: the host has a VM of that name.
+
+    When: running.
+    On failure the original still runs and nothing of the copy remains.
     """
     raise NotImplementedError
 
 
 @operation(kind="change", locks="vm", statuses="stopped")
 def vm_rename(vm: str, name: str) -> VM:
-    """Give a VM another name. When: stopped, or as `capabilities` says. Raises AlreadyExistsError."""
+    """Rename a VM. `host_capabilities` says if a driver can also rename a running VM.
+
+    Args:
+        vm: UUID or name of the VM.
+        name: The new name.
+    Returns:
+        The record with the new name.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        AlreadyExistsError: the host has a VM of that name.
+
+    When: stopped.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change", idempotent=True, locks="vm")
 def vm_update(vm: str, changes: VMUpdate) -> VM:
-    """Change only what `changes` names (description, tags, metadata, vcpus, memory, autostart); all else stays as it is."""
+    """Change some properties of a VM (description, tags, metadata, vcpus, memory, autostart). All others stay unchanged.
+
+    Args:
+        vm: UUID or name of the VM.
+        changes: The properties to change.
+    Returns:
+        The changed record.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        InvalidSpecError: the host does not support a value.
+        InvalidStateError: a property can't be changed while the VM runs.
+    """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def question_list() -> list[Question]:
-    """Return the questions that VMs of the host wait on, sorted by the VM's name. The VM goes on when its question is answered."""
+    """List the questions of the hypervisor that VMs wait for, sorted by the VM's name. An answered VM continues.
+
+    Returns:
+        One record per question.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change", locks="vm")
 def question_answer(vm: str, question: str, answer: str) -> VM:
-    """Answer a question that a VM waits on.
+    """Answer a question that a VM waits for.
 
-    `question` is its id, `answer` the key or the text of one of its choices.
-    Raises InvalidStateError: the VM does not wait on that question; InvalidSpecError: no such choice.
+    Args:
+        vm: UUID or name of the VM.
+        question: Id of the question.
+        answer: Key or text of one of its choices.
+    Returns:
+        The record of the VM.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        InvalidStateError: the VM does not wait for this question.
+        InvalidSpecError: the question has no such choice.
     """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def vm_export(vm: str) -> NativeDefinition:
-    """Return the definition in the hypervisor's own language, without secrets."""
+    """Return the hypervisor's native definition of a VM, without secrets.
+
+    Args:
+        vm: UUID or name of the VM.
+    Returns:
+        The definition and its format.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change")
 def vm_import(definition: str, validate: bool) -> VM:
-    """Define a VM from the hypervisor's own language.
+    """Define a VM from the hypervisor's native definition.
 
-    The files that the definition names were not made for this VM by this host. Deleting the VM does not delete them.
+    Deleting the VM later does not delete the files that the definition names, because they were not created for this VM.
 
     Args:
-        validate: check the definition against the hypervisor's schema. False is for definitions of other tools that break the schema and
-            that the hypervisor accepts all the same. Drivers without a schema ignore it.
+        definition: The native definition.
+        validate: Check the definition against the hypervisor's schema. Use False for definitions of other tools that violate the schema
+            and that the hypervisor accepts. Drivers without a schema ignore this argument.
+    Returns:
+        The record of the VM.
     Raises:
         InvalidSpecError: the definition is invalid.
         AlreadyExistsError: the host has a VM of that name or UUID.

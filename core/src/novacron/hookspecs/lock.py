@@ -1,4 +1,4 @@
-"""The contract as text, one line for each operation: `hookspecs.lock`, whose diff shows every change of it.
+"""The contract as text, one line per operation. `hookspecs.lock` is its stored copy, so its diff shows every change.
 
 python -m novacron.hookspecs.lock >core/hookspecs.lock
 """
@@ -12,7 +12,7 @@ from novacron.hookspecs import API_VERSION, AREAS
 
 
 def lines() -> Iterator[str]:
-    """Yield the version, then each operation with its arguments, types and properties, in the order of the areas."""
+    """Yield the version, then each operation with its arguments, types and properties, ordered by area."""
     yield f"# NovaCron contract {API_VERSION}"
     for area in AREAS:
         for function in vars(area).values():

@@ -1,4 +1,4 @@
-"""Measurements of VMs and hosts."""
+"""Metrics of VMs and hosts."""
 
 from __future__ import annotations
 
@@ -10,28 +10,39 @@ from novacron.records.metrics import HostMetrics, VMMetrics, VMUsage
 def metrics_vm(vm: str) -> VMMetrics:
     """Measure one VM now.
 
+    Args:
+        vm: UUID or name of the VM.
+    Returns:
+        Counters and gauges. Sizes are bytes, times are seconds.
     Raises:
         VMNotFoundError: the host has no such VM.
-        HostConnectionError: the host can't be reached, or the connection was lost.
     """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def metrics_vms() -> list[VMMetrics]:
-    """Measure all running VMs in a number of calls that does not grow with theirs; sorted by VM id.
+    """Measure all running VMs, sorted by VM id. The number of calls to the hypervisor does not grow with the number of VMs.
 
-    Raises:
-        HostConnectionError: the host can't be reached, or the connection was lost.
+    Returns:
+        One record per running VM.
     """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def metrics_history(vm: str, seconds: float) -> list[VMUsage]:
-    """Return what the hypervisor kept of a VM's last `seconds`; one record for each interval that ended since, the oldest first.
+    """Return the hypervisor's stored metrics of a VM for the last `seconds`.
 
-    The hypervisor chooses how long an interval is: longer ones, the farther back one looks. Of what it kept nothing, nothing is said.
+    The hypervisor chooses the length of the intervals; older intervals are longer. Intervals without stored data are omitted.
+
+    Args:
+        vm: UUID or name of the VM.
+        seconds: How far to look back, in seconds.
+    Returns:
+        One record per interval that ended in this time, oldest first.
+    Raises:
+        VMNotFoundError: the host has no such VM.
     """
     raise NotImplementedError
 
@@ -40,7 +51,7 @@ def metrics_history(vm: str, seconds: float) -> list[VMUsage]:
 def metrics_host() -> HostMetrics:
     """Measure the host now.
 
-    Raises:
-        HostConnectionError: the host can't be reached, or the connection was lost.
+    Returns:
+        Counters and gauges. Sizes are bytes, times are seconds.
     """
     raise NotImplementedError

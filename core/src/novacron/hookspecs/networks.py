@@ -14,51 +14,114 @@ if TYPE_CHECKING:
 
 @operation(kind="read")
 def network_list() -> list[Network]:
-    """List the networks, sorted by name."""
+    """List the networks, sorted by name.
+
+    Returns:
+        One record per network.
+    """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def network_get(network: str) -> Network:
-    """Return one network. Raises NetworkNotFoundError."""
+    """Return one network.
+
+    Args:
+        network: Name of the network.
+    Returns:
+        Its record.
+    Raises:
+        NetworkNotFoundError: the host has no such network.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change")
 def network_create(spec: NetworkSpec) -> Network:
-    """Define and start a network. Raises AlreadyExistsError (name, bridge or address range)."""
+    """Create and start a network.
+
+    Args:
+        spec: Name, mode, bridge, addresses, DHCP and DNS.
+    Returns:
+        The record of the new network.
+    Raises:
+        AlreadyExistsError: the name, the bridge or the address range is in use.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change", idempotent=True)
 def network_update(network: str, spec: NetworkSpec) -> Network:
-    """Change what `spec` gives; all else stays.
+    """Change the given properties of a network. All others stay unchanged.
 
-    DHCP ranges and hosts, DNS hosts, port groups and autostart change while the network is in use. Raises InvalidStateError, before
-    anything is changed, for what needs the network to be stopped.
+    DHCP ranges and hosts, DNS hosts, port groups and autostart can be changed while the network is in use.
+
+    Args:
+        network: Name of the network.
+        spec: The properties to change; its name must be the network's.
+    Returns:
+        The changed record.
+    Raises:
+        NetworkNotFoundError: the host has no such network.
+        InvalidSpecError: `spec` has another name.
+        InvalidStateError: a property can only be changed while the network is stopped. Nothing was changed.
     """
     raise NotImplementedError
 
 
 @operation(kind="change", idempotent=True)
 def network_start(network: str) -> Network:
-    """Make a network usable."""
+    """Start a network.
+
+    Args:
+        network: Name of the network.
+    Returns:
+        Its record.
+    Raises:
+        NetworkNotFoundError: the host has no such network.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change", idempotent=True)
 def network_stop(network: str) -> Network:
-    """Take a network out of use. Raises InvalidStateError while a running VM is on it."""
+    """Stop a network.
+
+    Args:
+        network: Name of the network.
+    Returns:
+        Its record.
+    Raises:
+        NetworkNotFoundError: the host has no such network.
+        InvalidStateError: a running VM uses the network.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change")
 def network_delete(network: str) -> Deleted:
-    """Stop and forget a network. Raises InvalidStateError while a running VM is on it."""
+    """Stop and delete a network.
+
+    Args:
+        network: Name of the network.
+    Returns:
+        What was deleted.
+    Raises:
+        NetworkNotFoundError: the host has no such network.
+        InvalidStateError: a running VM uses the network.
+    """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def lease_list(network: str) -> list[DHCPLease]:
-    """List a network's DHCP leases, sorted by address."""
+    """List the DHCP leases of a network, sorted by address.
+
+    Args:
+        network: Name of the network.
+    Returns:
+        One record per lease.
+    Raises:
+        NetworkNotFoundError: the host has no such network.
+    """
     raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What the contract says of an operation besides its signature."""
+"""The properties of an operation, besides its signature."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Operation(NamedTuple):
-    """An operation's properties, that policies, API, command line and docs go by.
+    """The properties of an operation, which policies, API, command line and docs use.
 
     Attributes:
-        mandatory: every driver must offer it.
-        idempotent: doing it again changes nothing more, so it may be repeated after a lost connection.
+        mandatory: every driver must implement it.
+        idempotent: repeating it has no further effect, so it may be repeated after a lost connection.
         reads: it changes nothing.
         long: it runs as a job, with progress and cancellation.
-        locks: the argument naming what it needs alone ("vm"), or None.
-        statuses: those of a VM in which it may be called, in any other it raises InvalidStateError (for the guest agent's
-            operations GuestAgentUnavailableError); empty when it may always be. A crashed VM is as a stopped one.
-        timeout: seconds after which the caller is told that it did not end, unless the caller says otherwise.
+        locks: the argument that names what it locks ("vm"), or None.
+        statuses: statuses of the VM in which it is allowed; empty for all. In any other status it raises InvalidStateError. Operations
+            of the guest agent raise GuestAgentUnavailableError instead. A crashed VM is treated as stopped.
+        timeout: default deadline in seconds. After it the caller gets OperationTimeoutError.
     """
 
     name: str

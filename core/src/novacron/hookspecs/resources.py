@@ -1,7 +1,10 @@
-"""CPU, memory and I/O of a VM: how many, where, how much at least and at most.
+"""CPU, memory and I/O of a VM: number, placement, guarantees and limits.
 
-A change is `live` (in force now, gone with the power cycle), `persistent` (from the next start on) or both; a change of both that fails
-in one of them is made in neither. What is in force and what holds from the next start are told apart by `Resources.next_start`.
+A change is `live` (in effect now, lost at the next start), `persistent` (from the next start on) or both. If a change of both fails in
+one of them, neither is changed. `Resources.next_start` has the values of the next start.
+
+Every change raises InvalidSpecError for a value that the host can't provide, and InvalidStateError for a live change of a VM that does
+not run.
 """
 
 from __future__ import annotations
@@ -17,39 +20,110 @@ if TYPE_CHECKING:
 
 @operation(kind="read")
 def resources_get(vm: str) -> Resources:
-    """Return what is in force now, and what holds from the next start where that is something else."""
+    """Return the CPU, memory and I/O settings of a VM: the current ones, and those of the next start if they differ.
+
+    Args:
+        vm: UUID or name of the VM.
+    Returns:
+        The resources; memory in bytes.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change", idempotent=True, locks="vm")
 def vcpus_set(vm: str, count: int, live: bool, persistent: bool) -> Resources:
-    """Set the number of vCPUs, on a running VM by hot plug when `live`."""
+    """Set the number of vCPUs. A live change uses hot plug.
+
+    Args:
+        vm: UUID or name of the VM.
+        count: Number of vCPUs.
+        live: Change the running VM.
+        persistent: Change the definition.
+    Returns:
+        The changed resources.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        InvalidSpecError: `count` is above the VM's maximum.
+        InvalidStateError: the VM does not run, or a vCPU can't be removed while it runs.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change", idempotent=True, locks="vm")
 def memory_set(vm: str, size: int, live: bool, persistent: bool) -> Resources:
-    """Set the memory in bytes, on a running VM by balloon or hot plug when `live`.
+    """Set the memory in bytes. A live change uses the balloon or memory hot plug.
 
-    Beyond the memory that a VM has, and up to its `max_memory`, memory modules are added. For less, modules that are not needed are
-    taken out where the guest lets go of them; the balloon takes the rest.
+    A size above the VM's current memory, up to its `max_memory`, adds memory modules. A smaller size first removes the modules that are
+    not needed and that the guest releases; the balloon takes the rest.
+
+    Args:
+        vm: UUID or name of the VM.
+        size: Memory in bytes.
+        live: Change the running VM.
+        persistent: Change the definition.
+    Returns:
+        The changed resources.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        InvalidSpecError: `size` is above the VM's maximum.
+        InvalidStateError: the VM does not run, or its memory can't be changed while it runs.
     """
     raise NotImplementedError
 
 
 @operation(kind="change", idempotent=True, locks="vm")
 def iothreads_set(vm: str, count: int, live: bool, persistent: bool) -> Resources:
-    """Set the number of threads that do disks' I/O. Raises InvalidStateError when one that is to go serves a disk."""
+    """Set the number of threads for disk I/O.
+
+    Args:
+        vm: UUID or name of the VM.
+        count: Number of I/O threads.
+        live: Change the running VM.
+        persistent: Change the definition.
+    Returns:
+        The changed resources.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        InvalidStateError: the VM does not run, or a disk uses a thread that would be removed.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change", idempotent=True, locks="vm")
 def pinning_set(vm: str, pinning: dict[str, str], live: bool, persistent: bool) -> Resources:
-    """Bind "0", "1", ... (vCPUs), "emulator" or "iothread1", ... to sets of the host's CPUs, such as "0-3,8"; "" frees one."""
+    """Pin threads of a VM to CPUs of the host.
+
+    Args:
+        vm: UUID or name of the VM.
+        pinning: CPU sets such as "0-3,8" by thread: "0", "1", ... (vCPUs), "emulator", "iothread1", ... An empty set removes a pin.
+        live: Change the running VM.
+        persistent: Change the definition.
+    Returns:
+        The changed resources.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        InvalidSpecError: the VM has no such thread, or the host has no such CPU.
+        InvalidStateError: the VM does not run.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change", idempotent=True, locks="vm")
 def limits_set(vm: str, limits: LimitsSpec, live: bool, persistent: bool) -> Resources:
-    """Set shares, limits and guarantees of CPU, memory and I/O; only those that `limits` gives."""
+    """Set shares, limits and guarantees of CPU, memory and I/O. Only the given ones are changed.
+
+    Args:
+        vm: UUID or name of the VM.
+        limits: The values; sizes in bytes, rates per second.
+        live: Change the running VM.
+        persistent: Change the definition.
+    Returns:
+        The changed resources.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        DeviceNotFoundError: the VM has no disk that `limits` names.
+        InvalidStateError: the VM does not run.
+    """
     raise NotImplementedError

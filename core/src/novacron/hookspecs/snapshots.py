@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 @operation(kind="job", locks="vm", statuses="running suspended stopped")
 def snapshot_create(vm: str, spec: SnapshotSpec, job: Job[Snapshot]) -> Snapshot:
-    """Take a snapshot of a VM; it becomes the current one.
+    """Create a snapshot, which becomes the current one.
 
-    On failure nothing of the snapshot stays.
-
+    Args:
+        vm: UUID or name of the VM.
+        spec: Name, description, and whether it includes memory or freezes the guest's file systems.
+        job: Reports the progress.
+    Returns:
+        The record of the snapshot.
     Raises:
         VMNotFoundError: the host has no such VM.
         InvalidStateError: the VM's status does not allow it.
@@ -29,17 +33,23 @@ def snapshot_create(vm: str, spec: SnapshotSpec, job: Job[Snapshot]) -> Snapshot
         BusyError: the VM is being migrated.
         OperationCancelledError: the job was cancelled.
         HostConnectionError: the host can't be reached, or the connection was lost.
+
+    When: running, suspended or stopped.
+    On failure nothing of the snapshot remains.
     """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def snapshot_list(vm: str) -> list[Snapshot]:
-    """List a VM's snapshots, parents before children, then by time.
+    """List the snapshots of a VM: parents before children, then by time.
 
+    Args:
+        vm: UUID or name of the VM.
+    Returns:
+        One record per snapshot.
     Raises:
         VMNotFoundError: the host has no such VM.
-        HostConnectionError: the host can't be reached, or the connection was lost.
     """
     raise NotImplementedError
 
@@ -48,6 +58,11 @@ def snapshot_list(vm: str) -> list[Snapshot]:
 def snapshot_get(vm: str, snapshot: str) -> Snapshot:
     """Return one snapshot.
 
+    Args:
+        vm: UUID or name of the VM.
+        snapshot: Name of the snapshot.
+    Returns:
+        Its record.
     Raises:
         VMNotFoundError: the host has no such VM.
         SnapshotNotFoundError: the VM has no snapshot of that name.
@@ -58,10 +73,14 @@ def snapshot_get(vm: str, snapshot: str) -> Snapshot:
 
 @operation(kind="job", locks="vm", statuses="running suspended stopped")
 def snapshot_revert(vm: str, snapshot: str, job: Job[VM]) -> VM:
-    """Bring the VM back to a snapshot: its disks, and its status at that time.
+    """Revert a VM to a snapshot: its disks, and its memory if the snapshot has it.
 
-    The VM runs afterwards if the snapshot has memory, otherwise it is stopped.
-
+    Args:
+        vm: UUID or name of the VM.
+        snapshot: Name of the snapshot.
+        job: Reports the progress.
+    Returns:
+        The VM, running if the snapshot has the memory of a running VM, otherwise stopped.
     Raises:
         VMNotFoundError: the host has no such VM.
         SnapshotNotFoundError: the VM has no snapshot of that name.
@@ -70,16 +89,23 @@ def snapshot_revert(vm: str, snapshot: str, job: Job[VM]) -> VM:
         BusyError: the VM is being migrated.
         OperationCancelledError: the job was cancelled.
         HostConnectionError: the host can't be reached, or the connection was lost.
+
+    When: running, suspended or stopped.
     """
     raise NotImplementedError
 
 
 @operation(kind="job", locks="vm")
 def snapshot_delete(vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
-    """Delete a snapshot and keep the VM's content.
+    """Delete a snapshot and merge its content where other snapshots or the VM need it.
 
-    Files are merged as needed. Children get the snapshot's parent, or are deleted too when `children` is true.
-
+    Args:
+        vm: UUID or name of the VM.
+        snapshot: Name of the snapshot.
+        children: Also delete its child snapshots. If False, their new parent is the snapshot's parent.
+        job: Reports the progress.
+    Returns:
+        The record of the VM.
     Raises:
         VMNotFoundError: the host has no such VM.
         SnapshotNotFoundError: the VM has no snapshot of that name.

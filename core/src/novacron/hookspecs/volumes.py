@@ -15,59 +15,188 @@ if TYPE_CHECKING:
 
 @operation(kind="read")
 def volume_list(pool: str) -> list[Volume]:
-    """List a pool's volumes, sorted by name."""
+    """List the volumes of a storage pool, sorted by name.
+
+    Args:
+        pool: Name of the storage pool.
+    Returns:
+        One record per volume.
+    Raises:
+        StoragePoolNotFoundError: the host has no such pool.
+    """
     raise NotImplementedError
 
 
 @operation(kind="read")
 def volume_get(pool: str, volume: str) -> Volume:
-    """Return one volume. Raises VolumeNotFoundError."""
+    """Return one volume.
+
+    Args:
+        pool: Name of the storage pool.
+        volume: Name of the volume.
+    Returns:
+        Its record.
+    Raises:
+        StoragePoolNotFoundError: the host has no such pool.
+        VolumeNotFoundError: the pool has no such volume.
+    """
     raise NotImplementedError
 
 
 @operation(kind="job")
 def volume_create(pool: str, spec: VolumeSpec, job: Job[Volume]) -> Volume:
-    """Create a volume. Raises AlreadyExistsError, ResourceAllocationError (no space); a failed one is removed."""
+    """Create a volume.
+
+    Args:
+        pool: Name of the storage pool.
+        spec: Name, size in bytes, format and backing file.
+        job: Reports the progress.
+    Returns:
+        The record of the new volume.
+    Raises:
+        StoragePoolNotFoundError: the host has no such pool.
+        AlreadyExistsError: the pool has a volume of that name.
+        ResourceAllocationError: the pool has too little space.
+
+    On failure nothing of the volume remains.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change")
 def volume_resize(pool: str, volume: str, size: int, shrink: bool) -> Volume:
-    """Set a volume's capacity; less than now only when `shrink`."""
+    """Set the capacity of a volume.
+
+    Args:
+        pool: Name of the storage pool.
+        volume: Name of the volume.
+        size: New capacity in bytes.
+        shrink: Allow a size below the current one. The data beyond it is lost.
+    Returns:
+        The changed record.
+    Raises:
+        StoragePoolNotFoundError: the host has no such pool.
+        VolumeNotFoundError: the pool has no such volume.
+        InvalidSpecError: `size` is below the current capacity and `shrink` is False.
+        InvalidStateError: a VM uses the volume.
+        ResourceAllocationError: the pool has too little space.
+    """
     raise NotImplementedError
 
 
 @operation(kind="job")
 def volume_convert(pool: str, volume: str, name: str, format: str, job: Job[Volume]) -> Volume:
-    """Copy a volume into another format under a new name."""
+    """Copy a volume into another format.
+
+    Args:
+        pool: Name of the storage pool.
+        volume: Name of the volume.
+        name: Name of the copy.
+        format: Format of the copy, such as "raw" or "qcow2".
+        job: Reports the bytes copied.
+    Returns:
+        The record of the copy.
+    Raises:
+        StoragePoolNotFoundError: the host has no such pool.
+        VolumeNotFoundError: the pool has no such volume.
+        AlreadyExistsError: the pool has a volume of the new name.
+        ResourceAllocationError: the pool has too little space.
+
+    On failure nothing of the copy remains.
+    """
     raise NotImplementedError
 
 
 @operation(kind="job")
 def volume_clone(pool: str, volume: str, name: str, job: Job[Volume]) -> Volume:
-    """Copy a volume under a new name."""
+    """Copy a volume.
+
+    Args:
+        pool: Name of the storage pool.
+        volume: Name of the volume.
+        name: Name of the copy.
+        job: Reports the bytes copied.
+    Returns:
+        The record of the copy.
+    Raises:
+        StoragePoolNotFoundError: the host has no such pool.
+        VolumeNotFoundError: the pool has no such volume.
+        AlreadyExistsError: the pool has a volume of the new name.
+        ResourceAllocationError: the pool has too little space.
+
+    On failure nothing of the copy remains.
+    """
     raise NotImplementedError
 
 
 @operation(kind="job")
 def volume_wipe(pool: str, volume: str, job: Job[Volume]) -> Volume:
-    """Overwrite a volume's content."""
+    """Overwrite the content of a volume.
+
+    Args:
+        pool: Name of the storage pool.
+        volume: Name of the volume.
+        job: Reports the bytes written.
+    Returns:
+        The record of the volume.
+    Raises:
+        StoragePoolNotFoundError: the host has no such pool.
+        VolumeNotFoundError: the pool has no such volume.
+        InvalidStateError: a VM uses the volume.
+    """
     raise NotImplementedError
 
 
 @operation(kind="change")
 def volume_delete(pool: str, volume: str) -> Deleted:
-    """Delete a volume. Raises InvalidStateError when a VM uses it."""
+    """Delete a volume.
+
+    Args:
+        pool: Name of the storage pool.
+        volume: Name of the volume.
+    Returns:
+        What was deleted.
+    Raises:
+        StoragePoolNotFoundError: the host has no such pool.
+        VolumeNotFoundError: the pool has no such volume.
+        InvalidStateError: a VM uses the volume.
+    """
     raise NotImplementedError
 
 
 @operation(kind="job")
 def volume_upload(pool: str, volume: str, source: BinaryIO, job: Job[Volume]) -> Volume:
-    """Write a volume's content from a binary file; holes stay holes."""
+    """Write the content of a volume from a binary file. Holes of sparse files stay holes.
+
+    Args:
+        pool: Name of the storage pool.
+        volume: Name of the volume.
+        source: Binary file that is read to its end.
+        job: Reports the bytes written.
+    Returns:
+        The record of the volume.
+    Raises:
+        StoragePoolNotFoundError: the host has no such pool.
+        VolumeNotFoundError: the pool has no such volume.
+        InvalidStateError: a VM uses the volume.
+        InvalidSpecError: the content is larger than the volume.
+    """
     raise NotImplementedError
 
 
 @operation(kind="job")
 def volume_download(pool: str, volume: str, target: BinaryIO, job: Job[Volume]) -> Volume:
-    """Write a volume's content to a binary file; holes stay holes."""
+    """Write the content of a volume to a binary file. Holes of sparse files stay holes.
+
+    Args:
+        pool: Name of the storage pool.
+        volume: Name of the volume.
+        target: Binary file that is written.
+        job: Reports the bytes read.
+    Returns:
+        The record of the volume.
+    Raises:
+        StoragePoolNotFoundError: the host has no such pool.
+        VolumeNotFoundError: the pool has no such volume.
+    """
     raise NotImplementedError
