@@ -20,7 +20,6 @@ ALLOWED = {
     "novacron_shell.cli.vm": "a click group: the tree of commands",
     "novacron_kvm.capabilities._guard": "a lock: one probe of the machine's KVM at a time",
     "novacron_kvm.event_loop._started": "libvirt has one event loop for the process",
-    "novacron_kvm.last_error._kept": "libvirt keeps an error for each thread of the process",
 }
 """What may stay, and why."""
 

@@ -13,6 +13,7 @@ import pytest
 import novacron
 from novacron import errors
 from novacron.plugins import HostURI
+from novacron.plugins.driver import ConnectContext
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.plugin import SCHEMES, connect, provider
 
@@ -55,10 +56,7 @@ def test_the_test_driver_is_connected_to_with_every_form_of_its_uri(uri):
 
 
 def test_the_uri_reaches_libvirt_as_it_was_given():
-    class Context:
-        name, timeout, options = "x", 5.0, {}
-
-    driver = connect(HostURI.parse("test:///default?no_tty=1"), Context())
+    driver = connect(HostURI.parse("test:///default?no_tty=1"), ConnectContext("x", 5.0, {}))
     try:
         assert driver.native.uri == "test:///default?no_tty=1"
     finally:

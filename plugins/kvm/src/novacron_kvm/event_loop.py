@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 
 import libvirt
 
-from novacron_kvm import last_error as lasterror
+from novacron_kvm import last_error
 
 _started = threading.Lock()
 _running = False
@@ -19,8 +20,8 @@ def ensure_running() -> None:
         if _running:
             return
         libvirt.virEventRegisterDefaultImpl()
-        libvirt.registerErrorHandler(lambda *_: None, None)  # libvirt would print every error to stderr
-        lasterror.keep()
+        libvirt.registerErrorHandler(operator.is_, None)  # libvirt would print errors to stderr; C code can't lose a Ctrl-C
+        last_error.protect()
         threading.Thread(target=_loop, name="novacron-libvirt-events", daemon=True).start()
         _running = True
 

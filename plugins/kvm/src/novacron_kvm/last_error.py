@@ -1,43 +1,55 @@
-"""Keeps libvirt's last error over a garbage collection.
+"""Protects libvirt's last error: objects are freed in a thread of their own.
 
-A failed call leaves its error with the thread, and libvirt-python fetches it when it makes the exception. A collection in between
-(making the exception may begin one) frees whatever libvirt objects it finds, and freeing one clears the thread's error: what is raised
-then has no code, and a VM that is not there looks like a failure of the driver. So the error is fetched before each collection.
+libvirt keeps the error of a failed call per thread, and libvirt-python reads it when it makes the exception. Freeing an object clears
+that error. If an object is freed in between, by a garbage collection for example, the exception has no code, and a VM that does not
+exist looks like a failure of the driver. So another thread frees objects.
+
+Python ignores exceptions in finalizers and in `gc.callbacks`. A Ctrl-C that is handled inside of such a Python function is lost. So
+the finalizers that are set here consist of C code alone, in which Python handles no signals.
 """
 
 from __future__ import annotations
 
-import gc
+import inspect
 import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import libvirt
 import libvirtmod
 
-_kept = threading.local()
-_fetch = libvirtmod.virGetLastError
+
+def protect() -> None:
+    """Let a thread free libvirt's objects, and let each error be reported once, for the whole process. Call it once."""
+    libvirt.libvirtError.__init__ = _report_once(libvirt.libvirtError.__init__)
+    dead: SimpleQueue[Any] = SimpleQueue()  # its `put` may be called from a finalizer
+    free: dict[Any, Callable[[Any], object]] = {
+        kind: vars(kind)["__del__"] for _, kind in inspect.getmembers(libvirt, inspect.isclass) if "__del__" in vars(kind)
+    }
+    threading.Thread(target=_free, args=(dead, free), name="novacron-libvirt-finalizers", daemon=True).start()
+    for kind in free:
+        # Python reads the property, which gives partial(dead.put, object), and calls that. The queue keeps the object alive, and
+        # Python calls a finalizer only once for each object.
+        kind.__del__ = property(partial(partial, dead.put))
 
 
-def keep() -> None:
-    """Begin to keep it, for this process; again is nothing."""
-    if _before_collection not in gc.callbacks:
-        gc.callbacks.append(_before_collection)
-        libvirt.libvirtError.__init__ = _whole
+def _report_once(init: Callable[[Any, str], None]) -> Callable[[Any, str], None]:
+    """Return an initializer that clears libvirt's error after it was read, so that a later exception does not get it too."""
+
+    def initialize(self: Any, message: str) -> None:
+        init(self, message)
+        libvirtmod.virResetLastError()
+
+    return initialize
 
 
-def _before_collection(phase: str, _: dict[str, int]) -> None:
-    if phase == "start":
-        error = _fetch()
-        if error is not None:
-            _kept.error = error
+def _free(dead: SimpleQueue[Any], free: Mapping[type, Callable[[Any], object]]) -> None:
+    while True:
+        found = dead.get()
+        free[next(kind for kind in type(found).__mro__ if kind in free)](found)
+        del found  # the next one may come much later
 
 
-def _whole(self: Any, message: str) -> None:
-    """Make a libvirtError as libvirt-python does, from the kept error when the thread has none any more."""
-    self.err = _fetch() or getattr(_kept, "error", None)
-    libvirtmod.virResetLastError()  # it is told; a later collection must not keep it for another exception
-    _kept.error = None
-    Exception.__init__(self, message if self.err is None else self.err[2])
-
-
-__all__ = ["keep"]
+__all__ = ["protect"]
