@@ -76,7 +76,7 @@ def arguments(operation, host, **known):
         "volume_upload": {"source": io.BytesIO(b"x")}, "volume_download": {"target": io.BytesIO()},
         "appliance_export": {"target": io.BytesIO()},
         "appliance_import": {"source": io.BytesIO(b"no appliance"), "spec": specs.ApplianceSpec()},
-        "nic_attach": {"spec": specs.NICSpec(network="default")}, "nic_update": {"spec": specs.NICSpec(network="default")},
+        "nic_attach": {"spec": specs.NICSpec(network="default")}, "nic_update": {"spec": specs.NICUpdate(network="default")},
         "volume_create": {"spec": specs.VolumeSpec(name="x", capacity="1MiB")},
         "filter_update": {"spec": specs.TrafficFilterSpec(name=NOBODY)},
         "network_update": {"spec": specs.NetworkSpec(name=NOBODY)},

@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 
 from novacron import errors
-from novacron.specs import NetworkSpec, NICSpec, TrafficFilterSpec
+from novacron.specs import NetworkSpec, NICUpdate, TrafficFilterSpec
 from novacron_lab.running import run
 
 pytestmark = pytest.mark.lab
@@ -430,7 +430,7 @@ def test_limits_of_a_nic_are_in_force_or_refused_with_the_reason(lab, a, boot):
     record = nic_of(vm).update(network="default", **limits).record
     assert (record.inbound_bytes_per_second, record.outbound_bytes_per_second) == (2 * 2**20, 2**20)
     with pytest.raises(errors.InvalidSpecError, match="MAC"):
-        a.invoke("nic_update", vm=vm.id, nic=record.mac, spec=NICSpec(network="default", mac="52:54:00:cc:00:01"))
+        a.invoke("nic_update", vm=vm.id, nic=record.mac, spec=NICUpdate(network="default", mac="52:54:00:cc:00:01"))
 
 
 FOREIGN = {
