@@ -1,1 +1,1 @@
-"""What people hold: hosts, VMs and their collections. A handle never does I/O in an attribute, `repr` or `dir`."""
+"""The objects that users work with: hosts, VMs and their collections. Attributes, `repr` and `dir` of a handle do no I/O."""

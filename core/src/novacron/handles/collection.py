@@ -1,4 +1,4 @@
-"""What all collections have in common: they iterate, count, know `in` and `.get`, and suggest names for a name that is not there."""
+"""The base of all collections. Unknown names raise an error that suggests similar ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ D = TypeVar("D")
 
 
 class Collection(Generic[T]):
-    """Things that are known by name. Subclasses say how all are listed and how one is found.
+    """A collection of objects with names: iteration, length, `in`, `[]` and `get`. Subclasses implement `_all` and `_find`.
 
     Example:
         >>> import novacron
@@ -26,15 +26,15 @@ class Collection(Generic[T]):
     """
 
     def _all(self) -> Sequence[T]:
-        """Return all of them, in their usual order."""
+        """Return all items in their usual order."""
         raise NotImplementedError
 
     def _find(self, key: str) -> T:
-        """Return one. Raises NotFoundError."""
+        """Read one item by name. Raises NotFoundError."""
         raise NotImplementedError
 
     def _key(self, item: T) -> str:
-        """Return what an item is known by."""
+        """Return the name of an item."""
         return str(getattr(item, "name"))  # noqa: B009 - the type has no common base
 
     def __iter__(self) -> Iterator[T]:
@@ -50,11 +50,11 @@ class Collection(Generic[T]):
             return False
 
     def __getitem__(self, key: str) -> T:
-        """Return one by its name, freshly read.
+        """Read one item by its name.
 
         Raises:
-            NotFoundError: There is none; the hint names similar ones.
-            InvalidSpecError: The key is not text.
+            NotFoundError: it does not exist; the hint suggests similar names.
+            InvalidSpecError: the key is not text.
         """
         if not isinstance(key, str):
             problem = SpecProblem("key", repr(key), "text: what it is known by")
@@ -67,7 +67,7 @@ class Collection(Generic[T]):
             raise
 
     def get(self, key: str, default: D | None = None) -> T | D | None:
-        """Return one by its name, `default` when there is none."""
+        """Return one item by its name, or `default` if it does not exist."""
         try:
             return self._find(key)
         except NotFoundError:

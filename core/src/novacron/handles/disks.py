@@ -28,19 +28,19 @@ class DiskHandle:
         return f"<Disk {self.record.target} of {self.vm.name} {self.record.source or 'empty'}>"
 
     def resize(self, size: int | str) -> DiskHandle:
-        """Grow the disk; a running guest sees it."""
+        """Grow the disk. A running guest sees the new size."""
         self.record = self._do("disk_resize", size=parse_size(size))
         return self
 
     def limit(self, **limits: Unpack[DiskLimitsFields]) -> DiskHandle:
-        """Set I/O limits, fields of `DiskLimits`."""
+        """Set I/O limits; `fields` are those of `DiskLimits`."""
         from novacron.specs import DiskLimits
 
         self.record = self._do("disk_limit", limits=DiskLimits.parse(limits))
         return self
 
     def change_media(self, source: str = "") -> DiskHandle:
-        """Put another medium into a CD-ROM drive; nothing ejects."""
+        """Insert another medium into a CD-ROM drive; without a source, eject it."""
         self.record = self._do("disk_change_media", source=source)
         return self
 
@@ -49,7 +49,7 @@ class DiskHandle:
     @overload
     def pull(self, *, wait: Literal[False]) -> Job[DiskHandle]: ...
     def pull(self, *, wait: bool = True) -> DiskHandle | Job[DiskHandle]:
-        """Copy into the disk's own file what it is backed by; then it needs no other."""
+        """Pull the backing chain into the disk's own file (block pull). The disk then has no backing file."""
         return finish(self.vm.host, "disk_pull", self._updated, wait=wait, vm=self.vm.id, disk=self.record.target)
 
     @overload
@@ -57,11 +57,11 @@ class DiskHandle:
     @overload
     def commit(self, *, wait: Literal[False]) -> Job[DiskHandle]: ...
     def commit(self, *, wait: bool = True) -> DiskHandle | Job[DiskHandle]:
-        """Write what the disk's own file has into the one that it is backed by, and go on with that."""
+        """Commit the disk's own file into its backing file (block commit), which becomes the disk's file."""
         return finish(self.vm.host, "disk_commit", self._updated, wait=wait, vm=self.vm.id, disk=self.record.target)
 
     def detach(self, *, delete: bool = False) -> VMHandle:
-        """Take the disk from the VM."""
+        """Detach the disk from the VM."""
         self.vm.record = self._do("disk_detach", delete=delete)
         return self.vm
 
@@ -94,7 +94,7 @@ class DiskCollection(Collection[DiskHandle]):
         return found
 
     def attach(self, spec: DiskSpec | None = None, **fields: Unpack[DiskFields]) -> DiskHandle:
-        """Give the VM a disk."""
+        """Attach a disk to the VM."""
         from novacron.specs import DiskSpec
 
         asked = DiskSpec.parse(spec if spec is not None else fields)

@@ -1,4 +1,4 @@
-"""Files of this machine that an operation writes."""
+"""Local files that operations write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from novacron.errors import AlreadyExistsError
 
 @contextmanager
 def new_file(file: str | Path) -> Iterator[BinaryIO]:
-    """Give a new file to write into; it goes again when the block fails. Raises AlreadyExistsError when it is there."""
+    """Open a new file for writing. It is deleted if the block fails. Raises AlreadyExistsError if it exists."""
     path = Path(file)
     try:
         target = path.open("xb")

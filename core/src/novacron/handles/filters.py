@@ -40,15 +40,15 @@ class FilterCollection(Collection[TrafficFilter]):
         return result
 
     def create(self, name: str, **fields: Unpack[TrafficFilterOptions]) -> TrafficFilter:
-        """Define a traffic filter from `TrafficFilterSpec`'s fields."""
+        """Create a traffic filter from the fields of `TrafficFilterSpec`."""
         return self._put("filter_create", name, fields)
 
     def update(self, name: str, **fields: Unpack[TrafficFilterOptions]) -> TrafficFilter:
-        """Put other rules in place of a filter's, also for running VMs."""
+        """Replace the rules of a traffic filter. They apply to running VMs at once."""
         return self._put("filter_update", name, fields, filter=name)
 
     def delete(self, name: str) -> Deleted:
-        """Delete a traffic filter that no NIC has."""
+        """Delete a traffic filter that no NIC uses."""
         result: Deleted = self._host.invoke("filter_delete", filter=name)
         return result
 

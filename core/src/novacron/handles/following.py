@@ -1,4 +1,4 @@
-"""Waits for a long operation, or hands out a job whose result is a handle."""
+"""Waits for a long operation, or returns a job whose result is a handle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def finish(
     timeout: float | None = None,
     **arguments: Any,
 ) -> R | Job[R]:
-    """Do a long operation: return `wrap(result)` when `wait`, otherwise a Job with that result."""
+    """Run a long operation. Return `wrap(result)` if `wait` is true, otherwise a Job with that result."""
     if wait:
         return wrap(host.invoke(operation, timeout, **arguments))
     return _Following(host.submit(operation, timeout, **arguments), wrap)

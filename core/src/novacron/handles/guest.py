@@ -1,4 +1,4 @@
-"""The guest inside a VM, through its agent."""
+"""The guest operating system of a VM, through its agent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class GuestHandle:
-    """What can be done in a running VM's guest; GuestAgentUnavailableError without an agent.
+    """Operations in a running VM's guest. They raise GuestAgentUnavailableError if no agent answers.
 
     Example:
         >>> import novacron
@@ -32,36 +32,36 @@ class GuestHandle:
         return f"<Guest of {self._vm.name}>"
 
     def info(self) -> GuestInfo:
-        """Ask the guest who it is: host name, OS, addresses."""
+        """Return what the guest agent reports: host name, operating system, IP addresses."""
         result: GuestInfo = self._vm.host.invoke("guest_info", vm=self._vm.id)
         return result
 
     def exec(self, *argv: str, stdin: bytes = b"", timeout: float | str = 60) -> ExecResult:
-        """Run a program in the guest, without a shell, and wait at most `timeout` for its end."""
+        """Run a program in the guest, without a shell, and wait up to `timeout` for its end."""
         result: ExecResult = self._vm.host.invoke(
             "guest_exec", None, vm=self._vm.id, argv=list(argv), stdin=stdin, seconds=parse_duration(timeout)
         )
         return result
 
     def read(self, path: str) -> bytes:
-        """Return a file's content."""
+        """Return the content of a file in the guest."""
         result: bytes = self._vm.host.invoke("guest_file_read", vm=self._vm.id, path=path)
         return result
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file, in place of one that is there."""
+        """Write a file in the guest. An existing file is replaced."""
         self._vm.record = self._vm.host.invoke("guest_file_write", vm=self._vm.id, path=path, data=data)
 
     def set_password(self, user: str, password: str) -> None:
-        """Set a user's password; it goes to the agent and nowhere else."""
+        """Set a user's password. NovaCron sends it to the agent and does not store it."""
         self._vm.record = self._vm.host.invoke("guest_password_set", vm=self._vm.id, user=user, password=password)
 
     def set_ssh_keys(self, user: str, keys: Iterable[str]) -> None:
-        """Let exactly these SSH public keys log in as a user."""
+        """Replace the SSH public keys that may log in as a user."""
         self._vm.record = self._vm.host.invoke("guest_ssh_keys_set", vm=self._vm.id, user=user, keys=tuple(keys))
 
     def freeze(self) -> None:
-        """Freeze the file systems; `thaw` must follow. `frozen()` sees to it."""
+        """Freeze the file systems. Call `thaw` afterwards, or use `frozen()`."""
         self._vm.record = self._vm.host.invoke("guest_freeze", vm=self._vm.id)
 
     def thaw(self) -> None:
@@ -70,7 +70,7 @@ class GuestHandle:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Keep the file systems frozen meanwhile; they are thawed whatever happens."""
+        """Keep the file systems frozen during the block. They are thawed also if the block raises."""
         self.freeze()
         try:
             yield

@@ -1,4 +1,4 @@
-"""A connected host."""
+"""The handle of a connected host."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 
 
 class HostHandle:
-    """A host to work with: `host.vms`, `host.pools`, `host.networks`, `host.filters`, `host.templates`.
+    """A connected host: `host.vms`, `host.pools`, `host.networks`, `host.filters`, `host.templates`, `host.images`.
 
     Example:
         >>> import novacron
@@ -57,10 +57,29 @@ class HostHandle:
 
     def __dir__(self) -> Iterable[str]:
         return sorted(
-            ["acting_for", "capabilities", "close", "driver_name", "events", "filters", "images",
-             "info", "invoke", "name", "networks", "nodes", "ping", "pools",
-             "stats", "submit", "supports", "templates", "uri", "vms"]
-        )  # fmt: skip
+            [
+                "acting_for",
+                "capabilities",
+                "close",
+                "driver_name",
+                "events",
+                "filters",
+                "images",
+                "info",
+                "invoke",
+                "name",
+                "networks",
+                "nodes",
+                "ping",
+                "pools",
+                "stats",
+                "submit",
+                "supports",
+                "templates",
+                "uri",
+                "vms",
+            ]
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +99,7 @@ class HostHandle:
 
     @property
     def identity(self) -> Identity:
-        """Who asks for the operations of this handle."""
+        """Who requests the operations of this handle."""
         return self.dispatcher.identity
 
     def acting_for(self, actor: str) -> HostHandle:
@@ -97,7 +116,7 @@ class HostHandle:
         return HostHandle(self.dispatcher.acting_for(actor), uri=self.uri, engine=self.engine, find=self._find)
 
     def other(self, host: HostHandle | str) -> HostHandle:
-        """Return another host: a handle as it is, a name from the fleet of the same site.
+        """Return another host: a handle unchanged, or the host of that name in the fleet of the same site.
 
         Raises:
             HostNotFoundError: The fleet has no host of that name.
@@ -113,39 +132,39 @@ class HostHandle:
         return self._find(host)
 
     def supports(self, operation: str) -> bool:
-        """Whether the driver offers an operation, by its hook's name."""
+        """Return whether the driver implements an operation, given the name of its hook."""
         return self.dispatcher.supports(operation)
 
     def invoke(self, operation: str, timeout: float | None = None, **arguments: Any) -> Any:
-        """Do any operation by its hook's name and return the driver's record; what all handles' methods end in."""
+        """Call any operation by the name of its hook and return the driver's result. All methods of handles use this."""
         return self.dispatcher.invoke(operation, timeout, **arguments)
 
     def submit(self, operation: str, timeout: float | None = None, **arguments: Any) -> Job[Any]:
-        """Begin any operation and return its job."""
+        """Start any operation and return its job."""
         return self.dispatcher.submit(operation, timeout, **arguments)
 
     def info(self) -> Host:
-        """Describe the host."""
+        """Return the driver, the hypervisor with its version, and the size of the host."""
         result: Host = self.invoke("host_info")
         return result
 
     def stats(self) -> HostStats:
-        """Tell what the host has and uses now."""
+        """Return the resources of the host and their use now."""
         result: HostStats = self.invoke("host_stats")
         return result
 
     def ping(self) -> Ping:
-        """Make one round trip."""
+        """Make one round trip to the host."""
         result: Ping = self.invoke("host_ping")
         return result
 
     def nodes(self) -> list[Node]:
-        """List the machines behind the host."""
+        """List the physical machines of this host."""
         result: list[Node] = self.invoke("node_list")
         return result
 
     def capabilities(self) -> Capabilities:
-        """Tell what VMs it can run and which operations it offers (derived from the driver's hooks)."""
+        """Return what VMs the host can run, and which operations its driver implements."""
         operations = tuple(sorted(self.dispatcher.operations))
         if not self.supports("host_capabilities"):
             return Capabilities(host=self.name, driver=self.driver_name, operations=operations)
@@ -154,24 +173,24 @@ class HostHandle:
         return result
 
     def events(self, kinds: Iterable[str] | None = None, *, timeout: float | None = None) -> EventStream:
-        """Iterate over what happens on the host from now on; ends after `timeout` seconds without an event, if given."""
+        """Iterate over the host's events from now on. If `timeout` is given, iteration ends after so many seconds without an event."""
         return EventStream(self, frozenset(kinds) if kinds is not None else None, timeout)
 
     def subscribe(self, callback: Callable[[Event], object]) -> Any:
-        """Call `callback` with each event until the returned subscription's `close()`."""
+        """Call `callback` with each event until the returned subscription is closed."""
         return self.invoke("event_subscribe", callback=callback)
 
     def destination(self) -> Destination:
-        """Return this host as the other side of a migration."""
+        """Return this host as the destination of a migration."""
         return Destination(self.name, self.uri, self.dispatcher.driver, self.invoke)
 
     def close(self) -> None:
-        """Let go of the connection; running VMs and jobs of the hypervisor go on."""
+        """Close the connection. Running VMs and jobs of the hypervisor continue."""
         self.dispatcher.driver.close()
 
 
 class EventStream:
-    """An iterator over a host's events; registered when made, so nothing after that is missed. Close it, or use `with`."""
+    """An iterator over a host's events. It is subscribed when it is created, so it misses no later event. Close it, or use `with`."""
 
     def __init__(self, host: HostHandle, kinds: frozenset[str] | None, timeout: float | None) -> None:
         if not host.supports("event_subscribe"):
@@ -205,7 +224,7 @@ class EventStream:
         self.close()
 
     def close(self) -> None:
-        """End the subscription; a waiting `next()` stops."""
+        """End the subscription. A waiting `next()` ends."""
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             subscription.close()

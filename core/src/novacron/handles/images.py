@@ -1,7 +1,7 @@
-"""A host's operating system images: pulled from a catalogue, a URL or a file into a storage pool, checked, listed, removed.
+"""Operating system images of a host: pull them from a catalogue, a URL or a file into a storage pool, verify, list and remove them.
 
-An image is a volume. A second, small volume, `NAME.image.json`, says where it came from. It is written last: a volume without
-it is no image, for instance because its pull was cut off.
+An image is a volume. A second, small volume `NAME.image.json` stores its origin. It is written last: a volume without it is not an
+image, for example because its pull was interrupted.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class ImageCollection:
         self._host = host
 
     def available(self, arch: str | None = None) -> Mapping[str, ImageSource]:
-        """Return the catalogue by name: the usual distributions, and the user's own entries.
+        """Return the catalogue by name: common distributions and the user's own entries.
 
         Args:
-            arch: the architecture; the host's own when None.
+            arch: the architecture; None for the host's own.
         """
         return catalogue(arch or self._arch())
 
@@ -82,17 +82,37 @@ class ImageCollection:
             return self._image(volume)
         except VolumeNotFoundError:
             raise ImageNotFoundError(
-                f"no image {name!r} in the storage pool {pool!r}", resource=name, host=self._host.name,
+                f"no image {name!r} in the storage pool {pool!r}",
+                resource=name,
+                host=self._host.name,
                 hint="`novacron image pull` fetches one, `novacron image list` shows what is there",
-            ) from None  # fmt: skip
+            ) from None
 
     @overload
-    def pull(self, reference: str, *, name: str | None = ..., pool: str = ..., checksum: str | None = ..., verify: bool = ...,
-             replace: bool = ..., wait: Literal[True] = ...) -> Image: ...  # fmt: skip
+    def pull(
+        self,
+        reference: str,
+        *,
+        name: str | None = ...,
+        pool: str = ...,
+        checksum: str | None = ...,
+        verify: bool = ...,
+        replace: bool = ...,
+        wait: Literal[True] = ...,
+    ) -> Image: ...
 
     @overload
-    def pull(self, reference: str, *, name: str | None = ..., pool: str = ..., checksum: str | None = ..., verify: bool = ...,
-             replace: bool = ..., wait: Literal[False]) -> Job[Image]: ...  # fmt: skip
+    def pull(
+        self,
+        reference: str,
+        *,
+        name: str | None = ...,
+        pool: str = ...,
+        checksum: str | None = ...,
+        verify: bool = ...,
+        replace: bool = ...,
+        wait: Literal[False],
+    ) -> Job[Image]: ...
 
     def pull(
         self,
@@ -105,26 +125,26 @@ class ImageCollection:
         replace: bool = False,
         wait: bool = True,
     ) -> Image | Job[Image]:
-        """Fetch an image, check it, and put it into a storage pool.
+        """Download an image, verify it, and store it in a storage pool.
 
-        The file is kept in this machine's cache, so that a second host or an interrupted download does not fetch it again.
+        The file is kept in this machine's cache, so that other hosts and interrupted downloads do not download it again.
 
         Args:
-            reference: a name of the catalogue ("debian-13"), a URL (https, http, file), or a file of this machine; .xz, .gz and .bz2 are
-                unpacked.
-            name: what to call it; the catalogue's name or the file's when None.
+            reference: a name in the catalogue ("debian-13"), a URL (https, http, file), or a file on this machine; .xz, .gz and .bz2 are
+                decompressed.
+            name: name of the image; None for the name in the catalogue or of the file.
             checksum: the expected SHA-256 or SHA-512 in hexadecimal, instead of the distribution's checksum file.
-            verify: whether checksum and signature of the catalogue are required.
-            replace: whether an image or a volume of the name is replaced if nothing uses it.
+            verify: require the checksum and signature of the catalogue.
+            replace: replace an existing image or volume of this name if nothing uses it.
             wait: False returns a job at once; it reports progress and can be cancelled.
 
         Raises:
-            ImageNotFoundError: not in the catalogue, or not on the server.
-            ImageError: the download failed, the checksum or the signature is wrong, or it is not an image.
-            AlreadyExistsError: there is a volume of that name, and not `replace`.
-            InvalidStateError: `replace`, but a VM or a volume uses the one that is there.
+            ImageNotFoundError: the image is not in the catalogue or not on the server.
+            ImageError: the download failed, the checksum or signature is wrong, or the file is not an image.
+            AlreadyExistsError: a volume of that name exists and `replace` is False.
+            InvalidStateError: a VM or volume uses the existing image.
 
-        On failure: no volume is left in the pool. What was downloaded stays in the cache, and the next pull continues.
+        On failure: no volume is left in the pool. The downloaded part stays in the cache, and the next pull continues there.
         """
         source = find_source(reference, self._arch())
         if checksum is not None:
@@ -154,7 +174,7 @@ class ImageCollection:
             raise
 
     def ensure(self, reference: str, *, pool: str = "default") -> Image:
-        """Return an image of the pool, pulled first when it is not there."""
+        """Return an image of the pool. Pull it first if it does not exist."""
         try:
             return self.get(find_source(reference, self._arch()).name, pool)
         except ImageNotFoundError:
@@ -164,15 +184,15 @@ class ImageCollection:
         """Delete an image.
 
         Raises:
-            ImageNotFoundError: there is none of that name.
-            InvalidStateError: a VM uses it, or a disk is backed by it.
+            ImageNotFoundError: the pool has no such image.
+            InvalidStateError: a VM uses it, or it is a disk's backing file.
         """
         self.get(name, pool)
         self._host.invoke("volume_delete", pool=pool, volume=name)
         self._delete_if_there(pool, name + NOTE)
 
     def prune(self, pool: str = "default") -> _Images:
-        """Delete the images of a pool that no VM uses and no volume is backed by; return them."""
+        """Delete all images of a pool that no VM uses and that are no backing file; return them."""
         backing = {
             volume.backing
             for each in self._host.pools.list()
@@ -207,22 +227,29 @@ class ImageCollection:
         image = unpacked(file, job)
         kind = inspect(image)
         note = {
-            "url": source.url, "checksum": expected, "signed": signed, "title": source.title, "user": source.user,
-            "arch": source.arch, "pulled_at": time.time(),
-        }  # fmt: skip
+            "url": source.url,
+            "checksum": expected,
+            "signed": signed,
+            "title": source.title,
+            "user": source.user,
+            "arch": source.arch,
+            "pulled_at": time.time(),
+        }
         return self._put(name, pool, image, kind, note, job)
 
     def _make_room(self, name: str, pool: str, replace: bool) -> None:
-        """Refuse a name that is taken, or delete what has it."""
+        """Raise AlreadyExistsError if the name is in use, or delete the existing volume if `replace` is true."""
         try:
             self._host.invoke("volume_get", pool=pool, volume=name)
         except VolumeNotFoundError:
             return
         if not replace:
             raise AlreadyExistsError(
-                f"a volume {name!r} is already in the storage pool {pool!r}", resource=name, outcome="not_sent",
+                f"a volume {name!r} is already in the storage pool {pool!r}",
+                resource=name,
+                outcome="not_sent",
                 hint="choose another name; replace=True (--replace) fetches it again, also after a pull that was cut off",
-            )  # fmt: skip
+            )
         self._host.invoke("volume_delete", pool=pool, volume=name)  # refused while a VM or a volume uses it
         self._delete_if_there(pool, name + NOTE)
 
@@ -251,7 +278,7 @@ class ImageCollection:
         self._host.invoke("volume_create", pool=pool, spec=spec)
 
     def _upload(self, pool: str, name: str, content: Any, job: Job[Any]) -> Volume:
-        """Upload as a part of the pull: its progress is the pull's, and cancelling the pull cancels it."""
+        """Upload the image as part of the pull job: progress is reported there, and cancelling the pull cancels the upload."""
         inner: Job[Volume] = self._host.submit("volume_upload", pool=pool, volume=name, source=content)
         inner.listen(lambda progress: job.report(progress.message or "uploading", progress.fraction, **progress.details))
         job.on_cancel(inner.cancel)
@@ -264,7 +291,7 @@ class ImageCollection:
             pass
 
     def _image(self, volume: Volume) -> Image:
-        """Return a volume as an image. Raises ImageNotFoundError when nothing says where it came from."""
+        """Return a volume as an image. Raises ImageNotFoundError if its origin is not stored."""
         content = io.BytesIO()
         try:
             known: Volume = self._host.invoke("volume_get", pool=volume.pool, volume=volume.name + NOTE)
@@ -275,14 +302,22 @@ class ImageCollection:
             note = None
         if not isinstance(note, dict):
             raise ImageNotFoundError(
-                f"the volume {volume.name!r} is not an image", resource=volume.name, host=self._host.name,
+                f"the volume {volume.name!r} is not an image",
+                resource=volume.name,
+                host=self._host.name,
                 hint="its pull may have been cut off: pull it again with replace=True (--replace)",
-            )  # fmt: skip
+            )
         fields = {key: note[key] for key in ("url", "checksum", "signed", "title", "user", "arch", "pulled_at") if key in note}
         return Image(
-            name=volume.name, host=volume.host, pool=volume.pool, path=volume.path, format=volume.format,
-            capacity_bytes=volume.capacity_bytes, allocated_bytes=volume.allocated_bytes, **fields,
-        )  # fmt: skip
+            name=volume.name,
+            host=volume.host,
+            pool=volume.pool,
+            path=volume.path,
+            format=volume.format,
+            capacity_bytes=volume.capacity_bytes,
+            allocated_bytes=volume.allocated_bytes,
+            **fields,
+        )
 
     def _arch(self) -> str:
         return self._host.info().arch or "x86_64"

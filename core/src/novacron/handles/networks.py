@@ -43,24 +43,24 @@ class NetworkCollection(Collection[Network]):
         return result
 
     def update(self, network: str, **fields: Unpack[NetworkOptions]) -> Network:
-        """Change what is given of `NetworkSpec`'s fields, without stopping the network where that can be."""
+        """Change the given fields of `NetworkSpec`, without stopping the network where that is possible."""
         from novacron.specs import NetworkSpec
 
         result: Network = self._host.invoke("network_update", network=network, spec=NetworkSpec.parse({"name": network} | fields))
         return result
 
     def start(self, network: str) -> Network:
-        """Make a network usable."""
+        """Start a network."""
         result: Network = self._host.invoke("network_start", network=network)
         return result
 
     def stop(self, network: str) -> Network:
-        """Take a network out of use."""
+        """Stop a network."""
         result: Network = self._host.invoke("network_stop", network=network)
         return result
 
     def delete(self, network: str) -> Deleted:
-        """Stop and forget a network."""
+        """Stop and delete a network."""
         result: Deleted = self._host.invoke("network_delete", network=network)
         return result
 

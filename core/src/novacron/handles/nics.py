@@ -25,26 +25,26 @@ class NICHandle:
         return f"<NIC {self.record.mac} of {self.vm.name} on {self.record.network}>"
 
     def detach(self) -> VMHandle:
-        """Take the NIC from the VM."""
+        """Detach the NIC from the VM."""
         self.vm.record = self._do("nic_detach")
         return self.vm
 
     def link(self, *, up: bool) -> NICHandle:
-        """Plug or unplug the cable."""
+        """Connect or disconnect the virtual cable."""
         self.record = self._do("nic_link_set", up=up)
         return self
 
     def update(self, spec: NICUpdate | None = None, **fields: Unpack[NICUpdateFields]) -> NICHandle:
-        """Change the NIC. Only the fields that are given change, and only those have to be given.
+        """Change the given fields of the NIC. All others stay unchanged.
 
         Args:
             spec: the changes as a `NICUpdate`, instead of single fields.
-            fields: the fields of a `NICUpdate`, rates in bytes per second.
+            fields: the fields of a `NICUpdate`; rates in bytes per second.
         Returns:
             This handle, with the NIC's new record.
         Raises:
-            InvalidSpecError: a field has a bad value.
-            InvalidStateError: a running VM's NIC can't change like that.
+            InvalidSpecError: a field has an invalid value.
+            InvalidStateError: the field can't be changed while the VM runs.
         """
         from novacron.specs import NICUpdate
 
@@ -76,7 +76,7 @@ class NICCollection(Collection[NICHandle]):
         return found
 
     def attach(self, spec: NICSpec | None = None, **fields: Unpack[NICFields]) -> NICHandle:
-        """Give the VM a NIC."""
+        """Attach a NIC to the VM."""
         from novacron.specs import NICSpec
 
         asked = NICSpec.parse(spec if spec is not None else fields)

@@ -50,22 +50,22 @@ class PoolCollection(Collection[StoragePool]):
         return result
 
     def start(self, pool: str) -> StoragePool:
-        """Let a storage pool's volumes be used; one that is active stays so."""
+        """Start a storage pool. An active pool stays active."""
         result: StoragePool = self._host.invoke("pool_start", pool=pool)
         return result
 
     def stop(self, pool: str) -> StoragePool:
-        """Make a storage pool's volumes unavailable; its content stays."""
+        """Stop a storage pool. Its volumes are kept."""
         result: StoragePool = self._host.invoke("pool_stop", pool=pool)
         return result
 
     def refresh(self, pool: str) -> StoragePool:
-        """Look again at what a storage pool has: other hosts and tools may have changed it."""
+        """Rescan the volumes of a storage pool; other hosts and tools may have changed them."""
         result: StoragePool = self._host.invoke("pool_refresh", pool=pool)
         return result
 
     def delete(self, pool: str) -> Deleted:
-        """Forget a storage pool; its content stays."""
+        """Remove the definition of a storage pool. Its content is kept."""
         result: Deleted = self._host.invoke("pool_delete", pool=pool)
         return result
 
@@ -87,7 +87,7 @@ class PoolCollection(Collection[StoragePool]):
         return result
 
     def resize_volume(self, volume: str, size: int | str, pool: str = "default", *, shrink: bool = False) -> Volume:
-        """Set a volume's capacity; less than now only with `shrink`, which loses what is beyond."""
+        """Set the capacity of a volume. A smaller capacity needs `shrink`; the data beyond it is lost."""
         result: Volume = self._host.invoke("volume_resize", pool=pool, volume=volume, size=parse_size(size), shrink=shrink)
         return result
 
@@ -96,7 +96,7 @@ class PoolCollection(Collection[StoragePool]):
     @overload
     def clone_volume(self, volume: str, name: str, pool: str = "default", *, wait: Literal[False]) -> Job[Volume]: ...
     def clone_volume(self, volume: str, name: str, pool: str = "default", *, wait: bool = True) -> Volume | Job[Volume]:
-        """Copy a volume under another name."""
+        """Copy a volume."""
         return finish(self._host, "volume_clone", _same, wait=wait, pool=pool, volume=volume, name=name)
 
     @overload
@@ -122,7 +122,7 @@ class PoolCollection(Collection[StoragePool]):
         return finish(self._host, "volume_wipe", _same, wait=wait, pool=pool, volume=volume)
 
     def upload(self, file: str | Path, volume: str, pool: str = "default") -> Volume:
-        """Write a file of this machine into a volume, which is made when it is not there; holes stay holes."""
+        """Upload a file of this machine to a volume, which is created if it does not exist. Holes of sparse files stay holes."""
         from novacron.specs import VolumeSpec
 
         path, made = Path(file), False
@@ -142,7 +142,7 @@ class PoolCollection(Collection[StoragePool]):
                 raise
 
     def download(self, volume: str, file: str | Path, pool: str = "default") -> Volume:
-        """Write a volume's content into a file of this machine, which must not be there; holes stay holes."""
+        """Download a volume to a new file on this machine. Holes of sparse files stay holes."""
         with new_file(file) as target:
             result: Volume = self._host.invoke("volume_download", pool=pool, volume=volume, target=target)
         return result

@@ -1,4 +1,4 @@
-"""A VM's CPU, memory and I/O: how many, where, how much at most."""
+"""CPU, memory and I/O settings of a VM."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ ACTIVE = ("running", "suspended", "migrating", "sleeping")
 
 
 class ResourcesHandle:
-    """Reads and changes them. Unless told, a change holds for the running VM (`live`) and after the next start (`persistent`).
+    """Reads and changes the resources of a VM.
+
+    By default a change applies to the running VM (`live`) and to the next start (`persistent`).
 
     Example:
         >>> import novacron
@@ -33,28 +35,28 @@ class ResourcesHandle:
         return f"<resources of {self._vm.name}>"
 
     def read(self) -> Resources:
-        """Return what is in force, and as `next_start` what holds from the next start where that is something else."""
+        """Return the current settings. `next_start` has those of the next start if they differ."""
         result: Resources = self._vm.host.invoke("resources_get", vm=self._vm.id)
         return result
 
     def set_vcpus(self, count: int, *, live: bool | None = None, persistent: bool = True) -> Resources:
-        """Set the number of vCPUs; a running VM's by hot plug, up to its `vcpus_max`."""
+        """Set the number of vCPUs. A running VM uses hot plug, up to its `vcpus_max`."""
         return self._set("vcpus_set", live, persistent, count=count)
 
     def set_memory(self, size: int | str, *, live: bool | None = None, persistent: bool = True) -> Resources:
-        """Set the memory; a running VM's by balloon up to its `memory_max`, and by memory modules up to its `max_memory`."""
+        """Set the memory. A running VM uses the balloon up to `memory_max`, and memory modules up to `max_memory`."""
         return self._set("memory_set", live, persistent, size=parse_size(size))
 
     def set_iothreads(self, count: int, *, live: bool | None = None, persistent: bool = True) -> Resources:
-        """Set the number of threads that do disks' I/O."""
+        """Set the number of threads for disk I/O."""
         return self._set("iothreads_set", live, persistent, count=count)
 
     def pin(self, pinning: dict[str, str], *, live: bool | None = None, persistent: bool = True) -> Resources:
-        """Bind vCPUs ("0", "1", ...), the "emulator" or I/O threads ("iothread1") to CPUs of the host, "0-3,8"; "" frees one."""
+        """Pin vCPUs ("0", "1", ...), the "emulator" or I/O threads ("iothread1") to host CPUs such as "0-3,8"; "" removes a pin."""
         return self._set("pinning_set", live, persistent, pinning=pinning)
 
     def limit(self, *, live: bool | None = None, persistent: bool = True, **limits: Unpack[LimitsFields]) -> Resources:
-        """Set `LimitsSpec`'s fields, of CPU, memory, disks, NICs and the host's devices; the rest stays, None or 0 lifts a limit."""
+        """Set fields of `LimitsSpec` for CPU, memory, disks, NICs and host devices. None or 0 removes a limit; others stay unchanged."""
         from novacron.specs import LimitsSpec
 
         return self._set("limits_set", live, persistent, limits=LimitsSpec.parse(limits))

@@ -37,7 +37,7 @@ class SnapshotHandle:
 
     @property
     def id(self) -> str | None:
-        """The snapshot's id, where the hypervisor allows several of one name."""
+        """The snapshot's id, if the hypervisor allows several snapshots of one name."""
         return self.record.id
 
     @overload
@@ -45,7 +45,7 @@ class SnapshotHandle:
     @overload
     def revert(self, *, wait: Literal[False]) -> Job[VMHandle]: ...
     def revert(self, *, wait: bool = True) -> VMHandle | Job[VMHandle]:
-        """Bring the VM back to this point; returns the VM."""
+        """Revert the VM to this snapshot; returns the VM."""
         return finish(self.vm.host, "snapshot_revert", self.vm._updated, wait=wait, vm=self.vm.id, snapshot=self.id or self.name)
 
     @overload
@@ -53,7 +53,7 @@ class SnapshotHandle:
     @overload
     def delete(self, *, children: bool = False, wait: Literal[False]) -> Job[VMHandle]: ...
     def delete(self, *, children: bool = False, wait: bool = True) -> VMHandle | Job[VMHandle]:
-        """Delete the snapshot, and those after it when `children`; returns the VM."""
+        """Delete the snapshot, and its child snapshots if `children` is true; returns the VM."""
         return finish(
             self.vm.host,
             "snapshot_delete",
@@ -134,7 +134,7 @@ class SnapshotCollection(Collection[SnapshotHandle]):
     @overload
     def create(self, name: str, *, wait: Literal[False], **options: Unpack[SnapshotOptions]) -> Job[SnapshotHandle]: ...
     def create(self, name: str, *, wait: bool = True, **options: Unpack[SnapshotOptions]) -> SnapshotHandle | Job[SnapshotHandle]:
-        """Take a snapshot; options are `SnapshotSpec`'s fields: description, memory, quiesce, kind."""
+        """Create a snapshot. Options are fields of `SnapshotSpec`: description, memory, quiesce, kind."""
         from novacron.specs import SnapshotSpec
 
         spec = SnapshotSpec.parse({"name": name, **options})
@@ -143,7 +143,7 @@ class SnapshotCollection(Collection[SnapshotHandle]):
 
 
 def descendants(snapshots: Iterable[Snapshot], key: str) -> set[str]:
-    """Return the ids, or the names where there are no ids, of all snapshots taken after one; `snapshots` are parents first."""
+    """Return the ids (or names, without ids) of all snapshots below one. `snapshots` lists parents before children."""
     found = {key}
     for snapshot in snapshots:
         if (snapshot.parent_id or snapshot.parent) in found:

@@ -54,14 +54,14 @@ class TemplateCollection(Collection[Template]):
     def create(
         self, vm: VMHandle | str, name: str, *, wait: bool = True, **fields: Unpack[TemplateOptions]
     ) -> Template | Job[Template]:
-        """Make a template, or its next version, from a stopped VM; `fields` of `TemplateSpec`."""
+        """Create a template, or its next version, from a stopped VM. `fields` are those of `TemplateSpec`."""
         from novacron.specs import TemplateSpec
 
         spec = TemplateSpec.parse({"name": name} | fields)
         return finish(self._host, "template_create", _same, wait=wait, vm=getattr(vm, "id", vm), spec=spec)
 
     def update(self, template: str, *, description: str | None = None, tags: Iterable[str] | None = None) -> Template:
-        """Change what is given of a template's latest version."""
+        """Change the given fields of a template's latest version."""
         wanted = None if tags is None else frozenset(tags)
         result: Template = self._host.invoke("template_update", template=template, description=description, tags=wanted)
         return result
@@ -103,7 +103,7 @@ class TemplateCollection(Collection[Template]):
         wait: bool = True,
         **fields: Unpack[VMOptions],
     ) -> VMHandle | Job[VMHandle]:
-        """Make a VM from a template; `fields` of `VMSpec` take the place of what the template says. Returns the VM's handle."""
+        """Create a VM from a template. `fields` of `VMSpec` replace those of the template. Returns the VM's handle."""
         from novacron.handles.vm import VMHandle
         from novacron.specs import VMSpec
 

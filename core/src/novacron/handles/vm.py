@@ -1,4 +1,4 @@
-"""A VM to work with."""
+"""The handle of a VM."""
 
 from __future__ import annotations
 
@@ -74,24 +74,25 @@ class VMHandle:
 
     @property
     def status(self) -> Status:
-        """The status when last read; `refresh()` reads it again."""
+        """The status in the current record; `refresh()` updates it."""
         return self.record.status
 
     @property
     def tags(self) -> frozenset[str] | None:
-        """The tags when last read. None means that they were not read: a listing reads them with `detail="full"`."""
+        """The tags in the current record. None means that they were not read; a listing reads them with `detail="full"`."""
         return self.record.tags
 
     def answer(self, question: str, answer: str) -> VMHandle:
-        """Answer a question that the VM waits on; `host.vms.questions()` lists them with their choices.
+        """Answer a question of the hypervisor that the VM waits for; `host.vms.questions()` lists the questions with their choices.
 
         Args:
-            question: the question's id.
-            answer: the key or the text of one of its choices.
-
+            question: id of the question.
+            answer: key or text of one of its choices.
+        Returns:
+            This handle, with the VM's new record.
         Raises:
-            InvalidStateError: the VM does not wait on that question.
-            InvalidSpecError: no such choice.
+            InvalidStateError: the VM does not wait for this question.
+            InvalidSpecError: the question has no such choice.
         """
         return self._updated(self.host.invoke("question_answer", vm=self.id, question=question, answer=answer))
 
@@ -107,7 +108,7 @@ class VMHandle:
 
     @property
     def guest(self) -> GuestHandle:
-        """The guest inside, through its agent."""
+        """The guest operating system, through its agent."""
         return GuestHandle(self)
 
     @property
@@ -117,7 +118,7 @@ class VMHandle:
 
     @property
     def resources(self) -> ResourcesHandle:
-        """The VM's CPU and memory."""
+        """The VM's CPU, memory and I/O settings."""
         return ResourcesHandle(self)
 
     def _do(self, operation: str, timeout: float | None = None, **arguments: Any) -> VMHandle:
@@ -129,11 +130,11 @@ class VMHandle:
         return self
 
     def refresh(self) -> VMHandle:
-        """Read the record again. Raises VMNotFoundError when it is gone."""
+        """Read the record again. Raises VMNotFoundError if the VM no longer exists."""
         return self._do("vm_get")
 
     def start(self) -> VMHandle:
-        """Start the VM, from saved memory if there is any."""
+        """Start the VM. A saved VM resumes with its saved memory."""
         return self._do("vm_start")
 
     @overload
@@ -147,15 +148,21 @@ class VMHandle:
     def shutdown(
         self, *, timeout: float | str | timedelta = 60, otherwise: Literal["fail", "stop"] = "fail", wait: bool = True
     ) -> VMHandle | Job[VMHandle]:
-        """Ask the guest to shut down; after `timeout` raise OperationTimeoutError, or stop it when `otherwise="stop"`."""
+        """Ask the guest to shut down. After `timeout` raise OperationTimeoutError, or power it off if `otherwise="stop"`."""
         seconds = parse_duration(timeout)
         return finish(
-            self.host, "vm_shutdown", self._updated, wait=wait, timeout=seconds + 30,
-            vm=self.id, seconds=seconds, otherwise=otherwise,
-        )  # fmt: skip
+            self.host,
+            "vm_shutdown",
+            self._updated,
+            wait=wait,
+            timeout=seconds + 30,
+            vm=self.id,
+            seconds=seconds,
+            otherwise=otherwise,
+        )
 
     def stop(self) -> VMHandle:
-        """Power off at once."""
+        """Power off the VM at once."""
         return self._do("vm_stop")
 
     def reboot(self) -> VMHandle:
@@ -163,15 +170,15 @@ class VMHandle:
         return self._do("vm_reboot")
 
     def reset(self) -> VMHandle:
-        """Press the reset button."""
+        """Reset the VM, as a hardware reset button does."""
         return self._do("vm_reset")
 
     def suspend(self) -> VMHandle:
-        """Halt the VM, its memory kept."""
+        """Suspend the VM and keep its memory."""
         return self._do("vm_suspend")
 
     def resume(self) -> VMHandle:
-        """Let a suspended VM go on."""
+        """Resume the suspended VM."""
         return self._do("vm_resume")
 
     @overload
@@ -179,7 +186,7 @@ class VMHandle:
     @overload
     def save(self, *, wait: Literal[False]) -> Job[VMHandle]: ...
     def save(self, *, wait: bool = True) -> VMHandle | Job[VMHandle]:
-        """Write memory to disk and power off."""
+        """Write the VM's memory to disk and power it off."""
         return finish(self.host, "vm_save", self._updated, wait=wait, vm=self.id)
 
     @overload
@@ -187,16 +194,16 @@ class VMHandle:
     @overload
     def restore(self, *, wait: Literal[False]) -> Job[VMHandle]: ...
     def restore(self, *, wait: bool = True) -> VMHandle | Job[VMHandle]:
-        """Go on from saved memory."""
+        """Resume the VM from its saved memory."""
         return finish(self.host, "vm_restore", self._updated, wait=wait, vm=self.id)
 
     def delete(self, *, keep_disks: bool = False, force: bool = False) -> Deleted:
-        """Delete the VM with everything made for it; `force` stops a running one first."""
+        """Delete the VM with everything that was created for it. `force` stops a running VM first."""
         result: Deleted = self.host.invoke("vm_delete", vm=self.id, keep_disks=keep_disks, force=force)
         return result
 
     def rename(self, name: str) -> VMHandle:
-        """Give the VM another name."""
+        """Rename the VM."""
         return self._do("vm_rename", name=name)
 
     @overload
@@ -204,7 +211,7 @@ class VMHandle:
     @overload
     def clone(self, name: str, *, linked: bool = False, instant: bool = False, wait: Literal[False]) -> Job[VMHandle]: ...
     def clone(self, name: str, *, linked: bool = False, instant: bool = False, wait: bool = True) -> VMHandle | Job[VMHandle]:
-        """Make a stopped copy of the stopped VM, or with `instant` a running one of the running VM; returns the copy's handle."""
+        """Create a stopped copy of the stopped VM, or with `instant` a running copy of the running VM. Returns the copy's handle."""
         wrap: Callable[[Any], VMHandle] = lambda record: VMHandle(self.host, record)  # noqa: E731
         if instant:
             if linked:
@@ -219,37 +226,40 @@ class VMHandle:
     @overload
     def migrate_storage(self, pool: str, *disks: str, wait: Literal[False]) -> Job[VMHandle]: ...
     def migrate_storage(self, pool: str, *disks: str, wait: bool = True) -> VMHandle | Job[VMHandle]:
-        """Move disks, all when none is named, to another storage pool, while the VM runs if it does."""
+        """Migrate disks to another storage pool; all disks if none is named. A running VM keeps running."""
         return finish(self.host, "vm_migrate_storage", self._updated, wait=wait, vm=self.id, pool=pool, disks=disks)
 
     def update(self, **changes: Unpack[VMUpdateFields]) -> VMHandle:
-        """Change only the given fields: vcpus, memory, description, tags, metadata, autostart."""
+        """Change the given fields only: vcpus, memory, description, tags, metadata, autostart."""
         from novacron.specs import VMUpdate
 
         return self._do("vm_update", changes=VMUpdate.parse(changes))
 
     def autostart(self, enabled: bool = True) -> VMHandle:
-        """Start the VM with its host, or not."""
+        """Start the VM together with its host, or not."""
         return self.update(autostart=enabled)
 
     def export(self) -> NativeDefinition:
-        """Return the definition in the hypervisor's own language."""
+        """Return the hypervisor's native definition."""
         result: NativeDefinition = self.host.invoke("vm_export", vm=self.id)
         return result
 
     def export_appliance(self, file: str | Path) -> Appliance:
-        """Write the stopped VM into a file as an OVA, which any hypervisor's tools read; the file must not be there.
+        """Write the stopped VM to a new OVA file, which tools of all hypervisors can read.
 
+        Args:
+            file: path of the new file on this machine.
         Raises:
-            AlreadyExistsError: the file is there.
+            AlreadyExistsError: the file exists.
             InvalidStateError: the VM is not stopped.
+        On failure the file is deleted.
         """
         with new_file(file) as target:
             result: Appliance = self.host.invoke("appliance_export", vm=self.id, target=target)
         return result
 
     def migration_check(self, to: HostHandle | str, **options: Unpack[MigrationFields]) -> MigrationCheck:
-        """Run all pre-checks of a migration, changing nothing."""
+        """Run all pre-checks of a migration. Nothing is changed."""
         from novacron.specs import MigrationSpec
 
         result: MigrationCheck = self.host.invoke(
@@ -262,16 +272,16 @@ class VMHandle:
     @overload
     def migrate(self, to: HostHandle | str, *, wait: Literal[False], **options: Unpack[MigrationFields]) -> Job[VMHandle]: ...
     def migrate(self, to: HostHandle | str, *, wait: bool = True, **options: Unpack[MigrationFields]) -> VMHandle | Job[VMHandle]:
-        """Move the VM to another host; this handle then is the VM there, `last_migration` the report.
+        """Migrate the VM to another host. Afterwards this handle is the VM on that host, and `last_migration` is the report.
 
         Args:
-            to: the destination: a connected host, or the name of one in the fleet.
-            wait: False returns a Job with the handle as its result.
-            options: `MigrationSpec`'s fields: live, storage, bandwidth, max_downtime, deadline, ...
+            to: the destination: a connected host, or the name of a host in the fleet.
+            wait: False returns a Job whose result is this handle.
+            options: fields of `MigrationSpec`: live, storage, bandwidth, max_downtime, deadline, ...
 
         Raises:
-            MigrationCheckError: `.failures` lists every failed pre-check.
-            MigrationError: where the VM is now, when that is known; outcome "unknown" names both sides.
+            MigrationCheckError: a pre-check failed; `failures` lists all of them.
+            MigrationError: the migration failed. The error says where the VM is; with outcome "unknown" it names both hosts.
         """
         from novacron.specs import MigrationSpec
 
@@ -322,8 +332,10 @@ class VMHandle:
         return result
 
     def rates(self, over: float | str = 1.0) -> VMRates:
-        """Measure the VM twice, `over` seconds apart, and return what it did per second.
+        """Measure the VM twice and return its rates per second.
 
+        Args:
+            over: time between the two measurements, in seconds or as text such as "5s".
         Example:
             >>> import novacron
             >>> vm = novacron.connect("sim://rates").vms.create(name="web1", vcpus=2, start=True)
@@ -336,29 +348,29 @@ class VMHandle:
         return self.metrics().since(before)
 
     def history(self, over: float | str | timedelta = "1h") -> list[VMUsage]:
-        """Return what the hypervisor kept of the VM's use in the last `over`: one record for each of its intervals, the oldest first.
+        """Return the hypervisor's stored metrics of the VM for the last `over`: one record per interval, oldest first.
 
         Example:
             >>> import novacron
             >>> vm = novacron.connect("sim://history").vms.create(name="web1", start=True)
-            >>> vm.history(over="10m")  # it has run for less than an interval
+            >>> vm.history(over="10m")  # it has run for less than one interval
             []
         """
         result: list[VMUsage] = self.host.invoke("metrics_history", vm=self.id, seconds=parse_duration(over))
         return result
 
     def console(self, *, force: bool = False) -> Console:
-        """Open the serial console: `read(timeout)`, `write(data)`, `close()`. `force` takes it from whoever has it."""
+        """Open the serial console: `read(timeout)`, `write(data)`, `close()`. `force` disconnects another client."""
         result: Console = self.host.invoke("console_open", vm=self.id, force=force)
         return result
 
     def screenshot(self) -> Screenshot:
-        """Take a picture of the first display."""
+        """Take a screenshot of the first display."""
         result: Screenshot = self.host.invoke("console_screenshot", vm=self.id)
         return result
 
     def display(self) -> ConsoleEndpoint:
-        """Tell where the display can be reached."""
+        """Return the address of the graphical display."""
         result: ConsoleEndpoint = self.host.invoke("console_endpoint", vm=self.id)
         return result
 

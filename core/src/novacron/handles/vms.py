@@ -39,29 +39,36 @@ class VMCollection(Collection[VMHandle]):
         return [*self.list()]
 
     def _find(self, vm: str) -> VMHandle:
-        """Return a VM by name or UUID, freshly read. Raises VMNotFoundError."""
+        """Read one VM by name or UUID. Raises VMNotFoundError."""
         return VMHandle(self._host, self._host.invoke("vm_get", vm=vm))
 
     def __len__(self) -> int:
         return self.list().total
 
     def list(self, **query: Any) -> VMPage:
-        """List VMs: filter by `name` (shell pattern), `status`, `tag`, `node`; `sort="-memory"`; `limit` and `cursor` for pages.
+        """List VMs.
 
+        Args:
+            query: fields of `VMQuery`: `name` (shell pattern), `status`, `tag`, `node`, `sort` ("-memory" for descending), `limit` and
+                `cursor` for pages, `detail` ("summary" or "full").
         Returns:
-            A page of handles, sorted by name unless told; `.total`, and `.next` for the next `cursor`.
-
+            A page of handles, by default sorted by name. It has `total`, and `next` with the cursor of the next page.
         Raises:
-            InvalidSpecError: unknown filter, status or sort key.
+            InvalidSpecError: a filter, status or sort key is unknown.
         """
         asked = VMQuery.of(**query)
         page = asked.page(self._host.invoke("vm_list", query=asked))
         return VMPage(self._host, page)
 
     def rates(self, over: float | str = 1.0) -> _Rates:
-        """Measure all running VMs twice, `over` seconds apart, and return what each did per second, sorted by VM id.
+        """Measure all running VMs twice and return their rates per second, sorted by VM id.
 
-        The number of calls does not grow with the VMs; one that was started in between is left out.
+        The number of calls to the host does not grow with the number of VMs. VMs that were started in between are omitted.
+
+        Args:
+            over: time between the two measurements, in seconds or as text such as "5s".
+        Returns:
+            One record per VM.
         """
         seconds = parse_duration(over)
         before = {metrics.vm: metrics for metrics in self._host.invoke("metrics_vms")}
@@ -88,19 +95,24 @@ class VMCollection(Collection[VMHandle]):
         return made
 
     def questions(self) -> _Questions:
-        """Return the questions that VMs of this host wait on, sorted by the VM's name.
+        """List the questions of the hypervisor that VMs wait for, sorted by the VM's name.
 
         Raises:
-            UnsupportedOperationError: the hypervisor asks none.
+            UnsupportedOperationError: the hypervisor asks no questions.
         """
         questions: _Questions = self._host.invoke("question_list")
         return questions
 
     def import_appliance(self, file: str | Path, **fields: Unpack[ApplianceFields]) -> VMHandle:
-        """Make a VM of an OVA file; `fields` of `ApplianceSpec`: name, pool, networks, start, ...
+        """Create a VM from an OVA file.
 
+        Args:
+            file: path of the file on this machine.
+            fields: fields of `ApplianceSpec`: name, pool, networks, start, ...
+        Returns:
+            The new VM.
         Raises:
-            InvalidSpecError: the file can't be read or is broken, or a network that it names is not here.
+            InvalidSpecError: the file can't be read or is damaged, or one of its networks does not exist on this host.
         """
         from novacron.specs import ApplianceSpec
 
@@ -108,11 +120,15 @@ class VMCollection(Collection[VMHandle]):
             return VMHandle(self._host, self._host.invoke("appliance_import", source=source, spec=ApplianceSpec.parse(fields)))
 
     def import_definition(self, definition: str, *, validate: bool = True) -> VMHandle:
-        """Define a VM from the hypervisor's own language. Its files stay when the VM is deleted: they were not made for it here.
+        """Define a VM from the hypervisor's native definition.
+
+        Deleting the VM later does not delete its files, because they were not created for this VM.
 
         Args:
-            definition: what `VMHandle.export` returned, or what another tool wrote.
-            validate: check the definition against the hypervisor's schema; False accepts what other tools write beyond it.
+            definition: the text that `VMHandle.export` or another tool wrote.
+            validate: check the definition against the hypervisor's schema. False accepts definitions of other tools that violate it.
+        Returns:
+            The new VM.
         Raises:
             InvalidSpecError: the definition is invalid.
             AlreadyExistsError: the host has a VM of that name or UUID.
@@ -121,7 +137,7 @@ class VMCollection(Collection[VMHandle]):
 
 
 class VMPage:
-    """A part of a listing: handles in order, `total` of all that fit, `next` cursor, and `each` for bulk work."""
+    """One page of a list of VMs: handles in order, `total` of all matching VMs, `next` cursor, and `each` for bulk operations."""
 
     def __init__(self, host: HostHandle, page: Page[Any]) -> None:
         self._host = host
@@ -143,7 +159,7 @@ class VMPage:
 
     @property
     def each(self) -> Each:
-        """Bulk work on all of them, in parallel: `page.each.shutdown()`."""
+        """Bulk operations on all VMs of the page, in parallel: `page.each.shutdown()`."""
         return Each(list(self))
 
 
@@ -158,7 +174,7 @@ class Each:
             raise AttributeError(f"VMs have no method {method!r}")
 
         def call(*args: Any, **kwargs: Any) -> list[Any]:
-            """Return one result per VM in order; a VM's NovaCronError stands in its place."""
+            """Return one result per VM, in order. If a VM fails, its result is the NovaCronError."""
             from novacron.errors import NovaCronError
 
             def one(vm: VMHandle) -> Any:

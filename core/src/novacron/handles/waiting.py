@@ -21,22 +21,20 @@ INTERVAL = 1.0
 
 
 def wait_for(vm: VMHandle, condition: str, *, timeout: float | str = "5m") -> Any:
-    """Wait until a condition holds; looks again at each event of the VM, and every second.
+    """Wait until a condition holds. It is checked at each event of the VM, and every second.
 
     Args:
         vm: The VM.
         condition: A status ("running", "stopped", ...), "agent", "ip", "ssh" or "cloud-init".
-        timeout: How long to wait, in seconds or as "5m".
+        timeout: Longest time to wait, in seconds or as text such as "5m".
 
     Returns:
-        What was found: the status, the agent's information, the addresses, the SSH banner, or cloud-init's status.
+        The observed value: the status, the agent's information, the addresses, the SSH banner, or cloud-init's status.
 
     Raises:
-        InvalidSpecError: No such condition.
-        OperationTimeoutError: It did not hold in time; the message says what was seen last.
-        InvalidStateError: The VM does not run, so that its guest never gets ready.
-        GuestAgentError: cloud-init failed.
-        VMNotFoundError: The VM is gone.
+        InvalidSpecError: The condition is unknown.
+        OperationTimeoutError: The condition did not hold in time; the message contains the last observed value.
+        VMNotFoundError: The VM no longer exists.
     """
     check = _check(vm, condition)
     seconds = parse_duration(timeout)
@@ -51,9 +49,11 @@ def wait_for(vm: VMHandle, condition: str, *, timeout: float | str = "5m") -> An
             remaining = until - time.monotonic()
             if remaining <= 0:
                 raise OperationTimeoutError(
-                    f"{vm.name!r} is not {condition} after {seconds:g} s: {seen}", resource=vm.name, host=vm.host.name,
+                    f"{vm.name!r} is not {condition} after {seconds:g} s: {seen}",
+                    resource=vm.name,
+                    host=vm.host.name,
                     hint="look at its console, or give more time",
-                )  # fmt: skip
+                )
             changed.wait(min(INTERVAL, remaining))
     finally:
         if subscription is not None:
@@ -61,7 +61,7 @@ def wait_for(vm: VMHandle, condition: str, *, timeout: float | str = "5m") -> An
 
 
 def conditions() -> tuple[str, ...]:
-    """Return all conditions that can be waited for."""
+    """Return all conditions that `wait_for` accepts."""
     statuses: tuple[str, ...] = Status.__args__  # type: ignore[attr-defined]
     return (*statuses, *_GUEST)
 
@@ -122,14 +122,18 @@ def _cloud_init(vm: VMHandle) -> tuple[bool, Any]:
     text = (said.stdout or said.stderr).decode(errors="replace").strip()
     if "status: error" in text:
         raise GuestAgentError(
-            f"cloud-init failed in {vm.name!r}: {text}", resource=vm.name,
+            f"cloud-init failed in {vm.name!r}: {text}",
+            resource=vm.name,
             hint=f"novacron guest exec {vm.name} -- cloud-init status --long",
-        )  # fmt: skip
+        )
     return "status: done" in text or "status: disabled" in text, text
 
 
 _GUEST: dict[str, Callable[[VMHandle], tuple[bool, Any]]] = {
-    "agent": _agent, "ip": _ip, "ssh": _ssh, "cloud-init": _cloud_init,
-}  # fmt: skip
+    "agent": _agent,
+    "ip": _ip,
+    "ssh": _ssh,
+    "cloud-init": _cloud_init,
+}
 
 __all__ = ["conditions", "wait_for"]
