@@ -80,16 +80,21 @@ class Transfer:
         job.raise_if_cancelled()
         if time.monotonic() > self._deadline:
             raise OperationTimeoutError(
-                f"the migration did not end within {self._seconds:g} s", resource=job.resource,
+                f"the migration did not end within {self._seconds:g} s",
+                resource=job.resource,
                 hint="give it more bandwidth, a longer max_downtime or deadline, or post_copy",
-            )  # fmt: skip
+            )
 
     def _report(self, job: Job[Any]) -> None:
         job.report(
-            "migrating", min(0.99, 1 - self.left / self.total) if self.total else None, transferred_bytes=self.sent,
-            remaining_bytes=int(self.left), total_bytes=self.total, downtime_seconds=self.downtime(),
+            "migrating",
+            min(0.99, 1 - self.left / self.total) if self.total else None,
+            transferred_bytes=self.sent,
+            remaining_bytes=int(self.left),
+            total_bytes=self.total,
+            downtime_seconds=self.downtime(),
             remaining_seconds=remaining_seconds(self.left, self._bandwidth or 0, self._dirty),
-        )  # fmt: skip
+        )
 
 
 __all__ = ["Transfer"]

@@ -56,9 +56,10 @@ class SimDisks(Area):
                 others += [f"the snapshot {name!r}" for name in snapshots]
                 if others:
                     raise InvalidStateError(
-                        f"can't delete the volume of {disk!r}: {', '.join(others)} needs it", resource=found.name,
+                        f"can't delete the volume of {disk!r}: {', '.join(others)} needs it",
+                        resource=found.name,
                         hint="detach it without deleting, or delete that first",
-                    )  # fmt: skip
+                    )
                 remove_volume(self.world, place)
             found.disks = rest
             found.options.pop(disk, None)
@@ -150,9 +151,10 @@ class SimDisks(Area):
                 raise DeviceNotFoundError(f"{found.name!r} has no disk {disk!r} with a file of its own", resource=found.name)
             if found.snapshots:
                 raise InvalidStateError(
-                    f"can't {verb} a disk of {found.name!r}: it has snapshots, which are in its files", resource=found.name,
+                    f"can't {verb} a disk of {found.name!r}: it has snapshots, which are in its files",
+                    resource=found.name,
                     hint="delete the snapshots first",
-                )  # fmt: skip
+                )
             return found, old, self.world.volume((old.pool, old.volume))
 
     def _below(self, vm: SimVM, disk: Disk, volume: SimVolume) -> Place:
@@ -166,9 +168,10 @@ class SimDisks(Area):
             others = [user for user in self.world.users(place) if user not in own]
             if others:
                 raise InvalidStateError(
-                    f"can't commit the disk {disk.target!r} of {vm.name!r}: {', '.join(others)} would see the change", resource=vm.name,
+                    f"can't commit the disk {disk.target!r} of {vm.name!r}: {', '.join(others)} would see the change",
+                    resource=vm.name,
                     hint="pull it instead: then it needs nobody",
-                )  # fmt: skip
+                )
             return place
 
 

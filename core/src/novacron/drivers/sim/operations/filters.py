@@ -68,9 +68,13 @@ class SimFilters(Area):
         identity, spec = found
         rules = tuple(rule.as_dict() | {"direction": rule.direction} for rule in spec.rules)
         return TrafficFilter(
-            name=name, host=self.connection.name, id=identity, default=spec.default, anti_spoofing=spec.anti_spoofing,
+            name=name,
+            host=self.connection.name,
+            id=identity,
+            default=spec.default,
+            anti_spoofing=spec.anti_spoofing,
             rules=({"native": spec.native},) if spec.native else rules,
-        )  # fmt: skip
+        )
 
 
 __all__ = ["SimFilters"]

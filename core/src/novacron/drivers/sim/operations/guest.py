@@ -43,9 +43,10 @@ class SimGuest(Area):
             program = argv[0].rpartition("/")[2] if argv else ""
             if program not in _PROGRAMS and program != "sleep":
                 raise GuestAgentError(
-                    f"the guest of {found.name!r} has no program {argv[0] if argv else ''!r}", resource=found.name,
+                    f"the guest of {found.name!r} has no program {argv[0] if argv else ''!r}",
+                    resource=found.name,
                     hint=f"it has: {', '.join(sorted([*_PROGRAMS, 'sleep']))}",
-                )  # fmt: skip
+                )
             if program != "sleep":
                 return _PROGRAMS[program](found, argv[1:], stdin)
         try:

@@ -16,9 +16,16 @@ class SimHost(Area):
     def host_info(self) -> Host:
         """Describe the host."""
         return Host(
-            name=self.connection.name, uri=self.connection.uri, driver="sim", hypervisor="simulation", version=VERSION,
-            hostname=self.world.name, arch="x86_64", cpus=self.world.cpus, memory_bytes=self.world.memory_bytes,
-        )  # fmt: skip
+            name=self.connection.name,
+            uri=self.connection.uri,
+            driver="sim",
+            hypervisor="simulation",
+            version=VERSION,
+            hostname=self.world.name,
+            arch="x86_64",
+            cpus=self.world.cpus,
+            memory_bytes=self.world.memory_bytes,
+        )
 
     @simulated
     def host_stats(self) -> HostStats:
@@ -29,19 +36,30 @@ class SimHost(Area):
             running = [vm for vm in active if vm.status == "running"]
             busy = sum(vm.vcpus for vm in running) * 10.0 / self.world.cpus
             return HostStats(
-                host=self.connection.name, cpus=self.world.cpus, memory_bytes=self.world.memory_bytes,
-                memory_free_bytes=max(0, self.world.memory_bytes - used), vms_total=self.world.count(), vms_running=len(running),
+                host=self.connection.name,
+                cpus=self.world.cpus,
+                memory_bytes=self.world.memory_bytes,
+                memory_free_bytes=max(0, self.world.memory_bytes - used),
+                vms_total=self.world.count(),
+                vms_running=len(running),
                 cpu_percent=min(100.0, busy),
-            )  # fmt: skip
+            )
 
     @simulated
     def host_capabilities(self) -> Capabilities:
         """Tell what VMs it runs."""
         return Capabilities(
-            host=self.connection.name, driver="sim", operations=(), virt_types=("kvm", "qemu"), virt_type="kvm",
-            virt_type_reason="simulated", architectures=tuple(sorted(self.world.architectures)),
-            machines=dict(self.world.architectures), firmwares=("bios", "uefi", "uefi-secure"), cpu_model="simulated",
-        )  # fmt: skip
+            host=self.connection.name,
+            driver="sim",
+            operations=(),
+            virt_types=("kvm", "qemu"),
+            virt_type="kvm",
+            virt_type_reason="simulated",
+            architectures=tuple(sorted(self.world.architectures)),
+            machines=dict(self.world.architectures),
+            firmwares=("bios", "uefi", "uefi-secure"),
+            cpu_model="simulated",
+        )
 
     @simulated
     def host_ping(self) -> Ping:

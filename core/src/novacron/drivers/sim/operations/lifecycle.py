@@ -186,9 +186,10 @@ class SimLifecycle(Area):
                     raise InvalidSpecError("this host can't run that VM", problems=[problem], resource=found.name)
                 if given is not None and found.active and given > most:
                     raise InvalidStateError(
-                        f"can't give the running {found.name!r} {field} {given}: its maximum is {most}", resource=found.name,
+                        f"can't give the running {found.name!r} {field} {given}: its maximum is {most}",
+                        resource=found.name,
                         hint=f"stop it first, or create it with {field}_max",
-                    )  # fmt: skip
+                    )
             if changes.vcpus is not None:
                 found.vcpus, found.vcpus_max = changes.vcpus, max(found.vcpus_max, changes.vcpus)
             if changes.memory is not None:

@@ -40,10 +40,13 @@ class SimMetrics(Area):
             at = now()
             active = [vm for vm in self.world.all() if vm.active]
             return HostMetrics(
-                host=self.connection.name, at=at, cpus=self.world.cpus, memory_bytes=self.world.memory_bytes,
+                host=self.connection.name,
+                at=at,
+                cpus=self.world.cpus,
+                memory_bytes=self.world.memory_bytes,
                 cpu_seconds=sum(self._measured(vm, at).cpu_seconds for vm in active),
                 memory_free_bytes=max(0, self.world.memory_bytes - sum(vm.memory for vm in active)),
-            )  # fmt: skip
+            )
 
     @simulated
     def metrics_history(self, vm: str, seconds: float) -> list[VMUsage]:
@@ -55,12 +58,16 @@ class SimMetrics(Area):
             ran = self._seconds(found)
             return [
                 VMUsage(
-                    vm=found.id, host=self.connection.name, at=(until - timedelta(seconds=ago * interval)).isoformat(), seconds=interval,
-                    cpus=measured.cpu_seconds / ran, memory_used_bytes=measured.memory_used_bytes,
+                    vm=found.id,
+                    host=self.connection.name,
+                    at=(until - timedelta(seconds=ago * interval)).isoformat(),
+                    seconds=interval,
+                    cpus=measured.cpu_seconds / ran,
+                    memory_used_bytes=measured.memory_used_bytes,
                     **{name: getattr(measured, name) / ran for name in KEPT},
                 )
                 for ago in reversed(range(int(min(ran, seconds) // interval)))
-            ]  # fmt: skip
+            ]
 
     def _seconds(self, vm: SimVM) -> float:
         return 0.0 if vm.started is None else time.monotonic() - max(vm.started, self.world.began)
@@ -71,22 +78,37 @@ class SimMetrics(Area):
         bytes_ = int(seconds * share * 2**20)
         disks = tuple(
             DiskMetrics(
-                target=d.target, read_bytes=bytes_, written_bytes=bytes_ // 2, reads=bytes_ // 4096, writes=bytes_ // 8192,
-                read_seconds=bytes_ // 4096 * 2e-4, write_seconds=bytes_ // 8192 * 5e-4,
+                target=d.target,
+                read_bytes=bytes_,
+                written_bytes=bytes_ // 2,
+                reads=bytes_ // 4096,
+                writes=bytes_ // 8192,
+                read_seconds=bytes_ // 4096 * 2e-4,
+                write_seconds=bytes_ // 8192 * 5e-4,
             )
             for d in vm.disks
-        )  # fmt: skip
+        )
         nics = tuple(
             NICMetrics(
-                name=n.mac, received_bytes=bytes_ // 4, sent_bytes=bytes_ // 8, received_packets=bytes_ // 4000,
+                name=n.mac,
+                received_bytes=bytes_ // 4,
+                sent_bytes=bytes_ // 8,
+                received_packets=bytes_ // 4000,
                 sent_packets=bytes_ // 8000,
             )
             for n in vm.nics
-        )  # fmt: skip
+        )
         return VMMetrics.of(
-            vm=vm.id, host=self.connection.name, at=at, cpu_seconds=seconds * share * vm.vcpus, vcpus=vm.vcpus, memory_bytes=vm.memory,
-            memory_used_bytes=int(vm.memory * share) if vm.active else 0, disks=disks, nics=nics,
-        )  # fmt: skip
+            vm=vm.id,
+            host=self.connection.name,
+            at=at,
+            cpu_seconds=seconds * share * vm.vcpus,
+            vcpus=vm.vcpus,
+            memory_bytes=vm.memory,
+            memory_used_bytes=int(vm.memory * share) if vm.active else 0,
+            disks=disks,
+            nics=nics,
+        )
 
 
 __all__ = ["SimMetrics"]

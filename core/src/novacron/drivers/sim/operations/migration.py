@@ -43,9 +43,11 @@ class SimMigration(Area):
             found = self.changing(vm, "migrate") if check.ok else self.look(vm)
             if not check.ok:
                 raise MigrationCheckError(
-                    f"{found.name!r} can't move to {to.name}", failures=list(check.failures), resource=found.name,
+                    f"{found.name!r} can't move to {to.name}",
+                    failures=list(check.failures),
+                    resource=found.name,
                     hint="put these right first; migration_check looks again",
-                )  # fmt: skip
+                )
             memory = found.memory if found.active else 0
             disks = (
                 sum(self.world.volume(p).allocated for p in moving_places(self.world, found)) if spec.storage != "shared" else 0
@@ -68,10 +70,14 @@ class SimMigration(Area):
                 target.check()
                 self._check_disks(found, disks)
                 going = [
-                    disk for disk in found.disks
-                    if disk.volume and disk.pool and disk.pool != pool and (disk.target in disks or not disks)
+                    disk
+                    for disk in found.disks
+                    if disk.volume
+                    and disk.pool
+                    and disk.pool != pool
+                    and (disk.target in disks or not disks)
                     and (disk.device == "disk" or disk.target in disks)
-                ]  # fmt: skip
+                ]
                 made = set(found.made)
                 moved = {}
                 for number, disk in enumerate(going):
@@ -148,9 +154,15 @@ class SimMigration(Area):
             record = vm.record(to.name, there.world.name, disks=sized(there.world, vm), nics=addressed(there.world, vm))
         job.report("done", 1.0, transferred_bytes=transfer.sent, remaining_bytes=0, total_bytes=transfer.total)
         return MigrationReport(
-            vm=record, source=self.connection.name, destination=to.name, live=spec.live, total_seconds=time.monotonic() - began,
-            downtime_seconds=transfer.downtime(), transferred_bytes=transfer.sent, native=spec.model_dump(mode="json", exclude_unset=True),
-        )  # fmt: skip
+            vm=record,
+            source=self.connection.name,
+            destination=to.name,
+            live=spec.live,
+            total_seconds=time.monotonic() - began,
+            downtime_seconds=transfer.downtime(),
+            transferred_bytes=transfer.sent,
+            native=spec.model_dump(mode="json", exclude_unset=True),
+        )
 
     def _check_disks(self, vm: SimVM, disks: tuple[str, ...]) -> None:
         unknown = sorted(set(disks) - {disk.target for disk in vm.disks})

@@ -125,9 +125,10 @@ class SimNetworks(Area):
         for other in others:
             if cidr and other.overlaps(cidr):
                 raise AlreadyExistsError(
-                    f"the address range {cidr} overlaps that of the network {other.name!r}, {other.cidr}", resource=spec.name,
+                    f"the address range {cidr} overlaps that of the network {other.name!r}, {other.cidr}",
+                    resource=spec.name,
                     hint="give another range",
-                )  # fmt: skip
+                )
         if own is None and spec.type != "macvtap":
             own = next(name for number in range(len(taken) + 1) if (name := f"virbr{number}") not in taken)
         if cidr != network.cidr:
@@ -144,9 +145,10 @@ class SimNetworks(Area):
         with self.world.lock:
             self._find(network)
             users = sorted(
-                vm.name for vm in self.world.all()
+                vm.name
+                for vm in self.world.all()
                 if vm.active and any(n.type == "network" and n.network == network for n in vm.nics)
-            )  # fmt: skip
+            )
             if users:
                 raise InvalidStateError(
                     f"can't {verb} the network {network!r}: {', '.join(users[:5])} {'is' if len(users) == 1 else 'are'} on it",

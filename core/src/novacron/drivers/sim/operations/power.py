@@ -71,9 +71,10 @@ class SimPower(Area):
             if found.status == "running":
                 if found.native.get("ignores_shutdown") and otherwise == "fail":
                     raise OperationTimeoutError(
-                        f"the guest of {found.name!r} did not shut down within {seconds:g} s", resource=found.name,
+                        f"the guest of {found.name!r} did not shut down within {seconds:g} s",
+                        resource=found.name,
                         hint="it still runs; stop powers it off, otherwise='stop' does so by itself",
-                    )  # fmt: skip
+                    )
                 self.world.set_status(found, "stopped", "destroyed" if found.native.get("ignores_shutdown") else "shutdown")
             return self.record(found)
 
@@ -133,9 +134,10 @@ def refuse_locked(world: World, vm: SimVM, disks: tuple[Disk, ...]) -> None:
         for disk in other.disks if other is not vm and other.active else ():
             if (disk.pool, disk.volume) in mine:
                 raise DiskLockedError(
-                    f"{vm.name!r} can't have the disk {disk.source}: {other.name!r} has it", resource=vm.name,
+                    f"{vm.name!r} can't have the disk {disk.source}: {other.name!r} has it",
+                    resource=vm.name,
                     hint=f"stop {other.name!r} first, or make the disk shareable in both",
-                )  # fmt: skip
+                )
 
 
 __all__ = ["SimPower", "refuse_locked", "start"]

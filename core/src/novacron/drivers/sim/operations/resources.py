@@ -39,9 +39,10 @@ class SimResources(Area):
         def change(now: State, running: bool) -> State:
             if running and count > now["vcpus_max"]:
                 raise InvalidStateError(
-                    f"can't give the running {vm!r} {count} vCPUs: it can have {now['vcpus_max']}", resource=vm,
+                    f"can't give the running {vm!r} {count} vCPUs: it can have {now['vcpus_max']}",
+                    resource=vm,
                     hint="stop it first, or create it with vcpus_max",
-                )  # fmt: skip
+                )
             return {"vcpus": count, "vcpus_max": max(count, now["vcpus_max"])}
 
         return self._set(vm, "vcpus", change, live, persistent)
@@ -58,9 +59,10 @@ class SimResources(Area):
             total, modules = now["memory_max"], now["modules"]
             if size > total and (running or most) and size > (most or total):
                 raise InvalidStateError(
-                    f"can't give {vm!r} memory of {size} bytes: its maximum is {most or total}", resource=vm,
+                    f"can't give {vm!r} memory of {size} bytes: its maximum is {most or total}",
+                    resource=vm,
                     hint="stop it first, or create it with memory_max or max_memory",
-                )  # fmt: skip
+                )
             if size > total:
                 return {"memory": size, "memory_max": size, "modules": (*modules, size - total) if most else modules}
             while modules and total - modules[-1] >= size:
@@ -153,10 +155,17 @@ def _later(vm: SimVM) -> State:
 
 def _record(vm: SimVM, state: State) -> Resources:
     return Resources(
-        vm=vm.id, vcpus=state["vcpus"], vcpus_max=state["vcpus_max"], memory_bytes=state["memory"], memory_max_bytes=state["memory_max"],
-        max_memory_bytes=vm.max_memory, memory_modules=state["modules"], iothreads=state["iothreads"],
-        pinning=dict(state["pinning"]) or None, **state["limits"],
-    )  # fmt: skip
+        vm=vm.id,
+        vcpus=state["vcpus"],
+        vcpus_max=state["vcpus_max"],
+        memory_bytes=state["memory"],
+        memory_max_bytes=state["memory_max"],
+        max_memory_bytes=vm.max_memory,
+        memory_modules=state["modules"],
+        iothreads=state["iothreads"],
+        pinning=dict(state["pinning"]) or None,
+        **state["limits"],
+    )
 
 
 def _merged(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

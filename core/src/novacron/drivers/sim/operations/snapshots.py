@@ -146,10 +146,18 @@ class SimSnapshots(Area):
 
     def _record(self, vm: SimVM, kept: Snapshotted) -> Snapshot:
         return Snapshot(
-            name=kept.name, vm=vm.id, host=self.connection.name, created_at=kept.created_at, status=kept.status,
-            parent=kept.parent, current=vm.current == kept.name, memory=kept.memory, kind=kept.kind,
-            description=kept.description, disks=tuple(d.target for d in kept.disks if (d.pool, d.volume) in kept.contents),
-        )  # fmt: skip
+            name=kept.name,
+            vm=vm.id,
+            host=self.connection.name,
+            created_at=kept.created_at,
+            status=kept.status,
+            parent=kept.parent,
+            current=vm.current == kept.name,
+            memory=kept.memory,
+            kind=kept.kind,
+            description=kept.description,
+            disks=tuple(d.target for d in kept.disks if (d.pool, d.volume) in kept.contents),
+        )
 
 
 def _depth(vm: SimVM, snapshot: Snapshotted) -> int:

@@ -36,9 +36,14 @@ class SimTemplate:
     def record(self, host: str) -> Template:
         """Return what is reported of it."""
         return Template(
-            name=self.name, host=host, version=self.version, description=self.description, created_at=self.created_at,
-            disks=tuple(disk.target for disk in self.vm.disks), tags=self.tags,
-        )  # fmt: skip
+            name=self.name,
+            host=host,
+            version=self.version,
+            description=self.description,
+            created_at=self.created_at,
+            disks=tuple(disk.target for disk in self.vm.disks),
+            tags=self.tags,
+        )
 
     def places(self) -> frozenset[tuple[str, str]]:
         """Return its volumes."""
@@ -111,8 +116,9 @@ class SimTemplates(Area):
                 if users:
                     raise InvalidStateError(
                         f"can't delete version {each.version} of the template {template!r}: {', '.join(users)} shares its content",
-                        resource=template, hint="delete the linked VMs first",
-                    )  # fmt: skip
+                        resource=template,
+                        hint="delete the linked VMs first",
+                    )
             removed = []
             for each in going:
                 versions.remove(each)

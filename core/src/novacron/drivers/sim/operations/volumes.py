@@ -101,9 +101,10 @@ class SimVolumes(Area):
             users = self.world.users((pool, volume))
             if users:
                 raise InvalidStateError(
-                    f"can't delete the volume {volume!r}: {', '.join(users)} uses it", resource=volume,
+                    f"can't delete the volume {volume!r}: {', '.join(users)} uses it",
+                    resource=volume,
                     hint="delete that first, or detach the disk",
-                )  # fmt: skip
+                )
             remove_volume(self.world, (pool, volume))
             return Deleted(name=volume, removed=(parent.path_of(found.name),))
 
@@ -159,9 +160,10 @@ class SimVolumes(Area):
         for vm in self.world.vms.values():
             if vm.active and any((disk.pool, disk.volume) == (pool.name, volume.name) for disk in vm.disks):
                 raise InvalidStateError(
-                    f"can't {action} the volume {volume.name!r}: {vm.name!r} is {vm.status} and uses it", resource=volume.name,
+                    f"can't {action} the volume {volume.name!r}: {vm.name!r} is {vm.status} and uses it",
+                    resource=volume.name,
                     hint=f"stop {vm.name!r} first",
-                )  # fmt: skip
+                )
 
 
 def _read(source: BinaryIO, volume: SimVolume, job: Job[Any]) -> Content:
@@ -188,9 +190,10 @@ def _read(source: BinaryIO, volume: SimVolume, job: Job[Any]) -> Content:
                 break
     if content.length > limit:
         raise ResourceAllocationError(
-            f"the content is larger than the volume {volume.name!r}: it has {limit} bytes", resource=volume.name,
+            f"the content is larger than the volume {volume.name!r}: it has {limit} bytes",
+            resource=volume.name,
             hint="resize the volume first",
-        )  # fmt: skip
+        )
     return content
 
 

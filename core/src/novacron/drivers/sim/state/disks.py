@@ -38,8 +38,15 @@ def make_disk(world: World, vm: str, spec: DiskSpec, taken: Collection[str], und
                 break
             name = f"{vm}-{target}-{number}.{spec.format}"
         place = made = _make_volume(world, name, spec, undo)
-    disk = Disk(target=target, device=spec.device, bus=bus, read_only=spec.read_only or spec.device == "cdrom",
-                shareable=spec.shareable, boot_order=spec.boot_order, serial=spec.serial)  # fmt: skip
+    disk = Disk(
+        target=target,
+        device=spec.device,
+        bus=bus,
+        read_only=spec.read_only or spec.device == "cdrom",
+        shareable=spec.shareable,
+        boot_order=spec.boot_order,
+        serial=spec.serial,
+    )
     return (with_volume(world, disk, place) if place else disk), made
 
 
@@ -54,9 +61,15 @@ def with_volume(world: World, disk: Disk, place: Place) -> Disk:
     """Return the disk with a volume in it."""
     pool, volume = world.pool(place[0]), world.volume(place)
     found: Disk = disk.replace(
-        source=pool.path_of(volume.name), format=volume.format, pool=pool.name, volume=volume.name, backing=volume.backing,
-        size_bytes=volume.capacity, allocated_bytes=volume.allocated, encrypted=volume.encrypted,
-    )  # fmt: skip
+        source=pool.path_of(volume.name),
+        format=volume.format,
+        pool=pool.name,
+        volume=volume.name,
+        backing=volume.backing,
+        size_bytes=volume.capacity,
+        allocated_bytes=volume.allocated,
+        encrypted=volume.encrypted,
+    )
     return found
 
 
@@ -89,9 +102,10 @@ def add_volume(world: World, pool: SimPool, volume: SimVolume, undo: ExitStack |
     """Put a volume into a pool, if there is space. Raises AlreadyExistsError, InvalidStateError, ResourceAllocationError."""
     if taken_volume(world, pool, volume.name):
         raise AlreadyExistsError(
-            f"a volume {volume.name!r} is already in the storage pool {pool.name!r}", resource=volume.name,
+            f"a volume {volume.name!r} is already in the storage pool {pool.name!r}",
+            resource=volume.name,
             hint="give another name, or delete that one",
-        )  # fmt: skip
+        )
     pool.check(max(volume.capacity, volume.allocated))
     pool.volumes[volume.name] = volume
     if undo is not None:

@@ -24,9 +24,15 @@ class Fault:
     __slots__ = ("error", "hang", "latency", "operation", "resource", "times", "when")
 
     def __init__(
-        self, operation: str, error: Exception | None, when: When, times: int | None, resource: str | None,
-        latency: float, hang: float | None,
-    ) -> None:  # fmt: skip
+        self,
+        operation: str,
+        error: Exception | None,
+        when: When,
+        times: int | None,
+        resource: str | None,
+        latency: float,
+        hang: float | None,
+    ) -> None:
         self.operation, self.error, self.when, self.times, self.resource = operation, error, when, times, resource
         self.latency, self.hang = latency, hang
 

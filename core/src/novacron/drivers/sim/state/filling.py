@@ -86,9 +86,17 @@ class Filling:
         vm.tags = _TAGS[number // 4 % 4]
         volume = self.volume(number)
         vm.disks = (
-            Disk(target="vda", source=f"/sim/default/{volume}", bus="virtio", format="qcow2", pool="default", volume=volume,
-                 size_bytes=DISK_BYTES, allocated_bytes=ALLOCATED_BYTES),
-        )  # fmt: skip
+            Disk(
+                target="vda",
+                source=f"/sim/default/{volume}",
+                bus="virtio",
+                format="qcow2",
+                pool="default",
+                volume=volume,
+                size_bytes=DISK_BYTES,
+                allocated_bytes=ALLOCATED_BYTES,
+            ),
+        )
         vm.nics = (NIC(mac=self.mac(number), network="default", model="virtio"),)
         vm.made = frozenset({("default", volume)})
         return vm

@@ -17,9 +17,21 @@ class Snapshotted:
     """What a snapshot keeps of a VM."""
 
     __slots__ = (
-        "contents", "created_at", "description", "disks", "files", "kind", "memory", "memory_bytes", "name", "nics", "options", "parent",
-        "status", "vcpus",
-    )  # fmt: skip
+        "contents",
+        "created_at",
+        "description",
+        "disks",
+        "files",
+        "kind",
+        "memory",
+        "memory_bytes",
+        "name",
+        "nics",
+        "options",
+        "parent",
+        "status",
+        "vcpus",
+    )
 
     def __init__(self, name: str, *, created_at: str, parent: str | None, description: str, kind: str, memory: bool) -> None:
         self.name, self.created_at, self.parent, self.description = name, created_at, parent, description
@@ -142,15 +154,37 @@ class SimVM:
         status: Status = "migrating" if self.migration is not None and self.status == "running" else self.status
         if not full:
             return VM(
-                id=self.id, name=self.name, host=host, status=status, status_reason=self.status_reason, node=node, vcpus=self.vcpus,
-                memory_bytes=self.memory, autostart=self.autostart,
-            )  # fmt: skip
+                id=self.id,
+                name=self.name,
+                host=host,
+                status=status,
+                status_reason=self.status_reason,
+                node=node,
+                vcpus=self.vcpus,
+                memory_bytes=self.memory,
+                autostart=self.autostart,
+            )
         return VM(
-            id=self.id, name=self.name, host=host, status=status, status_reason=self.status_reason, node=node, vcpus=self.vcpus,
-            memory_bytes=self.memory, autostart=self.autostart, arch=self.arch, machine=self.machine, firmware=self.firmware,
-            disks=self.disks if disks is None else disks, nics=self.nics if nics is None else nics, tags=self.tags,
-            metadata=dict(self.metadata), description=self.description, created_at=self.created_at, native=dict(self.native),
-        )  # fmt: skip
+            id=self.id,
+            name=self.name,
+            host=host,
+            status=status,
+            status_reason=self.status_reason,
+            node=node,
+            vcpus=self.vcpus,
+            memory_bytes=self.memory,
+            autostart=self.autostart,
+            arch=self.arch,
+            machine=self.machine,
+            firmware=self.firmware,
+            disks=self.disks if disks is None else disks,
+            nics=self.nics if nics is None else nics,
+            tags=self.tags,
+            metadata=dict(self.metadata),
+            description=self.description,
+            created_at=self.created_at,
+            native=dict(self.native),
+        )
 
 
 __all__ = ["Place", "SimVM", "Snapshotted"]

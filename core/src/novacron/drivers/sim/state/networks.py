@@ -65,13 +65,21 @@ class SimNetwork:
         if spec and any(group.as_dict().keys() - {"name"} for group in spec.portgroups):
             native["portgroups"] = [group.as_dict() for group in spec.portgroups]
         return Network(
-            name=self.name, host=host, active=self.active, id=self.id, type=self.type, bridge=self.bridge, autostart=self.autostart,
-            cidrs=(self.cidr,) if self.cidr else (), native=native, domain=spec.domain if spec else None,
+            name=self.name,
+            host=host,
+            active=self.active,
+            id=self.id,
+            type=self.type,
+            bridge=self.bridge,
+            autostart=self.autostart,
+            cidrs=(self.cidr,) if self.cidr else (),
+            native=native,
+            domain=spec.domain if spec else None,
             portgroups=tuple(group.name for group in spec.portgroups) if spec else (),
             dhcp_ranges=((str(spec.dhcp_start), str(spec.dhcp_end)),) if spec and spec.dhcp_start else (),
             dhcp_hosts=tuple({k: str(v) for k, v in host.as_dict().items()} for host in spec.dhcp_hosts) if spec else (),
             dns_hosts=tuple(host.as_dict() for host in spec.dns_hosts) if spec else (),
-        )  # fmt: skip
+        )
 
 
 __all__ = ["SimNetwork"]

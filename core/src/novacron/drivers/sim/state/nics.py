@@ -30,11 +30,19 @@ def make_nic(world: World, spec: NICSpec, mac: str | None = None) -> NIC:
         raise TrafficFilterNotFoundError(f"no traffic filter {spec.filter!r}", resource=spec.filter)
     kind = "network" if spec.network else "bridge" if spec.bridge else "direct" if spec.device else "user"
     return NIC(
-        mac=(spec.mac or mac or world.new_mac()).lower(), type=kind, network=spec.network or spec.bridge or spec.device,
-        model=spec.model, link_up=spec.link_up, mtu=spec.mtu, vlan=spec.vlan, portgroup=spec.portgroup, filter=spec.filter,
-        isolated=spec.isolated, inbound_bytes_per_second=spec.inbound_bytes_per_second,
+        mac=(spec.mac or mac or world.new_mac()).lower(),
+        type=kind,
+        network=spec.network or spec.bridge or spec.device,
+        model=spec.model,
+        link_up=spec.link_up,
+        mtu=spec.mtu,
+        vlan=spec.vlan,
+        portgroup=spec.portgroup,
+        filter=spec.filter,
+        isolated=spec.isolated,
+        inbound_bytes_per_second=spec.inbound_bytes_per_second,
         outbound_bytes_per_second=spec.outbound_bytes_per_second,
-    )  # fmt: skip
+    )
 
 
 def changed_nic(world: World, old: NIC, changes: NICSpec) -> NIC:
@@ -52,8 +60,16 @@ def changed_nic(world: World, old: NIC, changes: NICSpec) -> NIC:
 
 
 CHANGEABLE = (
-    "model", "link_up", "mtu", "vlan", "portgroup", "filter", "isolated", "inbound_bytes_per_second", "outbound_bytes_per_second",
-)  # fmt: skip
+    "model",
+    "link_up",
+    "mtu",
+    "vlan",
+    "portgroup",
+    "filter",
+    "isolated",
+    "inbound_bytes_per_second",
+    "outbound_bytes_per_second",
+)
 """The fields of a NIC's record that an update can give, but for what it is plugged into."""
 
 

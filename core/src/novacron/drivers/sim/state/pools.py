@@ -89,18 +89,32 @@ class SimPool:
         """Return what is reported of it."""
         allocated = self.allocated_bytes
         return StoragePool(
-            name=self.name, host=host, type=self.type, active=self.active, autostart=self.autostart, id=self.id, path=self.path,
-            capacity_bytes=self.capacity_bytes, allocated_bytes=allocated,
-            available_bytes=max(0, self.capacity_bytes - allocated), source=self.source,
-        )  # fmt: skip
+            name=self.name,
+            host=host,
+            type=self.type,
+            active=self.active,
+            autostart=self.autostart,
+            id=self.id,
+            path=self.path,
+            capacity_bytes=self.capacity_bytes,
+            allocated_bytes=allocated,
+            available_bytes=max(0, self.capacity_bytes - allocated),
+            source=self.source,
+        )
 
     def volume_record(self, volume: SimVolume, host: str) -> Volume:
         """Return what is reported of a volume."""
         return Volume(
-            name=volume.name, pool=self.name, host=host, path=self.path_of(volume.name), format=volume.format,
-            capacity_bytes=volume.capacity, allocated_bytes=volume.allocated, backing=volume.backing,
+            name=volume.name,
+            pool=self.name,
+            host=host,
+            path=self.path_of(volume.name),
+            format=volume.format,
+            capacity_bytes=volume.capacity,
+            allocated_bytes=volume.allocated,
+            backing=volume.backing,
             encrypted=volume.encrypted,
-        )  # fmt: skip
+        )
 
 
 def original_volume(name: str) -> SimVolume:

@@ -197,9 +197,10 @@ class World:
                 found = pool.volumes.get(place[1])
         if found is None:
             raise VolumeNotFoundError(
-                f"no volume {place[1]!r} in the storage pool {place[0]!r}", resource=place[1],
+                f"no volume {place[1]!r} in the storage pool {place[0]!r}",
+                resource=place[1],
                 hint=f"`novacron volume list {place[0]}` shows them",
-            )  # fmt: skip
+            )
         return found
 
     def place_of(self, path: str) -> Place | None:
@@ -227,9 +228,15 @@ class World:
     def tell(self, kind: str, vm: SimVM | None = None, *, reason: str = "", resource: str | None = None, **data: Any) -> None:
         """Tell subscribers what happened."""
         event = Event(
-            kind=kind, host=self.name, at=now(), resource=vm.name if vm else resource, id=vm.id if vm else None,
-            status=vm.status if vm else None, reason=reason, data=data,
-        )  # fmt: skip
+            kind=kind,
+            host=self.name,
+            at=now(),
+            resource=vm.name if vm else resource,
+            id=vm.id if vm else None,
+            status=vm.status if vm else None,
+            reason=reason,
+            data=data,
+        )
         self.broadcast.tell(event, always=kind == "host.connection")
 
     def set_status(self, vm: SimVM, status: Status, reason: str) -> None:
