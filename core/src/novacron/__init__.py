@@ -35,20 +35,38 @@ if TYPE_CHECKING:
         VMSpec,
         VMUpdate,
         VolumeSpec,
-    )  # fmt: skip
+    )
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Fleet": "fleets", "HostHandle": "handles.host", "Job": "jobs", "NovaCronError": "errors", "VMHandle": "handles.vm",
-    "Site": "site", "connect": "site", "fleet": "site",
+    "Fleet": "fleets",
+    "HostHandle": "handles.host",
+    "Job": "jobs",
+    "NovaCronError": "errors",
+    "VMHandle": "handles.vm",
+    "Site": "site",
+    "connect": "site",
+    "fleet": "site",
 } | dict.fromkeys(
     (
-        "CloudInitSpec", "DiskSpec", "DisplaySpec", "KernelSpec", "MigrationSpec", "NICSpec", "NetworkSpec", "SerialSpec",
-        "SnapshotSpec", "StoragePoolSpec", "VMQuery", "VMSpec", "VMUpdate", "VolumeSpec",
+        "CloudInitSpec",
+        "DiskSpec",
+        "DisplaySpec",
+        "KernelSpec",
+        "MigrationSpec",
+        "NICSpec",
+        "NetworkSpec",
+        "SerialSpec",
+        "SnapshotSpec",
+        "StoragePoolSpec",
+        "VMQuery",
+        "VMSpec",
+        "VMUpdate",
+        "VolumeSpec",
     ),
     "specs",
-)  # fmt: skip
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -64,7 +82,26 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "CloudInitSpec", "DiskSpec", "DisplaySpec", "Fleet", "HostHandle", "Job", "KernelSpec", "MigrationSpec", "NICSpec",
-    "NetworkSpec", "NovaCronError", "SerialSpec", "Site", "SnapshotSpec", "StoragePoolSpec", "VMHandle", "VMQuery", "VMSpec",
-    "VMUpdate", "VolumeSpec", "connect", "fleet",
-]  # fmt: skip
+    "CloudInitSpec",
+    "DiskSpec",
+    "DisplaySpec",
+    "Fleet",
+    "HostHandle",
+    "Job",
+    "KernelSpec",
+    "MigrationSpec",
+    "NICSpec",
+    "NetworkSpec",
+    "NovaCronError",
+    "SerialSpec",
+    "Site",
+    "SnapshotSpec",
+    "StoragePoolSpec",
+    "VMHandle",
+    "VMQuery",
+    "VMSpec",
+    "VMUpdate",
+    "VolumeSpec",
+    "connect",
+    "fleet",
+]

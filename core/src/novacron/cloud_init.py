@@ -99,8 +99,11 @@ def _config(spec: CloudInitSpec, secret: Callable[[str], str]) -> dict[str, Any]
     hashed = _hashed(secret(spec.password)) if spec.password else None
     if spec.user:
         about: dict[str, Any] = {
-            "name": spec.user, "shell": "/bin/bash", "sudo": "ALL=(ALL) NOPASSWD:ALL", "lock_passwd": hashed is None,
-        }  # fmt: skip
+            "name": spec.user,
+            "shell": "/bin/bash",
+            "sudo": "ALL=(ALL) NOPASSWD:ALL",
+            "lock_passwd": hashed is None,
+        }
         if hashed:
             about["hashed_passwd"] = hashed
         if spec.ssh_keys:

@@ -59,9 +59,11 @@ class Appliances:
             job.raise_if_cancelled()
             write(target, description, [file for file, _ in made])
             return Appliance(
-                name=record.name, host=record.host, disks=tuple(size for _, size in made),
+                name=record.name,
+                host=record.host,
+                disks=tuple(size for _, size in made),
                 size_bytes=sum(file.stat().st_size for file, _ in made),
-            )  # fmt: skip
+            )
 
     @hookimpl
     def appliance_import(self, source: BinaryIO, spec: ApplianceSpec, job: Job[VM]) -> VM:
@@ -89,8 +91,11 @@ class Appliances:
             for volume in self._do("volume_list", pool=pool.name) if pool.active else ():
                 if volume.path == disk.source:
                     return pool.name, volume.name
-        raise InvalidStateError(f"can't export {vm!r}: its disk {disk.target} ({disk.source}) is in no storage pool", resource=vm,
-            hint="make a storage pool of the folder that it is in")  # fmt: skip
+        raise InvalidStateError(
+            f"can't export {vm!r}: its disk {disk.target} ({disk.source}) is in no storage pool",
+            resource=vm,
+            hint="make a storage pool of the folder that it is in",
+        )
 
     def _fetched(
         self, pool: str, volume: str, folder: Path, name: str, job: Job[Any], part: tuple[float, float]
@@ -165,11 +170,14 @@ def described(record: VM, disks: Sequence[tuple[str, int, int]]) -> Description:
     from novacron.appliances.ovf import ApplianceDisk, ApplianceNIC, Description
 
     return Description(
-        name=record.name, vcpus=record.vcpus, memory=record.memory_bytes, description=record.description or "",
+        name=record.name,
+        vcpus=record.vcpus,
+        memory=record.memory_bytes,
+        description=record.description or "",
         firmware="bios" if record.firmware in (None, "bios") else "uefi",
         disks=tuple(ApplianceDisk(file=file, capacity=capacity, size=size) for file, capacity, size in disks),
         nics=tuple(ApplianceNIC(network=nic.network or "network", model=nic.model or "virtio") for nic in record.nics or ()),
-    )  # fmt: skip
+    )
 
 
 def planned(description: Description, spec: ApplianceSpec) -> VMSpec:
@@ -188,10 +196,16 @@ def planned(description: Description, spec: ApplianceSpec) -> VMSpec:
             "the appliance names no such network", problems=[SpecProblem("networks", unknown[0], f"one of: {there}")]
         )
     given: dict[str, Any] = {
-        "name": name, "vcpus": description.vcpus, "memory": description.memory, "description": description.description,
-        "firmware": description.firmware, "tags": spec.tags, "metadata": spec.metadata, "start": spec.start,
+        "name": name,
+        "vcpus": description.vcpus,
+        "memory": description.memory,
+        "description": description.description,
+        "firmware": description.firmware,
+        "tags": spec.tags,
+        "metadata": spec.metadata,
+        "start": spec.start,
         "nics": [{"network": spec.networks.get(nic.network, nic.network), "model": nic.model} for nic in description.nics],
-    }  # fmt: skip
+    }
     return VMSpec.parse(given)
 
 

@@ -102,8 +102,12 @@ def _hardware(system: Any, vm: Description) -> None:
     section = _add(system, "VirtualHardwareSection")
     _add(section, "Info", text="What the virtual machine is made of")
     about = _add(section, "System")
-    for name, text in (("ElementName", "Virtual Hardware Family"), ("InstanceID", "0"), ("VirtualSystemIdentifier", vm.name),
-                       ("VirtualSystemType", "vmx-13")):  # fmt: skip
+    for name, text in (
+        ("ElementName", "Virtual Hardware Family"),
+        ("InstanceID", "0"),
+        ("VirtualSystemIdentifier", vm.name),
+        ("VirtualSystemType", "vmx-13"),
+    ):
         _add(about, name, VSSD, text=text)
     _item(section, 1, CPU, f"{vm.vcpus} virtual CPUs", AllocationUnits="hertz * 10^6", VirtualQuantity=vm.vcpus)
     _item(section, 2, MEMORY, "Memory", AllocationUnits="byte * 2^20", VirtualQuantity=vm.memory // 2**20)
@@ -114,8 +118,16 @@ def _hardware(system: Any, vm: Description) -> None:
             section, 100 + number, DISK, f"Disk {number}", AddressOnParent=place, HostResource=f"ovf:/disk/disk{number}", Parent=3
         )
     for number, nic in enumerate(vm.nics):
-        _item(section, 200 + number, ETHERNET, f"NIC {number}", AddressOnParent=7 + number, AutomaticAllocation="true",
-              Connection=nic.network, ResourceSubType=CARDS.get(nic.model, "E1000"))  # fmt: skip
+        _item(
+            section,
+            200 + number,
+            ETHERNET,
+            f"NIC {number}",
+            AddressOnParent=7 + number,
+            AutomaticAllocation="true",
+            Connection=nic.network,
+            ResourceSubType=CARDS.get(nic.model, "E1000"),
+        )
     if vm.firmware != "bios":
         config = etree.SubElement(section, f"{{{VMW}}}Config")
         for name, value in (("required", "false"), ("key", "firmware"), ("value", "efi")):
@@ -188,9 +200,14 @@ class _Reader:
         if self.problems:
             raise _bad(*self.problems)
         return Description(
-            name=name, vcpus=vcpus, memory=memory, disks=disks, nics=nics, firmware="uefi" if efi else "bios",
+            name=name,
+            vcpus=vcpus,
+            memory=memory,
+            disks=disks,
+            nics=nics,
+            firmware="uefi" if efi else "bios",
             description=(self.system.findtext(".//{*}Annotation") or "").strip(),
-        )  # fmt: skip
+        )
 
     def _disk(self, item: dict[str, str]) -> ApplianceDisk | None:
         identity = item.get("HostResource", "").rpartition("/")[2]
@@ -216,9 +233,11 @@ class _Reader:
             self.problems.append(SpecProblem("compression", str(packing), "gzip or none"))
         packed = _attribute(file, "size") if file is not None else None
         return ApplianceDisk(
-            file=_attribute(file, "href") if file is not None else None, size=_whole(packed or ""),
-            capacity=size, compressed=packing == "gzip",
-        )  # fmt: skip
+            file=_attribute(file, "href") if file is not None else None,
+            size=_whole(packed or ""),
+            capacity=size,
+            compressed=packing == "gzip",
+        )
 
     def _in_order(self, items: list[dict[str, str]]) -> list[dict[str, str]]:
         """Return disks by controller, then by their place on it."""

@@ -156,11 +156,24 @@ def _header(sectors: int, directory: int) -> bytes:
 def _description(sectors: int) -> bytes:
     cylinders = min(16383, sectors // (16 * 63))
     lines = (
-        "# Disk DescriptorFile", "version=1", "CID=fffffffe", "parentCID=ffffffff", 'createType="streamOptimized"', "",
-        "# Extent description", f'RW {sectors} SPARSE "disk.vmdk"', "", "# The Disk Data Base", "#DDB", 'ddb.virtualHWVersion = "4"',
-        f'ddb.geometry.cylinders = "{cylinders}"', 'ddb.geometry.heads = "16"', 'ddb.geometry.sectors = "63"',
-        'ddb.adapterType = "lsilogic"', "",
-    )  # fmt: skip
+        "# Disk DescriptorFile",
+        "version=1",
+        "CID=fffffffe",
+        "parentCID=ffffffff",
+        'createType="streamOptimized"',
+        "",
+        "# Extent description",
+        f'RW {sectors} SPARSE "disk.vmdk"',
+        "",
+        "# The Disk Data Base",
+        "#DDB",
+        'ddb.virtualHWVersion = "4"',
+        f'ddb.geometry.cylinders = "{cylinders}"',
+        'ddb.geometry.heads = "16"',
+        'ddb.geometry.sectors = "63"',
+        'ddb.adapterType = "lsilogic"',
+        "",
+    )
     return "\n".join(lines).encode()
 
 

@@ -150,9 +150,12 @@ class Dispatcher:
             job.cancel()
             raise OperationTimeoutError(
                 f"{operation} did not end within {limit:g} s",
-                operation=operation, host=self.host, resource=job.resource, outcome="unknown",
+                operation=operation,
+                host=self.host,
+                resource=job.resource,
+                outcome="unknown",
                 hint="it may still end; look at the state before repeating it",
-            ) from None  # fmt: skip
+            ) from None
         except KeyboardInterrupt as interrupt:
             job.cancel()
             interrupt.add_note(_after_cancel(job))
@@ -220,9 +223,12 @@ class Dispatcher:
         except Exception as error:
             raise DriverError(
                 f"{name} failed in the driver {self.driver_name!r}: {type(error).__name__}: {error}",
-                operation=name, host=self.host, resource=call.resource, outcome="unknown",
+                operation=name,
+                host=self.host,
+                resource=call.resource,
+                outcome="unknown",
                 hint="this is a defect of the driver; look at the state before repeating it",
-            ) from error  # fmt: skip
+            ) from error
 
     def _chain(self, operation: Operation) -> Callable[[Call], Any]:
         hook = getattr(self._manager.hook, operation.name)
@@ -256,9 +262,11 @@ class Dispatcher:
         offered = sorted(name for name in self.operations if operations()[name].area == area)
         return UnsupportedOperationError(
             f"the driver {self.driver_name!r} does not offer {operation}",
-            operation=operation, host=self.host, outcome="not_sent",
+            operation=operation,
+            host=self.host,
+            outcome="not_sent",
             hint=f"in this area it offers: {', '.join(offered)}" if offered else f"it offers nothing in the area {area!r}",
-        )  # fmt: skip
+        )
 
 
 def _after_cancel(job: Job[Any]) -> str:

@@ -26,5 +26,11 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "ApplicationPlugins", "ConnectContext", "Destination", "Driver", "DriverProvider", "HostURI", "hookimpl",
-]  # fmt: skip
+    "ApplicationPlugins",
+    "ConnectContext",
+    "Destination",
+    "Driver",
+    "DriverProvider",
+    "HostURI",
+    "hookimpl",
+]

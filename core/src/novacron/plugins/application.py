@@ -218,9 +218,14 @@ class ApplicationPlugins:
         dist = origin.dist if is_entry_point(origin) else None
         source = origin.value if is_entry_point(origin) else str(origin)
         info = PluginInfo(
-            name=name, kind="application", status=status, source=source,
-            distribution=dist.name if dist else None, version=dist.version if dist else None, **more,
-        )  # fmt: skip
+            name=name,
+            kind="application",
+            status=status,
+            source=source,
+            distribution=dist.name if dist else None,
+            version=dist.version if dist else None,
+            **more,
+        )
         self._known[name] = info
         return info
 
@@ -261,9 +266,14 @@ def _drivers(registry: DriverRegistry) -> Iterator[PluginInfo]:
         for point in points:
             dist = point.dist
             yield PluginInfo(
-                name=scheme, kind="driver", status="broken" if clash else "available", source=point.value, error=clash,
-                distribution=dist.name if dist else None, version=dist.version if dist else None,
-            )  # fmt: skip
+                name=scheme,
+                kind="driver",
+                status="broken" if clash else "available",
+                source=point.value,
+                error=clash,
+                distribution=dist.name if dist else None,
+                version=dist.version if dist else None,
+            )
 
 
 __all__ = ["ApplicationPlugins", "PluginInfo"]

@@ -129,11 +129,16 @@ class VMMetrics(Record, frozen=True):
     def of(cls, *, disks: tuple[DiskMetrics, ...], nics: tuple[NICMetrics, ...], **fields: Any) -> VMMetrics:
         """Return the record of a VM with these devices, their counters added up."""
         return cls(
-            disks=disks, nics=nics,
-            disk_read_bytes=sum(d.read_bytes for d in disks), disk_written_bytes=sum(d.written_bytes for d in disks),
-            disk_reads=sum(d.reads for d in disks), disk_writes=sum(d.writes for d in disks),
-            net_received_bytes=sum(n.received_bytes for n in nics), net_sent_bytes=sum(n.sent_bytes for n in nics), **fields,
-        )  # fmt: skip
+            disks=disks,
+            nics=nics,
+            disk_read_bytes=sum(d.read_bytes for d in disks),
+            disk_written_bytes=sum(d.written_bytes for d in disks),
+            disk_reads=sum(d.reads for d in disks),
+            disk_writes=sum(d.writes for d in disks),
+            net_received_bytes=sum(n.received_bytes for n in nics),
+            net_sent_bytes=sum(n.sent_bytes for n in nics),
+            **fields,
+        )
 
     def since(self, earlier: VMMetrics) -> VMRates:
         """Return the rates between an earlier measurement of the same VM and this one.
@@ -168,22 +173,30 @@ class VMMetrics(Record, frozen=True):
             old = _same_device(new, disks.get(new.target, DiskMetrics(target=new.target)))
             reads, writes = new.reads - old.reads, new.writes - old.writes
             return DiskRates(
-                target=new.target, read_bytes=per_second(new.read_bytes, old.read_bytes),
-                written_bytes=per_second(new.written_bytes, old.written_bytes), reads=reads / seconds, writes=writes / seconds,
+                target=new.target,
+                read_bytes=per_second(new.read_bytes, old.read_bytes),
+                written_bytes=per_second(new.written_bytes, old.written_bytes),
+                reads=reads / seconds,
+                writes=writes / seconds,
                 read_latency=(new.read_seconds - old.read_seconds) / reads if reads else None,
                 write_latency=(new.write_seconds - old.write_seconds) / writes if writes else None,
-            )  # fmt: skip
+            )
 
         def nic(new: NICMetrics) -> NICRates:
             old = _same_device(new, nics.get(new.name, NICMetrics(name=new.name)))
             return NICRates(name=new.name, **{f: per_second(getattr(new, f), getattr(old, f)) for f in NIC_COUNTERS})
 
         return VMRates(
-            vm=self.vm, host=self.host, at=self.at, seconds=seconds, restarted=restarted,
+            vm=self.vm,
+            host=self.host,
+            at=self.at,
+            seconds=seconds,
+            restarted=restarted,
             cpus=per_second(self.cpu_seconds, before.cpu_seconds),
-            disks=tuple(map(disk, self.disks)), nics=tuple(map(nic, self.nics)),
+            disks=tuple(map(disk, self.disks)),
+            nics=tuple(map(nic, self.nics)),
             **{f: per_second(getattr(self, f), getattr(before, f)) for f in VM_COUNTERS},
-        )  # fmt: skip
+        )
 
 
 class HostMetrics(Record, frozen=True):

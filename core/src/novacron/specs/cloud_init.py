@@ -13,9 +13,16 @@ from novacron.specs.spec import Spec
 from novacron.specs.volumes import SecretName
 
 HEADERS = (
-    "#cloud-config", "#!", "#include", "#cloud-boothook", "#part-handler", "#upstart-job", "## template:", "Content-Type:",
+    "#cloud-config",
+    "#!",
+    "#include",
+    "#cloud-boothook",
+    "#part-handler",
+    "#upstart-job",
+    "## template:",
+    "Content-Type:",
     "MIME-Version:",
-)  # fmt: skip
+)
 """How user data begins. cloud-init ignores any other text without an error.
 Source: https://docs.cloud-init.io/en/latest/explanation/format.html"""
 

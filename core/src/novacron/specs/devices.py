@@ -105,5 +105,13 @@ class FilesystemSpec(Spec):
 
 
 __all__ = [
-    "ChannelSpec", "DisplaySpec", "FilesystemSpec", "HostDeviceSpec", "PCIAddress", "Path", "SerialSpec", "Sound", "Video",
-]  # fmt: skip
+    "ChannelSpec",
+    "DisplaySpec",
+    "FilesystemSpec",
+    "HostDeviceSpec",
+    "PCIAddress",
+    "Path",
+    "SerialSpec",
+    "Sound",
+    "Video",
+]

@@ -12,8 +12,9 @@ from novacron.specs.volumes import ENCRYPTED, DiskFormat, SecretName
 DiskBus = Literal["virtio", "scsi", "sata", "ide", "usb", "nvme"]
 
 LIMIT_KINDS = (
-    ("total_bytes_per_second", "read_bytes_per_second", "write_bytes_per_second"), ("total_iops", "read_iops", "write_iops"),
-)  # fmt: skip
+    ("total_bytes_per_second", "read_bytes_per_second", "write_bytes_per_second"),
+    ("total_iops", "read_iops", "write_iops"),
+)
 """A disk has a limit for all requests, or limits for reading and writing; hypervisors refuse both together."""
 
 

@@ -33,8 +33,13 @@ from uuid import UUID
 from novacron.specs import ('''
 
 PLAIN: dict[Any, str] = {
-    int: "int", float: "float", str: "str", bool: "bool", type(None): "None", Any: "Any",
-}  # fmt: skip
+    int: "int",
+    float: "float",
+    str: "str",
+    bool: "bool",
+    type(None): "None",
+    Any: "Any",
+}
 
 
 def lines() -> Iterator[str]:

@@ -55,9 +55,13 @@ class StoragePoolSpec(Spec):
 
 
 NEEDED = {
-    "dir": (), "fs": ("path", "source_path"), "netfs": ("path", "source_host", "source_path"), "logical": ("source_name",),
-    "iscsi": ("source_host", "source_path"), "rbd": ("source_host", "source_name"),
-}  # fmt: skip
+    "dir": (),
+    "fs": ("path", "source_path"),
+    "netfs": ("path", "source_host", "source_path"),
+    "logical": ("source_name",),
+    "iscsi": ("source_host", "source_path"),
+    "rbd": ("source_host", "source_name"),
+}
 """What each type of storage pool needs."""
 
 OPTIONAL = {"dir": ("path",), "logical": ("path", "source_path"), "iscsi": ("path",)}

@@ -107,9 +107,11 @@ def clock(connection: sa.Connection) -> Any:
 
 
 @tenacity.retry(
-    retry=tenacity.retry_if_exception_type(sa.exc.DBAPIError), stop=tenacity.stop_after_attempt(5),
-    wait=tenacity.wait_random(0.05, 0.5), reraise=True,
-)  # fmt: skip
+    retry=tenacity.retry_if_exception_type(sa.exc.DBAPIError),
+    stop=tenacity.stop_after_attempt(5),
+    wait=tenacity.wait_random(0.05, 0.5),
+    reraise=True,
+)
 def _make_tables(engine: sa.Engine) -> None:
     """Create missing tables. Another process may create them at the same moment, so a failure is tried again."""
     metadata.create_all(engine)

@@ -136,14 +136,20 @@ class RunStore:
         """
         mine, its, earlier = run_vms.alias(), run_vms.alias(), runs.alias()
         waits = (
-            sa.select(sa.literal(1)).select_from(mine).join(its, its.c.vm == mine.c.vm).join(earlier, earlier.c.id == its.c.run)
+            sa.select(sa.literal(1))
+            .select_from(mine)
+            .join(its, its.c.vm == mine.c.vm)
+            .join(earlier, earlier.c.id == its.c.run)
             .where(mine.c.run == runs.c.id, earlier.c.ended_at.is_(None), earlier.c.number < runs.c.number)
-        )  # fmt: skip
+        )
         free = sa.or_(runs.c.process.is_(None), runs.c.process.not_in([*alive, process]))
         query = (
-            runs.select().where(runs.c.ended_at.is_(None), free, ~waits.exists()).order_by(runs.c.number).limit(limit)
+            runs.select()
+            .where(runs.c.ended_at.is_(None), free, ~waits.exists())
+            .order_by(runs.c.number)
+            .limit(limit)
             .with_for_update(skip_locked=True, of=runs)
-        )  # fmt: skip
+        )
         with self._database.transaction() as connection:
             found = [_stored(row) for row in connection.execute(query)]
             return (
@@ -202,9 +208,17 @@ class RunStore:
             WorkflowError: another process has taken the run over.
         """
         values = {"at": entry.at, "path": str(entry.path), "event": entry.event, "executor": entry.executor}
-        mine = sa.select(
-            sa.literal(run_id), sa.literal(entry.number), *(sa.literal(v) for v in values.values()), sa.literal(entry.data, sa.JSON)
-        ).select_from(runs).where(*_held(run_id, fence)).with_for_update(read=True)  # fmt: skip
+        mine = (
+            sa.select(
+                sa.literal(run_id),
+                sa.literal(entry.number),
+                *(sa.literal(v) for v in values.values()),
+                sa.literal(entry.data, sa.JSON),
+            )
+            .select_from(runs)
+            .where(*_held(run_id, fence))
+            .with_for_update(read=True)
+        )
         try:
             with self._database.transaction() as connection:
                 put = run_entries.insert().from_select(["run", "number", *values, "data"], mine)

@@ -133,7 +133,7 @@ class ScheduleStore:
 
         Returns:
             False if another process has taken it.
-        """  # fmt: skip
+        """
         values = {"schedule": name, "due": due, "run": run, "problem": problem, "executor": executor}
         try:
             with self._database.transaction() as connection:

@@ -36,9 +36,13 @@ class TestAnyOrder(Conformance):
         assert all(operations()[name].mandatory for name in ("vm_start", "vm_stop"))
 
         @settings(
-            max_examples=target.walks, derandomize=True, database=None, deadline=None, phases=[Phase.generate, Phase.shrink],
+            max_examples=target.walks,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate, Phase.shrink],
             suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
+        )
         @given(st.lists(st.sampled_from(offered), min_size=4, max_size=10))
         def walk(steps: list[str]) -> None:
             vm, status = create(), "stopped"

@@ -67,9 +67,11 @@ class TestAppliances(Conformance):
         content = exported(vm_with_disk)
         at = content.index(b".vmdk") if harm == "changed" and b".vmdk" in content else 0
         broken = {
-            "empty": b"", "no tar": b"no tar" * 500, "cut off": content[: len(content) // 3],
+            "empty": b"",
+            "no tar": b"no tar" * 500,
+            "cut off": content[: len(content) // 3],
             "changed": content[:at] + content[at:].replace(b"KDMV", b"KDMW", 1) if at else content[:600] + b"<" + content[601:],
-        }[harm]  # fmt: skip
+        }[harm]
         with pytest.raises(InvalidSpecError):
             imported(host, broken, name=f"{prefix}-broken")
         assert f"{prefix}-broken" not in host.vms

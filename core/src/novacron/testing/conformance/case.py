@@ -20,9 +20,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 MORE_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "vm_delete": {"keep_disks": False, "force": False}, "vm_shutdown": {"seconds": 1.0, "otherwise": "fail"},
-    "vm_clone": {"linked": False}, "vm_clone_instant": {}, "vm_get": {}, "metrics_history": {"seconds": 60.0},
-}  # fmt: skip
+    "vm_delete": {"keep_disks": False, "force": False},
+    "vm_shutdown": {"seconds": 1.0, "otherwise": "fail"},
+    "vm_clone": {"linked": False},
+    "vm_clone_instant": {},
+    "vm_get": {},
+    "metrics_history": {"seconds": 60.0},
+}
 """Arguments, besides the VM, of the operations that tests call for any VM."""
 
 

@@ -14,9 +14,23 @@ from novacron.testing.conformance.case import MORE_ARGUMENTS, Conformance, Creat
 from novacron.testing.target import Target
 
 OF_ONE_VM = [
-    "vm_get", "vm_start", "vm_stop", "vm_delete", "vm_shutdown", "vm_reboot", "vm_reset", "vm_suspend", "vm_resume", "vm_save",
-    "vm_restore", "vm_export", "snapshot_list", "metrics_vm", "metrics_history", "resources_get",
-]  # fmt: skip
+    "vm_get",
+    "vm_start",
+    "vm_stop",
+    "vm_delete",
+    "vm_shutdown",
+    "vm_reboot",
+    "vm_reset",
+    "vm_suspend",
+    "vm_resume",
+    "vm_save",
+    "vm_restore",
+    "vm_export",
+    "snapshot_list",
+    "metrics_vm",
+    "metrics_history",
+    "resources_get",
+]
 
 
 class TestLifecycle(Conformance):

@@ -31,8 +31,12 @@ class TestListing(Conformance):
             (listed,) = [v.record for v in host.vms.list() if v.id == vm.id]
             alone = host.vms[vm.id].record
             assert (listed.name, listed.status, listed.vcpus, listed.memory_bytes, listed.host) == (
-                alone.name, alone.status, alone.vcpus, alone.memory_bytes, alone.host
-            )  # fmt: skip
+                alone.name,
+                alone.status,
+                alone.vcpus,
+                alone.memory_bytes,
+                alone.host,
+            )
 
     def test_full_detail_equals_the_single_reads(self, host: HostHandle, three: list[VMHandle], prefix: str) -> None:
         """`detail="full"` leaves nothing out."""

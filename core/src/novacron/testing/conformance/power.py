@@ -14,10 +14,21 @@ from novacron.testing.conformance.case import MORE_ARGUMENTS, Conformance, bring
 from novacron.testing.target import Target
 
 WRONG_STATES = [
-    ("vm_start", "running"), ("vm_start", "suspended"), ("vm_stop", "stopped"), ("vm_delete", "running"), ("vm_delete", "suspended"),
-    ("vm_reboot", "stopped"), ("vm_reboot", "suspended"), ("vm_reset", "stopped"), ("vm_suspend", "stopped"), ("vm_resume", "stopped"),
-    ("vm_shutdown", "stopped"), ("vm_save", "stopped"), ("vm_restore", "stopped"), ("vm_restore", "running"),
-]  # fmt: skip
+    ("vm_start", "running"),
+    ("vm_start", "suspended"),
+    ("vm_stop", "stopped"),
+    ("vm_delete", "running"),
+    ("vm_delete", "suspended"),
+    ("vm_reboot", "stopped"),
+    ("vm_reboot", "suspended"),
+    ("vm_reset", "stopped"),
+    ("vm_suspend", "stopped"),
+    ("vm_resume", "stopped"),
+    ("vm_shutdown", "stopped"),
+    ("vm_save", "stopped"),
+    ("vm_restore", "stopped"),
+    ("vm_restore", "running"),
+]
 """Operations with a status in which they are refused."""
 
 REACHED_BY = {"suspended": "vm_suspend", "saved": "vm_save"}

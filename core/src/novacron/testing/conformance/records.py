@@ -16,9 +16,18 @@ from novacron.records.record import Record
 from novacron.testing.conformance.case import Conformance, Create, needs, skip_unless_offered
 
 OF_THE_HOST = [
-    "host_info", "host_stats", "host_capabilities", "host_ping", "node_list", "pool_list", "network_list", "filter_list",
-    "template_list", "metrics_host", "metrics_vms",
-]  # fmt: skip
+    "host_info",
+    "host_stats",
+    "host_capabilities",
+    "host_ping",
+    "node_list",
+    "pool_list",
+    "network_list",
+    "filter_list",
+    "template_list",
+    "metrics_host",
+    "metrics_vms",
+]
 OF_A_VM = ["vm_get", "vm_export", "snapshot_list", "resources_get", "metrics_vm"]
 
 
