@@ -1,5 +1,6 @@
 """What wraps steps: conditions, retries, timeouts, undo, failures, branches, several VMs; and steps made of functions."""
 
+import itertools
 import re
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from novacron.drivers.sim import forget, world
 from novacron.plugins import hookimpl
 from novacron.site import default_site
 from novacron.workflow import StepKind, Workflow, function, parallel, step, steps
+from novacron.workflow.kinds.power import STATUS_AFTER
 from novacron.workflow.paths import Path
 from novacron.workflow.run.engine import ProcessEngine
 from novacron.workflow.run.journal import Journal
@@ -608,3 +610,24 @@ def test_a_step_that_nobody_knew_the_end_of_is_looked_for_before_anything_is_don
     again = getattr(run, way)()
     assert (again.status, snapshots(vm)) == (ends, ["a"] if way == "resume" else [])
     assert len([e for e in again.history if e.event == "started"]) == 1
+
+
+def test_a_plan_refuses_what_the_operation_refuses_after_the_steps_before_it(hosts):
+    """Each pair of power operations, on VMs of each status: the plan is ok exactly when the run succeeds."""
+    given = {"vm_shutdown": {"seconds": 5.0, "otherwise": "stop"}}
+    made = {name: getattr(steps, name)(**given.get(name, {})) for name in STATUS_AFTER}
+    wrong = []
+    for status, (first, second) in itertools.product(("running", "stopped"), itertools.product(made, repeat=2)):
+        vm = hosts["wc1"].vms.create(name="paired", memory="16MiB", start=status == "running")
+        flow = made[first] >> made[second]
+        planned = flow.plan(vm).ok
+        done = flow.on_failure("stop").run(vm, engine=ProcessEngine()).status == "done"
+        if planned != done:
+            wrong.append((status, first, second, planned))
+        vm.delete(force=True)
+    assert wrong == []
+
+
+def test_a_plan_refuses_to_start_a_vm_twice(vm):
+    plan = (steps.vm_stop() >> steps.vm_start() >> steps.vm_start()).plan(vm)
+    assert plan.problems == ("step 3, vm_start: 'web1' will be running then; vm_start needs stopped or saved",)

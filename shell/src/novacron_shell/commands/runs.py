@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -154,10 +158,15 @@ def worker(settings: Settings, concurrency: int, grace: float, database_patience
 
 
 def follow_run(settings: Settings, begun: Any) -> None:
-    """Wait for a run of this process. Ctrl-C asks whether to cancel it, leave it to a worker, or go on."""
+    """Wait for a run of this process.
+
+    Ctrl-C asks whether to cancel the run, leave it to a worker, or continue. SIGTERM ends the process after one line that says how to
+    resume the run.
+    """
     from novacron_shell.progress import follow
 
     detached = False
+    before = _on_sigterm(begun.id)
     try:
         while True:
             try:
@@ -175,11 +184,29 @@ def follow_run(settings: Settings, begun: Any) -> None:
                 follow(begun, "flow")
             return
     finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
         if not detached:
             if settings.output == "table":
                 tell(str(begun))
             else:
                 show_one(begun, settings.output)
+
+
+def _on_sigterm(run_id: str) -> Any:
+    """Let SIGTERM say how to resume a run before it ends the process. Return the handler before; None outside of the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    line = f"SIGTERM: the run {run_id} is interrupted. A worker continues it, or resume it with: novacron run resume {run_id}\n"
+    show_cursor = "\r\n\x1b[?25h" if sys.stderr.isatty() else ""  # the progress bar hides it
+
+    def end(number: int, frame: object) -> None:
+        with suppress(OSError):
+            os.write(2, (show_cursor + line).encode())
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)  # raising an exception instead could be ignored, in a finalizer for example
+
+    return signal.signal(signal.SIGTERM, end)
 
 
 def _asked() -> str:

@@ -8,7 +8,7 @@ from novacron.errors import HostConnectionError, InvalidSpecError, SpecProblem, 
 from novacron.plugins.validation import argument_spec, declared, operations
 from novacron.redaction import redacted
 from novacron.workflow.kinds.base import StepKind
-from novacron.workflow.kinds.power import lacking
+from novacron.workflow.kinds.power import STATUS_AFTER, lacking
 
 if TYPE_CHECKING:
     from novacron.hookspecs.operation import Operation
@@ -74,6 +74,7 @@ class OperationStep(StepKind):
         return problems
 
     def effect(self, context: Context) -> str:
+        context.expected.status = STATUS_AFTER.get(self.name, context.expected.status)
         return self.operation.summary
 
     def run(self, context: Context) -> Any:

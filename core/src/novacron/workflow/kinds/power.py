@@ -17,6 +17,12 @@ _WAYS = {
     ("running", "saved"): "vm_save", ("suspended", "saved"): "vm_save",
 }  # fmt: skip
 
+STATUS_AFTER = {
+    "vm_start": "running", "vm_resume": "running", "vm_restore": "running", "vm_reboot": "running", "vm_reset": "running",
+    "vm_shutdown": "stopped", "vm_stop": "stopped", "vm_suspend": "suspended", "vm_save": "saved",
+}  # fmt: skip
+"""The status of a VM after each operation that sets it."""
+
 
 def bring_to(context: Context, status: str) -> None:
     """Bring the VM to a status, through "running" where no operation leads there directly.
@@ -122,4 +128,4 @@ POWER_STEPS = (
     PowerStep("resume", "vm_resume", ("suspended",), "running", "suspend it again"),
 )
 
-__all__ = ["POWER_STEPS", "PowerStep", "ShutdownStep", "bring_to", "lacking"]
+__all__ = ["POWER_STEPS", "STATUS_AFTER", "PowerStep", "ShutdownStep", "bring_to", "lacking"]
