@@ -16,6 +16,7 @@ import pytest
 from novacron import specs
 from novacron.errors import NotFoundError, NovaCronError, UnsupportedOperationError
 from novacron.handles.host import HostHandle
+from novacron.records.disks import Disk
 from novacron.records.record import Record
 from novacron.records.vm import VM
 from novacron.testing.target import Target
@@ -32,11 +33,14 @@ _VOLATILE = {
 }
 _NOISE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*(Z|[+-]\d\d:\d\d)?"), "TIME"),
+    (re.compile(r"\b20\d{14}\b"), "TIME"),
     (re.compile(r"\b(52:54:00|00:50:56|00:0c:29)(:[0-9a-f]{2}){3}\b", re.I), "MAC"),
     (re.compile(r"\b(?!6c0f0a52-)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.I), "UUID"),
     (re.compile(r"(?<![0-9a-f])(?!6c0f0a52)[0-9a-f]{32}(?![0-9a-f])", re.I), "UUID"),
 )
 """What differs between two resources of equal specs."""
+_TEXT = re.compile(rb"[ -~]{6,}")
+"""The text in a medium. What is shorter may be a part of a binary time of a file."""
 
 
 def lines(value: Any, path: str = "") -> Iterator[str]:
@@ -129,11 +133,21 @@ class Probe:
         if self.host.supports("vm_export"):
             yield from self.host.invoke("vm_export", vm=vm).text.splitlines()
         for disk in record.disks or ():
-            if disk.device == "cdrom" and disk.pool and disk.volume and self.host.supports("volume_download"):
+            volume = self._volume(disk) if disk.device == "cdrom" else None
+            if volume and self.host.supports("volume_download"):
                 content = io.BytesIO()
                 with suppress(UnsupportedOperationError, NotFoundError):
-                    self.host.invoke("volume_download", pool=disk.pool, volume=disk.volume, target=content)
-                    yield from content.getvalue()[: 2**20].decode("latin-1").split("\n")
+                    self.host.invoke("volume_download", pool=volume[0], volume=volume[1], target=content)
+                    yield from (found.decode("ascii") for found in _TEXT.findall(content.getvalue()[: 2**20]))
+
+    def _volume(self, disk: Disk) -> tuple[str, str] | None:
+        """Return the storage pool and the volume of a disk: from its record, or from the path of its file; None if no pool has it."""
+        if disk.pool and disk.volume:
+            return disk.pool, disk.volume
+        if disk.source is None or not self.host.supports("volume_list"):
+            return None
+        volumes = self.host.invoke("volume_list", pool=self.target.pool)
+        return next(((each.pool, each.name) for each in volumes if each.path == disk.source), None)
 
     def _delete_vm_later(self, undo: ExitStack, vm: str) -> None:
         def delete() -> None:
@@ -383,14 +397,15 @@ class MigrationProbe(Probe):
             pytest.skip("the target has no other host")
 
     def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
-        """Migrate a VM that runs where guests boot."""
+        """Migrate a VM that runs where guests boot. The hypervisor's own figures of the job differ each time and are left out."""
         other = self.target.other
         assert other is not None
         self._quietly(undo, "vm_get", vm=ID)
         undo.callback(lambda: [vm.delete(force=True) for vm in other.vms.list() if vm.id == ID])
         vm = self.vm(undo, start=self.target.can_boot)
         spec = specs.MigrationSpec.parse(fields)
-        yield from lines(self.host.invoke("vm_migrate", vm=vm.id, to=other.destination(), spec=spec))
+        report = self.host.invoke("vm_migrate", vm=vm.id, to=other.destination(), spec=spec)
+        yield from lines({name: value for name, value in report.as_dict().items() if name != "native"})
 
 
 class ApplianceProbe(_WithDevices):
