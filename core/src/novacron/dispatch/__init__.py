@@ -1,1 +1,1 @@
-"""One door to every operation: `Dispatcher.invoke` checks it, runs the policies around it and calls the driver's hook."""
+"""The entry point for all operations: `Dispatcher.invoke` checks a call, runs the policies and calls the driver's hook."""

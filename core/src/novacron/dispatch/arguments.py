@@ -1,6 +1,6 @@
-"""Checks the arguments of an operation against the contract, before any policy or driver sees them.
+"""Checks the arguments of an operation against the contract, before any policy or driver gets them.
 
-A wrong argument is the caller's mistake: it raises InvalidSpecError, which names every bad argument, and never reaches the hypervisor.
+Wrong arguments are a mistake of the caller. They raise InvalidSpecError, which names all of them, and never reach the hypervisor.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ NEW_NAMES = frozenset({"vm_rename", "vm_clone", "vm_clone_instant", "volume_clon
 
 
 def check_arguments(operation: Operation, arguments: Mapping[str, Any]) -> None:
-    """Refuse wrong arguments.
+    """Reject wrong arguments.
 
     Raises:
-        InvalidSpecError: names every argument that is missing, unknown, of a wrong type, or has characters that names can't have.
+        InvalidSpecError: names every argument that is missing, unknown, of a wrong type, or has characters not allowed in names.
     """
     problems = list(_problems(operation, arguments))
     if problems:
@@ -75,7 +75,7 @@ def _new_name(name: str) -> Iterator[SpecProblem]:
 
 
 def unprintable(argument: str, text: str) -> str:
-    """Return what is wrong with the characters of a text argument, "" if nothing is.
+    """Return what is wrong with the characters of a text argument; "" if nothing is.
 
     Example:
         >>> unprintable("vm", "web1"), unprintable("vm", "web1\\x9b2J"), unprintable("description", "two\\nlines")
@@ -98,13 +98,13 @@ def _is_control(character: str) -> bool:
 
 
 def escaped(text: str) -> str:
-    """Return a text with control characters and surrogates written as escapes, at most 200 characters of it."""
+    """Return the first 200 characters of a text, with control characters and surrogates escaped."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text[:200])
     return shown if len(text) <= 200 else f"{shown}..."
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield the text in an argument: itself, or that of the items of a collection."""
+    """Yield the texts in an argument: the argument itself, or the items of a collection."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -115,7 +115,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _mistake(type_name: str, value: Any) -> str:
-    """Return what a value should have been, "" if its type fits."""
+    """Return a description of the expected value; "" if the type of the value is correct."""
     if type_name.endswith(" | None"):
         return "" if value is None else _mistake(type_name.removesuffix(" | None"), value)
     if type_name.startswith("Literal["):

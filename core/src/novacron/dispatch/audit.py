@@ -1,4 +1,4 @@
-"""The audit log: one JSON line for each changing operation. It says who asked, who executed, what was done to what, and how it ended."""
+"""The audit log: one JSON line per changing operation, with its actor, executor, resource, arguments and outcome."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ READS_ON_RECORD = frozenset(
 
 
 class AuditLog:
-    """Appends lines to `audit.jsonl` in the state directory, or to a file.
+    """Appends lines to `audit.jsonl` in the state directory, or to another file.
 
-    A line that can't be written never fails the operation; `lost` counts them. Secrets are redacted. Links are not followed.
+    If a line can't be written, the operation does not fail; `lost` counts such lines. Secrets are redacted. Symbolic links are not
+    followed.
     """
 
     def __init__(self, state: StateDirectory | None = None, file: Path | None = None) -> None:
@@ -51,13 +52,13 @@ class AuditLog:
         """Append a line.
 
         Args:
-            operation: what was asked for.
-            identity: who asked, and who executed it.
+            operation: name of the operation.
+            identity: its actor and executor.
             host: name of the host; None for changes of the fleet.
-            resource: the VM, pool, ... that it was done to.
-            arguments: they are redacted.
-            error: how it failed; None if it succeeded.
-            seconds: how long it took.
+            resource: the VM, pool or other resource of the operation.
+            arguments: its arguments; they are redacted.
+            error: the error, None if it succeeded.
+            seconds: its duration in seconds.
         """
         line = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -83,7 +84,7 @@ class AuditLog:
 
 
 class AuditPolicy:
-    """Writes a line for each operation that changes something, and for reads of what is inside a guest."""
+    """Writes a line for each operation that changes something, and for reads of the content of guests and disks."""
 
     stage = "audit"
 
@@ -95,7 +96,7 @@ class AuditPolicy:
         return not operation.reads or operation.name in READS_ON_RECORD
 
     def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
-        """Do the operation and write how it ended."""
+        """Run the operation and write its outcome."""
         began = time.monotonic()
         try:
             result = proceed(call)
@@ -118,7 +119,7 @@ class AuditPolicy:
 
 
 def on_record(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments as they are recorded. Of a program in a guest only its name and the number of arguments is kept."""
+    """Return the arguments as they are recorded. For a program in a guest, this is its name and the number of arguments."""
     argv = arguments.get("argv")
     if operation == "guest_exec" and isinstance(argv, (list, tuple)) and argv:
         return {**arguments, "argv": [str(argv[0]), f"<{len(argv) - 1} arguments>"]}

@@ -1,4 +1,4 @@
-"""One operation under way, as policies see it."""
+"""A running operation, as policies see it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from novacron.jobs import Job
 
 
 class Call:
-    """An operation with its arguments, on a host, for somebody, until a deadline.
+    """A running operation: arguments, host, identity and deadline.
 
     Attributes:
         operation: the operation's properties.
         host: name of the host.
-        resource: what it is done to (a VM's id or name), None for the host itself.
-        arguments: all arguments of the hook but `job`.
-        locked: what the lock policy holds meanwhile: a VM's id, however the caller named it; None when nothing is held.
+        resource: id or name of the resource, such as a VM; None for the host itself.
+        arguments: all arguments of the hook except `job`.
+        locked: what the lock policy holds: a VM's id, even if the caller used the name; None if nothing is locked.
         deadline: `time.monotonic()` at which the caller stops waiting.
-        actor: who asked.
-        executor: who executes it for the actor; the actor when that is the same.
-        identity: both.
+        actor: who requested the operation.
+        executor: who runs it for the actor; equal to the actor if that is the same user.
+        identity: actor and executor.
         job: the job of a long operation, otherwise None.
     """
 
@@ -44,12 +44,12 @@ class Call:
 
     @property
     def actor(self) -> str:
-        """Who asked."""
+        """Who requested the operation."""
         return self.identity.actor
 
     @property
     def executor(self) -> str:
-        """Who executes it."""
+        """Who runs it."""
         return self.identity.executor or self.identity.actor
 
     def remaining(self) -> float:
@@ -61,7 +61,7 @@ class Call:
 
 
 def resource_of(arguments: dict[str, Any]) -> str | None:
-    """Return the name of what the arguments are about: a VM before a pool, a spec's name last."""
+    """Return the name of the resource in the arguments: a VM before a pool, the name in a spec last."""
     for key in ("vm", "volume", "pool", "network", "template", "filter"):
         value = arguments.get(key)
         if value:

@@ -1,4 +1,4 @@
-"""The one door: checks that an operation is there, runs the policies around it, calls the driver's hook, checks the result."""
+"""The entry point for operations: checks that the driver implements it, runs the policies, calls the hook, checks the result."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Policy = Callable[[Call, Callable[[Call], Any]], Any]
 
 
 class _OperationManager(pluggy.PluginManager):
-    """Looks at operations only: pluggy inspects every attribute of whatever is registered, 20 ms for each connection."""
+    """Inspects operations only. pluggy would inspect every attribute of registered objects, which takes 20 ms per connection."""
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         return super().parse_hookimpl_opts(plugin, name) if name in operations() else None
@@ -61,17 +61,17 @@ def _contract() -> Any:
 
 
 class Dispatcher:
-    """Invokes the operations of one host.
+    """Runs the operations of one host.
 
     Args:
         host: the host's name.
         driver_name: the driver's name, for errors.
-        driver: its parts are validated and registered here.
-        policies: further policies, put in their `stage`; the built-in ones are audit, lock and retry.
-        identity: who asks; the user of the process when None.
-        audit: where operations are recorded; in the state directory that the environment names when None.
+        driver: its area objects are validated and registered here.
+        policies: additional policies, ordered by their `stage`; the built-in ones are audit, lock and retry.
+        identity: the actor; None for the user of the process.
+        audit: the audit log; None for the one in the state directory that the environment names.
         locks: the locks that all connections of a site share.
-        checked: the classes of drivers that were found to fit before; a new one is added.
+        checked: driver classes that were validated before; new ones are added.
     """
 
     def __init__(
@@ -100,22 +100,22 @@ class Dispatcher:
         self._chains: dict[str, Callable[[Call], Any]] = {}
 
     def acting_for(self, actor: str) -> Dispatcher:
-        """Return a dispatcher on the same connection whose calls carry this actor."""
+        """Return a dispatcher on the same connection for another actor."""
         other = copy.copy(self)
         other.identity = self.identity.acting_for(actor)
         return other
 
     def supports(self, operation: str) -> bool:
-        """Whether the driver implements an operation. Raises UnsupportedOperationError for a name that is no operation."""
+        """Return whether the driver implements an operation. Raises UnsupportedOperationError if the contract has no such operation."""
         if operation not in operations():
             raise self._unknown(operation)
         return operation in self.operations
 
     def watch(self, plugin: object) -> None:
-        """Register a third party's wrappers around operations.
+        """Register a plugin's wrappers around operations.
 
         Raises:
-            PluginError: it implements an operation instead of wrapping it.
+            PluginError: the plugin implements an operation instead of wrapping it.
         """
         from novacron.errors import PluginError
 
@@ -126,17 +126,17 @@ class Dispatcher:
         self._manager.register(plugin)
 
     def invoke(self, operation: str, timeout: float | None = None, **arguments: Any) -> Any:
-        """Do an operation and return its result.
+        """Run an operation and return its result.
 
         Args:
-            operation: the hook's name.
-            timeout: seconds to wait for it; the operation's own when None.
-            arguments: all arguments of the hook but `job`.
+            operation: name of its hook.
+            timeout: longest time to wait, in seconds; None for the operation's default.
+            arguments: all arguments of the hook except `job`.
 
         Raises:
-            UnsupportedOperationError: the driver lacks it.
-            OperationTimeoutError: it did not end in time; its outcome is unknown unless a job could be rolled back.
-            NovaCronError: as the operation says.
+            UnsupportedOperationError: the driver does not implement it.
+            OperationTimeoutError: it did not end in time. Its outcome is unknown, unless it is a job that was rolled back.
+            NovaCronError: as documented for the operation.
         """
         spec, limit = self._accepted(operation, timeout, arguments)
         if spec.reads:
@@ -162,11 +162,11 @@ class Dispatcher:
             raise
 
     def submit(self, operation: str, timeout: float | None = None, **arguments: Any) -> Job[Any]:
-        """Begin an operation in a thread of its own and return its job."""
+        """Start an operation in a separate thread and return its job."""
         return self._begin(*self._accepted(operation, timeout, arguments), arguments)
 
     def _accepted(self, operation: str, timeout: Any, arguments: dict[str, Any]) -> tuple[Operation, float]:
-        """Return an operation and its time limit, if it may be asked for. Refusals are recorded."""
+        """Return an operation and its time limit if the call is allowed. Rejected calls are recorded."""
         try:
             spec = self._spec(operation)
             if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
@@ -200,7 +200,7 @@ class Dispatcher:
         return job
 
     def _identify(self, call: Call) -> None:
-        """Find the id of a VM that was given by name, so that its name and its id are one lock."""
+        """Find the id of a VM given by name, so that its name and id use the same lock."""
         if _ID.fullmatch(str(call.locked)):
             return
         try:
@@ -270,7 +270,7 @@ class Dispatcher:
 
 
 def _after_cancel(job: Job[Any]) -> str:
-    """Wait until a cancelled job has ended, and return what became of it, for people."""
+    """Wait until a cancelled job has ended, and return a message about its outcome."""
     what = f"{job.operation} {job.resource or ''}".rstrip()
     try:
         error = job.exception(GRACE)

@@ -1,4 +1,4 @@
-"""Refuses fields of specs that the driver does not support, before the driver is called."""
+"""Rejects spec fields that the driver does not support, before the driver is called."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from novacron.plugins.fields import FieldTable, unsupported
 
 
 class FieldPolicy:
-    """Compares every spec with what the driver declares in `DriverProvider.fields`.
+    """Compares every spec with the fields that the driver declares in `DriverProvider.fields`.
 
-    A field that was given and is not declared is refused, also when it was given its default value: a driver that ignores a field can't
-    promise the default either.
+    A given field that is not declared is rejected, even with its default value: a driver that ignores a field can't promise the default
+    either.
 
     Args:
         driver_name: the driver's name, for the error.
-        table: what the driver declares.
+        table: the declared fields.
     """
 
     stage = "access"
@@ -28,11 +28,11 @@ class FieldPolicy:
         self._driver_name, self._table = driver_name, table
 
     def applies(self, operation: Operation) -> bool:
-        """Whether the operation may take a spec."""
+        """Return whether the operation can have a spec as an argument."""
         return not operation.reads or "spec" in operation.arguments
 
     def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
-        """Refuse the call, or continue with it.
+        """Reject the call, or continue with it.
 
         Raises:
             InvalidSpecError: names every unsupported field of every spec. Outcome: not sent.

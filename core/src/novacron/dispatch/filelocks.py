@@ -1,4 +1,4 @@
-"""Locks that processes of one state directory share. The system releases them when a process ends, however it ends."""
+"""Locks shared by all processes that use the same state directory. The operating system releases them when a process ends."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class FileLocks:
 
     @contextmanager
     def hold(self, key: str, remaining: Callable[[], float], refuse: Callable[[], BaseException]) -> Iterator[None]:
-        """Hold a lock while the block runs.
+        """Hold a lock during the block.
 
         Args:
-            key: what is locked.
-            remaining: returns how many seconds are left to wait for it.
+            key: name of the lock.
+            remaining: returns the remaining time to wait, in seconds.
             refuse: returns the error to raise when no time is left.
         """
         if fcntl is None:  # pragma: no cover - Windows

@@ -1,4 +1,4 @@
-"""The lock policy: one changing operation at a time on a VM, first come first served, the holder named when it takes too long."""
+"""The lock policy: one changing operation per VM at a time, first come, first served. The error names the holder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class _Queue:
-    """Who holds a resource and who waits for it, in order."""
+    """The holder of a lock and the calls that wait for it, in order."""
 
     __slots__ = ("holder", "since", "waiting")
 
@@ -29,13 +29,13 @@ class _Queue:
 
 
 class LockPolicy:
-    """Lets one operation that locks a resource run at a time. Waits until the call's deadline, then raises BusyError.
+    """Serialises operations that lock the same resource. A call waits until its deadline, then raises BusyError.
 
-    A VM is locked by its UUID, whatever name the caller has for it or for its host. Short changes, which read a definition and write it
-    back, are also locked against other processes of the same state directory.
+    A VM is locked by its UUID, independent of the name that the caller uses for it or for its host. Short changes, which read a definition
+    and write it back, also lock against other processes that use the same state directory.
 
     Args:
-        files: locks shared with other processes; None for this process alone.
+        files: locks shared with other processes; None for this process only.
     """
 
     stage = "lock"
@@ -46,7 +46,7 @@ class LockPolicy:
         self._changed = threading.Condition()
 
     def applies(self, operation: Operation) -> bool:
-        """Only operations that lock something."""
+        """Return whether the operation locks a resource."""
         return operation.locks is not None
 
     def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
@@ -61,7 +61,7 @@ class LockPolicy:
             self._release(key)
 
     def holder(self, host: str, resource: str) -> str | None:
-        """Return who holds a resource, as text, None when nobody does."""
+        """Return a description of the holder of a resource; None if it is not locked."""
         with self._changed:
             queue = self._queues.get(key_of(host, resource))
             return _describe(queue) if queue and queue.holder else None
@@ -97,7 +97,7 @@ class LockPolicy:
 
 
 def key_of(host: str, resource: str) -> tuple[str, str]:
-    """Return what identifies a resource: a VM's UUID alone, so that two names of one host are one lock; else host and name."""
+    """Return the key of a resource: only the UUID for VMs, so that two names of one host share the lock; otherwise host and name."""
     return ("", resource.lower()) if _UUID.fullmatch(resource) else (host, resource)
 
 

@@ -1,4 +1,4 @@
-"""Checks what a driver returned against the contract, so that a defect of a driver is found where it is."""
+"""Checks the results of a driver against the contract, so that defects of drivers are detected where they occur."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ResultCheck:
         """Return the result.
 
         Raises:
-            DriverError: it is None, not what the contract says, or a VM with an unknown status.
+            DriverError: it is None, of a wrong type, or a VM with an unknown status.
         """
         if result is None:
             raise self._error("nothing")

@@ -1,4 +1,4 @@
-"""The retry policy: repeats what was never sent, and reads whose answer was lost; never what may have changed something."""
+"""The retry policy: repeats calls that were not sent, and reads whose answer was lost. Never repeats a possible change."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from novacron.hookspecs.operation import Operation
 
 
 class RetryPolicy:
-    """Tries up to `attempts` times, with growing pauses from `pause` seconds, within the call's deadline.
+    """Tries up to `attempts` times, with increasing pauses that start at `pause` seconds, until the call's deadline.
 
-    A changing operation is repeated only when its error's outcome is `not_sent`: an unknown outcome is the driver's to look up.
+    A changing operation is repeated only if the error's outcome is `not_sent`. The driver handles unknown outcomes.
     """
 
     stage = "retry"
