@@ -1,1 +1,1 @@
-"""The state database: what is NovaCron's alone. SQLite in the state directory, or any URL in `NOVACRON_DATABASE`."""
+"""The state database: SQLite in the state directory, or the URL in `NOVACRON_DATABASE`."""

@@ -24,7 +24,7 @@ class Database:
     """The state database of a site.
 
     Args:
-        url: its URL. None takes `$NOVACRON_DATABASE`, otherwise SQLite in the state directory; the environment is read each time.
+        url: its URL. None means `$NOVACRON_DATABASE`, or else SQLite in the state directory. The environment is read each time.
         state: the state directory.
     """
 
@@ -39,7 +39,7 @@ class Database:
 
     @property
     def url(self) -> str:
-        """The URL of the database. It may hold a password: never show it."""
+        """The URL of the database. It may contain a password, so never show it."""
         given = self._url or os.environ.get("NOVACRON_DATABASE")
         if given:
             return given.replace("postgresql://", "postgresql+psycopg://", 1).replace("postgres://", "postgresql+psycopg://", 1)
@@ -47,7 +47,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
-        """Open a transaction; it is committed at the end, or rolled back when the block raises.
+        """Open a transaction. It is committed at the end of the block, or rolled back if the block raises.
 
         Raises:
             StorageError: the database can't be opened, is locked or full, or the site is closed.
@@ -100,7 +100,7 @@ class Database:
 
 
 def clock(connection: sa.Connection) -> Any:
-    """Return the time by the database's clock, which all its processes share, as an SQL expression in seconds since 1970."""
+    """Return an SQL expression for the time of the database's clock, in seconds since 1970. All processes share this clock."""
     if connection.dialect.name == "sqlite":
         return (sa.func.julianday("now") - 2440587.5) * 86400.0
     return sa.extract("epoch", sa.func.clock_timestamp()).cast(sa.Float)
@@ -113,7 +113,7 @@ def clock(connection: sa.Connection) -> Any:
     reraise=True,
 )
 def _make_tables(engine: sa.Engine) -> None:
-    """Create missing tables. Another process may create them at the same moment, so a failure is tried again."""
+    """Create missing tables. Another process may create them at the same time, so a failure is retried."""
     metadata.create_all(engine)
     with engine.begin() as connection:
         add_missing_columns(connection)

@@ -1,4 +1,4 @@
-"""The fleet's hosts in the state database. SQLAlchemy is loaded when the first one is read."""
+"""The hosts of the fleet in the state database. SQLAlchemy is imported when the first host is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RegisteredHost(msgspec.Struct, frozen=True):
-    """A host of the fleet as the database has it."""
+    """A host of the fleet, as stored in the database."""
 
     name: str
     uri: str
@@ -48,7 +48,7 @@ class HostStore:
             return [RegisteredHost(row.name, row.uri, row.added_at) for row in rows]
 
     def add(self, name: str, uri: str, *, replace: bool = False) -> RegisteredHost:
-        """Write a host. Raises InvalidSpecError, AlreadyExistsError."""
+        """Store a host. Raises InvalidSpecError, AlreadyExistsError."""
         from novacron.store.tables import hosts
 
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", name):
@@ -63,7 +63,7 @@ class HostStore:
         return host
 
     def remove(self, name: str) -> None:
-        """Forget a host. Raises HostNotFoundError."""
+        """Remove a host. Raises HostNotFoundError."""
         from novacron.store.tables import hosts
 
         with self._transaction() as connection:

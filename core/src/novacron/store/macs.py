@@ -1,4 +1,4 @@
-"""The MAC addresses that are given out, or were seen, in the fleets of one state database: none is given out twice."""
+"""The MAC addresses that were assigned or seen in the fleets of one state database. No address is assigned twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class MACStore:
-    """Reads and writes them."""
+    """Reads and writes MAC addresses."""
 
     def __init__(self, database: Database | Callable[[], Database]) -> None:
         self._database = database
@@ -24,11 +24,11 @@ class MACStore:
         return (self._database() if callable(self._database) else self._database).transaction()
 
     def claim(self, mac: str) -> bool:
-        """Write an address down. Return whether nobody had; of processes that ask at once one is told so."""
+        """Store an address. Return True if it was new; of several processes that claim it at once, only one gets True."""
         return self.add([mac]) == 1
 
     def add(self, addresses: Iterable[str]) -> int:
-        """Write addresses down; return how many are new."""
+        """Store addresses; return the number of new ones."""
         rows = [{"address": address.lower()} for address in addresses]
         with self._transaction() as connection:
             insert = _insert(connection.dialect.name)(macs).on_conflict_do_nothing().returning(macs.c.address)

@@ -1,4 +1,4 @@
-"""Limits how many migrations of workflows a host takes part in at a time, for all processes of the state database."""
+"""Limits the concurrent migrations of workflows per host, for all processes of the state database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIMIT = "migrations_per_host"
 
 
 class MigrationSlots:
-    """The migrations that are under way, by host.
+    """The running migrations by host.
 
     Args:
         database: the state database.
@@ -24,17 +24,17 @@ class MigrationSlots:
         self._database = database
 
     def take(self, migration: str, vm: str, hosts: Mapping[str, str], process: str, alive: Collection[str]) -> str | None:
-        """Write a migration down at all its hosts, unless one of them has as many as it may.
+        """Record a migration at all its hosts, unless one of them has reached its limit.
 
         Args:
-            migration: what identifies the migration.
-            vm: the VM's name, for people.
+            migration: id of the migration.
+            vm: the VM's name, for messages.
             hosts: the hosts' names by URI.
-            process: who makes it.
-            alive: the processes that live; migrations of others no longer count.
+            process: the process that runs the migration.
+            alive: ids of the live processes. Migrations of other processes do not count.
 
         Returns:
-            None when it may begin; otherwise which host is full, and with what.
+            None if the migration may start; otherwise a text that names the host and its running migrations.
         """
         with self._database.transaction() as connection:
             # the write comes first: of two processes that ask at once the second waits here until the first is through
@@ -58,7 +58,7 @@ class MigrationSlots:
         return None
 
     def release(self, migration: str) -> None:
-        """A migration has ended."""
+        """Remove a migration that has ended."""
         with self._database.transaction() as connection:
             connection.execute(migration_slots.delete().where(migration_slots.c.id == migration))
 

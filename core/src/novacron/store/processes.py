@@ -1,4 +1,4 @@
-"""The processes that run workflows, and which of them are still alive."""
+"""The processes that run workflows, and which of them are alive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEASE = 20.0
 
 
 class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A process. `silence` is how many seconds ago it last said that it is alive."""
+    """A process. `silence` is the number of seconds since its last heartbeat."""
 
     id: str
     machine: str
@@ -29,7 +29,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def alive(self) -> bool:
-        """Whether it lives: on this machine as the system says, even when it is halted; elsewhere by its last sign of life."""
+        """Whether the process is alive: on this machine the operating system decides (also for stopped processes), elsewhere its lease."""
         if self.machine == machine():
             return _began(self.pid) == self.began
         return self.silence < LEASE
@@ -46,7 +46,7 @@ class ProcessStore:
         self._database = database
 
     def register(self, role: str = "") -> ProcessRecord:
-        """Write this process down, under a new id; its role is said before its name."""
+        """Store this process under a new id. Its displayed name starts with its role."""
         from novacron.store.database import clock
         from novacron.store.tables import processes
 
@@ -64,7 +64,7 @@ class ProcessStore:
         return record
 
     def rename(self, process: ProcessRecord, name: str) -> ProcessRecord:
-        """Give a process another name for people."""
+        """Change the displayed name of a process."""
         from novacron.store.tables import processes
 
         with self._database.transaction() as connection:
@@ -72,7 +72,7 @@ class ProcessStore:
         return msgspec.structs.replace(process, name=name)
 
     def beat(self, process: str) -> None:
-        """Say that a process is alive."""
+        """Record a heartbeat of a process."""
         from novacron.store.database import clock
         from novacron.store.tables import processes
 
@@ -80,7 +80,7 @@ class ProcessStore:
             connection.execute(processes.update().where(processes.c.id == process).values(beat_at=clock(connection)))
 
     def list(self) -> list[ProcessRecord]:
-        """Return all processes, dead ones too until they are removed."""
+        """Return all processes, including dead ones until they are removed."""
         from novacron.store.database import clock
         from novacron.store.tables import processes
 
@@ -92,7 +92,7 @@ class ProcessStore:
             ]
 
     def remove(self, process: str) -> None:
-        """Forget a process."""
+        """Delete a process."""
         from novacron.store.tables import processes
 
         with self._database.transaction() as connection:
@@ -100,7 +100,7 @@ class ProcessStore:
 
 
 def machine() -> str:
-    """Return what the process numbers seen here are numbers of: this boot of this machine, and its process namespace."""
+    """Return the scope of the PIDs seen here: the boot id of this machine, and the process namespace."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -109,7 +109,7 @@ def machine() -> str:
 
 
 def _began(pid: int) -> str | None:
-    """Return when a process began, in the system's terms; None when there is none, or only what is left of it."""
+    """Return the start time of a process in the system's units; None if it does not exist or is a zombie."""
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Schedules in the state database, and which of their times are taken."""
+"""Schedules in the state database, and the due times that were claimed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from novacron.store.tables import schedule_times, schedules
 
 
 class StoredSchedule(msgspec.Struct, frozen=True, kw_only=True):
-    """A schedule as the database has it. The fields are the columns of `novacron.store.tables.schedules`."""
+    """A schedule, as stored in the database. The fields are the columns of `novacron.store.tables.schedules`."""
 
     name: str
     definition: dict[str, Any]
@@ -26,9 +26,9 @@ class StoredSchedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScheduledTime(msgspec.Struct, frozen=True, kw_only=True):
-    """A time of a schedule that was dealt with. Times are in seconds since 1970.
+    """A due time that was processed. Times are in seconds since 1970.
 
-    `run` is the id of the run that began, None if none did; `problem` says why. `executor` is the user of the process that did it.
+    `run` is the id of the started run, None if no run was started; `problem` gives the reason. `executor` is the user of the process.
     """
 
     due: float
@@ -59,7 +59,7 @@ class ScheduleStore:
             return float(connection.execute(sa.select(clock(connection))).scalar_one())
 
     def put(self, name: str, definition: dict[str, Any], actor: str, *, replace: bool) -> bool:
-        """Write a schedule; return False if the name is taken and not `replace`."""
+        """Store a schedule. Return False if the name is in use and `replace` is False."""
         values = {"definition": definition, "actor": actor, "problem": None}
         try:
             with self._database.transaction() as connection:
@@ -80,27 +80,27 @@ class ScheduleStore:
         return _stored(row)
 
     def pause(self, name: str, *, paused: bool) -> None:
-        """Pause a schedule, or resume it: times that passed meanwhile do not count. Raises NotFoundError."""
+        """Pause or resume a schedule. Times that passed during the pause are skipped. Raises NotFoundError."""
         self.get(name)
         with self._database.transaction() as connection:
             values = {"paused": paused} | ({} if paused else {"checked_at": clock(connection)})
             connection.execute(schedules.update().where(schedules.c.name == name).values(**values))
 
     def remove(self, name: str) -> None:
-        """Delete a schedule and its times; its runs stay. Raises NotFoundError."""
+        """Delete a schedule and its times. Its runs are kept. Raises NotFoundError."""
         self.get(name)
         with self._database.transaction() as connection:
             connection.execute(schedules.delete().where(schedules.c.name == name))
             connection.execute(schedule_times.delete().where(schedule_times.c.schedule == name))
 
     def checked(self, name: str, until: float, problem: str | None) -> None:
-        """Write down that the times until then are dealt with, and what the last problem was."""
+        """Record that all times until then were processed, and the last problem."""
         moved = {"checked_at": sa.case((schedules.c.checked_at < until, until), else_=schedules.c.checked_at), "problem": problem}
         with self._database.transaction() as connection:
             connection.execute(schedules.update().where(schedules.c.name == name).values(**moved))
 
     def redefine(self, stored: StoredSchedule, definition: dict[str, Any]) -> None:
-        """Write what a process found out about a schedule, unless somebody has changed it meanwhile."""
+        """Store what a process found out about a schedule, unless the schedule was changed meanwhile."""
         same = schedules.c.name == stored.name, schedules.c.created_at == stored.created_at
         with self._database.transaction() as connection:
             row = connection.execute(sa.select(schedules.c.definition).where(*same)).first()
@@ -108,7 +108,7 @@ class ScheduleStore:
                 connection.execute(schedules.update().where(*same).values(definition=definition))
 
     def time(self, name: str, due: float) -> ScheduledTime | None:
-        """Return what became of a time; None if no process has it yet."""
+        """Return the result of a due time; None if no process has claimed it."""
         query = schedule_times.select().where(schedule_times.c.schedule == name, schedule_times.c.due == due)
         with self._database.transaction() as connection:
             row = connection.execute(query).first()
@@ -124,15 +124,15 @@ class ScheduleStore:
         problem: str | None = None,
         begin: Callable[[sa.Connection], object] = lambda connection: None,
     ) -> bool:
-        """Take a time of a schedule, once among all processes.
+        """Claim a due time of a schedule. Of all processes, only one succeeds.
 
         Args:
-            run: the id of the run that begins.
-            problem: why none begins.
-            begin: writes the run, in the same transaction.
+            run: id of the run to start.
+            problem: the reason why no run is started.
+            begin: stores the run, in the same transaction.
 
         Returns:
-            False if another process has taken it.
+            False if another process has claimed it.
         """
         values = {"schedule": name, "due": due, "run": run, "problem": problem, "executor": executor}
         try:
@@ -144,7 +144,7 @@ class ScheduleStore:
             return False
 
     def times(self, name: str, limit: int) -> list[ScheduledTime]:
-        """Return the times of a schedule that were dealt with, the latest first."""
+        """Return the processed times of a schedule, latest first."""
         query = (
             schedule_times.select().where(schedule_times.c.schedule == name).order_by(schedule_times.c.due.desc()).limit(limit)
         )
@@ -152,7 +152,7 @@ class ScheduleStore:
             return [_time(row) for row in connection.execute(query)]
 
     def prune(self, older_than: float) -> int:
-        """Delete times that were dealt with more than so many seconds ago; return how many."""
+        """Delete times that were processed more than so many seconds ago; return their number."""
         with self._database.transaction() as connection:
             old = schedule_times.delete().where(schedule_times.c.at < clock(connection) - older_than)
             return connection.execute(old).rowcount

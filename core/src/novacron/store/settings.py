@@ -1,4 +1,4 @@
-"""What holds for all processes of a state database: few whole numbers, by name."""
+"""Settings of all processes of a state database: whole numbers by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULTS = {"migrations_per_host": 2}
 class Settings(MutableMapping[str, int]):
     """The settings of the fleet: `fleet().settings["migrations_per_host"] = 4`.
 
-    `migrations_per_host`: how many VMs a host sends and receives at a time by workflows, of all processes together.
+    `migrations_per_host`: how many VMs a host sends and receives at a time in workflows, for all processes together.
     """
 
     def __init__(self, database: Database | Callable[[], Database]) -> None:

@@ -113,7 +113,7 @@ macs = sa.Table(
 
 
 def add_missing_columns(connection: sa.Connection) -> None:
-    """Add the columns that tables of an older version of NovaCron lack."""
+    """Add columns that tables of an older version of NovaCron do not have."""
     found = sa.inspect(connection).get_multi_columns()
     for table in metadata.sorted_tables:
         known = {column["name"] for column in found.get((None, table.name), ())}
