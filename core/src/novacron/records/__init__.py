@@ -1,6 +1,6 @@
-"""What drivers report: frozen, comparable, JSON-able values, one module per area.
+"""The results of drivers: frozen, comparable values that can be converted to JSON, one module per area.
 
-A record never does I/O. Field names carry their unit; times are UTC ISO 8601 text. A field that a listing did not read is None.
+A record does no I/O. Field names contain their unit. Times are UTC ISO 8601 text. A field that was not read is None.
 """
 
 from novacron.records.appliances import Appliance

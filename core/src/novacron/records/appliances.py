@@ -6,7 +6,7 @@ from novacron.records.record import Record
 
 
 class Appliance(Record, frozen=True):
-    """What was written: the VM's name, the disks' sizes in bytes, the file's size in bytes."""
+    """A written appliance: the VM's name, the disks' sizes in bytes, the file's size in bytes."""
 
     name: str
     host: str

@@ -8,7 +8,7 @@ from novacron.records.record import Record
 
 
 class Disk(Record, frozen=True):
-    """A disk of a VM; `target` ("vda") names it within the VM."""
+    """A disk of a VM; `target` ("vda") is its name within the VM."""
 
     target: str
     source: str | None = None

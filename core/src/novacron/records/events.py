@@ -10,11 +10,11 @@ from novacron.records.record import Record
 
 
 class Event(Record, frozen=True):
-    """Something that happened on a host.
+    """An event of a host.
 
-    Kinds, as far as the driver tells of them: `vm.status`, `vm.defined`, `vm.deleted`, `vm.snapshot`, `vm.reboot`; `vm.device`
-    (`reason` "attached", "detached", "changed"; `data["device"]`); `vm.job` (`reason` "completed", "iteration", or how a disk's
-    job is); `vm.io_error` (`reason` "enospc", ...; `data["path"]`), `vm.watchdog`, `vm.balloon` (`data["memory_bytes"]`),
+    Kinds; a driver may support some of them: `vm.status`, `vm.defined`, `vm.deleted`, `vm.snapshot`, `vm.reboot`; `vm.device`
+    (`reason` "attached", "detached", "changed"; `data["device"]`); `vm.job` (`reason` "completed", "iteration", or the state of a
+    disk's job); `vm.io_error` (`reason` "enospc", ...; `data["path"]`), `vm.watchdog`, `vm.balloon` (`data["memory_bytes"]`),
     `vm.agent` ("connected", "disconnected"); `host.connection` ("lost", "connected").
     """
 

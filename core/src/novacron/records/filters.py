@@ -8,7 +8,7 @@ from novacron.records.record import Record
 
 
 class TrafficFilter(Record, frozen=True):
-    """A set of rules that NICs refer to; `rules` as in `FilterRule`, what those can't say as {"native": ...}."""
+    """A set of rules that NICs use. `rules` are as in `FilterRule`; other rules are {"native": ...}."""
 
     name: str
     host: str

@@ -1,4 +1,4 @@
-"""What the guest agent and consoles report."""
+"""Reports of the guest agent and of consoles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from novacron.records.record import Record
 
 
 class GuestInfo(Record, frozen=True):
-    """The guest as its agent describes it."""
+    """The guest, as its agent reports it."""
 
     vm: str
     hostname: str | None = None
@@ -17,7 +17,7 @@ class GuestInfo(Record, frozen=True):
 
 
 class ExecResult(Record, frozen=True):
-    """A command that ran in the guest. One that a signal ended has 128 and the signal's number; `truncated`: there was more output."""
+    """The result of a program in the guest. After a signal, the exit code is 128 plus the signal. `truncated`: output is missing."""
 
     exit_status: int
     stdout: bytes = b""
@@ -26,7 +26,7 @@ class ExecResult(Record, frozen=True):
 
 
 class ConsoleEndpoint(Record, frozen=True):
-    """Where a display or serial console can be reached."""
+    """The address of a display or serial console."""
 
     vm: str
     kind: str
@@ -37,7 +37,7 @@ class ConsoleEndpoint(Record, frozen=True):
 
 
 class Screenshot(Record, frozen=True):
-    """A picture of a VM's display."""
+    """A screenshot of a VM's display."""
 
     vm: str
     mime_type: str

@@ -1,4 +1,4 @@
-"""Hosts, their member nodes and what they can do."""
+"""Hosts, their physical machines and their capabilities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Host(Record, frozen=True):
 
 
 class HostStats(Record, frozen=True):
-    """What a host has and uses now."""
+    """The resources of a host and their current use."""
 
     host: str
     cpus: int
@@ -37,9 +37,9 @@ class HostStats(Record, frozen=True):
 
 
 class Capabilities(Record, frozen=True):
-    """What a host can do: operations derived from the driver's hooks, and limits it declares.
+    """The capabilities of a host: operations of its driver, and limits that the driver declares.
 
-    `limits` maps an operation to why it can't be done here, "snapshot_revert" to "libvirt < 10.9 can't revert external ones".
+    `limits` maps an operation to the reason why it is limited: "snapshot_revert" to "libvirt < 10.9 can't revert external ones".
     """
 
     host: str
@@ -57,7 +57,7 @@ class Capabilities(Record, frozen=True):
 
 
 class Ping(Record, frozen=True):
-    """The answer of a host that is alive."""
+    """The answer of a reachable host."""
 
     host: str
     latency_seconds: float
@@ -65,7 +65,7 @@ class Ping(Record, frozen=True):
 
 
 class Node(Record, frozen=True):
-    """A machine that runs VMs within a host (a libvirt host has one: itself)."""
+    """A physical machine of a host. A libvirt host has one: itself."""
 
     name: str
     host: str

@@ -6,17 +6,17 @@ from novacron.records.record import Record
 
 
 class Image(Record, frozen=True):
-    """An image that is completely in a storage pool, and where it came from.
+    """An image that is completely in a storage pool, and its origin.
 
     Attributes:
-        name: the name of its volume; `source="image:NAME"` makes disks of it.
+        name: the name of its volume; `source="image:NAME"` creates disks from it.
         format: the volume's format, "qcow2" or "raw".
-        capacity_bytes: the size of a disk that is made of it.
-        url: where it was fetched from.
-        checksum: its SHA-256 or SHA-512, None when there was none to compare with.
-        signed: whether the checksum's signature was checked.
-        user: who may log in to a VM of it, None when that is not known.
-        pulled_at: when it was fetched, seconds since 1970.
+        capacity_bytes: the size of a disk created from it.
+        url: where it was downloaded from.
+        checksum: its SHA-256 or SHA-512; None if there was none to compare with.
+        signed: whether the signature of the checksum was verified.
+        user: the login user of a VM created from it; None if it is not known.
+        pulled_at: when it was downloaded, in seconds since 1970.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Measurements, the same for every hypervisor."""
+"""Metrics, the same for every hypervisor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from novacron.records.record import Record
 
 
 class DiskMetrics(Record, frozen=True):
-    """Counters of one disk of a VM; `target` ("vda") names it. The seconds are those that requests took, added up."""
+    """Counters of one disk of a VM; `target` ("vda") is its name. Seconds are the sum of the durations of all requests."""
 
     target: str
     read_bytes: int = 0
@@ -24,7 +24,7 @@ class DiskMetrics(Record, frozen=True):
 
 
 class NICMetrics(Record, frozen=True):
-    """Counters of one NIC of a VM; `name` is what the hypervisor calls its end of the cable ("vnet3")."""
+    """Counters of one NIC of a VM; `name` is the hypervisor's name of the network interface ("vnet3")."""
 
     name: str
     received_bytes: int = 0
@@ -35,7 +35,7 @@ class NICMetrics(Record, frozen=True):
 
 
 class DiskRates(Record, frozen=True):
-    """One disk's rates per second, and the mean seconds that a request took; None when there was no request."""
+    """Rates of one disk per second, and the mean duration of a request in seconds; None if there was no request."""
 
     target: str
     read_bytes: float
@@ -47,7 +47,7 @@ class DiskRates(Record, frozen=True):
 
 
 class NICRates(Record, frozen=True):
-    """One NIC's rates per second."""
+    """Rates of one NIC per second."""
 
     name: str
     received_bytes: float
@@ -58,10 +58,10 @@ class NICRates(Record, frozen=True):
 
 
 class VMRates(Record, frozen=True):
-    """What a VM did per second between two measurements, `seconds` apart; `cpus` is how many of its CPUs were busy on average.
+    """Rates of a VM per second between two measurements, `seconds` apart. `cpus` is the average number of busy CPUs.
 
-    `restarted` says that its counters began anew in between, for it was started again or moved: the rates are then what is certain,
-    and the VM may have done more.
+    `restarted` means that the counters were reset in between, because the VM was started again or migrated. The rates are then
+    lower bounds.
     """
 
     vm: str
@@ -81,9 +81,9 @@ class VMRates(Record, frozen=True):
 
 
 class VMUsage(Record, frozen=True):
-    """What a VM used per second in an interval of `seconds` that ended `at`, as its hypervisor kept it; None: it kept nothing of that.
+    """Stored metrics of a VM for an interval of `seconds` that ended `at`. A field without stored data is None.
 
-    `cpus` is how many of its CPUs were busy on average.
+    `cpus` is the average number of busy CPUs.
     """
 
     vm: str
@@ -99,11 +99,11 @@ class VMUsage(Record, frozen=True):
 
 
 class VMMetrics(Record, frozen=True):
-    """Counters and gauges of one VM at one time; counters grow from the VM's start on this host.
+    """Counters and gauges of one VM at one time. Counters start at zero when the VM starts on this host.
 
-    `memory_bytes` is what the balloon leaves it. What the guest says of its memory is None where it says nothing: how much it has
-    (`memory_guest_bytes`), uses, and could use without swapping (`memory_usable_bytes`). `memory_resident_bytes` is what its process
-    takes of the host.
+    `memory_bytes` is the current size of the balloon. The guest's reports are None if it does not report them: its total memory
+    (`memory_guest_bytes`), used memory, and memory that is usable without swapping (`memory_usable_bytes`). `memory_resident_bytes` is the
+    memory of the VM's process on the host.
     """
 
     vm: str
@@ -127,7 +127,7 @@ class VMMetrics(Record, frozen=True):
 
     @classmethod
     def of(cls, *, disks: tuple[DiskMetrics, ...], nics: tuple[NICMetrics, ...], **fields: Any) -> VMMetrics:
-        """Return the record of a VM with these devices, their counters added up."""
+        """Return the record of a VM with these devices and the sums of their counters."""
         return cls(
             disks=disks,
             nics=nics,
@@ -217,9 +217,9 @@ Device = TypeVar("Device", DiskMetrics, NICMetrics)
 
 
 def _pairs(earlier: VMMetrics, later: VMMetrics) -> list[tuple[float, float]]:
-    """Return the counters that fall only when the VM's process is another: new and old of each.
+    """Return the counters that decrease only if the VM has a new process: new and old value of each.
 
-    The sums over devices fall too when one is taken away; so they count only while the devices are the same.
+    The sums over devices also decrease when a device is removed. They count only if the devices are the same.
     """
     found = [(later.cpu_seconds, earlier.cpu_seconds)]
     devices = [({d.target for d in m.disks}, {n.name for n in m.nics}) for m in (earlier, later)]
@@ -229,7 +229,7 @@ def _pairs(earlier: VMMetrics, later: VMMetrics) -> list[tuple[float, float]]:
 
 
 def _same_device(new: Device, old: Device) -> Device:
-    """Return the earlier counters of a device; nothing when it was taken away and another has its name."""
+    """Return the earlier counters of a device; none if it was removed and another device has its name."""
     fallen = any(a < b for a, b in zip(msgspec.structs.astuple(new)[1:], msgspec.structs.astuple(old)[1:], strict=True))
     return new.replace(**dict.fromkeys(new.__struct_fields__[1:], 0)) if fallen else old
 

@@ -11,7 +11,7 @@ from novacron.records.vm import VM
 
 
 class MigrationCheck(Record, frozen=True):
-    """The result of all pre-checks of a migration: possible when `failures` is empty."""
+    """The result of all pre-checks of a migration. The migration is possible if `failures` is empty."""
 
     vm: str
     source: str
@@ -21,12 +21,12 @@ class MigrationCheck(Record, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Whether nothing stands against the migration."""
+        """Whether all pre-checks passed."""
         return not self.failures
 
 
 class MigrationReport(Record, frozen=True):
-    """How a migration went; `vm` is the record on the destination. Bytes and seconds; None where the hypervisor didn't say."""
+    """The report of a migration. `vm` is the record on the destination. Bytes and seconds; None if the hypervisor did not report it."""
 
     vm: VM
     source: str

@@ -40,9 +40,9 @@ class NICAddress(Record, frozen=True):
         mac: the NIC's MAC address.
         address: the address without a prefix.
         family: "ipv4" or "ipv6".
-        source: who reports it.
-        prefix: the length of the network's prefix, None when it is not known.
-        interface: the interface's name in the guest, None when it is not known.
+        source: which source reported it.
+        prefix: the length of the network's prefix, None if it is not known.
+        interface: the interface's name in the guest, None if it is not known.
     """
 
     vm: str
@@ -83,7 +83,7 @@ class NICAddress(Record, frozen=True):
 
 
 class MACClash(Record, frozen=True):
-    """A MAC address that several NICs of a fleet have; `vms` are their VMs as "host/name", one for each NIC."""
+    """A MAC address that several NICs of a fleet have. `vms` lists their VMs as "host/name", one entry per NIC."""
 
     mac: str
     vms: tuple[str, ...]

@@ -6,7 +6,7 @@ from novacron.records.record import Record
 
 
 class StoragePool(Record, frozen=True):
-    """A place that holds volumes; `source` is where a pool of a remote or block type comes from: "HOST:PATH" or a name."""
+    """A storage pool; `source` is the origin of a remote or block pool: "HOST:PATH" or a name."""
 
     name: str
     host: str

@@ -1,4 +1,4 @@
-"""Questions that a hypervisor asks about a VM, and on whose answers the VM waits."""
+"""Questions that a hypervisor asks about a VM. The VM waits until they are answered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from novacron.records.record import Record
 
 
 class Question(Record, frozen=True):
-    """A question that a VM waits on, such as whether it was moved or copied.
+    """A question that a VM waits for, such as whether it was moved or copied.
 
     `choices` maps each possible answer to its text; `default` is the answer that the hypervisor proposes.
     """

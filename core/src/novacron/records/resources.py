@@ -1,4 +1,4 @@
-"""CPU, memory and I/O as they are in force."""
+"""Current CPU, memory and I/O settings."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from novacron.records.record import Record
 
 
 class Resources(Record, frozen=True):
-    """What a VM has, may use and is guaranteed; limits as in `LimitsSpec`, None or left out where there is none.
+    """The resources of a VM, with limits and guarantees. Limits are as in `LimitsSpec`; None or missing means no limit.
 
     Attributes:
-        memory_max_bytes: to what the balloon can be let out while the VM runs.
-        max_memory_bytes: to what memory can be added while the VM runs; None when none can.
-        memory_modules: the sizes in bytes of the memory modules that were added.
+        memory_max_bytes: upper limit of the balloon while the VM runs.
+        max_memory_bytes: upper limit of memory hot plug while the VM runs; None if memory can't be added.
+        memory_modules: the sizes of the added memory modules in bytes.
         iothreads: the numbers of its I/O threads.
-        pinning: the host's CPUs of each vCPU ("0"), the "emulator" and the I/O threads ("iothread1") that are bound to some.
-        next_start: what holds from the next start, where that is something else; the rest of the record is what is in force now.
+        pinning: the host CPUs of each pinned thread: vCPUs ("0"), "emulator" and I/O threads ("iothread1").
+        next_start: the settings of the next start that differ. The rest of the record are the current settings.
     """
 
     vm: str

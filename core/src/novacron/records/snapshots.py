@@ -6,10 +6,10 @@ from novacron.records.record import Record
 
 
 class Snapshot(Record, frozen=True):
-    """A point in a VM's life to revert to; `parent` makes the tree.
+    """A snapshot of a VM; `parent` makes the tree.
 
-    `id` is set where a hypervisor allows several snapshots of one name; every operation takes it in place of the name. `parent_id` is then
-    the parent's. `size_bytes` is what the files that the snapshot alone needs take up, where the hypervisor reports it.
+    `id` is set if the hypervisor allows several snapshots of one name. All operations accept it instead of the name. `parent_id` is the id
+    of the parent. `size_bytes` is the size of the files that only this snapshot needs, if the hypervisor reports it.
     """
 
     name: str

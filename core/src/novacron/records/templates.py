@@ -6,7 +6,7 @@ from novacron.records.record import Record
 
 
 class Template(Record, frozen=True):
-    """A sealed image with a definition, from which VMs are deployed."""
+    """A disk image with a definition, from which VMs are deployed."""
 
     name: str
     host: str

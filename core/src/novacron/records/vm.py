@@ -15,9 +15,9 @@ Status = Literal["running", "suspended", "saved", "stopping", "stopped", "crashe
 
 
 class VM(Record, frozen=True):
-    """A VM as its hypervisor reports it. A listing leaves the fields from `arch` on None unless full detail was asked.
+    """A VM as its hypervisor reports it. In a listing, the fields from `arch` on are None unless full detail was requested.
 
-    `path` names it unambiguously where a hypervisor has folders, "/DC0/vm/prod/web1"; `folder` is the path without the VM's name.
+    `path` is the unambiguous name on hypervisors with folders, "/DC0/vm/prod/web1"; `folder` is the path without the VM's name.
 
     Example:
         >>> VM(id="6b1f", name="web1", host="kvm1", status="running", vcpus=2, memory_bytes=2**31).status
@@ -49,7 +49,7 @@ class VM(Record, frozen=True):
 
 
 class NativeDefinition(Record, frozen=True):
-    """A VM's definition in the hypervisor's own language, libvirt domain XML for instance."""
+    """A VM's native definition, such as libvirt domain XML."""
 
     vm: str
     format: str
@@ -57,7 +57,7 @@ class NativeDefinition(Record, frozen=True):
 
 
 class Deleted(Record, frozen=True):
-    """What a deletion removed: the resource's name and everything that went with it (volumes, NVRAM, snapshots)."""
+    """The result of a deletion: the resource's name and everything that was deleted with it (volumes, NVRAM, snapshots)."""
 
     name: str
     id: str | None = None
@@ -69,7 +69,7 @@ T = TypeVar("T")
 
 
 class Page(Record, Generic[T], frozen=True):
-    """A part of a listing; `next` is the cursor of the part after it, None at the end."""
+    """One page of a listing; `next` is the cursor of the next page, None on the last one."""
 
     items: tuple[T, ...]
     total: int
