@@ -1,4 +1,4 @@
-"""What the areas of the simulated driver share: the connection, the host's state, and the faults around every operation."""
+"""What all areas of the simulated driver share: the connection, the host's state, and faults around every operation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class SimConnection:
-    """One connection to a simulated host, under the name that its user gave the host."""
+    """One connection to a simulated host, with the name that the user gave the host."""
 
     def __init__(self, world: World, name: str, uri: str, secrets: Secrets | None = None) -> None:
         self.world, self.name, self.uri = world, name, uri
@@ -31,21 +31,21 @@ class SimConnection:
         self.closed = False
 
     def close(self) -> None:
-        """Let go of the host; its VMs go on."""
+        """Close the connection. The VMs of the host keep running."""
         self.closed = True
         for subscription in self.subscriptions:
             subscription.close()
 
 
 class Area:
-    """The base of the objects that implement operations."""
+    """The base class of the area objects."""
 
     def __init__(self, connection: SimConnection) -> None:
         self.connection = connection
         self.world = connection.world
 
     def record(self, vm: SimVM, *, full: bool = True) -> VM:
-        """Return the record of a VM, with its volumes' sizes and its NICs' addresses of now when `full`."""
+        """Return the record of a VM; with `full`, it has the current sizes of its volumes and addresses of its NICs."""
         name, node = self.connection.name, self.world.name
         if not full:
             return vm.record(name, node, full=False)
@@ -59,12 +59,12 @@ class Area:
         return vm
 
     def changing(self, key: str, action: str, *allowed: str) -> SimVM:
-        """Return a VM that is to be changed, in one of the allowed states (any when none is given).
+        """Return a VM to be changed, if its status is allowed (any status if none is given).
 
         Raises:
             VMNotFoundError
-            InvalidStateError: it is in another state.
-            BusyError: it is being migrated.
+            InvalidStateError: the VM has another status.
+            BusyError: the VM is being migrated.
         """
         vm = self.world.find(key)
         if vm.migration is not None:
@@ -81,12 +81,12 @@ class Area:
             self.connection.secrets.get(name)
 
     def checkpoint(self, operation: str, *names: str) -> None:
-        """Let a fault "during" the operation strike."""
+        """Trigger a fault that was set to happen "during" the operation."""
         self.world.faults.strike(operation, "during", names)
 
 
 def simulated(function: F) -> F:
-    """Mark a method as a hook's implementation that latency and faults apply to."""
+    """Mark a method as the implementation of a hook, with simulated latency and faults."""
     operation = function.__name__
     code = function.__code__
     arguments = code.co_varnames[1 : code.co_argcount]
@@ -108,7 +108,7 @@ def simulated(function: F) -> F:
 
 
 def _names(world: World, given: dict[str, Any]) -> tuple[str, ...]:
-    """Return what faults may call the operation's resource: a VM has a name and a UUID."""
+    """Return the names by which faults can select the operation's resource: a VM has a name and a UUID."""
     resource = resource_of(given)
     if resource is None:
         return ()

@@ -1,6 +1,6 @@
-"""The fields of the specs that simulated hosts support.
+"""The spec fields that simulated hosts support.
 
-Fields that a simulated guest can't show are kept with the VM. `vm_export` shows them, and copies and migrated VMs have them too.
+Fields without an effect on a simulated guest are stored with the VM. `vm_export` returns them, and copies and migrated VMs keep them.
 """
 
 from __future__ import annotations

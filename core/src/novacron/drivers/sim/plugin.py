@@ -1,4 +1,4 @@
-"""The provider of `sim://`: reads the URI, finds the host's state, puts the areas together."""
+"""The provider of `sim://`: parses the URI, finds the host's state, and creates the area objects."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ QUERY = ("vms", "prefix", "latency", "jitter", "seed")
 
 
 def connect(uri: HostURI, context: ConnectContext) -> Driver:
-    """Connect to a simulated host; it is made when it is not there yet.
+    """Connect to a simulated host, which is created if it does not exist.
 
     Raises:
-        InvalidSpecError: the query says something else than `QUERY`, or says it badly.
-        HostConnectionError: the host was cut off by `World.disconnect`.
+        InvalidSpecError: the query has an unknown key or an invalid value.
+        HostConnectionError: the host was disconnected by `World.disconnect`.
     """
     from novacron.drivers.sim.area import SimConnection
     from novacron.drivers.sim.state.world import world
@@ -61,7 +61,7 @@ _AREAS = {
 
 
 def areas() -> list[type]:
-    """Return the classes of a connection's parts."""
+    """Return the classes of the area objects."""
     return [getattr(import_module(f"novacron.drivers.sim.operations.{module}"), name) for module, name in _AREAS.items()]
 
 

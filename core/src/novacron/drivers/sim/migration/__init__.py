@@ -1,1 +1,1 @@
-"""Parts of the migration area: pre-checks and the simulated memory transfer."""
+"""Modules for the migration area: pre-checks and the simulated memory transfer."""

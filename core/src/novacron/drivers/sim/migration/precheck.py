@@ -1,4 +1,4 @@
-"""Everything that stands against a migration, all of it named at once."""
+"""The pre-checks of a migration. All failures are reported at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from novacron.specs.migration import MigrationSpec
 
 
 def failures(source: World, vm: SimVM, destination: World, name: str, spec: MigrationSpec) -> Iterator[str]:
-    """Yield every reason; the locks of both hosts are held."""
+    """Yield all failed pre-checks. The caller holds the locks of both hosts."""
     if vm.status not in ("running", "suspended", "stopped"):
         yield f"it is {vm.status}: running, suspended or stopped VMs can move"
     if vm.migration is not None:
@@ -71,7 +71,7 @@ def _storage(source: World, vm: SimVM, destination: World, name: str) -> Iterato
 
 
 def moving_places(world: World, vm: SimVM) -> list[Place]:
-    """Return the volumes that go with the VM: those made for it."""
+    """Return the volumes that migrate with the VM: those created for it."""
     return sorted(place for place in vm.made if place[0] in world.pools and place[1] in world.pools[place[0]].volumes)
 
 

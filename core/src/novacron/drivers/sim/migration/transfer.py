@@ -1,4 +1,4 @@
-"""A migration's way over the wire: rounds of what is left, and what the guest dirties meanwhile."""
+"""The simulated memory transfer of a migration: rounds over the remaining memory, while the guest dirties more."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class Transfer:
         self._seconds = spec.deadline
 
     def tune(self, bandwidth: int | None, max_downtime: float | None, post_copy: bool) -> None:
-        """Change what is given."""
+        """Change the given settings."""
         self._bandwidth = bandwidth or self._bandwidth
         self._max_downtime = max_downtime or self._max_downtime
         self._post_copy = self._post_copy or post_copy
 
     def downtime(self) -> float:
-        """Return the seconds that the guest stood still at the end."""
+        """Return the pause of the guest at the end, in seconds."""
         return 0.0 if not self.total else self.left / self._bandwidth if self._bandwidth else 0.001
 
     def run(self, job: Job[Any], checkpoint: Callable[[], None]) -> None:
-        """Send until what is left fits into the downtime; `checkpoint` is called half-way.
+        """Transfer memory until the rest fits into the downtime. `checkpoint` is called half-way.
 
         Raises:
-            OperationCancelledError, OperationTimeoutError: nothing changed.
+            OperationCancelledError, OperationTimeoutError: nothing was changed.
         """
         self._report(job)
         if not self._bandwidth:

@@ -1,4 +1,4 @@
-"""A serial console that echoes, and a display of one colour."""
+"""A serial console that echoes its input, and a display of one colour."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLOURS = {"running": (32, 96, 64), "suspended": (96, 96, 32)}
 
 
 class EchoConsole:
-    """An open serial console: what is written can be read again."""
+    """An open serial console. Its output is its input."""
 
     def __init__(self, vm: SimVM) -> None:
         self._vm = vm
@@ -27,7 +27,7 @@ class EchoConsole:
         self.closed = False
 
     def read(self, timeout: float) -> bytes:
-        """Return what is there within `timeout` seconds, empty when nothing is."""
+        """Return the bytes that arrive within `timeout` seconds; empty if there are none."""
         until = time.monotonic() + timeout
         with self._changed:
             while not self._data and not self.closed and (left := until - time.monotonic()) > 0:
@@ -37,7 +37,7 @@ class EchoConsole:
             return data
 
     def write(self, data: bytes) -> None:
-        """Send what a user typed. Raises InvalidStateError when the console is closed or the VM is off."""
+        """Send input. Raises InvalidStateError if the console is closed or the VM does not run."""
         with self._changed:
             if self.closed or not self._vm.active:
                 raise InvalidStateError(
@@ -47,7 +47,7 @@ class EchoConsole:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let go; a waiting read returns."""
+        """Release the console. A waiting read returns."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
@@ -58,7 +58,7 @@ class SimConsole(Area):
 
     @simulated
     def console_open(self, vm: str, force: bool) -> EchoConsole:
-        """Open the one serial console."""
+        """Open the serial console."""
         with self.world.lock:
             found = self.world.find(vm)
             self._check_active(found, "open the console of")
@@ -74,7 +74,7 @@ class SimConsole(Area):
 
     @simulated
     def console_screenshot(self, vm: str) -> Screenshot:
-        """Return a picture in the colour of the VM's status."""
+        """Return an image in the colour of the VM's status."""
         with self.world.lock:
             found = self.look(vm)
             self._check_active(found, "take a picture of")
@@ -84,7 +84,7 @@ class SimConsole(Area):
 
     @simulated
     def console_endpoint(self, vm: str) -> ConsoleEndpoint:
-        """Tell where the display would be, or the serial console of a VM without one; nothing listens there."""
+        """Return the address of the display, or of the serial console of a VM without a display. Nothing listens there."""
         with self.world.lock:
             found = self.look(vm)
             self._check_active(found, "reach the display of")

@@ -1,4 +1,4 @@
-"""Disks of VMs: attaching, changing, detaching, pulling and committing."""
+"""Disks of VMs: attach, change, detach, pull and commit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SimDisks(Area):
 
     @simulated
     def disk_attach(self, vm: str, spec: DiskSpec) -> Disk:
-        """Make the disk and plug it in; a failure leaves no volume."""
+        """Create the disk and attach it. On failure no volume remains."""
         self.refuse_unknown_secrets(spec.encryption)
         with self.world.lock, ExitStack() as undo:
             found = self.changing(vm, "attach a disk to", *_STATES)
@@ -44,7 +44,7 @@ class SimDisks(Area):
 
     @simulated
     def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
-        """Unplug a disk. A volume that is kept is the user's from then on, unless a snapshot needs it."""
+        """Detach a disk. A kept volume belongs to the user afterwards, unless a snapshot needs it."""
         with self.world.lock:
             found = self.changing(vm, "detach a disk from", "running", "stopped", "crashed")
             going = find_disk(found, disk)
@@ -86,7 +86,7 @@ class SimDisks(Area):
 
     @simulated
     def disk_limit(self, vm: str, disk: str, limits: DiskLimits) -> Disk:
-        """Keep the limits; nothing here is fast enough to meet them."""
+        """Store the limits. They have no effect, because there is no real I/O."""
         with self.world.lock:
             found = self.changing(vm, "limit a disk of")
             old = find_disk(found, disk)
@@ -97,7 +97,7 @@ class SimDisks(Area):
 
     @simulated
     def disk_change_media(self, vm: str, disk: str, source: str) -> Disk:
-        """Put in another medium, or none."""
+        """Insert another medium, or eject it."""
         with self.world.lock:
             found = self.changing(vm, "change a medium of", *_STATES)
             old = find_disk(found, disk)
@@ -110,7 +110,7 @@ class SimDisks(Area):
 
     @simulated
     def disk_pull(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
-        """Let a disk be backed by nothing."""
+        """Remove the backing file of a disk."""
         self._chained(vm, disk, "pull")
         self.checkpoint("disk_pull", vm, vm)
         job.raise_if_cancelled()
@@ -126,7 +126,7 @@ class SimDisks(Area):
 
     @simulated
     def disk_commit(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
-        """Let the volume below have what a disk has, and be the disk."""
+        """Commit the disk's content into its backing file, which becomes the disk's file."""
         self._below(*self._chained(vm, disk, "commit"))
         self.checkpoint("disk_commit", vm, vm)
         job.raise_if_cancelled()
@@ -188,7 +188,7 @@ def find_disk(vm: SimVM, target: str) -> Disk:
 
 
 def replace_disk(world: World, vm: SimVM, old: Disk, new: Disk) -> Disk:
-    """Let a VM have another disk in the place of one, and tell."""
+    """Replace a disk of a VM by another one, and send an event."""
     vm.disks = tuple(new if disk is old else disk for disk in vm.disks)
     world.tell("vm.device", vm, reason="changed", device=new.target)
     return new

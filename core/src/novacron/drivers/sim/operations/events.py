@@ -1,4 +1,4 @@
-"""Tells subscribers what happens, in order, from one thread for all simulated hosts."""
+"""Delivers events in order, from one thread for all simulated hosts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from novacron.records.events import Event
 
 
 class SimEvents(Area):
-    """Subscribes to what happens on the host."""
+    """Subscribes to the host's events."""
 
     @simulated
     def event_subscribe(self, callback: Callable[[Event], object]) -> Subscription:

@@ -10,7 +10,7 @@ from novacron.specs.filters import TrafficFilterSpec
 
 
 class SimFilters(Area):
-    """Keeps traffic filters; nothing is filtered, for nothing is sent."""
+    """Stores traffic filters. They have no effect, because there is no network traffic."""
 
     @simulated
     def filter_list(self) -> list[TrafficFilter]:
@@ -20,13 +20,13 @@ class SimFilters(Area):
 
     @simulated
     def filter_get(self, filter: str) -> TrafficFilter:
-        """Return one."""
+        """Return one filter."""
         with self.world.lock:
             return self._record(filter)
 
     @simulated
     def filter_create(self, spec: TrafficFilterSpec) -> TrafficFilter:
-        """Keep a filter."""
+        """Store a filter."""
         with self.world.lock:
             if spec.name in self.world.filters:
                 raise AlreadyExistsError(f"a traffic filter {spec.name!r} is already there", resource=spec.name)
@@ -35,7 +35,7 @@ class SimFilters(Area):
 
     @simulated
     def filter_update(self, filter: str, spec: TrafficFilterSpec) -> TrafficFilter:
-        """Keep other rules."""
+        """Replace the rules."""
         with self.world.lock:
             found = self._record(filter)
             if spec.name != filter:
@@ -46,7 +46,7 @@ class SimFilters(Area):
 
     @simulated
     def filter_delete(self, filter: str) -> Deleted:
-        """Forget a filter that no NIC uses."""
+        """Delete a filter that no NIC uses."""
         with self.world.lock:
             found = self._record(filter)
             used = next((vm.name for vm in self.world.vms.values() if filter in vm.filters.values()), None)

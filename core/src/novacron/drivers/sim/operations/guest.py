@@ -1,4 +1,4 @@
-"""The guest from inside: a few programs, a few files, an agent that answers while the VM runs."""
+"""The guest: a few programs, a few files, and an agent that answers while the VM runs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ POLL = 0.02
 
 
 class SimGuest(Area):
-    """Answers as a guest agent does."""
+    """Simulates the guest agent."""
 
     @simulated
     def guest_info(self, vm: str) -> GuestInfo:
-        """Tell who the guest is."""
+        """Return the guest's host name, operating system and addresses."""
         with self.world.lock:
             found = self._answering(vm)
             addresses = tuple(address for nic in addressed(self.world, found) for address in nic.addresses)
@@ -37,7 +37,7 @@ class SimGuest(Area):
 
     @simulated
     def guest_exec(self, vm: str, argv: list[str], stdin: bytes, seconds: float, job: Job[ExecResult]) -> ExecResult:
-        """Run `echo`, `cat`, `hostname`, `true`, `false` or `sleep`; there are no other programs."""
+        """Run `echo`, `cat`, `hostname`, `true`, `false` or `sleep`. There are no other programs."""
         with self.world.lock:
             found = self._answering(vm)
             program = argv[0].rpartition("/")[2] if argv else ""
@@ -63,7 +63,7 @@ class SimGuest(Area):
 
     @simulated
     def guest_file_read(self, vm: str, path: str) -> bytes:
-        """Read a file that was written before."""
+        """Read a file."""
         with self.world.lock:
             found = self._answering(vm)
             if path not in found.files:
@@ -72,7 +72,7 @@ class SimGuest(Area):
 
     @simulated
     def guest_file_write(self, vm: str, path: str, data: bytes) -> VM:
-        """Write a file; it is on the VM's disks, so it goes and comes with snapshots, clones and migrations."""
+        """Write a file. It belongs to the VM's disks, so snapshots, clones and migrations include it."""
         with self.world.lock:
             self._answering(vm)
             found = self.changing(vm, "write a file in")
@@ -81,7 +81,7 @@ class SimGuest(Area):
 
     @simulated
     def guest_freeze(self, vm: str) -> VM:
-        """Freeze; until thawed the agent does nothing else."""
+        """Freeze the file systems. Until they are thawed, the agent rejects everything else."""
         with self.world.lock:
             self._answering(vm)
             found = self.changing(vm, "freeze")
@@ -90,7 +90,7 @@ class SimGuest(Area):
 
     @simulated
     def guest_thaw(self, vm: str) -> VM:
-        """Thaw; a guest that is not frozen stays so."""
+        """Thaw the file systems. Does nothing if they are not frozen."""
         with self.world.lock:
             self._answering(vm, frozen=True)
             found = self.changing(vm, "thaw")
@@ -99,7 +99,7 @@ class SimGuest(Area):
 
     @simulated
     def guest_password_set(self, vm: str, user: str, password: str) -> VM:
-        """Take a password, and forget it."""
+        """Accept a password without storing it."""
         with self.world.lock:
             self._answering(vm)
             self._refuse_unknown(vm, user)

@@ -14,7 +14,7 @@ class SimHost(Area):
 
     @simulated
     def host_info(self) -> Host:
-        """Describe the host."""
+        """Return the size of the host."""
         return Host(
             name=self.connection.name,
             uri=self.connection.uri,
@@ -29,7 +29,7 @@ class SimHost(Area):
 
     @simulated
     def host_stats(self) -> HostStats:
-        """Tell what is in use."""
+        """Return the current use of the host."""
         with self.world.lock:
             active = [vm for vm in self.world.all() if vm.active]
             used = sum(vm.memory for vm in active)
@@ -47,7 +47,7 @@ class SimHost(Area):
 
     @simulated
     def host_capabilities(self) -> Capabilities:
-        """Tell what VMs it runs."""
+        """Return what VMs the host can run."""
         return Capabilities(
             host=self.connection.name,
             driver="sim",
@@ -63,7 +63,7 @@ class SimHost(Area):
 
     @simulated
     def host_ping(self) -> Ping:
-        """Answer."""
+        """Answer at once."""
         began = time.monotonic()
         with self.world.lock:
             return Ping(

@@ -1,4 +1,4 @@
-"""Creating, changing and deleting VMs."""
+"""Create, find, change and delete VMs."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ class SimLifecycle(Area):
 
     @simulated
     def vm_list(self, query: VMQuery) -> list[VM]:
-        """Return all VMs; those untouched since the beginning are made on the way."""
+        """Return all VMs. VMs that were never changed since the start are generated on demand."""
         full = query.detail == "full"
         with self.world.lock:
             return [self.record(vm, full=full) for vm in self.world.all()]
 
     @simulated
     def vm_get(self, vm: str) -> VM:
-        """Return one."""
+        """Return one VM."""
         with self.world.lock:
             return self.record(self.look(vm))
 
     @simulated
     def vm_create(self, spec: VMSpec, job: Job[VM]) -> VM:
-        """Make the disks, define the VM, start it if asked; all of it or nothing."""
+        """Create the disks, define the VM, and start it if requested. On failure nothing remains."""
         self.refuse_unknown_secrets(*(disk.encryption for disk in spec.disks))
         with ExitStack() as undo:
             with self.world.lock:
@@ -81,7 +81,7 @@ class SimLifecycle(Area):
 
     @simulated
     def vm_delete(self, vm: str, keep_disks: bool, force: bool) -> Deleted:
-        """Remove the VM, then the volumes that were made for it and that nothing else needs."""
+        """Delete the VM, then the volumes that were created for it and that nothing else needs."""
         with self.world.lock:
             found = self.changing(vm, "delete")
             if found.active and not force:
@@ -106,7 +106,7 @@ class SimLifecycle(Area):
 
     @simulated
     def vm_clone(self, vm: str, name: str, linked: bool, job: Job[VM]) -> VM:
-        """Copy a VM that does not run."""
+        """Copy a stopped VM."""
         with ExitStack() as undo:
             with self.world.lock:
                 source = self.changing(vm, "clone", "stopped", "crashed")
@@ -125,7 +125,7 @@ class SimLifecycle(Area):
 
     @simulated
     def vm_clone_instant(self, vm: str, name: str, job: Job[VM]) -> VM:
-        """Copy a VM that runs, and let the copy run."""
+        """Copy a running VM and start the copy."""
         with ExitStack() as undo:
             with self.world.lock:
                 source = self.changing(vm, "clone", "running")
@@ -144,14 +144,14 @@ class SimLifecycle(Area):
 
     @simulated
     def question_list(self) -> list[Question]:
-        """Return the questions that were put into `world.questions`."""
+        """Return the questions in `world.questions`."""
         with self.world.lock:
             there = {vm.id for vm in self.world.vms.values()}
             return sorted((q for q in self.world.questions.values() if q.vm in there), key=lambda q: (q.name, q.vm))
 
     @simulated
     def question_answer(self, vm: str, question: str, answer: str) -> VM:
-        """Take the answer; the VM goes on."""
+        """Store the answer. The VM continues."""
         with self.world.lock:
             found = self.changing(vm, "answer a question of")
             asked = self.world.questions.get(found.id)
@@ -176,7 +176,7 @@ class SimLifecycle(Area):
 
     @simulated
     def vm_update(self, vm: str, changes: VMUpdate) -> VM:
-        """Change only what is given."""
+        """Change the given fields only."""
         with self.world.lock:
             found = self.changing(vm, "update")
             for field, given in (("vcpus", changes.vcpus), ("memory", changes.memory)):
@@ -222,7 +222,7 @@ class SimLifecycle(Area):
 
     @simulated
     def vm_import(self, definition: str) -> VM:
-        """Define a VM from what `vm_export` wrote; its volumes must be there."""
+        """Define a VM from the output of `vm_export`. Its volumes must exist."""
         from novacron.drivers.sim.state.definition import parsed
 
         with self.world.lock:
@@ -267,7 +267,7 @@ class SimLifecycle(Area):
 
 
 def refuse_taken(world: World, name: str, identity: str | None) -> None:
-    """Raise AlreadyExistsError when a VM of that name or UUID is there."""
+    """Raise AlreadyExistsError if a VM of that name or UUID exists."""
     for key in filter(None, (name, identity)):
         if world.look(key) is not None:
             raise AlreadyExistsError(
@@ -276,7 +276,7 @@ def refuse_taken(world: World, name: str, identity: str | None) -> None:
 
 
 def check_spec(world: World, spec: VMSpec) -> None:
-    """Refuse what this host can't do, all of it at once. Raises AlreadyExistsError, InvalidSpecError, ImageNotFoundError."""
+    """Reject everything that this host does not support, at once. Raises AlreadyExistsError, InvalidSpecError, ImageNotFoundError."""
     refuse_taken(world, spec.name, str(spec.id) if spec.id else None)
     problems = []
     arch = spec.arch or "x86_64"

@@ -1,4 +1,4 @@
-"""Measurements: counters that grow with the time that a VM runs, at a rate of its own."""
+"""Metrics: counters that increase with the running time of a VM, at a rate specific to the VM."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class SimMetrics(Area):
 
     @simulated
     def metrics_vm(self, vm: str) -> VMMetrics:
-        """Measure one."""
+        """Measure one VM."""
         with self.world.lock:
             return self._measured(self.look(vm), now())
 
     @simulated
     def metrics_vms(self) -> list[VMMetrics]:
-        """Measure all that run."""
+        """Measure all running VMs."""
         with self.world.lock:
             at = now()
             return sorted((self._measured(vm, at) for vm in self.world.all() if vm.status == "running"), key=lambda m: m.vm)
@@ -50,7 +50,7 @@ class SimMetrics(Area):
 
     @simulated
     def metrics_history(self, vm: str, seconds: float) -> list[VMUsage]:
-        """Tell of whole intervals since the VM was started, at most about a hundred; it uses as much in each."""
+        """Return complete intervals since the start of the VM, at most about a hundred. All have the same values."""
         interval, until = max(1.0, math.ceil(seconds / MOST)), datetime.now(UTC)
         with self.world.lock:
             found = self.look(vm)

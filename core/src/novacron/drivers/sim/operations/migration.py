@@ -1,8 +1,8 @@
-"""Moving VMs to other simulated hosts and between storage pools.
+"""Migration of VMs to other simulated hosts and between storage pools.
 
-A volume belongs to one host here. With `storage="shared"` the storage pools of the same name are taken for one storage that both
-hosts reach: a VM's volumes change hands without being sent. With "copy" their bytes are sent too, at the same bandwidth.
-Without a bandwidth a migration takes no time; with one it takes as long as its bytes need.
+A simulated volume belongs to one host. With `storage="shared"`, storage pools of the same name count as one storage that both hosts use:
+the VM's volumes get another owner and are not transferred. With "copy" their bytes are transferred too, with the same bandwidth.
+Without a bandwidth a migration takes no time. With one it takes as long as the transfer of its bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from novacron.specs.migration import MigrationSpec
 
 
 class SimMigration(Area):
-    """Checks, makes and tunes migrations."""
+    """Checks, runs and tunes migrations."""
 
     @simulated
     def migration_check(self, vm: str, to: Any, spec: MigrationSpec) -> MigrationCheck:
@@ -35,7 +35,7 @@ class SimMigration(Area):
 
     @simulated
     def vm_migrate(self, vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport]) -> MigrationReport:
-        """Send the memory, then hand the VM over in one step; before that step it is at the source, after it at the destination."""
+        """Transfer the memory, then hand the VM over in one step. Before that step it is on the source, afterwards on the destination."""
         began = time.monotonic()
         job.report("checking", 0.0)
         check = self._check(vm, to, spec)  # before the lock is taken: it takes both hosts' in their order
@@ -62,7 +62,7 @@ class SimMigration(Area):
 
     @simulated
     def vm_migrate_storage(self, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
-        """Move disks to another storage pool."""
+        """Migrate disks to another storage pool."""
         with ExitStack() as undo:
             with self.world.lock:
                 found = self.changing(vm, "move disks of", "running", "suspended", "stopped", "crashed")
@@ -103,7 +103,7 @@ class SimMigration(Area):
 
     @simulated
     def migration_tune(self, vm: str, bandwidth: int | None, max_downtime: float | None, post_copy: bool) -> VM:
-        """Change a migration that is under way."""
+        """Change the settings of a running migration."""
         with self.world.lock:
             found = self.world.find(vm)
             transfer: Transfer | None = found.migration
@@ -175,7 +175,7 @@ class SimMigration(Area):
 
 
 def both(one: World, other: World) -> ExitStack:
-    """Hold the locks of two hosts; always in the same order, so that two migrations towards each other don't wait for ever."""
+    """Hold the locks of two hosts, always in the same order, so that two opposite migrations do not deadlock."""
     stack = ExitStack()
     for world in sorted((one, other), key=lambda w: w.name):
         stack.enter_context(world.lock)

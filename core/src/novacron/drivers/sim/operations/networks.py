@@ -25,7 +25,7 @@ STOPPED_ONLY = {"type", "bridge", "device", "cidr", "vlan", "openvswitch", "mtu"
 
 
 class SimNetworks(Area):
-    """Makes, changes and deletes networks; lists leases."""
+    """Creates, changes and deletes networks; lists leases."""
 
     @simulated
     def network_list(self) -> list[Network]:
@@ -35,13 +35,13 @@ class SimNetworks(Area):
 
     @simulated
     def network_get(self, network: str) -> Network:
-        """Return one."""
+        """Return one network."""
         with self.world.lock:
             return self._find(network).record(self.connection.name)
 
     @simulated
     def network_create(self, spec: NetworkSpec) -> Network:
-        """Make and start a network."""
+        """Create and start a network."""
         with self.world.lock:
             if spec.name in self.world.networks:
                 raise AlreadyExistsError(
@@ -55,7 +55,7 @@ class SimNetworks(Area):
 
     @simulated
     def network_update(self, network: str, spec: NetworkSpec) -> Network:
-        """Change what is given; those connected to it stay so."""
+        """Change the given properties. Connected NICs stay connected."""
         with self.world.lock:
             found = self._find(network)
             if spec.name != network:
@@ -72,18 +72,18 @@ class SimNetworks(Area):
 
     @simulated
     def network_start(self, network: str) -> Network:
-        """Let a network be used."""
+        """Start a network."""
         return self._set_active(network, True)
 
     @simulated
     def network_stop(self, network: str) -> Network:
-        """Let a network not be used."""
+        """Stop a network."""
         self._refuse_used(network, "stop")
         return self._set_active(network, False)
 
     @simulated
     def network_delete(self, network: str) -> Deleted:
-        """Forget a network; VMs that name it can't start until there is one of that name again."""
+        """Delete a network. VMs that use it can't start until a network of that name exists again."""
         self._refuse_used(network, "delete")
         with self.world.lock:
             found = self._find(network)

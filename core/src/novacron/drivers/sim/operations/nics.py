@@ -1,4 +1,4 @@
-"""NICs of VMs: attaching, changing, detaching."""
+"""NICs of VMs: attach, change, detach."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SimNICs(Area):
 
     @simulated
     def nic_attach(self, vm: str, spec: NICSpec) -> NIC:
-        """Plug in a NIC."""
+        """Attach a NIC."""
         with self.world.lock:
             found = self.changing(vm, "attach a NIC to", *_STATES)
             nic = make_nic(self.world, spec)
@@ -38,7 +38,7 @@ class SimNICs(Area):
 
     @simulated
     def nic_detach(self, vm: str, nic: str) -> VM:
-        """Unplug a NIC."""
+        """Detach a NIC."""
         with self.world.lock:
             found = self.changing(vm, "detach a NIC from", "running", "stopped", "crashed")
             going = self._find(found, nic)
@@ -51,7 +51,7 @@ class SimNICs(Area):
 
     @simulated
     def nic_update(self, vm: str, nic: str, spec: NICUpdate) -> NIC:
-        """Change what is given; the MAC address stays."""
+        """Change the given fields. The MAC address stays the same."""
         with self.world.lock:
             found = self.changing(vm, "change a NIC of", *_STATES)
             old = self._find(found, nic)
@@ -81,7 +81,7 @@ class SimNICs(Area):
 
     @simulated
     def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:
-        """Plug or unplug the cable."""
+        """Connect or disconnect the virtual cable."""
         with self.world.lock:
             found = self.changing(vm, "change a NIC of", *_STATES)
             old = self._find(found, nic)

@@ -11,7 +11,7 @@ from novacron.specs.pools import StoragePoolSpec
 
 
 class SimPools(Area):
-    """Makes, reads, starts, stops and forgets storage pools."""
+    """Creates, lists, starts, stops and deletes storage pools."""
 
     @simulated
     def pool_list(self) -> list[StoragePool]:
@@ -21,13 +21,13 @@ class SimPools(Area):
 
     @simulated
     def pool_get(self, pool: str) -> StoragePool:
-        """Return one."""
+        """Return one pool."""
         with self.world.lock:
             return self.world.pool(pool).record(self.connection.name)
 
     @simulated
     def pool_create(self, spec: StoragePoolSpec) -> StoragePool:
-        """Make a pool; a folder that was another pool's before still has that one's volumes."""
+        """Create a pool. A path that another pool had before still contains that pool's volumes."""
         path = spec.path or f"/sim/{spec.name}"
         with self.world.lock:
             for other in self.world.pools.values():
@@ -47,17 +47,17 @@ class SimPools(Area):
 
     @simulated
     def pool_start(self, pool: str) -> StoragePool:
-        """Let a pool be used."""
+        """Start a pool."""
         return self._set_active(pool, True)
 
     @simulated
     def pool_stop(self, pool: str) -> StoragePool:
-        """Let a pool not be used."""
+        """Stop a pool."""
         return self._set_active(pool, False)
 
     @simulated
     def pool_refresh(self, pool: str) -> StoragePool:
-        """Look again; nothing changes behind a simulated pool's back."""
+        """Do nothing: nothing else changes a simulated pool."""
         with self.world.lock:
             found = self.world.pool(pool)
             found.check()
@@ -65,7 +65,7 @@ class SimPools(Area):
 
     @simulated
     def pool_delete(self, pool: str) -> Deleted:
-        """Forget a pool that no VM uses; its volumes stay in the folder."""
+        """Delete a pool that no VM uses. Its volumes stay at its path."""
         with self.world.lock:
             found = self.world.pool(pool)
             used = next((vm.name for vm in self.world.all() if any(place[0] == pool for place in vm.places())), None)
@@ -89,7 +89,7 @@ class SimPools(Area):
 
 
 def _source(spec: StoragePoolSpec) -> str | None:
-    """Return where a pool comes from, as records say it."""
+    """Return the source of a pool in the format of the record."""
     return ":".join(filter(None, (spec.source_host, spec.source_path or spec.source_name))) or None
 
 

@@ -1,4 +1,4 @@
-"""Starting, stopping and everything between."""
+"""Power operations: start, stop, suspend, save."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ POLL = 0.02
 
 
 class SimPower(Area):
-    """Changes what a VM is doing."""
+    """Changes the status of VMs."""
 
     @simulated
     def vm_start(self, vm: str) -> VM:
-        """Start, or restore what was saved."""
+        """Start a VM, or restore a saved one."""
         with self.world.lock:
             found = self.changing(vm, "start", "stopped", "crashed", "saved")
             start(self.world, found, "restored" if found.status == "saved" else "booted")
@@ -46,17 +46,17 @@ class SimPower(Area):
 
     @simulated
     def vm_suspend(self, vm: str) -> VM:
-        """Suspend; a suspended VM stays so."""
+        """Suspend. A suspended VM stays suspended."""
         return self._change(vm, "suspend", ("running", "suspended"), "suspended", "user", keep=True)
 
     @simulated
     def vm_resume(self, vm: str) -> VM:
-        """Resume; a running VM stays so."""
+        """Resume. A running VM stays running."""
         return self._change(vm, "resume", ("suspended", "running"), "running", "resumed", keep=True)
 
     @simulated
     def vm_shutdown(self, vm: str, seconds: float, otherwise: Literal["fail", "stop"], job: Job[VM]) -> VM:
-        """Press the power button; the guest obeys at once, unless it was made with `native={"ignores_shutdown": True}`."""
+        """Ask the guest to shut down. It does so at once, unless the VM has `native={"ignores_shutdown": True}`."""
         began = time.monotonic()
         with self.world.lock:
             found = self.changing(vm, "shut down", "running")
@@ -80,7 +80,7 @@ class SimPower(Area):
 
     @simulated
     def vm_save(self, vm: str, job: Job[VM]) -> VM:
-        """Keep the memory and power off."""
+        """Save the memory and power off."""
         job.report("saving memory")
         with self.world.lock:
             job.raise_if_cancelled()
@@ -88,7 +88,7 @@ class SimPower(Area):
 
     @simulated
     def vm_restore(self, vm: str, job: Job[VM]) -> VM:
-        """Go on from saved memory."""
+        """Resume with the saved memory."""
         job.report("restoring memory")
         with self.world.lock:
             job.raise_if_cancelled()
@@ -105,11 +105,11 @@ class SimPower(Area):
 
 
 def start(world: World, vm: SimVM, reason: str) -> None:
-    """Let a VM run.
+    """Set the VM's status to running.
 
     Raises:
-        NetworkNotFoundError, InvalidStateError: a network is not there or not active.
-        DiskLockedError: another VM has its disk.
+        NetworkNotFoundError, InvalidStateError: a network does not exist or is not active.
+        DiskLockedError: another VM uses a disk.
     """
     for nic in vm.nics:
         if nic.type != "network":
@@ -128,7 +128,7 @@ def start(world: World, vm: SimVM, reason: str) -> None:
 
 
 def refuse_locked(world: World, vm: SimVM, disks: tuple[Disk, ...]) -> None:
-    """Raise DiskLockedError when another VM that runs has one of these disks, and may write to it."""
+    """Raise DiskLockedError if another running VM uses one of these disks and may write to it."""
     mine = {(d.pool, d.volume) for d in disks if d.volume and not d.shareable and not d.read_only}
     for other in world.vms.values():
         for disk in other.disks if other is not vm and other.active else ():

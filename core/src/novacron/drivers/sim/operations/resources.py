@@ -1,4 +1,4 @@
-"""CPU, memory and I/O of VMs. What is set only live is undone by a power cycle, what is set only persistently is done by one."""
+"""CPU, memory and I/O of VMs. A power cycle reverts live changes and applies persistent ones."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Change = Callable[[State, bool], State]
 
 
 class SimResources(Area):
-    """Reads and sets them."""
+    """Reads and changes resources."""
 
     @simulated
     def resources_get(self, vm: str) -> Resources:
-        """Return what is in force, and what will be."""
+        """Return the current settings, and those of the next start."""
         with self.world.lock:
             return self._resources(self.look(vm))
 
@@ -49,7 +49,7 @@ class SimResources(Area):
 
     @simulated
     def memory_set(self, vm: str, size: int, live: bool, persistent: bool) -> Resources:
-        """Set the memory; modules are added and taken out as needed."""
+        """Set the memory. Memory modules are added and removed as needed."""
         if not 2**20 <= size <= self.world.memory_bytes:
             raise _bad(vm, "size", size, f"1 MiB to what the host has, {self.world.memory_bytes} bytes")
         with self.world.lock:
@@ -80,7 +80,7 @@ class SimResources(Area):
 
     @simulated
     def pinning_set(self, vm: str, pinning: dict[str, str], live: bool, persistent: bool) -> Resources:
-        """Set which CPUs vCPUs, emulator and I/O threads run on; the rest stays."""
+        """Pin vCPUs, emulator and I/O threads to CPUs. Other pins stay unchanged."""
 
         def change(now: State, running: bool) -> State:
             threads = [f"iothread{number}" for number in now["iothreads"]]
@@ -95,7 +95,7 @@ class SimResources(Area):
 
     @simulated
     def limits_set(self, vm: str, limits: LimitsSpec, live: bool, persistent: bool) -> Resources:
-        """Set what is given; the rest stays."""
+        """Set the given limits. Others stay unchanged."""
         given = limits.model_dump(exclude_unset=True)
         with self.world.lock:
             found = self.look(vm)
@@ -169,7 +169,7 @@ def _record(vm: SimVM, state: State) -> Resources:
 
 
 def _merged(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the limits of disks, NICs or devices after a change: 0 lifts one, None leaves it."""
+    """Return the limits of disks, NICs or devices after a change: 0 removes a limit, None leaves it unchanged."""
     new = {name: dict(fields) for name, fields in old.items()}
     for name, fields in given.items():
         key = name.lower() if ":" in name else name
@@ -179,7 +179,7 @@ def _merged(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fits(cpus: str, count: int) -> bool:
-    """Whether text such as "0-3,8" names CPUs that are there."""
+    """Return whether a CPU set such as "0-3,8" contains only existing CPUs."""
     for part in cpus.split(","):
         low, dash, high = part.partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()):

@@ -1,4 +1,4 @@
-"""Snapshots: a tree of what a VM was."""
+"""Snapshots: a tree of earlier states of a VM."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from novacron.specs.snapshots import SnapshotSpec
 
 
 class SimSnapshots(Area):
-    """Takes, lists, reverts to and deletes snapshots."""
+    """Creates, lists, reverts and deletes snapshots."""
 
     @simulated
     def snapshot_create(self, vm: str, spec: SnapshotSpec, job: Job[Snapshot]) -> Snapshot:
-        """Keep the VM as it is now."""
+        """Store the current state of the VM."""
         job.report("saving disks", 0.0)
         with self.world.lock:
             found = self.changing(vm, "snapshot", "running", "suspended", "stopped", "crashed")
@@ -41,7 +41,7 @@ class SimSnapshots(Area):
 
     @simulated
     def snapshot_list(self, vm: str) -> list[Snapshot]:
-        """List them, parents before children, then by time."""
+        """List the snapshots: parents before children, then by time."""
         with self.world.lock:
             found = self.look(vm)
             kept = sorted(found.snapshots.values(), key=lambda s: (_depth(found, s), s.created_at, s.name))
@@ -49,14 +49,14 @@ class SimSnapshots(Area):
 
     @simulated
     def snapshot_get(self, vm: str, snapshot: str) -> Snapshot:
-        """Return one."""
+        """Return one snapshot."""
         with self.world.lock:
             found = self.look(vm)
             return self._record(found, self._find(found, snapshot))
 
     @simulated
     def snapshot_revert(self, vm: str, snapshot: str, job: Job[VM]) -> VM:
-        """Put disks, NICs, memory size and status back."""
+        """Restore disks, NICs, memory size and status."""
         job.report(f"reverting to {snapshot}", 0.0)
         self.checkpoint("snapshot_revert", vm)
         job.raise_if_cancelled()
@@ -80,7 +80,7 @@ class SimSnapshots(Area):
 
     @simulated
     def snapshot_delete(self, vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
-        """Forget a snapshot, and those after it when `children`."""
+        """Delete a snapshot, and those below it if `children` is true."""
         job.report(f"deleting {snapshot}", 0.0)
         self.checkpoint("snapshot_delete", vm)
         job.raise_if_cancelled()
@@ -168,7 +168,7 @@ def _depth(vm: SimVM, snapshot: Snapshotted) -> int:
 
 
 def _descendants(vm: SimVM, name: str) -> set[str]:
-    """Return a snapshot's name and those of all after it."""
+    """Return the names of a snapshot and of all snapshots below it."""
     found = {name}
     while more := {s.name for s in vm.snapshots.values() if s.parent in found} - found:
         found |= more

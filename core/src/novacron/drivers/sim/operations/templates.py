@@ -1,4 +1,4 @@
-"""Templates: sealed copies of VMs, in versions."""
+"""Templates: versioned copies of VMs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECRETS = ("/etc/machine-id", "/etc/ssh/ssh_host_", "/var/lib/dhcp/")
 
 
 class SimTemplate:
-    """One version of a template. `vm` is what is deployed; its volumes are the template's own."""
+    """One version of a template. `vm` is the VM to deploy; its volumes belong to the template."""
 
     __slots__ = ("created_at", "description", "name", "tags", "version", "vm")
 
@@ -34,7 +34,7 @@ class SimTemplate:
         self.created_at = now()
 
     def record(self, host: str) -> Template:
-        """Return what is reported of it."""
+        """Return the record."""
         return Template(
             name=self.name,
             host=host,
@@ -51,11 +51,11 @@ class SimTemplate:
 
 
 class SimTemplates(Area):
-    """Makes, reads, changes, deletes and deploys templates."""
+    """Creates, lists, changes, deletes and deploys templates."""
 
     @simulated
     def template_create(self, vm: str, spec: TemplateSpec, job: Job[Template]) -> Template:
-        """Copy a VM that is stopped."""
+        """Copy a stopped VM."""
         with ExitStack() as undo:
             with self.world.lock:
                 source = self.changing(vm, "make a template of", "stopped")
@@ -104,7 +104,7 @@ class SimTemplates(Area):
 
     @simulated
     def template_delete(self, template: str, version: int | None) -> Deleted:
-        """Delete a version, or all, with the volumes."""
+        """Delete a version, or all of them, with their volumes."""
         with self.world.lock:
             self._find(template, version)
             versions = self.world.templates[template]
@@ -129,7 +129,7 @@ class SimTemplates(Area):
 
     @simulated
     def template_deploy(self, template: str, spec: VMSpec, version: int | None, linked: bool, job: Job[VM]) -> VM:
-        """Copy the template's VM. What `spec` gives takes the place of the template's; its disks are added."""
+        """Copy the template's VM. The given fields of `spec` replace the template's; its disks are added."""
         self.refuse_unknown_secrets(*(disk.encryption for disk in spec.disks))
         with ExitStack() as undo:
             with self.world.lock:

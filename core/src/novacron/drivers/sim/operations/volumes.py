@@ -19,7 +19,7 @@ CHUNK = 64 * BLOCK
 
 
 class SimVolumes(Area):
-    """Makes, reads, copies, fills and deletes volumes."""
+    """Creates, lists, copies, uploads and deletes volumes."""
 
     @simulated
     def volume_list(self, pool: str) -> list[Volume]:
@@ -31,13 +31,13 @@ class SimVolumes(Area):
 
     @simulated
     def volume_get(self, pool: str, volume: str) -> Volume:
-        """Return one."""
+        """Return one volume."""
         with self.world.lock:
             return self._record(*self._find(pool, volume))
 
     @simulated
     def volume_create(self, pool: str, spec: VolumeSpec, job: Job[Volume]) -> Volume:
-        """Make a volume."""
+        """Create a volume."""
         self.refuse_unknown_secrets(spec.encryption)
         with self.world.lock:
             parent = self.world.pool(pool)
@@ -69,21 +69,21 @@ class SimVolumes(Area):
 
     @simulated
     def volume_convert(self, pool: str, volume: str, name: str, format: str, job: Job[Volume]) -> Volume:
-        """Copy into another format."""
+        """Copy a volume into another format."""
         with self.world.lock:
             parent, found = self._find(pool, volume)
             return self._add(parent, copied(found, name, format=format), job, "volume_convert")
 
     @simulated
     def volume_clone(self, pool: str, volume: str, name: str, job: Job[Volume]) -> Volume:
-        """Copy."""
+        """Copy a volume."""
         with self.world.lock:
             parent, found = self._find(pool, volume)
             return self._add(parent, copied(found, name), job, "volume_clone")
 
     @simulated
     def volume_wipe(self, pool: str, volume: str, job: Job[Volume]) -> Volume:
-        """Forget the content."""
+        """Discard the content."""
         with self.world.lock:
             parent, found = self._find(pool, volume)
             self._check_unused(parent, found, "wipe")
@@ -110,7 +110,7 @@ class SimVolumes(Area):
 
     @simulated
     def volume_upload(self, pool: str, volume: str, source: BinaryIO, job: Job[Volume]) -> Volume:
-        """Read a file; its content takes the place of the volume's only when all of it is there."""
+        """Read a file completely, then replace the content of the volume."""
         with self.world.lock:
             parent, found = self._find(pool, volume)
             self._check_unused(parent, found, "write to")
@@ -124,7 +124,7 @@ class SimVolumes(Area):
 
     @simulated
     def volume_download(self, pool: str, volume: str, target: BinaryIO, job: Job[Volume]) -> Volume:
-        """Write the content: of a raw volume all its capacity, of another as many bytes as were put there."""
+        """Write the content: the whole capacity of raw volumes, otherwise the uploaded bytes."""
         with self.world.lock:
             parent, found = self._find(pool, volume)
             content = found.content.copy()

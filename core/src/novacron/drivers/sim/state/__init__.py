@@ -1,1 +1,1 @@
-"""What a simulated host consists of: VMs, disks, volumes, pools, networks, and the faults that tests set."""
+"""The state of a simulated host: VMs, disks, volumes, pools, networks, and the faults that tests set."""

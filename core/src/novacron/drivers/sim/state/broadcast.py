@@ -1,4 +1,4 @@
-"""Takes events to subscribers, in order, from one thread for all simulated hosts of the process."""
+"""Delivers events to subscribers in order, from one thread for all simulated hosts of the process."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from novacron.records.events import Event
 
 
 def now() -> str:
-    """Return the time as records say it."""
+    """Return the current time in the format of records."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 class Subscription(Listener):
-    """Somebody who wants to know, and under which name it has the host."""
+    """A subscriber, and the name that its connection uses for the host."""
 
     def __init__(self, broadcast: Broadcast, host: str, callback: Callable[[Event], object]) -> None:
         super().__init__(callback, broadcast.drop)
         self._host = host
 
     def deliver(self, event: Event) -> None:
-        """Tell of an event under the name that its connection has for the host."""
+        """Deliver an event with the connection's name for the host."""
         self.tell(event.replace(host=self._host))
 
 
 class Courier:
-    """Delivers events from a thread of its own. The thread ends when everything is delivered, so an idle host has none."""
+    """Delivers events in a separate thread. The thread ends when all events are delivered, so an idle host has no thread."""
 
     def __init__(self) -> None:
         self._queue: deque[tuple[Subscription, Event]] = deque()
@@ -37,7 +37,7 @@ class Courier:
         self._working = False
 
     def send(self, subscription: Subscription, event: Event) -> None:
-        """Deliver an event, after all that were sent before."""
+        """Deliver an event after all earlier ones."""
         with self._guard:
             self._queue.append((subscription, event))
             if not self._working:
@@ -55,7 +55,7 @@ class Courier:
 
 
 class Broadcast:
-    """One host's subscriptions. While nobody can reach the host its events are held, and told afterwards."""
+    """The subscriptions to one host. While the host is disconnected, events are queued and delivered afterwards."""
 
     __slots__ = ("_courier", "_guard", "_held", "_subscriptions")
 
@@ -66,20 +66,20 @@ class Broadcast:
         self._held: list[Event] | None = None
 
     def subscribe(self, host: str, callback: Callable[[Event], object]) -> Subscription:
-        """Add a subscription under the name that its connection has for the host."""
+        """Add a subscription with the connection's name for the host."""
         subscription = Subscription(self, host, callback)
         with self._guard:
             self._subscriptions.append(subscription)
         return subscription
 
     def drop(self, subscription: Subscription) -> None:
-        """Forget a subscription."""
+        """Remove a subscription."""
         with self._guard:
             if subscription in self._subscriptions:
                 self._subscriptions.remove(subscription)
 
     def tell(self, event: Event, *, always: bool = False) -> None:
-        """Send an event to everybody; `always` even while the host can't be reached."""
+        """Send an event to all subscribers; with `always` also while the host is disconnected."""
         with self._guard:
             if self._held is not None and not always:
                 self._held.append(event)
@@ -88,12 +88,12 @@ class Broadcast:
                 self._courier.send(subscription, event)
 
     def hold(self) -> None:
-        """Keep events back from now on."""
+        """Queue events from now on."""
         with self._guard:
             self._held = self._held if self._held is not None else []
 
     def release(self) -> None:
-        """Tell what was kept back."""
+        """Deliver the queued events."""
         with self._guard:
             held, self._held = self._held or [], None
             for event in held:

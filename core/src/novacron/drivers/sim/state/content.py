@@ -1,4 +1,4 @@
-"""The content of simulated volumes: only blocks that are not zero take memory."""
+"""The content of simulated volumes. Blocks of zeros take no memory."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Content:
 
     @property
     def allocated(self) -> int:
-        """Bytes that are held."""
+        """The number of stored bytes."""
         return len(self.blocks) * BLOCK
 
     def copy(self) -> Content:
-        """Return a copy that may change on its own."""
+        """Return an independent copy."""
         return Content(dict(self.blocks), self.length)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Put `data` at `offset`, a multiple of the block size; all that follows the last block stays."""
+        """Write `data` at `offset`, a multiple of the block size. Content after the last block stays unchanged."""
         for start in range(0, len(data), BLOCK):
             block = data[start : start + BLOCK].ljust(BLOCK, b"\0")
             if block == _ZERO:
@@ -46,7 +46,7 @@ class Content:
         self.length = max(self.length, offset + len(data))
 
     def write_to(self, target: BinaryIO, length: int) -> None:
-        """Write `length` bytes to a file; where it can seek, holes stay holes."""
+        """Write `length` bytes to a file. In seekable files, holes stay holes."""
         seekable = target.seekable()
         start = target.tell() if seekable else 0
         if seekable:
@@ -65,7 +65,7 @@ class Content:
 
 
 def data_ranges(source: BinaryIO) -> list[tuple[int, int]] | None:
-    """Return where a file from its position on has data, None when it can't tell (a pipe, a buffer)."""
+    """Return the ranges of a file that contain data, from the current position on; None if it is not known (pipes, buffers)."""
     try:
         descriptor, here = source.fileno(), source.tell()
         end = os.fstat(descriptor).st_size

@@ -1,4 +1,4 @@
-"""Reads the definition that a simulated VM is exported as."""
+"""Parses the exported definition of a simulated VM."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def parsed(world: World, text: str) -> SimVM:
     """Return a stopped VM.
 
     Raises:
-        InvalidSpecError: not such a definition.
-        ImageNotFoundError, NetworkNotFoundError: what it needs is not there.
+        InvalidSpecError: the text is not such a definition.
+        ImageNotFoundError, NetworkNotFoundError: a file or network of the VM does not exist.
     """
     try:
         given = msgspec.convert(json.loads(text), Definition, strict=False)

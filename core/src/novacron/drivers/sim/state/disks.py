@@ -1,4 +1,4 @@
-"""Makes the volumes that a VM's disks need; what was made is undone when a later step fails."""
+"""Creates the volumes of a VM's disks. They are deleted if a later step fails."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SUFFIXES = ("", ".qcow2", ".img", ".raw")
 
 
 def make_disk(world: World, vm: str, spec: DiskSpec, taken: Collection[str], undo: ExitStack) -> tuple[Disk, Place | None]:
-    """Return a disk and the volume that was made for it, if one was, of the name that was asked for, or of one that no volume has.
+    """Return a disk and the volume that was created for it, if any. The volume has the given name, or an unused one.
 
     Raises:
         ImageNotFoundError, StoragePoolNotFoundError, AlreadyExistsError, InvalidStateError, ResourceAllocationError
@@ -58,7 +58,7 @@ def _targets(prefix: str) -> Iterator[str]:
 
 
 def with_volume(world: World, disk: Disk, place: Place) -> Disk:
-    """Return the disk with a volume in it."""
+    """Return the disk with a volume as its source."""
     pool, volume = world.pool(place[0]), world.volume(place)
     found: Disk = disk.replace(
         source=pool.path_of(volume.name),
@@ -74,14 +74,14 @@ def with_volume(world: World, disk: Disk, place: Place) -> Disk:
 
 
 def sized(world: World, vm: SimVM) -> tuple[Disk, ...]:
-    """Return a VM's disks with the sizes that their volumes have now."""
+    """Return a VM's disks with the current sizes of their volumes."""
     if vm.id not in world.vms:
         return vm.disks  # as it was at the beginning
     return tuple(with_volume(world, disk, (disk.pool, disk.volume)) if disk.pool and disk.volume else disk for disk in vm.disks)
 
 
 def image_place(world: World, source: str, pool: str) -> Place:
-    """Return the volume that is meant by "image:NAME", "POOL/VOLUME" or a path. Raises ImageNotFoundError."""
+    """Return the volume for "image:NAME", "POOL/VOLUME" or a path. Raises ImageNotFoundError."""
     if source.startswith("/"):
         place = world.place_of(source)
         if place is not None:
@@ -99,7 +99,7 @@ def image_place(world: World, source: str, pool: str) -> Place:
 
 
 def add_volume(world: World, pool: SimPool, volume: SimVolume, undo: ExitStack | None = None) -> Place:
-    """Put a volume into a pool, if there is space. Raises AlreadyExistsError, InvalidStateError, ResourceAllocationError."""
+    """Add a volume to a pool. Raises AlreadyExistsError, InvalidStateError, ResourceAllocationError (too little space)."""
     if taken_volume(world, pool, volume.name):
         raise AlreadyExistsError(
             f"a volume {volume.name!r} is already in the storage pool {pool.name!r}",
@@ -114,7 +114,7 @@ def add_volume(world: World, pool: SimPool, volume: SimVolume, undo: ExitStack |
 
 
 def taken_volume(world: World, pool: SimPool, name: str) -> bool:
-    """Whether a pool has a volume of that name."""
+    """Return whether a pool has a volume of that name."""
     if name in pool.volumes:
         return True
     number = world.filling.number(name) if pool.name == "default" and world.filling is not None else None
@@ -122,7 +122,7 @@ def taken_volume(world: World, pool: SimPool, name: str) -> bool:
 
 
 def remove_volume(world: World, place: Place) -> str | None:
-    """Delete a volume; return its path, None when it is not there."""
+    """Delete a volume; return its path, None if it does not exist."""
     pool = world.pools.get(place[0])
     if pool is None or pool.volumes.pop(place[1], None) is None:
         return None

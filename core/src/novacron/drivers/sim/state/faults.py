@@ -1,4 +1,4 @@
-"""What goes wrong, and how slowly all else goes: set from tests, struck around every operation."""
+"""Injected faults and latency of a simulated host. Tests set them; they apply around every operation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLL = 0.02
 
 
 class Fault:
-    """One thing that will go wrong; see `Faults.add`."""
+    """One injected fault; see `Faults.add`."""
 
     __slots__ = ("error", "hang", "latency", "operation", "resource", "times", "when")
 
@@ -37,7 +37,7 @@ class Fault:
         self.latency, self.hang = latency, hang
 
     def fits(self, operation: str, when: When, names: Collection[str]) -> bool:
-        """Whether it strikes now."""
+        """Return whether the fault applies now."""
         return (
             self.when == when
             and fnmatch.fnmatchcase(operation, self.operation)
@@ -78,17 +78,17 @@ class Faults:
         latency: float = 0.0,
         hang: float | None = None,
     ) -> None:
-        """Let operations go wrong.
+        """Inject a fault.
 
         Args:
-            operation: a hook's name or a shell pattern, "vm_*".
-            error: what is raised, a fresh copy each time. A HostConnectionError when nothing of `error`, `latency`, `hang` is given.
-            when: "before" the effect; "during" it, which must then be undone (creating, cloning, migrating, snapshots, volumes);
-                "after" it: the operation was done, but its caller is told of the error, with the outcome "unknown".
-            times: how often, None for ever.
+            operation: a hook's name, or a shell pattern such as "vm_*".
+            error: the error to raise, copied each time. Default: a HostConnectionError if `latency` and `hang` are not given either.
+            when: "before" the effect; "during" the operation, which must then be rolled back (creating, cloning, migrating, snapshots,
+                volumes); "after" it: the operation succeeded, but the caller gets the error with the outcome "unknown".
+            times: how often it happens; None for always.
             resource: only for this VM, volume, ... (name or UUID).
-            latency: seconds that the operation takes longer.
-            hang: seconds without an answer, then OperationTimeoutError; `clear()` lets it go on, cancelling a job ends it.
+            latency: additional duration of the operation, in seconds.
+            hang: duration without an answer, in seconds, followed by OperationTimeoutError. `clear()` or cancelling the job ends it.
         """
         if error is None and not latency and hang is None:
             error = HostConnectionError("the simulated connection broke")
@@ -96,7 +96,7 @@ class Faults:
             self._faults.append(Fault(operation, error, when, times, resource, latency, hang))
 
     def clear(self) -> None:
-        """Forget all faults and let what hangs go on."""
+        """Remove all faults and let hanging operations continue."""
         with self._guard:
             self._faults.clear()
             self._released.set()
@@ -104,7 +104,7 @@ class Faults:
 
     @property
     def pending(self) -> list[str]:
-        """What can still strike, as "operation when"."""
+        """The faults that can still happen, as "operation when"."""
         with self._guard:
             return [f"{fault.operation} {fault.when}" for fault in self._faults]
 
@@ -114,11 +114,11 @@ class Faults:
         return self._connected
 
     def set_connected(self, connected: bool) -> None:
-        """Cut the host off, or connect it again (for `World.disconnect` and `World.reconnect`, which see to the events too)."""
+        """Disconnect or reconnect the host. Use `World.disconnect` and `World.reconnect`, which also handle events."""
         self._connected = connected
 
     def around(self, operation: str, names: Collection[str], job: Job[Any] | None, effect: Callable[[], Any]) -> Any:
-        """Do `effect` with what is to go wrong before and after it."""
+        """Run `effect` with the faults before and after it."""
         self._check_connected()
         delay = self.latency + (self._random.uniform(0, self.jitter) if self.jitter else 0.0)
         if delay:
@@ -129,7 +129,7 @@ class Faults:
         return result
 
     def strike(self, operation: str, when: When, names: Collection[str], job: Job[Any] | None = None) -> None:
-        """Let the faults that fit take effect."""
+        """Apply the matching faults."""
         if not self._faults:
             return
         for fault in self._take(operation, when, names):

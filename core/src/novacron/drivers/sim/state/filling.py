@@ -1,4 +1,4 @@
-"""The VMs that a simulated host has from the beginning: made of their numbers when read, kept only once they change."""
+"""The initial VMs of a simulated host. They are generated from their number on demand, and stored only after a change."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Filling:
         return f"{self.prefix}{number:05}"
 
     def identity(self, number: int) -> str:
-        """Return a VM's UUID; its number can be read off it."""
+        """Return a VM's UUID, which contains its number."""
         return f"{self._salt}{number:012x}"
 
     def volume(self, number: int) -> str:
@@ -58,7 +58,7 @@ class Filling:
         return f"52:54:{self._salt[:2]}:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
 
     def number(self, key: str) -> int | None:
-        """Return the number of the VM with this UUID, name or volume, None when there is none (any more)."""
+        """Return the number of the VM with this UUID, name or volume; None if it does not exist (any more)."""
         if key.startswith(self._salt):
             digits, base = key[len(self._salt) :], 16
         elif key.startswith(self.prefix):
@@ -73,7 +73,7 @@ class Filling:
         return number if exact and 0 < number <= self.count and number not in self.gone else None
 
     def make(self, number: int) -> SimVM:
-        """Return a VM as it was at the beginning."""
+        """Return a VM in its initial state."""
         vm = SimVM(
             id=self.identity(number),
             name=self.name(number),

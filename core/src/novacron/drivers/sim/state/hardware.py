@@ -1,6 +1,6 @@
-"""Hardware settings that a simulated VM keeps without acting on them, and the options of its disks and NICs.
+"""Hardware settings that a simulated VM stores without an effect, and the options of its disks and NICs.
 
-They come from the given fields of a spec. `vm_export` shows them.
+They are the given fields of a spec. `vm_export` returns them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ OF_A_NIC = frozenset({"queues", "boot_order"})
 
 
 def settings(spec: VMSpec | DiskSpec | NICSpec) -> dict[str, Any]:
-    """Return the given fields that are only kept, as plain values."""
+    """Return the given fields that are only stored, as plain values."""
     fields = OF_A_VM if isinstance(spec, VMSpec) else OF_A_DISK if isinstance(spec, DiskSpec) else OF_A_NIC
     given: dict[str, Any] = spec.model_dump(mode="json", include=set(fields & spec.model_fields_set), exclude_unset=True)
     return {name: sorted(value) if name == "cpu_features" else value for name, value in given.items()}

@@ -1,4 +1,4 @@
-"""A simulated VM: what it is and what it does."""
+"""A simulated VM."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Place = tuple[str, str]
 
 
 class Snapshotted:
-    """What a snapshot keeps of a VM."""
+    """The state of a VM in a snapshot."""
 
     __slots__ = (
         "contents",
@@ -128,16 +128,16 @@ class SimVM:
 
     @property
     def display(self) -> dict[str, Any] | None:
-        """The graphical display as asked for, None without one."""
+        """The graphical display as requested, None without one."""
         return self.hardware.get("display")
 
     @property
     def active(self) -> bool:
-        """Whether it takes memory of the host."""
+        """Whether it uses memory of the host."""
         return self.status in ("running", "suspended", "sleeping")
 
     def places(self) -> set[Place]:
-        """Return the volumes that it uses, through disks or snapshots, or that were made for it."""
+        """Return the volumes that it uses through disks or snapshots, or that were created for it."""
         disks = [*self.disks, *(disk for snapshot in self.snapshots.values() for disk in snapshot.disks)]
         return {(disk.pool, disk.volume) for disk in disks if disk.pool and disk.volume} | self.made
 
@@ -150,7 +150,7 @@ class SimVM:
         disks: tuple[Disk, ...] | None = None,
         nics: tuple[NIC, ...] | None = None,
     ) -> VM:
-        """Return what is reported of it; a summary leaves the fields from `arch` on out. Disks and NICs may be given as they are now."""
+        """Return the record. A summary omits the fields from `arch` on. `disks` and `nics` replace the stored ones."""
         status: Status = "migrating" if self.migration is not None and self.status == "running" else self.status
         if not full:
             return VM(

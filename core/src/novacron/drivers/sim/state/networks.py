@@ -1,4 +1,4 @@
-"""Simulated networks: their state, and the addresses that they give."""
+"""Simulated networks: their state and addresses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from novacron.specs.networks import NetworkSpec
 
 
 class SimNetwork:
-    """A network. A running VM's NIC on it has the next free address of its range."""
+    """A network. The NIC of a running VM gets the next free address of its range."""
 
     __slots__ = ("active", "autostart", "bridge", "cidr", "id", "leases", "name", "spec", "type")
 
@@ -23,7 +23,7 @@ class SimNetwork:
         self.leases: dict[str, str] = {}
 
     def address(self, mac: str) -> str | None:
-        """Return the NIC's address, given once and kept; None when the network has none (left)."""
+        """Return the NIC's address, which stays the same; None if the network has no (free) address."""
         if mac in self.leases:
             return self.leases[mac]
         if not self.active or self.cidr is None:
@@ -44,14 +44,14 @@ class SimNetwork:
         return self.leases[mac]
 
     def overlaps(self, cidr: str) -> bool:
-        """Whether another network's range meets this one's."""
+        """Return whether the address ranges of two networks overlap."""
         if self.cidr is None:
             return False
         mine, other = ipaddress.ip_interface(self.cidr).network, ipaddress.ip_interface(cidr).network
         return mine.version == other.version and mine.overlaps(other)
 
     def record(self, host: str) -> Network:
-        """Return what is reported of it."""
+        """Return the record."""
         spec = self.spec
         native = {
             f: getattr(spec, f)

@@ -1,4 +1,4 @@
-"""Makes a VM's NICs as records."""
+"""Creates the records of a VM's NICs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from novacron.specs.nics import NICSpec
 
 
 def make_nic(world: World, spec: NICSpec, mac: str | None = None) -> NIC:
-    """Return the NIC that was asked for.
+    """Return the requested NIC.
 
     Raises:
         NetworkNotFoundError, TrafficFilterNotFoundError
@@ -46,7 +46,7 @@ def make_nic(world: World, spec: NICSpec, mac: str | None = None) -> NIC:
 
 
 def changed_nic(world: World, old: NIC, changes: NICSpec) -> NIC:
-    """Return a NIC with the fields that are given changed. Raises what `make_nic` raises."""
+    """Return a NIC with the given fields changed. Raises the errors of `make_nic`."""
     given = changes.model_fields_set
     place = {"bridge": "bridge", "direct": "device", "user": "user"}.get(old.type, "network")
     there = {place: True if place == "user" else old.network}
@@ -74,7 +74,7 @@ CHANGEABLE = (
 
 
 def addressed(world: World, vm: SimVM) -> tuple[NIC, ...]:
-    """Return a VM's NICs with the addresses that they have while it runs."""
+    """Return a VM's NICs with their addresses while it runs."""
     if vm.status != "running":
         return vm.nics
     found = []

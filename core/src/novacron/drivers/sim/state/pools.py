@@ -17,7 +17,7 @@ TIB = 1024**4
 
 
 class SimVolume:
-    """A volume. `fixed` bytes are taken at least: all of it when preallocated. One that is `encrypted` only says so."""
+    """A volume. `fixed` is the minimum of allocated bytes: its capacity if it is preallocated. `encrypted` is a label only."""
 
     __slots__ = ("backing", "capacity", "content", "encrypted", "fixed", "format", "name")
 
@@ -27,14 +27,14 @@ class SimVolume:
 
     @property
     def allocated(self) -> int:
-        """Bytes that it takes of its pool."""
+        """The bytes that it uses in its pool."""
         return max(self.fixed, self.content.allocated)
 
 
 class SimPool:
-    """A storage pool. Its volumes are thin, but one that is larger than the space left is refused: the pool is full.
+    """A storage pool with thin volumes. A volume that is larger than the free space is rejected.
 
-    `capacity_bytes` may be set, to try what happens when there is no more space.
+    `capacity_bytes` can be set, to test a full pool.
     """
 
     __slots__ = ("_filling", "active", "autostart", "capacity_bytes", "id", "name", "path", "source", "type", "volumes")
@@ -48,13 +48,13 @@ class SimPool:
         self._filling: Filling | None = None
 
     def fill(self, filling: Filling) -> None:
-        """Have also the volumes of these VMs."""
+        """Add the volumes of these VMs."""
         self._filling = filling
         self.capacity_bytes = max(self.capacity_bytes, 2 * filling.count * DISK_BYTES)
 
     @property
     def allocated_bytes(self) -> int:
-        """Bytes that all volumes take."""
+        """The bytes used by all volumes."""
         untouched = len(self._filling) * ALLOCATED_BYTES if self._filling is not None else 0
         return untouched + sum(volume.allocated for volume in self.volumes.values())
 
@@ -70,7 +70,7 @@ class SimPool:
         return sorted([*self.volumes.values(), *untouched], key=lambda volume: volume.name)
 
     def check(self, size: int = 0) -> None:
-        """Refuse when it is not active or has no space for `size` more bytes.
+        """Raise an error if the pool is not active or has no space for `size` more bytes.
 
         Raises:
             InvalidStateError, ResourceAllocationError
@@ -86,7 +86,7 @@ class SimPool:
             )
 
     def record(self, host: str) -> StoragePool:
-        """Return what is reported of it."""
+        """Return the record."""
         allocated = self.allocated_bytes
         return StoragePool(
             name=self.name,
@@ -103,7 +103,7 @@ class SimPool:
         )
 
     def volume_record(self, volume: SimVolume, host: str) -> Volume:
-        """Return what is reported of a volume."""
+        """Return the record of a volume."""
         return Volume(
             name=volume.name,
             pool=self.name,
@@ -118,7 +118,7 @@ class SimPool:
 
 
 def original_volume(name: str) -> SimVolume:
-    """Return the volume of a VM that is there from the beginning."""
+    """Return the volume of an initial VM."""
     return SimVolume(name, DISK_BYTES, "qcow2", fixed=ALLOCATED_BYTES)
 
 

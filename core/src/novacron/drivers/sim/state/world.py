@@ -28,13 +28,13 @@ GIB = 1024**3
 
 
 class World:
-    """One simulated host. Change its attributes to set a scene; every use of them holds `lock`.
+    """One simulated host. Tests change its attributes to prepare a situation; every use of them holds `lock`.
 
     Attributes:
-        faults: what goes wrong.
-        questions: the question that a VM waits on, by the VM's id.
-        pools: storage pools by name; `pools["default"].capacity_bytes` may be set.
-        cpus, memory_bytes: the size of the host; more memory may be given to VMs in all, but not to one.
+        faults: injected faults.
+        questions: the question that a VM waits for, by the VM's id.
+        pools: storage pools by name; `pools["default"].capacity_bytes` can be set.
+        cpus, memory_bytes: the size of the host. All VMs together may have more memory, a single VM may not.
         architectures: machine types by architecture.
     """
 
@@ -67,7 +67,7 @@ class World:
     # names
 
     def new_id(self) -> str:
-        """Return a new UUID; the same ones in every run, from the seed."""
+        """Return a new UUID. The sequence depends only on the seed."""
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
     def new_mac(self) -> str:
@@ -76,7 +76,7 @@ class World:
         return f"52:54:00:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
 
     def fill(self, count: int, prefix: str = "vm-") -> None:
-        """Have `count` VMs from the beginning, once: a host that is filled stays as it is."""
+        """Create `count` initial VMs. Does nothing if the host already has some."""
         with self.lock:
             if self.filling is None and count:
                 self.filling = Filling(self.name, count, prefix)
@@ -89,14 +89,14 @@ class World:
         return len(self.vms) + (len(self.filling) if self.filling is not None else 0)
 
     def all(self) -> Iterator[SimVM]:
-        """Yield all VMs, those untouched since the beginning as passing copies."""
+        """Yield all VMs. Unchanged initial VMs are temporary copies."""
         yield from list(self.vms.values())
         if self.filling is not None:
             for number in list(self.filling):
                 yield self.filling.make(number)
 
     def look(self, key: str) -> SimVM | None:
-        """Return the VM with this UUID or name, for reading only; None without."""
+        """Return the VM with this UUID or name, for reading only; None if it does not exist."""
         vm = self.vms.get(key) or self.vms.get(self._ids.get(key, ""))
         if vm is not None:
             return vm
@@ -107,7 +107,7 @@ class World:
         """Return the VM with this UUID or name, to be changed.
 
         Raises:
-            VMNotFoundError: neither is there.
+            VMNotFoundError: it does not exist.
         """
         vm = self.vms.get(key) or self.vms.get(self._ids.get(key, ""))
         if vm is not None:
@@ -123,7 +123,7 @@ class World:
 
     @contextmanager
     def occupied(self, key: str | None) -> Iterator[None]:
-        """Have a VM count as busy while an operation changes it; None occupies nothing."""
+        """Mark a VM as busy while an operation changes it. None marks nothing."""
         vm = self.look(key) if key is not None else None
         if vm is None:
             yield
@@ -140,7 +140,7 @@ class World:
                     self._settled.notify_all()
 
     def settle(self, vm_id: str, seconds: float) -> bool:
-        """Wait until no operation changes a VM; return whether that is so within `seconds`."""
+        """Wait up to `seconds` until no operation changes a VM; return whether that is the case."""
         with self._settled:
             return self._settled.wait_for(lambda: vm_id not in self._occupied, seconds)
 
@@ -150,12 +150,12 @@ class World:
         return self.filling.number(key)
 
     def add(self, vm: SimVM) -> None:
-        """Have a VM."""
+        """Add a VM."""
         self.vms[vm.id] = vm
         self._ids[vm.name] = vm.id
 
     def drop(self, vm: SimVM) -> None:
-        """Have it no more."""
+        """Remove a VM."""
         del self.vms[vm.id]
         del self._ids[vm.name]
         self.forget_leases(vm.nics)
@@ -164,13 +164,13 @@ class World:
             console.close()
 
     def forget_leases(self, nics: Iterable[NIC]) -> None:
-        """Let the addresses of these NICs be given to others."""
+        """Release the addresses of these NICs."""
         for nic in nics:
             for network in self.networks.values():
                 network.leases.pop(nic.mac, None)
 
     def rename(self, vm: SimVM, name: str) -> None:
-        """Give a VM another name."""
+        """Rename a VM."""
         del self._ids[vm.name]
         vm.name = name
         self._ids[name] = vm.id
@@ -204,7 +204,7 @@ class World:
         return found
 
     def place_of(self, path: str) -> Place | None:
-        """Return the pool and name of the volume at a path, None when no pool has it."""
+        """Return the pool and name of the volume at a path; None if there is no such volume."""
         for pool in self.pools.values():
             if path.startswith(pool.path + "/"):
                 place = (pool.name, path[len(pool.path) + 1 :])
@@ -216,7 +216,7 @@ class World:
         return None
 
     def users(self, place: Place) -> list[str]:
-        """Return what uses a volume: VMs, and volumes and templates backed by it."""
+        """Return what uses a volume: VMs, and volumes and templates with it as their backing file."""
         path = self.pool(place[0]).path_of(place[1])
         found = [f"the VM {vm.name!r}" for vm in self.vms.values() if place in vm.places()]
         found += [f"the volume {v.name!r}" for pool in self.pools.values() for v in pool.volumes.values() if v.backing == path]
@@ -226,7 +226,7 @@ class World:
     # events
 
     def tell(self, kind: str, vm: SimVM | None = None, *, reason: str = "", resource: str | None = None, **data: Any) -> None:
-        """Tell subscribers what happened."""
+        """Send an event to subscribers."""
         event = Event(
             kind=kind,
             host=self.name,
@@ -240,7 +240,7 @@ class World:
         self.broadcast.tell(event, always=kind == "host.connection")
 
     def set_status(self, vm: SimVM, status: Status, reason: str) -> None:
-        """Change what a VM does, and tell."""
+        """Change the status of a VM and send an event."""
         was_active = vm.active
         vm.status, vm.status_reason = status, reason
         if not vm.active:
@@ -254,19 +254,19 @@ class World:
         self.tell("vm.status", vm, reason=reason)
 
     def crash(self, vm: str) -> None:
-        """Let a guest crash."""
+        """Crash a guest."""
         with self.lock:
             self.set_status(self.find(vm), "crashed", "panicked")
 
     def disconnect(self) -> None:
-        """Cut the host off: every operation raises HostConnectionError (not sent); what goes on there is told later."""
+        """Disconnect the host. Operations raise HostConnectionError (not sent). Events are delivered after the reconnect."""
         with self.lock:
             self.faults.set_connected(False)
             self.tell("host.connection", resource=self.name, reason="lost")
             self.broadcast.hold()
 
     def reconnect(self) -> None:
-        """Let the host be reached again."""
+        """Reconnect the host."""
         with self.lock:
             self.faults.set_connected(True)
             self.tell("host.connection", resource=self.name, reason="connected")
@@ -282,7 +282,7 @@ class _Worlds:
         self._courier = Courier()
 
     def get(self, name: str, seed: str = "0") -> World:
-        """Return the host of this name; it is made when first asked for."""
+        """Return the host of this name, which is created at the first call."""
         with self._guard:
             found = self._worlds.get(name.lower())
             if found is None:
@@ -290,7 +290,7 @@ class _Worlds:
             return found
 
     def forget(self, name: str | None) -> None:
-        """Drop one, or all."""
+        """Remove one host, or all."""
         with self._guard:
             for each in [name.lower()] if name else list(self._worlds):
                 self._worlds.pop(each, None)
@@ -300,12 +300,12 @@ _worlds = _Worlds()
 
 
 def world(name: str, seed: str = "0") -> World:
-    """Return the simulated host behind `sim://NAME`, the one that all connections share; `seed` counts when it is made."""
+    """Return the simulated host behind `sim://NAME`, which all connections share. `seed` is used when it is created."""
     return _worlds.get(name, seed)
 
 
 def forget(name: str | None = None) -> None:
-    """Drop a simulated host, or all; open connections keep theirs, new ones get another, empty one."""
+    """Remove a simulated host, or all of them. Open connections keep the old host; new ones get an empty one."""
     _worlds.forget(name)
 
 
