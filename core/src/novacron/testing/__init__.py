@@ -1,6 +1,6 @@
-"""What a driver's author needs to prove the driver: `pip install novacron[testing]`.
+"""The tools for testing a driver: `pip install novacron[testing]`.
 
-A test module of yours, whole:
+A complete test module:
 
     import pytest
     from novacron import VMSpec, connect
@@ -12,12 +12,11 @@ A test module of yours, whole:
         with connect("acme://lab") as host:
             yield Target(host, new_vm=lambda name: VMSpec(name=name, memory="128MiB"))
 
-`pytest` then runs every promise of the contract against that host, each by its name. A mandatory operation can't be skipped; a test
-of an optional one is skipped exactly when the driver does not offer it, or refuses it with UnsupportedOperationError and has named it
-in its capabilities' `limits`; `pytest -rs` shows the reasons. All VMs that the suite makes are named `conform-...` and are deleted
-again.
+`pytest` then runs all tests of the contract against that host. Tests of mandatory operations are never skipped. A test of an optional
+operation is skipped if the driver does not offer it, or if it raises UnsupportedOperationError and is named in `limits` of the
+capabilities; `pytest -rs` shows the reasons. All VMs of the suite are named `conform-...` and are deleted afterwards.
 
-To run a part only, import its class (`from novacron.testing.conformance import TestSnapshots`); to extend one, derive from it.
+To run only a part, import its class (`from novacron.testing.conformance import TestSnapshots`). To extend a class, derive from it.
 """
 
 from __future__ import annotations

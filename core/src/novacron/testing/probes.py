@@ -1,6 +1,6 @@
-"""Applies a spec's fields to a host, and returns what the host then reports, as comparable lines.
+"""Applies the fields of a spec to a host, and returns the resulting records as comparable lines.
 
-There is one probe for each spec that an operation takes. What a probe makes is deleted again before it returns.
+There is one probe for each spec that an operation accepts. A probe deletes everything that it created before it returns.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _TEXT = re.compile(rb"[ -~]{6,}")
 
 
 def lines(value: Any, path: str = "") -> Iterator[str]:
-    """Yield a record's fields, nested ones too, one a line; without those that differ each time."""
+    """Yield the fields of a record, including nested ones, one per line; without those that differ each time."""
     if isinstance(value, Record):
         value = value.as_dict()
     if isinstance(value, Mapping):
@@ -64,7 +64,7 @@ def lines(value: Any, path: str = "") -> Iterator[str]:
 
 
 def quiet(found: Iterator[str]) -> tuple[str, ...]:
-    """Return lines without times, and without the identities that a hypervisor chose."""
+    """Return lines without times, and without identifiers that the hypervisor chose."""
     cleaned = []
     for line in found:
         for pattern, word in _NOISE:
@@ -78,8 +78,8 @@ class Probe:
 
     Attributes:
         spec: the spec class that it applies.
-        needs: operations without which the target is skipped.
-        smallest: the fewest fields with which the spec is valid.
+        needs: operations without which the test is skipped.
+        smallest: the fewest fields for a valid spec.
     """
 
     spec: ClassVar[str]
@@ -98,22 +98,22 @@ class Probe:
         self._stack.close()
 
     def skip_unless_offered(self) -> None:
-        """Skip the test where the driver lacks an operation that is needed, or the target a resource."""
+        """Skip the test if the driver lacks a required operation, or the target a required resource."""
         missing = [name for name in self.needs if not self.host.supports(name)]
         if missing:
             pytest.skip(f"the driver does not offer {', '.join(missing)}")
 
     def report(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
-        """Apply fields and return what is reported.
+        """Apply fields and return the resulting lines.
 
         Raises:
-            NovaCronError: the driver refuses them.
+            NovaCronError: the driver rejects the fields.
         """
         with ExitStack() as undo:
             return quiet(self.applied(self._filled(dict(fields)), undo))
 
     def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
-        """Apply fields and yield lines. `undo` deletes what was made."""
+        """Apply fields and yield lines. `undo` deletes what was created."""
         raise NotImplementedError
 
     # what several probes use
@@ -164,7 +164,7 @@ class Probe:
         undo.callback(call)
 
     def _filled(self, value: Any) -> Any:
-        """Put what the target has in the place of the names in braces."""
+        """Replace the names in braces by the target's values."""
         if isinstance(value, dict):
             return {self._filled(key): self._filled(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
@@ -180,7 +180,7 @@ class Probe:
         return value
 
     def image(self) -> str:
-        """Return the path of a small volume, which is made when it is first needed."""
+        """Return the path of a small volume, which is created at the first call."""
         if self._image is None:
             spec = specs.VolumeSpec(name=f"{self.prefix}-image", capacity=2**21, format="raw")
             self._image = self.host.invoke("volume_create", pool=self.target.pool, spec=spec).path
@@ -194,7 +194,7 @@ class VMProbe(Probe):
     spec, needs = "VMSpec", ("vm_create",)
 
     def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
-        """Create one, started when that is asked for."""
+        """Create a VM, and start it if the fields say so."""
         yield from self.vm_lines(self.vm(undo, **fields).id)
 
 
@@ -322,7 +322,7 @@ class PoolProbe(Probe):
     spec, needs, smallest = "StoragePoolSpec", ("pool_create", "pool_delete"), {"path": "/tmp/{name}"}  # noqa: S108
 
     def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
-        """Create one; a folder unless told."""
+        """Create a pool, by default of the type "dir"."""
         name = f"{self.prefix}-made"
         usual = {} if fields.get("type", "dir") != "dir" else {"path": f"/tmp/{name}"}  # noqa: S108
         spec = specs.StoragePoolSpec.parse({"name": name, **usual, **fields})
@@ -397,7 +397,7 @@ class MigrationProbe(Probe):
             pytest.skip("the target has no other host")
 
     def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
-        """Migrate a VM that runs where guests boot. The hypervisor's own figures of the job differ each time and are left out."""
+        """Migrate a VM, which runs if the target's guests boot. The hypervisor's statistics differ each time and are omitted."""
         other = self.target.other
         assert other is not None
         self._quietly(undo, "vm_get", vm=ID)

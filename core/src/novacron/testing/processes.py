@@ -1,4 +1,4 @@
-"""Processes that run flows and can be killed, for tests: forked from one that has loaded everything, so that each starts in milliseconds.
+"""Processes that run flows and can be killed, for tests. They are forked from a process that has imported everything, to start quickly.
 
 Example:
     >>> processes = Processes()
@@ -22,7 +22,7 @@ from typing import Any
 
 
 class Processes:
-    """Starts processes with this one's environment of now, and kills them."""
+    """Starts processes with the current environment, and kills them."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "novacron.testing.processes"]
@@ -31,7 +31,7 @@ class Processes:
         self._answer("ready")
 
     def start(self, what: str, *arguments: Any) -> int:
-        """Do what `DOES` has under that name, in a new process; return its number."""
+        """Run the function of that name in `DOES` in a new process; return its PID."""
         assert self._parent.stdin is not None
         self._parent.stdin.write(json.dumps([what, *arguments]) + "\n")
         self._parent.stdin.flush()
@@ -39,7 +39,7 @@ class Processes:
         return self._started[-1]
 
     def end(self, pid: int, number: int = signal.SIGKILL, seconds: float = 60) -> None:
-        """Send a process a signal and wait for its end."""
+        """Send a signal to a process and wait for its end."""
         try:
             os.kill(pid, number)
         except ProcessLookupError:
@@ -55,11 +55,11 @@ class Processes:
             time.sleep(0.002)
 
     def lives(self, pid: int) -> bool:
-        """Whether a process has not ended."""
+        """Return whether a process is still running."""
         return _lives(pid)
 
     def close(self) -> None:
-        """Kill those that are left."""
+        """Kill the remaining processes."""
         for pid in self._started:
             if _lives(pid):
                 self.end(pid)
@@ -92,7 +92,7 @@ def _run(uris: dict[str, str], vm: str, flow: dict[str, Any]) -> None:
 
 
 def _run_as(uris: dict[str, str], vm: str, flow: dict[str, Any], actor: str) -> None:
-    """Run a flow that an actor asks for."""
+    """Run a flow for an actor."""
     from novacron.site import Site
     from novacron.testing.served import provider
     from novacron.workflow import Workflow
@@ -104,7 +104,7 @@ def _run_as(uris: dict[str, str], vm: str, flow: dict[str, Any], actor: str) -> 
 
 
 def _recover() -> None:
-    """Go on with all runs whose process has ended."""
+    """Resume all interrupted runs."""
     import novacron
 
     for begun in novacron.fleet().runs.recover():
@@ -112,7 +112,7 @@ def _recover() -> None:
 
 
 def _work(concurrency: int) -> None:
-    """Be a worker."""
+    """Run a worker."""
     from novacron.workflow.run.worker import work
 
     work(concurrency=concurrency)

@@ -1,6 +1,6 @@
-"""Simulated hosts that outlive the processes which use them: one process has them, others reach them through a socket.
+"""Simulated hosts that outlive the processes that use them. One process has the hosts, others connect through a socket.
 
-As a real hypervisor does, it ends what it was asked for also when who asked has died. For tests of what processes leave behind.
+Like a real hypervisor, it completes operations even if the requesting process has died. For tests of crashes.
 
 Example:
     >>> import novacron
@@ -41,7 +41,7 @@ LEFT_OUT = ("SimConsole", "SimEvents", "SimGuest")
 
 
 class Served(msgspec.Struct, frozen=True):
-    """An operation that was done: who asked (a process number), what, on which VM, from when to when, and the error's name."""
+    """A completed operation: the requesting PID, its name, the VM, start and end time, and the name of the error."""
 
     pid: int
     host: str
@@ -53,7 +53,7 @@ class Served(msgspec.Struct, frozen=True):
 
 
 class SimServer:
-    """Serves simulated hosts on a socket that only this user's processes can open. `log` has what was done, except reads."""
+    """Serves simulated hosts on a socket that only the user's own processes can open. `log` lists all operations except reads."""
 
     def __init__(self, names: Iterable[str], query: str = "") -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="novacron-sim-")
@@ -77,7 +77,7 @@ class SimServer:
         self.close()
 
     def close(self) -> None:
-        """Serve no longer, and forget the hosts."""
+        """Stop serving and remove the hosts."""
         self._open = False
         self._listener.close()
         default_site().drivers.unregister(self.provider)
@@ -107,7 +107,9 @@ class SimServer:
             if operations()[operation].long:
                 job: Job[Any] = Job(operation)
                 arguments["job"] = job
-                threading.Thread(target=self._heed, args=(connection, job), name="novacron-sim-job", daemon=True).start()
+                threading.Thread(
+                    target=self._handle_signals, args=(connection, job), name="novacron-sim-job", daemon=True
+                ).start()
             answer = self._implementation(host, operation)(**arguments)
         except NovaCronError as raised:
             error = raised
@@ -124,22 +126,22 @@ class SimServer:
             pass  # who asked has died
 
     def _implementation(self, host: str, operation: str) -> Any:
-        """Return the driver's own method: what guards an operation is around it in the process that asks."""
+        """Return the driver's own method. Policies run in the requesting process."""
         parts = self.hosts[host].dispatcher.driver.parts
         return next(getattr(part, operation) for part in parts if hasattr(part, operation))
 
-    def _heed(self, connection: Any, job: Job[Any]) -> None:
+    def _handle_signals(self, connection: Any, job: Job[Any]) -> None:
         while not job.done():
             try:
                 if connection.poll(0.005):
                     connection.recv()
                     job.cancel()
             except (OSError, EOFError):
-                return  # who asked has died: the operation goes on
+                return  # the client has died, the operation continues
 
 
 def provider() -> DriverProvider:
-    """Return the driver of hosts that another process serves; processes that are to reach them register it."""
+    """Return the driver for hosts of another process. Processes that connect to them register it."""
     return DriverProvider(name="sim", schemes=(SCHEME,), connect=_connect, fields=lambda: FIELDS)
 
 
@@ -169,7 +171,7 @@ def _connect(uri: HostURI, context: ConnectContext) -> Driver:
 
 @functools.lru_cache
 def _proxy(area: type) -> type:
-    """Return a class with an area's operations, each handed to `call`."""
+    """Return a class with an area's operations, which are passed to `call`."""
 
     def handing(name: str, original: Any) -> Any:
         signature = inspect.signature(original)

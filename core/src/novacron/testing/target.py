@@ -1,4 +1,4 @@
-"""What the conformance suite is pointed at."""
+"""The target of the conformance suite."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from novacron.specs import DiskSpec, VMSpec
 
 
 def smallest_vm(name: str) -> VMSpec:
-    """Return the spec of a VM that any hypervisor can make: 64 MiB, no disk, no NIC."""
+    """Return the spec of a VM that any hypervisor can create: 64 MiB, no disk, no NIC."""
     return VMSpec(name=name, memory="64MiB")
 
 

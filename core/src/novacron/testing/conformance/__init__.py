@@ -1,4 +1,4 @@
-"""What every driver must do, one module per area; see `novacron.testing` for how to run it."""
+"""The requirements for every driver, one module per area. `novacron.testing` explains how to run them."""
 
 from novacron.testing.conformance.anyorder import TestAnyOrder
 from novacron.testing.conformance.appliances import TestAppliances

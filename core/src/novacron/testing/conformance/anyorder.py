@@ -1,4 +1,4 @@
-"""Operations in any order: what a table of statuses says is what the driver does."""
+"""Operations in any order: the driver behaves as the table of statuses says."""
 
 from __future__ import annotations
 

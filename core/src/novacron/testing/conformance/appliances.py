@@ -1,4 +1,4 @@
-"""A VM as a file, and back."""
+"""Export and import of appliances."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def exported(vm: VMHandle) -> bytes:
 
 
 def imported(host: HostHandle, content: bytes, **fields: object) -> VMHandle:
-    """Make a VM of an appliance."""
+    """Create a VM from an appliance."""
     record = host.invoke("appliance_import", source=io.BytesIO(content), spec=ApplianceSpec.parse(fields))
     return host.vms[record.id]
 

@@ -1,4 +1,4 @@
-"""The base of all areas: the fixtures, and what is skipped."""
+"""The base of all areas: fixtures and skip rules."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MORE_ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 def needs(*names: str) -> Callable[[F], F]:
-    """Mark a test of optional operations: it is skipped when the driver lacks one of them. Unknown names are refused at once."""
+    """Mark a test of optional operations. It is skipped if the driver lacks one of them. Unknown names raise an error at once."""
     unknown = sorted(set(names) - set(operations()))
     if unknown:
         raise ValueError(f"no such operation: {', '.join(unknown)}")
@@ -45,7 +45,7 @@ def needs(*names: str) -> Callable[[F], F]:
 
 
 def skip_unless_offered(capabilities: Capabilities, *names: str) -> None:
-    """Skip the running test when an optional operation is not offered; a mandatory one is never skipped."""
+    """Skip the running test if an optional operation is not offered. Mandatory operations are never skipped."""
     for name in names:
         if name not in capabilities.operations and not operations()[name].mandatory:
             pytest.skip(f"the driver {capabilities.driver!r} does not offer {name}")
@@ -69,13 +69,13 @@ def _skipped_where_limited(test: F) -> F:
 
 
 class Create(Protocol):
-    """Makes a VM that is deleted after the test: `create(vcpus=2)`; a name of its own unless one is given."""
+    """Creates a VM that is deleted after the test: `create(vcpus=2)`. It gets a unique name unless one is given."""
 
     def __call__(self, name: str | None = None, **fields: Any) -> VMHandle: ...
 
 
 class Conformance:
-    """The base of every area of the suite; derive from it for tests of your own."""
+    """The base of every area of the suite. Derive from it for additional tests."""
 
     limits: dict[str, str] = {}
 
@@ -91,7 +91,7 @@ class Conformance:
 
     @pytest.fixture
     def target(self, novacron_target: Target) -> Target:
-        """What the author pointed the suite at."""
+        """The target that the author configured."""
         return novacron_target
 
     @pytest.fixture
@@ -101,17 +101,17 @@ class Conformance:
 
     @pytest.fixture
     def capabilities(self, host: HostHandle) -> Capabilities:
-        """What the host says that it can do."""
+        """The capabilities of the host."""
         return host.capabilities()
 
     @pytest.fixture
     def prefix(self) -> str:
-        """The beginning of all names in this test; no other has it."""
+        """The prefix of all names in this test, unique for the test."""
         return f"conform-{uuid.uuid4().hex[:8]}"
 
     @pytest.fixture
     def create(self, host: HostHandle, target: Target, prefix: str) -> Iterator[Create]:
-        """Makes VMs; whatever of them is left after the test is deleted, also what the test renamed or cloned."""
+        """Creates VMs. Remaining VMs are deleted after the test, including renamed and cloned ones."""
         ids: list[str] = []
 
         def make(name: str | None = None, **fields: Any) -> VMHandle:
@@ -132,7 +132,7 @@ class Conformance:
 
     @pytest.fixture
     def vm_with_disk(self, create: Create, target: Target) -> VMHandle:
-        """A stopped VM with a disk where the target offers one: some hypervisors keep snapshots in the disk."""
+        """A stopped VM, with a disk if the target offers one: some hypervisors store snapshots in the disk."""
         has_disk = target.new_vm("x").disks or target.disk is None
         return create() if has_disk else create(disks=[target.disk])
 
@@ -143,7 +143,7 @@ class Conformance:
 
 
 def bring(vm: VMHandle, status: str) -> VMHandle:
-    """Bring a stopped VM into a status, by the driver's own operations."""
+    """Set the status of a stopped VM with the driver's own operations."""
     if status != "stopped":
         vm.start()
     if status == "suspended":

@@ -1,4 +1,4 @@
-"""Nothing is left behind, neither by a failure nor by a deletion."""
+"""Nothing remains after a failure or a deletion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many at once."""
+"""Many concurrent operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a driver says that it offers is what it offers."""
+"""A driver offers exactly the operations that it declares."""
 
 from __future__ import annotations
 

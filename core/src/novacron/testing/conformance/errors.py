@@ -1,4 +1,4 @@
-"""Whatever fails, fails alike."""
+"""All drivers report errors in the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens is told, in order."""
+"""Events are delivered in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every field of every spec: honoured, or refused by name, but never dropped."""
+"""Every field of every spec is supported or rejected by name, never ignored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TestFields(Conformance):
 
     @pytest.fixture
     def probe(self, spec: str, host: HostHandle, target: Target, prefix: str) -> Iterator[Probe]:
-        """What applies specs of this class and returns what is reported."""
+        """The probe for specs of this class."""
         root = WITHIN[spec][0] if spec in WITHIN else spec
         made = PROBES[root](host, target, prefix)
         made.skip_unless_offered()
@@ -58,7 +58,7 @@ class TestFields(Conformance):
 
 
 def verdict(probe: Probe, spec: str, field: str, value: Value) -> str:
-    """Return what happened to a field, one of `OUTCOMES`. A nested field is also refused where the field around it is."""
+    """Return the result for a field, one of `OUTCOMES`. A nested field also counts as rejected if its parent field is."""
     wrap = WITHIN[spec][1] if spec in WITHIN else dict
     bare = {**value.extra, **value.instead}
     before = attempt(probe, {**(wrap(bare) if bare else {}), **value.root})
@@ -77,7 +77,7 @@ def verdict(probe: Probe, spec: str, field: str, value: Value) -> str:
 
 
 def attempt(probe: Probe, fields: Mapping[str, Any]) -> Outcome:
-    """Apply fields; return what is reported, or the error."""
+    """Apply fields; return the resulting lines, or the error."""
     try:
         return probe.report(fields)
     except NovaCronError as error:

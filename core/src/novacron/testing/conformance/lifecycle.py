@@ -1,4 +1,4 @@
-"""Create, start, stop, change, delete."""
+"""Create, change, clone, export and delete VMs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding VMs: filters, order, pages."""
+"""Listing VMs: filters, order, pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moving VMs between hosts."""
+"""Migration of VMs between hosts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TestMigration(Conformance):
 
     @pytest.fixture
     def other(self, target: Target) -> HostHandle:
-        """The host to move to."""
+        """The destination host."""
         if target.other is None:
             pytest.skip("the target has no other host")
         return target.other

@@ -1,4 +1,4 @@
-"""Power: starting, stopping, suspending, saving."""
+"""Power operations: start, stop, suspend, save."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a driver reports: plain, typed, comparable values."""
+"""Records of a driver: plain, typed, comparable values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OF_A_VM = ["vm_get", "vm_export", "snapshot_list", "resources_get", "metrics_vm"
 
 
 def check(record: Record) -> None:
-    """Fail unless a record is what its class declares, survives JSON, and is equal to its copy."""
+    """Fail unless a record matches the declaration of its class, can be converted to JSON and back, and equals its copy."""
     plain = record.as_dict()
     assert msgspec.convert(json.loads(json.dumps(plain)), type(record)) == record, "each field is as the record declares it"
     assert record.replace() == record

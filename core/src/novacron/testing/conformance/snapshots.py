@@ -1,4 +1,4 @@
-"""Points in a VM's life to go back to."""
+"""Snapshots: create, list, revert, delete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of volumes and of disks share: a fixture that creates volumes."""
+"""The fixture of the volume and disk tests, which creates volumes."""
 
 from __future__ import annotations
 
