@@ -1,1 +1,1 @@
-"""Virtual appliances: VMs as OVA files (OVF, DMTF DSP0243), which every hypervisor's tools read and write."""
+"""Virtual appliances: VMs as OVA files (OVF, DMTF DSP0243), a format that tools of all hypervisors support."""

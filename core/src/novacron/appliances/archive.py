@@ -1,4 +1,4 @@
-"""Appliances as one file: a tar of the description, a manifest of checksums, and the disks, in this order."""
+"""The archive of an appliance: a tar file with the description, a manifest of checksums, and the disks, in this order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHUNK = 2**20
 def write(
     target: BinaryIO, description: Description, files: Sequence[Path], progress: Callable[[int], None] = lambda done: None
 ) -> None:
-    """Write an appliance of these disk files, which are named as in the description; `target` is never sought."""
+    """Write an appliance with these disk files, named as in the description. `target` is only written, so it can be a pipe."""
     text = written(description)
     sums = {f"{description.name}.ovf": hashlib.sha256(text).hexdigest()}
     for file in files:
@@ -52,10 +52,10 @@ def _put(archive: tarfile.TarFile, name: str, size: int, content: BinaryIO) -> N
 
 
 class Archive:
-    """An appliance that is read from its first byte to its last: the description, then each disk as it comes.
+    """An appliance that is read from start to end: the description, then one disk after another.
 
     Raises:
-        InvalidSpecError: it is no tar, its first file is no description, or something in it is not as it says.
+        InvalidSpecError: it is not a tar file, its first file is not a description, or its content is inconsistent.
     """
 
     def __init__(self, source: BinaryIO) -> None:
@@ -71,10 +71,10 @@ class Archive:
         self._said: dict[str, tuple[str, str]] = {}
 
     def disks(self) -> Iterator[tuple[ApplianceDisk, BinaryIO, int]]:
-        """Yield each disk that has a file, its content and the content's length. Read it before the next one is asked for.
+        """Yield each disk that has a file, with its content and length. Read the content before requesting the next disk.
 
         Raises:
-            InvalidSpecError: a disk is missing, or not what the manifest says (told after the last one).
+            InvalidSpecError: a disk is missing, or does not match the manifest (raised after the last one).
         """
         wanted = {disk.file: disk for disk in self.description.disks if disk.file}
         with _as_spec_error():
@@ -100,7 +100,7 @@ class Archive:
                 raise _bad("the manifest", f"{algorithm.upper()}({name})", "as the file: one of them was changed or cut off")
 
     def _next(self) -> tarfile.TarInfo | None:
-        """Return the next file. Headers before it, which may be of any size by the format, are limited."""
+        """Return the next file. The headers before it have a size limit here; the tar format has none."""
         found = self._archive.next()
         if found is not None:
             self._metered.left = found.size + HEADERS_MOST
@@ -114,7 +114,7 @@ class Archive:
 
 
 def _plain(source: BinaryIO) -> BinaryIO:
-    """Return the content of a file that may be compressed with gzip or bzip2."""
+    """Return the content of a file, decompressed if it is compressed with gzip or bzip2."""
     begun = source.read(4)
     whole = cast(BinaryIO, _Begun(begun, source))
     if begun.startswith(b"\x1f\x8b"):
@@ -144,7 +144,7 @@ class _Begun(io.RawIOBase):
 
 
 class _Metered(io.RawIOBase):
-    """A file of which at most `left` further bytes are read."""
+    """A file that allows to read at most `left` more bytes."""
 
     def __init__(self, content: BinaryIO) -> None:
         self._content, self.left = content, HEADERS_MOST
@@ -161,7 +161,7 @@ class _Metered(io.RawIOBase):
 
 
 class _Hashing(io.RawIOBase):
-    """A file that is read once, with the checksums of what was read."""
+    """A file that computes the checksums of the bytes that are read."""
 
     def __init__(self, content: BinaryIO) -> None:
         self._content = content

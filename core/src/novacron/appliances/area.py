@@ -1,4 +1,4 @@
-"""Appliances for any driver that has volumes: what is missing is done here, on the machine that NovaCron runs on."""
+"""The appliance operations for any driver with volumes. NovaCron packs and unpacks the disks on its own machine."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:  # lxml is loaded when an appliance is written or read, not wi
 
 
 class Appliances:
-    """Exports and imports by the driver's own operations on volumes and VMs. A driver adds it to its areas.
+    """Exports and imports appliances with the driver's operations on volumes and VMs. A driver adds it to its areas.
 
-    The disks pass through temporary files of this machine (TMPDIR), as large as their content; holes stay holes.
+    Disks pass through temporary files on this machine (TMPDIR), which need as much space as the disks' content. Holes stay holes.
     """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._parts: tuple[object, ...] = ()
 
-    def meet(self, parts: Sequence[object]) -> None:
-        """Be told of the driver's other areas, whose operations are used."""
+    def connect_areas(self, parts: Sequence[object]) -> None:
+        """Store the driver's other areas, whose operations are used."""
         self._parts = tuple(parts)
 
     @hookimpl
     def appliance_export(self, vm: str, target: BinaryIO, job: Job[Appliance]) -> Appliance:
-        """Copy each disk into a raw volume, fetch it, and write it as a VMDK."""
+        """Copy each disk into a raw volume, download it, and write it as a VMDK."""
         from novacron.appliances.archive import write
 
         record: VM = self._do("vm_get", vm=vm)
@@ -67,7 +67,7 @@ class Appliances:
 
     @hookimpl
     def appliance_import(self, source: BinaryIO, spec: ApplianceSpec, job: Job[VM]) -> VM:
-        """Unpack each disk, send it into a raw volume, and make a VM with copies of these volumes."""
+        """Unpack each disk, upload it to a raw volume, and create a VM with copies of these volumes."""
         from novacron.appliances.archive import Archive
 
         archive = Archive(source)
@@ -84,7 +84,7 @@ class Appliances:
             return created
 
     def _place(self, disk: Disk, vm: str) -> tuple[str, str]:
-        """Return the pool and volume of a disk; where the record does not say them, by the file. Raises InvalidStateError."""
+        """Return the pool and volume of a disk, by its record or else by its path. Raises InvalidStateError."""
         if disk.pool and disk.volume:
             return disk.pool, disk.volume
         for pool in self._do("pool_list"):
@@ -100,7 +100,7 @@ class Appliances:
     def _fetched(
         self, pool: str, volume: str, folder: Path, name: str, job: Job[Any], part: tuple[float, float]
     ) -> tuple[Path, int]:
-        """Return a disk as a VMDK file, and the disk's size."""
+        """Return a disk as a VMDK file, and the disk's size in bytes."""
         with self._raw(pool, volume, job, part) as (raw, capacity), (folder / f"{name}.raw").open("w+b") as plain:
             job.report(f"fetching {volume}", part[0])
             job.raise_if_cancelled()
@@ -113,7 +113,7 @@ class Appliances:
 
     @contextmanager
     def _raw(self, pool: str, volume: str, job: Job[Any], part: tuple[float, float]) -> Iterator[tuple[str, int]]:
-        """Give the name of a raw volume with a volume's content, and its size; one that was made for it goes again."""
+        """Provide the name and size of a raw volume with a volume's content. A volume created for this is deleted afterwards."""
         found = self._do("volume_get", pool=pool, volume=volume)
         if found.format == "raw" and not found.backing:
             yield volume, found.capacity_bytes
@@ -157,7 +157,7 @@ class Appliances:
             self._do("volume_delete", pool=pool, volume=volume)
 
     def _do(self, operation: str, **arguments: Any) -> Any:
-        """Call another area's operation."""
+        """Call an operation of another area."""
         for part in self._parts:
             found: Callable[..., Any] | None = getattr(part, operation, None)
             if found is not None:
@@ -166,7 +166,7 @@ class Appliances:
 
 
 def described(record: VM, disks: Sequence[tuple[str, int, int]]) -> Description:
-    """Return a VM's description with these disks: file, capacity and file's size."""
+    """Return the description of a VM with these disks: file, capacity and file size."""
     from novacron.appliances.ovf import ApplianceDisk, ApplianceNIC, Description
 
     return Description(
@@ -184,7 +184,7 @@ def planned(description: Description, spec: ApplianceSpec) -> VMSpec:
     """Return the spec of an appliance's VM without its disks.
 
     Raises:
-        InvalidSpecError: what it says can't be: its name (unless another is given), CPUs, memory or networks.
+        InvalidSpecError: the name (unless another is given), CPUs, memory or networks of the description are invalid.
     """
     from novacron.specs import VMSpec
 
@@ -210,7 +210,7 @@ def planned(description: Description, spec: ApplianceSpec) -> VMSpec:
 
 
 def with_disks(wanted: VMSpec, disks: Sequence[ApplianceDisk], images: dict[str, str], pool: str) -> VMSpec:
-    """Return a spec with the appliance's disks: copies of the volumes that hold their content, and blank ones."""
+    """Return a spec with the appliance's disks: copies of the uploaded volumes, and blank disks."""
     from novacron.specs import DiskSpec
 
     made = [
@@ -223,7 +223,7 @@ def with_disks(wanted: VMSpec, disks: Sequence[ApplianceDisk], images: dict[str,
 
 
 def _reporter(job: Job[Any], what: str, part: tuple[float, float], total: int) -> Callable[[int], None]:
-    """Return what reports a disk's progress as a part of the job's, and ends it when it was cancelled."""
+    """Return a function that reports a disk's progress as part of the job's, and raises if the job was cancelled."""
     begin, end = part
 
     def report(done: int) -> None:

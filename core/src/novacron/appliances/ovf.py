@@ -1,4 +1,4 @@
-"""The description in an appliance: what it says of a VM, written and read. Source: DMTF DSP0243 (OVF 1.1) and DSP8023 (its schema)."""
+"""Writes and reads the OVF description of a VM. Source: DMTF DSP0243 (OVF 1.1) and DSP8023 (its schema)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FACTORS = {"byte": 1, "kilobytes": 2**10, "megabytes": 2**20, "gigabytes": 2**30
 
 
 class ApplianceDisk(msgspec.Struct, frozen=True, kw_only=True):
-    """A disk: its file in the appliance (None: it is blank) and its size in bytes."""
+    """A disk: its file in the appliance (None if it is blank) and its size in bytes."""
 
     file: str | None
     capacity: int
@@ -33,14 +33,14 @@ class ApplianceDisk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApplianceNIC(msgspec.Struct, frozen=True, kw_only=True):
-    """A NIC: the network's name at home, and its model."""
+    """A NIC: the name of its network on the exporting host, and its model."""
 
     network: str
     model: str = "virtio"
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
-    """What an appliance says of its VM."""
+    """The description of an appliance's VM."""
 
     name: str
     vcpus: int
@@ -135,7 +135,7 @@ def _hardware(system: Any, vm: Description) -> None:
 
 
 def _item(section: Any, number: int, kind: str, name: str, **values: object) -> None:
-    """Add an item; its elements are in the alphabet's order, as the schema wants them."""
+    """Add an item. The schema requires its elements in alphabetical order."""
     item = _add(section, "Item")
     for key, value in sorted({"ElementName": name, "InstanceID": number, "ResourceType": kind, **values}.items()):
         _add(item, key, RASD, text=str(value))
@@ -150,11 +150,10 @@ def _add(parent: Any, name: str, namespace: str = OVF, text: str | None = None, 
 
 
 def read(text: bytes) -> Description:
-    """Return what a description says.
+    """Parse a description.
 
     Raises:
-        InvalidSpecError: it is no OVF description of one VM, all that is wrong with it at once. Entities, DTDs and the network are
-            never looked at.
+        InvalidSpecError: it is not an OVF description of one VM; names all problems at once. Entities, DTDs and the network are never used.
     """
     try:
         root = etree.fromstring(text, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False))
@@ -175,7 +174,7 @@ MOST = {"CPU": 4096, "memory": 2**50}
 
 
 class _Reader:
-    """Reads one VM, and collects what is wrong."""
+    """Parses one VM and collects all problems."""
 
     def __init__(self, root: Any, system: Any) -> None:
         self.root, self.system = root, system
@@ -240,7 +239,7 @@ class _Reader:
         )
 
     def _in_order(self, items: list[dict[str, str]]) -> list[dict[str, str]]:
-        """Return disks by controller, then by their place on it."""
+        """Return disks ordered by controller, then by position."""
         return sorted(
             items,
             key=lambda i: (i.get("Parent", ""), _whole(i.get("AddressOnParent", ""))),
@@ -253,7 +252,7 @@ class _Reader:
         return _whole(text)
 
     def _unit(self, text: str | None) -> int:
-        """Return the bytes of "byte * 2^20", or of the words of older files."""
+        """Return the number of bytes in a unit such as "byte * 2^20", or in the names that older files use."""
         written = (text or "byte").strip().lower()
         if found := re.fullmatch(r"byte(?:\s*\*\s*([0-9]{1,4})\s*\^\s*([0-9]{1,2}))?", written):
             return int(found[1]) ** int(found[2]) if found[1] and int(found[2]) < 64 else 1

@@ -1,7 +1,7 @@
-"""Disks in appliances: VMDK in its "streamOptimized" form, compressed, written and read from the first byte to the last.
+"""Writes and reads disks as "streamOptimized" VMDK: compressed, from the first byte to the last.
 
-The disk is cut into grains of 64 KiB. Grains that are all zero are left out; each other one is compressed and says where it belongs. The
-tables of grains follow, so that tools can also look one up. Source: VMware, "Virtual Disk Format 5.0", chapter "Stream-Optimized
+The disk is divided into grains of 64 KiB. Grains of zeros are omitted. Each other grain is compressed and contains its position. The
+grain tables follow, so that tools can also look up a grain. Source: VMware, "Virtual Disk Format 5.0", chapter "Stream-Optimized
 Compressed Sparse Extents".
 """
 
@@ -78,7 +78,7 @@ def encode(source: BinaryIO, target: BinaryIO, capacity: int, progress: Progress
 
 
 def _write_table(target: BinaryIO, table: list[int], directory: list[int], at: int) -> int:
-    """Write a table of grains unless all are zero; return the sector after it."""
+    """Write a grain table unless all its entries are zero; return the next sector."""
     if not any(table):
         directory.append(0)
         return at
@@ -186,7 +186,7 @@ def _padded(data: bytes) -> bytes:
 
 
 def _skip(source: BinaryIO, sectors: int) -> None:
-    """Read sectors and forget them."""
+    """Read sectors and discard them."""
     for _ in range(sectors):
         _exactly(source, SECTOR)
 

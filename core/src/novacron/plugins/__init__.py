@@ -1,4 +1,4 @@
-"""What a plugin author imports: the marker for hooks, and the shape of a driver.
+"""The imports for plugin authors: the hook marker and the classes of a driver.
 
 Example:
     >>> class Lifecycle:

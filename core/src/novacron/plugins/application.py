@@ -1,4 +1,4 @@
-"""Application plugins: found, listed, enabled, disabled, reloaded, unloaded; a broken one is reported and isolated."""
+"""Application plugins: discovers, lists, enables, disables, reloads and unloads them. Broken ones are reported and isolated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApplicationPlugins:
-    """The application plugins of a site. The names of disabled ones are stored in the state directory.
+    """The application plugins of a site. The names of disabled plugins are stored in the state directory.
 
     Args:
         state: the state directory.
@@ -64,16 +64,16 @@ class ApplicationPlugins:
 
     @property
     def hook(self) -> Any:
-        """The hooks of all enabled plugins: `hook.register_commands()` gathers their results."""
+        """The hooks of all enabled plugins: `hook.register_commands()` collects their results."""
         return self._manager.hook
 
     def close(self) -> None:
-        """Stop all plugins. Which ones are disabled stays as it is."""
+        """Stop all plugins. Disabled plugins stay disabled."""
         for name in list(self._known):
             self._stop(name)
 
     def load_entry_points(self) -> None:
-        """Load every plugin that an installed distribution offers; each in its own try, so that a broken one stops no other."""
+        """Load the plugins of all installed distributions. A broken plugin does not affect the others."""
         disabled = self._disabled()
         for point in self._registry.entry_points().select(group=GROUP):
             self._origins[point.name] = point
@@ -83,7 +83,7 @@ class ApplicationPlugins:
                 self._start(point.name)
 
     def load_listed(self) -> None:
-        """Load the plugins at the paths in `$NOVACRON_PLUGINS`, separated as in `$PATH`; a broken one is listed as such."""
+        """Load the plugins at the paths in `$NOVACRON_PLUGINS`, separated as in `$PATH`. A broken plugin is listed as broken."""
         for path in filter(None, os.environ.get("NOVACRON_PLUGINS", "").split(os.pathsep)):
             try:
                 self.load_path(path)
@@ -94,14 +94,14 @@ class ApplicationPlugins:
                     self._note(name, "broken", error=str(error))
 
     def drivers(self) -> list[DriverProvider]:
-        """Return the driver providers that plugins offer (`register_drivers`)."""
+        """Return the driver providers of plugins (`register_drivers`)."""
         return [provider for given in self.hook.register_drivers() for provider in given]
 
     def load_path(self, path: str | Path, name: str | None = None) -> PluginInfo:
-        """Load a plugin from a Python file, or a folder with an `__init__.py`.
+        """Load a plugin from a Python file, or from a folder with an `__init__.py`.
 
         Raises:
-            PluginError: not there, does not import, or does not fit the contract.
+            PluginError: it does not exist, can't be imported, or does not match the contract.
         """
         file = Path(path)
         file = file / "__init__.py" if file.is_dir() else file
@@ -118,7 +118,7 @@ class ApplicationPlugins:
         """Register a plugin object.
 
         Raises:
-            PluginError: the name is taken, or the plugin does not fit the contract.
+            PluginError: the name is in use, or the plugin does not match the contract.
         """
         if self._manager.has_plugin(name):
             raise PluginError(f"a plugin named {name!r} is already there")
@@ -142,13 +142,13 @@ class ApplicationPlugins:
         return found
 
     def enable(self, name: str) -> PluginInfo:
-        """Start a disabled plugin, now and from now on."""
+        """Start a disabled plugin, also in future processes."""
         self._origin(name)
         self._remember(name, disabled=False)
         return self._known[name] if self._manager.has_plugin(name) else self._start(name)
 
     def disable(self, name: str) -> PluginInfo:
-        """Stop a plugin, now and from now on."""
+        """Stop a plugin, also in future processes."""
         self._origin(name)
         self._remember(name, disabled=True)
         self._stop(name)
@@ -165,7 +165,7 @@ class ApplicationPlugins:
         return self._start(name)
 
     def unload(self, name: str) -> None:
-        """Stop a plugin and forget it until the next start."""
+        """Stop a plugin and remove it until the next start."""
         self._origin(name)
         self._stop(name)
         del self._origins[name], self._known[name]

@@ -1,4 +1,4 @@
-"""Finds drivers by URI scheme, importing only the one that serves it."""
+"""Finds drivers by URI scheme and imports only the required one."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _log = logging.getLogger(__name__)
 
 
 class DriverRegistry:
-    """The drivers of a site: registered ones, installed ones (entry points), and those that application plugins offer.
+    """The drivers of a site: registered ones, installed ones (entry points), and those of application plugins.
 
     Args:
-        offered: returns the providers that application plugins offer now.
+        offered: returns the current providers of application plugins.
     """
 
     def __init__(self, offered: Callable[[], Iterable[DriverProvider]] = tuple) -> None:
@@ -39,10 +39,10 @@ class DriverRegistry:
         return f"<DriverRegistry, {len(self._registered)} registered>"
 
     def register(self, provider: DriverProvider) -> None:
-        """Register a provider for its schemes; it is preferred to installed ones. For tests and scripts.
+        """Register a provider for its schemes, for tests and scripts. It takes precedence over installed ones.
 
         Raises:
-            PluginError: it is not a provider, or made for another version of the contract.
+            PluginError: it is not a provider, or it needs another version of the contract.
         """
         check_provider(provider, f"driver {getattr(provider, 'name', provider)!r}")
         for scheme in provider.schemes:
@@ -60,7 +60,7 @@ class DriverRegistry:
         return self._installed  # type: ignore[return-value]
 
     def by_scheme(self) -> dict[str, list[EntryPoint]]:
-        """Return the entry points of each scheme; more than one if two distributions claim it."""
+        """Return the entry points of each scheme; several if more than one distribution provides it."""
         points: dict[str, list[EntryPoint]] = {}
         for point in self.entry_points().select(group=DRIVER_GROUP):
             points.setdefault(point.name, []).append(point)
@@ -70,8 +70,8 @@ class DriverRegistry:
         """Return the provider of a URI scheme.
 
         Raises:
-            UnsupportedOperationError: no driver serves it; the hint names the pip command for known ones.
-            PluginError: two distributions claim it, or the driver is broken or made for another version of the contract.
+            UnsupportedOperationError: no driver supports the scheme. For known drivers the hint is the pip command.
+            PluginError: two distributions provide it, or the driver is broken or needs another version of the contract.
         """
         if scheme in self._registered:
             return self._registered[scheme]
@@ -106,7 +106,7 @@ class DriverRegistry:
         return UnsupportedOperationError(message, hint=hint, outcome="not_sent")
 
     def _of_plugins(self) -> dict[str, DriverProvider]:
-        """Return the providers that application plugins offer, by scheme; those that do not fit are logged and left out."""
+        """Return the providers of application plugins by scheme. Incompatible ones are logged and omitted."""
         found: dict[str, DriverProvider] = {}
         for provider in self._offered():
             try:
@@ -119,12 +119,12 @@ class DriverRegistry:
 
 
 def is_entry_point(origin: object) -> TypeGuard[EntryPoint]:
-    """Return whether an object is an entry point. Libraries bring their own backports of importlib.metadata."""
+    """Return whether an object is an entry point. Libraries have their own backports of importlib.metadata."""
     return isinstance(origin, EntryPoint) or all(hasattr(origin, name) for name in ("group", "value", "load"))
 
 
 def check_provider(provider: Any, what: str) -> None:
-    """Refuse what isn't a provider, or one made for another version of the contract.
+    """Reject objects that are not providers, and providers for another version of the contract.
 
     Raises:
         PluginError

@@ -1,4 +1,4 @@
-"""The shape of a driver: a provider that serves URI schemes, and the objects of one connection."""
+"""The classes of a driver: a provider that supports URI schemes, and the objects of one connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class HostURI(NamedTuple):
-    """Where a host is: `scheme://user@host:port/path?query`. `text` is the URI without a password.
+    """The URI of a host: `scheme://user@host:port/path?query`. `text` is the URI without a password.
 
     Example:
         >>> uri = HostURI.parse("qemu+ssh://root@kvm1:2222/system?keyfile=/k")
@@ -43,10 +43,10 @@ class HostURI(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> HostURI:
-        """Return the parts of a URI.
+        """Parse a URI.
 
         Raises:
-            InvalidSpecError: not a URI, or one with a password, a fragment or a secret in its query. Nothing but its scheme is shown.
+            InvalidSpecError: not a URI, or one with a password, a fragment or a secret in its query. The error shows only its scheme.
         """
         if not isinstance(text, str) or not text.isprintable() or any(c.isspace() for c in text):
             raise _refused(text, "text without spaces and control characters")
@@ -74,22 +74,22 @@ URI_HINT = 'for example "qemu:///system", "qemu+ssh://root@kvm1/system", "sim://
 
 
 def _refused(text: Any, allowed: str, hint: str = URI_HINT) -> InvalidSpecError:
-    """Return the error of an invalid URI. A part of it may be a password, so only its scheme is shown."""
+    """Return the error of an invalid URI. Any component may be a password, so only the scheme is shown."""
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://", text) if isinstance(text, str) else None
     shown = f"{scheme[0]}..." if scheme else f"a text of {len(text)} characters" if isinstance(text, str) else type(text).__name__
     return InvalidSpecError("invalid URI", problems=[SpecProblem("uri", shown, allowed)], hint=hint, outcome="not_sent")
 
 
 class ConnectContext(NamedTuple):
-    """What a driver is told when it connects.
+    """What a driver gets when it connects.
 
     Attributes:
         name: the host's name, for records and errors.
-        timeout: seconds that connecting may take.
-        options: further options of the user's, by the driver's own names.
-        secrets: looks secrets up by name.
-        macs: gives out MAC addresses for new NICs.
-        state: the state directory; a driver keeps its files there.
+        timeout: longest time for connecting, in seconds.
+        options: further options of the user, named by the driver.
+        secrets: looks up secrets by name.
+        macs: provides MAC addresses for new NICs.
+        state: the state directory, for the driver's own files.
     """
 
     name: str
@@ -104,27 +104,27 @@ class Driver:
     """One connection: the area objects that implement the operations.
 
     Args:
-        parts: objects whose methods carry `hookimpl`. One that builds on others has a method `meet(parts)`, and is told of them;
-            one that holds something (a thread) has a method `close()`, called before the driver's own.
+        parts: the area objects; their methods carry `hookimpl`. An area that uses other areas has a method `connect_areas(parts)`, which
+            gets all of them. An area with its own resources (a thread) has a method `close()`, called before the driver's `close`.
         close: called once when the host is closed.
-        native: the driver's own connection, for drivers of the same kind (a migration's other side).
+        native: the driver's own connection, for drivers of the same kind (the other host of a migration).
     """
 
     def __init__(self, parts: Sequence[object], *, close: Callable[[], object] | None = None, native: Any = None) -> None:
         self.parts = tuple(parts)
         for part in self.parts:
-            getattr(part, "meet", bool)(self.parts)
+            getattr(part, "connect_areas", bool)(self.parts)
         self.native = native
         self._close = close or bool
         self._closed = False
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether the connection was closed."""
         return self._closed
 
     def close(self) -> None:
-        """Let go of the hypervisor; a second call does nothing."""
+        """Close the connection to the hypervisor. A second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -134,19 +134,19 @@ class Driver:
 
 
 class DriverProvider:
-    """What an entry point of the group `novacron.drivers` names: makes connections for its URI schemes.
+    """A driver: the object that an entry point of the group `novacron.drivers` names. It opens connections for its URI schemes.
 
     Args:
         name: the driver's name in records and errors.
-        schemes: the URI schemes it serves, also the names of its entry points.
+        schemes: its URI schemes, which are also the names of its entry points.
         connect: returns a `Driver`, or raises a NovaCronError within `context.timeout`.
-        areas: returns the classes of a connection's parts, from which documentation is made without a connection.
-        limits: returns, by operation, what is needed for all of it or can't be had at all: "external snapshots: libvirt 10.9".
-        versions: returns, by operation, the hypervisor's version that it needs; "" for all others: "5.6.0".
-        proofs: returns, by operation, on what it is proved when that is no real hypervisor; "" for all others: "a simulator".
-        fields: returns the fields of each spec that it supports, see `novacron.plugins.fields`. Other fields are refused before the
-            driver is called. None declares nothing: the driver then gets all fields, and has to refuse some itself.
-        options: the names of the options of `connect` that the driver takes; None if they are not checked.
+        areas: returns the classes of the area objects, for the documentation, without a connection.
+        limits: returns the requirements and limits by operation: "external snapshots: libvirt 10.9".
+        versions: returns the required version of the hypervisor by operation, such as "5.6.0"; the key "" is for all others.
+        proofs: returns by operation where it is tested if not on a real hypervisor, such as "a simulator"; the key "" is for all others.
+        fields: returns the supported fields of each spec, see `novacron.plugins.fields`. Other fields are rejected before the driver is
+            called. None declares nothing: the driver then gets all fields and must reject unsupported ones itself.
+        options: the names of the supported options of `connect`; None if they are not checked.
         api: the versions of the contract that it supports.
     """
 
@@ -170,13 +170,13 @@ class DriverProvider:
 
 
 class Destination(NamedTuple):
-    """The other side of a migration, as the source's driver sees it.
+    """The destination of a migration, as the source's driver sees it.
 
     Attributes:
         name: the destination host's name.
-        uri: its URI's text.
-        driver: its Driver; `driver.native` is of the same kind only when the driver is.
-        invoke: calls an operation there, `invoke("vm_get", vm=...)`.
+        uri: its URI as text.
+        driver: its Driver. `driver.native` has the same type only if the driver is of the same kind.
+        invoke: calls an operation there: `invoke("vm_get", vm=...)`.
     """
 
     name: str

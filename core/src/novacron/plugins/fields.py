@@ -1,4 +1,4 @@
-"""Which fields of the specs a driver supports, as data, and how a spec is compared with it."""
+"""The spec fields that a driver supports, as data, and the comparison with a spec."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FieldTable = Mapping[str, str]
 """What a driver declares: a key for each spec class, with the names of the supported fields as one text.
 
 {"VMSpec": "name vcpus memory disks", "DiskSpec": "size pool"} supports four fields of a VM, and two fields of its disks. The same
-fields are then supported wherever that spec is used. A longer key takes the place of the shorter one:
+fields are then supported wherever that spec is used. A longer key replaces the shorter one:
 
 - "nic_update" holds for this operation only; "VMSpec.disks" for disks within a VMSpec; "vm_create.disks" for disks within this operation.
 - "native.serial_port" among the names supports one key of a free mapping; "native" alone supports all of its keys.
@@ -19,12 +19,12 @@ A spec class without a key has no supported fields.
 
 
 def unsupported(table: FieldTable, operation: str, spec: Any) -> Iterator[str]:
-    """Yield the dotted path of each given field of a spec that a driver does not support, nested specs included.
+    """Yield the dotted path of each given spec field that a driver does not support, including nested specs.
 
     Args:
-        table: what the driver declares.
-        operation: the operation that is called.
-        spec: a pydantic spec. Only fields that were given count, also those that were given their default value.
+        table: the declared fields.
+        operation: name of the operation.
+        spec: a pydantic spec. Only given fields count, including those that were given their default value.
 
     Example:
         >>> from novacron.specs import VMSpec
@@ -36,7 +36,7 @@ def unsupported(table: FieldTable, operation: str, spec: Any) -> Iterator[str]:
 
 
 def supported(table: FieldTable, operation: str, root: str, path: tuple[str, ...], spec: str) -> frozenset[str]:
-    """Return the names of the supported fields of a spec class at a place: field names without list indices from the root spec."""
+    """Return the supported fields of a spec class at a path. The path has the field names from the root spec, without list indices."""
     keys = (".".join((operation, *path)), ".".join((root, *path)), spec)
     return frozenset(next((table[key] for key in keys if key in table), "").split())
 
@@ -56,7 +56,7 @@ def _walk(table: FieldTable, operation: str, root: str, path: tuple[str, ...], s
 
 
 def _nested(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the specs in a field's value, each with its place in it."""
+    """Yield the specs in a field's value, each with its path."""
     if hasattr(type(value), "model_fields"):
         yield "", value
     elif isinstance(value, (tuple, list)):

@@ -1,4 +1,4 @@
-"""Somebody who listens to a host's events: what every driver's `event_subscribe` returns."""
+"""A subscription to a host's events: the result of every driver's `event_subscribe`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _log = logging.getLogger(__name__)
 
 
 class Listener:
-    """A subscription: calls a stranger's callback, until it is closed.
+    """A subscription that calls a callback until it is closed.
 
     Args:
         callback: called with each event.
-        leave: called once when it is closed, with the listener.
+        leave: called once with the listener when it is closed.
     """
 
     def __init__(self, callback: Callable[[Event], object], leave: Callable[[Any], object]) -> None:
@@ -25,7 +25,7 @@ class Listener:
         self._delivering = threading.RLock()  # an RLock, so that a callback may close its own subscription
 
     def tell(self, event: Event) -> None:
-        """Call the callback unless closed; what it raises is logged, and the others still get theirs."""
+        """Call the callback unless the subscription is closed. Its exceptions are logged and do not affect other subscribers."""
         with self._delivering:
             if self._open:
                 try:
@@ -34,7 +34,7 @@ class Listener:
                     _log.exception("a subscriber to the events of %s failed", event.host)
 
     def close(self) -> None:
-        """End it; when this returns no callback runs any more, unless it is called from the callback itself."""
+        """End the subscription. Afterwards no callback runs, unless a callback itself called this."""
         with self._delivering:
             was_open, self._open = self._open, False
         if was_open:

@@ -1,4 +1,4 @@
-"""Checks a driver against the contract when it is registered, so that a misspelt hook is an error and not a missing feature."""
+"""Validates a driver against the contract when it is registered, so that a misspelt hook is an error and not a missing feature."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def operations() -> Mapping[str, Operation]:
 
 
 def argument_spec(operation: str, argument: str) -> Any:
-    """Return the spec class that an operation's hook declares for an argument, None where it takes a plain value."""
+    """Return the spec class of an operation's argument; None for plain values."""
     from novacron import specs
 
     name = declared(operation, argument)
@@ -40,12 +40,12 @@ def argument_spec(operation: str, argument: str) -> Any:
 
 
 def declared(operation: str, argument: str) -> str:
-    """Return the type that an operation's hook declares for an argument, or for "return", as text."""
+    """Return the declared type of an operation's argument, or of its result ("return"), as text."""
     return str(HOOKS[operation].__annotations__.get(argument, ""))
 
 
 def result_class(operation: str) -> tuple[type | None, bool]:
-    """Return the record class that an operation returns, None if it returns no record, and whether it returns a list of them."""
+    """Return the record class of an operation's result (None if it is not a record), and whether the result is a list."""
     text = declared(operation, "return")
     many = text.startswith(("list[", "Sequence["))
     name = text.partition("[")[2].rstrip("]") if many else text
@@ -62,15 +62,15 @@ def implementations(part: object) -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 def check_driver(driver_name: str, parts: tuple[object, ...], checked: set[tuple[type, ...]] | None = None) -> None:
-    """Refuse a driver that does not fit the contract.
+    """Reject a driver that does not match the contract.
 
     Args:
         driver_name: for errors.
-        parts: the objects of one connection.
-        checked: the classes of drivers that were found to fit before; a new one is added. A fleet has many connections of one driver.
+        parts: the area objects of one connection.
+        checked: driver classes that were validated before; new ones are added. A fleet has many connections of one driver.
 
     Raises:
-        PluginError: names every unknown hook, every wrong argument, every missing mandatory operation, with what was meant.
+        PluginError: names every unknown hook, wrong argument and missing mandatory operation, and suggests the correct name.
     """
     kinds = tuple(map(type, parts))
     if checked is not None and kinds in checked:
