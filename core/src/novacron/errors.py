@@ -2,29 +2,29 @@
 
 NovaCronError
 ├── HostConnectionError          the host can't be reached, or the connection was lost
-├── AuthenticationError          the host refused who we are
-├── AccessDeniedError            the host or a policy refused what we asked
+├── AuthenticationError          the host rejected the credentials
+├── AccessDeniedError            the host or a policy denied the operation
 ├── NotFoundError                VMNotFoundError, HostNotFoundError, NetworkNotFoundError, StoragePoolNotFoundError,
 │                                VolumeNotFoundError, SnapshotNotFoundError, TemplateNotFoundError, DeviceNotFoundError,
 │                                TrafficFilterNotFoundError, SecretNotFoundError, ImageNotFoundError
-├── AlreadyExistsError           the name, address or path is taken
-├── InvalidStateError            not possible in the state the resource is in
+├── AlreadyExistsError           the name, UUID, address or path is in use
+├── InvalidStateError            not allowed in the current state of the resource
 │   └── BusyError                another operation holds the resource
-├── InvalidSpecError             what was asked is not valid; `.problems` lists every bad field
-│   └── InvalidValueError        a size or duration that can't be read; a ValueError too
-├── ResourceAllocationError      memory, CPU, storage or a lock can't be had
-│   └── DiskLockedError          another VM holds the disk
+├── InvalidSpecError             the input is invalid; `.problems` lists every invalid field
+│   └── InvalidValueError        a size or duration can't be parsed; also a ValueError
+├── ResourceAllocationError      memory, CPU, storage or a device is not available
+│   └── DiskLockedError          another VM uses the disk
 ├── MigrationError               MigrationCheckError (`.failures` lists every failed pre-check)
 ├── SnapshotError
 ├── StorageError
-│   └── ImageError               an image can't be fetched, or is not what its checksum or format says
+│   └── ImageError               an image can't be downloaded, or does not match its checksum or format
 ├── GuestAgentError              GuestAgentUnavailableError
 ├── OperationTimeoutError        the deadline passed
 ├── OperationCancelledError      the caller cancelled
-├── UnsupportedOperationError    this driver, or this version of the hypervisor, can't
+├── UnsupportedOperationError    the driver, or this version of the hypervisor, does not support it
 ├── WorkflowError
 ├── PluginError
-└── DriverError                  whatever a driver could not map; the original is `__cause__`
+└── DriverError                  an error that the driver could not map; the original is `__cause__`
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 Outcome = Literal["failed", "not_sent", "unknown"]
-"""`failed`: it did not happen. `not_sent`: it never left, safe to retry. `unknown`: it may have happened; read the state."""
+"""`failed`: nothing changed. `not_sent`: not sent, a retry is safe. `unknown`: it may have taken effect; check the state."""
 
 
 class NovaCronError(Exception):
-    """An operation did not end as asked; reads well alone in a terminal.
+    """The base of all errors. Its text is complete enough to be shown alone in a terminal.
 
     Args:
-        message: What went wrong, lower case, no full stop; names the thing.
-        operation: Hook name of the operation, `vm_start`; filled in by the dispatcher.
-        host: Name of the host; filled in by the dispatcher.
-        resource: What it was done to, a VM's name for instance.
+        message: What went wrong: lower case, no full stop, names the resource.
+        operation: Name of the operation's hook, `vm_start`; set by the dispatcher.
+        host: Name of the host; set by the dispatcher.
+        resource: Name of the resource, such as a VM.
         hint: What the user can do next.
-        outcome: Whether it happened; see `Outcome`.
+        outcome: Whether the operation took effect; see `Outcome`.
 
     Example:
         >>> error = VMNotFoundError("no VM named 'web9'", host="kvm1", hint="see host.vms.list()")
@@ -84,7 +84,7 @@ class NovaCronError(Exception):
         return (_rebuild, (type(self), self.__dict__.copy()))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the error as plain values, as `-o json` and the audit log write it."""
+        """Return the error as plain values, as in `-o json` and the audit log."""
         return {
             "error": type(self).__name__,
             "message": self.message,
@@ -97,7 +97,7 @@ class NovaCronError(Exception):
 
 
 def either(words: Sequence[str]) -> str:
-    """Return words as alternatives, for a hint.
+    """Join words as alternatives, for a hint.
 
     Example:
         >>> either(["stopped"]), either(["stopped", "crashed", "saved"])
@@ -122,52 +122,52 @@ class HostConnectionError(NovaCronError):
 
 
 class AuthenticationError(NovaCronError):
-    """The host refused who we are."""
+    """The host rejected the credentials."""
 
     exit_code = 11
     default_hint = "check the user, the key or password, and the certificates"
 
 
 class AccessDeniedError(NovaCronError):
-    """The host or a policy refused what was asked."""
+    """The host or a policy denied the operation."""
 
     exit_code = 12
-    default_hint = "ask for the right to do it, or connect as somebody who has it"
+    default_hint = "ask for the permission, or connect as a user who has it"
 
 
 class NotFoundError(NovaCronError):
-    """What was named does not exist."""
+    """The named resource does not exist."""
 
     exit_code = 13
-    default_hint = "check how it is written, and that it is on this host"
+    default_hint = "check the spelling, and that it exists on this host"
 
 
 class HostNotFoundError(NotFoundError):
-    """No host of that name in the fleet."""
+    """The fleet has no host of that name."""
 
     default_hint = "`novacron host list` shows the fleet; `novacron host add NAME URI` adds one"
 
 
 class VMNotFoundError(NotFoundError):
-    """No VM of that name or UUID on the host."""
+    """The host has no VM of that name or UUID."""
 
-    default_hint = "`novacron vm list` shows what is there; it may have moved to another host"
+    default_hint = "`novacron vm list` lists the VMs; it may have moved to another host"
 
 
 class NetworkNotFoundError(NotFoundError):
-    """No network of that name on the host."""
+    """The host has no network of that name."""
 
 
 class StoragePoolNotFoundError(NotFoundError):
-    """No storage pool of that name on the host."""
+    """The host has no storage pool of that name."""
 
 
 class VolumeNotFoundError(NotFoundError):
-    """No volume of that name in the storage pool."""
+    """The storage pool has no volume of that name."""
 
 
 class ImageNotFoundError(NotFoundError):
-    """A file that the VM needs (image, kernel, ISO, backing file) is not there."""
+    """A file that the VM needs (image, kernel, ISO, backing file) does not exist."""
 
 
 class SnapshotNotFoundError(NotFoundError):
@@ -175,7 +175,7 @@ class SnapshotNotFoundError(NotFoundError):
 
 
 class TemplateNotFoundError(NotFoundError):
-    """No template of that name on the host."""
+    """The host has no template of that name."""
 
 
 class DeviceNotFoundError(NotFoundError):
@@ -183,29 +183,29 @@ class DeviceNotFoundError(NotFoundError):
 
 
 class TrafficFilterNotFoundError(NotFoundError):
-    """No traffic filter of that name on the host."""
+    """The host has no traffic filter of that name."""
 
 
 class SecretNotFoundError(NotFoundError):
-    """A secret that the VM needs is not there or has no value."""
+    """A secret that the VM needs does not exist or has no value."""
 
 
 class AlreadyExistsError(NovaCronError):
-    """The name, UUID, address or path is taken."""
+    """The name, UUID, address or path is already in use."""
 
     exit_code = 14
-    default_hint = "choose another name, or look at the one that is there"
+    default_hint = "choose another name, or check the existing one"
 
 
 class InvalidStateError(NovaCronError):
-    """Not possible in the state that the resource is in."""
+    """The operation is not allowed in the current state of the resource."""
 
     exit_code = 15
-    default_hint = "look at the status first, `novacron vm show NAME`"
+    default_hint = "check the status first: `novacron vm show NAME`"
 
     @classmethod
     def of_status(cls, action: str, vm: str, status: str, allowed: Sequence[str]) -> Self:
-        """Return the error of a VM that is in a status in which something can't be done (for drivers).
+        """Return the error of a VM whose status does not allow an action (for drivers).
 
         Example:
             >>> error = InvalidStateError.of_status("start", "web1", "running", ("stopped", "crashed", "saved"))
@@ -216,13 +216,13 @@ class InvalidStateError(NovaCronError):
 
 
 class BusyError(InvalidStateError):
-    """Another operation holds the resource; trying again later can help."""
+    """Another operation holds the resource. Trying again later can help."""
 
     default_hint = "try again when it has ended"
 
 
 class InvalidSpecError(NovaCronError):
-    """What was asked is not valid; `problems` lists every bad field at once.
+    """The input is invalid. `problems` lists all invalid fields at once.
 
     Example:
         >>> error = InvalidSpecError("invalid VM spec", problems=[SpecProblem("disks.0.size", "-1", "a size above 0")])
@@ -231,7 +231,7 @@ class InvalidSpecError(NovaCronError):
     """
 
     exit_code = 16
-    default_hint = "change what the message names, then try again"
+    default_hint = "correct what the message names, then try again"
     problems_hint = "give each named field a value that is allowed for it; help() of the spec's class explains the fields"
 
     def __init__(self, message: str, *, problems: list[SpecProblem] | None = None, **context: Any) -> None:
@@ -261,7 +261,7 @@ class InvalidValueError(InvalidSpecError, ValueError):
 
 
 class SpecProblem:
-    """One invalid field: its path, what was given (without secrets), and what is allowed."""
+    """One invalid field: its path, the given value (without secrets), and the allowed values."""
 
     def __init__(self, path: str, given: str, allowed: str) -> None:
         from novacron.redaction import redacted
@@ -276,27 +276,25 @@ class SpecProblem:
 
 
 class ResourceAllocationError(NovaCronError):
-    """Memory, CPU, storage space or a device can't be had."""
+    """Memory, CPU, storage space or a device is not available."""
 
     exit_code = 17
-    default_hint = "`novacron host info` shows what the host has and uses"
+    default_hint = "`novacron host info` shows the resources of the host and their use"
 
 
 class DiskLockedError(ResourceAllocationError):
-    """Another VM, here or on another host, holds the disk."""
+    """Another VM, on this or another host, uses the disk."""
 
 
 class MigrationError(NovaCronError):
-    """A migration did not succeed; `outcome` and `details` say where the VM is."""
+    """A migration failed. `outcome` and `details` say where the VM is."""
 
     exit_code = 18
-    default_hint = (
-        "`novacron vm list` on both hosts shows where the VM is; `novacron migrate --check` says what stands against it"
-    )
+    default_hint = "`novacron vm list` on both hosts shows where the VM is; `novacron migrate --check` lists failed pre-checks"
 
 
 class MigrationCheckError(MigrationError):
-    """A migration was not begun because pre-checks failed; `failures` lists all of them."""
+    """A migration was not started because pre-checks failed. `failures` lists all of them."""
 
     def __init__(self, message: str, *, failures: list[str] | None = None, **context: Any) -> None:
         super().__init__(message, **context)
@@ -310,10 +308,10 @@ class MigrationCheckError(MigrationError):
 
 
 class SnapshotError(NovaCronError):
-    """A snapshot could not be made, reverted to or deleted."""
+    """A snapshot could not be created, reverted or deleted."""
 
     exit_code = 19
-    default_hint = "`novacron snapshot list` shows what is there"
+    default_hint = "`novacron snapshot list` lists the snapshots"
 
 
 class StorageError(NovaCronError):
@@ -324,20 +322,20 @@ class StorageError(NovaCronError):
 
 
 class ImageError(StorageError):
-    """An operating system image can't be fetched, or is not what its checksum, signature or format says."""
+    """An operating system image can't be downloaded, or does not match its checksum, signature or format."""
 
     default_hint = "`novacron image list --available` shows the catalogue"
 
 
 class GuestAgentError(NovaCronError):
-    """The guest agent refused or failed."""
+    """The guest agent rejected the request or failed."""
 
     exit_code = 21
-    default_hint = "look into the guest: the agent's own log says why"
+    default_hint = "see the agent's log in the guest"
 
 
 class GuestAgentUnavailableError(GuestAgentError):
-    """There is no guest agent, or it does not answer."""
+    """The VM has no guest agent, or it does not answer."""
 
     default_hint = "install and start qemu-guest-agent (or VMware Tools) in the guest; it answers only in a running one"
 
@@ -346,18 +344,18 @@ class OperationTimeoutError(NovaCronError):
     """The deadline passed before the operation ended."""
 
     exit_code = 22
-    default_hint = "look at the state before repeating it, or give it more time"
+    default_hint = "check the state before you repeat it, or use a longer timeout"
 
 
 class OperationCancelledError(NovaCronError):
     """The caller cancelled the operation."""
 
     exit_code = 23
-    default_hint = "begin it again when you want it after all"
+    default_hint = "start it again if you still want it"
 
 
 class UnsupportedOperationError(NovaCronError):
-    """This driver, or this version of the hypervisor, can't do it."""
+    """The driver, or this version of the hypervisor, does not support the operation."""
 
     exit_code = 24
     default_hint = "`novacron host capabilities` shows what the host can do"
@@ -374,15 +372,15 @@ class PluginError(NovaCronError):
     """A plugin is broken, incompatible or missing."""
 
     exit_code = 26
-    default_hint = "`novacron plugin list` shows what is installed and what is wrong with it"
+    default_hint = "`novacron plugin list` shows the installed plugins and their errors"
 
 
 class DriverError(NovaCronError):
-    """An error of the hypervisor that the driver could not map; the original is `__cause__`."""
+    """An error of the hypervisor that the driver could not map. The original is `__cause__`."""
 
     exit_code = 27
     default_hint = (
-        "the message is the hypervisor's own; its log on the host tells more. If the request is valid, report this to NovaCron"
+        "the message is the hypervisor's; its log on the host has more details. If the request is valid, report this to NovaCron"
     )
 
 

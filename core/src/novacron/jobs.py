@@ -1,4 +1,4 @@
-"""Long operations under way: progress, cancellation, result."""
+"""Running long operations: progress, cancellation, result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a job is. `fraction` is 0 to 1, None while unknown; `details` are numbers in bytes and seconds."""
+    """The progress of a job. `fraction` is 0 to 1, None if it is unknown; `details` are numbers in bytes and seconds."""
 
     message: str = ""
     fraction: float | None = None
@@ -25,12 +25,12 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def remaining_seconds(left: float, rate: float, growing: float = 0.0) -> float | None:
-    """Return in how many seconds a transfer will have ended; None when it does not get nearer to its end.
+    """Return the estimated remaining duration of a transfer in seconds; None if it does not get closer to its end.
 
     Args:
-        left: bytes that are left.
-        rate: bytes that go each second.
-        growing: bytes that are added each second, as a guest does that writes to memory which was sent.
+        left: remaining bytes.
+        rate: bytes transferred per second.
+        growing: bytes added per second, such as the memory that a guest dirties during a migration.
 
     Example:
         >>> remaining_seconds(300, 50), remaining_seconds(300, 50, 20), remaining_seconds(300, 50, 50)
@@ -40,10 +40,10 @@ def remaining_seconds(left: float, rate: float, growing: float = 0.0) -> float |
 
 
 class Job(Future[T], Generic[T]):
-    """A long operation under way; also what its driver reports to.
+    """A running long operation. Drivers report its progress here.
 
     As a `concurrent.futures.Future` it has `result(timeout)`, `done()`, `add_done_callback`; it can be awaited from asyncio.
-    Unlike a plain Future, `cancel()` works while it runs: it asks the driver to stop and roll back.
+    Unlike for a plain Future, `cancel()` also works while it runs: it asks the driver to stop and roll back.
 
     Drivers use `report`, `raise_if_cancelled`, `on_cancel`, `remaining`.
 
@@ -74,21 +74,21 @@ class Job(Future[T], Generic[T]):
 
     @property
     def actor(self) -> str | None:
-        """Who asked for the operation; None for a job that no host began."""
+        """Who requested the operation; None for a job that was not started by a host."""
         return self.identity.actor if self.identity else None
 
     @property
     def executor(self) -> str | None:
-        """Who executes it."""
+        """Who runs it."""
         return (self.identity.executor or self.identity.actor) if self.identity else None
 
     @property
     def progress(self) -> Progress:
-        """The latest progress; never does I/O."""
+        """The latest progress. Reading it does no I/O."""
         return self._progress
 
     def cancel(self) -> bool:
-        """Ask the operation to stop and roll back; return whether it was still under way. `result()` then tells how it ended."""
+        """Ask the operation to stop and roll back. Return False if it had already ended. `result()` then returns or raises the outcome."""
         with self._guard:
             if self.done():
                 return False
@@ -100,11 +100,11 @@ class Job(Future[T], Generic[T]):
 
     @property
     def cancel_asked(self) -> bool:
-        """Whether somebody called `cancel()`."""
+        """Whether `cancel()` was called."""
         return self._cancel_asked.is_set()
 
     def listen(self, listener: Callable[[Progress], object]) -> None:
-        """Call `listener` with every new progress, from the job's thread."""
+        """Call `listener` with each progress report, in the job's thread."""
         self._listeners.append(listener)
 
     def report(self, message: str = "", fraction: float | None = None, **details: Any) -> None:
@@ -114,12 +114,12 @@ class Job(Future[T], Generic[T]):
             listener(self._progress)
 
     def set_result(self, result: T) -> None:
-        """End the job well: it is whole, whatever was reported last (for the dispatcher)."""
+        """End the job successfully and set its progress to 100 % (for the dispatcher)."""
         self._progress = msgspec.structs.replace(self._progress, fraction=1.0)
         super().set_result(result)
 
     def raise_if_cancelled(self) -> None:
-        """Raise when the caller cancelled or the deadline passed (for drivers, between steps).
+        """Raise an error if the job was cancelled or its deadline passed (for drivers, between steps).
 
         Raises:
             OperationCancelledError, OperationTimeoutError
@@ -130,7 +130,7 @@ class Job(Future[T], Generic[T]):
             raise OperationTimeoutError(f"{self.operation} passed its deadline", resource=self.resource)
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Call `callback` when the job is cancelled, at once if it already was (for drivers: `abortJob`, kill a process)."""
+        """Call `callback` on cancellation, at once if the job was already cancelled (for drivers: `abortJob`, kill a process)."""
         with self._guard:
             if not self._cancel_asked.is_set():
                 self._on_cancel.append(callback)
@@ -138,15 +138,15 @@ class Job(Future[T], Generic[T]):
         callback()
 
     def wait_cancelled(self, timeout: float) -> bool:
-        """Sleep up to `timeout` seconds, less when cancelled; return whether it was (for drivers that poll)."""
+        """Sleep up to `timeout` seconds, or until the cancellation; return whether it was cancelled (for drivers that poll)."""
         return self._cancel_asked.wait(timeout)
 
     def remaining(self) -> float | None:
-        """Seconds to the deadline, at least 0; None without one."""
+        """Return the seconds until the deadline, at least 0; None without a deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
     def wait(self, timeout: float | None = None) -> T:
-        """Return the result, as `result()` does, with NovaCron's error when `timeout` seconds pass (the job goes on)."""
+        """Return the result, as `result()` does. After `timeout` seconds raise OperationTimeoutError; the job continues."""
         try:
             return self.result(timeout)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""MAC addresses for NICs. None is given out twice in a fleet, whichever host the NIC is on and whichever process asks."""
+"""MAC addresses for NICs. No address is assigned twice in a fleet, on any host and by any process."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ PREFIX = "52:54:00"
 
 
 class Addresses(Protocol):
-    """Remembers the addresses that were given out or seen."""
+    """Stores the addresses that were assigned or seen."""
 
     def claim(self, mac: str) -> bool:
-        """Remember an address. Return whether it was new."""
+        """Store an address. Return whether it was new."""
         ...
 
     def add(self, addresses: Iterable[str]) -> int:
-        """Remember addresses. Return how many were new."""
+        """Store addresses. Return the number of new ones."""
         ...
 
 
 class MACAddresses:
-    """Gives out MAC addresses. Each is stored in the state database before it is returned, so two processes never get the same one.
+    """Assigns MAC addresses. Each is stored in the state database before it is returned, so two processes never get the same one.
 
     Args:
-        store: returns the store of known addresses; None for addresses drawn at random without a record.
+        store: returns the store of known addresses; None for random addresses without a store.
     """
 
     def __init__(self, store: Callable[[], Addresses] | None = None) -> None:
         self._store = store
 
     def new(self, taken: Container[str] = ()) -> str:
-        """Return an address that is not in `taken` and was never given out before.
+        """Return an address that is not in `taken` and was never assigned before.
 
-        Addresses that other tools chose are known if they were seen: `taken` has those of the host, `fleet.mac_clashes()` looks at all
-        hosts.
+        Addresses that other tools chose are known if they were seen: `taken` has those of the host, and `fleet.mac_clashes()` reads
+        all hosts.
 
         Raises:
             StorageError: the state database can't be used. A NIC with a given address does not need it.
@@ -48,7 +48,7 @@ class MACAddresses:
                 return mac
 
     def remember(self, addresses: Iterable[str]) -> None:
-        """Store addresses that were seen, so that they are not given out."""
+        """Store addresses that were seen, so that they are not assigned."""
         if self._store is not None:
             self._store().add(addresses)
 

@@ -1,9 +1,8 @@
-"""Secrets by name. Specs, records and definitions hold only the name. The value is looked up when it is needed and never stored.
+"""Secrets by name. Specs, records and definitions contain only the name. The value is looked up when it is needed and never stored.
 
-The places are, in this order: a file that an environment variable names, an environment variable, the plugins that offer
-`secret_backends`, and the user's keyring. For the secret "disk-key" these are
-`NOVACRON_SECRET_DISK_KEY_FILE`, `NOVACRON_SECRET_DISK_KEY`, and the keyring's entry of the
-service "novacron" (`keyring set novacron disk-key`).
+A secret is looked up in this order: a file named by an environment variable, an environment variable, the plugins with
+`secret_backends`, and the user's keyring. For the secret "disk-key" these are `NOVACRON_SECRET_DISK_KEY_FILE`,
+`NOVACRON_SECRET_DISK_KEY`, and the entry "disk-key" of the service "novacron" in the keyring (`keyring set novacron disk-key`).
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ KEYRING = "novacron"
 
 
 class Secrets:
-    """Looks secrets up by name.
+    """Looks up secrets by name.
 
     Args:
-        backends: returns what plugins offer with `secret_backends`: functions from a secret's name to its value or None.
+        backends: returns the backends of plugins (`secret_backends`): functions that return a secret's value by name, or None.
 
     Example:
         >>> import os
@@ -61,7 +60,7 @@ class Secrets:
     def find(self, name: str, variable: str) -> str | None:
         """Return the value of a secret, or None.
 
-        The places are, in this order: the file that the variable `variable`_FILE names, `variable`, the plugins, the keyring.
+        The order is: the file that `$variable_FILE` names, the environment variable `variable`, the plugins, the keyring.
 
         Raises:
             InvalidStateError: the file can't be read, or other users can read it.
@@ -78,7 +77,7 @@ class Secrets:
 
 
 def variable_of(name: str) -> str:
-    """Return the environment variable of a secret.
+    """Return the name of a secret's environment variable.
 
     Example:
         >>> variable_of("web1.disk-key")
@@ -88,10 +87,10 @@ def variable_of(name: str) -> str:
 
 
 def read_secret(file: Path) -> str:
-    """Return what a file says, without the end of its line.
+    """Return the content of a file, without the newline at its end.
 
     Raises:
-        InvalidStateError: it can't be read, or others may read it.
+        InvalidStateError: the file can't be read, or other users can read it.
     """
     try:
         if file.stat().st_mode & 0o077:
@@ -102,7 +101,7 @@ def read_secret(file: Path) -> str:
 
 
 def _asked(backend: Callable[[str], str | None], name: str) -> str | None:
-    """Return what a plugin's place has. When it fails only the kind of its error is passed on: its words may hold what is secret."""
+    """Return a secret from a plugin's backend. On failure only the class of the error is reported, because its text may contain secrets."""
     try:
         found = backend(name)
     except NovaCronError:
@@ -114,7 +113,7 @@ def _asked(backend: Callable[[str], str | None], name: str) -> str | None:
 
 
 def _kept(name: str) -> str | None:
-    """Return what the user's keyring has, if there is a keyring."""
+    """Return a secret from the user's keyring; None without a keyring."""
     import keyring
     from keyring.errors import KeyringError
 

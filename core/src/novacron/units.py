@@ -1,4 +1,4 @@
-"""Sizes, rates and durations as people write them, and as plain numbers inside."""
+"""Sizes, rates and durations: parsed from text, formatted as text, and plain numbers everywhere else."""
 
 from __future__ import annotations
 
