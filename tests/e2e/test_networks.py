@@ -110,10 +110,10 @@ def test_a_network_with_vlans_is_for_open_vswitch(a, lan, boot):
     """The kernel here has none: the definition is made, read and changed, and what is put in force on it is refused."""
     groups = [{"name": "office", "vlan": 7, "default": True}, {"name": "guests", "vlan": 8}]
     network = lan("tagged", type="bridged", bridge="ovs0", openvswitch=True, vlan=5, portgroups=groups)
-    assert network.native == {"vlan": 5, "openvswitch": True}
+    assert network.native == {"vlan": 5, "openvswitch": True, "portgroups": groups}
     assert network.portgroups == ("office", "guests")
     a.networks.stop(network.name)
-    assert a.networks.update(network.name, vlan=6).native == {"vlan": 6, "openvswitch": True}
+    assert a.networks.update(network.name, vlan=6).native == {"vlan": 6, "openvswitch": True, "portgroups": groups}
     a.networks.start(network.name)
     vm = boot(a, "tagged", ticks=0, start=False, nics=[{"network": network.name, "portgroup": "guests"}])
     assert vm.refresh().record.nics[0].portgroup == "guests"
