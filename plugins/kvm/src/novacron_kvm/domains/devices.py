@@ -14,7 +14,7 @@ from novacron_kvm.domains.metadata import CONFIG, LIVE, where
 from novacron_kvm.xml.parsing import parse
 
 UNPLUG = 45.0
-"""Seconds that a guest has to let go of a device."""
+"""Seconds that a guest has to release a device."""
 POLL = 0.2
 
 Find = Callable[[Any], Any]
@@ -32,7 +32,7 @@ def unplug(domain: Any, find: Find, what: str, *, seconds: float = UNPLUG, persi
     """Detach a device, of a running VM with its guest's help, and wait until it is gone; then, if `persistent`, from the definition.
 
     Raises:
-        OperationTimeoutError: the guest did not let go of it; it is still there, also in the definition.
+        OperationTimeoutError: the guest did not release the device; it is still attached, also in the definition.
     """
     if domain.isActive():
         element = find(parse(domain.XMLDesc(0)))
@@ -42,7 +42,7 @@ def unplug(domain: Any, find: Find, what: str, *, seconds: float = UNPLUG, persi
                 raise InvalidStateError(
                     f"can't detach {what} from {domain.name()!r}: it is suspended",
                     resource=domain.name(),
-                    hint="resume it: its guest has to let go of the device",
+                    hint="resume it: its guest has to release the device",
                 )
             _ask_guest(domain, element, find, what, seconds)
     if persistent and domain.isPersistent():
@@ -59,7 +59,7 @@ def _ask_guest(domain: Any, element: Any, find: Find, what: str, seconds: float)
         now = time.monotonic()
         if now > deadline:
             raise OperationTimeoutError(
-                f"the guest of {domain.name()!r} did not let go of {what} within {seconds:g} s",
+                f"the guest of {domain.name()!r} did not release {what} within {seconds:g} s",
                 resource=domain.name(),
                 hint="it may still do so; is the device in use in the guest, and does the guest run?",
                 outcome="unknown",

@@ -1,7 +1,7 @@
 """Statistics of many VMs in one call, which a VM that does not answer can't hold up.
 
 libvirt asks the QEMU of each VM, and waits for its answer without end. It is told not to wait for a VM that something else holds already.
-The first look at one that hangs waits all the same, and is given up; it goes on to hold that VM, so the next looks pass it by.
+The first look at one that hangs waits all the same, and is given up; it still holds that VM, so later calls skip the VM.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Block jobs: QEMU copies a disk's content while its VM may go on."""
+"""Block jobs: QEMU copies a disk's content while its VM may run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def follow(
     Args:
         target: the disk, "vda".
         report: told the fraction that is done.
-        pivot: the job is a mirror or a commit of what the guest writes to: go on with the other image when it has caught up.
+        pivot: the job is a mirror or a commit of what the guest writes to: switch to the other image when it has caught up.
         without: the job is to take this file out of the disk's chain. libvirt says so a moment after the job has gone from its sight.
 
     Raises:
@@ -102,7 +102,7 @@ def _has(domain: Any, target: str, path: str) -> bool:
 
 
 def _ready(domain: Any, target: str) -> bool:
-    """Whether a copy has caught up: QEMU says so in the live definition, and only then can it be gone on with."""
+    """Whether a copy has caught up: QEMU reports this in the live definition, and only then can the disk be switched to the copy."""
     for element in parse(domain.XMLDesc(0)).iterfind("devices/disk"):
         if text_of(element, "target/@dev") == target:
             return text_of(element, "mirror/@ready") == "yes"

@@ -1,4 +1,4 @@
-"""Everything that can be known beforehand to stand against a migration; all of it is named at once."""
+"""The pre-checks of a migration. All failures are reported at once."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _move(
 
 
 def _copy_live(domain: Any, name: str, there: Volume, job: Job[VM], report: Any) -> None:
-    """Copy a running VM's disk, then let QEMU go on with the copy. Until that moment the old disk has everything."""
+    """Copy a running VM's disk, then switch QEMU to the copy. Until then the old disk has all data."""
     element = etree.Element("disk", type="file")
     etree.SubElement(element, "driver", name="qemu", type=there.format)
     etree.SubElement(element, "source", file=there.path)

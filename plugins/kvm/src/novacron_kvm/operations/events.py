@@ -47,7 +47,7 @@ MORE: dict[int, Callable[..., tuple[str, str, dict[str, Any]]]] = {
     libvirt.VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE: lambda kib: ("vm.balloon", "", {"memory_bytes": kib * 1024}),
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED: lambda alias: ("vm.device", "attached", {"device": alias}),
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED: lambda alias: ("vm.device", "detached", {"device": alias}),
-    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED: lambda alias: ("vm.device", "not let go of", {"device": alias}),
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED: lambda alias: ("vm.device", "not released", {"device": alias}),
     libvirt.VIR_DOMAIN_EVENT_ID_TRAY_CHANGE: lambda alias, how: ("vm.device", _word("EVENT_TRAY_CHANGE", how), {"device": alias}),
     libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE: lambda state, why: (
         "vm.agent",

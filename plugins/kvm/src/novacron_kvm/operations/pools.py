@@ -103,7 +103,7 @@ class KVMPools:
         return self.pool_get(pool)
 
     def _refuse_used(self, conn: Any, pool: str) -> None:
-        """Refuse to forget a pool by whose name VMs know their disks: they could not start any more."""
+        """Raise an error if disks of VMs refer to the pool by its name: without the pool the VMs could not start."""
         users = []
         for domain in conn.listAllDomains(0):
             try:

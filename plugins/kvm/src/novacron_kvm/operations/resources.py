@@ -199,7 +199,7 @@ def _plug(domain: Any, place: int, vm: str, size: int, total: int, most: int, un
 
 
 def _unplug(domain: Any, place: int, size: int) -> None:
-    """Take out the modules without which `size` is still there; a guest that doesn't let go of one keeps it, and its balloon takes it."""
+    """Remove the modules that `size` does not need. Modules that the guest does not release stay, and the balloon takes their memory."""
     from lxml import etree
 
     while True:

@@ -1,4 +1,4 @@
-"""External snapshots: each disk's file is frozen, and the VM goes on with an overlay above it.
+"""External snapshots: each disk's file is frozen, and the VM continues with an overlay above it.
 
 libvirt takes them. Reverting to them and deleting them is done here by the same means for all its versions, for it learnt to revert only
 with 9.10, deletes only some of them since 9.0, and keeps neither NVRAM nor a TPM's state with a snapshot that has no memory.
@@ -48,7 +48,7 @@ def take(
     """Take an external snapshot and return libvirt's; all of it or nothing.
 
     Args:
-        memory: keep the running VM's memory, while it goes on running.
+        memory: keep the running VM's memory, while it keeps running.
     """
     live = parse(domain.XMLDesc(0))
     _refuse_impossible(connection, record, live, memory=memory)
@@ -160,7 +160,7 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
 
 
 def power_off(domain: Any) -> None:
-    """Let go of what a VM has in memory, or saved of it: over other disks it would spoil them."""
+    """Discard a VM's memory and saved memory: with other disks it would corrupt them."""
     if domain.isActive():
         domain.destroy()
     elif domain.hasManagedSaveImage():
@@ -183,7 +183,7 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
         if memory := text_of(root, "memory/@file"):
             files.add(memory)
         names.add(name)
-    set_facts(domain, own)  # before: a merge that is cut short goes on with the next call
+    set_facts(domain, own)  # first, so that the next call can continue an interrupted merge
     forget(domain, names)
     for path in files:
         volume = find_path(conn, path)

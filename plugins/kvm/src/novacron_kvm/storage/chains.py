@@ -42,7 +42,7 @@ def pull_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -> 
 
 
 def commit_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -> Disk:
-    """Write what a disk's own file has into the one below, and go on with that; until then the disk is as it was."""
+    """Commit a disk's own file into its backing file, which becomes the disk's file. Until then the disk is unchanged."""
     with connection.dedicated() as conn, tell_if_vm_ended(connection, vm), translated("disk_commit", vm):
         domain, volume = _found(connection, conn, vm, disk, "commit", job)
         base = _base(connection, conn, domain, disk, volume)

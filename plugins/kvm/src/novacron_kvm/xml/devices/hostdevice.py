@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def hostdevice_xml(spec: HostDeviceSpec, platform: Platform) -> Markup:
-    """Return a <hostdev>; the host's driver lets go of a PCI device when the VM starts, and has it back afterwards."""
+    """Return a <hostdev>; the host's driver releases a PCI device when the VM starts, and gets it back afterwards."""
     boot = element("boot", order=spec.boot_order) if spec.boot_order else NOTHING
     if spec.pci:
         domain, bus, rest = spec.pci.split(":")
