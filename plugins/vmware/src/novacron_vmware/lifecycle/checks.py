@@ -34,7 +34,7 @@ REFUSED = (
     "balloon",
     "serial",
 )
-"""Fields of VMSpec that vSphere has no like of, or not through this driver: refused rather than passed over."""
+"""Fields of VMSpec without a vSphere equivalent, or not supported by this driver. They are rejected, not ignored."""
 
 
 def check(spec: VMSpec, connection: VMwareConnection) -> None:

@@ -164,7 +164,7 @@ class VMwareAppliances(VMOperations):
 
     @contextmanager
     def _lease(self, lease: Any, name: str) -> Iterator[tuple[Any, Any]]:
-        """Wait for a lease and give its information; it is completed, or let go of when something fails."""
+        """Wait for a lease and yield its information. Afterwards it is completed, or aborted on failure."""
         until = time.monotonic() + READY_SECONDS
         while True:
             read = self._connection.read(lease, ["state", "error", "info"])

@@ -1,7 +1,7 @@
 """What happens on a vSphere, as its event history tells it: in order, none left out. One thread per connection while anybody listens.
 
 The thread waits for the history to grow (`latestPage` of a collector of its own) and reads what is new. After the server could not be
-reached for a while, what changed meanwhile is found by comparing the VMs with what was last told of them.
+reached for a while, changes are found by comparing the VMs with their last known state.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class VMwareLifecycle(VMOperations):
 
     @hookimpl
     def vm_settle(self, vm: str, seconds: float) -> VM:
-        """Wait until none of the VM's tasks is queued or running; a task goes on when its client has died."""
+        """Wait until none of the VM's tasks is queued or running; a task continues after its client has died."""
         thing, deadline = self._find(vm), time.monotonic() + seconds
         while self._busy(thing):
             if time.monotonic() > deadline:

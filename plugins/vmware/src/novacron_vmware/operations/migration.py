@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from novacron_vmware.connection import VMwareConnection
 
 UNKNOWN = ("bandwidth", "max_downtime", "post_copy", "compression", "parallel", "destination_uri")
-"""Wishes that vMotion has no like of: it chooses by itself."""
+"""Options without a vMotion equivalent; vMotion chooses them itself."""
 
 
 class VMwareMigration(VMOperations):
@@ -64,7 +64,7 @@ class VMwareMigration(VMOperations):
                 f"{record.name!r} can't move to {to.name}",
                 failures=list(failures),
                 resource=record.name,
-                hint="put these right first; migration_check looks again",
+                hint="fix these problems first; migration_check checks again",
             )
         job.raise_if_cancelled()
         task = thing.RelocateVM_Task(self._relocate(thing, record, to, spec), "defaultPriority")

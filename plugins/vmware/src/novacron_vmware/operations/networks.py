@@ -40,7 +40,7 @@ class VMwareNetworks(VMOperations):
 
     @hookimpl
     def network_create(self, spec: NetworkSpec) -> Network:
-        """Make a port group; on nodes that already got it when one refuses, it is taken back."""
+        """Create a port group on all nodes. If one node rejects it, it is deleted on the others."""
         problems = list(_problems(spec))
         switches = {read["name"]: thing for thing, read in self._connection.collect(vim.DistributedVirtualSwitch, ["name"])}
         systems = network_systems(self._connection)

@@ -41,7 +41,7 @@ class VMwarePower(VMOperations):
 
     @hookimpl
     def vm_resume(self, vm: str) -> VM:
-        """Let it go on."""
+        """Resume the VM."""
         return self._change(vm, "resume", ("suspended",), lambda thing: thing.PowerOnVM_Task(), already="running")
 
     @hookimpl

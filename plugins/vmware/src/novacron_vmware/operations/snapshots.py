@@ -32,7 +32,7 @@ class VMwareSnapshots(VMOperations):
 
     @hookimpl
     def snapshot_create(self, vm: str, spec: SnapshotSpec, job: Job[Snapshot]) -> Snapshot:
-        """Take one; a snapshot that fails is taken back by vSphere itself."""
+        """Create a snapshot. vSphere itself removes a failed one."""
         thing, record = self._changing(vm, "snapshot", "running", "suspended", "stopped")
         if spec.kind == "internal":
             problem = SpecProblem("kind", "internal", "external: vSphere keeps snapshots in files of their own")
