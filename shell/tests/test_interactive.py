@@ -128,7 +128,7 @@ def test_a_shell_asks_whether_to_go_on_with_runs_that_were_cut_off(tmp_path, pro
     novacron.fleet().add("lab", "sim://lab")
     runs = novacron.fleet().runs
     (cut,) = runs.list(unfinished=True)
-    for answer, said in (("n", f"novacron run resume {cut.id}"), ("", "going on with 1 of 1")):
+    for answer, said in (("n", f"novacron run resume {cut.id}"), ("", "resuming 1 of 1")):
         child = pexpect.spawn("novacron", ["shell"], env=environment, encoding="utf-8", timeout=20, dimensions=(50, 140))
         seen(child, "1 run was cut off")
         seen(child, cut.id)

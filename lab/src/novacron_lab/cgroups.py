@@ -16,7 +16,7 @@ CONTROLLERS = ("blkio", "cpu", "cpuacct", "cpuset", "memory")
 INHERITED = ("cpuset.cpus", "cpuset.mems")
 """What a group of `cpuset` needs before a process may enter it."""
 REMOVAL = 10.0
-"""Seconds within which the kernel lets go of the groups of processes that have ended."""
+"""Seconds within which the kernel releases the control groups of ended processes."""
 
 
 def available() -> bool:

@@ -91,7 +91,7 @@ class VCenter:
         self.stop()
 
     def uri(self, scheme: str = "vsphere", path: str = "", query: str = "?verify=no", user: str = USER) -> str:
-        """Return the URI to connect to; its certificate is of an authority that nobody knows."""
+        """Return the URI to connect to; its certificate is signed by an unknown authority."""
         return f"{scheme}://{user}@127.0.0.1:{self.port}{path}{query}"
 
     def fault(self, method: str, fault: str, **more: object) -> None:

@@ -44,7 +44,7 @@ def known() -> dict[str, list[str]]:
 
 
 def suggestions(incomplete: str, names: dict[str, list[str]]) -> list[str]:
-    """Return what a selector may go on with.
+    """Return the possible continuations of a selector.
 
     Example:
         >>> suggestions("w", {"kvm1": ["web1", "db1"]}), suggestions("host:", {"kvm1": []}), suggestions("status:st", {})

@@ -123,7 +123,7 @@ def plan(settings: Settings, vms: str, steps: tuple[str, ...], file: Any) -> Non
 def run(settings: Settings, vms: str, steps: tuple[str, ...], file: Any, max_parallel: int, detach: bool) -> None:
     """Run the steps on each VM; what was done is undone when a step fails.
 
-    The run survives this process: `novacron run list` shows it, `novacron run resume` goes on with it.
+    The run survives this process: `novacron run list` shows it, `novacron run resume` resumes it.
     """
     from novacron_shell.commands.runs import follow_run
 

@@ -63,7 +63,7 @@ def run(settings: Settings) -> None:
 
 
 def offer_interrupted(console: Console) -> None:
-    """Ask whether to go on with runs whose process has ended; where a worker is up, that does it by itself."""
+    """Ask whether to resume interrupted runs. A running worker resumes them without a question."""
     from novacron import fleet
     from novacron.workflow.nodes import names_of
 
@@ -77,14 +77,14 @@ def offer_interrupted(console: Console) -> None:
     if len(cut) > 5:
         console.print(f"  and {len(cut) - 5} more: novacron run list --unfinished")
     try:
-        answer = console.input("Go on with them here? The hypervisor is asked first what happened. [bold][Y/n][/] ")
+        answer = console.input("Resume them here? First the hypervisor is asked what happened. [bold][Y/n][/] ")
     except (EOFError, KeyboardInterrupt):
         answer = "n"
     if answer.strip().lower() in ("", "y", "yes"):
         begun = runs.recover()
-        console.print(f"going on with {len(begun)} of {len(cut)}; fleet().runs.list() tells how far they are")
+        console.print(f"resuming {len(begun)} of {len(cut)}; fleet().runs.list() shows their progress")
     else:
-        console.print(f"[dim]novacron run resume {cut[0].id} goes on with one, novacron run cancel undoes it[/]")
+        console.print(f"[dim]novacron run resume {cut[0].id} resumes one, novacron run cancel undoes it[/]")
 
 
 def connect_all(hosts: OpenHosts, settings: Settings) -> dict[str, str]:
