@@ -30,7 +30,7 @@ class DNSHostSpec(Spec):
 
 
 class PortGroupSpec(Spec):
-    """A kind of NIC on a network, by whose name it is asked for; the `default` one is for NICs that ask for none."""
+    """A port group of a network. NICs name it; those that name none get the `default` one."""
 
     name: Name
     default: bool = False

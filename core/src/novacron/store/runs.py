@@ -169,7 +169,7 @@ class RunStore:
         return connection.execute(mine.values(process=process, executor=executor, fence=fence + 1)).rowcount == 1
 
     def release(self, run_id: str, fence: int, status: str | None = None) -> None:
-        """Let go of a run that this process can't continue; with the status "waiting" it goes back into the queue."""
+        """Release a run that this process can't continue; with the status "waiting" it returns to the queue."""
         values = {"process": None} | ({"status": status} if status else {})
         with self._database.transaction() as connection:
             connection.execute(runs.update().where(*_held(run_id, fence)).values(**values))

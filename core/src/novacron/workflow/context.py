@@ -126,7 +126,7 @@ class Context:
         self._location.vm = VMRef(host, self.ref.id, self.ref.name)
 
     def note(self, text: str) -> None:
-        """Add to the plan what is worth knowing and stands against nothing."""
+        """Add a note to the plan that does not prevent the run."""
         self.notes.append(text)
 
     def report(self, message: str = "", fraction: float | None = None, **details: Any) -> None:

@@ -106,7 +106,7 @@ class Hosts(Mapping[str, "HostHandle"]):
         return len(list(iter(self)))
 
     def at(self, name: str, uri: str | None = None) -> HostHandle:
-        """Return a host by name, or connect to `uri` if nobody knows the name. Raises HostNotFoundError."""
+        """Return a host by name, or connect to `uri` if the name is unknown. Raises HostNotFoundError."""
         try:
             return self[name]
         except HostNotFoundError:

@@ -72,7 +72,7 @@ class TestPower(Conformance):
 
     @needs("vm_save", "vm_restore")
     def test_saved_vm_is_off_and_goes_on(self, running: VMHandle) -> None:
-        """Restore and start both go on from the saved memory."""
+        """Restore and start both resume with the saved memory."""
         assert running.save().status == "saved"
         assert running.restore().status == "running"
         running.save()

@@ -26,7 +26,7 @@ class TestSnapshots(Conformance):
 
     @needs(*BASICS)
     def test_snapshot_is_listed_and_current(self, host: HostHandle, vm: VMHandle) -> None:
-        """The record says what it was taken of; the VM goes on as it was."""
+        """The record describes the snapshot; the VM is unchanged."""
         record = vm.snapshots.create("one", description="the first").record
         assert (record.name, record.host, record.status, record.current, record.parent) == (
             "one",

@@ -20,7 +20,7 @@ class StepKind:
     undo_description: str | None = None
     """How the step is undone; None when it can't be."""
     can_probe = True
-    """Whether `probe` finds out what happened. Without it, a step that nobody knows the end of is not done a second time."""
+    """Whether `probe` can determine the outcome. Without it, a step with an unknown outcome is not repeated."""
 
     @property
     def origin(self) -> str:
@@ -81,7 +81,7 @@ class StepKind:
         raise NotImplementedError
 
     def probe(self, context: Context) -> Any:
-        """Return the step's result if it has happened, None if it hasn't and may be done; asked when nobody knows how it ended."""
+        """Return the step's result if it took effect, None if it did not. Called if the outcome of the step is unknown."""
         return None
 
     def reconcile(self, context: Context) -> Any:

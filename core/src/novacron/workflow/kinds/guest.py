@@ -128,7 +128,7 @@ class HealthyStep(StepKind):
 
 
 def _execute(context: Context, command: list[str], seconds: float) -> Any:
-    """Run a program in the guest. If the connection breaks after it was asked for, nobody knows what the program did."""
+    """Run a program in the guest. If the connection breaks after the request, the outcome is unknown."""
     try:
         return context.do("guest_exec", seconds + 30, argv=command, stdin=b"", seconds=seconds)
     except HostConnectionError as error:

@@ -52,7 +52,7 @@ class MigrateStorageStep(StepKind):
         for disk in self._disks(context):
             home = context.before["pools"].get(disk.target)
             if home is None:
-                raise WorkflowError(f"nobody knows in which storage pool {disk.target} was", hint="move it by hand")
+                raise WorkflowError(f"the previous storage pool of {disk.target} is unknown", hint="migrate the disk yourself")
             if pool_of(context.host, disk) != home:
                 back[home].append(disk.target)
         for pool, targets in sorted(back.items()):

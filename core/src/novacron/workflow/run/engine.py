@@ -177,7 +177,7 @@ def _cancelled(scope: Scope) -> bool:
 def ended(
     run: Run, path: Path | None, failure: BaseException, *, left: bool, cancelled: bool, unclear: bool = False
 ) -> NovaCronError:
-    """Return the error that tells which step failed, what was undone, what could not be, and what nobody knows."""
+    """Return the error that names the failed step, what was undone, what could not be undone, and steps with an unknown outcome."""
     steps = run.steps
     number, step = run.step(path) if path is not None else (0, None)
     where = f"step {number} of {len(steps)}, {step.description}" if step else "the workflow"
@@ -215,7 +215,7 @@ def prepare_undo(run: Run) -> None:
 
 
 def interrupted(run_id: str, why: BaseException) -> NovaCronError:
-    """Return the error of a run that this process can't go on with."""
+    """Return the error of a run that this process can't resume."""
     error = WorkflowError(
         f"the run {run_id} can't go on here: {why}", resource=run_id, outcome="unknown", hint=f"novacron run resume {run_id}"
     )

@@ -47,7 +47,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class JournalLostError(BaseException):
     """An entry could not be put on record, or no longer by this process: the walk stops here, and nothing is undone.
 
-    No Exception: what goes on after any failure must not go on after this one.
+    Not an Exception: code that continues after any failure must not continue after this one.
     """
 
     def __init__(self, reason: NovaCronError) -> None:
@@ -107,7 +107,7 @@ def last(journal: Journal, path: Path, *events: Event) -> Entry | None:
 
 
 def unclear(journal: Journal, path: Path) -> Entry | None:
-    """Return the beginning of a step that ended last so that nobody knows whether it happened; None for any other."""
+    """Return the start entry of a step if its outcome is unknown; None otherwise."""
     began = ended = None
     for entry in journal.of(path):
         if entry.event == "started":

@@ -69,7 +69,7 @@ class Run(Job[Any]):
         "cancelled": as before too, but for what `on_failure("stop")` keeps, and VMs of several whose flow was at its end.
         "failed": something is left as it was when it failed, because it was told to, could not be undone, or nobody could find out
         whether it happened; a person must look: `result()` says at what. Before the end: "waiting" for other runs of its VMs,
-        "running", "paused"; and "interrupted" when the process that ran it has ended: another can go on with it.
+        "running", "paused"; and "interrupted" when the process that ran it has ended: another process can resume it.
         """
         return self._status
 
@@ -104,7 +104,7 @@ class Run(Job[Any]):
         }  # fmt: skip
 
     def resume(self) -> Run:
-        """Go on with a run that failed and was left as it was: finished steps are not repeated. Returns the run that goes on.
+        """Resume a run that failed and was not rolled back. Finished steps are not repeated. Returns the resumed run.
 
         Raises:
             InvalidStateError: it runs, or nothing is left to do.
@@ -168,7 +168,7 @@ class Run(Job[Any]):
         self._tell()
 
     def set_status(self, status: RunStatus, message: str = "") -> None:
-        """Say that the run waits, goes on or is paused, and why (for engines)."""
+        """Set the status to waiting, running or paused, with the reason (for engines)."""
         if self._status != status or self._progress.message != message:
             self._status = status
             self._progress = msgspec.structs.replace(self._progress, message=message)

@@ -1,4 +1,4 @@
-"""The runs of all processes that share the state database: listed, looked at, gone on with, cancelled, paused."""
+"""The runs of all processes that share the state database: list, inspect, resume, cancel, pause."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `process` is who runs it, None when nobody does. `waits_for` is the earlier run of one of its VMs that must end first. `error` is as
     NovaCronError.as_dict, and `text`. `left` says what a person must look at: steps that could not be undone, that were kept, or
-    that nobody knows the end of. `actor` is who asked for the run, `executor` the user of the process that runs it or ran it last.
+    with an unknown outcome. `actor` is who asked for the run, `executor` the user of the process that runs it or ran it last.
     """
 
     id: str
@@ -65,9 +65,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
             lines.append(f"  {self.error['text']}")
         lines += [f"  LEFT  {what}" for what in self.left]
         if self.status == "failed":
-            lines.append(
-                f"  look at it; then `novacron run resume {self.id}` goes on, `novacron run undo {self.id}` takes it back"
-            )
+            lines.append(f"  check it; then `novacron run resume {self.id}` continues, `novacron run undo {self.id}` rolls back")
         return "\n".join(lines)
 
 
@@ -107,7 +105,7 @@ class Runs:
         return tuple(Entry.from_dict(entry) for entry in self._store.entries(self._store.get(run_id).id))
 
     def resume(self, run_id: str, *, accept_changes: bool = False) -> Run:
-        """Go on, in this process, with a run whose process has ended, or that failed; or let a paused one go on.
+        """Resume, in this process, an interrupted or failed run; or resume a paused one.
 
         A step that was under way is first looked for on the hypervisor; finished steps are not repeated.
 
@@ -157,7 +155,7 @@ class Runs:
         return tuple(sorted(process.name for process in self._engine.alive().values() if process.name.startswith("worker ")))
 
     def recover(self) -> tuple[Run, ...]:
-        """Go on, in this process, with all runs whose process has ended; one that can't be gone on with here is left alone."""
+        """Resume all interrupted runs in this process. Runs that can't be resumed here are left unchanged."""
         begun = []
         for record in self.list(unfinished=True, limit=None):
             if record.status == "interrupted":
@@ -213,7 +211,7 @@ class Runs:
         self._ask(run_id, "pause")
 
     def unpause(self, run_id: str) -> None:
-        """Let a paused run go on. Raises NotFoundError, InvalidStateError."""
+        """Resume a paused run. Raises NotFoundError, InvalidStateError."""
         self._ask(run_id, None)
 
     def wait(

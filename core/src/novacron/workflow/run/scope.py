@@ -15,7 +15,7 @@ GRACE = 30.0
 
 
 class DetachedError(BaseException):
-    """A run is left, between two steps, for another process to go on with. No Exception: nothing in this one deals with it."""
+    """A run is left, between two steps, for another process to resume. No Exception: nothing in this one deals with it."""
 
 
 class Gate:
@@ -75,7 +75,7 @@ class Scope:
                 self._callbacks.remove(callback)
 
     def close(self) -> None:
-        """Let go of the parent."""
+        """Release the parent."""
         if self._parent is not None:
             self._parent.forget(self._from_parent)
 
@@ -89,13 +89,13 @@ class Scope:
 
         Raises:
             the reason, when stopped.
-            DetachedError: another process is to go on.
+            DetachedError: another process resumes the run.
         """
         self.check()
         while not self._gate.open.wait(0.1):
             self.check()
         if self._gate.detached:
-            raise DetachedError("another process goes on")
+            raise DetachedError("another process resumes the run")
 
     def check(self) -> None:
         """Raise the reason when stopped."""

@@ -40,7 +40,7 @@ class StepRunner:
 
     Attributes:
         failed_path: the first step that failed.
-        unclear: the steps of which nobody knows whether they happened.
+        unclear: the steps with an unknown outcome.
     """
 
     def __init__(self, flow: Workflow, run: Run, journal: Journal, environment: Environment) -> None:

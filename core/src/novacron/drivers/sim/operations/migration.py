@@ -46,7 +46,7 @@ class SimMigration(Area):
                     f"{found.name!r} can't move to {to.name}",
                     failures=list(check.failures),
                     resource=found.name,
-                    hint="put these right first; migration_check looks again",
+                    hint="fix these problems first; migration_check checks again",
                 )
             memory = found.memory if found.active else 0
             disks = (
