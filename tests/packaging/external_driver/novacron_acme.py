@@ -69,16 +69,10 @@ class AcmeHost:
         return self.vms[found.id]
 
 
-FIELDS = {
-    "VMSpec": "name id vcpus memory tags metadata description start disks nics",
-    "DiskSpec": "size source path pool",
-    "NICSpec": "network",
-}
+VM_FIELDS = "name id vcpus memory tags metadata description start disks nics"
+FIELDS = {"VMSpec": VM_FIELDS, "DiskSpec": "size source path pool", "NICSpec": "network"}
 """The fields that this driver reads. NovaCron refuses all others before it calls the driver."""
 
 provider = DriverProvider(
-    name="acme",
-    schemes=["acme"],
-    connect=lambda uri, context: Driver([AcmeHost(context.name, uri.text)]),
-    fields=lambda: FIELDS,
+    name="acme", schemes=["acme"], connect=lambda uri, context: Driver([AcmeHost(context.name, uri.text)]), fields=lambda: FIELDS
 )
