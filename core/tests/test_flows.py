@@ -9,7 +9,8 @@ import pytest
 
 import novacron
 from novacron.errors import InvalidSpecError, WorkflowError
-from novacron.workflow import FLOWS, Workflow, flow, parallel, step, steps
+from novacron.site import Site, default_site
+from novacron.workflow import FLOWS, FlowFunction, Workflow, flow, parallel, step, steps
 
 WORLDS = itertools.count()
 
@@ -17,7 +18,8 @@ WORLDS = itertools.count()
 @pytest.fixture(autouse=True)
 def own_flows(monkeypatch):
     """What a test registers ends with it."""
-    monkeypatch.setattr(FLOWS, "_known", dict(FLOWS._known))
+    flows = default_site().flows
+    monkeypatch.setattr(flows, "_registered", dict(flows._registered))
 
 
 @pytest.fixture
@@ -232,3 +234,32 @@ def test_a_step_in_a_file_is_written_as_in_python_with_its_defaults():
         assert caught.value.hint
     with pytest.raises(InvalidSpecError, match="name: got"):
         Workflow.from_dict({"format": 1, "name": "", "flow": {"step": "snapshot", "name": "a b"}})
+
+
+def test_flows_belong_to_the_site_they_were_registered_with(tmp_path):
+    """A run of a site finds the flows of that site, also when it is read from the database."""
+
+    def only_here(name: str) -> Workflow:
+        return steps.snapshot(name)
+
+    stored = {"format": 1, "flow": {"node": "flow", "name": "only_here", "arguments": {"name": "s"}}}
+    with Site(tmp_path / "a") as a, Site(tmp_path / "b") as b:
+        a.flows.register(FlowFunction(only_here, "only_here"))
+        assert "only_here" in a.flows.names()
+        assert a.engine.read(stored).node == steps.snapshot("s").node
+        assert "only_here" not in b.flows
+        assert "only_here" not in FLOWS
+        with pytest.raises(WorkflowError, match="no flow 'only_here'"):
+            b.engine.read(stored)
+
+
+@flow
+def declared_in_a_module(name: str) -> Workflow:
+    return steps.snapshot(name)
+
+
+def test_a_flow_at_the_top_of_a_loaded_module_is_found_by_every_site(tmp_path):
+    with Site(tmp_path) as site:
+        assert site.flows["declared-in-a-module"] is declared_in_a_module
+        default_site().close()  # the next default site has registered nothing
+        assert FLOWS.declared_in_a_module(name="s").node == steps.snapshot("s").node

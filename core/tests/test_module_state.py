@@ -15,7 +15,6 @@ PACKAGES = ("novacron", "novacron_kvm", "novacron_vmware", "novacron_shell", "no
 ALLOWED = {
     "novacron.site._default": "holds the default site, the one exception",
     "novacron.drivers.sim.state.world._worlds": "simulated hosts: like real hosts, they are outside of every site that connects to them",
-    "novacron.workflow.FLOWS": "reads flows that plugins and modules declare; it keeps nothing of a run",
     "novacron_shell.cli.cli": "a click group: the tree of commands",
     "novacron_shell.cli.vm": "a click group: the tree of commands",
     "novacron_kvm.capabilities._guard": "a lock: one probe of the machine's KVM at a time",

@@ -35,6 +35,8 @@ from novacron.store.settings import Settings
 if TYPE_CHECKING:
     from novacron.plugins.application import ApplicationPlugins
     from novacron.store.database import Database
+    from novacron.workflow.composition import Workflow
+    from novacron.workflow.flows import Flows
     from novacron.workflow.kinds.registry import StepKinds
     from novacron.workflow.run.durable import DurableEngine
     from novacron.workflow.run.runs import Runs
@@ -110,6 +112,11 @@ class Site:
     def step_kinds(self) -> StepKinds:
         """The step kinds of workflows: built-in ones, those of plugins, and registered ones."""
         return self._once("step_kinds", self._make_step_kinds)
+
+    @property
+    def flows(self) -> Flows:
+        """The flows with names: built-in ones, those of plugins, and registered ones."""
+        return self._once("flows", self._make_flows)
 
     def connect(
         self,
@@ -203,14 +210,27 @@ class Site:
     def _make_step_kinds(self) -> StepKinds:
         from novacron.workflow.kinds.registry import StepKinds
 
-        return StepKinds(lambda: [kind for kinds in self.plugins.hook.register_steps() for kind in kinds])
+        return StepKinds(self._offered_steps)
+
+    def _make_flows(self) -> Flows:
+        from novacron.workflow.flows import Flows
+
+        return Flows(self._offered_steps)
+
+    def _offered_steps(self) -> list[object]:
+        return [step for steps in self.plugins.hook.register_steps() for step in steps]
+
+    def _read_flow(self, stored: Any) -> Workflow:
+        from novacron.workflow.files import read_flow
+
+        return read_flow(stored, self.step_kinds, self.flows)
 
     def _make_engine(self) -> DurableEngine:
         from novacron.workflow.hosts import FleetResolver
         from novacron.workflow.run.durable import DurableEngine
 
         resolver = FleetResolver(lambda: self.fleet, self.connect)
-        return DurableEngine(self.database, identity=self.identity, resolver=resolver, audit=self.audit)
+        return DurableEngine(self.database, identity=self.identity, resolver=resolver, audit=self.audit, read=self._read_flow)
 
     def _runs(self) -> Runs:
         from novacron.workflow.run.runs import Runs

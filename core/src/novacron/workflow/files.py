@@ -10,24 +10,32 @@ import msgspec
 
 from novacron.errors import WorkflowError
 from novacron.workflow.composition import Workflow
-from novacron.workflow.flows import FLOWS
+from novacron.workflow.flows import Flows, default_flows
 from novacron.workflow.functions import find_function
+from novacron.workflow.kinds.registry import StepKinds, default_kinds
 from novacron.workflow.nodes import FORMAT, AnyNode, StepNode, Stored, all_nodes
 from novacron.workflow.references import check_name
 
 LIST_STEPS = "`novacron flow steps` lists all with their arguments"
 
 
-def read_flow(stored: Any) -> Workflow:
+def read_flow(stored: Any, kinds: StepKinds | None = None, flows: Flows | None = None) -> Workflow:
     """Return the flow that plain values describe. Nothing is imported.
 
     A person may write `{"step": "snapshot", "name": "before"}` for a step, with the arguments and defaults that it has in
     `novacron.workflow.steps`, and `{"node": "flow", "name": ..., "arguments": {...}}` for a flow by name.
 
+    Args:
+        stored: the plain values.
+        kinds: the step kinds that can be named; those of the default site when None.
+        flows: the flows that can be named; those of the default site when None.
+
     Raises:
         WorkflowError: it is no flow, has another format, or a value in it is not allowed.
         InvalidSpecError: arguments of a step are wrong.
     """
+    kinds = default_kinds() if kinds is None else kinds
+    flows = default_flows() if flows is None else flows
     if not isinstance(stored, Mapping):
         raise WorkflowError(
             f"a flow is a mapping with `format` and `flow`, got {'nothing' if stored is None else type(stored).__name__}",
@@ -39,63 +47,62 @@ def read_flow(stored: Any) -> Workflow:
             hint=f"write `format: {FORMAT}` at the top",
         )
     try:
-        found = msgspec.convert(_expanded(dict(stored)), Stored)
+        found = msgspec.convert(_expanded(dict(stored), kinds, flows), Stored)
     except msgspec.ValidationError as error:
         raise WorkflowError(f"not a stored flow: {error}", hint="compare it with `novacron flow show STEP... -o yaml`") from None
     except RecursionError:
         raise WorkflowError("the flow is nested too deeply", hint="split it into several flows") from None
-    kinds, functions = {}, {}
+    used, functions = {}, {}
     for node in all_nodes(found.flow):
         _check_values(node)
         for name in node.functions():
             if (function := find_function(name)) is not None:
                 functions[name] = function
-        if isinstance(node, StepNode) and (kind := _check_step(node)) is not None:
-            kinds[node.kind] = kind
-    return Workflow(found.flow, name=found.name, kinds=kinds, functions=functions)
+        if isinstance(node, StepNode) and (kind := _check_step(node, kinds)) is not None:
+            used[node.kind] = kind
+    return Workflow(found.flow, name=found.name, kinds=used, functions=functions)
 
 
-def step_function(name: str) -> Callable[..., Workflow]:
-    """Return what makes a flow of a step, by the name of its kind. Raises WorkflowError if there is no such step."""
+def step_function(name: str, kinds: StepKinds | None = None) -> Callable[..., Workflow]:
+    """Return a function that makes a flow of a step, by the name of its kind. Raises WorkflowError if there is no such step."""
     from novacron.workflow import steps
-    from novacron.workflow.kinds.registry import default_kinds
 
     name = name.replace("-", "_")
     if name in steps.__all__:
         found: Callable[..., Workflow] = getattr(steps, name)
         return found
-    kind = default_kinds().find(name)
+    kind = (kinds or default_kinds()).find(name)
     return lambda **arguments: Workflow(StepNode(kind=name, arguments=kind.prepare(**arguments)), kinds={name: kind})
 
 
-def _expanded(stored: Any) -> Any:
+def _expanded(stored: Any, kinds: StepKinds, flows: Flows) -> Any:
     """Replace what a person writes for short by the nodes that it means."""
     if isinstance(stored, Mapping):
         if "step" in stored:
-            return _step(dict(stored))
+            return _step(dict(stored), kinds)
         if stored.get("node") == "flow":
-            return _named_flow(stored)
+            return _named_flow(stored, flows)
         if stored.get("node") == "step":
             return stored  # its arguments are values, not nodes
-        return {key: _expanded(value) for key, value in stored.items()}
+        return {key: _expanded(value, kinds, flows) for key, value in stored.items()}
     if isinstance(stored, list | tuple):
-        return [_expanded(value) for value in stored]
+        return [_expanded(value, kinds, flows) for value in stored]
     return stored
 
 
-def _named_flow(stored: Mapping[str, Any]) -> Any:
+def _named_flow(stored: Mapping[str, Any], flows: Flows) -> Any:
     strange = sorted(map(str, set(stored) - {"node", "name", "arguments"}))
     arguments = stored.get("arguments", {})
     if strange or not isinstance(stored.get("name"), str) or not isinstance(arguments, Mapping):
         raise WorkflowError(
             "not a stored flow: a flow by name has `name` and `arguments`", hint=f"got {', '.join(map(str, stored))}"
         )
-    return FLOWS[stored["name"]](**{str(name): value for name, value in arguments.items()}).as_dict()["flow"]
+    return flows[stored["name"]](**{str(name): value for name, value in arguments.items()}).as_dict()["flow"]
 
 
-def _step(stored: dict[Any, Any]) -> Any:
+def _step(stored: dict[Any, Any], kinds: StepKinds) -> Any:
     name = str(stored.pop("step"))
-    function = step_function(name)
+    function = step_function(name, kinds)
     named = {str(key): value for key, value in stored.items()}
     try:
         made = function(*_positional(function, named), **named)
@@ -121,14 +128,12 @@ def _check_values(node: AnyNode) -> None:
         raise WorkflowError(f"{tag}: {field}: got {value}, allowed: {allowed}", hint='see docs/tutorial.md, "Ready-made flows"')
 
 
-def _check_step(node: StepNode) -> Any:
+def _check_step(node: StepNode, kinds: StepKinds) -> Any:
     """Return the kind of a step, None if its code is not here: whoever runs the flow says so."""
-    from novacron.workflow.kinds.registry import default_kinds
-
     if node.name:
         check_name(node.name)
     try:
-        kind = default_kinds().find(node.kind)
+        kind = kinds.find(node.kind)
     except WorkflowError:
         return None
     try:

@@ -1,30 +1,33 @@
-"""Flows by name, with parameters: functions that return a workflow. A flow may use others; in a file it is named by `flow`."""
+"""Flows with names and parameters: functions that return a workflow. A flow can use others. Flow files refer to flows by name."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, overload
 
 from novacron.errors import InvalidSpecError, SpecProblem, WorkflowError, either
 from novacron.workflow.composition import Workflow
+from novacron.workflow.kinds.function import Declared, declared
 
 _making: ContextVar[tuple[str, ...]] = ContextVar("making", default=())
 
 
-class FlowFunction:
-    """A function that composes a workflow of its parameters, which are checked as they are annotated.
+class FlowFunction(Declared):
+    """A function that composes a workflow from its parameters. Arguments are checked against the annotations of the parameters.
+
+    `@flow` makes one and registers it.
 
     Example:
         >>> from novacron.workflow import steps
-        >>> @flow
-        ... def twice(name: str, times: int = 2):
+        >>> def twice(name: str, times: int = 2):
         ...     "Take snapshots."
         ...     found = steps.snapshot(f"{name}-1")
         ...     return found >> steps.snapshot(f"{name}-{times}")
+        >>> twice = FlowFunction(twice, "twice")
         >>> twice(name="a")
         <Workflow 'twice': snapshot 'a-1' >> snapshot 'a-2'>
         >>> twice(name="a", times="many")
@@ -43,12 +46,12 @@ parse string as an integer
 
     @property
     def usage(self) -> str:
-        """Its parameters in words, "to: str, name: str = 'after'"."""
+        """The parameters as text: "to: str, name: str = 'after'"."""
         return ", ".join(map(self._shown, self.parameters.values()))
 
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
-        """Its parameters, with types and defaults."""
+        """The parameters, with types and defaults."""
         return inspect.signature(self.function).parameters
 
     def _shown(self, parameter: inspect.Parameter) -> str:
@@ -60,7 +63,7 @@ parse string as an integer
         """Return the workflow.
 
         Raises:
-            InvalidSpecError: each parameter that is missing, unknown or of a wrong type.
+            InvalidSpecError: lists every parameter that is missing, unknown or has the wrong type.
             WorkflowError: the flow uses itself.
         """
         from pydantic import ConfigDict, ValidationError, validate_call
@@ -87,7 +90,7 @@ def _problems(error: Any) -> Iterator[SpecProblem]:
 
 @contextmanager
 def _of(name: str) -> Iterator[None]:
-    """Say that a flow is being composed; one that needs itself would never end."""
+    """Mark a flow as being composed. A flow that uses itself would never end, so that is an error."""
     above = _making.get()
     if name in above:
         raise WorkflowError(f"the flow {name!r} uses itself: {' > '.join((*above, name))}")
@@ -99,31 +102,36 @@ def _of(name: str) -> Iterator[None]:
 
 
 class Flows:
-    """Flows by name, `FLOWS["patch"]` or `FLOWS.patch`: NovaCron's own, those of this process, and those of plugins (`register_steps`)."""
+    """Flows by name: `flows["patch"]` or `flows.patch`. Built-in flows, those of plugins, and registered ones.
 
-    def __init__(self) -> None:
-        self._known: dict[str, FlowFunction] = {}
+    Args:
+        offered: returns what plugins offer now (hook `register_steps`).
+    """
+
+    def __init__(self, offered: Callable[[], Iterable[object]] = tuple) -> None:
+        self._registered: dict[str, FlowFunction] = {}
+        self._offered = offered
 
     def register(self, found: FlowFunction) -> None:
-        """Add a flow; one from the same place in the code replaces the older. Raises WorkflowError when the name is taken."""
+        """Add a flow. One from the same place in the code replaces the older one. Raises WorkflowError if the name is taken."""
         known = self._all().get(found.name)
         if known is not None and _place(known) != _place(found):
             raise WorkflowError(f"there is a flow {found.name!r} already")
-        self._known[found.name] = found
+        self._registered[found.name] = found
 
     def names(self) -> list[str]:
         """Return all names, sorted."""
         return sorted(self._all())
 
     def __getitem__(self, name: str) -> FlowFunction:
-        """Return a flow; `-` and `_` are the same in its name. Raises WorkflowError."""
-        found = self._all()
+        """Return a flow. `-` and `_` in its name are the same. Raises WorkflowError."""
         wanted = name.replace("-", "_")
-        if wanted not in found:
-            near = difflib.get_close_matches(wanted, sorted(found), n=3)
+        found = self._find(wanted)
+        if found is None:
+            near = difflib.get_close_matches(wanted, self.names(), n=3)
             hint = f"did you mean {either(near)}?" if near else "`novacron flow list` lists all"
             raise WorkflowError(f"there is no flow {name!r}", hint=hint)
-        return found[wanted]
+        return found
 
     def __getattr__(self, name: str) -> FlowFunction:
         if name.startswith("_"):
@@ -140,24 +148,55 @@ class Flows:
         return f"<flows {', '.join(self.names())}>"
 
     def __contains__(self, name: object) -> bool:
-        return str(name).replace("-", "_") in self._all()
+        return self._find(str(name).replace("-", "_")) is not None
+
+    def _find(self, name: str) -> FlowFunction | None:
+        """Return a flow; also one that a loaded module declares and that was registered with another site."""
+        found = self._all().get(name) or (declared(name, FlowFunction) if name.isidentifier() else None)
+        return found if isinstance(found, FlowFunction) else None
 
     def _all(self) -> dict[str, FlowFunction]:
-        from novacron.site import default_site
         from novacron.workflow import builtin_flows
 
         own = {each.name: each for each in vars(builtin_flows).values() if isinstance(each, FlowFunction)}
-        offered = [
-            each for kinds in default_site().plugins.hook.register_steps() for each in kinds if isinstance(each, FlowFunction)
-        ]
-        return {each.name: each for each in offered} | self._known | own
+        offered = {each.name: each for each in self._offered() if isinstance(each, FlowFunction)}
+        return offered | self._registered | own
+
+
+class DefaultFlows:
+    """The flows of the default site, as `Flows`. It holds nothing itself."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(default_flows(), name)
+
+    def __getitem__(self, name: str) -> FlowFunction:
+        return default_flows()[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in default_flows()
+
+    def __dir__(self) -> list[str]:
+        return default_flows().names()
+
+    def __repr__(self) -> str:
+        return repr(default_flows())
+
+
+def default_flows() -> Flows:
+    """Return the flows of the default site."""
+    from novacron.site import default_site
+
+    return default_site().flows
 
 
 def _place(found: FlowFunction) -> tuple[str, str]:
     return found.function.__module__, found.function.__qualname__
 
 
-FLOWS = Flows()  # one for the process, as the kinds of steps are
+FLOWS = DefaultFlows()
+"""The flows of the default site."""
 
 
 @overload
@@ -165,10 +204,12 @@ def flow(function: Callable[..., Workflow]) -> FlowFunction: ...
 @overload
 def flow(*, name: str | None = ...) -> Callable[[Callable[..., Workflow]], FlowFunction]: ...
 def flow(function: Callable[..., Workflow] | None = None, *, name: str | None = None) -> Any:
-    """Turn a function that returns a workflow into a flow by name, with parameters that are checked.
+    """Turn a function that returns a workflow into a flow with a name, and register it with the default site.
+
+    Other sites find it too if it is at the top level of a loaded module.
 
     Args:
-        name: the flow's name; the function's own unless given.
+        name: the flow's name; the function's name when None.
 
     Raises:
         WorkflowError: the name is taken.
@@ -181,8 +222,8 @@ def flow(function: Callable[..., Workflow] | None = None, *, name: str | None = 
 def _registered(function: Callable[..., Workflow], name: str) -> FlowFunction:
     made = FlowFunction(function, name.replace("-", "_"))
     if function.__module__ != "novacron.workflow.builtin_flows":
-        FLOWS.register(made)
+        default_flows().register(made)
     return made
 
 
-__all__ = ["FLOWS", "FlowFunction", "Flows", "flow"]
+__all__ = ["FLOWS", "DefaultFlows", "FlowFunction", "Flows", "default_flows", "flow"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from novacron.errors import WorkflowError
 from novacron.workflow.composition import Workflow
-from novacron.workflow.kinds.function import Declared, FunctionKind, declared, name_of
+from novacron.workflow.kinds.function import Declared, DeclaredStep, FunctionKind, declared, name_of
 from novacron.workflow.kinds.registry import register_step
 from novacron.workflow.nodes import StepNode, all_nodes
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class FunctionStep(Declared):
+class FunctionStep(DeclaredStep):
     """A function as a step. Call it with the function's arguments, without the context, for a flow of this step.
 
     Example:
@@ -124,7 +124,7 @@ def _unique_name(function: Callable[..., Any]) -> str:
 
 def find_function(name: str) -> Callable[..., Any] | None:
     """Return a function that is declared with `@function` as "module:name" in a module that is loaded; None for any other."""
-    found = declared(name)
+    found = declared(name, Function)
     return found if isinstance(found, Function) else None
 
 

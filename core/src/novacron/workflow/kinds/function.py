@@ -29,25 +29,35 @@ class Declared:
     name: str
 
 
-def declared(name: str) -> Declared | None:
-    """Return what was declared as "module:name", if that module is loaded.
+class DeclaredStep(Declared):
+    """What `@step` made of a function."""
+
+    kind: FunctionKind
+
+
+def declared(name: str, of: type[Declared] = Declared) -> Declared | None:
+    """Return what a loaded module declared under a name: "module:name", or a short name.
 
     Nothing is imported. An attribute that was not declared with a decorator under exactly this name is not found.
+
+    Args:
+        name: the name.
+        of: the class of what is looked for. A step and a flow may have the same short name.
     """
     module, colon, attribute = name.partition(":")
     if not colon:
-        return _declared_with_short_name(name)
+        return _declared_with_short_name(name, of)
     loaded = sys.modules.get(module)
     if loaded is None and name_of_main() == module:
         loaded = sys.modules["__main__"]
     found = vars(loaded).get(attribute) if loaded is not None else None
-    return found if isinstance(found, Declared) and found.name == name else None
+    return found if isinstance(found, of) and found.name == name else None
 
 
-def _declared_with_short_name(name: str) -> Declared | None:
+def _declared_with_short_name(name: str, of: type[Declared]) -> Declared | None:
     for module in list(sys.modules.values()):
         for found in list(getattr(module, "__dict__", {}).values()):
-            if issubclass(type(found), Declared) and found.name == name:
+            if issubclass(type(found), of) and found.name == name:
                 return cast(Declared, found)
     return None
 
@@ -121,4 +131,4 @@ class FunctionKind(StepKind):
         return self.probe_function(context) if self.probe_function else None
 
 
-__all__ = ["Declared", "FunctionKind", "declared", "name_of", "name_of_main"]
+__all__ = ["Declared", "DeclaredStep", "FunctionKind", "declared", "name_of", "name_of_main"]

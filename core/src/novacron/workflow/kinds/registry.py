@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from novacron.errors import WorkflowError, either
 from novacron.workflow.kinds.base import StepKind
 from novacron.workflow.kinds.builtin import BUILT_IN
-from novacron.workflow.kinds.function import declared
+from novacron.workflow.kinds.function import DeclaredStep, declared
 
 
 class StepKinds:
@@ -44,8 +44,7 @@ class StepKinds:
         """
         kind = BUILT_IN.get(name) or self._registered.get(name) or self._of_operations().get(name) or self._of_plugins().get(name)
         if kind is None:
-            found = getattr(declared(name), "kind", None)
-            kind = found if isinstance(found, StepKind) else None
+            kind = getattr(declared(name, DeclaredStep), "kind", None)
         if kind is None:
             raise WorkflowError(f"there is no step {name!r}", hint=self._hint(name))
         return kind

@@ -102,6 +102,7 @@ class DurableEngine:
         resolver: finds hosts by name; the fleet's when None.
         audit: where calls of functions are recorded.
         patience: how long a run waits for a database that can't be reached before it is interrupted.
+        read: returns the flow that plain values describe, with the step kinds and flows of the site.
     """
 
     def __init__(
@@ -112,9 +113,10 @@ class DurableEngine:
         resolver: HostResolver | None = None,
         audit: AuditLog | None = None,
         patience: Patience | None = None,
+        read: Callable[[Any], Workflow] = Workflow.from_dict,
     ) -> None:
         self.identity, self.actor, self.executor = identity, identity.actor, identity.executor or identity.actor
-        self.audit = audit or AuditLog()
+        self.audit, self.read = audit or AuditLog(), read
         self.runs, self.schedules = RunStore(database), ScheduleStore(database)
         self.patience, self.resolver = patience or Patience(), resolver
         self.run_ended = threading.Event()
@@ -212,7 +214,7 @@ class DurableEngine:
 
     def repeat(self, known: StoredRun) -> Run:
         """Begin a new run with the flow and VMs of another."""
-        process, flow = self.join(), Workflow.from_dict(known.flow)
+        process, flow = self.join(), self.read(known.flow)
         flow.check_code()
         targets = [msgspec.convert(target, VMRef) for target in known.targets]
         new = self.new_run(flow, targets, known.hosts, self.actor)
@@ -249,7 +251,7 @@ class DurableEngine:
         """
         process, known = self.join(), self.runs.get(run_id)
         self._check_resumable(known, process)
-        flow = memory.flow if memory else Workflow.from_dict(known.flow)
+        flow = memory.flow if memory else self.read(known.flow)
         changed = [] if accept_changes or memory else changed_code(flow, known.code)
         if changed:
             raise WorkflowError(
@@ -288,7 +290,7 @@ class DurableEngine:
         for known in claimed:
             fence = known.fence + 1
             try:
-                flow = Workflow.from_dict(known.flow)
+                flow = self.read(known.flow)
             except NovaCronError as error:
                 self.runs.end(known.id, fence, "failed", None, stored(error))
                 continue

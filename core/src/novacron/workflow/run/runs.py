@@ -247,7 +247,7 @@ class Runs:
     def _record(self, known: StoredRun, alive: Mapping[str, ProcessRecord], entries: Iterable[dict[str, Any]]) -> RunRecord:
         vms = tuple(msgspec.convert(target, VMRef) for target in known.targets)
         try:
-            flow = Workflow.from_dict(known.flow)
+            flow = self._engine.read(known.flow)
         except NovaCronError as error:  # one bad row never breaks a list
             words, steps = f"? ({error})", tuple[StepRecord, ...]()
         else:

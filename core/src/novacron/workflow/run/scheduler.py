@@ -92,7 +92,7 @@ class Scheduler:
         problem = None
         try:
             vms, uris = self._vms(stored, schedule)
-            flow = Workflow.from_dict(_in_zone(schedule.flow, schedule.timezone))
+            flow = self._engine.read(_in_zone(schedule.flow, schedule.timezone))
             flow.check_code()
         except NovaCronError as error:
             problem, vms = str(error), ()
