@@ -1,10 +1,14 @@
 """Retention keeps the newest of each period, in UTC, whatever order and time zone the times come in."""
 
+import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from novacron.dispatch.audit import AuditLog
+from novacron.identity import Identity
 from novacron.workflow import retention
 
 
@@ -106,3 +110,24 @@ def test_items_are_chosen_by_time_whatever_identifies_them():
     assert retention.chosen(reversed(items), last=1, zone=UTC) == {"a"}
     assert retention.chosen(items, daily=1, zone=UTC) == {"b"}
     assert retention.chosen(items, hourly=2, zone=UTC) == {"b", "z"}
+
+
+def test_renaming_the_audit_log_loses_no_line(tmp_path):
+    """Programs such as logrotate rename the file while other threads and processes write."""
+    log, file = AuditLog(file=tmp_path / "audit.jsonl"), tmp_path / "audit.jsonl"
+    identity = Identity("ann")
+
+    def write(first):
+        for number in range(first, first + 200):
+            log.write("vm_start", identity, resource=str(number))
+
+    with ThreadPoolExecutor(2) as writers:
+        writing = [writers.submit(write, first) for first in (0, 200)]
+        rotated = 0
+        while not all(each.done() for each in writing):
+            if file.exists():
+                file.rename(tmp_path / f"audit-{(rotated := rotated + 1)}.jsonl")
+    lines = [json.loads(line) for each in tmp_path.glob("audit*.jsonl") for line in each.read_text().splitlines()]
+    assert log.lost == 0
+    assert rotated > 1
+    assert sorted(int(line["resource"]) for line in lines) == list(range(400))
