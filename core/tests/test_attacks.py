@@ -97,7 +97,7 @@ def test_a_new_name_must_be_one_that_a_spec_would_take(host, operation, name):
         (lambda host: host.invoke("vm_start"), "vm"),
         (lambda host: host.invoke("vm_start", vmm="web1"), "vmm"),
         (lambda host: host.invoke("vm_start", vm="web1", extra=1), "extra"),
-        (lambda host: host.vms[3], "vm"),
+        (lambda host: host.vms[3], "name"),
         (lambda host: host.vms.create(name="t", start=True).guest.exec(["ls"]), "argv"),
         (lambda host: host.invoke("vm_delete", vm="t", keep_disks="no", force=0), "keep_disks"),
         (lambda host: host.invoke("vm_list", query="running"), "query"),

@@ -211,7 +211,7 @@ def test_waiters_get_the_lock_in_the_order_in_which_they_came():
     for number in range(6):
         threads.append(threading.Thread(target=run, args=(number,)))
         threads[-1].start()
-        while len(policy._queues[("h", "a")].waiting if ("h", "a") in policy._queues else ()) < number:
+        while not (queue := policy._queues.get(("h", "a"))) or queue.holder is None or len(queue.waiting) < number:
             time.sleep(0.001)
     gate.set()
     for thread in threads:

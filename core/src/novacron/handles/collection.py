@@ -57,8 +57,8 @@ class Collection(Generic[T]):
             InvalidSpecError: the key is not text.
         """
         if not isinstance(key, str):
-            problem = SpecProblem("key", repr(key), "text: what it is known by")
-            raise InvalidSpecError("invalid key", problems=[problem], outcome="not_sent")
+            problem = SpecProblem("name", repr(key), "a name, as text")
+            raise InvalidSpecError("invalid name", problems=[problem], outcome="not_sent")
         try:
             return self._find(key)
         except NotFoundError as error:
