@@ -280,6 +280,7 @@ ROWS = {
     "active pool deleted": (lambda r: r.pool.delete(), nova.InvalidStateError),
     "read-only connection writes": (read_only, nova.AccessDeniedError),
     "disk missing": (lambda r: r.with_disk("/nowhere/row.img").create(), nova.ImageNotFoundError),
+    "disk below a file": (lambda r: r.with_disk("/etc/hostname/row.img").create(), nova.ImageNotFoundError),
     "kernel missing": (lambda r: r.started(os="<kernel>/nowhere/kernel</kernel>"), nova.ImageNotFoundError),
     "backing file missing": (backing_missing, nova.ImageNotFoundError),
     "bridge missing": (
@@ -351,7 +352,7 @@ PROVOKED = (
     "secret that is private",
     MADE,
     "disk missing",
-    "backing file missing",
+    "disk below a file",
     "bridge missing",
     MADE,
     "volume's name taken",

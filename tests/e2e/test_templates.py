@@ -100,7 +100,7 @@ def test_a_vm_from_a_template_has_disks_nics_and_a_seed_of_its_own(lab, a, templ
         ({"nics": [{"network": "nope"}]}, errors.NetworkNotFoundError),
         ({"disks": [{"size": "1MiB"}, {"source": "image:nope"}]}, errors.ImageNotFoundError),
         ({"disks": [{"size": "1MiB", "target": "vda"}]}, errors.NovaCronError),
-        ({"memory": "900TiB", "start": True}, errors.NovaCronError),
+        ({"memory": "200TiB", "start": True}, errors.NovaCronError),
     ],
 )
 def test_a_deployment_that_fails_leaves_nothing(a, files, template, fields, error):
