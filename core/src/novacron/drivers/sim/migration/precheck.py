@@ -63,7 +63,7 @@ def _storage(source: World, vm: SimVM, destination: World, name: str) -> Iterato
         try:
             destination.volume(place)
         except NotFoundError:
-            yield f"{name} does not see {'/'.join(place)}, which other VMs of {source.name} may use too; put it there as well"
+            yield f"{name} does not see {'/'.join(place)}, which other VMs of {source.name} may also use; add it there too"
     for place in moving:
         users = [user for user in source.users(place) if user != f"the VM {vm.name!r}"]
         if users:

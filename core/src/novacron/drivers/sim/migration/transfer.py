@@ -13,7 +13,7 @@ from novacron.specs.migration import MigrationSpec
 POLL = 0.02
 """Seconds between two reports."""
 DOWNTIME = 0.05
-"""Seconds that a guest may stand still where nothing else was said."""
+"""Default for the longest pause of the guest, in seconds."""
 _STEPS = 4
 
 
@@ -82,7 +82,7 @@ class Transfer:
             raise OperationTimeoutError(
                 f"the migration did not end within {self._seconds:g} s",
                 resource=job.resource,
-                hint="give it more bandwidth, a longer max_downtime or deadline, or post_copy",
+                hint="use more bandwidth, a longer max_downtime or deadline, or post_copy",
             )
 
     def _report(self, job: Job[Any]) -> None:

@@ -60,39 +60,39 @@ class SimConsole(Area):
     def console_open(self, vm: str, force: bool) -> EchoConsole:
         """Open the serial console."""
         with self.world.lock:
-            found = self.world.find(vm)
-            self._check_active(found, "open the console of")
-            holder = self.world.consoles.get(found.id)
+            sim_vm = self.world.find(vm)
+            self._check_active(sim_vm, "open the console of")
+            holder = self.world.consoles.get(sim_vm.id)
             if holder is not None and not holder.closed:
                 if not force:
                     raise BusyError(
-                        f"the console of {found.name!r} is open already", resource=found.name, hint="use force to take it"
+                        f"the console of {sim_vm.name!r} is open already", resource=sim_vm.name, hint="use force to take it"
                     )
                 holder.close()
-            console = self.world.consoles[found.id] = EchoConsole(found)
+            console = self.world.consoles[sim_vm.id] = EchoConsole(sim_vm)
             return console
 
     @simulated
     def console_screenshot(self, vm: str) -> Screenshot:
         """Return an image in the colour of the VM's status."""
         with self.world.lock:
-            found = self.look(vm)
-            self._check_active(found, "take a picture of")
+            sim_vm = self.look(vm)
+            self._check_active(sim_vm, "take a picture of")
             return Screenshot(
-                vm=found.id, mime_type="image/png", data=_png(WIDTH, HEIGHT, _COLOURS.get(found.status, (64, 64, 64)))
+                vm=sim_vm.id, mime_type="image/png", data=_png(WIDTH, HEIGHT, _COLOURS.get(sim_vm.status, (64, 64, 64)))
             )
 
     @simulated
     def console_endpoint(self, vm: str) -> ConsoleEndpoint:
         """Return the address of the display, or of the serial console of a VM without a display. Nothing listens there."""
         with self.world.lock:
-            found = self.look(vm)
-            self._check_active(found, "reach the display of")
-            if found.display is None:
-                return ConsoleEndpoint(vm=found.id, kind="serial", path=f"/sim/console/{found.name}")
-            asked = DisplaySpec(**found.display)
-            port = asked.port or 5900 + zlib.crc32(found.id.encode()) % 1000
-            return ConsoleEndpoint(vm=found.id, kind=asked.type, address=asked.listen, port=port)
+            sim_vm = self.look(vm)
+            self._check_active(sim_vm, "reach the display of")
+            if sim_vm.display is None:
+                return ConsoleEndpoint(vm=sim_vm.id, kind="serial", path=f"/sim/console/{sim_vm.name}")
+            asked = DisplaySpec(**sim_vm.display)
+            port = asked.port or 5900 + zlib.crc32(sim_vm.id.encode()) % 1000
+            return ConsoleEndpoint(vm=sim_vm.id, kind=asked.type, address=asked.listen, port=port)
 
     def _check_active(self, vm: SimVM, action: str) -> None:
         if not vm.active:

@@ -28,85 +28,85 @@ class SimDisks(Area):
         """Create the disk and attach it. On failure no volume remains."""
         self.refuse_unknown_secrets(spec.encryption)
         with self.world.lock, ExitStack() as undo:
-            found = self.changing(vm, "attach a disk to", *_STATES)
-            taken = {disk.target for disk in found.disks}
+            sim_vm = self.changing(vm, "attach a disk to", *_STATES)
+            taken = {disk.target for disk in sim_vm.disks}
             if spec.target in taken:
-                raise AlreadyExistsError(f"{found.name!r} has a disk {spec.target!r} already", resource=found.name)
-            disk, place = make_disk(self.world, found.name, spec, taken, undo)
-            if found.active:
-                refuse_locked(self.world, found, (disk,))
+                raise AlreadyExistsError(f"{sim_vm.name!r} has a disk {spec.target!r} already", resource=sim_vm.name)
+            disk, place = make_disk(self.world, sim_vm.name, spec, taken, undo)
+            if sim_vm.active:
+                refuse_locked(self.world, sim_vm, (disk,))
             undo.pop_all()
-            found.disks += (disk,)
-            found.options |= {disk.target: settings(spec)} if settings(spec) else {}
-            found.made |= {place} if place else set()
-            self.world.tell("vm.device", found, reason="attached", device=disk.target)
+            sim_vm.disks += (disk,)
+            sim_vm.options |= {disk.target: settings(spec)} if settings(spec) else {}
+            sim_vm.made |= {place} if place else set()
+            self.world.tell("vm.device", sim_vm, reason="attached", device=disk.target)
             return disk
 
     @simulated
     def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
         """Detach a disk. A kept volume belongs to the user afterwards, unless a snapshot needs it."""
         with self.world.lock:
-            found = self.changing(vm, "detach a disk from", "running", "stopped", "crashed")
-            going = find_disk(found, disk)
+            sim_vm = self.changing(vm, "detach a disk from", "running", "stopped", "crashed")
+            going = find_disk(sim_vm, disk)
             place = (going.pool or "", going.volume or "")
-            snapshots = [s.name for s in found.snapshots.values() if any((d.pool, d.volume) == place for d in s.disks)]
-            rest = tuple(each for each in found.disks if each is not going)
+            snapshots = [s.name for s in sim_vm.snapshots.values() if any((d.pool, d.volume) == place for d in s.disks)]
+            rest = tuple(each for each in sim_vm.disks if each is not going)
             if delete and going.volume:
-                others = [user for user in self.world.users(place) if user != f"the VM {found.name!r}"]
+                others = [user for user in self.world.users(place) if user != f"the VM {sim_vm.name!r}"]
                 others += [f"the snapshot {name!r}" for name in snapshots]
                 if others:
                     raise InvalidStateError(
                         f"can't delete the volume of {disk!r}: {', '.join(others)} needs it",
-                        resource=found.name,
+                        resource=sim_vm.name,
                         hint="detach it without deleting, or delete that first",
                     )
                 remove_volume(self.world, place)
-            found.disks = rest
-            found.options.pop(disk, None)
+            sim_vm.disks = rest
+            sim_vm.options.pop(disk, None)
             if not snapshots:
-                found.made -= {place}
-            self.world.tell("vm.device", found, reason="detached", device=disk)
-            return self.record(found)
+                sim_vm.made -= {place}
+            self.world.tell("vm.device", sim_vm, reason="detached", device=disk)
+            return self.record(sim_vm)
 
     @simulated
     def disk_resize(self, vm: str, disk: str, size: int) -> Disk:
         """Grow a disk."""
         with self.world.lock:
-            found = self.changing(vm, "resize a disk of", *_STATES)
-            old = find_disk(found, disk)
+            sim_vm = self.changing(vm, "resize a disk of", *_STATES)
+            old = find_disk(sim_vm, disk)
             if not (old.pool and old.volume):
-                raise InvalidStateError(f"the drive {disk!r} of {found.name!r} is empty", resource=found.name)
+                raise InvalidStateError(f"the drive {disk!r} of {sim_vm.name!r} is empty", resource=sim_vm.name)
             volume = self.world.volume((old.pool, old.volume))
             if size < volume.capacity:
                 problem = SpecProblem("size", str(size), f"at least {volume.capacity} bytes: disks only grow")
-                raise InvalidSpecError(f"can't resize {disk!r} of {found.name!r}", problems=[problem], resource=found.name)
+                raise InvalidSpecError(f"can't resize {disk!r} of {sim_vm.name!r}", problems=[problem], resource=sim_vm.name)
             self.world.pool(old.pool).check(size - volume.capacity)
             volume.capacity = size
-            return replace_disk(self.world, found, old, with_volume(self.world, old, (old.pool, old.volume)))
+            return replace_disk(self.world, sim_vm, old, with_volume(self.world, old, (old.pool, old.volume)))
 
     @simulated
     def disk_limit(self, vm: str, disk: str, limits: DiskLimits) -> Disk:
         """Store the limits. They have no effect, because there is no real I/O."""
         with self.world.lock:
-            found = self.changing(vm, "limit a disk of")
-            old = find_disk(found, disk)
-            kept = found.options.setdefault(disk, {})
+            sim_vm = self.changing(vm, "limit a disk of")
+            old = find_disk(sim_vm, disk)
+            kept = sim_vm.options.setdefault(disk, {})
             given = limits.model_dump(mode="json", exclude_unset=True)
             kept["limits"] = {**(kept.get("limits") or {}), **given}
-            return replace_disk(self.world, found, old, old)
+            return replace_disk(self.world, sim_vm, old, old)
 
     @simulated
     def disk_change_media(self, vm: str, disk: str, source: str) -> Disk:
         """Insert another medium, or eject it."""
         with self.world.lock:
-            found = self.changing(vm, "change a medium of", *_STATES)
-            old = find_disk(found, disk)
+            sim_vm = self.changing(vm, "change a medium of", *_STATES)
+            old = find_disk(sim_vm, disk)
             if old.device not in ("cdrom", "floppy"):
                 problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive of the VM")
-                raise InvalidSpecError("no removable medium", problems=[problem], resource=found.name)
+                raise InvalidSpecError("no removable medium", problems=[problem], resource=sim_vm.name)
             empty = Disk(target=old.target, device=old.device, bus=old.bus, read_only=old.read_only, boot_order=old.boot_order)
             filled = with_volume(self.world, empty, image_place(self.world, source, "default")) if source else empty
-            return replace_disk(self.world, found, old, filled)
+            return replace_disk(self.world, sim_vm, old, filled)
 
     @simulated
     def disk_pull(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
@@ -115,14 +115,14 @@ class SimDisks(Area):
         self.checkpoint("disk_pull", vm, vm)
         job.raise_if_cancelled()
         with self.world.lock:
-            found, old, volume = self._chained(vm, disk, "pull")
+            sim_vm, old, volume = self._chained(vm, disk, "pull")
             if volume.backing and (below := self.world.place_of(volume.backing)):
                 base = self.world.volume(below).content.copy()
                 base.blocks |= volume.content.blocks
                 base.length = max(base.length, volume.content.length)
                 volume.content = base
             volume.backing = None
-            return replace_disk(self.world, found, old, with_volume(self.world, old, (str(old.pool), str(old.volume))))
+            return replace_disk(self.world, sim_vm, old, with_volume(self.world, old, (str(old.pool), str(old.volume))))
 
     @simulated
     def disk_commit(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
@@ -131,31 +131,31 @@ class SimDisks(Area):
         self.checkpoint("disk_commit", vm, vm)
         job.raise_if_cancelled()
         with self.world.lock:
-            found, old, volume = self._chained(vm, disk, "commit")
-            place, base = (str(old.pool), str(old.volume)), self._below(found, old, volume)
+            sim_vm, old, volume = self._chained(vm, disk, "commit")
+            place, base = (str(old.pool), str(old.volume)), self._below(sim_vm, old, volume)
             below = self.world.volume(base)
             below.content.blocks |= volume.content.blocks
             below.content.length = max(below.content.length, volume.content.length)
             below.capacity = max(below.capacity, volume.capacity)
-            record = replace_disk(self.world, found, old, with_volume(self.world, old, base))
-            if place in found.made:
-                found.made = found.made - {place}
+            record = replace_disk(self.world, sim_vm, old, with_volume(self.world, old, base))
+            if place in sim_vm.made:
+                sim_vm.made = sim_vm.made - {place}
                 remove_volume(self.world, place)
             return record
 
     def _chained(self, vm: str, disk: str, verb: str) -> tuple[SimVM, Disk, SimVolume]:
         with self.world.lock:
-            found = self.changing(vm, f"{verb} a disk of", *_STATES)
-            old = find_disk(found, disk)
+            sim_vm = self.changing(vm, f"{verb} a disk of", *_STATES)
+            old = find_disk(sim_vm, disk)
             if not (old.pool and old.volume):
-                raise DeviceNotFoundError(f"{found.name!r} has no disk {disk!r} with a file of its own", resource=found.name)
-            if found.snapshots:
+                raise DeviceNotFoundError(f"{sim_vm.name!r} has no disk {disk!r} with a file of its own", resource=sim_vm.name)
+            if sim_vm.snapshots:
                 raise InvalidStateError(
-                    f"can't {verb} a disk of {found.name!r}: it has snapshots, which are in its files",
-                    resource=found.name,
+                    f"can't {verb} a disk of {sim_vm.name!r}: it has snapshots, which are stored in its files",
+                    resource=sim_vm.name,
                     hint="delete the snapshots first",
                 )
-            return found, old, self.world.volume((old.pool, old.volume))
+            return sim_vm, old, self.world.volume((old.pool, old.volume))
 
     def _below(self, vm: SimVM, disk: Disk, volume: SimVolume) -> Place:
         with self.world.lock:
@@ -170,7 +170,7 @@ class SimDisks(Area):
                 raise InvalidStateError(
                     f"can't commit the disk {disk.target!r} of {vm.name!r}: {', '.join(others)} would see the change",
                     resource=vm.name,
-                    hint="pull it instead: then it needs nobody",
+                    hint="pull it instead: then it has no backing file",
                 )
             return place
 

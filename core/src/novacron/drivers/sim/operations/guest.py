@@ -14,7 +14,7 @@ from novacron.records.guest import ExecResult, GuestInfo
 from novacron.records.vm import VM
 
 POLL = 0.02
-"""Seconds between two looks at a program that sleeps."""
+"""Seconds between two checks of a sleeping program."""
 
 
 class SimGuest(Area):
@@ -24,11 +24,11 @@ class SimGuest(Area):
     def guest_info(self, vm: str) -> GuestInfo:
         """Return the guest's host name, operating system and addresses."""
         with self.world.lock:
-            found = self._answering(vm)
-            addresses = tuple(address for nic in addressed(self.world, found) for address in nic.addresses)
+            sim_vm = self._answering(vm)
+            addresses = tuple(address for nic in addressed(self.world, sim_vm) for address in nic.addresses)
             return GuestInfo(
-                vm=found.id,
-                hostname=found.name,
+                vm=sim_vm.id,
+                hostname=sim_vm.name,
                 os="Simulated Linux",
                 kernel="6.1.0-sim",
                 addresses=addresses,
@@ -39,16 +39,16 @@ class SimGuest(Area):
     def guest_exec(self, vm: str, argv: list[str], stdin: bytes, seconds: float, job: Job[ExecResult]) -> ExecResult:
         """Run `echo`, `cat`, `hostname`, `true`, `false` or `sleep`. There are no other programs."""
         with self.world.lock:
-            found = self._answering(vm)
+            sim_vm = self._answering(vm)
             program = argv[0].rpartition("/")[2] if argv else ""
             if program not in _PROGRAMS and program != "sleep":
                 raise GuestAgentError(
-                    f"the guest of {found.name!r} has no program {argv[0] if argv else ''!r}",
-                    resource=found.name,
+                    f"the guest of {sim_vm.name!r} has no program {argv[0] if argv else ''!r}",
+                    resource=sim_vm.name,
                     hint=f"it has: {', '.join(sorted([*_PROGRAMS, 'sleep']))}",
                 )
             if program != "sleep":
-                return _PROGRAMS[program](found, argv[1:], stdin)
+                return _PROGRAMS[program](sim_vm, argv[1:], stdin)
         try:
             wanted = float(argv[1])
         except (IndexError, ValueError):
@@ -56,7 +56,7 @@ class SimGuest(Area):
         began = time.monotonic()
         while (slept := time.monotonic() - began) < wanted:
             if slept >= seconds:
-                raise OperationTimeoutError(f"{argv[0]} did not end within {seconds:g} s", resource=found.name)
+                raise OperationTimeoutError(f"{argv[0]} did not end within {seconds:g} s", resource=sim_vm.name)
             job.wait_cancelled(max(0.0, min(POLL, wanted - slept, seconds - slept)))
             job.raise_if_cancelled()
         return ExecResult(exit_status=0)
@@ -65,37 +65,37 @@ class SimGuest(Area):
     def guest_file_read(self, vm: str, path: str) -> bytes:
         """Read a file."""
         with self.world.lock:
-            found = self._answering(vm)
-            if path not in found.files:
-                raise GuestAgentError(f"the guest of {found.name!r} has no file {path!r}", resource=found.name)
-            return found.files[path]
+            sim_vm = self._answering(vm)
+            if path not in sim_vm.files:
+                raise GuestAgentError(f"the guest of {sim_vm.name!r} has no file {path!r}", resource=sim_vm.name)
+            return sim_vm.files[path]
 
     @simulated
     def guest_file_write(self, vm: str, path: str, data: bytes) -> VM:
         """Write a file. It belongs to the VM's disks, so snapshots, clones and migrations include it."""
         with self.world.lock:
             self._answering(vm)
-            found = self.changing(vm, "write a file in")
-            found.files = {**found.files, path: bytes(data)}
-            return self.record(found)
+            sim_vm = self.changing(vm, "write a file in")
+            sim_vm.files = {**sim_vm.files, path: bytes(data)}
+            return self.record(sim_vm)
 
     @simulated
     def guest_freeze(self, vm: str) -> VM:
         """Freeze the file systems. Until they are thawed, the agent rejects everything else."""
         with self.world.lock:
             self._answering(vm)
-            found = self.changing(vm, "freeze")
-            found.frozen = True
-            return self.record(found)
+            sim_vm = self.changing(vm, "freeze")
+            sim_vm.frozen = True
+            return self.record(sim_vm)
 
     @simulated
     def guest_thaw(self, vm: str) -> VM:
         """Thaw the file systems. Does nothing if they are not frozen."""
         with self.world.lock:
             self._answering(vm, frozen=True)
-            found = self.changing(vm, "thaw")
-            found.frozen = False
-            return self.record(found)
+            sim_vm = self.changing(vm, "thaw")
+            sim_vm.frozen = False
+            return self.record(sim_vm)
 
     @simulated
     def guest_password_set(self, vm: str, user: str, password: str) -> VM:
@@ -111,9 +111,9 @@ class SimGuest(Area):
         with self.world.lock:
             self._answering(vm)
             self._refuse_unknown(vm, user)
-            found = self.changing(vm, "set SSH keys in")
-            found.files = {**found.files, _HOMES[user] + "/.ssh/authorized_keys": "".join(f"{key}\n" for key in keys).encode()}
-            return self.record(found)
+            sim_vm = self.changing(vm, "set SSH keys in")
+            sim_vm.files = {**sim_vm.files, _HOMES[user] + "/.ssh/authorized_keys": "".join(f"{key}\n" for key in keys).encode()}
+            return self.record(sim_vm)
 
     def _refuse_unknown(self, vm: str, user: str) -> None:
         if user not in _HOMES:
@@ -122,13 +122,13 @@ class SimGuest(Area):
             )
 
     def _answering(self, key: str, *, frozen: bool = False) -> SimVM:
-        found = self.look(key)
-        if found.status != "running" or not found.agent:
-            why = "it was made without one" if not found.agent else f"it is {found.status}"
-            raise GuestAgentUnavailableError(f"no guest agent answers in {found.name!r}: {why}", resource=found.name)
-        if found.frozen and not frozen:
-            raise InvalidStateError(f"the guest of {found.name!r} is frozen", resource=found.name, hint="thaw it first")
-        return found
+        sim_vm = self.look(key)
+        if sim_vm.status != "running" or not sim_vm.agent:
+            why = "it was made without one" if not sim_vm.agent else f"it is {sim_vm.status}"
+            raise GuestAgentUnavailableError(f"no guest agent answers in {sim_vm.name!r}: {why}", resource=sim_vm.name)
+        if sim_vm.frozen and not frozen:
+            raise InvalidStateError(f"the guest of {sim_vm.name!r} is frozen", resource=sim_vm.name, hint="thaw it first")
+        return sim_vm
 
 
 def _echo(vm: SimVM, arguments: list[str], stdin: bytes) -> ExecResult:

@@ -39,10 +39,10 @@ class SimLifecycle(Area):
     @simulated
     def vm_settle(self, vm: str, seconds: float) -> VM:
         """Wait until no operation changes the VM."""
-        found = self.look(vm)
-        if not self.world.settle(found.id, seconds):
-            raise OperationTimeoutError(f"{found.name!r} is still busy after {seconds:g} s", resource=found.name)
-        return self.record(self.look(found.id))
+        sim_vm = self.look(vm)
+        if not self.world.settle(sim_vm.id, seconds):
+            raise OperationTimeoutError(f"{sim_vm.name!r} is still busy after {seconds:g} s", resource=sim_vm.name)
+        return self.record(self.look(sim_vm.id))
 
     @simulated
     def vm_list(self, query: VMQuery) -> list[VM]:
@@ -83,26 +83,28 @@ class SimLifecycle(Area):
     def vm_delete(self, vm: str, keep_disks: bool, force: bool) -> Deleted:
         """Delete the VM, then the volumes that were created for it and that nothing else needs."""
         with self.world.lock:
-            found = self.changing(vm, "delete")
-            if found.active and not force:
+            sim_vm = self.changing(vm, "delete")
+            if sim_vm.active and not force:
                 raise InvalidStateError(
-                    f"can't delete {found.name!r}: it is {found.status}", resource=found.name, hint="stop it first, or use force"
+                    f"can't delete {sim_vm.name!r}: it is {sim_vm.status}",
+                    resource=sim_vm.name,
+                    hint="stop it first, or use force",
                 )
-            if found.active:
-                self.world.set_status(found, "stopped", "destroyed")
-            places = sorted(found.places())
-            self.world.drop(found)
-            removed = [f"definition of {found.name}", *(f"snapshot {name}" for name in sorted(found.snapshots))]
-            removed += _belongings(found)
+            if sim_vm.active:
+                self.world.set_status(sim_vm, "stopped", "destroyed")
+            places = sorted(sim_vm.places())
+            self.world.drop(sim_vm)
+            removed = [f"definition of {sim_vm.name}", *(f"snapshot {name}" for name in sorted(sim_vm.snapshots))]
+            removed += _belongings(sim_vm)
             kept = list[str]()
             for place in places:
                 path = self.world.pool(place[0]).path_of(place[1])
-                if keep_disks or place not in found.made or self.world.users(place):
+                if keep_disks or place not in sim_vm.made or self.world.users(place):
                     kept.append(path)
                 elif remove_volume(self.world, place):
                     removed.append(path)
-            self.world.tell("vm.deleted", found, reason="removed")
-            return Deleted(name=found.name, id=found.id, removed=tuple(removed), kept=tuple(kept))
+            self.world.tell("vm.deleted", sim_vm, reason="removed")
+            return Deleted(name=sim_vm.name, id=sim_vm.id, removed=tuple(removed), kept=tuple(kept))
 
     @simulated
     def vm_clone(self, vm: str, name: str, linked: bool, job: Job[VM]) -> VM:
@@ -153,72 +155,72 @@ class SimLifecycle(Area):
     def question_answer(self, vm: str, question: str, answer: str) -> VM:
         """Store the answer. The VM continues."""
         with self.world.lock:
-            found = self.changing(vm, "answer a question of")
-            asked = self.world.questions.get(found.id)
+            sim_vm = self.changing(vm, "answer a question of")
+            asked = self.world.questions.get(sim_vm.id)
             if asked is None or asked.id != question:
-                raise InvalidStateError(f"{found.name!r} does not wait on the question {question!r}", resource=found.name)
+                raise InvalidStateError(f"{sim_vm.name!r} does not wait on the question {question!r}", resource=sim_vm.name)
             if answer not in asked.choices and answer not in asked.choices.values():
                 allowed = "one of " + ", ".join(f"{key} ({text})" for key, text in asked.choices.items())
                 problem = SpecProblem("answer", answer, allowed)
-                raise InvalidSpecError("no such answer", resource=found.name, problems=[problem])
-            del self.world.questions[found.id]
-            return self.record(found)
+                raise InvalidSpecError("no such answer", resource=sim_vm.name, problems=[problem])
+            del self.world.questions[sim_vm.id]
+            return self.record(sim_vm)
 
     @simulated
     def vm_rename(self, vm: str, name: str) -> VM:
         """Rename a stopped VM."""
         with self.world.lock:
-            found = self.changing(vm, "rename", "stopped", "crashed")
+            sim_vm = self.changing(vm, "rename", "stopped", "crashed")
             refuse_taken(self.world, name, None)
-            self.world.rename(found, name)
-            self.world.tell("vm.defined", found, reason="renamed")
-            return self.record(found)
+            self.world.rename(sim_vm, name)
+            self.world.tell("vm.defined", sim_vm, reason="renamed")
+            return self.record(sim_vm)
 
     @simulated
     def vm_update(self, vm: str, changes: VMUpdate) -> VM:
         """Change the given fields only."""
         with self.world.lock:
-            found = self.changing(vm, "update")
+            sim_vm = self.changing(vm, "update")
             for field, given in (("vcpus", changes.vcpus), ("memory", changes.memory)):
-                most = getattr(found, f"{field}_max")
+                most = getattr(sim_vm, f"{field}_max")
                 if field == "memory" and given is not None and given > self.world.memory_bytes:
                     problem = SpecProblem("memory", str(given), f"at most what the host has, {self.world.memory_bytes} bytes")
-                    raise InvalidSpecError("this host can't run that VM", problems=[problem], resource=found.name)
-                if given is not None and found.active and given > most:
+                    raise InvalidSpecError("this host can't run that VM", problems=[problem], resource=sim_vm.name)
+                if given is not None and sim_vm.active and given > most:
                     raise InvalidStateError(
-                        f"can't give the running {found.name!r} {field} {given}: its maximum is {most}",
-                        resource=found.name,
+                        f"can't give the running {sim_vm.name!r} {field} {given}: its maximum is {most}",
+                        resource=sim_vm.name,
                         hint=f"stop it first, or create it with {field}_max",
                     )
             if changes.vcpus is not None:
-                found.vcpus, found.vcpus_max = changes.vcpus, max(found.vcpus_max, changes.vcpus)
+                sim_vm.vcpus, sim_vm.vcpus_max = changes.vcpus, max(sim_vm.vcpus_max, changes.vcpus)
             if changes.memory is not None:
-                found.memory, found.memory_max = changes.memory, max(found.memory_max, changes.memory)
+                sim_vm.memory, sim_vm.memory_max = changes.memory, max(sim_vm.memory_max, changes.memory)
             if changes.description is not None:
-                found.description = changes.description
+                sim_vm.description = changes.description
             if changes.tags is not None:
-                found.tags = changes.tags
+                sim_vm.tags = changes.tags
             if changes.autostart is not None:
-                found.autostart = changes.autostart
-            merged = {**found.metadata, **(changes.metadata or {})}
-            found.metadata = {key: value for key, value in merged.items() if value is not None}
-            self.world.tell("vm.defined", found, reason="updated")
-            return self.record(found)
+                sim_vm.autostart = changes.autostart
+            merged = {**sim_vm.metadata, **(changes.metadata or {})}
+            sim_vm.metadata = {key: value for key, value in merged.items() if value is not None}
+            self.world.tell("vm.defined", sim_vm, reason="updated")
+            return self.record(sim_vm)
 
     @simulated
     def vm_export(self, vm: str) -> NativeDefinition:
         """Return a VM as JSON."""
         with self.world.lock:
-            found = self.look(vm)
-            record = found.record(self.connection.name, self.world.name).as_dict()
+            sim_vm = self.look(vm)
+            record = sim_vm.record(self.connection.name, self.world.name).as_dict()
             for volatile in ("host", "node", "path", "folder", "status", "status_reason", "created_at", "persistent"):
                 del record[volatile]
             record["tags"] = sorted(record["tags"])
-            record |= {"vcpus_max": found.vcpus_max, "memory_max_bytes": found.memory_max, "guest_agent": found.agent}
-            record |= {"max_memory_bytes": found.max_memory, "memory_modules": found.modules, "iothreads": found.iothreads}
-            record |= {"hardware": found.hardware, "options": found.options}
-            record["made"] = sorted(f"{pool}/{volume}" for pool, volume in found.made)
-            return NativeDefinition(vm=found.id, format=FORMAT, text=json.dumps(record, indent=2))
+            record |= {"vcpus_max": sim_vm.vcpus_max, "memory_max_bytes": sim_vm.memory_max, "guest_agent": sim_vm.agent}
+            record |= {"max_memory_bytes": sim_vm.max_memory, "memory_modules": sim_vm.modules, "iothreads": sim_vm.iothreads}
+            record |= {"hardware": sim_vm.hardware, "options": sim_vm.options}
+            record["made"] = sorted(f"{pool}/{volume}" for pool, volume in sim_vm.made)
+            return NativeDefinition(vm=sim_vm.id, format=FORMAT, text=json.dumps(record, indent=2))
 
     @simulated
     def vm_import(self, definition: str) -> VM:
@@ -271,7 +273,7 @@ def refuse_taken(world: World, name: str, identity: str | None) -> None:
     for key in filter(None, (name, identity)):
         if world.look(key) is not None:
             raise AlreadyExistsError(
-                f"a VM {key!r} is already there", resource=name, hint="give another name, or delete that one"
+                f"a VM {key!r} is already there", resource=name, hint="choose another name, or delete the existing VM"
             )
 
 

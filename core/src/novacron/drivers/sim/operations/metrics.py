@@ -53,12 +53,12 @@ class SimMetrics(Area):
         """Return complete intervals since the start of the VM, at most about a hundred. All have the same values."""
         interval, until = max(1.0, math.ceil(seconds / MOST)), datetime.now(UTC)
         with self.world.lock:
-            found = self.look(vm)
-            measured = self._measured(found, until.isoformat())
-            ran = self._seconds(found)
+            sim_vm = self.look(vm)
+            measured = self._measured(sim_vm, until.isoformat())
+            ran = self._seconds(sim_vm)
             return [
                 VMUsage(
-                    vm=found.id,
+                    vm=sim_vm.id,
                     host=self.connection.name,
                     at=(until - timedelta(seconds=ago * interval)).isoformat(),
                     seconds=interval,

@@ -40,45 +40,45 @@ class SimMigration(Area):
         job.report("checking", 0.0)
         check = self._check(vm, to, spec)  # before the lock is taken: it takes both hosts' in their order
         with self.world.lock:
-            found = self.changing(vm, "migrate") if check.ok else self.look(vm)
+            sim_vm = self.changing(vm, "migrate") if check.ok else self.look(vm)
             if not check.ok:
                 raise MigrationCheckError(
-                    f"{found.name!r} can't move to {to.name}",
+                    f"{sim_vm.name!r} can't move to {to.name}",
                     failures=list(check.failures),
-                    resource=found.name,
+                    resource=sim_vm.name,
                     hint="fix these problems first; migration_check checks again",
                 )
-            memory = found.memory if found.active else 0
+            memory = sim_vm.memory if sim_vm.active else 0
             disks = (
-                sum(self.world.volume(p).allocated for p in moving_places(self.world, found)) if spec.storage != "shared" else 0
+                sum(self.world.volume(p).allocated for p in moving_places(self.world, sim_vm)) if spec.storage != "shared" else 0
             )
-            dirty = found.native.get("dirty_bytes_per_second", 0) if found.status == "running" and spec.live else 0
-            transfer = found.migration = Transfer(memory, disks, dirty, spec)
+            dirty = sim_vm.native.get("dirty_bytes_per_second", 0) if sim_vm.status == "running" and spec.live else 0
+            transfer = sim_vm.migration = Transfer(memory, disks, dirty, spec)
         try:
-            transfer.run(job, lambda: self.checkpoint("vm_migrate", found.name, found.id))
-            return self._hand_over(found, to, spec, job, transfer, began)
+            transfer.run(job, lambda: self.checkpoint("vm_migrate", sim_vm.name, sim_vm.id))
+            return self._hand_over(sim_vm, to, spec, job, transfer, began)
         finally:
-            found.migration = None
+            sim_vm.migration = None
 
     @simulated
     def vm_migrate_storage(self, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
         """Migrate disks to another storage pool."""
         with ExitStack() as undo:
             with self.world.lock:
-                found = self.changing(vm, "move disks of", "running", "suspended", "stopped", "crashed")
+                sim_vm = self.changing(vm, "move disks of", "running", "suspended", "stopped", "crashed")
                 target = self.world.pool(pool)
                 target.check()
-                self._check_disks(found, disks)
+                self._check_disks(sim_vm, disks)
                 going = [
                     disk
-                    for disk in found.disks
+                    for disk in sim_vm.disks
                     if disk.volume
                     and disk.pool
                     and disk.pool != pool
                     and (disk.target in disks or not disks)
                     and (disk.device == "disk" or disk.target in disks)
                 ]
-                made = set(found.made)
+                made = set(sim_vm.made)
                 moved = {}
                 for number, disk in enumerate(going):
                     job.report(f"copying {disk.target}", number / len(going))
@@ -86,49 +86,50 @@ class SimMigration(Area):
                     new = add_volume(self.world, target, copied(self.world.volume(old), old[1]), undo)
                     made = (made - {old}) | {new}
                     moved[disk.target] = (old, new)
-            self.checkpoint("vm_migrate_storage", found.name, found.id)
+            self.checkpoint("vm_migrate_storage", sim_vm.name, sim_vm.id)
             job.raise_if_cancelled()
             with self.world.lock:
                 undo.pop_all()
-                owned, found.made = found.made, frozenset(made)
-                found.disks = tuple(
-                    with_volume(self.world, disk, moved[disk.target][1]) if disk.target in moved else disk for disk in found.disks
+                owned, sim_vm.made = sim_vm.made, frozenset(made)
+                sim_vm.disks = tuple(
+                    with_volume(self.world, disk, moved[disk.target][1]) if disk.target in moved else disk
+                    for disk in sim_vm.disks
                 )
                 for old, _ in moved.values():
                     if old in owned and not self.world.users(old):
                         remove_volume(self.world, old)
-                self.world.tell("vm.device", found, reason="moved", pool=pool, disks=sorted(moved))
+                self.world.tell("vm.device", sim_vm, reason="moved", pool=pool, disks=sorted(moved))
                 job.report("done", 1.0)
-                return self.record(found)
+                return self.record(sim_vm)
 
     @simulated
     def migration_tune(self, vm: str, bandwidth: int | None, max_downtime: float | None, post_copy: bool) -> VM:
         """Change the settings of a running migration."""
         with self.world.lock:
-            found = self.world.find(vm)
-            transfer: Transfer | None = found.migration
+            sim_vm = self.world.find(vm)
+            transfer: Transfer | None = sim_vm.migration
             if transfer is None:
-                raise InvalidStateError(f"{found.name!r} is not being migrated", resource=found.name)
+                raise InvalidStateError(f"{sim_vm.name!r} is not being migrated", resource=sim_vm.name)
             transfer.tune(bandwidth, max_downtime, post_copy)
-            return self.record(found)
+            return self.record(sim_vm)
 
     def _check(self, vm: str, to: Any, spec: MigrationSpec) -> MigrationCheck:
         destination = to.driver.native
         with self.world.lock:
-            found = self.world.find(vm)
+            sim_vm = self.world.find(vm)
         if not isinstance(destination, SimConnection):
             found_failures: tuple[str, ...] = (f"{to.name} is not a simulated host",)
         elif destination.closed:
             found_failures = (f"the connection to {to.name} is closed",)
         else:
             with both(self.world, destination.world):
-                found = self.world.find(vm)
-                found_failures = tuple(failures(self.world, found, destination.world, to.name, spec))
+                sim_vm = self.world.find(vm)
+                found_failures = tuple(failures(self.world, sim_vm, destination.world, to.name, spec))
         warnings: tuple[str, ...] = ()
-        if spec.storage == "shared" and found.made:
+        if spec.storage == "shared" and sim_vm.made:
             warnings = ("storage pools of the same name are taken for one storage that both hosts reach",)
         return MigrationCheck(
-            vm=found.id, source=self.connection.name, destination=to.name, failures=found_failures, warnings=warnings
+            vm=sim_vm.id, source=self.connection.name, destination=to.name, failures=found_failures, warnings=warnings
         )
 
     def _hand_over(

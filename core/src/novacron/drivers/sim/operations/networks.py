@@ -21,7 +21,7 @@ from novacron.specs.networks import NetworkSpec
 
 LEASE_HOURS = 1
 STOPPED_ONLY = {"type", "bridge", "device", "cidr", "vlan", "openvswitch", "mtu", "stp", "forward_delay", "domain"}
-"""What of a network can only be changed while it is stopped."""
+"""Properties that can only be changed while the network is stopped."""
 
 
 class SimNetworks(Area):
@@ -45,7 +45,7 @@ class SimNetworks(Area):
         with self.world.lock:
             if spec.name in self.world.networks:
                 raise AlreadyExistsError(
-                    f"a network {spec.name!r} is already there", resource=spec.name, hint="give another name"
+                    f"a network {spec.name!r} is already there", resource=spec.name, hint="choose another name"
                 )
             made = SimNetwork(spec.name, self.world.new_id())
             self._apply(made, spec)
@@ -120,14 +120,14 @@ class SimNetworks(Area):
         own = spec.bridge or network.bridge
         if spec.bridge in taken and spec.bridge and spec.type != "bridged":
             raise AlreadyExistsError(
-                f"the bridge {spec.bridge!r} is another network's", resource=spec.name, hint="give another bridge"
+                f"the bridge {spec.bridge!r} is another network's", resource=spec.name, hint="choose another bridge"
             )
         for other in others:
             if cidr and other.overlaps(cidr):
                 raise AlreadyExistsError(
                     f"the address range {cidr} overlaps that of the network {other.name!r}, {other.cidr}",
                     resource=spec.name,
-                    hint="give another range",
+                    hint="choose another range",
                 )
         if own is None and spec.type != "macvtap":
             own = next(name for number in range(len(taken) + 1) if (name := f"virbr{number}") not in taken)

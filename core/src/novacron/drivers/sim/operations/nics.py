@@ -29,51 +29,51 @@ class SimNICs(Area):
     def nic_attach(self, vm: str, spec: NICSpec) -> NIC:
         """Attach a NIC."""
         with self.world.lock:
-            found = self.changing(vm, "attach a NIC to", *_STATES)
+            sim_vm = self.changing(vm, "attach a NIC to", *_STATES)
             nic = make_nic(self.world, spec)
-            if any(each.mac == nic.mac for each in found.nics):
-                raise AlreadyExistsError(f"{found.name!r} has a NIC {nic.mac!r} already", resource=found.name)
-            found.nics += (nic,)
-            return self._changed(found, nic, "attached", spec)
+            if any(each.mac == nic.mac for each in sim_vm.nics):
+                raise AlreadyExistsError(f"{sim_vm.name!r} has a NIC {nic.mac!r} already", resource=sim_vm.name)
+            sim_vm.nics += (nic,)
+            return self._changed(sim_vm, nic, "attached", spec)
 
     @simulated
     def nic_detach(self, vm: str, nic: str) -> VM:
         """Detach a NIC."""
         with self.world.lock:
-            found = self.changing(vm, "detach a NIC from", "running", "stopped", "crashed")
-            going = self._find(found, nic)
-            found.nics = tuple(each for each in found.nics if each is not going)
-            found.filters.pop(going.mac, None)
-            found.options.pop(going.mac, None)
+            sim_vm = self.changing(vm, "detach a NIC from", "running", "stopped", "crashed")
+            going = self._find(sim_vm, nic)
+            sim_vm.nics = tuple(each for each in sim_vm.nics if each is not going)
+            sim_vm.filters.pop(going.mac, None)
+            sim_vm.options.pop(going.mac, None)
             self.world.forget_leases((going,))
-            self.world.tell("vm.device", found, reason="detached", device=going.mac)
-            return self.record(found)
+            self.world.tell("vm.device", sim_vm, reason="detached", device=going.mac)
+            return self.record(sim_vm)
 
     @simulated
     def nic_update(self, vm: str, nic: str, spec: NICUpdate) -> NIC:
         """Change the given fields. The MAC address stays the same."""
         with self.world.lock:
-            found = self.changing(vm, "change a NIC of", *_STATES)
-            old = self._find(found, nic)
+            sim_vm = self.changing(vm, "change a NIC of", *_STATES)
+            old = self._find(sim_vm, nic)
             if spec.mac and spec.mac.lower() != old.mac:
                 problem = SpecProblem("mac", spec.mac, f"{old.mac}, or nothing")
-                raise InvalidSpecError("a NIC keeps its MAC address", problems=[problem], resource=found.name)
+                raise InvalidSpecError("a NIC keeps its MAC address", problems=[problem], resource=sim_vm.name)
             new = changed_nic(self.world, old, spec)
             if new.network != old.network:
                 self.world.forget_leases((old,))
-            found.nics = tuple(new if each is old else each for each in found.nics)
-            return self._changed(found, new, "changed", spec)
+            sim_vm.nics = tuple(new if each is old else each for each in sim_vm.nics)
+            return self._changed(sim_vm, new, "changed", spec)
 
     @simulated
     def address_list(self, vm: str, source: str | None) -> list[NICAddress]:
         """List the addresses that the networks of the NICs lease."""
         with self.world.lock:
-            found = self.world.find(vm)
+            sim_vm = self.world.find(vm)
             if source not in (None, "lease"):
                 raise UnsupportedOperationError(f"there is no source {source!r} of addresses", hint="the source here is 'lease'")
-            nics = addressed(self.world, found) if found.status == "running" else ()
+            nics = addressed(self.world, sim_vm) if sim_vm.status == "running" else ()
             listed = [
-                NICAddress.usable(vm=found.id, mac=nic.mac, address=address, source="lease")
+                NICAddress.usable(vm=sim_vm.id, mac=nic.mac, address=address, source="lease")
                 for nic in nics
                 for address in nic.addresses
             ]
@@ -83,11 +83,11 @@ class SimNICs(Area):
     def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:
         """Connect or disconnect the virtual cable."""
         with self.world.lock:
-            found = self.changing(vm, "change a NIC of", *_STATES)
-            old = self._find(found, nic)
+            sim_vm = self.changing(vm, "change a NIC of", *_STATES)
+            old = self._find(sim_vm, nic)
             new: NIC = old.replace(link_up=up)
-            found.nics = tuple(new if each is old else each for each in found.nics)
-            return self._changed(found, new, "changed", None)
+            sim_vm.nics = tuple(new if each is old else each for each in sim_vm.nics)
+            return self._changed(sim_vm, new, "changed", None)
 
     def _find(self, vm: SimVM, mac: str) -> NIC:
         found = next((nic for nic in vm.nics if nic.mac == mac.lower()), None)

@@ -37,7 +37,7 @@ class SimPools(Area):
                         if spec.name == other.name
                         else f"a storage pool at {path}, {other.name!r},"
                     )
-                    raise AlreadyExistsError(f"{what} is already there", resource=spec.name, hint="give another name and path")
+                    raise AlreadyExistsError(f"{what} is already there", resource=spec.name, hint="choose another name and path")
             made = SimPool(spec.name, spec.type, path, self.world.new_id(), source=_source(spec))
             made.autostart = spec.autostart
             made.volumes = self.world.folders.pop(path, {})

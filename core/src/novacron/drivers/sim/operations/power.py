@@ -14,7 +14,7 @@ from novacron.records.disks import Disk
 from novacron.records.vm import VM, Status
 
 POLL = 0.02
-"""Seconds between two looks at a guest that is asked to shut down."""
+"""Seconds between two checks of a guest that shuts down."""
 
 
 class SimPower(Area):
@@ -24,9 +24,9 @@ class SimPower(Area):
     def vm_start(self, vm: str) -> VM:
         """Start a VM, or restore a saved one."""
         with self.world.lock:
-            found = self.changing(vm, "start", "stopped", "crashed", "saved")
-            start(self.world, found, "restored" if found.status == "saved" else "booted")
-            return self.record(found)
+            sim_vm = self.changing(vm, "start", "stopped", "crashed", "saved")
+            start(self.world, sim_vm, "restored" if sim_vm.status == "saved" else "booted")
+            return self.record(sim_vm)
 
     @simulated
     def vm_stop(self, vm: str) -> VM:
@@ -59,8 +59,8 @@ class SimPower(Area):
         """Ask the guest to shut down. It does so at once, unless the VM has `native={"ignores_shutdown": True}`."""
         began = time.monotonic()
         with self.world.lock:
-            found = self.changing(vm, "shut down", "running")
-        while found.native.get("ignores_shutdown") and found.status == "running":
+            sim_vm = self.changing(vm, "shut down", "running")
+        while sim_vm.native.get("ignores_shutdown") and sim_vm.status == "running":
             left = seconds - (time.monotonic() - began)
             if left <= 0:
                 break
@@ -68,15 +68,15 @@ class SimPower(Area):
             job.wait_cancelled(min(POLL, left))
             job.raise_if_cancelled()
         with self.world.lock:
-            if found.status == "running":
-                if found.native.get("ignores_shutdown") and otherwise == "fail":
+            if sim_vm.status == "running":
+                if sim_vm.native.get("ignores_shutdown") and otherwise == "fail":
                     raise OperationTimeoutError(
-                        f"the guest of {found.name!r} did not shut down within {seconds:g} s",
-                        resource=found.name,
-                        hint="it still runs; stop powers it off, otherwise='stop' does so by itself",
+                        f"the guest of {sim_vm.name!r} did not shut down within {seconds:g} s",
+                        resource=sim_vm.name,
+                        hint="it still runs; stop powers it off, otherwise='stop' does so automatically",
                     )
-                self.world.set_status(found, "stopped", "destroyed" if found.native.get("ignores_shutdown") else "shutdown")
-            return self.record(found)
+                self.world.set_status(sim_vm, "stopped", "destroyed" if sim_vm.native.get("ignores_shutdown") else "shutdown")
+            return self.record(sim_vm)
 
     @simulated
     def vm_save(self, vm: str, job: Job[VM]) -> VM:
@@ -92,16 +92,16 @@ class SimPower(Area):
         job.report("restoring memory")
         with self.world.lock:
             job.raise_if_cancelled()
-            found = self.changing(vm, "restore", "saved")
-            start(self.world, found, "restored")
-            return self.record(found)
+            sim_vm = self.changing(vm, "restore", "saved")
+            start(self.world, sim_vm, "restored")
+            return self.record(sim_vm)
 
     def _change(self, key: str, action: str, allowed: tuple[Status, ...], to: Status, reason: str, *, keep: bool = False) -> VM:
         with self.world.lock:
-            found = self.changing(key, action, *allowed)
-            if not (keep and found.status == to):
-                self.world.set_status(found, to, reason)
-            return self.record(found)
+            sim_vm = self.changing(key, action, *allowed)
+            if not (keep and sim_vm.status == to):
+                self.world.set_status(sim_vm, to, reason)
+            return self.record(sim_vm)
 
 
 def start(world: World, vm: SimVM, reason: str) -> None:
@@ -134,7 +134,7 @@ def refuse_locked(world: World, vm: SimVM, disks: tuple[Disk, ...]) -> None:
         for disk in other.disks if other is not vm and other.active else ():
             if (disk.pool, disk.volume) in mine:
                 raise DiskLockedError(
-                    f"{vm.name!r} can't have the disk {disk.source}: {other.name!r} has it",
+                    f"{vm.name!r} can't use the disk {disk.source}: {other.name!r} uses it",
                     resource=vm.name,
                     hint=f"stop {other.name!r} first, or make the disk shareable in both",
                 )

@@ -12,13 +12,13 @@ from novacron.records.resources import Resources
 from novacron.specs.resources import LimitsSpec
 
 FIELDS = ("vcpus", "vcpus_max", "memory", "memory_max", "modules", "iothreads", "pinning", "limits")
-"""What of a VM may be something else after it was stopped."""
+"""Properties of a VM that can differ after the next start."""
 SIZES = ("memory_limit", "memory_soft_limit", "memory_swap_limit", "memory_guarantee")
 PARTS = ("devices", "disks", "nics")
 
 State = Mapping[str, Any]
 Change = Callable[[State, bool], State]
-"""Gets the fields as they are and whether they are a running VM's; returns those that become something else."""
+"""A function from the current fields, and whether the VM runs, to the changed fields."""
 
 
 class SimResources(Area):
@@ -98,8 +98,8 @@ class SimResources(Area):
         """Set the given limits. Others stay unchanged."""
         given = limits.model_dump(exclude_unset=True)
         with self.world.lock:
-            found = self.look(vm)
-            there = {disk.target for disk in found.disks} | {nic.mac for nic in found.nics}
+            sim_vm = self.look(vm)
+            there = {disk.target for disk in sim_vm.disks} | {nic.mac for nic in sim_vm.nics}
         for name in (*given.get("disks", ()), *(mac.lower() for mac in given.get("nics", ()))):
             if name not in there:
                 raise DeviceNotFoundError(
@@ -119,26 +119,26 @@ class SimResources(Area):
 
     def _set(self, key: str, what: str, change: Change, live: bool, persistent: bool) -> Resources:
         with self.world.lock:
-            found = self.changing(key, f"set {what} of")
+            sim_vm = self.changing(key, f"set {what} of")
             if not (live or persistent):
                 raise _bad(key, "live, persistent", False, "at least one of them")
-            if not found.active and not persistent:
+            if not sim_vm.active and not persistent:
                 raise InvalidStateError(
-                    f"can't set {what} of {found.name!r} live: it is {found.status}",
-                    resource=found.name,
+                    f"can't set {what} of {sim_vm.name!r} live: it is {sim_vm.status}",
+                    resource=sim_vm.name,
                     hint="start it, or persistent",
                 )
-            now, later = _now(found), _later(found)
-            if not found.active:
+            now, later = _now(sim_vm), _later(sim_vm)
+            if not sim_vm.active:
                 now = later = {**later, **change(later, False)}
             else:
                 now = {**now, **change(now, True)} if live else now
                 later = {**later, **change(later, False)} if persistent else later
             for field in FIELDS:
-                setattr(found, field, now[field])
-            found.after_stop = {field: later[field] for field in FIELDS if later[field] != now[field]}
-            self.world.tell("vm.defined", found, reason="updated")
-            return self._resources(found)
+                setattr(sim_vm, field, now[field])
+            sim_vm.after_stop = {field: later[field] for field in FIELDS if later[field] != now[field]}
+            self.world.tell("vm.defined", sim_vm, reason="updated")
+            return self._resources(sim_vm)
 
     def _resources(self, vm: SimVM) -> Resources:
         now, later = _record(vm, _now(vm)), _record(vm, _later(vm))

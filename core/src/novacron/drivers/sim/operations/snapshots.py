@@ -25,34 +25,34 @@ class SimSnapshots(Area):
         """Store the current state of the VM."""
         job.report("saving disks", 0.0)
         with self.world.lock:
-            found = self.changing(vm, "snapshot", "running", "suspended", "stopped", "crashed")
-            self._check(found, spec)
-        self.checkpoint("snapshot_create", found.name, found.id)
+            sim_vm = self.changing(vm, "snapshot", "running", "suspended", "stopped", "crashed")
+            self._check(sim_vm, spec)
+        self.checkpoint("snapshot_create", sim_vm.name, sim_vm.id)
         job.raise_if_cancelled()
         with self.world.lock:
-            found = self.changing(vm, "snapshot", "running", "suspended", "stopped", "crashed")
-            self._check(found, spec)
-            kept = self._kept(found, spec)
-            found.snapshots[spec.name] = kept
-            found.current = spec.name
-            self.world.tell("vm.snapshot", found, reason="created", snapshot=spec.name)
+            sim_vm = self.changing(vm, "snapshot", "running", "suspended", "stopped", "crashed")
+            self._check(sim_vm, spec)
+            kept = self._kept(sim_vm, spec)
+            sim_vm.snapshots[spec.name] = kept
+            sim_vm.current = spec.name
+            self.world.tell("vm.snapshot", sim_vm, reason="created", snapshot=spec.name)
             job.report("done", 1.0)
-            return self._record(found, kept)
+            return self._record(sim_vm, kept)
 
     @simulated
     def snapshot_list(self, vm: str) -> list[Snapshot]:
         """List the snapshots: parents before children, then by time."""
         with self.world.lock:
-            found = self.look(vm)
-            kept = sorted(found.snapshots.values(), key=lambda s: (_depth(found, s), s.created_at, s.name))
-            return [self._record(found, each) for each in kept]
+            sim_vm = self.look(vm)
+            kept = sorted(sim_vm.snapshots.values(), key=lambda s: (_depth(sim_vm, s), s.created_at, s.name))
+            return [self._record(sim_vm, each) for each in kept]
 
     @simulated
     def snapshot_get(self, vm: str, snapshot: str) -> Snapshot:
         """Return one snapshot."""
         with self.world.lock:
-            found = self.look(vm)
-            return self._record(found, self._find(found, snapshot))
+            sim_vm = self.look(vm)
+            return self._record(sim_vm, self._find(sim_vm, snapshot))
 
     @simulated
     def snapshot_revert(self, vm: str, snapshot: str, job: Job[VM]) -> VM:
@@ -61,22 +61,22 @@ class SimSnapshots(Area):
         self.checkpoint("snapshot_revert", vm)
         job.raise_if_cancelled()
         with self.world.lock:
-            found = self.changing(vm, "revert")
-            kept = self._find(found, snapshot)
+            sim_vm = self.changing(vm, "revert")
+            kept = self._find(sim_vm, snapshot)
             for place, (capacity, content) in kept.contents.items():
                 volume = self.world.volume(place)
                 volume.capacity, volume.content = capacity, content.copy()
-            found.disks, found.nics, found.files = kept.disks, kept.nics, dict(kept.files)
-            found.options = {key: dict(value) for key, value in kept.options.items()}
-            found.vcpus, found.memory = kept.vcpus, kept.memory_bytes
-            found.vcpus_max, found.memory_max = max(found.vcpus_max, kept.vcpus), max(found.memory_max, kept.memory_bytes)
-            found.current = snapshot
+            sim_vm.disks, sim_vm.nics, sim_vm.files = kept.disks, kept.nics, dict(kept.files)
+            sim_vm.options = {key: dict(value) for key, value in kept.options.items()}
+            sim_vm.vcpus, sim_vm.memory = kept.vcpus, kept.memory_bytes
+            sim_vm.vcpus_max, sim_vm.memory_max = max(sim_vm.vcpus_max, kept.vcpus), max(sim_vm.memory_max, kept.memory_bytes)
+            sim_vm.current = snapshot
             status = kept.status if kept.memory else "stopped"
-            if found.status != status:
-                self.world.set_status(found, status, "from-snapshot")
-            self.world.tell("vm.snapshot", found, reason="reverted", snapshot=snapshot)
+            if sim_vm.status != status:
+                self.world.set_status(sim_vm, status, "from-snapshot")
+            self.world.tell("vm.snapshot", sim_vm, reason="reverted", snapshot=snapshot)
             job.report("done", 1.0)
-            return self.record(found)
+            return self.record(sim_vm)
 
     @simulated
     def snapshot_delete(self, vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
@@ -85,26 +85,26 @@ class SimSnapshots(Area):
         self.checkpoint("snapshot_delete", vm)
         job.raise_if_cancelled()
         with self.world.lock:
-            found = self.changing(vm, "delete a snapshot of")
-            kept = self._find(found, snapshot)
-            going = _descendants(found, snapshot) if children else {snapshot}
-            for each in found.snapshots.values():
+            sim_vm = self.changing(vm, "delete a snapshot of")
+            kept = self._find(sim_vm, snapshot)
+            going = _descendants(sim_vm, snapshot) if children else {snapshot}
+            for each in sim_vm.snapshots.values():
                 if each.parent == snapshot and not children:
                     each.parent = kept.parent
             for name in going:
-                del found.snapshots[name]
-                self.world.tell("vm.snapshot", found, reason="deleted", snapshot=name)
-            if found.current in going:
-                found.current = kept.parent
+                del sim_vm.snapshots[name]
+                self.world.tell("vm.snapshot", sim_vm, reason="deleted", snapshot=name)
+            if sim_vm.current in going:
+                sim_vm.current = kept.parent
             job.report("done", 1.0)
-            return self.record(found)
+            return self.record(sim_vm)
 
     def _check(self, vm: SimVM, spec: SnapshotSpec) -> None:
         if spec.name in vm.snapshots:
             raise AlreadyExistsError(
                 f"{vm.name!r} has a snapshot {spec.name!r} already",
                 resource=vm.name,
-                hint="give another name, or delete that one",
+                hint="choose another name, or delete the existing snapshot",
             )
         if spec.memory and not vm.active:
             raise InvalidStateError(

@@ -97,10 +97,10 @@ class SimTemplates(Area):
     def template_update(self, template: str, description: str | None, tags: frozenset[str] | None) -> Template:
         """Change the latest version's description or tags."""
         with self.world.lock:
-            found = self._find(template, None)
-            found.description = found.description if description is None else description
-            found.tags = found.tags if tags is None else tags
-            return found.record(self.connection.name)
+            sim_template = self._find(template, None)
+            sim_template.description = sim_template.description if description is None else description
+            sim_template.tags = sim_template.tags if tags is None else tags
+            return sim_template.record(self.connection.name)
 
     @simulated
     def template_delete(self, template: str, version: int | None) -> Deleted:
@@ -133,10 +133,10 @@ class SimTemplates(Area):
         self.refuse_unknown_secrets(*(disk.encryption for disk in spec.disks))
         with ExitStack() as undo:
             with self.world.lock:
-                found = self._find(template, version)
+                sim_template = self._find(template, version)
                 check_spec(self.world, spec)
                 job.report("copying disks", 0.0)
-                vm = copied_vm(self.world, found.vm, spec.name, linked=linked, undo=undo)
+                vm = copied_vm(self.world, sim_template.vm, spec.name, linked=linked, undo=undo)
                 self._apply(vm, spec, undo)
             self.checkpoint("template_deploy", template)
             job.raise_if_cancelled()

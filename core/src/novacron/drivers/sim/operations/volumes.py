@@ -54,50 +54,50 @@ class SimVolumes(Area):
     def volume_resize(self, pool: str, volume: str, size: int, shrink: bool) -> Volume:
         """Change a volume's capacity."""
         with self.world.lock:
-            parent, found = self._find(pool, volume)
-            self._check_unused(parent, found, "resize")
-            if size < found.capacity and not shrink:
+            parent, sim_volume = self._find(pool, volume)
+            self._check_unused(parent, sim_volume, "resize")
+            if size < sim_volume.capacity and not shrink:
                 raise InvalidSpecError(
                     f"can't resize {volume!r}",
-                    problems=[SpecProblem("size", str(size), f"at least {found.capacity} bytes, or less with shrink")],
+                    problems=[SpecProblem("size", str(size), f"at least {sim_volume.capacity} bytes, or less with shrink")],
                     resource=volume,
                 )
-            parent.check(max(0, size - found.capacity))
-            found.capacity = size
-            found.fixed = min(found.fixed, size)
-            return self._record(parent, found)
+            parent.check(max(0, size - sim_volume.capacity))
+            sim_volume.capacity = size
+            sim_volume.fixed = min(sim_volume.fixed, size)
+            return self._record(parent, sim_volume)
 
     @simulated
     def volume_convert(self, pool: str, volume: str, name: str, format: str, job: Job[Volume]) -> Volume:
         """Copy a volume into another format."""
         with self.world.lock:
-            parent, found = self._find(pool, volume)
-            return self._add(parent, copied(found, name, format=format), job, "volume_convert")
+            parent, sim_volume = self._find(pool, volume)
+            return self._add(parent, copied(sim_volume, name, format=format), job, "volume_convert")
 
     @simulated
     def volume_clone(self, pool: str, volume: str, name: str, job: Job[Volume]) -> Volume:
         """Copy a volume."""
         with self.world.lock:
-            parent, found = self._find(pool, volume)
-            return self._add(parent, copied(found, name), job, "volume_clone")
+            parent, sim_volume = self._find(pool, volume)
+            return self._add(parent, copied(sim_volume, name), job, "volume_clone")
 
     @simulated
     def volume_wipe(self, pool: str, volume: str, job: Job[Volume]) -> Volume:
         """Discard the content."""
         with self.world.lock:
-            parent, found = self._find(pool, volume)
-            self._check_unused(parent, found, "wipe")
+            parent, sim_volume = self._find(pool, volume)
+            self._check_unused(parent, sim_volume, "wipe")
             job.report("wiping", 0.0)
             job.raise_if_cancelled()
-            found.content = Content()
+            sim_volume.content = Content()
             job.report("done", 1.0)
-            return self._record(parent, found)
+            return self._record(parent, sim_volume)
 
     @simulated
     def volume_delete(self, pool: str, volume: str) -> Deleted:
         """Delete a volume that nothing uses."""
         with self.world.lock:
-            parent, found = self._find(pool, volume)
+            parent, sim_volume = self._find(pool, volume)
             users = self.world.users((pool, volume))
             if users:
                 raise InvalidStateError(
@@ -106,35 +106,35 @@ class SimVolumes(Area):
                     hint="delete that first, or detach the disk",
                 )
             remove_volume(self.world, (pool, volume))
-            return Deleted(name=volume, removed=(parent.path_of(found.name),))
+            return Deleted(name=volume, removed=(parent.path_of(sim_volume.name),))
 
     @simulated
     def volume_upload(self, pool: str, volume: str, source: BinaryIO, job: Job[Volume]) -> Volume:
         """Read a file completely, then replace the content of the volume."""
         with self.world.lock:
-            parent, found = self._find(pool, volume)
-            self._check_unused(parent, found, "write to")
-        content = _read(source, found, job)
+            parent, sim_volume = self._find(pool, volume)
+            self._check_unused(parent, sim_volume, "write to")
+        content = _read(source, sim_volume, job)
         self.checkpoint("volume_upload", volume)
         with self.world.lock:
-            parent.check(max(0, content.allocated - found.allocated))
-            found.content = content
+            parent.check(max(0, content.allocated - sim_volume.allocated))
+            sim_volume.content = content
             job.report("done", 1.0, transferred_bytes=content.length)
-            return self._record(parent, found)
+            return self._record(parent, sim_volume)
 
     @simulated
     def volume_download(self, pool: str, volume: str, target: BinaryIO, job: Job[Volume]) -> Volume:
         """Write the content: the whole capacity of raw volumes, otherwise the uploaded bytes."""
         with self.world.lock:
-            parent, found = self._find(pool, volume)
-            content = found.content.copy()
-            length = found.capacity if found.format == "raw" else content.length
+            parent, sim_volume = self._find(pool, volume)
+            content = sim_volume.content.copy()
+            length = sim_volume.capacity if sim_volume.format == "raw" else content.length
         job.report("reading", 0.0, total_bytes=length)
         job.raise_if_cancelled()
         content.write_to(target, length)
         job.report("done", 1.0, transferred_bytes=length, total_bytes=length)
         with self.world.lock:
-            return self._record(parent, found)
+            return self._record(parent, sim_volume)
 
     def _find(self, pool: str, volume: str) -> tuple[SimPool, SimVolume]:
         parent = self.world.pool(pool)

@@ -76,7 +76,7 @@ def with_volume(world: World, disk: Disk, place: Place) -> Disk:
 def sized(world: World, vm: SimVM) -> tuple[Disk, ...]:
     """Return a VM's disks with the current sizes of their volumes."""
     if vm.id not in world.vms:
-        return vm.disks  # as it was at the beginning
+        return vm.disks  # an initial VM
     return tuple(with_volume(world, disk, (disk.pool, disk.volume)) if disk.pool and disk.volume else disk for disk in vm.disks)
 
 
@@ -95,7 +95,7 @@ def image_place(world: World, source: str, pool: str) -> Place:
             except NotFoundError:
                 continue
             return place
-    raise ImageNotFoundError(f"no image {source!r}", resource=source, hint=f"`novacron volume list {pool}` shows what is there")
+    raise ImageNotFoundError(f"no image {source!r}", resource=source, hint=f"`novacron volume list {pool}` lists the volumes")
 
 
 def add_volume(world: World, pool: SimPool, volume: SimVolume, undo: ExitStack | None = None) -> Place:
@@ -104,7 +104,7 @@ def add_volume(world: World, pool: SimPool, volume: SimVolume, undo: ExitStack |
         raise AlreadyExistsError(
             f"a volume {volume.name!r} is already in the storage pool {pool.name!r}",
             resource=volume.name,
-            hint="give another name, or delete that one",
+            hint="choose another name, or delete the existing volume",
         )
     pool.check(max(volume.capacity, volume.allocated))
     pool.volumes[volume.name] = volume

@@ -15,7 +15,7 @@ from novacron.jobs import Job
 
 When = Literal["before", "during", "after"]
 POLL = 0.02
-"""Seconds between two looks at whether a hanging job was cancelled."""
+"""Seconds between two checks whether a hanging job was cancelled."""
 
 
 class Fault:
@@ -150,7 +150,7 @@ class Faults:
                 if fault.times is not None:
                     fault.times -= 1
                 if fault.error is not None:
-                    struck = struck[: index + 1]  # those behind it wait for the next time
+                    struck = struck[: index + 1]  # later ones apply to the next call
                     break
             self._faults = [fault for fault in self._faults if fault.times is None or fault.times > 0]
             return struck
@@ -165,7 +165,7 @@ class Faults:
         raise OperationTimeoutError(
             f"the simulated host did not answer {operation} within {seconds:g} s",
             outcome="unknown",
-            hint="look at the state before repeating it",
+            hint="check the state before you repeat it",
         )
 
     def _check_connected(self) -> None:

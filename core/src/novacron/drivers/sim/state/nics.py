@@ -70,7 +70,7 @@ CHANGEABLE = (
     "inbound_bytes_per_second",
     "outbound_bytes_per_second",
 )
-"""The fields of a NIC's record that an update can give, but for what it is plugged into."""
+"""The fields of a NIC's record that an update can change, except its network."""
 
 
 def addressed(world: World, vm: SimVM) -> tuple[NIC, ...]:
