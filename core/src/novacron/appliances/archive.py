@@ -18,9 +18,9 @@ from novacron.appliances.ovf import ApplianceDisk, Description, read, written
 from novacron.errors import InvalidSpecError, SpecProblem
 
 DESCRIPTION_MOST = 16 * 2**20
-"""Bytes that a description or manifest may have."""
+"""Size limit of a description or manifest, in bytes."""
 HEADERS_MOST = 4 * 2**20
-"""Bytes that may stand between two files of an archive: headers of the tar format, and padding."""
+"""Limit for the bytes between two files of an archive: tar headers and padding."""
 CHUNK = 2**20
 
 

@@ -170,7 +170,7 @@ def read(text: bytes) -> Description:
 
 NUMBER = re.compile(r"[0-9]{1,18}")
 MOST = {"CPU": 4096, "memory": 2**50}
-"""The most vCPUs, and bytes of memory, that a description may ask for."""
+"""Limits of a description: vCPUs, and bytes of memory."""
 
 
 class _Reader:

@@ -26,15 +26,15 @@ MAGIC, VERSION, FLAGS, DEFLATE = b"KDMV", 3, 0x30001, 1
 CAPACITY_MOST = 64 * 2**40
 """The largest disk that is read, in bytes; vSphere's own limit is 62 TiB."""
 ROUNDING = 16 * 2**20
-"""By how many bytes a disk may be larger than its description says: tools round."""
+"""How many bytes larger than described a disk may be, because tools round sizes."""
 OVERHEAD_MOST, TABLE_MOST = 2**16, 2**15
-"""Sectors that a description, and a table of grains, may have."""
+"""Limits of a description and a grain table, in sectors."""
 AT_END = 0xFFFFFFFFFFFFFFFF
 MARKER = struct.Struct("<QI")
 END, GRAIN_TABLE, DIRECTORY, FOOTER = range(4)
 """Kinds of markers without a grain."""
 Progress = Callable[[int], None]
-"""Is told how many bytes of the disk are done."""
+"""Called with the number of processed bytes."""
 
 
 def encode(source: BinaryIO, target: BinaryIO, capacity: int, progress: Progress = lambda done: None) -> None:
@@ -117,7 +117,7 @@ def decode(source: BinaryIO, target: BinaryIO, progress: Progress = lambda done:
     while True:
         mark = source.read(SECTOR)
         if not mark and directory != AT_END:
-            break  # QEMU puts the tables first, and nothing behind the last grain
+            break  # QEMU writes the tables first, and nothing after the last grain
         mark += _exactly(source, SECTOR - len(mark))
         where, size = MARKER.unpack_from(mark)
         if size == 0:

@@ -18,7 +18,7 @@ from novacron.plugins.validation import declared
 from novacron.redaction import is_secret_name
 
 PATHS = frozenset({"path", "stdin"})
-"""Text that may hold any character but NUL: the path of a file in a guest."""
+"""Text with any character except NUL: the path of a file in a guest."""
 TEXTS = frozenset({"definition", "description"})
 """Text of several lines: newlines and tabs are allowed."""
 NEW_NAMES = frozenset({"vm_rename", "vm_clone", "vm_clone_instant", "volume_clone", "volume_convert"})

@@ -21,7 +21,7 @@ FILE = "audit.jsonl"
 READS_ON_RECORD = frozenset(
     {"console_open", "console_screenshot", "guest_file_read", "guest_info", "volume_download", "vm_export"}
 )
-"""Operations that change nothing but show what is inside a guest or a disk. They are audited too."""
+"""Read operations that return the content of a guest or disk. They are audited too."""
 
 
 class AuditLog:

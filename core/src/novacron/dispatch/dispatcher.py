@@ -38,7 +38,7 @@ STAGES = ("telemetry", "audit", "access", "cache", "lock", "retry")
 """The order of policies, from outside in. Audit is outside access, so that a refusal is on record."""
 
 GRACE = 20.0
-"""Seconds that a job has to roll back after its deadline, before the caller is told that its outcome is unknown."""
+"""Seconds that a job has to roll back after its deadline. Then its outcome is reported as unknown."""
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -154,7 +154,7 @@ class Dispatcher:
                 host=self.host,
                 resource=job.resource,
                 outcome="unknown",
-                hint="it may still end; look at the state before repeating it",
+                hint="it may still take effect; check the state before you repeat it",
             ) from None
         except KeyboardInterrupt as interrupt:
             job.cancel()
@@ -227,7 +227,7 @@ class Dispatcher:
                 host=self.host,
                 resource=call.resource,
                 outcome="unknown",
-                hint="this is a defect of the driver; look at the state before repeating it",
+                hint="this is a defect of the driver; check the state before you repeat it",
             ) from error
 
     def _chain(self, operation: Operation) -> Callable[[Call], Any]:
@@ -265,7 +265,7 @@ class Dispatcher:
             operation=operation,
             host=self.host,
             outcome="not_sent",
-            hint=f"in this area it offers: {', '.join(offered)}" if offered else f"it offers nothing in the area {area!r}",
+            hint=f"in this area it offers: {', '.join(offered)}" if offered else f"it offers no operation in the area {area!r}",
         )
 
 

@@ -46,7 +46,7 @@ class FieldPolicy:
         ]
         if problems:
             raise InvalidSpecError(
-                f"the driver {self._driver_name!r} can't honour {len(problems)} of the given fields",
+                f"the driver {self._driver_name!r} does not support {len(problems)} of the given fields",
                 problems=problems,
                 outcome="not_sent",
                 hint="leave these fields out; docs/operations.md lists the fields that each driver supports",

@@ -52,7 +52,9 @@ class FileLocks:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)  # while it is held: whoever opened it before sees that it is gone, and opens a new one
+            path.unlink(
+                missing_ok=True
+            )  # deleted while locked: a process that opened the file before notices this, and opens a new one
             os.close(descriptor)
 
     def _path(self, key: str) -> Path:

@@ -76,7 +76,7 @@ class LockPolicy:
                     if remaining <= 0:
                         raise BusyError(
                             f"{call.resource!r} is held by {_describe(queue)}",
-                            hint="wait for it to end, cancel it, or give a longer timeout",
+                            hint="wait for it to end, cancel it, or use a longer timeout",
                             outcome="not_sent",
                         )
                     if call.job is not None and call.job.cancel_asked:
@@ -104,7 +104,7 @@ def key_of(host: str, resource: str) -> tuple[str, str]:
 def _held_elsewhere(call: Call) -> BusyError:
     return BusyError(
         f"{call.resource!r} is held by another process",
-        hint="wait for it to end, or give a longer timeout",
+        hint="wait for it to end, or use a longer timeout",
         outcome="not_sent",
     )
 

@@ -85,7 +85,7 @@ class ImageCollection:
                 f"no image {name!r} in the storage pool {pool!r}",
                 resource=name,
                 host=self._host.name,
-                hint="`novacron image pull` fetches one, `novacron image list` shows what is there",
+                hint="`novacron image pull` downloads one, `novacron image list` lists those of the pool",
             ) from None
 
     @overload
@@ -248,7 +248,7 @@ class ImageCollection:
                 f"a volume {name!r} is already in the storage pool {pool!r}",
                 resource=name,
                 outcome="not_sent",
-                hint="choose another name; replace=True (--replace) fetches it again, also after a pull that was cut off",
+                hint="choose another name; replace=True (--replace) downloads it again, also after an interrupted pull",
             )
         self._host.invoke("volume_delete", pool=pool, volume=name)  # refused while a VM or a volume uses it
         self._delete_if_there(pool, name + NOTE)
@@ -305,7 +305,7 @@ class ImageCollection:
                 f"the volume {volume.name!r} is not an image",
                 resource=volume.name,
                 host=self._host.name,
-                hint="its pull may have been cut off: pull it again with replace=True (--replace)",
+                hint="its pull may have been interrupted: pull it again with replace=True (--replace)",
             )
         fields = {key: note[key] for key in ("url", "checksum", "signed", "title", "user", "arch", "pulled_at") if key in note}
         return Image(
@@ -343,7 +343,7 @@ def _expected(source: ImageSource, verify: bool, job: Job[Any]) -> tuple[str | N
     checksum = find_checksum(text.decode("utf-8", "replace"), file)
     if checksum is None:
         raise ImageError(
-            f"{source.checksums} has no SHA-256 or SHA-512 of {file}", hint="give checksum=..., or verify=False (--no-verify)"
+            f"{source.checksums} has no SHA-256 or SHA-512 of {file}", hint="use checksum=..., or verify=False (--no-verify)"
         )
     return checksum, signed
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
 
 INTERVAL = 1.0
-"""Seconds between two looks when no event tells of a change."""
+"""Seconds between two checks if no event arrives."""
 
 
 def wait_for(vm: VMHandle, condition: str, *, timeout: float | str = "5m") -> Any:
@@ -52,7 +52,7 @@ def wait_for(vm: VMHandle, condition: str, *, timeout: float | str = "5m") -> An
                     f"{vm.name!r} is not {condition} after {seconds:g} s: {seen}",
                     resource=vm.name,
                     host=vm.host.name,
-                    hint="look at its console, or give more time",
+                    hint="check its console, or use a longer timeout",
                 )
             changed.wait(min(INTERVAL, remaining))
     finally:

@@ -18,7 +18,7 @@ from novacron.secrets import Secrets
 from novacron.state import StateDirectory
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
-"""Marks a method as the implementation of the hook of its name."""
+"""Marks a method as an implementation of the hook with the same name."""
 
 
 class HostURI(NamedTuple):
@@ -69,7 +69,7 @@ class HostURI(NamedTuple):
         return cls(text, parts.scheme, user, host, port, parts.path, query)
 
 
-PASSWORD_HINT = "keep passwords in the keyring or an environment variable; a URI is shown and stored"  # noqa: S105 - a hint
+PASSWORD_HINT = "store passwords in the keyring or an environment variable, because URIs are displayed and stored"  # noqa: S105 - a hint
 URI_HINT = 'for example "qemu:///system", "qemu+ssh://root@kvm1/system", "sim://lab"'
 
 

@@ -22,7 +22,7 @@ class Listener:
 
     def __init__(self, callback: Callable[[Event], object], leave: Callable[[Any], object]) -> None:
         self._callback, self._leave, self._open = callback, leave, True
-        self._delivering = threading.RLock()  # an RLock, so that a callback may close its own subscription
+        self._delivering = threading.RLock()  # an RLock, so that a callback can close its own subscription
 
     def tell(self, event: Event) -> None:
         """Call the callback unless the subscription is closed. Its exceptions are logged and do not affect other subscribers."""

@@ -160,7 +160,7 @@ class VMMetrics(Record, frozen=True):
         seconds = (datetime.fromisoformat(self.at) - datetime.fromisoformat(earlier.at)).total_seconds()
         if seconds <= 0:
             raise InvalidValueError(
-                f"an earlier measurement than {self.at}, not {earlier.at}", hint="let some time pass between the two"
+                f"an earlier measurement than {self.at}, not {earlier.at}", hint="wait between the two measurements"
             )
         restarted = earlier.host != self.host or any(new < old for new, old in _pairs(earlier, self))
         before = VMMetrics(vm=self.vm, host=self.host, at=earlier.at) if restarted else earlier

@@ -60,7 +60,7 @@ class Database:
                 raise
             raise StorageError(
                 f"the state database can't be used: {redacted(str(error.orig or error))}",
-                hint="check the state directory or NOVACRON_DATABASE; another process may hold it",
+                hint="check the state directory or NOVACRON_DATABASE; another process may have locked it",
             ) from error
 
     def close(self) -> None:
