@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+from functools import partial
+
 import pytest
 
 from novacron import DiskSpec, VMSpec, connect
@@ -16,15 +19,42 @@ def novacron_target(request):
     if request.param == "esxi":
         simulator = request.getfixturevalue("esxi")
         with connect(simulator.uri("esx"), name="esxi", password=simulator.password) as host:
-            yield Target(host, new_vm=small, disk=DiskSpec(size="16MiB"), pool="LocalDS_0", network="VM Network")
+            yield target(host, small)
         return
     with (
         VCenter("-datacenters", "2") as vcenter,
         connect(vcenter.uri(path="/DC0"), name="vcenter", password=vcenter.password) as host,
         connect(vcenter.uri(path="/DC1"), name="other", password=vcenter.password) as other,
     ):
-        yield Target(host, new_vm=small, disk=DiskSpec(size="16MiB"), pool="LocalDS_0", network="VM Network", other=other)
+        yield target(host, small_on_a_node, other)
+
+
+def target(host, new_vm, other=None):
+    return Target(
+        host,
+        new_vm=new_vm,
+        disk=DiskSpec(size="16MiB"),
+        pool="LocalDS_0",
+        network="VM Network",
+        other=other,
+        volume_format="vmdk",
+        native_lines=partial(guest_info, host.dispatcher.driver.native),
+    )
+
+
+def guest_info(native, vm):
+    """Yield what cloud-init in the guest reads; an exported definition leaves it out because it may be secret."""
+    options = native.read(native.inventory.find(vm), ["config.extraConfig"])["config.extraConfig"]
+    values = {option.key: option.value for option in options if option.key.startswith("guestinfo.")}
+    for key, value in sorted(values.items()):
+        content = base64.b64decode(value).decode() if values.get(f"{key}.encoding") == "base64" else value
+        yield from (f"{key} {line}" for line in content.split("\n"))
 
 
 def small(name):
     return VMSpec(name=name, memory="64MiB")
+
+
+def small_on_a_node(name):
+    """Without a node the simulator chooses one at random, so that equal specs would not be reported alike."""
+    return VMSpec(name=name, memory="64MiB", node="DC0_C0_H0")

@@ -38,10 +38,15 @@ def test_a_running_vm_moves_to_another_cluster(host, vm):
 
 def test_every_problem_is_named_before_anything_moves(host, vm):
     """The check changes nothing; the migration refuses with all of it."""
-    check = vm.migration_check(host, node="nowhere", bandwidth="10MiB/s", live=False)
+    check = vm.migration_check(host, node="nowhere", live=False, storage="copy-top")
     assert len(check.failures) == 3
+    assert any("copy-top" in failure for failure in check.failures)
     assert any("DC0_C0_H1" in failure for failure in check.failures)
     assert vm.migration_check(host, node="DC0_C0_H1").ok
+    for move in (vm.migration_check, vm.migrate):
+        with pytest.raises(errors.InvalidSpecError) as refused:
+            move(host, node="DC0_C0_H1", bandwidth="10MiB/s", post_copy=True)
+        assert {problem.path for problem in refused.value.problems} == {"bandwidth", "post_copy"}
     for wrong in ({}, {"node": "DC0_C0_H0"}):
         with pytest.raises(errors.MigrationCheckError) as caught:
             vm.migrate(host, **wrong)

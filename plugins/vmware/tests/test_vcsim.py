@@ -162,30 +162,37 @@ def test_nic_is_on_the_asked_network(host):
 
 
 def test_fields_not_offered_are_refused_by_name(host):
-    """Never passed over in silence; all of them at once."""
+    """All of them at once, nested ones too."""
     with pytest.raises(errors.InvalidSpecError) as caught:
         host.vms.create(
             name="x",
             memory_backing={"hugepages": True},
-            autostart=True,
-            arch="aarch64",
-            cpu_mode="host-model",
             vsock=True,
-            disks=[DiskSpec(size="1GiB", format="qcow2"), DiskSpec(size="1GiB", bus="usb", limits={"read_iops": 5})],
+            disks=[DiskSpec(size="1GiB", serial="one"), DiskSpec(size="1GiB", limits={"read_iops": 5})],
             nics=[NICSpec(network="DC0_DVPG0", mtu=9000), NICSpec(bridge="br0")],
         )
     assert {p.path for p in caught.value.problems} == {
         "memory_backing",
-        "autostart",
-        "arch",
-        "cpu_mode",
         "vsock",
-        "disks.0.format",
-        "disks.1.bus",
+        "disks.0.serial",
         "disks.1.limits.read_iops",
         "nics.0.mtu",
-        "nics.1.network",
+        "nics.1.bridge",
     }
+    assert "x" not in host.vms
+
+
+def test_values_not_offered_are_refused_by_name(host):
+    """Fields that are supported, with values that are not: all of them at once."""
+    with pytest.raises(errors.InvalidSpecError) as caught:
+        host.vms.create(
+            name="x",
+            autostart=True,
+            arch="aarch64",
+            cpu_mode="host-model",
+            disks=[DiskSpec(size="1GiB", format="qcow2"), DiskSpec(size="1GiB", bus="usb")],
+        )
+    assert {p.path for p in caught.value.problems} == {"autostart", "arch", "cpu_mode", "disks.0.format", "disks.1.bus"}
     assert "x" not in host.vms
 
 

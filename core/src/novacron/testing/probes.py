@@ -132,6 +132,8 @@ class Probe:
         yield from lines(record)
         if self.host.supports("vm_export"):
             yield from self.host.invoke("vm_export", vm=vm).text.splitlines()
+        if self.target.native_lines:
+            yield from self.target.native_lines(record.id)
         for disk in record.disks or ():
             volume = self._volume(disk) if disk.device == "cdrom" else None
             if volume and self.host.supports("volume_download"):
@@ -175,14 +177,14 @@ class Probe:
             return self.image()
         disk = "vda" if "{disk}" in value else ""
         named = {"name": f"{self.prefix}-made", "pool": self.target.pool, "network": self.target.network or NOWHERE}
-        for name, known in (*named.items(), ("disk", disk), ("bridge", "conform0")):
+        for name, known in (*named.items(), ("disk", disk), ("bridge", "conform0"), ("format", self.target.volume_format)):
             value = value.replace(f"{{{name}}}", known)
         return value
 
     def image(self) -> str:
         """Return the path of a small volume, which is created at the first call."""
         if self._image is None:
-            spec = specs.VolumeSpec(name=f"{self.prefix}-image", capacity=2**21, format="raw")
+            spec = specs.VolumeSpec(name=f"{self.prefix}-image", capacity=2**21, format=self.target.volume_format)
             self._image = self.host.invoke("volume_create", pool=self.target.pool, spec=spec).path
             self._quietly(self._stack, "volume_delete", pool=self.target.pool, volume=spec.name)
         return self._image

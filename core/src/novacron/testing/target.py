@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from novacron.handles.host import HostHandle
 from novacron.specs import DiskSpec, VMSpec
+from novacron.specs.volumes import DiskFormat
 
 
 def smallest_vm(name: str) -> VMSpec:
@@ -24,6 +25,9 @@ class Target:
         can_boot: its guest boots and reacts to the power button within a minute.
         disk: a small blank disk that can be given to a VM; None leaves out what needs one.
         pool: a storage pool for the suite's volumes.
+        volume_format: the format of the suite's volumes.
+        native_lines: returns what the hypervisor itself reports of a VM, by its id, besides the record and the exported definition: an
+            export leaves out what may be secret, such as the content of cloud-init.
         network: a network that NICs can be plugged into; None leaves out what needs one.
         other: a second host, for migrations; None leaves them out.
         event_timeout: seconds within which an event has to arrive.
@@ -39,6 +43,8 @@ class Target:
     can_boot: bool = False
     disk: DiskSpec | None = None
     pool: str = "default"
+    volume_format: DiskFormat = "raw"
+    native_lines: Callable[[str], Iterable[str]] | None = None
     network: str | None = None
     other: HostHandle | None = None
     event_timeout: float = 20.0

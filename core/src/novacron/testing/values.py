@@ -358,14 +358,14 @@ VALUES: dict[str, dict[str, Value]] = {
     },
     "VolumeSpec": {
         "name": _other("name", "{name}-one", "{name}-two", capacity="2MiB"),
-        "capacity": _other("capacity", "2MiB", "4MiB", format="raw"),
+        "capacity": _other("capacity", "2MiB", "4MiB", format="{format}"),
         "format": _value("raw", "vmdk", capacity="2MiB"),
         "backing": _value("{image}", capacity="2MiB"),
         "preallocate": _value(True, capacity="2MiB"),
         "encryption": _value(NOWHERE, capacity="2MiB"),
     },
 }
-"""By spec class and field. {name}, {pool}, {network}, {image}, {disk} and {bridge} stand for what the target has."""
+"""By spec class and field. {name}, {pool}, {network}, {image}, {disk}, {format} and {bridge} stand for what the target has."""
 
 
 def _numa(node: Mapping[str, Any]) -> dict[str, Any]:

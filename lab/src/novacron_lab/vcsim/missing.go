@@ -89,6 +89,8 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		more = &guestProcesses{thing}
 	case *simulator.HostNetworkSystem:
 		more = &network{thing}
+	case *simulator.VirtualDiskManager:
+		more = &diskManager{thing}
 	case *simulator.HostDatastoreBrowser:
 		more = &browser{thing}
 	case *simulator.Folder:
@@ -157,6 +159,24 @@ func knowCapacity(ctx *simulator.Context, changes []types.BaseVirtualDeviceConfi
 			disk.CapacityInKB = disk.CapacityInBytes / 1024
 		}
 	}
+}
+
+// diskManager gives a disk that is not thin all of its space at once, as vSphere does.
+type diskManager struct{ *simulator.VirtualDiskManager }
+
+func (d *diskManager) CreateVirtualDiskTask(ctx *simulator.Context, req *types.CreateVirtualDisk_Task) soap.HasFault {
+	body := d.VirtualDiskManager.CreateVirtualDiskTask(ctx, req)
+	spec, is := req.Spec.(*types.FileBackedVirtualDiskSpec)
+	if is && spec.DiskType != string(types.VirtualDiskTypeThin) {
+		task := body.(*methods.CreateVirtualDisk_TaskBody).Res.Returnval
+		after(ctx, task, func() {
+			if ctx.Map.Get(task).(*simulator.Task).Info.State == types.TaskInfoStateSuccess {
+				file := simulator.VirtualDiskBackingFileName(fileOf(ctx, req.Name))
+				os.Truncate(file, spec.CapacityKb*1024) //nolint:errcheck // the size is then reported as 0
+			}
+		})
+	}
+	return body
 }
 
 // browser tells of disks what VmDiskFileQuery asks for, and shows a disk as one file.

@@ -143,7 +143,7 @@ def nic_records(connection: VMwareConnection, devices: Sequence[Any], guest: Seq
                 link_up=up,
                 target=str(card.key),
                 addresses=seen.get(mac, ()),
-                outbound_bytes_per_second=limit * MEGABIT if limit and limit > 0 else None,
+                outbound_bytes_per_second=int(limit) * MEGABIT if limit and limit > 0 else None,
             )
 
 
@@ -201,12 +201,8 @@ def problems_of_disk(spec: DiskSpec) -> Iterator[SpecProblem]:
         yield SpecProblem("bus", "usb", "one of " + ", ".join(BUSES))
     if "format" in spec.model_fields_set and spec.format != "vmdk" and spec.device == "disk":
         yield SpecProblem("format", spec.format, "vmdk")
-    for field in ("read_only", "serial", "cache", "io", "discard", "iothread", "queues", "encryption"):
-        if getattr(spec, field) and not (field == "read_only" and spec.device != "disk"):
-            yield SpecProblem(field, str(getattr(spec, field)), "left out: vSphere has no such setting")
-    given = spec.limits.model_dump(exclude_none=True) if spec.limits else {}
-    for field in sorted(given.keys() - {"total_iops"}):
-        yield SpecProblem(f"limits.{field}", str(given[field]), "left out: vSphere limits a disk by total_iops")
+    if spec.read_only and spec.device == "disk":
+        yield SpecProblem("read_only", "True", "False: vSphere has no read-only disks, only drives")
 
 
 def problems_of_nic(spec: NICSpec) -> Iterator[SpecProblem]:
@@ -215,9 +211,6 @@ def problems_of_nic(spec: NICSpec) -> Iterator[SpecProblem]:
         yield SpecProblem("model", spec.model, "one of " + ", ".join(CARDS))
     if not spec.network:
         yield SpecProblem("network", "", "a network: vSphere plugs NICs into port groups only")
-    for field in ("mtu", "queues", "vlan", "portgroup", "filter", "isolated", "inbound_bytes_per_second"):
-        if getattr(spec, field):
-            yield SpecProblem(field, str(getattr(spec, field)), "left out: the port group decides")
 
 
 def card(spec: NICSpec, backing: Any, key: int) -> Any:

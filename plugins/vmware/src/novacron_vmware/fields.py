@@ -38,13 +38,17 @@ FIELDS = {
         "description autostart start node native.guest_id native.cluster native.resource_pool native.folder native.serial_port"
     ),
     "VMUpdate": "vcpus memory description tags metadata autostart",
-    "VolumeSpec": "name capacity format backing preallocate",
+    "VolumeSpec": "name capacity format preallocate",
+    "disk_attach": "size source path pool name device bus format target preallocate read_only shareable limits",
     "nic_attach": "network mac model link_up outbound_bytes_per_second",
     "template_deploy": (
         "name id vcpus memory disks nics cloud_init tags metadata description autostart start node native.cluster "
         "native.resource_pool native.folder"
     ),
 }
-"""Refused, for instance: displays and video (vSphere makes its own), NUMA nodes, host devices, memory backing, guest agent channels."""
+"""Refused, for instance: displays and video (vSphere makes its own), NUMA nodes, host devices, memory backing, guest agent channels.
+
+A volume with a backing file is refused too: vSphere has those only in the snapshots of a VM. `volume_clone` makes a copy.
+"""
 
 __all__ = ["FIELDS"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from novacron.plugins import ConnectContext, Driver, DriverProvider, HostURI
+from novacron_vmware.fields import FIELDS
 from novacron_vmware.limits import limits, proofs
 
 SCHEMES = ("vsphere", "esx")
@@ -68,10 +69,11 @@ provider = DriverProvider(
     name="vmware",
     schemes=SCHEMES,
     connect=connect,
-    options=("password", "password_file"),
+    options=("password", "password_file", "guest_user", "guest_password"),
     areas=areas,
     limits=limits,
     proofs=proofs,
+    fields=lambda: FIELDS,
 )
 
 __all__ = ["SCHEMES", "areas", "connect", "limits", "proofs", "provider"]

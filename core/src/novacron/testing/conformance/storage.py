@@ -22,11 +22,11 @@ CreateVolume = Callable[..., Volume]
 
 @pytest.fixture
 def create_volume(self: Conformance, host: HostHandle, target: Target, prefix: str) -> Iterator[CreateVolume]:
-    """Return a function that creates raw volumes. Those that are left are deleted after the test."""
+    """Return a function that creates volumes. Those that are left are deleted after the test."""
     made: list[str] = []
 
     def make(name: str = "volume", capacity: int = 2 * MIB) -> Volume:
-        spec = VolumeSpec(name=f"{prefix}-{name}", capacity=capacity, format="raw")
+        spec = VolumeSpec(name=f"{prefix}-{name}", capacity=capacity, format=target.volume_format)
         volume: Volume = host.invoke("volume_create", pool=target.pool, spec=spec)
         made.append(volume.name)
         return volume

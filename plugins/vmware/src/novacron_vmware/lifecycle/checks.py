@@ -12,38 +12,10 @@ if TYPE_CHECKING:
     from novacron.specs import VMSpec
     from novacron_vmware.connection import VMwareConnection
 
-REFUSED = (
-    "kernel",
-    "display",
-    "cpu_model",
-    "cpu_features",
-    "watchdog",
-    "vsock",
-    "virt_type",
-    "numa",
-    "memory_backing",
-    "iothreads",
-    "features",
-    "clock",
-    "launch_security",
-    "channels",
-    "video",
-    "sound",
-    "host_devices",
-    "filesystems",
-    "balloon",
-    "serial",
-)
-"""Fields of VMSpec without a vSphere equivalent, or not supported by this driver. They are rejected, not ignored."""
-
 
 def check(spec: VMSpec, connection: VMwareConnection) -> None:
     """Raise InvalidSpecError with everything in a spec that vSphere can't do."""
-    problems = [
-        SpecProblem(field, str(getattr(spec, field)), "left out: vSphere has no such setting through this driver")
-        for field in REFUSED
-        if getattr(spec, field) != type(spec).model_fields[field].default
-    ]
+    problems = list[SpecProblem]()
     if spec.autostart and not connection.is_esxi:
         problems.append(no_autostart(True))
     if spec.arch not in (None, "x86_64"):
@@ -86,4 +58,4 @@ def megabytes(size: int, name: str) -> int:
     return size // 2**20
 
 
-__all__ = ["REFUSED", "check", "megabytes", "no_autostart", "refuse_taken"]
+__all__ = ["check", "megabytes", "no_autostart", "refuse_taken"]

@@ -74,13 +74,6 @@ class VMwareDisks(VMOperations):
     def disk_limit(self, vm: str, disk: str, limits: DiskLimits) -> Disk:
         """Limit a disk's requests per second, of both directions together: the one limit that vSphere has."""
         thing, record = self._changing(vm, "limit a disk of")
-        given = limits.model_dump(exclude_none=True)
-        problems = [
-            SpecProblem(name, str(given[name]), "left out: vSphere limits a disk by total_iops")
-            for name in sorted(given.keys() - {"total_iops"})
-        ]
-        if problems:
-            raise InvalidSpecError("no such limit here", resource=record.name, problems=problems)
         device = self._disk(thing, disk, record.name)
         if limits.total_iops is not None:
             device.storageIOAllocation = vim.StorageResourceManager.IOAllocationInfo(limit=limits.total_iops or -1)

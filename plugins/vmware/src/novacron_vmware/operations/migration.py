@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
     from novacron_vmware.connection import VMwareConnection
 
-UNKNOWN = ("bandwidth", "max_downtime", "post_copy", "compression", "parallel", "destination_uri")
-"""Options without a vMotion equivalent; vMotion chooses them itself."""
-
 
 class VMwareMigration(VMOperations):
     """Checks and makes migrations."""
@@ -113,9 +110,8 @@ class VMwareMigration(VMOperations):
         if type(there) is not type(self._connection):
             yield f"{to.name} is no vSphere"
             return
-        for wish in UNKNOWN:
-            if getattr(spec, wish):
-                yield f"vMotion can't be told {wish}"
+        if spec.storage == "copy-top":
+            yield "storage='copy-top' is not possible: vSphere moves whole disks, storage='copy'"
         if not spec.live and record.status == "running":
             yield f"{record.name!r} runs: stop it first, or migrate it live"
         if not self._same_server(there):
@@ -165,7 +161,7 @@ class VMwareMigration(VMOperations):
             except NovaCronError as error:
                 yield f"{name}: {error} ({error.hint})"
         for network in sorted(set(spec.networks) - {nic.network for nic in record.nics or ()}):
-            yield f"no NIC of {record.name!r} is on {network!r}"
+            yield f"networks: no NIC of {record.name!r} is on {network!r}"
 
     def _placement(self, there: VMwareConnection, record: VM, spec: MigrationSpec) -> Placement:
         """Return where a migration goes. Without a node it stays on its own, where the destination is the same datacenter."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem, UnsupportedOperationError
+from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.resources import Resources
 from novacron.records.vm import VM
@@ -27,7 +27,6 @@ PATHS = [
     "config.memoryHotAddEnabled",
     "runtime.host",
 ]
-LIMITS = {"cpu_shares", "cpu_limit_percent", "cpu_guarantee_mhz", "memory_limit", "memory_guarantee"}
 MIB = 2**20
 
 
@@ -51,9 +50,9 @@ class VMwareResources(VMOperations):
             memory_max_bytes=memory,
             cpu_shares=cpu.shares.shares if cpu and cpu.shares else None,
             cpu_limit_percent=round(100 * limit / self._mhz(read), 2) if limit else None,
-            cpu_guarantee_mhz=cpu.reservation or None if cpu else None,
-            memory_limit_bytes=ram.limit * MIB if ram and ram.limit and ram.limit > 0 else None,
-            memory_guarantee_bytes=ram.reservation * MIB if ram and ram.reservation else None,
+            cpu_guarantee_mhz=int(cpu.reservation or 0) or None if cpu else None,
+            memory_limit_bytes=int(ram.limit) * MIB if ram and ram.limit and ram.limit > 0 else None,
+            memory_guarantee_bytes=int(ram.reservation) * MIB if ram and ram.reservation else None,
             pinning={"emulator": pinned} if pinned else None,
         )
 
@@ -83,10 +82,6 @@ class VMwareResources(VMOperations):
     @hookimpl
     def limits_set(self, vm: str, limits: LimitsSpec, live: bool, persistent: bool) -> Resources:
         """Set shares, limits and reservations; only those that are given."""
-        if unknown := sorted(limits.model_fields_set - LIMITS):
-            raise UnsupportedOperationError(
-                f"vSphere has no {', '.join(unknown)} of its VMs", resource=vm, hint=f"it has {', '.join(sorted(LIMITS))}"
-            )
         thing = self._find(vm)
         read = self._connection.read(thing, PATHS)
         cpu = read.get("config.cpuAllocation") or vim.ResourceAllocationInfo()

@@ -51,11 +51,8 @@ class VMwareVolumes(VMOperations):
 
     @hookimpl
     def volume_create(self, pool: str, spec: VolumeSpec, job: Job[Volume]) -> Volume:
-        """Make a VMDK: blank, or as a copy of `backing` (vSphere has no volume on another but in a VM's snapshots)."""
-        if "format" in spec.model_fields_set and spec.format not in ("vmdk", "raw"):
-            raise _bad(spec.name, "format", spec.format, "vmdk, whose content here is raw")
-        if spec.backing:
-            return self._copied(pool, spec.backing, spec.name, job, capacity=spec.capacity)
+        """Create a blank VMDK. A name that ends in .iso, .img or .flp creates a raw file."""
+        self._check(spec)
         self._refuse_taken(pool, spec.name)
         path, datacenter = self._place(pool, spec.name)
         if not path.endswith(".vmdk"):
@@ -70,6 +67,17 @@ class VMwareVolumes(VMOperations):
         with translated(spec.name):
             self._connection.wait(self._manager.CreateVirtualDisk_Task(path, datacenter, made), resource=spec.name, job=job)
         return self._ended(pool, spec.name, job)
+
+    def _check(self, spec: VolumeSpec) -> None:
+        """Raise InvalidSpecError with each field that a volume of this name can't have."""
+        kind = KINDS.get(os.path.splitext(spec.name)[1], "vmdk")
+        problems = []
+        if "format" in spec.model_fields_set and spec.format != kind:
+            problems.append(SpecProblem("format", spec.format, f"{kind}, the format of {spec.name!r} in a datastore"))
+        if kind != "vmdk" and spec.preallocate:
+            problems.append(SpecProblem("preallocate", "True", "False: only a VMDK has it"))
+        if problems:
+            raise InvalidSpecError("this host can't create that volume", resource=spec.name, problems=problems)
 
     @hookimpl
     def volume_clone(self, pool: str, volume: str, name: str, job: Job[Volume]) -> Volume:
@@ -189,7 +197,7 @@ class VMwareVolumes(VMOperations):
             allocated_bytes=size,
         )
 
-    def _copied(self, pool: str, volume: str, name: str, job: Job[Volume], capacity: int | None = None) -> Volume:
+    def _copied(self, pool: str, volume: str, name: str, job: Job[Volume]) -> Volume:
         now = self.volume_get(pool, volume)
         if now.format != "vmdk":
             raise _bad(volume, "volume", now.name, "a VMDK")
@@ -199,8 +207,6 @@ class VMwareVolumes(VMOperations):
         with translated(volume):
             task = self._manager.CopyVirtualDisk_Task(path, datacenter, target, datacenter, None, False)
             self._connection.wait(task, resource=volume, job=job)
-        if capacity and capacity > now.capacity_bytes:
-            self.volume_resize(pool, name, capacity, False)
         return self._ended(pool, name, job)
 
     def _ended(self, pool: str, name: str, job: Job[Volume]) -> Volume:

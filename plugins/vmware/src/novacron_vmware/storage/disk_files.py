@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from novacron.errors import ImageNotFoundError
 from novacron.jobs import Job
 from novacron_vmware.devices import BUSES, Adding, split_path
 from novacron_vmware.placement import datastores, image_path
@@ -100,9 +101,13 @@ def attach(
             _copy_path(connection, thing, name, spec, stores[spec.pool], datacenter),
         )
         source = disk_path(connection, spec.source, spec.pool, datacenter)
-        connection.wait(
-            manager.CopyVirtualDisk_Task(source, datacenter, target, datacenter, None, False), resource=name, job=job, part=part
-        )
+        try:
+            task = manager.CopyVirtualDisk_Task(source, datacenter, target, datacenter, None, False)
+            connection.wait(task, resource=name, job=job, part=part)
+        except ImageNotFoundError as error:  # vSphere may name the file of the copy
+            raise ImageNotFoundError(
+                f"no image {spec.source!r} (looked for {source})", resource=name, hint="volumes.list() shows those there are"
+            ) from error
         try:
             _add(adding, spec, target, operation=None, size=None)
             connection.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=adding.changes)), resource=name)
