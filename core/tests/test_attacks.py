@@ -371,3 +371,14 @@ def test_no_update_is_lost_between_names_of_a_host_and_between_processes(tmp_pat
         assert other.wait(60) == 0
     assert file.read_text() == "45"
     assert list((state / "locks").iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["one\ntwo", "a\tb", "\x1b[1m", "\x9b"])
+def test_data_for_a_guest_may_hold_any_character(host, text):
+    """Text of several lines is an ordinary argument of a program."""
+    vm = host.vms.create(name="data", start=True)
+    assert vm.guest.exec("echo", text).exit_status == 0
+    vm.guest.set_password("root", text)
+    with pytest.raises(errors.InvalidSpecError, match="argv"):
+        vm.guest.exec("echo", "nul\0byte")
+    vm.delete(force=True)

@@ -17,8 +17,8 @@ from novacron.hookspecs.operation import Operation
 from novacron.plugins.validation import declared
 from novacron.redaction import is_secret_name
 
-PATHS = frozenset({"path", "stdin"})
-"""Text with any character except NUL: the path of a file in a guest."""
+DATA = frozenset({"path", "stdin", "argv", "password"})
+"""Text that may hold any character but NUL: data for a guest, such as a path, a program's arguments or a password."""
 TEXTS = frozenset({"definition", "description"})
 """Text of several lines: newlines and tabs are allowed."""
 NEW_NAMES = frozenset({"vm_rename", "vm_clone", "vm_clone_instant", "volume_clone", "volume_convert"})
@@ -88,7 +88,7 @@ def unprintable(argument: str, text: str) -> str:
     if "\0" in text:
         return "text without a NUL character"
     allowed = "\n\r\t" if argument in TEXTS else ""
-    if argument not in PATHS and any(_is_control(c) and c not in allowed for c in text):
+    if argument not in DATA and any(_is_control(c) and c not in allowed for c in text):
         return "text without control characters"
     return ""
 
