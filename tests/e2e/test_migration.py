@@ -44,8 +44,8 @@ def test_the_guest_goes_on_counting_over_a_live_migration(lab_hosts, boot):
     report = vm.last_migration
     assert report.downtime_seconds is not None
     assert report.transferred_bytes > 2**20
-    gaps = [later - earlier for (_, earlier), (_, later) in pairwise(ticks)]
-    assert max(gaps) < 1.5 + report.downtime_seconds
+    *_, usual, longest = sorted(later - earlier for (_, earlier), (_, later) in pairwise(ticks))
+    assert longest < 1.5 * usual + report.downtime_seconds, "the guest stood still for longer than was reported"
     assert [p.message for p in seen][:1] == ["checking"] or "migrating" in {p.message for p in seen}
     assert vm.record.status == "running"
 
