@@ -9,7 +9,7 @@ import pytest
 
 from novacron import errors
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 
 def disk_ticks(vm):
