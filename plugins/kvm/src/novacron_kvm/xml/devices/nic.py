@@ -76,7 +76,7 @@ def nic_xml(spec: NICSpec) -> Markup:
         "interface",
         element("mac", address=spec.mac.lower()) if spec.mac else NOTHING,
         element("model", type=spec.model),
-        element("driver", name="vhost", queues=spec.queues) if spec.queues else NOTHING,
+        element("driver", queues=spec.queues) if spec.queues else NOTHING,
         *(write(spec) for fields, write in PARTS.values() if given & fields),
         element("boot", order=spec.boot_order) if spec.boot_order else NOTHING,
         type=spec_place(spec)[0],
@@ -108,7 +108,7 @@ def change_nic(interface: Any, spec: NICSpec) -> None:
     if "model" in given:
         _replace(interface, "model", element("model", type=spec.model))
     if "queues" in given:
-        _set(_child(interface, "driver", name="vhost"), "queues", spec.queues)
+        _set(_child(interface, "driver"), "queues", spec.queues)
     if "boot_order" in given:
         _replace(interface, "boot", element("boot", order=spec.boot_order) if spec.boot_order else NOTHING)
 
