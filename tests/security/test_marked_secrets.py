@@ -1,0 +1,243 @@
+"""Secrets of every kind are marked, used for real, and then looked for in everything that NovaCron writes or shows."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import subprocess
+import threading
+import time
+import traceback
+from pathlib import Path
+
+import pytest
+
+import novacron
+from novacron.errors import NovaCronError
+from novacron.workflow import steps
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+
+KINDS = (
+    "uri", "query", "environment", "file", "keyring", "plugin", "luks", "guest-password", "cloud-init", "display", "token", "bearer",
+    "option", "flow",
+)  # fmt: skip
+MARKS = {kind: f"Mark3d-{kind}-Q7x" for kind in KINDS}
+"""One value for each kind of secret, such as nothing else contains."""
+
+
+class Findings:
+    """Collects what was written or shown, and tells which marks are in it."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self.looked_at = 0
+
+    def look(self, where: str, content: str | bytes, *, except_for: tuple[str, ...] = ()) -> None:
+        """Look for every mark in a text."""
+        data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+        self.looked_at += 1
+        self.found += [f"{kind} in {where}" for kind, mark in MARKS.items() if kind not in except_for and mark.encode() in data]
+
+    def look_at_files(self, folder: Path) -> None:
+        """Look into every file below a folder."""
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                with contextlib.suppress(OSError):
+                    self.look(str(path), path.read_bytes())
+
+
+class ProcessWatch(threading.Thread):
+    """Reads the command lines of all processes, again and again."""
+
+    def __init__(self, findings: Findings) -> None:
+        super().__init__(daemon=True)
+        self.findings, self.ended = findings, threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.02):
+            for entry in os.listdir("/proc"):
+                if entry.isdigit():
+                    with contextlib.suppress(OSError):
+                        self.findings.look(f"the command line of process {entry}", Path(f"/proc/{entry}/cmdline").read_bytes())
+
+
+class LogCapture(logging.Handler):
+    """Looks at every log line of every logger, formatted with its traceback."""
+
+    def __init__(self, findings: Findings) -> None:
+        super().__init__(logging.DEBUG)
+        self.findings = findings
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.findings.look(f"the log {record.name}", self.format(record))
+
+
+@pytest.fixture
+def findings(lab, tmp_path, monkeypatch):
+    """The findings of a test; at its end they must be none, in nothing that was written or shown."""
+    state = tmp_path / "state"
+    monkeypatch.setenv("NOVACRON_STATE", str(state))
+    made = Findings()
+    watch, capture, root = ProcessWatch(made), LogCapture(made), logging.getLogger()
+    level = root.level
+    root.addHandler(capture)
+    root.setLevel(logging.DEBUG)
+    watch.start()
+    yield made
+    watch.ended.set()
+    watch.join()
+    root.removeHandler(capture)
+    root.setLevel(level)
+    made.look_at_files(state)
+    for database in state.rglob("*.db"):
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            made.look(f"a dump of {database.name}", "\n".join(connection.iterdump()))
+    for host in lab.hosts:
+        for log in Path(host.folder).rglob("*.log"):
+            made.look(f"the log {log.name} of {host.name}", log.read_bytes())
+    assert made.looked_at > 10
+    assert not made.found, sorted({*made.found})
+
+
+def attempt(findings: Findings, what, *arguments, **options):
+    """Do something and look at what comes back: the result's repr and plain values, or the error with its whole traceback."""
+    try:
+        result = what(*arguments, **options)
+    except NovaCronError as error:
+        texts = [str(error), repr(error), str(error.as_dict()), "".join(traceback.format_exception(error)), str(error.hint)]
+        for text in texts:
+            findings.look(f"an error of {getattr(what, '__name__', what)}", text)
+        return None
+    findings.look(f"a result of {getattr(what, '__name__', what)}", repr(result))
+    record = getattr(result, "record", result)
+    if hasattr(record, "as_dict"):
+        findings.look(f"a record of {getattr(what, '__name__', what)}", str(record.as_dict()))
+    return result
+
+
+def novacron_command(findings: Findings, *arguments: str, given: str | None = None, typed: tuple[str, ...] = ()):
+    """Run the command line and look at what it prints. `typed` are the kinds that the person typed on the command line himself."""
+    done = subprocess.run(["novacron", *arguments], input=given, capture_output=True, text=True, timeout=100, check=False)
+    findings.look(f"the output of novacron {arguments[0]}", done.stdout + done.stderr)
+    if typed:  # the process list shows what was typed until the command has ended: that is not ours
+        findings.found = [each for each in findings.found if not (each.split(" ")[0] in typed and "command line" in each)]
+    return done
+
+
+def test_uris_with_secrets_are_refused_without_being_repeated(findings):
+    for uri in (
+        f"vsphere://admin:{MARKS['uri']}@127.0.0.1/",
+        f"vsphere://admin:{MARKS['uri']}/x@127.0.0.1/",
+        f"vsphere://admin:{MARKS['uri']}#x@127.0.0.1/",
+        f"vsphere://admin:{MARKS['uri']}?x@127.0.0.1:notaport/",
+        f"vsphere://admin:{MARKS['uri']}[x@127.0.0.1/",
+        f"admin:{MARKS['uri']}@127.0.0.1",
+        f"vsphere://admin@127.0.0.1/?password={MARKS['query']}",
+        f"vsphere://admin@127.0.0.1/?token={MARKS['query']}",
+        f"qemu+ssh://root@127.0.0.1/system?passwd={MARKS['query']}#x",
+    ):
+        assert attempt(findings, novacron.connect, uri, timeout=5) is None
+        assert attempt(findings, novacron.fleet().add, "marked", uri) is None
+        assert novacron_command(findings, "host", "add", "marked", uri, "--no-check", typed=("uri", "query")).returncode != 0
+        assert novacron_command(findings, "-c", uri, "vm", "list", typed=("uri", "query")).returncode != 0
+
+
+def test_secrets_of_encrypted_disks_are_nowhere(findings, lab_hosts, tmp_path, monkeypatch):
+    """The passphrase comes from a variable, from a file, from the keyring and from a plugin; it is used, and used wrongly."""
+    host = lab_hosts[0]
+    monkeypatch.setenv("NOVACRON_SECRET_BY_VARIABLE", MARKS["environment"])
+    file = tmp_path / "passphrase"
+    file.touch(mode=0o600)
+    file.write_text(MARKS["file"])
+    monkeypatch.setenv("NOVACRON_SECRET_BY_FILE_FILE", str(file))
+    import keyring
+
+    monkeypatch.setattr(keyring, "get_password", lambda service, name: MARKS["keyring"] if name == "by-keyring" else None)
+    for name in ("by-variable", "by-file", "by-keyring"):
+        volume = attempt(
+            findings, host.pools.create_volume, name=f"{name}.qcow2", capacity="1MiB", format="qcow2", encryption=name
+        )
+        assert volume.encrypted
+        host.pools.delete_volume(f"{name}.qcow2")
+    vm = host.vms.create(name="marked-luks", disks=[{"size": "1MiB", "encryption": "by-variable"}])
+    try:
+        monkeypatch.setenv("NOVACRON_SECRET_BY_VARIABLE", MARKS["luks"])  # not the one that it was encrypted with
+        assert attempt(findings, vm.start) is None
+        attempt(findings, vm.refresh)
+        findings.look("an export", vm.export().text)
+    finally:
+        vm.delete(force=True)
+
+
+def test_what_is_given_to_a_guest_is_nowhere(findings, lab_hosts, boot, wait_for_agent):
+    host = lab_hosts[0]
+    seed = f"#cloud-config\npassword: {MARKS['cloud-init']}\n"
+    vm = boot(host, "marked-guest", cloud_init={"user_data": seed})
+    wait_for_agent(vm)
+    attempt(findings, vm.guest.set_password, "root", MARKS["guest-password"])
+    attempt(findings, vm.guest.set_password, "nobody-there", MARKS["guest-password"])
+    for arguments in (
+        ("/bin/sh", "-c", "true", "--token", MARKS["token"]),
+        ("/bin/true", f"--token={MARKS['token']}"),
+        ("/bin/true", "-H", f"Authorization: Bearer {MARKS['bearer']}"),
+        ("/bin/true", f"-p{MARKS['option']}"),
+        ("/bin/true", '{"api_key": "' + MARKS["option"] + '"}'),
+        ("/no/such/program", "--password", MARKS["option"]),
+    ):
+        attempt(findings, vm.guest.exec, *arguments)
+    attempt(findings, vm.refresh)
+    findings.look("an export", vm.export().text)
+    vm.delete(force=True)
+
+
+def test_a_displays_password_of_an_imported_vm_is_nowhere(findings, lab_hosts):
+    host = lab_hosts[0]
+    vm = host.vms.create(name="marked-display", display={"type": "vnc"})
+    text = vm.export().text
+    vm.delete()
+    marked = text.replace("type='vnc'", f"type='vnc' passwd='{MARKS['display'][:8]}'").replace(
+        'type="vnc"', f'type="vnc" passwd="{MARKS["display"][:8]}"'
+    )
+    assert marked != text
+    attempt(findings, host.vms.import_definition, marked)
+    vm = host.vms["marked-display"]
+    try:
+        findings.look("an export", vm.export().text)
+        assert MARKS["display"][:8] not in vm.export().text
+        assert MARKS["display"][:8] not in str(vm.record.as_dict())
+    finally:
+        vm.delete(force=True)
+
+
+def test_a_flow_keeps_no_secret(findings, lab_hosts):
+    """Steps whose arguments are secret are refused, for a flow is stored."""
+    host = lab_hosts[0]
+    vm = host.vms.create(name="marked-flow")
+    try:
+        attempt(findings, steps.guest_password_set, user="root", password=MARKS["flow"])
+        attempt(
+            findings, lambda: steps.guest_exec(command="/bin/true", arguments=["--password", MARKS["flow"]], timeout=1).run(vm)
+        )
+    finally:
+        vm.delete(force=True)
+
+
+def test_the_search_itself_finds_what_is_there(tmp_path):
+    """The check can fail: a mark in a file, a process list or a log is found."""
+    findings = Findings()
+    (tmp_path / "x").write_text(MARKS["luks"])
+    findings.look_at_files(tmp_path)
+    assert [each.split(" ")[0] for each in findings.found] == ["luks"]
+    watch = ProcessWatch(findings)
+    watch.start()
+    with subprocess.Popen(["sh", "-c", "sleep 20", MARKS["token"]], stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 10
+        while len(findings.found) < 2 and process.poll() is None and time.monotonic() < deadline:
+            watch.ended.wait(0.01)
+        process.kill()
+    watch.ended.set()
+    watch.join()
+    assert "token" in {each.split(" ")[0] for each in findings.found}
