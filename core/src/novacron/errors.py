@@ -263,7 +263,7 @@ class InvalidValueError(InvalidSpecError, ValueError):
 class SpecProblem:
     """One invalid field: its path, the given value (without secrets), and the allowed values."""
 
-    def __init__(self, path: str, given: str, allowed: str) -> None:
+    def __init__(self, path: str, given: object, allowed: str) -> None:
         from novacron.redaction import redacted
 
         last = path.rpartition(".")[2]

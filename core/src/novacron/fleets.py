@@ -92,6 +92,8 @@ class FleetHosts(Mapping[str, HostHandle]):
                     return handle
             known = self.registered().get(name) or self.registered(fresh=True).get(name)
             if known is None:
+                if "@" in name or ":" in name:
+                    HostURI.parse(name)  # a URI that is written wrongly; it may hold a password, which this error does not repeat
                 near = difflib.get_close_matches(name, self.registered(), n=3)
                 hint = f"did you mean {either(near)}?" if near else None
                 raise HostNotFoundError(f"no host named {name!r} in the fleet", hint=hint)

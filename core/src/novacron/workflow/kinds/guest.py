@@ -37,9 +37,9 @@ def words(command: str | Sequence[str]) -> list[str]:
     try:
         found = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
     except ValueError as error:
-        raise InvalidSpecError("invalid command", problems=[SpecProblem("command", str(command), str(error))]) from None
+        raise InvalidSpecError("invalid command", problems=[SpecProblem("command", command, str(error))]) from None
     if not found:
-        raise InvalidSpecError("invalid command", problems=[SpecProblem("command", str(command), "a program and its arguments")])
+        raise InvalidSpecError("invalid command", problems=[SpecProblem("command", command, "a program and its arguments")])
     return found
 
 

@@ -37,7 +37,7 @@ class OperationStep(StepKind):
     def prepare(self, **arguments: Any) -> dict[str, Any]:
         problems = [SpecProblem(name, "missing", "a value") for name in self.arguments if name not in arguments]
         problems += [
-            SpecProblem(n, str(v), f"one of {', '.join(self.arguments)}") for n, v in arguments.items() if n not in self.arguments
+            SpecProblem(n, v, f"one of {', '.join(self.arguments)}") for n, v in arguments.items() if n not in self.arguments
         ]
         problems += [
             SpecProblem(name, "***", "no secret, for a flow is stored; write a step function that reads it")
