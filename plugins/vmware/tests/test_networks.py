@@ -57,10 +57,13 @@ def test_a_port_group_is_made_on_every_node(host, vm, fields):
 
 
 def test_what_vsphere_has_no_like_of_is_refused(host):
-    """All of it at once, by name; nothing was made."""
+    """All fields at once, by name, and then all values; nothing was made."""
     with pytest.raises(errors.InvalidSpecError) as caught:
         host.networks.create(name="lan", type="nat", cidr="10.0.0.1/24", dhcp_start="10.0.0.5", dhcp_end="10.0.0.9", domain="lan")
-    assert {p.path for p in caught.value.problems} == {"type", "cidr", "domain"}
+    assert {p.path for p in caught.value.problems} == {"cidr", "dhcp_start", "dhcp_end", "domain"}
+    with pytest.raises(errors.InvalidSpecError) as caught:
+        host.networks.create(name="lan", type="nat")
+    assert {p.path for p in caught.value.problems} == {"type"}
     with pytest.raises(errors.InvalidSpecError) as caught:
         host.networks.create(name="lan", type="bridged", bridge="br0")
     assert "DVS0" in str(caught.value)
@@ -97,9 +100,10 @@ def test_a_port_group_s_security_policy_is_a_filter(host):
         assert host.filters.update(name, anti_spoofing=True).anti_spoofing
         assert host.filters[name].anti_spoofing
         assert not host.filters.update(name, anti_spoofing=False).anti_spoofing
-    with pytest.raises(errors.InvalidSpecError) as caught:
-        host.filters.update("DC0_DVPG0", rules=[{"action": "deny"}], default="deny")
-    assert {p.path for p in caught.value.problems} == {"rules", "default"}
+    for field, value in {"rules": [{"action": "deny"}], "default": "deny"}.items():
+        with pytest.raises(errors.InvalidSpecError) as caught:
+            host.filters.update("DC0_DVPG0", **{field: value})
+        assert {p.path for p in caught.value.problems} == {field}
     with pytest.raises(errors.TrafficFilterNotFoundError) as caught:
         host.filters["nowhere"]
     assert "DC0_DVPG0" in caught.value.hint
