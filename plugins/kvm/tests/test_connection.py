@@ -164,3 +164,23 @@ def test_connecting_is_quick():
     """libvirt is loaded at the first connect, not before."""
     code = "import sys, novacron, novacron_kvm.plugin; print([m for m in ('libvirt', 'lxml') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "parameter", ["command=/tmp/evil", "netcat=/tmp/evil", "COMMAND=/tmp/evil", "keyfile=/k&Command=/tmp/evil"]
+)
+def test_a_program_in_a_uri_is_not_run_without_the_machines_consent(tmp_path, monkeypatch, parameter):
+    """A stored URI may come from whoever can write the state database."""
+    evil, mark = tmp_path / "evil", tmp_path / "ran"
+    evil.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    evil.chmod(0o755)
+    uri = "qemu+ssh://nobody@127.0.0.1/system?" + parameter.replace("/tmp/evil", str(evil))
+    monkeypatch.delenv("NOVACRON_URI_PROGRAMS", raising=False)
+    error = refused(uri, timeout=10)
+    assert isinstance(error, errors.InvalidSpecError)
+    assert "NOVACRON_URI_PROGRAMS" in error.hint
+    assert not mark.exists()
+    monkeypatch.setenv("NOVACRON_URI_PROGRAMS", "1")
+    with pytest.raises(errors.NovaCronError):
+        novacron.connect(uri, timeout=10)
+    assert mark.exists() == ("netcat" not in parameter)  # netcat would run on the host

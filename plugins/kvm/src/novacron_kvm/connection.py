@@ -1,7 +1,7 @@
-"""Connections to one libvirt daemon: one for reads, and a connection of its own for each conn call.
+"""Connections to one libvirt daemon: one for reads, and a dedicated one for each slow call.
 
-A daemon answers five requests of one client at a time; with a conn lane apart, reads stay quick whatever else is under way. A lost
-connection never heals: it is opened anew when next asked for, and subscriptions are told.
+A daemon answers five requests of one client at a time. Slow calls use other connections than reads, so that reads stay quick. A lost
+connection never recovers: a new one is opened when it is needed, and subscribers are told.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RECONNECT_TIMEOUT = 20.0
 REOPEN_SECONDS = 5.0
 """How long a lost connection is tried to be opened anew, within one call."""
 IDLE_KEPT = 4
-"""Slow connections that are kept for the next conn call."""
+"""Dedicated connections that stay open for the next slow call."""
 
 
 class KVMConnection:

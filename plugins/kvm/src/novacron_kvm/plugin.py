@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
+from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.plugins import ConnectContext, Driver, DriverProvider, HostURI
 from novacron_kvm.fields import FIELDS
 
 SCHEMES = ("qemu", "qemu+unix", "qemu+ssh", "qemu+tls", "qemu+tcp", "qemu+libssh2", "qemu+libssh", "test")
+
+PROGRAMS = ("command", "netcat")
+"""Parameters of a URI that name a program: libvirt runs `command` on this machine in place of ssh, and `netcat` on the host."""
+
+OPT_IN = "NOVACRON_URI_PROGRAMS"
+"""The environment variable that allows them on this machine. A URI may come from the state database, which others may be able to write."""
 
 
 def areas() -> list[type]:
@@ -66,13 +75,30 @@ def versions() -> dict[str, str]:
 
 
 def connect(uri: HostURI, context: ConnectContext) -> Driver:
-    """Open a libvirt URI."""
+    """Open a libvirt URI.
+
+    Raises:
+        InvalidSpecError: the URI names a program, and this machine does not allow that.
+    """
     from novacron_kvm.connection import KVMConnection
 
+    refuse_programs(uri)
     connection = KVMConnection(
         uri.text, context.name, context.timeout, secrets=context.secrets, macs=context.macs, state=context.state
     )
     return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
+
+
+def refuse_programs(uri: HostURI) -> None:
+    """Refuse a URI that names a program, unless `NOVACRON_URI_PROGRAMS=1` allows it."""
+    named = [name for name in uri.query if name.lower() in PROGRAMS]  # libvirt does not distinguish case
+    if named and os.environ.get(OPT_IN) != "1":
+        raise InvalidSpecError(
+            "invalid URI",
+            problems=[SpecProblem(f"uri.{name}", "a program", "no program: libvirt would run it") for name in named],
+            outcome="not_sent",
+            hint=f"set {OPT_IN}=1 on this machine if you trust everyone who can register hosts",
+        )
 
 
 provider = DriverProvider(
