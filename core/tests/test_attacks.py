@@ -10,6 +10,7 @@ import pytest
 
 import novacron
 from novacron import Site, errors
+from novacron.dispatch.arguments import DATA
 from novacron.dispatch.dispatcher import Dispatcher
 from novacron.drivers.sim import forget
 from novacron.handles.host import HostHandle
@@ -36,7 +37,9 @@ NAMES = [
     (operation.name, argument)
     for operation in operations().values()
     for argument in operation.arguments
-    if declared(operation.name, argument).startswith("str") and argument not in ("definition", "description", "path")
+    if declared(operation.name, argument).startswith("str")
+    and argument not in ("definition", "description")
+    and argument not in DATA
 ]
 
 

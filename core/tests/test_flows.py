@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
+from types import ModuleType
 
 import pytest
 
@@ -253,13 +255,15 @@ def test_flows_belong_to_the_site_they_were_registered_with(tmp_path):
             b.engine.read(stored)
 
 
-@flow
-def declared_in_a_module(name: str) -> Workflow:
-    return steps.snapshot(name)
-
-
-def test_a_flow_at_the_top_of_a_loaded_module_is_found_by_every_site(tmp_path):
+def test_a_flow_at_the_top_of_a_loaded_module_is_found_by_every_site(tmp_path, monkeypatch):
+    module = ModuleType("declared_here_for_a_test")
+    exec(
+        "from novacron.workflow import Workflow, flow, steps\n"
+        "@flow\ndef declared_in_a_module(name: str) -> Workflow:\n    return steps.snapshot(name)\n",
+        module.__dict__,
+    )
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     with Site(tmp_path) as site:
-        assert site.flows["declared-in-a-module"] is declared_in_a_module
+        assert site.flows["declared-in-a-module"] is module.declared_in_a_module
         default_site().close()  # the next default site has registered nothing
         assert FLOWS.declared_in_a_module(name="s").node == steps.snapshot("s").node

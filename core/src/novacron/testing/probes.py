@@ -37,6 +37,7 @@ _NOISE = (
     (re.compile(r"\b(52:54:00|00:50:56|00:0c:29)(:[0-9a-f]{2}){3}\b", re.I), "MAC"),
     (re.compile(r"\b(?!6c0f0a52-)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.I), "UUID"),
     (re.compile(r"(?<![0-9a-f])(?!6c0f0a52)[0-9a-f]{32}(?![0-9a-f])", re.I), "UUID"),
+    (re.compile(r"\bsnapshot-\d+\b"), "SNAPSHOT"),
 )
 """What differs between two resources of equal specs."""
 _TEXT = re.compile(rb"[ -~]{6,}")
@@ -422,7 +423,9 @@ class ApplianceProbe(_WithDevices):
         spec = specs.ApplianceSpec.parse({"name": f"{self.prefix}-made", "pool": self.target.pool, **fields})
         made = self.host.invoke("appliance_import", source=io.BytesIO(file.getvalue()), spec=spec)
         self._delete_vm_later(undo, made.id)
-        yield from lines(self.host.invoke("vm_get", vm=made.id))
+        record = self.host.invoke("vm_get", vm=made.id).as_dict()
+        record["node"] = None  # no field names it, so the hypervisor chooses
+        yield from lines(record)
 
 
 _PROBES: tuple[type[Probe], ...] = (

@@ -12,7 +12,13 @@ from novacron.errors import UnsupportedOperationError
 MINIMUM = "6.0.0"
 """The oldest libvirt that is connected to (2020): the first that tells of a job that has ended more than once."""
 
-LATER: Mapping[str, str] = {"network_create": "7.7.0", "network_update": "7.7.0", "guest_ssh_keys_set": "6.10.0"}
+LATER: Mapping[str, str] = {
+    "filter_create": "7.7.0",
+    "filter_update": "7.7.0",
+    "guest_ssh_keys_set": "6.10.0",
+    "network_create": "7.7.0",
+    "network_update": "7.7.0",
+}
 """The operations that need a later one."""
 
 

@@ -31,7 +31,7 @@ FIELDS = {
     "SerialSpec": "",
     "SnapshotSpec": "name description memory quiesce kind",
     "StoragePoolSpec": "name type path source_host source_path",
-    "TemplateSpec": "name description tags",
+    "TemplateSpec": "name description tags seal",
     "TrafficFilterSpec": "name default anti_spoofing",
     "VMSpec": (
         "name id vcpus vcpus_max memory memory_max arch machine cpu_mode topology firmware tpm iso disks nics cloud_init tags metadata "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from novacron.errors import InvalidStateError, TemplateNotFoundError
+from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem, TemplateNotFoundError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.templates import Template
@@ -31,6 +31,11 @@ class VMwareTemplates(VMOperations):
     @hookimpl
     def template_create(self, vm: str, spec: TemplateSpec, job: Job[Template]) -> Template:
         """Copy a stopped VM into a template, with a snapshot in it that linked VMs begin at."""
+        if spec.seal and "seal" in spec.model_fields_set:
+            problem = SpecProblem(
+                "seal", "true", "false: vSphere seals no guest; cloud-init gives a deployed VM its own identity"
+            )
+            raise InvalidSpecError(f"can't make a template of {vm!r}", problems=[problem], resource=vm)
         thing, record = self._changing(vm, "make a template of", "stopped")
         connection = self._connection
         version = 1 + max((t.version for t, _ in self._all() if t.name == spec.name), default=0)
