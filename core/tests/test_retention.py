@@ -4,6 +4,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from threading import Semaphore
 
 import pytest
 
@@ -115,10 +116,12 @@ def test_items_are_chosen_by_time_whatever_identifies_them():
 def test_renaming_the_audit_log_loses_no_line(tmp_path):
     """Programs such as logrotate rename the file while other threads and processes write."""
     log, file = AuditLog(file=tmp_path / "audit.jsonl"), tmp_path / "audit.jsonl"
-    identity = Identity("ann")
+    identity, renames = Identity("ann"), Semaphore(0)
 
     def write(first):
         for number in range(first, first + 200):
+            if number == first + 100:
+                assert renames.acquire(timeout=60), "the file was not renamed in the meantime"
             log.write("vm_start", identity, resource=str(number))
 
     with ThreadPoolExecutor(2) as writers:
@@ -127,6 +130,8 @@ def test_renaming_the_audit_log_loses_no_line(tmp_path):
         while not all(each.done() for each in writing):
             if file.exists():
                 file.rename(tmp_path / f"audit-{(rotated := rotated + 1)}.jsonl")
+                renames.release()
+    assert [each.exception() for each in writing] == [None, None]
     lines = [json.loads(line) for each in tmp_path.glob("audit*.jsonl") for line in each.read_text().splitlines()]
     assert log.lost == 0
     assert rotated > 1
