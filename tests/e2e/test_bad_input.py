@@ -69,6 +69,7 @@ def arguments(operation, host, **known):
         "shrink": False, "format": "raw", "source": "/nowhere.iso", "up": True, "children": False, "to": elsewhere,
         "disks": (), "bandwidth": 2**20, "max_downtime": None, "post_copy": False, "version": None, "description": "x", "tags": None,
         "argv": ["true"], "stdin": b"", "path": "/etc/hostname", "data": b"x", "delete": True,
+        "question": NOBODY, "answer": "0", "validate": True,
         "user": "root", "password": "pw", "keys": (), "definition": "<domain/>", "query": specs.VMQuery(),
     }  # fmt: skip
     by_operation = {
@@ -196,8 +197,8 @@ NOT_NOW = (errors.InvalidStateError, errors.NotFoundError, errors.GuestAgentUnav
 ON_A_VM = [o.name for o in OPERATIONS.values() if "vm" in o.arguments and o.name not in ("vm_delete", "vm_migrate")]
 
 
-OF_THE_VM = {"disk_commit": "there is nothing below it"}
-"""What an operation is refused for whatever the status is: these VMs have disks that are backed by nothing."""
+OF_THE_VM = {"disk_commit": "there is nothing below it", "question_answer": "does not wait on the question"}
+"""What an operation is refused for whatever the status is: these VMs have disks that are backed by nothing, and wait for no answer."""
 
 
 @pytest.mark.parametrize("status", STATUSES)
