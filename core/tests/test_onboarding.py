@@ -1,4 +1,4 @@
-"""The newcomer's map names files that exist, and every operation says what it raises."""
+"""The map for newcomers names files that exist."""
 
 from __future__ import annotations
 
