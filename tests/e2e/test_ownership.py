@@ -30,7 +30,7 @@ def test_an_imported_vm_that_claims_other_files_can_not_delete_them(lab_hosts, b
     mine = str(lab.shared / f"mine-{claim}.qcow2")
     disks = [disk.source for disk in victim.record.disks]
     forged = claiming(victim.export().text, VMFacts(tags=("kept",), **{claim: (mine, *disks)}), name=f"forged-{claim}")
-    vm = a.vms.import_definition(forged) if hasattr(a.vms, "import_definition") else a.invoke("vm_import", definition=forged)
+    vm = a.vms.import_definition(forged)
     handle = a.vms[f"forged-{claim}"]
     assert handle.record.tags == {"kept"}, "what is no claim about files is kept"
     deleted = handle.delete()
@@ -50,7 +50,7 @@ def test_an_imported_vm_with_stored_snapshots_of_another_gets_none(lab_hosts, bo
         text = domain.XMLDesc(0)
         assert metadata.NAMESPACE in text
         imported = claiming(text, VMFacts(), name="stored-copy")
-        a.invoke("vm_import", definition=imported)
+        a.invoke("vm_import", definition=imported, validate=True)
         copy = a.vms["stored-copy"]
         assert copy.snapshots.list() == []
         assert metadata.NAMESPACE not in copy.export().text
