@@ -322,12 +322,12 @@ class VolumeProbe(Probe):
 class PoolProbe(Probe):
     """Creates storage pools."""
 
-    spec, needs, smallest = "StoragePoolSpec", ("pool_create", "pool_delete"), {"path": "/tmp/{name}"}  # noqa: S108
+    spec, needs, smallest = "StoragePoolSpec", ("pool_create", "pool_delete"), {"path": "/tmp/{name}"}  # noqa: S108 - a path of the suite itself
 
     def applied(self, fields: dict[str, Any], undo: ExitStack) -> Iterator[str]:
         """Create a pool, by default of the type "dir"."""
         name = f"{self.prefix}-made"
-        usual = {} if fields.get("type", "dir") != "dir" else {"path": f"/tmp/{name}"}  # noqa: S108
+        usual = {} if fields.get("type", "dir") != "dir" else {"path": f"/tmp/{name}"}  # noqa: S108 - a path of the suite itself
         spec = specs.StoragePoolSpec.parse({"name": name, **usual, **fields})
         made = self.host.invoke("pool_create", spec=spec)
         self._quietly(undo, "pool_delete", pool=made.name)

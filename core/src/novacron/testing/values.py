@@ -64,7 +64,7 @@ VALUES: dict[str, dict[str, Value]] = {
     },
     "ChannelSpec": {
         "name": _other("name", "org.conform.0", "org.conform.1"),
-        "path": _value("/tmp/conform.socket", name="org.conform.0"),  # noqa: S108
+        "path": _value("/tmp/conform.socket", name="org.conform.0"),  # noqa: S108 - a path of the suite itself
     },
     "CloudInitSpec": {
         "user_data": _value("#cloud-config\nlocale: en_GB\n", hostname="conform"),
@@ -127,8 +127,8 @@ VALUES: dict[str, dict[str, Value]] = {
         "iommu": _value("intel", "virtio"),
     },
     "FilesystemSpec": {
-        "source": _other("source", "/tmp", "/var", tag="conform"),  # noqa: S108
-        "tag": _other("tag", "conform", "other", source="/tmp"),  # noqa: S108
+        "source": _other("source", "/tmp", "/var", tag="conform"),  # noqa: S108 - a path of the suite itself
+        "tag": _other("tag", "conform", "other", source="/tmp"),  # noqa: S108 - a path of the suite itself
         "type": _value("virtiofs", root={"memory_backing": {"shared": True, "source": "memfd"}}, **_FOLDER),
         "read_only": _value(True, **_FOLDER),
     },
@@ -270,7 +270,7 @@ VALUES: dict[str, dict[str, Value]] = {
         "vlan": _value(5, name="conform-a"),
         **{name: value._replace(extra={"name": "conform-a"}) for name, value in _RATES.items()},
     },
-    "SerialSpec": {"type": _value("virtio"), "log": _value("/tmp/conform.log")},  # noqa: S108
+    "SerialSpec": {"type": _value("virtio"), "log": _value("/tmp/conform.log")},  # noqa: S108 - a path of the suite itself
     "SnapshotSpec": {
         "name": _other("name", "conform-a", "conform-b"),
         "description": _value("conform"),
@@ -281,9 +281,9 @@ VALUES: dict[str, dict[str, Value]] = {
     "StoragePoolSpec": {
         "name": _other("name", "{name}-one", "{name}-two"),
         "type": _value("logical", source_name="conform_vg", instead={"type": "rbd", "source_host": "192.0.2.1"}),
-        "path": _other("path", "/tmp/{name}-a", "/tmp/{name}-b"),  # noqa: S108
-        "source_host": _other("source_host", "192.0.2.1", "192.0.2.2", type="netfs", path="/tmp/{name}", source_path="/c"),  # noqa: S108
-        "source_path": _other("source_path", "/c", "/d", type="netfs", path="/tmp/{name}", source_host="192.0.2.1"),  # noqa: S108
+        "path": _other("path", "/tmp/{name}-a", "/tmp/{name}-b"),  # noqa: S108 - a path of the suite itself
+        "source_host": _other("source_host", "192.0.2.1", "192.0.2.2", type="netfs", path="/tmp/{name}", source_path="/c"),  # noqa: S108 - a path of the suite itself
+        "source_path": _other("source_path", "/c", "/d", type="netfs", path="/tmp/{name}", source_host="192.0.2.1"),  # noqa: S108 - a path of the suite itself
         "source_name": _other("source_name", "conform_a", "conform_b", type="logical"),
         "autostart": _value(False),
     },

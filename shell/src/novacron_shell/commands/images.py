@@ -98,7 +98,7 @@ def show(settings: Settings, name: str, pool: str) -> None:
 @common_options
 def remove(settings: Settings, names: tuple[str, ...], yes: bool, pool: str) -> None:
     """Delete images that no VM uses."""
-    confirm(f"delete {', '.join(names)} from {pool}", yes=yes)
+    confirm(f"remove {', '.join(names)} from {pool}", yes=yes)
     host = settings.host()
     for name in names:
         host.images.remove(name, pool)

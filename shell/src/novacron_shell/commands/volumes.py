@@ -127,7 +127,7 @@ def download(settings: Settings, name: str, file: str, pool: str) -> None:
 def delete(settings: Settings, names: tuple[str, ...], pool: str, yes: bool) -> None:
     """Delete volumes that no VM uses."""
     host = settings.host()
-    confirm(f"delete {', '.join(names)} from {pool} on {host.name}", yes=yes)
+    confirm(f"delete {', '.join(names)} in {pool} on {host.name}", yes=yes)
     for name in names:
         host.pools.delete_volume(name, pool)
         tell(f"deleted: {name}")
