@@ -99,7 +99,8 @@ def test_a_missing_socket_is_named(tmp_path):
     assert f"{tmp_path}/none" in str(error)
 
 
-def test_an_ssh_that_fails_says_what_ssh_said(tmp_path):
+def test_an_ssh_that_fails_says_what_ssh_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVACRON_URI_PROGRAMS", "1")
     program = tmp_path / "ssh"
     program.write_text("#!/bin/sh\necho 'Host key verification failed.' >&2\nexit 255\n")
     program.chmod(0o755)
@@ -109,7 +110,8 @@ def test_an_ssh_that_fails_says_what_ssh_said(tmp_path):
     assert "SSH keys" in error.hint
 
 
-def test_a_silent_ssh_ends_within_the_timeout(tmp_path):
+def test_a_silent_ssh_ends_within_the_timeout(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVACRON_URI_PROGRAMS", "1")
     program, pid = tmp_path / "ssh", tmp_path / "pid"
     program.write_text(f"#!/bin/sh\necho $$ >{pid}\nexec sleep 60\n")
     program.chmod(0o755)
