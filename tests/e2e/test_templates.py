@@ -19,9 +19,12 @@ def files(lab):
 
 @pytest.fixture
 def template(a, boot, files):
-    """A template of a VM whose guest counted to three or more; what was made from it and it itself are gone at the end."""
+    """A template of a VM whose guest wrote three or more to its disk; what was made from it and it itself are gone at the end.
+
+    The guest says a number before it writes it.
+    """
     before = files()
-    vm = boot(a, "golden", ticks=3, tags={"gold"}, description="golden", nics=[{"network": "default"}])
+    vm = boot(a, "golden", ticks=4, tags={"gold"}, description="golden", nics=[{"network": "default"}])
     vm.stop()
     a.templates.create(vm, "golden", seal=False, description="one", tags={"base"})
     vm.delete()

@@ -65,7 +65,7 @@ def forged(tmp_path):
     make_authority(tmp_path / "authority")
     make_client(tmp_path / "authority", tmp_path / "client")
     for path in (*tmp_path.parents, tmp_path):
-        if path.stat().st_uid == os.getuid() and path.name.startswith(("pytest", tmp_path.name)):
+        if path.stat().st_uid == os.getuid() and path.name.startswith(("pytest", "popen", tmp_path.name)):
             path.chmod(0o755)
     (tmp_path / "client").chmod(0o755)
     for file in (tmp_path / "client").iterdir():
