@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import libvirt
+
 from novacron.errors import OperationTimeoutError
 from novacron.units import format_size
 
@@ -18,11 +20,13 @@ def wait_for_balloon(domain: Any, size: int) -> None:
     """Wait until a running VM has the memory that was asked for.
 
     libvirt passes the wish on and returns at once; the guest fulfils it in its own time. A migration in between takes the memory as it is
-    then, and the wish is lost.
+    then, and the wish is lost. A suspended guest can do nothing, so it is not waited for.
 
     Raises:
         OperationTimeoutError: the guest has stopped halfway, or never began. QEMU keeps the wish until the VM is stopped or moved.
     """
+    if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
+        return
     before, wanted = domain.info()[2], size // 1024
     changed_at, last = time.monotonic(), before
     while (now := domain.info()[2]) != wanted:
