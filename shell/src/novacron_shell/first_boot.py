@@ -110,4 +110,17 @@ def image_disk(
     return (disk | {"size": size} if size else disk), image.user
 
 
-__all__ = ["first_boot_options", "image_disk", "own_keys", "password_secret", "read_keys"]
+def login_user(cloud_init: dict[str, Any], image_user: str | None) -> dict[str, str]:
+    """Return the metadata with the user that `novacron ssh` logs in as: the one that cloud-init creates, or the image's own.
+
+    Example:
+        >>> login_user({"user": "ann"}, "debian"), login_user({}, None)
+        ({'login-user': 'ann'}, {})
+    """
+    from novacron.handles.ssh import LOGIN_USER
+
+    user = cloud_init.get("user") or image_user
+    return {LOGIN_USER: user} if user else {}
+
+
+__all__ = ["first_boot_options", "image_disk", "login_user", "own_keys", "password_secret", "read_keys"]

@@ -38,6 +38,11 @@ class AuditLog:
     def __repr__(self) -> str:
         return f"<AuditLog, {self.lost} lines lost>"
 
+    @property
+    def state(self) -> StateDirectory:
+        """The state directory of the site that this log belongs to."""
+        return self._state
+
     def write(
         self,
         operation: str,

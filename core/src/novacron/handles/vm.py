@@ -17,6 +17,7 @@ from novacron.handles.guest import GuestHandle
 from novacron.handles.nics import NICCollection
 from novacron.handles.resources import ResourcesHandle
 from novacron.handles.snapshots import SnapshotCollection
+from novacron.handles.ssh import SSHHandle
 from novacron.handles.waiting import wait_for
 from novacron.records.appliances import Appliance
 from novacron.records.guest import ConsoleEndpoint, Screenshot
@@ -110,6 +111,11 @@ class VMHandle:
     def guest(self) -> GuestHandle:
         """The guest operating system, through its agent."""
         return GuestHandle(self)
+
+    @property
+    def ssh(self) -> SSHHandle:
+        """SSH to the guest: `target()`, `run()`, `upload()`, `download()`."""
+        return SSHHandle(self)
 
     @property
     def snapshots(self) -> SnapshotCollection:

@@ -9,7 +9,7 @@ import click
 from novacron_shell.bulk import HELP, Bulk, many_vms
 from novacron_shell.completion import complete_vms, remember
 from novacron_shell.confirm import confirm, yes_option
-from novacron_shell.first_boot import first_boot_options, image_disk
+from novacron_shell.first_boot import first_boot_options, image_disk, login_user
 from novacron_shell.options import SIZE, Settings, common_options, given, list_options, nested, pairs, read_fields
 from novacron_shell.output import show_many, show_one, show_status, tell
 from novacron_shell.selection import select
@@ -133,12 +133,16 @@ def create(
     if disks:
         asked["disks"] = [nested(pairs(text)) for text in disks]
     host = settings.host()
+    user = None
     if image:
-        asked["disks"] = [image_disk(host, image, size=size)[0], *asked.get("disks", ())]
+        disk, user = image_disk(host, image, size=size)
+        asked["disks"] = [disk, *asked.get("disks", ())]
     elif size:
         raise click.UsageError("--size goes with --image; --disk size=... makes a blank disk")
     if cloud_init:
         asked["cloud_init"] = {**(asked.get("cloud_init") or {}), **cloud_init}
+    if known := login_user(asked.get("cloud_init") or {}, user):
+        asked["metadata"] = known | (asked.get("metadata") or {})
     if nics:
         asked["nics"] = [nested(pairs(text)) for text in nics]
     if kernel or initrd or command_line:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novacron_shell.first_boot import first_boot_options, image_disk, own_keys
+from novacron_shell.first_boot import first_boot_options, image_disk, login_user, own_keys
 from novacron_shell.options import SIZE, Settings, common_options
 from novacron_shell.output import show_one, tell
 
@@ -55,7 +55,7 @@ def up(
             cloud_init = cloud_init | {"ssh_keys": own_keys()}
         vm = _create(
             host, name=name, vcpus=vcpus, memory=memory, disks=[disk], nics=[{"network": network}], tags=set(tags),
-            cloud_init=cloud_init, start=True,
+            cloud_init=cloud_init, start=True, metadata=login_user(cloud_init, user),
         )  # fmt: skip
     elif vm.status != "running":
         vm.resume() if vm.status == "suspended" else vm.start()
@@ -94,7 +94,7 @@ def _report(settings: Settings, vm: VMHandle, user: str | None, wait: str, keys:
         return
     tell(f"{vm.name} is {vm.status} on {vm.host.name}")
     if addresses:
-        tell(f"log in: ssh {f'{user}@' if user else ''}{addresses[0].address}")
+        tell(f"log in: novacron ssh {vm.name}")
     if not keys:
         tell("no SSH key was given to it: ~/.ssh has none, and --ssh-key and --password-file were not given")
 

@@ -1,0 +1,1 @@
+"""Logs in to VMs by SSH: the arguments of OpenSSH's `ssh` and `scp`, and entries for `ssh_config`. Nothing here connects anywhere."""
