@@ -28,6 +28,7 @@ from novacron.threads import fan_out
 from novacron.units import parse_duration
 
 if TYPE_CHECKING:
+    from novacron.monitoring.metrics import FleetMetrics
     from novacron.records.nics import MACClash
     from novacron.workflow.run.runs import Runs
     from novacron.workflow.schedules import Schedules
@@ -146,6 +147,7 @@ class Fleet:
         identity: who changes it.
         runs: returns the workflow runs.
         schedules: returns the schedules.
+        metrics: returns the metrics.
     """
 
     def __init__(
@@ -159,10 +161,11 @@ class Fleet:
         identity: Identity,
         runs: Callable[[], Runs],
         schedules: Callable[[], Schedules],
+        metrics: Callable[[], FleetMetrics],
     ) -> None:
         self.hosts, self.settings = hosts, settings
         self._store, self._macs, self._audit, self._identity = store, macs, audit, identity
-        self._runs, self._schedules = runs, schedules
+        self._runs, self._schedules, self._metrics = runs, schedules, metrics
 
     @property
     def runs(self) -> Runs:
@@ -173,6 +176,11 @@ class Fleet:
     def schedules(self) -> Schedules:
         """The flows that start by themselves."""
         return self._schedules()
+
+    @property
+    def metrics(self) -> FleetMetrics:
+        """The metrics of all hosts and VMs, now and in the past."""
+        return self._metrics()
 
     @property
     def vms(self) -> FleetVMs:

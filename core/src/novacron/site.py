@@ -33,6 +33,7 @@ from novacron.store.macs import MACStore
 from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
+    from novacron.monitoring.metrics import FleetMetrics
     from novacron.plugins.application import ApplicationPlugins
     from novacron.store.database import Database
     from novacron.workflow.composition import Workflow
@@ -205,6 +206,7 @@ class Site:
             identity=self.identity,
             runs=self._runs,
             schedules=self._schedules,
+            metrics=self._metrics,
         )
 
     def _make_step_kinds(self) -> StepKinds:
@@ -241,6 +243,14 @@ class Site:
         from novacron.workflow.schedules import Schedules
 
         return Schedules(self.engine)
+
+    def _metrics(self) -> FleetMetrics:
+        return self._once("metrics", self._make_metrics)
+
+    def _make_metrics(self) -> FleetMetrics:
+        from novacron.monitoring.metrics import FleetMetrics
+
+        return FleetMetrics(self.fleet, lambda: self.database, lambda role: self.engine.join(role), lambda: self.plugins.hook)
 
     def _secret_backends(self) -> list[Callable[[str], str | None]]:
         return [backend for backends in self.plugins.hook.secret_backends() for backend in backends]

@@ -24,6 +24,7 @@ GROUPS = {
     "host": ("host", "Hosts of the fleet, or a host given by its URI."),
     "image": ("images", "Operating system images: pull from a catalogue, a URL or a file."),
     "migrate": ("migration", "Move a VM to another host."),
+    "monitor": ("monitor", "Metrics of all hosts and VMs: measure, collect, look up, push your own."),
     "network": ("networks", "Networks and their DHCP leases."),
     "nic": ("nics", "NICs of a VM: attach, detach, update, connect and disconnect."),
     "plugin": ("plugins", "Drivers and plugins."),

@@ -3,13 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import pluggy
 
 from novacron.hookspecs.operation import PROJECT
+from novacron.records.alerts import Notification
+from novacron.records.series import MetricDefinition, Sample
 
 _spec = pluggy.HookspecMarker(PROJECT)
+
+
+class MetricSource(Protocol):
+    """Metrics that a plugin measures. The collector calls `collect` once in each interval, in a thread, with a deadline.
+
+    Attributes:
+        name: the source's name for messages; the limit of series and the metrics about sources use it.
+    """
+
+    name: str
+
+    def definitions(self) -> Sequence[MetricDefinition]:
+        """Return what the source measures."""
+        raise NotImplementedError
+
+    def collect(self) -> Sequence[Sample]:
+        """Return the current values. An exception makes the source unavailable for this interval and affects no other."""
+        raise NotImplementedError
+
+
+class AlertSink(Protocol):
+    """Delivers notifications. `send` is called again with the same `Notification.key` until it returns.
+
+    Attributes:
+        name: the name that routes of alerts use.
+    """
+
+    name: str
+
+    def send(self, notification: Notification) -> None:
+        """Deliver a notification. An exception means that it was not delivered; it is then sent again later."""
+        raise NotImplementedError
+
+
+class MetricExporter(Protocol):
+    """Receives all samples of each interval, for example to write them to another database.
+
+    Attributes:
+        name: the exporter's name for messages.
+    """
+
+    name: str
+
+    def export(self, at: float, samples: Sequence[Sample]) -> None:
+        """Receive the samples of the interval that was measured `at` (seconds since 1970)."""
+        raise NotImplementedError
 
 
 @_spec
@@ -45,6 +93,30 @@ def extend_shell(namespace: dict[str, Any]) -> None:
 @_spec
 def secret_backends() -> Sequence[Callable[[str], str | None]]:
     """Return functions that look up secrets. Each takes a secret's name and returns its value, or None if it does not have it."""
+    raise NotImplementedError
+
+
+@_spec
+def metric_sources() -> Sequence[MetricSource]:
+    """Return sources of further metrics. Called when a collector starts."""
+    raise NotImplementedError
+
+
+@_spec
+def metric_exporters() -> Sequence[MetricExporter]:
+    """Return receivers of all collected samples. Called when a collector starts."""
+    raise NotImplementedError
+
+
+@_spec
+def alert_sinks() -> Sequence[AlertSink]:
+    """Return sinks that deliver notifications about alerts. Called when a notifier starts."""
+    raise NotImplementedError
+
+
+@_spec
+def alert_rules() -> Sequence[dict[str, Any]]:
+    """Return alert rules with the fields of `novacron.monitoring.rules.Rule`: `{"alert": ..., "expr": ..., "for": "5m"}`."""
     raise NotImplementedError
 
 

@@ -111,6 +111,73 @@ macs = sa.Table(
     sa.Column("address", sa.String(17), primary_key=True, comment="given out, or seen on a host"),
 )
 
+metric_objects = sa.Table(
+    "metric_objects",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.String(16), nullable=False, comment="vm, host, pool or custom"),
+    sa.Column("key", sa.String(512), nullable=False, comment="a VM's UUID, a host's name: it stays when the VM migrates"),
+    sa.Column("labels", sa.JSON, nullable=False, comment="labels of all series of the object, as they were last"),
+    sa.UniqueConstraint("kind", "key"),
+)
+
+metric_layouts = sa.Table(
+    "metric_layouts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("series", sa.JSON, nullable=False, comment="metric, kind and labels of each value of a row"),
+)
+
+metric_rounds = sa.Table(
+    "metric_rounds",
+    metadata,
+    sa.Column("at", sa.Float, primary_key=True, comment="the times that metric_raw has rows of"),
+    sa.Column("pushed", sa.Boolean, nullable=False, comment="by metrics.put, not by a collector"),
+)
+
+metric_raw = sa.Table(
+    "metric_raw",
+    metadata,
+    sa.Column("at", sa.Float, primary_key=True),
+    sa.Column("object", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("layout", sa.Integer, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False, comment="one double for each series of the layout"),
+    sqlite_with_rowid=False,
+)
+
+metric_chunks = sa.Table(
+    "metric_chunks",
+    metadata,
+    sa.Column("object", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("resolution", sa.Integer, primary_key=True, autoincrement=False, comment="0 for samples; 300 or 3600 for roll-ups"),
+    sa.Column("start", sa.Float, primary_key=True),
+    sa.Column("end", sa.Float, nullable=False, index=True),
+    sa.Column("layout", sa.Integer, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False, comment="see novacron.monitoring.packing"),
+    sqlite_with_rowid=False,
+)
+
+metric_counters = sa.Table(
+    "metric_counters",
+    metadata,
+    sa.Column("object", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("host", sa.String(256), nullable=False, comment="where the counters counted last"),
+    sa.Column("layout", sa.Integer, nullable=False),
+    sa.Column(
+        "raw", sa.LargeBinary, nullable=False, comment="the hypervisor's counters when the row was written, one double each"
+    ),
+    sa.Column("offsets", sa.LargeBinary, nullable=False, comment="what to add to the hypervisor's counters, one double each"),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True, comment="the task that one process does at a time"),
+    sa.Column("process", sa.String(32), nullable=False),
+    sa.Column("fence", sa.Integer, nullable=False, comment="grows with each new holder; writes of an earlier one are refused"),
+)
+
 
 def add_missing_columns(connection: sa.Connection) -> None:
     """Add columns that tables of an older version of NovaCron do not have."""
@@ -126,8 +193,15 @@ def add_missing_columns(connection: sa.Connection) -> None:
 __all__ = [
     "add_missing_columns",
     "hosts",
+    "leases",
     "macs",
     "metadata",
+    "metric_chunks",
+    "metric_counters",
+    "metric_layouts",
+    "metric_objects",
+    "metric_raw",
+    "metric_rounds",
     "migration_slots",
     "processes",
     "run_entries",

@@ -148,6 +148,8 @@ class SimMigration(Area):
                 there.world.pools[place[0]].volumes[place[1]] = volume
             self.world.drop(vm)
             there.world.add(vm)
+            if vm.active:
+                vm.started = time.monotonic()  # the counters of a VM count on one host, as with libvirt
             self.world.tell("vm.deleted", vm, reason="migrated", to=to.name)
             there.world.tell("vm.defined", vm, reason="migrated")
             if vm.active:

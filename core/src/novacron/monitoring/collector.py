@@ -1,0 +1,232 @@
+"""Collects the metrics of all hosts, once in each interval, in one process for all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from novacron.errors import StorageError
+from novacron.monitoring.counters import CounterTracker
+from novacron.monitoring.layouts import Layouts, Measured, Round
+from novacron.monitoring.measuring import measure_host, silent_host
+from novacron.monitoring.sources import measured_source, source_state
+from novacron.monitoring.storage import MetricStorage
+from novacron.threads import fan_out
+
+if TYPE_CHECKING:
+    from novacron.hookspecs.application import MetricExporter, MetricSource
+    from novacron.store.leases import Lease
+
+BACKLOG = 60
+"""How many rounds are kept in memory while the database can't be used."""
+AT_ONCE = 64
+"""How many hosts are asked at a time."""
+
+
+class AskedFleet(Protocol):
+    """What of a fleet the collector needs."""
+
+    def list(self) -> Any: ...
+    def ask(self, hosts: Iterable[Any], what: Callable[[Any], Any], *, timeout: Any, limit: int) -> Sequence[Any]: ...
+
+
+class Collector:
+    """Measures all hosts and sources and stores what they say.
+
+    A host that does not answer within the deadline delays no other host. It is not asked again until its former answer has come or its
+    call has ended, so that a host that hangs does not use up threads.
+
+    Args:
+        fleet: the hosts.
+        storage: where the values are stored.
+        sources: returns the further sources.
+        exporters: returns the receivers of all samples.
+        timeout: seconds that each host may take.
+        lease: the right to collect for all processes; None to collect without storing anything.
+
+    Attributes:
+        latest: the last round.
+        lease: the right to collect, None if nothing is stored.
+    """
+
+    def __init__(
+        self,
+        fleet: AskedFleet,
+        storage: MetricStorage,
+        *,
+        sources: Callable[[], Sequence[MetricSource]] = lambda: (),
+        exporters: Callable[[], Sequence[MetricExporter]] = lambda: (),
+        timeout: float = 10.0,
+        interval: float = 60.0,
+        lease: Lease | None = None,
+    ) -> None:
+        self._fleet, self._storage, self._timeout, self._interval = fleet, storage, timeout, interval
+        self.lease = lease
+        self._layouts: Layouts = storage.layouts
+        self._sources, self._exporters = list(sources()), list(exporters())
+        self._tracker: CounterTracker | None = None
+        self._busy: set[str] = set()
+        self._guard = threading.Lock()
+        self._unwritten: list[tuple[Round, dict[Any, Any]]] = []
+        self._stamp: tuple[float, float] | None = None
+        self._pushed_until: float | None = None
+        self._homes: dict[str, str] = {}
+        self._hosts: list[str] = []
+        self.latest: Round | None = None
+
+    def collect(self) -> Round:
+        """Measure everything once, store it, and return it.
+
+        A problem of one host or source is an entry of `Round.problems`. If the database can't be used, rounds are kept in memory and
+        stored later; the problem is said under "database".
+
+        Raises:
+            BusyError: another process has taken over.
+        """
+        began = time.monotonic()
+        made = Round(at=self._time())
+        self._measure_hosts(made)
+        self._measure_sources(made)
+        self._follow_counters(made)
+        self._store(made)
+        made.seconds = time.monotonic() - began
+        self.latest = made
+        self._export(made)
+        return made
+
+    def _time(self) -> float:
+        """Return the time of this round by the database's clock. If that clock goes back, the time runs on at its own rate."""
+        steady = time.monotonic()
+        now: float | None = None
+        with suppress(StorageError):
+            now = self._storage.now()
+            if self._stamp is None and self.lease is not None:
+                last = self._storage.last_round()
+                if last is not None and last >= now:
+                    self._stamp = (last, steady - self._interval)
+        if self._stamp is not None:
+            steadily = self._stamp[0] + steady - self._stamp[1]
+            if now is None or now <= self._stamp[0]:
+                now = steadily
+        self._stamp = (time.time() if now is None else now, steady)
+        return self._stamp[0]
+
+    def _measure_hosts(self, made: Round) -> None:
+        with suppress(StorageError):
+            self._hosts = [host.name for host in self._fleet.list()]
+        with self._guard:
+            asked = [name for name in self._hosts if name not in self._busy]
+            late = sorted(set(self._hosts) & self._busy)
+        found: dict[tuple[str, str], Measured] = {}
+        for name in late:
+            made.problems[name] = "still does not answer"
+            found["host", name] = silent_host(name, self._timeout, self._layouts)
+        answers = self._fleet.ask(asked, self._measure, timeout=self._timeout, limit=AT_ONCE)
+        for name, answer in zip(asked, answers, strict=True):
+            if answer.error is not None:
+                made.problems[name] = str(answer.error)
+                found["host", name] = silent_host(name, self._timeout, self._layouts)
+                continue
+            for one in answer.value:
+                other = found.get((one.kind, one.key))
+                if other is None or self._is_home(one, other):
+                    found[one.kind, one.key] = one
+        self._homes = {one.key: one.host for one in found.values() if one.kind == "vm"}
+        made.measured += found.values()
+
+    def _measure(self, host: Any) -> list[Measured]:
+        name = host.name
+        with self._guard:
+            self._busy.add(name)
+        try:
+            return measure_host(host, self._layouts)
+        finally:
+            with self._guard:
+                self._busy.discard(name)
+
+    def _is_home(self, one: Measured, other: Measured) -> bool:
+        """Return which of two hosts has a VM that both report, as during a migration: the one where it runs, else where it was."""
+        if one.kind != "vm" or bool(one.layout.counters) != bool(other.layout.counters):
+            return bool(one.layout.counters)
+        return self._homes.get(one.key) == one.host
+
+    def _measure_sources(self, made: Round) -> None:
+        with self._guard:
+            asked = [source for source in self._sources if f"source {source.name}" not in self._busy]
+            late = [source for source in self._sources if source not in asked]
+        futures = fan_out(asked, self._ask_source, seconds=self._timeout, limit=AT_ONCE, name="novacron-source")
+        for source in late:
+            made.problems[source.name] = "still does not answer"
+            made.measured.append(source_state(source.name, up=False, dropped=0, layouts=self._layouts))
+        for source, future in zip(asked, futures, strict=True):
+            error = future.exception() if future.done() else TimeoutError(f"no answer within {self._timeout:g} s")
+            if error is not None:
+                made.problems[source.name] = f"{type(error).__name__}: {error}"
+                made.measured.append(source_state(source.name, up=False, dropped=0, layouts=self._layouts))
+            else:
+                made.measured += future.result()
+
+    def _ask_source(self, source: MetricSource) -> list[Measured]:
+        name = f"source {source.name}"
+        with self._guard:
+            self._busy.add(name)
+        try:
+            return measured_source(source, source.collect(), self._layouts)
+        finally:
+            with self._guard:
+                self._busy.discard(name)
+
+    def _follow_counters(self, made: Round) -> None:
+        if self._tracker is None:
+            tracker = CounterTracker()
+            if self.lease is not None:
+                try:
+                    tracker.known = self._storage.counters()
+                except StorageError as error:
+                    made.problems["database"] = str(error)
+            self._tracker = tracker
+        self._tracker.follow(one for one in made.measured if one.kind != "custom")
+
+    def _store(self, made: Round) -> None:
+        if self.lease is None or self._tracker is None:
+            return
+        self._unwritten.append((made, self._tracker.take_changes()))
+        if len(self._unwritten) > BACKLOG:
+            _, changes = self._unwritten.pop(0)
+            self._unwritten[0][1].update({name: one for name, one in changes.items() if name not in self._unwritten[0][1]})
+            made.problems["database"] = f"the oldest of {BACKLOG} rounds that could not be stored was dropped"
+        try:
+            while self._unwritten:
+                one, changes = self._unwritten[0]
+                self._storage.write(one.at, one.measured, lease=self.lease, counters=changes)
+                self._unwritten.pop(0)
+            self._read_pushed(made)
+        except StorageError as error:
+            made.problems["database"] = f"{error}; {len(self._unwritten)} rounds wait in memory"
+
+    def _read_pushed(self, made: Round) -> None:
+        """Add the newest values that scripts pushed since the last round, for exporters and alerts. They are stored already."""
+        since = made.at - self._interval if self._pushed_until is None else self._pushed_until
+        times = self._storage.rounds(since, made.at, pushed=True)
+        self._pushed_until = made.at
+        if not times:
+            return
+        known, newest = self._storage.objects("custom"), {}
+        for _, number, layout, values in self._storage.read(times):
+            newest[number, layout.digest] = (number, layout, values)
+        for number, layout, values in newest.values():
+            kind, key, labels = known[number]
+            made.measured.append(Measured(kind, key, "", labels, layout, list(values)))
+
+    def _export(self, made: Round) -> None:
+        for exporter in self._exporters:
+            try:
+                exporter.export(made.at, list(made.samples()))
+            except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is reported and the rest works
+                made.problems[exporter.name] = f"{type(error).__name__}: {error}"
+
+
+__all__ = ["Collector"]

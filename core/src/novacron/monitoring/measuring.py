@@ -1,0 +1,103 @@
+"""Measures one host: a fixed number of calls, however many VMs it has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from novacron.monitoring import builtin
+from novacron.monitoring.layouts import Labels, Layout, Layouts, Measured, SeriesKey
+from novacron.records.metrics import VMMetrics
+from novacron.records.vm import VM
+from novacron.specs.query import VMQuery
+
+IO_ERROR = "ioerror"
+
+
+class AskedHost(Protocol):
+    """What of a host's handle is needed to measure it."""
+
+    @property
+    def name(self) -> str: ...
+    def supports(self, operation: str) -> bool: ...
+    def invoke(self, operation: str, timeout: float | None = None, **arguments: Any) -> Any: ...
+
+
+def measure_host(host: AskedHost, layouts: Layouts) -> list[Measured]:
+    """Return the current values of a host, its VMs and its storage pools.
+
+    Raises:
+        NovaCronError: the host can't be asked.
+    """
+    began = time.monotonic()
+    metrics = host.invoke("metrics_host") if host.supports("metrics_host") else None
+    records: Iterable[VM] = host.invoke("vm_list", query=VMQuery())
+    running = {one.vm: one for one in host.invoke("metrics_vms")} if host.supports("metrics_vms") else {}
+    pools = host.invoke("pool_list") if host.supports("pool_list") else []
+    vms = [_vm(record, running.get(record.id), host.name, layouts) for record in records]
+    found = [*vms, *(_pool(pool, host.name, layouts) for pool in pools if pool.active and pool.capacity_bytes)]
+    own: dict[str, float] = {
+        "up": 1.0,
+        "seconds": time.monotonic() - began,
+        "vms": len(vms),
+        "vms_running": sum(one.key in running for one in vms),
+    }
+    return [_host(host.name, metrics, own, layouts), *found]
+
+
+def silent_host(name: str, seconds: float, layouts: Layouts) -> Measured:
+    """Return the values of a host that did not answer."""
+    return _host(name, None, {"up": 0.0, "seconds": seconds}, layouts)
+
+
+def _host(name: str, metrics: Any, own: dict[str, float], layouts: Layouts) -> Measured:
+    fields = {} if metrics is None else builtin.HOST_COUNTERS | builtin.HOST_GAUGES
+    named = [(one.name, float(getattr(metrics, field))) for field, one in fields.items()]
+    named += [(builtin.HOST_OWN[field].name, float(value)) for field, value in own.items()]
+    layout = layouts.of(SeriesKey(metric) for metric, _ in named)
+    return Measured("host", name, name, (("host", name),), layout, [value for _, value in named])
+
+
+def _pool(pool: Any, host: str, layouts: Layouts) -> Measured:
+    given = {one.name: getattr(pool, field) for field, one in builtin.POOL_GAUGES.items()}
+    named = {name: float(value) for name, value in given.items() if value is not None}
+    layout = layouts.of(map(SeriesKey, named))
+    return Measured("pool", f"{host}/{pool.name}", host, (("host", host), ("pool", pool.name)), layout, [*named.values()])
+
+
+def _vm(record: VM, metrics: VMMetrics | None, host: str, layouts: Layouts) -> Measured:
+    labels: Labels = (("name", record.name), ("vm", record.id))
+    states = [
+        float(record.status == "running"),
+        float(record.status == "crashed"),
+        float(record.status == "suspended" and IO_ERROR in record.status_reason.replace("-", "").replace(" ", "").lower()),
+    ]
+    if metrics is None:
+        return Measured("vm", record.id, host, labels, layouts.of(_STATE_KEYS), states)
+    values = [float(getattr(metrics, field)) for field in builtin.VM_COUNTERS]
+    for disk in metrics.disks:
+        values += (float(getattr(disk, field)) for field in builtin.DISK_COUNTERS)
+    for nic in metrics.nics:
+        values += (float(getattr(nic, field)) for field in builtin.NIC_COUNTERS)
+    given = [getattr(metrics, field) for field in builtin.VM_GAUGES]
+    values += (float(value) for value in given if value is not None)
+    layout = _vm_layout(metrics, tuple(value is not None for value in given), layouts)
+    return Measured("vm", record.id, host, labels, layout, values + states)
+
+
+def _vm_layout(metrics: VMMetrics, has: tuple[bool, ...], layouts: Layouts) -> Layout:
+    """Return the layout of a VM's row. NICs are numbered: the hypervisor gives the interface another name at each start."""
+    keys = [SeriesKey(one.name) for one in builtin.VM_COUNTERS.values()]
+    for disk in metrics.disks:
+        keys += (SeriesKey(one.name, (("disk", disk.target),)) for one in builtin.DISK_COUNTERS.values())
+    for number in range(len(metrics.nics)):
+        keys += (SeriesKey(one.name, (("nic", str(number)),)) for one in builtin.NIC_COUNTERS.values())
+    keys += (SeriesKey(one.name) for one, given in zip(builtin.VM_GAUGES.values(), has, strict=True) if given)
+    return layouts.of([*keys, *_STATE_KEYS])
+
+
+_STATE_KEYS = tuple(SeriesKey(one.name) for one in builtin.VM_STATES.values())
+
+
+__all__ = ["AskedHost", "measure_host", "silent_host"]

@@ -1,0 +1,191 @@
+"""The metrics of the fleet: `novacron.fleet().metrics`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.monitoring import builtin
+from novacron.monitoring.collector import AskedFleet, Collector
+from novacron.monitoring.layouts import Labels, Layouts, Round, SeriesKey
+from novacron.monitoring.sources import SERIES_LIMIT, custom
+from novacron.monitoring.storage import MetricStorage
+from novacron.records.series import MetricDefinition, Sample
+from novacron.store.leases import Lease, LeaseStore
+
+if TYPE_CHECKING:
+    from novacron.hookspecs.application import MetricSource
+    from novacron.store.database import Database
+    from novacron.store.processes import ProcessRecord
+
+COLLECTION = "metrics"
+"""The name of the lease of the process that collects."""
+
+
+class FleetMetrics:
+    """The metrics of all hosts and VMs, now and in the past.
+
+    Args:
+        fleet: the hosts.
+        database: returns the state database.
+        join: registers this process in the state database and returns it.
+        hook: returns the hooks of plugins.
+
+    Example:
+        >>> import novacron
+        >>> fleet = novacron.fleet()
+        >>> _ = fleet.add("measured", "sim://measured?vms=2")
+        >>> now = fleet.metrics.measure()
+        >>> sorted(sample.labels["name"] for sample in now.samples() if sample.metric == "novacron_vm_running")
+        ['vm-00001', 'vm-00002']
+        >>> fleet.remove("measured")
+    """
+
+    def __init__(
+        self, fleet: AskedFleet, database: Callable[[], Database], join: Callable[[str], ProcessRecord], hook: Callable[[], Any]
+    ) -> None:
+        self._fleet, self._database, self._join, self._hook = fleet, database, join, hook
+        self._own_sources: list[MetricSource] = []
+        self._guard = threading.Lock()
+        self._made: MetricStorage | None = None
+
+    def __repr__(self) -> str:
+        return "<metrics of the fleet>"
+
+    @property
+    def storage(self) -> MetricStorage:
+        """The rows of metrics in the state database."""
+        with self._guard:
+            if self._made is None:
+                self._made = MetricStorage(self._database(), Layouts())
+            return self._made
+
+    def definitions(self) -> dict[str, MetricDefinition]:
+        """Return the metrics that are known by name: built-in ones, and those of plugins.
+
+        Raises:
+            InvalidSpecError: a plugin defines an invalid metric, or one that another source has.
+
+        Example:
+            >>> import novacron
+            >>> novacron.fleet().metrics.definitions()["novacron_pool_available_bytes"].unit
+            'bytes'
+        """
+        found = builtin.definitions()
+        for source in self.sources():
+            for one in source.definitions():
+                one.check()
+                if one.name in found and found[one.name] != one:
+                    problem = SpecProblem("name", one.name, "a name that no other metric has")
+                    raise InvalidSpecError(f"the source {source.name!r} defines a metric again", problems=[problem])
+                found[one.name] = one
+        return found
+
+    def sources(self) -> list[MetricSource]:
+        """Return the sources of metrics besides the hosts: those of plugins, and those that `add_source` added."""
+        return [source for some in self._hook().metric_sources() for source in some] + self._own_sources
+
+    def add_source(self, source: MetricSource) -> None:
+        """Let the collectors of this process ask one more source: a command, an HTTP endpoint, a program in a guest, or your own.
+
+        Args:
+            source: such as `novacron.monitoring.sources.EndpointSource("app", "http://127.0.0.1:9100/metrics")`.
+        """
+        self._own_sources.append(source)
+
+    def put(
+        self,
+        metric: str | Iterable[Sample],
+        value: float | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        source: str = "put",
+    ) -> int:
+        """Store values of metrics of your own. They are in the history at once, and in exporters and alerts from the next interval.
+
+        Args:
+            metric: the metric's name, or samples.
+            value: the value, if a name is given.
+            labels: labels of the value.
+            source: who pushes: each source may have 10,000 series.
+
+        Returns:
+            How many values were stored.
+
+        Raises:
+            InvalidSpecError: an invalid name, label or value, a built-in metric, or too many series. Nothing is stored then.
+
+        Example:
+            >>> import novacron
+            >>> novacron.fleet().metrics.put("myapp_queue_length", 3, labels={"queue": "mail"})
+            1
+        """
+        if isinstance(metric, str):
+            metric = [Sample(metric=metric, value=value, labels=dict(labels or {}))]  # type: ignore[arg-type]  # check names it
+        samples = list(metric)
+        for sample in samples:
+            sample.check()
+            if sample.metric in builtin.definitions():
+                problem = SpecProblem("metric", sample.metric, "a name that NovaCron does not measure itself")
+                raise InvalidSpecError("can't store that metric", problems=[problem])
+        self._check_limit(source, samples)
+        now = self.storage.now()
+        times: dict[float, dict[Labels, dict[SeriesKey, float]]] = {}
+        for sample in samples:
+            rows = times.setdefault(now if sample.at is None else float(sample.at), {})
+            rows.setdefault(tuple(sorted(sample.labels.items())), {})[SeriesKey(sample.metric)] = float(sample.value)
+        for at, rows in sorted(times.items()):
+            self.storage.write(at, [custom(f"{source} {min(v)[0]}", known, v, self.storage.layouts) for known, v in _apart(rows)])
+        return len(samples)
+
+    def measure(self, *, timeout: float = 10.0) -> Round:
+        """Measure all hosts and sources now, without storing anything.
+
+        Args:
+            timeout: seconds that each host may take.
+        """
+        return Collector(self._fleet, self.storage, sources=self.sources, timeout=timeout).collect()
+
+    def take_collection(self) -> Lease | None:
+        """Take the right to collect for all processes of the state database; None if another live process has it."""
+        return LeaseStore(self._database()).take(COLLECTION, self._join("monitor").id)
+
+    def release_collection(self, lease: Lease) -> None:
+        """Give the right to collect back."""
+        LeaseStore(self._database()).release(lease)
+
+    def collecting(self) -> str | None:
+        """Return the name of the process that collects, None if there is none."""
+        return LeaseStore(self._database()).holder(COLLECTION)
+
+    def collector(self, *, timeout: float = 10.0, interval: float = 60.0) -> Collector | None:
+        """Return a collector that stores what it measures; None if another live process collects."""
+        lease = self.take_collection()
+        if lease is None:
+            return None
+        return Collector(
+            self._fleet,
+            self.storage,
+            sources=self.sources,
+            exporters=lambda: [one for some in self._hook().metric_exporters() for one in some],
+            timeout=timeout,
+            interval=interval,
+            lease=lease,
+        )
+
+    def _check_limit(self, source: str, samples: Sequence[Sample]) -> None:
+        new = {(s.metric, tuple(sorted(s.labels.items()))) for s in samples}
+        known = sum(key.startswith(f"{source} ") for _, key, _ in self.storage.objects("custom").values())
+        if len(new) > SERIES_LIMIT or known >= SERIES_LIMIT + len(new):
+            problem = SpecProblem("labels", f"{known + len(new)} series", f"at most {SERIES_LIMIT} for each source")
+            raise InvalidSpecError(f"the source {source!r} has too many series", problems=[problem])
+
+
+def _apart(rows: dict[Labels, dict[SeriesKey, float]]) -> list[tuple[Labels, dict[SeriesKey, float]]]:
+    """Return one object for each metric and set of labels, so that the next push of one metric does not replace another."""
+    return [(labels, {key: value}) for labels, values in rows.items() for key, value in values.items()]
+
+
+__all__ = ["COLLECTION", "FleetMetrics"]

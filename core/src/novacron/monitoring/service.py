@@ -1,0 +1,104 @@
+"""The service that collects in intervals; `novacron monitor collect` runs it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from novacron.errors import BusyError, NovaCronError
+from novacron.monitoring.collector import Collector
+from novacron.monitoring.layouts import Round
+
+if TYPE_CHECKING:
+    from novacron.monitoring.metrics import FleetMetrics
+
+
+class MonitorService:
+    """Collects once in each interval while this process has the right to; otherwise it waits for it.
+
+    Args:
+        metrics: the fleet's metrics.
+        interval: seconds between two rounds.
+        timeout: seconds that each host may take.
+        say: is called with messages for the administrator; each message is said once until it changes.
+        after: is called with each round that this process collected.
+
+    Attributes:
+        latest: the last round.
+    """
+
+    def __init__(
+        self,
+        metrics: FleetMetrics,
+        *,
+        interval: float = 60.0,
+        timeout: float = 10.0,
+        say: Callable[[str], object] = print,
+        after: Callable[[Round], object] | None = None,
+    ) -> None:
+        self._metrics, self._interval, self._timeout, self._say, self._after = metrics, interval, timeout, say, after
+        self._collector: Collector | None = None
+        self._said: dict[str, str] = {}
+        self.latest: Round | None = None
+
+    def run(self, stop: threading.Event, rounds: int | None = None) -> None:
+        """Collect until `stop` is set, or for so many rounds.
+
+        A round that takes longer than the interval delays the next one; no round is collected twice.
+        """
+        due, done = time.monotonic(), 0
+        try:
+            while not stop.is_set() and (rounds is None or done < rounds):
+                done += self.step() is not None
+                due = max(due + self._interval, time.monotonic())
+                if rounds is None or done < rounds:
+                    stop.wait(due - time.monotonic())
+        finally:
+            self.close()
+
+    def step(self) -> Round | None:
+        """Collect one round. Return None if another process collects, or the database can't be used."""
+        try:
+            if self._collector is None:
+                self._collector = self._metrics.collector(timeout=self._timeout, interval=self._interval)
+            if self._collector is None:
+                self._tell("collection", f"waiting: {self._metrics.collecting()} collects")
+                return None
+            self._tell("collection", "collecting")
+            self.latest = self._collector.collect()
+            if self._after is not None:
+                self._after(self.latest)
+            self._tell_problems(self.latest)
+            return self.latest
+        except BusyError as error:
+            self._collector = None
+            self._tell("collection", str(error))
+        except NovaCronError as error:
+            self._tell("service", str(error))
+        return None
+
+    def close(self) -> None:
+        """Give the right to collect back."""
+        collector, self._collector = self._collector, None
+        if collector is not None and collector.lease is not None:
+            try:
+                self._metrics.release_collection(collector.lease)
+            except NovaCronError as error:
+                self._tell("service", str(error))
+
+    def _tell_problems(self, made: Round) -> None:
+        for where, problem in made.problems.items():
+            self._tell(where, f"{where}: {problem}")
+        for where in set(self._said) - set(made.problems) - {"collection"}:
+            del self._said[where]
+            self._say(f"{where}: well again")
+
+    def _tell(self, about: str, text: str) -> None:
+        if self._said.get(about) != text:
+            self._said[about] = text
+            self._say(text)
+
+
+__all__ = ["MonitorService"]
