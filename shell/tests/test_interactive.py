@@ -23,7 +23,7 @@ def shell(tmp_path):
         "PROMPT_TOOLKIT_NO_CPR": "1",
     }
     child = pexpect.spawn(
-        "novacron", ["shell", "-c", "sim://lab?vms=3"], env=environment, encoding="utf-8", timeout=20, dimensions=(50, 140)
+        "novacron", ["shell", "-c", "sim://lab?vms=3"], env=environment, encoding="utf-8", timeout=120, dimensions=(50, 140)
     )
     seen(child, "3 VMs, 2 running")
     yield child
@@ -129,7 +129,7 @@ def test_a_shell_asks_whether_to_go_on_with_runs_that_were_cut_off(tmp_path, pro
     runs = novacron.fleet().runs
     (cut,) = runs.list(unfinished=True)
     for answer, said in (("n", f"novacron run resume {cut.id}"), ("", "resuming 1 of 1")):
-        child = pexpect.spawn("novacron", ["shell"], env=environment, encoding="utf-8", timeout=20, dimensions=(50, 140))
+        child = pexpect.spawn("novacron", ["shell"], env=environment, encoding="utf-8", timeout=120, dimensions=(50, 140))
         seen(child, "1 run was cut off")
         seen(child, cut.id)
         typed(child, answer)

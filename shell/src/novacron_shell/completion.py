@@ -11,6 +11,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from novacron_shell.settings import Settings
+
 STATUSES = ("running", "suspended", "saved", "stopping", "stopped", "crashed", "sleeping", "migrating", "unknown")
 KINDS = ("tag:", "host:", "status:")
 
@@ -62,7 +64,8 @@ def suggestions(incomplete: str, names: dict[str, list[str]]) -> list[str]:
 
 def complete_vms(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a VM's name or a selector (for click)."""
-    return [CompletionItem(text) for text in suggestions(incomplete, known())]
+    settings = context.find_object(Settings)
+    return [CompletionItem(text) for text in suggestions(incomplete, settings.known_vms() if settings else known())]
 
 
 def vm_argument(command: Any) -> Any:

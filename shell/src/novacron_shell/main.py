@@ -28,26 +28,35 @@ def _run() -> int:
 
         print(f"novacron {__version__}")
         return 0
-    from novacron.errors import NovaCronError
-
     try:
         _check_arguments(sys.argv[1:])
         from novacron_shell.cli import cli
 
         code = cli.main(prog_name="novacron", standalone_mode=False)  # an int is what `Exit` carries
         return code if isinstance(code, int) else 0
-    except NovaCronError as error:
-        return _tell(error)
-    except (KeyboardInterrupt, EOFError) as interrupt:
-        for note in getattr(interrupt, "__notes__", ()):
-            _say(note)
-        return _interrupted()
     except OSError as error:
         if error.errno in (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO) and error.filename is None:
             return _output_failed(error)
         return _unexpected(error)
-    except Exception as error:  # noqa: BLE001 - people get a message, not a traceback
-        return _unexpected(error)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - people get a message, not a traceback
+        return report(error)
+
+
+def report(error: BaseException) -> int:
+    """Print what went wrong in a command, and return the exit code that stands for it.
+
+    Args:
+        error: what the command raised; also what click raises to end a command.
+    """
+    from novacron.errors import NovaCronError
+
+    if isinstance(error, NovaCronError):
+        return _tell(error)
+    if isinstance(error, (KeyboardInterrupt, EOFError)):
+        for note in getattr(error, "__notes__", ()):
+            _say(note)
+        return _interrupted()
+    return _unexpected(error)
 
 
 def _prepare_streams() -> None:
@@ -130,7 +139,7 @@ def _output_failed(error: OSError) -> int:
     return OUTPUT_FAILED
 
 
-def _unexpected(error: Exception) -> int:
+def _unexpected(error: BaseException) -> int:
     import click
 
     if isinstance(error, click.exceptions.Abort):
@@ -153,4 +162,4 @@ def _unexpected(error: Exception) -> int:
     return DEFECT
 
 
-__all__ = ["main"]
+__all__ = ["main", "report"]

@@ -40,7 +40,17 @@ class Settings:
         if outer is None:
             return self
         place = (self.connect, self.host_name) if self.connect or self.host_name else (outer.connect, outer.host_name)
-        return Settings(*place, self.output_format or outer.output_format, self.timeout or outer.timeout)
+        return outer.derived(*place, self.output_format or outer.output_format, self.timeout or outer.timeout)
+
+    def derived(self, connect: str | None, host: str | None, output: str | None, timeout: float | None) -> Settings:
+        """Return settings of the same kind with other options. The interactive shell's settings keep its connections."""
+        return Settings(connect, host, output, timeout)
+
+    def known_vms(self) -> dict[str, list[str]]:
+        """Return the names of VMs by host, for completion. Nothing is asked: they are what listings saw last."""
+        from novacron_shell.completion import known
+
+        return known()
 
     @property
     def output(self) -> Format:
@@ -54,8 +64,8 @@ class Settings:
 
     def open(self, place: str) -> HostHandle:
         """Connect to a host of the fleet by name, or by URI. A password that is nowhere else is prompted for."""
-        known = self._open.get(place)
-        if known is not None and not known.closed:
+        known = self._connected(place)
+        if known is not None:
             return known
         from novacron import connect, fleet
 
@@ -182,6 +192,10 @@ class Settings:
             if name not in self.unreachable:  # closing the connection to a host that hangs would hang
                 host.close()
 
+    def _connected(self, place: str) -> HostHandle | None:
+        known = self._open.get(place)
+        return None if known is None or known.closed else known
+
     def _answers(self, names: Sequence[str], what: Callable[[HostHandle], Any]) -> list[Answer]:
         from novacron import fleet
         from novacron.errors import AuthenticationError
@@ -191,7 +205,8 @@ class Settings:
             self._open[host.name] = host
             return what(host)
 
-        answers = list(fleet().ask(names, asked, timeout=self.timeout or FLEET_TIMEOUT))
+        hosts = [self._connected(name) or name for name in names]
+        answers = list(fleet().ask(hosts, asked, timeout=self.timeout or FLEET_TIMEOUT))
         for number, answer in enumerate(answers):
             if isinstance(answer.error, AuthenticationError) and answer.error.details.get("option") and sys.stdin.isatty():
                 answers[number] = Answer(answer.host, value=what(self.open(answer.host)))

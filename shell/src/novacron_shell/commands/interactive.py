@@ -26,19 +26,16 @@ def script_(settings: Settings, script: str, arguments: tuple[str, ...]) -> None
     """Run a Python SCRIPT with the shell's names: hosts, vms, connect, steps, VMSpec, ..."""
     import runpy
 
-    from novacron_shell.repl.inventory import Inventory, OpenHosts, namespace
-    from novacron_shell.repl.session import connect_all
+    from novacron_shell.repl.session import open_environment
 
-    hosts = OpenHosts()
-    for name, error in connect_all(hosts, settings).items():
+    shell = open_environment(settings)
+    for name, error in shell.vms.unreachable.items():
         print(f"error: {name}: {error}", file=sys.stderr)
-    vms = Inventory(hosts)
-    vms.refresh()
     sys.argv = [script, *arguments]
     try:
-        runpy.run_path(script, init_globals=namespace(hosts, vms), run_name="__main__")
+        runpy.run_path(script, init_globals=shell.names, run_name="__main__")
     finally:
-        hosts.close()
+        shell.close()
 
 
 COMMANDS = {"shell": shell, "script": script_}

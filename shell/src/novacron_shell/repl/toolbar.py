@@ -12,9 +12,8 @@ from prompt_toolkit.layout.controls import FormattedTextControl
 from ptpython.prompt_style import PromptStyle
 
 from novacron.text import printable_line
-from novacron_shell.progress import describe
 from novacron_shell.repl.inventory import Inventory, OpenHosts
-from novacron_shell.repl.watching import ProgressPolicy
+from novacron_shell.repl.jobs import JobBook
 
 
 class Prompt(PromptStyle):
@@ -36,8 +35,8 @@ class Prompt(PromptStyle):
 class Toolbar:
     """The line at the bottom. Nothing of it does I/O: it says what was read after the last command."""
 
-    def __init__(self, hosts: OpenHosts, vms: Inventory, progress: ProgressPolicy) -> None:
-        self._hosts, self._vms, self._progress = hosts, vms, progress
+    def __init__(self, hosts: OpenHosts, vms: Inventory, jobs: JobBook) -> None:
+        self._hosts, self._vms, self._jobs = hosts, vms, jobs
         self.took: float | None = None
 
     def drawn(self) -> Any:
@@ -54,8 +53,8 @@ class Toolbar:
         ]
         if self._vms.unreachable:
             parts.append(("fg:ansired bold", f"  unreachable: {printable_line(', '.join(self._vms.unreachable))}"))
-        for title, job in list(self._progress.running.values())[:2]:
-            parts.append(("fg:ansiyellow", f"  {printable_line(title)} {describe(job.progress) if job else ''}"))
+        for job in self._jobs.running[:2]:
+            parts.append(("fg:ansiyellow", f"  {printable_line(f'{job.title} {job.words}')}"))
         if self.took is not None:
             parts.append(("", f"  took {self.took:.1f} s" if self.took >= 1 else f"  took {1000 * self.took:.0f} ms"))
         parts.append(("fg:ansigray", "  F2 menu  F3 history  Ctrl-D leave"))

@@ -9,10 +9,10 @@ from typing import Any
 
 from novacron.dispatch.call import Call
 from novacron.hookspecs.operation import Operation
-from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.text import printable_line
 from novacron_shell.progress import describe
+from novacron_shell.repl.jobs import JobBook
 
 PATIENCE = 0.4
 """Seconds before a bar is drawn: most operations end sooner."""
@@ -23,10 +23,10 @@ class ProgressPolicy:
 
     stage = "telemetry"
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: JobBook) -> None:
+        self._jobs = jobs
         self._drawing = threading.Lock()
         self.name_of: Callable[[str], str] = str
-        self.running: dict[int, tuple[str, Job[Any] | None]] = {}
 
     def applies(self, operation: Operation) -> bool:
         """Only jobs."""
@@ -34,13 +34,17 @@ class ProgressPolicy:
 
     def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         title = f"{call.operation.name.removeprefix('vm_').replace('_', ' ')} {self.name_of(call.resource or '')}"
-        self.running[id(call)] = title, call.job
+        listed = self._jobs.begin(title, call.host, call.job)
         ended = threading.Event()
         threading.Thread(target=self._draw, args=(call, title, ended), name="novacron-progress", daemon=True).start()
+        failure: BaseException | None = None
         try:
             return proceed(call)
+        except BaseException as error:
+            failure = error
+            raise
         finally:
-            del self.running[id(call)]
+            self._jobs.end(listed, failure)
             ended.set()
             with self._drawing:
                 pass  # the bar is gone before the prompt comes back
