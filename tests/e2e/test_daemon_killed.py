@@ -175,9 +175,13 @@ def test_a_long_operation_whose_daemon_dies_ends_truly_and_leaves_nothing(lab, a
         while long.record().status != was.status:
             assert time.monotonic() < deadline, long.record()
             time.sleep(0.1)
-        assert [d.source for d in long.record().disks] == [d.source for d in was.disks]
         if was.status == "running":
             long.vm.console.wait_for_more_ticks()
+        sources = [d.source for d in long.record().disks]
+        if operation == "disk_commit" and sources == [str(lab.shared / "heavy.qcow2")]:
+            assert error.outcome == "unknown", "it had happened, and was not known to have"
+            return
+        assert sources == [d.source for d in was.disks]
     try:
         long.begin().result(120)
     except (errors.SnapshotNotFoundError, errors.AlreadyExistsError):

@@ -361,5 +361,7 @@ def test_limits_are_kept_in_the_definition_and_guarantees_refused(lab_hosts, boo
     lifted = LimitsSpec(cpu_limit_percent=None, memory_limit=None)
     found = host.invoke("limits_set", vm=vm.id, limits=lifted, live=False, persistent=True)
     assert (found.cpu_shares, found.cpu_limit_percent, found.memory_limit_bytes) == (512, None, None)
-    with pytest.raises(errors.UnsupportedOperationError, match="cpu_guarantee_mhz"):
+    with pytest.raises(errors.InvalidSpecError, match="cpu_guarantee_mhz") as refused:
         host.invoke("limits_set", vm=vm.id, limits=LimitsSpec(cpu_guarantee_mhz=100), live=False, persistent=True)
+    assert refused.value.outcome == "not_sent"
+    assert host.vms[vm.id].resources.read().cpu_shares == 512

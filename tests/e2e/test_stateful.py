@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 
 import libvirt
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 from lxml import etree
 
+import novacron
 from novacron import errors
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(4 * 3600)]
@@ -416,37 +418,57 @@ class RealHosts(RuleBasedStateMachine):
         assert there - self.given_away == made - self.given_away, "files that belong to no VM, or VMs without their files"
 
 
+class Counting:
+    """A policy that counts the changes: those that were carried out, and those that were refused."""
+
+    stage = "access"
+
+    def __init__(self, machine):
+        self.machine, self.done, self.refused = machine, Counter(), Counter()
+
+    def applies(self, operation):
+        return not operation.reads
+
+    def __call__(self, call, proceed):
+        counter = self.refused
+        try:
+            result = proceed(call)
+            counter = self.done
+            return result
+        finally:
+            if self.machine.under_way:
+                counter.update([call.operation.name])
+
+
 @pytest.mark.parametrize("turn", [1, 2])
-def test_what_libvirt_has_is_what_the_model_says_after_each_operation(lab, lab_hosts, sample, turn, monkeypatch):
+def test_what_libvirt_has_is_what_the_model_says_after_each_operation(lab, sample, turn):
     """Counted are the changes that were carried out; those that are refused, as they must be, come on top."""
-    raw = [libvirt.open(host.uri) for host in lab.hosts]
-    done, refused, began, number = Counter(), Counter(), time.monotonic(), 0
-    machine = type("Machine", (RealHosts,), {"hosts": lab_hosts, "raw": raw})
-
-    def counting(submit):
-        def submitted(operation, *args, **arguments):
-            job = submit(operation, *args, **arguments)
-            if machine.under_way:
-                job.add_done_callback(lambda ended: (done if ended.exception() is None else refused).update([operation]))
-            return job
-
-        return submitted
-
-    for host in lab_hosts:
-        monkeypatch.setattr(host.dispatcher, "submit", counting(host.dispatcher.submit))
-    try:
-        while done.total() < sample(40, 1000):
-            number += 1
+    machine = type("Machine", (RealHosts,), {})
+    counting, began = Counting(machine), time.monotonic()
+    with ExitStack() as connections:
+        machine.raw = [libvirt.open(host.uri) for host in lab.hosts]
+        for raw in machine.raw:
+            connections.callback(raw.close)
+        machine.hosts = [
+            connections.enter_context(closing(novacron.connect(host.uri, name=host.name, policies=[counting])))
+            for host in lab.hosts
+        ]
+        rounds = 0
+        while counting.done.total() < sample(40, 1000):
+            rounds += 1
+            assert rounds <= sample(20, 100), f"too few operations are carried out: {counting.done}"
             run_state_machine_as_test(
-                seed(1000 * turn + number)(machine),
+                seed(1000 * turn + rounds)(machine),
                 settings=settings(
-                    max_examples=sample(4, 8), stateful_step_count=sample(20, 50), deadline=None, database=None,
-                    phases=[Phase.generate], suppress_health_check=list(HealthCheck),
+                    max_examples=sample(4, 8),
+                    stateful_step_count=sample(20, 50),
+                    deadline=None,
+                    database=None,
+                    phases=[Phase.generate],
+                    suppress_health_check=list(HealthCheck),
                 ),
-            )  # fmt: skip
-    finally:
-        for connection in raw:
-            connection.close()
-        print(
-            f"{done.total()} operations and {refused.total()} refusals in {time.monotonic() - began:.0f} s: {dict(done.most_common())}"
-        )
+            )
+    print(
+        f"{counting.done.total()} operations and {counting.refused.total()} refusals in {time.monotonic() - began:.0f} s: "
+        f"{dict(counting.done.most_common())}"
+    )
