@@ -137,30 +137,46 @@ class KVMConnection:
                     raise
                 raise VMNotFoundError(f"no VM named {vm!r}", host=self.name, resource=vm) from error
 
+    def resumable(self, work: Callable[[Any], T]) -> T:
+        """Run `work` with a dedicated connection; if the connection is lost, run it again on a new one.
+
+        Args:
+            work: takes the connection. It looks at what is there before it changes anything, so that it may run more than once.
+        Raises:
+            HostConnectionError, OperationTimeoutError: there was no new connection within 20 s of a loss; the outcome is unknown.
+        """
+        failing_since: float | None = None
+        while True:
+            began = time.monotonic()
+            try:
+                with self.dedicated() as conn, translated():
+                    return work(conn)
+            except (HostConnectionError, OperationTimeoutError) as error:
+                if isinstance(error, OperationTimeoutError) and error.outcome != "not_sent":
+                    raise  # the work's own deadline
+                now = time.monotonic()
+                if failing_since is None or now - began > RECONNECT_TIMEOUT:  # it had worked for a while in between
+                    failing_since = now
+                if self._closed or now - failing_since > RECONNECT_TIMEOUT:
+                    error.outcome = "unknown"
+                    raise
+            time.sleep(0.2)
+
     def ensure_undone(self, undo: Callable[[Any], None], left: str) -> None:
         """Undo something on a connection that works: the daemon may have died meanwhile, and comes back soon.
 
-        What libvirt refuses, because it is not there for instance, is passed over. When the daemon stays away, the error that is under
-        way tells that `left` is left behind.
+        Other errors of libvirt are ignored, because there may be nothing to undo. When the daemon does not come back, the error that is
+        being handled says that `left` is left behind.
         """
-        deadline = time.monotonic() + RECONNECT_TIMEOUT
-        while True:
-            try:
-                with self.dedicated() as conn:
-                    undo(conn)
-                return
-            except (HostConnectionError, OperationTimeoutError):
-                pass
-            except libvirt.libvirtError as error:
-                if not isinstance(mapped(error), HostConnectionError):
-                    return
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.2)
         under_way = sys.exc_info()[1]
-        if isinstance(under_way, NovaCronError):
-            under_way.details.setdefault("left", []).append(left)
-            under_way.hint = f"{left} may be left behind; {under_way.hint}"
+        try:
+            self.resumable(undo)
+        except NovaCronError as error:
+            if isinstance(error.__cause__, libvirt.libvirtError) and not isinstance(error, HostConnectionError):
+                return
+            if isinstance(under_way, NovaCronError):
+                under_way.details.setdefault("left", []).append(left)
+                under_way.hint = f"{left} may be left behind; {under_way.hint}"
 
     def bounded(self, function: Callable[..., T], *arguments: Any, timeout: float) -> T:
         """Call something that may block in a thread of its own.

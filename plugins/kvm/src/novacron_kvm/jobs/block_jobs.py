@@ -1,4 +1,8 @@
-"""Block jobs: QEMU copies a disk's content while its VM may run."""
+"""Block jobs: QEMU copies a disk's content while its VM may run.
+
+QEMU runs a block job without libvirtd. If libvirtd dies, the job goes on, and libvirtd finds it again after its restart. So a lost
+connection does not end `run_block_job`: it asks the restarted daemon what happened to the disk, and follows the job there.
+"""
 
 from __future__ import annotations
 
@@ -8,41 +12,86 @@ from typing import Any
 
 import libvirt
 
-from novacron.errors import BusyError, StorageError
+from novacron.errors import BusyError, HostConnectionError, InvalidStateError, NotFoundError, StorageError
 from novacron.jobs import Job
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.errors import mapped
 from novacron_kvm.xml.parsing import parse, text_of
 
 POLL = 0.25
-"""Seconds between looks at how far a copy is."""
+"""Seconds between two queries of a job's progress."""
 LEFT_OVER = 3.0
-"""Seconds after which a merge that is done and that nobody takes up is taken to be a dead process's."""
-SETTLE = 10.0
-"""Seconds that libvirt has to take note of a job that ended."""
+"""Seconds after which a finished merge that nobody completes is assumed to belong to a dead process."""
+SETTLE, PIVOT_SETTLE = 10.0, 2.0
+"""Seconds until libvirt's definition shows that a job ended. A disk is switched to another file before the call for it returns."""
 
 
-def follow(
-    domain: Any, target: str, job: Job[Any], report: Callable[[float], None], *, pivot: bool = False, without: str = ""
+def run_block_job(
+    connection: KVMConnection,
+    domain: Any,
+    target: str,
+    start: Callable[[], Any],
+    job: Job[Any],
+    report: Callable[[float], None],
+    *,
+    pivot: bool = False,
+    without: str = "",
 ) -> None:
-    """Wait until a disk's block job has ended; cancelling the job aborts it, and the disk is as it was.
+    """Start a disk's block job and wait until it ended, also if libvirtd is restarted meanwhile.
+
+    After a lost connection, `domain` and the connection that it belongs to can't be used any more. Cancelling the job aborts it; the disk
+    is then as it was before.
 
     Args:
         target: the disk, "vda".
-        report: told the fraction that is done.
-        pivot: the job is a mirror or a commit of what the guest writes to: switch to the other image when it has caught up.
-        without: the job is to take this file out of the disk's chain. libvirt says so a moment after the job has gone from its sight.
+        start: calls libvirt to start the job.
+        report: called with the completed fraction.
+        pivot: the job is a copy, or a commit of the file that the guest writes: switch the disk to the other file when all is copied.
+        without: the job removes this file from the disk's backing chain. libvirt's definition shows that shortly after the job ended.
 
     Raises:
-        StorageError: it ended early; libvirt's log has QEMU's reason.
+        StorageError: the job ended early. The disk is as it was before.
+        HostConnectionError: the daemon did not come back within 20 s, or the VM ended with it.
     """
+    identity, before = domain.UUIDString(), _source(domain, target)
+    try:
+        start()
+        _follow(domain, target, before, job, report, pivot=pivot, without=without)
+        return
+    except libvirt.libvirtError as error:
+        lost = mapped(error)
+        if not isinstance(lost, HostConnectionError):
+            raise
+        lost.outcome, lost.__cause__ = "unknown", error
+
+    def follow_again(conn: Any) -> bool:
+        there = conn.lookupByUUIDString(identity)
+        job.report("connected again", None)
+        _follow(there, target, before, job, report, pivot=pivot, without=without)
+        return True
+
+    try:
+        connection.resumable(follow_again)
+    except (NotFoundError, InvalidStateError):  # the VM ended with the daemon
+        raise lost from lost.__cause__
+    except StorageError as error:
+        error.hint = "libvirtd was restarted meanwhile; the disk is as it was before, so try again"
+        raise
+
+
+def _follow(
+    domain: Any, target: str, before: str, job: Job[Any], report: Callable[[float], None], *, pivot: bool, without: str
+) -> None:
+    """Wait until a disk's block job has ended, and switch the disk to the other file if `pivot` is set."""
     settled = 0.0
     try:
         while True:
             info = domain.blockJobInfo(target, 0)
             if not info:
-                settled = settled or time.monotonic() + SETTLE
-                if not pivot and not _has(domain, target, without):
+                settled = settled or time.monotonic() + (PIVOT_SETTLE if pivot else SETTLE)
+                if (pivot and _source(domain, target) != before) or not (pivot or _has(domain, target, without)):
                     return
-                if pivot or time.monotonic() > settled:
+                if time.monotonic() > settled:
                     raise StorageError(
                         f"copying the disk {target!r} of {domain.name()!r} ended early",
                         resource=domain.name(),
@@ -50,23 +99,37 @@ def follow(
                     )
                 time.sleep(POLL / 5)
                 continue
+            settled = 0.0
             report(info["cur"] / info["end"] if info["end"] else 0.0)
             job.raise_if_cancelled()  # also when all is copied: nothing has changed yet
             if pivot and info["end"] and info["cur"] == info["end"] and _ready(domain, target):
-                break
-            job.wait_cancelled(POLL)
-        domain.blockJobAbort(target, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
+                domain.blockJobAbort(target, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
+            else:
+                job.wait_cancelled(POLL)
+    except libvirt.libvirtError as error:
+        if not isinstance(mapped(error), HostConnectionError):
+            _abort(domain, target)
+        raise
     except BaseException:
-        if domain.blockJobInfo(target, 0):
-            domain.blockJobAbort(target, 0)
+        _abort(domain, target)
         raise
 
 
-def end_copy(identity: str, target: str, path: str, connection: Any) -> None:
-    """End the copying of a VM's disk into a file, which a daemon that died left to QEMU; the disk is as it was."""
-    domain = connection.lookupByUUIDString(identity)
-    if _has(domain, target, path) and domain.blockJobInfo(target, 0):
+def _abort(domain: Any, target: str) -> None:
+    if domain.blockJobInfo(target, 0):
         domain.blockJobAbort(target, 0)
+
+
+def end_copy(identity: str, target: str, path: str, connection: Any) -> bool:
+    """Abort the copying of a VM's disk to a file, if it is still under way.
+
+    Returns:
+        Whether the VM does not use the file: it may be deleted then.
+    """
+    domain = connection.lookupByUUIDString(identity)
+    if domain.isActive() and _has(domain, target, path):
+        _abort(domain, target)
+    return not _has(domain, target, path)
 
 
 def end_interrupted_jobs(domain: Any, targets: Iterable[str], job: Job[Any]) -> None:
@@ -87,7 +150,7 @@ def end_interrupted_jobs(domain: Any, targets: Iterable[str], job: Job[Any]) -> 
                     outcome="not_sent",
                     hint="wait for that, or cancel it",
                 )
-            job.report(f"waiting for what was begun on {target}", info["cur"] / info["end"] if info["end"] else None)
+            job.report(f"waiting for an interrupted merge of {target}", info["cur"] / info["end"] if info["end"] else None)
             done = (done or time.monotonic()) if _ready(domain, target) else 0.0
             if done and time.monotonic() - done > LEFT_OVER:
                 domain.blockJobAbort(target, 0)
@@ -95,18 +158,28 @@ def end_interrupted_jobs(domain: Any, targets: Iterable[str], job: Job[Any]) -> 
             job.wait_cancelled(POLL)
 
 
+def _disk(domain: Any, target: str) -> Any | None:
+    disks = parse(domain.XMLDesc(0)).iterfind("devices/disk")
+    return next((element for element in disks if text_of(element, "target/@dev") == target), None)
+
+
+def _source(domain: Any, target: str) -> str:
+    """Return which file, volume or device a disk is written to, as one text to compare."""
+    element = _disk(domain, target)
+    source = None if element is None else element.find("source")
+    return "" if source is None else repr(sorted((name, value) for name, value in source.attrib.items() if name != "index"))
+
+
 def _has(domain: Any, target: str, path: str) -> bool:
     """Whether QEMU has a file open for a disk, or copies it there."""
-    disks = parse(domain.XMLDesc(0)).iterfind("devices/disk")
-    return any(source.get("file") == path for e in disks if text_of(e, "target/@dev") == target for source in e.iter("source"))
+    element = _disk(domain, target)
+    return element is not None and any(source.get("file") == path for source in element.iter("source"))
 
 
 def _ready(domain: Any, target: str) -> bool:
     """Whether a copy has caught up: QEMU reports this in the live definition, and only then can the disk be switched to the copy."""
-    for element in parse(domain.XMLDesc(0)).iterfind("devices/disk"):
-        if text_of(element, "target/@dev") == target:
-            return text_of(element, "mirror/@ready") == "yes"
-    return False
+    element = _disk(domain, target)
+    return element is not None and text_of(element, "mirror/@ready") == "yes"
 
 
-__all__ = ["end_copy", "end_interrupted_jobs", "follow"]
+__all__ = ["end_copy", "end_interrupted_jobs", "run_block_job"]

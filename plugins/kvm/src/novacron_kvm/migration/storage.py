@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -18,93 +19,116 @@ from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.domains.states import refuse_saved, refuse_snapshots
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
-from novacron_kvm.jobs.block_jobs import end_copy, follow
+from novacron_kvm.jobs.block_jobs import end_copy, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
 from novacron_kvm.storage.luks import refuse_encrypted
-from novacron_kvm.storage.volume_files import needed_elsewhere, remove_created, volume_record
+from novacron_kvm.storage.volume_files import find_path, needed_elsewhere, path_in, remove_created, remove_volume, volume_record
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.storage import volume_xml
 
 
 def migrate_storage(connection: KVMConnection, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
-    """Move disk after disk: each is wholly here or wholly there, whatever happens to the next."""
-    with connection.dedicated() as conn, tell_if_vm_ended(connection, vm), translated("vm_migrate_storage", vm):
-        domain = connection.domain(vm, conn)
-        refuse_saved(domain, "move disks of")
-        target = conn.storagePoolLookupByName(pool)
-        target.refresh()
-        elements = {text_of(e, "target/@dev") or "": e for e in own_disks(parse(domain.XMLDesc(0)))}
-        unknown = [name for name in disks if name not in elements]
-        if unknown:
-            raise DeviceNotFoundError(
-                f"{domain.name()!r} has no disk {unknown[0]!r} that could be moved",
-                resource=domain.name(),
-                hint=f"it has: {', '.join(elements) or 'none'}",
-            )
-        refuse_snapshots(domain, "move disks of", "which are in them")
-        wanted = list(disks or elements)
-        refuse_encrypted(domain.name(), [elements[name] for name in wanted], "move disks of")
+    """Move one disk after the other. A failure leaves each disk completely in one pool, and the disks moved before in the new one."""
+    with tell_if_vm_ended(connection, vm), translated("vm_migrate_storage", vm):
+        with connection.dedicated() as conn:
+            wanted = _movable(conn, connection.domain(vm, conn), disks)
+            conn.storagePoolLookupByName(pool).refresh()
         for number, name in enumerate(wanted):
-            volume = volume_of(conn, elements[name])
-            before = volume_record(connection.name, volume)
-            if before.pool == pool:
-                continue
 
             def report(fraction: float, number: int = number, name: str = name) -> None:
                 job.report(f"moving {name} to {pool}", (number + fraction) / len(wanted))
 
             report(0.0)
-            _move(connection, conn, domain, name, volume, before, target, job, report)
-        return vm_record(connection, domain)
+            _move(connection, vm, name, pool, job, report)
+        return vm_record(connection, connection.domain(vm))
 
 
-def _move(
-    connection: KVMConnection,
-    conn: Any,
-    domain: Any,
-    name: str,
-    volume: Any,
-    before: Volume,
-    pool: Any,
-    job: Job[VM],
-    report: Any,
-) -> None:
-    with ExitStack() as undo:
+def _movable(conn: Any, domain: Any, disks: tuple[str, ...]) -> list[str]:
+    """Return the targets of the disks to move: those asked for, or all that the VM owns. Refuse what can't be moved."""
+    refuse_saved(domain, "move disks of")
+    elements = {text_of(e, "target/@dev") or "": e for e in own_disks(parse(domain.XMLDesc(0)))}
+    unknown = [name for name in disks if name not in elements]
+    if unknown:
+        raise DeviceNotFoundError(
+            f"{domain.name()!r} has no disk {unknown[0]!r} that could be moved",
+            resource=domain.name(),
+            hint=f"it has: {', '.join(elements) or 'none'}",
+        )
+    refuse_snapshots(domain, "move disks of", "which are in them")
+    wanted = list(disks or elements)
+    refuse_encrypted(domain.name(), [elements[name] for name in wanted], "move disks of")
+    for name in wanted:
+        volume_of(conn, elements[name])
+    return wanted
+
+
+def _move(connection: KVMConnection, vm: str, name: str, pool_name: str, job: Job[VM], report: Callable[[float], None]) -> None:
+    with connection.dedicated() as conn, ExitStack() as undo:
+        domain, pool = connection.domain(vm, conn), conn.storagePoolLookupByName(pool_name)
+        volume = volume_of(conn, next(e for e in own_disks(parse(domain.XMLDesc(0))) if text_of(e, "target/@dev") == name))
+        before = volume_record(connection.name, volume)
+        if before.pool == pool_name:
+            return
         text = volume_xml(before.name, before.capacity_bytes, before.format, None)
         if before.name in pool.listVolumes():
             raise StorageError(
-                f"a volume {before.name!r} is already in the storage pool {pool.name()!r}",
+                f"a volume {before.name!r} is already in the storage pool {pool_name!r}",
                 resource=before.name,
                 hint="delete or rename that one",
             )
-        made = before.path in facts_of(domain).made
         if domain.isActive():
-            undo.callback(remove_created, connection, pool, before.name)
+            path = path_in(pool, before.name)
+            give_up = partial(_give_up_copy, domain.UUIDString(), name, pool_name, path)
+            undo.callback(connection.ensure_undone, give_up, f"the volume {before.name!r} in {pool_name!r}")
             there = volume_record(connection.name, pool.createXML(text, 0))
-            stop = partial(end_copy, domain.UUIDString(), name, there.path)
-            undo.callback(connection.ensure_undone, stop, f"the copying of {name} of {domain.name()!r}")
-            _copy_live(domain, name, there, job, report)
+            _copy_live(connection, domain, name, there, job, report)
         else:
             undo.callback(remove_created, connection, pool, before.name)
             there = volume_record(connection.name, pool.createXMLFrom(text, volume, 0))
             job.raise_if_cancelled()
-        set_defined_disk_file(conn, domain, name, there)
+            set_defined_disk_file(conn, domain, name, there)
         undo.pop_all()
-    if made:
-        set_facts(domain, facts_of(domain).without_files([before.path]).with_files([there.path]))
-        if before.path not in needed_elsewhere(conn, {before.path}):
-            volume.delete(0)
+    connection.resumable(partial(_use_copy, connection, vm, name, before, there))
 
 
-def _copy_live(domain: Any, name: str, there: Volume, job: Job[VM], report: Any) -> None:
+def _copy_live(
+    connection: KVMConnection, domain: Any, name: str, there: Volume, job: Job[VM], report: Callable[[float], None]
+) -> None:
     """Copy a running VM's disk, then switch QEMU to the copy. Until then the old disk has all data."""
     element = etree.Element("disk", type="file")
     etree.SubElement(element, "driver", name="qemu", type=there.format)
     etree.SubElement(element, "source", file=there.path)
     flags = libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB
-    domain.blockCopy(name, etree.tostring(element, encoding="unicode"), {}, flags)
-    follow(domain, name, job, report, pivot=True)
+    start = partial(domain.blockCopy, name, etree.tostring(element, encoding="unicode"), {}, flags)
+    run_block_job(connection, domain, name, start, job, report, pivot=True)
+
+
+def _give_up_copy(vm: str, target: str, pool: str, path: str, conn: Any) -> None:
+    """End the copying of a disk, and delete the copy unless the VM uses it already.
+
+    Raises:
+        StorageError: the VM ended. It may have been switched to the copy before, which then has its newest data.
+    """
+    unused = end_copy(vm, target, path, conn)
+    if not conn.lookupByUUIDString(vm).isActive():
+        raise StorageError(f"{path} is kept: it may have the newest data of a VM that ended", resource=vm)
+    if unused:
+        remove_volume(conn.storagePoolLookupByName(pool), path.rpartition("/")[2])
+
+
+def _use_copy(connection: KVMConnection, vm: str, name: str, before: Volume, there: Volume, conn: Any) -> None:
+    """Let the definition name the copy, and delete the original if it was made for this VM and nothing else needs it."""
+    domain = connection.domain(vm, conn)
+    set_defined_disk_file(conn, domain, name, there)
+    own = facts_of(domain)
+    if before.path in own.made:
+        set_facts(domain, own.without_files([before.path]).with_files([there.path]))
+    elif there.path not in own.made or before.path == there.path:
+        return
+    volume = find_path(conn, before.path)
+    if volume is not None and before.path not in needed_elsewhere(conn, {before.path}):
+        volume.delete(0)
 
 
 __all__ = ["migrate_storage"]

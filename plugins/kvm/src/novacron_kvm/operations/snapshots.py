@@ -140,7 +140,7 @@ class KVMSnapshots:
                     domain.revertToSnapshot(found, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
                     set_facts(domain, own)  # of now: which files go with it, above all
                 forget_completed(domain)  # another QEMU runs than the one that came by a migration
-            return vm_record(self._connection, domain)
+        return vm_record(self._connection, self._connection.domain(vm))
 
     @hookimpl
     def snapshot_delete(self, vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
@@ -156,7 +156,7 @@ class KVMSnapshots:
                     flags = libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS | libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL
                     going += found.listAllChildren(flags)
                 self._delete(conn, domain, going, job)
-            return vm_record(self._connection, domain)
+        return vm_record(self._connection, self._connection.domain(vm))
 
     def _delete(self, conn: Any, domain: Any, going: list[Any], job: Job[Any]) -> None:
         """Delete a snapshot, and with it the rest of `going`, which are all that descend from it."""

@@ -156,7 +156,7 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
         undo.pop_all()
     redefine = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
     domain.snapshotCreateXML(snapshot.getXMLDesc(SECURE), redefine)
-    merge_unneeded(connection, conn, domain, job)  # what the VM wrote to until now
+    merge_unneeded(connection, domain.UUIDString(), job)  # what the VM wrote to until now
 
 
 def power_off(domain: Any) -> None:
@@ -191,7 +191,7 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
             volume.delete(0)
     if files:
         set_facts(domain, own.without_files(files))
-    merge_unneeded(connection, conn, domain, job)
+    merge_unneeded(connection, domain.UUIDString(), job)
 
 
 def _refuse_impossible(connection: KVMConnection, record: VM, live: Any, *, memory: bool) -> None:

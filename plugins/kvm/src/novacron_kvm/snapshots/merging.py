@@ -10,6 +10,7 @@ the image that a VM is linked to, never gets there.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import libvirt
@@ -18,8 +19,10 @@ from novacron.errors import StorageError
 from novacron.jobs import Job
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of, set_facts
-from novacron_kvm.jobs.block_jobs import follow
+from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, run_block_job
+from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.snapshots.listing import snapshots_of
+from novacron_kvm.storage.chains import commit_active
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file
 from novacron_kvm.storage.helper_domain import existing_volume, helper_domain
 from novacron_kvm.storage.volume_files import backing_files, find_path, refresh_pools, vms_with, volume_of_disk, volume_record
@@ -75,15 +78,31 @@ def definition_then(snapshot: Any) -> Any:
     return stored
 
 
-def merge_unneeded(connection: KVMConnection, conn: Any, domain: Any, job: Job[Any]) -> None:
-    """Merge and delete those of a VM's files that neither the VM nor a snapshot needs any more.
+def merge_unneeded(connection: KVMConnection, vm: str, job: Job[Any]) -> None:
+    """Merge and delete those of a VM's files that neither the VM nor a snapshot needs any more, also if libvirtd is restarted meanwhile.
 
     A file that cannot go yet stays, and is looked at again by the next call: another VM is linked to it, or a running VM is on one of
     several branches above it.
 
+    Args:
+        vm: the UUID.
+
     Raises:
         StorageError: QEMU could not copy; every file is still there.
     """
+    with tell_if_vm_ended(connection, vm):
+        connection.resumable(partial(_merge_all, connection, vm, job))
+
+
+def _merge_all(connection: KVMConnection, vm: str, job: Job[Any], conn: Any) -> None:
+    domain = connection.domain(vm, conn)
+    active = disk_files(parse(domain.XMLDesc(0)), conn)
+    end_interrupted_jobs(domain, active, job)
+    if domain.isActive():  # a process may have died after QEMU switched to another file, and before the definition named it
+        chain = facts_of(domain).chain
+        for target, path in disk_files(_defined(domain), conn).items():
+            if {path, active.get(target)} <= {*chain}:
+                _define_disk_file(connection, vm, target, active[target], conn)
     before = None
     while True:
         files = _look(conn, domain)
@@ -111,7 +130,7 @@ def _look(conn: Any, domain: Any) -> Files:
     refresh_pools(conn, {*facts_of(domain).chain})
     root = parse(domain.XMLDesc(0))
     active = disk_files(root, conn)
-    needed = {*active.values()}
+    needed = {*active.values(), *disk_files(_defined(domain), conn).values()}
     for _, snapshot in snapshots_of(domain):
         needed |= {*disk_files(definition_then(snapshot), conn).values()}
     opened: dict[str, str] = {}
@@ -120,6 +139,11 @@ def _look(conn: Any, domain: Any) -> Files:
             opened |= {source.get("file"): text_of(disk, "target/@dev") or "" for source in disk.iter("source")}
         opened |= {path: target for target, path in active.items()}  # a disk that names a volume has no file there
     return Files(active, needed, backing_files(conn), opened)
+
+
+def _defined(domain: Any) -> Any:
+    """Return the definition that a VM starts with; of a transient VM the only one that it has."""
+    return parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0))
 
 
 def _next_step(conn: Any, domain: Any, files: Files) -> Step | None:
@@ -156,32 +180,32 @@ def _merge(connection: KVMConnection, conn: Any, domain: Any, files: Files, path
     if target is not None:
         # what the guest wrote goes into the file below: little is copied, and the disk has its first name again
         if files.opened:
-            _commit_active(domain, target, path, job, report)
+            commit_active(connection, domain, target, path, job, report)
         else:
             definition = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
-            with helper_domain(conn, definition, above) as copier:
-                _commit_active(copier, "vda", path, job, report)
-        set_defined_disk_file(conn, domain, target, volume_record(connection.name, existing_volume(conn, path)))
+            with helper_domain(connection, conn, definition, above) as copier:
+                commit_active(connection, copier, "vda", path, job, report)
+        connection.resumable(partial(_define_disk_file, connection, domain.UUIDString(), target, path))
     elif above in files.opened:  # only the QEMU that reads it can write there
-        domain.blockCommit(files.opened[above], path, above, 0, 0)
-        follow(domain, files.opened[above], job, report, without=above)
-        _rename_in_snapshots(domain, above, path)
+        disk = files.opened[above]
+        run_block_job(connection, domain, disk, partial(domain.blockCommit, disk, path, above, 0, 0), job, report, without=above)
+        connection.resumable(partial(_rename_in_snapshots, domain.UUIDString(), above, path))
     else:  # a branch that the VM is not on: its file takes in what is below it, and keeps its name
         roots = [root for _, root in snapshots_of(domain, libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)]
         then = [definition_then(root) for root in roots]
         definition = next((d for d in then if above in disk_files(d, conn).values()), then[0])
-        with helper_domain(conn, definition, above) as copier:
-            copier.blockRebase("vda", files.below[path], 0, 0)
-            follow(copier, "vda", job, report, without=path)
+        with helper_domain(connection, conn, definition, above) as copier:
+            start = partial(copier.blockRebase, "vda", files.below[path], 0, 0)
+            run_block_job(connection, copier, "vda", start, job, report, without=path)
 
 
-def _commit_active(domain: Any, target: str, path: str, job: Job[Any], report: Any) -> None:
-    domain.blockCommit(target, path, None, 0, libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE)
-    follow(domain, target, job, report, pivot=True)
+def _define_disk_file(connection: KVMConnection, vm: str, target: str, path: str, conn: Any) -> None:
+    set_defined_disk_file(conn, connection.domain(vm, conn), target, volume_record(connection.name, existing_volume(conn, path)))
 
 
-def _rename_in_snapshots(domain: Any, old: str, new: str) -> None:
+def _rename_in_snapshots(vm: str, old: str, new: str, conn: Any) -> None:
     """Let snapshots name another file, which has the same content now."""
+    domain = conn.lookupByUUIDString(vm)
     for snapshot, root in snapshots_of(domain, libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE):
         named = [source for source in root.iter("source") if source.get("file") == old]
         for source in named:

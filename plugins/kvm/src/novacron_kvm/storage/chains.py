@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import libvirt
@@ -15,7 +18,7 @@ from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.domains.states import refuse_saved, refuse_snapshots, refuse_suspended_since_migration
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import sized
-from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, follow
+from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
 from novacron_kvm.storage.helper_domain import helper_domain
@@ -25,41 +28,64 @@ from novacron_kvm.xml.reading import disk as disk_record
 
 
 def pull_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -> Disk:
-    """Copy what is below a disk into its own file; cut short, it still needs what is below, and nothing is lost."""
-    with connection.dedicated() as conn, tell_if_vm_ended(connection, vm), translated("disk_pull", vm):
-        domain, volume = _found(connection, conn, vm, disk, "pull", job)
-        if volume.backing:
-            if domain.isActive():
-                domain.blockPull(disk, 0, 0)
-                follow(domain, disk, job, lambda fraction: job.report("pulling", fraction), without=volume.backing)
-            else:
-                definition = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
-                with helper_domain(conn, definition, volume.path) as there:
-                    there.blockPull("vda", 0, 0)
-                    follow(there, "vda", job, lambda fraction: job.report("pulling", fraction), without=volume.backing)
-            refresh_pools(conn, {volume.path})
-        return _record(connection, domain, disk)
+    """Copy the content of a disk's backing files into its own file. An interrupted copy changes nothing: the disk still uses them."""
+    with tell_if_vm_ended(connection, vm), translated("disk_pull", vm):
+        with connection.dedicated() as conn:
+            domain, volume = _found(connection, conn, vm, disk, "pull", job)
+            if volume.backing:
+                with _reading(connection, conn, domain, disk, volume.path) as (there, target):
+                    start = partial(there.blockPull, target, 0, 0)
+                    report = partial(job.report, "pulling")
+                    run_block_job(connection, there, target, start, job, report, without=volume.backing)
+        return connection.resumable(partial(_after_pull, connection, vm, disk, volume.path))
 
 
 def commit_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -> Disk:
     """Commit a disk's own file into its backing file, which becomes the disk's file. Until then the disk is unchanged."""
-    with connection.dedicated() as conn, tell_if_vm_ended(connection, vm), translated("disk_commit", vm):
-        domain, volume = _found(connection, conn, vm, disk, "commit", job)
-        base = _base(connection, conn, domain, disk, volume)
-        if domain.isActive():
-            _commit(domain, disk, base.path, job)
-        else:
-            definition = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
-            with helper_domain(conn, definition, volume.path) as there:
-                _commit(there, "vda", base.path, job)
-        set_defined_disk_file(conn, domain, disk, base)
-        own = facts_of(domain)
-        if volume.path in own.made:
-            overlay = find_path(conn, volume.path)
-            if overlay is not None:
-                overlay.delete(0)
-            set_facts(domain, own.without_files([volume.path]))
-        return _record(connection, domain, disk)
+    with tell_if_vm_ended(connection, vm), translated("disk_commit", vm):
+        with connection.dedicated() as conn:
+            domain, volume = _found(connection, conn, vm, disk, "commit", job)
+            base = _base(connection, conn, domain, disk, volume)
+            with _reading(connection, conn, domain, disk, volume.path) as (there, target):
+                commit_active(connection, there, target, base.path, job, partial(job.report, "committing"))
+        return connection.resumable(partial(_after_commit, connection, vm, disk, base, volume.path))
+
+
+def commit_active(
+    connection: KVMConnection, domain: Any, target: str, path: str, job: Job[Any], report: Callable[[float], None]
+) -> None:
+    """Commit the file that a disk is written to into the file `path` of its backing chain, and switch the disk to that one."""
+    start = partial(domain.blockCommit, target, path, None, 0, libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE)
+    run_block_job(connection, domain, target, start, job, report, pivot=True)
+
+
+@contextmanager
+def _reading(connection: KVMConnection, conn: Any, domain: Any, disk: str, path: str) -> Iterator[tuple[Any, str]]:
+    """Give a domain that has a disk's file open, and the disk's target there: the VM itself, or a helper domain if it is stopped."""
+    if domain.isActive():
+        yield domain, disk
+        return
+    definition = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
+    with helper_domain(connection, conn, definition, path) as there:
+        yield there, "vda"
+
+
+def _after_pull(connection: KVMConnection, vm: str, disk: str, path: str, conn: Any) -> Disk:
+    refresh_pools(conn, {path})
+    return _record(connection, connection.domain(vm, conn), disk)
+
+
+def _after_commit(connection: KVMConnection, vm: str, disk: str, base: Volume, overlay: str, conn: Any) -> Disk:
+    """Let the definition name the base file too, and delete the overlay if it was made for the VM."""
+    domain = connection.domain(vm, conn)
+    set_defined_disk_file(conn, domain, disk, base)
+    own = facts_of(domain)
+    if overlay in own.made:
+        volume = find_path(conn, overlay)
+        if volume is not None:
+            volume.delete(0)
+        set_facts(domain, own.without_files([overlay]))
+    return _record(connection, domain, disk)
 
 
 def _found(connection: KVMConnection, conn: Any, vm: str, disk: str, verb: str, job: Job[Disk]) -> tuple[Any, Volume]:
@@ -106,9 +132,4 @@ def _record(connection: KVMConnection, domain: Any, target: str) -> Disk:
     return sized(connection, domain, disk_record(element))
 
 
-def _commit(domain: Any, target: str, path: str, job: Job[Any]) -> None:
-    domain.blockCommit(target, path, None, 0, libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE)
-    follow(domain, target, job, lambda fraction: job.report("committing", fraction), pivot=True)
-
-
-__all__ = ["pull_disk", "commit_disk"]
+__all__ = ["commit_active", "commit_disk", "pull_disk"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import libvirt
 from lxml import etree
 
 from novacron.errors import StorageError
+from novacron_kvm.connection import KVMConnection
 from novacron_kvm.jobs.domain_jobs import HELPER
 from novacron_kvm.storage.copies import own_disks
 from novacron_kvm.storage.volume_files import find_path
@@ -19,10 +21,11 @@ from novacron_kvm.xml.reading import disk as disk_record
 
 
 @contextmanager
-def helper_domain(conn: Any, definition: Any, path: str) -> Iterator[Any]:
-    """Give a domain with the file as its one disk, "vda", which never runs: QEMU merges files, and from afar nothing else can.
+def helper_domain(connection: KVMConnection, conn: Any, definition: Any, path: str) -> Iterator[Any]:
+    """Give a domain with the file as its only disk, "vda". It never runs: its QEMU merges files, on remote hosts too.
 
-    It ends with our connection, should this process die.
+    libvirtd ends it when `conn` is closed, so also when this process dies. A libvirtd that was restarted has forgotten that, so the domain
+    is then ended on a new connection.
     """
     root = etree.Element("domain", type=definition.get("type"))
     etree.SubElement(root, "name").text = HELPER + uuid.uuid4().hex[:12]
@@ -38,10 +41,15 @@ def helper_domain(conn: Any, definition: Any, path: str) -> Iterator[Any]:
     etree.SubElement(devices, "controller", type="usb", model="none")
     etree.SubElement(devices, "memballoon", model="none")
     domain = conn.createXML(serialise(root), libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY)
+    end = partial(_end, domain.UUIDString())
     try:
         yield domain
     finally:
-        domain.destroy()
+        connection.ensure_undone(end, f"the domain {domain.name()!r}, which only merges files")
+
+
+def _end(identity: str, conn: Any) -> None:
+    conn.lookupByUUIDString(identity).destroy()
 
 
 def existing_volume(conn: Any, path: str) -> Any:
