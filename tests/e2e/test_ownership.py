@@ -61,3 +61,34 @@ def test_an_imported_vm_with_stored_snapshots_of_another_gets_none(lab_hosts, bo
     finally:
         metadata.restore_metadata(domain)
     assert [s.name for s in vm.snapshots.list()] == ["one"]
+
+
+def test_what_another_host_of_the_fleet_uses_is_neither_taken_nor_deleted(lab, lab_hosts, tmp_path):
+    """Two hosts share their storage. The fleet is what makes one host know of the other's VMs."""
+    from novacron.site import Site
+
+    with Site(tmp_path / "state") as site:
+        for number, host in enumerate(lab.hosts):
+            site.fleet.add(f"host-{number}", host.uri)
+        a, b = (site.fleet.hosts[name] for name in ("host-0", "host-1"))
+        vm = a.vms.create(name="shared-disk", memory="32MiB", disks=[{"size": "8MiB"}])
+        try:
+            disk = vm.record.disks[0]
+            with pytest.raises(errors.AlreadyExistsError, match=r"host-0 has a VM with the UUID .*'shared-disk'"):
+                b.vms.import_definition(vm.export().text)
+            assert "shared-disk" not in b.vms
+            b.pools.refresh("default")
+            for refused in ("volume_delete", "volume_wipe"):
+                with pytest.raises(errors.InvalidStateError, match="'shared-disk' of the host host-0"):
+                    b.invoke(refused, pool="default", volume=disk.source.rpartition("/")[2])
+            other = b.vms.create(name="other-disk", memory="32MiB", disks=[{"path": disk.source, "format": "qcow2"}])
+            deleted = vm.delete()
+            assert deleted.kept == (disk.source,)
+            b.pools.refresh("default")
+            assert other.refresh().record.disks[0].source == disk.source
+            other.delete()
+            b.pools.delete_volume(disk.source.rpartition("/")[2])
+        finally:
+            for host, name in ((a, "shared-disk"), (b, "other-disk")):
+                if name in host.vms:
+                    host.vms[name].delete(force=True)

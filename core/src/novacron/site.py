@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
@@ -24,6 +25,7 @@ from novacron.fleets import Fleet, FleetHosts
 from novacron.handles.host import HostHandle
 from novacron.identity import Identity
 from novacron.macs import MACAddresses
+from novacron.peers import Peers
 from novacron.plugins.discovery import DriverRegistry
 from novacron.plugins.driver import ConnectContext, DriverProvider
 from novacron.secrets import Secrets
@@ -74,6 +76,7 @@ class Site:
         self.drivers = DriverRegistry(lambda: self.plugins.drivers())
         self.secrets = Secrets(self._secret_backends)
         self.macs = MACAddresses(lambda: MACStore(self.database))
+        self.peers = Peers(lambda: self.fleet)
         self.closed = False
         self._database_url = database
         self._parts: dict[str, Any] = {}
@@ -261,7 +264,9 @@ class Site:
         place = parsed(uri, timeout)
         provider = self.drivers.provider_for(place.scheme)
         check_options(provider, options)
-        context = ConnectContext(name or place.host or "local", timeout, options, self.secrets, self.macs, self.state)
+        called = name or place.host or "local"
+        ask_peers = partial(self.peers.ask, called, provider.schemes)
+        context = ConnectContext(called, timeout, options, self.secrets, self.macs, self.state, ask_peers)
         driver = open_driver(provider, place, context)
         try:
             dispatcher = Dispatcher(

@@ -80,6 +80,14 @@ def _refused(text: Any, allowed: str, hint: str = URI_HINT) -> InvalidSpecError:
     return InvalidSpecError("invalid URI", problems=[SpecProblem("uri", shown, allowed)], hint=hint, outcome="not_sent")
 
 
+AskPeers = Callable[[Callable[[Any], Any]], Sequence[tuple[str, Any]]]
+
+
+def no_peers(what: Callable[[Any], Any]) -> Sequence[tuple[str, Any]]:
+    """Return no answers: a connection outside a site knows no other hosts."""
+    return []
+
+
 class ConnectContext(NamedTuple):
     """What a driver gets when it connects.
 
@@ -90,6 +98,8 @@ class ConnectContext(NamedTuple):
         secrets: looks up secrets by name.
         macs: provides MAC addresses for new NICs.
         state: the state directory, for the driver's own files.
+        ask_peers: calls a function with the native connection of each other registered host of the same driver, and returns the names of
+            the hosts with their answers. Hosts that don't answer within 5 s are left out.
     """
 
     name: str
@@ -98,6 +108,7 @@ class ConnectContext(NamedTuple):
     secrets: Secrets = Secrets()
     macs: MACAddresses = MACAddresses()
     state: StateDirectory = StateDirectory()
+    ask_peers: AskPeers = no_peers
 
 
 class Driver:

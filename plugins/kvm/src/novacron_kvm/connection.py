@@ -19,6 +19,7 @@ import libvirt
 
 from novacron.errors import HostConnectionError, NovaCronError, OperationTimeoutError, UnsupportedOperationError, VMNotFoundError
 from novacron.macs import MACAddresses
+from novacron.plugins.driver import AskPeers, no_peers
 from novacron.secrets import Secrets
 from novacron.state import StateDirectory
 from novacron_kvm.errors import mapped, translated
@@ -47,6 +48,7 @@ class KVMConnection:
         secrets: looks secrets up by name.
         macs: gives out MAC addresses for new NICs.
         state: the state directory.
+        ask_peers: calls a function with the `KVMConnection` of each other libvirt host of the fleet, and returns names and answers.
     """
 
     def __init__(
@@ -58,9 +60,11 @@ class KVMConnection:
         secrets: Secrets | None = None,
         macs: MACAddresses | None = None,
         state: StateDirectory | None = None,
+        ask_peers: AskPeers = no_peers,
     ) -> None:
         ensure_running()
         self.uri, self.name, self.timeout = uri, name, timeout
+        self.ask_peers = ask_peers
         self.secrets, self.macs, self.state = secrets or Secrets(), macs or MACAddresses(), state or StateDirectory()
         self.shared = not uri.startswith(("test:", "qemu:///embed"))
         self._guard = threading.RLock()

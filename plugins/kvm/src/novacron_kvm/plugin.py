@@ -84,7 +84,13 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
 
     refuse_programs(uri)
     connection = KVMConnection(
-        uri.text, context.name, context.timeout, secrets=context.secrets, macs=context.macs, state=context.state
+        uri.text,
+        context.name,
+        context.timeout,
+        secrets=context.secrets,
+        macs=context.macs,
+        state=context.state,
+        ask_peers=context.ask_peers,
     )
     return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
 

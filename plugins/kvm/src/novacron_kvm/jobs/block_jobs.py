@@ -1,6 +1,6 @@
 """Block jobs: QEMU copies a disk's content while its VM may run.
 
-QEMU runs a block job without libvirtd. If libvirtd dies, the job goes on, and libvirtd finds it again after its restart. So a lost
+QEMU runs a block job without libvirtd. If libvirtd dies, the job continues, and libvirtd finds it again after its restart. So a lost
 connection does not end `run_block_job`: it asks the restarted daemon what happened to the disk, and follows the job there.
 """
 

@@ -22,6 +22,7 @@ from novacron_kvm.inventory.records import sized, vm_record
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.chains import commit_disk, pull_disk
 from novacron_kvm.storage.luks import forget_secret
+from novacron_kvm.storage.other_hosts import users_elsewhere
 from novacron_kvm.storage.volume_files import find_path, users_of
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
@@ -178,7 +179,9 @@ class KVMDisks:
         return sized(self._connection, domain, disk_record(element))
 
     def _refuse_needed(self, conn: Any, domain: Any, record: Disk, volume: Any) -> None:
-        users = users_of(conn, volume.path(), but=domain.UUIDString())
+        path = volume.path()
+        users = users_of(conn, path, but=domain.UUIDString())
+        users += users_elsewhere(self._connection, conn, [path]).get(path, [])
         users += [f"the snapshot {name!r}" for name in domain.snapshotListNames()]
         if users:
             raise InvalidStateError(

@@ -28,6 +28,7 @@ from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.snapshots.metadata import NAMESPACE as SNAPSHOTS
 from novacron_kvm.storage.cloning import clone_vm
 from novacron_kvm.storage.luks import forget_secrets, secret_names
+from novacron_kvm.storage.other_hosts import refuse_identity_elsewhere, users_elsewhere
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise
@@ -126,6 +127,7 @@ class KVMLifecycle:
             own = [disk.source for disk in record.disks or () if disk.source]
             files = [*own, *sorted(made - {*own})]  # what a disk is linked to comes after it
             going = set() if keep_disks else made - needed_elsewhere(conn, made)
+            going -= users_elsewhere(self._connection, conn, going).keys()
             for path in files:
                 (removed if path in going and _delete_file(conn, path) else kept).append(path)
             return Deleted(name=record.name, id=record.id, removed=tuple(removed), kept=tuple(kept))
@@ -196,13 +198,16 @@ class KVMLifecycle:
         definition = _without_claims(root, definition)
         with self._connection.dedicated() as conn:
             self._refuse_taken(conn, name, identity)
+            refuse_identity_elsewhere(self._connection, identity)
             with translated("vm_import", name):
                 domain = conn.defineXMLFlags(definition, DEFINE if validate else 0)
             return vm_record(self._connection, domain)
 
     def _checked(self, conn: Any, spec: VMSpec) -> tuple[str, str | None, str]:
         """Refuse what libvirt would accept silently, or refuse with misleading words; return arch, machine, virt type."""
-        self._refuse_taken(conn, spec.name, str(spec.id) if spec.id else None)
+        identity = str(spec.id) if spec.id else None
+        self._refuse_taken(conn, spec.name, identity)
+        refuse_identity_elsewhere(self._connection, identity)
         with translated("vm_create", spec.name):
             known = guests(conn)
             arch = spec.arch or conn.getInfo()[0]

@@ -25,6 +25,7 @@ from novacron_kvm.errors import translated
 from novacron_kvm.inventory.lists import still_there
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.luks import secret_provided
+from novacron_kvm.storage.other_hosts import users_elsewhere
 from novacron_kvm.storage.volume_files import (
     allocating,
     copy_progress,
@@ -188,7 +189,9 @@ class KVMVolumes:
         return volume_record(self._connection.name, made)
 
     def _refuse_used(self, conn: Any, volume: Any, verb: str, *, only_running: bool = False) -> None:
-        users = users_of(conn, volume.path(), only_running=only_running)
+        path = volume.path()
+        users = users_of(conn, path, only_running=only_running)
+        users += users_elsewhere(self._connection, conn, [path], only_running=only_running).get(path, [])
         if users:
             raise InvalidStateError(
                 f"can't {verb} the volume {volume.name()!r}: {', '.join(users)} {'uses' if len(users) == 1 else 'use'} it",

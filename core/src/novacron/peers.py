@@ -1,0 +1,61 @@
+"""The other hosts of a fleet, as a driver sees them: for shared storage and identifiers that must be unique in the fleet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from novacron.errors import NovaCronError
+from novacron.plugins.driver import HostURI
+
+if TYPE_CHECKING:
+    from novacron.fleets import Fleet
+
+T = TypeVar("T")
+TIMEOUT = 5.0
+"""Seconds that a peer has to answer, including the connection to it."""
+SILENT = 60.0
+"""Seconds for which a peer that did not answer is not asked again."""
+
+
+class Peers:
+    """Asks the other registered hosts of the same driver.
+
+    Args:
+        fleet: returns the fleet.
+    """
+
+    def __init__(self, fleet: Callable[[], Fleet]) -> None:
+        self._fleet = fleet
+        self._silent: dict[str, float] = {}
+
+    def ask(self, name: str, schemes: Collection[str], what: Callable[[Any], T]) -> Sequence[tuple[str, T]]:
+        """Call `what` with the driver's native connection of each other host, in threads.
+
+        Args:
+            name: the host that asks.
+            schemes: URI schemes of the driver.
+            what: takes the native connection of a peer, only reads, and ends within 5 s.
+        Returns:
+            The names of the hosts and their answers. Hosts that don't answer are left out, and not asked again for a minute.
+        """
+        now = time.monotonic()
+        try:
+            hosts = [host.name for host in self._fleet().list() if host.name != name and _scheme(host.uri) in schemes]
+        except NovaCronError:
+            return []  # without the state database no fleet is known
+        asked = [host for host in hosts if now - self._silent.get(host, -SILENT) >= SILENT]
+        answers = self._fleet().ask(asked, lambda host: what(host.dispatcher.driver.native), timeout=TIMEOUT) if asked else []
+        self._silent.update({answer.host: now for answer in answers if answer.error is not None})
+        return [(answer.host, answer.value) for answer in answers if answer.error is None]
+
+
+def _scheme(uri: str) -> str:
+    try:
+        return HostURI.parse(uri).scheme
+    except NovaCronError:
+        return ""
+
+
+__all__ = ["Peers"]

@@ -1,0 +1,50 @@
+"""A driver asks the other hosts of its fleet: bounded, and without the hosts that do not answer."""
+
+import pytest
+
+from novacron import errors
+from novacron.peers import Peers
+from novacron.site import Site
+
+
+@pytest.fixture
+def site(tmp_path):
+    with Site(tmp_path / "state") as made:
+        for name in ("peer-a", "peer-b", "peer-c"):
+            made.fleet.add(name, f"sim://{name}?vms=1")
+        made.fleet.add("other-driver", "qemu+tls://192.0.2.1/system")
+        yield made
+
+
+def test_each_other_host_of_the_same_driver_is_asked(site):
+    asked = []
+    answers = site.peers.ask("peer-a", ("sim",), lambda native: asked.append(native) or len(asked))
+    assert [host for host, _ in answers] == ["peer-b", "peer-c"]
+    assert sorted(answer for _, answer in answers) == [1, 2]
+
+
+def test_a_host_that_does_not_answer_is_left_out_and_not_asked_again_soon(site):
+    asked = []
+
+    def what(native):
+        asked.append(native)
+        if len(asked) == 1:
+            raise errors.HostConnectionError("gone")
+        return "here"
+
+    first = site.peers.ask("peer-a", ("sim",), what)
+    again = site.peers.ask("peer-a", ("sim",), what)
+    assert [len(first), len(again), len(asked)] == [1, 1, 3]
+    assert first == again
+
+
+def test_without_a_fleet_nobody_is_asked(tmp_path):
+    with Site(tmp_path / "state") as site:
+        assert site.peers.ask("alone", ("sim",), lambda native: pytest.fail("asked")) == []
+
+
+def test_a_database_that_can_not_be_read_is_no_error_of_the_operation():
+    def broken():
+        raise errors.StorageError("the state database can't be opened")
+
+    assert Peers(broken).ask("a", ("sim",), lambda native: None) == []
