@@ -2,11 +2,13 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 
 import novacron
-from novacron_lab.vcenter import PASSWORD, USER, VCenter, built
+from novacron_lab.govc import Govc
+from novacron_lab.vcenter import PASSWORD, USER, VCenter
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
 
@@ -23,16 +25,11 @@ def vcenter():
 
 def test_listing_takes_hardly_more_than_govc(vcenter, measure):
     """Connecting and a first listing, by one sweep; govc's time has its start and log-in too. And each later listing is a fraction."""
-    govc = built("govc")
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "GOVC_PERSIST_SESSION": "false"}
-    environment |= {"GOVC_URL": f"https://127.0.0.1:{vcenter.port}/sdk", "GOVC_INSECURE": "true"}
-    environment |= {"GOVC_USERNAME": USER, "GOVC_PASSWORD": PASSWORD}
+    govc = Govc(vcenter)
     uri = vcenter.uri(path="/DC0")
 
     def collect():
-        command = [govc, "object.collect", "-s", "-type", "m", "/", *PATHS]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        assert done.stdout.count("\n") >= VMS
+        assert govc("object.collect", "-s", "-type", "m", "/", *PATHS).count("\n") >= VMS
 
     def ours():
         with novacron.connect(uri, name="vc", password=vcenter.password) as host:
@@ -75,3 +72,44 @@ def test_listing_is_ten_times_as_fast_as_asking_for_each_value(vcenter, measure)
     found = measure({"each value": each, "ours": ours}, rounds=1)
     print(f"{VMS} VMs: {found.told('each value', 'ours')}")
     assert found.ratio("each value", "ours") >= 10
+
+
+def test_a_hundred_vms_stop_as_quickly_as_by_govc(vcenter, measure, tmp_path):
+    """`novacron vm stop` and `vm start` with 100 names, whole processes, among 2,000 VMs: one session, one listing."""
+    govc, names = Govc(vcenter), [f"DC0_H0_VM{number}" for number in range(100)]
+    environment = os.environ | {"NOVACRON_VSPHERE_PASSWORD": vcenter.password, "NOVACRON_STATE": str(tmp_path)}
+
+    def ours(verb):
+        command = ["novacron", "-c", vcenter.uri(), "vm", verb, *names]
+        subprocess.run(command, env=environment, capture_output=True, check=True)
+
+    def with_novacron():
+        ours("start")
+        ours("stop")
+
+    def with_govc():
+        govc("vm.power", "-on", *names)
+        govc("vm.power", "-off", *names)
+
+    found = measure({"govc": with_govc, "ours": with_novacron}, rounds=2)
+    print(f"100 VMs started and stopped: {found.best('ours'):.1f} s, {found.told('ours', 'govc')}")
+    assert found.ratio("ours", "govc") <= 1.5
+
+
+def test_one_vm_is_shown_without_reading_the_others(vcenter, measure, tmp_path):
+    """By name and by path, whole processes. Python and pyVmomi take most of the time: they are the control."""
+    environment = os.environ | {"NOVACRON_VSPHERE_PASSWORD": vcenter.password, "NOVACRON_STATE": str(tmp_path)}
+
+    def run(*command):
+        subprocess.run(command, env=environment, capture_output=True, check=True)
+
+    show = ["novacron", "-c", vcenter.uri(), "vm", "show"]
+    ways = {
+        "imports": lambda: run(sys.executable, "-c", "import pyVmomi, novacron"),
+        "by name": lambda: run(*show, "DC0_H0_VM7"),
+        "by path": lambda: run(*show, "/DC0/vm/DC0_H0_VM7"),
+    }
+    found = measure(ways, rounds=5)
+    for way in ("by name", "by path"):
+        print(f"a VM {way} among {VMS}: {found.best(way) * 1000:.0f} ms, {found.told(way, 'imports')}")
+        assert found.ratio(way, "imports") <= 3

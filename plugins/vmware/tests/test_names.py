@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from urllib.parse import quote
 
 import pytest
@@ -215,3 +217,44 @@ def test_two_snapshots_of_one_name_are_told_apart_by_id(odd):
         assert [snapshot.id for snapshot in vm.snapshots.list()] == [second]
         assert "s" in govc.lines("snapshot.tree", "-vm", "/DC0/vm/twins")
         vm.delete()
+
+
+def test_a_command_for_many_vms_does_not_update_the_inventory_for_each(odd, monkeypatch):
+    """After a listing each VM is looked up by its UUID alone; a VM that another client has replaced or deleted is noticed."""
+    from pyVmomi import SoapStubAdapter
+
+    vcenter, govc = odd
+    with novacron.connect(vcenter.uri(path="/DC0"), password=vcenter.password) as host:
+        vm = host.vms.create(VMSpec(name="replaced", memory="64MiB"))
+        listed = next(each for each in host.vms.list() if each.id == vm.id)
+        calls, real = [], SoapStubAdapter.InvokeMethod
+        with monkeypatch.context() as patched:
+            patched.setattr(SoapStubAdapter, "InvokeMethod", lambda *a, **k: (calls.append(a[2].name), real(*a, **k))[1])
+            listed.start()
+            listed.stop()
+        assert "WaitForUpdatesEx" not in calls
+        assert len(calls) < 20
+        (file,) = govc.lines("object.collect", "-s", "/DC0/vm/replaced", "config.files.vmPathName")
+        store, _, path = file.lstrip("[").partition("] ")
+        before = govc("ls", "-i", "/DC0/vm/replaced")
+        govc("vm.unregister", "/DC0/vm/replaced")
+        govc("vm.register", "-dc", "/DC0", "-ds", store, "-pool", "/DC0/host/DC0_C0/Resources", path)
+        assert govc("ls", "-i", "/DC0/vm/replaced") != before
+        identity = govc("object.collect", "-s", "/DC0/vm/replaced", "config.instanceUuid")
+        assert host.vms[identity].name == "replaced"
+        govc("vm.destroy", "/DC0/vm/replaced")
+        with pytest.raises(errors.VMNotFoundError):
+            host.vms[identity]
+
+
+def test_a_vm_is_shown_without_the_libraries_that_it_does_not_need(odd):
+    """pydantic and SQLAlchemy take longer to import than vSphere takes to answer."""
+    vcenter, _ = odd
+    code = (
+        "import sys, novacron\n"
+        f"host = novacron.connect({vcenter.uri()!r}, password={vcenter.password!r})\n"
+        "host.vms['DC0_H0_VM0'].stop(); host.vms['DC0_H0_VM0'].start(); host.close()\n"
+        "print([name for name in ('pydantic', 'sqlalchemy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"

@@ -1,12 +1,13 @@
-"""The MAC addresses that were assigned or seen in the fleets of one state database. No address is assigned twice."""
+"""The MAC addresses that were assigned or seen in the fleets of one state database. No address is assigned twice.
+
+SQLAlchemy is imported when the first address is stored.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
-
-from novacron.store.tables import macs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -29,6 +30,8 @@ class MACStore:
 
     def add(self, addresses: Iterable[str]) -> int:
         """Store addresses; return the number of new ones."""
+        from novacron.store.tables import macs
+
         rows = [{"address": address.lower()} for address in addresses]
         with self._transaction() as connection:
             insert = _insert(connection.dialect.name)(macs).on_conflict_do_nothing().returning(macs.c.address)

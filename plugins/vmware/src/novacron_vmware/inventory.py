@@ -132,6 +132,8 @@ class Inventory:
             VMNotFoundError
             InvalidSpecError: several VMs, in different folders, have that name.
         """
+        if (known := self._still_there(vm)) is not None:
+            return known
         chosen = [thing for thing, read in self.lookup(vm) if not read.get("config.template")]
         if not chosen:
             raise VMNotFoundError(f"no VM {vm!r}", resource=vm)
@@ -140,6 +142,23 @@ class Inventory:
         if len(chosen) > 1:
             raise ambiguous("VM", vm, self._finder.paths(chosen).values())
         return chosen[0]
+
+    def _still_there(self, vm: str) -> Any:
+        """Return the VM that a listing has found for a UUID, if it still has that UUID; otherwise None.
+
+        Reading one VM is much cheaper than updating the whole inventory, which a command for many VMs would do once for each of them.
+        """
+        identity = _uuid(vm)
+        thing = self._ids.get(identity) if identity else None
+        if thing is None:
+            return None
+        try:
+            read = self._reader.read(thing, ["config.instanceUuid", "config.template"])
+        except NovaCronError as error:
+            if isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
+                return None
+            raise
+        return thing if read.get("config.instanceUuid") == identity and not read.get("config.template") else None
 
     def lookup(self, vm: str) -> list[tuple[Any, dict[str, Any]]]:
         """Return the VMs and templates that a UUID, name, inventory path or id names."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from novacron.appliances.archive import CHUNK, Archive, write
@@ -25,14 +25,16 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.appliances import Appliance
 from novacron.records.vm import VM
-from novacron.specs.appliances import ApplianceSpec
-from novacron.specs.vm import VMSpec
 from novacron_vmware.errors import mapped, translated
 from novacron_vmware.lifecycle.checks import check, refuse_taken
 from novacron_vmware.placement import find_network, find_placement, find_store
 from novacron_vmware.records import apply_tags, facts_option
 from novacron_vmware.sdk import vim, vmodl
 from novacron_vmware.vm_operations import VMOperations
+
+if TYPE_CHECKING:
+    from novacron.specs.appliances import ApplianceSpec
+    from novacron.specs.vm import VMSpec
 
 READY_SECONDS = 300
 STREAM = "application/x-vnd.vmware-streamVmdk"

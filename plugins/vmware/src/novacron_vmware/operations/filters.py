@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, SpecProblem, TrafficFilterNotFoundError
 from novacron.plugins import hookimpl
 from novacron.records.filters import TrafficFilter
-from novacron.specs.filters import TrafficFilterSpec
 from novacron_vmware.errors import translated
 from novacron_vmware.names import plain_name
 from novacron_vmware.networks.port_groups import node_groups, uplinks
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
+
+if TYPE_CHECKING:
+    from novacron.specs.filters import TrafficFilterSpec
 
 Group = vim.dvs.DistributedVirtualPortgroup
 Distributed = vim.dvs.VmwareDistributedVirtualSwitch

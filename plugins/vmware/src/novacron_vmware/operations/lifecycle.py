@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, InvalidStateError, OperationTimeoutError, SpecProblem, UnsupportedOperationError
 from novacron.jobs import Job
@@ -12,7 +12,6 @@ from novacron.plugins import hookimpl
 from novacron.records.questions import Question
 from novacron.records.vm import VM, Deleted, NativeDefinition
 from novacron.specs import VMQuery
-from novacron.specs.vm import VMSpec, VMUpdate
 from novacron_vmware.autostart import autostarting, set_autostart
 from novacron_vmware.errors import translated
 from novacron_vmware.lifecycle import definition as definitions
@@ -24,6 +23,9 @@ from novacron_vmware.placement import find_placement
 from novacron_vmware.records import ATTACHED, FACTS_PATH, FULL, apply_tags, facts_of, facts_option, full_record, summary_record
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
+
+if TYPE_CHECKING:
+    from novacron.specs.vm import VMSpec, VMUpdate
 
 BUSY = ("queued", "running")
 """States of a task that has not ended."""

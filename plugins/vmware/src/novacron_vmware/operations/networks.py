@@ -7,18 +7,20 @@ One of type "isolated" gets a switch of its own, without an uplink, on every nod
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, NetworkNotFoundError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.networks import Network
 from novacron.records.vm import Deleted
-from novacron.specs.networks import NetworkSpec
 from novacron_vmware.errors import translated
 from novacron_vmware.names import plain_name
 from novacron_vmware.networks.port_groups import network_systems, node_groups, uplinks
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
+
+if TYPE_CHECKING:
+    from novacron.specs.networks import NetworkSpec
 
 Group = vim.dvs.DistributedVirtualPortgroup
 PORTS = 128

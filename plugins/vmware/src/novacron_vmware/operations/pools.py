@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.pools import StoragePool
 from novacron.records.vm import Deleted
-from novacron.specs.pools import StoragePoolSpec
 from novacron_vmware.errors import translated
 from novacron_vmware.placement import find_store
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
+
+if TYPE_CHECKING:
+    from novacron.specs.pools import StoragePoolSpec
 
 PATHS = [
     "name",

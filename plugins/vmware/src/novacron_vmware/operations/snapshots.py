@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.errors import (
     AlreadyExistsError,
@@ -17,7 +17,6 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.snapshots import Snapshot
 from novacron.records.vm import VM
-from novacron.specs.snapshots import SnapshotSpec
 from novacron_vmware.devices import disk_records
 from novacron_vmware.errors import translated
 from novacron_vmware.names import plain_name
@@ -25,6 +24,9 @@ from novacron_vmware.records import STATUSES
 from novacron_vmware.sdk import vim
 from novacron_vmware.snapshots.sizes import snapshot_sizes
 from novacron_vmware.vm_operations import VMOperations
+
+if TYPE_CHECKING:
+    from novacron.specs.snapshots import SnapshotSpec
 
 
 class VMwareSnapshots(VMOperations):

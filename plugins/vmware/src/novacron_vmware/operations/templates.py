@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem, TemplateNotFoundError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.templates import Template
 from novacron.records.vm import VM, Deleted
-from novacron.specs.templates import TemplateSpec
-from novacron.specs.vm import VMSpec
 from novacron_vmware.devices import Device, card, disk_records
 from novacron_vmware.errors import translated
 from novacron_vmware.lifecycle import cloning, creation
@@ -21,6 +19,10 @@ from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_users import users_of
 from novacron_vmware.vm_operations import VMOperations
+
+if TYPE_CHECKING:
+    from novacron.specs.templates import TemplateSpec
+    from novacron.specs.vm import VMSpec
 
 PATHS = ["name", "config.template", "config.annotation", "config.createDate", "config.hardware.device", FACTS_PATH]
 

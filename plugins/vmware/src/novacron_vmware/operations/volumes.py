@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import io
 import os
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, VolumeNotFoundError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import Deleted
 from novacron.records.volumes import Volume
-from novacron.specs.volumes import VolumeSpec
 from novacron_vmware.errors import translated
 from novacron_vmware.placement import find_store
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.datastore_files import fetch, send
 from novacron_vmware.storage.disk_users import users_of
 from novacron_vmware.vm_operations import VMOperations
+
+if TYPE_CHECKING:
+    from novacron.specs.volumes import VolumeSpec
 
 Browser = vim.host.DatastoreBrowser
 KINDS = {".vmdk": "vmdk", ".iso": "raw", ".img": "raw", ".flp": "raw", ".qcow2": "qcow2"}
