@@ -52,3 +52,10 @@ def test_values_are_collected_and_pushed(novacron, world):
     done = novacron("monitor", "collect", "--count", "1")
     assert "collecting" in done.stderr
     assert CliRunner().invoke(cli, ["monitor", "put", "queue length", "3"]).exit_code != 0
+
+
+def test_the_exporter_is_served_and_described(novacron, world):
+    done = novacron("monitor", "serve", "--listen", "127.0.0.1:0", "--count", "1")
+    assert "listening on http://127.0.0.1:" in done.stderr
+    assert '"monitor" "serve" "--listen" "[::1]:9177"' in novacron("monitor", "unit", "--", "--listen", "[::1]:9177").stdout
+    assert CliRunner().invoke(cli, ["monitor", "serve", "--listen", "0.0.0.0:0", "--count", "1"]).exit_code != 0

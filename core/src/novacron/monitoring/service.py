@@ -24,6 +24,7 @@ class MonitorService:
         timeout: seconds that each host may take.
         say: is called with messages for the administrator; each message is said once until it changes.
         after: is called with each round that this process collected.
+        follow: is called with the newest stored round while another process collects.
 
     Attributes:
         latest: the last round.
@@ -37,8 +38,10 @@ class MonitorService:
         timeout: float = 10.0,
         say: Callable[[str], object] = print,
         after: Callable[[Round], object] | None = None,
+        follow: Callable[[Round], object] | None = None,
     ) -> None:
-        self._metrics, self._interval, self._timeout, self._say, self._after = metrics, interval, timeout, say, after
+        self._metrics, self._interval, self._timeout, self._say = metrics, interval, timeout, say
+        self._after, self._follow = after, follow
         self._collector: Collector | None = None
         self._said: dict[str, str] = {}
         self.latest: Round | None = None
@@ -65,6 +68,7 @@ class MonitorService:
                 self._collector = self._metrics.collector(timeout=self._timeout, interval=self._interval)
             if self._collector is None:
                 self._tell("collection", f"waiting: {self._metrics.collecting()} collects")
+                self._follow_stored()
                 return None
             self._tell("collection", "collecting")
             self.latest = self._collector.collect()
@@ -87,6 +91,13 @@ class MonitorService:
                 self._metrics.release_collection(collector.lease)
             except NovaCronError as error:
                 self._tell("service", str(error))
+
+    def _follow_stored(self) -> None:
+        storage = self._metrics.storage
+        last = storage.last_round()
+        if self._follow is not None and last is not None and (self.latest is None or last > self.latest.at):
+            self.latest = Round(last, storage.at_time(last))
+            self._follow(self.latest)
 
     def _tell_problems(self, made: Round) -> None:
         for where, problem in made.problems.items():

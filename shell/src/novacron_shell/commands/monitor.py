@@ -70,6 +70,79 @@ def collect(settings: Settings, interval: float, count: int | None) -> None:
     service.run(stop, rounds=count)
 
 
+@monitor.command("serve")
+@click.option("--listen", default="127.0.0.1:9177", show_default=True, metavar="ADDRESS:PORT", help="Where to answer.")
+@click.option("--every", "interval", type=DURATION, default="60s", show_default=True, help="The interval between two rounds.")
+@click.option("--tls-certificate", type=click.Path(dir_okay=False), help="PEM file with the server's certificate.")
+@click.option("--tls-key", type=click.Path(dir_okay=False), help="PEM file with the certificate's key.")
+@click.option("--token", "token", metavar="SECRET", help="Name of the secret that clients must send as a bearer token.")
+@click.option("--open", "open_to_all", is_flag=True, help="Answer everybody, although the address is not the loopback.")
+@click.option("--count", type=click.IntRange(1), help="Stop after so many rounds. Default: never.")
+@common_options
+def serve(settings: Settings, listen: str, interval: float, tls_certificate: str | None, tls_key: str | None, token: str | None,
+          open_to_all: bool, count: int | None) -> None:  # fmt: skip
+    """Collect the metrics of all hosts, and answer Prometheus at /metrics.
+
+    Other addresses: /sd/guests and /sd/hosts for http_sd_configs, /-/healthy and /-/ready. If another process collects, its values are
+    served.
+    """
+    from novacron.monitoring.exporter import Exporter
+    from novacron.monitoring.server import ExporterServer
+    from novacron.monitoring.service import MonitorService
+    from novacron.site import default_site
+
+    found = _metrics()
+    exporter = Exporter(found.definitions(), interval=interval)
+    secret = default_site().secrets.get(token) if token else None
+    with ExporterServer(
+        exporter, listen, certificate=tls_certificate, key=tls_key, token=secret, open_to_all=open_to_all
+    ) as server:  # fmt: skip
+        tell(f"listening on {server.url}")
+        timeout = settings.timeout or min(10.0, interval)
+        targets = TargetUpdates(exporter, timeout, interval)
+
+        def publish(made: Any) -> None:
+            exporter.publish(made)
+            targets.update()
+
+        service = MonitorService(found, interval=interval, timeout=timeout, say=_say, after=publish, follow=publish)
+        service.run(stop_on_signals(), rounds=count)
+
+
+@monitor.command("unit")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.option("--user", default="root", show_default=True, help="The user that runs the service.")
+@common_options
+def unit(settings: Settings, options: tuple[str, ...], user: str) -> None:
+    """Print a systemd unit that runs `novacron monitor serve` with OPTIONS.
+
+    novacron monitor unit -- --listen 0.0.0.0:9177 --token monitoring > /etc/systemd/system/novacron-monitor.service
+    """
+    import shutil
+    import sys
+
+    from novacron.monitoring.systemd import unit as text
+
+    click.echo(text(shutil.which("novacron") or sys.argv[0], options, user=user), nl=False)
+
+
+class TargetUpdates:
+    """Updates the targets of the service discovery every five minutes."""
+
+    def __init__(self, exporter: Any, timeout: float, interval: float) -> None:
+        self._exporter, self._timeout, self._every, self._count = exporter, timeout, max(1, round(300 / interval)), 0
+
+    def update(self) -> None:
+        """Ask the hosts for their guests if it is time."""
+        from novacron import fleet
+        from novacron.monitoring.discovery import guest_targets, host_targets
+
+        if self._count % self._every == 0:
+            self._exporter.hosts = host_targets(fleet())
+            self._exporter.guests = guest_targets(fleet(), timeout=self._timeout)
+        self._count += 1
+
+
 def stop_on_signals() -> threading.Event:
     """Return an event that SIGINT and SIGTERM set, so that a service can finish what it does."""
     stop = threading.Event()
