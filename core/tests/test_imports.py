@@ -16,7 +16,6 @@ def graph():
     # callers of a workflow that name no site take the default site; see the contract in pyproject.toml
     for module in ("flows", "hosts", "kinds.registry", "run.default"):
         graph.remove_import(importer=f"novacron.workflow.{module}", imported="novacron.site")
-    graph.remove_import(importer="novacron.fleet_vms", imported="novacron.fleets")  # as handles do: the type only
     return graph
 
 

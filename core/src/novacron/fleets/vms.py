@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, VMNotFoundError
+from novacron.fleets.asking import Answer, Askable
 from novacron.handles.vm import VMHandle
 from novacron.handles.vms import Each
 from novacron.specs.query import VMQuery
-
-if TYPE_CHECKING:
-    from novacron.fleets import Answer, Fleet
 
 
 class FleetVMs:
@@ -28,7 +26,7 @@ class FleetVMs:
         (None, None)
     """
 
-    def __init__(self, fleet: Fleet, timeout: float | str | None = 30.0) -> None:
+    def __init__(self, fleet: Askable, timeout: float | str | None = 30.0) -> None:
         self._fleet, self._timeout = fleet, timeout
 
     def __repr__(self) -> str:

@@ -1,138 +1,26 @@
-"""The registered hosts, known by name."""
+"""The fleet: the hosts registered in the state database, and what is done to all of them."""
 
 from __future__ import annotations
 
-import difflib
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from novacron.dispatch.audit import AuditLog
-from novacron.errors import (
-    DriverError,
-    HostNotFoundError,
-    InvalidSpecError,
-    NovaCronError,
-    OperationTimeoutError,
-    SpecProblem,
-    either,
-)
-from novacron.fleet_vms import FleetVMs
+from novacron.fleets.asking import ASKED_AT_ONCE, Answer, ask_all
+from novacron.fleets.hosts import FleetHosts
+from novacron.fleets.vms import FleetVMs
 from novacron.handles.host import HostHandle
 from novacron.identity import Identity
 from novacron.macs import MACAddresses
 from novacron.plugins.driver import HostURI
 from novacron.store.hosts import HostStore, RegisteredHost
 from novacron.store.settings import Settings
-from novacron.threads import fan_out
-from novacron.units import parse_duration
 
 if TYPE_CHECKING:
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.records.nics import MACClash
     from novacron.workflow.run.runs import Runs
     from novacron.workflow.schedules import Schedules
-
-ASKED_AT_ONCE = 32
-"""How many hosts are asked at a time."""
-
-
-class Answer(NamedTuple):
-    """What one host of a fleet answered: a value, or the error that came instead."""
-
-    host: str
-    value: Any = None
-    error: NovaCronError | None = None
-
-
-class FleetHosts(Mapping[str, HostHandle]):
-    """The fleet's hosts by name. A host is connected when it is first asked for.
-
-    Args:
-        store: the registered hosts.
-        connect: connects to a URI.
-    """
-
-    def __init__(self, store: HostStore, connect: Callable[..., HostHandle]) -> None:
-        self._store, self._connect = store, connect
-        self._open: dict[str, HostHandle] = {}
-        self._opening: dict[str, threading.Lock] = {}
-        self._guard = threading.Lock()
-        self._names: dict[str, RegisteredHost] | None = None
-
-    def registered(self, *, fresh: bool = False) -> dict[str, RegisteredHost]:
-        """Return the registered hosts by name; as the database has them now if `fresh`."""
-        if self._names is None or fresh:
-            self._names = {host.name: host for host in self._store.list()}
-        return self._names
-
-    def __getitem__(self, name: str) -> HostHandle:
-        return self.open(name)
-
-    def open(self, name: str, **options: Any) -> HostHandle:
-        """Return a host of the fleet, connected.
-
-        Args:
-            name: the host's name.
-            options: the driver's options (a password), used if there is no connection yet.
-
-        Raises:
-            HostNotFoundError: no host of that name is registered.
-            AuthenticationError: its `details["option"]` names the option that was missing.
-            HostConnectionError, OperationTimeoutError
-        """
-        with self._guard:
-            handle = self._open.get(name)
-            if handle is not None and not handle.closed:
-                return handle
-            mine = self._opening.setdefault(name, threading.Lock())
-        with mine:  # a host that hangs delays nobody who asks for another
-            with self._guard:
-                handle = self._open.get(name)
-                if handle is not None and not handle.closed:
-                    return handle
-            known = self.registered().get(name) or self.registered(fresh=True).get(name)
-            if known is None:
-                if "@" in name or ":" in name:
-                    HostURI.parse(name)  # a URI that is written wrongly; it may hold a password, which this error does not repeat
-                near = difflib.get_close_matches(name, self.registered(), n=3)
-                hint = f"did you mean {either(near)}?" if near else None
-                raise HostNotFoundError(f"no host named {name!r} in the fleet", hint=hint)
-            handle = self._connect(known.uri, name=name, **options)
-            with self._guard:
-                current = self._opening.get(name) is mine
-                if current:
-                    self._open[name] = handle
-        if current:
-            return handle
-        handle.close()  # it was removed or replaced meanwhile
-        return self.open(name, **options)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self.registered()))
-
-    def __len__(self) -> int:
-        return len(self.registered())
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.registered()
-
-    def __repr__(self) -> str:
-        return f"<hosts of the fleet, {len(self._open)} connected>"
-
-    def forget(self, name: str) -> None:
-        """Close the connection to a host, if there is one, and read the names again."""
-        with self._guard:
-            handle = self._open.pop(name, None)
-            self._opening.pop(name, None)
-            self._names = None
-        if handle is not None:
-            handle.close()
-
-    def close(self) -> None:
-        """Close all connections."""
-        for name in list(self._open):
-            self.forget(name)
 
 
 class Fleet:
@@ -239,17 +127,7 @@ class Fleet:
             >>> [(answer.host, answer.value.driver) for answer in novacron.fleet().ask(hosts, lambda host: host.info())]
             [('asked-a', 'sim'), ('asked-b', 'sim')]
         """
-        if not isinstance(limit, int) or limit < 1:
-            raise InvalidSpecError("invalid limit", problems=[SpecProblem("limit", str(limit), "a number of at least 1")])
-        asked = list(hosts)
-        seconds = None if timeout is None else parse_duration(timeout)
-
-        def work(host: str | HostHandle) -> Any:
-            return what(self.hosts[host] if isinstance(host, str) else host)
-
-        futures = fan_out(asked, work, seconds=seconds, limit=limit, name="novacron-ask")
-        names = [host if isinstance(host, str) else host.name for host in asked]
-        return [_answer(name, future, seconds) for name, future in zip(names, futures, strict=True)]
+        return ask_all(self.hosts.__getitem__, hosts, what, timeout, limit)
 
     def mac_clashes(self, *, timeout: float | str | None = 60.0) -> Sequence[MACClash]:
         """Look at every NIC of every host and return the MAC addresses that more than one has, sorted by address.
@@ -298,25 +176,4 @@ class _Recorded:
         self._audit.write(self._operation, self._identity, resource=self._name, arguments=self._arguments, error=error)
 
 
-def _answer(name: str, future: Any, seconds: float | None) -> Answer:
-    if not future.done():
-        return Answer(
-            name,
-            error=OperationTimeoutError(
-                f"{name} did not answer within {seconds:g} s", host=name, outcome="unknown", hint="check the host, or wait longer"
-            ),
-        )
-    error = future.exception()
-    if error is None:
-        return Answer(name, future.result())
-    if isinstance(error, NovaCronError):
-        error.host = error.host or name
-        return Answer(name, error=error)
-    if not isinstance(error, Exception):
-        raise error
-    defect = DriverError(f"asking {name} failed: {type(error).__name__}: {error}", host=name, outcome="unknown")
-    defect.__cause__ = error
-    return Answer(name, error=defect)
-
-
-__all__ = ["Answer", "Fleet", "FleetHosts"]
+__all__ = ["Fleet"]
