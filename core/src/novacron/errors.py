@@ -4,7 +4,7 @@ NovaCronError
 ├── HostConnectionError          the host can't be reached, or the connection was lost
 ├── AuthenticationError          the host rejected the credentials
 ├── AccessDeniedError            the host or a policy denied the operation
-├── NotFoundError                VMNotFoundError, HostNotFoundError, NetworkNotFoundError, StoragePoolNotFoundError,
+├── NotFoundError                VMNotFoundError, HostNotFoundError, NodeNotFoundError, NetworkNotFoundError, StoragePoolNotFoundError,
 │                                VolumeNotFoundError, SnapshotNotFoundError, TemplateNotFoundError, DeviceNotFoundError,
 │                                TrafficFilterNotFoundError, SecretNotFoundError, ImageNotFoundError
 ├── AlreadyExistsError           the name, UUID, address or path is in use
@@ -146,6 +146,12 @@ class HostNotFoundError(NotFoundError):
     """The fleet has no host of that name."""
 
     default_hint = "`novacron host list` shows the fleet; `novacron host add NAME URI` adds one"
+
+
+class NodeNotFoundError(NotFoundError):
+    """The fleet has no node of that name or UUID."""
+
+    default_hint = "`novacron node list` shows the nodes; `novacron node refresh` reads them from the hosts"
 
 
 class VMNotFoundError(NotFoundError):

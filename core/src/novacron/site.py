@@ -30,8 +30,10 @@ from novacron.plugins.discovery import DriverRegistry
 from novacron.plugins.driver import ConnectContext, DriverProvider
 from novacron.secrets import Secrets
 from novacron.state import StateDirectory
+from novacron.store.allocations import AllocationStore
 from novacron.store.hosts import HostStore
 from novacron.store.macs import MACStore
+from novacron.store.nodes import NodeStore
 from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
@@ -207,6 +209,9 @@ class Site:
             macs=self.macs,
             audit=self.audit,
             identity=self.identity,
+            nodes=NodeStore(lambda: self.database),
+            allocations=AllocationStore(lambda: self.database),
+            alive=self._alive,
             runs=self._runs,
             schedules=self._schedules,
             metrics=self._metrics,
@@ -241,6 +246,11 @@ class Site:
         from novacron.workflow.run.runs import Runs
 
         return Runs(self.engine)
+
+    def _alive(self) -> list[str]:
+        from novacron.store.processes import ProcessStore
+
+        return [process.id for process in ProcessStore(self.database).list() if process.alive]
 
     def _schedules(self) -> Schedules:
         from novacron.workflow.schedules import Schedules

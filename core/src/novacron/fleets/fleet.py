@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from novacron.dispatch.audit import AuditLog
 from novacron.fleets.asking import ASKED_AT_ONCE, Answer, ask_all
+from novacron.fleets.groups import GroupCollection
 from novacron.fleets.hosts import FleetHosts
+from novacron.fleets.nodes import NodeCollection
+from novacron.fleets.refresh import Refresh
+from novacron.fleets.reports import report_of
 from novacron.fleets.vms import FleetVMs
 from novacron.handles.host import HostHandle
 from novacron.identity import Identity
 from novacron.macs import MACAddresses
 from novacron.plugins.driver import HostURI
+from novacron.records.capacity import Allocation, CapacityReport
+from novacron.store.allocations import AllocationStore
 from novacron.store.hosts import HostStore, RegisteredHost
+from novacron.store.nodes import NodeStore
 from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +40,9 @@ class Fleet:
         macs: remembers the MAC addresses that are seen.
         audit: where changes are recorded.
         identity: who changes it.
+        nodes: where nodes are stored.
+        allocations: where allocations are stored.
+        alive: returns the ids of the live processes of the state database.
         runs: returns the workflow runs.
         schedules: returns the schedules.
         metrics: returns the metrics.
@@ -47,12 +57,16 @@ class Fleet:
         macs: MACAddresses,
         audit: AuditLog,
         identity: Identity,
+        nodes: NodeStore,
+        allocations: AllocationStore,
+        alive: Callable[[], Iterable[str]],
         runs: Callable[[], Runs],
         schedules: Callable[[], Schedules],
         metrics: Callable[[], FleetMetrics],
     ) -> None:
         self.hosts, self.settings = hosts, settings
         self._store, self._macs, self._audit, self._identity = store, macs, audit, identity
+        self._node_store, self._allocations, self._alive = nodes, allocations, alive
         self._runs, self._schedules, self._metrics = runs, schedules, metrics
 
     @property
@@ -100,6 +114,35 @@ class Fleet:
         with self._recorded("fleet_remove", name, {}):
             self._store.remove(name)
         self.hosts.forget(name)
+
+    @property
+    def nodes(self) -> NodeCollection:
+        """The nodes of the fleet and their capacity."""
+        return NodeCollection(self._node_store, self._refresher, self._recorded)
+
+    @property
+    def groups(self) -> GroupCollection:
+        """The groups of nodes and their settings."""
+        return GroupCollection(self._node_store, self._recorded)
+
+    def report(self, *, refresh: bool = True, timeout: float | str | None = 30.0) -> CapacityReport:
+        """Return the capacity of all groups and nodes.
+
+        Args:
+            refresh: read the hypervisors first. False reports what is stored.
+            timeout: seconds that each host may take.
+        """
+        if refresh:
+            self.nodes.refresh(timeout=timeout)
+        return report_of(self.nodes.list())
+
+    def allocations(self, node: str | None = None) -> Sequence[Allocation]:
+        """Return what is allocated to VMs, sorted by the VM's name.
+
+        Args:
+            node: name or UUID of a node; None for all nodes.
+        """
+        return self._allocations.list(None if node is None else self.nodes[node].id)
 
     def ask(
         self,
@@ -158,6 +201,9 @@ class Fleet:
     def close(self) -> None:
         """Close all connections."""
         self.hosts.close()
+
+    def _refresher(self) -> Refresh:
+        return Refresh(self, self._node_store, self._allocations, self._alive)
 
     def _recorded(self, operation: str, name: str, arguments: dict[str, Any]) -> _Recorded:
         return _Recorded(self._audit, operation, self._identity, name, arguments)

@@ -4,6 +4,16 @@ A record does no I/O. Field names contain their unit. Times are UTC ISO 8601 tex
 """
 
 from novacron.records.appliances import Appliance
+from novacron.records.capacity import (
+    Allocation,
+    Amounts,
+    CapacityReport,
+    Drift,
+    FleetNode,
+    GroupCapacity,
+    Inventory,
+    NodeGroup,
+)
 from novacron.records.disks import Disk
 from novacron.records.events import Event
 from novacron.records.filters import TrafficFilter
@@ -22,6 +32,14 @@ from novacron.records.vm import VM, Deleted, NativeDefinition, Page, Status
 from novacron.records.volumes import Volume
 
 __all__ = [
+    "NodeGroup",
+    "Inventory",
+    "GroupCapacity",
+    "FleetNode",
+    "Drift",
+    "CapacityReport",
+    "Amounts",
+    "Allocation",
     "NIC",
     "VM",
     "Appliance",

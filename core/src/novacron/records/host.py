@@ -65,12 +65,13 @@ class Ping(Record, frozen=True):
 
 
 class Node(Record, frozen=True):
-    """A physical machine of a host. A libvirt host has one: itself."""
+    """A physical machine of a host. A libvirt host has one: itself. `id` is the UUID of the machine, which all its names share."""
 
     name: str
     host: str
     cpus: int
     memory_bytes: int
+    id: str | None = None
     status: str = "up"
     native: dict[str, Any] = msgspec.field(default_factory=dict)
 

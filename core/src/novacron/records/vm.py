@@ -18,6 +18,7 @@ class VM(Record, frozen=True):
     """A VM as its hypervisor reports it. In a listing, the fields from `arch` on are None unless full detail was requested.
 
     `path` is the unambiguous name on hypervisors with folders, "/DC0/vm/prod/web1"; `folder` is the path without the VM's name.
+    `locked_memory` says why the host can't overcommit the VM's memory, such as "huge pages"; empty if it can.
 
     Example:
         >>> VM(id="6b1f", name="web1", host="kvm1", status="running", vcpus=2, memory_bytes=2**31).status
@@ -42,6 +43,7 @@ class VM(Record, frozen=True):
     disks: tuple[Disk, ...] | None = None
     nics: tuple[NIC, ...] | None = None
     tags: frozenset[str] | None = None
+    locked_memory: tuple[str, ...] | None = None
     metadata: dict[str, str] | None = None
     description: str | None = None
     created_at: str | None = None

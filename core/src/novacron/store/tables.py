@@ -178,6 +178,60 @@ leases = sa.Table(
     sa.Column("fence", sa.Integer, nullable=False, comment="grows with each new holder; writes of an earlier one are refused"),
 )
 
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True, comment="the UUID of the machine"),
+    sa.Column("name", sa.String(256), nullable=False),
+    sa.Column("host", sa.String(128), nullable=False, comment="the fleet's host through which it is reached"),
+    sa.Column("hosts", sa.JSON, nullable=False, comment="all names of the fleet that lead to it"),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("cordoned", sa.Boolean, nullable=False, comment="takes no further VMs"),
+    sa.Column("reason", sa.Text, nullable=False, server_default="", comment="of the status or the cordon, for people"),
+    sa.Column("group_name", sa.String(64), index=True, comment="None: its capacity is not managed"),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False, comment="its own ratios and reserves"),
+    sa.Column("seen_at", sa.Float, comment="when it last answered, by the database's clock"),
+    sa.Column("cpu_percent", sa.Float, comment="measured"),
+    sa.Column("memory_used", sa.BigInteger, comment="measured, in bytes"),
+    sa.Column("storage_used", sa.BigInteger, comment="measured, in bytes"),
+    sa.Column("generation", sa.BigInteger, nullable=False, comment="counts the changes of its allocations"),
+    *(
+        column
+        for resource in ("vcpus", "memory", "storage")
+        for column in (
+            sa.Column(f"{resource}_total", sa.BigInteger, nullable=False),
+            sa.Column(f"{resource}_reserved", sa.BigInteger, nullable=False),
+            sa.Column(f"{resource}_ratio", sa.Float, comment="None: not limited"),
+            sa.Column(f"{resource}_allocated", sa.BigInteger, nullable=False),
+        )
+    ),
+)
+
+node_groups = sa.Table(
+    "node_groups",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True, comment="empty: the settings of the whole fleet"),
+    sa.Column("settings", sa.JSON, nullable=False),
+)
+
+allocations = sa.Table(
+    "allocations",
+    metadata,
+    sa.Column("vm", sa.String(128), primary_key=True, comment="its UUID; of a VM that is being created, a name of the claim"),
+    sa.Column("node", sa.String(64), primary_key=True, index=True),
+    sa.Column("name", sa.String(256), nullable=False),
+    sa.Column("vcpus", sa.BigInteger, nullable=False),
+    sa.Column("memory", sa.BigInteger, nullable=False, comment="bytes"),
+    sa.Column("storage", sa.BigInteger, nullable=False, comment="bytes"),
+    sa.Column("active", sa.Boolean, nullable=False, comment="whether the VM uses CPUs and memory"),
+    sa.Column("owner", sa.String(256), nullable=False, server_default=""),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("locked", sa.JSON, nullable=False, comment="why its memory can't be overcommitted"),
+    sa.Column("process", sa.String(32), index=True, comment="the process whose operation has claimed it; None: confirmed"),
+    sa.Column("previous", sa.JSON, comment="what the operation changes, to be restored if it fails"),
+)
+
 
 def add_missing_columns(connection: sa.Connection) -> None:
     """Add columns that tables of an older version of NovaCron do not have."""
@@ -192,6 +246,7 @@ def add_missing_columns(connection: sa.Connection) -> None:
 
 __all__ = [
     "add_missing_columns",
+    "allocations",
     "hosts",
     "leases",
     "macs",
@@ -203,6 +258,8 @@ __all__ = [
     "metric_raw",
     "metric_rounds",
     "migration_slots",
+    "node_groups",
+    "nodes",
     "processes",
     "run_entries",
     "run_vms",

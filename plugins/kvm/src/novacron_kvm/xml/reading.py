@@ -48,11 +48,24 @@ def fields(text: str) -> dict[str, Any]:
         "disks": tuple(disk(e) for e in devices if e.tag == "disk"),
         "nics": tuple(nic(e) for e in devices if e.tag == "interface"),
         "tags": frozenset(own.tags),
+        "locked_memory": _locked_memory(parts, devices),
         "metadata": dict(own.metadata),
         "description": content(parts["description"]) if "description" in parts else "",
         "created_at": own.created_at,
         "native": {"virt_type": root.get("type"), "title": text_of(root, "title")},
     }
+
+
+def _locked_memory(parts: dict[str, Any], devices: Any) -> tuple[str, ...]:
+    """Return why the host can't swap out the VM's memory, and so can't overcommit it. VFIO pins the memory of guests with its devices."""
+    backing = _parts(parts.get("memoryBacking", NOTHING))
+    reasons = {
+        "huge pages": "hugepages" in backing,
+        "locked memory": "locked" in backing,
+        "devices of the host": any(e.tag == "hostdev" and e.get("type") in ("pci", "mdev") for e in devices),
+        "encrypted memory": "launchSecurity" in parts,
+    }
+    return tuple(reason for reason, found in reasons.items() if found)
 
 
 def machine_of(root: Any) -> tuple[str, str | None]:

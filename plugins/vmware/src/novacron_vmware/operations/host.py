@@ -13,6 +13,7 @@ from novacron_vmware.vm_operations import VMOperations
 
 NODE = (
     "name",
+    "summary.hardware.uuid",
     "summary.hardware.numCpuThreads",
     "summary.hardware.memorySize",
     "summary.hardware.cpuMhz",
@@ -119,6 +120,7 @@ class VMwareHost(VMOperations):
                     host=self._connection.name,
                     cpus=int(found.get("summary.hardware.numCpuThreads", 0)),
                     memory_bytes=int(found.get("summary.hardware.memorySize", 0)),
+                    id=found.get("summary.hardware.uuid"),
                     status=status,
                     native={"version": found.get("summary.config.product.version")},
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.world import VERSION
@@ -73,7 +74,15 @@ class SimHost(Area):
     @simulated
     def node_list(self) -> list[Node]:
         """List the one machine."""
-        return [Node(name=self.world.name, host=self.connection.name, cpus=self.world.cpus, memory_bytes=self.world.memory_bytes)]
+        return [
+            Node(
+                name=self.world.name,
+                host=self.connection.name,
+                cpus=self.world.cpus,
+                memory_bytes=self.world.memory_bytes,
+                id=str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.world.name}.sim")),
+            )
+        ]
 
 
 __all__ = ["SimHost"]

@@ -213,7 +213,17 @@ class SimLifecycle(Area):
         with self.world.lock:
             sim_vm = self.look(vm)
             record = sim_vm.record(self.connection.name, self.world.name).as_dict()
-            for volatile in ("host", "node", "path", "folder", "status", "status_reason", "created_at", "persistent"):
+            for volatile in (
+                "host",
+                "node",
+                "path",
+                "folder",
+                "status",
+                "status_reason",
+                "created_at",
+                "persistent",
+                "locked_memory",
+            ):
                 del record[volatile]
             record["tags"] = sorted(record["tags"])
             record |= {"vcpus_max": sim_vm.vcpus_max, "memory_max_bytes": sim_vm.memory_max, "guest_agent": sim_vm.agent}

@@ -53,4 +53,16 @@ def settings(spec: VMSpec | DiskSpec | NICSpec) -> dict[str, Any]:
     return {name: sorted(value) if name == "cpu_features" else value for name, value in given.items()}
 
 
-__all__ = ["OF_A_DISK", "OF_A_NIC", "OF_A_VM", "settings"]
+def locked_memory(hardware: dict[str, Any]) -> tuple[str, ...]:
+    """Return why a host could not overcommit the memory of a VM with these settings."""
+    backing = hardware.get("memory_backing") or {}
+    reasons = {
+        "huge pages": backing.get("hugepages"),
+        "locked memory": backing.get("locked"),
+        "devices of the host": hardware.get("host_devices"),
+        "encrypted memory": hardware.get("launch_security"),
+    }
+    return tuple(reason for reason, given in reasons.items() if given)
+
+
+__all__ = ["OF_A_DISK", "OF_A_NIC", "OF_A_VM", "locked_memory", "settings"]

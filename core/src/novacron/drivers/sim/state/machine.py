@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from novacron.drivers.sim.state.content import Content
+from novacron.drivers.sim.state.hardware import locked_memory
 from novacron.records.disks import Disk
 from novacron.records.nics import NIC
 from novacron.records.vm import VM, Status
@@ -180,6 +181,7 @@ class SimVM:
             disks=self.disks if disks is None else disks,
             nics=self.nics if nics is None else nics,
             tags=self.tags,
+            locked_memory=locked_memory(self.hardware),
             metadata=dict(self.metadata),
             description=self.description,
             created_at=self.created_at,

@@ -1,0 +1,63 @@
+"""Allocation ratios and reserves. A node's own settings win over those of its group, these over those of the fleet, then the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from novacron.specs.spec import Size, Spec
+from novacron.store.nodes import RESOURCES
+
+Ratio = Annotated[float, Field(gt=0, le=1000)] | Literal["unlimited"]
+"""How often a resource may be allocated, such as 4.0 for CPUs; "unlimited" sets no limit."""
+
+
+class LimitSettings(Spec):
+    """Allocation ratios and reserves of a node, a group or the whole fleet. A field that is None is inherited.
+
+    VMs are given at most `(total - reserved) * ratio` of a resource. The defaults are: 4 vCPUs for each CPU thread, memory once with
+    512 MiB reserved for the host, storage not limited.
+
+    Example:
+        >>> LimitSettings(vcpus_ratio=2, memory_reserved="4GiB").as_dict()
+        {'vcpus_ratio': 2.0, 'memory_reserved': 4294967296}
+    """
+
+    vcpus_ratio: Ratio | None = None
+    memory_ratio: Ratio | None = None
+    storage_ratio: Ratio | None = None
+    vcpus_reserved: int | None = Field(None, ge=0)
+    memory_reserved: Size | None = Field(None, ge=0)
+    storage_reserved: Size | None = Field(None, ge=0)
+
+
+DEFAULTS = LimitSettings(
+    vcpus_ratio=4.0,
+    memory_ratio=1.0,
+    storage_ratio="unlimited",
+    vcpus_reserved=0,
+    memory_reserved=512 * 2**20,
+    storage_reserved=0,
+)
+"""The limits until somebody changes them."""
+
+
+def effective(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns `*_ratio` and `*_reserved` of a node; the first layer that has a field wins.
+
+    Example:
+        >>> effective({"vcpus_ratio": 1.5}, {"vcpus_ratio": 8.0})["vcpus_ratio"], effective()["storage_ratio"] is None
+        (1.5, True)
+    """
+    found: dict[str, Any] = {}
+    for resource in RESOURCES:
+        for name in (f"{resource}_ratio", f"{resource}_reserved"):
+            given = (layer[name] for layer in layers if layer.get(name) is not None)
+            value = next(given, getattr(DEFAULTS, name))
+            found[name] = None if value == "unlimited" else value
+    return found
+
+
+__all__ = ["DEFAULTS", "LimitSettings", "effective"]

@@ -1,0 +1,44 @@
+"""The report of the fleet's capacity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from novacron.records.capacity import CapacityReport, FleetNode, GroupCapacity, Inventory
+
+
+def report_of(nodes: Sequence[FleetNode]) -> CapacityReport:
+    """Return the capacity by group and by node. Nodes without a group are summed up under no name."""
+    names = sorted({node.group or "" for node in nodes})
+    groups = [_group(name or None, [node for node in nodes if (node.group or "") == name]) for name in names]
+    return CapacityReport(groups=tuple(groups), nodes=tuple(nodes))
+
+
+def _group(name: str | None, nodes: Sequence[FleetNode]) -> GroupCapacity:
+    usable = [node for node in nodes if node.accepts_vms]
+    return GroupCapacity(
+        name=name,
+        nodes=len(nodes),
+        usable_nodes=len(usable),
+        vcpus=_sum([node.vcpus for node in usable]),
+        memory=_sum([node.memory for node in usable]),
+        storage=_sum([node.storage for node in usable]),
+    )
+
+
+def _sum(inventories: Sequence[Inventory]) -> Inventory:
+    """Return the sum of inventories. Its ratio is the one that gives the sum of their limits."""
+    total, reserved = sum(i.total for i in inventories), sum(i.reserved for i in inventories)
+    limits = [inventory.limit for inventory in inventories]
+    unlimited = not limits or float("inf") in limits
+    used = [inventory.used for inventory in inventories if inventory.used is not None]
+    return Inventory(
+        total=total,
+        reserved=reserved,
+        ratio=None if unlimited or total <= reserved else sum(limits) / (total - reserved),
+        allocated=sum(inventory.allocated for inventory in inventories),
+        used=sum(used) if used else None,
+    )
+
+
+__all__ = ["report_of"]

@@ -1,0 +1,185 @@
+"""The capacity of nodes: what they have, what is allocated to VMs, and what is in use."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from novacron.records.record import Record
+
+NodeStatus = Literal["up", "suspect", "fencing", "fenced", "quarantined", "maintenance", "unreachable"]
+"""The status of a node. VMs are placed on nodes that are up and not cordoned."""
+
+
+class Amounts(Record, frozen=True):
+    """Amounts of the three resources that are claimed: vCPUs, bytes of memory, bytes of storage.
+
+    Example:
+        >>> Amounts(vcpus=2) + Amounts(vcpus=1, memory_bytes=2**30)
+        Amounts(vcpus=3, memory_bytes=1073741824, storage_bytes=0)
+    """
+
+    vcpus: int = 0
+    memory_bytes: int = 0
+    storage_bytes: int = 0
+
+    def __add__(self, other: Amounts) -> Amounts:
+        return Amounts(
+            vcpus=self.vcpus + other.vcpus,
+            memory_bytes=self.memory_bytes + other.memory_bytes,
+            storage_bytes=self.storage_bytes + other.storage_bytes,
+        )
+
+    def __sub__(self, other: Amounts) -> Amounts:
+        return Amounts(
+            vcpus=self.vcpus - other.vcpus,
+            memory_bytes=self.memory_bytes - other.memory_bytes,
+            storage_bytes=self.storage_bytes - other.storage_bytes,
+        )
+
+    def largest(self, other: Amounts) -> Amounts:
+        """Return the larger amount of each resource."""
+        return Amounts(
+            vcpus=max(self.vcpus, other.vcpus),
+            memory_bytes=max(self.memory_bytes, other.memory_bytes),
+            storage_bytes=max(self.storage_bytes, other.storage_bytes),
+        )
+
+
+class Inventory(Record, frozen=True):
+    """One resource of a node.
+
+    Attributes:
+        total: what the node has: vCPUs, or bytes.
+        reserved: what is kept for the node itself.
+        ratio: VMs may be given this multiple of `total - reserved`; None if the resource is not limited.
+        allocated: what is claimed for VMs.
+        used: what is in use now, as measured; None if unknown.
+
+    Example:
+        >>> cpus = Inventory(total=16, reserved=1, ratio=4.0, allocated=20)
+        >>> cpus.limit, cpus.free
+        (60.0, 40.0)
+    """
+
+    total: int
+    reserved: int = 0
+    ratio: float | None = None
+    allocated: int = 0
+    used: float | None = None
+
+    @property
+    def limit(self) -> float:
+        """The most that can be allocated; infinite if the resource is not limited."""
+        return float("inf") if self.ratio is None else max(0, self.total - self.reserved) * self.ratio
+
+    @property
+    def free(self) -> float:
+        """What can still be allocated; 0 if more than the limit is allocated."""
+        return max(0.0, self.limit - self.allocated)
+
+
+class FleetNode(Record, frozen=True):
+    """A node of the fleet: a physical machine that runs VMs.
+
+    Attributes:
+        id: the UUID of the machine. Two names in the fleet that lead to one machine are one node.
+        host: the name in the fleet through which the node is reached; `hosts` has all names.
+        group: the group that it belongs to; None if its capacity is not managed.
+        labels: its place and properties: {"rack": "r1", "zone": "east"}. Rules and failure domains refer to them.
+        seen_at: when it last answered, in seconds since 1970.
+    """
+
+    id: str
+    name: str
+    host: str
+    hosts: tuple[str, ...] = ()
+    status: NodeStatus = "up"
+    cordoned: bool = False
+    reason: str = ""
+    group: str | None = None
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    vcpus: Inventory = Inventory(total=0)
+    memory: Inventory = Inventory(total=0)
+    storage: Inventory = Inventory(total=0)
+    cpu_percent: float | None = None
+    seen_at: float | None = None
+
+    @property
+    def accepts_vms(self) -> bool:
+        """Whether further VMs may be placed on the node."""
+        return self.status == "up" and not self.cordoned
+
+    def domain(self, scope: str) -> str | None:
+        """Return the failure domain of the node: its id for the scope "host", otherwise the value of that label; None without one."""
+        return self.id if scope == "host" else self.labels.get(scope)
+
+
+class Allocation(Record, frozen=True):
+    """What a VM takes of a node.
+
+    Attributes:
+        active: whether the VM uses CPUs and memory. A stopped VM takes storage only.
+        owner: who created the VM; empty if another tool did.
+        locked_memory: why the node can't overcommit the VM's memory, such as "huge pages".
+        pending: an operation that has claimed it has not ended yet.
+    """
+
+    vm: str
+    name: str
+    node: str
+    amounts: Amounts
+    active: bool = True
+    owner: str = ""
+    tags: frozenset[str] = frozenset()
+    locked_memory: tuple[str, ...] = ()
+    pending: bool = False
+
+
+class Drift(Record, frozen=True):
+    """A difference between the allocations and the hypervisor, which was corrected: the hypervisor is right."""
+
+    vm: str
+    name: str
+    node: str
+    what: str
+
+
+class NodeGroup(Record, frozen=True):
+    """A group of nodes with the settings that hold for its members. The group "fleet" has the settings of the whole fleet."""
+
+    name: str
+    nodes: tuple[str, ...] = ()
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class GroupCapacity(Record, frozen=True):
+    """The capacity of a group: the sums of its nodes that are up and not cordoned. `name` is None for nodes without a group."""
+
+    name: str | None
+    nodes: int
+    usable_nodes: int
+    vcpus: Inventory
+    memory: Inventory
+    storage: Inventory
+
+
+class CapacityReport(Record, frozen=True):
+    """The capacity of the fleet, by group and by node."""
+
+    groups: tuple[GroupCapacity, ...]
+    nodes: tuple[FleetNode, ...]
+
+
+__all__ = [
+    "Allocation",
+    "Amounts",
+    "CapacityReport",
+    "Drift",
+    "FleetNode",
+    "GroupCapacity",
+    "Inventory",
+    "NodeGroup",
+    "NodeStatus",
+]

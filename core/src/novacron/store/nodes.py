@@ -1,0 +1,229 @@
+"""The nodes of the fleet and the settings of their groups, in the state database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from novacron.records.capacity import FleetNode, Inventory
+from novacron.units import format_size
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from novacron.store.database import Database
+
+RESOURCES = ("vcpus", "memory", "storage")
+"""The resources that are claimed."""
+
+
+class FoundNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as its hypervisor describes it. Sizes are in bytes."""
+
+    id: str
+    name: str
+    host: str
+    cpus: int
+    memory: int
+    storage: int = 0
+    status: str = "up"
+    cpu_percent: float | None = None
+    memory_used: int | None = None
+    storage_used: int | None = None
+
+
+class NodeStore:
+    """Reads and writes nodes and groups.
+
+    Args:
+        database: the state database, or a function that returns it.
+    """
+
+    def __init__(self, database: Database | Callable[[], Database]) -> None:
+        self._database = database
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Open a transaction of the state database."""
+        return (self._database() if callable(self._database) else self._database).transaction()
+
+    def list(self) -> list[FleetNode]:
+        """Return all nodes, sorted by name."""
+        from novacron.store.tables import nodes
+
+        with self.transaction() as connection:
+            rows = connection.execute(nodes.select().order_by(nodes.c.name, nodes.c.id)).mappings().all()
+        return [node_of(row) for row in rows]
+
+    def save(self, found: FoundNode, hosts: Sequence[str], limits: Callable[[str | None, Any], Mapping[str, Any]]) -> None:
+        """Store what a node's hypervisor reports. A new node has no group.
+
+        Args:
+            found: the report.
+            hosts: all names of the fleet that lead to the node.
+            limits: returns the columns `*_ratio` and `*_reserved` for a group and the node's own settings.
+        """
+        from novacron.store.database import clock
+        from novacron.store.tables import nodes
+
+        with self.transaction() as connection:
+            known = connection.execute(nodes.select().where(nodes.c.id == found.id)).mappings().first()
+            status = found.status
+            if known is not None and known["status"] not in ("up", "unreachable") and not _reported(known, status):
+                status = known["status"]  # set by a person or by a failover
+            values = {
+                "name": found.name,
+                "host": hosts[0],
+                "hosts": [*hosts],
+                "status": status,
+                "vcpus_total": found.cpus,
+                "memory_total": found.memory,
+                "storage_total": found.storage,
+                "cpu_percent": found.cpu_percent,
+                "memory_used": found.memory_used,
+                "storage_used": found.storage_used,
+                "seen_at": clock(connection),
+            }
+            if known is not None:
+                connection.execute(nodes.update().where(nodes.c.id == found.id).values(**values))
+                return
+            fresh: dict[str, Any] = {"cordoned": False, "labels": {}, "settings": {}, "generation": 0, **limits(None, {})}
+            fresh |= {f"{resource}_allocated": 0 for resource in RESOURCES}
+            connection.execute(nodes.insert().values(id=found.id, **values, **fresh))
+
+    def change(self, node: str, **values: Any) -> None:
+        """Set columns of a node."""
+        from novacron.store.tables import nodes
+
+        with self.transaction() as connection:
+            connection.execute(nodes.update().where(nodes.c.id == node).values(**values))
+
+    def settings(self, node: str) -> dict[str, Any]:
+        """Return the node's own settings."""
+        from novacron.store.tables import nodes
+
+        with self.transaction() as connection:
+            found = connection.execute(nodes.select().where(nodes.c.id == node)).mappings().first()
+            return dict(found["settings"]) if found is not None else {}
+
+    def limit(self, changes: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        """Change settings of nodes and groups in one transaction.
+
+        A limit that is below what is allocated is not set: then nothing is changed at all.
+
+        Args:
+            changes: new columns by node id, with `*_ratio` and `*_reserved`.
+            groups: new settings by group; "" stands for the whole fleet.
+
+        Returns:
+            Why a limit can't be set, by node id; empty if everything was set.
+        """
+        import sqlalchemy as sa
+
+        from novacron.store.tables import allocations, node_groups, nodes
+
+        refused: dict[str, Sequence[str]] = {}
+        with self.transaction() as connection:
+            for node, values in sorted(changes.items()):
+                connection.execute(nodes.update().where(nodes.c.id == node).values(**values))
+                row = connection.execute(nodes.select().where(nodes.c.id == node)).mappings().one()
+                locked = connection.execute(allocations.select().where(allocations.c.node == node)).mappings().all()
+                if why := [*_exceeded(row), *_not_overcommitted(row, locked)]:
+                    refused[node] = why
+            if refused:
+                connection.rollback()
+                return refused
+            for name, settings in groups.items():
+                if not connection.execute(
+                    node_groups.update().where(node_groups.c.name == name).values(settings=settings)
+                ).rowcount:
+                    connection.execute(sa.insert(node_groups).values(name=name, settings=settings))
+        return refused
+
+    def remove(self, kept: Sequence[str]) -> Sequence[str]:
+        """Delete the nodes that no name of the fleet leads to, with their allocations. `kept` are the names; returns the nodes' names."""
+        from novacron.store.tables import allocations, nodes
+
+        with self.transaction() as connection:
+            rows = connection.execute(nodes.select()).mappings().all()
+            gone = [row for row in rows if not set(row["hosts"]) & set(kept)]
+            for row in gone:
+                connection.execute(allocations.delete().where(allocations.c.node == row["id"]))
+                connection.execute(nodes.delete().where(nodes.c.id == row["id"]))
+        return [row["name"] for row in gone]
+
+    def groups(self) -> dict[str, dict[str, Any]]:
+        """Return the settings of all groups by name; "" has those of the whole fleet."""
+        from novacron.store.tables import node_groups
+
+        with self.transaction() as connection:
+            return {row.name: dict(row.settings) for row in connection.execute(node_groups.select())}
+
+    def remove_group(self, name: str) -> bool:
+        """Delete the settings of a group. Returns whether there were any."""
+        from novacron.store.tables import node_groups
+
+        with self.transaction() as connection:
+            return bool(connection.execute(node_groups.delete().where(node_groups.c.name == name)).rowcount)
+
+
+def node_of(row: Any) -> FleetNode:
+    """Return the record of a row of the table."""
+    return FleetNode(
+        id=row["id"],
+        name=row["name"],
+        host=row["host"],
+        hosts=tuple(row["hosts"]),
+        status=row["status"],
+        cordoned=row["cordoned"],
+        reason=row["reason"] or "",
+        group=row["group_name"],
+        labels=row["labels"],
+        vcpus=inventory_of(row, "vcpus"),
+        memory=inventory_of(row, "memory"),
+        storage=inventory_of(row, "storage"),
+        cpu_percent=row["cpu_percent"],
+        seen_at=row["seen_at"],
+    )
+
+
+def inventory_of(row: Any, resource: str) -> Inventory:
+    """Return one resource of a row of the table."""
+    used = None
+    if resource == "vcpus":
+        used = None if row["cpu_percent"] is None else row["cpu_percent"] / 100 * row["vcpus_total"]
+    else:
+        used = row[f"{resource}_used"]
+    return Inventory(
+        total=row[f"{resource}_total"],
+        reserved=row[f"{resource}_reserved"],
+        ratio=row[f"{resource}_ratio"],
+        allocated=row[f"{resource}_allocated"],
+        used=used,
+    )
+
+
+def _exceeded(row: Any) -> Iterator[str]:
+    for resource in RESOURCES:
+        inventory = inventory_of(row, resource)
+        if inventory.allocated > inventory.limit:
+            shown: Callable[[float], str] = (lambda n: f"{n:g}") if resource == "vcpus" else (lambda n: format_size(int(n)))
+            yield f"{resource}: {shown(inventory.allocated)} are allocated, the limit would be {shown(inventory.limit)}"
+
+
+def _not_overcommitted(row: Any, allocated: Sequence[Any]) -> Iterator[str]:
+    if row["memory_ratio"] is not None and row["memory_ratio"] <= 1:
+        return
+    vms = sorted(f"{each['name']} ({', '.join(each['locked'])})" for each in allocated if each["locked"])
+    if vms:
+        yield f"memory: a ratio above 1 is not possible with the memory of {', '.join(vms)}"
+
+
+def _reported(known: Any, status: str) -> bool:
+    """Return whether the hypervisor itself set the status before, as vCenter does with its maintenance mode."""
+    return bool(known["status"] == "maintenance" and not known["reason"] and status == "up")
+
+
+__all__ = ["RESOURCES", "FoundNode", "NodeStore", "inventory_of", "node_of"]

@@ -1,0 +1,76 @@
+"""`novacron node` and `novacron fleet`, over two simulated hosts."""
+
+import itertools
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import novacron as nova
+from novacron import errors
+from novacron_shell.cli import cli
+
+WORLDS = itertools.count()
+
+
+@pytest.fixture
+def novacron(tmp_path, monkeypatch):
+    """Return a function that runs a command for a fleet of the hosts `a` and `b`."""
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+    number = next(WORLDS)
+    for name in "ab":
+        nova.fleet().add(name, f"sim://fleet-{name}-{number}?vms=2&prefix={name}-")
+    nova.fleet().nodes.refresh()
+
+    def run(*arguments, exit_code=0, error=None):
+        done = CliRunner().invoke(cli, list(arguments))
+        if error is not None:
+            assert isinstance(done.exception, error), (done.output, done.exception)
+        else:
+            assert done.exit_code == exit_code, (done.output, done.exception)
+        return done
+
+    run.json = lambda *arguments: json.loads(run(*arguments, "-o", "json").stdout)
+    yield run
+    nova.fleet().hosts.close()
+
+
+def test_nodes(novacron):
+    assert [node["host"] for node in novacron.json("node", "list")] == ["a", "b"]
+    novacron("node", "set", "a", "--group", "prod", "--label", "rack=r1", "--vcpus-ratio", "2", "--memory-reserved", "4GiB")
+    shown = novacron.json("node", "show", "a")
+    assert (shown["group"], shown["labels"], shown["vcpus"]["ratio"]) == ("prod", {"rack": "r1"}, 2.0)
+    assert len(shown["allocations"]) == 2
+    assert "a-00001" in novacron("node", "show", "a").stdout
+    novacron("node", "set", "a", "--label", "rack=", "--inherit", "vcpus-ratio", "--storage-ratio", "unlimited")
+    assert novacron.json("node", "show", "a")["vcpus"]["ratio"] == 4.0
+    novacron("node", "cordon", "a", "--reason", "disk")
+    assert "up, cordoned" in novacron("node", "list").stdout
+    novacron("node", "uncordon", "a")
+    assert "cordoned" not in novacron("node", "list").stdout
+    novacron("node", "set", "a", exit_code=2)
+    novacron("node", "set", "a", "--vcpus-ratio", "many", exit_code=2)
+    novacron("node", "show", "ghost", error=errors.NodeNotFoundError)
+    novacron("node", "set", "a", "--group", "a/b", error=errors.InvalidSpecError)
+
+
+def test_refresh_shows_differences_and_unreachable_hosts(novacron):
+    nova.fleet().hosts["a"].vms.create(name="by-hand", start=True)
+    assert "by-hand" in novacron("node", "refresh", "a").stdout
+    nova.fleet().add("c", "qemu+tcp://127.0.0.1:1/system")
+    assert "error: c:" in novacron("node", "refresh", exit_code=3).stderr
+
+
+def test_groups_and_report(novacron):
+    for name in "ab":
+        novacron("node", "set", name, "--group", "prod")
+    novacron("fleet", "set-group", "prod", "--vcpus-ratio", "1.5")
+    assert novacron.json("fleet", "groups")[0]["settings"] == {"vcpus_ratio": 1.5}
+    report = novacron.json("fleet", "report")
+    assert (report["groups"][0]["usable_nodes"], report["groups"][0]["vcpus"]["total"]) == (2, 128)
+    assert "of 192" in novacron("fleet", "report", "--stored").stdout
+    novacron("fleet", "remove-group", "prod", error=errors.InvalidStateError)
+    novacron("fleet", "set-group", "prod", exit_code=2)
+    for name in "ab":
+        novacron("node", "set", name, "--group", "")
+    novacron("fleet", "remove-group", "prod")
