@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -92,7 +93,7 @@ class MainGroup(CommandGroup):
     """The command `novacron`. Plugins are asked for commands only when no built-in command has the name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*GROUPS, *SHORTCUTS, "vm", *self._from_plugins()})
+        return sorted({*GROUPS, *SHORTCUTS, "vm", *_native_groups(), *self._from_plugins()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "vm":
@@ -101,10 +102,11 @@ class MainGroup(CommandGroup):
             return _defined(GROUPS[cmd_name][0], "COMMANDS")[cmd_name]
         if cmd_name in SHORTCUTS:
             return vm.get_command(ctx, cmd_name)
-        return self._from_plugins().get(cmd_name)
+        return _native_group(cmd_name) or self._from_plugins().get(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         texts = {name: text for name, (_, text) in GROUPS.items()} | {"vm": vm.get_short_help_str(80)}
+        texts |= _native_groups()
         plugins = {name: command.get_short_help_str(80) for name, command in self._from_plugins().items()}
         with formatter.section("Commands"):
             formatter.write_dl(sorted({**texts, **plugins}.items()))
@@ -114,6 +116,35 @@ class MainGroup(CommandGroup):
         from novacron.site import default_site
 
         return {command.name or "": command for given in default_site().plugins.hook.register_commands() for command in given}
+
+
+def _native_groups() -> dict[str, str]:
+    """Return the names and the help lines of the command groups of drivers' native operations."""
+    from novacron.errors import PluginError
+    from novacron.site import default_site
+
+    found = {}
+    for scheme in default_site().drivers.schemes():
+        with suppress(PluginError):  # `novacron plugin list` shows broken drivers
+            provider = default_site().drivers.provider_for(scheme)
+            if getattr(provider, "native", ""):
+                found[provider.schemes[0]] = provider.native
+    return found
+
+
+def _native_group(name: str) -> click.Command | None:
+    """Return the command group of the native operations of the driver whose first scheme is `name`."""
+    from novacron.site import default_site
+
+    drivers = default_site().drivers
+    if name not in drivers.schemes():
+        return None
+    provider = drivers.provider_for(name)
+    if not getattr(provider, "native", "") or provider.schemes[0] != name:
+        return None
+    from novacron_shell.native import native_group
+
+    return native_group(provider)
 
 
 def _defined(module: str, table: str) -> Mapping[str, click.Command]:

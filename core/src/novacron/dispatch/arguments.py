@@ -14,7 +14,6 @@ from typing import Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.hookspecs.operation import Operation
-from novacron.plugins.validation import declared
 from novacron.redaction import is_secret_name
 
 DATA = frozenset({"path", "stdin", "argv", "password"})
@@ -51,7 +50,7 @@ def _problems(operation: Operation, arguments: Mapping[str, Any]) -> Iterator[Sp
         if name not in arguments:
             yield SpecProblem(name, "nothing", "this argument is required")
             continue
-        value, type_name = arguments[name], declared(operation.name, name)
+        value, type_name = arguments[name], operation.types.get(name, "")
         wanted = _mistake(type_name, value)
         if wanted:
             yield SpecProblem(name, type(value).__name__, wanted)

@@ -31,6 +31,7 @@ from novacron.hookspecs.operation import PROJECT, Operation
 from novacron.identity import Identity
 from novacron.jobs import Job
 from novacron.plugins.driver import Driver
+from novacron.plugins.native import native_table
 from novacron.plugins.validation import check_driver, implementations, operations
 from novacron.threads import in_thread
 
@@ -94,6 +95,7 @@ class Dispatcher:
         for part in driver.parts:
             self._manager.register(part)
         self.operations = frozenset(name for part in driver.parts for name, _ in implementations(part))
+        self.native = native_table(driver_name, driver.parts)
         self.audit = audit or AuditLog()
         everything: list[Any] = [AuditPolicy(self.audit), locks or LockPolicy(), RetryPolicy(), *policies]
         self._policies = sorted(everything, key=lambda p: STAGES.index(getattr(p, "stage", "access")))
@@ -106,7 +108,13 @@ class Dispatcher:
         return other
 
     def supports(self, operation: str) -> bool:
-        """Return whether the driver implements an operation. Raises UnsupportedOperationError if the contract has no such operation."""
+        """Return whether the driver implements an operation of the contract, or has a native one ("vsphere.folder_list").
+
+        Raises:
+            UnsupportedOperationError: the contract has no such operation.
+        """
+        if "." in operation:
+            return operation in self.native
         if operation not in operations():
             raise self._unknown(operation)
         return operation in self.operations
@@ -169,6 +177,8 @@ class Dispatcher:
         """Return an operation and its time limit if the call is allowed. Rejected calls are recorded."""
         try:
             spec = self._spec(operation)
+            for name, value in spec.defaults.items():
+                arguments.setdefault(name, value)
             if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
                 problem = SpecProblem("timeout", type(timeout).__name__, "a number of seconds")
                 raise InvalidSpecError(f"invalid arguments of {operation}", problems=[problem], outcome="not_sent")
@@ -176,7 +186,7 @@ class Dispatcher:
         except NovaCronError as error:
             error.operation, error.host = error.operation or str(operation), error.host or self.host
             error.resource = error.resource or resource_of(arguments)
-            known = operations().get(operation)
+            known = operations().get(operation) or self.native.get(operation, (None,))[0]
             if known is None or not known.reads:
                 self.audit.write(
                     str(operation), self.identity, host=self.host, resource=error.resource, arguments=arguments, error=error
@@ -231,7 +241,7 @@ class Dispatcher:
             ) from error
 
     def _chain(self, operation: Operation) -> Callable[[Call], Any]:
-        hook = getattr(self._manager.hook, operation.name)
+        hook = self.native[operation.name][1] if operation.name in self.native else getattr(self._manager.hook, operation.name)
         takes_job = "job" in operation.arguments
         check = ResultCheck(self.driver_name, operation)
 
@@ -246,11 +256,20 @@ class Dispatcher:
         return chain
 
     def _spec(self, operation: str) -> Operation:
+        if operation in self.native:
+            return self.native[operation][0]
         if operation not in self.operations:
             raise self._unknown(operation)
         return operations()[operation]
 
     def _unknown(self, operation: str) -> UnsupportedOperationError:
+        if "." in str(operation):
+            return UnsupportedOperationError(
+                f"the driver {self.driver_name!r} has no native operation {operation!r}",
+                host=self.host,
+                outcome="not_sent",
+                hint=f"it has: {', '.join(sorted(self.native)) or 'none'}",
+            )
         if operation not in operations():
             return UnsupportedOperationError(
                 f"there is no operation {operation!r}",

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from novacron.errors import DriverError
 from novacron.hookspecs.operation import Operation
-from novacron.plugins.validation import declared, result_class
+from novacron.plugins.validation import declared, operations, result_class
 from novacron.records.vm import VM, Status
 
 STATUSES = frozenset(get_args(Status))
@@ -22,7 +22,8 @@ class ResultCheck:
 
     def __init__(self, driver_name: str, operation: Operation) -> None:
         self._driver_name, self._operation = driver_name, operation
-        self._class, self._many = result_class(operation.name)
+        # the result of a native operation is only known to the driver
+        self._class, self._many = result_class(operation.name) if operation.name in operations() else (None, False)
 
     def __call__(self, result: Any) -> Any:
         """Return the result.
@@ -50,7 +51,7 @@ class ResultCheck:
             raise self._error(f"a VM with the unknown status {str(item.status)[:40]!r}")
 
     def _error(self, what: str) -> DriverError:
-        wanted = declared(self._operation.name, "return")
+        wanted = declared(self._operation.name, "return") if self._operation.name in operations() else "a value"
         return DriverError(
             f"the driver {self._driver_name!r} answered {self._operation.name} with {what}, not with {wanted}", outcome="unknown"
         )

@@ -11,6 +11,7 @@ from novacron.dispatch.dispatcher import Dispatcher
 from novacron.errors import HostNotFoundError, InvalidSpecError, SpecProblem, UnsupportedOperationError
 from novacron.handles.filters import FilterCollection
 from novacron.handles.images import ImageCollection
+from novacron.handles.native import NativeOperations
 from novacron.handles.networks import NetworkCollection
 from novacron.handles.pools import PoolCollection
 from novacron.handles.templates import TemplateCollection
@@ -68,6 +69,7 @@ class HostHandle:
                 "info",
                 "invoke",
                 "name",
+                "native",
                 "networks",
                 "nodes",
                 "ping",
@@ -101,6 +103,18 @@ class HostHandle:
     def identity(self) -> Identity:
         """Who requests the operations of this handle."""
         return self.dispatcher.identity
+
+    @property
+    def native(self) -> NativeOperations:
+        """The operations that this host's product alone has; see `novacron.plugins.native`.
+
+        Example:
+            >>> import novacron
+            >>> host = novacron.connect("sim://lab")
+            >>> dir(host.native), host.supports("vsphere.folder_list")
+            ([], False)
+        """
+        return NativeOperations(self)
 
     def acting_for(self, actor: str) -> HostHandle:
         """Return a handle on the same connection whose operations are asked for by `actor`.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import pluggy
@@ -24,6 +25,9 @@ class Operation(NamedTuple):
         statuses: statuses of the VM in which it is allowed; empty for all. In any other status it raises InvalidStateError. Operations
             of the guest agent raise GuestAgentUnavailableError instead. A crashed VM is treated as stopped.
         timeout: default deadline in seconds. After it the caller gets OperationTimeoutError.
+        types: the declared type of each argument, as text.
+        defaults: arguments that may be left out; only native operations have some.
+        destroys: something is lost by it; a command asks before it.
     """
 
     name: str
@@ -37,6 +41,9 @@ class Operation(NamedTuple):
     statuses: tuple[str, ...] = ()
     timeout: float = 60.0
     summary: str = ""
+    types: Mapping[str, str] = MappingProxyType({})
+    defaults: Mapping[str, Any] = MappingProxyType({})
+    destroys: bool = False
 
 
 def operation(
@@ -65,6 +72,7 @@ def operation(
             statuses=tuple(statuses.split()),
             timeout=timeout if timeout is not None else 3600.0 if kind == "job" else 60.0,
             summary=(function.__doc__ or "").partition("\n")[0],
+            types={name: str(text) for name, text in function.__annotations__.items() if name != "return"},
         )
         return _mark(function, firstresult=True)
 

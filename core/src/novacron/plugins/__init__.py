@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from novacron.plugins.driver import ConnectContext, Destination, Driver, DriverProvider, HostURI, hookimpl
+from novacron.plugins.native import NativeArea
 
 if TYPE_CHECKING:
     from novacron.plugins.application import ApplicationPlugins
@@ -32,5 +33,6 @@ __all__ = [
     "Driver",
     "DriverProvider",
     "HostURI",
+    "NativeArea",
     "hookimpl",
 ]

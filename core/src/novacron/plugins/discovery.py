@@ -66,6 +66,10 @@ class DriverRegistry:
             points.setdefault(point.name, []).append(point)
         return points
 
+    def schemes(self) -> list[str]:
+        """Return the schemes of all drivers, sorted."""
+        return sorted({*self._registered, *self.by_scheme(), *self._of_plugins()})
+
     def provider_for(self, scheme: str) -> DriverProvider:
         """Return the provider of a URI scheme.
 

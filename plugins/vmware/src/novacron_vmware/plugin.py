@@ -11,6 +11,7 @@ SCHEMES = ("vsphere", "esx")
 
 def areas() -> list[type]:
     """Return the classes of a connection's parts."""
+    from novacron_vmware.native.folders import VSphereFolders
     from novacron_vmware.operations.appliances import VMwareAppliances
     from novacron_vmware.operations.console import VMwareConsole
     from novacron_vmware.operations.disks import VMwareDisks
@@ -49,6 +50,7 @@ def areas() -> list[type]:
         VMwareConsole,
         VMwareGuest,
         VMwareAppliances,
+        VSphereFolders,
     ]
 
 
@@ -74,6 +76,7 @@ provider = DriverProvider(
     limits=limits,
     proofs=proofs,
     fields=lambda: FIELDS,
+    native="What vSphere alone has: folders, resource pools, clusters, datastore files, tasks and more.",
 )
 
 __all__ = ["SCHEMES", "areas", "connect", "limits", "proofs", "provider"]

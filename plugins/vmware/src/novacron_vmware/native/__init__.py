@@ -1,0 +1,1 @@
+"""What vSphere alone has: operations beside the contract, called `vsphere.*`."""

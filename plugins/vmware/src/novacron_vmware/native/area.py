@@ -1,0 +1,51 @@
+"""The area of vSphere's native operations, and the base class of the objects that implement them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import NotFoundError
+from novacron.plugins import NativeArea
+from novacron_vmware.errors import translated
+from novacron_vmware.sdk import vim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from novacron.jobs import Job
+    from novacron_vmware.connection import VMwareConnection
+
+vsphere = NativeArea("vsphere")
+
+
+class NativeOperations:
+    """Native operations of one kind on one connection; a kind is a subclass."""
+
+    def __init__(self, connection: VMwareConnection) -> None:
+        self._connection = connection
+
+    def _find(self, kind: Any, text: str, noun: str) -> Any:
+        """Return the object of a kind that a name, inventory path or id names. Raises NotFoundError, InvalidSpecError."""
+        connection = self._connection
+        known = connection.collect(kind, ["name"])
+        if isinstance(connection.root, kind) and connection.root != connection.content.rootFolder:
+            known.append((connection.root, connection.read(connection.root, ["name"])))
+        return connection.finder.find(kind, text, noun=noun, error=NotFoundError, among=known)
+
+    def _any(self, text: str) -> Any:
+        """Return an object of any kind that has a name: a VM, host, folder, datastore, network, pool or datacenter."""
+        if text in ("", "/"):
+            return self._connection.root
+        return self._find(vim.ManagedEntity, text, "object")
+
+    def _path(self, thing: Any) -> str:
+        """Return an object's inventory path, "/" for the root folder."""
+        return str(self._connection.finder.paths([thing]).get(thing, "/"))
+
+    def _run(self, resource: str, begin: Callable[[], Any], job: Job[Any] | None = None) -> Any:
+        """Begin one of vSphere's tasks, wait for it and return its result. Faults become NovaCron's errors."""
+        with translated(resource):
+            return self._connection.wait(begin(), resource=resource, job=job)
+
+
+__all__ = ["NativeOperations", "vsphere"]
