@@ -16,7 +16,7 @@ from novacron.drivers import sim
 from novacron.records import VM
 from novacron.text import escaped_json, printable, printable_line
 from novacron_shell.output import FORMATS, Format, show_many, show_one, tell
-from novacron_shell.repl.display import card, vm_table
+from novacron_shell.repl.display import card, records_table
 
 ATTACKS = [
     "\x1b]0;owned\x07", "\x1b]52;c;ZWNobyBvd25lZA==\x07", "\x9b31m", "\x9d0;owned\x9c", "a\rb", "a\bb", "\x7f", "name\u202egnp.exe",
@@ -63,7 +63,7 @@ def test_json_keeps_the_value(name):
 @pytest.mark.parametrize("name", ATTACKS)
 def test_the_shells_tables_cards_and_errors_neither_obey_nor_interpret(name):
     host = novacron.connect("sim://foreign")
-    for drawn in (vm_table([novacron.VMHandle(host, attacked(name))]), card(attacked(name))):
+    for drawn in (records_table([novacron.VMHandle(host, attacked(name))]), card(attacked(name))):
         console = Console(file=io.StringIO(), width=400)
         console.print(drawn)
         said = console.file.getvalue()

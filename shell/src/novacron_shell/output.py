@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from novacron.display import cell
 from novacron.text import escaped_json, printable, printable_line
-from novacron.units import format_duration, format_size
 
 STATUS_STYLE = {
     "running": "green", "suspended": "yellow", "saved": "yellow", "stopping": "yellow", "stopped": "dim", "crashed": "red bold",
@@ -90,29 +90,6 @@ def show_status(vm: Any, output: str) -> None:
         show_one(vm.record, output)
 
 
-def cell(name: str, value: Any) -> str:
-    """Return a value for people: sizes and durations by their field's unit, bytes as text, lists joined."""
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if name.endswith("_bytes") and isinstance(value, (int, float)):
-        return format_size(value)
-    if name.endswith("_seconds") and isinstance(value, (int, float)):
-        return format_duration(value)
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, bytes):
-        return value.decode(errors="replace") or "-"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={cell(str(key), item)}" for key, item in value.items()) or "-"
-    if isinstance(value, (list, tuple, set, frozenset)):
-        items = sorted(value, key=str) if isinstance(value, (set, frozenset)) else value
-        between = "\n" + " " * 23 if any(isinstance(i, Mapping) for i in items) else ", "
-        return between.join(_short(item) for item in items) or "-"
-    return str(value)
-
-
 def write(text: str) -> None:
     """Print a line of data to stdout."""
     print(text)
@@ -132,12 +109,6 @@ def write_bytes(data: bytes, *, error: bool = False) -> None:
 def tell(text: str) -> None:
     """Print a message for people to stderr."""
     print(printable(text), file=sys.stderr)
-
-
-def _short(item: Any) -> str:
-    if not isinstance(item, Mapping):
-        return str(item)
-    return ", ".join(f"{k}={cell(str(k), v)}" for k, v in item.items() if v not in (None, "", [], {}, False))
 
 
 def _table(records: Sequence[Any], columns: Columns) -> None:

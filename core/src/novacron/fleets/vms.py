@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from novacron.display import html_table
 from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, VMNotFoundError
 from novacron.fleets.asking import Answer, Askable
 from novacron.handles.vm import VMHandle
@@ -25,6 +26,8 @@ class FleetVMs:
         >>> fleet.remove("vms-a"), fleet.remove("vms-b")
         (None, None)
     """
+
+    _repr_html_ = html_table  # for notebooks
 
     def __init__(self, fleet: Askable, timeout: float | str | None = 30.0) -> None:
         self._fleet, self._timeout = fleet, timeout
@@ -103,6 +106,8 @@ class FleetVMs:
 
 class FleetPage(Sequence[VMHandle]):
     """A part of a fleet's VMs: handles in order, `total` of all that match, the `next` cursor, and hosts that did not answer."""
+
+    _repr_html_ = html_table  # for notebooks
 
     def __init__(self, vms: Sequence[VMHandle], total: int, cursor: str | None, unreachable: Mapping[str, NovaCronError]) -> None:
         self._vms, self.total, self.next, self.unreachable = vms, total, cursor, unreachable

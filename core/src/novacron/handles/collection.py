@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+from novacron.display import html_table
 from novacron.errors import InvalidSpecError, NotFoundError, NovaCronError, SpecProblem, either
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ class Collection(Generic[T]):
         Traceback (most recent call last):
         novacron.errors.StoragePoolNotFoundError: no storage pool 'defualt' on collections
     """
+
+    _repr_html_ = html_table  # for notebooks
 
     def _all(self) -> Sequence[T]:
         """Return all items in their usual order."""

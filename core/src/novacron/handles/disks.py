@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
+from novacron.display import html_card
 from novacron.errors import DeviceNotFoundError
 from novacron.handles.collection import Collection
 from novacron.handles.following import finish
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 class DiskHandle:
     """A disk of a VM."""
+
+    _repr_html_ = html_card  # for notebooks
 
     def __init__(self, vm: VMHandle, record: Disk) -> None:
         self.vm, self.record = vm, record

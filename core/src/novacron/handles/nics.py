@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
+from novacron.display import html_card
 from novacron.errors import DeviceNotFoundError
 from novacron.handles.collection import Collection
 from novacron.records.nics import NIC
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 class NICHandle:
     """A NIC of a VM."""
+
+    _repr_html_ = html_card  # for notebooks
 
     def __init__(self, vm: VMHandle, record: NIC) -> None:
         self.vm, self.record = vm, record

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
+from novacron.display import html_card
 from novacron.handles.collection import Collection
 from novacron.handles.following import finish
 from novacron.records.snapshots import Snapshot
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 class SnapshotHandle:
     """A snapshot of a VM."""
+
+    _repr_html_ = html_card  # for notebooks
 
     def __init__(self, vm: VMHandle, record: Snapshot) -> None:
         self.vm, self.record = vm, record

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
+from novacron.display import html_card
 from novacron.errors import InvalidValueError
 from novacron.handles.addresses import Address, addresses_of
 from novacron.handles.disks import DiskCollection
@@ -45,6 +46,8 @@ class VMHandle:
         >>> vm.delete().name
         'web1'
     """
+
+    _repr_html_ = html_card  # for notebooks
 
     def __init__(self, host: HostHandle, record: VM) -> None:
         self.host = host

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, overload
 
+from novacron.display import html_table
 from novacron.handles.collection import Collection
 from novacron.handles.vm import VMHandle
 from novacron.jobs import Job
@@ -139,6 +140,8 @@ class VMCollection(Collection[VMHandle]):
 class VMPage:
     """One page of a list of VMs: handles in order, `total` of all matching VMs, `next` cursor, and `each` for bulk operations."""
 
+    _repr_html_ = html_table  # for notebooks
+
     def __init__(self, host: HostHandle, page: Page[Any]) -> None:
         self._host = host
         self.records = page.items
@@ -168,6 +171,9 @@ class Each:
 
     def __init__(self, vms: list[VMHandle], limit: int = 16) -> None:
         self._vms, self._limit = vms, limit
+
+    def __repr__(self) -> str:
+        return f"<operations on {len(self._vms)} VMs>"
 
     def __getattr__(self, method: str) -> Any:
         if method.startswith("_") or not callable(getattr(VMHandle, method, None)):

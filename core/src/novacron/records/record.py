@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from novacron.display import html_card
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A frozen value reported by a driver; equal when all fields are."""
@@ -14,6 +16,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         """Return plain values with the field names that `-o json` uses."""
         result: dict[str, Any] = msgspec.to_builtins(self)
         return result
+
+    _repr_html_ = html_card  # for notebooks
 
     def replace(self, **changes: Any) -> Any:
         """Return a copy with some fields changed."""

@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from novacron.display import html_table
 from novacron.records.disks import Disk
 from novacron.records.nics import NIC
 from novacron.records.record import Record
@@ -76,6 +77,8 @@ class Page(Record, Generic[T], frozen=True):
     items: tuple[T, ...]
     total: int
     next: str | None = None
+
+    _repr_html_ = html_table  # for notebooks
 
     def __iter__(self) -> Any:
         return iter(self.items)

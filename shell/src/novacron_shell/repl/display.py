@@ -1,94 +1,178 @@
-"""How the shell prints what an expression gives: tables for collections, cards for single things, highlighted XML."""
+"""How the shell shows a value: tables for collections, cards for single things, trees, highlighted text. Never an object's address."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.syntax import Syntax
+import msgspec
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from novacron.fleets import Fleet
-from novacron.handles.host import HostHandle
-from novacron.handles.snapshots import SnapshotCollection, SnapshotHandle
-from novacron.handles.vm import VMHandle
-from novacron.handles.vms import VMCollection, VMPage
-from novacron.records.record import Record
-from novacron.records.vm import NativeDefinition
+from novacron.display import cell, fields_of, heading, rows_of
+from novacron.errors import NovaCronError
 from novacron.text import printable
-from novacron.units import format_size
-from novacron_shell.output import STATUS_STYLE, cell
+from novacron_shell.output import STATUS_STYLE
+
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+EMPTY: tuple[Any, ...] = (None, "", (), [], {}, frozenset())
+Drawer = Callable[[Any], RenderableType | None]
 
 
-def show(result: Any, console: Console) -> bool:
-    """Print a result if there is a better way than its repr; return whether there was."""
-    drawn = draw(result)
-    if drawn is None:
-        return False
-    console.print(drawn)
-    return True
+class Displays:
+    """Draws values: those of `own` first (plugins add to it), then those that NovaCron knows.
+
+    Example:
+        >>> import novacron
+        >>> Displays().draw([novacron.connect("sim://drawn?vms=1").vms["vm-00001"]]).row_count
+        1
+    """
+
+    def __init__(self) -> None:
+        self.own: dict[type, Drawer] = {}
+
+    def draw(self, value: Any) -> RenderableType | None:
+        """Return what rich prints for a value; None if its repr is best."""
+        for kind in type(value).__mro__:
+            if kind in self.own and (drawn := self.own[kind](value)) is not None:
+                return drawn
+        for kind in type(value).__mro__:
+            if kind.__module__.startswith("novacron") and (drawer := _drawers().get(kind.__qualname__)) is not None:
+                return drawer(value)
+        return _by_shape(value)
+
+    def show(self, value: Any, console: Console) -> None:
+        """Print a value; what is longer than the terminal goes through a pager with search."""
+        drawn = self.draw(value)
+        if drawn is None:
+            drawn = Text(printable(without_address(repr(value))))
+        if not console.is_terminal or _few(value):
+            console.print(drawn)
+            return
+        with console.capture() as captured:
+            console.print(drawn)
+        text = captured.get()
+        if text.count("\n") < console.height:
+            console.file.write(text)
+        else:
+            import click
+
+            click.echo_via_pager(text, color=console.color_system is not None)
 
 
-def draw(result: Any) -> Any:
-    """Return what rich prints for a result, None for what has no drawing of its own."""
-    if isinstance(result, (VMCollection, VMPage)):
-        return vm_table(list(result))
-    if isinstance(result, SnapshotCollection):
-        return snapshot_table([s.record for s in result])
-    if isinstance(result, (VMHandle, SnapshotHandle)):
-        return card(result.record)
-    if isinstance(result, NativeDefinition):
-        return Syntax(printable(result.text), "xml", background_color="default")
-    if isinstance(result, Record):
-        return card(result)
-    if isinstance(result, HostHandle):
-        return card(result.info())
-    if isinstance(result, Fleet):
-        return table(("name", "uri"), [(h.name, h.uri) for h in result.list()])
-    items = list(result.values()) if isinstance(result, Mapping) else result
-    if isinstance(items, (list, tuple)) and items:
-        if all(isinstance(i, VMHandle) for i in items):
-            return vm_table(list(items))
-        if all(isinstance(i, HostHandle) for i in items):
-            return table(("name", "uri", "driver"), [(h.name, h.uri, h.driver_name) for h in items])
-        if all(isinstance(i, SnapshotHandle) for i in items):
-            return snapshot_table([s.record for s in items])
-        if all(isinstance(i, Record) for i in items):
-            fields = list(items[0].as_dict())[:7]
-            return table(fields, [[cell(f, getattr(i, f)) for f in fields] for i in items])
+def _drawers() -> Mapping[str, Drawer]:
+    from novacron_shell.repl.drawings import DRAWERS
+
+    return DRAWERS
+
+
+def _few(value: Any) -> bool:
+    """Whether a value can't be longer than a screen, so that nothing has to be counted."""
+    return isinstance(value, (int, float, bool))
+
+
+def without_address(text: str) -> str:
+    """Return a repr without the addresses of objects.
+
+    Example:
+        >>> without_address("<Thing object at 0x7f2a>")
+        '<Thing object>'
+    """
+    return ADDRESS.sub("", text)
+
+
+def _by_shape(value: Any) -> RenderableType | None:
+    """Draw what no drawer is for: handles by their record, records as cards, collections of those as tables."""
+    if isinstance(value, BaseException):
+        return error_line(value)
+    if is_record(value):
+        return card(value)
+    ours = type(value).__module__.startswith("novacron")
+    if isinstance(value, Mapping):
+        values = list(value.values())
+        return records_table(values) if ours or (values and _alike(values)) else None
+    if ours and isinstance(value, Iterable):
+        return records_table(list(value))
+    if isinstance(value, (list, tuple)) and value and _alike(value):
+        drawer: Any = _drawers().get(f"list of {type(value[0]).__name__}", records_table)
+        drawn: RenderableType = drawer(value)
+        return drawn
+    if isinstance(value, (list, tuple)) and any(isinstance(each, BaseException) or is_record(each) for each in value):
+        return outcomes(value)
     return None
 
 
-def vm_table(vms: list[VMHandle]) -> Any:
-    """Return a table of VMs."""
-    rows = [(v.name, v.status, str(v.record.vcpus), format_size(v.record.memory_bytes), v.host.name) for v in vms]
-    return table(("name", "status", "vcpus", "memory", "host"), rows)
+def is_record(value: Any) -> bool:
+    """Whether a value is a record, or a handle that holds one."""
+    return isinstance(value, msgspec.Struct) or isinstance(getattr(value, "record", None), msgspec.Struct)
 
 
-def snapshot_table(snapshots: list[Any]) -> Any:
-    """Return a table of snapshots."""
-    rows = [(("● " if s.current else "  ") + s.name, s.status, s.parent or "-", s.created_at) for s in snapshots]
-    return table(("name", "status", "parent", "created"), rows)
+def _alike(values: Sequence[Any]) -> bool:
+    return all(is_record(each) for each in values) and len({type(each) for each in values}) == 1
 
 
-def card(record: Record) -> Any:
-    """Return all fields of a record that say something."""
+def records_table(records: Sequence[Any]) -> RenderableType:
+    """Return a table of records, or of handles, of one kind."""
+    if not records:
+        return Text("nothing found", style="dim")
+    if not _alike(records):
+        return outcomes(records)
+    return table(*rows_of(records))
+
+
+def outcomes(values: Sequence[Any]) -> RenderableType:
+    """Return one line for each of several results, of which some are errors."""
+    return table(("", "result"), [(str(number), _line(value)) for number, value in enumerate(values)])
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    return without_address(repr(value)) if not isinstance(value, msgspec.Struct) else cell("", value)
+
+
+def error_line(error: BaseException) -> RenderableType:
+    """Return an error as one line, and its hint."""
+    parts: list[Any] = [(type(error).__name__, "bold red"), f": {printable(str(error))}"]
+    if isinstance(error, NovaCronError) and error.hint:
+        parts += [("\nhint: ", "yellow"), printable(error.hint)]
+    return Text.assemble(*parts)
+
+
+def card(record: Any) -> Table:
+    """Return all fields of a record that say something; lists of records within it are tables."""
     drawn = Table.grid(padding=(0, 2))
-    for name, value in record.as_dict().items():
-        if value not in (None, "", [], {}):
-            drawn.add_row(Text(name, style="bold"), _text(cell(name, value).replace("\n" + " " * 23, "\n")))
+    for name, value in fields_of(record).items():
+        if value not in EMPTY:
+            drawn.add_row(Text(name, style="bold"), _value(name, value))
     return drawn
 
 
-def table(headings: Any, rows: Any) -> Any:
-    """Return a table, or a word when there are no rows."""
-    if not rows:
+def _value(name: str, value: Any) -> RenderableType:
+    if isinstance(value, msgspec.Struct):
+        return card(value)
+    if isinstance(value, (list, tuple)) and value and _alike(value):
+        return records_table(value)
+    if isinstance(value, Mapping) and any(isinstance(each, (Mapping, list, tuple)) for each in value.values()):
+        inner = Table.grid(padding=(0, 2))
+        for key, each in value.items():
+            inner.add_row(Text(printable(str(key)), style="bold"), _value(str(key), each))
+        return inner
+    return _text(cell(name, value).replace("\n" + " " * 23, "\n"))
+
+
+def table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> RenderableType:
+    """Return a table, or a word when there are no rows. All texts are filtered."""
+    listed = list(rows)
+    if not listed:
         return Text("nothing found", style="dim")
-    drawn = Table(*headings, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        drawn.add_row(*(_text(str(c)) for c in row))
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    for number, name in enumerate(headings):  # the first column says which one it is: it is never cut
+        drawn.add_column(heading(name), no_wrap=number == 0, overflow="fold")
+    for row in listed:
+        drawn.add_row(*(_text(text.replace("\n" + " " * 23, "\n")) for text in row))
     return drawn
 
 
@@ -96,4 +180,6 @@ def _text(text: str) -> Text:
     return Text(printable(text), style=STATUS_STYLE.get(text, ""))
 
 
-__all__ = ["card", "draw", "show", "snapshot_table", "table", "vm_table"]
+__all__ = [
+    "Displays", "card", "error_line", "is_record", "outcomes", "records_table", "table", "without_address",
+]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from novacron_shell.repl.config import ShellConfig
+from novacron_shell.repl.display import Displays
 from novacron_shell.repl.inventory import Inventory, OpenHosts
 from novacron_shell.repl.jobs import JobBook
 from novacron_shell.repl.transcript import Transcript
@@ -27,6 +28,7 @@ class Environment:
         jobs: long operations, running and ended.
         config: aliases and looks, from the configuration file.
         transcript: what was typed in this session.
+        displays: how values are shown.
         started_for: the options that chose the hosts of the session, such as ("-c", "sim://lab"); empty for the fleet.
         error: the last error.
         evaluate: runs a typed line and returns its value.
@@ -40,6 +42,7 @@ class Environment:
     jobs: JobBook = field(default_factory=JobBook)
     config: ShellConfig = field(default_factory=ShellConfig)
     transcript: Transcript = field(default_factory=Transcript)
+    displays: Displays = field(default_factory=Displays)
     started_for: tuple[str, ...] = ()
     error: BaseException | None = None
     evaluate: Callable[[str], object] = lambda line: None

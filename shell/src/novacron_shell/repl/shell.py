@@ -12,9 +12,7 @@ from ptpython.repl import PythonRepl
 from ptpython.validator import PythonValidator
 
 from novacron.errors import NovaCronError
-from novacron.text import printable
 from novacron_shell.repl.completer import ShellCompleter
-from novacron_shell.repl.display import show
 from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.errors import from_typed_line, mistyped, tell
 from novacron_shell.repl.interpreter import Interpreter, is_special
@@ -78,13 +76,9 @@ class Shell(PythonRepl):
 
     def _show_result(self, result: object) -> None:
         try:
-            drawn = show(result, self._shell.console)
+            self._shell.displays.show(result, self._shell.console)
         except NovaCronError as error:
-            return self._handle_exception(error)
-        if not drawn:
-            shown = repr(result)
-            super()._show_result(result if printable(shown) == shown else _Shown(printable(shown)))
-        return None
+            self._handle_exception(error)
 
     def _handle_exception(self, e: BaseException) -> None:
         self._shell.error = e
@@ -106,16 +100,6 @@ class _LineValidator(Validator):
         """Raise ValidationError if Python does not understand the text."""
         if not is_special(document.text):
             self._python.validate(document)
-
-
-class _Shown:
-    """A result whose repr holds control characters: they are shown as escapes."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return self._text
 
 
 __all__ = ["Shell"]

@@ -78,9 +78,7 @@ def time(line: tuple[str, ...]) -> None:
     value = shell.evaluate(" ".join(line))
     took, cpu = clock.perf_counter() - began, clock.process_time() - used
     if value is not None:
-        from novacron_shell.repl.display import draw
-
-        shell.console.print(draw(value) or printable(repr(value)), markup=False)
+        shell.displays.show(value, shell.console)
     shell.console.print(f"took {_seconds(took)}, processor {_seconds(cpu)}", style="dim", highlight=False)
 
 

@@ -1,0 +1,263 @@
+"""Displays of kinds that are more than fields: snapshots as a tree, runs with their steps, plans, metrics with curves, pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from novacron.display import cell, rows_of
+from novacron.errors import NovaCronError
+from novacron.text import printable, printable_line
+from novacron_shell.output import STATUS_STYLE
+from novacron_shell.progress import describe
+from novacron_shell.repl.display import card, error_line, records_table, table, without_address
+from novacron_shell.repl.sparklines import sparkline
+
+LEXERS = {"json": "json", "yaml": "yaml", "vmx": "ini"}
+"""Pygments lexers of native definitions, by the end of their format; others are XML."""
+
+
+def definition(found: Any) -> RenderableType:
+    """A VM's native definition, highlighted."""
+    lexer = next((lexer for ending, lexer in LEXERS.items() if found.format.endswith(ending)), "xml")
+    return Syntax(printable(found.text), lexer, background_color="default", word_wrap=True)
+
+
+def page(found: Any) -> RenderableType:
+    """One page of records."""
+    return records_table(found.items)
+
+
+def snapshots(found: Any) -> RenderableType:
+    """The snapshots of a VM as a tree; a dot marks the current one."""
+    records = [snapshot.record for snapshot in found]
+    if not records:
+        return Text("no snapshots", style="dim")
+    root = Tree(Text(printable_line(found.vm.name if hasattr(found, "vm") else records[0].vm), style="bold"))
+    branches: dict[Any, Tree] = {}
+    waiting = list(records)
+    while waiting:
+        left = []
+        for record in waiting:
+            above = _above(record, branches, records)
+            if above is None:
+                left.append(record)
+            else:
+                branches[record.id or record.name] = (root if above is True else above).add(_snapshot(record))
+        if len(left) == len(waiting):  # a ring of parents: shown at the root
+            for record in left:
+                root.add(_snapshot(record))
+            break
+        waiting = left
+    return root
+
+
+def _above(record: Any, branches: Mapping[Any, Tree], records: Sequence[Any]) -> Any:
+    """Return the parent's branch, True for the root, None if the parent has no branch yet."""
+    parent = record.parent_id or record.parent
+    if parent is None or parent not in {each.id or each.name for each in records}:
+        return True
+    return branches.get(parent)
+
+
+def _snapshot(record: Any) -> Text:
+    marks = [(" ● current", "green")] if record.current else []
+    size = f"  {cell('size_bytes', record.size_bytes)}" if record.size_bytes else ""
+    details = f"  {record.created_at}  {record.status}{'  with memory' if record.memory else ''}{size}"
+    text = f"  {record.description}" if record.description else ""
+    return Text.assemble((printable_line(record.name), "bold"), *marks, (printable_line(details), "dim"), printable_line(text))
+
+
+def host(found: Any) -> RenderableType:
+    """A host: what it is, and its use now if it answers."""
+    parts: list[RenderableType] = [card(found.info())]
+    if found.supports("host_stats"):
+        parts.append(card(found.stats()))
+    return Group(*parts)
+
+
+def hosts(found: Mapping[str, Any]) -> RenderableType:
+    """Connected hosts."""
+    return table(("name", "uri", "driver"), [(each.name, each.uri, each.driver_name) for each in found.values()])
+
+
+def fleet_hosts(found: Mapping[str, Any]) -> RenderableType:
+    """The registered hosts; none of them is contacted."""
+    return table(("name", "uri"), [(each.name, each.uri) for each in found.registered().values()])  # type: ignore[attr-defined]
+
+
+def fleet(found: Any) -> RenderableType:
+    """The registered hosts of a fleet."""
+    return table(("name", "uri"), [(each.name, each.uri) for each in found.list()])
+
+
+def resources(found: Any) -> RenderableType:
+    """The resources of a VM, read now."""
+    return card(found.read())
+
+
+def guest(found: Any) -> RenderableType:
+    """What the guest agent reports; that it does not answer is no failure of the display."""
+    try:
+        return card(found.info())
+    except NovaCronError as error:
+        return Group(Text(without_address(repr(found))), error_line(error))
+
+
+def job(found: Any) -> RenderableType:
+    """A job with its progress, or its result."""
+    title = Text.assemble((f"{found.operation} {printable_line(found.resource or '')} ", "bold"))
+    if found.done():
+        error = found.exception()
+        return Group(title, error_line(error)) if error is not None else Text.assemble(title, ("done", "green"))
+    line = Table.grid(padding=(0, 1))
+    share = found.progress.fraction
+    line.add_row(title, ProgressBar(total=1.0, completed=share or 0.0, width=30, pulse=share is None),
+                 "" if share is None else f"{share:.0%}", Text(describe(found.progress)))  # fmt: skip
+    return line
+
+
+STEP_MARKS = {"done": "✔", "failed": "✘", "running": "▶", "undone": "↶", "undoing": "↶", "skipped": "–", "undo_failed": "✘"}
+
+
+def run(found: Any) -> RenderableType:
+    """A run of a workflow: its steps as a tree with their status and duration."""
+    names = getattr(found, "resource", None) or ", ".join(vm.name or vm.id for vm in getattr(found, "vms", ()))
+    title = printable_line(f"{found.id}  {found.name or getattr(found, 'flow', '') or 'workflow'} of {names}  ")
+    tree = Tree(Text.assemble((title, "bold"), (found.status, STATUS_STYLE.get(found.status, "yellow"))))
+    for step in found.steps:
+        style = STATUS_STYLE.get(step.status, "")
+        took = f"  {cell('took_seconds', step.seconds)}" if step.seconds is not None else ""
+        text = Text.assemble(
+            (f"{STEP_MARKS.get(step.status, ' ')} ", style), printable_line(step.description), (f"  {step.status}{took}", "dim")
+        )
+        branch = tree.add(text)
+        if why := step.error or step.undo_error:
+            branch.add(Text(printable(str(why.get("text", why.get("message", "")))), style="red"))
+    for left in getattr(found, "left", ()):
+        tree.add(Text(printable(f"left: {left}"), style="red"))
+    return tree
+
+
+def told(found: Any) -> RenderableType:
+    """A value whose `str` is meant for people, such as a plan."""
+    return Text(printable(str(found)))
+
+
+def workflow(found: Any) -> RenderableType:
+    """A workflow: its steps in words."""
+    return Text.assemble((f"{found.name or 'workflow'}: ", "bold"), printable(found.description))
+
+
+def flows(found: Any) -> RenderableType:
+    """All flows with their parameters and what they do."""
+    listed = [found[name] for name in dir(found)]
+    rows = [(each.name, each.usage, (each.__doc__ or "").strip().partition("\n")[0]) for each in listed]
+    return table(("flow", "parameters", "what it does"), rows)
+
+
+def flow(found: Any) -> RenderableType:
+    """One flow."""
+    return Text.assemble((f"{found.name}({found.usage})", "bold"), "\n", printable((found.__doc__ or "").strip()))
+
+
+def listing(found: Any) -> RenderableType:
+    """A store that lists its records: runs, schedules, images."""
+    return records_table(list(found.list()))
+
+
+def usage(records: Sequence[Any]) -> RenderableType:
+    """Stored metrics: a table, and a curve of each column."""
+    headings, rows = rows_of(records)
+    drawn = table(headings, rows)
+    if isinstance(drawn, Table) and len(records) > 1:
+        names = ("cpus", "memory_used_bytes", "disk_read_bytes", "disk_written_bytes", "net_received_bytes", "net_sent_bytes")
+        curves = (sparkline([getattr(record, name) for record in records], 16) for name in names)
+        drawn.add_row("", *(Text(curve, style="cyan") for curve in curves))
+    return drawn
+
+
+def executed(found: Any) -> RenderableType:
+    """The output of a program in a guest, and how it ended."""
+    parts: list[RenderableType] = []
+    for data, style in ((found.stdout, ""), (found.stderr, "red")):
+        if data:
+            parts.append(Text(printable(data.decode(errors="replace").rstrip("\n")), style=style))
+    status = f"exit code {found.exit_status}{', output truncated' if found.truncated else ''}"
+    return Group(*parts, Text(status, style="dim" if not found.exit_status else "red"))
+
+
+def picture(found: Any) -> RenderableType:
+    """A screenshot: its kind and size. The bytes are not printed."""
+    return Text(printable_line(f"picture of {found.vm}: {found.mime_type}, {cell('size_bytes', len(found.data))}; save it with "
+                               f"`:screenshot {found.vm} FILE`"))  # fmt: skip
+
+
+def migration_check(found: Any) -> RenderableType:
+    """The result of a migration's checks."""
+    head = (
+        Text("all pre-checks passed", style="green")
+        if found.ok
+        else Text(f"{len(found.failures)} pre-checks failed", style="red")
+    )
+    lines = [Text(printable(f"  ✘ {each}"), style="red") for each in found.failures]
+    return Group(head, *lines, *(Text(printable(f"  ! {each}"), style="yellow") for each in found.warnings))
+
+
+def plain(found: Any) -> RenderableType:
+    """A specification, as JSON."""
+    values = found.as_dict() if hasattr(found, "as_dict") else found.model_dump(mode="json")
+    return Syntax(printable(json.dumps({k: v for k, v in values.items() if v not in (None, [], {})}, indent=2, default=str)), "json",
+                  background_color="default", word_wrap=True)  # fmt: skip
+
+
+def settings(found: Any) -> RenderableType:
+    """The fleet's settings."""
+    return table(("setting", "value"), [(name, str(value)) for name, value in found.items()])
+
+
+def named(found: Any) -> RenderableType:
+    """A thing that is described by its repr."""
+    return Text(printable(without_address(repr(found))))
+
+
+DRAWERS: Mapping[str, Any] = {
+    "NativeDefinition": definition,
+    "Page": page,
+    "SnapshotCollection": snapshots,
+    "HostHandle": host,
+    "OpenHosts": hosts,
+    "FleetHosts": fleet_hosts,
+    "Fleet": fleet,
+    "ResourcesHandle": resources,
+    "GuestHandle": guest,
+    "Job": job,
+    "Run": run,
+    "RunRecord": run,
+    "Runs": listing,
+    "Schedules": listing,
+    "Plan": told,
+    "Workflow": workflow,
+    "Flows": flows,
+    "DefaultFlows": flows,
+    "FlowFunction": flow,
+    "ImageCollection": listing,
+    "ExecResult": executed,
+    "Screenshot": picture,
+    "MigrationCheck": migration_check,
+    "Spec": plain,
+    "Settings": settings,
+    "EventStream": named,
+    "list of VMUsage": usage,
+}
+"""Name of a class of NovaCron to the function that draws it; "list of VMUsage" is for lists of that record.
+
+Names stand for the classes, so that the shell starts without importing them."""

@@ -1,0 +1,277 @@
+"""Everything that the API returns has a display in the shell and in a notebook."""
+
+import importlib
+import inspect
+import io
+import pkgutil
+import re
+from typing import Protocol
+
+import msgspec
+import pytest
+from rich.console import Console
+
+import novacron
+from novacron import records
+from novacron.display import html_card, html_table
+from novacron.drivers import sim
+from novacron.errors import VMNotFoundError
+from novacron.records.record import Record
+from novacron.workflow import steps
+from novacron_shell.repl.display import Displays
+from novacron_shell.repl.sparklines import sparkline
+
+HOSTILE = "\x1b]0;owned\x07[red]<b>"
+RAW = re.compile(r"0x[0-9a-f]{6}|\bb'|\bb\"|\w\((?:\w+=)|\x1b|\x07|frozenset|\{'")
+"""What no display contains: addresses, bytes literals, reprs of structs, control characters, reprs of dictionaries."""
+DISPLAYS = Displays()
+
+
+def said(value, width=200):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    DISPLAYS.show(value, console)
+    return console.file.getvalue()
+
+
+def record_classes():
+    """Every record of the public API and of the modules in `records`."""
+    for module in pkgutil.iter_modules(records.__path__, "novacron.records."):
+        for _, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if issubclass(found, Record) and found is not Record and found.__module__ == module.name:
+                yield found
+
+
+def made(kind, depth=0):
+    """A value of a type, with a hostile text wherever text is allowed."""
+    from msgspec import inspect as types
+
+    if isinstance(kind, types.StrType):
+        return HOSTILE
+    if isinstance(kind, types.BytesType):
+        return HOSTILE.encode()
+    if isinstance(kind, types.LiteralType):
+        return kind.values[0]
+    if isinstance(kind, (types.IntType, types.FloatType)):
+        return 3
+    if isinstance(kind, types.BoolType):
+        return True
+    if isinstance(kind, types.UnionType):
+        return made(next(each for each in kind.types if not isinstance(each, types.NoneType)), depth)
+    if isinstance(kind, types.VarTupleType):
+        return (made(kind.item_type, depth),) * 2
+    if isinstance(kind, types.TupleType):
+        return tuple(made(each, depth) for each in kind.item_types)
+    if isinstance(kind, (types.FrozenSetType, types.SetType)):
+        return frozenset({made(kind.item_type, depth)})
+    if isinstance(kind, types.ListType):
+        return [made(kind.item_type, depth)]
+    if isinstance(kind, types.DictType):
+        return {"key": made(kind.value_type, depth)}
+    if isinstance(kind, types.StructType):
+        return record(kind.cls, depth + 1) if depth < 2 else None
+    return HOSTILE
+
+
+def record(cls, depth=0):
+    from msgspec import inspect as types
+
+    if cls is records.Page:
+        return cls(items=(record(records.Ping),), total=1)
+    info = types.type_info(cls)
+    return cls(**{field.name: made(field.type, depth) for field in info.fields})
+
+
+@pytest.mark.parametrize("cls", sorted(record_classes(), key=lambda cls: cls.__name__), ids=lambda cls: cls.__name__)
+def test_every_record_has_a_card_and_a_table_that_nothing_can_disturb(cls):
+    one = record(cls)
+    for shown in (said(one), said([one, one]), said((one,)), said({"x": one})):
+        assert shown.strip()
+        assert not RAW.search(shown), RAW.search(shown)
+    for page in (html_card(one), html_table([one]), one._repr_html_()):
+        assert page.startswith(("<table>", "<em>"))
+        assert "<b>" not in page
+        assert "\x1b" not in page
+
+
+@pytest.fixture(scope="module")
+def host():
+    with novacron.connect("sim://displays?vms=4") as host:
+        vm = host.vms["vm-00001"]
+        vm.snapshots.create("base")
+        vm.snapshots.create("patched", description="after the patch")
+        yield host
+    sim.forget("displays")
+
+
+HANDLES = {
+    "host": lambda host: host,
+    "vm": lambda host: host.vms["vm-00001"],
+    "vms": lambda host: host.vms,
+    "page": lambda host: host.vms.list(limit=2),
+    "list of vms": lambda host: list(host.vms),
+    "mapping of vms": lambda host: {vm.name: vm for vm in host.vms},
+    "disks": lambda host: host.vms["vm-00001"].disks,
+    "disk": lambda host: next(iter(host.vms["vm-00001"].disks)),
+    "nics": lambda host: host.vms["vm-00001"].nics,
+    "nic": lambda host: next(iter(host.vms["vm-00001"].nics)),
+    "guest": lambda host: host.vms["vm-00001"].guest,
+    "guest of a stopped vm": lambda host: host.vms["vm-00003"].guest,
+    "executed": lambda host: host.vms["vm-00001"].guest.exec("echo", "\x1b[2Jhello"),
+    "resources": lambda host: host.vms["vm-00001"].resources,
+    "snapshots": lambda host: host.vms["vm-00001"].snapshots,
+    "snapshot": lambda host: next(iter(host.vms["vm-00001"].snapshots)),
+    "pools": lambda host: host.pools,
+    "networks": lambda host: host.networks,
+    "filters": lambda host: host.filters,
+    "templates": lambda host: host.templates,
+    "images": lambda host: host.images,
+    "capabilities": lambda host: host.capabilities(),
+    "export": lambda host: host.vms["vm-00001"].export(),
+    "metrics": lambda host: host.vms["vm-00001"].metrics(),
+    "screenshot": lambda host: host.vms["vm-00001"].screenshot(),
+    "events": lambda host: host.events(timeout=0.01),
+    "each": lambda host: host.vms.list().each,
+    "results of each": lambda host: host.vms.list().each.refresh(),
+    "fleet": lambda host: novacron.fleet(),
+    "fleet vms": lambda host: novacron.fleet().vms,
+    "fleet hosts": lambda host: novacron.fleet().hosts,
+    "settings": lambda host: novacron.fleet().settings,
+    "runs": lambda host: novacron.fleet().runs,
+    "run": lambda host: steps.snapshot("by-run").run(host.vms["vm-00002"]),
+    "run record": lambda host: novacron.fleet().runs.list()[0],
+    "schedules": lambda host: novacron.fleet().schedules,
+    "plan": lambda host: steps.snapshot("planned").plan(host.vms["vm-00002"]),
+    "workflow": lambda host: steps.start() >> steps.snapshot("after"),
+    "flows": lambda host: __import__("novacron.workflow").workflow.FLOWS,
+    "flow": lambda host: __import__("novacron.workflow").workflow.FLOWS.patch,
+    "spec": lambda host: novacron.VMSpec(name="web1", memory="1GiB", disks=[novacron.DiskSpec(size="1GiB")]),
+    "job": lambda host: host.submit("vm_create", spec=novacron.VMSpec(name=f"job-{len(host.vms)}")),
+    "error": lambda host: VMNotFoundError("no VM named 'x'", hint="see \x1b[2J"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HANDLES)
+def test_every_handle_has_a_display(host, name):
+    value = HANDLES[name](host)
+    if name == "job":
+        value.result(60)
+    shown = said(value)
+    assert shown.strip()
+    assert not RAW.search(shown), shown
+
+
+INTERNAL = {"Refresh"}
+"""Classes of these packages that no method returns to users."""
+
+
+def handle_classes():
+    for folder in ("handles", "fleets"):
+        package = importlib.import_module(f"novacron.{folder}")
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            for _, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+                if found.__module__ == module.name and not found.__name__.startswith("_") and not issubclass(found, Protocol):
+                    yield found
+
+
+def test_no_public_handle_shows_the_address_of_an_object():
+    """A class that is new has a repr of its own, is data, is drawn, or is a collection."""
+    from novacron_shell.repl.drawings import DRAWERS
+
+    bare = [
+        cls.__name__
+        for cls in handle_classes()
+        if cls.__repr__ is object.__repr__
+        and not issubclass(cls, (msgspec.Struct, BaseException, tuple))
+        and cls.__qualname__ not in DRAWERS
+        and not hasattr(cls, "__iter__")
+    ]
+    assert [name for name in bare if name not in INTERNAL] == []
+
+
+def test_an_object_without_a_display_is_shown_without_its_address():
+    class Thing:
+        pass
+
+    assert "0x" not in said(Thing())
+    assert "\\x1b[2J" in said(type("Evil", (), {"__repr__": lambda self: "\x1b[2J"})())
+
+
+def test_snapshots_are_a_tree(host):
+    shown = said(host.vms["vm-00001"].snapshots)
+    assert re.search(r"base.*\n.*└── patched ● current.*after the patch", shown)
+
+
+def test_snapshots_whose_parents_form_a_ring_are_shown_once(host):
+    from types import SimpleNamespace
+
+    from novacron_shell.repl.drawings import snapshots
+
+    ring = [
+        records.Snapshot(name=name, vm="v", host="h", created_at="t", status="stopped", parent=parent)
+        for name, parent in (("a", "b"), ("b", "a"), ("c", "gone"))
+    ]
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(snapshots([SimpleNamespace(record=each) for each in ring]))
+    assert [console.file.getvalue().count(f"── {name} ") for name in "abc"] == [1, 1, 1]
+
+
+def test_a_run_shows_its_steps_and_why_one_failed(host):
+    run = (steps.snapshot("fine") >> steps.start() >> steps.migrate(to="nowhere")).run(host.vms["vm-00002"])
+    for value in (run, novacron.fleet().runs[run.id]):
+        shown = said(value)
+        assert re.search(r"✘ migrate to nowhere +failed", shown), shown
+        assert "no host named 'nowhere'" in shown
+
+
+def test_output_of_a_guest_is_text_and_says_its_exit_code():
+    shown = said(records.ExecResult(exit_status=3, stdout=b"one\ntwo\n", stderr=b"bad \xff"))
+    assert shown.splitlines()[:2] == ["one", "two"]
+    assert "exit code 3" in shown
+
+
+def test_results_with_errors_are_one_line_each(host):
+    shown = said([host.vms["vm-00001"], VMNotFoundError("gone"), None])
+    assert "VMNotFoundError: gone" in shown
+    assert "<VM vm-00001" in shown
+
+
+def test_stored_metrics_have_curves():
+    some = [records.VMUsage(vm="v", host="h", at=str(n), seconds=1.0, cpus=float(n)) for n in range(8)]
+    assert "▁▂▃▄▅▆▇█" in said(some)
+    assert sparkline([None, None]) == "  "
+
+
+def test_a_long_listing_goes_through_a_pager_and_a_short_one_does_not(monkeypatch):
+    import click
+
+    paged = []
+    monkeypatch.setattr(click, "echo_via_pager", lambda text, **_: paged.append(text))
+    console = Console(file=io.StringIO(), width=80, height=20, force_terminal=True)
+    many = [records.MACClash(mac=f"52:54:00:00:00:{n:02x}", vms=("a", "b")) for n in range(40)]
+    DISPLAYS.show(many[:5], console)
+    assert (paged, console.file.getvalue().count("52:54")) == ([], 5)
+    DISPLAYS.show(many, console)
+    assert paged[0].count("52:54") == 40
+
+
+def test_a_narrow_terminal_shows_every_name(host):
+    shown = said(host.vms, width=40)
+    assert max(map(len, shown.splitlines())) <= 40
+    for number in range(1, 5):
+        assert f"vm-0000{number}" in shown.replace("\n", "")
+
+
+def test_collections_and_handles_have_a_display_in_notebooks(host):
+    vm = host.vms["vm-00001"]
+    for value in (
+        host.vms,
+        host.vms.list(),
+        vm,
+        vm.disks,
+        next(iter(vm.disks)),
+        vm.nics,
+        vm.snapshots,
+        host.pools,
+        novacron.fleet().vms,
+    ):
+        assert "<table>" in value._repr_html_() or value._repr_html_() == "<em>nothing found</em>"
