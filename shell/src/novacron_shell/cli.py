@@ -52,6 +52,7 @@ GROUPS = {
 VM_COMMANDS = {
     "list": "lifecycle", "show": "lifecycle", "create": "lifecycle", "delete": "lifecycle", "rename": "lifecycle",
     "clone": "lifecycle", "update": "lifecycle", "ip": "guest", "export": "lifecycle", "import": "lifecycle",
+    "set": "changes", "edit": "changes", "configuration": "changes",
     "start": "power", "shutdown": "power", "stop": "power", "reboot": "power", "reset": "power", "suspend": "power",
     "resume": "power", "save": "power", "restore": "power",
     "metrics": "metrics", "history": "metrics", "rates": "metrics",

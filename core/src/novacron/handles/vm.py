@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 from novacron.display import html_card
 from novacron.errors import InvalidValueError
 from novacron.handles.addresses import Address, addresses_of
+from novacron.handles.changes import ChangePlan, When, configuration_of, plan_update
 from novacron.handles.disks import DiskCollection
 from novacron.handles.files import new_file
 from novacron.handles.following import finish
@@ -24,7 +25,7 @@ from novacron.records.appliances import Appliance
 from novacron.records.guest import ConsoleEndpoint, Screenshot
 from novacron.records.metrics import VMMetrics, VMRates, VMUsage
 from novacron.records.migration import MigrationCheck
-from novacron.records.vm import VM, Deleted, NativeDefinition, Status
+from novacron.records.vm import VM, Deleted, NativeDefinition, Status, VMConfiguration
 from novacron.units import parse_duration
 
 if TYPE_CHECKING:
@@ -239,10 +240,39 @@ class VMHandle:
         return finish(self.host, "vm_migrate_storage", self._updated, wait=wait, vm=self.id, pool=pool, disks=disks)
 
     def update(self, **changes: Unpack[VMUpdateFields]) -> VMHandle:
-        """Change the given fields only: vcpus, memory, description, tags, metadata, autostart."""
+        """Change the given fields only; see `VMUpdate`. Hardware fields apply at the next start.
+
+        Raises:
+            InvalidSpecError: a field is unknown, or the host or its driver does not support its value.
+            InvalidStateError: a field can't be changed while the VM runs.
+        """
         from novacron.specs import VMUpdate
 
         return self._do("vm_update", changes=VMUpdate.parse(changes))
+
+    def plan_update(self, *, when: When = "now", **changes: Unpack[VMUpdateFields]) -> ChangePlan:
+        """Return what a change would do: old and new values, and when each applies. `apply()` of the result does it.
+
+        Args:
+            when: "now" changes the running VM where it can, and its definition; "live" the running VM only; "next_start" the
+                definition only.
+            changes: fields of `VMUpdate`.
+
+        Raises:
+            InvalidSpecError: a field is unknown, can't be changed, or has an invalid value.
+        """
+        return plan_update(self, changes, when)
+
+    def configuration(self) -> VMConfiguration:
+        """Return the values of the fields of `VMUpdate` for the next start, and the fields for which the running VM differs.
+
+        Example:
+            >>> import novacron
+            >>> vm = novacron.connect("sim://configurations").vms.create(name="web1", display={"type": "vnc"})
+            >>> vm.configuration().fields["display"]
+            {'type': 'vnc'}
+        """
+        return configuration_of(self)
 
     def autostart(self, enabled: bool = True) -> VMHandle:
         """Start the VM together with its host, or not."""

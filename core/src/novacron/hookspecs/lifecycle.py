@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from novacron.hookspecs.operation import operation
 from novacron.jobs import Job
 from novacron.records.questions import Question
-from novacron.records.vm import VM, Deleted, NativeDefinition
+from novacron.records.vm import VM, Deleted, NativeDefinition, VMConfiguration
 
 if TYPE_CHECKING:
     from novacron.specs import VMQuery, VMSpec, VMUpdate
@@ -166,7 +166,10 @@ def vm_rename(vm: str, name: str) -> VM:
 
 @operation(kind="change", idempotent=True, locks="vm")
 def vm_update(vm: str, changes: VMUpdate) -> VM:
-    """Change some properties of a VM (description, tags, metadata, vcpus, memory, autostart). All others stay unchanged.
+    """Change some properties of a VM. All others stay unchanged.
+
+    `vcpus`, `memory`, `description`, `tags`, `metadata` and `autostart` apply at once. Hardware fields (`VMUpdate.hardware`) change the
+    definition and apply when the VM is started the next time. If one field can't be changed, none is.
 
     Args:
         vm: UUID or name of the VM.
@@ -177,6 +180,20 @@ def vm_update(vm: str, changes: VMUpdate) -> VM:
         VMNotFoundError: the host has no such VM.
         InvalidSpecError: the host does not support a value.
         InvalidStateError: a property can't be changed while the VM runs.
+    """
+    raise NotImplementedError
+
+
+@operation(kind="read")
+def vm_configuration(vm: str) -> VMConfiguration:
+    """Return the values of the fields of `VMUpdate` that the VM has when it is started the next time.
+
+    Args:
+        vm: UUID or name of the VM.
+    Returns:
+        The values, and the fields for which the running VM differs.
+    Raises:
+        VMNotFoundError: the host has no such VM.
     """
     raise NotImplementedError
 

@@ -59,6 +59,21 @@ class NativeDefinition(Record, frozen=True):
     text: str
 
 
+class VMConfiguration(Record, frozen=True):
+    """The configuration of a VM for its next start.
+
+    Attributes:
+        vm: the VM's name.
+        fields: the values by the names of `VMUpdate`, as plain data.
+        pending: the hardware fields that changed since the running VM was started. CPU fields are not compared, because a hypervisor
+            replaces them by what the host offers when a VM starts.
+    """
+
+    vm: str
+    fields: dict[str, Any]
+    pending: tuple[str, ...] = ()
+
+
 class Deleted(Record, frozen=True):
     """The result of a deletion: the resource's name and everything that was deleted with it (volumes, NVRAM, snapshots)."""
 
@@ -90,4 +105,4 @@ class Page(Record, Generic[T], frozen=True):
         return self.items[index]
 
 
-__all__ = ["VM", "Deleted", "NativeDefinition", "Page", "Status"]
+__all__ = ["VM", "Deleted", "NativeDefinition", "Page", "Status", "VMConfiguration"]

@@ -616,6 +616,24 @@ class VMUpdateFields(TypedDict, total=False):
     tags: Iterable[str] | None
     metadata: Mapping[str, str | None] | None
     autostart: bool | None
+    vcpus_max: int | None
+    cpu_mode: Literal["default", "host-model", "host-passthrough", "maximum"] | None
+    cpu_model: str | None
+    cpu_features: Iterable[str] | None
+    topology: CPUTopology | CPUTopologyFields | None
+    memory_backing: MemoryBackingSpec | MemoryBackingFields | None
+    boot_order: Sequence[str] | None
+    kernel: KernelSpec | KernelFields | None
+    features: FeaturesSpec | FeaturesFields | None
+    clock: str | None
+    watchdog: Literal["reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"] | None
+    vsock: bool | None
+    tpm: bool | None
+    display: DisplaySpec | DisplayFields | None
+    video: Literal["vga", "virtio", "qxl", "cirrus", "bochs", "ramfb", "none"] | None
+    sound: Literal["ich6", "ich9", "ac97", "usb"] | None
+    balloon: bool | None
+    rng: bool | None
 
 
 class VolumeFields(TypedDict, total=False):

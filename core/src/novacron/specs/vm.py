@@ -15,6 +15,7 @@ from novacron.specs.nics import NICSpec
 from novacron.specs.spec import MemorySize, Name, Reference, Spec, Tag
 
 Firmware = Literal["bios", "uefi", "uefi-secure"]
+Watchdog = Literal["reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"]
 
 
 class KernelSpec(Spec):
@@ -64,7 +65,7 @@ class VMSpec(Spec):
     features: FeaturesSpec = FeaturesSpec()
     clock: Clock = "utc"
     launch_security: LaunchSecuritySpec | None = None
-    watchdog: Literal["reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"] | None = None
+    watchdog: Watchdog | None = None
     vsock: bool = False
     firmware: Firmware = "bios"
     tpm: bool = False
@@ -143,7 +144,23 @@ class VMSpec(Spec):
 
 
 class VMUpdate(Spec):
-    """Changes to a VM: only the fields that are given change; `metadata` is merged, None removes a key."""
+    """Changes to a VM: only the given fields change.
+
+    The fields from `vcpus_max` on are the hardware of the VM. They apply when the VM is started the next time; of a running VM only its
+    definition changes. For these fields None removes a device (`display`, `video`, `sound`, `watchdog`, `kernel`) or restores
+    the hypervisor's default (`cpu_model`, `topology`).
+
+    Attributes:
+        metadata: is merged; None as a value removes a key.
+        boot_order: the devices to boot from, first one first: disks by target ("vda"), NICs by MAC address. An empty list restores the
+            default, which is the first hard disk, then a CD-ROM.
+        features: the given features change, the others stay; so with `memory_backing`.
+        cpu_features: replaces all features that were added to the CPU or taken from it.
+
+    Example:
+        >>> VMUpdate(watchdog=None, boot_order=["vda"]).as_dict()
+        {'boot_order': ['vda'], 'watchdog': None}
+    """
 
     vcpus: int | None = Field(None, ge=1, le=4096)
     memory: MemorySize | None = None
@@ -151,6 +168,47 @@ class VMUpdate(Spec):
     tags: frozenset[Tag] | None = None
     metadata: dict[Name, str | None] | None = None
     autostart: bool | None = None
+    vcpus_max: int | None = Field(None, ge=1, le=4096)
+    cpu_mode: Literal["default", "host-model", "host-passthrough", "maximum"] | None = None
+    cpu_model: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+$")
+    cpu_features: frozenset[Annotated[str, Field(pattern=r"^-?[a-z0-9_][a-z0-9_.-]*$")]] | None = None
+    topology: CPUTopology | None = None
+    memory_backing: MemoryBackingSpec | None = None
+    boot_order: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.-]+$")], ...] | None = None
+    kernel: KernelSpec | None = None
+    features: FeaturesSpec | None = None
+    clock: Clock | None = None
+    watchdog: Watchdog | None = None
+    vsock: bool | None = None
+    tpm: bool | None = None
+    display: DisplaySpec | None = None
+    video: Video | None = None
+    sound: Sound | None = None
+    balloon: bool | None = None
+    rng: bool | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.cpu_model and self.cpu_mode not in (None, "default"):
+            raise ValueError("either cpu_model or cpu_mode")
+        if len({*(self.boot_order or ())}) != len(self.boot_order or ()):
+            raise ValueError("each device of boot_order once")
+        return self
+
+    @property
+    def hardware(self) -> dict[str, Any]:
+        """The given fields that apply at the next start, by name; None as a value removes a device or restores the default."""
+        return {field: getattr(self, field) for field in HARDWARE if field in self.model_fields_set}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the given fields as plain values."""
+        fields: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True)
+        if self.topology is not None:
+            fields["topology"] = self.topology.model_dump()
+        return {name: sorted(value) if name in ("tags", "cpu_features") and value else value for name, value in fields.items()}
 
 
-__all__ = ["Firmware", "KernelSpec", "VMSpec", "VMUpdate"]
+HARDWARE = tuple(VMUpdate.model_fields)[tuple(VMUpdate.model_fields).index("vcpus_max") :]
+"""The fields of `VMUpdate` that apply at the next start of a VM, in the order of the class."""
+
+__all__ = ["HARDWARE", "Firmware", "KernelSpec", "VMSpec", "VMUpdate"]

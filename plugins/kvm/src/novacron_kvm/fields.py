@@ -57,7 +57,10 @@ FIELDS = {
         "display video sound host_devices filesystems balloon guest_agent rng cloud_init tags metadata description autostart start "
         "node"
     ),
-    "VMUpdate": "vcpus memory description tags metadata autostart",
+    "VMUpdate": (
+        "vcpus memory description tags metadata autostart vcpus_max cpu_mode cpu_model cpu_features topology memory_backing "
+        "boot_order kernel features clock watchdog vsock tpm display video sound balloon rng"
+    ),
     "VolumeSpec": "name capacity format backing preallocate encryption",
     "template_deploy": (
         "name id vcpus vcpus_max memory memory_max disks nics cloud_init tags metadata description autostart start"

@@ -59,7 +59,10 @@ FIELDS = {
         "display video sound host_devices filesystems balloon guest_agent rng cloud_init tags metadata description autostart start "
         "node native.dirty_bytes_per_second native.ignores_shutdown"
     ),
-    "VMUpdate": "vcpus memory description tags metadata autostart",
+    "VMUpdate": (
+        "vcpus memory description tags metadata autostart vcpus_max cpu_mode cpu_model cpu_features topology memory_backing "
+        "boot_order kernel features clock watchdog vsock tpm display video sound balloon rng"
+    ),
     "VolumeSpec": "name capacity format backing preallocate encryption",
 }
 """Refused: persistent and destination_uri of migrations, and keys of `native` that no simulated guest knows."""

@@ -25,6 +25,7 @@ OF_ONE_VM = [
     "vm_resume",
     "vm_save",
     "vm_restore",
+    "vm_configuration",
     "vm_export",
     "snapshot_list",
     "metrics_vm",
@@ -161,6 +162,19 @@ class TestLifecycle(Conformance):
         record = vm.update(vcpus=2, memory=memory).record
         assert (record.vcpus, record.memory_bytes) == (2, memory)
         assert vm.start().refresh().record.vcpus == 2
+
+    @needs("vm_configuration", "vm_update")
+    def test_the_configuration_has_what_was_changed(self, vm: VMHandle) -> None:
+        """Its fields are those of `VMUpdate`, and a planned change that is done leaves nothing to change."""
+        from novacron.specs import VMUpdate
+
+        before = vm.configuration()
+        assert set(before.fields) <= set(VMUpdate.model_fields)
+        vm.plan_update(description="changed", watchdog="reset").apply()
+        assert (vm.configuration().fields["description"], vm.configuration().fields["watchdog"]) == ("changed", "reset")
+        assert not len(vm.plan_update(description="changed", watchdog="reset"))
+        vm.plan_update(watchdog=None, description="").apply()
+        assert vm.configuration() == before
 
     @needs("vm_rename")
     def test_renamed_vm_keeps_its_uuid(self, host: HostHandle, vm: VMHandle, prefix: str) -> None:

@@ -28,7 +28,7 @@ OF_THE_HOST = [
     "metrics_host",
     "metrics_vms",
 ]
-OF_A_VM = ["vm_get", "vm_export", "snapshot_list", "resources_get", "metrics_vm"]
+OF_A_VM = ["vm_get", "vm_export", "vm_configuration", "snapshot_list", "resources_get", "metrics_vm"]
 
 
 def check(record: Record) -> None:

@@ -32,15 +32,17 @@ class UpdateStep(StepKind):
         return ", ".join(f"{k} = {v!r}" for k, v in sorted(context.arguments.items()))
 
     def before(self, context: Context) -> dict[str, Any]:
-        record, changes = context.read().as_dict(), self.changes(context)
-        old = {k: record.get("memory_bytes" if k == "memory" else k) for k in changes}
-        if "tags" in old:
-            old["tags"] = sorted(old["tags"] or ())
-        if "metadata" in old:  # merged by the driver, None removes a key
-            old["metadata"] = {k: (old["metadata"] or {}).get(k) for k in changes["metadata"]}
-        if old.get("description", "") is None:
-            old["description"] = ""
-        return {"values": old}
+        return {"values": self._present(context, self.changes(context))}
+
+    def _present(self, context: Context, changes: dict[str, Any]) -> dict[str, Any]:
+        """Return the present values of the fields that change; of metadata only the keys that change."""
+        from novacron.handles.changes import configuration_of
+
+        fields = configuration_of(context.vm()).fields
+        found = {name: fields.get(name) for name in changes}
+        if "metadata" in found:  # merged by the driver, None removes a key
+            found["metadata"] = {key: (found["metadata"] or {}).get(key) for key in changes["metadata"]}
+        return found
 
     def changes(self, context: Context) -> dict[str, Any]:
         """The changes as plain values."""
@@ -52,21 +54,29 @@ class UpdateStep(StepKind):
         return {"changed": sorted(changes)}
 
     def probe(self, context: Context) -> Any:
-        record, changes = context.read().as_dict(), self.changes(context)
-        now = {k: record.get("memory_bytes" if k == "memory" else k) for k in changes}
-        if "metadata" in now:
-            now["metadata"] = {k: (now["metadata"] or {}).get(k) for k in changes["metadata"]}
-        if "tags" in now:
-            now["tags"], changes = sorted(now["tags"] or ()), changes | {"tags": sorted(changes["tags"])}
-        return {"changed": sorted(changes)} if now == changes else None
+        changes = self.changes(context)
+        present = self._present(context, changes)
+        return {"changed": sorted(changes)} if all(_equal(present[name], value) for name, value in changes.items()) else None
 
     def undo(self, context: Context, result: Any) -> None:
-        self._apply(context, {k: v for k, v in context.before["values"].items() if v is not None})
+        from novacron.specs.vm import HARDWARE
+
+        before = context.before["values"]
+        self._apply(context, {name: value for name, value in before.items() if value is not None or name in HARDWARE})
 
     def _apply(self, context: Context, changes: dict[str, Any]) -> None:
         from novacron.specs import VMUpdate
 
         context.do("vm_update", changes=VMUpdate.parse(changes))
+
+
+def _equal(present: Any, asked: Any) -> bool:
+    """Whether a field has the value that was asked for; parts of a nested value that were not given do not count."""
+    if isinstance(present, dict) and isinstance(asked, dict):
+        return all(_equal(present.get(name), value) for name, value in asked.items())
+    if isinstance(present, (list, tuple)) and isinstance(asked, (list, tuple)):
+        return sorted(map(str, present)) == sorted(map(str, asked))
+    return bool(present == asked or (not present and not asked))
 
 
 class TagStep(UpdateStep):

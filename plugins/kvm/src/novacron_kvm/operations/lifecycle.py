@@ -14,11 +14,11 @@ import libvirt
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, VMNotFoundError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
-from novacron.records.vm import VM, Deleted, NativeDefinition
+from novacron.records.vm import VM, Deleted, NativeDefinition, VMConfiguration
 from novacron.specs.query import VMQuery
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.definitions import change_definition
+from novacron_kvm.definitions import change_definition, redefine
 from novacron_kvm.domains.balloon import wait_for_balloon
 from novacron_kvm.domains.metadata import facts_of, set_facts, where
 from novacron_kvm.domains.states import STOPPED, refuse_snapshots, require_status
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec, VMUpdate
 
 NO_AUTOSTART = "false: a host that boots does not know the secrets of encrypted disks"
+LOOPBACK = "127.0.0.1 or ::1: a display has no password; use an SSH tunnel"
 DEFINE = libvirt.VIR_DOMAIN_DEFINE_VALIDATE  # without it libvirt passes over unknown elements in silence
 
 
@@ -147,40 +148,61 @@ class KVMLifecycle:
 
     @hookimpl
     def vm_update(self, vm: str, changes: VMUpdate) -> VM:
-        """Change description, tags, metadata, vcpus, memory, autostart; nothing else is touched."""
+        """Change the given fields. Hardware is changed first, in the definition; it is restored if a later change fails."""
         domain = self._connection.domain(vm)
         if any(ord(c) < 32 and c not in "\t\n" for c in changes.description or ""):
             raise _bad("description", repr(changes.description), "text without control characters")
+        if changes.display and not _is_loopback(changes.display.listen):
+            raise _bad("display.listen", changes.display.listen, LOOPBACK)
         with translated("vm_update", domain.name()):
-            live = bool(domain.isActive())
-            scope = where(domain)
             if changes.autostart and secret_names(domain):
                 raise _bad("autostart", "true", NO_AUTOSTART)
-            if changes.description is not None:
-                domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, changes.description or None, None, None, scope)
-            if changes.tags is not None or changes.metadata is not None:
-                set_facts(domain, facts_of(domain).with_labels(changes.tags, changes.metadata))
-            if changes.autostart is not None:
-                domain.setAutostart(int(changes.autostart))
-            if changes.vcpus is not None:
-                if not live and changes.vcpus > domain.vcpusFlags(
-                    libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM
-                ):
-                    count = changes.vcpus
-                    change_definition(domain, lambda root: set_vcpus(root, count))
-                domain.setVcpusFlags(changes.vcpus, scope)
-            if changes.memory is not None and parse(domain.XMLDesc(0)).find("maxMemory") is not None:
-                from novacron_kvm.operations.resources import KVMResources
+            from novacron_kvm.hardware import update_hardware
 
-                KVMResources(self._connection).memory_set(domain.UUIDString(), changes.memory, live, bool(domain.isPersistent()))
-            elif changes.memory is not None:
-                if not live:
-                    size = changes.memory
-                    change_definition(domain, lambda root: set_memory(root, size))
-                domain.setMemoryFlags(changes.memory // 1024, scope)
-                if live:
-                    wait_for_balloon(domain, changes.memory)
+            before = update_hardware(domain, changes)
+            try:
+                self._update_at_once(domain, changes)
+            except BaseException:
+                if before is not None:
+                    redefine(domain.connect(), before)
+                raise
         return vm_record(self._connection, domain)
+
+    def _update_at_once(self, domain: Any, changes: VMUpdate) -> None:
+        """Change the fields that apply without a restart."""
+        live = bool(domain.isActive())
+        scope = where(domain)
+        if changes.description is not None:
+            domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, changes.description or None, None, None, scope)
+        if changes.tags is not None or changes.metadata is not None:
+            set_facts(domain, facts_of(domain).with_labels(changes.tags, changes.metadata))
+        if changes.autostart is not None:
+            domain.setAutostart(int(changes.autostart))
+        if changes.vcpus is not None:
+            if not live and changes.vcpus > domain.vcpusFlags(libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM):
+                count = changes.vcpus
+                change_definition(domain, lambda root: set_vcpus(root, count))
+            domain.setVcpusFlags(changes.vcpus, scope)
+        if changes.memory is not None and parse(domain.XMLDesc(0)).find("maxMemory") is not None:
+            from novacron_kvm.operations.resources import KVMResources
+
+            KVMResources(self._connection).memory_set(domain.UUIDString(), changes.memory, live, bool(domain.isPersistent()))
+        elif changes.memory is not None:
+            if not live:
+                size = changes.memory
+                change_definition(domain, lambda root: set_memory(root, size))
+            domain.setMemoryFlags(changes.memory // 1024, scope)
+            if live:
+                wait_for_balloon(domain, changes.memory)
+
+    @hookimpl
+    def vm_configuration(self, vm: str) -> VMConfiguration:
+        """Read the definition for the next start, and the running one to compare."""
+        from novacron_kvm.hardware import configuration
+
+        domain = self._connection.domain(vm)
+        with translated("vm_configuration", vm):
+            return configuration(domain)
 
     @hookimpl
     def vm_export(self, vm: str) -> NativeDefinition:
@@ -228,9 +250,7 @@ class KVMLifecycle:
             if spec.memory > memory:
                 raise _bad("memory", str(spec.memory), f"at most what the host has, {memory} bytes")
             if spec.display and not _is_loopback(spec.display.listen):
-                raise _bad(
-                    "display.listen", spec.display.listen, "127.0.0.1 or ::1: a display has no password; use an SSH tunnel"
-                )
+                raise _bad("display.listen", spec.display.listen, LOOPBACK)
             if spec.autostart and any(disk.encryption for disk in spec.disks):
                 raise _bad("autostart", "true", NO_AUTOSTART)
             for nic in spec.nics:

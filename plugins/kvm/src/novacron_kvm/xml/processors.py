@@ -8,6 +8,7 @@ from novacron_kvm.xml.markup import NOTHING, Markup, element, text
 from novacron_kvm.xml.platforms import Platform
 
 if TYPE_CHECKING:
+    from novacron.specs.hardware import MemoryBackingSpec
     from novacron.specs.vm import VMSpec
 
 SLOTS = 16
@@ -19,12 +20,12 @@ def memory_xml(spec: VMSpec) -> Markup:
     most = text("maxMemory", spec.max_memory // 1024, slots=SLOTS) if spec.max_memory else NOTHING
     all_of_it = spec.memory_max or spec.memory
     now = text("currentMemory", spec.memory // 1024) if all_of_it != spec.memory else NOTHING
-    return Markup(most + text("memory", all_of_it // 1024) + now + _backing(spec))
+    shared = spec.memory_backing.shared or any(f.type == "virtiofs" for f in spec.filesystems)
+    return Markup(most + text("memory", all_of_it // 1024) + now + backing_xml(spec.memory_backing, shared=shared))
 
 
-def _backing(spec: VMSpec) -> Markup:
-    backing = spec.memory_backing
-    shared = backing.shared or any(f.type == "virtiofs" for f in spec.filesystems)
+def backing_xml(backing: MemoryBackingSpec, *, shared: bool) -> Markup:
+    """Return the <memoryBacking> of a VM, nothing if all is as the hypervisor does it. `shared`: other processes read the memory."""
     source = backing.source or ("memfd" if shared else None)
     page = element("page", size=backing.page_size // 1024, unit="KiB") if backing.page_size else NOTHING
     parts = (
@@ -88,4 +89,4 @@ def _numa(spec: VMSpec) -> Markup:
     )
 
 
-__all__ = ["cpu_xml", "memory_xml", "vcpu_xml"]
+__all__ = ["backing_xml", "cpu_xml", "memory_xml", "vcpu_xml"]

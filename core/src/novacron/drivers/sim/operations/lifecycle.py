@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.operations.power import start
 from novacron.drivers.sim.state.broadcast import now
+from novacron.drivers.sim.state.configuration import configuration, set_hardware
 from novacron.drivers.sim.state.copying import copied_vm
 from novacron.drivers.sim.state.disks import add_volume, make_disk, remove_volume
 from novacron.drivers.sim.state.hardware import settings
@@ -25,7 +26,7 @@ from novacron.errors import (
 )
 from novacron.jobs import Job
 from novacron.records.questions import Question
-from novacron.records.vm import VM, Deleted, NativeDefinition
+from novacron.records.vm import VM, Deleted, NativeDefinition, VMConfiguration
 from novacron.specs.disks import DiskSpec
 from novacron.specs.query import VMQuery
 from novacron.specs.vm import VMSpec, VMUpdate
@@ -192,6 +193,7 @@ class SimLifecycle(Area):
                         resource=sim_vm.name,
                         hint=f"stop it first, or create it with {field}_max",
                     )
+            set_hardware(sim_vm, changes)
             if changes.vcpus is not None:
                 sim_vm.vcpus, sim_vm.vcpus_max = changes.vcpus, max(sim_vm.vcpus_max, changes.vcpus)
             if changes.memory is not None:
@@ -206,6 +208,13 @@ class SimLifecycle(Area):
             sim_vm.metadata = {key: value for key, value in merged.items() if value is not None}
             self.world.tell("vm.defined", sim_vm, reason="updated")
             return self.record(sim_vm)
+
+    @simulated
+    def vm_configuration(self, vm: str) -> VMConfiguration:
+        """Return the stored settings. Changes of a running VM apply at once on a simulated host."""
+        with self.world.lock:
+            sim_vm = self.look(vm)
+            return VMConfiguration(vm=sim_vm.name, fields=configuration(sim_vm))
 
     @simulated
     def vm_export(self, vm: str) -> NativeDefinition:

@@ -8,39 +8,37 @@ from novacron_kvm.xml.markup import NOTHING, Markup, element
 from novacron_kvm.xml.platforms import Platform
 
 if TYPE_CHECKING:
+    from novacron.specs.devices import DisplaySpec
     from novacron.specs.vm import VMSpec
 
 
 def display_xml(spec: VMSpec, platform: Platform) -> Markup:
-    """Return the display of a new VM with what belongs to it; no sound unless it was asked for."""
+    """Return the display of a new VM with its input devices; no sound unless it was asked for."""
+    video = spec.video or (platform.video if spec.display else None)
     return Markup(
-        _inputs(spec, platform)
-        + _graphics(spec)
+        (inputs_xml(platform) if spec.display else NOTHING)
+        + (graphics_xml(spec.display) if spec.display else NOTHING)
         + (element("sound", model=spec.sound) if spec.sound else NOTHING)
-        + _video(spec, platform)
+        + (video_xml(video) if video else NOTHING)
     )
 
 
-def _graphics(spec: VMSpec) -> Markup:
-    asked = spec.display
-    if asked is None:
-        return NOTHING
+def graphics_xml(asked: DisplaySpec) -> Markup:
+    """Return a graphical display."""
     port = {"port": asked.port, "autoport": "no"} if asked.port else {"port": -1, "autoport": "yes"}
     return element("graphics", type=asked.type, **port, listen=asked.listen, keymap=asked.keymap)
 
 
-def _inputs(spec: VMSpec, platform: Platform) -> Markup:
-    """Return a pointer that is where the person's is; a mouse that moves by steps never stays there."""
-    if spec.display is None:
-        return NOTHING
+def inputs_xml(platform: Platform) -> Markup:
+    """Return a pointer with absolute positions: the pointer of a relative mouse drifts away from the user's."""
     if platform.ps2:
         return element("input", type="tablet", bus="usb")
     return Markup(element("input", type="tablet", bus="virtio") + element("input", type="keyboard", bus="virtio"))
 
 
-def _video(spec: VMSpec, platform: Platform) -> Markup:
-    model = spec.video or (platform.video if spec.display else None)
-    return element("video", element("model", type=model)) if model else NOTHING
+def video_xml(model: str) -> Markup:
+    """Return a graphics card."""
+    return element("video", element("model", type=model))
 
 
-__all__ = ["display_xml"]
+__all__ = ["display_xml", "graphics_xml", "inputs_xml", "video_xml"]

@@ -18,10 +18,9 @@ RNG = element("rng", text("backend", "/dev/urandom", model="random"), model="vir
 
 def services_xml(spec: VMSpec, platform: Platform) -> Markup:
     """Return those devices of a new VM."""
-    tpm = element("tpm", element("backend", type="emulator", version="2.0"), model=platform.tpm) if spec.tpm else NOTHING
     return Markup(
-        tpm
-        + (element("watchdog", model=platform.watchdog, action=spec.watchdog) if spec.watchdog else NOTHING)
+        (tpm_xml(platform) if spec.tpm else NOTHING)
+        + (watchdog_xml(spec.watchdog, platform) if spec.watchdog else NOTHING)
         + (VSOCK if spec.vsock else NOTHING)
         + (RNG if spec.rng else NOTHING)
         + (element("iommu", model=spec.features.iommu) if spec.features.iommu else NOTHING)
@@ -29,4 +28,14 @@ def services_xml(spec: VMSpec, platform: Platform) -> Markup:
     )
 
 
-__all__ = ["services_xml"]
+def tpm_xml(platform: Platform) -> Markup:
+    """Return an emulated TPM 2.0."""
+    return element("tpm", element("backend", type="emulator", version="2.0"), model=platform.tpm)
+
+
+def watchdog_xml(action: str, platform: Platform) -> Markup:
+    """Return a watchdog and its action."""
+    return element("watchdog", model=platform.watchdog, action=action)
+
+
+__all__ = ["services_xml", "tpm_xml", "watchdog_xml"]

@@ -1,0 +1,85 @@
+"""The configuration of a simulated VM: the fields of `VMUpdate`, read and changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from novacron.drivers.sim.state.machine import SimVM
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.specs.vm import HARDWARE, VMSpec, VMUpdate
+
+
+def set_hardware(vm: SimVM, changes: VMUpdate) -> None:
+    """Change the hardware settings of a VM. Raises InvalidSpecError if a device of the boot order does not exist; nothing is changed."""
+    given = {name: value for name, value in changes.as_dict().items() if name in HARDWARE}
+    if (order := given.pop("boot_order", None)) is not None:
+        _set_boot_order(vm, order)
+    if (most := given.pop("vcpus_max", None)) is not None:
+        vm.vcpus_max = max(most, vm.vcpus)
+    if "tpm" in given:
+        vm.native = {key: value for key, value in vm.native.items() if key != "tpm"}
+        vm.native |= {"tpm": True} if given.pop("tpm") else {}
+    if given.get("cpu_model"):
+        vm.hardware.pop("cpu_mode", None)
+    elif given.get("cpu_mode"):
+        vm.hardware.pop("cpu_model", None)
+    for name in ("features", "memory_backing"):
+        if given.get(name):
+            given[name] = {**vm.hardware.get(name, {}), **given[name]}
+    merged = {**vm.hardware, **given}
+    vm.hardware = {name: value for name, value in merged.items() if value is not None}
+
+
+def configuration(vm: SimVM) -> dict[str, Any]:
+    """Return the fields of `VMUpdate` that a VM has."""
+    found: dict[str, Any] = {
+        "vcpus": vm.vcpus,
+        "memory": vm.memory,
+        "description": vm.description,
+        "tags": sorted(vm.tags),
+        "metadata": dict(vm.metadata),
+        "autostart": vm.autostart,
+        "vcpus_max": vm.vcpus_max,
+        "tpm": bool(vm.native.get("tpm")),
+        "boot_order": boot_order(vm),
+    }
+    defaults = {
+        name: field.get_default(call_default_factory=True) for name, field in VMSpec.model_fields.items() if name in HARDWARE
+    }
+    for name in HARDWARE:
+        if name not in found:
+            found[name] = vm.hardware.get(name, _plain(defaults[name]))
+    for name in ("features", "memory_backing"):
+        found[name] = {**defaults[name].model_dump(), **found[name]}
+    return found
+
+
+def boot_order(vm: SimVM) -> list[str]:
+    """Return the devices that a VM boots from, first one first."""
+    places = {disk.target: disk.boot_order for disk in vm.disks} | {
+        nic.mac: vm.options.get(nic.mac, {}).get("boot_order") for nic in vm.nics
+    }
+    return sorted((name for name, place in places.items() if place), key=lambda name: places[name] or 0)
+
+
+def _set_boot_order(vm: SimVM, order: list[str]) -> None:
+    devices = [*(disk.target for disk in vm.disks), *(nic.mac for nic in vm.nics)]
+    wanted = [name if name in devices else name.lower() for name in order]
+    if unknown := [name for name in wanted if name not in devices]:
+        problem = SpecProblem("boot_order", ", ".join(unknown), "devices of the VM: " + (", ".join(devices) or "it has none"))
+        raise InvalidSpecError("no such device", problems=[problem], resource=vm.name)
+    place = {name: number for number, name in enumerate(wanted, 1)}
+    vm.disks = tuple(disk.replace(boot_order=place.get(disk.target)) for disk in vm.disks)
+    for nic in vm.nics:
+        rest = {key: value for key, value in vm.options.get(nic.mac, {}).items() if key != "boot_order"}
+        vm.options = {**vm.options, nic.mac: rest | ({"boot_order": place[nic.mac]} if nic.mac in place else {})}
+    vm.options = {name: options for name, options in vm.options.items() if options}
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "as_dict"):
+        return value.as_dict()
+    return sorted(value) if isinstance(value, frozenset) else value
+
+
+__all__ = ["boot_order", "configuration", "set_hardware"]
