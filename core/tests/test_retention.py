@@ -8,8 +8,9 @@ from threading import Semaphore
 
 import pytest
 
-from novacron.dispatch.audit import AuditLog
+from novacron.dispatch.audit import AuditLog, rotate
 from novacron.identity import Identity
+from novacron.site import Site
 from novacron.workflow import retention
 
 
@@ -136,3 +137,75 @@ def test_renaming_the_audit_log_loses_no_line(tmp_path):
     assert log.lost == 0
     assert rotated > 1
     assert sorted(int(line["resource"]) for line in lines) == list(range(400))
+
+
+def test_the_audit_log_is_rotated_and_the_oldest_file_deleted(tmp_path):
+    file = tmp_path / "audit.jsonl"
+    logs = [AuditLog(file=file, file_bytes=2000, files=2) for _ in range(2)]  # as two processes have them
+    with ThreadPoolExecutor(2) as writers:
+        writing = [
+            writers.submit(lambda log=log: [log.write("vm_start", Identity("ann"), resource="x" * 100) for _ in range(40)])
+            for log in logs
+        ]
+        [each.result() for each in writing]
+    assert [log.lost for log in logs] == [0, 0]
+    assert sorted(each.name for each in tmp_path.iterdir() if each.name != file.name) == ["audit.jsonl.1", "audit.jsonl.2"]
+    for each in tmp_path.iterdir():
+        assert each.stat().st_size < 4000
+        assert each.stat().st_mode & 0o777 == 0o600
+        assert all(json.loads(line)["operation"] == "vm_start" for line in each.read_text().splitlines())
+
+
+def test_a_log_that_was_rotated_by_another_process_is_not_rotated_again(tmp_path):
+    file = tmp_path / "audit.jsonl"
+    file.write_text("old\n")
+    with file.open("a") as opened:
+        file.rename(tmp_path / "audit.jsonl.1")
+        file.write_text("new\n")
+        assert not rotate(file, opened.fileno(), 5)
+    assert (file.read_text(), (tmp_path / "audit.jsonl.1").read_text()) == ("new\n", "old\n")
+
+
+@pytest.fixture
+def site(tmp_path):
+    with Site(tmp_path / "state") as made:
+        yield made
+
+
+def ended_runs(site, count, **values):
+    """Put runs into the database as if they had ended."""
+    from novacron.store.runs import NewRun
+    from novacron.store.tables import runs
+
+    made = []
+    for number in range(count):
+        run_id = f"run-{len(values)}-{values.get('status')}-{values.get('ended_at')}-{number}"
+        site.engine.runs.create(NewRun(id=run_id, name="n", flow={}, actor="ann", targets=[], hosts={}, code={}))
+        made.append(run_id)
+        with site.database.transaction() as connection:
+            connection.execute(runs.update().where(runs.c.id == run_id).values(**values))
+    return made
+
+
+def test_a_worker_deletes_finished_runs_by_age_and_by_number(site):
+    now = site.engine.schedules.now()
+    old = ended_runs(site, 2, status="done", ended_at=now - 91 * 86_400)
+    failed = ended_runs(site, 2, status="failed", ended_at=now - 91 * 86_400)
+    new = ended_runs(site, 4, status="done", ended_at=now - 80 * 86_400)
+
+    def there():
+        from novacron.store.tables import runs
+
+        with site.database.transaction() as connection:
+            return {row.id for row in connection.execute(runs.select())}
+
+    assert there() == {*old, *failed, *new}
+    assert site.engine.housekeeping.clean_if_due().runs == 2
+    assert there() == {*failed, *new}
+    assert site.engine.housekeeping.clean_if_due() is None, "at most once an hour"
+    site.fleet.settings["run_retention_runs"] = 3
+    assert site.engine.housekeeping.clean() == (1, 0)
+    assert there() == {*failed, *new[1:]}
+    site.fleet.settings["run_retention_days"] = 60
+    assert site.engine.housekeeping.clean().runs == 3
+    assert there() == {*failed}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from novacron_shell.options import TextFile
+
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
 
@@ -31,9 +33,9 @@ def first_boot_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--hostname", help="The guest's host name; the VM's name by default.")
     @click.option("--cmd", "commands", multiple=True, help="Run this command as root at the end of the first boot.")
     @click.option("--package", "packages", multiple=True, help="Install this package at the first boot.")
-    @click.option("--user-data", type=click.File(), help="A file with user data for cloud-init; - is stdin.")
-    @click.option("--vendor-data", type=click.File(), help="A file with vendor data for cloud-init.")
-    @click.option("--network-config", type=click.File(), help="A file with the network configuration for cloud-init.")
+    @click.option("--user-data", type=TextFile(), help="A file with user data for cloud-init; - is stdin.")
+    @click.option("--vendor-data", type=TextFile(), help="A file with vendor data for cloud-init.")
+    @click.option("--network-config", type=TextFile(), help="A file with the network configuration for cloud-init.")
     @functools.wraps(command)
     def wrapped(
         *args: Any,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,23 @@ class SizeType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text. Raises click.BadParameter."""
         return size(str(value), param.human_readable_name if param else "size")
+
+
+class TextFile(click.File):
+    """A file with text in UTF-8, read as a whole. `-` is standard input."""
+
+    name = "file"
+
+    def __init__(self) -> None:
+        super().__init__("rb")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the text as an `io.StringIO`. Raises click.BadParameter."""
+        file = super().convert(value, param, ctx)
+        try:
+            return io.StringIO(file.read().decode())
+        except UnicodeDecodeError:
+            self.fail(f"{value} is not text in UTF-8", param, ctx)
 
 
 DURATION, SIZE = DurationType(), SizeType()

@@ -18,6 +18,8 @@ from novacron.redaction import redacted
 from novacron.state import StateDirectory, open_private
 
 FILE = "audit.jsonl"
+FILE_BYTES, FILES = 64 * 2**20, 10
+"""How large the audit log may become until it is renamed to `audit.jsonl.1`, and how many such files are kept."""
 READS_ON_RECORD = frozenset(
     {"console_open", "console_screenshot", "guest_file_read", "guest_info", "volume_download", "vm_export"}
 )
@@ -29,10 +31,19 @@ class AuditLog:
 
     If a line can't be written, the operation does not fail; `lost` counts such lines. Secrets are redacted. Symbolic links are not
     followed.
+
+    Args:
+        state: the state directory.
+        file: another file than `audit.jsonl` in it.
+        file_bytes: rotate the file when it is larger than that: `audit.jsonl` becomes `audit.jsonl.1`, that becomes `audit.jsonl.2`.
+        files: how many rotated files to keep; the oldest is deleted.
     """
 
-    def __init__(self, state: StateDirectory | None = None, file: Path | None = None) -> None:
+    def __init__(
+        self, state: StateDirectory | None = None, file: Path | None = None, *, file_bytes: int = FILE_BYTES, files: int = FILES
+    ) -> None:
         self._state, self._file = state or StateDirectory(), file
+        self._file_bytes, self._files = file_bytes, files
         self.lost = 0
 
     def __repr__(self) -> str:
@@ -82,10 +93,37 @@ class AuditLog:
             descriptor = open_private(file, os.O_WRONLY | os.O_APPEND)
             try:
                 os.write(descriptor, json.dumps(line, default=str).encode() + b"\n")
+                if os.fstat(descriptor).st_size > self._file_bytes:
+                    rotate(file, descriptor, self._files)
             finally:
                 os.close(descriptor)
         except (OSError, NovaCronError):
             self.lost += 1
+
+
+def rotate(file: Path, descriptor: int, files: int) -> bool:
+    """Rename a log to `NAME.1`, `NAME.1` to `NAME.2` and so on, and delete the oldest. Return whether this call did it.
+
+    Processes that have the file open still write to the renamed file, so no line is lost. One process at a time rotates.
+
+    Args:
+        file: the log.
+        descriptor: the open log.
+        files: how many rotated files to keep.
+    """
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    if not os.path.samestat(os.stat(file), os.fstat(descriptor)):
+        return False  # another process has rotated it
+    names = [file, *(file.with_name(f"{file.name}.{number}") for number in range(1, files + 1))]
+    for older, newer in zip(reversed(names[1:]), reversed(names[:-1]), strict=True):
+        if newer.exists():
+            newer.replace(older)
+    return True
 
 
 class AuditPolicy:
@@ -131,4 +169,4 @@ def on_record(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-__all__ = ["AuditLog", "AuditPolicy", "on_record"]
+__all__ = ["AuditLog", "AuditPolicy", "on_record", "rotate"]

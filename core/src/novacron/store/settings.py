@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from novacron.store.database import Database
 
-DEFAULTS = {"migrations_per_host": 2}
+DEFAULTS = {"migrations_per_host": 2, "run_retention_days": 90, "run_retention_runs": 10_000}
 """The settings that there are, and what they are until somebody says otherwise."""
 
 
@@ -21,6 +21,8 @@ class Settings(MutableMapping[str, int]):
     """The settings of the fleet: `fleet().settings["migrations_per_host"] = 4`.
 
     `migrations_per_host`: how many VMs a host sends and receives at a time in workflows, for all processes together.
+    `run_retention_days`: workers delete finished runs, and times of schedules, after so many days. Failed runs stay.
+    `run_retention_runs`: workers delete the oldest finished runs if there are more than that. Failed runs stay.
     """
 
     def __init__(self, database: Database | Callable[[], Database]) -> None:

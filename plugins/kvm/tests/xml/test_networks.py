@@ -34,3 +34,22 @@ def test_changing_one_setting_of_a_bridge_keeps_the_others():
     assert dict(root.find("bridge").attrib) == {"name": "br9", "stp": "off", "delay": "3"}
     change(root, NetworkSpec(name="lan", type="isolated", mtu=1400), {"mtu"})
     assert dict(root.find("bridge").attrib) == {"name": "br9", "stp": "off", "delay": "3"}
+
+
+@pytest.mark.parametrize(
+    ("vlan", "read"),
+    [
+        ("", {}),
+        ('<vlan><tag id="42"/></vlan>', {"vlan": 42}),
+        ('<vlan trunk="yes"><tag id="42"/></vlan>', {"vlan_trunk": [42]}),
+        ('<vlan trunk="yes"><tag id="42"/><tag id="47" nativeMode="untagged"/></vlan>', {"vlan_trunk": [42, 47]}),
+        ('<vlan><tag id="42"/><tag id="47"/></vlan>', {"vlan_trunk": [42, 47]}),
+    ],
+)
+def test_a_trunk_of_a_port_group_is_not_read_as_its_first_tag(vlan, read):
+    group = f'<portgroup name="g">{vlan}</portgroup>'
+    text = (
+        f'<network><name>n</name><forward mode="bridge"/><bridge name="b"/>{group}<portgroup name="d" default="yes"/></network>'
+    )
+    groups = fields(etree.fromstring(text))["native"]["portgroups"]
+    assert groups == [{"name": "g"} | read, {"name": "d", "default": True}]

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from novacron_shell.confirm import confirm, yes_option
-from novacron_shell.options import Settings, common_options, list_options, pairs
+from novacron_shell.options import Settings, TextFile, common_options, list_options, pairs
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 
@@ -53,7 +53,7 @@ def _writer(verb: str, text: str) -> None:
     )
     @click.option("--anti-spoofing", is_flag=True, help="Drop outgoing packets with foreign MAC or IP addresses.")
     @click.option(
-        "--native", type=click.File(), help="A definition in the hypervisor's native format, in place of rules (- reads stdin)."
+        "--native", type=TextFile(), help="A definition in the hypervisor's native format, in place of rules (- reads stdin)."
     )
     @common_options
     def write(settings: Settings, name: str, rules: tuple[str, ...], native: Any, **fields: Any) -> None:

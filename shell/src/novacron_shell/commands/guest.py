@@ -9,7 +9,7 @@ import click
 
 from novacron.errors import NotFoundError
 from novacron_shell.completion import vm_argument
-from novacron_shell.options import DURATION, Settings, common_options, common_options_beside_timeout, list_options
+from novacron_shell.options import DURATION, Settings, TextFile, common_options, common_options_beside_timeout, list_options
 from novacron_shell.output import show_many, show_one, tell, write, write_bytes
 
 
@@ -81,7 +81,7 @@ def password(settings: Settings, vm: str, user: str) -> None:
 @guest.command("keys")
 @vm_argument
 @click.argument("user")
-@click.argument("file", type=click.File())
+@click.argument("file", type=TextFile())
 @common_options
 def keys(settings: Settings, vm: str, user: str, file: Any) -> None:
     """Replace the authorized SSH keys of USER with the public keys in FILE."""

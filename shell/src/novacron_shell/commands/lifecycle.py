@@ -10,7 +10,7 @@ from novacron_shell.bulk import HELP, Bulk, many_vms
 from novacron_shell.completion import complete_vms, remember
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.first_boot import first_boot_options, image_disk, login_user
-from novacron_shell.options import SIZE, Settings, common_options, given, list_options, nested, pairs, read_fields
+from novacron_shell.options import SIZE, Settings, TextFile, common_options, given, list_options, nested, pairs, read_fields
 from novacron_shell.output import show_many, show_one, show_status, tell
 from novacron_shell.selection import select
 
@@ -238,18 +238,14 @@ def export(settings: Settings, name: str) -> None:
 
 
 @click.command("import")
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=TextFile())
 @click.option(
     "--no-validate", is_flag=True, help="Accept a definition that breaks the hypervisor's schema, as some tools write it."
 )
 @common_options
 def import_(settings: Settings, file: Any, no_validate: bool) -> None:
     """Define a VM from a definition in the hypervisor's native format (- reads stdin)."""
-    try:
-        definition = file.read().decode()
-    except UnicodeDecodeError:
-        raise click.BadParameter(f"{file.name} is not text in UTF-8", param_hint="FILE") from None
-    show_status(settings.host().vms.import_definition(definition, validate=not no_validate), settings.output)
+    show_status(settings.host().vms.import_definition(file.read(), validate=not no_validate), settings.output)
 
 
 VM_COMMANDS = {

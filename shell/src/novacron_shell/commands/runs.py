@@ -43,13 +43,16 @@ def list_(settings: Settings, unfinished: bool, limit: int) -> None:
 
 @run.command("limit")
 @click.option("--migrations-per-host", type=int, help="How many VMs a host sends and receives at a time by workflows.")
+@click.option("--run-retention-days", type=int, help="After how many days workers delete finished runs. Failed runs stay.")
+@click.option("--run-retention-runs", type=int, help="How many finished runs workers keep. Failed runs stay.")
 @common_options
-def limit(settings: Settings, migrations_per_host: int | None) -> None:
-    """Show or set what workflows do to a host at a time, those of all processes together."""
+def limit(settings: Settings, **limits: int | None) -> None:
+    """Show or set the limits of workflows, for all processes together: what runs at a time, and what is kept."""
     from novacron import fleet
 
-    if migrations_per_host is not None:
-        fleet().settings["migrations_per_host"] = migrations_per_host
+    for name, value in limits.items():
+        if value is not None:
+            fleet().settings[name] = value
     show_one(dict(fleet().settings), settings.output)
 
 

@@ -24,6 +24,7 @@ from novacron.store.migration_slots import MigrationSlots
 from novacron.store.processes import ProcessRecord, ProcessStore
 from novacron.store.runs import NewRun, RunStore, StoredRun
 from novacron.store.schedules import ScheduleStore
+from novacron.store.settings import Settings
 from novacron.workflow.composition import Workflow, reference
 from novacron.workflow.functions import changed_code, code_of
 from novacron.workflow.hosts import HostResolver, Hosts
@@ -31,6 +32,7 @@ from novacron.workflow.nodes import EachNode, VMRef, all_nodes
 from novacron.workflow.paths import ROOT
 from novacron.workflow.run.engine import Outcome, conduct, follow, interrupted, prepare_undo, scope_of, waited
 from novacron.workflow.run.environment import Environment
+from novacron.workflow.run.housekeeping import Housekeeping
 from novacron.workflow.run.journal import Entry, Journal, JournalLostError, stored
 from novacron.workflow.run.membership import Membership
 from novacron.workflow.run.patience import Patience
@@ -118,6 +120,7 @@ class DurableEngine:
         self.identity, self.actor, self.executor = identity, identity.actor, identity.executor or identity.actor
         self.audit, self.read = audit or AuditLog(), read
         self.runs, self.schedules = RunStore(database), ScheduleStore(database)
+        self.housekeeping = Housekeeping(self.runs, self.schedules, Settings(database))
         self.patience, self.resolver = patience or Patience(), resolver
         self.run_ended = threading.Event()
         self._membership = Membership(ProcessStore(database), self._attend, lambda: database.url)

@@ -59,6 +59,7 @@ def _work_until(over: threading.Event, engine: DurableEngine, concurrency: int) 
             if time.monotonic() - swept > SWEEP:
                 scheduler.begin_due()
                 engine.forget_dead()
+                engine.housekeeping.clean_if_due()
                 swept = time.monotonic()
             if (free := concurrency - engine.active) > 0:
                 engine.work_on(free)

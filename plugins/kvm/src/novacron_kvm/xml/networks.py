@@ -195,9 +195,11 @@ def fields(root: Any) -> dict[str, Any]:
 
 def _portgroup_fields(group: Any) -> dict[str, Any]:
     """Return the given fields of a port group, by the names of `PortGroupSpec`."""
-    vlan = text_of(group, "vlan/tag/@id")
+    vlan = group.find("vlan")
+    tags, trunk = vlan_tags(vlan) if vlan is not None else ((), False)
     rates = {side: text_of(group, f"bandwidth/{side}/@average") for side in ("inbound", "outbound")}
-    found = {"name": group.get("name"), "default": group.get("default") == "yes" or None, "vlan": int(vlan) if vlan else None}
+    found = {"name": group.get("name"), "default": group.get("default") == "yes" or None}
+    found |= {"vlan_trunk": list(tags)} if trunk or len(tags) > 1 else {"vlan": next(iter(tags), None)}
     found |= {f"{side}_bytes_per_second": int(rate) * 1024 if rate else None for side, rate in rates.items()}
     return {name: value for name, value in found.items() if value is not None}
 
