@@ -157,4 +157,4 @@ WRONG_FIELDS = {
 def test_what_hypervisors_refuse_in_riddles_is_refused_by_field(field):
     (problem,) = problems(WRONG_FIELDS[field]).values()
     assert problem.path == field
-    assert problem.given not in ("nothing", "") or field == "source_path"
+    assert problem.given not in ("missing", "") or field == "source_path"

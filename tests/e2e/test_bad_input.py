@@ -4,6 +4,7 @@ The matrix is made from the contract itself, so that an operation that is added 
 """
 
 import io
+import re
 
 import pytest
 
@@ -94,11 +95,22 @@ def ask(host, name, **known):
     return host.invoke(name, **arguments(OPERATIONS[name], host, **known))
 
 
+UNFIT = (
+    (errors.NovaCronError, r"(?i)\breport\b|defect"),
+    (errors.NotFoundError, r"another name|case-sensitive"),
+    (errors.InvalidStateError, r"spelling|another name"),
+    (errors.UnsupportedOperationError, r"spelling|try again"),
+)
+"""Hints that do not fit, by class of the error: bad input is no defect, and what is not there needs no other name."""
+
+
 def expected(caught, family):
     """A clear error of this family: a hint, a true outcome, and nothing of the SDK's that was not understood."""
     error = caught.value
     assert isinstance(error, family), repr(error)
     assert error.hint, f"{type(error).__name__} without a hint: {error}"
+    unfit = next((words for kind, words in UNFIT if isinstance(error, kind) and re.search(words, error.hint)), None)
+    assert unfit is None, f"{error}; the hint does not fit: {error.hint}"
     assert error.outcome in ("failed", "not_sent")
     assert error.host
     assert error.operation
@@ -217,6 +229,8 @@ def test_every_operation_in_every_status_is_done_or_refused_clearly(host, boot_a
         assert not isinstance(error, errors.DriverError), f"not understood: {error!r} from {error.__cause__!r}"
         assert error.outcome == "failed" or isinstance(error, errors.UnsupportedOperationError)
         assert error.hint, f"{type(error).__name__} without a hint: {error}"
+    unfit = next((words for kind, words in UNFIT if isinstance(error, kind) and re.search(words, error.hint)), None)
+    assert unfit is None, f"{error}; the hint does not fit: {error.hint}"
     assert vm.refresh().status in (*STATUSES, "crashed")
 
 

@@ -266,6 +266,10 @@ class InvalidValueError(InvalidSpecError, ValueError):
     default_hint = 'sizes are written like "2GiB", durations like "90s" or "1h30m"'
 
 
+MISSING = "missing"
+"""What a `SpecProblem` has as `given` for a field that was left out."""
+
+
 class SpecProblem:
     """One invalid field: its path, the given value (without secrets), and the allowed values."""
 
@@ -276,7 +280,8 @@ class SpecProblem:
         self.path, self.given, self.allowed = path, str(redacted({last: given})[last]), allowed
 
     def __str__(self) -> str:
-        return f"{self.path}: got {self.given!r}, allowed: {self.allowed}"
+        given = MISSING if self.given == MISSING else f"got {self.given!r}"
+        return f"{self.path}: {given}, allowed: {self.allowed}"
 
     __repr__ = __str__
 
@@ -391,4 +396,4 @@ class DriverError(NovaCronError):
 
 
 _classes = [name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, Exception)]
-__all__ = [*sorted(_classes), "Outcome", "SpecProblem", "either"]
+__all__ = [*sorted(_classes), "MISSING", "Outcome", "SpecProblem", "either"]

@@ -95,7 +95,7 @@ class Settings:
         if len(names) > 1:
             raise InvalidSpecError(
                 "no host given",
-                problems=[SpecProblem("host", "nothing", f"one of {', '.join(names)}")],
+                problems=[SpecProblem("host", "missing", f"one of {', '.join(names)}")],
                 hint="give --host NAME or -c URI",
             )
         if names:
@@ -166,7 +166,7 @@ class Settings:
             hosts = [vm.host.name for vm in found]
             raise InvalidSpecError(
                 f"several hosts have a VM {name!r}",
-                problems=[SpecProblem("host", "nothing", f"one of {', '.join(hosts)}")],
+                problems=[SpecProblem("host", "missing", f"one of {', '.join(hosts)}")],
                 hint=f"give --host NAME, or {hosts[0]}/{name}",
             )
         failed = [f"{a.host}: {a.error}" for a in answers if not isinstance(a.error, VMNotFoundError)]

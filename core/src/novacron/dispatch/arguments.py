@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.errors import MISSING, InvalidSpecError, SpecProblem
 from novacron.hookspecs.operation import Operation
 from novacron.redaction import is_secret_name
 
@@ -48,7 +48,7 @@ def _problems(operation: Operation, arguments: Mapping[str, Any]) -> Iterator[Sp
             yield SpecProblem(str(name), "an unknown argument", f"did you mean {near[0]!r}?" if near else "it does not exist")
     for name in expected:
         if name not in arguments:
-            yield SpecProblem(name, "nothing", "this argument is required")
+            yield SpecProblem(name, MISSING, "this argument is required")
             continue
         value, type_name = arguments[name], operation.types.get(name, "")
         wanted = _mistake(type_name, value)

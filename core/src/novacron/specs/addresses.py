@@ -36,7 +36,7 @@ def host_address(value: Any) -> IPv4Interface | IPv6Interface:
     """
     example = 'an address with its prefix, such as "192.168.50.1/24"'
     try:
-        found = ip_interface(value)
+        found = ip_interface(str(value) if isinstance(value, bool) else value)  # True is no address 0.0.0.1
     except ValueError:
         raise _not("an address with a prefix", value, example) from None
     if isinstance(value, str) and "/" not in value:
@@ -65,6 +65,8 @@ def _useless(found: IPv4Interface | IPv6Interface) -> str | None:
 def _parsed(parse: Any, kind: str, example: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         try:
+            if isinstance(value, bool):
+                raise ValueError(value)
             return parse(value)
         except ValueError:
             raise _not(kind, value, f'{kind} such as "{example}"') from None

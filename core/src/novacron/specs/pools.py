@@ -39,7 +39,9 @@ class StoragePoolSpec(Spec):
     def _usual_path(cls, given: Any) -> Any:
         """Fill in where pools of a type always are."""
         if isinstance(given, dict) and given.get("path") is None:
-            usual = {"logical": f"/dev/{given.get('source_name')}", "iscsi": "/dev/disk/by-path"}.get(given.get("type", "dir"))
+            usual = {"logical": f"/dev/{given.get('source_name')}", "iscsi": "/dev/disk/by-path"}.get(
+                str(given.get("type", "dir"))
+            )
             return given | {"path": usual} if usual else given
         return given
 

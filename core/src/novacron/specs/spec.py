@@ -7,7 +7,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
 
-from novacron.errors import InvalidSpecError, InvalidValueError, SpecProblem
+from novacron.errors import MISSING, InvalidSpecError, InvalidValueError, SpecProblem
+from novacron.specs.wording import allowed_words
 from novacron.units import format_size, parse_duration, parse_size
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(lt=2**63)]
@@ -103,7 +104,7 @@ def _invalid(cls: type[Spec], error: ValidationError) -> InvalidSpecError:
     problems = []
     for item in error.errors():
         cause, parts = item.get("ctx", {}).get("error"), [str(part) for part in item["loc"]]
-        given = "nothing" if item["type"] == "missing" else _short(item["input"])
+        given = MISSING if item["type"] == "missing" else _short(item["input"])
         if isinstance(cause, FieldError):
             parts.append(cause.field)
             given = _short(_value(item["input"], cause.field))
@@ -113,16 +114,23 @@ def _invalid(cls: type[Spec], error: ValidationError) -> InvalidSpecError:
 
 def _allowed(cls: type[Spec], item: Any) -> str:
     if item["type"] == "extra_forbidden":
-        owner: Any = cls
-        for part in item["loc"][:-1]:
-            if isinstance(part, str) and hasattr(owner, "model_fields") and part in owner.model_fields:
-                owner = spec_in(owner.model_fields[part].annotation) or owner
+        owner = _spec_at(cls, item["loc"][:-1]) or cls
         return "one of the fields " + ", ".join(sorted(owner.model_fields))
     cause = item.get("ctx", {}).get("error")
     if isinstance(cause, InvalidValueError):
         return str(cause.hint)
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]
+    if item["type"] == "model_type" and (spec := _spec_at(cls, item["loc"])) is not None:
+        return "the fields " + ", ".join(sorted(spec.model_fields))
+    return allowed_words(item["type"], item.get("ctx", {}), str(item["msg"]))
+
+
+def _spec_at(cls: type[Spec], location: tuple[Any, ...]) -> Any:
+    """Return the spec class of a place in a spec, such as `DiskSpec` for ("disks", 0)."""
+    owner: Any = cls
+    for part in location:
+        if isinstance(part, str) and part in getattr(owner, "model_fields", {}):
+            owner = spec_in(owner.model_fields[part].annotation) or owner
+    return owner if owner is not cls else None
 
 
 def _value(given: Any, field: str) -> Any:
@@ -131,7 +139,7 @@ def _value(given: Any, field: str) -> Any:
         if isinstance(given, (list, tuple)) and part.isdecimal():
             given = given[int(part)]
         else:
-            given = given.get(part, "nothing") if isinstance(given, dict) else getattr(given, part, "nothing")
+            given = given.get(part, MISSING) if isinstance(given, dict) else getattr(given, part, MISSING)
     return given
 
 

@@ -41,8 +41,8 @@ class VMSpec(Spec):
         >>> VMSpec(name="../x", vcpus=0)
         Traceback (most recent call last):
         ...
-        novacron.errors.InvalidSpecError: invalid VMSpec: name: got '../x', allowed: string should match pattern \
-'^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}$'; vcpus: got '0', allowed: input should be greater than or equal to 1
+        novacron.errors.InvalidSpecError: invalid VMSpec: name: got '../x', allowed: 1 to 128 letters, digits and \
+`_ . + -`; a letter, a digit or `_` comes first; vcpus: got '0', allowed: at least 1
     """
 
     name: Name

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, overload
 
-from novacron.errors import InvalidSpecError, SpecProblem, WorkflowError, either
+from novacron.errors import MISSING, InvalidSpecError, SpecProblem, WorkflowError, either
 from novacron.workflow.composition import Workflow
 from novacron.workflow.kinds.function import Declared, declared
 
@@ -33,8 +33,7 @@ class FlowFunction(Declared):
         >>> twice(name="a", times="many")
         Traceback (most recent call last):
         ...
-        novacron.errors.InvalidSpecError: invalid flow twice: times: got 'many', allowed: input should be a valid integer, unable to \
-parse string as an integer
+        novacron.errors.InvalidSpecError: invalid flow twice: times: got 'many', allowed: a whole number
     """
 
     def __init__(self, function: Callable[..., Workflow], name: str) -> None:
@@ -82,10 +81,12 @@ parse string as an integer
 
 
 def _problems(error: Any) -> Iterator[SpecProblem]:
+    from novacron.specs.wording import allowed_words
+
     for each in error.errors():
         path = ".".join(str(part) for part in each["loc"])
-        missing = each["type"].startswith("missing")
-        yield SpecProblem(path, "missing" if missing else str(each["input"]), each["msg"][0].lower() + each["msg"][1:])
+        given = MISSING if each["type"].startswith("missing") else str(each["input"])
+        yield SpecProblem(path, given, allowed_words(each["type"], each.get("ctx", {}), each["msg"]))
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class KVMPools:
 
         with self._connection.dedicated() as conn, translated("pool_create", spec.name):
             if spec.type == "dir" and not spec.path:
-                problem = SpecProblem("path", "nothing", "the absolute path of a folder on the host, which a dir pool needs")
+                problem = SpecProblem("path", "missing", "the absolute path of a folder on the host, which a dir pool needs")
                 raise InvalidSpecError(f"can't create the storage pool {spec.name!r}", problems=[problem], resource=spec.name)
             if spec.name in [p.name() for p in conn.listAllStoragePools(0)]:
                 raise AlreadyExistsError(f"there is a storage pool {spec.name!r} already", resource=spec.name)
