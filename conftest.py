@@ -156,7 +156,7 @@ def boot(lab, lab_hosts):
         vm.console = console
         made.append(vm)
         if ticks:
-            console.wait_until(lambda: len(console.ticks) >= ticks, 40, "ticks")
+            console.wait_until(lambda: len(console.ticks) >= ticks, 120, "ticks")
         return vm
 
     yield start

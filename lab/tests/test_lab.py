@@ -65,7 +65,7 @@ def everything_of(name):
                 continue
             if f"/{name}/" in command:
                 processes.append(command)
-    groups = [str(folder) for folder in Path("/sys/fs/cgroup").rglob(f"novacron-{name}-*")]
+    groups = [path for path, *_ in os.walk("/sys/fs/cgroup") if f"/novacron-{name}-" in path]  # others' groups may go meanwhile
     return namespaces + processes + groups + ([str(lab_folder(name))] if lab_folder(name).exists() else [])
 
 

@@ -1,6 +1,5 @@
 """VMs that other tools defined, on a real host: media, clones, imports and filters do what was asked, or say by name why not."""
 
-import threading
 import uuid
 
 import libvirt
@@ -187,14 +186,12 @@ def test_a_disk_is_attached_while_another_client_uploads_into_the_pool(lab, a, d
     try:
         stream.send(bytes(65536))
         disk = vm.disks.attach(size="8MiB", bus="virtio")
-        waiting = threading.Thread(target=lambda: a.invoke("pool_refresh", pool="default"))
-        waiting.start()
+        waiting = a.submit("pool_refresh", pool="default")
         stream.send(bytes(65536))
-        assert waiting.is_alive()
+        assert not waiting.done(), waiting.exception()
     finally:
         stream.abort()
-    waiting.join(30)
-    assert not waiting.is_alive()
+    waiting.result(30)
     vm.disks[disk.record.target].detach(delete=True)
     a.invoke("volume_delete", pool="default", volume=volume.name)
 
