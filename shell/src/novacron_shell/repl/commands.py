@@ -6,19 +6,29 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from novacron_shell.cli import MainGroup, cli
+from novacron_shell.repl.completion.names import matching
+from novacron_shell.repl.completion.suggestions import ARGUMENTS
 from novacron_shell.repl.environment import Environment, ShellSettings
 
 OWN_PROCESS = ("worker",)
 """Commands that run in a process of their own, because they take over signals and the engine of workflows."""
 RAW = ("time", "alias")
 """Commands of the shell whose argument is the rest of the line as it is, quotes and all."""
+
+
+RESOURCES: Mapping[str, str] = {
+    "vm": "vms", "disk": "vms", "nic": "vms", "snapshot": "vms", "guest": "vms", "resources": "vms", "console": "vms", "migrate": "vms",
+    "network": "networks", "pool": "pools", "template": "templates", "filter": "filters", "image": "images", "host": "hosts",
+    "flow": "flows",
+}  # fmt: skip
+"""Group of commands to the kind of resource that its commands take."""
 
 
 class ShellGroup(MainGroup):
@@ -116,11 +126,24 @@ class CommandLine:
                 if name.startswith(incomplete):
                     yield name, len(typed), target
         found = completion.get_completions(done, incomplete)
+        if not found and not incomplete.startswith("-"):
+            for name, about in matching(self._resources(done), incomplete):
+                yield quoted(name), len(typed), about
         for item in found:
             if item.type == "plain":
                 yield quoted(item.value), len(typed), item.help or ""
             else:
                 yield from _paths(incomplete, len(typed), folders=item.type == "dir")
+
+    def _resources(self, done: Sequence[str]) -> dict[str, str]:
+        """Return the names that an argument without completion of its own may take: by the option before it, or by the group."""
+        from novacron_shell.repl.completer import names_of
+
+        last = done[-1] if done else ""
+        kind = (
+            ARGUMENTS.get(last.lstrip("-").replace("-", "_")) if last.startswith("--") else RESOURCES.get(done[0] if done else "")
+        )
+        return names_of(self.shell).of(kind) if kind else {}
 
 
 def split(line: str) -> tuple[list[str], str, str]:

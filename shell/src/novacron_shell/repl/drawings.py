@@ -41,7 +41,7 @@ def snapshots(found: Any) -> RenderableType:
     records = [snapshot.record for snapshot in found]
     if not records:
         return Text("no snapshots", style="dim")
-    root = Tree(Text(printable_line(found.vm.name if hasattr(found, "vm") else records[0].vm), style="bold"))
+    root = Tree(Text(printable_line(found._vm.name if hasattr(found, "_vm") else records[0].vm), style="bold"))
     branches: dict[Any, Tree] = {}
     waiting = list(records)
     while waiting:

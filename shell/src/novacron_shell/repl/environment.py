@@ -8,6 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
+from novacron_shell.repl.catalogue import Catalogue
+from novacron_shell.repl.completion.isolation import IsolatedCompleter
 from novacron_shell.repl.config import ShellConfig
 from novacron_shell.repl.display import Displays
 from novacron_shell.repl.inventory import Inventory, OpenHosts
@@ -28,6 +30,7 @@ class Environment:
         jobs: long operations, running and ended.
         config: aliases and looks, from the configuration file.
         transcript: what was typed in this session.
+        completers: the completers of plugins.
         displays: how values are shown.
         started_for: the options that chose the hosts of the session, such as ("-c", "sim://lab"); empty for the fleet.
         error: the last error.
@@ -42,11 +45,15 @@ class Environment:
     jobs: JobBook = field(default_factory=JobBook)
     config: ShellConfig = field(default_factory=ShellConfig)
     transcript: Transcript = field(default_factory=Transcript)
+    completers: list[IsolatedCompleter] = field(default_factory=list)
     displays: Displays = field(default_factory=Displays)
     started_for: tuple[str, ...] = ()
     error: BaseException | None = None
     evaluate: Callable[[str], object] = lambda line: None
     history: Callable[[], list[str]] = list
+
+    def __post_init__(self) -> None:
+        self.catalogue = Catalogue(self.hosts)
 
     def close(self) -> None:
         """Close the connections."""
