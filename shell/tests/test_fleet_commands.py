@@ -61,6 +61,20 @@ def test_refresh_shows_differences_and_unreachable_hosts(novacron):
     assert "error: c:" in novacron("node", "refresh", exit_code=3).stderr
 
 
+def test_rules_and_quotas(novacron):
+    novacron("node", "set", "a", "--label", "rack=r1")
+    novacron("fleet", "add-rule", "apart", "anti-affinity", "db", "--scope", "rack", "--should")
+    assert novacron.json("fleet", "rules") == [
+        {"name": "apart", "kind": "anti-affinity", "tag": "db", "scope": "rack", "must": False}
+    ]
+    novacron("fleet", "remove-rule", "apart")
+    novacron("fleet", "remove-rule", "apart", error=errors.NotFoundError)
+    novacron("fleet", "set-quota", "owner:ann", "--vcpus", "4", "--memory", "8GiB")
+    assert "0 of 4" in novacron("fleet", "quotas").stdout
+    novacron("fleet", "remove-quota", "owner:ann")
+    novacron("fleet", "set-quota", "ann", "--vcpus", "4", error=errors.InvalidSpecError)
+
+
 def test_groups_and_report(novacron):
     for name in "ab":
         novacron("node", "set", name, "--group", "prod")

@@ -22,6 +22,8 @@ from novacron.dispatch.filelocks import FileLocks
 from novacron.dispatch.locks import LockPolicy
 from novacron.errors import HostConnectionError, InvalidStateError, NovaCronError
 from novacron.fleets import Fleet, FleetHosts
+from novacron.fleets.claims import ClaimPolicy
+from novacron.fleets.reconciling import Reconciler
 from novacron.handles.host import HostHandle
 from novacron.identity import Identity
 from novacron.macs import MACAddresses
@@ -33,7 +35,9 @@ from novacron.state import StateDirectory
 from novacron.store.allocations import AllocationStore
 from novacron.store.hosts import HostStore
 from novacron.store.macs import MACStore
+from novacron.store.managed import ManagedNodes
 from novacron.store.nodes import NodeStore
+from novacron.store.rules import RuleStore
 from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,6 +84,7 @@ class Site:
         self.macs = MACAddresses(lambda: MACStore(self.database))
         self.peers = Peers(lambda: self.fleet)
         self.closed = False
+        self._managed = ManagedNodes(lambda: self.database)
         self._database_url = database
         self._parts: dict[str, Any] = {}
         self._guard = threading.RLock()
@@ -211,6 +216,7 @@ class Site:
             identity=self.identity,
             nodes=NodeStore(lambda: self.database),
             allocations=AllocationStore(lambda: self.database),
+            rules=RuleStore(lambda: self.database),
             alive=self._alive,
             runs=self._runs,
             schedules=self._schedules,
@@ -276,6 +282,7 @@ class Site:
         check_options(provider, options)
         called = name or place.host or "local"
         ask_peers = partial(self.peers.ask, called, provider.schemes)
+        claims = self._claims()
         context = ConnectContext(called, timeout, options, self.secrets, self.macs, self.state, ask_peers)
         driver = open_driver(provider, place, context)
         try:
@@ -283,7 +290,7 @@ class Site:
                 context.name,
                 provider.name,
                 driver,
-                [*_field_policies(provider), *self._policies(), *policies],
+                [*_field_policies(provider), claims, *self._policies(), *policies],
                 identity=self.identity,
                 audit=self.audit,
                 locks=self.locks,
@@ -292,6 +299,7 @@ class Site:
         except BaseException:
             driver.close()
             raise
+        claims.attach(dispatcher.invoke)
         handle = HostHandle(dispatcher, uri=uri, engine=lambda: self.engine, find=lambda name: self.fleet.hosts.open(name))
         self._connections.add(handle)
         return handle
@@ -301,6 +309,17 @@ class Site:
             return self.connect("qemu:///system", **options)
         except HostConnectionError:
             return self.connect(embedded_uri(self.state.create()), **options)
+
+    def _claims(self) -> ClaimPolicy:
+        nodes, allocations = NodeStore(lambda: self.database), AllocationStore(lambda: self.database)
+        reconciler = Reconciler(allocations, self._alive)
+
+        def reconcile(host: str, invoke: Callable[..., Any]) -> None:
+            stored = {node.id: node for node in nodes.list()}
+            found = [stored[node.id] for node in invoke("node_list") if node.id in stored]
+            reconciler.correct(invoke, found)
+
+        return ClaimPolicy(self._managed, nodes, allocations, lambda: self.engine.join().id, reconcile)
 
     def _policies(self) -> list[Any]:
         return [policy for policies in self.plugins.hook.register_policies() for policy in policies]

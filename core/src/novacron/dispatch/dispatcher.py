@@ -35,8 +35,8 @@ from novacron.plugins.native import native_table
 from novacron.plugins.validation import check_driver, implementations, operations
 from novacron.threads import in_thread
 
-STAGES = ("telemetry", "audit", "access", "cache", "lock", "retry")
-"""The order of policies, from outside in. Audit is outside access, so that a refusal is on record."""
+STAGES = ("telemetry", "audit", "access", "cache", "lock", "claim", "retry")
+"""The order of policies, from outside in. Audit is outside access, so that a refusal is on record. Capacity is claimed within the lock."""
 
 GRACE = 20.0
 """Seconds that a job has to roll back after its deadline. Then its outcome is reported as unknown."""

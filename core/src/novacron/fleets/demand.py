@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from novacron.records.capacity import Amounts
 from novacron.records.vm import VM
-from novacron.store.allocations import Taker
+from novacron.store.takers import Taker
 
 if TYPE_CHECKING:
     from novacron.specs import VMSpec

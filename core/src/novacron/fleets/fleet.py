@@ -10,8 +10,10 @@ from novacron.fleets.asking import ASKED_AT_ONCE, Answer, ask_all
 from novacron.fleets.groups import GroupCollection
 from novacron.fleets.hosts import FleetHosts
 from novacron.fleets.nodes import NodeCollection
+from novacron.fleets.reconciling import Reconciler
 from novacron.fleets.refresh import Refresh
 from novacron.fleets.reports import report_of
+from novacron.fleets.rules import QuotaCollection, RuleCollection
 from novacron.fleets.vms import FleetVMs
 from novacron.handles.host import HostHandle
 from novacron.identity import Identity
@@ -21,6 +23,7 @@ from novacron.records.capacity import Allocation, CapacityReport
 from novacron.store.allocations import AllocationStore
 from novacron.store.hosts import HostStore, RegisteredHost
 from novacron.store.nodes import NodeStore
+from novacron.store.rules import RuleStore
 from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ class Fleet:
         identity: who changes it.
         nodes: where nodes are stored.
         allocations: where allocations are stored.
+        rules: where placement rules and quotas are stored.
         alive: returns the ids of the live processes of the state database.
         runs: returns the workflow runs.
         schedules: returns the schedules.
@@ -59,6 +63,7 @@ class Fleet:
         identity: Identity,
         nodes: NodeStore,
         allocations: AllocationStore,
+        rules: RuleStore,
         alive: Callable[[], Iterable[str]],
         runs: Callable[[], Runs],
         schedules: Callable[[], Schedules],
@@ -66,7 +71,7 @@ class Fleet:
     ) -> None:
         self.hosts, self.settings = hosts, settings
         self._store, self._macs, self._audit, self._identity = store, macs, audit, identity
-        self._node_store, self._allocations, self._alive = nodes, allocations, alive
+        self._node_store, self._allocations, self._rules, self._alive = nodes, allocations, rules, alive
         self._runs, self._schedules, self._metrics = runs, schedules, metrics
 
     @property
@@ -124,6 +129,16 @@ class Fleet:
     def groups(self) -> GroupCollection:
         """The groups of nodes and their settings."""
         return GroupCollection(self._node_store, self._recorded)
+
+    @property
+    def rules(self) -> RuleCollection:
+        """The placement rules."""
+        return RuleCollection(self._rules, self._node_store.list, self._allocations.list, self._recorded)
+
+    @property
+    def quotas(self) -> QuotaCollection:
+        """The quotas of owners and tags."""
+        return QuotaCollection(self._rules, self._recorded)
 
     def report(self, *, refresh: bool = True, timeout: float | str | None = 30.0) -> CapacityReport:
         """Return the capacity of all groups and nodes.
@@ -203,7 +218,7 @@ class Fleet:
         self.hosts.close()
 
     def _refresher(self) -> Refresh:
-        return Refresh(self, self._node_store, self._allocations, self._alive)
+        return Refresh(self, self._node_store, Reconciler(self._allocations, self._alive))
 
     def _recorded(self, operation: str, name: str, arguments: dict[str, Any]) -> _Recorded:
         return _Recorded(self._audit, operation, self._identity, name, arguments)

@@ -101,11 +101,15 @@ class NodeCollection:
 
         Raises:
             NodeNotFoundError: there is no such node.
+            HostConnectionError, OperationTimeoutError: a node that gets its first group does not answer, so that its VMs are not known.
             InvalidSpecError: a value is invalid, a limit is below what is allocated, or memory would be overcommitted although a VM of
                 the node has huge pages, locked memory or devices of the host. Nothing is changed then.
         """
         node = self[name]
         changes: dict[str, Any] = {}
+        if group and node.group is None:
+            for error in self.refresh([node.host]).unreachable.values():  # from now on its VMs count
+                raise error
         if group is not None:
             changes["group_name"] = checked_name("group", group) if group else None
         if labels is not None:

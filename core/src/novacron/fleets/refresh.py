@@ -9,17 +9,12 @@ import msgspec
 
 from novacron.errors import NovaCronError
 from novacron.fleets.asking import Askable
-from novacron.fleets.demand import taker_of
 from novacron.fleets.limits import effective
+from novacron.fleets.reconciling import Reconciler
 from novacron.handles.host import HostHandle
 from novacron.records.capacity import Drift
 from novacron.records.host import Node
-from novacron.specs.query import VMQuery
-from novacron.store.allocations import AllocationStore
 from novacron.store.nodes import FoundNode, NodeStore
-
-TRIES = 3
-"""How often a host is read again because allocations changed while it was read."""
 
 
 class Refreshed(msgspec.Struct, frozen=True):
@@ -44,14 +39,11 @@ class Refresh:
     Args:
         fleet: the fleet.
         nodes: where nodes are stored.
-        allocations: where allocations are stored.
-        alive: returns the ids of the live processes of the state database.
+        reconciler: corrects the allocations.
     """
 
-    def __init__(
-        self, fleet: Askable, nodes: NodeStore, allocations: AllocationStore, alive: Callable[[], Iterable[str]]
-    ) -> None:
-        self._fleet, self._nodes, self._allocations, self._alive = fleet, nodes, allocations, alive
+    def __init__(self, fleet: Askable, nodes: NodeStore, reconciler: Reconciler) -> None:
+        self._fleet, self._nodes, self._reconciler = fleet, nodes, reconciler
 
     def of(self, hosts: Iterable[str] | None, timeout: float | str | None) -> Refreshed:
         """Read hosts; all hosts of the fleet if None is given."""
@@ -97,7 +89,9 @@ class Refresh:
         places: dict[str, list[FoundNode]] = {}
         for node in {node.id: node for report in reports.values() for node in report}.values():
             places.setdefault(node.host, []).append(node)
-        answers = self._fleet.ask(sorted(places), lambda host: self._reconcile_host(host, places[host.name]), timeout=timeout)
+        answers = self._fleet.ask(
+            sorted(places), lambda host: self._reconciler.correct(host.invoke, places[host.name]), timeout=timeout
+        )
         drifts, busy = [], []
         for answer in answers:
             if answer.error is not None:
@@ -107,26 +101,6 @@ class Refresh:
             drifts += found
             busy += waiting
         return drifts, busy
-
-    def _reconcile_host(self, host: HostHandle, nodes: Sequence[FoundNode]) -> tuple[list[Drift], list[str]]:
-        """Read the VMs after the generations were read, so that a change in between is noticed; then read them again."""
-        drifts: list[Drift] = []
-        for _ in range(TRIES):
-            generations = {node.id: self._allocations.generation(node.id) for node in nodes}
-            vms = host.invoke("vm_list", query=VMQuery(detail="full"))
-            alive = set(self._alive())
-            left = []
-            for node in nodes:
-                truth = {vm.id: taker_of(vm) for vm in vms if len(nodes) == 1 or vm.node == node.name}
-                changes = self._allocations.replace(node.id, generations[node.id], truth, alive)
-                if changes is None:
-                    left.append(node)
-                else:
-                    drifts += [Drift(vm=vm, name=name, node=node.name, what=what) for vm, name, what in changes]
-            if not left:
-                break
-            nodes = left
-        return drifts, [node.name for node in left]
 
 
 def _report(host: HostHandle) -> Sequence[FoundNode]:

@@ -13,6 +13,8 @@ from novacron.records.capacity import (
     GroupCapacity,
     Inventory,
     NodeGroup,
+    PlacementRule,
+    Quota,
 )
 from novacron.records.disks import Disk
 from novacron.records.events import Event
@@ -33,6 +35,8 @@ from novacron.records.volumes import Volume
 
 __all__ = [
     "NodeGroup",
+    "PlacementRule",
+    "Quota",
     "Inventory",
     "GroupCapacity",
     "FleetNode",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -146,6 +147,51 @@ class Drift(Record, frozen=True):
     what: str
 
 
+class PlacementRule(Record, frozen=True):
+    """VMs that belong together, or apart.
+
+    Attributes:
+        kind: "affinity" keeps the VMs in one domain, "anti-affinity" at most one VM in each.
+        tag: the VMs with this tag.
+        scope: "host", or the name of a label such as "rack" or "zone".
+        must: whether claims that break the rule are refused. Otherwise placement only prefers nodes that follow it.
+
+    Example:
+        >>> rule = PlacementRule(name="apart", kind="anti-affinity", tag="db")
+        >>> rule.broken_by("n1", ["n2"]), rule.broken_by("n1", ["n1"])
+        (False, True)
+    """
+
+    name: str
+    kind: Literal["affinity", "anti-affinity"]
+    tag: str
+    scope: str = "host"
+    must: bool = True
+
+    def broken_by(self, domain: str | None, others: Sequence[str | None]) -> bool:
+        """Return whether a VM in a domain breaks the rule, given the domains of the other VMs."""
+        if domain is None:
+            return True
+        if self.kind == "anti-affinity":
+            return domain in others
+        return bool(others) and domain not in others
+
+
+class Quota(Record, frozen=True):
+    """The most that the VMs of an owner or with a tag may take; None is no limit. `used` is what they take now.
+
+    `subject` is "owner:NAME" or "tag:TAG". vCPUs and memory count while a VM is active, storage and the number of VMs always.
+    """
+
+    subject: str
+    vms: int | None = None
+    vcpus: int | None = None
+    memory_bytes: int | None = None
+    storage_bytes: int | None = None
+    used: Amounts = Amounts()
+    used_vms: int = 0
+
+
 class NodeGroup(Record, frozen=True):
     """A group of nodes with the settings that hold for its members. The group "fleet" has the settings of the whole fleet."""
 
@@ -182,4 +228,6 @@ __all__ = [
     "Inventory",
     "NodeGroup",
     "NodeStatus",
+    "PlacementRule",
+    "Quota",
 ]

@@ -6,14 +6,14 @@ waits until the first has committed, and then sees what it did. The row is only 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from novacron.records.capacity import Allocation, Amounts
 from novacron.store.nodes import RESOURCES, inventory_of
+from novacron.store.rules import broken_rules, exceeded_quotas
+from novacron.store.takers import Taker
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,16 +21,8 @@ if TYPE_CHECKING:
     from novacron.store.database import Database
 
 
-class Taker(msgspec.Struct, frozen=True, kw_only=True):
-    """A VM that claims capacity. `vm` is its UUID, or a name of the claim while the VM has none."""
-
-    vm: str
-    name: str
-    amounts: Amounts
-    active: bool = True
-    owner: str = ""
-    tags: frozenset[str] = frozenset()
-    locked_memory: tuple[str, ...] = ()
+UNKNOWN = "unknown"
+"""Stands for the process of a claim whose outcome is unknown. It is never alive."""
 
 
 class NoRoom(Exception):
@@ -69,6 +61,120 @@ class AllocationStore:
 
         with self._transaction() as connection:
             return int(connection.execute(nodes.select().where(nodes.c.id == node)).mappings().one()["generation"])
+
+    def claim(self, node: str, taker: Taker, process: str, together: Collection[str] = ()) -> None:
+        """Claim amounts for a VM on a node, in one transaction. What the VM has there already counts towards them.
+
+        Args:
+            node: the node's id.
+            taker: the VM, with the amounts that it will have.
+            process: the process whose operation needs them.
+            together: VMs that move together with this one; rules do not compare it with them.
+
+        Raises:
+            NoRoom: the node, a rule or a quota does not allow it. Nothing is changed then.
+        """
+        from novacron.store.tables import allocations
+
+        with self._transaction() as connection:
+            row = _locked(connection, node)
+            held = connection.execute(_exactly(allocations.select(), taker.vm, node)).mappings().first()
+            before = amounts_of(held) if held is not None else Amounts()
+            growth = taker.amounts - before
+            if why := [*_closed(row, taker, held), *_overcommitted(row, taker)]:
+                raise NoRoom("; ".join(why))
+            if not connection.execute(_grown(row, growth)).rowcount:
+                raise NoRoom("; ".join(shortages(row, growth)))
+            if why := [*broken_rules(connection, row, taker, together), *exceeded_quotas(connection, taker)]:
+                raise NoRoom("; ".join(why))
+            values = {**_columns(taker), "process": process}
+            if held is None:
+                connection.execute(allocations.insert().values(vm=taker.vm, node=node, **values))
+                return
+            kept = held["previous"] if held["process"] else {key: held[key] for key in _columns(taker) if key != "previous"}
+            values |= {"previous": kept, "owner": held["owner"]}
+            connection.execute(_exactly(allocations.update(), taker.vm, node).values(**values))
+
+    def confirm(self, node: str, taker: Taker, claimed_as: str | None = None) -> None:
+        """Set what a VM really takes, after its operation has ended.
+
+        Args:
+            node: the node's id.
+            taker: the VM.
+            claimed_as: the name of the claim, if the VM had no UUID when it was made.
+        """
+        from novacron.store.tables import allocations
+
+        with self._transaction() as connection:
+            _locked(connection, node)
+            known = connection.execute(
+                allocations.select().where(allocations.c.vm.in_([taker.vm, claimed_as or taker.vm]), allocations.c.node == node)
+            ).mappings().all()  # fmt: skip
+            owner = next((row["owner"] for row in known if row["owner"]), taker.owner)
+            for row in known:
+                connection.execute(_exactly(allocations.delete(), row["vm"], node))
+            connection.execute(allocations.insert().values(vm=taker.vm, node=node, **_columns(taker, owner)))
+            _sum_up(connection, node)
+
+    def restore(self, node: str, vm: str) -> None:
+        """Undo a claim: the VM has what it had before."""
+        from novacron.store.tables import allocations
+
+        with self._transaction() as connection:
+            _locked(connection, node)
+            row = connection.execute(_exactly(allocations.select(), vm, node)).mappings().first()
+            if row is not None and row["process"] is not None:
+                if row["previous"] is None:
+                    connection.execute(_exactly(allocations.delete(), vm, node))
+                else:
+                    values = {**row["previous"], "process": None, "previous": None}
+                    connection.execute(_exactly(allocations.update(), vm, node).values(**values))
+            _sum_up(connection, node)
+
+    def abandon(self, node: str, vm: str) -> None:
+        """Keep a claim whose outcome is unknown, until the next refresh reads it from the hypervisor."""
+        from novacron.store.tables import allocations
+
+        with self._transaction() as connection:
+            pending = _exactly(allocations.update(), vm, node).where(allocations.c.process.is_not(None))
+            connection.execute(pending.values(process=UNKNOWN))
+
+    def free(self, node: str, vm: str) -> None:
+        """Delete the allocation of a VM on a node."""
+        from novacron.store.tables import allocations
+
+        with self._transaction() as connection:
+            _locked(connection, node)
+            connection.execute(_exactly(allocations.delete(), vm, node))
+            _sum_up(connection, node)
+
+    def move(self, source: str | None, destination: str | None, taker: Taker) -> None:
+        """Move the allocation of a VM that has migrated, in one transaction. None is a node that is not stored."""
+        from novacron.store.tables import allocations
+
+        with self._transaction() as connection:
+            places = sorted({node for node in (source, destination) if node})
+            for node in places:
+                _locked(connection, node)
+            known = connection.execute(
+                allocations.select().where(allocations.c.vm == taker.vm, allocations.c.node.in_(places))
+            ).mappings().all()  # fmt: skip
+            owner = next((row["owner"] for row in known if row["owner"]), taker.owner)
+            for node in places:
+                connection.execute(_exactly(allocations.delete(), taker.vm, node))
+                if node == destination:
+                    connection.execute(allocations.insert().values(vm=taker.vm, node=node, **_columns(taker, owner)))
+                _sum_up(connection, node)
+
+    def interrupted(self, node: str, alive: Collection[str]) -> Sequence[str]:
+        """Return the VMs of a node whose operation was interrupted: its process is dead, or its outcome is unknown."""
+        from novacron.store.tables import allocations
+
+        with self._transaction() as connection:
+            rows = connection.execute(
+                allocations.select().where(allocations.c.node == node, allocations.c.process.is_not(None))
+            ).all()
+        return [row.vm for row in rows if row.process not in alive]
 
     def replace(
         self, node: str, generation: int, truth: Mapping[str, Taker], alive: Collection[str]
@@ -131,6 +237,47 @@ def amounts_of(row: Any) -> Amounts:
     return Amounts(vcpus=row["vcpus"], memory_bytes=row["memory"], storage_bytes=row["storage"])
 
 
+def _locked(connection: Connection, node: str) -> Any:
+    """Change a node's row, so that no other transaction changes its allocations before this one has ended; return the row."""
+    from novacron.store.tables import nodes
+
+    same = nodes.c.id == node
+    connection.execute(nodes.update().where(same).values(generation=nodes.c.generation + 1))
+    row = connection.execute(nodes.select().where(same)).mappings().first()
+    if row is None:
+        raise NoRoom("it is no node of the fleet any more")
+    return row
+
+
+def _closed(row: Any, taker: Taker, held: Any) -> Iterator[str]:
+    """Yield why a node takes no VM at all. A VM that is there already may start on a cordoned node."""
+    starts = taker.active and (held is None or not held["active"])
+    if row["status"] not in ("up", "unreachable") and (starts or held is None):
+        yield f"it is {row['status']}"
+    elif row["cordoned"] and held is None:
+        yield "it is cordoned" + (f" ({row['reason']})" if row["reason"] else "")
+
+
+def _overcommitted(row: Any, taker: Taker) -> Iterator[str]:
+    if taker.locked_memory and (row["memory_ratio"] is None or row["memory_ratio"] > 1):
+        yield f"its memory is overcommitted, and the VM has {', '.join(taker.locked_memory)}"
+
+
+def _grown(row: Any, growth: Amounts) -> Any:
+    """Return the statement that adds amounts to a node, if they fit. Less is always accepted, also on a node that is too full."""
+    from novacron.store.tables import nodes
+
+    statement = nodes.update().where(nodes.c.id == row["id"])
+    values = {}
+    for resource, amount in zip(RESOURCES, (growth.vcpus, growth.memory_bytes, growth.storage_bytes), strict=True):
+        allocated, ratio = nodes.c[f"{resource}_allocated"], nodes.c[f"{resource}_ratio"]
+        values[f"{resource}_allocated"] = allocated + amount
+        if amount > 0:
+            room = (nodes.c[f"{resource}_total"] - nodes.c[f"{resource}_reserved"]) * ratio
+            statement = statement.where(ratio.is_(None) | (allocated + amount <= room))
+    return statement.values(**values)
+
+
 def _exactly(statement: Any, vm: str, node: str) -> Any:
     from novacron.store.tables import allocations
 
@@ -191,4 +338,4 @@ def shortages(row: Any, growth: Amounts) -> Iterable[str]:
                 yield f"{format_size(amount)} of {resource} wanted, {format_size(int(inventory.free))} free"
 
 
-__all__ = ["AllocationStore", "NoRoom", "Taker", "allocation_of", "amounts_of", "shortages"]
+__all__ = ["UNKNOWN", "AllocationStore", "NoRoom", "allocation_of", "amounts_of", "shortages"]

@@ -57,6 +57,14 @@ class NodeStore:
             rows = connection.execute(nodes.select().order_by(nodes.c.name, nodes.c.id)).mappings().all()
         return [node_of(row) for row in rows]
 
+    def find(self, node: str) -> FleetNode | None:
+        """Return the node of that id; None if there is none."""
+        from novacron.store.tables import nodes
+
+        with self.transaction() as connection:
+            row = connection.execute(nodes.select().where(nodes.c.id == node)).mappings().first()
+        return None if row is None else node_of(row)
+
     def save(self, found: FoundNode, hosts: Sequence[str], limits: Callable[[str | None, Any], Mapping[str, Any]]) -> None:
         """Store what a node's hypervisor reports. A new node has no group.
 

@@ -232,6 +232,22 @@ allocations = sa.Table(
     sa.Column("previous", sa.JSON, comment="what the operation changes, to be restored if it fails"),
 )
 
+placement_rules = sa.Table(
+    "placement_rules",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("definition", sa.JSON, nullable=False),
+    sa.Column("generation", sa.BigInteger, nullable=False, comment="changed by each claim of a member: one claim at a time"),
+)
+
+quotas = sa.Table(
+    "quotas",
+    metadata,
+    sa.Column("subject", sa.String(300), primary_key=True, comment="owner:NAME or tag:TAG"),
+    sa.Column("limits", sa.JSON, nullable=False),
+    sa.Column("generation", sa.BigInteger, nullable=False, comment="changed by each claim of the subject: one claim at a time"),
+)
+
 
 def add_missing_columns(connection: sa.Connection) -> None:
     """Add columns that tables of an older version of NovaCron do not have."""
@@ -260,7 +276,9 @@ __all__ = [
     "migration_slots",
     "node_groups",
     "nodes",
+    "placement_rules",
     "processes",
+    "quotas",
     "run_entries",
     "run_vms",
     "runs",

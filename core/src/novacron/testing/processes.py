@@ -118,10 +118,42 @@ def _work(concurrency: int) -> None:
     work(concurrency=concurrency)
 
 
-DOES: dict[str, Callable[..., None]] = {"run": _run, "run_as": _run_as, "recover": _recover, "work": _work}
+def _claim(nodes: list[str], seed: int) -> None:
+    """Claim, confirm, undo and free capacity at random, without end."""
+    import random
+
+    from novacron.records.capacity import Amounts
+    from novacron.site import default_site
+    from novacron.store.allocations import AllocationStore, NoRoom
+    from novacron.store.takers import Taker
+
+    site = default_site()
+    store, process = AllocationStore(lambda: site.database), site.engine.join().id
+    chance = random.Random(seed)  # noqa: S311 - no secrets
+    held: list[tuple[str, str]] = []
+    for number in range(10**9):
+        node = chance.choice(nodes)
+        amounts = Amounts(vcpus=chance.randint(1, 4), memory_bytes=chance.randint(1, 8) * 2**30)
+        taker = Taker(vm=f"{seed}-{number}", name=f"vm-{seed}-{number}", amounts=amounts, tags=frozenset({"web"}))
+        try:
+            store.claim(node, taker, process)
+        except NoRoom:
+            if held:
+                store.free(*held.pop(chance.randrange(len(held))))
+            continue
+        if chance.random() < 0.5:
+            store.confirm(node, taker)
+            held.append((node, taker.vm))
+        else:
+            store.restore(node, taker.vm)
+
+
+DOES: dict[str, Callable[..., None]] = {"run": _run, "run_as": _run_as, "recover": _recover, "work": _work, "claim": _claim}
 
 
 def _main() -> None:
+    import novacron.store.allocations
+    import novacron.store.tables
     import novacron.workflow.run.default
     import novacron.workflow.run.worker  # noqa: F401 - loaded before the forks
     from novacron.drivers.sim.plugin import areas

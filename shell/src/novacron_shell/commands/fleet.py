@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from novacron_shell.commands.nodes import COLUMNS, given_limits, limit_options, share
-from novacron_shell.options import Settings, common_options, list_options
+from novacron_shell.options import SIZE, Settings, common_options, given, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 
@@ -78,6 +78,95 @@ def remove_group(settings: Settings, name: str) -> None:
 
     fleet().groups.remove(name)
     tell(f"the settings of {name} are removed")
+
+
+RULES: Columns = {"name": "name", "kind": "kind", "tag": "tag", "scope": "scope", "must": "must"}
+QUOTA_COLUMNS: Columns = {
+    "subject": "subject",
+    "vms": lambda q: _share(q.used_vms, q.vms),
+    "vcpus": lambda q: _share(q.used.vcpus, q.vcpus),
+    "memory": lambda q: _share(q.used.memory_bytes, q.memory_bytes, size=True),
+    "storage": lambda q: _share(q.used.storage_bytes, q.storage_bytes, size=True),
+}
+
+
+def _share(used: int, limit: int | None, *, size: bool = False) -> str:
+    from novacron.units import format_size
+
+    shown = format_size if size else str
+    return f"{shown(used)} of {'unlimited' if limit is None else shown(limit)}"
+
+
+@fleet.command("rules")
+@list_options
+def rules(settings: Settings) -> None:
+    """List the placement rules."""
+    from novacron import fleet
+
+    show_many(fleet().rules.list(), RULES, settings.output)
+
+
+@fleet.command("add-rule")
+@click.argument("name")
+@click.argument("kind", type=click.Choice(["affinity", "anti-affinity"]))
+@click.argument("tag")
+@click.option("--scope", default="host", show_default=True, help='"host", or a label of nodes such as rack.')
+@click.option(
+    "--should", is_flag=True, help="Only prefer nodes that follow the rule. Otherwise operations that break it are refused."
+)
+@common_options
+def add_rule(settings: Settings, name: str, kind: str, tag: str, scope: str, should: bool) -> None:
+    """Keep the VMs with TAG together (affinity), or each in a domain of its own (anti-affinity)."""
+    from novacron import fleet
+
+    fleet().rules.add(name, kind, tag=tag, scope=scope, must=not should)
+    tell(f"the rule {name} is added")
+
+
+@fleet.command("remove-rule")
+@click.argument("name")
+@common_options
+def remove_rule(settings: Settings, name: str) -> None:
+    """Remove the placement rule NAME."""
+    from novacron import fleet
+
+    fleet().rules.remove(name)
+    tell(f"the rule {name} is removed")
+
+
+@fleet.command("quotas")
+@list_options
+def quotas(settings: Settings) -> None:
+    """List the quotas with what is used."""
+    from novacron import fleet
+
+    show_many(fleet().quotas.list(), QUOTA_COLUMNS, settings.output)
+
+
+@fleet.command("set-quota")
+@click.argument("subject")
+@click.option("--vms", type=int, help="Number of VMs.")
+@click.option("--vcpus", type=int, help="vCPUs of active VMs.")
+@click.option("--memory", type=SIZE, help="Memory of active VMs.")
+@click.option("--storage", type=SIZE, help="Size of all disks.")
+@common_options
+def set_quota(settings: Settings, subject: str, **limits: Any) -> None:
+    """Set the most that the VMs of SUBJECT may take: owner:NAME or tag:TAG. Limits that are not given are removed."""
+    from novacron import fleet
+
+    fleet().quotas.set(subject, **given(**limits))
+    tell(f"the quota of {subject} is set")
+
+
+@fleet.command("remove-quota")
+@click.argument("subject")
+@common_options
+def remove_quota(settings: Settings, subject: str) -> None:
+    """Remove the quota of SUBJECT."""
+    from novacron import fleet
+
+    fleet().quotas.remove(subject)
+    tell(f"the quota of {subject} is removed")
 
 
 COMMANDS = {"fleet": fleet}
