@@ -81,6 +81,8 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		if _, is := endless.Load(method.This); !is && method.Name == "CancelTask" {
 			more = &steady{thing}
 		}
+	case *simulator.ClusterComputeResource:
+		more = &cluster{thing}
 	case *simulator.ResourcePool:
 		more = &pool{thing}
 	case *simulator.GuestFileManager:

@@ -11,7 +11,7 @@ SCHEMES = ("vsphere", "esx")
 
 def areas() -> list[type]:
     """Return the classes of a connection's parts."""
-    from novacron_vmware.native.folders import VSphereFolders
+    from novacron_vmware.native import areas as native_areas
     from novacron_vmware.operations.appliances import VMwareAppliances
     from novacron_vmware.operations.console import VMwareConsole
     from novacron_vmware.operations.disks import VMwareDisks
@@ -50,7 +50,7 @@ def areas() -> list[type]:
         VMwareConsole,
         VMwareGuest,
         VMwareAppliances,
-        VSphereFolders,
+        *native_areas(),
     ]
 
 

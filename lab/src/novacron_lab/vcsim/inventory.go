@@ -1,0 +1,56 @@
+// Clusters that can be deleted, and of VMs: consolidation and the installer of VMware Tools.
+
+package main
+
+import (
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+type cluster struct{ *simulator.ClusterComputeResource }
+
+// DestroyTask deletes a cluster with its resource pools; one with hosts is refused, as by vSphere.
+func (c *cluster) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task) soap.HasFault {
+	task := simulator.CreateTask(c.ClusterComputeResource, "destroy", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		if len(c.Host) > 0 {
+			return nil, &types.ResourceInUse{Type: "ClusterComputeResource", Name: c.Name}
+		}
+		if parent, is := ctx.Map.Get(*c.Parent).(*simulator.Folder); is {
+			simulator.RemoveReference(&parent.ChildEntity, c.Self)
+		}
+		if c.ResourcePool != nil {
+			ctx.Map.Remove(ctx, *c.ResourcePool)
+		}
+		ctx.Map.Remove(ctx, c.Self)
+		return nil, nil
+	})
+	return &methods.Destroy_TaskBody{Res: &types.Destroy_TaskResponse{Returnval: task.Run(ctx)}}
+}
+
+// ConsolidateVMDisksTask leaves the disks as they are: the simulator's hold nothing that could be merged.
+func (m *machine) ConsolidateVMDisksTask(ctx *simulator.Context, req *types.ConsolidateVMDisks_Task) soap.HasFault {
+	task := simulator.CreateTask(m.VirtualMachine, "consolidateDisks", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		ctx.Update(m.VirtualMachine, []types.PropertyChange{{Name: "runtime.consolidationNeeded", Val: types.NewBool(false)}})
+		return nil, nil
+	})
+	return &methods.ConsolidateVMDisks_TaskBody{Res: &types.ConsolidateVMDisks_TaskResponse{Returnval: task.Run(ctx)}}
+}
+
+// MountToolsInstaller says that the installer is in the VM's CD drive.
+func (m *machine) MountToolsInstaller(ctx *simulator.Context, req *types.MountToolsInstaller) soap.HasFault {
+	if m.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn {
+		return &methods.MountToolsInstallerBody{Fault_: simulator.Fault("", &types.InvalidPowerState{
+			RequestedState: types.VirtualMachinePowerStatePoweredOn, ExistingState: m.Runtime.PowerState,
+		})}
+	}
+	ctx.Update(m.VirtualMachine, []types.PropertyChange{{Name: "runtime.toolsInstallerMounted", Val: true}})
+	return &methods.MountToolsInstallerBody{Res: new(types.MountToolsInstallerResponse)}
+}
+
+// UnmountToolsInstaller takes it out again.
+func (m *machine) UnmountToolsInstaller(ctx *simulator.Context, req *types.UnmountToolsInstaller) soap.HasFault {
+	ctx.Update(m.VirtualMachine, []types.PropertyChange{{Name: "runtime.toolsInstallerMounted", Val: false}})
+	return &methods.UnmountToolsInstallerBody{Res: new(types.UnmountToolsInstallerResponse)}
+}
