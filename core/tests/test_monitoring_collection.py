@@ -134,6 +134,12 @@ def test_bad_samples_are_named_and_nothing_is_stored(site, metric, value, labels
     assert not site.fleet.metrics.storage.objects()
 
 
+@pytest.mark.parametrize("age", [24 * 3600, -2 * 3600])
+def test_values_of_another_day_are_rejected(site, age):
+    with pytest.raises(InvalidSpecError, match="that time"):
+        site.fleet.metrics.put([Sample(metric="good", value=1, at=site.fleet.metrics.storage.now() - age)])
+
+
 def test_labels_that_explode_are_limited(site):
     class Source:
         name = "exploding"

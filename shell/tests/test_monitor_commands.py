@@ -52,6 +52,8 @@ def test_values_are_collected_and_pushed(novacron, world):
     done = novacron("monitor", "collect", "--count", "1")
     assert "collecting" in done.stderr
     assert CliRunner().invoke(cli, ["monitor", "put", "queue length", "3"]).exit_code != 0
+    assert novacron.json("monitor", "query", "queue_length", "--since", "5m")[0]["points"][-1][1] == 3
+    assert "queue=mail" in novacron("monitor", "query", "queue_length", "--step", "1m").stdout
 
 
 def test_the_exporter_is_served_and_described(novacron, world):

@@ -269,7 +269,9 @@ class Site:
     def _make_metrics(self) -> FleetMetrics:
         from novacron.monitoring.metrics import FleetMetrics
 
-        return FleetMetrics(self.fleet, lambda: self.database, lambda role: self.engine.join(role), lambda: self.plugins.hook)
+        return FleetMetrics(
+            self.fleet, lambda: self.database, lambda role: self.engine.join(role), lambda: self.plugins.hook, self.fleet.settings
+        )
 
     def _secret_backends(self) -> list[Callable[[str], str | None]]:
         return [backend for backends in self.plugins.hook.secret_backends() for backend in backends]
@@ -300,7 +302,9 @@ class Site:
             driver.close()
             raise
         claims.attach(dispatcher.invoke)
-        handle = HostHandle(dispatcher, uri=uri, engine=lambda: self.engine, find=lambda name: self.fleet.hosts.open(name))
+        handle = HostHandle(
+            dispatcher, uri=uri, engine=lambda: self.engine, find=lambda name: self.fleet.hosts.open(name), history=self._metrics
+        )
         self._connections.add(handle)
         return handle
 

@@ -40,9 +40,11 @@ class HostHandle:
         uri: str,
         engine: Callable[[], Any] | None = None,
         find: Callable[[str], HostHandle] | None = None,
+        history: Callable[[], Any] | None = None,
     ) -> None:
         self.dispatcher = dispatcher
         self.engine = engine
+        self.history = history
         self.name = dispatcher.host
         self.uri = uri
         self._find = find
@@ -127,7 +129,9 @@ class HostHandle:
             >>> host.submit("vm_create", spec=novacron.VMSpec(name="for-ann")).actor
             'ann'
         """
-        return HostHandle(self.dispatcher.acting_for(actor), uri=self.uri, engine=self.engine, find=self._find)
+        return HostHandle(
+            self.dispatcher.acting_for(actor), uri=self.uri, engine=self.engine, find=self._find, history=self.history
+        )
 
     def other(self, host: HostHandle | str) -> HostHandle:
         """Return another host: a handle unchanged, or the host of that name in the fleet of the same site.

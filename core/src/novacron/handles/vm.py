@@ -16,6 +16,7 @@ from novacron.handles.disks import DiskCollection
 from novacron.handles.files import new_file
 from novacron.handles.following import finish
 from novacron.handles.guest import GuestHandle
+from novacron.handles.metrics import VMMetricsHandle
 from novacron.handles.nics import NICCollection
 from novacron.handles.resources import ResourcesHandle
 from novacron.handles.snapshots import SnapshotCollection
@@ -23,7 +24,7 @@ from novacron.handles.ssh import SSHHandle
 from novacron.handles.waiting import wait_for
 from novacron.records.appliances import Appliance
 from novacron.records.guest import ConsoleEndpoint, Screenshot
-from novacron.records.metrics import VMMetrics, VMRates, VMUsage
+from novacron.records.metrics import VMRates, VMUsage
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM, Deleted, NativeDefinition, Status, VMConfiguration
 from novacron.units import parse_duration
@@ -365,10 +366,10 @@ class VMHandle:
         """
         return wait_for(self, condition, timeout=timeout)
 
-    def metrics(self) -> VMMetrics:
-        """Measure the VM now."""
-        result: VMMetrics = self.host.invoke("metrics_vm", vm=self.id)
-        return result
+    @property
+    def metrics(self) -> VMMetricsHandle:
+        """The metrics: `vm.metrics()` measures now, `vm.metrics.history("cpu")` returns what was stored."""
+        return VMMetricsHandle(self)
 
     def rates(self, over: float | str = 1.0) -> VMRates:
         """Measure the VM twice and return its rates per second.

@@ -29,7 +29,7 @@ class ExpositionWriter:
         r"""Return all samples of a round, grouped by metric. A series that two sources have is written once.
 
         Example:
-            >>> from novacron.monitoring.layouts import Layouts
+            >>> from novacron.monitoring.layouts import Layouts, Measured, Round, SeriesKey
             >>> layout = Layouts().of([SeriesKey("jobs", (("queue", 'a"b'),))])
             >>> made = Round(at=0.0, measured=[Measured("custom", "x", "", (), layout, [3.0])])
             >>> ExpositionWriter({}).write(made)

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.monitoring import builtin
 from novacron.monitoring.collector import AskedFleet, Collector
+from novacron.monitoring.compaction import Compaction
+from novacron.monitoring.history import History, Shown
 from novacron.monitoring.layouts import Labels, Layouts, Round, SeriesKey
 from novacron.monitoring.sources import SERIES_LIMIT, custom
 from novacron.monitoring.storage import MetricStorage
-from novacron.records.series import MetricDefinition, Sample
+from novacron.records.series import MetricDefinition, Sample, Series
 from novacron.store.leases import Lease, LeaseStore
+from novacron.units import parse_duration
 
 if TYPE_CHECKING:
     from novacron.hookspecs.application import MetricSource
     from novacron.store.database import Database
     from novacron.store.processes import ProcessRecord
 
+OLDEST, AHEAD = 23 * 3600.0, 3600.0
+"""How many seconds ago a pushed value may be from, and how far ahead of the database's clock."""
 COLLECTION = "metrics"
 """The name of the lease of the process that collects."""
 
@@ -32,6 +38,7 @@ class FleetMetrics:
         database: returns the state database.
         join: registers this process in the state database and returns it.
         hook: returns the hooks of plugins.
+        settings: the fleet's settings, which say how long values are kept.
 
     Example:
         >>> import novacron
@@ -44,8 +51,14 @@ class FleetMetrics:
     """
 
     def __init__(
-        self, fleet: AskedFleet, database: Callable[[], Database], join: Callable[[str], ProcessRecord], hook: Callable[[], Any]
+        self,
+        fleet: AskedFleet,
+        database: Callable[[], Database],
+        join: Callable[[str], ProcessRecord],
+        hook: Callable[[], Any],
+        settings: Mapping[str, int],
     ) -> None:
+        self._settings = settings
         self._fleet, self._database, self._join, self._hook = fleet, database, join, hook
         self._own_sources: list[MetricSource] = []
         self._guard = threading.Lock()
@@ -115,7 +128,8 @@ class FleetMetrics:
             How many values were stored.
 
         Raises:
-            InvalidSpecError: an invalid name, label or value, a built-in metric, or too many series. Nothing is stored then.
+            InvalidSpecError: an invalid name, label or value, a built-in metric, a time that is more than 23 hours ago or an hour
+                ahead, or too many series. Nothing is stored then.
 
         Example:
             >>> import novacron
@@ -132,6 +146,9 @@ class FleetMetrics:
                 raise InvalidSpecError("can't store that metric", problems=[problem])
         self._check_limit(source, samples)
         now = self.storage.now()
+        if any(sample.at is not None and not now - OLDEST <= sample.at <= now + AHEAD for sample in samples):
+            problem = SpecProblem("at", "a time too far away", "times of the last 23 hours")
+            raise InvalidSpecError("can't store values of that time", problems=[problem])
         times: dict[float, dict[Labels, dict[SeriesKey, float]]] = {}
         for sample in samples:
             rows = times.setdefault(now if sample.at is None else float(sample.at), {})
@@ -139,6 +156,58 @@ class FleetMetrics:
         for at, rows in sorted(times.items()):
             self.storage.write(at, [custom(f"{source} {min(v)[0]}", known, v, self.storage.layouts) for known, v in _apart(rows)])
         return len(samples)
+
+    def query(
+        self,
+        metric: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        since: float | str | timedelta | datetime = "1h",
+        until: datetime | None = None,
+        step: float | str | timedelta | None = None,
+        show: Shown | None = None,
+        limit: int = 10_000,
+    ) -> list[Series]:
+        """Return the stored history of a metric.
+
+        Samples are kept for two days, 5-minute roll-ups for 30 days, and hourly ones for a year (settings `metrics_days`,
+        `metrics_5m_days`, `metrics_1h_days`). Where samples are no longer kept, the points are those of the roll-ups.
+
+        Args:
+            metric: the metric's name.
+            labels: only series that have these labels.
+            since: how long ago the period starts, or its start.
+            until: its end; now when None.
+            step: return one point for each step; every sample when None.
+            show: "average", "minimum", "maximum", "last" or "count" of each step, or "rate" per second or "increase" of a counter.
+                By default the average of a gauge, and the rate of a counter.
+            limit: the largest number of series.
+
+        Returns:
+            One series for each set of labels, sorted by labels.
+
+        Raises:
+            InvalidSpecError: an invalid argument, or more series than `limit`.
+
+        Example:
+            >>> import novacron
+            >>> metrics = novacron.fleet().metrics
+            >>> _ = metrics.put("myapp_load", 3, labels={"app": "a"}), metrics.put("myapp_load", 5, labels={"app": "b"})
+            >>> [(series.labels["app"], series.last) for series in metrics.query("myapp_load")]
+            [('a', 3.0), ('b', 5.0)]
+        """
+        now = self.storage.now()
+        end = now if until is None else until.timestamp()
+        start = since.timestamp() if isinstance(since, datetime) else end - parse_duration(since)
+        width = None if step is None else parse_duration(step)
+        if not isinstance(metric, str) or start > end or width == 0 or (width and (end - start) / width > 1_000_000):
+            problem = SpecProblem("since", f"{since} step {step}", "a metric, a period of time, and a step within it")
+            raise InvalidSpecError("can't look that up", problems=[problem])
+        known = builtin.definitions()
+        history = History(self.storage, known)
+        return history.query(
+            metric, labels=labels, since=start, until=end, age=now - start, step=width, show=show, limit=limit
+        )  # fmt: skip
 
     def measure(self, *, timeout: float = 10.0) -> Round:
         """Measure all hosts and sources now, without storing anything.
@@ -174,6 +243,10 @@ class FleetMetrics:
             interval=interval,
             lease=lease,
         )
+
+    def compaction(self, lease: Lease | None) -> Compaction:
+        """Return what packs and deletes old values; the holder of the lease does so after each round."""
+        return Compaction(self.storage, self._settings, lease)
 
     def _check_limit(self, source: str, samples: Sequence[Sample]) -> None:
         new = {(s.metric, tuple(sorted(s.labels.items()))) for s in samples}

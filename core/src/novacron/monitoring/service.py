@@ -12,6 +12,7 @@ from novacron.monitoring.collector import Collector
 from novacron.monitoring.layouts import Round
 
 if TYPE_CHECKING:
+    from novacron.monitoring.compaction import Compaction
     from novacron.monitoring.metrics import FleetMetrics
 
 
@@ -43,6 +44,7 @@ class MonitorService:
         self._metrics, self._interval, self._timeout, self._say = metrics, interval, timeout, say
         self._after, self._follow = after, follow
         self._collector: Collector | None = None
+        self._compaction: Compaction | None = None
         self._said: dict[str, str] = {}
         self.latest: Round | None = None
 
@@ -66,6 +68,7 @@ class MonitorService:
         try:
             if self._collector is None:
                 self._collector = self._metrics.collector(timeout=self._timeout, interval=self._interval)
+                self._compaction = None if self._collector is None else self._metrics.compaction(self._collector.lease)
             if self._collector is None:
                 self._tell("collection", f"waiting: {self._metrics.collecting()} collects")
                 self._follow_stored()
@@ -75,6 +78,8 @@ class MonitorService:
             if self._after is not None:
                 self._after(self.latest)
             self._tell_problems(self.latest)
+            if self._compaction is not None and "database" not in self.latest.problems:
+                self._compaction.step(self.latest.at, self._interval)
             return self.latest
         except BusyError as error:
             self._collector = None

@@ -63,7 +63,7 @@ class MetricStorage:
         with self.database.transaction() as connection:
             if lease is not None:
                 lease.check(connection)
-            ids = self._ids(connection, measured)
+            ids = self._ids(connection, measured, known={} if lease is None else self._objects)
             layouts = {one.layout.digest: self._layout_id(connection, one.layout) for one in _distinct(measured)}
             known = connection.execute(sa.select(metric_rounds.c.at).where(metric_rounds.c.at == at)).first()
             if known is None:
@@ -135,6 +135,11 @@ class MetricStorage:
             ).all()
             return {(row.kind, row.key): self._counted(connection, row, newest.get(row.object)) for row in rows}
 
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Forget objects that were deleted from the database."""
+        gone = set(numbers)
+        self._objects = {name: known for name, known in self._objects.items() if known[0] not in gone}
+
     def layout(self, connection: sa.Connection, number: int) -> Layout:
         """Return the layout with this id."""
         found = self._layouts.get(number)
@@ -171,14 +176,19 @@ class MetricStorage:
             connection.execute(metric_counters.delete().where(metric_counters.c.object.in_([row["object"] for row in some])))
             connection.execute(metric_counters.insert(), some)
 
-    def _ids(self, connection: sa.Connection, measured: Iterable[Measured]) -> dict[tuple[str, str], int]:
-        """Return the ids of the objects. New objects, and labels that changed, are stored."""
+    def _ids(
+        self, connection: sa.Connection, measured: Iterable[Measured], known: Mapping[tuple[str, str], tuple[int, Labels]]
+    ) -> dict[tuple[str, str], int]:
+        """Return the ids of the objects. New objects, and labels that changed, are stored.
+
+        The collector deletes objects without values, so only the collector may rely on ids that are `known` from earlier.
+        """
         ids: dict[tuple[str, str], int] = {}
         unknown: dict[tuple[str, str], Measured] = {}
         for one in measured:
-            known = self._objects.get((one.kind, one.key))
-            if known is not None and known[1] == one.labels:
-                ids[one.kind, one.key] = known[0]
+            row = known.get((one.kind, one.key))
+            if row is not None and row[1] == one.labels:
+                ids[one.kind, one.key] = row[0]
             else:
                 unknown[one.kind, one.key] = one
         if unknown:

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
     from novacron.store.database import Database
 
-DEFAULTS = {"migrations_per_host": 2, "run_retention_days": 90, "run_retention_runs": 10_000}
+DEFAULTS = {
+    "migrations_per_host": 2,
+    "run_retention_days": 90,
+    "run_retention_runs": 10_000,
+    "metrics_days": 2,
+    "metrics_5m_days": 30,
+    "metrics_1h_days": 365,
+}
 """The settings that there are, and what they are until somebody says otherwise."""
 
 
@@ -23,6 +30,7 @@ class Settings(MutableMapping[str, int]):
     `migrations_per_host`: how many VMs a host sends and receives at a time in workflows, for all processes together.
     `run_retention_days`: workers delete finished runs, and times of schedules, after so many days. Failed runs stay.
     `run_retention_runs`: workers delete the oldest finished runs if there are more than that. Failed runs stay.
+    `metrics_days`, `metrics_5m_days`, `metrics_1h_days`: how many days samples, 5-minute roll-ups and hourly roll-ups are kept.
     """
 
     def __init__(self, database: Database | Callable[[], Database]) -> None:

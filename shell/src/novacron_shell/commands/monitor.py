@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -41,6 +42,32 @@ def now(settings: Settings, names: tuple[str, ...], labels: tuple[str, ...]) -> 
     ]  # fmt: skip
     _say_problems(made)
     show_many(found, _SAMPLE, settings.output)
+
+
+@monitor.command("query")
+@click.argument("name")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only series with this label; again for more.")
+@click.option("--since", default="1h", show_default=True, metavar="DURATION", help="How far to look back.")
+@click.option("--step", metavar="DURATION", help="One value for each step, such as 5m. Default: every sample.")
+@click.option(
+    "--show", type=click.Choice(["average", "minimum", "maximum", "last", "count", "rate", "increase"]),
+    help="What to show of each step. Default: the average, or the rate of a counter.",
+)  # fmt: skip
+@common_options
+def query(settings: Settings, name: str, labels: tuple[str, ...], since: str, step: str | None, show: str | None) -> None:
+    """Show the stored history of the metric NAME, one line for each value."""
+    wanted = dict(_pair(label) for label in labels)
+    found = _metrics().query(name, labels=wanted, since=since, step=step, show=show)
+    if settings.output in ("json", "yaml", "ndjson"):
+        show_many(found, {}, settings.output)
+        return
+    rows = [{"at": at, "value": value, "labels": one.labels} for one in found for at, value in one.points]
+    columns: Columns = {
+        "at": lambda r: datetime.fromtimestamp(r["at"], UTC).isoformat(timespec="seconds"),
+        "value": lambda r: f"{r['value']:.12g}",
+        "labels": lambda r: printable_line(_labels(r["labels"])),
+    }
+    show_many(rows, columns, settings.output)
 
 
 @monitor.command("put")
@@ -168,6 +195,10 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _labels(labels: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(labels.items()))
+
+
 def _metrics() -> Any:
     from novacron import fleet
 
@@ -177,6 +208,6 @@ def _metrics() -> Any:
 _SAMPLE: Columns = {
     "metric": "metric",
     "value": lambda s: f"{s.value:.12g}",
-    "labels": lambda s: printable_line(" ".join(f"{name}={value}" for name, value in sorted(s.labels.items()))),
+    "labels": lambda s: printable_line(_labels(s.labels)),
 }
 COMMANDS = {"monitor": monitor}
