@@ -75,6 +75,22 @@ def test_rules_and_quotas(novacron):
     novacron("fleet", "set-quota", "ann", "--vcpus", "4", error=errors.InvalidSpecError)
 
 
+def test_a_host_is_chosen_and_explained(novacron):
+    for name in "ab":
+        novacron("node", "set", name, "--group", "prod", "--label", f"zone={name}")
+    made = novacron("vm", "create", "web1", "--host", "auto:prod", "--node-label", "zone=b", "--vcpus", "2", "--start")
+    assert "web1 is on b" in made.stderr
+    found = novacron.json("fleet", "explain", "--vcpus", "300", "--group", "prod")
+    assert not found["candidates"]
+    assert "300 vCPUs wanted" in novacron("fleet", "explain", "--vcpus", "300").stdout
+    assert [each["host"] for each in novacron.json("fleet", "explain", "b/web1")["candidates"]] == ["a"]
+    assert novacron.json("vm", "create", "web2", "--host", "auto")["host"] in "ab"
+    novacron("vm", "list", "--host", "auto", error=errors.InvalidSpecError)
+    novacron("vm", "create", "web3", "--host", "auto:ghost", error=errors.NotFoundError)
+    novacron("vm", "create", "web3", "--host", "auto", "--node-label", "zone", exit_code=2)
+    novacron("fleet", "explain", "b/web1", "--vcpus", "2", exit_code=2)
+
+
 def test_groups_and_report(novacron):
     for name in "ab":
         novacron("node", "set", name, "--group", "prod")

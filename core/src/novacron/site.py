@@ -217,6 +217,7 @@ class Site:
             nodes=NodeStore(lambda: self.database),
             allocations=AllocationStore(lambda: self.database),
             rules=RuleStore(lambda: self.database),
+            hooks=lambda: self.plugins.hook,
             alive=self._alive,
             runs=self._runs,
             schedules=self._schedules,

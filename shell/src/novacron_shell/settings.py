@@ -62,6 +62,14 @@ class Settings:
         """Whether one host was named."""
         return bool(self.connect or self.host_name)
 
+    @property
+    def placement(self) -> tuple[str | None] | None:
+        """The group of `--host auto:GROUP` in a tuple, whose item is None for `--host auto`; None if a host was named."""
+        name, colon, group = (self.host_name or "").partition(":")
+        if name != "auto" or self.connect or name in self.fleet():
+            return None
+        return (group if colon else None,)
+
     def open(self, place: str) -> HostHandle:
         """Connect to a host of the fleet by name, or by URI. A password that is nowhere else is prompted for."""
         known = self._connected(place)
@@ -89,6 +97,11 @@ class Settings:
 
         if self.connect and self.host_name:
             raise InvalidSpecError("give either -c/--connect or --host", problems=[])
+        if self.placement is not None:
+            problem = SpecProblem("host", self.host_name or "", "the name of a host")
+            raise InvalidSpecError(
+                "a host is only chosen automatically for a new VM", problems=[problem], hint="give --host NAME"
+            )
         if self.named:
             return self.open(self.connect or self.host_name or "")
         names = self.fleet()

@@ -13,7 +13,7 @@ from typing import Any
 
 from novacron.dispatch.call import Call
 from novacron.errors import NovaCronError, ResourceAllocationError
-from novacron.fleets.demand import demand_of, taker_of
+from novacron.fleets.demand import demand_of, locked_memory_of, taker_of
 from novacron.fleets.effects import CLAIMED, CREATING, CREATING_UNSEEN, DELETING, GROWING, MOVING
 from novacron.hookspecs.operation import Operation
 from novacron.records.capacity import Amounts, FleetNode
@@ -239,13 +239,6 @@ class ClaimPolicy:
 def _of_spec(spec: Any, call: Call) -> Taker:
     """Return what a new VM takes. It has no UUID yet, so the claim has a name of its own."""
     demand = demand_of(spec)
-    backing = spec.memory_backing
-    locked = {
-        "huge pages": backing.hugepages,
-        "locked memory": backing.locked,
-        "devices of the host": bool(spec.host_devices),
-        "encrypted memory": spec.launch_security is not None,
-    }
     return Taker(
         vm=f"claim:{uuid.uuid4()}",
         name=spec.name,
@@ -253,7 +246,7 @@ def _of_spec(spec: Any, call: Call) -> Taker:
         active=spec.start,
         owner=call.actor,
         tags=frozenset(spec.tags),
-        locked_memory=tuple(reason for reason, given in locked.items() if given),
+        locked_memory=locked_memory_of(spec),
     )
 
 

@@ -44,4 +44,15 @@ def demand_of(spec: VMSpec) -> Amounts:
     return Amounts(vcpus=spec.vcpus, memory_bytes=spec.memory, storage_bytes=disks)
 
 
-__all__ = ["INACTIVE", "demand_of", "taker_of"]
+def locked_memory_of(spec: VMSpec) -> tuple[str, ...]:
+    """Return why the memory of a VM with this spec can't be overcommitted; empty if it can."""
+    reasons = {
+        "huge pages": spec.memory_backing.hugepages,
+        "locked memory": spec.memory_backing.locked,
+        "devices of the host": bool(spec.host_devices),
+        "encrypted memory": spec.launch_security is not None,
+    }
+    return tuple(reason for reason, given in reasons.items() if given)
+
+
+__all__ = ["INACTIVE", "demand_of", "locked_memory_of", "taker_of"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.dispatch.audit import AuditLog
@@ -10,6 +10,7 @@ from novacron.fleets.asking import ASKED_AT_ONCE, Answer, ask_all
 from novacron.fleets.groups import GroupCollection
 from novacron.fleets.hosts import FleetHosts
 from novacron.fleets.nodes import NodeCollection
+from novacron.fleets.placement.placer import Placer
 from novacron.fleets.reconciling import Reconciler
 from novacron.fleets.refresh import Refresh
 from novacron.fleets.reports import report_of
@@ -19,7 +20,7 @@ from novacron.handles.host import HostHandle
 from novacron.identity import Identity
 from novacron.macs import MACAddresses
 from novacron.plugins.driver import HostURI
-from novacron.records.capacity import Allocation, CapacityReport
+from novacron.records.capacity import Allocation, CapacityReport, Placement
 from novacron.store.allocations import AllocationStore
 from novacron.store.hosts import HostStore, RegisteredHost
 from novacron.store.nodes import NodeStore
@@ -27,8 +28,10 @@ from novacron.store.rules import RuleStore
 from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
+    from novacron.handles.vm import VMHandle
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.records.nics import MACClash
+    from novacron.specs import VMSpec
     from novacron.workflow.run.runs import Runs
     from novacron.workflow.schedules import Schedules
 
@@ -46,6 +49,7 @@ class Fleet:
         nodes: where nodes are stored.
         allocations: where allocations are stored.
         rules: where placement rules and quotas are stored.
+        hooks: returns the hooks of the plugins.
         alive: returns the ids of the live processes of the state database.
         runs: returns the workflow runs.
         schedules: returns the schedules.
@@ -64,6 +68,7 @@ class Fleet:
         nodes: NodeStore,
         allocations: AllocationStore,
         rules: RuleStore,
+        hooks: Callable[[], Any],
         alive: Callable[[], Iterable[str]],
         runs: Callable[[], Runs],
         schedules: Callable[[], Schedules],
@@ -72,6 +77,7 @@ class Fleet:
         self.hosts, self.settings = hosts, settings
         self._store, self._macs, self._audit, self._identity = store, macs, audit, identity
         self._node_store, self._allocations, self._rules, self._alive = nodes, allocations, rules, alive
+        self._hooks = hooks
         self._runs, self._schedules, self._metrics = runs, schedules, metrics
 
     @property
@@ -139,6 +145,59 @@ class Fleet:
     def quotas(self) -> QuotaCollection:
         """The quotas of owners and tags."""
         return QuotaCollection(self._rules, self._recorded)
+
+    def place(
+        self, spec: VMSpec | None = None, *, group: str | None = None, labels: Mapping[str, str] | None = None, **fields: Any
+    ) -> Placement:
+        """Return where a VM fits now, and why it does not fit on the other nodes. Nothing is created or claimed.
+
+        Args:
+            spec: the VM, or fields of `VMSpec` instead.
+            group: only the nodes of this group; None for all groups.
+            labels: only nodes with these labels.
+
+        Raises:
+            NotFoundError: no node belongs to the group.
+            InvalidSpecError: the spec is invalid, or no node has such a label.
+
+        Example:
+            >>> import novacron
+            >>> fleet = novacron.fleet()
+            >>> _ = fleet.add("place-a", "sim://place-a")
+            >>> _ = fleet.nodes.refresh(["place-a"])
+            >>> _ = fleet.nodes.set("place-a", group="placing")
+            >>> [candidate.host for candidate in fleet.place(name="web1", vcpus=2, group="placing").candidates]
+            ['place-a']
+            >>> fleet.remove("place-a")
+        """
+        return self.placer().place(_spec(spec, fields), group, labels or {})
+
+    def destinations(self, vm: VMHandle, *, group: str | None = None, labels: Mapping[str, str] | None = None) -> Placement:
+        """Return to which nodes a VM could move, by capacity and rules, and why not to the others.
+
+        Args:
+            vm: the VM.
+            group: only the nodes of this group; None for all groups.
+            labels: only nodes with these labels.
+        """
+        return self.placer().destinations(vm, group, labels or {})
+
+    def create(
+        self, spec: VMSpec | None = None, *, group: str | None = None, labels: Mapping[str, str] | None = None, **fields: Any
+    ) -> VMHandle:
+        """Create a VM on the best node. If that fails for lack of room, or of a network, pool or image, the next candidates are tried.
+
+        Arguments as `place`.
+
+        Raises:
+            ResourceAllocationError: no node can take it; the error has reasons.
+            NovaCronError: as `host.vms.create`.
+        """
+        return self.placer().create(_spec(spec, fields), group, labels or {}, lambda host, placed: host.vms.create(placed))
+
+    def placer(self) -> Placer:
+        """Return what decides where VMs go."""
+        return Placer(self, self._node_store, self._allocations, self._rules, self._hooks, self._identity.actor)
 
     def report(self, *, refresh: bool = True, timeout: float | str | None = 30.0) -> CapacityReport:
         """Return the capacity of all groups and nodes.
@@ -222,6 +281,12 @@ class Fleet:
 
     def _recorded(self, operation: str, name: str, arguments: dict[str, Any]) -> _Recorded:
         return _Recorded(self._audit, operation, self._identity, name, arguments)
+
+
+def _spec(spec: VMSpec | None, fields: dict[str, Any]) -> VMSpec:
+    from novacron.specs import VMSpec
+
+    return VMSpec.parse(spec if spec is not None and not fields else {**(spec.as_dict() if spec else {}), **fields})
 
 
 class _Recorded:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from novacron.errors import InvalidStateError, NotFoundError
-from novacron.fleets.limits import LimitSettings, effective
+from novacron.fleets.limits import GroupSettings, effective
 from novacron.fleets.nodes import Recorded, checked_name, refuse_limits
 from novacron.records.capacity import FleetNode, NodeGroup
 from novacron.store.nodes import NodeStore
@@ -30,8 +30,6 @@ class GroupCollection:
         {'vcpus_ratio': 2.0, 'memory_reserved': 8589934592}
         >>> fleet.groups.remove("prod")
     """
-
-    settings_type: type[LimitSettings] = LimitSettings
 
     def __init__(self, store: NodeStore, recorded: Recorded) -> None:
         self._store, self._recorded = store, recorded
@@ -66,8 +64,8 @@ class GroupCollection:
         """
         key = "" if name == FLEET else checked_name("group", name)
         groups = self._store.groups()
-        self.settings_type.parse(settings)
-        groups[key] = self.settings_type.parse({**groups.get(key, {}), **settings}).as_dict()
+        GroupSettings.parse(settings)
+        groups[key] = GroupSettings.parse({**groups.get(key, {}), **settings}).as_dict()
         nodes = [node for node in self._store.list() if not key or node.group == key]
         changes = {node.id: self._limits_of(node, groups) for node in nodes}
         with self._recorded("group_set", name, settings):
@@ -86,7 +84,7 @@ class GroupCollection:
             hint = 'take them out with `novacron node set NAME --group ""`'
             raise InvalidStateError(f"nodes belong to the group {name!r}: {', '.join(group.nodes)}", resource=name, hint=hint)
         if name == FLEET:
-            self.set(FLEET, **dict.fromkeys(self.settings_type.model_fields))
+            self.set(FLEET, **dict.fromkeys(GroupSettings.model_fields))
         with self._recorded("group_remove", name, {}):
             self._store.remove_group("" if name == FLEET else name)
 
@@ -94,14 +92,10 @@ class GroupCollection:
         return effective(self._store.settings(node.id), groups.get(node.group or "", {}), groups.get("", {}))
 
 
-def settings_reader(store: NodeStore, kind: type[LimitSettings]) -> Callable[[str | None], Any]:
-    """Return a function that reads the settings of a group: its own, then those of the fleet."""
-
-    def read(group: str | None) -> Any:
-        groups = store.groups()
-        return kind.parse({**groups.get("", {}), **(groups.get(group, {}) if group else {})})
-
-    return read
+def settings_of(store: NodeStore, group: str | None) -> GroupSettings:
+    """Return the settings of a group: its own, then those of the fleet."""
+    groups = store.groups()
+    return GroupSettings.parse({**groups.get("", {}), **(groups.get(group, {}) if group else {})})
 
 
-__all__ = ["FLEET", "GroupCollection", "settings_reader"]
+__all__ = ["FLEET", "GroupCollection", "settings_of"]

@@ -33,6 +33,15 @@ class LimitSettings(Spec):
     storage_reserved: Size | None = Field(None, ge=0)
 
 
+class GroupSettings(LimitSettings):
+    """Settings of a group, or of the whole fleet. A field that is None is inherited.
+
+    `strategy` is how VMs are placed: "spread" (the default) uses all nodes evenly, "pack" fills one node after the other.
+    """
+
+    strategy: Literal["spread", "pack"] | None = None
+
+
 DEFAULTS = LimitSettings(
     vcpus_ratio=4.0,
     memory_ratio=1.0,
@@ -60,4 +69,4 @@ def effective(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-__all__ = ["DEFAULTS", "LimitSettings", "effective"]
+__all__ = ["DEFAULTS", "GroupSettings", "LimitSettings", "effective"]

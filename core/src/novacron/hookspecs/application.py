@@ -121,6 +121,25 @@ def alert_rules() -> Sequence[dict[str, Any]]:
 
 
 @_spec
+def placement_filters() -> Sequence[Callable[..., str | None]]:
+    """Return filters for placement: functions `filter(request, node, view)`.
+
+    Each returns the reason why the node can't take the VM, or None if it can. `request.taker` is the VM (name, tags, amounts), `node` a
+    `FleetNode`, and `view` a `FleetView`.
+    """
+    raise NotImplementedError
+
+
+@_spec
+def placement_weighers() -> Sequence[Callable[..., Sequence[float]]]:
+    """Return weighers for placement: functions `weigher(request, nodes, view)` that return one score for each node; higher is better.
+
+    The scores are scaled to 0..1 and multiplied by the function's attribute `weight`, or by 1.
+    """
+    raise NotImplementedError
+
+
+@_spec
 def plugin_startup() -> None:
     """Initialise the plugin. Called once when it is enabled."""
     raise NotImplementedError

@@ -7,14 +7,17 @@ from novacron.records.appliances import Appliance
 from novacron.records.capacity import (
     Allocation,
     Amounts,
+    Candidate,
     CapacityReport,
     Drift,
     FleetNode,
     GroupCapacity,
     Inventory,
     NodeGroup,
+    Placement,
     PlacementRule,
     Quota,
+    Rejection,
 )
 from novacron.records.disks import Disk
 from novacron.records.events import Event
@@ -35,8 +38,11 @@ from novacron.records.volumes import Volume
 
 __all__ = [
     "NodeGroup",
+    "Candidate",
+    "Placement",
     "PlacementRule",
     "Quota",
+    "Rejection",
     "Inventory",
     "GroupCapacity",
     "FleetNode",

@@ -192,6 +192,32 @@ class Quota(Record, frozen=True):
     used_vms: int = 0
 
 
+class Candidate(Record, frozen=True):
+    """A node that can take a VM. A higher score is better."""
+
+    node: str
+    id: str
+    host: str
+    group: str | None = None
+    score: float = 0.0
+
+
+class Rejection(Record, frozen=True):
+    """A node that can't take a VM, with all reasons."""
+
+    node: str
+    id: str
+    reasons: tuple[str, ...]
+
+
+class Placement(Record, frozen=True):
+    """Where a VM fits: the candidates, the best first, and the reasons for all other nodes."""
+
+    name: str
+    candidates: tuple[Candidate, ...]
+    rejected: tuple[Rejection, ...]
+
+
 class NodeGroup(Record, frozen=True):
     """A group of nodes with the settings that hold for its members. The group "fleet" has the settings of the whole fleet."""
 
@@ -221,6 +247,7 @@ class CapacityReport(Record, frozen=True):
 __all__ = [
     "Allocation",
     "Amounts",
+    "Candidate",
     "CapacityReport",
     "Drift",
     "FleetNode",
@@ -228,6 +255,8 @@ __all__ = [
     "Inventory",
     "NodeGroup",
     "NodeStatus",
+    "Placement",
     "PlacementRule",
     "Quota",
+    "Rejection",
 ]

@@ -53,6 +53,7 @@ def groups(settings: Settings) -> None:
 
 @fleet.command("set-group")
 @click.argument("name")
+@click.option("--strategy", type=click.Choice(["spread", "pack"]), help="Use all nodes evenly, or fill one after the other.")
 @limit_options
 @common_options
 def set_group(settings: Settings, name: str, inherit: tuple[str, ...], **options: Any) -> None:
@@ -78,6 +79,38 @@ def remove_group(settings: Settings, name: str) -> None:
 
     fleet().groups.remove(name)
     tell(f"the settings of {name} are removed")
+
+
+@fleet.command("explain")
+@click.argument("vm", required=False)
+@click.option("--group", help="Only the nodes of this group.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only nodes with this label.")
+@click.option("--vcpus", type=int, help="vCPUs of a new VM.")
+@click.option("--memory", type=SIZE, help="Memory of a new VM.")
+@click.option("--disk", "disks", type=SIZE, multiple=True, help="Size of a disk of a new VM. Can be repeated.")
+@click.option("--tag", "tags", multiple=True, help="A tag of a new VM, for the placement rules.")
+@common_options
+def explain(
+    settings: Settings, vm: str | None, group: str | None, labels: tuple[str, ...], disks: tuple[str, ...], **fields: Any
+) -> None:
+    """Say for each node whether it can take a new VM, or the existing VM, and if not why not."""
+    from novacron import fleet
+    from novacron_shell.commands.lifecycle import parse_labels
+
+    if vm is not None and (disks or given(**fields)):
+        raise click.UsageError("give the name of a VM, or the sizes of a new one")
+    if vm is not None:
+        placement = fleet().destinations(settings.vm(vm), group=group, labels=parse_labels(labels))
+    else:
+        sizes = [{"size": size} for size in disks]
+        placement = fleet().place(name="new", group=group, labels=parse_labels(labels), disks=sizes, **given(**fields))
+    if settings.output != "table":
+        show_one(placement, settings.output)
+        return
+    rows: list[dict[str, Any]] = [{"node": each.node, "fits": "yes", "score": f"{each.score:g}"} for each in placement.candidates]
+    rows += [{"node": each.node, "fits": "no", "why": "; ".join(each.reasons)} for each in placement.rejected]
+    columns = {name: lambda row, name=name: row.get(name) for name in ("node", "fits", "score", "why")}
+    show_many(rows, columns, "table")
 
 
 RULES: Columns = {"name": "name", "kind": "kind", "tag": "tag", "scope": "scope", "must": "must"}

@@ -105,6 +105,9 @@ def show(settings: Settings, name: str) -> None:
     help="Set any field of VMSpec: tpm=true, display.type=spice, numa.0.vcpus=0-1.",
 )
 @click.option("--start", is_flag=True, default=None, help="Start the VM after it is created.")
+@click.option(
+    "--node-label", "node_labels", multiple=True, metavar="NAME=VALUE", help="With --host auto: only nodes with this label."
+)
 @first_boot_options
 @common_options
 def create(
@@ -121,9 +124,13 @@ def create(
     initrd: str | None,
     command_line: str | None,
     serial_log: str | None,
+    node_labels: tuple[str, ...],
     **fields: Any,
 ) -> None:
-    """Create a VM."""
+    """Create a VM.
+
+    --host auto chooses the best node of the fleet, --host auto:GROUP that of a group.
+    """
     from novacron_shell.progress import follow
 
     asked: dict[str, Any] = {}
@@ -132,17 +139,10 @@ def create(
     asked |= given(name=name, **fields)
     if disks:
         asked["disks"] = [nested(pairs(text)) for text in disks]
-    host = settings.host()
-    user = None
-    if image:
-        disk, user = image_disk(host, image, size=size)
-        asked["disks"] = [disk, *asked.get("disks", ())]
-    elif size:
+    if size and not image:
         raise click.UsageError("--size goes with --image; --disk size=... makes a blank disk")
     if cloud_init:
         asked["cloud_init"] = {**(asked.get("cloud_init") or {}), **cloud_init}
-    if known := login_user(asked.get("cloud_init") or {}, user):
-        asked["metadata"] = known | (asked.get("metadata") or {})
     if nics:
         asked["nics"] = [nested(pairs(text)) for text in nics]
     if kernel or initrd or command_line:
@@ -150,8 +150,45 @@ def create(
     if serial_log:
         asked["serial"] = {"log": serial_log}
     asked |= nested({key: value for text in more for key, value in pairs(text).items()})
-    made = follow(host.vms.create(wait=False, **asked), f"create {asked.get('name', '')}")
+
+    def make(host: Any, **placed: Any) -> Any:
+        """Create the VM on a host, which pulls the image first if it does not have it."""
+        fields, user = {**asked, **placed}, None
+        if image:
+            disk, user = image_disk(host, image, size=size)
+            fields["disks"] = [disk, *fields.get("disks", ())]
+        if known := login_user(fields.get("cloud_init") or {}, user):
+            fields["metadata"] = known | (fields.get("metadata") or {})
+        return follow(host.vms.create(wait=False, **fields), f"create {fields.get('name', '')}")
+
+    made = _make_anywhere(settings, asked, size, node_labels, make) if settings.placement else make(settings.host())
+    if settings.placement and settings.output == "table":
+        tell(f"{made.name} is on {made.host.name}")
     show_one(made.record, "name" if settings.output == "table" else settings.output)
+
+
+def _make_anywhere(settings: Settings, asked: dict[str, Any], size: Any, labels: tuple[str, ...], make: Any) -> Any:
+    """Create a VM on the best node of the fleet. The size of an image's disk counts if it was given."""
+    from novacron import VMSpec, fleet
+
+    (group,) = settings.placement or (None,)
+    spec = VMSpec.parse({**asked, "disks": [*([{"size": size}] if size else []), *asked.get("disks", ())]})
+
+    def placed(host: Any, chosen: VMSpec) -> Any:
+        return make(host, **given(node=chosen.node))
+
+    return fleet().placer().create(spec, group, parse_labels(labels), placed)
+
+
+def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return labels of nodes that were given as NAME=VALUE."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not value:
+            raise click.UsageError(f"label {text!r}: write NAME=VALUE")
+        found[name] = value
+    return found
 
 
 @click.command("delete", help=f"Delete VMs and everything that was created for them.\n\n{HELP}")

@@ -1,0 +1,119 @@
+"""Applies filters and weighers to the nodes of the fleet."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from novacron.errors import PluginError
+from novacron.fleets.placement.filters import FILTERS, Filter
+from novacron.fleets.placement.view import FleetView, Request
+from novacron.fleets.placement.weighers import STRATEGIES, WEIGHERS, Weigher, scaled
+from novacron.records.capacity import Candidate, FleetNode, Placement, Rejection
+
+
+class Planner:
+    """Finds nodes for VMs.
+
+    Args:
+        filters: further filters of plugins.
+        weighers: further weighers of plugins. The attribute `weight` of a function is its weight, 1.0 without one.
+        strategy: returns the strategy of a group, "spread" or "pack".
+    """
+
+    def __init__(
+        self,
+        filters: Iterable[Filter] = (),
+        weighers: Iterable[Weigher] = (),
+        strategy: Callable[[str | None], str] = lambda group: "spread",
+    ) -> None:
+        self._filters: Mapping[str, Filter] = {**FILTERS, **{_name(each): each for each in filters}}
+        self._weighers = [(_name(each), each, float(getattr(each, "weight", 1.0))) for each in weighers]
+        self._strategy = strategy
+
+    def explain(self, request: Request, view: FleetView) -> Placement:
+        """Return all candidates, the best first, and the reasons of all filters for each node that is none."""
+        candidates, rejected = [], []
+        for node in view.nodes.values():
+            reasons = [reason for name, each in self._filters.items() if (reason := self._ask(name, each, request, node, view))]
+            if reasons:
+                rejected.append(Rejection(node=node.name, id=node.id, reasons=tuple(reasons)))
+            else:
+                candidates.append(node)
+        ordered = self._ordered(request, candidates, view)
+        rejected.sort(key=lambda each: each.node)
+        return Placement(name=request.taker.name, candidates=tuple(ordered), rejected=tuple(rejected))
+
+    def best(self, request: Request, view: FleetView) -> FleetNode | None:
+        """Return the best node; None if there is none. Filters stop at the first reason, so this is faster than `explain`."""
+        filters = list(self._filters.items())
+        candidates = [
+            node for node in view.nodes.values() if not any(self._ask(name, each, request, node, view) for name, each in filters)
+        ]
+        scores = self._scores(request, candidates, view)
+        return max(zip(scores, candidates, strict=True), key=lambda pair: pair[0])[1] if candidates else None
+
+    def all(self, requests: Sequence[Request], view: FleetView) -> tuple[dict[str, FleetNode], list[Request]]:
+        """Place several VMs one after the other, in the given order. The view is changed.
+
+        Returns:
+            The node of each VM by its id, and the requests without a node.
+        """
+        placed, left = {}, []
+        for request in requests:
+            node = self.best(request, view)
+            if node is None:
+                left.append(request)
+            else:
+                view.add(request.taker, node.id)
+                placed[request.taker.vm] = node
+        return placed, left
+
+    def _ordered(self, request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequence[Candidate]:
+        scores = self._scores(request, nodes, view)
+        pairs = sorted(zip(scores, nodes, strict=True), key=lambda pair: pair[0], reverse=True)
+        return [
+            Candidate(node=node.name, id=node.id, host=node.host, group=node.group, score=round(score[0], 6))
+            for score, node in pairs
+        ]
+
+    def _scores(self, request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequence[tuple[float, int]]:
+        """Return the sums of all weighers. Equal nodes are ordered by a hash of VM and node, so that VMs are distributed."""
+        totals = [0.0] * len(nodes)
+        for name, weigher, weight in self._weighing(request, nodes):
+            if not nodes:
+                break
+            scores = self._weigh(name, weigher, request, nodes, view)
+            for index, score in enumerate(scaled(scores)):
+                totals[index] += weight * score
+        ties = [zlib.crc32(f"{request.taker.name} {node.id}".encode()) for node in nodes]
+        return list(zip(totals, ties, strict=True))
+
+    def _weighing(self, request: Request, nodes: Sequence[FleetNode]) -> Sequence[tuple[str, Weigher, float]]:
+        strategy = self._strategy(request.group or (nodes[0].group if nodes else None))
+        built_in = [
+            (name, STRATEGIES[strategy] if name == "spread" else each, weight) for name, (each, weight) in WEIGHERS.items()
+        ]
+        return [*built_in, *self._weighers]
+
+    def _ask(self, name: str, each: Filter, request: Request, node: FleetNode, view: FleetView) -> str | None:
+        try:
+            return each(request, node, view)
+        except Exception as error:
+            raise PluginError(f"the placement filter {name!r} failed: {type(error).__name__}: {error}") from error
+
+    def _weigh(self, name: str, each: Weigher, request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequence[float]:
+        try:
+            scores = [float(score) for score in each(request, nodes, view)]
+        except Exception as error:
+            raise PluginError(f"the placement weigher {name!r} failed: {type(error).__name__}: {error}") from error
+        if len(scores) != len(nodes):
+            raise PluginError(f"the placement weigher {name!r} returned {len(scores)} scores for {len(nodes)} nodes")
+        return scores
+
+
+def _name(function: object) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+__all__ = ["Planner"]
