@@ -1,5 +1,6 @@
-"""The interactive shell: completion with many VMs."""
+"""The interactive shell and top with many VMs."""
 
+import asyncio
 import io
 import time
 
@@ -39,3 +40,38 @@ def test_completion_with_5000_vms_takes_at_most_50_ms():
         assert sorted(took)[10] <= 0.05
     shell.close()
     sim.forget("completed")
+
+
+def test_top_redraws_10000_vms_within_100_ms_and_costs_little():
+    """A redraw is: read what the threads have read, sort, and draw the screen. Peer: the interval of two seconds."""
+    from novacron_shell.top.app import Top
+    from novacron_shell.top.model import View
+    from novacron_shell.top.reading import Reader
+
+    hosts = [novacron.connect(f"sim://many-{number}?vms=2500&prefix=h{number}-") for number in range(4)]
+    reader = Reader(hosts, novacron.fleet().ask, interval=2.0)
+
+    async def main():
+        app = Top(reader, View())
+        reader.on_change(app.changed)
+        async with app.run_test(size=(160, 50)) as pilot:
+            while len(reader.vms()) < 10_000:
+                await pilot.pause(0.1)
+            took = []
+            for view in (View(), View(sort="name"), View(filter="h1-"), View(group="host")) * 5:
+                began = time.process_time()
+                app.view = view
+                app.redraw()
+                await pilot.pause()
+                took.append(time.process_time() - began)
+            began, used = time.monotonic(), time.process_time()
+            await pilot.pause(20)
+            return sorted(took)[len(took) // 2], (time.process_time() - used) / (time.monotonic() - began)
+
+    redraw, share = asyncio.run(main())
+    print(f"redraw {1000 * redraw:.0f} ms, {share:.0%} of one core")
+    for host in hosts:
+        host.close()
+        sim.forget(host.name)
+    assert redraw <= 0.1
+    assert share <= 0.15

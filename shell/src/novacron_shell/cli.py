@@ -42,6 +42,7 @@ GROUPS = {
     "ssh": ("ssh", "Log in to a VM by SSH, run a command in it, or forward ports."),
     "ssh-config": ("ssh", "Print entries for ~/.ssh/config."),
     "template": ("templates", "Templates: create, deploy, versions."),
+    "top": ("top", "Hosts and VMs, live, on the whole screen."),
     "up": ("up", "Create and start a VM from an image, and say how to log in."),
     "volume": ("volumes", "Volumes in a storage pool: create, clone, upload, download."),
     "wait": ("events", "Wait until VMs reach a status, or their guest is ready."),

@@ -1,0 +1,266 @@
+"""The screen of `novacron top`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Footer, Input, Static
+
+from novacron.errors import NovaCronError
+from novacron.text import printable_line
+from novacron.units import format_duration, format_size
+from novacron_shell.repl.sparklines import sparkline
+from novacron_shell.top.actions import ACTIONS, Action
+from novacron_shell.top.detail import Detail
+from novacron_shell.top.dialogs import Choose, Confirm
+from novacron_shell.top.model import COLUMNS, HostState, View, VMState, lines
+from novacron_shell.top.reading import Reader
+from novacron_shell.top.table import VMTable
+
+REDRAW = 0.2
+"""Seconds between two redraws at least: answers of many hosts that come together are one redraw."""
+DRAWN_AGAIN = 30
+"""Pause after a redraw because of new values, as a multiple of how long it took."""
+
+
+class Top(App[None]):
+    """Hosts and VMs, live.
+
+    Args:
+        reader: reads them.
+        view: what is shown at first.
+        console: opens the console of a VM in the terminal; None if there is none.
+    """
+
+    TITLE = "novacron top"
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    #hosts { height: auto; max-height: 9; border-bottom: solid $primary; }
+    #vms { height: 1fr; }
+    #filter { display: none; height: 3; }
+    #filter.open { display: block; }
+    #message { height: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+c", "quit", "Quit"),
+        Binding("slash", "filter", "Filter"),
+        Binding("o", "sort", "Sort"),
+        Binding("r", "reverse", "Reverse"),
+        Binding("g", "group", "Group"),
+        Binding("c", "columns", "Columns"),
+        Binding("f5", "read", "Read now", show=False),
+        Binding("escape", "clear", "Clear", show=False),
+        Binding("t", "console", "Console"),
+        *(Binding(action.key, f"act('{name}')", action.title) for name, action in ACTIONS.items()),
+    ]
+
+    def __init__(self, reader: Reader, view: View | None = None, console: Callable[[VMState], object] | None = None) -> None:
+        super().__init__()
+        self.reader, self.view = reader, view or View()
+        self._console = console
+        self._dirty, self._next = True, 0.0
+
+    def compose(self) -> ComposeResult:
+        """Yield the widgets."""
+        with VerticalScroll(id="hosts", can_focus=False):
+            yield Static(id="host-lines")
+        yield Input(placeholder="web-*  tag:web  host:kvm1  status:running", id="filter")
+        yield VMTable()
+        yield Static(id="message", markup=False)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Begin to read and to draw."""
+        self.query_one(VMTable).focus()
+        self.reader.start()
+        self.set_interval(REDRAW, self._redraw_if_changed)
+        self.set_interval(1.0, self._draw_hosts)  # ages grow although nothing answers
+        self.redraw()
+
+    def on_unmount(self) -> None:
+        """Stop reading."""
+        self.reader.stop()
+
+    def changed(self) -> None:
+        """Note that something was read. May be called in any thread."""
+        self._dirty = True
+
+    def redraw(self) -> None:
+        """Draw what was read last."""
+        self._dirty = False
+        began = time.monotonic()
+        self.query_one(VMTable).show(lines(self.reader.vms(), self.view), self.view)
+        self._draw_hosts()
+        self._next = time.monotonic() + DRAWN_AGAIN * (time.monotonic() - began)
+
+    @property
+    def _visible(self) -> bool:
+        """Whether the table is on the screen: not covered, and not closed yet."""
+        return len(self.screen_stack) == 1 and bool(self.query("#vms"))
+
+    def _redraw_if_changed(self) -> None:
+        if self._dirty and self._visible and time.monotonic() >= self._next:
+            self.redraw()
+
+    def _draw_hosts(self) -> None:
+        if self._visible:
+            self.query_one("#host-lines", Static).update(host_table(self.reader.hosts()))
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Show a message in the line above the keys."""
+        style = "bold red" if error else "green"
+        self.screen_stack[0].query_one("#message", Static).update(Text(printable_line(text), style=style))
+
+    def change(self, view: View) -> None:
+        """Show the VMs in another way."""
+        if (view.group in ("tag", "folder") or "tag:" in view.filter) and self.reader.detail != "full":
+            self.reader.detail = "full"
+            self.reader.read_soon()
+        self.view = view
+        self.redraw()
+
+    def action_filter(self) -> None:
+        """Open the line for the filter."""
+        field = self.query_one("#filter", Input)
+        field.add_class("open")
+        field.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while one types."""
+        if event.input.id == "filter":
+            self.change(replace(self.view, filter=event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Return to the table."""
+        if event.input.id == "filter":
+            event.input.set_class(bool(event.value), "open")
+            self.query_one(VMTable).focus()
+
+    def action_clear(self) -> None:
+        """Remove the filter."""
+        field = self.query_one("#filter", Input)
+        field.value = ""
+        field.remove_class("open")
+        self.query_one(VMTable).focus()
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        names = list(self.view.columns)
+        at = names.index(self.view.sort) if self.view.sort in names else -1
+        self.change(replace(self.view, sort=names[(at + 1) % len(names)], reverse=False))
+
+    def action_reverse(self) -> None:
+        """Reverse the order."""
+        self.change(replace(self.view, reverse=not self.view.reverse))
+
+    def action_group(self) -> None:
+        """Group in the next way."""
+        self.change(self.view.next_group())
+        self.say(f"grouped by {self.view.group}" if self.view.group else "not grouped")
+
+    def action_columns(self) -> None:
+        """Choose the columns."""
+        self.push_screen(
+            Choose("Columns", [(column.title, name) for name, column in COLUMNS.items()], several=self.view.columns),
+            lambda chosen: self.change(replace(self.view, columns=tuple(chosen))) if chosen else None,
+        )
+
+    def action_read(self) -> None:
+        """Read all hosts now."""
+        self.reader.read_soon()
+
+    def on_vmtable_sort_asked(self, event: VMTable.SortAsked) -> None:
+        """Sort by the column whose heading was clicked."""
+        self.change(self.view.sorted_by(event.column))
+
+    def on_vmtable_chosen(self, event: VMTable.Chosen) -> None:
+        """Show all of one VM."""
+        host = self.reader.host(event.vm.host)
+        if host is None:
+            self.say(f"{event.vm.host} has not answered yet", error=True)
+        else:
+            self.push_screen(Detail(host, event.vm))
+
+    def action_console(self) -> None:
+        """Leave the screen for the console of the VM."""
+        vm = self.query_one(VMTable).selected
+        if vm is None or self._console is None:
+            return
+        with self.suspend():
+            self._console(vm)
+        self.refresh()
+
+    def action_act(self, name: str) -> None:
+        """Ask, then do something to the VM under the cursor."""
+        vm, action = self.query_one(VMTable).selected, ACTIONS[name]
+        if vm is None:
+            return
+        if vm.stale:
+            self.say(f"{vm.host} does not answer; {vm.name} can't be changed now", error=True)
+        elif action.argument == "host":
+            others = [(host.name, host.name) for host in self.reader.hosts() if host.name != vm.host and host.error is None]
+            if not others:
+                self.say("there is no other host to migrate to", error=True)
+                return
+            self.push_screen(
+                Choose(f"Migrate {vm.name} from {vm.host} to", others), lambda to: self._do(vm, action, to) if to else None
+            )
+        else:
+            self.push_screen(
+                Confirm(f"{action.title} {vm.name} on {vm.host}?"), lambda yes: self._do(vm, action) if yes else None
+            )
+
+    def _do(self, vm: VMState, action: Action, argument: Any = None) -> None:
+        self.say(f"{action.title.lower()} {vm.name} ...")
+        self.run_worker(lambda: self._work(vm, action, argument), thread=True, name=f"novacron-top-{action.title}")
+
+    def _work(self, vm: VMState, action: Action, argument: Any) -> None:
+        """Do it, in a thread."""
+        try:
+            host = self.reader.host(vm.host)
+            other = self.reader.host(argument) if action.argument == "host" else None
+            action.work(host.vms[vm.id] if host is not None else None, other)
+        except NovaCronError as error:
+            hint = f"; {error.hint}" if error.hint else ""
+            self.call_from_thread(self.say, f"{action.title.lower()} {vm.name}: {error}{hint}", error=True)
+        else:
+            self.call_from_thread(self.say, f"{action.title.lower()} {vm.name}: done")
+        self.reader.read_soon()
+
+
+def host_table(hosts: list[HostState]) -> Table:
+    """Return the hosts as rich draws them. One that does not answer is grey, with the age of its values."""
+    table = Table(box=None, header_style="bold", pad_edge=False, expand=False)
+    for heading in ("HOST", "CPU%", "LAST", "MEMORY", "VMS"):
+        table.add_column(heading, no_wrap=True, justify="left" if heading in ("HOST", "LAST") else "right")
+    table.add_column("")
+    for host in hosts:
+        style = "dim" if host.error else ""
+        used = "-" if host.memory_bytes is None else format_size(host.memory_bytes)
+        if host.memory_bytes is not None and host.memory_free_bytes is not None:
+            used = f"{format_size(host.memory_bytes - host.memory_free_bytes)} of {used}"
+        cpu = "-" if host.cpu_percent is None or host.error else f"{host.cpu_percent:.0f}"
+        note = Text("")
+        if host.error:
+            age = (
+                "never answered"
+                if host.age_seconds is None
+                else f"no answer, seen {format_duration(round(host.age_seconds))} ago"
+            )
+            note = Text(f"{age}: {printable_line(host.error)}", style="red")
+        elif host.age_seconds is None:
+            note = Text("connecting ...", style="dim")
+        curve = Text(sparkline(host.history, 20, full=100), style="cyan")
+        table.add_row(printable_line(host.name), cpu, curve, used, f"{host.running} of {host.vms}", note, style=style)
+    return table
+
+
+__all__ = ["Top", "host_table"]

@@ -1,0 +1,396 @@
+"""`novacron top`: live hosts and VMs, driven by Textual's pilot on simulated hosts."""
+
+import asyncio
+import itertools
+import json
+import threading
+
+import pytest
+from click.testing import CliRunner
+from textual.widgets import Input, OptionList, SelectionList, Static
+
+import novacron
+from novacron.drivers import sim
+from novacron.errors import HostConnectionError
+from novacron_shell.cli import cli
+from novacron_shell.top.app import Top, host_table
+from novacron_shell.top.detail import Detail
+from novacron_shell.top.dialogs import Choose, Confirm
+from novacron_shell.top.model import COLUMNS, GROUPS, Group, HostState, View, VMState, lines
+from novacron_shell.top.reading import Reader
+from novacron_shell.top.table import VMTable
+
+WORLDS = itertools.count()
+
+
+@pytest.fixture
+def hosts():
+    names = [f"top-{next(WORLDS)}" for _ in range(2)]
+    made = [novacron.connect(f"sim://{name}?vms=4&prefix={name}-") for name in names]
+    yield made
+    for host in made:
+        host.close()
+        sim.forget(host.name)
+
+
+def driven(hosts, act, *, view=None, size=(120, 30), **options):
+    """Run the app, let `act` drive it, and return the app."""
+
+    async def main():
+        reader = Reader(hosts, novacron.fleet().ask, interval=0.1, **options)
+        app = Top(reader, view)
+        reader.on_change(app.changed)
+        async with app.run_test(size=size) as pilot:
+            await until(pilot, lambda: all(host.age_seconds is not None for host in reader.hosts()))
+            app.redraw()
+            await act(app, pilot)
+        return app
+
+    return asyncio.run(main())
+
+
+async def until(pilot, condition):
+    async with asyncio.timeout(60):
+        while not condition():
+            await pilot.pause(0.02)
+
+
+def shown(app):
+    """The names in the table, from the top; titles of groups in angle brackets."""
+    return [f"<{line.title}>" if isinstance(line, Group) else line.name for line in app.query_one(VMTable)._lines]
+
+
+def screen_text(app):
+    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
+
+
+def test_vms_of_all_hosts_are_shown_sorted_filtered_grouped_and_with_chosen_columns(hosts):
+    first, second = (host.name for host in hosts)
+
+    async def act(app, pilot):
+        assert len(shown(app)) == 8
+        app.change(View(sort="name"))
+        assert shown(app)[0] == f"{first}-00001"
+        await pilot.press("r")
+        assert shown(app)[0] == f"{second}-00004"
+        await pilot.press("slash", *"00003")
+        assert sorted(shown(app)) == [f"{first}-00003", f"{second}-00003"]
+        await pilot.press("enter")
+        assert app.focused.id == "vms"
+        await pilot.press("escape")
+        assert len(shown(app)) == 8
+        await pilot.press("g")
+        assert (shown(app)[0], shown(app)[5]) == (f"<{first}>", f"<{second}>")
+        await pilot.press("c")
+        await pilot.pause()
+        chosen = app.screen.query_one(SelectionList)
+        chosen.deselect_all()
+        chosen.select("name")
+        chosen.select("memory")
+        await pilot.press("enter")
+        assert app.view.columns == ("name", "memory")
+        await pilot.pause()
+        assert "STATUS" not in screen_text(app)
+
+    driven(hosts, act)
+
+
+def test_tags_are_read_when_they_are_needed(hosts):
+    hosts[0].vms[f"{hosts[0].name}-00001"].update(tags=["chosen"])
+
+    async def act(app, pilot):
+        app.change(View(filter="tag:chosen"))
+        await until(pilot, lambda: shown(app) == [f"{hosts[0].name}-00001"])
+        app.change(View(group="tag"))
+        assert "<chosen>" in shown(app)
+
+    driven(hosts, act)
+
+
+def test_what_changes_elsewhere_is_seen(hosts):
+    async def act(app, pilot):
+        hosts[1].vms.create(name="made-elsewhere")
+        await until(pilot, lambda: "made-elsewhere" in shown(app))
+
+    driven(hosts, act)
+
+
+@pytest.mark.parametrize(("key", "before", "after"), [("x", "running", "stopped"), ("s", "stopped", "running")])
+def test_an_action_asks_first_and_no_is_the_default(hosts, key, before, after):
+    host = hosts[0]
+    vm = next(vm for vm in host.vms if vm.status == before)
+
+    async def act(app, pilot):
+        app.change(View(filter=vm.name))
+        for answer in ("n", "enter", "escape"):
+            await pilot.press(key)
+            await pilot.pause()
+            assert isinstance(app.screen, Confirm)
+            assert vm.name in app.screen.question
+            await pilot.press(answer)
+            await pilot.pause()
+        assert vm.refresh().status == before
+        await pilot.press(key)
+        await pilot.pause()
+        await pilot.press("y")
+        await until(pilot, lambda: vm.refresh().status == after)
+        await until(pilot, lambda: app.query_one(VMTable).selected.status == after)
+
+    driven(hosts, act)
+
+
+def test_a_vm_is_migrated_to_the_host_that_is_chosen_and_a_snapshot_is_made(hosts):
+    source, destination = hosts
+    vm = next(vm for vm in source.vms if vm.status == "running")
+
+    async def act(app, pilot):
+        app.change(View(filter=vm.name))
+        await pilot.press("n")
+        await pilot.pause()
+        await pilot.press("y")
+        await until(pilot, lambda: len(vm.snapshots) == 1)
+        vm.snapshots[next(iter(vm.snapshots)).name].delete()
+        await pilot.press("m")
+        await pilot.pause()
+        assert isinstance(app.screen, Choose)
+        assert [str(option.prompt) for option in app.screen.query_one(OptionList).options] == [destination.name]
+        await pilot.press("enter")
+        await until(pilot, lambda: destination.vms.get(vm.name) is not None and source.vms.get(vm.name) is None)
+
+    driven(hosts, act)
+
+
+def test_an_action_that_fails_says_why(hosts):
+    async def act(app, pilot):
+        name = f"{hosts[0].name}-00001"
+        app.change(View(filter=name))
+        hosts[0].vms[name].stop()
+        await until(pilot, lambda: app.query_one(VMTable).selected.status == "stopped")
+        await pilot.press("d")
+        await pilot.pause()
+        await pilot.press("y")
+        message = app.query_one("#message", Static)
+        await until(pilot, lambda: "shut down" in str(message.content) and "..." not in str(message.content))
+        assert "done" in str(message.content) or "stopped" in str(message.content)
+
+    driven(hosts, act)
+
+
+def test_a_vm_is_opened_with_all_its_parts_and_its_events(hosts):
+    vm = hosts[0].vms[f"{hosts[0].name}-00001"]
+    vm.snapshots.create("before")
+
+    async def act(app, pilot):
+        app.change(View(filter=vm.name))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail) and app.screen.is_mounted)
+        detail = app.screen
+
+        def text(part):
+            from rich.console import Console
+
+            console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+            console.print(detail.query_one(f"#{part}-text", Static).content)
+            return console.export_text()
+
+        await until(pilot, lambda: "before" in text("snapshots") and "vda" in text("disks") and "memory" in text("vm"))
+        await until(pilot, lambda: detail._subscription is not None)
+        threading.Thread(target=vm.suspend).start()
+        await until(pilot, lambda: "suspended" in text("events"))
+        await pilot.press("right")
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not isinstance(app.screen, Detail)
+
+    driven(hosts, act)
+
+
+def test_a_dead_host_is_grey_with_its_age_delays_no_other_and_comes_back(hosts, monkeypatch):
+    dead, alive = hosts
+    real = dead.vms.list
+
+    async def act(app, pilot):
+        monkeypatch.setattr(dead.vms, "list", lambda **_: (_ for _ in ()).throw(HostConnectionError("no route to host")))
+        await until(pilot, lambda: any(vm.stale for vm in app.reader.vms()))
+        alive.vms.create(name="made-meanwhile")
+        await until(pilot, lambda: "made-meanwhile" in shown(app))
+        assert len(shown(app)) == 9
+        (state,) = [host for host in app.reader.hosts() if host.name == dead.name]
+        assert "no route to host" in state.error
+        app.change(View(filter=f"host:{dead.name}"))
+        await pilot.press("x")
+        assert "does not answer" in str(app.query_one("#message", Static).content)
+        monkeypatch.setattr(dead.vms, "list", real)
+        await until(pilot, lambda: not any(vm.stale for vm in app.reader.vms()))
+
+    driven(hosts, act)
+
+
+def test_a_host_that_hangs_delays_no_other(hosts, monkeypatch):
+    hung, alive = hosts
+    released = threading.Event()
+
+    async def act(app, pilot):
+        monkeypatch.setattr(hung.vms, "list", lambda **_: released.wait(60))
+        alive.vms.create(name="made-meanwhile")
+        await until(pilot, lambda: "made-meanwhile" in shown(app))
+        released.set()
+
+    driven(hosts, act)
+
+
+def test_the_row_of_a_dead_host_says_how_old_it_is():
+    from rich.console import Console
+
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(
+        host_table(
+            [
+                HostState(
+                    name="kvm1",
+                    age_seconds=1.0,
+                    cpus=8,
+                    cpu_percent=50.0,
+                    memory_bytes=2**34,
+                    memory_free_bytes=2**33,
+                    vms=3,
+                    running=2,
+                ),
+                HostState(name="kvm2\x1b[2J", age_seconds=75.0, error="no route"),
+                HostState(name="kvm3", error="refused"),
+                HostState(name="kvm4"),
+            ]
+        )
+    )
+    text = console.export_text()
+    for part in (
+        "8 GiB of 16 GiB",
+        "2 of 3",
+        "no answer, seen 1m15s ago: no route",
+        "never answered: refused",
+        "connecting",
+        "kvm2\\x1b",
+    ):
+        assert part in text
+
+
+def test_the_mouse_moves_sorts_and_opens(hosts):
+    async def act(app, pilot):
+        app.change(View(sort="name"))
+        await pilot.click(VMTable, offset=(3, 3))
+        assert app.query_one(VMTable).selected.name == shown(app)[2]
+        await pilot.click(VMTable, offset=(1, 0))
+        await pilot.pause()
+        assert (app.view.sort, app.view.reverse) == ("name", True)
+        await pilot.click(VMTable, offset=(3, 2), times=2)
+        await until(pilot, lambda: isinstance(app.screen, Detail))
+
+    driven(hosts, act)
+
+
+@pytest.mark.parametrize("size", [(40, 10), (20, 6), (200, 60)])
+def test_any_size_of_the_terminal_works_also_when_it_changes(hosts, size):
+    async def act(app, pilot):
+        await pilot.resize_terminal(*size)
+        await pilot.press("end", "home", "pagedown", "pageup", "down", "up")
+        await pilot.resize_terminal(120, 30)
+        await pilot.pause()
+        assert hosts[0].name in screen_text(app)
+
+    driven(hosts, act, size=size)
+
+
+def test_names_of_others_do_not_reach_the_terminal(hosts):
+    hosts[0].vms.create(name="plain")
+    evil = VMState(host="h\x1b]0;x\x07", id="1", name="e\x1b[2Jvil[red]", status="running", tags=("t\x1b",))
+
+    async def act(app, pilot):
+        table = app.query_one(VMTable)
+        app.reader.stop()
+        table.show([evil], View(columns=tuple(COLUMNS)))
+        await pilot.pause()
+        text = "".join(segment.text for y in range(3) for segment in table.render_line(y))
+        assert "\x1b" not in text
+        assert "e\\x1b[2Jvil[red]" in text
+
+    driven(hosts, act)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("sort", COLUMNS)
+def test_every_column_sorts_in_every_group(group, sort):
+    some = [
+        VMState(
+            host=f"h{n % 2}",
+            id=str(n),
+            name=f"vm{n}",
+            status="running" if n % 3 else "stopped",
+            tags=("a", "b")[: n % 3],
+            cpus=n / 3,
+            vcpus=n,
+        )
+        for n in range(6)
+    ]
+    found = [line for line in lines(some, View(sort=sort, group=group)) if isinstance(line, VMState)]
+    assert {vm.key for vm in found} == {vm.key for vm in some}
+    if not group and sort == "vcpus":
+        assert [vm.vcpus for vm in found] == [5, 4, 3, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("web", {"web1", "web2"}),
+        ("web* status:run", {"web1"}),
+        ("tag:prod", {"db"}),
+        ("host:b", {"web2", "db"}),
+        ("x?", set()),
+        ("", {"web1", "web2", "db"}),
+    ],
+)
+def test_filters(text, found):
+    some = [
+        VMState(host="a", id="1", name="web1", status="running"),
+        VMState(host="b", id="2", name="web2", status="stopped"),
+        VMState(host="b", id="3", name="db", status="running", tags=("Prod",)),
+    ]
+    assert {vm.name for vm in lines(some, View(filter=text))} == found
+
+
+def test_once_prints_the_state_as_a_table_and_as_json(hosts):
+    base = ["-c", hosts[0].uri, "top", "--once"]
+    done = CliRunner().invoke(cli, [*base, "-o", "json", "--sort", "name", "00001"])
+    assert done.exit_code == 0, done.output
+    state = json.loads(done.stdout)
+    assert [host["vms"] for host in state["hosts"]] == [4]
+    assert [vm["name"] for vm in state["vms"]] == [f"{hosts[0].name}-00001"]
+    assert state["vms"][0]["cpus"] is not None
+    done = CliRunner().invoke(cli, [*base, "--columns", "name,cpu", "-o", "csv"])
+    assert done.stdout.splitlines()[0] == "name,cpu"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["--sort", "x"], "no such column"), (["--columns", "name,x"], "no such column"), ([], "no terminal")]
+)
+def test_bad_arguments_are_refused(hosts, arguments, said):
+    done = CliRunner().invoke(cli, ["-c", hosts[0].uri, "top", *arguments])
+    assert done.exit_code != 0
+    assert said in done.output or said in str(done.exception)
+
+
+def test_only_top_imports_textual():
+    import subprocess
+    import sys
+
+    modules = "novacron_shell.main, novacron_shell.cli, novacron_shell.repl.session, novacron_shell.repl.shell"
+    code = f"import sys, {modules}; print('textual' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_input_of_the_filter_is_no_action(hosts):
+    async def act(app, pilot):
+        await pilot.press("slash", "x", "s", "q")
+        assert app.query_one("#filter", Input).value == "xsq"
+        assert not isinstance(app.screen, Confirm)
+
+    driven(hosts, act)
