@@ -1,8 +1,12 @@
-// Clusters that can be deleted, and of VMs: consolidation and the installer of VMware Tools.
+// Clusters that can be deleted, switches that know their uplinks, and of VMs: consolidation and the installer of VMware Tools.
 
 package main
 
 import (
+	"reflect"
+	"slices"
+	"unsafe"
+
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/soap"
@@ -32,7 +36,7 @@ func (c *cluster) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task) s
 // ConsolidateVMDisksTask leaves the disks as they are: the simulator's hold nothing that could be merged.
 func (m *machine) ConsolidateVMDisksTask(ctx *simulator.Context, req *types.ConsolidateVMDisks_Task) soap.HasFault {
 	task := simulator.CreateTask(m.VirtualMachine, "consolidateDisks", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
-		ctx.Update(m.VirtualMachine, []types.PropertyChange{{Name: "runtime.consolidationNeeded", Val: types.NewBool(false)}})
+		ctx.Update(m.VirtualMachine, []types.PropertyChange{{Name: "runtime.consolidationNeeded", Val: false}})
 		return nil, nil
 	})
 	return &methods.ConsolidateVMDisks_TaskBody{Res: &types.ConsolidateVMDisks_TaskResponse{Returnval: task.Run(ctx)}}
@@ -53,4 +57,27 @@ func (m *machine) MountToolsInstaller(ctx *simulator.Context, req *types.MountTo
 func (m *machine) UnmountToolsInstaller(ctx *simulator.Context, req *types.UnmountToolsInstaller) soap.HasFault {
 	ctx.Update(m.VirtualMachine, []types.PropertyChange{{Name: "runtime.toolsInstallerMounted", Val: false}})
 	return &methods.UnmountToolsInstallerBody{Res: new(types.UnmountToolsInstallerResponse)}
+}
+
+// CreateDVSTask lets the new switch know which of its port groups has its uplinks.
+func (f *folder) CreateDVSTask(ctx *simulator.Context, req *types.CreateDVS_Task) soap.HasFault {
+	body := f.Folder.CreateDVSTask(ctx, req)
+	if answer, is := body.(*methods.CreateDVS_TaskBody); is && answer.Res != nil {
+		after(ctx, answer.Res.Returnval, func() { markUplinks(ctx) })
+	}
+	return body
+}
+
+type customizations struct{ *simulator.CustomizationSpecManager }
+
+// DeleteCustomizationSpec takes a specification out of the simulator's list, which it keeps to itself.
+func (c *customizations) DeleteCustomizationSpec(_ *simulator.Context, req *types.DeleteCustomizationSpec) soap.HasFault {
+	kept := reflect.ValueOf(c.CustomizationSpecManager).Elem().FieldByName("items")
+	items := (*[]types.CustomizationSpecItem)(unsafe.Pointer(kept.UnsafeAddr()))
+	named := func(item types.CustomizationSpecItem) bool { return item.Info.Name == req.Name }
+	if !slices.ContainsFunc(*items, named) {
+		return &methods.DeleteCustomizationSpecBody{Fault_: simulator.Fault("", new(types.NotFound))}
+	}
+	*items = slices.DeleteFunc(slices.Clone(*items), named)
+	return &methods.DeleteCustomizationSpecBody{Res: new(types.DeleteCustomizationSpecResponse)}
 }

@@ -81,6 +81,8 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		if _, is := endless.Load(method.This); !is && method.Name == "CancelTask" {
 			more = &steady{thing}
 		}
+	case *simulator.CustomizationSpecManager:
+		more = &customizations{thing}
 	case *simulator.ClusterComputeResource:
 		more = &cluster{thing}
 	case *simulator.ResourcePool:
@@ -96,7 +98,7 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 	case *simulator.HostDatastoreBrowser:
 		more = &browser{thing}
 	case *simulator.Folder:
-		if method.Name == "CreateVM_Task" {
+		if method.Name == "CreateVM_Task" || method.Name == "CreateDVS_Task" {
 			more = &folder{thing}
 		}
 	}

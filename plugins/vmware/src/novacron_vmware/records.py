@@ -138,4 +138,15 @@ def facts_option(facts: dict[str, Any]) -> Any:
     return vim.option.OptionValue(key=FACTS, value=json.dumps(facts, sort_keys=True))
 
 
-__all__ = ["ATTACHED", "FACTS_PATH", "FULL", "facts_of", "facts_option", "full_record", "apply_tags", "read_vm", "summary_record"]
+__all__ = [
+    "ATTACHED",
+    "FACTS",
+    "FACTS_PATH",
+    "FULL",
+    "facts_of",
+    "facts_option",
+    "full_record",
+    "apply_tags",
+    "read_vm",
+    "summary_record",
+]

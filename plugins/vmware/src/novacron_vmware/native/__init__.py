@@ -6,11 +6,28 @@ from __future__ import annotations
 def areas() -> list[type]:
     """Return the classes that implement native operations."""
     from novacron_vmware.native.clusters import VSphereClusters
+    from novacron_vmware.native.customization import VSphereCustomization
+    from novacron_vmware.native.datastore_files import VSphereDatastoreFiles
     from novacron_vmware.native.folders import VSphereFolders
+    from novacron_vmware.native.history import VSphereHistory
     from novacron_vmware.native.nodes import VSphereNodes
     from novacron_vmware.native.resource_pools import VSphereResourcePools
+    from novacron_vmware.native.server import VSphereServer
+    from novacron_vmware.native.switches import VSphereSwitches
+    from novacron_vmware.native.vms import VSphereVMs
 
-    return [VSphereFolders, VSphereResourcePools, VSphereClusters, VSphereNodes]
+    return [
+        VSphereClusters,
+        VSphereCustomization,
+        VSphereDatastoreFiles,
+        VSphereFolders,
+        VSphereHistory,
+        VSphereNodes,
+        VSphereResourcePools,
+        VSphereServer,
+        VSphereSwitches,
+        VSphereVMs,
+    ]
 
 
 __all__ = ["areas"]

@@ -1,0 +1,159 @@
+"""What vSphere alone knows of a VM: consolidation, hardware version, extra configuration, VMware Tools, registration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.jobs import Job
+from novacron.records.vm import Deleted
+from novacron_vmware.devices import split_path
+from novacron_vmware.errors import translated
+from novacron_vmware.names import escaped_name, plain_name
+from novacron_vmware.native.area import NativeOperations, vsphere
+from novacron_vmware.native.records import Setting, VMDetails
+from novacron_vmware.placement import find_placement
+from novacron_vmware.records import FACTS
+from novacron_vmware.sdk import vim
+
+PROPERTIES = ["name", "config.version", "config.guestFullName", "config.extraConfig", "guest.toolsRunningStatus"]
+PROPERTIES += ["guest.toolsVersionStatus2", "guest.toolsVersion", "runtime.consolidationNeeded", "runtime.powerState"]
+
+
+class VSphereVMs(NativeOperations):
+    """VMs: consolidation, hardware version, extra configuration, VMware Tools, register and unregister."""
+
+    @vsphere.operation(kind="read")
+    def vm_details(self, vm: str) -> VMDetails:
+        """Show what vSphere alone knows of a VM."""
+        read = self._connection.read(self._vm(vm), PROPERTIES)
+        return VMDetails(
+            name=plain_name(read["name"]),
+            hardware=read.get("config.version") or "",
+            tools=str(read.get("guest.toolsRunningStatus") or ""),
+            tools_version=read.get("guest.toolsVersion") or None,
+            needs_consolidation=bool(read.get("runtime.consolidationNeeded")),
+            guest=read.get("config.guestFullName") or "",
+            extra={each.key: str(each.value) for each in read.get("config.extraConfig") or ()},
+        )
+
+    @vsphere.operation(kind="job", locks="vm", idempotent=True)
+    def vm_consolidate(self, vm: str, job: Job[VMDetails]) -> VMDetails:
+        """Merge disks that deleted snapshots have left behind."""
+        thing = self._vm(vm)
+        self._run(vm, thing.ConsolidateVMDisks_Task, job)
+        return self.vm_details(vm)
+
+    @vsphere.operation(kind="job", locks="vm")
+    def vm_upgrade(self, vm: str, job: Job[VMDetails], version: str | None = None) -> VMDetails:
+        """Upgrade a stopped VM's virtual hardware. There is no way back.
+
+        Args:
+            vm: its name, path or id.
+            version: such as "vmx-19"; the newest by default.
+        """
+        thing = self._vm(vm)
+        if self._connection.read(thing, ["runtime.powerState"]).get("runtime.powerState") != "poweredOff":
+            raise InvalidStateError(f"can't upgrade {vm!r} while it runs", resource=vm, hint="stop it first")
+        self._run(vm, lambda: thing.UpgradeVM_Task(version), job)
+        return self.vm_details(vm)
+
+    @vsphere.operation(kind="read")
+    def vm_extra_list(self, vm: str) -> list[Setting]:
+        """List a VM's extra configuration. NovaCron's own entry is left out."""
+        options = self._connection.read(self._vm(vm), ["config.extraConfig"]).get("config.extraConfig") or ()
+        found = [Setting(name=each.key, value=each.value) for each in options if each.key != FACTS]
+        return sorted(found, key=lambda each: each.name)
+
+    @vsphere.operation(kind="change", locks="vm", idempotent=True)
+    def vm_extra_set(self, vm: str, settings: dict[str, str]) -> list[Setting]:
+        """Set entries of a VM's extra configuration; an empty value removes the entry.
+
+        Args:
+            vm: its name, path or id.
+            settings: KEY=VALUE, one or more.
+        """
+        if FACTS in settings:
+            problem = SpecProblem("settings", FACTS, "another key: this one holds NovaCron's tags and metadata")
+            raise InvalidSpecError("that entry is NovaCron's", resource=vm, problems=[problem])
+        options = [vim.option.OptionValue(key=key, value=value) for key, value in settings.items()]
+        thing = self._vm(vm)
+        self._run(vm, lambda: thing.ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=options)))
+        return [each for each in self.vm_extra_list(vm) if each.name in settings]
+
+    @vsphere.operation(kind="change", locks="vm", idempotent=True)
+    def vm_tools_mount(self, vm: str) -> VMDetails:
+        """Put the installer of VMware Tools into a running VM's CD drive."""
+        with translated(vm):
+            self._vm(vm).MountToolsInstaller()
+        return self.vm_details(vm)
+
+    @vsphere.operation(kind="change", locks="vm", idempotent=True)
+    def vm_tools_unmount(self, vm: str) -> VMDetails:
+        """Take the installer of VMware Tools out of a VM's CD drive."""
+        with translated(vm):
+            self._vm(vm).UnmountToolsInstaller()
+        return self.vm_details(vm)
+
+    @vsphere.operation(kind="change", locks="vm", destroys=True)
+    def vm_unregister(self, vm: str) -> Deleted:
+        """Take a stopped VM out of the inventory. Its files stay; `vm register` takes it in again."""
+        thing = self._vm(vm)
+        read = self._connection.read(thing, ["name", "config.files.vmPathName", "config.instanceUuid", "runtime.powerState"])
+        if read.get("runtime.powerState") != "poweredOff":
+            raise InvalidStateError(f"can't unregister {vm!r} while it runs", resource=vm, hint="stop it first")
+        with translated(vm):
+            thing.UnregisterVM()
+        return Deleted(name=plain_name(read["name"]), id=read.get("config.instanceUuid"), kept=(read["config.files.vmPathName"],))
+
+    @vsphere.operation(kind="job")
+    def vm_register(
+        self, path: str, job: Job[VMDetails], name: str = "", folder: str = "", resource_pool: str = "", node: str = ""
+    ) -> VMDetails:
+        """Take a VM that is on a datastore into the inventory.
+
+        Args:
+            path: its .vmx file, "[DATASTORE] web1/web1.vmx".
+            name: its name; that of the file by default.
+            folder: the VM folder.
+            resource_pool: the resource pool.
+            node: the ESXi.
+        """
+        if not (parts := split_path(path)) or not path.endswith(".vmx"):
+            raise InvalidSpecError(
+                "no VM's file", resource=path, problems=[SpecProblem("path", path, "[DATASTORE] FOLDER/NAME.vmx")]
+            )
+        name = name or parts[1].rpartition("/")[2].removesuffix(".vmx")
+        if self._connection.inventory.taken(name, None):
+            raise AlreadyExistsError(f"a VM {name!r} is already there", resource=name, hint="give another name")
+        native = {"folder": folder, "resource_pool": resource_pool}
+        place = find_placement(self._connection, name, node=node or None, native=native, pools=[parts[0]])
+        made = self._run(path, lambda: place.folder.RegisterVM_Task(path, escaped_name(name), False, place.pool, place.node), job)
+        return self.vm_details(made._moId)
+
+    @vsphere.operation(kind="job", locks="vm")
+    def vm_customize(self, vm: str, specification: str, job: Job[VMDetails]) -> VMDetails:
+        """Apply a customization specification to a stopped VM. The guest changes at its next start.
+
+        NICs that the specification has no settings for use DHCP.
+
+        Args:
+            vm: its name, path or id.
+            specification: the name of the specification.
+        """
+        thing = self._vm(vm)
+        with translated(specification):
+            item = self._connection.content.customizationSpecManager.GetCustomizationSpec(specification)
+        devices = self._connection.read(thing, ["config.hardware.device"]).get("config.hardware.device") or ()
+        cards = sum(isinstance(device, vim.vm.device.VirtualEthernetCard) for device in devices)
+        for _ in range(cards - len(item.spec.nicSettingMap)):  # vSphere wants settings for each NIC
+            settings = vim.vm.customization.IPSettings(ip=vim.vm.customization.DhcpIpGenerator())
+            item.spec.nicSettingMap.append(vim.vm.customization.AdapterMapping(adapter=settings))
+        self._run(vm, lambda: thing.CustomizeVM_Task(item.spec), job)
+        return self.vm_details(vm)
+
+    def _vm(self, text: str) -> Any:
+        return self._connection.inventory.find(text)
+
+
+__all__ = ["VSphereVMs"]

@@ -1,0 +1,72 @@
+"""The datastore browser; govc is the witness."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from novacron import DiskSpec, VMSpec, errors
+from novacron_lab.govc import Govc
+
+STORE = "LocalDS_0"
+
+
+@pytest.fixture(scope="module")
+def govc(vcenter):
+    return Govc(vcenter)
+
+
+def listed(govc, *path):
+    found = json.loads(govc("datastore.ls", "-json", "-dc", "/DC0", "-ds", STORE, *path))
+    return sorted(file["path"] for part in found for file in part.get("file") or ())
+
+
+def test_files_are_uploaded_listed_copied_moved_downloaded_and_deleted(host, govc, tmp_path):
+    """In folders, with names of blanks, umlauts and percent signs."""
+    native, content = host.native, bytes(range(256)) * 40
+    folder = native.datastore_mkdir(f"{STORE}/böx 1/deep", parents=True)
+    assert (folder.kind, folder.path) == ("folder", f"[{STORE}] böx 1/deep")
+    sent = native.datastore_upload(io.BytesIO(content), f"[{STORE}] böx 1/a %41.bin")
+    assert (sent.name, sent.size_bytes) == ("a %41.bin", len(content))
+    assert listed(govc, "böx 1") == ["a %41.bin", "deep"]
+    govc("datastore.download", "-dc", "/DC0", "-ds", STORE, "böx 1/a %41.bin", str(tmp_path / "govc"))
+    assert (tmp_path / "govc").read_bytes() == content
+    assert native.datastore_cp(sent.path, f"{STORE}/böx 1/deep/b.bin").size_bytes == len(content)
+    moved = native.datastore_mv(f"{STORE}/böx 1/deep/b.bin", "LocalDS_1/moved.bin")
+    assert moved.path == "[LocalDS_1] moved.bin"
+    assert [file.name for file in native.datastore_ls(f"{STORE}/böx 1", recurse=True)] == ["a %41.bin", "deep"]
+    assert listed(govc, "böx 1/deep") == []
+    target = io.BytesIO()
+    native.datastore_download("/DC0/datastore/LocalDS_1:moved.bin", target)
+    assert target.getvalue() == content
+    with pytest.raises(errors.AlreadyExistsError):
+        native.datastore_upload(io.BytesIO(b"x"), sent.path)
+    assert native.datastore_upload(io.BytesIO(b"x"), sent.path, replace=True).size_bytes == 1
+    native.datastore_rm("LocalDS_1/moved.bin")
+    native.datastore_rm(f"{STORE}/böx 1")
+    assert "böx 1" not in listed(govc)
+    with pytest.raises(errors.NotFoundError):
+        native.datastore_rm(f"{STORE}/böx 1")
+
+
+def test_files_of_vms_are_not_deleted_moved_or_replaced(host, govc):
+    """Neither its disk, nor its folder, nor a folder above."""
+    vm = host.vms.create(VMSpec(name="keeper", memory="64MiB", disks=[DiskSpec(size="1MiB", pool=STORE)]))
+    disk = vm.record.disks[-1].source
+    for place in (disk, disk.rpartition("/")[0], disk.replace(".vmdk", "-flat.vmdk")):
+        with pytest.raises(errors.InvalidStateError, match="keeper"):
+            host.native.datastore_rm(place)
+        with pytest.raises(errors.InvalidStateError, match="keeper"):
+            host.native.datastore_mv(place, f"{STORE}/elsewhere")
+    with pytest.raises(errors.InvalidStateError, match="keeper"):
+        host.native.datastore_upload(io.BytesIO(b""), disk, replace=True)
+    assert disk.rpartition("/")[2] in listed(govc, disk.partition("] ")[2].rpartition("/")[0])
+    vm.delete()
+
+
+@pytest.mark.parametrize("place", ["", "/", STORE, f"{STORE}/../x", "[x", f"[{STORE}] a/../../b"])
+def test_places_that_are_none_are_refused(host, place):
+    with pytest.raises((errors.InvalidSpecError, errors.StoragePoolNotFoundError)):
+        host.native.datastore_rm(place)

@@ -1,0 +1,207 @@
+"""Tasks, events, alarms, sessions, roles, settings, customization, and what vSphere alone knows of VMs; govc is the witness."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import novacron
+from novacron import NICSpec, VMSpec, errors
+from novacron_lab.govc import Govc
+from novacron_lab.vcenter import VCenter
+
+
+@pytest.fixture(scope="module")
+def vcenter():
+    with VCenter("-machines", "1") as vcenter:
+        yield vcenter
+
+
+@pytest.fixture(scope="module")
+def host(vcenter):
+    with novacron.connect(vcenter.uri(path="/DC0"), name="vc", password=vcenter.password) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def govc(vcenter):
+    return Govc(vcenter)
+
+
+@pytest.fixture(scope="module")
+def vm(host):
+    return host.vms.create(
+        VMSpec(name="own", memory="64MiB", nics=[NICSpec(network="VM Network"), NICSpec(network="VM Network")])
+    )
+
+
+def test_tasks_are_listed_by_object_and_state(host, govc, vm):
+    vm.start()
+    vm.stop()
+    found = host.native.task_list(object="own")
+    assert {task.operation for task in found} >= {"VirtualMachine.powerOn", "VirtualMachine.powerOff"}
+    assert {task.object for task in found if "power" in task.operation} == {"own"}
+    assert {task.state for task in host.native.task_list(state="success")} == {"success"}
+    assert host.native.task_list(object="own", most=1) == found[:1]
+    theirs = json.loads(govc("object.collect", "-json", "/DC0/vm/own", "recentTask"))
+    assert found[0].id in json.dumps(theirs)
+
+
+def test_tasks_are_followed_and_cancelled(vcenter, host, vm):
+    """A task that would run for ever is seen, and ends when it is cancelled."""
+    vcenter.stall("PowerOnVM_Task")
+    job = host.submit("vm_start", vm=vm.id)
+    followed = host.native.task_follow(seconds=20)
+    task = next(task for task in followed if task.state == "running")
+    followed.close()
+    host.native.task_cancel(task.id)
+    with pytest.raises(errors.NovaCronError):
+        job.result(30)
+    assert vm.refresh().status == "stopped"
+    with pytest.raises(errors.InvalidStateError):
+        host.native.task_cancel(task.id)
+    with pytest.raises(errors.NotFoundError):
+        host.native.task_cancel("task-99999")
+
+
+def test_events_agree_with_govc(host, govc, vm):
+    vm.start()
+    vm.stop()
+    ours = host.native.event_list(object="own", kind=("VmPoweredOnEvent", "VmPoweredOffEvent"))
+    assert [event.kind for event in ours[:2]] == ["VmPoweredOffEvent", "VmPoweredOnEvent"]
+    assert {event.object for event in ours} == {"own"}
+    theirs = govc("events", "-type", "VmPoweredOnEvent", "/DC0/vm/own")
+    assert theirs.count("\n") + 1 == sum(event.kind == "VmPoweredOnEvent" for event in ours)
+
+
+def test_alarms_are_listed_and_acknowledged(host, govc, vm):
+    names = {alarm.name for alarm in host.native.alarm_definitions()}
+    assert {"Host error", "Virtual machine error"} <= names
+    with pytest.raises(errors.NotFoundError):
+        host.native.alarm_acknowledge("vcsim VM Alarm", "own")
+    raised(host, vm, "vcsim.vm.fatal")
+    (alarm,) = host.native.alarm_list("own")
+    assert (alarm.name, alarm.status, alarm.object, alarm.acknowledged) == ("vcsim VM Alarm", "red", "/DC0/vm/own", False)
+    assert alarm.name in govc("alarms", "/DC0/vm/own")
+    (known,) = host.native.alarm_acknowledge(alarm.name, "own")
+    assert known.acknowledged
+    assert json.loads(govc("alarms", "-json", "-ack", "/DC0/vm/own"))[0]["acknowledged"]
+
+
+def raised(host, vm, kind):
+    """Let a VM raise an alarm of the simulator."""
+    from novacron_vmware.sdk import vim
+
+    connection = host.dispatcher.driver.native
+    thing = connection.inventory.find(vm.id)
+    about = vim.event.VmEventArgument(name=vm.name, vm=thing)
+    event = vim.event.EventEx(
+        eventTypeId=kind, objectType=vim.VirtualMachine, objectId=thing._moId, vm=about, userName="", key=0, chainId=0
+    )
+    event.createdTime = vim.ServiceInstance("ServiceInstance", connection.session).CurrentTime()
+    connection.content.eventManager.PostEvent(event)
+
+
+def test_sessions_are_listed_and_ended(vcenter, host):
+    with novacron.connect(vcenter.uri(), password=vcenter.password) as other:
+        own = next(each for each in other.native.session_list() if each.current)
+        assert own.id in {each.id for each in host.native.session_list()}
+        with pytest.raises(errors.InvalidStateError):
+            other.native.session_end(own.id)
+        host.native.session_end(own.id)
+        assert own.id not in {each.id for each in host.native.session_list()}
+    with pytest.raises(errors.NotFoundError):
+        host.native.session_end(own.id)
+
+
+def test_licences_show_only_the_end_of_their_keys(host, govc):
+    theirs = json.loads(govc("license.ls", "-json"))
+    ours = host.native.license_list()
+    assert {(each["name"], each["total"]) for each in theirs} == {(each.name, each.total) for each in ours}
+    assert not {each["licenseKey"] for each in theirs} & {each.key for each in ours}
+
+
+def test_roles_and_permissions(host, govc):
+    native = host.native
+    native.role_create("starter", ("VirtualMachine.Interact.PowerOn", "System.View"))
+    assert "VirtualMachine.Interact.PowerOn" in govc.lines("role.ls", "starter")
+    assert {role.name for role in native.role_list()} == {each["name"] for each in json.loads(govc("role.ls", "-json"))}
+    with pytest.raises(errors.InvalidSpecError):
+        native.role_create("wrong", ("No.Such",))
+    (given,) = native.permission_set("LAB\\ann", "starter", "/DC0/vm")
+    assert (given.role, given.object, given.propagate) == ("starter", "/DC0/vm", True)
+    assert "LAB\\ann" in govc("permissions.ls", "/DC0/vm")
+    assert ("LAB\\ann", "starter") in {(each.principal, each.role) for each in native.permission_list()}
+    native.permission_delete("LAB\\ann", "/DC0/vm")
+    assert "LAB\\ann" not in govc("permissions.ls", "/DC0/vm")
+    native.role_delete("starter")
+    assert "starter" not in govc("role.ls")
+
+
+def test_settings(host, govc):
+    assert host.native.setting_set("config.test.one", "1").value == "1"
+    assert "1" in govc("option.ls", "config.test.one")
+    assert [each.name for each in host.native.setting_list("config.test.")] == ["config.test.one"]
+
+
+def test_customization_specifications(host, govc, vm):
+    made = host.native.customization_create(
+        "web / 1", hostname="web1", address="10.0.0.5/24", gateway="10.0.0.1", dns=("10.0.0.2",)
+    )
+    assert (made.name, made.kind) == ("web / 1", "Linux")
+    assert "web / 1" in {each.name for each in host.native.customization_list()}
+    theirs = json.loads(govc("object.collect", "-json", "CustomizationSpecManager:CustomizationSpecManager", "info"))
+    assert "web / 1" in json.dumps(theirs)
+    host.native.vm_customize("own", "web / 1")
+    with pytest.raises(errors.AlreadyExistsError):
+        host.native.customization_create("web / 1")
+    for wrong in ({"address": "10.0.0.5"}, {"address": "x/24"}, {"address": "10.0.0.5/24", "gateway": "y"}):
+        with pytest.raises(errors.InvalidSpecError):
+            host.native.customization_create("bad", **wrong)
+    host.native.customization_delete("web / 1")
+    with pytest.raises(errors.NotFoundError):
+        host.native.customization_delete("web / 1")
+
+
+def test_extra_configuration(host, govc, vm):
+    host.native.vm_extra_set("own", {"guestinfo.colour": "blue", "x.y": "a=b"})
+    assert "blue" in govc("vm.info", "-e", "/DC0/vm/own")
+    now = {each.name: each.value for each in host.native.vm_extra_list("own")}
+    assert (now["guestinfo.colour"], now["x.y"]) == ("blue", "a=b")
+    host.native.vm_extra_set("own", {"x.y": ""})
+    assert "x.y" not in {each.name for each in host.native.vm_extra_list("own")}
+    with pytest.raises(errors.InvalidSpecError):
+        host.native.vm_extra_set("own", {"novacron.facts": "{}"})
+
+
+def test_hardware_tools_and_consolidation(host, govc, vm):
+    native = host.native
+    assert native.vm_upgrade("own", version="vmx-19").hardware == "vmx-19"
+    assert govc("object.collect", "-s", "/DC0/vm/own", "config.version") == "vmx-19"
+    assert not native.vm_consolidate("own").needs_consolidation
+    with pytest.raises(errors.InvalidStateError):
+        native.vm_tools_mount("own")
+    vm.start()
+    with pytest.raises(errors.InvalidStateError):
+        native.vm_upgrade("own")
+    native.vm_tools_mount("own")
+    assert govc("object.collect", "-s", "/DC0/vm/own", "runtime.toolsInstallerMounted") == "true"
+    native.vm_tools_unmount("own")
+    vm.stop()
+
+
+def test_a_vm_is_unregistered_and_registered_again(host, govc):
+    vm = host.vms.create(VMSpec(name="away", memory="64MiB"))
+    vm.start()
+    with pytest.raises(errors.InvalidStateError):
+        host.native.vm_unregister("away")
+    vm.stop()
+    gone = host.native.vm_unregister("away")
+    assert "/DC0/vm/away" not in govc.lines("find", "/DC0/vm", "-type", "m")
+    assert host.native.vm_register(gone.kept[0]).name == "away"
+    assert "/DC0/vm/away" in govc.lines("find", "/DC0/vm", "-type", "m")
+    with pytest.raises(errors.AlreadyExistsError):
+        host.native.vm_register(gone.kept[0])
+    with pytest.raises(errors.InvalidSpecError):
+        host.native.vm_register("away.vmx")

@@ -1,0 +1,86 @@
+"""Switches and port groups; govc is the witness."""
+
+from __future__ import annotations
+
+import pytest
+
+import novacron
+from novacron import NICSpec, VMSpec, errors
+from novacron_lab.govc import Govc
+from novacron_lab.vcenter import VCenter
+
+
+@pytest.fixture(scope="module")
+def vcenter():
+    with VCenter("-machines", "1") as vcenter:
+        yield vcenter
+
+
+@pytest.fixture(scope="module")
+def host(vcenter):
+    with novacron.connect(vcenter.uri(path="/DC0"), name="vc", password=vcenter.password) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def govc(vcenter):
+    return Govc(vcenter)
+
+
+def test_distributed_switches_and_trunks(host, govc):
+    """Created with port groups, one of them a trunk; a group that a VM is on stays."""
+    native = host.native
+    made = native.switch_create("fab/ric", mtu=9000, uplinks=("up1", "up2"))
+    assert (made.kind, made.mtu, made.uplinks) == ("distributed", 9000, ("up1", "up2"))
+    assert "/DC0/network/fab%2fric" in govc.lines("find", "/DC0/network", "-type", "w")
+    (tagged,) = native.portgroup_create("tagged", "fab/ric", vlan="12", promiscuous=True)
+    (trunk,) = native.portgroup_create("trunk", "fab/ric", vlan="10-20,30")
+    assert (tagged.vlan, tagged.promiscuous, trunk.vlan) == ("12", True, "10-20,30")
+    config = govc("object.collect", "-json", "/DC0/network/trunk", "config.defaultPortConfig")
+    assert '"start":10' in config.replace(" ", "")
+    native.switch_attach("fab/ric", ("DC0_H0",))
+    assert native.node_show("DC0_H0").id in govc("object.collect", "-s", "/DC0/network/fab%2fric", "summary.hostMember")
+    vm = host.vms.create(VMSpec(name="plugged", memory="64MiB", node="DC0_H0", nics=[NICSpec(network="tagged")]))
+    for refused in (lambda: native.portgroup_delete("tagged"), lambda: native.switch_delete("fab/ric")):
+        with pytest.raises(errors.InvalidStateError):
+            refused()
+    with pytest.raises(errors.AlreadyExistsError):
+        native.portgroup_create("tagged", "fab/ric")
+    vm.delete()
+    native.switch_detach("fab/ric", ("DC0_H0",))
+    assert govc("object.collect", "-s", "/DC0/network/fab%2fric", "summary.hostMember") == ""
+    native.portgroup_delete("tagged")
+    assert {group.name for group in native.portgroup_list("fab/ric")} == {"trunk"}
+    native.portgroup_delete("trunk")
+    native.switch_delete("fab/ric")
+    assert "/DC0/network/fab%2fric" not in govc.lines("find", "/DC0/network", "-type", "w")
+
+
+def test_standard_switches_of_one_node_and_of_all(host, govc):
+    native = host.native
+    native.switch_create("vSwitch7", node="DC0_H0")
+    assert "vSwitch7" in govc("host.vswitch.info", "-host", "/DC0/host/DC0_H0/DC0_H0")
+    (made,) = native.portgroup_create("own", "vSwitch7", vlan="7", forged_transmits=False)
+    assert (made.node, made.vlan, made.kind) == ("DC0_H0", "7", "standard")
+    assert "own" in govc("host.portgroup.info", "-host", "/DC0/host/DC0_H0/DC0_H0")
+    everywhere = native.portgroup_create("everywhere", "vSwitch0")
+    assert {group.node for group in everywhere} == {node.name for node in native.node_list()}
+    native.portgroup_delete("everywhere")
+    assert [group for group in native.portgroup_list() if group.name == "everywhere"] == []
+    with pytest.raises(errors.InvalidStateError, match="own"):
+        native.switch_delete("vSwitch7", node="DC0_H0")
+    native.portgroup_delete("own", node="DC0_H0")
+    native.switch_delete("vSwitch7", node="DC0_H0")
+    assert "vSwitch7" not in govc("host.vswitch.info", "-host", "/DC0/host/DC0_H0/DC0_H0")
+    for vlan in ("4095", "x", "5-1", "1-2"):
+        with pytest.raises(errors.InvalidSpecError):
+            native.portgroup_create("bad", "vSwitch0", vlan=vlan)
+    with pytest.raises(errors.NotFoundError):
+        native.portgroup_create("bad", "none")
+
+
+def test_port_groups_agree_with_govc(host, govc):
+    """Without uplinks: the simulator forgets to delete those of a deleted switch."""
+    theirs = {line.rpartition("/")[2] for line in govc.lines("find", "/DC0/network", "-type", "g") if "-DVUplinks" not in line}
+    ours = {group.name for group in host.native.portgroup_list() if group.kind == "distributed"}
+    assert {name for name in ours if "-DVUplinks" not in name} == theirs
