@@ -13,10 +13,14 @@ import click
 from novacron_shell.options import Settings, common_options
 
 GROUPS = {
+    "apply": ("labs", "Create and change what a lab file describes."),
     "call": ("operations", "Call any operation of the driver contract by its name."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),
     "console": ("console", "Attach to the serial console of a VM."),
     "cp": ("ssh", "Copy files to or from a VM, by SSH or the guest agent."),
+    "describe": ("labs", "Print what a host has as a lab file."),
+    "destroy": ("labs", "Delete what was created for a lab."),
+    "diff": ("labs", "Show how the hosts differ from a lab file."),
     "disk": ("disks", "Disks of a VM: attach, detach, resize, limit, change media."),
     "events": ("events", "Print events of the hosts as they happen."),
     "filter": ("filters", "Traffic filters (firewall rules for NICs)."),
@@ -35,6 +39,7 @@ GROUPS = {
     "resources": ("resources", "CPU, memory and I/O of a VM: amounts, pinning, limits."),
     "run": ("runs", "Runs of workflows: list, show, resume, cancel, pause, retry."),
     "schedule": ("schedules", "Workflows that start at set times: add, list, show, pause, resume, remove."),
+    "schema": ("labs", "Print the JSON Schema of lab files or of a spec."),
     "script": ("interactive", "Run a Python script with the names of the interactive shell."),
     "screenshot": ("console", "Save a picture of a VM's display."),
     "shell": ("interactive", "Start the interactive shell."),

@@ -34,11 +34,12 @@ class MACStore:
 
         rows = [{"address": address.lower()} for address in addresses]
         with self._transaction() as connection:
-            insert = _insert(connection.dialect.name)(macs).on_conflict_do_nothing().returning(macs.c.address)
+            insert = insert_of(connection.dialect.name)(macs).on_conflict_do_nothing().returning(macs.c.address)
             return sum(connection.execute(insert.values(**row)).first() is not None for row in rows)
 
 
-def _insert(dialect: str) -> Any:
+def insert_of(dialect: str) -> Any:
+    """Return the INSERT of a database that can ignore rows that exist."""
     if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import insert as into_postgresql
 
@@ -48,4 +49,4 @@ def _insert(dialect: str) -> Any:
     return insert
 
 
-__all__ = ["MACStore"]
+__all__ = ["MACStore", "insert_of"]

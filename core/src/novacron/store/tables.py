@@ -105,6 +105,15 @@ migration_slots = sa.Table(
     sa.Column("vm", sa.String(256), nullable=False, comment="for people"),
     sa.Column("process", sa.String(32), nullable=False, index=True, comment="who makes the migration"),
 )
+lab_resources = sa.Table(
+    "lab_resources",
+    metadata,
+    sa.Column("lab", sa.String(128), primary_key=True),
+    sa.Column("host", sa.String(512), primary_key=True, comment="its URI"),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(256), primary_key=True),
+)
+
 macs = sa.Table(
     "macs",
     metadata,

@@ -148,7 +148,22 @@ def _claim(nodes: list[str], seed: int) -> None:
             store.restore(node, taker.vm)
 
 
-DOES: dict[str, Callable[..., None]] = {"run": _run, "run_as": _run_as, "recover": _recover, "work": _work, "claim": _claim}
+def _apply_lab(uri: str, name: str, content: dict[str, Any], prune: bool) -> None:
+    """Apply a lab to a host."""
+    import novacron
+    from novacron.labs import Lab
+
+    Lab.parse(content).plan(novacron.connect(uri, name=name), prune=prune).apply()
+
+
+DOES: dict[str, Callable[..., None]] = {
+    "run": _run,
+    "run_as": _run_as,
+    "recover": _recover,
+    "work": _work,
+    "claim": _claim,
+    "apply_lab": _apply_lab,
+}
 
 
 def _main() -> None:

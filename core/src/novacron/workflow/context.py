@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import VMNotFoundError
-from novacron.jobs import Progress
+from novacron.jobs import Job, Progress
 from novacron.workflow.hosts import Hosts
 from novacron.workflow.nodes import VMRef
 from novacron.workflow.run.scope import Scope
@@ -114,6 +114,10 @@ class Context:
         """Do an operation on the VM; its progress is the step's, a cancelled run cancels it."""
         self.raise_if_cancelled()
         return self._scope.follow(self.host.submit(operation, timeout, vm=self.ref.id, **arguments), self._listener)
+
+    def follow(self, job: Job[Any]) -> Any:
+        """Wait for a job that the step started, and return its result; its progress is the step's, a cancelled run cancels it."""
+        return self._scope.follow(job, self._listener)
 
     def migration_slot(self, destination: HostHandle) -> AbstractContextManager[object]:
         """Wait until the VM's host and the destination have a free slot for a migration, and hold it."""

@@ -10,6 +10,7 @@ from novacron.workflow.kinds.clone import CloneStep
 from novacron.workflow.kinds.guest import HealthyStep, NothingStep, RunInGuestStep
 from novacron.workflow.kinds.migration import MigrateStep
 from novacron.workflow.kinds.power import POWER_STEPS
+from novacron.workflow.kinds.resource import ResourceStep
 from novacron.workflow.kinds.retention import KeepSnapshots
 from novacron.workflow.kinds.snapshots import SnapshotStep, SnapshotUse
 from novacron.workflow.kinds.storage import MigrateStorageStep
@@ -18,7 +19,7 @@ from novacron.workflow.kinds.update import TagStep, UpdateStep
 _KINDS: tuple[StepKind, ...] = (
     *POWER_STEPS, MigrateStep(), SnapshotStep(), SnapshotUse("revert", "snapshot_revert", {}),
     SnapshotUse("delete_snapshot", "snapshot_delete", {"children": False}), KeepSnapshots(), UpdateStep(), TagStep(),
-    RunInGuestStep(), HealthyStep(), NothingStep(), CloneStep(), MigrateStorageStep(),
+    RunInGuestStep(), HealthyStep(), NothingStep(), CloneStep(), MigrateStorageStep(), ResourceStep(),
 )  # fmt: skip
 
 BUILT_IN: Mapping[str, StepKind] = MappingProxyType({kind.name: kind for kind in _KINDS})

@@ -33,13 +33,13 @@ def set_hardware(vm: SimVM, changes: VMUpdate) -> None:
 def configuration(vm: SimVM) -> dict[str, Any]:
     """Return the fields of `VMUpdate` that a VM has."""
     found: dict[str, Any] = {
-        "vcpus": vm.vcpus,
-        "memory": vm.memory,
+        "vcpus": vm.after_stop.get("vcpus", vm.vcpus),
+        "memory": vm.after_stop.get("memory", vm.memory),
         "description": vm.description,
         "tags": sorted(vm.tags),
         "metadata": dict(vm.metadata),
         "autostart": vm.autostart,
-        "vcpus_max": vm.vcpus_max,
+        "vcpus_max": vm.after_stop.get("vcpus_max", vm.vcpus_max),
         "tpm": bool(vm.native.get("tpm")),
         "boot_order": boot_order(vm),
     }

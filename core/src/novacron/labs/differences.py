@@ -1,0 +1,255 @@
+"""What a host has, and how a resource of a lab differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import ImageNotFoundError
+from novacron.handles.changes import ACTIVE
+from novacron.labs.resources import Action, Resource
+
+if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
+    from novacron.handles.vm import VMHandle
+
+LAB = "lab"
+"""The metadata key of a VM that names its lab."""
+FIXED = {"firmware": "firmware", "arch": "arch", "machine": "machine"}
+"""Fields of a VM that can't be changed, and where the record has them."""
+NIC_FIELDS = (
+    "network",
+    "model",
+    "link_up",
+    "vlan",
+    "filter",
+    "isolated",
+    "inbound_bytes_per_second",
+    "outbound_bytes_per_second",
+)
+"""Fields of a NIC that are compared and changed in place."""
+
+
+class HostState:
+    """The resources of a host. Each list is read once, when it is needed."""
+
+    def __init__(self, host: HostHandle) -> None:
+        self.host = host
+        self._volumes: dict[str, dict[str, Any]] = {}
+
+    @cached_property
+    def pools(self) -> dict[str, Any]:
+        """The storage pools by name."""
+        return {pool.name: pool for pool in self.host.pools.list()} if self.host.supports("pool_list") else {}
+
+    @cached_property
+    def networks(self) -> dict[str, Any]:
+        """The networks by name."""
+        return {network.name: network for network in self.host.networks.list()} if self.host.supports("network_list") else {}
+
+    @cached_property
+    def vms(self) -> dict[str, VMHandle]:
+        """The VMs by name, in full."""
+        return {vm.name: vm for vm in self.host.vms.list(detail="full")}
+
+    def volumes(self, pool: str) -> dict[str, Any]:
+        """Return the volumes of a pool by name; none if the pool does not exist or is stopped."""
+        if pool not in self._volumes:
+            there = pool in self.pools and self.pools[pool].active
+            self._volumes[pool] = {volume.name: volume for volume in self.host.pools.volumes(pool)} if there else {}
+        return self._volumes[pool]
+
+    def has(self, kind: str, name: str, pool: str = "") -> bool:
+        """Return whether the host has a resource."""
+        if kind in ("volume", "image"):
+            return name in self.volumes(pool)
+        return name in {"pool": self.pools, "network": self.networks, "vm": self.vms}[kind]
+
+
+def differences(lab: str, resource: Resource, state: HostState) -> Iterator[Action]:
+    """Yield what has to be done so that a host has the resource as the lab describes it."""
+    yield from {"pool": _pool, "image": _image, "volume": _volume, "network": _network, "vm": _vm}[resource.kind](
+        lab, resource, state
+    )
+
+
+def _action(action: str, resource: Resource, state: HostState, **more: Any) -> Action:
+    before = {"pool": resource.pool} if resource.kind in ("volume", "image") else {}
+    named = {"kind": resource.kind, "name": resource.name, "before": before} | more
+    return Action(action=action, host=state.host.name, **named)
+
+
+def _pool(lab: str, resource: Resource, state: HostState) -> Iterator[Action]:
+    present = state.pools.get(resource.name)
+    if present is None:
+        yield _action("create", resource, state, fields=resource.fields)
+        return
+    asked = {name: resource.fields[name] for name in ("type", "path") if resource.fields.get(name) is not None}
+    if stuck := _changed(asked, {name: getattr(present, name) for name in asked}):
+        yield _action("differs", resource, state, changes=stuck)
+    elif not present.active:
+        yield _action("start", resource, state)
+
+
+def _image(lab: str, resource: Resource, state: HostState) -> Iterator[Action]:
+    from novacron.images.catalogue import find_source
+
+    try:
+        name = find_source(resource.fields["source"]).name
+    except ImageNotFoundError:
+        name = resource.name
+    if name not in state.volumes(resource.pool):
+        yield _action("create", resource, state, name=name, fields=resource.fields)
+
+
+def _volume(lab: str, resource: Resource, state: HostState) -> Iterator[Action]:
+    present = state.volumes(resource.pool).get(resource.name)
+    if present is None:
+        yield _action("create", resource, state, fields=resource.fields)
+        return
+    stuck = _changed({name: resource.fields[name] for name in ("format",) if name in resource.fields}, {"format": present.format})
+    capacity = resource.fields.get("capacity")
+    if capacity and capacity < present.capacity_bytes:
+        stuck += (("capacity", present.capacity_bytes, capacity, "never"),)
+    if stuck:
+        yield _action("differs", resource, state, changes=stuck)
+    elif capacity and capacity > present.capacity_bytes:
+        changes = (("capacity", present.capacity_bytes, capacity, "at once"),)
+        yield _action("resize", resource, state, fields={"capacity": capacity}, changes=changes)
+
+
+def _network(lab: str, resource: Resource, state: HostState) -> Iterator[Action]:
+    present = state.networks.get(resource.name)
+    if present is None:
+        yield _action("create", resource, state, fields=resource.fields)
+        return
+    now = _of_network(present)
+    asked = {name: value for name, value in resource.fields.items() if name in now}
+    fixed: dict[str, Any] = {name: asked.pop(name) for name in ("type", "cidr", "bridge", "device") if name in asked}
+    if stuck := _changed(fixed, now):
+        yield _action("differs", resource, state, changes=stuck)
+        return
+    if changes := _changed(asked, now):
+        names = {name for name, *_ in changes}
+        if names & {"dhcp_start", "dhcp_end", "dhcp_hosts"}:  # a spec needs them together
+            names |= {name for name in ("dhcp_start", "dhcp_end", "dhcp_hosts", "cidr") if name in resource.fields}
+        fields = {name: resource.fields[name] for name in names}
+        before = {name: now[name] for name in names if now[name] is not None}
+        yield _action("update", resource, state, fields=fields, before=before, changes=changes)
+    if not present.active:
+        yield _action("start", resource, state)
+
+
+def _of_network(present: Any) -> dict[str, Any]:
+    """Return the fields of a network's spec that its record has."""
+    first, last = present.dhcp_ranges[0] if present.dhcp_ranges else (None, None)
+    return {
+        "type": present.type,
+        "bridge": present.bridge,
+        "device": present.native.get("device"),
+        "cidr": present.cidrs[0] if present.cidrs else None,
+        "dhcp_start": first,
+        "dhcp_end": last,
+        "dhcp_hosts": [dict(each) for each in present.dhcp_hosts],
+        "dns_hosts": [dict(each) for each in present.dns_hosts],
+        "domain": present.domain,
+        "autostart": present.autostart,
+    }
+
+
+def _vm(lab: str, resource: Resource, state: HostState) -> Iterator[Action]:
+    vm = state.vms.get(resource.name)
+    if vm is None:
+        metadata = {**(resource.fields.get("metadata") or {}), LAB: lab}
+        fields = {**resource.fields, "metadata": metadata, "start": bool(resource.running)}
+        yield _action("create", resource, state, fields=fields)
+        return
+    asked = {name: resource.fields[name] for name in FIXED if resource.fields.get(name) is not None}
+    now = {name: getattr(vm.record, of) for name, of in FIXED.items()}
+    if stuck := tuple(each for each in _changed(asked, now) if not _same_machine(*each[:3])):
+        yield _action("differs", resource, state, changes=stuck)
+        return
+    yield from _fields_of_vm(resource, vm, state)
+    yield from _disks(resource, vm, state)
+    yield from _nics(resource, vm, state)
+    if resource.running is True and vm.status != "running":
+        yield _action("start", resource, state)
+    elif resource.running is False and vm.status in ACTIVE:
+        yield _action("stop", resource, state)
+
+
+def _same_machine(field: str, before: Any, after: Any) -> bool:
+    """Whether a machine is the same in another version: hypervisors replace "q35" by "pc-q35-7.2"."""
+    return field == "machine" and after in str(before)
+
+
+def _fields_of_vm(resource: Resource, vm: VMHandle, state: HostState) -> Iterator[Action]:
+    from novacron.handles.changes import plan_update
+    from novacron.specs import VMUpdate
+
+    fields = {name: value for name, value in resource.fields.items() if name in VMUpdate.model_fields}
+    plan = plan_update(vm, fields)
+    if any(change.applies == "needs a stop" for change in plan):
+        plan = plan_update(vm, fields, "next_start")
+    if len(plan):
+        changes = tuple((each.field, each.before, each.after, each.applies) for each in plan)
+        given = {name: fields[name] for name in plan.undo}
+        before = {"update": plan.undo, "when": plan.when}
+        yield _action("update", resource, state, fields={"update": given}, before=before, changes=changes)
+
+
+def _disks(resource: Resource, vm: VMHandle, state: HostState) -> Iterator[Action]:
+    """Compare hard disks by position. Disks that the lab does not name stay."""
+    present = [disk for disk in vm.record.disks or () if disk.device == "disk"]
+    wanted = [disk for disk in resource.fields.get("disks") or () if disk.get("device", "disk") == "disk"]
+    for number, asked in enumerate(wanted):
+        if number >= len(present):
+            where = {"vm": vm.name, "number": number}
+            yield _action("attach", resource, state, kind="disk", name=f"disk {number + 1}", fields=asked, before=where)
+            continue
+        size, now = asked.get("size"), present[number].size_bytes
+        if size and now and size != now:
+            changes = (("size", now, size, "at once" if size > now else "never"),)
+            more = {"kind": "disk", "name": present[number].target, "before": {"vm": vm.name}, "changes": changes}
+            yield _action("resize" if size > now else "differs", resource, state, fields={"size": size}, **more)
+
+
+def _nics(resource: Resource, vm: VMHandle, state: HostState) -> Iterator[Action]:
+    """Compare NICs by position. NICs that the lab does not name stay."""
+    present = list(vm.record.nics or ())
+    for number, asked in enumerate(resource.fields.get("nics") or ()):
+        if number >= len(present):
+            where = {"vm": vm.name, "number": number}
+            yield _action("attach", resource, state, kind="nic", name=f"nic {number + 1}", fields=asked, before=where)
+            continue
+        now = {name: getattr(present[number], name) for name in NIC_FIELDS}
+        given = {name: asked[name] for name in NIC_FIELDS if name in asked}
+        if "bridge" in asked or "device" in asked:
+            given["network"] = asked.get("bridge") or asked.get("device")
+        if changes := _changed(given, now):
+            names = [name for name, *_ in changes]
+            update = {name: given[name] for name in names}
+            if "network" in update and "network" not in asked:
+                update["bridge" if "bridge" in asked else "device"] = update.pop("network")
+            before = {"vm": vm.name, "update": {name: now[name] for name in names}}
+            more = {"kind": "nic", "name": present[number].mac, "before": before, "changes": changes}
+            yield _action("update", resource, state, fields={"update": update}, **more)
+
+
+def _changed(asked: Mapping[str, Any], present: Mapping[str, Any]) -> tuple[tuple[str, Any, Any, str], ...]:
+    """Return the fields that differ, with both values."""
+    return tuple(
+        (name, present.get(name), value, "at once") for name, value in asked.items() if not _same(present.get(name), value)
+    )
+
+
+def _same(present: Any, asked: Any) -> bool:
+    if isinstance(asked, (list, tuple)) and isinstance(present, (list, tuple)):
+        return len(asked) == len(present) and all(map(_same, sorted(present, key=repr), sorted(asked, key=repr)))
+    if isinstance(asked, Mapping) and isinstance(present, Mapping):
+        return all(_same(present.get(name), value) for name, value in asked.items())
+    return bool(str(present) == str(asked) or (not present and not asked))
+
+
+__all__ = ["HostState", "differences"]
