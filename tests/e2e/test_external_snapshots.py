@@ -315,26 +315,43 @@ def test_a_vm_of_another_tool_keeps_its_disk_with_all_that_was_written(a, boot):
         a.pools.delete_volume(name)
 
 
-def test_a_merge_that_the_daemon_dies_in_goes_on_with_the_next_delete(lab, a, boot, monkeypatch, wait_for_agent):
+@pytest.mark.parametrize("returns", [True, False])
+def test_a_merge_survives_a_daemon_that_returns_and_is_completed_later_otherwise(
+    lab, a, boot, monkeypatch, wait_for_agent, returns
+):
     """libvirtd is killed while the files are merged: the guest runs on, its disk is whole, and nothing is left at the end."""
-    vm = boot(a, "cut-short", ticks=1, disks=[{"size": "2GiB"}])
+    from novacron_kvm import connection
+    from novacron_kvm.snapshots import merging
+
+    vm = boot(a, f"cut-short-{returns}", ticks=1, disks=[{"size": "2GiB"}])
     wait_for_agent(vm)
     vm.snapshots.create("one", memory=False)
     vm.snapshots.create("two", memory=False)
     vm.guest.exec("dd", "if=/dev/urandom", "of=/dev/vda", "bs=1M", "seek=64", "count=256")
-    from novacron_kvm.snapshots import merging
+    commit, killed = merging.commit_active, []
 
-    follow = merging.follow
+    def dying(host, domain, target, path, job, report):
+        def kill(fraction):
+            if not killed:
+                killed.append(fraction)
+                lab.hosts[0].kill_daemon()
+                if returns:
+                    threading.Timer(1, lab.hosts[0].restart_daemon).start()
+            report(fraction)
 
-    def dying(domain, *args, **options):
-        lab.hosts[0].kill_daemon()
-        return follow(domain, *args, **options)
+        return commit(host, domain, target, path, job, kill)
 
-    monkeypatch.setattr(merging, "follow", dying)
-    with pytest.raises(errors.HostConnectionError):
+    monkeypatch.setattr(merging, "commit_active", dying)
+    if returns:
         vm.snapshots["two"].delete()
+    else:
+        monkeypatch.setattr(connection, "RECONNECT_TIMEOUT", 0.5)
+        with pytest.raises(errors.HostConnectionError) as caught:
+            vm.snapshots["two"].delete()
+        assert caught.value.outcome == "unknown"
+        lab.hosts[0].restart_daemon()
+    assert killed, "the daemon was not killed"
     monkeypatch.undo()
-    lab.hosts[0].restart_daemon()
     vm.console.wait_for_more_ticks()
     deadline = time.monotonic() + 60
     while True:

@@ -50,7 +50,7 @@ def run_block_job(
         without: the job removes this file from the disk's backing chain. libvirt's definition shows that shortly after the job ended.
 
     Raises:
-        StorageError: the job ended early. The disk is as it was before.
+        StorageError: the job ended early. The disk is as it was before. `details["restarted"]` is set if libvirtd was restarted.
         HostConnectionError: the daemon did not come back within 20 s, or the VM ended with it.
     """
     identity, before = domain.UUIDString(), _source(domain, target)
@@ -76,6 +76,7 @@ def run_block_job(
         raise lost from lost.__cause__
     except StorageError as error:
         error.hint = "libvirtd was restarted meanwhile; the disk is as it was before, so try again"
+        error.details["restarted"] = True
         raise
 
 

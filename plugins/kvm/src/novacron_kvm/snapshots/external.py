@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import libvirt
 from lxml import etree
 
-from novacron.errors import InvalidStateError, SnapshotError, UnsupportedOperationError
+from novacron.errors import HostConnectionError, InvalidStateError, SnapshotError, StorageError, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
@@ -191,7 +191,12 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
             volume.delete(0)
     if files:
         set_facts(domain, own.without_files(files))
-    merge_unneeded(connection, domain.UUIDString(), job)
+    try:
+        merge_unneeded(connection, domain.UUIDString(), job)
+    except (HostConnectionError, StorageError) as error:
+        error.outcome = "unknown"  # the snapshots are deleted, and their files are not merged yet
+        error.message += f"; {', '.join(sorted(names))} is deleted, and its files are merged by the next delete or revert"
+        raise
 
 
 def _refuse_impossible(connection: KVMConnection, record: VM, live: Any, *, memory: bool) -> None:

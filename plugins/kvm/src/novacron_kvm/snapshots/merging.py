@@ -90,8 +90,14 @@ def merge_unneeded(connection: KVMConnection, vm: str, job: Job[Any]) -> None:
     Raises:
         StorageError: QEMU could not copy; every file is still there.
     """
+    merge = partial(_merge_all, connection, vm, job)
     with tell_if_vm_ended(connection, vm):
-        connection.resumable(partial(_merge_all, connection, vm, job))
+        try:
+            connection.resumable(merge)
+        except StorageError as error:
+            if not error.details.get("restarted"):
+                raise
+            connection.resumable(merge)  # the job did not survive libvirtd's restart; the files are all there
 
 
 def _merge_all(connection: KVMConnection, vm: str, job: Job[Any], conn: Any) -> None:
