@@ -25,6 +25,9 @@ from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.storage import volume_xml
 
+OF_ANY_SOURCE = ("encryption", "seclabel", "reservations")
+"""Elements of a <source> that stay when a disk gets another file."""
+
 
 def own_disks(root: Any) -> list[Any]:
     """Return the <disk>s that a copy of a VM needs of its own: those that it writes and nobody shares."""
@@ -93,9 +96,10 @@ def _free_beside(volume: Any, name: str) -> str:
 
 def set_disk_file(element: Any, volume: Volume) -> None:
     """Let a <disk> use a volume."""
-    for old in [*element.findall("backingStore"), *element.findall("source/index")]:
-        old.getparent().remove(old)
     source = element.find("source")
+    foreign = [child for child in source if child.tag not in OF_ANY_SOURCE]  # the host and login of a network disk, for instance
+    for old in [*element.findall("backingStore"), *element.findall("auth"), *foreign]:
+        old.getparent().remove(old)
     for attribute in list(source.attrib):
         if attribute != "startupPolicy":
             del source.attrib[attribute]

@@ -127,7 +127,8 @@ def set_vcpus(root: Any, count: int) -> None:
     for pin in root.findall("cputune/vcpupin"):
         if int(pin.get("vcpu")) >= most:
             pin.getparent().remove(pin)
-    fit_cells(root)
+    if cells := root.findall("cpu/numa/cell"):
+        _share_vcpus(cells, most)  # memory and memory modules stay
 
 
 def set_memory(root: Any, size_bytes: int) -> None:
@@ -227,7 +228,12 @@ def set_scheduling(root: Any, parameters: dict[str, int]) -> None:
     """Put libvirt's parameters of CPU into a <domain>."""
     cputune = root.find("cputune")
     if cputune is None:
-        cputune = etree.SubElement(root, "cputune")
+        cputune = etree.Element("cputune")
+        before = next((e for tag in ("iothreadids", "iothreads", "vcpus", "vcpu") if (e := root.find(tag)) is not None), None)
+        if before is None:
+            root.append(cputune)
+        else:
+            before.addnext(cputune)  # libxml2 refuses some definitions that have it after the devices
     for name, value in parameters.items():
         element = cputune.find(_scheduling_tag(name))
         if element is None:
