@@ -39,12 +39,15 @@ DISKS = {
     "cache": st.sampled_from([None, "default", "none", "writethrough", "writeback", "directsync", "unsafe"]),
     "io": st.sampled_from([None, "native", "threads", "io_uring"]), "discard": st.sampled_from([None, "unmap", "ignore"]),
     "iothread": st.sampled_from([None, 1]), "queues": st.none() | st.integers(1, 256), "limits": st.none() | limits,
-    "encryption": st.none(),
+    "encryption": st.none(), "detect_zeroes": st.sampled_from([None, "off", "on", "unmap"]),
+    "wwn": st.none() | st.from_regex(r"\A[0-9a-fA-F]{16}\Z"),
 }  # fmt: skip
 """What a disk can be; an order to boot in is given to several devices at once, a target by `placed`."""
 disks = st.fixed_dictionaries(DISKS).map(
     lambda disk: (
-        disk | {"encryption": "a-key"} if disk["format"] in ENCRYPTED and disk["device"] == "disk" and disk["queues"] else disk
+        disk
+        | {"wwn": disk["wwn"] if disk["bus"] in ("scsi", "ide") else None}
+        | ({"encryption": "a-key"} if disk["format"] in ENCRYPTED and disk["device"] == "disk" and disk["queues"] else {})
     )
 )
 places = st.one_of(
@@ -85,6 +88,15 @@ displays = st.fixed_dictionaries(
         "keymap": st.sampled_from([None, "de", "en-us"]),
     }
 )  # fmt: skip
+serials = st.builds(
+    lambda kind, log, end: {"type": kind, "log": log} | end,
+    st.sampled_from(["serial", "virtio"]),
+    st.none() | paths,
+    st.sampled_from(["tcp", "unix", "file", ""]).flatmap(
+        lambda end: st.builds(lambda path: {end: "127.0.0.1:4555" if end == "tcp" else path} if end else {}, paths)
+    ),
+)
+values = texts.filter(str.strip)
 base64 = st.from_regex(r"\A[A-Za-z0-9+/]{4,20}==\Z")
 launch_securities = st.one_of(
     st.just({"type": "s390-pv"}),
@@ -118,6 +130,7 @@ def specs(draw):
     if draw(st.booleans()):
         for number, disk in enumerate(given_disks):
             disk["target"], disk["bus"] = f"sd{'abcdef'[number]}", draw(st.sampled_from([None, "scsi", "sata", "usb"]))
+            disk["wwn"] = disk["wwn"] if disk["bus"] == "scsi" else None
     numa = []
     if draw(st.booleans()):
         half, count = (all_of_it or memory) // 2, most or vcpus
@@ -144,7 +157,12 @@ def specs(draw):
         "watchdog": draw(st.sampled_from([None, "reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"])),
         "tpm": draw(st.booleans()), "kernel": None, "iso": draw(st.none() | paths), "disks": given_disks,
         "nics": _without_same_mac(given_nics),
-        "serial": {"type": draw(st.sampled_from(["serial", "virtio"])), "log": draw(st.none() | paths)},
+        "serial": draw(serials),
+        "boot_menu": draw(st.sampled_from([None, 0, "3s", 65])), "confined": draw(st.booleans()),
+        "system_info": draw(st.dictionaries(st.sampled_from(["manufacturer", "serial", "family"]), values, max_size=3)),
+        "cpuset": draw(st.sampled_from([None, "0", "0-3,8"])),
+        "panic": draw(st.sampled_from([None, "isa", "hyperv", "pseries", "s390"])),
+        "usb_controller": draw(st.sampled_from([None, "piix3-uhci", "ehci", "nec-xhci", "qemu-xhci"])),
         "channels": [{"name": name, "path": draw(st.none() | paths)} for name in draw(st.sets(channel_names, max_size=3))],
         "display": draw(st.none() | displays), "sound": draw(st.sampled_from([None, "ich6", "ich9", "ac97", "usb"])),
         "video": draw(st.sampled_from([None, "vga", "virtio", "qxl", "cirrus", "bochs", "ramfb", "none"])),
@@ -275,3 +293,53 @@ def test_a_cpu_is_written_as_asked():
 def test_a_cpu_that_contradicts_itself_is_refused(fields):
     with pytest.raises(InvalidSpecError):
         VMSpec(name="a", **fields)
+
+
+def test_new_fields_are_written_where_libvirt_reads_them(schema):
+    spec = VMSpec(
+        name="a",
+        boot_menu="3s",
+        system_info={"serial": "S-1", "manufacturer": "Maker <&>"},
+        cpuset="0-3,8",
+        confined=False,
+        panic="isa",
+        usb_controller="none",
+        serial={"tcp": "[::1]:4555"},
+        display={"listen": "none"},
+        disks=[{"size": "1MiB", "bus": "scsi", "wwn": "5000C50015EA71AC", "detect_zeroes": "unmap"}],
+    )
+    root = etree.fromstring(build(spec)[0])
+    schema.assertValid(root)
+    assert dict(root.find("os/bootmenu").attrib) == {"enable": "yes", "timeout": "3000"}
+    assert root.find("os/smbios").get("mode") == "sysinfo"
+    assert {e.get("name"): e.text for e in root.iterfind("sysinfo/system/entry")} == spec.system_info
+    assert root.find("vcpu").get("cpuset") == "0-3,8"
+    assert root.find("seclabel").get("type") == "none"
+    assert root.find("devices/panic").get("model") == "isa"
+    assert root.find("devices/controller[@type='usb']").get("model") == "none"
+    assert root.find("devices/input[@bus='usb']") is None, "there is no USB"
+    assert dict(root.find("devices/serial/source").attrib) == {"mode": "bind", "host": "::1", "service": "4555"}
+    assert root.find("devices/graphics/listen").get("type") == "none"
+    assert root.find("devices/graphics").get("port") is None
+    assert root.findtext("devices/disk/wwn") == "5000c50015ea71ac"
+    assert root.find("devices/disk/driver").get("detect_zeroes") == "unmap"
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"disks": [{"size": "1MiB", "bus": "virtio", "wwn": "5000c50015ea71ac"}]}, "disks.0.wwn"),
+        ({"disks": [{"size": "1MiB", "wwn": "5000c50015ea71ac"}]}, "disks.0.wwn"),
+        ({"display": {"listen": "none", "port": 5901}}, "display.port"),
+        ({"serial": {"tcp": "0.0.0.0:4555"}}, "serial.tcp"),
+        ({"serial": {"unix": "/a", "file": "/b"}}, "serial"),
+        ({"usb_controller": "none", "sound": "usb"}, "usb_controller"),
+        ({"boot_menu": "2m"}, "boot_menu"),
+        ({"system_info": {"uuid": "x"}}, "system_info.uuid.[key]"),
+    ],
+    ids=str,
+)
+def test_new_fields_that_do_not_fit_are_refused_by_name(fields, path):
+    with pytest.raises(InvalidSpecError) as caught:
+        VMSpec(name="a", **fields)
+    assert path in [problem.path for problem in caught.value.problems]

@@ -7,13 +7,19 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from novacron.specs.spec import Spec
+from novacron.specs.spec import FieldError, Spec
 
 Path = Annotated[str, Field(pattern=r"^/[^\x00-\x1f]+$")]
 """An absolute path on the host."""
 
 Video = Literal["vga", "virtio", "qxl", "cirrus", "bochs", "ramfb", "none"]
 Sound = Literal["ich6", "ich9", "ac97", "usb"]
+Panic = Literal["isa", "hyperv", "pseries", "s390"]
+"""A device by which a guest reports that its kernel crashed."""
+
+USBController = Literal["none", "piix3-uhci", "ehci", "nec-xhci", "qemu-xhci"]
+SystemField = Literal["manufacturer", "product", "version", "serial", "sku", "family"]
+"""A field of SMBIOS that says what machine the guest runs on."""
 
 
 def _pci(value: object) -> object:
@@ -32,11 +38,26 @@ PCIAddress = Annotated[
 class SerialSpec(Spec):
     """The console of a VM: a serial port, or a virtio console, which is faster and needs a driver in the guest.
 
-    `log` is a file on the host (absolute) to which its output is appended, also after a migration.
+    Attributes:
+        log: a file on the host (absolute) to which its output is appended, also after a migration.
+        tcp: the port of the host's loopback on which it is served, such as "127.0.0.1:4555". Anyone on the host can connect.
+        unix: the UNIX socket on the host at which it is served.
+        file: the file on the host that its output is written to; it then has no input.
+
+    With `tcp`, `unix` or `file`, `vm.console` and `novacron console` can't open it.
     """
 
     type: Literal["serial", "virtio"] = "serial"
     log: Path | None = None
+    tcp: str | None = Field(None, pattern=r"^(127\.0\.0\.1|\[::1\]|localhost):[0-9]{1,5}$")
+    unix: Path | None = None
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if sum(each is not None for each in (self.tcp, self.unix, self.file)) > 1:
+            raise ValueError("at most one of tcp, unix, file")
+        return self
 
 
 class ChannelSpec(Spec):
@@ -50,7 +71,10 @@ class ChannelSpec(Spec):
 
 
 class DisplaySpec(Spec):
-    """A graphical display, on the host's loopback unless `listen` says otherwise, on a free port unless `port` does."""
+    """A graphical display, on the host's loopback unless `listen` says otherwise, on a free port unless `port` does.
+
+    With `listen="none"` it has no port: only programs that talk to libvirt on the host can open it.
+    """
 
     type: Literal["vnc", "spice"] = "vnc"
     listen: str = "127.0.0.1"
@@ -59,6 +83,8 @@ class DisplaySpec(Spec):
 
     @model_validator(mode="after")
     def _port(self) -> Self:
+        if self.listen == "none" and self.port is not None:
+            raise FieldError("port", "no port with listen=none")
         if self.type == "vnc" and self.port is not None and self.port < 5900:
             raise ValueError("a port of at least 5900 for VNC")
         return self
@@ -110,8 +136,11 @@ __all__ = [
     "FilesystemSpec",
     "HostDeviceSpec",
     "PCIAddress",
+    "Panic",
     "Path",
     "SerialSpec",
     "Sound",
+    "SystemField",
+    "USBController",
     "Video",
 ]

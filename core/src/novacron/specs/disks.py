@@ -67,6 +67,8 @@ class DiskSpec(Spec):
     cache: Literal["default", "none", "writethrough", "writeback", "directsync", "unsafe"] | None = None
     io: Literal["native", "threads", "io_uring"] | None = None
     discard: Literal["unmap", "ignore"] | None = None
+    detect_zeroes: Literal["off", "on", "unmap"] | None = None
+    wwn: str | None = Field(None, pattern=r"^[0-9a-fA-F]{16}$")
     iothread: int | None = Field(None, ge=1, le=256)
     queues: int | None = Field(None, ge=1, le=256)
     limits: DiskLimits | None = None
@@ -78,6 +80,8 @@ class DiskSpec(Spec):
             raise ValueError(f"encryption only of disks of the formats {' and '.join(ENCRYPTED)}")
         if self.encryption and self.source and self.copy_mode != "full":
             raise ValueError('copy_mode="full" with encryption: what is in the image is not encrypted')
+        if self.wwn and self.bus not in ("scsi", "ide"):
+            raise FieldError("wwn", 'a WWN only with bus="scsi" or bus="ide"')
         if self.source and self.path:
             raise ValueError("either source (an image to start from) or path (an existing disk), not both")
         if self.device == "disk" and not (self.size or self.source or self.path):

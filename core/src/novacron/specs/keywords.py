@@ -151,6 +151,8 @@ class DiskFields(TypedDict, total=False):
     cache: Literal["default", "none", "writethrough", "writeback", "directsync", "unsafe"] | None
     io: Literal["native", "threads", "io_uring"] | None
     discard: Literal["unmap", "ignore"] | None
+    detect_zeroes: Literal["off", "on", "unmap"] | None
+    wwn: str | None
     iothread: int | None
     queues: int | None
     limits: DiskLimits | DiskLimitsFields | None
@@ -177,6 +179,8 @@ class DiskOptions(TypedDict, total=False):
     cache: Literal["default", "none", "writethrough", "writeback", "directsync", "unsafe"] | None
     io: Literal["native", "threads", "io_uring"] | None
     discard: Literal["unmap", "ignore"] | None
+    detect_zeroes: Literal["off", "on", "unmap"] | None
+    wwn: str | None
     iothread: int | None
     queues: int | None
     limits: DiskLimits | DiskLimitsFields | None
@@ -426,6 +430,9 @@ class SerialFields(TypedDict, total=False):
 
     type: Literal["serial", "virtio"]
     log: str | None
+    tcp: str | None
+    unix: str | None
+    file: str | None
 
 
 class SnapshotFields(TypedDict, total=False):
@@ -535,6 +542,12 @@ class VMFields(TypedDict, total=False):
     tpm: bool
     kernel: KernelSpec | KernelFields | None
     iso: str | None
+    boot_menu: float | str | timedelta | None
+    system_info: Mapping[Literal["manufacturer", "product", "version", "serial", "sku", "family"], str]
+    cpuset: str | None
+    confined: bool
+    panic: Literal["isa", "hyperv", "pseries", "s390"] | None
+    usb_controller: Literal["none", "piix3-uhci", "ehci", "nec-xhci", "qemu-xhci"] | None
     disks: Sequence[DiskSpec | DiskFields]
     nics: Sequence[NICSpec | NICFields]
     serial: SerialSpec | SerialFields
@@ -585,6 +598,12 @@ class VMOptions(TypedDict, total=False):
     tpm: bool
     kernel: KernelSpec | KernelFields | None
     iso: str | None
+    boot_menu: float | str | timedelta | None
+    system_info: Mapping[Literal["manufacturer", "product", "version", "serial", "sku", "family"], str]
+    cpuset: str | None
+    confined: bool
+    panic: Literal["isa", "hyperv", "pseries", "s390"] | None
+    usb_controller: Literal["none", "piix3-uhci", "ehci", "nec-xhci", "qemu-xhci"] | None
     disks: Sequence[DiskSpec | DiskFields]
     nics: Sequence[NICSpec | NICFields]
     serial: SerialSpec | SerialFields

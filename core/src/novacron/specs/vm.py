@@ -8,11 +8,22 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from novacron.specs.cloud_init import CloudInitSpec
-from novacron.specs.devices import ChannelSpec, DisplaySpec, FilesystemSpec, HostDeviceSpec, SerialSpec, Sound, Video
+from novacron.specs.devices import (
+    ChannelSpec,
+    DisplaySpec,
+    FilesystemSpec,
+    HostDeviceSpec,
+    Panic,
+    SerialSpec,
+    Sound,
+    SystemField,
+    USBController,
+    Video,
+)
 from novacron.specs.disks import DiskSpec
-from novacron.specs.hardware import Clock, CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec
+from novacron.specs.hardware import Clock, CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec, Numbers
 from novacron.specs.nics import NICSpec
-from novacron.specs.spec import MemorySize, Name, Reference, Spec, Tag
+from novacron.specs.spec import FieldError, MemorySize, Name, Reference, Seconds, Spec, Tag
 
 Firmware = Literal["bios", "uefi", "uefi-secure"]
 Watchdog = Literal["reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"]
@@ -34,6 +45,14 @@ class VMSpec(Spec):
     `watchdog` is what happens when the guest no longer feeds its watchdog; `vsock` gives it a socket to its host.
     A running VM's balloon can be let out to `memory_max`; memory modules can be added to it up to `max_memory`. `iothreads` are threads
     that serve disks; a disk names its own by number, from 1. `video` None fits the `display`, and there is none without one.
+
+    Attributes:
+        boot_menu: shows the firmware's boot menu for that time, up to 65 s.
+        system_info: what the guest reads in SMBIOS about its machine, such as {"manufacturer": "Example", "serial": "S-1"}.
+        cpuset: the host's CPUs that the VM may use, such as "0-3,8". `resources.pin` binds single vCPUs.
+        confined: False turns off the host's confinement (SELinux, AppArmor, own user) for this VM. Use it for debugging only.
+        panic: a device by which the guest reports that its kernel crashed; the VM is then `crashed`.
+        usb_controller: the model of the USB controller, or "none"; None takes the machine's own.
 
     Example:
         >>> VMSpec(name="web1", memory="2GiB", disks=[DiskSpec(size="20GiB")]).memory
@@ -71,6 +90,14 @@ class VMSpec(Spec):
     tpm: bool = False
     kernel: KernelSpec | None = None
     iso: str | None = None
+    boot_menu: Annotated[Seconds, Field(ge=0, le=65)] | None = None
+    system_info: dict[SystemField, Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f]+$")]] = Field(
+        default_factory=dict
+    )
+    cpuset: Numbers | None = None
+    confined: bool = True
+    panic: Panic | None = None
+    usb_controller: USBController | None = None
     disks: tuple[DiskSpec, ...] = ()
     nics: tuple[NICSpec, ...] = ()
     serial: SerialSpec = SerialSpec()
@@ -119,6 +146,10 @@ class VMSpec(Spec):
             raise ValueError("direct kernel boot without uefi-secure: the firmware would run an unsigned kernel unchecked")
         if any((d.iothread or 0) > self.iothreads for d in self.disks):
             raise ValueError("iothreads as many as the disks name")
+        if self.usb_controller == "none" and (
+            self.sound == "usb" or any(d.bus == "usb" for d in self.disks) or any(d.usb for d in self.host_devices)
+        ):
+            raise FieldError("usb_controller", "a USB controller, because the VM has USB devices")
         self._each_once()
         return self
 

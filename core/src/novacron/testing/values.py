@@ -108,6 +108,8 @@ VALUES: dict[str, dict[str, Value]] = {
         "serial": _value("CONFORM1", size="16MiB"),
         "cache": _value("none", size="16MiB"),
         "io": _value("threads", size="16MiB"),
+        "detect_zeroes": _value("on", size="16MiB"),
+        "wwn": _value("5000c50015ea71ac", size="16MiB", bus="scsi"),
         "discard": _value("unmap", size="16MiB"),
         "iothread": _value(1, size="16MiB", bus="virtio"),
         "queues": _value(2, size="16MiB", bus="virtio"),
@@ -270,7 +272,13 @@ VALUES: dict[str, dict[str, Value]] = {
         "vlan": _value(5, name="conform-a"),
         **{name: value._replace(extra={"name": "conform-a"}) for name, value in _RATES.items()},
     },
-    "SerialSpec": {"type": _value("virtio"), "log": _value("/tmp/conform.log")},  # noqa: S108 - a path of the suite itself
+    "SerialSpec": {
+        "type": _value("virtio"),
+        "tcp": _value("127.0.0.1:45999"),
+        "unix": _value("/tmp/conform.serial"),  # noqa: S108 - a path of the suite itself
+        "file": _value("/tmp/conform.serial.txt"),  # noqa: S108
+        "log": _value("/tmp/conform.log"),  # noqa: S108 - a path of the suite itself
+    },
     "SnapshotSpec": {
         "name": _other("name", "conform-a", "conform-b"),
         "description": _value("conform"),
@@ -321,6 +329,12 @@ VALUES: dict[str, dict[str, Value]] = {
         "features": _value({"hyperv": True}),
         "clock": _value("localtime"),
         "launch_security": _value({"type": "sev"}),
+        "boot_menu": _value("3s"),
+        "system_info": _value({"manufacturer": "Conform", "serial": "C-1"}),
+        "cpuset": _value("0"),
+        "confined": _value(False),
+        "panic": _value("isa", "hyperv"),
+        "usb_controller": _value("none", "qemu-xhci"),
         "watchdog": _value("reset"),
         "vsock": _value(True),
         "firmware": _value("uefi"),

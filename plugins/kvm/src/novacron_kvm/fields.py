@@ -13,7 +13,7 @@ FIELDS = {
     "DiskLimits": ("read_bytes_per_second write_bytes_per_second total_bytes_per_second read_iops write_iops total_iops"),
     "DiskSpec": (
         "size source path copy_mode pool name device bus format target preallocate read_only shareable boot_order serial cache io "
-        "discard iothread queues limits encryption"
+        "discard detect_zeroes wwn iothread queues limits encryption"
     ),
     "DisplaySpec": "type listen port keymap",
     "FeaturesSpec": "hyperv hide_hypervisor pmu iommu",
@@ -46,7 +46,7 @@ FIELDS = {
         "stp forward_delay autostart"
     ),
     "PortGroupSpec": "name default vlan inbound_bytes_per_second outbound_bytes_per_second",
-    "SerialSpec": "type log",
+    "SerialSpec": "type log tcp unix file",
     "SnapshotSpec": "name description memory quiesce kind",
     "StoragePoolSpec": "name type path source_host source_path source_name autostart",
     "TemplateSpec": "name description tags seal",
@@ -54,6 +54,7 @@ FIELDS = {
     "VMSpec": (
         "name id vcpus vcpus_max memory memory_max max_memory arch machine virt_type cpu_mode cpu_model cpu_features topology numa "
         "memory_backing iothreads features clock launch_security watchdog vsock firmware tpm kernel iso disks nics serial channels "
+        "boot_menu system_info cpuset confined panic usb_controller "
         "display video sound host_devices filesystems balloon guest_agent rng cloud_init tags metadata description autostart start "
         "node"
     ),

@@ -249,7 +249,7 @@ class KVMLifecycle:
             memory = conn.getInfo()[1] * 2**20
             if spec.memory > memory:
                 raise _bad("memory", str(spec.memory), f"at most what the host has, {memory} bytes")
-            if spec.display and not _is_loopback(spec.display.listen):
+            if spec.display and spec.display.listen != "none" and not _is_loopback(spec.display.listen):
                 raise _bad("display.listen", spec.display.listen, LOOPBACK)
             if spec.autostart and any(disk.encryption for disk in spec.disks):
                 raise _bad("autostart", "true", NO_AUTOSTART)

@@ -60,12 +60,14 @@ def domain_xml(
         metadata_xml(_facts(spec, disks, created_at)),
         memory_xml(spec),
         vcpu_xml(spec),
+        _system_info(spec),
         _os(spec, arch, machine, uefi=uefi),
         _features(spec, kind, uefi=uefi),
         cpu_xml(spec, virt_type, kind),
         _clock(spec),
         devices_xml(spec, kind, disks),
         _launch_security(spec),
+        NOTHING if spec.confined else element("seclabel", type="none"),
         type=virt_type,
     )
 
@@ -92,7 +94,18 @@ def _os(spec: VMSpec, arch: str, machine: str | None, *, uefi: bool) -> Markup:
             parts.append(text("cmdline", spec.kernel.command_line))
     elif not spec.boot_orders:
         parts.append(BOOT)
+    if spec.boot_menu is not None:
+        parts.append(element("bootmenu", enable="yes", timeout=int(spec.boot_menu * 1000)))
+    if spec.system_info:
+        parts.append(element("smbios", mode="sysinfo"))
     return element("os", *parts, firmware="efi" if uefi else None)
+
+
+def _system_info(spec: VMSpec) -> Markup:
+    if not spec.system_info:
+        return NOTHING
+    entries = (text("entry", value, name=name) for name, value in sorted(spec.system_info.items()))
+    return element("sysinfo", element("system", *entries), type="smbios")
 
 
 def _features(spec: VMSpec, kind: Platform, *, uefi: bool) -> Markup:

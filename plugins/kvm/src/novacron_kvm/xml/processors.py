@@ -50,7 +50,7 @@ def vcpu_xml(spec: VMSpec) -> Markup:
         if node.host_nodes
     ]
     return Markup(
-        text("vcpu", most, current=spec.vcpus if most > spec.vcpus else None)
+        text("vcpu", most, cpuset=spec.cpuset, current=spec.vcpus if most > spec.vcpus else None)
         + threads
         + (element("numatune", *bound) if bound else NOTHING)
     )

@@ -24,6 +24,12 @@ OF_A_VM = frozenset(
         "clock",
         "launch_security",
         "watchdog",
+        "boot_menu",
+        "system_info",
+        "cpuset",
+        "confined",
+        "panic",
+        "usb_controller",
         "vsock",
         "kernel",
         "serial",
@@ -39,7 +45,9 @@ OF_A_VM = frozenset(
 )
 """Fields of `VMSpec` that have no place of their own in a simulated VM."""
 
-OF_A_DISK = frozenset(["cache", "io", "discard", "iothread", "queues", "limits", "encryption", "copy_mode", "preallocate"])
+OF_A_DISK = frozenset(
+    ["cache", "io", "discard", "detect_zeroes", "wwn", "iothread", "queues", "limits", "encryption", "copy_mode", "preallocate"]
+)
 """Fields of `DiskSpec` that a disk's record does not have."""
 
 OF_A_NIC = frozenset({"queues", "boot_order"})

@@ -32,7 +32,7 @@ def controllers_xml(spec: VMSpec, platform: Platform, disks: Sequence[DiskFile])
     return Markup(
         (PCIE if platform.pcie else NOTHING)
         + (_scsi(spec, disks) if any(d.bus == "scsi" for d in disks) else NOTHING)
-        + (element("controller", type="usb", model="qemu-xhci") if usb else NOTHING)
+        + (element("controller", type="usb", model=spec.usb_controller or "qemu-xhci") if usb or spec.usb_controller else NOTHING)
     )
 
 

@@ -16,7 +16,7 @@ def display_xml(spec: VMSpec, platform: Platform) -> Markup:
     """Return the display of a new VM with its input devices; no sound unless it was asked for."""
     video = spec.video or (platform.video if spec.display else None)
     return Markup(
-        (inputs_xml(platform) if spec.display else NOTHING)
+        (inputs_xml(platform, usb=spec.usb_controller != "none") if spec.display else NOTHING)
         + (graphics_xml(spec.display) if spec.display else NOTHING)
         + (element("sound", model=spec.sound) if spec.sound else NOTHING)
         + (video_xml(video) if video else NOTHING)
@@ -25,13 +25,15 @@ def display_xml(spec: VMSpec, platform: Platform) -> Markup:
 
 def graphics_xml(asked: DisplaySpec) -> Markup:
     """Return a graphical display."""
+    if asked.listen == "none":
+        return element("graphics", element("listen", type="none"), type=asked.type, keymap=asked.keymap)
     port = {"port": asked.port, "autoport": "no"} if asked.port else {"port": -1, "autoport": "yes"}
     return element("graphics", type=asked.type, **port, listen=asked.listen, keymap=asked.keymap)
 
 
-def inputs_xml(platform: Platform) -> Markup:
+def inputs_xml(platform: Platform, *, usb: bool = True) -> Markup:
     """Return a pointer with absolute positions: the pointer of a relative mouse drifts away from the user's."""
-    if platform.ps2:
+    if platform.ps2 and usb:
         return element("input", type="tablet", bus="usb")
     return Markup(element("input", type="tablet", bus="virtio") + element("input", type="keyboard", bus="virtio"))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from novacron_kvm.xml.markup import NOTHING, Markup, element
 
 if TYPE_CHECKING:
+    from novacron.specs.devices import SerialSpec
     from novacron.specs.vm import VMSpec
 
 SPICE_AGENT = element("channel", element("target", type="virtio", name="com.redhat.spice.0"), type="spicevmc")
@@ -32,9 +33,23 @@ def ports_xml(spec: VMSpec) -> Markup:
 
 def _console(spec: VMSpec) -> Markup:
     log = element("log", file=spec.serial.log, append="on") if spec.serial.log else NOTHING
+    kind, ends = _end(spec.serial)
     if spec.serial.type == "virtio":
-        return element("console", element("target", type="virtio"), log, type="pty")
-    return element("serial", log, type="pty")  # libvirt makes it the console
+        return element("console", *ends, element("target", type="virtio"), log, type=kind)
+    return element("serial", *ends, log, type=kind)  # libvirt makes it the console
+
+
+def _end(serial: SerialSpec) -> tuple[str, tuple[Markup, ...]]:
+    """Return the type of a console on the host, and the elements that say where it is."""
+    if serial.tcp:
+        host, _, port = serial.tcp.rpartition(":")
+        source = element("source", mode="bind", host=host.strip("[]"), service=port)
+        return "tcp", (source, element("protocol", type="raw"))
+    if serial.unix:
+        return "unix", (element("source", mode="bind", path=serial.unix),)
+    if serial.file:
+        return "file", (element("source", path=serial.file),)
+    return "pty", ()
 
 
 __all__ = ["ports_xml"]

@@ -21,6 +21,7 @@ def services_xml(spec: VMSpec, platform: Platform) -> Markup:
     return Markup(
         (tpm_xml(platform) if spec.tpm else NOTHING)
         + (watchdog_xml(spec.watchdog, platform) if spec.watchdog else NOTHING)
+        + (element("panic", model=spec.panic) if spec.panic else NOTHING)
         + (VSOCK if spec.vsock else NOTHING)
         + (RNG if spec.rng else NOTHING)
         + (element("iommu", model=spec.features.iommu) if spec.features.iommu else NOTHING)
