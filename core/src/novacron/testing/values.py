@@ -276,7 +276,7 @@ VALUES: dict[str, dict[str, Value]] = {
         "type": _value("virtio"),
         "tcp": _value("127.0.0.1:45999"),
         "unix": _value("/tmp/conform.serial"),  # noqa: S108 - a path of the suite itself
-        "file": _value("/tmp/conform.serial.txt"),  # noqa: S108
+        "file": _value("/tmp/conform.serial.txt"),  # noqa: S108 - a path of the suite itself
         "log": _value("/tmp/conform.log"),  # noqa: S108 - a path of the suite itself
     },
     "SnapshotSpec": {
