@@ -28,6 +28,7 @@ class VMwareConnection(PropertyReader):
         root: the datacenter that the URI names, or the root folder.
         finder: finds objects by name, inventory path or id.
         inventory: its VMs and nodes.
+        rest: its REST API.
         tags: vSphere's own tags.
     """
 
@@ -56,7 +57,8 @@ class VMwareConnection(PropertyReader):
             self.finder = Finder(self)
             self.root = self._root([unquote(part) for part in uri.path.split("/") if part])
             self.inventory = Inventory(self, self.finder)
-            self.tags = VSphereTags(RestAPI(self.session, exists=not self.is_esxi))
+            self.rest = RestAPI(self.session, exists=not self.is_esxi)
+            self.tags = VSphereTags(self.rest)
         except BaseException:
             self._log_out()
             raise

@@ -34,6 +34,11 @@ DIALECTS = (
 """vCenter 7.0 Update 2 and later; those before."""
 
 
+CONTENT = Dialect("", "/rest/com/vmware/content", "~action", "id:", wrapped=True)
+OVF = Dialect("", "/rest/com/vmware/vcenter/ovf", "~action", "id:", wrapped=True)
+"""Content libraries and the deployment of their items: every vCenter understands these paths, with the session of either generation."""
+
+
 class RestAPI:
     """The API of one server; it logs in at the first call. Safe for many threads.
 
@@ -75,15 +80,25 @@ class RestAPI:
                         )
             return self._dialect is not None
 
-    def call(self, verb: str, path: str, *, identity: str | None = None, action: str | None = None, body: Any = None) -> Any:
-        """Ask below ".../cis" and return what was answered; logs in again when the session expired.
+    def call(
+        self,
+        verb: str,
+        path: str,
+        *,
+        identity: str | None = None,
+        action: str | None = None,
+        body: Any = None,
+        dialect: Dialect | None = None,
+    ) -> Any:
+        """Ask below ".../cis", or below another dialect's base, and return what was answered; logs in again when the session expired.
 
         Raises:
             AccessDeniedError
             DriverError: the server's own error, its text in the details.
         """
-        if not self.offered() or (dialect := self._dialect) is None:
+        if not self.offered() or (own := self._dialect) is None:
             raise UnsupportedOperationError("the server has no REST API, or does not let this user in", outcome="not_sent")
+        dialect = dialect or own
         where = f"{dialect.base}/{path}" + (f"/{dialect.identity}{identity}" if identity is not None else "")
         where += f"?{dialect.action}={action}" if action else ""
         before = self._session
@@ -91,7 +106,7 @@ class RestAPI:
         if status == HTTPStatus.UNAUTHORIZED:
             with self._guard:
                 if self._session == before:
-                    self._log_in(dialect)
+                    self._log_in(own)
             status, content = self._ask(verb, where, body, {"vmware-api-session-id": self._session})
         if status >= HTTPStatus.BAD_REQUEST:
             raise _failure(status, f"{verb} {where}", content)
@@ -106,6 +121,10 @@ class RestAPI:
             if error.details.get("status") == HTTPStatus.NOT_FOUND:
                 return None
             raise
+
+    def headers(self, host: str | None) -> dict[str, str]:
+        """Return what makes a request for a file one of this session; nothing for another server, which has no use for the secret."""
+        return {"vmware-api-session-id": self._session} if self._soap.serves(host) else {}
 
     def close(self) -> None:
         """Log out."""
@@ -155,4 +174,4 @@ def _failure(status: int, what: str, content: bytes) -> NovaCronError:
     )
 
 
-__all__ = ["RestAPI"]
+__all__ = ["CONTENT", "OVF", "Dialect", "RestAPI"]

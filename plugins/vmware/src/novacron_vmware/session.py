@@ -56,6 +56,10 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
             self.log_in_again(before)
             return super().InvokeMethod(mo, info, args, outerStub)
 
+    def serves(self, host: str | None) -> bool:
+        """Whether a host name is that of this session's server."""
+        return host in (None, self._address[0])
+
     def web(self, host: str | None = None, port: int | None = None) -> http.client.HTTPSConnection:
         """Return an HTTPS connection to this server, or to an ESXi that it names; requests for files need `headers()`."""
         address = (host or self._address[0], port or self._address[1])

@@ -10,6 +10,7 @@ def areas() -> list[type]:
     from novacron_vmware.native.datastore_files import VSphereDatastoreFiles
     from novacron_vmware.native.folders import VSphereFolders
     from novacron_vmware.native.history import VSphereHistory
+    from novacron_vmware.native.libraries import VSphereLibraries
     from novacron_vmware.native.nodes import VSphereNodes
     from novacron_vmware.native.resource_pools import VSphereResourcePools
     from novacron_vmware.native.server import VSphereServer
@@ -22,6 +23,7 @@ def areas() -> list[type]:
         VSphereDatastoreFiles,
         VSphereFolders,
         VSphereHistory,
+        VSphereLibraries,
         VSphereNodes,
         VSphereResourcePools,
         VSphereServer,
