@@ -91,6 +91,21 @@ def test_a_host_is_chosen_and_explained(novacron):
     novacron("fleet", "explain", "b/web1", "--vcpus", "2", exit_code=2)
 
 
+def test_maintenance(novacron):
+    for name in "ab":
+        novacron("node", "set", name, "--group", "prod")
+    nova.fleet().hosts["a"].vms.create(name="mover", start=True)
+    assert "mover" in novacron("host", "maintenance", "enter", "a", "--check", "--storage", "copy").stdout
+    novacron("host", "maintenance", "enter", "a", exit_code=2)
+    done = novacron("host", "maintenance", "enter", "a", "--storage", "copy", "--reason", "a fan", "--yes")
+    assert "a is in maintenance" in done.stderr.replace(nova.fleet().nodes["a"].name, "a")
+    assert nova.fleet().vms["mover"].host.name == "b"
+    assert "maintenance" in novacron("node", "list").stdout
+    novacron("host", "maintenance", "leave", "a", "--storage", "copy")
+    assert nova.fleet().vms["mover"].host.name == "a"
+    novacron("host", "maintenance", "leave", "a", error=errors.InvalidStateError)
+
+
 def test_groups_and_report(novacron):
     for name in "ab":
         novacron("node", "set", name, "--group", "prod")

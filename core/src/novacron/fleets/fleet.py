@@ -9,6 +9,7 @@ from novacron.dispatch.audit import AuditLog
 from novacron.fleets.asking import ASKED_AT_ONCE, Answer, ask_all
 from novacron.fleets.groups import GroupCollection
 from novacron.fleets.hosts import FleetHosts
+from novacron.fleets.maintenance import Maintenance
 from novacron.fleets.nodes import NodeCollection
 from novacron.fleets.placement.placer import Placer
 from novacron.fleets.reconciling import Reconciler
@@ -198,6 +199,11 @@ class Fleet:
     def placer(self) -> Placer:
         """Return what decides where VMs go."""
         return Placer(self, self._node_store, self._allocations, self._rules, self._hooks, self._identity.actor)
+
+    @property
+    def maintenance(self) -> Maintenance:
+        """Maintenance of nodes: empties them, and moves the VMs back afterwards."""
+        return Maintenance(self, self.nodes, self._node_store, self.placer, self._recorded)
 
     def report(self, *, refresh: bool = True, timeout: float | str | None = 30.0) -> CapacityReport:
         """Return the capacity of all groups and nodes.

@@ -218,6 +218,34 @@ class Placement(Record, frozen=True):
     rejected: tuple[Rejection, ...]
 
 
+class PlannedMove(Record, frozen=True):
+    """A migration that is planned. `source` is the host that the VM leaves, if it is not that of the plan's node."""
+
+    vm: str
+    name: str
+    node: str
+    node_id: str
+    host: str
+    source: str | None = None
+
+
+class StuckVM(Record, frozen=True):
+    """A VM that can't move, and why."""
+
+    vm: str
+    name: str
+    why: str
+
+
+class DrainPlan(Record, frozen=True):
+    """How a node is emptied, or how its VMs come back."""
+
+    node: str
+    id: str
+    moves: tuple[PlannedMove, ...] = ()
+    stuck: tuple[StuckVM, ...] = ()
+
+
 class NodeGroup(Record, frozen=True):
     """A group of nodes with the settings that hold for its members. The group "fleet" has the settings of the whole fleet."""
 
@@ -249,6 +277,7 @@ __all__ = [
     "Amounts",
     "Candidate",
     "CapacityReport",
+    "DrainPlan",
     "Drift",
     "FleetNode",
     "GroupCapacity",
@@ -257,6 +286,8 @@ __all__ = [
     "NodeStatus",
     "Placement",
     "PlacementRule",
+    "PlannedMove",
     "Quota",
     "Rejection",
+    "StuckVM",
 ]

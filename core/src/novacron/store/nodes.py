@@ -116,6 +116,14 @@ class NodeStore:
             found = connection.execute(nodes.select().where(nodes.c.id == node)).mappings().first()
             return dict(found["settings"]) if found is not None else {}
 
+    def evacuated(self, node: str) -> Sequence[str]:
+        """Return the ids of the VMs that come back after the maintenance of a node."""
+        from novacron.store.tables import nodes
+
+        with self.transaction() as connection:
+            found = connection.execute(nodes.select().where(nodes.c.id == node)).mappings().first()
+            return tuple(found["evacuated"] or ()) if found is not None else ()
+
     def limit(self, changes: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
         """Change settings of nodes and groups in one transaction.
 

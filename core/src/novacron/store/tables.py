@@ -205,6 +205,7 @@ nodes = sa.Table(
     sa.Column("memory_used", sa.BigInteger, comment="measured, in bytes"),
     sa.Column("storage_used", sa.BigInteger, comment="measured, in bytes"),
     sa.Column("generation", sa.BigInteger, nullable=False, comment="counts the changes of its allocations"),
+    sa.Column("evacuated", sa.JSON, comment="the VMs that come back after its maintenance"),
     *(
         column
         for resource in ("vcpus", "memory", "storage")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell
+from novacron_shell.settings import PARTLY
 
 
 @click.group("host")
@@ -111,6 +114,84 @@ def nodes(settings: Settings, name: str | None) -> None:
     columns: Columns = {"name": "name", "cpus": "cpus", "memory": "memory_bytes", "status": "status", "host": "host"}
     found = settings.open(name).nodes() if name else settings.gather("node_list")
     show_many(found, columns, settings.output)
+
+
+@host.group("maintenance")
+def maintenance() -> None:
+    """Empty a node for maintenance, and use it again afterwards."""
+
+
+STORAGE = click.option(
+    "--storage", type=click.Choice(["shared", "copy", "copy-top"]), default="shared", show_default=True,
+    help="shared: both hosts use the same storage. copy: copy all disks. copy-top: copy only the top file of each chain.",
+)  # fmt: skip
+
+
+@maintenance.command("enter")
+@click.argument("node")
+@STORAGE
+@click.option("--stopped", is_flag=True, help="Also move VMs that are not running.")
+@click.option("--partial", is_flag=True, help="Move the other VMs even if some can't move.")
+@click.option("--reason", default="", help="Why, for other people.")
+@click.option("--check", is_flag=True, help="Only show the plan. Nothing is changed.")
+@yes_option
+@common_options
+def enter(settings: Settings, node: str, storage: Any, stopped: bool, partial: bool, reason: str, check: bool, yes: bool) -> None:
+    """Move all running VMs of NODE to other nodes, and keep new ones off it.
+
+    The moves are one run: Ctrl-C cancels it, `novacron run list` shows it.
+    """
+    from novacron import fleet
+    from novacron_shell.progress import follow
+
+    work = fleet().maintenance
+    if check:
+        found = work.plan(node, storage=storage, stopped=stopped)
+        _show_drain(found, settings)
+        if found.stuck:
+            raise click.exceptions.Exit(18)
+        return
+    confirm(f"move the VMs of {node} to other nodes", yes=yes)
+    done = work.enter(
+        node, storage=storage, stopped=stopped, partial=partial, reason=reason, follow=lambda run: follow(run, f"empty {node}")
+    )
+    _show_drain(done, settings)
+    tell(f"{done.node} is in maintenance; {len(done.moves)} VMs moved")
+    if done.stuck:
+        raise click.exceptions.Exit(PARTLY)
+
+
+@maintenance.command("leave")
+@click.argument("node")
+@STORAGE
+@click.option("--keep-vms", is_flag=True, help="Leave the VMs where they are. Otherwise they move back.")
+@common_options
+def leave(settings: Settings, node: str, storage: Any, keep_vms: bool) -> None:
+    """Use NODE again, and move the VMs back that it had before."""
+    from novacron import fleet
+    from novacron_shell.progress import follow
+
+    done = fleet().maintenance.leave(
+        node, storage=storage, keep_vms=keep_vms, follow=lambda run: follow(run, f"move VMs back to {node}")
+    )
+    _show_drain(done, settings)
+    tell(f"{done.node} is up; {len(done.moves)} VMs came back")
+    if done.stuck:
+        raise click.exceptions.Exit(PARTLY)
+
+
+def _cell(name: str) -> Callable[[dict[str, str]], str | None]:
+    return lambda row: row.get(name)
+
+
+def _show_drain(plan: Any, settings: Settings) -> None:
+    if settings.output != "table":
+        show_one(plan, settings.output)
+        return
+    rows = [{"vm": move.name, "to": move.node} for move in plan.moves] + [
+        {"vm": each.name, "why": each.why} for each in plan.stuck
+    ]
+    show_many(rows, {name: _cell(name) for name in ("vm", "to", "why")}, "table")
 
 
 COMMANDS = {"host": host}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import (
@@ -19,7 +19,7 @@ from novacron.fleets.demand import demand_of, locked_memory_of, taker_of
 from novacron.fleets.groups import settings_of
 from novacron.fleets.placement.planner import Planner
 from novacron.fleets.placement.view import FleetView, Request
-from novacron.records.capacity import Placement
+from novacron.records.capacity import Allocation, Placement
 from novacron.store.allocations import AllocationStore
 from novacron.store.nodes import NodeStore
 from novacron.store.rules import RuleStore
@@ -76,6 +76,10 @@ class Placer:
         """Return the stored nodes, the rules, and the VMs that rules concern."""
         rules = self._rules.rules()
         return FleetView(self._nodes.list(), rules, self._allocations.list() if rules else ())
+
+    def allocations(self) -> Sequence[Allocation]:
+        """Return all allocations."""
+        return self._allocations.list()
 
     def place(self, spec: VMSpec, group: str | None, labels: Mapping[str, str]) -> Placement:
         """Return where a VM fits. Nothing is claimed."""
