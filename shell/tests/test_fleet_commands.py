@@ -110,7 +110,13 @@ def test_groups_and_report(novacron):
     for name in "ab":
         novacron("node", "set", name, "--group", "prod")
     novacron("fleet", "set-group", "prod", "--vcpus-ratio", "1.5")
-    assert novacron.json("fleet", "groups")[0]["settings"] == {"vcpus_ratio": 1.5}
+    assert novacron.json("fleet", "groups")[0]["settings"]["vcpus_ratio"] == 1.5
+    novacron("fleet", "set-group", "prod", "--failures", "1", "--admission", "warn")
+    nova.fleet().hosts["a"].vms.create(name="large", vcpus=90, start=True)
+    nova.fleet().hosts["b"].vms.create(name="large-too", vcpus=90, start=True)
+    assert "large could not restart if" in novacron("fleet", "report").stderr
+    for name in ("large", "large-too"):
+        nova.fleet().vms[name].delete(force=True)
     report = novacron.json("fleet", "report")
     assert (report["groups"][0]["usable_nodes"], report["groups"][0]["vcpus"]["total"]) == (2, 128)
     assert "of 192" in novacron("fleet", "report", "--stored").stdout

@@ -6,22 +6,27 @@ After the operation, the allocation is set to what the VM really takes. If the o
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from novacron.dispatch.call import Call
 from novacron.errors import NovaCronError, ResourceAllocationError
+from novacron.fleets.admission import failures_of
 from novacron.fleets.demand import demand_of, locked_memory_of, taker_of
 from novacron.fleets.effects import CLAIMED, CREATING, CREATING_UNSEEN, DELETING, GROWING, MOVING
+from novacron.fleets.groups import settings_of
 from novacron.hookspecs.operation import Operation
-from novacron.records.capacity import Amounts, FleetNode
+from novacron.records.capacity import Allocation, Amounts, FleetNode, PlacementRule
 from novacron.records.vm import VM
-from novacron.store.allocations import AllocationStore, NoRoom
+from novacron.store.allocations import Admission, AllocationStore, NoRoom
 from novacron.store.managed import ManagedNodes
 from novacron.store.nodes import NodeStore
 from novacron.store.takers import Taker
+
+_log = logging.getLogger(__name__)
 
 Proceed = Callable[[Call], Any]
 Invoke = Callable[..., Any]
@@ -160,12 +165,13 @@ class ClaimPolicy:
     ) -> None:
         """Claim; if there is no room, read what the VMs of the host really take and try once more."""
         process = self._process()
+        admit = None if call.operation.name in MOVING else self._admission(node, wanted)
         try:
-            self._allocations.claim(node.id, wanted, process)
+            self._allocations.claim(node.id, wanted, process, admit=admit)
         except NoRoom:
             self._reconcile(host or call.host, invoke or self._required())
             try:
-                self._allocations.claim(node.id, wanted, process)
+                self._allocations.claim(node.id, wanted, process, admit=admit)
             except NoRoom as refused:
                 raise ResourceAllocationError(
                     f"{wanted.name!r} can't be placed on {node.name}: {refused.reason}",
@@ -174,6 +180,22 @@ class ClaimPolicy:
                     outcome="not_sent",
                     hint="`novacron fleet report` shows the capacity; `novacron fleet explain` says where the VM fits",
                 ) from None
+
+    def _admission(self, node: FleetNode, wanted: Taker) -> Admission | None:
+        """Return the simulation of failures for a VM that uses CPUs and memory, if the group wants it."""
+        settings = settings_of(self._nodes, node.group)
+        mode, failures, domain = settings.admission or "off", settings.failures or 0, settings.failure_domain or "host"
+        if mode == "off" or not failures or not wanted.active:
+            return None
+
+        def admit(nodes: Sequence[FleetNode], rules: Sequence[PlacementRule], allocations: Sequence[Allocation]) -> Iterator[str]:
+            for report in failures_of(nodes, rules, allocations, failures=failures, domain=domain):
+                if mode == "refuse":
+                    yield str(report)
+                else:
+                    _log.warning("group %s: %s", node.group, report)
+
+        return admit
 
     def _kept(self, call: Call, proceed: Proceed, node: FleetNode, claimed_as: str) -> Any:
         """Run an operation for which capacity was claimed."""

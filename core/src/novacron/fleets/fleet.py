@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.dispatch.audit import AuditLog
+from novacron.fleets.admission import failures_of
 from novacron.fleets.asking import ASKED_AT_ONCE, Answer, ask_all
-from novacron.fleets.groups import GroupCollection
+from novacron.fleets.groups import GroupCollection, settings_of
 from novacron.fleets.hosts import FleetHosts
 from novacron.fleets.maintenance import Maintenance
 from novacron.fleets.nodes import NodeCollection
@@ -21,7 +22,7 @@ from novacron.handles.host import HostHandle
 from novacron.identity import Identity
 from novacron.macs import MACAddresses
 from novacron.plugins.driver import HostURI
-from novacron.records.capacity import Allocation, CapacityReport, Placement
+from novacron.records.capacity import Allocation, CapacityReport, FailureReport, FleetNode, Placement
 from novacron.store.allocations import AllocationStore
 from novacron.store.hosts import HostStore, RegisteredHost
 from novacron.store.nodes import NodeStore
@@ -214,7 +215,20 @@ class Fleet:
         """
         if refresh:
             self.nodes.refresh(timeout=timeout)
-        return report_of(self.nodes.list())
+        return report_of(self.nodes.list(), self._failures)
+
+    def _failures(self, group: str, nodes: Sequence[FleetNode]) -> Sequence[FailureReport]:
+        """Return the failures of a group after which VMs can't restart, as its settings say."""
+        settings = settings_of(self._node_store, group)
+        if not settings.failures:
+            return ()
+        return failures_of(
+            nodes,
+            self._rules.rules(),
+            self._allocations.list(),
+            failures=settings.failures,
+            domain=settings.failure_domain or "host",
+        )
 
     def allocations(self, node: str | None = None) -> Sequence[Allocation]:
         """Return what is allocated to VMs, sorted by the VM's name.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from novacron.errors import InvalidStateError, NotFoundError
+from novacron.errors import InvalidSpecError, InvalidStateError, NotFoundError, SpecProblem
 from novacron.fleets.limits import GroupSettings, effective
 from novacron.fleets.nodes import Recorded, checked_name, refuse_limits
 from novacron.records.capacity import FleetNode, NodeGroup
@@ -67,6 +67,7 @@ class GroupCollection:
         GroupSettings.parse(settings)
         groups[key] = GroupSettings.parse({**groups.get(key, {}), **settings}).as_dict()
         nodes = [node for node in self._store.list() if not key or node.group == key]
+        _known_domain(groups[key].get("failure_domain"), nodes)
         changes = {node.id: self._limits_of(node, groups) for node in nodes}
         with self._recorded("group_set", name, settings):
             refuse_limits(self._store.limit(changes, {key: groups[key]}), {node.id: node.name for node in nodes})
@@ -90,6 +91,15 @@ class GroupCollection:
 
     def _limits_of(self, node: FleetNode, groups: dict[str, Any]) -> dict[str, Any]:
         return effective(self._store.settings(node.id), groups.get(node.group or "", {}), groups.get("", {}))
+
+
+def _known_domain(domain: str | None, nodes: Sequence[FleetNode]) -> None:
+    labels = sorted({label for node in nodes for label in node.labels})
+    if domain not in (None, "host", *labels):
+        problem = SpecProblem(
+            "failure_domain", str(domain), f"host, or a label of a node: {', '.join(labels) or 'there is none yet'}"
+        )
+        raise InvalidSpecError("unknown failure domain", problems=[problem])
 
 
 def settings_of(store: NodeStore, group: str | None) -> GroupSettings:

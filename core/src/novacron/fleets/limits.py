@@ -37,9 +37,15 @@ class GroupSettings(LimitSettings):
     """Settings of a group, or of the whole fleet. A field that is None is inherited.
 
     `strategy` is how VMs are placed: "spread" (the default) uses all nodes evenly, "pack" fills one node after the other.
+    `failures` is how many domains may fail at a time so that all VMs can restart; 0 (the default) switches the simulation off.
+    `failure_domain` is what fails together: "host" (the default) or a label such as "rack". `admission` is what happens to a claim after
+    which VMs could not restart: "off" (the default), "warn" writes to the log, "refuse" refuses it.
     """
 
     strategy: Literal["spread", "pack"] | None = None
+    failures: int | None = Field(None, ge=0, le=2)
+    failure_domain: str | None = Field(None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
+    admission: Literal["off", "warn", "refuse"] | None = None
 
 
 DEFAULTS = LimitSettings(

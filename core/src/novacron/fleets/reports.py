@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from novacron.records.capacity import CapacityReport, FleetNode, GroupCapacity, Inventory
+from novacron.records.capacity import CapacityReport, FailureReport, FleetNode, GroupCapacity, Inventory
 
 
-def report_of(nodes: Sequence[FleetNode]) -> CapacityReport:
-    """Return the capacity by group and by node. Nodes without a group are summed up under no name."""
+def report_of(
+    nodes: Sequence[FleetNode], failures: Callable[[str, Sequence[FleetNode]], Sequence[FailureReport]]
+) -> CapacityReport:
+    """Return the capacity by group and by node. Nodes without a group are summed up under no name.
+
+    Args:
+        nodes: all nodes.
+        failures: returns the failures of a group after which VMs can't restart.
+    """
     names = sorted({node.group or "" for node in nodes})
-    groups = [_group(name or None, [node for node in nodes if (node.group or "") == name]) for name in names]
+    members = {name: [node for node in nodes if (node.group or "") == name] for name in names}
+    groups = [_group(name or None, members[name], failures(name, members[name]) if name else ()) for name in names]
     return CapacityReport(groups=tuple(groups), nodes=tuple(nodes))
 
 
-def _group(name: str | None, nodes: Sequence[FleetNode]) -> GroupCapacity:
+def _group(name: str | None, nodes: Sequence[FleetNode], failures: Sequence[FailureReport]) -> GroupCapacity:
     usable = [node for node in nodes if node.accepts_vms]
     return GroupCapacity(
         name=name,
@@ -23,6 +31,7 @@ def _group(name: str | None, nodes: Sequence[FleetNode]) -> GroupCapacity:
         vcpus=_sum([node.vcpus for node in usable]),
         memory=_sum([node.memory for node in usable]),
         storage=_sum([node.storage for node in usable]),
+        failures=tuple(failures),
     )
 
 

@@ -254,8 +254,23 @@ class NodeGroup(Record, frozen=True):
     settings: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class FailureReport(Record, frozen=True):
+    """A failure after which VMs can't restart: the domains and nodes that fail, and the names of the VMs."""
+
+    domains: tuple[str, ...]
+    nodes: tuple[str, ...]
+    vms: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.vms[:3]) + (f" and {len(self.vms) - 3} more" if len(self.vms) > 3 else "")
+        return f"{shown} could not restart if {', '.join(self.nodes)} failed"
+
+
 class GroupCapacity(Record, frozen=True):
-    """The capacity of a group: the sums of its nodes that are up and not cordoned. `name` is None for nodes without a group."""
+    """The capacity of a group: the sums of its nodes that are up and not cordoned. `name` is None for nodes without a group.
+
+    `failures` are the failures after which VMs can't restart. They are simulated if the group's setting `failures` is at least 1.
+    """
 
     name: str | None
     nodes: int
@@ -263,6 +278,7 @@ class GroupCapacity(Record, frozen=True):
     vcpus: Inventory
     memory: Inventory
     storage: Inventory
+    failures: tuple[FailureReport, ...] = ()
 
 
 class CapacityReport(Record, frozen=True):
@@ -279,6 +295,7 @@ __all__ = [
     "CapacityReport",
     "DrainPlan",
     "Drift",
+    "FailureReport",
     "FleetNode",
     "GroupCapacity",
     "Inventory",

@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from novacron.records.capacity import Allocation, Amounts
-from novacron.store.nodes import RESOURCES, inventory_of
-from novacron.store.rules import broken_rules, exceeded_quotas
+from novacron.records.capacity import Allocation, Amounts, FleetNode, PlacementRule
+from novacron.store.nodes import RESOURCES, inventory_of, node_of
+from novacron.store.rules import all_rules, broken_rules, exceeded_quotas
 from novacron.store.takers import Taker
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 """Stands for the process of a claim whose outcome is unknown. It is never alive."""
+
+
+Admission = Callable[[Sequence[FleetNode], Sequence[PlacementRule], Sequence[Allocation]], Iterable[str]]
+"""Yields why a group must not be like this, given its nodes, all rules, and the allocations of its nodes."""
 
 
 class NoRoom(Exception):
@@ -62,7 +66,9 @@ class AllocationStore:
         with self._transaction() as connection:
             return int(connection.execute(nodes.select().where(nodes.c.id == node)).mappings().one()["generation"])
 
-    def claim(self, node: str, taker: Taker, process: str, together: Collection[str] = ()) -> None:
+    def claim(
+        self, node: str, taker: Taker, process: str, together: Collection[str] = (), admit: Admission | None = None
+    ) -> None:
         """Claim amounts for a VM on a node, in one transaction. What the VM has there already counts towards them.
 
         Args:
@@ -70,6 +76,7 @@ class AllocationStore:
             taker: the VM, with the amounts that it will have.
             process: the process whose operation needs them.
             together: VMs that move together with this one; rules do not compare it with them.
+            admit: yields why the group must not be like this after the claim. Claims with it happen one after the other in a group.
 
         Raises:
             NoRoom: the node, a rule or a quota does not allow it. Nothing is changed then.
@@ -90,10 +97,12 @@ class AllocationStore:
             values = {**_columns(taker), "process": process}
             if held is None:
                 connection.execute(allocations.insert().values(vm=taker.vm, node=node, **values))
-                return
-            kept = held["previous"] if held["process"] else {key: held[key] for key in _columns(taker) if key != "previous"}
-            values |= {"previous": kept, "owner": held["owner"]}
-            connection.execute(_exactly(allocations.update(), taker.vm, node).values(**values))
+            else:
+                kept = held["previous"] if held["process"] else {key: held[key] for key in _columns(taker) if key != "previous"}
+                values |= {"previous": kept, "owner": held["owner"]}
+                connection.execute(_exactly(allocations.update(), taker.vm, node).values(**values))
+            if admit is not None and (why := list(admit(*_group_state(connection, row["group_name"])))):
+                raise NoRoom("; ".join(why))
 
     def confirm(self, node: str, taker: Taker, claimed_as: str | None = None) -> None:
         """Set what a VM really takes, after its operation has ended.
@@ -249,6 +258,17 @@ def _locked(connection: Connection, node: str) -> Any:
     return row
 
 
+def _group_state(connection: Connection, group: str) -> tuple[Sequence[FleetNode], Sequence[PlacementRule], Sequence[Allocation]]:
+    """Lock a group, so that one claim at a time is simulated, and return its nodes, the rules, and the allocations of its nodes."""
+    from novacron.store.tables import allocations, node_groups, nodes
+
+    locked = node_groups.update().where(node_groups.c.name.in_(["", group]))
+    connection.execute(locked.values(settings=node_groups.c.settings))
+    members = [node_of(row) for row in connection.execute(nodes.select().where(nodes.c.group_name == group)).mappings()]
+    query = allocations.select().where(allocations.c.node.in_([node.id for node in members]))
+    return members, all_rules(connection), [allocation_of(row) for row in connection.execute(query).mappings()]
+
+
 def _closed(row: Any, taker: Taker, held: Any) -> Iterator[str]:
     """Yield why a node takes no VM at all. A VM that is there already may start on a cordoned node."""
     starts = taker.active and (held is None or not held["active"])
@@ -338,4 +358,4 @@ def shortages(row: Any, growth: Amounts) -> Iterable[str]:
                 yield f"{format_size(amount)} of {resource} wanted, {format_size(int(inventory.free))} free"
 
 
-__all__ = ["UNKNOWN", "AllocationStore", "NoRoom", "allocation_of", "amounts_of", "shortages"]
+__all__ = ["UNKNOWN", "Admission", "AllocationStore", "NoRoom", "allocation_of", "amounts_of", "shortages"]

@@ -40,7 +40,7 @@ class RuleStore:
     def rules(self) -> list[PlacementRule]:
         """Return all rules, sorted by name."""
         with self._transaction() as connection:
-            return _rules(connection)
+            return all_rules(connection)
 
     def save_rule(self, rule: PlacementRule) -> None:
         """Store a rule; a rule of the same name is replaced."""
@@ -96,7 +96,7 @@ def broken_rules(connection: Connection, node: Any, taker: Taker, together: Coll
     """
     from novacron.store.tables import allocations, nodes, placement_rules
 
-    for rule in _rules(connection):
+    for rule in all_rules(connection):
         if not rule.must or rule.tag not in taker.tags:
             continue
         locked = placement_rules.update().where(placement_rules.c.name == rule.name)
@@ -144,7 +144,8 @@ def broken_text(rule: PlacementRule, node: str, domain: str | None, others: Sequ
     return f"the rule {rule.name!r} keeps it {what} {', '.join(sorted(others)[:3])} ({rule.scope})"
 
 
-def _rules(connection: Connection) -> list[PlacementRule]:
+def all_rules(connection: Connection) -> list[PlacementRule]:
+    """Return all rules, sorted by name."""
     from novacron.store.tables import placement_rules
 
     rows = connection.execute(placement_rules.select().order_by(placement_rules.c.name))
@@ -177,4 +178,4 @@ def _with_use(connection: Connection, quota: Quota, but: str) -> Quota:
     return result
 
 
-__all__ = ["LIMITS", "RuleStore", "broken_rules", "broken_text", "domain_of", "exceeded_quotas"]
+__all__ = ["LIMITS", "RuleStore", "all_rules", "broken_rules", "broken_text", "domain_of", "exceeded_quotas"]

@@ -38,6 +38,9 @@ def report(settings: Settings, stored: bool) -> None:
         show_one(found, settings.output)
         return
     show_many(found.groups, GROUPS, settings.output)
+    for group in found.groups:
+        for failure in group.failures:
+            tell(f"{group.name}: {failure}")
     click.echo()
     show_many(found.nodes, COLUMNS, settings.output)
 
@@ -53,6 +56,11 @@ def groups(settings: Settings) -> None:
 
 @fleet.command("set-group")
 @click.argument("name")
+@click.option("--failures", type=click.IntRange(0, 2), help="How many domains may fail at a time so that all VMs can restart.")
+@click.option("--failure-domain", help='What fails together: "host", or a label such as rack.')
+@click.option(
+    "--admission", type=click.Choice(["off", "warn", "refuse"]), help="What happens to a claim after which VMs could not restart."
+)
 @click.option("--strategy", type=click.Choice(["spread", "pack"]), help="Use all nodes evenly, or fill one after the other.")
 @limit_options
 @common_options
