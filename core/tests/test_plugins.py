@@ -1,6 +1,7 @@
 """Application plugins: found, listed, enabled, disabled, reloaded, unloaded; a broken one is reported and isolated."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,14 +78,14 @@ def test_a_plugin_from_a_path_brings_a_driver(tmp_path, monkeypatch, process_plu
 def test_a_broken_path_is_reported_and_the_rest_works(tmp_path, monkeypatch, process_plugins):
     broken, whole = tmp_path / "broken_one.py", tmp_path / "whole_one.py"
     broken.write_text("import no_such_module_at_all\n")
-    whole.write_text("from novacron.plugins import hookimpl\n@hookimpl\ndef extend_shell(namespace): namespace['x'] = 1\n")
+    whole.write_text("from novacron.plugins import hookimpl\n@hookimpl\ndef extend_shell(shell): shell.names['x'] = 1\n")
     monkeypatch.setenv("NOVACRON_PLUGINS", os.pathsep.join([str(broken), str(whole), str(tmp_path / "missing.py")]))
     found = {p.name: p for p in default_site().plugins.list()}
     assert (found["broken_one"].status, found["whole_one"].status, found["missing"].status) == ("broken", "enabled", "broken")
     assert "no_such_module_at_all" in found["broken_one"].error
-    namespace = {}
-    default_site().plugins.hook.extend_shell(namespace=namespace)
-    assert namespace == {"x": 1}
+    shell = SimpleNamespace(names={})
+    default_site().plugins.hook.extend_shell(shell=shell)
+    assert shell.names == {"x": 1}
 
 
 def test_a_plugin_that_fails_to_start_is_taken_out_again(plugins):

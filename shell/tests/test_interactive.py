@@ -80,14 +80,32 @@ def test_a_typo_is_one_line_with_what_was_meant(shell, line, said):
     seen(shell, said)
 
 
-def test_a_long_job_draws_a_bar_and_ctrl_c_cancels_it(shell):
+@pytest.mark.parametrize("answer", ["c\r", "\x03"], ids=["c", "ctrl-c"])
+def test_a_long_job_draws_a_bar_and_ctrl_c_offers_to_cancel_it(shell, answer):
     typed(shell, "other = connect('sim://other')")
     typed(shell, "vm = lab.vms.create(name='big', memory='1GiB', start=True)")
     typed(shell, "vm.migrate(other, bandwidth='2MiB/s')")
     seen(shell, "migrate big")
     shell.sendintr()
+    seen(shell, "[d]etach")
+    shell.send(answer)
+    seen(shell, "rolled back")
     typed(shell, "print('at', vm.refresh().status, 'on', vm.host.name)")
     seen(shell, "at running on lab")
+
+
+def test_a_detached_job_continues_and_its_end_is_announced(shell):
+    typed(shell, "other = connect('sim://other')")
+    typed(shell, "vm = lab.vms.create(name='big', memory='1GiB', start=True)")
+    typed(shell, "vm.migrate(other, bandwidth='200MiB/s')")
+    seen(shell, "migrate big")
+    shell.sendintr()
+    seen(shell, "[d]etach")
+    shell.send("d\r")
+    seen(shell, "continues; `:jobs")
+    seen(shell, "✔ job")
+    typed(shell, ":jobs")
+    seen(shell, "done")
 
 
 def test_ctrl_d_leaves(shell):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import pluggy
@@ -60,6 +60,45 @@ class MetricExporter(Protocol):
         raise NotImplementedError
 
 
+class ShellExtension(Protocol):
+    """What a plugin can add to a session of the interactive shell.
+
+    Attributes:
+        names: the Python names of the session; add to it or change it.
+    """
+
+    names: dict[str, Any]
+
+    def add_command(self, command: Any) -> None:
+        """Add a click command or group as a `:` command. Raises AlreadyExistsError if the shell has one of that name."""
+        raise NotImplementedError
+
+    def add_completer(self, name: str, complete: Callable[[str], Iterable[str]]) -> None:
+        """Add a completer. It receives the text before the cursor, runs in a thread and has 0.25 s.
+
+        Args:
+            name: its name for messages.
+            complete: returns texts that may stand in place of the word before the cursor.
+        """
+        raise NotImplementedError
+
+    def add_display(self, kind: type, draw: Callable[[Any], Any]) -> None:
+        """Show values of a class by what `draw` returns: text, or anything that rich can print; None for the usual display."""
+        raise NotImplementedError
+
+    def add_key(self, key: str, action: Callable[[], object], about: str) -> None:
+        """Call `action` when a key is pressed, such as "f6" or "c-t" (as prompt_toolkit names them).
+
+        Raises:
+            InvalidSpecError: there is no such key.
+        """
+        raise NotImplementedError
+
+    def add_toolbar_item(self, item: Callable[[], str]) -> None:
+        """Show a text in the toolbar. `item` is called at each redraw, so it must return at once and do no I/O."""
+        raise NotImplementedError
+
+
 @_spec
 def register_drivers() -> Sequence[Any]:
     """Return driver providers (`novacron.plugins.DriverProvider`) for URI schemes that have no entry point."""
@@ -85,8 +124,8 @@ def register_commands() -> Sequence[Any]:
 
 
 @_spec
-def extend_shell(namespace: dict[str, Any]) -> None:
-    """Add names to the interactive shell."""
+def extend_shell(shell: ShellExtension) -> None:
+    """Add names, commands, completers, displays, keys and items of the toolbar to the interactive shell. Called when it starts."""
     raise NotImplementedError
 
 

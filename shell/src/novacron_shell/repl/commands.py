@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -32,24 +33,25 @@ RESOURCES: Mapping[str, str] = {
 
 
 class ShellGroup(MainGroup):
-    """The commands of the command line, and those of the shell itself."""
+    """The commands of the command line, those of the shell itself, and those that plugins added to the session."""
+
+    added: Mapping[str, click.Command] = MappingProxyType({})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *_own()})
+        return sorted({*super().list_commands(ctx), *self._own()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return _own().get(cmd_name) or super().get_command(ctx, cmd_name)
+        return self._own().get(cmd_name) or super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands of the shell"):
-            formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in sorted(_own().items())])
+            formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in sorted(self._own().items())])
         super().format_commands(ctx, formatter)
 
+    def _own(self) -> Mapping[str, click.Command]:
+        from novacron_shell.repl.words import WORDS
 
-def _own() -> dict[str, click.Command]:
-    from novacron_shell.repl.words import WORDS
-
-    return WORDS
+        return {**self.added, **WORDS}
 
 
 class CommandLine:
@@ -65,6 +67,7 @@ class CommandLine:
         self.group = ShellGroup(
             name="novacron", params=cli.params, callback=cli.callback, context_settings=settings, help=cli.help
         )
+        self.group.added = shell.commands
 
     def run(self, line: str) -> int:
         """Run a command line and return its exit code.

@@ -31,6 +31,10 @@ class Environment:
         config: aliases and looks, from the configuration file.
         transcript: what was typed in this session.
         completers: the completers of plugins.
+        commands: `:` commands of plugins.
+        keys: keys of plugins, with what they do and what they are for.
+        toolbar_items: texts of plugins for the toolbar.
+        announce: prints a message above the prompt.
         displays: how values are shown.
         started_for: the options that chose the hosts of the session, such as ("-c", "sim://lab"); empty for the fleet.
         error: the last error.
@@ -46,6 +50,10 @@ class Environment:
     config: ShellConfig = field(default_factory=ShellConfig)
     transcript: Transcript = field(default_factory=Transcript)
     completers: list[IsolatedCompleter] = field(default_factory=list)
+    commands: dict[str, Any] = field(default_factory=dict)
+    keys: dict[str, tuple[Callable[[], object], str]] = field(default_factory=dict)
+    toolbar_items: list[Callable[[], str]] = field(default_factory=list)
+    announce: Callable[[str], object] = print
     displays: Displays = field(default_factory=Displays)
     started_for: tuple[str, ...] = ()
     error: BaseException | None = None

@@ -74,6 +74,7 @@ class Interpreter:
 
     def _program(self, line: str) -> None:
         """Run a program through the user's shell, as it was typed."""
+        sys.stdout.flush()
         if line:
             self.code = subprocess.call(line, shell=True)  # noqa: S602 - the user typed it
             if self.code:

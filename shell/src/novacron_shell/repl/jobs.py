@@ -12,6 +12,7 @@ from typing import Any
 
 from novacron.errors import NotFoundError
 from novacron.jobs import Job
+from novacron.units import format_size
 from novacron_shell.progress import describe
 
 KEPT = 50
@@ -62,7 +63,9 @@ class Listed:
         if self.ended is not None or self.job is None:
             return ""
         share = self.job.progress.fraction
-        return " ".join(filter(None, ("" if share is None else f"{share:.0%}", describe(self.job.progress))))
+        done = self.job.progress.details.get("transferred_bytes")
+        rate = f"{format_size(int(done / self.seconds))}/s" if done and self.seconds > 1 else ""
+        return " ".join(filter(None, ("" if share is None else f"{share:.0%}", describe(self.job.progress), rate)))
 
 
 class JobBook:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prompt_toolkit.application import get_app
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, emacs_insert_mode, has_focus, has_selection, vi_insert_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
+from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.interpreter import is_special
 
 
-def bindings() -> KeyBindings:
-    """Return the key bindings: Enter runs a `:` command at once, whatever its last character is."""
+def bindings(shell: Environment) -> KeyBindings:
+    """Return the key bindings: those of plugins; and Enter runs a `:` command at once, whatever its last character is.
+
+    Args:
+        shell: the session.
+    """
     keys = KeyBindings()
     special = Condition(lambda: is_special(get_app().current_buffer.text))
 
@@ -19,7 +26,21 @@ def bindings() -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.validate_and_handle()
 
+    for key, (action, _about) in shell.keys.items():
+        keys.add(key)(_calling(shell, key, action))
     return keys
+
+
+def _calling(shell: Environment, key: str, action: Callable[[], object]) -> Callable[[KeyPressEvent], None]:
+    """Return a handler that calls a plugin's action; its failure is announced."""
+
+    def pressed(_: KeyPressEvent) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            shell.announce(f"key {key}: {type(error).__name__}: {error}")
+
+    return pressed
 
 
 __all__ = ["bindings"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from novacron_shell.options import Settings
 from novacron_shell.repl.config import ShellConfig
 from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.errors import show_traceback, tell
+from novacron_shell.repl.extension import extend
 from novacron_shell.repl.inventory import PATIENCE, Inventory, OpenHosts, identifier, namespace
 from novacron_shell.repl.jobs import JobBook
 from novacron_shell.repl.toolbar import Toolbar
@@ -25,8 +27,15 @@ EAGER = 8
 
 
 def run(settings: Settings) -> None:
-    """Run the shell until the user leaves it."""
+    """Run the shell until the user leaves it; or run what is piped into it.
+
+    Raises:
+        click.exceptions.Exit: what was piped failed.
+    """
     from novacron.site import default_site
+
+    if not sys.stdin.isatty():
+        return _run_piped(settings)
 
     jobs = JobBook()
     progress = ProgressPolicy(jobs)
@@ -35,16 +44,39 @@ def run(settings: Settings) -> None:
     shell = open_environment(settings, jobs)
     shell.vms.keep_fresh()
     progress.name_of = shell.vms.name_of
-    plugins.hook.extend_shell(namespace=shell.names)
+    problems = extend(shell, plugins.hook.extend_shell)
     _greet(shell)
+    for problem in problems:
+        shell.console.print(Text(printable(problem), style="red"))
     if not shell.started_for:  # a shell for one host is there at once; the fleet's has the database open
         offer_interrupted(shell.console)
     try:
-        _loop(shell)
+        _loop(shell, progress)
     except SystemExit:
         pass
     finally:
         shell.close()
+    return None
+
+
+def _run_piped(settings: Settings) -> None:
+    """Run standard input as a script, with the names of the shell. Hosts that can't be reached are named on standard error."""
+    import click
+
+    from novacron.site import default_site
+    from novacron_shell.repl.piped import run_piped
+
+    shell = open_environment(settings)
+    problems = [f"{name}: {error}" for name, error in shell.vms.unreachable.items()]
+    problems += extend(shell, default_site().plugins.hook.extend_shell)
+    for problem in problems:
+        print(f"error: {printable(problem)}", file=sys.stderr)
+    try:
+        code = run_piped(shell, sys.stdin.read())
+    finally:
+        shell.close()
+    if code:
+        raise click.exceptions.Exit(code)
 
 
 def _options(settings: Settings) -> tuple[str, ...]:
@@ -82,7 +114,7 @@ def _greet(shell: Environment) -> None:
     shell.console.print("hosts, vms, fleet(), connect(uri), steps, flows; :help commands, ? help; Ctrl-D leaves", style="dim")
 
 
-def _loop(shell: Environment) -> None:
+def _loop(shell: Environment, progress: ProgressPolicy) -> None:
     """Read and run lines until the user leaves."""
     from novacron_shell.repl.shell import Shell
 
@@ -93,7 +125,7 @@ def _loop(shell: Environment) -> None:
         tell(shell.console, error)
     for file in shell.config.startup:
         _run_startup(shell, Path(file).expanduser())
-    Shell(shell, Toolbar(shell.hosts, shell.vms, shell.jobs), str(state / "history")).run()
+    Shell(shell, Toolbar(shell), str(state / "history"), progress).run()
 
 
 def _run_startup(shell: Environment, file: Path) -> None:

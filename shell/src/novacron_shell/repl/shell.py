@@ -10,14 +10,20 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.validation import Validator
 from ptpython.repl import PythonRepl
 from ptpython.validator import PythonValidator
+from rich.text import Text
 
 from novacron.errors import NovaCronError
+from novacron.text import printable
+from novacron.units import format_duration
 from novacron_shell.repl.completer import ShellCompleter
 from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.errors import from_typed_line, mistyped, tell
 from novacron_shell.repl.interpreter import Interpreter, is_special
+from novacron_shell.repl.interrupts import DetachedError, Interrupts
+from novacron_shell.repl.jobs import Listed
 from novacron_shell.repl.keys import bindings
 from novacron_shell.repl.toolbar import Prompt, Toolbar
+from novacron_shell.repl.watching import ProgressPolicy
 
 
 class Shell(PythonRepl):
@@ -27,10 +33,14 @@ class Shell(PythonRepl):
         environment: the session.
         toolbar: the line below the input.
         history: path of the history file.
+        progress: draws progress bars while a line runs.
     """
 
-    def __init__(self, environment: Environment, toolbar: Toolbar, history: str) -> None:
+    def __init__(self, environment: Environment, toolbar: Toolbar, history: str, progress: ProgressPolicy) -> None:
         self._shell, self._toolbar = environment, toolbar
+        self._interrupts = Interrupts(environment.jobs, progress)
+        self._waiting: list[str] = []
+        self._detached: set[int] = set()
         self._interpreter = Interpreter(environment, super().eval)
         completer = ShellCompleter(environment, self._interpreter.commands)
         super().__init__(
@@ -38,11 +48,14 @@ class Shell(PythonRepl):
             get_locals=lambda: environment.names,
             history_filename=history,
             vi_mode=environment.config.editing == "vi",
-            extra_key_bindings=bindings(),
+            extra_key_bindings=bindings(environment),
             _completer=completer,
             _validator=_LineValidator(self.get_compiler_flags),
-            _extra_toolbars=[toolbar.drawn()],
+            _extra_toolbars=toolbar.drawn(),
         )
+        environment.announce = self.announce
+        environment.jobs.announce = self._ended
+        progress.at_prompt = lambda: self.app.is_running
         environment.evaluate = self._interpreter.evaluate
         environment.history = lambda: list(reversed(list(self.history.load_history_strings())))
         self._look()
@@ -66,13 +79,37 @@ class Shell(PythonRepl):
         """Run what was typed, keep it for `:save`, then read the inventory again in the background."""
         began, failed = time.monotonic(), True
         try:
-            value = self._interpreter.evaluate(line)
+            with self._interrupts.offered():
+                value = self._interpreter.evaluate(line)
             failed = self._interpreter.code != 0
             return value
         finally:
             self._toolbar.took = time.monotonic() - began
             self._shell.transcript.add(self._interpreter.plain(line), self.current_statement_index, failed=failed)
             self._shell.vms.refresh_soon()
+            while self._waiting:
+                self._say(self._waiting.pop(0))
+
+    def announce(self, text: str) -> None:
+        """Print a message above the prompt; while a line runs, after it. May be called in any thread."""
+        loop = self.app.loop
+        if self.app.is_running and loop is not None:
+            from prompt_toolkit.application import run_in_terminal
+
+            loop.call_soon_threadsafe(lambda: run_in_terminal(lambda: self._say(text)))
+        else:
+            self._waiting.append(text)
+
+    def _say(self, text: str) -> None:
+        self._shell.console.print(Text(printable(text)))
+
+    def _ended(self, job: Listed) -> None:
+        """Announce the end of a job that nobody waited for."""
+        if self.app.is_running or job.number in self._detached:
+            self._detached.discard(job.number)
+            mark = "✔" if job.error is None else "✘"
+            why = f": {job.error}" if job.error is not None else f" in {format_duration(round(job.seconds, 1))}"
+            self.announce(f"{mark} job {job.number}: {job.title} {job.status}{why}")
 
     def _show_result(self, result: object) -> None:
         try:
@@ -80,7 +117,17 @@ class Shell(PythonRepl):
         except NovaCronError as error:
             self._handle_exception(error)
 
+    def _handle_keyboard_interrupt(self, e: KeyboardInterrupt) -> None:
+        """Say what became of what was interrupted."""
+        for note in getattr(e, "__notes__", ()) or ("interrupted",):
+            self._shell.console.print(Text(printable(note), style="yellow"))
+
     def _handle_exception(self, e: BaseException) -> None:
+        if isinstance(e, DetachedError):
+            self._detached |= {job.number for job in e.jobs}
+            for job in e.jobs:
+                self._say(f"job {job.number}, {job.title}, continues; `:jobs {job.number}` waits for it")
+            return None
         self._shell.error = e
         sys.last_type, sys.last_value, sys.last_traceback = type(e), e, e.__traceback__
         if isinstance(e, NovaCronError):

@@ -19,7 +19,7 @@ PATIENCE = 0.4
 
 
 class ProgressPolicy:
-    """Draws on stderr; one bar at a time, jobs beyond it go on undrawn."""
+    """Draws on stderr while the user waits, one bar at a time; and lists all long operations in the book of jobs."""
 
     stage = "telemetry"
 
@@ -27,6 +27,20 @@ class ProgressPolicy:
         self._jobs = jobs
         self._drawing = threading.Lock()
         self.name_of: Callable[[str], str] = str
+        self._paused, self._still = threading.Event(), threading.Event()
+        self.at_prompt: Callable[[], bool] = lambda: False
+        """Whether the user is typing: then the toolbar shows the jobs, and no bar is drawn."""
+
+    def pause(self) -> None:
+        """Remove the bar from the screen, and return when it is gone."""
+        self._still.clear()
+        self._paused.set()
+        if self._drawing.locked():
+            self._still.wait(1.0)
+
+    def resume(self) -> None:
+        """Draw the bar again."""
+        self._paused.clear()
 
     def applies(self, operation: Operation) -> bool:
         """Only jobs."""
@@ -50,7 +64,7 @@ class ProgressPolicy:
                 pass  # the bar is gone before the prompt comes back
 
     def _draw(self, call: Call, title: str, ended: threading.Event) -> None:
-        if ended.wait(PATIENCE) or not sys.stderr.isatty() or not self._drawing.acquire(blocking=False):
+        if ended.wait(PATIENCE) or self.at_prompt() or not sys.stderr.isatty() or not self._drawing.acquire(blocking=False):
             return
         try:
             from rich.console import Console
@@ -64,7 +78,13 @@ class ProgressPolicy:
             )
             with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
                 task = bars.add_task(printable_line(title), total=1.0, note="")
-                while not ended.wait(0.1):
+                while not ended.wait(0.1) and not self.at_prompt():
+                    if self._paused.is_set():
+                        bars.stop()
+                        self._still.set()
+                        while self._paused.is_set() and not ended.wait(0.1):
+                            pass
+                        bars.start()
                     if call.job is not None:
                         at = call.job.progress
                         bars.update(task, completed=at.fraction or 0.0, note=describe(at))

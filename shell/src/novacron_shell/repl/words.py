@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from novacron.errors import OperationCancelledError
 from novacron.text import printable, printable_line
 from novacron.units import format_duration
 from novacron_shell.progress import follow
@@ -64,9 +65,16 @@ def jobs(number: int | None, cancel: bool) -> None:
             f"{listed.number}: {printable_line(listed.title)} {listed.status} {printable_line(listed.words)}".rstrip()
         )
         return
-    if cancel:
-        listed.job.cancel()
-    follow(listed.job, listed.title)
+    if not cancel:
+        follow(listed.job, listed.title)
+        return
+    listed.job.cancel()
+    try:
+        follow(listed.job, listed.title)
+    except OperationCancelledError as error:
+        if error.outcome != "failed":
+            raise
+        shell.console.print(f"{printable_line(listed.title)}: cancelled and rolled back", markup=False)
 
 
 @click.command("time", context_settings={"ignore_unknown_options": True})
