@@ -61,3 +61,46 @@ def test_the_exporter_is_served_and_described(novacron, world):
     assert "listening on http://127.0.0.1:" in done.stderr
     assert '"monitor" "serve" "--listen" "[::1]:9177"' in novacron("monitor", "unit", "--", "--listen", "[::1]:9177").stdout
     assert CliRunner().invoke(cli, ["monitor", "serve", "--listen", "0.0.0.0:0", "--count", "1"]).exit_code != 0
+
+
+def test_alerts_from_the_command_line(novacron, world, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("""
+[[rules]]
+alert = "HasVMs"
+expr = "novacron_host_vms > 1"
+annotations = { summary = "{{ $labels.host }} has {{ $value }} VMs" }
+""")
+    novacron("alert", "load", str(file))
+    try:
+        assert "HasVMs" in novacron("alert", "rules").stdout
+        novacron("monitor", "collect", "--count", "1")
+        assert f"{world} has 2 VMs" in novacron("alert", "list", "--state", "firing").stdout
+        silence = novacron.json("alert", "silence", f"host={world}", "--for", "1h", "--comment", "test")["id"]
+        assert silence in novacron("alert", "silences").stdout
+        novacron("monitor", "collect", "--count", "1")
+        (one,) = [a for a in novacron.json("alert", "list") if a["labels"].get("host") == world]
+        assert one["silenced_by"] == silence
+        novacron("alert", "unsilence", silence)
+        assert "alert: HasVMs" in novacron("alert", "export").stdout
+        novacron("alert", "waiting")
+    finally:
+        novacron("alert", "unload", "mine")
+
+
+def test_rules_are_tested_from_the_command_line(novacron, tmp_path):
+    file = tmp_path / "tests.yml"
+    text = """
+tests:
+  - interval: 1m
+    input_series: [{series: 'novacron_host_up{host="a"}', values: "1 0x9"}]
+    alert_rule_test:
+      - {eval_time: 2m, alertname: HostUnreachable, exp_alerts: []}
+      - {eval_time: 3m, alertname: HostUnreachable, exp_alerts: [{exp_labels: {host: a, severity: critical}}]}
+"""
+    file.write_text(text)
+    assert novacron("alert", "test", str(file)).stdout.count("passed") == 2
+    file.write_text(text.replace("eval_time: 3m", "eval_time: 1m"))
+    assert "failed" in novacron("alert", "test", str(file), exit_code=1).stdout
+    file.write_text("tests: 3")
+    assert CliRunner().invoke(cli, ["alert", "test", str(file)]).exit_code != 0

@@ -41,6 +41,7 @@ from novacron.store.rules import RuleStore
 from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
+    from novacron.monitoring.alerting.alerts import FleetAlerts
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.plugins.application import ApplicationPlugins
     from novacron.store.database import Database
@@ -222,6 +223,7 @@ class Site:
             runs=self._runs,
             schedules=self._schedules,
             metrics=self._metrics,
+            alerts=self._alerts,
         )
 
     def _make_step_kinds(self) -> StepKinds:
@@ -267,11 +269,31 @@ class Site:
     def _metrics(self) -> FleetMetrics:
         return self._once("metrics", self._make_metrics)
 
+    def _alerts(self) -> FleetAlerts:
+        return self._once("alerts", self._make_alerts)
+
+    def _make_alerts(self) -> FleetAlerts:
+        from novacron.monitoring.alerting.alerts import FleetAlerts
+
+        return FleetAlerts(
+            self._metrics(),
+            lambda: self.database,
+            self.state.path,
+            self.secrets.get,
+            lambda: self.plugins.hook,
+            self.identity.actor,
+        )
+
     def _make_metrics(self) -> FleetMetrics:
         from novacron.monitoring.metrics import FleetMetrics
 
         return FleetMetrics(
-            self.fleet, lambda: self.database, lambda role: self.engine.join(role), lambda: self.plugins.hook, self.fleet.settings
+            self.fleet,
+            lambda: self.database,
+            lambda role: self.engine.join(role),
+            lambda: self.plugins.hook,
+            self.fleet.settings,
+            self._runs,
         )
 
     def _secret_backends(self) -> list[Callable[[str], str | None]]:

@@ -14,6 +14,7 @@ from novacron_shell.options import Settings, common_options
 
 GROUPS = {
     "apply": ("labs", "Create and change what a lab file describes."),
+    "alert": ("alerts", "Alerts: list, rules, silences, tests of rules."),
     "call": ("operations", "Call any operation of the driver contract by its name."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),
     "console": ("console", "Attach to the serial console of a VM."),

@@ -31,6 +31,7 @@ from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
+    from novacron.monitoring.alerting.alerts import FleetAlerts
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.records.nics import MACClash
     from novacron.specs import VMSpec
@@ -56,6 +57,7 @@ class Fleet:
         runs: returns the workflow runs.
         schedules: returns the schedules.
         metrics: returns the metrics.
+        alerts: returns the alerts.
     """
 
     def __init__(
@@ -75,12 +77,13 @@ class Fleet:
         runs: Callable[[], Runs],
         schedules: Callable[[], Schedules],
         metrics: Callable[[], FleetMetrics],
+        alerts: Callable[[], FleetAlerts],
     ) -> None:
         self.hosts, self.settings = hosts, settings
         self._store, self._macs, self._audit, self._identity = store, macs, audit, identity
         self._node_store, self._allocations, self._rules, self._alive = nodes, allocations, rules, alive
         self._hooks = hooks
-        self._runs, self._schedules, self._metrics = runs, schedules, metrics
+        self._runs, self._schedules, self._metrics, self._alerts = runs, schedules, metrics, alerts
 
     @property
     def runs(self) -> Runs:
@@ -96,6 +99,11 @@ class Fleet:
     def metrics(self) -> FleetMetrics:
         """The metrics of all hosts and VMs, now and in the past."""
         return self._metrics()
+
+    @property
+    def alerts(self) -> FleetAlerts:
+        """Rules, alerts, silences and notifications."""
+        return self._alerts()
 
     @property
     def vms(self) -> FleetVMs:

@@ -89,4 +89,16 @@ def definitions() -> dict[str, MetricDefinition]:
     return {one.name: one for table in TABLES for one in table.values()}
 
 
-__all__ = ["definitions"]
+def kind_of(metric: str) -> str:
+    """Return the kind of object that has a metric: vm, host, pool, or custom.
+
+    Example:
+        >>> kind_of("novacron_vm_running"), kind_of("novacron_vm_snapshots"), kind_of("myapp_queue_length")
+        ('vm', 'custom', 'custom')
+    """
+    if any(metric == one.name for table in (SLOW, OWN) for one in table.values()):
+        return "custom"
+    return next((kind for kind in ("vm", "host", "pool") if metric.startswith(f"novacron_{kind}_")), "custom")
+
+
+__all__ = ["definitions", "kind_of"]

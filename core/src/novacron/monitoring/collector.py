@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,6 +75,8 @@ class Collector:
         self._pushed_until: float | None = None
         self._homes: dict[str, str] = {}
         self._hosts: list[str] = []
+        self._pools: set[str] = set()
+        self._silent: set[str] = set()
         self.latest: Round | None = None
 
     def collect(self) -> Round:
@@ -134,8 +136,21 @@ class Collector:
                 other = found.get((one.kind, one.key))
                 if other is None or self._is_home(one, other):
                     found[one.kind, one.key] = one
-        self._homes = {one.key: one.host for one in found.values() if one.kind == "vm"}
+        kept = {vm: host for vm, host in self._homes.items() if host in made.problems}
+        self._homes = kept | {one.key: one.host for one in found.values() if one.kind == "vm"}
+        self._pools = {key for kind, key in found if kind == "pool"}
+        self._silent = set(made.problems) & set(self._hosts)
         made.measured += found.values()
+
+    def gone(self, labels: Mapping[str, str]) -> bool:
+        """Return whether the VM, pool or host with these labels was deleted: its host answered the last time and did not report it."""
+        if "vm" in labels:
+            return labels["vm"] not in self._homes and not self._silent
+        if "host" in labels and labels["host"] not in self._hosts:
+            return True
+        if "pool" in labels and "host" in labels:
+            return labels["host"] not in self._silent and f"{labels['host']}/{labels['pool']}" not in self._pools
+        return False
 
     def _measure(self, host: Any) -> list[Measured]:
         name = host.name

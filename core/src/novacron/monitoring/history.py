@@ -8,6 +8,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.monitoring.builtin import kind_of
 from novacron.monitoring.compaction import DAY, FIELDS, HOUR, merged, series_of, unrolled
 from novacron.monitoring.layouts import Layout, SeriesKey, is_counter
 from novacron.monitoring.rollups import Point, RollUp, combine, increases, rates, roll_up, step_of
@@ -73,8 +74,7 @@ class History:
         return {key for layout in layouts for key in layout.series if key.metric == metric and not _field(key)}
 
     def _objects(self, metric: str, wanted: Mapping[str, str], keys: set[SeriesKey]) -> list[tuple[int, dict[str, str]]]:
-        kinds = ("vm", "host", "pool")
-        kind = next((kind for kind in kinds if metric.startswith(f"novacron_{kind}_")), "custom")
+        kind = kind_of(metric)
         own = {name for key in keys for name, _ in key.labels}
         first = {name: value for name, value in wanted.items() if name not in own}
         objects = self._storage.objects(kind, first.get("vm") if kind == "vm" else None)

@@ -12,6 +12,7 @@ from novacron.monitoring import builtin
 from novacron.monitoring.collector import AskedFleet, Collector
 from novacron.monitoring.compaction import Compaction
 from novacron.monitoring.history import History, Shown
+from novacron.monitoring.inspection import Inspection
 from novacron.monitoring.layouts import Labels, Layouts, Round, SeriesKey
 from novacron.monitoring.sources import SERIES_LIMIT, custom
 from novacron.monitoring.storage import MetricStorage
@@ -39,6 +40,7 @@ class FleetMetrics:
         join: registers this process in the state database and returns it.
         hook: returns the hooks of plugins.
         settings: the fleet's settings, which say how long values are kept.
+        runs: returns the workflow runs.
 
     Example:
         >>> import novacron
@@ -57,7 +59,9 @@ class FleetMetrics:
         join: Callable[[str], ProcessRecord],
         hook: Callable[[], Any],
         settings: Mapping[str, int],
+        runs: Callable[[], Any],
     ) -> None:
+        self._runs = runs
         self._settings = settings
         self._fleet, self._database, self._join, self._hook = fleet, database, join, hook
         self._own_sources: list[MetricSource] = []
@@ -237,7 +241,7 @@ class FleetMetrics:
         return Collector(
             self._fleet,
             self.storage,
-            sources=self.sources,
+            sources=lambda: [*self.sources(), Inspection(self._fleet, self._runs)],
             exporters=lambda: [one for some in self._hook().metric_exporters() for one in some],
             timeout=timeout,
             interval=interval,

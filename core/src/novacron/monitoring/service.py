@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from novacron.errors import BusyError, NovaCronError
+from novacron.errors import BusyError, NovaCronError, StorageError
 from novacron.monitoring.collector import Collector
 from novacron.monitoring.layouts import Round
 
 if TYPE_CHECKING:
+    from novacron.monitoring.alerting.alerts import FleetAlerts
+    from novacron.monitoring.alerting.notifier import Notifier
     from novacron.monitoring.compaction import Compaction
     from novacron.monitoring.metrics import FleetMetrics
 
@@ -25,6 +27,7 @@ class MonitorService:
         timeout: seconds that each host may take.
         say: is called with messages for the administrator; each message is said once until it changes.
         after: is called with each round that this process collected.
+        alerts: the rules to evaluate after each round; None for no alerts.
         follow: is called with the newest stored round while another process collects.
 
     Attributes:
@@ -40,7 +43,10 @@ class MonitorService:
         say: Callable[[str], object] = print,
         after: Callable[[Round], object] | None = None,
         follow: Callable[[Round], object] | None = None,
+        alerts: FleetAlerts | None = None,
     ) -> None:
+        self._alerts = alerts
+        self._notifier: Notifier | None = None
         self._metrics, self._interval, self._timeout, self._say = metrics, interval, timeout, say
         self._after, self._follow = after, follow
         self._collector: Collector | None = None
@@ -77,12 +83,13 @@ class MonitorService:
             self.latest = self._collector.collect()
             if self._after is not None:
                 self._after(self.latest)
+            self._notify(self._collector, self.latest)
             self._tell_problems(self.latest)
             if self._compaction is not None and "database" not in self.latest.problems:
                 self._compaction.step(self.latest.at, self._interval)
             return self.latest
         except BusyError as error:
-            self._collector = None
+            self._collector = self._notifier = None
             self._tell("collection", str(error))
         except NovaCronError as error:
             self._tell("service", str(error))
@@ -91,11 +98,27 @@ class MonitorService:
     def close(self) -> None:
         """Give the right to collect back."""
         collector, self._collector = self._collector, None
+        notifier, self._notifier = self._notifier, None
+        if notifier is not None:
+            notifier.close()
         if collector is not None and collector.lease is not None:
             try:
                 self._metrics.release_collection(collector.lease)
             except NovaCronError as error:
                 self._tell("service", str(error))
+
+    def _notify(self, collector: Collector, made: Round) -> None:
+        """Evaluate the rules and deliver notifications. If the database can't be used, the next round tries again."""
+        if self._alerts is None:
+            return
+        try:
+            if self._notifier is None:
+                self._notifier = self._alerts.notifier(collector.lease, collector.gone)
+            self._notifier.take(made)
+            self._notifier.deliver(made.at)
+            made.problems |= {f"rule {name}": problem for name, problem in self._notifier.problems.items()}
+        except StorageError as error:
+            made.problems["alerts"] = str(error)
 
     def _follow_stored(self) -> None:
         storage = self._metrics.storage

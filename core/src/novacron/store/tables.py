@@ -258,6 +258,51 @@ quotas = sa.Table(
     sa.Column("generation", sa.BigInteger, nullable=False, comment="changed by each claim of the subject: one claim at a time"),
 )
 
+alert_files = sa.Table(
+    "alert_files",
+    metadata,
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("content", sa.JSON, nullable=False, comment="rules, routes, receivers as they were given"),
+)
+
+alert_states = sa.Table(
+    "alert_states",
+    metadata,
+    sa.Column("fingerprint", sa.String(16), primary_key=True),
+    sa.Column("data", sa.JSON, nullable=False),
+)
+
+alert_groups = sa.Table(
+    "alert_groups",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("data", sa.JSON, nullable=False, comment="what was said about the group, and when"),
+)
+
+alert_outbox = sa.Table(
+    "alert_outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("key", sa.String(128), nullable=False, unique=True, comment="the notification's key and the place of its sink"),
+    sa.Column("sink", sa.JSON, nullable=False),
+    sa.Column("notification", sa.JSON, nullable=False),
+    sa.Column("due_at", sa.Float, nullable=False, comment="when to try next"),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("sent_at", sa.Float, index=True, comment="empty until the sink has accepted it"),
+    sa.Column("error", sa.Text, comment="why it was not accepted last time"),
+)
+
+alert_silences = sa.Table(
+    "alert_silences",
+    metadata,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("matchers", sa.JSON, nullable=False),
+    sa.Column("starts_at", sa.Float, nullable=False),
+    sa.Column("ends_at", sa.Float, nullable=False),
+    sa.Column("actor", sa.String(256), nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+)
+
 
 def add_missing_columns(connection: sa.Connection) -> None:
     """Add columns that tables of an older version of NovaCron do not have."""
@@ -272,6 +317,11 @@ def add_missing_columns(connection: sa.Connection) -> None:
 
 __all__ = [
     "add_missing_columns",
+    "alert_files",
+    "alert_groups",
+    "alert_outbox",
+    "alert_silences",
+    "alert_states",
     "allocations",
     "hosts",
     "leases",

@@ -89,10 +89,12 @@ def put(settings: Settings, name: str, value: float, labels: tuple[str, ...], so
 @click.option("--count", type=click.IntRange(1), help="Stop after so many rounds. Default: never.")
 @common_options
 def collect(settings: Settings, interval: float, count: int | None) -> None:
-    """Collect and store the metrics of all hosts until interrupted. One process collects; others wait until it ends."""
+    """Collect and store the metrics of all hosts until interrupted, and raise alerts. One process collects; others wait until it ends."""
+    from novacron import fleet
     from novacron.monitoring.service import MonitorService
 
-    service = MonitorService(_metrics(), interval=interval, timeout=settings.timeout or min(10.0, interval), say=_say)
+    timeout = settings.timeout or min(10.0, interval)
+    service = MonitorService(_metrics(), interval=interval, timeout=timeout, say=_say, alerts=fleet().alerts)
     stop = stop_on_signals()
     service.run(stop, rounds=count)
 
@@ -108,11 +110,12 @@ def collect(settings: Settings, interval: float, count: int | None) -> None:
 @common_options
 def serve(settings: Settings, listen: str, interval: float, tls_certificate: str | None, tls_key: str | None, token: str | None,
           open_to_all: bool, count: int | None) -> None:  # fmt: skip
-    """Collect the metrics of all hosts, and answer Prometheus at /metrics.
+    """Collect the metrics of all hosts, raise alerts, and answer Prometheus at /metrics.
 
     Other addresses: /sd/guests and /sd/hosts for http_sd_configs, /-/healthy and /-/ready. If another process collects, its values are
     served.
     """
+    from novacron import fleet
     from novacron.monitoring.exporter import Exporter
     from novacron.monitoring.server import ExporterServer
     from novacron.monitoring.service import MonitorService
@@ -132,7 +135,9 @@ def serve(settings: Settings, listen: str, interval: float, tls_certificate: str
             exporter.publish(made)
             targets.update()
 
-        service = MonitorService(found, interval=interval, timeout=timeout, say=_say, after=publish, follow=publish)
+        service = MonitorService(
+            found, interval=interval, timeout=timeout, say=_say, after=publish, follow=publish, alerts=fleet().alerts
+        )  # fmt: skip
         service.run(stop_on_signals(), rounds=count)
 
 

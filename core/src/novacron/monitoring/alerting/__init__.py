@@ -1,0 +1,1 @@
+"""Alerts: rules, their expressions, the state of alerts, and notifications."""

@@ -1,0 +1,195 @@
+"""The alerts of the fleet: `novacron.fleet().alerts`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.monitoring.alerting.configuration import Configuration, combined, matcher, read_configuration
+from novacron.monitoring.alerting.defaults import default_configuration
+from novacron.monitoring.alerting.grouping import Silence
+from novacron.monitoring.alerting.notifier import Notifier
+from novacron.monitoring.alerting.rule_tests import RuleTest, run_tests
+from novacron.monitoring.alerting.rules import Rule, prometheus_file
+from novacron.monitoring.alerting.sinks import Sinks
+from novacron.monitoring.alerting.states import listed
+from novacron.monitoring.alerting.storage import AlertStorage, Outgoing
+from novacron.monitoring.history import History
+from novacron.records.alerts import Alert
+from novacron.units import parse_duration
+
+if TYPE_CHECKING:
+    from novacron.monitoring.metrics import FleetMetrics
+    from novacron.store.database import Database
+    from novacron.store.leases import Lease
+
+DEFAULTS = "defaults"
+"""The name of the built-in rules. A file of this name replaces them."""
+
+
+class FleetAlerts:
+    """Rules, alerts, silences and notifications.
+
+    Args:
+        metrics: the fleet's metrics.
+        database: returns the state database.
+        state: the state directory.
+        secret: looks up a secret by name.
+        hook: returns the hooks of plugins.
+        actor: who creates silences.
+
+    Example:
+        >>> import novacron
+        >>> alerts = novacron.fleet().alerts
+        >>> silence = alerts.silence(["host=kvm1"], "2h", comment="a new disk")
+        >>> [one.comment for one in alerts.silences()], alerts.unsilence(silence.id)
+        (['a new disk'], None)
+    """
+
+    def __init__(
+        self,
+        metrics: FleetMetrics,
+        database: Callable[[], Database],
+        state: Path,
+        secret: Callable[[str], str],
+        hook: Callable[[], Any],
+        actor: str,
+    ) -> None:
+        self._metrics, self._database, self._hook, self._actor = metrics, database, hook, actor
+        self._sinks = Sinks(state, secret, lambda: [sink for some in hook().alert_sinks() for sink in some])
+        self._read: tuple[Any, Configuration] | None = None
+
+    def __repr__(self) -> str:
+        return "<alerts of the fleet>"
+
+    @property
+    def storage(self) -> AlertStorage:
+        """The alerts in the state database."""
+        return AlertStorage(self._database())
+
+    def list(self, state: str | None = None) -> list[Alert]:
+        """Return the alerts, the firing ones first. Resolved ones are listed for 15 minutes.
+
+        Args:
+            state: "pending", "firing" or "resolved"; all when None.
+        """
+        return [one for one in listed(self.storage.states().values()) if state in (None, one.state)]
+
+    def configuration(self) -> Configuration:
+        """Return rules, routes and receivers: built-in ones, those of plugins, and those of the files that were loaded."""
+        files = self.storage.files()
+        plugins = [rule for some in self._hook().alert_rules() for rule in some]
+        if self._read is None or self._read[0] != (files, plugins):
+            defaults = default_configuration()
+            some = [read_configuration(content, name) for name, content in files.items()]
+            own = Configuration(rules=tuple(map(Rule.of, plugins)))
+            base = [] if DEFAULTS in files else [Configuration(rules=defaults.rules)]
+            self._read = ((files, plugins), combined([*base, own, *some], defaults))
+        return self._read[1]
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Return all rules.
+
+        Example:
+            >>> import novacron
+            >>> "HostUnreachable" in {rule.alert for rule in novacron.fleet().alerts.rules()}
+            True
+        """
+        return self.configuration().rules
+
+    def load(self, name: str, content: Any) -> Configuration:
+        """Check and store a file of rules, routes and receivers. It replaces the one of the same name, for all processes.
+
+        Args:
+            name: the file's name. "defaults" replaces the built-in rules.
+            content: rules or groups (as in Prometheus), route, receivers, inhibit_rules; see docs/monitoring.md.
+
+        Raises:
+            InvalidSpecError: it names each invalid field. Nothing is stored then.
+        """
+        read = read_configuration(content, name)
+        other = {known: given for known, given in self.storage.files().items() if known != name}
+        taken = {rule.alert for known, given in other.items() for rule in read_configuration(given, known).rules}
+        twice = sorted(taken & {rule.alert for rule in read.rules})
+        if twice:
+            raise InvalidSpecError(
+                f"invalid alerts in {name}", problems=[SpecProblem("alert", twice[0], "a name that no other file has")]
+            )
+        if not name or len(name) > 128:
+            raise InvalidSpecError("invalid name", problems=[SpecProblem("name", name, "a name of at most 128 characters")])
+        self.storage.save_file(name, content)
+        return read
+
+    def unload(self, name: str) -> None:
+        """Remove a file that was loaded; its alerts resolve. Raises NotFoundError."""
+        self.storage.remove_file(name)
+
+    def for_prometheus(self) -> dict[str, Any]:
+        """Return all rules as the content of a rule file of Prometheus."""
+        return prometheus_file(self.rules())
+
+    def test(self, content: Any, source: str = "tests") -> Sequence[RuleTest]:
+        """Run unit tests of rules, in the format of `promtool test rules`. Without rules of its own the file tests the current ones."""
+        own = isinstance(content, Mapping) and ({"rules", "groups"} & set(content))
+        return run_tests(content, () if own else self.rules(), source)
+
+    def silence(self, matchers: Iterable[str], duration: float | str | timedelta, *, comment: str = "") -> Silence:
+        """Send no notifications about alerts with these labels for a while.
+
+        Args:
+            matchers: such as "host=kvm1" or "name=~web.*"; an alert must fulfil all of them.
+            duration: for how long.
+            comment: why.
+
+        Raises:
+            InvalidSpecError: an invalid matcher, or none.
+        """
+        given = tuple(matchers)
+        for text in given:
+            matcher(text)
+        seconds = parse_duration(duration)
+        if not given or not seconds:
+            raise InvalidSpecError(
+                "invalid silence", problems=[SpecProblem("matchers", str(given), "at least one matcher, and a duration")]
+            )
+        now = self._metrics.storage.now()
+        made = Silence(
+            id=secrets.token_hex(4), matchers=given, starts_at=now, ends_at=now + seconds, actor=self._actor, comment=comment
+        )  # fmt: skip
+        self.storage.save_silence(made)
+        return made
+
+    def silences(self) -> Iterable[Silence]:
+        """Return the silences that have not ended, the first to end first."""
+        now = self._metrics.storage.now()
+        return [one for one in self.storage.silences() if one.ends_at > now]
+
+    def unsilence(self, identity: str) -> None:
+        """End a silence now. Raises NotFoundError."""
+        self.storage.end_silence(identity, self._metrics.storage.now())
+
+    def waiting(self) -> Iterable[Outgoing]:
+        """Return the notifications that no sink has accepted yet, with the error of the last attempt."""
+        return self.storage.waiting()
+
+    def notifier(self, lease: Lease | None, gone: Callable[[Mapping[str, str]], bool] = lambda labels: False) -> Notifier:
+        """Return what evaluates the rules and delivers notifications; it has read the samples that the rules need."""
+        made = Notifier(self.storage, self.configuration, self._sinks, lease, gone)
+        self._fill(made)
+        return made
+
+    def _fill(self, notifier: Notifier) -> None:
+        storage, now = self._metrics.storage, self._metrics.storage.now()
+        history = History(storage, {})
+        for metric, seconds in notifier.horizons().items():
+            for one in history.query(metric, since=now - seconds, until=now, age=0.0, show="value"):
+                labels = tuple(sorted(one.labels.items()))
+                for at, value in one.points:
+                    notifier.samples.append(metric, labels, at, value)
+
+
+__all__ = ["DEFAULTS", "FleetAlerts"]

@@ -1,0 +1,141 @@
+"""Evaluates the rules after each round, and delivers notifications."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+
+from novacron.errors import NovaCronError
+from novacron.monitoring.alerting.configuration import Configuration, matcher
+from novacron.monitoring.alerting.evaluation import Samples
+from novacron.monitoring.alerting.grouping import due, muted
+from novacron.monitoring.alerting.sinks import Sinks, name_of
+from novacron.monitoring.alerting.states import AlertStates, Tracked
+from novacron.monitoring.alerting.storage import AlertStorage, Outgoing
+from novacron.monitoring.layouts import Layout, Round, SeriesKey
+from novacron.store.leases import Lease
+from novacron.threads import fan_out, in_thread
+
+DEADLINE = 30.0
+"""Seconds that a sink may take for one notification."""
+
+
+class Notifier:
+    """Decides about alerts: in the process that collects, with the same lease.
+
+    Args:
+        storage: the alerts in the database.
+        configuration: returns the current rules, routes and receivers.
+        sinks: delivers notifications.
+        lease: the right to decide; None in tests.
+        gone: returns whether the object with these labels was deleted.
+    """
+
+    def __init__(
+        self,
+        storage: AlertStorage,
+        configuration: Callable[[], Configuration],
+        sinks: Sinks,
+        lease: Lease | None,
+        gone: Callable[[Mapping[str, str]], bool] = lambda labels: False,
+    ) -> None:
+        self._storage, self._configuration, self._sinks, self._lease, self._gone = storage, configuration, sinks, lease, gone
+        self.samples = Samples()
+        self._states: AlertStates | None = None
+        self._busy: set[int] = set()
+        self._guard = threading.Lock()
+        self._delivery: Future[None] | None = None
+        self.problems: dict[str, str] = {}
+
+    def horizons(self) -> dict[str, float]:
+        """Return how many seconds of samples of each metric the rules need."""
+        found: dict[str, float] = {}
+        for rule in self._configuration().rules:
+            for metric, seconds in rule.horizons().items():
+                found[metric] = max(seconds, found.get(metric, 0.0))
+        return found
+
+    def take(self, made: Round) -> None:
+        """Remember the values of a round that rules need, and evaluate the rules."""
+        horizons = self.horizons()
+        wanted: dict[Layout, list[tuple[int, SeriesKey]]] = {}
+        for one in made.measured:
+            places = wanted.get(one.layout)
+            if places is None:
+                places = wanted[one.layout] = [(n, key) for n, key in enumerate(one.layout.series) if key.metric in horizons]
+            for place, key in places:
+                labels = tuple(sorted((*one.labels, *key.labels))) if key.labels else one.labels
+                self.samples.append(key.metric, labels, made.at, one.values[place])
+        self.samples.forget({metric: made.at - seconds - 1 for metric, seconds in horizons.items()})
+        self.evaluate(made.at)
+
+    def evaluate(self, at: float) -> None:
+        """Evaluate all rules, store what changed, and make the notifications that are due.
+
+        Raises:
+            BusyError: another process decides about alerts now.
+            StorageError: the database can't be used. The states are as before, so that nothing is lost.
+        """
+        configuration = self._configuration()
+        known = self._states.known if self._states is not None else self._storage.states()
+        states = AlertStates(configuration.rules, known) if self._states is None else self._states
+        states.rules = list(configuration.rules)
+        before = dict(states.known)
+        try:
+            changed, self.problems = states.evaluate(self.samples, at, self._gone)
+            silences = [(one, tuple(map(matcher, one.matchers))) for one in self._storage.silences()]
+            alerts = muted((one.alert for one in states.known.values()), silences, configuration, at)
+            for alert in alerts:
+                one = states.known[alert.fingerprint]
+                if one.alert is not alert:
+                    states.known[alert.fingerprint] = changed[alert.fingerprint] = Tracked(alert, one.series, one.kept_since)
+            notifications, groups = due(alerts, self._storage.groups(), configuration, at)
+            outgoing = [
+                (f"{note.key}-{place}", dict(sink), note)
+                for note in notifications
+                for place, sink in enumerate(configuration.receivers[note.receiver])
+            ]
+            if changed or groups or outgoing:
+                self._storage.write(changed, groups, outgoing, at=at, lease=self._lease)
+        except BaseException:
+            states.known = before
+            raise
+        self._states = states
+
+    def deliver(self, at: float) -> None:
+        """Deliver what waits, in a thread: a sink that hangs delays neither the collection nor other sinks."""
+        if self._delivery is None or self._delivery.done():
+            self._delivery = in_thread(lambda: self.deliver_now(at), "novacron-notifier")
+
+    def deliver_now(self, at: float, deadline: float = DEADLINE) -> None:
+        """Deliver what waits and is due, and wait for it."""
+        with self._guard:
+            waiting = [one for one in self._storage.waiting(at) if one.id not in self._busy]
+            self._busy |= {one.id for one in waiting}
+        futures = fan_out(waiting, lambda one: self._send(one, at), seconds=deadline, limit=16, name="novacron-sink")
+        for one, future in zip(waiting, futures, strict=True):
+            if not future.done():
+                self._storage.failed(one, at, f"the sink {name_of(one.sink)} did not answer within {deadline:g} s")
+
+    def _send(self, one: Outgoing, at: float) -> None:
+        try:
+            self._sinks.send(one.sink, one.notification)
+        except NovaCronError as error:
+            self._storage.failed(one, at, str(error))
+        else:
+            self._storage.delivered(one, at)
+        finally:
+            with self._guard:
+                self._busy.discard(one.id)
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Wait a moment for a delivery that is under way."""
+        if self._delivery is not None:
+            try:
+                self._delivery.result(seconds)
+            except (TimeoutError, NovaCronError):
+                return
+
+
+__all__ = ["Notifier"]

@@ -1,0 +1,175 @@
+"""Delivers notifications: to a file, a webhook, a mailbox, Alertmanager, or a plugin's sink.
+
+Each notification has a key that stays the same if it is sent again, so that receivers can ignore doubles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import smtplib
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, StorageError
+from novacron.records.alerts import Notification
+from novacron.state import open_private
+
+SINKS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "log": (frozenset(), frozenset({"file"})),
+    "webhook": (frozenset({"url"}), frozenset({"token"})),
+    "alertmanager": (frozenset({"url"}), frozenset({"token"})),
+    "email": (frozenset({"to", "from", "server"}), frozenset({"tls", "user", "password"})),
+    "plugin": (frozenset({"name"}), frozenset()),
+}
+"""Each type of sink with its required and its optional fields. `token` and `password` are names of secrets."""
+TLS = ("starttls", "tls", "none")
+DEADLINE = 15.0
+"""Seconds that a receiver may take for one network operation."""
+
+
+def check_sink(sink: Any, field: str) -> list[SpecProblem]:
+    """Return what is wrong with the description of a sink."""
+    if not isinstance(sink, Mapping) or sink.get("type") not in SINKS:
+        return [SpecProblem(f"{field}.type", str(sink)[:60], "one of " + ", ".join(sorted(SINKS)))]
+    required, optional = SINKS[sink["type"]]
+    found = [
+        SpecProblem(f"{field}.{name}", "nothing", f"a value: {sink['type']} needs it") for name in sorted(required - set(sink))
+    ]
+    found += [
+        SpecProblem(f"{field}.{name}", str(sink[name])[:60], "one of " + ", ".join(sorted(required | optional)))
+        for name in sorted(set(sink) - required - optional - {"type"})
+    ]
+    url = sink.get("url")
+    if url is not None and (not isinstance(url, str) or not url.startswith(("http://", "https://"))):
+        found.append(SpecProblem(f"{field}.url", str(url), "an address that starts with http:// or https://"))
+    elif url is not None and urlsplit(url).password:
+        found.append(SpecProblem(f"{field}.url", "an address with a password", "an address without one; name a secret in token"))
+    if sink.get("tls", "starttls") not in TLS:
+        found.append(SpecProblem(f"{field}.tls", str(sink["tls"]), "one of " + ", ".join(TLS)))
+    return found
+
+
+class Sinks:
+    """Makes the sinks that a configuration describes.
+
+    Args:
+        state: the state directory, where the sink "log" writes `alerts.jsonl`.
+        secret: looks up a secret by name.
+        plugins: returns the sinks of plugins.
+    """
+
+    def __init__(self, state: Path, secret: Callable[[str], str], plugins: Callable[[], Iterable[Any]]) -> None:
+        self._state, self._secret, self._plugins = state, secret, plugins
+
+    def send(self, sink: Mapping[str, Any], notification: Notification) -> None:
+        """Deliver a notification.
+
+        Raises:
+            NovaCronError: it was not delivered.
+        """
+        try:
+            getattr(self, f"_{sink['type']}")(sink, notification)
+        except NovaCronError:
+            raise
+        except Exception as error:
+            what = str(error) or type(error).__name__
+            raise StorageError(
+                f"the sink {name_of(sink)} did not accept the notification: {what}", hint="it is sent again"
+            ) from error
+
+    def _log(self, sink: Mapping[str, Any], notification: Notification) -> None:
+        path = Path(sink["file"]) if sink.get("file") else self._state / "alerts.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(open_private(path, os.O_WRONLY | os.O_APPEND), "a") as file:
+            file.write(json.dumps(notification.as_dict()) + "\n")
+
+    def _webhook(self, sink: Mapping[str, Any], notification: Notification) -> None:
+        self._post(
+            sink,
+            sink["url"],
+            {**notification.as_dict(), "title": notification.title, "text": notification.text},
+            notification.key,
+        )
+
+    def _alertmanager(self, sink: Mapping[str, Any], notification: Notification) -> None:
+        alerts = [
+            {
+                "labels": one.labels,
+                "annotations": one.annotations,
+                "startsAt": _time(one.active_since),
+                **({"endsAt": _time(one.resolved_at)} if one.resolved_at is not None else {}),
+            }
+            for one in notification.alerts
+        ]
+        self._post(sink, sink["url"].rstrip("/") + "/api/v2/alerts", alerts, notification.key)
+
+    def _post(self, sink: Mapping[str, Any], url: str, body: Any, key: str) -> None:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "NovaCron"}
+        if sink.get("token"):
+            headers["Authorization"] = f"Bearer {self._secret(sink['token'])}"
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")  # noqa: S310 - check_sink checked the scheme
+        with _OPENER.open(request, timeout=DEADLINE) as answer:
+            answer.read(1024)
+
+    def _email(self, sink: Mapping[str, Any], notification: Notification) -> None:
+        message = EmailMessage()
+        message["Subject"] = " ".join(notification.title.split())
+        message["From"] = sink["from"]
+        message["To"] = sink["to"] if isinstance(sink["to"], str) else ", ".join(sink["to"])
+        message["Date"] = format_datetime(datetime.now(UTC))
+        message["Message-ID"] = f"<{notification.key}@novacron>"
+        message.set_content(notification.text)
+        address = urlsplit(f"//{sink['server']}")
+        tls = sink.get("tls", "starttls")
+        context = ssl.create_default_context()
+        port = address.port or {"tls": 465, "starttls": 587, "none": 25}[tls]
+        host = address.hostname or "localhost"
+        connection = (
+            smtplib.SMTP_SSL(host, port, timeout=DEADLINE, context=context)
+            if tls == "tls"
+            else smtplib.SMTP(host, port, timeout=DEADLINE)
+        )
+        with connection as server:
+            if tls == "starttls":
+                server.starttls(context=context)
+            if sink.get("user"):
+                server.login(sink["user"], self._secret(sink["password"]))
+            server.send_message(message)
+
+    def _plugin(self, sink: Mapping[str, Any], notification: Notification) -> None:
+        found = next((one for one in self._plugins() if one.name == sink["name"]), None)
+        if found is None:
+            problem = SpecProblem("name", sink["name"], "one of " + (", ".join(one.name for one in self._plugins()) or "none"))
+            raise InvalidSpecError("no plugin has that sink", problems=[problem])
+        found.send(notification)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect of a POST would lose its body."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects())
+
+
+def name_of(sink: Mapping[str, Any]) -> str:
+    """Return the name of a sink for people, without secrets."""
+    return f"{sink['type']} {sink.get('url') or sink.get('server') or sink.get('name') or sink.get('file') or ''}".rstrip()
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+
+
+__all__ = ["DEADLINE", "SINKS", "Sinks", "check_sink", "name_of"]
