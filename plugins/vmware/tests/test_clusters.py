@@ -133,6 +133,29 @@ def test_maintenance_moves_running_vms_or_refuses(host, govc):
         host.native.node_maintenance_enter("DC0_H0", evacuate=True)
 
 
+def test_services_time_servers_and_reboot(host, govc):
+    """Of one node only; an unknown service is refused with those there are."""
+    native, node = host.native, f"{C0}/DC0_C0_H0"
+    assert native.node_service_start("DC0_C0_H0", "TSM-SSH").running
+    assert native.node_service_policy("DC0_C0_H0", "TSM-SSH", "off").policy == "off"
+    (theirs,) = [line.split() for line in govc("host.service.ls", "-host", node).splitlines() if line.startswith("TSM-SSH")]
+    assert theirs[1:3] == ["off", "Running"]
+    assert not next(each for each in native.node_service_list("DC0_C0_H1") if each.name == "TSM-SSH").running
+    assert native.node_service_restart("DC0_C0_H0", "ntpd").running
+    assert not native.node_service_stop("DC0_C0_H0", "TSM-SSH").running
+    with pytest.raises(errors.NotFoundError, match="httpd"):
+        native.node_service_start("DC0_C0_H0", "httpd")
+    assert native.node_time_servers("DC0_C0_H0", ("ntp1.example", "ntp2.example")).servers == ("ntp1.example", "ntp2.example")
+    assert "ntp1.example" in govc("host.date.info", "-host", node)
+    with pytest.raises(errors.InvalidStateError):
+        native.node_reboot("DC0_C0_H0")
+    before = govc("object.collect", "-s", node, "runtime.bootTime")
+    native.node_maintenance_enter("DC0_C0_H0", evacuate=True)
+    native.node_reboot("DC0_C0_H0")
+    native.node_maintenance_leave("DC0_C0_H0")
+    assert govc("object.collect", "-s", node, "runtime.bootTime") != before
+
+
 def test_nodes_are_disconnected_connected_added_and_removed(host, govc, monkeypatch):
     state = f"{C0}/DC0_C0_H2", "runtime.connectionState"
     assert host.native.node_disconnect("DC0_C0_H2").connection == "disconnected"

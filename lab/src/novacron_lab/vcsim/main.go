@@ -54,6 +54,7 @@ func main() {
 	service := model.Service
 	markUplinks(service.Context)
 	addAutostart(service.Context)
+	addNodeSystems(service.Context)
 	service.Context.Map.Handler = missing
 	service.RegisterEndpoints = true
 	service.TLS = new(tls.Config)

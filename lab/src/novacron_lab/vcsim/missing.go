@@ -81,6 +81,8 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		if _, is := endless.Load(method.This); !is && method.Name == "CancelTask" {
 			more = &steady{thing}
 		}
+	case *simulator.HostSystem:
+		more = &node{thing}
 	case *simulator.CustomizationSpecManager:
 		more = &customizations{thing}
 	case *simulator.ClusterComputeResource:

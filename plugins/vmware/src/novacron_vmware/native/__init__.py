@@ -11,6 +11,7 @@ def areas() -> list[type]:
     from novacron_vmware.native.folders import VSphereFolders
     from novacron_vmware.native.history import VSphereHistory
     from novacron_vmware.native.libraries import VSphereLibraries
+    from novacron_vmware.native.node_systems import VSphereNodeSystems
     from novacron_vmware.native.nodes import VSphereNodes
     from novacron_vmware.native.resource_pools import VSphereResourcePools
     from novacron_vmware.native.server import VSphereServer
@@ -25,6 +26,7 @@ def areas() -> list[type]:
         VSphereHistory,
         VSphereLibraries,
         VSphereNodes,
+        VSphereNodeSystems,
         VSphereResourcePools,
         VSphereServer,
         VSphereSwitches,

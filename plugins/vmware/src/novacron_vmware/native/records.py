@@ -103,6 +103,15 @@ class NodeService(Record, frozen=True):
     policy: str
 
 
+class NodeTime(Record, frozen=True):
+    """The time of an ESXi and its time servers."""
+
+    name: str
+    at: str
+    zone: str
+    servers: tuple[str, ...]
+
+
 class DatastoreFile(Record, frozen=True):
     """A file or folder in a datastore."""
 
