@@ -55,8 +55,9 @@ def _problems(operation: Operation, arguments: Mapping[str, Any]) -> Iterator[Sp
         if wanted:
             yield SpecProblem(name, type(value).__name__, wanted)
             continue
+        kind = "" if "." in operation.name and name in DATA else name  # a path of a native operation is no data for a guest
         for text in _texts(value):
-            if complaint := unprintable(name, text):
+            if complaint := unprintable(kind, text):
                 yield SpecProblem(name, "a secret" if is_secret_name(name) else escaped(text), complaint)
     if operation.name in NEW_NAMES and isinstance(arguments.get("name"), str):
         yield from _new_name(arguments["name"])

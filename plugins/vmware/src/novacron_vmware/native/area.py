@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import NotFoundError
+from novacron.errors import NotFoundError, UnsupportedOperationError
 from novacron.plugins import NativeArea
 from novacron_vmware.errors import translated
 from novacron_vmware.sdk import vim
@@ -37,6 +37,13 @@ class NativeOperations:
         if text in ("", "/"):
             return self._connection.root
         return self._find(vim.ManagedEntity, text, "object")
+
+    def _manager(self, name: str, what: str) -> Any:
+        """Return one of the server's managers. Raises UnsupportedOperationError where the server, a single ESXi, has none."""
+        manager = getattr(self._connection.content, name, None)
+        if manager is None:
+            raise UnsupportedOperationError(f"a single ESXi has no {what}", outcome="not_sent", hint="connect to its vCenter")
+        return manager
 
     def _path(self, thing: Any) -> str:
         """Return an object's inventory path, "/" for the root folder."""

@@ -21,7 +21,7 @@ class VSphereCustomization(NativeOperations):
     @vsphere.operation(kind="read")
     def customization_list(self) -> list[Customization]:
         """List the specifications."""
-        infos = self._connection.read(self._manager, ["info"]).get("info") or []
+        infos = self._connection.read(self._specifications(), ["info"]).get("info") or []
         return sorted(map(_record, infos), key=lambda each: each.name)
 
     @vsphere.operation(kind="change")
@@ -61,7 +61,7 @@ class VSphereCustomization(NativeOperations):
         )
         info = vim.CustomizationSpecInfo(name=name, description=description, type="Linux")
         with translated(name):
-            self._manager.CreateCustomizationSpec(vim.CustomizationSpecItem(info=info, spec=spec))
+            self._specifications().CreateCustomizationSpec(vim.CustomizationSpecItem(info=info, spec=spec))
         return self._named(name)
 
     @vsphere.operation(kind="change", destroys=True)
@@ -69,12 +69,11 @@ class VSphereCustomization(NativeOperations):
         """Delete a specification."""
         self._named(name)
         with translated(name):
-            self._manager.DeleteCustomizationSpec(name)
+            self._specifications().DeleteCustomizationSpec(name)
         return Deleted(name=name)
 
-    @property
-    def _manager(self) -> Any:
-        return self._connection.content.customizationSpecManager
+    def _specifications(self) -> Any:
+        return self._manager("customizationSpecManager", "customization specifications")
 
     def _named(self, name: str) -> Customization:
         known = self.customization_list()

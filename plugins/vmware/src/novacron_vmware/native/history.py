@@ -36,7 +36,7 @@ class VSphereHistory(NativeOperations):
         if object:
             spec.entity = vim.TaskFilterSpec.ByEntity(entity=self._any(object), recursion="all")
         with translated("tasks"):
-            history = self._connection.content.taskManager.CreateCollectorForTasks(spec)
+            history = self._manager("taskManager", "tasks").CreateCollectorForTasks(spec)
             try:
                 history.SetCollectorPageSize(min(max(most, 1), MOST))
                 found = self._connection.read(history, ["latestPage"]).get("latestPage") or []
@@ -88,7 +88,7 @@ class VSphereHistory(NativeOperations):
         if object:
             spec.entity = vim.event.EventFilterSpec.ByEntity(entity=self._any(object), recursion="all")
         with translated("events"):
-            history = self._connection.content.eventManager.CreateCollectorForEvents(spec)
+            history = self._manager("eventManager", "events").CreateCollectorForEvents(spec)
             try:
                 history.SetCollectorPageSize(min(max(most, 1), MOST))
                 found = self._connection.read(history, ["latestPage"]).get("latestPage") or []
@@ -113,7 +113,7 @@ class VSphereHistory(NativeOperations):
     def alarm_definitions(self) -> list[Alarm]:
         """List the alarms that are defined, raised or not."""
         with translated("alarms"):
-            known = self._connection.content.alarmManager.GetAlarm(None)
+            known = self._manager("alarmManager", "alarms").GetAlarm(None)
         infos = [read["info"] for _, read in self._connection.read_all(list(known), vim.alarm.Alarm, ["info"])]
         return sorted((_alarm(None, info, None) for info in infos), key=lambda alarm: alarm.name)
 
@@ -130,7 +130,7 @@ class VSphereHistory(NativeOperations):
             info = self._connection.read(state.alarm, ["info"])["info"]
             if alarm in (info.name, state.alarm._moId, state.key) and state.entity == thing:
                 with translated(alarm):
-                    self._connection.content.alarmManager.AcknowledgeAlarm(state.alarm, thing)
+                    self._manager("alarmManager", "alarms").AcknowledgeAlarm(state.alarm, thing)
                 return [each for each in self.alarm_list(object) if each.name == info.name]
         raise NotFoundError(
             f"{object!r} has not raised the alarm {alarm!r}", resource=alarm, hint="list the alarms that are raised"

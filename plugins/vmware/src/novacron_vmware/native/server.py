@@ -38,13 +38,13 @@ class VSphereServer(NativeOperations):
     @vsphere.operation(kind="read")
     def license_list(self) -> list[License]:
         """List the licences with how much of each is used. Keys are shown by their last group only."""
-        licenses = self._connection.read(self._connection.content.licenseManager, ["licenses"]).get("licenses") or []
+        licenses = self._connection.read(self._manager("licenseManager", "licences"), ["licenses"]).get("licenses") or []
         return sorted((_license(each) for each in licenses), key=lambda each: (each.name, each.key))
 
     @vsphere.operation(kind="read")
     def role_list(self) -> list[Role]:
         """List the roles with their privileges."""
-        roles = self._connection.read(self._connection.content.authorizationManager, ["roleList"]).get("roleList") or []
+        roles = self._connection.read(self._manager("authorizationManager", "roles"), ["roleList"]).get("roleList") or []
         found = [Role(name=each.name, id=each.roleId, privileges=tuple(sorted(each.privilege or ()))) for each in roles]
         return sorted(found, key=lambda role: role.name)
 
@@ -62,7 +62,7 @@ class VSphereServer(NativeOperations):
                 "no such privilege", resource=name, problems=[SpecProblem("privileges", wrong[0], "a privilege's id")]
             )
         with translated(name):
-            self._connection.content.authorizationManager.AddAuthorizationRole(name, list(privileges))
+            self._manager("authorizationManager", "roles").AddAuthorizationRole(name, list(privileges))
         return self._role(name)
 
     @vsphere.operation(kind="change", destroys=True)
@@ -70,7 +70,7 @@ class VSphereServer(NativeOperations):
         """Delete a role that no permission names."""
         role = self._role(name)
         with translated(name):
-            self._connection.content.authorizationManager.RemoveAuthorizationRole(role.id, True)
+            self._manager("authorizationManager", "roles").RemoveAuthorizationRole(role.id, True)
         return Deleted(name=name)
 
     @vsphere.operation(kind="read")
@@ -80,7 +80,7 @@ class VSphereServer(NativeOperations):
         Args:
             object: only those that this object has itself; without it all of the server.
         """
-        manager = self._connection.content.authorizationManager
+        manager = self._manager("authorizationManager", "roles")
         with translated("permissions"):
             found = (
                 manager.RetrieveEntityPermissions(self._permitted(object), False) if object else manager.RetrieveAllPermissions()
@@ -118,7 +118,7 @@ class VSphereServer(NativeOperations):
             principal=principal, group=group, roleId=self._role(role).id, propagate=propagate
         )
         with translated(object):
-            self._connection.content.authorizationManager.SetEntityPermissions(thing, [wanted])
+            self._manager("authorizationManager", "roles").SetEntityPermissions(thing, [wanted])
         return [each for each in self.permission_list(object) if each.principal == principal]
 
     @vsphere.operation(kind="change", destroys=True)
@@ -131,7 +131,7 @@ class VSphereServer(NativeOperations):
             group: the principal is a group.
         """
         with translated(object):
-            self._connection.content.authorizationManager.RemoveEntityPermission(self._permitted(object), principal, group)
+            self._manager("authorizationManager", "roles").RemoveEntityPermission(self._permitted(object), principal, group)
         return Deleted(name=principal)
 
     @vsphere.operation(kind="read")
@@ -141,7 +141,7 @@ class VSphereServer(NativeOperations):
         Args:
             prefix: only those whose name begins with it, such as "config.vpxd.".
         """
-        options = self._connection.read(self._connection.content.setting, ["setting"]).get("setting") or []
+        options = self._connection.read(self._manager("setting", "advanced settings"), ["setting"]).get("setting") or []
         found = [Setting(name=each.key, value=each.value) for each in options if each.key.startswith(prefix)]
         return sorted(found, key=lambda each: each.name)
 
@@ -159,7 +159,7 @@ class VSphereServer(NativeOperations):
                 raise InvalidSpecError("wrong value", resource=name, problems=[SpecProblem("value", value, "a whole number")])
             typed = int(value)
         with translated(name):
-            self._connection.content.setting.UpdateOptions([vim.option.OptionValue(key=name, value=typed)])
+            self._manager("setting", "advanced settings").UpdateOptions([vim.option.OptionValue(key=name, value=typed)])
         return next(each for each in self.setting_list() if each.name == name)
 
     def _permitted(self, text: str) -> Any:
@@ -173,7 +173,7 @@ class VSphereServer(NativeOperations):
         raise NotFoundError(f"no role {name!r}", resource=name, hint=f"there are: {', '.join(role.name for role in roles)}")
 
     def _read_manager(self, path: str) -> Any:
-        return self._connection.read(self._connection.content.authorizationManager, [path]).get(path) or ()
+        return self._connection.read(self._manager("authorizationManager", "roles"), [path]).get(path) or ()
 
 
 def _session(session: Any, own: str) -> ServerSession:

@@ -12,7 +12,7 @@ from novacron_vmware.errors import translated
 from novacron_vmware.names import escaped_name, plain_name
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import Setting, VMDetails
-from novacron_vmware.placement import find_placement
+from novacron_vmware.placement import find_placement, find_store
 from novacron_vmware.records import FACTS
 from novacron_vmware.sdk import vim
 
@@ -126,6 +126,7 @@ class VSphereVMs(NativeOperations):
         name = name or parts[1].rpartition("/")[2].removesuffix(".vmx")
         if self._connection.inventory.taken(name, None):
             raise AlreadyExistsError(f"a VM {name!r} is already there", resource=name, hint="give another name")
+        find_store(self._connection, parts[0])
         native = {"folder": folder, "resource_pool": resource_pool}
         place = find_placement(self._connection, name, node=node or None, native=native, pools=[parts[0]])
         made = self._run(path, lambda: place.folder.RegisterVM_Task(path, escaped_name(name), False, place.pool, place.node), job)
@@ -143,7 +144,7 @@ class VSphereVMs(NativeOperations):
         """
         thing = self._vm(vm)
         with translated(specification):
-            item = self._connection.content.customizationSpecManager.GetCustomizationSpec(specification)
+            item = self._manager("customizationSpecManager", "customization specifications").GetCustomizationSpec(specification)
         devices = self._connection.read(thing, ["config.hardware.device"]).get("config.hardware.device") or ()
         cards = sum(isinstance(device, vim.vm.device.VirtualEthernetCard) for device in devices)
         for _ in range(cards - len(item.spec.nicSettingMap)):  # vSphere wants settings for each NIC
