@@ -87,3 +87,18 @@ def test_clashes_are_found_over_all_hosts_and_what_was_seen_is_not_given(own_sta
     finally:
         for number in range(2):
             fleet.remove(f"clash-{number}")
+
+
+def test_a_machine_that_is_registered_twice_does_not_clash_with_itself(own_state):
+    fleet = novacron.fleet()
+    for name in ("once", "twice", "third"):
+        fleet.add(
+            name, f"sim://{'other' if name == 'third' else 'same'}-machine?vms=2&prefix={name[:2] if name == 'third' else 'vm'}-"
+        )
+    try:
+        macs = [nic.mac for vm in fleet.hosts["once"].vms.list(detail="full").records for nic in vm.nics or ()]
+        assert macs, "the VMs have NICs"
+        assert [clash for clash in fleet.mac_clashes() if any(vm.startswith("twice/") for vm in clash.vms)] == []
+    finally:
+        for name in ("once", "twice", "third"):
+            fleet.remove(name)

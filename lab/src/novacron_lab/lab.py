@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from novacron_lab import network, requirements
 from novacron_lab.certificates import make_authority, make_client
 from novacron_lab.guest import Guest
@@ -224,11 +226,31 @@ class Lab:
     @classmethod
     def _read(cls, name: str) -> Lab | None:
         try:
-            data = json.loads((lab_folder(name) / "lab.json").read_text())
-        except (OSError, ValueError):
+            stored = read_stored((lab_folder(name) / "lab.json").read_bytes())
+        except OSError:
             return None
-        owner = ProcessIdentity.parse(data["owner"]) if data.get("owner") else None
-        return cls(name, data["subnet"], tuple(LabHost(**host) for host in data["hosts"]), owner)
+        if stored is None:
+            return None
+        return cls(name, stored.subnet, stored.hosts, ProcessIdentity.parse(stored.owner) if stored.owner else None)
+
+
+class StoredLab(msgspec.Struct, frozen=True):
+    """What `lab.json` has of a lab."""
+
+    subnet: int
+    hosts: tuple[LabHost, ...]
+    owner: str = ""
+
+
+def read_stored(content: bytes) -> StoredLab | None:
+    """Return what `lab.json` says, None if it is damaged; `novacron lab down` then removes what is left of the lab."""
+    try:
+        stored = msgspec.json.decode(content, type=StoredLab)
+        if stored.owner:
+            ProcessIdentity.parse(stored.owner)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return stored
 
 
 def lab_folder(name: str) -> Path:

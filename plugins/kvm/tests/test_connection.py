@@ -186,3 +186,14 @@ def test_a_program_in_a_uri_is_not_run_without_the_machines_consent(tmp_path, mo
     with pytest.raises(errors.NovaCronError):
         novacron.connect(uri, timeout=10)
     assert mark.exists() == ("netcat" not in parameter)  # netcat would run on the host
+
+
+@pytest.mark.parametrize("query", ["readonly=1", "no_verfy=1", "rooot=/x", "no_tty=1&sokcet=/x"])
+@pytest.mark.parametrize("place", ["test:///default", "qemu:///system", "qemu+tls://192.0.2.1/system"])
+def test_a_parameter_that_libvirt_would_ignore_is_refused_by_name(place, query):
+    error = refused(f"{place}?{query}")
+    assert isinstance(error, errors.InvalidSpecError)
+    (problem,) = error.problems
+    assert problem.path.removeprefix("uri.") in query
+    assert "socket" in problem.allowed
+    assert error.outcome == "not_sent"

@@ -277,7 +277,8 @@ class Fleet:
     def mac_clashes(self, *, timeout: float | str | None = 60.0) -> Sequence[MACClash]:
         """Look at every NIC of every host and return the MAC addresses that more than one has, sorted by address.
 
-        All addresses that are seen are stored, so that none of them is given to a new NIC. Clashes within one host count too.
+        All addresses that are seen are stored, so that none of them is given to a new NIC. Clashes within one host count too. A machine
+        that is registered under two names is counted once.
 
         Args:
             timeout: seconds that each host may take.
@@ -288,15 +289,18 @@ class Fleet:
         from novacron.records.nics import MACClash
 
         def look(host: HostHandle) -> Any:
-            vms = host.vms.list(detail="full").records
-            return [(nic.mac.lower(), f"{host.name}/{vm.name}") for vm in vms for nic in vm.nics or () if nic.mac]
+            vms, machines = host.vms.list(detail="full").records, {node.name: node.id for node in host.invoke("node_list")}
+            where = {vm.id: (machines.get(vm.node) or host.name, vm.id) for vm in vms}
+            return [(nic.mac.lower(), where[vm.id], f"{host.name}/{vm.name}") for vm in vms for nic in vm.nics or () if nic.mac]
 
         owners: dict[str, list[str]] = {}
+        seen: dict[tuple[str, str], str] = {}
         for answer in self.ask([host.name for host in self.list()], look, timeout=timeout):
             if answer.error is not None:
                 raise answer.error
-            for mac, vm in answer.value:
-                owners.setdefault(mac, []).append(vm)
+            for mac, identity, vm in answer.value:
+                if seen.setdefault(identity, vm) == vm:  # a machine that is registered twice has each VM once
+                    owners.setdefault(mac, []).append(vm)
         self._macs.remember(owners)
         return [MACClash(mac=mac, vms=tuple(sorted(vms))) for mac, vms in sorted(owners.items()) if len(vms) > 1]
 

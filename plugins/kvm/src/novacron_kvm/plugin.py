@@ -10,6 +10,29 @@ from novacron_kvm.fields import FIELDS
 
 SCHEMES = ("qemu", "qemu+unix", "qemu+ssh", "qemu+tls", "qemu+tcp", "qemu+libssh2", "qemu+libssh", "test")
 
+PARAMETERS = frozenset(
+    {
+        "auth",
+        "command",
+        "keyfile",
+        "known_hosts",
+        "known_hosts_verify",
+        "mode",
+        "name",
+        "netcat",
+        "no_sanity",
+        "no_tty",
+        "no_verify",
+        "pkipath",
+        "proxy",
+        "root",
+        "socket",
+        "sshauth",
+        "tls_priority",
+    }
+)
+"""The parameters of libvirt's URIs."""
+
 PROGRAMS = ("command", "netcat")
 """Parameters of a URI that name a program: libvirt runs `command` on this machine in place of ssh, and `netcat` on the host."""
 
@@ -82,6 +105,7 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     """
     from novacron_kvm.connection import KVMConnection
 
+    refuse_unknown(uri)
     refuse_programs(uri)
     connection = KVMConnection(
         uri.text,
@@ -93,6 +117,19 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
         ask_peers=context.ask_peers,
     )
     return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
+
+
+def refuse_unknown(uri: HostURI) -> None:
+    """Refuse a parameter that libvirt does not know: libvirt would ignore it, so that a typing error changes the connection unnoticed."""
+    unknown = [name for name in uri.query if name.lower() not in PARAMETERS]
+    if unknown:
+        allowed = f"one of {', '.join(sorted(PARAMETERS))}"
+        raise InvalidSpecError(
+            "invalid URI",
+            problems=[SpecProblem(f"uri.{name}", uri.query[name], allowed) for name in unknown],
+            outcome="not_sent",
+            hint="https://libvirt.org/uri.html lists the parameters",
+        )
 
 
 def refuse_programs(uri: HostURI) -> None:

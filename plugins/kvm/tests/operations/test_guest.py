@@ -2,11 +2,14 @@
 
 import base64
 import json
-from contextlib import contextmanager
+import os
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import libvirt_qemu
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from novacron import errors
 from novacron.jobs import Job
@@ -123,3 +126,59 @@ def test_what_a_guest_says_of_itself_is_bounded(agent):
         guest.MOST_ADDRESSES,
         guest.LONGEST,
     )
+
+
+NAMES = (
+    "pid", "exited", "exitcode", "signal", "out-data", "err-data", "count", "eof", "buf-b64", "version", "host-name", "name",
+    "pretty-name", "kernel-release", "ip-addresses", "ip-address", "out-truncated",
+)  # fmt: skip
+"""The names of values in the agent's protocol."""
+ANSWERS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["eA==", "=", "fe80:", "lo"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(NAMES),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=12,
+)
+"""What an agent could answer: the names of the protocol with any values."""
+
+
+@settings(
+    max_examples=10_000 if os.environ.get("NOVACRON_SOAK") else 150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(answers=st.lists(ANSWERS | st.binary(max_size=40) | st.text(max_size=40), min_size=1, max_size=6), data=st.data())
+def test_whatever_an_agent_answers_ends_in_success_or_one_of_our_errors(agent, answers, data, monkeypatch):
+    """Answers that are JSON come as the agent's return value, others as they are."""
+    guest_area, given = agent(lambda command, arguments: None), iter(answers * 40)
+
+    def command(domain, text, timeout, flags):
+        answer = next(given, {"exited": True, "eof": True})
+        if isinstance(answer, (bytes, str)):
+            return answer if isinstance(answer, str) else answer.decode("latin-1")
+        return json.dumps({"return": answer})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(libvirt_qemu, "qemuAgentCommand", command)
+        patched.setattr(guest.time, "sleep", lambda seconds: None)
+        job = Job("guest_exec", "liar")
+        patched.setattr(job, "wait_cancelled", lambda seconds: False, raising=False)
+        operations = {
+            "info": lambda: guest_area.guest_info("liar"),
+            "exec": lambda: guest_area.guest_exec("liar", ["true"], b"", 0.05, job),
+            "read": lambda: guest_area.guest_file_read("liar", "/etc/hostname"),
+            "write": lambda: guest_area.guest_file_write("liar", "/tmp/x", b"x" * 100),
+        }
+        with suppress(errors.NovaCronError):
+            operations[data.draw(st.sampled_from([*operations]))]()
