@@ -60,7 +60,7 @@ def signed(lab, lab_hosts, tmp_path, loaders):
         files = {
             "EFI/BOOT/BOOTX64.EFI": shim(loaders["shim"]),
             "EFI/BOOT/grubx64.efi": loaders["grub"],
-            "vmlinuz": kernel(lab.guest.kernel.read_bytes()),
+            "vmlinuz": kernel(lab.guest.packed_kernel.read_bytes()),
             "initrd": _padded(lab.guest.initrd.read_bytes()) + tpm_program(tmp_path).read_bytes(),
             "EFI/debian/grub.cfg": (
                 "serial --unit=0\nterminal_output serial\nset timeout=0\n"

@@ -57,13 +57,13 @@ def remove(groups: Mapping[str, str]) -> None:
 
 
 def _removed(folder: Path) -> bool:
-    below = [path for path in folder.rglob("*") if path.is_dir()] if folder.is_dir() else []
     try:
+        below = [path for path in folder.rglob("*") if path.is_dir()] if folder.is_dir() else []
         for path in sorted(below, key=lambda p: -len(p.parts)):
             path.rmdir()
         folder.rmdir()
     except FileNotFoundError:
-        return True
+        return not folder.exists()  # libvirtd, or another process that removes abandoned labs, removed a group meanwhile
     except OSError:
         return False  # a process is about to end
     return True

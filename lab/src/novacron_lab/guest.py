@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from novacron_lab import kernel_image
 from novacron_lab.running import LabError, run
 
 MODULES = (
@@ -36,10 +37,9 @@ UP = "NOVACRON GUEST UP"
 TICK = "NOVACRON TICK"
 
 INIT = f"""#!/bin/busybox sh
-/bin/busybox --install -s /bin
 export PATH=/bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
-for module in {" ".join(MODULES)}; do modprobe $module 2>/dev/null; done
+modprobe -a {" ".join(MODULES)} 2>/dev/null
 echo 1 > /proc/sys/kernel/printk
 acpid -f -c /etc/acpi -l /dev/null &
 load=$(sed -n 's/.*novacron.load=\\([0-9]*\\).*/\\1/p' /proc/cmdline)
@@ -105,7 +105,14 @@ ip addr flush dev $interface; ip addr add $ip/${mask:-24} dev $interface
 
 
 class Guest:
-    """The guest's files in a folder: `kernel`, `initrd`, and `disk`, an empty image of 64 MiB to make disks from."""
+    """The guest's files in a folder.
+
+    Attributes:
+        kernel: the kernel, unpacked. QEMU starts it directly.
+        packed_kernel: the same kernel as a compressed image, which firmware and boot loaders start.
+        initrd: the first file system.
+        disk: an empty image of 64 MiB to make disks from.
+    """
 
     command_line = (
         "console=ttyS0 quiet panic=-1 mitigations=off nokaslr no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests audit=0"
@@ -114,6 +121,7 @@ class Guest:
 
     def __init__(self, folder: Path) -> None:
         self.kernel = folder / "guest-kernel"
+        self.packed_kernel = folder / "guest-kernel.packed"
         self.initrd = folder / "guest-initrd"
         self.disk = folder / "guest-disk.qcow2"
 
@@ -126,14 +134,15 @@ class Guest:
         cache = _cache()
         if not (cache / "initrd").exists():
             _build(cache)
-        shutil.copy(cache / "kernel", self.kernel)
-        shutil.copy(cache / "initrd", self.initrd)
+        for name, file in (("kernel", self.kernel), ("packed-kernel", self.packed_kernel), ("initrd", self.initrd)):
+            shutil.copy(cache / name, file)
         run("qemu-img", "create", "-q", "-f", "qcow2", self.disk, "64M")
 
 
 def _cache() -> Path:
     base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    version = f"{abs(hash_text(Path(__file__).read_text())):x}"
+    sources = Path(__file__).read_text() + Path(kernel_image.__file__).read_text()
+    version = f"{abs(hash_text(sources)):x}"
     return base / "novacron" / f"guest-{version}"
 
 
@@ -159,7 +168,8 @@ def _build(cache: Path) -> None:
         # not compressed: an emulated processor takes longer to unpack it than QEMU to load it
         run("sh", "-c", 'cpio --quiet -o -H newc <"$1" >"$2"', "sh", work / "names", work / "initrd", cwd=root)
         made = Path(tempfile.mkdtemp(dir=cache.parent))
-        shutil.move(kernel, made / "kernel")
+        kernel_image.unpack(kernel, made / "kernel")
+        shutil.move(kernel, made / "packed-kernel")
         shutil.move(work / "initrd", made / "initrd")
         try:
             made.rename(cache)
@@ -207,7 +217,7 @@ def _add_program(root: Path, program: Path) -> None:
 def _root(root: Path, unpacked: Path, version: str) -> Path:
     for folder in ("bin", "proc", "sys", "dev", "load", "run", "tmp", "root", "etc/acpi/PWRF"):
         (root / folder).mkdir(parents=True)
-    shutil.copy(shutil.which("busybox") or "/bin/busybox", root / "bin" / "busybox")
+    busybox = shutil.copy(shutil.which("busybox") or "/bin/busybox", root / "bin" / "busybox")
     for file, text in {
         "init": INIT,
         "etc/udhcpc": DHCP,
@@ -220,6 +230,9 @@ def _root(root: Path, unpacked: Path, version: str) -> Path:
     }.items():
         (root / file).write_text(text)
         (root / file).chmod(0o755)
+    for command in run(busybox, "--list").stdout.split():
+        if not (root / "bin" / command).exists():
+            (root / "bin" / command).symlink_to("busybox")
     source, target = unpacked / "lib/modules" / version, root / "lib/modules" / version
     run("depmod", "-b", unpacked, version)
     depends = dict(line.split(":", 1) for line in (source / "modules.dep").read_text().splitlines() if ":" in line)

@@ -20,6 +20,9 @@ PROGRAMS = {
     "busybox": "busybox-static",
     "depmod": "kmod",
     "cpio": "cpio",
+    "lz4": "lz4",
+    "zstd": "zstd",
+    "xz": "xz-utils",
     "dnsmasq": "dnsmasq-base",
     "unshare": "util-linux",
 }
