@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import novacron
@@ -113,7 +113,6 @@ def test_jitter_is_within_bounds_and_the_same_for_every_worker():
     assert len(set(found)) > 20
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)), max_size=40, unique=True),
     *[st.integers(0, 5)] * 4,

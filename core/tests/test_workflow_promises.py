@@ -66,7 +66,7 @@ def own_state(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("NOVACRON_STATE", str(tmp_path_factory.mktemp("state")))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(flow=st.lists(any_step, min_size=1, max_size=6), at=st.integers(1, 8), after=st.booleans(), running=st.booleans())
 def test_after_a_fault_anywhere_all_is_done_or_as_before(flow, at, after, running):
     breaker, number = Breaker(), next(NUMBER)
@@ -123,7 +123,7 @@ class Engine(ProcessEngine):
         return Recorder(self.entries)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(
     flow=st.lists(any_step, min_size=1, max_size=4),
     at=st.integers(1, 8),

@@ -19,6 +19,7 @@ def novacron_target():
             host,
             new_vm=lambda name: VMSpec(name=name, memory="64MiB"),
             can_boot=True,
+            boot_guest=lambda name: host.vms.create(name=name, memory="64MiB", start=True),
             disk=DiskSpec(size="16MiB"),
             network="default",
             other=other,

@@ -210,14 +210,14 @@ def schema():
     return etree.RelaxNG(etree.parse(SCHEMA))
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=specs())
 def test_every_spec_becomes_valid_domain_xml(schema, spec):
     text, _ = build(spec)
     schema.assertValid(etree.fromstring(text))
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=specs())
 def test_what_was_written_is_read_back(spec):
     text, files = build(spec)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from novacron.handles.host import HostHandle
+from novacron.handles.vm import VMHandle
 from novacron.specs import DiskSpec, VMSpec
 from novacron.specs.volumes import DiskFormat
 
@@ -22,7 +23,9 @@ class Target:
     Attributes:
         host: the host.
         new_vm: returns the spec of a small VM, not started, that can run on the host.
-        can_boot: its guest boots and reacts to the power button within a minute.
+        can_boot: the hypervisor runs these VMs, also without an operating system in them.
+        boot_guest: creates and starts a VM with an operating system and returns it when the system reacts to the power button; None if
+            there is none. Booting may take long, so only tests that need a guest use it.
         disk: a small blank disk that can be given to a VM; None leaves out what needs one.
         pool: a storage pool for the suite's volumes.
         volume_format: the format of the suite's volumes.
@@ -41,6 +44,7 @@ class Target:
     host: HostHandle
     new_vm: Callable[[str], VMSpec] = smallest_vm
     can_boot: bool = False
+    boot_guest: Callable[[str], VMHandle] | None = None
     disk: DiskSpec | None = None
     pool: str = "default"
     volume_format: DiskFormat = "raw"

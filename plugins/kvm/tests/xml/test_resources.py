@@ -1,7 +1,7 @@
 """vCPUs and memory of a definition change with its topology and NUMA cells; on its own each would be refused by libvirt."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -53,7 +53,6 @@ def test_pins_of_vcpus_that_are_gone_go_too():
     assert [pin.get("vcpu") for pin in root.iterfind("cputune/vcpupin")] == ["0"]
 
 
-@settings(max_examples=60, deadline=None)
 @given(cells=st.lists(st.integers(1, 64), min_size=1, max_size=4), vcpus=st.integers(1, 32), mib=st.integers(16, 2**20))
 def test_cells_have_all_of_it_together(cells, vcpus, mib):
     text = "".join(f"<cell id='{n}' cpus='{n}' memory='{m}' unit='MiB'/>" for n, m in enumerate(cells))
@@ -66,7 +65,6 @@ def test_cells_have_all_of_it_together(cells, vcpus, mib):
     assert sorted(placed) == list(range(vcpus))
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.sets(st.integers(0, 4096), max_size=20))
 def test_lists_of_numbers_are_read_as_they_are_written(given_numbers):
     assert numbers(ranges(given_numbers)) == given_numbers

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -25,7 +25,6 @@ def valid():
     return lambda name, text: schemas[name].assertValid(etree.fromstring(text))
 
 
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_every_pool_is_valid(valid, data):
     kind = data.draw(st.sampled_from([*NEEDED]))
@@ -41,7 +40,6 @@ def test_every_pool_is_valid(valid, data):
     assert (root.get("type"), root.findtext("name"), root.findtext("target/path")) == (kind, spec.name, spec.path)
 
 
-@settings(max_examples=150, deadline=None)
 @given(name=names, capacity=st.integers(1, 2**60), format_=st.sampled_from(["qcow2", "raw", "vmdk"]), below=st.none() | paths,
        full=st.booleans(), encrypted=st.booleans())  # fmt: skip
 def test_every_volume_and_its_secret_is_valid(valid, name, capacity, format_, below, full, encrypted):
