@@ -165,7 +165,7 @@ def test_the_demo_uses_no_folder_that_another_user_prepared(tmp_path, prepared):
 @pytest.mark.lab
 @pytest.mark.skipif(not cgroups.available(), reason="this machine has no control groups of version 1 that the lab may divide")
 def test_each_host_divides_control_groups_of_its_own_among_its_vms(lab, lab_hosts, boot):
-    boot(lab_hosts[0], "grouped", ticks=0)
+    boot(lab_hosts[0], "grouped", ticks=0, kernel=None)
     for controller in cgroups.CONTROLLERS:
         mine, others = (host.cgroup(controller) for host in lab.hosts)
         assert [folder.name for folder in mine.glob("machine/*grouped*")], controller

@@ -96,7 +96,7 @@ def test_a_bad_name_is_refused_and_nothing_is_made(a, boot, files, name, error):
 
 
 def test_a_running_vm_and_one_with_snapshots_are_refused(a, boot, files):
-    vm = boot(a, "busy", ticks=0)
+    vm = boot(a, "busy", ticks=0, kernel=None)
     with pytest.raises(errors.InvalidStateError, match="running"):
         vm.clone("copy")
     vm.stop()

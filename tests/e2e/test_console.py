@@ -31,7 +31,7 @@ def test_the_serial_console_gives_what_the_guest_says_and_one_has_it_at_a_time(l
 
 def test_a_screenshot_is_a_picture_and_the_endpoint_is_on_loopback(lab_hosts, boot):
     host = lab_hosts[0]
-    vm = boot(host, "seen", display={"type": "vnc"}, ticks=0)
+    vm = boot(host, "seen", display={"type": "vnc"}, ticks=0, kernel=None)
     picture = host.invoke("console_screenshot", vm=vm.id)
     assert picture.mime_type in ("image/x-portable-pixmap", "image/png")
     assert picture.data[:2] in (b"P6", b"\x89P")
@@ -42,7 +42,7 @@ def test_a_screenshot_is_a_picture_and_the_endpoint_is_on_loopback(lab_hosts, bo
 
 def test_no_display_and_no_running_guest_are_said(lab_hosts, boot):
     host = lab_hosts[0]
-    vm = boot(host, "dark", ticks=0)
+    vm = boot(host, "dark", ticks=0, kernel=None)
     with pytest.raises(errors.NotFoundError, match="no display"):
         host.invoke("console_endpoint", vm=vm.id)
     vm.stop()

@@ -97,7 +97,7 @@ def test_a_full_copy_can_be_larger_and_of_another_format(lab, a, boot, image):
     ],
 )
 def test_a_blank_disk_is_where_it_was_asked(a, boot, asked, target, bus):
-    vm = boot(a, f"blank-{target}-{bus}", ticks=0, disks=[{"size": "16MiB", **asked}])
+    vm = boot(a, f"blank-{target}-{bus}", ticks=0, kernel=None, disks=[{"size": "16MiB", **asked}])
     (disk,) = vm.record.disks
     assert (disk.target, disk.bus, disk.size_bytes) == (target, bus, 16 * 2**20)
     assert vm.status == "running"

@@ -24,9 +24,10 @@ def a(lab_hosts, mended):
     return lab_hosts[0]
 
 
-@pytest.fixture
-def image(lab, a):
+@pytest.fixture(scope="module")
+def image(lab, lab_hosts):
     """An image of 256 MiB of bytes that no copy gets done with at once."""
+    a = lab_hosts[0]
     file = lab.shared / "heavy.raw"
     with file.open("wb") as out:
         for _ in range(256):
@@ -36,7 +37,7 @@ def image(lab, a):
     yield "heavy.raw"
     for left in ("heavy.raw", "heavy.qcow2"):
         (lab.shared / left).unlink()
-    a.invoke("pool_refresh", pool="default")
+    a.pools.refresh("default")
 
 
 class Long:
@@ -86,6 +87,7 @@ def snapshots(*names, kind="external"):
     return take
 
 
+NO_SYSTEM = {"kernel": None, "ticks": 0, "disks": [{"path": "heavy.raw", "format": "raw"}]}
 WHOLE = VMSpec(name="created", disks=[{"source": "image:heavy", "copy_mode": "full"}])
 ON_POOL = {"pool": "default"}
 OPERATIONS = {
@@ -99,9 +101,9 @@ OPERATIONS = {
     ),
     "volume_wipe": (None, nothing, ON_POOL | {"volume": "target.raw"}),
     "volume_download": (None, nothing, ON_POOL | {"volume": "heavy.raw", "target": lambda long: io.BytesIO()}),
-    "vm_clone": ({"disks": [{"path": "heavy.raw", "format": "raw"}]}, stopped, {"name": "cloned", "linked": False}),
+    "vm_clone": (NO_SYSTEM, stopped, {"name": "cloned", "linked": False}),
     "template_create": (
-        {"disks": [{"path": "heavy.raw", "format": "raw"}]},
+        NO_SYSTEM,
         stopped,
         {"spec": TemplateSpec(name="t", seal=False)},
     ),

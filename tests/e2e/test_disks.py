@@ -143,7 +143,7 @@ def test_a_guest_that_holds_on_to_a_disk_is_said(a, boot, monkeypatch):
 
 
 def test_what_fails_leaves_no_file(lab, a, boot, names):
-    vm = boot(a, "fails", ticks=0)
+    vm = boot(a, "fails", ticks=0, kernel=None)
     before = names()
     for fields, error in (
         ({"size": "8MiB", "target": "vda"}, errors.AlreadyExistsError),
@@ -168,8 +168,8 @@ def test_a_volume_that_a_snapshot_needs_is_not_deleted(a, boot):
 
 
 def test_two_vms_never_write_one_disk(lab, a, boot):
-    first = boot(a, "first-writer", ticks=1)
-    second = boot(a, "second-writer", ticks=1)
+    first = boot(a, "first-writer", ticks=0, kernel=None)
+    second = boot(a, "second-writer", ticks=0, kernel=None)
     with pytest.raises(errors.DiskLockedError):
         second.disks.attach(path=first.record.disks[0].source)
     assert [d.target for d in second.refresh().record.disks] == ["vda"]

@@ -47,11 +47,13 @@ def shell(vm, command):
 
 @pytest.fixture
 def encrypted(boot, wait_for_agent):
-    """Return a function that boots a guest with an encrypted second disk."""
+    """Return a function that boots a guest with an encrypted second disk; without `system` the VM has no operating system."""
 
-    def start(host, name, **disk):
-        vm = boot(host, name, disks=[{"size": "64MiB"}, {"size": "16MiB", "encryption": "disk-key"} | disk])
-        wait_for_agent(vm)
+    def start(host, name, *, system=True, **disk):
+        disks = [{"size": "64MiB"}, {"size": "16MiB", "encryption": "disk-key"} | disk]
+        vm = boot(host, name, disks=disks, **({} if system else {"kernel": None, "ticks": 0}))
+        if system:
+            wait_for_agent(vm)
         return vm
 
     return start
@@ -117,7 +119,7 @@ def test_it_moves_with_its_vm_and_the_secret_goes_along(lab, lab_hosts, encrypte
 
 def test_what_would_need_the_secret_is_refused_without_it(lab, lab_hosts, encrypted, monkeypatch):
     a, b = lab_hosts
-    vm = encrypted(a, "no-key")
+    vm = encrypted(a, "no-key", system=False)
     monkeypatch.delenv("NOVACRON_SECRET_DISK_KEY")
     assert any("no secret 'disk-key'" in failure for failure in vm.migration_check(b).failures)
     vm.stop()
@@ -134,7 +136,7 @@ def test_what_would_need_the_secret_is_refused_without_it(lab, lab_hosts, encryp
 
 
 def test_a_wrong_passphrase_opens_nothing_and_is_said(a, encrypted, monkeypatch):
-    vm = encrypted(a, "wrong-key")
+    vm = encrypted(a, "wrong-key", system=False)
     vm.stop()
     monkeypatch.setenv("NOVACRON_SECRET_DISK_KEY", "wrong horse")
     with pytest.raises(errors.StorageError) as caught:
@@ -147,7 +149,7 @@ def test_a_wrong_passphrase_opens_nothing_and_is_said(a, encrypted, monkeypatch)
 
 def test_nothing_writes_an_encrypted_disk_down_in_the_clear(lab, lab_hosts, encrypted):
     a, b = lab_hosts
-    vm = encrypted(a, "kept-sealed")
+    vm = encrypted(a, "kept-sealed", system=False)
     files = {p.name for p in lab.shared.iterdir()}
     with pytest.raises(errors.UnsupportedOperationError, match="vdb is encrypted"):
         vm.snapshots.create("outside", kind="external")

@@ -50,7 +50,7 @@ def test_a_killed_qemu_is_known_at_once_and_told(lab, lab_hosts, boot):
     a = lab_hosts[0]
     heard = []
     subscription = a.subscribe(heard.append)
-    vm = boot(a, "struck-down", ticks=0)
+    vm = boot(a, "struck-down", ticks=0, kernel=None)
     os.kill(qemu(lab.hosts[0], vm), signal.SIGKILL)
     ended(("crashed", "stopped"), a, vm)
     deadline = time.monotonic() + KNOWN
@@ -64,7 +64,7 @@ def test_a_killed_qemu_is_known_at_once_and_told(lab, lab_hosts, boot):
 @pytest.mark.parametrize("side", [0, 1], ids=["source", "destination"])
 def test_a_qemu_killed_in_a_migration_leaves_one_truth(lab, lab_hosts, boot, moving, side):
     a, b = lab_hosts
-    vm = boot(a, f"torn-{side}", load=40)
+    vm = boot(a, f"torn-{side}")
     job = moving(vm, b)
     os.kill(qemu(lab.hosts[side], vm), signal.SIGKILL)
     began = time.monotonic()
@@ -139,7 +139,7 @@ def test_a_link_cut_at_the_finish_step_never_runs_a_vm_twice(lab, lab_hosts, boo
 def test_a_hung_qemu_is_listed_at_once_and_can_be_stopped(lab, lab_hosts, boot):
     """Neither listing nor measuring waits for it, and the VMs beside it are measured; what it can't be asked is said."""
     a = lab_hosts[0]
-    vm, beside = boot(a, "hanging-qemu", ticks=0), boot(a, "beside-it", ticks=0)
+    vm, beside = boot(a, "hanging-qemu", ticks=0, kernel=None), boot(a, "beside-it", ticks=0, kernel=None)
     assert {vm.id, beside.id} <= {measured.vm for measured in a.invoke("metrics_vms")}
     pid = qemu(lab.hosts[0], vm)
     os.kill(pid, signal.SIGSTOP)
@@ -167,7 +167,7 @@ def test_a_hung_qemu_is_listed_at_once_and_can_be_stopped(lab, lab_hosts, boot):
 
 def test_a_link_cut_while_idle_is_told_within_the_deadline_and_mends(lab, boot, mended):
     with novacron.connect(lab.hosts[0].uri, name="idle") as host:
-        vm = boot(host, "idle-link", ticks=0)
+        vm = boot(host, "idle-link", ticks=0, kernel=None)
         lab.hosts[0].cut_link()
         began = time.monotonic()
         with pytest.raises(errors.NovaCronError) as caught:

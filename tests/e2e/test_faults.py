@@ -25,7 +25,7 @@ def places(vm, hosts):
 @pytest.mark.timeout(180)
 def test_the_destinations_daemon_killed_in_the_middle(lab, lab_hosts, boot, moving, mended):
     a, b = lab_hosts
-    vm = boot(a, "dest-killed", load=40)
+    vm = boot(a, "dest-killed")
     job = moving(vm, b)
     lab.hosts[1].kill_daemon()
     with pytest.raises(errors.NovaCronError) as caught:
@@ -44,7 +44,7 @@ def test_the_destinations_daemon_killed_in_the_middle(lab, lab_hosts, boot, movi
 @pytest.mark.timeout(180)
 def test_the_sources_daemon_killed_in_the_middle(lab, lab_hosts, boot, moving, mended):
     a, b = lab_hosts
-    vm = boot(a, "source-killed", load=40)
+    vm = boot(a, "source-killed")
     job = moving(vm, b)
     lab.hosts[0].kill_daemon()
     threading.Timer(2, lab.hosts[0].restart_daemon).start()
@@ -61,7 +61,7 @@ def test_the_sources_daemon_killed_in_the_middle(lab, lab_hosts, boot, moving, m
 @pytest.mark.timeout(240)
 def test_the_destinations_link_cut_in_the_middle(lab, lab_hosts, boot, moving, mended):
     a, b = lab_hosts
-    vm = boot(a, "cut", load=40)
+    vm = boot(a, "cut")
     job = moving(vm, b, deadline=20)
     lab.hosts[1].cut_link()
     with pytest.raises(errors.NovaCronError) as caught:

@@ -15,11 +15,16 @@ def a(lab_hosts):
     return lab_hosts[0]
 
 
+@pytest.fixture(scope="module")
+def shared_vm(a, boot_shared):
+    """A guest on the network; `vm` gives it to each test when its agent answers."""
+    return boot_shared(a, "agent", nics=[{"network": "default"}])
+
+
 @pytest.fixture
-def vm(a, boot):
-    vm = boot(a, "agent", ticks=1)
-    until_it_answers(vm)
-    return vm
+def vm(shared_vm):
+    until_it_answers(shared_vm)
+    return shared_vm
 
 
 def until_it_answers(vm, seconds=40):
@@ -32,8 +37,7 @@ def until_it_answers(vm, seconds=40):
             time.sleep(0.3)
 
 
-def test_the_guest_says_who_it_is(a, boot):
-    vm = boot(a, "who", ticks=0, nics=[{"network": "default"}])
+def test_the_guest_says_who_it_is(vm):
     vm.console.wait_for("NOVACRON ADDRESS ", 60)
     info = until_it_answers(vm)
     assert (info.hostname, info.os) == ("novacron-guest", "NovaCron guest")
@@ -106,7 +110,7 @@ def test_a_password_is_set(vm):
 
 
 def test_without_an_agent_it_is_said(a, boot):
-    vm = boot(a, "agentless", ticks=0, guest_agent=False)
+    vm = boot(a, "agentless", ticks=0, kernel=None, guest_agent=False)
     with pytest.raises(errors.GuestAgentUnavailableError) as caught:
         vm.guest.info()
     assert caught.value.hint
@@ -120,7 +124,7 @@ def test_an_agent_that_hangs_ends_a_call_in_time(vm, monkeypatch):
 
     monkeypatch.setattr(guest, "PATIENCE", 3)
     pid = vm.guest.exec("pidof", "qemu-ga").stdout.decode().split()[-1]
-    vm.guest.exec("sh", "-c", f"(sleep 1; kill -STOP {pid}; sleep 15; kill -CONT {pid}) >/dev/null 2>&1 &")
+    vm.guest.exec("sh", "-c", f"(sleep 1; kill -STOP {pid}; sleep 10; kill -CONT {pid}) >/dev/null 2>&1 &")
     time.sleep(2.5)
     began = time.monotonic()
     with pytest.raises((errors.GuestAgentUnavailableError, errors.OperationTimeoutError)) as caught:
@@ -131,7 +135,9 @@ def test_an_agent_that_hangs_ends_a_call_in_time(vm, monkeypatch):
     until_it_answers(vm, 40)
 
 
-def test_an_agent_that_dies_is_said_and_the_vm_goes_on(vm):
+def test_an_agent_that_dies_is_said_and_the_vm_goes_on(a, boot):
+    vm = boot(a, "dying-agent")
+    until_it_answers(vm)
     pid = vm.guest.exec("pidof", "qemu-ga").stdout.decode().split()[-1]
     vm.guest.exec("sh", "-c", f"(sleep 1; kill -9 {pid}) >/dev/null 2>&1 &")
     time.sleep(2.5)

@@ -37,7 +37,7 @@ def test_the_guests_own_view_of_its_memory_is_measured_and_what_its_host_gives(l
 
 def test_the_host_is_measured(lab_hosts, boot):
     host = lab_hosts[0]
-    vm = boot(host, "measured-host", load=16)
+    vm = boot(host, "measured-host")
     before = host.invoke("metrics_host")
     vm.console.wait_for_more_ticks(30, 2)
     after = host.invoke("metrics_host")

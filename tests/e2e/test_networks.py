@@ -14,7 +14,7 @@ from novacron_lab.running import run
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def a(lab_hosts):
     return lab_hosts[0]
 
@@ -35,24 +35,69 @@ def lan(a):
             a.networks.delete(name)
 
 
-@pytest.fixture
-def talking(lab, a, lan, boot):
-    """Two guests on one isolated network; the second pings the first. The network goes last."""
+class Talkers:
+    """Two guests on one isolated network; the second pings the first. Tests share them until one of them changes a NIC or the network."""
+
     mac, address = "52:54:00:aa:00:01", "10.77.0.11"
-    network = lan(
-        type="isolated", cidr="10.77.0.1/24", dhcp_start="10.77.0.50", dhcp_end="10.77.0.90", stp=False,
-        dhcp_hosts=[{"mac": mac, "address": address, "hostname": "first"}],
-    )  # fmt: skip
-    first = boot(a, "first", ticks=0, nics=[{"network": network.name, "mac": mac}])
-    kernel = {"path": str(lab.guest.kernel), "initrd": str(lab.guest.initrd)}
-    kernel["command_line"] = f"{lab.guest.command_line} novacron.ping={address}"
-    second = boot(a, "second", ticks=0, kernel=kernel, nics=[{"network": network.name}])
-    first.console.wait_for(f"NOVACRON ADDRESS {address}", 120)
-    heard(second, "answered")
-    yield network, first, second
-    for vm in (first, second):
-        if vm.id in a.vms:
-            vm.delete(force=True)
+
+    def __init__(self, lab, host, boot):
+        self.lab, self.host, self.boot = lab, host, boot
+        self.parts = self.before = None
+
+    def get(self):
+        """Return the network and both guests, when the second hears the first."""
+        if self.parts is None:
+            self.parts = self._create()
+            heard(self.parts[2], "answered")
+            self.before = self._state()
+        return self.parts
+
+    def discard_if_changed(self):
+        if self.parts is not None and self._state() != self.before:
+            self.discard()
+
+    def discard(self):
+        """Delete both guests, then their network."""
+        if self.parts is not None:
+            network, *guests = self.parts
+            self.parts = None
+            for vm in guests:
+                if vm.id in self.host.vms:
+                    vm.delete(force=True)
+            self.host.networks.delete(network.name)
+
+    def _create(self):
+        network = self.host.networks.create(
+            name=f"lan-{uuid.uuid4().hex[:4]}",
+            type="isolated",
+            cidr="10.77.0.1/24",
+            dhcp_start="10.77.0.50",
+            dhcp_end="10.77.0.90",
+            stp=False,
+            dhcp_hosts=[{"mac": self.mac, "address": self.address, "hostname": "first"}],
+        )
+        first = self.boot(self.host, "first", ticks=0, nics=[{"network": network.name, "mac": self.mac}])
+        second = pinging(self.lab, self.boot, self.host, network.name, self.address)
+        first.console.wait_for(f"NOVACRON ADDRESS {self.address}", 120)
+        return network, first, second
+
+    def _state(self):
+        network, *guests = self.parts
+        nics = [self.host.vms[vm.id].record.nics if vm.id in self.host.vms else None for vm in guests]
+        return self.host.networks[network.name], nics
+
+
+@pytest.fixture(scope="module")
+def talkers(lab, a, boot_shared):
+    pair = Talkers(lab, a, boot_shared)
+    yield pair
+    pair.discard()
+
+
+@pytest.fixture
+def talking(talkers):
+    yield talkers.get()
+    talkers.discard_if_changed()
 
 
 def heard(vm, word, times=2):
@@ -288,8 +333,9 @@ def test_a_guest_that_takes_anothers_address_is_not_heard(a, talking, wait_for_a
         second.console.wait_until(lambda: not answered("10.77.0.200"), 60, "the other address unheard")
         assert answered(own)
     finally:
-        second.delete(force=True)
+        nic_of(second).update(filter=None)
         a.filters.delete("honest")
+    second.guest.exec("/bin/ip", "addr", "del", "10.77.0.200/24", "dev", "eth0")
 
 
 def test_a_filter_in_the_hypervisors_own_words_is_in_force(a, talking):
@@ -302,8 +348,7 @@ def test_a_filter_in_the_hypervisors_own_words_is_in_force(a, talking):
         a.filters.update("own-words", native=words.replace("type='8'", "type='13'"))
         heard(second, "answered")
     finally:
-        for vm in (first, second):
-            vm.delete(force=True)
+        nic_of(first).update(filter=None)
         a.filters.delete("own-words")
 
 
@@ -335,8 +380,7 @@ def test_a_filter_keeps_packets_out_and_is_changed_while_it_is_in_force(a, talki
         a.invoke("filter_update", filter="no-ping", spec=TrafficFilterSpec(name="no-ping", rules=[allow], default="deny"))
         heard(second, "answered")
     finally:
-        for vm in (first, second):
-            vm.delete(force=True)
+        nic_of(first).update(filter=None)
         a.invoke("filter_delete", filter="no-ping")
 
 
@@ -401,7 +445,7 @@ def test_no_two_hosts_give_one_mac_address(lab_hosts, boot, monkeypatch):
     ],
 )
 def test_a_nic_on_what_is_not_there_is_refused(a, boot, fields, error):
-    vm = boot(a, "nowhere", ticks=0)
+    vm = boot(a, "nowhere", ticks=0, kernel=None)
     with pytest.raises(error) as caught:
         vm.nics.attach(**fields)
     assert caught.value.hint
@@ -414,7 +458,7 @@ def test_limits_of_a_nic_are_in_force_or_refused_with_the_reason(lab, a, boot):
         "ip link add q0 type dummy && tc qdisc add dev q0 root handle 1: htb && tc qdisc add dev q0 root handle 2: sfq perturb 10"
     )
     able = lab.hosts[0].exec("sh", "-c", f"{tc}; found=$?; ip link delete q0; exit $found").returncode == 0
-    vm = boot(a, "qos", ticks=0, nics=[{"network": "default"}])
+    vm = boot(a, "qos", ticks=0, kernel=None, nics=[{"network": "default"}])
     limits = {"inbound_bytes_per_second": 2 * 2**20, "outbound_bytes_per_second": 2**20}
     before = vm.refresh().record.nics[0]
     if able:

@@ -43,7 +43,7 @@ def test_the_balloon_takes_memory_from_a_running_guest(lab_hosts, boot):
 
 def test_vcpus_and_the_emulator_are_pinned_to_cpus_of_the_host(lab, lab_hosts, boot):
     host = lab_hosts[0]
-    vm = boot(host, "pinned", vcpus=2, ticks=0)
+    vm = boot(host, "pinned", vcpus=2, ticks=0, kernel=None)
     found = host.invoke("pinning_set", vm=vm.id, pinning={"0": "0", "1": "1", "emulator": "0-1"}, live=True, persistent=True)
     assert found.pinning == {"0": "0", "1": "1", "emulator": "0-1"}
     told = lab.hosts[0].exec("virsh", "vcpupin", "pinned").stdout.split()
@@ -64,7 +64,7 @@ def test_a_stopped_vm_can_only_be_changed_persistently(lab_hosts, boot):
 
 
 def test_what_is_in_force_and_what_holds_after_the_next_start_are_told_apart(lab_hosts, boot):
-    vm = boot(lab_hosts[0], "both", vcpus=1, vcpus_max=3, ticks=0)
+    vm = boot(lab_hosts[0], "both", vcpus=1, vcpus_max=3, ticks=0, kernel=None)
     assert vm.resources.read().next_start is None
     found = vm.resources.set_vcpus(2, persistent=False)
     assert (found.vcpus, found.next_start.vcpus) == (2, 1)
@@ -167,7 +167,7 @@ def test_a_vm_of_a_template_with_modules_has_the_memory_that_was_asked(lab_hosts
 
 
 def test_io_threads_come_and_go_and_are_pinned(lab, lab_hosts, boot):
-    vm = boot(lab_hosts[0], "threads", ticks=0)
+    vm = boot(lab_hosts[0], "threads", ticks=0, kernel=None)
     found = vm.resources.set_iothreads(2)
     assert (found.iothreads, found.next_start) == ((1, 2), None)
     found = vm.resources.pin({"iothread2": "1", "emulator": "0"})
@@ -227,7 +227,7 @@ def test_limits_of_a_running_vm_are_in_the_kernels_files(lab, lab_hosts, boot):
 @grouped
 def test_limits_of_the_definition_are_in_force_after_a_start(lab, lab_hosts, boot):
     """Those of memory only where libvirtd may let QEMU lock as much, which it asks for."""
-    vm = boot(lab_hosts[0], "limited-later", ticks=0)
+    vm = boot(lab_hosts[0], "limited-later", ticks=0, kernel=None)
     daemon = Path(f"/proc/{lab.hosts[0].daemon_pid}/status").read_text()
     resource = 1 << 24
     able = int(re.search(r"CapEff:\s*(\w+)", daemon).group(1), 16) & resource
@@ -290,7 +290,7 @@ def test_disks_are_limited_in_each_place_and_read_back(lab, lab_hosts, boot):
 
 
 def test_nics_are_limited_in_the_definition_and_live_where_the_kernel_can(lab, lab_hosts, boot):
-    vm = boot(lab_hosts[0], "nics-limited", ticks=0, nics=[{"network": "default"}])
+    vm = boot(lab_hosts[0], "nics-limited", ticks=0, kernel=None, nics=[{"network": "default"}])
     (mac,) = [nic.mac for nic in vm.record.nics]
     limits = {mac.upper(): {"inbound_bytes_per_second": "2MiB/s", "outbound_bytes_per_second": "1MiB/s"}}
     kept = {mac: {"inbound_bytes_per_second": 2 * MIB, "outbound_bytes_per_second": MIB}}
@@ -316,7 +316,7 @@ def test_nics_are_limited_in_the_definition_and_live_where_the_kernel_can(lab, l
 @grouped
 def test_limits_of_which_one_can_not_be_in_force_change_nothing(lab, lab_hosts, boot):
     """A device that is not there comes last: what was before it is taken back, in the kernel and in the definition."""
-    vm = boot(lab_hosts[0], "unlimited", ticks=0)
+    vm = boot(lab_hosts[0], "unlimited", ticks=0, kernel=None)
     before = vm.export().text, {file: kernel_says(lab.hosts[0], vm, file) for file in IN_FORCE}
     with pytest.raises(errors.NovaCronError) as caught:
         vm.resources.limit(**ALL, io_weight=200, devices={"/dev/no-such-device": {"read_iops": 5}})
@@ -332,7 +332,7 @@ def test_a_host_without_control_groups_keeps_limits_and_refuses_them_live(lab, l
     try:
         host.kill_daemon()
         host.restart_daemon()
-        vm = boot(lab_hosts[1], "ungrouped", ticks=0)
+        vm = boot(lab_hosts[1], "ungrouped", ticks=0, kernel=None)
         before = vm.resources.read()
         for limits in ({"cpu_shares": 512}, {"memory_limit": "512MiB"}, {"io_weight": 300}):
             with pytest.raises(errors.UnsupportedOperationError) as caught:

@@ -117,7 +117,7 @@ def test_a_deployment_that_fails_leaves_nothing(a, files, template, fields, erro
 def test_what_is_not_there_or_not_possible_is_said(a, boot, files, template):
     with pytest.raises(errors.TemplateNotFoundError, match="version 7"):
         a.templates.deploy(template, "from-golden-x", version=7)
-    vm = boot(a, "runs", ticks=0)
+    vm = boot(a, "runs", ticks=0, kernel=None)
     before = files()
     with pytest.raises(errors.InvalidStateError):
         a.templates.create(vm, "other", seal=False)

@@ -28,8 +28,10 @@ def plug(domain: Any, element: Any) -> None:
     domain.attachDeviceFlags(text, scope)
 
 
-def unplug(domain: Any, find: Find, what: str, *, seconds: float = UNPLUG, persistent: bool = True) -> None:
+def unplug(domain: Any, find: Find, what: str, *, seconds: float | None = None, persistent: bool = True) -> None:
     """Detach a device, of a running VM with its guest's help, and wait until it is gone; then, if `persistent`, from the definition.
+
+    The guest has `seconds` to release it, by default `UNPLUG`.
 
     Raises:
         OperationTimeoutError: the guest did not release the device; it is still attached, also in the definition.
@@ -44,7 +46,7 @@ def unplug(domain: Any, find: Find, what: str, *, seconds: float = UNPLUG, persi
                     resource=domain.name(),
                     hint="resume it: its guest has to release the device",
                 )
-            _ask_guest(domain, element, find, what, seconds)
+            _ask_guest(domain, element, find, what, UNPLUG if seconds is None else seconds)
     if persistent and domain.isPersistent():
         element = find(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
         if element is not None:
