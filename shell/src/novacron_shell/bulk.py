@@ -13,8 +13,8 @@ import msgspec
 
 from novacron.jobs import Job
 from novacron_shell.completion import complete_vms
-from novacron_shell.options import common_options, common_options_beside_timeout
-from novacron_shell.output import show_many, tell
+from novacron_shell.options import common_options, common_options_beside_timeout, list_options
+from novacron_shell.output import Columns, show_many, show_one, tell, write
 from novacron_shell.progress import follow
 from novacron_shell.selection import is_selector, select
 from novacron_shell.settings import PARTLY, Settings
@@ -62,6 +62,46 @@ def many_vms_beside_timeout(command: Callable[..., Any]) -> Callable[..., Any]:
     return many_vms(command, common_options_beside_timeout)
 
 
+def each_vm(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the common options and the argument VM, which may choose several VMs; it gets them as `bulk`."""
+    return _each_vm(command, common_options)
+
+
+def each_vm_beside_timeout(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that has a `--timeout` of its own; the hosts' is `--host-timeout`."""
+    return _each_vm(command, common_options_beside_timeout)
+
+
+def each_vm_of_list(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that prints a list, with `--columns` and `--sort`."""
+    return _each_vm(command, list_options)
+
+
+def each_vm_beside_parallel(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that has a `--parallel` of its own: `--vms-at-once` is the number of VMs at the same time."""
+    return _each_vm(command, common_options, "--vms-at-once", 2)
+
+
+def _each_vm(
+    command: Callable[..., Any],
+    options: Callable[[Callable[..., Any]], Callable[..., Any]],
+    parallel_option: str = "--parallel",
+    default: int = 8,
+) -> Callable[..., Any]:
+    @click.argument("selector", metavar="VM", shell_complete=complete_vms)
+    @click.option(
+        parallel_option, "at_once", type=click.IntRange(min=1), default=default, show_default=True,
+        help="Number of VMs at the same time.",
+    )  # fmt: skip
+    @click.option("--dry-run", is_flag=True, help="List the VMs that VM chooses, and do nothing.")
+    @options
+    @functools.wraps(command)
+    def wrapped(settings: Settings, selector: str, at_once: int, dry_run: bool, **kwargs: Any) -> Any:
+        return command(bulk=Bulk(settings, [selector], parallel=at_once, dry_run=dry_run), **kwargs)
+
+    return wrapped
+
+
 class Bulk:
     """The VMs that the arguments of a command choose, and how to work on them."""
 
@@ -69,6 +109,7 @@ class Bulk:
         self.settings, self.parallel, self.dry_run = settings, parallel, dry_run
         self.vms = select(settings, words)
         self.single = len(words) == 1 and not is_selector(words[0])
+        self.failed = False
         self._stopped = threading.Event()
         self._jobs: list[Job[Any]] = []
 
@@ -77,6 +118,71 @@ class Bulk:
         names = [f"{vm.name} on {vm.host.name}" if self.single else vm.name for vm in self.vms]
         more = f" and {len(names) - most} more" if len(names) > most else ""
         return ", ".join(names[:most]) + more
+
+    @property
+    def output(self) -> str:
+        """The output format."""
+        return self.settings.output
+
+    def confirm(self, action: str, *, yes: bool) -> None:
+        """Ask before something is destroyed, with the names of the VMs; not for a dry run. See `novacron_shell.confirm`."""
+        from novacron_shell.confirm import confirm
+
+        if not self.dry_run:
+            confirm(action.replace("{vms}", self.names()), yes=yes)
+
+    def read(self, work: Work) -> list[tuple[VMHandle, Any]]:
+        """Return what each VM answers, in their order. VMs that fail are named on standard error.
+
+        Raises:
+            NovaCronError: The single VM failed.
+            click.exceptions.Exit: All of several failed.
+        """
+        if self.dry_run:
+            show_many([vm.record for vm in self.vms], {"name": "name", "status": "status", "host": "host"}, self.output)
+            raise click.exceptions.Exit(0)
+        if self.single:
+            return [(self.vms[0], work(self.vms[0]))]
+        found, errors = [], []
+        with ThreadPoolExecutor(self.parallel, thread_name_prefix="novacron-bulk") as pool:
+            for vm, (value, error) in zip(self.vms, pool.map(lambda vm: _tried(vm, work), self.vms), strict=True):
+                if error is None:
+                    found.append((vm, value))
+                else:
+                    errors.append(error)
+                    tell(f"error: {vm.name} on {vm.host.name}: {error}")
+        if errors:
+            self.failed = True
+        if errors and not found:
+            raise click.exceptions.Exit(_code(errors))
+        return found
+
+    def show(self, work: Work) -> None:
+        """Print the record that each VM answers."""
+        answers = self.read(work)
+        if self.single:
+            show_one(answers[0][1], self.output)
+        elif self.output in ("table", "wide"):
+            for vm, record in answers:
+                write(f"{vm.name} on {vm.host.name}:")
+                show_one(record, self.output)
+        else:
+            show_many([record for _, record in answers], {}, self.output)
+        self.end()
+
+    def show_lists(self, work: Work, columns: Columns) -> None:
+        """Print the records of a list that each VM answers; of several VMs with a column for the VM's name."""
+        answers = self.read(work)
+        records = [record for _, some in answers for record in some]
+        names = {id(record): vm.name for vm, some in answers for record in some}
+        more: Columns = {} if self.single else {"vm": lambda record: names[id(record)]}
+        show_many(records, {**more, **columns}, self.output)
+        self.end()
+
+    def end(self) -> None:
+        """End with the exit code for "partly done" if a VM could not be read."""
+        if self.failed:
+            raise click.exceptions.Exit(PARTLY)
 
     def do(self, verb: str, work: Work, show: Callable[[Any, str], object]) -> None:
         """Do it to each VM.
@@ -163,6 +269,16 @@ class Bulk:
             raise click.exceptions.Exit(PARTLY if done else _code([error for _, error in failed]))
 
 
+def _tried(vm: VMHandle, work: Work) -> tuple[Any, Exception | None]:
+    """Return the answer of a VM, or its error."""
+    from novacron.errors import NovaCronError
+
+    try:
+        return work(vm), None
+    except NovaCronError as error:
+        return None, error
+
+
 def _code(errors: Sequence[Exception]) -> int:
     """Return the exit code of errors that are all of one family, otherwise 1."""
     codes = {getattr(error, "exit_code", 1) for error in errors}
@@ -171,4 +287,7 @@ def _code(errors: Sequence[Exception]) -> int:
 
 _COLUMNS = {"vm": "name", "host": "host", "outcome": "outcome", "error": "error"}
 
-__all__ = ["HELP", "Bulk", "many_vms", "many_vms_beside_timeout"]
+__all__ = [
+    "HELP", "Bulk", "each_vm", "each_vm_beside_parallel", "each_vm_beside_timeout", "each_vm_of_list", "many_vms",
+    "many_vms_beside_timeout",
+]  # fmt: skip

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from novacron_shell.bulk import Bulk
+from novacron_shell.bulk import Bulk, each_vm
 from novacron_shell.completion import complete_vms, vm_argument
 from novacron_shell.options import Settings, common_options, nested, size
-from novacron_shell.output import show_many, show_one, show_status, tell
+from novacron_shell.output import show_many, show_status, tell
 from novacron_shell.selection import select
 
 if TYPE_CHECKING:
@@ -193,11 +193,10 @@ def _words(name: str, value: Any) -> list[str]:
 
 
 @click.command("configuration")
-@vm_argument
-@common_options
-def configuration(settings: Settings, vm: str) -> None:
+@each_vm
+def configuration(bulk: Bulk) -> None:
     """Show the fields that `vm set` can change, as they are at the next start, and those that the running VM has not taken over."""
-    show_one(settings.vm(vm).configuration(), settings.output)
+    bulk.show(lambda vm: vm.configuration())
 
 
 VM_COMMANDS = {"set": set_, "edit": edit, "configuration": configuration}

@@ -7,11 +7,10 @@ from typing import Any
 import click
 
 from novacron.units import format_size
-from novacron_shell.completion import vm_argument
-from novacron_shell.confirm import confirm, yes_option
-from novacron_shell.options import SIZE, Settings, common_options, list_options, pairs, spec_options
-from novacron_shell.output import Columns, show_many, show_one, tell
-from novacron_shell.progress import follow
+from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
+from novacron_shell.confirm import yes_option
+from novacron_shell.options import SIZE, pairs, spec_options
+from novacron_shell.output import Columns, show_one, tell
 
 
 @click.group("disk")
@@ -20,96 +19,91 @@ def disk() -> None:
 
 
 @disk.command("list")
-@vm_argument
-@list_options
-def list_(settings: Settings, vm: str) -> None:
+@each_vm_of_list
+def list_(bulk: Bulk) -> None:
     """List the disks of VM."""
     columns: Columns = {
         "target": "target", "device": "device", "bus": "bus", "format": "format", "size": "size_bytes",
         "source": "source",
     }  # fmt: skip
-    show_many([d.record for d in settings.vm(vm).disks], columns, settings.output)
+    bulk.show_lists(lambda vm: [disk.record for disk in vm.disks], columns)
 
 
 @disk.command("attach")
-@vm_argument
+@each_vm
 @spec_options
-@common_options
-def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
+def attach(bulk: Bulk, fields: dict[str, Any]) -> None:
     """Attach a disk to VM: novacron disk attach web1 size=5GiB bus=scsi."""
-    _said(settings, settings.vm(vm).disks.attach(**fields).record)
+    bulk.do("attach a disk", lambda vm: vm.disks.attach(**fields), _said)
 
 
 @disk.command("detach")
-@vm_argument
+@each_vm
 @click.argument("target")
 @click.option("--delete", is_flag=True, help="Also delete the volume of the disk.")
 @yes_option
-@common_options
-def detach(settings: Settings, vm: str, target: str, delete: bool, yes: bool) -> None:
+def detach(bulk: Bulk, target: str, delete: bool, yes: bool) -> None:
     """Detach the disk TARGET (such as vdb) from VM."""
-    handle = settings.vm(vm)
-    confirm(f"detach {target} from {handle.name} on {handle.host.name}" + (" and delete its volume" if delete else ""), yes=yes)
-    handle.disks[target].detach(delete=delete)
-    tell(f"{target} is detached" + (" and deleted" if delete else ""))
+    bulk.confirm(f"detach {target} from {{vms}}" + (" and delete its volume" if delete else ""), yes=yes)
+
+    def said(vm: Any, output: str) -> None:
+        tell(f"{target} is detached" + (" and deleted" if delete else ""))
+
+    bulk.do(f"detach {target}", lambda vm: vm.disks[target].detach(delete=delete), said)
 
 
 @disk.command("resize")
-@vm_argument
+@each_vm
 @click.argument("target")
 @click.argument("size", type=SIZE)
-@common_options
-def resize(settings: Settings, vm: str, target: str, size: str) -> None:
+def resize(bulk: Bulk, target: str, size: str) -> None:
     """Grow the disk TARGET of VM to SIZE. A running guest sees the new size."""
-    _said(settings, settings.vm(vm).disks[target].resize(size).record)
+    bulk.do(f"resize {target}", lambda vm: vm.disks[target].resize(size), _said)
 
 
 @disk.command("limit")
-@vm_argument
+@each_vm
 @click.argument("target")
 @click.argument("limits", metavar="KEY=VALUE...", nargs=-1, required=True)
-@common_options
-def limit(settings: Settings, vm: str, target: str, limits: tuple[str, ...]) -> None:
+def limit(bulk: Bulk, target: str, limits: tuple[str, ...]) -> None:
     """Limit the I/O of a disk: read_iops=100 write_bytes_per_second=20MiB. 0 removes a limit."""
-    wanted = {key: value for text in limits for key, value in pairs(text).items()}
-    _said(settings, settings.vm(vm).disks[target].limit(**wanted).record)
+    wanted: dict[str, Any] = {key: value for text in limits for key, value in pairs(text).items()}
+    bulk.do(f"limit {target}", lambda vm: vm.disks[target].limit(**wanted), _said)
 
 
 @disk.command("pull")
-@vm_argument
+@each_vm
 @click.argument("target")
-@common_options
-def pull(settings: Settings, vm: str, target: str) -> None:
+def pull(bulk: Bulk, target: str) -> None:
     """Pull the backing file into the disk TARGET of VM (block pull). The disk then has no backing file."""
-    _said(settings, follow(settings.vm(vm).disks[target].pull(wait=False), f"pull {target}").record)
+    bulk.do(f"pull {target}", lambda vm: vm.disks[target].pull(wait=False), _said)
 
 
 @disk.command("commit")
-@vm_argument
+@each_vm
 @click.argument("target")
-@common_options
-def commit(settings: Settings, vm: str, target: str) -> None:
+def commit(bulk: Bulk, target: str) -> None:
     """Commit the disk TARGET of VM into its backing file (block commit). The VM then uses that file."""
-    _said(settings, follow(settings.vm(vm).disks[target].commit(wait=False), f"commit {target}").record)
+    bulk.do(f"commit {target}", lambda vm: vm.disks[target].commit(wait=False), _said)
 
 
 @disk.command("media")
-@vm_argument
+@each_vm
 @click.argument("target")
 @click.argument("source", default="")
-@common_options
-def media(settings: Settings, vm: str, target: str, source: str) -> None:
+def media(bulk: Bulk, target: str, source: str) -> None:
     """Insert SOURCE into the CD-ROM drive TARGET of VM. Without SOURCE the medium is ejected."""
-    _said(settings, settings.vm(vm).disks[target].change_media(source).record)
+    bulk.do(f"change the medium of {target}", lambda vm: vm.disks[target].change_media(source), _said)
 
 
-def _said(settings: Settings, record: Any) -> None:
-    if settings.output == "table":
+def _said(disk: Any, output: str) -> None:
+    record = disk.record
+    if output == "table":
         tell(
             f"{record.target}: {record.source or 'empty'}" + (f", {format_size(record.size_bytes)}" if record.size_bytes else "")
         )
     else:
-        show_one(record, settings.output)
+        show_one(record, output)
 
 
 COMMANDS = {"disk": disk}

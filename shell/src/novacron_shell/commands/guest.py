@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from novacron.errors import NotFoundError
+from novacron_shell.bulk import Bulk, each_vm, each_vm_beside_timeout
 from novacron_shell.completion import vm_argument
-from novacron_shell.options import DURATION, Settings, TextFile, common_options, common_options_beside_timeout, list_options
-from novacron_shell.output import show_many, show_one, tell, write, write_bytes
+from novacron_shell.options import DURATION, Settings, common_options, list_options
+from novacron_shell.output import show_many, tell, write, write_bytes
 
 
 @click.group("guest")
@@ -19,29 +20,37 @@ def guest() -> None:
 
 
 @guest.command("info")
-@vm_argument
-@common_options
-def info(settings: Settings, vm: str) -> None:
+@each_vm
+def info(bulk: Bulk) -> None:
     """Show the host name, operating system and addresses of the guest of VM."""
-    show_one(settings.vm(vm).guest.info(), settings.output)
+    bulk.show(lambda vm: vm.guest.info())
 
 
 @guest.command("exec", context_settings={"ignore_unknown_options": True})
-@vm_argument
+@each_vm_beside_timeout
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--timeout", default="60s", show_default=True, help="Maximum run time.")
 @click.option("--stdin", is_flag=True, help="Pass the standard input of this command to the program.")
-@common_options_beside_timeout
-def exec_(settings: Settings, vm: str, argv: tuple[str, ...], timeout: str, stdin: bool) -> None:
+def exec_(bulk: Bulk, argv: tuple[str, ...], timeout: str, stdin: bool) -> None:
     """Run a program in the guest, without a shell: novacron guest exec VM -- CMD ...
 
-    The exit code of this command is the exit status of the program."""
-    result = settings.vm(vm).guest.exec(*argv, stdin=sys.stdin.buffer.read() if stdin else b"", timeout=timeout)
-    write_bytes(result.stdout)
-    write_bytes(result.stderr, error=True)
-    if result.truncated:
-        tell("the output was truncated by the guest agent")
-    raise click.exceptions.Exit(result.exit_status)
+    The exit code of this command is the exit status of the program; of several VMs the largest one.
+    Output of several VMs has the VM's name before each line."""
+    data = sys.stdin.buffer.read() if stdin else b""
+    answers = bulk.read(lambda vm: vm.guest.exec(*argv, stdin=data, timeout=timeout))
+    for vm, result in answers:
+        write_bytes(result.stdout if bulk.single else _labelled(vm.name, result.stdout))
+        write_bytes(result.stderr if bulk.single else _labelled(vm.name, result.stderr), error=True)
+        if result.truncated:
+            tell(f"the output of {vm.name} was truncated by the guest agent")
+    if status := max((result.exit_status for _, result in answers), default=0):
+        raise click.exceptions.Exit(status)
+    bulk.end()
+
+
+def _labelled(name: str, output: bytes) -> bytes:
+    """Return output whose lines begin with a name."""
+    return b"".join(name.encode() + b": " + line + b"\n" for line in output.splitlines())
 
 
 @guest.command("read")
@@ -54,13 +63,13 @@ def read(settings: Settings, vm: str, path: str) -> None:
 
 
 @guest.command("write")
-@vm_argument
+@each_vm
 @click.argument("path")
 @click.argument("file", type=click.File("rb"))
-@common_options
-def write_file(settings: Settings, vm: str, path: str, file: Any) -> None:
+def write_file(bulk: Bulk, path: str, file: Any) -> None:
     """Write FILE (- is stdin) to PATH in the guest."""
-    settings.vm(vm).guest.write(path, file.read())
+    data = file.read()
+    bulk.do(f"write {path}", lambda vm: vm.guest.write(path, data), _quiet)
 
 
 @guest.command("password")
@@ -79,23 +88,28 @@ def password(settings: Settings, vm: str, user: str) -> None:
 
 
 @guest.command("keys")
-@vm_argument
+@each_vm
 @click.argument("user")
-@click.argument("file", type=TextFile())
-@common_options
-def keys(settings: Settings, vm: str, user: str, file: Any) -> None:
+@click.argument("file", type=click.File())
+def keys(bulk: Bulk, user: str, file: Any) -> None:
     """Replace the authorized SSH keys of USER with the public keys in FILE."""
     lines = [line.strip() for line in file if line.strip() and not line.startswith("#")]
-    settings.vm(vm).guest.set_ssh_keys(user, lines)
-    tell(f"{len(lines)} keys may log in as {user}")
+
+    def said(_: Any, output: str) -> None:
+        tell(f"{len(lines)} keys may log in as {user}")
+
+    bulk.do(f"set the keys of {user}", lambda vm: vm.guest.set_ssh_keys(user, lines), said)
+
+
+def _quiet(result: Any, output: str) -> None:
+    """Print nothing."""
 
 
 def _verb(verb: str, text: str) -> None:
     @guest.command(verb, help=text)
-    @vm_argument
-    @common_options
-    def do(settings: Settings, vm: str) -> None:
-        getattr(settings.vm(vm).guest, verb)()
+    @each_vm
+    def do(bulk: Bulk) -> None:
+        bulk.do(verb, lambda vm: getattr(vm.guest, verb)(), _quiet)
 
 
 _verb("freeze", "Freeze the guest's file systems. Thaw them with `novacron guest thaw`.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from novacron_shell.bulk import HELP, Bulk, many_vms
+from novacron_shell.bulk import HELP, Bulk, each_vm, many_vms
 from novacron_shell.completion import complete_vms, remember
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.first_boot import first_boot_options, image_disk, login_user
@@ -67,11 +67,10 @@ def addresses_of(vm: Any) -> list[str]:
 
 
 @click.command("show")
-@click.argument("name")
-@common_options
-def show(settings: Settings, name: str) -> None:
-    """Show all fields of the VM NAME."""
-    show_one(settings.vm(name).record, settings.output)
+@each_vm
+def show(bulk: Bulk) -> None:
+    """Show all fields of VM."""
+    bulk.show(lambda vm: vm.refresh().record)
 
 
 @click.command("create")
@@ -235,7 +234,7 @@ def clone(settings: Settings, name: str, new_name: str, linked: bool, instant: b
 
 
 @click.command("update")
-@click.argument("name")
+@each_vm
 @click.option("--vcpus", type=int)
 @click.option("--memory", type=SIZE)
 @click.option("--description")
@@ -243,23 +242,25 @@ def clone(settings: Settings, name: str, new_name: str, linked: bool, instant: b
 @click.option("--add-tag", "added", multiple=True, help="Add a tag to the present ones.")
 @click.option("--remove-tag", "removed", multiple=True, help="Remove a tag from the present ones.")
 @click.option("--autostart/--no-autostart", default=None)
-@common_options
-def update(settings: Settings, name: str, added: tuple[str, ...], removed: tuple[str, ...], **changes: Any) -> None:
-    """Change fields of a VM. Fields that are not given stay as they are."""
+def update(bulk: Bulk, added: tuple[str, ...], removed: tuple[str, ...], **changes: Any) -> None:
+    """Change fields of VM. Fields that are not given stay as they are. `novacron vm set` changes all others."""
     asked = given(**changes)
     if asked.get("tags") and (added or removed):
         raise click.UsageError("give either --tag, which replaces all tags, or --add-tag and --remove-tag")
     if not (asked or added or removed):
         raise click.UsageError("nothing to change was given")
-    vm = settings.vm(name)
-    if added or removed:
+
+    def change(vm: Any) -> Any:
+        if not (added or removed):
+            return vm.update(**asked)
         present = vm.refresh().tags or frozenset()
-        if unknown := set(removed) - present:
+        if bulk.single and (unknown := set(removed) - present):
             raise click.UsageError(
                 f"{vm.name} has no tag {', '.join(sorted(unknown))}; it has {', '.join(sorted(present)) or 'none'}"
             )
-        asked["tags"] = (present | set(added)) - set(removed)
-    show_status(vm.update(**asked), settings.output)
+        return vm.update(**asked, tags=(present | set(added)) - set(removed))
+
+    bulk.do("update", change, show_status)
 
 
 @click.command("export")

@@ -8,17 +8,17 @@ import click
 
 from novacron.errors import NovaCronError
 from novacron.handles.vms import Each
+from novacron_shell.bulk import Bulk, each_vm
 from novacron_shell.options import Settings, common_options
-from novacron_shell.output import show_many, show_one
+from novacron_shell.output import show_many
 from novacron_shell.selection import select
 
 
 @click.command("metrics")
-@click.argument("name")
-@common_options
-def metrics(settings: Settings, name: str) -> None:
-    """Show the current metrics of the VM NAME."""
-    show_one(settings.vm(name).metrics(), settings.output)
+@each_vm
+def metrics(bulk: Bulk) -> None:
+    """Show the current metrics of VM."""
+    bulk.show(lambda vm: vm.metrics())
 
 
 @click.command("history")

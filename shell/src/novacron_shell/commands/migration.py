@@ -6,14 +6,13 @@ from typing import Any
 
 import click
 
-from novacron_shell.completion import vm_argument
-from novacron_shell.options import Settings, common_options, given
+from novacron_shell.bulk import Bulk, each_vm, each_vm_beside_parallel
+from novacron_shell.options import given
 from novacron_shell.output import show_one, show_status, tell
-from novacron_shell.progress import follow
 
 
 @click.command("migrate")
-@vm_argument
+@each_vm_beside_parallel
 @click.option(
     "--to", "destination", metavar="HOST", help="Destination host: a name of the fleet or a URI; by default the VM's own."
 )
@@ -39,39 +38,48 @@ from novacron_shell.progress import follow
 @click.option("--compression", is_flag=True, default=None, help="Compress memory pages that are sent again.")
 @click.option("--parallel", type=int, help="Number of parallel connections.")
 @click.option("--check", is_flag=True, help="Run the pre-checks only. Nothing is changed.")
-@common_options
-def migrate(settings: Settings, vm: str, destination: str | None, check: bool, networks: tuple[str, ...], **options: Any) -> None:
+def migrate(bulk: Bulk, destination: str | None, check: bool, networks: tuple[str, ...], **options: Any) -> None:
     """Move VM to another host. A running VM is migrated live."""
-    from novacron.units import format_duration, format_size
-
     if not (destination or options["node"] or options["pool"] or options["folder"]):
         raise click.UsageError("give --to HOST, or --node, --pool or --folder to move it within its host")
-    handle = settings.vm(vm)
-    to = settings.open(destination) if destination else handle.host
+    to = bulk.settings.open(destination) if destination else None
     asked = given(**options, networks=dict(_mapping(pair) for pair in networks) or None)
     if check:
-        result = handle.migration_check(to, **asked)
-        if settings.output != "table":
-            show_one(result, settings.output)
-        for failure in result.failures:
-            tell(f"✗ {failure}")
-        for warning in result.warnings:
-            tell(f"! {warning}")
-        if not result.ok:
+        answers = bulk.read(lambda vm: vm.migration_check(to or vm.host, **asked))
+        passed = [_checked(vm.name, result, bulk.output) for vm, result in answers]
+        bulk.end()
+        if not all(passed):
             raise click.exceptions.Exit(18)
-        tell(f"{handle.name} can move from {result.source} to {result.destination}")
         return
-    source = handle.host.name
-    moved = follow(handle.migrate(to, wait=False, **asked), f"migrate {handle.name}")
-    report = moved.last_migration
-    if settings.output != "table":
-        show_one(report, settings.output)
+    source = bulk.vms[0].host.name
+    bulk.do("migrate", lambda vm: vm.migrate(to or vm.host, wait=False, **asked), lambda vm, output: _moved(vm, source, output))
+
+
+def _checked(name: str, result: Any, output: str) -> bool:
+    """Print the result of the pre-checks, and return whether all passed."""
+    if output != "table":
+        show_one(result, output)
+    for failure in result.failures:
+        tell(f"✗ {failure}")
+    for warning in result.warnings:
+        tell(f"! {warning}")
+    if result.ok:
+        tell(f"{name} can move from {result.source} to {result.destination}")
+    return bool(result.ok)
+
+
+def _moved(vm: Any, source: str, output: str) -> None:
+    """Print the report of a migration."""
+    from novacron.units import format_duration, format_size
+
+    report = vm.last_migration
+    if output != "table":
+        show_one(report, output)
         return
     downtime = "" if report.downtime_seconds is None else f", down for {format_duration(report.downtime_seconds)}"
     sent = "" if report.transferred_bytes is None else f", {format_size(report.transferred_bytes)} sent"
-    tell(
-        f"{moved.name} is {moved.status} on {moved.host.name}; it left {source} in {format_duration(report.total_seconds)}{downtime}{sent}"
-    )
+    took = format_duration(report.total_seconds)
+    tell(f"{vm.name} is {vm.status} on {vm.host.name}; it left {source} in {took}{downtime}{sent}")
 
 
 def _mapping(pair: str) -> tuple[str, str]:
@@ -82,13 +90,12 @@ def _mapping(pair: str) -> tuple[str, str]:
 
 
 @click.command("migrate-storage")
-@click.argument("name")
+@each_vm
 @click.argument("pool")
 @click.argument("disks", nargs=-1)
-@common_options
-def migrate_storage(settings: Settings, name: str, pool: str, disks: tuple[str, ...]) -> None:
-    """Move disks of the VM NAME to the storage pool POOL. Without DISKS all disks are moved."""
-    show_status(follow(settings.vm(name).migrate_storage(pool, *disks, wait=False), f"move disks of {name}"), settings.output)
+def migrate_storage(bulk: Bulk, pool: str, disks: tuple[str, ...]) -> None:
+    """Move disks of VM to the storage pool POOL. Without DISKS all disks are moved."""
+    bulk.do("move disks", lambda vm: vm.migrate_storage(pool, *disks, wait=False), show_status)
 
 
 COMMANDS = {"migrate": migrate}

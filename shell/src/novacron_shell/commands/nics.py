@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from novacron_shell.completion import vm_argument
-from novacron_shell.options import Settings, common_options, list_options, spec_options
-from novacron_shell.output import Columns, show_many, show_one, tell
+from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
+from novacron_shell.options import spec_options
+from novacron_shell.output import Columns, show_one, tell
+
+if TYPE_CHECKING:
+    from novacron.handles.nics import NICHandle
+    from novacron.handles.vm import VMHandle
 
 
 @click.group("nic")
@@ -17,65 +21,68 @@ def nic() -> None:
 
 
 @nic.command("list")
-@vm_argument
-@list_options
-def list_(settings: Settings, vm: str) -> None:
+@each_vm_of_list
+def list_(bulk: Bulk) -> None:
     """List the NICs of VM."""
     columns: Columns = {
         "mac": "mac", "type": "type", "network": "network", "model": "model", "link up": "link_up", "filter": "filter",
         "addresses": "addresses",
     }  # fmt: skip
-    show_many([n.record for n in settings.vm(vm).nics], columns, settings.output)
+    bulk.show_lists(lambda vm: [nic.record for nic in vm.nics], columns)
 
 
 @nic.command("attach")
-@vm_argument
+@each_vm
 @spec_options
-@common_options
-def attach(settings: Settings, vm: str, fields: dict[str, Any]) -> None:
+def attach(bulk: Bulk, fields: dict[str, Any]) -> None:
     """Attach a NIC to VM: novacron nic attach web1 network=lan."""
-    _said(settings, settings.vm(vm).nics.attach(**fields).record)
+    bulk.do("attach a NIC", lambda vm: vm.nics.attach(**fields), _said)
 
 
 @nic.command("update")
-@vm_argument
+@each_vm
 @click.argument("mac")
 @spec_options
-@common_options
-def update(settings: Settings, vm: str, mac: str, fields: dict[str, Any]) -> None:
+def update(bulk: Bulk, mac: str, fields: dict[str, Any]) -> None:
     """Change fields of a NIC: novacron nic update web1 52:54:00:... network=lan filter=no-ping.
 
-    An empty value removes what is set: filter=
+    MAC is the address of the NIC, or its number from 1. An empty value removes what is set: filter=
     """
-    fields = {name: None if value == "" else value for name, value in fields.items()}
-    _said(settings, settings.vm(vm).nics[mac].update(**fields).record)
+    given: dict[str, Any] = {name: None if value == "" else value for name, value in fields.items()}
+    bulk.do("update a NIC", lambda vm: _nic(vm, mac).update(**given), _said)
 
 
 @nic.command("link")
-@vm_argument
+@each_vm
 @click.argument("mac")
 @click.argument("state", type=click.Choice(["up", "down"]))
-@common_options
-def link(settings: Settings, vm: str, mac: str, state: str) -> None:
-    """Set the link state of a NIC."""
-    _said(settings, settings.vm(vm).nics[mac].link(up=state == "up").record)
+def link(bulk: Bulk, mac: str, state: str) -> None:
+    """Set the link state of a NIC. MAC is its address, or its number from 1."""
+    bulk.do(f"set the link {state}", lambda vm: _nic(vm, mac).link(up=state == "up"), _said)
 
 
 @nic.command("detach")
-@vm_argument
+@each_vm
 @click.argument("mac")
-@common_options
-def detach(settings: Settings, vm: str, mac: str) -> None:
-    """Detach a NIC from VM."""
-    settings.vm(vm).nics[mac].detach()
-    tell(f"{mac} is detached")
+def detach(bulk: Bulk, mac: str) -> None:
+    """Detach a NIC from VM. MAC is its address, or its number from 1."""
+    bulk.do("detach a NIC", lambda vm: _nic(vm, mac).detach(), lambda vm, output: tell(f"{mac} is detached"))
 
 
-def _said(settings: Settings, record: Any) -> None:
-    if settings.output == "table":
+def _nic(vm: VMHandle, mac: str) -> NICHandle:
+    """Return a NIC by its MAC address, or by its number from 1: the addresses of several VMs differ."""
+    nics = list(vm.nics)
+    if mac.isdecimal() and 0 < int(mac) <= len(nics):
+        return nics[int(mac) - 1]
+    return vm.nics[mac]
+
+
+def _said(nic: Any, output: str) -> None:
+    record = nic.record
+    if output == "table":
         tell(f"{record.mac}: on {record.network or record.type}, link {'up' if record.link_up else 'down'}")
     else:
-        show_one(record, settings.output)
+        show_one(record, output)
 
 
 COMMANDS = {"nic": nic}

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from novacron_shell.completion import vm_argument
-from novacron_shell.options import SIZE, Settings, common_options, spec_options
+from novacron_shell.bulk import Bulk, each_vm
+from novacron_shell.options import SIZE, spec_options
 from novacron_shell.output import show_one
 
 PARTS = ("disks", "nics", "devices")
@@ -38,40 +38,38 @@ def _places(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @resources.command("show")
-@vm_argument
-@common_options
-def show(settings: Settings, vm: str) -> None:
+@each_vm
+def show(bulk: Bulk) -> None:
     """Show the values in force, and under next_start those that differ from the next start on."""
-    show_one(settings.vm(vm).resources.read(), settings.output)
+    bulk.show(lambda vm: vm.resources.read())
 
 
 @resources.command("set")
-@vm_argument
+@each_vm
 @click.option("--vcpus", type=int)
 @click.option("--memory", type=SIZE, help='Such as "2GiB"; A running VM is changed by its balloon or by memory modules.')
 @click.option("--iothreads", type=int, help="Number of I/O threads for disks.")
 @_places
-@common_options
-def set_(
-    settings: Settings, vm: str, vcpus: int | None, memory: str | None, iothreads: int | None, places: dict[str, Any]
-) -> None:
+def set_(bulk: Bulk, vcpus: int | None, memory: str | None, iothreads: int | None, places: dict[str, Any]) -> None:
     """Set the number of vCPUs, the memory or the number of I/O threads: novacron resources set web1 --memory 4GiB."""
-    found = settings.vm(vm).resources
-    asked: list[tuple[Any, Any]] = [(found.set_vcpus, vcpus), (found.set_memory, memory), (found.set_iothreads, iothreads)]
-    if all(value is None for _, value in asked):
+    asked = {"set_vcpus": vcpus, "set_memory": memory, "set_iothreads": iothreads}
+    if all(value is None for value in asked.values()):
         raise click.UsageError("nothing to set was given")
-    for method, value in asked:
-        if value is not None:
-            method(value, **places)
-    show_one(found.read(), settings.output)
+
+    def change(vm: Any) -> Any:
+        for method, value in asked.items():
+            if value is not None:
+                getattr(vm.resources, method)(value, **places)
+        return vm.resources.read()
+
+    bulk.do("set resources", change, show_one)
 
 
 @resources.command("pin")
-@vm_argument
+@each_vm
 @click.argument("pins", metavar="THREAD=CPUS...", nargs=-1, required=True)
 @_places
-@common_options
-def pin(settings: Settings, vm: str, pins: tuple[str, ...], places: dict[str, Any]) -> None:
+def pin(bulk: Bulk, pins: tuple[str, ...], places: dict[str, Any]) -> None:
     """Pin threads to CPUs of the host: novacron resources pin web1 0=0-3 emulator=4,5
 
     An empty value removes a pin: iothread1="""
@@ -79,19 +77,18 @@ def pin(settings: Settings, vm: str, pins: tuple[str, ...], places: dict[str, An
     for thread, equals, cpus in parts:
         if not equals:
             raise click.BadParameter(f"{thread + cpus!r} is not THREAD=CPUS")
-    show_one(settings.vm(vm).resources.pin({thread: cpus for thread, _, cpus in parts}, **places), settings.output)
+    bulk.do("pin", lambda vm: vm.resources.pin({thread: cpus for thread, _, cpus in parts}, **places), show_one)
 
 
 @resources.command("limit")
-@vm_argument
+@each_vm
 @spec_options
 @_places
-@common_options
-def limit(settings: Settings, vm: str, fields: dict[str, Any], places: dict[str, Any]) -> None:
+def limit(bulk: Bulk, fields: dict[str, Any], places: dict[str, Any]) -> None:
     """Set limits: novacron resources limit web1 cpu_limit_percent=150 disks.vda.total_iops=500
 
     An empty value removes a limit: memory_limit="""
-    show_one(settings.vm(vm).resources.limit(**places, **_nested(fields)), settings.output)
+    bulk.do("limit", lambda vm: vm.resources.limit(**places, **_nested(fields)), show_one)
 
 
 def _nested(fields: dict[str, Any]) -> dict[str, Any]:

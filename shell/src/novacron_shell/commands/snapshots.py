@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from novacron_shell.completion import vm_argument
-from novacron_shell.confirm import confirm, yes_option
-from novacron_shell.options import Settings, common_options, given, list_options
-from novacron_shell.output import show_many, show_one, tell
+from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
+from novacron_shell.confirm import yes_option
+from novacron_shell.options import given
+from novacron_shell.output import show_one, tell, write
 
 
 @click.group("snapshot")
@@ -19,7 +19,7 @@ def snapshot() -> None:
 
 
 @snapshot.command("list")
-@vm_argument
+@each_vm_of_list
 @click.option("--name", metavar="PATTERN", help="Only snapshots whose name matches, such as 'nightly-*'.")
 @click.option("--kind", type=click.Choice(["internal", "external"]))
 @click.option("--memory/--no-memory", default=None, help="Only snapshots with memory, or without.")
@@ -28,75 +28,73 @@ def snapshot() -> None:
 @click.option("--older-than", metavar="AGE", help="Only snapshots older than this, such as 7d.")
 @click.option("--newer-than", metavar="AGE")
 @click.option("--tree", is_flag=True, help="Draw the snapshots as a tree.")
-@list_options
-def list_(settings: Settings, vm: str, tree: bool, **options: Any) -> None:
+def list_(bulk: Bulk, tree: bool, **options: Any) -> None:
     """List the snapshots of VM, parents first."""
-    records = [s.record for s in settings.vm(vm).snapshots.list(**given(**options))]
-    if tree and settings.output == "table":
-        for line in branches(records):
-            print(line)
+    asked = given(**options)
+    if tree and bulk.output == "table":
+        for vm, records in bulk.read(lambda vm: [each.record for each in vm.snapshots.list(**asked)]):
+            for line in branches(records):
+                write(line if bulk.single else f"{vm.name}: {line}")
+        bulk.end()
         return
     columns = {
         "name": "name", "current": "current", "status": "status", "memory": "memory", "kind": "kind", "parent": "parent",
         "created": "created_at", "description": "description",
     }  # fmt: skip
-    show_many(records, columns, settings.output)
+    bulk.show_lists(lambda vm: [each.record for each in vm.snapshots.list(**asked)], columns)
 
 
 @snapshot.command("show")
-@vm_argument
+@each_vm
 @click.argument("name")
-@common_options
-def show(settings: Settings, vm: str, name: str) -> None:
+def show(bulk: Bulk, name: str) -> None:
     """Show a snapshot of VM."""
-    show_one(settings.vm(vm).snapshots[name].record, settings.output)
+    bulk.show(lambda vm: vm.snapshots[name].record)
 
 
 @snapshot.command("create")
-@vm_argument
+@each_vm
 @click.argument("name")
 @click.option("--description")
 @click.option("--memory/--no-memory", default=None, help="Include the memory of a running VM.")
 @click.option("--kind", type=click.Choice(["internal", "external"]))
 @click.option("--quiesce", is_flag=True, default=None, help="Freeze the guest's file systems meanwhile (needs the guest agent).")
-@common_options
-def create(settings: Settings, vm: str, name: str, **options: Any) -> None:
+def create(bulk: Bulk, name: str, **options: Any) -> None:
     """Take the snapshot NAME of VM."""
-    from novacron_shell.progress import follow
 
-    made = follow(settings.vm(vm).snapshots.create(name, wait=False, **given(**options)), f"snapshot {name}")
-    show_one(made.record, "name" if settings.output == "table" else settings.output)
+    def said(made: Any, output: str) -> None:
+        show_one(made.record, "name" if output == "table" else output)
+
+    bulk.do(f"snapshot {name}", lambda vm: vm.snapshots.create(name, wait=False, **given(**options)), said)
 
 
 @snapshot.command("revert")
-@vm_argument
+@each_vm
 @click.argument("name")
 @yes_option
-@common_options
-def revert(settings: Settings, vm: str, name: str, yes: bool) -> None:
+def revert(bulk: Bulk, name: str, yes: bool) -> None:
     """Revert VM to the snapshot NAME. The present state is lost."""
-    from novacron_shell.progress import follow
+    bulk.confirm(f"revert {{vms}} to {name} and lose the present state", yes=yes)
 
-    handle = settings.vm(vm)
-    confirm(f"revert {handle.name} on {handle.host.name} to {name} and lose its present state", yes=yes)
-    back = follow(handle.snapshots[name].revert(wait=False), f"revert to {name}")
-    tell(f"{back.name} is {back.status}, as at {name}")
+    def said(vm: Any, output: str) -> None:
+        tell(f"{vm.name} is {vm.status}, as at {name}")
+
+    bulk.do(f"revert to {name}", lambda vm: vm.snapshots[name].revert(wait=False), said)
 
 
 @snapshot.command("delete")
-@vm_argument
+@each_vm
 @click.argument("name")
 @click.option("--children", is_flag=True, help="Also delete all descendants.")
 @yes_option
-@common_options
-def delete(settings: Settings, vm: str, name: str, children: bool, yes: bool) -> None:
+def delete(bulk: Bulk, name: str, children: bool, yes: bool) -> None:
     """Delete the snapshot NAME of VM."""
-    from novacron_shell.progress import follow
+    bulk.confirm(f"delete the snapshot {name} of {{vms}}" + (" and its descendants" if children else ""), yes=yes)
 
-    handle = settings.vm(vm)
-    confirm(f"delete the snapshot {name} of {handle.name}" + (" and its descendants" if children else ""), yes=yes)
-    follow(handle.snapshots[name].delete(children=children, wait=False), f"delete {name}")
-    tell(f"deleted: {name}")
+    def said(gone: Any, output: str) -> None:
+        tell(f"deleted: {name}")
+
+    bulk.do(f"delete {name}", lambda vm: vm.snapshots[name].delete(children=children, wait=False), said)
 
 
 COMMANDS = {"snapshot": snapshot}

@@ -1,0 +1,123 @@
+"""Every command of a VM takes selectors: patterns, tags, hosts, statuses and names from standard input."""
+
+import itertools
+import json
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import novacron as api
+from novacron.drivers import sim
+from novacron_shell.cli import VM_COMMANDS, cli
+
+WORLDS = itertools.count()
+ONE = {
+    "clone": "the copy has a name of its own",
+    "rename": "the VM gets a name of its own",
+    "create": "it makes one VM",
+    "export": "it writes one document",
+    "export-appliance": "it writes one file",
+    "import": "it makes one VM",
+    "import-appliance": "it makes one VM",
+    "edit": "an editor shows one VM",
+    "history": "it is a time series of one VM",
+    "ip": "addresses for scripts, one a line",
+    "question": "a question is of one VM",
+    "guest read": "it prints one file",
+    "guest password": "the password is typed for one VM",
+}
+"""Commands of one VM, and why."""
+GROUPS = ("guest", "snapshot", "disk", "nic", "resources")
+
+
+@pytest.fixture
+def world():
+    name = f"selectors-{next(WORLDS)}"
+    yield f"sim://{name}?vms=6"
+    sim.forget(name)
+
+
+@pytest.fixture
+def host(world):
+    with api.connect(world) as host:
+        yield host
+
+
+@pytest.fixture
+def novacron(world):
+    def run(*arguments, code=0, stdin=None):
+        done = CliRunner().invoke(cli, ["-c", world, *arguments], input=stdin)
+        assert done.exit_code == code, (done.output, done.exception)
+        return done
+
+    return run
+
+
+def vm_commands():
+    """Yield the words and the command of each command of VMs."""
+    context = click.Context(cli)
+    vm = cli.get_command(context, "vm")
+    for name in VM_COMMANDS:
+        yield name, vm.get_command(context, name)
+    for group in GROUPS:
+        for name, command in cli.get_command(context, group).commands.items():
+            yield f"{group} {name}", command
+
+
+def test_each_command_of_vms_takes_selectors_or_says_why_not():
+    commands = dict(vm_commands())
+    assert {*ONE} <= {*commands}
+    for name, command in commands.items():
+        arguments = {parameter.name for parameter in command.params if isinstance(parameter, click.Argument)}
+        assert bool(arguments & {"words", "selector", "names"}) != (name in ONE), name
+
+
+@pytest.mark.parametrize("name", [name for name, command in vm_commands() if any(p.name == "dry_run" for p in command.params)])
+def test_a_dry_run_of_each_command_lists_the_vms_and_changes_nothing(novacron, host, name):
+    command = dict(vm_commands())[name]
+    more = [_example(parameter) for parameter in command.params if isinstance(parameter, click.Argument)][1:]
+    options = {"migrate": ["--pool", "default"], "update": ["--description", "x"], "resources set": ["--vcpus", "1"]}.get(
+        name, []
+    )
+    if name == "set":
+        more = ["description=x"]
+    before = [vm.record for vm in host.vms.list(detail="full")]
+    words = name.split() if name.split()[0] in GROUPS else ["vm", name]
+    done = novacron(*words, "vm-0000[12]", *more, *options, "--dry-run", "-o", "json")
+    assert {row.get("name") or row["vm"] for row in json.loads(done.stdout)} == {"vm-00001", "vm-00002"}
+    assert [vm.record for vm in host.vms.list(detail="full")] == before
+
+
+def _example(parameter):
+    if isinstance(parameter.type, click.Choice):
+        return parameter.type.choices[0]
+    if isinstance(parameter.type, click.File):
+        return "/dev/null"
+    return {"size": "9GiB", "limits": "read_iops=100", "pins": "0=0", "fields": "size=1GiB", "given_fields": "size=1GiB"}.get(
+        parameter.name, "x"
+    )
+
+
+def test_changes_and_reads_of_many_in_one_command(novacron, host):
+    names = "vm-00001\nvm-00002\n"
+    assert "2 of 2 done" in novacron("snapshot", "create", "-", "before", stdin=names).stderr
+    rows = json.loads(novacron("snapshot", "list", "vm-0000[12]", "-o", "json").stdout)
+    assert [row["name"] for row in rows] == ["before", "before"]
+    assert "vm-00002" in novacron("snapshot", "list", "vm-0000[12]").stdout
+    assert "2 of 2 done" in novacron("snapshot", "delete", "vm-0000[12]", "before", "--yes").stderr
+    assert "--yes" in novacron("disk", "detach", "vm-*", "vda", code=2).stderr
+    assert "6 of 6 done" in novacron("vm", "update", "vm-*", "--add-tag", "x").stderr
+    assert all("x" in vm.tags for vm in host.vms.list(detail="full"))
+    assert "6 of 6 done" in novacron("nic", "link", "vm-*", "1", "down").stderr
+    assert len(json.loads(novacron("vm", "show", "tag:x", "-o", "json").stdout)) == 6
+    assert "vm-00001: hi" in novacron("guest", "exec", "vm-0000[12]", "--", "echo", "hi").stdout
+
+
+def test_some_failures_are_named_and_the_exit_code_says_partly(novacron, host):
+    host.vms["vm-00001"].snapshots.create("only")
+    done = novacron("snapshot", "show", "vm-0000[12]", "only", code=3)
+    assert "vm-00002" in done.stderr
+    assert "only" in done.stdout
+    done = novacron("snapshot", "delete", "vm-0000[12]", "only", "--yes", code=3)
+    assert "1 of 2 done, 1 failed" in done.stderr
