@@ -106,6 +106,21 @@ def test_maintenance(novacron):
     novacron("host", "maintenance", "leave", "a", error=errors.InvalidStateError)
 
 
+def test_balance(novacron):
+    for name in "ab":
+        novacron("node", "set", name, "--group", "prod", "--vcpus-ratio", "1")
+    for number in range(4):
+        nova.fleet().hosts["a"].vms.create(name=f"heavy{number}", vcpus=8, memory="32GiB", start=True)
+    novacron("node", "refresh")
+    assert "heavy" in novacron("fleet", "balance", "prod", "--storage", "copy").stdout
+    novacron("fleet", "balance", "prod", "--once", exit_code=2)
+    plan = novacron.json("fleet", "balance", "prod", "--once", "--storage", "copy", "--yes")
+    assert plan["moves"]
+    assert {nova.fleet().vms[move["name"]].host.name for move in plan["moves"]} == {"b"}
+    novacron("fleet", "set-group", "prod", "--balance-threshold", "0.2", "--balance-cool-down", "1h")
+    assert "threshold 0.2" in novacron("fleet", "balance", "prod").stderr
+
+
 def test_groups_and_report(novacron):
     for name in "ab":
         novacron("node", "set", name, "--group", "prod")

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.dispatch.audit import AuditLog
+from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.fleets.admission import failures_of
 from novacron.fleets.asking import ASKED_AT_ONCE, Answer, ask_all
+from novacron.fleets.balancing import BalanceMode, Balancer
 from novacron.fleets.groups import GroupCollection, settings_of
 from novacron.fleets.hosts import FleetHosts
 from novacron.fleets.maintenance import Maintenance
+from novacron.fleets.moving import Storage
 from novacron.fleets.nodes import NodeCollection
 from novacron.fleets.placement.placer import Placer
 from novacron.fleets.reconciling import Reconciler
@@ -22,7 +25,7 @@ from novacron.handles.host import HostHandle
 from novacron.identity import Identity
 from novacron.macs import MACAddresses
 from novacron.plugins.driver import HostURI
-from novacron.records.capacity import Allocation, CapacityReport, FailureReport, FleetNode, Placement
+from novacron.records.capacity import Allocation, BalancePlan, CapacityReport, FailureReport, FleetNode, Placement
 from novacron.store.allocations import AllocationStore
 from novacron.store.hosts import HostStore, RegisteredHost
 from novacron.store.nodes import NodeStore
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.records.nics import MACClash
     from novacron.specs import VMSpec
+    from novacron.workflow.run.run import Run
     from novacron.workflow.run.runs import Runs
     from novacron.workflow.schedules import Schedules
 
@@ -213,6 +217,33 @@ class Fleet:
     def maintenance(self) -> Maintenance:
         """Maintenance of nodes: empties them, and moves the VMs back afterwards."""
         return Maintenance(self, self.nodes, self._node_store, self.placer, self._recorded)
+
+    def balance(
+        self,
+        group: str,
+        *,
+        mode: BalanceMode = "manual",
+        storage: Storage = "shared",
+        follow: Callable[[Run], object] | None = None,
+    ) -> BalancePlan:
+        """Balance a group: plan migrations that lower its imbalance, and carry them out if the mode is "full".
+
+        Args:
+            group: the group's name.
+            mode: "manual" only plans, "full" also migrates.
+            storage: "shared" expects the disks on both hosts, "copy" copies them.
+            follow: called with the run of the migrations; afterwards its end is waited for.
+
+        Raises:
+            NotFoundError: no node belongs to the group.
+            InvalidSpecError: the mode is unknown.
+        """
+        if mode not in ("manual", "full"):
+            raise InvalidSpecError("unknown mode", problems=[SpecProblem("mode", str(mode), "manual or full")])
+        balancer = Balancer(self, self._node_store, self._allocations, self.placer, self._recorded)
+        if mode == "manual":
+            return balancer.plan(group, storage=storage)
+        return balancer.once(group, storage=storage, follow=follow)
 
     def report(self, *, refresh: bool = True, timeout: float | str | None = 30.0) -> CapacityReport:
         """Return the capacity of all groups and nodes.

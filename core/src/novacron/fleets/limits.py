@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from novacron.specs.spec import Size, Spec
+from novacron.specs.spec import Seconds, Size, Spec
 from novacron.store.nodes import RESOURCES
 
 Ratio = Annotated[float, Field(gt=0, le=1000)] | Literal["unlimited"]
@@ -40,12 +40,18 @@ class GroupSettings(LimitSettings):
     `failures` is how many domains may fail at a time so that all VMs can restart; 0 (the default) switches the simulation off.
     `failure_domain` is what fails together: "host" (the default) or a label such as "rack". `admission` is what happens to a claim after
     which VMs could not restart: "off" (the default), "warn" writes to the log, "refuse" refuses it.
+    Balancing moves VMs only if the imbalance is above `balance_threshold` (0.1), each move must lower it by `balance_margin` (0.01), a
+    plan has at most `balance_moves` (10), and a VM that was moved stays for `balance_cool_down` seconds (30 minutes).
     """
 
     strategy: Literal["spread", "pack"] | None = None
     failures: int | None = Field(None, ge=0, le=2)
     failure_domain: str | None = Field(None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
     admission: Literal["off", "warn", "refuse"] | None = None
+    balance_threshold: float | None = Field(None, ge=0)
+    balance_margin: float | None = Field(None, gt=0)
+    balance_moves: int | None = Field(None, ge=1, le=1000)
+    balance_cool_down: Seconds | None = Field(None, ge=0)
 
 
 DEFAULTS = LimitSettings(

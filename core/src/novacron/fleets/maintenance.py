@@ -7,26 +7,23 @@ VMs move at a time. A node is emptied in one round: VMs that could not move are 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from novacron.errors import InvalidStateError, MigrationCheckError, NovaCronError, WorkflowError
+from novacron.errors import InvalidStateError, MigrationCheckError, NovaCronError
 from novacron.fleets.demand import INACTIVE, taker_of
+from novacron.fleets.moving import Storage, migrate_all, why_not
 from novacron.fleets.nodes import NodeCollection, Recorded
 from novacron.fleets.placement.placer import Placer
 from novacron.fleets.placement.planner import Planner
 from novacron.fleets.placement.view import FleetView, Request
 from novacron.records.capacity import DrainPlan, FleetNode, PlannedMove, StuckVM
 from novacron.store.nodes import NodeStore
-from novacron.threads import fan_out
 
 if TYPE_CHECKING:
     from novacron.fleets.asking import Askable
     from novacron.handles.vm import VMHandle
     from novacron.workflow.run.run import Run
 
-Storage = Literal["shared", "copy", "copy-top"]
-CHECKED_AT_ONCE = 16
-"""How many migrations are checked at a time."""
 CANDIDATES = 3
 """How many destinations are checked for a VM."""
 
@@ -82,7 +79,7 @@ class Maintenance:
         vms = self._vms_of(node, stopped=stopped)
         view, planner = self._placer().view(), self._placer().planner()
         chosen, stuck = self._destinations(node, vms, view, planner)
-        failures = self._checked(vms, chosen, view, storage)
+        failures = self._checked(vms, chosen, storage)
         for vm_id, why in failures.items():
             other = self._other_destination(node, vms[vm_id], chosen.pop(vm_id), view, planner, storage)
             if isinstance(other, FleetNode):
@@ -90,7 +87,8 @@ class Maintenance:
             else:
                 stuck[vm_id] = "; ".join([why, *other])
         moves = [
-            PlannedMove(vm=vm_id, name=vms[vm_id].name, node=to.name, node_id=to.id, host=to.host) for vm_id, to in chosen.items()
+            PlannedMove(vm=vm_id, name=vms[vm_id].name, node=to.name, node_id=to.id, host=to.host, source=node.host)
+            for vm_id, to in chosen.items()
         ]
         return DrainPlan(
             node=node.name,
@@ -150,7 +148,7 @@ class Maintenance:
                 self._store.change(node.id, status=before[0], reason=before[1])
                 raise
             self._remember(node, [*self._store.evacuated(node.id), *(move.vm for move in plan.moves)])
-            self._move(node, plan.moves, storage, follow)
+            migrate_all(self._fleet, self._store, f"maintenance-{node.name}", plan.moves, storage, follow)
         return self._with_failures(node, plan)
 
     def leave(
@@ -184,7 +182,7 @@ class Maintenance:
             returning = [] if keep_vms else self._store.evacuated(node.id)
             self._remember(node, [])
             plan = self._plan_back(self._nodes[node.id], returning)
-            self._move(node, plan.moves, storage, follow)
+            migrate_all(self._fleet, self._store, f"maintenance-{node.name}", plan.moves, storage, follow)
         return plan
 
     # ---- plans
@@ -219,24 +217,10 @@ class Maintenance:
             chosen[vm_id] = found
         return chosen, stuck
 
-    def _checked(
-        self, vms: dict[str, VMHandle], chosen: dict[str, FleetNode], view: FleetView, storage: Storage
-    ) -> dict[str, str]:
+    def _checked(self, vms: dict[str, VMHandle], chosen: dict[str, FleetNode], storage: Storage) -> dict[str, str]:
         """Run the pre-checks of all migrations at once. Returns why VMs can't move to the chosen node."""
-        moves = list(chosen.items())
-        answers = fan_out(
-            moves,
-            lambda move: self._why_not(vms[move[0]], move[1], storage),
-            seconds=60.0,
-            limit=CHECKED_AT_ONCE,
-            name="novacron-drain",
-        )
-        found = {}
-        for (vm_id, to), answer in zip(moves, answers, strict=True):
-            why = answer.result() if answer.done() else "the pre-checks did not end in time"
-            if why:
-                found[vm_id] = f"{to.name}: {why}"
-        return found
+        reasons = why_not(self._fleet, self._store, [(vms[vm_id], to) for vm_id, to in chosen.items()], storage)
+        return {vm_id: f"{to.name}: {why}" for (vm_id, to), why in zip(chosen.items(), reasons, strict=True) if why}
 
     def _other_destination(
         self, node: FleetNode, vm: VMHandle, tried: FleetNode, view: FleetView, planner: Planner, storage: Storage
@@ -248,7 +232,7 @@ class Maintenance:
         for candidate in planner.explain(request, view).candidates[:CANDIDATES]:
             if candidate.id == tried.id:
                 continue
-            why = self._why_not(vm, view.nodes[candidate.id], storage)
+            (why,) = why_not(self._fleet, self._store, [(vm, view.nodes[candidate.id])], storage)
             if not why:
                 view.add(request.taker, candidate.id)
                 return view.nodes[candidate.id]
@@ -282,40 +266,6 @@ class Maintenance:
     def _request(self, node: FleetNode, vm: VMHandle) -> Request:
         return Request(taker=taker_of(vm.record), group=node.group, excluded=frozenset({node.id}))
 
-    def _why_not(self, vm: VMHandle, to: FleetNode, storage: Storage) -> str:
-        try:
-            check = vm.migration_check(self._fleet.hosts[to.host], storage=storage, **_node_of(self._store, to))
-        except NovaCronError as error:
-            return str(error)
-        return "; ".join(check.failures)
-
-    # ---- moves
-
-    def _move(
-        self, node: FleetNode, moves: Sequence[PlannedMove], storage: Storage, follow: Callable[[Run], object] | None
-    ) -> None:
-        """Run all moves as one flow. A move that fails does not stop the others."""
-        if not moves:
-            return
-        from novacron.workflow import parallel, steps, workflow
-
-        nodes = {each.id: each for each in self._store.list()}
-        vms = [self._fleet.hosts[move.source or node.host].vms[move.vm] for move in moves]
-        flows = [
-            steps.migrate(move.host, storage=storage, **_node_of(self._store, nodes[move.node_id]))
-            .each([vm])
-            .on_failure("continue")
-            for move, vm in zip(moves, vms, strict=True)
-        ]
-        flow = workflow(f"maintenance-{node.name}", flows[0] if len(flows) == 1 else parallel(*flows))
-        engine = vms[0].host.engine
-        if engine is None:
-            raise WorkflowError("the host belongs to no site, so workflows can't run", resource=node.name)
-        run = engine().start(flow, vms, wait=False)
-        if follow is not None:
-            follow(run)
-        run.result()
-
     def _with_failures(self, node: FleetNode, plan: DrainPlan) -> DrainPlan:
         """Return the plan with the VMs that are still on the node as stuck."""
         left = self._vms_of(node, stopped=False)
@@ -330,12 +280,6 @@ class Maintenance:
 
     def _remember(self, node: FleetNode, vms: Sequence[str]) -> None:
         self._store.change(node.id, evacuated=sorted(set(vms)))
-
-
-def _node_of(store: NodeStore, node: FleetNode) -> dict[str, Any]:
-    """Return the option that names a node within a host that has several, as a vCenter does."""
-    several = sum(1 for each in store.list() if node.host in each.hosts) > 1
-    return {"node": node.name} if several else {}
 
 
 __all__ = ["Maintenance"]

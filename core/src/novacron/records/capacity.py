@@ -219,14 +219,14 @@ class Placement(Record, frozen=True):
 
 
 class PlannedMove(Record, frozen=True):
-    """A migration that is planned. `source` is the host that the VM leaves, if it is not that of the plan's node."""
+    """A migration that is planned, from the host `source` to the node `node`, which is reached through `host`."""
 
     vm: str
     name: str
     node: str
     node_id: str
     host: str
-    source: str | None = None
+    source: str
 
 
 class StuckVM(Record, frozen=True):
@@ -243,6 +243,43 @@ class DrainPlan(Record, frozen=True):
     node: str
     id: str
     moves: tuple[PlannedMove, ...] = ()
+    stuck: tuple[StuckVM, ...] = ()
+
+
+class BalanceMove(Record, frozen=True):
+    """A migration of a plan to balance a group. `gain` is by how much it lowers the imbalance."""
+
+    vm: str
+    name: str
+    source: str
+    source_host: str
+    node: str
+    node_id: str
+    host: str
+    gain: float
+    memory_bytes: int
+
+
+class BalancePlan(Record, frozen=True):
+    """How a group is balanced.
+
+    Attributes:
+        before: the imbalance now, as `novacron.fleets.balancing` defines it.
+        after: the imbalance after all moves.
+        threshold: without more imbalance than this nothing moves.
+        moves: the migrations, the one with the largest gain first.
+        cooling_down: the number of VMs that were moved a short time ago, and therefore stay.
+        without_metrics: nodes without a measurement of their CPUs. They take no part.
+        stuck: VMs whose pre-checks failed, and why.
+    """
+
+    group: str
+    before: float
+    after: float
+    threshold: float
+    moves: tuple[BalanceMove, ...] = ()
+    cooling_down: int = 0
+    without_metrics: tuple[str, ...] = ()
     stuck: tuple[StuckVM, ...] = ()
 
 
@@ -292,6 +329,8 @@ __all__ = [
     "Allocation",
     "Amounts",
     "Candidate",
+    "BalanceMove",
+    "BalancePlan",
     "CapacityReport",
     "DrainPlan",
     "Drift",

@@ -159,7 +159,8 @@ class AllocationStore:
 
     def move(self, source: str | None, destination: str | None, taker: Taker) -> None:
         """Move the allocation of a VM that has migrated, in one transaction. None is a node that is not stored."""
-        from novacron.store.tables import allocations
+        from novacron.store.database import clock
+        from novacron.store.tables import allocations, vm_moves
 
         with self._transaction() as connection:
             places = sorted({node for node in (source, destination) if node})
@@ -174,6 +175,18 @@ class AllocationStore:
                 if node == destination:
                     connection.execute(allocations.insert().values(vm=taker.vm, node=node, **_columns(taker, owner)))
                 _sum_up(connection, node)
+            connection.execute(vm_moves.delete().where(vm_moves.c.vm == taker.vm))
+            connection.execute(vm_moves.insert().values(vm=taker.vm, at=clock(connection)))
+
+    def moved_within(self, seconds: float) -> frozenset[str]:
+        """Return the VMs whose last migration ended less than so many seconds ago. Older entries are deleted after a week."""
+        from novacron.store.database import clock
+        from novacron.store.tables import vm_moves
+
+        with self._transaction() as connection:
+            connection.execute(vm_moves.delete().where(vm_moves.c.at < clock(connection) - 7 * 86400))
+            rows = connection.execute(vm_moves.select().where(vm_moves.c.at > clock(connection) - seconds))
+            return frozenset(row.vm for row in rows)
 
     def interrupted(self, node: str, alive: Collection[str]) -> Sequence[str]:
         """Return the VMs of a node whose operation was interrupted: its process is dead, or its outcome is unknown."""

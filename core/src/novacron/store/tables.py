@@ -242,6 +242,13 @@ allocations = sa.Table(
     sa.Column("previous", sa.JSON, comment="what the operation changes, to be restored if it fails"),
 )
 
+vm_moves = sa.Table(
+    "vm_moves",
+    metadata,
+    sa.Column("vm", sa.String(128), primary_key=True),
+    sa.Column("at", sa.Float, nullable=False, comment="when its last migration between managed nodes ended"),
+)
+
 placement_rules = sa.Table(
     "placement_rules",
     metadata,
@@ -345,4 +352,5 @@ __all__ = [
     "schedule_times",
     "schedules",
     "settings",
+    "vm_moves",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from novacron_shell.commands.nodes import COLUMNS, given_limits, limit_options, share
+from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.options import SIZE, Settings, common_options, given, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
@@ -61,6 +62,10 @@ def groups(settings: Settings) -> None:
 @click.option(
     "--admission", type=click.Choice(["off", "warn", "refuse"]), help="What happens to a claim after which VMs could not restart."
 )
+@click.option("--balance-threshold", type=float, help="Imbalance above which balancing moves VMs. Default: 0.1.")
+@click.option("--balance-margin", type=float, help="By how much each move has to lower the imbalance. Default: 0.01.")
+@click.option("--balance-moves", type=int, help="Migrations of one plan. Default: 10.")
+@click.option("--balance-cool-down", help="How long a VM stays after a migration. Default: 30m.")
 @click.option("--strategy", type=click.Choice(["spread", "pack"]), help="Use all nodes evenly, or fill one after the other.")
 @limit_options
 @common_options
@@ -119,6 +124,36 @@ def explain(
     rows += [{"node": each.node, "fits": "no", "why": "; ".join(each.reasons)} for each in placement.rejected]
     columns = {name: lambda row, name=name: row.get(name) for name in ("node", "fits", "score", "why")}
     show_many(rows, columns, "table")
+
+
+MOVES: Columns = {"vm": "name", "from": "source", "to": "node", "memory_bytes": "memory_bytes", "gain": "gain"}
+
+
+@fleet.command("balance")
+@click.argument("group")
+@click.option("--once", is_flag=True, help="Carry out the plan. Otherwise it is only shown.")
+@click.option(
+    "--storage", type=click.Choice(["shared", "copy", "copy-top"]), default="shared", show_default=True, help="As for migrate."
+)
+@yes_option
+@common_options
+def balance(settings: Settings, group: str, once: bool, storage: Any, yes: bool) -> None:
+    """Show which migrations would balance GROUP, each with its gain, or carry them out."""
+    from novacron import fleet
+    from novacron_shell.progress import follow
+
+    if once:
+        confirm(f"migrate VMs of the group {group}", yes=yes)
+    plan = fleet().balance(
+        group, mode="full" if once else "manual", storage=storage, follow=lambda run: follow(run, f"balance {group}")
+    )
+    if settings.output != "table":
+        show_one(plan, settings.output)
+        return
+    show_many(plan.moves, MOVES, "table")
+    tell(f"imbalance {plan.before:g}, after the moves {plan.after:g}, threshold {plan.threshold:g}")
+    for name in plan.without_metrics:
+        tell(f"{name}: its CPUs were not measured, so it takes no part; run `novacron node refresh`")
 
 
 RULES: Columns = {"name": "name", "kind": "kind", "tag": "tag", "scope": "scope", "must": "must"}

@@ -44,6 +44,10 @@ class Planner:
         rejected.sort(key=lambda each: each.node)
         return Placement(name=request.taker.name, candidates=tuple(ordered), rejected=tuple(rejected))
 
+    def fits(self, request: Request, node: FleetNode, view: FleetView) -> bool:
+        """Return whether a node can take a VM."""
+        return not any(self._ask(name, each, request, node, view) for name, each in self._filters.items())
+
     def best(self, request: Request, view: FleetView) -> FleetNode | None:
         """Return the best node; None if there is none. Filters stop at the first reason, so this is faster than `explain`."""
         filters = list(self._filters.items())

@@ -1,0 +1,285 @@
+"""Balancing: moves VMs from nodes with much load to nodes with little, if the gain is worth the migration.
+
+The imbalance of a group is the sum of three standard deviations over its nodes: the allocated share of memory, the allocated share of
+vCPUs, and the measured use of the CPUs. All three are computed as they would be after each move. A plan only has moves that each lower the
+imbalance by at least the margin, and it moves no VM twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from math import sqrt
+from typing import TYPE_CHECKING, Literal
+
+from novacron.errors import NotFoundError
+from novacron.fleets.groups import settings_of
+from novacron.fleets.moving import Storage, migrate_all, why_not
+from novacron.fleets.nodes import Recorded
+from novacron.fleets.placement.placer import Placer
+from novacron.fleets.placement.planner import Planner
+from novacron.fleets.placement.view import FleetView, Request
+from novacron.records.capacity import Allocation, BalanceMove, BalancePlan, FleetNode, PlannedMove, StuckVM
+from novacron.store.allocations import AllocationStore
+from novacron.store.nodes import NodeStore
+from novacron.store.takers import Taker
+
+if TYPE_CHECKING:
+    from novacron.fleets.asking import Askable
+    from novacron.workflow.run.run import Run
+
+THRESHOLD, MARGIN, MOVES, COOL_DOWN = 0.1, 0.01, 10, 1800.0
+"""The defaults of a group's balancing settings."""
+ROUNDS = 3
+"""How often a plan is made again without the moves whose pre-checks failed."""
+
+Load = tuple[float, float, float]
+"""Share of the memory and of the vCPUs that are allocated, and of the CPUs that are in use."""
+
+
+def load_of(node: FleetNode) -> Load | None:
+    """Return the load of a node; None without a measurement of its CPUs, so that nothing is decided without data."""
+    if node.cpu_percent is None:
+        return None
+    shares = [
+        0.0 if inventory.limit in (0, float("inf")) else inventory.allocated / inventory.limit
+        for inventory in (node.memory, node.vcpus)
+    ]
+    return (shares[0], shares[1], node.cpu_percent / 100)
+
+
+def imbalance(loads: Collection[Load]) -> float:
+    """Return the sum of the standard deviations of the three shares.
+
+    Example:
+        >>> imbalance([(0.5, 0.5, 0.1), (0.5, 0.5, 0.1)]), round(imbalance([(1.0, 0.5, 0.1), (0.0, 0.5, 0.1)]), 2)
+        (0.0, 0.5)
+    """
+    count = len(loads)
+    if not count:
+        return 0.0
+    return sum(
+        sqrt(max(0.0, sum(x * x for x in shares) / count - (sum(shares) / count) ** 2)) for shares in zip(*loads, strict=True)
+    )
+
+
+class BalancePlanner:
+    """Plans the moves of one group, in memory.
+
+    Args:
+        planner: says which nodes can take a VM.
+        view: the fleet; it is changed.
+        nodes: ids of the nodes of the group that may take part.
+        fixed: VMs that must not move.
+        banned: pairs of VM and node whose pre-checks failed.
+    """
+
+    def __init__(
+        self, planner: Planner, view: FleetView, nodes: Iterable[str], fixed: Collection[str], banned: Collection[tuple[str, str]]
+    ) -> None:
+        self._planner, self._view, self._fixed, self._banned = planner, view, fixed, banned
+        self._loads = {node: load for node in nodes if (load := load_of(view.nodes[node])) is not None}
+
+    @property
+    def imbalance(self) -> float:
+        """The present imbalance."""
+        return imbalance(self._loads.values())
+
+    def plan(self, allocations: Sequence[Allocation], *, margin: float, limit: int) -> list[tuple[Allocation, str, float]]:
+        """Return moves as VM, id of the destination, and gain: each time the move with the largest gain."""
+        shares = _cpu_shares(allocations, self._view)
+        movable = {each.vm: each for each in allocations if each.active and not each.pending and each.vm not in self._fixed}
+        moves: list[tuple[Allocation, str, float]] = []
+        while len(moves) < limit:
+            found = self._best(movable, shares, margin)
+            if found is None:
+                break
+            allocation, destination, gain = found
+            del movable[allocation.vm]
+            taker = _taker(allocation)
+            self._view.remove(taker, allocation.node)
+            self._view.add(taker, destination)
+            self._loads[allocation.node], self._loads[destination] = self._after(allocation, destination, shares)
+            moves.append((allocation, destination, gain))
+        return moves
+
+    def _best(
+        self, movable: dict[str, Allocation], shares: dict[str, float], margin: float
+    ) -> tuple[Allocation, str, float] | None:
+        present = self.imbalance
+        sums = _Sums(self._loads)
+        gains = sorted(self._gains(movable, shares, sums, present, margin), key=lambda each: (-each[2], each[0].name, each[1]))
+        for allocation, destination, gain in gains:
+            request = Request(taker=_taker(allocation), excluded=frozenset({allocation.node}))
+            if self._planner.fits(request, self._view.nodes[destination], self._view):
+                return allocation, destination, gain
+        return None
+
+    def _gains(
+        self, movable: dict[str, Allocation], shares: dict[str, float], sums: _Sums, present: float, margin: float
+    ) -> Iterator[tuple[Allocation, str, float]]:
+        for allocation in movable.values():
+            source = self._loads.get(allocation.node)
+            if source is None:
+                continue
+            for destination in self._loads:
+                if destination == allocation.node or (allocation.vm, destination) in self._banned:
+                    continue
+                after = self._after(allocation, destination, shares)
+                gain = present - sums.after((source, self._loads[destination]), after)
+                if gain >= margin:
+                    yield allocation, destination, gain
+
+    def _after(self, allocation: Allocation, destination: str, shares: dict[str, float]) -> tuple[Load, Load]:
+        """Return the loads of source and destination after a move. The used CPU time moves with the VM."""
+        source, target = self._view.nodes[allocation.node], self._view.nodes[destination]
+        used = shares.get(allocation.vm, 0.0)
+        return (
+            _shifted(self._loads[allocation.node], source, allocation, -used / max(1, source.vcpus.total), -1),
+            _shifted(self._loads[destination], target, allocation, used / max(1, target.vcpus.total), 1),
+        )
+
+
+class _Sums:
+    """Sums over the loads, so that the imbalance after a move needs no loop over all nodes."""
+
+    def __init__(self, loads: dict[str, Load]) -> None:
+        self._count = len(loads)
+        self._sums = [sum(load[i] for load in loads.values()) for i in range(3)]
+        self._squares = [sum(load[i] ** 2 for load in loads.values()) for i in range(3)]
+
+    def after(self, old: Sequence[Load], new: Sequence[Load]) -> float:
+        """Return the imbalance after two loads have changed."""
+        total = 0.0
+        for i in range(3):
+            mean = (self._sums[i] + sum(load[i] for load in new) - sum(load[i] for load in old)) / self._count
+            squares = (self._squares[i] + sum(load[i] ** 2 for load in new) - sum(load[i] ** 2 for load in old)) / self._count
+            total += sqrt(max(0.0, squares - mean * mean))
+        return total
+
+
+def _shifted(load: Load, node: FleetNode, allocation: Allocation, used: float, sign: int) -> Load:
+    amounts = allocation.amounts
+    memory = 0.0 if node.memory.limit in (0, float("inf")) else sign * amounts.memory_bytes / node.memory.limit
+    vcpus = 0.0 if node.vcpus.limit in (0, float("inf")) else sign * amounts.vcpus / node.vcpus.limit
+    return (load[0] + memory, load[1] + vcpus, max(0.0, load[2] + used))
+
+
+def _cpu_shares(allocations: Sequence[Allocation], view: FleetView) -> dict[str, float]:
+    """Estimate how many CPUs each VM uses: the measured use of its node, distributed by vCPUs."""
+    totals: dict[str, int] = {}
+    for each in allocations:
+        totals[each.node] = totals.get(each.node, 0) + each.amounts.vcpus
+    return {
+        each.vm: (view.nodes[each.node].vcpus.used or 0.0) * each.amounts.vcpus / totals[each.node]
+        for each in allocations
+        if totals[each.node] and each.node in view.nodes
+    }
+
+
+def _taker(allocation: Allocation) -> Taker:
+    return Taker(
+        vm=allocation.vm,
+        name=allocation.name,
+        amounts=allocation.amounts,
+        tags=allocation.tags,
+        locked_memory=allocation.locked_memory,
+    )
+
+
+class Balancer:
+    """Balances groups: `fleet.balance("prod")`.
+
+    Args:
+        fleet: the fleet.
+        store: where nodes are stored.
+        allocations: where allocations are stored.
+        placer: returns what decides where VMs go.
+        recorded: writes audit lines.
+    """
+
+    def __init__(
+        self, fleet: Askable, store: NodeStore, allocations: AllocationStore, placer: Callable[[], Placer], recorded: Recorded
+    ) -> None:
+        self._fleet, self._store, self._allocations = fleet, store, allocations
+        self._placer, self._recorded = placer, recorded
+
+    def plan(self, group: str, *, storage: Storage = "shared") -> BalancePlan:
+        """Return the moves that would balance a group. Nothing is changed. Raises NotFoundError."""
+        settings = settings_of(self._store, group)
+        cool_down = COOL_DOWN if settings.balance_cool_down is None else settings.balance_cool_down
+        threshold = THRESHOLD if settings.balance_threshold is None else settings.balance_threshold
+        fixed = self._allocations.moved_within(cool_down)
+        banned: dict[tuple[str, str], str] = {}
+        for _ in range(ROUNDS):
+            placer = self._placer()
+            view = placer.view()
+            members = [node for node in view.nodes.values() if node.group == group]
+            if not members:
+                raise NotFoundError(
+                    f"no node belongs to a group {group!r}", resource=group, hint="`novacron fleet groups` shows them"
+                )
+            usable = [node.id for node in members if node.accepts_vms]
+            planner = BalancePlanner(placer.planner(), view, usable, fixed, banned)
+            before = planner.imbalance
+            vms = [each for each in placer.allocations() if each.node in set(usable)]
+            moves = []
+            if before > threshold:
+                margin = MARGIN if settings.balance_margin is None else settings.balance_margin
+                moves = planner.plan(vms, margin=margin, limit=settings.balance_moves or MOVES)
+            found = [_move(allocation, view, destination, gain) for allocation, destination, gain in moves]
+            failed = self._failed(found, storage)
+            if not failed:
+                break
+            banned |= failed
+        else:
+            found = []
+        return BalancePlan(
+            group=group,
+            before=round(before, 4),
+            after=round(planner.imbalance if found else before, 4),
+            threshold=threshold,
+            moves=tuple(found),
+            cooling_down=len([each for each in vms if each.vm in fixed]),
+            without_metrics=tuple(sorted(node.name for node in members if node.cpu_percent is None)),
+            stuck=tuple(StuckVM(vm=vm, name=vm, why=why) for (vm, _), why in banned.items()),
+        )
+
+    def once(self, group: str, *, storage: Storage = "shared", follow: Callable[[Run], object] | None = None) -> BalancePlan:
+        """Carry out the plan of a group as one run, and return it."""
+        plan = self.plan(group, storage=storage)
+        with self._recorded("fleet_balance", group, {"moves": [f"{move.name} to {move.node}" for move in plan.moves]}):
+            moves = [
+                PlannedMove(vm=m.vm, name=m.name, node=m.node, node_id=m.node_id, host=m.host, source=m.source_host)
+                for m in plan.moves
+            ]
+            migrate_all(self._fleet, self._store, f"balance-{group}", moves, storage, follow)
+        return plan
+
+    def _failed(self, moves: Sequence[BalanceMove], storage: Storage) -> dict[tuple[str, str], str]:
+        """Run the pre-checks of all moves; return why some fail."""
+        nodes = {node.id: node for node in self._store.list()}
+        pairs = [(self._fleet.hosts[move.source_host].vms[move.vm], nodes[move.node_id]) for move in moves]
+        answers = why_not(self._fleet, self._store, pairs, storage)
+        return {(move.vm, move.node_id): f"{move.node}: {why}" for move, why in zip(moves, answers, strict=True) if why}
+
+
+BalanceMode = Literal["manual", "full"]
+"""manual: only the plan. full: the plan is carried out."""
+
+
+def _move(allocation: Allocation, view: FleetView, destination: str, gain: float) -> BalanceMove:
+    source, target = view.nodes[allocation.node], view.nodes[destination]
+    return BalanceMove(
+        vm=allocation.vm,
+        name=allocation.name,
+        source=source.name,
+        source_host=source.host,
+        node=target.name,
+        node_id=target.id,
+        host=target.host,
+        gain=round(gain, 4),
+        memory_bytes=allocation.amounts.memory_bytes,
+    )
+
+
+__all__ = ["BalanceMode", "BalancePlanner", "Balancer", "imbalance", "load_of"]
