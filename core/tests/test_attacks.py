@@ -385,3 +385,23 @@ def test_data_for_a_guest_may_hold_any_character(host, text):
     with pytest.raises(errors.InvalidSpecError, match="argv"):
         vm.guest.exec("echo", "nul\0byte")
     vm.delete(force=True)
+
+
+def test_what_is_typed_into_a_console_is_on_record_without_its_content(tmp_path):
+    with Site(tmp_path / "state", actor="ann") as site:
+        host = site.connect("sim://typed?vms=1")
+        vm = next(iter(host.vms))
+        console = host.acting_for("bob").invoke("console_open", vm=vm.id, force=False)
+        assert console.read(0.0) == b""
+        console.write(b"root\n")
+        console.write(b"hunter2-secret\n")
+        console.close()
+        with pytest.raises(errors.NovaCronError):
+            console.write(b"more")
+        text = (tmp_path / "state" / "audit.jsonl").read_text()
+    lines = [line for line in map(json.loads, text.splitlines()) if line["operation"].startswith("console_")]
+    assert [line["operation"] for line in lines] == ["console_open", *["console_write"] * 3]
+    assert [line["arguments"].get("bytes") for line in lines] == [None, 5, 20, 0]
+    assert {line["actor"] for line in lines} == {"bob"}
+    assert lines[-1]["error"]
+    assert "hunter2" not in text

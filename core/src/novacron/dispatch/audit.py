@@ -17,6 +17,11 @@ from novacron.identity import Identity
 from novacron.redaction import redacted
 from novacron.state import StateDirectory, open_private
 
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
 FILE = "audit.jsonl"
 FILE_BYTES, FILES = 64 * 2**20, 10
 """How large the audit log may become until it is renamed to `audit.jsonl.1`, and how many such files are kept."""
@@ -111,19 +116,60 @@ def rotate(file: Path, descriptor: int, files: int) -> bool:
         descriptor: the open log.
         files: how many rotated files to keep.
     """
-    import fcntl
-
+    if fcntl is None:
+        return False  # Windows can't rename a file that is open
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    if not os.path.samestat(os.stat(file), os.fstat(descriptor)):
-        return False  # another process has rotated it
+        if not os.path.samestat(os.stat(file), os.fstat(descriptor)):
+            return False  # another process has rotated it
+    except (BlockingIOError, FileNotFoundError):
+        return False  # another process rotates it now
     names = [file, *(file.with_name(f"{file.name}.{number}") for number in range(1, files + 1))]
     for older, newer in zip(reversed(names[1:]), reversed(names[:-1]), strict=True):
         if newer.exists():
             newer.replace(older)
     return True
+
+
+class RecordedConsole:
+    """A console that reports what is typed into it, without the content: a password may be typed there.
+
+    Args:
+        console: the driver's console.
+        record: called with the number of bytes written so far, and the error of a write that failed.
+    """
+
+    def __init__(self, console: Any, record: Callable[[int, BaseException | None], None]) -> None:
+        self._console, self._record = console, record
+        self._written = 0
+
+    def __repr__(self) -> str:
+        return f"<RecordedConsole, {self._written} bytes written>"
+
+    def read(self, timeout: float) -> bytes:
+        """Return the next output, as the driver's console does."""
+        return bytes(self._console.read(timeout))
+
+    def write(self, data: bytes) -> None:
+        """Send input. The first one is recorded at once, because the process may end without closing the console."""
+        first = not self._written
+        try:
+            self._console.write(data)
+        except BaseException as error:
+            self._record(self._written, error)
+            raise
+        self._written += len(data)
+        if first and data:
+            self._record(self._written, None)
+
+    def close(self) -> None:
+        """Close it, and record how much was written."""
+        written, self._written = self._written, 0
+        try:
+            self._console.close()
+        finally:
+            if written:
+                self._record(written, None)
 
 
 class AuditPolicy:
@@ -147,7 +193,18 @@ class AuditPolicy:
             self._write(call, error, began)
             raise
         self._write(call, None, began)
-        return result
+        return self._recorded(call, result) if call.operation.name == "console_open" else result
+
+    def _recorded(self, call: Call, console: Any) -> RecordedConsole:
+        """Return a console whose input is on record: a line when it begins, and one with the number of bytes when it is closed."""
+
+        def write(size: int, error: BaseException | None) -> None:
+            arguments = {**call.arguments, "bytes": size}
+            self.log.write(
+                "console_write", call.identity, host=call.host, resource=call.resource, arguments=arguments, error=error
+            )
+
+        return RecordedConsole(console, write)
 
     def _write(self, call: Call, error: BaseException | None, began: float) -> None:
         self.log.write(
@@ -169,4 +226,4 @@ def on_record(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-__all__ = ["AuditLog", "AuditPolicy", "on_record", "rotate"]
+__all__ = ["AuditLog", "AuditPolicy", "RecordedConsole", "on_record", "rotate"]
