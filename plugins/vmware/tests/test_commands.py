@@ -57,7 +57,7 @@ def test_each_novacron_command_exists_and_parses(text, tmp_path, monkeypatch):
     """Click rejects unknown options, missing and surplus arguments; files that are read are there."""
     monkeypatch.chdir(tmp_path)
     command, words, _ = resolved(text)
-    for name in ("a.iso", "disk.raw", "web1.ova"):
+    for name in ("a.iso", "disk.raw", "web1.ova", "motd"):
         (tmp_path / name).touch()
     with command.make_context(command.name, words):
         pass

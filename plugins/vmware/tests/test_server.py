@@ -188,6 +188,21 @@ def test_hardware_tools_and_consolidation(host, govc, vm):
     native.vm_tools_mount("own")
     assert govc("object.collect", "-s", "/DC0/vm/own", "runtime.toolsInstallerMounted") == "true"
     native.vm_tools_unmount("own")
+    assert native.vm_tools_upgrade("own").tools_status == "guestToolsCurrent"
+    assert govc("object.collect", "-s", "/DC0/vm/own", "guest.toolsVersionStatus2") == "guestToolsCurrent"
+    vm.stop()
+
+
+def test_a_running_vm_is_cloned(host, govc, vm):
+    """As it is on its disks. The original runs on, and the copy is stopped."""
+    vm.start()
+    made = vm.clone("copy-of-running")
+    assert made.status == "stopped"
+    assert govc.lines("find", "/DC0/vm", "-type", "m", "-runtime.powerState", "poweredOn", "-name", "own") == ["/DC0/vm/own"]
+    assert made.record.path in govc.lines("find", "/DC0/vm", "-type", "m", "-runtime.powerState", "poweredOff")
+    assert [nic.network for nic in made.record.nics] == [nic.network for nic in vm.refresh().record.nics]
+    assert not {nic.mac for nic in made.record.nics} & {nic.mac for nic in vm.record.nics}
+    made.delete()
     vm.stop()
 
 

@@ -1,4 +1,4 @@
-// Clusters that can be deleted, switches that know their uplinks, and of VMs: consolidation and the installer of VMware Tools.
+// Clusters that can be deleted, switches that know their uplinks, and of VMs: consolidation and VMware Tools.
 
 package main
 
@@ -51,6 +51,20 @@ func (m *machine) MountToolsInstaller(ctx *simulator.Context, req *types.MountTo
 	}
 	ctx.Update(m.VirtualMachine, []types.PropertyChange{{Name: "runtime.toolsInstallerMounted", Val: true}})
 	return &methods.MountToolsInstallerBody{Res: new(types.MountToolsInstallerResponse)}
+}
+
+// UpgradeToolsTask makes the Tools of a running VM the current ones.
+func (m *machine) UpgradeToolsTask(ctx *simulator.Context, req *types.UpgradeTools_Task) soap.HasFault {
+	task := simulator.CreateTask(m.VirtualMachine, "upgradeTools", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		if m.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn {
+			return nil, &types.InvalidPowerState{RequestedState: types.VirtualMachinePowerStatePoweredOn, ExistingState: m.Runtime.PowerState}
+		}
+		ctx.Update(m.VirtualMachine, []types.PropertyChange{
+			{Name: "guest.toolsVersionStatus2", Val: string(types.VirtualMachineToolsVersionStatusGuestToolsCurrent)},
+		})
+		return nil, nil
+	})
+	return &methods.UpgradeTools_TaskBody{Res: &types.UpgradeTools_TaskResponse{Returnval: task.Run(ctx)}}
 }
 
 // UnmountToolsInstaller takes it out again.

@@ -81,6 +81,7 @@ import (
 	_ "github.com/vmware/govmomi/cli/vm/dataset"
 	_ "github.com/vmware/govmomi/cli/vm/dataset/entry"
 	_ "github.com/vmware/govmomi/cli/vm/disk"
+	_ "github.com/vmware/govmomi/cli/vm/guest"
 	_ "github.com/vmware/govmomi/cli/vm/network"
 	_ "github.com/vmware/govmomi/cli/vm/option"
 	_ "github.com/vmware/govmomi/cli/vm/policy"

@@ -53,4 +53,17 @@ def clone(
         return connection.wait(task, resource=source, job=job)
 
 
-__all__ = ["BASE", "clone"]
+def new_addresses(devices: Any) -> list[Any]:
+    """Return the changes that give each NIC of a copy a MAC address of its own.
+
+    vCenter does so for addresses that it generated, but copies those that were set by hand.
+    """
+    changes = []
+    for device in devices:
+        if isinstance(device, vim.vm.device.VirtualEthernetCard):
+            device.addressType, device.macAddress = "generated", None
+            changes.append(vim.vm.device.VirtualDeviceSpec(operation="edit", device=device))
+    return changes
+
+
+__all__ = ["BASE", "clone", "new_addresses"]

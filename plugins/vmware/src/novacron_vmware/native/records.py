@@ -244,6 +244,7 @@ class VMDetails(Record, frozen=True):
     name: str
     hardware: str
     tools: str
+    tools_status: str
     tools_version: str | None
     needs_consolidation: bool
     guest: str

@@ -31,6 +31,7 @@ class VSphereVMs(NativeOperations):
             name=plain_name(read["name"]),
             hardware=read.get("config.version") or "",
             tools=str(read.get("guest.toolsRunningStatus") or ""),
+            tools_status=str(read.get("guest.toolsVersionStatus2") or ""),
             tools_version=read.get("guest.toolsVersion") or None,
             needs_consolidation=bool(read.get("runtime.consolidationNeeded")),
             guest=read.get("config.guestFullName") or "",
@@ -93,6 +94,13 @@ class VSphereVMs(NativeOperations):
         """Take the installer of VMware Tools out of a VM's CD drive."""
         with translated(vm):
             self._vm(vm).UnmountToolsInstaller()
+        return self.vm_details(vm)
+
+    @vsphere.operation(kind="job", locks="vm", idempotent=True)
+    def vm_tools_upgrade(self, vm: str, job: Job[VMDetails]) -> VMDetails:
+        """Upgrade VMware Tools in a running guest that has some. Guests with open-vm-tools upgrade them by their packages."""
+        thing = self._vm(vm)
+        self._run(vm, lambda: thing.UpgradeTools_Task(None), job)
         return self.vm_details(vm)
 
     @vsphere.operation(kind="change", locks="vm", destroys=True)

@@ -16,7 +16,7 @@ from novacron_vmware.autostart import autostarting, set_autostart
 from novacron_vmware.errors import translated
 from novacron_vmware.lifecycle import definition as definitions
 from novacron_vmware.lifecycle.checks import check, megabytes, no_autostart, refuse_taken
-from novacron_vmware.lifecycle.cloning import clone
+from novacron_vmware.lifecycle.cloning import clone, new_addresses
 from novacron_vmware.lifecycle.creation import detach_kept_disks, finish, new_config, placement_of, undo
 from novacron_vmware.names import plain_name
 from novacron_vmware.placement import find_placement
@@ -118,7 +118,8 @@ class VMwareLifecycle(VMOperations):
         """
         thing, record = self._changing(vm, "clone", "running", "suspended", "stopped")
         refuse_taken(self._connection, name, None)
-        made = clone(self._connection, thing, record.name, name, linked=linked, job=job)
+        config = vim.vm.ConfigSpec(deviceChange=new_addresses(self._devices(thing)))
+        made = clone(self._connection, thing, record.name, name, linked=linked, job=job, config=config)
         try:
             job.raise_if_cancelled()
             apply_tags(self._connection, made, name, record.tags or ())
