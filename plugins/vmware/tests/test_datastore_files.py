@@ -45,6 +45,7 @@ def test_files_are_uploaded_listed_copied_moved_downloaded_and_deleted(host, gov
         native.datastore_upload(io.BytesIO(b"x"), sent.path)
     assert native.datastore_upload(io.BytesIO(b"x"), sent.path, replace=True).size_bytes == 1
     native.datastore_rm("LocalDS_1/moved.bin")
+    assert native.task_list()[0].state == "success"
     native.datastore_rm(f"{STORE}/böx 1")
     assert "böx 1" not in listed(govc)
     with pytest.raises(errors.NotFoundError):

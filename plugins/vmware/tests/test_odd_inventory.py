@@ -83,7 +83,7 @@ def test_operations_never_meet_another_object(vcenter, seed, sample):
     with novacron.connect(vcenter.uri(path="/DC0"), name="odd", password=vcenter.password) as host:
         model = inventory(host, govc, chance, seed)
         model.check("the inventory as it was made")
-        for number in range(sample(14, 300)):
+        for number in range(sample(8, 300)):
             act = chance.choice(ACTIONS)
             path = chance.choice(sorted(model.vms))
             what = f"seed {seed}, step {number}: {act.__name__} {path!r}"

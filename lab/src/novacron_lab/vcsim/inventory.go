@@ -5,6 +5,7 @@ package main
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/vmware/govmomi/simulator"
@@ -12,6 +13,15 @@ import (
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
+
+// forgetManagers takes managers of files and disks out of tasks: what vSphere calls a task's entity is always one of the inventory.
+func forgetManagers(ctx *simulator.Context) {
+	for _, thing := range ctx.Map.AllReference("Task") {
+		if task, is := thing.(*simulator.Task); is && task.Info.Entity != nil && strings.HasSuffix(task.Info.Entity.Type, "Manager") {
+			task.Info.Entity = nil
+		}
+	}
+}
 
 type cluster struct{ *simulator.ClusterComputeResource }
 

@@ -59,6 +59,9 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 	if ctx.Session == nil {
 		return nil, nil
 	}
+	if method.Name == "CreateCollectorForTasks" || method.Name == "CreateFilter" {
+		forgetManagers(ctx)
+	}
 	found, _ := extended.LoadOrStore(ctx.Session.Key, new(sync.Map))
 	known := found.(*sync.Map)
 	known.Range(func(ref, _ any) bool {
