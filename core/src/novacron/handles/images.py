@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +29,7 @@ from novacron.images.inspection import ImageFormat, inspect, unpacked
 from novacron.jobs import Job
 from novacron.records.images import Image
 from novacron.records.volumes import Volume
+from novacron.threads import in_thread
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -156,14 +156,7 @@ class ImageCollection:
             raise InvalidSpecError("invalid image name", problems=[problem], outcome="not_sent")
         job: Job[Image] = Job("image_pull", wanted)
         job.set_running_or_notify_cancel()
-
-        def work() -> None:
-            try:
-                job.set_result(self._pull(source, wanted, pool, verify, replace, job))
-            except BaseException as error:  # noqa: BLE001 - the job carries it to whoever waits
-                job.set_exception(error)
-
-        threading.Thread(target=work, name=f"novacron-image-{wanted}", daemon=True).start()
+        in_thread(lambda: self._pull(source, wanted, pool, verify, replace, job), f"novacron-image-{wanted}", job)
         if not wait:
             return job
         try:
