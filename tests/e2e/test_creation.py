@@ -106,7 +106,7 @@ def test_a_blank_disk_is_where_it_was_asked(a, boot, asked, target, bus):
 def test_an_iso_is_a_read_only_drive_and_belongs_to_nobody(lab, a, boot):
     path = lab.shared / "medium.iso"
     _iso(path, {"hello": b"world"})
-    vm = boot(a, "with-iso", ticks=1, iso=str(path))
+    vm = boot(a, "with-iso", ticks=0, kernel=None, iso=str(path))
     (drive,) = [d for d in vm.record.disks if d.device == "cdrom"]
     assert (drive.source, drive.read_only, drive.format) == (str(path), True, "raw")
     assert str(path) in vm.delete(force=True).kept
@@ -128,7 +128,7 @@ def test_the_cloud_init_seed_says_what_was_asked(lab, a, boot):
     import pycdlib
 
     wanted = {"hostname": "web1", "ssh_keys": [KEY], "vendor_data": "#cloud-config\n{}\n", "network_config": "version: 2\n"}
-    vm = boot(a, "seeded", ticks=1, cloud_init=wanted)
+    vm = boot(a, "seeded", ticks=0, kernel=None, cloud_init=wanted)
     (drive,) = [d for d in vm.record.disks if d.device == "cdrom"]
     iso = pycdlib.PyCdlib()
     iso.open(drive.source)

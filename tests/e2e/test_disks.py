@@ -88,7 +88,7 @@ def test_media_are_changed_and_ejected_while_the_guest_runs(lab, a, boot):
         isos.append(iso)
     a.invoke("pool_refresh", pool="default")
     try:
-        vm = boot(a, "media", ticks=1, iso=str(isos[0]))
+        vm = boot(a, "media", ticks=0, kernel=None, iso=str(isos[0]))
         (drive,) = [d for d in vm.disks if d.record.device == "cdrom"]
         assert drive.change_media(str(isos[1])).record.source == str(isos[1])
         assert drive.change_media().record.source is None
@@ -107,7 +107,7 @@ def test_media_are_changed_and_ejected_while_the_guest_runs(lab, a, boot):
 
 
 def test_limits_are_in_force_and_survive_a_restart(lab, a, boot):
-    vm = boot(a, "limited", ticks=1)
+    vm = boot(a, "limited", ticks=0, kernel=None)
     vm.disks["vda"].limit(read_iops=100, write_bytes_per_second="2MiB/s")
     vm.disks["vda"].limit(read_iops=50)
 

@@ -225,7 +225,7 @@ def test_quiescing_needs_a_guest_agent_that_answers(a, boot, wait_for_agent):
 
 
 def test_the_kinds_are_not_mixed_and_what_can_not_be_done_says_why(a, boot):
-    vm = boot(a, "kinds", ticks=1)
+    vm = boot(a, "kinds", ticks=0, kernel=None)
     vm.snapshots.create("inside")
     with pytest.raises(errors.SnapshotError) as caught:
         vm.snapshots.create("outside", kind="external")

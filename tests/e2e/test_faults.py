@@ -116,7 +116,7 @@ def test_a_killed_daemon_is_reconnected_to_and_running_guests_are_found_again(la
     with novacron.connect(lab.hosts[0].uri, name="reborn") as host:
         events = []
         subscription = host.subscribe(events.append)
-        vm = boot(host, "survivor")
+        vm = boot(host, "survivor", ticks=0, kernel=None)
         lab.hosts[0].kill_daemon()
         with pytest.raises(errors.HostConnectionError) as caught:
             host.ping()

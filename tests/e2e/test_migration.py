@@ -443,7 +443,7 @@ def test_a_guest_that_dirties_memory_faster_than_the_link_ends_by_policy(lab_hos
 def test_a_vm_that_came_suspended_and_then_began_anew_is_as_free_as_any(lab_hosts, boot, anew):
     """What may not be done to a VM that was suspended when it was moved is about the QEMU that came, not about the one after it."""
     a, b = lab_hosts
-    vm = boot(a, f"came-suspended-{anew}", ticks=1)
+    vm = boot(a, f"came-suspended-{anew}", ticks=0, kernel=None)
     vm.snapshots.create("before")
     vm.suspend()
     moved = vm.migrate(b)

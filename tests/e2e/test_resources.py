@@ -260,7 +260,7 @@ def test_io_of_a_running_vm_is_weighed_and_limited_on_the_hosts_devices(lab, lab
     device = next(
         Path("/dev", path.name) for path in sorted(Path("/sys/block").iterdir()) if Path("/dev", path.name).is_block_device()
     )
-    vm = boot(lab_hosts[0], "weighed", ticks=1)
+    vm = boot(lab_hosts[0], "weighed", ticks=0, kernel=None)
     limits = {"read_bytes_per_second": "2MiB/s", "write_iops": 500}
     found = vm.resources.limit(io_weight=300, devices={str(device): limits})
     assert found.devices == {str(device): {"read_bytes_per_second": 2 * MIB, "write_iops": 500}}

@@ -48,7 +48,7 @@ def test_disks_move_and_nothing_that_the_guest_wrote_is_lost(lab, a, boot, fast,
 
 
 def test_one_disk_of_two_moves(a, boot, fast):
-    vm = boot(a, "one-moves", ticks=1, disks=[{"size": "16MiB"}, {"size": "16MiB"}])
+    vm = boot(a, "one-moves", ticks=0, kernel=None, disks=[{"size": "16MiB"}, {"size": "16MiB"}])
     moved = a.invoke("vm_migrate_storage", vm=vm.id, pool="fast", disks=("vdb",))
     assert [str(fast) in d.source for d in moved.disks] == [False, True]
     vm.delete(force=True)
