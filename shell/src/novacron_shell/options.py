@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from novacron_shell.context import current_host
 from novacron_shell.output import FORMATS
 from novacron_shell.settings import PARTLY, Settings
 
@@ -107,6 +108,8 @@ def _with_common_options(timeout: str) -> Callable[[Callable[..., Any]], Callabl
             settings = Settings(connect, host, output, host_timeout).over(context.obj)
             if isinstance(context.command, click.Group):
                 return command(*args, settings=settings, **kwargs)
+            if not settings.named:
+                settings.host_name = current_host()
             settings.columns, settings.sort = context.meta.pop("novacron.list", ((), None))
             try:
                 result = command(*args, settings=settings, **kwargs)

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.context import current_host, use_host
 from novacron_shell.options import Settings, common_options, list_options
-from novacron_shell.output import Columns, show_many, show_one, tell
+from novacron_shell.output import Columns, show_many, show_one, tell, write
 from novacron_shell.settings import PARTLY
 
 
@@ -59,7 +60,36 @@ def remove(settings: Settings, name: str) -> None:
     from novacron import fleet
 
     fleet().remove(name)
+    if current_host() == name:
+        use_host(None)
     tell(f"{name} is no longer in the fleet")
+
+
+@host.command("use")
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="Use the whole fleet again.")
+def use(name: str | None, everything: bool) -> None:
+    """Let later commands use the host NAME when none is named; without NAME show which one it is.
+
+    --host, -c, NOVACRON_HOST and NOVACRON_CONNECT still win.
+    """
+    from novacron import fleet
+    from novacron.errors import HostNotFoundError
+
+    if name and everything:
+        raise click.UsageError("give either NAME or --all")
+    if everything:
+        use_host(None)
+        tell("commands use the whole fleet")
+        return
+    if name is None:
+        write(current_host() or "all")
+        return
+    known = [each.name for each in fleet().list()]
+    if name not in known:
+        raise HostNotFoundError(f"no host named {name!r}", hint=f"the fleet has {', '.join(known) or 'no host'}")
+    use_host(name)
+    tell(f"commands use {name}; `novacron host use --all` uses the whole fleet again")
 
 
 INFO: Columns = {
