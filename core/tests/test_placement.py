@@ -116,6 +116,22 @@ def test_whatever_is_placed_breaks_neither_limits_nor_rules(vms, count):
         assert not Planner().explain(each, view).candidates
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(sizes, min_size=1, max_size=15), st.booleans())
+def test_the_best_node_is_the_first_candidate_of_the_explanation(vms, labelled):
+    """`best` leaves out filters that have nothing to say. It never disagrees with `explain`, which asks all of them."""
+    nodes = [node(f"n{number}", vcpus=8, labels={"zone": "ab"[number % 2]}, ratio=1 + number % 2) for number in range(5)]
+    view = FleetView([*nodes, node("shut", cordoned=True)], [PlacementRule(name="apart", kind="anti-affinity", tag="db")])
+    for number, size in enumerate(vms):
+        asked = request(
+            f"vm{number}", *size, labels={"zone": "a"} if labelled else {}, locked_memory=("huge pages",) * (number % 2)
+        )
+        candidates, best = Planner().explain(asked, view).candidates, Planner().best(asked, view)
+        assert (best.id if best else None) == (candidates[0].id if candidates else None)
+        if best:
+            view.add(asked.taker, best.id)
+
+
 # ---- the fleet
 
 

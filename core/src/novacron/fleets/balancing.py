@@ -78,6 +78,7 @@ class BalancePlanner:
     ) -> None:
         self._planner, self._view, self._fixed, self._banned = planner, view, fixed, banned
         self._loads = {node: load for node in nodes if (load := load_of(view.nodes[node])) is not None}
+        self._parts = {node: _parts_of(view.nodes[node]) for node in self._loads}
 
     @property
     def imbalance(self) -> float:
@@ -105,9 +106,7 @@ class BalancePlanner:
     def _best(
         self, movable: dict[str, Allocation], shares: dict[str, float], margin: float
     ) -> tuple[Allocation, str, float] | None:
-        present = self.imbalance
-        sums = _Sums(self._loads)
-        gains = sorted(self._gains(movable, shares, sums, present, margin), key=lambda each: (-each[2], each[0].name, each[1]))
+        gains = sorted(self._gains(movable, shares, margin), key=lambda each: (-each[2], each[0].name, each[1]))
         for allocation, destination, gain in gains:
             request = Request(taker=_taker(allocation), excluded=frozenset({allocation.node}))
             if self._planner.fits(request, self._view.nodes[destination], self._view):
@@ -115,53 +114,53 @@ class BalancePlanner:
         return None
 
     def _gains(
-        self, movable: dict[str, Allocation], shares: dict[str, float], sums: _Sums, present: float, margin: float
+        self, movable: dict[str, Allocation], shares: dict[str, float], margin: float
     ) -> Iterator[tuple[Allocation, str, float]]:
+        """Yield each move with at least the margin as gain. Sums are kept, so that no move needs a loop over all nodes."""
+        present, count = self.imbalance, len(self._loads)
+        sums = [sum(load[i] for load in self._loads.values()) for i in range(3)]
+        squares = [sum(load[i] ** 2 for load in self._loads.values()) for i in range(3)]
         for allocation in movable.values():
             source = self._loads.get(allocation.node)
             if source is None:
                 continue
-            for destination in self._loads:
+            size = (allocation.amounts.memory_bytes, allocation.amounts.vcpus, shares.get(allocation.vm, 0.0))
+            left = [
+                max(0.0, load - amount * part)
+                for load, amount, part in zip(source, size, self._parts[allocation.node], strict=True)
+            ]
+            base = [total + new - old for total, new, old in zip(sums, left, source, strict=True)]
+            base_squares = [total + new * new - old * old for total, new, old in zip(squares, left, source, strict=True)]
+            for destination, load in self._loads.items():
                 if destination == allocation.node or (allocation.vm, destination) in self._banned:
                     continue
-                after = self._after(allocation, destination, shares)
-                gain = present - sums.after((source, self._loads[destination]), after)
-                if gain >= margin:
-                    yield allocation, destination, gain
+                total = 0.0
+                for i, part in enumerate(self._parts[destination]):
+                    old = load[i]
+                    new = old + size[i] * part
+                    mean = (base[i] + new - old) / count
+                    total += sqrt(max(0.0, (base_squares[i] + new * new - old * old) / count - mean * mean))
+                if present - total >= margin:
+                    yield allocation, destination, present - total
 
     def _after(self, allocation: Allocation, destination: str, shares: dict[str, float]) -> tuple[Load, Load]:
         """Return the loads of source and destination after a move. The used CPU time moves with the VM."""
-        source, target = self._view.nodes[allocation.node], self._view.nodes[destination]
-        used = shares.get(allocation.vm, 0.0)
+        size = (allocation.amounts.memory_bytes, allocation.amounts.vcpus, shares.get(allocation.vm, 0.0))
         return (
-            _shifted(self._loads[allocation.node], source, allocation, -used / max(1, source.vcpus.total), -1),
-            _shifted(self._loads[destination], target, allocation, used / max(1, target.vcpus.total), 1),
+            _shifted(self._loads[allocation.node], size, self._parts[allocation.node], -1),
+            _shifted(self._loads[destination], size, self._parts[destination], 1),
         )
 
 
-class _Sums:
-    """Sums over the loads, so that the imbalance after a move needs no loop over all nodes."""
-
-    def __init__(self, loads: dict[str, Load]) -> None:
-        self._count = len(loads)
-        self._sums = [sum(load[i] for load in loads.values()) for i in range(3)]
-        self._squares = [sum(load[i] ** 2 for load in loads.values()) for i in range(3)]
-
-    def after(self, old: Sequence[Load], new: Sequence[Load]) -> float:
-        """Return the imbalance after two loads have changed."""
-        total = 0.0
-        for i in range(3):
-            mean = (self._sums[i] + sum(load[i] for load in new) - sum(load[i] for load in old)) / self._count
-            squares = (self._squares[i] + sum(load[i] ** 2 for load in new) - sum(load[i] ** 2 for load in old)) / self._count
-            total += sqrt(max(0.0, squares - mean * mean))
-        return total
+def _parts_of(node: FleetNode) -> Load:
+    """Return which share of a node one byte of memory, one vCPU and one used CPU are."""
+    limits = [0.0 if inventory.limit in (0, float("inf")) else 1 / inventory.limit for inventory in (node.memory, node.vcpus)]
+    return (limits[0], limits[1], 1 / max(1, node.vcpus.total))
 
 
-def _shifted(load: Load, node: FleetNode, allocation: Allocation, used: float, sign: int) -> Load:
-    amounts = allocation.amounts
-    memory = 0.0 if node.memory.limit in (0, float("inf")) else sign * amounts.memory_bytes / node.memory.limit
-    vcpus = 0.0 if node.vcpus.limit in (0, float("inf")) else sign * amounts.vcpus / node.vcpus.limit
-    return (load[0] + memory, load[1] + vcpus, max(0.0, load[2] + used))
+def _shifted(load: Load, size: tuple[float, float, float], parts: Load, sign: int) -> Load:
+    memory, vcpus, used = (max(0.0, value + sign * amount * part) for value, amount, part in zip(load, size, parts, strict=True))
+    return (memory, vcpus, used)
 
 
 def _cpu_shares(allocations: Sequence[Allocation], view: FleetView) -> dict[str, float]:

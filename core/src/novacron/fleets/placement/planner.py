@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from novacron.errors import PluginError
 from novacron.fleets.placement.filters import FILTERS, Filter
-from novacron.fleets.placement.view import FleetView, Request
+from novacron.fleets.placement.view import FleetView, Request, needs
 from novacron.fleets.placement.weighers import STRATEGIES, WEIGHERS, Weigher, scaled
 from novacron.records.capacity import Candidate, FleetNode, Placement, Rejection
 
@@ -51,8 +51,12 @@ class Planner:
     def best(self, request: Request, view: FleetView) -> FleetNode | None:
         """Return the best node; None if there is none. Filters stop at the first reason, so this is faster than `explain`."""
         filters = list(self._filters.items())
+        needed, skipped = needs(request.taker), self._skipped(request)
         candidates = [
-            node for node in view.nodes.values() if not any(self._ask(name, each, request, node, view) for name, each in filters)
+            node
+            for node in view.nodes.values()
+            if all(getattr(node, resource).free >= amount for resource, amount in needed)  # decides most nodes, and is cheap
+            and not any(self._ask(name, each, request, node, view) for name, each in filters if name not in skipped)
         ]
         scores = self._scores(request, candidates, view)
         return max(zip(scores, candidates, strict=True), key=lambda pair: pair[0])[1] if candidates else None
@@ -72,6 +76,18 @@ class Planner:
                 view.add(request.taker, node.id)
                 placed[request.taker.vm] = node
         return placed, left
+
+    def _skipped(self, request: Request) -> frozenset[str]:
+        """Return the built-in filters that have nothing to say about a VM."""
+        return frozenset(
+            name
+            for name, needless in (
+                ("capacity", True),
+                ("labels", not request.labels),
+                ("locked_memory", not request.taker.locked_memory),
+            )
+            if needless and self._filters[name] is FILTERS[name]
+        )
 
     def _ordered(self, request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequence[Candidate]:
         scores = self._scores(request, nodes, view)

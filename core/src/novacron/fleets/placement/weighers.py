@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from novacron.fleets.placement.view import FleetView, Request
+from novacron.fleets.placement.view import FleetView, Request, needs
 from novacron.records.capacity import FleetNode, Inventory
 
 Weigher = Callable[[Request, Sequence[FleetNode], FleetView], Sequence[float]]
@@ -16,13 +16,10 @@ Weigher = Callable[[Request, Sequence[FleetNode], FleetView], Sequence[float]]
 
 def spread(request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequence[float]:
     """Prefer the node whose scarcest resource has the largest share left after the VM is placed."""
-    amounts = request.taker.amounts
-    return [
-        min(
-            _left(node.vcpus, amounts.vcpus), _left(node.memory, amounts.memory_bytes), _left(node.storage, amounts.storage_bytes)
-        )
-        for node in nodes
-    ]
+    needed = needs(request.taker)
+    if not needed:
+        return [0.0] * len(nodes)
+    return [min([_left(getattr(node, resource), amount) for resource, amount in needed]) for node in nodes]
 
 
 def pack(request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequence[float]:
@@ -38,6 +35,8 @@ def usage(request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequ
 def preferences(request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequence[float]:
     """Prefer nodes that break fewer "should" rules."""
     asked = [rule for rule in view.rules if not rule.must and rule.tag in request.taker.tags]
+    if not asked:
+        return [0.0] * len(nodes)
     members = [[domain for _, domain in view.members(rule, {request.taker.vm, *request.together})] for rule in asked]
     return [
         -float(sum(rule.broken_by(node.domain(rule.scope), others) for rule, others in zip(asked, members, strict=True)))
