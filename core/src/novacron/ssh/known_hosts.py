@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from novacron.specs.cloud_init import SSHKey
 from novacron.ssh.target import key_alias
 from novacron.state import StateDirectory, open_private
 
@@ -75,6 +74,8 @@ def _belongs(line: str, vm_id: str) -> bool:
 
 def _is_key(text: str) -> bool:
     from pydantic import TypeAdapter, ValidationError
+
+    from novacron.specs.cloud_init import SSHKey  # pydantic is slow to load, and few connections need it
 
     try:
         TypeAdapter(SSHKey).validate_python(text)

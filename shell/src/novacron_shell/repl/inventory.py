@@ -153,12 +153,16 @@ def identifier(name: str) -> str:
 
 def namespace(hosts: OpenHosts, vms: Inventory) -> dict[str, Any]:
     """Return the names that the shell and `novacron script` start with; `host` too where there is one alone."""
-    import novacron
-    from novacron import workflow
+    names = first_names(hosts, vms)
+    add_specs(names)
+    return names
 
-    names: dict[str, Any] = {name: getattr(novacron, name) for name in novacron.__all__}
-    names |= {"novacron": novacron, "steps": workflow.steps, "workflow": workflow, "hosts": hosts, "vms": vms}
-    names["flows"] = workflow.FLOWS
+
+def first_names(hosts: OpenHosts, vms: Inventory) -> dict[str, Any]:
+    """Return the names that are cheap: hosts, VMs, connections."""
+    import novacron
+
+    names: dict[str, Any] = {"novacron": novacron, "hosts": hosts, "vms": vms, "fleet": novacron.fleet}
 
     def connect(uri: str | None = None, **options: Any) -> HostHandle:
         """Connect to a host and keep it among `hosts`; see `novacron.connect`."""
@@ -174,4 +178,14 @@ def namespace(hosts: OpenHosts, vms: Inventory) -> dict[str, Any]:
     return names
 
 
-__all__ = ["Inventory", "OpenHosts", "identifier", "namespace"]
+def add_specs(names: dict[str, Any]) -> None:
+    """Add the other names: specs and workflows. Loading them takes longer than everything else at the start of a session."""
+    import novacron
+    from novacron import workflow
+
+    for name in novacron.__all__:
+        names.setdefault(name, getattr(novacron, name))
+    names |= {"steps": workflow.steps, "workflow": workflow, "flows": workflow.FLOWS}
+
+
+__all__ = ["Inventory", "OpenHosts", "add_specs", "first_names", "identifier", "namespace"]

@@ -12,12 +12,13 @@ from novacron import __version__
 from novacron.errors import NovaCronError
 from novacron.state import state_directory
 from novacron.text import printable
+from novacron.threads import in_thread
 from novacron_shell.options import Settings
 from novacron_shell.repl.config import ShellConfig
 from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.errors import show_traceback, tell
 from novacron_shell.repl.extension import extend
-from novacron_shell.repl.inventory import PATIENCE, Inventory, OpenHosts, identifier, namespace
+from novacron_shell.repl.inventory import PATIENCE, Inventory, OpenHosts, add_specs, first_names, identifier, namespace
 from novacron_shell.repl.jobs import JobBook
 from novacron_shell.repl.toolbar import Toolbar
 from novacron_shell.repl.watching import ProgressPolicy, ShellPlugin
@@ -41,7 +42,7 @@ def run(settings: Settings) -> None:
     progress = ProgressPolicy(jobs)
     plugins = default_site().plugins
     plugins.register(ShellPlugin(progress), "shell")
-    shell = open_environment(settings, jobs)
+    shell = open_environment(settings, jobs, specs=False)
     shell.vms.keep_fresh()
     progress.name_of = shell.vms.name_of
     problems = extend(shell, plugins.hook.extend_shell)
@@ -86,19 +87,21 @@ def _options(settings: Settings) -> tuple[str, ...]:
     return ("--host", settings.host_name) if settings.host_name else ()
 
 
-def open_environment(settings: Settings, jobs: JobBook | None = None) -> Environment:
+def open_environment(settings: Settings, jobs: JobBook | None = None, *, specs: bool = True) -> Environment:
     """Connect to the hosts and return a session with its names. `novacron script` uses the same.
 
     Args:
         settings: the host that was named, otherwise the fleet.
         jobs: the book of jobs.
+        specs: add the names of specs and workflows now; otherwise `add_specs` adds them later.
     """
     from novacron_shell.repl.interpreter import command
 
     hosts = OpenHosts()
     failed = connect_all(hosts, settings)
     vms = Inventory(hosts, on_return=lambda host: shell.names.__setitem__(identifier(host.name), host))
-    shell = Environment(namespace(hosts, vms), Console(), hosts, vms, jobs or JobBook(), started_for=_options(settings))
+    make = namespace if specs else first_names
+    shell = Environment(make(hosts, vms), Console(), hosts, vms, jobs or JobBook(), started_for=_options(settings))
     vms.unreachable = failed
     vms.refresh()
     shell.names["tb"] = lambda: show_traceback(shell.console, shell.error)
@@ -123,9 +126,12 @@ def _loop(shell: Environment, progress: ProgressPolicy) -> None:
         shell.config = ShellConfig.read(state / "shell.toml")
     except NovaCronError as error:
         tell(shell.console, error)
+    ready = in_thread(lambda: add_specs(shell.names), "novacron-names")
+    if shell.config.startup:
+        ready.result()
     for file in shell.config.startup:
         _run_startup(shell, Path(file).expanduser())
-    Shell(shell, Toolbar(shell), str(state / "history"), progress).run()
+    Shell(shell, Toolbar(shell), str(state / "history"), progress, ready).run()
 
 
 def _run_startup(shell: Environment, file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from concurrent.futures import Future
 from typing import Any
 
 from prompt_toolkit.document import Document
@@ -34,10 +35,18 @@ class Shell(PythonRepl):
         toolbar: the line below the input.
         history: path of the history file.
         progress: draws progress bars while a line runs.
+        ready: done when all names are there; the first line waits for it.
     """
 
-    def __init__(self, environment: Environment, toolbar: Toolbar, history: str, progress: ProgressPolicy) -> None:
-        self._shell, self._toolbar = environment, toolbar
+    def __init__(
+        self,
+        environment: Environment,
+        toolbar: Toolbar,
+        history: str,
+        progress: ProgressPolicy,
+        ready: Future[None] | None = None,
+    ) -> None:
+        self._shell, self._toolbar, self._ready = environment, toolbar, ready
         self._interrupts = Interrupts(environment.jobs, progress)
         self._waiting: list[str] = []
         self._detached: set[int] = set()
@@ -77,6 +86,8 @@ class Shell(PythonRepl):
 
     def eval(self, line: str) -> object:
         """Run what was typed, keep it for `:save`, then read the inventory again in the background."""
+        if self._ready is not None:
+            self._ready.result()
         began, failed = time.monotonic(), True
         try:
             with self._interrupts.offered():
