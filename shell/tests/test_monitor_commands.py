@@ -104,3 +104,17 @@ tests:
     assert "failed" in novacron("alert", "test", str(file), exit_code=1).stdout
     file.write_text("tests: 3")
     assert CliRunner().invoke(cli, ["alert", "test", str(file)]).exit_code != 0
+
+
+def test_plots_forecasts_reports_and_dashboards(novacron, world, tmp_path):
+    novacron("monitor", "collect", "--count", "2", "--every", "1s")
+    assert CliRunner().invoke(cli, ["monitor", "collect", "--count", "1", "--every", "0s"]).exit_code != 0
+    assert "+---" in novacron("monitor", "plot", "novacron_host_vms", "--label", f"host={world}").stdout
+    novacron("monitor", "plot", "novacron_host_vms", "--svg", str(tmp_path / "vms.svg"))
+    assert (tmp_path / "vms.svg").read_text().startswith("<svg")
+    assert novacron.json("monitor", "dashboard", "hosts")["title"] == "NovaCron hosts"
+    assert "too little data" in novacron("forecast", "pool", "default", "--host", world).stdout
+    (one,) = novacron.json("forecast", "metric", "novacron_host_vms", "--label", f"host={world}")
+    assert one["problem"].startswith("too little data")
+    novacron("report", "--html", str(tmp_path / "report.html"))
+    assert world in (tmp_path / "report.html").read_text()

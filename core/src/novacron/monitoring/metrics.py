@@ -11,11 +11,13 @@ from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.monitoring import builtin
 from novacron.monitoring.collector import AskedFleet, Collector
 from novacron.monitoring.compaction import Compaction
+from novacron.monitoring.forecasting import anomalies, forecast
 from novacron.monitoring.history import History, Shown
 from novacron.monitoring.inspection import Inspection
 from novacron.monitoring.layouts import Labels, Layouts, Round, SeriesKey
 from novacron.monitoring.sources import SERIES_LIMIT, custom
 from novacron.monitoring.storage import MetricStorage
+from novacron.records.forecasts import Anomaly, Forecast
 from novacron.records.series import MetricDefinition, Sample, Series
 from novacron.store.leases import Lease, LeaseStore
 from novacron.units import parse_duration
@@ -212,6 +214,79 @@ class FleetMetrics:
         return history.query(
             metric, labels=labels, since=start, until=end, age=now - start, step=width, show=show, limit=limit
         )  # fmt: skip
+
+    def forecast(
+        self,
+        metric: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        since: float | str | timedelta = "30d",
+        horizon: float | str | timedelta = "7d",
+        step: float | str | timedelta = "1h",
+        level: float | None = None,
+        method: str | None = None,
+    ) -> list[Forecast]:
+        """Forecast a metric from its stored history.
+
+        Args:
+            metric: the metric's name.
+            labels: only series that have these labels.
+            since: how much of the past to use.
+            horizon: how far to look ahead.
+            step: the distance of two values.
+            level: say when the series reaches this value.
+            method: linear, seasonal or holt_winters; by default the one with the smallest error on data that it has not seen.
+
+        Returns:
+            One forecast for each series. Its `problem` says why there is none, for example too little data.
+
+        Raises:
+            InvalidSpecError: an invalid argument.
+
+        Example:
+            >>> import novacron
+            >>> metrics = novacron.fleet().metrics
+            >>> _ = metrics.put("forecast_example", 3)
+            >>> metrics.forecast("forecast_example")[0].problem
+            'too little data: 1 values of 3600 s, 24 are needed'
+        """
+        width, ahead = parse_duration(step), parse_duration(horizon)
+        found = self.query(metric, labels=labels, since=since, step=width)
+        return [forecast(one, step=width, horizon=ahead, level=level, method=method) for one in found]
+
+    def forecast_pools(
+        self,
+        *,
+        labels: Mapping[str, str] | None = None,
+        since: float | str | timedelta = "30d",
+        horizon: float | str | timedelta = "90d",
+    ) -> list[Forecast]:
+        """Forecast when storage pools will be full: `full_at` with its range from `full_earliest` to `full_latest`.
+
+        Args:
+            labels: only pools with these labels: host, pool.
+            since: how much of the past to use.
+            horizon: how far to look ahead.
+        """
+        found = []
+        for one in self.query("novacron_pool_capacity_bytes", labels=labels, since="1d", show="last"):
+            used, size = "novacron_pool_allocated_bytes", one.last
+            found += self.forecast(used, labels=one.labels, since=since, horizon=horizon, level=size)
+        return found
+
+    def anomalies(
+        self, metric: str, *, labels: Mapping[str, str] | None = None, since: float | str | timedelta = "1d"
+    ) -> list[Anomaly]:
+        """Return the hourly values of a metric that differ from those of the same hour of past weeks.
+
+        Args:
+            metric: the metric's name.
+            labels: only series that have these labels.
+            since: how far back to look for anomalies. The three to twelve weeks before are what is usual.
+        """
+        start = self.storage.now() - parse_duration(since)
+        found = self.query(metric, labels=labels, since=parse_duration(since) + 12 * 7 * 86400.0, step="1h")
+        return [anomaly for one in found for anomaly in anomalies(one, since=start)]
 
     def measure(self, *, timeout: float = 10.0) -> Round:
         """Measure all hosts and sources now, without storing anything.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from novacron.errors import BusyError, NovaCronError, StorageError
+from novacron.errors import BusyError, InvalidSpecError, NovaCronError, SpecProblem, StorageError
 from novacron.monitoring.collector import Collector
 from novacron.monitoring.layouts import Round
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from novacron.monitoring.alerting.notifier import Notifier
     from novacron.monitoring.compaction import Compaction
     from novacron.monitoring.metrics import FleetMetrics
+
+
+SHORTEST = 0.1
+"""The shortest interval between two rounds, in seconds."""
 
 
 class MonitorService:
@@ -45,6 +49,9 @@ class MonitorService:
         follow: Callable[[Round], object] | None = None,
         alerts: FleetAlerts | None = None,
     ) -> None:
+        if interval < SHORTEST:
+            problem = SpecProblem("interval", f"{interval:g} s", f"at least {SHORTEST:g} s")
+            raise InvalidSpecError("the interval is too short", problems=[problem])
         self._alerts = alerts
         self._notifier: Notifier | None = None
         self._metrics, self._interval, self._timeout, self._say = metrics, interval, timeout, say

@@ -33,7 +33,7 @@ def metrics(settings: Settings) -> None:
 @list_options
 def now(settings: Settings, names: tuple[str, ...], labels: tuple[str, ...]) -> None:
     """Measure all hosts once and show the metrics NAMES, or all. Nothing is stored."""
-    wanted = dict(_pair(label) for label in labels)
+    wanted = dict(pair(label) for label in labels)
     made = _metrics().measure(timeout=settings.timeout or 10.0)
     found = [
         one
@@ -56,7 +56,7 @@ def now(settings: Settings, names: tuple[str, ...], labels: tuple[str, ...]) -> 
 @common_options
 def query(settings: Settings, name: str, labels: tuple[str, ...], since: str, step: str | None, show: str | None) -> None:
     """Show the stored history of the metric NAME, one line for each value."""
-    wanted = dict(_pair(label) for label in labels)
+    wanted = dict(pair(label) for label in labels)
     found = _metrics().query(name, labels=wanted, since=since, step=step, show=show)
     if settings.output in ("json", "yaml", "ndjson"):
         show_many(found, {}, settings.output)
@@ -70,6 +70,38 @@ def query(settings: Settings, name: str, labels: tuple[str, ...], since: str, st
     show_many(rows, columns, settings.output)
 
 
+@monitor.command("plot")
+@click.argument("name")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only series with this label; again for more.")
+@click.option("--since", default="1h", show_default=True, metavar="DURATION", help="How far to look back.")
+@click.option("--step", metavar="DURATION", help="One value for each step, such as 5m. Default: every sample.")
+@click.option("--svg", "file", type=click.Path(dir_okay=False), help="Write an SVG picture to this file.")
+@common_options
+def plot(settings: Settings, name: str, labels: tuple[str, ...], since: str, step: str | None, file: str | None) -> None:
+    """Draw the stored history of the metric NAME in the terminal, or as a picture. At most eight series are drawn."""
+    from pathlib import Path
+
+    from novacron.monitoring.plotting import svg, text
+
+    found = _metrics().query(name, labels=dict(pair(label) for label in labels), since=since, step=step)
+    if file is not None:
+        Path(file).write_text(svg(found, name), encoding="utf-8")
+    else:
+        click.echo("\n".join(map(printable_line, text(found).splitlines())))
+
+
+@monitor.command("dashboard")
+@click.argument("name", type=click.Choice(["hosts", "vms"]))
+@common_options
+def dashboard(settings: Settings, name: str) -> None:
+    """Print a dashboard for Grafana as JSON."""
+    import json
+
+    from novacron.monitoring.dashboards import dashboard as made
+
+    click.echo(json.dumps(made(name), indent=2))
+
+
 @monitor.command("put")
 @click.argument("name")
 @click.argument("value", type=float)
@@ -81,7 +113,7 @@ def put(settings: Settings, name: str, value: float, labels: tuple[str, ...], so
 
     novacron monitor put backup_size_bytes 1048576 vm=web1
     """
-    _metrics().put(name, value, labels=dict(_pair(label) for label in labels), source=source)
+    _metrics().put(name, value, labels=dict(pair(label) for label in labels), source=source)
 
 
 @monitor.command("collect")
@@ -193,7 +225,8 @@ def _say_problems(made: Any) -> None:
         tell(f"{where}: {problem}")
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """Return NAME=VALUE as a pair. Raises click.BadParameter."""
     name, equals, value = text.partition("=")
     if not equals:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE")

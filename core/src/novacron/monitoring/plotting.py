@@ -1,0 +1,117 @@
+"""Draws series: as SVG for pages, and as text for terminals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from xml.sax.saxutils import escape
+
+from novacron.records.series import Series
+
+COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
+MOST = len(COLOURS)
+"""How many series one picture shows."""
+LEFT, RIGHT, TOP, BOTTOM = 64, 12, 26, 24
+
+
+def short(value: float) -> str:
+    """Return a number in a few characters.
+
+    Example:
+        >>> short(0.25), short(1536), short(3.2e9), short(0)
+        ('0.25', '1.54k', '3.2G', '0')
+    """
+    for limit, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            return f"{value / limit:.3g}{prefix}"
+    return f"{value:.3g}"
+
+
+def svg(series: Sequence[Series], title: str = "", *, width: int = 640, height: int = 220) -> str:
+    """Return a line chart as an SVG element. At most eight series are drawn; the legend says how many more there are.
+
+    Example:
+        >>> svg([Series(metric="load", labels={"host": "a"}, points=((0.0, 1.0), (60.0, 2.0)))]).count("<polyline")
+        1
+    """
+    drawn = [one for one in series if one.points][:MOST]
+    size = f'viewBox="0 0 {width} {height + 16 * len(drawn)}" width="{width}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="sans-serif" font-size="11">'
+    parts = [head, f'<title>{escape(title)}</title><text x="8" y="16" font-size="13" font-weight="bold">{escape(title)}</text>']
+    if not drawn:
+        return "".join([*parts, f'<text x="{LEFT}" y="{height // 2}">no data</text></svg>'])
+    (start, end), (low, high) = _bounds(drawn)
+    across, down = (width - LEFT - RIGHT) / (end - start), (height - TOP - BOTTOM) / (high - low)
+    for number in range(5):
+        value = low + (high - low) * number / 4
+        y = height - BOTTOM - (value - low) * down
+        parts.append(f'<line x1="{LEFT}" x2="{width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{short(value)}</text>')
+    for at, anchor, x in ((start, "start", LEFT), (end, "end", width - RIGHT)):
+        parts.append(
+            f'<text x="{x}" y="{height - 8}" text-anchor="{anchor}">{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}</text>'
+        )
+    for number, one in enumerate(drawn):
+        line = " ".join(
+            f"{LEFT + (at - start) * across:.1f},{height - BOTTOM - (v - low) * down:.1f}"
+            for at, v in _thinned(one.points, width)
+        )
+        parts.append(f'<polyline fill="none" stroke="{COLOURS[number]}" stroke-width="1.5" points="{line}"/>')
+        more = f" (and {len(series) - MOST} more)" if number == MOST - 1 and len(series) > MOST else ""
+        name = ", ".join(f"{key}={value}" for key, value in sorted(one.labels.items()) if key != "vm") or one.metric
+        parts.append(f'<text x="{LEFT}" y="{height + 12 + 16 * number}" fill="{COLOURS[number]}">{escape(name + more)}</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def text(series: Sequence[Series], *, width: int = 72, height: int = 12) -> str:
+    """Return a chart of one or more series for a terminal; each series has its own digit.
+
+    Example:
+        >>> print(text([Series(metric="load", labels={}, points=((0.0, 0.0), (60.0, 1.0)))], width=4, height=2))
+             1 |   1
+             0 |1
+               +----
+        1  load
+    """
+    drawn = [one for one in series if one.points][:MOST]
+    if not drawn:
+        return "no data"
+    (start, end), (low, high) = _bounds(drawn, margin=0.0)
+    rows = [[" "] * width for _ in range(height)]
+    for number, one in enumerate(drawn, 1):
+        for at, value in one.points:
+            x = min(width - 1, int((at - start) / (end - start) * width))
+            y = min(height - 1, int((value - low) / (high - low) * height))
+            rows[height - 1 - y][x] = str(number)
+    labels = {0: short(high), height - 1: short(low)}
+    lines = [f"{labels.get(place, ''):>6} |{''.join(row).rstrip()}" for place, row in enumerate(rows)]
+    names = [
+        f"{number}  {', '.join(f'{k}={v}' for k, v in sorted(one.labels.items())) or one.metric}"
+        for number, one in enumerate(drawn, 1)
+    ]
+    return "\n".join([*lines, f"{'':>6} +{'-' * width}", *names])
+
+
+def _bounds(series: Sequence[Series], margin: float = 0.05) -> tuple[tuple[float, float], tuple[float, float]]:
+    times = [at for one in series for at, _ in one.points]
+    values = [value for one in series for _, value in one.points if math.isfinite(value)] or [0.0]
+    low, high = min(values), max(values)
+    if low == high:
+        low, high = (low - 1, high + 1) if low else (0.0, 1.0)
+    space = (high - low) * margin
+    start, end = min(times), max(times)
+    return (start, end if end > start else start + 1), (low - space if low < 0 or low > space else min(low, 0.0), high + space)
+
+
+def _thinned(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
+    """Return at most about `most` points: the lowest and highest of each part, so that peaks stay visible."""
+    finite = [point for point in points if math.isfinite(point[1])]
+    if len(finite) <= most:
+        return finite
+    size = math.ceil(len(finite) / (most // 2))
+    parts = [finite[start : start + size] for start in range(0, len(finite), size)]
+    return [point for part in parts for point in sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})]
+
+
+__all__ = ["short", "svg", "text"]
