@@ -459,3 +459,84 @@ receivers: [{{name: hook, webhook_configs: [{{url: '{receiver.url}'}}]}}]
     finally:
         server.terminate()
         server.wait(10)
+
+
+def test_a_healthy_fleet_raises_no_alert(sample):
+    """Hours of normal noise: hosts and VMs at a third of their CPUs with short peaks, pools that grow slowly, snapshots of a day."""
+    import math
+    import random
+
+    from novacron.monitoring.alerting.defaults import default_configuration
+    from novacron.monitoring.alerting.evaluation import Samples
+    from novacron.monitoring.alerting.states import AlertStates
+
+    chance, samples, states, counters = random.Random(24), Samples(), AlertStates(default_configuration().rules), {}
+    start = 1_700_000_000.0
+    for minute in range(sample(400, 1440)):
+        at = start + 60 * minute
+
+        def put(metric, value, at=at, **labels):
+            samples.add(f"novacron_{metric}", labels, at, value)
+
+        def count(metric, amount, at=at, **labels):
+            key = (metric, *labels.items())
+            counters[key] = counters.get(key, 0.0) + amount
+            samples.add(f"novacron_{metric}_total", labels, at, counters[key])
+
+        for host in "ab":
+            load = 0.35 + 0.2 * math.sin(minute / 229) + chance.gauss(0, 0.08)
+            count("host_cpu_seconds", 60 * 16 * max(0.0, min(1.0, load)), host=host)
+            put("host_up", float(chance.random() > 0.002), host=host)
+            put("host_cpus", 16, host=host)
+            put("host_memory_bytes", 2**36, host=host)
+            put("host_memory_free_bytes", 2**36 * (0.3 + chance.random() * 0.1), host=host)
+            used = 2**40 * (0.5 + minute / 1440 * 0.01) + chance.randrange(2**33)
+            put("pool_capacity_bytes", 2**40, host=host, pool="p")
+            put("pool_allocated_bytes", used, host=host, pool="p")
+            put("pool_available_bytes", 2**40 - used, host=host, pool="p")
+        for vm in "1234":
+            labels = {"vm": vm, "name": f"web{vm}"}
+            count("vm_cpu_seconds", 120 * (1.0 if chance.random() < 0.1 else 0.3), **labels)
+            count("vm_disk_reads", chance.randrange(5000), disk="vda", **labels)
+            count("vm_disk_read_seconds", chance.random() * 5, disk="vda", **labels)
+            count("vm_nic_dropped", chance.randrange(3), nic="0", **labels)
+            gauges = {
+                "vcpus": 2,
+                "crashed": 0,
+                "io_error": 0,
+                "oldest_snapshot_seconds": start - 86400,
+                "snapshot_chain_length": 2,
+            }
+            for metric, value in gauges.items():
+                put(f"vm_{metric}", value, **labels)
+        states.evaluate(samples, at)
+        assert not [one.alert for one in states.known.values() if one.alert.state == "firing"], minute
+
+
+COLLECTING = """
+import sys, threading
+from novacron.monitoring.service import MonitorService
+from novacron.site import Site
+site = Site(sys.argv[1])
+service = MonitorService(site.fleet.metrics, interval=0.1, say=lambda _: None, after=lambda made: print(made.at, flush=True))
+service.run(threading.Event())
+"""
+
+
+def test_collectors_that_are_killed_lose_nothing(site, sample):
+    """The next process takes over at once. The history has each round that was reported, counters never fall, nothing is doubled."""
+    site.fleet.add("killed", "sim://killed?vms=1")
+    seen = []
+    for _ in range(sample(1, 100)):
+        child = subprocess.Popen([sys.executable, "-c", COLLECTING, str(site.state.path)], stdout=subprocess.PIPE, text=True)
+        seen += [float(child.stdout.readline()) for _ in range(3)]
+        os.kill(child.pid, signal.SIGKILL)
+        seen += [float(line) for line in child.stdout.read().splitlines()]
+        child.wait()
+    collector = site.fleet.metrics.collector()
+    collector.collect()
+    (series,) = site.fleet.metrics.query("novacron_vm_cpu_seconds_total", show="value")
+    times, values = zip(*series.points, strict=True)
+    assert set(seen) <= set(times)
+    assert len(times) == len(set(times))
+    assert list(values) == sorted(values)
