@@ -150,10 +150,13 @@ class Inventory:
         """
         identity = _uuid(vm)
         thing = self._ids.get(identity) if identity else None
-        if thing is None:
+        if thing is None or self._collector is None:
             return None
         try:
             read = self._reader.read(thing, ["config.instanceUuid", "config.template"])
+            if self._reader.root != self._reader.content.rootFolder:  # it may have moved to another datacenter
+                if not self._finder.within_root(thing, self._finder.ancestors([thing])):
+                    return None
         except NovaCronError as error:
             if isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
                 return None
