@@ -154,9 +154,9 @@ class Inventory:
             return None
         try:
             read = self._reader.read(thing, ["config.instanceUuid", "config.template"])
-            if self._reader.root != self._reader.content.rootFolder:  # it may have moved to another datacenter
-                if not self._finder.within_root(thing, self._finder.ancestors([thing])):
-                    return None
+            everywhere = self._reader.root == self._reader.content.rootFolder
+            if not everywhere and not self._finder.within_root(thing, self._finder.ancestors([thing])):
+                return None  # it has moved to another datacenter
         except NovaCronError as error:
             if isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
                 return None
