@@ -253,7 +253,7 @@ def test_a_vm_is_shown_without_the_libraries_that_it_does_not_need(odd):
     code = (
         "import sys, novacron\n"
         f"host = novacron.connect({vcenter.uri()!r}, password={vcenter.password!r})\n"
-        "host.vms['DC0_H0_VM0'].stop(); host.vms['DC0_H0_VM0'].start(); host.close()\n"
+        "host.vms['DC0_H0_VM0']; host.close()\n"
         "print([name for name in ('pydantic', 'sqlalchemy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
