@@ -34,6 +34,8 @@ def vms(host: HostHandle, other: HostHandle) -> None:
     assert_type(vm.delete(force=True), Deleted)
     host.vms.create(name="web1", memry="2GiB")  # type: ignore[call-overload]  # expect-error
     vm.update(memroy="4GiB")  # type: ignore[call-arg]  # expect-error
+    host.vms.list(tagg="web")  # type: ignore[call-arg]  # expect-error
+    host.vms.list(tag="web", status=["running"], limit=5)
     vm.migrate(other, bandwith="1MiB/s")  # type: ignore[call-overload]  # expect-error
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import fnmatch
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from novacron.errors import InvalidSpecError, SpecProblem, VMNotFoundError
 
@@ -36,7 +36,7 @@ def select(settings: Settings, words: Sequence[str]) -> list[VMHandle]:
     asked = list(_words(words))
     listed: list[VMHandle] | None = None
     if len(asked) > FEW or any(map(is_selector, asked)):
-        detail = "full" if any(word.startswith("tag:") for word in asked) else "summary"
+        detail: Literal["summary", "full"] = "full" if any(word.startswith("tag:") for word in asked) else "summary"
         listed = _listing(settings, asked, detail)
     found: dict[tuple[str, str], VMHandle] = {}
     for word in asked:
@@ -64,7 +64,7 @@ def _words(words: Iterable[str]) -> Iterable[str]:
             yield word
 
 
-def _listing(settings: Settings, asked: Sequence[str], detail: str) -> list[VMHandle]:
+def _listing(settings: Settings, asked: Sequence[str], detail: Literal["summary", "full"]) -> list[VMHandle]:
     """Return all VMs of the hosts that can matter."""
     if all(word.startswith("host:") for word in asked):
         hosts = [settings.open(word.partition(":")[2]) for word in asked]

@@ -14,7 +14,7 @@ from novacron.jobs import Job
 from novacron.records.metrics import VMRates
 from novacron.records.questions import Question
 from novacron.records.vm import Page
-from novacron.specs.query import VMQuery
+from novacron.specs.query import VMQuery, VMQueryFields
 from novacron.threads import fan_out
 from novacron.units import parse_duration
 
@@ -46,7 +46,7 @@ class VMCollection(Collection[VMHandle]):
     def __len__(self) -> int:
         return self.list().total
 
-    def list(self, **query: Any) -> VMPage:
+    def list(self, **query: Unpack[VMQueryFields]) -> VMPage:
         """List VMs.
 
         Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import fnmatch
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
@@ -14,6 +14,20 @@ from novacron.records.vm import VM, Page, Status
 
 SORTABLE = ("name", "status", "vcpus", "memory_bytes", "id", "node")
 _ALIASES = {"memory": "memory_bytes"}
+
+
+class VMQueryFields(TypedDict, total=False):
+    """The fields of `VMQuery` as keyword arguments, for type checkers."""
+
+    name: str | None
+    status: str | Iterable[str] | None
+    tag: str | Iterable[str] | None
+    node: str | None
+    folder: str | None
+    sort: str
+    limit: int | None
+    cursor: str | None
+    detail: Literal["summary", "full"]
 
 
 class VMQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,4 +148,4 @@ def _decode(cursor: str) -> str | None:
         return None
 
 
-__all__ = ["VMQuery"]
+__all__ = ["VMQuery", "VMQueryFields"]

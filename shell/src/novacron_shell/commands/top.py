@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -37,7 +37,7 @@ def top(settings: Settings, filter: str, sort: str, group: str | None, columns: 
     view = _view(filter, sort, group, columns)
     names = [] if settings.named else settings.fleet()
     hosts: list[Any] = list(names) or [settings.host()]
-    detail = (
+    detail: Literal["summary", "full"] = (
         "full"
         if view.group in ("tag", "folder") or "tag:" in view.filter or {"tags", "folder"} & set(view.columns)
         else "summary"

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from novacron.errors import NovaCronError
 from novacron.handles.host import HostHandle
@@ -40,7 +40,7 @@ class Reader:
         changed: Callable[[], object] = lambda: None,
         *,
         interval: float = 2.0,
-        detail: str = "summary",
+        detail: Literal["summary", "full"] = "summary",
     ) -> None:
         self._ask, self._changed, self.interval, self.detail = ask, changed, interval, detail
         self._seen = {_name(host): _Seen(host) for host in hosts}
