@@ -453,7 +453,7 @@ def test_any_operation_on_a_vm_is_a_step(hosts, vm):
     assert flow.plan(vm, hosts=hosts).ok
     assert flow.run(vm, hosts=hosts).status == "done"
     assert len(vm.refresh().record.disks) == 1
-    with pytest.raises(errors.InvalidSpecError, match=r"disk: got 'missing'.*dsik"):
+    with pytest.raises(errors.InvalidSpecError, match=r"disk: missing.*dsik"):
         steps.disk_resize(dsik="vda", size=1)
     with pytest.raises(errors.InvalidSpecError, match="no secret") as refused:
         steps.guest_password_set(user="root", password="hunter2")

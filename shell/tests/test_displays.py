@@ -160,7 +160,7 @@ def test_every_handle_has_a_display(host, name):
     assert not RAW.search(shown), shown
 
 
-INTERNAL = {"Refresh"}
+INTERNAL = {"ClaimPolicy", "Reconciler", "Refresh"}
 """Classes of these packages that no method returns to users."""
 
 
