@@ -146,6 +146,12 @@ class RecordedConsole:
     def __repr__(self) -> str:
         return f"<RecordedConsole, {self._written} bytes written>"
 
+    def __getattr__(self, name: str) -> Any:
+        """Return what a driver's console has beyond `read`, `write` and `close`."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._console, name)
+
     def read(self, timeout: float) -> bytes:
         """Return the next output, as the driver's console does."""
         return bytes(self._console.read(timeout))
