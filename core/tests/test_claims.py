@@ -1,6 +1,8 @@
 """Claims: no node is ever given more than it has, and nothing stays claimed for an operation that failed or was interrupted."""
 
 import random
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -177,6 +179,15 @@ def test_a_site_without_groups_opens_no_database_for_an_operation(tmp_path):
     with Site(tmp_path / "state") as made:
         made.connect(f"sim://{uuid.uuid4().hex}").vms.create(name="web", start=True)
         assert not (tmp_path / "state" / "state.db").exists()
+
+
+def test_a_change_without_groups_does_not_import_sqlalchemy(tmp_path):
+    script = (
+        "import sys, novacron; site = novacron.Site(sys.argv[1]); host = site.connect('sim://x?vms=3');"
+        "host.invoke('vm_stop', vm='vm-00001'); print('sqlalchemy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_a_group_that_another_process_sets_is_noticed_at_once(site, add, tmp_path):

@@ -34,6 +34,7 @@ from novacron.secrets import Secrets
 from novacron.state import StateDirectory
 from novacron.store.allocations import AllocationStore
 from novacron.store.hosts import HostStore
+from novacron.store.location import database_url
 from novacron.store.macs import MACStore
 from novacron.store.managed import ManagedNodes
 from novacron.store.nodes import NodeStore
@@ -85,7 +86,7 @@ class Site:
         self.macs = MACAddresses(lambda: MACStore(self.database))
         self.peers = Peers(lambda: self.fleet)
         self.closed = False
-        self._managed = ManagedNodes(lambda: self.database)
+        self._managed = ManagedNodes(lambda: database_url(self._database_url, self.state), lambda: self.database)
         self._database_url = database
         self._parts: dict[str, Any] = {}
         self._guard = threading.RLock()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +13,8 @@ import tenacity
 from novacron.errors import StorageError
 from novacron.redaction import redacted
 from novacron.state import StateDirectory
+from novacron.store.location import FILE, database_url
 from novacron.store.tables import add_missing_columns, metadata
-
-FILE = "state.db"
-"""The SQLite file in the state directory."""
 
 
 class Database:
@@ -40,10 +37,7 @@ class Database:
     @property
     def url(self) -> str:
         """The URL of the database. It may contain a password, so never show it."""
-        given = self._url or os.environ.get("NOVACRON_DATABASE")
-        if given:
-            return given.replace("postgresql://", "postgresql+psycopg://", 1).replace("postgres://", "postgresql+psycopg://", 1)
-        return f"sqlite:///{self._state / FILE}"
+        return database_url(self._url, self._state)
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:

@@ -25,16 +25,17 @@ class ManagedNodes:
     """Whether any node belongs to a group.
 
     Args:
+        url: returns the URL of the state database.
         database: returns the state database.
     """
 
-    def __init__(self, database: Callable[[], Database]) -> None:
-        self._database = database
+    def __init__(self, url: Callable[[], str], database: Callable[[], Database]) -> None:
+        self._url, self._database = url, database
         self._known: tuple[str, _Stamp, bool] | None = None
 
     def __bool__(self) -> bool:
         """Raises StorageError if the database can't be read."""
-        url = self._database().url
+        url = self._url()
         if not url.startswith("sqlite:///"):
             return self._asked()
         file = Path(url.removeprefix("sqlite:///"))
