@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, InvalidStateError, NotFoundError, SpecProblem
-from novacron.fleets.limits import GroupSettings, effective
+from novacron.fleets.limits import effective
 from novacron.fleets.nodes import Recorded, checked_name, refuse_limits
 from novacron.records.capacity import FleetNode, NodeGroup
 from novacron.store.nodes import NodeStore
+
+if TYPE_CHECKING:
+    from novacron.specs.capacity import GroupSettings
 
 FLEET = "fleet"
 """The name under which the settings of the whole fleet are changed."""
@@ -62,6 +65,8 @@ class GroupCollection:
         Raises:
             InvalidSpecError: a value is invalid, or does not fit what is allocated on a node. Nothing is changed then.
         """
+        from novacron.specs.capacity import GroupSettings
+
         key = "" if name == FLEET else checked_name("group", name)
         groups = self._store.groups()
         GroupSettings.parse(settings)
@@ -85,7 +90,7 @@ class GroupCollection:
             hint = 'take them out with `novacron node set NAME --group ""`'
             raise InvalidStateError(f"nodes belong to the group {name!r}: {', '.join(group.nodes)}", resource=name, hint=hint)
         if name == FLEET:
-            self.set(FLEET, **dict.fromkeys(GroupSettings.model_fields))
+            self.set(FLEET, **dict.fromkeys(self._store.groups()[""]))
         with self._recorded("group_remove", name, {}):
             self._store.remove_group("" if name == FLEET else name)
 
@@ -104,6 +109,8 @@ def _known_domain(domain: str | None, nodes: Sequence[FleetNode]) -> None:
 
 def settings_of(store: NodeStore, group: str | None) -> GroupSettings:
     """Return the settings of a group: its own, then those of the fleet."""
+    from novacron.specs.capacity import GroupSettings
+
     groups = store.groups()
     return GroupSettings.parse({**groups.get("", {}), **(groups.get(group, {}) if group else {})})
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, NodeNotFoundError, SpecProblem, either
-from novacron.fleets.limits import LimitSettings, effective
+from novacron.fleets.limits import effective
 from novacron.records.capacity import FleetNode
 from novacron.store.nodes import NodeStore
 
@@ -105,6 +105,8 @@ class NodeCollection:
             InvalidSpecError: a value is invalid, a limit is below what is allocated, or memory would be overcommitted although a VM of
                 the node has huge pages, locked memory or devices of the host. Nothing is changed then.
         """
+        from novacron.specs.capacity import LimitSettings
+
         node = self[name]
         changes: dict[str, Any] = {}
         if group and node.group is None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pydantic import Field
-
 from novacron.errors import InvalidSpecError, NotFoundError, SpecProblem
 from novacron.fleets.nodes import Recorded, checked_name
 from novacron.records.capacity import Allocation, FleetNode, PlacementRule, Quota
-from novacron.specs.spec import Size, Spec
 from novacron.store.rules import RuleStore
 
 KINDS = ("affinity", "anti-affinity")
@@ -122,15 +119,6 @@ class RuleCollection:
         return sorted({name for name, domain in domains if domain is None or places.count(domain) > 1})
 
 
-class QuotaSettings(Spec):
-    """The limits of a quota; None is no limit."""
-
-    vms: int | None = Field(None, ge=0)
-    vcpus: int | None = Field(None, ge=0)
-    memory: Size | None = Field(None, ge=0)
-    storage: Size | None = Field(None, ge=0)
-
-
 class QuotaCollection:
     """The quotas of owners and tags.
 
@@ -169,6 +157,8 @@ class QuotaCollection:
         Raises:
             InvalidSpecError: the subject or a limit is invalid.
         """
+        from novacron.specs.capacity import QuotaSettings
+
         kind, colon, name = subject.partition(":")
         if kind not in ("owner", "tag") or not colon or not name:
             raise InvalidSpecError("invalid quota", problems=[SpecProblem("subject", subject, "owner:NAME or tag:TAG")])
@@ -185,4 +175,4 @@ class QuotaCollection:
                 raise NotFoundError(f"no quota of {subject!r}", hint="`novacron fleet quotas` shows them")
 
 
-__all__ = ["QuotaCollection", "QuotaSettings", "RuleCollection"]
+__all__ = ["QuotaCollection", "RuleCollection"]

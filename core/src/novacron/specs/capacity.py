@@ -1,0 +1,64 @@
+"""Specs of the fleet's capacity: limits of nodes, settings of groups, quotas."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from novacron.specs.spec import Seconds, Size, Spec
+
+Ratio = Annotated[float, Field(gt=0, le=1000)] | Literal["unlimited"]
+"""How often a resource may be allocated, such as 4.0 for CPUs; "unlimited" sets no limit."""
+
+
+class LimitSettings(Spec):
+    """Allocation ratios and reserves of a node, a group or the whole fleet. A field that is None is inherited.
+
+    VMs are given at most `(total - reserved) * ratio` of a resource. The defaults are: 4 vCPUs for each CPU thread, memory once with
+    512 MiB reserved for the host, storage not limited.
+
+    Example:
+        >>> LimitSettings(vcpus_ratio=2, memory_reserved="4GiB").as_dict()
+        {'vcpus_ratio': 2.0, 'memory_reserved': 4294967296}
+    """
+
+    vcpus_ratio: Ratio | None = None
+    memory_ratio: Ratio | None = None
+    storage_ratio: Ratio | None = None
+    vcpus_reserved: int | None = Field(None, ge=0)
+    memory_reserved: Size | None = Field(None, ge=0)
+    storage_reserved: Size | None = Field(None, ge=0)
+
+
+class GroupSettings(LimitSettings):
+    """Settings of a group, or of the whole fleet. A field that is None is inherited.
+
+    `strategy` is how VMs are placed: "spread" (the default) uses all nodes evenly, "pack" fills one node after the other.
+    `failures` is how many domains may fail at a time so that all VMs can restart; 0 (the default) switches the simulation off.
+    `failure_domain` is what fails together: "host" (the default) or a label such as "rack". `admission` is what happens to a claim after
+    which VMs could not restart: "off" (the default), "warn" writes to the log, "refuse" refuses it.
+    Balancing moves VMs only if the imbalance is above `balance_threshold` (0.1), each move must lower it by `balance_margin` (0.01), a
+    plan has at most `balance_moves` (10), and a VM that was moved stays for `balance_cool_down` seconds (30 minutes).
+    """
+
+    strategy: Literal["spread", "pack"] | None = None
+    failures: int | None = Field(None, ge=0, le=2)
+    failure_domain: str | None = Field(None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
+    admission: Literal["off", "warn", "refuse"] | None = None
+    balance_threshold: float | None = Field(None, ge=0)
+    balance_margin: float | None = Field(None, gt=0)
+    balance_moves: int | None = Field(None, ge=1, le=1000)
+    balance_cool_down: Seconds | None = Field(None, ge=0)
+
+
+class QuotaSettings(Spec):
+    """The limits of a quota; None is no limit."""
+
+    vms: int | None = Field(None, ge=0)
+    vcpus: int | None = Field(None, ge=0)
+    memory: Size | None = Field(None, ge=0)
+    storage: Size | None = Field(None, ge=0)
+
+
+__all__ = ["GroupSettings", "LimitSettings", "QuotaSettings"]
