@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
+from novacron.errors import InvalidValueError
 from novacron.specs.spec import Seconds, Size, Spec
 
-Ratio = Annotated[float, Field(gt=0, le=1000)] | Literal["unlimited"]
+
+def _ratio(value: Any) -> float | str:
+    if value == "unlimited":
+        return "unlimited"
+    try:
+        ratio = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        ratio = 0.0
+    if not 0 < ratio <= 1000:
+        raise InvalidValueError(
+            f"not a ratio: {value}", hint='a number above 0 and up to 1000, such as 4, or "unlimited"', outcome="not_sent"
+        )
+    return ratio
+
+
+Ratio = Annotated[float | str, PlainValidator(_ratio)]
 """How often a resource may be allocated, such as 4.0 for CPUs; "unlimited" sets no limit."""
 
 
