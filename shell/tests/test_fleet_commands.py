@@ -35,6 +35,12 @@ def novacron(tmp_path, monkeypatch):
     nova.fleet().hosts.close()
 
 
+def test_a_host_that_was_just_added_is_listed(novacron):
+    nova.fleet().add("c", f"sim://fleet-c-{next(WORLDS)}")
+    assert [node["host"] for node in novacron.json("node", "list", "--stored")] == ["a", "b"]
+    assert [node["host"] for node in novacron.json("node", "list")] == ["a", "b", "c"]
+
+
 def test_nodes(novacron):
     assert [node["host"] for node in novacron.json("node", "list")] == ["a", "b"]
     novacron("node", "set", "a", "--group", "prod", "--label", "rack=r1", "--vcpus-ratio", "2", "--memory-reserved", "4GiB")

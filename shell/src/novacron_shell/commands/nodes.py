@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -51,12 +52,16 @@ WIDE: Columns = {"labels": "labels", "id": "id", "reason": "reason"}
 
 @node.command("list")
 @click.option("--group", help="Only nodes of this group.")
+@click.option("--stored", is_flag=True, help="List what is stored. Do not read the hosts.")
 @list_options
-def list_(settings: Settings, group: str | None) -> None:
-    """List the stored nodes with what is allocated. `novacron node refresh` reads them from the hosts."""
+def list_(settings: Settings, group: str | None, stored: bool) -> None:
+    """List the nodes with what is allocated, as the hosts report it now."""
     from novacron import fleet
+    from novacron_shell.settings import FLEET_TIMEOUT
 
+    unreachable = {} if stored else fleet().nodes.refresh(timeout=settings.timeout or FLEET_TIMEOUT).unreachable
     show_many(fleet().nodes.list(group=group), COLUMNS, settings.output, wide=WIDE)
+    _tell_unreachable(unreachable)
 
 
 @node.command("show")
@@ -73,6 +78,13 @@ def show(settings: Settings, name: str) -> None:
         return
     show_one(found, "table")
     show_many(allocated, ALLOCATIONS, settings.output)
+
+
+def _tell_unreachable(unreachable: Mapping[str, Exception]) -> None:
+    for host, error in unreachable.items():
+        tell(f"error: {host}: {error}")
+    if unreachable:
+        raise click.exceptions.Exit(PARTLY)
 
 
 ALLOCATIONS: Columns = {
@@ -104,10 +116,7 @@ def refresh(settings: Settings, hosts: tuple[str, ...]) -> None:
     show_many(found.drifts, {"vm": "name", "node": "node", "what": "what"}, settings.output)
     for name in found.busy:
         tell(f"{name}: its VMs changed while they were read; read it again later")
-    for host, error in found.unreachable.items():
-        tell(f"error: {host}: {error}")
-    if found.unreachable:
-        raise click.exceptions.Exit(PARTLY)
+    _tell_unreachable(found.unreachable)
 
 
 def limit_options(command: Any) -> Any:
