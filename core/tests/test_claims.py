@@ -63,6 +63,19 @@ def test_each_changing_operation_says_what_it_does_to_allocations():
     assert not CLAIMED & NEUTRAL
 
 
+def test_a_driver_that_lists_no_nodes_works_beside_managed_ones(site, add, monkeypatch):
+    """The capacity of such a host is not managed; its operations need no claim."""
+    add("a")
+    host = add("b", group=None)
+    monkeypatch.setattr(host.dispatcher, "operations", host.dispatcher.operations - {"node_list"})
+    vm = host.vms.create(name="web", vcpus=2, disks=[{"size": "10GiB"}], start=True)
+    vm.stop()
+    vm.clone("copy")
+    vm.delete(force=True)
+    assert site.fleet.nodes.refresh(["b"]).unreachable == {}
+    assert site.fleet.mac_clashes() == []
+
+
 def test_the_life_of_a_vm(site, add):
     host = add("a")
     vm = host.vms.create(name="web", vcpus=2, memory="4GiB", disks=[{"size": "10GiB"}])

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from novacron.dispatch.call import Call
-from novacron.errors import NovaCronError, ResourceAllocationError
+from novacron.errors import NovaCronError, ResourceAllocationError, UnsupportedOperationError
 from novacron.fleets.admission import failures_of
 from novacron.fleets.demand import demand_of, locked_memory_of, taker_of
 from novacron.fleets.effects import CLAIMED, CREATING, CREATING_UNSEEN, DELETING, GROWING, MOVING
@@ -252,7 +252,11 @@ class ClaimPolicy:
         with self._guard:
             known = self._ids.get(host)
         if known is None:
-            known = {node.name: node.id or f"{host}/{node.name}" for node in invoke("node_list")}
+            try:
+                found = invoke("node_list")
+            except UnsupportedOperationError:
+                found = []  # a node that can't be listed is in no group
+            known = {node.name: node.id or f"{host}/{node.name}" for node in found}
             with self._guard:
                 self._ids[host] = known
         return known

@@ -320,7 +320,9 @@ class Fleet:
         from novacron.records.nics import MACClash
 
         def look(host: HostHandle) -> Any:
-            vms, machines = host.vms.list(detail="full").records, {node.name: node.id for node in host.invoke("node_list")}
+            vms = host.vms.list(detail="full").records
+            nodes = host.nodes() if host.supports("node_list") else []
+            machines = {node.name: node.id for node in nodes}
             where = {vm.id: (machines.get(vm.node) or host.name, vm.id) for vm in vms}
             return [(nic.mac.lower(), where[vm.id], f"{host.name}/{vm.name}") for vm in vms for nic in vm.nics or () if nic.mac]
 

@@ -104,8 +104,8 @@ class Refresh:
 
 
 def _report(host: HostHandle) -> Sequence[FoundNode]:
-    """Ask one host for its nodes and their use."""
-    nodes: Sequence[Node] = host.nodes()
+    """Ask one host for its nodes and their use. A host whose driver can't list nodes has none here."""
+    nodes: Sequence[Node] = host.nodes() if host.supports("node_list") else ()
     stats = host.stats() if len(nodes) == 1 and host.supports("host_stats") else None
     pools = host.invoke("pool_list") if len(nodes) == 1 and host.supports("pool_list") else ()
     storage = sum(pool.capacity_bytes or 0 for pool in pools if pool.active)

@@ -5,20 +5,26 @@ package main
 import (
 	"reflect"
 	"slices"
-	"strings"
 	"unsafe"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// forgetManagers takes managers of files and disks out of tasks: what vSphere calls a task's entity is always one of the inventory.
+// forgetManagers takes what is not of the inventory out of tasks, such as managers and checkers: vSphere's tasks name inventory objects only.
 func forgetManagers(ctx *simulator.Context) {
 	for _, thing := range ctx.Map.AllReference("Task") {
-		if task, is := thing.(*simulator.Task); is && task.Info.Entity != nil && strings.HasSuffix(task.Info.Entity.Type, "Manager") {
-			task.Info.Entity = nil
+		task, is := thing.(*simulator.Task)
+		if !is || task.Info.Entity == nil {
+			continue
+		}
+		if named := ctx.Map.Get(*task.Info.Entity); named != nil {
+			if _, is := named.(mo.Entity); !is {
+				task.Info.Entity = nil
+			}
 		}
 	}
 }

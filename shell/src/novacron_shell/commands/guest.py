@@ -10,7 +10,7 @@ import click
 from novacron.errors import NotFoundError
 from novacron_shell.bulk import Bulk, each_vm, each_vm_beside_timeout
 from novacron_shell.completion import vm_argument
-from novacron_shell.options import DURATION, Settings, common_options, list_options
+from novacron_shell.options import DURATION, Settings, TextFile, common_options, list_options
 from novacron_shell.output import show_many, tell, write, write_bytes
 
 
@@ -90,7 +90,7 @@ def password(settings: Settings, vm: str, user: str) -> None:
 @guest.command("keys")
 @each_vm
 @click.argument("user")
-@click.argument("file", type=click.File())
+@click.argument("file", type=TextFile())
 def keys(bulk: Bulk, user: str, file: Any) -> None:
     """Replace the authorized SSH keys of USER with the public keys in FILE."""
     lines = [line.strip() for line in file if line.strip() and not line.startswith("#")]

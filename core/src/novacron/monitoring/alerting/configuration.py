@@ -137,6 +137,10 @@ def _routes(given: Any, problems: list[SpecProblem]) -> list[Route]:
         return []
     if not given:
         return []
+    if "matchers" in given:
+        problems.append(
+            SpecProblem("route.matchers", str(given["matchers"])[:60], "nothing: the top route takes all alerts; use routes")
+        )
     inner = [{**{k: v for k, v in given.items() if k not in ("routes", "matchers")}, **one} for one in given.get("routes") or []]
     whole = {name: value for name, value in given.items() if name not in ("routes", "matchers")}
     return [route for fields in (*inner, whole) if (route := _route(fields, problems)) is not None]
