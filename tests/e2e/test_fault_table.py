@@ -223,8 +223,9 @@ def test_a_link_cut_within_a_call_ends_it_in_time_and_what_may_be_left_is_named(
         host.pools.create_volume("default", name="long.raw", capacity="1GiB", format="raw", preallocate=True)
         lab.hosts[0].exec("sh", "-c", f"head -c 1073741824 /dev/urandom > {lab.shared}/long.raw")
         job = host.submit("volume_clone", pool="default", volume="long.raw", name="long-copy.raw")
-        time.sleep(0.3)
-        assert not job.done()
+        while not (lab.shared / "long-copy.raw").exists():
+            assert not job.done(), job.exception()
+            time.sleep(0.01)
         lab.hosts[0].cut_link()
         began = time.monotonic()
         with pytest.raises(errors.NovaCronError) as caught:

@@ -24,8 +24,8 @@ KINDS = (
     "uri", "query", "environment", "file", "keyring", "plugin", "luks", "guest-password", "cloud-init", "display", "token", "bearer",
     "option", "flow",
 )  # fmt: skip
-MARKS = {kind: f"Mark3d-{kind}-Q7x" for kind in KINDS}
-"""One value for each kind of secret, such as nothing else contains."""
+MARKS = {kind: f"Mark3d-{kind}-Q{os.getpid()}x" for kind in KINDS}
+"""One value for each kind of secret, such as nothing else contains, not even the same test in another process."""
 
 
 class Findings:

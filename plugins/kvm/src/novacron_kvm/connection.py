@@ -151,16 +151,18 @@ class KVMConnection:
         """
         failing_since: float | None = None
         while True:
-            began = time.monotonic()
+            began, connected = time.monotonic(), False
             try:
                 with self.dedicated() as conn, translated():
+                    connected = True
                     return work(conn)
             except (HostConnectionError, OperationTimeoutError) as error:
                 if isinstance(error, OperationTimeoutError) and error.outcome != "not_sent":
                     raise  # the work's own deadline
                 now = time.monotonic()
-                if failing_since is None or now - began > RECONNECT_TIMEOUT:  # it had worked for a while in between
-                    failing_since = now
+                worked = connected and now - began > RECONNECT_TIMEOUT
+                if failing_since is None or worked:
+                    failing_since = now if connected else began
                 if self._closed or now - failing_since > RECONNECT_TIMEOUT:
                     error.outcome = "unknown"
                     raise

@@ -1,11 +1,13 @@
 """A block job whose connection is lost is followed on the next one, and its true outcome is told."""
 
+from types import SimpleNamespace
+
 import libvirt
 import pytest
 
 from novacron import errors
 from novacron.jobs import Job
-from novacron_kvm.connection import KVMConnection
+from novacron_kvm.connection import RECONNECT_TIMEOUT, KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.jobs import block_jobs
 from novacron_kvm.jobs.block_jobs import run_block_job
@@ -117,6 +119,22 @@ class Connection:
 
     def lookupByUUIDString(self, identity):
         return Domain(self.qemu)
+
+
+def test_a_host_that_stays_away_is_given_up_however_long_one_attempt_takes(monkeypatch):
+    now = [0.0]
+
+    class Away(Connection):
+        def dedicated(self):
+            now[0] += RECONNECT_TIMEOUT + 10
+            raise errors.OperationTimeoutError("no connection", outcome="not_sent")
+
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: None)
+    monkeypatch.setattr("novacron_kvm.connection.time", clock)
+    with pytest.raises(errors.OperationTimeoutError) as caught:
+        Away(None).resumable(lambda connection: None)
+    assert now[0] == RECONNECT_TIMEOUT + 10
+    assert caught.value.outcome == "unknown"
 
 
 @pytest.fixture(autouse=True)
