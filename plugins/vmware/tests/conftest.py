@@ -6,6 +6,7 @@ import pytest
 
 import novacron
 from novacron.site import default_site
+from novacron_lab.govc import Govc
 from novacron_lab.vcenter import VCenter
 
 
@@ -52,3 +53,9 @@ def host(vcenter):
     """The simulator's one datacenter."""
     with novacron.connect(vcenter.uri(path="/DC0"), name="vc", password=vcenter.password) as host:
         yield host
+
+
+@pytest.fixture(scope="module")
+def govc(vcenter):
+    """govc at the module's simulator, as an independent witness."""
+    return Govc(vcenter)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import novacron
 from novacron import VMSpec, errors
-from novacron_lab.govc import Govc
 from novacron_lab.vcenter import VCenter
 
 C0 = "/DC0/host/DC0_C0"
@@ -17,17 +15,6 @@ def vcenter():
     """Of its own: nodes are removed and clusters made."""
     with VCenter("-machines", "1") as vcenter:
         yield vcenter
-
-
-@pytest.fixture(scope="module")
-def host(vcenter):
-    with novacron.connect(vcenter.uri(path="/DC0"), name="vc", password=vcenter.password) as host:
-        yield host
-
-
-@pytest.fixture(scope="module")
-def govc(vcenter):
-    return Govc(vcenter)
 
 
 def test_resource_pools(host, govc):

@@ -8,14 +8,8 @@ import json
 import pytest
 
 from novacron import DiskSpec, VMSpec, errors
-from novacron_lab.govc import Govc
 
 STORE = "LocalDS_0"
-
-
-@pytest.fixture(scope="module")
-def govc(vcenter):
-    return Govc(vcenter)
 
 
 def listed(govc, *path):

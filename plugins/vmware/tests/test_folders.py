@@ -6,12 +6,6 @@ import pytest
 
 import novacron
 from novacron import VMSpec, errors
-from novacron_lab.govc import Govc
-
-
-@pytest.fixture(scope="module")
-def govc(vcenter):
-    return Govc(vcenter)
 
 
 def test_folders_are_created_renamed_moved_and_deleted(host, govc):

@@ -8,12 +8,6 @@ import tarfile
 import pytest
 
 from novacron import DiskSpec, VMSpec, errors
-from novacron_lab.govc import Govc
-
-
-@pytest.fixture(scope="module")
-def govc(vcenter):
-    return Govc(vcenter)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import pytest
 
 import novacron
 from novacron import NICSpec, VMSpec, errors
-from novacron_lab.govc import Govc
 from novacron_lab.vcenter import VCenter
 
 
@@ -16,17 +15,6 @@ from novacron_lab.vcenter import VCenter
 def vcenter():
     with VCenter("-machines", "1") as vcenter:
         yield vcenter
-
-
-@pytest.fixture(scope="module")
-def host(vcenter):
-    with novacron.connect(vcenter.uri(path="/DC0"), name="vc", password=vcenter.password) as host:
-        yield host
-
-
-@pytest.fixture(scope="module")
-def govc(vcenter):
-    return Govc(vcenter)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from novacron.records.capacity import Allocation, Amounts, FleetNode, PlacementR
 from novacron.records.vm import VM
 from novacron.store.allocations import Admission, AllocationStore, NoRoom
 from novacron.store.managed import ManagedNodes
-from novacron.store.nodes import NodeStore
+from novacron.store.nodes import NodeStore, node_id
 from novacron.store.takers import Taker
 
 _log = logging.getLogger(__name__)
@@ -256,7 +256,7 @@ class ClaimPolicy:
                 found = invoke("node_list")
             except UnsupportedOperationError:
                 found = []  # a node that can't be listed is in no group
-            known = {node.name: node.id or f"{host}/{node.name}" for node in found}
+            known = {node.name: node_id(node, host) for node in found}
             with self._guard:
                 self._ids[host] = known
         return known

@@ -14,7 +14,7 @@ from novacron.fleets.reconciling import Reconciler
 from novacron.handles.host import HostHandle
 from novacron.records.capacity import Drift
 from novacron.records.host import Node
-from novacron.store.nodes import FoundNode, NodeStore
+from novacron.store.nodes import FoundNode, NodeStore, node_id
 
 
 class Refreshed(msgspec.Struct, frozen=True):
@@ -111,7 +111,7 @@ def _report(host: HostHandle) -> Sequence[FoundNode]:
     storage = sum(pool.capacity_bytes or 0 for pool in pools if pool.active)
     return [
         FoundNode(
-            id=node.id or f"{host.name}/{node.name}",
+            id=node_id(node, host.name),
             name=node.name,
             host=host.name,
             cpus=node.cpus,

@@ -14,6 +14,7 @@ from novacron.units import format_size
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from novacron.records.host import Node
     from novacron.store.database import Database
 
 RESOURCES = ("vcpus", "memory", "storage")
@@ -33,6 +34,17 @@ class FoundNode(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float | None = None
     memory_used: int | None = None
     storage_used: int | None = None
+
+
+def node_id(node: Node, host: str) -> str:
+    """Return the id under which a node is stored: the UUID of the machine, or its place if the hypervisor tells no UUID.
+
+    Example:
+        >>> from novacron.records.host import Node
+        >>> node_id(Node(name="n1", host="vc", cpus=4, memory_bytes=2**30), "vc")
+        'vc/n1'
+    """
+    return node.id or f"{host}/{node.name}"
 
 
 class NodeStore:
@@ -242,4 +254,4 @@ def _reported(known: Any, status: str) -> bool:
     return bool(known["status"] == "maintenance" and not known["reason"] and status == "up")
 
 
-__all__ = ["RESOURCES", "FoundNode", "NodeStore", "inventory_of", "node_of"]
+__all__ = ["RESOURCES", "FoundNode", "NodeStore", "inventory_of", "node_id", "node_of"]
