@@ -146,3 +146,20 @@ def test_groups_and_report(novacron):
     for name in "ab":
         novacron("node", "set", name, "--group", "")
     novacron("fleet", "remove-group", "prod")
+
+
+def test_fence_devices(novacron):
+    assert {"manual", "redfish", "vm", "program"} <= {each["name"] for each in novacron.json("fence", "agents")}
+    assert "system, ca_file" in novacron("fence", "agents").stdout
+    novacron("fence", "set", "a", "vm", "--option", "host=b", "--option", "vm=b-00001")
+    novacron("fence", "set", "a", "manual", "--level", "2")
+    [first, second] = novacron.json("fence", "list", "a")
+    assert (first["node"], first["agent"], second["level"]) == (nova.fleet().nodes["a"].name, "vm", 2)
+    assert [each["status"] for each in novacron.json("fence", "test", "a")] == ["on", "unknown"]
+    novacron("fence", "set", "b", "vm", "--option", "host=a", "--option", "vm=ghost")
+    assert "ghost" in novacron("fence", "test", "b", exit_code=3).stdout
+    novacron("fence", "set", "a", "vm", "--option", "host", exit_code=2)
+    novacron("fence", "set", "a", "vm", "--option", "name=x", exit_code=2)
+    novacron("fence", "set", "a", "ghost", error=errors.NotFoundError)
+    novacron("fence", "remove", "a", "vm")
+    novacron("fence", "remove", "a", "vm", error=errors.NotFoundError)

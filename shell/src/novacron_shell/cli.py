@@ -25,6 +25,7 @@ GROUPS = {
     "disk": ("disks", "Disks of a VM: attach, detach, resize, limit, change media."),
     "events": ("events", "Print events of the hosts as they happen."),
     "explain": ("explain", "Explain the fields of specs, and which drivers support them."),
+    "fence": ("fence", "Fence devices: switch nodes off before their VMs are restarted elsewhere."),
     "filter": ("filters", "Traffic filters (firewall rules for NICs)."),
     "fleet": ("fleet", "Capacity of the fleet: report, groups and their limits."),
     "flow": ("flows", "Workflows: several steps, planned before and undone on failure."),

@@ -10,6 +10,9 @@ from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.fleets.admission import failures_of
 from novacron.fleets.asking import ASKED_AT_ONCE, Answer, ask_all
 from novacron.fleets.balancing import BalanceMode, Balancer
+from novacron.fleets.fencing.agents import FenceAgents
+from novacron.fleets.fencing.devices import FenceDevices
+from novacron.fleets.fencing.fencer import Fencer
 from novacron.fleets.groups import GroupCollection, settings_of
 from novacron.fleets.hosts import FleetHosts
 from novacron.fleets.maintenance import Maintenance
@@ -27,6 +30,7 @@ from novacron.macs import MACAddresses
 from novacron.plugins.driver import HostURI
 from novacron.records.capacity import Allocation, BalancePlan, CapacityReport, FailureReport, FleetNode, Placement
 from novacron.store.allocations import AllocationStore
+from novacron.store.fencing import FenceStore
 from novacron.store.hosts import HostStore, RegisteredHost
 from novacron.store.nodes import NodeStore
 from novacron.store.rules import RuleStore
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.records.nics import MACClash
     from novacron.specs import VMSpec
+    from novacron.store.database import Database
     from novacron.workflow.run.run import Run
     from novacron.workflow.run.runs import Runs
     from novacron.workflow.schedules import Schedules
@@ -57,6 +62,9 @@ class Fleet:
         allocations: where allocations are stored.
         rules: where placement rules and quotas are stored.
         hooks: returns the hooks of the plugins.
+        secrets: returns the value of a secret.
+        database: returns the state database.
+        process: joins the state database and returns the id of this process.
         alive: returns the ids of the live processes of the state database.
         runs: returns the workflow runs.
         schedules: returns the schedules.
@@ -77,6 +85,9 @@ class Fleet:
         allocations: AllocationStore,
         rules: RuleStore,
         hooks: Callable[[], Any],
+        secrets: Callable[[str], str],
+        database: Callable[[], Database],
+        process: Callable[[], str],
         alive: Callable[[], Iterable[str]],
         runs: Callable[[], Runs],
         schedules: Callable[[], Schedules],
@@ -86,7 +97,7 @@ class Fleet:
         self.hosts, self.settings = hosts, settings
         self._store, self._macs, self._audit, self._identity = store, macs, audit, identity
         self._node_store, self._allocations, self._rules, self._alive = nodes, allocations, rules, alive
-        self._hooks = hooks
+        self._hooks, self._secrets, self._database, self._process = hooks, secrets, database, process
         self._runs, self._schedules, self._metrics, self._alerts = runs, schedules, metrics, alerts
 
     @property
@@ -159,6 +170,12 @@ class Fleet:
     def quotas(self) -> QuotaCollection:
         """The quotas of owners and tags."""
         return QuotaCollection(self._rules, self._recorded)
+
+    @property
+    def fencing(self) -> FenceDevices:
+        """The fence devices, which switch nodes off."""
+        agents = FenceAgents(self._hooks)
+        return FenceDevices(self.nodes, FenceStore(self._database), agents, self._fencer, self._recorded)
 
     def place(
         self, spec: VMSpec | None = None, *, group: str | None = None, labels: Mapping[str, str] | None = None, **fields: Any
@@ -340,6 +357,9 @@ class Fleet:
     def close(self) -> None:
         """Close all connections."""
         self.hosts.close()
+
+    def _fencer(self) -> Fencer:
+        return Fencer(FenceAgents(self._hooks), self._secrets, self.hosts)
 
     def _refresher(self) -> Refresh:
         return Refresh(self, self._node_store, Reconciler(self._allocations, self._alive))

@@ -9,6 +9,7 @@ import pluggy
 
 from novacron.hookspecs.operation import PROJECT
 from novacron.records.alerts import Notification
+from novacron.records.fencing import FenceTarget, PowerStatus
 from novacron.records.series import MetricDefinition, Sample
 
 _spec = pluggy.HookspecMarker(PROJECT)
@@ -43,6 +44,36 @@ class AlertSink(Protocol):
 
     def send(self, notification: Notification) -> None:
         """Deliver a notification. An exception means that it was not delivered; it is then sent again later."""
+        raise NotImplementedError
+
+
+class FenceAgent(Protocol):
+    """Switches nodes off through a kind of device. It never restarts a node: `off` only switches it off.
+
+    Attributes:
+        name: the agent's name, as `novacron fence set` uses it.
+        required: the options that a device needs.
+        optional: the other options; None accepts any.
+    """
+
+    name: str
+    required: Sequence[str]
+    optional: Sequence[str] | None
+
+    def off(self, target: FenceTarget) -> None:
+        """Switch the node off, also if it is off already. It may return before the node is off; `status` is then read until it is.
+
+        Raises:
+            NovaCronError: the device refused it or did not answer. The node may be off nevertheless.
+        """
+        raise NotImplementedError
+
+    def status(self, target: FenceTarget) -> PowerStatus:
+        """Return "off" only if the node has certainly no power, "on" if it has or still may have, otherwise "unknown".
+
+        Raises:
+            NovaCronError: the device can't be asked. This counts as "unknown".
+        """
         raise NotImplementedError
 
 
@@ -175,6 +206,12 @@ def placement_weighers() -> Sequence[Callable[..., Sequence[float]]]:
 
     The scores are scaled to 0..1 and multiplied by the function's attribute `weight`, or by 1.
     """
+    raise NotImplementedError
+
+
+@_spec
+def fence_agents() -> Sequence[FenceAgent]:
+    """Return fence agents, which switch nodes off before their VMs are restarted elsewhere."""
     raise NotImplementedError
 
 

@@ -265,6 +265,55 @@ quotas = sa.Table(
     sa.Column("generation", sa.BigInteger, nullable=False, comment="changed by each claim of the subject: one claim at a time"),
 )
 
+fence_devices = sa.Table(
+    "fence_devices",
+    metadata,
+    sa.Column("node", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("agent", sa.String(64), nullable=False),
+    sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("options", sa.JSON, nullable=False, comment="names of secrets, never their values"),
+)
+
+protected_vms = sa.Table(
+    "protected_vms",
+    metadata,
+    sa.Column("vm", sa.String(128), primary_key=True, comment="its UUID"),
+    sa.Column("node", sa.String(64), primary_key=True, index=True, comment="where it was when its definition was read"),
+    sa.Column("name", sa.String(256), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, comment="of its record, to find changes"),
+    sa.Column("definition", sa.Text, nullable=False, comment="native, without secrets"),
+    sa.Column("priority", sa.Integer, nullable=False, comment="lower ones are restarted first"),
+    sa.Column("refusals", sa.JSON, nullable=False, comment="why it can't be restarted elsewhere"),
+)
+
+failovers = sa.Table(
+    "failovers",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("node", sa.String(64), nullable=False, index=True),
+    sa.Column("node_name", sa.String(256), nullable=False),
+    sa.Column("group_name", sa.String(64), nullable=False),
+    sa.Column("stage", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("began_at", sa.Float, nullable=False),
+    sa.Column("changed_at", sa.Float, nullable=False),
+    sa.Column("ended_at", sa.Float, index=True),
+    sa.Column("confirmed_by", sa.String(256), comment="who has confirmed that the node is off"),
+    sa.Column("steps", sa.JSON, nullable=False, comment="what was done, for people"),
+)
+
+failover_vms = sa.Table(
+    "failover_vms",
+    metadata,
+    sa.Column("failover", sa.String(32), primary_key=True),
+    sa.Column("vm", sa.String(128), primary_key=True),
+    sa.Column("name", sa.String(256), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("destination", sa.String(64), comment="the node on which it is started; kept before it is defined there"),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+)
+
 alert_files = sa.Table(
     "alert_files",
     metadata,
@@ -330,6 +379,9 @@ __all__ = [
     "alert_silences",
     "alert_states",
     "allocations",
+    "failover_vms",
+    "failovers",
+    "fence_devices",
     "hosts",
     "leases",
     "macs",
@@ -345,6 +397,7 @@ __all__ = [
     "nodes",
     "placement_rules",
     "processes",
+    "protected_vms",
     "quotas",
     "run_entries",
     "run_vms",

@@ -1,0 +1,1 @@
+"""Fencing: switches a node off before its VMs are started elsewhere."""
