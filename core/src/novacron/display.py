@@ -30,6 +30,7 @@ COLUMNS: Mapping[str, str] = {
     "VMMetrics": "vm cpu_seconds vcpus memory_bytes memory_used_bytes disk_read_bytes disk_written_bytes host",
     "RunRecord": "id name status vms created_at ended_at actor",
     "Schedule": "name cron timezone words paused problem",
+    "Finding": "check status subject message hint",
     "Question": "vm host text choices default",
 }
 """The columns of a table of records, by the record's class. Other records show their first fields."""

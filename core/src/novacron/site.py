@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from novacron.monitoring.alerting.alerts import FleetAlerts
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.plugins.application import ApplicationPlugins
+    from novacron.records.diagnosis import Finding
     from novacron.store.database import Database
     from novacron.workflow.composition import Workflow
     from novacron.workflow.flows import Flows
@@ -130,6 +131,18 @@ class Site:
     def flows(self) -> Flows:
         """The flows with names: built-in ones, those of plugins, and registered ones."""
         return self._once("flows", self._make_flows)
+
+    def diagnose(self) -> list[Finding]:
+        """Check this machine: the state directory and its permissions, the drivers, and the program and keys of SSH.
+
+        Example:
+            >>> from novacron.site import default_site
+            >>> [finding.subject for finding in default_site().diagnose() if finding.check == "driver" and finding.subject == "sim"]
+            ['sim']
+        """
+        from novacron.fleets.diagnosis import diagnose_machine
+
+        return diagnose_machine(self.state, self.drivers)
 
     def connect(
         self,

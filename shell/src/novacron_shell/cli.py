@@ -23,6 +23,7 @@ GROUPS = {
     "destroy": ("labs", "Delete what was created for a lab."),
     "diff": ("labs", "Show how the hosts differ from a lab file."),
     "disk": ("disks", "Disks of a VM: attach, detach, resize, limit, change media."),
+    "doctor": ("doctor", "Check this machine, hosts or VMs, and say how to repair what is wrong."),
     "events": ("events", "Print events of the hosts as they happen."),
     "explain": ("explain", "Explain the fields of specs, and which drivers support them."),
     "fence": ("fence", "Fence devices: switch nodes off before their VMs are restarted elsewhere."),

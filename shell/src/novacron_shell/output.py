@@ -16,7 +16,7 @@ from novacron.text import escaped_json, printable, printable_line
 STATUS_STYLE = {
     "running": "green", "suspended": "yellow", "saved": "yellow", "stopping": "yellow", "stopped": "dim", "crashed": "red bold",
     "migrating": "cyan", "sleeping": "yellow", "unknown": "red", "up": "green", "down": "red", "enabled": "green", "broken": "red",
-    "failed": "red", "done": "green", "undone": "yellow",
+    "failed": "red", "done": "green", "undone": "yellow", "ok": "green", "warning": "yellow", "problem": "red",
 }  # fmt: skip
 FORMATS = ("table", "wide", "json", "ndjson", "yaml", "csv", "name")
 Columns = Mapping[str, str | Callable[[Any], Any]]

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
     from novacron.monitoring.alerting.alerts import FleetAlerts
     from novacron.monitoring.metrics import FleetMetrics
+    from novacron.records.diagnosis import Finding
     from novacron.records.nics import MACClash
     from novacron.specs import VMSpec
     from novacron.store.database import Database
@@ -321,6 +322,27 @@ class Fleet:
             [('asked-a', 'sim'), ('asked-b', 'sim')]
         """
         return ask_all(self.hosts.__getitem__, hosts, what, timeout, limit)
+
+    def diagnose(self, *, timeout: float | str | None = 60.0) -> Sequence[Finding]:
+        """Check all hosts; see `host.diagnose()`. A host that can't be reached is a finding that says why.
+
+        Args:
+            timeout: seconds that each host may take.
+
+        Returns:
+            One record per check, host by host in the order of their names.
+
+        Example:
+            >>> import novacron
+            >>> fleet = novacron.fleet()
+            >>> _ = fleet.add("diagnosed-a", "sim://diagnosed-a")
+            >>> {finding.status for finding in fleet.diagnose() if finding.subject == "diagnosed-a"}
+            {'ok'}
+            >>> fleet.remove("diagnosed-a")
+        """
+        from novacron.fleets.diagnosis import diagnose_fleet
+
+        return diagnose_fleet(self, timeout=timeout)
 
     def mac_clashes(self, *, timeout: float | str | None = 60.0) -> Sequence[MACClash]:
         """Look at every NIC of every host and return the MAC addresses that more than one has, sorted by address.

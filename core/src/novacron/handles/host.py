@@ -19,6 +19,7 @@ from novacron.handles.vms import VMCollection
 from novacron.identity import Identity
 from novacron.jobs import Job
 from novacron.plugins.driver import Destination
+from novacron.records.diagnosis import Finding
 from novacron.records.events import Event
 from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 
@@ -64,6 +65,7 @@ class HostHandle:
                 "acting_for",
                 "capabilities",
                 "close",
+                "diagnose",
                 "driver_name",
                 "events",
                 "filters",
@@ -189,6 +191,24 @@ class HostHandle:
         found: Capabilities = self.invoke("host_capabilities")
         result: Capabilities = found.replace(operations=operations)
         return result
+
+    def diagnose(self) -> list[Finding]:
+        """Check the connection, the hypervisor, storage pools, networks and memory. `novacron doctor HOST` prints the result.
+
+        Nothing is changed. A check that fails is a finding, no exception.
+
+        Returns:
+            One record per check. Warnings and problems have a hint that says how to repair them.
+
+        Example:
+            >>> import novacron
+            >>> findings = novacron.connect("sim://diagnosed").diagnose()
+            >>> {finding.status for finding in findings}
+            {'ok'}
+        """
+        from novacron.handles.diagnosis import diagnose_host
+
+        return diagnose_host(self)
 
     def events(self, kinds: Iterable[str] | None = None, *, timeout: float | None = None) -> EventStream:
         """Iterate over the host's events from now on. If `timeout` is given, iteration ends after so many seconds without an event."""

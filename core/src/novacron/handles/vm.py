@@ -23,6 +23,7 @@ from novacron.handles.snapshots import SnapshotCollection
 from novacron.handles.ssh import SSHHandle
 from novacron.handles.waiting import wait_for
 from novacron.records.appliances import Appliance
+from novacron.records.diagnosis import Finding
 from novacron.records.guest import ConsoleEndpoint, Screenshot
 from novacron.records.metrics import VMRates, VMUsage
 from novacron.records.migration import MigrationCheck
@@ -352,6 +353,27 @@ class VMHandle:
             True
         """
         return addresses_of(self.refresh(), version=version)
+
+    def diagnose(self) -> list[Finding]:
+        """Check the VM: its status, files, process, guest agent, addresses and SSH server. `novacron doctor VM` prints the result.
+
+        Nothing is changed. A check that fails is a finding, no exception.
+
+        Returns:
+            One record per check. Warnings and problems have a hint that says how to repair them.
+
+        Raises:
+            VMNotFoundError: the VM no longer exists.
+
+        Example:
+            >>> import novacron
+            >>> vm = novacron.connect("sim://diagnosed-vms").vms.create(name="web1", guest_agent=False, start=True)
+            >>> [finding.check for finding in vm.diagnose() if finding.status != "ok"]
+            ['guest agent', 'address']
+        """
+        from novacron.handles.diagnosis import diagnose_vm
+
+        return diagnose_vm(self)
 
     def wait_for(self, condition: str, *, timeout: float | str = "5m") -> object:
         """Wait until the VM has a status, or its guest is ready: "agent", "ip", "ssh", "cloud-init"; returns what was found.

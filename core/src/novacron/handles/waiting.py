@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import GuestAgentError, InvalidSpecError, InvalidStateError, OperationTimeoutError, SpecProblem
-from novacron.handles.addresses import addresses_of
+from novacron.handles.addresses import Address, addresses_of
 from novacron.records.vm import Status
 from novacron.units import parse_duration
 
@@ -100,8 +100,13 @@ def _ip(vm: VMHandle) -> tuple[bool, Any]:
 
 
 def _ssh(vm: VMHandle) -> tuple[bool, Any]:
+    return ssh_banner(addresses_of(vm))
+
+
+def ssh_banner(addresses: Iterable[Address]) -> tuple[bool, str]:
+    """Connect to port 22 of each address until an SSH server answers. Returns True and its banner, or False and what was seen last."""
     seen = "no address yet"
-    for address in addresses_of(vm):
+    for address in addresses:
         try:
             with socket.create_connection((address.address, 22), timeout=3) as connection:
                 banner = connection.recv(64)
@@ -136,4 +141,4 @@ _GUEST: dict[str, Callable[[VMHandle], tuple[bool, Any]]] = {
     "cloud-init": _cloud_init,
 }
 
-__all__ = ["conditions", "wait_for"]
+__all__ = ["conditions", "ssh_banner", "wait_for"]

@@ -21,6 +21,7 @@ from novacron.hookspecs import (
     appliances,
     application,
     console,
+    diagnosis,
     disks,
     events,
     filters,
@@ -39,7 +40,7 @@ from novacron.hookspecs import (
     volumes,
 )
 
-API_VERSION = "1.4"
+API_VERSION = "1.5"
 """Version of the contract: adding a hook or argument raises the second number, renaming or removing one the first."""
 
 AREAS = (
@@ -61,6 +62,7 @@ AREAS = (
     metrics,
     events,
     appliances,
+    diagnosis,
 )
 """The areas of the contract, in the order of the documentation. Handles, records and drivers use the same file names."""
 

@@ -19,6 +19,7 @@ from novacron.records.capacity import (
     Quota,
     Rejection,
 )
+from novacron.records.diagnosis import Finding
 from novacron.records.disks import Disk
 from novacron.records.events import Event
 from novacron.records.filters import TrafficFilter
@@ -62,6 +63,7 @@ __all__ = [
     "DiskRates",
     "Event",
     "ExecResult",
+    "Finding",
     "GuestInfo",
     "Host",
     "HostMetrics",

@@ -44,6 +44,7 @@ def areas() -> list[type]:
     """Return the classes of a connection's parts."""
     from novacron_kvm.operations.appliances import KVMAppliances
     from novacron_kvm.operations.console import KVMConsole
+    from novacron_kvm.operations.diagnosis import KVMDiagnosis
     from novacron_kvm.operations.disks import KVMDisks
     from novacron_kvm.operations.events import KVMEvents
     from novacron_kvm.operations.filters import KVMFilters
@@ -80,6 +81,7 @@ def areas() -> list[type]:
         KVMTemplates,
         KVMEvents,
         KVMAppliances,
+        KVMDiagnosis,
     ]
 
 

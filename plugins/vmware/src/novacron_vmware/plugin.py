@@ -14,6 +14,7 @@ def areas() -> list[type]:
     from novacron_vmware.native import areas as native_areas
     from novacron_vmware.operations.appliances import VMwareAppliances
     from novacron_vmware.operations.console import VMwareConsole
+    from novacron_vmware.operations.diagnosis import VMwareDiagnosis
     from novacron_vmware.operations.disks import VMwareDisks
     from novacron_vmware.operations.events import VMwareEvents
     from novacron_vmware.operations.filters import VMwareFilters
@@ -50,6 +51,7 @@ def areas() -> list[type]:
         VMwareConsole,
         VMwareGuest,
         VMwareAppliances,
+        VMwareDiagnosis,
         *native_areas(),
     ]
 

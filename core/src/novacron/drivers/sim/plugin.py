@@ -56,6 +56,7 @@ _AREAS = {
     "guest": "SimGuest",
     "console": "SimConsole",
     "appliances": "SimAppliances",
+    "diagnosis": "SimDiagnosis",
 }
 """The module of each area in `operations`, and its class. They are imported by the first connection."""
 

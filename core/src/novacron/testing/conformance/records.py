@@ -27,8 +27,9 @@ OF_THE_HOST = [
     "template_list",
     "metrics_host",
     "metrics_vms",
+    "host_diagnose",
 ]
-OF_A_VM = ["vm_get", "vm_export", "vm_configuration", "snapshot_list", "resources_get", "metrics_vm"]
+OF_A_VM = ["vm_get", "vm_export", "vm_configuration", "snapshot_list", "resources_get", "metrics_vm", "vm_diagnose"]
 
 
 def check(record: Record) -> None:

@@ -1,0 +1,38 @@
+"""Diagnosis of hosts and VMs."""
+
+from __future__ import annotations
+
+from novacron.handles.host import HostHandle
+from novacron.handles.vm import VMHandle
+from novacron.records.diagnosis import Finding
+from novacron.testing.conformance.case import Conformance, needs
+
+
+class TestDiagnosis(Conformance):
+    """Hosts and VMs are diagnosed."""
+
+    @needs("host_diagnose")
+    def test_a_host_is_diagnosed(self, host: HostHandle) -> None:
+        """Every check could be made, and says how to repair what it found."""
+        check_findings(host.diagnose())
+
+    @needs("vm_diagnose")
+    def test_a_vm_is_diagnosed_whether_it_runs_or_not(self, vm: VMHandle) -> None:
+        """Its status does not change."""
+        check_findings(vm.diagnose())
+        vm.start()
+        check_findings(vm.diagnose())
+        assert vm.refresh().status == "running"
+
+
+def check_findings(findings: list[Finding]) -> None:
+    """Fail unless there are findings, each with a text, and each that is not "ok" with a hint."""
+    assert findings
+    for found in findings:
+        assert found.message
+        assert found.subject
+        assert not found.message.startswith("this could not be checked"), found
+        assert (found.hint is None) == (found.status == "ok"), found
+
+
+__all__ = ["TestDiagnosis"]

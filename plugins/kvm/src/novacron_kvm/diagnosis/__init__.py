@@ -1,0 +1,1 @@
+"""The checks of libvirt hosts and their VMs."""
