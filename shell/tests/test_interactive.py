@@ -108,6 +108,13 @@ def test_a_detached_job_continues_and_its_end_is_announced(shell):
     seen(shell, "done")
 
 
+def test_await_and_pipes_work_at_the_prompt(shell):
+    typed(shell, "(await lab.submit('vm_stop', vm='vm-00001')).status + '!'")
+    seen(shell, "stopped!")
+    typed(shell, "vms.where(name='vm-00001') | start")
+    seen(shell, "start: 1 of 1 done")
+
+
 def test_ctrl_d_leaves(shell):
     shell.sendeof()
     shell.expect(pexpect.EOF)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ def fan_out(
     """Call `work` with each item, at most `limit` at a time, and return the futures in the order of the items.
 
     All futures are done, except for those of calls that took more than `seconds`. A call that hangs gives up its place at its deadline,
-    so it delays no other by more than that.
+    so it delays no other by more than that. Calls see the context variables of the caller, such as the locks that it holds.
     """
     queue = deque(items)
     answers: list[Future[Any]] = []
@@ -70,7 +71,8 @@ def fan_out(
     while queue or running:
         while queue and len(running) < limit:
             item = queue.popleft()
-            answer = in_thread(lambda item=item: work(item), f"{name}-{len(answers)}")  # type: ignore[misc]
+            context = copy_context()
+            answer = in_thread(lambda item=item, run=context.run: run(work, item), f"{name}-{len(answers)}")  # type: ignore[misc]
             answers.append(answer)
             running[answer] = time.monotonic() + seconds if seconds is not None else float("inf")
         pause = min(running.values()) - time.monotonic()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from typing import Any
 
 from novacron.hookspecs.operation import Operation
 from novacron.identity import Identity
 from novacron.jobs import Job
+
+held_locks: ContextVar[tuple[object, ...]] = ContextVar("novacron-held-locks", default=())
+"""The locks that the running code holds with `vm.locked()`; see `novacron.dispatch.locks`."""
 
 
 class Call:
@@ -19,6 +23,7 @@ class Call:
         resource: id or name of the resource, such as a VM; None for the host itself.
         arguments: all arguments of the hook except `job`.
         locked: what the lock policy holds: a VM's id, even if the caller used the name; None if nothing is locked.
+        held: the locks that the caller holds with `vm.locked()`.
         deadline: `time.monotonic()` at which the caller stops waiting.
         actor: who requested the operation.
         executor: who runs it for the actor; equal to the actor if that is the same user.
@@ -26,7 +31,7 @@ class Call:
         job: the job of a long operation, otherwise None.
     """
 
-    __slots__ = ("arguments", "deadline", "host", "identity", "job", "locked", "operation", "resource")
+    __slots__ = ("arguments", "deadline", "held", "host", "identity", "job", "locked", "operation", "resource")
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class Call:
         self.resource = resource_of(arguments)
         self.locked = self.resource if operation.locks else None
         self.identity = identity or Identity.of_process()
+        self.held = held_locks.get()
 
     @property
     def actor(self) -> str:
@@ -70,4 +76,4 @@ def resource_of(arguments: dict[str, Any]) -> str | None:
     return getattr(spec, "name", None)
 
 
-__all__ = ["Call", "resource_of"]
+__all__ = ["Call", "held_locks", "resource_of"]

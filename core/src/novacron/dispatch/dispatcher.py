@@ -6,6 +6,7 @@ import copy
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from typing import Any
 
@@ -97,7 +98,8 @@ class Dispatcher:
         self.operations = frozenset(name for part in driver.parts for name, _ in implementations(part))
         self.native = native_table(driver_name, driver.parts)
         self.audit = audit or AuditLog()
-        everything: list[Any] = [AuditPolicy(self.audit), locks or LockPolicy(), RetryPolicy(), *policies]
+        self._locks = locks or LockPolicy()
+        everything: list[Any] = [AuditPolicy(self.audit), self._locks, RetryPolicy(), *policies]
         self._policies = sorted(everything, key=lambda p: STAGES.index(getattr(p, "stage", "access")))
         self._chains: dict[str, Callable[[Call], Any]] = {}
 
@@ -172,6 +174,20 @@ class Dispatcher:
     def submit(self, operation: str, timeout: float | None = None, **arguments: Any) -> Job[Any]:
         """Start an operation in a separate thread and return its job."""
         return self._begin(*self._accepted(operation, timeout, arguments), arguments)
+
+    def locked(self, vm: str, timeout: float) -> AbstractContextManager[None]:
+        """Hold the lock of a VM during a block; see `VMHandle.locked`.
+
+        Args:
+            vm: the VM's id.
+            timeout: longest time to wait for the lock, in seconds.
+
+        Raises:
+            BusyError: another operation held the lock for all of that time.
+        """
+        operation = operations()["vm_update"]._replace(name="vm.locked()")
+        call = Call(operation, self.host, {"vm": vm}, time.monotonic() + timeout, identity=self.identity)
+        return self._locks.hold(call)
 
     def _accepted(self, operation: str, timeout: Any, arguments: dict[str, Any]) -> tuple[Operation, float]:
         """Return an operation and its time limit if the call is allowed. Rejected calls are recorded."""

@@ -6,10 +6,11 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from novacron.dispatch.call import Call
+from novacron.dispatch.call import Call, held_locks
 from novacron.dispatch.filelocks import FileLocks
 from novacron.errors import BusyError, OperationCancelledError
 from novacron.hookspecs.operation import Operation
@@ -28,6 +29,16 @@ class _Queue:
         self.waiting: deque[Call] = deque()
 
 
+class _Held:
+    """A lock that a block of code holds: its key, and the key of the queue of the operations of that block."""
+
+    __slots__ = ("key", "queue")
+
+    def __init__(self, key: tuple[str, str]) -> None:
+        self.key = key
+        self.queue = (f"{key[0]} of {id(self)}", key[1])
+
+
 class LockPolicy:
     """Serialises operations that lock the same resource. A call waits until its deadline, then raises BusyError.
 
@@ -43,6 +54,8 @@ class LockPolicy:
     def __init__(self, files: FileLocks | None = None) -> None:
         self._files = files
         self._queues: dict[tuple[str, str], _Queue] = {}
+        self._held: set[_Held] = set()
+        self._deferred: dict[tuple[str, str], Callable[[], None]] = {}
         self._changed = threading.Condition()
 
     def applies(self, operation: Operation) -> bool:
@@ -51,14 +64,57 @@ class LockPolicy:
 
     def __call__(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         key = key_of(call.host, call.locked or "")
-        self._acquire(key, call)
+        queue = self._acquire(key, call)
         try:
-            if self._files is None or call.operation.long or not _UUID.fullmatch(key[1]):
+            if self._files is None or call.operation.long or queue != key or not _UUID.fullmatch(key[1]):
                 return proceed(call)
             with self._files.hold(key[1], call.remaining, lambda: _held_elsewhere(call)):
                 return proceed(call)
         finally:
-            self._release(key)
+            self._release(queue)
+
+    @contextmanager
+    def hold(self, call: Call) -> Iterator[None]:
+        """Hold the lock of a resource during the block. Operations of the block may use the resource, all others wait.
+
+        If a job that the block started still runs at the end of the block, the lock is released when the job ends.
+
+        Args:
+            call: a call that names the resource, the holder and the deadline until which to wait for the lock.
+
+        Raises:
+            BusyError: another operation held the lock until the deadline.
+        """
+        key = key_of(call.host, call.locked or "")
+        if self._queue_of(key, call) != key:  # the caller holds it already
+            yield
+            return
+        with ExitStack() as undo:
+            self._acquire(key, call)
+            undo.callback(self._release, key)
+            if self._files is not None and _UUID.fullmatch(key[1]):
+                undo.enter_context(self._files.hold(key[1], call.remaining, lambda: _held_elsewhere(call)))
+            held = _Held(key)
+            self._held.add(held)
+            token = held_locks.set((*call.held, held))
+            try:
+                yield
+            finally:
+                held_locks.reset(token)
+                self._end(held, undo.pop_all().close)
+
+    def _end(self, held: _Held, release: Callable[[], None]) -> None:
+        """Call `release` now, or after the last operation that still uses the lock."""
+        with self._changed:
+            self._held.discard(held)
+            if held.queue in self._queues:
+                self._deferred[held.queue] = release
+                return
+        release()
+
+    def _queue_of(self, key: tuple[str, str], call: Call) -> tuple[str, str]:
+        """Return the key of the queue for a call. If the caller holds the lock, its operations only wait for each other."""
+        return next((held.queue for held in self._held.intersection(call.held) if held.key == key), key)
 
     def holder(self, host: str, resource: str) -> str | None:
         """Return a description of the holder of a resource; None if it is not locked."""
@@ -66,8 +122,10 @@ class LockPolicy:
             queue = self._queues.get(key_of(host, resource))
             return _describe(queue) if queue and queue.holder else None
 
-    def _acquire(self, key: tuple[str, str], call: Call) -> None:
+    def _acquire(self, key: tuple[str, str], call: Call) -> tuple[str, str]:
+        """Wait for the lock, and return the key of the queue in which the call got it."""
         with self._changed:
+            key = self._queue_of(key, call)
             queue = self._queues.setdefault(key, _Queue())
             queue.waiting.append(call)
             try:
@@ -86,14 +144,19 @@ class LockPolicy:
             finally:
                 queue.waiting.remove(call)
                 self._changed.notify_all()
+        return key
 
     def _release(self, key: tuple[str, str]) -> None:
         with self._changed:
             queue = self._queues[key]
             queue.holder = None
+            release = None
             if not queue.waiting:
                 del self._queues[key]
+                release = self._deferred.pop(key, None)
             self._changed.notify_all()
+        if release is not None:
+            release()
 
 
 def key_of(host: str, resource: str) -> tuple[str, str]:

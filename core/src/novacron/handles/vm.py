@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
@@ -387,6 +388,33 @@ class VMHandle:
             'running'
         """
         return wait_for(self, condition, timeout=timeout)
+
+    def locked(self, timeout: float | str = "1m") -> AbstractContextManager[None]:
+        """Hold the VM's lock during a `with` block, so that several operations are not interleaved with those of others.
+
+        Operations of the block run as usual. Changes that other threads request wait until the block ends. Changes of other processes that
+        use the same state directory wait too, except for long operations such as a migration. Reads never wait.
+
+        Args:
+            timeout: longest time to wait for the lock, in seconds or as text such as "30s".
+
+        Returns:
+            A context manager.
+
+        Raises:
+            BusyError: another operation held the lock for all of that time; the message names it.
+
+        Limits: code of the block that runs in threads started by hand counts as other code. A job that the block started with `wait=False`
+        keeps the lock until it ends.
+
+        Example:
+            >>> import novacron
+            >>> vm = novacron.connect("sim://locked").vms.create(name="web1")
+            >>> with vm.locked():
+            ...     vm.update(vcpus=2).start().status
+            'running'
+        """
+        return self.host.dispatcher.locked(self.id, parse_duration(timeout))
 
     @property
     def metrics(self) -> VMMetricsHandle:

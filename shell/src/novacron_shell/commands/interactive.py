@@ -25,7 +25,9 @@ def shell(settings: Settings) -> None:
 def script_(settings: Settings, script: str, arguments: tuple[str, ...]) -> None:
     """Run a Python SCRIPT with the shell's names: hosts, vms, connect, steps, VMSpec, ..."""
     import runpy
+    from pathlib import Path
 
+    from novacron_shell.repl.coroutines import compiled, is_coroutine, run_code
     from novacron_shell.repl.session import open_environment
 
     shell = open_environment(settings)
@@ -33,7 +35,11 @@ def script_(settings: Settings, script: str, arguments: tuple[str, ...]) -> None
         print(f"error: {name}: {error}", file=sys.stderr)
     sys.argv = [script, *arguments]
     try:
-        runpy.run_path(script, init_globals=shell.names, run_name="__main__")
+        text = Path(script).read_bytes()
+        if is_coroutine(code := compiled(text, script)):  # runpy does not accept an `await` outside of functions
+            run_code(code, shell.names | {"__name__": "__main__", "__file__": script}, shell.coroutines)
+        else:
+            runpy.run_path(script, init_globals=shell.names, run_name="__main__")
     finally:
         shell.close()
 

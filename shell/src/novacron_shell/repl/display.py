@@ -43,11 +43,14 @@ class Displays:
                 return drawer(value)
         return _by_shape(value)
 
+    def drawn(self, value: Any) -> RenderableType:
+        """Return what rich prints for a value; its repr, without addresses of objects, if it has no display."""
+        drawn = self.draw(value)
+        return Text(printable(without_address(repr(value)))) if drawn is None else drawn
+
     def show(self, value: Any, console: Console) -> None:
         """Print a value; what is longer than the terminal goes through a pager with search."""
-        drawn = self.draw(value)
-        if drawn is None:
-            drawn = Text(printable(without_address(repr(value))))
+        drawn = self.drawn(value)
         if not console.is_terminal or _few(value):
             console.print(drawn)
             return

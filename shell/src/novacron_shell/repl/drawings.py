@@ -185,6 +185,37 @@ def usage(records: Sequence[Any]) -> RenderableType:
     return drawn
 
 
+def selection(found: Any) -> RenderableType:
+    """Some VMs, and the hosts that did not answer."""
+    return _with_unreachable(records_table(list(found)), found)
+
+
+def done(found: Any) -> RenderableType:
+    """What an action did: one line for each VM, and how many succeeded."""
+    rows = [
+        (each.vm.name, each.vm.host.name, "done" if each.ok else "failed" if each.started else "not started", _result(each))
+        for each in found.all
+    ]
+    hints = dict.fromkeys(each.error.hint for each in found.failed if each.error.hint)
+    lines = [Text.assemble(("hint: ", "yellow"), printable(hint)) for hint in hints]
+    summary = Text(f"{found.action}: {found.summary}", style="red" if found.failed else "green")
+    return _with_unreachable(Group(table(("VM", "host", "outcome", ""), rows), summary, *lines), found)
+
+
+def _result(outcome: Any) -> str:
+    if outcome.error is not None:
+        return f"{type(outcome.error).__name__}: {outcome.error}"
+    result = outcome.result
+    if result is None or hasattr(result, "status"):
+        return "" if result is None else str(result.status)
+    return without_address(repr(result))
+
+
+def _with_unreachable(drawn: RenderableType, found: Any) -> RenderableType:
+    lines = [Text(printable(f"no answer from {host}: {error}"), style="red") for host, error in found.unreachable.items()]
+    return Group(drawn, *lines) if lines else drawn
+
+
 def executed(found: Any) -> RenderableType:
     """The output of a program in a guest, and how it ended."""
     parts: list[RenderableType] = []
@@ -251,6 +282,8 @@ DRAWERS: Mapping[str, Any] = {
     "FlowFunction": flow,
     "ImageCollection": listing,
     "ExecResult": executed,
+    "Outcomes": done,
+    "Selection": selection,
     "Screenshot": picture,
     "MigrationCheck": migration_check,
     "Spec": plain,

@@ -11,6 +11,7 @@ from rich.console import Console
 from novacron_shell.repl.catalogue import Catalogue
 from novacron_shell.repl.completion.isolation import IsolatedCompleter
 from novacron_shell.repl.config import ShellConfig
+from novacron_shell.repl.coroutines import Coroutines
 from novacron_shell.repl.display import Displays
 from novacron_shell.repl.inventory import Inventory, OpenHosts
 from novacron_shell.repl.jobs import JobBook
@@ -37,6 +38,7 @@ class Environment:
         announce: prints a message above the prompt.
         displays: how values are shown.
         started_for: the options that chose the hosts of the session, such as ("-c", "sim://lab"); empty for the fleet.
+        coroutines: runs coroutines of typed lines.
         error: the last error.
         evaluate: runs a typed line and returns its value.
         history: returns all lines of the history, oldest first.
@@ -56,6 +58,7 @@ class Environment:
     announce: Callable[[str], object] = print
     displays: Displays = field(default_factory=Displays)
     started_for: tuple[str, ...] = ()
+    coroutines: Coroutines = field(default_factory=Coroutines)
     error: BaseException | None = None
     evaluate: Callable[[str], object] = lambda line: None
     history: Callable[[], list[str]] = list
@@ -64,7 +67,8 @@ class Environment:
         self.catalogue = Catalogue(self.hosts)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Cancel all coroutines and close the connections."""
+        self.coroutines.close()
         self.vms.close()
         self.hosts.close()
 

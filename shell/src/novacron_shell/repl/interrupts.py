@@ -94,6 +94,9 @@ class Interrupts:
             self._progress.resume()
             signal.signal(signal.SIGINT, self._interrupted)
         if answer == "cancel":
+            for job in running:  # also those that another thread waits for
+                if job.job is not None:
+                    job.job.cancel()
             raise KeyboardInterrupt
         if answer == "detach":
             raise DetachedError(running)

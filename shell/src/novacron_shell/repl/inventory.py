@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from novacron.errors import VMNotFoundError, either
+from novacron.errors import HostNotFoundError, VMNotFoundError, either
 from novacron.handles.host import HostHandle
 from novacron.handles.vm import VMHandle
+from novacron.handles.vms import Each
+from novacron.specs.query import VMQuery, VMQueryFields
+
+if TYPE_CHECKING:
+    from novacron_shell.repl.pipes import Selection
 
 PATIENCE = 5.0
 """Seconds that a host has to list its VMs."""
@@ -76,6 +82,51 @@ class Inventory(Mapping[str, VMHandle]):
     def refresh_soon(self) -> None:
         """Read in the background."""
         threading.Thread(target=self.refresh, name="novacron-inventory", daemon=True).start()
+
+    def where(self, *, host: str | None = None, **query: Unpack[VMQueryFields]) -> Selection:
+        """Read the VMs that fulfil all conditions now, from all connected hosts, for actions: `vms.where(tag="web") | shutdown`.
+
+        Args:
+            host: name of the host, or a pattern such as "kvm*".
+            query: fields of `VMQuery`: name (a pattern), status, tag, node, folder, sort, limit.
+
+        Returns:
+            The VMs, by default sorted by name. `unreachable` has the error of each host that did not answer.
+
+        Raises:
+            InvalidSpecError: a field, status or sort key is unknown.
+            HostNotFoundError: no connected host has this name.
+            NovaCronError: no host answered; the error of the first one.
+
+        Example:
+            >>> import novacron
+            >>> hosts = OpenHosts()
+            >>> _ = hosts.add(novacron.connect("sim://where?vms=3"))
+            >>> Inventory(hosts).where(status="running", name="*2")
+            <1 VM>
+        """
+        from novacron import fleet
+        from novacron_shell.repl.pipes import Selection
+
+        asked = VMQuery.of(**query)
+        chosen = [each for each in self._hosts.values() if host is None or fnmatch.fnmatchcase(each.name, host)]
+        if host is not None and not chosen:
+            raise HostNotFoundError(
+                f"no connected host is named {host!r}", hint=f"connected are: {', '.join(self._hosts) or 'none'}"
+            )
+        answers = fleet().ask(chosen, lambda each: list(each.vms.list(**query)), timeout=PATIENCE)
+        failed = {answer.host: answer.error for answer in answers if answer.error is not None}
+        if answers and len(failed) == len(answers):
+            raise next(iter(failed.values()))
+        handles = {id(vm.record): vm for answer in answers if answer.error is None for vm in answer.value}
+        page = asked.page(vm.record for vm in handles.values())
+        silent = {name: str(error) for name, error in failed.items()} | (self.unreachable if host is None else {})
+        return Selection([handles[id(record)] for record in page.items], silent)
+
+    @property
+    def each(self) -> Each:
+        """Calls a method of all VMs, in parallel: `vms.each.refresh()`."""
+        return Each(list(self._vms.values()))
 
     def keep_fresh(self) -> None:
         """Read again whenever a host tells of an event, and look every few seconds for hosts that did not answer."""

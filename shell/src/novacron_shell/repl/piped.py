@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import click
 
 from novacron.errors import NovaCronError
+from novacron_shell.repl.coroutines import compiled, run_code
 from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.interpreter import Interpreter, is_special
 
@@ -40,7 +41,7 @@ def run_piped(shell: Environment, text: str) -> int:
     Raises:
         NovaCronError: as the code raises it.
     """
-    interpreter = Interpreter(shell, lambda line: exec(line, shell.names))  # noqa: S102 - the user's own code
+    interpreter = Interpreter(shell, lambda line: run_code(compiled(line), shell.names, shell.coroutines))
     for number, part in blocks(text):
         if is_special(part):
             interpreter.evaluate(part)
@@ -48,7 +49,7 @@ def run_piped(shell: Environment, text: str) -> int:
                 return interpreter.code
             continue
         try:
-            exec(compile("\n" * (number - 1) + part, "<stdin>", "exec"), shell.names)  # noqa: S102 - the user's own code
+            run_code(compiled("\n" * (number - 1) + part), shell.names, shell.coroutines)
         except (NovaCronError, click.ClickException, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - the user's own error, not one of NovaCron
@@ -61,7 +62,7 @@ def run_piped(shell: Environment, text: str) -> int:
 def _complete(python: str) -> bool:
     """Whether Python is complete: a line that begins with `:` may also be in a string of several lines."""
     try:
-        compile(python, "<stdin>", "exec")
+        compiled(python)
     except SyntaxError:
         return False
     return True

@@ -15,6 +15,7 @@ from novacron.text import printable
 from novacron.threads import in_thread
 from novacron_shell.options import Settings
 from novacron_shell.repl.config import ShellConfig
+from novacron_shell.repl.coroutines import compiled, run_code
 from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.errors import show_traceback, tell
 from novacron_shell.repl.extension import extend
@@ -106,7 +107,24 @@ def open_environment(settings: Settings, jobs: JobBook | None = None, *, specs: 
     vms.refresh()
     shell.names["tb"] = lambda: show_traceback(shell.console, shell.error)
     shell.names["command"] = command(shell)
+    if specs:
+        add_actions(shell)
     return shell
+
+
+def add_actions(shell: Environment) -> None:
+    """Add the names of actions on many VMs, and `wait` and `watch`. Names that exist, such as those of hosts, are kept."""
+    from novacron_shell.repl.pipes import ACTIONS, each
+    from novacron_shell.repl.waiting import waiting_names
+
+    actions = {action.name: action for action in ACTIONS} | waiting_names(shell.console, shell.displays)
+    for name, value in ({"each": each} | actions).items():
+        shell.names.setdefault(name, value)
+
+
+def _add_names(shell: Environment) -> None:
+    add_specs(shell.names)
+    add_actions(shell)
 
 
 def _greet(shell: Environment) -> None:
@@ -126,7 +144,7 @@ def _loop(shell: Environment, progress: ProgressPolicy) -> None:
         shell.config = ShellConfig.read(state / "shell.toml")
     except NovaCronError as error:
         tell(shell.console, error)
-    ready = in_thread(lambda: add_specs(shell.names), "novacron-names")
+    ready = in_thread(lambda: _add_names(shell), "novacron-names")
     if shell.config.startup:
         ready.result()
     for file in shell.config.startup:
@@ -136,7 +154,7 @@ def _loop(shell: Environment, progress: ProgressPolicy) -> None:
 
 def _run_startup(shell: Environment, file: Path) -> None:
     try:
-        exec(compile(file.read_text(), str(file), "exec"), shell.names)  # noqa: S102 - the user's own code
+        run_code(compiled(file.read_text(), str(file)), shell.names, shell.coroutines)
     except Exception as error:  # noqa: BLE001 - a broken startup file does not keep anybody from the shell
         shell.error = error
         shell.console.print(Text(printable(f"startup file {file}: {type(error).__name__}: {error}"), style="red"))

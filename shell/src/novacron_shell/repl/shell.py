@@ -17,6 +17,7 @@ from novacron.errors import NovaCronError
 from novacron.text import printable
 from novacron.units import format_duration
 from novacron_shell.repl.completer import ShellCompleter
+from novacron_shell.repl.coroutines import compiled, run_code
 from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.errors import from_typed_line, mistyped, tell
 from novacron_shell.repl.interpreter import Interpreter, is_special
@@ -50,7 +51,7 @@ class Shell(PythonRepl):
         self._interrupts = Interrupts(environment.jobs, progress)
         self._waiting: list[str] = []
         self._detached: set[int] = set()
-        self._interpreter = Interpreter(environment, super().eval)
+        self._interpreter = Interpreter(environment, self._python)
         completer = ShellCompleter(environment, self._interpreter.commands)
         super().__init__(
             get_globals=lambda: environment.names,
@@ -100,6 +101,19 @@ class Shell(PythonRepl):
             self._shell.vms.refresh_soon()
             while self._waiting:
                 self._say(self._waiting.pop(0))
+
+    def _python(self, line: str) -> object:
+        """Run Python and return its value. An expression's value becomes `_`; code with `await` runs on the session's event loop."""
+        if "" not in sys.path:  # Jedi removes it
+            sys.path.insert(0, "")
+        try:
+            code, mode = compiled(line, mode="eval", flags=self.get_compiler_flags()), "eval"
+        except SyntaxError:
+            code, mode = compiled(line, flags=self.get_compiler_flags()), "exec"
+        value = run_code(code, self._shell.names, self._shell.coroutines)
+        if mode == "eval":
+            self._store_eval_result(value)
+        return value
 
     def announce(self, text: str) -> None:
         """Print a message above the prompt; while a line runs, after it. May be called in any thread."""

@@ -14,6 +14,7 @@ from novacron.errors import OperationCancelledError
 from novacron.text import printable, printable_line
 from novacron.units import format_duration
 from novacron_shell.progress import follow
+from novacron_shell.repl.coroutines import compiled, run_code
 from novacron_shell.repl.environment import Environment, ShellSettings
 
 
@@ -143,7 +144,7 @@ def edit(file: Path | None) -> None:
 
 
 def _execute(shell: Environment, text: str, name: str) -> None:
-    exec(compile(text, name, "exec"), shell.names)  # noqa: S102 - the user's own code
+    run_code(compiled(text, name), shell.names, shell.coroutines)
     shell.transcript.add(text, len(shell.transcript.entries) + 1)
 
 

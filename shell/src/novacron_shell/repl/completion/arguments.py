@@ -107,7 +107,7 @@ def _arguments(function: Any) -> Mapping[str, tuple[str, ...]]:
     """Return the arguments of a class or function; a spec's are its fields."""
     if inspect.isclass(function):
         return _fields(f"{function.__name__.removesuffix('Spec')}Fields") or _parameters(function)
-    if function.__qualname__ in ("VMCollection.list", "FleetVMs.list"):
+    if function.__qualname__ in ("VMCollection.list", "FleetVMs.list", "Inventory.where"):
         return _query()
     return _parameters(function)
 
