@@ -144,3 +144,9 @@ def test_metrics_rates_and_history_agree(simulator):
                 known = [getattr(usage, field) for usage in usages if getattr(usage, field) is not None]
                 assert known, field
                 assert rate <= max(known) * 1.001, field
+
+
+def test_the_clock_of_the_server_is_reported(host):
+    before = datetime.now(UTC).timestamp()
+    clock = host.invoke("metrics_host").clock
+    assert before - 1 <= clock <= datetime.now(UTC).timestamp() + 1

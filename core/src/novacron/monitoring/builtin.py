@@ -13,6 +13,17 @@ def _metric(name: str, kind: MetricKind, unit: str, text: str) -> MetricDefiniti
 
 
 VM_COUNTERS = {"cpu_seconds": _metric("vm_cpu_seconds_total", "counter", "seconds", "CPU time of the VM.")}
+VM_OPTIONAL_COUNTERS = {
+    "cpu_ready_seconds": _metric(
+        "vm_cpu_ready_seconds_total", "counter", "seconds", "Time that the vCPUs were ready and waited for a CPU of the host."
+    ),
+    "swapped_in_bytes": _metric(
+        "vm_swapped_in_bytes_total", "counter", "bytes", "Bytes that the guest read from its swap space."
+    ),
+    "swapped_out_bytes": _metric(
+        "vm_swapped_out_bytes_total", "counter", "bytes", "Bytes that the guest wrote to its swap space."
+    ),
+}
 VM_GAUGES = {
     "vcpus": _metric("vm_vcpus", "gauge", "", "Number of vCPUs."),
     "memory_bytes": _metric("vm_memory_bytes", "gauge", "bytes", "Current size of the memory balloon."),
@@ -20,12 +31,18 @@ VM_GAUGES = {
     "memory_guest_bytes": _metric("vm_memory_guest_bytes", "gauge", "bytes", "Total memory that the guest reports."),
     "memory_usable_bytes": _metric("vm_memory_usable_bytes", "gauge", "bytes", "Memory usable in the guest without swapping."),
     "memory_resident_bytes": _metric("vm_memory_resident_bytes", "gauge", "bytes", "Memory of the VM's process on the host."),
+    "memory_maximum_bytes": _metric(
+        "vm_memory_maximum_bytes", "gauge", "bytes", "Size of the memory balloon when the host takes no memory back."
+    ),
 }
 VM_STATES = {
     "running": _metric("vm_running", "gauge", "", "1 if the VM runs, otherwise 0."),
     "crashed": _metric("vm_crashed", "gauge", "", "1 if the VM crashed, otherwise 0."),
     "io_error": _metric("vm_io_error", "gauge", "", "1 if the VM is paused on an I/O error, otherwise 0."),
+    "stopped": _metric("vm_stopped", "gauge", "", "1 if the VM is stopped, otherwise 0."),
+    "changing": _metric("vm_changing", "gauge", "", "1 while the VM migrates or shuts down, otherwise 0."),
 }
+VM_AUTOSTART = {"autostart": _metric("vm_autostart", "gauge", "", "1 if the VM is set to start with its host, otherwise 0.")}
 DISK_COUNTERS = {
     "read_bytes": _metric("vm_disk_read_bytes_total", "counter", "bytes", "Bytes read from the disk."),
     "written_bytes": _metric("vm_disk_written_bytes_total", "counter", "bytes", "Bytes written to the disk."),
@@ -52,6 +69,12 @@ HOST_OWN = {
     "seconds": _metric("host_collect_seconds", "gauge", "seconds", "Duration of the last collection from the host."),
     "vms": _metric("host_vms", "gauge", "", "Number of VMs on the host."),
     "vms_running": _metric("host_vms_running", "gauge", "", "Number of running VMs on the host."),
+    "clock": _metric(
+        "host_clock_offset_seconds",
+        "gauge",
+        "seconds",
+        "How far the host's clock is ahead of the clock of the collector's machine.",
+    ),
 }
 POOL_GAUGES = {
     "capacity_bytes": _metric("pool_capacity_bytes", "gauge", "bytes", "Size of the storage pool."),
@@ -62,6 +85,9 @@ SLOW = {
     "snapshots": _metric("vm_snapshots", "gauge", "", "Number of snapshots of the VM."),
     "oldest": _metric("vm_oldest_snapshot_seconds", "gauge", "seconds", "Time of the VM's oldest snapshot, seconds since 1970."),
     "chain": _metric("vm_snapshot_chain_length", "gauge", "", "Files in the longest backing chain that snapshots made."),
+    "agent": _metric(
+        "vm_agent_connected", "gauge", "", "1 if the guest agent of a running VM is connected, 0 if it was connected before."
+    ),
 }
 OWN = {
     "certificate": _metric(
@@ -75,8 +101,9 @@ OWN = {
     "source_up": _metric("source_up", "gauge", "", "1 if a source of metrics answered, otherwise 0."),
 }
 TABLES = (
-    VM_COUNTERS, VM_GAUGES, VM_STATES, DISK_COUNTERS, NIC_COUNTERS, HOST_COUNTERS, HOST_GAUGES, HOST_OWN, POOL_GAUGES, SLOW, OWN,
-)  # fmt: skip
+    *(VM_COUNTERS, VM_OPTIONAL_COUNTERS, VM_GAUGES, VM_STATES, VM_AUTOSTART, DISK_COUNTERS, NIC_COUNTERS),
+    *(HOST_COUNTERS, HOST_GAUGES, HOST_OWN, POOL_GAUGES, SLOW, OWN),
+)
 
 
 def definitions() -> dict[str, MetricDefinition]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from novacron.errors import StorageError
 from novacron.monitoring.counters import CounterTracker
 from novacron.monitoring.layouts import Layouts, Measured, Round
 from novacron.monitoring.measuring import measure_host, silent_host
+from novacron.monitoring.pending import PendingCalls
 from novacron.monitoring.sources import measured_source, source_state
 from novacron.monitoring.storage import MetricStorage
 from novacron.threads import fan_out
@@ -68,8 +68,7 @@ class Collector:
         self._layouts: Layouts = storage.layouts
         self._sources, self._exporters = list(sources()), list(exporters())
         self._tracker: CounterTracker | None = None
-        self._busy: set[str] = set()
-        self._guard = threading.Lock()
+        self._pending = PendingCalls()
         self._unwritten: list[tuple[Round, dict[Any, Any]]] = []
         self._stamp: tuple[float, float] | None = None
         self._pushed_until: float | None = None
@@ -119,9 +118,7 @@ class Collector:
     def _measure_hosts(self, made: Round) -> None:
         with suppress(StorageError):
             self._hosts = [host.name for host in self._fleet.list()]
-        with self._guard:
-            asked = [name for name in self._hosts if name not in self._busy]
-            late = sorted(set(self._hosts) & self._busy)
+        asked, late = self._pending.apart(self._hosts)
         found: dict[tuple[str, str], Measured] = {}
         for name in late:
             made.problems[name] = "still does not answer"
@@ -153,14 +150,8 @@ class Collector:
         return False
 
     def _measure(self, host: Any) -> list[Measured]:
-        name = host.name
-        with self._guard:
-            self._busy.add(name)
-        try:
+        with self._pending.call(host.name):
             return measure_host(host, self._layouts)
-        finally:
-            with self._guard:
-                self._busy.discard(name)
 
     def _is_home(self, one: Measured, other: Measured) -> bool:
         """Return which of two hosts has a VM that both report, as during a migration: the one where it runs, else where it was."""
@@ -169,9 +160,9 @@ class Collector:
         return self._homes.get(one.key) == one.host
 
     def _measure_sources(self, made: Round) -> None:
-        with self._guard:
-            asked = [source for source in self._sources if f"source {source.name}" not in self._busy]
-            late = [source for source in self._sources if source not in asked]
+        _, hanging = self._pending.apart(_source_name(source) for source in self._sources)
+        asked = [source for source in self._sources if _source_name(source) not in hanging]
+        late = [source for source in self._sources if _source_name(source) in hanging]
         futures = fan_out(asked, self._ask_source, seconds=self._timeout, limit=AT_ONCE, name="novacron-source")
         for source in late:
             made.problems[source.name] = "still does not answer"
@@ -185,14 +176,8 @@ class Collector:
                 made.measured += future.result()
 
     def _ask_source(self, source: MetricSource) -> list[Measured]:
-        name = f"source {source.name}"
-        with self._guard:
-            self._busy.add(name)
-        try:
+        with self._pending.call(_source_name(source)):
             return measured_source(source, source.collect(), self._layouts)
-        finally:
-            with self._guard:
-                self._busy.discard(name)
 
     def _follow_counters(self, made: Round) -> None:
         if self._tracker is None:
@@ -242,6 +227,11 @@ class Collector:
                 exporter.export(made.at, list(made.samples()))
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is reported and the rest works
                 made.problems[exporter.name] = f"{type(error).__name__}: {error}"
+
+
+def _source_name(source: MetricSource) -> str:
+    """Return a name that no host has."""
+    return f"source {source.name}"
 
 
 __all__ = ["Collector"]

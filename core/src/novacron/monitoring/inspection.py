@@ -1,47 +1,61 @@
-"""Metrics that take many calls: snapshots of each VM, certificates, and workflow runs. They are read in the background, once in a while."""
+"""Metrics that take many calls: snapshots and guest agents of VMs, certificates, and workflow runs. A thread reads them now and then."""
 
 from __future__ import annotations
 
-import socket
-import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from novacron.errors import NovaCronError
 from novacron.monitoring import builtin
+from novacron.monitoring.certificates import expiry_of_host
 from novacron.monitoring.collector import AskedFleet
-from novacron.plugins.driver import HostURI
+from novacron.monitoring.pending import PendingCalls
 from novacron.records.series import MetricDefinition, Sample
 from novacron.records.snapshots import Snapshot
+from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
-from novacron.threads import in_thread
+from novacron.threads import fan_out, in_thread
 
 EVERY = 900.0
 """Seconds between two inspections."""
 PER_HOST = 120.0
 """Seconds that one host may take."""
-TLS_PORTS = {"qemu+tls": 16514, "vsphere": 443}
+AT_ONCE = 16
+"""How many hosts are asked at a time."""
 
 
 class Inspection:
     """A source of metrics that reads slowly and answers at once with what it read last.
 
+    A host that hangs is not asked again before its former call has ended, so that it takes one thread.
+
     Args:
         fleet: the hosts.
         runs: returns the workflow runs.
+        agents: returns the ids of the VMs whose guest agent was connected in the time before this process began.
         every: seconds between two inspections.
     """
 
     name = "inspection"
 
-    def __init__(self, fleet: AskedFleet, runs: Callable[[], Any], every: float = EVERY) -> None:
+    def __init__(
+        self,
+        fleet: AskedFleet,
+        runs: Callable[[], Any],
+        agents: Callable[[], Iterable[str]] = tuple,
+        every: float = EVERY,
+    ) -> None:
         self._fleet, self._runs, self._every = fleet, runs, every
+        self._known_agents = agents
+        self._agents: set[str] = set()
+        self._asked_agents = False
         self._found: list[Sample] = []
         self._next = 0.0
         self._under_way: Future[None] | None = None
+        self._pending = PendingCalls()
 
     def definitions(self) -> Sequence[MetricDefinition]:
         """Return nothing: the metrics are built-in ones."""
@@ -54,12 +68,35 @@ class Inspection:
             self._under_way = in_thread(self.refresh, "novacron-inspection")
         return [*self._found, *self._run_samples()]
 
-    def refresh(self) -> None:
-        """Read snapshots and certificates now."""
-        names = [host.name for host in self._fleet.list()]
-        answers = self._fleet.ask(names, _snapshots, timeout=PER_HOST, limit=16)
+    def refresh(self, timeout: float = PER_HOST) -> None:
+        """Read snapshots, guest agents and certificates now.
+
+        Args:
+            timeout: seconds that one host may take.
+        """
+        if not self._asked_agents:
+            self._agents |= set(self._known_agents())
+            self._asked_agents = True
+        asked, _ = self._pending.apart(host.name for host in self._fleet.list())
+        answers = self._fleet.ask(asked, self._inspect, timeout=timeout, limit=AT_ONCE)
         found = [sample for answer in answers if answer.error is None for sample in answer.value]
-        self._found = [*found, *self._certificates()]
+        self._found = [*self._without_unused_agents(found), *self._certificates(timeout)]
+
+    def _inspect(self, host: Any) -> list[Sample]:
+        with self._pending.call(host.name):
+            return [sample for vm in host.invoke("vm_list", query=VMQuery(detail="full")) for sample in _of_vm(host, vm)]
+
+    def _without_unused_agents(self, samples: Iterable[Sample]) -> list[Sample]:
+        """Leave out guest agents that were never connected: the guest has none, and nobody misses it."""
+        found = []
+        for sample in samples:
+            if sample.metric == builtin.SLOW["agent"].name:
+                if sample.value:
+                    self._agents.add(sample.labels["vm"])
+                elif sample.labels["vm"] not in self._agents:
+                    continue
+            found.append(sample)
+        return found
 
     def _run_samples(self) -> list[Sample]:
         found = []
@@ -75,32 +112,37 @@ class Inspection:
                 found.append(Sample(metric=builtin.OWN["run_age"].name, value=age, labels={"run": run.id}))
         return found
 
-    def _certificates(self) -> list[Sample]:
-        places = [(host.name, HostURI.parse(host.uri)) for host in self._fleet.list()]
+    def _certificates(self, timeout: float) -> list[Sample]:
+        hosts = {f"certificate of {host.name}": host for host in self._fleet.list()}
+        asked, _ = self._pending.apart(hosts)
+
+        def expiry(place: str) -> float | None:
+            with self._pending.call(place):
+                return expiry_of_host(hosts[place].uri)
+
+        answers = fan_out(asked, expiry, seconds=timeout, limit=AT_ONCE, name="novacron-certificate")
         found = []
-        for name, uri in places:
-            port = uri.port or TLS_PORTS.get(uri.scheme)
-            if uri.scheme not in TLS_PORTS or uri.host is None or port is None:
-                continue
-            expiry = certificate_expiry(uri.host, port)
-            if expiry is not None:
-                found.append(Sample(metric=builtin.OWN["certificate"].name, value=expiry, labels={"host": name}))
+        for place, answer in zip(asked, answers, strict=True):
+            known = answer.result() if answer.done() and answer.exception() is None else None
+            if known is not None:
+                found.append(Sample(metric=builtin.OWN["certificate"].name, value=known, labels={"host": hosts[place].name}))
         return found
 
 
-def _snapshots(host: Any) -> list[Sample]:
-    found = []
-    for vm in host.invoke("vm_list", query=VMQuery()):
-        try:
-            snapshots: list[Snapshot] = host.invoke("snapshot_list", vm=vm.id)
-        except NovaCronError:
-            continue
-        labels = {"vm": vm.id, "name": vm.name}
-        values = {"snapshots": float(len(snapshots)), "chain": float(chain_length(snapshots))}
-        if snapshots:
-            values["oldest"] = min(datetime.fromisoformat(one.created_at).timestamp() for one in snapshots)
-        found += [Sample(metric=builtin.SLOW[field].name, value=value, labels=labels) for field, value in values.items()]
-    return found
+def _of_vm(host: Any, vm: VM) -> list[Sample]:
+    values: dict[str, float] = {}
+    if vm.agent_connected is not None:
+        values["agent"] = float(vm.agent_connected)
+    try:
+        snapshots: list[Snapshot] = host.invoke("snapshot_list", vm=vm.id)
+    except NovaCronError:
+        snapshots = []
+    else:
+        values |= {"snapshots": float(len(snapshots)), "chain": float(chain_length(snapshots))}
+    if snapshots:
+        values["oldest"] = min(datetime.fromisoformat(one.created_at).timestamp() for one in snapshots)
+    labels = {"vm": vm.id, "name": vm.name}
+    return [Sample(metric=builtin.SLOW[field].name, value=value, labels=labels) for field, value in values.items()]
 
 
 def chain_length(snapshots: Sequence[Snapshot]) -> int:
@@ -124,42 +166,4 @@ def chain_length(snapshots: Sequence[Snapshot]) -> int:
     return longest
 
 
-def certificate_expiry(host: str, port: int, timeout: float = 5.0) -> float | None:
-    """Return when the TLS certificate of a server expires, in seconds since 1970; None if it can't be read."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # only the date is read, nothing is sent
-    try:
-        with socket.create_connection((host, port), timeout) as raw, context.wrap_socket(raw, server_hostname=host) as connection:
-            certificate = connection.getpeercert(binary_form=True)
-    except (OSError, ssl.SSLError):
-        return None
-    return None if certificate is None else not_after(certificate)
-
-
-def not_after(certificate: bytes) -> float:
-    """Return the end of a certificate's validity from its DER form, in seconds since 1970."""
-    (_, inner), *_ = _elements(certificate)
-    (_, signed), *_ = _elements(inner)
-    fields = [field for field in _elements(signed) if field[0] != 0xA0]  # without the version
-    validity = fields[3][1]
-    kind, text = _elements(validity)[1]
-    written = text.decode()
-    if kind == 0x17:  # two digits of the year: RFC 5280 counts from 1950 to 2049
-        written = ("19" if written[:2] >= "50" else "20") + written
-    return datetime.strptime(written, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp()
-
-
-def _elements(data: bytes) -> list[tuple[int, bytes]]:
-    """Return type and content of each element of a DER sequence."""
-    found, place = [], 0
-    while place < len(data):
-        kind, size, place = data[place], data[place + 1], place + 2
-        if size & 0x80:
-            count = size & 0x7F
-            size, place = int.from_bytes(data[place : place + count], "big"), place + count
-        found.append((kind, data[place : place + size]))
-        place += size
-    return found
-
-
-__all__ = ["Inspection", "certificate_expiry", "chain_length", "not_after"]
+__all__ = ["Inspection", "chain_length"]

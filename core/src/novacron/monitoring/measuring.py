@@ -13,6 +13,10 @@ from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
 
 IO_ERROR = "ioerror"
+CHANGING = ("migrating", "stopping")
+"""The states of a VM that end by themselves."""
+SLOW_ANSWER = 2.0
+"""After how many seconds an answer of a host is too late to compare clocks."""
 
 
 class AskedHost(Protocol):
@@ -31,7 +35,7 @@ def measure_host(host: AskedHost, layouts: Layouts) -> list[Measured]:
         NovaCronError: the host can't be asked.
     """
     began = time.monotonic()
-    metrics = host.invoke("metrics_host") if host.supports("metrics_host") else None
+    metrics, offset = _host_metrics(host)
     records: Iterable[VM] = host.invoke("vm_list", query=VMQuery())
     running = {one.vm: one for one in host.invoke("metrics_vms")} if host.supports("metrics_vms") else {}
     pools = host.invoke("pool_list") if host.supports("pool_list") else []
@@ -43,7 +47,24 @@ def measure_host(host: AskedHost, layouts: Layouts) -> list[Measured]:
         "vms": len(vms),
         "vms_running": sum(one.key in running for one in vms),
     }
+    if offset is not None:
+        own["clock"] = offset
     return [_host(host.name, metrics, own, layouts), *found]
+
+
+def _host_metrics(host: AskedHost) -> tuple[Any, float | None]:
+    """Return a host's metrics, and how far its clock is ahead of this machine's clock.
+
+    The host read its clock between the request and the answer, so half of the duration of the call is the possible error. A slow call
+    tells nothing.
+    """
+    if not host.supports("metrics_host"):
+        return None, None
+    sent = time.time()
+    metrics = host.invoke("metrics_host")
+    received = time.time()
+    known = metrics.clock is not None and 0 <= received - sent <= SLOW_ANSWER
+    return metrics, metrics.clock - (sent + received) / 2 if known else None
 
 
 def silent_host(name: str, seconds: float, layouts: Layouts) -> Measured:
@@ -72,32 +93,49 @@ def _vm(record: VM, metrics: VMMetrics | None, host: str, layouts: Layouts) -> M
         float(record.status == "running"),
         float(record.status == "crashed"),
         float(record.status == "suspended" and IO_ERROR in record.status_reason.replace("-", "").replace(" ", "").lower()),
+        float(record.status == "stopped"),
+        float(record.status in CHANGING),
     ]
+    keys = _STATE_KEYS
+    if record.autostart is not None:
+        keys, states = _AUTOSTART_KEYS, [*states, float(record.autostart)]
     if metrics is None:
-        return Measured("vm", record.id, host, labels, layouts.of(_STATE_KEYS), states)
+        return Measured("vm", record.id, host, labels, layouts.of(keys), states)
+    counted = [getattr(metrics, field) for field in builtin.VM_OPTIONAL_COUNTERS]
     values = [float(getattr(metrics, field)) for field in builtin.VM_COUNTERS]
+    values += (float(value) for value in counted if value is not None)
     for disk in metrics.disks:
         values += (float(getattr(disk, field)) for field in builtin.DISK_COUNTERS)
     for nic in metrics.nics:
         values += (float(getattr(nic, field)) for field in builtin.NIC_COUNTERS)
     given = [getattr(metrics, field) for field in builtin.VM_GAUGES]
     values += (float(value) for value in given if value is not None)
-    layout = _vm_layout(metrics, tuple(value is not None for value in given), layouts)
+    layout = _vm_layout(metrics, [value is not None for value in (*counted, *given)], keys, layouts)
     return Measured("vm", record.id, host, labels, layout, values + states)
 
 
-def _vm_layout(metrics: VMMetrics, has: tuple[bool, ...], layouts: Layouts) -> Layout:
-    """Return the layout of a VM's row. NICs are numbered: the hypervisor gives the interface another name at each start."""
+def _vm_layout(metrics: VMMetrics, has: list[bool], states: tuple[SeriesKey, ...], layouts: Layouts) -> Layout:
+    """Return the layout of a VM's row. NICs are numbered: the hypervisor gives the interface another name at each start.
+
+    Args:
+        metrics: what was measured.
+        has: which of the optional counters, then which of the gauges the hypervisor reports.
+        states: the series that stopped VMs have too.
+        layouts: the layouts of the process.
+    """
     keys = [SeriesKey(one.name) for one in builtin.VM_COUNTERS.values()]
+    keys += (SeriesKey(one.name) for one, given in zip(builtin.VM_OPTIONAL_COUNTERS.values(), has, strict=False) if given)
     for disk in metrics.disks:
         keys += (SeriesKey(one.name, (("disk", disk.target),)) for one in builtin.DISK_COUNTERS.values())
     for number in range(len(metrics.nics)):
         keys += (SeriesKey(one.name, (("nic", str(number)),)) for one in builtin.NIC_COUNTERS.values())
-    keys += (SeriesKey(one.name) for one, given in zip(builtin.VM_GAUGES.values(), has, strict=True) if given)
-    return layouts.of([*keys, *_STATE_KEYS])
+    gauges = has[len(builtin.VM_OPTIONAL_COUNTERS) :]
+    keys += (SeriesKey(one.name) for one, given in zip(builtin.VM_GAUGES.values(), gauges, strict=True) if given)
+    return layouts.of([*keys, *states])
 
 
 _STATE_KEYS = tuple(SeriesKey(one.name) for one in builtin.VM_STATES.values())
+_AUTOSTART_KEYS = (*_STATE_KEYS, *(SeriesKey(one.name) for one in builtin.VM_AUTOSTART.values()))
 
 
 __all__ = ["AskedHost", "measure_host", "silent_host"]

@@ -316,7 +316,7 @@ class FleetMetrics:
         return Collector(
             self._fleet,
             self.storage,
-            sources=lambda: [*self.sources(), Inspection(self._fleet, self._runs)],
+            sources=lambda: [*self.sources(), Inspection(self._fleet, self._runs, self._vms_with_agents)],
             exporters=lambda: [one for some in self._hook().metric_exporters() for one in some],
             timeout=timeout,
             interval=interval,
@@ -326,6 +326,11 @@ class FleetMetrics:
     def compaction(self, lease: Lease | None) -> Compaction:
         """Return what packs and deletes old values; the holder of the lease does so after each round."""
         return Compaction(self.storage, self._settings, lease)
+
+    def _vms_with_agents(self) -> set[str]:
+        """Return the VMs whose guest agent was connected in the last two days."""
+        agent = builtin.SLOW["agent"].name
+        return {one.labels["vm"] for one in self.query(agent, since="2d", step="1d", show="last", limit=1_000_000)}
 
     def _check_limit(self, source: str, samples: Sequence[Sample]) -> None:
         new = {(s.metric, tuple(sorted(s.labels.items()))) for s in samples}

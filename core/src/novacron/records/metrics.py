@@ -104,6 +104,10 @@ class VMMetrics(Record, frozen=True):
     `memory_bytes` is the current size of the balloon. The guest's reports are None if it does not report them: its total memory
     (`memory_guest_bytes`), used memory, and memory that is usable without swapping (`memory_usable_bytes`). `memory_resident_bytes` is the
     memory of the VM's process on the host.
+
+    `memory_maximum_bytes` is the size of the balloon when the host takes no memory back. `cpu_ready_seconds` counts the time that the
+    vCPUs were ready to run and waited for a CPU of the host; the guest sees it as steal time. `swapped_in_bytes` and `swapped_out_bytes`
+    count what the guest read from and wrote to its swap space. Each of them is None if the hypervisor does not report it.
     """
 
     vm: str
@@ -116,6 +120,10 @@ class VMMetrics(Record, frozen=True):
     memory_guest_bytes: int | None = None
     memory_usable_bytes: int | None = None
     memory_resident_bytes: int | None = None
+    memory_maximum_bytes: int | None = None
+    cpu_ready_seconds: float | None = None
+    swapped_in_bytes: int | None = None
+    swapped_out_bytes: int | None = None
     disk_read_bytes: int = 0
     disk_written_bytes: int = 0
     disk_reads: int = 0
@@ -200,7 +208,10 @@ class VMMetrics(Record, frozen=True):
 
 
 class HostMetrics(Record, frozen=True):
-    """Counters and gauges of a host at one time."""
+    """Counters and gauges of a host at one time.
+
+    `clock` is the time that the host's own clock shows, in seconds since 1970; None if the hypervisor does not report it.
+    """
 
     host: str
     at: str
@@ -208,6 +219,7 @@ class HostMetrics(Record, frozen=True):
     cpus: int = 0
     memory_bytes: int = 0
     memory_free_bytes: int = 0
+    clock: float | None = None
 
 
 VM_COUNTERS = ("disk_read_bytes", "disk_written_bytes", "disk_reads", "disk_writes", "net_received_bytes", "net_sent_bytes")

@@ -19,7 +19,8 @@ class VM(Record, frozen=True):
     """A VM as its hypervisor reports it. In a listing, the fields from `arch` on are None unless full detail was requested.
 
     `path` is the unambiguous name on hypervisors with folders, "/DC0/vm/prod/web1"; `folder` is the path without the VM's name.
-    `locked_memory` says why the host can't overcommit the VM's memory, such as "huge pages"; empty if it can.
+    `locked_memory` says why the host can't overcommit the VM's memory, such as "huge pages"; empty if it can. `agent_connected` says
+    whether the guest agent of a running VM is connected; None if the VM does not run, or has no channel for an agent.
 
     Example:
         >>> VM(id="6b1f", name="web1", host="kvm1", status="running", vcpus=2, memory_bytes=2**31).status
@@ -48,6 +49,7 @@ class VM(Record, frozen=True):
     metadata: dict[str, str] | None = None
     description: str | None = None
     created_at: str | None = None
+    agent_connected: bool | None = None
     native: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

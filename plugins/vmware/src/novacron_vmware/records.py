@@ -33,6 +33,7 @@ FULL = (
     "config.guestId",
     "config.createDate",
     "guest.net",
+    "guest.toolsRunningStatus",
     FACTS_PATH,
 )
 STATUSES: dict[str, Status] = {"poweredOn": "running", "poweredOff": "stopped", "suspended": "suspended"}
@@ -106,8 +107,15 @@ def full_record(
         native={"guest_id": read.get("config.guestId")},
         created_at=created.isoformat() if created else None,
         autostart=None if started is None else thing in started,
+        agent_connected=tools_running(read) if record.status == "running" else None,
     )
     return full
+
+
+def tools_running(read: dict[str, Any]) -> bool | None:
+    """Return whether VMware Tools run in the guest; None if vSphere does not know."""
+    status = read.get("guest.toolsRunningStatus")
+    return None if status is None else str(status) != "guestToolsNotRunning"
 
 
 def facts_of(read: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,10 @@ WRITES = "rate(novacron_vm_disk_writes_total[5m])"
 RULES: tuple[dict[str, Any], ...] = (
     _rule("HostUnreachable", "novacron_host_up == 0", "critical", "{{ $labels.host }} does not answer",
           "Check the machine, its network and its daemon: novacron host ping.", **{"for": "2m"}),
+    _rule("HostClockWrong", "abs(novacron_host_clock_offset_seconds) > 5", "warning",
+          "The clock of {{ $labels.host }} is {{ $value | humanizeDuration }} away from the clock of the collector",
+          "Check its time service. If all hosts are reported, the clock of the machine that collects is wrong.",
+          **{"for": "10m", "clear_threshold": 2}),
     _rule("HostCPUHigh", f"{CPU} > 0.9", "critical", "CPUs of {{ $labels.host }}: {{ $value | humanizePercentage }} busy",
           "Migrate VMs to another host, or limit the busiest ones.", **{"for": "5m", "clear_threshold": 0.8}),
     _rule("HostCPUHigh", f"{CPU} > 0.75", "warning", "CPUs of {{ $labels.host }}: {{ $value | humanizePercentage }} busy",
@@ -45,12 +49,34 @@ RULES: tuple[dict[str, Any], ...] = (
           "Look at its console and the log of its host, then start it.", no_data="resolve"),
     _rule("VMPausedOnIOError", "novacron_vm_io_error == 1", "critical", "{{ $labels.name }} is paused on an I/O error",
           "Its storage is full or failed. Make room or repair it, then resume the VM."),
+    _rule("VMStoppedThoughAutostart", "novacron_vm_stopped == 1 and novacron_vm_autostart == 1", "warning",
+          "{{ $labels.name }} is stopped, but is set to start with its host",
+          "Start it with novacron vm start. If it is to stay off, turn autostart off.", **{"for": "10m"}),
+    _rule("VMJobStuck", "novacron_vm_changing == 1", "warning", "{{ $labels.name }} has been migrating or shutting down for over an hour",
+          "Look at its job and at its console. Cancel the migration, or stop the VM by force.", **{"for": "1h"}),
+    _rule("GuestAgentGone", "novacron_vm_agent_connected == 0", "warning", "The guest agent of {{ $labels.name }} no longer answers",
+          "Restart the agent in the guest. Without it, snapshots are not quiesced and a shutdown may be ignored.",
+          **{"for": "20m", "no_data": "resolve"}),
+    _rule("VMCPUReady", "rate(novacron_vm_cpu_ready_seconds_total[5m]) / novacron_vm_vcpus > 0.1", "warning",
+          "The vCPUs of {{ $labels.name }} wait {{ $value | humanizePercentage }} of the time for a CPU of the host",
+          "The host has too few CPUs for its VMs. Migrate some of them, or give this VM fewer vCPUs.",
+          **{"for": "15m", "clear_threshold": 0.05, "no_data": "resolve"}),
     _rule("VMCPUHigh", "rate(novacron_vm_cpu_seconds_total[5m]) / novacron_vm_vcpus > 0.95", "warning",
           "CPUs of {{ $labels.name }}: {{ $value | humanizePercentage }} busy", "Look into the guest, or add vCPUs.",
           **{"for": "30m", "clear_threshold": 0.85, "no_data": "resolve"}),
     _rule("VMMemoryLow", "novacron_vm_memory_usable_bytes / novacron_vm_memory_guest_bytes < 0.05", "warning",
           "{{ $labels.name }} has {{ $value | humanizePercentage }} of its memory left", "Look into the guest, or add memory.",
           **{"for": "10m", "clear_threshold": 0.1, "no_data": "resolve"}),
+    _rule("VMBallooned",
+          "novacron_vm_memory_usable_bytes / novacron_vm_memory_guest_bytes < 0.1 and "
+          "novacron_vm_memory_bytes / novacron_vm_memory_maximum_bytes < 0.95", "warning",
+          "{{ $labels.name }} has {{ $value | humanizePercentage }} of its memory left, and its balloon holds some",
+          "The balloon leaves the guest too little memory. Give it more: novacron vm update.", **{"for": "10m", "no_data": "resolve"}),
+    _rule("VMSwapping",
+          "rate(novacron_vm_swapped_in_bytes_total[5m]) + rate(novacron_vm_swapped_out_bytes_total[5m]) > 1048576", "warning",
+          "The guest {{ $labels.name }} swaps {{ $value | humanize1024 }}B a second",
+          "Its memory is too small. Look into the guest, or add memory.",
+          **{"for": "15m", "clear_threshold": 262144, "no_data": "resolve"}),
     _rule("VMDiskLatencyHigh", f"rate(novacron_vm_disk_read_seconds_total[5m]) / {READS} > 0.05 and {READS} > 1", "warning",
           "Reads of {{ $labels.disk }} of {{ $labels.name }} take {{ $value | humanizeDuration }}",
           "The storage is overloaded or failing. Look for the busiest VM: novacron vm rates.", **{"for": "10m"}),
@@ -92,7 +118,7 @@ def default_configuration() -> Configuration:
 
     Example:
         >>> sorted({rule.alert for rule in default_configuration().rules})[:2]
-        ['CertificateExpiring', 'HostCPUHigh']
+        ['CertificateExpiring', 'GuestAgentGone']
     """
     inhibitions = tuple(
         Inhibition(source=(matcher(source),), target=(matcher(target), *_has(equal)), equal=equal)

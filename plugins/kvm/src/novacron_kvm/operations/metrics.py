@@ -100,9 +100,20 @@ def vm_metrics(host: str, domain: Any, values: dict[str, Any], at: str) -> VMMet
         memory_used_bytes=None if available is None or unused is None else max(0, available - unused),
         memory_usable_bytes=_kib(get("balloon.usable")),
         memory_resident_bytes=_kib(get("balloon.rss")),
+        memory_maximum_bytes=_kib(get("balloon.maximum")),
+        cpu_ready_seconds=_ready_seconds(values),
+        swapped_in_bytes=_kib(get("balloon.swap_in")),
+        swapped_out_bytes=_kib(get("balloon.swap_out")),
         disks=disks,
         nics=nics,
     )
+
+
+def _ready_seconds(values: dict[str, Any]) -> float | None:
+    """Return how long all vCPUs waited for a CPU of the host; None if the kernel does not count it."""
+    delays = [values.get(f"vcpu.{number}.delay") for number in range(values.get("vcpu.maximum", 0))]
+    found = [delay for delay in delays if delay is not None]
+    return sum(found) / 1e9 if found else None
 
 
 def _kib(value: int | None) -> int | None:

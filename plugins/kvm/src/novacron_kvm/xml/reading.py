@@ -10,6 +10,7 @@ from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import content, parse, text_of
 from novacron_kvm.xml.sources import source_key
 
+AGENT_CHANNEL = "org.qemu.guest_agent.0"
 UNIT = {
     "b": 1,
     "bytes": 1,
@@ -52,8 +53,16 @@ def fields(text: str) -> dict[str, Any]:
         "metadata": dict(own.metadata),
         "description": content(parts["description"]) if "description" in parts else "",
         "created_at": own.created_at,
+        "agent_connected": _agent_connected(devices),
         "native": {"virt_type": root.get("type"), "title": text_of(root, "title")},
     }
+
+
+def _agent_connected(devices: Any) -> bool | None:
+    """Return whether the guest agent has opened its channel. libvirt reports it only while the VM runs."""
+    targets = (target for channel in devices if channel.tag == "channel" for target in channel if target.tag == "target")
+    states = [target.get("state") for target in targets if target.get("name") == AGENT_CHANNEL]
+    return states[0] == "connected" if states and states[0] is not None else None
 
 
 def _locked_memory(parts: dict[str, Any], devices: Any) -> tuple[str, ...]:

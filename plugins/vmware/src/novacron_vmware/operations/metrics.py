@@ -62,6 +62,8 @@ class VMwareMetrics(VMOperations):
             memory += int(read.get("summary.hardware.memorySize") or 0)
             used += int(read.get("summary.quickStats.overallMemoryUsage") or 0) * 2**20
             busy += int(read.get("summary.quickStats.overallCpuUsage") or 0) / int(read.get("summary.hardware.cpuMhz") or 1)
+        with translated():
+            clock = vim.ServiceInstance("ServiceInstance", self._connection.session).CurrentTime().timestamp()
         now = datetime.now(UTC)
         with self._guard:
             whole = self._counted[None]
@@ -74,6 +76,7 @@ class VMwareMetrics(VMOperations):
                 cpus=cpus,
                 memory_bytes=memory,
                 memory_free_bytes=max(0, memory - used),
+                clock=clock,
             )
 
     def _measure(self, things: Sequence[Any]) -> list[VMMetrics]:

@@ -232,6 +232,7 @@ class SimLifecycle(Area):
                 "created_at",
                 "persistent",
                 "locked_memory",
+                "agent_connected",
             ):
                 del record[volatile]
             record["tags"] = sorted(record["tags"])

@@ -46,6 +46,7 @@ class SimMetrics(Area):
                 memory_bytes=self.world.memory_bytes,
                 cpu_seconds=sum(self._measured(vm, at).cpu_seconds for vm in active),
                 memory_free_bytes=max(0, self.world.memory_bytes - sum(vm.memory for vm in active)),
+                clock=time.time() + self.world.clock_offset,
             )
 
     @simulated
@@ -106,6 +107,10 @@ class SimMetrics(Area):
             vcpus=vm.vcpus,
             memory_bytes=vm.memory,
             memory_used_bytes=int(vm.memory * share) if vm.active else 0,
+            memory_maximum_bytes=vm.memory,
+            cpu_ready_seconds=seconds * share * vm.vcpus / 1000,
+            swapped_in_bytes=0,
+            swapped_out_bytes=0,
             disks=disks,
             nics=nics,
         )

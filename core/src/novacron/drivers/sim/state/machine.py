@@ -185,6 +185,7 @@ class SimVM:
             metadata=dict(self.metadata),
             description=self.description,
             created_at=self.created_at,
+            agent_connected=self.agent if status == "running" else None,
             native=dict(self.native),
         )
 

@@ -58,6 +58,7 @@ class World:
         self.memory_bytes = 256 * GIB
         self.architectures = {"x86_64": ("pc", "q35"), "aarch64": ("virt",)}
         self.began = time.monotonic()
+        self.clock_offset = 0.0
         self._occupied: Counter[str] = Counter()
         self._settled = threading.Condition(self.lock)
 

@@ -1,0 +1,135 @@
+"""The inspection: chains of snapshots, guest agents, certificates, and hosts that hang."""
+
+import itertools
+import subprocess
+import threading
+import time
+
+import pytest
+
+from novacron.drivers import sim
+from novacron.errors import HostConnectionError
+from novacron.monitoring.certificates import not_after
+from novacron.monitoring.inspection import Inspection, chain_length
+from novacron.site import Site
+
+WORLDS = itertools.count()
+
+
+@pytest.fixture
+def site(tmp_path):
+    with Site(tmp_path / "state") as made:
+        yield made
+
+
+def test_chains_and_certificates(tmp_path):
+    from novacron.records.snapshots import Snapshot
+
+    common = {"vm": "1", "host": "a", "created_at": "", "status": "running"}
+    some = [
+        Snapshot(name=str(n), parent=str(n - 1) if n else None, kind="external" if n > 1 else "internal", **common)
+        for n in range(8)
+    ]
+    assert chain_length(some) == 6
+    file = tmp_path / "cert.pem"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = ["openssl", "req", "-x509", *curve, "-days", "10", "-subj", "/CN=x", "-out", file, "-keyout", tmp_path / "k"]
+    subprocess.run(command, check=True, capture_output=True)
+    import ssl
+
+    assert abs(not_after(ssl.PEM_cert_to_DER_cert(file.read_text())) - time.time() - 10 * 86400) < 300
+
+
+@pytest.fixture
+def host(site):
+    """A simulated host of the fleet with two running VMs."""
+    name = f"inspected-{next(WORLDS)}"
+    site.fleet.add(name, f"sim://{name}?vms=2")
+    made = site.fleet.hosts[name]
+    world = made.dispatcher.driver.native.world
+    for vm in world.all():
+        world.set_status(vm, "running", "booted")
+    yield made
+    sim.forget(name)
+
+
+def values(inspection, metric):
+    return {one.labels["name"]: one.value for one in inspection.collect() if one.metric == metric}
+
+
+def inspected(site, **more):
+    made = Inspection(site.fleet, lambda: site.fleet.runs, every=1e9, **more)
+    made._next = float("inf")  # only `refresh` reads
+    return made
+
+
+def test_a_guest_agent_is_missed_only_where_it_was_connected(site, host):
+    """A guest without an agent has no series. One whose agent was connected has 0 afterwards, also for the next process."""
+    world = host.dispatcher.driver.native.world
+    one, other = (world.find(name) for name in ("vm-00001", "vm-00002"))
+    other.agent = False
+    inspection = inspected(site)
+    inspection.refresh()
+    assert values(inspection, "novacron_vm_agent_connected") == {"vm-00001": 1.0}
+    one.agent = False
+    inspection.refresh()
+    assert values(inspection, "novacron_vm_agent_connected") == {"vm-00001": 0.0}
+    successor = inspected(site, agents=lambda: [one.id])
+    successor.refresh()
+    assert values(successor, "novacron_vm_agent_connected") == {"vm-00001": 0.0}
+    world.set_status(one, "stopped", "test")
+    inspection.refresh()
+    assert values(inspection, "novacron_vm_agent_connected") == {}
+
+
+def test_the_collector_knows_the_agents_of_its_predecessor(site, host):
+    metrics = site.fleet.metrics
+    collector = metrics.collector()
+    (inspection,) = (source for source in collector._sources if source.name == "inspection")
+    inspection._next = float("inf")
+    inspection.refresh()
+    collector.collect()
+    assert len(metrics._vms_with_agents()) == 2
+
+
+def test_a_host_that_hangs_takes_one_thread(site, host):
+    """It is asked again only after its call has ended, however often it is inspected."""
+    asked, release, real, calls = threading.Event(), threading.Event(), site.fleet.hosts._open[host.name], []
+
+    class Hanging:
+        name, uri, closed = host.name, host.uri, False
+
+        def invoke(self, operation, timeout=None, **arguments):
+            calls.append(operation)
+            asked.set()
+            release.wait(600)
+            raise HostConnectionError("it did not answer", host=self.name)
+
+    site.fleet.hosts._open[host.name] = Hanging()
+    inspection = inspected(site)
+    try:
+        inspection.refresh(timeout=0.2)
+        assert asked.wait(60)
+        for _ in range(2):
+            inspection.refresh(timeout=0.2)
+        assert calls == ["vm_list"]
+        release.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("novacron-ask"):
+                thread.join(10)
+        site.fleet.hosts._open[host.name] = real
+        inspection.refresh()
+        assert len(values(inspection, "novacron_vm_snapshots")) == 2
+    finally:
+        release.set()
+        site.fleet.hosts._open[host.name] = real
+
+
+def test_the_clock_of_a_host_is_compared(site, host):
+    def offset():
+        (found,) = (s.value for s in site.fleet.metrics.measure().samples() if s.metric == "novacron_host_clock_offset_seconds")
+        return found
+
+    assert abs(offset()) <= 1.0
+    host.dispatcher.driver.native.world.clock_offset = -90.0
+    assert abs(offset() + 90) <= 1.0
