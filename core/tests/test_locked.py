@@ -23,7 +23,7 @@ def test_changes_of_others_wait_and_those_of_the_block_do_not(vm):
         vm.update(vcpus=2).start()
         with vm.locked():  # it is held already
             vm.suspend()
-        failed = in_another_thread(lambda: other.invoke("vm_stop", 0.2, vm="vm-00001"))
+        failed = in_another_thread(lambda: other.submit("vm_stop", 0.2, vm="vm-00001").result(30))
         assert isinstance(failed, errors.BusyError)
         assert other.vms["vm-00001"].status == "suspended"  # reads never wait
         assert [each.status for each in vm.host.vms.list(name="vm-00001").each.stop()] == ["stopped"]
@@ -43,7 +43,7 @@ def test_the_lock_outlives_the_block_until_its_last_job_ends(vm):
             job = vm.migrate(other, bandwidth="1MiB/s", wait=False)
             job.listen(lambda _: moving.set())
             assert moving.wait(30)
-        assert isinstance(in_another_thread(lambda: vm.host.invoke("vm_stop", 0.2, vm=vm.id)), errors.BusyError)
+        assert isinstance(in_another_thread(lambda: vm.host.submit("vm_stop", 0.2, vm=vm.id).result(30)), errors.BusyError)
         job.cancel()
         assert isinstance(job.exception(30), errors.OperationCancelledError)
         assert in_another_thread(vm.stop).status == "stopped"
