@@ -1,7 +1,9 @@
 """The simulated driver: the contract in memory."""
 
 import io
+import json
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -188,9 +190,19 @@ class TestLifecycle:
         again = a.vms.import_definition(text)
         ignored = {"created_at": None, "status_reason": ""}
         assert again.record.replace(**ignored) == vm.record.replace(**ignored)
-        assert again.delete().kept == ()
+        assert again.delete().kept == (vm.record.disks[0].source,)
         with pytest.raises(errors.InvalidSpecError):
             a.vms.import_definition("<domain/>")
+
+    def test_an_import_with_another_vms_disk_is_refused_unless_it_is_shared_or_only_read(self, a):
+        vm = make(a, disks=[{"size": "1GiB"}])
+        other = json.loads(vm.export().text) | {"id": str(uuid.uuid4()), "name": "other", "made": ["default/web1-vda.qcow2"]}
+        with pytest.raises(errors.InvalidStateError, match="'web1'"):
+            a.vms.import_definition(json.dumps(other))
+        for way in ("shareable", "read_only"):
+            shared = other | {"disks": [other["disks"][0] | {way: True}]}
+            assert a.vms.import_definition(json.dumps(shared)).delete().kept == (vm.record.disks[0].source,)
+        assert vm.start().status == "running"
 
     def test_a_name_that_is_another_vms_uuid_is_refused(self, a):
         with pytest.raises(errors.AlreadyExistsError):

@@ -7,7 +7,7 @@ import pytest
 from lxml import etree
 
 from novacron import errors
-from novacron.specs import NetworkSpec, TrafficFilterSpec, VolumeSpec
+from novacron.specs import NetworkSpec, TrafficFilterSpec
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 MIB = 2**20
@@ -173,27 +173,6 @@ def test_a_network_with_spaces_in_its_name_is_updated(a):
         assert changed.dns_hosts[0]["names"] == ["web"]
     finally:
         a.networks.delete(name)
-
-
-def test_a_disk_is_attached_while_another_client_uploads_into_the_pool(lab, a, define):
-    """libvirt refuses to refresh a pool meanwhile."""
-    volume = a.invoke(
-        "volume_create", pool="default", spec=VolumeSpec(name=f"{define.prefix}.raw", capacity=4 * MIB, format="raw")
-    )
-    vm = define()
-    stream = define.raw.newStream(0)
-    define.raw.storageVolLookupByPath(volume.path).upload(stream, 0, 4 * MIB, 0)
-    try:
-        stream.send(bytes(65536))
-        disk = vm.disks.attach(size="8MiB", bus="virtio")
-        waiting = a.submit("pool_refresh", pool="default")
-        stream.send(bytes(65536))
-        assert not waiting.done(), waiting.exception()
-    finally:
-        stream.abort()
-    waiting.result(30)
-    vm.disks[disk.record.target].detach(delete=True)
-    a.invoke("volume_delete", pool="default", volume=volume.name)
 
 
 def test_a_vm_without_balloon_has_the_same_memory_in_the_list_and_alone(a, define):

@@ -13,8 +13,10 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 
 def claiming(text, facts, **identity):
-    """Return a definition with other facts in it, and without a UUID."""
+    """Return a definition with other facts in it, without a UUID, that only reads its disks."""
     root = etree.fromstring(text)
+    for disk in root.iterfind("devices/disk"):
+        etree.SubElement(disk, "readonly")
     root.remove(root.find("uuid"))
     root.find("name").text = identity["name"]
     facts.write(root)
@@ -61,6 +63,38 @@ def test_an_imported_vm_with_stored_snapshots_of_another_gets_none(lab_hosts, bo
     finally:
         metadata.restore_metadata(domain)
     assert [s.name for s in vm.snapshots.list()] == ["one"]
+
+
+def test_an_import_under_another_uuid_with_a_disk_in_use_is_refused(lab, lab_hosts, boot, tmp_path):
+    """By a VM of this host or of another host of the fleet, whatever the definition calls the file, and while the VM is stopped."""
+    from novacron.site import Site
+
+    with Site(tmp_path / "state") as site:
+        for number, host in enumerate(lab.hosts):
+            site.fleet.add(f"host-{number}", host.uri)
+        a, b = (site.fleet.hosts[name] for name in ("host-0", "host-1"))
+        vm = boot(a, "has-the-disk", ticks=0, start=False, disks=[{"size": "8MiB"}])
+        disk = vm.record.disks[0].source
+        volume = disk.rpartition("/")[2]
+        for host, kind, source in (
+            (a, "file", f'<source file="{lab.shared}/./../{lab.shared.name}//{volume}"/>'),
+            (b, "volume", f'<source pool="default" volume="{volume}"/>'),
+        ):
+            host.pools.refresh("default")
+            text = (
+                f"<domain type='qemu'><name>second</name><memory unit='MiB'>32</memory><os><type>hvm</type></os><devices>"
+                f"<disk type='{kind}'><driver name='qemu' type='qcow2'/>{source}<target dev='vda' bus='virtio'/>{{}}</disk>"
+                "</devices></domain>"
+            )
+            with pytest.raises(errors.InvalidStateError, match="'has-the-disk'") as caught:
+                host.vms.import_definition(text.format(""))
+            assert ("host host-0" in str(caught.value)) == (host is b), source
+            assert "second" not in host.vms
+            assert len(host.vms.import_definition(text.format("<readonly/>")).delete().removed) == 1, "only its definition"
+        assert (lab.shared / volume).exists()
+        vm.delete()
+        again = b.vms.import_definition(text.format(""))
+        again.delete()
 
 
 def test_what_another_host_of_the_fleet_uses_is_neither_taken_nor_deleted(lab, lab_hosts, tmp_path):

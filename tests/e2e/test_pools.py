@@ -1,12 +1,16 @@
 """Storage pools of real kinds: a folder, a file system on a block device, what can't be reached, what vanishes, and what is full."""
 
+import os
 import shutil
 import subprocess
+import threading
 
+import libvirt
 import pytest
 
 from novacron import errors
 from novacron.specs import StoragePoolSpec
+from novacron_kvm.storage import busy_pools
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
@@ -140,3 +144,74 @@ def test_a_snapshot_that_finds_no_space_is_not_there_and_its_vm_goes_on(lab, a, 
     finally:
         a.pools.delete("small")
         lab.hosts[0].exec("umount", folder)
+
+
+@pytest.fixture
+def copying(lab, a):
+    """Another client copies a volume in the pool "default", and goes on until the test calls the function that this returns."""
+    gate, begun, program = (lab.shared / f"copying-{name}" for name in ("gate", "begun", "qemu-img"))
+    for fifo in (gate, begun):
+        os.mkfifo(fifo)
+    real = shutil.copy("/usr/bin/qemu-img", lab.shared / "copying-real")
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in *copying-target*) echo begun > {begun}; read line < {gate};; esac\nexec {real} "$@"\n'
+    )
+    program.chmod(0o755)
+    source = a.pools.create_volume("default", name="copying-source.raw", capacity="1MiB", format="raw")
+    connection = libvirt.open(lab.hosts[0].uri)
+    definition = (
+        "<volume><name>copying-target.raw</name><capacity>1048576</capacity><target><format type='qcow2'/></target></volume>"
+    )
+
+    def copy():
+        connection.storagePoolLookupByName("default").createXMLFrom(definition, connection.storageVolLookupByPath(source.path), 0)
+
+    def end():
+        if thread.is_alive():
+            gate.write_text("go on\n")
+            thread.join(60)
+
+    thread = threading.Thread(target=copy)
+    lab.hosts[0].exec("mount", "--bind", str(program), "/usr/bin/qemu-img")
+    try:
+        thread.start()
+        begun.read_text()
+        yield end
+        end()
+    finally:
+        lab.hosts[0].exec("umount", "/usr/bin/qemu-img")
+        for volume in ("copying-source.raw", "copying-target.raw"):
+            a.pools.delete_volume(volume, "default")
+        connection.close()
+        for file in (gate, begun, program, lab.shared / "copying-real"):
+            file.unlink()
+
+
+def test_while_another_client_copies_in_a_pool_its_vms_work(a, boot, copying):
+    """libvirt refuses to refresh the pool meanwhile. What needs a refresh for new files only does without one."""
+    vm = boot(a, "in-a-busy-pool", ticks=0, kernel=None, start=False, disks=[{"size": "1MiB"}], firmware="uefi")
+    disk = vm.disks.attach(size="1MiB")
+    vm.snapshots.create("external", kind="external", memory=False)
+    vm.snapshots["external"].revert()
+    vm.snapshots["external"].delete()
+    vm.disks[disk.record.target].detach(delete=True)
+    assert vm.delete().kept == ()
+
+
+def test_what_a_copy_holds_waits_for_its_end_and_then_says_that_the_pool_is_busy(a, copying, monkeypatch):
+    monkeypatch.setattr(busy_pools, "PATIENCE", 0.0)
+    for operation in ("pool_stop", "pool_refresh", "pool_delete"):
+        with pytest.raises(errors.BusyError, match="default") as caught:
+            a.invoke(operation, pool="default")
+        assert "copies a volume" in caught.value.hint
+    for operation in ("volume_delete", "volume_wipe"):
+        with pytest.raises(errors.BusyError, match=r"copying-source\.raw"):
+            a.invoke(operation, pool="default", volume="copying-source.raw")
+    monkeypatch.undo()
+    waits = threading.Event()
+    monkeypatch.setattr(busy_pools.time, "sleep", lambda seconds: waits.wait(seconds) or waits.set())
+    refreshed = a.submit("pool_refresh", pool="default")
+    assert waits.wait(60)
+    assert not refreshed.done()
+    copying()
+    assert refreshed.result(60).active

@@ -1,5 +1,7 @@
 """Snapshots that would crash QEMU, power a VM off for nothing or overlook a disk: refused beforehand by name, or taken a safe way."""
 
+import shutil
+from collections import Counter
 from contextlib import suppress
 
 import libvirt
@@ -52,8 +54,10 @@ MATRIX = [
 ]
 
 
+@pytest.mark.timeout(1800)
 def test_no_kind_of_snapshot_of_any_kind_of_disk_ends_a_running_vm(a, boot, key, sample):
     """Each combination either is refused by name or works; the guest runs on, and reverting brings it back."""
+    outcomes = Counter()
     for disk_format, encrypted, kind, memory, firmware in sample(MATRIX[:: len(MATRIX) // 3], MATRIX):
         label = f"m-{disk_format}-{'luks' if encrypted else 'clear'}-{kind}-{memory}-{firmware}".lower()
         disk = {"size": "16MiB", "format": disk_format} | ({"encryption": "disk-key"} if encrypted else {})
@@ -62,10 +66,16 @@ def test_no_kind_of_snapshot_of_any_kind_of_disk_ends_a_running_vm(a, boot, key,
             vm.snapshots.create("s", kind=kind, memory=memory)
         taken = vm.snapshots.list()
         assert vm.refresh().status == "running", label
+        if firmware == "bios":
+            vm.console.wait_for_more_ticks()
         if taken:
             vm.snapshots["s"].revert()
             assert vm.refresh().status == ("running" if memory else "stopped"), label
+        outcomes[f"{kind} {'taken' if taken else 'refused'}"] += 1
+        print(f"{label}: {'taken and reverted' if taken else 'refused'}")
         vm.delete(force=True)
+    print(dict(outcomes))
+    assert all(outcomes[f"{kind} taken"] for kind in ("internal", "external"))
 
 
 def checkpoint(domain, name):
@@ -148,3 +158,32 @@ def test_a_medium_only_at_the_source_is_to_be_ejected(lab, lab_hosts, boot):
     (told,) = [text for text in failures if "sdz" in text]
     assert "eject" in told
     assert "copy" not in told
+
+
+def test_what_both_hosts_see_need_not_be_a_volume_of_a_pool(lab, lab_hosts, boot, raw):
+    """A disk in a folder below a shared pool, also by a link or a detour, and a medium beside it: the destination sees them."""
+    a, b = lab_hosts
+    folder, link = lab.shared / "below", lab.shared / "linked"
+    folder.mkdir()
+    link.symlink_to("below")
+    try:
+        (folder / "disk.raw").write_bytes(bytes(2**20))
+        (folder / "medium.iso").write_bytes(bytes(2**20))
+        vm = boot(a, "below-a-pool", ticks=0, start=False, disks=[{"size": "1MiB"}])
+        for path in (folder / "disk.raw", link / "disk.raw", f"{folder}/../below/disk.raw", folder / "medium.iso"):
+            root = etree.fromstring(vm.export().text)
+            device = "cdrom" if str(path).endswith(".iso") else "disk"
+            root.find("devices").append(
+                etree.fromstring(
+                    f"<disk type='file' device='{device}'><driver name='qemu' type='raw'/><source file='{path}'/>"
+                    "<target dev='sdz' bus='sata'/></disk>"
+                )
+            )
+            domain = raw.defineXMLFlags(etree.tostring(root, encoding="unicode"), 0)
+            assert vm.migration_check(b).failures == (), path
+            copied = [text for text in vm.migration_check(b, storage="copy").failures if "sdz" in text]
+            assert ["is it shared?" in text for text in copied] == ([True] if device == "disk" else []), path
+            domain.detachDeviceFlags("<disk type='file'><target dev='sdz' bus='sata'/></disk>", libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    finally:
+        link.unlink()
+        shutil.rmtree(folder)

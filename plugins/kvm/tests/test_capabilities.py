@@ -22,7 +22,7 @@ class Host:
     """What the probe asks of a connection."""
 
     def __init__(self, uuid, types=BOTH):
-        self.text = CAPABILITIES.format(uuid=uuid, types=types)
+        self.identity, self.text = uuid, CAPABILITIES.format(uuid=uuid, types=types)
 
     state = StateDirectory()
 

@@ -197,3 +197,16 @@ def test_a_parameter_that_libvirt_would_ignore_is_refused_by_name(place, query):
     assert problem.path.removeprefix("uri.") in query
     assert "socket" in problem.allowed
     assert error.outcome == "not_sent"
+
+
+def test_the_identity_of_a_host_is_read_once_for_each_connection(monkeypatch):
+    read, real = [], libvirt.virConnect.getCapabilities
+    monkeypatch.setattr(libvirt.virConnect, "getCapabilities", lambda conn: read.append(conn) or real(conn))
+    with novacron.connect("test:///default") as host:
+        connection = host.dispatcher.driver.native
+        read.clear()
+        assert connection.identity == connection.identity
+        assert len(read) == 1
+        monkeypatch.setattr(connection, "_read", libvirt.open("test:///default"))
+        assert connection.identity == connection.identity
+        assert read[1:] == [connection.read]

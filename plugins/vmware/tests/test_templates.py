@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import email
 import json
+import uuid
 
 import pytest
 
@@ -130,7 +131,13 @@ def test_an_exported_definition_has_no_secrets_and_comes_back(host):
     vm.delete(keep_disks=True)
     back = host.vms.import_definition(text)
     assert [getattr(back.record, field) for field in SAME] == [getattr(vm.record, field) for field in SAME]
-    back.delete()
+    disk = vm.record.disks[0].source
+    other = text.replace(">exported<", ">other<").replace(vm.id, str(uuid.uuid4()))
+    with pytest.raises(errors.InvalidStateError, match="exported"):
+        host.vms.import_definition(other)
+    assert "other" not in host.vms
+    assert disk in back.delete().kept
+    assert disk in host.vms.import_definition(other).delete().kept
     for bad in ("", "<a", "<domain/>", '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>', "{}"):
         with pytest.raises(errors.InvalidSpecError):
             host.vms.import_definition(bad)

@@ -133,6 +133,7 @@ class VMCollection(Collection[VMHandle]):
         Raises:
             InvalidSpecError: the definition is invalid.
             AlreadyExistsError: the host has a VM of that name or UUID.
+            InvalidStateError: another VM uses a disk of the definition, which both VMs would write to.
         """
         return VMHandle(self._host, self._host.invoke("vm_import", definition=definition, validate=validate))
 

@@ -255,5 +255,6 @@ def vm_import(definition: str, validate: bool) -> VM:
     Raises:
         InvalidSpecError: the definition is invalid.
         AlreadyExistsError: the host has a VM of that name or UUID.
+        InvalidStateError: another VM uses a disk of the definition, which both VMs would write to.
     """
     raise NotImplementedError

@@ -27,11 +27,6 @@ PROBE_VALID_SECONDS = 86400.0
 _guard = threading.Lock()
 
 
-def host_uuid(connection: Any) -> str:
-    """Return the identity of a libvirt host."""
-    return text_of(parse(connection.getCapabilities()), "host/uuid") or ""
-
-
 def guests(connection: Any) -> dict[str, dict[str, Any]]:
     """Return for each architecture its virt types and machines."""
     found: dict[str, dict[str, Any]] = {}
@@ -57,7 +52,7 @@ def best_virt_type(connection: KVMConnection, arch: str) -> tuple[str, str]:
         types = known.get(arch, {}).get("virt_types", ())
         if "kvm" not in types:
             return (types[0] if types else "qemu"), "the host offers no KVM for this architecture"
-        identity = host_uuid(read)
+        identity = connection.identity
     with _guard:
         reason = _remembered(connection.state, identity)
         if reason is None:
@@ -121,4 +116,4 @@ def _remember(state: StateDirectory, identity: str, reason: str) -> None:
         json.dump(known, target)
 
 
-__all__ = ["best_virt_type", "guests", "host_uuid"]
+__all__ = ["best_virt_type", "guests"]

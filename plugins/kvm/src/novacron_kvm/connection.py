@@ -25,6 +25,7 @@ from novacron.state import StateDirectory
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.event_loop import ensure_running
 from novacron_kvm.versions import refuse_old
+from novacron_kvm.xml.parsing import parse, text_of
 
 T = TypeVar("T")
 KEEPALIVE = (3, 3)
@@ -70,6 +71,7 @@ class KVMConnection:
         self._guard = threading.RLock()
         self._idle: list[Any] = []
         self._closed = False
+        self._identity: tuple[Any, str] | None = None
         self._reconnected: list[Callable[[Any], None]] = []
         self._read = self._open()
         with translated():
@@ -95,6 +97,14 @@ class KVMConnection:
                 for callback in list(self._reconnected):
                     callback(self._read)
             return self._read
+
+    @property
+    def identity(self) -> str:
+        """The UUID of the libvirt host, the same under each of its names; read once for each connection."""
+        connection, known = self.read, self._identity
+        if known is None or known[0] is not connection:
+            known = self._identity = (connection, text_of(parse(connection.getCapabilities()), "host/uuid") or "")
+        return known[1]
 
     @property
     def closed(self) -> bool:

@@ -1,7 +1,12 @@
 """Which VM of another host needs a file of ours: decided by what both hosts report of it."""
 
+from pathlib import Path
+
+import libvirt
 import pytest
 
+import novacron
+from novacron import errors
 from novacron_kvm.storage import other_hosts
 from novacron_kvm.storage.host_files import File
 
@@ -79,3 +84,79 @@ def test_a_file_without_times_is_recognised_by_its_path_only(users):
 def test_stopped_vms_do_not_count_where_only_running_ones_matter(users):
     assert users(file(), file(), active=False) == [("w", False)]
     assert users(file(), file(), active=False, only_running=True) == []
+
+
+DISK = "<disk type='{type}' device='{device}'>{source}<target dev='{target}' bus='ide'/>{more}</disk>"
+DOMAIN = (
+    "<domain type='test'><name>{name}</name><memory>1024</memory><os><type>hvm</type></os><devices>{devices}</devices></domain>"
+)
+
+
+def definition(name, source, *, type="file", device="disk", more="", target="hda"):
+    return DOMAIN.format(name=name, devices=DISK.format(type=type, device=device, source=source, more=more, target=target))
+
+
+FILE = "<source file='/images/a.img'/>"
+RBD = "<source protocol='rbd' name='pool/image'><host name='ceph.example' port='6789'/></source>"
+
+
+@pytest.fixture
+def host():
+    with novacron.connect(f"test://{Path(__file__).parents[1] / 'node.xml'}") as connected:
+        yield connected
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({"source": FILE}, {"source": FILE}),
+        ({"source": "<source file='/images//./x/../a.img'/>"}, {"source": FILE}),
+        ({"source": RBD, "type": "network"}, {"source": RBD, "type": "network"}),
+        (
+            {"source": "<source dev='/dev/vg/a'/>", "type": "block"},
+            {"source": "<source dev='/dev/mapper/vg-a'/>", "type": "block"},
+        ),
+        ({"source": FILE}, {"source": FILE, "more": "<shareable/>"}),
+    ],
+    ids=["file", "another spelling", "network", "logical volume", "shared by the other VM only"],
+)
+def test_an_import_with_another_vms_disk_is_refused(host, ours, theirs):
+    host.vms.import_definition(definition("first", **theirs))
+    with pytest.raises(errors.InvalidStateError, match="'first'"):
+        host.vms.import_definition(definition("second", **ours))
+    assert "second" not in host.vms
+    host.vms["first"].delete()
+    assert host.vms.import_definition(definition("second", **ours)).name == "second"
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {"source": FILE, "more": "<shareable/>"},
+        {"source": FILE, "more": "<readonly/>"},
+        {"source": FILE, "device": "cdrom", "target": "hdc"},
+        {"source": "", "device": "cdrom", "target": "hdc"},
+        {"source": "<source file='/images/b.img'/>"},
+        {"source": RBD.replace("image", "other"), "type": "network"},
+    ],
+    ids=["shareable", "read-only", "medium", "empty drive", "another file", "another image"],
+)
+def test_an_import_that_takes_nothing_from_another_vm_is_accepted(host, ours):
+    host.vms.import_definition(definition("first", FILE))
+    host.vms.import_definition(definition("network", RBD, type="network"))
+    gone = host.vms.import_definition(definition("second", **ours)).delete()
+    assert len(gone.removed) == 1
+
+
+def test_looking_for_users_on_other_hosts_reads_each_host_s_identity_once(host, monkeypatch):
+    connection = host.dispatcher.driver.native
+    read, real = [], libvirt.virConnect.getCapabilities
+    with novacron.connect("test:///default") as other:
+        peer = other.dispatcher.driver.native
+        for each in (connection, peer):
+            monkeypatch.setattr(each, "shared", True)
+        monkeypatch.setattr(connection, "ask_peers", lambda ask: [("other", ask(peer))])
+        monkeypatch.setattr(libvirt.virConnect, "getCapabilities", lambda conn: read.append(conn) or real(conn))
+        for path in ("/images/a.img", "/images/b.img"):
+            other_hosts.users_elsewhere(connection, connection.read, [path])
+        assert sorted(map(id, read)) == sorted(map(id, (connection.read, peer.read)))

@@ -14,7 +14,7 @@ from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM
 from novacron.secrets import Secrets
 from novacron.units import format_size
-from novacron_kvm.capabilities import guests, host_uuid
+from novacron_kvm.capabilities import guests
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.snapshots.listing import snapshots_of
@@ -40,7 +40,7 @@ def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spe
     else:
         with translated("migration_check", record.name):
             definition = parse(domain.XMLDesc(0))
-            if host_uuid(source.read) == host_uuid(destination.read):
+            if source.identity == destination.identity:
                 failures.append(f"{source.name} and {to.name} are the same host")
             else:
                 failures += _at_destination(destination, definition, record, to.name, spec)

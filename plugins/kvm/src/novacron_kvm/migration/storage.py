@@ -21,6 +21,7 @@ from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.block_jobs import end_copy, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
+from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere, path_in, remove_created, remove_volume, volume_record
@@ -33,7 +34,7 @@ def migrate_storage(connection: KVMConnection, vm: str, pool: str, disks: tuple[
     with tell_if_vm_ended(connection, vm), translated("vm_migrate_storage", vm):
         with connection.dedicated() as conn:
             wanted = _movable(conn, connection.domain(vm, conn), disks)
-            conn.storagePoolLookupByName(pool).refresh()
+            refresh_if_free(conn.storagePoolLookupByName(pool))
         for number, name in enumerate(wanted):
 
             def report(fraction: float, number: int = number, name: str = name) -> None:

@@ -9,7 +9,7 @@ import libvirt
 
 from novacron.plugins import hookimpl
 from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
-from novacron_kvm.capabilities import best_virt_type, guests, host_uuid
+from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.versions import too_old, version_text
@@ -72,7 +72,7 @@ class KVMHost:
     def node_list(self) -> list[Node]:
         """A libvirt host has one node: itself."""
         with translated("node_list"):
-            info, identity = self._connection.read.getInfo(), host_uuid(self._connection.read) or None
+            info, identity = self._connection.read.getInfo(), self._connection.identity or None
         return [
             Node(name=self._connection.node, host=self._connection.name, cpus=info[2], memory_bytes=info[1] * 2**20, id=identity)
         ]

@@ -28,7 +28,7 @@ from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.snapshots.metadata import NAMESPACE as SNAPSHOTS
 from novacron_kvm.storage.cloning import clone_vm
 from novacron_kvm.storage.luks import forget_secrets, secret_names
-from novacron_kvm.storage.other_hosts import refuse_identity_elsewhere, users_elsewhere
+from novacron_kvm.storage.other_hosts import refuse_disks_in_use, refuse_identity_elsewhere, users_elsewhere
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise
@@ -214,7 +214,10 @@ class KVMLifecycle:
 
     @hookimpl
     def vm_import(self, definition: str, validate: bool) -> VM:
-        """Define a VM; `validate` has libvirt check it against its schema. Deleting it keeps its files: NovaCron did not make them."""
+        """Define a VM; `validate` has libvirt check it against its schema.
+
+        Deleting the VM keeps its files, because NovaCron did not make them. A disk that another VM uses is refused.
+        """
         root = parse(definition)
         name, identity = root.findtext("name") or "", root.findtext("uuid")
         definition = _without_claims(root, definition)
@@ -222,6 +225,7 @@ class KVMLifecycle:
             self._refuse_taken(conn, name, identity)
             refuse_identity_elsewhere(self._connection, identity)
             with translated("vm_import", name):
+                refuse_disks_in_use(self._connection, conn, root)
                 domain = conn.defineXMLFlags(definition, DEFINE if validate else 0)
             return vm_record(self._connection, domain)
 

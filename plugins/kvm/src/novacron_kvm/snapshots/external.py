@@ -23,6 +23,7 @@ from novacron_kvm.jobs import block_jobs
 from novacron_kvm.jobs.domain_jobs import job_progress
 from novacron_kvm.snapshots.merging import definition_then, disk_files, merge_unneeded
 from novacron_kvm.snapshots.metadata import forget
+from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.copies import overlay, own_disks, set_disk_file, volume_of
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.storage.state_files import copy_state, restore_state, state_folders
@@ -246,7 +247,7 @@ def _on(definition: Any, disks: dict[str, Any], own: VMFacts) -> str:
 
 def _pool_of(volume: Any) -> Any:
     pool = volume.storagePoolLookupByVolume()
-    pool.refresh()
+    refresh_if_free(pool)
     return pool
 
 

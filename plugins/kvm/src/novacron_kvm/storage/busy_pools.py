@@ -14,13 +14,13 @@ PAUSE = 0.2
 BUSY = "has asynchronous jobs running"
 
 
-def wait_until_free(change: Callable[[], Any], seconds: float = PATIENCE) -> None:
-    """Change a pool, as soon as nobody copies in it.
+def wait_until_free(change: Callable[[], Any]) -> None:
+    """Change a pool as soon as nobody copies in it.
 
     Raises:
-        libvirtError: the pool is still busy after that many seconds (it becomes BusyError), or libvirt refuses for another reason.
+        libvirtError: the pool is still busy after `PATIENCE` seconds (it becomes BusyError), or libvirt refuses for another reason.
     """
-    until = time.monotonic() + seconds
+    until = time.monotonic() + PATIENCE
     while True:
         try:
             change()

@@ -66,7 +66,9 @@ class HostFiles:
             self._read(pool)
 
     def key(self, path: str) -> str:
-        """Return the key of a path. Two paths of one file have the same key."""
+        """Return the key of a path. Two paths of one file have the same key. The key of a network image or a device is itself."""
+        if _has_prefix(path):
+            return path
         found = normalised(path)
         self._look_at(found)
         if ".." in path:  # a symbolic link may stand before it, and then the text alone misleads
@@ -216,6 +218,11 @@ class HostFiles:
         first = self._first.setdefault(file.inode + file.changes, file.key)
         if first != file.key:
             self._aliases[file.key] = first
+
+
+def _has_prefix(key: str) -> bool:
+    """Whether a key is that of a network image, an NVMe disk or the like, not of a file."""
+    return not key.startswith("/") and ":" in key
 
 
 def _described(volume: Any, pool: str) -> File:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError, VMNotFoundError
-from novacron_kvm.capabilities import host_uuid
+from novacron.errors import AlreadyExistsError, InvalidStateError, VMNotFoundError
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.storage.host_files import File, HostFiles
+from novacron_kvm.xml.parsing import text_of
 
 STALE = Decimal(60)
 """Seconds for which a network file system may report old time stamps of a file that another host writes."""
@@ -31,7 +31,7 @@ def refuse_identity_elsewhere(connection: KVMConnection, identity: str | None) -
     Raises:
         AlreadyExistsError
     """
-    ours = host_uuid(connection.read)
+    ours = connection.identity
     if not identity or not connection.shared:
         return
 
@@ -52,6 +52,34 @@ def refuse_identity_elsewhere(connection: KVMConnection, identity: str | None) -
             )
 
 
+def refuse_disks_in_use(connection: KVMConnection, conn: Any, root: Any) -> None:
+    """Refuse a definition with a disk that another VM of this host or of the fleet uses: both would write to it.
+
+    Disks that the definition shares or only reads may have other users.
+
+    Raises:
+        InvalidStateError
+    """
+    files, wanted = HostFiles(conn), dict[str, str]()
+    for disk in root.iterfind("devices/disk"):
+        exclusive = (
+            disk.get("device", "disk") in ("disk", "lun") and disk.find("shareable") is None and disk.find("readonly") is None
+        )
+        source = disk.find("source")
+        if exclusive and source is not None and (key := files.key_of(source)):
+            wanted[key] = text_of(disk, "target/@dev") or key
+    here = files.users(wanted)
+    elsewhere = users_elsewhere(connection, conn, wanted)
+    for path, target in wanted.items():
+        users = [f"the VM {name!r}" for name in sorted(here[path].values())] + elsewhere.get(path, [])
+        if users:
+            raise InvalidStateError(
+                f"the disk {target!r}, {path}, is used by {', '.join(users)}",
+                resource=root.findtext("name"),
+                hint="delete that VM first and keep its disks, or mark the disk <readonly/> or, if it is raw, <shareable/>",
+            )
+
+
 def users_elsewhere(
     connection: KVMConnection, conn: Any, paths: Collection[str], *, only_running: bool = False
 ) -> dict[str, list[str]]:
@@ -62,7 +90,7 @@ def users_elsewhere(
     """
     if not paths or not connection.shared:
         return {}
-    ours, own = host_uuid(connection.read), HostFiles(conn)
+    ours, own = connection.identity, HostFiles(conn)
     wanted = {path: (own.key(path), own.file(path)) for path in paths}
 
     def look(peer: Any) -> list[User]:
@@ -106,7 +134,7 @@ def _same(key: str, file: File | None, other_key: str, other: File | None) -> bo
 
 def _is_other(peer: Any, ours: str) -> bool:
     """Whether a peer is another machine, and not this host under another name."""
-    return isinstance(peer, KVMConnection) and peer.shared and host_uuid(peer.read) != ours
+    return isinstance(peer, KVMConnection) and peer.shared and peer.identity != ours
 
 
-__all__ = ["User", "find_users", "refuse_identity_elsewhere", "users_elsewhere"]
+__all__ = ["User", "find_users", "refuse_disks_in_use", "refuse_identity_elsewhere", "users_elsewhere"]

@@ -19,6 +19,7 @@ from lxml import etree
 
 from novacron.errors import BusyError
 from novacron.jobs import Job
+from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.streams import download, upload
 from novacron_kvm.storage.volume_files import remove_volume
 from novacron_kvm.xml.parsing import parse, serialise, text_of
@@ -62,7 +63,7 @@ def copy_state(conn: Any, root: Any, pool: Any, label: str, undo: ExitStack) -> 
 
 def restore_state(conn: Any, root: Any, pool: Any, label: str) -> None:
     """Put a VM's state files back as they were copied; what was not there then is removed."""
-    pool.refresh()
+    refresh_if_free(pool)
     for folder, names in state_folders(root).items():
         prefix = _copied_name(label, folder)
         kept = {name.removeprefix(prefix): name for name in pool.listVolumes() if name.startswith(prefix)}
@@ -172,7 +173,7 @@ def _opened(conn: Any, folder: str, *, build: bool) -> tuple[Any, bool]:
             if there is None and time.monotonic() > deadline:
                 raise
         if there is not None and not there.name().startswith(PREFIX):
-            there.refresh()
+            refresh_if_free(there)
             return there, False
         if time.monotonic() > deadline:
             if there is None:

@@ -93,7 +93,8 @@ def finish(
     try:
         there = len(at_once(spec)) if made_with is None else made_with
         attach(connection, made, spec.name, disks_of(spec)[there:], place.datacenter, job)
-        _remember_kept_disks(connection, made, spec, place.datacenter)
+        given = {disk_path(connection, d.path, d.pool, place.datacenter) for d in disks_of(spec) if d.path}
+        remember_kept_disks(connection, made, spec.name, given)
         apply_tags(connection, made, spec.name)
         if spec.autostart:
             set_autostart(connection, made, enabled=True)
@@ -143,16 +144,15 @@ def detach_kept_disks(connection: VMwareConnection, vm: Any, name: str, *, every
     return {device.backing.fileName for device in kept}
 
 
-def _remember_kept_disks(connection: VMwareConnection, made: Any, spec: VMSpec, datacenter: Any) -> None:
+def remember_kept_disks(connection: VMwareConnection, made: Any, name: str, paths: set[str]) -> None:
     """Record which disks existed before the VM; they are kept when the VM is deleted."""
-    paths = {disk_path(connection, d.path, d.pool, datacenter) for d in disks_of(spec) if d.path}
     if not paths:
         return
     read = connection.read(made, ["config.hardware.device", FACTS_PATH])
     disks = [d for d in read["config.hardware.device"] if isinstance(d, vim.vm.device.VirtualDisk)]
     facts = facts_of(read) | {"kept_disks": sorted(d.backing.uuid for d in disks if d.backing.fileName in paths)}
     change = vim.vm.ConfigSpec(extraConfig=[facts_option(facts)])
-    connection.wait(made.ReconfigVM_Task(change), resource=spec.name)
+    connection.wait(made.ReconfigVM_Task(change), resource=name)
 
 
 def _boot_order(connection: VMwareConnection, made: Any, spec: VMSpec) -> None:

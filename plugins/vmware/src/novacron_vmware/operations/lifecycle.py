@@ -17,11 +17,12 @@ from novacron_vmware.errors import translated
 from novacron_vmware.lifecycle import definition as definitions
 from novacron_vmware.lifecycle.checks import check, megabytes, no_autostart, refuse_taken
 from novacron_vmware.lifecycle.cloning import clone, new_addresses
-from novacron_vmware.lifecycle.creation import detach_kept_disks, finish, new_config, placement_of, undo
+from novacron_vmware.lifecycle.creation import detach_kept_disks, finish, new_config, placement_of, remember_kept_disks, undo
 from novacron_vmware.names import plain_name
 from novacron_vmware.placement import find_placement
 from novacron_vmware.records import ATTACHED, FACTS_PATH, FULL, apply_tags, facts_of, facts_option, full_record, summary_record
 from novacron_vmware.sdk import vim
+from novacron_vmware.storage.disk_users import disk_files, users_of
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
@@ -281,7 +282,10 @@ class VMwareLifecycle(VMOperations):
 
     @hookimpl
     def vm_import(self, definition: str) -> VM:
-        """Make a VM of what `vm_export` wrote; its disks must be there. A datastore path of a .vmx registers the VM that it is of."""
+        """Make a VM of what `vm_export` wrote; its disks must be there, and no other VM may use them.
+
+        Deleting the VM keeps these disks. A datastore path of a .vmx registers the VM that it is of.
+        """
         connection = self._connection
         if definition.strip().startswith("[") and definition.strip().endswith(".vmx"):
             return self._registered(definition.strip())
@@ -289,8 +293,21 @@ class VMwareLifecycle(VMOperations):
         refuse_taken(connection, config.name, config.instanceUuid)
         place = find_placement(connection, config.name)
         with translated(config.name):
+            disks = disk_files(config)
+            for path in sorted(disks):
+                if users := users_of(connection, path, place.datacenter):
+                    raise InvalidStateError(
+                        f"the disk {path!r} is used by {', '.join(users)}",
+                        resource=config.name,
+                        hint="delete that VM first and keep its disks, or remove the disk from the definition",
+                    )
             made = connection.wait(place.folder.CreateVM_Task(config, place.pool, None), resource=config.name)
-            return self._read(made)
+            try:
+                remember_kept_disks(connection, made, config.name, disks)
+                return self._read(made)
+            except BaseException:
+                made.UnregisterVM()  # destroying it would delete the disks
+                raise
 
     def _registered(self, path: str) -> VM:
         """Take a VM that is on a datastore into the inventory, under the name of its file."""

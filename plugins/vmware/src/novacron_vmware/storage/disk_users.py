@@ -25,4 +25,14 @@ def users_of(connection: VMwareConnection, path: str, datacenter: Any = None) ->
     return sorted(found)
 
 
-__all__ = ["users_of"]
+def disk_files(config: Any) -> set[str]:
+    """Return the paths of the disk files that a ConfigSpec adds to a VM."""
+    devices = (change.device for change in config.deviceChange)
+    return {
+        str(path)
+        for device in devices
+        if isinstance(device, vim.vm.device.VirtualDisk) and (path := getattr(device.backing, "fileName", None))
+    }
+
+
+__all__ = ["disk_files", "users_of"]

@@ -239,7 +239,6 @@ class SimLifecycle(Area):
             record |= {"vcpus_max": sim_vm.vcpus_max, "memory_max_bytes": sim_vm.memory_max, "guest_agent": sim_vm.agent}
             record |= {"max_memory_bytes": sim_vm.max_memory, "memory_modules": sim_vm.modules, "iothreads": sim_vm.iothreads}
             record |= {"hardware": sim_vm.hardware, "options": sim_vm.options}
-            record["made"] = sorted(f"{pool}/{volume}" for pool, volume in sim_vm.made)
             return NativeDefinition(vm=sim_vm.id, format=FORMAT, text=json.dumps(record, indent=2))
 
     @simulated
@@ -250,6 +249,7 @@ class SimLifecycle(Area):
         with self.world.lock:
             vm = parsed(self.world, definition)
             refuse_taken(self.world, vm.name, vm.id)
+            _refuse_disks_in_use(self.world, vm)
             self.world.add(vm)
             self.world.tell("vm.defined", vm, reason="added")
             return self.record(vm)
@@ -294,6 +294,19 @@ def refuse_taken(world: World, name: str, identity: str | None) -> None:
         if world.look(key) is not None:
             raise AlreadyExistsError(
                 f"a VM {key!r} is already there", resource=name, hint="choose another name, or delete the existing VM"
+            )
+
+
+def _refuse_disks_in_use(world: World, vm: SimVM) -> None:
+    """Raise InvalidStateError if another VM uses a disk that this VM would write to and does not share."""
+    for disk in vm.disks:
+        place = world.place_of(disk.source) if disk.source else None
+        users = world.users(place) if place is not None else []
+        if users and disk.device == "disk" and not (disk.read_only or disk.shareable):
+            raise InvalidStateError(
+                f"the disk {disk.target!r}, {disk.source}, is used by {', '.join(users)}",
+                resource=vm.name,
+                hint="delete that VM first and keep its disks, or remove the disk from the definition or mark it shareable",
             )
 
 

@@ -37,7 +37,7 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     description: str = ""
     autostart: bool = False
     guest_agent: bool = True
-    made: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()  # older versions wrote it; ignored, because a definition can't say which files belong to a VM
     hardware: dict[str, Any] = {}
     options: dict[str, dict[str, Any]] = {}
     native: dict[str, Any] = {}
@@ -69,8 +69,6 @@ def parsed(world: World, text: str) -> SimVM:
     vm.disks, vm.nics, vm.tags, vm.metadata = given.disks, given.nics, given.tags, given.metadata
     vm.description, vm.autostart, vm.agent, vm.native = given.description, given.autostart, given.guest_agent, given.native
     vm.hardware, vm.options = given.hardware, given.options
-    places = [tuple(place.split("/", 1)) for place in given.made if "/" in place]
-    vm.made = frozenset((pool, volume) for pool, volume in places)
     return vm
 
 
