@@ -94,7 +94,7 @@ def arguments(operation, host, **known):
         "shrink": False, "format": "raw", "source": "/nowhere.iso", "up": True, "children": False, "to": elsewhere,
         "disks": (), "bandwidth": 2**20, "max_downtime": None, "post_copy": False, "version": None, "description": "x", "tags": None,
         "argv": ["true"], "stdin": b"", "path": "/etc/hostname", "data": b"x", "delete": True,
-        "question": NOBODY, "answer": "0", "validate": True,
+        "device": "0000:03:00.0", "question": NOBODY, "answer": "0", "validate": True,
         "user": "root", "password": "pw", "keys": (), "definition": "<domain/>", "query": specs.VMQuery(),
     }  # fmt: skip
     by_operation = {
@@ -109,6 +109,7 @@ def arguments(operation, host, **known):
         "snapshot_create": {"spec": specs.SnapshotSpec(name="s")}, "template_create": {"spec": specs.TemplateSpec(name="t")},
         "template_deploy": {"spec": specs.VMSpec(name="from-nothing")},
         "address_list": {"source": None},
+        "device_attach": {"spec": specs.HostDeviceSpec(usb="0951:1666")},
         "vm_migrate": {"spec": specs.MigrationSpec()}, "migration_check": {"spec": specs.MigrationSpec()},
     }  # fmt: skip
     values = valid | by_operation.get(operation.name, {}) | known

@@ -156,3 +156,24 @@ def test_a_vm_that_ends_by_itself_just_then_is_deleted(bare):
         vm, _ = bare(f"short-lived-{number}", arch="s390x")
         vm.start()
         vm.delete(force=True)
+
+
+def test_devices_of_the_host_are_listed_attached_and_detached(bare, a, monkeypatch):
+    """A PCI device is refused where there is no IOMMU. The definition of a stopped VM takes a USB device that the host reports."""
+    from novacron_kvm.operations import devices
+
+    vm, _ = bare("with-device")
+    assert all(device.host == a.name for device in a.devices.list())
+    if pci := a.devices.list("pci"):
+        with pytest.raises(errors.InvalidSpecError) as caught:
+            vm.host_devices.attach(pci=pci[0].address)
+        assert "IOMMU" in caught.value.hint
+    with pytest.raises(errors.DeviceNotFoundError):
+        vm.host_devices.attach(usb="046d:c52b")
+    stick = {"kind": "usb", "address": "001:004", "id": "046d:c52b"}
+    monkeypatch.setattr(devices, "_node_devices", lambda _: [stick])
+    vm.host_devices.attach(usb="046d:c52b")
+    assert a.devices.list()[0].vms == (vm.name,)
+    assert etree.fromstring(vm.export().text).find("devices/hostdev/source/vendor").get("id") == "0x046d"
+    vm.host_devices.detach("046d:c52b")
+    assert a.devices.list()[0].vms == ()

@@ -21,6 +21,7 @@ GROUPS = {
     "cp": ("ssh", "Copy files to or from a VM, by SSH or the guest agent."),
     "describe": ("labs", "Print what a host has as a lab file."),
     "destroy": ("labs", "Delete what was created for a lab."),
+    "device": ("devices", "PCI and USB devices of a host: list them, attach them to VMs, detach them."),
     "diff": ("labs", "Show how the hosts differ from a lab file."),
     "disk": ("disks", "Disks of a VM: attach, detach, resize, limit, change media."),
     "doctor": ("doctor", "Check this machine, hosts or VMs, and say how to repair what is wrong."),

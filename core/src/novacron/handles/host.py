@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from novacron.dispatch.dispatcher import Dispatcher
 from novacron.errors import HostNotFoundError, InvalidSpecError, SpecProblem, UnsupportedOperationError
+from novacron.handles.devices import HostDevices
 from novacron.handles.filters import FilterCollection
 from novacron.handles.images import ImageCollection
 from novacron.handles.native import NativeOperations
@@ -25,7 +26,7 @@ from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 
 
 class HostHandle:
-    """A connected host: `host.vms`, `host.pools`, `host.networks`, `host.filters`, `host.templates`, `host.images`.
+    """A connected host: `host.vms`, `host.pools`, `host.networks`, `host.filters`, `host.templates`, `host.images`, `host.devices`.
 
     Example:
         >>> import novacron
@@ -55,6 +56,7 @@ class HostHandle:
         self.filters = FilterCollection(self)
         self.templates = TemplateCollection(self)
         self.images = ImageCollection(self)
+        self.devices = HostDevices(self)
 
     def __repr__(self) -> str:
         return f"<Host {self.name} {self.uri}{' closed' if self.closed else ''}>"
@@ -65,6 +67,7 @@ class HostHandle:
                 "acting_for",
                 "capabilities",
                 "close",
+                "devices",
                 "diagnose",
                 "driver_name",
                 "events",

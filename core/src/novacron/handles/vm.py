@@ -13,6 +13,7 @@ from novacron.display import html_card
 from novacron.errors import InvalidValueError
 from novacron.handles.addresses import Address, addresses_of
 from novacron.handles.changes import ChangePlan, When, configuration_of, plan_update
+from novacron.handles.devices import VMDevices
 from novacron.handles.disks import DiskCollection
 from novacron.handles.files import new_file
 from novacron.handles.following import finish
@@ -113,6 +114,11 @@ class VMHandle:
     def nics(self) -> NICCollection:
         """The VM's NICs."""
         return NICCollection(self)
+
+    @property
+    def host_devices(self) -> VMDevices:
+        """The devices of the host that the VM has for itself."""
+        return VMDevices(self)
 
     @property
     def guest(self) -> GuestHandle:

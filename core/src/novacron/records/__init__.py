@@ -19,6 +19,7 @@ from novacron.records.capacity import (
     Quota,
     Rejection,
 )
+from novacron.records.devices import HostDevice
 from novacron.records.diagnosis import Finding
 from novacron.records.disks import Disk
 from novacron.records.events import Event
@@ -66,6 +67,7 @@ __all__ = [
     "Finding",
     "GuestInfo",
     "Host",
+    "HostDevice",
     "HostMetrics",
     "HostStats",
     "MACClash",

@@ -15,6 +15,7 @@ from novacron_kvm.xml.platforms import platform
 from novacron_kvm.xml.reading import machine_of
 
 if TYPE_CHECKING:
+    from novacron.specs.devices import HostDeviceSpec
     from novacron.specs.vm import VMSpec
 
 Asked = tuple[str, str, str]
@@ -96,6 +97,21 @@ def refuse_buses(connection: Any, root: Any, places: Iterable[tuple[str, str]]) 
         raise InvalidSpecError("this host can't give that VM that disk", problems=problems)
 
 
+def refuse_host_device(connection: Any, root: Any, spec: HostDeviceSpec) -> None:
+    """Refuse a device of a kind that the host can't give to a VM.
+
+    Raises:
+        InvalidSpecError: such as for a PCI device on a host without an IOMMU.
+    """
+    capabilities = DomainCapabilities.of(connection, *machine_of(root), root.get("type"))
+    asked = _host_devices([spec])
+    if problems := [each for path, name, asked in asked for each in _unoffered(capabilities.values(path, name), asked)]:
+        hint = (
+            "PCI devices need an IOMMU: VT-d or AMD-Vi in the firmware of the host, and intel_iommu=on as an option of its kernel"
+        )
+        raise InvalidSpecError("this host can't give that VM that device", problems=problems, hint=hint if not spec.usb else None)
+
+
 def _bus_problems(capabilities: DomainCapabilities, places: Iterable[tuple[str, str]]) -> Iterator[SpecProblem]:
     asked = [(f"disks.{number}.bus", bus, bus) for number, (bus, _) in enumerate(places)]
     return _unoffered(capabilities.values("devices/disk", "bus"), asked)
@@ -119,12 +135,14 @@ def _enumerations(spec: VMSpec, arch: str, machine: str | None) -> Iterator[tupl
     if spec.filesystems:
         shared = [(f"filesystems.{number}.type", each.type, DRIVER[each.type]) for number, each in enumerate(spec.filesystems)]
         yield "devices/filesystem", "driverType", shared
-    if spec.host_devices:
-        usb = [(f"host_devices.{number}", f"usb {d.usb}", "usb") for number, d in enumerate(spec.host_devices) if d.usb]
+    yield from _host_devices(spec.host_devices)
+
+
+def _host_devices(devices: Sequence[HostDeviceSpec]) -> Iterator[tuple[str, str, Sequence[Asked]]]:
+    if devices:
+        usb = [(f"host_devices.{number}", f"usb {d.usb}", "usb") for number, d in enumerate(devices) if d.usb]
         yield "devices/hostdev", "subsysType", usb
-        others = [
-            (number, f"pci {d.pci}" if d.pci else f"mdev {d.mdev}") for number, d in enumerate(spec.host_devices) if not d.usb
-        ]
+        others = [(number, f"pci {d.pci}" if d.pci else f"mdev {d.mdev}") for number, d in enumerate(devices) if not d.usb]
         yield "devices/hostdev", "pciBackend", [(f"host_devices.{number}", what, "vfio") for number, what in others]
 
 
@@ -159,4 +177,4 @@ def _protection(spec: VMSpec, capabilities: DomainCapabilities) -> Iterator[Spec
         yield SpecProblem("cpu_mode", spec.cpu_mode, "another: the host does not offer it to this kind of VM")
 
 
-__all__ = ["DomainCapabilities", "refuse_unsupported", "refuse_buses"]
+__all__ = ["DomainCapabilities", "refuse_buses", "refuse_host_device", "refuse_unsupported"]

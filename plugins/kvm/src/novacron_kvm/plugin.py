@@ -44,6 +44,7 @@ def areas() -> list[type]:
     """Return the classes of a connection's parts."""
     from novacron_kvm.operations.appliances import KVMAppliances
     from novacron_kvm.operations.console import KVMConsole
+    from novacron_kvm.operations.devices import KVMDevices
     from novacron_kvm.operations.diagnosis import KVMDiagnosis
     from novacron_kvm.operations.disks import KVMDisks
     from novacron_kvm.operations.events import KVMEvents
@@ -72,6 +73,7 @@ def areas() -> list[type]:
         KVMDisks,
         KVMNetworks,
         KVMNICs,
+        KVMDevices,
         KVMFilters,
         KVMSnapshots,
         KVMMigration,

@@ -14,6 +14,7 @@ def areas() -> list[type]:
     from novacron_vmware.native import areas as native_areas
     from novacron_vmware.operations.appliances import VMwareAppliances
     from novacron_vmware.operations.console import VMwareConsole
+    from novacron_vmware.operations.devices import VMwareDevices
     from novacron_vmware.operations.diagnosis import VMwareDiagnosis
     from novacron_vmware.operations.disks import VMwareDisks
     from novacron_vmware.operations.events import VMwareEvents
@@ -39,6 +40,7 @@ def areas() -> list[type]:
         VMwareResources,
         VMwareDisks,
         VMwareNICs,
+        VMwareDevices,
         VMwarePools,
         VMwareVolumes,
         VMwareNetworks,

@@ -46,6 +46,7 @@ _AREAS = {
     "volumes": "SimVolumes",
     "disks": "SimDisks",
     "nics": "SimNICs",
+    "devices": "SimDevices",
     "networks": "SimNetworks",
     "filters": "SimFilters",
     "snapshots": "SimSnapshots",

@@ -6,6 +6,7 @@ from novacron.testing.conformance.case import Conformance, needs
 from novacron.testing.conformance.cleanup import TestCleanUp
 from novacron.testing.conformance.concurrency import TestConcurrency
 from novacron.testing.conformance.contract import TestContract
+from novacron.testing.conformance.devices import TestDevices
 from novacron.testing.conformance.diagnosis import TestDiagnosis
 from novacron.testing.conformance.disks import TestDisks
 from novacron.testing.conformance.errors import TestErrors
@@ -33,6 +34,7 @@ __all__ = [
     "TestCleanUp",
     "TestConcurrency",
     "TestContract",
+    "TestDevices",
     "TestDiagnosis",
     "TestDisks",
     "TestErrors",

@@ -28,6 +28,7 @@ OF_THE_HOST = [
     "metrics_host",
     "metrics_vms",
     "host_diagnose",
+    "device_list",
 ]
 OF_A_VM = ["vm_get", "vm_export", "vm_configuration", "snapshot_list", "resources_get", "metrics_vm", "vm_diagnose"]
 

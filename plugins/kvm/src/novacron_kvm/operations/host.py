@@ -112,6 +112,8 @@ TEST_DRIVER = dict.fromkeys(
         "nic_detach",
         "nic_update",
         "nic_link_set",
+        "device_attach",
+        "device_detach",
         "filter_list",
         "filter_get",
         "filter_create",
@@ -138,6 +140,7 @@ def limits(libvirt_version: int) -> dict[str, str]:
         "snapshot_create": "internal or external, not both in one VM; the disks of an external one are files in an active storage pool"
         + uefi,
         "memory_set": "more than a running VM was started with only with max_memory, in modules of whole 128 MiB",
+        "device_attach": "PCI devices need an IOMMU",
         "network_create": "VLANs on bridges of Open vSwitch's only",
         "limits_set": "no guarantees; live ones of CPU, memory and the host's devices need libvirtd's control groups, those of NICs the"
         " queueing disciplines htb and sfq",

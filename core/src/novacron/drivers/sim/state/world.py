@@ -25,6 +25,21 @@ from novacron.records.vm import Status
 
 VERSION = "1.0"
 GIB = 1024**3
+DEVICES: tuple[dict[str, Any], ...] = (
+    {"kind": "pci", "address": "0000:03:00.0", "id": "10de:1eb8", "vendor": "Sim", "product": "Graphics card", "iommu_group": 1},
+    {
+        "kind": "pci",
+        "address": "0000:03:00.1",
+        "id": "10de:10f8",
+        "vendor": "Sim",
+        "product": "Audio controller",
+        "iommu_group": 1,
+    },
+    {"kind": "pci", "address": "0000:04:00.0", "id": "8086:10fb", "vendor": "Sim", "product": "Network card", "iommu_group": 2},
+    {"kind": "usb", "address": "001:004", "id": "046d:c52b", "vendor": "Sim", "product": "Receiver"},
+    {"kind": "usb", "address": "001:005", "id": "0951:1666", "vendor": "Sim", "product": "Memory stick"},
+)
+"""The PCI and USB devices that each host has at first."""
 
 
 class World:
@@ -54,6 +69,7 @@ class World:
         self.folders: dict[str, dict[str, SimVolume]] = {}
         self.consoles: dict[str, Any] = {}
         self.questions: dict[str, Question] = {}
+        self.devices: list[dict[str, Any]] = [dict(device) for device in DEVICES]
         self.cpus = 64
         self.memory_bytes = 256 * GIB
         self.architectures = {"x86_64": ("pc", "q35"), "aarch64": ("virt",)}

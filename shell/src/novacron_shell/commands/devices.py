@@ -1,0 +1,60 @@
+"""`novacron device`: PCI and USB devices of hosts, and which VM has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from novacron_shell.bulk import Bulk, each_vm
+from novacron_shell.confirm import yes_option
+from novacron_shell.options import Settings, list_options, spec_options
+from novacron_shell.output import Columns, show_many, show_one, tell
+
+COLUMNS: Columns = {
+    "kind": "kind", "address": "address", "id": "id", "product": "product", "driver": "driver", "VMs": "vms", "host": "host",
+}  # fmt: skip
+WIDE: Columns = {"vendor": "vendor", "IOMMU group": "iommu_group", "node": "node"}
+
+
+@click.group("device")
+def device() -> None:
+    """Devices of a host that VMs get for themselves."""
+
+
+@device.command("list")
+@click.option("--pci", "kinds", flag_value="pci", help="Only PCI devices.")
+@click.option("--usb", "kinds", flag_value="usb", help="Only USB devices.")
+@list_options
+def list_(settings: Settings, kinds: str | None) -> None:
+    """List the PCI and USB devices of the hosts, and which VMs have them."""
+    found = [each for each in settings.gather("device_list") if kinds in (None, each.kind)]
+    show_many(found, COLUMNS, settings.output, wide=WIDE)
+
+
+@device.command("attach")
+@each_vm
+@spec_options
+def attach(bulk: Bulk, fields: dict[str, Any]) -> None:
+    """Attach a device to VM: novacron device attach web1 pci=03:00.0, or usb=046d:c52b, or mdev=UUID."""
+    bulk.do("attach a device", lambda vm: vm.host_devices.attach(**fields), _said)
+
+
+@device.command("detach")
+@each_vm
+@click.argument("device")
+@yes_option
+def detach(bulk: Bulk, device: str, yes: bool) -> None:
+    """Detach DEVICE from VM: a PCI address, vendor and product of a USB device, or the UUID of a mediated device."""
+    bulk.confirm(f"detach the device {device} from {{vms}}", yes=yes)
+    bulk.do("detach a device", lambda vm: vm.host_devices.detach(device), _said)
+
+
+def _said(vm: Any, output: str) -> None:
+    if output in ("table", "wide"):
+        tell(f"{vm.name} has " + (", ".join(each.address for each in vm.host_devices.list()) or "no device of its host"))
+    else:
+        show_one(vm.record, output)
+
+
+COMMANDS = {"device": device}
