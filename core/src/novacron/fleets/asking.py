@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from novacron.errors import DriverError, InvalidSpecError, NovaCronError, OperationTimeoutError, SpecProblem
+from novacron.fleets.hosts import FleetHosts
 from novacron.handles.host import HostHandle
 from novacron.store.hosts import RegisteredHost
 from novacron.threads import fan_out
@@ -27,7 +28,7 @@ class Askable(Protocol):
     """A fleet as the parts that query its hosts see it."""
 
     @property
-    def hosts(self) -> Mapping[str, HostHandle]:
+    def hosts(self) -> FleetHosts:
         """The registered hosts, connected when asked for."""
         ...
 

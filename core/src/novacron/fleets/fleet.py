@@ -10,6 +10,9 @@ from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.fleets.admission import failures_of
 from novacron.fleets.asking import ASKED_AT_ONCE, Answer, ask_all
 from novacron.fleets.balancing import BalanceMode, Balancer
+from novacron.fleets.failover.controller import TASK, FailoverController
+from novacron.fleets.failover.failovers import Failovers
+from novacron.fleets.failover.restarting import Restarter
 from novacron.fleets.fencing.agents import FenceAgents
 from novacron.fleets.fencing.devices import FenceDevices
 from novacron.fleets.fencing.fencer import Fencer
@@ -30,6 +33,7 @@ from novacron.macs import MACAddresses
 from novacron.plugins.driver import HostURI
 from novacron.records.capacity import Allocation, BalancePlan, CapacityReport, FailureReport, FleetNode, Placement
 from novacron.store.allocations import AllocationStore
+from novacron.store.failovers import FailoverStore
 from novacron.store.fencing import FenceStore
 from novacron.store.hosts import HostStore, RegisteredHost
 from novacron.store.nodes import NodeStore
@@ -177,6 +181,22 @@ class Fleet:
         """The fence devices, which switch nodes off."""
         agents = FenceAgents(self._hooks)
         return FenceDevices(self.nodes, FenceStore(self._database), agents, self._fencer, self._recorded)
+
+    @property
+    def failover(self) -> Failovers:
+        """Failover: VMs of a node that fails are restarted on other nodes."""
+        return Failovers(
+            self,
+            self.nodes,
+            self.groups,
+            self._node_store,
+            FailoverStore(self._database),
+            FenceStore(self._database),
+            self._allocations,
+            self._failover_controller,
+            self._identity.actor,
+            self._recorded,
+        )
 
     def place(
         self, spec: VMSpec | None = None, *, group: str | None = None, labels: Mapping[str, str] | None = None, **fields: Any
@@ -382,6 +402,23 @@ class Fleet:
 
     def _fencer(self) -> Fencer:
         return Fencer(FenceAgents(self._hooks), self._secrets, self.hosts)
+
+    def _failover_controller(self, **options: Any) -> FailoverController:
+        from novacron.store.leases import LeaseStore
+
+        store, placer = FailoverStore(self._database), self.placer()
+        return FailoverController(
+            self,
+            self._node_store,
+            store,
+            FenceStore(self._database),
+            self._allocations,
+            options.pop("fencer", None) or self._fencer(),
+            Restarter(self, store, self._allocations, placer.planner, placer.view),
+            lambda: LeaseStore(self._database()).take(TASK, self._process()),
+            self.nodes.refresh,
+            **options,
+        )
 
     def _refresher(self) -> Refresh:
         return Refresh(self, self._node_store, Reconciler(self._allocations, self._alive))

@@ -56,6 +56,10 @@ class GroupSettings(LimitSettings):
     which VMs could not restart: "off" (the default), "warn" writes to the log, "refuse" refuses it.
     Balancing moves VMs only if the imbalance is above `balance_threshold` (0.1), each move must lower it by `balance_margin` (0.01), a
     plan has at most `balance_moves` (10), and a VM that was moved stays for `balance_cool_down` seconds (30 minutes).
+    `failover` restarts the VMs of a node that fails on other nodes of the group; it is off by default, and `failover_disarmed` suspends it.
+    A node is suspect if it has not answered for `failover_after` seconds (15). For `failover_grace` seconds (60) after the controller
+    started, no node is fenced. `shared_pools` are the storage pools that all nodes of the group share; only VMs whose disks are on them
+    are restarted. `storage_lease` says what keeps a second copy of a VM from opening its disks: "virtlockd", "sanlock" or "none".
     """
 
     strategy: Literal["spread", "pack"] | None = None
@@ -66,6 +70,12 @@ class GroupSettings(LimitSettings):
     balance_margin: float | None = Field(None, gt=0)
     balance_moves: int | None = Field(None, ge=1, le=1000)
     balance_cool_down: Seconds | None = Field(None, ge=0)
+    failover: Literal["off", "on"] | None = None
+    failover_disarmed: bool | None = None
+    failover_after: Seconds | None = Field(None, ge=1)
+    failover_grace: Seconds | None = Field(None, ge=0)
+    shared_pools: list[str] | None = None
+    storage_lease: Literal["none", "virtlockd", "sanlock"] | None = None
 
 
 class QuotaSettings(Spec):

@@ -157,6 +157,32 @@ class AllocationStore:
             connection.execute(_exactly(allocations.delete(), vm, node))
             _sum_up(connection, node)
 
+    def switched_off(self, node: str, restarted: Collection[str]) -> None:
+        """Record that a node is off: the VMs that are restarted elsewhere have left it, and the others are not active.
+
+        Args:
+            node: the node's id.
+            restarted: the VMs that are restarted elsewhere.
+        """
+        from novacron.store.tables import allocations
+
+        with self._transaction() as connection:
+            _locked(connection, node)
+            there = allocations.c.node == node
+            for vm in restarted:
+                connection.execute(_exactly(allocations.delete(), vm, node))
+            connection.execute(
+                allocations.update().where(there, allocations.c.process.is_(None)).values(active=False, vcpus=0, memory=0)
+            )
+            _sum_up(connection, node)
+
+    def set_owner(self, vm: str, owner: str) -> None:
+        """Set the owner of a VM's allocations."""
+        from novacron.store.tables import allocations
+
+        with self._transaction() as connection:
+            connection.execute(allocations.update().where(allocations.c.vm == vm).values(owner=owner))
+
     def move(self, source: str | None, destination: str | None, taker: Taker) -> None:
         """Move the allocation of a VM that has migrated, in one transaction. None is a node that is not stored."""
         from novacron.store.database import clock

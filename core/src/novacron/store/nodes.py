@@ -91,7 +91,7 @@ class NodeStore:
         with self.transaction() as connection:
             known = connection.execute(nodes.select().where(nodes.c.id == found.id)).mappings().first()
             status = found.status
-            if known is not None and known["status"] not in ("up", "unreachable") and not _reported(known, status):
+            if known is not None and known["status"] not in ("up", "unreachable", "suspect") and not _reported(known, status):
                 status = known["status"]  # set by a person or by a failover
             values = {
                 "name": found.name,

@@ -1,0 +1,370 @@
+"""The failover controller: one process at a time watches the nodes, fences those that fail, and restarts their VMs elsewhere.
+
+The controller holds a lease of the state database with a fencing number. All its writes check the number in their own transaction, and it
+checks the number before each step that can't be taken back. Times are those of this process only.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from novacron.errors import BusyError, NovaCronError, StorageError
+from novacron.fleets.asking import Askable
+from novacron.fleets.failover.observing import Observations, brake, second_view
+from novacron.fleets.failover.protecting import read_protected
+from novacron.fleets.failover.restarting import Restarter, taker_of_allocation
+from novacron.fleets.failover.returning import cleaned
+from novacron.fleets.fencing.fencer import Fencer
+from novacron.fleets.groups import settings_of
+from novacron.records.capacity import FleetNode
+from novacron.records.failover import Failover, RestartedVM
+from novacron.records.vm import VM
+from novacron.specs.query import VMQuery
+from novacron.store.allocations import AllocationStore
+from novacron.store.failovers import FailoverStore, Right
+from novacron.store.fencing import FenceStore
+from novacron.store.nodes import NodeStore
+
+if TYPE_CHECKING:
+    import threading
+
+_log = logging.getLogger(__name__)
+
+TASK = "failover"
+"""The name of the lease."""
+AFTER, GRACE = 15.0, 60.0
+"""The defaults of the settings `failover_after` and `failover_grace`, in seconds."""
+SAVE_INTERVAL = 60.0
+"""Seconds between two readings of the definitions of all VMs."""
+
+
+class NodeAnsweredError(Exception):
+    """A node that was to be fenced answers again."""
+
+
+class FailoverController:
+    """Watches the nodes of all groups with failover.
+
+    Args:
+        fleet: the fleet.
+        nodes: the stored nodes.
+        store: where failovers are stored.
+        devices: where fence devices are stored.
+        allocations: the allocations.
+        fencer: operates the fence devices.
+        restarter: restarts VMs.
+        right: takes the lease of the controller; returns None if another process has it.
+        refresh: reads hosts, as `fleet.nodes.refresh` does.
+        interval: seconds between two rounds.
+        timeout: seconds that a host may take to answer.
+        clock: returns a time that never jumps.
+    """
+
+    def __init__(
+        self,
+        fleet: Askable,
+        nodes: NodeStore,
+        store: FailoverStore,
+        devices: FenceStore,
+        allocations: AllocationStore,
+        fencer: Fencer,
+        restarter: Restarter,
+        right: Callable[[], Right | None],
+        refresh: Callable[[Sequence[str]], object],
+        *,
+        interval: float = 5.0,
+        timeout: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fleet, self._nodes, self._store, self._devices = fleet, nodes, store, devices
+        self._allocations, self._fencer, self._restarter = allocations, fencer, restarter
+        self._take, self._refresh = right, refresh
+        self._interval, self._timeout, self._clock = interval, timeout, clock
+        self._seen = Observations(clock, interval)
+        self._saved: dict[str, float] = {}
+        self._right: Right | None = None
+
+    def run(self, stop: threading.Event, rounds: int | None = None, say: Callable[[str], object] = _log.info) -> None:
+        """Work until `stop` is set, or for so many rounds.
+
+        Args:
+            stop: ends the work.
+            rounds: how many rounds; None for no limit.
+            say: is called with messages for the administrator, each one once until it changes.
+        """
+        said: list[str] = []
+        done = 0
+        while not stop.is_set() and (rounds is None or done < rounds):
+            try:
+                now = self.round()
+            except (BusyError, StorageError) as error:
+                self._right = None
+                self._seen.restart()
+                now = [f"nothing is done: {error}"]
+            for text in now:
+                if text not in said:
+                    say(text)
+            said, done = now, done + 1
+            if rounds is None or done < rounds:
+                stop.wait(self._interval)
+
+    def round(self) -> list[str]:
+        """Look at all nodes once, and do what has to be done. Returns messages for the administrator.
+
+        Raises:
+            BusyError: another controller has taken over.
+            StorageError: the state database can't be used. Nothing is done without it.
+        """
+        if self._right is None:
+            self._right = self._take()
+            self._seen.restart()
+        if self._right is None:
+            return ["waiting: another process is the failover controller"]
+        self._store.check(self._right)
+        self._seen.begin_round()
+        try:
+            return self._round(self._right)
+        finally:
+            self._seen.end_round()
+
+    def _round(self, right: Right) -> list[str]:
+        watched = self._watched()
+        silent = self._look(watched)
+        self._save_definitions([node for node in watched if node.id not in silent and node.status == "up"])
+        messages = self._mark(right, watched, silent)
+        groups = sorted({node.group for node in watched if node.group})
+        for group in groups:
+            members = [node for node in watched if node.group == group]
+            messages += self._fence_failed(right, group, members, silent)
+        for failover in self._store.all(unended=True):
+            node = next((each for each in self._nodes.list() if each.id == failover.node), None)
+            if node is not None:
+                messages += self._advance(right, failover, node, silent)
+        return messages
+
+    # ---- what is seen
+
+    def _watched(self) -> list[FleetNode]:
+        """Return the nodes of groups with failover. Nodes of a host with several nodes are left to that host, such as vCenter's HA."""
+        nodes = self._nodes.list()
+        groups = {
+            name for name in {node.group for node in nodes if node.group} if settings_of(self._nodes, name).failover == "on"
+        }
+        alone = [node for node in nodes if sum(node.host in other.hosts for other in nodes) == 1]
+        return [node for node in alone if node.group in groups and node.status != "maintenance"]
+
+    def _look(self, watched: Sequence[FleetNode]) -> frozenset[str]:
+        """Ask all nodes; return the ids of those that do not answer."""
+        answers = self._fleet.ask([node.host for node in watched], _alive, timeout=self._timeout)
+        silent = set()
+        for node, answer in zip(watched, answers, strict=True):
+            if answer.error is None and answer.value in (node.id, None):
+                self._seen.answered(node.id)
+            else:
+                self._seen.silent(node.id)
+                silent.add(node.id)
+                self._forget(node)
+        return frozenset(silent)
+
+    def _save_definitions(self, nodes: Sequence[FleetNode]) -> None:
+        """Store the definitions of the VMs of nodes, if the last time is long enough ago."""
+        due = [node for node in nodes if self._clock() - self._saved.get(node.id, float("-inf")) >= SAVE_INTERVAL]
+        if not due:
+            return
+        self._refresh([node.host for node in due])
+        known = self._store.protected()
+        places = {node.host: (node, settings_of(self._nodes, node.group).shared_pools or []) for node in due}
+        answers = self._fleet.ask(
+            [node.host for node in due],
+            lambda host: read_protected(host, *places[host.name], known),
+            timeout=max(60.0, self._timeout),
+        )
+        for node, answer in zip(due, answers, strict=True):
+            if answer.error is None:
+                self._store.save_protected(node.id, *answer.value)
+                self._saved[node.id] = self._clock()
+
+    def _mark(self, right: Right, watched: Sequence[FleetNode], silent: frozenset[str]) -> list[str]:
+        """Store which nodes are suspect, and which are not any more."""
+        messages = []
+        for node in watched:
+            after = settings_of(self._nodes, node.group).failover_after or AFTER
+            if node.status in ("up", "unreachable") and node.id in silent and self._seen.suspect(node.id, after):
+                self._store.check(right)
+                self._nodes.change(node.id, status="suspect", reason="it does not answer")
+                messages.append(f"{node.name} is suspect: it does not answer")
+            elif node.status == "suspect" and node.id not in silent:
+                self._store.check(right)
+                self._nodes.change(node.id, status="up", reason="")
+        return messages
+
+    # ---- what is done
+
+    def _fence_failed(self, right: Right, group: str, members: Sequence[FleetNode], silent: frozenset[str]) -> list[str]:
+        """Begin the failover of at most one node of a group."""
+        after = settings_of(self._nodes, group).failover_after or AFTER
+        failed = [node for node in members if node.id in silent and self._seen.suspect(node.id, after)]
+        failed = [node for node in failed if node.status not in ("fencing", "fenced", "quarantined")]
+        if not failed:
+            return []
+        if why := self._braked(group, members, silent):
+            return [f"{node.name} is not fenced: {why}" for node in failed]
+        node = failed[0]
+        devices = self._devices.list(node.id)
+        if not devices:
+            return [f"{node.name} is not fenced: it has no fence device"]
+        if all(device.agent == "manual" for device in devices):
+            readings = {"manual": "on"}  # a person decides
+        else:
+            readings = {device.name: self._fencer.read(node, device).status for device in devices}
+        if why := second_view(readings, any(each.id not in silent for each in members)):
+            return [f"{node.name} is not fenced: {why}"]
+        seen = ", ".join(f"{name} reports {status}" for name, status in sorted(readings.items()))
+        self._store.begin(right, node.id, node.name, group, f"it does not answer; {seen}")
+        return [f"{node.name} is being fenced"]
+
+    def _braked(self, group: str, members: Sequence[FleetNode], silent: frozenset[str]) -> str:
+        """Return why no node of a group may be fenced now; empty if one may."""
+        settings, fleet = settings_of(self._nodes, group), settings_of(self._nodes, None)
+        grace = GRACE if settings.failover_grace is None else settings.failover_grace
+        down = {node.id for node in members if node.id in silent or node.status in ("fencing", "fenced", "quarantined")}
+        disarmed = bool(settings.failover_disarmed or fleet.failover_disarmed)
+        return brake(down, [node.id for node in members], self._seen.age, grace, disarmed)
+
+    def _advance(self, right: Right, failover: Failover, node: FleetNode, silent: frozenset[str]) -> list[str]:
+        if failover.stage in ("fencing", "waiting"):
+            return self._fence(right, failover, node, silent)
+        if failover.stage == "restarting":
+            return self._restart(right, failover, node)
+        if node.id not in silent and self._answers(node):
+            return self._returned(right, failover, node)
+        return []
+
+    def _fence(self, right: Right, failover: Failover, node: FleetNode, silent: frozenset[str]) -> list[str]:
+        """Switch the node off. If it is not certainly off, a person is asked, and nothing more is done until then."""
+        if failover.stage == "waiting" and not failover.confirmed_by:
+            if node.id in silent or not self._answers(node):
+                return [f"{node.name}: {failover.reason}"]
+            self._store.advance(right, failover, "cancelled", status="up", steps=["it answers again; nothing was restarted"])
+            return [f"{node.name} answers again; nothing was restarted"]
+
+        members = [each for each in self._watched() if each.group == failover.group]
+        if not failover.confirmed_by and (why := self._braked(failover.group, members, silent)):
+            return [f"{node.name} is not fenced: {why}"]
+
+        def allowed() -> None:
+            self._store.check(right)
+            if self._answers(node):
+                raise NodeAnsweredError
+
+        steps: tuple[str, ...]
+        try:
+            if failover.confirmed_by:
+                allowed()
+                off, steps = True, (f"{failover.confirmed_by} has confirmed that it is off",)
+            else:
+                result = self._fencer.fence(node, self._devices.list(node.id), allowed=allowed)
+                off, steps = result.off, result.steps
+        except NodeAnsweredError:
+            self._store.advance(right, failover, "cancelled", status="up", steps=["it answers again before it was switched off"])
+            return [f"{node.name} answers again"]
+        if not off:
+            ask = f"it may still run; switch it off, then run `novacron host confirm-fenced {node.name}`"
+            self._store.advance(right, failover, "waiting", status="fencing", reason=ask, steps=steps)
+            return [f"{node.name}: {ask}"]
+        self._take_vms(right, failover)
+        self._store.advance(right, failover, "restarting", status="fenced", reason="it is off", steps=steps)
+        return [f"{node.name} is off"]
+
+    def _take_vms(self, right: Right, failover: Failover) -> None:
+        """Store which VMs are restarted, and free what they took on the node that is off."""
+        stored = self._store.protected()
+        vms = []
+        for each in self._allocations.list(failover.node):
+            if not each.active or each.vm.startswith("claim:"):
+                continue  # it did not run, or its creation never ended
+            known = stored.get(each.vm)
+            refusals = known.refusals if known is not None else ("its definition was not stored",)
+            vms.append(
+                RestartedVM(
+                    vm=each.vm,
+                    name=each.name,
+                    status="refused" if refusals else "pending",
+                    priority=known.priority if known is not None else 1,
+                    reason="; ".join(refusals),
+                    taker=taker_of_allocation(each),
+                )
+            )
+        taken = self._store.take_vms(right, failover, vms)
+        self._store.check(right)
+        self._allocations.switched_off(failover.node, [vm.vm for vm in taken if vm.status != "refused"])
+
+    def _restart(self, right: Right, failover: Failover, node: FleetNode) -> list[str]:
+        silent, places = self._places(node)
+        left = self._restarter.restart(right, failover, silent, places)
+        vms = self._store.vms(failover.id)
+        running = sum(vm.status == "running" for vm in vms)
+        if not left:
+            refused = sum(vm.status in ("refused", "failed") for vm in vms)
+            step = f"{running} VMs were restarted" + (f", {refused} were not" if refused else "")
+            self._store.advance(right, failover, "done", status="fenced", reason="it is off; its VMs run elsewhere", steps=[step])
+            return [f"{node.name}: {step}"]
+        return [f"{node.name}: {running} of {len(vms)} VMs are restarted, {left} wait"]
+
+    def _places(self, failed: FleetNode) -> tuple[frozenset[str], dict[str, list[VM]]]:
+        """Return which nodes do not answer, and all VMs that the other hosts of the fleet report, by their UUIDs."""
+        names = [host.name for host in self._fleet.list() if host.name not in failed.hosts]
+        answers = self._fleet.ask(names, lambda host: host.invoke("vm_list", query=VMQuery()), timeout=max(30.0, self._timeout))
+        places: dict[str, list[VM]] = {}
+        answered = set()
+        for answer in answers:
+            if answer.error is None:
+                answered.add(answer.host)
+                for vm in answer.value:
+                    places.setdefault(vm.id, []).append(vm)
+        silent = frozenset(node.id for node in self._nodes.list() if not answered & set(node.hosts))
+        return silent, places
+
+    def _returned(self, right: Right, failover: Failover, node: FleetNode) -> list[str]:
+        """Clean a node that answers again. It is used again when nothing is left on it that could become a second copy."""
+        if failover.stage != "quarantined":
+            self._store.advance(
+                right, failover, "quarantined", status="quarantined", reason="it has returned", steps=["it has returned"]
+            )
+        host, vms = self._fleet.hosts[node.host], self._store.vms(failover.id)
+        try:
+            done, left = cleaned(host, failover, vms, lambda: self._store.check(right))
+        except (BusyError, StorageError):
+            raise
+        except NovaCronError as error:
+            done, left = [], [str(error)]
+        if left:
+            self._store.advance(
+                right, failover, "quarantined", status="quarantined", reason=f"left to do: {'; '.join(left)}"[:500], steps=done
+            )
+            return [f"{node.name} is quarantined: {left[0]}"]
+        self._store.advance(right, failover, "ended", status="up", steps=[*done, "it is used again"])
+        self._refresh([node.host])
+        return [f"{node.name} has returned and is used again"]
+
+    def _answers(self, node: FleetNode) -> bool:
+        """Ask a node now, on a new connection."""
+        self._forget(node)
+        [answer] = self._fleet.ask([node.host], _alive, timeout=self._timeout)
+        return answer.error is None
+
+    def _forget(self, node: FleetNode) -> None:
+        """Close the connection to a node, so that the next question uses a new one."""
+        self._fleet.hosts.forget(node.host)
+
+
+def _alive(host: Any) -> str | None:
+    """Return the UUID of a host's node, which shows that it answers."""
+    nodes = host.nodes()
+    return nodes[0].id if nodes else None
+
+
+__all__ = ["AFTER", "GRACE", "TASK", "FailoverController", "NodeAnsweredError"]

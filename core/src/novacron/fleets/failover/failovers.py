@@ -1,0 +1,171 @@
+"""Failover as people see it: `fleet.failover.protection()`, `fleet.failover.list()`, `fleet.failover.controller()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from novacron.errors import InvalidStateError
+from novacron.fleets.asking import Askable
+from novacron.fleets.demand import INACTIVE
+from novacron.fleets.failover.controller import FailoverController
+from novacron.fleets.failover.protecting import levels, read_protected
+from novacron.fleets.groups import GroupCollection, settings_of
+from novacron.fleets.nodes import NodeCollection, Recorded
+from novacron.records.failover import Failover, Protection
+from novacron.specs.query import VMQuery
+from novacron.store.allocations import AllocationStore
+from novacron.store.failovers import FailoverStore
+from novacron.store.fencing import FenceStore
+from novacron.store.nodes import NodeStore
+
+
+class Failovers:
+    """Failover of the fleet. It is off until it is switched on for a group.
+
+    Args:
+        fleet: the fleet.
+        nodes: the nodes.
+        groups: the groups.
+        node_store: where nodes are stored.
+        store: where failovers are stored.
+        devices: where fence devices are stored.
+        allocations: the allocations.
+        make: makes a controller.
+        person: who confirms that a node is off.
+        recorded: writes audit lines.
+
+    Example:
+        >>> import novacron
+        >>> fleet = novacron.fleet()
+        >>> for name in ("over-a", "over-b"):
+        ...     _ = fleet.add(name, f"sim://{name}?vms=1")
+        ...     _ = fleet.nodes.refresh([name])
+        ...     _ = fleet.nodes.set(name, group="over")
+        ...     _ = fleet.fencing.set(name, "manual")
+        >>> _ = fleet.groups.set("over", failover="on", shared_pools=["default"])
+        >>> [(vm.level, vm.why) for vm in fleet.failover.protection("over-a")]
+        [('C', ('a person has to confirm that the node is off',))]
+        >>> fleet.failover.list()
+        []
+        >>> fleet.remove("over-a"), fleet.remove("over-b")
+        (None, None)
+    """
+
+    def __init__(
+        self,
+        fleet: Askable,
+        nodes: NodeCollection,
+        groups: GroupCollection,
+        node_store: NodeStore,
+        store: FailoverStore,
+        devices: FenceStore,
+        allocations: AllocationStore,
+        make: Callable[..., FailoverController],
+        person: str,
+        recorded: Recorded,
+    ) -> None:
+        self._fleet, self._nodes, self._groups, self._node_store = fleet, nodes, groups, node_store
+        self._store, self._devices, self._allocations = store, devices, allocations
+        self._make, self._person, self._recorded = make, person, recorded
+
+    def __repr__(self) -> str:
+        return "<failover of the fleet>"
+
+    def controller(self, **options: Any) -> FailoverController:
+        """Return a failover controller for this process. One process at a time works; the others wait for its end.
+
+        Args:
+            options: `interval` and `timeout` of `FailoverController`.
+        """
+        return self._make(**options)
+
+    def list(self, *, unended: bool = False) -> Sequence[Failover]:
+        """Return the failovers without their VMs, the latest first.
+
+        Args:
+            unended: only those that have not ended.
+        """
+        return self._store.all(unended=unended)
+
+    def __getitem__(self, node: str) -> Failover:
+        """Return the latest failover of a node, with its VMs.
+
+        Raises:
+            NodeNotFoundError: there is no such node.
+            InvalidStateError: the node had no failover.
+        """
+        found = self._nodes[node]
+        latest = next((each for each in self._store.all() if each.node == found.id), None)
+        if latest is None:
+            raise InvalidStateError(f"{found.name} had no failover", resource=found.name, hint="`novacron fleet failover list`")
+        shown: Failover = latest.replace(vms=tuple(self._store.vms(latest.id)))
+        return shown
+
+    def protection(self, node: str | None = None) -> Sequence[Protection]:
+        """Return for each active VM whether it is restarted if its node fails, and if not why not. Hosts that answer are read.
+
+        Args:
+            node: name or UUID of a node; None for all nodes of groups.
+        """
+        chosen = [self._nodes[node]] if node is not None else [each for each in self._nodes.list() if each.group]
+        stored = self._store.protected()
+        places = {each.host: (each, settings_of(self._node_store, each.group)) for each in chosen}
+        answers = self._fleet.ask(
+            sorted(places),
+            lambda host: (
+                read_protected(host, places[host.name][0], places[host.name][1].shared_pools or [], {})[0],
+                [(vm.id, vm.name) for vm in host.invoke("vm_list", query=VMQuery()) if vm.status not in INACTIVE],
+            ),
+        )
+        found: list[Protection] = []
+        for answer in answers:
+            each, settings = places[answer.host]
+            fresh, vms = answer.value if answer.error is None else ([], self._allocated(each.id))
+            known = {**stored, **{vm.vm: vm for vm in fresh}}
+            found += levels(each, vms, known, self._devices.list(each.id), settings)
+        return sorted(found, key=lambda vm: (vm.node, vm.name))
+
+    def confirm_fenced(self, node: str) -> Failover:
+        """Confirm as a person that a node is off. Its VMs are then started elsewhere, so that a wrong answer destroys their disks.
+
+        Args:
+            node: name or UUID of the node.
+
+        Raises:
+            NodeNotFoundError: there is no such node.
+            InvalidStateError: no failover waits for it, or its host answers, so it is not off. Nothing is changed then.
+        """
+        found = self._nodes[node]
+        failover = self._store.of_node(found.id)
+        if failover is None or failover.stage not in ("fencing", "waiting"):
+            raise InvalidStateError(
+                f"no failover waits for {found.name} to be off",
+                resource=found.name,
+                hint="`novacron fleet failover list` shows them",
+            )
+        self._fleet.hosts.forget(found.host)
+        [answer] = self._fleet.ask([found.host], lambda host: host.nodes(), timeout=5.0)
+        if answer.error is None:
+            raise InvalidStateError(f"{found.name} is not off: its host answers", resource=found.name, hint="switch it off first")
+        with self._recorded("host_confirm_fenced", found.name, {}):
+            self._store.confirm(failover.id, self._person)
+        return self[found.id]
+
+    def disarm(self, group: str | None = None) -> None:
+        """Suspend failover for a group, or for the whole fleet: nothing is fenced until `arm`. Restarts that have begun continue.
+
+        Args:
+            group: the group; None for the whole fleet.
+        """
+        self._groups.set(group or "fleet", failover_disarmed=True)
+
+    def arm(self, group: str | None = None) -> None:
+        """End what `disarm` with the same group began."""
+        self._groups.set(group or "fleet", failover_disarmed=None)
+
+    def _allocated(self, node: str) -> Sequence[tuple[str, str]]:
+        return [(each.vm, each.name) for each in self._allocations.list(node) if each.active]
+
+
+__all__ = ["Failovers"]

@@ -1,0 +1,111 @@
+"""Stores the definitions of VMs while their nodes are well, and says beforehand which VMs could not be restarted elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from novacron.errors import NovaCronError
+from novacron.handles.host import HostHandle
+from novacron.records.capacity import FleetNode
+from novacron.records.failover import ProtectedVM, Protection, ProtectionLevel
+from novacron.records.fencing import FenceDevice
+from novacron.records.vm import VM
+from novacron.specs.query import VMQuery
+
+PRIORITIES: Mapping[str, int] = {"restart-first": 0, "restart-last": 2}
+"""Tags of VMs that are restarted before or after the others, which have the priority 1."""
+NEVER = "restart-never"
+"""The tag of VMs that are not restarted."""
+SHARED_TYPES = frozenset({"netfs", "iscsi", "iscsi-direct", "rbd", "gluster", "sheepdog", "vstorage", "mpath", "scsi"})
+"""Types of storage pools that are on the network. Others are shared only if the setting `shared_pools` of the group names them."""
+LEVELS: Mapping[str, ProtectionLevel] = {"virtlockd": "A", "sanlock": "B", "none": "C"}
+"""The level of a VM whose node has fence devices, by the storage lease of the group."""
+
+
+def read_protected(
+    host: HostHandle, node: FleetNode, shared: Sequence[str], known: Mapping[str, ProtectedVM]
+) -> tuple[list[ProtectedVM], set[str]]:
+    """Read the VMs of a node.
+
+    Args:
+        host: the node's host.
+        node: the node.
+        shared: names of the storage pools that the nodes of its group share.
+        known: what is stored, by the VM's UUID.
+
+    Returns:
+        The VMs that differ from what is stored, and the UUIDs of all VMs.
+    """
+    vms = host.invoke("vm_list", query=VMQuery(detail="full"))
+    pools = {pool.name for pool in host.invoke("pool_list") if pool.type in SHARED_TYPES} if host.supports("pool_list") else set()
+    changed = []
+    for vm in vms:
+        try:
+            found = _protected(host, node, vm, pools | {*shared})
+        except NovaCronError:
+            continue  # it is changing; the next round reads it again
+        if known.get(vm.id) != found:
+            changed.append(found)
+    return changed, {vm.id for vm in vms}
+
+
+def levels(
+    node: FleetNode,
+    vms: Sequence[tuple[str, str]],
+    stored: Mapping[str, ProtectedVM],
+    devices: Sequence[FenceDevice],
+    settings: Any,
+) -> Iterator[Protection]:
+    """Yield how the VMs of a node are protected. `vms` are UUIDs and names."""
+    missing = []
+    if settings.failover != "on":
+        missing.append(f"failover is off for the group {node.group}" if node.group else "its node belongs to no group")
+    if not devices:
+        missing.append(f"{node.name} has no fence device")
+    notes = ["a person has to confirm that the node is off"] if devices and all(d.agent == "manual" for d in devices) else []
+    if settings.failover_disarmed:
+        notes.append("failover is disarmed")
+    for vm, name in vms:
+        known = stored.get(vm)
+        why = [*missing, *(known.refusals if known is not None else ["its definition is not stored yet"])]
+        level = "D" if why else LEVELS[settings.storage_lease or "none"]
+        yield Protection(vm=vm, name=name, node=node.name, level=level, why=tuple(why or notes))
+
+
+def _protected(host: HostHandle, node: FleetNode, vm: VM, shared: set[str]) -> ProtectedVM:
+    return ProtectedVM(
+        vm=vm.id,
+        node=node.id,
+        name=vm.name,
+        definition=host.invoke("vm_export", vm=vm.id).text,
+        priority=min((PRIORITIES[tag] for tag in vm.tags or () if tag in PRIORITIES), default=1),
+        refusals=tuple(_refusals(host, vm, shared)),
+    )
+
+
+def _refusals(host: HostHandle, vm: VM, shared: set[str]) -> Iterator[str]:
+    """Yield why a VM can't be restarted on another node without loss or danger."""
+    if NEVER in (vm.tags or ()):
+        yield f"it has the tag {NEVER}"
+    if not vm.persistent:
+        yield "it is transient, so it has no definition"
+    if vm.autostart:
+        yield "autostart is on: its host would start a second copy when it returns; switch it off"
+    if "devices of the host" in (vm.locked_memory or ()):
+        yield "it uses devices of its host"
+    if vm.firmware not in (None, "bios"):
+        yield f"its firmware is {vm.firmware}, whose variables (NVRAM) are on its host"
+    if host.supports("vm_configuration") and host.invoke("vm_configuration", vm=vm.id).fields.get("tpm"):
+        yield "the state of its TPM is on its host"
+    for disk in vm.disks or ():
+        if disk.source and disk.pool not in shared:
+            place = f"the storage pool {disk.pool}" if disk.pool else "no storage pool"
+            yield f"its disk {disk.target} is in {place}, which is not shared"
+    if host.supports("resources_get") and host.invoke("resources_get", vm=vm.id).pinning:
+        yield "its vCPUs are pinned to CPUs of its host"
+    if host.supports("snapshot_list") and host.invoke("snapshot_list", vm=vm.id):
+        yield "it has snapshots, whose list is on its host"
+
+
+__all__ = ["LEVELS", "NEVER", "PRIORITIES", "levels", "read_protected"]

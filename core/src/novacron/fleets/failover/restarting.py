@@ -1,0 +1,256 @@
+"""Restarts the VMs of a node that is off. Each step is stored before it is done, and each looks first at what is there.
+
+A VM never has a second destination while the first one may still start it: the definition on the first one is deleted before another
+one is chosen. A controller that was halted and acts late then finds no VM there to start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from novacron.errors import (
+    BusyError,
+    DiskLockedError,
+    DriverError,
+    HostConnectionError,
+    InvalidStateError,
+    NovaCronError,
+    OperationTimeoutError,
+    StorageError,
+    VMNotFoundError,
+)
+from novacron.fleets.asking import Askable
+from novacron.fleets.demand import INACTIVE
+from novacron.fleets.placement.planner import Planner
+from novacron.fleets.placement.view import FleetView, Request
+from novacron.records.capacity import Allocation, Amounts, FleetNode
+from novacron.records.failover import Failover, ProtectedVM, RestartedVM
+from novacron.records.vm import VM
+from novacron.store.allocations import AllocationStore
+from novacron.store.failovers import FailoverStore, Right
+from novacron.store.takers import Taker
+from novacron.threads import fan_out
+
+AT_ONCE = 8
+"""How many VMs are restarted at a time."""
+SETTLE_SECONDS = 10.0
+"""How long a node may take to end what a former controller has asked of it."""
+
+
+class Restarter:
+    """Restarts VMs.
+
+    Args:
+        fleet: the fleet.
+        store: where failovers are stored.
+        allocations: the allocations.
+        planner: returns what chooses nodes.
+        view: returns the nodes and rules.
+        at_once: how many VMs are restarted at a time.
+    """
+
+    def __init__(
+        self,
+        fleet: Askable,
+        store: FailoverStore,
+        allocations: AllocationStore,
+        planner: Callable[[], Planner],
+        view: Callable[[], FleetView],
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self._fleet, self._store, self._allocations = fleet, store, allocations
+        self._planner, self._view, self._at_once = planner, view, at_once
+
+    def restart(self, right: Right, failover: Failover, silent: frozenset[str], places: Mapping[str, Sequence[VM]]) -> int:
+        """Restart the VMs of a failover that are not settled, those with the highest priority first.
+
+        Args:
+            right: the right of the controller; lost if another one takes over.
+            failover: the failover; its node is off.
+            silent: ids of the nodes that do not answer.
+            places: what the hosts that answer report, by the VM's UUID; each record has the name of its host.
+
+        Returns:
+            How many VMs are not settled yet.
+        """
+        waiting = [vm for vm in self._store.vms(failover.id) if vm.status in ("pending", "placed")]
+        stored = self._store.protected({vm.vm for vm in waiting})
+        held: dict[str, list[Allocation]] = {}
+        for each in self._allocations.list():
+            held.setdefault(each.vm, []).append(each)
+        view, planner, left = self._view(), self._planner(), 0
+        for priority in sorted({vm.priority for vm in waiting}):
+            batch = [vm for vm in waiting if vm.priority == priority]
+            chosen = [self._choose(right, failover, vm, silent, places, held.get(vm.vm, ()), view, planner) for vm in batch]
+            placed = [vm for vm in chosen if vm.status == "placed" and vm.destination not in silent]
+            answers = fan_out(
+                placed,
+                lambda vm: self._start(right, failover, vm, stored.get(vm.vm), view.nodes),
+                seconds=None,
+                limit=self._at_once,
+                name="novacron-failover",
+            )
+            results = {vm.vm: answer.result() for vm, answer in zip(placed, answers, strict=True)}
+            left += sum(results.get(vm.vm, vm).status in ("pending", "placed") for vm in chosen)
+        return left
+
+    # ---- which node
+
+    def _choose(
+        self,
+        right: Right,
+        failover: Failover,
+        vm: RestartedVM,
+        silent: frozenset[str],
+        places: Mapping[str, Sequence[VM]],
+        held: Sequence[Allocation],
+        view: FleetView,
+        planner: Planner,
+    ) -> RestartedVM:
+        """Choose the destination of a VM and store it. A VM that has one keeps it."""
+        if vm.destination is not None:
+            return vm
+        for record in places.get(vm.vm, ()):
+            if record.status not in INACTIVE:
+                return self._saved(right, failover, vm.replace(status="moved", reason=f"it runs on {record.host}"))
+        for each in held:
+            if each.node in silent or each.pending:
+                name = view.nodes[each.node].name if each.node in view.nodes else each.node
+                why = "does not answer" if each.node in silent else "has an operation on it that has not ended"
+                return self._saved(right, failover, vm.replace(reason=f"it may run on {name}, which {why}"))
+        taker = msgspec.convert(vm.taker, Taker)
+        excluded = silent | {failover.node, *vm.tried}
+        found = planner.best(Request(taker=taker, group=failover.group, excluded=excluded), view)
+        if found is None:
+            reasons = planner.explain(Request(taker=taker, group=failover.group, excluded=excluded), view).rejected
+            shown = "; ".join(f"{each.node}: {', '.join(each.reasons)}" for each in reasons[:3] if each.id != failover.node)
+            return self._saved(right, failover, vm.replace(reason=f"no node can take it: {shown}"[:500], tried=()))
+        view.add(taker, found.id)
+        return self._saved(right, failover, vm.replace(status="placed", destination=found.id, reason=""))
+
+    def _saved(self, right: Right, failover: Failover, vm: RestartedVM) -> RestartedVM:
+        self._store.save_vm(right, failover.id, vm)
+        return vm
+
+    # ---- start
+
+    def _start(
+        self, right: Right, failover: Failover, vm: RestartedVM, stored: ProtectedVM | None, nodes: Mapping[str, FleetNode]
+    ) -> RestartedVM:
+        """Define and start a VM on its destination, or find out that it was done. Errors are part of the result."""
+        node = nodes.get(vm.destination or "")
+        if node is None or stored is None:
+            what = "its destination has left the fleet" if node is None else "its definition is not stored"
+            return self._saved(right, failover, vm.replace(status="failed", reason=what))
+        try:
+            return self._attempt(right, failover, vm, stored, node)
+        except (BusyError, StorageError):
+            raise  # another controller has taken over, or the database can't be used: nothing more is done
+        except DiskLockedError as error:
+            return self._gone_elsewhere(right, failover, vm, node, f"its disk is in use: {error}")
+        except (HostConnectionError, OperationTimeoutError) as error:
+            return self._saved(right, failover, vm.replace(reason=str(error)))
+        except NovaCronError as error:
+            if error.outcome == "unknown":
+                return self._saved(right, failover, vm.replace(reason=str(error)))
+            return self._give_up(right, failover, vm, node, str(error))
+
+    def _attempt(self, right: Right, failover: Failover, vm: RestartedVM, stored: ProtectedVM, node: FleetNode) -> RestartedVM:
+        host = self._fleet.hosts[node.host]
+        record = _found(host, vm.vm)
+        if record is None:
+            self._store.check(right)
+            record = invoke_host(host, "vm_import", definition=stored.definition, validate=True)
+        if record.status in INACTIVE:
+            self._store.check(right)
+            try:
+                record = invoke_host(host, "vm_start", vm=vm.vm)
+            except InvalidStateError:
+                if _status(host, vm.vm) in (None, *INACTIVE):
+                    raise  # otherwise it runs: a former controller has started it
+        self._allocations.set_owner(vm.vm, str(vm.taker.get("owner", "")))
+        return self._saved(right, failover, vm.replace(status="running", reason=""))
+
+    def _give_up(self, right: Right, failover: Failover, vm: RestartedVM, node: FleetNode, why: str) -> RestartedVM:
+        """Delete the definition on a node that refused the VM; its disks are kept. Only then another node may be chosen."""
+        try:
+            self._remove(right, vm, node)
+        except (BusyError, StorageError):
+            raise
+        except NovaCronError as error:
+            return self._saved(right, failover, vm.replace(reason=f"{why}; its definition is still there: {error}"))
+        tried = (*vm.tried, node.id)
+        return self._saved(
+            right, failover, vm.replace(status="pending", destination=None, tried=tried, reason=f"{node.name}: {why}")
+        )
+
+    def _gone_elsewhere(self, right: Right, failover: Failover, vm: RestartedVM, node: FleetNode, why: str) -> RestartedVM:
+        """Give a VM up for good whose disk somebody else uses: another copy may run, and no other node can be better."""
+        self._remove(right, vm, node)
+        return self._saved(right, failover, vm.replace(status="failed", reason=why))
+
+    def _remove(self, right: Right, vm: RestartedVM, node: FleetNode) -> None:
+        self._store.check(right)
+        host = self._fleet.hosts[node.host]
+        try:
+            host.invoke("vm_settle", vm=vm.vm, seconds=SETTLE_SECONDS)
+        except NovaCronError:
+            pass  # it is not there, or its driver can't tell
+        try:
+            invoke_host(host, "vm_delete", vm=vm.vm, keep_disks=True, force=True)
+        except VMNotFoundError:
+            return
+
+
+def taker_of_allocation(allocation: Allocation) -> dict[str, object]:
+    """Return what a VM takes when it is restarted, as plain values."""
+    taker = Taker(
+        vm=allocation.vm,
+        name=allocation.name,
+        amounts=Amounts(vcpus=allocation.amounts.vcpus, memory_bytes=allocation.amounts.memory_bytes),
+        owner=allocation.owner,
+        tags=allocation.tags,
+        locked_memory=allocation.locked_memory,
+    )
+    plain: dict[str, object] = msgspec.to_builtins(taker)
+    return plain
+
+
+def invoke_host(host: Any, operation: str, **arguments: Any) -> Any:
+    """Call an operation. Errors of the host must not be mistaken for those of the state database, which end the work at once."""
+    try:
+        return host.invoke(operation, **arguments)
+    except BusyError as error:
+        raise OperationTimeoutError(str(error), host=error.host) from error
+    except StorageError as error:
+        raise DriverError(str(error), host=error.host, outcome=error.outcome) from error
+
+
+def _found(host: Any, vm: str) -> VM | None:
+    try:
+        host.invoke("vm_settle", vm=vm, seconds=SETTLE_SECONDS)
+    except (VMNotFoundError, OperationTimeoutError) as error:
+        if isinstance(error, VMNotFoundError):
+            return None
+        raise
+    except NovaCronError as error:
+        if isinstance(error, HostConnectionError):
+            raise
+    try:
+        record: VM = host.invoke("vm_get", vm=vm)
+    except VMNotFoundError:
+        return None
+    return record
+
+
+def _status(host: Any, vm: str) -> str | None:
+    try:
+        return str(host.invoke("vm_get", vm=vm).status)
+    except NovaCronError:
+        return None
+
+
+__all__ = ["AT_ONCE", "Restarter", "invoke_host", "taker_of_allocation"]

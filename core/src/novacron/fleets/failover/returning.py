@@ -1,0 +1,55 @@
+"""A node that returns after a failover: its old definitions are deleted before it is used again, so that nothing starts a second copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from novacron.errors import NovaCronError, VMNotFoundError
+from novacron.fleets.demand import INACTIVE
+from novacron.fleets.failover.restarting import invoke_host
+from novacron.records.failover import Failover, RestartedVM
+from novacron.specs.query import VMQuery
+
+GONE = frozenset({"running", "moved", "placed", "failed"})
+"""A VM with one of these statuses runs elsewhere, or may."""
+
+
+def cleaned(
+    host: Any, failover: Failover, vms: Sequence[RestartedVM], check: Callable[[], object]
+) -> tuple[list[str], list[str]]:
+    """Delete the definitions of VMs that were restarted elsewhere. Their disks are kept.
+
+    VMs that run or are paused are stopped first: libvirt releases the lease of a paused VM, which could overwrite its successor's data.
+
+    Args:
+        host: the host that has returned.
+        failover: its failover.
+        vms: the VMs of the failover.
+        check: raises an error if the controller has lost its right.
+
+    Returns:
+        What was done, and what is left to do, as texts.
+    """
+    gone = {vm.vm: vm for vm in vms if vm.status in GONE}
+    done, left = [], []
+    found = invoke_host(host, "vm_list", query=VMQuery(detail="full"))
+    for record in sorted(found, key=lambda vm: vm.status != "suspended"):
+        if record.id in gone:
+            check()
+            try:
+                if record.status not in INACTIVE:
+                    invoke_host(host, "vm_stop", vm=record.id)
+                invoke_host(host, "vm_delete", vm=record.id, keep_disks=True, force=True)
+                done.append(f"{record.name}: the old definition is deleted")
+            except VMNotFoundError:
+                continue
+            except NovaCronError as error:
+                left.append(f"{record.name}: {error}")
+    waiting = [vm.name for vm in vms if vm.status == "pending"]
+    if waiting:
+        left.append(f"not restarted elsewhere yet: {', '.join(waiting[:5])}{' ...' if len(waiting) > 5 else ''}")
+    return done, left
+
+
+__all__ = ["GONE", "cleaned"]

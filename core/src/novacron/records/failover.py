@@ -1,0 +1,72 @@
+"""Failover: how VMs are protected, and what was done after a node failed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from novacron.records.record import Record
+
+ProtectionLevel = Literal["A", "B", "C", "D"]
+"""A: power fencing and a storage lease (virtlockd). B: power fencing and sanlock with a watchdog. C: power fencing alone.
+D: no automatic restart."""
+Stage = Literal["fencing", "waiting", "restarting", "done", "quarantined", "ended", "cancelled"]
+"""fencing: the node is being switched off. waiting: a person has to confirm that it is off. restarting: it is off, its VMs are started
+elsewhere. done: all VMs are settled, the node has not returned. quarantined: it has returned, and its old definitions are being deleted.
+ended: it is used again. cancelled: it answered again before it was fenced."""
+RestartStatus = Literal["pending", "placed", "running", "moved", "refused", "failed"]
+"""pending: it waits for a node. placed: it is being started on `destination`. running: it was restarted. moved: it runs elsewhere, or
+another failover restarts it. refused: it is not restarted (protection D). failed: a person has to look."""
+
+
+class Protection(Record, frozen=True):
+    """Whether a VM is restarted on another node if its node fails. `why` says what is missing, or what to know."""
+
+    vm: str
+    name: str
+    node: str
+    level: ProtectionLevel
+    why: tuple[str, ...] = ()
+
+
+class ProtectedVM(Record, frozen=True):
+    """What is stored of a VM to restart it without its node. `refusals` say why it can't be restarted elsewhere."""
+
+    vm: str
+    node: str
+    name: str
+    definition: str
+    priority: int = 1
+    refusals: tuple[str, ...] = ()
+
+
+class RestartedVM(Record, frozen=True):
+    """A VM of a failover. `destination` is the id of the node on which it is started; None until one was chosen."""
+
+    vm: str
+    name: str
+    status: RestartStatus
+    priority: int = 1
+    destination: str | None = None
+    tried: tuple[str, ...] = ()
+    reason: str = ""
+    taker: dict[str, object] = {}
+
+
+class Failover(Record, frozen=True):
+    """The failover of a node. `steps` say what was done, in order. Times are in seconds since 1970."""
+
+    id: str
+    node: str
+    node_name: str
+    group: str
+    stage: Stage
+    reason: str = ""
+    began_at: float = 0.0
+    changed_at: float = 0.0
+    ended_at: float | None = None
+    confirmed_by: str = ""
+    steps: tuple[str, ...] = ()
+    vms: tuple[RestartedVM, ...] = ()
+
+
+__all__ = ["Failover", "ProtectedVM", "Protection", "ProtectionLevel", "RestartStatus", "RestartedVM", "Stage"]

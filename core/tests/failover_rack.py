@@ -1,0 +1,182 @@
+"""Simulated hosts with power, BMCs and shared storage, and a clock that passes only when a test says so."""
+
+import itertools
+import uuid
+from pathlib import Path
+
+from novacron import Site, errors
+from novacron.drivers.sim.state.world import World, world
+from novacron.fleets.fencing.agents import FenceAgents
+from novacron.fleets.fencing.fencer import Fencer
+from novacron.plugins import hookimpl
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+class Machine:
+    """A simulated host as hardware: it can lose its power, or its network. `fault` is how its BMC fails."""
+
+    def __init__(self, rack, name):
+        self.rack, self.name = rack, name
+        self.world = world(f"{name}-{uuid.uuid4().hex[:8]}")
+        self.powered, self.fault, self.offs, self.pending = True, "", 0, 0
+
+    @property
+    def running(self):
+        return sorted(vm.name for vm in self.world.all() if vm.active)
+
+    def cut(self):
+        """Cut the management network. Its VMs keep running."""
+        self.world.disconnect()
+
+    def mend(self):
+        if self.powered:
+            self.world.reconnect()
+
+    def crash(self):
+        """Lose the power: its VMs end."""
+        self.powered = False
+        for vm in list(self.world.all()):
+            if vm.active:
+                self.world.find(vm.id).status = "stopped"
+        if self.world.faults.connected:
+            self.world.disconnect()
+
+    def boot(self):
+        self.powered = True
+        self.world.reconnect()
+
+
+class BMC:
+    """The fence agent of the machines."""
+
+    name, required, optional = "bmc", ("machine",), ()
+
+    def __init__(self, machines):
+        self.machines = machines
+
+    def off(self, target):
+        machine = self.machines[target.options["machine"]]
+        machine.offs += 1
+        if machine.fault in ("cut", "password"):
+            raise errors.HostConnectionError("the BMC can't be reached")
+        if machine.fault == "ignores":  # it answers 204 and stays on
+            return
+        if machine.fault == "slow":  # it is powering off for some readings
+            machine.pending = 3
+            return
+        machine.crash()
+        if machine.fault == "timeout":
+            raise errors.OperationTimeoutError("no answer", outcome="unknown")
+
+    def status(self, target):
+        machine = self.machines[target.options["machine"]]
+        if machine.fault in ("cut", "password"):
+            raise errors.HostConnectionError("the BMC can't be reached")
+        if machine.pending:
+            machine.pending -= 1
+            if machine.pending == 1:
+                return "off"  # once too early
+            if not machine.pending:
+                machine.crash()
+            return "on"
+        return "on" if machine.powered else "off"
+
+
+class Rack:
+    """Machines a, b, c, ... in the group "prod" of a site, with one shared storage pool."""
+
+    def __init__(self, folder: Path, names: str = "abc", **settings):
+        self.folder, self.clock, self.sites = folder, Clock(), []
+        self.machines = {name: Machine(self, name) for name in names}
+        first = self.machines[names[0]].world
+        for machine in self.machines.values():
+            machine.world.pools = first.pools
+        self.site = self.new_site()
+        fleet = self.site.fleet
+        for name, machine in self.machines.items():
+            fleet.add(name, f"sim://{machine.world.name}")
+        fleet.nodes.refresh()
+        for name in names:
+            fleet.nodes.set(name, group="prod")
+            fleet.fencing.set(name, "bmc", machine=name)
+        defaults = {"failover": "on", "shared_pools": ["default"], "failover_grace": 10, "failover_after": 15}
+        fleet.groups.set("prod", **(defaults | settings))
+
+    def new_site(self):
+        """A process of its own, as far as the state database is concerned."""
+        site, machines = Site(self.folder), self.machines
+
+        class Plugin:
+            @hookimpl
+            def fence_agents(self):
+                return [BMC(machines)]
+
+        site.plugins.register(Plugin(), "bmc")
+        self.sites.append(site)
+        return site
+
+    def controller(self, site=None):
+        site = site or self.site
+        fencer = Fencer(
+            FenceAgents(lambda: site.plugins.hook), site.secrets.get, site.fleet.hosts, patience=8, pause=1,
+            clock=self.clock, sleep=self.clock.sleep,
+        )  # fmt: skip
+        return site.fleet.failover.controller(fencer=fencer, clock=self.clock, interval=5.0, timeout=20.0)
+
+    def create(self, name, on, **fields):
+        fields = {"disks": [{"size": "1GiB"}], "start": True} | fields
+        return self.site.fleet.hosts[on].vms.create(name=name, **fields)
+
+    def rounds(self, controller, count):
+        """Let a controller work for some rounds; return its messages."""
+        messages = []
+        for _ in range(count):
+            messages += controller.round()
+            self.clock.sleep(5)
+        return messages
+
+    def status(self, name):
+        return self.site.fleet.nodes[name].status
+
+    @property
+    def running(self):
+        """The running VMs of each machine."""
+        return {name: machine.running for name, machine in self.machines.items()}
+
+    @property
+    def offs(self):
+        return sum(machine.offs for machine in self.machines.values())
+
+    def twice(self):
+        """The VMs that run more than once now."""
+        everywhere = sorted(itertools.chain(*self.running.values()))
+        return sorted({name for name in everywhere if everywhere.count(name) > 1})
+
+    def close(self):
+        for site in self.sites:
+            site.close()
+
+
+def watch(rack, monkeypatch):
+    """Look after each change of any VM whether one runs twice. Returns the list of what was seen."""
+    seen, original = [], World.set_status
+
+    def set_status(self, vm, status, reason):
+        original(self, vm, status, reason)
+        if twice := rack.twice():
+            seen.append((twice, self.name, status))
+
+    monkeypatch.setattr(World, "set_status", set_status)
+    return seen

@@ -1,0 +1,367 @@
+"""Failover: VMs of a failed node run again elsewhere, only after the node is off for certain, and never twice."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from failover_rack import Rack, watch
+
+from novacron import errors
+
+
+@pytest.fixture
+def racks(tmp_path, monkeypatch):
+    """Return a function that makes a rack. Afterwards no VM may ever have run twice."""
+    made, seen = [], []
+
+    def make(names="abc", **settings):
+        rack = Rack(tmp_path / f"state{len(made)}", names, **settings)
+        made.append(rack)
+        seen.append(watch(rack, monkeypatch))
+        return rack
+
+    yield make
+    for rack in made:
+        rack.close()
+    assert all(not each for each in seen), seen
+
+
+@pytest.fixture
+def rack(racks):
+    return racks()
+
+
+def well(rack, controller=None):
+    """Let a controller see that all is well, until its grace period is over."""
+    controller = controller or rack.controller()
+    assert rack.rounds(controller, 4) == []
+    return controller
+
+
+def test_the_vms_of_a_node_that_fails_run_again_elsewhere(rack):
+    for name in ("web1", "web2", "db1"):
+        rack.create(name, "a", tags=["restart-first"] if name == "db1" else [])
+    rack.create("off1", "a", start=False)
+    controller = well(rack)
+    rack.machines["a"].crash()
+    messages = rack.rounds(controller, 6)
+    assert any("is off" in text for text in messages)
+    assert rack.running["a"] == []
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["db1", "web1", "web2"]
+    assert rack.status("a") == "fenced"
+    failover = rack.site.fleet.failover["a"]
+    assert (failover.stage, {vm.status for vm in failover.vms}) == ("done", {"running"})
+    assert failover.vms[0].name == "db1"
+    assert rack.machines["a"].offs == 1
+    active = {each.name: each.node for each in rack.site.fleet.allocations() if each.active}
+    assert set(active) == {"web1", "web2", "db1"}
+    assert rack.site.fleet.nodes["a"].id not in active.values()
+    assert rack.rounds(controller, 3) == []
+
+
+def test_a_node_whose_network_alone_failed_is_switched_off_before_its_vms_start_elsewhere(rack):
+    rack.create("web1", "a")
+    controller = well(rack)
+    rack.machines["a"].cut()
+    rack.rounds(controller, 6)
+    assert (rack.machines["a"].powered, rack.machines["a"].running) == (False, [])
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
+
+
+def test_a_node_that_returns_is_cleaned_before_it_is_used_again(rack):
+    rack.create("web1", "a")
+    kept = rack.create("off1", "a", start=False)
+    controller = well(rack)
+    rack.machines["a"].crash()
+    rack.rounds(controller, 6)
+    rack.machines["a"].boot()
+    rack.rounds(controller, 2)
+    assert rack.status("a") == "up"
+    assert [vm.name for vm in rack.machines["a"].world.all()] == [kept.name]
+    assert rack.site.fleet.failover["a"].stage == "ended"
+    assert len(rack.machines["a"].world.pools["default"].volumes) == 2  # the disks are still there
+    assert rack.site.fleet.hosts["a"].vms["off1"].start().status == "running"
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
+
+
+def test_a_node_that_can_not_be_cleaned_stays_quarantined(rack):
+    rack.create("web1", "a")
+    controller = well(rack)
+    rack.machines["a"].crash()
+    rack.rounds(controller, 6)
+    rack.machines["a"].boot()
+    rack.machines["a"].world.faults.add("vm_delete", error=errors.DriverError("the disk is broken"), times=2)
+    rack.rounds(controller, 1)
+    assert rack.status("a") == "quarantined"
+    assert "the disk is broken" in rack.site.fleet.nodes["a"].reason
+    with pytest.raises(errors.ResourceAllocationError, match="quarantined"):
+        rack.site.fleet.hosts["a"].vms["web1"].start()
+    rack.rounds(controller, 3)
+    assert rack.status("a") == "up"
+
+
+def test_nothing_is_fenced_until_failover_is_switched_on(racks):
+    rack = racks(failover=None)
+    rack.create("web1", "a")
+    rack.machines["a"].crash()
+    assert rack.rounds(rack.controller(), 10) == []
+    assert rack.offs == 0
+
+
+@pytest.mark.parametrize("down", ["ab", "abc", "abcd"])
+def test_half_of_the_group_silent_fences_nobody(racks, down):
+    rack = racks("abcd")
+    controller = well(rack)
+    for name in down:
+        rack.machines[name].cut()
+    messages = rack.rounds(controller, 10)
+    assert any("may be on this side" in text for text in messages)
+    assert rack.offs == 0
+    assert {rack.status(name) for name in down} == {"suspect"}
+    for name in down:
+        rack.machines[name].mend()
+    rack.rounds(controller, 2)
+    assert {rack.status(name) for name in "abcd"} == {"up"}
+
+
+def test_nodes_that_fail_one_after_the_other_are_not_all_fenced(racks):
+    rack = racks("abcd")
+    controller = well(rack)
+    for name in "abc":
+        rack.machines[name].cut()
+        rack.rounds(controller, 8)
+    assert rack.offs == 1
+
+
+def test_a_controller_that_has_just_started_fences_nobody_for_a_while(racks):
+    rack = racks(failover_grace=60)
+    well(rack)
+    rack.machines["a"].crash()
+    controller = rack.controller()
+    messages = rack.rounds(controller, 11)
+    assert rack.offs == 0
+    assert any("has observed for" in text for text in messages)
+    rack.rounds(controller, 4)
+    assert rack.offs == 1
+
+
+@pytest.mark.parametrize("jump", [60.0, 86_400.0, -3_600.0])
+def test_a_controller_that_was_halted_starts_anew(rack, jump):
+    """A clock that jumps looks the same: everything that was seen before counts no more."""
+    controller = well(rack)
+    rack.machines["a"].cut()
+    rack.rounds(controller, 2)
+    rack.clock.now += jump
+    rack.rounds(controller, 2)
+    rack.machines["a"].mend()
+    rack.rounds(controller, 5)
+    assert rack.offs == 0
+
+
+def test_a_disarmed_group_is_not_fenced(rack):
+    rack.create("web1", "a")
+    controller = well(rack)
+    rack.site.fleet.failover.disarm("prod")
+    rack.machines["a"].crash()
+    assert any("disarmed" in text for text in rack.rounds(controller, 8))
+    rack.site.fleet.failover.arm("prod")
+    rack.site.fleet.failover.disarm()
+    rack.rounds(controller, 4)
+    assert rack.offs == 0
+    rack.site.fleet.failover.arm()
+    rack.rounds(controller, 3)
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
+
+
+@pytest.mark.parametrize("fault", ["cut", "password"])
+def test_a_node_whose_bmc_does_not_answer_is_only_suspect(rack, fault):
+    rack.create("web1", "a")
+    controller = well(rack)
+    rack.machines["a"].fault = fault
+    rack.machines["a"].crash()
+    assert any("second view" in text for text in rack.rounds(controller, 8))
+    assert rack.status("a") == "suspect"
+    assert rack.twice() == []
+    assert rack.running["b"] + rack.running["c"] == []
+
+
+def test_a_node_without_a_fence_device_is_not_fenced(rack):
+    controller = well(rack)
+    rack.site.fleet.fencing.remove("a", "bmc")
+    rack.machines["a"].crash()
+    assert any("no fence device" in text for text in rack.rounds(controller, 6))
+
+
+def test_a_bmc_that_only_says_yes_needs_a_person(rack):
+    rack.create("web1", "a")
+    controller = well(rack)
+    rack.machines["a"].fault = "ignores"
+    rack.machines["a"].cut()
+    assert any("confirm-fenced" in text for text in rack.rounds(controller, 8))
+    assert rack.site.fleet.failover["a"].stage == "waiting"
+    assert rack.running == {"a": ["web1"], "b": [], "c": []}
+    rack.rounds(controller, 5)
+    assert rack.machines["a"].offs == 1  # nothing is tried again without a person
+    rack.machines["a"].crash()  # a person pulls the plug
+    rack.site.fleet.failover.confirm_fenced("a")
+    rack.rounds(controller, 2)
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
+    assert rack.site.fleet.failover["a"].confirmed_by
+
+
+def test_a_node_that_answers_while_a_person_is_asked_is_used_again(rack):
+    rack.create("web1", "a")
+    controller = well(rack)
+    rack.machines["a"].fault = "ignores"
+    rack.machines["a"].cut()
+    rack.rounds(controller, 6)
+    rack.machines["a"].mend()
+    rack.rounds(controller, 2)
+    assert (rack.status("a"), rack.running["a"]) == ("up", ["web1"])
+    assert rack.site.fleet.failover["a"].stage == "cancelled"
+
+
+def test_a_confirmation_is_refused_without_a_failover_or_if_the_host_answers(rack):
+    with pytest.raises(errors.InvalidStateError, match="no failover waits"):
+        rack.site.fleet.failover.confirm_fenced("a")
+    controller = well(rack)
+    rack.machines["a"].fault = "ignores"
+    rack.machines["a"].cut()
+    rack.rounds(controller, 6)
+    rack.machines["a"].mend()
+    with pytest.raises(errors.InvalidStateError, match="its host answers"):
+        rack.site.fleet.failover.confirm_fenced("a")
+    assert not rack.site.fleet.failover["a"].confirmed_by
+
+
+@pytest.mark.parametrize("fault", ["slow", "timeout"])
+def test_a_bmc_that_is_slow_or_answers_late_is_read_until_the_node_is_off_twice(rack, fault):
+    rack.create("web1", "a")
+    controller = well(rack)
+    rack.machines["a"].fault = fault
+    rack.machines["a"].cut()
+    rack.rounds(controller, 7)
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
+
+
+def test_vms_that_can_not_be_restarted_are_named_beforehand(rack):
+    fleet = rack.site.fleet
+    rack.create("auto", "a", autostart=True)
+    rack.create("never", "a", tags=["restart-never"])
+    rack.create("device", "a", host_devices=[{"pci": "0000:01:00.0"}])
+    rack.create("pinned", "a").resources.pin({"0": "1"})
+    rack.create("snapped", "a").snapshots.create("before")
+    rack.create("uefi", "a", firmware="uefi")
+    rack.create("chip", "a", tpm=True)
+    rack.create("web1", "a")
+    found = {each.name: each for each in fleet.failover.protection("a")}
+    words = {
+        "auto": "autostart", "never": "restart-never", "device": "devices of its host", "pinned": "pinned", "snapped": "snapshots",
+        "uefi": "NVRAM", "chip": "TPM",
+    }  # fmt: skip
+    for name, word in words.items():
+        assert (found[name].level, word in "; ".join(found[name].why)) == ("D", True), found[name]
+    assert (found["web1"].level, found["web1"].why) == ("C", ())
+    fleet.groups.set("prod", storage_lease="virtlockd")
+    assert {each.level for each in fleet.failover.protection("a")} == {"A", "D"}
+    fleet.groups.set("prod", storage_lease="sanlock", shared_pools=[])
+    [local] = [each for each in fleet.failover.protection("a") if each.name == "web1"]
+    assert (local.level, "not shared" in local.why[0]) == ("D", True)
+    controller = well(rack)
+    rack.machines["a"].crash()
+    rack.rounds(controller, 6)
+    assert rack.running == {"a": [], "b": [], "c": []}
+    assert {vm.status for vm in fleet.failover["a"].vms} == {"refused"}
+
+
+def test_protection_names_what_is_missing(racks):
+    rack = racks(failover="off")
+    rack.create("web1", "a")
+    rack.site.fleet.fencing.remove("a", "bmc")
+    [found] = rack.site.fleet.failover.protection("a")
+    assert "failover is off" in found.why[0]
+    assert "no fence device" in found.why[1]
+    rack.machines["a"].cut()
+    [found] = rack.site.fleet.failover.protection("a")
+    assert (found.level, found.name) == ("D", "web1")
+
+
+def test_a_vm_without_room_waits_and_is_named(racks):
+    rack = racks("abc", vcpus_ratio=1)
+    rack.create("large", "a", vcpus=40)
+    for name in "bc":
+        rack.create(f"full-{name}", name, vcpus=40)
+    controller = well(rack)
+    rack.machines["a"].crash()
+    rack.rounds(controller, 6)
+    [vm] = rack.site.fleet.failover["a"].vms
+    assert (vm.status, "40 vCPUs wanted" in vm.reason) == ("pending", True)
+    rack.site.fleet.hosts["b"].vms["full-b"].stop()
+    rack.rounds(controller, 2)
+    assert rack.running["b"] == ["large"]
+
+
+def test_the_next_node_is_tried_where_one_refuses(rack):
+    rack.create("web1", "a")
+    controller = well(rack)
+    for name in "bc":
+        rack.machines[name].world.faults.add("vm_start", error=errors.DriverError("no KVM here"), times=1)
+    rack.machines["a"].crash()
+    rack.rounds(controller, 9)
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
+    defined = [name for name in "bc" for vm in rack.machines[name].world.all() if vm.name == "web1"]
+    assert len(defined) == 1
+
+
+def test_a_destination_that_fails_as_well_is_fenced_before_the_vm_starts_on_a_third(racks):
+    rack = racks("abcde")
+    rack.create("web1", "a")
+    controller = well(rack)
+    for name in "bcde":
+        rack.machines[name].world.faults.add(
+            "vm_start", error=errors.OperationTimeoutError("late", outcome="unknown"), when="after"
+        )
+    rack.machines["a"].crash()
+    rack.rounds(controller, 5)
+    rack.rounds(controller, 2)
+    [destination] = [name for name in "bcde" if rack.running[name]]
+    rack.machines[destination].cut()
+    rack.rounds(controller, 8)
+    assert not rack.machines[destination].powered
+    assert sum(len(names) for names in rack.running.values()) == 1
+
+
+def test_a_vm_that_moved_away_just_before_is_not_started_again(rack):
+    rack.create("web1", "a")
+    controller = well(rack)
+    definition = rack.site.fleet.hosts["a"].vms["web1"].export().text
+    rack.machines["a"].crash()
+    rack.site.fleet.hosts["b"].vms.import_definition(definition).start()  # a person was quicker
+    rack.rounds(controller, 7)
+    assert rack.running == {"a": [], "b": ["web1"], "c": []}
+    [found] = rack.site.fleet.failover["a"].vms
+    assert found.status == "moved"
+
+
+def test_an_error_of_the_database_does_nothing(rack, monkeypatch):
+    rack.create("web1", "a")
+    controller = well(rack)
+    rack.machines["a"].crash()
+    rack.rounds(controller, 3)
+
+    def broken(*_):
+        raise errors.StorageError("the database can't be reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(controller._store, "check", broken)
+        with pytest.raises(errors.StorageError):
+            controller.round()
+    assert rack.offs == 0
+
+
+def test_one_controller_works_and_the_other_waits(rack):
+    first, second = rack.controller(), rack.controller(rack.new_site())
+    assert rack.rounds(first, 1) == []
+    assert any("waiting" in text for text in rack.rounds(second, 1))
