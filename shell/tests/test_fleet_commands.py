@@ -163,3 +163,36 @@ def test_fence_devices(novacron):
     novacron("fence", "set", "a", "ghost", error=errors.NotFoundError)
     novacron("fence", "remove", "a", "vm")
     novacron("fence", "remove", "a", "vm", error=errors.NotFoundError)
+
+
+def test_failover(novacron):
+    for name in "ab":
+        novacron("node", "set", name, "--group", "prod")
+        novacron("fence", "set", name, "manual")
+    novacron("fleet", "set-group", "prod", "--failover", "on", "--shared-pool", "default", "--failover-grace", "0s")
+    found = novacron.json("fleet", "failover", "protection", "a")
+    assert {(each["node"], each["level"]) for each in found} == {(nova.fleet().nodes["a"].name, "C")}
+    assert "a person has to confirm" in novacron("fleet", "failover", "protection").stdout
+    novacron("fleet", "failover", "disarm")
+    assert nova.fleet().groups["fleet"].settings == {"failover_disarmed": True}
+    novacron("fleet", "failover", "arm")
+    novacron("fleet", "failover", "run", "--rounds", "1")
+    assert novacron.json("fleet", "failover", "list", "--all") == []
+    novacron("fleet", "failover", "show", "a", error=errors.InvalidStateError)
+    novacron("host", "confirm-fenced", "a", "--yes", error=errors.InvalidStateError)
+    novacron("host", "confirm-fenced", "ghost", "--yes", error=errors.NodeNotFoundError)
+
+
+def test_a_failover_is_shown(novacron):
+    from novacron.store.failovers import FailoverStore
+
+    class Right:
+        def check(self, connection):
+            pass
+
+    node = nova.fleet().nodes["a"]
+    FailoverStore(nova.fleet()._database).begin(Right(), node.id, node.name, "prod", "it does not answer")
+    assert "fencing" in novacron("fleet", "failover", "list").stdout
+    assert novacron.json("fleet", "failover", "show", "a")["stage"] == "fencing"
+    assert "it does not answer" in novacron("fleet", "failover", "show", "a").output
+    novacron("host", "confirm-fenced", "a", "--yes", error=errors.InvalidStateError)  # its host answers

@@ -8,7 +8,7 @@ import click
 
 from novacron_shell.commands.nodes import COLUMNS, given_limits, limit_options, share
 from novacron_shell.confirm import confirm, yes_option
-from novacron_shell.options import SIZE, Settings, common_options, given, list_options
+from novacron_shell.options import DURATION, SIZE, Settings, common_options, given, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 
@@ -66,14 +66,23 @@ def groups(settings: Settings) -> None:
 @click.option("--balance-margin", type=float, help="By how much each move has to lower the imbalance. Default: 0.01.")
 @click.option("--balance-moves", type=int, help="Migrations of one plan. Default: 10.")
 @click.option("--balance-cool-down", help="How long a VM stays after a migration. Default: 30m.")
+@click.option("--failover", type=click.Choice(["off", "on"]), help="Restart the VMs of a node that fails on other nodes.")
+@click.option("--failover-after", help="How long a node has to be silent until it is suspect. Default: 15s.")
+@click.option("--failover-grace", help="How long a controller only observes after its start. Default: 60s.")
+@click.option("--shared-pool", "shared_pools", multiple=True, help="A storage pool that all nodes share. Can be repeated.")
+@click.option(
+    "--storage-lease",
+    type=click.Choice(["none", "virtlockd", "sanlock"]),
+    help="What keeps a second copy of a VM from opening its disks.",
+)
 @click.option("--strategy", type=click.Choice(["spread", "pack"]), help="Use all nodes evenly, or fill one after the other.")
 @limit_options
 @common_options
-def set_group(settings: Settings, name: str, inherit: tuple[str, ...], **options: Any) -> None:
+def set_group(settings: Settings, name: str, inherit: tuple[str, ...], shared_pools: tuple[str, ...], **options: Any) -> None:
     """Change settings of the group NAME. The name "fleet" changes the settings of all groups."""
     from novacron import fleet
 
-    limits = given_limits(inherit, options)
+    limits = given_limits(inherit, options) | ({"shared_pools": list(shared_pools)} if shared_pools else {})
     if not limits:
         raise click.UsageError("nothing to change was given")
     changed = fleet().groups.set(name, **limits)
@@ -243,6 +252,102 @@ def remove_quota(settings: Settings, subject: str) -> None:
 
     fleet().quotas.remove(subject)
     tell(f"the quota of {subject} is removed")
+
+
+@fleet.group("failover")
+def failover() -> None:
+    """Restart the VMs of nodes that fail on other nodes."""
+
+
+PROTECTION: Columns = {"vm": "name", "node": "node", "level": "level", "why": lambda p: "; ".join(p.why)}
+FAILOVERS: Columns = {"node": "node_name", "group": "group", "stage": "stage", "reason": "reason"}
+RESTARTED: Columns = {"vm": "name", "status": "status", "reason": "reason"}
+
+
+@failover.command("run")
+@click.option("--interval", type=DURATION, default="5s", show_default=True, help="Time between two rounds.")
+@click.option("--rounds", type=click.IntRange(1), help="End after so many rounds. Default: work until Ctrl-C or SIGTERM.")
+@common_options
+def failover_run(settings: Settings, interval: float, rounds: int | None) -> None:
+    """Watch the nodes, switch off those that fail, and restart their VMs elsewhere.
+
+    Run it on every machine that manages the fleet: one of them works, the others take over when it fails.
+    """
+    import signal
+    import threading
+
+    from novacron import fleet
+
+    stop = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        fleet().failover.controller(interval=interval, timeout=settings.timeout or 5.0).run(stop, rounds, tell)
+    except KeyboardInterrupt:
+        tell("stopped")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@failover.command("protection")
+@click.argument("node", required=False)
+@list_options
+def protection(settings: Settings, node: str | None) -> None:
+    """Show for each active VM whether it is restarted if its node fails, and if not why not.
+
+    A: power fencing and virtlockd. B: power fencing and sanlock. C: power fencing alone. D: no restart.
+    """
+    from novacron import fleet
+
+    show_many(fleet().failover.protection(node), PROTECTION, settings.output)
+
+
+@failover.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also those that have ended.")
+@list_options
+def failovers(settings: Settings, everything: bool) -> None:
+    """List the failovers, the latest first."""
+    from novacron import fleet
+
+    show_many(fleet().failover.list(unended=not everything), FAILOVERS, settings.output)
+
+
+@failover.command("show")
+@click.argument("node")
+@common_options
+def failover_show(settings: Settings, node: str) -> None:
+    """Show the latest failover of NODE: what was done, and where its VMs are."""
+    from novacron import fleet
+
+    found = fleet().failover[node]
+    if settings.output != "table":
+        show_one(found, settings.output)
+        return
+    show_many([found], FAILOVERS, "table")
+    for step in found.steps:
+        tell(step)
+    show_many(found.vms, RESTARTED, "table")
+
+
+@failover.command("disarm")
+@click.argument("group", required=False)
+@common_options
+def disarm(settings: Settings, group: str | None) -> None:
+    """Fence no node of GROUP, or of the whole fleet, until `arm`. Restarts that have begun continue."""
+    from novacron import fleet
+
+    fleet().failover.disarm(group)
+    tell(f"failover is disarmed for {group or 'the fleet'}")
+
+
+@failover.command("arm")
+@click.argument("group", required=False)
+@common_options
+def arm(settings: Settings, group: str | None) -> None:
+    """End what `disarm` with the same GROUP began."""
+    from novacron import fleet
+
+    fleet().failover.arm(group)
+    tell(f"failover is armed for {group or 'the fleet'}")
 
 
 COMMANDS = {"fleet": fleet}

@@ -146,6 +146,22 @@ def nodes(settings: Settings, name: str | None) -> None:
     show_many(found, columns, settings.output)
 
 
+@host.command("confirm-fenced")
+@click.argument("node")
+@yes_option
+@common_options
+def confirm_fenced(settings: Settings, node: str, yes: bool) -> None:
+    """Confirm that you have switched NODE off, so that its VMs may be started elsewhere.
+
+    If the node still runs, its VMs run twice and destroy their disks. It is refused while the host answers.
+    """
+    from novacron import fleet
+
+    confirm(f"start the VMs of {node} elsewhere; you have switched it off yourself", yes=yes)
+    fleet().failover.confirm_fenced(node)
+    tell(f"{node} counts as off; `novacron fleet failover show {node}` shows its VMs")
+
+
 @host.group("maintenance")
 def maintenance() -> None:
     """Empty a node for maintenance, and use it again afterwards."""

@@ -1,7 +1,7 @@
 """The failover controller: one process at a time watches the nodes, fences those that fail, and restarts their VMs elsewhere.
 
 The controller holds a lease of the state database with a fencing number. All its writes check the number in their own transaction, and it
-checks the number before each step that can't be taken back. Times are those of this process only.
+checks the number before each step that can't be undone. Times are those of this process only.
 """
 
 from __future__ import annotations
