@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from novacron import Site, errors
+from novacron.drivers.sim.operations.host import SimHost
 from novacron.drivers.sim.state.world import world
 from novacron.fleets.effects import CLAIMED, NEUTRAL
+from novacron.plugins import hookimpl
 from novacron.plugins.validation import operations
 from novacron.records.capacity import Amounts
 from novacron.store.allocations import AllocationStore, NoRoom
@@ -170,7 +172,17 @@ def test_a_failed_migration_leaves_no_claim_at_the_destination(site, add):
     assert (allocated(site, "a")[0], allocated(site, "b")[0]) == (8, 0)
 
 
-def test_what_other_tools_freed_is_noticed_before_a_claim_is_refused(site, add, tmp_path):
+@pytest.mark.parametrize("has_uuid", [True, False], ids=["with a UUID", "without a UUID"])
+def test_what_other_tools_freed_is_noticed_before_a_claim_is_refused(site, add, tmp_path, monkeypatch, has_uuid):
+    """A hypervisor may tell no UUID of its machines; the node is stored under its place then."""
+    if not has_uuid:
+        listed = SimHost.node_list
+
+        @hookimpl
+        def node_list(self):
+            return [node.replace(id=None) for node in listed(self)]
+
+        monkeypatch.setattr(SimHost, "node_list", node_list)
     host = add("a")
     host.vms.create(name="full", vcpus=64, start=True)
     with Site(tmp_path / "other") as other:

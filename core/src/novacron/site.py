@@ -37,7 +37,7 @@ from novacron.store.hosts import HostStore
 from novacron.store.location import database_url
 from novacron.store.macs import MACStore
 from novacron.store.managed import ManagedNodes
-from novacron.store.nodes import NodeStore
+from novacron.store.nodes import NodeStore, node_id
 from novacron.store.rules import RuleStore
 from novacron.store.settings import Settings
 
@@ -360,7 +360,8 @@ class Site:
 
         def reconcile(host: str, invoke: Callable[..., Any]) -> None:
             stored = {node.id: node for node in nodes.list()}
-            found = [stored[node.id] for node in invoke("node_list") if node.id in stored]
+            known = (node_id(node, host) for node in invoke("node_list"))
+            found = [stored[identity] for identity in known if identity in stored]
             reconciler.correct(invoke, found)
 
         return ClaimPolicy(self._managed, nodes, allocations, lambda: self.engine.join().id, reconcile)
