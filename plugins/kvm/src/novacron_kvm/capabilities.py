@@ -47,7 +47,7 @@ def best_virt_type(connection: KVMConnection, arch: str) -> tuple[str, str]:
         ("kvm", reason) only where a probe showed that KVM runs guests; else ("qemu", reason), or the only one that there is.
     """
     read = connection.read
-    with translated("host_capabilities"):
+    with translated():
         known = guests(read)
         types = known.get(arch, {}).get("virt_types", ())
         if "kvm" not in types:

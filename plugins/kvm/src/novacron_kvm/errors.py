@@ -202,7 +202,13 @@ def _plain(text: str) -> str:
 
 @contextmanager
 def translated(operation: str | None = None, resource: str | None = None) -> Iterator[None]:
-    """Raise NovaCron's error for what libvirt raises within, the original as its cause."""
+    """Raise NovaCron's error for what libvirt raises within, the original as its cause.
+
+    Args:
+        operation: only for code that runs after its operation returned, such as an open console. Within an operation the dispatcher
+            writes its name into the error.
+        resource: the name or id of what the error is about.
+    """
     try:
         yield
     except libvirt.libvirtError as error:

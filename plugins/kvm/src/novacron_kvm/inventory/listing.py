@@ -33,7 +33,7 @@ def wait_until_idle(connection: KVMConnection, vm: str, seconds: float) -> VM:
     until = time.monotonic() + seconds
     with connection.dedicated() as conn:  # an operation on a stopped VM's files lets every other call wait
         domain = connection.domain(vm, conn)
-        with translated("vm_settle", vm):
+        with translated(resource=vm):
             quiet_since = time.monotonic()
             while time.monotonic() - quiet_since < QUIET:
                 if busy(domain):
@@ -47,7 +47,7 @@ def wait_until_idle(connection: KVMConnection, vm: str, seconds: float) -> VM:
 def list_vms(connection: KVMConnection, query: VMQuery) -> Sequence[VM]:
     """Return all VMs: the statistics of all in one call, then which are transient and which start with the host."""
     read = connection.read
-    with translated("vm_list"):
+    with translated():
         if query.detail == "full":
             return _in_full(connection)
         stats = statistics_of_all(connection, GROUPS)

@@ -38,7 +38,7 @@ def check_migration(source: KVMConnection, domain: Any, record: VM, to: Any, spe
     elif not source.shared or not destination.shared:
         failures.append("hosts without a daemon can't migrate")
     else:
-        with translated("migration_check", record.name):
+        with translated(resource=record.name):
             definition = parse(domain.XMLDesc(0))
             if source.identity == destination.identity:
                 failures.append(f"{source.name} and {to.name} are the same host")

@@ -31,7 +31,7 @@ from novacron_kvm.xml.storage import volume_xml
 
 def migrate_storage(connection: KVMConnection, vm: str, pool: str, disks: tuple[str, ...], job: Job[VM]) -> VM:
     """Move one disk after the other. A failure leaves each disk completely in one pool, and the disks moved before in the new one."""
-    with tell_if_vm_ended(connection, vm), translated("vm_migrate_storage", vm):
+    with tell_if_vm_ended(connection, vm), translated(resource=vm):
         with connection.dedicated() as conn:
             wanted = _movable(conn, connection.domain(vm, conn), disks)
             refresh_if_free(conn.storagePoolLookupByName(pool))

@@ -33,7 +33,7 @@ class KVMConsole:
     @hookimpl
     def console_screenshot(self, vm: str) -> Screenshot:
         """Take a picture of the first display."""
-        with self._connection.dedicated() as conn, translated("console_screenshot", vm):
+        with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._running(vm, conn)
             if parse(domain.XMLDesc(0)).find("devices/video") is None:
                 raise NotFoundError(f"{domain.name()!r} has no display", resource=vm, hint="create it with display={...}")
@@ -49,7 +49,7 @@ class KVMConsole:
     def console_endpoint(self, vm: str) -> ConsoleEndpoint:
         """Tell where the display listens; the definition is read without its password."""
         domain = self._running(vm, self._connection.read)
-        with translated("console_endpoint", vm):
+        with translated(resource=vm):
             graphics = parse(domain.XMLDesc(0)).find("devices/graphics")
         if graphics is None:
             raise NotFoundError(f"{domain.name()!r} has no display", resource=vm, hint="create it with display={...}")
@@ -81,7 +81,7 @@ class _SerialConsole:
         self._lane = connection.dedicated()
         lane = self._lane.__enter__()
         try:
-            with translated("console_open", vm):
+            with translated(resource=vm):
                 domain = connection.domain(vm, lane)
                 if not domain.isActive():
                     raise InvalidStateError(f"{domain.name()!r} is not running", resource=vm, hint="start it first")
@@ -110,7 +110,7 @@ class _SerialConsole:
 
     def write(self, data: bytes) -> None:
         """Send all of it."""
-        with translated("console_open"):
+        with translated(operation="console_open"):
             while data:
                 sent = self._stream.send(data)
                 if sent == -2:  # the guest is conn

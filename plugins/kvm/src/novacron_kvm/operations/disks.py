@@ -46,7 +46,7 @@ class KVMDisks:
         from novacron_kvm.xml.devices.disk import disk_element, place
         from novacron_kvm.xml.platforms import platform
 
-        with self._connection.dedicated() as conn, ExitStack() as undo, translated("disk_attach", vm):
+        with self._connection.dedicated() as conn, ExitStack() as undo, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "attach a disk to")
             root = parse(domain.XMLDesc(0))
@@ -78,7 +78,7 @@ class KVMDisks:
     @hookimpl
     def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
         """Unplug a disk; its volume is deleted if that was asked, and otherwise the user's from then on."""
-        with self._connection.dedicated() as conn, translated("disk_detach", vm):
+        with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "detach a disk from")
             record = self._record(domain, disk)
@@ -97,7 +97,7 @@ class KVMDisks:
     @hookimpl
     def disk_resize(self, vm: str, disk: str, size: int) -> Disk:
         """Grow a disk."""
-        with self._connection.dedicated() as conn, translated("disk_resize", vm):
+        with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "resize a disk of")
             record = self._record(domain, disk)
@@ -125,7 +125,7 @@ class KVMDisks:
     @hookimpl
     def disk_limit(self, vm: str, disk: str, limits: DiskLimits) -> Disk:
         """Set the limits that are given, 0 lifts one; the others stay."""
-        with self._connection.dedicated() as conn, translated("disk_limit", vm):
+        with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             self._record(domain, disk)
             now = domain.blockIoTune(disk, libvirt.VIR_DOMAIN_AFFECT_CURRENT)
@@ -138,7 +138,7 @@ class KVMDisks:
         from novacron_kvm.storage.disk_files import find_image
         from novacron_kvm.xml.devices.disk import set_medium
 
-        with self._connection.dedicated() as conn, translated("disk_change_media", vm):
+        with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "change a medium of")
             record = self._record(domain, disk)

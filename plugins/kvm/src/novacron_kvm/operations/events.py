@@ -140,7 +140,7 @@ class KVMEvents:
 
     def _register(self, connection: Any) -> dict[str, tuple[str, str]]:
         """Register first, then read all statuses: what happens in between is told twice rather than never."""
-        with translated("event_subscribe"):
+        with translated():
             numbers = [connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None)]
             self._registered = (connection, numbers)
             for event, read in MORE.items():

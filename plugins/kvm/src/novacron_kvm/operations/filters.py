@@ -34,19 +34,19 @@ class KVMFilters:
     @hookimpl
     def filter_list(self) -> list[TrafficFilter]:
         """List all filters, libvirt's own too."""
-        with translated("filter_list"):
+        with translated():
             return sorted(still_there(self._connection.read.listAllNWFilters(0), self._record), key=lambda f: f.name)
 
     @hookimpl
     def filter_get(self, filter: str) -> TrafficFilter:
         """Return one."""
-        with translated("filter_get", filter):
+        with translated(resource=filter):
             return self._record(self._connection.read.nwfilterLookupByName(filter))
 
     @hookimpl
     def filter_create(self, spec: TrafficFilterSpec) -> TrafficFilter:
         """Define a filter."""
-        with self._connection.dedicated() as conn, translated("filter_create", spec.name):
+        with self._connection.dedicated() as conn, translated(resource=spec.name):
             if spec.name in conn.listNWFilters():
                 raise AlreadyExistsError(f"a traffic filter {spec.name!r} is already there", resource=spec.name)
             return self._defined(conn, _definition(conn, spec, None), None)
@@ -54,7 +54,7 @@ class KVMFilters:
     @hookimpl
     def filter_update(self, filter: str, spec: TrafficFilterSpec) -> TrafficFilter:
         """Put other rules in place; libvirt applies them to running VMs."""
-        with self._connection.dedicated() as conn, translated("filter_update", filter):
+        with self._connection.dedicated() as conn, translated(resource=filter):
             found = conn.nwfilterLookupByName(filter)
             if spec.name != filter:
                 problem = SpecProblem("name", spec.name, filter)
@@ -64,7 +64,7 @@ class KVMFilters:
     @hookimpl
     def filter_delete(self, filter: str) -> Deleted:
         """Delete a filter that no NIC has."""
-        with self._connection.dedicated() as conn, translated("filter_delete", filter):
+        with self._connection.dedicated() as conn, translated(resource=filter):
             found = conn.nwfilterLookupByName(filter)
             identity = found.UUIDString()
             for domain in conn.listAllDomains(0):

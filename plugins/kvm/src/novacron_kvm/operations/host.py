@@ -25,7 +25,7 @@ class KVMHost:
     def host_info(self) -> Host:
         """Describe it."""
         read = self._connection.read
-        with translated("host_info"):
+        with translated():
             info = read.getInfo()
             return Host(
                 name=self._connection.name,
@@ -44,7 +44,7 @@ class KVMHost:
     def host_stats(self) -> HostStats:
         """Tell what it has and uses."""
         read = self._connection.read
-        with translated("host_stats"):
+        with translated():
             info = read.getInfo()
             try:
                 free: int | None = read.getFreeMemory()
@@ -64,14 +64,14 @@ class KVMHost:
     def host_ping(self) -> Ping:
         """Make one round trip."""
         began = time.perf_counter()
-        with translated("host_ping"):
+        with translated():
             version = self._connection.read.getLibVersion()
         return Ping(host=self._connection.name, latency_seconds=time.perf_counter() - began, version=version_text(version))
 
     @hookimpl
     def node_list(self) -> list[Node]:
         """A libvirt host has one node: itself."""
-        with translated("node_list"):
+        with translated():
             info, identity = self._connection.read.getInfo(), self._connection.identity or None
         return [
             Node(name=self._connection.node, host=self._connection.name, cpus=info[2], memory_bytes=info[1] * 2**20, id=identity)
@@ -80,7 +80,7 @@ class KVMHost:
     @hookimpl
     def host_capabilities(self) -> Capabilities:
         """Tell what it can run, with a real probe of KVM, and what this libvirt's version can't do."""
-        with translated("host_capabilities"):
+        with translated():
             known = guests(self._connection.read)
             arch = self._connection.read.getInfo()[0] if self._connection.shared else platform.machine()
         if arch not in known:

@@ -62,7 +62,7 @@ class KVMLifecycle:
 
             arch, machine, virt_type = self._checked(conn, spec)
             buses = self._buses(arch, machine)
-            with translated("vm_create", spec.name):
+            with translated(resource=spec.name):
                 capabilities = DomainCapabilities.of(conn, arch, machine, virt_type)
             refuse_unsupported(spec, capabilities, arch, machine, place(spec.disks, buses))
             spec = spec.model_copy(update={"nics": with_mac_addresses(spec.nics, self._connection.macs)})
@@ -70,7 +70,7 @@ class KVMLifecycle:
             created_at = datetime.now(UTC).isoformat(timespec="seconds")
             text = domain_xml(spec, virt_type=virt_type, arch=arch, machine=machine, disks=disks, created_at=created_at)
             job.raise_if_cancelled()
-            with translated("vm_create", spec.name):
+            with translated(resource=spec.name):
                 domain = conn.defineXMLFlags(text, DEFINE)
                 identity = domain.UUIDString()
                 undo.callback(
@@ -112,14 +112,14 @@ class KVMLifecycle:
         with self._connection.dedicated() as conn:
             domain = self._connection.domain(vm, conn)
             record = vm_record(self._connection, domain, sizes=False)
-            with translated("vm_delete", record.name):  # before: a transient VM is gone once it is powered off
+            with translated(resource=record.name):  # before: a transient VM is gone once it is powered off
                 facts = facts_of(domain)
             if not force:
                 require_status("delete", record, (*STOPPED, "saved"), otherwise="force stops it first")
             if record.status not in (*STOPPED, "saved"):
-                with translated("vm_delete", record.name):
+                with translated(resource=record.name):
                     _destroy(domain, check=True)
-            with translated("vm_delete", record.name):
+            with translated(resource=record.name):
                 made, secrets = {*facts.made}, facts.secrets
                 if record.persistent:
                     _undefine(domain, check=True)
@@ -140,7 +140,7 @@ class KVMLifecycle:
         record = vm_record(self._connection, domain, sizes=False)
         require_status("rename", record, STOPPED)
         self._refuse_taken(self._connection.read, name, None)
-        with translated("vm_rename", record.name):
+        with translated(resource=record.name):
             # libvirt would rename it, and then never revert it: each snapshot has the VM's name in it
             refuse_snapshots(domain, "rename", "which could not be reverted to any more")
             domain.rename(name, 0)
@@ -154,7 +154,7 @@ class KVMLifecycle:
             raise _bad("description", repr(changes.description), "text without control characters")
         if changes.display and not _is_loopback(changes.display.listen):
             raise _bad("display.listen", changes.display.listen, LOOPBACK)
-        with translated("vm_update", domain.name()):
+        with translated(resource=domain.name()):
             if changes.autostart and secret_names(domain):
                 raise _bad("autostart", "true", NO_AUTOSTART)
             from novacron_kvm.hardware import update_hardware
@@ -201,14 +201,14 @@ class KVMLifecycle:
         from novacron_kvm.hardware import configuration
 
         domain = self._connection.domain(vm)
-        with translated("vm_configuration", vm):
+        with translated(resource=vm):
             return configuration(domain)
 
     @hookimpl
     def vm_export(self, vm: str) -> NativeDefinition:
         """Return the definition without secrets, as a fresh start would use it."""
         domain = self._connection.domain(vm)
-        with translated("vm_export", vm):
+        with translated(resource=vm):
             text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)  # one that could migrate would have its passwords in it
         return NativeDefinition(vm=domain.UUIDString(), format="libvirt domain XML", text=text)
 
@@ -224,7 +224,7 @@ class KVMLifecycle:
         with self._connection.dedicated() as conn:
             self._refuse_taken(conn, name, identity)
             refuse_identity_elsewhere(self._connection, identity)
-            with translated("vm_import", name):
+            with translated(resource=name):
                 refuse_disks_in_use(self._connection, conn, root)
                 domain = conn.defineXMLFlags(definition, DEFINE if validate else 0)
             return vm_record(self._connection, domain)
@@ -234,7 +234,7 @@ class KVMLifecycle:
         identity = str(spec.id) if spec.id else None
         self._refuse_taken(conn, spec.name, identity)
         refuse_identity_elsewhere(self._connection, identity)
-        with translated("vm_create", spec.name):
+        with translated(resource=spec.name):
             known = guests(conn)
             arch = spec.arch or conn.getInfo()[0]
             if arch not in known and not spec.arch and known:

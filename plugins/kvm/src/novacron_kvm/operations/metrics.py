@@ -24,7 +24,7 @@ class KVMMetrics:
     def metrics_vm(self, vm: str) -> VMMetrics:
         """Measure one VM."""
         domain = self._connection.domain(vm)
-        with translated("metrics_vm", vm):
+        with translated(resource=vm):
             values = statistics_of(self._connection, domain)
             if not answered(self._connection, domain, values):
                 raise BusyError(
@@ -37,7 +37,7 @@ class KVMMetrics:
         """Measure all running VMs in one call; those that do not answer now are left out."""
         import libvirt
 
-        with translated("metrics_vms"):
+        with translated():
             stats = statistics_of_all(self._connection, 0, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE)
             stats = [(domain, values) for domain, values in stats if answered(self._connection, domain, values)]
         at = _now()
@@ -47,7 +47,7 @@ class KVMMetrics:
     @hookimpl
     def metrics_host(self) -> HostMetrics:
         """Measure the host."""
-        with translated("metrics_host"):
+        with translated():
             info = self._connection.read.getInfo()
             cpu = self._connection.read.getCPUStats(-1, 0)
             free = self._connection.read.getFreeMemory()

@@ -71,7 +71,7 @@ class KVMMigration:
             )
         job.raise_if_cancelled()
         destination, began, made, secrets = destination_of(to), time.monotonic(), facts_of(domain).made, secret_names(domain)
-        with translated("vm_migrate", record.name):
+        with translated(resource=record.name):
             refuse_suspended_since_migration(domain, "move")
             recover(domain, change=True)
             transferred = transfer_files(self._connection, destination, domain, record, spec, job)
@@ -79,13 +79,13 @@ class KVMMigration:
         error: NovaCronError | None = None
         try:
             if secrets:
-                with destination.dedicated() as there, translated("vm_migrate", record.name):
+                with destination.dedicated() as there, translated(resource=record.name):
                     provide_secrets(self._connection.secrets, there, secrets)
             self._move(domain, record, to, spec, job)
         except NovaCronError as raised:
             error = raised
         place = reconcile(self._connection, destination, record, error)
-        with translated("vm_migrate", record.name):
+        with translated(resource=record.name):
             restore_metadata(place.connection.domain(record.id))
         transferred.settle(made, arrived=place.connection is destination)
         if secrets:
@@ -95,7 +95,7 @@ class KVMMigration:
             raise error
         there = destination.domain(record.id)
         if record.autostart:  # a mark of the host's own, which libvirt leaves behind
-            with translated("vm_migrate", record.name):
+            with translated(resource=record.name):
                 there.setAutostart(1)
         figures = _completed(there)
         if record.status != "suspended":
@@ -121,7 +121,7 @@ class KVMMigration:
     def migration_tune(self, vm: str, bandwidth: int | None, max_downtime: float | None, post_copy: bool) -> VM:
         """Change a migration that is under way."""
         domain = self._connection.domain(vm)
-        with translated("migration_tune", vm):
+        with translated(resource=vm):
             if not leaving(domain):  # libvirt would take the values for the next migration, and say nothing
                 raise InvalidStateError(f"{domain.name()!r} is not being migrated", resource=domain.name())
             if bandwidth is not None:

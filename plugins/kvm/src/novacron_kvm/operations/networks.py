@@ -34,19 +34,19 @@ class KVMNetworks:
     @hookimpl
     def network_list(self) -> list[Network]:
         """List all networks."""
-        with translated("network_list"):
+        with translated():
             return sorted(still_there(self._connection.read.listAllNetworks(0), self._record), key=lambda n: n.name)
 
     @hookimpl
     def network_get(self, network: str) -> Network:
         """Return one."""
-        with translated("network_get", network):
+        with translated(resource=network):
             return self._record(self._connection.read.networkLookupByName(network))
 
     @hookimpl
     def network_create(self, spec: NetworkSpec) -> Network:
         """Define and start a network; forget it again when it does not start."""
-        with self._connection.dedicated() as conn, translated("network_create", spec.name):
+        with self._connection.dedicated() as conn, translated(resource=spec.name):
             if spec.name in conn.listNetworks() + conn.listDefinedNetworks():
                 raise AlreadyExistsError(f"a network {spec.name!r} is already there", resource=spec.name)
             self._refuse_clash(conn, spec)
@@ -62,7 +62,7 @@ class KVMNetworks:
     @hookimpl
     def network_update(self, network: str, spec: NetworkSpec) -> Network:
         """Change what is given: in use what libvirt changes so, the rest only while it is stopped."""
-        with self._connection.dedicated() as conn, translated("network_update", network):
+        with self._connection.dedicated() as conn, translated(resource=network):
             found = conn.networkLookupByName(network)
             if spec.name != network:
                 problem = SpecProblem("name", spec.name, network)
@@ -91,7 +91,7 @@ class KVMNetworks:
     @hookimpl
     def network_start(self, network: str) -> Network:
         """Make a network usable; an active one stays so."""
-        with self._connection.dedicated() as conn, translated("network_start", network):
+        with self._connection.dedicated() as conn, translated(resource=network):
             found = conn.networkLookupByName(network)
             if not found.isActive():
                 found.create()
@@ -100,7 +100,7 @@ class KVMNetworks:
     @hookimpl
     def network_stop(self, network: str) -> Network:
         """Take a network out of use; an inactive one stays so."""
-        with self._connection.dedicated() as conn, translated("network_stop", network):
+        with self._connection.dedicated() as conn, translated(resource=network):
             found = conn.networkLookupByName(network)
             if found.isActive():
                 self._refuse_used(conn, network, "stop")
@@ -110,7 +110,7 @@ class KVMNetworks:
     @hookimpl
     def network_delete(self, network: str) -> Deleted:
         """Stop and forget a network."""
-        with self._connection.dedicated() as conn, translated("network_delete", network):
+        with self._connection.dedicated() as conn, translated(resource=network):
             found = conn.networkLookupByName(network)
             identity = found.UUIDString()
             self._refuse_used(conn, network, "delete")
@@ -123,7 +123,7 @@ class KVMNetworks:
     @hookimpl
     def lease_list(self, network: str) -> list[DHCPLease]:
         """List the leases that libvirt's own DHCP server gave."""
-        with translated("lease_list", network):
+        with translated(resource=network):
             leases = self._connection.read.networkLookupByName(network).DHCPLeases()
         found = [
             DHCPLease(

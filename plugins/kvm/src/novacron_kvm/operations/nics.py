@@ -35,7 +35,7 @@ class KVMNICs:
     @hookimpl
     def nic_attach(self, vm: str, spec: NICSpec) -> NIC:
         """Plug in a NIC."""
-        with self._connection.dedicated() as conn, translated("nic_attach", vm):
+        with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "attach a NIC to")
             refuse_unusable_network(conn, spec)
@@ -53,7 +53,7 @@ class KVMNICs:
     @hookimpl
     def nic_detach(self, vm: str, nic: str) -> VM:
         """Unplug a NIC."""
-        with self._connection.dedicated() as conn, translated("nic_detach", vm):
+        with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "detach a NIC from")
             self._record(domain, nic)
@@ -63,7 +63,7 @@ class KVMNICs:
     @hookimpl
     def nic_update(self, vm: str, nic: str, spec: NICUpdate) -> NIC:
         """Change what is given; what a running VM's NIC can't change is refused, and nothing has changed then."""
-        with self._connection.dedicated() as conn, translated("nic_update", vm):
+        with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "change a NIC of")
             old = self._record(domain, nic)
@@ -92,7 +92,7 @@ class KVMNICs:
         """Plug or unplug the cable."""
         from novacron.specs.nics import NICUpdate
 
-        with self._connection.dedicated() as conn, translated("nic_link_set", vm):
+        with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "change a NIC of")
             self._record(domain, nic)

@@ -31,13 +31,13 @@ class KVMPools:
     @hookimpl
     def pool_list(self) -> list[StoragePool]:
         """List all pools."""
-        with translated("pool_list"):
+        with translated():
             return sorted(still_there(self._connection.read.listAllStoragePools(0), self._pool), key=lambda p: p.name)
 
     @hookimpl
     def pool_get(self, pool: str) -> StoragePool:
         """Return one."""
-        with translated("pool_get", pool):
+        with translated(resource=pool):
             return self._pool(self._connection.read.storagePoolLookupByName(pool))
 
     @hookimpl
@@ -45,7 +45,7 @@ class KVMPools:
         """Define, build and start a pool; forget it again when one of these fails."""
         from novacron_kvm.xml.storage import pool_xml
 
-        with self._connection.dedicated() as conn, translated("pool_create", spec.name):
+        with self._connection.dedicated() as conn, translated(resource=spec.name):
             if spec.type == "dir" and not spec.path:
                 problem = SpecProblem("path", "missing", "the absolute path of a folder on the host, which a dir pool needs")
                 raise InvalidSpecError(f"can't create the storage pool {spec.name!r}", problems=[problem], resource=spec.name)
@@ -67,7 +67,7 @@ class KVMPools:
     @hookimpl
     def pool_start(self, pool: str) -> StoragePool:
         """Make a pool usable; an active one stays so."""
-        with self._connection.dedicated() as conn, translated("pool_start", pool):
+        with self._connection.dedicated() as conn, translated(resource=pool):
             found = conn.storagePoolLookupByName(pool)
             if not found.isActive():
                 found.create(0)
@@ -76,7 +76,7 @@ class KVMPools:
     @hookimpl
     def pool_stop(self, pool: str) -> StoragePool:
         """Take a pool out of use; an inactive one stays so."""
-        with self._connection.dedicated() as conn, translated("pool_stop", pool):
+        with self._connection.dedicated() as conn, translated(resource=pool):
             found = conn.storagePoolLookupByName(pool)
             if found.isActive():
                 wait_until_free(found.destroy)
@@ -85,7 +85,7 @@ class KVMPools:
     @hookimpl
     def pool_delete(self, pool: str) -> Deleted:
         """Forget a pool; what is in it stays."""
-        with self._connection.dedicated() as conn, translated("pool_delete", pool):
+        with self._connection.dedicated() as conn, translated(resource=pool):
             found = conn.storagePoolLookupByName(pool)
             self._refuse_used(conn, pool)
             identity, folder = found.UUIDString(), text_of(parse(found.XMLDesc(0)), "target/path")
@@ -98,7 +98,7 @@ class KVMPools:
     @hookimpl
     def pool_refresh(self, pool: str) -> StoragePool:
         """Look again at what is there."""
-        with self._connection.dedicated() as conn, translated("pool_refresh", pool):
+        with self._connection.dedicated() as conn, translated(resource=pool):
             wait_until_free(lambda: conn.storagePoolLookupByName(pool).refresh())
         return self.pool_get(pool)
 

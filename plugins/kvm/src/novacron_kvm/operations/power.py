@@ -63,12 +63,12 @@ class KVMPower:
     def vm_shutdown(self, vm: str, seconds: float, otherwise: Literal["fail", "stop"], job: Job[VM]) -> VM:
         """Press the power button and wait for the guest."""
         domain = self._checked(vm, "shutdown", ("running",))
-        with translated("vm_shutdown", vm):
+        with translated(resource=vm):
             domain.shutdown()
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             job.report("waiting for the guest", min(1.0, (time.monotonic() - began) / seconds) if seconds else None)
-            with translated("vm_shutdown", vm):
+            with translated(resource=vm):
                 if not domain.isActive():
                     return vm_record(self._connection, domain)
             job.wait_cancelled(0.1)
@@ -85,11 +85,11 @@ class KVMPower:
     def vm_save(self, vm: str, job: Job[VM]) -> VM:
         """Save to disk and power off. A save that is cut short leaves the VM running."""
         domain = self._checked(vm, "save", ("running", "suspended"))
-        with translated("vm_save", vm):
+        with translated(resource=vm):
             refuse_suspended_since_migration(domain, "save")
         with self._connection.dedicated() as conn:
             own = self._connection.domain(domain.UUIDString(), conn)
-            with translated("vm_save", vm), job_progress(domain, job, "saving memory"):
+            with translated(resource=vm), job_progress(domain, job, "saving memory"):
                 own.managedSave()
         return vm_record(self._connection, self._connection.domain(domain.UUIDString()))
 
@@ -111,7 +111,7 @@ class KVMPower:
             return record
 
         def run() -> None:
-            with self._connection.dedicated() as conn, translated(f"vm_{action}", record.name):
+            with self._connection.dedicated() as conn, translated(resource=record.name):
                 change(self._connection.domain(record.id, conn))
 
         self._connection.bounded(run, timeout=CALL)

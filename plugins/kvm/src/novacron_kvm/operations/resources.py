@@ -44,7 +44,7 @@ class KVMResources:
     def resources_get(self, vm: str) -> Resources:
         """Return what is in force: of a running VM live, of a stopped one by its definition."""
         domain = self._connection.domain(vm)
-        with translated("resources_get", vm):
+        with translated(resource=vm):
             return _record(domain)
 
     @hookimpl
@@ -61,7 +61,7 @@ class KVMResources:
                 change_definition(domain, lambda root: set_vcpus(root, count))
             domain.setVcpusFlags(count, place)
 
-        return self._change("vcpus_set", vm, live, persistent, change)
+        return self._change(vm, live, persistent, change)
 
     @hookimpl
     def memory_set(self, vm: str, size: int, live: bool, persistent: bool) -> Resources:
@@ -86,7 +86,7 @@ class KVMResources:
                 undo.callback(domain.setMemoryFlags, now["memory_bytes"] // 1024, place)
                 wait_for_balloon(domain, size)
 
-        return self._change("memory_set", vm, live, persistent, change)
+        return self._change(vm, live, persistent, change)
 
     @hookimpl
     def iothreads_set(self, vm: str, count: int, live: bool, persistent: bool) -> Resources:
@@ -104,12 +104,12 @@ class KVMResources:
                 _delete_iothread(domain, number, place)
                 undo.callback(domain.addIOThread, number, place)
 
-        return self._change("iothreads_set", vm, live, persistent, change)
+        return self._change(vm, live, persistent, change)
 
     @hookimpl
     def pinning_set(self, vm: str, pinning: dict[str, str], live: bool, persistent: bool) -> Resources:
         """Bind vCPUs, the emulator or I/O threads to CPUs of the host; the rest stays as it is."""
-        with translated("pinning_set", vm):
+        with translated(resource=vm):
             cpus = self._connection.read.getInfo()[2]
         wanted = {key: _cpu_map(vm, key, text, cpus) for key, text in pinning.items()}
 
@@ -125,22 +125,20 @@ class KVMResources:
                     undo.callback(_pin, domain, key, tuple(number in before for number in range(cpus)), place)
                 _pin(domain, key, chosen, place)
 
-        return self._change("pinning_set", vm, live, persistent, change)
+        return self._change(vm, live, persistent, change)
 
     @hookimpl
     def limits_set(self, vm: str, limits: LimitsSpec, live: bool, persistent: bool) -> Resources:
         """Set shares and limits through the host's control groups, QEMU (disks) and queueing disciplines (NICs)."""
         tuning.refuse_guarantees(vm, limits)
-        return self._change(
-            "limits_set", vm, live, persistent, lambda domain, place, undo: tuning.apply(domain, limits, place, undo)
-        )
+        return self._change(vm, live, persistent, lambda domain, place, undo: tuning.apply(domain, limits, place, undo))
 
-    def _change(self, operation: str, vm: str, live: bool, persistent: bool, change: Change) -> Resources:
+    def _change(self, vm: str, live: bool, persistent: bool, change: Change) -> Resources:
         """Change the definition, then what is in force, for that fails more easily; either all is done or nothing."""
         if not (live or persistent):
             raise _bad(vm, "live", False, "live, persistent or both")
         domain = self._connection.domain(vm)
-        with translated(operation, vm):
+        with translated(resource=vm):
             if live and not domain.isActive():
                 raise InvalidStateError(
                     f"{domain.name()!r} is stopped: nothing of it can be changed live",
@@ -153,7 +151,7 @@ class KVMResources:
                 )
 
         def run() -> Resources:
-            with self._connection.dedicated() as conn, translated(operation, vm), ExitStack() as undo:
+            with self._connection.dedicated() as conn, translated(resource=vm), ExitStack() as undo:
                 there = self._connection.domain(domain.UUIDString(), conn)
                 if persistent:
                     before = there.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)

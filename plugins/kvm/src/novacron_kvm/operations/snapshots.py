@@ -61,7 +61,7 @@ class KVMSnapshots:
             domain = self._connection.domain(vm, conn)
             record = vm_record(self._connection, domain, sizes=False)
             require_status("take a snapshot of", record, (*ACTIVE, *STOPPED))
-            with translated("snapshot_create", record.name):
+            with translated(resource=record.name):
                 recover(domain, change=True)
                 there = [root for _, root in snapshots_of(domain)]
                 if spec.name in [root.findtext("name") for root in there]:
@@ -95,7 +95,7 @@ class KVMSnapshots:
     def snapshot_list(self, vm: str) -> list[Snapshot]:
         """List them, parents first."""
         domain = self._connection.domain(vm)
-        with translated("snapshot_list", vm):
+        with translated(resource=vm):
             found = self._all(domain)
         depth: dict[str | None, int] = {None: -1}
         for snapshot in found:
@@ -106,7 +106,7 @@ class KVMSnapshots:
     def snapshot_get(self, vm: str, snapshot: str) -> Snapshot:
         """Return one."""
         domain = self._connection.domain(vm)
-        with translated("snapshot_get", vm):
+        with translated(resource=vm):
             found = self._all(domain)
         for one in found:
             if one.name == snapshot:
@@ -125,7 +125,7 @@ class KVMSnapshots:
         """Go back to a snapshot."""
         with self._connection.dedicated() as conn:
             domain = self._connection.domain(vm, conn)
-            with translated("snapshot_revert", vm):
+            with translated(resource=vm):
                 recover(domain, change=True)
                 found = self._find(domain, snapshot)
                 _refuse_checkpoints(domain)
@@ -147,7 +147,7 @@ class KVMSnapshots:
         """Delete a snapshot; the files of an external one are merged."""
         with self._connection.dedicated() as conn:
             domain = self._connection.domain(vm, conn)
-            with translated("snapshot_delete", vm):
+            with translated(resource=vm):
                 recover(domain, change=True)
                 found = self._find(domain, snapshot)
                 job.report(f"deleting {snapshot}")
@@ -252,12 +252,12 @@ class KVMSnapshots:
             return domain.snapshotLookupByName(snapshot)
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT:
-                with translated("snapshot_get", domain.name()):
+                with translated(resource=domain.name()):
                     raise
             raise _unknown(domain, snapshot, domain.snapshotListNames()) from error
 
     def _record(self, domain: Any, snapshot: Any) -> Snapshot:
-        with translated("snapshot_get", domain.name()):
+        with translated(resource=domain.name()):
             return self._read(domain, parse(snapshot.getXMLDesc(0)), bool(snapshot.isCurrent()))
 
     def _read(self, domain: Any, root: Any, current: bool) -> Snapshot:

@@ -71,7 +71,7 @@ class KVMTemplates:
     @hookimpl
     def template_create(self, vm: str, spec: TemplateSpec, job: Job[Template]) -> Template:
         """Copy a stopped VM's disks, seal the copies, and describe them."""
-        with self._connection.dedicated() as conn, ExitStack() as undo, translated("template_create", vm):
+        with self._connection.dedicated() as conn, ExitStack() as undo, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             record = vm_record(self._connection, domain, sizes=False)
             require_status("make a template of", record, STOPPED)
@@ -116,27 +116,27 @@ class KVMTemplates:
     @hookimpl
     def template_list(self) -> list[Template]:
         """List the latest version of each."""
-        with self._connection.dedicated() as conn, translated("template_list"):
+        with self._connection.dedicated() as conn, translated():
             latest = {stored.facts["name"]: stored for stored in self._all(conn)}
             return [latest[name].record(self._connection.name) for name in sorted(latest)]
 
     @hookimpl
     def template_get(self, template: str, version: int | None) -> Template:
         """Return one version."""
-        with self._connection.dedicated() as conn, translated("template_get", template):
+        with self._connection.dedicated() as conn, translated(resource=template):
             return self._find(conn, template, version).record(self._connection.name)
 
     @hookimpl
     def template_versions(self, template: str) -> list[Template]:
         """List all versions."""
-        with self._connection.dedicated() as conn, translated("template_versions", template):
+        with self._connection.dedicated() as conn, translated(resource=template):
             self._find(conn, template, None)
             return [stored.record(self._connection.name) for stored in self._versions(conn, template)]
 
     @hookimpl
     def template_update(self, template: str, description: str | None, tags: frozenset[str] | None) -> Template:
         """Change the latest version's description or tags."""
-        with self._connection.dedicated() as conn, translated("template_update", template):
+        with self._connection.dedicated() as conn, translated(resource=template):
             found = self._find(conn, template, None)
             facts = dict(found.facts)
             if description is not None:
@@ -150,7 +150,7 @@ class KVMTemplates:
     @hookimpl
     def template_delete(self, template: str, version: int | None) -> Deleted:
         """Delete a version, or all, that no VM is linked to."""
-        with self._connection.dedicated() as conn, translated("template_delete", template):
+        with self._connection.dedicated() as conn, translated(resource=template):
             self._find(conn, template, version)
             going = [s for s in self._versions(conn, template) if version in (None, s.facts["version"])]
             for stored in going:
@@ -176,7 +176,7 @@ class KVMTemplates:
     @hookimpl
     def template_deploy(self, template: str, spec: VMSpec, version: int | None, linked: bool, job: Job[VM]) -> VM:
         """Make a VM of a version: its definition with what `spec` gives in place, its disks copied or shared, further disks added."""
-        with self._connection.dedicated() as conn, ExitStack() as undo, translated("template_deploy", template):
+        with self._connection.dedicated() as conn, ExitStack() as undo, translated(resource=template):
             stored = self._find(conn, template, version)
             refuse_taken(conn, spec.name)
             root = parse(stored.definition)

@@ -52,7 +52,7 @@ class KVMVolumes:
     @hookimpl
     def volume_list(self, pool: str) -> list[Volume]:
         """List a pool's volumes."""
-        with translated("volume_list", pool):
+        with translated(resource=pool):
             volumes = self._connection.read.storagePoolLookupByName(pool).listAllVolumes(0)
             return sorted(still_there(volumes, partial(volume_record, self._connection.name)), key=lambda v: v.name)
 
@@ -64,7 +64,7 @@ class KVMVolumes:
     @hookimpl
     def volume_create(self, pool: str, spec: VolumeSpec, job: Job[Volume]) -> Volume:
         """Make a volume; a part of one is removed."""
-        with self._connection.dedicated() as conn, translated("volume_create", spec.name):
+        with self._connection.dedicated() as conn, translated(resource=spec.name):
             parent = self._pool_for(conn, pool, spec.name)
             backing = (spec.backing, "qcow2") if spec.backing else None
             if spec.backing and not spec.backing.startswith("/"):
@@ -80,17 +80,17 @@ class KVMVolumes:
     @hookimpl
     def volume_clone(self, pool: str, volume: str, name: str, job: Job[Volume]) -> Volume:
         """Copy a volume; what it is backed by is copied into it."""
-        return self._copied("volume_clone", pool, volume, name, None, job)
+        return self._copied(pool, volume, name, None, job)
 
     @hookimpl
     def volume_convert(self, pool: str, volume: str, name: str, format: str, job: Job[Volume]) -> Volume:
         """Copy a volume into another format."""
-        return self._copied("volume_convert", pool, volume, name, format, job)
+        return self._copied(pool, volume, name, format, job)
 
     @hookimpl
     def volume_resize(self, pool: str, volume: str, size: int, shrink: bool) -> Volume:
         """Set the capacity of a volume that no running VM uses."""
-        with self._connection.dedicated() as conn, translated("volume_resize", volume):
+        with self._connection.dedicated() as conn, translated(resource=volume):
             found = find_volume(conn, pool, volume)
             now = found.info()[1]
             if size < 1 or (size < now and not shrink):
@@ -104,7 +104,7 @@ class KVMVolumes:
     @hookimpl
     def volume_wipe(self, pool: str, volume: str, job: Job[Volume]) -> Volume:
         """Overwrite a volume with zeros; libvirt leaves a raw file, so that an image of another format is made anew."""
-        with self._connection.dedicated() as conn, translated("volume_wipe", volume):
+        with self._connection.dedicated() as conn, translated(resource=volume):
             found = find_volume(conn, pool, volume)
             self._refuse_used(conn, found, "wipe")
             before = volume_record(self._connection.name, found)
@@ -125,7 +125,7 @@ class KVMVolumes:
     @hookimpl
     def volume_delete(self, pool: str, volume: str) -> Deleted:
         """Delete a volume that nothing uses."""
-        with self._connection.dedicated() as conn, translated("volume_delete", volume):
+        with self._connection.dedicated() as conn, translated(resource=volume):
             found = find_volume(conn, pool, volume)
             self._refuse_used(conn, found, "delete")
             path = found.path()
@@ -137,7 +137,7 @@ class KVMVolumes:
         """Write a volume's content."""
         from novacron_kvm.storage.streams import left_in, upload
 
-        with self._connection.dedicated() as conn, translated("volume_upload", volume):
+        with self._connection.dedicated() as conn, translated(resource=volume):
             found = find_volume(conn, pool, volume)
             self._refuse_used(conn, found, "overwrite")
             size, record = left_in(source), volume_record(self._connection.name, found)
@@ -153,13 +153,13 @@ class KVMVolumes:
         """Write a volume's content to a file."""
         from novacron_kvm.storage.streams import download
 
-        with self._connection.dedicated() as conn, translated("volume_download", volume):
+        with self._connection.dedicated() as conn, translated(resource=volume):
             found = find_volume(conn, pool, volume)
             download(conn, found, target, job)
             return volume_record(self._connection.name, found)
 
-    def _copied(self, operation: str, pool: str, volume: str, name: str, wanted: str | None, job: Job[Volume]) -> Volume:
-        with self._connection.dedicated() as conn, translated(operation, volume):
+    def _copied(self, pool: str, volume: str, name: str, wanted: str | None, job: Job[Volume]) -> Volume:
+        with self._connection.dedicated() as conn, translated(resource=volume):
             source = find_volume(conn, pool, volume)
             self._refuse_used(conn, source, "copy", only_running=True)
             record = volume_record(self._connection.name, source)

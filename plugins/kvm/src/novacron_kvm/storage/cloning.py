@@ -28,7 +28,7 @@ SECURE = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 def clone_vm(connection: KVMConnection, vm: str, name: str, linked: bool, job: Job[VM]) -> VM:
     """Copy a VM. When it is linked both go on in files of their own, above the original's disks, which nobody writes any more."""
     check_name(name)
-    with connection.dedicated() as conn, ExitStack() as undo, translated("vm_clone", vm):
+    with connection.dedicated() as conn, ExitStack() as undo, translated(resource=vm):
         domain = connection.domain(vm, conn)
         record = vm_record(connection, domain, sizes=False)
         require_status("clone", record, STOPPED)

@@ -44,7 +44,7 @@ def make_seed(connection: KVMConnection, conn: Any, spec: VMSpec, undo: ExitStac
         raise ValueError("the VM has no cloud_init")
     image, name = seed_image(seed(spec.cloud_init, spec.name, connection.secrets.get)), f"{spec.name}-seed.iso"
     pool_name = spec.disks[0].pool if spec.disks else "default"
-    with translated("vm_create", name):
+    with translated(resource=name):
         pool = conn.storagePoolLookupByName(pool_name)
         volume = pool.createXML(volume_xml(name, len(image), "raw", None), 0)
         undo.callback(remove_created, connection, pool, name)

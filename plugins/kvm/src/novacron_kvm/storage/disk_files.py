@@ -72,7 +72,7 @@ def _qemu_format(volume: Volume | None) -> str:
 
 
 def _make(connection: KVMConnection, conn: Any, name: str, disk: DiskSpec, undo: ExitStack) -> Volume:
-    with translated("vm_create", disk.name or name):
+    with translated(resource=disk.name or name):
         pool = conn.storagePoolLookupByName(disk.pool)
         if not pool.isActive():
             pool.create(0)

@@ -133,7 +133,7 @@ def needed_elsewhere(connection: Any, paths: set[str]) -> set[str]:
 
 def find_volume(connection: Any, pool: str, volume: str) -> Any:
     """Return libvirt's volume, looking at the pool again when it isn't known: another host may have made it."""
-    with translated("volume_get", volume):
+    with translated(resource=volume):
         parent = connection.storagePoolLookupByName(pool)
         try:
             return parent.storageVolLookupByName(volume)
