@@ -14,8 +14,8 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// forgetManagers takes what is not of the inventory out of tasks, such as managers and checkers: vSphere's tasks name inventory objects only.
-func forgetManagers(ctx *simulator.Context) {
+// clearManagerEntities removes the entity of tasks whose entity is no inventory object, such as a manager or a checker. vSphere never names those.
+func clearManagerEntities(ctx *simulator.Context) {
 	for _, thing := range ctx.Map.AllReference("Task") {
 		task, is := thing.(*simulator.Task)
 		if !is || task.Info.Entity == nil {

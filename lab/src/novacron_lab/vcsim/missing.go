@@ -60,7 +60,7 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		return nil, nil
 	}
 	if method.Name == "CreateCollectorForTasks" || method.Name == "CreateFilter" {
-		forgetManagers(ctx)
+		clearManagerEntities(ctx)
 	}
 	found, _ := extended.LoadOrStore(ctx.Session.Key, new(sync.Map))
 	known := found.(*sync.Map)
