@@ -75,10 +75,16 @@ LINES = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
 def test_a_description_says_what_it_was_told(name, vcpus, memory, sizes, networks, about):
     """Written and read it is the same, whatever characters it has."""
     given_ = Description(
-        name=name, vcpus=vcpus, memory=memory * MIB, description=about.strip(), firmware="uefi" if vcpus % 2 else "bios",
-        disks=tuple(ApplianceDisk(file=f"{n}.vmdk" if n % 2 else None, capacity=size, size=n % 2 * 7) for n, size in enumerate(sizes)),
+        name=name,
+        vcpus=vcpus,
+        memory=memory * MIB,
+        description=about.strip(),
+        firmware="uefi" if vcpus % 2 else "bios",
+        disks=tuple(
+            ApplianceDisk(file=f"{n}.vmdk" if n % 2 else None, capacity=size, size=n % 2 * 7) for n, size in enumerate(sizes)
+        ),
         nics=tuple(ApplianceNIC(network=network) for network in networks),
-    )  # fmt: skip
+    )
     assert read(written(given_)) == given_
 
 
@@ -90,10 +96,15 @@ MANY = b"<Item><ResourceType>3</ResourceType><VirtualQuantity>many</VirtualQuant
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (b"", "ovf"), (b"<a", "ovf"), (b"<a/>", "ovf"), (ENTITY, "ovf"), (b"<Envelope/>", "VirtualSystem"), (TWO, "VirtualSystem"),
+        (b"", "ovf"),
+        (b"<a", "ovf"),
+        (b"<a/>", "ovf"),
+        (ENTITY, "ovf"),
+        (b"<Envelope/>", "VirtualSystem"),
+        (TWO, "VirtualSystem"),
         (b"<Envelope><VirtualSystem>" + MANY + b"</VirtualSystem></Envelope>", "CPU"),
     ],
-)  # fmt: skip
+)
 def test_a_malformed_description_says_what_is_wrong(text, problem):
     """By name, and nothing outside of it is ever read."""
     with pytest.raises(InvalidSpecError) as caught:
@@ -131,7 +142,7 @@ def manifest(algorithm: str, disk: bytes = DISK) -> bytes:
         [("web1.ovf", OVF), ("a.vmdk", DISK), ("web1.mf", manifest("sha512"))],
     ],
     ids=["without a manifest", "SHA-1, before", "SHA-512, behind"],
-)  # fmt: skip
+)
 def test_appliances_of_others_are_read(members):
     """With checksums of any kind, wherever they are, and without."""
     host = novacron.connect("sim://of-others")
@@ -152,12 +163,14 @@ def test_compressed_files_are_read():
 @pytest.mark.parametrize(
     ("members", "says"),
     [
-        ([("a.vmdk", DISK), ("web1.ovf", OVF)], "first"), ([("web1.ovf", OVF)], "a.vmdk"),
+        ([("a.vmdk", DISK), ("web1.ovf", OVF)], "first"),
+        ([("web1.ovf", OVF)], "a.vmdk"),
         ([("web1.ovf", OVF), ("web1.mf", manifest("sha256", b"other")), ("a.vmdk", DISK)], "changed or cut off"),
-        ([("web1.ovf", OVF), ("../a.vmdk", DISK)], "plain file"), ([("web1.ovf", OVF), ("a.vmdk", b"KDMV")], "cut off"),
+        ([("web1.ovf", OVF), ("../a.vmdk", DISK)], "plain file"),
+        ([("web1.ovf", OVF), ("a.vmdk", b"KDMV")], "cut off"),
         ([("web1.ovf", OVF), ("a.vmdk", b"\0" * 4096)], "streamOptimized"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_appliance_leaves_nothing(members, says):
     """It is said what is wrong, and neither VM nor volume is there."""
     host = novacron.connect("sim://bad-appliances")

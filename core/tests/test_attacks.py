@@ -171,12 +171,28 @@ def test_what_a_driver_returns_is_checked(tmp_path, answer):
 
 
 SECRET_URIS = [
-    "vsphere://admin:Sek/ret@vc/", "vsphere://admin:Se#kret@vc/", "vsphere://admin:Se?kret@vc/", "vsphere://admin:Sek[ret@vc/",
-    "vsphere://admin:Sekret@vc:port/", "vsphere://admin:12/Sekret@vc", "vsphere://admin:12?Sekret@vc", "vsphere://admin:12#Sekret@vc",
-    "admin:Sekret@vc", "vsphere://vc/?password=Sekret", "vsphere://vc/?Pass=Sekret", "qemu:///system?api_key=Sekret",
-    "qemu:///system?auth_token=Sekret", "vsphere://vc/#Sekret", "vsphere://a:Sek\nret@vc/", "vsphere://a:Sekret @vc/", "Sekret",
-    "vsphere://admin:@vc/", "vsphere://:Sekret@vc/", "vsphere://vc/?pwd=Sekret", "vsphere://vc/?client_secret=Sekret",
-]  # fmt: skip
+    "vsphere://admin:Sek/ret@vc/",
+    "vsphere://admin:Se#kret@vc/",
+    "vsphere://admin:Se?kret@vc/",
+    "vsphere://admin:Sek[ret@vc/",
+    "vsphere://admin:Sekret@vc:port/",
+    "vsphere://admin:12/Sekret@vc",
+    "vsphere://admin:12?Sekret@vc",
+    "vsphere://admin:12#Sekret@vc",
+    "admin:Sekret@vc",
+    "vsphere://vc/?password=Sekret",
+    "vsphere://vc/?Pass=Sekret",
+    "qemu:///system?api_key=Sekret",
+    "qemu:///system?auth_token=Sekret",
+    "vsphere://vc/#Sekret",
+    "vsphere://a:Sek\nret@vc/",
+    "vsphere://a:Sekret @vc/",
+    "Sekret",
+    "vsphere://admin:@vc/",
+    "vsphere://:Sekret@vc/",
+    "vsphere://vc/?pwd=Sekret",
+    "vsphere://vc/?client_secret=Sekret",
+]
 
 
 @pytest.mark.parametrize("uri", SECRET_URIS)
@@ -194,9 +210,15 @@ def test_passwords_in_uris_are_refused_and_neither_shown_nor_stored(site, uri, c
 
 @pytest.mark.parametrize(
     "uri",
-    ["qemu:///system", "qemu+ssh://root@kvm1:2222/system?keyfile=/k", "vsphere://me%40corp@vc/dc?password_file=/run/pw", "sim://a?vms=3",
-     "vsphere://[::1]:443/", "qemu:///embed?root=/tmp/x"],
-)  # fmt: skip
+    [
+        "qemu:///system",
+        "qemu+ssh://root@kvm1:2222/system?keyfile=/k",
+        "vsphere://me%40corp@vc/dc?password_file=/run/pw",
+        "sim://a?vms=3",
+        "vsphere://[::1]:443/",
+        "qemu:///embed?root=/tmp/x",
+    ],
+)
 def test_uris_without_secrets_are_taken(uri):
     assert HostURI.parse(uri).text == uri
 
@@ -204,14 +226,32 @@ def test_uris_without_secrets_are_taken(uri):
 @pytest.mark.parametrize(
     "value",
     [
-        "mysql --password Sekret", "mysql --db-password=Sekret", "pwd: Sekret", "password='a Sekret'", 'token="a \\" Sekret"',
-        '{"api_key": "a Sekret"}', '{"credentials": "Sekret"}', "Authorization: Bearer Sekret", "bearer Sekret.abc-def",
-        "-----BEGIN OPENSSH PRIVATE KEY-----\nSekret\n-----END OPENSSH PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----\nSekret",
-        "vsphere://u:Sek/ret/Sekret@h/", "https://u:p@Sekret@h/", "<password type='x'>Sekret</password>", "aws_secret_access_key=Sekret",
-        ["mysql", "--password", "Sekret"], ["x", "--api-key", "Sekret"], {"credentials": {"a": "Sekret"}}, {"pwd": "Sekret"},
-        {"api_key": "Sekret"}, {"apikey": "Sekret"}, {"a": [{"Passphrase": "Sekret"}]}, b"Sekret", {"Authorization": "x Sekret"},
+        "mysql --password Sekret",
+        "mysql --db-password=Sekret",
+        "pwd: Sekret",
+        "password='a Sekret'",
+        'token="a \\" Sekret"',
+        '{"api_key": "a Sekret"}',
+        '{"credentials": "Sekret"}',
+        "Authorization: Bearer Sekret",
+        "bearer Sekret.abc-def",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nSekret\n-----END OPENSSH PRIVATE KEY-----",
+        "-----BEGIN RSA PRIVATE KEY-----\nSekret",
+        "vsphere://u:Sek/ret/Sekret@h/",
+        "https://u:p@Sekret@h/",
+        "<password type='x'>Sekret</password>",
+        "aws_secret_access_key=Sekret",
+        ["mysql", "--password", "Sekret"],
+        ["x", "--api-key", "Sekret"],
+        {"credentials": {"a": "Sekret"}},
+        {"pwd": "Sekret"},
+        {"api_key": "Sekret"},
+        {"apikey": "Sekret"},
+        {"a": [{"Passphrase": "Sekret"}]},
+        b"Sekret",
+        {"Authorization": "x Sekret"},
     ],
-)  # fmt: skip
+)
 def test_secrets_are_redacted_wherever_they_stand(value):
     assert "Sekret" not in json.dumps(redacted(value))
 
@@ -245,9 +285,17 @@ def test_refusals_reads_of_the_guest_and_changes_of_the_fleet_are_on_record(site
         site.connect("nowhere://x")
     lines = audit_of(site)
     assert [line["operation"] for line in lines] == [
-        "vm_create", "guest_exec", "guest_file_write", "guest_file_read", "console_open", "fleet_add", "fleet_remove", "vm_rename",
-        "vm_explode", "host_connect",
-    ]  # fmt: skip
+        "vm_create",
+        "guest_exec",
+        "guest_file_write",
+        "guest_file_read",
+        "console_open",
+        "fleet_add",
+        "fleet_remove",
+        "vm_rename",
+        "vm_explode",
+        "host_connect",
+    ]
     assert lines[1]["arguments"]["argv"] == ["echo", "<3 arguments>"]
     assert [line["outcome"] for line in lines[-3:]] == ["not_sent"] * 3
     assert "Sekret" not in json.dumps(lines)

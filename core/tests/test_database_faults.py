@@ -15,9 +15,13 @@ from novacron.site import default_site
 from novacron.workflow import steps
 
 FLOW = (
-    steps.tag("one") >> steps.snapshot("a") >> steps.tag("two") >> steps.snapshot("b") >> steps.tag("three")
+    steps.tag("one")
+    >> steps.snapshot("a")
+    >> steps.tag("two")
+    >> steps.snapshot("b")
+    >> steps.tag("three")
     >> steps.update(description="done")
-)  # fmt: skip
+)
 
 
 def made(name):

@@ -62,15 +62,25 @@ def test_a_flow_has_parameters_with_types_and_defaults():
 def test_flows_are_made_of_flows():
     """Also in files, where a flow is named; what uses itself is said with the way there."""
     stored = {
-        "format": 1, "name": "mine",
-        "flow": {"node": "sequence", "nodes": [
-            {"node": "flow", "name": "backup", "arguments": {"daily": "3", "weekly": 0}}, {"node": "step", "kind": "start"}]},
-    }  # fmt: skip
+        "format": 1,
+        "name": "mine",
+        "flow": {
+            "node": "sequence",
+            "nodes": [
+                {"node": "flow", "name": "backup", "arguments": {"daily": "3", "weekly": 0}},
+                {"node": "step", "kind": "start"},
+            ],
+        },
+    }
     made = Workflow.from_dict(stored)
     assert [n.kind for n in made.node.nodes[0].nodes] == ["snapshot", "keep_snapshots"]
     assert Workflow.from_dict(made.as_dict()) == made
-    for bad, error in (({"name": "nothing"}, WorkflowError), ({"name": "backup", "arguments": {"daily": "x"}}, InvalidSpecError),
-                       ({"nam": "backup"}, WorkflowError), ({"name": "backup", "more": 1}, WorkflowError)):  # fmt: skip
+    for bad, error in (
+        ({"name": "nothing"}, WorkflowError),
+        ({"name": "backup", "arguments": {"daily": "x"}}, InvalidSpecError),
+        ({"nam": "backup"}, WorkflowError),
+        ({"name": "backup", "more": 1}, WorkflowError),
+    ):
         with pytest.raises(error):
             Workflow.from_dict({"format": 1, "flow": {"node": "flow", **bad}})
 
@@ -175,9 +185,11 @@ def test_a_step_uses_what_an_earlier_one_returned(hosts, vm):
         return dict(context.results)
 
     flow = (
-        choose().named("chosen") >> steps.migrate("{chosen.host}") >> steps.update(description="to {chosen.host}, {chosen.nested.list.1}")
+        choose().named("chosen")
+        >> steps.migrate("{chosen.host}")
+        >> steps.update(description="to {chosen.host}, {chosen.nested.list.1}")
         >> seen().named("all")
-    )  # fmt: skip
+    )
     plan = flow.plan(vm, hosts=hosts)
     assert plan.ok, plan
     assert "can only be checked then" in str(plan)
@@ -215,12 +227,17 @@ def test_a_name_that_nobody_has_is_said_in_the_plan(hosts, vm):
 def test_a_step_in_a_file_is_written_as_in_python_with_its_defaults():
     """In a sequence, in a branch, with a hyphen; and what is wrong with it is said."""
     written = {
-        "format": 1, "name": "by-hand",
-        "flow": {"node": "sequence", "nodes": [
-            {"step": "tag", "add": ["moving"]}, {"step": "migrate", "to": "b", "bandwidth": "1MiB/s"},
-            {"node": "parallel", "nodes": [{"step": "delete-snapshot", "name": "old"}, {"step": "vm_reboot"}]},
-        ]},
-    }  # fmt: skip
+        "format": 1,
+        "name": "by-hand",
+        "flow": {
+            "node": "sequence",
+            "nodes": [
+                {"step": "tag", "add": ["moving"]},
+                {"step": "migrate", "to": "b", "bandwidth": "1MiB/s"},
+                {"node": "parallel", "nodes": [{"step": "delete-snapshot", "name": "old"}, {"step": "vm_reboot"}]},
+            ],
+        },
+    }
     by_hand = (
         steps.tag("moving") >> steps.migrate("b", bandwidth="1MiB/s") >> parallel(steps.delete_snapshot("old"), steps.vm_reboot())
     )

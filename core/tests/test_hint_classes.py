@@ -16,9 +16,26 @@ from novacron.specs.wording import PATTERNS
 from novacron.testing.values import VALUES
 
 BAD = (
-    None, -1, 0, "", "x" * 300, "a\nb", "nul\0byte", "../../x", 1.5, [], {}, {"zz": 1}, ["", ""], True, 10**30, "10 parsecs",
-    "\u202e/ü", b"\xff", object(),
-)  # fmt: skip
+    None,
+    -1,
+    0,
+    "",
+    "x" * 300,
+    "a\nb",
+    "nul\0byte",
+    "../../x",
+    1.5,
+    [],
+    {},
+    {"zz": 1},
+    ["", ""],
+    True,
+    10**30,
+    "10 parsecs",
+    "\u202e/ü",
+    b"\xff",
+    object(),
+)
 """Values of each kind, wrong for most fields."""
 
 CLASSES = {

@@ -81,8 +81,12 @@ def test_everything_is_created_in_the_order_of_its_dependencies(applied):
     ]
     web = applied.vms["web-1"].record
     assert (web.memory_bytes, web.vcpus, web.tags, web.nics[0].network, web.disks[0].pool) == (
-        2**30, 2, frozenset({"lab"}), "lan", "labpool",
-    )  # fmt: skip
+        2**30,
+        2,
+        frozenset({"lab"}),
+        "lan",
+        "labpool",
+    )
     assert web.metadata["lab"] == "web-lab"
     assert applied.vms["db"].status == "stopped"
     assert not len(plan(applied)), names(plan(applied))

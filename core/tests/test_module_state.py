@@ -23,9 +23,24 @@ ALLOWED = {
 """What may stay, and why."""
 
 IMMUTABLE = (
-    str, bytes, int, float, complex, bool, type(None), type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType,
-    types.MethodType, types.GenericAlias, types.UnionType, property, range, slice,
-)  # fmt: skip
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    bool,
+    type(None),
+    type,
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.GenericAlias,
+    types.UnionType,
+    property,
+    range,
+    slice,
+)
 MUTABLE = (list, dict, set, bytearray, threading.local, threading.Event, threading.Condition, type(threading.Lock()), ContextVar)
 
 
@@ -92,10 +107,14 @@ def test_everything_that_is_allowed_is_still_there():
 
 @pytest.mark.parametrize(
     "source",
-    ["_seen = {}\ndef remember(x):\n    _seen[x] = 1\n", "_all = []\ndef remember(x):\n    _all.append(x)\n",
-     "import threading\n_guard = threading.Lock()\n", "import functools\n@functools.lru_cache\ndef engine():\n    return []\n",
-     "_on = set()\ndef remember(x):\n    _on.add(x)\n"],
-)  # fmt: skip
+    [
+        "_seen = {}\ndef remember(x):\n    _seen[x] = 1\n",
+        "_all = []\ndef remember(x):\n    _all.append(x)\n",
+        "import threading\n_guard = threading.Lock()\n",
+        "import functools\n@functools.lru_cache\ndef engine():\n    return []\n",
+        "_on = set()\ndef remember(x):\n    _on.add(x)\n",
+    ],
+)
 def test_a_module_with_state_is_found(source, tmp_path, monkeypatch):
     (tmp_path / "stateful_module.py").write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -150,9 +150,18 @@ def test_memory_is_not_overcommitted_where_a_vm_locks_its_memory(site, add, fiel
 
 @pytest.mark.parametrize(
     "change",
-    [{"vcpus_ratio": 0}, {"memory_ratio": -1}, {"memory_ratio": "all"}, {"ratio": 1}, {"labels": {"a b": "x"}}, {"labels": {"host": "x"}},
-     {"labels": {"rack": "r 1"}}, {"group": "a/b"}, {"vcpus_reserved": -1}],
-)  # fmt: skip
+    [
+        {"vcpus_ratio": 0},
+        {"memory_ratio": -1},
+        {"memory_ratio": "all"},
+        {"ratio": 1},
+        {"labels": {"a b": "x"}},
+        {"labels": {"host": "x"}},
+        {"labels": {"rack": "r 1"}},
+        {"group": "a/b"},
+        {"vcpus_reserved": -1},
+    ],
+)
 def test_bad_settings_are_refused(site, add, change):
     add("a")
     site.fleet.nodes.refresh()

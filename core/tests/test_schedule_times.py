@@ -72,13 +72,23 @@ def test_a_date_that_never_comes_is_refused_and_breaks_no_list(site, vm, cron):
     [
         ("30 1 * * *", "America/New_York", utc(2026, 10, 31, 12), ["11-01 01:30 -0400", "11-02 01:30 -0500"]),
         ("30 2 * * *", "Europe/Berlin", utc(2026, 10, 24, 12), ["10-25 02:30 +0200", "10-26 02:30 +0100"]),
-        ("*/30 1-2 * * *", "America/New_York", utc(2026, 11, 1, 4), ["11-01 01:00 -0400", "11-01 01:30 -0400", "11-01 02:00 -0500"]),
-        ("0 * * * *", "America/New_York", utc(2026, 11, 1, 4, 30), ["11-01 01:00 -0400", "11-01 01:00 -0500", "11-01 02:00 -0500"]),
+        (
+            "*/30 1-2 * * *",
+            "America/New_York",
+            utc(2026, 11, 1, 4),
+            ["11-01 01:00 -0400", "11-01 01:30 -0400", "11-01 02:00 -0500"],
+        ),
+        (
+            "0 * * * *",
+            "America/New_York",
+            utc(2026, 11, 1, 4, 30),
+            ["11-01 01:00 -0400", "11-01 01:00 -0500", "11-01 02:00 -0500"],
+        ),
         ("15 0 1 * * *", "America/New_York", utc(2026, 11, 1, 4), ["11-01 01:00 -0400", "11-02 01:00 -0500"]),
         ("30 2 * * *", "America/New_York", utc(2026, 3, 7, 12), ["03-08 03:00 -0400", "03-09 02:30 -0400"]),
         ("15 1 * * *", "Australia/Lord_Howe", utc(2026, 4, 3, 20), ["04-05 01:15 +1100", "04-06 01:15 +1030"]),
     ],
-)  # fmt: skip
+)
 def test_the_hour_that_comes_twice_begins_a_job_at_fixed_times_once(cron, zone, begin, expected):
     assert local(cron, zone, begin, len(expected)) == expected
 

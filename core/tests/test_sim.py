@@ -853,8 +853,11 @@ class TestEvents:
         vm = make(a).start().stop()
         vm.delete()
         assert [(e.kind, e.status) for e in wait()] == [
-            ("vm.defined", "stopped"), ("vm.status", "running"), ("vm.status", "stopped"), ("vm.deleted", "stopped"),
-        ]  # fmt: skip
+            ("vm.defined", "stopped"),
+            ("vm.status", "running"),
+            ("vm.status", "stopped"),
+            ("vm.deleted", "stopped"),
+        ]
 
     def test_a_closed_subscription_hears_nothing_more(self, a):
         heard = []
@@ -885,6 +888,8 @@ class TestEvents:
         world.crash("web1")
         world.reconnect()
         assert [(e.kind, e.reason) for e in wait()] == [
-            ("host.connection", "lost"), ("host.connection", "connected"), ("vm.status", "panicked"),
-        ]  # fmt: skip
+            ("host.connection", "lost"),
+            ("host.connection", "connected"),
+            ("vm.status", "panicked"),
+        ]
         assert vm.refresh().status == "crashed"

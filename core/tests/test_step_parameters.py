@@ -14,10 +14,26 @@ from novacron.workflow.kinds import default_kinds
 from novacron.workflow.kinds.operation import OperationStep
 
 SAMPLES = {
-    "to": "b", "name": "n1", "prefix": "p", "pool": "fast", "command": "true", "timeout": "1m", "otherwise": "stop", "within": "1m",
-    "check": "true", "linked": True, "children": True, "last": 1, "hourly": 1, "daily": 1, "weekly": 1, "timezone": "Europe/Berlin",
-    "remove": ["r"], "add": ["a"], "disks": ["vda"],
-}  # fmt: skip
+    "to": "b",
+    "name": "n1",
+    "prefix": "p",
+    "pool": "fast",
+    "command": "true",
+    "timeout": "1m",
+    "otherwise": "stop",
+    "within": "1m",
+    "check": "true",
+    "linked": True,
+    "children": True,
+    "last": 1,
+    "hourly": 1,
+    "daily": 1,
+    "weekly": 1,
+    "timezone": "Europe/Berlin",
+    "remove": ["r"],
+    "add": ["a"],
+    "disks": ["vda"],
+}
 SPECS = {"snapshot": SnapshotSpec, "migrate": MigrationSpec, "update": VMUpdate}
 
 

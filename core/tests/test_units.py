@@ -36,13 +36,37 @@ def test_what_is_no_duration_is_refused(bad):
 @pytest.mark.parametrize(
     ("text", "size"),
     [
-        ("0", 0), ("7b", 7), ("7 B", 7), (" 3 KiB ", 3072), ("2k", 2048), ("2K", 2048), ("2kb", 2000), ("2KB", 2000), ("2KB/s", 2000),
-        ("2 Kb /s", 2000), ("2KB/S", 2000), ("2kib/S", 2048), ("1m", 2**20), ("1MB", 10**6), ("1g", 2**30), ("1GB", 10**9), ("1t", 2**40),
+        ("0", 0),
+        ("7b", 7),
+        ("7 B", 7),
+        (" 3 KiB ", 3072),
+        ("2k", 2048),
+        ("2K", 2048),
+        ("2kb", 2000),
+        ("2KB", 2000),
+        ("2KB/s", 2000),
+        ("2 Kb /s", 2000),
+        ("2KB/S", 2000),
+        ("2kib/S", 2048),
+        ("1m", 2**20),
+        ("1MB", 10**6),
+        ("1g", 2**30),
+        ("1GB", 10**9),
+        ("1t", 2**40),
         ("1TB", 10**12),
-        ("1p", 2**50), ("1PB", 10**15), ("1e", 2**60), ("1EB", 10**18), ("0.1K", 102), ("1.5 MiB", 3 * 2**19), ("0.3GB", 300_000_000),
-        (1.9, 1), (0, 0), (0.0, 0), (12, 12),
+        ("1p", 2**50),
+        ("1PB", 10**15),
+        ("1e", 2**60),
+        ("1EB", 10**18),
+        ("0.1K", 102),
+        ("1.5 MiB", 3 * 2**19),
+        ("0.3GB", 300_000_000),
+        (1.9, 1),
+        (0, 0),
+        (0.0, 0),
+        (12, 12),
     ],
-)  # fmt: skip
+)
 def test_every_unit_has_its_size(text, size):
     assert parse_size(text) == size
     assert type(parse_size(text)) is int
@@ -51,11 +75,24 @@ def test_every_unit_has_its_size(text, size):
 @pytest.mark.parametrize(
     ("size", "text"),
     [
-        (None, "-"), (0, "0 B"), (1, "1 B"), (1023, "1023 B"), (1024, "1 KiB"), (1025, "1 KiB"), (1536, "1.5 KiB"), (-1024, "-1 KiB"),
-        (-1023, "-1023 B"), (10 * 2**20, "10 MiB"), (2**30, "1 GiB"), (2**40, "1 TiB"), (2**50, "1 PiB"), (2**60, "1 EiB"),
-        (100 * 2**60, "100 EiB"), (2**20 - 2**19, "512 KiB"),
+        (None, "-"),
+        (0, "0 B"),
+        (1, "1 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (1025, "1 KiB"),
+        (1536, "1.5 KiB"),
+        (-1024, "-1 KiB"),
+        (-1023, "-1023 B"),
+        (10 * 2**20, "10 MiB"),
+        (2**30, "1 GiB"),
+        (2**40, "1 TiB"),
+        (2**50, "1 PiB"),
+        (2**60, "1 EiB"),
+        (100 * 2**60, "100 EiB"),
+        (2**20 - 2**19, "512 KiB"),
     ],
-)  # fmt: skip
+)
 def test_sizes_are_shown_in_the_largest_unit_that_fits(size, text):
     assert format_size(size) == text
 
@@ -63,11 +100,24 @@ def test_sizes_are_shown_in_the_largest_unit_that_fits(size, text):
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("90", 90.0), ("90s", 90.0), ("1.5 m", 90.0), ("2h", 7200.0), ("1d", 86400.0), ("2w", 1209600.0), ("250ms", 0.25), ("250 MS", 0.25),
-        ("1h30m", 5400.0), ("1h 30m", 5400.0), ("1 h 30 m 5 s", 5405.0), ("1H", 3600.0), (" 5s ", 5.0), (0, 0.0), (2.5, 2.5),
+        ("90", 90.0),
+        ("90s", 90.0),
+        ("1.5 m", 90.0),
+        ("2h", 7200.0),
+        ("1d", 86400.0),
+        ("2w", 1209600.0),
+        ("250ms", 0.25),
+        ("250 MS", 0.25),
+        ("1h30m", 5400.0),
+        ("1h 30m", 5400.0),
+        ("1 h 30 m 5 s", 5405.0),
+        ("1H", 3600.0),
+        (" 5s ", 5.0),
+        (0, 0.0),
+        (2.5, 2.5),
         (timedelta(minutes=2), 120.0),
     ],
-)  # fmt: skip
+)
 def test_every_unit_has_its_duration(text, seconds):
     assert parse_duration(text) == seconds
     assert type(parse_duration(text)) is float
@@ -76,10 +126,21 @@ def test_every_unit_has_its_duration(text, seconds):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (None, "-"), (0, "0 ms"), (0.0284, "28 ms"), (0.999, "999 ms"), (1, "1.0 s"), (3.25, "3.2 s"), (59.94, "59.9 s"), (60, "1m00s"),
-        (61.9, "1m01s"), (3599, "59m59s"), (3600, "1h00m00s"), (3725, "1h02m05s"), (90061, "25h01m01s"),
+        (None, "-"),
+        (0, "0 ms"),
+        (0.0284, "28 ms"),
+        (0.999, "999 ms"),
+        (1, "1.0 s"),
+        (3.25, "3.2 s"),
+        (59.94, "59.9 s"),
+        (60, "1m00s"),
+        (61.9, "1m01s"),
+        (3599, "59m59s"),
+        (3600, "1h00m00s"),
+        (3725, "1h02m05s"),
+        (90061, "25h01m01s"),
     ],
-)  # fmt: skip
+)
 def test_durations_are_shown_in_units_that_fit(seconds, text):
     assert format_duration(seconds) == text
 

@@ -106,8 +106,11 @@ def test_a_plan_follows_the_vm_to_the_destination_and_changes_nothing(hosts, vm)
     plan = (steps.suspend() >> MOVE >> steps.resume()).plan(vm, hosts=hosts)
     assert plan.ok
     assert [(s.description, s.host) for s in plan.steps] == [
-        ("suspend", "wf1"), ("migrate to wf2", "wf1"), ("snapshot 'after'", "wf2"), ("resume", "wf2"),
-    ]  # fmt: skip
+        ("suspend", "wf1"),
+        ("migrate to wf2", "wf1"),
+        ("snapshot 'after'", "wf2"),
+        ("resume", "wf2"),
+    ]
     assert plan.steps[1].undo == "migrate back from wf2"
     assert state(hosts) == before
     text = str(plan)

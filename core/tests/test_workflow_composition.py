@@ -408,15 +408,26 @@ def test_a_listener_that_raises_fails_nothing(vm):
 
 
 def test_a_flow_is_drawn_as_a_tree_and_as_a_flowchart():
-    flow = (
-        (steps.snapshot("a").undo(steps.delete_snapshot("a")) >> steps.migrate("b").timeout(60)).on_failure(steps.tag("bad"))
-        >> parallel(steps.tag("x") >> steps.suspend(), steps.update(description='say "hi"')).when(status="running")
-    )  # fmt: skip
+    flow = (steps.snapshot("a").undo(steps.delete_snapshot("a")) >> steps.migrate("b").timeout(60)).on_failure(
+        steps.tag("bad")
+    ) >> parallel(steps.tag("x") >> steps.suspend(), steps.update(description='say "hi"')).when(status="running")
     assert flow.tree().splitlines() == [
-        "tried", "  as one", "    snapshot 'a'", "  undone by", "    delete the snapshot 'a'", "  within 60 s", "    migrate to b",
-        "otherwise, once that is undone", "  tag +bad", "when status=running", "  at the same time", "    branch 1", "      tag +x",
-        "      suspend", "    update description",
-    ]  # fmt: skip
+        "tried",
+        "  as one",
+        "    snapshot 'a'",
+        "  undone by",
+        "    delete the snapshot 'a'",
+        "  within 60 s",
+        "    migrate to b",
+        "otherwise, once that is undone",
+        "  tag +bad",
+        "when status=running",
+        "  at the same time",
+        "    branch 1",
+        "      tag +x",
+        "      suspend",
+        "    update description",
+    ]
     lines = flow.mermaid().splitlines()
     nodes = dict(re.fullmatch(r"  (n\d+)\W+(.*?)\W+", line).groups() for line in lines[1:] if '"' in line)
     edges = [re.fullmatch(r"  (n\d+) (-->|-\.->)(?:\|(.*)\|)? (n\d+)", line).groups() for line in lines[1:] if '"' not in line]

@@ -11,9 +11,13 @@ from novacron.testing.served import SimServer
 from novacron.workflow import steps
 
 MOVE = (
-    steps.tag("moving") >> steps.snapshot("before") >> steps.migrate("s2") >> steps.snapshot("after")
-    >> steps.update(description="moved") >> steps.suspend()
-)  # fmt: skip
+    steps.tag("moving")
+    >> steps.snapshot("before")
+    >> steps.migrate("s2")
+    >> steps.snapshot("after")
+    >> steps.update(description="moved")
+    >> steps.suspend()
+)
 IN_VAIN = MOVE >> steps.revert("of another time")
 """Its last step fails, so that all is undone."""
 

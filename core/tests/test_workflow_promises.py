@@ -41,12 +41,16 @@ class Breaker:
 def state(hosts):
     return {
         (name, vm.name): (
-            vm.refresh().status, vm.tags, vm.record.description or "", vm.record.metadata or {}, vm.record.autostart or False,
+            vm.refresh().status,
+            vm.tags,
+            vm.record.description or "",
+            vm.record.metadata or {},
+            vm.record.autostart or False,
             sorted(s.name for s in vm.snapshots),
         )
         for name, host in hosts.items()
         for vm in host.vms
-    }  # fmt: skip
+    }
 
 
 any_step = st.one_of(

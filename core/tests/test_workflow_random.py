@@ -110,11 +110,15 @@ leaves = st.one_of(st.sampled_from("abc").map(Tag), st.sampled_from("abcx").map(
 parts = st.recursive(
     leaves,
     lambda inner: st.one_of(
-        st.lists(inner, min_size=1, max_size=3).map(Sequence), st.builds(When, inner, st.sampled_from("abx")), inner.map(Retry),
-        st.builds(Otherwise, inner, inner), inner.map(Timeout), inner.map(Alone),
+        st.lists(inner, min_size=1, max_size=3).map(Sequence),
+        st.builds(When, inner, st.sampled_from("abx")),
+        inner.map(Retry),
+        st.builds(Otherwise, inner, inner),
+        inner.map(Timeout),
+        inner.map(Alone),
     ),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("_", [0])

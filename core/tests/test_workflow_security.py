@@ -13,10 +13,23 @@ from novacron.workflow import Workflow, function, step, steps
 from novacron.workflow.loading import load_code
 
 ATTACKS = [
-    "os:system", "posix:system", "builtins:eval", "builtins:exec", "subprocess:run", "subprocess:Popen.__init__", "os.path:os.system",
-    "novacron.workflow.loading:load_code", f"{__name__}:undeclared", f"{__name__}:Holder.inside", f"{__name__}:alias", "os", ":system",
-    "os:", "__main__:__builtins__", "antigravity:fly",
-]  # fmt: skip
+    "os:system",
+    "posix:system",
+    "builtins:eval",
+    "builtins:exec",
+    "subprocess:run",
+    "subprocess:Popen.__init__",
+    "os.path:os.system",
+    "novacron.workflow.loading:load_code",
+    f"{__name__}:undeclared",
+    f"{__name__}:Holder.inside",
+    f"{__name__}:alias",
+    "os",
+    ":system",
+    "os:",
+    "__main__:__builtins__",
+    "antigravity:fly",
+]
 CALLED = []
 
 
@@ -153,14 +166,24 @@ def test_a_function_that_is_not_declared_runs_here_but_is_not_stored(site):
 @pytest.mark.parametrize(
     ("flow", "said"),
     [
-        (None, "mapping"), ([], "mapping"), ("text", "mapping"), ({"format": 1}, "flow"), ({"format": 1, "flow": None}, "flow"),
+        (None, "mapping"),
+        ([], "mapping"),
+        ("text", "mapping"),
+        ({"format": 1}, "flow"),
+        ({"format": 1, "flow": None}, "flow"),
         ({"format": 1, "flow": {"node": "parallel", "nodes": []}}, "at least one"),
         ({"format": 1, "flow": {"node": "sequence", "nodes": []}}, "at least one"),
         ({"format": 1, "flow": {"node": "retry", "body": {"step": "start"}, "attempts": 0}}, "attempts"),
         ({"format": 1, "flow": {"node": "retry", "body": {"step": "start"}, "delay": -1}}, "delay"),
         ({"format": 1, "flow": {"node": "timeout", "body": {"step": "start"}, "seconds": 0}}, "seconds"),
         ({"format": 1, "flow": {"node": "each", "body": {"step": "start"}, "vms": [], "max_parallel": 1}}, "vms"),
-        ({"format": 1, "flow": {"node": "each", "body": {"step": "start"}, "vms": [{"host": "a", "id": "b"}], "max_parallel": 0}}, "max"),
+        (
+            {
+                "format": 1,
+                "flow": {"node": "each", "body": {"step": "start"}, "vms": [{"host": "a", "id": "b"}], "max_parallel": 0},
+            },
+            "max",
+        ),
         ({"format": 1, "flow": {"node": "when", "body": {"step": "start"}, "facts": {"colour": "red"}}}, "colour"),
         ({"format": 1, "flow": {"node": "when", "body": {"step": "start"}}}, "facts"),
         ({"format": 1, "flow": {"node": "on_failure", "body": {"step": "start"}, "action": "otherwise"}}, "otherwise"),
@@ -168,7 +191,7 @@ def test_a_function_that_is_not_declared_runs_here_but_is_not_stored(site):
         ({"format": 1, "flow": {"step": "start"}, "nmae": "x"}, "nmae"),
         ({"format": 1, "flow": {"node": "step", "kind": "start", "name": "no name"}}, "named"),
     ],
-)  # fmt: skip
+)
 def test_a_malformed_file_is_refused_before_the_run(flow, said):
     with pytest.raises(errors.WorkflowError, match=said) as refused:
         Workflow.from_dict(flow)

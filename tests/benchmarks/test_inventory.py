@@ -41,10 +41,17 @@ def bulk(connection):
     transient = {domain.UUID() for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)}
     autostart = {domain.UUID() for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)}
     return [
-        (domain.UUIDString(), domain.name(), STATUS[values["state.state"]], values["vcpu.current"],
-         values.get("balloon.current", values["balloon.maximum"]) * 1024, domain.UUID() not in transient, domain.UUID() in autostart)
+        (
+            domain.UUIDString(),
+            domain.name(),
+            STATUS[values["state.state"]],
+            values["vcpu.current"],
+            values.get("balloon.current", values["balloon.maximum"]) * 1024,
+            domain.UUID() not in transient,
+            domain.UUID() in autostart,
+        )
         for domain, values in stats
-    ]  # fmt: skip
+    ]
 
 
 def with_info(connection):

@@ -43,8 +43,11 @@ def test_listing_takes_hardly_more_than_govc(vcenter, measure):
             assert host.vms.list().total == VMS
 
         again()
-        found = measure({"govc": collect, "govc again": collect, "ours": ours, "ours, a second listing": again}, rounds=5,
-                        control=("govc", "govc again"))  # fmt: skip
+        found = measure(
+            {"govc": collect, "govc again": collect, "ours": ours, "ours, a second listing": again},
+            rounds=5,
+            control=("govc", "govc again"),
+        )
     for way in ("ours", "ours, a second listing"):
         print(f"{VMS} VMs, {way}: {found.best(way) * 1000:.0f} ms, {found.told(way, 'govc')}")
     assert found.ratio("ours", "govc") <= 1.5

@@ -53,10 +53,12 @@ def test_a_step_for_one_of_a_thousand_vms_costs_little_more_than_a_bare_step(
     url = default_site().database.url.replace("state.db", "peer.db")
     DBOS(
         config={
-            "name": "peer", "system_database_url": url, "log_level": "CRITICAL",
+            "name": "peer",
+            "system_database_url": url,
+            "log_level": "CRITICAL",
             "db_engine_kwargs": {"connect_args": {"factory": SQLiteConnection}} if url.startswith("sqlite") else {},
         }
-    )  # fmt: skip
+    )
     DBOS.launch()
     with novacron.connect(f"sim://fanout-{database}?vms={TARGETS}") as host:
         vms = list(host.vms)

@@ -137,10 +137,15 @@ def test_only_hosts_reach_the_ports_that_accept_migrations(lab, beside_the_guest
     """QEMU listens there without authentication while a VM migrates; here a program that says who connected stands in for it."""
     source, destination = lab.hosts
     listening = subprocess.Popen(
-        destination.enter(PYTHON, "-c", "import socket; s = socket.create_server(('', 49200)); print('up', flush=True)\n"
-                          "while True: c, peer = s.accept(); print(peer[0], flush=True); c.close()"),
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        destination.enter(
+            PYTHON,
+            "-c",
+            "import socket; s = socket.create_server(('', 49200)); print('up', flush=True)\n"
+            "while True: c, peer = s.accept(); print(peer[0], flush=True); c.close()",
+        ),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert listening.stdout.readline() == "up\n"
         connect = (PYTHON, "-c", f"import socket; socket.create_connection(('{destination.address}', 49200), timeout=10)")

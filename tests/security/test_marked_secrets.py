@@ -21,9 +21,21 @@ from novacron.workflow import steps
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 KINDS = (
-    "uri", "query", "environment", "file", "keyring", "plugin", "luks", "guest-password", "cloud-init", "display", "token", "bearer",
-    "option", "flow",
-)  # fmt: skip
+    "uri",
+    "query",
+    "environment",
+    "file",
+    "keyring",
+    "plugin",
+    "luks",
+    "guest-password",
+    "cloud-init",
+    "display",
+    "token",
+    "bearer",
+    "option",
+    "flow",
+)
 MARKS = {kind: f"Mark3d-{kind}-Q{os.getpid()}x" for kind in KINDS}
 """One value for each kind of secret, such as nothing else contains, not even the same test in another process."""
 

@@ -144,8 +144,11 @@ def rows_of(records: Sequence[Any]) -> tuple[list[str], list[list[str]]]:
 def html_card(record: Any) -> str:
     """Return the fields of a record that have a value as an HTML table, for notebooks. Texts are escaped."""
     empty: tuple[Any, ...] = (None, "", (), [], {}, frozenset())
-    rows = [f"<tr><th>{_html(name)}</th><td>{_html(cell(name, value))}</td></tr>" for name, value in fields_of(record).items()
-            if value not in empty]  # fmt: skip
+    rows = [
+        f"<tr><th>{_html(name)}</th><td>{_html(cell(name, value))}</td></tr>"
+        for name, value in fields_of(record).items()
+        if value not in empty
+    ]
     return f"<table>{''.join(rows)}</table>"
 
 

@@ -20,8 +20,20 @@ LIBVIRT_NAMES = {"ca-cert": "cacert", "client-cert": "clientcert", "client-key":
 def make_authority(folder: Path) -> None:
     """Write an authority's `ca-cert.pem` and `ca-key.pem` into a new folder that only its owner can read."""
     folder.mkdir(mode=0o700)
-    run("openssl", "req", "-x509", *KEY, "-keyout", folder / "ca-key.pem", "-out", folder / "ca-cert.pem", "-days", DAYS,
-        "-subj", "/CN=NovaCron lab")  # fmt: skip
+    run(
+        "openssl",
+        "req",
+        "-x509",
+        *KEY,
+        "-keyout",
+        folder / "ca-key.pem",
+        "-out",
+        folder / "ca-cert.pem",
+        "-days",
+        DAYS,
+        "-subj",
+        "/CN=NovaCron lab",
+    )
 
 
 def make_certificate(authority: Path, folder: Path, name: str, address: str) -> None:
@@ -48,9 +60,25 @@ def _issue(authority: Path, folder: Path, kind: str, name: str, extensions: str)
     request, wanted = folder / "request.pem", folder / "extensions"
     wanted.write_text(extensions)
     run("openssl", "req", *KEY, "-keyout", folder / f"{kind}-key.pem", "-out", request, "-subj", f"/CN={name}")
-    run("openssl", "x509", "-req", "-in", request, "-CA", authority / "ca-cert.pem", "-CAkey", authority / "ca-key.pem",
-        "-set_serial", str(secrets.randbits(63)), "-days", DAYS, "-extfile", wanted,
-        "-out", folder / f"{kind}-cert.pem")  # fmt: skip
+    run(
+        "openssl",
+        "x509",
+        "-req",
+        "-in",
+        request,
+        "-CA",
+        authority / "ca-cert.pem",
+        "-CAkey",
+        authority / "ca-key.pem",
+        "-set_serial",
+        str(secrets.randbits(63)),
+        "-days",
+        DAYS,
+        "-extfile",
+        wanted,
+        "-out",
+        folder / f"{kind}-cert.pem",
+    )
     request.unlink()
     wanted.unlink()
 

@@ -212,9 +212,14 @@ def _make_private(folder: Path) -> None:
 
 def _guest(guest: Guest, log: Path) -> Any:
     return novacron.VMSpec(
-        name=NAME, memory="128MiB", disks=[{"size": "64MiB"}], serial={"log": str(log)}, tags={"demo"}, start=True,
+        name=NAME,
+        memory="128MiB",
+        disks=[{"size": "64MiB"}],
+        serial={"log": str(log)},
+        tags={"demo"},
+        start=True,
         kernel={"path": str(guest.kernel), "initrd": str(guest.initrd), "command_line": guest.command_line},
-    )  # fmt: skip
+    )
 
 
 def _remove_old(host: Any) -> None:

@@ -205,12 +205,31 @@ class Lab:
     def _start_dhcp(self) -> None:
         log = self.folder / "dnsmasq.log"
         subprocess.Popen(
-            ["ip", "netns", "exec", self.switch, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null",
-             f"--interface={network.SWITCH_BRIDGE}", "--bind-interfaces",
-             "--except-interface=lo", "--port=0", f"--dhcp-range=10.231.{self.subnet}.100,10.231.{self.subnet}.250,255.255.255.0,1h",
-             f"--dhcp-leasefile={self.folder / 'leases'}", "--pid-file=", "--dhcp-authoritative", "--no-ping", f"--log-facility={log}"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",
-        )  # fmt: skip
+            [
+                "ip",
+                "netns",
+                "exec",
+                self.switch,
+                "dnsmasq",
+                "--keep-in-foreground",
+                "--conf-file=/dev/null",
+                f"--interface={network.SWITCH_BRIDGE}",
+                "--bind-interfaces",
+                "--except-interface=lo",
+                "--port=0",
+                f"--dhcp-range=10.231.{self.subnet}.100,10.231.{self.subnet}.250,255.255.255.0,1h",
+                f"--dhcp-leasefile={self.folder / 'leases'}",
+                "--pid-file=",
+                "--dhcp-authoritative",
+                "--no-ping",
+                f"--log-facility={log}",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
 
     def _remove(self) -> None:
         with ThreadPoolExecutor(len(self.hosts) or 1) as pool:

@@ -104,5 +104,13 @@ def remove_switch(switch: str, link: str) -> None:
 
 
 __all__ = [
-    "GUEST_BRIDGE", "SWITCH_BRIDGE", "free_subnet", "make_host", "make_switch", "processes", "remove_host", "remove_switch", "set_link",
-]  # fmt: skip
+    "GUEST_BRIDGE",
+    "SWITCH_BRIDGE",
+    "free_subnet",
+    "make_host",
+    "make_switch",
+    "processes",
+    "remove_host",
+    "remove_switch",
+    "set_link",
+]

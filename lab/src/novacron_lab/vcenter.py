@@ -79,9 +79,13 @@ class VCenter:
         command = [built(), "-listen", f"127.0.0.1:{port}", "-username", USER, "-password", PASSWORD, "-attached", *flags]
         self.folder = scratch.make_folder("vcenter")
         self.process = subprocess.Popen(  # it ends when this process does, however that may be
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
             env=os.environ | {"TMPDIR": str(self.folder)},
-        )  # fmt: skip
+        )
         self.port = self._announced()
 
     def __enter__(self) -> Self:

@@ -26,22 +26,38 @@ paths = st.from_regex(r"\A/[A-Za-z0-9_. &<>'\"-]{1,20}\Z")
 limits = st.fixed_dictionaries(
     {},
     optional={
-        "read_bytes_per_second": rates, "write_bytes_per_second": rates, "read_iops": st.integers(0, 10**6),
+        "read_bytes_per_second": rates,
+        "write_bytes_per_second": rates,
+        "read_iops": st.integers(0, 10**6),
         "write_iops": st.integers(0, 10**6),
     },
-)  # fmt: skip
+)
 DISKS = {
-    "size": st.integers(2**20, 2**50), "source": st.just(None), "path": st.just(None), "copy_mode": st.sampled_from(["backing", "full"]),
-    "pool": st.just("default"), "name": st.none() | names, "preallocate": st.booleans(), "boot_order": st.none(),
-    "bus": st.sampled_from([None, "virtio", "scsi", "sata", "ide", "usb"]), "target": st.none(),
-    "device": st.sampled_from(["disk", "cdrom", "floppy"]), "format": st.sampled_from(["qcow2", "raw", "vmdk", "vdi"]),
-    "read_only": st.booleans(), "shareable": st.booleans(), "serial": st.none() | st.from_regex(r"\A[A-Za-z0-9_.+-]{1,36}\Z"),
+    "size": st.integers(2**20, 2**50),
+    "source": st.just(None),
+    "path": st.just(None),
+    "copy_mode": st.sampled_from(["backing", "full"]),
+    "pool": st.just("default"),
+    "name": st.none() | names,
+    "preallocate": st.booleans(),
+    "boot_order": st.none(),
+    "bus": st.sampled_from([None, "virtio", "scsi", "sata", "ide", "usb"]),
+    "target": st.none(),
+    "device": st.sampled_from(["disk", "cdrom", "floppy"]),
+    "format": st.sampled_from(["qcow2", "raw", "vmdk", "vdi"]),
+    "read_only": st.booleans(),
+    "shareable": st.booleans(),
+    "serial": st.none() | st.from_regex(r"\A[A-Za-z0-9_.+-]{1,36}\Z"),
     "cache": st.sampled_from([None, "default", "none", "writethrough", "writeback", "directsync", "unsafe"]),
-    "io": st.sampled_from([None, "native", "threads", "io_uring"]), "discard": st.sampled_from([None, "unmap", "ignore"]),
-    "iothread": st.sampled_from([None, 1]), "queues": st.none() | st.integers(1, 256), "limits": st.none() | limits,
-    "encryption": st.none(), "detect_zeroes": st.sampled_from([None, "off", "on", "unmap"]),
+    "io": st.sampled_from([None, "native", "threads", "io_uring"]),
+    "discard": st.sampled_from([None, "unmap", "ignore"]),
+    "iothread": st.sampled_from([None, 1]),
+    "queues": st.none() | st.integers(1, 256),
+    "limits": st.none() | limits,
+    "encryption": st.none(),
+    "detect_zeroes": st.sampled_from([None, "off", "on", "unmap"]),
     "wwn": st.none() | st.from_regex(r"\A[0-9a-fA-F]{16}\Z"),
-}  # fmt: skip
+}
 """What a disk can be; an order to boot in is given to several devices at once, a target by `placed`."""
 disks = st.fixed_dictionaries(DISKS).map(
     lambda disk: (
@@ -58,11 +74,17 @@ places = st.one_of(
 )
 NICS = {
     "mac": st.none() | st.from_regex(r"\A52:54:00(:[0-9a-fA-F]{2}){3}\Z"),
-    "model": st.sampled_from(["virtio", "e1000", "e1000e", "rtl8139", "igb"]), "mtu": st.none() | st.integers(68, 65535),
-    "queues": st.none() | st.integers(1, 256), "link_up": st.booleans(), "vlan": st.none() | st.integers(0, 4095),
-    "filter": st.none() | filters, "isolated": st.booleans(), "inbound_bytes_per_second": st.none() | rates,
-    "outbound_bytes_per_second": st.none() | rates, "boot_order": st.none(),
-}  # fmt: skip
+    "model": st.sampled_from(["virtio", "e1000", "e1000e", "rtl8139", "igb"]),
+    "mtu": st.none() | st.integers(68, 65535),
+    "queues": st.none() | st.integers(1, 256),
+    "link_up": st.booleans(),
+    "vlan": st.none() | st.integers(0, 4095),
+    "filter": st.none() | filters,
+    "isolated": st.booleans(),
+    "inbound_bytes_per_second": st.none() | rates,
+    "outbound_bytes_per_second": st.none() | rates,
+    "boot_order": st.none(),
+}
 nics = st.builds(lambda place, rest: place | rest, places, st.fixed_dictionaries({}, optional=NICS))
 PLACES = {"network", "portgroup", "bridge", "device", "user"}
 host_devices = st.one_of(
@@ -76,18 +98,25 @@ filesystems = st.one_of(
 )
 backings = st.fixed_dictionaries(
     {
-        "hugepages": st.booleans(), "source": st.sampled_from([None, "memfd", "file"]), "shared": st.booleans(),
-        "locked": st.booleans(), "preallocate": st.booleans(), "discard": st.booleans(), "merge": st.booleans(),
+        "hugepages": st.booleans(),
+        "source": st.sampled_from([None, "memfd", "file"]),
+        "shared": st.booleans(),
+        "locked": st.booleans(),
+        "preallocate": st.booleans(),
+        "discard": st.booleans(),
+        "merge": st.booleans(),
     },
     optional={"page_size": st.none()},
-)  # fmt: skip
+)
 channel_names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,20}\Z")
 displays = st.fixed_dictionaries(
     {
-        "type": st.sampled_from(["vnc", "spice"]), "port": st.none() | st.integers(5900, 65535), "listen": st.just("127.0.0.1"),
+        "type": st.sampled_from(["vnc", "spice"]),
+        "port": st.none() | st.integers(5900, 65535),
+        "listen": st.just("127.0.0.1"),
         "keymap": st.sampled_from([None, "de", "en-us"]),
     }
-)  # fmt: skip
+)
 serials = st.builds(
     lambda kind, log, end: {"type": kind, "log": log} | end,
     st.sampled_from(["serial", "virtio"]),
@@ -110,9 +139,14 @@ launch_securities = st.one_of(
     ),
 )
 MACHINES = {
-    "x86_64": ["q35", "pc", "pc-q35-7.2", None], "i686": ["pc"], "aarch64": ["virt"], "armv7l": ["virt"], "riscv64": ["virt"],
-    "ppc64le": ["pseries"], "s390x": ["s390-ccw-virtio"],
-}  # fmt: skip
+    "x86_64": ["q35", "pc", "pc-q35-7.2", None],
+    "i686": ["pc"],
+    "aarch64": ["virt"],
+    "armv7l": ["virt"],
+    "riscv64": ["virt"],
+    "ppc64le": ["pseries"],
+    "s390x": ["s390-ccw-virtio"],
+}
 
 
 @st.composite
@@ -140,38 +174,67 @@ def specs(draw):
         numa[0]["host_nodes"] = draw(st.sampled_from([None, "0", "0-1,3"]))
     model = draw(st.sampled_from([None, "qemu64", "Nehalem", "EPYC-Rome"]))
     found = {
-        "name": draw(names), "id": draw(st.none() | st.uuids()), "vcpus": vcpus, "vcpus_max": most, "memory": memory,
-        "memory_max": all_of_it, "max_memory": draw(st.none() | st.integers(all_of_it or memory, 2**44)),
-        "arch": arch, "machine": draw(st.sampled_from(MACHINES[arch])), "virt_type": draw(st.sampled_from(["kvm", "qemu"])),
-        "cpu_model": model, "cpu_features": {
-            draw(st.sampled_from(["", "-"])) + feature for feature in draw(st.sets(st.sampled_from(["avx2", "aes", "svm"]), max_size=3))
+        "name": draw(names),
+        "id": draw(st.none() | st.uuids()),
+        "vcpus": vcpus,
+        "vcpus_max": most,
+        "memory": memory,
+        "memory_max": all_of_it,
+        "max_memory": draw(st.none() | st.integers(all_of_it or memory, 2**44)),
+        "arch": arch,
+        "machine": draw(st.sampled_from(MACHINES[arch])),
+        "virt_type": draw(st.sampled_from(["kvm", "qemu"])),
+        "cpu_model": model,
+        "cpu_features": {
+            draw(st.sampled_from(["", "-"])) + feature
+            for feature in draw(st.sets(st.sampled_from(["avx2", "aes", "svm"]), max_size=3))
         },
         "cpu_mode": "default" if model else draw(st.sampled_from(["default", "host-model", "host-passthrough", "maximum"])),
-        "topology": draw(st.none() | st.just({"sockets": most or vcpus})), "numa": numa, "memory_backing": draw(backings),
-        "iothreads": draw(st.integers(1, 4)), "clock": draw(st.sampled_from(["utc", "localtime", "Europe/Berlin", "Etc/GMT+5"])),
+        "topology": draw(st.none() | st.just({"sockets": most or vcpus})),
+        "numa": numa,
+        "memory_backing": draw(backings),
+        "iothreads": draw(st.integers(1, 4)),
+        "clock": draw(st.sampled_from(["utc", "localtime", "Europe/Berlin", "Etc/GMT+5"])),
         "features": {
-            "hyperv": draw(st.booleans()), "hide_hypervisor": draw(st.booleans()), "pmu": draw(st.none() | st.booleans()),
+            "hyperv": draw(st.booleans()),
+            "hide_hypervisor": draw(st.booleans()),
+            "pmu": draw(st.none() | st.booleans()),
             "iommu": draw(st.sampled_from([None, "intel", "virtio", "smmuv3"])),
         },
-        "launch_security": draw(st.none() | launch_securities), "vsock": draw(st.booleans()), "firmware": firmware,
+        "launch_security": draw(st.none() | launch_securities),
+        "vsock": draw(st.booleans()),
+        "firmware": firmware,
         "watchdog": draw(st.sampled_from([None, "reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"])),
-        "tpm": draw(st.booleans()), "kernel": None, "iso": draw(st.none() | paths), "disks": given_disks,
+        "tpm": draw(st.booleans()),
+        "kernel": None,
+        "iso": draw(st.none() | paths),
+        "disks": given_disks,
         "nics": _without_same_mac(given_nics),
         "serial": draw(serials),
-        "boot_menu": draw(st.sampled_from([None, 0, "3s", 65])), "confined": draw(st.booleans()),
+        "boot_menu": draw(st.sampled_from([None, 0, "3s", 65])),
+        "confined": draw(st.booleans()),
         "system_info": draw(st.dictionaries(st.sampled_from(["manufacturer", "serial", "family"]), values, max_size=3)),
         "cpuset": draw(st.sampled_from([None, "0", "0-3,8"])),
         "panic": draw(st.sampled_from([None, "isa", "hyperv", "pseries", "s390"])),
         "usb_controller": draw(st.sampled_from([None, "piix3-uhci", "ehci", "nec-xhci", "qemu-xhci"])),
         "channels": [{"name": name, "path": draw(st.none() | paths)} for name in draw(st.sets(channel_names, max_size=3))],
-        "display": draw(st.none() | displays), "sound": draw(st.sampled_from([None, "ich6", "ich9", "ac97", "usb"])),
+        "display": draw(st.none() | displays),
+        "sound": draw(st.sampled_from([None, "ich6", "ich9", "ac97", "usb"])),
         "video": draw(st.sampled_from([None, "vga", "virtio", "qxl", "cirrus", "bochs", "ramfb", "none"])),
-        "host_devices": given_host, "filesystems": draw(st.lists(filesystems, max_size=2, unique_by=lambda f: f["tag"])),
-        "balloon": draw(st.booleans()), "guest_agent": draw(st.booleans()), "rng": draw(st.booleans()),
-        "cloud_init": draw(st.none() | st.just({"hostname": "h"})), "tags": draw(st.frozensets(names, max_size=4)),
-        "metadata": draw(st.dictionaries(names, st.text(max_size=30), max_size=4)), "description": draw(texts),
-        "autostart": draw(st.booleans()), "start": draw(st.booleans()), "node": None, "native": {},
-    }  # fmt: skip
+        "host_devices": given_host,
+        "filesystems": draw(st.lists(filesystems, max_size=2, unique_by=lambda f: f["tag"])),
+        "balloon": draw(st.booleans()),
+        "guest_agent": draw(st.booleans()),
+        "rng": draw(st.booleans()),
+        "cloud_init": draw(st.none() | st.just({"hostname": "h"})),
+        "tags": draw(st.frozensets(names, max_size=4)),
+        "metadata": draw(st.dictionaries(names, st.text(max_size=30), max_size=4)),
+        "description": draw(texts),
+        "autostart": draw(st.booleans()),
+        "start": draw(st.booleans()),
+        "node": None,
+        "native": {},
+    }
     if firmware != "uefi-secure" and draw(st.booleans()):
         found["kernel"] = {"path": draw(paths), "initrd": draw(st.none() | paths), "command_line": draw(texts)}
     assert found.keys() == VMSpec.model_fields.keys(), "each field is exercised"

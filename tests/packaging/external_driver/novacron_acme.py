@@ -42,9 +42,18 @@ class AcmeHost:
         if spec.disks or spec.nics or spec.memory > 64 * GIB:
             raise errors.ResourceAllocationError(f"no room for {spec.name!r}", hint="ACME has neither disks nor NICs, and 64 GiB")
         self.vms[identity] = VM(
-            id=identity, name=spec.name, host=self.name, status="running" if spec.start else "stopped", vcpus=spec.vcpus,
-            memory_bytes=spec.memory, disks=(), nics=(), tags=spec.tags, metadata=spec.metadata, description=spec.description,
-        )  # fmt: skip
+            id=identity,
+            name=spec.name,
+            host=self.name,
+            status="running" if spec.start else "stopped",
+            vcpus=spec.vcpus,
+            memory_bytes=spec.memory,
+            disks=(),
+            nics=(),
+            tags=spec.tags,
+            metadata=spec.metadata,
+            description=spec.description,
+        )
         return self.vms[identity]
 
     @hookimpl

@@ -143,10 +143,16 @@ def _profile(name: str | None, profiles: Mapping[str, Any], path: str, inside: t
 
 
 def _values(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = [SpecProblem(f"parameters.{name}", given[name], f"one of {', '.join(defaults)}" if defaults else "no parameter")
-               for name in given if name not in defaults]  # fmt: skip
-    missing = [SpecProblem(f"parameters.{name}", "missing", "a value: the file has no default")
-               for name, value in defaults.items() if value is None and name not in given]  # fmt: skip
+    unknown = [
+        SpecProblem(f"parameters.{name}", given[name], f"one of {', '.join(defaults)}" if defaults else "no parameter")
+        for name in given
+        if name not in defaults
+    ]
+    missing = [
+        SpecProblem(f"parameters.{name}", "missing", "a value: the file has no default")
+        for name, value in defaults.items()
+        if value is None and name not in given
+    ]
     if unknown or missing:
         raise _invalid([*unknown, *missing])
     return {**defaults, **given}

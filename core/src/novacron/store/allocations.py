@@ -116,9 +116,15 @@ class AllocationStore:
 
         with self._transaction() as connection:
             _locked(connection, node)
-            known = connection.execute(
-                allocations.select().where(allocations.c.vm.in_([taker.vm, claimed_as or taker.vm]), allocations.c.node == node)
-            ).mappings().all()  # fmt: skip
+            known = (
+                connection.execute(
+                    allocations.select().where(
+                        allocations.c.vm.in_([taker.vm, claimed_as or taker.vm]), allocations.c.node == node
+                    )
+                )
+                .mappings()
+                .all()
+            )
             owner = next((row["owner"] for row in known if row["owner"]), taker.owner)
             for row in known:
                 connection.execute(_exactly(allocations.delete(), row["vm"], node))
@@ -192,9 +198,11 @@ class AllocationStore:
             places = sorted({node for node in (source, destination) if node})
             for node in places:
                 _locked(connection, node)
-            known = connection.execute(
-                allocations.select().where(allocations.c.vm == taker.vm, allocations.c.node.in_(places))
-            ).mappings().all()  # fmt: skip
+            known = (
+                connection.execute(allocations.select().where(allocations.c.vm == taker.vm, allocations.c.node.in_(places)))
+                .mappings()
+                .all()
+            )
             owner = next((row["owner"] for row in known if row["owner"]), taker.owner)
             for node in places:
                 connection.execute(_exactly(allocations.delete(), taker.vm, node))

@@ -101,9 +101,11 @@ def broken_rules(connection: Connection, node: Any, taker: Taker, together: Coll
             continue
         locked = placement_rules.update().where(placement_rules.c.name == rule.name)
         connection.execute(locked.values(generation=placement_rules.c.generation + 1))
-        query = allocations.join(nodes, nodes.c.id == allocations.c.node).select().with_only_columns(
-            allocations.c.vm, allocations.c.name, allocations.c.node, nodes.c.labels
-        )  # fmt: skip
+        query = (
+            allocations.join(nodes, nodes.c.id == allocations.c.node)
+            .select()
+            .with_only_columns(allocations.c.vm, allocations.c.name, allocations.c.node, nodes.c.labels)
+        )
         rows = connection.execute(query.where(_tagged(rule.tag))).all()
         others = [row for row in rows if row.vm != taker.vm and row.vm not in together]
         domain = domain_of(rule, node["id"], node["labels"])

@@ -456,7 +456,27 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
 
 __all__ = [
-    "FORMAT", "AnyNode", "Drawn", "EachNode", "Node", "OnFailureNode", "ParallelNode", "RetryNode", "SequenceNode", "StepNode",
-    "StepWords", "Stored", "ThenNode", "TimeoutNode", "UndoNode", "VMRef", "WhenNode", "Wrapper", "all_nodes", "names_of", "node_at",
-    "short_name", "steps_of",
-]  # fmt: skip
+    "FORMAT",
+    "AnyNode",
+    "Drawn",
+    "EachNode",
+    "Node",
+    "OnFailureNode",
+    "ParallelNode",
+    "RetryNode",
+    "SequenceNode",
+    "StepNode",
+    "StepWords",
+    "Stored",
+    "ThenNode",
+    "TimeoutNode",
+    "UndoNode",
+    "VMRef",
+    "WhenNode",
+    "Wrapper",
+    "all_nodes",
+    "names_of",
+    "node_at",
+    "short_name",
+    "steps_of",
+]

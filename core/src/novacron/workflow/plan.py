@@ -159,11 +159,19 @@ class Planner:
         self._named |= {node.name} - {""}
         self.steps.append(
             PlannedStep(
-                number=len(self.steps) + 1, vm=at.vm.name or at.vm.id, host=host, description=self.words(node), changes=changes,
-                undo=undo, problems=tuple(problems), notes=tuple(context.notes), conditions=at.conditions, skipped=at.skipped,
+                number=len(self.steps) + 1,
+                vm=at.vm.name or at.vm.id,
+                host=host,
+                description=self.words(node),
+                changes=changes,
+                undo=undo,
+                problems=tuple(problems),
+                notes=tuple(context.notes),
+                conditions=at.conditions,
+                skipped=at.skipped,
                 function=function,
             )
-        )  # fmt: skip
+        )
 
 
 def make_plan(flow: Workflow, vms: list[VMHandle], hosts: Mapping[str, HostHandle] | None) -> Plan:

@@ -29,7 +29,7 @@ def chosen(
     Args:
         items: when each was made, and what identifies it. Of items of the same moment, the last one counts as the latest.
         zone: whose hours, days and weeks are meant; the system's when None.
-    """  # fmt: skip
+    """
     latest_first = [*sorted(items, key=lambda item: item[0])][::-1]
     found = {key for _, key in latest_first[:last]}
     for name, count in {"hourly": hourly, "daily": daily, "weekly": weekly}.items():

@@ -137,10 +137,18 @@ class Schedules:
             raise InvalidSpecError("invalid schedule", problems=problems)
         where = {vm.host.name: vm.host.uri for vm in handles} | {h.name: h.uri for h in flow.hosts.values()}
         made = Schedule(
-            name=name, cron=cron, flow=flow.as_dict(), timezone=timezone, vms=tuple(reference(vm) for vm in handles), tag=tag,
-            hosts=where | (hosts or {}), misfire=misfire, jitter=parse_duration(jitter), max_parallel=max_parallel,
+            name=name,
+            cron=cron,
+            flow=flow.as_dict(),
+            timezone=timezone,
+            vms=tuple(reference(vm) for vm in handles),
+            tag=tag,
+            hosts=where | (hosts or {}),
+            misfire=misfire,
+            jitter=parse_duration(jitter),
+            max_parallel=max_parallel,
             actor=self._engine.actor,
-        )  # fmt: skip
+        )
         made.next()
         if not self._store.put(name, made.definition(), made.actor, replace=replace):
             raise AlreadyExistsError(f"there is a schedule {name!r}", resource=name, hint="replace it, or use another name")

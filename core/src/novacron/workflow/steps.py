@@ -155,6 +155,21 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "clone", "delete_snapshot", "healthy", "keep_snapshots", "migrate", "migrate_storage", "nothing", "resume", "revert", "run_in_guest",
-    "shutdown", "snapshot", "start", "stop", "suspend", "tag", "update",
-]  # fmt: skip
+    "clone",
+    "delete_snapshot",
+    "healthy",
+    "keep_snapshots",
+    "migrate",
+    "migrate_storage",
+    "nothing",
+    "resume",
+    "revert",
+    "run_in_guest",
+    "shutdown",
+    "snapshot",
+    "start",
+    "stop",
+    "suspend",
+    "tag",
+    "update",
+]

@@ -139,11 +139,13 @@ def test_what_happened_while_the_connection_was_lost_is_found_by_comparing(lost)
     assert heard.told[1] == ("host.connection", "t", None, "connected")
     assert sorted(heard.told[2:], key=str) == sorted(
         [
-            ("vm.status", "test", "suspended", why), ("vm.deleted", "going", None, why), ("vm.defined", "coming", None, why),
+            ("vm.status", "test", "suspended", why),
+            ("vm.deleted", "going", None, why),
+            ("vm.defined", "coming", None, why),
             ("vm.status", "coming", "running", why),
         ],
         key=str,
-    )  # fmt: skip
+    )
     other.lookupByName("test").resume()
     heard.until(lambda events: events[-1].status == "running" and events[-1].resource == "test")
     other.lookupByName("coming").destroy()
@@ -167,8 +169,10 @@ def test_an_event_during_the_comparison_comes_after_what_it_finds(lost):
     assert connection.read.isAlive()
     heard.until(lambda events: len(events) >= 3)
     assert [(e.kind, e.status) for e in heard.events] == [
-        ("host.connection", None), ("vm.status", "suspended"), ("vm.status", "running"),
-    ]  # fmt: skip
+        ("host.connection", None),
+        ("vm.status", "suspended"),
+        ("vm.status", "running"),
+    ]
     assert events._waiting_seen == []
 
 

@@ -129,9 +129,24 @@ def test_what_a_guest_says_of_itself_is_bounded(agent):
 
 
 NAMES = (
-    "pid", "exited", "exitcode", "signal", "out-data", "err-data", "count", "eof", "buf-b64", "version", "host-name", "name",
-    "pretty-name", "kernel-release", "ip-addresses", "ip-address", "out-truncated",
-)  # fmt: skip
+    "pid",
+    "exited",
+    "exitcode",
+    "signal",
+    "out-data",
+    "err-data",
+    "count",
+    "eof",
+    "buf-b64",
+    "version",
+    "host-name",
+    "name",
+    "pretty-name",
+    "kernel-release",
+    "ip-addresses",
+    "ip-address",
+    "out-truncated",
+)
 """The names of values in the agent's protocol."""
 ANSWERS = st.recursive(
     st.none()

@@ -250,10 +250,16 @@ def test_a_nic_that_changes_its_network_keeps_all_that_was_not_asked(definitions
     assert changed > 50, changed
 
 
-ODDITIES = st.sampled_from([
-    "<!-- a comment -->", "<?tool keep this?>", f"<x:thing xmlns:x='{FOREIGN}' x:a='1'> <y/>\n</x:thing>", "<![CDATA[a < b]]>",
-    " \n\t ", "&#9;&#160;&#x1F600;",
-])  # fmt: skip
+ODDITIES = st.sampled_from(
+    [
+        "<!-- a comment -->",
+        "<?tool keep this?>",
+        f"<x:thing xmlns:x='{FOREIGN}' x:a='1'> <y/>\n</x:thing>",
+        "<![CDATA[a < b]]>",
+        " \n\t ",
+        "&#9;&#160;&#x1F600;",
+    ]
+)
 
 
 @given(data=st.data())

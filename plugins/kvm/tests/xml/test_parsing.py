@@ -120,13 +120,17 @@ def test_a_vm_of_another_tool_is_read_with_what_it_has():
       <strange><disk/></strange></devices></domain>""")
     assert read["firmware"] == "uefi-secure"
     assert [(d.target, d.source, d.device) for d in read["disks"]] == [
-        ("xvda", "/dev/sda", "disk"), ("sdb", "pool/image", "lun"), ("vdc", "v", "disk"), ("", None, "disk"),
-    ]  # fmt: skip
+        ("xvda", "/dev/sda", "disk"),
+        ("sdb", "pool/image", "lun"),
+        ("vdc", "v", "disk"),
+        ("", None, "disk"),
+    ]
     assert (read["disks"][2].pool, read["disks"][2].volume, read["disks"][2].boot_order) == ("p", "v", 2)
     assert [(n.mac, n.type, n.network, n.link_up, n.mtu, n.target) for n in read["nics"]] == [
-        ("", "network", None, True, None, None), ("52:54:00:aa:bb:cc", "hostdev", None, True, None, None),
+        ("", "network", None, True, None, None),
+        ("52:54:00:aa:bb:cc", "hostdev", None, True, None, None),
         ("", "bridge", "br0", False, 9000, "vnet3"),
-    ]  # fmt: skip
+    ]
 
 
 def test_the_firmware_is_read_from_an_os_element_without_children():

@@ -40,8 +40,14 @@ def test_every_pool_is_valid(valid, data):
     assert (root.get("type"), root.findtext("name"), root.findtext("target/path")) == (kind, spec.name, spec.path)
 
 
-@given(name=names, capacity=st.integers(1, 2**60), format_=st.sampled_from(["qcow2", "raw", "vmdk"]), below=st.none() | paths,
-       full=st.booleans(), encrypted=st.booleans())  # fmt: skip
+@given(
+    name=names,
+    capacity=st.integers(1, 2**60),
+    format_=st.sampled_from(["qcow2", "raw", "vmdk"]),
+    below=st.none() | paths,
+    full=st.booleans(),
+    encrypted=st.booleans(),
+)
 def test_every_volume_and_its_secret_is_valid(valid, name, capacity, format_, below, full, encrypted):
     path = f"/pool/{name}"
     secret = secret_identity(path) if encrypted else None

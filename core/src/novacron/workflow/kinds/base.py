@@ -92,9 +92,10 @@ class StepKind:
         """
         if not self.can_probe:
             raise WorkflowError(
-                "its process ended in this step, and nothing tells whether it happened", outcome="unknown",
+                "its process ended in this step, and nothing tells whether it happened",
+                outcome="unknown",
                 hint="look for yourself; give the step a probe, or declare it idempotent",
-            )  # fmt: skip
+            )
         self.settle(context)
         return self.probe(context)
 

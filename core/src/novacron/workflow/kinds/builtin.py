@@ -17,10 +17,21 @@ from novacron.workflow.kinds.storage import MigrateStorageStep
 from novacron.workflow.kinds.update import TagStep, UpdateStep
 
 _KINDS: tuple[StepKind, ...] = (
-    *POWER_STEPS, MigrateStep(), SnapshotStep(), SnapshotUse("revert", "snapshot_revert", {}),
-    SnapshotUse("delete_snapshot", "snapshot_delete", {"children": False}), KeepSnapshots(), UpdateStep(), TagStep(),
-    RunInGuestStep(), HealthyStep(), NothingStep(), CloneStep(), MigrateStorageStep(), ResourceStep(),
-)  # fmt: skip
+    *POWER_STEPS,
+    MigrateStep(),
+    SnapshotStep(),
+    SnapshotUse("revert", "snapshot_revert", {}),
+    SnapshotUse("delete_snapshot", "snapshot_delete", {"children": False}),
+    KeepSnapshots(),
+    UpdateStep(),
+    TagStep(),
+    RunInGuestStep(),
+    HealthyStep(),
+    NothingStep(),
+    CloneStep(),
+    MigrateStorageStep(),
+    ResourceStep(),
+)
 
 BUILT_IN: Mapping[str, StepKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
 

@@ -71,8 +71,9 @@ class RunInGuestStep(StepKind):
         if found.exit_status != 0:
             raise WorkflowError(
                 f"{self.describe(context.arguments)}: exit status {found.exit_status}: {(said[1] or said[0]).strip()[-SHOWN:]}",
-                resource=context.ref.name, hint="look at what the program says",
-            )  # fmt: skip
+                resource=context.ref.name,
+                hint="look at what the program says",
+            )
         return {"exit_status": 0, "stdout": said[0][-SHOWN:], "stderr": said[1][-SHOWN:]}
 
 
@@ -106,8 +107,12 @@ class HealthyStep(StepKind):
             if not said:
                 return {"seconds": round(waited, 1)}
             if waited > within:
-                raise OperationTimeoutError(f"{context.ref.name!r} is not well after {within:g} s: {said}", resource=context.ref.name,
-                    outcome="failed", hint="look at its console")  # fmt: skip
+                raise OperationTimeoutError(
+                    f"{context.ref.name!r} is not well after {within:g} s: {said}",
+                    resource=context.ref.name,
+                    outcome="failed",
+                    hint="look at its console",
+                )
             context.report(said, min(1.0, waited / within))
             context.wait(POLL)
 

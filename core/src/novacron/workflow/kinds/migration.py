@@ -63,10 +63,13 @@ class MigrateStep(StepKind):
     def run(self, context: Context) -> dict[str, Any]:
         report = self._move(context, self._destination(context), self._spec(context))
         return {
-            "source": report.source, "destination": report.destination, "live": report.live,
-            "total_seconds": report.total_seconds, "downtime_seconds": report.downtime_seconds,
+            "source": report.source,
+            "destination": report.destination,
+            "live": report.live,
+            "total_seconds": report.total_seconds,
+            "downtime_seconds": report.downtime_seconds,
             "transferred_bytes": report.transferred_bytes,
-        }  # fmt: skip
+        }
 
     def undo(self, context: Context, result: Any) -> None:
         home = context.hosts[context.before["host"]]

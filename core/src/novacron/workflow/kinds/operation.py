@@ -41,8 +41,9 @@ class OperationStep(StepKind):
         ]
         problems += [
             SpecProblem(name, "***", "no secret, for a flow is stored; write a step function that reads it")
-            for name in arguments if redacted({name: "x"}) != {name: "x"}
-        ]  # fmt: skip
+            for name in arguments
+            if redacted({name: "x"}) != {name: "x"}
+        ]
         if problems:
             raise InvalidSpecError(f"invalid step {self.name}", problems=problems)
         return {name: self._plain(name, value) for name, value in arguments.items()}

@@ -11,16 +11,29 @@ if TYPE_CHECKING:
     from novacron.workflow.context import Context
 
 _WAYS = {
-    ("stopped", "running"): "vm_start", ("saved", "running"): "vm_start", ("crashed", "running"): "vm_start",
-    ("suspended", "running"): "vm_resume", ("running", "suspended"): "vm_suspend",
-    ("running", "stopped"): "vm_stop", ("suspended", "stopped"): "vm_stop", ("crashed", "stopped"): "vm_stop",
-    ("running", "saved"): "vm_save", ("suspended", "saved"): "vm_save",
-}  # fmt: skip
+    ("stopped", "running"): "vm_start",
+    ("saved", "running"): "vm_start",
+    ("crashed", "running"): "vm_start",
+    ("suspended", "running"): "vm_resume",
+    ("running", "suspended"): "vm_suspend",
+    ("running", "stopped"): "vm_stop",
+    ("suspended", "stopped"): "vm_stop",
+    ("crashed", "stopped"): "vm_stop",
+    ("running", "saved"): "vm_save",
+    ("suspended", "saved"): "vm_save",
+}
 
 STATUS_AFTER = {
-    "vm_start": "running", "vm_resume": "running", "vm_restore": "running", "vm_reboot": "running", "vm_reset": "running",
-    "vm_shutdown": "stopped", "vm_stop": "stopped", "vm_suspend": "suspended", "vm_save": "saved",
-}  # fmt: skip
+    "vm_start": "running",
+    "vm_resume": "running",
+    "vm_restore": "running",
+    "vm_reboot": "running",
+    "vm_reset": "running",
+    "vm_shutdown": "stopped",
+    "vm_stop": "stopped",
+    "vm_suspend": "suspended",
+    "vm_save": "saved",
+}
 """The status of a VM after each operation that sets it."""
 
 

@@ -233,9 +233,15 @@ class DurableEngine:
         vms = {vm.id for vm in targets} | {vm.id for n in all_nodes(flow.node) if isinstance(n, EachNode) for vm in n.vms}
         more = {} if run_id is None else {"id": run_id}
         return NewRun(
-            name=flow.name, flow=flow.plain(), actor=actor, targets=[msgspec.to_builtins(t) for t in targets], hosts=dict(hosts),
-            code=code_of(flow), vms=() if current_run.get() else tuple(sorted(vms)), **more,
-        )  # fmt: skip
+            name=flow.name,
+            flow=flow.plain(),
+            actor=actor,
+            targets=[msgspec.to_builtins(t) for t in targets],
+            hosts=dict(hosts),
+            code=code_of(flow),
+            vms=() if current_run.get() else tuple(sorted(vms)),
+            **more,
+        )
 
     # ---- continuing runs
 
@@ -258,9 +264,10 @@ class DurableEngine:
         changed = [] if accept_changes or memory else changed_code(flow, known.code)
         if changed:
             raise WorkflowError(
-                f"the code of {', '.join(changed)} has changed since the run {known.id} began, or is not here", resource=known.id,
+                f"the code of {', '.join(changed)} has changed since the run {known.id} began, or is not here",
+                resource=known.id,
                 hint="check whether the finished steps still fit; then resume it with accept_changes",
-            )  # fmt: skip
+            )
         fence: int | None = known.fence
         if known.ended_at is not None:
             if not self.runs.reopen(known, "undo" if undo else "resume", process.id, self.executor):
@@ -277,14 +284,16 @@ class DurableEngine:
         owner = self.alive().get(known.process or "")
         if known.ended_at is not None and known.status != "failed":
             raise InvalidStateError(
-                f"the run {known.id} is {known.status}: nothing is left to do", resource=known.id,
+                f"the run {known.id} is {known.status}: nothing is left to do",
+                resource=known.id,
                 hint=f"novacron run retry {known.id} begins it again",
-            )  # fmt: skip
+            )
         if known.ended_at is None and owner is not None and (owner.id != process.id or known.id in self._active):
             raise InvalidStateError(
-                f"the run {known.id} is under way: {owner.name} runs it", resource=known.id,
+                f"the run {known.id} is under way: {owner.name} runs it",
+                resource=known.id,
                 hint=f"novacron run show {known.id} shows its progress",
-            )  # fmt: skip
+            )
 
     def work_on(self, limit: int) -> int:
         """Claim runs from the queue and of dead processes, and begin them (for workers); return how many."""
@@ -383,9 +392,14 @@ class DurableEngine:
     def _record(self, actor: str, function: str, vm: VMRef, error: BaseException | None, seconds: float) -> None:
         identity = self.identity.acting_for(actor)
         self.audit.write(
-            "flow_function", identity, host=vm.host, resource=vm.name or vm.id, arguments={"function": function}, error=error,
+            "flow_function",
+            identity,
+            host=vm.host,
+            resource=vm.name or vm.id,
+            arguments={"function": function},
+            error=error,
             seconds=seconds,
-        )  # fmt: skip
+        )
 
     def _wait_for_turn(self, run_id: str, active: ActiveRun) -> None:
         while active.scope.reason is None:

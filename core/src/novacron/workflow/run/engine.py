@@ -192,13 +192,21 @@ def ended(
     text += "" if undone or not_undone or kept or unclear else "; nothing was changed before it"
     unknown = bool(not_undone) or unclear or getattr(failure, "outcome", "unknown") == "unknown"
     details = {
-        "run": run.id, "step": None if path is None else str(path), "undone": undone, "not_undone": not_undone, "kept": kept,
+        "run": run.id,
+        "step": None if path is None else str(path),
+        "undone": undone,
+        "not_undone": not_undone,
+        "kept": kept,
         "unclear": unclear,
-    }  # fmt: skip
+    }
     made = (OperationCancelledError if cancelled else WorkflowError)(
-        text, operation="workflow", resource=run.resource, hint=getattr(failure, "hint", None),
-        outcome="unknown" if unknown else "failed", details=details,
-    )  # fmt: skip
+        text,
+        operation="workflow",
+        resource=run.resource,
+        hint=getattr(failure, "hint", None),
+        outcome="unknown" if unknown else "failed",
+        details=details,
+    )
     made.__cause__ = failure
     return made
 
@@ -239,6 +247,14 @@ def follow(run: Run, hosts: Hosts, vms: list[VMHandle]) -> None:
 
 
 __all__ = [
-    "Engine", "Outcome", "ProcessEngine", "conduct", "ended", "follow", "interrupted", "scope_of", "prepare_undo",
+    "Engine",
+    "Outcome",
+    "ProcessEngine",
+    "conduct",
+    "ended",
+    "follow",
+    "interrupted",
+    "scope_of",
+    "prepare_undo",
     "waited",
-]  # fmt: skip
+]

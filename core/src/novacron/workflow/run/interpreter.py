@@ -283,9 +283,17 @@ class Interpreter:
             raise WorkflowError(f"{name} failed: {type(error).__name__}: {error}") from error
 
     _WALK: dict[type, Callable[..., Any]] = {
-        StepNode: _step, SequenceNode: _sequence, ParallelNode: _parallel, EachNode: _each, WhenNode: _when, RetryNode: _retry,
-        TimeoutNode: _timeout, UndoNode: _with_undo, OnFailureNode: _on_failure, ThenNode: _then,
-    }  # fmt: skip
+        StepNode: _step,
+        SequenceNode: _sequence,
+        ParallelNode: _parallel,
+        EachNode: _each,
+        WhenNode: _when,
+        RetryNode: _retry,
+        TimeoutNode: _timeout,
+        UndoNode: _with_undo,
+        OnFailureNode: _on_failure,
+        ThenNode: _then,
+    }
 
 
 def _contexts() -> Iterator[ThreadContext]:

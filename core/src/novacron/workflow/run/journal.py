@@ -14,9 +14,7 @@ from novacron import errors
 from novacron.errors import NovaCronError, WorkflowError
 from novacron.workflow.paths import ROOT, Path
 
-Event = Literal[
-    "started", "done", "failed", "skipped", "decided", "unwinding", "undoing", "undone", "undo_failed", "resumed"
-]  # fmt: skip
+Event = Literal["started", "done", "failed", "skipped", "decided", "unwinding", "undoing", "undone", "undo_failed", "resumed"]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,9 +28,11 @@ class Patience:
         import tenacity
 
         repeated = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(StorageError), stop=tenacity.stop_after_delay(self.seconds),
-            wait=tenacity.wait_random_exponential(multiplier=0.05, max=2), reraise=True,
-        )  # fmt: skip
+            retry=tenacity.retry_if_exception_type(StorageError),
+            stop=tenacity.stop_after_delay(self.seconds),
+            wait=tenacity.wait_random_exponential(multiplier=0.05, max=2),
+            reraise=True,
+        )
         return repeated(function, *arguments, **named)
 
 

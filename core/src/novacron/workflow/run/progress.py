@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 StepStatus = Literal["waiting", "running", "done", "failed", "skipped", "undoing", "undone", "undo_failed"]
 
 _MARKS = {
-    "waiting": " ", "running": ">", "done": "+", "failed": "!", "skipped": "-", "undoing": "<", "undone": "<", "undo_failed": "X",
-}  # fmt: skip
+    "waiting": " ",
+    "running": ">",
+    "done": "+",
+    "failed": "!",
+    "skipped": "-",
+    "undoing": "<",
+    "undone": "<",
+    "undo_failed": "X",
+}
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,10 +98,15 @@ class Run(Job[Any]):
         """Return the run as plain values."""
         error = self.exception() if self.done() else None
         return {
-            "id": self.id, "name": self.name, "status": self._status, "vms": [msgspec.to_builtins(t) for t in self.targets],
-            "started_at": self.started_at, "ended_at": self.ended_at, "steps": [s.as_dict() for s in self.steps],
+            "id": self.id,
+            "name": self.name,
+            "status": self._status,
+            "vms": [msgspec.to_builtins(t) for t in self.targets],
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "steps": [s.as_dict() for s in self.steps],
             "error": error.as_dict() if error is not None and hasattr(error, "as_dict") else None,
-        }  # fmt: skip
+        }
 
     def resume(self) -> Run:
         """Resume a run that failed and was not rolled back. Finished steps are not repeated. Returns the resumed run.
@@ -162,9 +167,14 @@ class Run(Job[Any]):
             words = step.status if step.status not in ("running", "undoing") else progress.message
             self._progress = RunProgress(
                 message=f"{verb}{step.description}{': ' + words if words else ''}",
-                fraction=min(1.0, over / max(1, len(self._steps))), details=dict(progress.details), step=step.description,
-                number=number, total=len(self._steps), step_fraction=progress.fraction, undoing=undoing,
-            )  # fmt: skip
+                fraction=min(1.0, over / max(1, len(self._steps))),
+                details=dict(progress.details),
+                step=step.description,
+                number=number,
+                total=len(self._steps),
+                step_fraction=progress.fraction,
+                undoing=undoing,
+            )
         self._tell()
 
     def set_status(self, status: RunStatus, message: str = "") -> None:

@@ -232,9 +232,10 @@ class Runs:
         known = self._store.get(run_id)
         if not self._store.want(known.id, wanted):
             raise InvalidStateError(
-                f"the run {known.id} is {known.status}: it has ended", resource=known.id,
+                f"the run {known.id} is {known.status}: it has ended",
+                resource=known.id,
                 hint=f"novacron run show {known.id} tells how",
-            )  # fmt: skip
+            )
         return known
 
     def _records(self, runs: Iterable[StoredRun]) -> Iterator[RunRecord]:
@@ -263,10 +264,21 @@ class Runs:
         before = self._store.before(known.id) if status == "waiting" else None
         owner = alive.get(known.process or "")
         return RunRecord(
-            id=known.id, name=known.name, status=status, flow=words, vms=vms, steps=steps, actor=known.actor,
-            executor=known.executor, created_at=known.created_at, ended_at=known.ended_at, process=owner.name if owner else None,
-            waits_for=before.id if before else None, error=known.error, left=_left(status, steps),
-        )  # fmt: skip
+            id=known.id,
+            name=known.name,
+            status=status,
+            flow=words,
+            vms=vms,
+            steps=steps,
+            actor=known.actor,
+            executor=known.executor,
+            created_at=known.created_at,
+            ended_at=known.ended_at,
+            process=owner.name if owner else None,
+            waits_for=before.id if before else None,
+            error=known.error,
+            left=_left(status, steps),
+        )
 
 
 def _left(status: str, steps: tuple[StepRecord, ...]) -> tuple[str, ...]:

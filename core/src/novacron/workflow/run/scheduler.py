@@ -80,9 +80,14 @@ class Scheduler:
     def begin(self, schedule: Schedule, due: datetime, now: datetime) -> str | None:
         """Begin what a schedule has due at a time; return the run's id, the same one whoever asks; None if it is skipped."""
         stored = StoredSchedule(
-            name=schedule.name, definition={}, actor=schedule.actor or self._engine.actor, paused=False, created_at=0.0,
-            checked_at=0.0, problem=None,
-        )  # fmt: skip
+            name=schedule.name,
+            definition={},
+            actor=schedule.actor or self._engine.actor,
+            paused=False,
+            created_at=0.0,
+            checked_at=0.0,
+            problem=None,
+        )
         return self._begin(stored, schedule, due, now)[0] if is_wanted(schedule, due, now) else None
 
     def _begin(self, stored: StoredSchedule, schedule: Schedule, due: datetime, now: datetime) -> tuple[str | None, str | None]:
@@ -105,9 +110,12 @@ class Scheduler:
         new = self._engine.new_run(whole, list(vms), schedule.hosts | uris, stored.actor, run_id)
         new = msgspec.structs.replace(new, name=schedule.name)
         began = self._store.take(
-            schedule.name, due.timestamp(), self._engine.executor, run=run_id,
+            schedule.name,
+            due.timestamp(),
+            self._engine.executor,
+            run=run_id,
             begin=lambda connection: self._engine.runs.create(new, within=connection),
-        )  # fmt: skip
+        )
         return (run_id if began else None), None
 
     def _take(self, schedule: Schedule, due: datetime, *, problem: str) -> None:

@@ -124,9 +124,11 @@ class Scope:
                 raise
             job.cancel()
             raise OperationTimeoutError(
-                f"{job.operation} did not end in time", resource=job.resource, outcome="unknown",
+                f"{job.operation} did not end in time",
+                resource=job.resource,
+                outcome="unknown",
                 hint="it may still end; look at the state before repeating it",
-            ) from None  # fmt: skip
+            ) from None
         except NovaCronError as error:
             if self.reason is not None and error.outcome != "unknown":
                 raise copy.copy(self.reason) from error

@@ -144,9 +144,15 @@ class StepRunner:
             self._run.report_step(path, progress)
 
         return Context(
-            self._environment.hosts, branch.location, node.arguments, scope=scope, listener=listener, previous=branch.previous,
-            results=branch.results, slots=self._environment.slots,
-        )  # fmt: skip
+            self._environment.hosts,
+            branch.location,
+            node.arguments,
+            scope=scope,
+            listener=listener,
+            previous=branch.previous,
+            results=branch.results,
+            slots=self._environment.slots,
+        )
 
     def undo(self, node: StepNode, path: Path, location: Location, result: Any, *, interrupted: bool) -> None:
         """Undo a step; tries again after errors that may pass.

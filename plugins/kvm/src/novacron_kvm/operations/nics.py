@@ -76,9 +76,10 @@ class KVMNICs:
             fixed = [name for name in sorted(FIXED | {"mtu"}) if name in spec.model_fields_set and _differs(spec, old, name)]
             if domain.isActive() and fixed:
                 raise InvalidStateError(
-                    f"can't change {', '.join(fixed)} of a NIC of {domain.name()!r}: it is running", resource=domain.name(),
+                    f"can't change {', '.join(fixed)} of a NIC of {domain.name()!r}: it is running",
+                    resource=domain.name(),
                     hint="stop the VM first, or attach another NIC",
-                )  # fmt: skip
+                )
             self._change(conn, domain, nic, lambda element: change_nic(element, spec))
             return self._as_asked(domain, nic, spec)
 
@@ -115,8 +116,9 @@ class KVMNICs:
         if wrong:
             raise DriverError(
                 f"libvirt accepted the change of the NIC {nic} of {domain.name()!r}, but {', '.join(wrong)} is not as asked",
-                resource=domain.name(), hint="look at the NIC and at the VM's definition (`novacron vm export`)",
-            )  # fmt: skip
+                resource=domain.name(),
+                hint="look at the NIC and at the VM's definition (`novacron vm export`)",
+            )
         return record
 
     def _record(self, domain: Any, mac: str) -> NIC:

@@ -117,8 +117,9 @@ class KVMPools:
         if users:
             raise InvalidStateError(
                 f"can't delete the storage pool {pool!r}: disks of {', '.join(sorted(users)[:5])} are named as its volumes",
-                resource=pool, hint="delete these VMs, or detach the disks, first",
-            )  # fmt: skip
+                resource=pool,
+                hint="delete these VMs, or detach the disks, first",
+            )
 
     def _pool(self, pool: Any) -> StoragePool:
         root = parse(pool.XMLDesc(0))

@@ -94,5 +94,12 @@ def backing_key(path: str | None, above: str) -> str | None:
 
 
 __all__ = [
-    "BOOT_FILES", "VolumeKey", "backing_key", "boot_files", "normalised", "nvme_address", "source_key", "sources",
-]  # fmt: skip
+    "BOOT_FILES",
+    "VolumeKey",
+    "backing_key",
+    "boot_files",
+    "normalised",
+    "nvme_address",
+    "source_key",
+    "sources",
+]
