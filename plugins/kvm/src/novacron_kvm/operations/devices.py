@@ -39,7 +39,7 @@ class KVMDevices:
     @hookimpl
     def device_list(self) -> list[HostDevice]:
         """List what libvirt's node devices are, with the VMs that have them by their definition."""
-        with translated("device_list"):
+        with translated():
             found = _node_devices(self._connection.read)
             owners = self._owners(self._connection.read)
         records = [
@@ -56,7 +56,7 @@ class KVMDevices:
     @hookimpl
     def device_attach(self, vm: str, spec: HostDeviceSpec) -> VM:
         """Plug in a device; libvirt takes a PCI device from its driver, and gives it back afterwards."""
-        with self._connection.dedicated() as conn, translated("device_attach", vm):
+        with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "attach a device to")
             root, name = parse(domain.XMLDesc(0)), str(spec.pci or spec.usb or spec.mdev).lower()
@@ -76,7 +76,7 @@ class KVMDevices:
     @hookimpl
     def device_detach(self, vm: str, device: str) -> VM:
         """Unplug a device."""
-        with self._connection.dedicated() as conn, translated("device_detach", vm):
+        with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "detach a device from")
             present = dict(host_devices(parse(domain.XMLDesc(0))))

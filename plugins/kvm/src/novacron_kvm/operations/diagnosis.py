@@ -19,13 +19,13 @@ class KVMDiagnosis:
     @hookimpl
     def host_diagnose(self) -> list[Finding]:
         """Check versions, KVM, the kind of connection, confinement, UEFI firmware, and the permissions of the pools' folders."""
-        with translated("host_diagnose"):
+        with translated():
             return list(host_findings(self._connection))
 
     @hookimpl
     def vm_diagnose(self, vm: str) -> list[Finding]:
         """Check accelerator, confinement, files, space, the agent's channel, and what libvirt itself warns of."""
-        with self._connection.dedicated() as native, translated("vm_diagnose", vm):
+        with self._connection.dedicated() as native, translated(resource=vm):
             return list(vm_findings(self._connection, native, vm))
 
 
