@@ -135,10 +135,17 @@ def test_cancelling_cancels_jobs_that_other_threads_wait_for(vms, monkeypatch):
     jobs = JobBook()
     interrupts = Interrupts(jobs, ProgressPolicy(jobs), lambda question: "c")
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    job = vms["a-00001"].migrate(vms["b-00001"].host, bandwidth="1MiB/s", wait=False)
-    jobs.begin("migrate", "a", job)
+    started = []
+
+    def migrate():
+        with interrupts.offered():
+            started.append(vms["a-00001"].migrate(vms["b-00001"].host, bandwidth="1MiB/s", wait=False))
+            jobs.begin("migrate", "a", started[0])
+            os.kill(os.getpid(), signal.SIGINT)
+
     with pytest.raises(KeyboardInterrupt):
-        interrupts._interrupted(2, None)
+        migrate()
+    job = started[0]
     assert isinstance(job.exception(30), errors.OperationCancelledError)
 
 
@@ -210,9 +217,9 @@ def test_await_runs_and_tasks_continue_between_lines(vms, coroutines):
 
 def test_ctrl_c_cancels_what_is_awaited_and_its_job_is_rolled_back(vms, coroutines):
     job = vms["a-00001"].migrate(vms["b-00001"].host, bandwidth="1MiB/s", wait=False)
-    job.listen(lambda _: None if job.cancel_asked else os.kill(os.getpid(), signal.SIGINT))
+    names = {"job": job, "asyncio": asyncio, "interrupt": lambda: os.kill(os.getpid(), signal.SIGINT)}
     with pytest.raises(KeyboardInterrupt):
-        run_code(compiled("await job"), {"job": job}, coroutines)
+        run_code(compiled("asyncio.get_running_loop().call_soon(interrupt)\nawait job"), names, coroutines)
     assert isinstance(job.exception(30), errors.OperationCancelledError)
     assert vms["a-00001"].refresh().status == "running"
 

@@ -40,29 +40,37 @@ class Coroutines:
         Raises:
             BaseException: whatever the coroutine raises.
         """
-        ended = threading.Event()
+        loop, running = self._started(), list[asyncio.Task[Any]]()
+        interrupted, ended = threading.Event(), threading.Event()
 
         async def watched() -> T:
+            if (task := asyncio.current_task()) is not None:
+                running.append(task)
             try:
+                if interrupted.is_set():
+                    coroutine.close()
+                    raise asyncio.CancelledError
                 return await coroutine
             finally:
                 ended.set()
 
-        future = asyncio.run_coroutine_threadsafe(watched(), self._started())
         try:
-            return future.result()
+            return asyncio.run_coroutine_threadsafe(watched(), loop).result()
         except DetachedError:
             raise
         except KeyboardInterrupt:
-            future.cancel()
-            ended.wait(GRACE)
+            interrupted.set()
+            if running:  # otherwise it has not begun, and will not
+                loop.call_soon_threadsafe(running[0].cancel)
+                ended.wait(GRACE)
             raise
 
     def _started(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            in_thread(self._loop.run_forever, "novacron-coroutines")
-        return self._loop
+        loop = self._loop
+        if loop is None:
+            self._loop = loop = asyncio.new_event_loop()
+            in_thread(loop.run_forever, "novacron-coroutines")
+        return loop
 
     def close(self) -> None:
         """Cancel all tasks and stop the loop."""
