@@ -63,13 +63,13 @@ def _told_by(url, rules=(), **sink):
     }
 
 
-def _rounds(notifier, *values, start=1000.0, app="a"):
+def _rounds(notifier, *values, start=1000.0, app="a", deadline=60.0):
     layouts = Layouts()
     for number, value in enumerate(values):
         at = start + 60 * number
         one = Measured("custom", app, "", (("app", app),), layouts.of([SeriesKey("load")]), [value])
         notifier.take(Round(at, [one]))
-        notifier.deliver_now(at, deadline=1.0)
+        notifier.deliver_now(at, deadline=deadline)
 
 
 @pytest.fixture

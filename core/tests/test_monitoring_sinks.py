@@ -1,11 +1,14 @@
 """Sinks: they fail, hang, come back, and get each notification with the same key."""
 
+import importlib.util
 import itertools
 import json
 import shutil
 import socket
 import socketserver
+import ssl
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -13,6 +16,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from novacron.errors import UnsupportedOperationError
+from novacron.monitoring.alerting.desktop import bus_address
 from novacron.site import Site
 
 
@@ -34,7 +39,7 @@ def test_a_sink_that_fails_or_hangs_is_tried_again_with_the_same_key(site, recei
     (waiting,) = site.fleet.alerts.waiting()
     assert waiting.attempts == 1
     assert "500" in waiting.error
-    rounds(notifier, 95, start=1060)
+    rounds(notifier, 95, start=1060, deadline=0.5)
     assert "did not answer" in next(iter(site.fleet.alerts.waiting())).error
     receiver.hang.set()
     while notifier._busy:
@@ -165,3 +170,156 @@ receivers: [{{name: hook, webhook_configs: [{{url: '{receiver.url}'}}]}}]
     finally:
         server.terminate()
         server.wait(10)
+
+
+def delivered_to(site, rounds, told_by, start=1000.0, **sink):
+    """Return the notifications that wait after an alert was sent to a sink."""
+    content = told_by("http://127.0.0.1:9/")
+    content["receivers"][0]["sinks"] = [sink]
+    site.fleet.alerts.load("own", content)
+    rounds(site.fleet.alerts.notifier(None), 95, start=start)
+    return list(site.fleet.alerts.waiting())
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for 127.0.0.1 that nobody trusts, in one file with its key."""
+    files = {name: tmp_path / f"{name}.pem" for name in ("cert", "key")}
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    command += [
+        "-subj",
+        "/CN=127.0.0.1",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-out",
+        files["cert"],
+        "-keyout",
+        files["key"],
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return files
+
+
+def test_a_webhook_needs_a_certificate_that_is_trusted(site, rounds, told_by, receiver, certificate):
+    """The system does not trust the receiver's certificate: nothing is sent. `ca` names the file that it is trusted by."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate["cert"], certificate["key"])
+    receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
+    url = receiver.url.replace("http:", "https:")
+    (waiting,) = delivered_to(site, rounds, told_by, type="webhook", url=url)
+    assert "certificate verify failed" in waiting.error
+    assert receiver.received == []
+    site.fleet.alerts.storage.delivered(waiting, 1000.0)
+    rounds(site.fleet.alerts.notifier(None), 10, start=2000)
+    for one in site.fleet.alerts.waiting():
+        site.fleet.alerts.storage.delivered(one, 2000.0)
+    assert not delivered_to(site, rounds, told_by, start=9000.0, type="webhook", url=url, ca=str(certificate["cert"]))
+    assert [body["status"] for _, _, body in receiver.received] == ["firing"]
+
+
+@pytest.fixture
+def desktop(monkeypatch):
+    """A D-Bus session in which a thread shows notifications; its answer to each can be set."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("needs the package dbus-daemon")
+    from jeepney import HeaderFields, MessageType, new_error, new_method_return
+    from jeepney.bus_messages import message_bus
+    from jeepney.io.blocking import open_dbus_connection
+
+    daemon = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address"], stdout=subprocess.PIPE, text=True)
+    address = daemon.stdout.readline().strip()
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+    made = SimpleNamespace(shown=[], error=None, address=address)
+
+    def show():
+        connection = open_dbus_connection(address)
+        connection.send_and_get_reply(message_bus.RequestName("org.freedesktop.Notifications"))
+        made.ready.set()
+        while True:
+            try:
+                message = connection.receive()
+            except (OSError, EOFError):
+                return
+            if message.header.message_type is MessageType.method_call and message.header.fields[HeaderFields.member] == "Notify":
+                made.shown.append(message.body)
+                connection.send(new_error(message, made.error) if made.error else new_method_return(message, "u", (1,)))
+
+    made.ready = threading.Event()
+    made.start = lambda: (threading.Thread(target=show, daemon=True).start(), made.ready.wait(30))
+    yield made
+    daemon.terminate()
+    daemon.wait(30)
+
+
+def test_the_desktop_shows_an_alert(site, rounds, told_by, desktop):
+    desktop.start()
+    assert not delivered_to(site, rounds, told_by, type="desktop")
+    ((program, _, _, title, text, _, hints, _),) = desktop.shown
+    assert (program, title, text) == ("NovaCron", "[firing] High (1)", "firing: a is at 95")
+    assert hints == {"urgency": ("y", 1)}
+
+
+def test_a_desktop_that_refuses_is_tried_again(site, rounds, told_by, desktop):
+    desktop.error = "org.example.Full"
+    desktop.start()
+    (waiting,) = delivered_to(site, rounds, told_by, type="desktop")
+    assert "org.example.Full" in waiting.error
+
+
+def test_without_a_desktop_the_notification_waits_and_says_why(site, rounds, told_by, desktop, monkeypatch, tmp_path):
+    (waiting,) = delivered_to(site, rounds, told_by, type="desktop")
+    assert "nothing in the desktop session shows notifications" in waiting.error
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with pytest.raises(UnsupportedOperationError, match="no D-Bus session") as caught:
+        bus_address()
+    assert "another sink" in caught.value.hint
+
+
+def test_apprise_delivers_and_its_address_is_a_secret(site, rounds, told_by, receiver, monkeypatch):
+    pytest.importorskip("apprise")
+    monkeypatch.setenv("NOVACRON_SECRET_CHAT", receiver.url.replace("http://", "json://user:t0ken@"))
+    receiver.status = [500]
+    (waiting,) = delivered_to(site, rounds, told_by, type="apprise", secret="chat")
+    assert "did not accept" in waiting.error
+    rounds(site.fleet.alerts.notifier(None), 95, start=2000)
+    ((_, authorization, body),) = receiver.received
+    assert authorization.startswith("Basic ")
+    assert (body["title"], body["type"]) == ("[firing] High (1)", "failure")
+    assert "a is at 95" in body["message"]
+    assert not list(site.fleet.alerts.waiting())
+    assert "t0ken" not in waiting.error + str(site.fleet.alerts.storage.files())
+
+
+def test_apprise_without_the_package_or_with_another_address_says_so(site, rounds, told_by, monkeypatch):
+    monkeypatch.setenv("NOVACRON_SECRET_CHAT", "nonsense://t0ken")
+    if importlib.util.find_spec("apprise"):
+        (waiting,) = delivered_to(site, rounds, told_by, type="apprise", secret="chat")
+        assert "does not know such an address" in waiting.error
+        assert "t0ken" not in waiting.error
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    rounds(site.fleet.alerts.notifier(None), 95, app="b", start=5000)
+    assert any("needs the package apprise" in one.error for one in site.fleet.alerts.waiting())
+
+
+def test_a_mail_server_that_hangs_delays_nobody(site, rounds, told_by, tmp_path):
+    """It accepts the connection and says nothing. Meanwhile the log has the notification."""
+    log = tmp_path / "log"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mail = {"type": "email", "to": "a@b", "from": "a@b", "server": f"127.0.0.1:{silent.getsockname()[1]}", "tls": "none"}
+        content = told_by("http://127.0.0.1:9/")
+        content["receivers"][0]["sinks"] = [mail, {"type": "log", "file": str(log)}]
+        site.fleet.alerts.load("own", content)
+        delivery = threading.Thread(target=rounds, args=(site.fleet.alerts.notifier(None), 95))
+        delivery.start()
+        connection, _ = silent.accept()
+        deadline = time.monotonic() + 60
+        while not (log.exists() and log.read_text().endswith("\n")):
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.02)
+        assert delivery.is_alive()
+        connection.close()
+        delivery.join(60)
+    (waiting,) = site.fleet.alerts.waiting()
+    assert waiting.sink["type"] == "email"
+    assert waiting.attempts == 1

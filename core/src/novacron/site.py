@@ -42,6 +42,7 @@ from novacron.store.rules import RuleStore
 from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
+    from novacron.monitoring.alerting.actions import AlertActions
     from novacron.monitoring.alerting.alerts import FleetAlerts
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.plugins.application import ApplicationPlugins
@@ -299,6 +300,18 @@ class Site:
             self.secrets.get,
             lambda: self.plugins.hook,
             self.identity.actor,
+            self._alert_actions,
+        )
+
+    def _alert_actions(self, alerts: FleetAlerts) -> AlertActions:
+        from novacron.monitoring.alerting.actions import AlertActions
+
+        return AlertActions(
+            lambda: self.engine,
+            lambda: self.flows,
+            lambda: self.fleet,
+            lambda: {one.fingerprint: one for one in alerts.list("firing")},
+            self.audit,
         )
 
     def _make_metrics(self) -> FleetMetrics:

@@ -321,6 +321,7 @@ alert_files = sa.Table(
     metadata,
     sa.Column("name", sa.String(128), primary_key=True),
     sa.Column("content", sa.JSON, nullable=False, comment="rules, routes, receivers as they were given"),
+    sa.Column("actor", sa.String(256), comment="who loaded it, and so asks for the flows that it begins"),
 )
 
 alert_states = sa.Table(

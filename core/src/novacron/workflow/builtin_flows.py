@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from novacron.units import parse_size
 from novacron.workflow import steps
 from novacron.workflow.composition import Workflow
 from novacron.workflow.flows import flow
@@ -81,4 +82,11 @@ def migrate_storage(pool: str, *disks: str) -> Workflow:
     return steps.migrate_storage(pool, *disks)
 
 
-__all__ = ["backup", "evacuate", "fan_out", "migrate_storage", "migrate_then_snapshot", "patch", "rolling_restart"]
+@flow
+def grow_disk(size: str, disk: str = "vda") -> Workflow:
+    """Grow a disk of the VM to a size such as 40GiB, also while it runs. The guest still has to grow its file system."""
+    made: Workflow = steps.disk_resize(disk=disk, size=parse_size(size))
+    return made
+
+
+__all__ = ["backup", "evacuate", "fan_out", "grow_disk", "migrate_storage", "migrate_then_snapshot", "patch", "rolling_restart"]

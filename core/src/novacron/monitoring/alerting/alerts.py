@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.monitoring.alerting.configuration import Configuration, combined, matcher, read_configuration
 from novacron.monitoring.alerting.defaults import default_configuration
@@ -23,6 +25,7 @@ from novacron.records.alerts import Alert
 from novacron.units import parse_duration
 
 if TYPE_CHECKING:
+    from novacron.monitoring.alerting.actions import AlertActions
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.store.database import Database
     from novacron.store.leases import Lease
@@ -40,7 +43,8 @@ class FleetAlerts:
         state: the state directory.
         secret: looks up a secret by name.
         hook: returns the hooks of plugins.
-        actor: who creates silences.
+        actor: who creates silences and loads files.
+        actions: what begins the flows of alerts.
 
     Example:
         >>> import novacron
@@ -58,9 +62,11 @@ class FleetAlerts:
         secret: Callable[[str], str],
         hook: Callable[[], Any],
         actor: str,
+        actions: Callable[[FleetAlerts], AlertActions],
     ) -> None:
         self._metrics, self._database, self._hook, self._actor = metrics, database, hook, actor
-        self._sinks = Sinks(state, secret, lambda: [sink for some in hook().alert_sinks() for sink in some])
+        self._actions = actions(self)
+        self._sinks = Sinks(state, secret, lambda: [sink for some in hook().alert_sinks() for sink in some], self._actions.begin)
         self._read: tuple[Any, Configuration] | None = None
 
     def __repr__(self) -> str:
@@ -81,11 +87,11 @@ class FleetAlerts:
 
     def configuration(self) -> Configuration:
         """Return rules, routes and receivers: built-in ones, those of plugins, and those of the files that were loaded."""
-        files = self.storage.files()
+        files = self.storage.files_with_actors()
         plugins = [rule for some in self._hook().alert_rules() for rule in some]
         if self._read is None or self._read[0] != (files, plugins):
             defaults = default_configuration()
-            some = [read_configuration(content, name) for name, content in files.items()]
+            some = [_acting(read_configuration(content, name), actor) for name, (content, actor) in files.items()]
             own = Configuration(rules=tuple(map(Rule.of, plugins)))
             base = [] if DEFAULTS in files else [Configuration(rules=defaults.rules)]
             self._read = ((files, plugins), combined([*base, own, *some], defaults))
@@ -112,6 +118,15 @@ class FleetAlerts:
             InvalidSpecError: it names each invalid field. Nothing is stored then.
         """
         read = read_configuration(content, name)
+        problems = [
+            problem
+            for receiver, sinks in read.receivers.items()
+            for place, sink in enumerate(sinks)
+            if sink["type"] == "flow"
+            for problem in self._actions.check(sink, f"receivers.{receiver}.sinks.{place}")
+        ]
+        if problems:
+            raise InvalidSpecError(f"invalid alerts in {name}", problems=problems)
         other = {known: given for known, given in self.storage.files().items() if known != name}
         taken = {rule.alert for known, given in other.items() for rule in read_configuration(given, known).rules}
         twice = sorted(taken & {rule.alert for rule in read.rules})
@@ -121,7 +136,7 @@ class FleetAlerts:
             )
         if not name or len(name) > 128:
             raise InvalidSpecError("invalid name", problems=[SpecProblem("name", name, "a name of at most 128 characters")])
-        self.storage.save_file(name, content)
+        self.storage.save_file(name, content, self._actor)
         return read
 
     def unload(self, name: str) -> None:
@@ -190,6 +205,15 @@ class FleetAlerts:
                 labels = tuple(sorted(one.labels.items()))
                 for at, value in one.points:
                     notifier.samples.append(metric, labels, at, value)
+
+
+def _acting(configuration: Configuration, actor: str | None) -> Configuration:
+    """Return a file's configuration whose flows are begun for whoever loaded the file."""
+    receivers = {
+        name: tuple({**sink, "actor": actor} if sink["type"] == "flow" else sink for sink in sinks)
+        for name, sinks in configuration.receivers.items()
+    }
+    return msgspec.structs.replace(configuration, receivers=receivers)
 
 
 __all__ = ["DEFAULTS", "FleetAlerts"]

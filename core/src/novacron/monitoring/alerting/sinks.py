@@ -1,4 +1,4 @@
-"""Delivers notifications: to a file, a webhook, a mailbox, Alertmanager, or a plugin's sink.
+"""Delivers notifications: to a file, the desktop, a webhook, a mailbox, Alertmanager, Apprise's services, a plugin's sink, or a flow.
 
 Each notification has a key that stays the same if it is sent again, so that receivers can ignore doubles.
 """
@@ -19,19 +19,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, StorageError
+from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, StorageError, UnsupportedOperationError
+from novacron.monitoring.alerting.desktop import show
 from novacron.records.alerts import Notification
 from novacron.state import open_private
 
 SINKS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "log": (frozenset(), frozenset({"file"})),
-    "webhook": (frozenset({"url"}), frozenset({"token"})),
-    "alertmanager": (frozenset({"url"}), frozenset({"token"})),
-    "email": (frozenset({"to", "from", "server"}), frozenset({"tls", "user", "password"})),
+    "webhook": (frozenset({"url"}), frozenset({"token", "ca"})),
+    "alertmanager": (frozenset({"url"}), frozenset({"token", "ca"})),
+    "email": (frozenset({"to", "from", "server"}), frozenset({"tls", "user", "password", "ca"})),
+    "desktop": (frozenset(), frozenset()),
+    "apprise": (frozenset({"secret"}), frozenset()),
     "plugin": (frozenset({"name"}), frozenset()),
+    "flow": (frozenset({"flow"}), frozenset({"arguments", "tag", "at_most", "per_hour"})),
 }
-"""Each type of sink with its required and its optional fields. `token` and `password` are names of secrets."""
+"""Each type of sink with its required and its optional fields. `token`, `password` and `secret` are names of secrets."""
 TLS = ("starttls", "tls", "none")
+MOST_RUNS = 100
+"""The largest number of runs that one sink may be allowed to begin at once or in an hour."""
 DEADLINE = 15.0
 """Seconds that a receiver may take for one network operation."""
 
@@ -55,6 +61,12 @@ def check_sink(sink: Any, field: str) -> list[SpecProblem]:
         found.append(SpecProblem(f"{field}.url", "an address with a password", "an address without one; name a secret in token"))
     if sink.get("tls", "starttls") not in TLS:
         found.append(SpecProblem(f"{field}.tls", str(sink["tls"]), "one of " + ", ".join(TLS)))
+    if not isinstance(sink.get("arguments", {}), Mapping):
+        found.append(SpecProblem(f"{field}.arguments", str(sink["arguments"])[:60], "names with values"))
+    for name in ("at_most", "per_hour"):
+        number = sink.get(name, 1)
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_RUNS:
+            found.append(SpecProblem(f"{field}.{name}", str(number), f"a whole number from 1 to {MOST_RUNS}"))
     return found
 
 
@@ -65,10 +77,17 @@ class Sinks:
         state: the state directory, where the sink "log" writes `alerts.jsonl`.
         secret: looks up a secret by name.
         plugins: returns the sinks of plugins.
+        begin: begins the flow that a sink of the type "flow" names.
     """
 
-    def __init__(self, state: Path, secret: Callable[[str], str], plugins: Callable[[], Iterable[Any]]) -> None:
-        self._state, self._secret, self._plugins = state, secret, plugins
+    def __init__(
+        self,
+        state: Path,
+        secret: Callable[[str], str],
+        plugins: Callable[[], Iterable[Any]],
+        begin: Callable[[Mapping[str, Any], Notification], object],
+    ) -> None:
+        self._state, self._secret, self._plugins, self._begin = state, secret, plugins, begin
 
     def send(self, sink: Mapping[str, Any], notification: Notification) -> None:
         """Deliver a notification.
@@ -117,7 +136,9 @@ class Sinks:
         if sink.get("token"):
             headers["Authorization"] = f"Bearer {self._secret(sink['token'])}"
         request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")  # noqa: S310 - check_sink checked the scheme
-        with _OPENER.open(request, timeout=DEADLINE) as answer:
+        context = ssl.create_default_context(cafile=sink.get("ca"))
+        opener = urllib.request.build_opener(_NoRedirects(), urllib.request.HTTPSHandler(context=context))
+        with opener.open(request, timeout=DEADLINE) as answer:
             answer.read(1024)
 
     def _email(self, sink: Mapping[str, Any], notification: Notification) -> None:
@@ -130,7 +151,7 @@ class Sinks:
         message.set_content(notification.text)
         address = urlsplit(f"//{sink['server']}")
         tls = sink.get("tls", "starttls")
-        context = ssl.create_default_context()
+        context = ssl.create_default_context(cafile=sink.get("ca"))
         port = address.port or {"tls": 465, "starttls": 587, "none": 25}[tls]
         host = address.hostname or "localhost"
         connection = (
@@ -144,6 +165,29 @@ class Sinks:
             if sink.get("user"):
                 server.login(sink["user"], self._secret(sink["password"]))
             server.send_message(message)
+
+    def _desktop(self, sink: Mapping[str, Any], notification: Notification) -> None:
+        critical = notification.status == "firing" and any(
+            one.labels.get("severity") == "critical" for one in notification.alerts
+        )
+        show(notification.title, notification.text.partition("\n")[2], critical=critical, timeout=DEADLINE)
+
+    def _apprise(self, sink: Mapping[str, Any], notification: Notification) -> None:
+        try:
+            import apprise
+        except ImportError as error:
+            hint = "install it: pip install 'novacron[apprise]'"
+            raise UnsupportedOperationError("a sink of the type apprise needs the package apprise", hint=hint) from error
+        service = apprise.Apprise()
+        if not service.add(self._secret(sink["secret"])):  # the address has tokens in it, so it is in no message
+            problem = SpecProblem("secret", sink["secret"], "the name of a secret whose value is an address of Apprise")
+            raise InvalidSpecError("Apprise does not know such an address", problems=[problem])
+        kind = apprise.NotifyType.FAILURE if notification.status == "firing" else apprise.NotifyType.SUCCESS
+        if not service.notify(notification.text, title=notification.title, notify_type=kind):
+            raise StorageError("the service of Apprise did not accept the notification", hint="it is sent again")
+
+    def _flow(self, sink: Mapping[str, Any], notification: Notification) -> None:
+        self._begin(sink, notification)
 
     def _plugin(self, sink: Mapping[str, Any], notification: Notification) -> None:
         found = next((one for one in self._plugins() if one.name == sink["name"]), None)
@@ -160,12 +204,10 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_OPENER = urllib.request.build_opener(_NoRedirects())
-
-
 def name_of(sink: Mapping[str, Any]) -> str:
     """Return the name of a sink for people, without secrets."""
-    return f"{sink['type']} {sink.get('url') or sink.get('server') or sink.get('name') or sink.get('file') or ''}".rstrip()
+    place = next((sink[field] for field in ("url", "server", "name", "flow", "file") if sink.get(field)), "")
+    return f"{sink['type']} {place}".rstrip()
 
 
 def _time(at: float) -> str:

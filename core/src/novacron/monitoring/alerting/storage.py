@@ -47,11 +47,17 @@ class AlertStorage:
         with self._database.transaction() as connection:
             return {row.name: row.content for row in connection.execute(alert_files.select().order_by(alert_files.c.name))}
 
-    def save_file(self, name: str, content: Any) -> None:
-        """Store a file; one of the same name is replaced."""
+    def files_with_actors(self) -> dict[str, tuple[Any, str | None]]:
+        """Return the content of the files, and who loaded each of them; None if that is not known."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(alert_files.select().order_by(alert_files.c.name))
+            return {row.name: (row.content, row.actor) for row in rows}
+
+    def save_file(self, name: str, content: Any, actor: str | None = None) -> None:
+        """Store a file and who loaded it; one of the same name is replaced."""
         with self._database.transaction() as connection:
             connection.execute(alert_files.delete().where(alert_files.c.name == name))
-            connection.execute(alert_files.insert().values(name=name, content=content))
+            connection.execute(alert_files.insert().values(name=name, content=content, actor=actor))
 
     def remove_file(self, name: str) -> None:
         """Delete a file. Raises NotFoundError."""
