@@ -1,5 +1,6 @@
 """Listing and measuring many VMs of a vCenter, against govc and against pyvmomi as people use it."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pytest
 
 import novacron
 from novacron_lab.govc import Govc
-from novacron_lab.vcenter import PASSWORD, USER, VCenter
+from novacron_lab.vcenter import PASSWORD, USER, VCenter, built
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
 
@@ -116,3 +117,32 @@ def test_one_vm_is_shown_without_reading_the_others(vcenter, measure, tmp_path):
     for way in ("by name", "by path"):
         print(f"a VM {way} among {VMS}: {found.best(way) * 1000:.0f} ms, {found.told(way, 'imports')}")
         assert found.ratio(way, "imports") <= 3
+
+
+def test_whole_commands_against_govc(vcenter, measure, environment, tmp_path):
+    """`vm list` and `vm show`, each as a process of its own. Memory is at most twice that of govc's; the times are reported."""
+    govc, uri = built("govc"), vcenter.uri()
+    theirs = environment | Govc(vcenter).environment
+    ours = environment | {"NOVACRON_VSPHERE_PASSWORD": vcenter.password, "NOVACRON_STATE": str(tmp_path)}
+    commands = {
+        "govc vm.info -json": ([govc, "vm.info", "-json", "*"], theirs),
+        "novacron vm list": (["novacron", "-c", uri, "vm", "list", "-o", "json"], ours),
+        "govc vm.info NAME": ([govc, "vm.info", "DC0_H0_VM7"], theirs),
+        "novacron vm show NAME": (["novacron", "-c", uri, "vm", "show", "DC0_H0_VM7"], ours),
+    }
+    peak = {}
+
+    def run(name):
+        words, variables = commands[name]
+        child = subprocess.Popen(words, env=variables, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        assert child.returncode == 0, name
+        peak[name] = max(peak.get(name, 0), usage.ru_maxrss // 1024)
+
+    found = measure({name: functools.partial(run, name) for name in commands}, rounds=3)
+    names = list(commands)
+    for theirs, ours in (names[:2], names[2:]):
+        print(f"{ours}: {found.best(ours):.2f} s and {peak[ours]} MB, {found.told(ours, theirs)}; {theirs}: {peak[theirs]} MB")
+        assert peak[ours] <= 2 * peak[theirs]
+    assert found.ratio("novacron vm list", "govc vm.info -json") <= 1.0

@@ -12,11 +12,15 @@ from novacron_lab.vcenter import USER, VCenter, built
 
 
 class Govc:
-    """Runs govc against a simulator."""
+    """Runs govc against a simulator.
+
+    Attributes:
+        environment: the environment variables of each run.
+    """
 
     def __init__(self, vcenter: VCenter) -> None:
         self._program = built("govc")
-        self._environment = os.environ | {
+        self.environment = os.environ | {
             "GOVC_URL": f"https://127.0.0.1:{vcenter.port}/sdk",
             "GOVC_USERNAME": USER,
             "GOVC_PASSWORD": vcenter.password,
@@ -28,7 +32,7 @@ class Govc:
     def __call__(self, *arguments: str) -> str:
         """Run a command and return what it printed. Raises InvalidStateError when it fails."""
         done = subprocess.run(
-            [self._program, *arguments], env=self._environment, capture_output=True, text=True, timeout=60, check=False
+            [self._program, *arguments], env=self.environment, capture_output=True, text=True, timeout=60, check=False
         )
         if done.returncode:
             raise InvalidStateError(

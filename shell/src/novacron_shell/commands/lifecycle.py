@@ -70,7 +70,7 @@ def addresses_of(vm: Any) -> list[str]:
 @each_vm
 def show(bulk: Bulk) -> None:
     """Show all fields of VM."""
-    bulk.show(lambda vm: vm.refresh().record)
+    bulk.show(lambda vm: vm.record if bulk.single else vm.refresh().record)  # a single VM has just been read in full
 
 
 @click.command("create")

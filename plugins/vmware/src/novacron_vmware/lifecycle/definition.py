@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lxml import etree
-
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron_vmware.sdk import SoapAdapter, vim
 
@@ -49,6 +47,8 @@ SECRET = re.compile(
 
 def written(config: Any, version: str) -> str:
     """Return the ConfigSpec that makes a VM like this one, as XML without secrets."""
+    from lxml import etree
+
     spec = vim.vm.ConfigSpec(**{name: getattr(config, name) for name in KEPT if getattr(config, name, None) not in (None, "")})
     spec.numCPUs, spec.numCoresPerSocket = config.hardware.numCPU, config.hardware.numCoresPerSocket
     spec.memoryMB = config.hardware.memoryMB
@@ -69,6 +69,8 @@ def parsed(definition: str) -> Any:
     Raises:
         InvalidSpecError: it is no XML, or no ConfigSpec; entities, DTDs and anything on the network are refused.
     """
+    from lxml import etree
+
     try:
         root = etree.fromstring(definition.encode(), _parser())
         if root.getroottree().docinfo.doctype:
@@ -87,6 +89,8 @@ def parsed(definition: str) -> Any:
 
 
 def _parser() -> Any:
+    from lxml import etree
+
     return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_blank_text=True, huge_tree=False)
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
-from novacron.appliances.archive import CHUNK, Archive, write
-from novacron.appliances.area import described, planned
 from novacron.errors import (
     HostConnectionError,
     InvalidSpecError,
@@ -33,10 +31,13 @@ from novacron_vmware.sdk import vim, vmodl
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
+    from novacron.appliances.archive import Archive
     from novacron.specs.appliances import ApplianceSpec
     from novacron.specs.vm import VMSpec
 
 READY_SECONDS = 300
+CHUNK = 2**20
+"""Bytes that are read at once."""
 STREAM = "application/x-vnd.vmware-streamVmdk"
 
 
@@ -46,6 +47,9 @@ class VMwareAppliances(VMOperations):
     @hookimpl
     def appliance_export(self, vm: str, target: BinaryIO, job: Job[Appliance]) -> Appliance:
         """Fetch each disk as the lease gives it, packed already, and write the appliance around them."""
+        from novacron.appliances.archive import write
+        from novacron.appliances.area import described
+
         thing, record = self._changing(vm, "export", "stopped")
         sizes = {d.volume: d.size_bytes or 0 for d in record.disks or () if d.device == "disk"}
         job.report("asking for a lease", 0.0)
@@ -71,6 +75,9 @@ class VMwareAppliances(VMOperations):
     @hookimpl
     def appliance_import(self, source: BinaryIO, spec: ApplianceSpec, job: Job[VM]) -> VM:
         """Let vSphere read the description, and send each disk into the lease that it gives."""
+        from novacron.appliances.archive import Archive
+        from novacron.appliances.area import planned
+
         connection, archive = self._connection, Archive(source)
         wanted = planned(archive.description, spec)
         check(wanted, connection)
