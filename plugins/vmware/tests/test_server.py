@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -77,6 +78,39 @@ def test_alarms_are_listed_and_acknowledged(host, govc, vm):
     assert json.loads(govc("alarms", "-json", "-ack", "/DC0/vm/own"))[0]["acknowledged"]
 
 
+def test_alarms_are_defined_changed_and_deleted(host, govc, vm):
+    """What an event raises is seen on the object; govc finds the definition."""
+    native = host.native
+    made = native.alarm_create("too hot / 1", event=("lab.vm.hot",), clear=("lab.vm.cool",), status="yellow", description="heat")
+    assert (made.name, made.enabled, made.description) == ("too hot / 1", True, "heat")
+    assert "too hot / 1" in govc("alarm.info")
+    with pytest.raises(errors.AlreadyExistsError):
+        native.alarm_create("too hot / 1", event=("lab.vm.hot",))
+    raised(host, vm, "lab.vm.hot")
+    assert [(each.name, each.status) for each in native.alarm_list("own") if each.name == made.name] == [(made.name, "yellow")]
+    raised(host, vm, "lab.vm.cool")
+    assert not [each for each in native.alarm_list("own") if each.name == made.name]
+    changed = native.alarm_update(made.id, enabled=False)
+    assert (changed.enabled, changed.description) == (False, "heat")
+    native.alarm_delete("too hot / 1")
+    assert "too hot / 1" not in govc("alarm.info")
+    by_metric = native.alarm_create("busy", object="own", metric="cpu.usage.average", yellow=7500, red=9000)
+    theirs = json.dumps(json.loads(govc("alarm.info", "-json")))
+    assert '"isAbove"' in theirs
+    assert "9000" in theirs
+    native.alarm_delete(by_metric.id)
+    for wrong in (
+        {},
+        {"event": ("x",), "metric": "cpu.usage.average"},
+        {"metric": "cpu.usage.average"},
+        {"metric": "no.such", "red": 1.0},
+    ):
+        with pytest.raises(errors.InvalidSpecError):
+            native.alarm_create("wrong", **wrong)
+    with pytest.raises(errors.NotFoundError):
+        native.alarm_delete("busy")
+
+
 def raised(host, vm, kind):
     """Let a VM raise an alarm of the simulator."""
     from novacron_vmware.sdk import vim
@@ -150,6 +184,62 @@ def test_customization_specifications(host, govc, vm):
     host.native.customization_delete("web / 1")
     with pytest.raises(errors.NotFoundError):
         host.native.customization_delete("web / 1")
+
+
+def test_windows_and_cloud_init_specifications_at_a_clone(host, govc, vm, monkeypatch):
+    """A copy is customized at its first start: govc sees the host name in the guest."""
+    native = host.native
+    monkeypatch.setenv("NOVACRON_SECRET_WIN_ADMIN", "a secret of Windows")
+    made = native.customization_create_windows("win", hostname="win1", admin_password="win-admin", run_once=("echo done",))
+    assert made.kind == "Windows"
+    item = host.dispatcher.driver.native.content.customizationSpecManager.GetCustomizationSpec("win")
+    assert item.spec.identity.guiUnattended.password.value == "a secret of Windows"
+    native.vm_clone_customized("own", "win-copy", "win", start=True)
+    assert govc("object.collect", "-s", "/DC0/vm/win-copy", "guest.hostName") == "win1"
+    metadata = io.BytesIO(b"instance-id: lab1\nlocal-hostname: lab1\n")
+    native.customization_create_cloudinit("lab", metadata, io.BytesIO(b"#cloud-config\npackages: [htop]\n"))
+    native.vm_clone_customized("own", "lab-copy", "lab", start=True)
+    assert govc("object.collect", "-s", "/DC0/vm/lab-copy", "guest.hostName") == "lab1"
+    assert host.vms["lab-copy"].status == "running"
+    native.customization_create("lin", hostname="lin1")
+    assert native.vm_clone_customized("own", "lin-copy", "lin", linked=True).name == "lin-copy"
+    with pytest.raises(errors.AlreadyExistsError):
+        native.vm_clone_customized("own", "lin-copy", "lin")
+    with pytest.raises(errors.NotFoundError):
+        native.vm_clone_customized("own", "other", "no such specification")
+    for wrong in ({"hostname": "a-name-that-is-too-long"}, {"domain": "lab.example"}):
+        with pytest.raises(errors.InvalidSpecError):
+            native.customization_create_windows("bad", **wrong)
+    with pytest.raises(errors.SecretNotFoundError):
+        native.customization_create_windows("bad", admin_password="no such secret")
+    with pytest.raises(errors.InvalidSpecError):
+        native.customization_create_cloudinit("bad", io.BytesIO(b"\xff"), io.BytesIO(b""))
+    for name in ("win", "lab", "lin"):
+        native.customization_delete(name)
+        host.vms[f"{name}-copy"].delete(force=True)
+
+
+def test_settings_that_vsphere_alone_has(host, govc, vm):
+    changed = host.native.vm_settings(
+        "own",
+        latency_sensitivity="high",
+        cpu_hot_add=True,
+        memory_hot_add=True,
+        cores_per_numa_node=2,
+        boot_delay=5,
+        enter_setup=True,
+    )
+    assert (changed.latency_sensitivity, changed.cpu_hot_add, changed.memory_hot_add) == ("high", True, True)
+    assert (changed.cores_per_numa_node, changed.boot_delay_ms, changed.enter_setup) == (2, 5000, True)
+    assert govc("object.collect", "-s", "/DC0/vm/own", "config.cpuHotAddEnabled") == "true"
+    theirs = json.dumps(
+        json.loads(govc("object.collect", "-json", "/DC0/vm/own", "config.bootOptions", "config.latencySensitivity"))
+    )
+    assert '"bootDelay": 5000' in theirs
+    assert '"level": "high"' in theirs
+    kept = host.native.vm_settings("own", cores_per_numa_node=0)
+    assert (kept.latency_sensitivity, kept.cpu_hot_add, kept.cores_per_numa_node) == ("high", True, None)
+    assert (kept.encrypted, kept.fault_tolerance) == (False, "notConfigured")
 
 
 def test_extra_configuration(host, govc, vm):

@@ -14,13 +14,13 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/google/uuid"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 
-	_ "github.com/vmware/govmomi/pbm/simulator"
 	_ "github.com/vmware/govmomi/vapi/simulator"
 )
 
@@ -35,11 +35,11 @@ func main() {
 	portgroups := flag.Int("portgroups", 1, "number of distributed port groups in each datacenter")
 	machines := flag.Int("machines", 2, "number of VMs in each resource pool")
 	autostart := flag.Bool("autostart", true, "start the VMs")
+	version := flag.String("api-version", "8.0.3", "version of the API, such as 6.7 or 7.0.2")
 	attached := flag.Bool("attached", false, "end when the standard input is closed, as it is when who started this has died")
 	flag.Parse()
 
 	model := simulator.VPX()
-	model.ServiceContent.About.Version, model.ServiceContent.About.ApiVersion = "8.0.3", "8.0.3.0"
 	if *esx {
 		model = simulator.ESX()
 	} else {
@@ -47,6 +47,10 @@ func main() {
 		model.Datacenter, model.ClusterHost, model.Portgroup = *datacenters, *hosts, *portgroups
 	}
 	model.Datastore, model.Machine, model.Autostart = *datastores, *machines, *autostart
+	model.ServiceContent.About.Version, model.ServiceContent.About.ApiVersion = *version, *version
+	if strings.Count(*version, ".") == 2 {
+		model.ServiceContent.About.ApiVersion += ".0"
+	}
 	defer model.Remove()
 	if err := model.Create(); err != nil {
 		log.Fatal(err)
@@ -55,6 +59,7 @@ func main() {
 	markUplinks(service.Context)
 	addAutostart(service.Context)
 	addNodeSystems(service.Context)
+	addDiagnostics(service.Context, model.ServiceContent.DiagnosticManager)
 	service.Context.Map.Handler = missing
 	service.RegisterEndpoints = true
 	service.TLS = new(tls.Config)
@@ -63,6 +68,7 @@ func main() {
 	service.HandleFunc("/questions", func(response http.ResponseWriter, request *http.Request) { askQuestion(service, response, request) })
 	service.HandleFunc(filesPrefix, serveGuestFiles)
 	service.HandleFunc(nfcPrefix, servePacked)
+	service.HandleFunc(bundlePrefix, serveBundle)
 	server := service.NewServer()
 	defer server.Close()
 	for _, path := range []string{apiPrefix + "session", apiPrefix + "cis/"} {

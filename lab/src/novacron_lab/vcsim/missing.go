@@ -92,6 +92,10 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		more = &cluster{thing}
 	case *simulator.ResourcePool:
 		more = &pool{thing}
+	case *simulator.VirtualApp:
+		more = &vapp{thing}
+	case *simulator.Datastore:
+		more = &datastore{thing}
 	case *simulator.GuestFileManager:
 		more = &guestFiles{thing}
 	case *simulator.GuestProcessManager:
@@ -484,6 +488,7 @@ func (m *machine) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM_T
 				{Name: "config.hardware.memoryMB", Val: m.Config.Hardware.MemoryMB},
 				{Name: "config.annotation", Val: m.Config.Annotation},
 			})
+			m.assign(req.Spec.VmProfile, req.Spec.DeviceChange)
 		})
 	}
 	return body

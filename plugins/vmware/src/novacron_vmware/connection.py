@@ -17,7 +17,7 @@ from novacron_vmware.rest import RestAPI
 from novacron_vmware.sdk import SmartStubAdapter, vim, vmodl
 from novacron_vmware.session import Session, password_for, tls_context
 from novacron_vmware.tags import VSphereTags
-from novacron_vmware.tasks import wait
+from novacron_vmware.tasks import wait, wait_for_value
 
 
 class VMwareConnection(PropertyReader):
@@ -88,6 +88,10 @@ class VMwareConnection(PropertyReader):
     def wait(self, task: Any, **how: Any) -> Any:
         """Wait for a vSphere task and return its result; see `tasks.wait`."""
         return wait(self, task, **how)
+
+    def wait_for(self, thing: Any, path: str, value: Any, **how: Any) -> None:
+        """Wait until a property of an object has a value; see `tasks.wait_for_value`."""
+        wait_for_value(self, thing, path, value, **how)
 
     def group_name(self, key: str) -> str:
         """Return the name of a distributed port group; its key where it is not to be seen."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import OperationTimeoutError
 from novacron.jobs import Job
 from novacron_vmware.errors import mapped, translated
-from novacron_vmware.sdk import vim, vmodl
+from novacron_vmware.sdk import vmodl
 
 if TYPE_CHECKING:
     from novacron_vmware.collector import PropertyReader
@@ -41,7 +41,7 @@ def wait(
         NovaCronError: what the task's fault maps to.
         OperationTimeoutError: it still ran after `seconds`; it was told to stop, and its outcome is unknown.
     """
-    waiting = _Waiting(reader, task)
+    waiting = _Waiting(reader, task, PATHS)
     deadline, asked = time.monotonic() + seconds, False
     with translated(resource):
         try:
@@ -77,34 +77,68 @@ def _cancel(task: Any) -> None:
         task.CancelTask()
 
 
-class _Waiting:
-    """What is known of one task; the first look is a plain read, for most tasks have ended by then."""
+def wait_for_value(
+    reader: PropertyReader,
+    thing: Any,
+    path: str,
+    value: Any,
+    *,
+    resource: str,
+    job: Job[Any] | None = None,
+    seconds: float = 600.0,
+) -> None:
+    """Wait until a property of an object has a value. The job may be cancelled; the object is left as it is then.
 
-    def __init__(self, reader: PropertyReader, task: Any) -> None:
-        self._reader, self._task = reader, task
+    Raises:
+        OperationTimeoutError: it had not after `seconds`; the outcome is unknown.
+    """
+    waiting, deadline = _Waiting(reader, thing, [path]), time.monotonic() + seconds
+    with translated(resource):
+        try:
+            now = waiting.look()
+            while now.get(path) != value:
+                if job is not None:
+                    job.raise_if_cancelled()
+                if time.monotonic() > deadline:
+                    raise OperationTimeoutError(
+                        f"{path} has not changed after {seconds:g} s",
+                        resource=resource,
+                        outcome="unknown",
+                        hint="look at the tasks of the object",
+                    )
+                now = waiting.change()
+        finally:
+            waiting.close()
+
+
+class _Waiting:
+    """What is known of one task or another object; the first look is a plain read, for most tasks have ended by then."""
+
+    def __init__(self, reader: PropertyReader, thing: Any, paths: list[str]) -> None:
+        self._reader, self._thing, self._paths = reader, thing, paths
         self._collector: Any = None
         self._version = ""
         self._now = dict[str, Any]()
 
     def look(self) -> dict[str, Any]:
-        self._now = self._reader.read(self._task, PATHS)
+        self._now = self._reader.read(self._thing, self._paths)
         return self._now
 
     def change(self) -> dict[str, Any]:
         """Wait up to a second for a change."""
         Filter = vmodl.query.PropertyCollector
         try:
-            if self._collector is None:  # its updates are this task's alone
+            if self._collector is None:  # its updates are this object's alone
                 self._collector, self._version = self._reader.content.propertyCollector.CreatePropertyCollector(), ""
-                wanted = Filter.PropertySpec(type=vim.Task, pathSet=PATHS)
+                wanted = Filter.PropertySpec(type=type(self._thing), pathSet=self._paths)
                 self._collector.CreateFilter(
-                    Filter.FilterSpec(objectSet=[Filter.ObjectSpec(obj=self._task)], propSet=[wanted]), False
+                    Filter.FilterSpec(objectSet=[Filter.ObjectSpec(obj=self._thing)], propSet=[wanted]), False
                 )
             update = self._collector.WaitForUpdatesEx(self._version, Filter.WaitOptions(maxWaitSeconds=1))
         except vmodl.fault.ManagedObjectNotFound as gone:
-            if gone.obj == self._task:
+            if gone.obj == self._thing:
                 raise
-            self._collector = None  # it went with the session that expired; the task did not
+            self._collector = None  # it went with the session that expired; the object did not
             return self.look()
         for change in (c for s in (update.filterSet if update else ()) for o in s.objectSet for c in o.changeSet):
             self._now[change.name] = change.val
@@ -117,4 +151,4 @@ class _Waiting:
                 self._collector.DestroyPropertyCollector()
 
 
-__all__ = ["wait"]
+__all__ = ["wait", "wait_for_value"]

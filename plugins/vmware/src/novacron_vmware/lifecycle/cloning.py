@@ -30,12 +30,13 @@ def clone(
     config: Any = None,
     place: Placement | None = None,
     facts: dict[str, Any] | None = None,
+    customization: Any = None,
 ) -> Any:
     """Copy a VM or template under a new name and return vSphere's VM; a linked copy shares the disks of a snapshot."""
     read = connection.read(thing, ["snapshot", "resourcePool", "parent", FACTS_PATH])
     pool = read.get("resourcePool") or (place.pool if place else None)
     relocate = vim.vm.RelocateSpec(pool=place.pool if place else pool, host=place.node if place else None)
-    wanted = vim.vm.CloneSpec(location=relocate, powerOn=False, template=template)
+    wanted = vim.vm.CloneSpec(location=relocate, powerOn=False, template=template, customization=customization)
     with translated(source):
         if linked:
             base = read["snapshot"].currentSnapshot if read.get("snapshot") else None

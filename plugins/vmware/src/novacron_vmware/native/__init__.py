@@ -5,6 +5,7 @@ from __future__ import annotations
 
 def areas() -> list[type]:
     """Return the classes that implement native operations."""
+    from novacron_vmware.native.alarms import VSphereAlarms
     from novacron_vmware.native.clusters import VSphereClusters
     from novacron_vmware.native.customization import VSphereCustomization
     from novacron_vmware.native.datastore_files import VSphereDatastoreFiles
@@ -13,12 +14,16 @@ def areas() -> list[type]:
     from novacron_vmware.native.libraries import VSphereLibraries
     from novacron_vmware.native.node_systems import VSphereNodeSystems
     from novacron_vmware.native.nodes import VSphereNodes
+    from novacron_vmware.native.policies import VSpherePolicies
+    from novacron_vmware.native.recommendations import VSphereRecommendations
     from novacron_vmware.native.resource_pools import VSphereResourcePools
     from novacron_vmware.native.server import VSphereServer
     from novacron_vmware.native.switches import VSphereSwitches
+    from novacron_vmware.native.vapps import VSphereVApps
     from novacron_vmware.native.vms import VSphereVMs
 
     return [
+        VSphereAlarms,
         VSphereClusters,
         VSphereCustomization,
         VSphereDatastoreFiles,
@@ -27,9 +32,12 @@ def areas() -> list[type]:
         VSphereLibraries,
         VSphereNodes,
         VSphereNodeSystems,
+        VSpherePolicies,
+        VSphereRecommendations,
         VSphereResourcePools,
         VSphereServer,
         VSphereSwitches,
+        VSphereVApps,
         VSphereVMs,
     ]
 

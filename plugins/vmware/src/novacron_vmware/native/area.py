@@ -45,6 +45,16 @@ class NativeOperations:
             raise UnsupportedOperationError(f"a single ESXi has no {what}", outcome="not_sent", hint="connect to its vCenter")
         return manager
 
+    def _require_version(self, version: str, what: str) -> None:
+        """Raise UnsupportedOperationError when the server's API is older than a version, such as "7.0.3"."""
+        theirs = self._connection.content.about.apiVersion
+        if _numbers(theirs) < _numbers(version):
+            raise UnsupportedOperationError(
+                f"{what} need version {version} of vSphere's API; the server has {theirs}",
+                outcome="not_sent",
+                hint="upgrade the vCenter, or do it in another way",
+            )
+
     def _path(self, thing: Any) -> str:
         """Return an object's inventory path, "/" for the root folder."""
         return str(self._connection.finder.paths([thing]).get(thing, "/"))
@@ -53,6 +63,10 @@ class NativeOperations:
         """Begin one of vSphere's tasks, wait for it and return its result. Faults become NovaCron's errors."""
         with translated(resource):
             return self._connection.wait(begin(), resource=resource, job=job)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdigit()]
 
 
 __all__ = ["NativeOperations", "vsphere"]

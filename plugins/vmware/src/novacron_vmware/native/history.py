@@ -1,4 +1,4 @@
-"""Tasks, events and alarms: list, follow, cancel, acknowledge."""
+"""Tasks and events: list, follow, cancel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from novacron.errors import InvalidStateError, NotFoundError, NovaCronError
 from novacron_vmware.errors import translated
 from novacron_vmware.names import plain_name
 from novacron_vmware.native.area import NativeOperations, vsphere
-from novacron_vmware.native.records import Alarm, ServerEvent, ServerTask
+from novacron_vmware.native.records import ServerEvent, ServerTask
 from novacron_vmware.sdk import vim, vmodl
 
 SUBJECTS = ("vm", "host", "computeResource", "ds", "net", "dvs", "datacenter")
@@ -21,7 +21,7 @@ MOST = 1000
 
 
 class VSphereHistory(NativeOperations):
-    """Tasks, events and alarms."""
+    """Tasks and events."""
 
     @vsphere.operation(kind="read")
     def task_list(self, object: str = "", state: str = "", most: int = 100) -> list[ServerTask]:
@@ -96,46 +96,6 @@ class VSphereHistory(NativeOperations):
                 history.DestroyCollector()
         return sorted(map(_event, found), key=lambda event: event.key, reverse=True)[:most]
 
-    @vsphere.operation(kind="read")
-    def alarm_list(self, object: str = "") -> list[Alarm]:
-        """List the alarms that are raised.
-
-        Args:
-            object: only alarms of this object and what is below it.
-        """
-        thing = self._any(object) if object else self._connection.content.rootFolder
-        states = self._connection.read(thing, ["triggeredAlarmState"]).get("triggeredAlarmState") or []
-        infos = dict(self._connection.read_all(list({state.alarm for state in states}), vim.alarm.Alarm, ["info"]))
-        paths = self._connection.finder.paths(list({state.entity for state in states}))
-        return [_alarm(state, infos.get(state.alarm, {}).get("info"), paths.get(state.entity)) for state in states]
-
-    @vsphere.operation(kind="read")
-    def alarm_definitions(self) -> list[Alarm]:
-        """List the alarms that are defined, raised or not."""
-        with translated("alarms"):
-            known = self._manager("alarmManager", "alarms").GetAlarm(None)
-        infos = [read["info"] for _, read in self._connection.read_all(list(known), vim.alarm.Alarm, ["info"])]
-        return sorted((_alarm(None, info, None) for info in infos), key=lambda alarm: alarm.name)
-
-    @vsphere.operation(kind="change", idempotent=True)
-    def alarm_acknowledge(self, alarm: str, object: str) -> list[Alarm]:
-        """Acknowledge an alarm, so that nobody else has to look at it. It stays raised.
-
-        Args:
-            alarm: its name or id.
-            object: the object that raised it.
-        """
-        thing = self._any(object)
-        for state in self._connection.read(thing, ["triggeredAlarmState"]).get("triggeredAlarmState") or []:
-            info = self._connection.read(state.alarm, ["info"])["info"]
-            if alarm in (info.name, state.alarm._moId, state.key) and state.entity == thing:
-                with translated(alarm):
-                    self._manager("alarmManager", "alarms").AcknowledgeAlarm(state.alarm, thing)
-                return [each for each in self.alarm_list(object) if each.name == info.name]
-        raise NotFoundError(
-            f"{object!r} has not raised the alarm {alarm!r}", resource=alarm, hint="list the alarms that are raised"
-        )
-
     def _info(self, thing: Any, task: str) -> Any:
         try:
             with translated(task):
@@ -179,8 +139,8 @@ def _task(info: Any, name: str | None = None) -> ServerTask:
         state=str(info.state),
         progress=info.progress,
         user=getattr(reason, "userName", None),
-        started_at=_time(info.startTime or info.queueTime),
-        ended_at=_time(info.completeTime),
+        started_at=time_of(info.startTime or info.queueTime),
+        ended_at=time_of(info.completeTime),
         error=(getattr(info.error, "msg", None) or type(info.error).__name__) if info.error else None,
     )
 
@@ -188,7 +148,7 @@ def _task(info: Any, name: str | None = None) -> ServerTask:
 def _event(event: Any) -> ServerEvent:
     named = next((getattr(event, kind) for kind in SUBJECTS if getattr(event, kind, None)), None)
     return ServerEvent(
-        at=_time(event.createdTime) or "",
+        at=time_of(event.createdTime) or "",
         kind=getattr(event, "eventTypeId", None) or type(event).__name__.rpartition(".")[2],
         object=plain_name(named.name) if named is not None else None,
         user=event.userName or None,
@@ -197,21 +157,9 @@ def _event(event: Any) -> ServerEvent:
     )
 
 
-def _alarm(state: Any, info: Any, path: str | None) -> Alarm:
-    return Alarm(
-        name=info.name if info is not None else "",
-        status=str(state.overallStatus) if state is not None else "",
-        object=path,
-        acknowledged=bool(state is not None and state.acknowledged),
-        by=getattr(state, "acknowledgedByUser", None) or None,
-        at=_time(state.time) if state is not None else None,
-        description=info.description if info is not None else "",
-        id=info.alarm._moId if info is not None else "",
-    )
-
-
-def _time(moment: Any) -> str | None:
+def time_of(moment: Any) -> str | None:
+    """Return a time of vSphere's as text; None for none."""
     return moment.isoformat() if moment else None
 
 
-__all__ = ["VSphereHistory"]
+__all__ = ["VSphereHistory", "time_of"]

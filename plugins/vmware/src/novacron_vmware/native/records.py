@@ -183,6 +183,7 @@ class Alarm(Record, frozen=True):
     at: str | None
     description: str
     id: str
+    enabled: bool = True
 
 
 class ServerSession(Record, frozen=True):
@@ -248,6 +249,17 @@ class VMDetails(Record, frozen=True):
     tools_version: str | None
     needs_consolidation: bool
     guest: str
+    connection: str
+    file: str
+    encrypted: bool
+    fault_tolerance: str
+    latency_sensitivity: str
+    cpu_hot_add: bool
+    memory_hot_add: bool
+    secure_boot: bool
+    boot_delay_ms: int
+    enter_setup: bool
+    cores_per_numa_node: int | None
     extra: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -274,3 +286,166 @@ class Permission(Record, frozen=True):
     role: str
     object: str
     propagate: bool
+
+
+class Recommendation(Record, frozen=True):
+    """A migration that DRS recommends; `rating` is its priority, 5 the highest. `source` and `destination` are nodes."""
+
+    key: str
+    vm: str | None
+    source: str | None
+    destination: str | None
+    rating: int
+    reason: str
+    cluster: str
+
+
+class VApp(Record, frozen=True):
+    """A vApp and the power of its VMs: `state` is started, stopped, starting or stopping."""
+
+    name: str
+    path: str
+    state: str
+    vms: tuple[str, ...]
+    running: int
+    id: str
+
+
+class StoragePolicy(Record, frozen=True):
+    """A storage policy."""
+
+    name: str
+    id: str
+    description: str
+    default: bool
+
+
+class PolicyState(Record, frozen=True):
+    """The storage policy of a VM's home (`disk` is None) or of one of its disks, and whether it is kept."""
+
+    vm: str
+    disk: str | None
+    policy: str | None
+    compliance: str
+    checked_at: str | None
+
+
+class DatastoreState(Record, frozen=True):
+    """A datastore as vSphere manages it; `maintenance` is normal, enteringMaintenance or inMaintenance."""
+
+    name: str
+    path: str
+    kind: str
+    capacity_bytes: int
+    free_bytes: int
+    accessible: bool
+    maintenance: str
+    nodes: int
+    vms: int
+    id: str
+
+
+class DatastoreCluster(Record, frozen=True):
+    """A datastore cluster; `drs` is storage DRS."""
+
+    name: str
+    path: str
+    datastores: tuple[str, ...]
+    capacity_bytes: int
+    free_bytes: int
+    drs: bool
+    id: str
+
+
+class VMDevice(Record, frozen=True):
+    """A virtual device. Disks have a `mode` and their `sharing`; `lun` is that of a raw device mapping (RDM)."""
+
+    key: int
+    label: str
+    kind: str
+    summary: str
+    controller: str | None
+    connected: bool | None
+    file: str | None
+    provisioning: str | None
+    mode: str | None
+    sharing: str | None
+    lun: str | None
+
+
+class UnregisteredVM(Record, frozen=True):
+    """The .vmx file of a VM that is not in the inventory."""
+
+    name: str
+    path: str
+    datastore: str
+    modified_at: str | None
+
+
+class MetricCounter(Record, frozen=True):
+    """A counter that an object has; `instances` are the devices that it counts for each alone."""
+
+    name: str
+    unit: str
+    description: str
+    level: int
+    instances: tuple[str, ...]
+    key: int
+
+
+class MetricInterval(Record, frozen=True):
+    """A historical interval: a sample each `seconds`, kept for `kept_seconds`."""
+
+    name: str
+    seconds: int
+    kept_seconds: int
+    level: int
+    enabled: bool
+
+
+class MetricSample(Record, frozen=True):
+    """A sample of a counter; `instance` is empty for the whole object."""
+
+    at: str
+    name: str
+    instance: str
+    value: float
+    unit: str
+
+
+class LogFile(Record, frozen=True):
+    """A log of the server or of a node."""
+
+    key: str
+    file: str
+    label: str
+    node: str | None
+
+
+class LogBundle(Record, frozen=True):
+    """A support bundle that was written to a local file."""
+
+    file: str
+    size_bytes: int
+    node: str | None
+
+
+class CertificateInfo(Record, frozen=True):
+    """The TLS certificate of the server or of a node."""
+
+    of: str
+    subject: str
+    issuer: str
+    begins_at: str
+    ends_at: str
+    sha256: str
+    status: str
+
+
+class EVCCheck(Record, frozen=True):
+    """Whether a node can be in a cluster of an EVC mode; `most` is the highest mode that its CPU supports."""
+
+    node: str
+    mode: str
+    most: str | None
+    fits: bool | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.jobs import Job
@@ -16,8 +16,13 @@ from novacron_vmware.placement import find_placement, find_store
 from novacron_vmware.records import FACTS
 from novacron_vmware.sdk import vim
 
+if TYPE_CHECKING:
+    from novacron_vmware.connection import VMwareConnection
+
 PROPERTIES = ["name", "config.version", "config.guestFullName", "config.extraConfig", "guest.toolsRunningStatus"]
 PROPERTIES += ["guest.toolsVersionStatus2", "guest.toolsVersion", "runtime.consolidationNeeded", "runtime.powerState"]
+PROPERTIES += ["runtime.connectionState", "runtime.faultToleranceState", "config.files", "config.keyId", "config.bootOptions"]
+PROPERTIES += ["config.latencySensitivity", "config.cpuHotAddEnabled", "config.memoryHotAddEnabled"]
 
 
 class VSphereVMs(NativeOperations):
@@ -26,17 +31,7 @@ class VSphereVMs(NativeOperations):
     @vsphere.operation(kind="read")
     def vm_details(self, vm: str) -> VMDetails:
         """Show what vSphere alone knows of a VM."""
-        read = self._connection.read(self._vm(vm), PROPERTIES)
-        return VMDetails(
-            name=plain_name(read["name"]),
-            hardware=read.get("config.version") or "",
-            tools=str(read.get("guest.toolsRunningStatus") or ""),
-            tools_status=str(read.get("guest.toolsVersionStatus2") or ""),
-            tools_version=read.get("guest.toolsVersion") or None,
-            needs_consolidation=bool(read.get("runtime.consolidationNeeded")),
-            guest=read.get("config.guestFullName") or "",
-            extra={each.key: str(each.value) for each in read.get("config.extraConfig") or ()},
-        )
+        return details_of(self._connection, self._vm(vm))
 
     @vsphere.operation(kind="job", locks="vm", idempotent=True)
     def vm_consolidate(self, vm: str, job: Job[VMDetails]) -> VMDetails:
@@ -140,29 +135,82 @@ class VSphereVMs(NativeOperations):
         made = self._run(path, lambda: place.folder.RegisterVM_Task(path, escaped_name(name), False, place.pool, place.node), job)
         return self.vm_details(made._moId)
 
-    @vsphere.operation(kind="job", locks="vm")
-    def vm_customize(self, vm: str, specification: str, job: Job[VMDetails]) -> VMDetails:
-        """Apply a customization specification to a stopped VM. The guest changes at its next start.
-
-        NICs that the specification has no settings for use DHCP.
+    @vsphere.operation(kind="change", locks="vm", idempotent=True)
+    def vm_settings(
+        self,
+        vm: str,
+        latency_sensitivity: Literal["low", "normal", "high"] | None = None,
+        cpu_hot_add: bool | None = None,
+        memory_hot_add: bool | None = None,
+        cores_per_numa_node: int | None = None,
+        secure_boot: bool | None = None,
+        boot_delay: float | None = None,
+        enter_setup: bool | None = None,
+    ) -> VMDetails:
+        """Change settings of a VM that vSphere alone has. What is not given stays. Most need the VM to be stopped.
 
         Args:
             vm: its name, path or id.
-            specification: the name of the specification.
+            latency_sensitivity: "high" gives the VM its CPUs alone; it needs full reservations.
+            cpu_hot_add: allow to add CPUs while it runs.
+            memory_hot_add: allow to add memory while it runs.
+            cores_per_numa_node: the cores of a virtual NUMA node; 0 lets vSphere decide.
+            secure_boot: start only signed systems; with the firmware uefi.
+            boot_delay: seconds before the system starts.
+            enter_setup: enter the firmware's setup at the next start, once.
         """
+        boot = vim.vm.BootOptions(
+            efiSecureBootEnabled=secure_boot,
+            bootDelay=None if boot_delay is None else int(boot_delay * 1000),
+            enterBIOSSetup=enter_setup,
+        )
+        spec = vim.vm.ConfigSpec(cpuHotAddEnabled=cpu_hot_add, memoryHotAddEnabled=memory_hot_add)
+        if any(each is not None for each in (secure_boot, boot_delay, enter_setup)):
+            spec.bootOptions = boot
+        if latency_sensitivity is not None:
+            spec.latencySensitivity = vim.LatencySensitivity(level=latency_sensitivity)
+        if cores_per_numa_node is not None:
+            value = str(cores_per_numa_node) if cores_per_numa_node else ""
+            spec.extraConfig = [vim.option.OptionValue(key="numa.vcpu.maxPerVirtualNode", value=value)]
         thing = self._vm(vm)
-        with translated(specification):
-            item = self._manager("customizationSpecManager", "customization specifications").GetCustomizationSpec(specification)
-        devices = self._connection.read(thing, ["config.hardware.device"]).get("config.hardware.device") or ()
-        cards = sum(isinstance(device, vim.vm.device.VirtualEthernetCard) for device in devices)
-        for _ in range(cards - len(item.spec.nicSettingMap)):  # vSphere wants settings for each NIC
-            settings = vim.vm.customization.IPSettings(ip=vim.vm.customization.DhcpIpGenerator())
-            item.spec.nicSettingMap.append(vim.vm.customization.AdapterMapping(adapter=settings))
-        self._run(vm, lambda: thing.CustomizeVM_Task(item.spec), job)
+        self._run(vm, lambda: thing.ReconfigVM_Task(spec))
         return self.vm_details(vm)
 
     def _vm(self, text: str) -> Any:
         return self._connection.inventory.find(text)
 
 
-__all__ = ["VSphereVMs"]
+def details_of(connection: VMwareConnection, thing: Any) -> VMDetails:
+    """Read what vSphere alone knows of a VM."""
+    read = connection.read(thing, PROPERTIES)
+    boot, latency = read.get("config.bootOptions"), read.get("config.latencySensitivity")
+    return VMDetails(
+        name=plain_name(read["name"]),
+        hardware=read.get("config.version") or "",
+        tools=str(read.get("guest.toolsRunningStatus") or ""),
+        tools_status=str(read.get("guest.toolsVersionStatus2") or ""),
+        tools_version=read.get("guest.toolsVersion") or None,
+        needs_consolidation=bool(read.get("runtime.consolidationNeeded")),
+        guest=read.get("config.guestFullName") or "",
+        connection=str(read.get("runtime.connectionState") or ""),
+        file=getattr(read.get("config.files"), "vmPathName", None) or "",
+        encrypted=read.get("config.keyId") is not None,
+        fault_tolerance=str(read.get("runtime.faultToleranceState") or "notConfigured"),
+        latency_sensitivity=str(getattr(latency, "level", None) or "normal"),
+        cpu_hot_add=bool(read.get("config.cpuHotAddEnabled")),
+        memory_hot_add=bool(read.get("config.memoryHotAddEnabled")),
+        secure_boot=bool(getattr(boot, "efiSecureBootEnabled", None)),
+        boot_delay_ms=int(getattr(boot, "bootDelay", None) or 0),
+        enter_setup=bool(getattr(boot, "enterBIOSSetup", None)),
+        cores_per_numa_node=_cores_per_node(read),
+        extra={each.key: str(each.value) for each in read.get("config.extraConfig") or ()},
+    )
+
+
+def _cores_per_node(read: dict[str, Any]) -> int | None:
+    """Return how many cores a virtual NUMA node has, where it is set; vSphere decides otherwise."""
+    found = [each.value for each in read.get("config.extraConfig") or () if each.key == "numa.vcpu.maxPerVirtualNode"]
+    return int(found[0]) if found and str(found[0]).isdigit() else None
+
+
+__all__ = ["VSphereVMs", "details_of"]
