@@ -72,11 +72,11 @@ class VSphereCustomization(NativeOperations):
         hostname: str = "",
         owner: str = "NovaCron",
         organization: str = "NovaCron",
-        admin_password: str = "",
+        admin_password: str | None = None,
         workgroup: str = "WORKGROUP",
         domain: str = "",
         domain_user: str = "",
-        domain_password: str = "",
+        domain_password: str | None = None,
         address: str = "",
         gateway: str = "",
         dns: tuple[str, ...] = (),
@@ -109,7 +109,7 @@ class VSphereCustomization(NativeOperations):
             problem = SpecProblem("domain_user", domain_user, "a user and the name of the secret that is its password")
             raise InvalidSpecError("a domain needs a user", problems=[problem])
         identification = Spec.Identification(joinWorkgroup=workgroup)
-        if domain:
+        if domain and domain_password:
             identification = Spec.Identification(
                 joinDomain=domain, domainAdmin=domain_user, domainAdminPassword=self._password(domain_password)
             )
