@@ -893,3 +893,13 @@ class TestEvents:
             ("vm.status", "panicked"),
         ]
         assert vm.refresh().status == "crashed"
+
+
+def test_a_released_address_is_given_again_and_no_address_twice():
+    with novacron.connect("sim://addresses-again?vms=300") as host:
+        found = [address for vm in host.vms.list(detail="full") for nic in vm.record.nics for address in nic.addresses]
+        assert len(found) == len(set(found)) == 225  # three of four run
+        first = next(vm for vm in host.vms.list(detail="full") if "192.168.122.2" in vm.record.nics[0].addresses)
+        first.delete(force=True)
+        again = host.vms.create(name="again", nics=[{"network": "default"}], start=True)
+        assert again.record.nics[0].addresses == ("192.168.122.2",)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pexpect
@@ -288,3 +289,17 @@ def test_ctrl_c_asks_whether_to_cancel_detach_or_go_on(novacron, answer, said, s
     (run,) = json.loads(novacron("run", "list", "-o", "json").stdout)
     assert run["status"] == status, novacron("run", "show", run["id"]).stdout
     assert "Traceback" not in process.before
+
+
+@pytest.mark.parametrize("uri", ["sim://imports?vms=3", "test:///default"])
+def test_a_listing_does_not_import_pydantic(uri, tmp_path):
+    """Importing it takes longer than the listing."""
+    code = (
+        "import sys; from novacron_shell.main import main\n"
+        f"sys.argv = ['novacron', '-c', {uri!r}, 'vm', 'list', '--full']\n"
+        "try: main()\nexcept SystemExit as ended: assert not ended.code\n"
+        "print(sorted({'pydantic', 'sqlalchemy', 'yaml', 'rich'} & sys.modules.keys()), file=sys.stderr)"
+    )
+    environment = {**os.environ, "NOVACRON_STATE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"

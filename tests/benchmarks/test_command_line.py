@@ -77,3 +77,27 @@ def test_a_command_for_a_libvirt_host_loads_nothing_heavy(crowds, command, envir
     tell(f"`novacron {command}` loads {len(loaded)} packages, none of {', '.join(sorted(HEAVY))}")
     assert not loaded & HEAVY
     assert ("libvirt" in loaded) == (command == "vm list")
+
+
+def test_vm_list_takes_at_most_three_times_the_bulk_call_in_bare_python(crowd, environment, measure, tell):
+    """The peer prints the same rows with libvirt's own bulk calls, and nothing else."""
+    uri = crowd[1].uri
+    m = measure(
+        {
+            "novacron vm list": run([NOVACRON, "-c", uri, "vm", "list"], environment),
+            "bare Python": run([sys.executable, "-c", BARE, uri], environment),
+        },
+        rounds=7 if crowd[0] == 1000 else 3,
+    )
+    tell(f"{m.told('novacron vm list', 'bare Python')}; {1000 * m.best('novacron vm list'):.0f} ms")
+    assert m.ratio("novacron vm list", "bare Python") <= 3
+
+
+BARE = """
+import sys
+import libvirt
+connection = libvirt.open(sys.argv[1])
+groups = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_BALLOON
+for domain, stats in sorted(connection.getAllDomainStats(groups, 0), key=lambda found: found[0].name()):
+    print(domain.name(), stats.get("state.state"), stats.get("vcpu.current"), stats.get("balloon.maximum"))
+"""

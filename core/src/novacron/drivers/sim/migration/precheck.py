@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from novacron.drivers.sim.state.disks import taken_volume
 from novacron.drivers.sim.state.machine import Place, SimVM
 from novacron.drivers.sim.state.world import World
 from novacron.errors import NotFoundError
-from novacron.specs.migration import MigrationSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.migration import MigrationSpec
 
 
 def failures(source: World, vm: SimVM, destination: World, name: str, spec: MigrationSpec) -> Iterator[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.errors import OperationTimeoutError
 from novacron.jobs import Job, remaining_seconds
-from novacron.specs.migration import MigrationSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.migration import MigrationSpec
 
 POLL = 0.02
 """Seconds between two reports."""

@@ -11,7 +11,6 @@ from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.errors import BusyError, InvalidStateError
 from novacron.records.guest import ConsoleEndpoint, Screenshot
-from novacron.specs.devices import DisplaySpec
 
 WIDTH, HEIGHT = 64, 48
 _COLOURS = {"running": (32, 96, 64), "suspended": (96, 96, 32)}
@@ -90,6 +89,8 @@ class SimConsole(Area):
             self._check_active(sim_vm, "reach the display of")
             if sim_vm.display is None:
                 return ConsoleEndpoint(vm=sim_vm.id, kind="serial", path=f"/sim/console/{sim_vm.name}")
+            from novacron.specs.devices import DisplaySpec
+
             asked = DisplaySpec(**sim_vm.display)
             port = asked.port or 5900 + zlib.crc32(sim_vm.id.encode()) % 1000
             return ConsoleEndpoint(vm=sim_vm.id, kind=asked.type, address=asked.listen, port=port)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.errors import AlreadyExistsError, DeviceNotFoundError, ResourceAllocationError
 from novacron.records.devices import HostDevice
 from novacron.records.vm import VM
-from novacron.specs.devices import HostDeviceSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.devices import HostDeviceSpec
 
 _STATES = ("running", "suspended", "stopped", "crashed")
 _KINDS = ("pci", "usb", "mdev")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.operations.power import refuse_locked
@@ -15,7 +16,9 @@ from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpec
 from novacron.jobs import Job
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
-from novacron.specs.disks import DiskLimits, DiskSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.disks import DiskLimits, DiskSpec
 
 _STATES = ("running", "suspended", "stopped", "crashed")
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from novacron.drivers.sim.area import Area, simulated
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, TrafficFilterNotFoundError
 from novacron.records.filters import TrafficFilter
 from novacron.records.vm import Deleted
-from novacron.specs.filters import TrafficFilterSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.filters import TrafficFilterSpec
 
 
 class SimFilters(Area):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.operations.power import start
@@ -27,9 +28,10 @@ from novacron.errors import (
 from novacron.jobs import Job
 from novacron.records.questions import Question
 from novacron.records.vm import VM, Deleted, NativeDefinition, VMConfiguration
-from novacron.specs.disks import DiskSpec
-from novacron.specs.query import VMQuery
-from novacron.specs.vm import VMSpec, VMUpdate
+
+if TYPE_CHECKING:
+    from novacron.specs.query import VMQuery
+    from novacron.specs.vm import VMSpec, VMUpdate
 
 FORMAT = "novacron sim json"
 
@@ -255,6 +257,8 @@ class SimLifecycle(Area):
             return self.record(vm)
 
     def _made(self, spec: VMSpec, undo: ExitStack) -> SimVM:
+        from novacron.specs.disks import DiskSpec
+
         world = self.world
         vm = SimVM(id=str(spec.id or world.new_id()), name=spec.name, vcpus=spec.vcpus, memory=spec.memory, created_at=now())
         vm.vcpus_max, vm.memory_max = spec.vcpus_max or spec.vcpus, spec.memory_max or spec.memory

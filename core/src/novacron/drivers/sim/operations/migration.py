@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.drivers.sim.area import Area, SimConnection, simulated
 from novacron.drivers.sim.migration.precheck import failures, moving_places
@@ -22,7 +22,9 @@ from novacron.errors import DeviceNotFoundError, InvalidStateError, MigrationChe
 from novacron.jobs import Job
 from novacron.records.migration import MigrationCheck, MigrationReport
 from novacron.records.vm import VM
-from novacron.specs.migration import MigrationSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.migration import MigrationSpec
 
 
 class SimMigration(Area):

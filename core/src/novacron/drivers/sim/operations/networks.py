@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.networks import SimNetwork
@@ -17,7 +18,9 @@ from novacron.errors import (
 )
 from novacron.records.networks import DHCPLease, Network
 from novacron.records.vm import Deleted
-from novacron.specs.networks import NetworkSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.networks import NetworkSpec
 
 LEASE_HOURS = 1
 STOPPED_ONLY = {"type", "bridge", "device", "cidr", "vlan", "openvswitch", "mtu", "stp", "forward_delay", "domain"}
@@ -132,7 +135,7 @@ class SimNetworks(Area):
         if own is None and spec.type != "macvtap":
             own = next(name for number in range(len(taken) + 1) if (name := f"virbr{number}") not in taken)
         if cidr != network.cidr:
-            network.leases.clear()
+            network.forget()
         network.bridge = own
         given = spec.model_fields_set | ({"type", "autostart"} if network.spec is None else set())
         network.spec = spec if network.spec is None else network.spec.model_copy(update={f: getattr(spec, f) for f in given})

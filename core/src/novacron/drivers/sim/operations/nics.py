@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.hardware import settings
@@ -17,7 +17,9 @@ from novacron.errors import (
 )
 from novacron.records.nics import NIC, NICAddress
 from novacron.records.vm import VM
-from novacron.specs.nics import NICSpec, NICUpdate
+
+if TYPE_CHECKING:
+    from novacron.specs.nics import NICSpec, NICUpdate
 
 _STATES = ("running", "suspended", "stopped", "crashed")
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.pools import SimPool
 from novacron.errors import AlreadyExistsError, InvalidStateError
 from novacron.records.pools import StoragePool
 from novacron.records.vm import Deleted
-from novacron.specs.pools import StoragePoolSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.pools import StoragePoolSpec
 
 
 class SimPools(Area):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.errors import DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.records.resources import Resources
-from novacron.specs.resources import LimitsSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.resources import LimitsSpec
 
 FIELDS = ("vcpus", "vcpus_max", "memory", "memory_max", "modules", "iothreads", "pinning", "limits")
 """Properties of a VM that can differ after the next start."""

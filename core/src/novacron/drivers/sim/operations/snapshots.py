@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.broadcast import now
 from novacron.drivers.sim.state.machine import SimVM, Snapshotted
@@ -14,7 +16,9 @@ from novacron.errors import (
 from novacron.jobs import Job
 from novacron.records.snapshots import Snapshot
 from novacron.records.vm import VM
-from novacron.specs.snapshots import SnapshotSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.snapshots import SnapshotSpec
 
 
 class SimSnapshots(Area):

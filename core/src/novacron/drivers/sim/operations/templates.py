@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.operations.lifecycle import check_spec, refuse_taken
@@ -17,8 +18,10 @@ from novacron.errors import InvalidStateError, TemplateNotFoundError
 from novacron.jobs import Job
 from novacron.records.templates import Template
 from novacron.records.vm import VM, Deleted
-from novacron.specs.templates import TemplateSpec
-from novacron.specs.vm import VMSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.templates import TemplateSpec
+    from novacron.specs.vm import VMSpec
 
 SECRETS = ("/etc/machine-id", "/etc/ssh/ssh_host_", "/var/lib/dhcp/")
 """Files of a guest that a sealed template has not: they must differ between VMs."""

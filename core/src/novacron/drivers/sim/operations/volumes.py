@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.content import BLOCK, Content, data_ranges
@@ -12,7 +12,9 @@ from novacron.errors import InvalidSpecError, InvalidStateError, ResourceAllocat
 from novacron.jobs import Job
 from novacron.records.vm import Deleted
 from novacron.records.volumes import Volume
-from novacron.specs.volumes import VolumeSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.volumes import VolumeSpec
 
 CHUNK = 64 * BLOCK
 """Bytes between two reports of an upload."""

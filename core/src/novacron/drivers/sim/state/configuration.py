@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.errors import InvalidSpecError, SpecProblem
-from novacron.specs.vm import HARDWARE, VMSpec, VMUpdate
+
+if TYPE_CHECKING:
+    from novacron.specs.vm import VMUpdate
 
 
 def set_hardware(vm: SimVM, changes: VMUpdate) -> None:
     """Change the hardware settings of a VM. Raises InvalidSpecError if a device of the boot order does not exist; nothing is changed."""
+    from novacron.specs.vm import HARDWARE
+
     given = {name: value for name, value in changes.as_dict().items() if name in HARDWARE}
     if (order := given.pop("boot_order", None)) is not None:
         _set_boot_order(vm, order)
@@ -32,6 +36,8 @@ def set_hardware(vm: SimVM, changes: VMUpdate) -> None:
 
 def configuration(vm: SimVM) -> dict[str, Any]:
     """Return the fields of `VMUpdate` that a VM has."""
+    from novacron.specs.vm import HARDWARE, VMSpec
+
     found: dict[str, Any] = {
         "vcpus": vm.after_stop.get("vcpus", vm.vcpus),
         "memory": vm.after_stop.get("memory", vm.memory),

@@ -6,13 +6,16 @@ import itertools
 import string
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from novacron.drivers.sim.state.machine import Place, SimVM
 from novacron.drivers.sim.state.pools import SimPool, SimVolume
 from novacron.drivers.sim.state.world import World
 from novacron.errors import AlreadyExistsError, ImageNotFoundError, NotFoundError
 from novacron.records.disks import Disk
-from novacron.specs.disks import DiskSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.disks import DiskSpec
 
 PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd", "nvme": "nvme"}
 _SUFFIXES = ("", ".qcow2", ".img", ".raw")

@@ -5,11 +5,13 @@ They are the given fields of a spec. `vm_export` returns them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from novacron.specs.disks import DiskSpec
-from novacron.specs.nics import NICSpec
-from novacron.specs.vm import VMSpec
+if TYPE_CHECKING:
+    from novacron.specs.disks import DiskSpec
+    from novacron.specs.nics import NICSpec
+    from novacron.specs.vm import VMSpec
+
 
 OF_A_VM = frozenset(
     [
@@ -53,10 +55,12 @@ OF_A_DISK = frozenset(
 OF_A_NIC = frozenset({"queues", "boot_order"})
 """Fields of `NICSpec` that a NIC's record does not have."""
 
+_FIELDS = {"VMSpec": OF_A_VM, "DiskSpec": OF_A_DISK, "NICSpec": OF_A_NIC, "NICUpdate": OF_A_NIC}
+
 
 def settings(spec: VMSpec | DiskSpec | NICSpec) -> dict[str, Any]:
     """Return the given fields that are only stored, as plain values."""
-    fields = OF_A_VM if isinstance(spec, VMSpec) else OF_A_DISK if isinstance(spec, DiskSpec) else OF_A_NIC
+    fields = _FIELDS[type(spec).__name__]
     given: dict[str, Any] = spec.model_dump(mode="json", include=set(fields & spec.model_fields_set), exclude_unset=True)
     return {name: sorted(value) if name == "cpu_features" else value for name, value in given.items()}
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import TYPE_CHECKING
 
 from novacron.records.networks import Network
-from novacron.specs.networks import NetworkSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.networks import NetworkSpec
 
 
 class SimNetwork:
-    """A network. The NIC of a running VM gets the next free address of its range."""
+    """A network. The NIC of a running VM gets the first free address of its range.
 
-    __slots__ = ("active", "autostart", "bridge", "cidr", "id", "leases", "name", "spec", "type")
+    `_given` are the addresses of all leases. `_searched` is where the range starts and the first address that may be free, so that many VMs
+    do not search the whole range each.
+    """
+
+    __slots__ = ("_given", "_searched", "active", "autostart", "bridge", "cidr", "id", "leases", "name", "spec", "type")
 
     def __init__(
         self, name: str, identity: str, *, type: str = "nat", bridge: str | None = None, cidr: str | None = None
@@ -21,6 +28,8 @@ class SimNetwork:
         self.autostart = True
         self.spec: NetworkSpec | None = None
         self.leases: dict[str, str] = {}
+        self._given: set[str] = set()
+        self._searched = 0, 0
 
     def address(self, mac: str) -> str | None:
         """Return the NIC's address, which stays the same; None if the network has no (free) address."""
@@ -31,17 +40,31 @@ class SimNetwork:
         own = ipaddress.ip_interface(self.cidr)
         kept = {host.mac.lower(): str(host.address) for host in self.spec.dhcp_hosts} if self.spec else {}
         if mac in kept:
-            self.leases[mac] = kept[mac]
-            return kept[mac]
+            return self._lease(mac, kept[mac])
         first, last = (self.spec.dhcp_start, self.spec.dhcp_end) if self.spec else (None, None)
         low = int(first) if first else int(own.network.network_address) + 2
         high = int(last) if last else int(own.network.broadcast_address) - 1
-        taken = {int(ipaddress.ip_address(a)) for a in self.leases.values()} | {int(own.ip)}
-        free = next((n for n in range(low, min(high, low + 2**16) + 1) if n not in taken), None)
-        if free is None:
-            return None
-        self.leases[mac] = str(type(own.ip)(free))
-        return self.leases[mac]
+        if self._searched[0] != low:
+            self._searched = low, low
+        address = type(own.ip)
+        for number in range(self._searched[1], min(high, low + 2**16) + 1):
+            if number != int(own.ip) and (text := str(address(number))) not in self._given:
+                self._searched = low, number + 1
+                return self._lease(mac, text)
+        return None
+
+    def forget(self, mac: str | None = None) -> None:
+        """Forget the address of a NIC, or of all NICs. It is free again."""
+        for each in [mac] if mac is not None else list(self.leases):
+            address = self.leases.pop(each, None)
+            if address is not None:
+                self._given.discard(address)
+                self._searched = 0, 0
+
+    def _lease(self, mac: str, address: str) -> str:
+        self.leases[mac] = address
+        self._given.add(address)
+        return address
 
     def overlaps(self, cidr: str) -> bool:
         """Return whether the address ranges of two networks overlap."""

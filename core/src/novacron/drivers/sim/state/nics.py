@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.drivers.sim.state.world import World
 from novacron.errors import InvalidStateError, NetworkNotFoundError, TrafficFilterNotFoundError
 from novacron.records.nics import NIC
-from novacron.specs.nics import NICSpec
+
+if TYPE_CHECKING:
+    from novacron.specs.nics import NICSpec
 
 
 def make_nic(world: World, spec: NICSpec, mac: str | None = None) -> NIC:

@@ -184,7 +184,7 @@ class World:
         """Release the addresses of these NICs."""
         for nic in nics:
             for network in self.networks.values():
-                network.leases.pop(nic.mac, None)
+                network.forget(nic.mac)
 
     def rename(self, vm: SimVM, name: str) -> None:
         """Rename a VM."""
