@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import novacron as api
 from novacron.drivers import sim
 from novacron_shell.cli import VM_COMMANDS, cli
+from novacron_shell.completion import suggestions
 
 WORLDS = itertools.count()
 ONE = {
@@ -121,3 +122,54 @@ def test_some_failures_are_named_and_the_exit_code_says_partly(novacron, host):
     assert "only" in done.stdout
     done = novacron("snapshot", "delete", "vm-0000[12]", "only", "--yes", code=3)
     assert "1 of 2 done, 1 failed" in done.stderr
+
+
+@pytest.fixture
+def fleet(tmp_path, monkeypatch):
+    """A fleet of two hosts, of which one belongs to the group `prod`."""
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+    number = next(WORLDS)
+    for name in "ab":
+        api.fleet().add(name, f"sim://selectors-{name}-{number}?vms=2&prefix={name}-")
+    api.fleet().nodes.refresh()
+    api.fleet().nodes.set("a", group="prod")
+    yield api.fleet()
+    api.fleet().hosts.close()
+
+
+def test_a_group_chooses_the_vms_of_its_nodes(fleet):
+    def run(*arguments, code=0):
+        done = CliRunner().invoke(cli, list(arguments))
+        assert done.exit_code == code, (done.output, done.exception)
+        return done
+
+    assert run("vm", "list", "@prod", "-o", "name").stdout.split() == ["a-00001", "a-00002"]
+    assert run("stop", "@prod", "--dry-run", "-o", "name").stdout.split() == ["a-00001", "a-00002"]
+    assert run("vm", "list", "@prod", "b-00001", "-o", "name").stdout.split() == ["a-00001", "a-00002", "b-00001"]
+    assert "did you mean @prod?" in run("vm", "list", "@prd", code=1).exception.hint
+    assert suggestions("@p", {}) == ["@prod"]
+
+
+def test_a_list_of_chosen_vms_reads_their_tags(novacron, host):
+    """A field that was not read looked like an empty one."""
+    host.vms["vm-00001"].update(tags=["chosen"])
+    assert json.loads(novacron("vm", "list", "vm-*1", "--full", "-o", "json").stdout)[0]["tags"] == ["chosen"]
+    assert "chosen" in novacron("vm", "list", "vm-*1", "-o", "wide").stdout
+    assert novacron("vm", "list", "vm-*", "--tag", "chosen", "-o", "name").stdout.split() == ["vm-00001"]
+
+
+def test_a_list_is_printed_again_until_it_is_interrupted(novacron, host, monkeypatch):
+    rounds = []
+
+    def pause(seconds):
+        rounds.append(seconds)
+        host.vms["vm-00001"].delete(force=True) if len(rounds) == 1 else None
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("novacron_shell.watching.pause", pause)
+    done = novacron("vm", "list", "-w", "--interval", "7s", "--columns", "name", "--sort", "-name", "-o", "csv", code=1)
+    lists = [each.split() for each in done.stdout.split("name\n") if each]
+    assert [len(each) for each in lists] == [6, 5]
+    assert lists[1][0] == "vm-00006"
+    assert rounds == [7.0, 7.0]

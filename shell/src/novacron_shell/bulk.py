@@ -22,7 +22,7 @@ from novacron_shell.settings import PARTLY, Settings
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
 
-HELP = "VMs are names, UUIDs, HOST/NAME, patterns ('web-*'), tag:TAG, host:HOST, status:STATUS, or - to read names from stdin."
+HELP = "VMs are names, UUIDs, HOST/NAME, patterns ('web-*'), tag:TAG, host:HOST, status:STATUS, @GROUP, or - to read names from stdin."
 Work = Callable[["VMHandle"], Any]
 
 

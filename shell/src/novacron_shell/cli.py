@@ -17,6 +17,7 @@ GROUPS = {
     "alert": ("alerts", "Alerts: list, rules, silences, tests of rules."),
     "call": ("operations", "Call any operation of the driver contract by its name."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),
+    "config": ("config", "Show the configuration file and what it says."),
     "console": ("console", "Attach to the serial console of a VM."),
     "cp": ("ssh", "Copy files to or from a VM, by SSH or the guest agent."),
     "describe": ("labs", "Print what a host has as a lab file."),
@@ -105,6 +106,15 @@ class VMGroup(CommandGroup):
 
 class MainGroup(CommandGroup):
     """The command `novacron`. Plugins are asked for commands only when no built-in command has the name."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command; a word that is no command may be an alias of the configuration file."""
+        own = {*GROUPS, *SHORTCUTS, "vm"}
+        if args and args[0] not in own:
+            from novacron_shell.config import expanded, read_config
+
+            args = expanded(args, {name: line for name, line in read_config().aliases.items() if name not in own})
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*GROUPS, *SHORTCUTS, "vm", *_native_groups(), *self._from_plugins()})

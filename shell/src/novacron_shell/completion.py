@@ -53,13 +53,26 @@ def suggestions(incomplete: str, names: dict[str, list[str]]) -> list[str]:
         (['web1'], ['host:kvm1'], ['status:stopping', 'status:stopped'])
     """
     kind, colon, _ = incomplete.partition(":")
-    if colon and kind == "status":
-        choices: Iterable[str] = (f"status:{status}" for status in STATUSES)
+    if incomplete.startswith("@"):
+        choices: Iterable[str] = (f"@{group}" for group in _groups())
+    elif colon and kind == "status":
+        choices = (f"status:{status}" for status in STATUSES)
     elif colon and kind == "host":
         choices = (f"host:{host}" for host in names)
     else:
         choices = [*sorted({name for some in names.values() for name in some}), *KINDS]
     return [choice for choice in choices if choice.startswith(incomplete)]
+
+
+def _groups() -> list[str]:
+    """Return the names of the groups of nodes, from the state database."""
+    from novacron import fleet
+    from novacron.errors import NovaCronError
+
+    try:
+        return sorted({node.group for node in fleet().nodes.list() if node.group})
+    except NovaCronError:
+        return []
 
 
 def complete_vms(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
+from novacron_shell.config import read_config
 from novacron_shell.context import current_host
 from novacron_shell.output import FORMATS
 from novacron_shell.settings import PARTLY, Settings
+from novacron_shell.watching import Listing
 
 
 class DurationType(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic from click 8.4 on
@@ -54,6 +56,8 @@ class TextFile(click.File):
 
 
 DURATION, SIZE = DurationType(), SizeType()
+SHORTEST = 0.1
+"""Seconds between two lists at least."""
 SIZE_FIELDS = frozenset({"size", "capacity", "memory", "max_memory", "allocation"})
 MEMORY = (1024**2, 64 * 1024**4)
 """Memory of a VM in bytes that is plausible on a command line: 1 MiB to 64 TiB."""
@@ -108,11 +112,10 @@ def _with_common_options(timeout: str) -> Callable[[Callable[..., Any]], Callabl
             settings = Settings(connect, host, output, host_timeout).over(context.obj)
             if isinstance(context.command, click.Group):
                 return command(*args, settings=settings, **kwargs)
-            if not settings.named:
-                settings.host_name = current_host()
-            settings.columns, settings.sort = context.meta.pop("novacron.list", ((), None))
+            settings.complete(read_config(), current_host())
+            listing = context.meta.pop("novacron.list", Listing())
             try:
-                result = command(*args, settings=settings, **kwargs)
+                result = listing.run(settings, lambda: command(*args, settings=settings, **kwargs))
             finally:
                 settings.close()
             if settings.unreachable:
@@ -134,15 +137,17 @@ common_options_beside_timeout = _with_common_options("--host-timeout")
 
 
 def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the common options, `--columns` and `--sort`, which `show_many` applies."""
+    """Give a command the common options, `--columns` and `--sort`, which `show_many` applies, and `--watch`, which repeats it."""
     inner = common_options(command)
 
     @click.option("--columns", metavar="NAME,...", help="Columns to show: headings of the table or fields of the record.")
     @click.option("--sort", metavar="NAME", help="Column to sort by. A minus sign sorts in descending order: -memory.")
+    @click.option("-w", "--watch", is_flag=True, help="Print the list again and again until Ctrl-C.")
+    @click.option("--interval", type=DURATION, default="2s", show_default=True, help="With --watch: the time between two lists.")
     @functools.wraps(inner)
-    def wrapped(*args: Any, columns: str | None, sort: str | None, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, columns: str | None, sort: str | None, watch: bool, interval: float, **kwargs: Any) -> Any:
         chosen = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
-        click.get_current_context().meta["novacron.list"] = chosen, sort
+        click.get_current_context().meta["novacron.list"] = Listing(chosen, sort, max(interval, SHORTEST) if watch else None)
         return inner(*args, **kwargs)
 
     return wrapped

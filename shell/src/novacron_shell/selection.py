@@ -5,6 +5,7 @@
 | `web1`, a UUID, `kvm1/web1` | one VM |
 | `web-*`, `web[12]` | VMs whose name matches. A VM with exactly this name wins over the pattern. |
 | `tag:TAG`, `host:HOST`, `status:STATUS` | VMs with that tag, on that host, in that status |
+| `@GROUP` | VMs on the nodes of that group of the fleet |
 | `-` | the names that standard input holds, separated by blanks or newlines |
 """
 
@@ -22,12 +23,18 @@ if TYPE_CHECKING:
     from novacron_shell.settings import Settings
 
 KINDS = ("tag", "host", "status")
+GROUP = "@"
 FEW = 3
 """Names up to this number are looked up one by one; more are found in a listing."""
 
 
-def select(settings: Settings, words: Sequence[str]) -> list[VMHandle]:
+def select(settings: Settings, words: Sequence[str], *, full: bool = False) -> list[VMHandle]:
     """Return the VMs that selectors choose, each once, in the order of the selectors.
+
+    Args:
+        settings: the hosts.
+        words: the selectors.
+        full: read all fields of the VMs, such as tags and NICs.
 
     Raises:
         VMNotFoundError: A selector chooses no VM.
@@ -36,7 +43,7 @@ def select(settings: Settings, words: Sequence[str]) -> list[VMHandle]:
     asked = list(_words(words))
     listed: list[VMHandle] | None = None
     if len(asked) > FEW or any(map(is_selector, asked)):
-        detail: Literal["summary", "full"] = "full" if any(word.startswith("tag:") for word in asked) else "summary"
+        detail: Literal["summary", "full"] = "full" if full or any(word.startswith("tag:") for word in asked) else "summary"
         listed = _listing(settings, asked, detail)
     found: dict[tuple[str, str], VMHandle] = {}
     for word in asked:
@@ -49,11 +56,11 @@ def is_selector(word: str) -> bool:
     """Whether a word may choose several VMs.
 
     Example:
-        >>> [is_selector(word) for word in ("web1", "web-*", "tag:web", "a,b", "-")]
-        [False, True, True, True, True]
+        >>> [is_selector(word) for word in ("web1", "web-*", "tag:web", "a,b", "@prod", "-")]
+        [False, True, True, True, True, True]
     """
     kind, colon, _ = word.partition(":")
-    return word == "-" or bool(set(word) & set("*?[,")) or bool(colon and kind in KINDS)
+    return word == "-" or word.startswith(GROUP) or bool(set(word) & set("*?[,")) or bool(colon and kind in KINDS)
 
 
 def _words(words: Iterable[str]) -> Iterable[str]:
@@ -86,7 +93,10 @@ def _chosen(settings: Settings, word: str, listed: list[VMHandle] | None) -> lis
 
 def _matching(word: str, listed: list[VMHandle]) -> list[VMHandle]:
     kind, colon, value = word.partition(":")
-    if colon and kind in KINDS:
+    if word.startswith(GROUP):
+        nodes = _nodes(word.removeprefix(GROUP))
+        some = [vm for vm in listed if vm.host.name in nodes and nodes[vm.host.name] & {None, vm.record.node}]
+    elif colon and kind in KINDS:
         some = [vm for vm in listed if _has(vm, kind, value)]
     else:
         some = [vm for vm in listed if fnmatch.fnmatchcase(vm.name, word)]
@@ -94,9 +104,43 @@ def _matching(word: str, listed: list[VMHandle]) -> list[VMHandle]:
         raise VMNotFoundError(
             f"no VM matches {word!r}",
             resource=word,
-            hint="a name, a pattern such as 'web-*', tag:TAG, host:HOST or status:STATUS",
+            hint="a name, a pattern such as 'web-*', tag:TAG, host:HOST, status:STATUS or @GROUP",
         )
     return some
+
+
+def _nodes(group: str) -> dict[str, set[str | None]]:
+    """Return the names of the nodes of a group by host; None among them stands for all nodes of the host.
+
+    Raises:
+        NotFoundError: the fleet has no such group.
+    """
+    import difflib
+
+    from novacron import fleet
+    from novacron.errors import NotFoundError
+
+    every = fleet().nodes.list()
+    groups = sorted({node.group for node in every if node.group})
+    if group not in groups:
+        near = difflib.get_close_matches(group, groups, n=1)
+        known = f"did you mean {GROUP}{near[0]}?" if near else f"there are: {', '.join(groups) or 'none'}"
+        raise NotFoundError(
+            f"no node belongs to a group {group!r}",
+            resource=group,
+            hint=f"{known}; `novacron node set NODE --group {group}` adds one",
+        )
+    alone = {
+        host: len([node for node in every if host in (node.host, *node.hosts)]) == 1
+        for node in every
+        for host in (node.host, *node.hosts)
+    }
+    found: dict[str, set[str | None]] = {}
+    for node in every:
+        if node.group == group:
+            for host in (node.host, *node.hosts):
+                found.setdefault(host, set()).add(None if alone[host] else node.name)
+    return found
 
 
 def _has(vm: VMHandle, kind: str, value: str) -> bool:

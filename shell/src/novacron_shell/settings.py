@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from novacron.fleets import Answer
     from novacron.handles.host import HostHandle
     from novacron.handles.vm import VMHandle
+    from novacron_shell.config import Config
 
 T = TypeVar("T")
 PARTLY = 3
@@ -41,6 +42,13 @@ class Settings:
             return self
         place = (self.connect, self.host_name) if self.connect or self.host_name else (outer.connect, outer.host_name)
         return outer.derived(*place, self.output_format or outer.output_format, self.timeout or outer.timeout)
+
+    def complete(self, config: Config, current: str | None) -> None:
+        """Take what was left open from the host that was chosen with `host use`, and from the configuration file."""
+        if not self.named:
+            self.host_name = current or config.host
+        self.output_format = self.output_format or config.output
+        self.timeout = self.timeout or config.timeout
 
     def derived(self, connect: str | None, host: str | None, output: str | None, timeout: float | None) -> Settings:
         """Return settings of the same kind with other options. The interactive shell's settings keep its connections."""

@@ -29,7 +29,7 @@ from novacron_shell.selection import select
 def list_(settings: Settings, words: tuple[str, ...], full: bool, **filters: Any) -> None:
     """List VMs of one host or of the whole fleet.
 
-    VM is a name, a pattern such as 'web-*', tag:TAG, host:HOST or status:STATUS.
+    VM is a name, a pattern such as 'web-*', tag:TAG, host:HOST, status:STATUS or @GROUP.
     """
     from novacron.specs.query import VMQuery
 
@@ -37,7 +37,7 @@ def list_(settings: Settings, words: tuple[str, ...], full: bool, **filters: Any
     query = VMQuery.of(**given(**filters, sort=settings.sort, detail=detail))
     settings.sort = None  # the query has sorted
     if words:
-        chosen = [vm.record for vm in select(settings, words)]
+        chosen = [vm.record for vm in select(settings, words, full=bool(detail or query.tag))]
     else:
         everything = query.without_page()
         chosen = [vm for answer in settings.ask(lambda host: host.invoke("vm_list", query=everything)) for vm in answer]

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
+from novacron_shell.config import Config
 
 ALLOWED: Mapping[str, type] = {"editing": str, "theme": str, "startup": list, "aliases": dict}
 
@@ -62,6 +63,12 @@ class ShellConfig:
         if problems := list(_problems(found)):
             raise InvalidSpecError(f"invalid configuration in {path}", problems=problems)
         return cls(**found, path=path)
+
+    def over(self, shared: Config) -> ShellConfig:
+        """Take the theme and the aliases that the shell's own file leaves out from the file that the command line uses too."""
+        self.theme = self.theme or shared.theme
+        self.aliases = {**shared.aliases, **self.aliases}
+        return self
 
     def expanded(self, line: str) -> str:
         """Return a command line with its alias replaced. An alias may name another one."""

@@ -13,6 +13,7 @@ from novacron.errors import NovaCronError
 from novacron.state import state_directory
 from novacron.text import printable
 from novacron.threads import in_thread
+from novacron_shell.config import read_config
 from novacron_shell.options import Settings
 from novacron_shell.repl.config import ShellConfig
 from novacron_shell.repl.coroutines import compiled, run_code
@@ -141,7 +142,7 @@ def _loop(shell: Environment, progress: ProgressPolicy) -> None:
 
     state = state_directory(create=True)
     try:
-        shell.config = ShellConfig.read(state / "shell.toml")
+        shell.config = ShellConfig.read(state / "shell.toml").over(read_config())
     except NovaCronError as error:
         tell(shell.console, error)
     ready = in_thread(lambda: _add_names(shell), "novacron-names")
