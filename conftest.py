@@ -125,7 +125,8 @@ class GuestConsole:
     def wait_for(self, text: str, seconds: float = 60.0) -> None:
         self.wait_until(lambda: text in self.text, seconds, text)
 
-    def wait_for_more_ticks(self, seconds: float = 60.0, more: int = 2) -> None:
+    def wait_for_more_ticks(self, seconds: float = 60.0, more: int = 1) -> None:
+        """Wait until the guest has counted on: a line that it began after this call shows that it runs."""
         before = len(self.ticks)
         self.wait_until(lambda: len(self.ticks) >= before + more, seconds, "more ticks")
 
@@ -141,15 +142,15 @@ def booting(lab, lab_hosts):
     """Yield the function that the fixtures `boot` and `boot_shared` return; delete its VMs at the end, wherever they are."""
     made = []
 
-    def start(host, name, *, ticks=1, load=0, **fields):
+    def start(host, name, *, ticks=1, load=0, fill=0, **fields):
         log = lab.shared / f"{name}-{time.monotonic_ns()}.log"
-        line = lab.guest.command_line + (f" novacron.load={load}" if load else "")
+        line = lab.guest.command_line + (f" novacron.load={load}" if load else "") + (f" novacron.fill={fill}" if fill else "")
         # with NUMA nodes and a TPM together, the unpacked kernel stops before its first message (QEMU 7.2)
         packed = "firmware" in fields or ("numa" in fields and "tpm" in fields)
         image = lab.guest.packed_kernel if packed else lab.guest.kernel
         kernel = {"path": str(image), "initrd": str(lab.guest.initrd), "command_line": line}
         wanted = {
-            "memory": f"{96 + load}MiB",
+            "memory": f"{96 + load + fill}MiB",
             "disks": [{"size": "64MiB"}],
             "kernel": kernel,
             "serial": {"log": str(log)},
@@ -174,8 +175,9 @@ def booting(lab, lab_hosts):
 def boot(lab, lab_hosts):
     """Return a function that creates and starts a tiny guest on a host, and its console; deleted at the end, wherever it is.
 
-    `ticks` is how many seconds the guest has to count first. With `kernel=None, ticks=0` the VM runs without an operating system,
-    which spares the emulated processor a boot: three seconds of CPU time.
+    `ticks` is how many seconds the guest has to count first. `load` is how many MiB it dirties without end, `fill` how many
+    it fills once. With `kernel=None, ticks=0` the VM runs without an operating system, which spares the emulated processor a boot: three
+    seconds of CPU time.
     """
     with booting(lab, lab_hosts) as start:
         yield start

@@ -2,8 +2,9 @@
 
 What it says there, a line each: `NOVACRON GUEST UP`; every second `NOVACRON TICK n uptime=...`; whenever one changes `NOVACRON DEVICES`
 with each disk's 512-byte sectors and each NIC's carrier; `NOVACRON ADDRESS` once DHCP gave one; with `novacron.ping=ADDRESS` on the
-kernel's command line every second whether that address answered; with `novacron.load=MIB` it dirties so much memory without end, and says
-`NOVACRON LOADED` after the first pass.
+kernel's command line every second whether that address answered. With `novacron.load=MIB` it dirties so much memory without end, and says
+`NOVACRON LOADED` after the first pass. With `novacron.fill=MIB` it fills so much memory once with other bytes than zero, says the same,
+and its processor is idle afterwards.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ if [ -n "$load" ]; then
     [ -n "$full" ] || echo "NOVACRON LOADED $load MiB"; full=1
   done) &
 fi
+fill=$(sed -n 's/.*novacron.fill=\\([0-9]*\\).*/\\1/p' /proc/cmdline)
+if [ -n "$fill" ]; then
+  mount -t tmpfs -o size=${{fill}}m tmpfs /load
+  dd if=/dev/urandom of=/run/block bs=1M count=1 2>/dev/null
+  (n=1; while [ $n -lt $fill ]; do cat /run/block; n=$((n + 1)); done >/load/filled; echo "NOVACRON LOADED $fill MiB") &
+fi
 if [ -b /dev/vda ]; then
   echo "NOVACRON DISK TICK $(dd if=/dev/vda bs=512 skip=2048 count=1 2>/dev/null | tr -dc 0-9)"
 fi
@@ -65,9 +72,14 @@ if [ -d /sys/class/net/eth0 ]; then
     echo "NOVACRON ADDRESS $(ip -4 -o addr show eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/')") &
 fi
 devices() {{
-  for disk in /sys/block/[hsv]d* /sys/block/sr*; do [ -e $disk ] && printf ' %s=%s' $(basename $disk) $(cat $disk/size); done
+  now=
+  for disk in /sys/block/[hsv]d* /sys/block/sr*; do
+    [ -e $disk ] && read -r size <$disk/size && now="$now ${{disk##*/}}=$size"
+  done
   for nic in /sys/class/net/eth*; do
-    [ -e $nic ] && printf ' %s=%s' $(cat $nic/address) $(cat $nic/carrier 2>/dev/null || echo down)
+    [ -e $nic ] && read -r address <$nic/address || continue
+    carrier=; read -r carrier <$nic/carrier
+    now="$now $address=${{carrier:-down}}"
   done
 }}
 ping_to=$(sed -n 's/.*novacron.ping=\\([0-9.]*\\).*/\\1/p' /proc/cmdline)
@@ -79,11 +91,12 @@ if [ -n "$ping_to" ]; then
 fi
 tick=0
 while :; do
-  now="$(devices)"
+  devices 2>/dev/null
   [ "$now" = "$before" ] || echo "NOVACRON DEVICES$now"
   before="$now"
   tick=$((tick + 1))
-  echo "{TICK} $tick uptime=$(cut -d' ' -f1 /proc/uptime)"
+  read -r uptime idle </proc/uptime
+  echo "{TICK} $tick uptime=$uptime"
   if [ -b /dev/vda ]; then
     printf '%-512s' $tick | dd of=/dev/vda bs=512 seek=2048 count=1 conv=notrunc oflag=direct 2>/dev/null
   fi
