@@ -23,15 +23,23 @@ def lab() -> None:
 
 @lab.command("up")
 @click.option("--hosts", default=2, show_default=True, type=click.IntRange(1, 26), help="How many.")
+@click.option("--fencing", is_flag=True, help="Also give each host a Redfish endpoint that can switch it off.")
 @name_option
 @output_option
-def up(hosts: int, name: str, output: str) -> None:
+def up(hosts: int, fencing: bool, name: str, output: str) -> None:
     """Bring the lab up, or heal it, and register its hosts in the fleet."""
     from novacron_lab import Lab
 
     made = Lab.up(hosts=hosts, name=name)
     made.register()
+    bmc = made.start_bmc() if fencing else None
     _show(made, output)
+    if bmc is not None:
+        print(f"export NOVACRON_SECRET_LAB_BMC_FILE={bmc.folder}/password", file=sys.stderr)
+        print("novacron node refresh", file=sys.stderr)
+        for host in made.hosts:
+            options = " ".join(f"--option {name}={value}" for name, value in bmc.options(host.name, "lab-bmc").items())
+            print(f"novacron fence set {host.name} redfish {options}", file=sys.stderr)
 
 
 @lab.command("status")

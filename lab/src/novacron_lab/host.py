@@ -237,6 +237,36 @@ class LabHost(msgspec.Struct, frozen=True):
         except OSError:
             return False
 
+    @property
+    def powered(self) -> bool:
+        """Whether any process of the host runs, except for the supervisor, which keeps its namespaces."""
+        return bool(self._guest_side())
+
+    def power_off(self) -> None:
+        """End all processes of the host at once, as a loss of power does. Its namespaces, its network and its files stay.
+
+        Raises:
+            LabError: a process does not end.
+        """
+        deadline = time.monotonic() + KILL_TIMEOUT
+        while pids := self._guest_side():
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass  # it has ended
+            if time.monotonic() > deadline:
+                raise LabError(f"processes of {self.name} do not end: {', '.join(map(str, pids))}")
+            time.sleep(0.01)
+
+    def power_on(self) -> None:
+        """Start the host's libvirtd again, if it does not run, and wait until it answers."""
+        self.restart_daemon()
+
+    def _guest_side(self) -> list[int]:
+        supervisor = self.supervisor_pid
+        return [pid for pid in self.processes() if pid != supervisor]
+
     def freeze_daemon(self) -> None:
         """Make libvirtd hang."""
         os.kill(self.daemon_pid, signal.SIGSTOP)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,6 +20,9 @@ from novacron_lab.certificates import make_authority, make_client
 from novacron_lab.guest import Guest
 from novacron_lab.host import LabHost, end_processes
 from novacron_lab.running import LabError, ProcessIdentity, run
+
+if TYPE_CHECKING:
+    from novacron_lab.bmc import BMC
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -158,6 +162,16 @@ class Lab:
                 fleet().remove(host.name)
             except HostNotFoundError:
                 pass  # somebody else removed it
+
+    def start_bmc(self) -> BMC:
+        """Start the Redfish server with a system for each host, if it does not run. It ends with the lab.
+
+        Raises:
+            LabError: sushy-tools is not installed, or it does not start.
+        """
+        from novacron_lab.bmc import start
+
+        return start(self)
 
     def down(self) -> None:
         """End the hosts with all their guests and remove everything that the lab made."""

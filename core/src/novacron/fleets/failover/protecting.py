@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from novacron.errors import NovaCronError
 from novacron.handles.host import HostHandle
 from novacron.records.capacity import FleetNode
+from novacron.records.disks import Disk
 from novacron.records.failover import ProtectedVM, Protection, ProtectionLevel
 from novacron.records.fencing import FenceDevice
+from novacron.records.pools import StoragePool
 from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
 
@@ -21,6 +23,23 @@ SHARED_TYPES = frozenset({"netfs", "iscsi", "iscsi-direct", "rbd", "gluster", "s
 """Types of storage pools that are on the network. Others are shared only if the setting `shared_pools` of the group names them."""
 LEVELS: Mapping[str, ProtectionLevel] = {"virtlockd": "A", "sanlock": "B", "none": "C"}
 """The level of a VM whose node has fence devices, by the storage lease of the group."""
+
+
+class SharedStorage:
+    """The storage pools of a host that all nodes of its group share.
+
+    Args:
+        pools: the records of these pools.
+    """
+
+    def __init__(self, pools: Iterable[StoragePool]) -> None:
+        found = list(pools)
+        self._names = {pool.name for pool in found}
+        self._paths = tuple(pool.path.rstrip("/") + "/" for pool in found if pool.path)
+
+    def __contains__(self, disk: Disk) -> bool:
+        """Return whether a disk is in one of the pools. Not all drivers report the pool of a disk; then its path decides."""
+        return disk.pool in self._names or (disk.pool is None and (disk.source or "").startswith(self._paths or ("\0",)))
 
 
 def read_protected(
@@ -38,11 +57,12 @@ def read_protected(
         The VMs that differ from what is stored, and the UUIDs of all VMs.
     """
     vms = host.invoke("vm_list", query=VMQuery(detail="full"))
-    pools = {pool.name for pool in host.invoke("pool_list") if pool.type in SHARED_TYPES} if host.supports("pool_list") else set()
+    pools = host.invoke("pool_list") if host.supports("pool_list") else ()
+    storage = SharedStorage(pool for pool in pools if pool.type in SHARED_TYPES or pool.name in shared)
     changed = []
     for vm in vms:
         try:
-            found = _protected(host, node, vm, pools | {*shared})
+            found = _protected(host, node, vm, storage)
         except NovaCronError:
             continue  # it is changing; the next round reads it again
         if known.get(vm.id) != found:
@@ -73,7 +93,7 @@ def levels(
         yield Protection(vm=vm, name=name, node=node.name, level=level, why=tuple(why or notes))
 
 
-def _protected(host: HostHandle, node: FleetNode, vm: VM, shared: set[str]) -> ProtectedVM:
+def _protected(host: HostHandle, node: FleetNode, vm: VM, shared: SharedStorage) -> ProtectedVM:
     return ProtectedVM(
         vm=vm.id,
         node=node.id,
@@ -84,7 +104,7 @@ def _protected(host: HostHandle, node: FleetNode, vm: VM, shared: set[str]) -> P
     )
 
 
-def _refusals(host: HostHandle, vm: VM, shared: set[str]) -> Iterator[str]:
+def _refusals(host: HostHandle, vm: VM, shared: SharedStorage) -> Iterator[str]:
     """Yield why a VM can't be restarted on another node without loss or danger."""
     if NEVER in (vm.tags or ()):
         yield f"it has the tag {NEVER}"
@@ -99,7 +119,7 @@ def _refusals(host: HostHandle, vm: VM, shared: set[str]) -> Iterator[str]:
     if host.supports("vm_configuration") and host.invoke("vm_configuration", vm=vm.id).fields.get("tpm"):
         yield "the state of its TPM is on its host"
     for disk in vm.disks or ():
-        if disk.source and disk.pool not in shared:
+        if disk.source and disk not in shared:
             place = f"the storage pool {disk.pool}" if disk.pool else "no storage pool"
             yield f"its disk {disk.target} is in {place}, which is not shared"
     if host.supports("resources_get") and host.invoke("resources_get", vm=vm.id).pinning:

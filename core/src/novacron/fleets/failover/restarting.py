@@ -200,7 +200,8 @@ class Restarter:
         except NovaCronError:
             pass  # it is not there, or its driver can't tell
         try:
-            invoke_host(host, "vm_delete", vm=vm.vm, keep_disks=True, force=True)
+            # without force: if the VM runs after all, it is not stopped, and the next round finds it running
+            invoke_host(host, "vm_delete", vm=vm.vm, keep_disks=True, force=False)
         except VMNotFoundError:
             return
 

@@ -40,7 +40,7 @@ def cleaned(
             try:
                 if record.status not in INACTIVE:
                     invoke_host(host, "vm_stop", vm=record.id)
-                invoke_host(host, "vm_delete", vm=record.id, keep_disks=True, force=True)
+                invoke_host(host, "vm_delete", vm=record.id, keep_disks=True, force=False)
                 done.append(f"{record.name}: the old definition is deleted")
             except VMNotFoundError:
                 continue
