@@ -642,3 +642,19 @@ def test_a_plan_refuses_what_the_operation_refuses_after_the_steps_before_it(hos
 def test_a_plan_refuses_to_start_a_vm_twice(vm):
     plan = (steps.vm_stop() >> steps.vm_start() >> steps.vm_start()).plan(vm)
     assert plan.problems == ("step 3, vm_start: 'web1' will be running then; vm_start needs stopped or saved",)
+
+
+@pytest.mark.parametrize("before", [(), ("vm_start",), ("vm_start", "vm_suspend"), ("vm_start", "vm_stop")])
+def test_a_plan_refuses_a_snapshot_that_could_not_be_taken_then(hosts, before):
+    """The plan is ok exactly when the run succeeds; what counts is the status after the steps before it."""
+    wrong = []
+    for options in ({}, {"memory": True}, {"quiesce": True}, {"kind": "external"}):
+        vm = hosts["wc1"].vms.create(name="snapped", memory="16MiB", disks=[{"size": "1MiB"}])
+        flow = steps.snapshot("s", **options)
+        for name in reversed(before):
+            flow = getattr(steps, name)() >> flow
+        planned = flow.plan(vm).ok
+        if planned != (flow.on_failure("stop").run(vm, engine=ProcessEngine()).status == "done"):
+            wrong.append((options, planned))
+        vm.delete(force=True)
+    assert wrong == []

@@ -9,6 +9,7 @@ import pytest
 from lxml import etree
 
 from novacron import errors
+from novacron.workflow import steps
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -187,3 +188,36 @@ def test_what_both_hosts_see_need_not_be_a_volume_of_a_pool(lab, lab_hosts, boot
     finally:
         link.unlink()
         shutil.rmtree(folder)
+
+
+def test_a_plan_knows_which_snapshots_can_not_be_taken(a, boot, raw, tmp_path):
+    """A raw disk outside all pools prevents both kinds; with UEFI, encryption or an external snapshot before, internal ones."""
+    vm = boot(a, "planned", ticks=0, start=False, disks=[{"size": "1MiB"}])
+
+    def agrees():
+        answers = {}
+        for kind in (None, "internal", "external"):
+            step = steps.snapshot(f"by-{kind}", kind=kind)
+            planned = step.plan(vm.refresh())
+            assert planned.ok == (step.run(vm).status == "done"), (kind, planned.problems)
+            assert planned.ok == (vm.snapshots.check("other", kind=kind) == ())
+            answers[kind] = planned.problems
+            for snapshot in vm.snapshots.list():
+                snapshot.delete()
+        return answers
+
+    assert not any(agrees().values())
+    outside = tmp_path / "outside.raw"
+    outside.write_bytes(bytes(2**20))
+    root = etree.fromstring(vm.export().text)
+    root.find("devices").append(
+        etree.fromstring(
+            f"<disk type='file'><driver name='qemu' type='raw'/><source file='{outside}'/><target dev='vdb' bus='virtio'/></disk>"
+        )
+    )
+    raw.defineXMLFlags(etree.tostring(root, encoding="unicode"), 0)
+    refused = agrees()
+    assert all(refused.values())
+    assert "not qcow2: vdb" in refused["internal"][0]
+    assert "vdb" in refused["external"][0]
+    assert "in no storage pool" in refused["external"][0]

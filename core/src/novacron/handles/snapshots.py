@@ -144,6 +144,31 @@ class SnapshotCollection(Collection[SnapshotHandle]):
         wrap: Callable[[Any], SnapshotHandle] = lambda record: SnapshotHandle(self._vm, record)  # noqa: E731
         return finish(self._vm.host, "snapshot_create", wrap, wait=wait, vm=self._vm.id, spec=spec)
 
+    def check(self, name: str, *, status: str | None = None, **options: Unpack[SnapshotOptions]) -> tuple[str, ...]:
+        """Return why such a snapshot can't be taken; nothing is changed.
+
+        Args:
+            name: the snapshot's name.
+            status: the status that the VM will have then; None takes its present one.
+            options: as for `create`.
+        Returns:
+            One sentence per reason, empty if the snapshot can be taken.
+
+        Example:
+            >>> import novacron
+            >>> vm = novacron.connect("sim://lab").vms.create(name="web1")
+            >>> vm.snapshots.check("s", memory=True)
+            ("can't keep the memory of 'web1': it is stopped",)
+            >>> vm.snapshots.check("s", memory=True, status="running")
+            ()
+        """
+        from novacron.specs import SnapshotSpec
+
+        spec = SnapshotSpec.parse({"name": name, **options})
+        taken = [f"{self._vm.name!r} has a snapshot {name!r} already"] if name in {each.name for each in self.list()} else []
+        found = self._vm.host.invoke("snapshot_check", vm=self._vm.id, spec=spec, status=status or self._vm.refresh().status)
+        return (*taken, *found)
+
 
 def descendants(snapshots: Iterable[Snapshot], key: str) -> set[str]:
     """Return the ids (or names, without ids) of all snapshots below one. `snapshots` lists parents before children."""

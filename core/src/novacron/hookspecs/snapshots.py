@@ -41,6 +41,24 @@ def snapshot_create(vm: str, spec: SnapshotSpec, job: Job[Snapshot]) -> Snapshot
 
 
 @operation(kind="read")
+def snapshot_check(vm: str, spec: SnapshotSpec, status: str) -> list[str]:
+    """Run the checks that `snapshot_create` makes before it changes anything.
+
+    Whether the VM has a snapshot of that name is not checked: the caller knows what happens before.
+
+    Args:
+        vm: UUID or name of the VM.
+        spec: What would be given to `snapshot_create`.
+        status: The status that the VM will have then, such as "running".
+    Returns:
+        Why the snapshot can't be taken, one sentence each; empty if it can.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+    """
+    raise NotImplementedError
+
+
+@operation(kind="read")
 def snapshot_list(vm: str) -> list[Snapshot]:
     """List the snapshots of a VM: parents before children, then by time.
 

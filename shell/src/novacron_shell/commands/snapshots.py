@@ -59,8 +59,20 @@ def show(bulk: Bulk, name: str) -> None:
 @click.option("--memory/--no-memory", default=None, help="Include the memory of a running VM.")
 @click.option("--kind", type=click.Choice(["internal", "external"]))
 @click.option("--quiesce", is_flag=True, default=None, help="Freeze the guest's file systems meanwhile (needs the guest agent).")
-def create(bulk: Bulk, name: str, **options: Any) -> None:
+@click.option("--check", is_flag=True, help="Only say why the snapshot can't be taken. Nothing is changed.")
+def create(bulk: Bulk, name: str, check: bool, **options: Any) -> None:
     """Take the snapshot NAME of VM."""
+    if check:
+        found = [(vm, problems) for vm, problems in bulk.read(lambda vm: vm.snapshots.check(name, **given(**options)))]
+        for vm, problems in found:
+            for problem in problems:
+                tell(f"✗ {problem}")
+            if not problems:
+                tell(f"{vm.name} can have the snapshot {name}")
+        bulk.end()
+        if any(problems for _, problems in found):
+            raise click.exceptions.Exit(18)
+        return
 
     def said(made: Any, output: str) -> None:
         show_one(made.record, "name" if output == "table" else output)

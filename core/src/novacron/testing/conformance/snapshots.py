@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 import pytest
 
-from novacron.errors import AlreadyExistsError, SnapshotNotFoundError, VMNotFoundError
+from novacron.errors import AlreadyExistsError, NovaCronError, SnapshotNotFoundError, VMNotFoundError
 from novacron.handles.host import HostHandle
 from novacron.handles.vm import VMHandle
 from novacron.testing.conformance.case import Conformance, needs
@@ -40,6 +41,21 @@ class TestSnapshots(Conformance):
         assert datetime.fromisoformat(record.created_at).tzinfo is not None
         assert [s.record for s in vm.snapshots.list()] == [record] == [vm.snapshots["one"].record]
         assert vm.refresh().status == "stopped"
+
+    @needs(*BASICS, "snapshot_check")
+    def test_check_says_what_creation_refuses(self, vm: VMHandle) -> None:
+        """The check finds a problem exactly when the creation fails; the status that is given counts, not the present one."""
+        cases: tuple[dict[str, Any], ...] = ({}, {"memory": True}, {"quiesce": True})
+        for options in cases:
+            problems = vm.snapshots.check("checked", **options)
+            try:
+                vm.snapshots.create("checked", **options).delete()
+            except NovaCronError:
+                assert problems, options
+            else:
+                assert problems == (), options
+        assert vm.snapshots.check("later", memory=True, status="running") == ()
+        assert vm.snapshots.list() == []
 
     @needs(*BASICS)
     def test_snapshots_form_a_tree_parents_first(self, vm: VMHandle) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from novacron.hookspecs.operation import Operation
     from novacron.workflow.context import Context
 
-LEFT_OUT = ("vm_migrate", "migration_check", "migration_tune", "console_open", "vm_delete")
+LEFT_OUT = ("vm_migrate", "migration_check", "snapshot_check", "migration_tune", "console_open", "vm_delete")
 """Operations that take or return what can't be stored, or after which there is no VM for further steps."""
 
 

@@ -60,7 +60,7 @@ class KeepSnapshots(StepKind):
         deleted = []
         for snapshot in self._superfluous(context):
             try:
-                context.do("snapshot_delete", snapshot=snapshot.name, children=False)
+                context.do("snapshot_delete", snapshot=snapshot.id or snapshot.name, children=False)
             except SnapshotNotFoundError:
                 continue  # somebody else was quicker
             deleted.append(snapshot.name)
@@ -75,8 +75,8 @@ class KeepSnapshots(StepKind):
             if snapshot.name.startswith(context.arguments["prefix"]) and snapshot.created_at
         ]
         mine.sort(key=lambda item: (item[0], len(item[1].name), item[1].name))  # of one second, "x-2" is later than "x"
-        keep = chosen(((at, snapshot.name) for at, snapshot in mine), **counts, zone=zone)
-        return [snapshot for _, snapshot in mine if snapshot.name not in keep]
+        keep = chosen(((at, snapshot.id or snapshot.name) for at, snapshot in mine), **counts, zone=zone)
+        return [snapshot for _, snapshot in mine if (snapshot.id or snapshot.name) not in keep]
 
 
 __all__ = ["KeepSnapshots"]

@@ -12,6 +12,7 @@ from novacron.workflow.kinds.power import lacking
 
 if TYPE_CHECKING:
     from novacron.records.snapshots import Snapshot
+    from novacron.specs import SnapshotSpec
     from novacron.workflow.context import Context
 
 TIME = "{time}"
@@ -40,6 +41,8 @@ class SnapshotStep(StepKind):
             context.note(f"{context.host.name} does not offer snapshot_delete: it could not be undone")
         if self.name_of(context) in known_snapshots(context):
             problems.append(f"{context.ref.name!r} will have a snapshot {self.name_of(context)!r} already")
+        if context.expected.here and context.host.supports("snapshot_check"):
+            problems += context.ask("snapshot_check", spec=self._spec(context), status=context.expected.status)
         return problems
 
     def effect(self, context: Context) -> str:
@@ -47,10 +50,7 @@ class SnapshotStep(StepKind):
         return f"a new snapshot {self.name_of(context)!r} on {context.ref.host}"
 
     def run(self, context: Context) -> dict[str, Any]:
-        from novacron.specs import SnapshotSpec
-
-        spec = SnapshotSpec.parse(context.arguments | {"name": self.name_of(context)})
-        return _summary(context.do("snapshot_create", spec=spec))
+        return _summary(context.do("snapshot_create", spec=self._spec(context)))
 
     def undo(self, context: Context, result: Any) -> None:
         try:
@@ -75,6 +75,11 @@ class SnapshotStep(StepKind):
     def name_of(self, context: Context) -> str:
         """The snapshot's name; the time in it is that of the step's beginning, however often its process ends."""
         return str(context.before.get("name") or str(context.arguments["name"]).replace(TIME, _now()))
+
+    def _spec(self, context: Context) -> SnapshotSpec:
+        from novacron.specs import SnapshotSpec
+
+        return SnapshotSpec.parse(context.arguments | {"name": self.name_of(context)})
 
     def _get(self, context: Context) -> Snapshot | None:
         try:

@@ -25,7 +25,7 @@ from novacron.errors import (
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.snapshots import Snapshot
-from novacron.records.vm import VM
+from novacron.records.vm import VM, Status
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.domains.states import STOPPED, refuse_saved, refuse_suspended_since_migration, require_status
@@ -63,19 +63,16 @@ class KVMSnapshots:
             require_status("take a snapshot of", record, (*ACTIVE, *STOPPED))
             with translated(resource=record.name):
                 recover(domain, change=True)
-                there = [root for _, root in snapshots_of(domain)]
-                if spec.name in [root.findtext("name") for root in there]:
+                if spec.name in [root.findtext("name") for _, root in snapshots_of(domain)]:
                     raise AlreadyExistsError(f"{record.name!r} has a snapshot {spec.name!r} already", resource=record.name)
-                kinds: set[Kind] = {"external" if external.is_external(root) else "internal" for root in there}
-                kind = self._kind(record, spec, kinds)
-                refuse_suspended_since_migration(domain, "take a snapshot of")
+                kind = self._checked_kind(conn, domain, record, spec)
                 job.raise_if_cancelled()
                 undo.callback(
                     self._connection.ensure_undone, partial(_let_go_on, record.id, record.status), f"{record.name!r} suspended"
                 )
                 if kind == "external":
-                    memory = record.status in ACTIVE and spec.memory is not False and not spec.quiesce
                     external.end_interrupted_jobs(domain, job)
+                    memory = _keeps_memory(record, spec)
                     made = external.take(self._connection, conn, domain, record, spec, memory=memory, job=job)
                 else:
                     saving = "saving memory and disks" if record.status in ACTIVE else "saving disks"
@@ -90,6 +87,20 @@ class KVMSnapshots:
                     raise
                 undo.pop_all()
                 return self._record(domain, made)
+
+    @hookimpl
+    def snapshot_check(self, vm: str, spec: SnapshotSpec, status: Status) -> list[str]:
+        """Run the checks of `snapshot_create`."""
+        with self._connection.dedicated() as conn:
+            domain = self._connection.domain(vm, conn)
+            record = vm_record(self._connection, domain, sizes=False).replace(status=status)
+            try:
+                require_status("take a snapshot of", record, (*ACTIVE, *STOPPED))
+                with translated("snapshot_check", record.name):
+                    self._checked_kind(conn, domain, record, spec)
+            except (InvalidSpecError, InvalidStateError, SnapshotError, UnsupportedOperationError) as error:
+                return [error.message]
+        return []
 
     @hookimpl
     def snapshot_list(self, vm: str) -> list[Snapshot]:
@@ -173,6 +184,15 @@ class KVMSnapshots:
                 hint="delete those first",
             )
         external.delete(self._connection, conn, domain, going, job)
+
+    def _checked_kind(self, conn: Any, domain: Any, record: VM, spec: SnapshotSpec) -> Kind:
+        """Return the kind of snapshot to take of a VM; refuse what can't be taken or not be reverted to."""
+        kinds: set[Kind] = {"external" if external.is_external(root) else "internal" for _, root in snapshots_of(domain)}
+        kind = self._kind(record, spec, kinds)
+        refuse_suspended_since_migration(domain, "take a snapshot of")
+        if kind == "external":
+            external.refuse_impossible(self._connection, conn, domain, record, memory=_keeps_memory(record, spec))
+        return kind
 
     def _kind(self, record: VM, spec: SnapshotSpec, there: set[Kind]) -> Kind:
         """Return the kind of snapshot that does what was asked; refuse what none can do."""
@@ -276,6 +296,10 @@ class KVMSnapshots:
             description=text_of(root, "description") or "",
             disks=tuple(d.get("name") for d in root.iterfind("disks/disk") if d.get("snapshot") != "no"),
         )
+
+
+def _keeps_memory(record: VM, spec: SnapshotSpec) -> bool:
+    return record.status in ACTIVE and spec.memory is not False and not spec.quiesce
 
 
 def _refuse_other_disks(domain: Any, going: list[Any]) -> None:

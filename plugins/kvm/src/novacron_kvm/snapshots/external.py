@@ -52,18 +52,7 @@ def take(
         memory: keep the running VM's memory, while it keeps running.
     """
     live = parse(domain.XMLDesc(0))
-    _refuse_impossible(connection, record, live, memory=memory)
-    refuse_encrypted(record.name, own_disks(live), "take an external snapshot of")
-    for element in own_disks(live):
-        if element.get("type") not in ("file", "volume") or volume_of(conn, element).info()[0] != libvirt.VIR_STORAGE_VOL_FILE:
-            raise UnsupportedOperationError(
-                f"the disk {text_of(element, 'target/@dev')!r} is no file: there is no place for an overlay beside it",
-                resource=record.name,
-                hint="an internal snapshot needs qcow2",
-            )
     volumes = {text_of(e, "target/@dev") or "": volume_of(conn, e) for e in own_disks(live)}
-    if not volumes:
-        raise SnapshotError(f"{record.name!r} has no disk to keep a snapshot of", resource=record.name, hint="attach a disk")
     label = f"{domain.UUIDString()}.{spec.name}"
     before = facts_of(domain)
     own = before
@@ -200,8 +189,13 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
         raise
 
 
-def _refuse_impossible(connection: KVMConnection, record: VM, live: Any, *, memory: bool) -> None:
-    """Refuse what could be taken but not wholly be reverted to."""
+def refuse_impossible(connection: KVMConnection, conn: Any, domain: Any, record: VM, *, memory: bool) -> None:
+    """Refuse what can't be taken, or could be taken but not completely be reverted to.
+
+    Raises:
+        SnapshotError, UnsupportedOperationError
+    """
+    live = parse(domain.XMLDesc(0))
     if (
         not memory
         and any("swtpm" in folder for folder in state_folders(live))
@@ -212,6 +206,17 @@ def _refuse_impossible(connection: KVMConnection, record: VM, live: Any, *, memo
             resource=record.name,
             hint="keep the memory too",
         )
+    disks = list(own_disks(live))
+    refuse_encrypted(record.name, disks, "take an external snapshot of")
+    for element in disks:
+        if element.get("type") not in ("file", "volume") or volume_of(conn, element).info()[0] != libvirt.VIR_STORAGE_VOL_FILE:
+            raise UnsupportedOperationError(
+                f"the disk {text_of(element, 'target/@dev')!r} is no file: there is no place for an overlay beside it",
+                resource=record.name,
+                hint="an internal snapshot needs qcow2",
+            )
+    if not disks:
+        raise SnapshotError(f"{record.name!r} has no disk to keep a snapshot of", resource=record.name, hint="attach a disk")
 
 
 def _restore_facts(domain: Any, own: VMFacts) -> None:
@@ -259,4 +264,4 @@ def _new_overlay(connection: KVMConnection, base: Any, vm: str, target: str, sna
     return overlay(connection, base, f"{vm}-{target}.{snapshot}.qcow2", undo)
 
 
-__all__ = ["asked", "delete", "end_interrupted_jobs", "is_external", "power_off", "revert", "take"]
+__all__ = ["asked", "delete", "end_interrupted_jobs", "is_external", "power_off", "refuse_impossible", "revert", "take"]

@@ -16,7 +16,7 @@ from novacron.errors import (
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.snapshots import Snapshot
-from novacron.records.vm import VM
+from novacron.records.vm import VM, Status
 from novacron_vmware.devices import disk_records
 from novacron_vmware.errors import translated
 from novacron_vmware.names import plain_name
@@ -28,6 +28,9 @@ from novacron_vmware.vm_operations import VMOperations
 if TYPE_CHECKING:
     from novacron.specs.snapshots import SnapshotSpec
 
+ALLOWED: tuple[Status, ...] = ("running", "suspended", "stopped")
+"""The statuses in which a snapshot can be taken."""
+
 
 class VMwareSnapshots(VMOperations):
     """Takes, lists, reverts to and deletes snapshots."""
@@ -35,20 +38,14 @@ class VMwareSnapshots(VMOperations):
     @hookimpl
     def snapshot_create(self, vm: str, spec: SnapshotSpec, job: Job[Snapshot]) -> Snapshot:
         """Create a snapshot. vSphere itself removes a failed one."""
-        thing, record = self._changing(vm, "snapshot", "running", "suspended", "stopped")
-        if spec.kind == "internal":
-            problem = SpecProblem("kind", "internal", "external: vSphere keeps snapshots in files of their own")
-            raise InvalidSpecError("no such snapshot here", resource=record.name, problems=[problem])
+        thing, record = self._changing(vm, "snapshot", *ALLOWED)
+        self._refuse_unfit(thing, record, spec)
         if any(plain_name(each.name) == spec.name for each, _ in self._tree(thing)):
             raise AlreadyExistsError(
                 f"{record.name!r} has a snapshot {spec.name!r} already",
                 resource=record.name,
                 hint="give another name, or delete that one",
             )
-        if spec.memory and record.status == "stopped":
-            raise InvalidStateError.of_status("keep the memory of", record.name, record.status, ("running", "suspended"))
-        if spec.quiesce:
-            self._check_tools(thing, record)
         memory = record.status != "stopped" and not spec.quiesce if spec.memory is None else spec.memory
         job.report("taking the snapshot", 0.0)
         with translated(record.name):
@@ -60,6 +57,19 @@ class VMwareSnapshots(VMOperations):
         except BaseException:
             self._remove(thing, record.name, kept, children=False)
             raise
+
+    @hookimpl
+    def snapshot_check(self, vm: str, spec: SnapshotSpec, status: Status) -> list[str]:
+        """Run the checks of `snapshot_create`."""
+        thing = self._find(vm)
+        record = self._read(thing).replace(status=status)
+        try:
+            if status not in ALLOWED:
+                raise InvalidStateError.of_status("snapshot", record.name, status, ALLOWED)
+            self._refuse_unfit(thing, record, spec)
+        except (InvalidSpecError, InvalidStateError, GuestAgentUnavailableError) as error:
+            return [error.message]
+        return []
 
     @hookimpl
     def snapshot_list(self, vm: str) -> list[Snapshot]:
@@ -148,6 +158,16 @@ class VMwareSnapshots(VMOperations):
         """Return vSphere's snapshot by name or id."""
         tree = {each.snapshot._moId: each for each, _ in self._tree(thing)}
         return tree[one_of(vm, snapshot, [(plain_name(each.name), key) for key, each in tree.items()])].snapshot
+
+    def _refuse_unfit(self, thing: Any, record: VM, spec: SnapshotSpec) -> None:
+        """Refuse a snapshot that vSphere can't take of a VM of that status."""
+        if spec.kind == "internal":
+            problem = SpecProblem("kind", "internal", "external: vSphere keeps snapshots in files of their own")
+            raise InvalidSpecError("no such snapshot here", resource=record.name, problems=[problem])
+        if spec.memory and record.status == "stopped":
+            raise InvalidStateError.of_status("keep the memory of", record.name, record.status, ("running", "suspended"))
+        if spec.quiesce:
+            self._check_tools(thing, record)
 
     def _check_tools(self, thing: Any, record: VM) -> None:
         if record.status != "running" or self._tools(thing) == "guestToolsNotRunning":

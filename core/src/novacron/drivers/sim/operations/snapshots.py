@@ -11,6 +11,7 @@ from novacron.errors import (
     AlreadyExistsError,
     GuestAgentUnavailableError,
     InvalidStateError,
+    NovaCronError,
     SnapshotNotFoundError,
 )
 from novacron.jobs import Job
@@ -19,6 +20,8 @@ from novacron.records.vm import VM
 
 if TYPE_CHECKING:
     from novacron.specs.snapshots import SnapshotSpec
+
+ACTIVE = ("running", "suspended")
 
 
 class SimSnapshots(Area):
@@ -42,6 +45,16 @@ class SimSnapshots(Area):
             self.world.tell("vm.snapshot", sim_vm, reason="created", snapshot=spec.name)
             job.report("done", 1.0)
             return self._record(sim_vm, kept)
+
+    @simulated
+    def snapshot_check(self, vm: str, spec: SnapshotSpec, status: str) -> list[str]:
+        """Run the checks of `snapshot_create`."""
+        with self.world.lock:
+            try:
+                _refuse_unfit(self.look(vm), spec, status)
+            except NovaCronError as error:
+                return [error.message]
+        return []
 
     @simulated
     def snapshot_list(self, vm: str) -> list[Snapshot]:
@@ -110,14 +123,7 @@ class SimSnapshots(Area):
                 resource=vm.name,
                 hint="choose another name, or delete the existing snapshot",
             )
-        if spec.memory and not vm.active:
-            raise InvalidStateError(
-                f"can't keep the memory of {vm.name!r}: it is {vm.status}", resource=vm.name, hint="start it, or leave memory out"
-            )
-        if spec.quiesce and not (vm.status == "running" and vm.agent):
-            raise GuestAgentUnavailableError(
-                f"can't quiesce {vm.name!r}: its guest agent does not answer", resource=vm.name, hint="leave quiesce out"
-            )
+        _refuse_unfit(vm, spec, vm.status)
 
     def _kept(self, vm: SimVM, spec: SnapshotSpec) -> Snapshotted:
         memory = vm.active if spec.memory is None else spec.memory
@@ -161,6 +167,20 @@ class SimSnapshots(Area):
             kind=kept.kind,
             description=kept.description,
             disks=tuple(d.target for d in kept.disks if (d.pool, d.volume) in kept.contents),
+        )
+
+
+def _refuse_unfit(vm: SimVM, spec: SnapshotSpec, status: str) -> None:
+    """Raise an error if a VM of that status can't have such a snapshot."""
+    if status not in (*ACTIVE, "stopped", "crashed"):
+        raise InvalidStateError.of_status("snapshot", vm.name, status, (*ACTIVE, "stopped"))
+    if spec.memory and status not in ACTIVE:
+        raise InvalidStateError(
+            f"can't keep the memory of {vm.name!r}: it is {status}", resource=vm.name, hint="start it, or leave memory out"
+        )
+    if spec.quiesce and not (status == "running" and vm.agent):
+        raise GuestAgentUnavailableError(
+            f"can't quiesce {vm.name!r}: its guest agent does not answer", resource=vm.name, hint="leave quiesce out"
         )
 
 
