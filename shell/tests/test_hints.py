@@ -43,3 +43,15 @@ def test_every_exit_code_is_documented():
             and family.exit_code != 1
         ):
             assert f"| {family.exit_code} | {name} |" in text
+
+
+HINT = re.compile(r"""hint=f?"([^"]*)\"""")
+"""The text of a hint in the source."""
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.suffix == ".py"], ids=lambda path: path.name)
+def test_a_hint_with_an_argument_of_python_names_the_option_too(path):
+    """Hints are read at the command line and in Python: `replace=True (--replace)`."""
+    for hint in HINT.findall(path.read_text()):
+        alone = re.findall(r"\b(?:[a-z_]+=(?:True|False|None)\b(?! \(--)|[a-z_]+\.list\(\))", hint)
+        assert not alone, hint

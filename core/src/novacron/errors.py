@@ -48,7 +48,7 @@ class NovaCronError(Exception):
         outcome: Whether the operation took effect; see `Outcome`.
 
     Example:
-        >>> error = VMNotFoundError("no VM named 'web9'", host="kvm1", hint="see host.vms.list()")
+        >>> error = VMNotFoundError("no VM named 'web9'", host="kvm1", hint="see `novacron vm list`")
         >>> print(error, error.outcome)
         no VM named 'web9' on kvm1 failed
     """
@@ -238,7 +238,7 @@ class InvalidSpecError(NovaCronError):
 
     exit_code = 16
     default_hint = "correct what the message names, then try again"
-    problems_hint = "give each named field a value that is allowed for it; help() of the spec's class explains the fields"
+    problems_hint = "give each named field an allowed value; `novacron explain FIELD` explains what it means"
 
     def __init__(self, message: str, *, problems: list[SpecProblem] | None = None, **context: Any) -> None:
         if problems and not context.get("hint"):

@@ -98,7 +98,9 @@ def check_signature(checksums: bytes, signature: bytes | None, keyring: Path) ->
     program = shutil.which("gpgv")
     if program is None or not keyring.is_file():
         missing = "the program gpgv" if program is None else f"the keyring {keyring}"
-        raise ImageError(f"the signature can't be checked: {missing} is missing", hint="install it, or pull with verify=False")
+        raise ImageError(
+            f"the signature can't be checked: {missing} is missing", hint="install it, or pull with verify=False (--no-verify)"
+        )
     with tempfile.TemporaryDirectory(prefix="novacron-signature-") as folder:
         data, detached, signed = Path(folder) / "data", Path(folder) / "signature", Path(folder) / "signed"
         data.write_bytes(checksums)

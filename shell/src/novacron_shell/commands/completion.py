@@ -6,6 +6,13 @@ import click
 
 from novacron_shell.output import write
 
+SHORT_NAME = {
+    "bash": "complete -o nosort -F _novacron_completion nv",
+    "zsh": "compdef _novacron_completion nv",
+    "fish": 'complete --no-files --command nv --arguments "(_novacron_completion)";',
+}
+"""Completes the short name of the program in the same way."""
+
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -22,6 +29,7 @@ def completion(shell: str) -> None:
     if kind is None:
         raise click.UsageError(f"no completion for {shell}")
     write(kind(cli, {}, "novacron", "_NOVACRON_COMPLETE").source())
+    write(SHORT_NAME[shell])
 
 
 COMMANDS = {"completion": completion}

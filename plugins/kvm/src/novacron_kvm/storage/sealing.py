@@ -22,12 +22,12 @@ def refuse_unsealable(uri: str) -> None:
     if not uri.startswith(("qemu:///", "qemu+unix:///")):
         raise UnsupportedOperationError(
             "disks of another machine can't be sealed from here",
-            hint="run it on that machine, or give seal=False for a VM that is sealed",
+            hint="run it on that machine, or give seal=False (--no-seal) for a VM that is sealed",
         )
     if shutil.which(PROGRAM) is None:
         raise UnsupportedOperationError(
             f"{PROGRAM} is not installed",
-            hint="install guestfs-tools (libguestfs-tools), or give seal=False for a VM that is sealed",
+            hint="install guestfs-tools (libguestfs-tools), or give seal=False (--no-seal) for a VM that is sealed",
         )
 
 
@@ -46,7 +46,9 @@ def seal(path: str, format_: str, job: Job[Any]) -> None:
     output, _ = done.communicate()
     job.raise_if_cancelled()
     if done.returncode:
-        raise StorageError(f"{PROGRAM} failed: {output.strip()[-400:]}", hint="give seal=False for a VM that is sealed already")
+        raise StorageError(
+            f"{PROGRAM} failed: {output.strip()[-400:]}", hint="give seal=False (--no-seal) for a VM that is sealed already"
+        )
 
 
 __all__ = ["refuse_unsealable", "seal"]

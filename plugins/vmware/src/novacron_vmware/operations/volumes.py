@@ -48,7 +48,7 @@ class VMwareVolumes(VMOperations):
             if each.name in (volume, volume + ".vmdk"):
                 return each
         raise VolumeNotFoundError(
-            f"no volume {volume!r} in {pool!r}", resource=volume, hint="volumes.list() shows those there are"
+            f"no volume {volume!r} in {pool!r}", resource=volume, hint="`novacron volume list` shows those there are"
         )
 
     @hookimpl

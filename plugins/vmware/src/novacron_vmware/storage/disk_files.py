@@ -106,7 +106,9 @@ def attach(
             connection.wait(task, resource=name, job=job, part=part)
         except ImageNotFoundError as error:  # vSphere may name the file of the copy
             raise ImageNotFoundError(
-                f"no image {spec.source!r} (looked for {source})", resource=name, hint="volumes.list() shows those there are"
+                f"no image {spec.source!r} (looked for {source})",
+                resource=name,
+                hint="`novacron volume list` shows those there are",
             ) from error
         try:
             _add(adding, spec, target, operation=None, size=None)
