@@ -52,7 +52,7 @@ def test_names_of_nothing_are_refused(either, text):
     creating = {
         "vsphere.role_create", "vsphere.setting_set", "vsphere.customization_create", "vsphere.library_create", "vsphere.switch_create",
         "vsphere.datacenter_create", "vsphere.folder_create", "vsphere.customization_create_windows",
-        "vsphere.customization_create_cloudinit",
+        "vsphere.customization_create_cloudinit", "vsphere.log_bundle",
     }  # fmt: skip
     for operation in OPERATIONS:
         given = arguments(operation, text)

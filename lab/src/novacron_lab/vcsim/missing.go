@@ -94,6 +94,8 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		more = &pool{thing}
 	case *simulator.VirtualApp:
 		more = &vapp{thing}
+	case *simulator.StoragePod:
+		more = &storagePod{thing}
 	case *simulator.Datastore:
 		more = &datastore{thing}
 	case *simulator.GuestFileManager:
@@ -107,7 +109,7 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 	case *simulator.HostDatastoreBrowser:
 		more = &browser{thing}
 	case *simulator.Folder:
-		if method.Name == "CreateVM_Task" || method.Name == "CreateDVS_Task" {
+		if method.Name == "CreateVM_Task" || method.Name == "CreateDVS_Task" || method.Name == "MoveIntoFolder_Task" {
 			more = &folder{thing}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
@@ -183,4 +184,50 @@ func (d *datastore) DatastoreExitMaintenanceModeTask(ctx *simulator.Context, req
 		return nil, nil
 	})
 	return &methods.DatastoreExitMaintenanceMode_TaskBody{Res: &types.DatastoreExitMaintenanceMode_TaskResponse{Returnval: task.Run(ctx)}}
+}
+
+// MoveIntoFolderTask also takes datastores out of a datastore cluster, which the simulator's refuses.
+func (f *folder) MoveIntoFolderTask(ctx *simulator.Context, req *types.MoveIntoFolder_Task) soap.HasFault {
+	pods := map[types.ManagedObjectReference]*simulator.StoragePod{}
+	for _, ref := range req.List {
+		if entity, is := ctx.Map.Get(ref).(mo.Entity); is && entity.Entity().Parent != nil {
+			if pod, is := ctx.Map.Get(*entity.Entity().Parent).(*simulator.StoragePod); is {
+				pods[ref] = pod
+			}
+		}
+	}
+	if len(pods) != len(req.List) || len(pods) == 0 {
+		return f.Folder.MoveIntoFolderTask(ctx, req)
+	}
+	task := simulator.CreateTask(f.Folder, "moveIntoFolder", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		for ref, pod := range pods {
+			entity := ctx.Map.Get(ref).(mo.Entity)
+			left := append([]types.ManagedObjectReference{}, pod.ChildEntity...)
+			simulator.RemoveReference(&left, ref)
+			ctx.Update(pod, []types.PropertyChange{{Name: "childEntity", Val: left}})
+			ctx.Update(f.Folder, []types.PropertyChange{{Name: "childEntity", Val: append(f.ChildEntity, ref)}})
+			ctx.Update(entity, []types.PropertyChange{{Name: "parent", Val: &f.Self}})
+		}
+		return nil, nil
+	})
+	return &methods.MoveIntoFolder_TaskBody{Res: &types.MoveIntoFolder_TaskResponse{Returnval: task.Run(ctx)}}
+}
+
+type storagePod struct{ *simulator.StoragePod }
+
+// DestroyTask deletes an empty datastore cluster.
+func (p *storagePod) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task) soap.HasFault {
+	task := simulator.CreateTask(p.StoragePod, "destroy", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		if len(p.ChildEntity) > 0 {
+			return nil, &types.ResourceInUse{Type: "StoragePod", Name: p.Name}
+		}
+		if parent, is := ctx.Map.Get(*p.Parent).(*simulator.Folder); is {
+			left := append([]types.ManagedObjectReference{}, parent.ChildEntity...)
+			simulator.RemoveReference(&left, p.Self)
+			ctx.Update(parent, []types.PropertyChange{{Name: "childEntity", Val: left}})
+		}
+		ctx.Map.Remove(ctx, p.Self)
+		return nil, nil
+	})
+	return &methods.Destroy_TaskBody{Res: &types.Destroy_TaskResponse{Returnval: task.Run(ctx)}}
 }

@@ -13,7 +13,7 @@ from novacron_vmware.native.records import NodeState
 from novacron_vmware.sdk import vim
 
 PROPERTIES = ["name", "parent", "vm", "runtime.connectionState", "runtime.inMaintenanceMode", "runtime.powerState"]
-PROPERTIES += ["config.product.version", "summary.config.product", "summary.hardware.memorySize", "summary.quickStats"]
+PROPERTIES += ["config.product.version", "summary.config.product", "summary.maxEVCModeKey"]
 PASSWORD = "NOVACRON_VSPHERE_NODE_PASSWORD"  # noqa: S105 - the variable's name
 
 
@@ -165,6 +165,7 @@ def _record(thing: Any, read: dict[str, Any], path: str) -> NodeState:
         power=str(read.get("runtime.powerState", "")),
         version=str(read.get("config.product.version") or getattr(product, "version", "") or ""),
         vms=len(read.get("vm") or ()),
+        evc=read.get("summary.maxEVCModeKey") or None,
         id=thing._moId,
     )
 

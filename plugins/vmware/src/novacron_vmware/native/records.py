@@ -82,7 +82,7 @@ class ClusterGroup(Record, frozen=True):
 
 
 class NodeState(Record, frozen=True):
-    """An ESXi as vSphere manages it."""
+    """An ESXi as vSphere manages it; `evc` is the highest EVC mode that its CPU supports."""
 
     name: str
     path: str
@@ -91,6 +91,7 @@ class NodeState(Record, frozen=True):
     power: str
     version: str
     vms: int
+    evc: str | None
     id: str
 
 

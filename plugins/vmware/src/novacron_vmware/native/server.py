@@ -38,8 +38,32 @@ class VSphereServer(NativeOperations):
     @vsphere.operation(kind="read")
     def license_list(self) -> list[License]:
         """List the licences with how much of each is used. Keys are shown by their last group only."""
-        licenses = self._connection.read(self._manager("licenseManager", "licences"), ["licenses"]).get("licenses") or []
-        return sorted((_license(each) for each in licenses), key=lambda each: (each.name, each.key))
+        return sorted((_license(each) for each in self._licenses()), key=lambda each: (each.name, each.key))
+
+    @vsphere.operation(kind="change", idempotent=True)
+    def license_add(self, secret: str) -> License:
+        """Add a licence.
+
+        Args:
+            secret: the name of the secret that is its key.
+        """
+        key = self._connection.secrets.get(secret)
+        with translated(secret):
+            return _license(self._manager("licenseManager", "licences").AddLicense(key, None))
+
+    @vsphere.operation(kind="change", destroys=True)
+    def license_remove(self, license: str) -> Deleted:
+        """Remove a licence that nothing uses, given by its key as `license list` shows it, or by the key's last group."""
+        found = [each for each in self._licenses() if license in (_license(each).key, each.licenseKey.rpartition("-")[2])]
+        if len(found) != 1:
+            problem = "no licence" if not found else "several licences"
+            raise NotFoundError(f"{problem} {license!r}", resource=license, hint="list the licences")
+        record = _license(found[0])
+        if record.used:
+            raise InvalidStateError(f"the licence {record.name!r} is used", resource=license, hint="assign another one first")
+        with translated(license):
+            self._manager("licenseManager", "licences").RemoveLicense(found[0].licenseKey)
+        return Deleted(name=record.name, id=record.key)
 
     @vsphere.operation(kind="read")
     def role_list(self) -> list[Role]:
@@ -171,6 +195,9 @@ class VSphereServer(NativeOperations):
             if role.name == name:
                 return role
         raise NotFoundError(f"no role {name!r}", resource=name, hint=f"there are: {', '.join(role.name for role in roles)}")
+
+    def _licenses(self) -> list[Any]:
+        return list(self._connection.read(self._manager("licenseManager", "licences"), ["licenses"]).get("licenses") or ())
 
     def _read_manager(self, path: str) -> Any:
         return self._connection.read(self._manager("authorizationManager", "roles"), [path]).get(path) or ()

@@ -1,18 +1,15 @@
-"""What vSphere alone knows of a VM: consolidation, hardware version, extra configuration, VMware Tools, registration."""
+"""What vSphere alone knows of a VM: consolidation, hardware version, settings, extra configuration, VMware Tools."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.jobs import Job
-from novacron.records.vm import Deleted
-from novacron_vmware.devices import split_path
 from novacron_vmware.errors import translated
-from novacron_vmware.names import escaped_name, plain_name
+from novacron_vmware.names import plain_name
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import Setting, VMDetails
-from novacron_vmware.placement import find_placement, find_store
 from novacron_vmware.records import FACTS
 from novacron_vmware.sdk import vim
 
@@ -26,7 +23,7 @@ PROPERTIES += ["config.latencySensitivity", "config.cpuHotAddEnabled", "config.m
 
 
 class VSphereVMs(NativeOperations):
-    """VMs: consolidation, hardware version, extra configuration, VMware Tools, register and unregister."""
+    """VMs: consolidation, hardware version, settings, extra configuration, VMware Tools."""
 
     @vsphere.operation(kind="read")
     def vm_details(self, vm: str) -> VMDetails:
@@ -97,43 +94,6 @@ class VSphereVMs(NativeOperations):
         thing = self._vm(vm)
         self._run(vm, lambda: thing.UpgradeTools_Task(None), job)
         return self.vm_details(vm)
-
-    @vsphere.operation(kind="change", locks="vm", destroys=True)
-    def vm_unregister(self, vm: str) -> Deleted:
-        """Take a stopped VM out of the inventory. Its files stay; `vm register` takes it in again."""
-        thing = self._vm(vm)
-        read = self._connection.read(thing, ["name", "config.files.vmPathName", "config.instanceUuid", "runtime.powerState"])
-        if read.get("runtime.powerState") != "poweredOff":
-            raise InvalidStateError(f"can't unregister {vm!r} while it runs", resource=vm, hint="stop it first")
-        with translated(vm):
-            thing.UnregisterVM()
-        return Deleted(name=plain_name(read["name"]), id=read.get("config.instanceUuid"), kept=(read["config.files.vmPathName"],))
-
-    @vsphere.operation(kind="job")
-    def vm_register(
-        self, path: str, job: Job[VMDetails], name: str = "", folder: str = "", resource_pool: str = "", node: str = ""
-    ) -> VMDetails:
-        """Take a VM that is on a datastore into the inventory.
-
-        Args:
-            path: its .vmx file, "[DATASTORE] web1/web1.vmx".
-            name: its name; that of the file by default.
-            folder: the VM folder.
-            resource_pool: the resource pool.
-            node: the ESXi.
-        """
-        if not (parts := split_path(path)) or not path.endswith(".vmx"):
-            raise InvalidSpecError(
-                "no VM's file", resource=path, problems=[SpecProblem("path", path, "[DATASTORE] FOLDER/NAME.vmx")]
-            )
-        name = name or parts[1].rpartition("/")[2].removesuffix(".vmx")
-        if self._connection.inventory.taken(name, None):
-            raise AlreadyExistsError(f"a VM {name!r} is already there", resource=name, hint="give another name")
-        find_store(self._connection, parts[0])
-        native = {"folder": folder, "resource_pool": resource_pool}
-        place = find_placement(self._connection, name, node=node or None, native=native, pools=[parts[0]])
-        made = self._run(path, lambda: place.folder.RegisterVM_Task(path, escaped_name(name), False, place.pool, place.node), job)
-        return self.vm_details(made._moId)
 
     @vsphere.operation(kind="change", locks="vm", idempotent=True)
     def vm_settings(
