@@ -14,8 +14,8 @@ from novacron.monitoring import builtin
 from novacron.monitoring.alerting.expressions import parse, selectors
 from novacron.monitoring.dashboards import DASHBOARDS, dashboard
 from novacron.monitoring.forecasting import anomalies, forecast
-from novacron.monitoring.plotting import svg, text
 from novacron.monitoring.report import html
+from novacron.plotting import svg, text
 from novacron.records.series import Series
 from novacron.site import Site
 

@@ -16,10 +16,14 @@ from novacron import records
 from novacron.display import html_card, html_table
 from novacron.drivers import sim
 from novacron.errors import VMNotFoundError
+from novacron.plotting import Plot
 from novacron.records.record import Record
+from novacron.records.series import Series
 from novacron.workflow import steps
 from novacron_shell.repl.display import Displays
+from novacron_shell.repl.pipes import Selection, each
 from novacron_shell.repl.sparklines import sparkline
+from novacron_shell.repl.waiting import Watch
 
 HOSTILE = "\x1b]0;owned\x07[red]<b>"
 RAW = re.compile(r"0x[0-9a-f]{6}|\bb'|\bb\"|\w\((?:\w+=)|\x1b|\x07|frozenset|\{'")
@@ -146,6 +150,12 @@ HANDLES = {
     "flow": lambda host: __import__("novacron.workflow").workflow.FLOWS.patch,
     "spec": lambda host: novacron.VMSpec(name="web1", memory="1GiB", disks=[novacron.DiskSpec(size="1GiB")]),
     "job": lambda host: host.submit("vm_create", spec=novacron.VMSpec(name=f"job-{len(host.vms)}")),
+    "plot": lambda host: Plot([Series(metric="load", labels={"host": HOSTILE}, points=((0.0, 1.0), (60.0, 3.0)))], HOSTILE),
+    "empty plot": lambda host: Plot([], HOSTILE),
+    "selection": lambda host: Selection(list(host.vms), {"kvm9": HOSTILE}),
+    "outcomes": lambda host: Selection([host.vms["vm-00001"]], {"kvm9": HOSTILE}) | each(lambda vm: HOSTILE),
+    "action": lambda host: each(len),
+    "watch": lambda host: Watch(Console(), DISPLAYS),
     "error": lambda host: VMNotFoundError("no VM named 'x'", hint="see \x1b[2J"),
 }  # fmt: skip
 
@@ -274,3 +284,26 @@ def test_collections_and_handles_have_a_display_in_notebooks(host):
         novacron.fleet().vms,
     ):
         assert "<table>" in value._repr_html_() or value._repr_html_() == "<em>nothing found</em>"
+
+
+def test_a_plot_fills_the_width_and_names_its_curves():
+    curves = [
+        Series(metric="cpu", labels={"vm": "6b1f", "name": f"web{n}"}, points=((0.0, n), (3600.0, n * 1e3))) for n in range(1, 11)
+    ]
+    shown = said(Plot(curves, "cpu"), width=100)
+    assert max(map(len, shown.splitlines())) == 100
+    assert "10k" in shown  # the highest curve, with the scale of the values
+    assert "name=web10" in shown
+    assert "and 2 more series" in shown
+    assert "01:00" in shown
+
+
+@pytest.mark.parametrize(("data", "shown"), [(None, True), (b"no picture", False), (b"\x89PNG\r\n\x1a\n" + b"x" * 50, False)])
+def test_a_screenshot_is_a_picture_in_a_terminal_and_a_line_elsewhere(host, data, shown):
+    picture = host.vms["vm-00001"].screenshot()
+    picture = picture if data is None else msgspec.structs.replace(picture, data=data)
+    assert said(picture).startswith("picture of ")
+    console = Console(file=io.StringIO(), width=100, color_system="truecolor", force_terminal=True)
+    console.print(DISPLAYS.draw(picture))
+    assert ("\x1b[" in console.file.getvalue()) is shown
+    assert "picture of " in console.file.getvalue()

@@ -69,6 +69,34 @@ _HOME = {
 )
 
 
+def load_ipython_extension(ipython: Any) -> None:
+    """Load the names, displays and commands of the shell into IPython or a notebook, for `%load_ext novacron`.
+
+    Raises:
+        UnsupportedOperationError: the package novacron-shell is not installed.
+    """
+    for load in _notebook_loaders():
+        load(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """Remove what `load_ipython_extension` added, and close the connections, for `%unload_ext novacron`."""
+    if (loaded := getattr(ipython, "novacron_session", None)) is not None:
+        loaded.unload()
+
+
+def _notebook_loaders() -> list[Any]:
+    """Return the functions that distributions register in the group `novacron.notebooks`; the shell registers one."""
+    from importlib.metadata import entry_points
+
+    from novacron.errors import UnsupportedOperationError
+
+    found = [entry_point.load() for entry_point in entry_points(group="novacron.notebooks")]
+    if not found:
+        raise UnsupportedOperationError("novacron-shell is not installed", hint="pip install 'novacron[shell]'")
+    return found
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

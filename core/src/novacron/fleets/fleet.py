@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
     from novacron.monitoring.alerting.alerts import FleetAlerts
     from novacron.monitoring.metrics import FleetMetrics
+    from novacron.plotting import Plot
     from novacron.records.diagnosis import Finding
     from novacron.records.nics import MACClash
     from novacron.specs import VMSpec
@@ -119,6 +120,16 @@ class Fleet:
     def metrics(self) -> FleetMetrics:
         """The metrics of all hosts and VMs, now and in the past."""
         return self._metrics()
+
+    def plot(self, metric: str = "cpu", **options: Any) -> Plot:
+        """Return a line chart of a metric of all VMs or hosts; options as in `FleetMetrics.plot`: labels, since, step, show.
+
+        Example:
+            >>> import novacron
+            >>> novacron.fleet().plot("memory", since="1d").title
+            'memory'
+        """
+        return self.metrics.plot(metric, **options)
 
     @property
     def alerts(self) -> FleetAlerts:

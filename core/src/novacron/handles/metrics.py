@@ -11,6 +11,7 @@ from novacron.records.series import Series
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
+    from novacron.plotting import Plot
 
 SHORT = {
     "cpu": "novacron_vm_cpu_seconds_total",
@@ -69,6 +70,28 @@ class VMMetricsHandle:
             SHORT.get(metric, metric), labels={"vm": self._vm.id}, since=since, step=step, show=show
         )
         return found
+
+    def plot(
+        self,
+        metric: str = "cpu",
+        *,
+        since: float | str | timedelta = "1h",
+        step: float | str | timedelta | None = None,
+        show: Any = None,
+    ) -> Plot:
+        """Return a line chart of the stored history of a metric. The arguments are those of `history`.
+
+        The shell and notebooks show it; `plot(...).save("cpu.svg")` writes a picture.
+
+        Example:
+            >>> import novacron
+            >>> vm = novacron.connect("sim://vm-plot").vms.create(name="web1", vcpus=2, start=True)
+            >>> vm.metrics.plot("cpu", since="2h")
+            <plot of cpu of web1: 0 series>
+        """
+        from novacron.plotting import Plot
+
+        return Plot(self.history(metric, since=since, step=step, show=show), f"{metric} of {self._vm.name}")
 
 
 __all__ = ["VMMetricsHandle"]

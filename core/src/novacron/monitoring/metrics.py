@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.handles.metrics import SHORT
 from novacron.monitoring import builtin
 from novacron.monitoring.collector import AskedFleet, Collector
 from novacron.monitoring.compaction import Compaction
@@ -17,6 +18,7 @@ from novacron.monitoring.inspection import Inspection
 from novacron.monitoring.layouts import Labels, Layouts, Round, SeriesKey
 from novacron.monitoring.sources import SERIES_LIMIT, custom
 from novacron.monitoring.storage import MetricStorage
+from novacron.plotting import Plot
 from novacron.records.forecasts import Anomaly, Forecast
 from novacron.records.series import MetricDefinition, Sample, Series
 from novacron.store.leases import Lease, LeaseStore
@@ -214,6 +216,40 @@ class FleetMetrics:
         return history.query(
             metric, labels=labels, since=start, until=end, age=now - start, step=width, show=show, limit=limit
         )  # fmt: skip
+
+    def plot(
+        self,
+        metric: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        since: float | str | timedelta | datetime = "1h",
+        step: float | str | timedelta | None = None,
+        show: Shown | None = None,
+    ) -> Plot:
+        """Return a line chart of the stored history of a metric, of all hosts or VMs. At most eight series are drawn, the highest first.
+
+        Args:
+            metric: cpu, memory, disk_read, disk_written, received, sent (of VMs), or the full name of a metric.
+            labels: only series that have these labels.
+            since: as in `query`.
+            step: as in `query`.
+            show: as in `query`.
+
+        Returns:
+            The chart. The shell and notebooks show it; `save("cpu.svg")` writes a picture.
+
+        Raises:
+            InvalidSpecError: an invalid argument.
+
+        Example:
+            >>> import novacron
+            >>> metrics = novacron.fleet().metrics
+            >>> _ = metrics.put("myapp_queue", 3)
+            >>> metrics.plot("myapp_queue", since="5m"), novacron.fleet().plot("myapp_queue")
+            (<plot of myapp_queue: 1 series>, <plot of myapp_queue: 1 series>)
+        """
+        found = self.query(SHORT.get(metric, metric), labels=labels, since=since, step=step, show=show)
+        return Plot(found, metric)
 
     def forecast(
         self,

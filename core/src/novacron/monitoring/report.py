@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING
 
-from novacron.monitoring.plotting import svg
+from novacron.plotting import svg
 from novacron.records.forecasts import Forecast
 from novacron.records.series import Series
 from novacron.units import format_size

@@ -128,6 +128,12 @@ class ApplicationPlugins:
             raise PluginError(f"plugin {name!r} is broken: {info.error}")
         return info
 
+    def unregister(self, name: str) -> None:
+        """Remove a plugin object that `register` added. Nothing happens if there is none of this name."""
+        self._stop(name)
+        self._known.pop(name, None)
+        self._origins.pop(name, None)
+
     def list(self) -> list[PluginInfo]:
         """Return all application plugins and all drivers, sorted by kind and name."""
         return sorted(

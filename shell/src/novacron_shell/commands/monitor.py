@@ -81,7 +81,7 @@ def plot(settings: Settings, name: str, labels: tuple[str, ...], since: str, ste
     """Draw the stored history of the metric NAME in the terminal, or as a picture. At most eight series are drawn."""
     from pathlib import Path
 
-    from novacron.monitoring.plotting import svg, text
+    from novacron.plotting import svg, text
 
     found = _metrics().query(name, labels=dict(pair(label) for label in labels), since=since, step=step)
     if file is not None:

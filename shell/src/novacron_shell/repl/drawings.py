@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.progress_bar import ProgressBar
 from rich.syntax import Syntax
 from rich.table import Table
@@ -226,10 +226,82 @@ def executed(found: Any) -> RenderableType:
     return Group(*parts, Text(status, style="dim" if not found.exit_status else "red"))
 
 
+class _Chart:
+    """A chart that fills the width of the terminal, drawn by plotext."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from datetime import UTC, datetime
+
+        import plotext
+
+        from novacron.plotting import MOST, label, short
+
+        plotext.clear_figure()
+        plotext.theme("clear" if console.color_system is None else "pro")
+        plotext.canvas_color("default")
+        plotext.axes_color("default")
+        plotext.limit_size(False, False)
+        plotext.plotsize(min(options.max_width, 120), 16)
+        plotext.title(printable_line(self._found.title))
+        drawn = self._found.series[:MOST]
+        for one in drawn:
+            plotext.plot(*zip(*one.points, strict=True), marker="braille", label=printable_line(label(one)))
+        times = [at for one in drawn for at, _ in one.points]
+        marks = [min(times) + (max(times) - min(times)) * part / 4 for part in range(5)]
+        format_ = "%H:%M" if max(times) - min(times) < 86400 else "%m-%d %H:%M"
+        plotext.xticks(marks, [datetime.fromtimestamp(mark, UTC).strftime(format_) for mark in marks])
+        values = [value for one in drawn for _, value in one.points]
+        levels = [min(values) + (max(values) - min(values)) * part / 4 for part in range(5)]
+        plotext.yticks(levels, [short(level) for level in levels])
+        yield Text.from_ansi(plotext.build())
+        if len(self._found.series) > MOST:
+            yield Text(f"and {len(self._found.series) - MOST} more series", style="dim")
+
+
+def plot(found: Any) -> RenderableType:
+    """A line chart of metrics."""
+    if not found.series:
+        return Text(printable(f"{found.title}: no data; `novacron monitor collect` stores metrics"), style="dim")
+    return _Chart(found)
+
+
+class _Picture:
+    """A picture in terminals, by Kitty's protocol, Sixel or coloured half blocks, as the terminal can; elsewhere a line of text."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        found = self._found
+        if console.is_terminal and console.color_system is not None and (drawn := _image(found.data)) is not None:
+            yield drawn
+        yield Text(printable_line(f"picture of {found.vm}: {found.mime_type}, {cell('size_bytes', len(found.data))}; save it with "
+                                  f"`:screenshot {found.vm} FILE`"))  # fmt: skip
+
+
+def _image(data: bytes) -> RenderableType | None:
+    """Return what draws a picture; None if its data can't be read. The terminal is asked once what it can show."""
+    import io
+
+    from PIL import Image as Picture
+    from textual_image.renderable import HalfcellImage, Image, UnicodeImage
+
+    try:
+        picture = Picture.open(io.BytesIO(data))
+        picture.load()
+    except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError):
+        return None
+    kind: Any = HalfcellImage if Image is UnicodeImage else Image
+    drawn: RenderableType = kind(picture, width="auto" if picture.width < 640 else 80)
+    return drawn
+
+
 def picture(found: Any) -> RenderableType:
-    """A screenshot: its kind and size. The bytes are not printed."""
-    return Text(printable_line(f"picture of {found.vm}: {found.mime_type}, {cell('size_bytes', len(found.data))}; save it with "
-                               f"`:screenshot {found.vm} FILE`"))  # fmt: skip
+    """A screenshot: the picture where the terminal can show it, its kind and size."""
+    return _Picture(found)
 
 
 def migration_check(found: Any) -> RenderableType:
@@ -286,6 +358,7 @@ DRAWERS: Mapping[str, Any] = {
     "Selection": selection,
     "Screenshot": picture,
     "MigrationCheck": migration_check,
+    "Plot": plot,
     "Spec": plain,
     "Settings": settings,
     "EventStream": named,

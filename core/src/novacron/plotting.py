@@ -1,4 +1,4 @@
-"""Draws series: as SVG for pages, and as text for terminals."""
+"""Draws series: as SVG for pages, as PNG, and as text for terminals."""
 
 from __future__ import annotations
 
@@ -6,13 +6,102 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
+from typing import Any
 
+from novacron.errors import InvalidSpecError, SpecProblem, UnsupportedOperationError
 from novacron.records.series import Series
 
 COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
 MOST = len(COLOURS)
 """How many series one picture shows."""
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 26, 24
+
+
+class Plot:
+    """A line chart of stored metrics: shown in the terminal and in notebooks, and saved as SVG or PNG.
+
+    Attributes:
+        series: the curves, those with the highest last value first. Eight are drawn.
+        title: the title.
+
+    Example:
+        >>> Plot([Series(metric="load", labels={"host": "a"}, points=((0.0, 1.0), (60.0, 2.0)))], "load")
+        <plot of load: 1 series>
+    """
+
+    def __init__(self, series: Sequence[Series], title: str = "") -> None:
+        self.series = sorted((one for one in series if one.points), key=lambda one: one.points[-1][1], reverse=True)
+        self.title = title
+
+    def __repr__(self) -> str:
+        return f"<plot of {self.title}: {len(self.series)} series>"
+
+    def __str__(self) -> str:
+        return f"{self.title}\n{text(self.series)}"
+
+    def _repr_html_(self) -> str:
+        return svg(self.series, self.title)
+
+    def save(self, file: str | Path, *, width: int = 800, height: int = 300) -> Path:
+        """Write the chart to a file.
+
+        Args:
+            file: path that ends with ".svg" or ".png". An existing file is replaced.
+            width: width in pixels.
+            height: height in pixels.
+
+        Returns:
+            The path.
+
+        Raises:
+            InvalidSpecError: another ending, or the file can't be written.
+            UnsupportedOperationError: a PNG without matplotlib; `pip install 'novacron[plots]'` installs it.
+
+        Example:
+            >>> import tempfile
+            >>> Plot([]).save(f"{tempfile.mkdtemp()}/load.svg").suffix
+            '.svg'
+        """
+        path = Path(file)
+        try:
+            if path.suffix == ".svg":
+                path.write_text(svg(self.series, self.title, width=width, height=height), encoding="utf-8")
+            elif path.suffix == ".png":
+                self._figure(width, height).savefig(path, format="png", dpi=100)
+            else:
+                problem = SpecProblem("file", str(file), 'a path that ends with ".svg" or ".png"')
+                raise InvalidSpecError("unknown kind of picture", problems=[problem], outcome="not_sent")
+        except OSError as error:
+            raise InvalidSpecError(f"can't write {path}: {error.strerror or error}", problems=[], outcome="not_sent") from error
+        return path
+
+    def _figure(self, width: int, height: int) -> Any:
+        """Return a figure of matplotlib, without its state for the process."""
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            hint = "pip install 'novacron[plots]', or save it as SVG"
+            raise UnsupportedOperationError("a PNG needs matplotlib, which is not installed", hint=hint) from None
+        figure = Figure(figsize=(width / 100, height / 100), layout="tight")
+        axes = figure.add_subplot(title=self.title)
+        for one, colour in zip(self.series, COLOURS, strict=False):
+            times: Any = [datetime.fromtimestamp(at, UTC) for at, _ in one.points]
+            axes.plot(times, [value for _, value in one.points], color=colour, label=label(one))
+        if self.series:
+            axes.legend(loc="upper left", fontsize="small")
+        figure.autofmt_xdate()
+        return figure
+
+
+def label(one: Series) -> str:
+    """Return the text of a series in a legend: its labels, without the VM's UUID if it has others.
+
+    Example:
+        >>> label(Series(metric="load", labels={"host": "a", "vm": "6b1f"})), label(Series(metric="load", labels={}))
+        ('host=a', 'load')
+    """
+    return ", ".join(f"{key}={value}" for key, value in sorted(one.labels.items()) if key != "vm") or one.metric
 
 
 def short(value: float) -> str:
@@ -59,7 +148,7 @@ def svg(series: Sequence[Series], title: str = "", *, width: int = 640, height: 
         )
         parts.append(f'<polyline fill="none" stroke="{COLOURS[number]}" stroke-width="1.5" points="{line}"/>')
         more = f" (and {len(series) - MOST} more)" if number == MOST - 1 and len(series) > MOST else ""
-        name = ", ".join(f"{key}={value}" for key, value in sorted(one.labels.items()) if key != "vm") or one.metric
+        name = label(one)
         parts.append(f'<text x="{LEFT}" y="{height + 12 + 16 * number}" fill="{COLOURS[number]}">{escape(name + more)}</text>')
     return "".join([*parts, "</svg>"])
 
@@ -114,4 +203,4 @@ def _thinned(points: Sequence[tuple[float, float]], most: int) -> list[tuple[flo
     return [point for part in parts for point in sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})]
 
 
-__all__ = ["short", "svg", "text"]
+__all__ = ["MOST", "Plot", "label", "short", "svg", "text"]
