@@ -1,5 +1,5 @@
 # Sourced by demo.sh and test.sh: installs the system packages and the virtual environment that are missing, and says so.
-# With TESTING=yes also what only the tests need.
+# With TESTING=yes also what only the tests need, with CORPUS=yes what makes tests/corpus/definitions.xml anew.
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 fail() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
 
@@ -16,6 +16,9 @@ FEDORA_TEST_PACKAGES="postgresql-server openssh-server gnupg2 graphviz mtools tp
   qemu-system-s390x-core edk2-aarch64 virtiofsd"
 if [ "${TESTING:-no}" = yes ]; then
   DEBIAN_PACKAGES="$DEBIAN_PACKAGES $DEBIAN_TEST_PACKAGES" FEDORA_PACKAGES="$FEDORA_PACKAGES $FEDORA_TEST_PACKAGES"
+fi
+if [ "${CORPUS:-no}" = yes ]; then
+  DEBIAN_PACKAGES="$DEBIAN_PACKAGES virtinst osinfo-db" FEDORA_PACKAGES="$FEDORA_PACKAGES virt-install osinfo-db"
 fi
 
 install_packages() {

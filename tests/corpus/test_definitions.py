@@ -1,6 +1,6 @@
-"""Definitions that virt-install writes: read as they are, and changed only where a change was asked for.
+"""Definitions that virt-install, virt-xml and virt-clone write: read as they are, and changed only where a change was asked for.
 
-`definitions.xml` has what Debian's virt-install printed for each line of `commands.txt` (`generate.py`). Reading is compared with XPath
+`definitions.xml` has what Debian's programs printed for each line of `commands.txt` (`generate.py`). Reading is compared with XPath
 expressions of this module, which share nothing with the driver. Each kind of edit is compared by canonical XML.
 """
 
@@ -56,7 +56,10 @@ def canonical(root, *but):
 
 
 def test_there_are_enough_and_none_is_stale():
-    assert len(CASES) >= 150
+    assert len(CASES) >= 200
+    programs = [command.split()[0] for command in CASES]
+    assert programs.count("virt-xml") >= 45
+    assert programs.count("virt-clone") >= 5
     assert {*CASES} <= {*COMMANDS}, "run generate.py: lines have changed"
     options = {word for command in CASES for word in re.findall(r"--[a-z][\w-]*", command)}
     assert len(options) >= 45, sorted(options)

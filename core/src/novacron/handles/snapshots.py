@@ -156,7 +156,7 @@ class SnapshotCollection(Collection[SnapshotHandle]):
 
         Example:
             >>> import novacron
-            >>> vm = novacron.connect("sim://lab").vms.create(name="web1")
+            >>> vm = novacron.connect("sim://checked").vms.create(name="web1")
             >>> vm.snapshots.check("s", memory=True)
             ("can't keep the memory of 'web1': it is stopped",)
             >>> vm.snapshots.check("s", memory=True, status="running")
