@@ -99,6 +99,9 @@ def test_a_host_that_hangs_takes_one_thread(site, host):
     class Hanging:
         name, uri, closed = host.name, host.uri, False
 
+        def supports(self, operation):
+            return operation != "pool_refresh"
+
         def invoke(self, operation, timeout=None, **arguments):
             calls.append(operation)
             asked.set()
@@ -133,3 +136,17 @@ def test_the_clock_of_a_host_is_compared(site, host):
     assert abs(offset()) <= 1.0
     host.dispatcher.driver.native.world.clock_offset = -90.0
     assert abs(offset() + 90) <= 1.0
+
+
+def test_storage_pools_are_looked_at_again(site, host, monkeypatch):
+    """libvirt reports the free space of the last time it was asked to look."""
+    refreshed, invoke = [], type(host).invoke
+
+    def counted(self, operation, *arguments, **named):
+        if operation == "pool_refresh":
+            refreshed.append(named["pool"])
+        return invoke(self, operation, *arguments, **named)
+
+    monkeypatch.setattr(type(host), "invoke", counted)
+    inspected(site).refresh()
+    assert refreshed == [pool.name for pool in host.pools.list() if pool.active]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,8 @@ EVERY = 900.0
 """Seconds between two inspections."""
 PER_HOST = 120.0
 """Seconds that one host may take."""
+REFRESHED_POOLS = frozenset({"dir", "fs", "netfs", "gluster", "rbd", "zfs"})
+"""The types of libvirt's storage pools whose volumes grow when guests write to them."""
 AT_ONCE = 16
 """How many hosts are asked at a time."""
 
@@ -84,6 +87,7 @@ class Inspection:
 
     def _inspect(self, host: Any) -> list[Sample]:
         with self._pending.call(host.name):
+            _refresh_pools(host)
             return [sample for vm in host.invoke("vm_list", query=VMQuery(detail="full")) for sample in _of_vm(host, vm)]
 
     def _without_unused_agents(self, samples: Iterable[Sample]) -> list[Sample]:
@@ -127,6 +131,16 @@ class Inspection:
             if known is not None:
                 found.append(Sample(metric=builtin.OWN["certificate"].name, value=known, labels={"host": hosts[place].name}))
         return found
+
+
+def _refresh_pools(host: Any) -> None:
+    """Let the host look at its storage pools again. libvirt does not notice that thin disks grow, and reports the free space of before."""
+    if not host.supports("pool_refresh"):
+        return
+    for pool in host.invoke("pool_list"):
+        if pool.active and pool.type in REFRESHED_POOLS:
+            with suppress(NovaCronError):  # it is busy, or was deleted meanwhile
+                host.invoke("pool_refresh", pool=pool.name)
 
 
 def _of_vm(host: Any, vm: VM) -> list[Sample]:

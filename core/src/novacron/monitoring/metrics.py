@@ -25,7 +25,7 @@ from novacron.store.leases import Lease, LeaseStore
 from novacron.units import parse_duration
 
 if TYPE_CHECKING:
-    from novacron.hookspecs.application import MetricSource
+    from novacron.hookspecs.application import MetricExporter, MetricSource
     from novacron.store.database import Database
     from novacron.store.processes import ProcessRecord
 
@@ -69,6 +69,7 @@ class FleetMetrics:
         self._settings = settings
         self._fleet, self._database, self._join, self._hook = fleet, database, join, hook
         self._own_sources: list[MetricSource] = []
+        self._own_exporters: list[MetricExporter] = []
         self._guard = threading.Lock()
         self._made: MetricStorage | None = None
 
@@ -115,6 +116,18 @@ class FleetMetrics:
             source: such as `novacron.monitoring.sources.EndpointSource("app", "http://127.0.0.1:9100/metrics")`.
         """
         self._own_sources.append(source)
+
+    def exporters(self) -> list[MetricExporter]:
+        """Return what receives all samples of each round: the exporters of plugins, and those that `add_exporter` added."""
+        return [one for some in self._hook().metric_exporters() for one in some] + self._own_exporters
+
+    def add_exporter(self, exporter: MetricExporter) -> None:
+        """Let the collectors of this process give all samples of each round to one more receiver.
+
+        Args:
+            exporter: such as `novacron.monitoring.remote.RemoteWriter("http://127.0.0.1:9090/api/v1/write")`.
+        """
+        self._own_exporters.append(exporter)
 
     def put(
         self,
@@ -353,7 +366,7 @@ class FleetMetrics:
             self._fleet,
             self.storage,
             sources=lambda: [*self.sources(), Inspection(self._fleet, self._runs, self._vms_with_agents)],
-            exporters=lambda: [one for some in self._hook().metric_exporters() for one in some],
+            exporters=self.exporters,
             timeout=timeout,
             interval=interval,
             lease=lease,

@@ -116,16 +116,41 @@ def put(settings: Settings, name: str, value: float, labels: tuple[str, ...], so
     _metrics().put(name, value, labels=dict(pair(label) for label in labels), source=source)
 
 
+def remote_options(command: Any) -> Any:
+    """Add the options of remote storage."""
+    token = click.option(
+        "--remote-token", metavar="SECRET", help="Name of the secret that remote storage gets as a bearer token."
+    )
+    url = click.option(
+        "--remote-write", metavar="URL", help="Write all samples to Prometheus too: http://HOST:9090/api/v1/write."
+    )
+    return url(token(command))
+
+
+def add_remote(url: str | None, token: str | None) -> None:
+    """Let the collector write to remote storage, if there is an address."""
+    from novacron.monitoring.remote import RemoteWriter
+    from novacron.site import default_site
+
+    if token and not url:
+        raise click.UsageError("--remote-token needs --remote-write")
+    if url:
+        secrets = default_site().secrets
+        _metrics().add_exporter(RemoteWriter(url, (lambda: secrets.get(token)) if token else None))
+
+
 @monitor.command("collect")
 @click.option("--every", "interval", type=DURATION, default="60s", show_default=True, help="The interval between two rounds.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many rounds. Default: never.")
+@remote_options
 @common_options
-def collect(settings: Settings, interval: float, count: int | None) -> None:
+def collect(settings: Settings, interval: float, count: int | None, remote_write: str | None, remote_token: str | None) -> None:
     """Collect and store the metrics of all hosts until interrupted, and raise alerts. One process collects; others wait until it ends."""
     from novacron import fleet
     from novacron.monitoring.service import MonitorService
 
     timeout = settings.timeout or min(10.0, interval)
+    add_remote(remote_write, remote_token)
     service = MonitorService(_metrics(), interval=interval, timeout=timeout, say=_say, alerts=fleet().alerts)
     stop = stop_on_signals()
     service.run(stop, rounds=count)
@@ -139,9 +164,10 @@ def collect(settings: Settings, interval: float, count: int | None) -> None:
 @click.option("--token", "token", metavar="SECRET", help="Name of the secret that clients must send as a bearer token.")
 @click.option("--open", "open_to_all", is_flag=True, help="Answer everybody, although the address is not the loopback.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many rounds. Default: never.")
+@remote_options
 @common_options
 def serve(settings: Settings, listen: str, interval: float, tls_certificate: str | None, tls_key: str | None, token: str | None,
-          open_to_all: bool, count: int | None) -> None:  # fmt: skip
+          open_to_all: bool, count: int | None, remote_write: str | None, remote_token: str | None) -> None:  # fmt: skip
     """Collect the metrics of all hosts, raise alerts, and answer Prometheus at /metrics.
 
     Other addresses: /sd/guests and /sd/hosts for http_sd_configs, /-/healthy and /-/ready. If another process collects, its values are
@@ -154,6 +180,7 @@ def serve(settings: Settings, listen: str, interval: float, tls_certificate: str
     from novacron.site import default_site
 
     found = _metrics()
+    add_remote(remote_write, remote_token)
     exporter = Exporter(found.definitions(), interval=interval)
     secret = default_site().secrets.get(token) if token else None
     with ExporterServer(

@@ -9,8 +9,6 @@ import json
 import os
 import smtplib
 import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -21,6 +19,7 @@ from urllib.parse import urlsplit
 
 from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, StorageError, UnsupportedOperationError
 from novacron.monitoring.alerting.desktop import show
+from novacron.monitoring.posting import post
 from novacron.records.alerts import Notification
 from novacron.state import open_private
 
@@ -135,11 +134,7 @@ class Sinks:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "NovaCron"}
         if sink.get("token"):
             headers["Authorization"] = f"Bearer {self._secret(sink['token'])}"
-        request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")  # noqa: S310 - check_sink checked the scheme
-        context = ssl.create_default_context(cafile=sink.get("ca"))
-        opener = urllib.request.build_opener(_NoRedirects(), urllib.request.HTTPSHandler(context=context))
-        with opener.open(request, timeout=DEADLINE) as answer:
-            answer.read(1024)
+        post(url, json.dumps(body).encode(), headers, timeout=DEADLINE, ca=sink.get("ca"))
 
     def _email(self, sink: Mapping[str, Any], notification: Notification) -> None:
         message = EmailMessage()
@@ -151,7 +146,9 @@ class Sinks:
         message.set_content(notification.text)
         address = urlsplit(f"//{sink['server']}")
         tls = sink.get("tls", "starttls")
-        context = ssl.create_default_context(cafile=sink.get("ca"))
+        context = ssl.create_default_context()
+        if sink.get("ca"):
+            context.load_verify_locations(sink["ca"])
         port = address.port or {"tls": 465, "starttls": 587, "none": 25}[tls]
         host = address.hostname or "localhost"
         connection = (
@@ -195,13 +192,6 @@ class Sinks:
             problem = SpecProblem("name", sink["name"], "one of " + (", ".join(one.name for one in self._plugins()) or "none"))
             raise InvalidSpecError("no plugin has that sink", problems=[problem])
         found.send(notification)
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect of a POST would lose its body."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
 
 
 def name_of(sink: Mapping[str, Any]) -> str:

@@ -1,0 +1,41 @@
+"""Requests to servers of monitoring: certificates are checked, and redirects are not followed."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect of a POST would lose its body."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, ca: str | None = None, limit: int = 1024) -> bytes:
+    """Send a body, and return the beginning of the answer.
+
+    Args:
+        url: the address, which starts with http:// or https://; the caller has checked that.
+        body: the content.
+        headers: the headers.
+        timeout: seconds that one network operation may take.
+        ca: a PEM file with certificates to trust besides those of the system.
+        limit: how many bytes of the answer are read.
+
+    Raises:
+        OSError: the server can't be reached (urllib.error.URLError), or answered an error (urllib.error.HTTPError).
+    """
+    context = ssl.create_default_context()
+    if ca is not None:
+        context.load_verify_locations(ca)
+    opener = urllib.request.build_opener(_NoRedirects(), urllib.request.HTTPSHandler(context=context))
+    request = urllib.request.Request(url, body, dict(headers), method="POST")  # noqa: S310 - the caller checked the scheme
+    with opener.open(request, timeout=timeout) as answer:
+        return bytes(answer.read(limit))
+
+
+__all__ = ["post"]
