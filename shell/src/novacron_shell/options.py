@@ -11,7 +11,7 @@ import click
 
 from novacron_shell.config import read_config
 from novacron_shell.context import current_host
-from novacron_shell.output import FORMATS
+from novacron_shell.output import FORMATS, PATH
 from novacron_shell.settings import PARTLY, Settings
 from novacron_shell.watching import Listing
 
@@ -55,7 +55,23 @@ class TextFile(click.File):
             self.fail(f"{value} is not text in UTF-8", param, ctx)
 
 
-DURATION, SIZE = DurationType(), SizeType()
+class OutputType(click.Choice):  # type: ignore[type-arg, unused-ignore]
+    """An output format, or `jsonpath=PATH`."""
+
+    def __init__(self) -> None:
+        super().__init__(FORMATS)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the format. Raises click.BadParameter, and InvalidSpecError for an invalid path."""
+        if isinstance(value, str) and value.startswith(PATH):
+            from novacron_shell.paths import select_path
+
+            select_path(value.removeprefix(PATH), None)
+            return value
+        return str(super().convert(value, param, ctx))
+
+
+DURATION, SIZE, OUTPUT = DurationType(), SizeType(), OutputType()
 SHORTEST = 0.1
 """Seconds between two lists at least."""
 SIZE_FIELDS = frozenset({"size", "capacity", "memory", "max_memory", "allocation"})
@@ -95,7 +111,12 @@ def _with_common_options(timeout: str) -> Callable[[Callable[..., Any]], Callabl
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @click.option("-c", "--connect", metavar="URI", envvar="NOVACRON_CONNECT", help="The host, by URI.")
         @click.option("--host", metavar="NAME", envvar="NOVACRON_HOST", help="The host, by its name in the fleet.")
-        @click.option("-o", "--output", type=click.Choice(FORMATS), help="Output format. Default: table.")
+        @click.option(
+            "-o",
+            "--output",
+            type=OUTPUT,
+            help="Output format. Default: table. jsonpath=PATH selects values: jsonpath='$[*].name'.",
+        )
         @click.option(
             timeout,
             "host_timeout",

@@ -1,0 +1,137 @@
+"""Every output format for no, one and many records, narrow and wide terminals, and names of all kinds; values by path."""
+
+import csv
+import io
+import json
+import sys
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from novacron.drivers import sim
+from novacron.errors import InvalidSpecError
+from novacron.records import VM
+from novacron_shell.cli import cli
+from novacron_shell.output import FORMATS, Format, show_many
+from novacron_shell.paths import select_path
+
+COLUMNS = {"name": "name", "status": "status", "memory": "memory_bytes", "host": "host"}
+NASTY = ["plain", "Ünïcödé-日本", "quo\"te's", "com,ma; blank", "esc\x1b[31m\x07", "new\nline\ttab", "=SUM(A1)", "x" * 120]
+
+
+def vms(count):
+    return [
+        VM(id=str(n), name=NASTY[n % len(NASTY)] + str(n), host="kvm1", status="running", vcpus=1, memory_bytes=2**30)
+        for n in range(count)
+    ]
+
+
+def shown(capsys, records, output):
+    show_many(records, COLUMNS, Format(output))
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("output", FORMATS)
+@pytest.mark.parametrize("count", [0, 1, 5000])
+def test_every_format_prints_each_record_and_no_control_character(capsys, output, count):
+    text = shown(capsys, vms(count), output)
+    allowed = "\n\t" if output == "csv" else "\n"  # CSV has them within quotes
+    assert not [character for character in text if ord(character) < 32 and character not in allowed]
+    if output in ("table", "wide"):
+        assert len(text.splitlines()) == count + 1
+    elif output == "csv":
+        assert len(list(csv.reader(io.StringIO(text)))) == count + 1
+    elif output == "name":
+        assert len(text.splitlines()) == count
+    elif output == "ndjson":
+        assert [json.loads(line)["id"] for line in text.splitlines()] == [str(n) for n in range(count)]
+    elif output == "json":
+        assert [each["name"] for each in json.loads(text)] == [vm.name for vm in vms(count)]
+    elif count < 2:  # reading much YAML takes long
+        assert len(yaml.safe_load(text)) == count
+    else:
+        assert text.count("\n- id:") + text.startswith("- id:") == count
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("columns", [40, 200])
+@pytest.mark.parametrize("count", [0, 1, 16])
+def test_a_name_is_never_cut_however_narrow_the_terminal_is(monkeypatch, columns, count):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    records = [record for record in vms(count) if len(record.name) < 40]
+    show_many(records, COLUMNS, "table")
+    lines = terminal.getvalue().splitlines()
+    for record in records:
+        escaped = record.name.encode("unicode_escape").decode() if not record.name.isprintable() else record.name
+        assert any(line.startswith(escaped) for line in lines) or not record.name.isprintable(), record.name
+    assert all("\x1b" not in line for line in lines)
+
+
+DATA = [
+    {"name": "web1", "vcpus": 2, "tags": ["a", "b"], "nics": [{"mac": "m1"}, {"mac": "m2"}], "native": {"a-b": 1}},
+    {"name": "db1", "vcpus": 8, "tags": [], "nics": [], "native": {}},
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("$", [DATA]),
+        ("", [DATA]),
+        ("$[*].name", ["web1", "db1"]),
+        ("[*].name", ["web1", "db1"]),
+        ("$.*.name", ["web1", "db1"]),
+        ("$[0].name", ["web1"]),
+        ("$[-1].name", ["db1"]),
+        ("$[7].name", []),
+        ("$[0:1].name", ["web1"]),
+        ("$[:].name", ["web1", "db1"]),
+        ("$[0]['native'][\"a-b\"]", [1]),
+        ("$[0].native.a-b", [1]),
+        ("$..mac", ["m1", "m2"]),
+        ("$[*].nothing", []),
+        ("$[0].name.deeper", []),
+        ("$[?(@.vcpus>2)].name", ["db1"]),
+        ("$[?(@.vcpus <= 2)].name", ["web1"]),
+        ("$[?(@.name=='web1')].tags[1]", ["b"]),
+        ('$[?(@.name!="web1")].name', ["db1"]),
+        ("$[?(@.name>2)].name", []),
+        ("$[?(@.native.a-b==1)].name", ["web1"]),
+        ("$[*].nics[?(@.mac==m2)].mac", ["m2"]),
+    ],
+)
+def test_a_path_selects_values(path, values):
+    assert select_path(path, DATA) == values
+
+
+@pytest.mark.parametrize("path", ["$[", "$[x]", "$.a..", "$[?(@.a=)]", "$[*]name", "$[?(a==1)]", "$['a]"])
+def test_an_invalid_path_is_refused_before_anything_is_asked(path):
+    with pytest.raises(InvalidSpecError, match="not understood"):
+        select_path(path, DATA)
+    done = CliRunner().invoke(cli, ["-c", "sim://never-asked-for", "vm", "list", "-o", f"jsonpath={path}"])
+    assert isinstance(done.exception, InvalidSpecError)
+
+
+def test_lists_records_and_empty_lists_by_path():
+    def printed(*arguments):
+        done = CliRunner().invoke(cli, ["-c", "sim://by-path?vms=3", *arguments])
+        assert done.exit_code == 0, (done.output, done.exception)
+        return done.stdout.splitlines()
+
+    try:
+        assert printed("vm", "list", "-o", "jsonpath=$[?(@.status=='stopped')].name") == ["vm-00003"]
+        assert printed("vm", "show", "vm-00001", "-o", "jsonpath=nics[*].network") == ["default"]
+        assert printed("vm", "list", "--status", "crashed", "-o", "jsonpath=$[*].name") == []
+        assert printed("vm", "show", "vm-00001", "-o", "jsonpath=$.vcpus") == ["2"]
+    finally:
+        sim.forget("by-path")
