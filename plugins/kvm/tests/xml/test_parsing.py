@@ -72,14 +72,14 @@ def test_a_billion_laughs_cost_nothing():
     entities = '<!ENTITY a "ha">' + "".join(
         f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefghi", "bcdefghij", strict=True)
     )
-    began = time.monotonic()
+    began = time.process_time()
     try:
         root = parse(f"<!DOCTYPE d [{entities}]><domain><description>&j;</description></domain>")
         assert len(serialise(root)) < 10_000
         assert len(text_of(root, "description") or "") < 100
     except InvalidSpecError:
         pass
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_text_attribute_and_default():
