@@ -31,7 +31,7 @@ class TestAnyOrder(Conformance):
     """Random walks through the statuses, the same ones in every run."""
 
     def test_every_walk_ends_where_the_table_says(self, host: HostHandle, target: Target, create: Create) -> None:
-        """What is allowed happens, what is not is refused and changes nothing, wherever the VM came from."""
+        """An allowed operation succeeds; any other is refused and changes nothing, whatever was done to the VM before."""
         offered = [name for name in AFTER if host.supports(name)]
         assert all(operations()[name].mandatory for name in ("vm_start", "vm_stop"))
 

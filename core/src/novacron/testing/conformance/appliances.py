@@ -30,11 +30,11 @@ def imported(host: HostHandle, content: bytes, **fields: object) -> VMHandle:
 
 
 class TestAppliances(Conformance):
-    """Exported and imported, it is the same VM with another identity."""
+    """A VM that is exported and imported is the same with another identity."""
 
     @needs(*BOTH)
     def test_a_vm_goes_out_and_comes_back(self, host: HostHandle, vm_with_disk: VMHandle, prefix: str) -> None:
-        """CPUs, memory, description and disks; and the first one stays as it was."""
+        """The new VM has the CPUs, memory, description and disks of the first one, which is unchanged."""
         before = vm_with_disk.refresh().record
         content = exported(vm_with_disk)
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
@@ -50,20 +50,20 @@ class TestAppliances(Conformance):
 
     @needs(*BOTH)
     def test_a_running_vm_is_not_exported(self, host: HostHandle, running: VMHandle) -> None:
-        """Its disks would not fit together."""
+        """An appliance of a running VM would have disks of different moments."""
         with pytest.raises(InvalidStateError, match=running.name):
             exported(running)
 
     @needs(*BOTH)
     def test_a_taken_name_is_refused(self, host: HostHandle, vm: VMHandle) -> None:
-        """Before anything is made."""
+        """The import is refused before anything is made."""
         with pytest.raises(AlreadyExistsError):
             imported(host, exported(vm))
 
     @needs(*BOTH, "vm_list")
     @pytest.mark.parametrize("harm", ["empty", "no tar", "cut off", "changed"])
     def test_a_broken_appliance_leaves_nothing(self, host: HostHandle, vm_with_disk: VMHandle, prefix: str, harm: str) -> None:
-        """InvalidSpecError says what is wrong with it."""
+        """The import is refused by InvalidSpecError, which says what is wrong with the appliance."""
         content = exported(vm_with_disk)
         at = content.index(b".vmdk") if harm == "changed" and b".vmdk" in content else 0
         broken = {

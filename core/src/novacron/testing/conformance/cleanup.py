@@ -29,10 +29,10 @@ def inventory(host: HostHandle) -> Inventory:
 
 
 class TestCleanUp(Conformance):
-    """What there was before is what there is after."""
+    """After a failure or a deletion the host has the VMs and volumes that it had before."""
 
     def test_deleting_leaves_nothing(self, host: HostHandle, target: Target, create: Create) -> None:
-        """Neither the VM nor its volumes, and `removed` names those."""
+        """Neither the VM nor its volumes are left, and `removed` names the volumes."""
         before = inventory(host)
         vm = create(disks=[target.disk]) if target.disk else create()
         own = {d.source for d in vm.record.disks or () if d.source and not d.read_only}
@@ -70,7 +70,7 @@ class TestCleanUp(Conformance):
     def test_failed_creation_leaves_nothing(
         self, host: HostHandle, target: Target, create: Create, broken: dict[str, Any]
     ) -> None:
-        """Also with a good disk made before the bad part, and with `start`. A name that failed is free."""
+        """Nothing is left, also if a disk was made before the bad part, and with `start`. The name is free again."""
         before = inventory(host)
         if target.disk and "disks" in broken:
             broken = {"disks": [target.disk, *broken["disks"]]}
@@ -82,7 +82,7 @@ class TestCleanUp(Conformance):
     def test_cancelled_creation_leaves_all_or_nothing(
         self, host: HostHandle, target: Target, create: Create, prefix: str
     ) -> None:
-        """Cancelled at once: either it was quicker and the VM is whole, or there is nothing."""
+        """A creation that is cancelled at once either ended before, and the VM is whole, or leaves nothing."""
         before = inventory(host)
         job = host.vms.create(target.new_vm(prefix), wait=False)
         job.cancel()
@@ -95,7 +95,7 @@ class TestCleanUp(Conformance):
 
     @needs("snapshot_create")
     def test_failed_snapshot_leaves_none(self, vm_with_disk: VMHandle) -> None:
-        """A name that is taken changes nothing."""
+        """A creation with a name that is taken changes nothing."""
         vm_with_disk.snapshots.create("one")
         before = [s.record for s in vm_with_disk.snapshots.list()]
         with pytest.raises(NovaCronError):

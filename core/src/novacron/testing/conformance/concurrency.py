@@ -14,10 +14,10 @@ READERS = 4
 
 
 class TestConcurrency(Conformance):
-    """A connection is everybody's."""
+    """Several threads use one connection."""
 
     def test_reads_go_on_while_a_vm_changes(self, host: HostHandle, vm: VMHandle, prefix: str) -> None:
-        """Each read succeeds and says something that was true."""
+        """Each read succeeds, and returns a state that the VM had."""
         ended = threading.Event()
 
         def read() -> set[str]:
@@ -39,7 +39,7 @@ class TestConcurrency(Conformance):
         assert seen <= {"stopped", "running", "stopping"}
 
     def test_of_many_starts_one_wins(self, host: HostHandle, vm: VMHandle) -> None:
-        """The others are told that it runs."""
+        """Of several concurrent starts one succeeds; the others are told that the VM runs."""
 
         def start(_: int) -> NovaCronError | None:
             try:
@@ -55,7 +55,7 @@ class TestConcurrency(Conformance):
         assert host.vms[vm.id].status == "running"
 
     def test_vms_are_created_and_deleted_side_by_side(self, host: HostHandle, create: Create, prefix: str) -> None:
-        """Each is there once, then none."""
+        """Each VM exists once after the creations, and none after the deletions."""
         names = [f"{prefix}-side-{number}" for number in range(READERS)]
         with ThreadPoolExecutor(READERS) as pool:
             made = list(pool.map(create, names))
@@ -65,7 +65,7 @@ class TestConcurrency(Conformance):
         assert host.vms.list(name=f"{prefix}-side-*").total == 0
 
     def test_of_many_creations_of_one_name_one_wins(self, host: HostHandle, create: Create, prefix: str) -> None:
-        """The name is never there twice."""
+        """Of several concurrent creations with one name only one succeeds."""
 
         def make(_: int) -> NovaCronError | None:
             try:

@@ -27,7 +27,7 @@ class TestContract(Conformance):
 
     @pytest.mark.parametrize("operation", [name for name, spec in operations().items() if spec.mandatory])
     def test_mandatory_operation_is_offered(self, host: HostHandle, operation: str) -> None:
-        """No driver may lack it."""
+        """The driver offers each mandatory operation."""
         assert host.supports(operation)
         assert operation not in host.capabilities().limits
 
@@ -41,7 +41,7 @@ class TestContract(Conformance):
                 assert caught.value.hint
 
     def test_unknown_operation_is_refused(self, host: HostHandle) -> None:
-        """A misspelt name is never taken for something that the driver lacks."""
+        """A misspelt operation is an unknown operation, not one that the driver lacks."""
         for ask in (host.supports, host.invoke):
             with pytest.raises(UnsupportedOperationError, match="no operation 'vm_strat'"):
                 ask("vm_strat")

@@ -15,7 +15,7 @@ class TestDevices(Conformance):
 
     @needs("device_list")
     def test_devices_are_listed_in_order(self, host: HostHandle) -> None:
-        """By kind, machine and address; each address of a machine once."""
+        """Devices are sorted by kind, machine and address; each address of a machine is listed once."""
         found = [(device.kind, device.node or "", device.address) for device in host.devices.list()]
         assert found == sorted(set(found))
 

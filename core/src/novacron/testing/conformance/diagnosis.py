@@ -13,12 +13,12 @@ class TestDiagnosis(Conformance):
 
     @needs("host_diagnose")
     def test_a_host_is_diagnosed(self, host: HostHandle) -> None:
-        """Every check could be made, and says how to repair what it found."""
+        """Every check could be made, and each finding says how to repair it."""
         check_findings(host.diagnose())
 
     @needs("vm_diagnose")
     def test_a_vm_is_diagnosed_whether_it_runs_or_not(self, vm: VMHandle) -> None:
-        """Its status does not change."""
+        """Diagnosis does not change the VM's status."""
         check_findings(vm.diagnose())
         vm.start()
         check_findings(vm.diagnose())

@@ -26,7 +26,7 @@ class TestDisks(Conformance):
 
     @needs("disk_attach", "disk_detach")
     def test_a_disk_comes_and_goes(self, vm: VMHandle, target: Target) -> None:
-        """It has a name that stays its own when another disk goes."""
+        """A disk keeps its name when another disk is detached."""
         disk = _disk(target)
         first, second = vm.disks.attach(disk), vm.disks.attach(disk)
         assert {first.record.target, second.record.target} <= {d.target for d in vm.refresh().record.disks or ()}
@@ -38,7 +38,7 @@ class TestDisks(Conformance):
 
     @needs("disk_attach", "disk_resize")
     def test_a_disk_grows(self, vm: VMHandle, target: Target) -> None:
-        """The size is in the record; less than it has is refused."""
+        """The record has the new size; a smaller one is refused."""
         disk = vm.disks.attach(_disk(target))
         size = int(disk.record.size_bytes or 0)
         assert disk.resize(size + 4 * MIB).record.size_bytes == size + 4 * MIB
@@ -50,7 +50,7 @@ class TestDisks(Conformance):
     def test_a_disk_and_what_is_below_it_become_one(
         self, host: HostHandle, vm: VMHandle, target: Target, create_volume: CreateVolume, operation: str
     ) -> None:
-        """Pulled it is backed by nothing; committed it is the one below; nobody may commit into what another needs."""
+        """A pulled disk has no backing file. A committed one becomes its backing file, unless another VM needs that."""
         base = create_volume("below")
         above = DiskSpec(source=base.path, pool=target.pool, bus=_disk(target).bus)
         disk = vm.disks.attach(above)
@@ -74,7 +74,7 @@ class TestDisks(Conformance):
         ids=["detach", "resize", "change media"],
     )
     def test_an_unknown_disk_is_not_found(self, host: HostHandle, vm: VMHandle, operation: str, more: dict[str, Any]) -> None:
-        """The hint names those that the VM has."""
+        """The hint names the disks that the VM has."""
         with pytest.raises(DeviceNotFoundError) as caught:
             host.invoke(operation, vm=vm.id, disk="sdzz", **more)
         assert caught.value.hint

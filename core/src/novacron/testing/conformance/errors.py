@@ -28,11 +28,11 @@ FAILURES: dict[str, Callable[[HostHandle, VMHandle, Create], Any]] = {
 
 
 class TestErrors(Conformance):
-    """Every error reads well alone and says what is true."""
+    """Every error can be understood by itself, and is true."""
 
     @pytest.mark.parametrize("failure", FAILURES)
     def test_error_says_all_it_should(self, host: HostHandle, vm: VMHandle, create: Create, failure: str) -> None:
-        """A NovaCronError of a family, with operation, host, resource, outcome, and a hint what to do."""
+        """The error is of the documented class and has operation, host, resource, outcome and a hint."""
         with pytest.raises(NovaCronError) as caught:
             FAILURES[failure](host, vm, create)
         error = caught.value
@@ -45,7 +45,7 @@ class TestErrors(Conformance):
 
     @pytest.mark.parametrize("failure", FAILURES)
     def test_message_reads_well_alone(self, host: HostHandle, vm: VMHandle, create: Create, failure: str) -> None:
-        """One line, no full stop, and it names what it is about."""
+        """The message is one line without a full stop, and names the resource."""
         with pytest.raises(NovaCronError) as caught:
             FAILURES[failure](host, vm, create)
         text = str(caught.value)
@@ -55,7 +55,7 @@ class TestErrors(Conformance):
         assert any(name in text for name in (vm.name, vm.id, str(caught.value.resource)))
 
     def test_error_can_be_stored_and_sent(self, host: HostHandle) -> None:
-        """As JSON and between processes."""
+        """The error can be sent as JSON and pickled."""
         with pytest.raises(NovaCronError) as caught:
             host.vms["conform-nobody"]
         assert json.loads(json.dumps(caught.value.as_dict()))["error"] == "VMNotFoundError"

@@ -20,7 +20,7 @@ class TestEvents(Conformance):
 
     @needs("event_subscribe")
     def test_status_changes_arrive_in_order(self, host: HostHandle, target: Target, vm: VMHandle) -> None:
-        """Start, suspend, resume, stop: each once, as far as the driver offers it."""
+        """Start, suspend, resume and stop are delivered once each, as far as the driver offers them."""
         halts = host.supports("vm_suspend") and host.supports("vm_resume")
         expected = ["running", *(["suspended", "running"] if halts else []), "stopped"]
         with host.events(timeout=target.event_timeout) as events:
@@ -53,7 +53,7 @@ class TestEvents(Conformance):
 
     @needs("event_subscribe")
     def test_closed_subscription_hears_nothing(self, host: HostHandle, target: Target, vm: VMHandle) -> None:
-        """A second one, opened before, still does."""
+        """A subscription that was opened before still delivers after another one was closed."""
         heard: list[Event] = []
         with host.events(kinds={"vm.status"}, timeout=target.event_timeout) as witness:
             host.subscribe(heard.append).close()

@@ -35,7 +35,7 @@ class TestFields(Conformance):
 
     @pytest.mark.parametrize("spec", VALUES)
     def test_no_field_is_dropped(self, spec: str, probe: Probe, target: Target, record_property: Any) -> None:
-        """Refused with its name, or visible in the record or the native definition."""
+        """Each field is refused by its name, or visible in the record or the native definition."""
         tally: dict[str, list[str]] = {name: [] for name in OUTCOMES}
         without = Baselines(probe)
         for number, (field, value) in enumerate(VALUES[spec].items()):
@@ -50,7 +50,7 @@ class TestFields(Conformance):
 
     @pytest.mark.parametrize("spec", [name for name in PROBES if name in VALUES])
     def test_equal_specs_are_reported_alike(self, spec: str, probe: Probe) -> None:
-        """Otherwise a difference would prove nothing."""
+        """Two equal specs have equal reports; otherwise a difference would prove nothing."""
         first = attempt(probe, probe.smallest)
         second = attempt(probe, probe.smallest)
         if isinstance(first, NovaCronError) or isinstance(second, NovaCronError):

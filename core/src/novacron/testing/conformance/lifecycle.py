@@ -35,10 +35,10 @@ OF_ONE_VM = [
 
 
 class TestLifecycle(Conformance):
-    """The life of a VM."""
+    """VMs are created, changed, cloned and deleted."""
 
     def test_created_vm_is_as_asked_and_stopped(self, host: HostHandle, create: Create, target: Target, prefix: str) -> None:
-        """The returned record is full and says what the spec said; UUID and name find the same."""
+        """The returned record has what the spec asked for; UUID and name find the same VM."""
         spec = target.new_vm(prefix)
         vm = create(prefix, description="a VM of the conformance suite")
         record = vm.record
@@ -80,7 +80,7 @@ class TestLifecycle(Conformance):
         ids=lambda value: str(value),
     )
     def test_every_valid_name_works(self, host: HostHandle, create: Create, prefix: str, shape: str) -> None:
-        """All characters that names may have, first and last, and the full length."""
+        """Names may begin and end with any valid character, and have the full length."""
         name = shape.format(prefix)
         vm = create(name)
         assert vm.name == name
@@ -100,7 +100,7 @@ class TestLifecycle(Conformance):
         assert host.vms[second.id].name == first.id
 
     def test_taken_name_is_refused_and_the_first_stays(self, host: HostHandle, create: Create, vm: VMHandle) -> None:
-        """AlreadyExistsError, and the VM of that name is untouched, running or not."""
+        """A taken name raises AlreadyExistsError, and the VM of that name is unchanged, running or not."""
         vm.start()
         with pytest.raises(AlreadyExistsError) as caught:
             create(vm.name)
@@ -117,7 +117,7 @@ class TestLifecycle(Conformance):
         assert host.vms[vm.id].name == vm.name
 
     def test_deleted_vm_is_gone(self, host: HostHandle, vm: VMHandle) -> None:
-        """The answer names it; neither name, UUID nor listing finds it; deleting it again says not found."""
+        """The result names the VM. Neither name, UUID nor listing finds it; deleting it again raises VMNotFoundError."""
         gone = vm.delete()
         assert (gone.name, gone.id) == (vm.name, vm.id)
         assert vm.name not in host.vms
@@ -127,18 +127,18 @@ class TestLifecycle(Conformance):
             vm.delete()
 
     def test_force_deletes_a_running_vm(self, host: HostHandle, running: VMHandle) -> None:
-        """It is stopped first."""
+        """A running VM is stopped before it is deleted."""
         running.delete(force=True)
         assert running.name not in host.vms
 
     def test_a_name_is_free_again_after_deleting(self, create: Create, vm: VMHandle) -> None:
-        """And the new VM is another one."""
+        """The name of a deleted VM can be used again, for a VM with another UUID."""
         vm.delete()
         assert create(vm.name).id != vm.id
 
     @needs("vm_update")
     def test_update_changes_only_what_is_named(self, host: HostHandle, create: Create) -> None:
-        """Description, tags and metadata one by one; all else of the record is equal."""
+        """Description, tags and metadata change one by one; the rest of the record is unchanged."""
         vm = create(description="before", tags={"one"}, metadata={"owner": "ann", "cost": "7"})
         before = vm.record
         assert vm.update(description="after").record == before.replace(description="after")
@@ -157,7 +157,7 @@ class TestLifecycle(Conformance):
 
     @needs("vm_update")
     def test_size_of_a_stopped_vm_changes(self, host: HostHandle, vm: VMHandle) -> None:
-        """vCPUs and memory are as asked, and it starts with them."""
+        """The VM has the vCPUs and memory that were asked for, and starts with them."""
         memory = vm.record.memory_bytes * 2
         record = vm.update(vcpus=2, memory=memory).record
         assert (record.vcpus, record.memory_bytes) == (2, memory)

@@ -11,7 +11,7 @@ from novacron.testing.conformance.case import Conformance, Create, needs
 
 
 class TestListing(Conformance):
-    """Which VMs, in which order, how many."""
+    """Filters, order and pages of listings."""
 
     @pytest.fixture
     def three(self, create: Create) -> list[VMHandle]:
@@ -24,7 +24,7 @@ class TestListing(Conformance):
         return made
 
     def test_each_vm_is_listed_once_sorted_by_name(self, host: HostHandle, three: list[VMHandle]) -> None:
-        """With its id, status and size, the same as when read alone."""
+        """Each VM is listed with its id, status and size, the same as when it is read alone."""
         names = [vm.name for vm in host.vms.list()]
         assert names == sorted(names)
         for vm in three:
@@ -44,20 +44,20 @@ class TestListing(Conformance):
         assert {vm.id: vm.record for vm in page} == {vm.id: host.vms[vm.id].record for vm in three}
 
     def test_filters_by_name_and_status(self, host: HostHandle, three: list[VMHandle], prefix: str) -> None:
-        """A shell pattern, one status, several."""
+        """VMs are selected by a shell pattern of the name, by one status, or by several."""
         assert {vm.id for vm in host.vms.list(name=f"{prefix}*")} == {vm.id for vm in three}
         assert [vm.id for vm in host.vms.list(name=f"{prefix}*", status="running")] == [three[1].id]
         assert host.vms.list(name=f"{prefix}*", status=("running", "stopped")).total == 3
         assert host.vms.list(name=f"{prefix}-no*").total == 0
 
     def test_filters_by_tag(self, host: HostHandle, create: Create, prefix: str) -> None:
-        """Only VMs that carry it."""
+        """Only VMs that have the tag are listed."""
         tagged = create(tags={f"{prefix}-a", "b"})
         create(tags={"b"})
         assert [vm.id for vm in host.vms.list(tag=f"{prefix}-a")] == [tagged.id]
 
     def test_sorts_by_memory_both_ways(self, host: HostHandle, three: list[VMHandle], prefix: str) -> None:
-        """Ties in the order of names."""
+        """VMs with equal values are in the order of their names."""
         up = [vm.record.memory_bytes for vm in host.vms.list(name=f"{prefix}*", sort="memory")]
         down = [vm.record.memory_bytes for vm in host.vms.list(name=f"{prefix}*", sort="-memory")]
         assert up == sorted(up)

@@ -14,7 +14,7 @@ BOTH = ("migration_check", "vm_migrate")
 
 
 class TestMigration(Conformance):
-    """Exactly one host has the VM, whatever happens."""
+    """After each migration exactly one host has the VM."""
 
     @pytest.fixture
     def other(self, target: Target) -> HostHandle:
@@ -25,7 +25,7 @@ class TestMigration(Conformance):
 
     @needs(*BOTH)
     def test_a_running_vm_runs_there(self, host: HostHandle, other: HostHandle, create: Create) -> None:
-        """With all that it is; the handle is the VM there, and the report says from where to where."""
+        """The VM is unchanged at the destination. The handle is the VM there, and the report names both hosts."""
         vm = create(tags={"moving"}, metadata={"owner": "ann"}, description="it moves", start=True)
         before = vm.refresh().record
         assert vm.migration_check(other).ok
@@ -43,7 +43,7 @@ class TestMigration(Conformance):
 
     @needs(*BOTH)
     def test_it_comes_back(self, host: HostHandle, other: HostHandle, create: Create) -> None:
-        """And is then where it was, as it was."""
+        """A VM that is migrated back is at its first host, unchanged."""
         vm = create(start=True)
         vm.migrate(other)
         vm.migrate(host)
@@ -52,7 +52,7 @@ class TestMigration(Conformance):
 
     @needs(*BOTH)
     def test_a_stopped_vm_moves_too(self, host: HostHandle, other: HostHandle, vm: VMHandle) -> None:
-        """And stays stopped; it starts there."""
+        """A stopped VM stays stopped, and starts at the destination."""
         vm.migrate(other, live=False)
         try:
             assert other.vms[vm.id].status == "stopped"

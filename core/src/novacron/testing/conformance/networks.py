@@ -24,7 +24,7 @@ class TestNetworks(Conformance):
 
     @needs("network_list", "network_get")
     def test_networks_are_listed_and_found(self, host: HostHandle) -> None:
-        """Each by its name; an unknown one is not found, and the hint helps on."""
+        """Each network is found by its name. An unknown name raises an error with a hint."""
         for network in host.networks.list():
             assert host.networks[network.name] == network
         with pytest.raises(NetworkNotFoundError) as caught:
@@ -33,7 +33,7 @@ class TestNetworks(Conformance):
 
     @needs("network_list")
     def test_an_unknown_network_leaves_nothing(self, host: HostHandle, create: Create, prefix: str) -> None:
-        """The VM is not there."""
+        """The VM was not created."""
         with pytest.raises(NetworkNotFoundError):
             create(f"{prefix}-none", nics=[{"network": "conform-nowhere"}])
         assert f"{prefix}-none" not in host.vms

@@ -28,7 +28,7 @@ class TestNICs(Conformance):
 
     @needs("network_list")
     def test_a_vm_is_made_with_its_nics(self, create: Create, network: str) -> None:
-        """In their order, with the asked MAC address, or one of its own."""
+        """NICs are listed in their order, each with the MAC address that was asked for or a new one."""
         vm = create(nics=[{"network": network, "mac": MAC}, {"network": network}])
         nics = vm.record.nics or ()
         assert [nic.network for nic in nics] == [network, network]
@@ -37,7 +37,7 @@ class TestNICs(Conformance):
 
     @needs("nic_attach", "nic_detach")
     def test_a_nic_comes_and_goes(self, vm: VMHandle, network: str) -> None:
-        """By its MAC address; the others stay as they are."""
+        """A NIC is detached by its MAC address; the others are unchanged."""
         one, two = vm.nics.attach(network=network, mac=MAC), vm.nics.attach(network=network)
         assert {nic.mac for nic in vm.refresh().record.nics or ()} == {MAC, two.record.mac}
         one.detach()
@@ -45,7 +45,7 @@ class TestNICs(Conformance):
 
     @needs("nic_attach")
     def test_a_mac_address_is_there_once(self, vm: VMHandle, network: str) -> None:
-        """A second NIC with it is refused."""
+        """A second NIC with the same MAC address is refused."""
         vm.nics.attach(network=network, mac=MAC)
         with pytest.raises(AlreadyExistsError):
             vm.nics.attach(network=network, mac=MAC)
@@ -53,7 +53,7 @@ class TestNICs(Conformance):
 
     @needs("nic_attach", "nic_link_set")
     def test_a_cable_is_pulled_and_plugged(self, vm: VMHandle, network: str) -> None:
-        """As often as anybody likes."""
+        """A NIC can be unplugged and plugged in any number of times."""
         nic = vm.nics.attach(network=network)
         for up in (False, False, True, True):
             assert nic.link(up=up).record.link_up is up
@@ -61,7 +61,7 @@ class TestNICs(Conformance):
 
     @needs("nic_detach", "nic_link_set")
     def test_an_unknown_nic_is_not_found(self, host: HostHandle, vm: VMHandle) -> None:
-        """By any operation on NICs."""
+        """Each operation on NICs refuses an unknown NIC."""
         for operation, more in (("nic_detach", {}), ("nic_link_set", {"up": True})):
             with pytest.raises(DeviceNotFoundError) as caught:
                 host.invoke(operation, vm=vm.id, nic=MAC, **more)

@@ -20,7 +20,7 @@ class TestPools(Conformance):
 
     @needs("pool_list", "pool_get")
     def test_pools_are_listed_and_found(self, host: HostHandle) -> None:
-        """Each by its name, as the listing has it; an unknown one is not found, and the hint names those there are."""
+        """Each pool is found by the name in the listing. An unknown name raises an error whose hint names the pools."""
         for pool in host.pools.list():
             assert host.pools[pool.name].replace(available_bytes=0, allocated_bytes=0) == pool.replace(
                 available_bytes=0, allocated_bytes=0
@@ -31,7 +31,7 @@ class TestPools(Conformance):
 
     @needs("pool_list")
     def test_an_unknown_pool_or_image_leaves_nothing(self, host: HostHandle, create: Create, target: Target, prefix: str) -> None:
-        """Whatever was made before is gone again."""
+        """A creation that fails leaves nothing."""
         nowhere = DiskSpec(size="1MiB", pool="conform-nowhere")
         nothing = DiskSpec(source="image:conform-nothing", pool=target.pool)
         for disk, error in ((nowhere, StoragePoolNotFoundError), (nothing, (ImageNotFoundError, VolumeNotFoundError))):

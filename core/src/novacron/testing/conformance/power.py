@@ -38,7 +38,7 @@ class TestPower(Conformance):
     """Changes of the power state."""
 
     def test_start_and_stop_are_seen_by_everyone(self, host: HostHandle, vm: VMHandle) -> None:
-        """The returned record and a fresh one say the same."""
+        """The returned record equals one that is read afterwards."""
         assert vm.start().status == "running"
         assert host.vms[vm.id].status == "running"
         assert vm.stop().status == "stopped"
@@ -53,7 +53,7 @@ class TestPower(Conformance):
 
     @needs("vm_suspend")
     def test_suspended_vm_can_be_stopped(self, running: VMHandle) -> None:
-        """Power off needs no resume before."""
+        """A suspended VM can be stopped without resuming it first."""
         running.suspend()
         assert running.stop().status == "stopped"
 
@@ -61,7 +61,7 @@ class TestPower(Conformance):
     def test_reboot_and_reset_leave_it_running(
         self, host: HostHandle, running: VMHandle, capabilities: Capabilities, operation: str
     ) -> None:
-        """Neither ends the VM."""
+        """Reset and reboot do not stop the VM."""
         skip_unless_offered(capabilities, operation)
         assert host.invoke(operation, vm=running.id).status == "running"
 

@@ -49,7 +49,7 @@ class TestRecords(Conformance):
     def test_records_of_the_host_are_plain_and_typed(
         self, host: HostHandle, running: VMHandle, capabilities: Any, operation: str
     ) -> None:
-        """Every record of every read; lists by their sorted names."""
+        """Every read returns records of the declared types; lists are sorted by name."""
         skip_unless_offered(capabilities, operation)
         answer = host.invoke(operation)
         for record in answer if isinstance(answer, list | tuple) else [answer]:
@@ -63,7 +63,7 @@ class TestRecords(Conformance):
     def test_records_of_a_vm_are_plain_and_typed(
         self, host: HostHandle, running: VMHandle, capabilities: Any, operation: str
     ) -> None:
-        """Of a running VM."""
+        """The same for a running VM."""
         skip_unless_offered(capabilities, operation)
         answer = host.invoke(operation, vm=running.id)
         for record in answer if isinstance(answer, list) else [answer]:
@@ -71,7 +71,7 @@ class TestRecords(Conformance):
 
     @needs("metrics_history")
     def test_a_history_is_of_intervals_in_their_order(self, running: VMHandle) -> None:
-        """Within the time that was asked for, of that VM, and nothing below nothing."""
+        """The history is of the VM and the time that were asked for, and has no negative values."""
         began = datetime.now(UTC)
         found = running.history(over="1h")
         for usage in found:
@@ -83,7 +83,7 @@ class TestRecords(Conformance):
         assert [usage.at for usage in found] == sorted({usage.at for usage in found})
 
     def test_vm_record_is_plain_and_typed_in_every_status(self, host: HostHandle, vm: VMHandle) -> None:
-        """Stopped, running, suspended, listed."""
+        """The record is plain and typed for a stopped, a running and a suspended VM, and in a listing."""
         check(vm.record)
         check(vm.start().record)
         if host.supports("vm_suspend"):

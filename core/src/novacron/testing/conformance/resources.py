@@ -16,7 +16,7 @@ MIB = 2**20
 
 
 class TestResources(Conformance):
-    """How many, how much, now and from the next start on."""
+    """CPUs and memory, in force and from the next start on."""
 
     @needs("resources_get", "vcpus_set", "memory_set")
     def test_a_stopped_vm_gets_what_is_asked(self, vm: VMHandle) -> None:
