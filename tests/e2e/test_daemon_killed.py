@@ -171,6 +171,10 @@ def test_a_long_operation_whose_daemon_dies_ends_truly_and_leaves_nothing(lab, a
     if error is None:
         return  # it was over before the daemon was, or began anew after it
     assert error.hint
+    if error.details.get("vm_lost"):  # test_lost_vms.py provokes this, and looks at what is possible then
+        assert long.record().status == "unknown"
+        lab.hosts[0].kill_guest(long.vm.name)
+        return
     assert not long.files() - before
     if was is not None and operation != "snapshot_revert":  # which ends a VM before it begins anew
         deadline = time.monotonic() + KNOWN

@@ -205,6 +205,15 @@ class LabHost(msgspec.Struct, frozen=True):
         while pid in self.processes():
             time.sleep(0.005)
 
+    @property
+    def guest_records(self) -> Path:
+        """Where libvirtd keeps its records of the running guests and the numbers of their processes, seen from this machine."""
+        return Path(f"/proc/{self.supervisor_pid}/root/run/libvirt/qemu")
+
+    def kill_guest(self, vm: str) -> None:
+        """Kill the QEMU process of a guest, also one that libvirtd does not know."""
+        os.kill(int((self.guest_records / f"{vm}.pid").read_text()), signal.SIGKILL)
+
     def restart_daemon(self) -> None:
         """Start libvirtd again and wait until it answers."""
         deadline = time.monotonic() + START_TIMEOUT

@@ -32,6 +32,15 @@ def test_libvirts_constants_were_all_found():
     assert len(REASON) >= 45
 
 
+def test_a_vm_that_libvirtd_takes_for_stopped_in_the_middle_of_a_switch_may_run():
+    assert status_of(libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN, switching=True) == (
+        "unknown",
+        "lost by libvirtd",
+    )
+    assert status_of(libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED, switching=True) == ("stopped", "destroyed")
+    assert status_of(libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_BOOTED, switching=True) == ("running", "booted")
+
+
 @pytest.mark.parametrize("state", range(-1, 12))
 @pytest.mark.parametrize("reason", [0, 31, 99])
 def test_what_a_newer_libvirt_may_say_is_still_a_status(state, reason):

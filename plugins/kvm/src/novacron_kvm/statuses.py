@@ -43,16 +43,25 @@ REASON = _reasons()
 MIGRATING = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
 STARTING = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP)
 SAVED = (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_SAVED)
+STOPPED_SOMEHOW = (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN)
+"""A VM that libvirtd has not seen running since it started itself."""
+LOST = "lost by libvirtd"
+"""The reason of a VM that may run although libvirtd takes it for stopped."""
 
 
-def status_of(state: int, reason: int) -> tuple[Status, str]:
+def status_of(state: int, reason: int, *, switching: bool = False) -> tuple[Status, str]:
     """Return status and reason in words.
+
+    Args:
+        switching: the VM ran when one of its disks was being switched to another file, and nobody knows yet how that ended.
 
     Example:
         >>> status_of(1, 1), status_of(5, 6), status_of(3, 2), status_of(5, 5), status_of(3, 11)
         (('running', 'booted'), ('stopped', 'failed'), ('migrating', 'migration'), ('saved', 'saved'), ('running', 'starting up'))
     """
     words = REASON.get((state, reason), "unknown")
+    if switching and (state, reason) == STOPPED_SOMEHOW:
+        return "unknown", LOST
     if (state, reason) == MIGRATING:
         return "migrating", words
     if (state, reason) == STARTING:  # nobody halted it: libvirt holds the CPUs until QEMU is set up, a part of a second
@@ -67,4 +76,4 @@ def status_of(state: int, reason: int) -> tuple[Status, str]:
 TABLE = {(state, reason): status_of(state, reason) for state in STATUS for reason in range(32)}
 """`status_of` for every pair, for listings."""
 
-__all__ = ["REASON", "STARTING", "STATUS", "TABLE", "status_of"]
+__all__ = ["LOST", "REASON", "STARTING", "STATUS", "TABLE", "status_of"]

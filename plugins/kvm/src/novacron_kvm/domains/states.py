@@ -10,6 +10,8 @@ import libvirt
 from novacron.errors import InvalidStateError
 from novacron.records.vm import VM
 from novacron_kvm.jobs.domain_jobs import arrived_by_migration
+from novacron_kvm.jobs.lost_vms import is_lost, lost_error
+from novacron_kvm.statuses import LOST
 
 STOPPED = ("stopped", "crashed")
 """Statuses of a VM that has no process and no saved memory."""
@@ -25,6 +27,8 @@ def require_status(action: str, record: VM, allowed: Sequence[str], *, otherwise
     Raises:
         InvalidStateError: the VM's status is not one of `allowed`.
     """
+    if record.status_reason == LOST:
+        raise lost_error(record.name)
     if record.status not in allowed:
         error = InvalidStateError.of_status(action, record.name, record.status, allowed)
         if otherwise:
@@ -33,7 +37,9 @@ def require_status(action: str, record: VM, allowed: Sequence[str], *, otherwise
 
 
 def refuse_saved(domain: Any, action: str) -> None:
-    """Refuse to change a VM whose memory is saved: it would find other devices when it is restored."""
+    """Refuse to change a VM whose memory is saved: it would find other devices when it is restored. One that is lost is refused too."""
+    if is_lost(domain):
+        raise lost_error(domain.name())
     if not domain.isActive() and domain.isPersistent() and domain.hasManagedSaveImage():
         raise InvalidStateError(
             f"can't {action} {domain.name()!r}: it is saved",

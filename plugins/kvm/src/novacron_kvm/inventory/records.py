@@ -11,7 +11,8 @@ from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.jobs.domain_jobs import statistics
-from novacron_kvm.statuses import TABLE
+from novacron_kvm.statuses import TABLE, status_of
+from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import fields
 
@@ -28,6 +29,8 @@ def vm_record(connection: KVMConnection, domain: Any, *, sizes: bool = True) -> 
     status, words = ("saved", "saved") if saved else TABLE.get((state, reason), ("unknown", ""))
     if status == "migrating" and not _job_runs(domain):
         status = "suspended"  # restored from memory that was saved while it was suspended
+    if status == "stopped" and '"switching"' in text:
+        status, words = status_of(state, reason, switching=bool(VMFacts.read(parse(text)).switching))
     known = fields(text)
     if not sizes:
         known["disks"] = tuple(located(connection, disk) for disk in known["disks"])

@@ -1,11 +1,14 @@
 """Block jobs: QEMU copies a disk's content while its VM may run.
 
 QEMU runs a block job without libvirtd. If libvirtd dies, the job continues, and libvirtd finds it again after its restart. So a lost
-connection does not end `run_block_job`: it asks the restarted daemon what happened to the disk, and follows the job there.
+connection does not end `run_block_job`: it asks the restarted daemon what happened to the disk, and follows the job there. A libvirtd that
+died after QEMU's job had ended, and before it noted that, waits for the job until the VM is powered off (libvirt 9.0); then QEMU itself is
+asked which file it writes to.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -35,6 +38,7 @@ def run_block_job(
     report: Callable[[float], None],
     *,
     pivot: bool = False,
+    on_ready: Callable[[Any], None] | None = None,
     without: str = "",
 ) -> None:
     """Start a disk's block job and wait until it ended, also if libvirtd is restarted meanwhile.
@@ -47,6 +51,7 @@ def run_block_job(
         start: calls libvirt to start the job.
         report: called with the completed fraction.
         pivot: the job is a copy, or a commit of the file that the guest writes: switch the disk to the other file when all is copied.
+        on_ready: called with the domain when all is copied, before the disk is switched.
         without: the job removes this file from the disk's backing chain. libvirt's definition shows that shortly after the job ended.
 
     Raises:
@@ -56,7 +61,7 @@ def run_block_job(
     identity, before = domain.UUIDString(), _source(domain, target)
     try:
         start()
-        _follow(domain, target, before, job, report, pivot=pivot, without=without)
+        _follow(domain, target, before, job, report, pivot=pivot, on_ready=on_ready, without=without)
         return
     except libvirt.libvirtError as error:
         lost = mapped(error)
@@ -67,7 +72,7 @@ def run_block_job(
     def follow_again(conn: Any) -> bool:
         there = conn.lookupByUUIDString(identity)
         job.report("connected again", None)
-        _follow(there, target, before, job, report, pivot=pivot, without=without)
+        _follow(there, target, before, job, report, pivot=pivot, on_ready=on_ready, without=without)
         return True
 
     try:
@@ -81,7 +86,15 @@ def run_block_job(
 
 
 def _follow(
-    domain: Any, target: str, before: str, job: Job[Any], report: Callable[[float], None], *, pivot: bool, without: str
+    domain: Any,
+    target: str,
+    before: str,
+    job: Job[Any],
+    report: Callable[[float], None],
+    *,
+    pivot: bool,
+    on_ready: Callable[[Any], None] | None,
+    without: str,
 ) -> None:
     """Wait until a disk's block job has ended, and switch the disk to the other file if `pivot` is set."""
     settled = 0.0
@@ -93,6 +106,8 @@ def _follow(
                 if (pivot and _source(domain, target) != before) or not (pivot or _has(domain, target, without)):
                     return
                 if time.monotonic() > settled:
+                    if pivot and _switched_in_qemu(domain, target):
+                        return
                     raise StorageError(
                         f"copying the disk {target!r} of {domain.name()!r} ended early",
                         resource=domain.name(),
@@ -104,6 +119,8 @@ def _follow(
             report(info["cur"] / info["end"] if info["end"] else 0.0)
             job.raise_if_cancelled()  # also when all is copied: nothing has changed yet
             if pivot and info["end"] and info["cur"] == info["end"] and _ready(domain, target):
+                if on_ready is not None:
+                    on_ready(domain)
                 domain.blockJobAbort(target, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
             else:
                 job.wait_cancelled(POLL)
@@ -119,6 +136,25 @@ def _follow(
 def _abort(domain: Any, target: str) -> None:
     if domain.blockJobInfo(target, 0):
         domain.blockJobAbort(target, 0)
+
+
+def refuse_forgotten_jobs(domain: Any, targets: Iterable[str], action: str) -> None:
+    """Refuse what libvirtd would do with the wrong files: it waits for a block job of a disk that QEMU does not have any more.
+
+    Args:
+        action: a verb: "merge the disks of".
+    """
+    for target in targets:
+        until = time.monotonic() + PIVOT_SETTLE  # libvirtd may be about to note that it has ended
+        while domain.isActive() and _mirror(domain, target) is not None and not domain.blockJobInfo(target, 0):
+            if time.monotonic() < until:
+                time.sleep(POLL / 5)
+                continue
+            raise InvalidStateError(
+                f"can't {action} {domain.name()!r}: libvirtd still waits for a block job of {target!r}, which has ended in QEMU",
+                resource=domain.name(),
+                hint="power the VM off and start it again: it then starts with the right files",
+            )
 
 
 def end_copy(identity: str, target: str, path: str, connection: Any) -> bool:
@@ -140,7 +176,10 @@ def end_interrupted_jobs(domain: Any, targets: Iterable[str], job: Job[Any]) -> 
 
     Raises:
         BusyError: a disk is being copied elsewhere.
+        InvalidStateError: libvirtd waits for a job that QEMU does not have any more.
     """
+    targets = [*targets]
+    refuse_forgotten_jobs(domain, targets, "change the disks of")
     for target in targets:
         done = 0.0
         while domain.isActive() and (info := domain.blockJobInfo(target, 0)):
@@ -183,4 +222,23 @@ def _ready(domain: Any, target: str) -> bool:
     return element is not None and text_of(element, "mirror/@ready") == "yes"
 
 
-__all__ = ["end_copy", "end_interrupted_jobs", "run_block_job"]
+def _mirror(domain: Any, target: str) -> Any | None:
+    """Return the <mirror> of a disk: the other file of a block job, as libvirtd sees it."""
+    element = _disk(domain, target)
+    return None if element is None else element.find("mirror")
+
+
+def _switched_in_qemu(domain: Any, target: str) -> bool:
+    """Whether QEMU writes a disk to the other file of a block job that libvirtd still waits for."""
+    mirror, disk = _mirror(domain, target), _disk(domain, target)
+    if mirror is None or disk is None:
+        return False
+    import libvirt_qemu
+
+    alias, answer = text_of(disk, "alias/@name"), libvirt_qemu.qemuMonitorCommand(domain, '{"execute": "query-block"}', 0)
+    drives = {drive.get("qdev", ""): drive.get("inserted", {}).get("file") for drive in json.loads(answer)["return"]}
+    written = [file for device, file in drives.items() if alias in device.split("/")]
+    return written == [text_of(mirror, "source/@file") or text_of(mirror, "source/@dev")]
+
+
+__all__ = ["end_copy", "end_interrupted_jobs", "refuse_forgotten_jobs", "run_block_job"]

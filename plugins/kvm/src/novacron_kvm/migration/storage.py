@@ -24,6 +24,7 @@ from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
 from novacron_kvm.storage.luks import refuse_encrypted
+from novacron_kvm.storage.switches import switching
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere, path_in, remove_created, remove_volume, volume_record
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.storage import volume_xml
@@ -102,7 +103,8 @@ def _copy_live(
     etree.SubElement(element, "source", file=there.path)
     flags = libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB
     start = partial(domain.blockCopy, name, etree.tostring(element, encoding="unicode"), {}, flags)
-    run_block_job(connection, domain, name, start, job, report, pivot=True)
+    with switching(connection, domain, name, there.path) as note:
+        run_block_job(connection, domain, name, start, job, report, pivot=True, on_ready=note)
 
 
 def _give_up_copy(vm: str, target: str, pool: str, path: str, conn: Any) -> None:

@@ -29,6 +29,7 @@ from novacron_kvm.snapshots.metadata import NAMESPACE as SNAPSHOTS
 from novacron_kvm.storage.cloning import clone_vm
 from novacron_kvm.storage.luks import forget_secrets, secret_names
 from novacron_kvm.storage.other_hosts import refuse_disks_in_use, refuse_identity_elsewhere, users_elsewhere
+from novacron_kvm.storage.switches import settle_switches
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise
@@ -111,6 +112,7 @@ class KVMLifecycle:
         """Remove the definition with all that belongs to it, then the volumes that were made for it."""
         with self._connection.dedicated() as conn:
             domain = self._connection.domain(vm, conn)
+            settle_switches(self._connection, domain.UUIDString())
             record = vm_record(self._connection, domain, sizes=False)
             with translated(resource=record.name):  # before: a transient VM is gone once it is powered off
                 facts = facts_of(domain)

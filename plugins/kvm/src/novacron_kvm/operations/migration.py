@@ -23,6 +23,7 @@ from novacron_kvm.domains.metadata import facts_of
 from novacron_kvm.domains.states import refuse_suspended_since_migration
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.jobs.block_jobs import refuse_forgotten_jobs
 from novacron_kvm.jobs.domain_jobs import abort, forget_completed, leaving, progress, statistics
 from novacron_kvm.migration.prechecks import check_migration, destination_of
 from novacron_kvm.migration.reconciliation import reconcile
@@ -73,6 +74,7 @@ class KVMMigration:
         destination, began, made, secrets = destination_of(to), time.monotonic(), facts_of(domain).made, secret_names(domain)
         with translated(resource=record.name):
             refuse_suspended_since_migration(domain, "move")
+            refuse_forgotten_jobs(domain, [disk.target for disk in record.disks or ()], "move")
             recover(domain, change=True)
             transferred = transfer_files(self._connection, destination, domain, record, spec, job)
             store_metadata(domain)

@@ -15,8 +15,12 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.states import refuse_suspended_since_migration, require_status
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.jobs.block_jobs import refuse_forgotten_jobs
 from novacron_kvm.jobs.domain_jobs import forget_completed, job_progress
+from novacron_kvm.statuses import LOST
 from novacron_kvm.storage.luks import provide_secrets, secret_names
+from novacron_kvm.storage.switches import settle_switches
+from novacron_kvm.xml.parsing import parse
 
 CALL = 55.0
 """Seconds that a change may take in libvirt: it is itself bounded to 30 s by its job lock, and a hung QEMU would block it longer."""
@@ -87,6 +91,8 @@ class KVMPower:
         domain = self._checked(vm, "save", ("running", "suspended"))
         with translated(resource=vm):
             refuse_suspended_since_migration(domain, "save")
+            disks = parse(domain.XMLDesc(0)).iterfind("devices/disk/target")
+            refuse_forgotten_jobs(domain, [target.get("dev") for target in disks], "save")
         with self._connection.dedicated() as conn:
             own = self._connection.domain(domain.UUIDString(), conn)
             with translated(resource=vm), job_progress(domain, job, "saving memory"):
@@ -101,6 +107,9 @@ class KVMPower:
     def _checked(self, vm: str, action: str, allowed: tuple[str, ...]) -> Any:
         domain = self._connection.domain(vm)
         record = vm_record(self._connection, domain, sizes=False)
+        if action in ("start", "restore") or record.status_reason == LOST:
+            settle_switches(self._connection, record.id)
+            record = vm_record(self._connection, domain, sizes=False)
         require_status(action, record, allowed)
         return domain
 

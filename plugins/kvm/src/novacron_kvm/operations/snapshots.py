@@ -31,6 +31,7 @@ from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.domains.states import STOPPED, refuse_saved, refuse_suspended_since_migration, require_status
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.jobs.block_jobs import refuse_forgotten_jobs
 from novacron_kvm.jobs.domain_jobs import forget_completed, job_progress
 from novacron_kvm.snapshots import external as external
 from novacron_kvm.snapshots.listing import is_current, snapshots_of
@@ -190,6 +191,7 @@ class KVMSnapshots:
         kinds: set[Kind] = {"external" if external.is_external(root) else "internal" for _, root in snapshots_of(domain)}
         kind = self._kind(record, spec, kinds)
         refuse_suspended_since_migration(domain, "take a snapshot of")
+        refuse_forgotten_jobs(domain, [disk.target for disk in record.disks or ()], "take a snapshot of")
         if kind == "external":
             external.refuse_impossible(self._connection, conn, domain, record, memory=_keeps_memory(record, spec))
         return kind

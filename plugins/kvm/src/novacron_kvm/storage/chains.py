@@ -22,6 +22,7 @@ from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
 from novacron_kvm.storage.helper_domain import helper_domain
+from novacron_kvm.storage.switches import switching
 from novacron_kvm.storage.volume_files import find_path, refresh_pools, vms_with, volume_record, volumes_backed_by
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
@@ -56,7 +57,8 @@ def commit_active(
 ) -> None:
     """Commit the file that a disk is written to into the file `path` of its backing chain, and switch the disk to that one."""
     start = partial(domain.blockCommit, target, path, None, 0, libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE)
-    run_block_job(connection, domain, target, start, job, report, pivot=True)
+    with switching(connection, domain, target, path) as note:
+        run_block_job(connection, domain, target, start, job, report, pivot=True, on_ready=note)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import libvirt
 
 from novacron_kvm.storage.folders import pool_of_folder
+from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.sources import backing_key, boot_files, normalised, source_key, sources
 
@@ -131,7 +132,7 @@ class HostFiles:
         found: set[str] = set()
         for root in map(parse, texts):
             keys = {key for source in sources(root) if (key := self.key_of(source))}
-            keys |= {self.key(path) for path in boot_files(root)}
+            keys |= {self.key(path) for path in (*boot_files(root), *VMFacts.read(root).switching.values())}
             for key in keys - found:
                 found.update(self.chain(key))
         return found

@@ -22,6 +22,8 @@ class VMFacts(msgspec.Struct, frozen=True, kw_only=True):
         chain: paths of the files that snapshots froze, and of the overlays above them; only these may be merged.
         secrets: the name of the secret that opens each encrypted file, by path.
         created_at: when the VM was created, in ISO 8601.
+        switching: the file that each disk is being switched to, by the disk's target; empty unless a block job is under way.
+        switched: targets of the disks of a VM lost by libvirtd that QEMU was seen to have switched.
         other: facts that this version does not know, kept as they are.
 
     Example:
@@ -38,6 +40,8 @@ class VMFacts(msgspec.Struct, frozen=True, kw_only=True):
     chain: tuple[str, ...] = ()
     secrets: Mapping[str, str] = {}
     created_at: str | None = None
+    switching: Mapping[str, str] = {}
+    switched: tuple[str, ...] = ()
     other: Mapping[str, Any] = {}
 
     @classmethod
@@ -49,8 +53,8 @@ class VMFacts(msgspec.Struct, frozen=True, kw_only=True):
             return cls()
         if not isinstance(found, dict):
             return cls()
-        known: dict[str, Any] = {name: _texts(found.pop(name, ())) for name in ("tags", "made", "chain")}
-        known |= {name: _mapping(found.pop(name, {})) for name in ("metadata", "secrets")}
+        known: dict[str, Any] = {name: _texts(found.pop(name, ())) for name in ("tags", "made", "chain", "switched")}
+        known |= {name: _mapping(found.pop(name, {})) for name in ("metadata", "secrets", "switching")}
         created_at = found.pop("created_at", None)
         return cls(**known, created_at=created_at if isinstance(created_at, str) else None, other=found)
 
@@ -97,7 +101,7 @@ class VMFacts(msgspec.Struct, frozen=True, kw_only=True):
             encrypted: the paths of the encrypted disks that the definition has; secrets of other files are left out.
         """
         secrets = {path: name for path, name in self.secrets.items() if path in encrypted}
-        return self.changed(made=(), chain=(), secrets=secrets)
+        return self.changed(made=(), chain=(), secrets=secrets, switching={}, switched=())
 
     def markup(self) -> Markup:
         """Return the content of a new VM's <metadata>."""
