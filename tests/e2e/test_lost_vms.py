@@ -189,4 +189,3 @@ def test_a_disk_that_qemu_switched_unseen_is_known_by_asking_qemu(lab, lab_hosts
     committing.start()
     assert sources(a, "committing") == [str(lab.shared / "below.qcow2")]
     committing.console.wait_for_more_ticks()
-    committing.snapshots.create("s", memory=False)

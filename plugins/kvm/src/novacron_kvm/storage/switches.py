@@ -36,7 +36,8 @@ TOGETHER = 2.0
 def switching(connection: KVMConnection, domain: Any, target: str, path: str) -> Iterator[Callable[[Any], None]]:
     """Give a function that notes in a VM's definition that a disk is being switched to another file.
 
-    At the end the definition names the new file if the disk was switched, and the note is removed. It stays if libvirtd lost the VM. A transient VM has no definition that outlives libvirtd, so nothing is noted.
+    At the end the definition names the new file if the disk was switched, and the note is removed. It stays if libvirtd lost the VM.
+    A transient VM has no definition that outlives libvirtd, so nothing is noted.
     """
     identity, noted, switched = domain.UUIDString(), False, False
 
