@@ -227,3 +227,56 @@ def test_licences_are_added_and_removed_by_the_name_of_a_secret(host, govc, monk
         host.native.license_remove("EEEE1")
     with pytest.raises(errors.SecretNotFoundError):
         host.native.license_add("no such secret")
+
+
+def test_advanced_settings_of_a_node(host, govc):
+    native, node = host.native, "/DC0/host/DC0_H0/DC0_H0"
+    govc("host.option.set", "-host", node, "Config.Lab.Number", "4")
+    known = {each.name: each.value for each in native.node_setting_list(node)}
+    name = sorted(known)[0]
+    assert native.node_setting_set(node, name, str(known[name])).value == known[name]
+    changed = native.node_setting_set(node, "Config.Lab.Number", "5")
+    assert changed.name == "Config.Lab.Number"
+    assert govc("host.option.ls", "-host", node, "Config.Lab.Number").split()[-1] == "5"
+    assert [each.name for each in native.node_setting_list(node, "Config.Lab.")] == ["Config.Lab.Number"]
+    with pytest.raises(errors.NotFoundError):
+        native.node_setting_set(node, "No.Such", "1")
+
+
+def test_the_mode_of_a_disk(host, govc, vm):
+    assert host.native.vm_disk_mode("own", "sda", "independent_persistent").mode == "independent_persistent"
+    assert "independent_persistent" in govc("device.info", "-json", "-vm", "own")
+    vm.start()
+    with pytest.raises(errors.InvalidStateError):
+        host.native.vm_disk_mode("own", "sda", "persistent")
+    vm.stop()
+    assert host.native.vm_disk_mode("own", "sda", "persistent").mode == "persistent"
+    with pytest.raises(errors.DeviceNotFoundError):
+        host.native.vm_disk_mode("own", "sdz", "persistent")
+
+
+def test_a_part_of_a_file_is_downloaded(host):
+    native = host.native
+    native.datastore_upload(io.BytesIO(b"0123456789"), "LocalDS_0/part.txt")
+
+    def part(**which):
+        target = io.BytesIO()
+        native.datastore_download("LocalDS_0/part.txt", target, **which)
+        return target.getvalue()
+
+    assert (part(), part(offset=4), part(offset=4, length=3), part(length=2)) == (b"0123456789", b"456789", b"456", b"01")
+    for wrong in ({"offset": 10}, {"offset": -1}, {"length": 0}):
+        with pytest.raises(errors.InvalidSpecError):
+            part(**wrong)
+    native.datastore_rm("LocalDS_0/part.txt")
+
+
+@pytest.mark.parametrize(("now", "text", "value"), [(1, "2", 2), (True, "false", False), ("a", "7", "7")])
+def test_a_setting_keeps_its_type(now, text, value):
+    from novacron_vmware.native.node_systems import _of_type
+
+    found = _of_type(now, "Net.Setting", text)
+    assert (found, type(found)) == (value, type(value))
+    if not isinstance(now, str):
+        with pytest.raises(errors.InvalidSpecError):
+            _of_type(now, "Net.Setting", "neither")

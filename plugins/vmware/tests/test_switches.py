@@ -71,3 +71,27 @@ def test_port_groups_agree_with_govc(host, govc):
     theirs = {line.rpartition("/")[2] for line in govc.lines("find", "/DC0/network", "-type", "g") if "-DVUplinks" not in line}
     ours = {group.name for group in host.native.portgroup_list() if group.kind == "distributed"}
     assert {name for name in ours if "-DVUplinks" not in name} == theirs
+
+
+def test_teaming(host, govc):
+    """VLAN and security policy stay when the teaming changes; a standard port group changes on all nodes."""
+    native = host.native
+    native.switch_create("teamed", uplinks=("up1", "up2"))
+    native.portgroup_create("spread", "teamed", vlan="7", promiscuous=True)
+    (changed,) = native.portgroup_teaming_set("spread", active=("up1",), standby=("up2",), balance="load", failback=False)
+    assert (changed.active, changed.standby, changed.balance, changed.failback) == (("up1",), ("up2",), "load", False)
+    (kept,) = native.portgroup_teaming_set("spread", notify=True)
+    assert kept == changed.replace(notify=True)
+    theirs = govc("object.collect", "-json", "/DC0/network/spread", "config.defaultPortConfig")
+    assert "loadbalance_loadbased" in theirs
+    (group,) = native.portgroup_list("teamed")
+    assert (group.vlan, group.promiscuous) == ("7", True)
+    states = native.portgroup_teaming_set("VM Network", active=("vmnic0",), balance="explicit")
+    assert len(states) == len(native.node_list())
+    assert {(each.active, each.balance) for each in states} == {(("vmnic0",), "explicit")}
+    with pytest.raises(errors.UnsupportedOperationError):
+        native.portgroup_teaming_set("VM Network", balance="load")
+    with pytest.raises(errors.InvalidSpecError):
+        native.portgroup_teaming_set("spread", active=("up1",), standby=("up1",))
+    native.portgroup_delete("spread")
+    native.switch_delete("teamed")

@@ -23,6 +23,7 @@ def areas() -> list[type]:
     from novacron_vmware.native.resource_pools import VSphereResourcePools
     from novacron_vmware.native.server import VSphereServer
     from novacron_vmware.native.switches import VSphereSwitches
+    from novacron_vmware.native.teaming import VSphereTeaming
     from novacron_vmware.native.vapps import VSphereVApps
     from novacron_vmware.native.vm_devices import VSphereVMDevices
     from novacron_vmware.native.vms import VSphereVMs
@@ -46,6 +47,7 @@ def areas() -> list[type]:
         VSphereResourcePools,
         VSphereServer,
         VSphereSwitches,
+        VSphereTeaming,
         VSphereVApps,
         VSphereVMDevices,
         VSphereVMs,

@@ -115,11 +115,23 @@ class VSphereDatastoreFiles(NativeOperations):
         return self._shown(place)
 
     @vsphere.operation(kind="job")
-    def datastore_download(self, path: str, target: BinaryIO, job: Job[DatastoreFile]) -> DatastoreFile:
-        """Download a file from a datastore to a new local file."""
+    def datastore_download(
+        self, path: str, target: BinaryIO, job: Job[DatastoreFile], offset: int = 0, length: int | None = None
+    ) -> DatastoreFile:
+        """Download a file from a datastore, or a part of it, to a new local file.
+
+        Args:
+            path: the file in the datastore.
+            target: the local file.
+            offset: the first byte that is downloaded.
+            length: how many bytes at most; all that follow by default.
+        """
+        if offset < 0 or (length is not None and length < 1):
+            problem = SpecProblem("offset", f"{offset}, {length}", "an offset from 0 on, and a length from 1 on")
+            raise InvalidSpecError("no part of a file", resource=path, problems=[problem])
         place = self._place(path, file=True)
         found = self._shown(place)
-        fetch(self._connection, place.text, self._connection.datacenter_of(place.datacenter), target, job)
+        fetch(self._connection, place.text, self._connection.datacenter_of(place.datacenter), target, job, (offset, length))
         return found
 
     @property

@@ -1,14 +1,14 @@
-"""Services, time servers and reboots of nodes."""
+"""Services, time servers, advanced settings and reboots of nodes."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from novacron.errors import InvalidStateError, NotFoundError, UnsupportedOperationError
+from novacron.errors import InvalidSpecError, InvalidStateError, NotFoundError, SpecProblem, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron_vmware.errors import translated
 from novacron_vmware.native.area import NativeOperations, vsphere
-from novacron_vmware.native.records import NodeService, NodeTime
+from novacron_vmware.native.records import NodeService, NodeTime, Setting
 from novacron_vmware.sdk import vim
 
 
@@ -79,6 +79,35 @@ class VSphereNodeSystems(NativeOperations):
         self._run(node, lambda: thing.RebootHost_Task(False), job)
         return self.node_time(node)
 
+    @vsphere.operation(kind="read")
+    def node_setting_list(self, node: str, prefix: str = "") -> list[Setting]:
+        """List advanced settings of a node.
+
+        Args:
+            node: its name, inventory path or id.
+            prefix: only those whose names begin with it.
+        """
+        options = self._connection.read(self._system(node, "advancedOption"), ["setting"]).get("setting") or ()
+        found = [Setting(name=each.key, value=each.value) for each in options if each.key.startswith(prefix)]
+        return sorted(found, key=lambda each: each.name)
+
+    @vsphere.operation(kind="change", idempotent=True)
+    def node_setting_set(self, node: str, name: str, value: str) -> Setting:
+        """Set an advanced setting of a node. The value has to be of the setting's type.
+
+        Args:
+            node: its name, inventory path or id.
+            name: the setting, such as Net.FollowHardwareMac.
+            value: its new value.
+        """
+        known = {each.name: each.value for each in self.node_setting_list(node)}
+        if name not in known:
+            raise NotFoundError(f"{node!r} has no setting {name!r}", resource=name, hint="list the settings of the node")
+        option = vim.option.OptionValue(key=name, value=_of_type(known[name], name, value))
+        with translated(name):
+            self._system(node, "advancedOption").UpdateOptions([option])
+        return next(each for each in self.node_setting_list(node) if each.name == name)
+
     def _system(self, node: str, name: str) -> Any:
         thing = self._find(vim.HostSystem, node, "node")
         system = self._connection.read(thing, [f"configManager.{name}"]).get(f"configManager.{name}")
@@ -100,6 +129,22 @@ class VSphereNodeSystems(NativeOperations):
         self._service(node, service)
         with translated(service):
             getattr(self._system(node, "serviceSystem"), method)(service, *more)
+
+
+def _of_type(now: Any, name: str, text: str) -> Any:
+    """Return a value of the type that a setting has now. Raises InvalidSpecError."""
+    if isinstance(now, bool) and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        if isinstance(now, int) and not isinstance(now, bool):
+            return type(now)(int(text))
+    except ValueError:
+        pass
+    else:
+        if isinstance(now, str):
+            return text
+    allowed = "true or false" if isinstance(now, bool) else "a number"
+    raise InvalidSpecError("invalid value", resource=name, problems=[SpecProblem("value", text, allowed)])
 
 
 __all__ = ["VSphereNodeSystems"]

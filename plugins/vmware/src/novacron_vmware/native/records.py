@@ -148,6 +148,18 @@ class PortGroup(Record, frozen=True):
     mac_changes: bool | None
 
 
+class Teaming(Record, frozen=True):
+    """Which uplinks carry the traffic of a port group. What is None follows the switch."""
+
+    name: str
+    kind: str
+    active: tuple[str, ...]
+    standby: tuple[str, ...]
+    balance: str | None
+    failback: bool | None
+    notify: bool | None
+
+
 class ServerTask(Record, frozen=True):
     """A task of the server."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from novacron.errors import DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
-from novacron_vmware.devices import split_path
+from novacron_vmware.devices import find_disk, split_path
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import VMDevice
 from novacron_vmware.placement import find_store
@@ -82,6 +82,28 @@ class VSphereVMDevices(NativeOperations):
             device: its label or key.
         """
         return self._connected(vm, device, connected=False)
+
+    @vsphere.operation(kind="change", locks="vm", idempotent=True)
+    def vm_disk_mode(
+        self, vm: str, disk: str, mode: Literal["persistent", "independent_persistent", "independent_nonpersistent"]
+    ) -> VMDevice:
+        """Change the mode of a disk of a stopped VM. Snapshots leave independent disks out.
+
+        Args:
+            vm: its name, path or id.
+            disk: the disk, such as sdb.
+            mode: "independent_nonpersistent" forgets all that was written when the VM stops.
+        """
+        thing = self._vm(vm)
+        found = find_disk(self._devices(thing), disk, vm)
+        if not isinstance(found, Device.VirtualDisk):
+            raise InvalidStateError(f"{disk!r} is a drive", resource=vm, hint="only disks have a mode")
+        if self._connection.read(thing, ["runtime.powerState"]).get("runtime.powerState") != "poweredOff":
+            raise InvalidStateError(f"can't change the mode of {disk!r} while {vm!r} runs", resource=vm, hint="stop it first")
+        found.backing.diskMode = mode
+        change = Device.VirtualDeviceSpec(operation="edit", device=found)
+        self._run(vm, lambda: thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
+        return next(each for each in self.vm_device_list(vm) if each.key == found.key)
 
     def _connected(self, vm: str, device: str, *, connected: bool) -> VMDevice:
         thing = self._vm(vm)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, urlencode
 
-from novacron.errors import AccessDeniedError, ImageNotFoundError, StorageError
+from novacron.errors import AccessDeniedError, ImageNotFoundError, InvalidSpecError, SpecProblem, StorageError
 from novacron.jobs import Job
 from novacron_vmware.devices import split_path
 from novacron_vmware.errors import translated
@@ -34,12 +34,20 @@ def url_of(path: str, datacenter: str) -> str:
 
 @contextmanager
 def _request(
-    connection: VMwareConnection, verb: str, path: str, datacenter: str, body: Any = None, size: int | None = None
+    connection: VMwareConnection,
+    verb: str,
+    path: str,
+    datacenter: str,
+    body: Any = None,
+    size: int | None = None,
+    part: tuple[int, int | None] = (0, None),
 ) -> Iterator[http.client.HTTPResponse]:
     session = connection.session
     headers = session.headers() | (
         {"Content-Length": str(size), "Content-Type": "application/octet-stream"} if size is not None else {}
     )
+    if part != (0, None):
+        headers["Range"] = f"bytes={part[0]}-{'' if part[1] is None else part[0] + part[1] - 1}"
     with translated(path):
         web = session.web()
         try:
@@ -49,6 +57,14 @@ def _request(
                 raise ImageNotFoundError(f"no file {path!r}", resource=path)
             if answer.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
                 raise AccessDeniedError(f"no access to {path!r}", resource=path)
+            if answer.status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise InvalidSpecError(
+                    "no such part of the file",
+                    resource=path,
+                    problems=[SpecProblem("offset", str(part[0]), "less than its size")],
+                )
+            if part != (0, None) and answer.status != http.client.PARTIAL_CONTENT:
+                raise StorageError(f"the server gives no parts of {path!r}", resource=path, hint="download the whole file")
             if answer.status >= http.client.BAD_REQUEST:
                 raise StorageError(f"can't {verb} {path!r}: {answer.status} {answer.reason}", resource=path)
             yield answer
@@ -65,9 +81,20 @@ def read_file(connection: VMwareConnection, path: str, datacenter: str) -> bytes
         return content
 
 
-def fetch(connection: VMwareConnection, path: str, datacenter: str, target: BinaryIO, job: Job[Any]) -> int:
-    """Write a file's content to `target` and return how many bytes it had; a cancelled job ends it."""
-    with _request(connection, "GET", path, datacenter) as answer:
+def fetch(
+    connection: VMwareConnection,
+    path: str,
+    datacenter: str,
+    target: BinaryIO,
+    job: Job[Any],
+    part: tuple[int, int | None] = (0, None),
+) -> int:
+    """Write a file's content to `target` and return how many bytes it had; a cancelled job ends it.
+
+    Args:
+        part: the first byte and the number of bytes; None for all that follow.
+    """
+    with _request(connection, "GET", path, datacenter, part=part) as answer:
         total, done = int(answer.headers.get("Content-Length") or 0), 0
         while chunk := answer.read(CHUNK):
             job.raise_if_cancelled()
