@@ -406,3 +406,28 @@ def test_new_fields_that_do_not_fit_are_refused_by_name(fields, path):
     with pytest.raises(InvalidSpecError) as caught:
         VMSpec(name="a", **fields)
     assert path in [problem.path for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("machine", "fields", "models"),
+    [
+        ("pc", {}, ["ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3"]),
+        ("pc-i440fx-7.2", {}, ["ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3"]),
+        ("pc", {"usb_controller": "piix3-uhci"}, ["piix3-uhci"]),
+        ("pc", {"usb_controller": "none"}, ["none"]),
+        ("q35", {}, []),
+        ("pc-q35-7.2", {}, []),
+        ("isapc", {}, []),
+    ],
+)
+def test_an_i440fx_machine_gets_usb_2_as_virt_manager_chooses(schema, machine, fields, models):
+    """Its own controller knows USB 1.1 only. What was asked comes first; libvirt chooses for the other machines."""
+    spec = VMSpec(name="a", machine=machine, **fields)
+    text = domain_xml(spec, virt_type="qemu", arch="x86_64", machine=machine, disks=[], created_at="2026-01-01T00:00:00+00:00")
+    root = etree.fromstring(text)
+    schema.assertValid(root)
+    controllers = root.findall("devices/controller[@type='usb']")
+    assert [each.get("model") for each in controllers] == models
+    if len(models) > 1:
+        assert {each.get("index") for each in controllers} == {"0"}, "companions are one controller"
+        assert [each.find("master").get("startport") for each in controllers[1:]] == ["0", "2", "4"]

@@ -26,6 +26,8 @@ class Platform(NamedTuple):
     cpu_mode: str | None = None
     """The emulated CPU, where QEMU's own choice is too old for guests of this architecture."""
     pcie: bool = False
+    i440fx: bool = False
+    """Its own USB controller knows USB 1.1 only."""
     ps2: bool = False
     """It has a keyboard from the start."""
     video: str = "virtio"
@@ -54,9 +56,12 @@ def platform(arch: str, machine: str | None) -> Platform:
     Example:
         >>> platform("x86_64", "pc-q35-7.2").pcie, platform("x86_64", "pc").pcie, platform("riscv64", "virt").pcie
         (True, False, True)
+        >>> [platform("x86_64", machine).i440fx for machine in ("pc", "pc-i440fx-7.2", "pc-q35-7.2", "isapc")]
+        [True, True, False, False]
     """
     known = PLATFORMS.get(arch, Platform())
-    return known._replace(pcie=machine is not None and ("q35" in machine or machine.partition("-")[0] == "virt"))
+    q35, family = machine is not None and "q35" in machine, (machine or "").partition("-")[0]
+    return known._replace(pcie=q35 or family == "virt", i440fx=family == "pc" and not q35 and known is X86)
 
 
 __all__ = ["MACHINES", "PLATFORMS", "Buses", "Platform", "platform"]

@@ -19,6 +19,12 @@ PORTS = 14
 PCIE = element("controller", type="pci", index=PORTS, model="pcie-root-port")
 """The last of them; libvirt makes those of the numbers before it."""
 
+USB2 = element("controller", type="usb", index=0, model="ich9-ehci1") + "".join(
+    element("controller", element("master", startport=port), type="usb", index=0, model=f"ich9-uhci{number}")
+    for number, port in ((1, 0), (2, 2), (3, 4))
+)
+"""USB 2.0 with its companions for slower devices: what virt-manager gives an i440FX machine, whose own controller knows USB 1.1 only."""
+
 
 def controllers_xml(spec: VMSpec, platform: Platform, disks: Sequence[DiskFile]) -> Markup:
     """Return the <controller>s of a new VM.
@@ -32,8 +38,14 @@ def controllers_xml(spec: VMSpec, platform: Platform, disks: Sequence[DiskFile])
     return Markup(
         (PCIE if platform.pcie else NOTHING)
         + (_scsi(spec, disks) if any(d.bus == "scsi" for d in disks) else NOTHING)
-        + (element("controller", type="usb", model=spec.usb_controller or "qemu-xhci") if usb or spec.usb_controller else NOTHING)
+        + _usb(spec.usb_controller or ("qemu-xhci" if usb else None), platform)
     )
+
+
+def _usb(model: str | None, platform: Platform) -> Markup:
+    if model:
+        return element("controller", type="usb", model=model)
+    return Markup(USB2) if platform.i440fx else NOTHING
 
 
 def _scsi(spec: VMSpec, disks: Sequence[DiskFile]) -> Markup:
