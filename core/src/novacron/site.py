@@ -32,6 +32,7 @@ from novacron.plugins.discovery import DriverRegistry
 from novacron.plugins.driver import ConnectContext, DriverProvider
 from novacron.secrets import Secrets
 from novacron.state import StateDirectory
+from novacron.store.advisory_locks import AdvisoryLocks
 from novacron.store.allocations import AllocationStore
 from novacron.store.hosts import HostStore
 from novacron.store.location import database_url
@@ -81,7 +82,7 @@ class Site:
     def __init__(self, state: str | Path | None = None, database: str | None = None, actor: str | None = None) -> None:
         self.state = StateDirectory(state)
         self.identity = Identity(actor) if actor is not None else Identity.of_process()
-        self.locks = LockPolicy(FileLocks(self.state))
+        self.locks = LockPolicy(FileLocks(self.state), AdvisoryLocks(lambda: self.database))
         self.audit = AuditLog(self.state)
         self.drivers = DriverRegistry(lambda: self.plugins.drivers())
         self.secrets = Secrets(self._secret_backends)

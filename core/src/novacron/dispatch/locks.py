@@ -7,15 +7,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, Protocol
 
 from novacron.dispatch.call import Call, held_locks
-from novacron.dispatch.filelocks import FileLocks
 from novacron.errors import BusyError, OperationCancelledError
 from novacron.hookspecs.operation import Operation
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class SharedLocks(Protocol):
+    """Locks that other processes see too."""
+
+    def hold(self, key: str, remaining: Callable[[], float], refuse: Callable[[], BaseException]) -> AbstractContextManager[None]:
+        """Hold a lock during the block; `refuse` returns the error to raise when no time remains."""
 
 
 class _Queue:
@@ -43,16 +49,16 @@ class LockPolicy:
     """Serialises operations that lock the same resource. A call waits until its deadline, then raises BusyError.
 
     A VM is locked by its UUID, independent of the name that the caller uses for it or for its host. Short changes, which read a definition
-    and write it back, also lock against other processes that use the same state directory.
+    and write it back, also lock against other processes that use the same state directory or the same PostgreSQL database.
 
     Args:
-        files: locks shared with other processes; None for this process only.
+        shared: locks shared with other processes and machines, taken in this order; without any the policy is of this process only.
     """
 
     stage = "lock"
 
-    def __init__(self, files: FileLocks | None = None) -> None:
-        self._files = files
+    def __init__(self, *shared: SharedLocks) -> None:
+        self._shared = shared
         self._queues: dict[tuple[str, str], _Queue] = {}
         self._held: set[_Held] = set()
         self._deferred: dict[tuple[str, str], Callable[[], None]] = {}
@@ -66,9 +72,9 @@ class LockPolicy:
         key = key_of(call.host, call.locked or "")
         queue = self._acquire(key, call)
         try:
-            if self._files is None or call.operation.long or queue != key or not _UUID.fullmatch(key[1]):
+            if call.operation.long or queue != key or not _UUID.fullmatch(key[1]):
                 return proceed(call)
-            with self._files.hold(key[1], call.remaining, lambda: _held_elsewhere(call)):
+            with self._across_processes(key[1], call):
                 return proceed(call)
         finally:
             self._release(queue)
@@ -92,8 +98,8 @@ class LockPolicy:
         with ExitStack() as undo:
             self._acquire(key, call)
             undo.callback(self._release, key)
-            if self._files is not None and _UUID.fullmatch(key[1]):
-                undo.enter_context(self._files.hold(key[1], call.remaining, lambda: _held_elsewhere(call)))
+            if _UUID.fullmatch(key[1]):
+                undo.enter_context(self._across_processes(key[1], call))
             held = _Held(key)
             self._held.add(held)
             token = held_locks.set((*call.held, held))
@@ -102,6 +108,14 @@ class LockPolicy:
             finally:
                 held_locks.reset(token)
                 self._end(held, undo.pop_all().close)
+
+    @contextmanager
+    def _across_processes(self, identity: str, call: Call) -> Iterator[None]:
+        """Hold the lock of a VM against other processes and machines."""
+        with ExitStack() as held:
+            for locks in self._shared:
+                held.enter_context(locks.hold(identity, call.remaining, lambda: _held_elsewhere(call)))
+            yield
 
     def _end(self, held: _Held, release: Callable[[], None]) -> None:
         """Call `release` now, or after the last operation that still uses the lock."""

@@ -399,7 +399,7 @@ class VMHandle:
         """Hold the VM's lock during a `with` block, so that several operations are not interleaved with those of others.
 
         Operations of the block run as usual. Changes that other threads request wait until the block ends. Changes of other processes that
-        use the same state directory wait too, except for long operations such as a migration. Reads never wait.
+        use the same state directory or PostgreSQL database wait too, except for long operations such as a migration. Reads never wait.
 
         Args:
             timeout: longest time to wait for the lock, in seconds or as text such as "30s".
