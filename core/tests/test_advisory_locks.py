@@ -1,11 +1,14 @@
 """Locks across machines: two sites with one PostgreSQL database and state directories of their own."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from novacron import errors
 from novacron.site import Site
+from novacron.store import advisory_locks
+from novacron.store.advisory_locks import AdvisoryLocks
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 
@@ -16,29 +19,32 @@ def sites(postgresql, tmp_path):
         yield one, two
 
 
-def test_a_change_on_one_machine_waits_for_that_on_another(sites):
-    """Each machine knows the host under another name. The second change begins when the first one has ended, or its time is up."""
+def test_a_change_on_one_machine_waits_for_that_on_another(sites, monkeypatch):
+    """Each machine knows the host under another name. The second change begins when the first one has ended."""
+    waits = threading.Event()
+    monkeypatch.setattr(advisory_locks, "time", SimpleNamespace(sleep=lambda seconds: waits.set()))
     first, second = sites
     vm = first.connect("sim://advisory").vms.create(name="web1")
-    other = second.connect("sim://advisory", name="known-differently").vms[vm.id]
-    began, go_on = threading.Event(), threading.Event()
-
-    def hold():
-        with vm.locked():
-            began.set()
-            go_on.wait(60)
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    try:
-        assert began.wait(60)
-        with pytest.raises(errors.BusyError, match="another process"):
-            other.host.invoke("vm_rename", 0.2, vm=vm.id, name="web2")
-    finally:
-        go_on.set()
-        holder.join(60)
-    other.host.invoke("vm_rename", vm=vm.id, name="web2")
+    other = second.connect("sim://advisory", name="known-differently")
+    with vm.locked():
+        renaming = other.submit("vm_rename", vm=vm.id, name="web2")
+        assert waits.wait(60)
+        assert not renaming.done()
+        assert vm.refresh().name == "web1"
+    renaming.result(60)
     assert vm.refresh().name == "web2"
+
+
+def test_a_lock_that_is_not_to_be_had_is_refused_and_left_to_its_holder(sites):
+    first, second = (AdvisoryLocks(lambda site=site: site.database) for site in sites)
+    refuse = lambda: errors.BusyError("held")  # noqa: E731
+    with first.hold("a", lambda: 0.0, refuse):
+        with pytest.raises(errors.BusyError), second.hold("a", lambda: 0.0, refuse):
+            pass
+        with second.hold("b", lambda: 0.0, refuse):
+            pass
+    with second.hold("a", lambda: 0.0, refuse):
+        pass
 
 
 def test_a_server_that_stops_ends_no_change(sites, postgresql):
