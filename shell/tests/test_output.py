@@ -35,6 +35,7 @@ def shown(capsys, records, output):
 @pytest.mark.parametrize("output", FORMATS)
 @pytest.mark.parametrize("count", [0, 1, 5000])
 def test_every_format_prints_each_record_and_no_control_character(capsys, output, count):
+    count = min(count, 500) if output == "yaml" else count  # PyYAML takes 2 ms for each
     text = shown(capsys, vms(count), output)
     allowed = "\n\t" if output == "csv" else "\n"  # CSV has them within quotes
     assert not [character for character in text if ord(character) < 32 and character not in allowed]

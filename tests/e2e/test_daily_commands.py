@@ -25,10 +25,10 @@ def test_wait_address_events_screenshot_console_and_stop_by_pattern(lab_hosts, b
     vm = boot(lab_hosts[0], "daily", ticks=1, display={"type": "vnc"}, nics=[{"network": "default"}])
     assert "running" in novacron("wait", vm.name, "running").stderr
     assert vm.name in novacron("wait", vm.name, "agent", "--timeout", "60s").stderr
-    checks = json.loads(novacron("doctor", vm.name, "--all", "-o", "json").stdout)
-    assert {("disk", "ok"), ("guest agent", "ok"), ("address", "ok")} <= {(each["check"], each["status"]) for each in checks}
     address = novacron("vm", "ip", vm.name, "-4", "--source", "--wait", "60s", "-o", "json").stdout
     assert json.loads(address)[0]["source"] in ("hypervisor", "lease", "agent")
+    checks = json.loads(novacron("doctor", vm.name, "--all", "-o", "json").stdout)
+    assert {("disk", "ok"), ("guest agent", "ok"), ("address", "ok")} <= {(each["check"], each["status"]) for each in checks}
     picture = tmp_path / "screen"
     novacron("screenshot", vm.name, str(picture))
     assert picture.read_bytes()[:2] in (b"P6", b"\x89P")
