@@ -242,3 +242,16 @@ def healthy_vm(feed, chance, labels, *, moving, restarted):
         feed.put(f"vm_disk_{kind}s_total", requests, disk="vda", **labels)
         feed.put(f"vm_disk_{kind}_seconds_total", requests * chance.choice((0.0005, 0.002, 0.03)), disk="vda", **labels)
     feed.put("vm_nic_dropped_total", chance.randrange(3) / 60, nic="0", **labels)
+
+
+@pytest.mark.parametrize("metric", ["vm_oldest_snapshot_seconds", "vm_agent_connected"])
+def test_an_alert_resolves_when_what_it_is_about_was_deleted(metric):
+    """The last snapshot was deleted, or the VM stopped: the series ends."""
+    feed = Feed()
+    for _ in range(30):
+        feed.put(metric, 0, **VM_LABELS)
+        fired = feed.evaluate()
+    assert len(fired) == 1
+    for _ in range(7):
+        feed.evaluate()
+    assert feed.alerts("firing") == set()

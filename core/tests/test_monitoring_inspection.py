@@ -110,12 +110,16 @@ def test_a_host_that_hangs_takes_one_thread(site, host):
 
     site.fleet.hosts._open[host.name] = Hanging()
     inspection = inspected(site)
+    site.fleet.hosts._open[host.name] = real
+    inspection.refresh()
+    site.fleet.hosts._open[host.name] = Hanging()
     try:
         inspection.refresh(timeout=0.2)
         assert asked.wait(60)
         for _ in range(2):
             inspection.refresh(timeout=0.2)
         assert calls == ["vm_list"]
+        assert len(values(inspection, "novacron_vm_snapshots")) == 2  # as it was known before
         release.set()
         for thread in threading.enumerate():
             if thread.name.startswith("novacron-ask"):

@@ -33,7 +33,8 @@ AT_ONCE = 16
 class Inspection:
     """A source of metrics that reads slowly and answers at once with what it read last.
 
-    A host that hangs is not asked again before its former call has ended, so that it takes one thread.
+    A host that hangs is not asked again before its former call has ended, so that it takes one thread. What is known of a host that does
+    not answer stays as it is.
 
     Args:
         fleet: the hosts.
@@ -56,6 +57,7 @@ class Inspection:
         self._agents: set[str] = set()
         self._asked_agents = False
         self._found: list[Sample] = []
+        self._of_hosts: dict[str, list[Sample]] = {}
         self._next = 0.0
         self._under_way: Future[None] | None = None
         self._pending = PendingCalls()
@@ -82,7 +84,9 @@ class Inspection:
             self._asked_agents = True
         asked, _ = self._pending.apart(host.name for host in self._fleet.list())
         answers = self._fleet.ask(asked, self._inspect, timeout=timeout, limit=AT_ONCE)
-        found = [sample for answer in answers if answer.error is None for sample in answer.value]
+        known = {answer.host: answer.value for answer in answers if answer.error is None}
+        self._of_hosts = {host.name: known.get(host.name, self._of_hosts.get(host.name, [])) for host in self._fleet.list()}
+        found = [sample for samples in self._of_hosts.values() for sample in samples]
         self._found = [*self._without_unused_agents(found), *self._certificates(timeout)]
 
     def _inspect(self, host: Any) -> list[Sample]:

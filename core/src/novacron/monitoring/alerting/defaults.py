@@ -90,7 +90,7 @@ RULES: tuple[dict[str, Any], ...] = (
           **{"for": "10m", "clear_threshold": 5, "no_data": "resolve"}),
     _rule("SnapshotOld", "time() - novacron_vm_oldest_snapshot_seconds > 259200", "warning",
           "{{ $labels.name }} has a snapshot that is {{ $value | humanizeDuration }} old",
-          "Old snapshots grow and slow the disks down. Delete it if it is no longer needed: novacron snapshot list."),
+          "Old snapshots grow and slow the disks down. Delete it if it is no longer needed: novacron snapshot list.", no_data="resolve"),
     _rule("SnapshotChainLong", "novacron_vm_snapshot_chain_length > 5", "warning",
           "{{ $labels.name }} has a chain of {{ $value }} snapshots", "Each link makes reads slower. Delete old snapshots."),
     _rule("RunNeedsPerson", "novacron_run_needs_person == 1", "warning", "The run {{ $labels.run }} failed and needs a decision",
