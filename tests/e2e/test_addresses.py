@@ -13,9 +13,13 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 def network(lab_hosts):
     host = lab_hosts[0]
     made = host.networks.create(
-        name=f"addresses-{uuid.uuid4().hex[:4]}", type="isolated", cidr="10.79.0.1/24", dhcp_start="10.79.0.10",
-        dhcp_end="10.79.0.20", stp=False,
-    )  # fmt: skip
+        name=f"addresses-{uuid.uuid4().hex[:4]}",
+        type="isolated",
+        cidr="10.79.0.1/24",
+        dhcp_start="10.79.0.10",
+        dhcp_end="10.79.0.20",
+        stp=False,
+    )
     yield made
     host.networks.delete(made.name)
 

@@ -27,8 +27,9 @@ def lab_host(lab_hosts):
 
 def test_packed_disks_are_what_qemu_reads_and_writes(tmp_path):
     """Both ways, whatever is in the disk: nothing, holes, and what can't be compressed; a size that is no whole grain too."""
-    for number, (size, parts) in enumerate([(MIB, []), (5 * MIB, [(0, b"boot"), (3 * MIB + 777, bytes(range(256)) * 999)]),
-                                            (3 * MIB + 512, [(3 * MIB, b"x" * 512)])]):  # fmt: skip
+    for number, (size, parts) in enumerate(
+        [(MIB, []), (5 * MIB, [(0, b"boot"), (3 * MIB + 777, bytes(range(256)) * 999)]), (3 * MIB + 512, [(3 * MIB, b"x" * 512)])]
+    ):
         raw = tmp_path / f"{number}.raw"
         with raw.open("wb") as file:
             file.truncate(size)
@@ -54,8 +55,14 @@ def test_a_vm_goes_to_vsphere_and_back(lab_host, vsphere, tmp_path):
             file.seek(at)
             file.write(f"what is at {at}".encode() * 100)
     lab_host.pools.upload(content, "content.raw")
-    vm = lab_host.vms.create(name="traveller", memory="64MiB", vcpus=2, description="it travels", nics=[{"network": "default"}],
-                             disks=[{"source": "default/content.raw", "copy_mode": "full"}, {"size": "2MiB"}])  # fmt: skip
+    vm = lab_host.vms.create(
+        name="traveller",
+        memory="64MiB",
+        vcpus=2,
+        description="it travels",
+        nics=[{"network": "default"}],
+        disks=[{"source": "default/content.raw", "copy_mode": "full"}, {"size": "2MiB"}],
+    )
     vm.export_appliance(tmp_path / "out.ova")
     with pytest.raises(errors.NetworkNotFoundError) as caught:
         vsphere.vms.import_appliance(tmp_path / "out.ova")

@@ -56,7 +56,7 @@ def test_a_pulled_disk_needs_its_original_no_more(lab, a, boot, image, running):
     before = None if running else content(lab, disk.record.source)
     assert disk.pull().record.backing is None
     if running:
-        vm.console.wait_for_more_ticks()
+        vm.console.wait_for_more_ticks(more=2)  # it says a second before it writes it
         vm.stop()
     else:
         assert content(lab, disk.record.source) == before
@@ -80,7 +80,7 @@ def test_a_committed_disk_goes_on_in_the_file_below(lab, a, boot, image, running
     assert disk.commit().record.source == str(image)
     assert not overlay.exists()
     if running:
-        vm.console.wait_for_more_ticks()
+        vm.console.wait_for_more_ticks(more=2)  # it says a second before it writes it
         vm.stop()
     else:
         assert content(lab, image) == before

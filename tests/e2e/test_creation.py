@@ -185,9 +185,19 @@ def test_secure_boot_of_a_direct_kernel_is_refused(lab, a, nothing_left):
 
 def test_the_record_of_a_new_vm_says_what_was_asked_and_what_is(a, boot):
     vm = boot(
-        a, "described", ticks=1, vcpus=2, vcpus_max=4, memory="96MiB", memory_max="128MiB", tags={"web"}, metadata={"owner": "me"},
-        description="a <test> & more", nics=[{"network": "default", "mac": "52:54:00:AA:00:01"}], autostart=True,
-    )  # fmt: skip
+        a,
+        "described",
+        ticks=1,
+        vcpus=2,
+        vcpus_max=4,
+        memory="96MiB",
+        memory_max="128MiB",
+        tags={"web"},
+        metadata={"owner": "me"},
+        description="a <test> & more",
+        nics=[{"network": "default", "mac": "52:54:00:AA:00:01"}],
+        autostart=True,
+    )
     record = vm.record
     assert record.vcpus == 2
     vm.console.wait_until(lambda: vm.refresh().record.memory_bytes == 96 * 2**20, 20, "balloon of 96 MiB")
@@ -220,12 +230,13 @@ FAILING = {
     "more vCPUs than a machine has": ({"vcpus": 4096}, errors.NovaCronError),
     "a disk that no format holds": ({"disks": [{"size": "8MiB"}, {"size": 2**59}]}, errors.NovaCronError),
     "more preallocated than there is": (
-        {"disks": [{"size": "8MiB"}, {"size": "900TiB", "preallocate": True, "format": "raw"}]}, errors.ResourceAllocationError,
+        {"disks": [{"size": "8MiB"}, {"size": "900TiB", "preallocate": True, "format": "raw"}]},
+        errors.ResourceAllocationError,
     ),
     "a disk bus that libvirt lacks": ({"disks": [{"size": "8MiB", "bus": "nvme"}]}, errors.InvalidSpecError),
     "a console log in no folder": ({"disks": [{"size": "8MiB"}], "serial": {"log": "/no/such/folder/log"}}, errors.NovaCronError),
     "secure boot on a machine without": ({"firmware": "uefi-secure", "machine": "pc"}, errors.NovaCronError),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("cause", FAILING)

@@ -8,10 +8,18 @@ from novacron import errors
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 EVERYWHERE = {
-    "memory": "256MiB", "iothreads": 1, "nics": [{"network": "default"}], "display": {"type": "vnc"}, "watchdog": "reset",
+    "memory": "256MiB",
+    "iothreads": 1,
+    "nics": [{"network": "default"}],
+    "display": {"type": "vnc"},
+    "watchdog": "reset",
     "channels": [{"name": "org.novacron.test"}],
-    "disks": [{"size": "16MiB", "serial": "d1", "iothread": 1}, {"size": "16MiB", "bus": "scsi", "queues": 2}, {"device": "cdrom"}],
-}  # fmt: skip
+    "disks": [
+        {"size": "16MiB", "serial": "d1", "iothread": 1},
+        {"size": "16MiB", "bus": "scsi", "queues": 2},
+        {"device": "cdrom"},
+    ],
+}
 
 
 @pytest.fixture
@@ -32,9 +40,17 @@ def bare(boot, a):
 
 @pytest.mark.parametrize(
     ("arch", "machine"),
-    [("x86_64", "q35"), ("x86_64", "pc"), ("i686", "pc"), ("aarch64", "virt"), ("armv7l", "virt"), ("riscv64", "virt"),
-     ("ppc64le", "pseries"), ("s390x", "s390-ccw-virtio")],
-)  # fmt: skip
+    [
+        ("x86_64", "q35"),
+        ("x86_64", "pc"),
+        ("i686", "pc"),
+        ("aarch64", "virt"),
+        ("armv7l", "virt"),
+        ("riscv64", "virt"),
+        ("ppc64le", "pseries"),
+        ("s390x", "s390-ccw-virtio"),
+    ],
+)
 def test_each_architecture_has_its_machine_with_all_devices_and_is_started(a, bare, arch, machine):
     """Emulated; libvirt and QEMU take every device that was written for it."""
     vm, definition = bare(f"on-{arch}-{machine}", arch=arch, machine=machine, **EVERYWHERE)
@@ -62,16 +78,34 @@ def test_secure_boot_is_there_on_arm_too(bare):
 
 def test_a_guest_sees_what_its_machine_was_given(lab, a, boot, wait_for_agent):
     vm = boot(
-        a, "furnished", vcpus=2, memory="192MiB", iothreads=2, tpm=True, numa=[
-            {"vcpus": "0", "memory": "64MiB"}, {"vcpus": "1", "memory": "128MiB"},
+        a,
+        "furnished",
+        vcpus=2,
+        memory="192MiB",
+        iothreads=2,
+        tpm=True,
+        numa=[
+            {"vcpus": "0", "memory": "64MiB"},
+            {"vcpus": "1", "memory": "128MiB"},
         ],
         disks=[
-            {"size": "8MiB", "serial": "first-disk", "cache": "none", "io": "native", "discard": "unmap", "iothread": 1, "queues": 2},
+            {
+                "size": "8MiB",
+                "serial": "first-disk",
+                "cache": "none",
+                "io": "native",
+                "discard": "unmap",
+                "iothread": 1,
+                "queues": 2,
+            },
             {"size": "9MiB", "bus": "scsi", "serial": "second-disk", "iothread": 2},
         ],
-        channels=[{"name": "org.novacron.test"}], features={"pmu": False}, clock="Etc/GMT-2",
-        filesystems=[{"source": str(lab.shared), "tag": "everything", "type": "virtiofs"}], balloon=False,
-    )  # fmt: skip
+        channels=[{"name": "org.novacron.test"}],
+        features={"pmu": False},
+        clock="Etc/GMT-2",
+        filesystems=[{"source": str(lab.shared), "tag": "everything", "type": "virtiofs"}],
+        balloon=False,
+    )
     wait_for_agent(vm)
 
     def seen(command):
@@ -100,9 +134,14 @@ def test_a_guest_sees_what_its_machine_was_given(lab, a, boot, wait_for_agent):
 
 def test_a_folder_over_9p_and_both_displays_are_taken_by_qemu(lab, bare):
     vm, definition = bare(
-        "with-9p", filesystems=[{"source": str(lab.shared), "tag": "images", "read_only": True}], display={"type": "spice", "keymap": "de"},
-        video="qxl", sound="ich9", features={"iommu": "virtio"}, serial={"type": "virtio"},
-    )  # fmt: skip
+        "with-9p",
+        filesystems=[{"source": str(lab.shared), "tag": "images", "read_only": True}],
+        display={"type": "spice", "keymap": "de"},
+        video="qxl",
+        sound="ich9",
+        features={"iommu": "virtio"},
+        serial={"type": "virtio"},
+    )
     assert definition.find("devices/filesystem/readonly") is not None
     assert [c.get("type") for c in definition.iterfind("devices/channel")].count("spicevmc") == 1
     assert vm.start().status == "running"

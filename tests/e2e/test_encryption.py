@@ -46,80 +46,97 @@ def shell(vm, command):
 
 
 @pytest.fixture
-def encrypted(boot, wait_for_agent):
-    """Return a function that boots a guest with an encrypted second disk; without `system` the VM has no operating system."""
+def encrypted(boot):
+    """Return a function that makes a VM without an operating system and with an encrypted second disk."""
 
-    def start(host, name, *, system=True, **disk):
-        disks = [{"size": "64MiB"}, {"size": "16MiB", "encryption": "disk-key"} | disk]
-        vm = boot(host, name, disks=disks, **({} if system else {"kernel": None, "ticks": 0}))
-        if system:
-            wait_for_agent(vm)
-        return vm
+    def start(host, name):
+        return boot(host, name, disks=[{"size": "64MiB"}, {"size": "16MiB", "encryption": "disk-key"}], kernel=None, ticks=0)
 
     return start
 
 
-@pytest.mark.parametrize("format", ["raw", "qcow2"])
-def test_what_a_guest_writes_is_unreadable_at_rest_and_there_again_after_a_start(lab, a, encrypted, wait_for_agent, format):
-    vm = encrypted(a, f"sealed-{format}", format=format)
-    assert [d.encrypted for d in vm.record.disks] == [False, True]
-    assert vm.disks["vdb"].record.size_bytes == 16 * 2**20
-    shell(vm, f"printf '{WRITTEN}' | dd of=/dev/vdb bs=512 count=1 conv=notrunc,sync oflag=direct && sync")
-    (definition,) = secrets(lab.hosts[0]).values()
-    assert "ephemeral='yes'" in definition
-    assert "private='yes'" in definition
+@pytest.fixture(scope="module")
+def guests(lab_hosts, boot_shared, wait_for_agent):
+    """Two guests on the first host. Each test gives them back without the encrypted disks that it plugged in."""
+    vms = [boot_shared(lab_hosts[0], f"{place}-owner") for place in ("first", "second")]
+    for vm in vms:
+        wait_for_agent(vm)
+    return vms
+
+
+def plug_in(vm, **disk):
+    """Attach an encrypted disk as vdb; wait until the guest says that it is there."""
+    before = vm.console.text.count("vdb=")
+    disk = vm.disks.attach(encryption="disk-key", format="raw", target="vdb", **disk)
+    vm.console.wait_until(lambda: vm.console.text.count("vdb=") > before, 30, "the disk")
+    return disk.record.source
+
+
+def write(vm, device):
+    shell(vm, f"printf '{WRITTEN}' | dd of=/dev/{device} bs=512 count=1 conv=notrunc,sync oflag=direct && sync")
+
+
+def read(vm, device):
+    return shell(vm, f"dd if=/dev/{device} bs=512 count=1 iflag=direct 2>/dev/null")
+
+
+def test_what_a_guest_writes_is_unreadable_at_rest_and_there_again_after_a_start(lab, a, boot, wait_for_agent):
+    """A raw disk and a qcow2 one of the same guest."""
+    sealed = [{"size": "16MiB", "encryption": "disk-key", "format": format} for format in ("raw", "qcow2")]
+    vm = boot(a, "sealed", disks=[{"size": "64MiB"}, *sealed])
+    wait_for_agent(vm)
+    assert [d.encrypted for d in vm.record.disks] == [False, True, True]
+    for device in ("vdb", "vdc"):
+        assert vm.disks[device].record.size_bytes == 16 * 2**20
+        write(vm, device)
+    definitions = secrets(lab.hosts[0]).values()
+    assert definitions
+    assert all("ephemeral='yes'" in d and "private='yes'" in d for d in definitions)
     vm.stop()
-    content = (lab.shared / vm.record.disks[1].source.rpartition("/")[2]).read_bytes()
-    assert b"LUKS" in content
-    assert WRITTEN.encode() not in content
+    for disk in vm.record.disks[1:]:
+        content = (lab.shared / disk.source.rpartition("/")[2]).read_bytes()
+        assert b"LUKS" in content
+        assert WRITTEN.encode() not in content
     assert PASSPHRASE not in vm.export().text
     lab.hosts[0].kill_daemon()
     lab.hosts[0].restart_daemon()
-    assert not secrets(lab.hosts[0]), "the daemon has forgotten it"
+    assert not secrets(lab.hosts[0]), "the daemon has forgotten them"
     vm.start()
     wait_for_agent(vm)
-    assert WRITTEN in shell(vm, "dd if=/dev/vdb bs=512 count=1 2>/dev/null")
+    assert all(WRITTEN in read(vm, device) for device in ("vdb", "vdc"))
     vm.delete(force=True)
     assert not secrets(lab.hosts[0])
 
 
-def test_an_encrypted_disk_grows_under_its_guest(a, encrypted):
-    vm = encrypted(a, "growing-sealed", format="raw")
+def test_an_encrypted_disk_grows_under_its_guest(guests):
+    vm = guests[0]
+    plug_in(vm, size="16MiB")
     vm.disks["vdb"].resize("24MiB")
     vm.console.wait_until(lambda: f"vdb={24 * 2048}" in vm.console.text, 30, "24 MiB")
+    vm.disks["vdb"].detach(delete=True)
 
 
-def test_it_is_plugged_in_and_out_and_into_another_vm(lab, a, boot, wait_for_agent):
-    first, second = boot(a, "first-owner", ticks=1), boot(a, "second-owner", ticks=1)
-    wait_for_agent(first)
-    wait_for_agent(second)
-    disk = first.disks.attach(size="8MiB", encryption="disk-key", format="raw", target="vdb")
-    path = disk.record.source
-    first.console.wait_until(lambda: "vdb=" in first.console.text, 30, "the disk")
-    shell(first, f"printf '{WRITTEN}' | dd of=/dev/vdb bs=512 count=1 conv=notrunc,sync oflag=direct && sync")
+def test_it_is_plugged_in_and_out_and_into_another_vm_and_the_secret_moves_along(lab, lab_hosts, guests):
+    a, b = lab_hosts
+    first, second = guests
+    path = plug_in(first, size="8MiB")
+    write(first, "vdb")
     first.disks["vdb"].detach()
     assert not secrets(lab.hosts[0])
-    second.disks.attach(path=path, encryption="disk-key", format="raw", target="vdb")
-    second.console.wait_until(lambda: "vdb=" in second.console.text, 30, "the disk")
-    assert WRITTEN in shell(second, "dd if=/dev/vdb bs=512 count=1 2>/dev/null")
-    second.disks["vdb"].detach(delete=True)
-
-
-def test_it_moves_with_its_vm_and_the_secret_goes_along(lab, lab_hosts, encrypted):
-    a, b = lab_hosts
-    vm = encrypted(a, "moving-sealed")
-    shell(vm, f"printf '{WRITTEN}' | dd of=/dev/vdb bs=512 count=1 conv=notrunc,sync oflag=direct && sync")
-    moved = vm.migrate(b)
+    plug_in(second, path=path)
+    assert WRITTEN in read(second, "vdb")
+    second.migrate(b)
     assert not secrets(lab.hosts[0])
     assert len(secrets(lab.hosts[1])) == 1
-    assert WRITTEN in shell(moved, "dd if=/dev/vdb bs=512 count=1 2>/dev/null")
-    moved.delete(force=True)
+    assert WRITTEN in read(second, "vdb")
+    second.disks["vdb"].detach(delete=True)
     assert not secrets(lab.hosts[1])
+    second.migrate(a)
 
 
 def test_what_would_need_the_secret_is_refused_without_it(lab, lab_hosts, encrypted, monkeypatch):
     a, b = lab_hosts
-    vm = encrypted(a, "no-key", system=False)
+    vm = encrypted(a, "no-key")
     monkeypatch.delenv("NOVACRON_SECRET_DISK_KEY")
     assert any("no secret 'disk-key'" in failure for failure in vm.migration_check(b).failures)
     vm.stop()
@@ -136,7 +153,7 @@ def test_what_would_need_the_secret_is_refused_without_it(lab, lab_hosts, encryp
 
 
 def test_a_wrong_passphrase_opens_nothing_and_is_said(a, encrypted, monkeypatch):
-    vm = encrypted(a, "wrong-key", system=False)
+    vm = encrypted(a, "wrong-key")
     vm.stop()
     monkeypatch.setenv("NOVACRON_SECRET_DISK_KEY", "wrong horse")
     with pytest.raises(errors.StorageError) as caught:
@@ -149,7 +166,7 @@ def test_a_wrong_passphrase_opens_nothing_and_is_said(a, encrypted, monkeypatch)
 
 def test_nothing_writes_an_encrypted_disk_down_in_the_clear(lab, lab_hosts, encrypted):
     a, b = lab_hosts
-    vm = encrypted(a, "kept-sealed", system=False)
+    vm = encrypted(a, "kept-sealed")
     files = {p.name for p in lab.shared.iterdir()}
     with pytest.raises(errors.UnsupportedOperationError, match="vdb is encrypted"):
         vm.snapshots.create("outside", kind="external")

@@ -108,7 +108,7 @@ def test_a_pool_that_vanishes_is_said_and_nothing_hangs_on_it(lab, a, boot):
                 refused()
             assert str(folder) in str(caught.value) or "vanishing" in str(caught.value)
         assert "never" not in a.vms
-        vm.console.wait_for_more_ticks()
+        vm.console.wait_for_more_ticks(more=2)
         assert [d.target for d in vm.refresh().record.disks] == ["vda"]
         vm.stop()
         with pytest.raises(errors.NovaCronError):
@@ -130,7 +130,7 @@ def test_a_snapshot_that_finds_no_space_is_not_there_and_its_vm_goes_on(lab, a, 
     lab.hosts[0].exec("mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", folder)
     make(a, name="small", path=folder)
     try:
-        vm = boot(a, f"no-space-{kind}", disks=[{"size": "64MiB", "pool": "small"}], load=64, ticks=2)
+        vm = boot(a, f"no-space-{kind}", disks=[{"size": "64MiB", "pool": "small"}], fill=64, ticks=2)
         vm.console.wait_for("NOVACRON LOADED", 60)
         files = lab.hosts[0].exec("ls", folder).stdout
         with pytest.raises(errors.NovaCronError) as caught:
@@ -139,7 +139,7 @@ def test_a_snapshot_that_finds_no_space_is_not_there_and_its_vm_goes_on(lab, a, 
         assert vm.snapshots.list() == []
         assert lab.hosts[0].exec("ls", folder).stdout == files
         assert vm.refresh().status == "running"
-        vm.console.wait_for_more_ticks()
+        vm.console.wait_for_more_ticks(more=2)
         vm.delete(force=True)
     finally:
         a.pools.delete("small")

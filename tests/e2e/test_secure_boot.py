@@ -66,7 +66,7 @@ def signed(lab, lab_hosts, tmp_path, loaders):
                 "serial --unit=0\nterminal_output serial\nset timeout=0\n"
                 f"linux /vmlinuz {lab.guest.command_line}\ninitrd /initrd\nboot\n"
             ).encode(),
-        }  # fmt: skip
+        }
         disk = lab.shared / f"{name}.img"
         with disk.open("wb") as file:
             file.truncate(128 * 2**20)
@@ -92,9 +92,16 @@ def secure(lab_hosts, boot):
 
     def start(name, disk, **fields):
         return boot(
-            lab_hosts[0], name, ticks=0, kernel=None, firmware="uefi-secure", tpm=True, memory="512MiB",
-            disks=[{"path": disk, "bus": "sata", "format": "raw", "boot_order": 1}], **fields,
-        )  # fmt: skip
+            lab_hosts[0],
+            name,
+            ticks=0,
+            kernel=None,
+            firmware="uefi-secure",
+            tpm=True,
+            memory="512MiB",
+            disks=[{"path": disk, "bus": "sata", "format": "raw", "boot_order": 1}],
+            **fields,
+        )
 
     return start
 
@@ -133,8 +140,11 @@ def test_what_is_signed_boots_and_the_tpm_proves_it(signed, secure, wait_for_age
     shell(vm, "modprobe efivarfs; mount -t efivarfs e /sys/firmware/efi/efivars; mount -t securityfs s /sys/kernel/security")
     assert shell(vm, "tail -c 1 /sys/firmware/efi/efivars/SecureBoot-*") == b"\x01"
     assert "[integrity]" in shell(vm, "cat /sys/kernel/security/lockdown").decode()
-    shell(vm, "export TPM2TOOLS_TCTI=device:/dev/tpmrm0; cd /tmp && tpm2 createek -c ek -G ecc -u ek.pub"
-              " && tpm2 createak -C ek -c ak -G ecc -g sha256 -s ecdsa -u ak.pub -f pem")  # fmt: skip
+    shell(
+        vm,
+        "export TPM2TOOLS_TCTI=device:/dev/tpmrm0; cd /tmp && tpm2 createek -c ek -G ecc -u ek.pub"
+        " && tpm2 createak -C ek -c ak -G ecc -g sha256 -s ecdsa -u ak.pub -f pem",
+    )
     nonce = "00112233445566778899aabbccddeeff"
     shell(
         vm,
@@ -155,8 +165,13 @@ def test_what_is_signed_boots_and_the_tpm_proves_it(signed, secure, wait_for_age
     assert not passes(message="other")
     told = subprocess.run(["tpm2_eventlog", log], capture_output=True, text=True, check=True).stdout
     assert re.search(r'UnicodeName: SecureBoot\n\s*VariableData: "01"', told)
-    quoted = dict(re.findall(r"^\s*(\d+)\s*: 0x([0-9A-Fa-f]{64})", shell(
-        vm, f"export TPM2TOOLS_TCTI=device:/dev/tpmrm0; tpm2 pcrread {REGISTERS}").decode(), re.MULTILINE))  # fmt: skip
+    quoted = dict(
+        re.findall(
+            r"^\s*(\d+)\s*: 0x([0-9A-Fa-f]{64})",
+            shell(vm, f"export TPM2TOOLS_TCTI=device:/dev/tpmrm0; tpm2 pcrread {REGISTERS}").decode(),
+            re.MULTILINE,
+        )
+    )
     replayed = dict(re.findall(r"^\s*(\d+)\s*: 0x([0-9A-Fa-f]{64})", told[told.index("pcrs:") :], re.MULTILINE))
     assert len(quoted) == 7
     assert {number: replayed[number].lower() for number in quoted} == {n: value.lower() for n, value in quoted.items()}

@@ -393,18 +393,28 @@ class RealHosts(RuleBasedStateMachine):
             disks = [e.find("target").get("dev") for e in root.iterfind("devices/disk")]
             made |= {*own.get("made", ())}
             seen = (
-                domain.name(), "saved" if saved and not domain.isActive() else STATUS[domain.state()[0]], saved,
-                domain.isPersistent(), bool(domain.autostart()), frozenset(own.get("tags", ())),
-            )  # fmt: skip
+                domain.name(),
+                "saved" if saved and not domain.isActive() else STATUS[domain.state()[0]],
+                saved,
+                domain.isPersistent(),
+                bool(domain.autostart()),
+                frozenset(own.get("tags", ())),
+            )
             assert seen == (
-                expected.name, expected.status, expected.status == "saved", 1, expected.autostart, expected.tags,
-            )  # fmt: skip
+                expected.name,
+                expected.status,
+                expected.status == "saved",
+                1,
+                expected.autostart,
+                expected.tags,
+            )
             config = Config(
-                int(root.find("vcpu").get("current", root.findtext("vcpu"))), int(root.findtext("memory")) * 1024,
+                int(root.find("vcpu").get("current", root.findtext("vcpu"))),
+                int(root.findtext("memory")) * 1024,
                 {target: domain.blockInfo(target)[0] for target in disks},
                 frozenset(e.get("address") for e in root.iterfind("devices/interface/mac")),
                 root.findtext("description") or "",
-            )  # fmt: skip
+            )
             assert config == expected.config
             if domain.isActive():
                 live = etree.fromstring(domain.XMLDesc(0))

@@ -70,7 +70,7 @@ def test_a_full_pool_leaves_the_vm_where_it_was(lab, a, boot):
             assert "/run/tight" not in vm.refresh().record.disks[0].source
             assert a.pools.volumes("tight") == []
             if vm.status == "running":
-                vm.console.wait_for_more_ticks(30)
+                vm.console.wait_for_more_ticks(30, more=2)
                 vm.stop()
     finally:
         a.invoke("pool_delete", pool="tight")
@@ -84,7 +84,7 @@ def test_a_cancelled_move_leaves_the_vm_where_it_was(lab, a, boot, fast):
     with pytest.raises(errors.OperationCancelledError):
         job.result(60)
     assert str(fast) not in vm.refresh().record.disks[0].source
-    vm.console.wait_for_more_ticks(30)
+    vm.console.wait_for_more_ticks(30, more=2)
 
 
 def test_what_cannot_move_is_said(a, boot, fast):

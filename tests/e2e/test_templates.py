@@ -88,9 +88,12 @@ def test_every_host_of_shared_storage_has_it(a, lab_hosts, template):
 
 def test_a_vm_from_a_template_has_disks_nics_and_a_seed_of_its_own(lab, a, template):
     vm = a.templates.deploy(
-        template, "from-golden-more", disks=[{"size": "8MiB"}], nics=[{"network": "default"}, {"network": "default"}],
+        template,
+        "from-golden-more",
+        disks=[{"size": "8MiB"}],
+        nics=[{"network": "default"}, {"network": "default"}],
         cloud_init={"hostname": "more"},
-    )  # fmt: skip
+    )
     assert [d.target for d in vm.record.disks] == ["vda", "vdb", "sda"]
     assert len(vm.record.nics) == 2
     vm.start()

@@ -99,10 +99,28 @@ class LabHost(msgspec.Struct, frozen=True):
         network.make_host(self.namespace, self.switch, self.port, self.address, peers)
         with (folder / "supervisor.log").open("ab") as log:
             process = subprocess.Popen(
-                [*cgroups.entering(groups), "ip", "netns", "exec", self.namespace,
-                 "unshare", "--mount", "--uts", "--propagation", "private", sys.executable, "-I", supervisor.__file__, str(config)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
-            )  # fmt: skip
+                [
+                    *cgroups.entering(groups),
+                    "ip",
+                    "netns",
+                    "exec",
+                    self.namespace,
+                    "unshare",
+                    "--mount",
+                    "--uts",
+                    "--propagation",
+                    "private",
+                    sys.executable,
+                    "-I",
+                    supervisor.__file__,
+                    str(config),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+            )
         # each of these programs replaces itself with the next, so this is the supervisor's own pid
         (folder / "supervisor.pid").write_text(str(ProcessIdentity.of(process.pid)))
 
@@ -126,6 +144,8 @@ class LabHost(msgspec.Struct, frozen=True):
             f"cgroup_controllers = {json.dumps(controllers)}\n"
             f'remember_owner = 0\nstdio_handler = "file"\nmigration_host = "{self.address}"\n'
             'migrate_tls_x509_cert_dir = "/etc/libvirt/pki"\nmigrate_tls_x509_verify = 1\n'
+            # between two daemons a link that is cut is known after 12 s, as it is between NovaCron and a daemon; usually it takes 30 s
+            "keepalive_interval = 3\nkeepalive_count = 3\n"
         )
 
     def wait_until_up(self) -> None:
