@@ -18,6 +18,8 @@ from novacron_kvm.xml.parsing import parse
 def connection():
     found = KVMConnection("test:///default", "t")
     yield found
+    for made in found.read.storagePoolLookupByName("default-pool").listAllVolumes(0):
+        made.delete(0)  # libvirt's test driver has one state for the whole process
     found.close()
 
 
