@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from failover_rack import Rack, watch
 
 from novacron import errors
+from novacron.store.processes import ProcessStore
 
 
 @pytest.fixture
@@ -365,3 +366,21 @@ def test_one_controller_works_and_the_other_waits(rack):
     first, second = rack.controller(), rack.controller(rack.new_site())
     assert rack.rounds(first, 1) == []
     assert any("waiting" in text for text in rack.rounds(second, 1))
+
+
+def test_controllers_on_postgresql_take_over_from_each_other(postgresql, racks):
+    """The second one continues a failover whose first controller has ended between fencing and the restart."""
+    rack = racks()
+    rack.create("web1", "a")
+    first = well(rack)
+    rack.machines["a"].crash()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(first, "_restart", lambda *_: [])
+        rack.rounds(first, 6)
+    assert rack.site.fleet.failover["a"].stage == "restarting"
+    ProcessStore(rack.site.database).remove(rack.site.engine.join().id)  # its lease has ended
+    second = rack.controller(rack.new_site())
+    rack.rounds(second, 2)
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
+    with pytest.raises(errors.BusyError):
+        first.round()

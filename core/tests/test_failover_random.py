@@ -96,17 +96,24 @@ def work(rack, controller, trap, halted):
 
 
 def disturb(rack, chance):
-    """Change something: at most one node of the group is cut or crashes, others return."""
+    """Change something: a node is cut off, crashes, loses its storage or returns. Two of four are down at most."""
     name = chance.choice(list(rack.machines))
     machine = rack.machines[name]
     machine.fault = chance.choice(BMC_FAULTS)
-    what = chance.choice(["cut", "crash", "mend", "boot", "none", "none"])
+    what = chance.choice(["cut", "crash", "mend", "boot", "storage", "none", "none"])
     silent = sum(not each.world.faults.connected for each in rack.machines.values())
     if what == "cut" and machine.powered and silent < 2:
         if machine.world.faults.connected:
             machine.cut()
     elif what == "crash" and silent < 2 and machine.powered:
         machine.crash()
+    elif what == "storage":  # starts fail, and a VM that meets an I/O error is paused
+        machine.world.faults.add(
+            "vm_start", error=errors.StorageError("the storage can't be reached"), times=chance.randint(1, 3)
+        )
+        for vm in list(machine.world.all())[: chance.randint(0, 1)]:
+            if vm.status == "running":
+                machine.world.find(vm.id).status = "suspended"
     elif what == "mend" and machine.powered and not machine.world.faults.connected:
         machine.mend()
     elif what == "boot" and not machine.powered:

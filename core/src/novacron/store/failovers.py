@@ -138,14 +138,17 @@ class FailoverStore:
                     connection.execute(t.insert().values(failover=failover.id, **_columns(each)))
         return self.vms(failover.id)
 
-    def save_vm(self, right: Right, failover: str, vm: RestartedVM) -> None:
-        """Store the status of a VM of a failover."""
+    def save_vms(self, right: Right, failover: str, vms: Sequence[RestartedVM]) -> None:
+        """Store the status of VMs of a failover, in one transaction."""
         from novacron.store.tables import failover_vms as t
 
+        if not vms:
+            return
         with self._transaction() as connection:
             right.check(connection)
-            same = (t.c.failover == failover) & (t.c.vm == vm.vm)
-            connection.execute(t.update().where(same).values(**_columns(vm)))
+            for vm in vms:
+                same = (t.c.failover == failover) & (t.c.vm == vm.vm)
+                connection.execute(t.update().where(same).values(**_columns(vm)))
 
     # ---- protected VMs
 

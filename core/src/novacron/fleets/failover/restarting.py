@@ -84,7 +84,8 @@ class Restarter:
         view, planner, left = self._view(), self._planner(), 0
         for priority in sorted({vm.priority for vm in waiting}):
             batch = [vm for vm in waiting if vm.priority == priority]
-            chosen = [self._choose(right, failover, vm, silent, places, held.get(vm.vm, ()), view, planner) for vm in batch]
+            chosen = [self._choose(failover, vm, silent, places, held.get(vm.vm, ()), view, planner) for vm in batch]
+            self._store.save_vms(right, failover.id, [new for old, new in zip(batch, chosen, strict=True) if new != old])
             placed = [vm for vm in chosen if vm.status == "placed" and vm.destination not in silent]
             answers = fan_out(
                 placed,
@@ -101,7 +102,6 @@ class Restarter:
 
     def _choose(
         self,
-        right: Right,
         failover: Failover,
         vm: RestartedVM,
         silent: frozenset[str],
@@ -110,29 +110,29 @@ class Restarter:
         view: FleetView,
         planner: Planner,
     ) -> RestartedVM:
-        """Choose the destination of a VM and store it. A VM that has one keeps it."""
+        """Choose the destination of a VM, which is stored before anything is done there. A VM that has one keeps it."""
         if vm.destination is not None:
             return vm
         for record in places.get(vm.vm, ()):
             if record.status not in INACTIVE:
-                return self._saved(right, failover, vm.replace(status="moved", reason=f"it runs on {record.host}"))
+                return _changed(vm, status="moved", reason=f"it runs on {record.host}")
         for each in held:
             if each.node in silent or each.pending:
                 name = view.nodes[each.node].name if each.node in view.nodes else each.node
                 why = "does not answer" if each.node in silent else "has an operation on it that has not ended"
-                return self._saved(right, failover, vm.replace(reason=f"it may run on {name}, which {why}"))
+                return _changed(vm, reason=f"it may run on {name}, which {why}")
         taker = msgspec.convert(vm.taker, Taker)
         excluded = silent | {failover.node, *vm.tried}
         found = planner.best(Request(taker=taker, group=failover.group, excluded=excluded), view)
         if found is None:
             reasons = planner.explain(Request(taker=taker, group=failover.group, excluded=excluded), view).rejected
             shown = "; ".join(f"{each.node}: {', '.join(each.reasons)}" for each in reasons[:3] if each.id != failover.node)
-            return self._saved(right, failover, vm.replace(reason=f"no node can take it: {shown}"[:500], tried=()))
+            return _changed(vm, reason=f"no node can take it: {shown}"[:500], tried=())
         view.add(taker, found.id)
-        return self._saved(right, failover, vm.replace(status="placed", destination=found.id, reason=""))
+        return _changed(vm, status="placed", destination=found.id, reason="")
 
     def _saved(self, right: Right, failover: Failover, vm: RestartedVM) -> RestartedVM:
-        self._store.save_vm(right, failover.id, vm)
+        self._store.save_vms(right, failover.id, [vm])
         return vm
 
     # ---- start
@@ -171,7 +171,8 @@ class Restarter:
             except InvalidStateError:
                 if _status(host, vm.vm) in (None, *INACTIVE):
                     raise  # otherwise it runs: a former controller has started it
-        self._allocations.set_owner(vm.vm, str(vm.taker.get("owner", "")))
+        if owner := str(vm.taker.get("owner", "")):
+            self._allocations.set_owner(vm.vm, owner)
         return self._saved(right, failover, vm.replace(status="running", reason=""))
 
     def _give_up(self, right: Right, failover: Failover, vm: RestartedVM, node: FleetNode, why: str) -> RestartedVM:
@@ -218,6 +219,11 @@ def taker_of_allocation(allocation: Allocation) -> dict[str, object]:
     )
     plain: dict[str, object] = msgspec.to_builtins(taker)
     return plain
+
+
+def _changed(vm: RestartedVM, **changes: Any) -> RestartedVM:
+    changed: RestartedVM = vm.replace(**changes)
+    return changed
 
 
 def invoke_host(host: Any, operation: str, **arguments: Any) -> Any:
