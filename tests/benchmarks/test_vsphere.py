@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -146,3 +147,57 @@ def test_whole_commands_against_govc(vcenter, measure, environment, tmp_path):
         print(f"{ours}: {found.best(ours):.2f} s and {peak[ours]} MB, {found.told(ours, theirs)}; {theirs}: {peak[theirs]} MB")
         assert peak[ours] <= 2 * peak[theirs]
     assert found.ratio("novacron vm list", "govc vm.info -json") <= 1.0
+
+
+def test_twenty_thousand_vms_in_one_simulator(environment, tmp_path):
+    """List, filter, one by name, and the metrics of a datacenter, each as a process of its own, once.
+
+    The simulator takes some minutes to make them; ten datacenters, because it looks for names in the whole folder.
+    """
+    flags = ("-datacenters", "10", "-hosts", "1", "-datastores", "1", "-machines", "1000")
+    with VCenter(*flags) as vcenter:
+        compare_many(vcenter, environment, tmp_path, 20_000)
+
+
+def compare_many(vcenter, environment, folder, total):
+    """Run each pair of commands, ours and govc's, and print their times and memory."""
+    govc, uri = built("govc"), vcenter.uri()
+    theirs = environment | Govc(vcenter).environment
+    ours = environment | {"NOVACRON_VSPHERE_PASSWORD": vcenter.password, "NOVACRON_STATE": str(folder)}
+    one = "/DC0/vm/DC0_H0_VM7"
+    pairs = {
+        "list": (["novacron", "-c", uri, "vm", "list", "-o", "json"], [govc, "object.collect", "-s", "-type", "m", "/", *PATHS]),
+        "filter": (
+            ["novacron", "-c", uri, "vm", "list", "--name", "DC1_*", "-o", "json"],
+            [govc, "find", "/", "-type", "m", "-name", "DC1_*"],
+        ),
+        "one": (["novacron", "-c", uri, "vm", "show", one], [govc, "vm.info", one]),
+        "metrics": (
+            [sys.executable, "-c", MEASURE, vcenter.uri(path="/DC0"), vcenter.password],
+            [govc, "metric.sample", "-n", "1", "/DC0/vm/*", "cpu.usage.average", "mem.active.average", "net.bytesRx.average"],
+        ),
+    }
+    for what, (own, other) in pairs.items():
+        mine, peer = timed(own, ours, folder / "ours"), timed(other, theirs, folder / "theirs")
+        print(f"{total} VMs, {what}: {mine[0]:.1f} s and {mine[1]} MB; govc {peer[0]:.1f} s and {peer[1]} MB")
+        if what == "list":
+            assert (folder / "ours").read_text().count('"status"') == total
+        assert mine[1] <= max(2 * peer[1], 64)
+
+
+MEASURE = """
+import sys, novacron
+with novacron.connect(sys.argv[1], name="vc", password=sys.argv[2]) as host:
+    print(len(host.invoke("metrics_vms", timeout=600)))
+"""
+
+
+def timed(words, variables, output):
+    """Run a command; return its seconds and its peak of memory in MB."""
+    with output.open("w") as file:
+        began = time.perf_counter()
+        child = subprocess.Popen(words, env=variables, stdout=file)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0, words[:5]
+    return time.perf_counter() - began, usage.ru_maxrss // 1024

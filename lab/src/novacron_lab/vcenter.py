@@ -21,7 +21,7 @@ from novacron_lab import scratch
 
 SOURCE = Path(__file__).parent / "vcsim"
 USER, PASSWORD = "administrator", "correct horse"
-BUILD_SECONDS, START_SECONDS = 600, 300
+BUILD_SECONDS, START_SECONDS = 600, 1800
 
 
 def built(program: str = "vcsim") -> str:
