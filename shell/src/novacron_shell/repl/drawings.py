@@ -208,7 +208,8 @@ def _result(outcome: Any) -> str:
     result = outcome.result
     if result is None or hasattr(result, "status"):
         return "" if result is None else str(result.status)
-    return without_address(repr(result))
+    name = getattr(result, "name", None)
+    return name if isinstance(name, str) else without_address(repr(result))
 
 
 def _with_unreachable(drawn: RenderableType, found: Any) -> RenderableType:

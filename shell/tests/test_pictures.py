@@ -1,0 +1,45 @@
+"""The README's pictures show what the shell and `top` show now."""
+
+import html
+import re
+from pathlib import Path
+
+import pytest
+
+from novacron.drivers import sim
+from novacron_shell.repl import pictures
+
+FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
+AGAIN = "run: python -m novacron_shell.repl.pictures docs/pictures, and look at them"
+
+
+@pytest.fixture
+def hosts():
+    made = pictures.hosts()
+    yield made
+    for host in made:
+        host.close()
+        sim.forget(host.name)
+
+
+def text(svg):
+    """The text of a picture, without numbers: times and measurements differ."""
+    found = html.unescape("\n".join(re.findall(r">([^<]*)</text>", svg)))
+    return re.sub(r"[0-9.]+", "0", found.replace("\xa0", " "))
+
+
+def test_the_picture_of_the_shell_is_up_to_date(hosts):
+    assert text(pictures.shell(hosts)) == text((FOLDER / "shell.svg").read_text()), AGAIN
+
+
+def test_the_picture_of_top_is_up_to_date(hosts):
+    """Its words are compared: the VMs' order and curves follow their load."""
+    words = [set(re.findall(r"[A-Za-z%]+", text(svg))) for svg in (pictures.top(hosts), (FOLDER / "top.svg").read_text())]
+    units = {"B", "KiB", "MiB", "GiB"}
+    assert words[0] - units == words[1] - units, AGAIN
+    assert {"web", "db", "running", "stopped", "kvm"} <= words[0]
+
+
+def test_the_readme_shows_both():
+    readme = (FOLDER.parents[1] / "README.md").read_text()
+    assert all(f"(docs/pictures/{name}.svg)" in readme for name in ("shell", "top"))
