@@ -53,7 +53,7 @@ def status_of(state: int, reason: int, *, switching: bool = False) -> tuple[Stat
     """Return status and reason in words.
 
     Args:
-        switching: the VM ran when one of its disks was being switched to another file, and nobody knows yet how that ended.
+        switching: the VM ran when one of its disks was being switched to another file. The outcome of that is unknown.
 
     Example:
         >>> status_of(1, 1), status_of(5, 6), status_of(3, 2), status_of(5, 5), status_of(3, 11)
