@@ -15,7 +15,7 @@ SOURCES = [*ROOT.glob("*/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py"), *RO
 def named():
     """Every `novacron COMMAND [SUBCOMMAND]` in backquotes, and where it stands."""
     for path in SOURCES:
-        for words in re.findall(r"`+novacron ((?:[a-z]+ ?)+)", path.read_text()):
+        for words in re.findall(r"`+novacron ((?:[a-z]+(?:-[a-z]+)* ?)+)", path.read_text()):
             yield pytest.param(words.split(), id=f"{path.name}: {words.strip()}")
 
 
