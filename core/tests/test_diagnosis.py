@@ -200,3 +200,10 @@ def test_a_broken_driver_is_named(healthy):
 
     drivers = SimpleNamespace(schemes=lambda: ["odd"], provider_for=broken)
     assert wrong(diagnosis.diagnose_machine(StateDirectory(healthy), drivers)) == [("driver", "problem")]
+
+
+def test_waiting_for_cloud_init_goes_on_while_the_guest_is_slow_to_answer(host, world):
+    vm = host.vms.create(name="web1", start=True)
+    world.faults.add("guest_exec", error=errors.OperationTimeoutError("cloud-init did not end within 30 s"))
+    with pytest.raises(errors.OperationTimeoutError, match="is not cloud-init after"):
+        vm.wait_for("cloud-init", timeout=0.1)

@@ -122,8 +122,8 @@ def ssh_banner(addresses: Iterable[Address]) -> tuple[bool, str]:
 def _cloud_init(vm: VMHandle) -> tuple[bool, Any]:
     try:
         said = vm.guest.exec("cloud-init", "status", timeout=30)
-    except (GuestAgentError, InvalidStateError) as error:
-        return False, str(error)
+    except (GuestAgentError, InvalidStateError, OperationTimeoutError) as error:
+        return False, str(error)  # a slow guest may take longer to answer while it boots
     text = (said.stdout or said.stderr).decode(errors="replace").strip()
     if "status: error" in text:
         raise GuestAgentError(
