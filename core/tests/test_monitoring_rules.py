@@ -66,10 +66,11 @@ def some_values(chance):
 def test_decisions_equal_those_of_promtool(tmp_path, sample):
     """Generated rules and series: each alert fires and resolves at the same time as in Prometheus.
 
-    promtool makes a database for each test, which is slow. So a hundred rules share the series of one test.
+    promtool makes a database for each test, which is slow. So a hundred rules share the series of one test. Each test has its own file of
+    rules, because promtool evaluates all rules of a file in each of its tests.
     """
     chance = random.Random(20261125)
-    rules, tests = [], []
+    rules, tests, files = [], [], []
     for number in range(sample(2, 15)):
         given = [some_rule(chance, f"A{number}x{place}") for place in range(100)]
         series = [
@@ -80,11 +81,11 @@ def test_decisions_equal_those_of_promtool(tmp_path, sample):
         ]
         rules += given
         tests.append({"interval": "1m", "input_series": series, "alert_rule_test": decisions(given, series)})
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": rules}]}))
-    (tmp_path / "tests.yml").write_text(
-        yaml.safe_dump({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests})
-    )
-    done = subprocess.run(["promtool", "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True)
+        (tmp_path / f"rules{number}.yml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": given}]}))
+        content = {"rule_files": [f"rules{number}.yml"], "evaluation_interval": "1m", "tests": tests[-1:]}
+        files.append(f"tests{number}.yml")
+        (tmp_path / files[-1]).write_text(yaml.safe_dump(content))
+    done = subprocess.run(["promtool", "test", "rules", *files], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[:3000] + done.stderr[:5000]
     fired = sum(bool(one["exp_alerts"]) for test in tests for one in test["alert_rule_test"])
     assert fired > len(rules)
