@@ -103,6 +103,24 @@ def test_a_node_that_can_not_be_cleaned_stays_quarantined(rack):
     assert rack.status("a") == "up"
 
 
+@pytest.mark.parametrize("running", [False, True])
+def test_a_vm_that_no_other_host_has_is_left_on_a_node_that_returns(rack, running):
+    vm = rack.create("web1", "a")
+    controller = well(rack)
+    rack.machines["a"].crash()
+    rack.rounds(controller, 6)
+    [there] = [name for name in "bc" if rack.running[name]]
+    rack.site.fleet.hosts[there].vms["web1"].delete(force=True)
+    rack.machines["a"].boot()
+    if running:
+        rack.machines["a"].world.find(vm.id).status = "running"
+    rack.rounds(controller, 2)
+    assert rack.status("a") == "quarantined"
+    assert f"no other host {'runs' if running else 'has'} it" in rack.site.fleet.nodes["a"].reason
+    assert [vm.name for vm in rack.machines["a"].world.all()] == ["web1"]
+    assert rack.running["a"] == (["web1"] if running else [])
+
+
 def test_nothing_is_fenced_until_failover_is_switched_on(racks):
     rack = racks(failover=None)
     rack.create("web1", "a")

@@ -336,7 +336,7 @@ class FailoverController:
             )
         host, vms = self._fleet.hosts[node.host], self._store.vms(failover.id)
         try:
-            done, left = cleaned(host, failover, vms, lambda: self._store.check(right))
+            done, left = cleaned(host, vms, self._places(node)[1], lambda: self._store.check(right))
         except (BusyError, StorageError):
             raise
         except NovaCronError as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from novacron.errors import NovaCronError, VMNotFoundError
 from novacron.fleets.demand import INACTIVE
 from novacron.fleets.failover.restarting import invoke_host
-from novacron.records.failover import Failover, RestartedVM
+from novacron.records.failover import RestartedVM
+from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
 
 GONE = frozenset({"running", "moved", "placed", "failed"})
@@ -16,16 +17,17 @@ GONE = frozenset({"running", "moved", "placed", "failed"})
 
 
 def cleaned(
-    host: Any, failover: Failover, vms: Sequence[RestartedVM], check: Callable[[], object]
+    host: Any, vms: Sequence[RestartedVM], places: Mapping[str, Sequence[VM]], check: Callable[[], object]
 ) -> tuple[list[str], list[str]]:
     """Delete the definitions of VMs that were restarted elsewhere. Their disks are kept.
 
     VMs that run or are paused are stopped first: libvirt releases the lease of a paused VM, which could overwrite its successor's data.
+    A VM that no other host has is left alone, because it may have been moved back by hand.
 
     Args:
         host: the host that has returned.
-        failover: its failover.
         vms: the VMs of the failover.
+        places: what the other hosts report, by the VM's UUID.
         check: raises an error if the controller has lost its right.
 
     Returns:
@@ -36,9 +38,13 @@ def cleaned(
     found = invoke_host(host, "vm_list", query=VMQuery(detail="full"))
     for record in sorted(found, key=lambda vm: vm.status != "suspended"):
         if record.id in gone:
+            stopped = record.status in INACTIVE
+            if not [other for other in places.get(record.id, ()) if stopped or other.status not in INACTIVE]:
+                left.append(f"{record.name}: no other host {'has' if stopped else 'runs'} it; look where it belongs")
+                continue
             check()
             try:
-                if record.status not in INACTIVE:
+                if not stopped:
                     invoke_host(host, "vm_stop", vm=record.id)
                 invoke_host(host, "vm_delete", vm=record.id, keep_disks=True, force=False)
                 done.append(f"{record.name}: the old definition is deleted")
