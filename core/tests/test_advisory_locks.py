@@ -36,7 +36,7 @@ def test_a_change_on_one_machine_waits_for_that_on_another(sites, monkeypatch):
 
 
 def test_a_lock_that_is_not_to_be_had_is_refused_and_left_to_its_holder(sites):
-    first, second = (AdvisoryLocks(lambda site=site: site.database) for site in sites)
+    first, second = (AdvisoryLocks(site._url, lambda site=site: site.database) for site in sites)
     refuse = lambda: errors.BusyError("held")  # noqa: E731
     with first.hold("a", lambda: 0.0, refuse):
         with pytest.raises(errors.BusyError), second.hold("a", lambda: 0.0, refuse):

@@ -18,6 +18,7 @@ from novacron.fleets.effects import CLAIMED, NEUTRAL
 from novacron.plugins import hookimpl
 from novacron.plugins.validation import operations
 from novacron.records.capacity import Amounts
+from novacron.specs import HostDeviceSpec
 from novacron.store.allocations import AllocationStore, NoRoom
 from novacron.store.nodes import FoundNode, NodeStore
 from novacron.store.takers import Taker
@@ -239,6 +240,14 @@ def test_locked_memory_is_refused_where_memory_is_overcommitted(site, add):
     host = add("a", memory_ratio=1.5)
     with pytest.raises(errors.ResourceAllocationError, match="huge pages"):
         host.vms.create(name="db", memory_backing={"hugepages": True}, start=True)
+
+
+def test_a_pci_device_is_refused_where_memory_is_overcommitted(site, add):
+    host = add("a", memory_ratio=1.5)
+    vm = host.vms.create(name="gpu", start=True)
+    device = next(device for device in host.invoke("device_list") if device.kind == "pci")
+    with pytest.raises(errors.ResourceAllocationError, match="devices of the host"):
+        host.invoke("device_attach", vm=vm.id, spec=HostDeviceSpec(pci=device.address))
 
 
 @pytest.mark.parametrize(("scope", "fits"), [("host", True), ("rack", False)])

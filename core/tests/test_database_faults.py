@@ -24,9 +24,9 @@ FLOW = (
 )
 
 
-def made(name):
+def made(name, latency="60ms"):
     """A simulated host whose operations take a moment, and a VM of it."""
-    host = novacron.connect(f"sim://{name}?latency=60ms", name=name)
+    host = novacron.connect(f"sim://{name}?latency={latency}", name=name)
     return host, host.vms.create(name="web1", memory="64MiB")
 
 
@@ -41,7 +41,7 @@ def as_the_flow_leaves_it(vm):
 
 def test_a_run_waits_for_a_database_that_is_locked():
     """Somebody else holds it for some seconds."""
-    host, vm = made("locked")
+    host, vm = made("locked", latency="500ms")  # so that the run has not ended when the database is locked
     run = FLOW.run(vm, wait=False)
     while not run.history:
         time.sleep(0.005)

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 KNOWN = 15
 """Seconds within which the state is known."""
+POWERED_OFF = 60
+"""Seconds within which an operation on a VM's power ends: the driver gives libvirt 55."""
 
 
 def qemu(host, vm):
@@ -157,7 +159,7 @@ def test_a_hung_qemu_is_listed_at_once_and_can_be_stopped(lab, lab_hosts, boot):
             vm.metrics()
         began = time.monotonic()
         assert vm.stop().status == "stopped"
-        assert time.monotonic() - began < 2 * KNOWN
+        assert time.monotonic() - began < POWERED_OFF
     finally:
         try:
             os.kill(pid, signal.SIGCONT)

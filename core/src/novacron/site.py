@@ -82,14 +82,14 @@ class Site:
     def __init__(self, state: str | Path | None = None, database: str | None = None, actor: str | None = None) -> None:
         self.state = StateDirectory(state)
         self.identity = Identity(actor) if actor is not None else Identity.of_process()
-        self.locks = LockPolicy(FileLocks(self.state), AdvisoryLocks(lambda: self.database))
+        self.locks = LockPolicy(FileLocks(self.state), AdvisoryLocks(self._url, lambda: self.database))
         self.audit = AuditLog(self.state)
         self.drivers = DriverRegistry(lambda: self.plugins.drivers())
         self.secrets = Secrets(self._secret_backends)
         self.macs = MACAddresses(lambda: MACStore(self.database))
         self.peers = Peers(lambda: self.fleet)
         self.closed = False
-        self._managed = ManagedNodes(lambda: database_url(self._database_url, self.state), lambda: self.database)
+        self._managed = ManagedNodes(self._url, lambda: self.database)
         self._database_url = database
         self._parts: dict[str, Any] = {}
         self._guard = threading.RLock()
@@ -208,6 +208,9 @@ class Site:
                 if part is None:
                     part = self._parts[name] = make()
         return cast(T, part)
+
+    def _url(self) -> str:
+        return database_url(self._database_url, self.state)
 
     def _make_database(self) -> Database:
         from novacron.store.database import Database

@@ -41,19 +41,9 @@ class AcmeHost:
             raise errors.AlreadyExistsError(f"a VM {spec.name!r} is already there", hint="give another name")
         if spec.disks or spec.nics or spec.memory > 64 * GIB:
             raise errors.ResourceAllocationError(f"no room for {spec.name!r}", hint="ACME has neither disks nor NICs, and 64 GiB")
-        self.vms[identity] = VM(
-            id=identity,
-            name=spec.name,
-            host=self.name,
-            status="running" if spec.start else "stopped",
-            vcpus=spec.vcpus,
-            memory_bytes=spec.memory,
-            disks=(),
-            nics=(),
-            tags=spec.tags,
-            metadata=spec.metadata,
-            description=spec.description,
-        )
+        copied = {name: getattr(spec, name) for name in ("name", "vcpus", "tags", "metadata", "description")}
+        status = "running" if spec.start else "stopped"
+        self.vms[identity] = VM(id=identity, host=self.name, status=status, memory_bytes=spec.memory, disks=(), nics=(), **copied)
         return self.vms[identity]
 
     @hookimpl

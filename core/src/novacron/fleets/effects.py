@@ -48,6 +48,13 @@ def _with_larger_disk(call: Call, vm: VM, now: Taker) -> Taker:
     return msgspec.structs.replace(now, amounts=now.amounts + Amounts(storage_bytes=growth))
 
 
+def _with_device(call: Call, vm: VM, now: Taker) -> Taker:
+    """Return the taker with locked memory: VFIO pins the memory of a guest with a PCI device."""
+    if call.arguments["spec"].usb or "devices of the host" in now.locked_memory:
+        return now
+    return msgspec.structs.replace(now, locked_memory=(*now.locked_memory, "devices of the host"))
+
+
 GROWING: Mapping[str, Change] = {
     "vm_start": _active,
     "vm_restore": _active,
@@ -57,10 +64,13 @@ GROWING: Mapping[str, Change] = {
     "vm_update": _resized,
     "disk_attach": _with_disk,
     "disk_resize": _with_larger_disk,
+    "device_attach": _with_device,
 }
 """Operations after which a VM may take more. It is claimed before."""
 
-SETTLING = frozenset({"vm_stop", "vm_shutdown", "vm_save", "disk_detach", "vm_rename", "vm_resume", "vm_reset", "vm_reboot"})
+SETTLING = frozenset(
+    {"vm_stop", "vm_shutdown", "vm_save", "disk_detach", "device_detach", "vm_rename", "vm_resume", "vm_reset", "vm_reboot"}
+)
 """Operations after which a VM takes the same or less. What it takes is stored afterwards."""
 
 CREATING = frozenset({"vm_create", "vm_clone", "vm_clone_instant"})

@@ -21,11 +21,12 @@ class AdvisoryLocks:
     """Locks by key, as advisory locks of PostgreSQL. With SQLite there are none: that database is of one machine.
 
     Args:
+        url: returns the address of the state database. It is asked first, so that nothing is loaded for SQLite.
         database: returns the state database.
     """
 
-    def __init__(self, database: Callable[[], Database]) -> None:
-        self._database = database
+    def __init__(self, url: Callable[[], str], database: Callable[[], Database]) -> None:
+        self._url, self._database = url, database
 
     @contextmanager
     def hold(self, key: str, remaining: Callable[[], float], refuse: Callable[[], BaseException]) -> Iterator[None]:
@@ -38,10 +39,10 @@ class AdvisoryLocks:
 
         While the database can't be reached, nobody gets a lock.
         """
-        database = self._database()
-        if database.url.startswith("sqlite"):
+        if self._url().startswith("sqlite"):
             yield
             return
+        database = self._database()
         with ExitStack() as held:
             while not self._try(database, key, held):
                 if remaining() <= 0:
