@@ -83,7 +83,8 @@ def used(module, owner, name, seen):
 @pytest.mark.parametrize("area", areas(), ids=lambda area: area.__name__)
 def test_each_operation_names_the_version_of_the_newest_thing_that_it_uses(area):
     for operation, method in implementations(object.__new__(area)):
-        newest = max(used(method.__func__.__module__, area.__name__, method.__name__, set()), key=lambda u: u[1], default=("", 0))
+        uses = used(method.__func__.__module__, area.__name__, method.__name__, set())
+        newest = max((use for use in uses if use[0] not in versions.OPTIONAL), key=lambda use: use[1], default=("", 0))
         needed = max(newest[1], versions.version_number(versions.MINIMUM))
         said = versions.LATER.get(operation, versions.MINIMUM)
         assert versions.version_text(needed) == said, f"{operation} uses {newest[0]}"

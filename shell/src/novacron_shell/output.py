@@ -212,9 +212,12 @@ def _data(value: Any, output: str) -> None:
         import yaml
 
         dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times quicker, where libyaml is installed
-        text = yaml.dump(plain, Dumper=dumper, sort_keys=False, allow_unicode=True)
-        if printable(text) != text:
-            text = yaml.dump(plain, Dumper=dumper, sort_keys=False, allow_unicode=False)
+        try:
+            text = yaml.dump(plain, Dumper=dumper, sort_keys=False, allow_unicode=True)
+        except UnicodeEncodeError:  # libyaml refuses half of a surrogate pair
+            text = ""
+        if not text or printable(text) != text:
+            text = yaml.dump(plain, Dumper=yaml.SafeDumper, sort_keys=False, allow_unicode=False)
         write(text.rstrip("\n"))
         return
     if output == "ndjson":

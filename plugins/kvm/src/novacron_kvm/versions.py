@@ -21,6 +21,9 @@ LATER: Mapping[str, str] = {
 }
 """The operations that need a later one."""
 
+OPTIONAL = frozenset({"messages"})
+"""Methods of later versions that operations do without where libvirt is older."""
+
 
 def versions() -> dict[str, str]:
     """Return the version that each operation needs; under "" that of all others."""
