@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, TypeAlias, overload
@@ -191,15 +192,22 @@ def _run(name: str, work: Callable[[VMHandle], Any], vms: Sequence[VMHandle]) ->
             return Outcome(vm, error=error)
 
     context = copy_context()
-    started = in_thread(
-        lambda: context.run(fan_out, vms, one, seconds=None, limit=AT_ONCE, name="novacron-each"), f"novacron-{name}"
-    )
+    answers: Future[list[Future[Outcome]]] = Future()  # made before the thread: Ctrl-C may come while it starts
+
+    def spread() -> None:
+        try:
+            answers.set_result(context.run(fan_out, vms, one, seconds=None, limit=AT_ONCE, name="novacron-each"))
+        except BaseException as error:
+            answers.set_exception(error)
+            raise
+
     try:
-        return [answer.result() for answer in started.result()]
+        in_thread(spread, f"novacron-{name}")
+        return [answer.result() for answer in answers.result()]
     except KeyboardInterrupt as interrupt:
         stopped.set()
         try:
-            ended = Outcomes(name, [answer.result() for answer in started.result(GRACE)])
+            ended = Outcomes(name, [answer.result() for answer in answers.result(GRACE)])
             interrupt.add_note(f"{name}: {ended.summary}")
         except (TimeoutError, KeyboardInterrupt):
             interrupt.add_note(f"{name}: some operations still run; `:jobs` lists them")
