@@ -157,11 +157,15 @@ class Appliances:
             self._do("volume_delete", pool=pool, volume=volume)
 
     def _do(self, operation: str, **arguments: Any) -> Any:
-        """Call an operation of another area."""
+        """Call an operation of another area. Its errors name it."""
         for part in self._parts:
             found: Callable[..., Any] | None = getattr(part, operation, None)
             if found is not None:
-                return found(**arguments)
+                try:
+                    return found(**arguments)
+                except NovaCronError as error:
+                    error.operation = error.operation or operation
+                    raise
         raise NotImplementedError(operation)
 
 
