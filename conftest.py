@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -33,6 +34,13 @@ def pytest_configure(config):
     os.environ.pop("NOVACRON_DATABASE", None)
     for name in ("NOVACRON_CONNECT", "NOVACRON_HOST"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Each test begins with Python's own handler of Ctrl-C, even if the tests were started where the signal is ignored."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

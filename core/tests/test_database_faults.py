@@ -26,7 +26,7 @@ FLOW = (
 
 def made(name, latency="60ms"):
     """A simulated host whose operations take a moment, and a VM of it."""
-    host = novacron.connect(f"sim://{name}?latency={latency}", name=name)
+    host = novacron.connect(f"sim://faults-{name}?latency={latency}", name=name)
     return host, host.vms.create(name="web1", memory="64MiB")
 
 

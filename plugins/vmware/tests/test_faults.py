@@ -299,6 +299,7 @@ def test_a_server_that_falls_silent_ends_every_call_in_time(simulator):
         vm = host.vms["DC0_H0_VM0"]
         host.vms.list(detail="full")
         halted.process.send_signal(signal.SIGSTOP)
+        os.waitpid(halted.process.pid, os.WUNTRACED)  # a signal takes a moment to stop all threads
         try:
             for ask in (
                 host.ping,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import click
@@ -235,11 +236,12 @@ class TargetUpdates:
 
 
 def stop_on_signals() -> threading.Event:
-    """Return an event that SIGINT and SIGTERM set, so that a service can finish what it does."""
+    """Return an event that SIGINT and SIGTERM set until the command ends, so that a service can finish what it does."""
     stop = threading.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
+            before = signal.signal(number, lambda *_: stop.set())
+            click.get_current_context().call_on_close(partial(signal.signal, number, before))
     return stop
 
 

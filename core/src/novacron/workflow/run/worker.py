@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from novacron.errors import NovaCronError
 from novacron.workflow.run.durable import DurableEngine
@@ -38,16 +38,17 @@ def work(
 
         engine = default_engine()
     over = stop or threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: over.set())
-    engine.join("worker")
-    _work_until(over, engine, concurrency)
-    until = time.monotonic() + grace
-    while engine.active and time.monotonic() < until:
-        engine.run_ended.wait(0.1)
-        engine.run_ended.clear()
-    engine.close()
+    with ExitStack() as handlers:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                handlers.callback(signal.signal, number, signal.signal(number, lambda *_: over.set()))
+        engine.join("worker")
+        _work_until(over, engine, concurrency)
+        until = time.monotonic() + grace
+        while engine.active and time.monotonic() < until:
+            engine.run_ended.wait(0.1)
+            engine.run_ended.clear()
+        engine.close()
 
 
 def _work_until(over: threading.Event, engine: DurableEngine, concurrency: int) -> None:
