@@ -36,6 +36,15 @@ def test_every_command_of_the_command_line_runs_in_the_shell(session, capsys):
         assert f"Usage: novacron {' '.join(words)}" in capsys.readouterr().out
 
 
+def test_no_command_has_an_option_twice():
+    for words in paths(cli, click.Context(cli)):
+        command, context = cli, click.Context(cli)
+        for word in words:
+            command = command.get_command(context, word)
+        names = [name for parameter in command.params for name in parameter.opts]
+        assert len(names) == len(set(names)), words
+
+
 def test_every_command_of_the_shell_is_documented():
     text = (Path(__file__).parents[2] / "docs" / "shell.md").read_text()
     assert [word for word in WORDS if f"`:{word}" not in text] == []

@@ -20,15 +20,15 @@ class VSpherePerformance(NativeOperations):
     """All counters of vSphere, not only those that the contract's metrics have."""
 
     @vsphere.operation(kind="read")
-    def metric_list(self, object: str, interval: int = 0) -> list[MetricCounter]:
+    def metric_list(self, object: str, seconds: int = 0) -> list[MetricCounter]:
         """List the counters that an object has samples of.
 
         Args:
             object: a VM, node, cluster, datastore, pool or datacenter, by name, inventory path or id.
-            interval: seconds of the interval; by default the shortest that the object has.
+            seconds: length of the interval; by default the shortest that the object has.
         """
         thing = self._any(object)
-        period = self._period(thing, interval)
+        period = self._period(thing, seconds)
         manager = self._connection.content.perfManager
         with translated(object):
             available = manager.QueryAvailablePerfMetric(entity=thing, intervalId=period)
@@ -68,14 +68,14 @@ class VSpherePerformance(NativeOperations):
 
     @vsphere.operation(kind="read")
     def metric_sample(
-        self, object: str, names: tuple[str, ...], interval: int = 0, most: int = 1, instances: bool = False
+        self, object: str, names: tuple[str, ...], seconds: int = 0, most: int = 1, instances: bool = False
     ) -> list[MetricSample]:
         """Read the newest samples of counters, the oldest of them first.
 
         Args:
             object: a VM, node, cluster, datastore, pool or datacenter, by name, inventory path or id.
             names: counters, such as cpu.usage.average; one or more.
-            interval: seconds of the interval; by default the shortest that the object has.
+            seconds: length of the interval; by default the shortest that the object has.
             most: how many samples at most.
             instances: also read those of single devices.
         """
@@ -86,7 +86,7 @@ class VSpherePerformance(NativeOperations):
         if unknown := [name for name in names if name not in ids]:
             problem = SpecProblem("names", unknown[0], "a counter, such as cpu.usage.average")
             raise InvalidSpecError("no such counter", resource=object, problems=[problem], hint="list the metrics of the object")
-        period = self._period(thing, interval)
+        period = self._period(thing, seconds)
         asked = Manager.QuerySpec(
             entity=thing,
             metricId=[Manager.MetricId(counterId=ids[name], instance="*" if instances else "") for name in names],
@@ -108,9 +108,9 @@ class VSpherePerformance(NativeOperations):
                     )
         return sorted(samples, key=lambda each: (each.at, each.name, each.instance))
 
-    def _period(self, thing: Any, interval: int) -> int:
-        if interval:
-            return interval
+    def _period(self, thing: Any, seconds: int) -> int:
+        if seconds:
+            return seconds
         with translated():
             about = self._connection.content.perfManager.QueryPerfProviderSummary(thing)
         return int(about.refreshRate) if about.currentSupported and about.refreshRate else HISTORICAL
