@@ -138,23 +138,28 @@ def _abort(domain: Any, target: str) -> None:
         domain.blockJobAbort(target, 0)
 
 
-def refuse_forgotten_jobs(domain: Any, targets: Iterable[str], action: str) -> None:
+def refuse_forgotten_jobs(domain: Any, action: str) -> None:
     """Refuse what libvirtd would do with the wrong files: it waits for a block job of a disk that QEMU does not have any more.
 
     Args:
         action: a verb: "merge the disks of".
     """
-    for target in targets:
-        until = time.monotonic() + PIVOT_SETTLE  # libvirtd may be about to note that it has ended
-        while domain.isActive() and _mirror(domain, target) is not None and not domain.blockJobInfo(target, 0):
-            if time.monotonic() < until:
-                time.sleep(POLL / 5)
-                continue
+    until = time.monotonic() + PIVOT_SETTLE  # libvirtd may be about to note that it has ended
+    while domain.isActive() and (forgotten := _forgotten_jobs(domain)):
+        if time.monotonic() > until:
             raise InvalidStateError(
-                f"can't {action} {domain.name()!r}: libvirtd still waits for a block job of {target!r}, which has ended in QEMU",
+                f"can't {action} {domain.name()!r}: libvirtd still waits for a block job of {forgotten[0]!r}, which has ended in QEMU",
                 resource=domain.name(),
                 hint="power the VM off and start it again: it then starts with the right files",
             )
+        time.sleep(POLL / 5)
+
+
+def _forgotten_jobs(domain: Any) -> list[str]:
+    """Return the disks with a block job that libvirtd has and QEMU has not."""
+    mirrored = parse(domain.XMLDesc(0)).iterfind("devices/disk[mirror]")
+    targets = [text_of(disk, "target/@dev") or "" for disk in mirrored]
+    return [target for target in targets if not domain.blockJobInfo(target, 0)]
 
 
 def end_copy(identity: str, target: str, path: str, connection: Any) -> bool:
@@ -178,8 +183,7 @@ def end_interrupted_jobs(domain: Any, targets: Iterable[str], job: Job[Any]) -> 
         BusyError: a disk is being copied elsewhere.
         InvalidStateError: libvirtd waits for a job that QEMU does not have any more.
     """
-    targets = [*targets]
-    refuse_forgotten_jobs(domain, targets, "change the disks of")
+    refuse_forgotten_jobs(domain, "change the disks of")
     for target in targets:
         done = 0.0
         while domain.isActive() and (info := domain.blockJobInfo(target, 0)):

@@ -74,7 +74,7 @@ class KVMMigration:
         destination, began, made, secrets = destination_of(to), time.monotonic(), facts_of(domain).made, secret_names(domain)
         with translated(resource=record.name):
             refuse_suspended_since_migration(domain, "move")
-            refuse_forgotten_jobs(domain, [disk.target for disk in record.disks or ()], "move")
+            refuse_forgotten_jobs(domain, "move")
             recover(domain, change=True)
             transferred = transfer_files(self._connection, destination, domain, record, spec, job)
             store_metadata(domain)

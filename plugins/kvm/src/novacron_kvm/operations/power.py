@@ -20,7 +20,6 @@ from novacron_kvm.jobs.domain_jobs import forget_completed, job_progress
 from novacron_kvm.statuses import LOST
 from novacron_kvm.storage.luks import provide_secrets, secret_names
 from novacron_kvm.storage.switches import settle_switches
-from novacron_kvm.xml.parsing import parse
 
 CALL = 55.0
 """Seconds that a change may take in libvirt: it is itself bounded to 30 s by its job lock, and a hung QEMU would block it longer."""
@@ -91,8 +90,7 @@ class KVMPower:
         domain = self._checked(vm, "save", ("running", "suspended"))
         with translated(resource=vm):
             refuse_suspended_since_migration(domain, "save")
-            disks = parse(domain.XMLDesc(0)).iterfind("devices/disk/target")
-            refuse_forgotten_jobs(domain, [target.get("dev") for target in disks], "save")
+            refuse_forgotten_jobs(domain, "save")
         with self._connection.dedicated() as conn:
             own = self._connection.domain(domain.UUIDString(), conn)
             with translated(resource=vm), job_progress(domain, job, "saving memory"):

@@ -191,7 +191,7 @@ class KVMSnapshots:
         kinds: set[Kind] = {"external" if external.is_external(root) else "internal" for _, root in snapshots_of(domain)}
         kind = self._kind(record, spec, kinds)
         refuse_suspended_since_migration(domain, "take a snapshot of")
-        refuse_forgotten_jobs(domain, [disk.target for disk in record.disks or ()], "take a snapshot of")
+        refuse_forgotten_jobs(domain, "take a snapshot of")
         if kind == "external":
             external.refuse_impossible(self._connection, conn, domain, record, memory=_keeps_memory(record, spec))
         return kind
