@@ -300,6 +300,30 @@ def test_any_size_of_the_terminal_works_also_when_it_changes(hosts, size):
     driven(hosts, act, size=size)
 
 
+def test_what_is_still_to_be_drawn_while_the_screen_closes_does_no_harm(hosts):
+    """Timers and threads go on for a moment while Textual removes the widgets one by one."""
+
+    async def act(app, pilot):
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail))
+        detail = app.screen
+        await detail.query("*").remove()
+        detail._show("VM", "late")
+        app.pop_screen()
+        await pilot.pause()
+        detail._show("VM", "later")
+        for name in ("#host-lines", "#message", "#vms"):
+            await app.query_one(name).remove()
+            app._draw_hosts()
+            app.redraw()
+            app.say("late")
+
+    app = driven(hosts, act)
+    app.changed()
+    app._redraw_if_changed()
+    app._draw_hosts()
+
+
 def test_names_of_others_do_not_reach_the_terminal(hosts):
     hosts[0].vms.create(name="plain")
     evil = VMState(host="h\x1b]0;x\x07", id="1", name="e\x1b[2Jvil[red]", status="running", tags=("t\x1b",))

@@ -67,19 +67,23 @@ class Top(App[None]):
         self.reader, self.view = reader, view or View()
         self._console = console
         self._dirty, self._next = True, 0.0
+        self._hosts = Static(id="host-lines")
+        self._filter = Input(placeholder="web-*  tag:web  host:kvm1  status:running", id="filter")
+        self._table = VMTable()
+        self._message = Static(id="message", markup=False)
 
     def compose(self) -> ComposeResult:
         """Yield the widgets."""
         with VerticalScroll(id="hosts", can_focus=False):
-            yield Static(id="host-lines")
-        yield Input(placeholder="web-*  tag:web  host:kvm1  status:running", id="filter")
-        yield VMTable()
-        yield Static(id="message", markup=False)
+            yield self._hosts
+        yield self._filter
+        yield self._table
+        yield self._message
         yield Footer()
 
     def on_mount(self) -> None:
         """Begin to read and to draw."""
-        self.query_one(VMTable).focus()
+        self._table.focus()
         self.reader.start()
         self.set_interval(REDRAW, self._redraw_if_changed)
         self.set_interval(1.0, self._draw_hosts)  # ages grow although nothing answers
@@ -97,14 +101,14 @@ class Top(App[None]):
         """Draw what was read last."""
         self._dirty = False
         began = time.monotonic()
-        self.query_one(VMTable).show(lines(self.reader.vms(), self.view), self.view)
+        self._table.show(lines(self.reader.vms(), self.view), self.view)
         self._draw_hosts()
         self._next = time.monotonic() + DRAWN_AGAIN * (time.monotonic() - began)
 
     @property
     def _visible(self) -> bool:
         """Whether the table is on the screen: not covered, and not closed yet."""
-        return len(self.screen_stack) == 1 and bool(self.query("#vms"))
+        return self.is_running and len(self._screen_stack) == 1
 
     def _redraw_if_changed(self) -> None:
         if self._dirty and self._visible and time.monotonic() >= self._next:
@@ -112,12 +116,12 @@ class Top(App[None]):
 
     def _draw_hosts(self) -> None:
         if self._visible:
-            self.query_one("#host-lines", Static).update(host_table(self.reader.hosts()))
+            self._hosts.update(host_table(self.reader.hosts()))
 
     def say(self, text: str, *, error: bool = False) -> None:
         """Show a message in the line above the keys."""
         style = "bold red" if error else "green"
-        self.screen_stack[0].query_one("#message", Static).update(Text(printable_line(text), style=style))
+        self._message.update(Text(printable_line(text), style=style))
 
     def change(self, view: View) -> None:
         """Show the VMs in another way."""
@@ -129,9 +133,8 @@ class Top(App[None]):
 
     def action_filter(self) -> None:
         """Open the line for the filter."""
-        field = self.query_one("#filter", Input)
-        field.add_class("open")
-        field.focus()
+        self._filter.add_class("open")
+        self._filter.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while one types."""
@@ -142,14 +145,13 @@ class Top(App[None]):
         """Return to the table."""
         if event.input.id == "filter":
             event.input.set_class(bool(event.value), "open")
-            self.query_one(VMTable).focus()
+            self._table.focus()
 
     def action_clear(self) -> None:
         """Remove the filter."""
-        field = self.query_one("#filter", Input)
-        field.value = ""
-        field.remove_class("open")
-        self.query_one(VMTable).focus()
+        self._filter.value = ""
+        self._filter.remove_class("open")
+        self._table.focus()
 
     def action_sort(self) -> None:
         """Sort by the next column."""
@@ -191,7 +193,7 @@ class Top(App[None]):
 
     def action_console(self) -> None:
         """Leave the screen for the console of the VM."""
-        vm = self.query_one(VMTable).selected
+        vm = self._table.selected
         if vm is None or self._console is None:
             return
         with self.suspend():
@@ -200,7 +202,7 @@ class Top(App[None]):
 
     def action_act(self, name: str) -> None:
         """Ask, then do something to the VM under the cursor."""
-        vm, action = self.query_one(VMTable).selected, ACTIONS[name]
+        vm, action = self._table.selected, ACTIONS[name]
         if vm is None:
             return
         if vm.stale:

@@ -54,14 +54,18 @@ class Detail(Screen[None]):
         self._events: list[Any] = []
         self._subscription: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._texts = {
+            name: Static("reading ..." if name in PARTS else "no event yet", id=f"{name.lower()}-text")
+            for name in (*PARTS, "Events")
+        }
 
     def compose(self) -> ComposeResult:
         """Yield the widgets."""
         yield Static(Text(printable_line(f"{self._vm.name} on {self._vm.host}"), style="bold reverse"))
         with TabbedContent():
-            for name in (*PARTS, "Events"):
+            for name, text in self._texts.items():
                 with TabPane(name, id=name.lower()), VerticalScroll():
-                    yield Static("reading ..." if name in PARTS else "no event yet", id=f"{name.lower()}-text")
+                    yield text
         yield Footer()
 
     def on_mount(self) -> None:
@@ -84,7 +88,7 @@ class Detail(Screen[None]):
     def action_turn(self, by: int) -> None:
         """Show the next tab."""
         tabs = self.query_one(TabbedContent)
-        names = [name.lower() for name in (*PARTS, "Events")]
+        names = [name.lower() for name in self._texts]
         tabs.active = names[(names.index(tabs.active) + by) % len(names)]
 
     def _read(self, name: str, read: Callable[[Any], Any]) -> None:
@@ -96,8 +100,8 @@ class Detail(Screen[None]):
         self.app.call_from_thread(self._show, name, drawn or Text("nothing"))
 
     def _show(self, name: str, drawn: RenderableType) -> None:
-        if self.is_mounted:
-            self.query_one(f"#{name.lower()}-text", Static).update(drawn)
+        if self.is_running:
+            self._texts[name].update(drawn)
 
     def _watch(self) -> None:
         if self._host.supports("event_subscribe"):
