@@ -7,18 +7,16 @@ waits until the first has committed, and then sees what it did. The row is only 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from novacron.records.capacity import Allocation, Amounts, FleetNode, PlacementRule
+from novacron.store.base import Store
 from novacron.store.nodes import RESOURCES, inventory_of, node_of
 from novacron.store.rules import all_rules, broken_rules, exceeded_quotas
 from novacron.store.takers import Taker
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-    from novacron.store.database import Database
 
 
 UNKNOWN = "unknown"
@@ -37,25 +35,15 @@ class NoRoom(Exception):
         self.reason = reason
 
 
-class AllocationStore:
-    """Reads and writes allocations.
-
-    Args:
-        database: the state database, or a function that returns it.
-    """
-
-    def __init__(self, database: Database | Callable[[], Database]) -> None:
-        self._database = database
-
-    def _transaction(self) -> AbstractContextManager[Connection]:
-        return (self._database() if callable(self._database) else self._database).transaction()
+class AllocationStore(Store):
+    """Reads and writes allocations."""
 
     def list(self, node: str | None = None) -> list[Allocation]:
         """Return the allocations of a node, or of all nodes, sorted by the VM's name."""
         from novacron.store.tables import allocations
 
         query = allocations.select().order_by(allocations.c.name, allocations.c.vm)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(query if node is None else query.where(allocations.c.node == node)).mappings().all()
         return [allocation_of(row) for row in rows]
 
@@ -63,7 +51,7 @@ class AllocationStore:
         """Return the number of changes of a node's allocations so far."""
         from novacron.store.tables import nodes
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return int(connection.execute(nodes.select().where(nodes.c.id == node)).mappings().one()["generation"])
 
     def claim(
@@ -83,7 +71,7 @@ class AllocationStore:
         """
         from novacron.store.tables import allocations
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = _locked(connection, node)
             held = connection.execute(_exactly(allocations.select(), taker.vm, node)).mappings().first()
             before = amounts_of(held) if held is not None else Amounts()
@@ -114,7 +102,7 @@ class AllocationStore:
         """
         from novacron.store.tables import allocations
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _locked(connection, node)
             known = (
                 connection.execute(
@@ -135,7 +123,7 @@ class AllocationStore:
         """Undo a claim: the VM has what it had before."""
         from novacron.store.tables import allocations
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _locked(connection, node)
             row = connection.execute(_exactly(allocations.select(), vm, node)).mappings().first()
             if row is not None and row["process"] is not None:
@@ -150,7 +138,7 @@ class AllocationStore:
         """Keep a claim whose outcome is unknown, until the next refresh reads it from the hypervisor."""
         from novacron.store.tables import allocations
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             pending = _exactly(allocations.update(), vm, node).where(allocations.c.process.is_not(None))
             connection.execute(pending.values(process=UNKNOWN))
 
@@ -158,7 +146,7 @@ class AllocationStore:
         """Delete the allocation of a VM on a node."""
         from novacron.store.tables import allocations
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _locked(connection, node)
             connection.execute(_exactly(allocations.delete(), vm, node))
             _sum_up(connection, node)
@@ -172,7 +160,7 @@ class AllocationStore:
         """
         from novacron.store.tables import allocations
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _locked(connection, node)
             there = allocations.c.node == node
             for vm in restarted:
@@ -186,7 +174,7 @@ class AllocationStore:
         """Set the owner of a VM's allocations."""
         from novacron.store.tables import allocations
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(allocations.update().where(allocations.c.vm == vm).values(owner=owner))
 
     def move(self, source: str | None, destination: str | None, taker: Taker) -> None:
@@ -194,7 +182,7 @@ class AllocationStore:
         from novacron.store.database import clock
         from novacron.store.tables import allocations, vm_moves
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             places = sorted({node for node in (source, destination) if node})
             for node in places:
                 _locked(connection, node)
@@ -217,7 +205,7 @@ class AllocationStore:
         from novacron.store.database import clock
         from novacron.store.tables import vm_moves
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(vm_moves.delete().where(vm_moves.c.at < clock(connection) - 7 * 86400))
             rows = connection.execute(vm_moves.select().where(vm_moves.c.at > clock(connection) - seconds))
             return frozenset(row.vm for row in rows)
@@ -226,7 +214,7 @@ class AllocationStore:
         """Return the VMs of a node whose operation was interrupted: its process is dead, or its outcome is unknown."""
         from novacron.store.tables import allocations
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(
                 allocations.select().where(allocations.c.node == node, allocations.c.process.is_not(None))
             ).all()
@@ -249,7 +237,7 @@ class AllocationStore:
         from novacron.store.tables import allocations, nodes
 
         changed: list[tuple[str, str, str]] = []
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             same = nodes.c.generation == generation
             if not connection.execute(nodes.update().where(nodes.c.id == node, same).values(generation=generation + 1)).rowcount:
                 return None

@@ -7,16 +7,14 @@ takes over knows on which node the former one may have started the VM, and looks
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from novacron.records.failover import Failover, ProtectedVM, RestartedVM
+from novacron.store.base import Store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-    from novacron.store.database import Database
 
 
 class Right(Protocol):
@@ -27,22 +25,12 @@ class Right(Protocol):
         ...
 
 
-class FailoverStore:
-    """Reads and writes failovers and protected VMs.
-
-    Args:
-        database: returns the state database.
-    """
-
-    def __init__(self, database: Callable[[], Database]) -> None:
-        self._database = database
-
-    def _transaction(self) -> AbstractContextManager[Connection]:
-        return self._database().transaction()
+class FailoverStore(Store):
+    """Reads and writes failovers and protected VMs."""
 
     def check(self, right: Right) -> None:
         """Make sure that the controller still has the lease. Raises BusyError, StorageError."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             right.check(connection)
 
     # ---- failovers
@@ -56,7 +44,7 @@ class FailoverStore:
         from novacron.store.tables import failovers as t
 
         query = t.select().order_by(t.c.began_at.desc(), t.c.id)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(query.where(t.c.ended_at.is_(None)) if unended else query).mappings().all()
         return [_failover(row) for row in rows]
 
@@ -69,7 +57,7 @@ class FailoverStore:
         """Return the VMs of a failover, those with the highest priority first."""
         from novacron.store.tables import failover_vms as t
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             query = t.select().where(t.c.failover == failover).order_by(t.c.priority, t.c.name, t.c.vm)
             return [_restarted(row) for row in connection.execute(query).mappings()]
 
@@ -79,7 +67,7 @@ class FailoverStore:
         from novacron.store.tables import failovers, nodes
 
         key = uuid.uuid4().hex
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             right.check(connection)
             now = clock(connection)
             connection.execute(
@@ -101,7 +89,7 @@ class FailoverStore:
         from novacron.store.tables import failovers as t
         from novacron.store.tables import nodes
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             right.check(connection)
             row = connection.execute(t.select().where(t.c.id == failover.id)).mappings().one()
             values: dict[str, Any] = {"stage": stage, "reason": reason, "changed_at": clock(connection)}
@@ -115,7 +103,7 @@ class FailoverStore:
         """Store who has confirmed that the node is off."""
         from novacron.store.tables import failovers as t
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(t.update().where(t.c.id == failover).values(confirmed_by=person))
 
     def take_vms(self, right: Right, failover: Failover, vms: Sequence[RestartedVM]) -> Sequence[RestartedVM]:
@@ -126,7 +114,7 @@ class FailoverStore:
         """
         from novacron.store.tables import failover_vms as t
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             right.check(connection)
             coming = (t.c.destination == failover.node) & (t.c.status == "placed") & (t.c.failover != failover.id)
             lost = [_restarted(row) for row in connection.execute(t.select().where(coming)).mappings()]
@@ -144,7 +132,7 @@ class FailoverStore:
 
         if not vms:
             return
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             right.check(connection)
             for vm in vms:
                 same = (t.c.failover == failover) & (t.c.vm == vm.vm)
@@ -156,7 +144,7 @@ class FailoverStore:
         """Return what is stored of VMs, by their UUIDs; of all VMs if None is given."""
         from novacron.store.tables import protected_vms as t
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(t.select()).mappings().all()
         return {row["vm"]: _protected(row) for row in rows if vms is None or row["vm"] in vms}
 
@@ -164,7 +152,7 @@ class FailoverStore:
         """Store VMs of a node. VMs that were there before and are not present any more are forgotten."""
         from novacron.store.tables import protected_vms as t
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for row in connection.execute(t.select().where(t.c.node == node)).all():
                 if row.vm not in present:
                     connection.execute(t.delete().where(t.c.vm == row.vm))

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from novacron.errors import AlreadyExistsError, HostNotFoundError, InvalidSpecError, SpecProblem
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from novacron.store.database import Database
+from novacron.store.base import Store
 
 
 class RegisteredHost(msgspec.Struct, frozen=True):
@@ -30,20 +23,14 @@ class RegisteredHost(msgspec.Struct, frozen=True):
         return {"name": self.name, "uri": self.uri, "added_at": self.added_at}
 
 
-class HostStore:
+class HostStore(Store):
     """Reads and writes the fleet's hosts."""
-
-    def __init__(self, database: Database | Callable[[], Database]) -> None:
-        self._database = database
-
-    def _transaction(self) -> AbstractContextManager[Connection]:
-        return (self._database() if callable(self._database) else self._database).transaction()
 
     def list(self) -> list[RegisteredHost]:
         """Return all hosts, sorted by name."""
         from novacron.store.tables import hosts
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(hosts.select().order_by(hosts.c.name))
             return [RegisteredHost(row.name, row.uri, row.added_at) for row in rows]
 
@@ -54,7 +41,7 @@ class HostStore:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", name):
             raise InvalidSpecError("invalid host name", problems=[SpecProblem("name", name, "1 to 128 letters, digits, `_ . -`")])
         host = RegisteredHost(name, uri, datetime.now(UTC).isoformat(timespec="seconds"))
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if connection.execute(hosts.select().where(hosts.c.name == name)).first():
                 if not replace:
                     raise AlreadyExistsError(f"the fleet has a host named {name!r}", hint="remove it first, or give another name")
@@ -66,7 +53,7 @@ class HostStore:
         """Remove a host. Raises HostNotFoundError."""
         from novacron.store.tables import hosts
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if not connection.execute(hosts.delete().where(hosts.c.name == name)).rowcount:
                 raise HostNotFoundError(f"no host named {name!r} in the fleet")
 

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
+from novacron.store.base import Store
 from novacron.store.macs import insert_of
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from novacron.store.database import Database
 
 Owned = tuple[str, str, str]
 """URI of a host, kind of a resource, and its name."""
 
 
-class LabStore:
-    """Reads and writes the resources of labs.
-
-    Args:
-        database: the state database.
-    """
-
-    def __init__(self, database: Database | Callable[[], Database]) -> None:
-        self._database = database
-
-    def _transaction(self) -> AbstractContextManager[Connection]:
-        return (self._database() if callable(self._database) else self._database).transaction()
+class LabStore(Store):
+    """Reads and writes the resources of labs."""
 
     def owned(self, lab: str) -> frozenset[Owned]:
         """Return the resources that the lab created."""
         from novacron.store.tables import lab_resources as table
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(table.select().where(table.c.lab == lab))
             return frozenset((row.host, row.kind, row.name) for row in rows)
 
@@ -42,7 +26,7 @@ class LabStore:
         """Store resources before the lab creates them, so that a process that is killed in between leaves none without an owner."""
         from novacron.store.tables import lab_resources as table
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             insert = insert_of(connection.dialect.name)(table).on_conflict_do_nothing()
             for host, kind, name in resources:
                 connection.execute(insert.values(lab=lab, host=host, kind=kind, name=name))
@@ -51,7 +35,7 @@ class LabStore:
         """Forget resources that no longer exist."""
         from novacron.store.tables import lab_resources as table
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for host, kind, name in resources:
                 where = (table.c.lab == lab) & (table.c.host == host) & (table.c.kind == kind) & (table.c.name == name)
                 connection.execute(table.delete().where(where))

@@ -6,12 +6,14 @@ of the former holder are refused, because each of them checks the fence in its o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 import sqlalchemy as sa
 
 from novacron.errors import BusyError
+from novacron.store.base import Store
 from novacron.store.processes import ProcessStore
 from novacron.store.tables import leases
 
@@ -37,15 +39,12 @@ class Lease(msgspec.Struct, frozen=True):
             raise BusyError(f"another process has taken over the task {self.name!r}", outcome="not_sent", hint="nothing is to do")
 
 
-class LeaseStore:
-    """Reads and writes the leases.
+class LeaseStore(Store):
+    """Reads and writes the leases."""
 
-    Args:
-        database: the state database.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database, self._processes = database, ProcessStore(database)
+    def __init__(self, database: Database | Callable[[], Database]) -> None:
+        super().__init__(database)
+        self._processes = ProcessStore(database)
 
     def take(self, name: str, process: str) -> Lease | None:
         """Take the lease of a task if it is free, ours already, or its holder is dead.
@@ -53,14 +52,14 @@ class LeaseStore:
         Returns:
             The lease, or None if another live process holds it.
         """
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(leases.select().where(leases.c.name == name)).first()
         if row is not None and row.process == process:
             return Lease(name, process, row.fence)
         if row is not None and any(one.id == row.process and one.alive for one in self._processes.list()):
             return None
         try:
-            with self._database.transaction() as connection:
+            with self.transaction() as connection:
                 if row is None:
                     connection.execute(leases.insert().values(name=name, process=process, fence=1))
                     return Lease(name, process, 1)
@@ -73,12 +72,12 @@ class LeaseStore:
     def release(self, lease: Lease) -> None:
         """Give a lease back, so that another process can take it at once. The fence keeps counting."""
         mine = (leases.c.name == lease.name) & (leases.c.process == lease.process) & (leases.c.fence == lease.fence)
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(leases.update().where(mine).values(process=""))
 
     def holder(self, name: str) -> str | None:
         """Return the displayed name of the live process that holds a task, None if there is none."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(leases.select().where(leases.c.name == name)).first()
         return None if row is None else next((p.name for p in self._processes.list() if p.id == row.process and p.alive), None)
 

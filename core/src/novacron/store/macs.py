@@ -5,24 +5,14 @@ SQLAlchemy is imported when the first address is stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from novacron.store.database import Database
+from novacron.store.base import Store
 
 
-class MACStore:
+class MACStore(Store):
     """Reads and writes MAC addresses."""
-
-    def __init__(self, database: Database | Callable[[], Database]) -> None:
-        self._database = database
-
-    def _transaction(self) -> AbstractContextManager[Connection]:
-        return (self._database() if callable(self._database) else self._database).transaction()
 
     def claim(self, mac: str) -> bool:
         """Store an address. Return True if it was new; of several processes that claim it at once, only one gets True."""
@@ -33,7 +23,7 @@ class MACStore:
         from novacron.store.tables import macs
 
         rows = [{"address": address.lower()} for address in addresses]
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             insert = insert_of(connection.dialect.name)(macs).on_conflict_do_nothing().returning(macs.c.address)
             return sum(connection.execute(insert.values(**row)).first() is not None for row in rows)
 

@@ -6,22 +6,15 @@ from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
-from novacron.store.database import Database
+from novacron.store.base import Store
 from novacron.store.settings import DEFAULTS
 from novacron.store.tables import migration_slots, settings
 
 LIMIT = "migrations_per_host"
 
 
-class MigrationSlots:
-    """The running migrations by host.
-
-    Args:
-        database: the state database.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class MigrationSlots(Store):
+    """The running migrations by host."""
 
     def take(self, migration: str, vm: str, hosts: Mapping[str, str], process: str, alive: Collection[str]) -> str | None:
         """Record a migration at all its hosts, unless one of them has reached its limit.
@@ -36,7 +29,7 @@ class MigrationSlots:
         Returns:
             None if the migration may start; otherwise a text that names the host and its running migrations.
         """
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             # the write comes first: of two processes that ask at once the second waits here until the first is through
             if connection.execute(settings.update().where(settings.c.name == LIMIT).values(value=settings.c.value)).rowcount == 0:
                 connection.execute(settings.insert().values(name=LIMIT, value=DEFAULTS[LIMIT]))
@@ -59,7 +52,7 @@ class MigrationSlots:
 
     def release(self, migration: str) -> None:
         """Remove a migration that has ended."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(migration_slots.delete().where(migration_slots.c.id == migration))
 
 

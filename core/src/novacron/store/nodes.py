@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from novacron.records.capacity import FleetNode, Inventory
+from novacron.store.base import Store
 from novacron.units import format_size
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from novacron.records.host import Node
-    from novacron.store.database import Database
 
 RESOURCES = ("vcpus", "memory", "storage")
 """The resources that are claimed."""
@@ -47,19 +44,8 @@ def node_id(node: Node, host: str) -> str:
     return node.id or f"{host}/{node.name}"
 
 
-class NodeStore:
-    """Reads and writes nodes and groups.
-
-    Args:
-        database: the state database, or a function that returns it.
-    """
-
-    def __init__(self, database: Database | Callable[[], Database]) -> None:
-        self._database = database
-
-    def transaction(self) -> AbstractContextManager[Connection]:
-        """Open a transaction of the state database."""
-        return (self._database() if callable(self._database) else self._database).transaction()
+class NodeStore(Store):
+    """Reads and writes nodes and groups."""
 
     def list(self) -> list[FleetNode]:
         """Return all nodes, sorted by name."""

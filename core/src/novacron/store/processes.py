@@ -6,12 +6,10 @@ import os
 import socket
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from novacron.store.database import Database
+from novacron.store.base import Store
 
 LEASE = 20.0
 """Seconds after its last sign of life that a process on another machine counts as dead."""
@@ -35,15 +33,8 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.silence < LEASE
 
 
-class ProcessStore:
-    """Reads and writes the processes.
-
-    Args:
-        database: the state database.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class ProcessStore(Store):
+    """Reads and writes the processes."""
 
     def register(self, role: str = "") -> ProcessRecord:
         """Store this process under a new id. Its displayed name starts with its role."""
@@ -58,7 +49,7 @@ class ProcessStore:
             began=_began(pid) or "",
             name=f"{role} {socket.gethostname()}:{pid}".lstrip(),
         )
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             values = {k: getattr(record, k) for k in ("id", "machine", "pid", "began", "name")}
             connection.execute(processes.insert().values(**values, beat_at=clock(connection)))
         return record
@@ -67,7 +58,7 @@ class ProcessStore:
         """Change the displayed name of a process."""
         from novacron.store.tables import processes
 
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(processes.update().where(processes.c.id == process.id).values(name=name))
         return msgspec.structs.replace(process, name=name)
 
@@ -76,7 +67,7 @@ class ProcessStore:
         from novacron.store.database import clock
         from novacron.store.tables import processes
 
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(processes.update().where(processes.c.id == process).values(beat_at=clock(connection)))
 
     def list(self) -> list[ProcessRecord]:
@@ -84,7 +75,7 @@ class ProcessStore:
         from novacron.store.database import clock
         from novacron.store.tables import processes
 
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             query = processes.select().add_columns((clock(connection) - processes.c.beat_at).label("silence"))
             return [
                 ProcessRecord(id=r.id, machine=r.machine, pid=r.pid, began=r.began, name=r.name, silence=r.silence)
@@ -95,7 +86,7 @@ class ProcessStore:
         """Delete a process."""
         from novacron.store.tables import processes
 
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(processes.delete().where(processes.c.id == process))
 
 

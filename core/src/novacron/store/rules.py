@@ -7,39 +7,28 @@ same rule or quota happen one after the other, and races can't break it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.records.capacity import Amounts, PlacementRule, Quota
+from novacron.store.base import Store
 from novacron.units import format_size
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from novacron.store.database import Database
     from novacron.store.takers import Taker
 
 LIMITS = ("vms", "vcpus", "memory_bytes", "storage_bytes")
 """The fields of a quota that are limits."""
 
 
-class RuleStore:
-    """Reads and writes rules and quotas.
-
-    Args:
-        database: the state database, or a function that returns it.
-    """
-
-    def __init__(self, database: Database | Callable[[], Database]) -> None:
-        self._database = database
-
-    def _transaction(self) -> AbstractContextManager[Connection]:
-        return (self._database() if callable(self._database) else self._database).transaction()
+class RuleStore(Store):
+    """Reads and writes rules and quotas."""
 
     def rules(self) -> list[PlacementRule]:
         """Return all rules, sorted by name."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return all_rules(connection)
 
     def save_rule(self, rule: PlacementRule) -> None:
@@ -47,7 +36,7 @@ class RuleStore:
         from novacron.store.tables import placement_rules
 
         values = {key: value for key, value in rule.as_dict().items() if key != "name"}
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             known = placement_rules.update().where(placement_rules.c.name == rule.name)
             if not connection.execute(known.values(definition=values)).rowcount:
                 connection.execute(placement_rules.insert().values(name=rule.name, definition=values, generation=0))
@@ -56,14 +45,14 @@ class RuleStore:
         """Delete a rule. Returns whether it was there."""
         from novacron.store.tables import placement_rules
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return bool(connection.execute(placement_rules.delete().where(placement_rules.c.name == name)).rowcount)
 
     def quotas(self) -> list[Quota]:
         """Return all quotas with what is used, sorted by subject."""
         from novacron.store.tables import quotas
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(quotas.select().order_by(quotas.c.subject)).all()
             return [_with_use(connection, Quota(subject=row.subject, **row.limits), "") for row in rows]
 
@@ -72,7 +61,7 @@ class RuleStore:
         from novacron.store.tables import quotas
 
         limits = {name: getattr(quota, name) for name in LIMITS}
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             known = quotas.update().where(quotas.c.subject == quota.subject)
             if not connection.execute(known.values(limits=limits)).rowcount:
                 connection.execute(quotas.insert().values(subject=quota.subject, limits=limits, generation=0))
@@ -81,7 +70,7 @@ class RuleStore:
         """Delete a quota. Returns whether it was there."""
         from novacron.store.tables import quotas
 
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return bool(connection.execute(quotas.delete().where(quotas.c.subject == subject)).rowcount)
 
 

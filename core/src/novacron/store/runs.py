@@ -10,7 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from novacron.errors import NotFoundError, WorkflowError
-from novacron.store.database import Database, clock
+from novacron.store.base import Store
+from novacron.store.database import clock
 from novacron.store.tables import run_entries, run_vms, runs
 
 ENDED = ("done", "undone", "failed", "cancelled")
@@ -68,15 +69,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     id: str = msgspec.field(default_factory=lambda: uuid.uuid4().hex[:12])
 
 
-class RunStore:
-    """Reads and writes runs.
-
-    Args:
-        database: the state database.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class RunStore(Store):
+    """Reads and writes runs."""
 
     def create(
         self, new: NewRun, *, process: str | None = None, executor: str | None = None, within: sa.Connection | None = None
@@ -92,7 +86,7 @@ class RunStore:
             IntegrityError: there is a run with this id.
         """
         if within is None:
-            with self._database.transaction() as connection:
+            with self.transaction() as connection:
                 return self.create(new, process=process, executor=executor, within=connection)
         values = {name: getattr(new, name) for name in ("id", "name", "flow", "actor", "targets", "hosts", "code")}
         state = {"status": "waiting", "process": process, "executor": executor, "fence": 1 if process else 0}
@@ -103,7 +97,7 @@ class RunStore:
 
     def get(self, run_id: str) -> StoredRun:
         """Return a run by its id, or by a beginning of the id that no other run has. Raises NotFoundError."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             query = (
                 runs.select().where(runs.c.id.startswith(run_id, autoescape=True)).order_by(sa.func.length(runs.c.id)).limit(2)
             )
@@ -121,7 +115,7 @@ class RunStore:
             query = query.where(runs.c.id.startswith(begins, autoescape=True))
         if unfinished:
             query = query.where(runs.c.ended_at.is_(None))
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return [_stored(row) for row in connection.execute(query)]
 
     # ---- who runs a run
@@ -150,7 +144,7 @@ class RunStore:
             .limit(limit)
             .with_for_update(skip_locked=True, of=runs)
         )
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             found = [_stored(row) for row in connection.execute(query)]
             return (
                 [run for run in found if self._take(connection, run.id, run.process, run.fence, process, executor)]
@@ -160,7 +154,7 @@ class RunStore:
 
     def claim(self, run: StoredRun, process: str, executor: str) -> int | None:
         """Claim a run for a process as it was read; return its fence, None if another process was quicker."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return run.fence + 1 if self._take(connection, run.id, run.process, run.fence, process, executor) else None
 
     def _take(self, connection: sa.Connection, run_id: str, before: str | None, fence: int, process: str, executor: str) -> bool:
@@ -171,7 +165,7 @@ class RunStore:
     def release(self, run_id: str, fence: int, status: str | None = None) -> None:
         """Release a run that this process can't continue; with the status "waiting" it returns to the queue."""
         values = {"process": None} | ({"status": status} if status else {})
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(runs.update().where(*_held(run_id, fence)).values(**values))
 
     def reopen(self, run: StoredRun, wanted: str, process: str, executor: str) -> bool:
@@ -184,18 +178,18 @@ class RunStore:
             "ended_at": None,
             "error": None,
         }
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             failed = runs.update().where(runs.c.id == run.id, runs.c.status == "failed", runs.c.fence == run.fence)
             return connection.execute(failed.values(**values)).rowcount == 1
 
     def set_status(self, run_id: str, fence: int, status: str) -> None:
         """Write down that a run waits, is running or is paused."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(runs.update().where(*_held(run_id, fence)).values(status=status))
 
     def end(self, run_id: str, fence: int, status: str, result: Any, error: dict[str, Any] | None) -> bool:
         """Write down how a run ended; return whether this fence was still valid."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             values = {"status": status, "ended_at": clock(connection), "result": result, "error": error, "wanted": None}
             return connection.execute(runs.update().where(*_held(run_id, fence)).values(**values)).rowcount == 1
 
@@ -220,7 +214,7 @@ class RunStore:
             .with_for_update(read=True)
         )
         try:
-            with self._database.transaction() as connection:
+            with self.transaction() as connection:
                 put = run_entries.insert().from_select(["run", "number", *values, "data"], mine)
                 if connection.execute(put, execution_options={"preserve_rowcount": True}).rowcount == 1:  # not kept of INSERTs
                     return
@@ -237,7 +231,7 @@ class RunStore:
         """Return the entries of several runs, oldest first, by run."""
         found: dict[str, list[dict[str, Any]]] = {run_id: [] for run_id in run_ids}
         query = run_entries.select().where(run_entries.c.run.in_(list(found)), run_entries.c.number >= first)
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             for r in connection.execute(query.order_by(run_entries.c.run, run_entries.c.number)):
                 entry = {"number": r.number, "at": r.at, "path": r.path, "event": r.event, "executor": r.executor, "data": r.data}
                 found[r.run].append(entry)
@@ -255,20 +249,20 @@ class RunStore:
             .order_by(runs.c.number)
             .limit(1)
         )
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(query).first()
             return None if row is None else _stored(row)
 
     def want(self, run_id: str, wanted: str | None) -> bool:
         """Ask the process that runs a run to "cancel" or to "pause" it; return whether the run has not ended."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             asked = connection.execute(runs.update().where(runs.c.id == run_id, runs.c.ended_at.is_(None)).values(wanted=wanted))
             return asked.rowcount == 1
 
     def wants(self, process: str) -> dict[str, str | None]:
         """Return what is asked of a process, for each run that it runs."""
         query = sa.select(runs.c.id, runs.c.wanted).where(runs.c.process == process, runs.c.ended_at.is_(None))
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return {row.id: row.wanted for row in connection.execute(query)}
 
     def prune(self, *, older_than: float | None, keep: int | None, statuses: Collection[str]) -> int:
@@ -279,7 +273,7 @@ class RunStore:
             keep: never the latest so many runs.
             statuses: only runs that ended so.
         """
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             chosen = sa.select(runs.c.id).where(runs.c.ended_at.is_not(None), runs.c.status.in_(statuses))
             if older_than is not None:
                 chosen = chosen.where(runs.c.ended_at < clock(connection) - older_than)

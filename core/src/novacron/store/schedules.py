@@ -9,7 +9,8 @@ import msgspec
 import sqlalchemy as sa
 
 from novacron.errors import NotFoundError
-from novacron.store.database import Database, clock
+from novacron.store.base import Store
+from novacron.store.database import clock
 from novacron.store.tables import schedule_times, schedules
 
 
@@ -43,26 +44,19 @@ class ScheduledTime(msgspec.Struct, frozen=True, kw_only=True):
         return result
 
 
-class ScheduleStore:
-    """Reads and writes schedules.
-
-    Args:
-        database: the state database.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class ScheduleStore(Store):
+    """Reads and writes schedules."""
 
     def now(self) -> float:
         """Return the time by the database's clock, in seconds since 1970."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return float(connection.execute(sa.select(clock(connection))).scalar_one())
 
     def put(self, name: str, definition: dict[str, Any], actor: str, *, replace: bool) -> bool:
         """Store a schedule. Return False if the name is in use and `replace` is False."""
         values = {"definition": definition, "actor": actor, "problem": None}
         try:
-            with self._database.transaction() as connection:
+            with self.transaction() as connection:
                 values["checked_at"] = now = clock(connection)
                 if replace and connection.execute(schedules.update().where(schedules.c.name == name).values(**values)).rowcount:
                     return True
@@ -73,7 +67,7 @@ class ScheduleStore:
 
     def get(self, name: str) -> StoredSchedule:
         """Return a schedule. Raises NotFoundError."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(schedules.select().where(schedules.c.name == name)).first()
         if row is None:
             raise NotFoundError(f"there is no schedule {name!r}", resource=name, hint="novacron schedule list shows them")
@@ -82,27 +76,27 @@ class ScheduleStore:
     def pause(self, name: str, *, paused: bool) -> None:
         """Pause or resume a schedule. Times that passed during the pause are skipped. Raises NotFoundError."""
         self.get(name)
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             values = {"paused": paused} | ({} if paused else {"checked_at": clock(connection)})
             connection.execute(schedules.update().where(schedules.c.name == name).values(**values))
 
     def remove(self, name: str) -> None:
         """Delete a schedule and its times. Its runs are kept. Raises NotFoundError."""
         self.get(name)
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(schedules.delete().where(schedules.c.name == name))
             connection.execute(schedule_times.delete().where(schedule_times.c.schedule == name))
 
     def checked(self, name: str, until: float, problem: str | None) -> None:
         """Record that all times until then were processed, and the last problem."""
         moved = {"checked_at": sa.case((schedules.c.checked_at < until, until), else_=schedules.c.checked_at), "problem": problem}
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(schedules.update().where(schedules.c.name == name).values(**moved))
 
     def redefine(self, stored: StoredSchedule, definition: dict[str, Any]) -> None:
         """Store what a process found out about a schedule, unless the schedule was changed meanwhile."""
         same = schedules.c.name == stored.name, schedules.c.created_at == stored.created_at
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(sa.select(schedules.c.definition).where(*same)).first()
             if row is not None and row.definition == stored.definition:
                 connection.execute(schedules.update().where(*same).values(definition=definition))
@@ -110,7 +104,7 @@ class ScheduleStore:
     def time(self, name: str, due: float) -> ScheduledTime | None:
         """Return the result of a due time; None if no process has claimed it."""
         query = schedule_times.select().where(schedule_times.c.schedule == name, schedule_times.c.due == due)
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(query).first()
             return None if row is None else _time(row)
 
@@ -136,7 +130,7 @@ class ScheduleStore:
         """
         values = {"schedule": name, "due": due, "run": run, "problem": problem, "executor": executor}
         try:
-            with self._database.transaction() as connection:
+            with self.transaction() as connection:
                 connection.execute(schedule_times.insert().values(**values, at=clock(connection)))
                 begin(connection)
                 return True
@@ -148,18 +142,18 @@ class ScheduleStore:
         query = (
             schedule_times.select().where(schedule_times.c.schedule == name).order_by(schedule_times.c.due.desc()).limit(limit)
         )
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return [_time(row) for row in connection.execute(query)]
 
     def prune(self, older_than: float) -> int:
         """Delete times that were processed more than so many seconds ago; return their number."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             old = schedule_times.delete().where(schedule_times.c.at < clock(connection) - older_than)
             return connection.execute(old).rowcount
 
     def list(self) -> list[StoredSchedule]:
         """Return all schedules, sorted by name."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return [_stored(row) for row in connection.execute(schedules.select().order_by(schedules.c.name))]
 
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, MutableMapping
 
 from novacron.errors import InvalidSpecError, SpecProblem
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from novacron.store.database import Database
+from novacron.store.base import Store
 
 DEFAULTS = {
     "migrations_per_host": 2,
@@ -24,7 +18,7 @@ DEFAULTS = {
 """The settings that there are, and what they are until somebody says otherwise."""
 
 
-class Settings(MutableMapping[str, int]):
+class Settings(Store, MutableMapping[str, int]):
     """The settings of the fleet: `fleet().settings["migrations_per_host"] = 4`.
 
     `migrations_per_host`: how many VMs a host sends and receives at a time in workflows, for all processes together.
@@ -33,17 +27,11 @@ class Settings(MutableMapping[str, int]):
     `metrics_days`, `metrics_5m_days`, `metrics_1h_days`: how many days samples, 5-minute roll-ups and hourly roll-ups are kept.
     """
 
-    def __init__(self, database: Database | Callable[[], Database]) -> None:
-        self._database = database
-
-    def _transaction(self) -> AbstractContextManager[Connection]:
-        return (self._database() if callable(self._database) else self._database).transaction()
-
     def __getitem__(self, name: str) -> int:
         from novacron.store.tables import settings
 
         self._known(name)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(settings.select().where(settings.c.name == name)).first()
             return DEFAULTS[name] if row is None else int(row.value)
 
@@ -53,7 +41,7 @@ class Settings(MutableMapping[str, int]):
         self._known(name)
         if not isinstance(value, int) or value < 1:
             raise InvalidSpecError("can't set that", problems=[SpecProblem(name, str(value), "a whole number of at least 1")])
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if connection.execute(settings.update().where(settings.c.name == name).values(value=value)).rowcount == 0:
                 connection.execute(settings.insert().values(name=name, value=value))
 
@@ -61,7 +49,7 @@ class Settings(MutableMapping[str, int]):
         from novacron.store.tables import settings
 
         self._known(name)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(settings.delete().where(settings.c.name == name))
 
     def __iter__(self) -> Iterator[str]:
