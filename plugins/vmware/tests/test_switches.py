@@ -95,3 +95,49 @@ def test_teaming(host, govc):
         native.portgroup_teaming_set("spread", active=("up1",), standby=("up1",))
     native.portgroup_delete("spread")
     native.switch_delete("teamed")
+
+
+def ports_of(govc, name):
+    """What govc reads of a distributed port group's ports."""
+    return govc.json("object.collect", f"/DC0/network/{name}", "config.defaultPortConfig")[0]["val"]
+
+
+def test_a_change_of_a_distributed_port_group_leaves_the_rest_of_its_ports(host, govc):
+    """Teaming, security policy, shaping and promiscuous mode stay when the VLAN or the filter changes, and the other way round."""
+    native = host.native
+    native.portgroup_create("whole", "DVS0", vlan="7", promiscuous=True)
+    try:
+        native.portgroup_teaming_set("whole", active=("up1",), standby=("up2",), balance="load")
+        shaped(host, "whole")
+        before = ports_of(govc, "whole")
+        assert before["inShapingPolicy"]["averageBandwidth"]["value"] == 1000
+        host.networks.update("whole", vlan=8)
+        after = ports_of(govc, "whole")
+        assert after.pop("vlan")["vlanId"] == 8
+        assert after == {key: value for key, value in before.items() if key != "vlan"}
+        host.filters.update("whole", anti_spoofing=True)
+        filtered = ports_of(govc, "whole")
+        assert filtered["securityPolicy"]["forgedTransmits"]["value"] is False
+        assert filtered["securityPolicy"]["allowPromiscuous"] == before["securityPolicy"]["allowPromiscuous"]
+        assert filtered["vlan"]["vlanId"] == 8
+        assert filtered["uplinkTeamingPolicy"] == before["uplinkTeamingPolicy"]
+        assert filtered["inShapingPolicy"] == before["inShapingPolicy"]
+    finally:
+        native.portgroup_delete("whole")
+
+
+def shaped(host, name):
+    """Shape the traffic of a port group, as another client does."""
+    from pyVmomi import vim
+
+    from novacron_vmware.networks.port_groups import reconfigure
+
+    connection = host.dispatcher.driver.native
+    groups = connection.collect(vim.dvs.DistributedVirtualPortgroup, ["name"])
+    group = next(thing for thing, read in groups if read["name"] == name)
+    policy = vim.dvs.DistributedVirtualPort.TrafficShapingPolicy(
+        inherited=False,
+        enabled=vim.BoolPolicy(inherited=False, value=True),
+        averageBandwidth=vim.LongPolicy(inherited=False, value=1000),
+    )
+    reconfigure(connection, group, name, lambda ports: setattr(ports, "inShapingPolicy", policy))

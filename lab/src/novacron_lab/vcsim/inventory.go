@@ -29,7 +29,9 @@ func clearManagerEntities(ctx *simulator.Context) {
 	}
 }
 
-type cluster struct{ *simulator.ClusterComputeResource }
+type cluster struct {
+	*simulator.ClusterComputeResource
+}
 
 // DestroyTask deletes a cluster with its resource pools; one with hosts is refused, as by vSphere.
 func (c *cluster) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task) soap.HasFault {
@@ -98,7 +100,9 @@ func (f *folder) CreateDVSTask(ctx *simulator.Context, req *types.CreateDVS_Task
 	return body
 }
 
-type customizations struct{ *simulator.CustomizationSpecManager }
+type customizations struct {
+	*simulator.CustomizationSpecManager
+}
 
 // DeleteCustomizationSpec takes a specification out of the simulator's list, which it keeps to itself.
 func (c *customizations) DeleteCustomizationSpec(_ *simulator.Context, req *types.DeleteCustomizationSpec) soap.HasFault {

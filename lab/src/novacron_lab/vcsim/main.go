@@ -47,6 +47,9 @@ func main() {
 		model.Datacenter, model.ClusterHost, model.Portgroup = *datacenters, *hosts, *portgroups
 	}
 	model.Datastore, model.Machine, model.Autostart = *datastores, *machines, *autostart
+	if *machines > crowd {
+		model.Machine = 1
+	}
 	model.ServiceContent.About.Version, model.ServiceContent.About.ApiVersion = *version, *version
 	if strings.Count(*version, ".") == 2 {
 		model.ServiceContent.About.ApiVersion += ".0"
@@ -56,6 +59,11 @@ func main() {
 		log.Fatal(err)
 	}
 	service := model.Service
+	if *machines > crowd {
+		if err := addCrowd(service, *machines, *autostart); err != nil {
+			log.Fatal(err)
+		}
+	}
 	markUplinks(service.Context)
 	addAutostart(service.Context)
 	addNodeSystems(service.Context)

@@ -10,7 +10,7 @@ from novacron_vmware.errors import translated
 from novacron_vmware.names import plain_name
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import Teaming
-from novacron_vmware.networks.port_groups import node_groups
+from novacron_vmware.networks.port_groups import node_groups, reconfigure
 from novacron_vmware.placement import find_network
 from novacron_vmware.sdk import vim
 
@@ -69,7 +69,8 @@ class VSphereTeaming(NativeOperations):
         thing = find_network(self._connection, name)
         given = {"active": active, "standby": standby, "balance": balance, "failback": failback, "notify": notify}
         if isinstance(thing, Group):
-            self._set_distributed(thing, name, given, job)
+            with translated(name):
+                reconfigure(self._connection, thing, name, lambda ports: _change_distributed(ports, given), job)
             return self.portgroup_teaming_show(name)
         if balance == "load":
             raise UnsupportedOperationError("standard switches don't balance by load", resource=name, outcome="not_sent")
@@ -85,28 +86,24 @@ class VSphereTeaming(NativeOperations):
         name = plain_name(self._connection.read(thing, ["name"])["name"])
         return [(system, group) for system, group in node_groups(self._connection) if group.spec.name == name]
 
-    def _set_distributed(self, thing: Any, name: str, given: dict[str, Any], job: Job[Any]) -> None:
-        """Change a copy of the ports' whole configuration, so that VLAN and security policy stay."""
-        config = self._connection.read(thing, ["config"])["config"]
-        ports = config.defaultPortConfig
-        teaming = ports.uplinkTeamingPolicy or Distributed.UplinkPortTeamingPolicy()
-        teaming.inherited = False
-        order = teaming.uplinkPortOrder or Distributed.UplinkPortOrderPolicy()
-        for field, key in (("active", "activeUplinkPort"), ("standby", "standbyUplinkPort")):
-            if given[field] is not None:
-                setattr(order, key, list(given[field]))
-                order.inherited = False
-        if order.inherited is not None:
-            teaming.uplinkPortOrder = order
-        if given["balance"] is not None:
-            teaming.policy = vim.StringPolicy(inherited=False, value=BALANCE[given["balance"]])
-        if given["failback"] is not None:
-            teaming.rollingOrder = vim.BoolPolicy(inherited=False, value=not given["failback"])
-        if given["notify"] is not None:
-            teaming.notifySwitches = vim.BoolPolicy(inherited=False, value=given["notify"])
-        ports.uplinkTeamingPolicy = teaming
-        change = Group.ConfigSpec(configVersion=config.configVersion, defaultPortConfig=ports)
-        self._run(name, lambda: thing.ReconfigureDVPortgroup_Task(change), job)
+
+def _change_distributed(ports: Any, given: dict[str, Any]) -> None:
+    teaming = ports.uplinkTeamingPolicy or Distributed.UplinkPortTeamingPolicy()
+    teaming.inherited = False
+    order = teaming.uplinkPortOrder or Distributed.UplinkPortOrderPolicy()
+    for field, key in (("active", "activeUplinkPort"), ("standby", "standbyUplinkPort")):
+        if given[field] is not None:
+            setattr(order, key, list(given[field]))
+            order.inherited = False
+    if order.inherited is not None:
+        teaming.uplinkPortOrder = order
+    if given["balance"] is not None:
+        teaming.policy = vim.StringPolicy(inherited=False, value=BALANCE[given["balance"]])
+    if given["failback"] is not None:
+        teaming.rollingOrder = vim.BoolPolicy(inherited=False, value=not given["failback"])
+    if given["notify"] is not None:
+        teaming.notifySwitches = vim.BoolPolicy(inherited=False, value=given["notify"])
+    ports.uplinkTeamingPolicy = teaming
 
 
 def _changed_standard(now: Any, given: dict[str, Any]) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
+    from novacron.jobs import Job
     from novacron_vmware.connection import VMwareConnection
 
 
@@ -14,6 +16,25 @@ def uplinks(connection: VMwareConnection) -> set[Any]:
     """Return the port groups that are distributed switches' uplinks: no NIC may be there."""
     switches = connection.collect(vim.DistributedVirtualSwitch, ["config.uplinkPortgroup"])
     return {group for _, read in switches for group in read.get("config.uplinkPortgroup") or ()}
+
+
+def reconfigure(
+    connection: VMwareConnection, group: Any, name: str, change: Callable[[Any], None], job: Job[Any] | None = None
+) -> None:
+    """Change the configuration of a distributed port group's ports. Settings that `change` leaves alone stay as they are.
+
+    Args:
+        connection: where the port group is.
+        group: vSphere's DistributedVirtualPortgroup.
+        name: its name, for errors.
+        change: changes a copy of the whole configuration, with its VLAN, teaming, security policy and traffic shaping.
+        job: shows the progress, and cancels the task.
+    """
+    config = connection.read(group, ["config"])["config"]
+    ports = config.defaultPortConfig or vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy()
+    change(ports)
+    wanted = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(configVersion=config.configVersion, defaultPortConfig=ports)
+    connection.wait(group.ReconfigureDVPortgroup_Task(wanted), resource=name, job=job)
 
 
 def network_systems(connection: VMwareConnection) -> list[Any]:
@@ -28,4 +49,4 @@ def node_groups(connection: VMwareConnection) -> list[tuple[Any, Any]]:
     return [(system, group) for system, read in found for group in read.get("networkInfo.portgroup") or ()]
 
 
-__all__ = ["network_systems", "node_groups", "uplinks"]
+__all__ = ["network_systems", "node_groups", "reconfigure", "uplinks"]

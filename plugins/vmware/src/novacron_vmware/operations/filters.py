@@ -13,7 +13,7 @@ from novacron.plugins import hookimpl
 from novacron.records.filters import TrafficFilter
 from novacron_vmware.errors import translated
 from novacron_vmware.names import plain_name
-from novacron_vmware.networks.port_groups import node_groups, uplinks
+from novacron_vmware.networks.port_groups import node_groups, reconfigure, uplinks
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
@@ -61,24 +61,24 @@ class VMwareFilters(VMOperations):
         return self.filter_get(filter)
 
     def _set(self, network: str, *, spoofing: bool) -> None:
-        for thing, read in self._connection.collect(Group, ["name", "config"]):
+        """Change these two settings. Promiscuous mode, VLAN, teaming and shaping stay as they are."""
+
+        def change(ports: Any) -> None:
+            policy = ports.securityPolicy or Distributed.SecurityPolicy(allowPromiscuous=vim.BoolPolicy(inherited=True))
+            policy.inherited = False
+            policy.forgedTransmits = vim.BoolPolicy(inherited=False, value=spoofing)
+            policy.macChanges = vim.BoolPolicy(inherited=False, value=spoofing)
+            ports.securityPolicy = policy
+
+        for thing, read in self._connection.collect(Group, ["name"]):
             if plain_name(read["name"]) == network:
-                policy = Distributed.SecurityPolicy(
-                    inherited=False,
-                    forgedTransmits=vim.BoolPolicy(inherited=False, value=spoofing),
-                    macChanges=vim.BoolPolicy(inherited=False, value=spoofing),
-                    allowPromiscuous=vim.BoolPolicy(inherited=True),
-                )
-                change = Group.ConfigSpec(
-                    configVersion=read["config"].configVersion,
-                    defaultPortConfig=Distributed.VmwarePortConfigPolicy(securityPolicy=policy),
-                )
-                self._connection.wait(thing.ReconfigureDVPortgroup_Task(change), resource=network)
+                reconfigure(self._connection, thing, network, change)
                 return
         for system, group in node_groups(self._connection):
             if group.spec.name == network:
-                security = vim.host.NetworkPolicy.SecurityPolicy(forgedTransmits=spoofing, macChanges=spoofing)
                 group.spec.policy = group.spec.policy or vim.host.NetworkPolicy()
+                security = group.spec.policy.security or vim.host.NetworkPolicy.SecurityPolicy()
+                security.forgedTransmits = security.macChanges = spoofing
                 group.spec.policy.security = security
                 system.UpdatePortGroup(network, group.spec)
 

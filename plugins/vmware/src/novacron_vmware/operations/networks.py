@@ -15,7 +15,7 @@ from novacron.records.networks import Network
 from novacron.records.vm import Deleted
 from novacron_vmware.errors import translated
 from novacron_vmware.names import plain_name
-from novacron_vmware.networks.port_groups import network_systems, node_groups, uplinks
+from novacron_vmware.networks.port_groups import network_systems, node_groups, reconfigure, uplinks
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
@@ -82,8 +82,7 @@ class VMwareNetworks(VMOperations):
         vlan = spec.vlan or 0
         with translated(network):
             if isinstance(thing, Group):
-                change = Group.ConfigSpec(configVersion=read["config"].configVersion, defaultPortConfig=_ports(vlan))
-                self._connection.wait(thing.ReconfigureDVPortgroup_Task(change), resource=network)
+                reconfigure(self._connection, thing, network, lambda ports: setattr(ports, "vlan", _vlan(vlan)))
             else:
                 for system, group in self._groups(now.name):
                     group.spec.vlanId = vlan
@@ -183,9 +182,8 @@ def _own_switch(network: str) -> str:
     return f"nc-{network}"[:31]
 
 
-def _ports(vlan: int) -> Any:
-    Distributed = vim.dvs.VmwareDistributedVirtualSwitch
-    return Distributed.VmwarePortConfigPolicy(vlan=Distributed.VlanIdSpec(vlanId=vlan, inherited=False))
+def _vlan(vlan: int) -> Any:
+    return vim.dvs.VmwareDistributedVirtualSwitch.VlanIdSpec(vlanId=vlan, inherited=False)
 
 
 def _group_config(spec: NetworkSpec) -> Any:
@@ -194,7 +192,7 @@ def _group_config(spec: NetworkSpec) -> Any:
         type="earlyBinding",
         numPorts=PORTS,
         autoExpand=True,
-        defaultPortConfig=_ports(spec.vlan or 0),
+        defaultPortConfig=vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(vlan=_vlan(spec.vlan or 0)),
     )
 
 
