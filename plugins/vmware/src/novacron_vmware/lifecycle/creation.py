@@ -6,7 +6,7 @@ import base64
 import itertools
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from novacron import cloud_init
@@ -20,6 +20,7 @@ from novacron_vmware.placement import DEFAULT, Placement, backing, datastores, f
 from novacron_vmware.records import FACTS_PATH, apply_tags, facts_of, facts_option, read_vm
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_files import add_disk, attach, disk_path, drive
+from novacron_vmware.storage.disk_users import chain, refuse_shared
 
 if TYPE_CHECKING:
     from novacron.specs import DiskSpec, VMSpec
@@ -90,10 +91,11 @@ def finish(
     connection: VMwareConnection, made: Any, spec: VMSpec, place: Placement, job: Job[VM], *, made_with: int | None = None
 ) -> VM:
     """Give a new VM the disks after the first `made_with`, and start it if asked; it is destroyed when that fails."""
+    given = set[str]()
     try:
+        given = {disk_path(connection, d.path, d.pool, place.datacenter) for d in disks_of(spec) if d.path}
         there = len(at_once(spec)) if made_with is None else made_with
         attach(connection, made, spec.name, disks_of(spec)[there:], place.datacenter, job)
-        given = {disk_path(connection, d.path, d.pool, place.datacenter) for d in disks_of(spec) if d.path}
         remember_kept_disks(connection, made, spec.name, given)
         apply_tags(connection, made, spec.name)
         if spec.autostart:
@@ -105,19 +107,21 @@ def finish(
         job.raise_if_cancelled()
         return read_vm(connection, made)
     except BaseException:
-        undo(connection, made, spec.name)
+        undo(connection, made, spec.name, given)
         raise
 
 
-def undo(connection: VMwareConnection, made: Any, name: str) -> None:
-    """Destroy a VM whose creation failed; disks that existed before it are kept."""
+def undo(connection: VMwareConnection, made: Any, name: str, given: Collection[str] = ()) -> None:
+    """Destroy a VM whose creation failed; disks that existed before it are kept, and so are those at the paths `given`."""
     if connection.read(made, ["runtime.powerState"]).get("runtime.powerState") != "poweredOff":
         connection.wait(made.PowerOffVM_Task(), resource=name)
-    detach_kept_disks(connection, made, name, everything=False)
+    detach_kept_disks(connection, made, name, everything=False, given=given)
     connection.wait(made.Destroy_Task(), resource=name)
 
 
-def detach_kept_disks(connection: VMwareConnection, vm: Any, name: str, *, everything: bool) -> set[str]:
+def detach_kept_disks(
+    connection: VMwareConnection, vm: Any, name: str, *, everything: bool, given: Collection[str] = ()
+) -> set[str]:
     """Detach the disks that must outlive a VM, and return their paths.
 
     Args:
@@ -125,14 +129,9 @@ def detach_kept_disks(connection: VMwareConnection, vm: Any, name: str, *, every
         vm: vSphere's VM.
         name: its name, for errors.
         everything: True keeps all disks; False those that existed before the VM.
+        given: paths of disks that are known to have existed before the VM.
     """
-    read = connection.read(vm, ["config.hardware.device", "snapshot", FACTS_PATH])
-    foreign = set(facts_of(read).get("kept_disks", ()))
-    kept = [
-        device
-        for _, device in places(read.get("config.hardware.device") or ())
-        if isinstance(device, vim.vm.device.VirtualDisk) and (everything or device.backing.uuid in foreign)
-    ]
+    read, kept = _kept_disks(connection, vm, everything, given)
     if kept:
         if read.get("snapshot"):  # a disk with snapshots is several files; its current content is what is kept
             connection.wait(vm.RemoveAllSnapshots_Task(), resource=name)
@@ -142,6 +141,41 @@ def detach_kept_disks(connection: VMwareConnection, vm: Any, name: str, *, every
         removals = [vim.vm.device.VirtualDeviceSpec(operation="remove", device=device) for device in kept]
         connection.wait(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=removals)), resource=name)
     return {device.backing.fileName for device in kept}
+
+
+def refuse_lost_disks(connection: VMwareConnection, vm: Any, name: str, *, everything: bool) -> None:
+    """Raise InvalidStateError if deleting a VM would delete or change a file that another VM needs.
+
+    Such files are the disks that the VM does not keep, and the files below them in its folder. If disks are kept and there are snapshots,
+    the disks' files are merged: linked clones of the VM would lose the content that they were made with.
+
+    Args:
+        connection: where the VM is.
+        vm: vSphere's VM.
+        name: its name, for the error.
+        everything: whether all disks are kept.
+    """
+    read, kept = _kept_disks(connection, vm, everything, ())
+    home = str(read.get("config.files.vmPathName") or "").rpartition("/")[0]
+    files = [(device, path) for device in _disks(read) for path in chain(device)]
+    lost = {path for d, path in files if d not in kept and (path == d.backing.fileName or path.startswith(f"{home}/"))}
+    merged = {path for d, path in files if d in kept} if read.get("snapshot") else set()
+    hint = "delete that VM first" if merged else "keep the disks (keep_disks), or delete that VM first"
+    refuse_shared(connection, vm, name, "delete", lost | merged, hint)
+
+
+def _kept_disks(
+    connection: VMwareConnection, vm: Any, everything: bool, given: Collection[str]
+) -> tuple[dict[str, Any], list[Any]]:
+    """Return what is read of a VM, and those of its disks that outlive it."""
+    read = connection.read(vm, ["config.hardware.device", "config.files.vmPathName", "snapshot", FACTS_PATH])
+    foreign = set(facts_of(read).get("kept_disks", ()))
+    return read, [d for d in _disks(read) if everything or d.backing.uuid in foreign or d.backing.fileName in given]
+
+
+def _disks(read: dict[str, Any]) -> list[Any]:
+    devices = places(read.get("config.hardware.device") or ())
+    return [device for _, device in devices if isinstance(device, vim.vm.device.VirtualDisk)]
 
 
 def remember_kept_disks(connection: VMwareConnection, made: Any, name: str, paths: set[str]) -> None:
@@ -202,4 +236,14 @@ def seed(spec: VMSpec, secrets: Secrets) -> Iterator[Any]:
             yield vim.option.OptionValue(key=f"guestinfo.{name}.encoding", value="base64")
 
 
-__all__ = ["at_once", "detach_kept_disks", "disks_of", "finish", "new_config", "placement_of", "seed", "undo"]
+__all__ = [
+    "at_once",
+    "detach_kept_disks",
+    "disks_of",
+    "finish",
+    "new_config",
+    "placement_of",
+    "refuse_lost_disks",
+    "seed",
+    "undo",
+]

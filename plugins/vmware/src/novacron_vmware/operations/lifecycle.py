@@ -17,7 +17,15 @@ from novacron_vmware.errors import translated
 from novacron_vmware.lifecycle import definition as definitions
 from novacron_vmware.lifecycle.checks import check, megabytes, no_autostart, refuse_taken
 from novacron_vmware.lifecycle.cloning import clone, new_addresses
-from novacron_vmware.lifecycle.creation import detach_kept_disks, finish, new_config, placement_of, remember_kept_disks, undo
+from novacron_vmware.lifecycle.creation import (
+    detach_kept_disks,
+    finish,
+    new_config,
+    placement_of,
+    refuse_lost_disks,
+    remember_kept_disks,
+    undo,
+)
 from novacron_vmware.names import plain_name
 from novacron_vmware.placement import find_placement
 from novacron_vmware.records import ATTACHED, FACTS_PATH, FULL, apply_tags, facts_of, facts_option, full_record, summary_record
@@ -94,7 +102,10 @@ class VMwareLifecycle(VMOperations):
 
     @hookimpl
     def vm_delete(self, vm: str, keep_disks: bool, force: bool) -> Deleted:
-        """Destroy it with its files; disks that were there before it, or all when asked, are taken from it first."""
+        """Delete a VM with its files. Disks that existed before it are kept, and all disks if asked.
+
+        A VM is not deleted if another VM uses one of its disks, such as a linked clone, or a VM that was registered from its .vmx file.
+        """
         thing, record = self._changing(vm, "delete")
         if record.status not in ("stopped", "unknown") and not force:
             raise InvalidStateError(
@@ -102,6 +113,7 @@ class VMwareLifecycle(VMOperations):
             )
         connection = self._connection
         with translated(record.name):
+            refuse_lost_disks(connection, thing, record.name, everything=keep_disks)
             if record.status not in ("stopped", "unknown"):
                 connection.wait(thing.PowerOffVM_Task(), resource=record.name)
             kept = detach_kept_disks(connection, thing, record.name, everything=keep_disks)

@@ -23,6 +23,7 @@ from novacron_vmware.names import plain_name
 from novacron_vmware.records import STATUSES
 from novacron_vmware.sdk import vim
 from novacron_vmware.snapshots.sizes import snapshot_sizes
+from novacron_vmware.storage.disk_users import refuse_shared
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
@@ -126,9 +127,15 @@ class VMwareSnapshots(VMOperations):
 
     @hookimpl
     def snapshot_delete(self, vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
-        """Delete a snapshot, its disks consolidated."""
+        """Delete a snapshot, its disks consolidated. It is refused while linked clones of another VM are based on its disks."""
         thing, record = self._changing(vm, "delete a snapshot of")
         kept = self._snapshot(thing, vm, snapshot)
+        gone = [each for each, _ in self._tree(thing) if each.snapshot == kept]
+        if children:
+            gone += [child for each in gone for child, _ in self._walk(each.childSnapshotList)]
+        devices = [d for read in self._known(gone).values() for d in read.get("config.hardware.device") or ()]
+        files = [d.backing.fileName for d in devices if isinstance(d, vim.vm.device.VirtualDisk)]
+        refuse_shared(self._connection, thing, record.name, "delete a snapshot of", files, "delete that VM first")
         job.report(f"deleting {snapshot}", 0.0)
         self._remove(thing, record.name, kept, children=children, job=job)
         return self._read(thing)

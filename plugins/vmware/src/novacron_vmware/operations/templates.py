@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem, TemplateNotFoundError
+from novacron.errors import InvalidSpecError, SpecProblem, TemplateNotFoundError
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.templates import Template
@@ -17,7 +17,7 @@ from novacron_vmware.names import plain_name
 from novacron_vmware.placement import backing, find_placement
 from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
 from novacron_vmware.sdk import vim
-from novacron_vmware.storage.disk_users import users_of
+from novacron_vmware.storage.disk_users import refuse_shared
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
@@ -108,15 +108,10 @@ class VMwareTemplates(VMOperations):
         """Delete a version, or all, with their disks. Refused while linked VMs share these."""
         self._version(template, version)
         going = [(each, thing) for each, thing in self._all() if each.name == template and version in (None, each.version)]
-        for each, thing in going:
-            own = plain_name(self._connection.read(thing, ["name"])["name"])
-            users = sorted({user for disk in each.disks for user in users_of(self._connection, disk) if user != own})
-            if users:
-                raise InvalidStateError(
-                    f"can't delete version {each.version} of the template {template!r}: {', '.join(users)} shares its content",
-                    resource=template,
-                    hint="delete the linked VMs first",
-                )
+        with translated(template):
+            for each, thing in going:
+                label = f"{template} (version {each.version})"
+                refuse_shared(self._connection, thing, label, "delete", each.disks, "delete the linked VMs first")
         with translated(template):
             for _, thing in going:
                 self._connection.wait(thing.Destroy_Task(), resource=template)

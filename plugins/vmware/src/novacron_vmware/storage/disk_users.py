@@ -1,10 +1,13 @@
-"""Finds the VMs that use a disk file."""
+"""Finds the VMs that use a disk file, so that no file is deleted or merged that another VM needs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from novacron.errors import InvalidStateError
 from novacron_vmware.devices import places
+from novacron_vmware.names import plain_name
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
@@ -16,13 +19,51 @@ def users_of(connection: VMwareConnection, path: str, datacenter: Any = None) ->
     found = []
     for _, read in connection.collect(vim.VirtualMachine, ["name", "config.hardware.device"], datacenter):
         for _, device in places(read.get("config.hardware.device") or ()):
-            backing = device.backing
-            while backing is not None and getattr(backing, "fileName", None) != path:
-                backing = getattr(backing, "parent", None)
-            if backing is not None:
+            if path in chain(device):
                 found.append(read["name"])
                 break
     return sorted(found)
+
+
+def chain(device: Any) -> Iterator[str]:
+    """Yield the paths of a disk's file and of its parents, such as those of its snapshots."""
+    backing = device.backing
+    while backing is not None:
+        if path := getattr(backing, "fileName", None):
+            yield str(path)
+        backing = getattr(backing, "parent", None)
+
+
+def refuse_shared(connection: VMwareConnection, thing: Any, name: str, verb: str, paths: Iterable[str], hint: str) -> None:
+    """Raise InvalidStateError if another VM or template has one of these disk files, or a child of one.
+
+    Only the VMs on the datastores of `thing` are read.
+
+    Args:
+        connection: where the VM is.
+        thing: vSphere's VM, whose own use of the files does not count.
+        name: its name, for the error.
+        verb: what is about to be done, for the error.
+        paths: the files that would be deleted or changed.
+        hint: what to do instead.
+    """
+    wanted = set(paths)
+    if not wanted:
+        return
+    listed = connection.collect(vim.VirtualMachine, ["datastore"], connection.content.rootFolder)
+    stores = {vm: set(read.get("datastore") or ()) for vm, read in listed}
+    urls = dict(connection.collect(vim.Datastore, ["summary.url"], connection.content.rootFolder))
+    own = {urls.get(store, {}).get("summary.url") or store for store in stores.get(thing, ())}
+    near = [vm for vm, on in stores.items() if vm != thing and any((urls.get(s, {}).get("summary.url") or s) in own for s in on)]
+    found = connection.read_all(near, vim.VirtualMachine, ["name", "config.hardware.device"])
+    for path, user in sorted(
+        (path, plain_name(read["name"]))
+        for _, read in found
+        for _, device in places(read.get("config.hardware.device") or ())
+        for path in chain(device)
+        if path in wanted
+    ):
+        raise InvalidStateError(f"can't {verb} {name!r}: {user!r} uses its disk {path}", resource=name, hint=hint)
 
 
 def disk_files(config: Any) -> set[str]:
@@ -35,4 +76,4 @@ def disk_files(config: Any) -> set[str]:
     }
 
 
-__all__ = ["disk_files", "users_of"]
+__all__ = ["chain", "disk_files", "refuse_shared", "users_of"]
