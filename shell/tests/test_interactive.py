@@ -25,7 +25,8 @@ def shell(tmp_path):
     child = pexpect.spawn(
         "novacron", ["shell", "-c", "sim://lab?vms=3"], env=environment, encoding="utf-8", timeout=120, dimensions=(50, 140)
     )
-    seen(child, "3 VMs, 2 running")
+    typed(child, "print('opened', len(vms))")
+    seen(child, "opened 3")
     yield child
     child.close(force=True)
 

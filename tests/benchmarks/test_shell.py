@@ -90,8 +90,8 @@ def started(command, prompt, environment):
     return took
 
 
-def test_the_shell_starts_within_three_times_bare_ptpython(tmp_path):
-    """The goal is 1.5 times. Measured are 2.0 to 2.3: a third of it is pydantic and the modules of the fleet."""
+def test_the_shell_starts_within_one_and_a_half_times_bare_ptpython(tmp_path):
+    """Both start in turn, so that other load of the machine meets both; of each the quickest start counts."""
     environment = os.environ | {
         "NOVACRON_STATE": str(tmp_path),
         "TERM": "xterm",
@@ -99,9 +99,11 @@ def test_the_shell_starts_within_three_times_bare_ptpython(tmp_path):
         "HOME": str(tmp_path),
     }
     ours, theirs = [], []
-    for _ in range(5):
+    for _ in range(8):
         theirs.append(started(["ptpython"], ">>>", environment))
         ours.append(started(["novacron", "shell", "-c", "sim://started?vms=3"], "novacron>", environment))
-    ratio = statistics.median(ours) / statistics.median(theirs)
-    print(f"shell {1000 * statistics.median(ours):.0f} ms, ptpython {1000 * statistics.median(theirs):.0f} ms, ratio {ratio:.2f}")
-    assert ratio <= 3.0
+    ratios = [statistics.median(ours) / statistics.median(theirs), min(ours) / min(theirs)]
+    print(
+        f"shell {1000 * min(ours):.0f} ms, ptpython {1000 * min(theirs):.0f} ms, ratio {ratios[1]:.2f}, of medians {ratios[0]:.2f}"
+    )
+    assert ratios[1] <= 1.5

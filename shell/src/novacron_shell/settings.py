@@ -34,6 +34,8 @@ class Settings:
         self.columns: tuple[str, ...] = ()
         self.sort: str | None = None
         self.unreachable: dict[str, NovaCronError] = {}
+        self.prompts = True
+        """Whether a password that is nowhere else is asked for at the terminal."""
         self._open: dict[str, HostHandle] = {}
 
     def over(self, outer: Settings | None) -> Settings:
@@ -92,7 +94,7 @@ class Settings:
                 return connect(place, timeout=seconds, **options)
             return fleet().hosts.open(place, timeout=seconds, **options)
 
-        host = self._open[place] = _prompting(connected)
+        host = self._open[place] = _prompting(connected) if self.prompts else connected()
         return host
 
     def host(self) -> HostHandle:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from novacron.errors import NovaCronError
-from novacron.handles.host import HostHandle
+
+if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
 
 AGE, PATIENCE = 20.0, 10.0
 """Seconds after which names are read again when completion needs them, and that a host has to answer."""

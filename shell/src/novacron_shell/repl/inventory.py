@@ -5,37 +5,57 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from novacron.errors import HostNotFoundError, VMNotFoundError, either
-from novacron.handles.host import HostHandle
-from novacron.handles.vm import VMHandle
-from novacron.handles.vms import Each
-from novacron.specs.query import VMQuery, VMQueryFields
 
 if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
+    from novacron.handles.vm import VMHandle
+    from novacron.handles.vms import Each
+    from novacron.specs.query import VMQueryFields
     from novacron_shell.repl.pipes import Selection
 
 PATIENCE = 5.0
 """Seconds that a host has to list its VMs."""
 RETRY, PAUSE = 5.0, 0.5
 """Seconds between two looks for hosts that did not answer, and the least between two readings."""
+HUNG = 60.0
+"""Seconds after which a host that has not answered yet is asked by another thread: the first one may never return."""
+CLOSING = 2.0
+"""Seconds that a host has to close its connection."""
+CONNECTING = "still connecting"
+"""What `unreachable` says about a host until it has answered for the first time."""
 
 
-class Inventory(Mapping[str, VMHandle]):
+class Inventory(Mapping[str, "VMHandle"]):
     """VMs by name, or "HOST/NAME" where two hosts have one of that name.
 
-    They are read again after each command and at each event of a host, in the background: no keystroke waits for a hypervisor.
+    They are read again after each command and at each event of a host, in the background: no keystroke waits for a hypervisor. The VMs of
+    a host are there as soon as this host has answered, whatever the other hosts do.
+
+    Args:
+        hosts: the connected hosts.
+        on_return: called in a thread with each host of the fleet that was connected after it had been unreachable.
     """
 
     def __init__(self, hosts: OpenHosts, on_return: Callable[[HostHandle], object] = lambda _: None) -> None:
         self._hosts, self._on_return = hosts, on_return
         self._vms: dict[str, VMHandle] = {}
-        self._reading = threading.Lock()
+        self._pages: dict[str, Sequence[VMHandle]] = {}
+        self._guard = threading.Lock()
+        self._asked: dict[str, _Turn] = {}
+        self._again: set[str] = set()
         self._changed, self._closed = threading.Event(), threading.Event()
         self._subscriptions: dict[str, Any] = {}
         self.unreachable: dict[str, str] = {}
+
+    def expect(self, hosts: Sequence[str]) -> None:
+        """Name hosts of the fleet that are to be connected. They count as unreachable until they answer."""
+        self.unreachable = {**self.unreachable, **dict.fromkeys(hosts, CONNECTING)}
 
     def __getitem__(self, name: str) -> VMHandle:
         if name not in self._vms:
@@ -65,19 +85,80 @@ class Inventory(Mapping[str, VMHandle]):
         return next((handle.name for handle in self._vms.values() if handle.id == vm), vm)
 
     def refresh(self) -> None:
-        """Read all hosts' VMs; does nothing while another thread does it."""
-        if not self._reading.acquire(blocking=False):
+        """Read the VMs of all hosts. A host that another thread is asking is not waited for: that thread asks it once more."""
+        from novacron import fleet
+
+        now = time.monotonic()
+        with self._guard:
+            known: dict[str, Any] = dict.fromkeys(self.unreachable) | dict(self._hosts)
+            busy = {name for name, turn in self._asked.items() if now - turn.began < HUNG}
+            self._again |= known.keys() & busy
+            turns = {name: _Turn(now) for name in known if name not in busy}
+            self._asked |= turns
+        if not turns:
             return
+        hosts = [known[name] or name for name in turns]
+        for answer in fleet().ask(hosts, lambda host: self._read(host, turns[host.name]), timeout=PATIENCE):
+            if answer.error is not None:
+                self._failed(answer.host, turns[answer.host], str(answer.error))
+
+    def _read(self, host: HostHandle, turn: _Turn) -> None:
+        """Read the VMs of one host, in a thread of its own. A host that answers late is no longer unreachable from then on."""
+        turn.connected = True
         try:
-            pages = self._pages()
-            found: dict[str, VMHandle] = {}
-            names = [vm.name for page in pages for vm in page]
-            for page in pages:
-                for vm in page:
-                    found[vm.name if names.count(vm.name) == 1 else f"{vm.host.name}/{vm.name}"] = vm
-            self._vms = found
+            while self._read_once(host, turn):
+                pass
         finally:
-            self._reading.release()
+            with self._guard:
+                self._end(host.name, turn)
+
+    def _read_once(self, host: HostHandle, turn: _Turn) -> bool:
+        """Read the VMs of one host, and return whether they have to be read again."""
+        turn.answered = False
+        self._subscribe(host)
+        page = list(host.vms.list())
+        with self._guard:
+            if self._closed.is_set() or self._asked.get(host.name) is not turn:
+                return False
+            if back := host.name not in self._hosts:
+                self._hosts.add(host)
+            turn.answered, self._pages[host.name] = True, page
+            self.unreachable = {name: error for name, error in self.unreachable.items() if name != host.name}
+            self._gather()
+            again = host.name in self._again
+            self._again.discard(host.name)
+            if not again:
+                self._end(host.name, turn)
+        if back:
+            self._on_return(host)
+        return again
+
+    def _subscribe(self, host: HostHandle) -> None:
+        if host.name not in self._subscriptions and host.supports("event_subscribe"):
+            self._subscriptions[host.name] = host.subscribe(lambda _: self._changed.set())
+
+    def _failed(self, host: str, turn: _Turn, error: str) -> None:
+        """Note that a host did not answer. Its VMs are not shown until it does."""
+        with self._guard:
+            if turn.answered:
+                return  # just now
+            self.unreachable = {**self.unreachable, host: error}
+            self._pages.pop(host, None)
+            self._gather()
+            if not turn.connected:
+                self._end(host, turn)
+
+    def _end(self, host: str, turn: _Turn) -> None:
+        if self._asked.get(host) is turn:
+            del self._asked[host]
+            self._again.discard(host)
+
+    def _gather(self) -> None:
+        """Put the VMs of all hosts together."""
+        count = Counter(vm.name for page in self._pages.values() for vm in page)
+        self._vms = {
+            vm.name if count[vm.name] == 1 else f"{vm.host.name}/{vm.name}": vm for page in self._pages.values() for vm in page
+        }
 
     def refresh_soon(self) -> None:
         """Read in the background."""
@@ -106,6 +187,7 @@ class Inventory(Mapping[str, VMHandle]):
             <1 VM>
         """
         from novacron import fleet
+        from novacron.specs.query import VMQuery
         from novacron_shell.repl.pipes import Selection
 
         asked = VMQuery.of(**query)
@@ -126,6 +208,8 @@ class Inventory(Mapping[str, VMHandle]):
     @property
     def each(self) -> Each:
         """Calls a method of all VMs, in parallel: `vms.each.refresh()`."""
+        from novacron.handles.vms import Each
+
         return Each(list(self._vms.values()))
 
     def keep_fresh(self) -> None:
@@ -141,28 +225,24 @@ class Inventory(Mapping[str, VMHandle]):
         while not self._closed.is_set():
             if self._changed.wait(RETRY) or self.unreachable:
                 self._changed.clear()
-                self.refresh()
+                self.refresh_soon()
                 self._closed.wait(PAUSE)  # many events at once are one change
 
-    def _pages(self) -> list[list[VMHandle]]:
-        """Return the VMs of each host that answers in time. Hosts of the fleet that were down are connected when they are back."""
-        from novacron import fleet
 
-        absent = [name for name in self.unreachable if name not in self._hosts]
-        answers = fleet().ask([*self._hosts.values(), *absent], self._read, timeout=PATIENCE)
-        self.unreachable = {answer.host: str(answer.error) for answer in answers if answer.error is not None}
-        return [answer.value for answer in answers if answer.error is None]
+class _Turn:
+    """One thread's reading of one host.
 
-    def _read(self, host: HostHandle) -> list[VMHandle]:
-        if host.name not in self._hosts:
-            self._hosts.add(host)
-            self._on_return(host)
-        if host.name not in self._subscriptions and host.supports("event_subscribe"):
-            self._subscriptions[host.name] = host.subscribe(lambda _: self._changed.set())
-        return list(host.vms.list())
+    Attributes:
+        began: `time.monotonic()` of its start.
+        connected: whether the thread has the connection, so that it notes the end itself.
+        answered: whether the host has answered.
+    """
+
+    def __init__(self, began: float) -> None:
+        self.began, self.connected, self.answered = began, False, False
 
 
-class OpenHosts(Mapping[str, HostHandle]):
+class OpenHosts(Mapping[str, "HostHandle"]):
     """The hosts that the shell has connected to, by name."""
 
     def __init__(self) -> None:
@@ -182,13 +262,17 @@ class OpenHosts(Mapping[str, HostHandle]):
 
     def add(self, host: HostHandle) -> HostHandle:
         """Keep a connected host."""
-        self._open[host.name] = host
+        self._open = {**self._open, host.name: host}  # other threads may be iterating
         return host
 
     def close(self) -> None:
-        """Close all."""
-        while self._open:
-            self._open.popitem()[1].close()
+        """Close all. A host that hangs is not waited for longer than `CLOSING` seconds."""
+        from novacron.threads import fan_out
+
+        hosts, self._open = list(self._open.values()), {}
+        for closed in fan_out(hosts, lambda host: host.close(), seconds=CLOSING, limit=16, name="novacron-close"):
+            if closed.done() and (error := closed.exception()) is not None:
+                raise error
 
 
 def identifier(name: str) -> str:
@@ -202,18 +286,19 @@ def identifier(name: str) -> str:
     return word if word.isidentifier() else f"host_{word}"
 
 
-def namespace(hosts: OpenHosts, vms: Inventory) -> dict[str, Any]:
-    """Return the names that the shell and `novacron script` start with; `host` too where there is one alone."""
-    names = first_names(hosts, vms)
+def namespace(hosts: OpenHosts, vms: Inventory, names: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Add the names that the shell and `novacron script` start with to `names`, and return it; `host` too if there is only one."""
+    names = first_names(hosts, vms, names)
     add_specs(names)
     return names
 
 
-def first_names(hosts: OpenHosts, vms: Inventory) -> dict[str, Any]:
-    """Return the names that are cheap: hosts, VMs, connections."""
+def first_names(hosts: OpenHosts, vms: Inventory, names: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Add the names that are cheap, those of hosts, VMs and connections, to `names`, and return it."""
     import novacron
 
-    names: dict[str, Any] = {"novacron": novacron, "hosts": hosts, "vms": vms, "fleet": novacron.fleet}
+    names = {} if names is None else names
+    names |= {"novacron": novacron, "hosts": hosts, "vms": vms, "fleet": novacron.fleet}
 
     def connect(uri: str | None = None, **options: Any) -> HostHandle:
         """Connect to a host and keep it among `hosts`; see `novacron.connect`."""

@@ -26,9 +26,14 @@ def bindings(shell: Environment) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.validate_and_handle()
 
+    add_keys(keys, shell)
+    return keys
+
+
+def add_keys(keys: KeyBindings, shell: Environment) -> None:
+    """Add the keys of plugins."""
     for key, (action, _about) in shell.keys.items():
         keys.add(key)(_calling(shell, key, action))
-    return keys
 
 
 def _calling(shell: Environment, key: str, action: Callable[[], object]) -> Callable[[KeyPressEvent], None]:
@@ -43,4 +48,4 @@ def _calling(shell: Environment, key: str, action: Callable[[], object]) -> Call
     return pressed
 
 
-__all__ = ["bindings"]
+__all__ = ["add_keys", "bindings"]

@@ -15,9 +15,10 @@ from novacron_shell.repl.display import Displays
 from novacron_shell.repl.errors import tell
 from novacron_shell.repl.extension import extend
 from novacron_shell.repl.jobs import JobBook
+from novacron_shell.repl.plugin import ShellPlugin
 from novacron_shell.repl.session import open_environment
 from novacron_shell.repl.transcript import COMMAND
-from novacron_shell.repl.watching import ProgressPolicy, ShellPlugin
+from novacron_shell.repl.watching import ProgressPolicy
 from novacron_shell.settings import Settings
 
 MAGIC = "novacron"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -12,7 +13,6 @@ from novacron import __version__
 from novacron.errors import NovaCronError
 from novacron.state import state_directory
 from novacron.text import printable
-from novacron.threads import in_thread
 from novacron_shell.config import read_config
 from novacron_shell.options import Settings
 from novacron_shell.repl.config import ShellConfig
@@ -20,10 +20,14 @@ from novacron_shell.repl.coroutines import compiled, run_code
 from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.errors import show_traceback, tell
 from novacron_shell.repl.extension import extend
-from novacron_shell.repl.inventory import PATIENCE, Inventory, OpenHosts, add_specs, first_names, identifier, namespace
+from novacron_shell.repl.inventory import PATIENCE, Inventory, OpenHosts, identifier, namespace
 from novacron_shell.repl.jobs import JobBook
+from novacron_shell.repl.opening import Opening
 from novacron_shell.repl.toolbar import Toolbar
-from novacron_shell.repl.watching import ProgressPolicy, ShellPlugin
+from novacron_shell.repl.watching import ProgressPolicy
+
+if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
 
 EAGER = 8
 """Hosts that a session connects to when it starts; a larger fleet is connected host by host when asked for."""
@@ -32,29 +36,30 @@ EAGER = 8
 def run(settings: Settings) -> None:
     """Run the shell until the user leaves it; or run what is piped into it.
 
+    The prompt appears first. Then the hosts are opened in the background, and the first line waits for them.
+
     Raises:
+        NovaCronError: the host that was named can't be opened.
         click.exceptions.Exit: what was piped failed.
     """
-    from novacron.site import default_site
-
     if not sys.stdin.isatty():
         return _run_piped(settings)
 
     jobs = JobBook()
     progress = ProgressPolicy(jobs)
-    plugins = default_site().plugins
-    plugins.register(ShellPlugin(progress), "shell")
-    shell = open_environment(settings, jobs, specs=False)
-    shell.vms.keep_fresh()
+    shell = _empty_environment(settings, jobs)
     progress.name_of = shell.vms.name_of
-    problems = extend(shell, plugins.hook.extend_shell)
-    _greet(shell)
-    for problem in problems:
-        shell.console.print(Text(printable(problem), style="red"))
-    if not shell.started_for:  # a shell for one host is there at once; the fleet's has the database open
-        offer_interrupted(shell.console)
+    opening = Opening(shell, settings, progress)
     try:
-        _loop(shell, progress)
+        _configure(shell)
+        _greet()
+        if not shell.started_for:  # a shell for one host is there at once; the fleet's has the database open
+            offer_interrupted(shell.console)
+        if shell.config.startup:
+            opening.finish()
+        for file in shell.config.startup:
+            _run_startup(shell, Path(file).expanduser())
+        _loop(shell, progress, opening)
     except SystemExit:
         pass
     finally:
@@ -89,28 +94,38 @@ def _options(settings: Settings) -> tuple[str, ...]:
     return ("--host", settings.host_name) if settings.host_name else ()
 
 
-def open_environment(settings: Settings, jobs: JobBook | None = None, *, specs: bool = True) -> Environment:
-    """Connect to the hosts and return a session with its names. `novacron script` uses the same.
+def open_environment(settings: Settings, jobs: JobBook | None = None) -> Environment:
+    """Connect to the hosts and return a session with its names. Pipes, notebooks and `novacron script` use it.
 
     Args:
         settings: the host that was named, otherwise the fleet.
         jobs: the book of jobs.
-        specs: add the names of specs and workflows now; otherwise `add_specs` adds them later.
     """
+    shell = _empty_environment(settings, jobs or JobBook())
+    shell.vms.unreachable = connect_all(shell.hosts, settings)
+    namespace(shell.hosts, shell.vms, shell.names)
+    shell.vms.refresh()
+    add_actions(shell)
+    return shell
+
+
+def _empty_environment(settings: Settings, jobs: JobBook) -> Environment:
+    """Return a session without hosts and names of hosts."""
     from novacron_shell.repl.interpreter import command
 
     hosts = OpenHosts()
-    failed = connect_all(hosts, settings)
-    vms = Inventory(hosts, on_return=lambda host: shell.names.__setitem__(identifier(host.name), host))
-    make = namespace if specs else first_names
-    shell = Environment(make(hosts, vms), Console(), hosts, vms, jobs or JobBook(), started_for=_options(settings))
-    vms.unreachable = failed
-    vms.refresh()
+    vms = Inventory(hosts, on_return=lambda host: _add_host(shell, host))
+    shell = Environment({}, Console(), hosts, vms, jobs, started_for=_options(settings))
     shell.names["tb"] = lambda: show_traceback(shell.console, shell.error)
     shell.names["command"] = command(shell)
-    if specs:
-        add_actions(shell)
     return shell
+
+
+def _add_host(shell: Environment, host: HostHandle) -> None:
+    """Add the name of a host that was connected later; `host` too if it is the only one."""
+    shell.names[identifier(host.name)] = host
+    if len(shell.hosts) == 1 and not shell.vms.unreachable:
+        shell.names["host"] = host
 
 
 def add_actions(shell: Environment) -> None:
@@ -123,34 +138,39 @@ def add_actions(shell: Environment) -> None:
         shell.names.setdefault(name, value)
 
 
-def _add_names(shell: Environment) -> None:
-    add_specs(shell.names)
-    add_actions(shell)
-
-
-def _greet(shell: Environment) -> None:
-    summary = f"  hosts: {', '.join(shell.hosts) or 'none'}  VMs: {len(shell.vms)}"
-    shell.console.print(Text.assemble((f"NovaCron {__version__}", "bold"), printable(summary)))
-    for name, error in shell.vms.unreachable.items():
-        shell.console.print(Text.assemble((printable(name), "red"), printable(f": {error}")))
-    shell.console.print("hosts, vms, fleet(), connect(uri), steps, flows; :help commands, ? help; Ctrl-D leaves", style="dim")
-
-
-def _loop(shell: Environment, progress: ProgressPolicy) -> None:
-    """Read and run lines until the user leaves."""
-    from novacron_shell.repl.shell import Shell
-
-    state = state_directory(create=True)
+def _configure(shell: Environment) -> None:
+    """Read the configuration files. An invalid one is reported, and the defaults apply."""
     try:
-        shell.config = ShellConfig.read(state / "shell.toml").over(read_config())
+        shell.config = ShellConfig.read(state_directory(create=True) / "shell.toml").over(read_config())
     except NovaCronError as error:
         tell(shell.console, error)
-    ready = in_thread(lambda: _add_names(shell), "novacron-names")
-    if shell.config.startup:
-        ready.result()
-    for file in shell.config.startup:
-        _run_startup(shell, Path(file).expanduser())
-    Shell(shell, Toolbar(shell), str(state / "history"), progress, ready).run()
+
+
+def _greet() -> None:
+    from prompt_toolkit import print_formatted_text
+    from prompt_toolkit.formatted_text import FormattedText
+
+    print_formatted_text(FormattedText([("bold", f"NovaCron {__version__}")]))
+    hint = "hosts, vms, fleet(), connect(uri), steps, flows; :help commands, ? help; Ctrl-D leaves"
+    print_formatted_text(FormattedText([("fg:ansibrightblack", hint)]))
+
+
+def _loop(shell: Environment, progress: ProgressPolicy, opening: Opening) -> None:
+    """Read and run lines until the user leaves.
+
+    Raises:
+        NovaCronError: the host that was named can't be opened.
+    """
+    from novacron_shell.repl.shell import Shell
+
+    prompt = Shell(shell, Toolbar(shell), str(state_directory() / "history"), progress, opening)
+    while True:
+        prompt.run()
+        if opening.error is None:
+            return
+        if not opening.repeatable():
+            raise opening.error
+        opening.finish()
 
 
 def _run_startup(shell: Environment, file: Path) -> None:

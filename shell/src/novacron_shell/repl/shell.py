@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit.document import Document
 from prompt_toolkit.validation import Validator
@@ -23,9 +22,12 @@ from novacron_shell.repl.errors import from_typed_line, mistyped, tell
 from novacron_shell.repl.interpreter import Interpreter, is_special
 from novacron_shell.repl.interrupts import DetachedError, Interrupts
 from novacron_shell.repl.jobs import Listed
-from novacron_shell.repl.keys import bindings
+from novacron_shell.repl.keys import add_keys, bindings
 from novacron_shell.repl.toolbar import Prompt, Toolbar
 from novacron_shell.repl.watching import ProgressPolicy
+
+if TYPE_CHECKING:
+    from novacron_shell.repl.opening import Opening
 
 
 class Shell(PythonRepl):
@@ -36,7 +38,7 @@ class Shell(PythonRepl):
         toolbar: the line below the input.
         history: path of the history file.
         progress: draws progress bars while a line runs.
-        ready: done when all names are there; the first line waits for it.
+        opening: opens the hosts when the prompt is on the screen.
     """
 
     def __init__(
@@ -45,9 +47,9 @@ class Shell(PythonRepl):
         toolbar: Toolbar,
         history: str,
         progress: ProgressPolicy,
-        ready: Future[None] | None = None,
+        opening: Opening | None = None,
     ) -> None:
-        self._shell, self._toolbar, self._ready = environment, toolbar, ready
+        self._shell, self._toolbar, self._opening = environment, toolbar, opening
         self._interrupts = Interrupts(environment.jobs, progress)
         self._waiting: list[str] = []
         self._detached: set[int] = set()
@@ -69,6 +71,24 @@ class Shell(PythonRepl):
         environment.evaluate = self._interpreter.evaluate
         environment.history = lambda: list(reversed(list(self.history.load_history_strings())))
         self._look()
+        if opening is not None:
+            opening.failed, opening.extended = self._leave, lambda: add_keys(self.extra_key_bindings, environment)
+            self.app.after_render += lambda _: opening.begin()
+
+    def _leave(self) -> None:
+        """End the prompt. May be called in any thread."""
+        loop = self.app.loop
+        if loop is not None:
+            loop.call_soon_threadsafe(lambda: self.app.exit(exception=EOFError) if self.app.is_running else None)
+
+    def _opened(self) -> None:
+        """Wait for the names and hosts of the session. Leaves the shell if the named host can't be opened."""
+        if self._opening is None:
+            return
+        try:
+            self._opening.ready.result()
+        except NovaCronError:
+            raise SystemExit from None  # whoever runs the shell reports the error
 
     def _look(self) -> None:
         self.title = "NovaCron"
@@ -87,8 +107,7 @@ class Shell(PythonRepl):
 
     def eval(self, line: str) -> object:
         """Run what was typed, keep it for `:save`, then read the inventory again in the background."""
-        if self._ready is not None:
-            self._ready.result()
+        self._opened()
         began, failed = time.monotonic(), True
         try:
             with self._interrupts.offered():

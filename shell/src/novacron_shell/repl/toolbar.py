@@ -13,6 +13,7 @@ from ptpython.prompt_style import PromptStyle
 
 from novacron.text import printable_line
 from novacron_shell.repl.environment import Environment
+from novacron_shell.repl.inventory import CONNECTING
 
 BAR, MOST_JOBS = 24, 4
 """Characters of a progress bar, and jobs that have a line of their own."""
@@ -66,8 +67,14 @@ class Toolbar:
             ("bold", f" {printable_line(', '.join(self._hosts)) if 0 < len(self._hosts) < 4 else f'{len(self._hosts)} hosts'}"),
             ("", f"  {len(self._vms)} VMs, {running} running"),
         ]
-        if self._vms.unreachable:
-            parts.append(("fg:ansired bold", f"  unreachable: {printable_line(', '.join(self._vms.unreachable))}"))
+        states = dict(self._vms.unreachable)
+        connecting = [name for name, error in states.items() if error == CONNECTING]
+        for style, what, names in (
+            ("fg:ansiyellow", "connecting", connecting),
+            ("fg:ansired bold", "unreachable", [name for name in states if name not in connecting]),
+        ):
+            if names:
+                parts.append((style, f"  {what}: {printable_line(', '.join(names))}"))
         if more := len(self._jobs.running) - MOST_JOBS:
             parts.append(("fg:ansiyellow", f"  {more} more jobs" if more > 0 else ""))
         for item in self._items:

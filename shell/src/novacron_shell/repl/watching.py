@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from novacron.dispatch.call import Call
-from novacron.hookspecs.operation import Operation
-from novacron.plugins import hookimpl
 from novacron.text import printable_line
-from novacron_shell.progress import describe
 from novacron_shell.repl.jobs import JobBook
+
+if TYPE_CHECKING:
+    from novacron.dispatch.call import Call
+    from novacron.hookspecs.operation import Operation
 
 PATIENCE = 0.4
 """Seconds before a bar is drawn: most operations end sooner."""
@@ -70,6 +70,8 @@ class ProgressPolicy:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+            from novacron_shell.progress import describe
+
             columns = (
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
@@ -92,16 +94,4 @@ class ProgressPolicy:
             self._drawing.release()
 
 
-class ShellPlugin:
-    """Gives the shell's policy to every host that is connected from now on."""
-
-    def __init__(self, progress: ProgressPolicy) -> None:
-        self._progress = progress
-
-    @hookimpl
-    def register_policies(self) -> Sequence[Any]:
-        """Return the progress policy."""
-        return [self._progress]
-
-
-__all__ = ["ProgressPolicy", "ShellPlugin"]
+__all__ = ["ProgressPolicy"]
