@@ -54,7 +54,8 @@ def test_a_host_whose_connecting_hangs_delays_no_other(tmp_path):
         site.fleet.add("hung", "hung://x")
         site.fleet.add("well", "sim://well")
         try:
-            answers = site.fleet.ask(["hung", "well"], lambda host: host.ping().host, timeout=0.5)
+            site.fleet.hosts.open("well")
+            answers = site.fleet.ask(["hung", "well"], lambda host: host.ping().host, timeout=2)
         finally:
             gate.set()
     assert isinstance(answers[0].error, errors.OperationTimeoutError)

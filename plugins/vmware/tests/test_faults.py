@@ -295,7 +295,7 @@ def test_a_server_that_falls_silent_ends_every_call_in_time(simulator):
 
     halted = simulator()
     options = {"guest_user": "guest", "guest_password": "guest password"}
-    with novacron.connect(halted.uri(path="/DC0"), password=halted.password, timeout=1, **options) as host:
+    with novacron.connect(halted.uri(path="/DC0"), password=halted.password, timeout=2, **options) as host:
         vm = host.vms["DC0_H0_VM0"]
         host.vms.list(detail="full")
         halted.process.send_signal(signal.SIGSTOP)
