@@ -9,12 +9,16 @@ from typing import assert_type
 
 import novacron
 from novacron import VMSpec
+from novacron.handles.addresses import Address
 from novacron.handles.disks import DiskHandle
 from novacron.handles.host import HostHandle
 from novacron.handles.snapshots import SnapshotHandle
 from novacron.handles.vm import VMHandle
+from novacron.hookspecs.events import Subscription
 from novacron.jobs import Job
 from novacron.records import VM, Deleted, Network, StoragePool, Volume
+from novacron.records.guest import GuestInfo
+from novacron.records.vm import Status
 from novacron.workflow import Workflow, steps
 
 
@@ -31,6 +35,12 @@ def vms(host: HostHandle, other: HostHandle) -> None:
     assert_type(vm.shutdown(timeout="30s", otherwise="stop"), VMHandle)
     assert_type(vm.clone("web3", linked=True), VMHandle)
     assert_type(vm.clone("web3", wait=False), Job[VMHandle])
+    assert_type(vm.wait_for("running"), Status)
+    assert_type(vm.wait_for("agent", timeout="2m"), GuestInfo)
+    assert_type(vm.wait_for("ip"), list[Address])
+    assert_type(vm.wait_for("ssh"), str)
+    assert_type(vm.record.replace(name="web4"), VM)
+    assert_type(host.subscribe(print), Subscription)
     assert_type(vm.delete(force=True), Deleted)
     host.vms.create(name="web1", memry="2GiB")  # type: ignore[call-overload]  # expect-error
     vm.update(memroy="4GiB")  # type: ignore[call-arg]  # expect-error

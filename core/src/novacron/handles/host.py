@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from novacron.dispatch.dispatcher import Dispatcher
 from novacron.errors import HostNotFoundError, InvalidSpecError, SpecProblem, UnsupportedOperationError
@@ -23,6 +23,9 @@ from novacron.plugins.driver import Destination
 from novacron.records.diagnosis import Finding
 from novacron.records.events import Event
 from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
+
+if TYPE_CHECKING:
+    from novacron.hookspecs.events import Subscription
 
 
 class HostHandle:
@@ -217,9 +220,10 @@ class HostHandle:
         """Iterate over the host's events from now on. If `timeout` is given, iteration ends after so many seconds without an event."""
         return EventStream(self, frozenset(kinds) if kinds is not None else None, timeout)
 
-    def subscribe(self, callback: Callable[[Event], object]) -> Any:
+    def subscribe(self, callback: Callable[[Event], object]) -> Subscription:
         """Call `callback` with each event until the returned subscription is closed."""
-        return self.invoke("event_subscribe", callback=callback)
+        result: Subscription = self.invoke("event_subscribe", callback=callback)
+        return result
 
     def destination(self) -> Destination:
         """Return this host as the destination of a migration."""
@@ -239,7 +243,7 @@ class EventStream:
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._timeout = timeout
         self._kinds = kinds
-        self._subscription = host.subscribe(self._put)
+        self._subscription: Subscription | None = host.subscribe(self._put)
 
     def _put(self, event: Event) -> None:
         if self._kinds is None or event.kind in self._kinds:

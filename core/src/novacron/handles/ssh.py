@@ -169,7 +169,7 @@ class SSHHandle:
     def _address(self, wait: float | str) -> str:
         seconds = parse_duration(wait)
         found = self._vm.wait_for("ip", timeout=seconds) if seconds else addresses_of(self._vm)
-        for address in sorted(found, key=lambda each: each.version):  # type: ignore[call-overload]
+        for address in sorted(found, key=lambda each: each.version):
             return str(address.address)
         raise NotFoundError(
             f"{self._vm.name!r} has no known address",

@@ -26,7 +26,7 @@ from novacron.handles.ssh import SSHHandle
 from novacron.handles.waiting import wait_for
 from novacron.records.appliances import Appliance
 from novacron.records.diagnosis import Finding
-from novacron.records.guest import ConsoleEndpoint, Screenshot
+from novacron.records.guest import ConsoleEndpoint, GuestInfo, Screenshot
 from novacron.records.metrics import VMRates, VMUsage
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM, Deleted, NativeDefinition, Status, VMConfiguration
@@ -382,18 +382,37 @@ class VMHandle:
 
         return diagnose_vm(self)
 
-    def wait_for(self, condition: str, *, timeout: float | str = "5m") -> object:
-        """Wait until the VM has a status, or its guest is ready: "agent", "ip", "ssh", "cloud-init"; returns what was found.
+    @overload
+    def wait_for(self, condition: Status, *, timeout: float | str = ...) -> Status: ...
+    @overload
+    def wait_for(self, condition: Literal["agent"], *, timeout: float | str = ...) -> GuestInfo: ...
+    @overload
+    def wait_for(self, condition: Literal["ip"], *, timeout: float | str = ...) -> list[Address]: ...
+    @overload
+    def wait_for(self, condition: Literal["ssh", "cloud-init"], *, timeout: float | str = ...) -> str: ...
+    @overload
+    def wait_for(self, condition: str, *, timeout: float | str = ...) -> Status | GuestInfo | list[Address] | str: ...
+    def wait_for(self, condition: str, *, timeout: float | str = "5m") -> Status | GuestInfo | list[Address] | str:
+        """Wait until the VM has a status, or its guest is ready.
+
+        Args:
+            condition: a status such as "running"; or "agent", "ip", "ssh" or "cloud-init".
+            timeout: longest time to wait, in seconds or as text such as "5m".
+
+        Returns:
+            The status; or the agent's information, the addresses, the banner of the SSH server, or what cloud-init reports.
 
         Raises:
-            OperationTimeoutError: It did not happen within `timeout`; the message says what was seen last.
+            InvalidSpecError: The condition is unknown.
+            OperationTimeoutError: The condition did not hold within `timeout`; the message says what was seen last.
 
         Example:
             >>> import novacron
             >>> novacron.connect("sim://waiting").vms.create(name="web1", start=True).wait_for("running", timeout="5s")
             'running'
         """
-        return wait_for(self, condition, timeout=timeout)
+        seen: Status | GuestInfo | list[Address] | str = wait_for(self, condition, timeout=timeout)
+        return seen
 
     def locked(self, timeout: float | str = "1m") -> AbstractContextManager[None]:
         """Hold the VM's lock during a `with` block, so that several operations are not interleaved with those of others.

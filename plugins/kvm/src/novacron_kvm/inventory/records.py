@@ -62,7 +62,7 @@ def sized(connection: KVMConnection, domain: Any, disk: Disk) -> Disk:
         else:
             return disk
         root = parse(volume.XMLDesc(0))
-        return disk.replace(  # type: ignore[no-any-return]
+        return disk.replace(
             source=volume.path() if disk.pool else disk.source,
             size_bytes=int(text_of(root, "capacity") or 0),
             allocated_bytes=int(text_of(root, "allocation") or 0),
@@ -73,7 +73,7 @@ def sized(connection: KVMConnection, domain: Any, disk: Disk) -> Disk:
     try:
         if not domain.isActive():
             capacity, allocation, _ = domain.blockInfo(disk.target)
-            return disk.replace(size_bytes=capacity, allocated_bytes=allocation)  # type: ignore[no-any-return]
+            return disk.replace(size_bytes=capacity, allocated_bytes=allocation)
     except libvirt.libvirtError:
         pass  # the file is gone
     return disk
@@ -85,7 +85,7 @@ def located(connection: KVMConnection, disk: Disk) -> Disk:
         return disk
     try:
         volume = connection.read.storagePoolLookupByName(disk.pool).storageVolLookupByName(disk.volume)
-        return disk.replace(source=volume.path())  # type: ignore[no-any-return]
+        return disk.replace(source=volume.path())
     except libvirt.libvirtError:
         return disk  # the pool is stopped, or the volume is gone
 

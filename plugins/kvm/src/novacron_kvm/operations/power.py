@@ -127,7 +127,7 @@ class KVMPower:
         except VMNotFoundError:
             if record.persistent:
                 raise
-            return record.replace(status="stopped", status_reason="destroyed")  # type: ignore[no-any-return]  # a transient VM is gone
+            return record.replace(status="stopped", status_reason="destroyed")  # a transient VM is gone
 
 
 def _start(secrets: Secrets, domain: Any) -> None:
