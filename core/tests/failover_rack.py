@@ -25,12 +25,17 @@ class Clock:
 
 
 class Machine:
-    """A simulated host as hardware: it can lose its power, or its network. `fault` is how its BMC fails."""
+    """A simulated host as hardware: it can lose its power, or a network, in one direction or both.
+
+    `fault` is how its BMC fails, and `bmc_network` and `storage_network` say which directions of these networks are cut.
+    """
 
     def __init__(self, rack, name):
         self.rack, self.name = rack, name
         self.world = world(f"{name}-{uuid.uuid4().hex[:8]}")
         self.powered, self.fault, self.offs, self.pending = True, "", 0, 0
+        self.bmc_network = self.storage_network = ""
+        self.bmc_calls = 0  # so many calls still pass after the BMC's network was cut
 
     @property
     def running(self):
@@ -40,7 +45,29 @@ class Machine:
         """Cut the management network. Its VMs keep running."""
         self.world.disconnect()
 
+    def cut_answers(self):
+        """Cut the management network in one direction: requests arrive and take effect, answers are lost."""
+        self.world.faults.add("*", error=errors.HostConnectionError("no answer"), when="after", times=None)
+
+    def cut_storage(self, direction):
+        """Cut the storage network. "both ways": VMs pause at once, none can start; "one way": they pause when they write."""
+        self.storage_network = direction
+        if direction == "both ways":
+            self.world.faults.add("vm_start", error=errors.StorageError("the storage can't be reached"), times=None)
+        for vm in list(self.world.all()):
+            if vm.status == "running":
+                self.world.find(vm.id).status = "suspended"
+
+    def mend_storage(self):
+        """Bring the storage back. QEMU repeats the writes of paused VMs when somebody resumes them."""
+        self.storage_network = ""
+        self.world.faults.clear()
+        for vm in list(self.world.all()):
+            if vm.status == "suspended":
+                self.world.set_status(self.world.find(vm.id), "running", "resumed")
+
     def mend(self):
+        self.world.faults.clear()
         if self.powered:
             self.world.reconnect()
 
@@ -66,10 +93,22 @@ class BMC:
     def __init__(self, machines):
         self.machines = machines
 
+    @staticmethod
+    def _cut(machine):
+        return machine.bmc_network if machine.bmc_calls <= 0 else ""
+
     def off(self, target):
         machine = self.machines[target.options["machine"]]
         machine.offs += 1
-        if machine.fault in ("cut", "password"):
+        machine.bmc_calls -= 1
+        try:
+            self._switch_off(machine)
+        finally:
+            if self._cut(machine) == "one way":
+                raise errors.OperationTimeoutError("no answer", outcome="unknown")
+
+    def _switch_off(self, machine):
+        if machine.fault in ("cut", "password") or self._cut(machine) == "both ways":
             raise errors.HostConnectionError("the BMC can't be reached")
         if machine.fault == "ignores":  # it answers 204 and stays on
             return
@@ -82,7 +121,8 @@ class BMC:
 
     def status(self, target):
         machine = self.machines[target.options["machine"]]
-        if machine.fault in ("cut", "password"):
+        machine.bmc_calls -= 1
+        if machine.fault in ("cut", "password") or self._cut(machine):
             raise errors.HostConnectionError("the BMC can't be reached")
         if machine.pending:
             machine.pending -= 1
@@ -175,6 +215,8 @@ def watch(rack, monkeypatch):
 
     def set_status(self, vm, status, reason):
         original(self, vm, status, reason)
+        if status == "running" and any(each.world is self and each.storage_network for each in rack.machines.values()):
+            original(self, vm, "suspended", "I/O error")
         if twice := rack.twice():
             seen.append((twice, self.name, status))
 

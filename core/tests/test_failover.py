@@ -402,3 +402,47 @@ def test_controllers_on_postgresql_take_over_from_each_other(postgresql, racks):
     assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
     with pytest.raises(errors.BusyError):
         first.round()
+
+
+def test_a_vm_is_not_started_while_the_lock_of_its_disk_is_held(rack):
+    """A network file system keeps the lock of a dead client for a while. The VM says what it waits for, and starts then."""
+    rack.create("web1", "a")
+    controller = well(rack)
+    volume = rack.machines["a"].world.pools["default"].volumes["web1-vda.qcow2"]
+    volume.locked = True
+    rack.machines["a"].crash()
+    rack.rounds(controller, 8)
+    [vm] = rack.site.fleet.failover["a"].vms
+    assert (vm.status, "waits until its disks are free" in vm.reason) == ("placed", True)
+    assert rack.running == {"a": [], "b": [], "c": []}
+    volume.locked = False
+    rack.rounds(controller, 1)
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
+
+
+def test_a_vm_whose_disk_stays_locked_is_given_up_for_a_person(rack):
+    rack.create("web1", "a")
+    controller = well(rack)
+    rack.machines["a"].world.pools["default"].volumes["web1-vda.qcow2"].locked = True
+    rack.machines["a"].crash()
+    rack.rounds(controller, 32)
+    [vm] = rack.site.fleet.failover["a"].vms
+    assert (vm.status, "still in use after 120 s" in vm.reason) == ("failed", True)
+    assert [each.name for name in "bc" for each in rack.machines[name].world.all()] == []
+
+
+def test_a_person_can_not_confirm_that_a_node_is_off_while_its_vms_hold_their_disks(rack):
+    """The storage is the witness: the node does not answer, but its VM still writes."""
+    rack.create("web1", "a")
+    controller = well(rack)
+    rack.machines["a"].fault = "ignores"
+    rack.machines["a"].cut()
+    rack.rounds(controller, 6)
+    with pytest.raises(errors.InvalidStateError, match=r"sees that a running VM has web1-vda\.qcow2 open") as caught:
+        rack.site.fleet.failover.confirm_fenced("a")
+    assert "switch it off" in caught.value.hint
+    assert not rack.site.fleet.failover["a"].confirmed_by
+    rack.machines["a"].crash()
+    rack.site.fleet.failover.confirm_fenced("a")
+    rack.rounds(controller, 2)
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]

@@ -1,8 +1,11 @@
 """Failover under random faults: networks are cut, BMCs lie, controllers are killed or halted and act late. No VM ever runs twice.
 
-Each seed is one history. `NOVACRON_SOAK=1` runs 500 of them.
+Each seed is one history. It plays one cell of the matrix {network} x {direction} x {end of the controller} x {false answer of the BMC}, and
+other faults at random. `NOVACRON_SOAK=1` runs 500 of them, at least nine in each cell.
 """
 
+import collections
+import itertools
 import random
 import sys
 import threading
@@ -16,10 +19,20 @@ from failover_rack import Rack, watch
 from novacron import errors
 from novacron.store.processes import ProcessStore
 
-BMC_FAULTS = ("", "", "cut", "ignores", "slow", "timeout")
-ENDS = ("none", "killed", "halted", "database")
+NETWORKS = ("management", "storage", "bmc")
+DIRECTIONS = ("one way", "both ways")
+ENDS = ("killed", "halted", "database")
+ANSWERS = ("ignores", "timeout", "slow")
+MATRIX = list(itertools.product(NETWORKS, DIRECTIONS, ENDS, ANSWERS))
+BMC_FAULTS = ("", "", "cut", *ANSWERS)
 STEPS = 14
 """Rounds of a history in which faults happen."""
+PARTS = 2
+
+
+def cell(seed):
+    """Return the cell of the matrix for a seed. Seeds that follow each other differ in all dimensions."""
+    return MATRIX[seed * 23 % len(MATRIX)]
 
 
 class KilledError(BaseException):
@@ -27,38 +40,87 @@ class KilledError(BaseException):
 
 
 class Trap:
-    """Ends or halts a controller at the step of a random number: right after the check that allowed the step."""
+    """Ends or halts a controller, or cuts its database, at the step of a random number: right after the check that allowed the step."""
 
     def __init__(self, controller, how, at):
         self.how, self.left, self.original = how, at, controller._store.check
+        self.armed = self.sprung = False
         self.reached, self.resume = threading.Event(), threading.Event()
         controller._store.check = self.check
         controller._restarter._store.check = self.check
 
     def check(self, right):
-        if self.how == "database" and self.left <= 0:
+        if self.armed and self.how == "database" and self.left <= 0:
+            self.sprung = True
             raise errors.StorageError("the database can't be reached")
         self.original(right)
+        if not self.armed:
+            return
         self.left -= 1
         if self.left == 0 and self.how == "killed":
+            self.sprung = True
             raise KilledError
         if self.left == 0 and self.how == "halted":
+            self.sprung = True
             self.reached.set()
             self.resume.wait(60)  # it goes on after another controller has taken over, with what it was about to do
 
 
-def history(rack, chance):
-    """Play one history. Returns how many VMs there are, and the last controller."""
+class Scene:
+    """The faults of one cell of the matrix, which meet one node, and those that meet others at random."""
+
+    def __init__(self, rack, network, direction, answer, chance):
+        self.rack, self.network, self.direction, self.answer, self.chance = rack, network, direction, answer, chance
+        self.victim = rack.machines[chance.choice(list(rack.machines))]
+        self.begins, self.other = chance.randint(0, 3), chance.choice(list(rack.machines.values()))
+
+    def play(self, step):
+        """Let happen what belongs to a step."""
+        self.person()
+        if step == self.begins:
+            self.strike()
+        elif step == self.begins + 1 and self.network == "storage":
+            self.victim.cut()
+        elif step > self.begins and self.chance.random() < 0.4:
+            disturb(self.rack, self.chance, spared=self.victim)
+        elif step > self.begins + 9 and self.chance.random() < 0.3:
+            mend(self.victim)
+
+    def strike(self):
+        self.victim.fault = self.answer
+        if self.network == "management":
+            (self.victim.cut if self.direction == "both ways" else self.victim.cut_answers)()
+        elif self.network == "storage":  # that of the node, and perhaps that of a destination
+            for machine in (self.victim, self.other):
+                machine.cut_storage(self.direction)
+        else:
+            self.victim.cut() if self.chance.random() < 0.7 else self.victim.crash()
+            self.victim.bmc_network, self.victim.bmc_calls = self.direction, self.chance.randint(1, 4)
+
+    def person(self):
+        """A person looks after a node that may still run: pulls the plug, and confirms it."""
+        fleet = self.rack.site.fleet
+        for each in fleet.failover.list(unended=True):
+            if each.stage == "waiting" and self.chance.random() < 0.2:
+                self.rack.machines[fleet.nodes[each.node].host].crash()
+                fleet.failover.confirm_fenced(each.node)
+
+
+def history(rack, seed):
+    """Play one history. Returns how many VMs there are, the last controller, and whether the first one met its end."""
+    chance = random.Random(seed)
+    network, direction, end, answer = cell(seed)
     for name in rack.machines:
-        for number in range(chance.randint(0, 2)):
+        for number in range(chance.randint(1, 2)):
             rack.create(f"vm-{name}{number}", name)
     count = sum(len(names) for names in rack.running.values())
     controller, halted = rack.controller(), []
     rack.rounds(controller, 3)
-    end, at = chance.choice(ENDS), chance.randint(8, 40)
-    trap = Trap(controller, end, at)
-    for _ in range(STEPS):
-        disturb(rack, chance)
+    trap, scene = Trap(controller, end, chance.randint(4, 22)), Scene(rack, network, direction, answer, chance)
+    first = trap
+    for step in range(STEPS):
+        scene.play(step)
+        first.armed = step >= scene.begins
         if not work(rack, controller, trap, halted):
             ProcessStore(rack.sites[-1].database).remove(rack.sites[-1].engine.join().id)  # its lease has ended
             controller = rack.controller(rack.new_site())
@@ -67,7 +129,8 @@ def history(rack, chance):
         stopped.resume.set()
         thread.join(60)
         assert not thread.is_alive()
-    return count, controller
+    first.armed = False
+    return count, controller, first.sprung
 
 
 def work(rack, controller, trap, halted):
@@ -95,60 +158,73 @@ def work(rack, controller, trap, halted):
     return not ended
 
 
-def disturb(rack, chance):
+def disturb(rack, chance, spared):
     """Change something: a node is cut off, crashes, loses its storage or returns. Two of four are down at most."""
-    name = chance.choice(list(rack.machines))
-    machine = rack.machines[name]
+    machine = chance.choice([each for each in rack.machines.values() if each is not spared])
     machine.fault = chance.choice(BMC_FAULTS)
-    what = chance.choice(["cut", "crash", "mend", "boot", "storage", "none", "none"])
+    what = chance.choice(["cut", "answers", "crash", "mend", "boot", "storage", "none"])
     silent = sum(not each.world.faults.connected for each in rack.machines.values())
-    if what == "cut" and machine.powered and silent < 2:
+    if what in ("cut", "answers") and machine.powered and silent < 2:
         if machine.world.faults.connected:
-            machine.cut()
+            machine.cut() if what == "cut" else machine.cut_answers()
     elif what == "crash" and silent < 2 and machine.powered:
         machine.crash()
-    elif what == "storage":  # starts fail, and a VM that meets an I/O error is paused
-        machine.world.faults.add(
-            "vm_start", error=errors.StorageError("the storage can't be reached"), times=chance.randint(1, 3)
-        )
-        for vm in list(machine.world.all())[: chance.randint(0, 1)]:
-            if vm.status == "running":
-                machine.world.find(vm.id).status = "suspended"
-    elif what == "mend" and machine.powered and not machine.world.faults.connected:
-        machine.mend()
-    elif what == "boot" and not machine.powered:
+    elif what == "storage":
+        machine.cut_storage(chance.choice(DIRECTIONS))
+    elif what in ("mend", "boot"):
+        mend(machine)
+
+
+def mend(machine):
+    """End all faults of a node. If it is off, it is switched on."""
+    machine.fault = machine.bmc_network = ""
+    machine.mend_storage()
+    if not machine.powered:
         machine.boot()
+    elif not machine.world.faults.connected:
+        machine.mend()
 
 
-@pytest.mark.parametrize("part", range(2))
-def test_no_vm_ever_runs_twice(tmp_path, monkeypatch, sample, part):
-    restarted = 0
-    for seed in range(part, sample(10, 500), 2):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_vm_ever_runs_twice(tmp_path, monkeypatch, sample, part, record_property):
+    played, told, ended, restarted = collections.Counter(), collections.Counter(), collections.Counter(), 0
+    for seed in range(part, sample(10, 500), PARTS):
         rack = Rack(tmp_path / f"state-{seed}", "abcd", failover_grace=5, failover_after=10)
         with monkeypatch.context() as patch:
             seen = watch(rack, patch)
             try:
-                count, controller = history(rack, random.Random(seed))
-                assert seen == [], f"seed {seed}"
+                count, controller, sprung = history(rack, seed)
+                assert seen == [], f"seed {seed}, {cell(seed)}"
                 settle(rack, controller)
-                assert seen == [], f"seed {seed}"
+                assert seen == [], f"seed {seed}, {cell(seed)}"
                 running = sorted(name for names in rack.running.values() for name in names)
-                assert len(running) == len(set(running)) <= count, f"seed {seed}"
+                assert len(running) == len(set(running)) <= count, f"seed {seed}, {cell(seed)}"
                 store = rack.site.fleet.failover._store
                 restarted += sum(vm.status == "running" for each in store.all() for vm in store.vms(each.id))
+                played[cell(seed)] += 1
+                told[cell(seed)] += rack.offs
+                ended[cell(seed)[2]] += sprung
             finally:
                 rack.close()
+    record_property("restarted", restarted)
+    print(
+        f"{sum(played.values())} histories, {len(played)} cells, {sum(told.values())} times told off, {restarted} VMs restarted"
+    )
+    print(f"controllers that ended within a failover: {dict(ended)}")
     assert restarted > 0, "no history restarted a VM, so nothing was tested"
+    if sample(False, True):
+        reached = {each for each in MATRIX if MATRIX.index(each) * 47 % len(MATRIX) % PARTS == part}
+        assert set(played) == reached, "a cell of the matrix was not played"
+        assert all(ended[each] for each in ENDS)
+        assert all(told[each] for each in played), (
+            f"no node was told to switch off: {[each for each in played if not told[each]]}"
+        )
 
 
 def settle(rack, controller):
     """Mend everything, and let the last controller finish."""
     for machine in rack.machines.values():
-        machine.fault = ""
-        if machine.powered and not machine.world.faults.connected:
-            machine.mend()
-        elif not machine.powered:
-            machine.boot()
+        mend(machine)
     for _ in range(6):
         try:
             controller.round()

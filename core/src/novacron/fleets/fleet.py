@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -425,7 +426,7 @@ class Fleet:
             FenceStore(self._database),
             self._allocations,
             options.pop("fencer", None) or self._fencer(),
-            Restarter(self, store, self._allocations, placer.planner, placer.view),
+            Restarter(self, store, self._allocations, placer.planner, placer.view, clock=options.get("clock", time.monotonic)),
             lambda: LeaseStore(self._database()).take(TASK, self._process()),
             self.nodes.refresh,
             **options,

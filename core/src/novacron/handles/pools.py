@@ -121,6 +121,22 @@ class PoolCollection(Collection[StoragePool]):
         """Overwrite a volume's content."""
         return finish(self._host, "volume_wipe", _same, wait=wait, pool=pool, volume=volume)
 
+    def volume_locked(self, volume: str, pool: str = "default") -> bool:
+        """Return whether a running VM has a volume open for writing, on this host or on another one that shares the pool.
+
+        Raises:
+            VolumeNotFoundError: the pool has no such volume.
+            UnsupportedOperationError: the driver, or a volume of this type, has no locks.
+
+        Example:
+            >>> import novacron
+            >>> host = novacron.connect("sim://locked-volume")
+            >>> vm = host.vms.create(name="web", disks=[{"size": "1GiB"}], start=True)
+            >>> host.pools.volume_locked("web-vda.qcow2")
+            True
+        """
+        return bool(self._host.invoke("volume_locked", pool=pool, volume=volume))
+
     def upload(self, file: str | Path, volume: str, pool: str = "default") -> Volume:
         """Upload a file of this machine to a volume, which is created if it does not exist. Holes of sparse files stay holes."""
         from novacron.specs import VolumeSpec

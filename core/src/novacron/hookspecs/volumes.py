@@ -147,6 +147,26 @@ def volume_wipe(pool: str, volume: str, job: Job[Volume]) -> Volume:
     raise NotImplementedError
 
 
+@operation(kind="read", timeout=60)
+def volume_locked(pool: str, volume: str) -> bool:
+    """Return whether a running VM has a volume open for writing, on this host or on another one that shares the storage pool.
+
+    The answer comes from the lock that the hypervisor holds on the file, so it does not depend on what hosts report. It is true for paused
+    VMs as well.
+
+    Args:
+        pool: Name of the storage pool.
+        volume: Name of the volume.
+    Returns:
+        True if it is in use.
+    Raises:
+        StoragePoolNotFoundError: the host has no such pool.
+        VolumeNotFoundError: the pool has no such volume.
+        UnsupportedOperationError: volumes of this type have no locks.
+    """
+    raise NotImplementedError
+
+
 @operation(kind="change")
 def volume_delete(pool: str, volume: str) -> Deleted:
     """Delete a volume.

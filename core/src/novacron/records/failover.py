@@ -29,7 +29,10 @@ class Protection(Record, frozen=True):
 
 
 class ProtectedVM(Record, frozen=True):
-    """What is stored of a VM to restart it without its node. `refusals` say why it can't be restarted elsewhere."""
+    """What is stored of a VM to restart it without its node. `refusals` say why it can't be restarted elsewhere.
+
+    `volumes` are pool and name of the volumes that only this VM may write to.
+    """
 
     vm: str
     node: str
@@ -37,6 +40,7 @@ class ProtectedVM(Record, frozen=True):
     definition: str
     priority: int = 1
     refusals: tuple[str, ...] = ()
+    volumes: tuple[tuple[str, str], ...] = ()
 
 
 class RestartedVM(Record, frozen=True):

@@ -203,6 +203,7 @@ def _protected(row: Any) -> ProtectedVM:
         definition=row["definition"],
         priority=row["priority"],
         refusals=tuple(row["refusals"]),
+        volumes=tuple((pool, name) for pool, name in row["volumes"] or ()),
     )
 
 

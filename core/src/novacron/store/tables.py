@@ -284,6 +284,7 @@ protected_vms = sa.Table(
     sa.Column("definition", sa.Text, nullable=False, comment="native, without secrets"),
     sa.Column("priority", sa.Integer, nullable=False, comment="lower ones are restarted first"),
     sa.Column("refusals", sa.JSON, nullable=False, comment="why it can't be restarted elsewhere"),
+    sa.Column("volumes", sa.JSON, comment="pool and name of the volumes that only this VM may write to"),
 )
 
 failovers = sa.Table(

@@ -40,6 +40,19 @@ def show(settings: Settings, name: str, pool: str) -> None:
     show_one(settings.host().invoke("volume_get", pool=pool, volume=name), settings.output)
 
 
+@volume.command("locked")
+@click.argument("name")
+@in_pool
+@common_options
+def locked(settings: Settings, name: str, pool: str) -> None:
+    """Tell whether a running VM, on any host that shares the pool, has the volume NAME open for writing."""
+    found = settings.host().pools.volume_locked(name, pool)
+    if settings.output == "table":
+        tell(f"{name}: {'in use' if found else 'not in use'}")
+    else:
+        show_one({"volume": name, "pool": pool, "locked": found}, settings.output)
+
+
 @volume.command("create")
 @click.argument("name")
 @spec_options

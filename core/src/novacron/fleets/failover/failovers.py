@@ -9,9 +9,11 @@ from novacron.errors import InvalidStateError
 from novacron.fleets.asking import Askable
 from novacron.fleets.demand import INACTIVE
 from novacron.fleets.failover.controller import FailoverController
+from novacron.fleets.failover.leases import witness
 from novacron.fleets.failover.protecting import levels, read_protected
 from novacron.fleets.groups import GroupCollection, settings_of
 from novacron.fleets.nodes import NodeCollection, Recorded
+from novacron.records.capacity import FleetNode
 from novacron.records.failover import Failover, Protection
 from novacron.specs.query import VMQuery
 from novacron.store.allocations import AllocationStore
@@ -134,7 +136,8 @@ class Failovers:
 
         Raises:
             NodeNotFoundError: there is no such node.
-            InvalidStateError: no failover waits for it, or its host answers, so it is not off. Nothing is changed then.
+            InvalidStateError: no failover waits for it, its host answers, or another host sees on the shared storage that one of its VMs
+                still has a disk open: it is not off. Nothing is changed then.
         """
         found = self._nodes[node]
         failover = self._store.of_node(found.id)
@@ -148,6 +151,9 @@ class Failovers:
         [answer] = self._fleet.ask([found.host], lambda host: host.nodes(), timeout=5.0)
         if answer.error is None:
             raise InvalidStateError(f"{found.name} is not off: its host answers", resource=found.name, hint="switch it off first")
+        if used := self._witness(found):
+            hint = "switch it off, or find out which VM uses the disk, before anything is started a second time"
+            raise InvalidStateError(f"{found.name} is not off: {used}", resource=found.name, hint=hint)
         with self._recorded("host_confirm_fenced", found.name, {}):
             self._store.confirm(failover.id, self._person)
         return self[found.id]
@@ -163,6 +169,13 @@ class Failovers:
     def arm(self, group: str | None = None) -> None:
         """End what `disarm` with the same group began."""
         self._groups.set(group or "fleet", failover_disarmed=None)
+
+    def _witness(self, node: FleetNode) -> str:
+        """Ask another host of the group which disks of the node's VMs are in use."""
+        volumes = [each for vm in self._store.protected().values() if vm.node == node.id for each in vm.volumes]
+        others = [each.host for each in self._nodes.list(group=node.group) if each.id != node.id and each.status == "up"]
+        answers = self._fleet.ask(others[:3], lambda host: witness([host], volumes), timeout=30.0) if volumes else ()
+        return next((answer.value for answer in answers if answer.error is None and answer.value), "")
 
     def _allocated(self, node: str) -> Sequence[tuple[str, str]]:
         return [(each.vm, each.name) for each in self._allocations.list(node) if each.active]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from novacron.errors import NovaCronError
+from novacron.fleets.failover.leases import lockable
 from novacron.handles.host import HostHandle
 from novacron.records.capacity import FleetNode
 from novacron.records.disks import Disk
@@ -101,6 +102,7 @@ def _protected(host: HostHandle, node: FleetNode, vm: VM, shared: SharedStorage)
         definition=host.invoke("vm_export", vm=vm.id).text,
         priority=min((PRIORITIES[tag] for tag in vm.tags or () if tag in PRIORITIES), default=1),
         refusals=tuple(_refusals(host, vm, shared)),
+        volumes=tuple(lockable(vm.disks)),
     )
 
 

@@ -6,6 +6,7 @@ one is chosen. A controller that was halted and acts late then finds no VM there
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from novacron.errors import (
 )
 from novacron.fleets.asking import Askable
 from novacron.fleets.demand import INACTIVE
+from novacron.fleets.failover.leases import held, lockable
 from novacron.fleets.placement.planner import Planner
 from novacron.fleets.placement.view import FleetView, Request
 from novacron.records.capacity import Allocation, Amounts, FleetNode
@@ -36,6 +38,8 @@ from novacron.threads import fan_out
 
 AT_ONCE = 8
 """How many VMs are restarted at a time."""
+LEASE_SECONDS = 120.0
+"""How long a VM waits for the lock of its disks: the server of a network file system keeps the locks of a dead client for a while."""
 SETTLE_SECONDS = 10.0
 """How long a node may take to end what a former controller has asked of it."""
 
@@ -50,6 +54,7 @@ class Restarter:
         planner: returns what chooses nodes.
         view: returns the nodes and rules.
         at_once: how many VMs are restarted at a time.
+        clock: returns a time that never jumps, in seconds.
     """
 
     def __init__(
@@ -60,9 +65,11 @@ class Restarter:
         planner: Callable[[], Planner],
         view: Callable[[], FleetView],
         at_once: int = AT_ONCE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fleet, self._store, self._allocations = fleet, store, allocations
         self._planner, self._view, self._at_once = planner, view, at_once
+        self._clock, self._locked_since = clock, dict[str, float]()
 
     def restart(self, right: Right, failover: Failover, silent: frozenset[str], places: Mapping[str, Sequence[VM]]) -> int:
         """Restart the VMs of a failover that are not settled, those with the highest priority first.
@@ -150,7 +157,7 @@ class Restarter:
         except (BusyError, StorageError):
             raise  # another controller has taken over, or the database can't be used: nothing more is done
         except DiskLockedError as error:
-            return self._gone_elsewhere(right, failover, vm, node, f"its disk is in use: {error}")
+            return self._locked(right, failover, vm, node, str(error))
         except (HostConnectionError, OperationTimeoutError) as error:
             return self._saved(right, failover, vm.replace(reason=str(error)))
         except NovaCronError as error:
@@ -165,6 +172,8 @@ class Restarter:
             self._store.check(right)
             record = invoke_host(host, "vm_import", definition=stored.definition, validate=True)
         if record.status in INACTIVE:
+            if used := held(host, lockable(record.disks)):
+                raise DiskLockedError(f"a running VM has {', '.join(used)} open", resource=vm.name, host=node.host)
             self._store.check(right)
             try:
                 record = invoke_host(host, "vm_start", vm=vm.vm)
@@ -187,6 +196,14 @@ class Restarter:
         return self._saved(
             right, failover, vm.replace(status="pending", destination=None, tried=tried, reason=f"{node.name}: {why}")
         )
+
+    def _locked(self, right: Right, failover: Failover, vm: RestartedVM, node: FleetNode, why: str) -> RestartedVM:
+        """Wait for the lock of a VM's disks. If it is not released, give the VM up: a person has to look who holds it."""
+        since = self._locked_since.setdefault(vm.vm, self._clock())
+        if self._clock() - since < LEASE_SECONDS:
+            return self._saved(right, failover, vm.replace(reason=f"it waits until its disks are free: {why}"))
+        del self._locked_since[vm.vm]
+        return self._gone_elsewhere(right, failover, vm, node, f"its disks are still in use after {LEASE_SECONDS:.0f} s: {why}")
 
     def _gone_elsewhere(self, right: Right, failover: Failover, vm: RestartedVM, node: FleetNode, why: str) -> RestartedVM:
         """Give a VM up for good whose disk somebody else uses: another copy may run, and no other node can be better."""

@@ -44,6 +44,20 @@ class TestVolumes(Conformance):
             with pytest.raises(VolumeNotFoundError):
                 host.invoke(operation, pool=target.pool, volume=volume.name)
 
+    @needs(*LIFE, "volume_locked", "disk_attach", "vm_start", "vm_stop")
+    def test_a_volume_is_locked_while_a_vm_uses_it(self, host: HostHandle, target: Target, create: Create) -> None:
+        """Not before the VM is started, and not after it was stopped."""
+        vm = create(disks=[DiskSpec(size=2 * MIB)])
+        volume = str((vm.refresh().record.disks or ())[0].volume)
+        seen = [host.pools.volume_locked(volume, target.pool)]
+        vm.start()
+        seen.append(host.pools.volume_locked(volume, target.pool))
+        vm.stop()
+        seen.append(host.pools.volume_locked(volume, target.pool))
+        assert seen == [False, True, False]
+        with pytest.raises(VolumeNotFoundError):
+            host.pools.volume_locked("no-such-volume", target.pool)
+
     @needs(*LIFE)
     def test_a_taken_name_is_refused(self, host: HostHandle, target: Target, create_volume: CreateVolume) -> None:
         """The first volume stays as it is."""

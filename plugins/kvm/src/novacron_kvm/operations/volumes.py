@@ -24,6 +24,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.lists import still_there
 from novacron_kvm.storage.busy_pools import refresh_if_free
+from novacron_kvm.storage.file_locks import is_locked
 from novacron_kvm.storage.luks import secret_provided
 from novacron_kvm.storage.other_hosts import users_elsewhere
 from novacron_kvm.storage.volume_files import (
@@ -121,6 +122,11 @@ class KVMVolumes:
                 text = volume_xml(volume, before.capacity_bytes, before.format, backing, preallocate=full)
                 found = parent.createXML(text, allocating(before.format, preallocate=full))
             return volume_record(self._connection.name, found)
+
+    @hookimpl
+    def volume_locked(self, pool: str, volume: str) -> bool:
+        """Tell whether QEMU, here or elsewhere, holds the lock of the file, or virtlockd the lease."""
+        return is_locked(self._connection, pool, volume)
 
     @hookimpl
     def volume_delete(self, pool: str, volume: str) -> Deleted:

@@ -21,11 +21,11 @@ from novacron_kvm.xml.reading import disk as disk_record
 
 
 @contextmanager
-def helper_domain(connection: KVMConnection, conn: Any, definition: Any, path: str) -> Iterator[Any]:
+def helper_domain(connection: KVMConnection, conn: Any, definition: Any, path: str, format: str = "") -> Iterator[Any]:
     """Give a domain with the file as its only disk, "vda". It never runs: its QEMU merges files, on remote hosts too.
 
     libvirtd ends it when `conn` is closed, so also when this process dies. A libvirtd that was restarted has forgotten that, so the domain
-    is then ended on a new connection.
+    is then ended on a new connection. `format` is used instead of that of the volume: the content of a file does not matter to its lock.
     """
     root = etree.Element("domain", type=definition.get("type"))
     etree.SubElement(root, "name").text = HELPER + uuid.uuid4().hex[:12]
@@ -36,7 +36,9 @@ def helper_domain(connection: KVMConnection, conn: Any, definition: Any, path: s
     ).text = "hvm"
     devices = etree.SubElement(root, "devices")
     devices.append(
-        _plain_disk(definition, path, text_of(parse(existing_volume(conn, path).XMLDesc(0)), "target/format/@type") or "raw")
+        _plain_disk(
+            definition, path, format or text_of(parse(existing_volume(conn, path).XMLDesc(0)), "target/format/@type") or "raw"
+        )
     )
     etree.SubElement(devices, "controller", type="usb", model="none")
     etree.SubElement(devices, "memballoon", model="none")
@@ -62,7 +64,8 @@ def existing_volume(conn: Any, path: str) -> Any:
 
 def _plain_disk(definition: Any, path: str, format_: str) -> Any:
     """Return a <disk> with nothing but the file, as "vda", and its encryption."""
-    original = next((e for e in own_disks(definition) if disk_record(e).source == path), own_disks(definition)[0])
+    disks = own_disks(definition)
+    original = next((e for e in disks if disk_record(e).source == path), disks[0] if disks else etree.Element("disk"))
     disk = etree.Element("disk", type="file", device="disk")
     etree.SubElement(disk, "driver", name="qemu", type=format_)
     source = etree.SubElement(disk, "source", file=path)

@@ -130,6 +130,14 @@ def start(world: World, vm: SimVM, reason: str) -> None:
 def refuse_locked(world: World, vm: SimVM, disks: tuple[Disk, ...]) -> None:
     """Raise DiskLockedError if another running VM uses one of these disks and may write to it."""
     mine = {(d.pool, d.volume) for d in disks if d.volume and not d.shareable and not d.read_only}
+    for pool, volume in mine:
+        held = world.pools[pool].volumes.get(volume) if pool in world.pools else None
+        if held is not None and held.locked:
+            raise DiskLockedError(
+                f"{vm.name!r} can't use the volume {volume}: another machine holds its lock",
+                resource=vm.name,
+                hint="find out which VM uses the volume, and stop it first",
+            )
     for other in world.vms.values():
         for disk in other.disks if other is not vm and other.active else ():
             if (disk.pool, disk.volume) in mine:

@@ -8,6 +8,7 @@ from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.content import BLOCK, Content, data_ranges
 from novacron.drivers.sim.state.disks import add_volume, copied, image_place, remove_volume
 from novacron.drivers.sim.state.pools import SimPool, SimVolume
+from novacron.drivers.sim.state.world import worlds_with
 from novacron.errors import InvalidSpecError, InvalidStateError, ResourceAllocationError, SpecProblem
 from novacron.jobs import Job
 from novacron.records.vm import Deleted
@@ -36,6 +37,19 @@ class SimVolumes(Area):
         """Return one volume."""
         with self.world.lock:
             return self._record(*self._find(pool, volume))
+
+    @simulated
+    def volume_locked(self, pool: str, volume: str) -> bool:
+        """Return whether an active VM of any simulated host with this pool may write to the volume."""
+        with self.world.lock:
+            found, held = self._find(pool, volume)
+        return held.locked or any(
+            (disk.pool, disk.volume) == (pool, held.name) and not disk.read_only
+            for world in worlds_with(found)
+            for vm in list(world.vms.values())
+            if vm.active
+            for disk in vm.disks
+        )
 
     @simulated
     def volume_create(self, pool: str, spec: VolumeSpec, job: Job[Volume]) -> Volume:

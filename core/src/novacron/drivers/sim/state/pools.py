@@ -17,13 +17,16 @@ TIB = 1024**4
 
 
 class SimVolume:
-    """A volume. `fixed` is the minimum of allocated bytes: its capacity if it is preallocated. `encrypted` is a label only."""
+    """A volume. `fixed` is the minimum of allocated bytes: its capacity if it is preallocated. `encrypted` is a label only.
 
-    __slots__ = ("backing", "capacity", "content", "encrypted", "fixed", "format", "name")
+    A test sets `locked` as if a machine that is not simulated held the lock of the file.
+    """
+
+    __slots__ = ("backing", "capacity", "content", "encrypted", "fixed", "format", "locked", "name")
 
     def __init__(self, name: str, capacity: int, format: str, *, backing: str | None = None, fixed: int = 0) -> None:
         self.name, self.capacity, self.format, self.backing, self.fixed = name, capacity, format, backing, fixed
-        self.content, self.encrypted = Content(), False
+        self.content, self.encrypted, self.locked = Content(), False, False
 
     @property
     def allocated(self) -> int:

@@ -306,6 +306,11 @@ class _Worlds:
                 found = self._worlds[name.lower()] = World(name.lower(), self._courier, seed)
             return found
 
+    def sharing(self, pool: SimPool) -> list[World]:
+        """Return the hosts that share a storage pool."""
+        with self._guard:
+            return [each for each in self._worlds.values() if pool in each.pools.values()]
+
     def forget(self, name: str | None) -> None:
         """Remove one host, or all."""
         with self._guard:
@@ -321,9 +326,14 @@ def world(name: str, seed: str = "0") -> World:
     return _worlds.get(name, seed)
 
 
+def worlds_with(pool: SimPool) -> list[World]:
+    """Return the simulated hosts that share a storage pool."""
+    return _worlds.sharing(pool)
+
+
 def forget(name: str | None = None) -> None:
     """Remove a simulated host, or all of them. Open connections keep the old host; new ones get an empty one."""
     _worlds.forget(name)
 
 
-__all__ = ["VERSION", "World", "forget", "world"]
+__all__ = ["VERSION", "World", "forget", "world", "worlds_with"]
