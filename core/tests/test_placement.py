@@ -1,5 +1,6 @@
 """Placement: each node that is not chosen has a reason, rules hold, and plugins can add filters and weighers."""
 
+import random
 import subprocess
 import sys
 import textwrap
@@ -295,3 +296,62 @@ def test_disks_count_where_storage_is_limited(site, add):
     placement = site.fleet.place(VMSpec(name="x", disks=[DiskSpec(size=capacity + 2**30)]))
     assert not placement.candidates
     assert "storage" in placement.rejected[0].reasons[0]
+
+
+def sized_node(name, vcpus, memory, **labels):
+    return FleetNode(
+        id=name, name=name, host=name, group="prod", labels=labels,
+        vcpus=Inventory(total=vcpus, ratio=1.0), memory=Inventory(total=memory * GIB, ratio=1.0), storage=Inventory(total=0),
+    )  # fmt: skip
+
+
+def wanted(count, vcpus, memory, prefix="vm", **fields):
+    for number in range(count):
+        name = f"{prefix}{number}"
+        yield Request(taker=Taker(vm=name, name=name, amounts=Amounts(vcpus=vcpus, memory_bytes=memory * GIB), **fields))
+
+
+def test_a_batch_fits_where_one_vm_after_the_other_does_not():
+    """Spread evenly, the small VMs leave no room for the large ones."""
+    asked = [*wanted(3, 2, 2, "small"), *wanted(2, 6, 6, "large")]
+    view = FleetView([sized_node(name, 6, 6) for name in "abc"])
+    placed, left = Planner().all(asked, view)
+    assert (sorted(placed), left) == (["large0", "large1", "small0", "small1", "small2"], [])
+    assert {each.vcpus.allocated for each in view.nodes.values()} == {6}
+    assert {each.memory.allocated for each in view.nodes.values()} == {6 * GIB}
+
+
+def test_a_large_batch_obeys_capacity_groups_labels_and_rules(sample):
+    """Random fleets: whatever is placed is allowed, and the view has exactly that."""
+    for seed in range(sample(15, 300)):
+        chance = random.Random(seed)
+        nodes = [sized_node(f"n{n}", chance.randint(4, 40), chance.randint(8, 80), rack=f"r{n % 3}") for n in range(8)]
+        rule = PlacementRule(name="apart", kind="anti-affinity", tag="db", scope=chance.choice(["host", "rack"]))
+        close = PlacementRule(name="close", kind="affinity", tag="app", scope="rack")
+        view = FleetView(nodes, [rule, close])
+        asked = [
+            *wanted(chance.randint(100, 250), 1, chance.randint(1, 4), "vm"), *wanted(5, 2, 2, "db", tags=frozenset({"db"})),
+            *wanted(4, 1, 1, "app", tags=frozenset({"app"})),
+        ]  # fmt: skip
+        placed, left = Planner().all(asked, view, seconds=0)
+        assert len(placed) + len(left) == len(asked)
+        domains = [placed[f"db{n}"].domain(rule.scope) for n in range(5) if f"db{n}" in placed]
+        assert len(domains) == len(set(domains))
+        assert len({placed[f"app{n}"].labels["rack"] for n in range(4) if f"app{n}" in placed}) <= 1
+        for node in view.nodes.values():
+            here = [each.taker.amounts for each in asked if each.taker.vm in placed and placed[each.taker.vm].id == node.id]
+            assert node.vcpus.allocated == sum(each.vcpus for each in here) <= node.vcpus.total
+            assert node.memory.allocated == sum(each.memory_bytes for each in here) <= node.memory.total
+
+
+def test_the_exact_model_places_what_the_heuristic_leaves():
+    """Two nodes of 10 vCPUs take 5+5 and 4+3+3 only in one way."""
+    pytest.importorskip("highspy")
+    from novacron.fleets.placement.batch import BatchProblem, assigned
+    from novacron.fleets.placement.milp import solve
+
+    asked = [*wanted(2, 5, 1, "five"), *wanted(1, 4, 1, "four"), *wanted(2, 3, 1, "three")]
+    problem = BatchProblem(asked, FleetView([sized_node(name, 10, 100) for name in "ab"]), lambda request, node: True)
+    placed, left = assigned(problem, solve(problem, 10.0))
+    assert left == []
+    assert placed["five0"] == placed["five1"] != placed["four0"] == placed["three0"] == placed["three1"]

@@ -79,6 +79,11 @@ class Maintenance:
         vms = self._vms_of(node, stopped=stopped)
         view, planner = self._placer().view(), self._placer().planner()
         chosen, stuck = self._destinations(node, vms, view, planner)
+        if stuck:
+            other_view = self._placer().view()
+            better = self._together(node, vms, other_view, planner)
+            if len(better[1]) < len(stuck):
+                (chosen, stuck), view = better, other_view
         failures = self._checked(vms, chosen, storage)
         for vm_id, why in failures.items():
             other = self._other_destination(node, vms[vm_id], chosen.pop(vm_id), view, planner, storage)
@@ -216,6 +221,21 @@ class Maintenance:
             view.add(request.taker, found.id)
             chosen[vm_id] = found
         return chosen, stuck
+
+    def _together(
+        self, node: FleetNode, vms: dict[str, VMHandle], view: FleetView, planner: Planner
+    ) -> tuple[dict[str, FleetNode], dict[str, str]]:
+        """Place all VMs in memory as one batch, which fits more than one VM after the other. VMs with a "must" affinity come last."""
+        bound = {rule.tag for rule in view.rules if rule.must and rule.kind == "affinity"}
+        requests = [self._request(node, vm) for vm in vms.values()]
+        requests = [each for each in requests if not bound & each.taker.tags]
+        for request in requests:
+            view.remove(request.taker, node.id)
+        chosen, left = planner.all(requests, view)
+        for request in left:
+            view.add(request.taker, node.id)
+        last, stuck = self._destinations(node, {vm: each for vm, each in vms.items() if vm not in chosen}, view, planner)
+        return chosen | last, stuck
 
     def _checked(self, vms: dict[str, VMHandle], chosen: dict[str, FleetNode], storage: Storage) -> dict[str, str]:
         """Run the pre-checks of all migrations at once. Returns why VMs can't move to the chosen node."""

@@ -5,21 +5,28 @@ A lock that is free proves nothing about a VM that is about to start. A lock tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from novacron.errors import HostConnectionError, NovaCronError, OperationTimeoutError
 from novacron.records.disks import Disk
+from novacron.records.pools import StoragePool
 
 WITNESSED = 4
 """How many disks a witness looks at; one that is held suffices."""
 
 
-def lockable(disks: Iterable[Disk] | None) -> list[tuple[str, str]]:
-    """Return pool and volume of each disk that only one VM may write to."""
-    return [
-        (disk.pool, disk.volume) for disk in disks or () if disk.pool and disk.volume and not (disk.read_only or disk.shareable)
-    ]
+def lockable(disks: Iterable[Disk] | None, pools: Iterable[StoragePool]) -> Iterator[tuple[str, str]]:
+    """Yield pool and volume of each disk that only one VM may write to. Not all drivers report them; then the path decides."""
+    folders = {pool.path.rstrip("/"): pool.name for pool in pools if pool.path}
+    for disk in disks or ():
+        if disk.read_only or disk.shareable:
+            continue
+        folder, _, name = (disk.source or "").rpartition("/")
+        if disk.pool and disk.volume:
+            yield disk.pool, disk.volume
+        elif folder in folders:
+            yield folders[folder], name
 
 
 def held(host: Any, volumes: Sequence[tuple[str, str]]) -> list[str]:

@@ -34,9 +34,9 @@ class SharedStorage:
     """
 
     def __init__(self, pools: Iterable[StoragePool]) -> None:
-        found = list(pools)
-        self._names = {pool.name for pool in found}
-        self._paths = tuple(pool.path.rstrip("/") + "/" for pool in found if pool.path)
+        self.pools = list(pools)
+        self._names = {pool.name for pool in self.pools}
+        self._paths = tuple(pool.path.rstrip("/") + "/" for pool in self.pools if pool.path)
 
     def __contains__(self, disk: Disk) -> bool:
         """Return whether a disk is in one of the pools. Not all drivers report the pool of a disk; then its path decides."""
@@ -102,7 +102,7 @@ def _protected(host: HostHandle, node: FleetNode, vm: VM, shared: SharedStorage)
         definition=host.invoke("vm_export", vm=vm.id).text,
         priority=min((PRIORITIES[tag] for tag in vm.tags or () if tag in PRIORITIES), default=1),
         refusals=tuple(_refusals(host, vm, shared)),
-        volumes=tuple(lockable(vm.disks)),
+        volumes=tuple(lockable(vm.disks, shared.pools)),
     )
 
 

@@ -25,7 +25,7 @@ from novacron.errors import (
 )
 from novacron.fleets.asking import Askable
 from novacron.fleets.demand import INACTIVE
-from novacron.fleets.failover.leases import held, lockable
+from novacron.fleets.failover.leases import held
 from novacron.fleets.placement.planner import Planner
 from novacron.fleets.placement.view import FleetView, Request
 from novacron.records.capacity import Allocation, Amounts, FleetNode
@@ -172,7 +172,7 @@ class Restarter:
             self._store.check(right)
             record = invoke_host(host, "vm_import", definition=stored.definition, validate=True)
         if record.status in INACTIVE:
-            if used := held(host, lockable(record.disks)):
+            if used := held(host, stored.volumes):
                 raise DiskLockedError(f"a running VM has {', '.join(used)} open", resource=vm.name, host=node.host)
             self._store.check(right)
             try:

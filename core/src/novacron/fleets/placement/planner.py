@@ -6,10 +6,14 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from novacron.errors import PluginError
+from novacron.fleets.placement.batch import place_batch
 from novacron.fleets.placement.filters import FILTERS, Filter
 from novacron.fleets.placement.view import FleetView, Request, needs
 from novacron.fleets.placement.weighers import STRATEGIES, WEIGHERS, Weigher, scaled
 from novacron.records.capacity import Candidate, FleetNode, Placement, Rejection
+
+ONE_BY_ONE = 200
+"""Up to so many VMs of a batch are placed one after the other first."""
 
 
 class Planner:
@@ -61,12 +65,54 @@ class Planner:
         scores = self._scores(request, candidates, view)
         return max(zip(scores, candidates, strict=True), key=lambda pair: pair[0])[1] if candidates else None
 
-    def all(self, requests: Sequence[Request], view: FleetView) -> tuple[dict[str, FleetNode], list[Request]]:
-        """Place several VMs one after the other, in the given order. The view is changed.
+    def all(
+        self, requests: Sequence[Request], view: FleetView, *, seconds: float = 10.0
+    ) -> tuple[dict[str, FleetNode], list[Request]]:
+        """Place several VMs. The view is changed.
+
+        A small batch is placed one VM after the other, in the given order, so that weighers decide. If VMs are left then, or the batch is
+        large, they are placed together, so that as many as possible fit.
+
+        Args:
+            requests: the VMs.
+            view: the fleet.
+            seconds: how long the exact model may take, if `highspy` is installed.
 
         Returns:
             The node of each VM by its id, and the requests without a node.
         """
+        first: tuple[dict[str, FleetNode], list[Request]] | None = None
+        if len(requests) <= ONE_BY_ONE:
+            trial = view.copy()
+            first = self._one_by_one(requests, trial)
+            if not first[1]:
+                view.replace(trial)
+                return first
+        together = view.copy()
+        found = self._together(requests, together, seconds)
+        if first is not None and len(first[1]) <= len(found[1]):
+            view.replace(trial)
+            return first
+        view.replace(together)
+        return found
+
+    def _together(
+        self, requests: Sequence[Request], view: FleetView, seconds: float
+    ) -> tuple[dict[str, FleetNode], list[Request]]:
+        """Place VMs of "must" affinity rules one by one, the others as one batch."""
+        bound = {rule.tag for rule in view.rules if rule.must and rule.kind == "affinity"}
+        placed, left = self._one_by_one([each for each in requests if bound & each.taker.tags], view)
+        asked = [(name, each) for name, each in self._filters.items() if name not in ("capacity", "rules")]
+
+        def allowed(request: Request, node: FleetNode) -> bool:
+            return not any(self._ask(name, each, request, node, view) for name, each in asked)
+
+        rest = [each for each in requests if not bound & each.taker.tags]
+        nodes, unplaced = place_batch(rest, view, allowed, seconds=seconds)
+        view.add_all((each.taker, nodes[each.taker.vm]) for each in rest if each.taker.vm in nodes)
+        return placed | {vm: view.nodes[node] for vm, node in nodes.items()}, left + unplaced
+
+    def _one_by_one(self, requests: Sequence[Request], view: FleetView) -> tuple[dict[str, FleetNode], list[Request]]:
         placed, left = {}, []
         for request in requests:
             node = self.best(request, view)

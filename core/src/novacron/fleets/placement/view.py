@@ -61,6 +61,19 @@ class FleetView:
         self.nodes[node] = changed(self.nodes[node], taker.amounts)
         self._note(taker.tags, taker.vm, taker.name, node)
 
+    def add_all(self, placed: Iterable[tuple[Taker, str]]) -> None:
+        """Place many VMs in memory: each node is changed once."""
+        growth: dict[str, Amounts] = {}
+        for taker, node in placed:
+            growth[node] = growth.get(node, Amounts()) + taker.amounts
+            self._note(taker.tags, taker.vm, taker.name, node)
+        for node, amounts in growth.items():
+            self.nodes[node] = changed(self.nodes[node], amounts)
+
+    def replace(self, other: FleetView) -> None:
+        """Become what another view is."""
+        self.nodes, self._members = other.nodes, other._members
+
     def remove(self, taker: Taker, node: str) -> None:
         """Remove a VM in memory."""
         self.nodes[node] = changed(self.nodes[node], Amounts() - taker.amounts)

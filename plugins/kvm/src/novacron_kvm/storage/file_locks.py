@@ -20,16 +20,16 @@ def is_locked(connection: KVMConnection, pool: str, volume: str) -> bool:
     """Return whether a running VM has a volume open for writing. Raises UnsupportedOperationError unless the volume is a file."""
     with connection.dedicated() as conn, translated(resource=volume):
         found = find_volume(conn, pool, volume)
-        if found.info()[0] != libvirt.VIR_STORAGE_VOL_FILE:
+        if conn.getType() != "QEMU" or found.info()[0] != libvirt.VIR_STORAGE_VOL_FILE:
             raise UnsupportedOperationError(
-                f"can't tell whether {volume!r} is in use: only files have locks",
+                f"can't tell whether {volume!r} is in use: only files of QEMU have locks",
                 resource=volume,
                 hint="use a pool of files, or sanlock, if VMs must be protected by locks",
             )
         definition = etree.Element("domain", type="qemu")
         etree.SubElement(etree.SubElement(definition, "os"), "type").text = "hvm"
         try:
-            with helper_domain(connection, conn, definition, found.path(), format="raw"):
+            with translated(resource=volume), helper_domain(connection, conn, definition, found.path(), format="raw"):
                 return False
         except DiskLockedError:
             return True
