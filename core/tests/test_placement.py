@@ -347,7 +347,7 @@ def test_a_large_batch_obeys_capacity_groups_labels_and_rules(sample):
 def test_the_exact_model_places_what_the_heuristic_leaves():
     """Two nodes of 10 vCPUs take 5+5 and 4+3+3 only in one way."""
     pytest.importorskip("highspy")
-    from novacron.fleets.placement.batch import BatchProblem, assigned
+    from novacron.fleets.placement.classes import BatchProblem, assigned
     from novacron.fleets.placement.milp import solve
 
     asked = [*wanted(2, 5, 1, "five"), *wanted(1, 4, 1, "four"), *wanted(2, 3, 1, "three")]

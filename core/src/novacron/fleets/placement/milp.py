@@ -7,8 +7,9 @@ model and the heuristic decides.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
-from novacron.fleets.placement.batch import RESOURCES, BatchProblem, Counts
+from novacron.fleets.placement.classes import RESOURCES, BatchProblem, Counts
 
 VARIABLES = 60_000
 """The most variables of a model: pairs of a class and a node."""
@@ -31,7 +32,8 @@ def solve(problem: BatchProblem, seconds: float) -> Counts | None:
     pairs = [(number, name) for number, each in enumerate(problem.classes) for name in problem.nodes if name in each.nodes]
     if not pairs or len(pairs) > VARIABLES:
         return None
-    model = highspy.Highs()
+    solver: Any = highspy  # the package is typed only in part
+    model = solver.Highs()
     model.silent()
     model.setOptionValue("time_limit", float(seconds))
     model.setOptionValue("threads", 1)
@@ -54,7 +56,7 @@ def solve(problem: BatchProblem, seconds: float) -> Counts | None:
         if mine:
             model.addConstr(model.qsum(mine) <= len(each))
     for rule in problem.rules:
-        by_domain: dict[str | None, list[object]] = {}
+        by_domain: dict[str | None, list[Any]] = {}
         for number, name in pairs:
             if rule in problem.classes[number].apart:
                 by_domain.setdefault(problem.domains[name][rule.name], []).append(variables[number, name])
