@@ -27,6 +27,7 @@ def shell(tmp_path):
     )
     typed(child, "print('opened', len(vms))")
     seen(child, "opened 3")
+    seen(child, "novacron>")  # Ctrl-D before the prompt would be lost
     yield child
     child.close(force=True)
 
