@@ -279,3 +279,15 @@ def test_a_script_without_uses_of_results_is_as_it_was_typed():
     transcript = Transcript()
     transcript.add("len(vms)", 1)
     assert transcript.script().splitlines()[1:] == ["len(vms)"]
+
+
+def test_an_alias_of_another_shell_and_of_the_command_line_is_left_where_it_is(tmp_path):
+    from novacron_shell.config import Config
+
+    file = tmp_path / "shell.toml"
+    first, second = (ShellConfig.read(file).over(Config(aliases={"shared": "vm list"})) for _ in range(2))
+    first.save_alias("one", "vm list -o name")
+    second.save_alias("two", "vm list -o csv")
+    assert set(ShellConfig.read(file).aliases) == {"one", "two"}
+    second.save_alias("two", None)
+    assert set(ShellConfig.read(file).aliases) == {"one"}

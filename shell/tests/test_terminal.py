@@ -1,5 +1,6 @@
 """The shell in a small, changing and hostile terminal: it never dies and leaves the terminal as it was."""
 
+import itertools
 import os
 import random
 import re
@@ -7,19 +8,36 @@ import termios
 
 import pexpect
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+
+def started(state):
+    """A shell within `sh`, so that the terminal can be looked at after its end."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")}
+    environment |= {"NOVACRON_STATE": str(state), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+    child = pexpect.spawn(
+        "sh", env=environment, encoding="utf-8", codec_errors="replace", timeout=120, dimensions=(12, 40), cwd=state
+    )
+    child.before_mode = termios.tcgetattr(child.child_fd)
+    child.sendline("novacron shell -c 'sim://small?vms=3'; echo left=$?")
+    child.expect("novacron>")
+    return child
 
 
 @pytest.fixture
 def shell(tmp_path):
-    """A shell within `sh`, so that the terminal can be looked at after its end."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")}
-    environment |= {"NOVACRON_STATE": str(tmp_path), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-    child = pexpect.spawn("sh", env=environment, encoding="utf-8", codec_errors="replace", timeout=120, dimensions=(12, 40))
-    child.before_mode = termios.tcgetattr(child.child_fd)
-    child.sendline("novacron shell -c 'sim://small?vms=3'; echo left=$?")
-    child.expect("novacron>")
+    child = started(tmp_path)
     yield child
     child.close(force=True)
+
+
+def leaves(child):
+    """End the shell at an empty prompt; the terminal is as it was before."""
+    child.send("\x03")
+    child.send("exit()\r")
+    child.expect("left=0")
+    assert termios.tcgetattr(child.child_fd)[:4] == child.before_mode[:4]
 
 
 def answers(child, number):
@@ -62,3 +80,90 @@ def test_commands_that_fail_in_any_way_leave_the_shell_and_its_terminal_usable(s
     shell.send("\x04")
     shell.expect("left=0")
     assert termios.tcgetattr(shell.child_fd)[:4] == shell.before_mode[:4]
+
+
+KEYS = (  # arrows, words, kill, yank, undo, search, literal character, menu, history, vi or emacs, clear, interrupt
+    "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x01", "\x05", "\t", "\x1b[Z", "\x7f", "\x1b[3~", "\x0b", "\x17", "\x19",
+    "\x1f", "\x1bb", "\x1bf", "\x12", "\x1b", "\r", "\x1b\r", "\x1bOQ", "\x1bOR", "\x1bOS", "\x0c", "\x03", "\x00", "\x16",
+)  # fmt: skip
+PIECES = (
+    "vms",
+    'vms["',
+    "vm-0",
+    ":vm list ",
+    ":",
+    "!true",
+    "?",
+    "(",
+    "[",
+    "{",
+    "'",
+    '"""',
+    "\\",
+    "#",
+    "1/0",
+    "def f(",
+    "await ",
+    "名前😀",
+    "\x07",
+)
+pasted = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=20)), max_size=8).map(
+    lambda parts: "\x1b[200~" + "\n".join(parts).replace("\x1b", "") + "\x1b[201~"
+)
+edits = st.one_of(
+    st.sampled_from(KEYS),
+    st.sampled_from(PIECES),
+    st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=8),
+    pasted,
+    st.tuples(st.integers(3, 50), st.integers(10, 200)),
+    st.just("\x03"),
+)
+
+
+def test_edits_pastes_and_interrupts_never_end_the_shell(shell, sample):
+    """What is sent is random; afterwards the shell evaluates a line, and at the end the terminal is as it was."""
+    number = itertools.count(2)
+
+    @settings(
+        max_examples=sample(12, 1000),
+        deadline=None,
+        database=None,
+        derandomize=not sample(0, 1),
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(edits, min_size=1, max_size=4))
+    def edited(some):
+        for each in some:
+            if isinstance(each, tuple):
+                shell.setwinsize(*each)
+            else:
+                shell.send(each)
+        shell.send("\x03\x03\x03")  # for a literal character, for the menu or the history, for the line
+        answers(shell, next(number))
+
+    edited()
+    shell.setwinsize(24, 80)
+    answers(shell, 1)
+    leaves(shell)
+
+
+def test_two_terminals_at_once_keep_what_both_typed(shell, tmp_path):
+    """They share the state directory: history, aliases, configuration."""
+    other = started(tmp_path)
+    for number in range(3):
+        answers(shell, 100 + number)
+        answers(other, 200 + number)
+    shell.send(":alias mine vm list -o name\r")
+    answers(shell, 300)
+    other.send(":alias yours vm list -o csv\r")
+    answers(other, 400)
+    leaves(shell)
+    answers(other, 401)
+    leaves(other)
+    other.close()
+    lines = [line[1:] for line in (tmp_path / "history").read_text().splitlines() if line.startswith("+")]
+    assert {f"print({number} * 1000 + 7)" for number in (100, 101, 102, 200, 201, 202, 300, 400, 401)} <= set(lines)
+    text = (tmp_path / "shell.toml").read_text()
+    assert "mine" in text
+    assert "yours" in text

@@ -7,16 +7,19 @@ import threading
 
 import pytest
 from click.testing import CliRunner
+from textual import events
 from textual.widgets import Input, OptionList, SelectionList, Static
 
 import novacron
 from novacron.drivers import sim
 from novacron.errors import HostConnectionError
 from novacron_shell.cli import cli
+from novacron_shell.top import actions, detail
 from novacron_shell.top.app import Top, host_table
 from novacron_shell.top.detail import Detail
 from novacron_shell.top.dialogs import Choose, Confirm
 from novacron_shell.top.model import COLUMNS, GROUPS, Group, HostState, View, VMState, lines
+from novacron_shell.top.posting import Post
 from novacron_shell.top.reading import Reader
 from novacron_shell.top.table import VMTable
 
@@ -194,7 +197,7 @@ def test_a_vm_is_opened_with_all_its_parts_and_its_events(hosts):
             return console.export_text()
 
         await until(pilot, lambda: "before" in text("snapshots") and "vda" in text("disks") and "memory" in text("vm"))
-        await until(pilot, lambda: detail._subscription is not None)
+        await until(pilot, lambda: detail._post._resources)
         threading.Thread(target=vm.suspend).start()
         await until(pilot, lambda: "suspended" in text("events"))
         await pilot.press("right")
@@ -306,12 +309,12 @@ def test_what_is_still_to_be_drawn_while_the_screen_closes_does_no_harm(hosts):
     async def act(app, pilot):
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, Detail))
-        detail = app.screen
-        await detail.query("*").remove()
-        detail._show("VM", "late")
+        screen = app.screen
+        await screen.query("*").remove()
+        screen._show("VM", "late")
         app.pop_screen()
         await pilot.pause()
-        detail._show("VM", "later")
+        screen._show("VM", "later")
         for name in ("#host-lines", "#message", "#vms"):
             await app.query_one(name).remove()
             app._draw_hosts()
@@ -322,6 +325,118 @@ def test_what_is_still_to_be_drawn_while_the_screen_closes_does_no_harm(hosts):
     app.changed()
     app._redraw_if_changed()
     app._draw_hosts()
+
+
+def press_at_once(app, *keys):
+    """Send keys as a fast typist or a paste does: the second one arrives before the first one has had its effect."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+
+def test_a_key_that_is_pressed_twice_closes_one_screen_and_only_once(hosts):
+    async def act(app, pilot):
+        press_at_once(app, "enter", "enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail) and app.screen.is_mounted)
+        assert len(app.screen_stack) == 2
+        press_at_once(app, "right", "escape", "escape", "right")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        await pilot.pause()
+        assert app.is_running
+
+    driven(hosts, act)
+
+
+def test_a_question_is_asked_once_and_answered_once(hosts, monkeypatch):
+    done = []
+    monkeypatch.setattr(Top, "_do", lambda app, vm, action, argument=None: done.append((action.title, argument)))
+
+    async def act(app, pilot):
+        press_at_once(app, "x", "x", "s")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.pause()
+        assert len(app.screen_stack) == 2
+        press_at_once(app, "y", "y", "enter")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        press_at_once(app, "m", "enter", "enter")
+        await until(pilot, lambda: len(done) == 2)
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        assert [title for title, _ in done] == ["Stop", "Migrate"]
+
+    driven(hosts, act)
+
+
+def test_the_screen_closes_while_a_host_hangs_and_what_ends_later_does_no_harm(hosts, monkeypatch):
+    """A thread that waits for a host must neither keep the process nor fail when it returns."""
+    halted, ended = threading.Event(), []
+
+    def hang(vm, _):
+        halted.wait(60)
+        ended.append("action")
+
+    def read(vm):
+        halted.wait(60)
+        ended.append("tab")
+
+    monkeypatch.setitem(actions.ACTIONS, "stop", actions.ACTIONS["stop"]._replace(work=hang))
+    monkeypatch.setitem(detail.PARTS, "VM", read)
+    said = []
+
+    async def act(app, pilot):
+        await pilot.press("x")
+        await pilot.press("y")
+        await until(pilot, lambda: app._working)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail) and app.screen.is_mounted)
+
+    app = driven(hosts, act)
+    assert ended == []
+    app.wait_for_actions(lambda text: (said.append(text), halted.set()))
+    assert "action" in ended
+    assert "stop" in said[0]
+    app.wait_for_actions(said.append)
+    assert len(said) == 1
+
+
+def test_a_defect_of_a_driver_is_a_message_and_ends_no_screen(hosts, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("in the driver")
+
+    monkeypatch.setitem(actions.ACTIONS, "stop", actions.ACTIONS["stop"]._replace(work=fail))
+    monkeypatch.setitem(detail.PARTS, "VM", fail)
+
+    async def act(app, pilot):
+        await pilot.press("x")
+        await pilot.press("y")
+        await until(pilot, lambda: "in the driver" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail) and "in the driver" in screen_text(app))
+
+    driven(hosts, act)
+
+
+def test_a_subscription_that_comes_after_the_screen_has_closed_is_closed_at_once():
+    class Subscription:
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    before, after, posted = Subscription(), Subscription(), []
+
+    async def main():
+        post.open()
+        post.until_closed(before)
+        post(posted.append, "in time")
+        await asyncio.sleep(0)
+        post(posted.append, "closed before it ran")
+        post.close()
+        await asyncio.sleep(0)
+
+    post = Post()
+    asyncio.run(main())
+    post.until_closed(after)
+    post(posted.append, "after the end")
+    assert (before.closed, after.closed, posted) == (True, True, ["in time"])
 
 
 def test_names_of_others_do_not_reach_the_terminal(hosts):

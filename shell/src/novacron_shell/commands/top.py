@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from novacron_shell.options import DURATION, Settings, common_options
-from novacron_shell.output import show_many, write
+from novacron_shell.output import show_many, tell, write
 
 if TYPE_CHECKING:
     from novacron_shell.top.model import VMState
@@ -53,6 +53,7 @@ def top(settings: Settings, filter: str, sort: str, group: str | None, columns: 
     app = Top(reader, view, lambda vm: _console(vm, settings))
     reader.on_change(app.changed)
     app.run()
+    app.wait_for_actions(tell)
 
 
 def _view(text: str, sort: str, group: str | None, columns: str | None) -> Any:

@@ -14,13 +14,19 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron_shell.config import Config
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
 
 ALLOWED: Mapping[str, type] = {"editing": str, "theme": str, "startup": list, "aliases": dict}
 
@@ -81,20 +87,43 @@ class ShellConfig:
             line = f"{self.aliases[word]} {rest}".strip()
 
     def save_alias(self, name: str, line: str | None) -> None:
-        """Add an alias, or remove it if `line` is None, and write the file. Everything else in the file is kept as it is."""
+        """Add an alias, or remove it if `line` is None, and write the file.
+
+        Everything else in the file is kept as it is, also aliases that another shell wrote meanwhile.
+
+        Raises:
+            InvalidSpecError: the file is invalid now.
+        """
         if line is None:
             del self.aliases[name]
         else:
             self.aliases[name] = line
         if self.path is None:
             return
-        text = self.path.read_text() if self.path.exists() else ""
-        head, tail = _around_aliases(text)
-        lines = [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in sorted(self.aliases.items())]
-        parts = [head.rstrip("\n"), "\n".join(["[aliases]", *lines]), tail]
-        part = self.path.with_name(f"{self.path.name}.new")
-        part.write_text("\n\n".join(filter(None, parts)) + "\n")
-        part.replace(self.path)
+        with _locked(self.path):
+            stored = ShellConfig.read(self.path).aliases
+            if line is None:
+                stored.pop(name, None)
+            else:
+                stored[name] = line
+            text = self.path.read_text() if self.path.exists() else ""
+            head, tail = _around_aliases(text)
+            lines = [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in sorted(stored.items())]
+            parts = [head.rstrip("\n"), "\n".join(["[aliases]", *lines]), tail]
+            part = self.path.with_name(f"{self.path.name}.new")
+            part.write_text("\n\n".join(filter(None, parts)) + "\n")
+            part.replace(self.path)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep other shells from writing a file at the same time. Windows has no such lock."""
+    if fcntl is None:  # pragma: no cover - Windows
+        yield
+        return
+    with path.with_name(f"{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _problems(found: dict[str, Any]) -> Any:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit.document import Document
@@ -51,7 +54,7 @@ class Shell(PythonRepl):
     ) -> None:
         self._shell, self._toolbar, self._opening = environment, toolbar, opening
         self._interrupts = Interrupts(environment.jobs, progress)
-        self._waiting: list[str] = []
+        self._waiting: deque[str] = deque()
         self._detached: set[int] = set()
         self._interpreter = Interpreter(environment, self._python)
         completer = ShellCompleter(environment, self._interpreter.commands)
@@ -71,15 +74,35 @@ class Shell(PythonRepl):
         environment.evaluate = self._interpreter.evaluate
         environment.history = lambda: list(reversed(list(self.history.load_history_strings())))
         self._look()
+        self.app.after_render += lambda _: self._say_above()
         if opening is not None:
             opening.failed, opening.extended = self._leave, lambda: add_keys(self.extra_key_bindings, environment)
             self.app.after_render += lambda _: opening.begin()
 
+    def run(self) -> None:
+        """Read and run lines until the user leaves. Ctrl-C between two prompts is a signal, and does not end the shell."""
+        while True:
+            try:
+                return super().run()
+            except KeyboardInterrupt:
+                continue
+
+    def read(self) -> str:
+        """Read a line. Ctrl-C that comes while the prompt is being set up or put away reads another one."""
+        while True:
+            try:
+                return super().read()
+            except KeyboardInterrupt:
+                continue
+
     def _leave(self) -> None:
         """End the prompt. May be called in any thread."""
-        loop = self.app.loop
-        if loop is not None:
-            loop.call_soon_threadsafe(lambda: self.app.exit(exception=EOFError) if self.app.is_running else None)
+
+        def leave() -> None:
+            if self.app.future is not None and not self.app.future.done():
+                self.app.exit(exception=EOFError)
+
+        self._in_loop(leave)
 
     def _opened(self) -> None:
         """Wait for the names and hosts of the session. Leaves the shell if the named host can't be opened."""
@@ -118,8 +141,7 @@ class Shell(PythonRepl):
             self._toolbar.took = time.monotonic() - began
             self._shell.transcript.add(self._interpreter.plain(line), self.current_statement_index, failed=failed)
             self._shell.vms.refresh_soon()
-            while self._waiting:
-                self._say(self._waiting.pop(0))
+            self._say_waiting()
 
     def _python(self, line: str) -> object:
         """Run Python and return its value. An expression's value becomes `_`; code with `await` runs on the session's event loop."""
@@ -135,14 +157,28 @@ class Shell(PythonRepl):
         return value
 
     def announce(self, text: str) -> None:
-        """Print a message above the prompt; while a line runs, after it. May be called in any thread."""
+        """Print a message above the prompt; while a line runs, after it. May be called in any thread, also while the prompt closes."""
+        self._waiting.append(text)
+        self._in_loop(self._say_above)
+
+    def _in_loop(self, work: Callable[[], object]) -> None:
+        """Call `work` soon in the thread of the prompt; not at all if there is no prompt now."""
         loop = self.app.loop
-        if self.app.is_running and loop is not None:
+        if loop is not None and self.app.is_running:
+            with suppress(RuntimeError):  # the prompt has closed at this moment
+                loop.call_soon_threadsafe(work)
+
+    def _say_above(self) -> None:
+        """Print what waits above the prompt, if there is one; otherwise it is printed with the next prompt."""
+        if self._waiting and self.app.is_running:
             from prompt_toolkit.application import run_in_terminal
 
-            loop.call_soon_threadsafe(lambda: run_in_terminal(lambda: self._say(text)))
-        else:
-            self._waiting.append(text)
+            run_in_terminal(self._say_waiting)
+
+    def _say_waiting(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._say(self._waiting.popleft())
 
     def _say(self, text: str) -> None:
         self._shell.console.print(Text(printable(text)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -16,12 +18,14 @@ from textual.widgets import Footer, Input, Static
 
 from novacron.errors import NovaCronError
 from novacron.text import printable_line
+from novacron.threads import in_thread
 from novacron.units import format_duration, format_size
 from novacron_shell.repl.sparklines import sparkline
 from novacron_shell.top.actions import ACTIONS, Action
 from novacron_shell.top.detail import Detail
 from novacron_shell.top.dialogs import Choose, Confirm
 from novacron_shell.top.model import COLUMNS, HostState, View, VMState, lines
+from novacron_shell.top.posting import Post
 from novacron_shell.top.reading import Reader
 from novacron_shell.top.table import VMTable
 
@@ -67,6 +71,8 @@ class Top(App[None]):
         self.reader, self.view = reader, view or View()
         self._console = console
         self._dirty, self._next = True, 0.0
+        self._post = Post()
+        self._working: dict[Future[None], str] = {}
         self._hosts = Static(id="host-lines")
         self._filter = Input(placeholder="web-*  tag:web  host:kvm1  status:running", id="filter")
         self._table = VMTable()
@@ -83,6 +89,7 @@ class Top(App[None]):
 
     def on_mount(self) -> None:
         """Begin to read and to draw."""
+        self._post.open()
         self._table.focus()
         self.reader.start()
         self.set_interval(REDRAW, self._redraw_if_changed)
@@ -91,6 +98,7 @@ class Top(App[None]):
 
     def on_unmount(self) -> None:
         """Stop reading."""
+        self._post.close()
         self.reader.stop()
 
     def changed(self) -> None:
@@ -186,6 +194,8 @@ class Top(App[None]):
     def on_vmtable_chosen(self, event: VMTable.Chosen) -> None:
         """Show all of one VM."""
         host = self.reader.host(event.vm.host)
+        if not self._visible:
+            return
         if host is None:
             self.say(f"{event.vm.host} has not answered yet", error=True)
         else:
@@ -194,7 +204,7 @@ class Top(App[None]):
     def action_console(self) -> None:
         """Leave the screen for the console of the VM."""
         vm = self._table.selected
-        if vm is None or self._console is None:
+        if vm is None or self._console is None or not self._visible:
             return
         with self.suspend():
             self._console(vm)
@@ -203,7 +213,7 @@ class Top(App[None]):
     def action_act(self, name: str) -> None:
         """Ask, then do something to the VM under the cursor."""
         vm, action = self._table.selected, ACTIONS[name]
-        if vm is None:
+        if vm is None or not self._visible:
             return
         if vm.stale:
             self.say(f"{vm.host} does not answer; {vm.name} can't be changed now", error=True)
@@ -221,21 +231,39 @@ class Top(App[None]):
             )
 
     def _do(self, vm: VMState, action: Action, argument: Any = None) -> None:
-        self.say(f"{action.title.lower()} {vm.name} ...")
-        self.run_worker(lambda: self._work(vm, action, argument), thread=True, name=f"novacron-top-{action.title}")
+        title = f"{action.title.lower()} {vm.name}"
+        self.say(f"{title} ...")
+        done: Future[None] = Future()
+        self._working[done] = title
+        done.add_done_callback(lambda ended: self._working.pop(ended, None))
+        in_thread(lambda: self._work(vm, action, argument), f"novacron-top-{action.title}", done)
 
     def _work(self, vm: VMState, action: Action, argument: Any) -> None:
-        """Do it, in a thread."""
+        """Do it, in a thread. Whatever a driver raises is a message, and ends no screen."""
+        title = f"{action.title.lower()} {vm.name}"
         try:
             host = self.reader.host(vm.host)
             other = self.reader.host(argument) if action.argument == "host" else None
             action.work(host.vms[vm.id] if host is not None else None, other)
         except NovaCronError as error:
             hint = f"; {error.hint}" if error.hint else ""
-            self.call_from_thread(self.say, f"{action.title.lower()} {vm.name}: {error}{hint}", error=True)
+            self._post(self.say, f"{title}: {error}{hint}", error=True)
+        except Exception as error:  # noqa: BLE001 - a defect of a driver
+            self._post(self.say, f"{title}: {type(error).__name__}: {error}", error=True)
         else:
-            self.call_from_thread(self.say, f"{action.title.lower()} {vm.name}: done")
+            self._post(self.say, f"{title}: done")
         self.reader.read_soon()
+
+    def wait_for_actions(self, tell: Callable[[str], object]) -> None:
+        """Wait until the actions that were started have ended: the process may end afterwards.
+
+        Args:
+            tell: called with a message if an action is still running.
+        """
+        working = dict(self._working)
+        if working:
+            tell(f"still running: {', '.join(working.values())}. Ctrl-C leaves without waiting")
+            wait_for(working)
 
 
 def host_table(hosts: list[HostState]) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -16,8 +15,10 @@ from textual.widgets import Footer, Static, TabbedContent, TabPane
 
 from novacron.errors import NovaCronError
 from novacron.text import printable_line
+from novacron.threads import in_thread
 from novacron_shell.repl.display import Displays, error_line
 from novacron_shell.top.model import VMState
+from novacron_shell.top.posting import Post
 
 PARTS: dict[str, Callable[[Any], Any]] = {
     "VM": lambda vm: vm.refresh(),
@@ -41,7 +42,7 @@ class Detail(Screen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "app.pop_screen", "Back"),
+        Binding("escape,q", "back", "Back"),
         Binding("f5,r", "read", "Read again"),
         Binding("left,h", "turn(-1)", "Previous", show=False),
         Binding("right,l", "turn(1)", "Next", show=False),
@@ -52,8 +53,9 @@ class Detail(Screen[None]):
         self._host, self._vm = host, vm
         self._displays = Displays()
         self._events: list[Any] = []
-        self._subscription: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reading: set[str] = set()
+        self._post = Post()
+        self._tabs = TabbedContent()
         self._texts = {
             name: Static("reading ..." if name in PARTS else "no event yet", id=f"{name.lower()}-text")
             for name in (*PARTS, "Events")
@@ -62,7 +64,7 @@ class Detail(Screen[None]):
     def compose(self) -> ComposeResult:
         """Yield the widgets."""
         yield Static(Text(printable_line(f"{self._vm.name} on {self._vm.host}"), style="bold reverse"))
-        with TabbedContent():
+        with self._tabs:
             for name, text in self._texts.items():
                 with TabPane(name, id=name.lower()), VerticalScroll():
                     yield text
@@ -70,50 +72,61 @@ class Detail(Screen[None]):
 
     def on_mount(self) -> None:
         """Read everything, and watch."""
-        self._loop = asyncio.get_running_loop()
+        self._post.open()
         self.action_read()
-        self.run_worker(self._watch, thread=True, name="novacron-top-events")
+        in_thread(self._watch, "novacron-top-events")
 
     def on_unmount(self) -> None:
         """Stop watching."""
-        self._loop = None
-        if self._subscription is not None:
-            self._subscription.close()
+        self._post.close()
+
+    def action_back(self) -> None:
+        """Close the screen. A second key that was typed before it closed has no effect."""
+        if self.is_active:
+            self.dismiss()
 
     def action_read(self) -> None:
-        """Read all tabs again."""
+        """Read all tabs again. A tab whose last reading has not ended yet is not read twice at the same time."""
         for name, read in PARTS.items():
-            self.run_worker(lambda name=name, read=read: self._read(name, read), thread=True, name=f"novacron-top-{name}")
+            if name not in self._reading:
+                self._reading.add(name)
+                in_thread(lambda name=name, read=read: self._read(name, read), f"novacron-top-{name}")  # type: ignore[misc]
 
     def action_turn(self, by: int) -> None:
         """Show the next tab."""
-        tabs = self.query_one(TabbedContent)
         names = [name.lower() for name in self._texts]
-        tabs.active = names[(names.index(tabs.active) + by) % len(names)]
+        if self._tabs.active in names:
+            self._tabs.active = names[(names.index(self._tabs.active) + by) % len(names)]
 
     def _read(self, name: str, read: Callable[[Any], Any]) -> None:
+        """Read and draw a tab, in a thread."""
         drawn: RenderableType | None
         try:
             drawn = self._displays.draw(read(self._host.vms[self._vm.id]))
         except NovaCronError as error:
             drawn = error_line(error)
-        self.app.call_from_thread(self._show, name, drawn or Text("nothing"))
+        except Exception as error:  # noqa: BLE001 - a defect of a driver costs one tab only
+            drawn = Text(printable_line(f"{type(error).__name__}: {error}"), style="red")
+        finally:
+            self._reading.discard(name)
+        self._post(self._show, name, drawn or Text("nothing"))
 
     def _show(self, name: str, drawn: RenderableType) -> None:
         if self.is_running:
             self._texts[name].update(drawn)
 
     def _watch(self) -> None:
+        """Subscribe, in a thread; if the screen was closed meanwhile, the subscription is closed at once."""
         if self._host.supports("event_subscribe"):
             try:
-                self._subscription = self._host.subscribe(self._happened)
+                self._post.until_closed(self._host.subscribe(self._happened))
             except NovaCronError as error:
-                self.app.call_from_thread(self._show, "Events", error_line(error))
+                self._post(self._show, "Events", error_line(error))
 
     def _happened(self, event: Any) -> None:
         """Note an event; called in any thread."""
-        if self._loop is not None and (event.id == self._vm.id or event.resource == self._vm.name):
-            self._loop.call_soon_threadsafe(self._note, event)
+        if event.id == self._vm.id or event.resource == self._vm.name:
+            self._post(self._note, event)
 
     def _note(self, event: Any) -> None:
         self._events = [event, *self._events[: EVENTS - 1]]

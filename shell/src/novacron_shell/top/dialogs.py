@@ -24,44 +24,54 @@ Confirm, Choose { align: center middle; }
 """
 
 
-class Confirm(ModalScreen[bool]):
-    """Asks a question. Only `y` and the button "Yes" say yes."""
+class Dialog(ModalScreen[Any]):
+    """A question that is answered once: a key that was typed twice before the screen closed has no effect the second time."""
 
     CSS = STYLE
+
+    def answer(self, value: Any) -> None:
+        """Close the screen with an answer."""
+        if self.is_active:
+            self.dismiss(value)
+
+
+class Confirm(Dialog):
+    """Asks a question. Only `y` and the button "Yes" say yes."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", "Yes"),
-        Binding("n,escape,q", "answer(False)", "No"),
+        Binding("y", "say(True)", "Yes"),
+        Binding("n,escape,q", "say(False)", "No"),
     ]
 
     def __init__(self, question: str) -> None:
         super().__init__()
         self.question = printable_line(question)
+        self._no = Button("No (n)", id="no")
 
     def compose(self) -> ComposeResult:
         """Yield the widgets; "No" has the focus."""
         with Vertical(classes="dialog"):
             yield Label(self.question, markup=False)
             with Horizontal():
-                yield Button("No (n)", id="no")
+                yield self._no
                 yield Button("Yes (y)", id="yes", variant="warning")
 
     def on_mount(self) -> None:
         """Let Enter say no."""
-        self.query_one("#no", Button).focus()
+        self._no.focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Answer."""
-        self.dismiss(event.button.id == "yes")
+        self.answer(event.button.id == "yes")
 
-    def action_answer(self, yes: bool) -> None:
+    def action_say(self, yes: bool) -> None:
         """Answer."""
-        self.dismiss(yes)
+        self.answer(yes)
 
 
-class Choose(ModalScreen[Any]):
+class Choose(Dialog):
     """Offers choices, as pairs of text and value: one of them, or several if the present ones are given."""
 
-    CSS = STYLE
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "cancel", "Cancel"),
         Binding("enter", "take", "Take", priority=True),
@@ -70,37 +80,40 @@ class Choose(ModalScreen[Any]):
     def __init__(self, title: str, choices: Sequence[tuple[str, str]], *, several: Sequence[str] | None = None) -> None:
         super().__init__()
         self._title, self._choices, self._several = printable_line(title), choices, several
+        self._one = OptionList(
+            *(Option(printable_line(text), id=str(number)) for number, (text, _) in enumerate(choices)), markup=False
+        )
+        self._many = SelectionList[str](
+            *(Selection(printable_line(text), value, value in (several or ())) for text, value in choices)
+        )
 
     def compose(self) -> ComposeResult:
         """Yield the widgets."""
         with Vertical(classes="dialog"):
             yield Label(self._title, markup=False)
             if self._several is None:
-                yield OptionList(
-                    *(Option(printable_line(text), id=str(number)) for number, (text, _) in enumerate(self._choices)),
-                    markup=False,
-                )
+                yield self._one
             else:
                 yield Label("Space selects, Enter takes")
-                yield SelectionList(*(Selection(text, value, value in self._several) for text, value in self._choices))
+                yield self._many
 
     def action_take(self) -> None:
         """Take what is chosen."""
         if self._several is not None:
-            chosen = self.query_one(SelectionList).selected
-            self.dismiss([value for _, value in self._choices if value in chosen])
+            chosen = self._many.selected
+            self.answer([value for _, value in self._choices if value in chosen])
             return
-        number = self.query_one(OptionList).highlighted
-        self.dismiss(None if number is None else self._choices[number][1])
+        number = self._one.highlighted
+        self.answer(None if number is None else self._choices[number][1])
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Take the choice that was clicked."""
         if self._several is None:
-            self.dismiss(self._choices[event.option_index][1])
+            self.answer(self._choices[event.option_index][1])
 
     def action_cancel(self) -> None:
         """Take nothing."""
-        self.dismiss(None)
+        self.answer(None)
 
 
 __all__ = ["Choose", "Confirm"]
