@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from novacron.errors import StorageError
+from novacron.errors import BusyError, StorageError
 from novacron.monitoring.counters import CounterTracker
+from novacron.monitoring.database_calls import DatabaseCalls
 from novacron.monitoring.layouts import Layouts, Measured, Round
 from novacron.monitoring.measuring import measure_host, silent_host
 from novacron.monitoring.pending import PendingCalls
@@ -45,7 +47,9 @@ class Collector:
         sources: returns the further sources.
         exporters: returns the receivers of all samples.
         timeout: seconds that each host may take.
+        interval: seconds between two rounds.
         lease: the right to collect for all processes; None to collect without storing anything.
+        calls: gives calls of the database a deadline.
 
     Attributes:
         latest: the last round.
@@ -62,14 +66,17 @@ class Collector:
         timeout: float = 10.0,
         interval: float = 60.0,
         lease: Lease | None = None,
+        calls: DatabaseCalls | None = None,
     ) -> None:
         self._fleet, self._storage, self._timeout, self._interval = fleet, storage, timeout, interval
+        self._calls = calls or DatabaseCalls(max(timeout, interval / 2))
         self.lease = lease
         self._layouts: Layouts = storage.layouts
         self._sources, self._exporters = list(sources()), list(exporters())
         self._tracker: CounterTracker | None = None
         self._pending = PendingCalls()
-        self._unwritten: list[tuple[Round, dict[Any, Any]]] = []
+        self._unwritten: deque[tuple[Round, dict[Any, Any]]] = deque()
+        self._dropped = 0
         self._stamp: tuple[float, float] | None = None
         self._pushed_until: float | None = None
         self._homes: dict[str, str] = {}
@@ -103,9 +110,9 @@ class Collector:
         steady = time.monotonic()
         now: float | None = None
         with suppress(StorageError):
-            now = self._storage.now()
+            now = self._calls.run(self._storage.now)
             if self._stamp is None and self.lease is not None:
-                last = self._storage.last_round()
+                last = self._calls.run(self._storage.last_round)
                 if last is not None and last >= now:
                     self._stamp = (last, steady - self._interval)
         if self._stamp is not None:
@@ -117,7 +124,7 @@ class Collector:
 
     def _measure_hosts(self, made: Round) -> None:
         with suppress(StorageError):
-            self._hosts = [host.name for host in self._fleet.list()]
+            self._hosts = [host.name for host in self._calls.run(self._fleet.list)]
         asked, late = self._pending.apart(self._hosts)
         found: dict[tuple[str, str], Measured] = {}
         for name in late:
@@ -184,9 +191,10 @@ class Collector:
             tracker = CounterTracker()
             if self.lease is not None:
                 try:
-                    tracker.known = self._storage.counters()
-                except StorageError as error:
-                    made.problems["database"] = str(error)
+                    tracker.known = self._calls.run(self._storage.counters)
+                except StorageError as error:  # without the counters of before, new ones could fall
+                    made.problems["database"] = f"{error}; this round is not stored"
+                    return
             self._tracker = tracker
         self._tracker.follow(one for one in made.measured if one.kind != "custom")
 
@@ -195,31 +203,58 @@ class Collector:
             return
         self._unwritten.append((made, self._tracker.take_changes()))
         if len(self._unwritten) > BACKLOG:
-            _, changes = self._unwritten.pop(0)
-            self._unwritten[0][1].update({name: one for name, one in changes.items() if name not in self._unwritten[0][1]})
-            made.problems["database"] = f"the oldest of {BACKLOG} rounds that could not be stored was dropped"
+            self._drop_oldest()
         try:
-            while self._unwritten:
-                one, changes = self._unwritten[0]
-                self._storage.write(one.at, one.measured, lease=self.lease, counters=changes)
-                self._unwritten.pop(0)
-            self._read_pushed(made)
+            pushed = self._calls.run(lambda: self._write(made))
         except StorageError as error:
-            made.problems["database"] = f"{error}; {len(self._unwritten)} rounds wait in memory"
-
-    def _read_pushed(self, made: Round) -> None:
-        """Add the newest values that scripts pushed since the last round, for exporters and alerts. They are stored already."""
-        since = made.at - self._interval if self._pushed_until is None else self._pushed_until
-        times = self._storage.rounds(since, made.at, pushed=True)
-        self._pushed_until = made.at
-        if not times:
+            lost = f"; {self._dropped} older rounds were dropped" if self._dropped else ""
+            made.problems["database"] = f"{error}; {len(self._unwritten)} rounds wait in memory{lost}"
             return
+        self._pushed_until = made.at
+        made.measured += pushed
+        if self._dropped:
+            made.problems["database"] = f"{self._dropped} rounds could not be stored and were dropped; the rest is stored"
+            self._dropped = 0
+
+    def _drop_oldest(self) -> None:
+        """Drop the oldest round that waits. What it says about counters goes to the next one."""
+        _, changes = self._unwritten.popleft()
+        following = self._unwritten[0][1]
+        following.update({name: one for name, one in changes.items() if name not in following})
+        self._dropped += 1
+
+    def _write(self, made: Round) -> list[Measured]:
+        """Store the rounds that wait, oldest first, and return what scripts pushed since the last round."""
+        while self._unwritten:
+            first = self._unwritten[0]
+            try:
+                self._storage.write(first[0].at, first[0].measured, lease=self.lease, counters=first[1])
+            except BusyError:
+                self._hand_over()
+                raise
+            if self._unwritten and self._unwritten[0] is first:  # it may have been dropped meanwhile
+                self._unwritten.popleft()
+        return self._pushed(made.at)
+
+    def _hand_over(self) -> None:
+        """Store the rounds from before another process took over. They are in the past, so they replace nothing that it writes."""
+        *earlier, _ = self._unwritten
+        for one, _ in earlier:
+            self._storage.write(one.at, one.measured, pushed=False)
+        self._unwritten.clear()
+
+    def _pushed(self, at: float) -> list[Measured]:
+        """Return the newest values that scripts pushed since the last round, for exporters and alerts. They are stored already."""
+        since = at - self._interval if self._pushed_until is None else self._pushed_until
+        times = self._storage.rounds(since, at, pushed=True)
+        if not times:
+            return []
         known, newest = self._storage.objects("custom"), {}
         for _, number, layout, values in self._storage.read(times):
             newest[number, layout.digest] = (number, layout, values)
-        for number, layout, values in newest.values():
-            kind, key, labels = known[number]
-            made.measured.append(Measured(kind, key, "", labels, layout, list(values)))
+        return [
+            Measured(*known[number][:2], "", known[number][2], layout, list(values)) for number, layout, values in newest.values()
+        ]
 
     def _export(self, made: Round) -> None:
         for exporter in self._exporters:

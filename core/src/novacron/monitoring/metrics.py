@@ -12,6 +12,7 @@ from novacron.handles.metrics import SHORT
 from novacron.monitoring import builtin
 from novacron.monitoring.collector import AskedFleet, Collector
 from novacron.monitoring.compaction import Compaction
+from novacron.monitoring.database_calls import DatabaseCalls
 from novacron.monitoring.forecasting import anomalies, forecast
 from novacron.monitoring.history import History, Shown
 from novacron.monitoring.inspection import Inspection
@@ -357,8 +358,14 @@ class FleetMetrics:
         """Return the name of the process that collects, None if there is none."""
         return LeaseStore(self._database()).holder(COLLECTION)
 
-    def collector(self, *, timeout: float = 10.0, interval: float = 60.0) -> Collector | None:
-        """Return a collector that stores what it measures; None if another live process collects."""
+    def collector(self, *, timeout: float = 10.0, interval: float = 60.0, calls: DatabaseCalls | None = None) -> Collector | None:
+        """Return a collector that stores what it measures; None if another live process collects.
+
+        Args:
+            timeout: seconds that each host may take.
+            interval: seconds between two rounds.
+            calls: gives calls of the database a deadline.
+        """
         lease = self.take_collection()
         if lease is None:
             return None
@@ -370,6 +377,7 @@ class FleetMetrics:
             timeout=timeout,
             interval=interval,
             lease=lease,
+            calls=calls,
         )
 
     def compaction(self, lease: Lease | None) -> Compaction:

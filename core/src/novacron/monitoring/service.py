@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from novacron.errors import BusyError, InvalidSpecError, NovaCronError, SpecProblem, StorageError
 from novacron.monitoring.collector import Collector
+from novacron.monitoring.database_calls import DatabaseCalls
 from novacron.monitoring.layouts import Round
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class MonitorService:
         if interval < SHORTEST:
             problem = SpecProblem("interval", f"{interval:g} s", f"at least {SHORTEST:g} s")
             raise InvalidSpecError("the interval is too short", problems=[problem])
+        self._calls = DatabaseCalls(max(timeout, interval / 2))
         self._alerts = alerts
         self._notifier: Notifier | None = None
         self._metrics, self._interval, self._timeout, self._say = metrics, interval, timeout, say
@@ -80,10 +82,10 @@ class MonitorService:
         """Collect one round. Return None if another process collects, or the database can't be used."""
         try:
             if self._collector is None:
-                self._collector = self._metrics.collector(timeout=self._timeout, interval=self._interval)
+                self._collector = self._calls.run(self._new_collector)
                 self._compaction = None if self._collector is None else self._metrics.compaction(self._collector.lease)
             if self._collector is None:
-                self._tell("collection", f"waiting: {self._metrics.collecting()} collects")
+                self._tell("collection", f"waiting: {self._calls.run(self._metrics.collecting)} collects")
                 self._follow_stored()
                 return None
             self._tell("collection", "collecting")
@@ -92,8 +94,7 @@ class MonitorService:
                 self._after(self.latest)
             self._notify(self._collector, self.latest)
             self._tell_problems(self.latest)
-            if self._compaction is not None and "database" not in self.latest.problems:
-                self._compaction.step(self.latest.at, self._interval)
+            self._compact(self.latest)
             return self.latest
         except BusyError as error:
             self._collector = self._notifier = None
@@ -108,9 +109,10 @@ class MonitorService:
         notifier, self._notifier = self._notifier, None
         if notifier is not None:
             notifier.close()
-        if collector is not None and collector.lease is not None:
+        lease = None if collector is None else collector.lease
+        if lease is not None:
             try:
-                self._metrics.release_collection(collector.lease)
+                self._calls.run(lambda: self._metrics.release_collection(lease))
             except NovaCronError as error:
                 self._tell("service", str(error))
 
@@ -120,15 +122,23 @@ class MonitorService:
             return
         try:
             if self._notifier is None:
-                self._notifier = self._alerts.notifier(collector.lease, collector.gone)
+                self._notifier = self._alerts.notifier(collector.lease, collector.gone, self._calls)
             self._notifier.take(made)
             self._notifier.deliver(made.at)
             made.problems |= {f"rule {name}": problem for name, problem in self._notifier.problems.items()}
         except StorageError as error:
             made.problems["alerts"] = str(error)
 
+    def _new_collector(self) -> Collector | None:
+        return self._metrics.collector(timeout=self._timeout, interval=self._interval, calls=self._calls)
+
+    def _compact(self, made: Round) -> None:
+        compaction = self._compaction
+        if compaction is not None and "database" not in made.problems:
+            self._calls.run(lambda: compaction.step(made.at, self._interval))
+
     def _follow_stored(self) -> None:
-        storage = self._metrics.storage
+        storage = self._calls.of(self._metrics.storage)
         last = storage.last_round()
         if self._follow is not None and last is not None and (self.latest is None or last > self.latest.at):
             self.latest = Round(last, storage.at_time(last))

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from novacron.errors import StorageError
 from novacron.monitoring.counters import Counted
 from novacron.monitoring.layouts import Labels, Layout, Layouts, Measured
 from novacron.store.database import Database, clock
@@ -17,6 +18,7 @@ from novacron.store.tables import metric_counters, metric_layouts, metric_object
 
 BATCH = 500
 """How many ids one query names."""
+_ATTEMPTS = range(8)
 MANY = 20_000
 """How many rows one statement inserts."""
 
@@ -47,19 +49,38 @@ class MetricStorage:
         *,
         lease: Lease | None = None,
         counters: Mapping[tuple[str, str], Counted] | None = None,
+        pushed: bool | None = None,
     ) -> None:
-        """Store the values of one round, all or none.
+        """Store the values of one round, all or none. It is tried again if another process stores the same new objects at the same time.
 
         Args:
             at: the time of the round.
             measured: the values of each object.
             lease: the right to collect; None for values that a script pushed.
             counters: what to store about counters that started again.
+            pushed: whether a script pushed the values; by default if there is no lease.
 
         Raises:
             BusyError: another process collects now.
             StorageError: the database can't be used.
         """
+        by_script = lease is None if pushed is None else pushed
+        for attempt in _ATTEMPTS:
+            try:
+                self._write(at, measured, lease, counters or {}, by_script)
+                return
+            except sa.exc.IntegrityError as error:
+                if attempt == _ATTEMPTS[-1]:
+                    raise StorageError("other processes stored the same new metrics all the time", hint="try again") from error
+
+    def _write(
+        self,
+        at: float,
+        measured: Sequence[Measured],
+        lease: Lease | None,
+        counters: Mapping[tuple[str, str], Counted],
+        pushed: bool,
+    ) -> None:
         with self.database.transaction() as connection:
             if lease is not None:
                 lease.check(connection)
@@ -67,7 +88,7 @@ class MetricStorage:
             layouts = {one.layout.digest: self._layout_id(connection, one.layout) for one in _distinct(measured)}
             known = connection.execute(sa.select(metric_rounds.c.at).where(metric_rounds.c.at == at)).first()
             if known is None:
-                connection.execute(metric_rounds.insert().values(at=at, pushed=lease is None))
+                connection.execute(metric_rounds.insert().values(at=at, pushed=pushed))
             rows = [
                 (at, ids[one.kind, one.key], layouts[one.layout.digest], array("d", one.values).tobytes()) for one in measured
             ]
@@ -236,8 +257,12 @@ def doubles(data: bytes) -> array[float]:
 
 
 def _insert(connection: sa.Connection, rows: list[tuple[float, int, int, bytes]]) -> None:
-    """Insert raw rows. A row of the same object and time is replaced. The driver is used directly: 100,000 rows a minute are common."""
-    cursor = connection.connection.cursor()
+    """Insert raw rows. A row of the same object and time is replaced. The driver is used directly: 100,000 rows a minute are common.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: as SQLAlchemy raises it for its own statements.
+    """
+    cursor, driver = connection.connection.cursor(), connection.dialect.loaded_dbapi
     try:
         if connection.dialect.name == "sqlite":
             cursor.executemany("INSERT OR REPLACE INTO metric_raw (at, object, layout, data) VALUES (?, ?, ?, ?)", rows)
@@ -253,6 +278,8 @@ def _insert(connection: sa.Connection, rows: list[tuple[float, int, int, bytes]]
                 "ON CONFLICT (at, object) DO UPDATE SET layout = EXCLUDED.layout, data = EXCLUDED.data"
             )
             cursor.execute("TRUNCATE metric_incoming")
+    except driver.Error as error:
+        raise sa.exc.DBAPIError.instance(None, None, error, driver.Error, dialect=connection.dialect) from error
     finally:
         cursor.close()
 

@@ -20,6 +20,7 @@ from novacron.monitoring.alerting.rules import Rule, prometheus_file
 from novacron.monitoring.alerting.sinks import Sinks
 from novacron.monitoring.alerting.states import listed
 from novacron.monitoring.alerting.storage import AlertStorage, Outgoing
+from novacron.monitoring.database_calls import DatabaseCalls
 from novacron.monitoring.history import History
 from novacron.records.alerts import Alert
 from novacron.units import parse_duration
@@ -191,10 +192,27 @@ class FleetAlerts:
         """Return the notifications that no sink has accepted yet, with the error of the last attempt."""
         return self.storage.waiting()
 
-    def notifier(self, lease: Lease | None, gone: Callable[[Mapping[str, str]], bool] = lambda labels: False) -> Notifier:
-        """Return what evaluates the rules and delivers notifications; it has read the samples that the rules need."""
-        made = Notifier(self.storage, self.configuration, self._sinks, lease, gone)
-        self._fill(made)
+    def notifier(
+        self,
+        lease: Lease | None,
+        gone: Callable[[Mapping[str, str]], bool] = lambda labels: False,
+        calls: DatabaseCalls | None = None,
+    ) -> Notifier:
+        """Return what evaluates the rules and delivers notifications; it has read the samples that the rules need.
+
+        Args:
+            lease: the right to decide about alerts.
+            gone: returns whether the object with these labels was deleted.
+            calls: gives calls of the database a deadline.
+
+        Raises:
+            StorageError: the database can't be used.
+        """
+        made = Notifier(self.storage, self.configuration, self._sinks, lease, gone, calls)
+        if calls is None:
+            self._fill(made)
+        else:
+            calls.run(lambda: self._fill(made))
         return made
 
     def _fill(self, notifier: Notifier) -> None:

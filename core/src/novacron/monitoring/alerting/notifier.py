@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
-from novacron.errors import NovaCronError
+from novacron.errors import NovaCronError, StorageError
 from novacron.monitoring.alerting.configuration import Configuration, matcher
 from novacron.monitoring.alerting.evaluation import Samples
 from novacron.monitoring.alerting.grouping import due, muted
 from novacron.monitoring.alerting.sinks import Sinks, name_of
 from novacron.monitoring.alerting.states import AlertStates, Tracked
 from novacron.monitoring.alerting.storage import AlertStorage, Outgoing
+from novacron.monitoring.database_calls import DatabaseCalls
 from novacron.monitoring.layouts import Layout, Round, SeriesKey
 from novacron.store.leases import Lease
 from novacron.threads import fan_out, in_thread
@@ -30,6 +31,7 @@ class Notifier:
         sinks: delivers notifications.
         lease: the right to decide; None in tests.
         gone: returns whether the object with these labels was deleted.
+        calls: gives the calls of the database that decisions need a deadline. None for no deadline.
     """
 
     def __init__(
@@ -39,8 +41,12 @@ class Notifier:
         sinks: Sinks,
         lease: Lease | None,
         gone: Callable[[Mapping[str, str]], bool] = lambda labels: False,
+        calls: DatabaseCalls | None = None,
     ) -> None:
-        self._storage, self._configuration, self._sinks, self._lease, self._gone = storage, configuration, sinks, lease, gone
+        self._storage, self._read, self._sinks, self._lease, self._gone = storage, configuration, sinks, lease, gone
+        self._calls = calls
+        self._decided: AlertStorage = storage if calls is None else calls.of(storage)
+        self._configuration: Configuration | None = None
         self.samples = Samples()
         self._states: AlertStates | None = None
         self._busy: set[int] = set()
@@ -49,15 +55,35 @@ class Notifier:
         self.problems: dict[str, str] = {}
 
     def horizons(self) -> dict[str, float]:
-        """Return how many seconds of samples of each metric the rules need."""
+        """Return how many seconds of samples of each metric the rules need, by the rules that were read last."""
         found: dict[str, float] = {}
-        for rule in self._configuration().rules:
+        if self._configuration is None:
+            self._configuration = self._read()
+        for rule in self._configuration.rules:
             for metric, seconds in rule.horizons().items():
                 found[metric] = max(seconds, found.get(metric, 0.0))
         return found
 
     def take(self, made: Round) -> None:
-        """Remember the values of a round that rules need, and evaluate the rules."""
+        """Remember the values of a round that rules need, and evaluate the rules.
+
+        Raises:
+            BusyError: another process decides about alerts now.
+            StorageError: the database can't be used. The values are remembered nevertheless.
+        """
+        unread: StorageError | None = None
+        try:
+            self._configuration = self._read() if self._calls is None else self._calls.run(self._read)
+        except StorageError as error:
+            if self._configuration is None:
+                raise
+            unread = error
+        self._remember(made)
+        if unread is not None:
+            raise unread
+        self.evaluate(made.at)
+
+    def _remember(self, made: Round) -> None:
         horizons = self.horizons()
         wanted: dict[Layout, list[tuple[int, SeriesKey]]] = {}
         for one in made.measured:
@@ -68,7 +94,6 @@ class Notifier:
                 labels = tuple(sorted((*one.labels, *key.labels))) if key.labels else one.labels
                 self.samples.append(key.metric, labels, made.at, one.values[place])
         self.samples.forget({metric: made.at - seconds - 1 for metric, seconds in horizons.items()})
-        self.evaluate(made.at)
 
     def evaluate(self, at: float) -> None:
         """Evaluate all rules, store what changed, and make the notifications that are due.
@@ -77,27 +102,27 @@ class Notifier:
             BusyError: another process decides about alerts now.
             StorageError: the database can't be used. The states are as before, so that nothing is lost.
         """
-        configuration = self._configuration()
-        known = self._states.known if self._states is not None else self._storage.states()
+        configuration = self._configuration = self._configuration or self._read()
+        known = self._states.known if self._states is not None else self._decided.states()
         states = AlertStates(configuration.rules, known) if self._states is None else self._states
         states.rules = list(configuration.rules)
         before = dict(states.known)
         try:
             changed, self.problems = states.evaluate(self.samples, at, self._gone)
-            silences = [(one, tuple(map(matcher, one.matchers))) for one in self._storage.silences()]
+            silences = [(one, tuple(map(matcher, one.matchers))) for one in self._decided.silences()]
             alerts = muted((one.alert for one in states.known.values()), silences, configuration, at)
             for alert in alerts:
                 one = states.known[alert.fingerprint]
                 if one.alert is not alert:
                     states.known[alert.fingerprint] = changed[alert.fingerprint] = Tracked(alert, one.series, one.kept_since)
-            notifications, groups = due(alerts, self._storage.groups(), configuration, at)
+            notifications, groups = due(alerts, self._decided.groups(), configuration, at)
             outgoing = [
                 (f"{note.key}-{place}", dict(sink), note)
                 for note in notifications
                 for place, sink in enumerate(configuration.receivers[note.receiver])
             ]
             if changed or groups or outgoing:
-                self._storage.write(changed, groups, outgoing, at=at, lease=self._lease)
+                self._decided.write(changed, groups, outgoing, at=at, lease=self._lease)
         except BaseException:
             states.known = before
             raise

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from novacron.errors import NotFoundError
+from novacron.errors import NotFoundError, StorageError
 from novacron.monitoring.alerting.grouping import Group, Silence
 from novacron.monitoring.alerting.states import Tracked
 from novacron.records.alerts import Notification
@@ -86,6 +87,9 @@ class AlertStorage:
     ) -> None:
         """Store what changed, and the notifications to send, all or none: no notification is lost or made twice.
 
+        A notification that is stored already is ignored. Another one with the same key gets a key of its own, so that no receiver takes
+        it for the one that it knows.
+
         Args:
             states: the alerts that changed by fingerprint; None for those that are forgotten.
             groups: the groups that changed by key; None for those that are over.
@@ -95,15 +99,30 @@ class AlertStorage:
 
         Raises:
             BusyError: another process decides about alerts now.
+            StorageError: the database can't be used, or another process stored the same at the same time.
         """
+        try:
+            self._write(states, groups, outgoing, at, lease)
+        except sa.exc.IntegrityError as error:
+            raise StorageError("another process stored the same alerts at the same time", hint="it is tried again") from error
+
+    def _write(
+        self,
+        states: Mapping[str, Tracked | None],
+        groups: Mapping[str, Group | None],
+        outgoing: Iterable[tuple[str, dict[str, Any], Notification]],
+        at: float,
+        lease: Lease | None,
+    ) -> None:
         with self._database.transaction() as connection:
             if lease is not None:
                 lease.check(connection)
             _replace(connection, alert_states, alert_states.c.fingerprint, states)
             _replace(connection, alert_groups, alert_groups.c.key, groups)
             rows = [
-                {"key": key, "sink": sink, "notification": note.as_dict(), "due_at": at, "attempts": 0} for key, sink, note in outgoing
-            ]  # fmt: skip
+                {"key": key, "sink": sink, "notification": note.as_dict(), "due_at": at, "attempts": 0}
+                for key, sink, note in _new(connection, outgoing)
+            ]
             if rows:
                 connection.execute(alert_outbox.insert(), rows)
             connection.execute(alert_outbox.delete().where(alert_outbox.c.sent_at < at - KEPT))
@@ -156,6 +175,23 @@ class AlertStorage:
         with self._database.transaction() as connection:
             if connection.execute(alert_silences.update().where(ours).values(ends_at=at)).rowcount == 0:
                 raise NotFoundError(f"no silence {identity!r}", resource=identity, hint="`novacron alert silences` lists them")
+
+
+def _new(
+    connection: sa.Connection, outgoing: Iterable[tuple[str, dict[str, Any], Notification]]
+) -> Iterable[tuple[str, dict[str, Any], Notification]]:
+    """Return the notifications that are not stored yet, each with a key that no other one has."""
+    found: dict[str, tuple[dict[str, Any], Notification]] = {}
+    for key, sink, note in outgoing:
+        query = sa.select(alert_outbox.c.notification).where(alert_outbox.c.key == key)
+        row = connection.execute(query).first()
+        known = found[key][1] if key in found else None if row is None else msgspec.convert(row.notification, Notification)
+        if known is None:
+            found[key] = (sink, note)
+        elif known != note:
+            more = secrets.token_hex(4)
+            found[f"{key}-{more}"] = (sink, note.replace(key=f"{note.key}-{more}"))
+    return [(key, *one) for key, one in found.items()]
 
 
 def _replace(connection: sa.Connection, table: sa.Table, column: sa.Column[Any], rows: Mapping[str, Any]) -> None:
