@@ -2,6 +2,8 @@
 
 import http.server
 import itertools
+import json
+import math
 import shutil
 import socket
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 from novacron.drivers import sim
 from novacron.errors import InvalidSpecError, StorageError, UnsupportedOperationError
+from novacron.monitoring.otlp import OTLPWriter
 from novacron.monitoring.remote import BACKLOG, RemoteReader, RemoteWriter
 from novacron.monitoring.remote_messages import RemoteMessages
 from novacron.records.series import Sample
@@ -115,11 +118,42 @@ def test_a_server_that_hangs_delays_no_round_and_the_oldest_are_dropped(server):
     writer.flush(60)
 
 
+def test_rounds_are_written_by_otlp(server):
+    """Counters are monotonic sums, gauges are gauges, labels are attributes, and values that are not finite are left out."""
+    writer = OTLPWriter(server.url, token=lambda: "t0ken")
+    values = [("novacron_vm_cpu_seconds_total", 3.5), ("novacron_vm_memory_bytes", 1e9), ("queue_length", math.nan)]
+    writer.export(1000.5, [Sample(metric=metric, value=value, labels={"name": 'a"b\n'}) for metric, value in values])
+    writer.flush(60)
+    (body,) = map(json.loads, server.bodies)
+    assert server.headers[0]["Content-Type"] == "application/json"
+    assert server.headers[0]["Authorization"] == "Bearer t0ken"
+    counter, gauge = body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]
+    assert (counter["name"], counter["unit"], gauge["unit"]) == ("novacron_vm_cpu_seconds_total", "s", "By")
+    assert (counter["sum"]["isMonotonic"], counter["sum"]["aggregationTemporality"]) == (True, 2)
+    (point,) = counter["sum"]["dataPoints"]
+    attributes = [{"key": "name", "value": {"stringValue": 'a"b\n'}}]
+    assert point == {"attributes": attributes, "timeUnixNano": "1000500000000", "asDouble": 3.5}
+    assert gauge["gauge"]["dataPoints"][0]["asDouble"] == 1e9
+
+
+def test_samples_that_an_otlp_receiver_rejects_are_said(monkeypatch):
+    writer = OTLPWriter("http://127.0.0.1:9/v1/metrics")
+    answer = {"partialSuccess": {"rejectedDataPoints": "1", "errorMessage": "too old"}}
+    monkeypatch.setattr(writer, "_post", lambda *_: json.dumps(answer).encode())
+    writer.export(1000.0, samples(3))
+    writer.flush(60)
+    assert writer.waiting() == 0
+    with pytest.raises(StorageError, match="rejected 1 of 3 samples: too old"):
+        writer.export(1060.0, samples())
+    writer.flush(60)
+
+
 @pytest.mark.parametrize("url", ["ftp://host/", "host:9090", "https://ann:pw@host/", ""])
 def test_invalid_addresses_are_rejected(url):
-    with pytest.raises(InvalidSpecError) as caught:
-        RemoteWriter(url)
-    assert "pw" not in str(caught.value)
+    for writer in (RemoteWriter, OTLPWriter):
+        with pytest.raises(InvalidSpecError) as caught:
+            writer(url)
+        assert "pw" not in str(caught.value)
 
 
 def test_missing_packages_are_named(monkeypatch):

@@ -56,6 +56,28 @@ def test_values_are_collected_and_pushed(novacron, world):
     assert "queue=mail" in novacron("monitor", "query", "queue_length", "--step", "1m").stdout
 
 
+def test_programs_and_endpoints_are_sources(novacron, world, tmp_path):
+    """Options of the collector name them. One that fails affects no other, and is a series."""
+    program = tmp_path / "print jobs"
+    program.write_text('#!/bin/sh\necho "jobs_$1 7"\n')
+    program.chmod(0o755)
+    options = ["--program", f"printed='{program}' waiting", "--endpoint", "gone=http://127.0.0.1:9/metrics"]
+    done = novacron("monitor", "collect", "--count", "1", *options)
+    assert "gone: StorageError" in done.stderr
+    assert novacron.json("monitor", "query", "jobs_waiting", "--since", "5m")[0]["points"][-1][1] == 7
+    (up,) = novacron.json("monitor", "query", "novacron_source_up", "--since", "5m", "--label", "source=gone")
+    assert up["points"][-1][1] == 0
+    for option, text in (
+        ("--program", "a='open"),
+        ("--program", "noname"),
+        ("--endpoint", "a=ftp://host/"),
+        ("--otlp", "ftp://host/"),
+    ):
+        assert CliRunner().invoke(cli, ["monitor", "collect", "--count", "1", option, text]).exit_code != 0
+    assert "needs --remote-write or --otlp" in novacron("monitor", "collect", "--remote-token", "x", exit_code=2).stderr
+    api.fleet().metrics._own_sources.clear()  # the tests share a process
+
+
 def test_the_exporter_is_served_and_described(novacron, world):
     done = novacron("monitor", "serve", "--listen", "127.0.0.1:0", "--count", "1")
     assert "listening on http://127.0.0.1:" in done.stderr
@@ -112,6 +134,8 @@ def test_plots_forecasts_reports_and_dashboards(novacron, world, tmp_path):
     assert "+---" in novacron("monitor", "plot", "novacron_host_vms", "--label", f"host={world}").stdout
     novacron("monitor", "plot", "novacron_host_vms", "--svg", str(tmp_path / "vms.svg"))
     assert (tmp_path / "vms.svg").read_text().startswith("<svg")
+    novacron("monitor", "plot", "novacron_host_vms", "--png", str(tmp_path / "vms.png"))
+    assert (tmp_path / "vms.png").read_bytes().startswith(b"\x89PNG")
     assert novacron.json("monitor", "dashboard", "hosts")["title"] == "NovaCron hosts"
     assert "too little data" in novacron("forecast", "pool", "default", "--host", world).stdout
     (one,) = novacron.json("forecast", "metric", "novacron_host_vms", "--label", f"host={world}")

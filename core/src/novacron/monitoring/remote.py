@@ -24,6 +24,7 @@ DEADLINE = 30.0
 LARGEST = 256 * 2**20
 """How many bytes of an answer are read."""
 TRY_AGAIN = (408, 429)
+PROTOBUF = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
 
 
 class Remote:
@@ -36,7 +37,6 @@ class Remote:
 
     Raises:
         InvalidSpecError: an invalid address, or one with a password.
-        UnsupportedOperationError: the packages of `novacron[remote-write]` are not installed.
     """
 
     def __init__(self, url: str, token: Callable[[], str] | None = None, ca: str | None = None) -> None:
@@ -45,29 +45,27 @@ class Remote:
                 "url", url.rpartition("@")[2], "an address that starts with http:// or https://, without a password"
             )
             raise InvalidSpecError("invalid address of remote storage", problems=[problem])
-        self._messages = RemoteMessages()
         self.url, self._token, self._ca = url, token, ca
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
 
-    def _post(self, body: bytes, version: str) -> bytes:
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> bytes:
         """Send a request.
+
+        Args:
+            body: its content.
+            headers: headers that say what the content is.
 
         Raises:
             Rejected: the server does not accept the content, and never will.
             StorageError: it is to be tried again.
         """
-        headers = {
-            "Content-Type": "application/x-protobuf",
-            "Content-Encoding": "snappy",
-            "User-Agent": "NovaCron",
-            version: "0.1.0",
-        }
+        named = {"User-Agent": "NovaCron", **headers}
         if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token()}"
+            named["Authorization"] = f"Bearer {self._token()}"
         try:
-            return post(self.url, body, headers, timeout=DEADLINE, ca=self._ca, limit=LARGEST)
+            return post(self.url, body, named, timeout=DEADLINE, ca=self._ca, limit=LARGEST)
         except urllib.error.HTTPError as error:
             text = error.read(500).decode(errors="replace").strip()
             kind = Rejected if 400 <= error.code < 500 and error.code not in TRY_AGAIN else StorageError
@@ -82,14 +80,14 @@ class Rejected(StorageError):
     """The server does not accept the content of a request, so that it is useless to send it again."""
 
 
-class RemoteWriter(Remote):
-    """Writes each round to remote storage. `fleet.metrics.add_exporter(RemoteWriter(url))` lets the collector use it.
+class QueuedWriter(Remote):
+    """Sends each round in a thread, so that a server that hangs does not delay the collection.
 
-    A thread sends, so that a server that hangs does not delay the collection. While the server can't be reached, up to 60 rounds wait in
-    memory. What the server rejects, such as samples that are too old, is dropped. Each problem is one of the next round's.
+    While the server can't be reached, up to 60 rounds wait in memory. What the server rejects, such as samples that are too old, is
+    dropped. Each problem is one of the next round's.
     """
 
-    name = "remote-write"
+    name = ""
 
     def __init__(self, url: str, token: Callable[[], str] | None = None, ca: str | None = None) -> None:
         super().__init__(url, token, ca)
@@ -98,6 +96,10 @@ class RemoteWriter(Remote):
         self._sending: Future[None] | None = None
         self._active = False
         self._problem: StorageError | None = None
+
+    def write(self, samples: Sequence[Sample]) -> None:
+        """Send samples, each with its time. Raises Rejected, StorageError."""
+        raise NotImplementedError
 
     def export(self, at: float, samples: Sequence[Sample]) -> None:
         """Let a round be sent.
@@ -115,7 +117,7 @@ class RemoteWriter(Remote):
                 )
             if not self._active:
                 self._active = True
-                self._sending = in_thread(self._send, "novacron-remote-write")
+                self._sending = in_thread(self._send, f"novacron-{self.name}")
         if problem is not None:
             raise problem
 
@@ -134,7 +136,7 @@ class RemoteWriter(Remote):
         while first is not None:
             try:
                 for start in range(0, len(first), AT_ONCE):
-                    self._post(self._messages.write_request(first[start : start + AT_ONCE]), "X-Prometheus-Remote-Write-Version")
+                    self.write(first[start : start + AT_ONCE])
             except Rejected as error:
                 self._problem = error
             except Exception as error:  # noqa: BLE001 - the secret may be missing, too; the round is sent again
@@ -153,8 +155,36 @@ class RemoteWriter(Remote):
             return self._waiting[0] if self._waiting else None
 
 
+class RemoteWriter(QueuedWriter):
+    """Writes each round to remote storage. `fleet.metrics.add_exporter(RemoteWriter(url))` lets the collector use it.
+
+    Raises:
+        InvalidSpecError: an invalid address, or one with a password.
+        UnsupportedOperationError: the packages of `novacron[remote-write]` are not installed.
+    """
+
+    name = "remote-write"
+
+    def __init__(self, url: str, token: Callable[[], str] | None = None, ca: str | None = None) -> None:
+        super().__init__(url, token, ca)
+        self._messages = RemoteMessages()
+
+    def write(self, samples: Sequence[Sample]) -> None:
+        """Send samples, each with its time. Raises Rejected, StorageError."""
+        self._post(self._messages.write_request(samples), {**PROTOBUF, "X-Prometheus-Remote-Write-Version": "0.1.0"})
+
+
 class RemoteReader(Remote):
-    """Reads series from remote storage: `RemoteReader("http://127.0.0.1:9090/api/v1/read")`."""
+    """Reads series from remote storage: `RemoteReader("http://127.0.0.1:9090/api/v1/read")`.
+
+    Raises:
+        InvalidSpecError: an invalid address, or one with a password.
+        UnsupportedOperationError: the packages of `novacron[remote-write]` are not installed.
+    """
+
+    def __init__(self, url: str, token: Callable[[], str] | None = None, ca: str | None = None) -> None:
+        super().__init__(url, token, ca)
+        self._messages = RemoteMessages()
 
     def query(self, metric: str, *, labels: Mapping[str, str] | None = None, since: float, until: float) -> list[Series]:
         """Return the series of a metric with all their samples.
@@ -168,8 +198,9 @@ class RemoteReader(Remote):
         Raises:
             StorageError: the server can't be reached, or answers something else.
         """
-        body = self._post(self._messages.read_request(metric, labels or {}, since, until), "X-Prometheus-Remote-Read-Version")
+        request = self._messages.read_request(metric, labels or {}, since, until)
+        body = self._post(request, {**PROTOBUF, "X-Prometheus-Remote-Read-Version": "0.1.0"})
         return self._messages.read_response(body, metric)
 
 
-__all__ = ["Rejected", "RemoteReader", "RemoteWriter"]
+__all__ = ["QueuedWriter", "Rejected", "RemoteReader", "RemoteWriter"]

@@ -76,18 +76,31 @@ def query(settings: Settings, name: str, labels: tuple[str, ...], since: str, st
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only series with this label; again for more.")
 @click.option("--since", default="1h", show_default=True, metavar="DURATION", help="How far to look back.")
 @click.option("--step", metavar="DURATION", help="One value for each step, such as 5m. Default: every sample.")
-@click.option("--svg", "file", type=click.Path(dir_okay=False), help="Write an SVG picture to this file.")
+@click.option("--svg", "svg_file", type=click.Path(dir_okay=False), help="Write an SVG picture to this file.")
+@click.option(
+    "--png", "png_file", type=click.Path(dir_okay=False), help="Write a PNG picture to this file, which ends with .png."
+)
 @common_options
-def plot(settings: Settings, name: str, labels: tuple[str, ...], since: str, step: str | None, file: str | None) -> None:
+def plot(
+    settings: Settings,
+    name: str,
+    labels: tuple[str, ...],
+    since: str,
+    step: str | None,
+    svg_file: str | None,
+    png_file: str | None,
+) -> None:
     """Draw the stored history of the metric NAME in the terminal, or as a picture. At most eight series are drawn."""
     from pathlib import Path
 
-    from novacron.plotting import svg, text
+    from novacron.plotting import Plot, svg, text
 
     found = _metrics().query(name, labels=dict(pair(label) for label in labels), since=since, step=step)
-    if file is not None:
-        Path(file).write_text(svg(found, name), encoding="utf-8")
-    else:
+    if svg_file is not None:
+        Path(svg_file).write_text(svg(found, name), encoding="utf-8")
+    if png_file is not None:
+        Plot(found, name).save(png_file)
+    if svg_file is None and png_file is None:
         click.echo("\n".join(map(printable_line, text(found).splitlines())))
 
 
@@ -117,41 +130,70 @@ def put(settings: Settings, name: str, value: float, labels: tuple[str, ...], so
     _metrics().put(name, value, labels=dict(pair(label) for label in labels), source=source)
 
 
-def remote_options(command: Any) -> Any:
-    """Add the options of remote storage."""
-    token = click.option(
-        "--remote-token", metavar="SECRET", help="Name of the secret that remote storage gets as a bearer token."
-    )
-    url = click.option(
-        "--remote-write", metavar="URL", help="Write all samples to Prometheus too: http://HOST:9090/api/v1/write."
-    )
-    return url(token(command))
+def flow_options(command: Any) -> Any:
+    """Add the options that say where metrics come from besides the hosts, and where they go."""
+    options = (
+        click.option(
+            "--endpoint", "endpoints", multiple=True, metavar="NAME=URL",
+            help="Read metrics in Prometheus' text format from this address too; again for more.",
+        ),
+        click.option(
+            "--program", "programs", multiple=True, metavar="NAME='PROGRAM ARGUMENT...'",
+            help="Read metrics in Prometheus' text format from what this program prints; again for more. No shell is involved.",
+        ),
+        click.option(
+            "--remote-write", metavar="URL", help="Write all samples to Prometheus too: http://HOST:9090/api/v1/write."
+        ),
+        click.option("--otlp", metavar="URL", help="Write all samples to OpenTelemetry too: http://HOST:4318/v1/metrics."),
+        click.option(
+            "--remote-token", metavar="SECRET", help="Name of the secret that remote storage gets as a bearer token."
+        ),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
-def add_remote(url: str | None, token: str | None) -> None:
-    """Let the collector write to remote storage, if there is an address."""
+def add_flows(
+    endpoints: tuple[str, ...], programs: tuple[str, ...], remote_write: str | None, otlp: str | None, remote_token: str | None
+) -> None:
+    """Let the collector read further sources and write to remote storage, if the options say so."""
+    import shlex
+
+    from novacron.monitoring.otlp import OTLPWriter
     from novacron.monitoring.remote import RemoteWriter
+    from novacron.monitoring.sources import CommandSource, EndpointSource
     from novacron.site import default_site
 
-    if token and not url:
-        raise click.UsageError("--remote-token needs --remote-write")
-    if url:
-        secrets = default_site().secrets
-        _metrics().add_exporter(RemoteWriter(url, (lambda: secrets.get(token)) if token else None))
+    if remote_token and not (remote_write or otlp):
+        raise click.UsageError("--remote-token needs --remote-write or --otlp")
+    for name, url in map(pair, endpoints):
+        _metrics().add_source(EndpointSource(name, url))
+    for name, text in map(pair, programs):
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise click.BadParameter(f"{text!r} is not a program with arguments: {error}") from None
+        _metrics().add_source(CommandSource(name, words))
+    secrets = default_site().secrets
+    token = (lambda: secrets.get(remote_token)) if remote_token else None
+    for address, writer in ((remote_write, RemoteWriter), (otlp, OTLPWriter)):
+        if address:
+            _metrics().add_exporter(writer(address, token))
 
 
 @monitor.command("collect")
 @click.option("--every", "interval", type=DURATION, default="60s", show_default=True, help="The interval between two rounds.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many rounds. Default: never.")
-@remote_options
+@flow_options
 @common_options
-def collect(settings: Settings, interval: float, count: int | None, remote_write: str | None, remote_token: str | None) -> None:
+def collect(settings: Settings, interval: float, count: int | None, **flows: Any) -> None:
     """Collect and store the metrics of all hosts until interrupted, and raise alerts. One process collects; others wait until it ends."""
     from novacron import fleet
     from novacron.monitoring.service import MonitorService
 
     timeout = settings.timeout or min(10.0, interval)
-    add_remote(remote_write, remote_token)
+    add_flows(**flows)
     service = MonitorService(_metrics(), interval=interval, timeout=timeout, say=_say, alerts=fleet().alerts)
     stop = stop_on_signals()
     service.run(stop, rounds=count)
@@ -165,10 +207,10 @@ def collect(settings: Settings, interval: float, count: int | None, remote_write
 @click.option("--token", "token", metavar="SECRET", help="Name of the secret that clients must send as a bearer token.")
 @click.option("--open", "open_to_all", is_flag=True, help="Answer everybody, although the address is not the loopback.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many rounds. Default: never.")
-@remote_options
+@flow_options
 @common_options
 def serve(settings: Settings, listen: str, interval: float, tls_certificate: str | None, tls_key: str | None, token: str | None,
-          open_to_all: bool, count: int | None, remote_write: str | None, remote_token: str | None) -> None:  # fmt: skip
+          open_to_all: bool, count: int | None, **flows: Any) -> None:  # fmt: skip
     """Collect the metrics of all hosts, raise alerts, and answer Prometheus at /metrics.
 
     Other addresses: /sd/guests and /sd/hosts for http_sd_configs, /-/healthy and /-/ready. If another process collects, its values are
@@ -181,7 +223,7 @@ def serve(settings: Settings, listen: str, interval: float, tls_certificate: str
     from novacron.site import default_site
 
     found = _metrics()
-    add_remote(remote_write, remote_token)
+    add_flows(**flows)
     exporter = Exporter(found.definitions(), interval=interval)
     secret = default_site().secrets.get(token) if token else None
     with ExporterServer(
