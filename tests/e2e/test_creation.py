@@ -130,6 +130,7 @@ def test_the_cloud_init_seed_says_what_was_asked(lab, a, boot):
     wanted = {"hostname": "web1", "ssh_keys": [KEY], "vendor_data": "#cloud-config\n{}\n", "network_config": "version: 2\n"}
     vm = boot(a, "seeded", ticks=0, kernel=None, cloud_init=wanted)
     (drive,) = [d for d in vm.record.disks if d.device == "cdrom"]
+    assert drive.bus == "scsi", "the kernels of cloud images have no driver for SATA"
     iso = pycdlib.PyCdlib()
     iso.open(drive.source)
     found = {}

@@ -94,7 +94,7 @@ def test_a_vm_from_a_template_has_disks_nics_and_a_seed_of_its_own(lab, a, templ
         nics=[{"network": "default"}, {"network": "default"}],
         cloud_init={"hostname": "more"},
     )
-    assert [d.target for d in vm.record.disks] == ["vda", "vdb", "sda"]
+    assert [(d.target, d.bus) for d in vm.record.disks] == [("vda", "virtio"), ("vdb", "virtio"), ("sda", "scsi")]
     assert len(vm.record.nics) == 2
     vm.start()
     vm.delete(force=True)

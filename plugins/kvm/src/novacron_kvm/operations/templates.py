@@ -211,10 +211,11 @@ class KVMTemplates:
 
     def _add_devices(self, conn: Any, root: Any, spec: VMSpec, undo: ExitStack) -> list[str]:
         """Add the disks, NICs and the cloud-init seed that a spec gives; return the files that were made."""
-        from novacron.specs.disks import DiskSpec
+        from lxml import etree
+
         from novacron_kvm.domain_capabilities import refuse_buses
         from novacron_kvm.domains.nics import refuse_unusable_network, with_mac_addresses
-        from novacron_kvm.storage.cloud_init import make_seed
+        from novacron_kvm.storage.cloud_init import make_seed, seed_drive
         from novacron_kvm.storage.disk_files import make_disk
         from novacron_kvm.xml.devices.disk import disk_element, place
         from novacron_kvm.xml.devices.nic import nic_element
@@ -227,9 +228,14 @@ class KVMTemplates:
         if spec.cloud_init:
             seed = make_seed(self._connection, conn, spec, undo)
             made.append(seed)
-            wanted.append(DiskSpec(device="cdrom", path=seed))
+            own = [text_of(e, "target/@bus") or "" for e in root.iterfind("devices/disk")]
+            wanted.append(seed_drive(seed, own))
         places = place(wanted, platform(*machine_of(root)).buses, there)
         refuse_buses(conn, root, places)
+        if any(bus == "scsi" for bus, _ in places) and devices.find("controller[@type='scsi']") is None:
+            etree.SubElement(
+                devices, "controller", type="scsi", model="virtio-scsi"
+            )  # not libvirt's choice, which may be LSI Logic
         for disk, (bus, target) in zip(wanted, places, strict=True):
             file = make_disk(self._connection, conn, spec.name, disk, bus, target, undo)
             devices.append(disk_element(file))

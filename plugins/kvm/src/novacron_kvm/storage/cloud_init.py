@@ -13,6 +13,9 @@ from novacron_kvm.storage.volume_files import remove_created
 from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from novacron.specs.disks import DiskSpec
     from novacron.specs.vm import VMSpec
 
 
@@ -57,4 +60,21 @@ def make_seed(connection: KVMConnection, conn: Any, spec: VMSpec, undo: ExitStac
         return str(volume.path())
 
 
-__all__ = ["make_seed", "seed_image"]
+def seed_drive(path: str, buses: Iterable[str]) -> DiskSpec:
+    """Return the CD-ROM drive of a seed, on a bus for which the guest has a driver.
+
+    Args:
+        path: the seed.
+        buses: the buses of the VM's disks. If one is virtio or SCSI, the drive is on virtio-scsi: the kernels of cloud images, such as
+            Debian's genericcloud, have no driver for SATA. Otherwise it is where the machine has its drives.
+
+    Example:
+        >>> seed_drive("/s.iso", ["virtio"]).bus, seed_drive("/s.iso", ["sata"]).bus
+        ('scsi', None)
+    """
+    from novacron.specs.disks import DiskSpec
+
+    return DiskSpec(device="cdrom", path=path, bus="scsi" if {"virtio", "scsi"} & {*buses} else None)
+
+
+__all__ = ["make_seed", "seed_drive", "seed_image"]

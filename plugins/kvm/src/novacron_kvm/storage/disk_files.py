@@ -40,9 +40,10 @@ def make_disks(
     if spec.iso:
         wanted.append(DiskSpec(device="cdrom", path=spec.iso))
     if spec.cloud_init:
-        from novacron_kvm.storage.cloud_init import make_seed
+        from novacron_kvm.storage.cloud_init import make_seed, seed_drive
 
-        wanted.append(DiskSpec(device="cdrom", path=make_seed(connection, conn, spec, undo)))
+        own = [bus for bus, _ in place(wanted, buses)]
+        wanted.append(seed_drive(make_seed(connection, conn, spec, undo), own))
     found = []
     for number, (disk, (bus, target)) in enumerate(zip(wanted, place(wanted, buses), strict=True)):
         job.raise_if_cancelled()
