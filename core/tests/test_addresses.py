@@ -3,7 +3,7 @@
 import pytest
 
 import novacron
-from novacron.errors import InvalidStateError, UnsupportedOperationError
+from novacron.errors import GuestAgentError, InvalidStateError, OperationTimeoutError, UnsupportedOperationError
 from novacron.records.nics import NICAddress
 
 
@@ -53,3 +53,28 @@ def test_nobody_waits_for_what_a_stopped_vm_never_gets_to(condition):
     vm = novacron.connect("sim://waiting-in-vain").vms.create(name=f"web-{condition}")
     with pytest.raises(InvalidStateError):
         vm.wait_for(condition, timeout=30)
+
+
+RESULT = "/run/cloud-init/result.json"
+
+
+def test_waiting_for_cloud_init_reads_its_result():
+    vm = novacron.connect("sim://cloud-init-that-ends").vms.create(name="web1", start=True)
+    with pytest.raises(OperationTimeoutError, match="has not ended"):
+        vm.wait_for("cloud-init", timeout=0)
+    vm.guest.write(RESULT, b'{"v1": {"datasource": "DataSourceNoCloud [seed=/dev/sr0]", "errors": []}}')
+    assert vm.wait_for("cloud-init", timeout=30) == "done, DataSourceNoCloud [seed=/dev/sr0]"
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "said"),
+    [
+        (RESULT, b'{"v1": {"datasource": null, "errors": ["no such module: nope"]}}', "no such module: nope"),
+        ("/run/cloud-init/disabled", b"", "found no data source"),
+    ],
+)
+def test_nobody_waits_for_a_cloud_init_that_failed_or_is_disabled(path, content, said):
+    vm = novacron.connect("sim://cloud-init-that-fails").vms.create(name=path.rpartition("/")[2], start=True)
+    vm.guest.write(path, content)
+    with pytest.raises(GuestAgentError, match=said):
+        vm.wait_for("cloud-init", timeout=30)
