@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import novacron as api
 from novacron.drivers import sim
+from novacron.specs.volumes import VolumeSpec
 from novacron_shell.cli import cli
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ ROWS = list(csv.DictReader((ROOT / "docs" / "keystrokes.csv").open()))
 PEERS = ("virsh", "kcli", "govc")
 STATUS = {"start": "stopped", "clone": "stopped", "rename": "stopped", "resume": "suspended", "delete": "stopped"}
 """What web1 is before a command; otherwise it runs."""
-PARSED = {"up", "ssh", "cp", "console", "top", "events"}
+PARSED = {"up", "ssh", "cp", "console", "top", "events", "image"}
 """Commands that need a guest, a terminal or no end: here they are only parsed. Others tests show what they do."""
 LAB = "name: shop\nhost: kvm1\nvms:\n  shop1: {vcpus: 1}\n"
 
@@ -41,11 +42,17 @@ def fleet(tmp_path, monkeypatch):
     for name in ("kvm1", "kvm2"):
         api.fleet().add(name, f"sim://keystrokes-{name}-{number}")
     host = api.fleet().hosts["kvm1"]
+    host.invoke("volume_create", pool="default", spec=VolumeSpec(name="a.iso", capacity="1MiB", format="raw"))
     for each in ("kvm1", "kvm2"):
         api.fleet().hosts[each].networks.create(name="lan", type="isolated", cidr="10.99.0.1/24")
     for name in ("web1", "ci-1"):
         host.vms.create(
-            name=name, disks=[{"size": "1GiB"}], nics=[{"network": "lan"}], display={"type": "vnc"}, vcpus_max=4, start=True
+            name=name,
+            disks=[{"size": "1GiB"}, {"size": "1GiB"}, {"device": "cdrom", "bus": "sata"}],
+            nics=[{"network": "lan"}],
+            display={"type": "vnc"},
+            vcpus_max=4,
+            start=True,
         )
     yield api.fleet()
     api.fleet().hosts.close()
@@ -62,10 +69,11 @@ def test_no_other_tool_takes_fewer_keystrokes(row):
 @pytest.mark.parametrize("row", [row for row in ROWS if not PARSED & set(words_of(row)[:1])], ids=lambda row: row["task"])
 def test_the_command_does_the_task(fleet, row):
     words, vm = words_of(row), fleet.hosts["kvm1"].vms["web1"]
-    if "revert" in words:
+    if "s1" in words and "create" not in words:
         vm.snapshots.create("s1")
     if "migrate" in words:  # the hosts have no storage in common
-        vm.disks["vda"].detach()
+        for target in ("vda", "vdb"):
+            vm.disks[target].detach()
     status = next((STATUS[word] for word in words if word in STATUS), "running")
     if status == "stopped":
         vm.stop()

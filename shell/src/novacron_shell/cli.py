@@ -76,8 +76,10 @@ VM_COMMANDS = {
 """Name of a command of `novacron vm`, and the module in `commands/` that defines it."""
 
 
-SHORTCUTS = ("start", "shutdown", "stop", "reboot", "reset", "suspend", "resume")
+SHORTCUTS = ("start", "shutdown", "stop", "reboot", "reset", "suspend", "resume", "set")
 """Commands of `novacron vm` that also work without `vm`: `novacron stop 'ci-*'`."""
+ABBREVIATIONS = {"net": "network"}
+"""Short words for groups that are typed often."""
 
 
 class CommandGroup(click.Group):
@@ -109,7 +111,7 @@ class MainGroup(CommandGroup):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command; a word that is no command may be an alias of the configuration file."""
-        own = {*GROUPS, *SHORTCUTS, "vm"}
+        own = {*GROUPS, *SHORTCUTS, *ABBREVIATIONS, "vm"}
         if args and args[0] not in own:
             from novacron_shell.config import expanded, read_config
 
@@ -120,6 +122,7 @@ class MainGroup(CommandGroup):
         return sorted({*GROUPS, *SHORTCUTS, "vm", *_native_groups(), *self._from_plugins()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = ABBREVIATIONS.get(cmd_name, cmd_name)
         if cmd_name == "vm":
             return vm
         if cmd_name in GROUPS:

@@ -179,16 +179,18 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None and value != ()}
 
 
-def pairs(text: str) -> dict[str, Any]:
-    """Return "size=20GiB,bus=scsi" as a mapping.
+def pairs(text: str, main: str | None = None) -> dict[str, Any]:
+    """Return "size=20GiB,bus=scsi" as a mapping. A value without a key is that of the field `main`.
 
     Example:
-        >>> pairs("size=20GiB,read_only=true")
-        {'size': '20GiB', 'read_only': 'true'}
+        >>> pairs("size=20GiB,read_only=true"), pairs("20GiB,bus=scsi", "size")
+        ({'size': '20GiB', 'read_only': 'true'}, {'size': '20GiB', 'bus': 'scsi'})
     """
     found = {}
     for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")
+        if main and not equals:
+            key, equals, value = main, "=", part
         if not equals:
             raise click.BadParameter(f"{part!r} is not KEY=VALUE")
         if key.strip().rpartition(".")[2].replace("-", "_") in SIZE_FIELDS and value:
@@ -245,8 +247,16 @@ def read_fields(file: Any) -> dict[str, Any]:
 
 def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command a spec's fields as KEY=VALUE arguments and `--file`; it gets them as `fields`."""
+    return _with_fields(command, None)
 
-    @click.argument("given_fields", metavar="[KEY=VALUE]...", nargs=-1)
+
+def spec_options_with(main: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator like `spec_options`; an argument without a key is the value of the field `main`."""
+    return functools.partial(_with_fields, main=main)
+
+
+def _with_fields(command: Callable[..., Any], main: str | None) -> Callable[..., Any]:
+    @click.argument("given_fields", metavar=f"[{main.upper()}] [KEY=VALUE]..." if main else "[KEY=VALUE]...", nargs=-1)
     @click.option("--file", "file", type=click.File(), help="A YAML or JSON file with the fields; - is stdin.")
     @functools.wraps(command)
     def wrapped(*args: Any, given_fields: tuple[str, ...], file: Any, **kwargs: Any) -> Any:
@@ -254,7 +264,7 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if file:
             fields = read_fields(file)
         for text in given_fields:
-            fields |= pairs(text)
+            fields |= pairs(text, main)
         return command(*args, fields=fields, **kwargs)
 
     return wrapped
@@ -263,5 +273,5 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
 __all__ = [
     "DURATION", "Settings", "common_options", "common_options_beside_timeout", "given", "list_options", "nested", "pairs",
     "SIZE", "read_fields", "size",
-    "spec_options",
+    "spec_options", "spec_options_with",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -164,6 +164,28 @@ class Settings:
         if len(offered) == 1 or not any(supported for supported, _ in offered):
             return list(offered[0][1].invoke(operation))
         found = self.ask(lambda host: host.invoke(operation) if host.supports(operation) else ())
+        return [record for records in found for record in records]
+
+    def gather_from_owners(self, what: Callable[[HostHandle], Iterable[T]]) -> list[T]:
+        """Return what the named host answers, or all hosts of the fleet that have the resource, together.
+
+        Raises:
+            NotFoundError: No host has the resource.
+            UnsupportedOperationError: No host that has it offers the operation.
+        """
+        from novacron.errors import NotFoundError, UnsupportedOperationError
+
+        def tried(host: HostHandle) -> list[T] | NovaCronError:
+            try:
+                return list(what(host))
+            except (NotFoundError, UnsupportedOperationError) as error:
+                return error
+
+        answers = self.ask(tried)
+        found = [answer for answer in answers if isinstance(answer, list)]
+        for answer in answers:
+            if not found and not isinstance(answer, list):
+                raise answer
         return [record for records in found for record in records]
 
     def vm(self, name: str) -> VMHandle:

@@ -9,7 +9,7 @@ import click
 from novacron.units import format_size
 from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
 from novacron_shell.confirm import yes_option
-from novacron_shell.options import SIZE, pairs, spec_options
+from novacron_shell.options import SIZE, pairs, spec_options_with
 from novacron_shell.output import Columns, show_one, tell
 
 
@@ -31,9 +31,9 @@ def list_(bulk: Bulk) -> None:
 
 @disk.command("attach")
 @each_vm
-@spec_options
+@spec_options_with("size")
 def attach(bulk: Bulk, fields: dict[str, Any]) -> None:
-    """Attach a disk to VM: novacron disk attach web1 size=5GiB bus=scsi."""
+    """Attach a disk to VM: novacron disk attach web1 5GiB bus=scsi."""
     bulk.do("attach a disk", lambda vm: vm.disks.attach(**fields), _said)
 
 

@@ -88,9 +88,9 @@ def delete(settings: Settings, name: str, yes: bool) -> None:
 @click.argument("name", default="default")
 @common_options
 def leases(settings: Settings, name: str) -> None:
-    """List the DHCP leases of the network NAME."""
+    """List the DHCP leases of the network NAME, on one host or on all hosts of the fleet that have it."""
     columns: Columns = {"mac": "mac", "address": "address", "host name": "hostname", "expires": "expires_at"}
-    show_many(settings.host().networks.leases(name), columns, settings.output)
+    show_many(settings.gather_from_owners(lambda host: host.networks.leases(name)), columns, settings.output)
 
 
 @network.command("clashes")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
-from novacron_shell.options import spec_options
+from novacron_shell.options import spec_options, spec_options_with
 from novacron_shell.output import Columns, show_one, tell
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def list_(bulk: Bulk) -> None:
 
 @nic.command("attach")
 @each_vm
-@spec_options
+@spec_options_with("network")
 def attach(bulk: Bulk, fields: dict[str, Any]) -> None:
-    """Attach a NIC to VM: novacron nic attach web1 network=lan."""
+    """Attach a NIC to VM: novacron nic attach web1 lan model=e1000e."""
     bulk.do("attach a NIC", lambda vm: vm.nics.attach(**fields), _said)
 
 

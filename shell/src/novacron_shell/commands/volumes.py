@@ -23,12 +23,12 @@ def volume() -> None:
 @click.argument("pool", default="default")
 @list_options
 def list_(settings: Settings, pool: str) -> None:
-    """List the volumes of POOL."""
+    """List the volumes of POOL, of one host or of all hosts of the fleet that have it."""
     columns: Columns = {
         "name": "name", "format": "format", "capacity": "capacity_bytes",
-        "allocated": "allocated_bytes", "backing": "backing",
+        "allocated": "allocated_bytes", "backing": "backing", "host": "host",
     }  # fmt: skip
-    show_many(settings.host().invoke("volume_list", pool=pool), columns, settings.output)
+    show_many(settings.gather_from_owners(lambda host: host.invoke("volume_list", pool=pool)), columns, settings.output)
 
 
 @volume.command("show")
