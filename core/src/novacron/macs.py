@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Container, Iterable
 from typing import Protocol
 
@@ -55,7 +55,7 @@ class MACAddresses:
 
 def candidate() -> str:
     """Return a random address of the range."""
-    return f"{PREFIX}:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
+    return f"{PREFIX}:" + ":".join(f"{byte:02x}" for byte in os.urandom(3))
 
 
 __all__ = ["PREFIX", "MACAddresses"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,7 +12,6 @@ from novacron.dispatch.dispatcher import Dispatcher
 from novacron.errors import HostNotFoundError, InvalidSpecError, SpecProblem, UnsupportedOperationError
 from novacron.handles.devices import HostDevices
 from novacron.handles.filters import FilterCollection
-from novacron.handles.images import ImageCollection
 from novacron.handles.native import NativeOperations
 from novacron.handles.networks import NetworkCollection
 from novacron.handles.pools import PoolCollection
@@ -25,6 +25,7 @@ from novacron.records.events import Event
 from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 
 if TYPE_CHECKING:
+    from novacron.handles.images import ImageCollection
     from novacron.hookspecs.events import Subscription
 
 
@@ -58,7 +59,6 @@ class HostHandle:
         self.networks = NetworkCollection(self)
         self.filters = FilterCollection(self)
         self.templates = TemplateCollection(self)
-        self.images = ImageCollection(self)
         self.devices = HostDevices(self)
 
     def __repr__(self) -> str:
@@ -98,6 +98,13 @@ class HostHandle:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
+
+    @cached_property
+    def images(self) -> ImageCollection:
+        """The operating system images in the host's storage pools."""
+        from novacron.handles.images import ImageCollection  # with HTTP and TLS, which a listing does not need
+
+        return ImageCollection(self)
 
     @property
     def driver_name(self) -> str:

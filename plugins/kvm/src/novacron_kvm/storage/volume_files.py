@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import libvirt
-from tenacity import retry, retry_if_exception_message, stop_after_attempt
 
 from novacron.errors import AlreadyExistsError, NovaCronError, VolumeNotFoundError
 from novacron.jobs import Job
@@ -25,14 +24,20 @@ POLL = 0.5
 """Seconds between two looks at the progress of a copy."""
 
 
-@retry(
-    # before QEMU 9.1 qemu-img gives up encrypting where the clock of a thread's CPU time is coarse, as chance has it
-    retry=retry_if_exception_message(match=r".*Unable to get accurate CPU usage"),
-    stop=stop_after_attempt(40),
-    reraise=True,
-)
 def create_whole(connection: KVMConnection, pool: Any, name: str, make: Callable[[], Any]) -> Any:
     """Let libvirt make a volume; what is there of it when that fails is removed."""
+    from tenacity import Retrying, retry_if_exception_message, stop_after_attempt  # not for a listing
+
+    attempts = Retrying(
+        # before QEMU 9.1 qemu-img gives up encrypting where the clock of a thread's CPU time is coarse, as chance has it
+        retry=retry_if_exception_message(match=r".*Unable to get accurate CPU usage"),
+        stop=stop_after_attempt(40),
+        reraise=True,
+    )
+    return attempts(_create, connection, pool, name, make)
+
+
+def _create(connection: KVMConnection, pool: Any, name: str, make: Callable[[], Any]) -> Any:
     try:
         with translated(resource=name):
             return make()
