@@ -9,12 +9,15 @@ import time
 import pytest
 
 import novacron
+from novacron.specs import VMQuery
 from novacron_lab.govc import Govc
 from novacron_lab.vcenter import PASSWORD, USER, VCenter, built
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
 
 VMS = 2000
+PATIENT = "?verify=no&timeout=900"
+"""The simulator collects everything before it gives the first page."""
 PATHS = ["name", "runtime.powerState", "config.hardware.numCPU", "config.hardware.memoryMB", "runtime.host"]
 
 
@@ -164,25 +167,24 @@ def test_twenty_thousand_vms_in_one_simulator(environment, tmp_path):
 
 def compare_many(vcenter, environment, folder, total):
     """Run each pair of commands, ours and govc's; print their times and memory, and compare them."""
-    govc, uri = built("govc"), vcenter.uri()
+    govc, uri = built("govc"), vcenter.uri(query=PATIENT)
     theirs = environment | Govc(vcenter).environment
     ours = environment | {"NOVACRON_VSPHERE_PASSWORD": vcenter.password, "NOVACRON_STATE": str(folder)}
     one = "/DC0/vm/DC0_H0_VM7"
     pairs = {
-        "list": (["novacron", "-c", uri, "vm", "list", "-o", "json"], [govc, "vm.info", "-json", "/*/vm/*"], 1.0),
-        "list of five properties": (
-            ["novacron", "-c", uri, "vm", "list", "-o", "json"],
+        "list": (
+            ["novacron", "-c", uri, "vm", "list", "--timeout", "900", "-o", "json"],
             [govc, "object.collect", "-s", "-type", "m", "/", *PATHS],
             None,
         ),
         "filter": (
-            ["novacron", "-c", uri, "vm", "list", "--name", "DC1_*", "-o", "json"],
+            ["novacron", "-c", uri, "vm", "list", "--timeout", "900", "--name", "DC1_*", "-o", "json"],
             [govc, "find", "/", "-type", "m", "-name", "DC1_*"],
             None,
         ),
-        "one": (["novacron", "-c", uri, "vm", "show", one], [govc, "vm.info", one], None),
+        "one": (["novacron", "-c", uri, "vm", "show", "--timeout", "900", one], [govc, "vm.info", one], None),
         "metrics": (
-            [sys.executable, "-c", MEASURE, vcenter.uri(path="/DC0"), vcenter.password],
+            [sys.executable, "-c", MEASURE, vcenter.uri(path="/DC0", query=PATIENT), vcenter.password],
             [govc, "metric.sample", "-n", "1", "/DC0/vm/*", "cpu.usage.average", "mem.active.average", "net.bytesRx.average"],
             1.5,
         ),
@@ -193,7 +195,7 @@ def compare_many(vcenter, environment, folder, total):
         print(f"{total} VMs, {what}: {mine[0]:.1f} s and {mine[1]} MB; govc {peer[0]:.1f} s and {peer[1]} MB", flush=True)
         if what == "list":
             assert (folder / "ours").read_text().count('"status"') == total
-        if what != "list of five properties" and mine[1] > max(2 * peer[1], 64):
+        if mine[1] > max(2 * peer[1], 64):
             failures.append(f"{what}: {mine[1]} MB, govc {peer[1]} MB")
         if most is not None and mine[0] > most * peer[0]:
             failures.append(f"{what}: {mine[0]:.1f} s, govc {peer[0]:.1f} s")
@@ -203,11 +205,11 @@ def compare_many(vcenter, environment, folder, total):
 def steady_state(vcenter, total):
     """After the first listing only changes are read: what govc has changed, and nothing else."""
     govc = Govc(vcenter)
-    with novacron.connect(vcenter.uri(), name="vc", password=vcenter.password) as host:
+    with novacron.connect(vcenter.uri(query=PATIENT), name="vc", password=vcenter.password) as host:
         began = time.perf_counter()
-        assert host.vms.list().total == total
+        assert len(host.invoke("vm_list", query=VMQuery(), timeout=900)) == total
         first, began = time.perf_counter() - began, time.perf_counter()
-        assert host.vms.list().total == total
+        assert len(host.invoke("vm_list", query=VMQuery(), timeout=900)) == total
         second = time.perf_counter() - began
         inventory = host.dispatcher.driver.native.inventory
         inventory.refresh()

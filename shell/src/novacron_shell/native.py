@@ -25,6 +25,8 @@ from novacron_shell.progress import follow
 
 COLUMNS = 8
 """Columns of a table of native records."""
+OWN = ("settings", "yes")
+"""Arguments of the commands themselves. An operation's argument of such a name gets another one within the command."""
 
 
 def native_group(provider: DriverProvider) -> click.Group:
@@ -49,6 +51,7 @@ def _command(name: str, operation: Operation, text: str) -> click.Command:
     explained = dict(_explained(text))
 
     def run(settings: Settings, yes: bool = True, **given: Any) -> None:
+        given = {key.removesuffix("_"): value for key, value in given.items()}
         with ExitStack() as files:
             arguments = {key: _value(key, operation.types[key], value, files) for key, value in given.items()}
             arguments = {key: value for key, value in arguments.items() if value is not None or key not in operation.defaults}
@@ -83,14 +86,15 @@ def _parameter(name: str, operation: Operation, text: str) -> Callable[..., Any]
         kind = click.Path()
     many = declared.startswith(("tuple[", "dict["))
     metavar = "KEY=VALUE" if declared.startswith("dict[") else None
+    held = f"{name}_" if name in OWN else name
     if name not in operation.defaults:
-        return click.argument(name, type=kind, nargs=-1 if many else 1, required=True, metavar=metavar)
+        return click.argument(held, type=kind, nargs=-1 if many else 1, required=True, metavar=metavar)
     option, default = f"--{name.replace('_', '-')}", operation.defaults[name]
     if declared == "bool" and default is False:
-        return click.option(option, name, is_flag=True, help=text)
+        return click.option(option, held, is_flag=True, help=text)
     if declared == "bool":
-        return click.option(f"{option}/--no-{name.replace('_', '-')}", name, default=default, help=text)
-    return click.option(option, name, type=kind, multiple=many, metavar=metavar, default=None, help=text)
+        return click.option(f"{option}/--no-{name.replace('_', '-')}", held, default=default, help=text)
+    return click.option(option, held, type=kind, multiple=many, metavar=metavar, default=None, help=text)
 
 
 def _explained(text: str) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values with the field names that `-o json` uses."""
-        result: dict[str, Any] = msgspec.to_builtins(self)
+        result: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_plain_number)
         return result
 
     _repr_html_ = html_card  # for notebooks
@@ -22,6 +22,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
         return msgspec.structs.replace(self, **changes)
+
+
+def _plain_number(value: Any) -> int:
+    """Return an SDK's own kind of integer, such as pyVmomi's `long`, as an int."""
+    if isinstance(value, int):
+        return int(value)
+    raise NotImplementedError(f"no plain value: {type(value).__name__}")
 
 
 __all__ = ["Record"]

@@ -33,18 +33,19 @@ class VMwareNetworks(VMOperations):
     @hookimpl
     def network_list(self) -> list[Network]:
         """List them."""
-        return sorted((self._record(thing, read) for thing, read in self._all()), key=lambda network: network.name)
+        switches = self._switches()
+        return sorted((self._record(thing, read, switches) for thing, read in self._all()), key=lambda network: network.name)
 
     @hookimpl
     def network_get(self, network: str) -> Network:
         """Return one."""
-        return self._record(*self._find_network(network))
+        return self._record(*self._find_network(network), self._switches())
 
     @hookimpl
     def network_create(self, spec: NetworkSpec) -> Network:
         """Create a port group on all nodes. If one node rejects it, it is deleted on the others."""
         problems = list(_problems(spec))
-        switches = {read["name"]: thing for thing, read in self._connection.collect(vim.DistributedVirtualSwitch, ["name"])}
+        switches = {name: thing for thing, name in self._switches().items()}
         systems = network_systems(self._connection)
         shared = self._shared_switches(systems)
         if spec.type == "bridged" and spec.bridge not in {*switches, *shared}:
@@ -67,7 +68,7 @@ class VMwareNetworks(VMOperations):
     def network_update(self, network: str, spec: NetworkSpec) -> Network:
         """Change the VLAN of a port group. Fields that are not given stay as they are; others of its own may be given again."""
         thing, read = self._find_network(network)
-        now, given = self._record(thing, read), spec.model_fields_set
+        now, given = self._record(thing, read, self._switches()), spec.model_fields_set
         asked = spec.model_copy(update={"type": now.type})
         problems = [problem for problem in _problems(asked) if problem.path in given]
         if spec.name not in (network, now.name):
@@ -124,15 +125,18 @@ class VMwareNetworks(VMOperations):
         thing = self._connection.finder.find(vim.Network, network, noun="network", error=NetworkNotFoundError, among=known)
         return next(each for each in known if each[0] == thing)
 
-    def _record(self, thing: Any, read: dict[str, Any]) -> Network:
+    def _switches(self) -> dict[Any, str]:
+        """Return the names of the distributed switches, read at once: a switch may be deleted while networks are listed."""
+        return {thing: read["name"] for thing, read in self._connection.collect(vim.DistributedVirtualSwitch, ["name"])}
+
+    def _record(self, thing: Any, read: dict[str, Any], switches: dict[Any, str]) -> Network:
         config = read.get("config")
         kind = "distributed" if isinstance(thing, Group) else "opaque" if isinstance(thing, vim.OpaqueNetwork) else "standard"
         vlan, bridge = None, None
         if config is not None:
             id_ = getattr(getattr(config.defaultPortConfig, "vlan", None), "vlanId", None)
             vlan = id_ if isinstance(id_, int) and id_ else None
-            switch = config.distributedVirtualSwitch
-            bridge = self._connection.read(switch, ["name"]).get("name") if switch else None
+            bridge = switches.get(config.distributedVirtualSwitch)
         return Network(
             name=plain_name(read["name"]),
             host=self._connection.name,
