@@ -17,12 +17,20 @@ from novacron.appliances import vmdk
 from novacron.appliances.archive import HEADERS_MOST, Archive
 from novacron.appliances.ovf import ApplianceDisk, Description, read, written
 from novacron.errors import InvalidSpecError, NovaCronError
+from novacron.labs import Lab
+from novacron.labs.lab import KEYS
+from novacron.monitoring.alerting.configuration import TOP, read_configuration
+from novacron.monitoring.alerting.expressions import parse as parse_expression
+from novacron.monitoring.remote_messages import RemoteMessages
+from novacron.monitoring.sources import parse_exposition
 from novacron.plugins.driver import HostURI
+from novacron.records.series import Sample
 from novacron.specs import VMSpec
 from novacron.units import parse_duration, parse_size
 from novacron.workflow.files import read_flow
 from novacron.workflow.schedules import _problems
 
+pytestmark = pytest.mark.timeout(6000 if os.environ.get("NOVACRON_SOAK") else 300)
 MANY = settings(
     max_examples=10_000 if os.environ.get("NOVACRON_SOAK") else 60,
     deadline=None,
@@ -148,6 +156,118 @@ def test_schedules(cron):
 @MANY
 def test_specs(fields):
     bounded(VMSpec.parse, fields)
+
+
+LAB_KEYS = st.sampled_from(
+    ["name", "host", "parameters", "profiles", "pools", "volumes", "images", "networks", "vms", "count", "profile", "x"]
+)
+LAB_VALUES = st.recursive(
+    JSON | st.sampled_from(["${x}", "${x}${x}", "x", "64MiB", 3]),
+    lambda inner: st.dictionaries(LAB_KEYS, inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@given(st.fixed_dictionaries({"name": st.just("x")}, optional={key: LAB_VALUES for key in KEYS if key != "name"}) | JSON)
+@MANY
+def test_lab_files(content):
+    bounded(Lab.parse, content)
+
+
+ALERT_VALUES = st.recursive(
+    JSON | st.sampled_from(["log", "webhook", "email", "http://[::1", 'a=~"("', "up == 0", "5m"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["name", "sinks", "type", "url", "alert", "expr", "for", "labels", "rules", "routes", "receiver", "equal"]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*sorted(TOP), "x"]), ALERT_VALUES, max_size=4) | JSON)
+@MANY
+def test_alert_files(content):
+    bounded(read_configuration, content, "alerts.yaml")
+
+
+@given(
+    st.text(max_size=40)
+    | st.lists(
+        st.sampled_from(
+            [
+                "up",
+                "rate(",
+                "(",
+                ")",
+                "{",
+                "}",
+                "a",
+                "=~",
+                "=",
+                '"(a"',
+                "[5m]",
+                "offset",
+                "-",
+                "+",
+                "^",
+                "9e9",
+                "0xff",
+                ",",
+                " by ",
+            ]
+        ),
+        max_size=30,
+    ).map("".join)
+)
+@MANY
+def test_expressions_of_alerts(text):
+    bounded(parse_expression, text)
+
+
+@given(
+    st.text(max_size=80)
+    | st.from_regex(r"[a-z]{1,5}(\{([a-z]{0,3}=?\"?[^\n]{0,5}\"?,?){0,3}\})? [-+0-9.einfNa]{0,9}( [0-9-]{0,5})?", fullmatch=True)
+)
+@MANY
+def test_metrics_in_text(text):
+    bounded(parse_exposition, text)
+
+
+MESSAGES = RemoteMessages()
+REQUEST = MESSAGES.write_request([Sample(metric="m", labels={"a": "b"}, value=1.0, at=1.0)] * 3)
+
+
+@given(harmed(REQUEST) | st.binary(max_size=60))
+@MANY
+def test_answers_of_remote_storage(data):
+    bounded(MESSAGES.read_response, data, "m")
+
+
+@pytest.mark.parametrize("text", [
+    "1" + "+1" * 4000, "0x" + "f" * 9000, '"' + "a" * 10**6, "x" * 10**6, 'x{a=~"' + "(" * 4000 + '"}', 'x{a=~"b{99999999999}"}',
+], ids=lambda text: text[:8])  # fmt: skip
+def test_huge_expressions_are_refused(text):
+    with pytest.raises(InvalidSpecError):
+        parse_expression(text)
+
+
+@pytest.mark.parametrize("content", [
+    {"parameters": {"a": "x" * 10**6}, "vms": {"v": {"description": "${a}" * 1000}}},
+    {"profiles": {f"p{n}": {"profile": f"p{n + 1}"} for n in range(3000)}, "vms": {"v": {"profile": "p0"}}},
+    {1: 2, None: 3},
+    {"vms": {"v": {"profile": ["p"]}}},
+    {"vms": {"v": {"host": ["a"]}}},
+], ids=["text", "profiles", "keys", "profile", "host"])  # fmt: skip
+def test_bombs_in_lab_files_are_refused(content):
+    bounded(Lab.parse, {"name": "x", **content})
+    with pytest.raises(InvalidSpecError):
+        Lab.parse({"name": "x", **content})
 
 
 def test_a_header_of_a_compressed_archive_is_limited():

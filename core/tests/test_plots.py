@@ -1,13 +1,15 @@
 """Charts of stored metrics, as text, SVG and PNG."""
 
 import builtins
+from xml.dom.minidom import parseString as parse_xml
 
 import pytest
 
 from novacron import errors
 from novacron.drivers import sim
-from novacron.plotting import Plot
-from novacron.records.series import Series
+from novacron.monitoring.remote_messages import RemoteMessages
+from novacron.plotting import Plot, svg
+from novacron.records.series import Sample, Series, escaped_label
 from novacron.site import Site
 
 CURVES = [
@@ -62,3 +64,31 @@ def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch
     with pytest.raises(errors.UnsupportedOperationError) as caught:
         Plot(CURVES).save(tmp_path / "load.png")
     assert "novacron[plots]" in caught.value.hint
+
+
+HOSTILE = "<script>x</script>\"'>\x1b]0;owned\x07\u202e\n# HELP forged\nforged 1\ud800 $\\frac{$"
+HOSTILE_CURVE = Series(
+    metric="used", labels={"mountpoint": HOSTILE}, points=((0.0, 1.0), (60.0, 1e308), (90.0, float("nan")), (99.0, -1e308))
+)
+
+
+def test_a_name_that_a_guest_chose_is_only_text_in_a_chart(tmp_path):
+    """Neither a script in a page, nor a control sequence in a terminal, nor a formula in a picture, nor a forged line."""
+    plot = Plot([HOSTILE_CURVE], HOSTILE)
+    page = plot._repr_html_()
+    parse_xml(page)
+    assert "<script" not in page
+    for shown in (page, str(plot), repr(plot)):
+        assert not set("\x1b\x07\u202e\ud800") & set(shown)
+    assert "\nforged" not in str(plot)
+    assert plot.save(tmp_path / "x.svg").read_text(encoding="utf-8") == svg(plot.series, plot.title, width=800, height=300)
+    pytest.importorskip("matplotlib")
+    assert plot.save(tmp_path / "x.png").stat().st_size > 1000
+
+
+def test_a_name_that_a_guest_chose_is_one_label_for_prometheus():
+    written = escaped_label(HOSTILE)
+    assert written.encode()
+    assert "\n" not in written
+    assert '"' not in written.replace('\\"', "")
+    assert RemoteMessages().write_request([Sample(metric="used", labels={"mountpoint": HOSTILE}, value=1.0, at=1.0)])

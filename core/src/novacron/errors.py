@@ -268,19 +268,21 @@ class InvalidValueError(InvalidSpecError, ValueError):
 
 MISSING = "missing"
 """What a `SpecProblem` has as `given` for a field that was left out."""
+UNKNOWN = "unknown"
+"""What a `SpecProblem` has as `given` for a field that does not exist. Its value is not shown: it may be a secret under a misspelt name."""
 
 
 class SpecProblem:
     """One invalid field: its path, the given value (without secrets), and the allowed values."""
 
     def __init__(self, path: str, given: object, allowed: str) -> None:
-        from novacron.redaction import redacted
+        from novacron.redaction import is_secret_name, redacted
 
-        last = path.rpartition(".")[2]
-        self.path, self.given, self.allowed = path, str(redacted({last: given})[last]), allowed
+        name = next((part for part in str(path).split(".") if is_secret_name(part)), "")
+        self.path, self.given, self.allowed = str(path), str(redacted({name: given})[name]), allowed
 
     def __str__(self) -> str:
-        given = MISSING if self.given == MISSING else f"got {self.given!r}"
+        given = self.given if self.given in (MISSING, UNKNOWN) else f"got {self.given!r}"
         return f"{self.path}: {given}, allowed: {self.allowed}"
 
     __repr__ = __str__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -11,10 +11,13 @@ from typing import Any
 
 from novacron.errors import InvalidSpecError, SpecProblem, UnsupportedOperationError
 from novacron.records.series import Series
+from novacron.text import printable_line
 
 COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
 MOST = len(COLOURS)
 """How many series one picture shows."""
+LARGEST = 1e300
+"""Values beyond it are not drawn: their difference could be infinite."""
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 26, 24
 
 
@@ -32,7 +35,7 @@ class Plot:
 
     def __init__(self, series: Sequence[Series], title: str = "") -> None:
         self.series = sorted((one for one in series if one.points), key=lambda one: one.points[-1][1], reverse=True)
-        self.title = title
+        self.title = printable_line(title)
 
     def __repr__(self) -> str:
         return f"<plot of {self.title}: {len(self.series)} series>"
@@ -84,24 +87,32 @@ class Plot:
             hint = "pip install 'novacron[plots]', or save it as SVG"
             raise UnsupportedOperationError("a PNG needs matplotlib, which is not installed", hint=hint) from None
         figure = Figure(figsize=(width / 100, height / 100), layout="tight")
-        axes = figure.add_subplot(title=self.title)
+        axes = figure.add_subplot()
+        axes.set_title(self.title, parse_math=False)  # a name may have dollar signs
         for one, colour in zip(self.series, COLOURS, strict=False):
-            times: Any = [datetime.fromtimestamp(at, UTC) for at, _ in one.points]
-            axes.plot(times, [value for _, value in one.points], color=colour, label=label(one))
+            points = _finite(one.points)
+            times: Any = [datetime.fromtimestamp(at, UTC) for at, _ in points]
+            axes.plot(times, [value for _, value in points], color=colour)
         if self.series:
-            axes.legend(loc="upper left", fontsize="small")
+            legend = axes.legend(axes.get_lines(), [label(one) for one in self.series[:MOST]], loc="upper left", fontsize="small")
+            for entry in legend.get_texts():
+                entry.set_parse_math(False)
         figure.autofmt_xdate()
         return figure
 
 
 def label(one: Series) -> str:
-    """Return the text of a series in a legend: its labels, without the VM's UUID if it has others.
+    """Return the text of a series in a legend: its labels, without the VM's UUID if it has others. Control characters are escaped.
 
     Example:
         >>> label(Series(metric="load", labels={"host": "a", "vm": "6b1f"})), label(Series(metric="load", labels={}))
         ('host=a', 'load')
     """
-    return ", ".join(f"{key}={value}" for key, value in sorted(one.labels.items()) if key != "vm") or one.metric
+    return printable_line(_labels(one.labels, without=("vm",)) or one.metric)
+
+
+def _labels(labels: Mapping[str, str], without: Sequence[str] = ()) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()) if key not in without)
 
 
 def short(value: float) -> str:
@@ -124,7 +135,7 @@ def svg(series: Sequence[Series], title: str = "", *, width: int = 640, height: 
         >>> svg([Series(metric="load", labels={"host": "a"}, points=((0.0, 1.0), (60.0, 2.0)))]).count("<polyline")
         1
     """
-    drawn = [one for one in series if one.points][:MOST]
+    drawn, title = [one for one in series if one.points][:MOST], printable_line(title)
     size = f'viewBox="0 0 {width} {height + 16 * len(drawn)}" width="{width}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="sans-serif" font-size="11">'
     parts = [head, f'<title>{escape(title)}</title><text x="8" y="16" font-size="13" font-weight="bold">{escape(title)}</text>']
@@ -169,22 +180,19 @@ def text(series: Sequence[Series], *, width: int = 72, height: int = 12) -> str:
     (start, end), (low, high) = _bounds(drawn, margin=0.0)
     rows = [[" "] * width for _ in range(height)]
     for number, one in enumerate(drawn, 1):
-        for at, value in one.points:
+        for at, value in _finite(one.points):
             x = min(width - 1, int((at - start) / (end - start) * width))
             y = min(height - 1, int((value - low) / (high - low) * height))
             rows[height - 1 - y][x] = str(number)
     labels = {0: short(high), height - 1: short(low)}
     lines = [f"{labels.get(place, ''):>6} |{''.join(row).rstrip()}" for place, row in enumerate(rows)]
-    names = [
-        f"{number}  {', '.join(f'{k}={v}' for k, v in sorted(one.labels.items())) or one.metric}"
-        for number, one in enumerate(drawn, 1)
-    ]
+    names = [f"{number}  {printable_line(_labels(one.labels) or one.metric)}" for number, one in enumerate(drawn, 1)]
     return "\n".join([*lines, f"{'':>6} +{'-' * width}", *names])
 
 
 def _bounds(series: Sequence[Series], margin: float = 0.05) -> tuple[tuple[float, float], tuple[float, float]]:
     times = [at for one in series for at, _ in one.points]
-    values = [value for one in series for _, value in one.points if math.isfinite(value)] or [0.0]
+    values = [value for one in series for _, value in _finite(one.points)] or [0.0]
     low, high = min(values), max(values)
     if low == high:
         low, high = (low - 1, high + 1) if low else (0.0, 1.0)
@@ -193,9 +201,14 @@ def _bounds(series: Sequence[Series], margin: float = 0.05) -> tuple[tuple[float
     return (start, end if end > start else start + 1), (low - space if low < 0 or low > space else min(low, 0.0), high + space)
 
 
+def _finite(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points that can be drawn."""
+    return [(at, value) for at, value in points if abs(value) <= LARGEST]
+
+
 def _thinned(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
     """Return at most about `most` points: the lowest and highest of each part, so that peaks stay visible."""
-    finite = [point for point in points if math.isfinite(point[1])]
+    finite = _finite(points)
     if len(finite) <= most:
         return finite
     size = math.ceil(len(finite) / (most // 2))

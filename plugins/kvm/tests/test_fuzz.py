@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from novacron.errors import NovaCronError
 from novacron_kvm.xml.reading import fields
 
+pytestmark = pytest.mark.timeout(6000 if os.environ.get("NOVACRON_SOAK") else 300)
 MANY = settings(
     max_examples=10_000 if os.environ.get("NOVACRON_SOAK") else 60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

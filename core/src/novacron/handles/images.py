@@ -30,6 +30,7 @@ from novacron.jobs import Job
 from novacron.records.images import Image
 from novacron.records.volumes import Volume
 from novacron.threads import in_thread
+from novacron.urls import without_query
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -220,7 +221,7 @@ class ImageCollection:
         image = unpacked(file, job)
         kind = inspect(image)
         note = {
-            "url": source.url,
+            "url": without_query(source.url),
             "checksum": expected,
             "signed": signed,
             "title": source.title,
@@ -332,11 +333,12 @@ def _expected(source: ImageSource, verify: bool, job: Job[Any]) -> tuple[str | N
     if source.signature and keyring is not None and keyring.is_file():
         signature = None if source.signature == "inline" else fetch_text(source.signature)
         text, signed = check_signature(text, signature, keyring), True
-    file = source.url.rpartition("/")[2]
+    file = without_query(source.url).removesuffix("?...").rpartition("/")[2]
     checksum = find_checksum(text.decode("utf-8", "replace"), file)
     if checksum is None:
         raise ImageError(
-            f"{source.checksums} has no SHA-256 or SHA-512 of {file}", hint="use checksum=..., or verify=False (--no-verify)"
+            f"{without_query(source.checksums)} has no SHA-256 or SHA-512 of {file}",
+            hint="use checksum=..., or verify=False (--no-verify)",
         )
     return checksum, signed
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from novacron.errors import ImageNotFoundError, InvalidSpecError, SpecProblem, either
 from novacron.records.record import Record
+from novacron.urls import problem_of, scheme_of
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 """What an image may be called: the same as a volume."""
@@ -163,18 +164,8 @@ def _source(name: str, fields: dict[str, Any], arch: str) -> ImageSource | None:
 
 
 def _checked_url(url: str, field: str) -> str:
-    try:
-        parts = urlsplit(url)
-        secret = parts.password is not None or parts.username is not None
-    except ValueError:
-        raise InvalidSpecError("invalid URL", problems=[SpecProblem(field, "not a URL", "a URL")]) from None
-    if secret:
-        raise InvalidSpecError(
-            "invalid URL",
-            problems=[SpecProblem(field, f"{parts.scheme}://***@{parts.hostname}", "a URL without user and password")],
-        )
-    if parts.scheme not in SCHEMES:
-        raise InvalidSpecError("invalid URL", problems=[SpecProblem(field, url, f"a URL of {either(SCHEMES)}")])
+    if problem := problem_of(url, SCHEMES, secrets_in_query=True):
+        raise InvalidSpecError("invalid URL", problems=[SpecProblem(field, scheme_of(url), problem)])
     return url
 
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from novacron.errors import ImageError, ImageNotFoundError, NovaCronError
 from novacron.jobs import Job
+from novacron.urls import without_query
 
 CHUNK = 1024 * 1024
 STALL = 30.0
@@ -43,7 +44,7 @@ def fetch_text(url: str) -> bytes:
     with _opened(url, {}) as answer:
         text: bytes = answer.read(TEXT_LIMIT + 1)
     if len(text) > TEXT_LIMIT:
-        raise ImageError(f"{url} is larger than {TEXT_LIMIT} bytes: not a checksum file")
+        raise ImageError(f"{without_query(url)} is larger than {TEXT_LIMIT} bytes: not a checksum file")
     return text
 
 
@@ -114,13 +115,15 @@ def _receive(answer: Any, part: Path, note: Path, have: int, job: Job[Any]) -> N
     except (OSError, http.client.HTTPException) as error:
         raise _failed(answer.url, error) from error
     if total is not None and done != total:
-        raise ImageError(f"the download of {answer.url} ended after {done} of {total} bytes", hint="call again to continue it")
+        shown = without_query(answer.url)
+        raise ImageError(f"the download of {shown} ended after {done} of {total} bytes", hint="call again to continue it")
 
 
 @contextmanager
 def _opened(url: str, headers: dict[str, str]) -> Iterator[Any]:
     """Open a URL; a 304 (not modified) is an answer."""
-    request = urllib.request.Request(url, headers={"User-Agent": "novacron", "Accept-Encoding": "identity"} | headers)  # noqa: S310
+    request = urllib.request.Request(url, headers={"User-Agent": "novacron", "Accept-Encoding": "identity"} | headers)  # noqa: S310 - checked
+    shown = without_query(url)
     try:
         answer = urllib.request.urlopen(request, timeout=STALL)  # noqa: S310 - the scheme was checked: https, http or file
     except urllib.error.HTTPError as error:
@@ -130,8 +133,10 @@ def _opened(url: str, headers: dict[str, str]) -> Iterator[Any]:
             return
         error.close()
         if error.code in (404, 410):
-            raise ImageNotFoundError(f"the server has no {url}", resource=url, hint="check the URL or the catalogue") from None
-        raise ImageError(f"the server answers {error.code} {error.reason} for {url}", hint="try again later") from None
+            raise ImageNotFoundError(
+                f"the server has no {shown}", resource=shown, hint="check the URL or the catalogue"
+            ) from None
+        raise ImageError(f"the server answers {error.code} {error.reason} for {shown}", hint="try again later") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _failed(url, error) from error
     with answer:
@@ -139,7 +144,7 @@ def _opened(url: str, headers: dict[str, str]) -> Iterator[Any]:
 
 
 def _failed(url: str, error: Exception) -> NovaCronError:
-    reason = getattr(error, "reason", None) or error
+    reason, url = getattr(error, "reason", None) or error, without_query(url)
     if isinstance(reason, FileNotFoundError):
         return ImageNotFoundError(f"there is no {url}", resource=url)
     if isinstance(reason, TimeoutError):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.errors import UNKNOWN, InvalidSpecError, SpecProblem
 from novacron.labs.resources import SECTIONS, LabContent, Resource
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 _PARAMETER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 MOST = 1000
 """Copies that `count` may ask for."""
+LONGEST = 128 * 1024
+"""Characters of a text after parameters are filled in. A few parameters can otherwise stand for gigabytes."""
+DEEPEST = 20
+"""Profiles that a profile may inherit from."""
 
 
 class Lab(LabContent, frozen=True, kw_only=True):
@@ -44,8 +48,10 @@ class Lab(LabContent, frozen=True, kw_only=True):
             >>> [(vm.name, vm.fields["vcpus"]) for vm in lab.resources]
             [('web-1', 1)]
         """
+        if not isinstance(content, Mapping):
+            raise _invalid([SpecProblem("content", type(content).__name__, f"sections: {', '.join(KEYS)}")])
         name = content.get("name")
-        problems = [SpecProblem(key, "a value", f"one of {', '.join(KEYS)}") for key in content if key not in KEYS]
+        problems = [SpecProblem(key, UNKNOWN, f"one of {', '.join(KEYS)}") for key in content if key not in KEYS]
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             problems.append(SpecProblem("name", name, "1 to 63 letters, digits, and _ . - after the first character"))
         for key in ("parameters", "profiles", *SECTIONS):
@@ -102,6 +108,9 @@ def _resources(
 def _resource(kind: str, name: str, given: Mapping[str, Any], values: Mapping[str, Any], path: str) -> Resource:
     filled = _filled(dict(given), values, path)
     own = {key: filled.pop(key) for key in OWN.get(kind, ("host",)) if key in filled}
+    for key in ("host", "pool", "source"):
+        if own.get(key) is not None and not isinstance(own[key], str):
+            raise _invalid([SpecProblem(f"{path}.{key}", type(own[key]).__name__, "text")])
     running = own.get("running")
     if running is not None and not isinstance(running, bool):
         raise _invalid([SpecProblem(f"{path}.running", running, "true or false")])
@@ -131,11 +140,15 @@ def _profile(name: str | None, profiles: Mapping[str, Any], path: str, inside: t
     """Return the fields of a profile with those that it inherits."""
     if name is None:
         return {}
+    if not isinstance(name, str):
+        raise _invalid([SpecProblem(path, type(name).__name__, "the name of a profile")])
+    if len(inside) > DEEPEST:
+        raise _invalid([SpecProblem(path, f"{len(inside)} profiles", f"a profile that inherits from at most {DEEPEST} others")])
     if name in inside or not isinstance(profiles.get(name), Mapping):
         allowed = (
             f"a profile that does not inherit from itself: {' -> '.join((*inside, name))}"
             if name in inside
-            else (f"one of {', '.join(profiles)}" if profiles else "no profile: the file has none")
+            else (f"one of {', '.join(map(str, profiles))}" if profiles else "no profile: the file has none")
         )
         raise _invalid([SpecProblem(path, name, allowed)])
     fields = dict(profiles[name])
@@ -144,7 +157,7 @@ def _profile(name: str | None, profiles: Mapping[str, Any], path: str, inside: t
 
 def _values(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     unknown = [
-        SpecProblem(f"parameters.{name}", given[name], f"one of {', '.join(defaults)}" if defaults else "no parameter")
+        SpecProblem(f"parameters.{name}", UNKNOWN, f"one of {', '.join(map(str, defaults))}" if defaults else "no parameter")
         for name in given
         if name not in defaults
     ]
@@ -166,9 +179,13 @@ def _filled(value: Any, values: Mapping[str, Any], path: str = "") -> Any:
         return [_filled(each, values, f"{path}.{number}") for number, each in enumerate(value)]
     if not isinstance(value, str) or "${" not in value:
         return value
+    place, length = path.strip(".") or "host", len(value)
     for name in _PARAMETER.findall(value):
         if name not in values:
-            raise _invalid([SpecProblem(path.strip(".") or "host", value, f"parameters of the file: {', '.join(values)}")])
+            raise _invalid([SpecProblem(place, value, f"parameters of the file: {', '.join(map(str, values))}")])
+        length += len(values[name]) if isinstance(values[name], str) else 0
+        if length > LONGEST:
+            raise _invalid([SpecProblem(place, "a longer text", f"at most {LONGEST} characters after parameters are filled in")])
     whole = _PARAMETER.fullmatch(value)
     return values[whole[1]] if whole else _PARAMETER.sub(lambda match: str(values[match[1]]), value)
 

@@ -7,13 +7,13 @@ import urllib.error
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from urllib.parse import urlsplit
 
 from novacron.errors import InvalidSpecError, SpecProblem, StorageError
 from novacron.monitoring.posting import post
 from novacron.monitoring.remote_messages import RemoteMessages
 from novacron.records.series import Sample, Series
 from novacron.threads import in_thread
+from novacron.urls import problem_of, scheme_of
 
 BACKLOG = 60
 """How many rounds are kept in memory while the server can't be reached."""
@@ -40,11 +40,11 @@ class Remote:
     """
 
     def __init__(self, url: str, token: Callable[[], str] | None = None, ca: str | None = None) -> None:
-        if not url.startswith(("http://", "https://")) or urlsplit(url).username is not None:
-            problem = SpecProblem(
-                "url", url.rpartition("@")[2], "an address that starts with http:// or https://, without a password"
+        if problem := problem_of(url, ("http", "https")):
+            hint = "name a secret as token: `--remote-token NAME`"
+            raise InvalidSpecError(
+                "invalid address of remote storage", problems=[SpecProblem("url", scheme_of(url), problem)], hint=hint
             )
-            raise InvalidSpecError("invalid address of remote storage", problems=[problem])
         self.url, self._token, self._ca = url, token, ca
 
     def __repr__(self) -> str:

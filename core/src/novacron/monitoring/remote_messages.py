@@ -67,7 +67,7 @@ class RemoteMessages:
             series = request.timeseries.add()
             for name, value in sorted({**sample.labels, "__name__": sample.metric}.items()):
                 if value:  # an empty label is no label in Prometheus, and is rejected
-                    series.labels.add(name=name, value=value)
+                    series.labels.add(name=name, value=value.encode(errors="replace").decode())
             series.samples.add(value=sample.value, timestamp=round((sample.at or 0.0) * 1000))
         return bytes(self._snappy.compress_raw(request.SerializeToString()))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from novacron.plotting import svg
 from novacron.records.forecasts import Forecast
 from novacron.records.series import Series
+from novacron.text import printable_line
 from novacron.units import format_size
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _section(title: str, heads: Iterable[str], rows: Sequence[Sequence[str]], em
 
 def _cell(value: str) -> str:
     kind = f' class="{value}"' if value in ("critical", "warning") else ""
-    return f"<td{kind}>{escape(str(value))}</td>"
+    return f"<td{kind}>{escape(printable_line(str(value)))}</td>"
 
 
 __all__ = ["html"]

@@ -155,7 +155,11 @@ def series_name(metric: str, labels: Mapping[str, str]) -> str:
 
 
 def escaped_label(value: str) -> str:
-    """Return a label's value with backslashes, quotes and newlines escaped, as the exposition formats require."""
+    """Return a label's value with backslashes, quotes and newlines escaped, as the exposition formats require.
+
+    What is no valid Unicode, such as half of a surrogate pair in a guest's answer, becomes a question mark.
+    """
+    value = value.encode(errors="replace").decode()
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 

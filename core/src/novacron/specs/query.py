@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.errors import UNKNOWN, InvalidSpecError, SpecProblem
 from novacron.records.vm import VM, Page, Status
 
 SORTABLE = ("name", "status", "vcpus", "memory_bytes", "id", "node")
@@ -61,7 +61,7 @@ class VMQuery(msgspec.Struct, frozen=True, kw_only=True):
             InvalidSpecError: unknown field, status, sort key, or a limit below 1.
         """
         problems = [
-            SpecProblem(name, str(value), "one of the fields " + ", ".join(cls.__struct_fields__))
+            SpecProblem(name, UNKNOWN, "one of the fields " + ", ".join(cls.__struct_fields__))
             for name, value in fields.items()
             if name not in cls.__struct_fields__
         ]

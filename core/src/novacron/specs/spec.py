@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
 
-from novacron.errors import MISSING, InvalidSpecError, InvalidValueError, SpecProblem
+from novacron.errors import MISSING, UNKNOWN, InvalidSpecError, InvalidValueError, SpecProblem
 from novacron.specs.wording import allowed_words
 from novacron.units import format_size, parse_duration, parse_size
 
@@ -104,7 +104,9 @@ def _invalid(cls: type[Spec], error: ValidationError) -> InvalidSpecError:
     problems = []
     for item in error.errors():
         cause, parts = item.get("ctx", {}).get("error"), [str(part) for part in item["loc"]]
-        given = MISSING if item["type"] == "missing" else _short(item["input"])
+        given = {"missing": MISSING, "extra_forbidden": UNKNOWN}.get(item["type"]) or _short(item["input"])
+        if item["type"] == "model_type":
+            given = type(item["input"]).__name__
         if isinstance(cause, FieldError):
             parts.append(cause.field)
             given = _short(_value(item["input"], cause.field))
@@ -151,8 +153,9 @@ def spec_in(annotation: Any) -> Any:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, dict) and ({"password", "passphrase"} & set(value)):
-        return "***"
+    """Return a value for a message. Of values that contain others only the number is shown, because some may be secrets."""
+    if isinstance(value, (dict, list, tuple, set, frozenset)) and value:
+        return f"{type(value).__name__} of {len(value)}"
     text = str(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -15,6 +15,8 @@ from novacron.records.fencing import FenceTarget, PowerStatus
 
 ON, OFF = 0, 2
 """The exit status of the action `status`. The other ones are errors."""
+PROGRAMS = ("_path", "_script")
+"""Endings of options that name a program to run. They are rejected: whoever can write the state database could run any program."""
 
 
 class FenceProgram:
@@ -55,9 +57,15 @@ def _run(target: FenceTarget, action: str) -> int:
             f"there is no program {program}", outcome="not_sent", hint="install it; on Debian: apt install fence-agents"
         )
     options = {**target.options, "action": action}
+    programs = sorted(name for name in options if name.endswith(PROGRAMS))
+    if programs:
+        problem = SpecProblem(
+            programs[0], "a program", "an option that runs no program: programs are found on PATH, secrets by name"
+        )
+        raise InvalidSpecError("invalid fence device", problems=[problem], resource=target.node)
     lines = [f"{name}={value}" for name, value in options.items() if name != "program"]
-    if any("\n" in line for line in lines):
-        raise InvalidSpecError("invalid fence device", problems=[SpecProblem("options", "a value", "one line")])
+    if not all(line.isprintable() for line in lines):
+        raise InvalidSpecError("invalid fence device", problems=[SpecProblem("options", "a value", "one line of text")])
     try:
         done = subprocess.run(
             [path], input="\n".join(lines) + "\n", text=True, capture_output=True, timeout=target.timeout, check=False

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from novacron.errors import InvalidSpecError, NotFoundError, SpecProblem
+from novacron.errors import MISSING, UNKNOWN, InvalidSpecError, NotFoundError, SpecProblem
 from novacron.fleets.fencing.agents import FenceAgents
 from novacron.fleets.fencing.fencer import Fencer
 from novacron.fleets.nodes import NodeCollection, Recorded, checked_name
 from novacron.records.fencing import FenceDevice, FenceReading
+from novacron.redaction import is_secret_name
 from novacron.store.fencing import FenceStore
 from novacron.threads import fan_out
+from novacron.urls import problem_of, scheme_of
 
 if TYPE_CHECKING:
     from novacron.hookspecs.application import FenceAgent
 
-SECRET = ("password", "passwd", "passphrase", "token", "secret", "private_key", "community")
-"""Options whose values are secrets. They are given as NAME_secret, with the name of a secret."""
+SECRET = ("community", "snmp_community", "key", "apikey", "privatekey", "pin")
+"""Options of fence programs whose values are secrets though their names do not say so. They are given as NAME_secret."""
+RESERVED = ("action", "option", "o")
+"""Options that NovaCron sets itself: a device must not change "off" to "on"."""
 LEVELS = 9
 """The highest level of a device."""
 
@@ -123,17 +128,23 @@ class FenceDevices:
 def _problems(agent: FenceAgent, options: Mapping[str, str]) -> Sequence[SpecProblem]:
     """Return what is wrong with the options of a device."""
     found = []
-    plain = {name.removesuffix("_secret") for name in options}
-    for name in options:
-        if name in SECRET:
+    known = ", ".join([*agent.required, *(agent.optional or ())]) or "none"
+    for name, value in options.items():
+        plain = name.removesuffix("_secret")
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or name in RESERVED:
+            found.append(SpecProblem("options", f"a name of {len(name)} characters", "names of options of the agent"))
+        elif name == plain and (is_secret_name(name) or name in SECRET) and not name.endswith("_file"):
             found.append(SpecProblem(f"{name}_secret", "a value", f"the name of a secret, given as {name}_secret"))
-        elif agent.optional is not None and name.removesuffix("_secret") not in (*agent.required, *agent.optional):
-            known = ", ".join([*agent.required, *agent.optional]) or "none"
-            found.append(SpecProblem(name, options[name], f"an option of the agent {agent.name}: {known}"))
+        elif agent.optional is not None and plain not in (*agent.required, *agent.optional):
+            found.append(SpecProblem(name, UNKNOWN, f"an option of the agent {agent.name}: {known}"))
+        elif not isinstance(value, str) or not value or not value.isprintable():
+            found.append(SpecProblem(name, type(value).__name__, "one line of text"))
+        elif (plain == "url" or "://" in value) and (problem := problem_of(value)):
+            found.append(SpecProblem(name, scheme_of(value), f"{problem}; user and password have their own options"))
+    plain_names = {name.removesuffix("_secret") for name in options}
     for name in agent.required:
-        if name not in plain:
-            shown = f"{name}_secret" if name in SECRET else name
-            found.append(SpecProblem(shown, "nothing", "a value"))
+        if name not in plain_names:
+            found.append(SpecProblem(f"{name}_secret" if is_secret_name(name) else name, MISSING, "a value"))
     return found
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem
-from novacron.monitoring.alerting.expressions import Matcher
+from novacron.errors import UNKNOWN, InvalidSpecError, NovaCronError, SpecProblem
+from novacron.monitoring.alerting.expressions import Matcher, regex_problem
 from novacron.monitoring.alerting.rules import Rule, read_rules
 from novacron.monitoring.alerting.sinks import SINKS, check_sink
 from novacron.units import parse_duration
@@ -34,13 +34,10 @@ def matcher(text: str) -> Matcher:
     if found is None:
         raise InvalidSpecError("invalid matcher", problems=[SpecProblem("matcher", str(text), "LABEL=VALUE, !=, =~ or !~")])
     value = found[3][1:-1] if len(found[3]) > 1 and found[3][0] == found[3][-1] == '"' else found[3]
-    if found[2] in ("=~", "!~"):
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise InvalidSpecError(
-                "invalid matcher", problems=[SpecProblem("matcher", text, f"a regular expression: {error}")]
-            ) from None
+    if found[2] in ("=~", "!~") and (problem := regex_problem(value)):
+        raise InvalidSpecError(
+            "invalid matcher", problems=[SpecProblem("matcher", text[:80], f"a regular expression: {problem}")]
+        )
     return Matcher(found[1], found[2], value)
 
 
@@ -99,7 +96,7 @@ def read_configuration(content: Any, source: str) -> Configuration:
     """
     rules = read_rules(content, source)
     problems = [
-        SpecProblem(name, str(content[name])[:60], "one of " + ", ".join(sorted(TOP))) for name in sorted(set(content) - TOP)
+        SpecProblem(str(name), UNKNOWN, "one of " + ", ".join(sorted(TOP))) for name in sorted(set(content) - TOP, key=str)
     ]
     receivers = _receivers(content.get("receivers") or [], problems)
     routes = _routes(content.get("route") or {}, problems)
@@ -123,11 +120,11 @@ def _receivers(given: Any, problems: list[SpecProblem]) -> dict[str, tuple[dict[
     found: dict[str, tuple[dict[str, Any], ...]] = {}
     for number, one in enumerate(given if isinstance(given, list) else [given]):
         if not isinstance(one, Mapping) or not isinstance(one.get("name"), str) or not isinstance(one.get("sinks"), list):
-            problems.append(SpecProblem(f"receivers.{number}", str(one)[:60], "name and sinks"))
+            problems.append(SpecProblem(f"receivers.{number}", type(one).__name__, "name and sinks"))
             continue
         for place, sink in enumerate(one["sinks"]):
             problems += check_sink(sink, f"receivers.{one['name']}.sinks.{place}")
-        found[one["name"]] = tuple(sink for sink in one["sinks"] if isinstance(sink, dict) and sink.get("type") in SINKS)
+        found[one["name"]] = tuple(sink for sink in one["sinks"] if isinstance(sink, dict) and sink.get("type") in list(SINKS))
     return found
 
 
@@ -141,7 +138,11 @@ def _routes(given: Any, problems: list[SpecProblem]) -> list[Route]:
         problems.append(
             SpecProblem("route.matchers", str(given["matchers"])[:60], "nothing: the top route takes all alerts; use routes")
         )
-    inner = [{**{k: v for k, v in given.items() if k not in ("routes", "matchers")}, **one} for one in given.get("routes") or []]
+    routes = given.get("routes") or []
+    if not isinstance(routes, list) or not all(isinstance(one, Mapping) for one in routes):
+        problems.append(SpecProblem("route.routes", type(routes).__name__, "a list of routes"))
+        return []
+    inner = [{**{k: v for k, v in given.items() if k not in ("routes", "matchers")}, **one} for one in routes]
     whole = {name: value for name, value in given.items() if name not in ("routes", "matchers")}
     return [route for fields in (*inner, whole) if (route := _route(fields, problems)) is not None]
 
@@ -150,8 +151,8 @@ def _route(fields: Mapping[str, Any], problems: list[SpecProblem]) -> Route | No
     allowed = {"receiver", "matchers", "group_by", *_TIMES}
     before = len(problems)
     problems += [
-        SpecProblem(f"route.{name}", str(fields[name])[:60], "one of " + ", ".join(sorted(allowed)))
-        for name in set(fields) - allowed
+        SpecProblem(f"route.{name}", UNKNOWN, "one of " + ", ".join(sorted(allowed)))
+        for name in sorted(set(fields) - allowed, key=str)
     ]
     times: dict[str, float] = {}
     for name in _TIMES:
@@ -174,6 +175,9 @@ def _inhibitions(given: Any, problems: list[SpecProblem]) -> list[Inhibition]:
         allowed = {"source_matchers", "target_matchers", "equal"}
         if not isinstance(one, Mapping) or set(one) - allowed:
             problems.append(SpecProblem(f"inhibit_rules.{number}", str(one)[:60], "source_matchers, target_matchers and equal"))
+            continue
+        if not isinstance(one.get("equal") or [], list):
+            problems.append(SpecProblem(f"inhibit_rules.{number}.equal", type(one["equal"]).__name__, "a list of labels"))
             continue
         sides = [
             _matchers(one.get(name, ()), f"inhibit_rules.{number}.{name}", problems)

@@ -26,6 +26,10 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _DEEPEST = 100
+LONGEST = 10_000
+"""Characters that an expression may have."""
+_MOST_OPERATORS = 200
+"""Operators that an expression may have: a long chain is as deep as nested parentheses."""
 
 
 class Number(msgspec.Struct, frozen=True):
@@ -116,6 +120,22 @@ def parse(text: str) -> Expression:
     return _Parser(text).whole()
 
 
+def regex_problem(text: str) -> str:
+    """Return why a text is no regular expression, or an empty text. Deeply nested ones and huge repetitions are none, either.
+
+    Example:
+        >>> regex_problem("web.*"), regex_problem("(")
+        ('', 'missing ), unterminated subpattern at position 0')
+    """
+    try:
+        re.compile(text)
+    except RecursionError:
+        return "too many levels"
+    except (re.error, OverflowError) as error:
+        return str(error)
+    return ""
+
+
 def selectors(expression: Any) -> Iterator[Selector]:
     """Yield all selectors of an expression."""
     if isinstance(expression, Selector):
@@ -132,7 +152,9 @@ def selectors(expression: Any) -> Iterator[Selector]:
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        self._text, self._place, self._depth = text, 0, 0
+        self._text, self._place, self._depth, self._operators = text, 0, 0, 0
+        if len(text) > LONGEST:
+            self._unsupported(f"more than {LONGEST} characters")
         self._tokens = list(self._split())
 
     def whole(self) -> Expression:
@@ -173,7 +195,7 @@ class _Parser:
             self._fail(f"{text!r}", self._peek())
 
     def _fail(self, wanted: str, token: Token) -> NoReturn:
-        given = token.text or "the end"
+        given = token.text[:60] or "the end"
         raise InvalidSpecError(
             "not a valid expression",
             problems=[SpecProblem("expr", f"{given} at character {token.place + 1} of {self._text[:80]}", wanted)],
@@ -192,6 +214,9 @@ class _Parser:
         left = self._unary()
         while (rank := PRECEDENCE.get(self._peek().text, 0)) >= least and self._peek().kind in ("sign", "word"):
             sign = self._next().text
+            self._operators += 1
+            if self._operators > _MOST_OPERATORS:
+                self._unsupported(f"more than {_MOST_OPERATORS} operators")
             returns_bool = self._take("bool")
             if returns_bool and sign not in COMPARISONS:
                 self._unsupported(f"bool after {sign}")
@@ -244,7 +269,10 @@ class _Parser:
             self._expect(")")
             return inner
         if token.kind == "number":
-            return Number(float(int(token.text, 16)) if token.text[:2].lower() == "0x" else float(token.text))
+            try:
+                return Number(float(int(token.text, 16)) if token.text[:2].lower() == "0x" else float(token.text))
+            except (OverflowError, ValueError):
+                self._fail("a smaller number", token)
         if token.text == "{":
             self._unsupported("a selector without a metric's name")
         if token.kind != "word":
@@ -307,11 +335,8 @@ class _Parser:
         if value.kind != "text":
             self._fail("a text in quotes", value)
         text = value.text[1:-1] if value.text[0] == "`" else _unescaped(value.text[1:-1])
-        if sign.text in ("=~", "!~"):
-            try:
-                re.compile(text)
-            except re.error as error:
-                self._fail(f"a regular expression ({error})", value)
+        if sign.text in ("=~", "!~") and (problem := regex_problem(text)):
+            self._fail(f"a regular expression ({problem})", value)
         return Matcher(label.text, sign.text, text)
 
     def _suffixed(self, inner: Expression) -> Expression:
@@ -354,4 +379,16 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\(.)", lambda match: plain.get(match[1], match[1]), text)
 
 
-__all__ = ["Aggregate", "Binary", "Call", "Expression", "Matcher", "Matching", "Number", "Selector", "parse", "selectors"]
+__all__ = [
+    "Aggregate",
+    "Binary",
+    "Call",
+    "Expression",
+    "Matcher",
+    "Matching",
+    "Number",
+    "Selector",
+    "parse",
+    "regex_problem",
+    "selectors",
+]

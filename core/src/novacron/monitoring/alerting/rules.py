@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem
+from novacron.errors import UNKNOWN, InvalidSpecError, NovaCronError, SpecProblem
 from novacron.monitoring.alerting.evaluation import OPERATORS, SampleSource, Vector, evaluate_vector
 from novacron.monitoring.alerting.expressions import COMPARISONS, Binary, Expression, Number, parse, selectors
 from novacron.monitoring.alerting.templates import check_template
@@ -55,8 +55,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         """
         name = str(fields.get("alert", ""))
         problems: list[SpecProblem] = []
-        for field in sorted(set(fields) - _FIELDS):
-            problems.append(SpecProblem(field, str(fields[field]), "one of " + ", ".join(sorted(_FIELDS))))
+        for field in sorted(set(fields) - _FIELDS, key=str):
+            problems.append(SpecProblem(field, UNKNOWN, "one of " + ", ".join(sorted(_FIELDS))))
         if not name or not isinstance(fields.get("alert"), str):
             problems.append(SpecProblem("alert", name or "nothing", "a name"))
         seconds = {field: _seconds(fields, field, problems) for field in ("for", "keep_firing_for")}
@@ -199,10 +199,11 @@ def read_rules(content: Any, source: str) -> list[Rule]:
         raise InvalidSpecError(
             f"no rules in {source}", problems=[SpecProblem("content", type(content).__name__, "rules or groups")]
         )
-    given: list[Any] = list(content.get("rules") or [])
-    for group in content.get("groups") or []:
-        given += group.get("rules") or [] if isinstance(group, Mapping) else [group]
-    found, problems = [], []
+    found: list[Rule] = []
+    problems: list[SpecProblem] = []
+    given = list(_listed(content, "rules", problems))
+    for group in _listed(content, "groups", problems):
+        given += _listed(group, "rules", problems) if isinstance(group, Mapping) else [group]
     for number, fields in enumerate(given, 1):
         if not isinstance(fields, Mapping):
             problems.append(SpecProblem(f"rules.{number}", str(fields)[:60], "a rule with alert and expr"))
@@ -222,6 +223,15 @@ def read_rules(content: Any, source: str) -> list[Rule]:
     if not names and not set(content) & {"route", "receivers", "inhibit_rules"}:
         raise InvalidSpecError(f"no rules in {source}", problems=[SpecProblem("rules", "nothing", "rules or groups")])
     return found
+
+
+def _listed(content: Mapping[str, Any], name: str, problems: list[SpecProblem]) -> list[Any]:
+    """Return the list with this name; an empty one if it is missing or no list."""
+    found = content.get(name) or []
+    if isinstance(found, list):
+        return found
+    problems.append(SpecProblem(name, type(found).__name__, "a list"))
+    return []
 
 
 def prometheus_file(rules: Sequence[Rule], group: str = "novacron") -> dict[str, Any]:

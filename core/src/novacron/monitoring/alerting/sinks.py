@@ -17,11 +17,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, StorageError, UnsupportedOperationError
+from novacron.errors import (
+    MISSING,
+    UNKNOWN,
+    InvalidSpecError,
+    NovaCronError,
+    SpecProblem,
+    StorageError,
+    UnsupportedOperationError,
+)
 from novacron.monitoring.alerting.desktop import show
 from novacron.monitoring.posting import post
 from novacron.records.alerts import Notification
 from novacron.state import open_private
+from novacron.urls import problem_of, scheme_of
 
 SINKS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "log": (frozenset(), frozenset({"file"})),
@@ -43,21 +52,27 @@ DEADLINE = 15.0
 
 def check_sink(sink: Any, field: str) -> list[SpecProblem]:
     """Return what is wrong with the description of a sink."""
-    if not isinstance(sink, Mapping) or sink.get("type") not in SINKS:
-        return [SpecProblem(f"{field}.type", str(sink)[:60], "one of " + ", ".join(sorted(SINKS)))]
-    required, optional = SINKS[sink["type"]]
-    found = [
-        SpecProblem(f"{field}.{name}", "nothing", f"a value: {sink['type']} needs it") for name in sorted(required - set(sink))
-    ]
-    found += [
-        SpecProblem(f"{field}.{name}", str(sink[name])[:60], "one of " + ", ".join(sorted(required | optional)))
-        for name in sorted(set(sink) - required - optional - {"type"})
-    ]
-    url = sink.get("url")
-    if url is not None and (not isinstance(url, str) or not url.startswith(("http://", "https://"))):
-        found.append(SpecProblem(f"{field}.url", str(url), "an address that starts with http:// or https://"))
-    elif url is not None and urlsplit(url).password:
-        found.append(SpecProblem(f"{field}.url", "an address with a password", "an address without one; name a secret in token"))
+    if not isinstance(sink, Mapping):
+        return [SpecProblem(field, type(sink).__name__, "a type, and the fields of that type")]
+    kind = sink.get("type")
+    if not isinstance(kind, str) or kind not in SINKS:
+        return [
+            SpecProblem(
+                f"{field}.type", kind[:60] if isinstance(kind, str) else type(kind).__name__, "one of " + ", ".join(sorted(SINKS))
+            )
+        ]
+    required, optional = SINKS[kind]
+    found = [SpecProblem(f"{field}.{name}", MISSING, f"a value: {kind} needs it") for name in sorted(required - set(sink))]
+    fields = ", ".join(sorted(required | optional))
+    unknown = sorted(map(str, set(sink) - required - optional - {"type"}))
+    found += [SpecProblem(f"{field}.{name}", UNKNOWN, f"one of {fields}") for name in unknown]
+    found += _text_problems(sink, field)
+    if "url" in sink and (problem := problem_of(sink["url"], ("http", "https"))):
+        found.append(SpecProblem(f"{field}.url", scheme_of(sink["url"]), f"{problem}; name a secret in token"))
+    if "@" in str(sink.get("server", "")):
+        found.append(
+            SpecProblem(f"{field}.server", "an address with a user", "HOST or HOST:PORT; user and password have their own fields")
+        )
     if sink.get("tls", "starttls") not in TLS:
         found.append(SpecProblem(f"{field}.tls", str(sink["tls"]), "one of " + ", ".join(TLS)))
     if not isinstance(sink.get("arguments", {}), Mapping):
@@ -67,6 +82,16 @@ def check_sink(sink: Any, field: str) -> list[SpecProblem]:
         if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_RUNS:
             found.append(SpecProblem(f"{field}.{name}", str(number), f"a whole number from 1 to {MOST_RUNS}"))
     return found
+
+
+def _text_problems(sink: Mapping[str, Any], field: str) -> list[SpecProblem]:
+    """Return the fields that must be one line of text and are not. An empty `ca` would turn off the check of certificates."""
+    names = ("file", "token", "ca", "from", "server", "user", "password", "name", "secret")
+    return [
+        SpecProblem(f"{field}.{name}", type(sink[name]).__name__, "one line of text")
+        for name in names
+        if name in sink and not (isinstance(sink[name], str) and sink[name] and sink[name].isprintable())
+    ]
 
 
 class Sinks:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.units import format_duration
 
+LONGEST = 4096
+"""Characters that a template may have."""
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _VALUE = re.compile(r"\$value(?:\s*\|\s*(humanize|humanize1024|humanizePercentage|humanizeDuration))?")
 _LABEL = re.compile(r"\$labels\.([a-zA-Z_][a-zA-Z0-9_]*)")
@@ -23,6 +25,10 @@ def check_template(text: str, field: str) -> None:
     """
     if not isinstance(text, str):
         raise InvalidSpecError("invalid rule", problems=[SpecProblem(field, str(text), "a text")])
+    if len(text) > LONGEST:
+        raise InvalidSpecError(
+            "invalid rule", problems=[SpecProblem(field, f"{len(text)} characters", f"at most {LONGEST} characters")]
+        )
     for match in _ACTION.finditer(text):
         if not any(pattern.fullmatch(match[1]) for pattern in (_VALUE, _LABEL, _PRINTF)):
             problem = SpecProblem(
