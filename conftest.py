@@ -43,13 +43,47 @@ def interruptible():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SEARCH = pytest.StashKey()
+"""Where the session's search for marked secrets is."""
+
+
 @pytest.fixture(scope="session")
-def lab():
+def secret_search(pytestconfig, tmp_path_factory):
+    """Looks for the marked secrets that tests with real hosts use, until the session ends: in logs, errors, output, process lists, state
+    directories with their databases and audit files, and in the files of the lab's hosts. None may be found."""
+    from novacron.testing.marked import SecretSearch
+
+    with SecretSearch().watching() as search:
+        pytestconfig.stash[SEARCH] = search
+        yield search
+    for state in (_state, *(audit.parent for audit in tmp_path_factory.getbasetemp().rglob("audit.jsonl"))):
+        search.look_at_files(state)
+    print(f"\nmarked secrets: looked at {search.looked_at} texts and files, found {len(search.found)}")
+    assert not search.found, sorted({*search.found})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if search := item.config.stash.get(SEARCH, None):
+        for name, content in report.sections:
+            search.look(f"{name} of {item.nodeid}", content)
+    return report
+
+
+@pytest.fixture(scope="session")
+def lab(secret_search):
     """Two real libvirt and QEMU hosts, for the whole session."""
     from novacron_lab import Lab
 
     made = Lab.up(hosts=2, name=f"test-{os.getpid()}", temporary=True)
     yield made
+    for host in made.hosts:
+        for pattern in ("*.log", "*.conf"):
+            secret_search.look_at_files(Path(host.folder), pattern)
+        secret_search.look_at_files(
+            Path(host.folder), "*.xml", but=["display"]
+        )  # other tools' definitions, as libvirt keeps them
     made.down()
 
 

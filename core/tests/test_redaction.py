@@ -23,3 +23,9 @@ def test_a_field_that_is_named_like_a_secret_is_not_repeated(path):
 
 def test_other_fields_are_repeated_as_they_were_given():
     assert str(SpecProblem("name", "web 2", "a name")) == "name: got 'web 2', allowed: a name"
+
+
+def test_what_cloud_init_gives_to_a_guest_is_hidden():
+    """Vendor data, the network configuration (a password of a WLAN) and commands may hold secrets, like user data."""
+    given = {"user_data": "a", "vendor_data": "b", "network_config": "c", "commands": ["d"], "hostname": "web1"}
+    assert redacted(given) == {**dict.fromkeys(given, "***"), "hostname": "web1"}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from novacron import errors
+from novacron.testing.marked import mark
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 """A public key that nobody has the private one of."""
@@ -127,7 +128,8 @@ def _iso(path, files):
 def test_the_cloud_init_seed_says_what_was_asked(lab, a, boot):
     import pycdlib
 
-    wanted = {"hostname": "web1", "ssh_keys": [KEY], "vendor_data": "#cloud-config\n{}\n", "network_config": "version: 2\n"}
+    vendor = f"#cloud-config\n# {mark('cloud-init')}\n{{}}\n"
+    wanted = {"hostname": "web1", "ssh_keys": [KEY], "vendor_data": vendor, "network_config": "version: 2\n"}
     vm = boot(a, "seeded", ticks=0, kernel=None, cloud_init=wanted)
     (drive,) = [d for d in vm.record.disks if d.device == "cdrom"]
     assert drive.bus == "scsi", "the kernels of cloud images have no driver for SATA"
@@ -142,7 +144,7 @@ def test_the_cloud_init_seed_says_what_was_asked(lab, a, boot):
     iso.close()
     assert found["user-data"].startswith("#cloud-config\n")
     assert json.loads(found["user-data"].partition("\n")[2]) == {"ssh_authorized_keys": [KEY]}
-    assert found["vendor-data"] == "#cloud-config\n{}\n"
+    assert found["vendor-data"] == vendor
     assert 'local-hostname: "web1"' in found["meta-data"]
     assert found["network-config"] == "version: 2\n"
     assert drive.source in vm.delete(force=True).removed

@@ -6,10 +6,11 @@ import libvirt
 import pytest
 
 from novacron import errors
+from novacron.testing.marked import mark
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
-PASSPHRASE = "correct horse battery staple"
+PASSPHRASE = mark("luks")
 WRITTEN = "a text that nobody else may read"
 
 

@@ -51,9 +51,10 @@ def failed(lab):
 
 
 def test_a_guest_of_a_host_that_fails_runs_again_on_the_other_host_and_never_twice(
-    lab, lab_hosts, boot, failed, tmp_path, monkeypatch
+    lab, lab_hosts, boot, failed, tmp_path, monkeypatch, secret_search
 ):
     bmc = lab.start_bmc()
+    secret_search.add("bmc", bmc.password)
     monkeypatch.setenv("NOVACRON_SECRET_LAB_BMC", bmc.password)
     vm = boot(lab_hosts[0], "survivor", ticks=0)
     with Site(tmp_path / "state") as site:

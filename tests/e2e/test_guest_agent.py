@@ -6,6 +6,9 @@ import time
 import pytest
 
 from novacron import errors
+from novacron.testing.marked import mark
+
+PASSWORD = mark("guest-password")
 
 pytestmark = pytest.mark.lab
 
@@ -106,19 +109,19 @@ def test_keys_are_authorised_and_no_password_is_kept(vm, tmp_path):
     vm.guest.set_ssh_keys("root", [key])
     assert vm.guest.read("/root/.ssh/authorized_keys").decode().strip() == key
     with pytest.raises(errors.NovaCronError) as caught:
-        vm.guest.set_password("nobody-such", "s3cr3t-4711")
-    assert "s3cr3t-4711" not in f"{caught.value!r} {caught.value} {caught.value.as_dict()} {caught.value.__cause__!r}"
+        vm.guest.set_password("nobody-such", PASSWORD)
+    assert PASSWORD not in f"{caught.value!r} {caught.value} {caught.value.as_dict()} {caught.value.__cause__!r}"
     audit = os.path.join(os.environ["NOVACRON_STATE"], "audit.jsonl")
     with open(audit) as file:
-        assert "s3cr3t-4711" not in file.read()
+        assert PASSWORD not in file.read()
 
 
 def test_a_password_is_set(vm):
     before = vm.guest.read("/etc/shadow")
-    vm.guest.set_password("root", "s3cr3t-4711")
+    vm.guest.set_password("root", PASSWORD)
     after = vm.guest.read("/etc/shadow")
     assert after != before
-    assert b"s3cr3t" not in after
+    assert PASSWORD.encode() not in after
 
 
 def test_without_an_agent_it_is_said(a, boot):

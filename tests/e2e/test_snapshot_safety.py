@@ -9,6 +9,7 @@ import pytest
 from lxml import etree
 
 from novacron import errors
+from novacron.testing.marked import mark
 from novacron.workflow import steps
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -29,7 +30,7 @@ def raw(lab):
 
 @pytest.fixture
 def key(monkeypatch):
-    monkeypatch.setenv("NOVACRON_SECRET_DISK_KEY", "correct horse battery staple")
+    monkeypatch.setenv("NOVACRON_SECRET_DISK_KEY", mark("environment"))
 
 
 @pytest.mark.parametrize("memory", [None, True])

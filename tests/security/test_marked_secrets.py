@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 import subprocess
 import threading
-import time
 import traceback
 from pathlib import Path
 
@@ -16,104 +14,29 @@ import pytest
 
 import novacron
 from novacron.errors import NovaCronError
+from novacron.testing.marked import KINDS, SecretSearch, mark
 from novacron.workflow import steps
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
-KINDS = (
-    "uri",
-    "query",
-    "environment",
-    "file",
-    "keyring",
-    "plugin",
-    "luks",
-    "guest-password",
-    "cloud-init",
-    "display",
-    "token",
-    "bearer",
-    "option",
-    "flow",
-)
-MARKS = {kind: f"Mark3d-{kind}-Q{os.getpid()}x" for kind in KINDS}
-"""One value for each kind of secret, such as nothing else contains, not even the same test in another process."""
-
-
-class Findings:
-    """Collects what was written or shown, and tells which marks are in it."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-        self.looked_at = 0
-
-    def look(self, where: str, content: str | bytes, *, except_for: tuple[str, ...] = ()) -> None:
-        """Look for every mark in a text."""
-        data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
-        self.looked_at += 1
-        self.found += [f"{kind} in {where}" for kind, mark in MARKS.items() if kind not in except_for and mark.encode() in data]
-
-    def look_at_files(self, folder: Path) -> None:
-        """Look into every file below a folder."""
-        for path in folder.rglob("*"):
-            if path.is_file() and not path.is_symlink():
-                with contextlib.suppress(OSError):
-                    self.look(str(path), path.read_bytes())
-
-
-class ProcessWatch(threading.Thread):
-    """Reads the command lines of all processes, again and again."""
-
-    def __init__(self, findings: Findings) -> None:
-        super().__init__(daemon=True)
-        self.findings, self.ended = findings, threading.Event()
-
-    def run(self) -> None:
-        times: dict[str, int] = {}
-        while not self.ended.wait(0.05):
-            for entry in os.listdir("/proc"):
-                if entry.isdigit() and times.get(entry, 0) < 3:  # a program may start another in its place just after it began
-                    times[entry] = times.get(entry, 0) + 1
-                    with contextlib.suppress(OSError):
-                        self.findings.look(f"the command line of process {entry}", Path(f"/proc/{entry}/cmdline").read_bytes())
-
-
-class LogCapture(logging.Handler):
-    """Looks at every log line of every logger, formatted with its traceback."""
-
-    def __init__(self, findings: Findings) -> None:
-        super().__init__(logging.DEBUG)
-        self.findings = findings
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.findings.look(f"the log {record.name}", self.format(record))
+MARKS = {kind: mark(kind) for kind in KINDS}
 
 
 @pytest.fixture
-def findings(lab, tmp_path, monkeypatch):
-    """The findings of a test; at its end there must be none, in nothing that was written or shown."""
+def findings(lab, tmp_path, monkeypatch, secret_search):
+    """The session's search; at the end of a test nothing may be found, in nothing that was written or shown."""
     state = tmp_path / "state"
     monkeypatch.setenv("NOVACRON_STATE", str(state))  # for the command line
-    made = Findings()
-    watch, capture, root = ProcessWatch(made), LogCapture(made), logging.getLogger()
-    level = root.level
-    root.addHandler(capture)
+    root = logging.getLogger()
+    level, before = root.level, secret_search.looked_at
     root.setLevel(logging.DEBUG)
-    watch.start()
-    yield made
-    watch.ended.set()
-    watch.join()
-    root.removeHandler(capture)
+    yield secret_search
     root.setLevel(level)
-    made.look_at_files(state)
-    for database in state.rglob("*.db"):
-        with contextlib.closing(sqlite3.connect(database)) as connection:
-            made.look(f"a dump of {database.name}", "\n".join(connection.iterdump()))
+    secret_search.look_at_files(state)
     for host in lab.hosts:
-        for log in Path(host.folder).rglob("*.log"):
-            made.look(f"the log {log.name} of {host.name}", log.read_bytes())
-    assert made.looked_at > 10
-    assert not made.found, sorted({*made.found})
+        secret_search.look_at_files(Path(host.folder), "*.log")
+    assert secret_search.looked_at - before > 10
+    assert not secret_search.found, sorted({*secret_search.found})
 
 
 @pytest.fixture
@@ -129,7 +52,7 @@ def host(site, lab):
     return site.connect(lab.hosts[0].uri, name=lab.hosts[0].name)
 
 
-def attempt(findings: Findings, what, *arguments, **options):
+def attempt(findings: SecretSearch, what, *arguments, **options):
     """Do something and look at what comes back: the result's repr and plain values, or the error with its whole traceback."""
     try:
         result = what(*arguments, **options)
@@ -145,12 +68,10 @@ def attempt(findings: Findings, what, *arguments, **options):
     return result
 
 
-def novacron_command(findings: Findings, *arguments: str, given: str | None = None, typed: tuple[str, ...] = ()):
-    """Run the command line and look at what it prints. `typed` are the kinds that the person typed on the command line himself."""
+def novacron_command(findings: SecretSearch, *arguments: str, given: str | None = None):
+    """Run the command line and look at what it prints."""
     done = subprocess.run(["novacron", *arguments], input=given, capture_output=True, text=True, timeout=100, check=False)
     findings.look(f"the output of novacron {arguments[0]}", done.stdout + done.stderr)
-    if typed:  # the process list shows what was typed until the command has ended: that is not ours
-        findings.found = [each for each in findings.found if not (each.split(" ")[0] in typed and "command line" in each)]
     return done
 
 
@@ -168,8 +89,8 @@ def test_uris_with_secrets_are_refused_without_being_repeated(findings, site):
     ):
         assert attempt(findings, site.connect, uri, timeout=5) is None
         assert attempt(findings, site.fleet.add, "marked", uri) is None
-        assert novacron_command(findings, "host", "add", "marked", uri, "--no-check", typed=("uri", "query")).returncode != 0
-        assert novacron_command(findings, "-c", uri, "vm", "list", typed=("uri", "query")).returncode != 0
+        assert novacron_command(findings, "host", "add", "marked", uri, "--no-check").returncode != 0
+        assert novacron_command(findings, "-c", uri, "vm", "list").returncode != 0
 
 
 def test_secrets_of_encrypted_disks_are_nowhere(findings, host, tmp_path, monkeypatch):
@@ -249,18 +170,20 @@ def test_a_flow_keeps_no_secret(findings, host):
 
 
 def test_the_search_itself_finds_what_is_there(tmp_path):
-    """The check can fail: a mark in a file, a process list or a log is found."""
-    findings = Findings()
-    (tmp_path / "x").write_text(MARKS["luks"])
-    findings.look_at_files(tmp_path)
-    assert [each.split(" ")[0] for each in findings.found] == ["luks"]
-    watch = ProcessWatch(findings)
-    watch.start()
-    with subprocess.Popen(["sh", "-c", "sleep 20", MARKS["token"]], stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 10
-        while len(findings.found) < 2 and process.poll() is None and time.monotonic() < deadline:
-            watch.ended.wait(0.01)
-        process.kill()
-    watch.ended.set()
-    watch.join()
-    assert "token" in {each.split(" ")[0] for each in findings.found}
+    """The check can fail: a mark in a file, a database, a process list, a log or an error is found."""
+    search = SecretSearch("own")
+    (tmp_path / "x").write_text(mark("luks", "own"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as database:
+        database.execute("create table t (a)")
+        database.execute("insert into t values (?)", (mark("file", "own"),))
+        database.commit()
+    search.look_at_files(tmp_path)
+    assert {each.split(" ")[0] for each in search.found} == {"luks", "file"}
+    with search.watching():
+        NovaCronError(mark("bmc", "own"))
+        logging.getLogger("x").warning("%s", mark("flow", "own"))
+        with subprocess.Popen(["sh", "-c", "read x", mark("token", "own")], stdin=subprocess.PIPE) as process:
+            while "token" not in {each.split(" ")[0] for each in search.found} and process.poll() is None:
+                threading.Event().wait(0.01)
+            process.communicate(b"\n")
+    assert {each.split(" ")[0] for each in search.found} == {"luks", "file", "bmc", "flow", "token"}

@@ -8,7 +8,7 @@ from typing import Any
 HIDDEN = "***"
 _HIDDEN_KEY = "*** private key ***"
 _WORDS = r"pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[_-]?key|credentials?"
-_NAME = re.compile(rf"{_WORDS}|pass$|user_data|^authorization$|^cookie$", re.IGNORECASE)
+_NAME = re.compile(rf"{_WORDS}|pass$|user_data|vendor_data|network_config|^commands$|^authorization$|^cookie$", re.IGNORECASE)
 _QUOTED = r"""\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"""
 _RULES = (
     (

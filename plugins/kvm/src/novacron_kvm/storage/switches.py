@@ -65,6 +65,10 @@ def settle_switches(connection: KVMConnection, vm: str) -> None:
     Raises:
         InvalidStateError: libvirtd lost the VM: QEMU still runs it.
     """
+    known = connection.domain(vm)
+    with translated(resource=vm):
+        if known.isActive() or not facts_of(known).switching:
+            return  # the usual case, which needs no connection of its own
     with connection.dedicated() as conn, translated(resource=vm):
         domain = connection.domain(vm, conn)
         if domain.isActive():
