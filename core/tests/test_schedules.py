@@ -30,6 +30,19 @@ def schedules():
     return novacron.fleet().schedules
 
 
+def settled(schedules, name):
+    """Return the runs of a schedule when all have ended and no new one has come for a second."""
+    until, known = time.monotonic() + 120, None
+    while True:
+        runs = schedules.history(name)
+        numbers = [run.id for run in runs]
+        if numbers == known and not any(run.status in ("waiting", "running") for run in runs):
+            return runs
+        assert time.monotonic() < until, runs
+        known = numbers
+        time.sleep(1)
+
+
 def test_two_workers_begin_a_schedule_once_each_time_and_keep_so_many_snapshots(processes, schedules):
     with SimServer(["sc1"]) as server:
         host = novacron.connect(server.uris["sc1"], name="sc1")
@@ -43,8 +56,7 @@ def test_two_workers_begin_a_schedule_once_each_time_and_keep_so_many_snapshots(
             assert time.monotonic() < until
             time.sleep(0.1)
         schedules.pause("nightly")
-        time.sleep(2)
-        runs = schedules.history("nightly")
+        runs = settled(schedules, "nightly")
         assert len({run.id for run in runs}) == len(runs)
         assert {run.name for run in runs} == {"nightly"}
         assert {run.status for run in runs} == {"done"}
