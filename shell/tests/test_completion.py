@@ -3,7 +3,11 @@
 import os
 
 import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
 
+from novacron.drivers import sim
+from novacron_shell.cli import cli
 from novacron_shell.testing import CommandServer
 
 
@@ -31,6 +35,25 @@ def test_names_that_a_listing_saw_are_completed_and_selectors_too(server, tmp_pa
     assert completed("stop", "status:st") == ["status:stopping", "status:stopped"]
     assert completed("", "mig") == ["migrate"]
     assert (tmp_path / "names.json").stat().st_mode & 0o077 == 0
+
+
+def test_snapshots_of_the_vm_before_them_are_completed(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path))
+    run = CliRunner().invoke
+
+    def completed(*words):
+        return [item.value for item in ShellComplete(cli, {}, "novacron", "_X").get_completions([*words], "be")]
+
+    assert completed("snapshot", "revert", "vm-00001") == []
+    for name in ("before", "between"):
+        assert run(cli, ["-c", "sim://completed-snapshots?vms=2", "snapshot", "create", "vm-00001", name]).exit_code == 0
+    assert completed("snapshot", "revert", "vm-00001") == ["before", "between"]
+    assert completed("snapshot", "delete", "vm-00002") == []
+    assert run(cli, ["-c", "sim://completed-snapshots", "snapshot", "delete", "vm-00001", "before", "-y"]).exit_code == 0
+    assert completed("snapshot", "show", "vm-00001") == ["between"]
+    assert run(cli, ["-c", "sim://completed-snapshots", "snapshot", "list", "vm-00001"]).exit_code == 0
+    assert completed("snapshot", "show", "vm-00001") == ["between"]
+    sim.forget("completed-snapshots")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -15,6 +15,8 @@ from novacron_shell.settings import Settings
 
 STATUSES = ("running", "suspended", "saved", "stopping", "stopped", "crashed", "sleeping", "migrating", "unknown")
 KINDS = ("tag:", "host:", "status:")
+VMS, SNAPSHOTS = "names.json", "snapshots.json"
+"""Files of the state directory with the names that were seen: of VMs by host, of snapshots by HOST/VM."""
 
 
 def remember(vms: Iterable[tuple[str, str]]) -> None:
@@ -26,23 +28,43 @@ def remember(vms: Iterable[tuple[str, str]]) -> None:
     if all(names.get(host) == sorted(some) for host, some in fresh.items()):
         return
     names.update({host: sorted(some) for host, some in fresh.items()})
-    try:
-        file = _file()
-        part = file.with_name(f"{file.name}.{os.getpid()}")
-        part.touch(mode=0o600)
-        part.write_text(json.dumps(names))
-        part.replace(file)
-    except OSError:
-        return
+    _write(VMS, names)
+
+
+def remember_snapshots(host: str, vm: str, names: Iterable[str]) -> None:
+    """Store the names of the snapshots of a VM, in place of what was known of it. Failures are ignored."""
+    stored, key = _read(SNAPSHOTS), f"{host}/{vm}"
+    if stored.get(key) != (fresh := list(names)):
+        _write(SNAPSHOTS, stored | {key: fresh})
 
 
 def known() -> dict[str, list[str]]:
     """Return the VMs' names by host, as far as they were seen."""
+    return _read(VMS)
+
+
+def known_snapshots(vm: str) -> list[str]:
+    """Return the names of the snapshots of a VM, given by name or HOST/NAME, as far as they were seen."""
+    stored = _read(SNAPSHOTS)
+    return sorted({name for key, names in stored.items() if vm in (key, key.partition("/")[2]) for name in names})
+
+
+def _read(file: str) -> dict[str, list[str]]:
     try:
-        names = json.loads(_file().read_text())
+        stored = json.loads((_folder() / file).read_text())
     except (OSError, ValueError):
         return {}
-    return names if isinstance(names, dict) else {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def _write(file: str, content: dict[str, list[str]]) -> None:
+    try:
+        part = _folder() / f"{file}.{os.getpid()}"
+        part.touch(mode=0o600)
+        part.write_text(json.dumps(content))
+        part.replace(_folder() / file)
+    except OSError:
+        return
 
 
 def suggestions(incomplete: str, names: dict[str, list[str]]) -> list[str]:
@@ -81,15 +103,23 @@ def complete_vms(context: click.Context, parameter: click.Parameter, incomplete:
     return [CompletionItem(text) for text in suggestions(incomplete, settings.known_vms() if settings else known())]
 
 
+def complete_snapshots(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a snapshot of the VM that was typed before it (for click)."""
+    names = known_snapshots(str(context.params.get("selector") or ""))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 def vm_argument(command: Any) -> Any:
     """Give a command the argument VM, completed by name."""
     return click.argument("vm", shell_complete=complete_vms)(command)
 
 
-def _file() -> Path:
+def _folder() -> Path:
     from novacron.state import state_directory
 
-    return state_directory(create=False) / "names.json"
+    return state_directory(create=False)
 
 
-__all__ = ["complete_vms", "known", "remember", "suggestions", "vm_argument"]
+__all__ = [
+    "complete_snapshots", "complete_vms", "known", "known_snapshots", "remember", "remember_snapshots", "suggestions", "vm_argument",
+]  # fmt: skip

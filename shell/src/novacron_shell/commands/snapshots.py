@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
 
 from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
+from novacron_shell.completion import complete_snapshots, known_snapshots, remember_snapshots
 from novacron_shell.confirm import yes_option
 from novacron_shell.options import given
 from novacron_shell.output import show_one, tell, write
@@ -41,12 +42,19 @@ def list_(bulk: Bulk, tree: bool, **options: Any) -> None:
         "name": "name", "current": "current", "status": "status", "memory": "memory", "kind": "kind", "parent": "parent",
         "created": "created_at", "description": "description",
     }  # fmt: skip
-    bulk.show_lists(lambda vm: [each.record for each in vm.snapshots.list(**asked)], columns)
+
+    def listed(vm: Any) -> list[Any]:
+        records = [each.record for each in vm.snapshots.list(**asked)]
+        if bulk.single and not asked:
+            remember_snapshots(vm.host.name, vm.name, (record.name for record in records))
+        return records
+
+    bulk.show_lists(listed, columns)
 
 
 @snapshot.command("show")
 @each_vm
-@click.argument("name")
+@click.argument("name", shell_complete=complete_snapshots)
 def show(bulk: Bulk, name: str) -> None:
     """Show a snapshot of VM."""
     bulk.show(lambda vm: vm.snapshots[name].record)
@@ -75,6 +83,7 @@ def create(bulk: Bulk, name: str, check: bool, **options: Any) -> None:
         return
 
     def said(made: Any, output: str) -> None:
+        _remember(bulk, lambda names: [*names, name])
         show_one(made.record, "name" if output == "table" else output)
 
     bulk.do(f"snapshot {name}", lambda vm: vm.snapshots.create(name, wait=False, **given(**options)), said)
@@ -82,7 +91,7 @@ def create(bulk: Bulk, name: str, check: bool, **options: Any) -> None:
 
 @snapshot.command("revert")
 @each_vm
-@click.argument("name")
+@click.argument("name", shell_complete=complete_snapshots)
 @yes_option
 def revert(bulk: Bulk, name: str, yes: bool) -> None:
     """Revert VM to the snapshot NAME. The present state is lost."""
@@ -96,7 +105,7 @@ def revert(bulk: Bulk, name: str, yes: bool) -> None:
 
 @snapshot.command("delete")
 @each_vm
-@click.argument("name")
+@click.argument("name", shell_complete=complete_snapshots)
 @click.option("--children", is_flag=True, help="Also delete all descendants.")
 @yes_option
 def delete(bulk: Bulk, name: str, children: bool, yes: bool) -> None:
@@ -104,9 +113,16 @@ def delete(bulk: Bulk, name: str, children: bool, yes: bool) -> None:
     bulk.confirm(f"delete the snapshot {name} of {{vms}}" + (" and its descendants" if children else ""), yes=yes)
 
     def said(gone: Any, output: str) -> None:
+        _remember(bulk, lambda names: [each for each in names if each != name])
         tell(f"deleted: {name}")
 
     bulk.do(f"delete {name}", lambda vm: vm.snapshots[name].delete(children=children, wait=False), said)
+
+
+def _remember(bulk: Bulk, change: Callable[[list[str]], list[str]]) -> None:
+    """Change the names of the single VM's snapshots that completion suggests."""
+    vm = bulk.vms[0]
+    remember_snapshots(vm.host.name, vm.name, change(known_snapshots(f"{vm.host.name}/{vm.name}")))
 
 
 COMMANDS = {"snapshot": snapshot}
