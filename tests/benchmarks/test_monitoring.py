@@ -1,5 +1,6 @@
 """Monitoring: text for Prometheus against prometheus-client, and a minute of many VMs collected, stored and packed."""
 
+import itertools
 import random
 import time
 
@@ -113,8 +114,11 @@ def test_a_minute_of_many_vms_is_stored_and_evaluated(tmp_path):
 
 
 @pytest.mark.benchmark
-def test_packed_values_are_small_and_quick_to_read(tmp_path):
+@pytest.mark.parametrize("server", ["sqlite", "postgresql"])
+def test_packed_values_are_small_and_quick_to_read(server, tmp_path, request):
     """At most 2.5 bytes a sample after packing; the CPU of one VM for a day is read in less than 20 ms on a quiet machine."""
+    import os
+
     import sqlalchemy as sa
 
     from novacron.monitoring.compaction import Compaction
@@ -123,7 +127,11 @@ def test_packed_values_are_small_and_quick_to_read(tmp_path):
     from novacron.store.database import Database
     from novacron.store.tables import metric_chunks
 
-    database = Database(f"sqlite:///{tmp_path / 'metrics.db'}")
+    url = f"sqlite:///{tmp_path / 'metrics.db'}"
+    if server == "postgresql":
+        request.getfixturevalue("postgresql")
+        url = os.environ["NOVACRON_DATABASE"].replace("postgresql://", "postgresql+psycopg://")
+    database = Database(url)
     storage = MetricStorage(database, Layouts())
     start = 1.7e9 // 86400 * 86400
     began = time.perf_counter()
@@ -151,5 +159,50 @@ def test_packed_values_are_small_and_quick_to_read(tmp_path):
     print(
         f"bytes a sample {sizes}, a VM-day read {min(times) * 1000:.1f} ms, stored {stored - began:.1f} s, packed {packed - stored:.1f} s"
     )
-    assert sizes[0] <= 2.5
     database.close()
+    assert sizes[0] <= 2.5
+
+
+@pytest.mark.benchmark
+def test_one_hung_host_of_fifty_delays_nobody(tmp_path):
+    """The values of the 49 others are new in each round, and no round takes longer than the interval."""
+    import threading
+
+    from novacron.drivers import sim
+    from novacron.monitoring.service import MonitorService
+    from novacron.site import Site
+
+    interval, release = 10.0, threading.Event()
+    names = [f"fifty-{number:02}" for number in range(50)]
+    with Site(tmp_path / "state") as site:
+        for name in names:
+            site.fleet.add(name, f"sim://{name}?vms=20")
+        made = []
+        service = MonitorService(
+            site.fleet.metrics, interval=interval, timeout=5.0, say=lambda _: None, after=made.append, alerts=site.fleet.alerts
+        )
+        service.step()
+
+        class Hanging:
+            name, closed = names[7], False
+
+            def supports(self, operation):
+                return True
+
+            def invoke(self, *_, **__):
+                release.wait(600)
+
+        real, site.fleet.hosts._open[names[7]] = site.fleet.hosts._open[names[7]], Hanging()
+        try:
+            service.run(threading.Event(), rounds=4)
+            service.close()
+        finally:
+            release.set()
+            site.fleet.hosts._open[names[7]] = real
+        up = [{s.labels["host"]: s.value for s in one.samples() if s.metric == "novacron_host_up"} for one in made[1:]]
+        ages = [later.at - sooner.at for sooner, later in itertools.pairwise(made[1:])]
+        print(f"rounds {[f'{one.seconds:.2f} s' for one in made]}, between rounds {[f'{age:.2f} s' for age in ages]}")
+        assert up == [{name: float(name != names[7]) for name in names}] * 4
+        assert all(one.seconds < interval for one in made)
+        for name in names:
+            sim.forget(name)
