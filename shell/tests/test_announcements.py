@@ -1,6 +1,8 @@
 """Messages from threads: none is lost, whatever the prompt is doing when they come."""
 
 import io
+import os
+import signal
 
 import pytest
 from prompt_toolkit.application import create_app_session
@@ -65,3 +67,27 @@ def test_a_message_of_a_thread_is_no_control_sequence(prompt):
     shell.eval("None")
     assert "evil \\x1b[2J" in session.printed.getvalue()
     assert isinstance(session.printed, io.StringIO)
+
+
+def test_an_interrupt_that_is_a_signal_clears_the_line_and_leaves_one_prompt(prompt):
+    """Before the terminal is in raw mode, Ctrl-C is a signal to the process; the prompt runs in another thread by then."""
+    _, shell, keys = prompt
+    sent = []
+
+    def rendered(_):
+        if shell.default_buffer.text == "half a line" and not sent:
+            sent.append("signal")
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def begun(_):
+        if sent == ["signal"]:
+            sent.append("line")
+            keys.send_text("1 + 1\r")
+
+    shell.app.after_render += rendered
+    shell.app.on_reset += begun
+    keys.send_text("half a line")
+    assert shell.read() == "1 + 1"
+    assert sent == ["signal", "line"]
+    assert not shell.app.is_running
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -88,12 +90,22 @@ class Shell(PythonRepl):
                 continue
 
     def read(self) -> str:
-        """Read a line. Ctrl-C that comes while the prompt is being set up or put away reads another one."""
-        while True:
-            try:
-                return super().read()
-            except KeyboardInterrupt:
-                continue
+        """Read a line.
+
+        ptpython reads in a thread. Ctrl-C is a key there; before the terminal is in raw mode it is a signal, which would end the waiting
+        for that thread, not the thread. So the signal clears the line, as the key does.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return super().read()
+        before = signal.signal(signal.SIGINT, lambda *_: self._in_loop(self._clear))
+        try:
+            return super().read()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _clear(self) -> None:
+        if self.app.future is not None and not self.app.future.done():
+            self.app.exit(exception=KeyboardInterrupt, style="class:aborting")
 
     def _leave(self) -> None:
         """End the prompt. May be called in any thread."""
