@@ -446,3 +446,22 @@ def test_a_person_can_not_confirm_that_a_node_is_off_while_its_vms_hold_their_di
     rack.site.fleet.failover.confirm_fenced("a")
     rack.rounds(controller, 2)
     assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
+
+
+def test_half_silent_with_a_restarted_controller_and_a_clock_that_jumped_fences_nobody(racks):
+    """All three at once, in each order."""
+    rack = racks("abcd", failover_grace=5)
+    controller = well(rack)
+    for name in "ab":
+        rack.machines[name].cut()
+    for jump in (3_600.0, -3_600.0):
+        rack.rounds(controller, 6)
+        rack.clock.now += jump
+        rack.rounds(controller, 6)
+        ProcessStore(rack.sites[-1].database).remove(rack.sites[-1].engine.join().id)  # it is killed
+        controller = rack.controller(rack.new_site())
+    rack.rounds(controller, 6)
+    assert (rack.offs, rack.site.fleet.failover.list()) == (0, [])
+    rack.machines["b"].mend()
+    rack.rounds(controller, 8)
+    assert rack.offs == 1  # one silent node of four is a failure of that node
