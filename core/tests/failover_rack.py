@@ -170,9 +170,14 @@ class Rack:
     def controller(self, site=None):
         site = site or self.site
         fencer = Fencer(
-            FenceAgents(lambda: site.plugins.hook), site.secrets.get, site.fleet.hosts, patience=8, pause=1,
-            clock=self.clock, sleep=self.clock.sleep,
-        )  # fmt: skip
+            FenceAgents(lambda: site.plugins.hook),
+            site.secrets.get,
+            site.fleet.hosts,
+            patience=8,
+            pause=1,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+        )
         return site.fleet.failover.controller(fencer=fencer, clock=self.clock, interval=5.0, timeout=20.0)
 
     def create(self, name, on, **fields):

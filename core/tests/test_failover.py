@@ -277,9 +277,14 @@ def test_vms_that_can_not_be_restarted_are_named_beforehand(rack):
     rack.create("web1", "a")
     found = {each.name: each for each in fleet.failover.protection("a")}
     words = {
-        "auto": "autostart", "never": "restart-never", "device": "devices of its host", "pinned": "pinned", "snapped": "snapshots",
-        "uefi": "NVRAM", "chip": "TPM",
-    }  # fmt: skip
+        "auto": "autostart",
+        "never": "restart-never",
+        "device": "devices of its host",
+        "pinned": "pinned",
+        "snapped": "snapshots",
+        "uefi": "NVRAM",
+        "chip": "TPM",
+    }
     for name, word in words.items():
         assert (found[name].level, word in "; ".join(found[name].why)) == ("D", True), found[name]
     assert (found["web1"].level, found["web1"].why) == ("C", ())

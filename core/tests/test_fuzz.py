@@ -249,21 +249,34 @@ def test_answers_of_remote_storage(data):
     bounded(MESSAGES.read_response, data, "m")
 
 
-@pytest.mark.parametrize("text", [
-    "1" + "+1" * 4000, "0x" + "f" * 9000, '"' + "a" * 10**6, "x" * 10**6, 'x{a=~"' + "(" * 4000 + '"}', 'x{a=~"b{99999999999}"}',
-], ids=lambda text: text[:8])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" + "+1" * 4000,
+        "0x" + "f" * 9000,
+        '"' + "a" * 10**6,
+        "x" * 10**6,
+        'x{a=~"' + "(" * 4000 + '"}',
+        'x{a=~"b{99999999999}"}',
+    ],
+    ids=lambda text: text[:8],
+)
 def test_huge_expressions_are_refused(text):
     with pytest.raises(InvalidSpecError):
         parse_expression(text)
 
 
-@pytest.mark.parametrize("content", [
-    {"parameters": {"a": "x" * 10**6}, "vms": {"v": {"description": "${a}" * 1000}}},
-    {"profiles": {f"p{n}": {"profile": f"p{n + 1}"} for n in range(3000)}, "vms": {"v": {"profile": "p0"}}},
-    {1: 2, None: 3},
-    {"vms": {"v": {"profile": ["p"]}}},
-    {"vms": {"v": {"host": ["a"]}}},
-], ids=["text", "profiles", "keys", "profile", "host"])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"parameters": {"a": "x" * 10**6}, "vms": {"v": {"description": "${a}" * 1000}}},
+        {"profiles": {f"p{n}": {"profile": f"p{n + 1}"} for n in range(3000)}, "vms": {"v": {"profile": "p0"}}},
+        {1: 2, None: 3},
+        {"vms": {"v": {"profile": ["p"]}}},
+        {"vms": {"v": {"host": ["a"]}}},
+    ],
+    ids=["text", "profiles", "keys", "profile", "host"],
+)
 def test_bombs_in_lab_files_are_refused(content):
     bounded(Lab.parse, {"name": "x", **content})
     with pytest.raises(InvalidSpecError):

@@ -123,10 +123,19 @@ def test_pushed_values_are_in_the_next_round(site, hosts):
 
 @pytest.mark.parametrize(
     ("metric", "value", "labels", "field"),
-    [("a b", 1, {}, "metric"), ("a", math.nan, {}, "value"), ("a", math.inf, {}, "value"), ("a", "3", {}, "value"),
-     ("a", True, {}, "value"), ("a", 1, {"a-b": "1"}, "labels"), ("a", 1, {"__name__": "x"}, "labels"),
-     ("a", 1, {"b": "x" * 300}, "labels.b"), ("novacron_vm_running", 1, {}, "metric"), ("", 1, {}, "metric")],
-)  # fmt: skip
+    [
+        ("a b", 1, {}, "metric"),
+        ("a", math.nan, {}, "value"),
+        ("a", math.inf, {}, "value"),
+        ("a", "3", {}, "value"),
+        ("a", True, {}, "value"),
+        ("a", 1, {"a-b": "1"}, "labels"),
+        ("a", 1, {"__name__": "x"}, "labels"),
+        ("a", 1, {"b": "x" * 300}, "labels.b"),
+        ("novacron_vm_running", 1, {}, "metric"),
+        ("", 1, {}, "metric"),
+    ],
+)
 def test_bad_samples_are_named_and_nothing_is_stored(site, metric, value, labels, field):
     with pytest.raises(InvalidSpecError) as caught:
         site.fleet.metrics.put([Sample(metric="good", value=1), Sample(metric=metric, value=value, labels=labels)])

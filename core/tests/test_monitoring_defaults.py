@@ -107,7 +107,9 @@ FAULTS = {
     ("VMCPUHigh", "warning"): {"vm_vcpus": (2, 2), "vm_cpu_seconds_total": (0.5, 1.99)},
     ("VMMemoryLow", "warning"): {"vm_memory_guest_bytes": (100, 100), "vm_memory_usable_bytes": (50, 3)},
     ("VMBallooned", "warning"): {
-        "vm_memory_guest_bytes": (100, 100), "vm_memory_usable_bytes": (50, 8), "vm_memory_bytes": (100, 60),
+        "vm_memory_guest_bytes": (100, 100),
+        "vm_memory_usable_bytes": (50, 8),
+        "vm_memory_bytes": (100, 60),
         "vm_memory_maximum_bytes": (100, 100),
     },
     ("VMSwapping", "warning"): {"vm_swapped_in_bytes_total": (0, 2**20), "vm_swapped_out_bytes_total": (4096, 2**20)},
@@ -121,7 +123,7 @@ FAULTS = {
     ("CertificateExpiring", "warning"): {"certificate_expiry_seconds": (ago(-100 * DAY), ago(-10 * DAY))},
     ("MetricSourceDown", "warning"): {"source_up": (1, 0)},
     ("MetricSourceTooLarge", "warning"): {"source_dropped_samples": (0, 7)},
-}  # fmt: skip
+}
 """The value of each metric on a healthy day, and with the fault. A counter's is its growth a second; a function gets time and start."""
 TOO = {("PoolFullSoon", "warning"): {("PoolFilling", "warning"), ("PoolFilling", "critical")}}
 
@@ -183,8 +185,13 @@ def test_a_fault_fires_its_rule_and_its_end_resolves_it(fault):
     assert fault in fired
     assert fired <= severities | TOO.get(fault, set())
     assert fault in feed.alerts("firing")
-    (alert,) = (one.alert for one in feed.states.known.values() if one.alert.state == "firing" and one.alert.rule == rule.alert
-                and fault[1] in (one.alert.labels.get("direction") or one.alert.labels["severity"],))  # fmt: skip
+    (alert,) = (
+        one.alert
+        for one in feed.states.known.values()
+        if one.alert.state == "firing"
+        and one.alert.rule == rule.alert
+        and fault[1] in (one.alert.labels.get("direction") or one.alert.labels["severity"],)
+    )
     assert all(text and "{{" not in text and "%!" not in text for text in alert.annotations.values())
     assert alert.annotations["description"].endswith(".")
     minutes(12, faulty=False)
@@ -207,10 +214,14 @@ def healthy_minute(feed, chance, minute, hosts, vms):
         load = 0.35 + 0.2 * math.sin(minute / 229) + chance.gauss(0, 0.08)
         used = 2**40 * (0.5 + minute / 1440 * 0.01) + chance.randrange(2**33)
         gauges = {
-            "host_up": float(chance.random() > 0.002), "host_clock_offset_seconds": chance.gauss(0, 0.5), "host_cpus": 16,
-            "host_memory_bytes": 2**36, "host_memory_free_bytes": 2**36 * (0.3 + chance.random() * 0.1),
-            "host_cpu_seconds_total": 16 * max(0.0, min(1.0, load)), "certificate_expiry_seconds": START + 200 * DAY,
-        }  # fmt: skip
+            "host_up": float(chance.random() > 0.002),
+            "host_clock_offset_seconds": chance.gauss(0, 0.5),
+            "host_cpus": 16,
+            "host_memory_bytes": 2**36,
+            "host_memory_free_bytes": 2**36 * (0.3 + chance.random() * 0.1),
+            "host_cpu_seconds_total": 16 * max(0.0, min(1.0, load)),
+            "certificate_expiry_seconds": START + 200 * DAY,
+        }
         for metric, value in gauges.items():
             feed.put(metric, value, host=host)
         for metric, value in {"capacity": 2**40, "allocated": used, "available": 2**40 - used}.items():
@@ -227,14 +238,24 @@ def healthy_minute(feed, chance, minute, hosts, vms):
 
 def healthy_vm(feed, chance, labels, *, moving, restarted):
     values = {
-        "vcpus": 2, "crashed": 0, "io_error": 0, "autostart": 1, "stopped": float(restarted), "changing": float(moving),
-        "agent_connected": float(not restarted), "oldest_snapshot_seconds": START - DAY, "snapshot_chain_length": 2,
-        "memory_bytes": 2**31, "memory_maximum_bytes": 2**31, "memory_guest_bytes": 2**31 - 2**26,
+        "vcpus": 2,
+        "crashed": 0,
+        "io_error": 0,
+        "autostart": 1,
+        "stopped": float(restarted),
+        "changing": float(moving),
+        "agent_connected": float(not restarted),
+        "oldest_snapshot_seconds": START - DAY,
+        "snapshot_chain_length": 2,
+        "memory_bytes": 2**31,
+        "memory_maximum_bytes": 2**31,
+        "memory_guest_bytes": 2**31 - 2**26,
         "memory_usable_bytes": 2**31 * (0.15 + 0.2 * chance.random()),
         "cpu_seconds_total": 2 * (1.0 if chance.random() < 0.1 else 0.3),
         "cpu_ready_seconds_total": 2 * (0.3 if chance.random() < 0.05 else 0.02),
-        "swapped_in_bytes_total": 2**22 if chance.random() < 0.02 else 0, "swapped_out_bytes_total": 0,
-    }  # fmt: skip
+        "swapped_in_bytes_total": 2**22 if chance.random() < 0.02 else 0,
+        "swapped_out_bytes_total": 0,
+    }
     for metric, value in values.items():
         feed.put(f"vm_{metric}", value, **labels)
     for kind in ("read", "write"):

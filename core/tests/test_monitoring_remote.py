@@ -90,8 +90,10 @@ def test_rounds_wait_while_the_server_is_away_and_are_sent_in_order(server):
         writer.export(1240.0, samples(value=4.0))
     writer.flush(60)
     assert writer.waiting() == 0
-    assert server.bodies == [RemoteMessages().write_request(samples(value=v, at=at))
-                             for v, at in ((1.0, 1000.0), (2.0, 1120.0), (3.0, 1180.0), (4.0, 1240.0))]  # fmt: skip
+    assert server.bodies == [
+        RemoteMessages().write_request(samples(value=v, at=at))
+        for v, at in ((1.0, 1000.0), (2.0, 1120.0), (3.0, 1180.0), (4.0, 1240.0))
+    ]
 
 
 def test_a_round_that_is_rejected_is_dropped_and_said(server):

@@ -19,8 +19,21 @@ from novacron.monitoring.alerting.states import AlertStates
 from novacron.monitoring.alerting.templates import fill
 
 BASES = ['m{job="a"}', "m", 'm{host!="h1"}', 'm{host=~"h[12]"}', "c_total"]
-RANGED = ["rate", "increase", "delta", "irate", "deriv", "avg_over_time", "min_over_time", "max_over_time", "sum_over_time",
-          "count_over_time", "last_over_time", "changes", "resets"]  # fmt: skip
+RANGED = [
+    "rate",
+    "increase",
+    "delta",
+    "irate",
+    "deriv",
+    "avg_over_time",
+    "min_over_time",
+    "max_over_time",
+    "sum_over_time",
+    "count_over_time",
+    "last_over_time",
+    "changes",
+    "resets",
+]
 
 
 def some_expression(chance):
@@ -105,10 +118,13 @@ def decisions(rules, series):
     questions = [{"eval_time": time, "alertname": name, "exp_alerts": []} for time, name in asked]
     results = run_tests({"tests": [{"interval": "1m", "input_series": series, "alert_rule_test": questions}]}, own)
     return [
-        {"eval_time": time, "alertname": name,
-         "exp_alerts": [{"exp_labels": {k: v for k, v in labels.items() if k != "alertname"}} for labels in result.found]}
+        {
+            "eval_time": time,
+            "alertname": name,
+            "exp_alerts": [{"exp_labels": {k: v for k, v in labels.items() if k != "alertname"}} for labels in result.found],
+        }
         for (time, name), result in zip(asked, results, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def states(*rules):
@@ -136,9 +152,7 @@ def test_hysteresis_keeps_an_alert_until_the_value_has_passed_the_second_thresho
 GAP = [95, 95] + [None] * 8
 
 
-@pytest.mark.parametrize(
-    ("no_data", "expected"), [("keep", "firing"), ("alert", "firing"), ("resolve", "resolved")]
-)  # fmt: skip
+@pytest.mark.parametrize(("no_data", "expected"), [("keep", "firing"), ("alert", "firing"), ("resolve", "resolved")])
 def test_missing_data_is_not_taken_for_a_condition_that_ended(no_data, expected):
     assert follow(states({"expr": "m > 90", "no_data": no_data}), GAP)[-1] == expected
     assert follow(states({"expr": "m > 90 and m < 200", "no_data": no_data}), GAP)[-1] == expected
@@ -270,12 +284,23 @@ def test_promtool_accepts_the_default_rules(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [{"rules": [], "route": {"receiver": "nobody"}}, {"receivers": [{"name": "a", "sinks": [{"type": "pigeon"}]}]},
-     {"receivers": [{"name": "a", "sinks": [{"type": "webhook", "url": "file:///etc/passwd"}]}]}, {"receivers": [{"name": "a"}]},
-     {"receivers": [{"name": "a", "sinks": [{"type": "email", "to": "x"}]}]}, {"route": {"group_wait": "soon"}}, {"route": ["x"]},
-     {"receivers": [{"name": "a", "sinks": [{"type": "webhook", "url": "https://u:pw@x/"}]}]}, {"rule": []}, [], None,
-     {"route": {"matchers": ["a"]}}, {"inhibit_rules": [{"source": "x"}]}, {"rules": ["x"]}],
-)  # fmt: skip
+    [
+        {"rules": [], "route": {"receiver": "nobody"}},
+        {"receivers": [{"name": "a", "sinks": [{"type": "pigeon"}]}]},
+        {"receivers": [{"name": "a", "sinks": [{"type": "webhook", "url": "file:///etc/passwd"}]}]},
+        {"receivers": [{"name": "a"}]},
+        {"receivers": [{"name": "a", "sinks": [{"type": "email", "to": "x"}]}]},
+        {"route": {"group_wait": "soon"}},
+        {"route": ["x"]},
+        {"receivers": [{"name": "a", "sinks": [{"type": "webhook", "url": "https://u:pw@x/"}]}]},
+        {"rule": []},
+        [],
+        None,
+        {"route": {"matchers": ["a"]}},
+        {"inhibit_rules": [{"source": "x"}]},
+        {"rules": ["x"]},
+    ],
+)
 def test_invalid_files_are_rejected(content):
     with pytest.raises(InvalidSpecError):
         read_configuration(content, "file")

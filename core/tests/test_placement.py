@@ -300,9 +300,15 @@ def test_disks_count_where_storage_is_limited(site, add):
 
 def sized_node(name, vcpus, memory, **labels):
     return FleetNode(
-        id=name, name=name, host=name, group="prod", labels=labels,
-        vcpus=Inventory(total=vcpus, ratio=1.0), memory=Inventory(total=memory * GIB, ratio=1.0), storage=Inventory(total=0),
-    )  # fmt: skip
+        id=name,
+        name=name,
+        host=name,
+        group="prod",
+        labels=labels,
+        vcpus=Inventory(total=vcpus, ratio=1.0),
+        memory=Inventory(total=memory * GIB, ratio=1.0),
+        storage=Inventory(total=0),
+    )
 
 
 def wanted(count, vcpus, memory, prefix="vm", **fields):
@@ -330,9 +336,10 @@ def test_a_large_batch_obeys_capacity_groups_labels_and_rules(sample):
         close = PlacementRule(name="close", kind="affinity", tag="app", scope="rack")
         view = FleetView(nodes, [rule, close])
         asked = [
-            *wanted(chance.randint(100, 250), 1, chance.randint(1, 4), "vm"), *wanted(5, 2, 2, "db", tags=frozenset({"db"})),
+            *wanted(chance.randint(100, 250), 1, chance.randint(1, 4), "vm"),
+            *wanted(5, 2, 2, "db", tags=frozenset({"db"})),
             *wanted(4, 1, 1, "app", tags=frozenset({"app"})),
-        ]  # fmt: skip
+        ]
         placed, left = Planner().all(asked, view, seconds=0)
         assert len(placed) + len(left) == len(asked)
         domains = [placed[f"db{n}"].domain(rule.scope) for n in range(5) if f"db{n}" in placed]

@@ -77,15 +77,19 @@ def test_a_presigned_url_of_an_image_is_used_and_not_shown():
     assert SECRET not in "".join([str(caught.value), repr(caught.value), str(caught.value.as_dict())])
 
 
-@pytest.mark.parametrize("sink", [
-    {"type": "emial", "password": SECRET},
-    {"type": "webhook", "url": "https://h", "pasword": SECRET},
-    {"type": "email", "to": "a", "from": "b", "server": f"u:{SECRET}@smtp:25"},
-    {"type": "webhook", "url": "https://h", "token": [SECRET]},
-    {"type": [SECRET]},
-    [SECRET],
-    SECRET,
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "sink",
+    [
+        {"type": "emial", "password": SECRET},
+        {"type": "webhook", "url": "https://h", "pasword": SECRET},
+        {"type": "email", "to": "a", "from": "b", "server": f"u:{SECRET}@smtp:25"},
+        {"type": "webhook", "url": "https://h", "token": [SECRET]},
+        {"type": [SECRET]},
+        [SECRET],
+        SECRET,
+    ],
+    ids=str,
+)
 def test_a_sink_s_secret_is_not_repeated(sink):
     refused(read_configuration, {"receivers": [{"name": "x", "sinks": [sink]}]}, "alerts.yaml")
     refused(read_configuration, {"receivrs": [{"name": "x", "sinks": [sink]}]}, "alerts.yaml")
@@ -98,10 +102,25 @@ def test_an_empty_file_of_certificates_does_not_turn_their_check_off(fleet):
     refused(read_configuration, {"receivers": [receiver]}, "alerts.yaml")
 
 
-@pytest.mark.parametrize("name", [
-    "password", "Password", "login_password", "snmp_priv_passwd", "pass", "api_key", "apikey", "key", "privatekey", "auth_token",
-    "snmp_community", "cookie", "passwd", "pasword\naction",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "Password",
+        "login_password",
+        "snmp_priv_passwd",
+        "pass",
+        "api_key",
+        "apikey",
+        "key",
+        "privatekey",
+        "auth_token",
+        "snmp_community",
+        "cookie",
+        "passwd",
+        "pasword\naction",
+    ],
+)
 def test_a_fence_device_takes_secrets_by_name_only(fleet, name):
     refused(fleet.fencing.set, "fenced", "program", program="fence_ipmilan", **{name: SECRET})
     refused(fleet.fencing.set, "fenced", "redfish", url="https://h", username="a", password_secret="b", **{name: SECRET})
@@ -123,9 +142,16 @@ def test_a_fence_device_can_not_turn_off_into_on(fleet, option):
     refused(fleet.fencing.set, "fenced", "program", program="fence_ipmilan", **{option: "on"})
 
 
-@pytest.mark.parametrize("options", [
-    {"ipmitool_path": "/tmp/evil"}, {"password_script": "/tmp/evil"}, {"ip": "1\naction=on"}, {"ip": "1\raction=on"},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ipmitool_path": "/tmp/evil"},
+        {"password_script": "/tmp/evil"},
+        {"ip": "1\naction=on"},
+        {"ip": "1\raction=on"},
+    ],
+    ids=str,
+)
 def test_a_stored_fence_device_runs_no_program_of_its_own(tmp_path, monkeypatch, options):
     """Whoever can write the state database writes these options."""
     program = tmp_path / "fence_test"
@@ -139,15 +165,19 @@ def test_a_stored_fence_device_runs_no_program_of_its_own(tmp_path, monkeypatch,
     assert (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("fields", [
-    {"pasword": SECRET},
-    {"cloud_init": {"pasword": SECRET}},
-    {"cloud_init": SECRET},
-    {"cloud_init": [SECRET]},
-    {"cloud_init": {"password": [SECRET]}},
-    {"display": {"type": "vnc", "pasword": SECRET}},
-    {"disks": [{"size": "1MiB", "pass_phrase": SECRET}]},
-    {"disks": [{"size": "1MiB", "encryption": {"pass": SECRET}}]},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"pasword": SECRET},
+        {"cloud_init": {"pasword": SECRET}},
+        {"cloud_init": SECRET},
+        {"cloud_init": [SECRET]},
+        {"cloud_init": {"password": [SECRET]}},
+        {"display": {"type": "vnc", "pasword": SECRET}},
+        {"disks": [{"size": "1MiB", "pass_phrase": SECRET}]},
+        {"disks": [{"size": "1MiB", "encryption": {"pass": SECRET}}]},
+    ],
+    ids=str,
+)
 def test_the_value_of_a_misspelt_field_is_not_repeated(fields):
     assert "unknown, allowed" in str(refused(VMSpec.parse, fields)) or "pasword" not in str(fields)

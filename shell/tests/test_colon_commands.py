@@ -253,9 +253,18 @@ def test_a_loaded_file_leaves_its_names_and_is_saved_with_the_session(session, t
 def test_a_saved_session_runs_as_a_script(tmp_path):
     transcript = Transcript()
     for number, (line, failed) in enumerate(
-        [("vms['vm-00003'].start()", False), ("print(_.status)", False), ("vms['nope']", True), (":vm list vm-00001 -o csv", False),
-         ("!echo it\\'s 'here'", False), (":why", False), ("host?", False), ("for i in range(2):\n    print(i)", False)], 1
-    ):  # fmt: skip
+        [
+            ("vms['vm-00003'].start()", False),
+            ("print(_.status)", False),
+            ("vms['nope']", True),
+            (":vm list vm-00001 -o csv", False),
+            ("!echo it\\'s 'here'", False),
+            (":why", False),
+            ("host?", False),
+            ("for i in range(2):\n    print(i)", False),
+        ],
+        1,
+    ):
         transcript.add(line, number, failed=failed)
     transcript.save(tmp_path / "session.py", ("-c", "sim://saved?vms=3"))
     command = ["novacron", "-c", "sim://saved?vms=3", "script", str(tmp_path / "session.py")]

@@ -56,14 +56,40 @@ def test_vms_are_listed_as_a_table_json_yaml_and_names(novacron):
 
 
 def test_a_vm_is_created_from_options_and_from_a_file(novacron):
-    made = novacron("-c", "sim://x", "vm", "create", "web1", "--memory", "1GiB", "--disk", "size=5GiB,bus=scsi", "--nic",
-                    "network=default", "--tag", "a", "--start", "-o", "json")  # fmt: skip
+    made = novacron(
+        "-c",
+        "sim://x",
+        "vm",
+        "create",
+        "web1",
+        "--memory",
+        "1GiB",
+        "--disk",
+        "size=5GiB,bus=scsi",
+        "--nic",
+        "network=default",
+        "--tag",
+        "a",
+        "--start",
+        "-o",
+        "json",
+    )
     record = json.loads(made.stdout)
     assert (record["name"], record["status"], record["memory_bytes"], record["tags"]) == ("web1", "running", 2**30, ["a"])
     assert record["disks"][0]["bus"] == "scsi"
     asked = ("iothreads=2,tpm=true", "display.type=spice", "channels.0.name=a", "channels.1.name=b")
-    furnished = novacron("-c", "sim://x", "vm", "create", "web3", "--disk", "size=1GiB,limits.read_iops=5", "-o", "json",
-                         *(word for each in asked for word in ("--set", each)))  # fmt: skip
+    furnished = novacron(
+        "-c",
+        "sim://x",
+        "vm",
+        "create",
+        "web3",
+        "--disk",
+        "size=1GiB,limits.read_iops=5",
+        "-o",
+        "json",
+        *(word for each in asked for word in ("--set", each)),
+    )
     assert furnished.returncode == 0, furnished.stderr
     assert json.loads(furnished.stdout)["native"]["tpm"]
     wrong = novacron("-c", "sim://x", "vm", "create", "web4", "--set", "numa.0.vcpus=x", "--set", "numa.0.memory=1GiB")
@@ -229,8 +255,14 @@ def test_runs_are_listed_shown_resumed_and_begun_again(novacron):
     assert "! snapshot 'x'  failed" in shown
     assert "< snapshot 'x'  undone" in shown
     assert [line.split()[2] for line in novacron("run", "show", failed, "--history").stdout.splitlines()[1:]] == [
-        "started", "done", "started", "failed", "unwinding", "undoing", "undone",
-    ]  # fmt: skip
+        "started",
+        "done",
+        "started",
+        "failed",
+        "unwinding",
+        "undoing",
+        "undone",
+    ]
     nothing_left = novacron("run", "resume", failed)
     assert nothing_left.returncode == errors.InvalidStateError.exit_code
     assert f"novacron run retry {failed}" in nothing_left.stderr
@@ -257,8 +289,18 @@ def test_a_worker_takes_what_is_detached(novacron):
 
 
 def test_schedules_are_added_shown_paused_and_removed(novacron):
-    added = novacron("schedule", "add", "nightly", "0 3 * * *", "snapshot:nightly-{time}", "keep-snapshots:prefix=nightly-,daily=7",
-                     "--tag", "web", "--timezone", "Europe/Berlin")  # fmt: skip
+    added = novacron(
+        "schedule",
+        "add",
+        "nightly",
+        "0 3 * * *",
+        "snapshot:nightly-{time}",
+        "keep-snapshots:prefix=nightly-,daily=7",
+        "--tag",
+        "web",
+        "--timezone",
+        "Europe/Berlin",
+    )
     assert added.returncode == 0, added.stderr
     assert "03:00:00 CE" in added.stderr
     (found,) = json.loads(novacron("schedule", "list", "-o", "json").stdout)

@@ -157,7 +157,7 @@ HANDLES = {
     "action": lambda host: each(len),
     "watch": lambda host: Watch(Console(), DISPLAYS),
     "error": lambda host: VMNotFoundError("no VM named 'x'", hint="see \x1b[2J"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HANDLES)

@@ -75,10 +75,33 @@ def test_a_vm_is_created_from_an_image_with_its_first_boot(novacron, image, tmp_
     secret.touch(mode=0o600)
     secret.write_text("correct horse\n")
     done = novacron(
-        "-c", "sim://x", "vm", "create", "web1", "--image", image, "--size", "2GiB", "--user", "ann", "--ssh-key", KEY,
-        "--password-file", str(secret), "--cmd", "touch /done", "--package", "nginx", "--hostname", "web1.lan", "--user-data", "-",
-        "-o", "json", stdin="#!/bin/sh\ntrue\n",
-    )  # fmt: skip
+        "-c",
+        "sim://x",
+        "vm",
+        "create",
+        "web1",
+        "--image",
+        image,
+        "--size",
+        "2GiB",
+        "--user",
+        "ann",
+        "--ssh-key",
+        KEY,
+        "--password-file",
+        str(secret),
+        "--cmd",
+        "touch /done",
+        "--package",
+        "nginx",
+        "--hostname",
+        "web1.lan",
+        "--user-data",
+        "-",
+        "-o",
+        "json",
+        stdin="#!/bin/sh\ntrue\n",
+    )
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert [disk["device"] for disk in record["disks"]] == ["disk", "cdrom"]

@@ -19,9 +19,23 @@ from novacron_shell.output import FORMATS, Format, show_many, show_one, tell
 from novacron_shell.repl.display import card, records_table
 
 ATTACKS = [
-    "\x1b]0;owned\x07", "\x1b]52;c;ZWNobyBvd25lZA==\x07", "\x9b31m", "\x9d0;owned\x9c", "a\rb", "a\bb", "\x7f", "name\u202egnp.exe",
-    "\u2066x\u2069", "two\nlines", "tab\there", "[/x]", "[red]x[/red]", "[bold", "\udcff", "line\u2028separator",
-]  # fmt: skip
+    "\x1b]0;owned\x07",
+    "\x1b]52;c;ZWNobyBvd25lZA==\x07",
+    "\x9b31m",
+    "\x9d0;owned\x9c",
+    "a\rb",
+    "a\bb",
+    "\x7f",
+    "name\u202egnp.exe",
+    "\u2066x\u2069",
+    "two\nlines",
+    "tab\there",
+    "[/x]",
+    "[red]x[/red]",
+    "[bold",
+    "\udcff",
+    "line\u2028separator",
+]
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
 
 

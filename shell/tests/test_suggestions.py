@@ -67,12 +67,12 @@ def texts(text, names=KNOWN):
         ('flows["pa', ['patch"]']),
         ("flows.pa", ["patch"]),
         ("steps.sna", ["snapshot"]),
-        ('"vms[\'we', []),
+        ("\"vms['we", []),
         ("# vms['we", []),
         ('print("we', []),
         ("vms['''we", ["web1''']", "web2''']"]),
     ],
-)  # fmt: skip
+)
 def test_names_are_suggested_where_they_belong(text, found):
     assert texts(text) == found
 

@@ -83,9 +83,34 @@ def test_commands_that_fail_in_any_way_leave_the_shell_and_its_terminal_usable(s
 
 
 KEYS = (  # arrows, words, kill, yank, undo, search, literal character, menu, history, vi or emacs, clear, interrupt
-    "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x01", "\x05", "\t", "\x1b[Z", "\x7f", "\x1b[3~", "\x0b", "\x17", "\x19",
-    "\x1f", "\x1bb", "\x1bf", "\x12", "\x1b", "\r", "\x1b\r", "\x1bOQ", "\x1bOR", "\x1bOS", "\x0c", "\x03", "\x00", "\x16",
-)  # fmt: skip
+    "\x1b[A",
+    "\x1b[B",
+    "\x1b[C",
+    "\x1b[D",
+    "\x01",
+    "\x05",
+    "\t",
+    "\x1b[Z",
+    "\x7f",
+    "\x1b[3~",
+    "\x0b",
+    "\x17",
+    "\x19",
+    "\x1f",
+    "\x1bb",
+    "\x1bf",
+    "\x12",
+    "\x1b",
+    "\r",
+    "\x1b\r",
+    "\x1bOQ",
+    "\x1bOR",
+    "\x1bOS",
+    "\x0c",
+    "\x03",
+    "\x00",
+    "\x16",
+)
 PIECES = (
     "vms",
     'vms["',

@@ -78,11 +78,13 @@ class Answers:
     [
         ({"reported": ["10.0.0.5/24", "fe80::1"], "agent": ["172.17.0.1"]}, [("10.0.0.5", "hypervisor")]),
         ({"leased": [("52:54:00:00:00:01", "10.0.0.6"), ("52:54:00:00:00:02", "10.0.0.7")]}, [("10.0.0.6", "lease")]),
-        ({"agent": ["127.0.0.1", "::1", "fe80::1%eth0", "169.254.3.4", "10.0.0.8", "2001:db8::8"]},
-         [("10.0.0.8", "agent"), ("2001:db8::8", "agent")]),
+        (
+            {"agent": ["127.0.0.1", "::1", "fe80::1%eth0", "169.254.3.4", "10.0.0.8", "2001:db8::8"]},
+            [("10.0.0.8", "agent"), ("2001:db8::8", "agent")],
+        ),
         ({}, []),
     ],
-)  # fmt: skip
+)
 def test_addresses_come_from_the_most_certain_source_and_are_usable(sources, found):
     from novacron.handles.addresses import addresses_of
 

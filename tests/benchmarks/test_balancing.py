@@ -72,12 +72,16 @@ def ours(vms, limit):
     ]
     nodes = [
         FleetNode(
-            id=f"n{n}", name=f"n{n}", host=f"n{n}", group="prod", cpu_percent=0.0,
+            id=f"n{n}",
+            name=f"n{n}",
+            host=f"n{n}",
+            group="prod",
+            cpu_percent=0.0,
             memory=Inventory(total=MEMORY * MIB, ratio=1.0, allocated=sum(m * MIB for _, _, m, at in vms if at == n)),
             vcpus=Inventory(total=CPUS, ratio=4.0, allocated=sum(v for _, v, _, at in vms if at == n)),
         )
         for n in range(NODES)
-    ]  # fmt: skip
+    ]
     planner = BalancePlanner(Planner(), FleetView(nodes), [node.id for node in nodes], (), ())
     moves = planner.plan(allocations, margin=0.0001, limit=limit)
     places = {allocation.vm: int(destination.removeprefix("n")) for allocation, destination, _ in moves}
@@ -90,9 +94,15 @@ def test_balancing_is_as_good_as_hbal_with_no_more_moves_and_faster(tmp_path, re
     theirs, their_moves, their_seconds = hbal(vms, tmp_path)
     mine, my_moves, my_seconds = ours(vms, their_moves)
     figures = {
-        "before": score(vms), "hbal": score(theirs), "ours": score(mine), "hbal_moves": their_moves, "moves": my_moves,
-        "hbal_seconds": their_seconds, "seconds": my_seconds, "faster": their_seconds / my_seconds,
-    }  # fmt: skip
+        "before": score(vms),
+        "hbal": score(theirs),
+        "ours": score(mine),
+        "hbal_moves": their_moves,
+        "moves": my_moves,
+        "hbal_seconds": their_seconds,
+        "seconds": my_seconds,
+        "faster": their_seconds / my_seconds,
+    }
     for name, value in figures.items():
         record_property(name, round(value, 4))
     print({name: round(value, 4) for name, value in figures.items()})

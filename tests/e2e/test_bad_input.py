@@ -87,22 +87,65 @@ def arguments(operation, host, **known):
     """Valid arguments of every operation, but for what `known` says."""
     elsewhere = Destination("elsewhere", "sim://elsewhere", host.dispatcher.driver, host.invoke)
     valid = {
-        "vm": NOBODY, "pool": NOBODY, "volume": NOBODY, "network": NOBODY, "filter": NOBODY, "template": NOBODY,
-        "snapshot": NOBODY, "disk": "vda", "nic": "52:54:00:00:00:01", "name": "another", "seconds": 1.0, "otherwise": "fail",
-        "keep_disks": False, "force": False, "linked": False, "changes": specs.VMUpdate(description="x"), "count": 1,
-        "size": 64 * 2**20, "live": False, "persistent": True, "pinning": {"0": "0"}, "limits": specs.LimitsSpec(cpu_shares=5),
-        "shrink": False, "format": "raw", "source": "/nowhere.iso", "up": True, "children": False, "to": elsewhere,
-        "disks": (), "bandwidth": 2**20, "max_downtime": None, "post_copy": False, "version": None, "description": "x", "tags": None,
-        "argv": ["true"], "stdin": b"", "path": "/etc/hostname", "data": b"x", "delete": True,
-        "device": "0000:03:00.0", "question": NOBODY, "answer": "0", "validate": True,
-        "user": "root", "password": "pw", "keys": (), "definition": "<domain/>", "query": specs.VMQuery(),
-    }  # fmt: skip
+        "vm": NOBODY,
+        "pool": NOBODY,
+        "volume": NOBODY,
+        "network": NOBODY,
+        "filter": NOBODY,
+        "template": NOBODY,
+        "snapshot": NOBODY,
+        "disk": "vda",
+        "nic": "52:54:00:00:00:01",
+        "name": "another",
+        "seconds": 1.0,
+        "otherwise": "fail",
+        "keep_disks": False,
+        "force": False,
+        "linked": False,
+        "changes": specs.VMUpdate(description="x"),
+        "count": 1,
+        "size": 64 * 2**20,
+        "live": False,
+        "persistent": True,
+        "pinning": {"0": "0"},
+        "limits": specs.LimitsSpec(cpu_shares=5),
+        "shrink": False,
+        "format": "raw",
+        "source": "/nowhere.iso",
+        "up": True,
+        "children": False,
+        "to": elsewhere,
+        "disks": (),
+        "bandwidth": 2**20,
+        "max_downtime": None,
+        "post_copy": False,
+        "version": None,
+        "description": "x",
+        "tags": None,
+        "argv": ["true"],
+        "stdin": b"",
+        "path": "/etc/hostname",
+        "data": b"x",
+        "delete": True,
+        "device": "0000:03:00.0",
+        "question": NOBODY,
+        "answer": "0",
+        "validate": True,
+        "user": "root",
+        "password": "pw",
+        "keys": (),
+        "definition": "<domain/>",
+        "query": specs.VMQuery(),
+    }
     by_operation = {
-        "disk_limit": {"limits": specs.DiskLimits(total_iops=100)}, "disk_attach": {"spec": specs.DiskSpec(size="1MiB")},
-        "volume_upload": {"source": io.BytesIO(b"x")}, "volume_download": {"target": io.BytesIO()},
+        "disk_limit": {"limits": specs.DiskLimits(total_iops=100)},
+        "disk_attach": {"spec": specs.DiskSpec(size="1MiB")},
+        "volume_upload": {"source": io.BytesIO(b"x")},
+        "volume_download": {"target": io.BytesIO()},
         "appliance_export": {"target": io.BytesIO()},
         "appliance_import": {"source": io.BytesIO(b"no appliance"), "spec": specs.ApplianceSpec()},
-        "nic_attach": {"spec": specs.NICSpec(network="default")}, "nic_update": {"spec": specs.NICUpdate(network="default")},
+        "nic_attach": {"spec": specs.NICSpec(network="default")},
+        "nic_update": {"spec": specs.NICUpdate(network="default")},
         "volume_create": {"spec": specs.VolumeSpec(name="x", capacity="1MiB")},
         "filter_update": {"spec": specs.TrafficFilterSpec(name=NOBODY)},
         "network_update": {"spec": specs.NetworkSpec(name=NOBODY)},
@@ -112,8 +155,9 @@ def arguments(operation, host, **known):
         "template_deploy": {"spec": specs.VMSpec(name="from-nothing")},
         "address_list": {"source": None},
         "device_attach": {"spec": specs.HostDeviceSpec(usb="0951:1666")},
-        "vm_migrate": {"spec": specs.MigrationSpec()}, "migration_check": {"spec": specs.MigrationSpec()},
-    }  # fmt: skip
+        "vm_migrate": {"spec": specs.MigrationSpec()},
+        "migration_check": {"spec": specs.MigrationSpec()},
+    }
     values = valid | by_operation.get(operation.name, {}) | known
     return {name: values[name] for name in operation.arguments if name != "job"}
 
@@ -144,9 +188,12 @@ def expected(caught, family):
 
 
 ABSENT = {
-    "vm": errors.VMNotFoundError, "pool": errors.StoragePoolNotFoundError, "network": errors.NetworkNotFoundError,
-    "filter": errors.TrafficFilterNotFoundError, "template": errors.TemplateNotFoundError,
-}  # fmt: skip
+    "vm": errors.VMNotFoundError,
+    "pool": errors.StoragePoolNotFoundError,
+    "network": errors.NetworkNotFoundError,
+    "filter": errors.TrafficFilterNotFoundError,
+    "template": errors.TemplateNotFoundError,
+}
 ASKED = [(o.name, next(a for a in ABSENT if a in o.arguments)) for o in OPERATIONS.values() if set(ABSENT) & set(o.arguments)]
 
 

@@ -46,9 +46,15 @@ class Real:
     def define(self, name="row", *, on=None, identity=None, **fields):
         """Define a VM that needs nothing."""
         plain = {
-            "type": "qemu", "uuid": identity or str(uuid.uuid4()), "memory": 32, "machine": "q35", "os": "", "devices": "",
-            "pin": "", "more": "",
-        }  # fmt: skip
+            "type": "qemu",
+            "uuid": identity or str(uuid.uuid4()),
+            "memory": 32,
+            "machine": "q35",
+            "os": "",
+            "devices": "",
+            "pin": "",
+            "more": "",
+        }
         return (on or self.h).defineXML(DOMAIN.format(name=name, **(plain | fields)))
 
     def started(self, name="row", **fields):
@@ -236,9 +242,13 @@ ROWS = {
     "snapshot absent": (lambda r: r.define().snapshotLookupByName("x"), nova.SnapshotNotFoundError),
     "handle of a VM that was undefined": (lambda r: [d := r.define(), d.undefine(), d.state()], nova.VMNotFoundError),
     "malformed UUID": (lambda r: r.h.lookupByUUIDString("x"), nova.InvalidSpecError),
-    "more vCPUs than the maximum": (lambda r: r.define().setVcpusFlags(99, libvirt.VIR_DOMAIN_AFFECT_CONFIG), nova.InvalidSpecError),
+    "more vCPUs than the maximum": (
+        lambda r: r.define().setVcpusFlags(99, libvirt.VIR_DOMAIN_AFFECT_CONFIG),
+        nova.InvalidSpecError,
+    ),
     "more memory than the maximum": (
-        lambda r: r.define().setMemoryFlags(2**30, libvirt.VIR_DOMAIN_AFFECT_CONFIG), nova.InvalidSpecError,
+        lambda r: r.define().setMemoryFlags(2**30, libvirt.VIR_DOMAIN_AFFECT_CONFIG),
+        nova.InvalidSpecError,
     ),
     "shrink without saying so": (lambda r: r.volume(capacity=2).resize(2**20), nova.InvalidSpecError),
     "unknown disk target": (lambda r: r.started().blockResize("vdz", 1), nova.InvalidSpecError),
@@ -246,13 +256,16 @@ ROWS = {
     "XML of another thing": (lambda r: r.h.defineXML("<network/>"), nova.InvalidSpecError),
     "XML without a name": (lambda r: r.h.defineXML("<domain type='qemu'><memory>1</memory></domain>"), nova.InvalidSpecError),
     "XML against the schema": (
-        lambda r: r.h.defineXMLFlags("<domain type='qemu'><name>row</name><nonsense/></domain>", libvirt.VIR_DOMAIN_DEFINE_VALIDATE),
+        lambda r: r.h.defineXMLFlags(
+            "<domain type='qemu'><name>row</name><nonsense/></domain>", libvirt.VIR_DOMAIN_DEFINE_VALIDATE
+        ),
         nova.InvalidSpecError,
     ),
     "unknown machine type": (lambda r: r.started(machine="pc-9"), (nova.InvalidSpecError, nova.UnsupportedOperationError)),
     "virt type that the host can't do": (lambda r: r.started(type="xen"), nova.UnsupportedOperationError),
     "CPU mode that the host can't do": (
-        lambda r: r.started(more="<cpu mode='host-passthrough'/>"), nova.UnsupportedOperationError,
+        lambda r: r.started(more="<cpu mode='host-passthrough'/>"),
+        nova.UnsupportedOperationError,
     ),
     "VM's name taken": (lambda r: [r.define(), r.define()], nova.AlreadyExistsError),
     "pool's name taken": (pool_name_taken, nova.AlreadyExistsError),
@@ -260,16 +273,18 @@ ROWS = {
         lambda r: [r.h.networkDefineXML(NETWORK.format("row", f"rowbr{n}", f"<uuid>{uuid.uuid4()}</uuid>")) for n in "01"],
         nova.AlreadyExistsError,
     ),
-    "filter's name taken": (lambda r: [r.h.nwfilterDefineXML(FILTER.format(uuid.uuid4())) for _ in "ab"], nova.AlreadyExistsError),
+    "filter's name taken": (
+        lambda r: [r.h.nwfilterDefineXML(FILTER.format(uuid.uuid4())) for _ in "ab"],
+        nova.AlreadyExistsError,
+    ),
     "snapshot's name taken": (lambda r: [d := r.with_disk(), r.snapshot(d), r.snapshot(d)], nova.AlreadyExistsError),
     "volume's name taken": (lambda r: [r.volume(), r.volume()], nova.AlreadyExistsError),
     "bridge's name taken": (
-        lambda r: [r.h.networkDefineXML(NETWORK.format(n, "rowbr0", "")) for n in ("row", "row2")], nova.AlreadyExistsError,
+        lambda r: [r.h.networkDefineXML(NETWORK.format(n, "rowbr0", "")) for n in ("row", "row2")],
+        nova.AlreadyExistsError,
     ),
     "subnet taken": (
-        lambda r: [
-            r.h.networkDefineXML(NETWORK.format(f"row{n}", f"rowbr{n}", IP.format("10.99.0.1"))).create() for n in "01"
-        ],
+        lambda r: [r.h.networkDefineXML(NETWORK.format(f"row{n}", f"rowbr{n}", IP.format("10.99.0.1"))).create() for n in "01"],
         nova.AlreadyExistsError,
     ),
     "pool's path taken": (lambda r: r.h.storagePoolDefineXML(POOL.format("row", r.lab.shared)), nova.AlreadyExistsError),
@@ -284,10 +299,12 @@ ROWS = {
     "kernel missing": (lambda r: r.started(os="<kernel>/nowhere/kernel</kernel>"), nova.ImageNotFoundError),
     "backing file missing": (backing_missing, nova.ImageNotFoundError),
     "bridge missing": (
-        lambda r: r.started(devices="<interface type='bridge'><source bridge='nowhere0'/></interface>"), nova.NetworkNotFoundError,
+        lambda r: r.started(devices="<interface type='bridge'><source bridge='nowhere0'/></interface>"),
+        nova.NetworkNotFoundError,
     ),
     "no room for an allocated volume": (
-        lambda r: r.volume(pool=full_pool(r), capacity=64, allocation=64, format_="raw"), nova.ResourceAllocationError,
+        lambda r: r.volume(pool=full_pool(r), capacity=64, allocation=64, format_="raw"),
+        nova.ResourceAllocationError,
     ),
     "no room to grow a volume": (
         lambda r: r.volume(pool=full_pool(r), format_="raw").resize(64 * 2**20, libvirt.VIR_STORAGE_VOL_RESIZE_ALLOCATE),
@@ -307,7 +324,8 @@ ROWS = {
     "disk's secret gone": (lambda r: encrypted(r, NOWHERE), nova.SecretNotFoundError),
     "disk's secret without a value": (lambda r: encrypted(r, r.secret().UUIDString()), nova.SecretNotFoundError),
     "image without the encryption it should have": (
-        lambda r: encrypted(r, r.secret(value=b"x").UUIDString()), nova.StorageError,
+        lambda r: encrypted(r, r.secret(value=b"x").UUIDString()),
+        nova.StorageError,
     ),
     "guest agent not configured": (lambda r: r.started().fsFreeze(), nova.GuestAgentUnavailableError),
     "migration without shared storage": (lambda r: [d := r.with_disk(), d.create(), r.migrated(d)], nova.MigrationError),
@@ -321,7 +339,7 @@ ROWS = {
         nova.UnsupportedOperationError,
     ),
     "transient VM reverted to a stopped one": (transient_reverted, (nova.InvalidStateError, nova.UnsupportedOperationError)),
-}  # fmt: skip
+}
 
 
 MADE = "plugins/kvm/tests/test_errors.py::test_each_of_libvirts_causes_is_one_of_ours"

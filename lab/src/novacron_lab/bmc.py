@@ -90,8 +90,12 @@ def start(lab: Lab) -> BMC:
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             ["ip", "netns", "exec", lab.switch, sys.executable, "-m", "novacron_lab.bmc", lab.name],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
     deadline = time.monotonic() + START_TIMEOUT
     while not _answers(found):
         if process.poll() is not None or time.monotonic() > deadline:

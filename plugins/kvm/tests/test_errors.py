@@ -40,7 +40,12 @@ LIKE = [
     ("NO_NWFILTER", "no nwfilter with matching name", nova.TrafficFilterNotFoundError, "failed"),
     ("NO_SECRET", "Secret not found", nova.SecretNotFoundError, "failed"),
     ("INVALID_SECRET", "secret is private", nova.AccessDeniedError, "failed"),
-    ("SYSTEM_ERROR", "Cannot access storage file '/x' (as uid:0, gid:0): No such file or directory", nova.ImageNotFoundError, "failed"),
+    (
+        "SYSTEM_ERROR",
+        "Cannot access storage file '/x' (as uid:0, gid:0): No such file or directory",
+        nova.ImageNotFoundError,
+        "failed",
+    ),
     ("SYSTEM_ERROR", "Cannot access backing file '/x' of storage file '/y'", nova.ImageNotFoundError, "failed"),
     ("SYSTEM_ERROR", "unable to stat: /x: No such file or directory", nova.ImageNotFoundError, "failed"),
     ("SYSTEM_ERROR", "Cannot get interface MTU on 'br9': No such device", nova.NetworkNotFoundError, "failed"),
@@ -72,15 +77,29 @@ LIKE = [
     ("INTERNAL_ERROR", "Child process (qemu-img snapshot) unexpected exit status 1", nova.SnapshotError, "failed"),
     ("INTERNAL_ERROR", "Unable to read from monitor: Connection reset by peer", nova.InvalidStateError, "unknown"),
     ("INTERNAL_ERROR", "Can't migrate the vm that was paused due to previous migration", nova.InvalidStateError, "failed"),
-    ("INTERNAL_ERROR", "Child process (qemu-img resize x) unexpected exit status 1: qemu-img: Can't resize a v2 image which has snapshots",
-     nova.InvalidStateError, "failed"),
+    (
+        "INTERNAL_ERROR",
+        "Child process (qemu-img resize x) unexpected exit status 1: qemu-img: Can't resize a v2 image which has snapshots",
+        nova.InvalidStateError,
+        "failed",
+    ),
     ("INTERNAL_ERROR", "process exited while connecting to monitor: Image is not in qcow2 format", nova.StorageError, "failed"),
     ("OPERATION_FAILED", "domain is not running", nova.InvalidStateError, "failed"),
     ("INTERNAL_ERROR", "qemu unexpectedly closed the monitor: bad image", nova.ResourceAllocationError, "failed"),
     ("INTERNAL_ERROR", "process exited while connecting to monitor: bad image", nova.ResourceAllocationError, "failed"),
     # causes that the test driver can't be made to have
-    ("SYSTEM_ERROR", "Cannot recv data: Host key verification failed.: Connection reset by peer", nova.AuthenticationError, "not_sent"),
-    ("SYSTEM_ERROR", "Failed to connect socket to '/run/libvirt/libvirt-sock': Permission denied", nova.AccessDeniedError, "not_sent"),
+    (
+        "SYSTEM_ERROR",
+        "Cannot recv data: Host key verification failed.: Connection reset by peer",
+        nova.AuthenticationError,
+        "not_sent",
+    ),
+    (
+        "SYSTEM_ERROR",
+        "Failed to connect socket to '/run/libvirt/libvirt-sock': Permission denied",
+        nova.AccessDeniedError,
+        "not_sent",
+    ),
     ("NO_DOMAIN", "Domain not found", nova.VMNotFoundError, "failed"),
     ("NO_NETWORK", "Network not found", nova.NetworkNotFoundError, "failed"),
     ("NO_STORAGE_POOL", "Storage pool not found", nova.StoragePoolNotFoundError, "failed"),
@@ -117,11 +136,16 @@ LIKE = [
     ("INTERNAL_ERROR", "Child process (/usr/bin/mount x y) status 32", nova.StorageError, "failed"),
     ("OPERATION_FAILED", "Failed to take snapshot: Error -28", nova.SnapshotError, "failed"),
     ("INTERNAL_ERROR", "Child process (qemu-img convert x) unexpected exit status 1", nova.StorageError, "failed"),
-    ("INVALID_ARG", "Cannot check QEMU binary /usr/bin/qemu-none: No such file or directory", nova.UnsupportedOperationError, "failed"),
+    (
+        "INVALID_ARG",
+        "Cannot check QEMU binary /usr/bin/qemu-none: No such file or directory",
+        nova.UnsupportedOperationError,
+        "failed",
+    ),
     ("OPERATION_INVALID", "PCI device 0000:05:10.1 is already in use by driver QEMU", nova.InvalidStateError, "failed"),
     ("INTERNAL_ERROR", "internal error: pool 'default' has asynchronous jobs running.", nova.BusyError, "not_sent"),
     ("OPERATION_INVALID", "volume 'a' is still being allocated.", nova.BusyError, "not_sent"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "text", "error", "outcome"), [row for row in LIKE if hasattr(libvirt, f"VIR_ERR_{row[0]}")])
@@ -196,7 +220,9 @@ REAL = {
     "wrong root": (lambda h: h.defineXML("<network/>"), nova.InvalidSpecError),
     "no name": (lambda h: h.defineXML("<domain type='test'><memory>1</memory></domain>"), nova.InvalidSpecError),
     "against the schema": (
-        lambda h: h.defineXMLFlags(DOMAIN.format(name="y").replace("<os>", "<nonsense/><os>"), libvirt.VIR_DOMAIN_DEFINE_VALIDATE),
+        lambda h: h.defineXMLFlags(
+            DOMAIN.format(name="y").replace("<os>", "<nonsense/><os>"), libvirt.VIR_DOMAIN_DEFINE_VALIDATE
+        ),
         nova.InvalidSpecError,
     ),
     "started twice": (lambda h: vm(h).create(), nova.InvalidStateError),
@@ -212,7 +238,7 @@ REAL = {
         lambda h: [h.storagePoolDefineXML(POOL.format(n)).create() for n in "ab"],
         nova.AlreadyExistsError,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("cause", REAL)

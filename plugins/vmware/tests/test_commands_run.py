@@ -117,9 +117,16 @@ def seen(vm) -> tuple[object, ...]:
     cards = sorted(str(device["backing"].get("deviceName") or "distributed") for device in devices if "macAddress" in device)
     others = sorted(device["deviceInfo"]["label"] for device in devices if "Floppy" in device["deviceInfo"]["label"])
     return (
-        vm["name"], vm["runtime"]["powerState"], hardware["numCPU"], hardware["memoryMB"], vm["config"]["template"],
-        disks, cards, others, snapshots.count('"name"'),
-    )  # fmt: skip
+        vm["name"],
+        vm["runtime"]["powerState"],
+        hardware["numCPU"],
+        hardware["memoryMB"],
+        vm["config"]["template"],
+        disks,
+        cards,
+        others,
+        snapshots.count('"name"'),
+    )
 
 
 def named(line: str) -> str:

@@ -108,8 +108,21 @@ def test_vms_of_one_name_are_refused_with_their_paths(odd, listed):
     vcenter, govc = odd
     for folder, store in (("red", "LocalDS_0"), ("blue", "LocalDS_1")):
         govc("folder.create", f"/DC0/vm/{folder}{listed}")
-        govc("vm.create", "-dc", "/DC0", "-on=false", "-folder", f"/DC0/vm/{folder}{listed}", "-pool", "/DC0/host/DC0_C0/Resources",
-             "-ds", store, "-net", "/DC0/network/VM Network", f"same{listed}")  # fmt: skip
+        govc(
+            "vm.create",
+            "-dc",
+            "/DC0",
+            "-on=false",
+            "-folder",
+            f"/DC0/vm/{folder}{listed}",
+            "-pool",
+            "/DC0/host/DC0_C0/Resources",
+            "-ds",
+            store,
+            "-net",
+            "/DC0/network/VM Network",
+            f"same{listed}",
+        )
     with novacron.connect(vcenter.uri(path="/DC0"), password=vcenter.password) as host:
         if listed:
             host.vms.list()

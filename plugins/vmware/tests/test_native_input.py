@@ -50,10 +50,17 @@ def either(request):
 def test_names_of_nothing_are_refused(either, text):
     """No operation reports a defect, and nothing is made: what creates something gets a place that does not exist."""
     creating = {
-        "vsphere.role_create", "vsphere.setting_set", "vsphere.customization_create", "vsphere.library_create", "vsphere.switch_create",
-        "vsphere.datacenter_create", "vsphere.folder_create", "vsphere.customization_create_windows",
-        "vsphere.customization_create_cloudinit", "vsphere.log_bundle",
-    }  # fmt: skip
+        "vsphere.role_create",
+        "vsphere.setting_set",
+        "vsphere.customization_create",
+        "vsphere.library_create",
+        "vsphere.switch_create",
+        "vsphere.datacenter_create",
+        "vsphere.folder_create",
+        "vsphere.customization_create_windows",
+        "vsphere.customization_create_cloudinit",
+        "vsphere.log_bundle",
+    }
     for operation in OPERATIONS:
         given = arguments(operation, text)
         if not given or operation.name in creating:

@@ -117,9 +117,22 @@ def inventory(host, govc, chance, seed) -> Model:
         where = f"Folder:{host.native.folder_show(folder).id}"
         for name in (same, odd_name(chance, vms), f"plain{seed}{number}"):
             govc(
-                "vm.create", "-dc", "/DC0", "-on=false", "-folder", where, "-pool", "/DC0/host/DC0_C0/Resources", "-ds", "LocalDS_0",
-                "-disk", "1MiB", "-net", "/DC0/network/VM Network", f"made{seed}-{len(model.vms)}",
-            )  # fmt: skip
+                "vm.create",
+                "-dc",
+                "/DC0",
+                "-on=false",
+                "-folder",
+                where,
+                "-pool",
+                "/DC0/host/DC0_C0/Resources",
+                "-ds",
+                "LocalDS_0",
+                "-disk",
+                "1MiB",
+                "-net",
+                "/DC0/network/VM Network",
+                f"made{seed}-{len(model.vms)}",
+            )
             made = host.native.object_show(f"{folder}/made{seed}-{len(model.vms)}")
             govc("object.rename", f"VirtualMachine:{made.id}", stored(name))  # vSphere escapes by itself, the simulator does not
             model.vms[f"{folder}/{stored(name)}"] = False

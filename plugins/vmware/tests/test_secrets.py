@@ -9,9 +9,16 @@ from novacron_vmware.operations import guest
 from novacron_vmware.sdk import vim
 
 SECRETS = (
-    "remotedisplay.vnc.password", "RemoteDisplay.VNC.Password", "REMOTEDISPLAY.VNC.KEY", "guestinfo.userdata", "GuestInfo.secret",
-    "GUESTINFO.appInfo", "my.api-key", "backup.Password", "login.token",
-)  # fmt: skip
+    "remotedisplay.vnc.password",
+    "RemoteDisplay.VNC.Password",
+    "REMOTEDISPLAY.VNC.KEY",
+    "guestinfo.userdata",
+    "GuestInfo.secret",
+    "GUESTINFO.appInfo",
+    "my.api-key",
+    "backup.Password",
+    "login.token",
+)
 
 
 def test_an_export_has_no_secret_whatever_the_case_of_its_key(host):

@@ -90,9 +90,13 @@ def _each_vm(
 ) -> Callable[..., Any]:
     @click.argument("selector", metavar="VM", shell_complete=complete_vms)
     @click.option(
-        parallel_option, "at_once", type=click.IntRange(min=1), default=default, show_default=True,
+        parallel_option,
+        "at_once",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
         help="Number of VMs at the same time.",
-    )  # fmt: skip
+    )
     @click.option("--dry-run", is_flag=True, help="List the VMs that VM chooses, and do nothing.")
     @options
     @functools.wraps(command)
@@ -288,6 +292,12 @@ def _code(errors: Sequence[Exception]) -> int:
 _COLUMNS = {"vm": "name", "host": "host", "outcome": "outcome", "error": "error"}
 
 __all__ = [
-    "HELP", "Bulk", "each_vm", "each_vm_beside_parallel", "each_vm_beside_timeout", "each_vm_of_list", "many_vms",
+    "HELP",
+    "Bulk",
+    "each_vm",
+    "each_vm_beside_parallel",
+    "each_vm_beside_timeout",
+    "each_vm_of_list",
+    "many_vms",
     "many_vms_beside_timeout",
-]  # fmt: skip
+]

@@ -64,15 +64,37 @@ GROUPS = {
 """Name of a command or group, the module in `commands/` that defines it, and its line in the help text."""
 
 VM_COMMANDS = {
-    "list": "lifecycle", "show": "lifecycle", "create": "lifecycle", "delete": "lifecycle", "rename": "lifecycle",
-    "clone": "lifecycle", "update": "lifecycle", "ip": "guest", "export": "lifecycle", "import": "lifecycle",
-    "set": "changes", "edit": "changes", "configuration": "changes",
-    "start": "power", "shutdown": "power", "stop": "power", "reboot": "power", "reset": "power", "suspend": "power",
-    "resume": "power", "save": "power", "restore": "power",
-    "metrics": "metrics", "history": "metrics", "rates": "metrics",
-    "export-appliance": "appliances", "import-appliance": "appliances",
-    "migrate": "migration", "migrate-storage": "migration", "question": "questions",
-}  # fmt: skip
+    "list": "lifecycle",
+    "show": "lifecycle",
+    "create": "lifecycle",
+    "delete": "lifecycle",
+    "rename": "lifecycle",
+    "clone": "lifecycle",
+    "update": "lifecycle",
+    "ip": "guest",
+    "export": "lifecycle",
+    "import": "lifecycle",
+    "set": "changes",
+    "edit": "changes",
+    "configuration": "changes",
+    "start": "power",
+    "shutdown": "power",
+    "stop": "power",
+    "reboot": "power",
+    "reset": "power",
+    "suspend": "power",
+    "resume": "power",
+    "save": "power",
+    "restore": "power",
+    "metrics": "metrics",
+    "history": "metrics",
+    "rates": "metrics",
+    "export-appliance": "appliances",
+    "import-appliance": "appliances",
+    "migrate": "migration",
+    "migrate-storage": "migration",
+    "question": "questions",
+}
 """Name of a command of `novacron vm`, and the module in `commands/` that defines it."""
 
 

@@ -121,5 +121,12 @@ def _folder() -> Path:
 
 
 __all__ = [
-    "complete_snapshots", "complete_vms", "known", "known_snapshots", "remember", "remember_snapshots", "suggestions", "vm_argument",
-]  # fmt: skip
+    "complete_snapshots",
+    "complete_vms",
+    "known",
+    "known_snapshots",
+    "remember",
+    "remember_snapshots",
+    "suggestions",
+    "vm_argument",
+]

@@ -271,7 +271,17 @@ def _with_fields(command: Callable[..., Any], main: str | None) -> Callable[...,
 
 
 __all__ = [
-    "DURATION", "Settings", "common_options", "common_options_beside_timeout", "given", "list_options", "nested", "pairs",
-    "SIZE", "read_fields", "size",
-    "spec_options", "spec_options_with",
-]  # fmt: skip
+    "DURATION",
+    "Settings",
+    "common_options",
+    "common_options_beside_timeout",
+    "given",
+    "list_options",
+    "nested",
+    "pairs",
+    "SIZE",
+    "read_fields",
+    "size",
+    "spec_options",
+    "spec_options_with",
+]

@@ -14,10 +14,26 @@ from novacron.display import cell
 from novacron.text import escaped_json, printable, printable_line
 
 STATUS_STYLE = {
-    "running": "green", "suspended": "yellow", "saved": "yellow", "stopping": "yellow", "stopped": "dim", "crashed": "red bold",
-    "migrating": "cyan", "sleeping": "yellow", "unknown": "red", "up": "green", "down": "red", "enabled": "green", "broken": "red",
-    "failed": "red", "done": "green", "undone": "yellow", "ok": "green", "warning": "yellow", "problem": "red",
-}  # fmt: skip
+    "running": "green",
+    "suspended": "yellow",
+    "saved": "yellow",
+    "stopping": "yellow",
+    "stopped": "dim",
+    "crashed": "red bold",
+    "migrating": "cyan",
+    "sleeping": "yellow",
+    "unknown": "red",
+    "up": "green",
+    "down": "red",
+    "enabled": "green",
+    "broken": "red",
+    "failed": "red",
+    "done": "green",
+    "undone": "yellow",
+    "ok": "green",
+    "warning": "yellow",
+    "problem": "red",
+}
 FORMATS = ("table", "wide", "json", "ndjson", "yaml", "csv", "name")
 PATH = "jsonpath="
 """How an output format begins that selects values by a path; see `novacron_shell.paths`."""
@@ -247,5 +263,16 @@ def _plain(value: Any) -> Any:
 
 
 __all__ = [
-    "FORMATS", "PATH", "STATUS_STYLE", "Columns", "Format", "cell", "show_many", "show_one", "show_status", "tell", "write", "write_bytes",
-]  # fmt: skip
+    "FORMATS",
+    "PATH",
+    "STATUS_STYLE",
+    "Columns",
+    "Format",
+    "cell",
+    "show_many",
+    "show_one",
+    "show_status",
+    "tell",
+    "write",
+    "write_bytes",
+]

@@ -24,8 +24,13 @@ _STEP = re.compile(
     r"|\?\(\s*@\.(?P<field>[\w.-]+)\s*(?P<compare>==|!=|<=|>=|<|>)\s*(?P<value>'[^']*'|\"[^\"]*\"|[^'\"()\s]+)\s*\))\s*\]"
 )
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 Step = Callable[[Any], Iterator[Any]]
 
 

@@ -18,12 +18,15 @@ VMS = (
     ("Used memory", 'novacron_vm_memory_used_bytes{name=~"$vm"}', "bytes"),
     ("Disk reads", 'rate(novacron_vm_disk_read_bytes_total{name=~"$vm"}[5m])', "Bps"),
     ("Disk writes", 'rate(novacron_vm_disk_written_bytes_total{name=~"$vm"}[5m])', "Bps"),
-    ("Duration of a read",
-     'rate(novacron_vm_disk_read_seconds_total{name=~"$vm"}[5m]) / rate(novacron_vm_disk_reads_total{name=~"$vm"}[5m])', "s"),
+    (
+        "Duration of a read",
+        'rate(novacron_vm_disk_read_seconds_total{name=~"$vm"}[5m]) / rate(novacron_vm_disk_reads_total{name=~"$vm"}[5m])',
+        "s",
+    ),
     ("Received", 'rate(novacron_vm_nic_received_bytes_total{name=~"$vm"}[5m])', "Bps"),
     ("Sent", 'rate(novacron_vm_nic_sent_bytes_total{name=~"$vm"}[5m])', "Bps"),
     ("Dropped packets", 'rate(novacron_vm_nic_dropped_total{name=~"$vm"}[5m])', "pps"),
-)  # fmt: skip
+)
 DASHBOARDS = {"hosts": HOSTS, "vms": VMS}
 """Title, expression and unit of each panel, by dashboard."""
 

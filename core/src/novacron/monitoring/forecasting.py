@@ -44,9 +44,7 @@ def seasonal(values: Sequence[float], count: int, season: int) -> list[float]:
     recent = values[-days * season :]
     medians = [statistics.median(recent[day * season : (day + 1) * season]) for day in range(days)]
     slope = statistics.median(later - sooner for sooner, later in itertools.pairwise(medians))
-    shape = [
-        statistics.median(recent[day * season + n] - medians[day] for day in range(days)) for n in range(season)
-    ]  # fmt: skip
+    shape = [statistics.median(recent[day * season + n] - medians[day] for day in range(days)) for n in range(season)]
     return [medians[-1] + slope * (n // season + 1) + shape[n % season] for n in range(count)]
 
 

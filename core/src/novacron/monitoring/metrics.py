@@ -227,9 +227,7 @@ class FleetMetrics:
             raise InvalidSpecError("can't look that up", problems=[problem])
         known = builtin.definitions()
         history = History(self.storage, known)
-        return history.query(
-            metric, labels=labels, since=start, until=end, age=now - start, step=width, show=show, limit=limit
-        )  # fmt: skip
+        return history.query(metric, labels=labels, since=start, until=end, age=now - start, step=width, show=show, limit=limit)
 
     def plot(
         self,

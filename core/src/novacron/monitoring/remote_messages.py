@@ -24,13 +24,14 @@ MESSAGES: dict[str, tuple[tuple[str, int, int, int, str], ...]] = {
     "WriteRequest": (("timeseries", 1, REPEATED, MESSAGE, "TimeSeries"),),
     "LabelMatcher": (("type", 1, OPTIONAL, INT32, ""), ("name", 2, OPTIONAL, STRING, ""), ("value", 3, OPTIONAL, STRING, "")),
     "Query": (
-        ("start_timestamp_ms", 1, OPTIONAL, INT64, ""), ("end_timestamp_ms", 2, OPTIONAL, INT64, ""),
+        ("start_timestamp_ms", 1, OPTIONAL, INT64, ""),
+        ("end_timestamp_ms", 2, OPTIONAL, INT64, ""),
         ("matchers", 3, REPEATED, MESSAGE, "LabelMatcher"),
     ),
     "ReadRequest": (("queries", 1, REPEATED, MESSAGE, "Query"),),
     "QueryResult": (("timeseries", 1, REPEATED, MESSAGE, "TimeSeries"),),
     "ReadResponse": (("results", 1, REPEATED, MESSAGE, "QueryResult"),),
-}  # fmt: skip
+}
 """The fields of each message: name, number, how often, type, and the message that it contains."""
 
 

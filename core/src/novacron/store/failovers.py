@@ -72,10 +72,17 @@ class FailoverStore(Store):
             now = clock(connection)
             connection.execute(
                 failovers.insert().values(
-                    id=key, node=node, node_name=node_name, group_name=group, stage="fencing", reason=reason, began_at=now,
-                    changed_at=now, steps=[reason],
+                    id=key,
+                    node=node,
+                    node_name=node_name,
+                    group_name=group,
+                    stage="fencing",
+                    reason=reason,
+                    began_at=now,
+                    changed_at=now,
+                    steps=[reason],
                 )
-            )  # fmt: skip
+            )
             connection.execute(nodes.update().where(nodes.c.id == node).values(status="fencing", reason=reason))
         found = self.of_node(node)
         assert found is not None  # noqa: S101 - it was just stored

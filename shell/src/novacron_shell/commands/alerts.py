@@ -26,10 +26,13 @@ def alert() -> None:
 def list_(settings: Settings, state: str | None) -> None:
     """List the alerts, the firing ones first. Resolved ones are shown for 15 minutes."""
     columns: Columns = {
-        "alert": "rule", "state": "state", "severity": lambda a: a.labels.get("severity", "-"), "since": lambda a: _time(a.active_since),
+        "alert": "rule",
+        "state": "state",
+        "severity": lambda a: a.labels.get("severity", "-"),
+        "since": lambda a: _time(a.active_since),
         "summary": lambda a: printable_line(a.annotations.get("summary", "-")),
         "muted": lambda a: f"silence {a.silenced_by}" if a.silenced_by else a.inhibited_by or "-",
-    }  # fmt: skip
+    }
     wide: Columns = {"labels": lambda a: printable_line(" ".join(f"{k}={v}" for k, v in sorted(a.labels.items())))}
     show_many(_alerts().list(state), columns, settings.output, wide=wide)
 
@@ -39,9 +42,12 @@ def list_(settings: Settings, state: str | None) -> None:
 def rules(settings: Settings) -> None:
     """List the rules."""
     columns: Columns = {
-        "alert": "alert", "severity": lambda r: r.labels.get("severity", "-"), "for": lambda r: f"{r.hold:g}s", "no_data": "no_data",
+        "alert": "alert",
+        "severity": lambda r: r.labels.get("severity", "-"),
+        "for": lambda r: f"{r.hold:g}s",
+        "no_data": "no_data",
         "expr": "expr",
-    }  # fmt: skip
+    }
     found = _alerts().rules()
     show_many(
         [rule.as_dict() for rule in found] if settings.output not in ("table", "wide", "csv") else found, columns, settings.output
@@ -85,9 +91,12 @@ def test(settings: Settings, file: Path) -> None:
     """Run the unit tests of rules in FILE, in the format of promtool. Ends with exit code 1 if one fails."""
     found = _alerts().test(_content(file), str(file))
     columns: Columns = {
-        "alert": "alert", "at": lambda t: f"{t.at:g}s", "result": lambda t: "passed" if t.passed else "failed",
-        "expected": lambda t: printable_line(str(list(t.expected))), "found": lambda t: printable_line(str(list(t.found))),
-    }  # fmt: skip
+        "alert": "alert",
+        "at": lambda t: f"{t.at:g}s",
+        "result": lambda t: "passed" if t.passed else "failed",
+        "expected": lambda t: printable_line(str(list(t.expected))),
+        "found": lambda t: printable_line(str(list(t.found))),
+    }
     show_many(found, columns, settings.output)
     if not all(one.passed for one in found):
         raise click.exceptions.Exit(1)
@@ -111,9 +120,12 @@ def silence(settings: Settings, matchers: tuple[str, ...], duration: str, commen
 def silences(settings: Settings) -> None:
     """List the silences that have not ended."""
     columns: Columns = {
-        "id": "id", "matchers": lambda s: printable_line(" ".join(s.matchers)), "until": lambda s: _time(s.ends_at), "by": "actor",
+        "id": "id",
+        "matchers": lambda s: printable_line(" ".join(s.matchers)),
+        "until": lambda s: _time(s.ends_at),
+        "by": "actor",
         "comment": lambda s: printable_line(s.comment or "-"),
-    }  # fmt: skip
+    }
     show_many(_alerts().silences(), columns, settings.output)
 
 
@@ -130,9 +142,12 @@ def unsilence(settings: Settings, silence_id: str) -> None:
 def waiting(settings: Settings) -> None:
     """List the notifications that no sink has accepted yet, with the error of the last attempt."""
     columns: Columns = {
-        "id": "id", "title": lambda o: printable_line(o.notification.title), "sink": lambda o: o.sink["type"], "attempts": "attempts",
+        "id": "id",
+        "title": lambda o: printable_line(o.notification.title),
+        "sink": lambda o: o.sink["type"],
+        "attempts": "attempts",
         "error": lambda o: printable_line(o.error or "-"),
-    }  # fmt: skip
+    }
     show_many(_alerts().waiting(), columns, settings.output)
 
 

@@ -12,8 +12,14 @@ from novacron_shell.options import Settings, list_options, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 COLUMNS: Columns = {
-    "kind": "kind", "address": "address", "id": "id", "product": "product", "driver": "driver", "VMs": "vms", "host": "host",
-}  # fmt: skip
+    "kind": "kind",
+    "address": "address",
+    "id": "id",
+    "product": "product",
+    "driver": "driver",
+    "VMs": "vms",
+    "host": "host",
+}
 WIDE: Columns = {"vendor": "vendor", "IOMMU group": "iommu_group", "node": "node"}
 
 

@@ -23,9 +23,13 @@ def disk() -> None:
 def list_(bulk: Bulk) -> None:
     """List the disks of VM."""
     columns: Columns = {
-        "target": "target", "device": "device", "bus": "bus", "format": "format", "size": "size_bytes",
+        "target": "target",
+        "device": "device",
+        "bus": "bus",
+        "format": "format",
+        "size": "size_bytes",
         "source": "source",
-    }  # fmt: skip
+    }
     bulk.show_lists(lambda vm: [disk.record for disk in vm.disks], columns)
 
 

@@ -33,9 +33,13 @@ def load_option(command: Any) -> Any:
             load_code(name)
 
     return click.option(
-        "--load", multiple=True, expose_value=False, callback=load, metavar="MODULE_OR_FILE",
+        "--load",
+        multiple=True,
+        expose_value=False,
+        callback=load,
+        metavar="MODULE_OR_FILE",
         help="Load Python code with steps, flows and functions that flows may name; again for more.",
-    )(command)  # fmt: skip
+    )(command)
 
 
 @flow.command("steps")

@@ -30,9 +30,12 @@ def pool(settings: Settings, name: str, since: str, horizon: str) -> None:
     labels = {"pool": name} | ({"host": settings.host_name} if settings.host_name else {})
     found = fleet().metrics.forecast_pools(labels=labels, since=since, horizon=horizon)
     columns: Columns = {
-        "host": lambda f: f.labels.get("host", "-"), "pool": lambda f: f.labels.get("pool", "-"), "full in": _full,
-        "method": lambda f: f.method or "-", "problem": lambda f: f.problem or "-",
-    }  # fmt: skip
+        "host": lambda f: f.labels.get("host", "-"),
+        "pool": lambda f: f.labels.get("pool", "-"),
+        "full in": _full,
+        "method": lambda f: f.method or "-",
+        "problem": lambda f: f.problem or "-",
+    }
     show_many(found, columns, settings.output)
 
 
@@ -59,10 +62,11 @@ def metric(
         "labels": lambda f: printable_line(" ".join(f"{k}={v}" for k, v in sorted(f.labels.items()))),
         "value": lambda f: f"{f.points[-1].value:.6g}" if f.points else "-",
         "range": lambda f: f"{f.points[-1].low:.6g} to {f.points[-1].high:.6g}" if f.points else "-",
-        "method": lambda f: f.method or "-", "error": lambda f: "-" if f.error is None else f"{f.error:.3g}",
+        "method": lambda f: f.method or "-",
+        "error": lambda f: "-" if f.error is None else f"{f.error:.3g}",
         "reached": lambda f: "-" if f.full_at is None else datetime.fromtimestamp(f.full_at, UTC).isoformat(timespec="minutes"),
         "problem": lambda f: f.problem or "-",
-    }  # fmt: skip
+    }
     show_many(found, columns, settings.output)
 
 

@@ -101,9 +101,14 @@ INFO: Columns = {
     "uri": "uri",
 }
 STATS: Columns = {
-    "host": "host", "cpus": "cpus", "memory": "memory_bytes", "free": "memory_free_bytes", "VMs": "vms_total",
-    "running": "vms_running", "CPU %": "cpu_percent",
-}  # fmt: skip
+    "host": "host",
+    "cpus": "cpus",
+    "memory": "memory_bytes",
+    "free": "memory_free_bytes",
+    "VMs": "vms_total",
+    "running": "vms_running",
+    "CPU %": "cpu_percent",
+}
 PING: Columns = {"host": "host", "latency": "latency_seconds", "version": "version"}
 CAPABILITIES: Columns = {
     "host": "host",
@@ -168,9 +173,12 @@ def maintenance() -> None:
 
 
 STORAGE = click.option(
-    "--storage", type=click.Choice(["shared", "copy", "copy-top"]), default="shared", show_default=True,
+    "--storage",
+    type=click.Choice(["shared", "copy", "copy-top"]),
+    default="shared",
+    show_default=True,
     help="shared: both hosts use the same storage. copy: copy all disks. copy-top: copy only the top file of each chain.",
-)  # fmt: skip
+)
 
 
 @maintenance.command("enter")

@@ -36,9 +36,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 COLUMNS = {
-    "action": "action", "kind": "kind", "name": "name", "host": "host", "field": "field", "before": "before", "after": "after",
+    "action": "action",
+    "kind": "kind",
+    "name": "name",
+    "host": "host",
+    "field": "field",
+    "before": "before",
+    "after": "after",
     "applies": "applies",
-}  # fmt: skip
+}
 
 
 def _lab_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -33,10 +33,15 @@ def history(settings: Settings, name: str, over: str) -> None:
         return lambda r: "-" if getattr(r, field) is None else f"{format_size(int(getattr(r, field)))}{unit}"
 
     columns: dict[str, Any] = {
-        "until": "at", "seconds": lambda r: f"{r.seconds:g}", "cpus": lambda r: "-" if r.cpus is None else f"{r.cpus:.2f}",
-        "memory": size("memory_used_bytes", ""), "read": size("disk_read_bytes"), "written": size("disk_written_bytes"),
-        "received": size("net_received_bytes"), "sent": size("net_sent_bytes"),
-    }  # fmt: skip
+        "until": "at",
+        "seconds": lambda r: f"{r.seconds:g}",
+        "cpus": lambda r: "-" if r.cpus is None else f"{r.cpus:.2f}",
+        "memory": size("memory_used_bytes", ""),
+        "read": size("disk_read_bytes"),
+        "written": size("disk_written_bytes"),
+        "received": size("net_received_bytes"),
+        "sent": size("net_sent_bytes"),
+    }
     show_many(settings.vm(name).history(over), columns, settings.output)
 
 
@@ -63,9 +68,14 @@ def rates(settings: Settings, names: tuple[str, ...], over: str) -> None:
         return lambda r: f"{format_size(getattr(r, field))}/s"
 
     columns: dict[str, Any] = {
-        "name": lambda r: called.get(r.vm, r.vm), "cpus": lambda r: f"{r.cpus:.2f}", "read": size("disk_read_bytes"),
-        "written": size("disk_written_bytes"), "received": size("net_received_bytes"), "sent": size("net_sent_bytes"), "host": "host",
-    }  # fmt: skip
+        "name": lambda r: called.get(r.vm, r.vm),
+        "cpus": lambda r: f"{r.cpus:.2f}",
+        "read": size("disk_read_bytes"),
+        "written": size("disk_written_bytes"),
+        "received": size("net_received_bytes"),
+        "sent": size("net_sent_bytes"),
+        "host": "host",
+    }
     show_many(sorted(found, key=lambda r: -r.cpus), columns, settings.output)
 
 

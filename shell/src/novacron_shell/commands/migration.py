@@ -24,9 +24,10 @@ from novacron_shell.output import show_one, show_status, tell
 )
 @click.option("--live/--cold", default=None, help="Migrate the VM while it runs, or while it is stopped.")
 @click.option(
-    "--storage", type=click.Choice(["shared", "copy", "copy-top"]),
+    "--storage",
+    type=click.Choice(["shared", "copy", "copy-top"]),
     help="shared: both hosts use the same storage. copy: copy all disks. copy-top: copy only the top file of each backing chain.",
-)  # fmt: skip
+)
 @click.option("--bandwidth", help='Maximum transfer rate, such as "100MiB/s".')
 @click.option("--max-downtime", help="Maximum pause of the VM at the end of the migration.")
 @click.option("--deadline", help="Roll back if the migration takes longer.")

@@ -36,11 +36,7 @@ def now(settings: Settings, names: tuple[str, ...], labels: tuple[str, ...]) -> 
     """Measure all hosts once and show the metrics NAMES, or all. Nothing is stored."""
     wanted = dict(pair(label) for label in labels)
     made = _metrics().measure(timeout=settings.timeout or 10.0)
-    found = [
-        one
-        for one in made.samples()
-        if (not names or one.metric in names) and wanted.items() <= one.labels.items()
-    ]  # fmt: skip
+    found = [one for one in made.samples() if (not names or one.metric in names) and wanted.items() <= one.labels.items()]
     _say_problems(made)
     show_many(found, _SAMPLE, settings.output)
 
@@ -51,9 +47,10 @@ def now(settings: Settings, names: tuple[str, ...], labels: tuple[str, ...]) -> 
 @click.option("--since", default="1h", show_default=True, metavar="DURATION", help="How far to look back.")
 @click.option("--step", metavar="DURATION", help="One value for each step, such as 5m. Default: every sample.")
 @click.option(
-    "--show", type=click.Choice(["average", "minimum", "maximum", "last", "count", "rate", "increase"]),
+    "--show",
+    type=click.Choice(["average", "minimum", "maximum", "last", "count", "rate", "increase"]),
     help="What to show of each step. Default: the average, or the rate of a counter.",
-)  # fmt: skip
+)
 @common_options
 def query(settings: Settings, name: str, labels: tuple[str, ...], since: str, step: str | None, show: str | None) -> None:
     """Show the stored history of the metric NAME, one line for each value."""
@@ -134,21 +131,23 @@ def flow_options(command: Any) -> Any:
     """Add the options that say where metrics come from besides the hosts, and where they go."""
     options = (
         click.option(
-            "--endpoint", "endpoints", multiple=True, metavar="NAME=URL",
+            "--endpoint",
+            "endpoints",
+            multiple=True,
+            metavar="NAME=URL",
             help="Read metrics in Prometheus' text format from this address too; again for more.",
         ),
         click.option(
-            "--program", "programs", multiple=True, metavar="NAME='PROGRAM ARGUMENT...'",
+            "--program",
+            "programs",
+            multiple=True,
+            metavar="NAME='PROGRAM ARGUMENT...'",
             help="Read metrics in Prometheus' text format from what this program prints; again for more. No shell is involved.",
         ),
-        click.option(
-            "--remote-write", metavar="URL", help="Write all samples to Prometheus too: http://HOST:9090/api/v1/write."
-        ),
+        click.option("--remote-write", metavar="URL", help="Write all samples to Prometheus too: http://HOST:9090/api/v1/write."),
         click.option("--otlp", metavar="URL", help="Write all samples to OpenTelemetry too: http://HOST:4318/v1/metrics."),
-        click.option(
-            "--remote-token", metavar="SECRET", help="Name of the secret that remote storage gets as a bearer token."
-        ),
-    )  # fmt: skip
+        click.option("--remote-token", metavar="SECRET", help="Name of the secret that remote storage gets as a bearer token."),
+    )
     for option in reversed(options):
         command = option(command)
     return command
@@ -209,8 +208,17 @@ def collect(settings: Settings, interval: float, count: int | None, **flows: Any
 @click.option("--count", type=click.IntRange(1), help="Stop after so many rounds. Default: never.")
 @flow_options
 @common_options
-def serve(settings: Settings, listen: str, interval: float, tls_certificate: str | None, tls_key: str | None, token: str | None,
-          open_to_all: bool, count: int | None, **flows: Any) -> None:  # fmt: skip
+def serve(
+    settings: Settings,
+    listen: str,
+    interval: float,
+    tls_certificate: str | None,
+    tls_key: str | None,
+    token: str | None,
+    open_to_all: bool,
+    count: int | None,
+    **flows: Any,
+) -> None:
     """Collect the metrics of all hosts, raise alerts, and answer Prometheus at /metrics.
 
     Other addresses: /sd/guests and /sd/hosts for http_sd_configs, /-/healthy and /-/ready. If another process collects, its values are
@@ -228,7 +236,7 @@ def serve(settings: Settings, listen: str, interval: float, tls_certificate: str
     secret = default_site().secrets.get(token) if token else None
     with ExporterServer(
         exporter, listen, certificate=tls_certificate, key=tls_key, token=secret, open_to_all=open_to_all
-    ) as server:  # fmt: skip
+    ) as server:
         tell(f"listening on {server.url}")
         timeout = settings.timeout or min(10.0, interval)
         targets = TargetUpdates(exporter, timeout, interval)
@@ -239,7 +247,7 @@ def serve(settings: Settings, listen: str, interval: float, tls_certificate: str
 
         service = MonitorService(
             found, interval=interval, timeout=timeout, say=_say, after=publish, follow=publish, alerts=fleet().alerts
-        )  # fmt: skip
+        )
         service.run(stop_on_signals(), rounds=count)
 
 

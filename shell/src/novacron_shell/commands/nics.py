@@ -25,9 +25,14 @@ def nic() -> None:
 def list_(bulk: Bulk) -> None:
     """List the NICs of VM."""
     columns: Columns = {
-        "mac": "mac", "type": "type", "network": "network", "model": "model", "link up": "link_up", "filter": "filter",
+        "mac": "mac",
+        "type": "type",
+        "network": "network",
+        "model": "model",
+        "link up": "link_up",
+        "filter": "filter",
         "addresses": "addresses",
-    }  # fmt: skip
+    }
     bulk.show_lists(lambda vm: [nic.record for nic in vm.nics], columns)
 
 

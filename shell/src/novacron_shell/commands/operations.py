@@ -16,11 +16,16 @@ from novacron_shell.output import Columns, show_many, show_one, write, write_byt
 SECRET = frozenset({"password", "secret", "passphrase", "token", "key_data"})
 """Arguments whose value must not stand on a command line: every user of the machine can read those."""
 OTHER_COMMANDS = {
-    "console_open": "novacron console NAME", "console_screenshot": "novacron screenshot NAME FILE",
-    "event_subscribe": "novacron events -f", "volume_upload": "novacron volume upload", "volume_download": "novacron volume download",
-    "appliance_export": "novacron vm export-appliance", "appliance_import": "novacron vm import-appliance",
-    "vm_migrate": "novacron migrate", "migration_check": "novacron migrate --check",
-}  # fmt: skip
+    "console_open": "novacron console NAME",
+    "console_screenshot": "novacron screenshot NAME FILE",
+    "event_subscribe": "novacron events -f",
+    "volume_upload": "novacron volume upload",
+    "volume_download": "novacron volume download",
+    "appliance_export": "novacron vm export-appliance",
+    "appliance_import": "novacron vm import-appliance",
+    "vm_migrate": "novacron migrate",
+    "migration_check": "novacron migrate --check",
+}
 """Operations whose arguments or result are open objects, and the command that does it."""
 
 

@@ -21,9 +21,14 @@ def pool() -> None:
 def list_(settings: Settings) -> None:
     """List the storage pools of one host or of the whole fleet."""
     columns: Columns = {
-        "name": "name", "type": "type", "active": "active", "capacity": "capacity_bytes", "available": "available_bytes",
-        "path": "path", "host": "host",
-    }  # fmt: skip
+        "name": "name",
+        "type": "type",
+        "active": "active",
+        "capacity": "capacity_bytes",
+        "available": "available_bytes",
+        "path": "path",
+        "host": "host",
+    }
     show_many(settings.gather("pool_list"), columns, settings.output)
 
 

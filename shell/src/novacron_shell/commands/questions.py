@@ -21,8 +21,11 @@ def list_(settings: Settings) -> None:
     """List the questions that VMs wait on, of one host or of the whole fleet."""
     answers = settings.ask(lambda host: host.vms.questions() if host.supports("question_list") else [])
     columns: dict[str, Any] = {
-        "vm": "name", "id": "id", "question": "text", "answers": lambda q: ", ".join(f"{k}={v}" for k, v in q.choices.items()),
-    }  # fmt: skip
+        "vm": "name",
+        "id": "id",
+        "question": "text",
+        "answers": lambda q: ", ".join(f"{k}={v}" for k, v in q.choices.items()),
+    }
     show_many([question for answer in answers for question in answer], columns, settings.output)
 
 

@@ -29,11 +29,15 @@ def run() -> None:
 def list_(settings: Settings, unfinished: bool, limit: int) -> None:
     """List runs, the latest first."""
     columns: Columns = {
-        "id": "id", "flow": lambda r: r.name or r.flow, "vms": lambda r: _vms(r), "status": "status",
+        "id": "id",
+        "flow": lambda r: r.name or r.flow,
+        "vms": lambda r: _vms(r),
+        "status": "status",
         "steps": lambda r: f"{sum(s.status in ('done', 'skipped') for s in r.steps)}/{len(r.steps)}",
-        "begun": lambda r: datetime.fromtimestamp(r.created_at).strftime("%Y-%m-%d %H:%M:%S"), "actor": "actor",
+        "begun": lambda r: datetime.fromtimestamp(r.created_at).strftime("%Y-%m-%d %H:%M:%S"),
+        "actor": "actor",
         "process": lambda r: r.process or "-",
-    }  # fmt: skip
+    }
     found = _runs().list(unfinished=unfinished, limit=limit)
     if settings.output == "name":
         click.echo("\n".join(record.id for record in found))
@@ -64,9 +68,11 @@ def show(settings: Settings, run_id: str, history: bool) -> None:
     """Show a run: every step, what failed, what is left for a person to look at."""
     if history:
         columns: Columns = {
-            "at": lambda e: datetime.fromtimestamp(e.at).strftime("%H:%M:%S.%f")[:-3], "step": lambda e: e.path or "/",
-            "event": "event", "what": lambda e: e.data.get("text") or "",
-        }  # fmt: skip
+            "at": lambda e: datetime.fromtimestamp(e.at).strftime("%H:%M:%S.%f")[:-3],
+            "step": lambda e: e.path or "/",
+            "event": "event",
+            "what": lambda e: e.data.get("text") or "",
+        }
         show_many(_runs().history(run_id), columns, settings.output)
         return
     _show(settings, _runs()[run_id])
@@ -217,9 +223,12 @@ def _asked() -> str:
         return "cancel"
     try:
         answer = click.prompt(
-            "\nCancel it and undo what was done (c), detach it (d), or go on (g)?", default="c", err=True,
-            type=click.Choice(["c", "d", "g"]), show_choices=False,
-        )  # fmt: skip
+            "\nCancel it and undo what was done (c), detach it (d), or go on (g)?",
+            default="c",
+            err=True,
+            type=click.Choice(["c", "d", "g"]),
+            show_choices=False,
+        )
     except click.Abort:
         return "cancel"
     return {"c": "cancel", "d": "detach", "g": "go on"}[answer]

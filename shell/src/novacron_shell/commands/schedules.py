@@ -33,8 +33,16 @@ def schedule() -> None:
 @click.option("--max-parallel", default=4, show_default=True, help="VMs at a time.")
 @click.option("--replace", is_flag=True, help="Take the name from the schedule that has it.")
 @common_options
-def add(settings: Settings, name: str, cron: str, steps: tuple[str, ...], file: Any, vms: tuple[str, ...], tag: str | None,
-        **options: Any) -> None:  # fmt: skip
+def add(
+    settings: Settings,
+    name: str,
+    cron: str,
+    steps: tuple[str, ...],
+    file: Any,
+    vms: tuple[str, ...],
+    tag: str | None,
+    **options: Any,
+) -> None:
     """Begin the steps at the times of CRON: minute hour day month weekday.
 
     novacron schedule add nightly '0 3 * * *' snapshot:'nightly-{time}' keep-snapshots:prefix=nightly-,daily=7 --tag web
@@ -42,9 +50,7 @@ def add(settings: Settings, name: str, cron: str, steps: tuple[str, ...], file: 
     from novacron import fleet
     from novacron_shell.commands.flows import compose
 
-    made = fleet().schedules.add(
-        name, compose(steps, file), cron=cron, vms=[settings.vm(vm) for vm in vms], tag=tag, **options
-    )  # fmt: skip
+    made = fleet().schedules.add(name, compose(steps, file), cron=cron, vms=[settings.vm(vm) for vm in vms], tag=tag, **options)
     tell(f"{name} begins next at {made.next()[0]:%Y-%m-%d %H:%M:%S %Z}")
 
 
@@ -53,10 +59,14 @@ def add(settings: Settings, name: str, cron: str, steps: tuple[str, ...], file: 
 def list_(settings: Settings) -> None:
     """List the schedules with their next times."""
     columns: Columns = {
-        "name": "name", "cron": "cron", "zone": "timezone", "flow": "words",
+        "name": "name",
+        "cron": "cron",
+        "zone": "timezone",
+        "flow": "words",
         "vms": lambda s: f"tag {s.tag}" if s.tag else ", ".join(vm.name for vm in s.vms),
-        "next": lambda s: _next(s), "by": "actor",
-    }  # fmt: skip
+        "next": lambda s: _next(s),
+        "by": "actor",
+    }
     show_many(_schedules().list(), columns, settings.output)
 
 

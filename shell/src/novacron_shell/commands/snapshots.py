@@ -39,9 +39,15 @@ def list_(bulk: Bulk, tree: bool, **options: Any) -> None:
         bulk.end()
         return
     columns = {
-        "name": "name", "current": "current", "status": "status", "memory": "memory", "kind": "kind", "parent": "parent",
-        "created": "created_at", "description": "description",
-    }  # fmt: skip
+        "name": "name",
+        "current": "current",
+        "status": "status",
+        "memory": "memory",
+        "kind": "kind",
+        "parent": "parent",
+        "created": "created_at",
+        "description": "description",
+    }
 
     def listed(vm: Any) -> list[Any]:
         records = [each.record for each in vm.snapshots.list(**asked)]

@@ -63,8 +63,12 @@ def _view(text: str, sort: str, group: str | None, columns: str | None) -> Any:
 
     chosen = tuple(name.strip() for name in columns.split(",") if name.strip()) if columns else DEFAULT_COLUMNS
     key = sort.removeprefix("-")
-    problems = [SpecProblem(what, name, f"one of {', '.join(COLUMNS)}") for what, some in (("columns", chosen), ("sort", (key,)))
-                for name in some if name not in COLUMNS]  # fmt: skip
+    problems = [
+        SpecProblem(what, name, f"one of {', '.join(COLUMNS)}")
+        for what, some in (("columns", chosen), ("sort", (key,)))
+        for name in some
+        if name not in COLUMNS
+    ]
     if problems:
         raise InvalidSpecError("no such column", problems=problems)
     return View(filter=text, sort=key, reverse=sort.startswith("-"), group=group or "", columns=chosen)
@@ -80,8 +84,19 @@ def _print(reader: Reader, view: Any, settings: Settings) -> None:
     settings.unreachable |= {host.name: host.error for host in reader.hosts() if host.error}  # type: ignore[misc]
     vms = [line for line in lines(reader.vms(), view) if not isinstance(line, Group)]
     if settings.output in ("table", "wide"):
-        show_many(reader.hosts(), {"host": "name", "cpu": "cpu_percent", "memory": "memory_bytes", "free": "memory_free_bytes",
-                                   "vms": "vms", "running": "running", "error": "error"}, settings.output)  # fmt: skip
+        show_many(
+            reader.hosts(),
+            {
+                "host": "name",
+                "cpu": "cpu_percent",
+                "memory": "memory_bytes",
+                "free": "memory_free_bytes",
+                "vms": "vms",
+                "running": "running",
+                "error": "error",
+            },
+            settings.output,
+        )
         write("")
         show_many(vms, {COLUMNS[name].title.lower(): COLUMNS[name].text for name in view.columns}, settings.output)
     elif settings.output in ("json", "yaml"):

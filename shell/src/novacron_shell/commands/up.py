@@ -54,9 +54,17 @@ def up(
         if not cloud_init.get("ssh_keys") and not cloud_init.get("password"):
             cloud_init = cloud_init | {"ssh_keys": own_keys()}
         vm = _create(
-            host, name=name, vcpus=vcpus, memory=memory, disks=[disk], nics=[{"network": network}], tags=set(tags),
-            cloud_init=cloud_init, start=True, metadata=login_user(cloud_init, user),
-        )  # fmt: skip
+            host,
+            name=name,
+            vcpus=vcpus,
+            memory=memory,
+            disks=[disk],
+            nics=[{"network": network}],
+            tags=set(tags),
+            cloud_init=cloud_init,
+            start=True,
+            metadata=login_user(cloud_init, user),
+        )
     elif vm.status != "running":
         vm.resume() if vm.status == "suspended" else vm.start()
     _report(settings, vm, cloud_init.get("user") or user, wait, bool(cloud_init.get("ssh_keys")))

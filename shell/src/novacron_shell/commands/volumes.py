@@ -25,9 +25,13 @@ def volume() -> None:
 def list_(settings: Settings, pool: str) -> None:
     """List the volumes of POOL, of one host or of all hosts of the fleet that have it."""
     columns: Columns = {
-        "name": "name", "format": "format", "capacity": "capacity_bytes",
-        "allocated": "allocated_bytes", "backing": "backing", "host": "host",
-    }  # fmt: skip
+        "name": "name",
+        "format": "format",
+        "capacity": "capacity_bytes",
+        "allocated": "allocated_bytes",
+        "backing": "backing",
+        "host": "host",
+    }
     show_many(settings.gather_from_owners(lambda host: host.invoke("volume_list", pool=pool)), columns, settings.output)
 
 

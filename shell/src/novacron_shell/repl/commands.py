@@ -25,10 +25,22 @@ RAW = ("time", "alias")
 
 
 RESOURCES: Mapping[str, str] = {
-    "vm": "vms", "disk": "vms", "nic": "vms", "snapshot": "vms", "guest": "vms", "resources": "vms", "console": "vms", "migrate": "vms",
-    "network": "networks", "pool": "pools", "template": "templates", "filter": "filters", "image": "images", "host": "hosts",
+    "vm": "vms",
+    "disk": "vms",
+    "nic": "vms",
+    "snapshot": "vms",
+    "guest": "vms",
+    "resources": "vms",
+    "console": "vms",
+    "migrate": "vms",
+    "network": "networks",
+    "pool": "pools",
+    "template": "templates",
+    "filter": "filters",
+    "image": "images",
+    "host": "hosts",
     "flow": "flows",
-}  # fmt: skip
+}
 """Group of commands to the kind of resource that its commands take."""
 
 

@@ -184,5 +184,12 @@ def _text(text: str) -> Text:
 
 
 __all__ = [
-    "Displays", "card", "error_line", "is_record", "outcomes", "records_table", "table", "without_address",
-]  # fmt: skip
+    "Displays",
+    "card",
+    "error_line",
+    "is_record",
+    "outcomes",
+    "records_table",
+    "table",
+    "without_address",
+]

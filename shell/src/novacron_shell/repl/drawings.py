@@ -120,8 +120,12 @@ def job(found: Any) -> RenderableType:
         return Group(title, error_line(error)) if error is not None else Text.assemble(title, ("done", "green"))
     line = Table.grid(padding=(0, 1))
     share = found.progress.fraction
-    line.add_row(title, ProgressBar(total=1.0, completed=share or 0.0, width=30, pulse=share is None),
-                 "" if share is None else f"{share:.0%}", Text(describe(found.progress)))  # fmt: skip
+    line.add_row(
+        title,
+        ProgressBar(total=1.0, completed=share or 0.0, width=30, pulse=share is None),
+        "" if share is None else f"{share:.0%}",
+        Text(describe(found.progress)),
+    )
     return line
 
 
@@ -279,8 +283,12 @@ class _Picture:
         found = self._found
         if console.is_terminal and console.color_system is not None and (drawn := _image(found.data)) is not None:
             yield drawn
-        yield Text(printable_line(f"picture of {found.vm}: {found.mime_type}, {cell('size_bytes', len(found.data))}; save it with "
-                                  f"`:screenshot {found.vm} FILE`"))  # fmt: skip
+        yield Text(
+            printable_line(
+                f"picture of {found.vm}: {found.mime_type}, {cell('size_bytes', len(found.data))}; save it with "
+                f"`:screenshot {found.vm} FILE`"
+            )
+        )
 
 
 def _image(data: bytes) -> RenderableType | None:
@@ -319,8 +327,12 @@ def migration_check(found: Any) -> RenderableType:
 def plain(found: Any) -> RenderableType:
     """A specification, as JSON."""
     values = found.as_dict() if hasattr(found, "as_dict") else found.model_dump(mode="json")
-    return Syntax(printable(json.dumps({k: v for k, v in values.items() if v not in (None, [], {})}, indent=2, default=str)), "json",
-                  background_color="default", word_wrap=True)  # fmt: skip
+    return Syntax(
+        printable(json.dumps({k: v for k, v in values.items() if v not in (None, [], {})}, indent=2, default=str)),
+        "json",
+        background_color="default",
+        word_wrap=True,
+    )
 
 
 def settings(found: Any) -> RenderableType:

@@ -197,6 +197,14 @@ def help_(context: click.Context, words: tuple[str, ...]) -> None:
 
 
 WORDS = {
-    "why": why, "jobs": jobs, "time": time, "history": history, "save": save, "load": load, "edit": edit, "alias": alias,
-    "unalias": unalias, "help": help_,
-}  # fmt: skip
+    "why": why,
+    "jobs": jobs,
+    "time": time,
+    "history": history,
+    "save": save,
+    "load": load,
+    "edit": edit,
+    "alias": alias,
+    "unalias": unalias,
+    "help": help_,
+}

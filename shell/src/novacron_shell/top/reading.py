@@ -153,20 +153,32 @@ class _Seen:
     def _vm(self, record: Any, rates: Any) -> VMState:
         measured = {} if rates is None else {name: getattr(rates, name) for name in RATES}
         return VMState(
-            host=self.name, id=record.id, name=record.name, status=record.status, node=record.node, folder=record.folder,
-            tags=tuple(sorted(record.tags or ())), vcpus=record.vcpus, memory_bytes=record.memory_bytes,
-            history=tuple(self._curves.get(record.id, ())), **measured,
-        )  # fmt: skip
+            host=self.name,
+            id=record.id,
+            name=record.name,
+            status=record.status,
+            node=record.node,
+            folder=record.folder,
+            tags=tuple(sorted(record.tags or ())),
+            vcpus=record.vcpus,
+            memory_bytes=record.memory_bytes,
+            history=tuple(self._curves.get(record.id, ())),
+            **measured,
+        )
 
     def state(self) -> HostState:
         """Return the host as it was seen last."""
         stats = self._stats
         running = sum(vm.status == "running" for vm in self.vms)
         return HostState(
-            name=self.name, error=self._error, age_seconds=None if self._at is None else time.monotonic() - self._at,
-            vms=len(self.vms), running=running, history=tuple(self._history),
+            name=self.name,
+            error=self._error,
+            age_seconds=None if self._at is None else time.monotonic() - self._at,
+            vms=len(self.vms),
+            running=running,
+            history=tuple(self._history),
             **{name: getattr(stats, name, None) for name in ("cpus", "cpu_percent", "memory_bytes", "memory_free_bytes")},
-        )  # fmt: skip
+        )
 
 
 def _stale(vm: VMState) -> VMState:

@@ -175,7 +175,7 @@ class FleetAlerts:
         now = self._metrics.storage.now()
         made = Silence(
             id=secrets.token_hex(4), matchers=given, starts_at=now, ends_at=now + seconds, actor=self._actor, comment=comment
-        )  # fmt: skip
+        )
         self.storage.save_silence(made)
         return made
 

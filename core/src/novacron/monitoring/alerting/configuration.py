@@ -103,8 +103,10 @@ def read_configuration(content: Any, source: str) -> Configuration:
     inhibitions = _inhibitions(content.get("inhibit_rules") or [], problems)
     known = receivers or Configuration().receivers
     problems += [
-        SpecProblem("route.receiver", route.receiver, "one of " + ", ".join(known)) for route in routes if route.receiver not in known
-    ]  # fmt: skip
+        SpecProblem("route.receiver", route.receiver, "one of " + ", ".join(known))
+        for route in routes
+        if route.receiver not in known
+    ]
     if problems:
         raise InvalidSpecError(f"invalid alerts in {source}", problems=problems)
     defaults = Configuration()

@@ -18,7 +18,7 @@ from novacron.monitoring.alerting.expressions import (
     Matching,
     Number,
     Selector,
-)  # fmt: skip
+)
 from novacron.monitoring.alerting.functions import AGGREGATIONS, FUNCTIONS
 from novacron.monitoring.layouts import Labels
 
@@ -289,8 +289,18 @@ def _power(one: float, other: float) -> float:
 
 
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": _divided, "%": _remainder, "^": _power, "==": operator.eq,
-    "!=": operator.ne, ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
-}  # fmt: skip
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": _divided,
+    "%": _remainder,
+    "^": _power,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+    ">=": operator.ge,
+    "<=": operator.le,
+}
 
 __all__ = ["LOOKBACK", "SampleSource", "Samples", "Vector", "evaluate", "evaluate_vector"]

@@ -52,9 +52,7 @@ def muted(
     found = []
     for alert in known:
         silence = next((one.id for one, matchers in current if matches(matchers, alert.labels)), None)
-        source = next(
-            (o.rule for o in firing if any(i.covers(o.labels, alert.labels) for i in configuration.inhibitions)), None
-        )  # fmt: skip
+        source = next((o.rule for o in firing if any(i.covers(o.labels, alert.labels) for i in configuration.inhibitions)), None)
         changed = (alert.silenced_by, alert.inhibited_by) != (silence, source)
         found.append(alert.replace(silenced_by=silence, inhibited_by=source) if changed else alert)
     return found

@@ -72,9 +72,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         if problems:
             raise InvalidSpecError(f"invalid rule {name!r}", problems=problems)
         return cls(
-            alert=name, expr=str(fields["expr"]), hold=seconds["for"], keep_firing_for=seconds["keep_firing_for"], labels=texts["labels"],
-            annotations=texts["annotations"], clear_threshold=None if clear is None else float(clear), no_data=no_data, parsed=parsed,
-        )  # fmt: skip
+            alert=name,
+            expr=str(fields["expr"]),
+            hold=seconds["for"],
+            keep_firing_for=seconds["keep_firing_for"],
+            labels=texts["labels"],
+            annotations=texts["annotations"],
+            clear_threshold=None if clear is None else float(clear),
+            no_data=no_data,
+            parsed=parsed,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields that `of` takes; fields with their defaults are left out."""

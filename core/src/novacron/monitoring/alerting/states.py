@@ -83,7 +83,7 @@ class AlertStates:
         fixed = {name: text for name, text in rule.labels.items() if "{{" not in text}
         return {
             name: one for name, one in mine.items() if one.alert.rule == rule.alert and fixed.items() <= one.alert.labels.items()
-        }  # fmt: skip
+        }
 
     def _evaluate(
         self, rule: Rule, mine: dict[str, Tracked], samples: SampleSource, at: float, gone: Callable[[Mapping[str, str]], bool]
@@ -121,8 +121,14 @@ class AlertStates:
         if old is not None and old.alert.state != "resolved":
             return name, Tracked(old.alert.replace(value=value, annotations=annotations), series)
         alert = Alert(
-            fingerprint=name, rule=rule.alert, state="pending", labels=labels, annotations=annotations, value=value, active_since=at
-        )  # fmt: skip
+            fingerprint=name,
+            rule=rule.alert,
+            state="pending",
+            labels=labels,
+            annotations=annotations,
+            value=value,
+            active_since=at,
+        )
         return name, Tracked(alert, series)
 
     def _add_silent(

@@ -157,11 +157,15 @@ class AlertStorage:
             rows = connection.execute(alert_silences.select().order_by(alert_silences.c.ends_at)).all()
         return [
             Silence(
-                id=row.id, matchers=tuple(row.matchers), starts_at=row.starts_at, ends_at=row.ends_at, actor=row.actor,
+                id=row.id,
+                matchers=tuple(row.matchers),
+                starts_at=row.starts_at,
+                ends_at=row.ends_at,
+                actor=row.actor,
                 comment=row.comment,
             )
             for row in rows
-        ]  # fmt: skip
+        ]
 
     def save_silence(self, silence: Silence) -> None:
         """Store a silence."""

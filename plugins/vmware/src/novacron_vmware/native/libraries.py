@@ -60,8 +60,11 @@ class VSphereLibraries(NativeOperations):
         }
         if subscribe:
             spec["subscription_info"] = {
-                "subscription_url": subscribe, "authentication_method": "NONE", "automatic_sync_enabled": True, "on_demand": False,
-            }  # fmt: skip
+                "subscription_url": subscribe,
+                "authentication_method": "NONE",
+                "automatic_sync_enabled": True,
+                "on_demand": False,
+            }
         made = self._api("POST", "subscribed-library" if subscribe else "local-library", body={"create_spec": spec})
         return self._record(self._api("GET", "library", identity=str(made)))
 
@@ -151,10 +154,11 @@ class VSphereLibraries(NativeOperations):
         body = {
             "deployment_spec": {"name": name, "accept_all_EULA": True, "default_datastore_id": store._moId},
             "target": {
-                "resource_pool_id": place.pool._moId, "folder_id": place.folder._moId,
+                "resource_pool_id": place.pool._moId,
+                "folder_id": place.folder._moId,
                 **({"host_id": place.node._moId} if place.node else {}),
             },
-        }  # fmt: skip
+        }
         answer = self._api("POST", "library-item", dialect=OVF, identity=found.id, action="deploy", body=body)
         if not answer.get("succeeded"):
             raise DriverError(

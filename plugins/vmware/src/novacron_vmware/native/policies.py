@@ -86,8 +86,11 @@ class VSpherePolicies(NativeOperations):
 
     def _states(self, service: Any, thing: Any, *, check: bool) -> list[PolicyState]:
         read = self._connection.read(thing, ["name", "config.hardware.device"])
-        disks = {device.key: name for name, device in places(read.get("config.hardware.device") or ())
-                 if isinstance(device, vim.vm.device.VirtualDisk)}  # fmt: skip
+        disks = {
+            device.key: name
+            for name, device in places(read.get("config.hardware.device") or ())
+            if isinstance(device, vim.vm.device.VirtualDisk)
+        }
         entities = [pbm.ServerObjectRef(objectType="virtualMachine", key=thing._moId)]
         entities += [pbm.ServerObjectRef(objectType="virtualDiskId", key=f"{thing._moId}:{key}") for key in disks]
         names = {each.profileId.uniqueId: each.name for each in _profiles(service)}

@@ -14,9 +14,14 @@ from novacron_vmware.vm_operations import VMOperations
 NODE = ["name", "runtime.connectionState", "runtime.inMaintenanceMode", "configIssue", "overallStatus"]
 DATASTORE = ["name", "summary.accessible", "summary.maintenanceMode"]
 VM = [
-    "name", "configIssue", "overallStatus", "runtime.connectionState", "runtime.powerState", "runtime.consolidationNeeded",
+    "name",
+    "configIssue",
+    "overallStatus",
+    "runtime.connectionState",
+    "runtime.powerState",
+    "runtime.consolidationNeeded",
     "guest.toolsStatus",
-]  # fmt: skip
+]
 
 
 class VMwareDiagnosis(VMOperations):

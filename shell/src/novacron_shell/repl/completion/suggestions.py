@@ -15,14 +15,26 @@ from novacron_shell.repl.completion.scanning import Place, scan
 KEYED = ("vms", "hosts", "pools", "networks", "images", "templates", "filters", "flows")
 """Collections whose keys are names: `vms["web1"]`."""
 ARGUMENTS: Mapping[str, str] = {
-    "to": "hosts", "host": "hosts", "network": "networks", "pool": "pools", "destination_pool": "pools", "image": "images",
-    "template": "templates", "filter": "filters", "vm": "vms",
-}  # fmt: skip
+    "to": "hosts",
+    "host": "hosts",
+    "network": "networks",
+    "pool": "pools",
+    "destination_pool": "pools",
+    "image": "images",
+    "template": "templates",
+    "filter": "filters",
+    "vm": "vms",
+}
 """Name of an argument to the kind of resource that it names."""
 FIRST: Mapping[str, str] = {
-    "migrate": "hosts", "migrate_storage": "pools", "evacuate": "hosts", "deploy": "templates", "volumes": "pools", "leases": "networks",
+    "migrate": "hosts",
+    "migrate_storage": "pools",
+    "evacuate": "hosts",
+    "deploy": "templates",
+    "volumes": "pools",
+    "leases": "networks",
     "remove": "hosts",
-}  # fmt: skip
+}
 """Name of a method to the kind of resource that its first argument names."""
 SCHEMES = ("qemu:///system", "qemu+ssh://root@HOST/system", "vsphere://USER@VCENTER", "sim://NAME")
 PATHS = ("open", "Path", "load", "import_appliance", "export_appliance", "upload", "download", "run_path")
