@@ -73,6 +73,15 @@ def test_forty_columns_resizing_and_garbage_do_not_end_the_shell(shell, sample):
     assert termios.tcgetattr(shell.child_fd)[:4] == shell.before_mode[:4]
 
 
+def test_what_is_typed_while_the_history_closes_is_read_at_once(shell):
+    answers(shell, 1)
+    shell.send("\x1bOR")
+    shell.expect("History browser")
+    shell.send("\x03print(7 * 1001)\r")
+    shell.expect("7007")
+    leaves(shell)
+
+
 def test_commands_that_fail_in_any_way_leave_the_shell_and_its_terminal_usable(shell):
     for line in (":vm nope", ":vm show nope", ":shell", "!exit 4", "1/0", "vms['nope']", ":time", ":"):
         shell.send(line + "\r")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 import threading
@@ -11,8 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from prompt_toolkit.application import in_terminal
 from prompt_toolkit.document import Document
+from prompt_toolkit.input.typeahead import get_typeahead
+from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.validation import Validator
+from ptpython.history_browser import PythonHistory
 from ptpython.repl import PythonRepl
 from ptpython.validator import PythonValidator
 from rich.text import Text
@@ -102,6 +107,22 @@ class Shell(PythonRepl):
             return super().read()
         finally:
             signal.signal(signal.SIGINT, before)
+
+    def enter_history(self) -> None:
+        """Let the user choose from the history, in a screen of its own."""
+        self._choosing = asyncio.ensure_future(self._choose_from_history())
+
+    async def _choose_from_history(self) -> None:
+        """As ptpython does it, but keys that were typed while the history closed are read at once, not by the next prompt."""
+        self.app.vi_state.input_mode = InputMode.NAVIGATION
+        async with in_terminal():
+            chosen = await PythonHistory(self, self.default_buffer.document).app.run_async()
+            if chosen is not None:
+                self.default_buffer.text = chosen
+            self.app.vi_state.input_mode = InputMode.INSERT
+        if self.app.future is not None and not self.app.future.done():
+            self.app.key_processor.feed_multiple(get_typeahead(self.app.input))
+            self.app.key_processor.process_keys()
 
     def _clear(self) -> None:
         if self.app.future is not None and not self.app.future.done():
