@@ -97,7 +97,7 @@ def test_what_is_allowed_is_said_in_a_known_class(name):
     found = refusals(SPECS[name])
     for field, error in found:
         assert error.problems, error
-        assert error.hint == f"see help({name}) for its fields"
+        assert error.hint == f"`novacron explain {name}`, in Python help({name}), shows its fields"
         assert not OUR_FAULT.search(error.hint)
         for problem in error.problems:
             assert not LIBRARY.search(problem.allowed), f"{name}.{field}: {problem}"
@@ -105,6 +105,13 @@ def test_what_is_allowed_is_said_in_a_known_class(name):
             assert problem.path.partition(".")[0] in {*SPECS[name].model_fields, "no_such_field", name}, problem
         assert "got 'nothing'" not in str(error)
     assert len(found) >= len(BAD), "hardly anything of it was refused"
+
+
+def test_a_misspelt_field_is_answered_by_the_field_that_was_meant():
+    for fields, meant in (({"vcpu": 4}, "vcpus"), ({"memroy": "1GiB"}, "memory"), ({"disks": [{"szie": "1GiB"}]}, "size")):
+        with pytest.raises(errors.InvalidSpecError) as refused:
+            SPECS["VMSpec"].parse({"name": "web1", **fields})
+        assert refused.value.hint == f"did you mean {meant}?"
 
 
 def test_the_classes_are_all_there_over_thousands_of_refusals():

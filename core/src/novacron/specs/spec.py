@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
 
-from novacron.errors import MISSING, UNKNOWN, InvalidSpecError, InvalidValueError, SpecProblem
+from novacron.errors import MISSING, UNKNOWN, InvalidSpecError, InvalidValueError, SpecProblem, either
 from novacron.specs.wording import allowed_words
 from novacron.units import format_size, parse_duration, parse_size
 
@@ -111,7 +112,17 @@ def _invalid(cls: type[Spec], error: ValidationError) -> InvalidSpecError:
             parts.append(cause.field)
             given = _short(_value(item["input"], cause.field))
         problems.append(SpecProblem(".".join(parts) or cls.__name__, given, _allowed(cls, item)))
-    return InvalidSpecError(f"invalid {cls.__name__}", problems=problems, hint=f"see help({cls.__name__}) for its fields")
+    similar = [name for item in error.errors() if item["type"] == "extra_forbidden" for name in _similar_fields(cls, item["loc"])]
+    hint = f"`novacron explain {cls.__name__}`, in Python help({cls.__name__}), shows its fields"
+    return InvalidSpecError(
+        f"invalid {cls.__name__}", problems=problems, hint=f"did you mean {either(similar)}?" if similar else hint
+    )
+
+
+def _similar_fields(cls: type[Spec], location: tuple[Any, ...]) -> list[str]:
+    """Return the field that an unknown one was probably meant to be, if there is one."""
+    owner = _spec_at(cls, location[:-1]) or cls
+    return difflib.get_close_matches(str(location[-1]), owner.model_fields, n=1, cutoff=0.7)
 
 
 def _allowed(cls: type[Spec], item: Any) -> str:
