@@ -7,17 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 from novacron import VMSpec
 
-THREADS, OPERATIONS = 8, 200
+THREADS = 8
 
 
-def test_eight_threads_share_a_connection(host):
-    """Each does 200 mixed operations on a VM of its own, and looks at all: none is lost, none is another's."""
+def test_eight_threads_share_a_connection(host, sample):
+    """Each does mixed operations on a VM of its own, and looks at all: none is lost, none is another's."""
+    operations = sample(60, 200)
 
     def work(number: int) -> dict[str, int]:
         chance, done = random.Random(number), dict.fromkeys(("power", "update", "list", "get", "snapshot"), 0)
         vm = host.vms.create(VMSpec(name=f"thread-{number}", memory="64MiB", description="0"))
         description, on, snapshots = 0, False, 0
-        for _ in range(OPERATIONS):
+        for _ in range(operations):
             what = chance.choices(list(done), (3, 3, 2, 4, 1))[0]
             done[what] += 1
             if what == "power":
@@ -43,5 +44,5 @@ def test_eight_threads_share_a_connection(host):
 
     with ThreadPoolExecutor(THREADS) as pool:
         counts = [future.result(300) for future in [pool.submit(work, number) for number in range(THREADS)]]
-    assert sum(sum(count.values()) for count in counts) == THREADS * OPERATIONS
+    assert sum(sum(count.values()) for count in counts) == THREADS * operations
     assert not [vm for vm in host.vms.list() if vm.name.startswith("thread-")]

@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ OWN = ("settings", "yes")
 """Arguments of the commands themselves. An operation's argument of such a name gets another one within the command."""
 
 
+@cache
 def native_group(provider: DriverProvider) -> click.Group:
-    """Return the command group of a driver's native operations."""
+    """Return the command group of a driver's native operations. It is made once: the group of vSphere has some 140 commands."""
     from novacron.plugins.native import native_methods
 
     top = click.Group(provider.schemes[0], help=provider.native)
