@@ -13,7 +13,7 @@ from novacron.errors import NotFoundError, StorageError
 from novacron.monitoring.alerting.grouping import Group, Silence
 from novacron.monitoring.alerting.states import Tracked
 from novacron.records.alerts import Notification
-from novacron.store.database import Database
+from novacron.store.base import Store
 from novacron.store.leases import Lease
 from novacron.store.tables import alert_files, alert_groups, alert_outbox, alert_silences, alert_states
 
@@ -33,47 +33,40 @@ class Outgoing(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-class AlertStorage:
-    """Reads and writes alerts.
-
-    Args:
-        database: the state database.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class AlertStorage(Store):
+    """Reads and writes alerts."""
 
     def files(self) -> dict[str, Any]:
         """Return the content of the files that were loaded, by name."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return {row.name: row.content for row in connection.execute(alert_files.select().order_by(alert_files.c.name))}
 
     def files_with_actors(self) -> dict[str, tuple[Any, str | None]]:
         """Return the content of the files, and who loaded each of them; None if that is not known."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(alert_files.select().order_by(alert_files.c.name))
             return {row.name: (row.content, row.actor) for row in rows}
 
     def save_file(self, name: str, content: Any, actor: str | None = None) -> None:
         """Store a file and who loaded it; one of the same name is replaced."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(alert_files.delete().where(alert_files.c.name == name))
             connection.execute(alert_files.insert().values(name=name, content=content, actor=actor))
 
     def remove_file(self, name: str) -> None:
         """Delete a file. Raises NotFoundError."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             if connection.execute(alert_files.delete().where(alert_files.c.name == name)).rowcount == 0:
                 raise NotFoundError(f"no rules named {name!r}", resource=name, hint="`novacron alert rules` lists them")
 
     def states(self) -> dict[str, Tracked]:
         """Return all alerts by fingerprint."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return {row.fingerprint: msgspec.convert(row.data, Tracked) for row in connection.execute(alert_states.select())}
 
     def groups(self) -> dict[str, Group]:
         """Return what was said about each group, by key."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return {row.key: msgspec.convert(row.data, Group) for row in connection.execute(alert_groups.select())}
 
     def write(
@@ -102,38 +95,28 @@ class AlertStorage:
             StorageError: the database can't be used, or another process stored the same at the same time.
         """
         try:
-            self._write(states, groups, outgoing, at, lease)
+            with self.transaction() as connection:
+                if lease is not None:
+                    lease.check(connection)
+                _replace(connection, alert_states, alert_states.c.fingerprint, states)
+                _replace(connection, alert_groups, alert_groups.c.key, groups)
+                rows = [
+                    {"key": key, "sink": sink, "notification": note.as_dict(), "due_at": at, "attempts": 0}
+                    for key, sink, note in _new(connection, outgoing)
+                ]
+                if rows:
+                    connection.execute(alert_outbox.insert(), rows)
+                connection.execute(alert_outbox.delete().where(alert_outbox.c.sent_at < at - KEPT))
+                connection.execute(alert_silences.delete().where(alert_silences.c.ends_at < at - KEPT))
         except sa.exc.IntegrityError as error:
             raise StorageError("another process stored the same alerts at the same time", hint="it is tried again") from error
-
-    def _write(
-        self,
-        states: Mapping[str, Tracked | None],
-        groups: Mapping[str, Group | None],
-        outgoing: Iterable[tuple[str, dict[str, Any], Notification]],
-        at: float,
-        lease: Lease | None,
-    ) -> None:
-        with self._database.transaction() as connection:
-            if lease is not None:
-                lease.check(connection)
-            _replace(connection, alert_states, alert_states.c.fingerprint, states)
-            _replace(connection, alert_groups, alert_groups.c.key, groups)
-            rows = [
-                {"key": key, "sink": sink, "notification": note.as_dict(), "due_at": at, "attempts": 0}
-                for key, sink, note in _new(connection, outgoing)
-            ]
-            if rows:
-                connection.execute(alert_outbox.insert(), rows)
-            connection.execute(alert_outbox.delete().where(alert_outbox.c.sent_at < at - KEPT))
-            connection.execute(alert_silences.delete().where(alert_silences.c.ends_at < at - KEPT))
 
     def waiting(self, until: float | None = None) -> list[Outgoing]:
         """Return the notifications that were not delivered yet, oldest first; those that are due `until` a time only if given."""
         query = alert_outbox.select().where(alert_outbox.c.sent_at.is_(None)).order_by(alert_outbox.c.id)
         if until is not None:
             query = query.where(alert_outbox.c.due_at <= until)
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             return [
                 Outgoing(row.id, row.sink, msgspec.convert(row.notification, Notification), row.attempts, row.error)
                 for row in connection.execute(query)
@@ -141,19 +124,19 @@ class AlertStorage:
 
     def delivered(self, one: Outgoing, at: float) -> None:
         """Record that a sink has accepted a notification."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(alert_outbox.update().where(alert_outbox.c.id == one.id).values(sent_at=at, error=None))
 
     def failed(self, one: Outgoing, at: float, error: str) -> None:
         """Record that a sink has not accepted a notification; the pause before the next attempt grows."""
         pause = min(LONGEST_PAUSE, 5.0 * 2.0 ** min(one.attempts, 10))
         values = {"attempts": one.attempts + 1, "due_at": at + pause, "error": error[:2000]}
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(alert_outbox.update().where(alert_outbox.c.id == one.id).values(**values))
 
     def silences(self) -> list[Silence]:
         """Return the silences, those that end first first."""
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(alert_silences.select().order_by(alert_silences.c.ends_at)).all()
         return [
             Silence(
@@ -170,13 +153,13 @@ class AlertStorage:
     def save_silence(self, silence: Silence) -> None:
         """Store a silence."""
         values = silence.as_dict() | {"matchers": list(silence.matchers)}
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(alert_silences.insert().values(**values))
 
     def end_silence(self, identity: str, at: float) -> None:
         """End a silence now. Raises NotFoundError."""
         ours = (alert_silences.c.id == identity) & (alert_silences.c.ends_at > at)
-        with self._database.transaction() as connection:
+        with self.transaction() as connection:
             if connection.execute(alert_silences.update().where(ours).values(ends_at=at)).rowcount == 0:
                 raise NotFoundError(f"no silence {identity!r}", resource=identity, hint="`novacron alert silences` lists them")
 
