@@ -81,9 +81,8 @@ def lab(secret_search):
     for host in made.hosts:
         for pattern in ("*.log", "*.conf"):
             secret_search.look_at_files(Path(host.folder), pattern)
-        secret_search.look_at_files(
-            Path(host.folder), "*.xml", but=["display"]
-        )  # other tools' definitions, as libvirt keeps them
+        # libvirt keeps definitions of other tools with the passwords of their displays
+        secret_search.look_at_files(Path(host.folder), "*.xml", but=["display"])
     made.down()
 
 

@@ -233,9 +233,8 @@ class KVMTemplates:
         places = place(wanted, platform(*machine_of(root)).buses, there)
         refuse_buses(conn, root, places)
         if any(bus == "scsi" for bus, _ in places) and devices.find("controller[@type='scsi']") is None:
-            etree.SubElement(
-                devices, "controller", type="scsi", model="virtio-scsi"
-            )  # not libvirt's choice, which may be LSI Logic
+            # without a model libvirt may choose LSI Logic
+            etree.SubElement(devices, "controller", type="scsi", model="virtio-scsi")
         for disk, (bus, target) in zip(wanted, places, strict=True):
             file = make_disk(self._connection, conn, spec.name, disk, bus, target, undo)
             devices.append(disk_element(file))
