@@ -1,5 +1,6 @@
 # Sourced by demo.sh and test.sh: installs the system packages and the virtual environment that are missing, and says so.
-# With TESTING=yes also what only the tests need, with CORPUS=yes what makes tests/corpus/definitions.xml anew.
+# With TESTING=yes also what only the tests need, with CORPUS=yes what makes tests/corpus/definitions.xml anew, and with BENCHMARKS=yes the peers
+# that benchmarks compare with and that are no Python packages.
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 fail() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
 
@@ -19,6 +20,9 @@ if [ "${TESTING:-no}" = yes ]; then
 fi
 if [ "${CORPUS:-no}" = yes ]; then
   DEBIAN_PACKAGES="$DEBIAN_PACKAGES virtinst osinfo-db" FEDORA_PACKAGES="$FEDORA_PACKAGES virt-install osinfo-db"
+fi
+if [ "${BENCHMARKS:-no}" = yes ]; then
+  DEBIAN_PACKAGES="$DEBIAN_PACKAGES ganeti-htools"  # Fedora has no such package; the benchmark is skipped there
 fi
 
 install_packages() {
