@@ -13,6 +13,8 @@ import novacron
 from novacron.drivers import sim
 from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError
 from novacron.labs import Lab, describe, lab_schema
+from novacron.site import default_site
+from novacron.testing.marked import SecretSearch, mark
 from novacron.testing.served import SimServer
 
 WORLDS = itertools.count()
@@ -32,7 +34,11 @@ LAB = {
             "disks": [{"size": "2GiB", "pool": "labpool"}],
             "running": True,
         },
-        "db": {"profile": "base", "watchdog": "reset"},
+        "db": {
+            "profile": "base",
+            "watchdog": "reset",
+            "cloud_init": {"user_data": f"#cloud-config\npassword: {mark('cloud-init', 'lab')}"},
+        },
     },
 }
 
@@ -287,5 +293,8 @@ def test_an_apply_that_is_killed_at_any_moment_ends_the_same_when_it_is_applied_
             plan(host).apply()
             assert not len(plan(host)), (number, names(plan(host)))
             assert {vm.name: vm.status for vm in host.vms} == {"web-1": "running", "web-2": "running", "db": "stopped"}
+            found = SecretSearch("lab")
+            found.look_at_database(default_site().database.url)
+            assert (found.looked_at > 10, found.found) == (True, [])
             plan(host, {"name": "web-lab"}, destroy=True).apply()
             assert (len(host.vms), "lan" in host.networks, "labpool" in host.pools) == (0, False, False)

@@ -1,6 +1,8 @@
 """Secrets in addresses, in misspelt fields and in options of devices: rejected, and neither repeated nor stored."""
 
+import copy
 import glob
+import json
 import os
 import traceback
 
@@ -8,12 +10,14 @@ import pytest
 
 from novacron import Site, errors
 from novacron.fleets.fencing.debian import FenceProgram
-from novacron.images.catalogue import find_source
+from novacron.images.catalogue import catalogue, find_source
 from novacron.images.download import fetch_text
+from novacron.labs import Lab
 from novacron.monitoring.alerting.configuration import read_configuration
 from novacron.monitoring.remote import RemoteWriter
 from novacron.records.fencing import FenceTarget
 from novacron.specs import VMSpec
+from novacron.specs.spec import Spec
 from novacron.urls import problem_of
 
 SECRET = "Hunt3r2Secret"
@@ -176,8 +180,93 @@ def test_a_stored_fence_device_runs_no_program_of_its_own(tmp_path, monkeypatch,
         {"display": {"type": "vnc", "pasword": SECRET}},
         {"disks": [{"size": "1MiB", "pass_phrase": SECRET}]},
         {"disks": [{"size": "1MiB", "encryption": {"pass": SECRET}}]},
+        {"disks": [{"size": "1MiB", "encryption": f"{SECRET} !"}]},
     ],
     ids=str,
 )
 def test_the_value_of_a_misspelt_field_is_not_repeated(fields):
     assert "unknown, allowed" in str(refused(VMSpec.parse, fields)) or "pasword" not in str(fields)
+
+
+def secret_names():
+    """Return each spec with each of its fields that take the name of a secret."""
+    return {
+        (spec, name) for spec in Spec.__subclasses__() for name, of in spec.__annotations__.items() if "SecretName" in str(of)
+    }
+
+
+def test_a_secret_that_is_given_instead_of_its_name_is_not_repeated():
+    found = secret_names()
+    assert {(spec.__name__, name) for spec, name in found} >= {("VolumeSpec", "encryption"), ("CloudInitSpec", "password")}
+    for spec, name in found:
+        refused(spec.parse, {name: f"{SECRET} !"})
+
+
+ALERTS = {
+    "rules": [{"alert": "A", "expr": "up == 0", "for": "5m", "labels": {"a": "b"}, "annotations": {"a": "b"}, "no_data": "keep"}],
+    "receivers": [{"name": "r", "sinks": [{"type": "email", "to": "a", "from": "b", "server": "c", "tls": "tls"}]}],
+    "route": {"receiver": "r", "matchers": ["a=b"], "group_by": ["a"], "group_wait": "5s", "routes": [{"receiver": "r"}]},
+    "inhibit_rules": [{"source_matchers": ["a=b"], "target_matchers": ["a=b"], "equal": ["a"]}],
+}
+LAB = {
+    "name": "x",
+    "host": "h",
+    "parameters": {"n": 1},
+    "profiles": {"p": {"memory": "1GiB"}},
+    "pools": {"default": {"type": "dir"}},
+    "networks": {"lan": {"type": "isolated"}},
+    "vms": {"web": {"count": 2, "running": True, "profile": "p", "host": "h"}},
+}
+CATALOGUE = {"img": {"url": "https://example.org/a.qcow2", "arch": {"x86_64": "amd64"}, "checksum": "0", "title": "t"}}
+SHOWN = ("expr", "memory", "name", "type", "profile", "alert")
+"""Fields whose values are shown, because the message is of no use without them."""
+
+
+def with_one_wrong_value(content):
+    """Yield copies of the content, each with a secret instead of one value."""
+    wrong = (SECRET, [SECRET], [{"a": SECRET}], {"a": SECRET}, f"${{x}} {SECRET}")
+    items = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in items:
+        if key in SHOWN:
+            continue
+        for secret in wrong:
+            changed = copy.copy(content)
+            changed[key] = secret
+            yield changed
+        for inside in with_one_wrong_value(value) if isinstance(value, (dict, list)) else ():
+            changed = copy.copy(content)
+            changed[key] = inside
+            yield changed
+
+
+def toml(value):
+    """Return a value as TOML, on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml(inner)}" for key, inner in value.items()) + "}"
+    return f"[{', '.join(map(toml, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+def read_catalogue(folder, content):
+    file = folder / "images.toml"
+    file.write_text("".join(f"{json.dumps(key)} = {toml(value)}\n" for key, value in content.items()))
+    catalogue(extra=[file])
+
+
+@pytest.mark.parametrize(
+    ("read", "content"),
+    [
+        (lambda _, content: read_configuration(content, "alerts.yaml"), ALERTS),
+        (lambda _, content: Lab.parse(content), LAB),
+        (read_catalogue, CATALOGUE),
+    ],
+    ids=["alerts", "lab", "images"],
+)
+def test_a_secret_in_the_wrong_place_of_a_file_is_not_repeated(tmp_path, read, content):
+    messages = []
+    for changed in with_one_wrong_value(content):
+        try:
+            read(tmp_path, changed)
+        except errors.NovaCronError as error:
+            messages.append(shown(error))
+    assert len(messages) > 10
+    assert not [message for message in messages if SECRET in message]

@@ -88,7 +88,7 @@ def test_the_shell_has_the_same_theme_and_aliases_unless_its_own_file_has_others
     ("text", "words"),
     [
         ('outptu = "json"', ["outptu", "did you mean 'output'"]),
-        ('nothing_like_it = 1\noutput = "xml"', ["nothing_like_it", "one of host", "xml", "ndjson"]),
+        ('nothing_like_it = 1\noutput = "xml"', ["nothing_like_it", "one of host", "a text of 3 characters", "ndjson"]),
         ("timeout = 0", ["timeout", '"20s"']),
         ("timeout = true", ["timeout"]),
         ('timeout = "soon"', ["timeout"]),
@@ -106,6 +106,20 @@ def test_mistakes_are_named(write, text, words):
         read_config()
     assert all(word in str(caught.value) for word in words), caught.value
     assert "NOVACRON_CONFIG" in caught.value.hint
+
+
+@pytest.mark.parametrize("key", ["host", "output", "timeout", "theme", "aliases", "aliases.x", "editing", "startup", "other"])
+def test_a_secret_in_the_wrong_place_is_not_repeated(write, tmp_path, key):
+    messages = []
+    for value in ('"Hunt3r2 !"', '["Hunt3r2 !"]', '{x = "Hunt3r2 !"}', '"Hunt3r2 \'!"'):
+        write(f"{key} = {value}")
+        for read in (read_config, lambda: ShellConfig.read(tmp_path / "config.toml")):
+            try:
+                read()
+            except InvalidSpecError as error:
+                messages.append(f"{error} {error.hint}")
+    assert len(messages) > 2
+    assert "Hunt3r2" not in "".join(messages)
 
 
 def test_a_file_that_is_no_text_is_named(write, tmp_path):

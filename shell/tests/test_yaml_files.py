@@ -44,6 +44,26 @@ def test_bad_files_are_refused(text, says):
         load(io.StringIO(text))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: *Hunt3r2",
+        "a: !Hunt3r2 x",
+        "a: %Hunt3r2",
+        "a: @Hunt3r2",
+        "a: 'Hunt3r2",
+        "a: Hunt3r2: x",
+        "Hunt3r2\nb: c",
+        "{a: &Hunt3r2 [*Hunt3r2]}",
+    ],
+)
+def test_errors_do_not_repeat_the_content(text):
+    """A password that is not quoted may be anything."""
+    with pytest.raises(InvalidSpecError) as caught:
+        load(io.StringIO(text))
+    assert "Hunt3r2" not in f"{caught.value} {caught.value.hint}"
+
+
 @given(st.text(max_size=200) | st.text("&*[]{}:-!|> ab1\n\t\"'", max_size=60))
 @settings(max_examples=10_000 if os.environ.get("NOVACRON_SOAK") else 100, deadline=None)
 def test_any_text_is_read_or_refused(text):

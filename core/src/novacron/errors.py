@@ -272,13 +272,18 @@ UNKNOWN = "unknown"
 """What a `SpecProblem` has as `given` for a field that does not exist. Its value is not shown: it may be a secret under a misspelt name."""
 
 
+NAMES_SECRET = frozenset({"encryption"})
+"""Fields that name a secret, besides those whose own name says so. The secret itself may have been given by mistake."""
+
+
 class SpecProblem:
     """One invalid field: its path, the given value (without secrets), and the allowed values."""
 
     def __init__(self, path: str, given: object, allowed: str) -> None:
         from novacron.redaction import is_secret_name, redacted
 
-        name = next((part for part in str(path).split(".") if is_secret_name(part)), "")
+        parts = str(path).split(".")
+        name = next((part for part in parts if is_secret_name(part)), "password" if parts[-1] in NAMES_SECRET else "")
         self.path, self.given, self.allowed = str(path), str(redacted({name: given})[name]), allowed
 
     def __str__(self) -> str:

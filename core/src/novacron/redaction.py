@@ -8,7 +8,7 @@ from typing import Any
 HIDDEN = "***"
 _HIDDEN_KEY = "*** private key ***"
 _WORDS = r"pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[_-]?key|credentials?"
-_NAME = re.compile(rf"{_WORDS}|pass$|user_data|vendor_data|network_config|^commands$|^authorization$|^cookie$", re.IGNORECASE)
+_NAME = re.compile(rf"{_WORDS}|pass$|(?:user|vendor)[_-]?data|network_config|^commands$|^authorization$|^cookie$", re.IGNORECASE)
 _QUOTED = r"""\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"""
 _RULES = (
     (
@@ -28,6 +28,30 @@ _OPTION = re.compile(rf"^--?[\w-]{{0,40}}(?:{_WORDS})$", re.IGNORECASE)
 def is_secret_name(name: str) -> bool:
     """Return whether a field of this name holds a secret."""
     return bool(_NAME.search(name))
+
+
+def described(value: Any) -> str:
+    """Return what an error may show of an invalid value in a file, where a secret may be in the wrong place: no text, only its length.
+
+    Example:
+        >>> described("hunter2"), described(["a", "b"]), described(5), described(None)
+        ('a text of 7 characters', 'a list of 2', '5', 'nothing')
+    """
+    if value is None or isinstance(value, (bool, int, float)):
+        return "nothing" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, str):
+        return f"a text of {len(value)} characters"
+    return f"a {type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else type(value).__name__
+
+
+def without_quotations(message: str) -> str:
+    """Return the message of a parser without the parts of the file that it quotes.
+
+    Example:
+        >>> without_quotations("found undefined alias 'hunter2'"), without_quotations("found character '%'")
+        ("found undefined alias '...'", "found character '%'")
+    """
+    return re.sub(r"'(?!<)[^']{2,}'", "'...'", message)
 
 
 def redacted(value: Any) -> Any:
@@ -64,4 +88,4 @@ def _redacted_items(items: list[Any]) -> list[Any]:
     return [HIDDEN if secret else redacted(item) for item, secret in zip(items, after, strict=False)]
 
 
-__all__ = ["is_secret_name", "redacted"]
+__all__ = ["HIDDEN", "described", "is_secret_name", "redacted", "without_quotations"]

@@ -215,7 +215,7 @@ class Site:
     def _make_database(self) -> Database:
         from novacron.store.database import Database
 
-        return Database(self._database_url, self.state)
+        return Database(self._database_url, self.state, self.secrets.find)
 
     def _make_plugins(self) -> ApplicationPlugins:
         from novacron.plugins.application import ApplicationPlugins

@@ -95,6 +95,7 @@ def _problems(found: dict[str, Any]) -> Iterator[SpecProblem]:
     import difflib
 
     from novacron.errors import InvalidValueError, SpecProblem
+    from novacron.redaction import described
     from novacron.units import parse_duration
 
     for key, value in found.items():
@@ -102,16 +103,18 @@ def _problems(found: dict[str, Any]) -> Iterator[SpecProblem]:
             near = difflib.get_close_matches(key, KEYS, n=1)
             yield SpecProblem(key, "an unknown key", f"did you mean {near[0]!r}?" if near else f"one of {', '.join(KEYS)}")
         elif key in ("host", "theme") and not (isinstance(value, str) and value):
-            yield SpecProblem(key, str(value), "a name, as text")
+            yield SpecProblem(key, described(value), "a name, as text")
         elif key == "output" and value not in FORMATS:
-            yield SpecProblem(key, str(value), f"one of {', '.join(FORMATS)}")
+            near = difflib.get_close_matches(str(value), FORMATS, n=1)
+            allowed = f"one of {', '.join(FORMATS)}"
+            yield SpecProblem(key, described(value), f"{allowed}; did you mean {near[0]!r}?" if near else allowed)
         elif key == "timeout":
             try:
                 valid = not isinstance(value, bool) and parse_duration(value) > 0
             except (InvalidValueError, TypeError):
                 valid = False
             if not valid:
-                yield SpecProblem(key, str(value), 'a duration such as "20s"')
+                yield SpecProblem(key, described(value), 'a duration such as "20s"')
         elif key == "aliases":
             yield from _alias_problems(value)
 
@@ -120,9 +123,10 @@ def _alias_problems(aliases: Any) -> Iterator[SpecProblem]:
     import shlex
 
     from novacron.errors import SpecProblem
+    from novacron.redaction import described
 
     if not isinstance(aliases, dict):
-        yield SpecProblem("aliases", str(aliases), 'a table, such as [aliases] ll = "vm list"')
+        yield SpecProblem("aliases", described(aliases), 'a table, such as [aliases] ll = "vm list"')
         return
     for name, line in aliases.items():
         try:
@@ -130,7 +134,7 @@ def _alias_problems(aliases: Any) -> Iterator[SpecProblem]:
         except ValueError:
             words = []
         if not words or name.startswith("-"):
-            yield SpecProblem(f"aliases.{name}", str(line), "a name and a command line, as text")
+            yield SpecProblem(f"aliases.{name}", described(line), "a name and a command line, as text")
 
 
 def expanded(words: list[str], aliases: dict[str, str]) -> list[str]:

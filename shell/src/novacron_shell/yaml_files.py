@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TextIO
 
 from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.redaction import without_quotations
 
 BYTES_MOST = 4 * 2**20
 """Characters that a file may have."""
@@ -37,7 +38,7 @@ def load(file: TextIO) -> Any:
         reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
         tab = "\\t" in str(error)
         hint = "YAML does not allow tabs for indentation; use spaces" if tab else "the file must be valid YAML or JSON"
-        raise _bad(name, where, reason, "valid YAML or JSON", hint) from None
+        raise _bad(name, where, without_quotations(reason), "valid YAML or JSON", hint) from None
     except UnicodeDecodeError as error:
         raise _bad(name, "content", str(error), "text in UTF-8") from None
     except (RecursionError, ValueError) as error:

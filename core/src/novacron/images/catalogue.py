@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from novacron.errors import ImageNotFoundError, InvalidSpecError, SpecProblem, either
 from novacron.records.record import Record
+from novacron.redaction import described
 from novacron.urls import problem_of, scheme_of
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
@@ -136,17 +137,17 @@ def _read(where: str, text: str) -> dict[str, dict[str, Any]]:
 def _problems(path: str, name: str, fields: Any) -> list[SpecProblem]:
     """Return what is wrong with an entry."""
     if not isinstance(fields, dict):
-        return [SpecProblem(path, str(fields), "a table with at least `url`")]
+        return [SpecProblem(path, described(fields), "a table with at least `url`")]
     found = [] if NAME.fullmatch(name) else [SpecProblem(path, name, f"a name that matches {NAME.pattern}")]
     found += [SpecProblem(f"{path}.{key}", "unknown", f"one of {', '.join(sorted(FIELDS))}") for key in fields.keys() - FIELDS]
     found += [
-        SpecProblem(f"{path}.{key}", repr(value), "text")
+        SpecProblem(f"{path}.{key}", described(value), "text")
         for key, value in fields.items()
         if key != "arch" and key in FIELDS and not isinstance(value, str)
     ]
     arches = fields.get("arch", {})
     if not isinstance(arches, dict) or not all(isinstance(value, str) for value in arches.values()):
-        found.append(SpecProblem(f"{path}.arch", repr(arches), "a table from architecture to its name in the URL"))
+        found.append(SpecProblem(f"{path}.arch", described(arches), "a table from architecture to its name in the URL"))
     if not isinstance(fields.get("url"), str):
         found.append(SpecProblem(f"{path}.url", "missing", "the image's URL"))
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from novacron.errors import UNKNOWN, InvalidSpecError, SpecProblem
 from novacron.labs.resources import SECTIONS, LabContent, Resource
+from novacron.redaction import described
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -53,7 +54,7 @@ class Lab(LabContent, frozen=True, kw_only=True):
         name = content.get("name")
         problems = [SpecProblem(key, UNKNOWN, f"one of {', '.join(KEYS)}") for key in content if key not in KEYS]
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            problems.append(SpecProblem("name", name, "1 to 63 letters, digits, and _ . - after the first character"))
+            problems.append(SpecProblem("name", described(name), "1 to 63 letters, digits, and _ . - after the first character"))
         for key in ("parameters", "profiles", *SECTIONS):
             if content.get(key) is not None and not isinstance(content[key], Mapping):
                 problems.append(SpecProblem(key, type(content[key]).__name__, "names with values"))
@@ -100,7 +101,7 @@ def _resources(
         given = {**_profile(given.get("profile") or profile, profiles, f"{path}.profile", ()), **given}
     count = _filled(given.get("count"), values)
     if count is not None and (isinstance(count, bool) or not str(count).isdigit() or not 0 <= int(count) <= MOST):
-        raise _invalid([SpecProblem(f"{path}.count", count, f"a whole number from 0 to {MOST}")])
+        raise _invalid([SpecProblem(f"{path}.count", described(count), f"a whole number from 0 to {MOST}")])
     names = [key] if count is None else [f"{key}-{number}" for number in range(1, int(count) + 1)]
     return [_resource(kind, name, given, {**values, "index": index, "name": name}, path) for index, name in enumerate(names, 1)]
 
@@ -113,7 +114,7 @@ def _resource(kind: str, name: str, given: Mapping[str, Any], values: Mapping[st
             raise _invalid([SpecProblem(f"{path}.{key}", type(own[key]).__name__, "text")])
     running = own.get("running")
     if running is not None and not isinstance(running, bool):
-        raise _invalid([SpecProblem(f"{path}.running", running, "true or false")])
+        raise _invalid([SpecProblem(f"{path}.running", described(running), "true or false")])
     filled = {"source": own.get("source") or name} if kind == "image" else _checked(kind, name, filled, path)
     return Resource(
         kind=kind, name=name, host=own.get("host"), fields=filled, pool=str(own.get("pool") or "default"), running=running
@@ -126,7 +127,9 @@ def _checked(kind: str, name: str, fields: dict[str, Any], path: str) -> dict[st
 
     cls: Any = {"pool": specs.StoragePoolSpec, "volume": specs.VolumeSpec, "network": specs.NetworkSpec, "vm": specs.VMSpec}[kind]
     wrong = {"name": "left out: the key is the name", "start": "left out: write running: true"}
-    if problems := [SpecProblem(f"{path}.{key}", fields[key], allowed) for key, allowed in wrong.items() if key in fields]:
+    if problems := [
+        SpecProblem(f"{path}.{key}", described(fields[key]), allowed) for key, allowed in wrong.items() if key in fields
+    ]:
         raise _invalid(problems)
     try:
         spec = cls.parse({**fields, "name": name})
@@ -182,7 +185,7 @@ def _filled(value: Any, values: Mapping[str, Any], path: str = "") -> Any:
     place, length = path.strip(".") or "host", len(value)
     for name in _PARAMETER.findall(value):
         if name not in values:
-            raise _invalid([SpecProblem(place, value, f"parameters of the file: {', '.join(map(str, values))}")])
+            raise _invalid([SpecProblem(place, f"${{{name}}}", f"parameters of the file: {', '.join(map(str, values))}")])
         length += len(values[name]) if isinstance(values[name], str) else 0
         if length > LONGEST:
             raise _invalid([SpecProblem(place, "a longer text", f"at most {LONGEST} characters after parameters are filled in")])

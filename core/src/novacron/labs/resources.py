@@ -29,6 +29,10 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     pool: str = ""
     running: bool | None = None
 
+    def __repr__(self) -> str:
+        """Return its kind and name. The fields may contain secrets."""
+        return f"<{self.kind} {self.name}>"
+
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """One difference between the lab and its host, and what is done about it.
@@ -51,6 +55,10 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, Any] = {}
     before: dict[str, Any] = {}
     changes: tuple[tuple[str, Any, Any, str], ...] = ()
+
+    def __repr__(self) -> str:
+        """Return what is done. The fields may contain secrets."""
+        return f"<{self}>"
 
     def __str__(self) -> str:
         of = f" of {self.before['vm']}" if self.kind in ("nic", "disk") else ""

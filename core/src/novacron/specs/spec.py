@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
 
 from novacron.errors import MISSING, UNKNOWN, InvalidSpecError, InvalidValueError, SpecProblem, either
+from novacron.redaction import HIDDEN, is_secret_name, redacted
 from novacron.specs.wording import allowed_words
 from novacron.units import format_size, parse_duration, parse_size
 
@@ -95,6 +97,12 @@ class Spec(BaseModel, metaclass=_SpecType):
             return cls.model_validate(value)
         except ValidationError as error:
             raise _invalid(cls, error) from None
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield the fields of `repr` and `str`. Those that may contain a secret are hidden."""
+        for name, value in super().__repr_args__():
+            secret = value and is_secret_name(name or "")
+            yield name, HIDDEN if secret else redacted(value) if isinstance(value, dict) else value
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, without the fields that were left at their defaults."""

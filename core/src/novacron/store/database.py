@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ import tenacity
 from novacron.errors import StorageError
 from novacron.redaction import redacted
 from novacron.state import StateDirectory
+from novacron.store.encryption import Encryption
 from novacron.store.location import FILE, database_url
 from novacron.store.tables import add_missing_columns, metadata
 
@@ -23,10 +24,17 @@ class Database:
     Args:
         url: its URL. None means `$NOVACRON_DATABASE`, or else SQLite in the state directory. The environment is read each time.
         state: the state directory.
+        secret: returns a secret by its name and environment variable, or None, as `Secrets.find` does: the key of secret values.
     """
 
-    def __init__(self, url: str | None = None, state: StateDirectory | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        state: StateDirectory | None = None,
+        secret: Callable[[str, str], str | None] | None = None,
+    ) -> None:
         self._url, self._state = url, state or StateDirectory()
+        self._encryption = Encryption(self._state, secret)
         self._engines: dict[str, sa.Engine] = {}
         self._guard = threading.Lock()
         self._closed = False
@@ -79,6 +87,7 @@ class Database:
         if url == f"sqlite:///{self._state / FILE}":
             self._state.private_file(FILE)
         arguments: dict[str, Any] = {"connect_args": {"timeout": 15}} if sqlite else {"pool_pre_ping": True}
+        arguments |= {"json_serializer": self._encryption.dumps, "json_deserializer": self._encryption.loads}
         try:
             engine = sa.create_engine(url, pool_size=8, max_overflow=64, **arguments)
         except (sa.exc.ArgumentError, ImportError) as error:

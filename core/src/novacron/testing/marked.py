@@ -110,6 +110,23 @@ class SecretSearch:
                 with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
                     self.look(f"a dump of {path}", "\n".join(connection.iterdump()), but=but)
 
+    def look_at_database(self, url: str) -> None:
+        """Look into all rows of all tables of a database, as they are stored.
+
+        Args:
+            url: the URL of a database, as SQLAlchemy has it.
+        """
+        import sqlalchemy as sa
+
+        engine = sa.create_engine(url)
+        try:
+            with engine.connect() as connection:
+                for name in sa.inspect(connection).get_table_names():
+                    rows = connection.execute(sa.select(sa.text("*")).select_from(sa.table(name)))
+                    self.look(f"the table {name}", "\n".join(map(repr, rows)))
+        finally:
+            engine.dispose()
+
     @contextlib.contextmanager
     def watching(self) -> Iterator[SecretSearch]:
         """Look at every log line, every error that NovaCron makes, and the command line of every new process, until the block ends."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from novacron.errors import WorkflowError
+from novacron.redaction import redacted
 from novacron.units import parse_duration
 from novacron.workflow.kinds.registry import default_kinds
 from novacron.workflow.nodes import (
@@ -83,9 +84,9 @@ class Workflow:
         return self.kinds.get(name) or default_kinds().find(name)
 
     def words(self, node: StepNode) -> str:
-        """Describe a step. Never fails: a kind that is not here is described by its name."""
+        """Describe a step without its secrets. Never fails: a kind that is not here is described by its name."""
         try:
-            return self.kind(node.kind).describe(node.arguments)
+            return self.kind(node.kind).describe(redacted(node.arguments))
         except (WorkflowError, KeyError, TypeError):
             return node.kind
 

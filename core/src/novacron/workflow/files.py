@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from novacron.errors import WorkflowError
+from novacron.redaction import without_quotations
+from novacron.store.encryption import KEY_NAME, unreadable
 from novacron.workflow.composition import Workflow
 from novacron.workflow.flows import Flows, default_flows
 from novacron.workflow.functions import find_function
@@ -47,9 +49,12 @@ def read_flow(stored: Any, kinds: StepKinds | None = None, flows: Flows | None =
             hint=f"write `format: {FORMAT}` at the top",
         )
     try:
+        _check_readable(stored)
         found = msgspec.convert(_expanded(dict(stored), kinds, flows), Stored)
     except msgspec.ValidationError as error:
-        raise WorkflowError(f"not a stored flow: {error}", hint="compare it with `novacron flow show STEP... -o yaml`") from None
+        raise WorkflowError(
+            f"not a stored flow: {without_quotations(str(error))}", hint="compare it with `novacron flow show STEP... -o yaml`"
+        ) from None
     except RecursionError:
         raise WorkflowError("the flow is nested too deeply", hint="split it into several flows") from None
     used, functions = {}, {}
@@ -73,6 +78,14 @@ def step_function(name: str, kinds: StepKinds | None = None) -> Callable[..., Wo
         return found
     kind = (kinds or default_kinds()).find(name)
     return lambda **arguments: Workflow(StepNode(kind=name, arguments=kind.prepare(**arguments)), kinds={name: kind})
+
+
+def _check_readable(stored: Any) -> None:
+    if unreadable(stored):
+        raise WorkflowError(
+            "the flow has values that were encrypted with another key",
+            hint=f"machines that share a database need the same secret {KEY_NAME!r}; see SECURITY.md",
+        )
 
 
 def _expanded(stored: Any, kinds: StepKinds, flows: Flows) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
+from novacron.redaction import redacted
 from novacron.workflow.paths import ROOT, Path
 
 if TYPE_CHECKING:
@@ -104,6 +105,10 @@ class StepNode(Node, frozen=True, tag="step"):
     kind: str
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
     name: str = ""
+
+    def __repr__(self) -> str:
+        """Return the step without the secrets in its arguments."""
+        return f"StepNode(kind={self.kind!r}, arguments={redacted(self.arguments)!r}, name={self.name!r})"
 
     def sentence(self, words: StepWords) -> str:
         return words(self)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.redaction import described
 from novacron_shell.config import Config
 
 try:
@@ -129,14 +130,14 @@ def _locked(path: Path) -> Iterator[None]:
 def _problems(found: dict[str, Any]) -> Any:
     for key, value in found.items():
         if key not in ALLOWED:
-            yield SpecProblem(key, repr(value), f"one of {', '.join(ALLOWED)}")
+            yield SpecProblem(key, described(value), f"one of {', '.join(ALLOWED)}")
         elif not isinstance(value, ALLOWED[key]):
-            yield SpecProblem(key, repr(value), f"a {ALLOWED[key].__name__}")
+            yield SpecProblem(key, described(value), f"a {ALLOWED[key].__name__}")
     if found.get("editing", "emacs") not in ("emacs", "vi"):
-        yield SpecProblem("editing", repr(found["editing"]), "emacs or vi")
+        yield SpecProblem("editing", described(found["editing"]), "emacs or vi")
     for name, line in found.get("aliases", {}).items() if isinstance(found.get("aliases"), dict) else ():
         if not isinstance(line, str):
-            yield SpecProblem(f"aliases.{name}", repr(line), "a command line, as text")
+            yield SpecProblem(f"aliases.{name}", described(line), "a command line, as text")
 
 
 def _around_aliases(text: str) -> tuple[str, str]:

@@ -6,13 +6,17 @@ import builtins
 import difflib
 import os
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from novacron.errors import NovaCronError, either
+from novacron.redaction import HIDDEN, is_secret_name, redacted
 from novacron.text import printable
+
+if TYPE_CHECKING:
+    from rich.pretty import Node
 
 
 def tell(console: Console, error: NovaCronError) -> None:
@@ -49,7 +53,31 @@ def show_traceback(console: Console, error: BaseException | None) -> None:
         console.print("[dim]no error yet[/]")
         return
     with_locals = bool(os.environ.get("NOVACRON_LOCALS"))
-    console.print(Traceback.from_exception(type(error), error, error.__traceback__, show_locals=with_locals))
+    trace = Traceback.extract(type(error), error, error.__traceback__, show_locals=with_locals)
+    for stack in trace.stacks:
+        stack.exc_value = printable(redacted(stack.exc_value))
+        stack.notes = [printable(redacted(note)) for note in stack.notes or ()]
+        for frame in stack.frames:
+            for name, node in (frame.locals or {}).items():
+                _hide_secrets(name, node)
+    console.print(Traceback(trace, show_locals=with_locals))
+
+
+def _hide_secrets(name: str, node: Node, before: str = "") -> None:
+    """Hide secrets and control characters in the value of a variable, and in all that it contains.
+
+    Args:
+        name: the name of the variable or the key of the value.
+        node: the value.
+        before: the value before it in a list: after an option such as "--password" a secret follows.
+    """
+    if is_secret_name(name) or redacted([before.strip("'"), name]) != [before.strip("'"), name]:
+        node.value_repr, node.children = HIDDEN, None
+    node.value_repr = printable(redacted(node.value_repr))
+    previous = ""
+    for child in node.children or ():
+        _hide_secrets(child.key_repr, child, previous)
+        previous = child.value_repr
 
 
 __all__ = ["from_typed_line", "mistyped", "show_traceback", "tell"]

@@ -15,6 +15,7 @@ from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, 
 from novacron.identity import Identity
 from novacron.monitoring.alerting.templates import fill
 from novacron.records.alerts import Alert, Notification
+from novacron.redaction import described, without_quotations
 from novacron.workflow.composition import Workflow, reference
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class AlertActions:
         try:
             flow = self._flows()[sink["flow"]]
         except WorkflowError:
-            return [SpecProblem(f"{field}.flow", str(sink["flow"]), "one of " + ", ".join(self._flows().names()))]
+            return [SpecProblem(f"{field}.flow", described(sink["flow"]), "one of " + ", ".join(self._flows().names()))]
         arguments = sink.get("arguments") or {}
         if any("{{" in str(value) for value in arguments.values()):
             unknown = set(arguments) - set(flow.parameters)
@@ -72,7 +73,7 @@ class AlertActions:
         except InvalidSpecError as error:
             return [SpecProblem(f"{field}.arguments.{one.path}", one.given, one.allowed) for one in error.problems]
         except NovaCronError as error:
-            return [SpecProblem(f"{field}.arguments", str(arguments)[:60], str(error))]
+            return [SpecProblem(f"{field}.arguments", described(arguments), without_quotations(str(error)))]
         return []
 
     def begin(self, sink: Mapping[str, Any], notification: Notification) -> None:

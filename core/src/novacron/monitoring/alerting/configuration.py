@@ -11,6 +11,7 @@ from novacron.errors import UNKNOWN, InvalidSpecError, NovaCronError, SpecProble
 from novacron.monitoring.alerting.expressions import Matcher, regex_problem
 from novacron.monitoring.alerting.rules import Rule, read_rules
 from novacron.monitoring.alerting.sinks import SINKS, check_sink
+from novacron.redaction import described
 from novacron.units import parse_duration
 
 SIGNS = ("=~", "!~", "!=", "=")
@@ -32,11 +33,11 @@ def matcher(text: str) -> Matcher:
         re.fullmatch(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", text, re.DOTALL) if isinstance(text, str) else None
     )
     if found is None:
-        raise InvalidSpecError("invalid matcher", problems=[SpecProblem("matcher", str(text), "LABEL=VALUE, !=, =~ or !~")])
+        raise InvalidSpecError("invalid matcher", problems=[SpecProblem("matcher", described(text), "LABEL=VALUE, !=, =~ or !~")])
     value = found[3][1:-1] if len(found[3]) > 1 and found[3][0] == found[3][-1] == '"' else found[3]
     if found[2] in ("=~", "!~") and (problem := regex_problem(value)):
         raise InvalidSpecError(
-            "invalid matcher", problems=[SpecProblem("matcher", text[:80], f"a regular expression: {problem}")]
+            "invalid matcher", problems=[SpecProblem("matcher", described(text), f"a regular expression: {problem}")]
         )
     return Matcher(found[1], found[2], value)
 
@@ -103,7 +104,7 @@ def read_configuration(content: Any, source: str) -> Configuration:
     inhibitions = _inhibitions(content.get("inhibit_rules") or [], problems)
     known = receivers or Configuration().receivers
     problems += [
-        SpecProblem("route.receiver", route.receiver, "one of " + ", ".join(known))
+        SpecProblem("route.receiver", described(route.receiver), "one of " + ", ".join(known))
         for route in routes
         if route.receiver not in known
     ]
@@ -132,13 +133,13 @@ def _receivers(given: Any, problems: list[SpecProblem]) -> dict[str, tuple[dict[
 
 def _routes(given: Any, problems: list[SpecProblem]) -> list[Route]:
     if not isinstance(given, Mapping):
-        problems.append(SpecProblem("route", str(given)[:60], "receiver, group_by and times"))
+        problems.append(SpecProblem("route", described(given), "receiver, group_by and times"))
         return []
     if not given:
         return []
     if "matchers" in given:
         problems.append(
-            SpecProblem("route.matchers", str(given["matchers"])[:60], "nothing: the top route takes all alerts; use routes")
+            SpecProblem("route.matchers", described(given["matchers"]), "nothing: the top route takes all alerts; use routes")
         )
     routes = given.get("routes") or []
     if not isinstance(routes, list) or not all(isinstance(one, Mapping) for one in routes):
@@ -161,11 +162,11 @@ def _route(fields: Mapping[str, Any], problems: list[SpecProblem]) -> Route | No
         try:
             times |= {name: parse_duration(fields[name])} if name in fields else {}
         except NovaCronError:
-            problems.append(SpecProblem(f"route.{name}", str(fields[name]), "a duration such as 30s"))
+            problems.append(SpecProblem(f"route.{name}", described(fields[name]), "a duration such as 30s"))
     matchers = _matchers(fields.get("matchers", ()), "route.matchers", problems)
     group_by = fields.get("group_by", ["alertname"])
     if not isinstance(group_by, list) or not all(isinstance(name, str) for name in group_by):
-        problems.append(SpecProblem("route.group_by", str(group_by), "a list of labels"))
+        problems.append(SpecProblem("route.group_by", described(group_by), "a list of labels"))
     if len(problems) > before:
         return None
     return Route(receiver=str(fields.get("receiver", "log")), matchers=matchers, group_by=tuple(group_by), **times)
@@ -176,7 +177,7 @@ def _inhibitions(given: Any, problems: list[SpecProblem]) -> list[Inhibition]:
     for number, one in enumerate(given if isinstance(given, list) else [given]):
         allowed = {"source_matchers", "target_matchers", "equal"}
         if not isinstance(one, Mapping) or set(one) - allowed:
-            problems.append(SpecProblem(f"inhibit_rules.{number}", str(one)[:60], "source_matchers, target_matchers and equal"))
+            problems.append(SpecProblem(f"inhibit_rules.{number}", described(one), "source_matchers, target_matchers and equal"))
             continue
         if not isinstance(one.get("equal") or [], list):
             problems.append(SpecProblem(f"inhibit_rules.{number}.equal", type(one["equal"]).__name__, "a list of labels"))
@@ -193,7 +194,7 @@ def _matchers(given: Any, field: str, problems: list[SpecProblem]) -> tuple[Matc
     try:
         return tuple(matcher(text) for text in ([given] if isinstance(given, str) else given))
     except (InvalidSpecError, TypeError):
-        problems.append(SpecProblem(field, str(given)[:60], "a list of matchers such as severity=critical"))
+        problems.append(SpecProblem(field, described(given), "a list of matchers such as severity=critical"))
         return ()
 
 

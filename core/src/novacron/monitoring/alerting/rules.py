@@ -12,6 +12,7 @@ from novacron.monitoring.alerting.evaluation import OPERATORS, SampleSource, Vec
 from novacron.monitoring.alerting.expressions import COMPARISONS, Binary, Expression, Number, parse, selectors
 from novacron.monitoring.alerting.templates import check_template
 from novacron.records.series import LABEL_NAME
+from novacron.redaction import described
 from novacron.units import parse_duration
 
 NoData = Literal["keep", "alert", "resolve"]
@@ -64,9 +65,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         parsed = _attempt(lambda: parse(str(fields.get("expr", ""))), problems)
         clear, no_data = fields.get("clear_threshold"), fields.get("no_data", "keep")
         if no_data not in NO_DATA:
-            problems.append(SpecProblem("no_data", str(no_data), "one of " + ", ".join(NO_DATA)))
+            problems.append(SpecProblem("no_data", described(no_data), "one of " + ", ".join(NO_DATA)))
         if clear is not None and (isinstance(clear, bool) or not isinstance(clear, (int, float))):
-            problems.append(SpecProblem("clear_threshold", str(clear), "a number"))
+            problems.append(SpecProblem("clear_threshold", described(clear), "a number"))
         elif clear is not None and parsed is not None:
             _check_clear(parsed, float(clear), problems)
         if problems:
@@ -170,14 +171,14 @@ def _seconds(fields: Mapping[str, Any], field: str, problems: list[SpecProblem])
     try:
         return parse_duration(fields.get(field, 0))
     except NovaCronError:
-        problems.append(SpecProblem(field, str(fields[field]), "a duration such as 5m"))
+        problems.append(SpecProblem(field, described(fields[field]), "a duration such as 5m"))
         return 0.0
 
 
 def _texts(fields: Mapping[str, Any], field: str, problems: list[SpecProblem]) -> dict[str, str]:
     given = fields.get(field) or {}
     if not isinstance(given, Mapping):
-        problems.append(SpecProblem(field, str(given), "names with texts"))
+        problems.append(SpecProblem(field, described(given), "names with texts"))
         return {}
     for name, text in given.items():
         if not LABEL_NAME.fullmatch(str(name)) or (field == "labels" and name in ("alertname", "__name__")):
@@ -213,11 +214,9 @@ def read_rules(content: Any, source: str) -> list[Rule]:
         given += _listed(group, "rules", problems) if isinstance(group, Mapping) else [group]
     for number, fields in enumerate(given, 1):
         if not isinstance(fields, Mapping):
-            problems.append(SpecProblem(f"rules.{number}", str(fields)[:60], "a rule with alert and expr"))
+            problems.append(SpecProblem(f"rules.{number}", described(fields), "a rule with alert and expr"))
         elif "record" in fields:
-            problems.append(
-                SpecProblem(f"rules.{number}", f"record: {fields['record']}", "alerting rules; write its expression into expr")
-            )
+            problems.append(SpecProblem(f"rules.{number}", "record", "alerting rules; write its expression into expr"))
         else:
             try:
                 found.append(Rule.of(fields))

@@ -29,6 +29,7 @@ from novacron.errors import (
 from novacron.monitoring.alerting.desktop import show
 from novacron.monitoring.posting import post
 from novacron.records.alerts import Notification
+from novacron.redaction import described
 from novacron.state import open_private
 from novacron.urls import problem_of, scheme_of
 
@@ -56,11 +57,7 @@ def check_sink(sink: Any, field: str) -> list[SpecProblem]:
         return [SpecProblem(field, type(sink).__name__, "a type, and the fields of that type")]
     kind = sink.get("type")
     if not isinstance(kind, str) or kind not in SINKS:
-        return [
-            SpecProblem(
-                f"{field}.type", kind[:60] if isinstance(kind, str) else type(kind).__name__, "one of " + ", ".join(sorted(SINKS))
-            )
-        ]
+        return [SpecProblem(f"{field}.type", described(kind), "one of " + ", ".join(sorted(SINKS)))]
     required, optional = SINKS[kind]
     found = [SpecProblem(f"{field}.{name}", MISSING, f"a value: {kind} needs it") for name in sorted(required - set(sink))]
     fields = ", ".join(sorted(required | optional))
@@ -74,13 +71,13 @@ def check_sink(sink: Any, field: str) -> list[SpecProblem]:
             SpecProblem(f"{field}.server", "an address with a user", "HOST or HOST:PORT; user and password have their own fields")
         )
     if sink.get("tls", "starttls") not in TLS:
-        found.append(SpecProblem(f"{field}.tls", str(sink["tls"]), "one of " + ", ".join(TLS)))
+        found.append(SpecProblem(f"{field}.tls", described(sink["tls"]), "one of " + ", ".join(TLS)))
     if not isinstance(sink.get("arguments", {}), Mapping):
-        found.append(SpecProblem(f"{field}.arguments", str(sink["arguments"])[:60], "names with values"))
+        found.append(SpecProblem(f"{field}.arguments", described(sink["arguments"]), "names with values"))
     for name in ("at_most", "per_hour"):
         number = sink.get(name, 1)
         if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_RUNS:
-            found.append(SpecProblem(f"{field}.{name}", str(number), f"a whole number from 1 to {MOST_RUNS}"))
+            found.append(SpecProblem(f"{field}.{name}", described(number), f"a whole number from 1 to {MOST_RUNS}"))
     return found
 
 
@@ -220,8 +217,9 @@ class Sinks:
 
 
 def name_of(sink: Mapping[str, Any]) -> str:
-    """Return the name of a sink for people, without secrets."""
-    place = next((sink[field] for field in ("url", "server", "name", "flow", "file") if sink.get(field)), "")
+    """Return the name of a sink for people. Of a URL it has only the host, because the path of a webhook may be a secret."""
+    address = urlsplit(sink["url"]).netloc if sink.get("url") else ""
+    place = address or next((sink[field] for field in ("server", "name", "flow", "file") if sink.get(field)), "")
     return f"{sink['type']} {place}".rstrip()
 
 

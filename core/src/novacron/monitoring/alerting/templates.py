@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.redaction import described
 from novacron.units import format_duration
 
 LONGEST = 4096
@@ -24,7 +25,7 @@ def check_template(text: str, field: str) -> None:
         InvalidSpecError: it uses something other than `$value`, `$labels.NAME`, `humanize...` and `printf "%.2f" $value`.
     """
     if not isinstance(text, str):
-        raise InvalidSpecError("invalid rule", problems=[SpecProblem(field, str(text), "a text")])
+        raise InvalidSpecError("invalid rule", problems=[SpecProblem(field, described(text), "a text")])
     if len(text) > LONGEST:
         raise InvalidSpecError(
             "invalid rule", problems=[SpecProblem(field, f"{len(text)} characters", f"at most {LONGEST} characters")]
@@ -36,7 +37,7 @@ def check_template(text: str, field: str) -> None:
             )
             raise InvalidSpecError("a template that is not supported", problems=[problem])
     if "{{" in _ACTION.sub("", text):
-        raise InvalidSpecError("a template that is not closed", problems=[SpecProblem(field, text[-40:], "{{ ... }}")])
+        raise InvalidSpecError("a template that is not closed", problems=[SpecProblem(field, described(text), "{{ ... }}")])
 
 
 def fill(text: str, labels: Mapping[str, str], value: float) -> str:

@@ -15,6 +15,7 @@ from novacron.errors import (
     SpecProblem,
     WorkflowError,
 )
+from novacron.redaction import redacted
 from novacron.units import parse_duration
 from novacron.workflow.kinds.base import StepKind
 from novacron.workflow.kinds.power import lacking
@@ -70,7 +71,7 @@ class RunInGuestStep(StepKind):
         said = found.stdout.decode(errors="replace"), found.stderr.decode(errors="replace")
         if found.exit_status != 0:
             raise WorkflowError(
-                f"{self.describe(context.arguments)}: exit status {found.exit_status}: {(said[1] or said[0]).strip()[-SHOWN:]}",
+                f"{self.describe(redacted(context.arguments))}: exit status {found.exit_status}: {(said[1] or said[0]).strip()[-SHOWN:]}",
                 resource=context.ref.name,
                 hint="look at what the program says",
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from novacron.redaction import redacted
 from novacron.workflow.kinds.base import StepKind
 from novacron.workflow.kinds.power import lacking
 
@@ -29,7 +30,7 @@ class UpdateStep(StepKind):
         return lacking(context, "vm_update")
 
     def effect(self, context: Context) -> str:
-        return ", ".join(f"{k} = {v!r}" for k, v in sorted(context.arguments.items()))
+        return ", ".join(f"{k} = {v!r}" for k, v in sorted(redacted(context.arguments).items()))
 
     def before(self, context: Context) -> dict[str, Any]:
         return {"values": self._present(context, self.changes(context))}
