@@ -67,7 +67,7 @@ class Recorder:
 
 def test_a_refused_field_never_reaches_the_driver(monkeypatch):
     """The error names each field, the driver and the host; nothing was sent."""
-    monkeypatch.setattr("novacron.dispatch.dispatcher.check_driver", lambda *_: None)
+    monkeypatch.setattr("novacron.dispatch.dispatcher.check_driver", lambda *_, **__: None)
     part = Recorder()
     dispatcher = Dispatcher("lab", "acme", Driver([part]), [FieldPolicy("acme", {"NICSpec": "network"})])
     dispatcher.invoke("nic_attach", vm="web1", spec=NICSpec(network="default"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -170,6 +169,8 @@ def html_table(records: Iterable[Any]) -> str:
 
 
 def _html(text: str) -> str:
+    import html
+
     return html.escape(printable(text)).replace("\n", "<br>")
 
 

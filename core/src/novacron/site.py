@@ -21,9 +21,7 @@ from novacron.dispatch.fields import FieldPolicy
 from novacron.dispatch.filelocks import FileLocks
 from novacron.dispatch.locks import LockPolicy
 from novacron.errors import HostConnectionError, InvalidStateError, NovaCronError
-from novacron.fleets import Fleet, FleetHosts
 from novacron.fleets.claims import ClaimPolicy
-from novacron.fleets.reconciling import Reconciler
 from novacron.handles.host import HostHandle
 from novacron.identity import Identity
 from novacron.macs import MACAddresses
@@ -34,21 +32,19 @@ from novacron.secrets import Secrets
 from novacron.state import StateDirectory
 from novacron.store.advisory_locks import AdvisoryLocks
 from novacron.store.allocations import AllocationStore
-from novacron.store.hosts import HostStore
 from novacron.store.location import database_url
-from novacron.store.macs import MACStore
 from novacron.store.managed import ManagedNodes
 from novacron.store.nodes import NodeStore, node_id
-from novacron.store.rules import RuleStore
-from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
+    from novacron.fleets import Fleet
     from novacron.monitoring.alerting.actions import AlertActions
     from novacron.monitoring.alerting.alerts import FleetAlerts
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.plugins.application import ApplicationPlugins
     from novacron.records.diagnosis import Finding
     from novacron.store.database import Database
+    from novacron.store.macs import MACStore
     from novacron.workflow.composition import Workflow
     from novacron.workflow.flows import Flows
     from novacron.workflow.kinds.registry import StepKinds
@@ -86,7 +82,7 @@ class Site:
         self.audit = AuditLog(self.state)
         self.drivers = DriverRegistry(lambda: self.plugins.drivers())
         self.secrets = Secrets(self._secret_backends)
-        self.macs = MACAddresses(lambda: MACStore(self.database))
+        self.macs = MACAddresses(self._mac_store)
         self.peers = Peers(lambda: self.fleet)
         self.closed = False
         self._managed = ManagedNodes(self._url, lambda: self.database)
@@ -198,24 +194,34 @@ class Site:
             if (part := parts.get(name)) is not None:
                 part.close()
 
+    def _check_open(self) -> None:
+        """Raises InvalidStateError."""
+        if self.closed:
+            raise InvalidStateError("the site is closed", outcome="not_sent", hint="make another Site")
+
     def _once(self, name: str, make: Callable[[], T]) -> T:
         part = self._parts.get(name)
         if part is None:
             with self._guard:
-                if self.closed:
-                    raise InvalidStateError("the site is closed", outcome="not_sent", hint="make another Site")
+                self._check_open()
                 part = self._parts.get(name)
                 if part is None:
                     part = self._parts[name] = make()
         return cast(T, part)
 
     def _url(self) -> str:
+        self._check_open()
         return database_url(self._database_url, self.state)
 
     def _make_database(self) -> Database:
         from novacron.store.database import Database
 
         return Database(self._database_url, self.state, self.secrets.find)
+
+    def _mac_store(self) -> MACStore:
+        from novacron.store.macs import MACStore
+
+        return MACStore(self.database)
 
     def _make_plugins(self) -> ApplicationPlugins:
         from novacron.plugins.application import ApplicationPlugins
@@ -226,7 +232,13 @@ class Site:
         return plugins
 
     def _make_fleet(self) -> Fleet:
-        store = HostStore(lambda: self.database)
+        from novacron.fleets.fleet import Fleet
+        from novacron.fleets.hosts import FleetHosts
+        from novacron.store.hosts import HostStore
+        from novacron.store.rules import RuleStore
+        from novacron.store.settings import Settings
+
+        store = HostStore(lambda: self.database, self._url)
         return Fleet(
             FleetHosts(store, self.connect),
             store,
@@ -334,8 +346,7 @@ class Site:
         return [backend for backends in self.plugins.hook.secret_backends() for backend in backends]
 
     def _connect(self, uri: str, name: str | None, timeout: float, policies: list[Any], options: dict[str, Any]) -> HostHandle:
-        if self.closed:
-            raise InvalidStateError("the site is closed", outcome="not_sent", hint="make another Site")
+        self._check_open()
         place = parsed(uri, timeout)
         provider = self.drivers.provider_for(place.scheme)
         check_options(provider, options)
@@ -373,9 +384,11 @@ class Site:
 
     def _claims(self) -> ClaimPolicy:
         nodes, allocations = NodeStore(lambda: self.database), AllocationStore(lambda: self.database)
-        reconciler = Reconciler(allocations, self._alive)
 
         def reconcile(host: str, invoke: Callable[..., Any]) -> None:
+            from novacron.fleets.reconciling import Reconciler
+
+            reconciler = Reconciler(allocations, self._alive)
             stored = {node.id: node for node in nodes.list()}
             known = (node_id(node, host) for node in invoke("node_list"))
             found = [stored[identity] for identity in known if identity in stored]

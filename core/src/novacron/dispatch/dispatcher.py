@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -24,6 +25,7 @@ from novacron.errors import (
     NovaCronError,
     OperationCancelledError,
     OperationTimeoutError,
+    PluginError,
     SpecProblem,
     UnsupportedOperationError,
 )
@@ -33,7 +35,7 @@ from novacron.identity import Identity
 from novacron.jobs import Job
 from novacron.plugins.driver import Driver
 from novacron.plugins.native import native_table
-from novacron.plugins.validation import check_driver, implementations, operations
+from novacron.plugins.validation import check_area, check_driver, implementations, operations
 from novacron.threads import in_thread
 
 STAGES = ("telemetry", "audit", "access", "cache", "lock", "claim", "retry")
@@ -88,15 +90,16 @@ class Dispatcher:
         locks: LockPolicy | None = None,
         checked: set[tuple[type, ...]] | None = None,
     ) -> None:
-        check_driver(driver_name, driver.parts, checked)
+        check_driver(driver_name, driver.made, checked, later=driver.areas)
         self.identity = identity or Identity.of_process()
         self.host, self.driver_name, self.driver = host, driver_name, driver
         self._manager = _OperationManager(PROJECT)
         self._manager.add_hookspecs(_contract())
-        for part in driver.parts:
-            self._manager.register(part)
-        self.operations = frozenset(name for part in driver.parts for name, _ in implementations(part))
-        self.native = native_table(driver_name, driver.parts)
+        self._offered: set[str] = set()
+        self._later, self._checked, self._loading = set(driver.areas), checked, threading.Lock()
+        for part in driver.made:
+            self._register(part)
+        self.native = native_table(driver_name, driver.made)
         self.audit = audit or AuditLog()
         self._locks = locks or LockPolicy()
         everything: list[Any] = [AuditPolicy(self.audit), self._locks, RetryPolicy(), *policies]
@@ -119,7 +122,14 @@ class Dispatcher:
             return operation in self.native
         if operation not in operations():
             raise self._unknown(operation)
-        return operation in self.operations
+        return self._offers(operation)
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """The names of the operations that the driver implements. All its areas are loaded."""
+        for area in tuple(self._later):
+            self._load(area)
+        return frozenset(self._offered)
 
     def watch(self, plugin: object) -> None:
         """Register a plugin's wrappers around operations.
@@ -127,8 +137,6 @@ class Dispatcher:
         Raises:
             PluginError: the plugin implements an operation instead of wrapping it.
         """
-        from novacron.errors import PluginError
-
         for name, method in implementations(plugin):
             options = getattr(method, f"{PROJECT}_impl")
             if not (options.get("wrapper") or options.get("hookwrapper")):
@@ -230,6 +238,7 @@ class Dispatcher:
         if _ID.fullmatch(str(call.locked)):
             return
         try:
+            self._load("lifecycle")
             call.locked = self._manager.hook.vm_get(vm=call.locked).id
         except Exception:  # noqa: BLE001, S110 - the operation itself meets it again, and says it
             pass
@@ -274,9 +283,34 @@ class Dispatcher:
     def _spec(self, operation: str) -> Operation:
         if operation in self.native:
             return self.native[operation][0]
-        if operation not in self.operations:
+        if operation not in operations() or not self._offers(operation):
             raise self._unknown(operation)
         return operations()[operation]
+
+    def _offers(self, operation: str) -> bool:
+        """Return whether the driver implements an operation of the contract. Its area is loaded."""
+        self._load(operations()[operation].area)
+        return operation in self._offered
+
+    def _load(self, area: str) -> None:
+        """Register the driver's object of an area, if the driver makes it when it is first used. Raises PluginError."""
+        if area not in self._later:
+            return
+        with self._loading:
+            if area in self._later:
+                try:
+                    part = self.driver.area(area)
+                except ImportError as error:
+                    raise PluginError(
+                        f"the area {area!r} of the driver {self.driver_name!r} can't be imported: {error}", hint="reinstall it"
+                    ) from error
+                check_area(self.driver_name, area, part, self._checked)
+                self._register(part)
+                self._later.discard(area)
+
+    def _register(self, part: object) -> None:
+        self._manager.register(part)
+        self._offered.update(name for name, _ in implementations(part))
 
     def _unknown(self, operation: str) -> UnsupportedOperationError:
         if "." in str(operation):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +59,8 @@ class FileLocks:
     def _path(self, key: str) -> Path:
         folder = self._state.create() / "locks"
         folder.mkdir(mode=0o700, exist_ok=True)
+        import hashlib
+
         return folder / hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -1,4 +1,7 @@
-"""The fleet: the hosts registered in the state database, and what is done to all of them."""
+"""The fleet: the hosts registered in the state database, and what is done to all of them.
+
+Modules of the fleet's parts are imported when a part is first used, so that listing VMs does not load placement, failover and fencing.
+"""
 
 from __future__ import annotations
 
@@ -6,50 +9,43 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from novacron.dispatch.audit import AuditLog
 from novacron.errors import InvalidSpecError, SpecProblem
-from novacron.fleets.admission import failures_of
 from novacron.fleets.asking import ASKED_AT_ONCE, Answer, ask_all
-from novacron.fleets.balancing import BalanceMode, Balancer
-from novacron.fleets.failover.controller import TASK, FailoverController
-from novacron.fleets.failover.failovers import Failovers
-from novacron.fleets.failover.restarting import Restarter
-from novacron.fleets.fencing.agents import FenceAgents
-from novacron.fleets.fencing.devices import FenceDevices
-from novacron.fleets.fencing.fencer import Fencer
-from novacron.fleets.groups import GroupCollection, settings_of
-from novacron.fleets.hosts import FleetHosts
-from novacron.fleets.maintenance import Maintenance
-from novacron.fleets.moving import Storage
-from novacron.fleets.nodes import NodeCollection
-from novacron.fleets.placement.placer import Placer
-from novacron.fleets.reconciling import Reconciler
-from novacron.fleets.refresh import Refresh
-from novacron.fleets.reports import report_of
-from novacron.fleets.rules import QuotaCollection, RuleCollection
-from novacron.fleets.vms import FleetVMs
-from novacron.handles.host import HostHandle
-from novacron.identity import Identity
-from novacron.macs import MACAddresses
 from novacron.plugins.driver import HostURI
-from novacron.records.capacity import Allocation, BalancePlan, CapacityReport, FailureReport, FleetNode, Placement
-from novacron.store.allocations import AllocationStore
-from novacron.store.failovers import FailoverStore
-from novacron.store.fencing import FenceStore
-from novacron.store.hosts import HostStore, RegisteredHost
-from novacron.store.nodes import NodeStore
-from novacron.store.rules import RuleStore
-from novacron.store.settings import Settings
 
 if TYPE_CHECKING:
+    from novacron.dispatch.audit import AuditLog
+    from novacron.fleets.balancing import BalanceMode
+    from novacron.fleets.failover.controller import FailoverController
+    from novacron.fleets.failover.failovers import Failovers
+    from novacron.fleets.fencing.devices import FenceDevices
+    from novacron.fleets.fencing.fencer import Fencer
+    from novacron.fleets.groups import GroupCollection
+    from novacron.fleets.hosts import FleetHosts
+    from novacron.fleets.maintenance import Maintenance
+    from novacron.fleets.moving import Storage
+    from novacron.fleets.nodes import NodeCollection
+    from novacron.fleets.placement.placer import Placer
+    from novacron.fleets.refresh import Refresh
+    from novacron.fleets.rules import QuotaCollection, RuleCollection
+    from novacron.fleets.vms import FleetVMs
+    from novacron.handles.host import HostHandle
     from novacron.handles.vm import VMHandle
+    from novacron.identity import Identity
+    from novacron.macs import MACAddresses
     from novacron.monitoring.alerting.alerts import FleetAlerts
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.plotting import Plot
+    from novacron.records.capacity import Allocation, BalancePlan, CapacityReport, FailureReport, FleetNode, Placement
     from novacron.records.diagnosis import Finding
     from novacron.records.nics import MACClash
     from novacron.specs import VMSpec
+    from novacron.store.allocations import AllocationStore
     from novacron.store.database import Database
+    from novacron.store.hosts import HostStore, RegisteredHost
+    from novacron.store.nodes import NodeStore
+    from novacron.store.rules import RuleStore
+    from novacron.store.settings import Settings
     from novacron.workflow.run.run import Run
     from novacron.workflow.run.runs import Runs
     from novacron.workflow.schedules import Schedules
@@ -140,6 +136,8 @@ class Fleet:
     @property
     def vms(self) -> FleetVMs:
         """The VMs of all hosts."""
+        from novacron.fleets.vms import FleetVMs
+
         return FleetVMs(self)
 
     def __repr__(self) -> str:
@@ -171,32 +169,48 @@ class Fleet:
     @property
     def nodes(self) -> NodeCollection:
         """The nodes of the fleet and their capacity."""
+        from novacron.fleets.nodes import NodeCollection
+
         return NodeCollection(self._node_store, self._refresher, self._recorded)
 
     @property
     def groups(self) -> GroupCollection:
         """The groups of nodes and their settings."""
+        from novacron.fleets.groups import GroupCollection
+
         return GroupCollection(self._node_store, self._recorded)
 
     @property
     def rules(self) -> RuleCollection:
         """The placement rules."""
+        from novacron.fleets.rules import RuleCollection
+
         return RuleCollection(self._rules, self._node_store.list, self._allocations.list, self._recorded)
 
     @property
     def quotas(self) -> QuotaCollection:
         """The quotas of owners and tags."""
+        from novacron.fleets.rules import QuotaCollection
+
         return QuotaCollection(self._rules, self._recorded)
 
     @property
     def fencing(self) -> FenceDevices:
         """The fence devices, which switch nodes off."""
+        from novacron.fleets.fencing.agents import FenceAgents
+        from novacron.fleets.fencing.devices import FenceDevices
+        from novacron.store.fencing import FenceStore
+
         agents = FenceAgents(self._hooks)
         return FenceDevices(self.nodes, FenceStore(self._database), agents, self._fencer, self._recorded)
 
     @property
     def failover(self) -> Failovers:
         """Failover: VMs of a node that fails are restarted on other nodes."""
+        from novacron.fleets.failover.failovers import Failovers
+        from novacron.store.failovers import FailoverStore
+        from novacron.store.fencing import FenceStore
+
         return Failovers(
             self,
             self.nodes,
@@ -261,11 +275,15 @@ class Fleet:
 
     def placer(self) -> Placer:
         """Return what decides where VMs go."""
+        from novacron.fleets.placement.placer import Placer
+
         return Placer(self, self._node_store, self._allocations, self._rules, self._hooks, self._identity.actor)
 
     @property
     def maintenance(self) -> Maintenance:
         """Maintenance of nodes: empties them, and moves the VMs back afterwards."""
+        from novacron.fleets.maintenance import Maintenance
+
         return Maintenance(self, self.nodes, self._node_store, self.placer, self._recorded)
 
     def balance(
@@ -288,6 +306,8 @@ class Fleet:
             NotFoundError: no node belongs to the group.
             InvalidSpecError: the mode is unknown.
         """
+        from novacron.fleets.balancing import Balancer
+
         if mode not in ("manual", "full"):
             raise InvalidSpecError("unknown mode", problems=[SpecProblem("mode", str(mode), "manual or full")])
         balancer = Balancer(self, self._node_store, self._allocations, self.placer, self._recorded)
@@ -302,12 +322,17 @@ class Fleet:
             refresh: read the hypervisors first. False reports what is stored.
             timeout: seconds that each host may take.
         """
+        from novacron.fleets.reports import report_of
+
         if refresh:
             self.nodes.refresh(timeout=timeout)
         return report_of(self.nodes.list(), self._failures)
 
     def _failures(self, group: str, nodes: Sequence[FleetNode]) -> Sequence[FailureReport]:
         """Return the failures of a group after which VMs can't restart, as its settings say."""
+        from novacron.fleets.admission import failures_of
+        from novacron.fleets.groups import settings_of
+
         settings = settings_of(self._node_store, group)
         if not settings.failures:
             return ()
@@ -413,9 +438,16 @@ class Fleet:
         self.hosts.close()
 
     def _fencer(self) -> Fencer:
+        from novacron.fleets.fencing.agents import FenceAgents
+        from novacron.fleets.fencing.fencer import Fencer
+
         return Fencer(FenceAgents(self._hooks), self._secrets, self.hosts)
 
     def _failover_controller(self, **options: Any) -> FailoverController:
+        from novacron.fleets.failover.controller import TASK, FailoverController
+        from novacron.fleets.failover.restarting import Restarter
+        from novacron.store.failovers import FailoverStore
+        from novacron.store.fencing import FenceStore
         from novacron.store.leases import LeaseStore
 
         store, placer = FailoverStore(self._database), self.placer()
@@ -433,6 +465,9 @@ class Fleet:
         )
 
     def _refresher(self) -> Refresh:
+        from novacron.fleets.reconciling import Reconciler
+        from novacron.fleets.refresh import Refresh
+
         return Refresh(self, self._node_store, Reconciler(self._allocations, self._alive))
 
     def _recorded(self, operation: str, name: str, arguments: dict[str, Any]) -> _Recorded:

@@ -1,4 +1,4 @@
-"""The handle of a connected host."""
+"""The handle of a connected host. The modules of its collections are imported when a collection is first used."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from novacron.dispatch.dispatcher import Dispatcher
 from novacron.errors import HostNotFoundError, InvalidSpecError, SpecProblem, UnsupportedOperationError
-from novacron.handles.devices import HostDevices
-from novacron.handles.filters import FilterCollection
-from novacron.handles.native import NativeOperations
-from novacron.handles.networks import NetworkCollection
-from novacron.handles.pools import PoolCollection
-from novacron.handles.templates import TemplateCollection
-from novacron.handles.vms import VMCollection
-from novacron.identity import Identity
-from novacron.jobs import Job
 from novacron.plugins.driver import Destination
-from novacron.records.diagnosis import Finding
-from novacron.records.events import Event
-from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 
 if TYPE_CHECKING:
+    from novacron.dispatch.dispatcher import Dispatcher
+    from novacron.handles.devices import HostDevices
+    from novacron.handles.filters import FilterCollection
     from novacron.handles.images import ImageCollection
+    from novacron.handles.native import NativeOperations
+    from novacron.handles.networks import NetworkCollection
+    from novacron.handles.pools import PoolCollection
+    from novacron.handles.templates import TemplateCollection
+    from novacron.handles.vms import VMCollection
     from novacron.hookspecs.events import Subscription
+    from novacron.identity import Identity
+    from novacron.jobs import Job
+    from novacron.records.diagnosis import Finding
+    from novacron.records.events import Event
+    from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
 
 
 class HostHandle:
@@ -54,12 +54,6 @@ class HostHandle:
         self.name = dispatcher.host
         self.uri = uri
         self._find = find
-        self.vms = VMCollection(self)
-        self.pools = PoolCollection(self)
-        self.networks = NetworkCollection(self)
-        self.filters = FilterCollection(self)
-        self.templates = TemplateCollection(self)
-        self.devices = HostDevices(self)
 
     def __repr__(self) -> str:
         return f"<Host {self.name} {self.uri}{' closed' if self.closed else ''}>"
@@ -100,9 +94,51 @@ class HostHandle:
         self.close()
 
     @cached_property
+    def vms(self) -> VMCollection:
+        """The VMs of the host."""
+        from novacron.handles.vms import VMCollection
+
+        return VMCollection(self)
+
+    @cached_property
+    def pools(self) -> PoolCollection:
+        """The storage pools and their volumes."""
+        from novacron.handles.pools import PoolCollection
+
+        return PoolCollection(self)
+
+    @cached_property
+    def networks(self) -> NetworkCollection:
+        """The networks."""
+        from novacron.handles.networks import NetworkCollection
+
+        return NetworkCollection(self)
+
+    @cached_property
+    def filters(self) -> FilterCollection:
+        """The traffic filters."""
+        from novacron.handles.filters import FilterCollection
+
+        return FilterCollection(self)
+
+    @cached_property
+    def templates(self) -> TemplateCollection:
+        """The templates."""
+        from novacron.handles.templates import TemplateCollection
+
+        return TemplateCollection(self)
+
+    @cached_property
+    def devices(self) -> HostDevices:
+        """The PCI and USB devices of the host."""
+        from novacron.handles.devices import HostDevices
+
+        return HostDevices(self)
+
+    @cached_property
     def images(self) -> ImageCollection:
         """The operating system images in the host's storage pools."""
-        from novacron.handles.images import ImageCollection  # with HTTP and TLS, which a listing does not need
+        from novacron.handles.images import ImageCollection
 
         return ImageCollection(self)
 
@@ -131,6 +167,8 @@ class HostHandle:
             >>> dir(host.native), host.supports("vsphere.folder_list")
             ([], False)
         """
+        from novacron.handles.native import NativeOperations
+
         return NativeOperations(self)
 
     def acting_for(self, actor: str) -> HostHandle:

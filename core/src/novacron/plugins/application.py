@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +18,8 @@ import pluggy
 from novacron.errors import NotFoundError, PluginError
 from novacron.hookspecs import application
 from novacron.hookspecs.operation import PROJECT
-from novacron.plugins.discovery import DriverRegistry, is_entry_point
+from novacron.plugins.discovery import DriverRegistry
+from novacron.plugins.entry_points import InstalledEntryPoint, is_entry_point
 from novacron.plugins.validation import implementations, operations
 from novacron.state import StateDirectory, open_private
 
@@ -60,7 +60,7 @@ class ApplicationPlugins:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(application)
         self._known: dict[str, PluginInfo] = {}
-        self._origins: dict[str, EntryPoint | Path | object] = {}
+        self._origins: dict[str, InstalledEntryPoint | Path | object] = {}
 
     @property
     def hook(self) -> Any:

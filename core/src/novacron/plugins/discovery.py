@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from types import MappingProxyType
-from typing import Any, TypeGuard
+from typing import Any
 
 from novacron.errors import PluginError, UnsupportedOperationError
 from novacron.hookspecs import API_VERSION
 from novacron.plugins.driver import DriverProvider
+from novacron.plugins.entry_points import InstalledEntryPoint, InstalledEntryPoints, installed_entry_points
 
 DRIVER_GROUP = "novacron.drivers"
 KNOWN_ELSEWHERE: Mapping[str, str] = MappingProxyType(
@@ -32,7 +31,7 @@ class DriverRegistry:
     def __init__(self, offered: Callable[[], Iterable[DriverProvider]] = tuple) -> None:
         self._registered: dict[str, DriverProvider] = {}
         self._offered = offered
-        self._installed: EntryPoints | None = None
+        self._installed: InstalledEntryPoints | None = None
         self.checked: set[tuple[type, ...]] = set()
 
     def __repr__(self) -> str:
@@ -53,15 +52,15 @@ class DriverRegistry:
         for scheme in [s for s, p in self._registered.items() if p is provider]:
             del self._registered[scheme]
 
-    def entry_points(self) -> EntryPoints:
-        """Return the entry points of all installed distributions. They are read once: reading takes milliseconds."""
+    def entry_points(self) -> InstalledEntryPoints:
+        """Return NovaCron's entry points of all installed distributions. They are read once."""
         if self._installed is None:
-            self._installed = entry_points()  # type: ignore[assignment]  # declared as what Python 3.9 returned
-        return self._installed  # type: ignore[return-value]
+            self._installed = installed_entry_points()
+        return self._installed
 
-    def by_scheme(self) -> dict[str, list[EntryPoint]]:
+    def by_scheme(self) -> dict[str, list[InstalledEntryPoint]]:
         """Return the entry points of each scheme; several if more than one distribution provides it."""
-        points: dict[str, list[EntryPoint]] = {}
+        points: dict[str, list[InstalledEntryPoint]] = {}
         for point in self.entry_points().select(group=DRIVER_GROUP):
             points.setdefault(point.name, []).append(point)
         return points
@@ -98,8 +97,10 @@ class DriverRegistry:
         return checked
 
     def _unknown(
-        self, scheme: str, installed: dict[str, list[EntryPoint]], offered: dict[str, DriverProvider]
+        self, scheme: str, installed: dict[str, list[InstalledEntryPoint]], offered: dict[str, DriverProvider]
     ) -> UnsupportedOperationError:
+        import difflib
+
         schemes = sorted({*installed, *self._registered, *offered})
         known = KNOWN_ELSEWHERE.get(scheme.partition("+")[0])
         near = difflib.get_close_matches(scheme, schemes, n=1)
@@ -120,11 +121,6 @@ class DriverRegistry:
                 continue
             found |= dict.fromkeys(provider.schemes, provider)
         return found
-
-
-def is_entry_point(origin: object) -> TypeGuard[EntryPoint]:
-    """Return whether an object is an entry point. Libraries have their own backports of importlib.metadata."""
-    return isinstance(origin, EntryPoint) or all(hasattr(origin, name) for name in ("group", "value", "load"))
 
 
 def check_provider(provider: Any, what: str) -> None:
@@ -158,4 +154,4 @@ def _supports(wanted: str) -> bool:
     return True
 
 
-__all__ = ["DRIVER_GROUP", "DriverRegistry", "check_provider", "is_entry_point"]
+__all__ = ["DRIVER_GROUP", "DriverRegistry", "check_provider"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -102,17 +104,51 @@ class Driver:
     Args:
         parts: the area objects; their methods carry `hookimpl`. An area that uses other areas has a method `connect_areas(parts)`, which
             gets all of them. An area with its own resources (a thread) has a method `close()`, called before the driver's `close`.
+        areas: functions that return further area objects, by the name of the area in the contract, such as "snapshots". Each is called when
+            an operation of its area is first used, so that a short command imports only the modules that it needs.
         close: called once when the host is closed.
         native: the driver's own connection, for drivers of the same kind (the other host of a migration).
     """
 
-    def __init__(self, parts: Sequence[object], *, close: Callable[[], object] | None = None, native: Any = None) -> None:
-        self.parts = tuple(parts)
-        for part in self.parts:
-            getattr(part, "connect_areas", bool)(self.parts)
+    def __init__(
+        self,
+        parts: Sequence[object] = (),
+        *,
+        areas: Mapping[str, Callable[[], object]] = MappingProxyType({}),
+        close: Callable[[], object] | None = None,
+        native: Any = None,
+    ) -> None:
         self.native = native
+        self.areas = areas
         self._close = close or bool
         self._closed = False
+        self._guard = threading.RLock()
+        self._parts = list(parts)
+        self._made: dict[str, object] = {}
+        for part in parts:
+            self._connect_areas(part)
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        """All area objects. Those that do not exist yet are made."""
+        for name in self.areas:
+            self.area(name)
+        return tuple(self._parts)
+
+    @property
+    def made(self) -> tuple[object, ...]:
+        """The area objects that exist."""
+        with self._guard:
+            return tuple(self._parts)
+
+    def area(self, name: str) -> object:
+        """Return the object of one of `areas`, and make it at the first call."""
+        with self._guard:
+            if name not in self._made:
+                part = self._made[name] = self.areas[name]()
+                self._parts.append(part)
+                self._connect_areas(part)
+            return self._made[name]
 
     @property
     def closed(self) -> bool:
@@ -124,9 +160,13 @@ class Driver:
         if self._closed:
             return
         self._closed = True
-        for part in self.parts:
+        for part in self.made:
             getattr(part, "close", bool)()
         self._close()
+
+    def _connect_areas(self, part: object) -> None:
+        if hasattr(part, "connect_areas"):
+            part.connect_areas(self.parts)
 
 
 class DriverProvider:

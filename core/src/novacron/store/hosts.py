@@ -1,14 +1,20 @@
-"""The hosts of the fleet in the state database. SQLAlchemy is imported when the first host is read."""
+"""The hosts of the fleet in the state database. Reading them from SQLite does not import SQLAlchemy."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from novacron.errors import AlreadyExistsError, HostNotFoundError, InvalidSpecError, SpecProblem
 from novacron.store.base import Store
+from novacron.store.quick import read_rows, sqlite_file
+
+if TYPE_CHECKING:
+    from novacron.store.database import Database
 
 
 class RegisteredHost(msgspec.Struct, frozen=True):
@@ -24,10 +30,22 @@ class RegisteredHost(msgspec.Struct, frozen=True):
 
 
 class HostStore(Store):
-    """Reads and writes the fleet's hosts."""
+    """Reads and writes the fleet's hosts.
+
+    Args:
+        database: the state database, see `Store`.
+        url: returns the URL of the state database; None if only `database` is to be used.
+    """
+
+    def __init__(self, database: Database | Callable[[], Database], url: Callable[[], str] | None = None) -> None:
+        super().__init__(database)
+        self._url = url
 
     def list(self) -> list[RegisteredHost]:
-        """Return all hosts, sorted by name."""
+        """Return all hosts, sorted by name. Raises StorageError."""
+        file = None if self._url is None else sqlite_file(self._url())
+        if file is not None and file.parent.exists():
+            return [RegisteredHost(*row) for row in read_rows(file, "SELECT name, uri, added_at FROM hosts ORDER BY name")]
         from novacron.store.tables import hosts
 
         with self.transaction() as connection:

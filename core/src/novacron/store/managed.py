@@ -5,12 +5,12 @@ A script that uses no group of nodes should not wait for a database. With SQLite
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from novacron.store.quick import read_rows, sqlite_file
 
 if TYPE_CHECKING:
     from novacron.store.database import Database
@@ -36,15 +36,15 @@ class ManagedNodes:
     def __bool__(self) -> bool:
         """Raises StorageError if the database can't be read."""
         url = self._url()
-        if not url.startswith("sqlite:///"):
+        file = sqlite_file(url)
+        if file is None:
             return self._asked()
-        file = Path(url.removeprefix("sqlite:///"))
         stamp, newest = _stamp(file)
         if not stamp:
             return False
         if self._known is not None and self._known[:2] == (url, stamp):
             return self._known[2]
-        found = _read(file)
+        found = bool(read_rows(file, "SELECT 1 FROM nodes WHERE group_name IS NOT NULL LIMIT 1"))
         if time.time() - newest > SETTLED:
             self._known = url, stamp, found
         return found
@@ -66,18 +66,6 @@ def _stamp(file: Path) -> tuple[_Stamp, float]:
             continue
         found.append((status.st_size, status.st_mtime_ns))
     return tuple(found), max((changed for _, changed in found), default=0) / 1e9
-
-
-def _read(file: Path) -> bool:
-    try:
-        with closing(sqlite3.connect(file, timeout=15)) as connection:
-            return connection.execute("SELECT 1 FROM nodes WHERE group_name IS NOT NULL LIMIT 1").fetchone() is not None
-    except sqlite3.OperationalError as error:
-        if "no such" in str(error):  # a database of an older version, or one that is being created
-            return False
-        from novacron.errors import StorageError
-
-        raise StorageError(f"the state database can't be read: {error}", hint="check the state directory") from error
 
 
 __all__ = ["ManagedNodes"]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.plugins import ConnectContext, Driver, DriverProvider, HostURI
 from novacron_kvm.fields import FIELDS
+
+if TYPE_CHECKING:
+    from novacron_kvm.connection import KVMConnection
 
 SCHEMES = ("qemu", "qemu+unix", "qemu+ssh", "qemu+tls", "qemu+tcp", "qemu+libssh2", "qemu+libssh", "test")
 
@@ -40,51 +46,45 @@ OPT_IN = "NOVACRON_URI_PROGRAMS"
 """The environment variable that allows them on this machine. A URI may come from the state database, which others may be able to write."""
 
 
-def areas() -> list[type]:
-    """Return the classes of a connection's parts."""
-    from novacron_kvm.operations.appliances import KVMAppliances
-    from novacron_kvm.operations.console import KVMConsole
-    from novacron_kvm.operations.devices import KVMDevices
-    from novacron_kvm.operations.diagnosis import KVMDiagnosis
-    from novacron_kvm.operations.disks import KVMDisks
-    from novacron_kvm.operations.events import KVMEvents
-    from novacron_kvm.operations.filters import KVMFilters
-    from novacron_kvm.operations.guest import KVMGuest
-    from novacron_kvm.operations.host import KVMHost
-    from novacron_kvm.operations.lifecycle import KVMLifecycle
-    from novacron_kvm.operations.metrics import KVMMetrics
-    from novacron_kvm.operations.migration import KVMMigration
-    from novacron_kvm.operations.networks import KVMNetworks
-    from novacron_kvm.operations.nics import KVMNICs
-    from novacron_kvm.operations.pools import KVMPools
-    from novacron_kvm.operations.power import KVMPower
-    from novacron_kvm.operations.resources import KVMResources
-    from novacron_kvm.operations.snapshots import KVMSnapshots
-    from novacron_kvm.operations.templates import KVMTemplates
-    from novacron_kvm.operations.volumes import KVMVolumes
+_AREAS = {
+    "host": "KVMHost",
+    "lifecycle": "KVMLifecycle",
+    "power": "KVMPower",
+    "resources": "KVMResources",
+    "pools": "KVMPools",
+    "volumes": "KVMVolumes",
+    "disks": "KVMDisks",
+    "networks": "KVMNetworks",
+    "nics": "KVMNICs",
+    "devices": "KVMDevices",
+    "filters": "KVMFilters",
+    "snapshots": "KVMSnapshots",
+    "migration": "KVMMigration",
+    "metrics": "KVMMetrics",
+    "console": "KVMConsole",
+    "guest": "KVMGuest",
+    "templates": "KVMTemplates",
+    "events": "KVMEvents",
+    "appliances": "KVMAppliances",
+    "diagnosis": "KVMDiagnosis",
+}
+"""The module of each area in `operations`, and its class. A module is imported when an operation of its area is first used."""
 
-    return [
-        KVMHost,
-        KVMLifecycle,
-        KVMPower,
-        KVMResources,
-        KVMPools,
-        KVMVolumes,
-        KVMDisks,
-        KVMNetworks,
-        KVMNICs,
-        KVMDevices,
-        KVMFilters,
-        KVMSnapshots,
-        KVMMigration,
-        KVMMetrics,
-        KVMConsole,
-        KVMGuest,
-        KVMTemplates,
-        KVMEvents,
-        KVMAppliances,
-        KVMDiagnosis,
-    ]
+
+def areas() -> list[type]:
+    """Return the classes of the area objects."""
+    return [_area(name) for name in _AREAS]
+
+
+def _area(name: str) -> type:
+    """Import the class of an area."""
+    found: type = getattr(import_module(f"novacron_kvm.operations.{name}"), _AREAS[name])
+    return found
+
+
+def _make(area: str, connection: KVMConnection) -> object:
+    """Return the object of an area."""
+    return _area(area)(connection)
 
 
 def limits() -> dict[str, str]:
@@ -120,7 +120,8 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
         state=context.state,
         ask_peers=context.ask_peers,
     )
-    return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
+    made = {area: partial(_make, area, connection) for area in _AREAS}
+    return Driver(areas=made, close=connection.close, native=connection)
 
 
 def refuse_unknown(uri: HostURI) -> None:

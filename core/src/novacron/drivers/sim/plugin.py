@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from novacron.drivers.sim.fields import FIELDS
 from novacron.plugins.driver import ConnectContext, Driver, DriverProvider, HostURI
 
 if TYPE_CHECKING:
+    from novacron.drivers.sim.area import SimConnection
     from novacron.drivers.sim.state.world import World
 
 QUERY = ("vms", "prefix", "latency", "jitter", "seed")
@@ -34,7 +36,19 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     found.faults.latency = asked.get("latency", found.faults.latency)
     found.faults.jitter = asked.get("jitter", found.faults.jitter)
     connection = SimConnection(found, context.name, uri.text, context.secrets)
-    return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
+    made = {area: partial(_make, area, connection) for area in _AREAS}
+    return Driver(areas=made, close=connection.close, native=connection)
+
+
+def _make(area: str, connection: SimConnection) -> object:
+    """Return the object of an area."""
+    return _area(area)(connection)
+
+
+def _area(name: str) -> type:
+    """Import the class of an area."""
+    found: type = getattr(import_module(f"novacron.drivers.sim.operations.{name}"), _AREAS[name])
+    return found
 
 
 _AREAS = {
@@ -59,12 +73,12 @@ _AREAS = {
     "appliances": "SimAppliances",
     "diagnosis": "SimDiagnosis",
 }
-"""The module of each area in `operations`, and its class. They are imported by the first connection."""
+"""The module of each area in `operations`, and its class. A module is imported when an operation of its area is first used."""
 
 
 def areas() -> list[type]:
     """Return the classes of the area objects."""
-    return [getattr(import_module(f"novacron.drivers.sim.operations.{module}"), name) for module, name in _AREAS.items()]
+    return [_area(name) for name in _AREAS]
 
 
 def _parsed(uri: HostURI) -> dict[str, Any]:

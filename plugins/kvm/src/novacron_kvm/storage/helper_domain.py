@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import libvirt
-from lxml import etree
 
 from novacron.errors import StorageError
 from novacron_kvm.connection import KVMConnection
@@ -27,6 +26,8 @@ def helper_domain(connection: KVMConnection, conn: Any, definition: Any, path: s
     libvirtd ends it when `conn` is closed, so also when this process dies. A libvirtd that was restarted has forgotten that, so the domain
     is then ended on a new connection. `format` is used instead of that of the volume: the content of a file does not matter to its lock.
     """
+    from lxml import etree
+
     root = etree.Element("domain", type=definition.get("type"))
     etree.SubElement(root, "name").text = HELPER + uuid.uuid4().hex[:12]
     etree.SubElement(root, "memory", unit="MiB").text = "16"
@@ -64,6 +65,8 @@ def existing_volume(conn: Any, path: str) -> Any:
 
 def _plain_disk(definition: Any, path: str, format_: str) -> Any:
     """Return a <disk> with nothing but the file, as "vda", and its encryption."""
+    from lxml import etree
+
     disks = own_disks(definition)
     original = next((e for e in disks if disk_record(e).source == path), disks[0] if disks else etree.Element("disk"))
     disk = etree.Element("disk", type="file", device="disk")

@@ -1,10 +1,8 @@
-"""Reads XML without entities and without network, and finds things in it."""
+"""Reads XML without entities and without network, and finds things in it. lxml is imported by the first document, not by a listing."""
 
 from __future__ import annotations
 
 from typing import Any
-
-from lxml import etree
 
 from novacron.errors import InvalidSpecError, SpecProblem
 
@@ -18,6 +16,8 @@ def parse(text: str) -> Any:
     Raises:
         InvalidSpecError: it is not well formed, or declares a document type, and with it entities.
     """
+    from lxml import etree
+
     # whatever encoding it declares, here it is text already
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, encoding="utf-8")
     try:
@@ -53,6 +53,8 @@ def content(element: Any) -> str:
 
 def serialise(root: Any) -> str:
     """Return the document as text, nothing added and nothing left out."""
+    from lxml import etree
+
     return str(etree.tostring(root, encoding="unicode"))
 
 

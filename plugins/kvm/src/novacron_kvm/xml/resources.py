@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lxml import etree
-
 from novacron_kvm.xml.parsing import content, text_of
 from novacron_kvm.xml.reading import UNIT
 
@@ -96,6 +94,8 @@ def modules(root: Any) -> list[Any]:
 
 def module(size_bytes: int) -> Any:
     """Return a memory module for the first NUMA node."""
+    from lxml import etree
+
     element = etree.Element("memory", model="dimm")
     target = etree.SubElement(element, "target")
     etree.SubElement(target, "size", unit="KiB").text = str(size_bytes // 1024)
@@ -108,6 +108,8 @@ def set_vcpus(root: Any, count: int) -> None:
 
     Whole sockets are added or removed, so the maximum can be more than `count`.
     """
+    from lxml import etree
+
     vcpu, topology = root.find("vcpu"), root.find("cpu/topology")
     if vcpu is None:
         vcpu = etree.Element("vcpu")
@@ -226,6 +228,8 @@ def scheduling(root: Any) -> dict[str, int]:
 
 def set_scheduling(root: Any, parameters: dict[str, int]) -> None:
     """Put libvirt's parameters of CPU into a <domain>."""
+    from lxml import etree
+
     cputune = root.find("cputune")
     if cputune is None:
         cputune = etree.Element("cputune")
