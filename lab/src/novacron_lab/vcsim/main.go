@@ -67,6 +67,9 @@ func main() {
 	markUplinks(service.Context)
 	addAutostart(service.Context)
 	addNodeSystems(service.Context)
+	if !*esx {
+		addEVCModes(service.Context)
+	}
 	addDiagnostics(service.Context, model.ServiceContent.DiagnosticManager)
 	service.Context.Map.Handler = missing
 	service.RegisterEndpoints = true
@@ -79,6 +82,7 @@ func main() {
 	service.HandleFunc(bundlePrefix, serveBundle)
 	server := service.NewServer()
 	defer server.Close()
+	server.Config.Handler = markEmptied(server.Config.Handler)
 	for _, path := range []string{apiPrefix + "session", apiPrefix + "cis/"} {
 		service.ServeMux.HandleFunc(path, func(response http.ResponseWriter, request *http.Request) { serveAPI(service, response, request) })
 	}

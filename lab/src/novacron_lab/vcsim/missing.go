@@ -106,6 +106,8 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		more = &network{thing}
 	case *simulator.VirtualDiskManager:
 		more = &diskManager{thing}
+	case *simulator.EnvironmentBrowser:
+		more = &environment{thing}
 	case *simulator.HostDatastoreBrowser:
 		more = &browser{thing}
 	case *simulator.Folder:
@@ -144,7 +146,17 @@ func (f *folder) CreateVMTask(ctx *simulator.Context, req *types.CreateVM_Task) 
 		return &methods.CreateVM_TaskBody{Res: &types.CreateVM_TaskResponse{Returnval: task}}
 	}
 	knowCapacity(ctx, req.Config.DeviceChange)
-	return f.Folder.CreateVMTask(ctx, req)
+	body := f.Folder.CreateVMTask(ctx, req)
+	if answer, is := body.(*methods.CreateVM_TaskBody); is && answer.Res != nil {
+		after(ctx, answer.Res.Returnval, func() {
+			if task, is := ctx.Map.Get(answer.Res.Returnval).(*simulator.Task); is {
+				if made, is := task.Info.Result.(types.ManagedObjectReference); is {
+					(&machine{ctx.Map.Get(made).(*simulator.VirtualMachine)}).keep(&req.Config)
+				}
+			}
+		})
+	}
+	return body
 }
 
 // capacity reads a disk's size from its descriptor; 0 when it has none.
@@ -485,6 +497,7 @@ func (m *machine) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM_T
 	body := m.VirtualMachine.ReconfigVMTask(ctx, req)
 	if answer, is := body.(*methods.ReconfigVM_TaskBody); is && answer.Res != nil {
 		after(ctx, answer.Res.Returnval, func() {
+			m.keep(&req.Spec)
 			ctx.Update(m.VirtualMachine, []types.PropertyChange{
 				{Name: "config.hardware.numCPU", Val: m.Config.Hardware.NumCPU},
 				{Name: "config.hardware.memoryMB", Val: m.Config.Hardware.MemoryMB},

@@ -13,31 +13,35 @@ FIELDS = {
     "DiskLimits": "total_iops",
     "DiskSpec": "size source path pool name device bus format target preallocate read_only shareable boot_order limits",
     "DisplaySpec": "",
-    "FeaturesSpec": "",
+    "FeaturesSpec": "hide_hypervisor pmu iommu",
     "FilesystemSpec": "",
     "FilterRule": "",
-    "HostDeviceSpec": "",
+    "HostDeviceSpec": "pci",
     "KernelSpec": "",
-    "LaunchSecuritySpec": "",
+    "LaunchSecuritySpec": "type",
     "LimitsSpec": "cpu_shares cpu_limit_percent cpu_guarantee_mhz memory_limit memory_guarantee",
-    "MemoryBackingSpec": "",
+    "MemoryBackingSpec": "hugepages page_size locked preallocate merge",
     "MigrationSpec": "live storage deadline node pool folder networks",
     "NICLimits": "",
     "NICSpec": "network mac model link_up outbound_bytes_per_second boot_order",
     "NICUpdate": "network mac model link_up outbound_bytes_per_second",
-    "NUMANodeSpec": "",
+    "NUMANodeSpec": "vcpus memory host_nodes",
     "NetworkSpec": "name type bridge vlan mtu",
     "PortGroupSpec": "",
-    "SerialSpec": "",
+    "SerialSpec": "type file",
     "SnapshotSpec": "name description memory quiesce kind",
     "StoragePoolSpec": "name type path source_host source_path",
     "TemplateSpec": "name description tags seal",
     "TrafficFilterSpec": "name default anti_spoofing",
     "VMSpec": (
-        "name id vcpus vcpus_max memory memory_max arch machine cpu_mode topology firmware tpm iso disks nics cloud_init tags metadata "
-        "description autostart start node native.guest_id native.cluster native.resource_pool native.folder native.serial_port"
+        "name id vcpus vcpus_max memory memory_max arch machine cpu_mode cpu_model topology numa memory_backing features "
+        "launch_security watchdog firmware tpm iso boot_menu cpuset usb_controller disks nics serial sound host_devices balloon "
+        "cloud_init tags metadata description autostart start node native.guest_id native.cluster native.resource_pool native.folder "
+        "native.serial_port"
     ),
-    "VMUpdate": "vcpus memory description tags metadata autostart",
+    "VMUpdate": (
+        "vcpus memory description tags metadata autostart topology memory_backing boot_order features watchdog tpm sound balloon"
+    ),
     "VolumeSpec": "name capacity format preallocate",
     "disk_attach": "size source path pool name device bus format target preallocate read_only shareable limits",
     "nic_attach": "network mac model link_up outbound_bytes_per_second",

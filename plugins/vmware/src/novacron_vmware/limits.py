@@ -20,7 +20,9 @@ def limits() -> dict[str, str]:
         "console_open": "network serial ports by tcp or telnet, of VMs created with native={'serial_port': ...}",
         "guest_password_set": "Linux guests; their user has to be root",  # nosec B105 - an explanation
         "guest_ssh_keys_set": "Linux guests; their user has to be root, or the one whose keys they are",
-        "vm_update": "autostart on a single ESXi only",
+        "vm_update": "autostart on a single ESXi only; hardware of a stopped VM",
+        "device_attach": "PCI devices, to a stopped VM",
+        "device_detach": "from a stopped VM",
         "disk_limit": "total_iops only",
         "vm_import": "a ConfigSpec in XML, as vm_export writes it, its disks must be there; or the path of a .vmx",
         "filter_update": "anti_spoofing only: a port group's security policy",
@@ -37,6 +39,7 @@ FAKED = (
     "console_open",
     "console_endpoint",
     "console_screenshot",
+    "device_attach",
     "guest_info",
     "guest_exec",
     "guest_file_read",

@@ -11,6 +11,7 @@ from novacron.records.vm import VM, Status
 from novacron_vmware.autostart import autostarting
 from novacron_vmware.devices import disk_records, nic_records
 from novacron_vmware.errors import translated
+from novacron_vmware.evc import model_of
 from novacron_vmware.inventory import SUMMARY
 from novacron_vmware.names import path_part, plain_name
 from novacron_vmware.sdk import vim
@@ -34,6 +35,7 @@ FULL = (
     "config.createDate",
     "guest.net",
     "guest.toolsRunningStatus",
+    "runtime.featureMask",
     FACTS_PATH,
 )
 STATUSES: dict[str, Status] = {"poweredOn": "running", "poweredOff": "stopped", "suspended": "suspended"}
@@ -94,6 +96,7 @@ def full_record(
     with translated(record.name):
         nics = tuple(nic_records(connection, devices, read.get("guest.net") or ()))
     boot = read.get("config.bootOptions")
+    model = model_of(connection, read.get("runtime.featureMask"))
     firmware = "bios" if read.get("config.firmware") != "efi" else "uefi-secure" if boot and boot.efiSecureBootEnabled else "uefi"
     full: VM = record.replace(
         arch="x86_64",
@@ -104,7 +107,7 @@ def full_record(
         description=read.get("config.annotation") or "",
         tags=frozenset(facts.get("tags", ())) | tags,
         metadata=facts.get("metadata", {}),
-        native={"guest_id": read.get("config.guestId")},
+        native={"guest_id": read.get("config.guestId")} | ({"cpu_model": model} if model else {}),
         created_at=created.isoformat() if created else None,
         autostart=None if started is None else thing in started,
         agent_connected=tools_running(read) if record.status == "running" else None,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from novacron.errors import AlreadyExistsError, InvalidSpecError, SpecProblem
 from novacron_vmware.console import serial_port
 from novacron_vmware.devices import problems_of_disk, problems_of_nic
+from novacron_vmware.evc import problem_of_model
+from novacron_vmware.lifecycle import hardware
 
 if TYPE_CHECKING:
     from novacron.specs import VMSpec
@@ -22,8 +24,11 @@ def check(spec: VMSpec, connection: VMwareConnection) -> None:
         problems.append(SpecProblem("arch", str(spec.arch), "x86_64"))
     if spec.cpu_mode not in ("default", "host-passthrough"):
         problems.append(SpecProblem("cpu_mode", spec.cpu_mode, "default or host-passthrough"))
-    if spec.topology and spec.topology.threads != 1:
-        problems.append(SpecProblem("topology.threads", str(spec.topology.threads), "1"))
+    problems += hardware.problems(spec)
+    if spec.cpu_model and (problem := problem_of_model(connection, spec.cpu_model)) is not None:
+        problems.append(problem)
+    if spec.host_devices and not (spec.node or connection.is_esxi):
+        problems.append(SpecProblem("host_devices", "no node", "a node too: the VM can only run where the device is"))
     if (wanted := spec.native.get(serial_port.KEY)) is not None and (problem := serial_port.problem_of(wanted)) is not None:
         problems.append(problem)
     if spec.memory % 2**20:

@@ -16,6 +16,9 @@ from novacron.secrets import Secrets
 from novacron_vmware.autostart import set_autostart
 from novacron_vmware.console import serial_port
 from novacron_vmware.devices import Adding, card, places
+from novacron_vmware.evc import apply_model
+from novacron_vmware.lifecycle.hardware import Hardware
+from novacron_vmware.lifecycle.passthrough import passthrough
 from novacron_vmware.placement import DEFAULT, Placement, backing, datastores, find_placement
 from novacron_vmware.records import FACTS_PATH, apply_tags, facts_of, facts_option, read_vm
 from novacron_vmware.sdk import vim
@@ -39,8 +42,9 @@ def placement_of(connection: VMwareConnection, spec: VMSpec, *, memory: int) -> 
     )
 
 
-def new_config(connection: VMwareConnection, spec: VMSpec, datacenter: Any) -> Any:
-    """Return the configuration of a new VM, with all disks but those that are copied from images."""
+def new_config(connection: VMwareConnection, spec: VMSpec, place: Placement) -> Any:
+    """Return the configuration of a new VM at a place, with all disks but those that are copied from images."""
+    datacenter = place.datacenter
     where = datastores(connection, {d.pool for d in spec.disks} | {DEFAULT}, datacenter)
     config = vim.vm.ConfigSpec(
         name=spec.name,
@@ -48,17 +52,18 @@ def new_config(connection: VMwareConnection, spec: VMSpec, datacenter: Any) -> A
         memoryMB=spec.memory // 2**20,
         annotation=spec.description or None,
         guestId=str(spec.native.get("guest_id", GUEST)),
-        firmware="bios" if spec.firmware == "bios" else "efi",
         version=spec.machine,
         files=vim.vm.FileInfo(vmPathName=f"[{where[DEFAULT]}]"),
         instanceUuid=str(spec.id or uuid.uuid4()),
         cpuHotAddEnabled=bool(spec.vcpus_max) or None,
         memoryHotAddEnabled=bool(spec.memory_max) or None,
-        numCoresPerSocket=spec.topology.cores if spec.topology else None,
     )
-    if spec.firmware == "uefi-secure":
-        config.bootOptions = vim.vm.BootOptions(efiSecureBootEnabled=True)
-    config.extraConfig = list(_extra(spec, connection.secrets))
+    hardware = hardware_of(spec)
+    for name, value in hardware.config.items():
+        setattr(config, name, value)
+    if spec.host_devices:
+        config.memoryReservationLockedToMax = True
+    config.extraConfig = [*_extra(spec, connection.secrets), *hardware.options]
     adding = Adding()
     for disk in at_once(spec):
         add_disk(connection, adding, disk, where[disk.pool], datacenter)
@@ -71,10 +76,19 @@ def new_config(connection: VMwareConnection, spec: VMSpec, datacenter: Any) -> A
         adding.add(card(nic, backing(connection, str(nic.network), datacenter), adding.next_key()))
     if serial_port.KEY in spec.native:
         adding.add(serial_port.network_port(str(spec.native[serial_port.KEY]), adding.next_key()))
-    if spec.tpm:
-        adding.add(vim.vm.device.VirtualTPM(key=adding.next_key()))
+    given = [passthrough(connection, place.able, str(each.pci), spec.name) for each in spec.host_devices]
+    for device in hardware.added + given:
+        device.key = adding.next_key()
+        adding.add(device)
     config.deviceChange = adding.changes
     return config
+
+
+def hardware_of(spec: VMSpec) -> Hardware:
+    """Return the hardware that a spec asks for, beyond CPUs, memory, disks and NICs."""
+    hardware = Hardware()
+    hardware.take({"firmware": spec.firmware} | {name: getattr(spec, name) for name in spec.model_fields_set}, spec.name)
+    return hardware
 
 
 def disks_of(spec: VMSpec) -> list[DiskSpec]:
@@ -101,6 +115,8 @@ def finish(
         if spec.autostart:
             set_autostart(connection, made, enabled=True)
         _boot_order(connection, made, spec)
+        if spec.cpu_model:
+            apply_model(connection, made, spec.cpu_model, spec.name)
         if spec.start:
             job.report("starting", 0.9)
             connection.wait(made.PowerOnVM_Task(), resource=spec.name, job=job, part=(0.9, 1.0))
@@ -205,9 +221,8 @@ def _boot_order(connection: VMwareConnection, made: Any, spec: VMSpec) -> None:
     ]
     entries += [(asked.boot_order, Boot.BootableCdromDevice()) for asked in spec.disks if asked.device == "cdrom"][:1]
     ordered = sorted(((order, entry) for order, entry in entries if order), key=lambda each: each[0])
-    options = Boot(bootOrder=[entry for _, entry in ordered])
-    if spec.firmware == "uefi-secure":
-        options.efiSecureBootEnabled = True
+    options = hardware_of(spec).config.get("bootOptions") or Boot()
+    options.bootOrder = [entry for _, entry in ordered]
     connection.wait(made.ReconfigVM_Task(vim.vm.ConfigSpec(bootOptions=options)), resource=spec.name)
 
 

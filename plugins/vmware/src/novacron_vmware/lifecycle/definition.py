@@ -24,6 +24,10 @@ KEPT = (
     "memoryAllocation",
     "cpuAffinity",
     "latencySensitivity",
+    "flags",
+    "memoryReservationLockedToMax",
+    "sevEnabled",
+    "vPMCEnabled",
 )
 """What a ConfigInfo and a ConfigSpec both have, by the same name."""
 MADE_WITH_EVERY_VM = (

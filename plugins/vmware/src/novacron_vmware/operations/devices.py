@@ -1,19 +1,28 @@
-"""PCI devices of the nodes. vSphere lists no USB devices of a node."""
+"""PCI devices of the nodes, and passthrough to VMs. vSphere lists no USB devices of a node."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from novacron.errors import AlreadyExistsError, DeviceNotFoundError, ResourceAllocationError
 from novacron.plugins import hookimpl
 from novacron.records.devices import HostDevice
+from novacron.records.vm import VM
+from novacron_vmware.errors import translated
+from novacron_vmware.lifecycle.passthrough import passthrough, passthroughs
 from novacron_vmware.names import plain_name
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
+if TYPE_CHECKING:
+    from novacron.specs.devices import HostDeviceSpec
+
+OWNERS = ["name", "runtime.host", "runtime.powerState", "config.hardware.device"]
+
 
 class VMwareDevices(VMOperations):
-    """Lists PCI devices with the VMs that have them by passthrough."""
+    """Lists PCI devices with the VMs that have them by passthrough; gives them to VMs."""
 
     @hookimpl
     def device_list(self) -> list[HostDevice]:
@@ -26,6 +35,38 @@ class VMwareDevices(VMOperations):
         ]
         return sorted(found, key=lambda device: (device.kind, device.node, device.address))
 
+    @hookimpl
+    def device_attach(self, vm: str, spec: HostDeviceSpec) -> VM:
+        """Give a stopped VM a PCI device of the node that it is on. All of its memory is reserved from then on, as vSphere wants."""
+        thing, record = self._changing(vm, "attach a device to", "stopped")
+        address = str(spec.pci).lower()
+        if address in passthroughs(self._devices(thing)):
+            raise AlreadyExistsError(f"{record.name!r} has the device {address!r} already", resource=record.name)
+        owners = self._owners(running=True).get((record.node or "", address))
+        if owners:
+            text = f"the running VM {min(owners)!r} has the device {address!r}"
+            raise ResourceAllocationError(text, resource=record.name, hint="stop that VM, or detach the device there first")
+        device = passthrough(self._connection, self._connection.read(thing, ["runtime.host"])["runtime.host"], address, vm)
+        device.key = -1
+        with translated(record.name):
+            change = vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
+            self._reconfigure(thing, record.name, deviceChange=[change], memoryReservationLockedToMax=True)
+        return self._read(thing)
+
+    @hookimpl
+    def device_detach(self, vm: str, device: str) -> VM:
+        """Take a PCI device from a stopped VM. Its memory stays reserved."""
+        thing, record = self._changing(vm, "detach a device from", "stopped")
+        present = passthroughs(self._devices(thing))
+        if device.lower() not in present:
+            has = ", ".join(sorted(present)) or "none"
+            text = f"{record.name!r} has no device {device!r}"
+            raise DeviceNotFoundError(text, resource=record.name, hint=f"it has: {has}")
+        with translated(record.name):
+            change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=present[device.lower()])
+            self._reconfigure(thing, record.name, deviceChange=[change])
+        return self._read(thing)
+
     def _record(self, node: str, device: Any, owners: dict[tuple[str, str], set[str]]) -> HostDevice:
         return HostDevice(
             kind="pci",
@@ -35,17 +76,18 @@ class VMwareDevices(VMOperations):
             node=node,
             vendor=device.vendorName or None,
             product=device.deviceName or None,
-            vms=tuple(sorted(owners.get((node, device.id), ()))),
+            vms=tuple(sorted(owners.get((node, device.id.lower()), ()))),
         )
 
-    def _owners(self) -> dict[tuple[str, str], set[str]]:
-        """Return the names of the VMs that have each device, by node and address."""
+    def _owners(self, *, running: bool = False) -> dict[tuple[str, str], set[str]]:
+        """Return the names of the VMs, or of the running ones, that have each device, by node and address."""
         owners: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for _, read in self._connection.collect(vim.VirtualMachine, ["name", "runtime.host", "config.hardware.device"]):
-            for device in read.get("config.hardware.device") or ():
-                if isinstance(device, vim.vm.device.VirtualPCIPassthrough):
-                    node = self._connection.inventory.node_name(read.get("runtime.host")) or ""
-                    owners[node, getattr(device.backing, "id", "")].add(plain_name(read["name"]))
+        for _, read in self._connection.collect(vim.VirtualMachine, OWNERS):
+            if running and read.get("runtime.powerState") != "poweredOn":
+                continue
+            for address in passthroughs(read.get("config.hardware.device") or ()):
+                node = self._connection.inventory.node_name(read.get("runtime.host")) or ""
+                owners[node, address].add(plain_name(read["name"]))
         return owners
 
 

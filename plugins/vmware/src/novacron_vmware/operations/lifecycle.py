@@ -10,7 +10,7 @@ from novacron.errors import InvalidSpecError, InvalidStateError, OperationTimeou
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.questions import Question
-from novacron.records.vm import VM, Deleted, NativeDefinition
+from novacron.records.vm import VM, Deleted, NativeDefinition, VMConfiguration
 from novacron.specs import VMQuery
 from novacron_vmware.autostart import autostarting, set_autostart
 from novacron_vmware.errors import translated
@@ -26,6 +26,7 @@ from novacron_vmware.lifecycle.creation import (
     remember_kept_disks,
     undo,
 )
+from novacron_vmware.lifecycle.hardware import Hardware, configuration, problems_of_update
 from novacron_vmware.names import plain_name
 from novacron_vmware.placement import find_placement
 from novacron_vmware.records import ATTACHED, FACTS_PATH, FULL, apply_tags, facts_of, facts_option, full_record, summary_record
@@ -92,7 +93,7 @@ class VMwareLifecycle(VMOperations):
         check(spec, connection)
         refuse_taken(connection, spec.name, str(spec.id) if spec.id else None)
         place = placement_of(connection, spec, memory=spec.memory)
-        config = new_config(connection, spec, place.datacenter)
+        config = new_config(connection, spec, place)
         job.report("creating", 0.0)
         with translated(spec.name):
             made = connection.wait(
@@ -188,7 +189,7 @@ class VMwareLifecycle(VMOperations):
             raise InvalidSpecError(
                 "a vCenter can't change that", resource=record.name, problems=[no_autostart(changes.autostart)]
             )
-        config: dict[str, Any] = {}
+        config = self._hardware(thing, record, changes)
         if changes.vcpus is not None and changes.vcpus != record.vcpus:
             config["numCPUs"] = changes.vcpus
         if changes.memory is not None and changes.memory != record.memory_bytes:
@@ -200,7 +201,7 @@ class VMwareLifecycle(VMOperations):
                 problem = SpecProblem("memory", str(changes.memory), f"at most what a node has, {largest} bytes")
                 raise InvalidSpecError("no node can run that VM", resource=record.name, problems=[problem])
             config["memoryMB"] = megabytes(changes.memory, record.name)
-        if config and record.status != "stopped":
+        if record.status != "stopped":
             self._check_hot_add(thing, record, changes)
         if changes.description is not None:
             config["annotation"] = changes.description
@@ -212,7 +213,7 @@ class VMwareLifecycle(VMOperations):
                 rest, attached = self._connection.tags.attach(thing, changes.tags, record.name, ours=facts.get(ATTACHED, ()))
                 tags, facts[ATTACHED] = sorted(rest), sorted(attached)
             facts |= {"tags": tags, "metadata": {key: value for key, value in merged.items() if value is not None}}
-            config["extraConfig"] = [facts_option(facts)]
+            config["extraConfig"] = [*config.get("extraConfig", ()), facts_option(facts)]
         with translated(record.name):
             if config:
                 try:
@@ -224,6 +225,38 @@ class VMwareLifecycle(VMOperations):
             if changes.autostart is not None:
                 set_autostart(self._connection, thing, enabled=changes.autostart)
         return self._read(thing)
+
+    def _hardware(self, thing: Any, record: VM, changes: VMUpdate) -> dict[str, Any]:
+        """Return the part of a ConfigSpec that changes a VM's hardware."""
+        given = changes.hardware
+        if not given:
+            return {}
+        if record.status != "stopped":
+            raise InvalidStateError(
+                f"can't change {', '.join(given)} of {record.name!r}: it is {record.status}",
+                resource=record.name,
+                hint="stop it first: vSphere keeps one configuration, and changes this part of a stopped VM only",
+            )
+        if problems := list(problems_of_update(given, changes.vcpus or record.vcpus)):
+            raise InvalidSpecError("vSphere can't change that", resource=record.name, problems=problems)
+        hardware = Hardware(self._devices(thing))
+        hardware.take(given, record.name)
+        return hardware.as_config()
+
+    @hookimpl
+    def vm_configuration(self, vm: str) -> VMConfiguration:
+        """Read the configuration. vSphere has one, which is also the running VM's."""
+        thing = self._find(vm)
+        record, config = self._read(thing), self._connection.read(thing, ["config"])["config"]
+        fields = {
+            "vcpus": record.vcpus,
+            "memory": record.memory_bytes,
+            "description": record.description or "",
+            "tags": sorted(record.tags or ()),
+            "metadata": dict(record.metadata or {}),
+            "autostart": bool(record.autostart),
+        }
+        return VMConfiguration(vm=record.name, fields=fields | configuration(config))
 
     def _check_hot_add(self, thing: Any, record: VM, changes: VMUpdate) -> None:
         read = self._connection.read(thing, ["config.cpuHotAddEnabled", "config.memoryHotAddEnabled"])
