@@ -18,7 +18,7 @@ from novacron.testing.values import UNSEEN, VALUES, WITHIN
 
 
 def refused(table, operation, spec):
-    return list(unsupported(table, operation, spec))
+    return [each.path for each in unsupported(table, operation, spec)]
 
 
 def test_every_unsupported_field_is_named_at_once_with_its_path():
@@ -100,8 +100,8 @@ def test_a_driver_without_a_declaration_gets_everything():
 
 @pytest.mark.parametrize("provider", [p for p in installed_providers() if p.fields], ids=lambda p: p.name)
 def test_declarations_name_what_there_is(provider):
-    """Each spec class has a key, each name is a field, and each longer key names an operation or a place."""
-    assert list(mistakes(provider.fields())) == []
+    """Each spec class has a key, each name is a field, and each longer key names an operation or a place; reasons are for other fields."""
+    assert list(mistakes(provider.fields(), provider.reasons())) == []
     assert spec_fields().keys() <= provider.fields().keys()
 
 
@@ -114,6 +114,30 @@ def test_a_wrong_declaration_is_found():
     }
     found = list(mistakes(table))
     assert found == ["VMSpec: VMSpec has no field 'nmae'", "vm_crate names no spec", "VMSpec.dinks names no spec"]
+
+
+def test_a_wrong_reason_is_found():
+    """A reason is for a field of a spec, and for one that is not supported."""
+    table = dict.fromkeys(spec_fields(), "") | {"VMSpec": "tpm"}
+    reasons = {"VMSpec.tpm": "x", "VMSpec.tmp": "x", "VMSpce.tpm": "x", "VMSpec.sound": "x"}
+    assert list(mistakes(table, reasons)) == [
+        "a reason why VMSpec.tpm is not supported, but it is",
+        "a reason for VMSpec.tmp, which is no field",
+        "a reason for VMSpce.tpm, which is no field",
+    ]
+
+
+def test_the_error_says_why_a_field_is_refused():
+    """The driver's reason, for nested specs too; a plain sentence where it has none."""
+    policy = FieldPolicy("acme", {"VMSpec": "name disks"}, {"VMSpec.sound": "it is deaf", "DiskSpec.cache": "it has none"})
+    with novacron.connect("sim://fields-why", policies=[policy]) as host, pytest.raises(InvalidSpecError) as caught:
+        host.vms.create(name="web1", sound="ich9", tpm=True, disks=[{"cache": "none", "size": "1MiB"}])
+    assert {problem.path: problem.allowed for problem in caught.value.problems} == {
+        "sound": "no value: it is deaf",
+        "disks.0.cache": "no value: it has none",
+        "disks.0.size": "no value: the driver 'acme' does not support this field",
+        "tpm": "no value: the driver 'acme' does not support this field",
+    }
 
 
 def test_sim_refuses_keys_of_native_that_it_does_not_know():

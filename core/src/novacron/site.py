@@ -401,7 +401,9 @@ class Site:
 
 
 def _field_policies(provider: DriverProvider) -> list[Any]:
-    return [FieldPolicy(provider.name, provider.fields())] if provider.fields is not None else []
+    if provider.fields is None:
+        return []
+    return [FieldPolicy(provider.name, provider.fields(), provider.reasons())]
 
 
 class _Default:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from novacron.dispatch.call import Call
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.hookspecs.operation import Operation
-from novacron.plugins.fields import FieldTable, unsupported
+from novacron.plugins.fields import FieldTable, Unsupported, unsupported
 
 
 class FieldPolicy:
@@ -20,12 +20,13 @@ class FieldPolicy:
     Args:
         driver_name: the driver's name, for the error.
         table: the declared fields.
+        reasons: why other fields are not supported, by "VMSpec.field".
     """
 
     stage = "access"
 
-    def __init__(self, driver_name: str, table: FieldTable) -> None:
-        self._driver_name, self._table = driver_name, table
+    def __init__(self, driver_name: str, table: FieldTable, reasons: Mapping[str, str] | None = None) -> None:
+        self._driver_name, self._table, self._reasons = driver_name, table, reasons or {}
 
     def applies(self, operation: Operation) -> bool:
         """Return whether the operation can have a spec as an argument."""
@@ -39,10 +40,10 @@ class FieldPolicy:
         """
         name = call.operation.name
         problems = [
-            SpecProblem(path, "a value", f"no value: the driver {self._driver_name!r} does not support this field")
+            SpecProblem(each.path, "a value", f"no value: {self._reason(each)}")
             for value in call.arguments.values()
             if hasattr(type(value), "model_fields")
-            for path in unsupported(self._table, name, value)
+            for each in unsupported(self._table, name, value)
         ]
         if problems:
             raise InvalidSpecError(
@@ -52,6 +53,9 @@ class FieldPolicy:
                 hint="leave these fields out; docs/operations.md lists the fields that each driver supports",
             )
         return proceed(call)
+
+    def _reason(self, field: Unsupported) -> str:
+        return self._reasons.get(field.field) or f"the driver {self._driver_name!r} does not support this field"
 
 
 __all__ = ["FieldPolicy"]

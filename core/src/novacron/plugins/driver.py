@@ -182,6 +182,8 @@ class DriverProvider:
         proofs: returns by operation where it is tested if not on a real hypervisor, such as "a simulator"; the key "" is for all others.
         fields: returns the supported fields of each spec, see `novacron.plugins.fields`. Other fields are rejected before the driver is
             called. None declares nothing: the driver then gets all fields and must reject unsupported ones itself.
+        reasons: returns why a field is not supported, by spec and field: {"VMSpec.sound": "the hypervisor has no sound cards"}. The
+            text completes "no value: " in errors, and stands in the documentation.
         native: the line of help of `novacron SCHEME`, the commands of its native operations (see `novacron.plugins.native`); the group
             is named after its first scheme. Empty if it has none.
         options: the names of the supported options of `connect`; None if they are not checked.
@@ -199,6 +201,7 @@ class DriverProvider:
         versions: Callable[[], Mapping[str, str]] = dict,
         proofs: Callable[[], Mapping[str, str]] = dict,
         fields: Callable[[], FieldTable] | None = None,
+        reasons: Callable[[], Mapping[str, str]] = dict,
         native: str = "",
         options: Sequence[str] | None = None,
         api: str = ">=1,<2",
@@ -207,6 +210,7 @@ class DriverProvider:
         self.options = None if options is None else tuple(options)
         self.name, self.schemes, self.connect, self.api = name, tuple(schemes), connect, api
         self.areas, self.limits, self.versions, self.proofs, self.fields = areas, limits, versions, proofs, fields
+        self.reasons = reasons
 
 
 class Destination(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 FieldTable = Mapping[str, str]
 """What a driver declares: a key for each spec class, with the names of the supported fields as one text.
@@ -18,8 +18,20 @@ A spec class without a key has no supported fields.
 """
 
 
-def unsupported(table: FieldTable, operation: str, spec: Any) -> Iterator[str]:
-    """Yield the dotted path of each given spec field that a driver does not support, including nested specs.
+class Unsupported(NamedTuple):
+    """A given field that a driver does not support.
+
+    Attributes:
+        path: where it is in the spec: "disks.0.cache".
+        field: the spec class and the field: "DiskSpec.cache".
+    """
+
+    path: str
+    field: str
+
+
+def unsupported(table: FieldTable, operation: str, spec: Any) -> Iterator[Unsupported]:
+    """Yield each given spec field that a driver does not support, including those of nested specs.
 
     Args:
         table: the declared fields.
@@ -29,7 +41,7 @@ def unsupported(table: FieldTable, operation: str, spec: Any) -> Iterator[str]:
     Example:
         >>> from novacron.specs import VMSpec
         >>> spec = VMSpec(name="web1", tpm=True, disks=[{"size": "1GiB", "cache": "none"}])
-        >>> list(unsupported({"VMSpec": "name disks", "DiskSpec": "size"}, "vm_create", spec))
+        >>> [each.path for each in unsupported({"VMSpec": "name disks", "DiskSpec": "size"}, "vm_create", spec)]
         ['disks.0.cache', 'tpm']
     """
     yield from _walk(table, operation, type(spec).__name__, (), "", spec)
@@ -41,15 +53,16 @@ def supported(table: FieldTable, operation: str, root: str, path: tuple[str, ...
     return frozenset(next((table[key] for key in keys if key in table), "").split())
 
 
-def _walk(table: FieldTable, operation: str, root: str, path: tuple[str, ...], shown: str, spec: Any) -> Iterator[str]:
-    names = supported(table, operation, root, path, type(spec).__name__)
+def _walk(table: FieldTable, operation: str, root: str, path: tuple[str, ...], shown: str, spec: Any) -> Iterator[Unsupported]:
+    owner = type(spec).__name__
+    names = supported(table, operation, root, path, owner)
     for field in sorted(spec.model_fields_set):
         value, place = getattr(spec, field), f"{shown}{field}"
         keys = {name.partition(".")[2] for name in names if name.startswith(f"{field}.")}
         if field not in names and not keys:
-            yield place
+            yield Unsupported(place, f"{owner}.{field}")
         elif keys and isinstance(value, Mapping):
-            yield from (f"{place}.{key}" for key in sorted(value) if key not in keys)
+            yield from (Unsupported(f"{place}.{key}", f"{owner}.{field}") for key in sorted(value) if key not in keys)
         else:
             for index, nested in _nested(value):
                 yield from _walk(table, operation, root, (*path, field), f"{place}.{index}" if index else f"{place}.", nested)
@@ -73,8 +86,13 @@ def spec_fields() -> dict[str, tuple[str, ...]]:
     return {name: tuple(each.model_fields) for name, each in classes.items() if getattr(each, "model_fields", None)}
 
 
-def mistakes(table: FieldTable) -> Iterator[str]:
-    """Yield what is wrong with a declaration: unknown keys and unknown fields."""
+def mistakes(table: FieldTable, reasons: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield what is wrong with a declaration: unknown keys and fields, and reasons for fields that are supported.
+
+    Args:
+        table: the supported fields.
+        reasons: why others are not supported, by "VMSpec.field".
+    """
     from novacron.plugins.validation import argument_spec, operations
 
     classes = spec_fields()
@@ -89,6 +107,13 @@ def mistakes(table: FieldTable) -> Iterator[str]:
         yield from (
             f"{key}: {owner} has no field {name!r}" for name in names.split() if name.partition(".")[0] not in classes[owner]
         )
+
+    for key in reasons or {}:
+        spec, _, field = key.partition(".")
+        if field not in classes.get(spec, ()):
+            yield f"a reason for {key}, which is no field"
+        elif field in table.get(spec, "").split():
+            yield f"a reason why {key} is not supported, but it is"
 
 
 def _spec_of_operation(name: str, known: Mapping[str, Any], argument_spec: Any) -> str | None:
@@ -105,4 +130,4 @@ def _spec_of_field(owner: str | None, field: str) -> str | None:
     return found.__name__ if found is not None else None
 
 
-__all__ = ["FieldTable", "mistakes", "spec_fields", "supported", "unsupported"]
+__all__ = ["FieldTable", "Unsupported", "mistakes", "spec_fields", "supported", "unsupported"]

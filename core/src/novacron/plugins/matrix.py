@@ -75,8 +75,8 @@ FIELDS_HEAD = """
 # Fields
 
 The fields of each spec, and which driver supports them. A given field that a driver does not support is refused with an `InvalidSpecError`
-that names it, before the driver is called. A `?` marks a driver that declares no fields: it gets all of them and refuses some itself.
-Operations that support fewer fields than the spec's table are listed below it.
+that names it, before the driver is called. The reason stands beside the – where it helps. A `?` marks a driver that declares no fields:
+it gets all of them and refuses some itself. Operations that support fewer fields than the spec's table are listed below it.
 """
 
 
@@ -84,24 +84,28 @@ def _fields(providers: Sequence[DriverProvider]) -> Iterator[str]:
     """Yield a table of fields for each spec class."""
     tables = {p.name: p.fields() if p.fields else None for p in providers}
     yield FIELDS_HEAD
+    reasons = {p.name: p.reasons() for p in providers}
     for spec, fields in spec_fields().items():
         yield f"\n## {spec}\n"
         yield f"| field | {' | '.join(tables)} |"
         yield f"|---|{'---|' * len(tables)}"
         for field in fields:
-            yield f"| `{field}` | {' | '.join(_mark(table, spec, field) for table in tables.values())} |"
+            marks = [_mark(table, spec, field, reasons[driver]) for driver, table in tables.items()]
+            yield f"| `{field}` | {' | '.join(marks)} |"
     yield "\n## Operations and places with fields of their own\n"
     for driver, table in tables.items():
         for key in sorted(set(table or ()) - set(spec_fields())):
             yield f"- {driver}, `{key}`: {(table or {})[key].replace(' ', ', ')}"
 
 
-def _mark(table: FieldTable | None, spec: str, field: str) -> str:
+def _mark(table: FieldTable | None, spec: str, field: str, reasons: Mapping[str, str]) -> str:
     if table is None:
         return "?"
     names = table.get(spec, "").split()
     keys = [name.partition(".")[2] for name in names if name.startswith(f"{field}.")]
-    return f"✓ {', '.join(keys)}".strip() if field in names or keys else "–"
+    if field in names or keys:
+        return f"✓ {', '.join(keys)}".strip()
+    return f"– {reasons.get(f'{spec}.{field}', '')}".strip()
 
 
 def _of(said: Mapping[str, str], operation: str) -> str:

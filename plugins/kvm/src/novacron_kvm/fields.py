@@ -67,9 +67,17 @@ FIELDS = {
         "name id vcpus vcpus_max memory memory_max disks nics cloud_init tags metadata description autostart start"
     ),
 }
-"""Refused: guarantees of CPU and memory, which QEMU lacks; `persistent` and `node` of migrations; `VMSpec.native`.
 
-A VM from a template has the template's hardware.
-"""
+REASONS = {
+    "LimitsSpec.cpu_guarantee_mhz": "QEMU has no guarantees; cpu_shares divides the CPUs when they are scarce",
+    "LimitsSpec.memory_guarantee": "QEMU has no guarantees; memory_backing.locked keeps memory from being swapped",
+    "MigrationSpec.persistent": "a VM stays defined where it goes to",
+    "MigrationSpec.node": "a libvirt host is one node",
+    "MigrationSpec.pool": "give storage=copy; disks go to the pools of the same names",
+    "MigrationSpec.folder": "libvirt has no folders",
+    "MigrationSpec.networks": "the network of the same name is used; change the NIC before or afterwards",
+    "VMSpec.native": "vm import takes a libvirt definition",
+}
+"""Why other fields are refused, by spec and field. A VM from a template has the template's hardware."""
 
-__all__ = ["FIELDS"]
+__all__ = ["FIELDS", "REASONS"]

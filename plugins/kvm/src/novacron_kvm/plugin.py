@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.plugins import ConnectContext, Driver, DriverProvider, HostURI
-from novacron_kvm.fields import FIELDS
+from novacron_kvm.fields import FIELDS, REASONS
 
 if TYPE_CHECKING:
     from novacron_kvm.connection import KVMConnection
@@ -150,7 +150,15 @@ def refuse_programs(uri: HostURI) -> None:
 
 
 provider = DriverProvider(
-    name="kvm", schemes=SCHEMES, connect=connect, options=(), areas=areas, limits=limits, versions=versions, fields=lambda: FIELDS
+    name="kvm",
+    schemes=SCHEMES,
+    connect=connect,
+    options=(),
+    areas=areas,
+    limits=limits,
+    versions=versions,
+    fields=lambda: FIELDS,
+    reasons=lambda: REASONS,
 )
 
 __all__ = ["SCHEMES", "areas", "connect", "limits", "provider", "versions"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from novacron.plugins import ConnectContext, Driver, DriverProvider, HostURI
-from novacron_vmware.fields import FIELDS
+from novacron_vmware.fields import FIELDS, REASONS
 from novacron_vmware.limits import limits, proofs
 
 SCHEMES = ("vsphere", "esx")
@@ -80,6 +80,7 @@ provider = DriverProvider(
     limits=limits,
     proofs=proofs,
     fields=lambda: FIELDS,
+    reasons=lambda: REASONS,
     native="What vSphere alone has: folders, resource pools, clusters, datastore files, tasks and more.",
 )
 
