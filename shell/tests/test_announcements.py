@@ -41,6 +41,7 @@ def test_a_message_that_comes_while_the_prompt_closes_is_kept_and_raises_nothing
         def call_soon_threadsafe(self, _):
             raise RuntimeError("Event loop is closed")
 
+    monkeypatch.setattr(shell, "_typing", True)
     monkeypatch.setattr(shell.app, "_is_running", True)
     monkeypatch.setattr(shell.app, "loop", Closed())
     session.shell.jobs.end(session.shell.jobs.begin("migrate web1", "kvm1", None))

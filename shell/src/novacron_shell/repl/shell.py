@@ -8,14 +8,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit.application import in_terminal
 from prompt_toolkit.document import Document
-from prompt_toolkit.input.typeahead import get_typeahead
-from prompt_toolkit.key_binding.vi_state import InputMode
+from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.validation import Validator
 from ptpython.history_browser import PythonHistory
 from ptpython.repl import PythonRepl
@@ -63,6 +62,7 @@ class Shell(PythonRepl):
         self._interrupts = Interrupts(environment.jobs, progress)
         self._waiting: deque[str] = deque()
         self._detached: set[int] = set()
+        self._typing = False
         self._interpreter = Interpreter(environment, self._python)
         completer = ShellCompleter(environment, self._interpreter.commands)
         super().__init__(
@@ -77,7 +77,7 @@ class Shell(PythonRepl):
         )
         environment.announce = self.announce
         environment.jobs.announce = self._ended
-        progress.at_prompt = lambda: self.app.is_running
+        progress.at_prompt = lambda: self._typing
         environment.evaluate = self._interpreter.evaluate
         environment.history = lambda: list(reversed(list(self.history.load_history_strings())))
         self._look()
@@ -97,45 +97,64 @@ class Shell(PythonRepl):
     def read(self) -> str:
         """Read a line.
 
-        ptpython reads in a thread. Ctrl-C is a key there; before the terminal is in raw mode it is a signal, which would end the waiting
-        for that thread, not the thread. So the signal clears the line, as the key does.
+        The terminal stays in raw mode until the line is complete, also while ptpython ends one prompt and begins the next. Ctrl-C is
+        therefore a key, in order with the other keys. As a signal it could arrive after keys that were typed later, and clear these.
+
+        ptpython reads in a thread. The signal, which other processes can still send, would end the waiting for that thread, not the
+        thread. So it clears the line, as the key does.
         """
-        if threading.current_thread() is not threading.main_thread():
-            return super().read()
-        before = signal.signal(signal.SIGINT, lambda *_: self._in_loop(self._clear))
+        with self._reading(), self.app.input.raw_mode():
+            while True:
+                try:
+                    return super().read()
+                except _HistoryAsked:
+                    self._choose_from_history()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say that the user is typing, and let SIGINT clear the line, within the block."""
+        in_main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGINT, lambda *_: self._in_loop(self._clear)) if in_main else None
+        self._typing = True
         try:
-            return super().read()
+            yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            self._typing = False
+            if in_main:
+                signal.signal(signal.SIGINT, before)
 
     def enter_history(self) -> None:
-        """Let the user choose from the history, in a screen of its own."""
-        self._choosing = asyncio.ensure_future(self._choose_from_history())
+        """Let the user choose from the history.
 
-    async def _choose_from_history(self) -> None:
-        """As ptpython does it, but keys that were typed while the history closed are read at once, not by the next prompt."""
-        self.app.vi_state.input_mode = InputMode.NAVIGATION
+        The prompt ends for as long as the screen of the history is there, so that this screen gets the keys that were typed after F3.
+        """
+        self.app.erase_when_done = True
+        self._exit(_HistoryAsked())
+
+    def _choose_from_history(self) -> None:
+        self.app.erase_when_done = False
+        chosen = PythonHistory(self, self.default_buffer.document).app.run(in_thread=True)
+        if chosen is not None:
+            self.default_buffer.document = Document(chosen)  # the cursor is at the end
+
+    @asynccontextmanager
+    async def _aside(self) -> AsyncIterator[None]:
+        """Take the prompt off the screen for a while. Ctrl-C stays a key, unlike with `in_terminal` alone."""
         async with in_terminal():
-            chosen = await PythonHistory(self, self.default_buffer.document).app.run_async()
-            if chosen is not None:
-                self.default_buffer.text = chosen
-            self.app.vi_state.input_mode = InputMode.INSERT
-        if self.app.future is not None and not self.app.future.done():
-            self.app.key_processor.feed_multiple(get_typeahead(self.app.input))
-            self.app.key_processor.process_keys()
+            with self.app.input.raw_mode():
+                yield
 
     def _clear(self) -> None:
-        if self.app.future is not None and not self.app.future.done():
-            self.app.exit(exception=KeyboardInterrupt, style="class:aborting")
+        self._exit(KeyboardInterrupt(), "class:aborting")
 
     def _leave(self) -> None:
         """End the prompt. May be called in any thread."""
+        self._in_loop(lambda: self._exit(EOFError()))
 
-        def leave() -> None:
-            if self.app.future is not None and not self.app.future.done():
-                self.app.exit(exception=EOFError)
-
-        self._in_loop(leave)
+    def _exit(self, why: BaseException, style: str = "") -> None:
+        """End the prompt with an exception, unless it has ended."""
+        if self.app.future is not None and not self.app.future.done():
+            self.app.exit(exception=why, style=style)
 
     def _opened(self) -> None:
         """Wait for the names and hosts of the session. Leaves the shell if the named host can't be opened."""
@@ -204,9 +223,11 @@ class Shell(PythonRepl):
     def _say_above(self) -> None:
         """Print what waits above the prompt, if there is one; otherwise it is printed with the next prompt."""
         if self._waiting and self.app.is_running:
-            from prompt_toolkit.application import run_in_terminal
+            self._saying = asyncio.ensure_future(self._say_aside())
 
-            run_in_terminal(self._say_waiting)
+    async def _say_aside(self) -> None:
+        async with self._aside():
+            self._say_waiting()
 
     def _say_waiting(self) -> None:
         with suppress(IndexError):
@@ -218,7 +239,7 @@ class Shell(PythonRepl):
 
     def _ended(self, job: Listed) -> None:
         """Announce the end of a job that nobody waited for."""
-        if self.app.is_running or job.number in self._detached:
+        if self._typing or job.number in self._detached:
             self._detached.discard(job.number)
             mark = "✔" if job.error is None else "✘"
             why = f": {job.error}" if job.error is not None else f" in {format_duration(round(job.seconds, 1))}"
@@ -231,7 +252,8 @@ class Shell(PythonRepl):
             self._handle_exception(error)
 
     def _handle_keyboard_interrupt(self, e: KeyboardInterrupt) -> None:
-        """Say what became of what was interrupted."""
+        """Say what became of what was interrupted. Lines that were typed or pasted before Ctrl-C do not run."""
+        clear_typeahead(self.app.input)
         for note in getattr(e, "__notes__", ()) or ("interrupted",):
             self._shell.console.print(Text(printable(note), style="yellow"))
 
@@ -248,6 +270,10 @@ class Shell(PythonRepl):
         if isinstance(e, (AttributeError, NameError, KeyError)) and from_typed_line(e):
             return mistyped(self._shell.console, e, self.get_globals())
         return super()._handle_exception(e)
+
+
+class _HistoryAsked(Exception):
+    """Ends the prompt because the user wants to choose from the history."""
 
 
 class _LineValidator(Validator):
