@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -14,6 +15,8 @@ from novacron.errors import OperationCancelledError, OperationTimeoutError
 from novacron.identity import Identity
 
 T = TypeVar("T")
+SLICE = 0.5
+"""Seconds that `Job.result` waits at a time."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +147,19 @@ class Job(Future[T], Generic[T]):
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, at least 0; None without a deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    def result(self, timeout: float | None = None) -> T:
+        """Return the result when the job has ended; after `timeout` seconds raise TimeoutError, and the job continues.
+
+        It waits in short slices. Python does not notice a Ctrl-C that arrives in the moment before it begins to wait for a lock.
+        """
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while not self.done() and (now := time.monotonic()) < until:
+            try:
+                return super().result(min(SLICE, until - now))
+            except TimeoutError:
+                continue  # of the slice; or the job's own: then it is done
+        return super().result(0)
 
     def wait(self, timeout: float | None = None) -> T:
         """Return the result, as `result()` does. After `timeout` seconds raise OperationTimeoutError; the job continues."""

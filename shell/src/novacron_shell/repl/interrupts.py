@@ -91,8 +91,8 @@ class Interrupts:
         except (KeyboardInterrupt, EOFError):
             answer = "cancel"
         finally:
-            self._progress.resume()
             signal.signal(signal.SIGINT, self._interrupted)
+            self._progress.resume()
         if answer == "cancel":
             for job in running:  # also those that another thread waits for
                 if job.job is not None:

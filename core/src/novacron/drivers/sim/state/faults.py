@@ -8,9 +8,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any, Literal
 
-from novacron.errors import HostConnectionError, NovaCronError, OperationTimeoutError
+from novacron.errors import HostConnectionError, NovaCronError, OperationCancelledError, OperationTimeoutError
 from novacron.jobs import Job
 
 When = Literal["before", "during", "after"]
@@ -88,7 +89,8 @@ class Faults:
             times: how often it happens; None for always.
             resource: only for this VM, volume, ... (name or UUID).
             latency: additional duration of the operation, in seconds.
-            hang: duration without an answer, in seconds, followed by OperationTimeoutError. `clear()` or cancelling the job ends it.
+            hang: duration without an answer, in seconds, followed by OperationTimeoutError. `clear()` or cancelling the job ends it. A job
+                that is cancelled "after" the effect ends as if nobody had cancelled it, because it is too late to roll it back.
         """
         if error is None and not latency and hang is None:
             error = HostConnectionError("the simulated connection broke")
@@ -133,10 +135,11 @@ class Faults:
         if not self._faults:
             return
         for fault in self._take(operation, when, names):
-            if fault.latency:
-                _sleep(fault.latency, job)
-            if fault.hang is not None:
-                self._hang(operation, fault.hang, job)
+            with suppress(*((OperationCancelledError,) if when == "after" else ())):  # too late to cancel
+                if fault.latency:
+                    _sleep(fault.latency, job)
+                if fault.hang is not None:
+                    self._hang(operation, fault.hang, job)
             if fault.error is not None:
                 error = copy.copy(fault.error)
                 if when == "after" and isinstance(error, NovaCronError):
