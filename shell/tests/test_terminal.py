@@ -16,6 +16,7 @@ def started(state):
     """A shell within `sh`, so that the terminal can be looked at after its end."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")}
     environment |= {"NOVACRON_STATE": str(state), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+    environment |= {"EDITOR": "true", "VISUAL": "true"}  # random keys also call the editor, which must end
     child = pexpect.spawn(
         "sh", env=environment, encoding="utf-8", codec_errors="replace", timeout=120, dimensions=(12, 40), cwd=state
     )
