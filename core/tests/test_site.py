@@ -156,3 +156,28 @@ def test_repr_of_the_fleet_its_hosts_and_settings_reads_no_database(tmp_path):
             assert repr(thing)
             assert dir(thing)
     assert not (tmp_path / "never").exists()
+
+
+@pytest.mark.parametrize(
+    ("daemon", "embedded", "expected", "message"),
+    [
+        (errors.AccessDeniedError, None, errors.AccessDeniedError, "this user may not use libvirt on this machine"),
+        (
+            errors.HostConnectionError,
+            errors.UnsupportedOperationError,
+            errors.HostConnectionError,
+            "libvirt does not run on this",
+        ),
+        (errors.HostConnectionError, errors.HostConnectionError, errors.HostConnectionError, "libvirt does not run on this"),
+    ],
+)
+def test_without_any_host_the_error_says_how_to_add_one(daemon, embedded, expected, message, tmp_path):
+    def fail(uri, context):
+        raise (embedded if "embed" in uri.text else daemon)("Failed to connect socket to '/var/run/libvirt/libvirt-sock'")
+
+    with Site(tmp_path) as site:
+        site.drivers.register(DriverProvider(name="kvm", schemes=("qemu",), connect=fail))
+        with pytest.raises(expected, match=f"no host was named, and {message}") as caught:
+            site.connect()
+    assert "novacron host add" in caught.value.hint
+    assert (caught.value.outcome, caught.value.host) == ("not_sent", "local")

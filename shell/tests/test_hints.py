@@ -54,4 +54,5 @@ def test_a_hint_with_an_argument_of_python_names_the_option_too(path):
     """Hints are read at the command line and in Python: `replace=True (--replace)`."""
     for hint in HINT.findall(path.read_text()):
         alone = re.findall(r"\b(?:[a-z_]+=(?:True|False|None)\b(?! \(--)|[a-z_]+\.list\(\))", hint)
+        alone += re.findall(r"\bforce\b(?!=True| \()", hint.replace("--force", ""))
         assert not alone, hint

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.lab, pytest.mark.timeout(900)]
 
 NOVACRON = str(Path(sys.executable).with_name("novacron"))
 HEAVY = {"pyVmomi", "ptpython", "prompt_toolkit", "sqlalchemy", "dbos"}
-FASTER_THAN_KCLI = {1000: 2.5, 5000: 8}
+FASTER_THAN_KCLI = {1000: 4, 5000: 12}
 LOADED = """
 import json, sys
 from novacron_shell.main import main

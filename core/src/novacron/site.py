@@ -20,7 +20,7 @@ from novacron.dispatch.dispatcher import Dispatcher
 from novacron.dispatch.fields import FieldPolicy
 from novacron.dispatch.filelocks import FileLocks
 from novacron.dispatch.locks import LockPolicy
-from novacron.errors import HostConnectionError, InvalidStateError, NovaCronError
+from novacron.errors import AccessDeniedError, HostConnectionError, InvalidStateError, NovaCronError, UnsupportedOperationError
 from novacron.fleets.claims import ClaimPolicy
 from novacron.handles.host import HostHandle
 from novacron.identity import Identity
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from novacron.workflow.schedules import Schedules
 
 T = TypeVar("T")
+OTHER_HOST = "add another host: `novacron host add kvm1 qemu+ssh://root@kvm1/system`; `-c sim://lab` is a simulated one"
+"""The end of the hint when no host was named and none is on this machine."""
 
 
 class Site:
@@ -377,10 +379,28 @@ class Site:
         return handle
 
     def _connect_here(self, **options: Any) -> HostHandle:
+        """Connect to libvirt on this machine: to its daemon, or without a daemon to its embedded driver."""
         try:
             return self.connect("qemu:///system", **options)
+        except AccessDeniedError as error:
+            raise AccessDeniedError(
+                "no host was named, and this user may not use libvirt on this machine",
+                host=error.host,
+                operation="connect",
+                outcome="not_sent",
+                hint=f"be root or in the group libvirt, or {OTHER_HOST}",
+            ) from error
         except HostConnectionError:
-            return self.connect(embedded_uri(self.state.create()), **options)
+            try:
+                return self.connect(embedded_uri(self.state.create()), **options)
+            except (HostConnectionError, UnsupportedOperationError) as error:
+                raise HostConnectionError(
+                    "no host was named, and libvirt does not run on this machine",
+                    host=error.host,
+                    operation="connect",
+                    outcome="not_sent",
+                    hint=f"start libvirtd, or {OTHER_HOST}",
+                ) from error
 
     def _claims(self) -> ClaimPolicy:
         nodes, allocations = NodeStore(lambda: self.database), AllocationStore(lambda: self.database)

@@ -14,6 +14,7 @@ from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeGuard
+from zlib import crc32
 
 import msgspec
 
@@ -116,9 +117,9 @@ def _scan() -> Iterator[InstalledEntryPoint]:
 
 
 def _file() -> Path:
-    """Return the cache file of this Python installation."""
+    """Return the cache file for this `sys.path`. The first entry differs between `novacron` and a script."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    return cache / "novacron" / "entry-points" / f"{sys.prefix.strip(os.sep).replace(os.sep, '-')[-200:]}.json"
+    return cache / "novacron" / "entry-points" / f"{crc32(os.pathsep.join(sys.path).encode(errors='surrogatepass')):08x}.json"
 
 
 def _read() -> _Cache | None:

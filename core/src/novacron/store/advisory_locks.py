@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -56,6 +55,8 @@ class AdvisoryLocks:
 
     def _try(self, database: Database, key: str, held: ExitStack) -> bool:
         """Try to get the lock in a transaction that `held` ends, and return whether it was free and the database can be reached."""
+        import hashlib
+
         import sqlalchemy as sa
 
         number = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big", signed=True)

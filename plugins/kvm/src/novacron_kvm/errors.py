@@ -327,7 +327,14 @@ TABLE = (
     Row(_code("CONFIG_UNSUPPORTED"), None, None, nova.UnsupportedOperationError),
     Row(_code("OPERATION_UNSUPPORTED"), None, None, nova.UnsupportedOperationError),
     Row(_code("ARGUMENT_UNSUPPORTED"), None, None, nova.UnsupportedOperationError),
-    Row(_code("NO_SUPPORT"), None, None, nova.UnsupportedOperationError),
+    Row(
+        _code("NO_SUPPORT"),
+        None,
+        None,
+        nova.UnsupportedOperationError,
+        "failed",
+        "libvirt on that host can't do it, or lacks its daemon for storage, networks or devices: install or start libvirtd there",
+    ),
     Row(
         INTERNAL,
         r"Can't resize a v2 image which has snapshots",
@@ -414,6 +421,7 @@ def mapped(error: libvirt.libvirtError, *, operation: str | None = None, resourc
 
 
 def _plain(text: str) -> str:
+    text = re.sub(r"^this function is not supported by the connection driver: (\S+)$", r"libvirt does not support \1", text)
     text = re.sub(r"^(internal error|operation failed|Requested operation is not valid|invalid argument): ", "", text).strip()
     return re.sub(r"[.:]?\s*\n+\s*", "; ", text)  # QEMU's own words come in lines
 

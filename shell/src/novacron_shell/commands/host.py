@@ -162,7 +162,7 @@ def confirm_fenced(settings: Settings, node: str, yes: bool) -> None:
     """
     from novacron import fleet
 
-    confirm(f"start the VMs of {node} elsewhere; you have switched it off yourself", yes=yes)
+    confirm(f"start the VMs of {node}, which you have switched off yourself, on other nodes", yes=yes)
     fleet().failover.confirm_fenced(node)
     tell(f"{node} counts as off; `novacron fleet failover show {node}` shows its VMs")
 

@@ -98,8 +98,9 @@ def show(settings: Settings, name: str, pool: str) -> None:
 @common_options
 def remove(settings: Settings, names: tuple[str, ...], yes: bool, pool: str) -> None:
     """Delete images that no VM uses."""
-    confirm(f"remove {', '.join(names)} from {pool}", yes=yes)
     host = settings.host()
+    images = f"the image{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    confirm(f"delete {images} in the storage pool {pool} on {host.name}", yes=yes)
     for name in names:
         host.images.remove(name, pool)
         tell(f"deleted: {name}")
@@ -111,7 +112,7 @@ def remove(settings: Settings, names: tuple[str, ...], yes: bool, pool: str) -> 
 @common_options
 def prune(settings: Settings, yes: bool, pool: str) -> None:
     """Delete all images of a storage pool that no VM uses."""
-    confirm(f"delete all unused images of {pool}", yes=yes)
+    confirm(f"delete all unused images in the storage pool {pool}", yes=yes)
     for each in settings.host().images.prune(pool):
         tell(f"deleted: {each.name}")
 

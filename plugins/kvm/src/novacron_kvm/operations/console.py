@@ -93,7 +93,7 @@ class _SerialConsole:
                 except libvirt.libvirtError as error:
                     if "Active console session exists" in str(error):
                         raise BusyError(
-                            f"somebody has the console of {domain.name()!r}", resource=vm, hint="force takes it"
+                            f"somebody has the console of {domain.name()!r}", resource=vm, hint="force=True (--force) takes it"
                         ) from error
                     raise
         except BaseException:

@@ -26,7 +26,6 @@ from novacron_kvm.errors import translated
 from novacron_kvm.inventory.listing import list_vms, wait_until_idle
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.snapshots.metadata import NAMESPACE as SNAPSHOTS
-from novacron_kvm.storage.cloning import clone_vm
 from novacron_kvm.storage.luks import forget_secrets, secret_names
 from novacron_kvm.storage.other_hosts import refuse_disks_in_use, refuse_identity_elsewhere, users_elsewhere
 from novacron_kvm.storage.switches import settle_switches
@@ -105,6 +104,8 @@ class KVMLifecycle:
     @hookimpl
     def vm_clone(self, vm: str, name: str, linked: bool, job: Job[VM]) -> VM:
         """Copy a stopped VM."""
+        from novacron_kvm.storage.cloning import clone_vm
+
         return clone_vm(self._connection, vm, name, linked, job)
 
     @hookimpl
@@ -117,7 +118,7 @@ class KVMLifecycle:
             with translated(resource=record.name):  # before: a transient VM is gone once it is powered off
                 facts = facts_of(domain)
             if not force:
-                require_status("delete", record, (*STOPPED, "saved"), otherwise="force stops it first")
+                require_status("delete", record, (*STOPPED, "saved"), otherwise="force=True (--force) stops it first")
             if record.status not in (*STOPPED, "saved"):
                 with translated(resource=record.name):
                     _destroy(domain, check=True)

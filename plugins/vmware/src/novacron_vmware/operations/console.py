@@ -38,7 +38,9 @@ class VMwareConsole(VMOperations):
             if other is not None and not other.closed:
                 if not force:
                     raise BusyError(
-                        f"the console of {record.name!r} is open already", resource=record.name, hint="use force to take it"
+                        f"the console of {record.name!r} is open already",
+                        resource=record.name,
+                        hint="force=True (--force) takes it",
                     )
                 other.close()
             opened = SerialConsole(self._reach(thing, record.name, port), record.name, telnet=scheme == "telnet")

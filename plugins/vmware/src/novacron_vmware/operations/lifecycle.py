@@ -110,7 +110,9 @@ class VMwareLifecycle(VMOperations):
         thing, record = self._changing(vm, "delete")
         if record.status not in ("stopped", "unknown") and not force:
             raise InvalidStateError(
-                f"can't delete {record.name!r}: it is {record.status}", resource=record.name, hint="stop it first, or use force"
+                f"can't delete {record.name!r}: it is {record.status}",
+                resource=record.name,
+                hint="stop it first, or give force=True (--force)",
             )
         connection = self._connection
         with translated(record.name):

@@ -65,7 +65,9 @@ class SimConsole(Area):
             if holder is not None and not holder.closed:
                 if not force:
                     raise BusyError(
-                        f"the console of {sim_vm.name!r} is open already", resource=sim_vm.name, hint="use force to take it"
+                        f"the console of {sim_vm.name!r} is open already",
+                        resource=sim_vm.name,
+                        hint="force=True (--force) takes it",
                     )
                 holder.close()
             console = self.world.consoles[sim_vm.id] = EchoConsole(sim_vm)

@@ -91,7 +91,7 @@ class SimLifecycle(Area):
                 raise InvalidStateError(
                     f"can't delete {sim_vm.name!r}: it is {sim_vm.status}",
                     resource=sim_vm.name,
-                    hint="stop it first, or use force",
+                    hint="stop it first, or give force=True (--force)",
                 )
             if sim_vm.active:
                 self.world.set_status(sim_vm, "stopped", "destroyed")
