@@ -34,3 +34,11 @@ def test_devices_are_listed_attached_and_detached(novacron):
     assert "--yes" in novacron("device", "detach", "vm-00001", "03:00.0", code=2).stderr
     assert "no device" in novacron("device", "detach", "vm-00001", "03:00.0", "--yes").stderr
     assert "vm-00001" not in novacron("device", "list").stdout
+
+
+@pytest.mark.parametrize(("device", "kind"), [("03:00.0", "pci"), ("046d:c52b", "usb")])
+def test_a_device_is_attached_by_its_address_alone(novacron, device, kind):
+    """The kind is seen from the form of the address."""
+    novacron("device", "attach", "vm-00001", device)
+    (owned,) = [each for each in json.loads(novacron("device", "list", "-o", "json").stdout) if each["vms"]]
+    assert owned["kind"] == kind

@@ -29,7 +29,7 @@ COLUMNS: Mapping[str, str] = {
     "VMMetrics": "vm cpu_seconds vcpus memory_bytes memory_used_bytes disk_read_bytes disk_written_bytes host",
     "RunRecord": "id name status vms created_at ended_at actor",
     "Schedule": "name cron timezone words paused problem",
-    "HostDevice": "kind address id vendor product driver vms host",
+    "HostDevice": "kind address id vendor product driver vms node host",
     "Finding": "check status subject message hint",
     "Question": "vm host text choices default",
 }

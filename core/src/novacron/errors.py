@@ -271,6 +271,8 @@ MISSING = "missing"
 UNKNOWN = "unknown"
 """What a `SpecProblem` has as `given` for a field that does not exist. Its value is not shown: it may be a secret under a misspelt name."""
 
+UNSUPPORTED = "unsupported"
+"""What a `SpecProblem` has as `given` for a field that the driver does not support; `allowed` then says why."""
 
 NAMES_SECRET = frozenset({"encryption"})
 """Fields that name a secret, besides those whose own name says so. The secret itself may have been given by mistake."""
@@ -287,6 +289,8 @@ class SpecProblem:
         self.path, self.given, self.allowed = str(path), str(redacted({name: given})[name]), allowed
 
     def __str__(self) -> str:
+        if self.given == UNSUPPORTED:
+            return f"{self.path}: {self.allowed}"
         given = self.given if self.given in (MISSING, UNKNOWN) else f"got {self.given!r}"
         return f"{self.path}: {given}, allowed: {self.allowed}"
 

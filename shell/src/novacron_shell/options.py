@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import io
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -182,11 +184,21 @@ def given(**options: Any) -> dict[str, Any]:
 def pairs(text: str, main: str | None = None) -> dict[str, Any]:
     """Return "size=20GiB,bus=scsi" as a mapping. A value without a key is that of the field `main`.
 
+    A value in braces or brackets is JSON and ends the text.
+
     Example:
         >>> pairs("size=20GiB,read_only=true"), pairs("20GiB,bus=scsi", "size")
         ({'size': '20GiB', 'read_only': 'true'}, {'size': '20GiB', 'bus': 'scsi'})
+        >>> pairs('display={"type": "vnc", "listen": "none"}')
+        {'display': {'type': 'vnc', 'listen': 'none'}}
     """
-    found = {}
+    found: dict[str, Any] = {}
+    first, _, rest = text.partition("=")
+    if re.fullmatch(r"[A-Za-z0-9_.-]+", first) and rest.startswith(("{", "[")):
+        try:
+            return {first.replace("-", "_"): json.loads(rest)}
+        except ValueError as error:
+            raise click.BadParameter(f"{first!r} is no JSON: {error}") from None
     for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")
         if main and not equals:

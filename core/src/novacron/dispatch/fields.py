@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from novacron.dispatch.call import Call
-from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.errors import UNSUPPORTED, InvalidSpecError, SpecProblem
 from novacron.hookspecs.operation import Operation
-from novacron.plugins.fields import FieldTable, Unsupported, unsupported
+from novacron.plugins.fields import FieldTable, unsupported
 
 
 class FieldPolicy:
@@ -40,7 +40,7 @@ class FieldPolicy:
         """
         name = call.operation.name
         problems = [
-            SpecProblem(each.path, "a value", f"no value: {self._reason(each)}")
+            SpecProblem(each.path, UNSUPPORTED, self._reasons.get(each.field, "no value"))
             for value in call.arguments.values()
             if hasattr(type(value), "model_fields")
             for each in unsupported(self._table, name, value)
@@ -53,9 +53,6 @@ class FieldPolicy:
                 hint="leave these fields out; docs/operations.md lists the fields that each driver supports",
             )
         return proceed(call)
-
-    def _reason(self, field: Unsupported) -> str:
-        return self._reasons.get(field.field) or f"the driver {self._driver_name!r} does not support this field"
 
 
 __all__ = ["FieldPolicy"]

@@ -183,7 +183,7 @@ class DriverProvider:
         fields: returns the supported fields of each spec, see `novacron.plugins.fields`. Other fields are rejected before the driver is
             called. None declares nothing: the driver then gets all fields and must reject unsupported ones itself.
         reasons: returns why a field is not supported, by spec and field: {"VMSpec.sound": "the hypervisor has no sound cards"}. The
-            text completes "no value: " in errors, and stands in the documentation.
+            text stands in errors and in the documentation.
         native: the line of help of `novacron SCHEME`, the commands of its native operations (see `novacron.plugins.native`); the group
             is named after its first scheme. Empty if it has none.
         options: the names of the supported options of `connect`; None if they are not checked.

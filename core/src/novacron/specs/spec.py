@@ -115,7 +115,7 @@ def _invalid(cls: type[Spec], error: ValidationError) -> InvalidSpecError:
         cause, parts = item.get("ctx", {}).get("error"), [str(part) for part in item["loc"]]
         given = {"missing": MISSING, "extra_forbidden": UNKNOWN}.get(item["type"]) or _short(item["input"])
         if item["type"] == "model_type":
-            given = type(item["input"]).__name__
+            given = "a text" if isinstance(item["input"], str) else type(item["input"]).__name__
         if isinstance(cause, FieldError):
             parts.append(cause.field)
             given = _short(_value(item["input"], cause.field))

@@ -8,7 +8,7 @@ import click
 
 from novacron_shell.bulk import Bulk, each_vm
 from novacron_shell.confirm import yes_option
-from novacron_shell.options import Settings, list_options, spec_options
+from novacron_shell.options import Settings, list_options, spec_options_with
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 COLUMNS: Columns = {
@@ -20,7 +20,10 @@ COLUMNS: Columns = {
     "VMs": "vms",
     "host": "host",
 }
-WIDE: Columns = {"vendor": "vendor", "IOMMU group": "iommu_group", "node": "node"}
+NODE: Columns = {"node": "node"}
+"""Shown where a host has several nodes, which may have devices at the same address."""
+WIDE: Columns = {"vendor": "vendor", "IOMMU group": "iommu_group"}
+UUID_LENGTH = 36
 
 
 @click.group("device")
@@ -35,14 +38,21 @@ def device() -> None:
 def list_(settings: Settings, kinds: str | None) -> None:
     """List the PCI and USB devices of the hosts, and which VMs have them."""
     found = [each for each in settings.gather("device_list") if kinds in (None, each.kind)]
-    show_many(found, COLUMNS, settings.output, wide=WIDE)
+    several = len({(each.host, each.node) for each in found}) > len({each.host for each in found})
+    columns, wide = ({**COLUMNS, **NODE}, WIDE) if several else (COLUMNS, {**WIDE, **NODE})
+    show_many(found, columns, settings.output, wide=wide)
 
 
 @device.command("attach")
 @each_vm
-@spec_options
+@spec_options_with("device")
 def attach(bulk: Bulk, fields: dict[str, Any]) -> None:
-    """Attach a device to VM: novacron device attach web1 pci=03:00.0, or usb=046d:c52b, or mdev=UUID."""
+    """Attach DEVICE to VM: a PCI address, vendor and product of a USB device, or the UUID of a mediated device.
+
+    novacron device attach web1 03:00.0; pci=03:00.0, usb=046d:c52b and mdev=UUID say the kind.
+    """
+    if device := fields.pop("device", None):
+        fields["mdev" if len(device) == UUID_LENGTH else "pci" if "." in device else "usb"] = device
     bulk.do("attach a device", lambda vm: vm.host_devices.attach(**fields), _said)
 
 
