@@ -1,7 +1,8 @@
 """Claims per second of several processes, and the cost of the claim stage where nothing is managed."""
 
 import sqlite3
-import threading
+import subprocess
+import sys
 import time
 import uuid
 from contextlib import closing
@@ -10,33 +11,50 @@ import pytest
 
 from novacron import Site
 from novacron.fleets.limits import effective
-from novacron.records.capacity import Amounts
-from novacron.store.allocations import AllocationStore
 from novacron.store.nodes import FoundNode, NodeStore
-from novacron.store.takers import Taker
 
 pytestmark = pytest.mark.benchmark
+NODES = 64
+CLAIMING = f"""
+import sys, time
+from novacron import Site
+from novacron.records.capacity import Amounts
+from novacron.store.allocations import AllocationStore
+from novacron.store.takers import Taker
+
+folder, number, seconds = sys.argv[1] or None, int(sys.argv[2]), float(sys.argv[3])
+with Site(folder) as site:
+    store, count = AllocationStore(site.database), 0
+    store.list("n0")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        name = f"{{number}}-{{count}}"
+        taker = Taker(vm=name, name=name, amounts=Amounts(vcpus=1, memory_bytes=2**30))
+        store.claim(f"n{{(number * 7 + count) % {NODES}}}", taker, "me")
+        count += 1
+    print(count)
+"""
 
 
-def rate(site, threads=8, seconds=3.0):
-    """Return the claims per second of several threads over 64 nodes."""
-    nodes, store = NodeStore(site.database), AllocationStore(site.database)
-    for number in range(64):
+def rate(site, folder="", processes=8, seconds=3.0):
+    """Return the claims per second of several processes over 64 nodes. They begin together."""
+    nodes = NodeStore(site.database)
+    for number in range(NODES):
         node = FoundNode(id=f"n{number}", name=f"n{number}", host="h", cpus=10**6, memory=2**60)
         nodes.save(node, ["h"], lambda group, own: effective({}))
-    counts = [0] * threads
-    until = time.monotonic() + seconds
-
-    def work(number):
-        while time.monotonic() < until:
-            name = f"{number}-{counts[number]}"
-            taker = Taker(vm=name, name=name, amounts=Amounts(vcpus=1, memory_bytes=2**30))
-            store.claim(f"n{(number * 7 + counts[number]) % 64}", taker, "me")
-            counts[number] += 1
-
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
-    [worker.start() for worker in workers]
-    [worker.join() for worker in workers]
+    command = [sys.executable, "-c", CLAIMING, str(folder)]
+    started = [
+        subprocess.Popen([*command, str(number), str(seconds)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for number in range(processes)
+    ]
+    assert [each.stdout.readline() for each in started] == ["ready\n"] * processes
+    for each in started:
+        each.stdin.write("\n")
+        each.stdin.flush()
+    counts = [int(each.communicate(timeout=60 + seconds)[0]) for each in started]
+    assert sum(node.vcpus.allocated for node in nodes.list()) == sum(counts)
     return sum(counts) / seconds
 
 
@@ -53,7 +71,7 @@ def commits(file, seconds=1.0):
 
 def test_claims_per_second_with_sqlite(tmp_path, record_property):
     with Site(tmp_path) as site:
-        found, bare = rate(site), commits(tmp_path / "state.db")
+        found, bare = rate(site, tmp_path), commits(tmp_path / "state.db")
     record_property("claims_per_second", found)
     record_property("commits_per_second", bare)
     print(f"{found:.0f} claims a second, {bare:.0f} bare commits")

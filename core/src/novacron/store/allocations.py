@@ -69,26 +69,25 @@ class AllocationStore(Store):
         Raises:
             NoRoom: the node, a rule or a quota does not allow it. Nothing is changed then.
         """
-        from novacron.store.tables import allocations
+        from novacron.store import statements as sql
 
         with self.transaction() as connection:
             row = _locked(connection, node)
-            held = connection.execute(_exactly(allocations.select(), taker.vm, node)).mappings().first()
-            before = amounts_of(held) if held is not None else Amounts()
-            growth = taker.amounts - before
+            held = connection.execute(sql.ALLOCATION, _key(taker.vm, node)).mappings().first()
+            growth = taker.amounts - (amounts_of(held) if held is not None else Amounts())
             if why := [*_closed(row, taker, held), *_overcommitted(row, taker)]:
                 raise NoRoom("; ".join(why))
-            if not connection.execute(_grown(row, growth)).rowcount:
+            if not connection.execute(sql.GROW_NODE, _growth(node, growth)).rowcount:
                 raise NoRoom("; ".join(shortages(row, growth)))
             if why := [*broken_rules(connection, row, taker, together), *exceeded_quotas(connection, taker)]:
                 raise NoRoom("; ".join(why))
             values = {**_columns(taker), "process": process}
             if held is None:
-                connection.execute(allocations.insert().values(vm=taker.vm, node=node, **values))
+                connection.execute(sql.ADD_ALLOCATION, {"vm": taker.vm, "node": node, **values})
             else:
                 kept = held["previous"] if held["process"] else {key: held[key] for key in _columns(taker) if key != "previous"}
                 values |= {"previous": kept, "owner": held["owner"]}
-                connection.execute(_exactly(allocations.update(), taker.vm, node).values(**values))
+                connection.execute(sql.CHANGE_ALLOCATION, _key(taker.vm, node) | values)
             if admit is not None and (why := list(admit(*_group_state(connection, row["group_name"])))):
                 raise NoRoom("; ".join(why))
 
@@ -100,55 +99,50 @@ class AllocationStore(Store):
             taker: the VM.
             claimed_as: the name of the claim, if the VM had no UUID when it was made.
         """
-        from novacron.store.tables import allocations
+        from novacron.store import statements as sql
 
         with self.transaction() as connection:
             _locked(connection, node)
-            known = (
-                connection.execute(
-                    allocations.select().where(
-                        allocations.c.vm.in_([taker.vm, claimed_as or taker.vm]), allocations.c.node == node
-                    )
-                )
-                .mappings()
-                .all()
-            )
+            names = dict.fromkeys([taker.vm, claimed_as or taker.vm])
+            rows = [connection.execute(sql.ALLOCATION, _key(name, node)).mappings().first() for name in names]
+            known = [row for row in rows if row is not None]
             owner = next((row["owner"] for row in known if row["owner"]), taker.owner)
             for row in known:
-                connection.execute(_exactly(allocations.delete(), row["vm"], node))
-            connection.execute(allocations.insert().values(vm=taker.vm, node=node, **_columns(taker, owner)))
+                connection.execute(sql.DELETE_ALLOCATION, _key(row["vm"], node))
+            connection.execute(sql.ADD_ALLOCATION, {"vm": taker.vm, "node": node, **_columns(taker, owner)})
             _sum_up(connection, node)
 
     def restore(self, node: str, vm: str) -> None:
         """Undo a claim: the VM has what it had before."""
-        from novacron.store.tables import allocations
+        from novacron.store import statements as sql
 
         with self.transaction() as connection:
             _locked(connection, node)
-            row = connection.execute(_exactly(allocations.select(), vm, node)).mappings().first()
+            row = connection.execute(sql.ALLOCATION, _key(vm, node)).mappings().first()
             if row is not None and row["process"] is not None:
                 if row["previous"] is None:
-                    connection.execute(_exactly(allocations.delete(), vm, node))
+                    connection.execute(sql.DELETE_ALLOCATION, _key(vm, node))
                 else:
                     values = {**row["previous"], "process": None, "previous": None}
-                    connection.execute(_exactly(allocations.update(), vm, node).values(**values))
+                    connection.execute(sql.CHANGE_ALLOCATION, _key(vm, node) | values)
             _sum_up(connection, node)
 
     def abandon(self, node: str, vm: str) -> None:
         """Keep a claim whose outcome is unknown, until the next refresh reads it from the hypervisor."""
+        from novacron.store import statements as sql
         from novacron.store.tables import allocations
 
         with self.transaction() as connection:
-            pending = _exactly(allocations.update(), vm, node).where(allocations.c.process.is_not(None))
-            connection.execute(pending.values(process=UNKNOWN))
+            pending = sql.CHANGE_ALLOCATION.where(allocations.c.process.is_not(None))
+            connection.execute(pending, _key(vm, node) | {"process": UNKNOWN})
 
     def free(self, node: str, vm: str) -> None:
         """Delete the allocation of a VM on a node."""
-        from novacron.store.tables import allocations
+        from novacron.store import statements as sql
 
         with self.transaction() as connection:
             _locked(connection, node)
-            connection.execute(_exactly(allocations.delete(), vm, node))
+            connection.execute(sql.DELETE_ALLOCATION, _key(vm, node))
             _sum_up(connection, node)
 
     def switched_off(self, node: str, restarted: Collection[str]) -> None:
@@ -158,13 +152,14 @@ class AllocationStore(Store):
             node: the node's id.
             restarted: the VMs that are restarted elsewhere.
         """
+        from novacron.store import statements as sql
         from novacron.store.tables import allocations
 
         with self.transaction() as connection:
             _locked(connection, node)
             there = allocations.c.node == node
             for vm in restarted:
-                connection.execute(_exactly(allocations.delete(), vm, node))
+                connection.execute(sql.DELETE_ALLOCATION, _key(vm, node))
             connection.execute(
                 allocations.update().where(there, allocations.c.process.is_(None)).values(active=False, vcpus=0, memory=0)
             )
@@ -179,23 +174,20 @@ class AllocationStore(Store):
 
     def move(self, source: str | None, destination: str | None, taker: Taker) -> None:
         """Move the allocation of a VM that has migrated, in one transaction. None is a node that is not stored."""
+        from novacron.store import statements as sql
         from novacron.store.database import clock
-        from novacron.store.tables import allocations, vm_moves
+        from novacron.store.tables import vm_moves
 
         with self.transaction() as connection:
             places = sorted({node for node in (source, destination) if node})
             for node in places:
                 _locked(connection, node)
-            known = (
-                connection.execute(allocations.select().where(allocations.c.vm == taker.vm, allocations.c.node.in_(places)))
-                .mappings()
-                .all()
-            )
-            owner = next((row["owner"] for row in known if row["owner"]), taker.owner)
+            known = [connection.execute(sql.ALLOCATION, _key(taker.vm, node)).mappings().first() for node in places]
+            owner = next((row["owner"] for row in known if row is not None and row["owner"]), taker.owner)
             for node in places:
-                connection.execute(_exactly(allocations.delete(), taker.vm, node))
+                connection.execute(sql.DELETE_ALLOCATION, _key(taker.vm, node))
                 if node == destination:
-                    connection.execute(allocations.insert().values(vm=taker.vm, node=node, **_columns(taker, owner)))
+                    connection.execute(sql.ADD_ALLOCATION, {"vm": taker.vm, "node": node, **_columns(taker, owner)})
                 _sum_up(connection, node)
             connection.execute(vm_moves.delete().where(vm_moves.c.vm == taker.vm))
             connection.execute(vm_moves.insert().values(vm=taker.vm, at=clock(connection)))
@@ -234,29 +226,31 @@ class AllocationStore(Store):
         Returns:
             The differences as tuples of VM, name and text; None if allocations changed since then, so that `truth` may be out of date.
         """
-        from novacron.store.tables import allocations, nodes
+        from novacron.store import statements as sql
+        from novacron.store.tables import nodes
 
         changed: list[tuple[str, str, str]] = []
         with self.transaction() as connection:
             same = nodes.c.generation == generation
             if not connection.execute(nodes.update().where(nodes.c.id == node, same).values(generation=generation + 1)).rowcount:
                 return None
-            rows = connection.execute(allocations.select().where(allocations.c.node == node)).mappings().all()
+            rows = connection.execute(sql.ALLOCATIONS_OF_NODE, {"on_node": node}).mappings().all()
             held = {row["vm"]: row for row in rows}
             for vm, row in held.items():
                 if row["process"] in alive:
                     continue
                 taker = truth.get(vm)
                 if taker is None:
-                    connection.execute(_exactly(allocations.delete(), vm, node))
+                    connection.execute(sql.DELETE_ALLOCATION, _key(vm, node))
                     changed.append((vm, row["name"], "has left the node"))
                 elif what := _difference(row, taker):
-                    connection.execute(_exactly(allocations.update(), vm, node).values(**_columns(taker, owner=row["owner"])))
+                    connection.execute(sql.CHANGE_ALLOCATION, _key(vm, node) | _columns(taker, owner=row["owner"]))
                     changed.append((vm, taker.name, what))
-            for vm, taker in truth.items():
-                if vm not in held:
-                    connection.execute(allocations.insert().values(vm=vm, node=node, **_columns(taker)))
-                    changed.append((vm, taker.name, "was created or moved by another tool"))
+            unknown = {vm: taker for vm, taker in truth.items() if vm not in held}
+            if unknown:
+                rows_to_add = [{"vm": vm, "node": node, **_columns(taker)} for vm, taker in unknown.items()]
+                connection.execute(sql.ADD_ALLOCATION, rows_to_add)
+            changed += [(vm, taker.name, "was created or moved by another tool") for vm, taker in unknown.items()]
             _sum_up(connection, node)
         return changed
 
@@ -283,11 +277,9 @@ def amounts_of(row: Any) -> Amounts:
 
 def _locked(connection: Connection, node: str) -> Any:
     """Change a node's row, so that no other transaction changes its allocations before this one has ended; return the row."""
-    from novacron.store.tables import nodes
+    from novacron.store import statements as sql
 
-    same = nodes.c.id == node
-    connection.execute(nodes.update().where(same).values(generation=nodes.c.generation + 1))
-    row = connection.execute(nodes.select().where(same)).mappings().first()
+    row = connection.execute(sql.LOCK_NODE, {"on_node": node}).mappings().first()
     if row is None:
         raise NoRoom("it is no node of the fleet any more")
     return row
@@ -295,13 +287,12 @@ def _locked(connection: Connection, node: str) -> Any:
 
 def _group_state(connection: Connection, group: str) -> tuple[Sequence[FleetNode], Sequence[PlacementRule], Sequence[Allocation]]:
     """Lock a group, so that one claim at a time is simulated, and return its nodes, the rules, and the allocations of its nodes."""
-    from novacron.store.tables import allocations, node_groups, nodes
+    from novacron.store import statements as sql
 
-    locked = node_groups.update().where(node_groups.c.name.in_(["", group]))
-    connection.execute(locked.values(settings=node_groups.c.settings))
-    members = [node_of(row) for row in connection.execute(nodes.select().where(nodes.c.group_name == group)).mappings()]
-    query = allocations.select().where(allocations.c.node.in_([node.id for node in members]))
-    return members, all_rules(connection), [allocation_of(row) for row in connection.execute(query).mappings()]
+    connection.execute(sql.LOCK_GROUP, {"of_group": group})
+    members = [node_of(row) for row in connection.execute(sql.NODES_OF_GROUP, {"of_group": group}).mappings()]
+    held = connection.execute(sql.ALLOCATIONS_OF_NODES, {"on_nodes": [node.id for node in members]}).mappings()
+    return members, all_rules(connection), [allocation_of(row) for row in held]
 
 
 def _closed(row: Any, taker: Taker, held: Any) -> Iterator[str]:
@@ -318,25 +309,13 @@ def _overcommitted(row: Any, taker: Taker) -> Iterator[str]:
         yield f"its memory is overcommitted, and the VM has {', '.join(taker.locked_memory)}"
 
 
-def _grown(row: Any, growth: Amounts) -> Any:
-    """Return the statement that adds amounts to a node, if they fit. Less is always accepted, also on a node that is too full."""
-    from novacron.store.tables import nodes
-
-    statement = nodes.update().where(nodes.c.id == row["id"])
-    values = {}
-    for resource, amount in zip(RESOURCES, (growth.vcpus, growth.memory_bytes, growth.storage_bytes), strict=True):
-        allocated, ratio = nodes.c[f"{resource}_allocated"], nodes.c[f"{resource}_ratio"]
-        values[f"{resource}_allocated"] = allocated + amount
-        if amount > 0:
-            room = (nodes.c[f"{resource}_total"] - nodes.c[f"{resource}_reserved"]) * ratio
-            statement = statement.where(ratio.is_(None) | (allocated + amount <= room))
-    return statement.values(**values)
+def _growth(node: str, growth: Amounts) -> dict[str, Any]:
+    amounts = (growth.vcpus, growth.memory_bytes, growth.storage_bytes)
+    return {"on_node": node} | {f"more_{resource}": amount for resource, amount in zip(RESOURCES, amounts, strict=True)}
 
 
-def _exactly(statement: Any, vm: str, node: str) -> Any:
-    from novacron.store.tables import allocations
-
-    return statement.where(allocations.c.vm == vm, allocations.c.node == node)
+def _key(vm: str, node: str) -> dict[str, Any]:
+    return {"of_vm": vm, "on_node": node}
 
 
 def _columns(taker: Taker, owner: str | None = None) -> dict[str, Any]:
@@ -369,14 +348,9 @@ def _difference(row: Any, taker: Taker) -> str:
 
 def _sum_up(connection: Connection, node: str) -> None:
     """Set the allocated amounts of a node to the sum of its allocations."""
-    import sqlalchemy as sa
+    from novacron.store import statements as sql
 
-    from novacron.store.tables import allocations, nodes
-
-    sums = [sa.func.coalesce(sa.func.sum(allocations.c[resource]), 0).label(resource) for resource in RESOURCES]
-    row = connection.execute(sa.select(*sums).where(allocations.c.node == node)).mappings().one()
-    values = {f"{resource}_allocated": int(row[resource]) for resource in RESOURCES}
-    connection.execute(nodes.update().where(nodes.c.id == node).values(**values))
+    connection.execute(sql.SUM_UP_NODE, {"on_node": node})
 
 
 def shortages(row: Any, growth: Amounts) -> Iterable[str]:

@@ -104,10 +104,11 @@ def broken_rules(connection: Connection, node: Any, taker: Taker, together: Coll
 
 def exceeded_quotas(connection: Connection, taker: Taker) -> Iterator[str]:
     """Yield which quotas a VM with these amounts exceeds."""
+    from novacron.store import statements as sql
     from novacron.store.tables import quotas
 
     subjects = [f"owner:{taker.owner}", *(f"tag:{tag}" for tag in taker.tags)]
-    rows = connection.execute(quotas.select().where(quotas.c.subject.in_(subjects)).order_by(quotas.c.subject)).all()
+    rows = connection.execute(sql.QUOTAS, {"subjects": subjects}).all()
     for row in rows:
         locked = quotas.update().where(quotas.c.subject == row.subject)
         connection.execute(locked.values(generation=quotas.c.generation + 1))
@@ -137,9 +138,9 @@ def broken_text(rule: PlacementRule, node: str, domain: str | None, others: Sequ
 
 def all_rules(connection: Connection) -> list[PlacementRule]:
     """Return all rules, sorted by name."""
-    from novacron.store.tables import placement_rules
+    from novacron.store import statements as sql
 
-    rows = connection.execute(placement_rules.select().order_by(placement_rules.c.name))
+    rows = connection.execute(sql.RULES)
     return [PlacementRule(name=row.name, **row.definition) for row in rows]
 
 
