@@ -152,6 +152,7 @@ def arguments(operation, host, **known):
         "snapshot_create": {"spec": specs.SnapshotSpec(name="s")},
         "snapshot_check": {"spec": specs.SnapshotSpec(name="s"), "status": "stopped"},
         "template_create": {"spec": specs.TemplateSpec(name="t")},
+        "vm_preview": {"spec": specs.VMSpec(name="x")},
         "template_deploy": {"spec": specs.VMSpec(name="from-nothing")},
         "address_list": {"source": None},
         "device_attach": {"spec": specs.HostDeviceSpec(usb="0951:1666")},

@@ -138,6 +138,14 @@ launch_securities = st.one_of(
         }
     ),
 )
+security_labels = st.one_of(
+    st.fixed_dictionaries(
+        {"model": st.sampled_from(["dac", "selinux"]), "label": st.just("+1:+1"), "relabel": st.none() | st.booleans()}
+    ),
+    st.fixed_dictionaries(
+        {"model": st.just("apparmor"), "type": st.just("dynamic"), "base_label": st.sampled_from([None, "libvirt-qemu"])}
+    ),
+)
 MACHINES = {
     "x86_64": ["q35", "pc", "pc-q35-7.2", None],
     "i686": ["pc"],
@@ -217,6 +225,7 @@ def specs(draw):
         "cpuset": draw(st.sampled_from([None, "0", "0-3,8"])),
         "panic": draw(st.sampled_from([None, "isa", "hyperv", "pseries", "s390"])),
         "usb_controller": draw(st.sampled_from([None, "piix3-uhci", "ehci", "nec-xhci", "qemu-xhci"])),
+        "virtio_serial_ports": draw(st.sampled_from([None, 1, 31])),
         "channels": [{"name": name, "path": draw(st.none() | paths)} for name in draw(st.sets(channel_names, max_size=3))],
         "display": draw(st.none() | displays),
         "sound": draw(st.sampled_from([None, "ich6", "ich9", "ac97", "usb"])),
@@ -235,6 +244,12 @@ def specs(draw):
         "node": None,
         "native": {},
     }
+    confined = found["confined"]
+    found["security_labels"] = draw(st.lists(security_labels, max_size=3, unique_by=lambda s: s["model"])) if confined else []
+    queued = any(disk["queues"] or disk["iothread"] for disk in given_disks)
+    found["scsi_controller"] = draw(st.sampled_from([None, "virtio-scsi", *(() if queued else ("lsilogic", "lsisas1068"))]))
+    pcie = platform(arch, found["machine"]).pcie
+    found["pcie_ports"] = draw(st.sampled_from([None, 1, 30])) if pcie else None
     if firmware != "uefi-secure" and draw(st.booleans()):
         found["kernel"] = {"path": draw(paths), "initrd": draw(st.none() | paths), "command_line": draw(texts)}
     assert found.keys() == VMSpec.model_fields.keys(), "each field is exercised"
@@ -256,8 +271,8 @@ def _without_same_mac(given_nics):
     return kept
 
 
-def build(spec):
-    arch, machine = spec.arch or "x86_64", spec.machine if spec.arch else "q35"
+def build(spec, machine="q35"):
+    arch, machine = spec.arch or "x86_64", spec.machine if spec.arch else machine
     files = [
         DiskFile(disk, f"/pool/{spec.name}-{target}", disk.format, target, bus, True)
         for disk, (bus, target) in zip(spec.disks, place(spec.disks, platform(arch, machine).buses), strict=True)
@@ -406,6 +421,58 @@ def test_new_fields_that_do_not_fit_are_refused_by_name(fields, path):
     with pytest.raises(InvalidSpecError) as caught:
         VMSpec(name="a", **fields)
     assert path in [problem.path for problem in caught.value.problems]
+
+
+def test_controllers_and_security_labels_are_written_as_asked(schema):
+    labels = [
+        {"model": "dac", "label": "+107:+107", "relabel": True},
+        {"model": "selinux", "type": "dynamic", "base_label": "system_u:system_r:svirt_t:s0"},
+    ]
+    spec = VMSpec(name="a", scsi_controller="lsisas1078", pcie_ports=3, virtio_serial_ports=9, security_labels=labels)
+    root = etree.fromstring(build(spec, machine="q35")[0])
+    schema.assertValid(root)
+    controllers = {each.get("type"): dict(each.attrib) for each in root.iterfind("devices/controller")}
+    assert controllers["scsi"] == {"type": "scsi", "model": "lsisas1078"}
+    assert controllers["pci"] == {"type": "pci", "index": "3", "model": "pcie-root-port"}
+    assert controllers["virtio-serial"] == {"type": "virtio-serial", "index": "0", "ports": "9"}
+    dac, selinux = root.findall("seclabel")
+    assert (dict(dac.attrib), dac.findtext("label")) == ({"type": "static", "model": "dac", "relabel": "yes"}, "+107:+107")
+    assert (dict(selinux.attrib), selinux.findtext("baselabel")) == (
+        {"type": "dynamic", "model": "selinux"},
+        "system_u:system_r:svirt_t:s0",
+    )
+
+
+@pytest.mark.parametrize(
+    ("machine", "fields", "path"),
+    [
+        ("pc", {"pcie_ports": 3}, "pcie_ports"),
+        ("q35", {"scsi_controller": "lsilogic", "disks": [{"size": "1MiB", "bus": "scsi", "queues": 2}]}, "scsi_controller"),
+    ],
+)
+def test_a_controller_that_the_machine_or_disk_does_not_fit_is_refused_by_name(machine, fields, path):
+    with pytest.raises(InvalidSpecError) as caught:
+        build(VMSpec(name="a", **fields), machine=machine)
+    assert [problem.path for problem in caught.value.problems] == [path]
+
+
+@pytest.mark.parametrize(
+    ("label", "path"),
+    [
+        ({"model": "dac"}, "security_labels.0"),
+        ({"model": "selinux", "type": "dynamic", "label": "a"}, "security_labels.0"),
+        ({"model": "selinux", "type": "dynamic", "relabel": False}, "security_labels.0"),
+        ({"model": "dac", "type": "dynamic", "base_label": "a"}, "security_labels.0"),
+        ({"model": "apparmor", "label": "a<b"}, "security_labels.0.label"),
+    ],
+    ids=str,
+)
+def test_a_security_label_that_libvirt_would_drop_or_refuse_is_refused(label, path):
+    with pytest.raises(InvalidSpecError) as caught:
+        VMSpec(name="a", security_labels=[label])
+    assert [problem.path for problem in caught.value.problems] == [path]
+    with pytest.raises(InvalidSpecError, match="security_labels"):
+        VMSpec(name="a", confined=False, security_labels=[{"model": "dac", "label": "+0:+0"}])
 
 
 @pytest.mark.parametrize(

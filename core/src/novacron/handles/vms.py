@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, overload
 
@@ -13,7 +13,7 @@ from novacron.handles.vm import VMHandle
 from novacron.jobs import Job
 from novacron.records.metrics import VMRates
 from novacron.records.questions import Question
-from novacron.records.vm import Page
+from novacron.records.vm import NativeDefinition, Page
 from novacron.specs.query import VMQuery, VMQueryFields
 from novacron.threads import fan_out
 from novacron.units import parse_duration
@@ -88,12 +88,25 @@ class VMCollection(Collection[VMHandle]):
             ResourceAllocationError
         """
         from novacron.handles.following import finish
-        from novacron.specs import VMSpec
 
-        asked = VMSpec.parse(spec if spec is not None and not fields else {**(spec.as_dict() if spec else {}), **fields})
+        asked = _spec(spec, fields)
         wrap: Callable[[Any], VMHandle] = lambda record: VMHandle(self._host, record)  # noqa: E731
         made: VMHandle | Job[VMHandle] = finish(self._host, "vm_create", wrap, wait=wait, spec=asked)
         return made
+
+    def preview(self, spec: VMSpec | None = None, **fields: Unpack[VMFields]) -> NativeDefinition:
+        """Return the definition that `create` would write for the same arguments, in the hypervisor's format. Nothing is created.
+
+        Raises:
+            InvalidSpecError, AlreadyExistsError, ImageNotFoundError, NetworkNotFoundError, StoragePoolNotFoundError
+            UnsupportedOperationError: the hypervisor has no definition before a VM is created.
+
+        Example:
+            >>> host.vms.preview(name="web1", memory="2GiB").format
+            'novacron sim json'
+        """
+        definition: NativeDefinition = self._host.invoke("vm_preview", spec=_spec(spec, fields))
+        return definition
 
     def questions(self) -> _Questions:
         """List the questions of the hypervisor that VMs wait for, sorted by the VM's name.
@@ -194,6 +207,13 @@ class Each:
             return [answer.result() for answer in answers]
 
         return call
+
+
+def _spec(spec: VMSpec | None, fields: Mapping[str, Any]) -> VMSpec:
+    """Return a spec with some fields set on top of it."""
+    from novacron.specs import VMSpec
+
+    return VMSpec.parse(spec if spec is not None and not fields else {**(spec.as_dict() if spec else {}), **fields})
 
 
 __all__ = ["Each", "VMCollection", "VMPage"]

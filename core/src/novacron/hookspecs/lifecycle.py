@@ -36,6 +36,27 @@ def vm_create(spec: VMSpec, job: Job[VM]) -> VM:
     raise NotImplementedError
 
 
+@operation(kind="read")
+def vm_preview(spec: VMSpec) -> NativeDefinition:
+    """Return the definition that `vm_create` would write for a spec, and create nothing.
+
+    The spec is checked as `vm_create` checks it. What the hypervisor chooses when it stores a VM, such as its UUID, is not part of the
+    definition.
+
+    Args:
+        spec: The VM.
+    Returns:
+        The definition and its format. Its `vm` is the name in the spec.
+    Raises:
+        AlreadyExistsError: the host has a VM of that name or UUID.
+        InvalidSpecError: the host does not support a field or value of the spec.
+        ImageNotFoundError: an image, ISO or kernel does not exist.
+        NetworkNotFoundError: a network does not exist.
+        StoragePoolNotFoundError: a storage pool does not exist.
+    """
+    raise NotImplementedError
+
+
 @operation(kind="read", mandatory=True)
 def vm_get(vm: str) -> VM:
     """Return the full record of one VM.

@@ -54,7 +54,13 @@ class VM(Record, frozen=True):
 
 
 class NativeDefinition(Record, frozen=True):
-    """A VM's native definition, such as libvirt domain XML."""
+    """A VM's native definition, such as libvirt domain XML.
+
+    Attributes:
+        vm: the VM's id; of a VM that was not created, its name.
+        format: what the text is, such as "libvirt domain XML".
+        text: the definition.
+    """
 
     vm: str
     format: str

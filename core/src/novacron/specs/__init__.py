@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from novacron.specs.devices import ChannelSpec, DisplaySpec, FilesystemSpec, HostDeviceSpec, SerialSpec
     from novacron.specs.disks import DiskLimits, DiskSpec
     from novacron.specs.filters import FilterRule, TrafficFilterSpec
-    from novacron.specs.hardware import CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec
+    from novacron.specs.hardware import (
+        CPUTopology,
+        FeaturesSpec,
+        LaunchSecuritySpec,
+        MemoryBackingSpec,
+        NUMANodeSpec,
+        SecurityLabelSpec,
+    )
     from novacron.specs.migration import MigrationSpec
     from novacron.specs.networks import DHCPHostSpec, DNSHostSpec, NetworkSpec, PortGroupSpec
     from novacron.specs.nics import NICSpec, NICUpdate
@@ -33,7 +40,7 @@ _HOMES = {
     "devices": "ChannelSpec DisplaySpec FilesystemSpec HostDeviceSpec SerialSpec",
     "disks": "DiskLimits DiskSpec",
     "filters": "FilterRule TrafficFilterSpec",
-    "hardware": "CPUTopology FeaturesSpec LaunchSecuritySpec MemoryBackingSpec NUMANodeSpec",
+    "hardware": "CPUTopology FeaturesSpec LaunchSecuritySpec MemoryBackingSpec NUMANodeSpec SecurityLabelSpec",
     "vm": "KernelSpec VMSpec VMUpdate",
     "migration": "MigrationSpec",
     "networks": "DHCPHostSpec DNSHostSpec NetworkSpec PortGroupSpec",
@@ -81,6 +88,7 @@ __all__ = [
     "NUMANodeSpec",
     "NetworkSpec",
     "PortGroupSpec",
+    "SecurityLabelSpec",
     "SerialSpec",
     "SnapshotSpec",
     "Spec",

@@ -18,6 +18,7 @@ Panic = Literal["isa", "hyperv", "pseries", "s390"]
 """A device by which a guest reports that its kernel crashed."""
 
 USBController = Literal["none", "piix3-uhci", "ehci", "nec-xhci", "qemu-xhci"]
+SCSIController = Literal["virtio-scsi", "lsilogic", "lsisas1068", "lsisas1078"]
 SystemField = Literal["manufacturer", "product", "version", "serial", "sku", "family"]
 """A field of SMBIOS that says what machine the guest runs on."""
 
@@ -138,6 +139,7 @@ __all__ = [
     "PCIAddress",
     "Panic",
     "Path",
+    "SCSIController",
     "SerialSpec",
     "Sound",
     "SystemField",

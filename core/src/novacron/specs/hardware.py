@@ -100,4 +100,50 @@ class LaunchSecuritySpec(Spec):
         return self
 
 
-__all__ = ["CPUTopology", "Clock", "FeaturesSpec", "LaunchSecuritySpec", "MemoryBackingSpec", "NUMANodeSpec", "Numbers"]
+Label = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[A-Za-z0-9_.,:+/-]+$")]
+"""A label of a security driver, such as "system_u:system_r:svirt_t:s0:c1,c2" (SELinux) or "+107:+107" (user and group)."""
+
+
+class SecurityLabelSpec(Spec):
+    """The label under which a security driver of the host confines a VM, in place of the label that libvirt generates.
+
+    Attributes:
+        model: the security driver: "selinux", "apparmor", or "dac", which is the user and group that run the VM.
+        type: "static" uses `label` as it is. With "dynamic" libvirt generates the label, from `base_label` if it is given.
+        label: the label of the VM, only with "static".
+        base_label: what a generated label starts from, only with "dynamic", and with SELinux or AppArmor.
+        relabel: give the VM's disks the label when it starts, and their own back when it ends. None leaves it to libvirt: yes with
+            "dynamic", no with "static".
+
+    Example:
+        >>> SecurityLabelSpec(model="dac", label="+107:+107", relabel=True).type
+        'static'
+    """
+
+    model: Literal["selinux", "apparmor", "dac"]
+    type: Literal["static", "dynamic"] = "static"
+    label: Label | None = None
+    base_label: Label | None = None
+    relabel: bool | None = None
+
+    @model_validator(mode="after")
+    def _of_its_type(self) -> Self:
+        if self.type == "static" and (self.label is None or self.base_label is not None):
+            raise ValueError('label, and no base_label, with type="static"')
+        if self.type == "dynamic" and (self.label is not None or self.relabel is False):
+            raise ValueError('no label and no relabel=false with type="dynamic"')
+        if self.base_label is not None and self.model == "dac":
+            raise ValueError('base_label only with model="selinux" or model="apparmor"')
+        return self
+
+
+__all__ = [
+    "CPUTopology",
+    "Clock",
+    "FeaturesSpec",
+    "LaunchSecuritySpec",
+    "MemoryBackingSpec",
+    "NUMANodeSpec",
+    "Numbers",
+    "SecurityLabelSpec",
+]

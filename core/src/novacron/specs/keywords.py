@@ -34,6 +34,7 @@ from novacron.specs import (
     NICSpec,
     NUMANodeSpec,
     PortGroupSpec,
+    SecurityLabelSpec,
     SerialSpec,
 )
 
@@ -425,6 +426,16 @@ class PortGroupOptions(TypedDict, total=False):
     outbound_bytes_per_second: int | str | None
 
 
+class SecurityLabelFields(TypedDict, total=False):
+    """The fields of `SecurityLabelSpec`."""
+
+    model: Literal["selinux", "apparmor", "dac"]
+    type: Literal["static", "dynamic"]
+    label: str | None
+    base_label: str | None
+    relabel: bool | None
+
+
 class SerialFields(TypedDict, total=False):
     """The fields of `SerialSpec`."""
 
@@ -546,8 +557,12 @@ class VMFields(TypedDict, total=False):
     system_info: Mapping[Literal["manufacturer", "product", "version", "serial", "sku", "family"], str]
     cpuset: str | None
     confined: bool
+    security_labels: Sequence[SecurityLabelSpec | SecurityLabelFields]
     panic: Literal["isa", "hyperv", "pseries", "s390"] | None
     usb_controller: Literal["none", "piix3-uhci", "ehci", "nec-xhci", "qemu-xhci"] | None
+    scsi_controller: Literal["virtio-scsi", "lsilogic", "lsisas1068", "lsisas1078"] | None
+    pcie_ports: int | None
+    virtio_serial_ports: int | None
     disks: Sequence[DiskSpec | DiskFields]
     nics: Sequence[NICSpec | NICFields]
     serial: SerialSpec | SerialFields
@@ -602,8 +617,12 @@ class VMOptions(TypedDict, total=False):
     system_info: Mapping[Literal["manufacturer", "product", "version", "serial", "sku", "family"], str]
     cpuset: str | None
     confined: bool
+    security_labels: Sequence[SecurityLabelSpec | SecurityLabelFields]
     panic: Literal["isa", "hyperv", "pseries", "s390"] | None
     usb_controller: Literal["none", "piix3-uhci", "ehci", "nec-xhci", "qemu-xhci"] | None
+    scsi_controller: Literal["virtio-scsi", "lsilogic", "lsisas1068", "lsisas1078"] | None
+    pcie_ports: int | None
+    virtio_serial_ports: int | None
     disks: Sequence[DiskSpec | DiskFields]
     nics: Sequence[NICSpec | NICFields]
     serial: SerialSpec | SerialFields
@@ -707,6 +726,7 @@ __all__ = [
     "NetworkOptions",
     "PortGroupFields",
     "PortGroupOptions",
+    "SecurityLabelFields",
     "SerialFields",
     "SnapshotFields",
     "SnapshotOptions",

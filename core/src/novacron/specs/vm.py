@@ -14,6 +14,7 @@ from novacron.specs.devices import (
     FilesystemSpec,
     HostDeviceSpec,
     Panic,
+    SCSIController,
     SerialSpec,
     Sound,
     SystemField,
@@ -21,7 +22,16 @@ from novacron.specs.devices import (
     Video,
 )
 from novacron.specs.disks import DiskSpec
-from novacron.specs.hardware import Clock, CPUTopology, FeaturesSpec, LaunchSecuritySpec, MemoryBackingSpec, NUMANodeSpec, Numbers
+from novacron.specs.hardware import (
+    Clock,
+    CPUTopology,
+    FeaturesSpec,
+    LaunchSecuritySpec,
+    MemoryBackingSpec,
+    NUMANodeSpec,
+    Numbers,
+    SecurityLabelSpec,
+)
 from novacron.specs.nics import NICSpec
 from novacron.specs.spec import FieldError, MemorySize, Name, Reference, Seconds, Spec, Tag
 
@@ -52,7 +62,11 @@ class VMSpec(Spec):
         cpuset: the host's CPUs that the VM may use, such as "0-3,8". `resources.pin` binds single vCPUs.
         confined: False turns off the host's confinement (SELinux, AppArmor, own user) for this VM. Use it for debugging only.
         panic: a device by which the guest reports that its kernel crashed; the VM is then `crashed`.
+        security_labels: labels of the host's security drivers for this VM. Without them libvirt generates the labels.
         usb_controller: the model of the USB controller, or "none"; None takes the machine's own.
+        scsi_controller: the model of the SCSI controller. None takes virtio-scsi if the VM has SCSI disks.
+        pcie_ports: free PCI Express ports for devices that are added later, of machines that have them. None is the driver's default (14).
+        virtio_serial_ports: how many channels and virtio consoles the VM can have; None is libvirt's default (31).
 
     Example:
         >>> VMSpec(name="web1", memory="2GiB", disks=[DiskSpec(size="20GiB")]).memory
@@ -96,8 +110,12 @@ class VMSpec(Spec):
     )
     cpuset: Numbers | None = None
     confined: bool = True
+    security_labels: tuple[SecurityLabelSpec, ...] = ()
     panic: Panic | None = None
     usb_controller: USBController | None = None
+    scsi_controller: SCSIController | None = None
+    pcie_ports: int | None = Field(None, ge=1, le=128)
+    virtio_serial_ports: int | None = Field(None, ge=1, le=31)
     disks: tuple[DiskSpec, ...] = ()
     nics: tuple[NICSpec, ...] = ()
     serial: SerialSpec = SerialSpec()
@@ -150,6 +168,8 @@ class VMSpec(Spec):
             self.sound == "usb" or any(d.bus == "usb" for d in self.disks) or any(d.usb for d in self.host_devices)
         ):
             raise FieldError("usb_controller", "a USB controller, because the VM has USB devices")
+        if self.security_labels and not self.confined:
+            raise FieldError("security_labels", "none with confined=false")
         self._each_once()
         return self
 
@@ -167,6 +187,7 @@ class VMSpec(Spec):
             "boot_order for each device": self.boot_orders,
             "name for each channel": [c.name for c in self.channels],
             "tag for each filesystem": [f.tag for f in self.filesystems],
+            "model for each of security_labels": [label.model for label in self.security_labels],
             "device of the host each time": [d.pci or d.mdev for d in self.host_devices],
         }
         for what, names in named.items():

@@ -72,6 +72,7 @@ PATTERNS: dict[str, str] = {
     r"^[A-Za-z0-9_.-]+$": "letters, digits and `_ . -`",
     r"^[A-Za-z0-9_.-]{1,31}$": "1 to 31 letters, digits and `_ . -`",
     r"^[A-Za-z0-9_.:-]+$": "a host name or an IP address",
+    r"^[A-Za-z0-9_.,:+/-]+$": 'a label such as "system_u:system_r:svirt_t:s0:c1,c2", or "+107:+107"',
     r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}$": "1 to 128 letters, digits and `_ . + -`; a letter, a digit or `_` comes first",
     r"^[A-Za-z0-9_][A-Za-z0-9_.+@-]{0,127}$": "the name of a secret: 1 to 128 letters, digits and `_ . + @ -`",
     r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$": "1 to 128 letters, digits and `_ . : -`; a letter, a digit or `_` comes first",

@@ -272,6 +272,13 @@ VALUES: dict[str, dict[str, Value]] = {
         "vlan": _value(5, name="conform-a"),
         **{name: value._replace(extra={"name": "conform-a"}) for name, value in _RATES.items()},
     },
+    "SecurityLabelSpec": {
+        "model": _value("apparmor", "selinux", type="dynamic", instead={"model": "dac"}),
+        "type": _value("dynamic", model="dac", instead={"type": "static", "label": "+0:+0"}),
+        "label": _other("label", "+0:+0", "+1:+1", model="dac"),
+        "base_label": _value("conform", model="apparmor", type="dynamic"),
+        "relabel": _value(True, model="dac", label="+0:+0"),
+    },
     "SerialSpec": {
         "type": _value("virtio"),
         "tcp": _value("127.0.0.1:45999"),
@@ -334,7 +341,11 @@ VALUES: dict[str, dict[str, Value]] = {
         "cpuset": _value("0"),
         "confined": _value(False),
         "panic": _value("isa", "hyperv"),
+        "security_labels": _value([{"model": "dac", "label": "+0:+0"}]),
         "usb_controller": _value("none", "qemu-xhci"),
+        "scsi_controller": _value("lsilogic", "virtio-scsi"),
+        "pcie_ports": _value(4),
+        "virtio_serial_ports": _value(8),
         "watchdog": _value("reset"),
         "vsock": _value(True),
         "firmware": _value("uefi"),
@@ -425,6 +436,7 @@ WITHIN: dict[str, tuple[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
     "NICLimits": ("LimitsSpec", lambda fields: {"nics": {MAC: fields}}),
     "NUMANodeSpec": ("VMSpec", _numa),
     "PortGroupSpec": ("NetworkSpec", lambda fields: {**_LAN, "portgroups": [fields]}),
+    "SecurityLabelSpec": ("VMSpec", lambda fields: {"security_labels": [fields]}),
     "SerialSpec": ("VMSpec", lambda fields: {"serial": fields}),
 }
 """Where a nested spec is tried: the outermost spec, and its fields around the nested ones."""

@@ -12,14 +12,19 @@ import os
 import threading
 import time
 import uuid
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
+from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.state import StateDirectory, open_private
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.xml.parsing import parse, text_of
+
+if TYPE_CHECKING:
+    from novacron.specs.hardware import SecurityLabelSpec
 
 PROBE_SECONDS = 5.0
 """What a probe guest may take where there is nothing to compare with; 0.2 s is usual."""
@@ -38,6 +43,25 @@ def guests(connection: Any) -> dict[str, dict[str, Any]]:
                 "machines": tuple(m.text for m in arch.iterfind("machine")),
             }
     return found
+
+
+def refuse_unknown_security_models(connection: Any, labels: Iterable[SecurityLabelSpec]) -> None:
+    """Refuse labels of security drivers that the host does not run.
+
+    Raises:
+        InvalidSpecError: with a problem for each such label.
+    """
+    if not (asked := [*enumerate(labels)]):
+        return
+    there = [model.text for model in parse(connection.getCapabilities()).iterfind("host/secmodel/model") if model.text != "none"]
+    allowed = f"one of {', '.join(there)}" if there else "left out: the host runs no security driver"
+    problems = [
+        SpecProblem(f"security_labels.{number}.model", label.model, allowed)
+        for number, label in asked
+        if label.model not in there
+    ]
+    if problems:
+        raise InvalidSpecError("this host can't confine a VM like that", problems=problems)
 
 
 def best_virt_type(connection: KVMConnection, arch: str) -> tuple[str, str]:
@@ -116,4 +140,4 @@ def _remember(state: StateDirectory, identity: str, reason: str) -> None:
         json.dump(known, target)
 
 
-__all__ = ["best_virt_type", "guests"]
+__all__ = ["best_virt_type", "guests", "refuse_unknown_security_models"]

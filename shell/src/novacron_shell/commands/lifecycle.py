@@ -105,6 +105,9 @@ def show(bulk: Bulk) -> None:
 )
 @click.option("--start", is_flag=True, default=None, help="Start the VM after it is created.")
 @click.option(
+    "--dry-run", is_flag=True, help="Check everything, print the definition in the hypervisor's format, and create nothing."
+)
+@click.option(
     "--node-label", "node_labels", multiple=True, metavar="NAME=VALUE", help="With --host auto: only nodes with this label."
 )
 @first_boot_options
@@ -124,6 +127,7 @@ def create(
     command_line: str | None,
     serial_log: str | None,
     node_labels: tuple[str, ...],
+    dry_run: bool,
     **fields: Any,
 ) -> None:
     """Create a VM.
@@ -149,6 +153,14 @@ def create(
     if serial_log:
         asked["serial"] = {"log": serial_log}
     asked |= nested({key: value for text in more for key, value in pairs(text).items()})
+
+    if dry_run:
+        if image or settings.placement:
+            raise click.UsageError(
+                "--dry-run creates nothing: name the host with --host, and the image with --disk source=image:NAME"
+            )
+        _show_definition(settings.host().vms.preview(**asked), settings.output)
+        return
 
     def make(host: Any, **placed: Any) -> Any:
         """Create the VM on a host, which pulls the image first if it does not have it."""
@@ -268,11 +280,14 @@ def update(bulk: Bulk, added: tuple[str, ...], removed: tuple[str, ...], **chang
 @common_options
 def export(settings: Settings, name: str) -> None:
     """Print the definition of a VM in the hypervisor's native format."""
-    definition = settings.vm(name).export()
-    if settings.output == "table":
+    _show_definition(settings.vm(name).export(), settings.output)
+
+
+def _show_definition(definition: Any, output: str) -> None:
+    if output == "table":
         click.echo(definition.text, nl=False)
     else:
-        show_one(definition, settings.output)
+        show_one(definition, output)
 
 
 @click.command("import")

@@ -48,6 +48,7 @@ FIELDS = {
         "stp forward_delay autostart"
     ),
     "PortGroupSpec": "name default vlan inbound_bytes_per_second outbound_bytes_per_second",
+    "SecurityLabelSpec": "model type label base_label relabel",
     "SerialSpec": "type log tcp unix file",
     "SnapshotSpec": "name description memory quiesce kind",
     "StoragePoolSpec": "name type path source_host source_path source_name autostart",
@@ -56,7 +57,7 @@ FIELDS = {
     "VMSpec": (
         "name id vcpus vcpus_max memory memory_max max_memory arch machine virt_type cpu_mode cpu_model cpu_features topology numa "
         "memory_backing iothreads features clock launch_security watchdog vsock firmware tpm kernel iso disks nics serial channels "
-        "boot_menu system_info cpuset confined panic usb_controller "
+        "boot_menu system_info cpuset confined security_labels panic usb_controller scsi_controller pcie_ports virtio_serial_ports "
         "display video sound host_devices filesystems balloon guest_agent rng cloud_init tags metadata description autostart start "
         "node native.dirty_bytes_per_second native.ignores_shutdown"
     ),

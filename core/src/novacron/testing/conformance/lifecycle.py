@@ -217,6 +217,22 @@ class TestLifecycle(Conformance):
         with pytest.raises(AlreadyExistsError):
             running.clone(copy.name, instant=True)
 
+    @needs("vm_preview", "vm_export")
+    def test_previewed_definition_is_the_one_that_is_created(self, host: HostHandle, target: Target, prefix: str) -> None:
+        """Nothing is created by a preview, and it names the disks that the VM gets. A name that is taken is refused."""
+        spec = target.new_vm(prefix)
+        preview = host.vms.preview(spec)
+        assert prefix not in host.vms
+        assert host.vms.preview(spec).format == preview.format
+        vm = host.vms.create(spec)
+        try:
+            assert vm.export().format == preview.format
+            assert [d.source for d in vm.record.disks or () if d.source and d.source not in preview.text] == []
+            with pytest.raises(AlreadyExistsError):
+                host.vms.preview(spec)
+        finally:
+            vm.delete()
+
     @needs("vm_export", "vm_import")
     def test_exported_definition_brings_the_vm_back(self, host: HostHandle, create: Create, vm: VMHandle) -> None:
         """Export, delete with disks kept, import: the same VM."""

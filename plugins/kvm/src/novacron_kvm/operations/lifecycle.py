@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import libvirt
 
@@ -16,7 +16,7 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import VM, Deleted, NativeDefinition, VMConfiguration
 from novacron.specs.query import VMQuery
-from novacron_kvm.capabilities import best_virt_type, guests
+from novacron_kvm.capabilities import best_virt_type, guests, refuse_unknown_security_models
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.definitions import change_definition, redefine
 from novacron_kvm.domains.balloon import wait_for_balloon
@@ -31,17 +31,29 @@ from novacron_kvm.storage.other_hosts import refuse_disks_in_use, refuse_identit
 from novacron_kvm.storage.switches import settle_switches
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere
 from novacron_kvm.xml.facts import VMFacts
-from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise
+from novacron_kvm.xml.parsing import NAMESPACE, indented, parse, serialise
 from novacron_kvm.xml.platforms import MACHINES, Buses, platform
 from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.resources import set_memory, set_vcpus
 
 if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec, VMUpdate
+    from novacron_kvm.xml.devices.disk import DiskFile
 
 NO_AUTOSTART = "false: a host that boots does not know the secrets of encrypted disks"
 LOOPBACK = "127.0.0.1 or ::1: a display has no password; use an SSH tunnel"
 DEFINE = libvirt.VIR_DOMAIN_DEFINE_VALIDATE  # without it libvirt passes over unknown elements in silence
+
+
+FORMAT = "libvirt domain XML"
+
+
+class Target(NamedTuple):
+    """What a new VM runs on."""
+
+    arch: str
+    machine: str | None
+    virt_type: str
 
 
 class KVMLifecycle:
@@ -54,21 +66,12 @@ class KVMLifecycle:
     def vm_create(self, spec: VMSpec, job: Job[VM]) -> VM:
         """Make the disks, define the VM, start it if asked; all of it or nothing."""
         with self._connection.dedicated() as conn, ExitStack() as undo:
-            from novacron_kvm.domain_capabilities import DomainCapabilities, refuse_unsupported
             from novacron_kvm.domains.nics import with_mac_addresses
             from novacron_kvm.storage.disk_files import make_disks
-            from novacron_kvm.xml.devices.disk import place
-            from novacron_kvm.xml.domain import domain_xml
 
-            arch, machine, virt_type = self._checked(conn, spec)
-            buses = self._buses(arch, machine)
-            with translated(resource=spec.name):
-                capabilities = DomainCapabilities.of(conn, arch, machine, virt_type)
-            refuse_unsupported(spec, capabilities, arch, machine, place(spec.disks, buses))
+            target = self._checked(conn, spec)
             spec = spec.model_copy(update={"nics": with_mac_addresses(spec.nics, self._connection.macs)})
-            disks = make_disks(self._connection, conn, spec, job, undo, buses)
-            created_at = datetime.now(UTC).isoformat(timespec="seconds")
-            text = domain_xml(spec, virt_type=virt_type, arch=arch, machine=machine, disks=disks, created_at=created_at)
+            text = _definition(spec, target, make_disks(self._connection, conn, spec, job, undo, self._buses(target)))
             job.raise_if_cancelled()
             with translated(resource=spec.name):
                 domain = conn.defineXMLFlags(text, DEFINE)
@@ -85,6 +88,16 @@ class KVMLifecycle:
             record = vm_record(self._connection, domain)
             undo.pop_all()
             return record
+
+    @hookimpl
+    def vm_preview(self, spec: VMSpec) -> NativeDefinition:
+        """Return the domain XML that `vm_create` would define. It lacks the MAC addresses that `vm_create` would choose."""
+        from novacron_kvm.storage.disk_files import planned_disks
+
+        with self._connection.dedicated() as conn:
+            target = self._checked(conn, spec)
+            text = _definition(spec, target, planned_disks(self._connection, conn, spec, self._buses(target)))
+        return NativeDefinition(vm=spec.name, format=FORMAT, text=indented(text))
 
     @hookimpl
     def vm_get(self, vm: str) -> VM:
@@ -213,7 +226,7 @@ class KVMLifecycle:
         domain = self._connection.domain(vm)
         with translated(resource=vm):
             text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)  # one that could migrate would have its passwords in it
-        return NativeDefinition(vm=domain.UUIDString(), format="libvirt domain XML", text=text)
+        return NativeDefinition(vm=domain.UUIDString(), format=FORMAT, text=text)
 
     @hookimpl
     def vm_import(self, definition: str, validate: bool) -> VM:
@@ -232,8 +245,11 @@ class KVMLifecycle:
                 domain = conn.defineXMLFlags(definition, DEFINE if validate else 0)
             return vm_record(self._connection, domain)
 
-    def _checked(self, conn: Any, spec: VMSpec) -> tuple[str, str | None, str]:
-        """Refuse what libvirt would accept silently, or refuse with misleading words; return arch, machine, virt type."""
+    def _checked(self, conn: Any, spec: VMSpec) -> Target:
+        """Refuse what libvirt would accept silently, or refuse with misleading words; return what the VM is to run on."""
+        from novacron_kvm.domain_capabilities import DomainCapabilities, refuse_unsupported
+        from novacron_kvm.xml.devices.disk import place
+
         identity = str(spec.id) if spec.id else None
         self._refuse_taken(conn, spec.name, identity)
         refuse_identity_elsewhere(self._connection, identity)
@@ -267,11 +283,17 @@ class KVMLifecycle:
                         raise InvalidStateError(
                             f"the network {nic.network!r} is not active", resource=nic.network, hint="start it first"
                         )
-        return arch, machine, virt_type
+            target = Target(arch, machine, virt_type)
+            capabilities = DomainCapabilities.of(conn, *target)
+            refuse_unknown_security_models(conn, spec.security_labels)
+        refuse_unsupported(spec, capabilities, arch, machine, place(spec.disks, self._buses(target)))
+        return target
 
-    def _buses(self, arch: str, machine: str | None) -> Buses:
+    def _buses(self, target: Target) -> Buses:
         emulated = self._connection.shared or "embed" in self._connection.uri
-        return platform(arch, machine).buses if emulated else Buses("ide", "ide")  # libvirt's test driver has no virtio
+        return (
+            platform(target.arch, target.machine).buses if emulated else Buses("ide", "ide")
+        )  # libvirt's test driver has no virtio
 
     def _refuse_taken(self, connection: Any, name: str, identity: str | None) -> None:
         for key in filter(None, (name, identity)):
@@ -297,6 +319,14 @@ def _without_claims(root: Any, definition: str) -> str:
         encrypted = {source for d in disks if d.find(".//encryption") is not None and (source := disk_record(d).source)}
         VMFacts.read(root).imported(encrypted).write(root)
     return serialise(root)
+
+
+def _definition(spec: VMSpec, target: Target, disks: Sequence[DiskFile]) -> str:
+    """Return the definition of a new VM."""
+    from novacron_kvm.xml.domain import domain_xml
+
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return domain_xml(spec, **target._asdict(), disks=disks, created_at=created_at)
 
 
 def _is_loopback(address: str) -> bool:

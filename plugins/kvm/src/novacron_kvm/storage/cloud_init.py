@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.cloud_init import Seed, seed
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.storage.volume_files import remove_created
+from novacron_kvm.storage.volume_files import path_in, remove_created
 from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def make_seed(connection: KVMConnection, conn: Any, spec: VMSpec, undo: ExitStac
     """Upload the seed of a VM and return its path."""
     if spec.cloud_init is None:
         raise ValueError("the VM has no cloud_init")
-    image, name = seed_image(seed(spec.cloud_init, spec.name, connection.secrets.get)), f"{spec.name}-seed.iso"
-    pool_name = spec.disks[0].pool if spec.disks else "default"
+    image, (pool_name, name) = seed_image(seed(spec.cloud_init, spec.name, connection.secrets.get)), _seed_volume(spec)
     with translated(resource=name):
         pool = conn.storagePoolLookupByName(pool_name)
         volume = pool.createXML(volume_xml(name, len(image), "raw", None), 0)
@@ -58,6 +57,18 @@ def make_seed(connection: KVMConnection, conn: Any, spec: VMSpec, undo: ExitStac
             view = view[stream.send(bytes(view[:262144])) :]
         stream.finish()
         return str(volume.path())
+
+
+def seed_path(conn: Any, spec: VMSpec) -> str:
+    """Return the path that the seed of a VM would have."""
+    pool, name = _seed_volume(spec)
+    with translated(resource=name):
+        return path_in(conn.storagePoolLookupByName(pool), name)
+
+
+def _seed_volume(spec: VMSpec) -> tuple[str, str]:
+    """Return the pool and the name of a VM's seed."""
+    return spec.disks[0].pool if spec.disks else "default", f"{spec.name}-seed.iso"
 
 
 def seed_drive(path: str, buses: Iterable[str]) -> DiskSpec:
@@ -77,4 +88,4 @@ def seed_drive(path: str, buses: Iterable[str]) -> DiskSpec:
     return DiskSpec(device="cdrom", path=path, bus="scsi" if {"virtio", "scsi"} & {*buses} else None)
 
 
-__all__ = ["make_seed", "seed_drive", "seed_image"]
+__all__ = ["make_seed", "seed_drive", "seed_image", "seed_path"]

@@ -91,7 +91,7 @@ def made(connection: KVMConnection, beside: Any, name: str, undo: ExitStack, mak
 def _free_beside(volume: Any, name: str) -> str:
     pool = volume.storagePoolLookupByVolume()
     refresh_if_free(pool)  # another host of shared storage may have made one; and the volume may have grown
-    return free_name(pool, name)
+    return free_name(pool.listVolumes(), name)
 
 
 def set_disk_file(element: Any, volume: Volume) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -34,16 +35,9 @@ def make_disks(
     connection: KVMConnection, conn: Any, spec: VMSpec, job: Job[Any], undo: ExitStack, buses: Buses
 ) -> list[DiskFile]:
     """Return the VM's disks in order, their files made. Each one made is removed by `undo`."""
-    from novacron.specs.disks import DiskSpec
+    from novacron_kvm.storage.cloud_init import make_seed
 
-    wanted = [*spec.disks]
-    if spec.iso:
-        wanted.append(DiskSpec(device="cdrom", path=spec.iso))
-    if spec.cloud_init:
-        from novacron_kvm.storage.cloud_init import make_seed, seed_drive
-
-        own = [bus for bus, _ in place(wanted, buses)]
-        wanted.append(seed_drive(make_seed(connection, conn, spec, undo), own))
+    wanted = _wanted(spec, buses, make_seed(connection, conn, spec, undo) if spec.cloud_init else None)
     found = []
     for number, (disk, (bus, target)) in enumerate(zip(wanted, place(wanted, buses), strict=True)):
         job.raise_if_cancelled()
@@ -54,15 +48,62 @@ def make_disks(
     return found
 
 
+def planned_disks(connection: KVMConnection, conn: Any, spec: VMSpec, buses: Buses) -> list[DiskFile]:
+    """Return the disks as `make_disks` does, but make no file. Images and other existing files are looked up."""
+    from novacron_kvm.storage.cloud_init import seed_path
+
+    seed = seed_path(conn, spec) if spec.cloud_init else None
+    wanted, found = _wanted(spec, buses, seed), list[DiskFile]()
+    for disk, (bus, target) in zip(wanted, place(wanted, buses), strict=True):
+        if seed and disk.path == seed:
+            found.append(DiskFile(disk, seed, "raw", target, bus, True))
+        elif is_new(disk):
+            found.append(_planned(connection, conn, spec.name, disk, bus, target))
+        else:
+            with ExitStack() as undo:  # an encrypted one is looked up with its secret
+                found.append(make_disk(connection, conn, spec.name, disk, bus, target, undo))
+    return found
+
+
+def _planned(connection: KVMConnection, conn: Any, vm: str, disk: DiskSpec, bus: str, target: str) -> DiskFile:
+    """Return a new disk with the file that it would get."""
+    with translated(resource=disk.name or target):
+        if disk.source:
+            find_image(connection, conn, disk.source, disk.pool)
+        pool = conn.storagePoolLookupByName(disk.pool)
+        there = pool.listVolumes() if pool.isActive() else ()
+        path = path_in(pool, _volume_name(there, vm, disk, target))
+    return DiskFile(disk, path, disk.format, target, bus, True)
+
+
+def _wanted(spec: VMSpec, buses: Buses, seed: str | None) -> list[DiskSpec]:
+    """Return the disks of a spec, then the drives of its ISO and of its cloud-init seed."""
+    from novacron.specs.disks import DiskSpec
+
+    wanted = [*spec.disks]
+    if spec.iso:
+        wanted.append(DiskSpec(device="cdrom", path=spec.iso))
+    if seed:
+        from novacron_kvm.storage.cloud_init import seed_drive
+
+        wanted.append(seed_drive(seed, [bus for bus, _ in place(wanted, buses)]))
+    return wanted
+
+
+def is_new(disk: DiskSpec) -> bool:
+    """Whether a file has to be made for a disk: it is blank or starts from an image."""
+    return not disk.path and bool(disk.size or disk.source)
+
+
 def make_disk(connection: KVMConnection, conn: Any, vm: str, disk: DiskSpec, bus: str, target: str, undo: ExitStack) -> DiskFile:
     """Return a disk of a VM, its file made, or found when it was there; one that was made is removed by `undo`."""
-    if disk.path or not (disk.size or disk.source):
+    if not is_new(disk):
         volume = find_image(connection, conn, disk.path, disk.pool) if disk.path else None
         if volume and disk.encryption:
             provide_secret(connection.secrets, conn, volume.path, disk.encryption)
             undo.callback(forget_secret, conn, volume.path)
         return DiskFile(disk, volume.path if volume else None, _qemu_format(volume), target, bus, False)
-    volume = _make(connection, conn, f"{vm}-{target}.{disk.format}", disk, undo)
+    volume = _make(connection, conn, vm, disk, target, undo)
     return DiskFile(disk, volume.path, volume.format, target, bus, True)
 
 
@@ -72,15 +113,13 @@ def _qemu_format(volume: Volume | None) -> str:
     return volume.format if volume and volume.format in known else "raw"
 
 
-def _make(connection: KVMConnection, conn: Any, name: str, disk: DiskSpec, undo: ExitStack) -> Volume:
-    with translated(resource=disk.name or name):
+def _make(connection: KVMConnection, conn: Any, vm: str, disk: DiskSpec, target: str, undo: ExitStack) -> Volume:
+    with translated(resource=disk.name or f"{vm}-{target}"):
         pool = conn.storagePoolLookupByName(disk.pool)
         if not pool.isActive():
             pool.create(0)
         refresh_if_free(pool)  # another host of shared storage may have made one
-        name = disk.name or free_name(pool, name)
-        if disk.name in pool.listVolumes():
-            raise AlreadyExistsError(f"a volume {name!r} is already in the pool {disk.pool!r}", resource=name)
+        name = _volume_name(pool.listVolumes(), vm, disk, target)
         secret = None
         if disk.encryption:
             secret = provide_secret(connection.secrets, conn, path_in(pool, name), disk.encryption)
@@ -114,9 +153,23 @@ def _make(connection: KVMConnection, conn: Any, name: str, disk: DiskSpec, undo:
         return volume_record(connection.name, made)
 
 
-def free_name(pool: Any, name: str) -> str:
-    """Return a volume's name, with a number before its suffix when the pool has one of that name: web-vda.qcow2, web-vda-2.qcow2."""
-    there, (stem, dot, suffix), number, found = {*pool.listVolumes()}, name.rpartition("."), 1, name
+def _volume_name(there: Collection[str], vm: str, disk: DiskSpec, target: str) -> str:
+    """Return the name of a new disk's volume in a pool that has the volumes `there`."""
+    if disk.name is None:
+        return free_name(there, f"{vm}-{target}.{disk.format}")
+    if disk.name in there:
+        raise AlreadyExistsError(f"a volume {disk.name!r} is already in the pool {disk.pool!r}", resource=disk.name)
+    return disk.name
+
+
+def free_name(there: Collection[str], name: str) -> str:
+    """Return a volume's name, with a number before its suffix if it is in `there`: web-vda.qcow2, web-vda-2.qcow2.
+
+    Example:
+        >>> free_name([], "web-vda.qcow2"), free_name(["web-vda.qcow2"], "web-vda.qcow2")
+        ('web-vda.qcow2', 'web-vda-2.qcow2')
+    """
+    (stem, dot, suffix), number, found = name.rpartition("."), 1, name
     while found in there:
         number += 1
         found = f"{stem}-{number}{dot}{suffix}"
@@ -163,4 +216,4 @@ def _existing(connection: KVMConnection, conn: Any, path: str) -> Volume:
     )
 
 
-__all__ = ["find_image", "free_name", "make_disk", "make_disks"]
+__all__ = ["find_image", "free_name", "is_new", "make_disk", "make_disks", "planned_disks"]

@@ -13,6 +13,7 @@ from novacron_kvm.xml.platforms import Platform, platform
 from novacron_kvm.xml.processors import cpu_xml, memory_xml, vcpu_xml
 
 if TYPE_CHECKING:
+    from novacron.specs.hardware import SecurityLabelSpec
     from novacron.specs.vm import VMSpec
 
 BOOT = Markup(element("boot", dev="hd") + element("boot", dev="cdrom"))
@@ -67,7 +68,7 @@ def domain_xml(
         _clock(spec),
         devices_xml(spec, kind, disks),
         _launch_security(spec),
-        NOTHING if spec.confined else element("seclabel", type="none"),
+        _confinement(spec),
         type=virt_type,
     )
 
@@ -140,6 +141,23 @@ def _launch_security(spec: VMSpec) -> Markup:
         text("session", asked.session) if asked.session else NOTHING,
     )
     return element("launchSecurity", *parts, type="sev")
+
+
+def _confinement(spec: VMSpec) -> Markup:
+    if not spec.confined:
+        return element("seclabel", type="none")
+    return Markup("".join(_security_label(label) for label in spec.security_labels))
+
+
+def _security_label(asked: SecurityLabelSpec) -> Markup:
+    return element(
+        "seclabel",
+        text("label", asked.label) if asked.label else NOTHING,
+        text("baselabel", asked.base_label) if asked.base_label else NOTHING,
+        type=asked.type,
+        model=asked.model,
+        relabel=None if asked.relabel is None else "yes" if asked.relabel else "no",
+    )
 
 
 __all__ = ["HYPERV", "domain_xml"]

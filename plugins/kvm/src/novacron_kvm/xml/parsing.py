@@ -58,4 +58,18 @@ def serialise(root: Any) -> str:
     return str(etree.tostring(root, encoding="unicode"))
 
 
-__all__ = ["NAMESPACE", "content", "parse", "serialise", "text_of"]
+def indented(text: str) -> str:
+    """Return a document with one element a line, for people to read.
+
+    Example:
+        >>> print(indented("<domain><name>web1</name></domain>"), end="")
+        <domain>
+          <name>web1</name>
+        </domain>
+    """
+    root = parse(text)
+    etree.indent(root)
+    return f"{serialise(root)}\n"
+
+
+__all__ = ["NAMESPACE", "content", "indented", "parse", "serialise", "text_of"]

@@ -34,6 +34,19 @@ if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec, VMUpdate
 
 FORMAT = "novacron sim json"
+VOLATILE = (
+    "host",
+    "node",
+    "path",
+    "folder",
+    "status",
+    "status_reason",
+    "created_at",
+    "persistent",
+    "locked_memory",
+    "agent_connected",
+)
+"""Fields of a VM's record that are no part of its definition."""
 
 
 class SimLifecycle(Area):
@@ -81,6 +94,14 @@ class SimLifecycle(Area):
                 self.world.tell("vm.defined", vm, reason="added")
                 job.report("done", 1.0)
                 return self.record(vm)
+
+    @simulated
+    def vm_preview(self, spec: VMSpec) -> NativeDefinition:
+        """Make the VM without adding it to the world, and return it as JSON. Its disks are removed again."""
+        self.refuse_unknown_secrets(*(disk.encryption for disk in spec.disks))
+        with self.world.lock, ExitStack() as undo:
+            check_spec(self.world, spec)
+            return NativeDefinition(vm=spec.name, format=FORMAT, text=self._as_json(self._made(spec, undo)))
 
     @simulated
     def vm_delete(self, vm: str, keep_disks: bool, force: bool) -> Deleted:
@@ -223,25 +244,7 @@ class SimLifecycle(Area):
         """Return a VM as JSON."""
         with self.world.lock:
             sim_vm = self.look(vm)
-            record = sim_vm.record(self.connection.name, self.world.name).as_dict()
-            for volatile in (
-                "host",
-                "node",
-                "path",
-                "folder",
-                "status",
-                "status_reason",
-                "created_at",
-                "persistent",
-                "locked_memory",
-                "agent_connected",
-            ):
-                del record[volatile]
-            record["tags"] = sorted(record["tags"])
-            record |= {"vcpus_max": sim_vm.vcpus_max, "memory_max_bytes": sim_vm.memory_max, "guest_agent": sim_vm.agent}
-            record |= {"max_memory_bytes": sim_vm.max_memory, "memory_modules": sim_vm.modules, "iothreads": sim_vm.iothreads}
-            record |= {"hardware": sim_vm.hardware, "options": sim_vm.options}
-            return NativeDefinition(vm=sim_vm.id, format=FORMAT, text=json.dumps(record, indent=2))
+            return NativeDefinition(vm=sim_vm.id, format=FORMAT, text=self._as_json(sim_vm))
 
     @simulated
     def vm_import(self, definition: str) -> VM:
@@ -255,6 +258,17 @@ class SimLifecycle(Area):
             self.world.add(vm)
             self.world.tell("vm.defined", vm, reason="added")
             return self.record(vm)
+
+    def _as_json(self, vm: SimVM) -> str:
+        """Return the definition of a VM: its record without what changes by itself, and the settings that no record has."""
+        record = vm.record(self.connection.name, self.world.name).as_dict()
+        for volatile in VOLATILE:
+            del record[volatile]
+        record["tags"] = sorted(record["tags"])
+        record |= {"vcpus_max": vm.vcpus_max, "memory_max_bytes": vm.memory_max, "guest_agent": vm.agent}
+        record |= {"max_memory_bytes": vm.max_memory, "memory_modules": vm.modules, "iothreads": vm.iothreads}
+        record |= {"hardware": vm.hardware, "options": vm.options}
+        return json.dumps(record, indent=2)
 
     def _made(self, spec: VMSpec, undo: ExitStack) -> SimVM:
         from novacron.specs.disks import DiskSpec
