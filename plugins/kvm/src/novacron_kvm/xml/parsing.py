@@ -67,6 +67,8 @@ def indented(text: str) -> str:
           <name>web1</name>
         </domain>
     """
+    from lxml import etree
+
     root = parse(text)
     etree.indent(root)
     return f"{serialise(root)}\n"
