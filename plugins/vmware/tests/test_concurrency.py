@@ -12,7 +12,7 @@ THREADS = 8
 
 def test_eight_threads_share_a_connection(host, sample):
     """Each does mixed operations on a VM of its own, and looks at all: none is lost, none is another's."""
-    operations = sample(60, 200)
+    operations = sample(20, 200)
 
     def work(number: int) -> dict[str, int]:
         chance, done = random.Random(number), dict.fromkeys(("power", "update", "list", "get", "snapshot"), 0)

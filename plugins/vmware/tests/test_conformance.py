@@ -14,31 +14,32 @@ from novacron_lab.vcenter import VCenter
 
 
 @pytest.fixture(scope="session", params=["vcenter", "esxi"])
-def novacron_target(request):
-    """A datacenter of four nodes with VMs of its own, and another one; and an ESXi."""
+def novacron_target(request, sample):
+    """A datacenter of four nodes with VMs of its own, and another one; and an ESXi, whose fields are a sample: the driver is the same."""
+    walks = sample(6, 20)
     if request.param == "esxi":
         simulator = request.getfixturevalue("esxi")
         with connect(simulator.uri("esx"), name="esxi", password=simulator.password) as host:
-            yield target(host, small)
+            yield target(host, small, walks=walks, fields_step=sample(5, 1))
         return
     with (
         VCenter("-datacenters", "2") as vcenter,
         connect(vcenter.uri(path="/DC0"), name="vcenter", password=vcenter.password) as host,
         connect(vcenter.uri(path="/DC1"), name="other", password=vcenter.password) as other,
     ):
-        yield target(host, small_on_a_node, other)
+        yield target(host, small_on_a_node, other=other, walks=walks)
 
 
-def target(host, new_vm, other=None):
+def target(host, new_vm, **options):
     return Target(
         host,
         new_vm=new_vm,
         disk=DiskSpec(size="16MiB"),
         pool="LocalDS_0",
         network="VM Network",
-        other=other,
         volume_format="vmdk",
         native_lines=partial(guest_info, host.dispatcher.driver.native),
+        **options,
     )
 
 
