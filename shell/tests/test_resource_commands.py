@@ -7,6 +7,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
+import novacron as api
 from novacron.drivers import sim
 from novacron.errors import InvalidValueError
 from novacron_shell.cli import cli
@@ -218,5 +219,24 @@ def test_ready_made_flows_are_used_as_steps(novacron):
     assert len(novacron.json("vm", "list", "--tag", "added")) == 3
     assert "clone to 'c1', linked" in novacron("flow", "show", "fan-out:names=c1+c2").stdout
     novacron("flow", "run", "tag:added", "fan-out:names=c1", "--max-parallel", "1", exit_code=1)
-    assert "tag:nothing" in str(novacron("flow", "run", "tag:nothing", "start", exit_code=1).exception)
+    assert "no VM has the tag 'nothing'" in str(novacron("flow", "run", "tag:nothing", "start", exit_code=1).exception)
     assert "command" in str(novacron("flow", "run", "vm-00001", "patch:comand=x", exit_code=1).exception)
+
+
+def test_images_of_all_hosts_are_listed_without_naming_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path))
+    for name in ("one", "two"):
+        api.fleet().add(name, f"sim://image-list-{name}-{tmp_path.name}")
+        host = api.fleet().hosts[name]
+        source = tmp_path / f"{name}.raw"
+        source.write_bytes(bytes(510) + b"\x55\xaa" + bytes(3584))
+        host.images.pull(str(source), name=f"from-{name}")
+    runner = CliRunner()
+    listed = runner.invoke(cli, ["image", "list", "-o", "json"])
+    assert [(image["name"], image["host"]) for image in json.loads(listed.stdout)] == [("from-one", "one"), ("from-two", "two")]
+    assert "debian-13" in runner.invoke(cli, ["image", "list", "--available", "-o", "name"]).stdout.split()
+    refused = runner.invoke(cli, ["--host", "one", "image", "remove", "from-one", "x"], input="y\n")
+    assert "will not delete the images from-one, x in the storage pool default on one without --yes" in refused.output
+    api.fleet().hosts.close()
+    for name in ("one", "two"):
+        sim.forget(f"image-list-{name}-{tmp_path.name}")

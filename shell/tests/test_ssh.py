@@ -21,6 +21,7 @@ from novacron.ssh.known_hosts import KnownHosts
 from novacron.ssh.target import JumpHost, SSHTarget, jump_of, parse_jump
 from novacron.state import StateDirectory
 from novacron_shell.cli import cli
+from novacron_shell.first_boot import own_identity
 
 WORLDS = itertools.count()
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"])
@@ -239,3 +240,16 @@ def test_ssh_config_lists_running_vms_and_ssh_accepts_it(novacron, vm, tmp_path)
         said = subprocess.run(["ssh", "-G", "-F", tmp_path / "config", name], capture_output=True, text=True, check=True).stdout
         assert f"hostkeyalias novacron-{vm.host.vms[name].id}" in said
     assert "vm-00001" in text
+
+
+def test_the_key_of_home_logs_in_where_openssh_does_not_look(novacron, login, server, tmp_path, monkeypatch):
+    """`sudo -E` keeps HOME. The keys in it are given to new VMs, but OpenSSH looks in the home of the user database."""
+    monkeypatch.setenv("HOME", pwd.getpwuid(os.getuid()).pw_dir)
+    assert own_identity() is None, "OpenSSH finds the keys by itself"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert own_identity() is None, "there is no key"
+    (tmp_path / ".ssh").mkdir()
+    shutil.copy(server[0] / "user", tmp_path / ".ssh" / "id_ed25519")
+    address = [*login[: login.index("--identity")], *login[login.index("--user") :]]
+    novacron("ssh", "vm-00001", *address, "--", "exit 9", code=9)
+    assert f"IdentityFile {tmp_path}/.ssh/id_ed25519" in novacron("ssh-config", "vm-00001", *address).stdout.replace('"', "")

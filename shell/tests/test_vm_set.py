@@ -10,6 +10,8 @@ from click.testing import CliRunner
 import novacron as api
 from novacron.drivers import sim
 from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError
+from novacron.handles.vm import VMHandle
+from novacron.records.vm import VMConfiguration
 from novacron.specs.vm import HARDWARE
 from novacron.workflow import step, steps
 from novacron_shell.cli import cli
@@ -137,3 +139,17 @@ def test_a_workflow_undoes_a_hardware_change(vm):
         flow.run(vm).result()
     fields = vm.configuration().fields
     assert (fields["watchdog"], fields["features"].get("hyperv")) == (None, False)
+
+
+def test_memory_is_shown_with_its_unit(novacron, vm):
+    told = novacron("set", vm.name, "memory=3GiB", "--next-start").stderr
+    assert "memory: 2 GiB -> 3 GiB" in told
+    assert "memory=2048MiB" in told, "what undoes it can be typed"
+
+
+def test_the_configuration_is_a_table_of_fields(novacron, vm, monkeypatch):
+    found = VMConfiguration(vm=vm.name, fields={"memory": 2**31, "features": {"hyperv": True}}, pending=("features",))
+    monkeypatch.setattr(VMHandle, "configuration", lambda _: found)
+    lines = [line.split() for line in novacron("vm", "configuration", vm.name).stdout.splitlines()]
+    assert lines[1:] == [["memory", "2", "GiB", "no"], ["features", "hyperv=yes", "yes"]]
+    assert json.loads(novacron("vm", "configuration", vm.name, "-o", "json").stdout)["pending"] == ["features"]

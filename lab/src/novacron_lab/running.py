@@ -52,16 +52,16 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
 
 def run(
-    *argv: str | Path, check: bool = True, cwd: Path | None = None, stdin: bytes | None = None
+    *argv: str | Path, check: bool = True, cwd: Path | None = None, stdin: bytes | None = None, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end (two minutes at most) and return what it printed.
+    """Run a program to its end and return what it printed. `timeout` is in seconds.
 
     Raises:
         LabError: it is missing, failed, or did not end.
     """
     words: Sequence[str] = [str(word) for word in argv]
     try:
-        done = subprocess.run(words, capture_output=True, cwd=cwd, input=stdin, timeout=120)
+        done = subprocess.run(words, capture_output=True, cwd=cwd, input=stdin, timeout=timeout)
     except FileNotFoundError as error:
         raise LabError(f"{words[0]} is not installed", hint="`novacron lab up` says which packages are missing") from error
     except subprocess.TimeoutExpired as error:

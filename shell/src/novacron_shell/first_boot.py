@@ -87,6 +87,28 @@ def own_keys() -> list[str]:
     return [key for name in OWN_KEYS if (folder / name).is_file() for key in read_keys(str(folder / name))]
 
 
+def own_identity() -> str | None:
+    """Return the file of the user's own private key, if OpenSSH would not find it.
+
+    `own_keys` looks in `$HOME`. OpenSSH looks in the home directory of the user database, which differs after `sudo -E` and in containers.
+    """
+    home = Path("~").expanduser()
+    if home.resolve() == Path(_home_of_user()).resolve():
+        return None
+    files = (home / ".ssh" / name.removesuffix(".pub") for name in OWN_KEYS)
+    return next((str(file) for file in files if file.is_file()), None)
+
+
+def _home_of_user() -> str:
+    """Return the home directory that the user database has; `$HOME` where there is no such database or no such user."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except (ImportError, KeyError):
+        return os.path.expanduser("~")
+
+
 def password_secret(file: str) -> str:
     """Make the content of a file a secret for this process, and return the secret's name. Only its owner may read the file."""
     from novacron.secrets import read_secret, variable_of
@@ -125,4 +147,4 @@ def login_user(cloud_init: dict[str, Any], image_user: str | None) -> dict[str, 
     return {LOGIN_USER: user} if user else {}
 
 
-__all__ = ["first_boot_options", "image_disk", "login_user", "own_keys", "password_secret", "read_keys"]
+__all__ = ["first_boot_options", "image_disk", "login_user", "own_identity", "own_keys", "password_secret", "read_keys"]

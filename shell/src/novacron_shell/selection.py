@@ -102,11 +102,21 @@ def _matching(word: str, listed: list[VMHandle]) -> list[VMHandle]:
         some = [vm for vm in listed if fnmatch.fnmatchcase(vm.name, word)]
     if not some:
         raise VMNotFoundError(
-            f"no VM matches {word!r}",
+            _nothing(word),
             resource=word,
             hint="a name, a pattern such as 'web-*', tag:TAG, host:HOST, status:STATUS or @GROUP",
         )
     return some
+
+
+def _nothing(word: str) -> str:
+    """Return the message for a selector that chooses no VM."""
+    kind, colon, value = word.partition(":")
+    if word.startswith(GROUP):
+        return f"no VM is on a node of the group {word.removeprefix(GROUP)!r}"
+    if colon and kind in KINDS:
+        return {"tag": f"no VM has the tag {value!r}", "host": f"no VM is on {value!r}", "status": f"no VM is {value}"}[kind]
+    return f"no name of a VM matches {word!r}"
 
 
 def _nodes(group: str) -> dict[str, set[str | None]]:

@@ -97,7 +97,7 @@ class ChangePlan:
                 f"{', '.join(later)} of {self.vm.name!r} can't be changed while it runs",
                 resource=self.vm.name,
                 host=self.vm.host.name,
-                hint="change it for the next start, or stop the VM first",
+                hint="change it for the next start (--next-start), or stop the VM first",
                 outcome="not_sent",
             )
         if stuck:
@@ -105,7 +105,7 @@ class ChangePlan:
                 f"the running {self.vm.name!r} can't take this value of {', '.join(stuck)}: it is above the maximum of the VM",
                 resource=self.vm.name,
                 host=self.vm.host.name,
-                hint="change it for the next start, or stop the VM first",
+                hint="change it for the next start (--next-start), or stop the VM first",
                 outcome="not_sent",
             )
 

@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from novacron.display import cell
+from novacron.units import format_size
 from novacron_shell.bulk import Bulk, each_vm
 from novacron_shell.completion import complete_vms, vm_argument
 from novacron_shell.options import Settings, common_options, nested, size
-from novacron_shell.output import show_many, show_status, tell
+from novacron_shell.output import Columns, show_many, show_status, tell
 from novacron_shell.selection import select
 
 if TYPE_CHECKING:
     from novacron.handles.changes import ChangePlan, When
+    from novacron.handles.vm import VMHandle
 
 LISTS = ("tags", "cpu_features", "boot_order")
 """Fields that are lists: their values are separated by commas."""
+MIB = 2**20
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.+-]*=")
 
 
@@ -32,6 +36,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     before: Any
     after: Any
     applies: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return msgspec.structs.asdict(self)
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of a VM's configuration."""
+
+    field: str
+    value: Any
+    pending: bool
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -161,19 +177,28 @@ def _show(plans: Sequence[ChangePlan], output: str, *, data: bool = False) -> No
     """Show the differences: as data of a dry run on standard output, otherwise as messages."""
     rows = [Row(vm=plan.vm.name, **change.as_dict()) for plan in plans for change in plan]
     if data:
-        columns = {"vm": "vm", "field": "field", "before": "before", "after": "after", "applies": "applies"}
+        columns: Columns = {
+            "vm": "vm",
+            "field": "field",
+            "before": lambda row: _text(row.field, row.before),
+            "after": lambda row: _text(row.field, row.after),
+            "applies": "applies",
+        }
         show_many(rows, columns, output)
     elif not rows:
         tell("no change")
     else:
         for row in rows:
-            tell(f"{row.field}: {_text(row.before)} -> {_text(row.after)} ({row.applies})")
+            tell(f"{row.field}: {_text(row.field, row.before)} -> {_text(row.field, row.after)} ({row.applies})")
 
 
-def _text(value: Any) -> str:
+def _text(field: str, value: Any) -> str:
+    """Return a value as people write it: memory with its unit, "none" for nothing."""
     if value is None or value in ([], {}, ""):
         return "none"
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if field == "memory":
+        return format_size(value)
+    return str(value) if isinstance(value, bool) else cell(field, value)
 
 
 def _as_arguments(plan: ChangePlan) -> str:
@@ -187,7 +212,7 @@ def _words(name: str, value: Any) -> list[str]:
     if isinstance(value, dict):
         return [word for key, each in value.items() for word in _words(f"{name}.{key}", each)]
     if name == "memory":
-        return [f"memory={value}B"]
+        return [f"memory={value // MIB}MiB" if value % MIB == 0 else f"memory={value}B"]
     shown = "" if value is None else ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return [f"{name}={shown}"]
 
@@ -196,7 +221,16 @@ def _words(name: str, value: Any) -> list[str]:
 @each_vm
 def configuration(bulk: Bulk) -> None:
     """Show the fields that `vm set` can change, as they are at the next start, and those that the running VM has not taken over."""
-    bulk.show(lambda vm: vm.configuration())
+    if bulk.output not in ("table", "wide"):
+        bulk.show(lambda vm: vm.configuration())
+        return
+    columns: Columns = {"field": "field", "value": lambda each: _text(each.field, each.value), "at next start only": "pending"}
+    bulk.show_lists(_settings_of, columns)
+
+
+def _settings_of(vm: VMHandle) -> list[Setting]:
+    found = vm.configuration()
+    return [Setting(field=name, value=value, pending=name in found.pending) for name, value in found.fields.items()]
 
 
 VM_COMMANDS = {"set": set_, "edit": edit, "configuration": configuration}

@@ -25,11 +25,11 @@ def image() -> None:
 @in_pool
 @list_options
 def list_(settings: Settings, available: bool, pool: str) -> None:
-    """List the images of a storage pool, or the catalogue."""
-    host = settings.host()
+    """List the images of a storage pool, of one host or of the whole fleet; or the catalogue."""
     if available:
         columns: Columns = {"name": "name", "title": "title", "user": "user", "arch": "arch", "url": "url"}
-        show_many([*host.images.available().values()], columns, settings.output)
+        found = {each.name: each for sources in settings.ask(lambda host: host.images.available().values()) for each in sources}
+        show_many([*found.values()], columns, settings.output)
         return
     columns = {
         "name": "name",
@@ -39,8 +39,10 @@ def list_(settings: Settings, available: bool, pool: str) -> None:
         "checked": _checked,
         "pulled": lambda i: _date(i.pulled_at),
         "from": "url",
+        "host": "host",
     }
-    show_many(host.images.list(pool), columns, settings.output)
+    images = settings.gather_from_owners(lambda host: host.images.list(pool))
+    show_many(images, columns, settings.output)
 
 
 @image.command("pull")

@@ -210,7 +210,8 @@ def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
 def delete(bulk: Bulk, keep_disks: bool, force: bool, yes: bool) -> None:
     """Delete VMs."""
     if not bulk.dry_run:
-        confirm(f"delete {bulk.names()}" + ("" if keep_disks else " with their disks"), yes=yes)
+        disks = "" if keep_disks else " with its disks" if bulk.single else " with their disks"
+        confirm(f"delete {bulk.names()}{disks}", yes=yes)
     bulk.do("delete", lambda vm: vm.delete(keep_disks=keep_disks, force=force), _show_deleted)
 
 

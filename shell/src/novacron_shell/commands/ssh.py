@@ -13,6 +13,7 @@ import click
 
 from novacron.errors import NotFoundError, NovaCronError
 from novacron_shell.completion import complete_vms
+from novacron_shell.first_boot import own_identity
 from novacron_shell.options import DURATION, Settings, common_options
 from novacron_shell.output import tell, write
 
@@ -36,8 +37,9 @@ class Connection(NamedTuple):
         """Return where to connect to, with the host keys that the guest agent reports."""
         if self.new_host_key:
             vm.ssh.known_hosts.forget(vm.id)
+        identity = self.identity or own_identity()
         found = vm.ssh.target(
-            user or self.user, address=self.address, port=self.port, jump=self.jump, identity=self.identity, wait=self.wait
+            user or self.user, address=self.address, port=self.port, jump=self.jump, identity=identity, wait=self.wait
         )
         vm.ssh.learn_host_keys()
         return found
