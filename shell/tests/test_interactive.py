@@ -23,7 +23,7 @@ def shell(tmp_path):
         "PROMPT_TOOLKIT_NO_CPR": "1",
     }
     child = pexpect.spawn(
-        "novacron", ["shell", "-c", "sim://lab?vms=3"], env=environment, encoding="utf-8", timeout=120, dimensions=(50, 140)
+        "novacron", ["shell", "-c", "sim://lab?vms=3"], env=environment, encoding="utf-8", timeout=60, dimensions=(50, 140)
     )
     typed(child, "print('opened', len(vms))")
     seen(child, "opened 3")
@@ -110,6 +110,46 @@ def test_a_detached_job_continues_and_its_end_is_announced(shell):
     seen(shell, "done")
 
 
+TUNED = "lab.invoke('migration_tune', vm=vm.id, bandwidth=2**40, max_downtime=None, post_copy=False)"
+PHASES = {
+    "prepare": ("faults.add('vm_migrate', hang=1000)", "faults.clear()"),
+    "copying": ("bandwidth = '1MiB/s'", TUNED),
+    "switch": ("faults.add('vm_migrate', when='during', hang=1000)", "faults.clear()"),
+    "finish": ("faults.add('vm_migrate', when='after', hang=1000)", "faults.clear()"),
+}
+"""What keeps a migration in a phase, and what lets it continue. It finishes after the VM has changed its host."""
+
+
+def test_ctrl_c_in_each_phase_of_a_migration_offers_three_ways_and_says_what_became_of_it(shell):
+    typed(shell, "from novacron.drivers import sim; faults = sim.world('lab').faults; other = connect('sim://other')")
+    for phase, (stays, continues) in PHASES.items():
+        typed(shell, f"bandwidth = None; {stays}; vm = lab.vms.create(name='{phase}', memory='1GiB', start=True)")
+        typed(shell, "vm.migrate(other, bandwidth=bandwidth)")
+        seen(shell, f"migrate {phase} ━")
+        for answer in ("\r", "\r", "c\r"):
+            shell.sendintr()
+            seen(shell, f"migrate {phase}: [c]ancel and roll back, [d]etach, or Enter to continue?")
+            shell.send(answer)
+            if answer == "\r":
+                seen(shell, f"migrate {phase} ━")
+        arrived = phase == "finish"
+        seen(shell, "ended before it could be cancelled; nothing was rolled back" if arrived else "cancelled and rolled back")
+        where = "vm.host.name, vm.refresh().status, [n for n, h in (('lab', lab), ('other', other)) if vm.name in h.vms]"
+        typed(shell, f"vm = {'other' if arrived else 'lab'}.vms['{phase}']; print('at', {where})")
+        seen(shell, f"at {'other' if arrived else 'lab'} running ['{'other' if arrived else 'lab'}']")
+        typed(shell, f"vm.delete(force=True); {stays}; vm = lab.vms.create(name='{phase}', memory='1GiB', start=True)")
+        typed(shell, "vm.migrate(other, bandwidth=bandwidth)")
+        seen(shell, f"migrate {phase} ━")
+        shell.sendintr()
+        seen(shell, "[d]etach")
+        shell.send("d\r")
+        seen(shell, f"migrate {phase}, continues; `:jobs")
+        typed(shell, continues)
+        seen(shell, f"migrate {phase} done")
+        typed(shell, f"vm = other.vms['{phase}']; print('at', {where}); vm.delete(force=True)")
+        seen(shell, "at other running ['other']")
+
+
 def test_await_and_pipes_work_at_the_prompt(shell):
     typed(shell, "(await lab.submit('vm_stop', vm='vm-00001')).status + '!'")
     seen(shell, "stopped!")
@@ -156,7 +196,7 @@ def test_a_shell_asks_whether_to_go_on_with_runs_that_were_cut_off(tmp_path, pro
     runs = novacron.fleet().runs
     (cut,) = runs.list(unfinished=True)
     for answer, said in (("n", f"novacron run resume {cut.id}"), ("", "resuming 1 of 1")):
-        child = pexpect.spawn("novacron", ["shell"], env=environment, encoding="utf-8", timeout=120, dimensions=(50, 140))
+        child = pexpect.spawn("novacron", ["shell"], env=environment, encoding="utf-8", timeout=60, dimensions=(50, 140))
         seen(child, "1 run was cut off")
         seen(child, cut.id)
         typed(child, answer)

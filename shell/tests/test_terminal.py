@@ -90,6 +90,8 @@ def test_keys_typed_at_once_go_to_the_screen_that_the_key_before_them_opened(she
     shell.expect("7014")
     shell.send("lost\x1bOR\x1bOR\x1bOR\x03 = 1; print(7 * 1003)\r")
     shell.expect("7021")
+    shell.send("lost\x1bOQ\x1bOR\x03\x03print(7 * 1004)\r")  # from the menu
+    shell.expect("7028")
     for number in range(5):
         shell.send(f"vm-0\x03vm-1\x03\x03vm-2\x03print(7 * 100{number})\r")
         shell.expect(str(7 * (1000 + number)))

@@ -129,6 +129,8 @@ class Shell(PythonRepl):
         The prompt ends for as long as the screen of the history is there, so that this screen gets the keys that were typed after F3.
         """
         self.app.erase_when_done = True
+        self.show_sidebar = False  # a prompt can't begin with the focus on it
+        self.app.layout.focus(self.default_buffer)
         self._exit(_HistoryAsked())
 
     def _choose_from_history(self) -> None:

@@ -13,6 +13,7 @@ from novacron.drivers.sim.state.machine import SimVM
 from novacron.drivers.sim.state.nics import addressed
 from novacron.drivers.sim.state.world import World
 from novacron.errors import BusyError, HostConnectionError, InvalidStateError, VMNotFoundError
+from novacron.jobs import Job
 from novacron.plugins.driver import hookimpl
 from novacron.plugins.validation import operations
 from novacron.records.vm import VM
@@ -80,9 +81,9 @@ class Area:
         for name in filter(None, encryptions):
             self.connection.secrets.get(name)
 
-    def checkpoint(self, operation: str, *names: str) -> None:
-        """Trigger a fault that was set to happen "during" the operation."""
-        self.world.faults.strike(operation, "during", names)
+    def checkpoint(self, operation: str, *names: str, job: Job[Any] | None = None) -> None:
+        """Trigger a fault that was set to happen "during" the operation. Cancelling the job ends a fault that hangs."""
+        self.world.faults.strike(operation, "during", names, job)
 
 
 def simulated(function: F) -> F:

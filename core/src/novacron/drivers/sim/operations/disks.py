@@ -115,7 +115,7 @@ class SimDisks(Area):
     def disk_pull(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
         """Remove the backing file of a disk."""
         self._chained(vm, disk, "pull")
-        self.checkpoint("disk_pull", vm, vm)
+        self.checkpoint("disk_pull", vm, vm, job=job)
         job.raise_if_cancelled()
         with self.world.lock:
             sim_vm, old, volume = self._chained(vm, disk, "pull")
@@ -131,7 +131,7 @@ class SimDisks(Area):
     def disk_commit(self, vm: str, disk: str, job: Job[Disk]) -> Disk:
         """Commit the disk's content into its backing file, which becomes the disk's file."""
         self._below(*self._chained(vm, disk, "commit"))
-        self.checkpoint("disk_commit", vm, vm)
+        self.checkpoint("disk_commit", vm, vm, job=job)
         job.raise_if_cancelled()
         with self.world.lock:
             sim_vm, old, volume = self._chained(vm, disk, "commit")

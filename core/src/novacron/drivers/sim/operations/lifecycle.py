@@ -82,7 +82,7 @@ class SimLifecycle(Area):
                 check_spec(self.world, spec)
                 job.report("making disks", 0.0)
                 vm = self._made(spec, undo)
-            self.checkpoint("vm_create", spec.name)
+            self.checkpoint("vm_create", spec.name, job=job)
             job.raise_if_cancelled()
             with self.world.lock:
                 refuse_taken(self.world, spec.name, vm.id)
@@ -139,7 +139,7 @@ class SimLifecycle(Area):
                 refuse_taken(self.world, name, None)
                 job.report("copying disks", 0.0)
                 copy = copied_vm(self.world, source, name, linked=linked, undo=undo)
-            self.checkpoint("vm_clone", source.name, source.id)
+            self.checkpoint("vm_clone", source.name, source.id, job=job)
             job.raise_if_cancelled()
             with self.world.lock:
                 refuse_taken(self.world, name, None)
@@ -157,7 +157,7 @@ class SimLifecycle(Area):
                 source = self.changing(vm, "clone", "running")
                 refuse_taken(self.world, name, None)
                 copy = copied_vm(self.world, source, name, linked=True, undo=undo)
-            self.checkpoint("vm_clone_instant", source.name, source.id)
+            self.checkpoint("vm_clone_instant", source.name, source.id, job=job)
             job.raise_if_cancelled()
             with self.world.lock:
                 refuse_taken(self.world, name, None)

@@ -57,7 +57,7 @@ class SimMigration(Area):
             dirty = sim_vm.native.get("dirty_bytes_per_second", 0) if sim_vm.status == "running" and spec.live else 0
             transfer = sim_vm.migration = Transfer(memory, disks, dirty, spec)
         try:
-            transfer.run(job, lambda: self.checkpoint("vm_migrate", sim_vm.name, sim_vm.id))
+            transfer.run(job, lambda: self.checkpoint("vm_migrate", sim_vm.name, sim_vm.id, job=job))
             return self._hand_over(sim_vm, to, spec, job, transfer, began)
         finally:
             sim_vm.migration = None
@@ -88,7 +88,7 @@ class SimMigration(Area):
                     new = add_volume(self.world, target, copied(self.world.volume(old), old[1]), undo)
                     made = (made - {old}) | {new}
                     moved[disk.target] = (old, new)
-            self.checkpoint("vm_migrate_storage", sim_vm.name, sim_vm.id)
+            self.checkpoint("vm_migrate_storage", sim_vm.name, sim_vm.id, job=job)
             job.raise_if_cancelled()
             with self.world.lock:
                 undo.pop_all()

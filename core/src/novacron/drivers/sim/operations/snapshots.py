@@ -34,7 +34,7 @@ class SimSnapshots(Area):
         with self.world.lock:
             sim_vm = self.changing(vm, "snapshot", "running", "suspended", "stopped", "crashed")
             self._check(sim_vm, spec)
-        self.checkpoint("snapshot_create", sim_vm.name, sim_vm.id)
+        self.checkpoint("snapshot_create", sim_vm.name, sim_vm.id, job=job)
         job.raise_if_cancelled()
         with self.world.lock:
             sim_vm = self.changing(vm, "snapshot", "running", "suspended", "stopped", "crashed")
@@ -75,7 +75,7 @@ class SimSnapshots(Area):
     def snapshot_revert(self, vm: str, snapshot: str, job: Job[VM]) -> VM:
         """Restore disks, NICs, memory size and status."""
         job.report(f"reverting to {snapshot}", 0.0)
-        self.checkpoint("snapshot_revert", vm)
+        self.checkpoint("snapshot_revert", vm, job=job)
         job.raise_if_cancelled()
         with self.world.lock:
             sim_vm = self.changing(vm, "revert")
@@ -99,7 +99,7 @@ class SimSnapshots(Area):
     def snapshot_delete(self, vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
         """Delete a snapshot, and those below it if `children` is true."""
         job.report(f"deleting {snapshot}", 0.0)
-        self.checkpoint("snapshot_delete", vm)
+        self.checkpoint("snapshot_delete", vm, job=job)
         job.raise_if_cancelled()
         with self.world.lock:
             sim_vm = self.changing(vm, "delete a snapshot of")

@@ -68,7 +68,7 @@ class SimTemplates(Area):
                 copy = copied_vm(self.world, source, f"template-{spec.name}-v{number}", linked=False, undo=undo)
                 if spec.seal:
                     copy.files = {path: data for path, data in copy.files.items() if not path.startswith(SECRETS)}
-            self.checkpoint("template_create", source.name, source.id)
+            self.checkpoint("template_create", source.name, source.id, job=job)
             job.raise_if_cancelled()
             with self.world.lock:
                 undo.pop_all()
@@ -141,7 +141,7 @@ class SimTemplates(Area):
                 job.report("copying disks", 0.0)
                 vm = copied_vm(self.world, sim_template.vm, spec.name, linked=linked, undo=undo)
                 self._apply(vm, spec, undo)
-            self.checkpoint("template_deploy", template)
+            self.checkpoint("template_deploy", template, job=job)
             job.raise_if_cancelled()
             with self.world.lock:
                 refuse_taken(self.world, spec.name, vm.id)

@@ -131,7 +131,7 @@ class SimVolumes(Area):
             parent, sim_volume = self._find(pool, volume)
             self._check_unused(parent, sim_volume, "write to")
         content = _read(source, sim_volume, job)
-        self.checkpoint("volume_upload", volume)
+        self.checkpoint("volume_upload", volume, job=job)
         with self.world.lock:
             parent.check(max(0, content.allocated - sim_volume.allocated))
             sim_volume.content = content
@@ -164,7 +164,7 @@ class SimVolumes(Area):
         job.report("making the volume", 0.0)
         place = add_volume(self.world, pool, volume)
         try:
-            self.checkpoint(operation, volume.name)
+            self.checkpoint(operation, volume.name, job=job)
             job.raise_if_cancelled()
         except BaseException:
             remove_volume(self.world, place)
