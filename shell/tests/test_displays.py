@@ -5,6 +5,8 @@ import inspect
 import io
 import pkgutil
 import re
+from collections.abc import Mapping
+from enum import Enum
 from typing import Protocol
 
 import msgspec
@@ -108,6 +110,15 @@ def host():
 
 
 HANDLES = {
+    "alerts": lambda host: novacron.fleet().alerts,
+    "fence devices": lambda host: novacron.fleet().fencing,
+    "failovers": lambda host: novacron.fleet().failover,
+    "maintenance": lambda host: novacron.fleet().maintenance,
+    "metrics of the fleet": lambda host: novacron.fleet().metrics,
+    "metrics of a vm": lambda host: host.vms["vm-00001"].metrics,
+    "native operations": lambda host: host.native,
+    "ssh": lambda host: host.vms["vm-00001"].ssh,
+    "site": lambda host: __import__("novacron.site").site.default_site(),
     "host": lambda host: host,
     "vm": lambda host: host.vms["vm-00001"],
     "vms": lambda host: host.vms,
@@ -195,6 +206,86 @@ def test_no_class_of_handles_and_fleets_shows_the_address_of_an_object():
         shown = said(object.__new__(cls))
         assert cls.__name__ in shown
         assert not RAW.search(shown), shown
+
+
+def all_classes():
+    """The public classes of NovaCron, by name. Those of drivers and of the contract are not what a user holds."""
+    found = {}
+    for module in pkgutil.walk_packages(novacron.__path__, "novacron."):
+        if module.name.startswith(("novacron.hookspecs", "novacron.drivers", "novacron.testing")):
+            continue
+        for name, cls in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if cls.__module__ == module.name and not name.startswith("_"):
+                found.setdefault(name, set()).add(cls)
+    return found
+
+
+def returned(cls):
+    """The names in the types of a class's public attributes, and in what its public methods return."""
+    annotations = [
+        str(kind) for each in cls.__mro__ for name, kind in vars(each).get("__annotations__", {}).items() if name[0] != "_"
+    ]
+    for name in dir(cls):
+        member = inspect.getattr_static(cls, name)
+        function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        if (not name.startswith("_") or name in ("__getitem__", "__iter__", "__call__")) and inspect.isfunction(function):
+            annotations.append(str(function.__annotations__.get("return")))
+    return {word for text in annotations for word in re.findall(r"[A-Za-z]\w*", text)}
+
+
+def reachable_classes():
+    """The classes that `novacron` exports, handles and records, and all that their attributes and methods return."""
+    known, found = all_classes(), set()
+    waiting = [cls for name in novacron.__all__ for cls in known.get(name, ())]
+    packages = tuple(f"novacron.{name}." for name in ("handles", "records"))
+    waiting += [cls for group in known.values() for cls in group if cls.__module__.startswith(packages)]
+    while waiting:
+        cls = waiting.pop()
+        if cls not in found:
+            found.add(cls)
+            waiting += [each for name in returned(cls) for each in known.get(name, ())]
+    return found
+
+
+PARTS = {
+    "AlertStorage",
+    "ApplicationPlugins",
+    "Collector",
+    "Compaction",
+    "Driver",
+    "DriverProvider",
+    "DurableEngine",
+    "Entry",
+    "FailoverController",
+    "FleetView",
+    "Layout",
+    "Location",
+    "MetricStorage",
+    "Notifier",
+    "Placer",
+    "Planner",
+    "StepKind",
+    "StepKinds",
+}
+"""Parts of services, of the workflow engine and of the placement, which their owners make: nobody has one at the prompt."""
+
+
+def has_display(cls):
+    """Whether values of a class are drawn by more than their repr."""
+    from novacron_shell.repl.drawings import DRAWERS
+
+    return (
+        issubclass(cls, (msgspec.Struct, BaseException, Mapping))
+        or any(each.__qualname__ in DRAWERS and each.__module__.startswith("novacron") for each in cls.__mro__)
+        or hasattr(cls, "__iter__")
+        or hasattr(cls, "record")
+        or "record" in inspect.signature(cls).parameters
+    )
+
+
+def test_every_class_that_a_user_can_hold_has_a_display():
+    without = {cls.__name__ for cls in reachable_classes() if not has_display(cls) and not issubclass(cls, Enum)}
+    assert without == PARTS
 
 
 def test_an_object_without_a_display_is_shown_without_its_address():

@@ -285,10 +285,14 @@ class EventStream:
     def __init__(self, host: HostHandle, kinds: frozenset[str] | None, timeout: float | None) -> None:
         if not host.supports("event_subscribe"):
             raise UnsupportedOperationError(f"the driver {host.driver_name!r} has no events", host=host.name)
+        self._host = host.name
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._timeout = timeout
         self._kinds = kinds
         self._subscription: Subscription | None = host.subscribe(self._put)
+
+    def __repr__(self) -> str:
+        return f"<events of {self._host}{' closed' if self._subscription is None else ''}>"
 
     def _put(self, event: Event) -> None:
         if self._kinds is None or event.kind in self._kinds:

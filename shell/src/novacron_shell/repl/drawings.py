@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -105,11 +105,32 @@ def resources(found: Any) -> RenderableType:
 
 
 def guest(found: Any) -> RenderableType:
-    """What the guest agent reports; that it does not answer is no failure of the display."""
+    """What the guest agent reports."""
+    return _read(found, found.info)
+
+
+def metrics(found: Any) -> RenderableType:
+    """What a VM uses now."""
+    return _read(found, found)
+
+
+def _read(found: Any, read: Callable[[], Any]) -> RenderableType:
+    """The record that is read now. That it can't be read is no failure of the display."""
     try:
-        return card(found.info())
+        return card(read())
     except NovaCronError as error:
-        return Group(Text(without_address(repr(found))), error_line(error))
+        return Group(named(found), error_line(error))
+
+
+def metric_definitions(found: Any) -> RenderableType:
+    """The metrics of the fleet that can be queried."""
+    return records_table(list(found.definitions().values()))
+
+
+def native_operations(found: Any) -> RenderableType:
+    """The operations that only this product has."""
+    rows = [(name, (getattr(found, name).__doc__ or "").strip().partition("\n")[0]) for name in dir(found)]
+    return table(("operation", "what it does"), rows)
 
 
 def job(found: Any) -> RenderableType:
@@ -374,7 +395,21 @@ DRAWERS: Mapping[str, Any] = {
     "Plot": plot,
     "Spec": plain,
     "Settings": settings,
+    "FleetAlerts": listing,
+    "FleetMetrics": metric_definitions,
+    "FenceDevices": listing,
+    "Failovers": listing,
+    "Maintenance": named,
+    "HostDevices": listing,
+    "VMDevices": listing,
+    "VMMetricsHandle": metrics,
+    "NativeOperations": native_operations,
+    "SSHHandle": named,
+    "Each": named,
+    "FenceTarget": named,
     "EventStream": named,
+    "Site": named,
+    "Database": named,
     "list of VMUsage": usage,
 }
 """Name of a class of NovaCron to the function that draws it; "list of VMUsage" is for lists of that record.
