@@ -9,6 +9,7 @@ from concurrent.futures import wait as wait_for
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -31,6 +32,11 @@ from novacron_shell.top.table import VMTable
 
 REDRAW = 0.2
 """Seconds between two redraws at least: answers of many hosts that come together are one redraw."""
+OF_THE_LIST = {"filter", "sort", "reverse", "group", "columns", "read", "clear", "console", "act"}
+"""Actions on the list of VMs."""
+HOST_COLUMNS = ("HOST", "CPU%", "LAST", "MEMORY", "VMS")
+NARROW = 60
+"""Columns of a terminal with room for the curves and the memory of the hosts."""
 DRAWN_AGAIN = 30
 """Pause after a redraw because of new values, as a multiple of how long it took."""
 
@@ -124,7 +130,11 @@ class Top(App[None]):
 
     def _draw_hosts(self) -> None:
         if self._visible:
-            self._hosts.update(host_table(self.reader.hosts()))
+            self._hosts.update(host_table(self.reader.hosts(), self.size.width))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key works now: those of the list neither work nor are shown while a VM or a question covers it."""
+        return action not in OF_THE_LIST or self._visible
 
     def say(self, text: str, *, error: bool = False) -> None:
         """Show a message in the line above the keys."""
@@ -266,11 +276,19 @@ class Top(App[None]):
             wait_for(working)
 
 
-def host_table(hosts: list[HostState]) -> Table:
-    """Return the hosts as rich draws them. One that does not answer is grey, with the age of its values."""
+def host_table(hosts: list[HostState], width: int = NARROW) -> Table:
+    """Return the hosts as rich draws them. One that does not answer is grey, with the age of its values.
+
+    Args:
+        hosts: the hosts.
+        width: columns of the terminal; with few of them the curves and the memory are left out.
+    """
     table = Table(box=None, header_style="bold", pad_edge=False, expand=False)
-    for heading in ("HOST", "CPU%", "LAST", "MEMORY", "VMS"):
-        table.add_column(heading, no_wrap=True, justify="left" if heading in ("HOST", "LAST") else "right")
+    longest = max((cell_len(printable_line(host.name)) for host in hosts), default=0)
+    headings = HOST_COLUMNS if width >= NARROW else ("HOST", "CPU%", "VMS")
+    for heading in headings:
+        least = min(longest, width // 3) if heading == "HOST" else len(heading)
+        table.add_column(heading, no_wrap=True, min_width=least, justify="left" if heading in ("HOST", "LAST") else "right")
     table.add_column("")
     for host in hosts:
         style = "dim" if host.error else ""
@@ -289,7 +307,9 @@ def host_table(hosts: list[HostState]) -> Table:
         elif host.age_seconds is None:
             note = Text("connecting ...", style="dim")
         curve = Text(sparkline(host.history, 20, full=100), style="cyan")
-        table.add_row(printable_line(host.name), cpu, curve, used, f"{host.running} of {host.vms}", note, style=style)
+        values = (printable_line(host.name), cpu, curve, used, f"{host.running} of {host.vms}")
+        cells: dict[str, str | Text] = dict(zip(HOST_COLUMNS, values, strict=True))
+        table.add_row(*(cells[heading] for heading in headings), note, style=style)
     return table
 
 

@@ -104,7 +104,7 @@ class VMTable(ScrollView, can_focus=True):
             style = Style(dim=line.stale, reverse=under_cursor)
             if name == "status" and not line.stale:
                 style += Style.parse(STATUS_STYLE.get(line.status, "none"))
-            elif name == "curve":
+            elif name == "curve" and not under_cursor:
                 style += Style(color="cyan")
             segments.append(Segment(_fitted(printable_line(column.text(line)), column.width, column.right) + " ", style))
         return Strip(segments)
