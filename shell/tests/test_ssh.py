@@ -253,3 +253,43 @@ def test_the_key_of_home_logs_in_where_openssh_does_not_look(novacron, login, se
     address = [*login[: login.index("--identity")], *login[login.index("--user") :]]
     novacron("ssh", "vm-00001", *address, "--", "exit 9", code=9)
     assert f"IdentityFile {tmp_path}/.ssh/id_ed25519" in novacron("ssh-config", "vm-00001", *address).stdout.replace('"', "")
+
+
+def test_a_display_goes_through_ssh(server, tmp_path):
+    """With the key and the host key that the URI names. What the display sends arrives; the tunnel ends with the context."""
+    from types import SimpleNamespace
+
+    from novacron.handles.displays import display_url
+    from novacron.records.guest import ConsoleEndpoint
+
+    folder, port = server
+    known = tmp_path / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    uri = f"qemu+ssh://{user}@127.0.0.1:{port}/system?keyfile={folder / 'user'}&known_hosts={known}"
+    audit = SimpleNamespace(state=StateDirectory(tmp_path / "state"))
+    host = SimpleNamespace(uri=uri, name="kvm1", dispatcher=SimpleNamespace(audit=audit))
+    with socket.create_server(("127.0.0.1", 0)) as display:
+        display.settimeout(20)
+        endpoint = ConsoleEndpoint(vm="web1", kind="vnc", address="127.0.0.1", port=display.getsockname()[1])
+        with display_url(SimpleNamespace(name="web1", host=host, display=lambda: endpoint)) as url:
+            display.accept()[0].close()  # the look whether the tunnel is open
+            local = int(url.rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", local), timeout=10) as viewer:
+                far, _ = display.accept()
+                far.sendall(b"RFB 003.008\n")
+                assert viewer.recv(12) == b"RFB 003.008\n"
+                far.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", local), timeout=10)
+
+
+def test_a_tunnel_that_fails_says_why(tmp_path):
+    from novacron.errors import HostConnectionError
+    from novacron.ssh.tunnel import Tunnel
+
+    with (
+        pytest.raises(HostConnectionError, match="refused"),
+        Tunnel(JumpHost(address="127.0.0.1", port=free_port()), "::1", 1, tmp_path),
+    ):
+        pass

@@ -57,6 +57,7 @@ GROUPS = {
     "template": ("templates", "Templates: create, deploy, versions."),
     "top": ("top", "Hosts and VMs, live, on the whole screen."),
     "up": ("up", "Create and start a VM from an image, and say how to log in."),
+    "viewer": ("console", "Open the display of a VM, or print its URL."),
     "volume": ("volumes", "Volumes in a storage pool: create, clone, upload, download."),
     "wait": ("events", "Wait until VMs reach a status, or their guest is ready."),
     "worker": ("runs", "Run queued and scheduled workflows, and interrupted runs."),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.ssh.config import jump_config
-from novacron.ssh.target import SSHTarget, checked_host, checked_port
+from novacron.ssh.target import JumpHost, SSHTarget, checked_host, checked_port
 
 CONNECT_TIMEOUT = 15
 """Seconds that a connection may take before `ssh` gives up."""
+TUNNEL_OPTIONS = ("BatchMode=yes", "ExitOnForwardFailure=yes", f"ConnectTimeout={CONNECT_TIMEOUT}")
 
 
 def ssh_argv(
@@ -81,6 +83,26 @@ def scp_argv(target: SSHTarget, sources: Sequence[str], destination: str, *, upl
     if upload:
         return [*argv, "--", *map(_local, sources), _remote(target, destination)]
     return [*argv, "--", *(_remote(target, source) for source in sources), _local(destination)]
+
+
+def tunnel_argv(host: JumpHost, port: int, address: str, far_port: int, *, folder: Path) -> list[str]:
+    """Return the arguments of an `ssh` that forwards a port of this machine's loopback, and never asks for a password.
+
+    Args:
+        host: The host to log in to.
+        port: The port of this machine.
+        address: What the far port belongs to, as the host sees it.
+        far_port: The port to reach.
+        folder: Where a configuration file may be written, for a host with a key of its own.
+
+    Example:
+        >>> tunnel_argv(JumpHost(address="kvm1", user="root"), 40123, "127.0.0.1", 5900, folder=Path("/state"))[-4:]
+        ['-L', '127.0.0.1:40123:127.0.0.1:5900', '--', 'ssh://root@kvm1']
+    """
+    *options, _, name = jump_config(host, folder)
+    options += [word for option in TUNNEL_OPTIONS for word in ("-o", option)]
+    forwarded = forward(f"127.0.0.1:{port}:{_bracketed(address)}:{far_port}")
+    return ["ssh", "-N", *options, "-L", forwarded, "--", name if options[0] == "-F" else f"ssh://{host}"]
 
 
 def forward(text: str) -> str:
@@ -164,8 +186,11 @@ def _quoted(path: str) -> str:
 
 
 def _remote(target: SSHTarget, path: str) -> str:
-    address = f"[{target.address}]" if ":" in target.address else target.address
-    return (f"{target.user}@" if target.user else "") + f"{address}:{path}"
+    return (f"{target.user}@" if target.user else "") + f"{_bracketed(target.address)}:{path}"
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _local(path: str) -> str:
@@ -173,4 +198,4 @@ def _local(path: str) -> str:
     return path if path.startswith(("/", "./", "../")) else f"./{path}"
 
 
-__all__ = ["CONNECT_TIMEOUT", "forward", "scp_argv", "ssh_argv"]
+__all__ = ["CONNECT_TIMEOUT", "forward", "scp_argv", "ssh_argv", "tunnel_argv"]

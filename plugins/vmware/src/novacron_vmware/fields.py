@@ -68,7 +68,7 @@ REASONS = {
     "VMSpec.virtio_serial_ports": "VMware Tools need no channel",
     "VMSpec.panic": "a crash is seen by VMware Tools' heartbeat",
     "VMSpec.channels": "guests talk to the host by VMCI and VMware Tools only",
-    "VMSpec.display": "every VM has a display, see `novacron screenshot`; ESXi 7 and later have no VNC",
+    "VMSpec.display": "every VM has a display, see `novacron viewer`; ESXi 7 and later have no VNC",
     "VMSpec.video": "every VM has VMware's graphics card",
     "VMSpec.filesystems": "an ESXi shares no folders with guests; use NFS or a disk",
     "VMSpec.guest_agent": "VMware Tools are installed in the guest and need no device",

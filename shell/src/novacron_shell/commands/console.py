@@ -1,9 +1,10 @@
-"""`novacron console`: the serial console in this terminal. `novacron screenshot`: a picture of the display."""
+"""`novacron console`: the serial console in this terminal. `novacron screenshot` and `viewer`: the display."""
 
 from __future__ import annotations
 
 import os
 import select
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 
 import click
 
+from novacron.text import printable
+from novacron_shell.commands.ssh import run
 from novacron_shell.completion import vm_argument
 from novacron_shell.options import Settings, common_options
-from novacron_shell.output import show_one, tell
+from novacron_shell.output import show_one, tell, write
 
 DETACH = b"\x1d"
 """Ctrl-], as telnet and virsh use it."""
@@ -103,4 +106,31 @@ def screenshot(settings: Settings, vm: str, file: Path) -> None:
         show_one(picture, settings.output)
 
 
-COMMANDS = {"console": console, "screenshot": screenshot}
+@click.command("viewer")
+@vm_argument
+@click.option("--print", "show", is_flag=True, help="Print the URL, and start no viewer.")
+@common_options
+def viewer(settings: Settings, vm: str, show: bool) -> None:
+    """Open the display of VM (VNC or SPICE) with remote-viewer of the package virt-viewer.
+
+    The display of a host that is added by qemu+ssh:// goes through SSH. Without remote-viewer, and with --print, the URL is printed; a URL
+    that goes through SSH works until Ctrl-C. On vSphere the URL is a web socket for a WebMKS client, good for one use within half a minute.
+    """
+    from novacron.handles.displays import display_url, through_ssh
+
+    handle = settings.vm(vm)
+    with display_url(handle) as url:
+        program = None if show or url.startswith("wss:") else shutil.which("remote-viewer")
+        if program is not None:
+            tell(f"{handle.name}: {url}")
+            code = run([program, "--title", printable(handle.name), "--", url])
+            raise click.exceptions.Exit(code)
+        write(url)
+        if not show and not url.startswith("wss:"):
+            tell("remote-viewer is not installed: install virt-viewer, or open this URL in another viewer")
+        if through_ssh(handle):
+            tell("Ctrl-C closes the connection through SSH")
+            threading.Event().wait()
+
+
+COMMANDS = {"console": console, "screenshot": screenshot, "viewer": viewer}
