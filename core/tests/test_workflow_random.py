@@ -121,6 +121,7 @@ parts = st.recursive(
 )
 
 
+@pytest.mark.no_cover  # it reaches no line that the tests of flows do not reach
 @pytest.mark.parametrize("_", [0])
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(part=parts)
