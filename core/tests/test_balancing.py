@@ -89,6 +89,13 @@ def test_used_cpus_count_besides_allocated_ones():
     assert moves[0][0].node == "n0"
 
 
+def test_the_vm_that_uses_the_cpus_moves_where_that_was_measured():
+    view, allocations = group([(0, 2, 4, ())] * 4, count=3, cpus=(50, 0, 0))
+    used = {"v0": 0.1, "v1": 0.1, "v2": 15.7, "v3": 0.1}
+    moves = BalancePlanner(Planner(), view, view.nodes, (), (), used).plan(allocations, margin=0.01, limit=1)
+    assert moves[0][0].vm == "v2"
+
+
 # ---- the fleet
 
 
@@ -131,6 +138,14 @@ def test_a_vm_that_was_moved_rests_for_its_cool_down(site, hosts):
     assert not {move.vm for move in again.moves} & {move.vm for move in done.moves}
     site.fleet.groups.set("prod", balance_cool_down=0)
     assert site.fleet.balance("prod", storage="copy").cooling_down == 0
+
+
+def test_the_cpus_of_vms_are_those_that_the_collector_has_stored(site, hosts):
+    assert site.fleet._vm_cpus() == {}
+    collector = site.fleet.metrics.collector()
+    for _ in range(3):
+        collector.collect()
+    assert site.fleet._vm_cpus().keys() == {vm.id for vm in hosts["a"].vms.list()}
 
 
 def test_below_the_threshold_nothing_moves(site, hosts):

@@ -7,8 +7,9 @@ imbalance by at least the margin, and it moves no VM twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import sqrt
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from novacron.errors import NotFoundError
@@ -71,11 +72,19 @@ class BalancePlanner:
         nodes: ids of the nodes of the group that may take part.
         fixed: VMs that must not move.
         banned: pairs of VM and node whose pre-checks failed.
+        measured: CPUs that VMs use, by UUID, as far as they were measured. Those of other VMs are estimated.
     """
 
     def __init__(
-        self, planner: Planner, view: FleetView, nodes: Iterable[str], fixed: Collection[str], banned: Collection[tuple[str, str]]
+        self,
+        planner: Planner,
+        view: FleetView,
+        nodes: Iterable[str],
+        fixed: Collection[str],
+        banned: Collection[tuple[str, str]],
+        measured: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
+        self._measured = measured
         self._planner, self._view, self._fixed, self._banned = planner, view, fixed, banned
         self._loads = {node: load for node in nodes if (load := load_of(view.nodes[node])) is not None}
         self._parts = {node: _parts_of(view.nodes[node]) for node in self._loads}
@@ -87,7 +96,7 @@ class BalancePlanner:
 
     def plan(self, allocations: Sequence[Allocation], *, margin: float, limit: int) -> list[tuple[Allocation, str, float]]:
         """Return moves as VM, id of the destination, and gain: each time the move with the largest gain."""
-        shares = _cpu_shares(allocations, self._view)
+        shares = _cpu_shares(allocations, self._view, self._measured)
         movable = {each.vm: each for each in allocations if each.active and not each.pending and each.vm not in self._fixed}
         moves: list[tuple[Allocation, str, float]] = []
         while len(moves) < limit:
@@ -163,16 +172,20 @@ def _shifted(load: Load, size: tuple[float, float, float], parts: Load, sign: in
     return (memory, vcpus, used)
 
 
-def _cpu_shares(allocations: Sequence[Allocation], view: FleetView) -> dict[str, float]:
-    """Estimate how many CPUs each VM uses: the measured use of its node, distributed by vCPUs."""
-    totals: dict[str, int] = {}
+def _cpu_shares(allocations: Sequence[Allocation], view: FleetView, measured: Mapping[str, float]) -> dict[str, float]:
+    """Return how many CPUs each VM uses: as measured, otherwise its part by vCPUs of what its node uses besides."""
+    others, rest = dict[str, int](), {node.id: node.vcpus.used or 0.0 for node in view.nodes.values()}
     for each in allocations:
-        totals[each.node] = totals.get(each.node, 0) + each.amounts.vcpus
-    return {
-        each.vm: (view.nodes[each.node].vcpus.used or 0.0) * each.amounts.vcpus / totals[each.node]
+        if each.vm in measured:
+            rest[each.node] = max(0.0, rest.get(each.node, 0.0) - measured[each.vm])
+        else:
+            others[each.node] = others.get(each.node, 0) + each.amounts.vcpus
+    estimated = {
+        each.vm: rest[each.node] * each.amounts.vcpus / others[each.node]
         for each in allocations
-        if totals[each.node] and each.node in view.nodes
+        if each.vm not in measured and others[each.node] and each.node in rest
     }
+    return estimated | dict(measured)
 
 
 def _taker(allocation: Allocation) -> Taker:
@@ -194,13 +207,20 @@ class Balancer:
         allocations: where allocations are stored.
         placer: returns what decides where VMs go.
         recorded: writes audit lines.
+        measured: returns how many CPUs each VM uses, by UUID; VMs that were not measured are missing.
     """
 
     def __init__(
-        self, fleet: Askable, store: NodeStore, allocations: AllocationStore, placer: Callable[[], Placer], recorded: Recorded
+        self,
+        fleet: Askable,
+        store: NodeStore,
+        allocations: AllocationStore,
+        placer: Callable[[], Placer],
+        recorded: Recorded,
+        measured: Callable[[], Mapping[str, float]],
     ) -> None:
         self._fleet, self._store, self._allocations = fleet, store, allocations
-        self._placer, self._recorded = placer, recorded
+        self._placer, self._recorded, self._measured = placer, recorded, measured
 
     def plan(self, group: str, *, storage: Storage = "shared") -> BalancePlan:
         """Return the moves that would balance a group. Nothing is changed. Raises NotFoundError."""
@@ -209,6 +229,7 @@ class Balancer:
         threshold = THRESHOLD if settings.balance_threshold is None else settings.balance_threshold
         fixed = self._allocations.moved_within(cool_down)
         banned: dict[tuple[str, str], str] = {}
+        measured = self._measured()
         for _ in range(ROUNDS):
             placer = self._placer()
             view = placer.view()
@@ -218,7 +239,7 @@ class Balancer:
                     f"no node belongs to a group {group!r}", resource=group, hint="`novacron fleet groups` shows them"
                 )
             usable = [node.id for node in members if node.accepts_vms]
-            planner = BalancePlanner(placer.planner(), view, usable, fixed, banned)
+            planner = BalancePlanner(placer.planner(), view, usable, fixed, banned, measured)
             before = planner.imbalance
             vms = [each for each in placer.allocations() if each.node in set(usable)]
             moves = []

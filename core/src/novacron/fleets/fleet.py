@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from novacron.workflow.run.runs import Runs
     from novacron.workflow.schedules import Schedules
 
+MEASURED = "15m"
+"""Over which time the CPUs that a VM uses are averaged for balancing."""
+
 
 class Fleet:
     """The hosts registered in the state database; `settings` hold for all processes that use it.
@@ -310,10 +313,15 @@ class Fleet:
 
         if mode not in ("manual", "full"):
             raise InvalidSpecError("unknown mode", problems=[SpecProblem("mode", str(mode), "manual or full")])
-        balancer = Balancer(self, self._node_store, self._allocations, self.placer, self._recorded)
+        balancer = Balancer(self, self._node_store, self._allocations, self.placer, self._recorded, self._vm_cpus)
         if mode == "manual":
             return balancer.plan(group, storage=storage)
         return balancer.once(group, storage=storage, follow=follow)
+
+    def _vm_cpus(self) -> dict[str, float]:
+        """Return how many CPUs each VM used lately, by UUID, as far as metrics are collected."""
+        found = self.metrics.query("novacron_vm_cpu_seconds_total", since=MEASURED, limit=1_000_000)
+        return {one.labels["vm"]: sum(value for _, value in one.points) / len(one) for one in found if len(one)}
 
     def report(self, *, refresh: bool = True, timeout: float | str | None = 30.0) -> CapacityReport:
         """Return the capacity of all groups and nodes.
