@@ -48,6 +48,34 @@ def test_a_daily_pattern_is_found():
     assert sum(inside) / len(inside) > 0.8
 
 
+def generated(seed, count):
+    """Return hourly values: perhaps with a trend, a daily pattern of any size, and noise that may depend on the hour before."""
+    chance = random.Random(seed)
+    base, trend, wave = chance.uniform(30, 200), chance.choice([0, 0, 1]) * chance.uniform(-0.02, 0.08), chance.uniform(0, 20)
+    noise, memory, last = chance.uniform(1, 6), chance.choice([0, 0.5]), 0.0
+    for hour in range(count):
+        last = memory * last + chance.gauss(0, noise)
+        yield base + trend * hour + wave * math.sin(hour / 24 * 2 * math.pi + 1) + last
+
+
+def test_a_forecast_is_better_than_the_day_before_and_its_95th_percentile_is_true(sample):
+    """Two weeks are known, and the next day is forecast. The other forecast repeats the last day."""
+    series_count, better, covered = sample(60, 400), 0, 0
+    for seed in range(series_count):
+        values = list(generated(seed, 15 * 24))
+        past, truth = values[:-24], values[-24:]
+        points = forecast(series(past), step=HOUR, horizon=DAY).points
+        better += sum(abs(a.value - b) for a, b in zip(points, truth, strict=True)) < sum(
+            abs(a - b) for a, b in zip(past[-24:], truth, strict=True)
+        )
+        covered += sum(value <= point.high for point, value in zip(points, truth, strict=True))
+    print(
+        f"better for {100 * better / series_count:.1f} % of the series, {100 * covered / series_count / 24:.1f} % below the 95th percentile"
+    )
+    assert better >= 0.9 * series_count
+    assert 0.93 <= covered / series_count / 24 <= 0.97
+
+
 def test_a_flat_series_never_reaches_the_level_and_a_full_one_shrinks():
     assert forecast(series([5] * 100), step=HOUR, horizon=30 * DAY, level=10).full_at is None
     shrinking = forecast(series([100 - n for n in range(90)]), step=HOUR, horizon=DAY, level=0)

@@ -1,4 +1,4 @@
-"""Forecasts: a linear trend, the median of the same hour of past days, and Holt-Winters. The one with the smallest error is used.
+"""Forecasts: a linear trend, the mean of the same hour of past days, and Holt-Winters. The one with the smallest error is used.
 
 Each method is a function of the values of equal steps. It is judged by a forecast of data that it has not seen: the last fifth.
 """
@@ -37,15 +37,17 @@ def linear(values: Sequence[float], count: int, season: int) -> list[float]:
 
 
 def seasonal(values: Sequence[float], count: int, season: int) -> list[float]:
-    """Continue with the median of the same time of past days, plus the trend of the days' medians."""
+    """Continue with the mean of the same time of past days, on the line through the days' means that outliers change least (Theil-Sen)."""
     days = len(values) // season
     if days < 3:
         raise ValueError("three days of data are needed")
     recent = values[-days * season :]
-    medians = [statistics.median(recent[day * season : (day + 1) * season]) for day in range(days)]
-    slope = statistics.median(later - sooner for sooner, later in itertools.pairwise(medians))
-    shape = [statistics.median(recent[day * season + n] - medians[day] for day in range(days)) for n in range(season)]
-    return [medians[-1] + slope * (n // season + 1) + shape[n % season] for n in range(count)]
+    means = [math.fsum(recent[day * season : (day + 1) * season]) / season for day in range(days)]
+    pairs = itertools.combinations(enumerate(means), 2)
+    slope = statistics.median((later - sooner) / (last - first) for (first, sooner), (last, later) in pairs)
+    level = statistics.median(mean + slope * (days - 1 - day) for day, mean in enumerate(means))
+    shape = [math.fsum(recent[day * season + n] - means[day] for day in range(days)) / days for n in range(season)]
+    return [level + slope * (n // season + 1) + shape[n % season] for n in range(count)]
 
 
 def holt_winters(values: Sequence[float], count: int, season: int) -> list[float]:

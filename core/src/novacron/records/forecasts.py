@@ -6,7 +6,10 @@ from novacron.records.record import Record
 
 
 class ForecastPoint(Record, frozen=True):
-    """A forecast for one time (seconds since 1970): the expected value, and a range that holds nine of ten values of the past."""
+    """A forecast for one time (seconds since 1970): the expected value, and a range that holds nine of ten values.
+
+    `value` is the median, and `high` is exceeded by one value in twenty: the 95th percentile.
+    """
 
     at: float
     value: float
