@@ -219,7 +219,7 @@ def test_edits_pastes_and_interrupts_never_end_the_shell(shell, sample):
 
 
 def test_two_terminals_at_once_keep_what_both_typed(shell, tmp_path):
-    """They share the state directory: history, aliases, configuration."""
+    """They share the state directory: history of the host, aliases, configuration."""
     other = started(tmp_path)
     for number in range(3):
         answers(shell, 100 + number)
@@ -232,7 +232,7 @@ def test_two_terminals_at_once_keep_what_both_typed(shell, tmp_path):
     answers(other, 401)
     leaves(other)
     other.close()
-    lines = [line[1:] for line in (tmp_path / "history").read_text().splitlines() if line.startswith("+")]
+    lines = [line[1:] for line in (tmp_path / "history-sim-small-vms-3").read_text().splitlines() if line.startswith("+")]
     assert {f"print({number} * 1000 + 7)" for number in (100, 101, 102, 200, 201, 202, 300, 400, 401)} <= set(lines)
     text = (tmp_path / "shell.toml").read_text()
     assert "mine" in text

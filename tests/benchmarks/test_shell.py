@@ -5,6 +5,7 @@ import io
 import os
 import statistics
 import time
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -107,3 +108,26 @@ def test_the_shell_starts_within_one_and_a_half_times_bare_ptpython(tmp_path):
         f"shell {1000 * min(ours):.0f} ms, ptpython {1000 * min(theirs):.0f} ms, ratio {ratios[1]:.2f}, of medians {ratios[0]:.2f}"
     )
     assert ratios[1] <= 1.5
+
+
+def test_an_idle_shell_costs_at_most_one_per_cent_of_a_core(tmp_path):
+    """Its toolbar is drawn once a second, and a thread looks for hosts that did not answer."""
+    environment = os.environ | {"NOVACRON_STATE": str(tmp_path), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+    command = ["shell", "-c", "sim://idle?vms=100"]
+    child = pexpect.spawn("novacron", command, env=environment, encoding="utf-8", timeout=120, dimensions=(30, 100))
+    child.send("print('opened', len(vms))\r")
+    child.expect("opened 100")
+    child.expect("novacron>")
+    before = processor_seconds(child.pid)
+    idle = 30.0
+    child.expect([pexpect.TIMEOUT, pexpect.EOF], timeout=idle)
+    share = (processor_seconds(child.pid) - before) / idle
+    child.close(force=True)
+    print(f"idle shell: {share:.2%} of one core")
+    assert share <= 0.01
+
+
+def processor_seconds(process):
+    """Processor time of a process, from /proc."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,7 +164,7 @@ def _loop(shell: Environment, progress: ProgressPolicy, opening: Opening) -> Non
     """
     from novacron_shell.repl.shell import Shell
 
-    prompt = Shell(shell, Toolbar(shell), str(state_directory() / "history"), progress, opening)
+    prompt = Shell(shell, Toolbar(shell), str(history_file(shell.started_for)), progress, opening)
     while True:
         prompt.run()
         if opening.error is None:
@@ -171,6 +172,20 @@ def _loop(shell: Environment, progress: ProgressPolicy, opening: Opening) -> Non
         if not opening.repeatable():
             raise opening.error
         opening.finish()
+
+
+def history_file(options: tuple[str, ...]) -> Path:
+    """Return the file of the history: each host that sessions are started for has its own, and the fleet has one.
+
+    Args:
+        options: the options that chose the host; empty for the fleet.
+
+    Example:
+        >>> history_file(()).name, history_file(("--host", "kvm1")).name, history_file(("-c", "qemu+ssh://kvm1/system")).name
+        ('history', 'history-kvm1', 'history-qemu-ssh-kvm1-system')
+    """
+    host = re.sub(r"[^\w.]+", "-", options[-1])[:100] if options else ""
+    return state_directory() / (f"history-{host}" if host else "history")
 
 
 def _run_startup(shell: Environment, file: Path) -> None:

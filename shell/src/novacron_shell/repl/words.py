@@ -16,6 +16,7 @@ from novacron.units import format_duration
 from novacron_shell.progress import follow
 from novacron_shell.repl.coroutines import compiled, run_code
 from novacron_shell.repl.environment import Environment, ShellSettings
+from novacron_shell.repl.transcript import COMMAND
 
 
 def session() -> Environment:
@@ -81,14 +82,26 @@ def jobs(number: int | None, cancel: bool) -> None:
 @click.command("time", context_settings={"ignore_unknown_options": True})
 @click.argument("line", nargs=-1, required=True, type=click.UNPROCESSED)
 def time(line: tuple[str, ...]) -> None:
-    """Run LINE, Python or a `:` command, and print how long it took."""
-    shell = session()
+    """Run LINE, Python or a `:` command, and print how long it took. What is no Python is taken as a command."""
+    shell, text = session(), _completed(" ".join(line))
     began, used = clock.perf_counter(), clock.process_time()
-    value = shell.evaluate(" ".join(line))
+    value = shell.evaluate(text)
     took, cpu = clock.perf_counter() - began, clock.process_time() - used
     if value is not None:
         shell.displays.show(value, shell.console)
     shell.console.print(f"took {_seconds(took)}, processor {_seconds(cpu)}", style="dim", highlight=False)
+
+
+def _completed(text: str) -> str:
+    """Return a line with the colon that was left out before a command."""
+    from novacron_shell.repl.interpreter import is_special
+
+    if not is_special(text):
+        try:
+            compiled(text)
+        except SyntaxError:
+            return COMMAND + text
+    return text
 
 
 def _seconds(value: float) -> str:
