@@ -1,5 +1,6 @@
 """Commands of the command line, of the system and of the shell itself, typed in the shell."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -232,6 +233,12 @@ def test_time_says_how_long_python_and_commands_take(session, capsys):
     assert capsys.readouterr().out.split() == ["vm-00001", "vm-00002", "vm-00003"]
     assert "took" in session.run(":time vm list -o name")  # the second colon may be left out
     assert capsys.readouterr().out.split() == ["vm-00001", "vm-00002", "vm-00003"]
+
+
+def test_top_shows_a_host_of_the_session_that_is_in_no_fleet(session, capsys):
+    session.run(":top --once -o json")
+    (host,) = json.loads(capsys.readouterr().out)["hosts"]
+    assert (host["name"], host["error"], host["vms"]) == (session.host.name, None, 3)
 
 
 def test_history_is_searched(session):

@@ -230,6 +230,10 @@ class Settings:
 
         return [host.name for host in fleet().list()]
 
+    def connections(self, names: Sequence[str]) -> list[HostHandle | str]:
+        """Return the connection to each of these hosts; the name where there is none yet, as `fleet.ask` takes it."""
+        return [self._connected(name) or name for name in names]
+
     def close(self) -> None:
         """Close the connections that were opened."""
         while self._open:
@@ -250,8 +254,7 @@ class Settings:
             self._open[host.name] = host
             return what(host)
 
-        hosts = [self._connected(name) or name for name in names]
-        answers = list(fleet().ask(hosts, asked, timeout=self.timeout or FLEET_TIMEOUT))
+        answers = list(fleet().ask(self.connections(names), asked, timeout=self.timeout or FLEET_TIMEOUT))
         for number, answer in enumerate(answers):
             if isinstance(answer.error, AuthenticationError) and answer.error.details.get("option") and sys.stdin.isatty():
                 answers[number] = Answer(answer.host, value=what(self.open(answer.host)))

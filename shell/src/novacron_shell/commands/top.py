@@ -35,8 +35,7 @@ def top(settings: Settings, filter: str, sort: str, group: str | None, columns: 
     from novacron_shell.top.reading import Reader
 
     view = _view(filter, sort, group, columns)
-    names = [] if settings.named else settings.fleet()
-    hosts: list[Any] = list(names) or [settings.host()]
+    hosts = settings.connections([] if settings.named else settings.fleet()) or [settings.host()]
     detail: Literal["summary", "full"] = (
         "full"
         if view.group in ("tag", "folder") or "tag:" in view.filter or {"tags", "folder"} & set(view.columns)
