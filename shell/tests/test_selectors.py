@@ -74,7 +74,10 @@ def test_each_command_of_vms_takes_selectors_or_says_why_not():
         assert bool(arguments & {"words", "selector", "names"}) != (name in ONE), name
 
 
-@pytest.mark.parametrize("name", [name for name, command in vm_commands() if any(p.name == "dry_run" for p in command.params)])
+DRY = [name for name, command in vm_commands() if name not in ONE and any(p.name == "dry_run" for p in command.params)]
+
+
+@pytest.mark.parametrize("name", DRY)
 def test_a_dry_run_of_each_command_lists_the_vms_and_changes_nothing(novacron, host, name):
     command = dict(vm_commands())[name]
     more = [_example(parameter) for parameter in command.params if isinstance(parameter, click.Argument)][1:]
