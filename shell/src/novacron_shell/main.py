@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Sequence
 
 USAGE, OUTPUT_FAILED, DEFECT, INTERRUPTED = 2, 74, 70, 130
 """Exit codes that belong to no family of errors; docs/command-line.md lists all."""
@@ -151,6 +152,8 @@ def _unexpected(error: BaseException) -> int:
         return 0
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
+        if isinstance(error, click.NoSuchOption):
+            error.possibilities = _alike(error.option_name, error.possibilities)
         _say(f"error: {error.format_message()}")
         if isinstance(error, click.UsageError) and context is not None:
             _say(f"hint: `{context.command_path} --help` shows the usage")
@@ -160,6 +163,19 @@ def _unexpected(error: BaseException) -> int:
     _say(f"error: {type(error).__name__}: {error}")
     _say("hint: this is a defect of NovaCron; NOVACRON_TRACEBACK=1 shows where")
     return DEFECT
+
+
+def _alike(option: str, suggested: Sequence[str] | None) -> list[str]:
+    """Return those of the suggested options whose name is like the given one. click compares the dashes too, so "--size" is like "--file".
+
+    Example:
+        >>> _alike("--size", ["--file", "--sizes"]), _alike("--set", ["--host"])
+        (['--sizes'], [])
+    """
+    import difflib
+
+    names = {each.lstrip("-"): each for each in suggested or ()}
+    return [names[name] for name in difflib.get_close_matches(option.lstrip("-"), names, cutoff=0.65)]
 
 
 __all__ = ["main", "report"]

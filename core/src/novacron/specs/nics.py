@@ -12,7 +12,8 @@ MAC = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")]
 FilterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$")]
 """A traffic filter's name: letters, digits, `_ . : -`. NICs and other filters can't refer to one with other characters."""
 
-InterfaceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$")]
+INTERFACE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$"
+InterfaceName = Annotated[str, Field(pattern=INTERFACE_NAME)]
 """The name of a network interface of the host: 1 to 15 letters, digits, `_ . : -`, which is what the Linux kernel allows."""
 
 
@@ -67,4 +68,4 @@ class NICUpdate(NICSpec):
         return self
 
 
-__all__ = ["MAC", "FilterName", "InterfaceName", "NICSpec", "NICUpdate"]
+__all__ = ["INTERFACE_NAME", "MAC", "FilterName", "InterfaceName", "NICSpec", "NICUpdate"]

@@ -242,7 +242,7 @@ class KVMLifecycle:
             refuse_identity_elsewhere(self._connection, identity)
             with translated(resource=name):
                 refuse_disks_in_use(self._connection, conn, root)
-                domain = conn.defineXMLFlags(definition, DEFINE if validate else 0)
+                domain = _defined(conn, definition, validate=validate)
             return vm_record(self._connection, domain)
 
     def _checked(self, conn: Any, spec: VMSpec) -> Target:
@@ -319,6 +319,17 @@ def _without_claims(root: Any, definition: str) -> str:
         encrypted = {source for d in disks if d.find(".//encryption") is not None and (source := disk_record(d).source)}
         VMFacts.read(root).imported(encrypted).write(root)
     return serialise(root)
+
+
+def _defined(conn: Any, definition: str, *, validate: bool) -> Any:
+    """Define a VM as it was written elsewhere. The error tells how to accept a definition that violates libvirt's schema."""
+    try:
+        return conn.defineXMLFlags(definition, DEFINE if validate else 0)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_XML_INVALID_SCHEMA:
+            raise
+        hint = "correct the definition, or accept what violates libvirt's schema with validate=False (--no-validate)"
+        raise InvalidSpecError(str(error), hint=hint) from error
 
 
 def _definition(spec: VMSpec, target: Target, disks: Sequence[DiskFile]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from ipaddress import ip_interface
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateEr
 from novacron.plugins import hookimpl
 from novacron.records.networks import DHCPLease, Network
 from novacron.records.vm import Deleted
+from novacron.specs.nics import INTERFACE_NAME
+from novacron.specs.wording import pattern_words
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.lists import still_there
@@ -46,6 +49,7 @@ class KVMNetworks:
     @hookimpl
     def network_create(self, spec: NetworkSpec) -> Network:
         """Define and start a network; forget it again when it does not start."""
+        _refuse_bad_interfaces(spec)
         with self._connection.dedicated() as conn, translated(resource=spec.name):
             if spec.name in conn.listNetworks() + conn.listDefinedNetworks():
                 raise AlreadyExistsError(f"a network {spec.name!r} is already there", resource=spec.name)
@@ -62,6 +66,7 @@ class KVMNetworks:
     @hookimpl
     def network_update(self, network: str, spec: NetworkSpec) -> Network:
         """Change what is given: in use what libvirt changes so, the rest only while it is stopped."""
+        _refuse_bad_interfaces(spec)
         with self._connection.dedicated() as conn, translated(resource=network):
             found = conn.networkLookupByName(network)
             if spec.name != network:
@@ -213,6 +218,14 @@ def _changes(before: str, spec: NetworkSpec, field: str) -> bool:
     old, new = parse(before), parse(before)
     change(new, spec, {field})
     return bool(etree.tostring(old, method="c14n") != etree.tostring(new, method="c14n"))
+
+
+def _refuse_bad_interfaces(spec: NetworkSpec) -> None:
+    """Refuse a bridge or device by a name that Linux gives no network interface. On other hypervisors they are switches with any name."""
+    given = [(field, getattr(spec, field)) for field in ("bridge", "device")]
+    words = pattern_words(INTERFACE_NAME)
+    if bad := [SpecProblem(field, name, words) for field, name in given if name and not re.fullmatch(INTERFACE_NAME, name)]:
+        raise InvalidSpecError(f"a host has no such interface for the network {spec.name!r}", problems=bad, resource=spec.name)
 
 
 __all__ = ["KVMNetworks"]

@@ -31,6 +31,7 @@ from novacron_kvm.storage.volume_files import (
     allocating,
     copy_progress,
     create_whole,
+    existing_volume,
     find_path,
     find_volume,
     path_in,
@@ -60,7 +61,8 @@ class KVMVolumes:
     @hookimpl
     def volume_get(self, pool: str, volume: str) -> Volume:
         """Return one."""
-        return volume_record(self._connection.name, find_volume(self._connection.read, pool, volume))
+        with existing_volume(self._connection.read, pool, volume) as found:
+            return volume_record(self._connection.name, found)
 
     @hookimpl
     def volume_create(self, pool: str, spec: VolumeSpec, job: Job[Volume]) -> Volume:
@@ -91,8 +93,7 @@ class KVMVolumes:
     @hookimpl
     def volume_resize(self, pool: str, volume: str, size: int, shrink: bool) -> Volume:
         """Set the capacity of a volume that no running VM uses."""
-        with self._connection.dedicated() as conn, translated(resource=volume):
-            found = find_volume(conn, pool, volume)
+        with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
             now = found.info()[1]
             if size < 1 or (size < now and not shrink):
                 problem = SpecProblem("size", str(size), f"at least {now} bytes, or with shrink less: what is beyond is lost")
@@ -105,8 +106,7 @@ class KVMVolumes:
     @hookimpl
     def volume_wipe(self, pool: str, volume: str, job: Job[Volume]) -> Volume:
         """Overwrite a volume with zeros; libvirt leaves a raw file, so that an image of another format is made anew."""
-        with self._connection.dedicated() as conn, translated(resource=volume):
-            found = find_volume(conn, pool, volume)
+        with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
             self._refuse_used(conn, found, "wipe")
             before = volume_record(self._connection.name, found)
             _refuse_encrypted(before, "wipe", "delete it: without its header nobody can read what was in it")
@@ -131,8 +131,7 @@ class KVMVolumes:
     @hookimpl
     def volume_delete(self, pool: str, volume: str) -> Deleted:
         """Delete a volume that nothing uses."""
-        with self._connection.dedicated() as conn, translated(resource=volume):
-            found = find_volume(conn, pool, volume)
+        with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
             self._refuse_used(conn, found, "delete")
             path = found.path()
             found.delete(0)
@@ -143,8 +142,7 @@ class KVMVolumes:
         """Write a volume's content."""
         from novacron_kvm.storage.streams import left_in, upload
 
-        with self._connection.dedicated() as conn, translated(resource=volume):
-            found = find_volume(conn, pool, volume)
+        with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
             self._refuse_used(conn, found, "overwrite")
             size, record = left_in(source), volume_record(self._connection.name, found)
             if size is not None and record.format == "raw" and size > record.capacity_bytes:
@@ -159,14 +157,12 @@ class KVMVolumes:
         """Write a volume's content to a file."""
         from novacron_kvm.storage.streams import download
 
-        with self._connection.dedicated() as conn, translated(resource=volume):
-            found = find_volume(conn, pool, volume)
+        with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
             download(conn, found, target, job)
             return volume_record(self._connection.name, found)
 
     def _copied(self, pool: str, volume: str, name: str, wanted: str | None, job: Job[Volume]) -> Volume:
-        with self._connection.dedicated() as conn, translated(resource=volume):
-            source = find_volume(conn, pool, volume)
+        with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as source:
             self._refuse_used(conn, source, "copy", only_running=True)
             record = volume_record(self._connection.name, source)
             _refuse_encrypted(record, "copy", "download and upload it as it is, or copy within a guest")
@@ -202,7 +198,7 @@ class KVMVolumes:
             raise InvalidStateError(
                 f"can't {verb} the volume {volume.name()!r}: {', '.join(users)} {'uses' if len(users) == 1 else 'use'} it",
                 resource=volume.name(),
-                hint="stop the VM, or use `disk_resize` for a running VM's disk"
+                hint="stop the VM, or use `novacron disk resize` for a running VM's disk"
                 if verb == "resize"
                 else "detach or delete that first",
             )

@@ -19,7 +19,14 @@ from novacron_kvm.domains.nics import macs_in_use
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.disk_files import free_name
 from novacron_kvm.storage.host_files import HostFiles
-from novacron_kvm.storage.volume_files import copy_progress, create_whole, remove_created, volume_of_disk, volume_record
+from novacron_kvm.storage.volume_files import (
+    copy_progress,
+    create_whole,
+    find_volume,
+    remove_created,
+    volume_of_disk,
+    volume_record,
+)
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
@@ -42,7 +49,14 @@ def own_disks(root: Any) -> list[Any]:
 
 
 def volume_of(conn: Any, element: Any) -> Any:
-    """Return libvirt's volume of a <disk>. Raises UnsupportedOperationError when no storage pool has its file."""
+    """Return libvirt's volume of a <disk>.
+
+    Raises:
+        StoragePoolNotFoundError, VolumeNotFoundError: the disk names a volume, and it is not there.
+        UnsupportedOperationError: no storage pool has the file of the disk.
+    """
+    if element.get("type") == "volume" and (source := element.find("source")) is not None:
+        return find_volume(conn, source.get("pool", ""), source.get("volume", ""))
     volume = volume_of_disk(conn, element)
     if volume is None:
         source = disk_record(element).source or ""

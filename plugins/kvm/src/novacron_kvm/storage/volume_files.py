@@ -9,7 +9,7 @@ from typing import Any
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError, NovaCronError, VolumeNotFoundError
+from novacron.errors import AlreadyExistsError, BusyError, NovaCronError, VolumeNotFoundError
 from novacron.jobs import Job
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
@@ -154,6 +154,30 @@ def find_volume(connection: Any, pool: str, volume: str) -> Any:
             ) from error
 
 
+@contextmanager
+def existing_volume(connection: Any, pool: str, volume: str) -> Iterator[Any]:
+    """Find libvirt's volume for an operation on it.
+
+    Raises:
+        VolumeNotFoundError: there is no such volume.
+        BusyError: it was there, and vanished during the operation: another client deletes it or makes it anew, as wiping an image does.
+    """
+    with translated(resource=volume):
+        found = find_volume(connection, pool, volume)
+        try:
+            yield found
+        except (libvirt.libvirtError, VolumeNotFoundError) as error:
+            if isinstance(error, libvirt.libvirtError) and error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+                raise
+            if isinstance(error, VolumeNotFoundError) and error.resource != volume:
+                raise
+            raise BusyError(
+                f"the volume {volume!r} of the pool {pool!r} is being deleted or made anew",
+                resource=volume,
+                hint="try again when that has ended",
+            ) from error
+
+
 def find_path(connection: Any, path: str) -> Any | None:
     """Return libvirt's volume at a path, None when no pool has it.
 
@@ -242,6 +266,7 @@ __all__ = [
     "find_path",
     "find_volume",
     "create_whole",
+    "existing_volume",
     "needed_elsewhere",
     "path_in",
     "refresh_pools",

@@ -176,7 +176,7 @@ def refuse_lost_disks(connection: VMwareConnection, vm: Any, name: str, *, every
     files = [(device, path) for device in _disks(read) for path in chain(device)]
     lost = {path for d, path in files if d not in kept and (path == d.backing.fileName or path.startswith(f"{home}/"))}
     merged = {path for d, path in files if d in kept} if read.get("snapshot") else set()
-    hint = "delete that VM first" if merged else "keep the disks (keep_disks), or delete that VM first"
+    hint = "delete that VM first" if merged else "keep the disks with keep_disks=True (--keep-disks), or delete that VM first"
     refuse_shared(connection, vm, name, "delete", lost | merged, hint)
 
 
