@@ -7,6 +7,7 @@ expressions of this module, which share nothing with the driver. Each kind of ed
 import re
 from copy import deepcopy
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from lxml import etree
@@ -18,6 +19,7 @@ from novacron_kvm.hardware import _as_spec
 from novacron_kvm.storage.copies import own_disks, set_disk_file
 from novacron_kvm.xml.devices.disk import set_medium
 from novacron_kvm.xml.devices.nic import change_nic, set_link
+from novacron_kvm.xml.domain import HYPERV
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.hardware import change_hardware
 from novacron_kvm.xml.parsing import NAMESPACE, parse, serialise
@@ -36,17 +38,31 @@ COMMANDS = [line for line in (FOLDER / "commands.txt").read_text().splitlines() 
 VOLUME = Volume(name="new.raw", pool="p", host="h", path="/pool/new.raw", format="raw", capacity_bytes=1, allocated_bytes=0)
 
 
+CONTAINERS = ("features/hyperv", "features/kvm", "features", "memoryBacking", "cpu")
+
+
 @pytest.fixture(params=CASES, ids=lambda command: command[:60])
 def text(request):
     return CASES[request.param]
 
 
 def canonical(root, *but):
-    """Return canonical XML without some elements, and without blanks between elements."""
+    """Return canonical XML without some elements and attributes ("cpu/@mode"), and without blanks between elements.
+
+    A container that is left empty is as good as none.
+    """
     root = deepcopy(root)
     for path in but:
+        path, _, attribute = path.partition("/@")
         for element in root.findall(path):
-            element.getparent().remove(element)
+            if attribute:
+                element.attrib.pop(attribute, None)
+            else:
+                element.getparent().remove(element)
+    for path in CONTAINERS if but else ():
+        for element in root.findall(path):
+            if not len(element) and not element.attrib:
+                element.getparent().remove(element)
     for element in root.iter():
         if len(element) and not (element.text or "").strip():
             element.text = None
@@ -117,6 +133,24 @@ def hardware(**changes):
     return do
 
 
+def again(field, path):
+    """Set a field to the value that the definition has."""
+
+    def do(root):
+        if present := [
+            value for value in root.xpath(path) if value in get_args(get_args(VMUpdate.model_fields[field].annotation)[0])
+        ]:
+            hardware(**{field: present[0]})(root)
+
+    return do
+
+
+def display(root):
+    """Give the display of the present type another keymap."""
+    if (graphics := root.find("devices/graphics")) is not None and graphics.get("type") in ("vnc", "spice"):
+        hardware(display={"type": graphics.get("type"), "keymap": "de"})(root)
+
+
 def own_files(root):
     for element in own_disks(root):
         set_disk_file(element, VOLUME)
@@ -126,7 +160,10 @@ def facts(root):
     VMFacts(tags=("a",), made=("/b",)).write(root)
 
 
-NIC, CPU = "devices/interface", "cpu"
+NIC = "devices/interface"
+PLACE = ("port", "autoport", "listen", "socket", "keymap")
+"""Where a display listens, which is set as a whole, and its keymap."""
+OF_A_CPU = ("mode", "match", "check", "migratable")
 EDITS = {
     "facts": (facts, ["metadata"]),
     "vcpus": (lambda root: set_vcpus(root, 1), ["vcpu", "vcpus", "cputune", "cpu/topology", "cpu/numa"]),
@@ -157,6 +194,37 @@ EDITS = {
         hardware(boot_order=[]),
         ["os/boot", *(f"devices/{kind}/boot" for kind in ("disk", "interface", "hostdev", "redirdev"))],
     ),
+    "the display": (display, ["devices/graphics/listen", *(f"devices/graphics/@{name}" for name in PLACE)]),
+    "the same sound again": (again("sound", "devices/sound/@model"), []),
+    "the same video again": (again("video", "devices/video/model/@type"), []),
+    "another video": (hardware(video="bochs"), ["devices/video"]),
+    "the CPU": (hardware(cpu_mode="host-passthrough"), ["cpu/model", "cpu/vendor", *(f"cpu/@{name}" for name in OF_A_CPU)]),
+    "features of the CPU": (hardware(cpu_features=["avx2", "-vmx"]), ["cpu/feature", "cpu/@mode"]),
+    "locked memory": (hardware(memory_backing={"locked": True}), ["memoryBacking/locked"]),
+    "the balloon": (hardware(balloon=False), ["devices/memballoon"]),
+    "random numbers": (hardware(rng=True), ["devices/rng"]),
+    "the kernel": (hardware(kernel={"path": "/k", "initrd": "/i"}), ["os/kernel", "os/initrd", "os/cmdline"]),
+    "Hyper-V": (hardware(features={"hyperv": True}), [*(f"features/hyperv/{name}" for name in HYPERV), "clock/timer"]),
+    "CPU counters": (hardware(features={"pmu": False}), ["features/pmu"]),
+    "the most vCPUs": (hardware(vcpus_max=64), ["vcpu", "vcpus", "cputune", "cpu/topology", "cpu/numa"]),
+    "NIC parts": (
+        each(
+            NIC,
+            lambda nic: change_nic(
+                nic,
+                NICSpec.model_construct({"mtu", "vlan", "filter", "isolated"}, mtu=1300, vlan=7, filter="f", isolated=True),
+            ),
+        ),
+        [f"{NIC}/{part}" for part in ("mtu", "vlan", "filterref", "port")],
+    ),
+    "NIC model": (
+        each(NIC, lambda nic: change_nic(nic, NICSpec.model_construct({"model"}, model="e1000"))),
+        [f"{NIC}/model"],
+    ),
+    "ejected media": (
+        each("devices/disk[@device='cdrom']", lambda drive: set_medium(drive, None)),
+        ["devices/disk[@device='cdrom']"],
+    ),
     "a hidden hypervisor": (hardware(features={"hide_hypervisor": True}), ["features"]),
 }
 """Each kind of edit, and the elements that it is about."""
@@ -176,7 +244,7 @@ def test_an_edit_changes_what_was_asked_and_nothing_else(edit):
                 element.attrib.pop("type", None)
         assert canonical(after, *about) == canonical(before, *about), command
         changed += canonical(after) != canonical(before)
-    assert changed >= 2, "hardly any definition was changed"
+    assert changed >= 2 or not about, "hardly any definition was changed"
 
 
 def test_our_own_element_is_the_only_one_that_facts_add():

@@ -27,12 +27,14 @@ def pool(connection):
 )
 def test_a_volume_that_is_made_anew_meanwhile_is_busy(connection, pool, use):
     pool.createXML(volume_xml("anew.raw", 2**20, "raw", None), 0)
-    with (
-        pytest.raises(errors.BusyError, match=r"anew\.raw.*made anew"),
-        existing_volume(connection, pool.name(), "anew.raw") as found,
-    ):
-        pool.storageVolLookupByName("anew.raw").delete(0)
-        use(found)
+
+    def operation():
+        with existing_volume(connection, pool.name(), "anew.raw") as found:
+            pool.storageVolLookupByName("anew.raw").delete(0)
+            use(found)
+
+    with pytest.raises(errors.BusyError, match=r"anew\.raw.*made anew"):
+        operation()
 
 
 def test_a_volume_that_was_never_there_is_not_found(connection, pool):

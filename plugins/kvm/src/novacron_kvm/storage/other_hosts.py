@@ -48,7 +48,8 @@ def refuse_identity_elsewhere(connection: KVMConnection, identity: str | None) -
             raise AlreadyExistsError(
                 f"the host {host} has a VM with the UUID {identity}: {name!r}",
                 resource=identity,
-                hint="migrate that VM, or delete it there first (keep_disks=True (--keep-disks) if the new VM uses its disks), or give another UUID",
+                hint="migrate that VM, or delete it there first, with keep_disks=True (--keep-disks) if the new VM uses its disks; "
+                "or give another UUID",
             )
 
 

@@ -16,7 +16,7 @@ from novacron_kvm.xml.markup import Markup, element, text
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.platforms import Platform
 from novacron_kvm.xml.processors import backing_xml
-from novacron_kvm.xml.resources import set_vcpus
+from novacron_kvm.xml.resources import set_vcpus, size
 
 if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec
@@ -95,8 +95,30 @@ def _cpu(root: Any, changes: Mapping[str, Any], spec: VMSpec, kind: Platform) ->
 
 def _memory_backing(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
     shared = root.find("devices/filesystem/driver[@type='virtiofs']") is not None
-    _remove(root.findall("memoryBacking"))
-    _append(root, backing_xml(spec.memory_backing, shared=shared or spec.memory_backing.shared))
+    present = root.find("memoryBacking")
+    markup = backing_xml(spec.memory_backing, shared=shared or spec.memory_backing.shared)
+    if present is None:
+        for new in parse(f"<parent>{markup}</parent>"):
+            root.insert(_after_memory(root), new)
+        return
+    if not markup:
+        root.remove(present)
+        return
+    wanted = {each.tag: each for each in parse(markup)}
+    _remove([each for each in present if isinstance(each.tag, str) and each.tag not in wanted])
+    for tag, new in wanted.items():
+        old = present.find(tag)
+        if old is None:
+            present.append(new)
+        elif tag == "hugepages" and size(old.find("page")) != size(new.find("page")):
+            present.replace(old, new)
+        else:
+            old.attrib.update(new.attrib)  # what a spec can't say stays, such as the threads of an allocation
+
+
+def _after_memory(root: Any) -> int:
+    """Return the position after the sizes of the memory. libvirt's schema does not accept its backing at each other place."""
+    return 1 + max((root.index(each) for each in root if each.tag in ("memory", "currentMemory", "maxMemory")), default=-1)
 
 
 def _boot_order(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
@@ -156,17 +178,29 @@ def _features(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
 
 
 def _hyperv(root: Any, features: Any, *, on: bool) -> None:
-    _remove(features.findall("hyperv"))
-    clock = root.find("clock")
+    """Switch on what Windows runs well with, or switch off all of Hyper-V. Other interfaces that the VM has stay on."""
+    hyperv, clock = features.find("hyperv"), root.find("clock")
     if clock is None:
         clock = etree.SubElement(root, "clock", offset="utc")
     if not on:
+        _remove(features.findall("hyperv"))
         _remove(clock.findall("timer[@name='hypervclock']"))
         return
-    _append(features, element("hyperv", *(element(name, **attributes) for name, attributes in HYPERV.items())))
+    if hyperv is None:
+        hyperv = etree.SubElement(features, "hyperv")
+    for name, attributes in HYPERV.items():
+        _set_attributes(hyperv, name, parse(element(name, **attributes)))
     for timer in parse(f"<clock>{TIMERS}</clock>"):
-        _remove(clock.findall(f"timer[@name='{timer.get('name')}']"))
-        clock.append(timer)
+        _set_attributes(clock, f"timer[@name='{timer.get('name')}']", timer)
+
+
+def _set_attributes(parent: Any, path: str, wanted: Any) -> None:
+    """Give the element at a path the attributes of another one, which is added if there is none. Its other content stays."""
+    present = parent.find(path)
+    if present is None:
+        parent.append(wanted)
+    else:
+        present.attrib.update(wanted.attrib)
 
 
 def _clock(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
@@ -191,30 +225,43 @@ def _watchdog(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
 def _display(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
     present = root.findall("devices/graphics")
     before = present[0].get("type") if present else None
-    secret = {name: present[0].get(name) for name in ("passwd", "passwdValidTo") if present and present[0].get(name)}
+    if value is not None and before == value.type:
+        _change_graphics(present[0], parse(graphics_xml(value)))
+        return
     _remove(present)
     if before == "spice" and (value is None or value.type != "spice"):
         _remove(root.findall("devices/audio[@type='spice']") + root.findall("devices/channel[@type='spicevmc']"))
         _remove(root.findall("devices/redirdev[@type='spicevmc']"))
     if value is None:
         return
-    graphics = parse(graphics_xml(value))
-    if before == value.type:
-        graphics.attrib.update(secret)
     devices = root.find("devices")
-    devices.append(graphics)
+    _append(devices, graphics_xml(value))
     if devices.find("input[@type='tablet']") is None:
         _append(devices, inputs_xml(kind))
     if devices.find("video") is None:
         _append(devices, video_xml(spec.video or kind.video))
 
 
+def _change_graphics(graphics: Any, wanted: Any) -> None:
+    """Change where a display listens and its keymap. Passwords, OpenGL and whatever else a spec can't say stay."""
+    for name in ("port", "autoport", "listen", "socket", "keymap"):
+        graphics.attrib.pop(name, None)
+    graphics.attrib.update(wanted.attrib)
+    _remove(graphics.findall("listen"))
+    for position, listen in enumerate(wanted.findall("listen")):
+        graphics.insert(position, listen)
+
+
 def _video(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
-    _replace(root, root.findall("devices/video"), video_xml(value) if value else None)
+    present = root.findall("devices/video")
+    if value is None or [each.get("type") for each in root.findall("devices/video/model")][:1] != [value]:
+        _replace(root, present, video_xml(value) if value else None)
 
 
 def _sound(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
-    _replace(root, root.findall("devices/sound"), element("sound", model=value) if value else None)
+    present = root.findall("devices/sound")
+    if value is None or [each.get("model") for each in present][:1] != [value]:
+        _replace(root, present, element("sound", model=value) if value else None)
 
 
 def _device(path: str, make: Callable[[Platform], Markup], otherwise: Markup | None = None) -> Change:
