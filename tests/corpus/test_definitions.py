@@ -146,9 +146,9 @@ def again(field, path):
 
 
 def display(root):
-    """Give the display of the present type another keymap."""
+    """Give a display another keymap, and nothing else."""
     if (graphics := root.find("devices/graphics")) is not None and graphics.get("type") in ("vnc", "spice"):
-        hardware(display={"type": graphics.get("type"), "keymap": "de"})(root)
+        hardware(display={"keymap": "de"})(root)
 
 
 def own_files(root):
@@ -161,8 +161,6 @@ def facts(root):
 
 
 NIC = "devices/interface"
-PLACE = ("port", "autoport", "listen", "socket", "keymap")
-"""Where a display listens, which is set as a whole, and its keymap."""
 OF_A_CPU = ("mode", "match", "check", "migratable")
 EDITS = {
     "facts": (facts, ["metadata"]),
@@ -194,7 +192,7 @@ EDITS = {
         hardware(boot_order=[]),
         ["os/boot", *(f"devices/{kind}/boot" for kind in ("disk", "interface", "hostdev", "redirdev"))],
     ),
-    "the display": (display, ["devices/graphics/listen", *(f"devices/graphics/@{name}" for name in PLACE)]),
+    "the display": (display, ["devices/graphics/@keymap"]),
     "the same sound again": (again("sound", "devices/sound/@model"), []),
     "the same video again": (again("video", "devices/video/model/@type"), []),
     "another video": (hardware(video="bochs"), ["devices/video"]),

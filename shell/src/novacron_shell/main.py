@@ -153,7 +153,9 @@ def _unexpected(error: BaseException) -> int:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         if isinstance(error, click.NoSuchOption):
-            error.possibilities = _alike(error.option_name, error.possibilities)
+            error = click.NoSuchOption(
+                error.option_name, possibilities=_alike(error.option_name, error.possibilities), ctx=context
+            )
         _say(f"error: {error.format_message()}")
         if isinstance(error, click.UsageError) and context is not None:
             _say(f"hint: `{context.command_path} --help` shows the usage")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -81,6 +82,23 @@ class DisplaySpec(Spec):
     listen: str = "127.0.0.1"
     port: int | None = Field(None, ge=1, le=65535)
     keymap: str | None = Field(None, pattern=r"^[a-z]{2,3}(-[a-z]{2})?$")
+
+    def upon(self, present: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the fields of a present display with the given fields of this spec. Another type takes no port along.
+
+        Example:
+            >>> DisplaySpec(keymap="de").upon({"type": "spice", "listen": "127.0.0.1", "port": 5931})
+            {'type': 'spice', 'listen': '127.0.0.1', 'port': 5931, 'keymap': 'de'}
+            >>> DisplaySpec(type="vnc").upon({"type": "spice", "listen": "127.0.0.1", "port": 3128})
+            {'type': 'vnc', 'listen': '127.0.0.1'}
+        """
+        given = self.model_dump(exclude_unset=True)
+        there = {name: value for name, value in (present or {}).items() if value is not None}
+        if there.get("type") not in ("vnc", "spice"):
+            return given
+        if given.get("type", there["type"]) != there["type"] or given.get("listen") == "none":
+            there.pop("port", None)
+        return {**there, **given}
 
     @model_validator(mode="after")
     def _port(self) -> Self:

@@ -206,7 +206,7 @@ class VMUpdate(Spec):
         metadata: is merged; None as a value removes a key.
         boot_order: the devices to boot from, first one first: disks by target ("vda"), NICs by MAC address. An empty list restores the
             default, which is the first hard disk, then a CD-ROM.
-        features: the given features change, the others stay; so with `memory_backing`.
+        features: the given features change, the others stay; so with `memory_backing` and `display`.
         cpu_features: replaces all features that were added to the CPU or taken from it.
 
     Example:

@@ -80,8 +80,11 @@ def _as_spec(name: str, root: Any, changes: VMUpdate) -> VMSpec:
     from novacron.specs.vm import VMSpec
 
     asked = {field: value for field, value in changes.hardware.items() if value is not None and field in VMSpec.model_fields}
+    present = hardware(root)
     if changes.memory_backing is not None:  # the given parts change
-        asked["memory_backing"] = {**hardware(root)["memory_backing"], **changes.memory_backing.model_dump(exclude_unset=True)}
+        asked["memory_backing"] = {**present["memory_backing"], **changes.memory_backing.model_dump(exclude_unset=True)}
+    if changes.display is not None:
+        asked["display"] = changes.display.upon(present["display"])
     now = resources(root)
     vcpus = changes.vcpus or now["vcpus"]
     most = changes.vcpus_max or max(vcpus, now["vcpus_max"])

@@ -92,6 +92,42 @@ def test_removing_spice_removes_what_only_spice_has():
     assert hardware(parse(changed(FOREIGN, display=None)))["display"] is None
 
 
+@pytest.mark.parametrize("type_", ["vnc", "spice"])
+def test_a_part_of_a_display_changes_alone(type_):
+    graphics = (
+        f"<graphics type='{type_}' port='5931' autoport='no' passwd='p'><listen type='address' address='::1'/><gl enable='no'/>"
+    )
+    text = f"<domain type='qemu'><os/><devices>{graphics}</graphics><graphics type='egl-headless'/></devices></domain>"
+    found = etree.fromstring(changed(text, display={"keymap": "de"}))
+    display, further = found.findall("devices/graphics")
+    kept = {"type": type_, "port": "5931", "autoport": "no", "passwd": "p"}
+    assert dict(display.attrib) == kept | {"keymap": "de"}
+    assert [each.tag for each in display] == ["listen", "gl"]
+    assert further.get("type") == "egl-headless"
+    moved = etree.fromstring(changed(text, display={"port": 5940})).find("devices/graphics")
+    assert (moved.get("port"), moved.get("listen"), moved.get("passwd")) == ("5940", "::1", "p")
+
+
+def test_a_display_that_nobody_can_reach_stays_so():
+    text = "<domain type='qemu'><os/><devices><graphics type='vnc'><listen type='none'/></graphics></devices></domain>"
+    found = etree.fromstring(changed(text, display={"keymap": "fr"}))
+    assert [(each.get("type"), each.get("address")) for each in found.iterfind("devices/graphics/listen")] == [("none", None)]
+
+
+def test_what_a_spec_can_not_say_stays():
+    text = """<domain type='qemu'><os/><features><hyperv><vendor_id state='on' value='X'/><spinlocks state='on' retries='4096'/></hyperv>
+    </features><clock offset='utc'><timer name='rtc' track='guest'/></clock><memoryBacking><allocation mode='immediate' threads='4'/>
+    </memoryBacking><devices><sound model='ich9'><codec type='micro'/></sound></devices></domain>"""
+    changes = {"features": {"hyperv": True}, "memory_backing": {"locked": True}, "sound": "ich9"}
+    found = etree.fromstring(changed(text, **changes))
+    assert found.find("features/hyperv/vendor_id").get("value") == "X"
+    assert found.find("features/hyperv/synic").get("state") == "on"
+    assert dict(found.find("clock/timer[@name='rtc']").attrib) == {"name": "rtc", "track": "guest", "tickpolicy": "catchup"}
+    assert dict(found.find("memoryBacking/allocation").attrib) == {"mode": "immediate", "threads": "4"}
+    assert found.find("memoryBacking/locked") is not None
+    assert found.find("devices/sound/codec").get("type") == "micro"
+
+
 def test_none_restores_the_default():
     text = changed(FOREIGN, cpu_model=None, cpu_features=[], topology=None, boot_order=[], kernel=None, clock="Europe/Berlin")
     found = hardware(parse(text))

@@ -124,10 +124,14 @@ def _display(graphics: Any) -> dict[str, Any] | None:
     port = graphics.get("port") if graphics.get("autoport") != "yes" else None
     return {
         "type": graphics.get("type"),
-        "listen": graphics.get("listen") or text_of(graphics, "listen/@address"),
+        "listen": graphics.get("listen") or text_of(graphics, "listen/@address") or _unreachable(graphics),
         "port": int(port) if port and port.isdecimal() and int(port) > 0 else None,
         "keymap": graphics.get("keymap"),
     }
+
+
+def _unreachable(graphics: Any) -> str | None:
+    return "none" if text_of(graphics, "listen/@type") == "none" else None
 
 
 __all__ = ["device_name", "hardware", "watchdogs"]

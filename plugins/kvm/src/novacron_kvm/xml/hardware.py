@@ -225,8 +225,9 @@ def _watchdog(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
 def _display(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
     present = root.findall("devices/graphics")
     before = present[0].get("type") if present else None
+    given, value = value.model_fields_set if value else set(), value and spec.display
     if value is not None and before == value.type:
-        _change_graphics(present[0], parse(graphics_xml(value)))
+        _change_graphics(present[0], parse(graphics_xml(value)), given)
         return
     _remove(present)
     if before == "spice" and (value is None or value.type != "spice"):
@@ -242,14 +243,17 @@ def _display(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
         _append(devices, video_xml(spec.video or kind.video))
 
 
-def _change_graphics(graphics: Any, wanted: Any) -> None:
-    """Change where a display listens and its keymap. Passwords, OpenGL and whatever else a spec can't say stay."""
-    for name in ("port", "autoport", "listen", "socket", "keymap"):
+def _change_graphics(graphics: Any, wanted: Any, given: set[str]) -> None:
+    """Change the given fields of a display. Passwords, OpenGL and whatever else a spec can't say stay."""
+    place = ("port", "autoport", "listen", "socket") if given & {"listen", "port"} else ()
+    for name in (*place, *({"keymap"} & given)):
         graphics.attrib.pop(name, None)
-    graphics.attrib.update(wanted.attrib)
-    _remove(graphics.findall("listen"))
-    for position, listen in enumerate(wanted.findall("listen")):
-        graphics.insert(position, listen)
+        if wanted.get(name) is not None:
+            graphics.set(name, wanted.get(name))
+    if place:
+        _remove(graphics.findall("listen"))
+        for position, listen in enumerate(wanted.findall("listen")):
+            graphics.insert(position, listen)
 
 
 def _video(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:

@@ -30,6 +30,8 @@ def set_hardware(vm: SimVM, changes: VMUpdate) -> None:
     for name in ("features", "memory_backing"):
         if given.get(name):
             given[name] = {**vm.hardware.get(name, {}), **given[name]}
+    if changes.display is not None:
+        given["display"] = changes.display.upon(vm.hardware.get("display"))
     merged = {**vm.hardware, **given}
     vm.hardware = {name: value for name, value in merged.items() if value is not None}
 
