@@ -282,7 +282,7 @@ def test_plugins_add_steps_by_their_names(vm):
 
 
 def test_parallel_does_all_at_once(vm):
-    meet = threading.Barrier(2, timeout=10)
+    meet = threading.Barrier(2, timeout=60)
 
     @step
     def here(context, n):
@@ -297,7 +297,7 @@ def test_a_failure_stops_what_runs_beside_it_and_undoes_all(hosts, vm):
 
     @step
     def fail(context):
-        assert moving.wait(10)
+        assert moving.wait(60)
         raise errors.StorageError("no")
 
     move = steps.migrate("wc2", bandwidth="1MiB/s", max_downtime="1ms")
@@ -492,10 +492,10 @@ def test_runs_of_one_vm_take_turns_and_name_whom_they_wait_for(hosts, vm):
     @step
     def hold(context):
         going.set()
-        assert go.wait(20)
+        assert go.wait(60)
 
     first = hold().run(vm, hosts=hosts, wait=False)
-    assert going.wait(10)
+    assert going.wait(60)
     second = steps.tag("t").run(vm, hosts=hosts, wait=False)
     runs = novacron.fleet().runs
     while not (runs[second.id].waits_for and second.progress.message):
@@ -506,32 +506,34 @@ def test_runs_of_one_vm_take_turns_and_name_whom_they_wait_for(hosts, vm):
     assert second.status == "waiting"
     assert second.history == []
     go.set()
-    assert (first.result(20), second.result(20)) == (None, {"changed": ["tags"]})
+    assert (first.result(60), second.result(60)) == (None, {"changed": ["tags"]})
 
 
 def test_a_run_is_paused_goes_on_and_is_cancelled_by_another_process_that_asks(hosts, vm):
     """The asking goes through the database, as from any other process."""
-    reached, runs = threading.Semaphore(0), novacron.fleet().runs
+    reached, ended, runs = threading.Semaphore(0), threading.Event(), novacron.fleet().runs
 
     @step
     def linger(context):
         reached.release()
         context.wait(1)
+        ended.set()
 
     @linger.undo
     def nothing_to_undo(context, result):
         pass
 
     run = (steps.tag("t") >> linger() >> linger() >> steps.snapshot("s")).run(vm, hosts=hosts, wait=False)
-    assert reached.acquire(timeout=10)
+    assert reached.acquire(timeout=60)
     runs.pause(run.id)
-    time.sleep(2)
-    assert run.status == runs[run.id].status == "paused"
-    assert not reached.acquire(blocking=False)
+    assert ended.wait(60)
+    while not run.status == runs[run.id].status == "paused":
+        time.sleep(0.02)
+    assert not reached.acquire(timeout=1), "the next step began although the run is paused"
     runs.unpause(run.id)
-    assert reached.acquire(timeout=10)
+    assert reached.acquire(timeout=60)
     runs.cancel(run.id)
-    assert runs.wait(run.id, 20).status == "cancelled"
+    assert runs.wait(run.id, 60).status == "cancelled"
     assert vm.refresh().tags == frozenset()
     with pytest.raises(errors.InvalidStateError, match="has ended"):
         runs.cancel(run.id)
