@@ -119,7 +119,7 @@ def test_what_is_in_use_is_neither_deleted_nor_overwritten(lab, a, make, boot):
     vm.start()
     with pytest.raises(errors.InvalidStateError) as caught:
         a.invoke("volume_resize", pool="default", volume=volume.name, size=64 * MIB, shrink=False)
-    assert "disk_resize" in caught.value.hint
+    assert "novacron disk resize" in caught.value.hint
     vm.delete(force=True)
     assert a.pools.volume(volume.name), "it was not made for the VM"
 
