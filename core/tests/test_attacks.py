@@ -19,6 +19,7 @@ from novacron.plugins.driver import DriverProvider, HostURI
 from novacron.plugins.validation import declared, operations
 from novacron.records.vm import VM
 from novacron.redaction import redacted
+from novacron.specs.spec import Spec
 
 BAD = [
     "a\nb",
@@ -453,3 +454,71 @@ def test_what_is_typed_into_a_console_is_on_record_without_its_content(tmp_path)
     assert {line["actor"] for line in lines} == {"bob"}
     assert lines[-1]["error"]
     assert "hunter2" not in text
+
+
+MINIMAL = {
+    "name": "x",
+    "capacity": "1MiB",
+    "image": "x",
+    "path": "/x",
+    "tag": "x",
+    "size": 2,
+    "type": "pci",
+    "address": "0000:00:1f.0",
+}
+TEXT_SHAPES = (lambda text: text, lambda text: [text], lambda text: {"k": text}, lambda text: {text: "v"})
+
+
+def minimal(spec):
+    """Return the fewest fields of a spec that are valid."""
+    needed = {name: MINIMAL.get(name, "x") for name, field in spec.model_fields.items() if field.is_required()}
+    try:
+        spec.parse(needed)
+    except errors.InvalidSpecError:
+        return None
+    return needed
+
+
+def test_no_field_of_any_spec_takes_control_characters():
+    """What a guest or hypervisor reads as a whole may have some: scripts, and native definitions."""
+    data = {"commands", "metadata", "native", "network_config", "user_data", "vendor_data"}
+    taken, told, tried = set(), [], 0
+    for spec in Spec.__subclasses__():
+        fields = minimal(spec) or {}
+        for field in spec.model_fields:
+            for text in BAD:
+                for shape in TEXT_SHAPES:
+                    tried += 1
+                    try:
+                        spec.parse(fields | {field: shape(text)})
+                    except errors.InvalidSpecError as error:
+                        told.append(str(error))
+                    else:
+                        taken.add((field, text))
+    lines = {(field, text) for field in ("description",) for text in ("a\nb", "a\rb", "a\tb")}
+    assert {each for each in taken if each[0] not in data and each not in lines} == set()
+    assert not [each for each in taken if each[1] in ("nul\0", "sur\ud800rogate")]
+    assert lines <= taken
+    assert tried > 5000
+    assert [error for error in told if not error.isprintable()] == []
+
+
+@pytest.mark.parametrize("bad", ["a\x9bb", "a\nb", "a\x1b]0;x\x07"])
+def test_no_resource_is_created_with_control_characters(host, bad):
+    """The names and labels that a spec has, as operations get them."""
+    for create in (
+        lambda: host.networks.create(name=bad, type="isolated"),
+        lambda: host.pools.create(name=bad, type="dir", path="/x"),
+        lambda: host.pools.create_volume(name=bad, capacity="1MiB"),
+        lambda: host.vms.create(name=bad),
+        lambda: host.vms.create(name="ok", tags=[bad]),
+        lambda: host.vms.create(name="ok", metadata={bad: "x"}),
+        lambda: host.vms.create(name="ok", nics=[{"network": bad}]),
+        lambda: host.vms.create(name="ok", iso=f"/{bad}"),
+        lambda: host.vms["vm-00001"].snapshots.create(bad),
+        lambda: host.vms["vm-00001"].update(tags=[bad]),
+    ):
+        with pytest.raises(errors.InvalidSpecError) as caught:
+            create()
+        assert str(caught.value).isprintable()
+    assert [vm.name for vm in host.vms] == ["vm-00001"]

@@ -30,6 +30,8 @@ def shell(tmp_path):
     seen(child, "novacron>")  # Ctrl-D before the prompt would be lost
     yield child
     child.close(force=True)
+    readable_by_others = [file.name for file in tmp_path.rglob("*") if file.is_file() and file.stat().st_mode & 0o077]
+    assert (readable_by_others, any(tmp_path.glob("history*"))) == ([], True)
 
 
 def seen(child, text):

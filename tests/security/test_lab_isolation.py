@@ -159,6 +159,48 @@ def test_only_hosts_reach_the_ports_that_accept_migrations(lab, beside_the_guest
         listening.stdout.close()
 
 
+REDFISH = """
+import base64, json, socket, ssl, sys, urllib.error, urllib.request
+url, system, address, password = sys.argv[1:]
+silent = [socket.create_connection((address, 8443), timeout=10) for _ in range(3)]
+context = ssl._create_unverified_context()
+
+def status(path, user, body=None):
+    headers = {"Content-Type": "application/json"}
+    if user is not None:
+        headers["Authorization"] = "Basic " + base64.b64encode(user.encode()).decode()
+    request = urllib.request.Request(url + path, body, headers)
+    try:
+        return urllib.request.urlopen(request, timeout=20, context=context).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+reset, off = f"/redfish/v1/Systems/{system}/Actions/ComputerSystem.Reset", b'{"ResetType": "ForceOff"}'
+media = "/redfish/v1/Managers/x/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia"
+refused = [
+    status(path, user, body)
+    for user in (None, "", ":", "admin:", "admin:admin", "admin:password", "root:", "admin\\n:x", "x" * 10000)
+    for path, body in ((reset, off), ("/redfish/v1/Systems", None), (media, b'{"Image": "http://127.0.0.1/x"}'))
+]
+print(json.dumps([sorted(set(refused)), status("/redfish/v1/Systems", f"admin:{password}")]))
+"""
+"""Connects three times without a word, then asks a Redfish server as nobody, with wrong passwords, and with the right one."""
+
+
+def test_nobody_switches_a_host_off_without_the_password_of_its_bmc(lab, beside_the_guests):
+    from novacron_lab.bmc import system_of
+
+    bmc, host = lab.start_bmc(), lab.hosts[0]
+    address = bmc.url.partition("//")[2].partition(":")[0]
+    attack = (PYTHON, "-I", "-c", REDFISH, bmc.url, system_of(host.name), address)
+    answers = json.loads(run(*beside_the_guests, *attack, bmc.password, cwd=Path("/")).stdout)
+    assert set(answers[0]) <= {400, 401}, answers
+    assert answers[1] == 200, answers
+    assert host.powered
+    done = subprocess.run([*NOBODY, "cat", f"{bmc.folder}/password"], capture_output=True, text=True, cwd="/")
+    assert (done.returncode != 0, done.stdout) == (True, "")
+
+
 def test_a_guest_gets_no_answer_from_the_libvirtd_it_runs_on(lab, lab_hosts, boot, wait_for_agent):
     vm = boot(lab_hosts[0], "attacker", ticks=0, nics=[{"network": "default"}])
     vm.console.wait_for("NOVACRON ADDRESS")

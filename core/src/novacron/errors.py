@@ -283,10 +283,15 @@ class SpecProblem:
 
     def __init__(self, path: str, given: object, allowed: str) -> None:
         from novacron.redaction import is_secret_name, redacted
+        from novacron.text import printable_line
 
         parts = str(path).split(".")
         name = next((part for part in parts if is_secret_name(part)), "password" if parts[-1] in NAMES_SECRET else "")
-        self.path, self.given, self.allowed = str(path), str(redacted({name: given})[name]), allowed
+        self.path, self.given, self.allowed = (
+            printable_line(str(path)),
+            str(redacted({name: given})[name]),
+            printable_line(allowed),
+        )
 
     def __str__(self) -> str:
         if self.given == UNSUPPORTED:

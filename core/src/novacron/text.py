@@ -1,8 +1,12 @@
-"""Makes foreign text safe to show: names, agent output, errors and event texts may hold terminal control sequences."""
+"""Makes foreign text safe to show, and rejects control characters in text that a user gives.
+
+Names, agent output, errors and event texts may hold terminal control sequences.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _LINE_SEPARATORS = "\u2028\u2029"
@@ -44,9 +48,37 @@ def escaped_json(text: str) -> str:
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def unprintable(text: str, *, lines: bool = False, data: bool = False) -> str:
+    """Return what is wrong with the characters of a text that a user gives; "" if nothing is.
+
+    Args:
+        text: the text.
+        lines: it may have several lines and tabs.
+        data: it may have any character but NUL.
+
+    Example:
+        >>> unprintable("web1"), unprintable("web1\\x9b2J"), unprintable("two\\nlines", lines=True)
+        ('', 'text without control characters', '')
+    """
+    if text.isascii() and text.isprintable():
+        return ""
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in text):
+        return "valid Unicode"
+    if "\0" in text:
+        return "text without a NUL character"
+    allowed = "\n\r\t" if lines else ""
+    if not data and any(_is_control(c) and c not in allowed for c in text):
+        return "text without control characters"
+    return ""
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Zl", "Zp")
+
+
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
     return _SHORT.get(match[0]) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
 
 
-__all__ = ["escaped_json", "printable", "printable_line"]
+__all__ = ["escaped_json", "printable", "printable_line", "unprintable"]

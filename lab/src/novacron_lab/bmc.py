@@ -174,7 +174,10 @@ def serve(name: str) -> None:
     main.Application.systems = property(lambda _: driver)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "pki" / "server-cert.pem", folder / "pki" / "server-key.pem")
-    make_server(f"10.231.{lab.subnet}.2", PORT, main.app, threaded=True, ssl_context=context).serve_forever()
+    server = make_server(f"10.231.{lab.subnet}.2", PORT, main.app, threaded=True, ssl_context=context)
+    # the TLS handshake is made in the thread of the request, so that a client that sends nothing delays no other one
+    server.socket.do_handshake_on_connect = False
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
 names = st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9_.+-]{0,20}\Z")
 filters = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_.-]{0,20}\Z")  # libvirt itself refuses others, by its schema
 portgroups = st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}\Z")  # likewise
+values = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 texts = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc", "Cn", "Co"]), max_size=40)
 rates = st.integers(1, 2**40)
 paths = st.from_regex(r"\A/[A-Za-z0-9_. &<>'\"-]{1,20}\Z")
@@ -237,7 +238,7 @@ def specs(draw):
         "rng": draw(st.booleans()),
         "cloud_init": draw(st.none() | st.just({"hostname": "h"})),
         "tags": draw(st.frozensets(names, max_size=4)),
-        "metadata": draw(st.dictionaries(names, st.text(max_size=30), max_size=4)),
+        "metadata": draw(st.dictionaries(names, values, max_size=4)),
         "description": draw(texts),
         "autostart": draw(st.booleans()),
         "start": draw(st.booleans()),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import difflib
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from novacron.errors import MISSING, InvalidSpecError, SpecProblem
 from novacron.hookspecs.operation import Operation
 from novacron.redaction import is_secret_name
+from novacron.text import unprintable
 
 DATA = frozenset({"path", "stdin", "argv", "password"})
 """Text that may hold any character but NUL: data for a guest, such as a path, a program's arguments or a password."""
@@ -57,7 +57,7 @@ def _problems(operation: Operation, arguments: Mapping[str, Any]) -> Iterator[Sp
             continue
         kind = "" if "." in operation.name and name in DATA else name  # a path of a native operation is no data for a guest
         for text in _texts(value):
-            if complaint := unprintable(kind, text):
+            if complaint := unprintable(text, lines=kind in TEXTS, data=kind in DATA):
                 yield SpecProblem(name, "a secret" if is_secret_name(name) else escaped(text), complaint)
     if operation.name in NEW_NAMES and isinstance(arguments.get("name"), str):
         yield from _new_name(arguments["name"])
@@ -72,29 +72,6 @@ def _new_name(name: str) -> Iterator[SpecProblem]:
         TypeAdapter(Name).validate_python(name)
     except ValidationError:
         yield SpecProblem("name", escaped(name), "1 to 128 letters, digits, `_ . + -`; the first one no sign but `_`")
-
-
-def unprintable(argument: str, text: str) -> str:
-    """Return what is wrong with the characters of a text argument; "" if nothing is.
-
-    Example:
-        >>> unprintable("vm", "web1"), unprintable("vm", "web1\\x9b2J"), unprintable("description", "two\\nlines")
-        ('', 'text without control characters', '')
-    """
-    if text.isascii() and text.isprintable():
-        return ""
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in text):
-        return "valid Unicode"
-    if "\0" in text:
-        return "text without a NUL character"
-    allowed = "\n\r\t" if argument in TEXTS else ""
-    if argument not in DATA and any(_is_control(c) and c not in allowed for c in text):
-        return "text without control characters"
-    return ""
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Zl", "Zp")
 
 
 def escaped(text: str) -> str:
@@ -158,4 +135,4 @@ PLAIN: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
 )
 """For the types of plain arguments: whether a value fits, and what is wanted."""
 
-__all__ = ["check_arguments", "escaped", "unprintable"]
+__all__ = ["check_arguments", "escaped"]

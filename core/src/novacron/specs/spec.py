@@ -6,12 +6,22 @@ import difflib
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic._internal._model_construction import ModelMetaclass
 
 from novacron.errors import MISSING, UNKNOWN, InvalidSpecError, InvalidValueError, SpecProblem, either
 from novacron.redaction import HIDDEN, is_secret_name, redacted
 from novacron.specs.wording import allowed_words
+from novacron.text import unprintable
 from novacron.units import format_size, parse_duration, parse_size
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(lt=2**63)]
@@ -77,12 +87,28 @@ class _SpecType(ModelMetaclass):
             return super().__call__(**fields)
         except ValidationError as error:
             raise _invalid(cls, error) from None  # type: ignore[arg-type]
+        except UnicodeEncodeError:
+            raise _no_unicode(cls.__name__) from None
+
+
+_DATA = frozenset({"commands", "metadata", "native", "network_config", "user_data", "vendor_data"})
+"""Fields whose values are for a guest, a hypervisor or another tool; they may have any character but NUL."""
+_LINES = frozenset({"description"})
+"""Fields whose text may have several lines."""
 
 
 class Spec(BaseModel, metaclass=_SpecType):
-    """Validated input; frozen, and unknown fields are refused."""
+    """Validated input; frozen. Unknown fields, and control characters in names and other text, are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, ser_json_bytes="base64")
+
+    @model_validator(mode="after")
+    def _has_no_control_characters(self) -> Self:
+        for name in type(self).model_fields:
+            for text, key in _texts(getattr(self, name)):
+                if complaint := unprintable(text, lines=name in _LINES, data=name in _DATA and not key):
+                    raise FieldError(name, complaint)
+        return self
 
     @classmethod
     def parse(cls, value: Any) -> Self:
@@ -97,6 +123,8 @@ class Spec(BaseModel, metaclass=_SpecType):
             return cls.model_validate(value)
         except ValidationError as error:
             raise _invalid(cls, error) from None
+        except UnicodeEncodeError:
+            raise _no_unicode(cls.__name__) from None
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Yield the fields of `repr` and `str`. Those that may contain a secret are hidden."""
@@ -107,6 +135,19 @@ class Spec(BaseModel, metaclass=_SpecType):
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, without the fields that were left at their defaults."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def _texts(value: Any, *, key: bool = False) -> Iterator[tuple[str, bool]]:
+    """Yield each text in plain values, and whether it is a key. Specs within a spec check their own."""
+    if isinstance(value, str):
+        yield value, key
+    elif isinstance(value, dict):
+        for name, inside in value.items():
+            yield from _texts(name, key=True)
+            yield from _texts(inside)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for inside in value:
+            yield from _texts(inside)
 
 
 def _invalid(cls: type[Spec], error: ValidationError) -> InvalidSpecError:
@@ -125,6 +166,11 @@ def _invalid(cls: type[Spec], error: ValidationError) -> InvalidSpecError:
     return InvalidSpecError(
         f"invalid {cls.__name__}", problems=problems, hint=f"did you mean {either(similar)}?" if similar else hint
     )
+
+
+def _no_unicode(name: str) -> InvalidSpecError:
+    """Return the error for text that pydantic can't turn into a number: it has characters that are no valid Unicode."""
+    return InvalidSpecError(f"invalid {name}", problems=[SpecProblem(name, "a text", "valid Unicode")], outcome="not_sent")
 
 
 def _similar_fields(cls: type[Spec], location: tuple[Any, ...]) -> list[str]:

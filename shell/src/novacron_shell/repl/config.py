@@ -13,6 +13,7 @@ ll = "vm list -o wide"
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from typing import Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.redaction import described
+from novacron.state import open_private
 from novacron_shell.config import Config
 
 try:
@@ -112,7 +114,8 @@ class ShellConfig:
             lines = [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in sorted(stored.items())]
             parts = [head.rstrip("\n"), "\n".join(["[aliases]", *lines]), tail]
             part = self.path.with_name(f"{self.path.name}.new")
-            part.write_text("\n\n".join(filter(None, parts)) + "\n")
+            with open(open_private(part, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
+                file.write("\n\n".join(filter(None, parts)) + "\n")
             part.replace(self.path)
 
 
@@ -122,7 +125,7 @@ def _locked(path: Path) -> Iterator[None]:
     if fcntl is None:  # pragma: no cover - Windows
         yield
         return
-    with path.with_name(f"{path.name}.lock").open("a") as lock:
+    with open(open_private(path.with_name(f"{path.name}.lock"), os.O_WRONLY)) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from novacron import __version__
 from novacron.errors import NovaCronError
-from novacron.state import state_directory
+from novacron.state import StateDirectory, state_directory
 from novacron.text import printable
 from novacron_shell.config import read_config
 from novacron_shell.options import Settings
@@ -164,7 +164,8 @@ def _loop(shell: Environment, progress: ProgressPolicy, opening: Opening) -> Non
     """
     from novacron_shell.repl.shell import Shell
 
-    prompt = Shell(shell, Toolbar(shell), str(history_file(shell.started_for)), progress, opening)
+    history = StateDirectory().private_file(history_file(shell.started_for).name)  # what is typed may be a secret
+    prompt = Shell(shell, Toolbar(shell), str(history), progress, opening)
     while True:
         prompt.run()
         if opening.error is None:
