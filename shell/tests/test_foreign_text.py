@@ -1,10 +1,13 @@
 """Names, agent output, errors and event texts of others never control the terminal, and are never markup."""
 
+import ast
 import io
 import os
 import pty
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,10 +15,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import novacron
+import novacron_shell
 from novacron.drivers import sim
 from novacron.records import VM
 from novacron.text import escaped_json, printable, printable_line
-from novacron_shell.output import FORMATS, Format, show_many, show_one, tell
+from novacron_shell.output import FORMATS, Format, show_many, show_one, tell, write
 from novacron_shell.repl.display import card, records_table
 
 ATTACKS = [
@@ -61,6 +65,33 @@ def test_no_format_lets_a_name_control_the_terminal(capsys, name, output):
     tell(name)
     said = capsys.readouterr()
     assert not UNSAFE.search(said.out + said.err)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_data_is_safe_on_a_terminal_and_whole_in_a_pipe(monkeypatch, capsys, name):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    write(name)
+    assert not UNSAFE.search(sys.stdout.getvalue())
+    monkeypatch.undo()
+    if "\udcff" not in name:
+        write(name, end="")
+        assert capsys.readouterr().out == name
+
+
+def test_all_commands_write_through_the_filter():
+    """`print` and `click.echo` would send foreign text to the terminal as it is."""
+    calls = {
+        f"{file.name}: {ast.unparse(node)[:60]}"
+        for file in Path(novacron_shell.__file__).parent.glob("commands/*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "click.echo", "sys.stdout.write")
+    }
+    assert calls == set()
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -194,7 +194,8 @@ def test_nobody_switches_a_host_off_without_the_password_of_its_bmc(lab, beside_
     address = bmc.url.partition("//")[2].partition(":")[0]
     attack = (PYTHON, "-I", "-c", REDFISH, bmc.url, system_of(host.name), address)
     answers = json.loads(run(*beside_the_guests, *attack, bmc.password, cwd=Path("/")).stdout)
-    assert set(answers[0]) <= {400, 401}, answers
+    assert min(answers[0]) >= 400, answers
+    assert 401 in answers[0], answers
     assert answers[1] == 200, answers
     assert host.powered
     done = subprocess.run([*NOBODY, "cat", f"{bmc.folder}/password"], capture_output=True, text=True, cwd="/")

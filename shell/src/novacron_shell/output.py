@@ -108,9 +108,14 @@ def show_status(vm: Any, output: str) -> None:
         show_one(vm.record, output)
 
 
-def write(text: str) -> None:
-    """Print a line of data to stdout."""
-    print(text)
+def write(text: str, *, end: str = "\n") -> None:
+    """Write data to stdout: as it is into a file or pipe; to a terminal as text that can't control it.
+
+    Args:
+        text: the data.
+        end: what follows it.
+    """
+    print(printable(text) if sys.stdout.isatty() else text, end=end)
 
 
 def write_bytes(data: bytes, *, error: bool = False) -> None:

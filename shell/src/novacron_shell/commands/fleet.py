@@ -9,7 +9,7 @@ import click
 from novacron_shell.commands.nodes import COLUMNS, given_limits, limit_options, share
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.options import DURATION, SIZE, Settings, common_options, given, list_options
-from novacron_shell.output import Columns, show_many, show_one, tell
+from novacron_shell.output import Columns, show_many, show_one, tell, write
 
 
 @click.group("fleet")
@@ -42,7 +42,7 @@ def report(settings: Settings, stored: bool) -> None:
     for group in found.groups:
         for failure in group.failures:
             tell(f"{group.name}: {failure}")
-    click.echo()
+    write("")
     show_many(found.nodes, COLUMNS, settings.output)
 
 

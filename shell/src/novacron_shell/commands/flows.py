@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from novacron_shell.options import Settings, common_options
-from novacron_shell.output import Columns, show_many, show_one
+from novacron_shell.output import Columns, show_many, show_one, write
 
 
 @click.group("flow")
@@ -55,7 +55,7 @@ def steps_(settings: Settings) -> None:
 
 def _show_named(rows: list[dict[str, str]], columns: Columns, name: str, settings: Settings) -> None:
     if settings.output == "name":
-        click.echo("\n".join(row[name] for row in rows))
+        write("\n".join(row[name] for row in rows))
     elif settings.output == "table":
         show_many([SimpleNamespace(**row) for row in rows], columns, "table")
     else:
@@ -96,7 +96,7 @@ def show(settings: Settings, steps: tuple[str, ...], file: Any, drawn: str | Non
     if settings.output in ("json", "yaml"):
         show_one(made, settings.output)
     else:
-        click.echo(getattr(made, drawn or "tree")())
+        write(getattr(made, drawn or "tree")())
 
 
 @flow.command("plan")
@@ -109,7 +109,7 @@ def plan(settings: Settings, vms: str, steps: tuple[str, ...], file: Any) -> Non
     """Show every step, its pre-checks, what it would change and how it is undone; nothing is changed."""
     planned = compose(steps, file).plan(settings.vms(vms))
     if settings.output == "table":
-        click.echo(str(planned))
+        write(str(planned))
     else:
         show_one(planned, settings.output)
     if not planned.ok:
@@ -134,7 +134,7 @@ def run(settings: Settings, vms: str, steps: tuple[str, ...], file: Any, max_par
     if detach:
         from novacron import fleet
 
-        click.echo(fleet().runs.submit(compose(steps, file), settings.vms(vms), max_parallel=max_parallel))
+        write(fleet().runs.submit(compose(steps, file), settings.vms(vms), max_parallel=max_parallel))
         return
     handles = settings.vms(vms)
     target = handles[0] if len(handles) == 1 else handles

@@ -7,6 +7,7 @@ import sys
 import click
 
 from novacron_shell.options import Settings, common_options
+from novacron_shell.output import tell
 
 
 @click.command("shell")
@@ -32,7 +33,7 @@ def script_(settings: Settings, script: str, arguments: tuple[str, ...]) -> None
 
     shell = open_environment(settings)
     for name, error in shell.vms.unreachable.items():
-        print(f"error: {name}: {error}", file=sys.stderr)
+        tell(f"error: {name}: {error}")
     sys.argv = [script, *arguments]
     try:
         text = Path(script).read_bytes()

@@ -12,7 +12,7 @@ import msgspec
 from novacron_shell.completion import complete_vms
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.options import Settings, common_options, read_fields
-from novacron_shell.output import show_many, show_one, tell
+from novacron_shell.output import show_many, show_one, tell, write
 
 if TYPE_CHECKING:
     from novacron.labs import Lab, LabPlan
@@ -201,7 +201,7 @@ def schema(name: str) -> None:
     classes = {each: getattr(specs, each) for each in specs.__all__ if hasattr(getattr(specs, each), "model_json_schema")}
     if name != "lab" and name not in classes:
         raise click.BadParameter(f"{name!r} is not lab or one of {', '.join(sorted(classes))}", param_hint="NAME")
-    click.echo(json.dumps(lab_schema() if name == "lab" else classes[name].model_json_schema(), indent=2))
+    write(json.dumps(lab_schema() if name == "lab" else classes[name].model_json_schema(), indent=2))
 
 
 COMMANDS = {"apply": apply, "diff": diff, "destroy": destroy, "describe": describe, "schema": schema}

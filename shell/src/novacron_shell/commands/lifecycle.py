@@ -11,7 +11,7 @@ from novacron_shell.completion import complete_vms, remember
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.first_boot import first_boot_options, image_disk, login_user
 from novacron_shell.options import SIZE, Settings, TextFile, common_options, given, list_options, nested, pairs, read_fields
-from novacron_shell.output import show_many, show_one, show_status, tell
+from novacron_shell.output import show_many, show_one, show_status, tell, write
 from novacron_shell.selection import select
 
 
@@ -286,7 +286,7 @@ def export(settings: Settings, name: str) -> None:
 
 def _show_definition(definition: Any, output: str) -> None:
     if output == "table":
-        click.echo(definition.text, nl=False)
+        write(definition.text, end="")
     else:
         show_one(definition, output)
 

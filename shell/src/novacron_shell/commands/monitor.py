@@ -12,7 +12,7 @@ import click
 
 from novacron.text import printable_line
 from novacron_shell.options import DURATION, Settings, common_options, list_options
-from novacron_shell.output import Columns, show_many, tell
+from novacron_shell.output import Columns, show_many, tell, write
 
 
 @click.group("monitor")
@@ -98,7 +98,7 @@ def plot(
     if png_file is not None:
         Plot(found, name).save(png_file)
     if svg_file is None and png_file is None:
-        click.echo("\n".join(map(printable_line, text(found).splitlines())))
+        write("\n".join(map(printable_line, text(found).splitlines())))
 
 
 @monitor.command("dashboard")
@@ -110,7 +110,7 @@ def dashboard(settings: Settings, name: str) -> None:
 
     from novacron.monitoring.dashboards import dashboard as made
 
-    click.echo(json.dumps(made(name), indent=2))
+    write(json.dumps(made(name), indent=2))
 
 
 @monitor.command("put")
@@ -265,7 +265,7 @@ def unit(settings: Settings, options: tuple[str, ...], user: str) -> None:
 
     from novacron.monitoring.systemd import unit as text
 
-    click.echo(text(shutil.which("novacron") or sys.argv[0], options, user=user), nl=False)
+    write(text(shutil.which("novacron") or sys.argv[0], options, user=user), end="")
 
 
 class TargetUpdates:

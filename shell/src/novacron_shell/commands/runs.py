@@ -14,7 +14,7 @@ import click
 
 from novacron_shell.commands.flows import load_option
 from novacron_shell.options import Settings, common_options
-from novacron_shell.output import Columns, show_many, show_one, tell
+from novacron_shell.output import Columns, show_many, show_one, tell, write
 
 
 @click.group("run")
@@ -40,7 +40,7 @@ def list_(settings: Settings, unfinished: bool, limit: int) -> None:
     }
     found = _runs().list(unfinished=unfinished, limit=limit)
     if settings.output == "name":
-        click.echo("\n".join(record.id for record in found))
+        write("\n".join(record.id for record in found))
     else:
         show_many(found, columns, settings.output)
 
@@ -252,7 +252,7 @@ def _follow(settings: Settings, begun: Any) -> None:
 
 def _show(settings: Settings, record: Any) -> None:
     if settings.output == "table":
-        click.echo(str(record))
+        write(str(record))
     else:
         show_one(record, settings.output)
 

@@ -9,7 +9,7 @@ import click
 
 from novacron_shell.commands.flows import load_option
 from novacron_shell.options import Settings, common_options
-from novacron_shell.output import Columns, show_many, show_one, tell
+from novacron_shell.output import Columns, show_many, show_one, tell, write
 
 
 @click.group("schedule")
@@ -85,7 +85,7 @@ def show(settings: Settings, name: str) -> None:
     show_one(schedule, "table")
     for each in history:
         why = f"  {each['problem']}" if each["problem"] else ""
-        click.echo(f"{each['due']}  {each['run'] or '-':<28} {each['status']}{why}")
+        write(f"{each['due']}  {each['run'] or '-':<28} {each['status']}{why}")
 
 
 def _time(time: Any, run: Any) -> dict[str, Any]:
