@@ -20,6 +20,7 @@ from novacron.plugins.validation import declared, operations
 from novacron.records.vm import VM
 from novacron.redaction import redacted
 from novacron.specs.spec import Spec
+from novacron.workflow import steps
 
 BAD = [
     "a\nb",
@@ -300,6 +301,38 @@ def test_refusals_reads_of_the_guest_and_changes_of_the_fleet_are_on_record(site
     assert lines[1]["arguments"]["argv"] == ["echo", "<3 arguments>"]
     assert [line["outcome"] for line in lines[-3:]] == ["not_sent"] * 3
     assert "Sekret" not in json.dumps(lines)
+
+
+def test_changes_of_schedules_alerts_and_runs_are_on_record(site, host):
+    """They decide what is done later and by whom, so whoever makes them is on record, as the refused ones are."""
+    fleet, vm = site.fleet, host.vms["vm-00001"]
+    run = steps.tag("x").run(vm)
+    before = len(audit_of(site))
+    fleet.schedules.add("nightly", steps.snapshot("a"), cron="0 3 * * *", vms=[vm])
+    fleet.schedules.pause("nightly")
+    fleet.schedules.resume("nightly")
+    fleet.schedules.remove("nightly")
+    fleet.alerts.load("x", {"rules": [{"alert": "A", "expr": "novacron_host_up == 0"}]})
+    fleet.alerts.unsilence(fleet.alerts.silence(["host=a"], "1h").id)
+    fleet.alerts.unload("x")
+    with pytest.raises(errors.InvalidStateError):
+        fleet.runs.cancel(run.id)
+    fleet.runs.prune(keep=1)
+    lines = audit_of(site)[before:]
+    assert [line["operation"] for line in lines] == [
+        "schedule_add",
+        "schedule_pause",
+        "schedule_resume",
+        "schedule_remove",
+        "alerts_load",
+        "alerts_silence",
+        "alerts_unsilence",
+        "alerts_unload",
+        "run_cancel",
+        "run_prune",
+    ]
+    assert {line["actor"] for line in lines} == {site.identity.actor}
+    assert [line["resource"] for line in lines if line["error"]] == [run.id]
 
 
 def test_the_audit_log_is_private_and_no_link_is_followed(site, host, tmp_path):

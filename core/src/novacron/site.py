@@ -319,6 +319,7 @@ class Site:
             lambda: self.plugins.hook,
             self.identity.actor,
             self._alert_actions,
+            lambda operation, resource, **arguments: self.audit.recording(operation, self.identity, resource, **arguments),
         )
 
     def _alert_actions(self, alerts: FleetAlerts) -> AlertActions:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,18 @@ class AuditLog:
                 os.close(descriptor)
         except (OSError, NovaCronError):
             self.lost += 1
+
+    @contextmanager
+    def recording(self, operation: str, identity: Identity, resource: str | None, **arguments: Any) -> Iterator[None]:
+        """Append a line when the block ends, whether it succeeds or fails."""
+        error: BaseException | None = None
+        try:
+            yield
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.write(operation, identity, resource=resource, arguments=arguments, error=error)
 
 
 def rotate(file: Path, descriptor: int, files: int) -> bool:

@@ -150,8 +150,9 @@ class Schedules:
             actor=self._engine.actor,
         )
         made.next()
-        if not self._store.put(name, made.definition(), made.actor, replace=replace):
-            raise AlreadyExistsError(f"there is a schedule {name!r}", resource=name, hint="replace it, or use another name")
+        with self._engine.recording("schedule_add", name, cron=cron, flow=flow.description, replace=replace):
+            if not self._store.put(name, made.definition(), made.actor, replace=replace):
+                raise AlreadyExistsError(f"there is a schedule {name!r}", resource=name, hint="replace it, or use another name")
         return made
 
     def history(self, name: str, limit: int = 20) -> list[RunRecord]:
@@ -175,19 +176,23 @@ class Schedules:
 
     def pause(self, name: str) -> None:
         """Let it begin no more until it is resumed. Raises NotFoundError."""
-        self._store.pause(name, paused=True)
+        with self._engine.recording("schedule_pause", name):
+            self._store.pause(name, paused=True)
 
     def resume(self, name: str) -> None:
         """Let a paused schedule begin again, at the next time that comes. Raises NotFoundError."""
-        self._store.pause(name, paused=False)
+        with self._engine.recording("schedule_resume", name):
+            self._store.pause(name, paused=False)
 
     def remove(self, name: str) -> None:
         """Delete a schedule; its runs stay on record. Raises NotFoundError."""
-        self._store.remove(name)
+        with self._engine.recording("schedule_remove", name):
+            self._store.remove(name)
 
     def prune(self, older_than: float | str | timedelta) -> int:
         """Delete what became of times that were dealt with longer ago than that; return how many."""
-        return self._store.prune(parse_duration(older_than))
+        with self._engine.recording("schedule_prune", None, older_than=older_than):
+            return self._store.prune(parse_duration(older_than))
 
 
 def _problems(name: str, cron: str, timezone: str, misfire: str, vms: list[Any], tag: str | None) -> list[SpecProblem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,9 +65,10 @@ class FleetAlerts:
         hook: Callable[[], Any],
         actor: str,
         actions: Callable[[FleetAlerts], AlertActions],
+        recording: Callable[..., AbstractContextManager[None]],
     ) -> None:
         self._metrics, self._database, self._hook, self._actor = metrics, database, hook, actor
-        self._actions = actions(self)
+        self._actions, self._recording = actions(self), recording
         self._sinks = Sinks(state, secret, lambda: [sink for some in hook().alert_sinks() for sink in some], self._actions.begin)
         self._read: tuple[Any, Configuration] | None = None
 
@@ -137,12 +139,14 @@ class FleetAlerts:
             )
         if not name or len(name) > 128:
             raise InvalidSpecError("invalid name", problems=[SpecProblem("name", name, "a name of at most 128 characters")])
-        self.storage.save_file(name, content, self._actor)
+        with self._recording("alerts_load", name):
+            self.storage.save_file(name, content, self._actor)
         return read
 
     def unload(self, name: str) -> None:
         """Remove a file that was loaded; its alerts resolve. Raises NotFoundError."""
-        self.storage.remove_file(name)
+        with self._recording("alerts_unload", name):
+            self.storage.remove_file(name)
 
     def for_prometheus(self) -> dict[str, Any]:
         """Return all rules as the content of a rule file of Prometheus."""
@@ -176,7 +180,8 @@ class FleetAlerts:
         made = Silence(
             id=secrets.token_hex(4), matchers=given, starts_at=now, ends_at=now + seconds, actor=self._actor, comment=comment
         )
-        self.storage.save_silence(made)
+        with self._recording("alerts_silence", made.id, matchers=given, seconds=seconds):
+            self.storage.save_silence(made)
         return made
 
     def silences(self) -> Iterable[Silence]:
@@ -186,7 +191,8 @@ class FleetAlerts:
 
     def unsilence(self, identity: str) -> None:
         """End a silence now. Raises NotFoundError."""
-        self.storage.end_silence(identity, self._metrics.storage.now())
+        with self._recording("alerts_unsilence", identity):
+            self.storage.end_silence(identity, self._metrics.storage.now())
 
     def waiting(self) -> Iterable[Outgoing]:
         """Return the notifications that no sink has accepted yet, with the error of the last attempt."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +130,10 @@ class DurableEngine:
 
     def __repr__(self) -> str:
         return f"<DurableEngine of {self.executor}, {len(self._active)} runs>"
+
+    def recording(self, operation: str, resource: str | None, **arguments: Any) -> AbstractContextManager[None]:
+        """Return a block that writes an audit line about a change of a run or schedule when it ends."""
+        return self.audit.recording(operation, self.identity, resource, **arguments)
 
     # ---- this process
 

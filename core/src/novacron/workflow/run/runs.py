@@ -113,7 +113,8 @@ class Runs:
             NotFoundError, InvalidStateError
             WorkflowError: code of its steps has changed since it began, and not `accept_changes`.
         """
-        return self._engine.resume(run_id, accept_changes=accept_changes)
+        with self._engine.recording("run_resume", run_id, accept_changes=accept_changes):
+            return self._engine.resume(run_id, accept_changes=accept_changes)
 
     def undo(self, run_id: str) -> Run:
         """Take back, in this process, what a failed run has left; see `RunRecord.left`. What can't be is told again.
@@ -128,7 +129,8 @@ class Runs:
             raise InvalidStateError(
                 f"the run {known.id} is {known.status}", resource=known.id, hint=hint or "nothing of it is left"
             )
-        return self._engine.resume(known.id, accept_changes=True, undo=True)
+        with self._engine.recording("run_undo", known.id):
+            return self._engine.resume(known.id, accept_changes=True, undo=True)
 
     def submit(self, flow: Workflow, vms: Iterable[VMHandle], *, max_parallel: int = 4) -> str:
         """Let a worker (`novacron worker`) run a flow for VMs; return the run's id at once.
@@ -181,7 +183,8 @@ class Runs:
             raise InvalidSpecError("can't prune runs", problems=[problem])
         seconds = None if older_than is None else parse_duration(older_than)
         statuses = ("done", "undone", "cancelled", *(["failed"] if failed else []))
-        return self._store.prune(older_than=seconds, keep=keep, statuses=statuses)
+        with self._engine.recording("run_prune", None, older_than=seconds, keep=keep, failed=failed):
+            return self._store.prune(older_than=seconds, keep=keep, statuses=statuses)
 
     def retry(self, run_id: str) -> Run:
         """Begin a new run of the same flow for the same VMs, as a run that was undone or cancelled had it.
@@ -193,7 +196,8 @@ class Runs:
         known = self._store.get(run_id)
         if known.status not in ("undone", "cancelled", "done"):
             raise InvalidStateError(f"the run {known.id} is {known.status}", resource=known.id, hint="resume or cancel it first")
-        return self._engine.repeat(known)
+        with self._engine.recording("run_retry", known.id):
+            return self._engine.repeat(known)
 
     def cancel(self, run_id: str) -> None:
         """Stop the operation that is under way, and undo what was done; by the process that runs it, or this one if that has ended.
@@ -202,17 +206,20 @@ class Runs:
             NotFoundError
             InvalidStateError: it has ended.
         """
-        known = self._ask(run_id, "cancel")
+        with self._engine.recording("run_cancel", run_id):
+            known = self._ask(run_id, "cancel")
         if known.process not in self._engine.alive():
             self.resume(known.id, accept_changes=True)
 
     def pause(self, run_id: str) -> None:
         """Let no further step begin; the one that is under way ends. Raises NotFoundError, InvalidStateError."""
-        self._ask(run_id, "pause")
+        with self._engine.recording("run_pause", run_id):
+            self._ask(run_id, "pause")
 
     def unpause(self, run_id: str) -> None:
         """Resume a paused run. Raises NotFoundError, InvalidStateError."""
-        self._ask(run_id, None)
+        with self._engine.recording("run_unpause", run_id):
+            self._ask(run_id, None)
 
     def wait(
         self, run_id: str, timeout: float | None = None, *, on_change: Callable[[RunRecord], object] = lambda record: None
