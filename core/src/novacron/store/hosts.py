@@ -11,7 +11,7 @@ import msgspec
 
 from novacron.errors import AlreadyExistsError, HostNotFoundError, InvalidSpecError, SpecProblem
 from novacron.store.base import Store
-from novacron.store.quick import read_rows, sqlite_file
+from novacron.store.quick import is_private, read_rows, sqlite_file
 
 if TYPE_CHECKING:
     from novacron.store.database import Database
@@ -44,7 +44,7 @@ class HostStore(Store):
     def list(self) -> list[RegisteredHost]:
         """Return all hosts, sorted by name. Raises StorageError."""
         file = None if self._url is None else sqlite_file(self._url())
-        if file is not None and file.parent.exists():
+        if file is not None and is_private(file):
             return [RegisteredHost(*row) for row in read_rows(file, "SELECT name, uri, added_at FROM hosts ORDER BY name")]
         from novacron.store.tables import hosts
 

@@ -5,6 +5,7 @@ Only SQLite can be read like this. Everything else, and everything that writes, 
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,19 @@ def sqlite_file(url: str) -> Path | None:
         (PosixPath('/var/lib/novacron/state.db'), None)
     """
     return Path(url.removeprefix(SCHEME)) if url.startswith(SCHEME) else None
+
+
+def is_private(file: Path) -> bool:
+    """Return whether only this user and root can write to the folder of a file, and the file is no link.
+
+    Such a file can be read at once. `novacron.store.database` rejects any other state database with a reason.
+    """
+    try:
+        folder = file.parent.stat()
+    except OSError:
+        return False
+    mine = os.name != "posix" or (folder.st_uid in (os.geteuid(), 0) and not folder.st_mode & 0o022)
+    return mine and not file.is_symlink()
 
 
 def read_rows(file: Path, statement: str) -> list[tuple[Any, ...]]:
@@ -43,4 +57,4 @@ def read_rows(file: Path, statement: str) -> list[tuple[Any, ...]]:
         raise StorageError(f"the state database can't be read: {error}", hint="check the state directory") from error
 
 
-__all__ = ["read_rows", "sqlite_file"]
+__all__ = ["is_private", "read_rows", "sqlite_file"]
