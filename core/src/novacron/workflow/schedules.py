@@ -15,7 +15,7 @@ from novacron.errors import AlreadyExistsError, InvalidSpecError, NovaCronError,
 from novacron.units import parse_duration
 from novacron.workflow.composition import Workflow, reference
 from novacron.workflow.cron import FORM, times_after
-from novacron.workflow.nodes import VMRef
+from novacron.workflow.nodes import StepNode, VMRef, all_nodes
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
@@ -150,7 +150,8 @@ class Schedules:
             actor=self._engine.actor,
         )
         made.next()
-        with self._engine.recording("schedule_add", name, cron=cron, flow=flow.description, replace=replace):
+        kinds = sorted({node.kind for node in all_nodes(flow.node) if isinstance(node, StepNode)})
+        with self._engine.recording("schedule_add", name, cron=cron, steps=kinds, replace=replace):
             if not self._store.put(name, made.definition(), made.actor, replace=replace):
                 raise AlreadyExistsError(f"there is a schedule {name!r}", resource=name, hint="replace it, or use another name")
         return made
