@@ -174,9 +174,10 @@ def serve(name: str) -> None:
     main.Application.systems = property(lambda _: driver)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "pki" / "server-cert.pem", folder / "pki" / "server-key.pem")
-    server = make_server(f"10.231.{lab.subnet}.2", PORT, main.app, threaded=True, ssl_context=context)
+    server = make_server(f"10.231.{lab.subnet}.2", PORT, main.app, threaded=True)
     # the TLS handshake is made in the thread of the request, so that a client that sends nothing delays no other one
-    server.socket.do_handshake_on_connect = False
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.ssl_context = context
     server.serve_forever()
 
 
