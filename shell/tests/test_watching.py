@@ -120,3 +120,9 @@ def test_a_screenshot_is_saved_once(novacron, tmp_path):
     novacron("screenshot", "vm-00001", str(file))
     assert file.stat().st_size
     novacron("screenshot", "vm-00001", str(file), code=1)
+
+
+def test_keys_are_sent_and_a_wrong_one_is_named(novacron):
+    novacron("send-key", "vm-00001", "ctrl-alt-delete", "--text", "root", "--enter")
+    assert "ctrl-alt-x-y" in str(novacron("send-key", "vm-00001", "ctrl-alt-x-y", code=1).exception)
+    novacron("send-key", "vm-00001", code=2)

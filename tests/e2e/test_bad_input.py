@@ -155,6 +155,7 @@ def arguments(operation, host, **known):
         "vm_preview": {"spec": specs.VMSpec(name="x")},
         "template_deploy": {"spec": specs.VMSpec(name="from-nothing")},
         "address_list": {"source": None},
+        "console_send_keys": {"keys": ("enter",)},
         "device_attach": {"spec": specs.HostDeviceSpec(usb="0951:1666")},
         "vm_migrate": {"spec": specs.MigrationSpec()},
         "migration_check": {"spec": specs.MigrationSpec()},

@@ -1,5 +1,6 @@
 """Consoles of real guests."""
 
+import threading
 import time
 
 import pytest
@@ -38,6 +39,26 @@ def test_a_screenshot_is_a_picture_and_the_endpoint_is_on_loopback(lab_hosts, bo
     endpoint = host.invoke("console_endpoint", vm=vm.id)
     assert (endpoint.kind, endpoint.address) == ("vnc", "127.0.0.1")
     assert endpoint.port >= 5900
+
+
+def test_keys_reach_the_guest(lab_hosts, boot):
+    """The firmware reboots at ctrl-alt-delete. Of keys with an unknown one none is pressed."""
+    host = lab_hosts[0]
+    vm = boot(host, "pressed", ticks=0, kernel=None)
+    rebooted = threading.Event()
+    subscription = host.subscribe(lambda event: rebooted.set() if (event.id, event.kind) == (vm.id, "vm.reboot") else None)
+    try:
+        with pytest.raises(errors.InvalidSpecError, match="ctrl-alt-nothing"):
+            vm.send_keys("ctrl-alt-nothing", "a")
+        deadline = time.monotonic() + 60
+        while not rebooted.wait(1):  # the firmware reads no keys in its first moments
+            assert time.monotonic() < deadline
+            vm.send_keys("ctrl-alt-delete")
+    finally:
+        subscription.close()
+    vm.suspend()
+    with pytest.raises(errors.InvalidStateError):
+        vm.send_keys("a")
 
 
 def test_no_display_and_no_running_guest_are_said(lab_hosts, boot):

@@ -50,6 +50,7 @@ GROUPS = {
     "schema": ("labs", "Print the JSON Schema of lab files or of a spec."),
     "script": ("interactive", "Run a Python script with the names of the interactive shell."),
     "screenshot": ("console", "Save a picture of a VM's display."),
+    "send-key": ("console", "Press keys of the keyboard of a VM, or type a text."),
     "shell": ("interactive", "Start the interactive shell."),
     "snapshot": ("snapshots", "Snapshots of a VM."),
     "ssh": ("ssh", "Log in to a VM by SSH, run a command in it, or forward ports."),

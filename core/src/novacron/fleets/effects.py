@@ -125,6 +125,7 @@ NEUTRAL = frozenset(
         "template_delete",
         "vm_migrate_storage",
         "migration_tune",
+        "console_send_keys",
         "guest_exec",
         "guest_file_write",
         "guest_freeze",

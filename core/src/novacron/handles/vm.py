@@ -484,6 +484,15 @@ class VMHandle:
         result: Screenshot = self.host.invoke("console_screenshot", vm=self.id)
         return result
 
+    def send_keys(self, *keys: str) -> None:
+        """Press keys of the keyboard: `vm.send_keys("ctrl-alt-delete")`. `novacron.keys.combinations_of` types a text.
+
+        Raises:
+            InvalidSpecError: no such key; none is pressed.
+            InvalidStateError: the VM does not run.
+        """
+        self._do("console_send_keys", keys=keys)
+
     def display(self) -> ConsoleEndpoint:
         """Return the address of the graphical display."""
         result: ConsoleEndpoint = self.host.invoke("console_endpoint", vm=self.id)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from novacron.hookspecs.operation import operation
 from novacron.records.guest import ConsoleEndpoint, Screenshot
+from novacron.records.vm import VM
 
 
 class Console(Protocol):
@@ -76,5 +77,24 @@ def console_endpoint(vm: str) -> ConsoleEndpoint:
         HostConnectionError: the host can't be reached, or the connection was lost.
 
     When: running or suspended.
+    """
+    raise NotImplementedError
+
+
+@operation(kind="change", statuses="running")
+def console_send_keys(vm: str, keys: tuple[str, ...]) -> VM:
+    """Press keys of a VM's keyboard, one combination after the other.
+
+    Args:
+        vm: UUID or name of the VM.
+        keys: Combinations such as "ctrl-alt-delete", "f2" or "a", see `novacron.keys`.
+    Returns:
+        The VM.
+    Raises:
+        VMNotFoundError: the host has no such VM.
+        InvalidSpecError: no such key. None is pressed.
+        InvalidStateError: the VM does not run.
+
+    When: running.
     """
     raise NotImplementedError

@@ -4,8 +4,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/vmware/govmomi/simulator"
@@ -81,6 +83,40 @@ func (m *machine) keep(spec *types.VirtualMachineConfigSpec) {
 	if spec.SevEnabled != nil {
 		m.Config.SevEnabled = spec.SevEnabled
 	}
+}
+
+// PutUsbScanCodes notes the keys that are pressed in the VM's extra configuration, so that a test can read them.
+func (m *machine) PutUsbScanCodes(ctx *simulator.Context, req *types.PutUsbScanCodes) soap.HasFault {
+	body := new(methods.PutUsbScanCodesBody)
+	if m.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn {
+		body.Fault_ = simulator.Fault("", &types.InvalidPowerState{
+			RequestedState: types.VirtualMachinePowerStatePoweredOn, ExistingState: m.Runtime.PowerState,
+		})
+		return body
+	}
+	var pressed []string
+	for _, event := range req.Spec.KeyEvents {
+		key := fmt.Sprintf("%02x", event.UsbHidCode>>16)
+		if held := event.Modifiers; held != nil {
+			for name, down := range map[string]*bool{"c": held.LeftControl, "s": held.LeftShift, "a": held.LeftAlt, "m": held.LeftGui, "g": held.RightAlt} {
+				if down != nil && *down {
+					key = name + key
+				}
+			}
+		}
+		pressed = append(pressed, key)
+	}
+	before := ""
+	for _, option := range m.Config.ExtraConfig {
+		if value := option.GetOptionValue(); value.Key == "simulator.keys" {
+			before = value.Value.(string) + " "
+		}
+	}
+	noted := types.OptionValue{Key: "simulator.keys", Value: before + strings.Join(pressed, " ")}
+	kept := slices.DeleteFunc(m.Config.ExtraConfig, func(option types.BaseOptionValue) bool { return option.GetOptionValue().Key == noted.Key })
+	ctx.Update(m.VirtualMachine, []types.PropertyChange{{Name: "config.extraConfig", Val: append(kept, &noted)}})
+	body.Res = &types.PutUsbScanCodesResponse{Returnval: int32(len(pressed))}
+	return body
 }
 
 // environment says which devices of a node can be passed through: all of its PCI devices.

@@ -39,6 +39,7 @@ FAKED = (
     "console_open",
     "console_endpoint",
     "console_screenshot",
+    "console_send_keys",
     "device_attach",
     "guest_info",
     "guest_exec",

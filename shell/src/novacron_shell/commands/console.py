@@ -106,6 +106,25 @@ def screenshot(settings: Settings, vm: str, file: Path) -> None:
         show_one(picture, settings.output)
 
 
+@click.command("send-key")
+@vm_argument
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--text", help="Type this text on a US keyboard, after KEY.")
+@click.option("--enter", is_flag=True, help="Press enter at the end.")
+@common_options
+def send_key(settings: Settings, vm: str, keys: tuple[str, ...], text: str | None, enter: bool) -> None:
+    """Press keys of the keyboard of VM: novacron send-key web1 ctrl-alt-delete
+
+    KEY is a name such as f2, enter, esc, up or a; modifiers stand before it: ctrl-c, shift-tab, alt-f1.
+    """
+    from novacron.keys import combinations_of
+
+    pressed = [*keys, *combinations_of(text or ""), *(["enter"] if enter else [])]
+    if not pressed:
+        raise click.UsageError("name a key, or give --text")
+    settings.vm(vm).send_keys(*pressed)
+
+
 @click.command("viewer")
 @vm_argument
 @click.option("--print", "show", is_flag=True, help="Print the URL, and start no viewer.")
@@ -133,4 +152,4 @@ def viewer(settings: Settings, vm: str, show: bool) -> None:
             threading.Event().wait()
 
 
-COMMANDS = {"console": console, "screenshot": screenshot, "viewer": viewer}
+COMMANDS = {"console": console, "screenshot": screenshot, "send-key": send_key, "viewer": viewer}

@@ -10,13 +10,18 @@ import libvirt
 
 from novacron.errors import BusyError, InvalidStateError, NotFoundError
 from novacron.hookspecs.console import Console
+from novacron.keys import linux_codes
 from novacron.plugins import hookimpl
 from novacron.records.guest import ConsoleEndpoint, Screenshot
+from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.xml.parsing import parse, text_of
 
 CHUNK = 65536
+HELD_MS = 50
+"""How long keys are held down."""
 
 
 class KVMConsole:
@@ -62,6 +67,18 @@ class KVMConsole:
             path=graphics.get("socket"),
             tls="tlsPort" in graphics.attrib,
         )
+
+    @hookimpl
+    def console_send_keys(self, vm: str, keys: tuple[str, ...]) -> VM:
+        """Send each combination by Linux's codes, held for a moment."""
+        codes = linux_codes(keys)
+        with self._connection.dedicated() as conn, translated(resource=vm):
+            domain = self._running(vm, conn)
+            if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+                raise InvalidStateError.of_status("press keys of", domain.name(), "suspended", ("running",))
+            for combination in codes:
+                domain.sendKey(libvirt.VIR_KEYCODE_SET_LINUX, HELD_MS, combination, len(combination), 0)
+            return vm_record(self._connection, domain)
 
     def _running(self, vm: str, connection: Any) -> Any:
         domain = self._connection.domain(vm, connection)

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import BusyError, HostConnectionError, NovaCronError
 from novacron.plugins import hookimpl
 from novacron.records.guest import ConsoleEndpoint, Screenshot
+from novacron.records.vm import VM
+from novacron_vmware.console.keyboard import key_event
 from novacron_vmware.console.serial_port import SerialConsole, address_of
 from novacron_vmware.errors import translated
+from novacron_vmware.sdk import vim
 from novacron_vmware.storage.datastore_files import read_file
 from novacron_vmware.vm_operations import VMOperations
 
@@ -67,6 +70,16 @@ class VMwareConsole(VMOperations):
                 resource=name,
                 hint="let the ESXi's firewall have remoteSerialPort, and its network be reached from here",
             ) from error
+
+    @hookimpl
+    def console_send_keys(self, vm: str, keys: tuple[str, ...]) -> VM:
+        """Send each combination as a key of a USB keyboard with its modifiers."""
+        events = [key_event(each) for each in keys]
+        thing, record = self._changing(vm, "press keys of", "running")
+        with translated(record.name):
+            for event in events:  # one at a time: a combination is released before the next one
+                thing.PutUsbScanCodes(vim.UsbScanCodeSpec(keyEvents=[event]))
+        return record
 
     @hookimpl
     def console_endpoint(self, vm: str) -> ConsoleEndpoint:

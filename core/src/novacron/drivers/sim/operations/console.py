@@ -10,7 +10,9 @@ import zlib
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.errors import BusyError, InvalidStateError
+from novacron.keys import linux_codes
 from novacron.records.guest import ConsoleEndpoint, Screenshot
+from novacron.records.vm import VM
 
 WIDTH, HEIGHT = 64, 48
 _COLOURS = {"running": (32, 96, 64), "suspended": (96, 96, 32)}
@@ -82,6 +84,16 @@ class SimConsole(Area):
             return Screenshot(
                 vm=sim_vm.id, mime_type="image/png", data=_png(WIDTH, HEIGHT, _COLOURS.get(sim_vm.status, (64, 64, 64)))
             )
+
+    @simulated
+    def console_send_keys(self, vm: str, keys: tuple[str, ...]) -> VM:
+        """Accept the keys. The guest does nothing with them."""
+        linux_codes(keys)
+        with self.world.lock:
+            sim_vm = self.look(vm)
+            if sim_vm.status != "running":
+                raise InvalidStateError.of_status("press keys of", sim_vm.name, sim_vm.status, ("running",))
+            return self.record(sim_vm)
 
     @simulated
     def console_endpoint(self, vm: str) -> ConsoleEndpoint:

@@ -1,0 +1,49 @@
+"""Keys of the keyboard: what reaches the VM is what govc sends for the same text."""
+
+from __future__ import annotations
+
+import pytest
+
+from novacron import VMSpec, errors
+from novacron.keys import combinations_of
+
+
+@pytest.fixture
+def create(host):
+    created = []
+
+    def create(name):
+        created.append(host.vms.create(VMSpec(name=name, memory="64MiB", start=True)))
+        return created[-1]
+
+    yield create
+    for vm in created:
+        vm.delete(force=True)
+
+
+def pressed(govc, name):
+    (found,) = govc.json("vm.info", "-e", name)["virtualMachines"]
+    return next(each["value"] for each in found["config"]["extraConfig"] if each["key"] == "simulator.keys").split()
+
+
+def test_a_text_is_typed_as_govc_types_it(create, govc):
+    """Every character of a US keyboard."""
+    text = "".join(map(chr, range(0x20, 0x7F)))
+    ours, theirs = create("typed"), create("typed-by-govc")
+    ours.send_keys(*combinations_of(text))
+    govc("vm.keystrokes", "-vm", theirs.name, "-s", text)
+    assert pressed(govc, "typed") == pressed(govc, "typed-by-govc")
+
+
+def test_modifiers_are_held(create, govc):
+    create("held").send_keys("ctrl-alt-delete", "f2", "enter")
+    assert [[*sorted(key[:-2]), key[-2:]] for key in pressed(govc, "held")] == [["a", "c", "4c"], ["3b"], ["28"]]
+
+
+def test_a_stopped_vm_and_an_unknown_key_are_refused(create):
+    vm = create("mute")
+    with pytest.raises(errors.InvalidSpecError, match="hyper-x"):
+        vm.send_keys("hyper-x")
+    vm.stop()
+    with pytest.raises(errors.InvalidStateError):
+        vm.send_keys("enter")
