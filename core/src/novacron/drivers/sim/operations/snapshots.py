@@ -50,8 +50,9 @@ class SimSnapshots(Area):
     def snapshot_check(self, vm: str, spec: SnapshotSpec, status: str) -> list[str]:
         """Run the checks of `snapshot_create`."""
         with self.world.lock:
+            sim_vm = self.look(vm)
             try:
-                _refuse_unfit(self.look(vm), spec, status)
+                _refuse_unfit(sim_vm, spec, status)
             except NovaCronError as error:
                 return [error.message]
         return []
