@@ -6,6 +6,7 @@ import libvirt
 import pytest
 
 from novacron import errors
+from novacron.workflow import steps
 
 pytestmark = pytest.mark.lab
 
@@ -226,6 +227,20 @@ def test_a_display_that_everybody_on_the_network_could_use_is_refused(a):
         with pytest.raises(errors.InvalidSpecError, match="no password"):
             a.vms.create(name="open", memory="32MiB", disks=[], display={"listen": listen})
     assert "open" not in [vm.name for vm in a.vms]
+
+
+def test_a_flow_does_not_call_memory_changed_that_the_guest_has_not_given_up(lab_hosts, boot):
+    """Without a balloon driver it never does. The VM stays where it is, because a migration would lose the wish."""
+    a, b = lab_hosts
+    vm = boot(a, "stubborn", ticks=0, kernel=None, memory="128MiB")
+    with pytest.raises(errors.NovaCronError) as caught:
+        (steps.update(memory="96MiB") >> steps.migrate(to=b.name)).run(vm).result()
+    assert "128 MiB of memory" in str(caught.value), caught.value
+    assert (vm.refresh().host.name, vm.record.memory_bytes, vm.configuration().fields["memory"]) == (
+        a.name,
+        128 * 2**20,
+        128 * 2**20,
+    )
 
 
 def test_memory_that_is_changed_just_before_a_migration_is_the_vms_afterwards(lab_hosts, boot):

@@ -56,7 +56,7 @@ class UpdateStep(StepKind):
 
     def probe(self, context: Context) -> Any:
         changes = self.changes(context)
-        present = self._present(context, changes)
+        present = self._present(context, changes) | _sizes_in_force(context)
         return {"changed": sorted(changes)} if all(_equal(present[name], value) for name, value in changes.items()) else None
 
     def undo(self, context: Context, result: Any) -> None:
@@ -69,6 +69,12 @@ class UpdateStep(StepKind):
         from novacron.specs import VMUpdate
 
         context.do("vm_update", changes=VMUpdate.parse(changes))
+
+
+def _sizes_in_force(context: Context) -> dict[str, Any]:
+    """Return the vCPUs and memory of a running VM. Its definition has new values before the guest follows, which it may never do."""
+    record = context.read()
+    return {"vcpus": record.vcpus, "memory": record.memory_bytes} if record.status == "running" else {}
 
 
 def _equal(present: Any, asked: Any) -> bool:

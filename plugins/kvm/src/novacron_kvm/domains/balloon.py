@@ -23,7 +23,7 @@ def wait_for_balloon(domain: Any, size: int) -> None:
     then, and the wish is lost. A suspended guest can do nothing, so it is not waited for.
 
     Raises:
-        OperationTimeoutError: the guest has stopped halfway, or never began. QEMU keeps the wish until the VM is stopped or moved.
+        OperationTimeoutError: the guest has stopped halfway, or never began. The caller then sets the former size.
     """
     if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
         return
@@ -36,8 +36,8 @@ def wait_for_balloon(domain: Any, size: int) -> None:
             raise OperationTimeoutError(
                 f"the guest of {domain.name()!r} has {format_size(now * 1024)} of memory, {format_size(size)} were asked for",
                 resource=domain.name(),
-                outcome="unknown",
-                hint="it may still follow, but not after a migration; a guest needs its balloon driver and enough free memory",
+                outcome="failed",
+                hint="its size is what it was before; a guest needs its balloon driver, once it has started, and enough free memory",
             )
         time.sleep(POLL)
 

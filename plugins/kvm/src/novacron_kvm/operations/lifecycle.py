@@ -19,7 +19,6 @@ from novacron.specs.query import VMQuery
 from novacron_kvm.capabilities import best_virt_type, guests, refuse_unknown_security_models
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.definitions import change_definition, redefine
-from novacron_kvm.domains.balloon import wait_for_balloon
 from novacron_kvm.domains.metadata import facts_of, set_facts, where
 from novacron_kvm.domains.states import STOPPED, refuse_snapshots, require_status
 from novacron_kvm.errors import translated
@@ -34,7 +33,7 @@ from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import NAMESPACE, indented, parse, serialise
 from novacron_kvm.xml.platforms import MACHINES, Buses, platform
 from novacron_kvm.xml.reading import disk as disk_record
-from novacron_kvm.xml.resources import set_memory, set_vcpus
+from novacron_kvm.xml.resources import set_vcpus
 
 if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec, VMUpdate
@@ -199,17 +198,10 @@ class KVMLifecycle:
                 count = changes.vcpus
                 change_definition(domain, lambda root: set_vcpus(root, count))
             domain.setVcpusFlags(changes.vcpus, scope)
-        if changes.memory is not None and parse(domain.XMLDesc(0)).find("maxMemory") is not None:
+        if changes.memory is not None:
             from novacron_kvm.operations.resources import KVMResources
 
             KVMResources(self._connection).memory_set(domain.UUIDString(), changes.memory, live, bool(domain.isPersistent()))
-        elif changes.memory is not None:
-            if not live:
-                size = changes.memory
-                change_definition(domain, lambda root: set_memory(root, size))
-            domain.setMemoryFlags(changes.memory // 1024, scope)
-            if live:
-                wait_for_balloon(domain, changes.memory)
 
     @hookimpl
     def vm_configuration(self, vm: str) -> VMConfiguration:
