@@ -102,7 +102,8 @@ class VMCollection(Collection[VMHandle]):
             UnsupportedOperationError: the hypervisor has no definition before a VM is created.
 
         Example:
-            >>> host.vms.preview(name="web1", memory="2GiB").format
+            >>> import novacron
+            >>> novacron.connect("sim://preview").vms.preview(name="web1", memory="2GiB").format
             'novacron sim json'
         """
         definition: NativeDefinition = self._host.invoke("vm_preview", spec=_spec(spec, fields))

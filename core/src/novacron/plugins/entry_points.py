@@ -73,8 +73,8 @@ def installed_entry_points() -> InstalledEntryPoints:
     """Return NovaCron's entry points of all installed distributions, from the cache if nothing was installed since.
 
     Example:
-        >>> sorted(point.value for point in installed_entry_points().select(group="novacron.drivers") if point.name == "sim")
-        ['novacron.drivers.sim.plugin:provider']
+        >>> sorted(point.name for point in installed_entry_points().select(group="novacron.drivers") if point.name == "sim")
+        ['sim']
     """
     folders = _folders()
     cached = _read()
