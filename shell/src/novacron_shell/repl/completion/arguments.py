@@ -7,7 +7,7 @@ import inspect
 import re
 import types
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from novacron_shell.repl.completion.names import Names
@@ -62,7 +62,7 @@ def _resolved(node: ast.AST, names: Names) -> Any:
         if (
             above is not None
             and (found := inspect.getattr_static(above, node.attr, None)) is not None
-            and not isinstance(found, property)
+            and not isinstance(found, property | cached_property)
         ):
             return getattr(above, node.attr) if inspect.isclass(above) or inspect.ismodule(above) else found
         if node.attr in COLLECTIONS:
