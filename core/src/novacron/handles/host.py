@@ -238,6 +238,8 @@ class HostHandle:
         """Return what VMs the host can run, and which operations its driver implements."""
         operations = tuple(sorted(self.dispatcher.operations))
         if not self.supports("host_capabilities"):
+            from novacron.records.host import Capabilities
+
             return Capabilities(host=self.name, driver=self.driver_name, operations=operations)
         found: Capabilities = self.invoke("host_capabilities")
         result: Capabilities = found.replace(operations=operations)
