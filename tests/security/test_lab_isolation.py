@@ -161,7 +161,8 @@ def test_only_hosts_reach_the_ports_that_accept_migrations(lab, beside_the_guest
 
 REDFISH = """
 import base64, json, socket, ssl, sys, urllib.error, urllib.request
-url, system, address, password = sys.argv[1:]
+url, system, address = sys.argv[1:]
+password = sys.stdin.read()
 silent = [socket.create_connection((address, 8443), timeout=10) for _ in range(3)]
 context = ssl._create_unverified_context()
 
@@ -193,7 +194,7 @@ def test_nobody_switches_a_host_off_without_the_password_of_its_bmc(lab, beside_
     bmc, host = lab.start_bmc(), lab.hosts[0]
     address = bmc.url.partition("//")[2].partition(":")[0]
     attack = (PYTHON, "-I", "-c", REDFISH, bmc.url, system_of(host.name), address)
-    answers = json.loads(run(*beside_the_guests, *attack, bmc.password, cwd=Path("/")).stdout)
+    answers = json.loads(run(*beside_the_guests, *attack, cwd=Path("/"), stdin=bmc.password.encode()).stdout)
     assert min(answers[0]) >= 400, answers
     assert 401 in answers[0], answers
     assert answers[1] == 200, answers
