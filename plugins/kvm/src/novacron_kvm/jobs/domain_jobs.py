@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -15,6 +16,8 @@ POLL = 0.1
 """Seconds between looks at how far a job is."""
 HELPER = "novacron-merge-"
 """How the names of domains begin that only merge files: they never run a CPU, and no listing or event has them."""
+FAILED = re.compile(r"job '[^']*' unexpectedly failed")
+"""What libvirt says of a job that QEMU ended."""
 UNDER_WAY = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 
 
@@ -98,6 +101,9 @@ def job_progress(domain: Any, job: Job[Any], message: str) -> Iterator[None]:
     """Report the progress of libvirt's job that the block waits for, and abort it when `job` is cancelled.
 
     `domain` is looked at from another thread, so it belongs to another connection than the one that waits.
+
+    Raises:
+        OperationCancelledError: the job was cancelled, and has ended therefore.
     """
     ended = Event()
 
@@ -119,6 +125,10 @@ def job_progress(domain: Any, job: Job[Any], message: str) -> Iterator[None]:
     watcher.start()
     try:
         yield
+    except libvirt.libvirtError as error:
+        if FAILED.search(str(error)):  # QEMU may say that a job failed when it was aborted at its end
+            job.raise_if_cancelled()
+        raise
     finally:
         ended.set()
         watcher.join(POLL * 8)

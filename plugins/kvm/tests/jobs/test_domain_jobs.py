@@ -1,0 +1,37 @@
+"""Libvirt's jobs of a VM, as the blocks that wait for them see them."""
+
+from __future__ import annotations
+
+import libvirt
+import pytest
+
+from novacron.errors import OperationCancelledError
+from novacron.jobs import Job
+from novacron_kvm.jobs.domain_jobs import job_progress
+
+
+class Domain:
+    """A domain that does not run: there is nothing to abort."""
+
+    def isActive(self):
+        return False
+
+    def abortJob(self):
+        raise libvirt.libvirtError("no job")
+
+
+@pytest.mark.parametrize(
+    ("text", "cancelled", "raised"),
+    [
+        ("operation failed: job 'snapshot' unexpectedly failed", True, OperationCancelledError),
+        ("operation failed: job 'snapshot' unexpectedly failed", False, libvirt.libvirtError),
+        ("internal error: no space left on device", True, libvirt.libvirtError),
+    ],
+)
+def test_a_job_that_fails_because_it_was_aborted_is_cancelled(text, cancelled, raised):
+    """Other failures keep their reason, also after a wish to cancel."""
+    job = Job("snapshot_create", "web1")
+    with pytest.raises(raised), job_progress(Domain(), job, "saving"):
+        if cancelled:
+            job.cancel()
+        raise libvirt.libvirtError(text)
