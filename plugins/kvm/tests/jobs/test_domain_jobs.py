@@ -31,7 +31,12 @@ class Domain:
 def test_a_job_that_fails_because_it_was_aborted_is_cancelled(text, cancelled, raised):
     """Other failures keep their reason, also after a wish to cancel."""
     job = Job("snapshot_create", "web1")
-    with pytest.raises(raised), job_progress(Domain(), job, "saving"):
-        if cancelled:
-            job.cancel()
-        raise libvirt.libvirtError(text)
+
+    def run():
+        with job_progress(Domain(), job, "saving"):
+            if cancelled:
+                job.cancel()
+            raise libvirt.libvirtError(text)
+
+    with pytest.raises(raised):
+        run()
