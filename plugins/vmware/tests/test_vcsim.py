@@ -166,13 +166,13 @@ def test_fields_not_offered_are_refused_by_name(host):
     with pytest.raises(errors.InvalidSpecError) as caught:
         host.vms.create(
             name="x",
-            memory_backing={"hugepages": True},
+            memory_backing={"shared": True},
             vsock=True,
             disks=[DiskSpec(size="1GiB", serial="one"), DiskSpec(size="1GiB", limits={"read_iops": 5})],
             nics=[NICSpec(network="DC0_DVPG0", mtu=9000), NICSpec(bridge="br0")],
         )
     assert {p.path for p in caught.value.problems} == {
-        "memory_backing",
+        "memory_backing.shared",
         "vsock",
         "disks.0.serial",
         "disks.1.limits.read_iops",
