@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -92,6 +93,13 @@ class VMwareConnection(PropertyReader):
     def wait_for(self, thing: Any, path: str, value: Any, **how: Any) -> None:
         """Wait until a property of an object has a value; see `tasks.wait_for_value`."""
         wait_for_value(self, thing, path, value, **how)
+
+    @cached_property
+    def evc_modes(self) -> dict[str, Any]:
+        """The EVC modes that the vCenter knows, by their keys. An ESXi alone knows none."""
+        instance = vim.ServiceInstance("ServiceInstance", self.session)
+        capability = self.read(instance, ["capability"])["capability"]
+        return {mode.key: mode for mode in capability.supportedEVCMode or ()}
 
     def group_name(self, key: str) -> str:
         """Return the name of a distributed port group; its key where it is not to be seen."""

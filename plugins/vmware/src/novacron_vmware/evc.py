@@ -10,22 +10,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import SpecProblem
-from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
     from novacron_vmware.connection import VMwareConnection
 
 
-def evc_modes(connection: VMwareConnection) -> dict[str, Any]:
-    """Return the EVC modes that a vCenter knows, by their keys. An ESXi alone knows none."""
-    instance = vim.ServiceInstance("ServiceInstance", connection.session)
-    capability = connection.read(instance, ["capability"])["capability"]
-    return {mode.key: mode for mode in capability.supportedEVCMode or ()}
-
-
 def problem_of_model(connection: VMwareConnection, model: str) -> SpecProblem | None:
     """Return why a VM can't have a CPU model; None if it can."""
-    known = evc_modes(connection)
+    known = connection.evc_modes
     if model in known:
         return None
     allowed = f"an EVC mode: {', '.join(sorted(known))}" if known else "no model: only a vCenter has EVC modes"
@@ -34,7 +26,7 @@ def problem_of_model(connection: VMwareConnection, model: str) -> SpecProblem | 
 
 def apply_model(connection: VMwareConnection, vm: Any, model: str | None, name: str) -> None:
     """Give a stopped VM the CPU features of an EVC mode; None gives it those of the node that it runs on."""
-    mask = list(evc_modes(connection)[model].featureMask or ()) if model else []
+    mask = list(connection.evc_modes[model].featureMask or ()) if model else []
     connection.wait(vm.ApplyEvcModeVM_Task(mask, True), resource=name)
 
 
@@ -43,11 +35,11 @@ def model_of(connection: VMwareConnection, masks: Sequence[Any] | None) -> str |
     if not masks:
         return None
     own = _values(masks)
-    return next((key for key, mode in evc_modes(connection).items() if _values(mode.featureMask or ()) == own), None)
+    return next((key for key, mode in connection.evc_modes.items() if _values(mode.featureMask or ()) == own), None)
 
 
 def _values(masks: Sequence[Any]) -> dict[str, str]:
     return {mask.featureName or mask.key: mask.value for mask in masks}
 
 
-__all__ = ["apply_model", "evc_modes", "model_of", "problem_of_model"]
+__all__ = ["apply_model", "model_of", "problem_of_model"]

@@ -7,7 +7,6 @@ from typing import Any
 from novacron.errors import InvalidStateError, NotFoundError
 from novacron.jobs import Job
 from novacron_vmware.errors import translated
-from novacron_vmware.evc import evc_modes
 from novacron_vmware.names import plain_name
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import EVCCheck, Recommendation
@@ -76,7 +75,7 @@ class VSphereRecommendations(NativeOperations):
 
     def _tiers(self) -> dict[str, tuple[str, int]]:
         """Return the EVC modes that the vCenter knows, each with its vendor and rank."""
-        return {key: (mode.vendor, mode.vendorTier) for key, mode in evc_modes(self._connection).items()}
+        return {key: (mode.vendor, mode.vendorTier) for key, mode in self._connection.evc_modes.items()}
 
     def _cluster(self, text: str) -> Any:
         return self._find(vim.ClusterComputeResource, text, "cluster")
