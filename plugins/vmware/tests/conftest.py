@@ -59,3 +59,17 @@ def host(vcenter):
 def govc(vcenter):
     """govc at the module's simulator, as an independent witness."""
     return Govc(vcenter)
+
+
+@pytest.fixture
+def create(host):
+    """Create small VMs on the module's host; they are deleted after the test."""
+    created = []
+
+    def create(name, **fields):
+        created.append(host.vms.create(name=name, memory="64MiB", **fields))
+        return created[-1]
+
+    yield create
+    for vm in created:
+        vm.delete(force=True)

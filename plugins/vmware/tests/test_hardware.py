@@ -9,20 +9,6 @@ from novacron import VMSpec, connect, errors
 GIB = 2**30
 
 
-@pytest.fixture
-def create(host):
-    """Create VMs that are deleted after the test."""
-    created = []
-
-    def create(name, **fields):
-        created.append(host.vms.create(VMSpec(name=name, memory="64MiB", **fields)))
-        return created[-1]
-
-    yield create
-    for vm in created:
-        vm.delete(force=True)
-
-
 def config(govc, name):
     """What govc reads of a VM: its configuration, and the extra configuration as a dictionary."""
     (found,) = govc.json("vm.info", "-e", name)["virtualMachines"]

@@ -212,15 +212,7 @@ def configuration_of(vm: VMHandle) -> VMConfiguration:
         result: VMConfiguration = vm.host.invoke("vm_configuration", vm=vm.id)
         return result
     record = vm.record if vm.record.tags is not None else vm.refresh().record
-    fields = {
-        "vcpus": record.vcpus,
-        "memory": record.memory_bytes,
-        "description": record.description or "",
-        "tags": sorted(record.tags or ()),
-        "metadata": dict(record.metadata or {}),
-        "autostart": record.autostart,
-    }
-    return VMConfiguration(vm=record.name, fields=fields)
+    return VMConfiguration.of_record(record)
 
 
 def _present_part(present: Any, asked: Any) -> Any:

@@ -81,6 +81,19 @@ class VMConfiguration(Record, frozen=True):
     fields: dict[str, Any]
     pending: tuple[str, ...] = ()
 
+    @classmethod
+    def of_record(cls, record: VM) -> VMConfiguration:
+        """Return what a VM's full record says of its configuration."""
+        fields = {
+            "vcpus": record.vcpus,
+            "memory": record.memory_bytes,
+            "description": record.description or "",
+            "tags": sorted(record.tags or ()),
+            "metadata": dict(record.metadata or {}),
+            "autostart": record.autostart,
+        }
+        return cls(vm=record.name, fields=fields)
+
 
 class Deleted(Record, frozen=True):
     """The result of a deletion: the resource's name and everything that was deleted with it (volumes, NVRAM, snapshots)."""

@@ -250,15 +250,8 @@ class VMwareLifecycle(VMOperations):
         """Read the configuration. vSphere has one, which is also the running VM's."""
         thing = self._find(vm)
         record, config = self._read(thing), self._connection.read(thing, ["config"])["config"]
-        fields = {
-            "vcpus": record.vcpus,
-            "memory": record.memory_bytes,
-            "description": record.description or "",
-            "tags": sorted(record.tags or ()),
-            "metadata": dict(record.metadata or {}),
-            "autostart": bool(record.autostart),
-        }
-        return VMConfiguration(vm=record.name, fields=fields | configuration(config))
+        known = VMConfiguration.of_record(record)
+        return known.replace(fields=known.fields | configuration(config) | {"autostart": bool(record.autostart)})
 
     def _check_hot_add(self, thing: Any, record: VM, changes: VMUpdate) -> None:
         read = self._connection.read(thing, ["config.cpuHotAddEnabled", "config.memoryHotAddEnabled"])

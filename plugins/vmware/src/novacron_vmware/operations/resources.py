@@ -10,6 +10,7 @@ from novacron.records.resources import Resources
 from novacron.records.vm import VM
 from novacron_vmware.errors import translated
 from novacron_vmware.lifecycle.checks import megabytes
+from novacron_vmware.lifecycle.hardware import cpu_numbers
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
@@ -74,7 +75,7 @@ class VMwareResources(VMOperations):
         if set(pinning) - {"emulator"}:
             raise _bad(vm, "pinning", sorted(pinning), '"emulator" alone: vSphere binds a whole VM')
         try:
-            cpus = sorted(_cpu_set(pinning.get("emulator", "")))
+            cpus = cpu_numbers(pinning.get("emulator", ""))
         except ValueError:
             raise _bad(vm, "pinning", pinning["emulator"], 'a set of CPUs such as "0-3,8"') from None
         return self._set(vm, "", "", live, persistent, cpuAffinity=vim.vm.AffinityInfo(affinitySet=cpus))
@@ -134,14 +135,6 @@ class VMwareResources(VMOperations):
         node = read.get("runtime.host")
         found = self._connection.read(node, ["summary.hardware.cpuMhz"]) if node else {}
         return int(found.get("summary.hardware.cpuMhz") or 0) or 1000
-
-
-def _cpu_set(text: str) -> set[int]:
-    found = set[int]()
-    for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        found |= set(range(int(first), int(last or first) + 1))
-    return found
 
 
 def _bad(vm: str, field: str, value: object, allowed: str) -> InvalidSpecError:
