@@ -133,25 +133,55 @@ def test_a_guest_s_neighbour_on_the_wire_gets_no_answer_from_libvirtd(lab, forge
         assert set(answers.values()) == {"rejected"}, answers
 
 
+LISTEN = """
+import selectors, socket
+listening = selectors.DefaultSelector()
+for port in (49200, 49300):
+    made = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    listening.register(made, selectors.EVENT_READ, port)
+print("up", flush=True)
+while True:
+    for key, _ in listening.select():
+        connection, peer = key.fileobj.accept()
+        connection.close()
+        if key.data == 49200:
+            print(peer[0].removeprefix("::ffff:"), flush=True)
+"""
+"""Stands in for a QEMU that waits for a VM at port 49200, on IPv4 and IPv6 as QEMU does. Port 49300 is open to everybody."""
+CONNECT = """
+import socket, sys, time
+address, deadline = sys.argv[1], time.monotonic() + 20
+while True:  # an IPv6 address is of no use in its first second
+    try:
+        socket.create_connection((address, 49300), timeout=5).close()
+        break
+    except OSError:
+        if time.monotonic() > deadline:
+            raise
+try:
+    socket.create_connection((address, 49200), timeout=10).close()
+    print("connected")
+except ConnectionRefusedError:
+    print("refused")
+"""
+
+
 def test_only_hosts_reach_the_ports_that_accept_migrations(lab, beside_the_guests):
-    """QEMU listens there without authentication while a VM migrates; here a program that says who connected stands in for it."""
+    """QEMU listens there without authentication while a VM migrates. Everybody on the wire has an IPv6 address, too."""
     source, destination = lab.hosts
-    listening = subprocess.Popen(
-        destination.enter(
-            PYTHON,
-            "-c",
-            "import socket; s = socket.create_server(('', 49200)); print('up', flush=True)\n"
-            "while True: c, peer = s.accept(); print(peer[0], flush=True); c.close()",
-        ),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    listening = subprocess.Popen(destination.enter(PYTHON, "-c", LISTEN), stdout=subprocess.PIPE, text=True)
+    found = json.loads(run("ip", "-n", destination.namespace, "-j", "-6", "address", "show", "dev", network.GUEST_BRIDGE).stdout)
+    link_local = found[0]["addr_info"][0]["local"]
+
+    def connect(*enter, to):
+        return run(*enter, PYTHON, "-c", CONNECT, to, cwd=Path("/")).stdout.strip()
+
     try:
         assert listening.stdout.readline() == "up\n"
-        connect = (PYTHON, "-c", f"import socket; socket.create_connection(('{destination.address}', 49200), timeout=10)")
-        for attacker in ((), NOBODY, beside_the_guests):
-            assert run(*attacker, *connect, check=False, cwd=Path("/")).returncode, attacker
-        run(*source.enter(*connect))
+        for attacker, link in (((), lab.link), (NOBODY, lab.link), (beside_the_guests, "eth0")):
+            assert connect(*attacker, to=destination.address) == "refused", attacker
+            assert connect(*attacker, to=f"{link_local}%{link}") == "refused", attacker
+        assert connect(*source.enter(), to=destination.address) == "connected"
         assert listening.stdout.readline().strip() == source.address
     finally:
         listening.kill()

@@ -14,6 +14,8 @@ from novacron_lab.running import LabError, run
 
 NAMESPACES = Path("/run/netns")
 """Where `ip netns` keeps the named network namespaces."""
+IPV6 = Path("/proc/sys/net/ipv6")
+"""It exists where the kernel has IPv6."""
 MIGRATION_PORTS = "49152:49215"
 """The ports at which QEMU accepts the memory and disks of migrating VMs, libvirt's default."""
 SWITCH_BRIDGE = "switch"
@@ -52,7 +54,8 @@ def make_switch(switch: str, link: str, subnet: int) -> None:
 def make_host(namespace: str, switch: str, port: str, address: str, peers: Sequence[str]) -> None:
     """Make a host's namespace with its guest bridge, cabled to a port of the switch.
 
-    QEMU does not authenticate who connects to its migration ports, so that only the hosts of the lab (`peers`) may.
+    QEMU does not authenticate who connects to its migration ports, so only the hosts of the lab (`peers`) may connect. QEMU listens on IPv4
+    and IPv6, and the hosts use IPv4. Nobody may connect over IPv6, where everybody on the wire has a link-local address.
     """
     run("ip", "netns", "add", namespace)
     run("ip", "-n", switch, "link", "add", port, "type", "veth", "peer", "name", "uplink", "netns", namespace)
@@ -63,10 +66,12 @@ def make_host(namespace: str, switch: str, port: str, address: str, peers: Seque
     run(*inside, "link", "set", "uplink", "master", GUEST_BRIDGE, "up")
     run(*inside, "address", "add", f"{address}/24", "dev", GUEST_BRIDGE)
     run(*inside, "link", "set", GUEST_BRIDGE, "up")
-    rule = ("ip", "netns", "exec", namespace, "iptables", "--wait", "-A", "INPUT", "-p", "tcp", "--dport", MIGRATION_PORTS)
+    enter = ("ip", "netns", "exec", namespace)
+    rule = ("--wait", "-A", "INPUT", "-p", "tcp", "--dport", MIGRATION_PORTS)
     for peer in peers:
-        run(*rule, "-s", peer, "-j", "ACCEPT")
-    run(*rule, "-j", "REJECT", "--reject-with", "tcp-reset")
+        run(*enter, "iptables", *rule, "-s", peer, "-j", "ACCEPT")
+    for family in ("iptables", "ip6tables") if IPV6.exists() else ("iptables",):
+        run(*enter, family, *rule, "-j", "REJECT", "--reject-with", "tcp-reset")
 
 
 def set_link(switch: str, port: str, *, up: bool) -> None:
