@@ -1,5 +1,9 @@
 """Secrets by name: where each is looked for, in which order, and that nothing else tells of one."""
 
+import os
+import traceback
+from pathlib import Path
+
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
@@ -7,8 +11,10 @@ from keyring.errors import PasswordDeleteError
 
 from novacron import errors
 from novacron.plugins import hookimpl
-from novacron.secrets import KEYRING, variable_of
+from novacron.secrets import KEYRING, read_secret, variable_of
 from novacron.site import default_site
+from novacron.state import StateDirectory
+from novacron.store.encryption import Encryption
 
 NAME, VARIABLE = "web1.disk-key", "NOVACRON_SECRET_WEB1_DISK_KEY"
 
@@ -100,3 +106,34 @@ def test_a_plugin_that_fails_is_named_and_what_it_said_is_not_passed_on():
     assert "sealed" in str(caught.value)
     assert "RuntimeError" in str(caught.value)
     assert "hunter2" not in f"{caught.value!r} {caught.value.as_dict()}"
+
+
+def test_only_an_ordinary_private_text_file_is_read(tmp_path):
+    """Nothing hangs, no other user chooses the secret, and an error shows none of its bytes."""
+    pipe, endless, binary, foreign = (tmp_path / name for name in ("pipe", "endless", "binary", "foreign"))
+    os.mkfifo(pipe, 0o600)
+    binary.write_bytes(b"hunter2\xff\xfe")
+    with endless.open("wb") as file:
+        file.truncate(2**40)
+    foreign.write_text("of another user")
+    for path in (endless, binary, foreign):
+        path.chmod(0o600)
+    refused = {pipe: "no ordinary file", endless: "too long", binary: "no UTF-8 text", Path("nul\0"): "no UTF-8 text"}
+    if os.getuid() == 0:
+        os.chown(foreign, 65534, 65534)
+        refused[foreign] = "another user"
+    for path, why in refused.items():
+        with pytest.raises(errors.InvalidStateError, match=why) as caught:
+            read_secret(path)
+        assert caught.value.hint
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_empty_secret_is_an_error_and_encrypts_nothing(tmp_path, monkeypatch):
+    """A variable that a script left empty must not become a key that everybody knows."""
+    monkeypatch.setenv(VARIABLE, "")
+    with pytest.raises(errors.InvalidStateError, match="is empty"):
+        default_site().secrets.get(NAME)
+    monkeypatch.setenv("NOVACRON_SECRET_DATABASE_KEY", "")
+    with pytest.raises(errors.InvalidStateError, match="'database-key' is empty"):
+        Encryption(StateDirectory(tmp_path)).dumps({"token": "x"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from novacron.errors import InvalidStateError, NovaCronError, PluginError, Secre
 
 KEYRING = "novacron"
 """The keyring's service; its user is the secret's name."""
+LONGEST = 2**20
+"""The largest number of bytes of a file with a secret."""
 
 
 class Secrets:
@@ -43,7 +46,7 @@ class Secrets:
 
         Raises:
             SecretNotFoundError: there is no secret of that name.
-            InvalidStateError: its file can't be read, or other users can read it.
+            InvalidStateError: its file can't be read, other users can read it, or the secret is empty.
             PluginError: a plugin's backend failed.
         """
         variable = variable_of(name)
@@ -63,9 +66,16 @@ class Secrets:
         The order is: the file that `$variable_FILE` names, the environment variable `variable`, the plugins, the keyring.
 
         Raises:
-            InvalidStateError: the file can't be read, or other users can read it.
+            InvalidStateError: the file can't be read, other users can read it, or the secret is empty.
             PluginError: a plugin's backend failed.
         """
+        value = self._look_up(name, variable)
+        if value == "":
+            hint = f"check {variable}, {variable}_FILE, the plugins and the keyring"
+            raise InvalidStateError(f"the secret {name!r} is empty", resource=name, outcome="not_sent", hint=hint)
+        return value
+
+    def _look_up(self, name: str, variable: str) -> str | None:
         if file := os.environ.get(f"{variable}_FILE"):
             return read_secret(Path(file))
         if (value := os.environ.get(variable)) is not None:
@@ -90,14 +100,34 @@ def read_secret(file: Path) -> str:
     """Return the content of a file, without the newline at its end.
 
     Raises:
-        InvalidStateError: the file can't be read, or other users can read it.
+        InvalidStateError: the file can't be read, is no ordinary text file, belongs to another user, or others can read it.
     """
     try:
-        if file.stat().st_mode & 0o077:
-            raise InvalidStateError(f"others may read {file}", outcome="not_sent", hint=f"chmod 600 {file}")
-        return file.read_text().rstrip("\n")
+        with open(file, "rb", opener=_without_waiting) as opened:
+            about = os.fstat(opened.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise InvalidStateError(f"{file} is no ordinary file", outcome="not_sent", hint="write the secret to a file")
+            if about.st_uid not in (0, os.geteuid()):
+                hint = f"chown {os.geteuid()} {file}, after you checked its content"
+                raise InvalidStateError(f"{file} belongs to another user", outcome="not_sent", hint=hint)
+            if about.st_mode & 0o077:
+                raise InvalidStateError(f"others may read {file}", outcome="not_sent", hint=f"chmod 600 {file}")
+            content = opened.read(LONGEST + 1)
+        if len(content) > LONGEST:
+            raise InvalidStateError(f"{file} is too long for a secret", outcome="not_sent", hint=f"at most {LONGEST} bytes")
+        return content.decode().rstrip("\n")
     except OSError as error:
         raise InvalidStateError(f"can't read the secret from {file}: {error.strerror}", outcome="not_sent") from error
+    except ValueError:  # of the decoder, whose text may show a part of the secret, or of a NUL in the path
+        hint = "store the secret as text, binary data as Base64"
+        raise InvalidStateError(
+            f"can't read the secret from {str(file)!r}: no UTF-8 text", outcome="not_sent", hint=hint
+        ) from None
+
+
+def _without_waiting(file: str, flags: int) -> int:
+    """Open a file for reading. A pipe that nobody writes to does not block."""
+    return os.open(file, flags | os.O_NONBLOCK)
 
 
 def _asked(backend: Callable[[str], str | None], name: str) -> str | None:
