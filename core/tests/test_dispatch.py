@@ -9,7 +9,7 @@ import pytest
 
 import novacron
 from novacron import errors
-from novacron.dispatch.call import Call
+from novacron.dispatch.call import Call, time_left
 from novacron.dispatch.dispatcher import Dispatcher
 from novacron.dispatch.locks import LockPolicy
 from novacron.handles.host import HostHandle
@@ -171,6 +171,21 @@ def test_a_change_that_was_not_sent_is_repeated(host, toy):
     vm = host.vms.create(name="a")
     toy.failures = [errors.HostConnectionError("refused", outcome="not_sent")]
     assert vm.start().status == "running"
+
+
+def test_a_change_knows_how_long_its_caller_waits(host, toy):
+    class Waiting:
+        @hookimpl
+        def vm_suspend(self, vm):
+            left.append(time_left())
+            return toy.vms[vm]
+
+    left = []
+    host = HostHandle(Dispatcher("h", "toy", Driver([toy, Waiting()])), uri="toy://")
+    vm = host.vms.create(name="a")
+    host.invoke("vm_suspend", vm=vm.id, timeout=1000)
+    assert 0 < left[0] <= 1000
+    assert time_left() is None
 
 
 def test_a_held_vm_names_its_holder_when_waiting_takes_too_long(host, toy):

@@ -3,12 +3,15 @@
 import io
 import os
 import subprocess
+import threading
 import uuid
 
+import libvirt
 import pytest
 
 from novacron import errors, specs
 from novacron.specs import VolumeSpec
+from novacron_kvm.storage import busy_pools
 
 pytestmark = pytest.mark.lab
 MIB = 2**20
@@ -106,6 +109,109 @@ def test_a_wiped_overlay_is_backed_as_before_and_a_full_image_is_full_again(lab,
     assert a.invoke("volume_wipe", pool="default", volume=above.name).backing == base.path
     assert full.allocated_bytes >= 8 * MIB
     assert a.invoke("volume_wipe", pool="default", volume=full.name).allocated_bytes >= 8 * MIB
+
+
+def absurd_capacity(image):
+    with image.open("r+b") as file:
+        file.seek(24)
+        file.write((2**62).to_bytes(8, "big"))
+
+
+def backing_file_that_is_gone(image):
+    subprocess.run(["qemu-img", "rebase", "-q", "-u", "-F", "raw", "-b", "/no/such/base.raw", image], check=True)
+
+
+def damaged_extension(image):
+    with image.open("r+b") as file:
+        file.seek(8)
+        file.write((2**40).to_bytes(8, "big") + (1000).to_bytes(4, "big"))
+
+
+@pytest.mark.parametrize("damage", [absurd_capacity, backing_file_that_is_gone])
+def test_a_volume_that_can_not_be_made_anew_is_not_wiped(lab, a, make, damage):
+    """libvirt makes a wiped image anew, from what its header says."""
+    volume = make("damaged.qcow2")
+    image = lab.shared / volume.name
+    damage(image)
+    a.pools.refresh("default")
+    content, there = image.read_bytes(), {file.name for file in lab.shared.iterdir()}
+    with pytest.raises(errors.StorageError, match=volume.name) as refused:
+        a.invoke("volume_wipe", pool="default", volume=volume.name)
+    assert "delete the volume" in refused.value.hint
+    assert image.read_bytes() == content
+    assert {file.name for file in lab.shared.iterdir()} == there
+
+
+def test_a_volume_whose_damaged_header_still_says_enough_is_wiped(lab, a, make):
+    volume = make("damaged.qcow2")
+    with (lab.shared / volume.name).open("r+b") as file:
+        file.seek(8)
+        file.write((2**40).to_bytes(8, "big") + (1000).to_bytes(4, "big"))  # the place of the backing file's name
+    a.pools.refresh("default")
+    wiped = a.invoke("volume_wipe", pool="default", volume=volume.name)
+    assert (wiped.format, wiped.capacity_bytes) == ("qcow2", volume.capacity_bytes)
+
+
+@pytest.fixture
+def uploading(lab, make, monkeypatch):
+    """A volume that another client uploads to, a function that ends the upload, and an event: NovaCron waits for that.
+
+    However slow the machine is, something is uploaded between two looks of NovaCron's.
+    """
+    volume = make(format="raw", capacity=64 * MIB)
+    connection, ended, begun, waits = libvirt.open(lab.hosts[0].uri), *(threading.Event() for _ in range(3))
+    image = lab.shared / volume.name
+
+    def upload():
+        target = connection.storageVolLookupByPath(volume.path)
+        while not ended.is_set():
+            stream = connection.newStream(0)
+            target.upload(stream, 0, 0, 0)
+            for _ in range(64):
+                stream.send(bytes(65536))
+                begun.set()
+            stream.finish()
+
+    def sleep(seconds):
+        waits.set()
+        before = image.stat().st_mtime_ns
+        while image.stat().st_mtime_ns == before and not ended.wait(0.01):
+            pass
+
+    def end():
+        ended.set()
+        thread.join(60)
+
+    thread = threading.Thread(target=upload)
+    thread.start()
+    assert begun.wait(60)
+    monkeypatch.setattr(busy_pools.time, "sleep", sleep)
+    yield volume, end, waits
+    end()
+    connection.close()
+
+
+def test_what_another_client_uploads_is_waited_for_and_then_named_as_busy(lab, a, uploading, monkeypatch):
+    volume, end, waits = uploading
+    where = {"pool": "default", "volume": volume.name}
+    changes = (
+        ("volume_resize", {"size": 128 * MIB, "shrink": False}),
+        ("volume_wipe", {}),
+        ("volume_upload", {"source": io.BytesIO(b"x")}),
+        ("volume_delete", {}),
+    )
+    with monkeypatch.context() as at_once:
+        at_once.setattr(busy_pools, "PATIENCE", 0.0)
+        for operation, arguments in changes:
+            with pytest.raises(errors.BusyError, match=volume.name) as caught:
+                a.invoke(operation, **where, **arguments)
+            assert "upload" in caught.value.hint
+    waits.clear()
+    deleted = a.submit("volume_delete", **where)
+    assert waits.wait(60)
+    assert not deleted.done()
+    end()
+    assert deleted.result(60).removed == (volume.path,)
 
 
 def test_what_is_in_use_is_neither_deleted_nor_overwritten(lab, a, make, boot):

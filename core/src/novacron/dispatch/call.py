@@ -10,6 +10,8 @@ from novacron.hookspecs.operation import Operation
 from novacron.identity import Identity
 from novacron.jobs import Job
 
+deadline: ContextVar[float | None] = ContextVar("novacron-deadline", default=None)
+"""`time.monotonic()` at which the caller of the running change stops waiting for it; None outside of changes."""
 held_locks: ContextVar[tuple[object, ...]] = ContextVar("novacron-held-locks", default=())
 """The locks that the running code holds with `vm.locked()`; see `novacron.dispatch.locks`."""
 
@@ -66,6 +68,15 @@ class Call:
         return f"<Call {self.operation.name} {self.resource or ''} on {self.host} by {self.actor}>"
 
 
+def time_left() -> float | None:
+    """Return the seconds until the caller stops waiting for the change that runs in this thread, at least 0 (for drivers).
+
+    A driver that waits for something, and gives up before that, can say what it waited for. None outside of a change.
+    """
+    until = deadline.get()
+    return None if until is None else max(0.0, until - time.monotonic())
+
+
 def resource_of(arguments: dict[str, Any]) -> str | None:
     """Return the name of the resource in the arguments: a VM before a pool, the name in a spec last."""
     for key in ("vm", "volume", "pool", "network", "template", "filter"):
@@ -76,4 +87,4 @@ def resource_of(arguments: dict[str, Any]) -> str | None:
     return getattr(spec, "name", None)
 
 
-__all__ = ["Call", "held_locks", "resource_of"]
+__all__ = ["Call", "deadline", "held_locks", "resource_of", "time_left"]

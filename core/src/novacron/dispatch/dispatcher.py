@@ -15,7 +15,7 @@ import pluggy
 
 from novacron.dispatch.arguments import check_arguments
 from novacron.dispatch.audit import AuditLog, AuditPolicy
-from novacron.dispatch.call import Call, resource_of
+from novacron.dispatch.call import Call, deadline, resource_of
 from novacron.dispatch.locks import LockPolicy
 from novacron.dispatch.results import ResultCheck
 from novacron.dispatch.retry import RetryPolicy
@@ -226,6 +226,7 @@ class Dispatcher:
         job.set_running_or_notify_cancel()
 
         def work() -> Any:
+            deadline.set(call.deadline)
             if spec.locks == "vm":
                 self._identify(call)
             return self._run(call)

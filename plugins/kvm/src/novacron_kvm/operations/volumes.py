@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -10,10 +11,12 @@ import libvirt
 
 from novacron.errors import (
     AlreadyExistsError,
+    ImageNotFoundError,
     InvalidSpecError,
     InvalidStateError,
     OperationCancelledError,
     SpecProblem,
+    StorageError,
     UnsupportedOperationError,
 )
 from novacron.jobs import Job
@@ -23,7 +26,7 @@ from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.lists import still_there
-from novacron_kvm.storage.busy_pools import refresh_if_free
+from novacron_kvm.storage.busy_pools import refresh_if_free, wait_until_free, wait_until_written
 from novacron_kvm.storage.file_locks import is_locked
 from novacron_kvm.storage.luks import secret_provided
 from novacron_kvm.storage.other_hosts import users_elsewhere
@@ -100,7 +103,8 @@ class KVMVolumes:
                 raise InvalidSpecError(f"can't resize {volume!r}", problems=[problem], resource=volume)
             self._refuse_used(conn, found, "resize", only_running=True)
             if size != now:
-                found.resize(size, libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK if size < now else 0)
+                flags = libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK if size < now else 0
+                wait_until_free(lambda: found.resize(size, flags))
             return volume_record(self._connection.name, found)
 
     @hookimpl
@@ -110,18 +114,10 @@ class KVMVolumes:
             self._refuse_used(conn, found, "wipe")
             before = volume_record(self._connection.name, found)
             _refuse_encrypted(before, "wipe", "delete it: without its header nobody can read what was in it")
-            backing, full = None, (before.allocated_bytes or 0) >= before.capacity_bytes
-            if before.backing:
-                below = find_path(conn, before.backing)
-                backing = (before.backing, volume_record(self._connection.name, below).format if below else "raw")
+            renew = self._renewal(conn, pool, before)
             job.report("overwriting")
-            found.wipe(0)
-            if before.format != "raw":
-                parent = conn.storagePoolLookupByName(pool)
-                found.delete(0)
-                text = volume_xml(volume, before.capacity_bytes, before.format, backing, preallocate=full)
-                found = parent.createXML(text, allocating(before.format, preallocate=full))
-            return volume_record(self._connection.name, found)
+            wait_until_free(lambda: found.wipe(0))
+            return volume_record(self._connection.name, renew(found) if renew else found)
 
     @hookimpl
     def volume_locked(self, pool: str, volume: str) -> bool:
@@ -134,7 +130,7 @@ class KVMVolumes:
         with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
             self._refuse_used(conn, found, "delete")
             path = found.path()
-            found.delete(0)
+            wait_until_free(lambda: found.delete(0))
         return Deleted(name=volume, removed=(path,))
 
     @hookimpl
@@ -170,6 +166,42 @@ class KVMVolumes:
             text = volume_xml(name, record.capacity_bytes, wanted or record.format, None)
             return self._made(parent, name, lambda: parent.createXMLFrom(text, source, 0), record.capacity_bytes, job)
 
+    def _renewal(self, conn: Any, pool: str, before: Volume) -> Callable[[Any], Any] | None:
+        """Return what makes a wiped image anew; None for a raw one, which needs that not.
+
+        The new image is first made under another name: what a damaged header says, or a backing file that is gone, makes that fail, and
+        then the volume is not touched.
+
+        Raises:
+            StorageError: the image can't be made anew.
+        """
+        if before.format == "raw":
+            return None
+        parent, full, backing = conn.storagePoolLookupByName(pool), (before.allocated_bytes or 0) >= before.capacity_bytes, None
+        if before.backing:
+            below = find_path(conn, before.backing)
+            backing = (before.backing, volume_record(self._connection.name, below).format if below else "raw")
+        flags = allocating(before.format, preallocate=full)
+
+        def make(name: str) -> Any:
+            text = volume_xml(name, before.capacity_bytes, before.format, backing, preallocate=full)
+            return create_whole(self._connection, parent, name, lambda: parent.createXML(text, flags))
+
+        try:
+            make(f"{before.name}.{uuid.uuid4().hex[:8]}").delete(0)
+        except (ImageNotFoundError, InvalidSpecError, StorageError) as error:
+            raise StorageError(
+                f"can't wipe {before.name!r}: an empty image like it can't be made: {error}",
+                resource=before.name,
+                hint="its header is damaged, or its backing file is gone: delete the volume, and create a new one",
+            ) from error
+
+        def renew(wiped: Any) -> Any:
+            wiped.delete(0)
+            return make(before.name)
+
+        return renew
+
     def _pool_for(self, conn: Any, pool: str, name: str) -> Any:
         if not name or "/" in name or name in (".", ".."):
             raise InvalidSpecError(
@@ -191,6 +223,7 @@ class KVMVolumes:
         return volume_record(self._connection.name, made)
 
     def _refuse_used(self, conn: Any, volume: Any, verb: str, *, only_running: bool = False) -> None:
+        """Raise an error if anything uses a volume, or if another client still uploads to it when the time is over."""
         path = volume.path()
         users = users_of(conn, path, only_running=only_running)
         users += users_elsewhere(self._connection, conn, [path], only_running=only_running).get(path, [])
@@ -202,6 +235,7 @@ class KVMVolumes:
                 if verb == "resize"
                 else "detach or delete that first",
             )
+        wait_until_written(volume)
 
 
 def _refuse_encrypted(volume: Volume, verb: str, hint: str) -> None:
