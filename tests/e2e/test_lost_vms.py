@@ -137,7 +137,9 @@ def test_a_vm_that_libvirtd_lost_is_neither_started_nor_deleted_while_qemu_runs_
     assert lost.value.outcome == "unknown"
     assert "docs/reliability.md" in lost.value.hint
     found = a.vms["committing"].record
-    assert (found.status, found.status_reason) == ("unknown", "lost by libvirtd")
+    (listed,) = [each.record for each in a.vms.list(name="committing")]
+    for each in (found, listed):
+        assert (each.status, each.status_reason) == ("unknown", "lost by libvirtd")
     attempts = (
         committing.start,
         committing.stop,
@@ -167,6 +169,9 @@ def test_a_vm_that_libvirtd_lost_is_neither_started_nor_deleted_while_qemu_runs_
         host.host.kill_guest("committing")
     committing.start()
     assert sources(a, "committing") == [str(new)]
+    assert [each.status for each in a.vms.list(name="committing")] == ["running"]
+    with closing(libvirt.open(lab.hosts[0].uri)) as raw:
+        assert [each for each in raw.listAllSecrets() if "switches a disk" in each.XMLDesc(0)] == [], "a mark is left"
     committing.console.wait_for_more_ticks()
 
 

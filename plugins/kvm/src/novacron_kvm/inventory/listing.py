@@ -1,4 +1,4 @@
-"""All VMs in three calls, however many there are."""
+"""All VMs in three or four calls, however many there are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.inventory.statistics import statistics_of_all
 from novacron_kvm.jobs.domain_jobs import HELPER, POLL, busy
-from novacron_kvm.statuses import TABLE
+from novacron_kvm.jobs.switch_marks import lost_vms
+from novacron_kvm.statuses import LOST, TABLE
 
 GROUPS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_BALLOON
 
@@ -45,7 +46,10 @@ def wait_until_idle(connection: KVMConnection, vm: str, seconds: float) -> VM:
 
 
 def list_vms(connection: KVMConnection, query: VMQuery) -> Sequence[VM]:
-    """Return all VMs: the statistics of all in one call, then which are transient and which start with the host."""
+    """Return all VMs: the statistics of all in one call, then which are transient and which start with the host.
+
+    One more call tells which VMs libvirtd may have lost, if a VM is stopped and libvirtd does not know why.
+    """
     read = connection.read
     with translated():
         if query.detail == "full":
@@ -53,12 +57,15 @@ def list_vms(connection: KVMConnection, query: VMQuery) -> Sequence[VM]:
         stats = statistics_of_all(connection, GROUPS)
         transient = {d.UUID() for d in read.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)}
         autostart = {d.UUID() for d in read.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)}
+        lost = lost_vms(read, stats)
     host, node, table, found = connection.name, connection.node, TABLE, []
     for domain, values in stats:  # kept simple because it runs 5,000 times on a large host
         if domain.name().startswith(HELPER):
             continue
         status, reason = table.get((values["state.state"], values["state.reason"]), ("unknown", ""))
         identity = domain.UUID()
+        if identity in lost:
+            status, reason = "unknown", LOST
         if "vcpu.current" not in values:  # libvirt's test driver counts neither vCPUs nor memory in its statistics
             values |= _sizes(domain)
         found.append(

@@ -22,6 +22,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.errors import translated
 from novacron_kvm.jobs.lost_vms import is_lost, lost_error
+from novacron_kvm.jobs.switch_marks import mark, unmark
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
 from novacron_kvm.storage.helper_domain import existing_volume, helper_domain
 from novacron_kvm.storage.volume_files import volume_record
@@ -45,6 +46,7 @@ def switching(connection: KVMConnection, domain: Any, target: str, path: str) ->
         nonlocal noted
         if there.isPersistent():
             facts, noted = facts_of(there), True
+            mark(there)
             set_facts(there, facts.changed(switching={**facts.switching, target: path}))
 
     try:
@@ -126,6 +128,8 @@ def _forget(domain: Any, target: str) -> None:
     facts = facts_of(domain)
     left = {name: path for name, path in facts.switching.items() if name != target}
     set_facts(domain, facts.changed(switching=left, switched=tuple(name for name in facts.switched if name != target)))
+    if not left:
+        unmark(domain)
 
 
 __all__ = ["settle_switches", "switching"]
