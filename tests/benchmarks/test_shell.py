@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import os
 import statistics
 import time
@@ -15,6 +16,7 @@ from rich.console import Console
 
 import novacron
 from novacron.drivers import sim
+from novacron_lab import Lab
 
 pytestmark = pytest.mark.benchmark
 VMS = 5000
@@ -108,6 +110,60 @@ def test_the_shell_starts_within_one_and_a_half_times_bare_ptpython(tmp_path):
         f"shell {1000 * min(ours):.0f} ms, ptpython {1000 * min(theirs):.0f} ms, ratio {ratios[1]:.2f}, of medians {ratios[0]:.2f}"
     )
     assert ratios[1] <= 1.5
+
+
+def longest_echo(child, seconds):
+    """The most seconds from a key to its echo, while somebody types 20 keys a second."""
+    took = []
+    child.delaybeforesend = None
+    child.send("#")
+    for letter in itertools.islice(itertools.cycle("abcdefghijklmnopqrstuvwxyz"), round(20 * seconds)):
+        began = time.perf_counter()
+        child.send(letter)
+        child.expect_exact(letter)
+        took.append(time.perf_counter() - began)
+        time.sleep(max(0.0, 0.05 - took[-1]))
+    child.send("\x03")
+    return max(took)
+
+
+@pytest.mark.lab
+def test_a_halted_host_never_stalls_the_prompt_for_more_than_100_ms(tmp_path):
+    """Three real libvirtd, one halted: at the start, in the middle, and back. The best of some rounds counts: other load only adds."""
+    environment = os.environ | {"NOVACRON_STATE": str(tmp_path), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+    lab = Lab.up(hosts=3, name=f"stall-{os.getpid()}", temporary=True)
+    halted = lab.hosts[-1]
+    with novacron.Site(tmp_path) as site:
+        for host in lab.hosts:
+            site.fleet.add(host.name, host.uri)
+    rounds = []
+    try:
+        for _ in range(5):
+            bare = pexpect.spawn("ptpython", env=environment, encoding="utf-8", timeout=60, dimensions=(30, 100))
+            bare.expect(">>>")
+            peer = longest_echo(bare, 4)
+            bare.close(force=True)
+            halted.freeze_daemon()
+            child = pexpect.spawn("novacron", ["shell"], env=environment, encoding="utf-8", timeout=60, dimensions=(30, 100))
+            child.expect("novacron>")
+            start = longest_echo(child, 4)
+            halted.thaw_daemon()
+            back = longest_echo(child, 4)
+            halted.freeze_daemon()
+            middle = longest_echo(child, 4)
+            halted.thaw_daemon()
+            child.close(force=True)
+            rounds.append((peer, start, back, middle))
+    finally:
+        halted.thaw_daemon()
+        lab.down()
+    peer, *ours = map(min, zip(*rounds, strict=True))
+    print(
+        "longest echo:",
+        ", ".join(f"{1000 * each:.0f} ms" for each in ours),
+        f"(start, back, middle); ptpython {1000 * peer:.0f} ms",
+    )
+    assert max(ours) <= 0.1
 
 
 def test_an_idle_shell_costs_at_most_one_per_cent_of_a_core(tmp_path):

@@ -30,11 +30,13 @@ from novacron.plugins.discovery import DriverRegistry
 from novacron.plugins.driver import ConnectContext, DriverProvider
 from novacron.secrets import Secrets
 from novacron.state import StateDirectory
+from novacron.store.activity import Activity, read_activity
 from novacron.store.advisory_locks import AdvisoryLocks
 from novacron.store.allocations import AllocationStore
 from novacron.store.location import database_url
 from novacron.store.managed import ManagedNodes
 from novacron.store.nodes import NodeStore, node_id
+from novacron.store.quick import is_private, sqlite_file
 
 if TYPE_CHECKING:
     from novacron.fleets import Fleet
@@ -131,6 +133,25 @@ class Site:
     def flows(self) -> Flows:
         """The flows with names: built-in ones, those of plugins, and registered ones."""
         return self._once("flows", self._make_flows)
+
+    def activity(self) -> Activity:
+        """Count the workflow runs that have not ended and the alerts that fire: cheap enough for a status line.
+
+        Returns:
+            Both numbers, read now from the state database.
+
+        Raises:
+            StorageError: the database can't be read.
+
+        Example:
+            >>> import novacron
+            >>> novacron.site.default_site().activity().alerts
+            0
+        """
+        file = sqlite_file(self._url())
+        if file is not None and is_private(file):
+            return read_activity(file)
+        return Activity(len(self.fleet.runs.list(unfinished=True, limit=None)), len(self.fleet.alerts.list("firing")))
 
     def diagnose(self) -> list[Finding]:
         """Check this machine: the state directory and its permissions, the drivers, and the program and keys of SSH.

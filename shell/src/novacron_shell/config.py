@@ -4,7 +4,7 @@
 host = "kvm1"          # used when no host is named; `novacron host use`, --host, -c and the environment win
 output = "wide"        # table, wide, json, ndjson, yaml, csv or name
 timeout = "20s"        # how long a host may take to answer
-theme = "monokai"      # a Pygments style for what is typed in the shell
+theme = "light"        # "light" or "dark", as the terminal's background is; or a Pygments style for what is typed in the shell
 
 [aliases]
 ll = "vm list -o wide"
@@ -37,7 +37,7 @@ class Config:
         host: name of the host of the fleet that is used when none is named.
         output: output format.
         timeout: seconds that a host may take to answer.
-        theme: name of a Pygments style for the shell.
+        theme: "light", "dark", or a Pygments style, for the shell.
         aliases: name to the command line that it stands for.
     """
 

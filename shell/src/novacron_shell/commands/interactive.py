@@ -11,12 +11,13 @@ from novacron_shell.output import tell
 
 
 @click.command("shell")
+@click.option("-q", "--quiet", is_flag=True, help="No greeting, and no question about interrupted runs.")
 @common_options
-def shell(settings: Settings) -> None:
+def shell(settings: Settings, quiet: bool) -> None:
     """Start the interactive shell: Python with the fleet's hosts and VMs."""
     from novacron_shell.repl.session import run as run_session
 
-    run_session(settings)
+    run_session(settings, quiet=quiet)
 
 
 @click.command("script", context_settings={"ignore_unknown_options": True})

@@ -2,7 +2,7 @@
 
 ```toml
 editing = "vi"              # or "emacs", the default
-theme = "monokai"           # a Pygments style for what is typed; F2 shows all
+theme = "light"             # the terminal's background: "light" or "dark"; or a Pygments style for what is typed; F2 shows all
 startup = ["~/my_names.py"] # Python files that run when the shell starts
 
 [aliases]
@@ -40,7 +40,7 @@ class ShellConfig:
 
     Attributes:
         editing: "emacs" or "vi".
-        theme: name of the Pygments style for input; None for the terminal's colours.
+        theme: "light" or "dark", as the terminal's background is; or the Pygments style for input; None for ptpython's colours.
         startup: Python files to run at the start.
         aliases: name to command line.
         path: the file that `save_alias` writes; None for none.

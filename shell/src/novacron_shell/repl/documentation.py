@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.syntax import Syntax
 from rich.text import Text
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.text import printable
+from novacron_shell.repl.themes import Code
 
 OVERVIEW = """\
 hosts, vms            connected hosts and their VMs by name: vms["web1"].start()
@@ -94,7 +94,7 @@ def _signature(value: Any) -> str:
 
 def _source(value: Any) -> RenderableType:
     try:
-        return Syntax(printable(inspect.getsource(value)), "python", background_color="default")
+        return Code(inspect.getsource(value), "python")
     except (OSError, TypeError):
         return Text("the source is not available", style="dim")
 

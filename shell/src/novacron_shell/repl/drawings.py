@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.progress_bar import ProgressBar
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -20,6 +19,7 @@ from novacron_shell.output import STATUS_STYLE
 from novacron_shell.progress import describe
 from novacron_shell.repl.display import card, error_line, records_table, table, without_address
 from novacron_shell.repl.sparklines import sparkline
+from novacron_shell.repl.themes import Code
 
 LEXERS = {"json": "json", "yaml": "yaml", "vmx": "ini"}
 """Pygments lexers of native definitions, by the end of their format; others are XML."""
@@ -28,7 +28,7 @@ LEXERS = {"json": "json", "yaml": "yaml", "vmx": "ini"}
 def definition(found: Any) -> RenderableType:
     """A VM's native definition, highlighted."""
     lexer = next((lexer for ending, lexer in LEXERS.items() if found.format.endswith(ending)), "xml")
-    return Syntax(printable(found.text), lexer, background_color="default", word_wrap=True)
+    return Code(found.text, lexer, wrap=True)
 
 
 def page(found: Any) -> RenderableType:
@@ -348,11 +348,8 @@ def migration_check(found: Any) -> RenderableType:
 def plain(found: Any) -> RenderableType:
     """A specification, as JSON."""
     values = found.as_dict() if hasattr(found, "as_dict") else found.model_dump(mode="json")
-    return Syntax(
-        printable(json.dumps({k: v for k, v in values.items() if v not in (None, [], {})}, indent=2, default=str)),
-        "json",
-        background_color="default",
-        word_wrap=True,
+    return Code(
+        json.dumps({k: v for k, v in values.items() if v not in (None, [], {})}, indent=2, default=str), "json", wrap=True
     )
 
 

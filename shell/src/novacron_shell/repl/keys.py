@@ -13,18 +13,24 @@ from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.interpreter import is_special
 
 
-def bindings(shell: Environment) -> KeyBindings:
-    """Return the key bindings: those of plugins; and Enter runs a `:` command at once, whatever its last character is.
+def bindings(shell: Environment, search: Callable[[], object] = lambda: None) -> KeyBindings:
+    """Return the key bindings: those of plugins; Ctrl-R; and Enter runs a `:` command at once, whatever its last character is.
 
     Args:
         shell: the session.
+        search: lets the user search the history.
     """
     keys = KeyBindings()
+    typing = ~has_selection & (vi_insert_mode | emacs_insert_mode) & has_focus(DEFAULT_BUFFER)
     special = Condition(lambda: is_special(get_app().current_buffer.text))
 
-    @keys.add("enter", filter=special & ~has_selection & (vi_insert_mode | emacs_insert_mode) & has_focus(DEFAULT_BUFFER))
+    @keys.add("enter", filter=special & typing)
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.validate_and_handle()
+
+    @keys.add("c-r", filter=typing)
+    def _(event: KeyPressEvent) -> None:
+        search()
 
     add_keys(keys, shell)
     return keys

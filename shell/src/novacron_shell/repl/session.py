@@ -24,6 +24,7 @@ from novacron_shell.repl.extension import extend
 from novacron_shell.repl.inventory import PATIENCE, Inventory, OpenHosts, identifier, namespace
 from novacron_shell.repl.jobs import JobBook
 from novacron_shell.repl.opening import Opening
+from novacron_shell.repl.themes import use_theme
 from novacron_shell.repl.toolbar import Toolbar
 from novacron_shell.repl.watching import ProgressPolicy
 
@@ -34,10 +35,18 @@ EAGER = 8
 """Hosts that a session connects to when it starts; a larger fleet is connected host by host when asked for."""
 
 
-def run(settings: Settings) -> None:
+SWITCH = 0.001
+"""Seconds that a thread keeps the interpreter while another one waits for it. With Python's 5 ms, threads that open hosts delay typing."""
+
+
+def run(settings: Settings, *, quiet: bool = False) -> None:
     """Run the shell until the user leaves it; or run what is piped into it.
 
     The prompt appears first. Then the hosts are opened in the background, and the first line waits for them.
+
+    Args:
+        settings: the host that was named, otherwise the fleet.
+        quiet: whether to leave out the greeting and the question about interrupted runs.
 
     Raises:
         NovaCronError: the host that was named can't be opened.
@@ -46,6 +55,7 @@ def run(settings: Settings) -> None:
     if not sys.stdin.isatty():
         return _run_piped(settings)
 
+    sys.setswitchinterval(SWITCH)
     jobs = JobBook()
     progress = ProgressPolicy(jobs)
     shell = _empty_environment(settings, jobs)
@@ -53,8 +63,9 @@ def run(settings: Settings) -> None:
     opening = Opening(shell, settings, progress)
     try:
         _configure(shell)
-        _greet()
-        if not shell.started_for:  # a shell for one host is there at once; the fleet's has the database open
+        if not quiet:
+            _greet()
+        if not (quiet or shell.started_for):  # a shell for one host opens no database
             offer_interrupted(shell.console)
         if shell.config.startup:
             opening.finish()
@@ -145,6 +156,7 @@ def _configure(shell: Environment) -> None:
         shell.config = ShellConfig.read(state_directory(create=True) / "shell.toml").over(read_config())
     except NovaCronError as error:
         tell(shell.console, error)
+    use_theme(shell.console, shell.config.theme)
 
 
 def _greet() -> None:
@@ -199,6 +211,10 @@ def _run_startup(shell: Environment, file: Path) -> None:
 
 def offer_interrupted(console: Console) -> None:
     """Ask whether to resume interrupted runs. A running worker resumes them without a question."""
+    from novacron.site import default_site
+
+    if not default_site().activity().runs:
+        return
     from novacron import fleet
     from novacron.workflow.nodes import names_of
 

@@ -28,10 +28,12 @@ from novacron_shell.repl.completer import ShellCompleter
 from novacron_shell.repl.coroutines import compiled, run_code
 from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.errors import from_typed_line, mistyped, tell
+from novacron_shell.repl.history_search import HistorySearch
 from novacron_shell.repl.interpreter import Interpreter, is_special
 from novacron_shell.repl.interrupts import DetachedError, Interrupts
 from novacron_shell.repl.jobs import Listed
 from novacron_shell.repl.keys import add_keys, bindings
+from novacron_shell.repl.themes import INPUT
 from novacron_shell.repl.toolbar import Prompt, Toolbar
 from novacron_shell.repl.watching import ProgressPolicy
 
@@ -70,7 +72,7 @@ class Shell(PythonRepl):
             get_locals=lambda: environment.names,
             history_filename=history,
             vi_mode=environment.config.editing == "vi",
-            extra_key_bindings=bindings(environment),
+            extra_key_bindings=bindings(environment, lambda: self.search_history()),
             _completer=completer,
             _validator=_LineValidator(self.get_compiler_flags),
             _extra_toolbars=toolbar.drawn(),
@@ -107,8 +109,8 @@ class Shell(PythonRepl):
             while True:
                 try:
                     return super().read()
-                except _HistoryAsked:
-                    self._choose_from_history()
+                except _Aside as aside:
+                    self._choose(aside.screen)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -124,18 +126,28 @@ class Shell(PythonRepl):
                 signal.signal(signal.SIGINT, before)
 
     def enter_history(self) -> None:
-        """Let the user choose from the history.
+        """Let the user choose lines from the history."""
+        self._show_aside(lambda: PythonHistory(self, self.default_buffer.document).app.run(in_thread=True))
 
-        The prompt ends for as long as the screen of the history is there, so that this screen gets the keys that were typed after F3.
+    def search_history(self) -> None:
+        """Let the user search the history for the letters that are typed."""
+        typed = self.default_buffer.text
+        lines = reversed(list(self.history.get_strings()))
+        self._show_aside(lambda: HistorySearch(lines).run(self.app.input, self.app.output, typed))
+
+    def _show_aside(self, screen: Callable[[], str | None]) -> None:
+        """Show a screen that returns a line for the prompt.
+
+        The prompt ends for as long as the screen is there, so that the screen gets the keys that were typed after the one that opened it.
         """
         self.app.erase_when_done = True
         self.show_sidebar = False  # a prompt can't begin with the focus on it
         self.app.layout.focus(self.default_buffer)
-        self._exit(_HistoryAsked())
+        self._exit(_Aside(screen))
 
-    def _choose_from_history(self) -> None:
+    def _choose(self, screen: Callable[[], str | None]) -> None:
         self.app.erase_when_done = False
-        chosen = PythonHistory(self, self.default_buffer.document).app.run(in_thread=True)
+        chosen = screen()
         if chosen is not None:
             self.default_buffer.document = Document(chosen)  # the cursor is at the end
 
@@ -177,10 +189,13 @@ class Shell(PythonRepl):
         self.highlight_matching_parenthesis = True
         self.show_status_bar = False
         self.app.refresh_interval = 1.0  # the toolbar shows what was read in the background
-        self.all_prompt_styles["novacron"] = Prompt()
+        self.all_prompt_styles["novacron"] = Prompt(self._shell)
         self.prompt_style = "novacron"
-        if self._shell.config.theme in self.code_styles:
-            self.use_code_colorscheme(self._shell.config.theme)
+        theme = self._shell.config.theme
+        if theme in INPUT:
+            theme, self.min_brightness, self.max_brightness = INPUT[theme]
+        if theme in self.code_styles:
+            self.use_code_colorscheme(theme)
 
     def eval(self, line: str) -> object:
         """Run what was typed, keep it for `:save`, then read the inventory again in the background."""
@@ -274,8 +289,12 @@ class Shell(PythonRepl):
         return super()._handle_exception(e)
 
 
-class _HistoryAsked(Exception):
-    """Ends the prompt because the user wants to choose from the history."""
+class _Aside(Exception):
+    """Ends the prompt for a screen from which the user chooses a line."""
+
+    def __init__(self, screen: Callable[[], str | None]) -> None:
+        super().__init__()
+        self.screen = screen
 
 
 class _LineValidator(Validator):
