@@ -533,3 +533,29 @@ def test_input_of_the_filter_is_no_action(hosts):
         assert not isinstance(app.screen, Confirm)
 
     driven(hosts, act)
+
+
+def test_the_screen_of_a_vm_is_a_picture_that_can_be_saved_and_its_console_opens(hosts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    opened = []
+    (running,) = [vm for vm in hosts[0].vms.list() if vm.name.endswith("00001")]
+
+    async def act(app, pilot):
+        monkeypatch.setattr(app, "open_console", opened.append)
+        app.change(View(filter=running.name))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail) and app.screen.is_mounted)
+        screen = app.screen
+        assert screen._screenshot is None  # read only when it is shown
+        screen._tabs.active = "screen"
+        await until(pilot, lambda: screen._picture.image is not None)
+        await until(pilot, lambda: screen._picture.size.width > 10 and screen._picture.size.height > 3)
+        await pilot.press("w")
+        await until(pilot, lambda: any(tmp_path.iterdir()))
+        await pilot.press("t")
+
+    driven(hosts, act)
+    (file,) = tmp_path.iterdir()
+    assert file.name.startswith(running.name)
+    assert file.read_bytes() == running.screenshot().data
+    assert [vm.name for vm in opened] == [running.name]

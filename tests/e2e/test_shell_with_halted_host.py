@@ -33,6 +33,7 @@ def shell(three, tmp_path):
 
     def start():
         child = pexpect.spawn("novacron", ["shell"], env=environment, encoding="utf-8", timeout=60, dimensions=(40, 140))
+        child.delaybeforesend = None
         children.append(child)
         seen(child, "novacron>")
         return child
@@ -53,7 +54,7 @@ def answered(child, expression, text):
     seen(child, f"<{text}>")
 
 
-def echoed(child, letters="abcdefghijklmnopqrstuvwxyz"):
+def echoed(child, letters="abcdefgh"):
     """Type letters one by one, each when the one before it is on the screen."""
     child.send("#")
     for letter in letters:

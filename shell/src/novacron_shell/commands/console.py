@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import select
 import shutil
-import sys
 import threading
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,9 +14,6 @@ from novacron_shell.commands.ssh import run
 from novacron_shell.completion import vm_argument
 from novacron_shell.options import Settings, common_options
 from novacron_shell.output import show_one, tell, write
-
-DETACH = b"\x1d"
-"""Ctrl-], as telnet and virsh use it."""
 
 
 @click.command("console")
@@ -30,63 +24,21 @@ DETACH = b"\x1d"
 def console(settings: Settings, vm: str, force: bool, log: str | None) -> None:
     """Attach to the serial console of VM. Ctrl-] detaches; the VM runs on.
 
-    The guest controls the terminal while attached. Without a terminal, standard input is sent and the output is printed until it ends.
+    Ctrl-\\ shows what was printed since then in the pager, or sets the size of the guest's terminal to the size of this one; a serial line
+    can't tell the guest by itself. The guest controls the terminal while attached. Without a terminal, standard input is sent and the
+    output is printed until it ends.
     """
+    from novacron_shell.terminal_console import TerminalConsole
+
     handle = settings.vm(vm)
-    opened = handle.console(force=force)
-    tell(f"attached to {handle.name} on {handle.host.name}; Ctrl-] detaches")
-    written = open(log, "ab", buffering=0) if log else None  # noqa: SIM115 - closed below
-    ended = threading.Event()
-    try:
-        threading.Thread(target=_print, args=(opened, written, ended), name="novacron-console", daemon=True).start()
-        _type(opened, ended)
-    finally:
-        ended.set()
-        opened.close()
-        if written is not None:
-            written.close()
+    with ExitStack() as stack:
+        opened = stack.enter_context(closing(handle.console(force=force)))
+        written = stack.enter_context(open(log, "ab", buffering=0)) if log else None
+        tell(
+            f"attached to {handle.name} on {handle.host.name}; Ctrl-] detaches, Ctrl-\\ scrolls back and sets the terminal's size"
+        )
+        TerminalConsole(opened, written).run()
     tell(f"detached from {handle.name}")
-
-
-def _print(opened: Any, log: Any, ended: threading.Event) -> None:
-    from novacron.errors import NovaCronError
-
-    try:
-        while not ended.is_set():
-            data = opened.read(0.2)
-            if data:
-                os.write(1, data)
-                if log is not None:
-                    log.write(data)
-    except (NovaCronError, OSError, ValueError) as error:
-        if not ended.is_set():
-            tell(f"the console ended: {error}")
-    ended.set()
-
-
-def _type(opened: Any, ended: threading.Event) -> None:
-    """Send what is typed until Ctrl-], the end of input, or the end of the console."""
-    if not sys.stdin.isatty():
-        while not ended.is_set() and (data := os.read(0, 4096)):
-            opened.write(data)
-        ended.wait(1.0)  # let the answer come
-        return
-    import termios
-    import tty
-
-    before = termios.tcgetattr(0)
-    try:
-        tty.setraw(0)
-        while not ended.is_set():
-            if not select.select([0], [], [], 0.2)[0]:
-                continue
-            data, found, _ = os.read(0, 4096).partition(DETACH)
-            if data:
-                opened.write(data)
-            if found:
-                return
-    finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
 @click.command("screenshot")

@@ -312,20 +312,29 @@ class _Picture:
         )
 
 
-def _image(data: bytes) -> RenderableType | None:
-    """Return what draws a picture; None if its data can't be read. The terminal is asked once what it can show."""
+def decoded(data: bytes) -> Any:
+    """Return a picture as an image of Pillow; None if its data can't be read."""
     import io
 
-    from PIL import Image as Picture
-    from textual_image.renderable import HalfcellImage, Image, UnicodeImage
+    from PIL import Image
 
     try:
-        picture = Picture.open(io.BytesIO(data))
-        picture.load()
-    except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError):
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    return image
+
+
+def _image(data: bytes) -> RenderableType | None:
+    """Return what draws a picture; None if its data can't be read. The terminal is asked once what it can show."""
+    from textual_image.renderable import HalfcellImage, Image, UnicodeImage
+
+    image = decoded(data)
+    if image is None:
         return None
     kind: Any = HalfcellImage if Image is UnicodeImage else Image
-    drawn: RenderableType = kind(picture, width="auto" if picture.width < 640 else 80)
+    drawn: RenderableType = kind(image, width="auto" if image.width < 640 else 80)
     return drawn
 
 

@@ -192,7 +192,7 @@ class Shell(PythonRepl):
         self.all_prompt_styles["novacron"] = Prompt(self._shell)
         self.prompt_style = "novacron"
         theme = self._shell.config.theme
-        if theme in INPUT:
+        if theme is not None and theme in INPUT:
             theme, self.min_brightness, self.max_brightness = INPUT[theme]
         if theme in self.code_styles:
             self.use_code_colorscheme(theme)

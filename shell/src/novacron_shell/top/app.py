@@ -209,16 +209,20 @@ class Top(App[None]):
         if host is None:
             self.say(f"{event.vm.host} has not answered yet", error=True)
         else:
-            self.push_screen(Detail(host, event.vm))
+            self.push_screen(Detail(host, event.vm, self.open_console))
 
     def action_console(self) -> None:
-        """Leave the screen for the console of the VM."""
+        """Open the console of the VM under the cursor."""
         vm = self._table.selected
-        if vm is None or self._console is None or not self._visible:
-            return
-        with self.suspend():
-            self._console(vm)
-        self.refresh()
+        if vm is not None and self._visible:
+            self.open_console(vm)
+
+    def open_console(self, vm: VMState) -> None:
+        """Leave the screen for the console of a VM, and come back."""
+        if self._console is not None:
+            with self.suspend():
+                self._console(vm)
+            self.refresh()
 
     def action_act(self, name: str) -> None:
         """Ask, then do something to the VM under the cursor."""
