@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 
+import msgspec
 import pytest
 
 import novacron
@@ -14,6 +15,7 @@ from novacron.dispatch.arguments import DATA
 from novacron.dispatch.dispatcher import Dispatcher
 from novacron.drivers.sim import forget
 from novacron.handles.host import HostHandle
+from novacron.jobs import Job
 from novacron.plugins import Driver, hookimpl
 from novacron.plugins.driver import DriverProvider, HostURI
 from novacron.plugins.validation import declared, operations
@@ -21,6 +23,7 @@ from novacron.records.vm import VM
 from novacron.redaction import redacted
 from novacron.specs.spec import Spec
 from novacron.workflow import steps
+from novacron.workflow.run.progress import StepRecord
 
 BAD = [
     "a\nb",
@@ -534,6 +537,32 @@ def test_no_field_of_any_spec_takes_control_characters():
     assert lines <= taken
     assert tried > 5000
     assert [error for error in told if not error.isprintable()] == []
+
+
+FOREIGN = "x\x1b]0;owned\x07\x9b2J\u202e\r\u2028"
+"""Other tools and guests may choose such texts; NovaCron reads them as they are."""
+
+
+def test_the_text_of_no_handle_and_no_error_controls_a_terminal(host):
+    """`print(vm)`, a traceback of Python or a log of another program shows it without any filter."""
+    vm = host.vms["vm-00001"]
+    vm.snapshots.create("s")
+    snapshot = vm.snapshots["s"]
+    vm.record = msgspec.structs.replace(vm.record, name=FOREIGN, host=FOREIGN)
+    snapshot.record = msgspec.structs.replace(snapshot.record, name=FOREIGN)
+    disk, job = next(iter(vm.disks)), Job("vm_start", FOREIGN)
+    disk.record = msgspec.structs.replace(disk.record, source=FOREIGN)
+    held = [vm, snapshot, disk, job, vm.guest, vm.ssh, vm.resources, vm.metrics, vm.host_devices]
+    failures = [
+        errors.GuestAgentError(f"the guest says {FOREIGN}", host=FOREIGN),
+        errors.MigrationCheckError("not ready", failures=[FOREIGN]),
+        errors.InvalidSpecError(FOREIGN, problems=[errors.SpecProblem(FOREIGN, FOREIGN, FOREIGN)]),
+    ]
+    step = StepRecord(path="0", description=FOREIGN, vm=FOREIGN, error={"text": FOREIGN})
+    texts = [*map(repr, held), *map(str, [*failures, step])]
+    assert [text for text in [*texts, *map(repr, failures)] if not text.isprintable()] == []
+    assert [text for text in texts if "owned" not in text] == []
+    assert FOREIGN in failures[0].as_dict()["message"], "programs get the text as it is"
 
 
 @pytest.mark.parametrize("bad", ["a\x9bb", "a\nb", "a\x1b]0;x\x07"])

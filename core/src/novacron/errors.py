@@ -37,7 +37,7 @@ Outcome = Literal["failed", "not_sent", "unknown"]
 
 
 class NovaCronError(Exception):
-    """The base of all errors. Its text is complete enough to be shown alone in a terminal.
+    """The base of all errors. Its text is complete enough to be shown alone in a terminal, and control characters in it are escaped.
 
     Args:
         message: What went wrong: lower case, no full stop, names the resource.
@@ -77,8 +77,10 @@ class NovaCronError(Exception):
         self.details = details or {}
 
     def __str__(self) -> str:
+        from novacron.text import printable
+
         where = f" on {self.host}" if self.host and self.host not in self.message else ""
-        return f"{self.message}{where}"
+        return printable(f"{self.message}{where}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.__dict__.copy()))
@@ -328,7 +330,9 @@ class MigrationCheckError(MigrationError):
         self.failures = list(failures or [])
 
     def __str__(self) -> str:
-        return super().__str__() + "".join(f"{'; ' if i else ': '}{f}" for i, f in enumerate(self.failures))
+        from novacron.text import printable
+
+        return super().__str__() + printable("".join(f"{'; ' if i else ': '}{f}" for i, f in enumerate(self.failures)))
 
     def as_dict(self) -> dict[str, Any]:
         return super().as_dict() | {"failures": self.failures}

@@ -13,6 +13,7 @@ import msgspec
 
 from novacron.errors import OperationCancelledError, OperationTimeoutError
 from novacron.identity import Identity
+from novacron.text import printable_line
 
 T = TypeVar("T")
 SLICE = 0.5
@@ -73,7 +74,7 @@ class Job(Future[T], Generic[T]):
     def __repr__(self) -> str:
         state = "done" if self.done() else "cancelling" if self._cancel_asked.is_set() else "running"
         share = "" if self._progress.fraction is None else f" {self._progress.fraction:.0%}"
-        return f"<Job {self.operation} {self.resource or ''} {state}{share}>"
+        return printable_line(f"<Job {self.operation} {self.resource or ''} {state}{share}>")
 
     @property
     def actor(self) -> str | None:

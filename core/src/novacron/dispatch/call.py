@@ -9,6 +9,7 @@ from typing import Any
 from novacron.hookspecs.operation import Operation
 from novacron.identity import Identity
 from novacron.jobs import Job
+from novacron.text import printable_line
 
 deadline: ContextVar[float | None] = ContextVar("novacron-deadline", default=None)
 """`time.monotonic()` at which the caller of the running change stops waiting for it; None outside of changes."""
@@ -65,7 +66,7 @@ class Call:
         return max(0.0, self.deadline - time.monotonic())
 
     def __repr__(self) -> str:
-        return f"<Call {self.operation.name} {self.resource or ''} on {self.host} by {self.actor}>"
+        return printable_line(f"<Call {self.operation.name} {self.resource or ''} on {self.host} by {self.actor}>")
 
 
 def time_left() -> float | None:

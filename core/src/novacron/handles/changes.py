@@ -9,6 +9,7 @@ import msgspec
 
 from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, SpecProblem
 from novacron.records.vm import VMConfiguration
+from novacron.text import printable_line
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
@@ -76,7 +77,7 @@ class ChangePlan:
         return len(self.fields)
 
     def __repr__(self) -> str:
-        return f"<change of {self.vm.name}: {', '.join(change.field for change in self.fields) or 'nothing'}>"
+        return printable_line(f"<change of {self.vm.name}: {', '.join(change.field for change in self.fields) or 'nothing'}>")
 
     @property
     def undo(self) -> dict[str, Any]:

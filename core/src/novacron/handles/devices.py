@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from novacron.records.devices import HostDevice
+from novacron.text import printable_line
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -27,7 +28,7 @@ class HostDevices:
         self._host = host
 
     def __repr__(self) -> str:
-        return f"<devices of {self._host.name}>"
+        return printable_line(f"<devices of {self._host.name}>")
 
     def list(self, kind: Literal["pci", "usb"] | None = None) -> Sequence[HostDevice]:
         """Return the devices, sorted by kind, machine and address; each names the VMs that have it.
@@ -57,7 +58,7 @@ class VMDevices:
         self._vm = vm
 
     def __repr__(self) -> str:
-        return f"<devices of the host that {self._vm.name} has>"
+        return printable_line(f"<devices of the host that {self._vm.name} has>")
 
     def list(self) -> Sequence[HostDevice]:
         """Return the devices of the host that the VM has."""

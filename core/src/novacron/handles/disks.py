@@ -10,6 +10,7 @@ from novacron.errors import DeviceNotFoundError
 from novacron.handles.collection import Collection
 from novacron.handles.following import finish
 from novacron.records.disks import Disk
+from novacron.text import printable_line
 from novacron.units import parse_size
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class DiskHandle:
         self.vm, self.record = vm, record
 
     def __repr__(self) -> str:
-        return f"<Disk {self.record.target} of {self.vm.name} {self.record.source or 'empty'}>"
+        return printable_line(f"<Disk {self.record.target} of {self.vm.name} {self.record.source or 'empty'}>")
 
     def resize(self, size: int | str) -> DiskHandle:
         """Grow the disk. A running guest sees the new size."""

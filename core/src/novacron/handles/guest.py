@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from novacron.records.guest import ExecResult, GuestInfo
+from novacron.text import printable_line
 from novacron.units import parse_duration
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class GuestHandle:
         self._vm = vm
 
     def __repr__(self) -> str:
-        return f"<Guest of {self._vm.name}>"
+        return printable_line(f"<Guest of {self._vm.name}>")
 
     def info(self) -> GuestInfo:
         """Return what the guest agent reports: host name, operating system, IP addresses."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from novacron.errors import HostNotFoundError, InvalidSpecError, SpecProblem, UnsupportedOperationError
 from novacron.plugins.driver import Destination
+from novacron.text import printable_line
 
 if TYPE_CHECKING:
     from novacron.dispatch.dispatcher import Dispatcher
@@ -56,7 +57,7 @@ class HostHandle:
         self._find = find
 
     def __repr__(self) -> str:
-        return f"<Host {self.name} {self.uri}{' closed' if self.closed else ''}>"
+        return printable_line(f"<Host {self.name} {self.uri}{' closed' if self.closed else ''}>")
 
     def __dir__(self) -> Iterable[str]:
         return sorted(
@@ -294,7 +295,7 @@ class EventStream:
         self._subscription: Subscription | None = host.subscribe(self._put)
 
     def __repr__(self) -> str:
-        return f"<events of {self._host}{' closed' if self._subscription is None else ''}>"
+        return printable_line(f"<events of {self._host}{' closed' if self._subscription is None else ''}>")
 
     def _put(self, event: Event) -> None:
         if self._kinds is None or event.kind in self._kinds:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import InvalidStateError
 from novacron.records.metrics import VMMetrics
 from novacron.records.series import Series
+from novacron.text import printable_line
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
@@ -38,7 +39,7 @@ class VMMetricsHandle:
         self._vm = vm
 
     def __repr__(self) -> str:
-        return f"<metrics of {self._vm.name}>"
+        return printable_line(f"<metrics of {self._vm.name}>")
 
     def __call__(self) -> VMMetrics:
         """Measure the VM now."""

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from novacron.text import printable_line
+
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
 
@@ -20,7 +22,7 @@ class NativeOperations:
         self._host = host
 
     def __repr__(self) -> str:
-        return f"<native operations of {self._host.name}: {len(dir(self))}>"
+        return printable_line(f"<native operations of {self._host.name}: {len(dir(self))}>")
 
     def __dir__(self) -> Iterable[str]:
         return sorted(name.partition(".")[2] for name in self._host.dispatcher.native)

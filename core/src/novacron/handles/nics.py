@@ -9,6 +9,7 @@ from novacron.display import html_card
 from novacron.errors import DeviceNotFoundError
 from novacron.handles.collection import Collection
 from novacron.records.nics import NIC
+from novacron.text import printable_line
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
@@ -25,7 +26,7 @@ class NICHandle:
         self.vm, self.record = vm, record
 
     def __repr__(self) -> str:
-        return f"<NIC {self.record.mac} of {self.vm.name} on {self.record.network}>"
+        return printable_line(f"<NIC {self.record.mac} of {self.vm.name} on {self.record.network}>")
 
     def detach(self) -> VMHandle:
         """Detach the NIC from the VM."""

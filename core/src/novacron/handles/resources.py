@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from novacron.records.resources import Resources
+from novacron.text import printable_line
 from novacron.units import parse_size
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class ResourcesHandle:
         self._vm = vm
 
     def __repr__(self) -> str:
-        return f"<resources of {self._vm.name}>"
+        return printable_line(f"<resources of {self._vm.name}>")
 
     def read(self) -> Resources:
         """Return the current settings. `next_start` has those of the next start if they differ."""

@@ -12,6 +12,7 @@ from novacron.display import html_card
 from novacron.handles.collection import Collection
 from novacron.handles.following import finish
 from novacron.records.snapshots import Snapshot
+from novacron.text import printable_line
 from novacron.units import parse_duration
 
 Duration = int | float | str | timedelta
@@ -31,7 +32,7 @@ class SnapshotHandle:
         self.vm, self.record = vm, record
 
     def __repr__(self) -> str:
-        return f"<Snapshot {self.name} of {self.vm.name} {self.record.created_at}>"
+        return printable_line(f"<Snapshot {self.name} of {self.vm.name} {self.record.created_at}>")
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ from novacron.records.guest import ExecResult
 from novacron.ssh.commands import scp_argv, ssh_argv
 from novacron.ssh.known_hosts import KEY_FILES, KnownHosts
 from novacron.ssh.target import JumpHost, SSHTarget, checked_port, checked_user, jump_of, parse_jump
+from novacron.text import printable_line
 from novacron.units import parse_duration
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class SSHHandle:
         self.known_hosts = KnownHosts(vm.host.dispatcher.audit.state)
 
     def __repr__(self) -> str:
-        return f"<SSH to {self._vm.name}>"
+        return printable_line(f"<SSH to {self._vm.name}>")
 
     def target(
         self,

@@ -30,6 +30,7 @@ from novacron.records.guest import ConsoleEndpoint, GuestInfo, Screenshot
 from novacron.records.metrics import VMRates, VMUsage
 from novacron.records.migration import MigrationCheck
 from novacron.records.vm import VM, Deleted, NativeDefinition, Status, VMConfiguration
+from novacron.text import printable_line
 from novacron.units import parse_duration
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class VMHandle:
         self.last_migration: Any = None
 
     def __repr__(self) -> str:
-        return f"<VM {self.name} on {self.record.host} {self.status}>"
+        return printable_line(f"<VM {self.name} on {self.record.host} {self.status}>")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, VMHandle) and (self.id, self.host.name) == (other.id, other.host.name)

@@ -15,6 +15,7 @@ from novacron.records.metrics import VMRates
 from novacron.records.questions import Question
 from novacron.records.vm import NativeDefinition, Page
 from novacron.specs.query import VMQuery, VMQueryFields
+from novacron.text import printable_line
 from novacron.threads import fan_out
 from novacron.units import parse_duration
 
@@ -34,7 +35,7 @@ class VMCollection(Collection[VMHandle]):
         self._host = host
 
     def __repr__(self) -> str:
-        return f"<VMs of {self._host.name}>"
+        return printable_line(f"<VMs of {self._host.name}>")
 
     def _all(self) -> Sequence[VMHandle]:
         return [*self.list()]
@@ -164,7 +165,7 @@ class VMPage:
         self.next = page.next
 
     def __repr__(self) -> str:
-        return f"<{len(self.records)} of {self.total} VMs of {self._host.name}>"
+        return printable_line(f"<{len(self.records)} of {self.total} VMs of {self._host.name}>")
 
     def __iter__(self) -> Iterator[VMHandle]:
         return (VMHandle(self._host, record) for record in self.records)
@@ -188,7 +189,7 @@ class Each:
         self._vms, self._limit = vms, limit
 
     def __repr__(self) -> str:
-        return f"<operations on {len(self._vms)} VMs>"
+        return printable_line(f"<operations on {len(self._vms)} VMs>")
 
     def __getattr__(self, method: str) -> Any:
         if method.startswith("_") or not callable(getattr(VMHandle, method, None)):

@@ -12,6 +12,7 @@ from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, 
 from novacron.labs.differences import HostState, differences
 from novacron.labs.resources import SECTIONS, Action, LabContent, Resource
 from novacron.store.labs import LabStore, Owned
+from novacron.text import printable_line
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -42,7 +43,7 @@ class LabPlan:
         return len(self.actions)
 
     def __repr__(self) -> str:
-        return f"<plan of the lab {self.lab.name}: {len(self.actions)} actions>"
+        return printable_line(f"<plan of the lab {self.lab.name}: {len(self.actions)} actions>")
 
     def apply(self, *, on_progress: Callable[[Progress], object] | None = None) -> LabRun:
         """Do all actions. A process that is killed meanwhile leaves a run that the next `apply` resumes.

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from novacron.text import printable_line
+
 SECTIONS = {"pools": "pool", "images": "image", "volumes": "volume", "networks": "network", "vms": "vm"}
 """The sections of a lab file, in the order in which their resources are created, and the kind of each."""
 
@@ -31,7 +33,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Return its kind and name. The fields may contain secrets."""
-        return f"<{self.kind} {self.name}>"
+        return printable_line(f"<{self.kind} {self.name}>")
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +64,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         of = f" of {self.before['vm']}" if self.kind in ("nic", "disk") else ""
-        return f"{self.action} {self.kind} {self.name}{of} on {self.host}"
+        return printable_line(f"{self.action} {self.kind} {self.name}{of} on {self.host}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from novacron.records.record import Record
+from novacron.text import printable_line
 
 PowerStatus = Literal["on", "off", "unknown"]
 """The power of a node as its fence device reports it. A node that is powering off is "on". "unknown" is never treated as "off"."""
@@ -74,7 +75,7 @@ class FenceTarget:
         self.confirmed_by = confirmed_by
 
     def __repr__(self) -> str:
-        return f"<FenceTarget {self.node}: {', '.join(sorted(self.options)) or 'no options'}>"
+        return printable_line(f"<FenceTarget {self.node}: {', '.join(sorted(self.options)) or 'no options'}>")
 
 
 class FenceResult(Record, frozen=True):

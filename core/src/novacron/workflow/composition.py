@@ -9,6 +9,7 @@ import msgspec
 
 from novacron.errors import WorkflowError
 from novacron.redaction import redacted
+from novacron.text import printable_line
 from novacron.units import parse_duration
 from novacron.workflow.kinds.registry import default_kinds
 from novacron.workflow.nodes import (
@@ -66,7 +67,7 @@ class Workflow:
         self.kinds, self.functions, self.hosts = dict(kinds or {}), dict(functions or {}), dict(hosts or {})
 
     def __repr__(self) -> str:
-        return f"<Workflow {f'{self.name!r}: ' if self.name else ''}{self.description}>"
+        return printable_line(f"<Workflow {f'{self.name!r}: ' if self.name else ''}{self.description}>")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Workflow) and (self.node, self.name) == (other.node, other.name)

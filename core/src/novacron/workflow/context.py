@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from novacron.errors import VMNotFoundError
 from novacron.jobs import Job, Progress
+from novacron.text import printable_line
 from novacron.workflow.hosts import Hosts
 from novacron.workflow.nodes import VMRef
 from novacron.workflow.run.scope import Scope
@@ -67,7 +68,7 @@ class Context:
         self._location, self._scope, self._listener, self._expected = location, scope or Scope(), listener, expected
 
     def __repr__(self) -> str:
-        return f"<Context of {self.ref.name or self.ref.id} on {self.ref.host}>"
+        return printable_line(f"<Context of {self.ref.name or self.ref.id} on {self.ref.host}>")
 
     @property
     def ref(self) -> VMRef:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from novacron.errors import HostNotFoundError, VMNotFoundError, either
+from novacron.text import printable_line
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -78,7 +79,7 @@ class Inventory(Mapping[str, "VMHandle"]):
         return len(self._vms)
 
     def __repr__(self) -> str:
-        return f"<VMs {', '.join(self) or 'none'}>"
+        return printable_line(f"<VMs {', '.join(self) or 'none'}>")
 
     def name_of(self, vm: str) -> str:
         """Return the name of the VM with this UUID, or what was given."""
@@ -258,7 +259,7 @@ class OpenHosts(Mapping[str, "HostHandle"]):
         return len(self._open)
 
     def __repr__(self) -> str:
-        return f"<hosts {', '.join(self) or 'none'}>"
+        return printable_line(f"<hosts {', '.join(self) or 'none'}>")
 
     def add(self, host: HostHandle) -> HostHandle:
         """Keep a connected host."""

@@ -13,6 +13,7 @@ from novacron.display import html_table
 from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem
 from novacron.handles.vm import VMHandle
 from novacron.handles.vms import Each
+from novacron.text import printable_line
 from novacron.threads import fan_out, in_thread
 
 AT_ONCE = 16
@@ -45,7 +46,7 @@ class Selection(Sequence[VMHandle]):
 
     def __repr__(self) -> str:
         silent = f", no answer from {', '.join(self.unreachable)}" if self.unreachable else ""
-        return f"<{len(self)} VM{'' if len(self) == 1 else 's'}{silent}>"
+        return printable_line(f"<{len(self)} VM{'' if len(self) == 1 else 's'}{silent}>")
 
     def __len__(self) -> int:
         return len(self._vms)
@@ -102,7 +103,7 @@ class Outcomes(Selection):
         self.failed = tuple(outcome for outcome in outcomes if outcome.error is not None)
 
     def __repr__(self) -> str:
-        return f"<{self.action}: {self.summary}>"
+        return printable_line(f"<{self.action}: {self.summary}>")
 
     @property
     def summary(self) -> str:
@@ -155,7 +156,7 @@ class Action:
         return Action(self.name, lambda vm: self.work(vm, *arguments, **options))
 
     def __repr__(self) -> str:
-        return f"<action {self.name}: pipe VMs into it>"
+        return printable_line(f"<action {self.name}: pipe VMs into it>")
 
     def __ror__(self, vms: VMs) -> Outcomes:
         """Run the action on VMs and return the outcomes.

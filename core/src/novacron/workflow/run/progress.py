@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from novacron.text import printable_line
 from novacron.units import format_duration
 from novacron.workflow.nodes import StepNode, StepWords, VMRef, node_at, steps_of
 from novacron.workflow.paths import Path
@@ -54,7 +55,9 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         why = self.error or self.undo_error
         took = "" if self.seconds is None else f"  {format_duration(self.seconds)}"
-        return f"{_MARKS[self.status]} {self.description}  {self.status}{took}{'  ' + str(why['text']) if why else ''}"
+        return printable_line(
+            f"{_MARKS[self.status]} {self.description}  {self.status}{took}{'  ' + str(why['text']) if why else ''}"
+        )
 
 
 class StepRecords:

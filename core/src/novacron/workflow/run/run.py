@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from novacron.jobs import Job, Progress
+from novacron.text import printable, printable_line
 from novacron.workflow.nodes import VMRef, names_of
 from novacron.workflow.run.journal import Entry, Event, Journal
 from novacron.workflow.run.progress import StepRecord, StepRecords
@@ -56,10 +57,12 @@ class Run(Job[Any]):
 
     def __repr__(self) -> str:
         share = f" {self._progress.fraction:.0%}" if not self.done() and self._progress.fraction is not None else ""
-        return f"<Run {self.id} {self.name or ''} of {self.resource} {self._status}{share}>".replace("  ", " ")
+        return printable_line(f"<Run {self.id} {self.name or ''} of {self.resource} {self._status}{share}>".replace("  ", " "))
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.name or 'workflow'} of {self.resource}: {self._status}", *(f"  {s}" for s in self.steps)])
+        return printable(
+            "\n".join([f"{self.name or 'workflow'} of {self.resource}: {self._status}", *(f"  {s}" for s in self.steps)])
+        )
 
     @property
     def status(self) -> RunStatus:
