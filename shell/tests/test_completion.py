@@ -1,6 +1,10 @@
 """Names are completed from what a listing saw last."""
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
@@ -54,6 +58,36 @@ def test_snapshots_of_the_vm_before_them_are_completed(tmp_path, monkeypatch):
     assert run(cli, ["-c", "sim://completed-snapshots", "snapshot", "list", "vm-00001"]).exit_code == 0
     assert completed("snapshot", "show", "vm-00001") == ["between"]
     sim.forget("completed-snapshots")
+
+
+HOSTILE = [
+    "vm-$(touch ran)",
+    "vm-`touch ran`",
+    "vm-*",
+    "vm-;touch ran",
+    "vm-\nplain,forged",
+    "vm-\x1b]0;x\x07",
+    "vm-\u202e",
+    "vm-'a",
+]
+BASH = """
+eval "$(novacron completion bash)"
+COMP_WORDS=(novacron stop vm-) COMP_CWORD=2
+_novacron_completion novacron
+printf '%s|' "${COMPREPLY[@]}"
+"""
+
+
+def test_bash_offers_no_name_that_would_run_something(tmp_path):
+    """bash inserts a completion as it is, and runs it when the line is entered. Other tools may give a VM any name."""
+    (tmp_path / "names.json").write_text(json.dumps({"h": [*HOSTILE, "vm-good", "vm-bücher"]}))
+    (tmp_path / "snapshots.json").write_text(json.dumps({"h/vm": HOSTILE}))
+    environment = os.environ | {"NOVACRON_STATE": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "--norc", "-c", BASH], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert sorted(done.stdout.strip("|").split("|")) == ["vm-bücher", "vm-good"], done.stderr
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

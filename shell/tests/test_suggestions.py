@@ -1,5 +1,6 @@
 """Completion in the shell: functions of the text and of what is known, without a terminal."""
 
+import ast
 import threading
 
 import pytest
@@ -166,6 +167,22 @@ def test_the_prompt_completes_live_names_and_python(session):
     assert "ts" in completed(session, 'open("/etc/hos') or "/etc/hosts" in "".join(completed(session, 'open("/etc/hos'))
     assert completed(session, ":network show ") != []
     assert session.host.name in completed(session, ":vm list --host ")
+
+
+def test_a_completion_runs_nothing_and_holds_no_control_characters(session, monkeypatch):
+    """Other tools may give a VM any name."""
+    session.host.vms.create(name="kept")
+    session.shell.vms.refresh()
+    vm = session.shell.vms["kept"]
+    names = ['kept"]; boom() #', "kept\\", "kept{boom()}", "kept\u202e", "kept\x1b]0;x\x07", "kept\nx"]
+    monkeypatch.setattr(type(session.shell.vms), "items", lambda self: [(name, vm) for name in names])
+    for begin in ('vms["kept', "vms['kept", 'vms[f"kept', 'vms["""kept'):
+        offered = completed(session, begin)
+        assert len(offered) == (2 if begin.startswith("vms[f") else 3)
+        for each in offered:
+            expression = ast.parse(begin.removesuffix("kept") + each, mode="eval").body
+            assert isinstance(expression, ast.Subscript), each
+            assert not [node for node in ast.walk(expression) if isinstance(node, ast.Call)], each
 
 
 def test_a_vm_that_appears_is_completed(session):

@@ -17,6 +17,8 @@ STATUSES = ("running", "suspended", "saved", "stopping", "stopped", "crashed", "
 KINDS = ("tag:", "host:", "status:")
 VMS, SNAPSHOTS = "names.json", "snapshots.json"
 """Files of the state directory with the names that were seen: of VMs by host, of snapshots by HOST/VM."""
+ACTIVE = frozenset("$`\"'\\;&|<>(){}[]*?!")
+"""Characters that a command line of a shell does not take as they are. bash inserts a completion without quotes."""
 
 
 def remember(vms: Iterable[tuple[str, str]]) -> None:
@@ -83,7 +85,17 @@ def suggestions(incomplete: str, names: dict[str, list[str]]) -> list[str]:
         choices = (f"host:{host}" for host in names)
     else:
         choices = [*sorted({name for some in names.values() for name in some}), *KINDS]
-    return [choice for choice in choices if choice.startswith(incomplete)]
+    return [choice for choice in choices if choice.startswith(incomplete) and can_be_typed(choice)]
+
+
+def can_be_typed(name: str) -> bool:
+    """Return whether a name is safe on a command line. Other tools may give a VM any name, also `$(reboot)`.
+
+    Example:
+        >>> can_be_typed("web1"), can_be_typed("bücher 2"), can_be_typed("$(reboot)"), can_be_typed("a\\nb")
+        (True, True, False, False)
+    """
+    return name.isprintable() and ACTIVE.isdisjoint(name)
 
 
 def _groups() -> list[str]:
@@ -106,7 +118,7 @@ def complete_vms(context: click.Context, parameter: click.Parameter, incomplete:
 def complete_snapshots(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a snapshot of the VM that was typed before it (for click)."""
     names = known_snapshots(str(context.params.get("selector") or ""))
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete) and can_be_typed(name)]
 
 
 def vm_argument(command: Any) -> Any:
@@ -121,6 +133,7 @@ def _folder() -> Path:
 
 
 __all__ = [
+    "can_be_typed",
     "complete_snapshots",
     "complete_vms",
     "known",

@@ -29,7 +29,10 @@ class ShellCompleter(Completer):
         self._python = PythonCompleter(lambda: shell.names, lambda: shell.names, lambda: False)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        """Yield completions of the text before the cursor."""
+        """Yield completions of the text before the cursor. Names with control characters are left out."""
+        return (each for each in self._completions(document, complete_event) if each.text == printable_line(each.text))
+
+    def _completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         text = document.text_before_cursor
         if text.lstrip().startswith(COMMAND):
             for found, length, meta in list(self._commands.complete(text.lstrip()[1:]))[:MOST]:

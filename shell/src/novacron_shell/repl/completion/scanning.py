@@ -40,6 +40,7 @@ class Place:
         brackets: the open brackets, outermost first.
         keyword: name of the keyword argument whose value is being typed.
         comment: whether the cursor is in a comment.
+        prefix: the letters before the open string, such as "f".
     """
 
     quote: str | None
@@ -48,6 +49,7 @@ class Place:
     brackets: list[Bracket]
     keyword: str | None
     comment: bool = False
+    prefix: str = ""
 
     @property
     def inner(self) -> Bracket | None:
@@ -71,8 +73,9 @@ def scan(text: str) -> Place:
             quote = text[at : at + 3] if text[at : at + 3] in ("'''", '"""') else letter
             end = _end_of_string(text, at + len(quote), quote)
             if end is None:
-                start = at + len(quote)
-                return Place(quote, text[start:], start, brackets, _keyword(text, brackets, _prefix(text, at)))
+                start, before = at + len(quote), _prefix(text, at)
+                keyword, prefix = _keyword(text, brackets, before), text[before:at].lower()
+                return Place(quote, text[start:], start, brackets, keyword, prefix=prefix)
             at = end
             continue
         if letter == "#":

@@ -102,10 +102,12 @@ def _in_string(place: Place, names: Names) -> list[Suggestion]:
 
 
 def _quoted(known: Mapping[str, str], place: Place, end: str) -> list[Suggestion]:
+    """Return names as the rest of the open string. In an f-string, a name with a brace would be code."""
     quote = (place.quote or "'")[0]
     return [
         Suggestion(name.replace("\\", "\\\\").replace(quote, f"\\{quote}") + end, len(place.typed), name, about)
         for name, about in matching(known, place.typed)
+        if "f" not in place.prefix or "{" not in name
     ]
 
 
