@@ -11,6 +11,7 @@ from keyring.errors import PasswordDeleteError
 
 from novacron import errors
 from novacron.plugins import hookimpl
+from novacron.plugins.driver import ConnectContext
 from novacron.secrets import KEYRING, read_secret, variable_of
 from novacron.site import default_site
 from novacron.state import StateDirectory
@@ -137,3 +138,10 @@ def test_an_empty_secret_is_an_error_and_encrypts_nothing(tmp_path, monkeypatch)
     monkeypatch.setenv("NOVACRON_SECRET_DATABASE_KEY", "")
     with pytest.raises(errors.InvalidStateError, match="'database-key' is empty"):
         Encryption(StateDirectory(tmp_path)).dumps({"token": "x"})
+
+
+def test_the_options_of_a_connection_are_not_shown():
+    """A plugin, a debugger or a crash report may show what a driver gets for `connect(uri, password=...)`."""
+    context = ConnectContext("vc", 5.0, {"password": "hunter2", "verify": "no"})
+    assert "hunter2" not in f"{context} {[context]} {context._replace(name='x')}"
+    assert "verify" in repr(context)

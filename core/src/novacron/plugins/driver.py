@@ -97,6 +97,9 @@ class ConnectContext(NamedTuple):
     state: StateDirectory = StateDirectory()
     ask_peers: AskPeers = no_peers
 
+    def __repr__(self) -> str:
+        return f"<ConnectContext {self.name}, options: {', '.join(sorted(self.options)) or 'none'}>"
+
 
 class Driver:
     """One connection: the area objects that implement the operations.
