@@ -75,6 +75,8 @@ LABELS = {
     "vm": VM_LABELS,
     "run": {"run": "r1"},
     "certificate": HOST,
+    "license": {**HOST, "license": "vSphere 8 AB12"},
+    "token": {"token": "chat"},
     "source": {"source": "app"},
 }
 DEVICE = {"vm_disk": {"disk": "vda"}, "vm_nic": {"nic": "0"}}
@@ -120,6 +122,10 @@ FAULTS = {
     ("SnapshotChainLong", "warning"): {"vm_snapshot_chain_length": (2, 6)},
     ("RunNeedsPerson", "warning"): {"run_needs_person": (0, 1)},
     ("RunStuck", "warning"): {"run_age_seconds": (60, 7 * 3600)},
+    ("BackupLate", "warning"): {"vm_newest_checkpoint_seconds": (ago(DAY), ago(2 * DAY))},
+    ("CheckpointBroken", "warning"): {"vm_broken_checkpoints": (0, 1)},
+    ("LicenseExpiring", "warning"): {"license_expiry_seconds": (ago(-100 * DAY), ago(-10 * DAY))},
+    ("TokenExpiring", "warning"): {"token_expiry_seconds": (ago(-100 * DAY), ago(-10 * DAY))},
     ("CertificateExpiring", "warning"): {"certificate_expiry_seconds": (ago(-100 * DAY), ago(-10 * DAY))},
     ("MetricSourceDown", "warning"): {"source_up": (1, 0)},
     ("MetricSourceTooLarge", "warning"): {"source_dropped_samples": (0, 7)},
@@ -221,6 +227,7 @@ def healthy_minute(feed, chance, minute, hosts, vms):
             "host_memory_free_bytes": 2**36 * (0.3 + chance.random() * 0.1),
             "host_cpu_seconds_total": 16 * max(0.0, min(1.0, load)),
             "certificate_expiry_seconds": START + 200 * DAY,
+            "license_expiry_seconds": START + 200 * DAY,
         }
         for metric, value in gauges.items():
             feed.put(metric, value, host=host)
@@ -247,6 +254,8 @@ def healthy_vm(feed, chance, labels, *, moving, restarted):
         "agent_connected": float(not restarted),
         "oldest_snapshot_seconds": START - DAY,
         "snapshot_chain_length": 2,
+        "newest_checkpoint_seconds": START - 3600,
+        "broken_checkpoints": 0,
         "memory_bytes": 2**31,
         "memory_maximum_bytes": 2**31,
         "memory_guest_bytes": 2**31 - 2**26,

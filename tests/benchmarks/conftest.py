@@ -1,6 +1,7 @@
 """What the benchmarks share: crowds of VMs on real daemons, fair measuring, and the peers."""
 
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -167,3 +168,34 @@ def kcli(tmp_path_factory, environment):
         return [str(program), *arguments], {**environment, "HOME": str(home)}
 
     return configured
+
+
+@pytest.fixture(scope="session")
+def measured_vms():
+    """Returns a round of metrics of so many VMs."""
+    return round_of
+
+
+def round_of(vms, minute=0, layouts=None):
+    """Return a round of so many VMs with 30 noisy series each, of which 20 are counters."""
+    from novacron.monitoring.layouts import Layouts, Measured, Round, SeriesKey
+
+    layouts = layouts or Layouts()
+    layout = layouts.of([SeriesKey(f"counter{n:02}_total") for n in range(20)] + [SeriesKey(f"gauge{n:02}") for n in range(10)])
+    chance = random.Random(minute)
+    measured = []
+    for number in range(vms):
+        busy = 1 + number % 97
+        counters = [float(minute * 60 * busy * (n + 1) * 1000 + chance.randrange(50_000)) for n in range(20)]
+        gauges = [float(busy * 2**20 + 4096 * chance.randrange(200)) for n in range(10)]
+        measured.append(
+            Measured(
+                "vm",
+                f"vm-{number:06}",
+                f"host{number % 50}",
+                (("name", f"vm-{number:06}"), ("vm", f"id-{number:06}")),
+                layout,
+                counters + gauges,
+            )
+        )
+    return Round(at=1.7e9 + 60 * minute, measured=measured)

@@ -1,48 +1,22 @@
 """Monitoring: text for Prometheus against prometheus-client, and a minute of many VMs collected, stored and packed."""
 
 import itertools
-import random
 import time
 
 import pytest
 
 from novacron.monitoring.exposition import ExpositionWriter
-from novacron.monitoring.layouts import Layouts, Measured, Round, SeriesKey
-
-SERIES = 30
-
-
-def crowd(vms, minute=0, layouts=None):
-    """Return a round of so many VMs with 30 noisy series each, of which 20 are counters."""
-    layouts = layouts or Layouts()
-    layout = layouts.of([SeriesKey(f"counter{n:02}_total") for n in range(20)] + [SeriesKey(f"gauge{n:02}") for n in range(10)])
-    chance = random.Random(minute)
-    measured = []
-    for number in range(vms):
-        busy = 1 + number % 97
-        counters = [float(minute * 60 * busy * (n + 1) * 1000 + chance.randrange(50_000)) for n in range(20)]
-        gauges = [float(busy * 2**20 + 4096 * chance.randrange(200)) for n in range(10)]
-        measured.append(
-            Measured(
-                "vm",
-                f"vm-{number:06}",
-                f"host{number % 50}",
-                (("name", f"vm-{number:06}"), ("vm", f"id-{number:06}")),
-                layout,
-                counters + gauges,
-            )
-        )
-    return Round(at=1.7e9 + 60 * minute, measured=measured)
+from novacron.monitoring.layouts import Layouts
 
 
 @pytest.mark.benchmark
-def test_text_for_prometheus_is_quicker_than_prometheus_client():
+def test_text_for_prometheus_is_quicker_than_prometheus_client(measured_vms):
     """300,000 samples: under 0.3 s, and quicker than prometheus-client in the same run."""
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
     from prometheus_client.openmetrics.exposition import generate_latest
 
-    made, writer = crowd(10_000), ExpositionWriter({})
+    made, writer = measured_vms(10_000), ExpositionWriter({})
     writer.write(made)
 
     class Peer:
@@ -69,7 +43,7 @@ def test_text_for_prometheus_is_quicker_than_prometheus_client():
 
 
 @pytest.mark.benchmark
-def test_a_minute_of_many_vms_is_stored_and_evaluated(tmp_path):
+def test_a_minute_of_many_vms_is_stored_and_evaluated(tmp_path, measured_vms):
     """100,000 VMs with 30 metrics each: followed, stored and evaluated by five rules in well under a minute."""
     import os
 
@@ -94,7 +68,7 @@ def test_a_minute_of_many_vms_is_stored_and_evaluated(tmp_path):
     wanted = {metric for rule in rules for metric in rule.horizons()}
     states, samples, seconds = AlertStates(rules), Samples(), {}
     for minute in range(3):
-        made, times = crowd(vms, minute, storage.layouts), [time.perf_counter()]
+        made, times = measured_vms(vms, minute, storage.layouts), [time.perf_counter()]
         tracker.follow(made.measured)
         times.append(time.perf_counter())
         storage.write(made.at, made.measured)
@@ -115,7 +89,7 @@ def test_a_minute_of_many_vms_is_stored_and_evaluated(tmp_path):
 
 @pytest.mark.benchmark
 @pytest.mark.parametrize("server", ["sqlite", "postgresql"])
-def test_packed_values_are_small_and_quick_to_read(server, tmp_path, request):
+def test_packed_values_are_small_and_quick_to_read(server, tmp_path, request, measured_vms):
     """At most 2.5 bytes a sample after packing; the CPU of one VM for a day is read in less than 20 ms on a quiet machine."""
     import os
 
@@ -136,7 +110,7 @@ def test_packed_values_are_small_and_quick_to_read(server, tmp_path, request):
     start = 1.7e9 // 86400 * 86400
     began = time.perf_counter()
     for minute in range(1440):
-        made = crowd(20, minute, storage.layouts)
+        made = measured_vms(20, minute, storage.layouts)
         for one in made.measured:
             one.kind = "custom"
         storage.write(start + 60 * minute, made.measured)

@@ -133,12 +133,25 @@ def the_agent_ends(monitoring, vm, about):
 
 
 def the_vm_crashes(monitoring, vm, machine, about):
+    """A backup program had created a checkpoint. The bitmap of the disk is lost when QEMU is killed."""
+    raw = libvirt.open(machine.uri)
+    domain = raw.lookupByUUIDString(vm.id)
+    disks = "<disk name='vda' checkpoint='bitmap'/><disk name='vdb' checkpoint='no'/>"
+    domain.checkpointCreateXML(f"<domaincheckpoint><name>backup</name><disks>{disks}</disks></domaincheckpoint>")
+    monitoring.step(1, inspect=True)
+    assert monitoring.firing(**about) == set()
     os.kill(qemu_of(machine, vm), signal.SIGKILL)
     wait_until(lambda: vm.refresh().status == "crashed", "the VM did not crash")
     monitoring.step(1)
     assert monitoring.firing(**about) == {"VMCrashed"}
     vm.start()
-    monitoring.step(1)
+    monitoring.step(1, inspect=True)
+    assert monitoring.firing(**about) == {"CheckpointBroken"}
+    assert [one.broken for one in vm.snapshots.checkpoints()] == [True]
+    for checkpoint in domain.listAllCheckpoints():
+        checkpoint.delete(libvirt.VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY)
+    raw.close()
+    monitoring.step(2, inspect=True)
     assert monitoring.firing(**about) == set()
 
 

@@ -15,6 +15,8 @@ COLUMNS: Mapping[str, str] = {
     "VM": "name status vcpus memory_bytes host",
     "Disk": "target device bus format size_bytes allocated_bytes source",
     "NIC": "mac network model link_up addresses vlan filter",
+    "Checkpoint": "name created_at broken disks parent",
+    "Expiration": "name kind expires_at host",
     "Snapshot": "name status parent created_at memory kind size_bytes",
     "StoragePool": "name type active capacity_bytes available_bytes path host",
     "Volume": "name format capacity_bytes allocated_bytes backing pool host",

@@ -364,6 +364,7 @@ class Site:
             lambda: self.plugins.hook,
             self.fleet.settings,
             self._runs,
+            lambda: {name: partial(self.secrets.get, name) for name in self._alerts().configuration().tokens()},
         )
 
     def _secret_backends(self) -> list[Callable[[str], str | None]]:

@@ -150,3 +150,29 @@ def test_the_clock_of_the_server_is_reported(host):
     before = datetime.now(UTC).timestamp()
     clock = host.invoke("metrics_host").clock
     assert before - 1 <= clock <= datetime.now(UTC).timestamp() + 1
+
+
+def test_licences_that_end_are_reported_without_their_keys(host, monkeypatch):
+    """vCenter writes the end of a licence into its properties, and the hours that are left of an evaluation (recorded)."""
+    from novacron_vmware.connection import VMwareConnection
+    from novacron_vmware.sdk import vim
+
+    License, Value = vim.LicenseManager.LicenseInfo, vim.KeyAnyValue
+    end = datetime(2027, 1, 31, tzinfo=UTC)
+    found = [
+        License(licenseKey="AAAAA-BBBBB-CCCCC", name="vSphere 8", properties=[Value(key="expirationDate", value=end)]),
+        License(licenseKey="AAAAA-BBBBB-DDDDD", name="vSphere 8", properties=[]),
+        License(licenseKey="00000-00000", name="Evaluation", properties=[Value(key="expirationHours", value=48)]),
+    ]
+    assert host.expirations() == [], "the licence of the simulator never ends"
+    read = VMwareConnection.read
+
+    def recorded(self, thing, paths):
+        return {"licenses": found} if paths == ["licenses"] else read(self, thing, paths)
+
+    monkeypatch.setattr(VMwareConnection, "read", recorded)
+    evaluation, licence = host.expirations()
+    assert (licence.name, licence.expires_at) == ("vSphere 8 CCCCC", end.isoformat())
+    assert evaluation.name == "Evaluation 00000"
+    left = datetime.fromisoformat(evaluation.expires_at) - datetime.now(UTC)
+    assert timedelta(hours=46) < left <= timedelta(hours=48)

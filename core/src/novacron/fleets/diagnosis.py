@@ -13,6 +13,7 @@ from novacron.errors import NovaCronError, StorageError
 from novacron.fleets.asking import Askable
 from novacron.plugins.discovery import DriverRegistry
 from novacron.records.diagnosis import Finding, ok, problem, warning
+from novacron.ssh.commands import login_argv
 from novacron.ssh.target import JumpHost, jump_of
 from novacron.state import StateDirectory
 from novacron.units import format_size
@@ -110,13 +111,9 @@ def _ssh_client() -> Iterator[Finding]:
 
 def _login(name: str, jump: JumpHost) -> Finding:
     """Log in to a host by SSH with the user's own settings, without asking anything."""
-    argv = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={SSH_SECONDS}"]
-    argv += ["-o", f"UserKnownHostsFile={jump.known_hosts}"] if jump.known_hosts else []
-    argv += ["-i", jump.keyfile] if jump.keyfile else []
-    argv += ["-p", str(jump.port)] if jump.port else []
-    argv += ["-l", jump.user] if jump.user else []
+    argv = login_argv(jump, ["true"], seconds=SSH_SECONDS)
     try:
-        done = subprocess.run([*argv, "--", jump.address, "true"], capture_output=True, timeout=2 * SSH_SECONDS, check=False)
+        done = subprocess.run(argv, capture_output=True, timeout=2 * SSH_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return problem("ssh", name, f"ssh to {jump} failed: {error}", "install openssh-client, or check the network")
     if done.returncode == 0:

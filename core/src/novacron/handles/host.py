@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from novacron.jobs import Job
     from novacron.records.diagnosis import Finding
     from novacron.records.events import Event
-    from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
+    from novacron.records.host import Capabilities, Expiration, Host, HostStats, Node, Ping
 
 
 class HostHandle:
@@ -69,6 +69,7 @@ class HostHandle:
                 "diagnose",
                 "driver_name",
                 "events",
+                "expirations",
                 "filters",
                 "images",
                 "info",
@@ -228,6 +229,20 @@ class HostHandle:
     def ping(self) -> Ping:
         """Make one round trip to the host."""
         result: Ping = self.invoke("host_ping")
+        return result
+
+    def expirations(self) -> list[Expiration]:
+        """Return what expires on this host, such as the licences of a vCenter, sorted by name.
+
+        Raises:
+            UnsupportedOperationError: the driver knows of nothing that expires.
+
+        Example:
+            >>> import novacron
+            >>> novacron.connect("sim://lab").expirations()
+            []
+        """
+        result: list[Expiration] = self.invoke("host_expirations")
         return result
 
     def nodes(self) -> list[Node]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 from novacron.display import html_card
 from novacron.handles.collection import Collection
 from novacron.handles.following import finish
-from novacron.records.snapshots import Snapshot
+from novacron.records.snapshots import Checkpoint, Snapshot
 from novacron.text import printable_line
 from novacron.units import parse_duration
 
@@ -144,6 +144,20 @@ class SnapshotCollection(Collection[SnapshotHandle]):
         spec = SnapshotSpec.parse({"name": name, **options})
         wrap: Callable[[Any], SnapshotHandle] = lambda record: SnapshotHandle(self._vm, record)  # noqa: E731
         return finish(self._vm.host, "snapshot_create", wrap, wait=wait, vm=self._vm.id, spec=spec)
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return the checkpoints of the VM, the oldest first. Backup programs create them; `broken` says if the next backup must be full.
+
+        Raises:
+            VMNotFoundError: the VM was deleted.
+            UnsupportedOperationError: the hypervisor has no checkpoints.
+
+        Example:
+            >>> import novacron
+            >>> novacron.connect("sim://lab").vms.create(name="web2", memory="1GiB").snapshots.checkpoints()
+            ()
+        """
+        return tuple(self._vm.host.invoke("checkpoint_list", vm=self._vm.id))
 
     def check(self, name: str, *, status: str | None = None, **options: Unpack[SnapshotOptions]) -> tuple[str, ...]:
         """Return why such a snapshot can't be taken; nothing is changed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from novacron.hookspecs.operation import operation
-from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
+from novacron.records.host import Capabilities, Expiration, Host, HostStats, Node, Ping
 
 
 @operation(kind="read", mandatory=True)
@@ -56,5 +56,15 @@ def node_list() -> list[Node]:
 
     Returns:
         One record per machine.
+    """
+    raise NotImplementedError
+
+
+@operation(kind="read")
+def host_expirations() -> list[Expiration]:
+    """List what expires on this host, such as the licences of a vCenter, sorted by name. What never expires is left out.
+
+    Returns:
+        One record per thing that expires.
     """
     raise NotImplementedError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from novacron.hookspecs.operation import operation
 from novacron.jobs import Job
-from novacron.records.snapshots import Snapshot
+from novacron.records.snapshots import Checkpoint, Snapshot
 from novacron.records.vm import VM
 
 if TYPE_CHECKING:
@@ -132,5 +132,19 @@ def snapshot_delete(vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
         BusyError: a disk is being copied, or the VM is being migrated.
         OperationCancelledError: the job was cancelled.
         HostConnectionError: the host can't be reached, or the connection was lost.
+    """
+    raise NotImplementedError
+
+
+@operation(kind="read")
+def checkpoint_list(vm: str) -> list[Checkpoint]:
+    """List the checkpoints of a VM, the oldest first. Incremental backups copy what was written since a checkpoint.
+
+    Args:
+        vm: UUID or name of the VM.
+    Returns:
+        One record per checkpoint.
+    Raises:
+        VMNotFoundError: the host has no such VM.
     """
     raise NotImplementedError

@@ -89,7 +89,19 @@ SLOW = {
         "vm_agent_connected", "gauge", "", "1 if the guest agent of a running VM is connected, 0 if it was connected before."
     ),
 }
+BACKUP = {
+    "newest": _metric(
+        "vm_newest_checkpoint_seconds", "gauge", "seconds", "Time of the VM's newest checkpoint, seconds since 1970."
+    ),
+    "broken": _metric(
+        "vm_broken_checkpoints", "gauge", "", "Checkpoints of a running VM from which no incremental backup can be made."
+    ),
+}
 OWN = {
+    "license": _metric("license_expiry_seconds", "gauge", "seconds", "Time when a host's licence expires, seconds since 1970."),
+    "token": _metric(
+        "token_expiry_seconds", "gauge", "seconds", "Time when a token that NovaCron sends expires, seconds since 1970."
+    ),
     "certificate": _metric(
         "certificate_expiry_seconds", "gauge", "seconds", "Time when a host's TLS certificate expires, seconds since 1970."
     ),
@@ -102,7 +114,7 @@ OWN = {
 }
 TABLES = (
     *(VM_COUNTERS, VM_OPTIONAL_COUNTERS, VM_GAUGES, VM_STATES, VM_AUTOSTART, DISK_COUNTERS, NIC_COUNTERS),
-    *(HOST_COUNTERS, HOST_GAUGES, HOST_OWN, POOL_GAUGES, SLOW, OWN),
+    *(HOST_COUNTERS, HOST_GAUGES, HOST_OWN, POOL_GAUGES, SLOW, BACKUP, OWN),
 )
 
 
@@ -123,7 +135,7 @@ def kind_of(metric: str) -> str:
         >>> kind_of("novacron_vm_running"), kind_of("novacron_vm_snapshots"), kind_of("myapp_queue_length")
         ('vm', 'custom', 'custom')
     """
-    if any(metric == one.name for table in (SLOW, OWN) for one in table.values()):
+    if any(metric == one.name for table in (SLOW, BACKUP, OWN) for one in table.values()):
         return "custom"
     return next((kind for kind in ("vm", "host", "pool") if metric.startswith(f"novacron_{kind}_")), "custom")
 

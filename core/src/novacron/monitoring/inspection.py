@@ -1,9 +1,10 @@
-"""Metrics that take many calls: snapshots and guest agents of VMs, certificates, and workflow runs. A thread reads them now and then."""
+"""Metrics that take many calls: snapshots, checkpoints and guest agents of VMs, what expires, and workflow runs. A thread reads them now
+and then."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
@@ -14,8 +15,9 @@ from novacron.monitoring import builtin
 from novacron.monitoring.certificates import expiry_of_host
 from novacron.monitoring.collector import AskedFleet
 from novacron.monitoring.pending import PendingCalls
+from novacron.monitoring.tokens import token_expiry
 from novacron.records.series import MetricDefinition, Sample
-from novacron.records.snapshots import Snapshot
+from novacron.records.snapshots import Checkpoint, Snapshot
 from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
 from novacron.threads import fan_out, in_thread
@@ -41,6 +43,7 @@ class Inspection:
         runs: returns the workflow runs.
         agents: returns the ids of the VMs whose guest agent was connected in the time before this process began.
         every: seconds between two inspections.
+        tokens: returns the tokens that NovaCron sends: what looks up the value, by the name of its secret.
     """
 
     name = "inspection"
@@ -51,9 +54,10 @@ class Inspection:
         runs: Callable[[], Any],
         agents: Callable[[], Iterable[str]] = tuple,
         every: float = EVERY,
+        tokens: Callable[[], Mapping[str, Callable[[], str]]] = dict,
     ) -> None:
         self._fleet, self._runs, self._every = fleet, runs, every
-        self._known_agents = agents
+        self._known_agents, self._tokens = agents, tokens
         self._agents: set[str] = set()
         self._asked_agents = False
         self._found: list[Sample] = []
@@ -74,7 +78,7 @@ class Inspection:
         return [*self._found, *self._run_samples()]
 
     def refresh(self, timeout: float = PER_HOST) -> None:
-        """Read snapshots, guest agents and certificates now.
+        """Read snapshots, checkpoints, guest agents, and what expires, now.
 
         Args:
             timeout: seconds that one host may take.
@@ -87,12 +91,13 @@ class Inspection:
         known = {answer.host: answer.value for answer in answers if answer.error is None}
         self._of_hosts = {host.name: known.get(host.name, self._of_hosts.get(host.name, [])) for host in self._fleet.list()}
         found = [sample for samples in self._of_hosts.values() for sample in samples]
-        self._found = [*self._without_unused_agents(found), *self._certificates(timeout)]
+        self._found = [*self._without_unused_agents(found), *self._certificates(timeout), *self._token_samples()]
 
     def _inspect(self, host: Any) -> list[Sample]:
         with self._pending.call(host.name):
             _refresh_pools(host)
-            return [sample for vm in host.invoke("vm_list", query=VMQuery(detail="full")) for sample in _of_vm(host, vm)]
+            found = [sample for vm in host.invoke("vm_list", query=VMQuery(detail="full")) for sample in _of_vm(host, vm)]
+            return [*found, *_licenses(host)]
 
     def _without_unused_agents(self, samples: Iterable[Sample]) -> list[Sample]:
         """Leave out guest agents that were never connected: the guest has none, and nobody misses it."""
@@ -118,6 +123,15 @@ class Inspection:
             elif run.ended_at is None:
                 age = max(0.0, time.time() - run.created_at)
                 found.append(Sample(metric=builtin.OWN["run_age"].name, value=age, labels={"run": run.id}))
+        return found
+
+    def _token_samples(self) -> list[Sample]:
+        found = []
+        for name, value in self._tokens().items():
+            with suppress(NovaCronError):  # there is no such secret; the sink says so
+                expiry = token_expiry(value())
+                if expiry is not None:
+                    found.append(Sample(metric=builtin.OWN["token"].name, value=expiry, labels={"token": name}))
         return found
 
     def _certificates(self, timeout: float) -> list[Sample]:
@@ -147,6 +161,17 @@ def _refresh_pools(host: Any) -> None:
                 host.invoke("pool_refresh", pool=pool.name)
 
 
+def _licenses(host: Any) -> list[Sample]:
+    if not host.supports("host_expirations"):
+        return []
+    metric = builtin.OWN["license"].name
+    return [
+        Sample(metric=metric, value=_seconds(one.expires_at), labels={"host": host.name, "license": one.name})
+        for one in host.invoke("host_expirations")
+        if one.kind == "license"
+    ]
+
+
 def _of_vm(host: Any, vm: VM) -> list[Sample]:
     values: dict[str, float] = {}
     if vm.agent_connected is not None:
@@ -158,9 +183,30 @@ def _of_vm(host: Any, vm: VM) -> list[Sample]:
     else:
         values |= {"snapshots": float(len(snapshots)), "chain": float(chain_length(snapshots))}
     if snapshots:
-        values["oldest"] = min(datetime.fromisoformat(one.created_at).timestamp() for one in snapshots)
+        values["oldest"] = min(_seconds(one.created_at) for one in snapshots)
+    values |= _checkpoint_values(host, vm)
     labels = {"vm": vm.id, "name": vm.name}
-    return [Sample(metric=builtin.SLOW[field].name, value=value, labels=labels) for field, value in values.items()]
+    metrics = builtin.SLOW | builtin.BACKUP
+    return [Sample(metric=metrics[field].name, value=value, labels=labels) for field, value in values.items()]
+
+
+def _checkpoint_values(host: Any, vm: VM) -> dict[str, float]:
+    """Return nothing for a VM without checkpoints: no program makes incremental backups of it."""
+    if not host.supports("checkpoint_list"):
+        return {}
+    try:
+        checkpoints: list[Checkpoint] = host.invoke("checkpoint_list", vm=vm.id)
+    except NovaCronError:
+        return {}
+    if not checkpoints:
+        return {}
+    values = {"newest": max(_seconds(one.created_at) for one in checkpoints)}
+    known = [one.broken for one in checkpoints if one.broken is not None]
+    return values | ({"broken": float(sum(known))} if known else {})
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
 
 
 def chain_length(snapshots: Sequence[Snapshot]) -> int:

@@ -17,6 +17,7 @@ from novacron.monitoring.forecasting import anomalies, forecast
 from novacron.monitoring.history import History, Shown
 from novacron.monitoring.inspection import Inspection
 from novacron.monitoring.layouts import Labels, Layouts, Round, SeriesKey
+from novacron.monitoring.remote import Remote
 from novacron.monitoring.sources import SERIES_LIMIT, custom
 from novacron.monitoring.storage import MetricStorage
 from novacron.plotting import Plot
@@ -46,6 +47,7 @@ class FleetMetrics:
         hook: returns the hooks of plugins.
         settings: the fleet's settings, which say how long values are kept.
         runs: returns the workflow runs.
+        tokens: returns the tokens that alerts are sent with: what looks up the value, by the name of its secret.
 
     Example:
         >>> import novacron
@@ -65,8 +67,9 @@ class FleetMetrics:
         hook: Callable[[], Any],
         settings: Mapping[str, int],
         runs: Callable[[], Any],
+        tokens: Callable[[], Mapping[str, Callable[[], str]]] = dict,
     ) -> None:
-        self._runs = runs
+        self._runs, self._alert_tokens = runs, tokens
         self._settings = settings
         self._fleet, self._database, self._join, self._hook = fleet, database, join, hook
         self._own_sources: list[MetricSource] = []
@@ -370,7 +373,7 @@ class FleetMetrics:
         return Collector(
             self._fleet,
             self.storage,
-            sources=lambda: [*self.sources(), Inspection(self._fleet, self._runs, self._vms_with_agents)],
+            sources=lambda: [*self.sources(), Inspection(self._fleet, self._runs, self._vms_with_agents, tokens=self._tokens)],
             exporters=self.exporters,
             timeout=timeout,
             interval=interval,
@@ -381,6 +384,11 @@ class FleetMetrics:
     def compaction(self, lease: Lease | None) -> Compaction:
         """Return what packs and deletes old values; the holder of the lease does so after each round."""
         return Compaction(self.storage, self._settings, lease)
+
+    def _tokens(self) -> dict[str, Callable[[], str]]:
+        """Return the tokens that alerts and exporters are sent with, by name."""
+        sent = {one.name: one.token for one in self.exporters() if isinstance(one, Remote) and one.token is not None}
+        return sent | dict(self._alert_tokens())
 
     def _vms_with_agents(self) -> set[str]:
         """Return the VMs whose guest agent was connected in the last two days."""

@@ -45,7 +45,7 @@ class Remote:
             raise InvalidSpecError(
                 "invalid address of remote storage", problems=[SpecProblem("url", scheme_of(url), problem)], hint=hint
             )
-        self.url, self._token, self._ca = url, token, ca
+        self.url, self.token, self._ca = url, token, ca
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
@@ -62,8 +62,8 @@ class Remote:
             StorageError: it is to be tried again.
         """
         named = {"User-Agent": "NovaCron", **headers}
-        if self._token is not None:
-            named["Authorization"] = f"Bearer {self._token()}"
+        if self.token is not None:
+            named["Authorization"] = f"Bearer {self.token()}"
         try:
             return post(self.url, body, named, timeout=DEADLINE, ca=self._ca, limit=LARGEST)
         except urllib.error.HTTPError as error:

@@ -76,4 +76,13 @@ class Node(Record, frozen=True):
     native: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-__all__ = ["Capabilities", "Host", "HostStats", "Node", "Ping"]
+class Expiration(Record, frozen=True):
+    """Something of a host that expires at a known time. `kind` says what it is, such as "license"."""
+
+    kind: str
+    name: str
+    host: str
+    expires_at: str
+
+
+__all__ = ["Capabilities", "Expiration", "Host", "HostStats", "Node", "Ping"]

@@ -28,4 +28,20 @@ class Snapshot(Record, frozen=True):
     size_bytes: int | None = None
 
 
-__all__ = ["Snapshot"]
+class Checkpoint(Record, frozen=True):
+    """A point in time since which the hypervisor records what is written to the disks of a VM, for incremental backups.
+
+    `broken` says whether that record is lost, for example because the process of the VM was killed: the next backup must be a full one.
+    It is None if the hypervisor can't say so now, as for a stopped VM. `disks` are the targets of the disks that it covers.
+    """
+
+    name: str
+    vm: str
+    host: str
+    created_at: str
+    parent: str | None = None
+    disks: tuple[str, ...] = ()
+    broken: bool | None = None
+
+
+__all__ = ["Checkpoint", "Snapshot"]

@@ -85,6 +85,26 @@ def scp_argv(target: SSHTarget, sources: Sequence[str], destination: str, *, upl
     return [*argv, "--", *(_remote(target, source) for source in sources), _local(destination)]
 
 
+def login_argv(host: JumpHost, command: Sequence[str], *, seconds: int = CONNECT_TIMEOUT) -> list[str]:
+    """Return the arguments of an `ssh` that runs a command on a host, and never asks for a password.
+
+    Args:
+        host: The host to log in to.
+        command: A program and its arguments.
+        seconds: How long the connection may take.
+
+    Example:
+        >>> login_argv(JumpHost(address="kvm1", user="root"), ["date", "+%s"])[-5:]
+        ['root', '--', 'kvm1', 'date', '+%s']
+    """
+    argv = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={seconds}"]
+    argv += ["-o", f"UserKnownHostsFile={host.known_hosts}"] if host.known_hosts else []
+    argv += ["-i", host.keyfile] if host.keyfile else []
+    argv += ["-p", str(host.port)] if host.port else []
+    argv += ["-l", host.user] if host.user else []
+    return [*argv, "--", host.address, *map(shlex.quote, command)]
+
+
 def tunnel_argv(host: JumpHost, port: int, address: str, far_port: int, *, folder: Path) -> list[str]:
     """Return the arguments of an `ssh` that forwards a port of this machine's loopback, and never asks for a password.
 
@@ -198,4 +218,4 @@ def _local(path: str) -> str:
     return path if path.startswith(("/", "./", "../")) else f"./{path}"
 
 
-__all__ = ["CONNECT_TIMEOUT", "forward", "scp_argv", "ssh_argv", "tunnel_argv"]
+__all__ = ["CONNECT_TIMEOUT", "forward", "login_argv", "scp_argv", "ssh_argv", "tunnel_argv"]

@@ -141,6 +141,16 @@ _reader(
 )
 
 
+@host.command("expirations")
+@click.argument("name", required=False)
+@common_options
+def expirations(settings: Settings, name: str | None) -> None:
+    """List what expires on the hosts, such as the licences of a vCenter."""
+    columns: Columns = {"name": "name", "kind": "kind", "expires": "expires_at", "host": "host"}
+    found = settings.open(name).expirations() if name else settings.gather("host_expirations")
+    show_many(found, columns, settings.output)
+
+
 @host.command("nodes")
 @click.argument("name", required=False)
 @common_options

@@ -58,6 +58,14 @@ def list_(bulk: Bulk, tree: bool, **options: Any) -> None:
     bulk.show_lists(listed, columns)
 
 
+@snapshot.command("checkpoints")
+@each_vm_of_list
+def checkpoints(bulk: Bulk) -> None:
+    """List the checkpoints of VM, the oldest first. Backup programs create them for incremental backups."""
+    columns = {"name": "name", "created": "created_at", "broken": "broken", "disks": "disks", "parent": "parent"}
+    bulk.show_lists(lambda vm: vm.snapshots.checkpoints(), columns)
+
+
 @snapshot.command("show")
 @each_vm
 @click.argument("name", shell_complete=complete_snapshots)

@@ -80,6 +80,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     receivers: dict[str, tuple[dict[str, Any], ...]] = msgspec.field(default_factory=lambda: {"log": ({"type": "log"},)})
     inhibitions: tuple[Inhibition, ...] = ()
 
+    def tokens(self) -> list[str]:
+        """Return the names of the secrets that sinks send as bearer tokens, sorted."""
+        return sorted({sink["token"] for sinks in self.receivers.values() for sink in sinks if "token" in sink})
+
     def route(self, labels: Mapping[str, str]) -> Route:
         """Return the first route that an alert with these labels takes; the last one takes all."""
         return next(route for route in self.routes if matches(route.matchers, labels))

@@ -215,6 +215,22 @@ RULES: tuple[dict[str, Any], ...] = (
         "Each link makes reads slower. Delete old snapshots.",
     ),
     _rule(
+        "BackupLate",
+        "time() - novacron_vm_newest_checkpoint_seconds > 129600",
+        "warning",
+        "The last backup of {{ $labels.name }} began {{ $value | humanizeDuration }} ago",
+        "Look at the log of the backup program. novacron snapshot checkpoints shows what it made.",
+        no_data="resolve",
+    ),
+    _rule(
+        "CheckpointBroken",
+        "novacron_vm_broken_checkpoints > 0",
+        "warning",
+        "{{ $value }} checkpoints of {{ $labels.name }} are broken, so that no incremental backup can be made",
+        "Delete them (virsh checkpoint-delete --metadata) and make a full backup.",
+        no_data="resolve",
+    ),
+    _rule(
         "RunNeedsPerson",
         "novacron_run_needs_person == 1",
         "warning",
@@ -236,6 +252,22 @@ RULES: tuple[dict[str, Any], ...] = (
         "warning",
         "The TLS certificate of {{ $labels.host }} expires in {{ $value | humanizeDuration }}",
         "Renew it and restart the daemon.",
+    ),
+    _rule(
+        "LicenseExpiring",
+        "novacron_license_expiry_seconds - time() < 1209600",
+        "warning",
+        "The licence {{ $labels.license }} of {{ $labels.host }} expires in {{ $value | humanizeDuration }}",
+        "Renew it. Hosts with an expired licence leave their vCenter, and their VMs can't be started.",
+        no_data="resolve",
+    ),
+    _rule(
+        "TokenExpiring",
+        "novacron_token_expiry_seconds - time() < 1209600",
+        "warning",
+        "The token {{ $labels.token }} expires in {{ $value | humanizeDuration }}",
+        "Create a new one and store it as the secret of that name. Without it, alerts and metrics are no longer delivered.",
+        no_data="resolve",
     ),
     _rule(
         "MetricSourceDown",
@@ -266,7 +298,7 @@ def default_configuration() -> Configuration:
 
     Example:
         >>> sorted({rule.alert for rule in default_configuration().rules})[:2]
-        ['CertificateExpiring', 'GuestAgentGone']
+        ['BackupLate', 'CertificateExpiring']
     """
     inhibitions = tuple(
         Inhibition(source=(matcher(source),), target=(matcher(target), *_has(equal)), equal=equal)

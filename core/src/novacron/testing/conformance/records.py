@@ -18,6 +18,7 @@ from novacron.testing.conformance.case import Conformance, Create, needs, skip_u
 OF_THE_HOST = [
     "host_info",
     "host_stats",
+    "host_expirations",
     "host_capabilities",
     "host_ping",
     "node_list",
@@ -30,7 +31,16 @@ OF_THE_HOST = [
     "host_diagnose",
     "device_list",
 ]
-OF_A_VM = ["vm_get", "vm_export", "vm_configuration", "snapshot_list", "resources_get", "metrics_vm", "vm_diagnose"]
+OF_A_VM = [
+    "vm_get",
+    "vm_export",
+    "vm_configuration",
+    "snapshot_list",
+    "checkpoint_list",
+    "resources_get",
+    "metrics_vm",
+    "vm_diagnose",
+]
 
 
 def check(record: Record) -> None:

@@ -11,6 +11,7 @@ from novacron.plugins import hookimpl
 from novacron.records.metrics import DiskMetrics, HostMetrics, NICMetrics, VMMetrics
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.inventory.clock import HostClock
 from novacron_kvm.inventory.statistics import answered, statistics_of, statistics_of_all
 
 
@@ -19,6 +20,7 @@ class KVMMetrics:
 
     def __init__(self, connection: KVMConnection) -> None:
         self._connection = connection
+        self._clock = HostClock(connection.uri)
 
     @hookimpl
     def metrics_vm(self, vm: str) -> VMMetrics:
@@ -59,6 +61,7 @@ class KVMMetrics:
             cpus=info[2],
             memory_bytes=info[1] * 2**20,
             memory_free_bytes=free,
+            clock=self._clock.now(),
         )
 
 

@@ -24,7 +24,7 @@ from novacron.errors import (
 )
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
-from novacron.records.snapshots import Snapshot
+from novacron.records.snapshots import Checkpoint, Snapshot
 from novacron.records.vm import VM, Status
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of, set_facts
@@ -34,6 +34,7 @@ from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.block_jobs import refuse_forgotten_jobs
 from novacron_kvm.jobs.domain_jobs import forget_completed, job_progress
 from novacron_kvm.snapshots import external as external
+from novacron_kvm.snapshots.checkpoints import checkpoints_of, listed
 from novacron_kvm.snapshots.listing import is_current, snapshots_of
 from novacron_kvm.snapshots.merging import definition_then, disk_files
 from novacron_kvm.snapshots.metadata import recover
@@ -113,6 +114,13 @@ class KVMSnapshots:
         for snapshot in found:
             depth[snapshot.name] = depth.get(snapshot.parent, 0) + 1
         return sorted(found, key=lambda s: (depth[s.name], s.created_at, s.name))
+
+    @hookimpl
+    def checkpoint_list(self, vm: str) -> list[Checkpoint]:
+        """List the checkpoints, the oldest first."""
+        domain = self._connection.domain(vm)
+        with translated(resource=vm):
+            return checkpoints_of(domain, self._connection.name)
 
     @hookimpl
     def snapshot_get(self, vm: str, snapshot: str) -> Snapshot:
@@ -327,12 +335,7 @@ def _refuse_checkpoints(domain: Any) -> None:
     QEMU can't load an internal snapshot into a disk with dirty bitmaps, and libvirt has powered the VM off by then. After reverting to an
     external snapshot the bitmaps would tell an incremental backup of blocks that are not the VM's any more.
     """
-    try:
-        names = [checkpoint.getName() for checkpoint in domain.listAllCheckpoints(0)]
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
-            raise
-        return
+    names = [checkpoint.getName() for checkpoint in listed(domain)]
     if names:
         raise InvalidStateError(
             f"can't revert {domain.name()!r}: it has checkpoints, whose dirty bitmaps are in its disks: {', '.join(sorted(names))}",

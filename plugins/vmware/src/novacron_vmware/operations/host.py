@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from novacron.plugins import hookimpl
-from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
+from novacron.records.host import Capabilities, Expiration, Host, HostStats, Node, Ping
 from novacron_vmware.errors import translated
 from novacron_vmware.limits import limits
 from novacron_vmware.sdk import vim
@@ -86,6 +88,28 @@ class VMwareHost(VMOperations):
         )
 
     @hookimpl
+    def host_expirations(self) -> list[Expiration]:
+        """List the licences that end. Of their keys, only the last group is in the name."""
+        manager = self._connection.content.licenseManager
+        if manager is None:
+            return []
+        found = self._connection.read(manager, ["licenses"]).get("licenses") or ()
+        ends = [(each, _end_of(each)) for each in found]
+        return sorted(
+            (
+                Expiration(
+                    kind="license",
+                    name=f"{each.name} {each.licenseKey.rpartition('-')[2]}",
+                    host=self._connection.name,
+                    expires_at=end.isoformat(),
+                )
+                for each, end in ends
+                if end is not None
+            ),
+            key=lambda each: each.name,
+        )
+
+    @hookimpl
     def host_capabilities(self) -> Capabilities:
         """Tell what its nodes can run: the hardware versions that all of them know."""
         found = self._connection.collect(vim.ComputeResource, ["environmentBrowser"])
@@ -126,6 +150,15 @@ class VMwareHost(VMOperations):
                 )
             )
         return sorted(nodes, key=lambda node: node.name)
+
+
+def _end_of(license: Any) -> datetime | None:
+    """Return when a licence ends; None if it never does. An evaluation tells the hours that are left."""
+    told = {each.key: each.value for each in license.properties or ()}
+    if isinstance(date := told.get("expirationDate"), datetime):
+        return date
+    hours = told.get("expirationHours")
+    return None if hours is None else datetime.now(UTC) + timedelta(hours=float(hours))
 
 
 def _version(machine: str) -> tuple[int, str]:

@@ -7,7 +7,7 @@ import uuid
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.world import VERSION
-from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
+from novacron.records.host import Capabilities, Expiration, Host, HostStats, Node, Ping
 
 
 class SimHost(Area):
@@ -45,6 +45,12 @@ class SimHost(Area):
                 vms_running=len(running),
                 cpu_percent=min(100.0, busy),
             )
+
+    @simulated
+    def host_expirations(self) -> list[Expiration]:
+        """List what expires: what a test put there."""
+        with self.world.lock:
+            return sorted(self.world.expirations, key=lambda one: one.name)
 
     @simulated
     def host_capabilities(self) -> Capabilities:

@@ -15,7 +15,7 @@ from novacron.errors import (
     SnapshotNotFoundError,
 )
 from novacron.jobs import Job
-from novacron.records.snapshots import Snapshot
+from novacron.records.snapshots import Checkpoint, Snapshot
 from novacron.records.vm import VM
 
 if TYPE_CHECKING:
@@ -64,6 +64,12 @@ class SimSnapshots(Area):
             sim_vm = self.look(vm)
             kept = sorted(sim_vm.snapshots.values(), key=lambda s: (_depth(sim_vm, s), s.created_at, s.name))
             return [self._record(sim_vm, each) for each in kept]
+
+    @simulated
+    def checkpoint_list(self, vm: str) -> list[Checkpoint]:
+        """List the checkpoints, the oldest first."""
+        with self.world.lock:
+            return sorted(self.look(vm).checkpoints, key=lambda one: (one.created_at, one.name))
 
     @simulated
     def snapshot_get(self, vm: str, snapshot: str) -> Snapshot:

@@ -8,6 +8,7 @@ from novacron.drivers.sim.state.content import Content
 from novacron.drivers.sim.state.hardware import locked_memory
 from novacron.records.disks import Disk
 from novacron.records.nics import NIC
+from novacron.records.snapshots import Checkpoint
 from novacron.records.vm import VM, Status
 
 Place = tuple[str, str]
@@ -52,6 +53,7 @@ class SimVM:
 
     Attributes:
         hardware: settings that are kept and reported only, by the names of `VMSpec`.
+        checkpoints: other programs make them, as for a real VM.
         options: settings of disks (by target) and NICs (by MAC address) that their records do not have.
     """
 
@@ -60,6 +62,7 @@ class SimVM:
         "agent",
         "arch",
         "autostart",
+        "checkpoints",
         "created_at",
         "current",
         "description",
@@ -121,6 +124,7 @@ class SimVM:
         self.modules: tuple[int, ...] = ()
         self.snapshots: dict[str, Snapshotted] = {}
         self.current: str | None = None
+        self.checkpoints: tuple[Checkpoint, ...] = ()
         self.started: float | None = None
         self.hardware: dict[str, Any] = {}
         self.options: dict[str, dict[str, Any]] = {}

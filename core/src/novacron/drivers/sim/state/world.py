@@ -19,6 +19,7 @@ from novacron.drivers.sim.state.networks import SimNetwork
 from novacron.drivers.sim.state.pools import SimPool, SimVolume, original_volume
 from novacron.errors import StoragePoolNotFoundError, VMNotFoundError, VolumeNotFoundError
 from novacron.records.events import Event
+from novacron.records.host import Expiration
 from novacron.records.nics import NIC
 from novacron.records.questions import Question
 from novacron.records.vm import Status
@@ -75,6 +76,7 @@ class World:
         self.architectures = {"x86_64": ("pc", "q35"), "aarch64": ("virt",)}
         self.began = time.monotonic()
         self.clock_offset = 0.0
+        self.expirations: list[Expiration] = []
         self._occupied: Counter[str] = Counter()
         self._settled = threading.Condition(self.lock)
 
