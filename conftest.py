@@ -74,9 +74,12 @@ def pytest_runtest_makereport(item):
 @pytest.fixture(scope="session")
 def lab(secret_search):
     """Two real libvirt and QEMU hosts, for the whole session."""
+    from novacron.testing.marked import mark
     from novacron_lab import Lab
 
-    made = Lab.up(hosts=2, name=f"test-{os.getpid()}", temporary=True)
+    with pytest.MonkeyPatch.context() as environment:  # of whoever starts a lab; its processes must not keep it
+        environment.setenv("NOVACRON_SECRET_OF_A_LAB", mark("environment", "lab"))
+        made = Lab.up(hosts=2, name=f"test-{os.getpid()}", temporary=True)
     yield made
     for host in made.hosts:
         for pattern in ("*.log", "*.conf"):

@@ -169,6 +169,22 @@ def test_a_stored_fence_device_runs_no_program_of_its_own(tmp_path, monkeypatch,
     assert (tmp_path / "ran").exists()
 
 
+def test_a_fence_program_gets_the_password_of_its_device_and_no_other_secret(tmp_path, monkeypatch):
+    program = tmp_path / "fence_test"
+    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment; cat > {tmp_path}/input\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("NOVACRON_SECRET_DATABASE_KEY", SECRET)
+    monkeypatch.setenv("NOVACRON_VSPHERE_PASSWORD", SECRET)
+    monkeypatch.setenv("NOVACRON_DATABASE", f"postgresql://u:{SECRET}@db/x")
+    options = {"program": "fence_test", "password": "of-the-device"}
+    FenceProgram().off(FenceTarget("n", "id", options, timeout=5, hosts={}, confirmed_by=""))
+    assert "of-the-device" in (tmp_path / "input").read_text()
+    environment = (tmp_path / "environment").read_text()
+    assert SECRET not in environment
+    assert "PATH=" in environment
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from novacron.testing.marked import mark
 from novacron_lab import network
 from novacron_lab.certificates import make_authority, make_client
 from novacron_lab.running import run
@@ -124,6 +125,16 @@ def test_another_user_reads_nothing_of_a_lab(lab):
     assert done.stdout.split() == [str(lab.folder)]
     for private in ("client", "authority", "host-a/etc-libvirt/pki"):
         assert Path(lab.folder, private).stat().st_mode & 0o077 == 0, private
+
+
+def test_no_process_of_a_lab_keeps_the_secrets_of_whoever_started_it(lab, monkeypatch):
+    """They run for days. The fixture `lab` starts them with a secret in the environment."""
+    monkeypatch.setenv("NOVACRON_SECRET_OF_A_LAB", mark("environment", "lab"))
+    lab.start_bmc()
+    found = {pid for namespace in (lab.switch, *(host.namespace for host in lab.hosts)) for pid in network.processes(namespace)}
+    environments = {pid: Path(f"/proc/{pid}/environ").read_bytes() for pid in found}
+    assert len(environments) > 4
+    assert [pid for pid, content in environments.items() if mark("environment", "lab").encode() in content] == []
 
 
 def test_a_guest_s_neighbour_on_the_wire_gets_no_answer_from_libvirtd(lab, forged, beside_the_guests):

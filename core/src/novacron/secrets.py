@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from novacron.errors import InvalidStateError, NovaCronError, PluginError, SecretNotFoundError
+from novacron.redaction import is_secret_name
 
 KEYRING = "novacron"
 """The keyring's service; its user is the secret's name."""
@@ -96,6 +97,24 @@ def variable_of(name: str) -> str:
     return "NOVACRON_SECRET_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
+def environment_without_secrets() -> dict[str, str]:
+    """Return the environment of this process without its secrets, for programs that need none of them.
+
+    A program may outlive this process, or hand its environment to others. Left out are NovaCron's variables with a secret, and the URL of
+    the state database, which may contain a password.
+
+    Example:
+        >>> os.environ["NOVACRON_SECRET_DISK_KEY"] = "correct horse"
+        >>> "NOVACRON_SECRET_DISK_KEY" in environment_without_secrets(), "PATH" in environment_without_secrets()
+        (False, True)
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not (name.startswith("NOVACRON_") and (is_secret_name(name) or name == "NOVACRON_DATABASE"))
+    }
+
+
 def read_secret(file: Path) -> str:
     """Return the content of a file, without the newline at its end.
 
@@ -153,4 +172,4 @@ def _kept(name: str) -> str | None:
         return None
 
 
-__all__ = ["KEYRING", "Secrets", "read_secret", "variable_of"]
+__all__ = ["KEYRING", "Secrets", "environment_without_secrets", "read_secret", "variable_of"]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from novacron.secrets import environment_without_secrets
 from novacron_lab.certificates import make_certificate
 from novacron_lab.running import LabError
 
@@ -95,6 +96,7 @@ def start(lab: Lab) -> BMC:
             stderr=log,
             start_new_session=True,
             cwd="/",
+            env=environment_without_secrets(),
         )
     deadline = time.monotonic() + START_TIMEOUT
     while not _answers(found):

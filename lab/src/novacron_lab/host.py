@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from novacron.secrets import environment_without_secrets
 from novacron_lab import cgroups, network, supervisor
 from novacron_lab.certificates import make_certificate
 from novacron_lab.running import LabError, ProcessIdentity, run
@@ -120,6 +121,7 @@ class LabHost(msgspec.Struct, frozen=True):
                 stderr=log,
                 start_new_session=True,
                 cwd="/",
+                env=environment_without_secrets(),
             )
         # each of these programs replaces itself with the next, so this is the supervisor's own pid
         (folder / "supervisor.pid").write_text(str(ProcessIdentity.of(process.pid)))

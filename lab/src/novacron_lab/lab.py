@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from novacron.secrets import environment_without_secrets
 from novacron_lab import network, requirements
 from novacron_lab.certificates import make_authority, make_client
 from novacron_lab.guest import Guest
@@ -243,6 +244,7 @@ class Lab:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd="/",
+            env=environment_without_secrets(),
         )
 
     def _remove(self) -> None:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from novacron.errors import InvalidStateError
+from novacron.secrets import environment_without_secrets
 from novacron_lab import scratch
 
 SOURCE = Path(__file__).parent / "vcsim"
@@ -84,7 +85,7 @@ class VCenter:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | {"TMPDIR": str(self.folder)},
+            env=environment_without_secrets() | {"TMPDIR": str(self.folder)},
         )
         self.port = self._announced()
 

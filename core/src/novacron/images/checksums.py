@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from novacron.errors import ImageError, InvalidSpecError, SpecProblem
+from novacron.secrets import environment_without_secrets
 
 ALGORITHMS = {64: "sha256", 128: "sha512"}
 """The algorithm of a checksum, by its number of hexadecimal digits. MD5 and SHA-1 can be forged and are not accepted."""
@@ -111,7 +112,7 @@ def check_signature(checksums: bytes, signature: bytes | None, keyring: Path) ->
             detached.write_bytes(signature)
             command += [str(detached), str(data)]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+            done = subprocess.run(command, capture_output=True, timeout=30, check=False, env=environment_without_secrets())
         except subprocess.TimeoutExpired:
             raise ImageError("checking the signature took more than 30 s") from None
         if done.returncode != 0:

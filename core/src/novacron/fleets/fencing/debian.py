@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from novacron.errors import DriverError, InvalidSpecError, OperationTimeoutError, SpecProblem, UnsupportedOperationError
 from novacron.records.fencing import FenceTarget, PowerStatus
+from novacron.secrets import environment_without_secrets
 
 ON, OFF = 0, 2
 """The exit status of the action `status`. The other ones are errors."""
@@ -68,7 +69,13 @@ def _run(target: FenceTarget, action: str) -> int:
         raise InvalidSpecError("invalid fence device", problems=[SpecProblem("options", "a value", "one line of text")])
     try:
         done = subprocess.run(
-            [path], input="\n".join(lines) + "\n", text=True, capture_output=True, timeout=target.timeout, check=False
+            [path],
+            input="\n".join(lines) + "\n",
+            text=True,
+            capture_output=True,
+            timeout=target.timeout,
+            check=False,
+            env=environment_without_secrets(),
         )
     except subprocess.TimeoutExpired:
         raise OperationTimeoutError(
