@@ -15,10 +15,12 @@ import urllib.request
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 
-from novacron.errors import UnsupportedOperationError
+from novacron.errors import InvalidSpecError, UnsupportedOperationError
 from novacron.monitoring.alerting.desktop import bus_address
 from novacron.site import Site
+from novacron.store.tables import alert_files
 
 
 @pytest.fixture
@@ -302,9 +304,25 @@ def test_apprise_without_the_package_or_with_another_address_says_so(site, round
     assert any("needs the package apprise" in one.error for one in site.fleet.alerts.waiting())
 
 
+@pytest.mark.parametrize("name", [".bashrc", "crontab"])
+def test_a_log_is_not_written_to_a_file_that_something_runs(site, rounds, told_by, tmp_path, name):
+    """Not when it is loaded, and not when somebody changed the state database: a shell would run `$(...)` of a notification."""
+    content = told_by("http://127.0.0.1:9/")
+    content["receivers"][0]["sinks"] = [{"type": "log", "file": str(tmp_path / "ok.jsonl")}]
+    site.fleet.alerts.load("own", content)
+    content["receivers"][0]["sinks"][0]["file"] = str(tmp_path / name)
+    with pytest.raises(InvalidSpecError, match=r"sinks\.0\.file.*\.jsonl"):
+        site.fleet.alerts.load("own", content)
+    with site.database.transaction() as connection:
+        connection.execute(sa.update(alert_files).values(content=content))
+    with pytest.raises(InvalidSpecError, match=r"sinks\.0\.file"):
+        rounds(site.fleet.alerts.notifier(None), 95)
+    assert not (tmp_path / name).exists()
+
+
 def test_a_mail_server_that_hangs_delays_nobody(site, rounds, told_by, tmp_path):
     """It accepts the connection and says nothing. Meanwhile the log has the notification."""
-    log = tmp_path / "log"
+    log = tmp_path / "alerts.log"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         mail = {"type": "email", "to": "a@b", "from": "a@b", "server": f"127.0.0.1:{silent.getsockname()[1]}", "tls": "none"}
         content = told_by("http://127.0.0.1:9/")

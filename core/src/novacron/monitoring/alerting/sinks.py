@@ -47,6 +47,8 @@ SINKS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 TLS = ("starttls", "tls", "none")
 MOST_RUNS = 100
 """The largest number of runs that one sink may be allowed to begin at once or in an hour."""
+LOGS = (".jsonl", ".json", ".log")
+"""How the file of a sink "log" must end. Whoever can write the state database chooses it, and no program runs files of such names."""
 DEADLINE = 15.0
 """Seconds that a receiver may take for one network operation."""
 
@@ -72,6 +74,8 @@ def check_sink(sink: Any, field: str) -> list[SpecProblem]:
         )
     if sink.get("tls", "starttls") not in TLS:
         found.append(SpecProblem(f"{field}.tls", described(sink["tls"]), "one of " + ", ".join(TLS)))
+    if "file" in sink and not str(sink["file"]).endswith(LOGS):
+        found.append(SpecProblem(f"{field}.file", described(sink["file"]), "a file that ends with " + ", ".join(LOGS)))
     if not isinstance(sink.get("arguments", {}), Mapping):
         found.append(SpecProblem(f"{field}.arguments", described(sink["arguments"]), "names with values"))
     for name in ("at_most", "per_hour"):
@@ -127,7 +131,7 @@ class Sinks:
             ) from error
 
     def _log(self, sink: Mapping[str, Any], notification: Notification) -> None:
-        path = Path(sink["file"]) if sink.get("file") else self._state / "alerts.jsonl"
+        path = Path(sink.get("file") or self._state / "alerts.jsonl")
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(open_private(path, os.O_WRONLY | os.O_APPEND), "a") as file:
             file.write(json.dumps(notification.as_dict()) + "\n")
