@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import settings
 
+from novacron.drivers import sim
 from novacron_lab import scratch
 
 POSTGRESQL_FOLDERS = Path("/var/tmp")
@@ -41,6 +42,20 @@ def interruptible():
     """Each test begins with Python's own handler of Ctrl-C, even if the tests were started where the signal is ignored."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def simulated_hosts():
+    """What a test simulates ends with the test."""
+    with sim.temporary():
+        yield
+
+
+@pytest.fixture
+def own_state(tmp_path, monkeypatch):
+    """A state directory for one test alone."""
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
 
 
 SEARCH = pytest.StashKey()

@@ -13,7 +13,6 @@ import novacron
 from novacron import Site, errors
 from novacron.dispatch.arguments import DATA
 from novacron.dispatch.dispatcher import Dispatcher
-from novacron.drivers.sim import forget
 from novacron.handles.host import HostHandle
 from novacron.jobs import Job
 from novacron.plugins import Driver, hookimpl
@@ -58,7 +57,6 @@ def site(tmp_path):
 def host(site):
     with site.connect("sim://attacked?vms=1") as host:
         yield host
-    forget("attacked")
 
 
 def audit_of(site):

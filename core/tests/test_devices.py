@@ -6,7 +6,6 @@ import pytest
 
 import novacron
 from novacron import errors
-from novacron.drivers import sim
 
 WORLDS = itertools.count()
 
@@ -16,7 +15,6 @@ def host():
     name = f"devices-{next(WORLDS)}"
     with novacron.connect(f"sim://{name}") as found:
         yield found
-    sim.forget(name)
 
 
 def owners(host, address):

@@ -23,7 +23,6 @@ def host():
     name = f"diagnosis-{next(WORLDS)}"
     with novacron.connect(f"sim://{name}") as found:
         yield found
-    sim.forget(name)
 
 
 @pytest.fixture
@@ -132,7 +131,6 @@ def test_a_host_that_can_not_be_reached_is_a_finding(tmp_path, monkeypatch):
     finally:
         fleet.remove(name)
         fleet.remove(f"{name}-ssh")
-        sim.forget(name)
 
 
 @pytest.mark.parametrize(("code", "status"), [(0, "warning"), (255, "problem")], ids=["login", "no login"])

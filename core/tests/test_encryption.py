@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import novacron
-from novacron.drivers import sim
 from novacron.errors import InvalidStateError, StorageError, WorkflowError
 from novacron.labs import Lab
 from novacron.state import StateDirectory
@@ -47,7 +46,6 @@ def site(request, tmp_path):
         request.getfixturevalue("postgresql")
     with novacron.Site(tmp_path / "state") as made:
         yield made
-    sim.forget(f"encrypted-{request.param}")
 
 
 def encryption(folder, **secrets):
@@ -196,4 +194,3 @@ def test_a_run_whose_key_is_lost_is_listed_and_refused_by_name(tmp_path):
         assert "database-key" in caught.value.hint
         with site.database.transaction() as connection:
             assert connection.execute(sa.select(sa.func.count()).select_from(runs)).scalar_one() == 1
-    sim.forget("lost-key")

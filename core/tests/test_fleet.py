@@ -4,10 +4,7 @@ import pytest
 
 from novacron import Site, errors
 
-
-@pytest.fixture(autouse=True)
-def own_state(tmp_path, monkeypatch):
-    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("own_state")
 
 
 def test_a_registered_host_is_there_for_the_next_process():

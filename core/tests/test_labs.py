@@ -10,7 +10,6 @@ import time
 import pytest
 
 import novacron
-from novacron.drivers import sim
 from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError
 from novacron.labs import Lab, describe, lab_schema
 from novacron.site import default_site
@@ -48,7 +47,6 @@ def host(tmp_path, monkeypatch):
     name = f"labs-{next(WORLDS)}"
     with novacron.connect(f"sim://{name}?vms=2") as host:
         yield host
-    sim.forget(name)
 
 
 def changed(**sections):

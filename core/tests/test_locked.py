@@ -7,14 +7,12 @@ import pytest
 
 import novacron
 from novacron import errors
-from novacron.drivers import sim
 
 
 @pytest.fixture
 def vm():
     with novacron.connect("sim://held?vms=1") as host:
         yield host.vms["vm-00001"].stop()
-    sim.forget("held")
 
 
 def test_changes_of_others_wait_and_those_of_the_block_do_not(vm):
@@ -47,7 +45,6 @@ def test_the_lock_outlives_the_block_until_its_last_job_ends(vm):
         job.cancel()
         assert isinstance(job.exception(30), errors.OperationCancelledError)
         assert in_another_thread(vm.stop).status == "stopped"
-    sim.forget("held-too")
 
 
 def test_who_can_not_get_the_lock_is_told_who_has_it(vm):

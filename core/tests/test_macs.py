@@ -8,7 +8,6 @@ import pytest
 
 import novacron
 from novacron import macs
-from novacron.drivers import sim
 from novacron.site import default_site
 
 ASKING = """
@@ -24,16 +23,9 @@ print(*(default_site().macs.new() for _ in range(40)), sep="\\n")
 
 
 @pytest.fixture
-def own_state(tmp_path, monkeypatch):
-    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path))
-
-
-@pytest.fixture
 def worlds():
     names = [f"macs-{random.randrange(10**9)}-{letter}" for letter in "ab"]
-    yield names
-    for name in names:
-        sim.forget(name)
+    return names
 
 
 def asked_at_once(count):

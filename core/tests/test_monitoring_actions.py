@@ -6,7 +6,6 @@ import threading
 
 import pytest
 
-from novacron.drivers import sim
 from novacron.errors import InvalidSpecError
 from novacron.monitoring.layouts import Layouts, Measured, Round, SeriesKey
 from novacron.site import Site
@@ -28,8 +27,7 @@ def host(site):
     world = made.dispatcher.driver.native.world
     for vm in world.all():
         world.set_status(vm, "running", "booted")
-    yield made
-    sim.forget(name)
+    return made
 
 
 def file_with(**sink):

@@ -6,7 +6,6 @@ import threading
 
 import pytest
 
-from novacron.drivers import sim
 from novacron.errors import BusyError, InvalidSpecError, StorageError
 from novacron.monitoring.counters import CounterTracker
 from novacron.monitoring.layouts import Layouts, Measured, SeriesKey
@@ -31,9 +30,7 @@ def hosts(site):
     names = [f"collected-{next(WORLDS)}" for _ in range(2)]
     for name in names:
         site.fleet.add(name, f"sim://{name}?vms=2&prefix={name}-")
-    yield names
-    for name in names:
-        sim.forget(name)
+    return names
 
 
 def values(made, metric):

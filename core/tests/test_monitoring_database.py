@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from novacron.drivers import sim
 from novacron.errors import BusyError, StorageError
 from novacron.monitoring.alerting.storage import AlertStorage
 from novacron.monitoring.database_calls import DatabaseCalls
@@ -86,7 +85,6 @@ class Watched:
 
     def close(self):
         self.service.close()
-        sim.forget(self.host)
 
 
 @pytest.fixture
@@ -258,7 +256,6 @@ def test_rounds_that_waited_are_stored_by_a_process_that_was_replaced(tmp_path, 
         assert [at for at, _ in points] == times
         assert [value for _, value in points] == sorted(value for _, value in points)
         other.fleet.metrics.release_collection(successor.lease)
-        sim.forget(name)
 
 
 def test_a_call_that_hangs_takes_one_thread():

@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-from novacron.drivers import sim
 from novacron.monitoring.alerting.defaults import RULES, default_configuration
 from novacron.monitoring.alerting.evaluation import Samples
 from novacron.monitoring.alerting.states import AlertStates
@@ -63,7 +62,6 @@ def test_default_rules_fire_and_resolve(site, monkeypatch):
     minutes(1)
     assert firing(site) == set()
     running.close()
-    sim.forget(name)
 
 
 START = 1_800_000_000.0

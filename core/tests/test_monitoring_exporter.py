@@ -14,7 +14,6 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
-from novacron.drivers import sim
 from novacron.errors import InvalidSpecError, StorageError
 from novacron.monitoring.discovery import guest_targets, host_targets
 from novacron.monitoring.exporter import Exporter, Target
@@ -38,8 +37,7 @@ def site(tmp_path):
 def host(site):
     name = f"exported-{next(WORLDS)}"
     site.fleet.add(name, f"sim://{name}?vms=3")
-    yield name
-    sim.forget(name)
+    return name
 
 
 def get(url, **headers):

@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from novacron.drivers import sim
 from novacron.errors import InvalidSpecError
 from novacron.monitoring import builtin
 from novacron.monitoring.alerting.expressions import parse, selectors
@@ -142,4 +141,3 @@ def test_the_report_is_one_page(tmp_path):
         assert not re.search(r"(src|href)=", page)
         (found, *_) = site.fleet.metrics.forecast_pools(labels={"host": "reported"})
         assert found.problem
-        sim.forget("reported")

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novacron.drivers import sim
 from novacron.errors import InvalidSpecError, StorageError
 from novacron.monitoring.compaction import Compaction
 from novacron.monitoring.history import History
@@ -226,7 +225,6 @@ def test_a_vm_has_its_history(tmp_path):
         (memory,) = vm.metrics.history("memory", since="5m", step="1m")
         assert memory.last == vm.metrics().memory_used_bytes
         assert vm.metrics.history("disk_read", show="last")[0].labels["disk"] == "vda"
-        sim.forget("historic")
 
 
 def test_postgresql_keeps_the_same_history(postgresql, tmp_path):
@@ -246,4 +244,3 @@ def test_postgresql_keeps_the_same_history(postgresql, tmp_path):
         assert len(site.fleet.metrics.query("novacron_vm_cpu_seconds_total")) == 2
         site.fleet.metrics.put("own", 3)
         assert site.fleet.metrics.query("own")[0].last == 3
-        sim.forget("pg-metrics")

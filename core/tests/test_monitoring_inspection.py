@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from novacron.drivers import sim
 from novacron.errors import HostConnectionError
 from novacron.monitoring.certificates import not_after
 from novacron.monitoring.inspection import Inspection, chain_length
@@ -49,8 +48,7 @@ def host(site):
     world = made.dispatcher.driver.native.world
     for vm in world.all():
         world.set_status(vm, "running", "booted")
-    yield made
-    sim.forget(name)
+    return made
 
 
 def values(inspection, metric):

@@ -14,7 +14,6 @@ import urllib.request
 
 import pytest
 
-from novacron.drivers import sim
 from novacron.errors import InvalidSpecError, StorageError, UnsupportedOperationError
 from novacron.monitoring.otlp import OTLPWriter
 from novacron.monitoring.remote import BACKLOG, RemoteReader, RemoteWriter
@@ -223,4 +222,3 @@ def test_a_real_prometheus_keeps_what_was_measured_and_gives_it_back(tmp_path):
     finally:
         prometheus.terminate()
         prometheus.wait(30)
-        sim.forget(name)

@@ -6,7 +6,6 @@ from xml.dom.minidom import parseString as parse_xml
 import pytest
 
 from novacron import errors
-from novacron.drivers import sim
 from novacron.monitoring.remote_messages import RemoteMessages
 from novacron.plotting import Plot, svg
 from novacron.records.series import Sample, Series, escaped_label
@@ -30,7 +29,6 @@ def test_a_vm_and_the_fleet_plot_what_a_collector_stored(tmp_path):
         assert {one.labels["name"] for one in plot.series} == {"vm-00001", "vm-00002"}
         with pytest.raises(errors.InvalidSpecError, match="1 parsec"):
             site.fleet.plot("memory", since="1 parsec")
-    sim.forget("plotted")
 
 
 def test_pictures_are_svg_and_png(tmp_path):

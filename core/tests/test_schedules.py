@@ -20,9 +20,7 @@ from novacron.workflow.schedules import Schedule
 NIGHTLY = steps.snapshot("nightly-{time}") >> steps.keep_snapshots("nightly-", last=3)
 
 
-@pytest.fixture(autouse=True)
-def own_state(tmp_path, monkeypatch):
-    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("own_state")
 
 
 @pytest.fixture

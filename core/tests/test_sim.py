@@ -14,17 +14,7 @@ from novacron.drivers import sim
 from novacron.plugins.validation import operations
 from novacron.specs import LimitsSpec, TemplateSpec, TrafficFilterSpec
 
-
-@pytest.fixture(autouse=True)
-def own_state(tmp_path, monkeypatch):
-    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path))
-
-
-@pytest.fixture(autouse=True)
-def no_worlds_left():
-    yield
-    for name in ("a", "b", "full"):
-        sim.forget(name)
+pytestmark = pytest.mark.usefixtures("own_state")
 
 
 @pytest.fixture

@@ -8,13 +8,7 @@ import novacron
 from novacron import errors
 from novacron.drivers import sim
 
-
-@pytest.fixture(autouse=True)
-def own_state(tmp_path, monkeypatch):
-    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path))
-    yield
-    for name in ("a", "b"):
-        sim.forget(name)
+pytestmark = pytest.mark.usefixtures("own_state")
 
 
 @pytest.fixture

@@ -43,8 +43,6 @@ class TwoHosts(RuleBasedStateMachine):
     def teardown(self):
         for host in getattr(self, "hosts", {}).values():
             host.close()
-        for name in HOSTS:
-            sim.forget(name)
 
     def handle(self, identity):
         return self.hosts[self.model[identity].host].vms[identity]

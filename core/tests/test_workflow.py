@@ -9,13 +9,10 @@ import pytest
 
 import novacron
 from novacron import errors
-from novacron.drivers.sim import forget, world
+from novacron.drivers.sim import world
 from novacron.workflow import Workflow, parallel, steps, workflow
 
-
-@pytest.fixture(autouse=True)
-def own_state(tmp_path, monkeypatch):
-    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("own_state")
 
 
 @pytest.fixture
@@ -26,7 +23,6 @@ def hosts():
     for name, host in found.items():
         world(name).faults.clear()
         host.close()
-        forget(name)
 
 
 @pytest.fixture

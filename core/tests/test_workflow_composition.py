@@ -10,7 +10,7 @@ import pytest
 
 import novacron
 from novacron import errors
-from novacron.drivers.sim import forget, world
+from novacron.drivers.sim import world
 from novacron.plugins import hookimpl
 from novacron.site import default_site
 from novacron.workflow import StepKind, Workflow, function, parallel, step, steps
@@ -19,10 +19,7 @@ from novacron.workflow.paths import Path
 from novacron.workflow.run.engine import ProcessEngine
 from novacron.workflow.run.journal import Journal
 
-
-@pytest.fixture(autouse=True)
-def own_state(tmp_path, monkeypatch):
-    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("own_state")
 
 
 @pytest.fixture
@@ -32,7 +29,6 @@ def hosts():
     for name, host in found.items():
         world(name).faults.clear()
         host.close()
-        forget(name)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 import novacron
 from novacron import errors
-from novacron.drivers.sim import forget
 from novacron.handles.vm import VMHandle
 from novacron.workflow import steps
 from novacron.workflow.run.engine import ProcessEngine
@@ -96,9 +95,8 @@ def test_after_a_fault_anywhere_all_is_done_or_as_before(flow, at, after, runnin
             assert all(s.status in ("done", "skipped") for s in run.steps)
         assert vm.host.name == next(name for name, _ in state(hosts))
     finally:
-        for name, host in hosts.items():
+        for host in hosts.values():
             host.close()
-            forget(f"{name}-{number}")
 
 
 class Killed(BaseException):
@@ -161,6 +159,5 @@ def test_a_process_killed_anywhere_is_followed_by_one_that_ends_the_run_the_same
         done = [e.path for e in run.history if e.event == "done"]
         assert len(done) == len(set(done)), "a finished step was repeated"
     finally:
-        for name, host in hosts.items():
+        for host in hosts.values():
             host.close()
-            forget(f"{name}-{number}")

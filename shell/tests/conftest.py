@@ -7,7 +7,6 @@ import pytest
 from rich.console import Console
 
 import novacron
-from novacron.drivers import sim
 
 SESSIONS = itertools.count()
 
@@ -47,4 +46,3 @@ def session(tmp_path, monkeypatch):
     made = Session(world)
     yield made
     made.shell.close()
-    sim.forget(world)

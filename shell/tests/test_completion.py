@@ -10,7 +10,6 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from novacron.drivers import sim
 from novacron_shell.cli import cli
 from novacron_shell.testing import CommandServer
 
@@ -57,7 +56,6 @@ def test_snapshots_of_the_vm_before_them_are_completed(tmp_path, monkeypatch):
     assert completed("snapshot", "show", "vm-00001") == ["between"]
     assert run(cli, ["-c", "sim://completed-snapshots", "snapshot", "list", "vm-00001"]).exit_code == 0
     assert completed("snapshot", "show", "vm-00001") == ["between"]
-    sim.forget("completed-snapshots")
 
 
 HOSTILE = [

@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 
 import novacron as api
-from novacron.drivers import sim
 from novacron.errors import InvalidSpecError
 from novacron_shell.cli import cli
 from novacron_shell.config import config_file, read_config
@@ -28,8 +27,7 @@ def write(tmp_path, monkeypatch):
 @pytest.fixture
 def world():
     name = f"config-{next(WORLDS)}"
-    yield f"sim://{name}?vms=2"
-    sim.forget(name)
+    return f"sim://{name}?vms=2"
 
 
 def run(*arguments, code=0):

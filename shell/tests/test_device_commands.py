@@ -6,7 +6,6 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from novacron.drivers import sim
 from novacron_shell.cli import cli
 
 WORLDS = itertools.count()
@@ -21,8 +20,7 @@ def novacron():
         assert done.exit_code == code, (done.output, done.exception)
         return done
 
-    yield run
-    sim.forget(name)
+    return run
 
 
 def test_devices_are_listed_attached_and_detached(novacron):

@@ -16,7 +16,6 @@ from rich.console import Console
 import novacron
 from novacron import records
 from novacron.display import html_card, html_table
-from novacron.drivers import sim
 from novacron.errors import VMNotFoundError
 from novacron.plotting import Plot
 from novacron.records.record import Record
@@ -106,7 +105,6 @@ def host():
         vm.snapshots.create("base")
         vm.snapshots.create("patched", description="after the patch")
         yield host
-    sim.forget("displays")
 
 
 HANDLES = {

@@ -20,7 +20,6 @@ def name(tmp_path, monkeypatch):
     api.fleet().add(found, f"sim://{found}?vms=3&prefix=web-")
     yield found
     api.fleet().hosts.close()
-    sim.forget(found)
 
 
 def doctor(*arguments, code=0):

@@ -16,7 +16,6 @@ from rich.console import Console
 
 import novacron
 import novacron_shell
-from novacron.drivers import sim
 from novacron.records import VM
 from novacron.text import escaped_json, printable, printable_line
 from novacron_shell.output import FORMATS, Format, show_many, show_one, tell, write
@@ -159,7 +158,6 @@ def test_a_password_is_not_taken_from_the_command_line(tmp_path, capsys):
         done = CliRunner().invoke(cli, [*base, *more], input=stdin)
         assert done.exit_code == 0, done.output
         assert "hunter2" not in done.output
-    sim.forget("passwords")
 
 
 @pytest.mark.parametrize("operation", ["console_open", "event_subscribe", "volume_upload", "console_screenshot"])

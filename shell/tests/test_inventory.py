@@ -7,7 +7,6 @@ import time
 import pytest
 
 import novacron
-from novacron.drivers import sim
 from novacron.errors import HostConnectionError, VMNotFoundError
 from novacron_shell.repl import inventory
 from novacron_shell.repl.inventory import Inventory, OpenHosts
@@ -23,8 +22,6 @@ def hosts():
         hosts.add(novacron.connect(f"sim://{name}?vms=1&prefix={name}-"))
     yield hosts
     hosts.close()
-    for name in names:
-        sim.forget(name)
 
 
 def until(condition, seconds=20):
@@ -80,4 +77,3 @@ def test_a_host_that_was_down_at_the_start_comes_back(hosts, monkeypatch):
     assert (vms.unreachable, [host.name for host in back]) == ({}, [name])
     assert "back-00001" in vms
     novacron.fleet().remove(name)
-    sim.forget(name)

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 import novacron as api
-from novacron.drivers import sim
 from novacron.specs.volumes import VolumeSpec
 from novacron_shell.cli import cli
 
@@ -56,8 +55,6 @@ def fleet(tmp_path, monkeypatch):
         )
     yield api.fleet()
     api.fleet().hosts.close()
-    for name in ("kvm1", "kvm2"):
-        sim.forget(f"keystrokes-{name}-{number}")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["task"])

@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 
 import novacron as api
-from novacron.drivers import sim
 from novacron.errors import InvalidSpecError
 from novacron_shell.cli import cli
 
@@ -27,8 +26,7 @@ vms:
 @pytest.fixture
 def world():
     name = f"lab-commands-{next(WORLDS)}"
-    yield f"sim://{name}?vms=1"
-    sim.forget(name)
+    return f"sim://{name}?vms=1"
 
 
 @pytest.fixture

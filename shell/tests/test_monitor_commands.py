@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 
 import novacron as api
-from novacron.drivers import sim
 from novacron_shell.cli import cli
 
 WORLDS = itertools.count()
@@ -20,7 +19,6 @@ def world():
     api.fleet().add(name, f"sim://{name}?vms=2")
     yield name
     api.fleet().remove(name)
-    sim.forget(name)
 
 
 @pytest.fixture

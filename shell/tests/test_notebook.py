@@ -6,7 +6,6 @@ import pytest
 
 import novacron
 from novacron import errors
-from novacron.drivers import sim
 
 
 @pytest.fixture
@@ -21,7 +20,6 @@ def ipython(tmp_path, monkeypatch):
     novacron.unload_ipython_extension(shell)
     atexit.unregister(shell.atexit_operations)
     shell.atexit_operations()
-    sim.forget("noted")
 
 
 def run(ipython, capsys, cell):

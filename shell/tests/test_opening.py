@@ -10,7 +10,6 @@ from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
 import novacron
-from novacron.drivers import sim
 from novacron.errors import AuthenticationError, HostConnectionError
 from novacron_shell.options import Settings
 from novacron_shell.repl import inventory
@@ -34,7 +33,6 @@ def registered():
     yield names
     for name in names:
         novacron.fleet().remove(name)
-        sim.forget(name)
 
 
 @pytest.fixture
@@ -166,4 +164,3 @@ def test_a_host_that_answers_after_the_deadline_is_not_asked_twice_at_the_same_t
     assert answered.wait(60)
     assert list(vms) == ["vm-00001"]
     hosts.close()
-    sim.forget(name)

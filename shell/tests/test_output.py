@@ -9,7 +9,6 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from novacron.drivers import sim
 from novacron.errors import InvalidSpecError
 from novacron.records import VM
 from novacron_shell.cli import cli
@@ -129,10 +128,7 @@ def test_lists_records_and_empty_lists_by_path():
         assert done.exit_code == 0, (done.output, done.exception)
         return done.stdout.splitlines()
 
-    try:
-        assert printed("vm", "list", "-o", "jsonpath=$[?(@.status=='stopped')].name") == ["vm-00003"]
-        assert printed("vm", "show", "vm-00001", "-o", "jsonpath=nics[*].network") == ["default"]
-        assert printed("vm", "list", "--status", "crashed", "-o", "jsonpath=$[*].name") == []
-        assert printed("vm", "show", "vm-00001", "-o", "jsonpath=$.vcpus") == ["2"]
-    finally:
-        sim.forget("by-path")
+    assert printed("vm", "list", "-o", "jsonpath=$[?(@.status=='stopped')].name") == ["vm-00003"]
+    assert printed("vm", "show", "vm-00001", "-o", "jsonpath=nics[*].network") == ["default"]
+    assert printed("vm", "list", "--status", "crashed", "-o", "jsonpath=$[*].name") == []
+    assert printed("vm", "show", "vm-00001", "-o", "jsonpath=$.vcpus") == ["2"]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from novacron.drivers import sim
 from novacron_shell.repl import pictures
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
@@ -19,7 +18,6 @@ def hosts():
     yield made
     for host in made:
         host.close()
-        sim.forget(host.name)
 
 
 def text(svg):

@@ -40,8 +40,6 @@ def vms():
     inventory.refresh()
     yield inventory
     hosts.close()
-    for name in names:
-        sim.forget(name)
 
 
 def shown(value):

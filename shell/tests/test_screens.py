@@ -13,7 +13,6 @@ from rich.table import Table
 from syrupy.extensions.image import SVGImageSnapshotExtension
 
 import novacron
-from novacron.drivers import sim
 from novacron.errors import VMNotFoundError
 from novacron_shell.repl.display import Displays
 from novacron_shell.repl.errors import tell
@@ -155,7 +154,6 @@ def host():
         vm.snapshots["s1"].revert()
         vm.snapshots.create("branch")
         yield connected
-    sim.forget("screens")
 
 
 def test_one_vm_in_detail(picture, host):

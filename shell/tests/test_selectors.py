@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 import novacron as api
-from novacron.drivers import sim
 from novacron_shell.cli import VM_COMMANDS, cli
 from novacron_shell.completion import suggestions
 
@@ -35,8 +34,7 @@ GROUPS = ("guest", "snapshot", "disk", "nic", "resources")
 @pytest.fixture
 def world():
     name = f"selectors-{next(WORLDS)}"
-    yield f"sim://{name}?vms=6"
-    sim.forget(name)
+    return f"sim://{name}?vms=6"
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner
 
 import novacron as api
-from novacron.drivers import sim
 from novacron.errors import HostConnectionError, InvalidSpecError, NotFoundError
 from novacron.ssh.commands import forward, scp_argv, ssh_argv
 from novacron.ssh.config import host_entry
@@ -31,8 +30,7 @@ SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH
 def world(tmp_path, monkeypatch):
     monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
     name = f"ssh-{next(WORLDS)}"
-    yield f"sim://{name}?vms=3"
-    sim.forget(name)
+    return f"sim://{name}?vms=3"
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from textual import events
 from textual.widgets import Input, OptionList, SelectionList, Static
 
 import novacron
-from novacron.drivers import sim
 from novacron.errors import HostConnectionError
 from novacron_shell.cli import cli
 from novacron_shell.top import actions, detail
@@ -33,7 +32,6 @@ def hosts():
     yield made
     for host in made:
         host.close()
-        sim.forget(host.name)
 
 
 def driven(hosts, act, *, view=None, size=(120, 30), **options):

@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 
 import novacron as api
-from novacron.drivers import sim
 from novacron.errors import UnsupportedOperationError
 from novacron.handles.displays import display_url
 from novacron.records.guest import ConsoleEndpoint
@@ -29,8 +28,7 @@ def novacron():
         assert done.exit_code == code, (done.output, done.exception)
         return done
 
-    yield run
-    sim.forget(WORLD)
+    return run
 
 
 def test_the_viewer_gets_the_url_and_its_exit_code_is_passed_on(novacron, tmp_path, monkeypatch):

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 import novacron as api
-from novacron.drivers import sim
 from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError
 from novacron.handles.vm import VMHandle
 from novacron.records.vm import VMConfiguration
@@ -22,8 +21,7 @@ WORLDS = itertools.count()
 @pytest.fixture
 def world():
     name = f"set-{next(WORLDS)}"
-    yield f"sim://{name}?vms=4"
-    sim.forget(name)
+    return f"sim://{name}?vms=4"
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 import novacron as api
-from novacron.drivers import sim
 from novacron.errors import InvalidSpecError, NotFoundError, OperationTimeoutError
 from novacron_shell.cli import cli
 
@@ -18,8 +17,7 @@ WORLDS = itertools.count()
 @pytest.fixture
 def world():
     name = f"watching-{next(WORLDS)}"
-    yield name
-    sim.forget(name)
+    return name
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 import novacron
 from novacron import errors
-from novacron.drivers.sim import forget, world
+from novacron.drivers.sim import world
 from novacron.records.questions import Question
 from novacron_lab.govc import Govc
 from novacron_shell.cli import cli
@@ -56,4 +56,3 @@ def test_the_command_line_shows_and_answers_questions():
         for vm, answer, kind in ((second, "Neither", errors.InvalidSpecError), (first, "Copied", errors.InvalidStateError)):
             refused = CliRunner().invoke(cli, ["vm", "question", "answer", vm.name, "7", answer, "-c", uri], obj=Settings())
             assert isinstance(refused.exception, kind)
-    forget("asking")

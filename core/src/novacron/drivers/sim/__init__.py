@@ -26,6 +26,6 @@ Faults are set from Python; they strike every connection to the host:
 from __future__ import annotations
 
 from novacron.drivers.sim.plugin import provider
-from novacron.drivers.sim.state.world import World, forget, world
+from novacron.drivers.sim.state.world import World, forget, temporary, world
 
-__all__ = ["World", "forget", "provider", "world"]
+__all__ = ["World", "forget", "provider", "temporary", "world"]

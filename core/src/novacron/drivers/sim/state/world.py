@@ -319,6 +319,11 @@ class _Worlds:
             for each in [name.lower()] if name else list(self._worlds):
                 self._worlds.pop(each, None)
 
+    def names(self) -> set[str]:
+        """Return the names of all hosts."""
+        with self._guard:
+            return set(self._worlds)
+
 
 _worlds = _Worlds()
 
@@ -338,4 +343,25 @@ def forget(name: str | None = None) -> None:
     _worlds.forget(name)
 
 
-__all__ = ["VERSION", "World", "forget", "world", "worlds_with"]
+@contextmanager
+def temporary() -> Iterator[None]:
+    """Remove at the end the simulated hosts that were created meanwhile, so that one test leaves nothing to the next.
+
+    Example:
+        >>> import novacron
+        >>> from novacron.drivers import sim
+        >>> with sim.temporary(), novacron.connect("sim://short-lived?vms=3") as host:
+        ...     _ = host.vms.create(name="web1")
+        >>> with novacron.connect("sim://short-lived") as host:
+        ...     len(host.vms.list())
+        0
+    """
+    before = _worlds.names()
+    try:
+        yield
+    finally:
+        for name in _worlds.names() - before:
+            _worlds.forget(name)
+
+
+__all__ = ["VERSION", "World", "forget", "temporary", "world", "worlds_with"]
