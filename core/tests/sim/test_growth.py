@@ -3,6 +3,8 @@
 import gc
 import tracemalloc
 
+import pytest
+
 from novacron.drivers.sim.plugin import connect
 from novacron.plugins import ConnectContext, HostURI
 from novacron.specs import VMQuery
@@ -32,6 +34,7 @@ def drivers(count, vms):
     return [connect(uri, ConnectContext(uri.host, 1.0, {})) for uri in uris]
 
 
+@pytest.mark.slow
 def test_untouched_vms_take_no_memory_and_hosts_little(sample):
     """Hosts with 100 VMs each, connected and listed, take at most a tenth more than empty ones, and 100 times as much as a hundredth."""
     hosts = sample(300, 1000)

@@ -2,7 +2,6 @@
 
 import os
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
@@ -13,13 +12,6 @@ from novacron.drivers import sim
 
 NAMES = st.sampled_from(["web", "db", "mail"])
 HOSTS = ("left", "right")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_state(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NOVACRON_STATE", str(tmp_path_factory.mktemp("state")))
-        yield
 
 
 class Expected:

@@ -8,35 +8,17 @@ import novacron
 from novacron import errors
 from novacron.drivers import sim
 
-pytestmark = pytest.mark.usefixtures("own_state")
-
-
-@pytest.fixture
-def a():
-    with novacron.connect("sim://a") as host:
-        yield host
-
-
-@pytest.fixture
-def b():
-    with novacron.connect("sim://b") as host:
-        yield host
-
 
 @pytest.fixture
 def faults(a):
     return sim.world("a").faults
 
 
-def make(host, name="web1", **fields):
-    return host.vms.create(name=name, **fields)
-
-
 def volumes(host):
     return [v.name for v in host.pools.volumes()]
 
 
-def test_a_fault_before_the_effect_prevents_it_once(a, faults):
+def test_a_fault_before_the_effect_prevents_it_once(a, faults, make):
     vm = make(a)
     faults.add("vm_start", error=errors.ResourceAllocationError("no memory"))
     with pytest.raises(errors.ResourceAllocationError) as raised:
@@ -45,7 +27,7 @@ def test_a_fault_before_the_effect_prevents_it_once(a, faults):
     assert vm.start().status == "running"
 
 
-def test_a_fault_after_the_effect_is_of_unknown_outcome(a, faults):
+def test_a_fault_after_the_effect_is_of_unknown_outcome(a, faults, make):
     vm = make(a)
     faults.add("vm_start", when="after")
     with pytest.raises(errors.HostConnectionError) as raised:
@@ -53,13 +35,13 @@ def test_a_fault_after_the_effect_is_of_unknown_outcome(a, faults):
     assert (raised.value.outcome, raised.value.operation, vm.refresh().status) == ("unknown", "vm_start", "running")
 
 
-def test_what_was_not_sent_is_tried_again_by_itself(a, faults):
+def test_what_was_not_sent_is_tried_again_by_itself(a, faults, make):
     vm = make(a)
     faults.add("vm_start", error=errors.HostConnectionError("refused", outcome="not_sent"), times=2)
     assert vm.start().status == "running"
 
 
-def test_a_fault_strikes_only_the_resource_and_as_often_as_told(a, faults):
+def test_a_fault_strikes_only_the_resource_and_as_often_as_told(a, faults, make):
     first, second = make(a), make(a, "web2")
     faults.add("vm_*", error=errors.DriverError("mine"), times=2, resource="web2")
     first.start()
@@ -72,7 +54,7 @@ def test_a_fault_strikes_only_the_resource_and_as_often_as_told(a, faults):
 @pytest.mark.parametrize(
     ("operation", "do"),
     [
-        ("vm_create", lambda vm: make(vm.host, "new", disks=[{"size": "1GiB"}])),
+        ("vm_create", lambda vm: vm.host.vms.create(name="new", disks=[{"size": "1GiB"}])),
         ("vm_clone", lambda vm: vm.clone("new")),
         ("template_create", lambda vm: vm.host.invoke("template_create", vm=vm.id, spec=novacron.specs.TemplateSpec(name="t"))),
         ("volume_create", lambda vm: vm.host.pools.create_volume(name="new", capacity="1GiB")),
@@ -80,7 +62,7 @@ def test_a_fault_strikes_only_the_resource_and_as_often_as_told(a, faults):
         ("vm_migrate_storage", lambda vm: vm.host.invoke("vm_migrate_storage", vm=vm.id, pool="other", disks=())),
     ],
 )
-def test_a_fault_during_an_operation_leaves_nothing_of_it(a, faults, operation, do):
+def test_a_fault_during_an_operation_leaves_nothing_of_it(a, faults, operation, do, make):
     vm = make(a, disks=[{"size": "1GiB"}])
     a.pools.create(name="other")
     faults.add(operation, error=errors.StorageError("broke"), when="during")
@@ -92,7 +74,7 @@ def test_a_fault_during_an_operation_leaves_nothing_of_it(a, faults, operation, 
     do(vm)
 
 
-def test_a_migration_that_breaks_half_way_leaves_the_vm_at_the_source(a, b, faults):
+def test_a_migration_that_breaks_half_way_leaves_the_vm_at_the_source(a, b, faults, make):
     vm = make(a, disks=[{"size": "1GiB"}], start=True)
     faults.add("vm_migrate", error=errors.MigrationError("wire cut"), when="during")
     with pytest.raises(errors.MigrationError):
@@ -100,7 +82,7 @@ def test_a_migration_that_breaks_half_way_leaves_the_vm_at_the_source(a, b, faul
     assert (vm.refresh().status, len(b.vms), volumes(b)) == ("running", 0, [])
 
 
-def test_a_migration_whose_answer_is_lost_has_happened(a, b, faults):
+def test_a_migration_whose_answer_is_lost_has_happened(a, b, faults, make):
     vm = make(a, start=True)
     faults.add("vm_migrate", when="after")
     with pytest.raises(errors.HostConnectionError) as raised:
@@ -108,7 +90,7 @@ def test_a_migration_whose_answer_is_lost_has_happened(a, b, faults):
     assert (raised.value.outcome, len(a.vms), b.vms["web1"].status) == ("unknown", 0, "running")
 
 
-def test_what_hangs_ends_by_itself_when_cancelled_or_when_released(a, faults):
+def test_what_hangs_ends_by_itself_when_cancelled_or_when_released(a, faults, make):
     vm = make(a)
     faults.add("vm_get", hang=0.05)
     with pytest.raises(errors.OperationTimeoutError) as raised:

@@ -1,0 +1,102 @@
+"""Disks and NICs of VMs."""
+
+import pytest
+
+from novacron import errors
+
+
+def test_disks_are_attached_grown_limited_and_detached(a, make, volumes):
+    vm = make(a, start=True)
+    disk = vm.disks.attach(size="1GiB")
+    assert disk.record.target == "vda"
+    assert disk.resize("2GiB").record.size_bytes == 2**31
+    disk.limit(read_iops=100)
+    with pytest.raises(errors.InvalidSpecError):
+        disk.resize("1GiB")
+    with pytest.raises(errors.AlreadyExistsError):
+        vm.disks.attach(size="1GiB", target="vda")
+    assert disk.detach(delete=True).record.disks == ()
+    assert volumes(a) == []
+
+
+def test_a_detached_disk_that_is_kept_outlives_the_vm(a, make, volumes):
+    vm = make(a, disks=[{"size": "1GiB"}])
+    vm.disks["vda"].detach()
+    vm.delete()
+    assert volumes(a) == ["web1-vda.qcow2"]
+
+
+def test_a_disk_that_a_snapshot_needs_is_not_deleted(a, make, volumes):
+    vm = make(a, disks=[{"size": "1GiB"}])
+    vm.snapshots.create("one")
+    with pytest.raises(errors.InvalidStateError):
+        vm.disks["vda"].detach(delete=True)
+    vm.disks["vda"].detach()
+    assert vm.snapshots["one"].revert().record.disks[0].target == "vda"
+    vm.delete()
+    assert volumes(a) == []
+
+
+def test_there_may_be_more_disks_than_letters(a, make):
+    vm = make(a, disks=[{"size": "1MiB"}] * 27)
+    assert [d.target for d in vm.record.disks][-2:] == ["vdz", "vdaa"]
+
+
+def test_a_disk_attached_after_a_revert_gets_a_volume_of_its_own(a, make, volumes):
+    vm = make(a)
+    vm.snapshots.create("one")
+    vm.disks.attach(size="1GiB")
+    vm.snapshots["one"].revert()
+    assert vm.disks.attach(size="1GiB").record.volume == "web1-vda-2.qcow2"
+    vm.delete()
+    assert volumes(a) == []
+
+
+def test_two_running_vms_never_share_a_disk_unless_told(a, make):
+    a.pools.create_volume(name="data", capacity="1GiB")
+    make(a, disks=[{"path": "/sim/default/data"}], start=True)
+    with pytest.raises(errors.DiskLockedError):
+        make(a, "web2", disks=[{"path": "/sim/default/data"}], start=True)
+    assert "web2" not in a.vms
+    with pytest.raises(errors.DiskLockedError):
+        make(a, "web3", start=True).disks.attach(path="/sim/default/data")
+    make(a, "web4", disks=[{"path": "/sim/default/data", "read_only": True}], start=True)
+
+
+def test_media_are_changed_and_ejected(a, make):
+    a.pools.create_volume(name="cd.iso", capacity="1MiB", format="raw")
+    vm = make(a, disks=[{"device": "cdrom"}, {"size": "1GiB"}])
+    drive = vm.disks["sda"]
+    assert drive.change_media("image:cd.iso").record.volume == "cd.iso"
+    assert drive.change_media().record.source is None
+    with pytest.raises(errors.InvalidSpecError):
+        vm.disks["vda"].change_media("image:cd.iso")
+    with pytest.raises(errors.DeviceNotFoundError):
+        vm.disks["vdz"]
+
+
+def test_nics_are_attached_changed_and_detached(a, make):
+    a.networks.create(name="lan", cidr="10.5.0.1/24")
+    vm = make(a, start=True)
+    nic = vm.nics.attach(network="default", mac="52:54:00:AA:BB:CC")
+    assert nic.link(up=False).record.link_up is False
+    moved = nic.update(network="lan").record
+    assert (moved.network, moved.link_up) == ("lan", False)
+    assert nic.update(link_up=True).record.network == "lan"
+    assert vm.refresh().record.nics[0].addresses == ("10.5.0.2",)
+    with pytest.raises(errors.AlreadyExistsError):
+        vm.nics.attach(network="default", mac="52:54:00:aa:bb:cc")
+    with pytest.raises(errors.NetworkNotFoundError):
+        nic.update(network="nowhere")
+    assert nic.detach().record.nics == ()
+
+
+def test_a_nic_keeps_what_an_update_does_not_name(a, make):
+    vm = make(a)
+    nic = vm.nics.attach(network="default", mtu=1400, vlan=7, portgroup="web", inbound_bytes_per_second="2MiB/s", isolated=True)
+    before = nic.record
+    changed = nic.update(outbound_bytes_per_second="1MiB/s").record
+    assert changed == before.replace(outbound_bytes_per_second=2**20)
+    assert nic.update(network="default", mtu=1300).record == changed.replace(mtu=1300)
+    with pytest.raises(errors.InvalidSpecError):
+        nic.update(network="default", bridge="br0")
