@@ -294,7 +294,7 @@ def processes(tmp_path, monkeypatch):
 @pytest.fixture
 def postgresql(monkeypatch):
     """A PostgreSQL server of the distribution's, on a socket that no one else has, as the state database."""
-    from novacron.workflow.run.default import default_engine
+    from novacron.site import default_site
 
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"), key=lambda p: float(p.parent.name))
     outer = scratch.make_folder("postgresql", POSTGRESQL_FOLDERS)
@@ -319,7 +319,7 @@ def postgresql(monkeypatch):
         try:
             monkeypatch.setenv("NOVACRON_DATABASE", f"postgresql://postgres@/postgres?host={folder}")
             yield server
-            default_engine().close()
+            default_site().engine.close()
         finally:
             server.stop()
     finally:

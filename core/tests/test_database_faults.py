@@ -80,9 +80,9 @@ def test_a_run_outlives_a_database_that_is_full(tmp_path, monkeypatch):
     room.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", room], check=True)
     monkeypatch.setenv("NOVACRON_STATE", str(room))
-    from novacron.workflow.run.default import default_engine
+    from novacron.site import default_site
 
-    monkeypatch.setattr(default_engine().patience, "seconds", 2.0)
+    monkeypatch.setattr(default_site().engine.patience, "seconds", 2.0)
     try:
         host, vm = made("full")
         assert steps.tag("zero").run(vm).status == "done"
@@ -110,7 +110,7 @@ def test_a_run_outlives_a_database_that_is_full(tmp_path, monkeypatch):
         assert [s.name for s in vm.snapshots.list()] == ["a", "b"]
         host.close()
     finally:
-        default_engine().close()
+        default_site().engine.close()
         subprocess.run(["umount", "--lazy", room], check=True)
         shutil.rmtree(room, ignore_errors=True)
 

@@ -14,8 +14,7 @@ WORKFLOW = "novacron.workflow"
 def graph():
     graph = grimp.build_graph("novacron", exclude_type_checking_imports=False)
     # callers of a workflow that name no site take the default site; see the contract in pyproject.toml
-    for module in ("flows", "hosts", "kinds.registry", "run.default"):
-        graph.remove_import(importer=f"novacron.workflow.{module}", imported="novacron.site")
+    graph.remove_import(importer="novacron.workflow.defaults", imported="novacron.site")
     return graph
 
 

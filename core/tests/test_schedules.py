@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import novacron
 from novacron import errors
+from novacron.site import default_site
 from novacron.testing.served import SimServer
 from novacron.workflow import steps
 from novacron.workflow.retention import kept
-from novacron.workflow.run.default import default_engine
 from novacron.workflow.run.scheduler import Scheduler, delay
 from novacron.workflow.schedules import Schedule
 
@@ -105,11 +105,13 @@ def test_missed_times_are_dealt_with_as_asked(misfire, begun):
         schedule = msgspec.convert(msgspec.to_builtins(schedule), Schedule)
         now = datetime(2026, 11, 24, 3, 0, 5, tzinfo=UTC)
         asked = [
-            Scheduler(default_engine()).begin(schedule, now.replace(second=0) - timedelta(days=days), now) for days in (2, 1, 0)
+            Scheduler(default_site().engine).begin(schedule, now.replace(second=0) - timedelta(days=days), now)
+            for days in (2, 1, 0)
         ]
         assert [run_id is not None for run_id in asked] == begun
         again = [
-            Scheduler(default_engine()).begin(schedule, now.replace(second=0) - timedelta(days=days), now) for days in (2, 1, 0)
+            Scheduler(default_site().engine).begin(schedule, now.replace(second=0) - timedelta(days=days), now)
+            for days in (2, 1, 0)
         ]
         assert again == asked
         assert len(novacron.fleet().schedules.history("s")) == sum(begun)

@@ -169,7 +169,6 @@ DOES: dict[str, Callable[..., None]] = {
 def _main() -> None:
     import novacron.store.allocations
     import novacron.store.tables
-    import novacron.workflow.run.default
     import novacron.workflow.run.worker  # noqa: F401 - loaded before the forks
     from novacron.drivers.sim.plugin import areas
     from novacron.site import default_site

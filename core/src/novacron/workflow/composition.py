@@ -329,9 +329,9 @@ def _engine_of(vm: VMHandle) -> Engine:
     if vm.host.engine is not None:
         engine: Engine = vm.host.engine()
         return engine
-    from novacron.workflow.run.default import default_engine
+    from novacron.workflow.defaults import default_site
 
-    return default_engine()
+    return default_site().engine
 
 
 def _handles(vm: Any) -> list[VMHandle]:

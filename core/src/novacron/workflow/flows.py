@@ -187,7 +187,7 @@ class DefaultFlows:
 
 def default_flows() -> Flows:
     """Return the flows of the default site."""
-    from novacron.site import default_site
+    from novacron.workflow.defaults import default_site
 
     return default_site().flows
 

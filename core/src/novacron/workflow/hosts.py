@@ -55,9 +55,9 @@ class FleetResolver:
 
 def default_resolver() -> HostResolver:
     """Return what finds hosts with the default site."""
-    from novacron.site import connect, fleet
+    from novacron.workflow.defaults import default_site
 
-    return FleetResolver(fleet, connect)
+    return FleetResolver(lambda: default_site().fleet, lambda uri, name: default_site().connect(uri, name=name))
 
 
 class Hosts(Mapping[str, "HostHandle"]):

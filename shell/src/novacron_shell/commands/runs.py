@@ -158,10 +158,10 @@ def worker(settings: Settings, concurrency: int, grace: float, database_patience
 
     Workers on several machines share one PostgreSQL database, named by NOVACRON_DATABASE.
     """
-    from novacron.workflow.run.default import default_engine
+    from novacron.site import default_site
     from novacron.workflow.run.worker import work
 
-    default_engine().patience.seconds = database_patience
+    default_site().engine.patience.seconds = database_patience
     tell("the worker is up; Ctrl-C stops it")
     work(concurrency=concurrency, grace=grace)
 

@@ -74,7 +74,7 @@ class StepKinds:
 
 def default_kinds() -> StepKinds:
     """Return the step kinds of the default site."""
-    from novacron.site import default_site
+    from novacron.workflow.defaults import default_site
 
     return default_site().step_kinds
 

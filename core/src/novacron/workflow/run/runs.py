@@ -84,9 +84,9 @@ class Runs:
 
     def __init__(self, engine: DurableEngine | None = None) -> None:
         if engine is None:
-            from novacron.workflow.run.default import default_engine
+            from novacron.workflow.defaults import default_site
 
-            engine = default_engine()
+            engine = default_site().engine
         self._engine, self._store = engine, engine.runs
 
     def __repr__(self) -> str:

@@ -34,9 +34,9 @@ def work(
         StorageError: the database can't be used.
     """
     if engine is None:
-        from novacron.workflow.run.default import default_engine
+        from novacron.workflow.defaults import default_site
 
-        engine = default_engine()
+        engine = default_site().engine
     over = stop or threading.Event()
     with ExitStack() as handlers:
         if threading.current_thread() is threading.main_thread():
