@@ -113,4 +113,4 @@ def test_from_the_catalogue_to_a_login_with_the_users_own_key(catalogue, nv, tmp
     finally:
         forwarded.stdin.close()
         forwarded.wait(30)
-    nv("vm delete web1 -y")
+    nv("vm delete web1 -y --force")
