@@ -82,6 +82,7 @@ def flows(vm: VMHandle) -> None:
     steps.update(memory="1GiB")
     steps.snapshot("before", knid="external")  # type: ignore[call-arg]  # expect-error
     steps.update(memroy="1GiB")  # type: ignore[call-arg]  # expect-error
+    steps.snapshoot("before")  # type: ignore[attr-defined]  # expect-error
 
 
 def connections() -> None:

@@ -21,7 +21,7 @@ from novacron.dispatch.fields import FieldPolicy
 from novacron.dispatch.filelocks import FileLocks
 from novacron.dispatch.locks import LockPolicy
 from novacron.errors import AccessDeniedError, HostConnectionError, InvalidStateError, NovaCronError, UnsupportedOperationError
-from novacron.fleets.claims import ClaimPolicy
+from novacron.fleets.claim_stage import ClaimStage
 from novacron.handles.host import HostHandle
 from novacron.identity import Identity
 from novacron.macs import MACAddresses
@@ -32,14 +32,13 @@ from novacron.secrets import Secrets
 from novacron.state import StateDirectory
 from novacron.store.activity import Activity, read_activity
 from novacron.store.advisory_locks import AdvisoryLocks
-from novacron.store.allocations import AllocationStore
 from novacron.store.location import database_url
 from novacron.store.managed import ManagedNodes
-from novacron.store.nodes import NodeStore, node_id
 from novacron.store.quick import is_private, sqlite_file
 
 if TYPE_CHECKING:
     from novacron.fleets import Fleet
+    from novacron.fleets.claims import ClaimPolicy, Invoke
     from novacron.monitoring.alerting.actions import AlertActions
     from novacron.monitoring.alerting.alerts import FleetAlerts
     from novacron.monitoring.metrics import FleetMetrics
@@ -257,7 +256,9 @@ class Site:
     def _make_fleet(self) -> Fleet:
         from novacron.fleets.fleet import Fleet
         from novacron.fleets.hosts import FleetHosts
+        from novacron.store.allocations import AllocationStore
         from novacron.store.hosts import HostStore
+        from novacron.store.nodes import NodeStore
         from novacron.store.rules import RuleStore
         from novacron.store.settings import Settings
 
@@ -377,7 +378,7 @@ class Site:
         check_options(provider, options)
         called = name or place.host or "local"
         ask_peers = partial(self.peers.ask, called, provider.schemes)
-        claims = self._claims()
+        claims = ClaimStage(self._managed, self._claims)
         context = ConnectContext(called, timeout, options, self.secrets, self.macs, self.state, ask_peers)
         driver = open_driver(provider, place, context)
         try:
@@ -425,10 +426,14 @@ class Site:
                     hint=f"start libvirtd, or {OTHER_HOST}",
                 ) from error
 
-    def _claims(self) -> ClaimPolicy:
+    def _claims(self, invoke: Invoke) -> ClaimPolicy:
+        from novacron.fleets.claims import ClaimPolicy
+        from novacron.store.allocations import AllocationStore
+        from novacron.store.nodes import NodeStore, node_id
+
         nodes, allocations = NodeStore(lambda: self.database), AllocationStore(lambda: self.database)
 
-        def reconcile(host: str, invoke: Callable[..., Any]) -> None:
+        def reconcile(host: str, invoke: Invoke) -> None:
             from novacron.fleets.reconciling import Reconciler
 
             reconciler = Reconciler(allocations, self._alive)
@@ -437,7 +442,7 @@ class Site:
             found = [stored[identity] for identity in known if identity in stored]
             reconciler.correct(invoke, found)
 
-        return ClaimPolicy(self._managed, nodes, allocations, lambda: self.engine.join().id, reconcile)
+        return ClaimPolicy(invoke, nodes, allocations, lambda: self.engine.join().id, reconcile)
 
     def _policies(self) -> list[Any]:
         return [policy for policies in self.plugins.hook.register_policies() for policy in policies]

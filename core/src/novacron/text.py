@@ -11,8 +11,8 @@ import unicodedata
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _LINE_SEPARATORS = "\u2028\u2029"
 _SURROGATES = "\ud800-\udfff"
-_UNSAFE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}{_LINE_SEPARATORS}{_SURROGATES}]")
-_UNSAFE_IN_LINE = re.compile(f"[\x00-\x1f\x7f-\x9f{_BIDI}{_LINE_SEPARATORS}{_SURROGATES}]")
+_UNSAFE = f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}{_LINE_SEPARATORS}{_SURROGATES}]"
+_UNSAFE_IN_LINE = f"[\x00-\x1f\x7f-\x9f{_BIDI}{_LINE_SEPARATORS}{_SURROGATES}]"
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -25,7 +25,7 @@ def printable(text: str) -> str:
         >>> printable("web1\x1b]0;owned\x07"), printable("two\nlines"), printable("a\u202eb")
         ('web1\\x1b]0;owned\\x07', 'two\nlines', 'a\\u202eb')
     """
-    return _UNSAFE.sub(_escaped, text)
+    return text if _is_plain(text) else re.sub(_UNSAFE, _escaped, text)
 
 
 def printable_line(text: str) -> str:
@@ -35,7 +35,7 @@ def printable_line(text: str) -> str:
         >>> printable_line("web1\nweb2")
         'web1\\nweb2'
     """
-    return _UNSAFE_IN_LINE.sub(_escaped, text)
+    return text if _is_plain(text) else re.sub(_UNSAFE_IN_LINE, _escaped, text)
 
 
 def escaped_json(text: str) -> str:
@@ -45,7 +45,7 @@ def escaped_json(text: str) -> str:
         >>> escaped_json('{"name":"a\x9b\u202eb"}')
         '{"name":"a\\u009b\\u202eb"}'
     """
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return re.sub(_UNSAFE, lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def unprintable(text: str, *, lines: bool = False, data: bool = False) -> str:
@@ -60,7 +60,7 @@ def unprintable(text: str, *, lines: bool = False, data: bool = False) -> str:
         >>> unprintable("web1"), unprintable("web1\\x9b2J"), unprintable("two\\nlines", lines=True)
         ('', 'text without control characters', '')
     """
-    if text.isascii() and text.isprintable():
+    if _is_plain(text):
         return ""
     if any(0xD800 <= ord(character) <= 0xDFFF for character in text):
         return "valid Unicode"
@@ -70,6 +70,11 @@ def unprintable(text: str, *, lines: bool = False, data: bool = False) -> str:
     if not data and any(_is_control(c) and c not in allowed for c in text):
         return "text without control characters"
     return ""
+
+
+def _is_plain(text: str) -> bool:
+    """Return quickly that a text is safe. Most texts are; a listing needs no regular expression, and compiles none."""
+    return text.isascii() and text.isprintable()
 
 
 def _is_control(character: str) -> bool:

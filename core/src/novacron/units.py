@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from fractions import Fraction
 
 from novacron.errors import InvalidValueError
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)(b?)\s*(?:/s)?\s*", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?", re.IGNORECASE)
+_SIZE = r"\s*(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)(b?)\s*(?:/s)?\s*"
+_DURATION = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -31,9 +30,11 @@ def parse_size(value: int | float | str) -> int:
         if value < 0 or value != value or value in (float("inf"),):
             raise _not("a size", value, "2GiB")
         return int(value)
-    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    match = re.fullmatch(_SIZE, value, re.IGNORECASE) if isinstance(value, str) else None
     if not match:
         raise _not("a size", value, "2GiB")
+    from fractions import Fraction
+
     number, prefix, binary, byte = match.groups()
     base = 1000 if byte and not binary else 1024
     return int(Fraction(number) * base ** " kmgtpe".index(prefix.lower() or " "))
@@ -75,7 +76,7 @@ def parse_duration(value: int | float | str | timedelta) -> float:
             raise _not("a duration", value, "90s")
         return float(value)
     text = value.strip() if isinstance(value, str) else ""
-    parts = list(_DURATION.finditer(text))
+    parts = list(re.finditer(_DURATION, text, re.IGNORECASE))
     if not parts or "".join("".join(p.group(0) for p in parts).split()) != "".join(text.split()):
         raise _not("a duration", value, "90s")
     return sum(float(p.group(1)) * _SECONDS[(p.group(2) or "s").lower()] for p in parts)

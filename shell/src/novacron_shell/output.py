@@ -159,8 +159,8 @@ def _table(records: Sequence[Any], columns: Columns) -> None:
 
 
 def _plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
-    for line in ([h.upper() for h in headings], *rows):
-        write("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    lines = ([h.upper() for h in headings], *rows)
+    write("\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines))
 
 
 def _csv(records: Sequence[Any], columns: Columns) -> None:

@@ -1,7 +1,7 @@
-"""The claim policy: every operation that needs capacity of a managed node claims it before it is sent to the driver.
+"""Claims of capacity: every operation that needs capacity of a managed node claims it before it is sent to the driver.
 
-The policy is a stage around each operation, within the lock of the VM. A claim that does not fit is refused before anything is changed.
-After the operation, the allocation is set to what the VM really takes. If the outcome is unknown, the claim is kept until a refresh.
+`claim_stage` calls this within the lock of the VM, where nodes are managed. A claim that does not fit is refused before anything is
+changed. After the operation, the allocation is set to what the VM really takes. If the outcome is unknown, the claim is kept until a refresh.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ from novacron.fleets.admission import failures_of
 from novacron.fleets.demand import demand_of, locked_memory_of, taker_of
 from novacron.fleets.effects import CLAIMED, CREATING, CREATING_UNSEEN, DELETING, GROWING, MOVING
 from novacron.fleets.groups import settings_of
-from novacron.hookspecs.operation import Operation
 from novacron.records.capacity import Allocation, Amounts, FleetNode, PlacementRule
 from novacron.records.vm import VM
 from novacron.store.allocations import Admission, AllocationStore, NoRoom
-from novacron.store.managed import ManagedNodes
 from novacron.store.nodes import NodeStore, node_id
 from novacron.store.takers import Taker
 
@@ -36,41 +34,30 @@ class ClaimPolicy:
     """Claims capacity for the operations of one connection.
 
     Args:
-        managed: whether the capacity of any node is managed. If not, operations proceed at once.
+        invoke: calls an operation of the connection.
         nodes: the stored nodes.
         allocations: the allocations.
         process: joins the state database and returns the id of this process.
         reconcile: reads what the VMs of a host take, given its name; used once before a claim is refused.
     """
 
-    stage = "claim"
-
     def __init__(
         self,
-        managed: ManagedNodes,
+        invoke: Invoke,
         nodes: NodeStore,
         allocations: AllocationStore,
         process: Callable[[], str],
         reconcile: Callable[[str, Invoke], object],
     ) -> None:
-        self._managed, self._nodes, self._allocations = managed, nodes, allocations
+        self._invoke, self._nodes, self._allocations = invoke, nodes, allocations
         self._process, self._reconcile = process, reconcile
-        self._invoke: Invoke | None = None
         self._ids: dict[str, Mapping[str, str]] = {}
         self._guard = threading.Lock()
 
-    def attach(self, invoke: Invoke) -> None:
-        """Give the policy the operations of its connection. It is called once, after the connection was made."""
-        self._invoke = invoke
-
-    def applies(self, operation: Operation) -> bool:
-        """Return whether the operation changes what a VM takes."""
-        return operation.name in CLAIMED
-
     def __call__(self, call: Call, proceed: Proceed) -> Any:
-        if self._invoke is None or not self._managed:
-            return proceed(call)
         name = call.operation.name
+        if name not in CLAIMED:
+            return proceed(call)
         if name in MOVING:
             return self._migrate(call, proceed)
         if name in CREATING:
@@ -85,7 +72,7 @@ class ClaimPolicy:
 
     def _change(self, call: Call, proceed: Proceed) -> Any:
         vm = self._vm(str(call.locked))
-        node = self._managed_node(call.host, self._required(), vm.node) if vm is not None else None
+        node = self._managed_node(call.host, self._invoke, vm.node) if vm is not None else None
         if vm is None or node is None:
             return proceed(call)
         change = GROWING.get(call.operation.name)
@@ -101,7 +88,7 @@ class ClaimPolicy:
         spec = call.arguments.get("spec")
         original = self._vm(str(call.locked)) if spec is None else None
         place = spec.node if spec is not None else original.node if original is not None else None
-        node = self._managed_node(call.host, self._required(), place)
+        node = self._managed_node(call.host, self._invoke, place)
         if node is None or (spec is None and original is None):
             return proceed(call)
         wanted = _of_spec(spec, call) if spec is not None else _of_copy(original, call)  # type: ignore[arg-type]
@@ -110,7 +97,7 @@ class ClaimPolicy:
 
     def _create_unseen(self, call: Call, proceed: Proceed) -> Any:
         """Create a VM stopped, store what it takes, and start it, which claims. If it can't start, it is deleted again."""
-        node = self._managed_node(call.host, self._required(), None)
+        node = self._managed_node(call.host, self._invoke, None)
         if node is None:
             return proceed(call)
         spec = call.arguments.get("spec")
@@ -122,14 +109,14 @@ class ClaimPolicy:
         if not starts:
             return made
         try:
-            return self._required()("vm_start", vm=made.id)
+            return self._invoke("vm_start", vm=made.id)
         except NovaCronError:
-            self._required()("vm_delete", vm=made.id, keep_disks=False, force=True)
+            self._invoke("vm_delete", vm=made.id, keep_disks=False, force=True)
             raise
 
     def _delete(self, call: Call, proceed: Proceed) -> Any:
         vm = self._vm(str(call.locked))
-        node = self._managed_node(call.host, self._required(), vm.node) if vm is not None else None
+        node = self._managed_node(call.host, self._invoke, vm.node) if vm is not None else None
         result = proceed(call)
         if vm is not None and node is not None:
             self._allocations.free(node.id, vm.id)
@@ -140,7 +127,7 @@ class ClaimPolicy:
         vm, to, spec = self._vm(str(call.locked)), call.arguments["to"], call.arguments["spec"]
         if vm is None:
             return proceed(call)
-        source = self._node(call.host, self._required(), vm.node)
+        source = self._node(call.host, self._invoke, vm.node)
         destination = self._node(to.name, to.invoke, spec.node)
         if destination is None or destination == source:
             return proceed(call)
@@ -169,7 +156,7 @@ class ClaimPolicy:
         try:
             self._allocations.claim(node.id, wanted, process, admit=admit)
         except NoRoom:
-            self._reconcile(host or call.host, invoke or self._required())
+            self._reconcile(host or call.host, invoke or self._invoke)
             try:
                 self._allocations.claim(node.id, wanted, process, admit=admit)
             except NoRoom as refused:
@@ -225,14 +212,10 @@ class ClaimPolicy:
 
     # ---- what is there
 
-    def _required(self) -> Invoke:
-        assert self._invoke is not None  # noqa: S101 - `__call__` has checked it
-        return self._invoke
-
     def _vm(self, key: str) -> VM | None:
         """Return the record of a VM; None if it can't be read, which the operation itself will report."""
         try:
-            found: VM = self._required()("vm_get", vm=key)
+            found: VM = self._invoke("vm_get", vm=key)
         except NovaCronError:
             return None
         return found

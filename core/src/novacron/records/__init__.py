@@ -1,42 +1,88 @@
 """The results of drivers: frozen, comparable values that can be converted to JSON, one module per area.
 
 A record does no I/O. Field names contain their unit. Times are UTC ISO 8601 text. A field that was not read is None.
+A module is imported when one of its records is first used, because a short command uses few of them.
 """
 
-from novacron.records.appliances import Appliance
-from novacron.records.capacity import (
-    Allocation,
-    Amounts,
-    Candidate,
-    CapacityReport,
-    Drift,
-    FleetNode,
-    GroupCapacity,
-    Inventory,
-    NodeGroup,
-    Placement,
-    PlacementRule,
-    Quota,
-    Rejection,
-)
-from novacron.records.devices import HostDevice
-from novacron.records.diagnosis import Finding
-from novacron.records.disks import Disk
-from novacron.records.events import Event
-from novacron.records.filters import TrafficFilter
-from novacron.records.guest import ConsoleEndpoint, ExecResult, GuestInfo, Screenshot
-from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
-from novacron.records.metrics import DiskMetrics, DiskRates, HostMetrics, NICMetrics, NICRates, VMMetrics, VMRates, VMUsage
-from novacron.records.migration import MigrationCheck, MigrationReport
-from novacron.records.networks import DHCPLease, Network
-from novacron.records.nics import NIC, MACClash
-from novacron.records.pools import StoragePool
-from novacron.records.questions import Question
-from novacron.records.resources import Resources
-from novacron.records.snapshots import Snapshot
-from novacron.records.templates import Template
-from novacron.records.vm import VM, Deleted, NativeDefinition, Page, Status
-from novacron.records.volumes import Volume
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from novacron.records.appliances import Appliance
+    from novacron.records.capacity import (
+        Allocation,
+        Amounts,
+        Candidate,
+        CapacityReport,
+        Drift,
+        FleetNode,
+        GroupCapacity,
+        Inventory,
+        NodeGroup,
+        Placement,
+        PlacementRule,
+        Quota,
+        Rejection,
+    )
+    from novacron.records.devices import HostDevice
+    from novacron.records.diagnosis import Finding
+    from novacron.records.disks import Disk
+    from novacron.records.events import Event
+    from novacron.records.filters import TrafficFilter
+    from novacron.records.guest import ConsoleEndpoint, ExecResult, GuestInfo, Screenshot
+    from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
+    from novacron.records.metrics import DiskMetrics, DiskRates, HostMetrics, NICMetrics, NICRates, VMMetrics, VMRates, VMUsage
+    from novacron.records.migration import MigrationCheck, MigrationReport
+    from novacron.records.networks import DHCPLease, Network
+    from novacron.records.nics import NIC, MACClash
+    from novacron.records.pools import StoragePool
+    from novacron.records.questions import Question
+    from novacron.records.resources import Resources
+    from novacron.records.snapshots import Snapshot
+    from novacron.records.templates import Template
+    from novacron.records.vm import VM, Deleted, NativeDefinition, Page, Status
+    from novacron.records.volumes import Volume
+
+_MODULES = {
+    "appliances": "Appliance",
+    "capacity": "Allocation Amounts Candidate CapacityReport Drift FleetNode GroupCapacity Inventory NodeGroup Placement PlacementRule "
+    "Quota Rejection",
+    "devices": "HostDevice",
+    "diagnosis": "Finding",
+    "disks": "Disk",
+    "events": "Event",
+    "filters": "TrafficFilter",
+    "guest": "ConsoleEndpoint ExecResult GuestInfo Screenshot",
+    "host": "Capabilities Host HostStats Node Ping",
+    "metrics": "DiskMetrics DiskRates HostMetrics NICMetrics NICRates VMMetrics VMRates VMUsage",
+    "migration": "MigrationCheck MigrationReport",
+    "networks": "DHCPLease Network",
+    "nics": "NIC MACClash",
+    "pools": "StoragePool",
+    "questions": "Question",
+    "resources": "Resources",
+    "snapshots": "Snapshot",
+    "templates": "Template",
+    "vm": "VM Deleted NativeDefinition Page Status",
+    "volumes": "Volume",
+}
+"""The records of each module."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, records in _MODULES.items():
+        if name in records.split():
+            value = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 __all__ = [
     "NodeGroup",

@@ -8,6 +8,8 @@ from novacron.errors import InvalidSpecError, SpecProblem
 
 NAMESPACE = "https://novacron.org/xmlns/vm/1"
 """NovaCron's own facts about a VM live in libvirt's <metadata> under this namespace."""
+FORMAT = "libvirt domain XML"
+"""The format of definitions of VMs."""
 
 
 def parse(text: str) -> Any:
@@ -74,4 +76,4 @@ def indented(text: str) -> str:
     return f"{serialise(root)}\n"
 
 
-__all__ = ["NAMESPACE", "content", "indented", "parse", "serialise", "text_of"]
+__all__ = ["FORMAT", "NAMESPACE", "content", "indented", "parse", "serialise", "text_of"]

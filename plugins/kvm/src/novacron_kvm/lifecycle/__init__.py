@@ -1,0 +1,1 @@
+"""Making and removing VMs: imported when that is asked for, so that a listing loads little."""
