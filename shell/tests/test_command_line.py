@@ -337,6 +337,7 @@ HEAVY = {
     *("pydantic", "sqlalchemy", "yaml", "rich", "tenacity", "http.client", "ssl", "html", "novacron_lab.host"),
     *("novacron.fleets.failover", "novacron.fleets.placement", "novacron.handles.snapshots", "novacron.handles.templates"),
     *("novacron_kvm.operations.snapshots", "novacron_kvm.operations.migration", "novacron.drivers.sim.operations.snapshots"),
+    *("novacron_kvm.lifecycle.creation", "novacron_kvm.storage", "novacron_kvm.snapshots", "novacron.fleets.claims", "fractions"),
 }
 """Modules that take longer to import than a listing takes, or belong to operations that a listing does not use."""
 

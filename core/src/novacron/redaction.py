@@ -8,26 +8,25 @@ from typing import Any
 HIDDEN = "***"
 _HIDDEN_KEY = "*** private key ***"
 _WORDS = r"pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[_-]?key|credentials?"
-_NAME = re.compile(rf"{_WORDS}|pass$|(?:user|vendor)[_-]?data|network_config|^commands$|^authorization$|^cookie$", re.IGNORECASE)
+_NAME = rf"(?i){_WORDS}|pass$|(?:user|vendor)[_-]?data|network_config|^commands$|^authorization$|^cookie$"
 _QUOTED = r"""\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"""
 _RULES = (
-    (
-        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-        _HIDDEN_KEY,
-    ),
-    (re.compile(r"(<(?:passwd|password|passphrase|secret-value)[^>]*>)[^<]+", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(r"(://[^/\s:@?#]{0,100}):[^\s\"'<>]{0,500}@"), rf"\1:{HIDDEN}@"),
-    (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
-    (re.compile(rf"((?<![\w-])--?[\w-]{{0,40}}(?:{_WORDS})\s+)(?:{_QUOTED}|[^\s\"']+)", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(rf"((?:{_WORDS})[\w-]{{0,40}}[\"']?\s*[=:]\s*)(?:{_QUOTED}|[^\s'\"&;,]+)", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", _HIDDEN_KEY),
+    (r"(?i)(<(?:passwd|password|passphrase|secret-value)[^>]*>)[^<]+", rf"\1{HIDDEN}"),
+    (r"(://[^/\s:@?#]{0,100}):[^\s\"'<>]{0,500}@", rf"\1:{HIDDEN}@"),
+    (r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}", rf"\1 {HIDDEN}"),
+    (rf"(?i)((?<![\w-])--?[\w-]{{0,40}}(?:{_WORDS})\s+)(?:{_QUOTED}|[^\s\"']+)", rf"\1{HIDDEN}"),
+    (rf"(?i)((?:{_WORDS})[\w-]{{0,40}}[\"']?\s*[=:]\s*)(?:{_QUOTED}|[^\s'\"&;,]+)", rf"\1{HIDDEN}"),
 )
-"""What a secret looks like in text, and what is written instead. Repetitions are bounded, so that long text takes no long time."""
-_OPTION = re.compile(rf"^--?[\w-]{{0,40}}(?:{_WORDS})$", re.IGNORECASE)
+"""What a secret looks like in text, and what is written instead. Repetitions are bounded, so that long text takes no long time.
+
+The patterns are compiled at their first use, because most commands show no such text."""
+_OPTION = rf"(?i)^--?[\w-]{{0,40}}(?:{_WORDS})$"
 
 
 def is_secret_name(name: str) -> bool:
     """Return whether a field of this name holds a secret."""
-    return bool(_NAME.search(name))
+    return bool(re.search(_NAME, name))
 
 
 def described(value: Any) -> str:
@@ -65,7 +64,7 @@ def redacted(value: Any) -> Any:
     """
     if isinstance(value, str):
         for pattern, shown in _RULES:
-            value = pattern.sub(shown, value)
+            value = re.sub(pattern, shown, value)
         return value
     if isinstance(value, dict):
         return {k: HIDDEN if is_secret_name(str(k)) and v not in (None, "") else redacted(v) for k, v in value.items()}
@@ -84,7 +83,7 @@ def redacted(value: Any) -> Any:
 
 def _redacted_items(items: list[Any]) -> list[Any]:
     """Return redacted items; what follows an option such as `--password` is a secret."""
-    after = [False, *(isinstance(item, str) and bool(_OPTION.match(item)) for item in items)]
+    after = [False, *(isinstance(item, str) and bool(re.match(_OPTION, item)) for item in items)]
     return [HIDDEN if secret else redacted(item) for item, secret in zip(items, after, strict=False)]
 
 

@@ -136,7 +136,7 @@ def tell(text: str) -> None:
 
 def _table(records: Sequence[Any], columns: Columns) -> None:
     headings = list(columns)
-    rows = [[printable_line(_value(record, of)) for of in columns.values()] for record in records]
+    rows = list(zip(*(_texts(records, of) for of in columns.values()), strict=True))
     widths = [max(len(h), *(len(row[i]) for row in rows)) if rows else len(h) for i, h in enumerate(headings)]
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
         from rich.console import Console
@@ -217,8 +217,21 @@ def _raw(record: Any, of: str | Callable[[Any], Any]) -> Any:
     return record.get(of) if isinstance(record, Mapping) else getattr(record, of, None)
 
 
-def _value(record: Any, of: str | Callable[[Any], Any]) -> str:
-    return cell(of if isinstance(of, str) else "", _raw(record, of))
+def _texts(records: Sequence[Any], of: str | Callable[[Any], Any]) -> list[str]:
+    """Return the cells of a column. Many records have few values, such as three statuses, and each is written once."""
+    name = of if isinstance(of, str) else ""
+    written: dict[Any, str] = {}
+    texts = []
+    for record in records:
+        value = _raw(record, of)
+        key = (type(value), value) if isinstance(value, (str, int)) else None
+        text = written.get(key)
+        if text is None:
+            text = printable_line(cell(name, value))
+            if key is not None:
+                written[key] = text
+        texts.append(text)
+    return texts
 
 
 def _data(value: Any, output: str) -> None:

@@ -1,7 +1,8 @@
 """Claims of capacity: every operation that needs capacity of a managed node claims it before it is sent to the driver.
 
 `claim_stage` calls this within the lock of the VM, where nodes are managed. A claim that does not fit is refused before anything is
-changed. After the operation, the allocation is set to what the VM really takes. If the outcome is unknown, the claim is kept until a refresh.
+changed. After the operation, the allocation is set to what the VM really takes. If the outcome is unknown, the claim is kept until a
+refresh.
 """
 
 from __future__ import annotations

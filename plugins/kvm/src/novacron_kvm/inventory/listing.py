@@ -13,7 +13,6 @@ from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.inventory.statistics import statistics_of_all
 from novacron_kvm.jobs.domain_jobs import HELPER, POLL, busy
 from novacron_kvm.jobs.switch_marks import lost_vms
@@ -31,6 +30,8 @@ def wait_until_idle(connection: KVMConnection, vm: str, seconds: float) -> VM:
     Raises:
         OperationTimeoutError: the VM is still busy after `seconds`.
     """
+    from novacron_kvm.inventory.records import vm_record
+
     until = time.monotonic() + seconds
     with connection.dedicated() as conn:  # an operation on a stopped VM's files lets every other call wait
         domain = connection.domain(vm, conn)
@@ -86,6 +87,8 @@ def list_vms(connection: KVMConnection, query: VMQuery) -> Sequence[VM]:
 
 
 def _in_full(connection: KVMConnection) -> list[VM]:
+    from novacron_kvm.inventory.records import vm_record
+
     found = []
     for domain in connection.read.listAllDomains(0):
         if domain.name().startswith(HELPER):

@@ -14,7 +14,6 @@ from novacron.specs.query import VMQuery
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.listing import list_vms, wait_until_idle
-from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.xml.parsing import FORMAT
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ class KVMLifecycle:
     @hookimpl
     def vm_get(self, vm: str) -> VM:
         """Return one VM in full."""
+        from novacron_kvm.inventory.records import vm_record
+
         return vm_record(self._connection, self._connection.domain(vm))
 
     @hookimpl
