@@ -61,7 +61,7 @@ class Fleet:
         vm = self.web1 = host.vms["web1"]
         for snapshot in vm.snapshots.list():
             snapshot.delete()
-        if vm.status in ("stopped", "saved") and status != "stopped":
+        if vm.status == "saved" or (vm.status == "stopped" and status != "stopped"):
             vm.start()
         if vm.status == status:
             return
