@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -80,17 +82,22 @@ def send_key(settings: Settings, vm: str, keys: tuple[str, ...], text: str | Non
 @click.command("viewer")
 @vm_argument
 @click.option("--print", "show", is_flag=True, help="Print the URL, and start no viewer.")
+@click.option("--web", is_flag=True, help="Print the address of a page for a browser (noVNC). It works until Ctrl-C.")
 @common_options
-def viewer(settings: Settings, vm: str, show: bool) -> None:
+def viewer(settings: Settings, vm: str, show: bool, web: bool) -> None:
     """Open the display of VM (VNC or SPICE) with remote-viewer of the package virt-viewer.
 
     The display of a host that is added by qemu+ssh:// goes through SSH. Without remote-viewer, and with --print, the URL is printed; a URL
     that goes through SSH works until Ctrl-C. On vSphere the URL is a web socket for a WebMKS client, good for one use within half a minute.
+
+    --web needs noVNC (the package novnc) and `pip install 'novacron-shell[web]'`.
     """
     from novacron.handles.displays import display_url, through_ssh
 
     handle = settings.vm(vm)
     with display_url(handle) as url:
+        if web:
+            _serve(url, handle.name)
         program = None if show or url.startswith("wss:") else shutil.which("remote-viewer")
         if program is not None:
             tell(f"{handle.name}: {url}")
@@ -101,6 +108,18 @@ def viewer(settings: Settings, vm: str, show: bool) -> None:
             tell("remote-viewer is not installed: install virt-viewer, or open this URL in another viewer")
         if through_ssh(handle):
             tell("Ctrl-C closes the connection through SSH")
+            threading.Event().wait()
+
+
+def _serve(url: str, name: str) -> NoReturn:
+    """Serve a display to a browser on this machine, until Ctrl-C."""
+    from novacron_shell.web_viewer import web_page
+
+    with web_page(url, title=name) as page:
+        write(page)
+        sys.stdout.flush()
+        tell("open this address in a browser on this machine; Ctrl-C ends it")
+        while True:
             threading.Event().wait()
 
 
