@@ -138,16 +138,18 @@ def migrate_storage(pool: str, *disks: str) -> Workflow:
     return _step("migrate_storage", pool=pool, disks=list(disks))
 
 
-def __getattr__(name: str) -> Callable[..., Workflow]:
-    if name.startswith("_"):
-        raise AttributeError(name)
-    from novacron.errors import WorkflowError
+if not TYPE_CHECKING:  # type checkers find misspelt steps; a step of a plugin is called by its decorated function there
 
-    try:
-        default_kinds().find(name)
-    except WorkflowError as error:
-        raise AttributeError(f"{error}; {error.hint}") from None
-    return lambda **arguments: _step(name, **arguments)
+    def __getattr__(name: str) -> Callable[..., Workflow]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        from novacron.errors import WorkflowError
+
+        try:
+            default_kinds().find(name)
+        except WorkflowError as error:
+            raise AttributeError(f"{error}; {error.hint}") from None
+        return lambda **arguments: _step(name, **arguments)
 
 
 def __dir__() -> list[str]:
