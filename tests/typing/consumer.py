@@ -80,6 +80,7 @@ def flows(vm: VMHandle) -> None:
     """Steps of workflows."""
     assert_type(steps.snapshot("before", kind="external") >> steps.migrate("kvm2", live=True), Workflow)
     steps.update(memory="1GiB")
+    assert_type(steps.disk_resize(disk="vda", size=20 * 2**30), Workflow)
     steps.snapshot("before", knid="external")  # type: ignore[call-arg]  # expect-error
     steps.update(memroy="1GiB")  # type: ignore[call-arg]  # expect-error
     steps.snapshoot("before")  # type: ignore[attr-defined]  # expect-error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 
 from novacron.handles import disks, filters, networks, nics, pools, resources, snapshots, templates, vm, vms
 from novacron.specs import generate, keywords
+from novacron.workflow import steps
+from novacron.workflow.kinds.operation import OperationStep
+from novacron.workflow.kinds.registry import default_kinds
 
 CONSUMER = Path(__file__).parent / "consumer.py"
 
@@ -27,6 +31,12 @@ def test_keyword_types_are_made_from_the_specs(tmp_path):
     subprocess.run([ruff, "check", "--fix", "--quiet", *config, made], check=True)
     subprocess.run([ruff, "format", "--quiet", *config, made], check=True)
     assert made.read_text() == Path(keywords.__file__).read_text()
+
+
+def test_type_checkers_know_every_operation_that_is_a_step():
+    kinds = map(default_kinds().find, default_kinds().names())
+    known = re.findall(r"^    (\w+): Step$", Path(steps.__file__).read_text(), re.MULTILINE)
+    assert known == sorted(kind.name for kind in kinds if isinstance(kind, OperationStep))
 
 
 @pytest.mark.parametrize("module", [disks, filters, networks, nics, pools, resources, snapshots, templates, vm, vms])

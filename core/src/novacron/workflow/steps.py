@@ -138,7 +138,72 @@ def migrate_storage(pool: str, *disks: str) -> Workflow:
     return _step("migrate_storage", pool=pool, disks=list(disks))
 
 
-if not TYPE_CHECKING:  # type checkers find misspelt steps; a step of a plugin is called by its decorated function there
+if (
+    TYPE_CHECKING
+):  # type checkers find misspelt steps: they know the operations of the contract, and a plugin's decorated functions
+    Step = Callable[..., Workflow]
+    address_list: Step
+    appliance_export: Step
+    checkpoint_list: Step
+    console_endpoint: Step
+    console_screenshot: Step
+    console_send_keys: Step
+    device_attach: Step
+    device_detach: Step
+    disk_attach: Step
+    disk_change_media: Step
+    disk_commit: Step
+    disk_detach: Step
+    disk_limit: Step
+    disk_pull: Step
+    disk_resize: Step
+    guest_exec: Step
+    guest_file_read: Step
+    guest_file_write: Step
+    guest_freeze: Step
+    guest_info: Step
+    guest_password_set: Step
+    guest_ssh_keys_set: Step
+    guest_thaw: Step
+    iothreads_set: Step
+    limits_set: Step
+    memory_set: Step
+    metrics_history: Step
+    metrics_vm: Step
+    nic_attach: Step
+    nic_detach: Step
+    nic_link_set: Step
+    nic_update: Step
+    pinning_set: Step
+    question_answer: Step
+    resources_get: Step
+    snapshot_create: Step
+    snapshot_delete: Step
+    snapshot_get: Step
+    snapshot_list: Step
+    snapshot_revert: Step
+    template_create: Step
+    vcpus_set: Step
+    vm_clone: Step
+    vm_clone_instant: Step
+    vm_configuration: Step
+    vm_diagnose: Step
+    vm_export: Step
+    vm_get: Step
+    vm_migrate_storage: Step
+    vm_reboot: Step
+    vm_rename: Step
+    vm_reset: Step
+    vm_restore: Step
+    vm_resume: Step
+    vm_save: Step
+    vm_settle: Step
+    vm_shutdown: Step
+    vm_start: Step
+    vm_stop: Step
+    vm_suspend: Step
+    vm_update: Step
+else:
 
     def __getattr__(name: str) -> Callable[..., Workflow]:
         if name.startswith("_"):
