@@ -3,18 +3,20 @@
 import itertools
 import math
 import random
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novacron.errors import InvalidSpecError, StorageError
+from novacron.errors import InvalidSpecError, StorageError, UnsupportedOperationError
 from novacron.monitoring.compaction import Compaction
 from novacron.monitoring.history import History
 from novacron.monitoring.layouts import Layouts, Measured, SeriesKey, in_order
 from novacron.monitoring.packing import pack, unpack
 from novacron.monitoring.rollups import combine, increases, rates, roll_up
 from novacron.monitoring.storage import MetricStorage
+from novacron.records.series import Series
 from novacron.site import Site
 from novacron.store.database import Database
 from novacron.store.leases import Lease
@@ -244,3 +246,30 @@ def test_postgresql_keeps_the_same_history(postgresql, tmp_path):
         assert len(site.fleet.metrics.query("novacron_vm_cpu_seconds_total")) == 2
         site.fleet.metrics.put("own", 3)
         assert site.fleet.metrics.query("own")[0].last == 3
+
+
+def test_a_series_becomes_a_series_of_pandas_and_a_table_of_arrow():
+    """Times are in UTC and have microseconds; values stay floats. An empty series becomes an empty one."""
+    import pandas
+    import pyarrow
+
+    some = Series(metric="load", labels={"host": "a"}, points=((1_800_000_000.25, 1.5), (1_800_000_060.0, 2.0)), unit="1")
+    frame = some.to_pandas()
+    assert isinstance(frame, pandas.Series)
+    assert (frame.name, str(frame.index.tz), frame.dtype.name) == ("load", "UTC", "float64")
+    assert frame.index[0] == pandas.Timestamp("2027-01-15T08:00:00.250", tz="UTC")
+    assert frame.resample("1h").mean().tolist() == [1.75]
+    table = some.to_arrow()
+    assert table.schema == pyarrow.schema({"at": pyarrow.timestamp("us", tz="UTC"), "value": pyarrow.float64()})
+    assert table.column("value").to_pylist() == [1.5, 2.0]
+    assert table.column("at")[0].as_py().timestamp() == 1_800_000_000.25
+    empty = some.replace(points=())
+    assert (len(empty.to_pandas()), empty.to_arrow().num_rows) == (0, 0)
+
+
+@pytest.mark.parametrize(("library", "convert"), [("pandas", "to_pandas"), ("pyarrow", "to_arrow")])
+def test_a_library_that_is_not_installed_is_named(monkeypatch, library, convert):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UnsupportedOperationError, match=library) as caught:
+        getattr(Series(metric="load", labels={}), convert)()
+    assert caught.value.hint == f"pip install {library}"

@@ -15,6 +15,7 @@ COLUMNS: Mapping[str, str] = {
     "VM": "name status vcpus memory_bytes host",
     "Disk": "target device bus format size_bytes allocated_bytes source",
     "NIC": "mac network model link_up addresses vlan filter",
+    "CapacityForecast": "scope name resource used size full_p50 full_p95 method problem",
     "Checkpoint": "name created_at broken disks parent",
     "Expiration": "name kind expires_at host",
     "Snapshot": "name status parent created_at memory kind size_bytes",

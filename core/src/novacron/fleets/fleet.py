@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from novacron.macs import MACAddresses
     from novacron.monitoring.alerting.alerts import FleetAlerts
     from novacron.monitoring.metrics import FleetMetrics
+    from novacron.monitoring.planning import CapacityPlanning
     from novacron.plotting import Plot
     from novacron.records.capacity import Allocation, BalancePlan, CapacityReport, FailureReport, FleetNode, Placement
     from novacron.records.diagnosis import Finding
@@ -135,6 +136,14 @@ class Fleet:
     def alerts(self) -> FleetAlerts:
         """Rules, alerts, silences and notifications."""
         return self._alerts()
+
+    @property
+    def planning(self) -> CapacityPlanning:
+        """Forecasts of the capacity, recommendations, and the usage by owner, tag and host, from the history of the metrics."""
+        from novacron.fleets.orphans import orphaned_volumes
+        from novacron.monitoring.planning import CapacityPlanning
+
+        return CapacityPlanning(self.metrics, self._node_store.list, lambda: orphaned_volumes(self))
 
     @property
     def vms(self) -> FleetVMs:
@@ -421,25 +430,9 @@ class Fleet:
         Raises:
             HostConnectionError, OperationTimeoutError: a host can't be asked; the clash may be there.
         """
-        from novacron.records.nics import MACClash
+        from novacron.fleets.mac_clashes import mac_clashes
 
-        def look(host: HostHandle) -> Any:
-            vms = host.vms.list(detail="full").records
-            nodes = host.nodes() if host.supports("node_list") else []
-            machines = {node.name: node.id for node in nodes}
-            where = {vm.id: (machines.get(vm.node) or host.name, vm.id) for vm in vms}
-            return [(nic.mac.lower(), where[vm.id], f"{host.name}/{vm.name}") for vm in vms for nic in vm.nics or () if nic.mac]
-
-        owners: dict[str, list[str]] = {}
-        seen: dict[tuple[str, str], str] = {}
-        for answer in self.ask([host.name for host in self.list()], look, timeout=timeout):
-            if answer.error is not None:
-                raise answer.error
-            for mac, identity, vm in answer.value:
-                if seen.setdefault(identity, vm) == vm:  # a machine that is registered twice has each VM once
-                    owners.setdefault(mac, []).append(vm)
-        self._macs.remember(owners)
-        return [MACClash(mac=mac, vms=tuple(sorted(vms))) for mac, vms in sorted(owners.items()) if len(vms) > 1]
+        return mac_clashes(self, self._macs, timeout)
 
     def close(self) -> None:
         """Close all connections."""

@@ -97,6 +97,12 @@ BACKUP = {
         "vm_broken_checkpoints", "gauge", "", "Checkpoints of a running VM from which no incremental backup can be made."
     ),
 }
+USAGE = {
+    "vms": _metric("usage_vms", "gauge", "", "Number of VMs of an owner, with a tag, or on a host."),
+    "vcpus": _metric("usage_vcpus", "gauge", "", "vCPUs of the running VMs of an owner, with a tag, or on a host."),
+    "memory": _metric("usage_memory_bytes", "gauge", "bytes", "Memory of the running VMs of an owner, with a tag, or on a host."),
+    "storage": _metric("usage_storage_bytes", "gauge", "bytes", "Storage of the VMs of an owner, with a tag, or on a host."),
+}
 OWN = {
     "license": _metric("license_expiry_seconds", "gauge", "seconds", "Time when a host's licence expires, seconds since 1970."),
     "token": _metric(
@@ -114,7 +120,7 @@ OWN = {
 }
 TABLES = (
     *(VM_COUNTERS, VM_OPTIONAL_COUNTERS, VM_GAUGES, VM_STATES, VM_AUTOSTART, DISK_COUNTERS, NIC_COUNTERS),
-    *(HOST_COUNTERS, HOST_GAUGES, HOST_OWN, POOL_GAUGES, SLOW, BACKUP, OWN),
+    *(HOST_COUNTERS, HOST_GAUGES, HOST_OWN, POOL_GAUGES, SLOW, BACKUP, USAGE, OWN),
 )
 
 

@@ -20,10 +20,13 @@ from novacron.monitoring.layouts import Labels, Layouts, Round, SeriesKey
 from novacron.monitoring.remote import Remote
 from novacron.monitoring.sources import SERIES_LIMIT, custom
 from novacron.monitoring.storage import MetricStorage
+from novacron.monitoring.usage import UsageSource
 from novacron.plotting import Plot
 from novacron.records.forecasts import Anomaly, Forecast
 from novacron.records.series import MetricDefinition, Sample, Series
+from novacron.store.allocations import AllocationStore
 from novacron.store.leases import Lease, LeaseStore
+from novacron.store.nodes import NodeStore
 from novacron.units import parse_duration
 
 if TYPE_CHECKING:
@@ -373,7 +376,11 @@ class FleetMetrics:
         return Collector(
             self._fleet,
             self.storage,
-            sources=lambda: [*self.sources(), Inspection(self._fleet, self._runs, self._vms_with_agents, tokens=self._tokens)],
+            sources=lambda: [
+                *self.sources(),
+                UsageSource(NodeStore(self._database).list, AllocationStore(self._database).list),
+                Inspection(self._fleet, self._runs, self._vms_with_agents, tokens=self._tokens),
+            ],
             exporters=self.exporters,
             timeout=timeout,
             interval=interval,

@@ -228,6 +228,39 @@ def quotas(settings: Settings) -> None:
     show_many(fleet().quotas.list(), QUOTA_COLUMNS, settings.output)
 
 
+@fleet.command("recommendations")
+@click.option("--since", default="14d", show_default=True, metavar="DURATION", help="The period to look at.")
+@common_options
+def recommendations(settings: Settings, since: str) -> None:
+    """List what would use the capacity better: smaller VMs, balanced groups, volumes that nothing uses. Nothing is changed."""
+    from novacron import fleet
+
+    columns: Columns = {"kind": "kind", "subject": "subject", "why": "text", "what to do": "action"}
+    show_many(fleet().planning.recommendations(since=since), columns, settings.output)
+
+
+@fleet.command("usage")
+@click.option("--by", type=click.Choice(["owner", "tag", "host"]), default="owner", show_default=True)
+@click.option("--since", default="30d", show_default=True, metavar="DURATION", help="The period.")
+@click.option("--step", metavar="DURATION", help="Divide the period, such as 1d. Default: one line for the whole period.")
+@common_options
+def usage(settings: Settings, by: str, since: str, step: str | None) -> None:
+    """Show how much was allocated over time, by owner, tag or host. `novacron monitor collect` records it for nodes of groups."""
+    from datetime import UTC, datetime
+
+    from novacron import fleet
+
+    columns: Columns = {
+        by: lambda u: u.subject or "-",
+        "since": lambda u: datetime.fromtimestamp(u.since, UTC).isoformat(timespec="minutes"),
+        "VMs": "vms",
+        "vCPU hours": lambda u: f"{u.vcpu_hours:.1f}",
+        "memory GiB hours": lambda u: f"{u.memory_gib_hours:.1f}",
+        "storage GiB hours": lambda u: f"{u.storage_gib_hours:.1f}",
+    }
+    show_many(fleet().planning.usage(by, since=since, step=step), columns, settings.output)
+
+
 @fleet.command("set-quota")
 @click.argument("subject")
 @click.option("--vms", type=int, help="Number of VMs.")

@@ -9,13 +9,15 @@ from typing import Any
 import click
 
 from novacron.text import printable_line
+from novacron.units import format_size
 from novacron_shell.options import Settings, common_options
-from novacron_shell.output import Columns, show_many, tell
+from novacron_shell.output import Columns, show_many, tell, write
 
 
 @click.group("forecast")
 def forecast() -> None:
-    """Forecasts from the stored history: when a pool is full, how a metric continues. `novacron monitor collect` stores it."""
+    """Forecasts from the stored history: when nodes, groups and pools are full, how a metric continues. `novacron monitor collect` stores
+    it."""
 
 
 @forecast.command("pool")
@@ -37,6 +39,28 @@ def pool(settings: Settings, name: str, since: str, horizon: str) -> None:
         "problem": lambda f: f.problem or "-",
     }
     show_many(found, columns, settings.output)
+
+
+@forecast.command("capacity")
+@click.option("--scope", type=click.Choice(["node", "group", "pool"]), help="Only nodes, groups or storage pools.")
+@click.option("--name", help="Only the node, group or pool of this name.")
+@click.option("--since", default="30d", show_default=True, metavar="DURATION", help="How much of the past to use.")
+@click.option("--horizon", default="90d", show_default=True, metavar="DURATION", help="How far to look ahead.")
+@click.option("--plot", is_flag=True, help="Also draw the use in percent: the past, the median and the 95th percentile.")
+@common_options
+def capacity(settings: Settings, scope: str | None, name: str | None, since: str, horizon: str, plot: bool) -> None:
+    """Say when CPUs, memory and storage of nodes, groups and pools are full: with a probability of 50 %, and at the earliest (95 %)."""
+    from novacron import fleet
+    from novacron.plotting import text
+
+    found = fleet().planning.forecast(scope, name, since=since, horizon=horizon)
+    show_many(found, CAPACITY, settings.output)
+    if plot and settings.output == "table":
+        for one in found:
+            if one.points:
+                write("")
+                write(f"{one.scope} {printable_line(one.name)}, {one.resource}, in percent of {_amount(one, one.size)}")
+                write("\n".join(map(printable_line, text(one.chart()).splitlines())))
 
 
 @forecast.command("metric")
@@ -93,4 +117,26 @@ def _full(found: Any) -> str:
     return f"{days[0]:.1f} days ({days[1] or 0:.1f} to {'beyond the horizon' if days[2] is None else f'{days[2]:.1f}'})"
 
 
+def _amount(found: Any, value: float) -> str:
+    return f"{value:.3g}" if found.resource == "cpu" else format_size(int(value))
+
+
+def _full_on(found: Any, field: str) -> str:
+    if not found.points:
+        return "-"
+    at = getattr(found, field)
+    return "not within the horizon" if at is None else datetime.fromtimestamp(at, UTC).date().isoformat()
+
+
+CAPACITY: Columns = {
+    "scope": "scope",
+    "name": "name",
+    "host": lambda f: f.host or "-",
+    "resource": "resource",
+    "used": lambda f: f"{_amount(f, f.used)} of {_amount(f, f.size)} ({f.used / f.size:.0%})",
+    "full (p50)": lambda f: _full_on(f, "full_p50"),
+    "full (p95)": lambda f: _full_on(f, "full_p95"),
+    "method": lambda f: f.method or "-",
+    "problem": lambda f: f.problem or "-",
+}
 COMMANDS = {"forecast": forecast, "report": report}

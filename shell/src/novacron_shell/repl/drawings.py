@@ -127,6 +127,11 @@ def metric_definitions(found: Any) -> RenderableType:
     return records_table(list(found.definitions().values()))
 
 
+def capacity_forecasts(found: Any) -> RenderableType:
+    """When nodes, groups and pools are full."""
+    return records_table(found.forecast())
+
+
 def native_operations(found: Any) -> RenderableType:
     """The operations that only this product has."""
     rows = [(name, (getattr(found, name).__doc__ or "").strip().partition("\n")[0]) for name in dir(found)]
@@ -403,6 +408,7 @@ DRAWERS: Mapping[str, Any] = {
     "Settings": settings,
     "FleetAlerts": listing,
     "FleetMetrics": metric_definitions,
+    "CapacityPlanning": capacity_forecasts,
     "FenceDevices": listing,
     "Failovers": listing,
     "Maintenance": named,
