@@ -1,5 +1,6 @@
 """Input that attacks: control characters, passwords in URIs, wrong types, links, and two who change one VM at once."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from novacron.plugins.validation import declared, operations
 from novacron.records.vm import VM
 from novacron.redaction import redacted
 from novacron.specs.spec import Spec
+from novacron.store.nodes import NodeStore
 from novacron.workflow import steps
 from novacron.workflow.run.progress import StepRecord
 
@@ -457,6 +459,38 @@ def test_no_update_is_lost_between_names_of_a_host_and_between_processes(tmp_pat
         assert other.wait(60) == 0
     assert file.read_text() == "45"
     assert list((state / "locks").iterdir()) == []
+
+
+def test_no_change_of_a_node_or_a_group_is_lost_between_sites(tmp_path, monkeypatch):
+    """Both read the settings before one of them writes them back, unless they wait for each other."""
+    both_have_read = threading.Barrier(2)
+    read = NodeStore.groups
+
+    def groups(store):
+        found = read(store)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_have_read.wait(0.3)
+        return found
+
+    with Site(tmp_path / "state") as one, Site(tmp_path / "state") as two:
+        one.fleet.add("shared", "sim://test-attacks-shared")
+        one.fleet.nodes.refresh(["shared"])
+        monkeypatch.setattr(NodeStore, "groups", groups)
+        for changes in (
+            lambda fleet, n: fleet.nodes.set("shared", labels={f"by-{n}": "x"}, **{("vcpus_ratio", "memory_ratio")[n]: 2}),
+            lambda fleet, n: fleet.groups.set("prod", **{("vcpus_ratio", "memory_ratio")[n]: 3}),
+        ):
+            threads = [threading.Thread(target=changes, args=(site.fleet, n)) for n, site in enumerate((one, two))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            both_have_read.reset()
+        node = one.fleet.nodes["shared"]
+        assert node.labels == {"by-0": "x", "by-1": "x"}
+        assert (node.vcpus.ratio, node.memory.ratio) == (2, 2)
+        assert one.fleet.groups["prod"].settings == {"vcpus_ratio": 3, "memory_ratio": 3}
+    forget("test-attacks-shared")
 
 
 @pytest.mark.parametrize("text", ["one\ntwo", "a\tb", "\x1b[1m", "\x9b"])

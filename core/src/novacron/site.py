@@ -270,7 +270,7 @@ class Site:
             macs=self.macs,
             audit=self.audit,
             identity=self.identity,
-            nodes=NodeStore(lambda: self.database),
+            nodes=NodeStore(lambda: self.database, self.locks.exclusive),
             allocations=AllocationStore(lambda: self.database),
             rules=RuleStore(lambda: self.database),
             hooks=lambda: self.plugins.hook,

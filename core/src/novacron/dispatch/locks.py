@@ -110,6 +110,24 @@ class LockPolicy:
                 self._end(held, undo.pop_all().close)
 
     @contextmanager
+    def exclusive(self, key: str, timeout: float = 30.0) -> Iterator[None]:
+        """Hold a lock that is of no VM against other threads, processes and machines during the block.
+
+        Args:
+            key: what is locked, such as "settings of nodes".
+            timeout: longest time to wait, in seconds.
+
+        Raises:
+            BusyError: another one held the lock for all of that time.
+        """
+        deadline = time.monotonic() + timeout
+        busy = BusyError(f"another process changes the {key}", resource=key, hint="try again", outcome="not_sent")
+        with ExitStack() as held:
+            for locks in self._shared:
+                held.enter_context(locks.hold(key, lambda: deadline - time.monotonic(), lambda: busy))
+            yield
+
+    @contextmanager
     def _across_processes(self, identity: str, call: Call) -> Iterator[None]:
         """Hold the lock of a VM against other processes and machines."""
         with ExitStack() as held:

@@ -68,13 +68,13 @@ class GroupCollection:
         from novacron.specs.capacity import GroupSettings
 
         key = "" if name == FLEET else checked_name("group", name)
-        groups = self._store.groups()
         GroupSettings.parse(settings)
-        groups[key] = GroupSettings.parse({**groups.get(key, {}), **settings}).as_dict()
-        nodes = [node for node in self._store.list() if not key or node.group == key]
-        _known_domain(groups[key].get("failure_domain"), nodes)
-        changes = {node.id: self._limits_of(node, groups) for node in nodes}
-        with self._recorded("group_set", name, settings):
+        with self._recorded("group_set", name, settings), self._store.changing():
+            groups = self._store.groups()
+            groups[key] = GroupSettings.parse({**groups.get(key, {}), **settings}).as_dict()
+            nodes = [node for node in self._store.list() if not key or node.group == key]
+            _known_domain(groups[key].get("failure_domain"), nodes)
+            changes = {node.id: self._limits_of(node, groups) for node in nodes}
             refuse_limits(self._store.limit(changes, {key: groups[key]}), {node.id: node.name for node in nodes})
         return self[name]
 

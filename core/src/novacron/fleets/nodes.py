@@ -105,13 +105,26 @@ class NodeCollection:
             InvalidSpecError: a value is invalid, a limit is below what is allocated, or memory would be overcommitted although a VM of
                 the node has huge pages, locked memory or devices of the host. Nothing is changed then.
         """
-        from novacron.specs.capacity import LimitSettings
-
         node = self[name]
-        changes: dict[str, Any] = {}
         if group and node.group is None:
             for error in self.refresh([node.host]).unreachable.values():  # from now on its VMs count
                 raise error
+        shown = {"group": group, "labels": labels, **limits}
+        with (
+            self._recorded("node_set", node.name, {key: value for key, value in shown.items() if value is not None}),
+            self._store.changing(),
+        ):
+            changes = self._changes(self[node.id], group, labels, limits)
+            refuse_limits(self._store.limit({node.id: changes}, {}), {node.id: node.name})
+        return self[node.id]
+
+    def _changes(
+        self, node: FleetNode, group: str | None, labels: Mapping[str, str | None] | None, limits: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the columns of a node that `set` changes."""
+        from novacron.specs.capacity import LimitSettings
+
+        changes: dict[str, Any] = {}
         if group is not None:
             changes["group_name"] = checked_name("group", group) if group else None
         if labels is not None:
@@ -123,11 +136,7 @@ class NodeCollection:
             changes["settings"] = own
         groups = self._store.groups()
         joined = changes.get("group_name", node.group)
-        changes |= effective(own, groups.get(joined or "", {}), groups.get("", {}))
-        shown = {"group": group, "labels": labels, **limits}
-        with self._recorded("node_set", node.name, {key: value for key, value in shown.items() if value is not None}):
-            refuse_limits(self._store.limit({node.id: changes}, {}), {node.id: node.name})
-        return self[node.id]
+        return changes | effective(own, groups.get(joined or "", {}), groups.get("", {}))
 
     def cordon(self, name: str, reason: str = "") -> FleetNode:
         """Place no further VMs on a node. Its VMs keep running."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,7 @@ from novacron.units import format_size
 
 if TYPE_CHECKING:
     from novacron.records.host import Node
+    from novacron.store.database import Database
 
 RESOURCES = ("vcpus", "memory", "storage")
 """The resources that are claimed."""
@@ -45,7 +47,24 @@ def node_id(node: Node, host: str) -> str:
 
 
 class NodeStore(Store):
-    """Reads and writes nodes and groups."""
+    """Reads and writes nodes and groups.
+
+    Args:
+        database: the state database, see `Store`.
+        lock: holds the lock of that name against all other processes.
+    """
+
+    def __init__(
+        self,
+        database: Database | Callable[[], Database],
+        lock: Callable[[str], AbstractContextManager[None]] = lambda key: nullcontext(),
+    ) -> None:
+        super().__init__(database)
+        self._lock = lock
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Let nobody else change settings and labels during a block that reads them and writes them back. Raises BusyError."""
+        return self._lock("settings of nodes")
 
     def list(self) -> list[FleetNode]:
         """Return all nodes, sorted by name."""
