@@ -17,6 +17,7 @@ from novacron.appliances import vmdk
 from novacron.appliances.archive import HEADERS_MOST, Archive
 from novacron.appliances.ovf import ApplianceDisk, Description, read, written
 from novacron.errors import InvalidSpecError, NovaCronError
+from novacron.keys import MODIFIERS, combination, combinations_of
 from novacron.labs import Lab
 from novacron.labs.lab import KEYS
 from novacron.monitoring.alerting.configuration import TOP, read_configuration
@@ -26,7 +27,9 @@ from novacron.monitoring.sources import parse_exposition
 from novacron.plugins.driver import HostURI
 from novacron.records.series import Sample
 from novacron.specs import VMSpec
+from novacron.specs.devices import HostDeviceSpec
 from novacron.units import parse_duration, parse_size
+from novacron.urls import problem_of
 from novacron.workflow.files import read_flow
 from novacron.workflow.schedules import _problems
 
@@ -86,6 +89,31 @@ def test_uris(text):
 def test_sizes_and_durations(value):
     bounded(parse_size, value)
     bounded(parse_duration, value)
+
+
+@given(st.text(max_size=30) | st.lists(st.sampled_from([*MODIFIERS, "a", "f1", "del", "+", "", "é"]), max_size=9).map("-".join))
+@MANY
+def test_keys(text):
+    bounded(combination, text)
+    bounded(combinations_of, text)
+
+
+@given(
+    st.sampled_from(["pci", "usb", "mdev"]),
+    st.text(max_size=30) | st.from_regex(r"[0-9a-fA-F:.x-]{0,40}", fullmatch=True) | st.integers() | st.just("0" * 6000),
+)
+@MANY
+def test_addresses_of_devices(kind, text):
+    bounded(HostDeviceSpec.parse, {kind: text})
+
+
+@given(
+    st.text(max_size=40) | st.from_regex(r"https?://[^ ]{0,10}(:[0-9]{0,9})?[/?#@\[\]%a-z:]{0,12}", fullmatch=True),
+    st.sampled_from([(), ("http", "https"), ("vnc",)]),
+)
+@MANY
+def test_addresses_that_are_stored_or_opened(text, schemes):
+    bounded(problem_of, text, schemes)
 
 
 @given(harmed(OVF) | st.binary(max_size=300))
@@ -247,6 +275,13 @@ REQUEST = MESSAGES.write_request([Sample(metric="m", labels={"a": "b"}, value=1.
 @MANY
 def test_answers_of_remote_storage(data):
     bounded(MESSAGES.read_response, data, "m")
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "9" * 400, "0." + "1" * 5000, f"{'9' * 5000}GiB", " " * 10**6 + "1"], ids=len)
+def test_huge_sizes_and_durations_are_refused(value):
+    for parse in (parse_size, parse_duration):
+        with pytest.raises(InvalidSpecError):
+            parse(value)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.redaction import described
 
 
 class Key(NamedTuple):
@@ -115,7 +116,7 @@ def combination(text: str) -> tuple[Key, ...]:
     unknown = [name for name in modifiers if name not in MODIFIERS]
     if unknown or last not in KEYS | MODIFIERS:
         allowed = f"modifiers ({', '.join(MODIFIERS)}), then one of {', '.join(KEYS)}"
-        problem = SpecProblem("keys", text, allowed)
+        problem = SpecProblem("keys", described(text), allowed)
         raise InvalidSpecError("no such key", problems=[problem], hint="such as ctrl-alt-delete, f2 or enter", outcome="not_sent")
     return (*(MODIFIERS[name] for name in modifiers), (KEYS | MODIFIERS)[last])
 

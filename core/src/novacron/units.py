@@ -9,6 +9,8 @@ from novacron.errors import InvalidValueError
 
 _SIZE = r"\s*(\d+(?:\.\d+)?)\s*([kmgtpe]?)(i?)(b?)\s*(?:/s)?\s*"
 _DURATION = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?"
+LONGEST = 100
+"""The largest number of characters of a size or a duration. Python converts no number of thousands of digits."""
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -30,7 +32,7 @@ def parse_size(value: int | float | str) -> int:
         if value < 0 or value != value or value in (float("inf"),):
             raise _not("a size", value, "2GiB")
         return int(value)
-    match = re.fullmatch(_SIZE, value, re.IGNORECASE) if isinstance(value, str) else None
+    match = re.fullmatch(_SIZE, value, re.IGNORECASE) if isinstance(value, str) and len(value) <= LONGEST else None
     if not match:
         raise _not("a size", value, "2GiB")
     from fractions import Fraction
@@ -75,7 +77,7 @@ def parse_duration(value: int | float | str | timedelta) -> float:
         if not 0 <= value < float("inf"):
             raise _not("a duration", value, "90s")
         return float(value)
-    text = value.strip() if isinstance(value, str) else ""
+    text = value.strip() if isinstance(value, str) and len(value) <= LONGEST else ""
     parts = list(re.finditer(_DURATION, text, re.IGNORECASE))
     if not parts or "".join("".join(p.group(0) for p in parts).split()) != "".join(text.split()):
         raise _not("a duration", value, "90s")

@@ -197,7 +197,7 @@ def pairs(text: str, main: str | None = None) -> dict[str, Any]:
     if re.fullmatch(r"[A-Za-z0-9_.-]+", first) and rest.startswith(("{", "[")):
         try:
             return {first.replace("-", "_"): json.loads(rest)}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise click.BadParameter(f"{first!r} is no JSON: {error}") from None
     for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")

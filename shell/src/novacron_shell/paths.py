@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _STEP = re.compile(
-    r"\.\.(?P<deep>[\w-]+)|\.(?P<name>[\w-]+)|\.(?P<all>\*)|\[\s*(?:(?P<every>\*)|(?P<index>-?\d+)"
-    r"|(?P<start>-?\d*):(?P<end>-?\d*)|'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\""
+    r"\.\.(?P<deep>[\w-]+)|\.(?P<name>[\w-]+)|\.(?P<all>\*)|\[\s*(?:(?P<every>\*)|(?P<index>-?\d{1,18})"
+    r"|(?P<start>(?:-?\d{1,18})?):(?P<end>(?:-?\d{1,18})?)|'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\""
     r"|\?\(\s*@\.(?P<field>[\w.-]+)\s*(?P<compare>==|!=|<=|>=|<|>)\s*(?P<value>'[^']*'|\"[^\"]*\"|[^'\"()\s]+)\s*\))\s*\]"
 )
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -115,7 +115,7 @@ def _literal(text: str) -> Any:
         return text[1:-1]
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

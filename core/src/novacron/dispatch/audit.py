@@ -238,7 +238,13 @@ class AuditPolicy:
 
 
 def on_record(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments as they are recorded. For a program in a guest, this is its name and the number of arguments."""
+    """Return the arguments as they are recorded.
+
+    A program in a guest is recorded with its name and the number of its arguments, typed text with the number of its keys.
+    """
+    if operation == "console_send_keys" and "keys" in arguments:
+        keys = arguments["keys"]
+        return {**arguments, "keys": f"<{len(keys) if isinstance(keys, (list, tuple)) else 1} keys>"}
     argv = arguments.get("argv")
     if operation == "guest_exec" and isinstance(argv, (list, tuple)) and argv:
         return {**arguments, "argv": [str(argv[0]), f"<{len(argv) - 1} arguments>"]}

@@ -31,9 +31,9 @@ FILE = "database.key"
 PREFIX = "novacron-encrypted:"
 """How an encrypted value begins. A text that happens to begin so is encrypted, too."""
 _GUEST = ("argv", "check", "command", "data", "stderr", "stdin", "stdout", "verify")
-_PRIVATE = frozenset({*_GUEST, "message", "native", "text", "url"})
-"""Fields that may contain a secret although their names do not say so: programs of guests with their input and output, errors that quote
-them, fields of a hypervisor's own, and addresses of webhooks, whose path may be a token."""
+_PRIVATE = frozenset({*_GUEST, "keys", "message", "native", "text", "url"})
+"""Fields that may contain a secret although their names do not say so: programs of guests with their input and output, keys that are
+typed, errors that quote them, fields of a hypervisor's own, and addresses of webhooks, whose path may be a token."""
 _MAY_BE_SECRET = re.compile(
     r"pass|pwd|secret|token|key|credential|user_?data|vendor_?data|network_config|commands|authorization|cookie|bearer|basic|://"
     rf"|{PREFIX}|\"(?:{'|'.join(sorted(_PRIVATE))})\"",
