@@ -11,6 +11,8 @@ from novacron.fleets.balancing import BalancePlanner, imbalance, load_of
 from novacron.fleets.placement.planner import Planner
 from novacron.fleets.placement.view import FleetView
 from novacron.records.capacity import Allocation, Amounts, FleetNode, Inventory, PlacementRule
+from novacron.store.imbalances import ImbalanceStore
+from novacron.store.tables import group_imbalances
 from novacron.store.takers import Taker
 
 GIB = 2**30
@@ -152,6 +154,49 @@ def test_below_the_threshold_nothing_moves(site, hosts):
     site.fleet.groups.set("prod", balance_threshold=3)
     plan = site.fleet.balance("prod", storage="copy")
     assert (plan.moves, plan.before) == ((), plan.after)
+
+
+def test_nothing_moves_until_the_imbalance_has_lasted_for_the_hold_time(site, hosts):
+    site.fleet.groups.set("prod", balance_hold="10m")
+    waiting = site.fleet.balance("prod", mode="full", storage="copy")
+    assert waiting.moves
+    assert (waiting.carried_out, waiting.hold) == (0, pytest.approx(600, abs=60))
+    assert len(hosts["a"].vms) == 6
+    with site.database.transaction() as connection:
+        connection.execute(group_imbalances.update().values(since=group_imbalances.c.since - 601))
+    done = site.fleet.balance("prod", mode="full", storage="copy")
+    assert (done.carried_out, done.hold) == (len(done.moves), 0)
+    assert len(hosts["a"].vms) == 6 - len(done.moves)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_the_hold_time_begins_anew_below_the_threshold_and_after_a_day_without_a_look(tmp_path, database, request):
+    if database == "postgresql":
+        request.getfixturevalue("postgresql")
+    with Site(tmp_path / "state") as site:
+        store = ImbalanceStore(site.database)
+
+        def shift(**seconds):
+            with site.database.transaction() as connection:
+                values = {name: group_imbalances.c[name] - by for name, by in seconds.items()}
+                connection.execute(group_imbalances.update().values(**values))
+
+        assert store.note("prod", imbalanced=True) == 0
+        shift(since=300, seen_at=100)
+        assert store.note("prod", imbalanced=True) == pytest.approx(300, abs=60)
+        assert store.note("test", imbalanced=True) == 0
+        assert store.note("prod", imbalanced=False) == 0
+        assert store.note("prod", imbalanced=True) == 0
+        shift(since=90_000, seen_at=86_500)
+        assert store.note("prod", imbalanced=True) == 0
+
+
+def test_a_partial_plan_is_carried_out_to_its_first_move(site, hosts):
+    plan = site.fleet.balance("prod", storage="copy")
+    assert len(plan.moves) > 1
+    done = site.fleet.balance("prod", mode="partial", storage="copy")
+    assert (done.carried_out, done.moves[0].name) == (1, plan.moves[0].name)
+    assert {vm.name for name in "bc" for vm in hosts[name].vms} == {plan.moves[0].name}
 
 
 def test_moves_whose_pre_checks_fail_are_left_out_and_named(site, hosts):

@@ -127,6 +127,22 @@ def test_balance(novacron):
     assert "threshold 0.2" in novacron("fleet", "balance", "prod").stderr
 
 
+def test_balancing_in_rounds(novacron):
+    for name in "ab":
+        novacron("node", "set", name, "--group", "prod", "--vcpus-ratio", "1")
+    for number in range(4):
+        nova.fleet().hosts["a"].vms.create(name=f"heavy{number}", vcpus=8, memory="32GiB", start=True)
+    for options in (["--partial"], ["--rounds", "2"], ["--once", "--every", "1s"]):
+        novacron("fleet", "balance", "prod", *options, "--yes", exit_code=2)
+    novacron("fleet", "set-group", "prod", "--balance-hold", "1h")
+    rounds = ("fleet", "balance", "prod", "--every", "0.01s", "--storage", "copy", "--yes", "--rounds")
+    assert "unless the imbalance lasts for" in novacron(*rounds, "1").stderr
+    assert len(nova.fleet().hosts["a"].vms.list()) == 6
+    novacron("fleet", "set-group", "prod", "--balance-hold", "0s")
+    novacron(*rounds, "1", "--partial")
+    assert len(nova.fleet().hosts["a"].vms.list()) == 5
+
+
 def test_groups_and_report(novacron):
     for name in "ab":
         novacron("node", "set", name, "--group", "prod")

@@ -21,6 +21,7 @@ from novacron.fleets.placement.planner import Planner
 from novacron.fleets.placement.view import FleetView, Request
 from novacron.records.capacity import Allocation, BalanceMove, BalancePlan, FleetNode, PlannedMove, StuckVM
 from novacron.store.allocations import AllocationStore
+from novacron.store.imbalances import ImbalanceStore
 from novacron.store.nodes import NodeStore
 from novacron.store.takers import Taker
 
@@ -206,6 +207,7 @@ class Balancer:
         store: where nodes are stored.
         allocations: where allocations are stored.
         placer: returns what decides where VMs go.
+        imbalances: where it is stored since when groups are imbalanced.
         recorded: writes audit lines.
         measured: returns how many CPUs each VM uses, by UUID; VMs that were not measured are missing.
     """
@@ -216,10 +218,11 @@ class Balancer:
         store: NodeStore,
         allocations: AllocationStore,
         placer: Callable[[], Placer],
+        imbalances: ImbalanceStore,
         recorded: Recorded,
         measured: Callable[[], Mapping[str, float]],
     ) -> None:
-        self._fleet, self._store, self._allocations = fleet, store, allocations
+        self._fleet, self._store, self._allocations, self._imbalances = fleet, store, allocations, imbalances
         self._placer, self._recorded, self._measured = placer, recorded, measured
 
     def plan(self, group: str, *, storage: Storage = "shared") -> BalancePlan:
@@ -264,16 +267,34 @@ class Balancer:
             stuck=tuple(StuckVM(vm=vm, name=vm, why=why) for (vm, _), why in banned.items()),
         )
 
-    def once(self, group: str, *, storage: Storage = "shared", follow: Callable[[Run], object] | None = None) -> BalancePlan:
-        """Carry out the plan of a group as one run, and return it."""
+    def once(
+        self,
+        group: str,
+        *,
+        limit: int | None = None,
+        storage: Storage = "shared",
+        follow: Callable[[Run], object] | None = None,
+    ) -> BalancePlan:
+        """Carry out the plan of a group as one run, if the imbalance has lasted for the hold time, and return it.
+
+        Args:
+            group: the group's name.
+            limit: how many moves to carry out, from the first on; None for all.
+            storage: whether the disks are copied.
+            follow: called with the run; afterwards its end is waited for.
+        """
         plan = self.plan(group, storage=storage)
-        with self._recorded("fleet_balance", group, {"moves": [f"{move.name} to {move.node}" for move in plan.moves]}):
-            moves = [
-                PlannedMove(vm=m.vm, name=m.name, node=m.node, node_id=m.node_id, host=m.host, source=m.source_host)
-                for m in plan.moves
-            ]
+        lasted = self._imbalances.note(group, imbalanced=plan.before > plan.threshold)
+        hold = (settings_of(self._store, group).balance_hold or 0.0) - lasted
+        if plan.moves and hold > 0:
+            return plan.replace(hold=round(hold, 1))
+        moves = [
+            PlannedMove(vm=m.vm, name=m.name, node=m.node, node_id=m.node_id, host=m.host, source=m.source_host)
+            for m in plan.moves[:limit]
+        ]
+        with self._recorded("fleet_balance", group, {"moves": [f"{move.name} to {move.node}" for move in moves]}):
             migrate_all(self._fleet, self._store, f"balance-{group}", moves, storage, follow)
-        return plan
+        return plan.replace(carried_out=len(moves))
 
     def _failed(self, moves: Sequence[BalanceMove], storage: Storage) -> dict[tuple[str, str], str]:
         """Run the pre-checks of all moves; return why some fail."""
@@ -283,8 +304,8 @@ class Balancer:
         return {(move.vm, move.node_id): f"{move.node}: {why}" for move, why in zip(moves, answers, strict=True) if why}
 
 
-BalanceMode = Literal["manual", "full"]
-"""manual: only the plan. full: the plan is carried out."""
+BalanceMode = Literal["manual", "partial", "full"]
+"""manual: only the plan. partial: its first move is carried out, so that the next plan begins with new measurements. full: all moves."""
 
 
 def _move(allocation: Allocation, view: FleetView, destination: str, gain: float) -> BalanceMove:

@@ -306,11 +306,11 @@ class Fleet:
         storage: Storage = "shared",
         follow: Callable[[Run], object] | None = None,
     ) -> BalancePlan:
-        """Balance a group: plan migrations that lower its imbalance, and carry them out if the mode is "full".
+        """Balance a group: plan migrations that lower its imbalance, and carry them out if the mode says so.
 
         Args:
             group: the group's name.
-            mode: "manual" only plans, "full" also migrates.
+            mode: "manual" only plans, "partial" carries out the first move, "full" all of them.
             storage: "shared" expects the disks on both hosts, "copy" copies them.
             follow: called with the run of the migrations; afterwards its end is waited for.
 
@@ -319,13 +319,15 @@ class Fleet:
             InvalidSpecError: the mode is unknown.
         """
         from novacron.fleets.balancing import Balancer
+        from novacron.store.imbalances import ImbalanceStore
 
-        if mode not in ("manual", "full"):
-            raise InvalidSpecError("unknown mode", problems=[SpecProblem("mode", str(mode), "manual or full")])
-        balancer = Balancer(self, self._node_store, self._allocations, self.placer, self._recorded, self._vm_cpus)
+        if mode not in ("manual", "partial", "full"):
+            raise InvalidSpecError("unknown mode", problems=[SpecProblem("mode", str(mode), "manual, partial or full")])
+        imbalances = ImbalanceStore(self._database)
+        balancer = Balancer(self, self._node_store, self._allocations, self.placer, imbalances, self._recorded, self._vm_cpus)
         if mode == "manual":
             return balancer.plan(group, storage=storage)
-        return balancer.once(group, storage=storage, follow=follow)
+        return balancer.once(group, limit=1 if mode == "partial" else None, storage=storage, follow=follow)
 
     def _vm_cpus(self) -> dict[str, float]:
         """Return how many CPUs each VM used lately, by UUID, as far as metrics are collected."""

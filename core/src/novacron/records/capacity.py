@@ -271,6 +271,8 @@ class BalancePlan(Record, frozen=True):
         cooling_down: the number of VMs that were moved a short time ago, and therefore stay.
         without_metrics: nodes without a measurement of their CPUs. They take no part.
         stuck: VMs whose pre-checks failed, and why.
+        carried_out: how many of the moves were carried out, from the first on.
+        hold: seconds for which the imbalance has to last before anything moves; 0 if it has lasted long enough.
     """
 
     group: str
@@ -281,6 +283,8 @@ class BalancePlan(Record, frozen=True):
     cooling_down: int = 0
     without_metrics: tuple[str, ...] = ()
     stuck: tuple[StuckVM, ...] = ()
+    carried_out: int = 0
+    hold: float = 0.0
 
 
 class NodeGroup(Record, frozen=True):

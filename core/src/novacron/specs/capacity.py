@@ -54,8 +54,9 @@ class GroupSettings(LimitSettings):
     `failures` is how many domains may fail at a time so that all VMs can restart; 0 (the default) switches the simulation off.
     `failure_domain` is what fails together: "host" (the default) or a label such as "rack". `admission` is what happens to a claim after
     which VMs could not restart: "off" (the default), "warn" writes to the log, "refuse" refuses it.
-    Balancing moves VMs only if the imbalance is above `balance_threshold` (0.1), each move must lower it by `balance_margin` (0.01), a
-    plan has at most `balance_moves` (10), and a VM that was moved stays for `balance_cool_down` seconds (30 minutes).
+    Balancing moves VMs only if the imbalance is above `balance_threshold` (0.1), and was so for `balance_hold` seconds (0) whenever the
+    group was balanced. Each move must lower it by `balance_margin` (0.01), a plan has at most `balance_moves` (10), and a VM that was
+    moved stays for `balance_cool_down` seconds (30 minutes).
     `failover` restarts the VMs of a node that fails on other nodes of the group; it is off by default, and `failover_disarmed` suspends it.
     A node is suspect if it has not answered for `failover_after` seconds (15). For `failover_grace` seconds (60) after the controller
     started, no node is fenced. `shared_pools` are the storage pools that all nodes of the group share; only VMs whose disks are on them
@@ -70,6 +71,7 @@ class GroupSettings(LimitSettings):
     balance_margin: float | None = Field(None, gt=0)
     balance_moves: int | None = Field(None, ge=1, le=1000)
     balance_cool_down: Seconds | None = Field(None, ge=0)
+    balance_hold: Seconds | None = Field(None, ge=0)
     failover: Literal["off", "on"] | None = None
     failover_disarmed: bool | None = None
     failover_after: Seconds | None = Field(None, ge=1)

@@ -249,6 +249,18 @@ vm_moves = sa.Table(
     sa.Column("at", sa.Float, nullable=False, comment="when its last migration between managed nodes ended"),
 )
 
+group_imbalances = sa.Table(
+    "group_imbalances",
+    metadata,
+    sa.Column(
+        "name", sa.String(64), primary_key=True, comment="a group whose imbalance was above its threshold at the last look"
+    ),
+    sa.Column(
+        "since", sa.Float, nullable=False, comment="the first of the looks at which it was above, without a lower one since"
+    ),
+    sa.Column("seen_at", sa.Float, nullable=False, comment="the last look"),
+)
+
 placement_rules = sa.Table(
     "placement_rules",
     metadata,
@@ -386,6 +398,7 @@ __all__ = [
     "failover_vms",
     "failovers",
     "fence_devices",
+    "group_imbalances",
     "hosts",
     "leases",
     "macs",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,9 @@ from novacron_shell.commands.nodes import COLUMNS, given_limits, limit_options, 
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.options import DURATION, SIZE, Settings, common_options, given, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell, write
+
+if TYPE_CHECKING:
+    from novacron.records.capacity import BalancePlan
 
 
 @click.group("fleet")
@@ -66,6 +69,7 @@ def groups(settings: Settings) -> None:
 @click.option("--balance-margin", type=float, help="By how much each move has to lower the imbalance. Default: 0.01.")
 @click.option("--balance-moves", type=int, help="Migrations of one plan. Default: 10.")
 @click.option("--balance-cool-down", help="How long a VM stays after a migration. Default: 30m.")
+@click.option("--balance-hold", help="How long the imbalance has to last before VMs are moved. Default: 0.")
 @click.option("--failover", type=click.Choice(["off", "on"]), help="Restart the VMs of a node that fails on other nodes.")
 @click.option("--failover-after", help="How long a node has to be silent until it is suspect. Default: 15s.")
 @click.option("--failover-grace", help="How long a controller only observes after its start. Default: 60s.")
@@ -141,26 +145,69 @@ MOVES: Columns = {"vm": "name", "from": "source", "to": "node", "memory_bytes": 
 @fleet.command("balance")
 @click.argument("group")
 @click.option("--once", is_flag=True, help="Carry out the plan. Otherwise it is only shown.")
+@click.option("--every", type=DURATION, help="Measure the nodes and carry out a plan that often, until Ctrl-C or SIGTERM.")
+@click.option("--rounds", type=click.IntRange(1), help="End after so many rounds of --every.")
+@click.option("--partial", is_flag=True, help="Carry out only the first move of a plan; the next plan has new measurements.")
 @click.option(
     "--storage", type=click.Choice(["shared", "copy", "copy-top"]), default="shared", show_default=True, help="As for migrate."
 )
 @yes_option
 @common_options
-def balance(settings: Settings, group: str, once: bool, storage: Any, yes: bool) -> None:
+def balance(
+    settings: Settings,
+    group: str,
+    once: bool,
+    every: float | None,
+    rounds: int | None,
+    partial: bool,
+    storage: Any,
+    yes: bool,
+) -> None:
     """Show which migrations would balance GROUP, each with its gain, or carry them out."""
-    from novacron import fleet
+    from novacron import NovaCronError, fleet
+    from novacron_shell.commands.monitor import stop_on_signals
     from novacron_shell.progress import follow
 
-    if once:
+    if once and every is not None:
+        raise click.UsageError("give --once or --every, not both")
+    if (partial and not once and every is None) or (rounds is not None and every is None):
+        raise click.UsageError("--partial needs --once or --every, --rounds needs --every")
+    if once or every is not None:
         confirm(f"migrate VMs of the group {group}", yes=yes)
-    plan = fleet().balance(
-        group, mode="full" if once else "manual", storage=storage, follow=lambda run: follow(run, f"balance {group}")
-    )
-    if settings.output != "table":
-        show_one(plan, settings.output)
+    carried_out = "partial" if partial else "full"
+
+    def plan(mode: Any) -> None:
+        _show_plan(
+            fleet().balance(group, mode=mode, storage=storage, follow=lambda run: follow(run, f"balance {group}")),
+            settings.output,
+        )
+
+    if every is None:
+        plan(carried_out if once else "manual")
+        return
+    stop, done = stop_on_signals(), 0
+    while not stop.is_set():
+        try:
+            fleet().nodes.refresh(timeout=settings.timeout or 30.0)
+            plan(carried_out)
+        except NovaCronError as error:
+            if not done:  # the command is wrong, or nothing works yet
+                raise
+            tell(f"{group}: {error}; the next round is in {every:g} s")
+        done += 1
+        if done == rounds:
+            break
+        stop.wait(every)
+
+
+def _show_plan(plan: BalancePlan, output: str) -> None:
+    if output != "table":
+        show_one(plan, output)
         return
     show_many(plan.moves, MOVES, "table")
     tell(f"imbalance {plan.before:g}, after the moves {plan.after:g}, threshold {plan.threshold:g}")
+    if plan.hold:
+        tell(f"nothing moves unless the imbalance lasts for {plan.hold:g} s more")
     for name in plan.without_metrics:
         tell(f"{name}: its CPUs were not measured, so it takes no part; run `novacron node refresh`")
 
