@@ -642,6 +642,29 @@ def test_a_plan_refuses_to_start_a_vm_twice(vm):
     assert plan.problems == ("step 3, vm_start: 'web1' will be running then; vm_start needs stopped or saved",)
 
 
+def test_a_plan_knows_what_was_planned_for_another_vm_before(hosts, vm):
+    """The plan is ok exactly when the run succeeds: "for each" may name a VM again, and a VM that was moved by then."""
+    other = hosts["wc1"].vms.create(name="web2", memory="64MiB", start=True)
+    stop, start = steps.vm_stop().each([other]), steps.vm_start().each([other])
+    away = steps.migrate(to="wc2").each([other])
+    for flow in (stop >> start, stop >> stop, start, stop >> start >> start, away >> away, stop >> steps.vm_stop() >> start):
+        planned = flow.plan(vm, hosts=hosts)
+        done = flow.on_failure("stop").run(vm, hosts=hosts, engine=ProcessEngine())
+        assert planned.ok == (done.status == "done"), (planned.problems, done.flow)
+        here = next(host for host in hosts.values() if other.id in host.vms)
+        if here is hosts["wc2"]:
+            here.vms[other.id].migrate(hosts["wc1"])
+        for each in (other, vm):
+            if each.refresh().status != "running":
+                each.start()
+
+
+def test_a_plan_treats_a_crashed_vm_as_a_stopped_one(vm):
+    world("wc1").find(vm.id).status = "crashed"
+    assert steps.vm_start().plan(vm).ok
+    assert steps.vm_start().run(vm, engine=ProcessEngine()).status == "done"
+
+
 @pytest.mark.parametrize("before", [(), ("vm_start",), ("vm_start", "vm_suspend"), ("vm_start", "vm_stop")])
 def test_a_plan_refuses_a_snapshot_that_could_not_be_taken_then(hosts, before):
     """The plan is ok exactly when the run succeeds; what counts is the status after the steps before it."""

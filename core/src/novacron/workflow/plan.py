@@ -115,14 +115,17 @@ class Planner:
         self.words, self.steps = flow.words, list[PlannedStep]()
         self._flow, self._hosts = flow, hosts
         self._named = set[str]()
+        self._situations = dict[str, Situation]()
 
     def begin(self, vm: VMRef) -> Situation:
-        """Return the situation of a VM as it is now."""
-        location = Location(vm)
-        return Situation(location, Expected(Context(self._hosts, location, {}).read()))
+        """Return the situation of a VM after the steps that were planned for it: at first, as it is now."""
+        if vm.id not in self._situations:
+            location = Location(vm)
+            self._situations[vm.id] = Situation(location, Expected(Context(self._hosts, location, {}).read()))
+        return self._situations[vm.id]
 
     def inside(self, at: Situation, vm: VMRef, conditions: tuple[str, ...]) -> Situation:
-        """Return the situation inside of a node: its conditions are added; another VM is looked at as it is now."""
+        """Return the situation inside of a node for its VM, which may be another one: the node's conditions are added."""
         there = at if vm.id == at.vm.id else self.begin(vm)
         return Situation(there.location, there.expected, (*at.conditions, *conditions), at.skipped)
 

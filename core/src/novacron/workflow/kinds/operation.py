@@ -70,8 +70,9 @@ class OperationStep(StepKind):
 
     def check(self, context: Context) -> list[str]:
         problems, statuses = lacking(context, self.name), self.operation.statuses
-        if statuses and context.expected.status not in statuses:
-            problems.append(f"{context.ref.name!r} will be {context.expected.status} then; {self.name} needs {either(statuses)}")
+        status = context.expected.status
+        if statuses and ("stopped" if status == "crashed" else status) not in statuses:
+            problems.append(f"{context.ref.name!r} will be {status} then; {self.name} needs {either(statuses)}")
         return problems
 
     def effect(self, context: Context) -> str:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError, DeviceNotFoundError, DriverError, InvalidSpecError, InvalidStateError, SpecProblem
+from novacron.errors import (
+    AlreadyExistsError,
+    DeviceNotFoundError,
+    DriverError,
+    InvalidSpecError,
+    InvalidStateError,
+    SpecProblem,
+    VolumeNotFoundError,
+)
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.disks import Disk
@@ -23,7 +31,7 @@ from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.chains import commit_disk, pull_disk
 from novacron_kvm.storage.luks import forget_secret
 from novacron_kvm.storage.other_hosts import users_elsewhere
-from novacron_kvm.storage.volume_files import find_path, users_of
+from novacron_kvm.storage.volume_files import find_path, find_volume, users_of
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.reading import machine_of
@@ -82,7 +90,7 @@ class KVMDisks:
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "detach a disk from")
             record = self._record(domain, disk)
-            volume = find_path(conn, record.source) if delete and record.source else None
+            volume = self._volume_to_delete(conn, record) if delete else None
             if volume is not None:
                 self._refuse_needed(conn, domain, record, volume)
             unplug(domain, lambda root: _element(root, disk), f"the disk {disk!r}")
@@ -102,7 +110,9 @@ class KVMDisks:
             refuse_saved(domain, "resize a disk of")
             record = self._record(domain, disk)
             if not record.source:
-                raise InvalidStateError(f"the drive {disk!r} of {domain.name()!r} is empty", resource=domain.name())
+                raise InvalidStateError(
+                    f"the drive {disk!r} of {domain.name()!r} is empty", resource=domain.name(), hint="insert a medium first"
+                )
             if size < (record.size_bytes or 1):
                 problem = SpecProblem("size", str(size), f"at least {record.size_bytes} bytes: disks only grow")
                 raise InvalidSpecError(f"can't resize {disk!r} of {domain.name()!r}", problems=[problem], resource=domain.name())
@@ -111,10 +121,12 @@ class KVMDisks:
                     refuse_suspended_since_migration(domain, f"resize {disk!r} of")
                     domain.blockResize(disk, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
                 else:
-                    volume = find_path(conn, record.source)
+                    volume = self._volume(conn, record)
                     if volume is None:
                         raise InvalidStateError(
-                            f"{record.source!r} is in no storage pool", resource=domain.name(), hint="make a pool of its folder"
+                            f"{record.source!r} is in no storage pool, or there is no such file",
+                            resource=domain.name(),
+                            hint="make a storage pool of its folder (`novacron pool create`); a running VM needs none",
                         )
                     volume.resize(size, 0)
             volume = find_path(conn, record.source)
@@ -177,6 +189,24 @@ class KVMDisks:
                 f"{domain.name()!r} has no disk {target!r}", resource=domain.name(), hint=f"it has: {there or 'none'}"
             )
         return sized(self._connection, domain, disk_record(element))
+
+    def _volume(self, conn: Any, record: Disk) -> Any | None:
+        """Return the volume of a disk, None if no storage pool has its file.
+
+        Raises:
+            VolumeNotFoundError: the definition names a volume of a pool, which is gone.
+            StoragePoolNotFoundError, InvalidStateError: that pool is gone, or stopped.
+        """
+        if record.volume:
+            return find_volume(conn, str(record.pool), record.volume)
+        return find_path(conn, record.source) if record.source else None
+
+    def _volume_to_delete(self, conn: Any, record: Disk) -> Any | None:
+        """Return the volume of a disk, None if there is nothing to delete. Raises NovaCronError if its pool can't tell."""
+        try:
+            return self._volume(conn, record)
+        except VolumeNotFoundError:
+            return None
 
     def _refuse_needed(self, conn: Any, domain: Any, record: Disk, volume: Any) -> None:
         path = volume.path()
