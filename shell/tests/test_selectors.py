@@ -75,20 +75,41 @@ def test_each_command_of_vms_takes_selectors_or_says_why_not():
 DRY = [name for name, command in vm_commands() if name not in ONE and any(p.name == "dry_run" for p in command.params)]
 
 
-@pytest.mark.parametrize("name", DRY)
-def test_a_dry_run_of_each_command_lists_the_vms_and_changes_nothing(novacron, host, name):
+def dry_run(novacron, name, selector):
+    """Return the names of the VMs that a command would change."""
     command = dict(vm_commands())[name]
     more = [_example(parameter) for parameter in command.params if isinstance(parameter, click.Argument)][1:]
-    options = {"migrate": ["--pool", "default"], "update": ["--description", "x"], "resources set": ["--vcpus", "1"]}.get(
-        name, []
-    )
+    options = {"migrate": ["--pool", "default"], "update": ["--description", "x"], "resources set": ["--vcpus", "1"]}
     if name == "set":
         more = ["description=x"]
-    before = [vm.record for vm in host.vms.list(detail="full")]
     words = name.split() if name.split()[0] in GROUPS else ["vm", name]
-    done = novacron(*words, "vm-0000[12]", *more, *options, "--dry-run", "-o", "json")
-    assert {row.get("name") or row["vm"] for row in json.loads(done.stdout)} == {"vm-00001", "vm-00002"}
+    done = novacron(*words, selector, *more, *options.get(name, []), "--dry-run", "-o", "json")
+    return {row.get("name") or row["vm"] for row in json.loads(done.stdout)}
+
+
+@pytest.mark.parametrize("name", DRY)
+def test_a_dry_run_of_each_command_lists_the_vms_and_changes_nothing(novacron, host, name):
+    before = [vm.record for vm in host.vms.list(detail="full")]
+    assert dry_run(novacron, name, "vm-0000[12]") == {"vm-00001", "vm-00002"}
     assert [vm.record for vm in host.vms.list(detail="full")] == before
+
+
+ODD = ("vm-0000[12]", "vm-00001,vm-00002", "vm-*", "tag:x", "status:running", "host:kvm1", "@prod")
+"""Names that other tools may give a VM, and that are selectors, too."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_vm_whose_name_is_a_selector_is_chosen_by_it_and_alone(novacron, host, odd):
+    """By each command that takes selectors: an exact name wins over the pattern."""
+    world = sim.world(host.name)
+    world.rename(world.find(host.vms["vm-00003"].id), odd)
+    for name in DRY:
+        assert dry_run(novacron, name, odd) == {odd}, name
+    listed = [json.loads(line)["name"] for line in novacron("vm", "list", odd, "-o", "ndjson").stdout.splitlines()]
+    assert listed == [odd]
+    assert [each["name"] for each in json.loads(novacron("vm", "show", odd, "-o", "json").stdout)] == [odd]
+    planned = json.loads(novacron("flow", "plan", odd, "start", "-o", "json").stdout)
+    assert [each["name"] for each in planned["vms"]] == [odd]
 
 
 def _example(parameter):

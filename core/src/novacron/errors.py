@@ -165,13 +165,19 @@ class VMNotFoundError(NotFoundError):
 class NetworkNotFoundError(NotFoundError):
     """The host has no network of that name."""
 
+    default_hint = "`novacron network list` shows the networks of the host"
+
 
 class StoragePoolNotFoundError(NotFoundError):
     """The host has no storage pool of that name."""
 
+    default_hint = "`novacron pool list` shows the storage pools of the host"
+
 
 class VolumeNotFoundError(NotFoundError):
     """The storage pool has no volume of that name."""
+
+    default_hint = "`novacron volume list` shows the volumes of a storage pool"
 
 
 class ImageNotFoundError(NotFoundError):
@@ -181,9 +187,13 @@ class ImageNotFoundError(NotFoundError):
 class SnapshotNotFoundError(NotFoundError):
     """The VM has no snapshot of that name."""
 
+    default_hint = "`novacron snapshot list` shows the snapshots of the VM"
+
 
 class TemplateNotFoundError(NotFoundError):
     """The host has no template of that name."""
+
+    default_hint = "`novacron template list` shows the templates of the host"
 
 
 class DeviceNotFoundError(NotFoundError):
@@ -192,6 +202,8 @@ class DeviceNotFoundError(NotFoundError):
 
 class TrafficFilterNotFoundError(NotFoundError):
     """The host has no traffic filter of that name."""
+
+    default_hint = "`novacron filter list` shows the traffic filters of the host"
 
 
 class SecretNotFoundError(NotFoundError):
@@ -209,7 +221,7 @@ class InvalidStateError(NovaCronError):
     """The operation is not allowed in the current state of the resource."""
 
     exit_code = 15
-    default_hint = "check the status first: `novacron vm show NAME`"
+    default_hint = "check the state of what the message names"
 
     @classmethod
     def of_status(cls, action: str, vm: str, status: str, allowed: Sequence[str]) -> Self:
@@ -240,7 +252,7 @@ class InvalidSpecError(NovaCronError):
 
     exit_code = 16
     default_hint = "correct what the message names, then try again"
-    problems_hint = "give each named field an allowed value; `novacron explain FIELD` explains what it means"
+    problems_hint = "give what the message names an allowed value; it says what is allowed"
 
     def __init__(self, message: str, *, problems: list[SpecProblem] | None = None, **context: Any) -> None:
         if problems and not context.get("hint"):

@@ -118,6 +118,8 @@ LIKE = [
     ("SYSTEM_ERROR", "Invalid value '1' for 'cpu.cfs_quota_us': Invalid argument", nova.InvalidSpecError, "failed"),
     ("INTERNAL_ERROR", "unknown rule action attribute value 'x'", nova.InvalidSpecError, "failed"),
     ("OPERATION_INVALID", "cgroup CPU controller is not mounted", nova.UnsupportedOperationError, "failed"),
+    ("OPERATION_INVALID", "storage pool 'images' is not active", nova.InvalidStateError, "failed"),
+    ("OPERATION_INVALID", "Requested operation is not valid: network 'lab' is not active", nova.InvalidStateError, "failed"),
     ("BLOCK_COPY_ACTIVE", "disk 'vda' already in active block job", nova.BusyError, "not_sent"),
     ("OPERATION_INVALID", "domain is not persistent", nova.InvalidStateError, "failed"),
     ("INTERNAL_ERROR", "internal error: Domain 'x' is already running", nova.InvalidStateError, "failed"),
@@ -136,6 +138,12 @@ LIKE = [
     ("INTERNAL_ERROR", "Child process (/usr/bin/mount x y) status 32", nova.StorageError, "failed"),
     ("OPERATION_FAILED", "Failed to take snapshot: Error -28", nova.SnapshotError, "failed"),
     ("INTERNAL_ERROR", "Child process (qemu-img convert x) unexpected exit status 1", nova.StorageError, "failed"),
+    (
+        "INTERNAL_ERROR",
+        "(qemu-img resize x) exit status 1: Could not open: No such file or directory",
+        nova.ImageNotFoundError,
+        "failed",
+    ),
     (
         "INVALID_ARG",
         "Cannot check QEMU binary /usr/bin/qemu-none: No such file or directory",

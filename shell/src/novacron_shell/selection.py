@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from novacron.errors import InvalidSpecError, SpecProblem, VMNotFoundError
+from novacron.errors import HostNotFoundError, InvalidSpecError, SpecProblem, VMNotFoundError
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
@@ -72,11 +72,22 @@ def _words(words: Iterable[str]) -> Iterable[str]:
 
 
 def _listing(settings: Settings, asked: Sequence[str], detail: Literal["summary", "full"]) -> list[VMHandle]:
-    """Return all VMs of the hosts that can matter."""
+    """Return all VMs of the hosts that can matter.
+
+    Raises:
+        HostNotFoundError: only hosts are asked for, and one of them does not exist. A VM may be named like the selector of a host.
+    """
+    unknown: HostNotFoundError | None = None
     if all(word.startswith("host:") for word in asked):
-        hosts = [settings.open(word.partition(":")[2]) for word in asked]
-        return [vm for host in hosts for vm in host.vms.list(detail=detail)]
-    return [vm for page in settings.ask(lambda host: list(host.vms.list(detail=detail))) for vm in page]
+        try:
+            hosts = [settings.open(word.partition(":")[2]) for word in asked]
+            return [vm for host in hosts for vm in host.vms.list(detail=detail)]
+        except HostNotFoundError as error:
+            unknown = error
+    found = [vm for page in settings.ask(lambda host: list(host.vms.list(detail=detail))) for vm in page]
+    if unknown is not None and not any(vm.name in asked for vm in found):
+        raise unknown
+    return found
 
 
 def _chosen(settings: Settings, word: str, listed: list[VMHandle] | None) -> list[VMHandle]:

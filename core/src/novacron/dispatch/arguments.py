@@ -32,11 +32,13 @@ def check_arguments(operation: Operation, arguments: Mapping[str, Any]) -> None:
     """
     problems = list(_problems(operation, arguments))
     if problems:
+        expected = [name for name in operation.arguments if name != "job"]
+        misnamed = set(expected) != set(arguments)
         raise InvalidSpecError(
             f"invalid arguments of {operation.name}",
             problems=problems,
             outcome="not_sent",
-            hint=f"its arguments are: {', '.join(name for name in operation.arguments if name != 'job') or 'none'}",
+            hint=f"its arguments are: {', '.join(expected) or 'none'}" if misnamed else None,
         )
 
 

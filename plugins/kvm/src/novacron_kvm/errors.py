@@ -100,10 +100,8 @@ TABLE = (
     Row(_code("INVALID_CONN"), None, None, nova.HostConnectionError, "not_sent"),
     # not there
     Row(_code("NO_DOMAIN"), None, None, nova.VMNotFoundError),
-    Row(_code("NO_NETWORK"), None, None, nova.NetworkNotFoundError, "failed", "`novacron network list` shows what is there"),
-    Row(
-        _code("NO_STORAGE_POOL"), None, None, nova.StoragePoolNotFoundError, "failed", "`novacron pool list` shows what is there"
-    ),
+    Row(_code("NO_NETWORK"), None, None, nova.NetworkNotFoundError),
+    Row(_code("NO_STORAGE_POOL"), None, None, nova.StoragePoolNotFoundError),
     Row(_code("NO_STORAGE_VOL"), None, None, nova.VolumeNotFoundError),
     Row(_code("NO_DOMAIN_SNAPSHOT"), None, None, nova.SnapshotNotFoundError),
     Row(None, r"referenced filter .* is missing", None, nova.TrafficFilterNotFoundError),
@@ -285,6 +283,22 @@ TABLE = (
         "the disk's content is being copied or merged; wait for that",
     ),
     Row(_code("OPERATION_TIMEOUT"), None, None, nova.OperationTimeoutError, "unknown"),
+    Row(
+        _code("OPERATION_INVALID"),
+        r"storage pool .* is not active",
+        None,
+        nova.InvalidStateError,
+        "failed",
+        "`novacron pool start` makes the storage pool usable",
+    ),
+    Row(
+        _code("OPERATION_INVALID"),
+        r"network .* is not active",
+        None,
+        nova.InvalidStateError,
+        "failed",
+        "`novacron network start` makes the network usable",
+    ),
     Row(_code("OPERATION_INVALID"), None, None, nova.InvalidStateError),
     Row(FAILED, r"domain is not running", None, nova.InvalidStateError, "failed", "it ended meanwhile; look at the VM again"),
     Row(INTERNAL, r"^internal error: Domain '.*' is (already|not) running", None, nova.InvalidStateError),
@@ -367,13 +381,14 @@ TABLE = (
         "failed",
         "is there space in the storage pool for the memory of the VM?",
     ),
+    Row(INTERNAL, r"qemu-img .*No such file or directory", None, nova.ImageNotFoundError, "failed", MISSING_FILE),
     Row(
         INTERNAL,
         r"qemu-img (create|convert|resize).*unexpected exit status",
         None,
         nova.StorageError,
         "failed",
-        "qemu-img's own words are in the message",
+        "correct what qemu-img reports in the message, then try again",
     ),
     Row(INTERNAL, r"qemu-img.*unexpected exit status", None, nova.SnapshotError, "failed", "is the disk's image file there?"),
     Row(

@@ -41,7 +41,11 @@ class KVMConsole:
         with self._connection.dedicated() as conn, translated(resource=vm):
             domain = self._running(vm, conn)
             if parse(domain.XMLDesc(0)).find("devices/video") is None:
-                raise NotFoundError(f"{domain.name()!r} has no display", resource=vm, hint="create it with display={...}")
+                raise NotFoundError(
+                    f"{domain.name()!r} has no display",
+                    resource=vm,
+                    hint="give it one: `novacron vm set NAME display.type=vnc`; it has it from its next start",
+                )
             stream = conn.newStream(0)
             kind = domain.screenshot(stream, 0, 0)
             data = bytearray()
@@ -57,7 +61,11 @@ class KVMConsole:
         with translated(resource=vm):
             graphics = parse(domain.XMLDesc(0)).find("devices/graphics")
         if graphics is None:
-            raise NotFoundError(f"{domain.name()!r} has no display", resource=vm, hint="create it with display={...}")
+            raise NotFoundError(
+                f"{domain.name()!r} has no display",
+                resource=vm,
+                hint="give it one: `novacron vm set NAME display.type=vnc`; it has it from its next start",
+            )
         port = graphics.get("tlsPort") or graphics.get("port")
         return ConsoleEndpoint(
             vm=domain.name(),

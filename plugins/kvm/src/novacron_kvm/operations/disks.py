@@ -13,6 +13,7 @@ from novacron.errors import (
     DriverError,
     InvalidSpecError,
     InvalidStateError,
+    NotFoundError,
     SpecProblem,
     VolumeNotFoundError,
 )
@@ -25,7 +26,7 @@ from novacron_kvm.domains.devices import plug, unplug, update
 from novacron_kvm.domains.limits import disk_parameters
 from novacron_kvm.domains.metadata import facts_of, set_facts, where
 from novacron_kvm.domains.states import refuse_saved, refuse_suspended_since_migration
-from novacron_kvm.errors import translated
+from novacron_kvm.errors import mapped, translated
 from novacron_kvm.inventory.records import sized, vm_record
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.chains import commit_disk, pull_disk
@@ -95,7 +96,7 @@ class KVMDisks:
                 self._refuse_needed(conn, domain, record, volume)
             unplug(domain, lambda root: _element(root, disk), f"the disk {disk!r}")
             if volume is not None:
-                volume.delete(0)
+                _delete_if_there(volume)
             own = facts_of(domain)
             if record.source in own.secrets:
                 forget_secret(conn, str(record.source))
@@ -156,7 +157,12 @@ class KVMDisks:
             record = self._record(domain, disk)
             if record.device not in ("cdrom", "floppy"):
                 problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive of the VM")
-                raise InvalidSpecError("no removable medium", problems=[problem], resource=domain.name())
+                raise InvalidSpecError(
+                    "no removable medium",
+                    problems=[problem],
+                    resource=domain.name(),
+                    hint="`novacron vm show` lists the drives; a disk is replaced by attaching another one",
+                )
             image = find_image(self._connection, conn, source, "default") if source else None
 
             path = image.path if image else None
@@ -219,6 +225,14 @@ class KVMDisks:
                 resource=domain.name(),
                 hint="detach it without deleting, or delete that first",
             )
+
+
+def _delete_if_there(volume: Any) -> None:
+    try:
+        volume.delete(0)
+    except libvirt.libvirtError as error:
+        if not isinstance(mapped(error), NotFoundError):
+            raise
 
 
 def _element(root: Any, target: str) -> Any:

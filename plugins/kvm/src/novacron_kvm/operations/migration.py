@@ -125,7 +125,11 @@ class KVMMigration:
         domain = self._connection.domain(vm)
         with translated(resource=vm):
             if not leaving(domain):  # libvirt would take the values for the next migration, and say nothing
-                raise InvalidStateError(f"{domain.name()!r} is not being migrated", resource=domain.name())
+                raise InvalidStateError(
+                    f"{domain.name()!r} is not being migrated",
+                    resource=domain.name(),
+                    hint="a migration can be tuned only while it runs",
+                )
             if bandwidth is not None:
                 domain.migrateSetMaxSpeed(max(1, bandwidth // 2**20), 0)
             if max_downtime is not None:

@@ -81,7 +81,7 @@ class KVMPower:
         raise OperationTimeoutError(
             f"the guest of {domain.name()!r} did not shut down within {seconds:g} s",
             resource=vm,
-            hint="it still runs; stop powers it off, otherwise='stop' does so by itself",
+            hint="it still runs: `novacron vm stop` powers it off, as does otherwise='stop' (--otherwise stop) after the timeout",
         )
 
     @hookimpl

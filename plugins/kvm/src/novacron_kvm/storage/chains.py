@@ -115,6 +115,9 @@ def _base(connection: KVMConnection, conn: Any, domain: Any, disk: str, volume: 
             f"can't commit the disk {disk!r} of {domain.name()!r}: "
             + (f"no storage pool has {volume.backing}, which is below it" if volume.backing else "there is nothing below it"),
             resource=domain.name(),
+            hint="make a storage pool of the folder of that file"
+            if volume.backing
+            else "only a disk with a backing file can be committed; `novacron volume list` shows them",
         )
     base = volume_record(connection.name, found)
     users = [f"the VM {name!r}" for name in vms_with(conn, base.path) if name != domain.name()]

@@ -212,7 +212,9 @@ def _existing(connection: KVMConnection, conn: Any, path: str) -> Volume:
     if path.startswith("image:"):
         return volume_record(connection.name, find_volume(conn, "default", path.removeprefix("image:")))
     raise ImageNotFoundError(
-        f"no storage pool has the file {path!r}", resource=path, hint="put it into a storage pool, or make one of its folder"
+        f"no storage pool has the file {path!r}",
+        resource=path,
+        hint="check the path; of a file outside of all storage pools, make its folder a pool (`novacron pool create`)",
     )
 
 

@@ -106,7 +106,12 @@ class SimDisks(Area):
             old = find_disk(sim_vm, disk)
             if old.device not in ("cdrom", "floppy"):
                 problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive of the VM")
-                raise InvalidSpecError("no removable medium", problems=[problem], resource=sim_vm.name)
+                raise InvalidSpecError(
+                    "no removable medium",
+                    problems=[problem],
+                    resource=sim_vm.name,
+                    hint="`novacron vm show` lists the drives; a disk is replaced by attaching another one",
+                )
             empty = Disk(target=old.target, device=old.device, bus=old.bus, read_only=old.read_only, boot_order=old.boot_order)
             filled = with_volume(self.world, empty, image_place(self.world, source, "default")) if source else empty
             return replace_disk(self.world, sim_vm, old, filled)
@@ -165,7 +170,9 @@ class SimDisks(Area):
             place = self.world.place_of(volume.backing) if volume.backing else None
             if place is None:
                 raise InvalidStateError(
-                    f"can't commit the disk {disk.target!r} of {vm.name!r}: there is nothing below it", resource=vm.name
+                    f"can't commit the disk {disk.target!r} of {vm.name!r}: there is nothing below it",
+                    resource=vm.name,
+                    hint="only a disk with a backing file can be committed; `novacron volume list` shows them",
                 )
             own = (f"the VM {vm.name!r}", f"the volume {volume.name!r}")
             others = [user for user in self.world.users(place) if user not in own]

@@ -67,7 +67,11 @@ class SimGuest(Area):
         with self.world.lock:
             sim_vm = self._answering(vm)
             if path not in sim_vm.files:
-                raise GuestAgentError(f"the guest of {sim_vm.name!r} has no file {path!r}", resource=sim_vm.name)
+                raise GuestAgentError(
+                    f"the guest of {sim_vm.name!r} has no file {path!r}",
+                    resource=sim_vm.name,
+                    hint="check the path: it is that of a file within the guest",
+                )
             return sim_vm.files[path]
 
     @simulated

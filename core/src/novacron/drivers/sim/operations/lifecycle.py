@@ -182,7 +182,11 @@ class SimLifecycle(Area):
             sim_vm = self.changing(vm, "answer a question of")
             asked = self.world.questions.get(sim_vm.id)
             if asked is None or asked.id != question:
-                raise InvalidStateError(f"{sim_vm.name!r} does not wait on the question {question!r}", resource=sim_vm.name)
+                raise InvalidStateError(
+                    f"{sim_vm.name!r} does not wait on the question {question!r}",
+                    resource=sim_vm.name,
+                    hint=f"it waits on: {asked.id if asked else 'none'}",
+                )
             if answer not in asked.choices and answer not in asked.choices.values():
                 allowed = "one of " + ", ".join(f"{key} ({text})" for key, text in asked.choices.items())
                 problem = SpecProblem("answer", answer, allowed)

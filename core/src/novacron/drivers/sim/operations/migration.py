@@ -111,7 +111,11 @@ class SimMigration(Area):
             sim_vm = self.world.find(vm)
             transfer: Transfer | None = sim_vm.migration
             if transfer is None:
-                raise InvalidStateError(f"{sim_vm.name!r} is not being migrated", resource=sim_vm.name)
+                raise InvalidStateError(
+                    f"{sim_vm.name!r} is not being migrated",
+                    resource=sim_vm.name,
+                    hint="a migration can be tuned only while it runs",
+                )
             transfer.tune(bandwidth, max_downtime, post_copy)
             return self.record(sim_vm)
 
