@@ -10,6 +10,7 @@ import pytest
 
 import novacron
 from novacron import DiskSpec, NICSpec, VMSpec, errors
+from novacron.workflow import steps
 from novacron_lab.govc import Govc
 from novacron_lab.vcenter import VCenter
 
@@ -226,6 +227,10 @@ def test_two_snapshots_of_one_name_are_told_apart_by_id(odd):
             with pytest.raises(errors.InvalidSpecError, match="2 snapshots") as caught:
                 host.invoke(operation, vm=vm.id, snapshot="s", **more)
             assert {first, second} == set(caught.value.details["ids"])
+        for step in (steps.revert, steps.delete_snapshot):
+            (problem,) = step("s").plan(vm).problems
+            assert f"name one by its id: {first}, {second}" in problem
+        assert (steps.delete_snapshot(first) >> steps.revert("s")).plan(vm).ok, "only one is left then"
         vm.snapshots[first].delete()
         assert [snapshot.id for snapshot in vm.snapshots.list()] == [second]
         assert "s" in govc.lines("snapshot.tree", "-vm", "/DC0/vm/twins")

@@ -40,7 +40,8 @@ class Expected:
     def __init__(self, record: VM) -> None:
         self.status: str = record.status
         self.tags: set[str] = set(record.tags or ())
-        self.snapshots: set[str] | None = None
+        self.snapshots: list[tuple[str, str | None]] | None = None
+        """Name and id of each snapshot; None as long as no step needs them."""
         self.here = True
 
 

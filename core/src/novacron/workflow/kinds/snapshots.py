@@ -39,14 +39,14 @@ class SnapshotStep(StepKind):
         problems = lacking(context, "snapshot_create")
         if not context.host.supports("snapshot_delete"):
             context.note(f"{context.host.name} does not offer snapshot_delete: it could not be undone")
-        if self.name_of(context) in known_snapshots(context):
+        if any(name == self.name_of(context) for name, _ in known_snapshots(context)):
             problems.append(f"{context.ref.name!r} will have a snapshot {self.name_of(context)!r} already")
         if context.expected.here and context.host.supports("snapshot_check"):
             problems += context.ask("snapshot_check", spec=self._spec(context), status=context.expected.status)
         return problems
 
     def effect(self, context: Context) -> str:
-        known_snapshots(context).add(self.name_of(context))
+        known_snapshots(context).append((self.name_of(context), None))
         return f"a new snapshot {self.name_of(context)!r} on {context.ref.host}"
 
     def run(self, context: Context) -> dict[str, Any]:
@@ -112,14 +112,19 @@ class SnapshotUse(StepKind):
 
     def check(self, context: Context) -> list[str]:
         problems, name = lacking(context, self.operation), context.arguments["name"]
-        if name not in known_snapshots(context):
+        named = _named(context, name)
+        if not named:
             problems.append(f"{context.ref.name!r} will have no snapshot {name!r}")
+        if len(named) > 1:
+            ids = ", ".join(str(key) for _, key in named)
+            problems.append(f"{context.ref.name!r} will have {len(named)} snapshots named {name!r}; name one by its id: {ids}")
         return problems
 
     def effect(self, context: Context) -> str:
         if self.name == "revert":
             return "disks, and memory where the snapshot has it, as they were then"
-        known_snapshots(context).discard(context.arguments["name"])
+        for deleted in _named(context, context.arguments["name"])[:1]:
+            known_snapshots(context).remove(deleted)
         return "the snapshot is gone"
 
     def probe(self, context: Context) -> Any:
@@ -133,17 +138,22 @@ class SnapshotUse(StepKind):
         return {"status": record.status}
 
 
-def known_snapshots(context: Context) -> set[str]:
-    """Return the names of the snapshots that the VM is expected to have: those it has now, as the steps before change them."""
+def known_snapshots(context: Context) -> list[tuple[str, str | None]]:
+    """Return name and id of the snapshots that the VM is expected to have: those it has now, as the steps before change them."""
     expected = context.expected
     if expected.snapshots is None:
         try:
-            expected.snapshots = (
-                {s.name for s in context.ask("snapshot_list")} if context.host.supports("snapshot_list") else set()
-            )
+            listed = context.ask("snapshot_list") if context.host.supports("snapshot_list") else ()
         except NotFoundError:
-            expected.snapshots = set()  # planned for a host that it is not on yet
+            listed = ()  # planned for a host that it is not on yet
+        expected.snapshots = [(snapshot.name, snapshot.id) for snapshot in listed]
     return expected.snapshots
+
+
+def _named(context: Context, text: str) -> list[tuple[str, str | None]]:
+    """Return the expected snapshots that a text means, as drivers understand it: those of that name, otherwise the one with that id."""
+    known = known_snapshots(context)
+    return [each for each in known if each[0] == text] or [each for each in known if each[1] == text]
 
 
 def _now() -> str:
