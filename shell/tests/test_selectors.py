@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import novacron as api
+from novacron.drivers import sim
 from novacron_shell.cli import VM_COMMANDS, cli
 from novacron_shell.completion import suggestions
 
