@@ -5,6 +5,7 @@ import pytest
 from novacron.errors import InvalidSpecError, NotFoundError
 from novacron.monitoring.alerting.configuration import Configuration, Route, matcher
 from novacron.monitoring.alerting.grouping import Silence, due, muted
+from novacron.monitoring.layouts import Measured, Round, SeriesKey
 from novacron.records.alerts import Alert
 from novacron.site import Site
 
@@ -119,3 +120,28 @@ def test_rules_of_two_files_and_of_plugins(site):
     alerts.unload("one")
     with pytest.raises(NotFoundError):
         alerts.unload("one")
+
+
+def test_a_new_process_reads_the_past_of_all_vms_at_once(site, monkeypatch):
+    """A rule that needs two values of each VM fires in the first round of the next process. More VMs take no more transactions."""
+    storage, counted = site.fleet.metrics.storage, []
+    layout, start = storage.layouts.of([SeriesKey("novacron_vm_cpu_seconds_total")]), storage.now() - 120
+    real = type(storage.database).transaction
+    monkeypatch.setattr(type(storage.database), "transaction", lambda self: (counted.append(1), real(self))[1])
+
+    def vms(count, seconds):
+        labels = [(("name", str(number)), ("vm", str(number))) for number in range(count)]
+        return [Measured("vm", dict(one)["vm"], "a", one, layout, [float(seconds)]) for one in labels]
+
+    rule = {"alert": "Busy", "expr": "count(rate(novacron_vm_cpu_seconds_total[4m]) > 0.4) > 1"}
+    site.fleet.alerts.load("defaults", {"rules": [rule]})
+    transactions = []
+    for count in (2, 200):
+        for minute in range(2):
+            storage.write(start + 60 * minute, vms(count, 60 * minute), pushed=False)
+        counted.clear()
+        notifier = site.fleet.alerts.notifier(None)
+        transactions.append(len(counted))
+    notifier.take(Round(start + 120, vms(200, 120)))
+    assert [one.rule for one in site.fleet.alerts.list("firing")] == ["Busy"]
+    assert len(set(transactions)) == 1, transactions

@@ -135,11 +135,18 @@ class MetricStorage:
         with self.database.transaction() as connection:
             return {row.id: (row.kind, row.key, _labels(row.labels)) for row in connection.execute(query)}
 
-    def at_time(self, at: float) -> list[Measured]:
-        """Return everything that was measured at one time, as it was given to `write`."""
-        known = self.objects()
+    def at_time(self, at: float, known: Mapping[int, tuple[str, str, Labels]] | None = None) -> list[Measured]:
+        """Return everything that was measured at one time, as it was given to `write`.
+
+        Args:
+            at: the time.
+            known: what `objects` returned, if the caller has it.
+        """
+        known = self.objects() if known is None else known
         found = []
         for _, number, layout, values in self.read([at]):
+            if number not in known:  # it was stored after the objects were read
+                continue
             kind, key, labels = known[number]
             found.append(Measured(kind, key, dict(labels).get("host", ""), labels, layout, list(values)))
         return found

@@ -23,6 +23,7 @@ from novacron.monitoring.alerting.states import listed
 from novacron.monitoring.alerting.storage import AlertStorage, Outgoing
 from novacron.monitoring.database_calls import DatabaseCalls
 from novacron.monitoring.history import History
+from novacron.monitoring.layouts import Round
 from novacron.records.alerts import Alert
 from novacron.units import parse_duration
 
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 
 DEFAULTS = "defaults"
 """The name of the built-in rules. A file of this name replaces them."""
+
+UNPACKED = 3600.0
+"""For how many seconds samples are certainly stored as they were measured."""
+ALL = 10_000_000
+"""More series than a fleet has."""
 
 
 class FleetAlerts:
@@ -222,13 +228,22 @@ class FleetAlerts:
         return made
 
     def _fill(self, notifier: Notifier) -> None:
+        """Let a new notifier know the past that the rules need.
+
+        Most rules need a few minutes, of which all rows are read at once: a fleet may have 100,000 VMs. Only what a rule needs of earlier
+        times is read series by series.
+        """
         storage, now = self._metrics.storage, self._metrics.storage.now()
-        history = History(storage, {})
-        for metric, seconds in notifier.horizons().items():
-            for one in history.query(metric, since=now - seconds, until=now, age=0.0, show="value"):
+        history, horizons = History(storage, {}), notifier.horizons()
+        for metric in (metric for metric, seconds in horizons.items() if seconds > UNPACKED):
+            for one in history.query(metric, since=now - horizons[metric], until=now, age=0.0, show="value", limit=ALL):
                 labels = tuple(sorted(one.labels.items()))
                 for at, value in one.points:
                     notifier.samples.append(metric, labels, at, value)
+        recent = max((seconds for seconds in horizons.values() if seconds <= UNPACKED), default=0.0)
+        known = storage.objects()
+        for at in storage.rounds(now - recent, now):
+            notifier.remember(Round(at, storage.at_time(at, known)))
 
 
 def _acting(configuration: Configuration, actor: str | None) -> Configuration:

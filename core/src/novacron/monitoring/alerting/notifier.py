@@ -78,12 +78,13 @@ class Notifier:
             if self._configuration is None:
                 raise
             unread = error
-        self._remember(made)
+        self.remember(made)
         if unread is not None:
             raise unread
         self.evaluate(made.at)
 
-    def _remember(self, made: Round) -> None:
+    def remember(self, made: Round) -> None:
+        """Remember the values of a round that rules need. Rounds are given in the order of their times."""
         horizons = self.horizons()
         wanted: dict[Layout, list[tuple[int, SeriesKey]]] = {}
         for one in made.measured:
