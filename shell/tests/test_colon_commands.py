@@ -1,6 +1,7 @@
 """Commands of the command line, of the system and of the shell itself, typed in the shell."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ from novacron_shell.repl.config import ShellConfig
 from novacron_shell.repl.jobs import JobBook
 from novacron_shell.repl.transcript import Transcript
 from novacron_shell.repl.words import WORDS
+from novacron_shell.testing import CommandServer
 
 
 def paths(command, context, words=()):
@@ -291,6 +293,22 @@ def test_a_saved_session_runs_as_a_script(tmp_path):
         ]
     )
     assert "# failed: vms['nope']" in (tmp_path / "session.py").read_text()
+
+
+def test_a_saved_session_runs_its_startup_files_and_does_not_watch(session, tmp_path):
+    (tmp_path / "my names.py").write_text("mine = 42\n")
+    session.shell.config.startup = [str(tmp_path / "my names.py")]
+    for number, line in enumerate(("print(mine)", "watch(lambda: vms)", "nope"), 1):
+        session.shell.transcript.add(line, number)
+    session.run(f":save {tmp_path}/saved.py")
+    assert "# watched: watch(lambda: vms)" in (tmp_path / "saved.py").read_text()
+    with CommandServer() as server:
+        done = server.run([*session.shell.started_for, "script", str(tmp_path / "saved.py")], environment=os.environ)
+    assert (done.stdout, done.returncode) == ("42\n", 1)
+    assert "line 5" in done.stderr
+    assert "NameError: name 'nope' is not defined" in done.stderr
+    assert "defect" not in done.stderr
+    assert "runpy" not in done.stderr
 
 
 def test_a_script_without_uses_of_results_is_as_it_was_typed():

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 import novacron
@@ -350,6 +351,25 @@ def test_a_long_listing_goes_through_a_pager_and_a_short_one_does_not(monkeypatc
     assert (paged, console.file.getvalue().count("52:54")) == ([], 5)
     DISPLAYS.show(many, console)
     assert paged[0].count("52:54") == 40
+
+
+def test_a_listing_of_thousands_has_a_line_for_each_with_colours_and_is_cut_at_the_edge():
+    from novacron_shell.repl.display import table
+
+    rows = [(f"vm-{number:05}", "running" if number % 2 else "stopped", "名前\x1b[2J\nnext", "x" * 40) for number in range(5000)]
+    for width, colours in ((40, None), (120, "truecolor")):
+        console = Console(file=io.StringIO(), width=width, color_system=colours, force_terminal=True)
+        console.print(table(("name", "status", "description", "id"), rows), end="")
+        heading, *lines = console.file.getvalue().splitlines()
+        assert "name" in heading
+        assert len(lines) == 5000
+        assert all(name in line for (name, *_), line in zip(rows, lines, strict=True))
+        assert "\x1b[2J" not in console.file.getvalue()
+        assert ("\x1b[32m" in lines[1]) is (colours is not None)
+        if colours is None:
+            assert max(cell_len(line) for line in lines) <= width
+        else:
+            assert lines[0].rstrip().endswith("x" * 40)
 
 
 def test_a_narrow_terminal_shows_every_name(host):

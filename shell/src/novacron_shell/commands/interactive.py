@@ -29,6 +29,7 @@ def script_(settings: Settings, script: str, arguments: tuple[str, ...]) -> None
     import runpy
     from pathlib import Path
 
+    from novacron.errors import NovaCronError
     from novacron_shell.repl.coroutines import compiled, is_coroutine, run_code
     from novacron_shell.repl.session import open_environment
 
@@ -42,8 +43,23 @@ def script_(settings: Settings, script: str, arguments: tuple[str, ...]) -> None
             run_code(code, shell.names | {"__name__": "__main__", "__file__": script}, shell.coroutines)
         else:
             runpy.run_path(script, init_globals=shell.names, run_name="__main__")
+    except (NovaCronError, click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:  # noqa: BLE001 - an error of the script, not of NovaCron
+        report_script(error, script)
+        raise click.exceptions.Exit(1) from None
     finally:
         shell.close()
+
+
+def report_script(error: Exception, script: str) -> None:
+    """Print the traceback of an error in a script, from the script's own code on."""
+    import traceback
+
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename != script:
+        frames = frames.tb_next
+    traceback.print_exception(type(error), error, frames or error.__traceback__, file=sys.stderr)
 
 
 COMMANDS = {"shell": shell, "script": script_}

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +18,8 @@ from novacron.errors import NovaCronError
 from novacron.text import printable
 from novacron_shell.output import STATUS_STYLE
 
+MANY = 500
+"""Rows of a table that is drawn in a simpler way, because it is long."""
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 EMPTY: tuple[Any, ...] = (None, "", (), [], {}, frozenset())
 Drawer = Callable[[Any], RenderableType | None]
@@ -171,6 +175,8 @@ def table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> RenderableT
     listed = list(rows)
     if not listed:
         return Text("nothing found", style="dim")
+    if len(listed) > MANY:
+        return LongTable([heading(name) for name in headings], listed)
     drawn = Table(box=None, header_style="bold", pad_edge=False)
     for number, name in enumerate(headings):  # the first column says which one it is: it is never cut
         drawn.add_column(heading(name), no_wrap=number == 0, overflow="fold")
@@ -179,12 +185,35 @@ def table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> RenderableT
     return drawn
 
 
+class LongTable:
+    """A table with one line for each row, cut at the edge of the terminal. A table of rich takes a millisecond for each row.
+
+    Args:
+        headings: the headings.
+        rows: the texts of each row.
+    """
+
+    def __init__(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self._headings = headings
+        self._rows = [[printable(text).replace("\n", " ") for text in row] for row in rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        widths = [max(map(cell_len, column)) for column in zip(self._headings, *self._rows, strict=True)]
+        styles = {text: console.get_style(style) for text, style in STATUS_STYLE.items()}
+        bold = console.get_style("table.header")
+        for row in (self._headings, *self._rows):
+            for text, width in zip(row, widths, strict=True):
+                yield Segment(f"{text}{' ' * (width - cell_len(text))}  ", bold if row is self._headings else styles.get(text))
+            yield Segment.line()
+
+
 def _text(text: str) -> Text:
     return Text(printable(text), style=STATUS_STYLE.get(text, ""))
 
 
 __all__ = [
     "Displays",
+    "LongTable",
     "card",
     "error_line",
     "is_record",

@@ -54,7 +54,7 @@ def shell(connected: list[HostHandle]) -> str:
     for line in SHELL:
         code = Syntax(line, "python", background_color="default").highlight(line)
         code.rstrip()
-        console.print(Text.assemble(("novacron> ", "bold"), code))
+        console.print(Text.assemble("fleet ", ("●", "green"), (" novacron> ", "bold"), code))
         try:
             console.print(displays.drawn(run_code(compiled(line, mode="eval"), names, coroutines)))
         except novacron.NovaCronError as error:
@@ -80,12 +80,13 @@ def top(connected: list[HostHandle]) -> str:
         reader = Reader(connected, novacron.fleet().ask, interval=0.2)
         app = Top(reader, View(group="host"))
         reader.on_change(app.changed)
-        async with app.run_test(size=(WIDTH + 20, 14)) as pilot:
+        async with app.run_test(size=(WIDTH + 40, 16)) as pilot:
             while not measured(reader):
                 await pilot.pause(0.1)
             app.redraw()
-            await pilot.pause()
-            return app.export_screenshot(title="novacron top")
+            while "Quit" not in (picture := app.export_screenshot(title="novacron top")):  # the keys are drawn later
+                await pilot.pause(0.1)
+            return picture
 
     return asyncio.run(drawn())
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 COMMAND, PROGRAM, HELP = ":", "!", "?"
 """What a line begins with that runs a command of NovaCron, a program of the system, or that asks for help (it ends with this)."""
+WATCH = "watch("
+"""What a line begins with that shows a value until Ctrl-C. A script would not end."""
 NOT_SAVED = frozenset({"alias", "edit", "help", "history", "jobs", "load", "save", "time", "unalias", "why"})
 """Commands of the shell about the session itself: a script does not repeat them."""
 
@@ -43,23 +45,25 @@ class Transcript:
         """Keep what was typed."""
         self.entries.append(Entry(text.strip("\n"), number, failed))
 
-    def script(self, started_for: Sequence[str] = ()) -> str:
-        """Return a Python script that does what the session did. Lines that failed are comments.
+    def script(self, started_for: Sequence[str] = (), startup: Sequence[str] = ()) -> str:
+        """Return a Python script that does what the session did. Lines that failed, and those that watch a value, are comments.
 
         Args:
             started_for: the options that the session was started with, for the first line.
+            startup: the Python files that ran when the session started. The script runs them, too.
         """
         options = " ".join(shlex.quote(word) for word in started_for)
         lines = [f"# Run it with: novacron {options + ' ' if options else ''}script FILE"]
+        lines += [f"globals().update(__import__('runpy').run_path({_quoted(file)}, init_globals=globals()))" for file in startup]
         needs_results = any(_uses_results(entry.text) for entry in self.entries)
         for entry in self.entries:
             lines += _as_python(entry, needs_results)
         return "\n".join(lines) + "\n"
 
-    def save(self, file: Path, started_for: Sequence[str] = ()) -> None:
+    def save(self, file: Path, started_for: Sequence[str] = (), startup: Sequence[str] = ()) -> None:
         """Write the script to a new file. Raises FileExistsError."""
         with file.open("x") as target:
-            target.write(self.script(started_for))
+            target.write(self.script(started_for, startup))
 
 
 def _as_python(entry: Entry, needs_results: bool) -> Iterator[str]:
@@ -77,6 +81,8 @@ def _as_python(entry: Entry, needs_results: bool) -> Iterator[str]:
         text = f"_ = _{entry.number} = ({text})"
     if entry.failed:
         yield from ("# failed: " + line for line in text.splitlines())
+    elif text.startswith(WATCH):
+        yield from ("# watched: " + line for line in text.splitlines())
     else:
         yield text
 

@@ -125,7 +125,8 @@ def save(file: Path) -> None:
     """Save this session as a new Python script FILE, which `novacron script` runs."""
     shell = session()
     try:
-        shell.transcript.save(file.expanduser(), shell.started_for)
+        startup = [str(Path(name).expanduser().absolute()) for name in shell.config.startup]
+        shell.transcript.save(file.expanduser(), shell.started_for, startup)
     except OSError as error:
         raise click.FileError(str(file), str(error.strerror)) from None
     shell.console.print(
