@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 import traceback
 from pathlib import Path
 
+import keyring
 import pytest
 
 import novacron
 from novacron.errors import NovaCronError
+from novacron.plugins import hookimpl
+from novacron.secrets import KEYRING
 from novacron.testing.marked import KINDS, SecretSearch, mark
 from novacron.workflow import steps
 
@@ -93,17 +98,37 @@ def test_uris_with_secrets_are_refused_without_being_repeated(findings, site):
         assert novacron_command(findings, "-c", uri, "vm", "list").returncode != 0
 
 
-def test_secrets_of_encrypted_disks_are_nowhere(findings, host, tmp_path, monkeypatch):
+class Kept(keyring.backend.KeyringBackend):
+    """A backend of the keyring, as the desktop's ones are."""
+
+    priority = 1
+
+    def get_password(self, service, username):
+        return MARKS["keyring"] if (service, username) == (KEYRING, "by-keyring") else None
+
+    def set_password(self, service, username, password):
+        raise NotImplementedError
+
+
+class Vault:
+    """A plugin with secrets."""
+
+    @hookimpl
+    def secret_backends(self):
+        return [{"by-plugin": MARKS["plugin"]}.get]
+
+
+def test_secrets_of_encrypted_disks_are_nowhere(findings, site, host, tmp_path, monkeypatch):
     """The passphrase comes from a variable, from a file, from the keyring and from a plugin; it is used, and used wrongly."""
     monkeypatch.setenv("NOVACRON_SECRET_BY_VARIABLE", MARKS["environment"])
     file = tmp_path / "passphrase"
     file.touch(mode=0o600)
     file.write_text(MARKS["file"])
     monkeypatch.setenv("NOVACRON_SECRET_BY_FILE_FILE", str(file))
-    import keyring
-
-    monkeypatch.setattr(keyring, "get_password", lambda service, name: MARKS["keyring"] if name == "by-keyring" else None)
-    for name in ("by-variable", "by-file", "by-keyring"):
+    monkeypatch.setattr(keyring.core, "_keyring_backend", Kept())
+    site.plugins.register(Vault(), "vault")
+    for name, kind in (("by-variable", "environment"), ("by-file", "file"), ("by-keyring", "keyring"), ("by-plugin", "plugin")):
+        assert site.secrets.get(name) == MARKS[kind]
         volume = attempt(
             findings, host.pools.create_volume, name=f"{name}.qcow2", capacity="1MiB", format="qcow2", encryption=name
         )
@@ -167,6 +192,32 @@ def test_a_flow_keeps_no_secret(findings, host):
         )
     finally:
         vm.delete(force=True)
+
+
+CRASH = """
+import faulthandler, os, sys
+import novacron
+faulthandler.enable()
+with novacron.Site(sys.argv[1]) as site:
+    context, password = [site, site.secrets, site.database], site.secrets.get("by-variable")
+    print(context, {"site": site}, f"{site.secrets}")
+    os.abort()
+"""
+
+
+def test_a_crash_report_and_a_repr_show_no_secret(findings, tmp_path, monkeypatch):
+    """Python's fault handler names the lines of all threads, without values."""
+    monkeypatch.setenv("NOVACRON_SECRET_BY_VARIABLE", MARKS["environment"])
+    monkeypatch.setenv("NOVACRON_SECRET_DATABASE_KEY", MARKS["file"])
+    words = [sys.executable, "-c", CRASH, str(tmp_path / "crashed")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert done.returncode == -signal.SIGABRT, done.stderr
+    assert "Fatal Python error" in done.stderr
+    for what, text in (("a crash report", done.stderr), ("a repr", done.stdout)):
+        assert text
+        findings.look(what, text)
+    novacron_command(findings, "-c", "sim://crash", "call", "vm_get", "vm=x", f"timeout={'9' * 5000}")
+    findings.look_at_files(tmp_path / "crashed")
 
 
 def test_the_search_itself_finds_what_is_there(tmp_path):
