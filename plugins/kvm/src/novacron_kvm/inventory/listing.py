@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import libvirt
 
-from novacron.errors import OperationTimeoutError, VMNotFoundError
+from novacron.errors import OperationTimeoutError
 from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.inventory.statistics import statistics_of_all
+from novacron_kvm.inventory.statistics import sizes_of, statistics_of_all
 from novacron_kvm.jobs.domain_jobs import HELPER, POLL, busy
 from novacron_kvm.jobs.switch_marks import lost_vms
 from novacron_kvm.statuses import LOST, TABLE
@@ -54,7 +53,9 @@ def list_vms(connection: KVMConnection, query: VMQuery) -> Sequence[VM]:
     read = connection.read
     with translated():
         if query.detail == "full":
-            return _in_full(connection)
+            from novacron_kvm.inventory.full import list_in_full
+
+            return list_in_full(connection, statistics_of_all(connection, GROUPS))
         stats = statistics_of_all(connection, GROUPS)
         transient = {d.UUID() for d in read.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)}
         autostart = {d.UUID() for d in read.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)}
@@ -68,7 +69,7 @@ def list_vms(connection: KVMConnection, query: VMQuery) -> Sequence[VM]:
         if identity in lost:
             status, reason = "unknown", LOST
         if "vcpu.current" not in values:  # libvirt's test driver counts neither vCPUs nor memory in its statistics
-            values |= _sizes(domain)
+            values |= sizes_of(domain)
         found.append(
             VM(
                 id=_text(identity),
@@ -84,28 +85,6 @@ def list_vms(connection: KVMConnection, query: VMQuery) -> Sequence[VM]:
             )
         )
     return found
-
-
-def _in_full(connection: KVMConnection) -> list[VM]:
-    from novacron_kvm.inventory.records import vm_record
-
-    found = []
-    for domain in connection.read.listAllDomains(0):
-        if domain.name().startswith(HELPER):
-            continue
-        try:
-            found.append(vm_record(connection, domain))
-        except VMNotFoundError:
-            continue  # it was deleted after the list was made
-    return found
-
-
-def _sizes(domain: Any) -> dict[str, int]:
-    try:
-        info = domain.info()
-    except libvirt.libvirtError:
-        return {}  # it went away
-    return {"vcpu.current": info[3], "balloon.current": info[2]}
 
 
 def _text(identity: bytes) -> str:

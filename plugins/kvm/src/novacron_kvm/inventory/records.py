@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import libvirt
 
@@ -17,25 +18,55 @@ from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import fields
 
 
+class State(NamedTuple):
+    """What libvirt knows of a VM beside its definition. Sizes of memory are in KiB."""
+
+    code: int
+    reason: int
+    vcpus: int
+    memory: int
+    most_memory: int
+    persistent: bool
+    autostart: bool
+    saved: bool
+
+
+Volumes = Mapping[str | tuple[str, str], Any]
+"""libvirt's volumes of active pools, by path, and by the names of the pool and the volume."""
+
+
 def vm_record(connection: KVMConnection, domain: Any, *, sizes: bool = True) -> VM:
     """Return the full record of a domain; without `sizes`, all but how large its disks are: two round trips less for each."""
     with translated(resource=domain.name()):
-        state, reason = domain.state()
+        code, reason = domain.state()
         info = domain.info()
         text = domain.XMLDesc(0)
-        autostart = bool(domain.autostart()) if domain.isPersistent() else False
         persistent = bool(domain.isPersistent())
+        autostart = persistent and bool(domain.autostart())
         saved = not domain.isActive() and persistent and _saved(domain)
-    status, words = ("saved", "saved") if saved else TABLE.get((state, reason), ("unknown", ""))
+    state = State(code, reason, info[3], info[2], info[1], persistent, autostart, saved)
+    return record_of(connection, domain, state, text, sizes=sizes)
+
+
+def record_of(
+    connection: KVMConnection, domain: Any, state: State, text: str, *, sizes: bool = True, volumes: Volumes | None = None
+) -> VM:
+    """Return the full record of a domain from its state and its definition.
+
+    Args:
+        sizes: also read how large its disks are.
+        volumes: all volumes, if they are known. None looks each one up.
+    """
+    status, words = ("saved", "saved") if state.saved else TABLE.get((state.code, state.reason), ("unknown", ""))
     if status == "migrating" and not _job_runs(domain):
         status = "suspended"  # restored from memory that was saved while it was suspended
     if status == "stopped" and '"switching"' in text:
-        status, words = status_of(state, reason, switching=bool(VMFacts.read(parse(text)).switching))
+        status, words = status_of(state.code, state.reason, switching=bool(VMFacts.read(parse(text)).switching))
     known = fields(text)
     if not sizes:
         known["disks"] = tuple(located(connection, disk) for disk in known["disks"])
     else:
-        known["disks"] = tuple(sized(connection, domain, disk) for disk in known["disks"])
+        known["disks"] = tuple(sized(connection, domain, disk, volumes) for disk in known["disks"])
     return VM(
         id=domain.UUIDString(),
         name=domain.name(),
@@ -43,31 +74,28 @@ def vm_record(connection: KVMConnection, domain: Any, *, sizes: bool = True) -> 
         node=connection.node,
         status=status,  # type: ignore[arg-type]
         status_reason=words,
-        vcpus=info[3],
-        memory_bytes=info[1 if without_balloon(text) else 2] * 1024,
-        persistent=persistent,
-        autostart=autostart,
+        vcpus=state.vcpus,
+        memory_bytes=(state.most_memory if without_balloon(text) else state.memory) * 1024,
+        persistent=state.persistent,
+        autostart=state.autostart,
         **known,
     )
 
 
-def sized(connection: KVMConnection, domain: Any, disk: Disk) -> Disk:
+def sized(connection: KVMConnection, domain: Any, disk: Disk, volumes: Volumes | None = None) -> Disk:
     """Add capacity and allocation to a disk: from the volume, for asking QEMU would wait for one that hangs, else from the image."""
-    read = connection.read
+    if not (disk.pool and disk.volume) and not (disk.source or "").startswith("/"):
+        return disk
     try:
-        if disk.pool and disk.volume:
-            volume = read.storagePoolLookupByName(disk.pool).storageVolLookupByName(disk.volume)
-        elif disk.source and disk.source.startswith("/"):
-            volume = read.storageVolLookupByPath(disk.source)
-        else:
-            return disk
-        root = parse(volume.XMLDesc(0))
-        return disk.replace(
-            source=volume.path() if disk.pool else disk.source,
-            size_bytes=int(text_of(root, "capacity") or 0),
-            allocated_bytes=int(text_of(root, "allocation") or 0),
-            backing=disk.backing or text_of(root, "backingStore/path"),
-        )
+        volume = _volume(connection, disk, volumes)
+        if volume is not None:
+            root = parse(volume.XMLDesc(0))
+            return disk.replace(
+                source=volume.path() if disk.pool else disk.source,
+                size_bytes=int(text_of(root, "capacity") or 0),
+                allocated_bytes=int(text_of(root, "allocation") or 0),
+                backing=disk.backing or text_of(root, "backingStore/path"),
+            )
     except libvirt.libvirtError:
         pass  # no pool has it
     try:
@@ -77,6 +105,16 @@ def sized(connection: KVMConnection, domain: Any, disk: Disk) -> Disk:
     except libvirt.libvirtError:
         pass  # the file is gone
     return disk
+
+
+def _volume(connection: KVMConnection, disk: Disk, volumes: Volumes | None) -> Any:
+    """Return the volume of a disk; None if it is not among those that are known. Raises libvirtError if it is looked up in vain."""
+    by_name = bool(disk.pool and disk.volume)
+    if volumes is not None:
+        return volumes.get((str(disk.pool), str(disk.volume)) if by_name else str(disk.source))
+    if by_name:
+        return connection.read.storagePoolLookupByName(disk.pool).storageVolLookupByName(disk.volume)
+    return connection.read.storageVolLookupByPath(disk.source)
 
 
 def located(connection: KVMConnection, disk: Disk) -> Disk:
@@ -109,4 +147,4 @@ def _saved(domain: Any) -> bool:
         return False  # the test driver has none
 
 
-__all__ = ["located", "sized", "vm_record"]
+__all__ = ["State", "Volumes", "located", "record_of", "sized", "vm_record"]

@@ -37,6 +37,15 @@ def statistics_of(connection: KVMConnection, domain: Any) -> dict[str, Any]:
     return values  # type: ignore[no-any-return]
 
 
+def sizes_of(domain: Any) -> dict[str, int]:
+    """Return the vCPUs and the memory of a domain under the names of libvirt's statistics; nothing if it is gone."""
+    try:
+        info = domain.info()
+    except libvirt.libvirtError:
+        return {}  # it went away
+    return {"vcpu.current": info[3], "balloon.current": info[2], "balloon.maximum": info[1]}
+
+
 def answered(connection: KVMConnection, domain: Any, values: dict[str, Any]) -> bool:
     """Whether a VM's own process was asked, or there is none. Raises libvirtError."""
     return not connection.uri.startswith("qemu") or "balloon.rss" in values or not domain.isActive()
@@ -49,4 +58,4 @@ def _patiently(connection: KVMConnection, look: Callable[[], Any]) -> Any:
         return connection.bounded(look, timeout=PATIENCE)
 
 
-__all__ = ["answered", "statistics_of", "statistics_of_all"]
+__all__ = ["answered", "sizes_of", "statistics_of", "statistics_of_all"]
