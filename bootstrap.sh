@@ -10,11 +10,11 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; t
 # libvirt-python is built from source against libvirt's headers; the rest runs the lab's hosts.
 DEBIAN_PACKAGES="python3 python3-dev python3-venv gcc pkg-config libvirt-dev libvirt-daemon-system libvirt-clients
   libvirt-daemon-config-nwfilter iptables qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools openssl iproute2 busybox-static kmod cpio lz4 zstd xz-utils dnsmasq-base"
-DEBIAN_TEST_PACKAGES="prometheus prometheus-alertmanager postgresql openssh-server gpg gpgv gpg-agent graphviz mtools tpm2-tools e2fsprogs mount qemu-system-arm qemu-system-misc qemu-system-ppc qemu-efi-aarch64"
+DEBIAN_TEST_PACKAGES="prometheus prometheus-alertmanager postgresql openssh-server gpg gpgv gpg-agent graphviz mtools tpm2-tools e2fsprogs mount qemu-system-arm qemu-system-misc qemu-system-ppc qemu-efi-aarch64 zsh fish"
 FEDORA_PACKAGES="python3 python3-devel gcc pkgconf libvirt-devel libvirt-daemon-driver-qemu libvirt-daemon libvirt-client libvirt-daemon-config-nwfilter iptables
   qemu-system-x86-core qemu-img edk2-ovmf swtpm swtpm-tools openssl iproute busybox kmod cpio lz4 zstd xz dnsmasq"
 FEDORA_TEST_PACKAGES="postgresql-server openssh-server gnupg2 graphviz mtools tpm2-tools e2fsprogs qemu-system-aarch64-core qemu-system-arm-core qemu-system-riscv-core qemu-system-ppc-core
-  qemu-system-s390x-core edk2-aarch64 virtiofsd"
+  qemu-system-s390x-core edk2-aarch64 virtiofsd zsh fish"
 if [ "${TESTING:-no}" = yes ]; then
   DEBIAN_PACKAGES="$DEBIAN_PACKAGES $DEBIAN_TEST_PACKAGES" FEDORA_PACKAGES="$FEDORA_PACKAGES $FEDORA_TEST_PACKAGES"
 fi
