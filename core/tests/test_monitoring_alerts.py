@@ -145,3 +145,16 @@ def test_a_new_process_reads_the_past_of_all_vms_at_once(site, monkeypatch):
     notifier.take(Round(start + 120, vms(200, 120)))
     assert [one.rule for one in site.fleet.alerts.list("firing")] == ["Busy"]
     assert len(set(transactions)) == 1, transactions
+
+
+def test_a_rule_with_an_unknown_metric_of_novacron_is_rejected(site):
+    """The most similar metric is named, and nothing is stored. Metrics of scripts may come later."""
+    rules = [{"alert": "A", "expr": "novacron_vm_crash == 1"}, {"alert": "B", "expr": "myapp_queue_length > 3"}]
+    with pytest.raises(InvalidSpecError) as caught:
+        site.fleet.alerts.load("own", {"rules": rules})
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.given) == ("A.expr", "novacron_vm_crash")
+    assert "novacron_vm_crashed" in problem.allowed
+    assert "B" not in {rule.alert for rule in site.fleet.alerts.rules()}
+    site.fleet.alerts.load("own", {"rules": rules[1:]})
+    assert "B" in {rule.alert for rule in site.fleet.alerts.rules()}

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from novacron.monitoring.alerting.rules import Rule, prometheus_file
 from novacron.monitoring.alerting.sinks import Sinks
 from novacron.monitoring.alerting.states import listed
 from novacron.monitoring.alerting.storage import AlertStorage, Outgoing
+from novacron.monitoring.builtin import definitions
 from novacron.monitoring.database_calls import DatabaseCalls
 from novacron.monitoring.history import History
 from novacron.monitoring.layouts import Round
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 DEFAULTS = "defaults"
 """The name of the built-in rules. A file of this name replaces them."""
 
+OWN_METRICS = "novacron_"
+"""How the names of the metrics begin that NovaCron measures itself."""
 UNPACKED = 3600.0
 """For how many seconds samples are certainly stored as they were measured."""
 ALL = 10_000_000
@@ -134,6 +138,7 @@ class FleetAlerts:
             if sink["type"] == "flow"
             for problem in self._actions.check(sink, f"receivers.{receiver}.sinks.{place}")
         ]
+        problems += unknown_metrics(read.rules)
         if problems:
             raise InvalidSpecError(f"invalid alerts in {name}", problems=problems)
         other = {known: given for known, given in self.storage.files().items() if known != name}
@@ -244,6 +249,24 @@ class FleetAlerts:
         known = storage.objects()
         for at in storage.rounds(now - recent, now):
             notifier.remember(Round(at, storage.at_time(at, known)))
+
+
+def unknown_metrics(rules: Iterable[Rule]) -> list[SpecProblem]:
+    """Return the metrics in rules that NovaCron would measure itself, and does not. Other metrics may come later, from scripts and plugins.
+
+    Example:
+        >>> [problem.given for problem in unknown_metrics([Rule.of({"alert": "A", "expr": "novacron_vm_crash == 1"})])]
+        ['novacron_vm_crash']
+    """
+    known = definitions()
+    found = []
+    for rule in rules:
+        for metric in sorted(rule.horizons()):
+            if metric.startswith(OWN_METRICS) and metric not in known:
+                near = get_close_matches(metric, known, n=1)
+                allowed = f"{near[0]}, perhaps" if near else "one of the metrics that `novacron monitor metrics` lists"
+                found.append(SpecProblem(f"{rule.alert}.expr", metric, allowed))
+    return found
 
 
 def _acting(configuration: Configuration, actor: str | None) -> Configuration:
