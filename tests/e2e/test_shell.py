@@ -87,6 +87,32 @@ def test_a_halted_host_delays_neither_the_prompt_nor_the_others_and_returns_by_i
     answered(child, "wait(lambda: not vms.unreachable and len(h2.vms.list()) == 0, timeout=50)", "True")
 
 
+@pytest.fixture(scope="module")
+def visited(lab_hosts, boot_shared):
+    """A guest on the first host."""
+    return boot_shared(lab_hosts[0], "visited")
+
+
+def test_the_console_of_a_guest_is_scrolled_back_resized_and_left(lab, visited, shell):
+    """A shell of the guest on its serial line says which size its terminal has."""
+    child = shell(lab.hosts[:1])
+    child.send(":console visited\r")
+    seen(child, "attached to visited")
+    child.expect("NOVACRON TICK")
+    child.send("\x1cs")
+    child.expect("paged:.*NOVACRON TICK")
+    child.expect("NOVACRON TICK")  # the console goes on
+    child.setwinsize(37, 111)
+    visited.guest.exec("sh", "-c", "setsid sh </dev/console >/dev/console 2>&1 &")
+    child.send("\x1cr")
+    child.expect_exact("stty rows 37 cols 111")
+    child.send("stty size\r")
+    child.expect("37 111")
+    child.send("\x1d")
+    seen(child, "detached from visited")
+    answered(child, "3 + 4", "7")
+
+
 SLOW = "bandwidth='1MiB/s'"
 QUICK = "h0.invoke('migration_tune', vm=vm.id, bandwidth=2**30, max_downtime=5.0, post_copy=False)"
 
@@ -110,17 +136,16 @@ def runs_at(child, place):
     )
 
 
-def test_ctrl_c_while_a_real_guest_is_copied_waits_on_rolls_back_or_detaches(lab, lab_hosts, boot, shell, sample):
-    vm = boot(lab_hosts[0], "interrupted")
+def test_ctrl_c_while_a_real_guest_is_copied_waits_on_rolls_back_or_detaches(lab, visited, shell, sample):
     child = shell(lab.hosts)
-    child.send(f"vm = vms['{vm.name}']; vm.migrate(h1, {SLOW})\r")
+    child.send(f"vm = vms['{visited.name}']; vm.migrate(h1, {SLOW})\r")
     copying(child)
     interrupted(child, "\r")
     copying(child)
     interrupted(child, "c\r")
     seen(child, "cancelled and rolled back")
     runs_at(child, "h0")
-    vm.console.wait_for_more_ticks()
+    visited.console.wait_for_more_ticks()
     if sample(True, False):
         return
     child.send(f"vm.migrate(h1, {SLOW})\r")
@@ -128,9 +153,9 @@ def test_ctrl_c_while_a_real_guest_is_copied_waits_on_rolls_back_or_detaches(lab
     interrupted(child, "d\r")
     seen(child, "continues; `:jobs")
     child.send(f"{QUICK}\r")
-    seen(child, "migrate interrupted done")
+    seen(child, "migrate visited done")
     runs_at(child, "h1")
-    vm.console.wait_for_more_ticks()
+    visited.console.wait_for_more_ticks()
 
 
 def test_ctrl_c_before_and_after_the_copying_says_what_became_of_the_guest(lab, lab_hosts, boot, shell, mended, sample):
@@ -158,24 +183,3 @@ def test_ctrl_c_before_and_after_the_copying_says_what_became_of_the_guest(lab, 
         answered(child, "sum(vm.name in host.vms for host in (h0, h1))", "1")
         vm.console.wait_for_more_ticks()
         vm.delete(force=True) if vm.name in lab_hosts[0].vms else lab_hosts[1].vms[vm.id].delete(force=True)
-
-
-def test_the_console_of_a_guest_is_scrolled_back_resized_and_left(lab, lab_hosts, boot, shell):
-    """A shell of the guest on its serial line says which size its terminal has."""
-    vm = boot(lab_hosts[0], "console")
-    child = shell(lab.hosts[:1])
-    child.send(":console console\r")
-    seen(child, "attached to console")
-    child.expect("NOVACRON TICK")
-    child.send("\x1cs")
-    child.expect("paged:.*NOVACRON TICK")
-    child.expect("NOVACRON TICK")  # the console goes on
-    child.setwinsize(37, 111)
-    vm.guest.exec("sh", "-c", "setsid sh </dev/console >/dev/console 2>&1 &")
-    child.send("\x1cr")
-    child.expect_exact("stty rows 37 cols 111")
-    child.send("stty size\r")
-    child.expect("37 111")
-    child.send("\x1d")
-    seen(child, "detached from console")
-    answered(child, "3 + 4", "7")
