@@ -23,7 +23,7 @@ SCRIPTS = {
     "bash": """
         eval "$(novacron completion bash)"
         while IFS= read -r line; do
-            COMP_WORDS=(novacron ${line% *} "${line##* }") COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            COMP_WORDS=(novacron ${line% *} "${line##* }") COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMPREPLY=()  # as bash does
             _novacron_completion novacron
             (IFS='|'; echo "${COMPREPLY[*]}")
         done""",
