@@ -156,8 +156,7 @@ def test_a_halted_host_never_stalls_the_prompt_for_more_than_100_ms(tmp_path):
         lab.down()
     peer, start, back, middle = (1000 * min(column) for column in zip(*rounds, strict=True))
     print(f"longest echo: start {start:.0f} ms, back {back:.0f} ms, middle {middle:.0f} ms; ptpython's start {peer:.0f} ms")
-    assert max(back, middle) <= 100
-    assert start <= max(100, peer)  # on a busy machine, what ptpython itself imports at its first keys takes longer
+    assert max(start, back, middle) <= 100
 
 
 def test_an_idle_shell_costs_at_most_one_per_cent_of_a_core(tmp_path):

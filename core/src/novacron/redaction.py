@@ -7,7 +7,7 @@ from typing import Any
 
 HIDDEN = "***"
 _HIDDEN_KEY = "*** private key ***"
-_WORDS = r"pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[_-]?key|credentials?"
+_WORDS = r"pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[_-]?key|credentials?|session[_-]?id"
 _NAME = rf"(?i){_WORDS}|pass$|(?:user|vendor)[_-]?data|network_config|^commands$|^authorization$|^cookie$"
 _QUOTED = r"""\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"""
 _RULES = (
@@ -15,6 +15,11 @@ _RULES = (
     (r"(?i)(<(?:passwd|password|passphrase|secret-value)[^>]*>)[^<]+", rf"\1{HIDDEN}"),
     (r"(://[^/\s:@?#]{0,100}):[^\s\"'<>]{0,500}@", rf"\1:{HIDDEN}@"),
     (r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}", rf"\1 {HIDDEN}"),
+    (r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{0,40}(?:auth|key)[\w-]{0,40})(:\s*)[^\r\n]+", rf"\1\2{HIDDEN}"),
+    (r"(?i)([?&][\w.-]{0,40}(?:sig|signature|sid|auth)=)[^\s&#\"']+", rf"\1{HIDDEN}"),
+    (r"((?<![\w-])(?:-u|--(?:proxy-)?user)[\s=]\s{0,9}[\"']?(?!\d+:\d+\b)[^\s:\"']{1,100}:)[^\s\"']+", rf"\1{HIDDEN}"),
+    (rf"(\bsshpass\s+-p\s{{0,9}})(?:{_QUOTED}|[^\s\"']+)", rf"\1{HIDDEN}"),
+    (r"\b(?:glpat-|gh[opsu]_|github_pat_|xox[abprs]-|hvs\.)[\w-]{10,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", HIDDEN),
     (rf"(?i)((?<![\w-])--?[\w-]{{0,40}}(?:{_WORDS})\s+)(?:{_QUOTED}|[^\s\"']+)", rf"\1{HIDDEN}"),
     (rf"(?i)((?:{_WORDS})[\w-]{{0,40}}[\"']?\s*[=:]\s*)(?:{_QUOTED}|[^\s'\"&;,]+)", rf"\1{HIDDEN}"),
 )
