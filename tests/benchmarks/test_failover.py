@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "core" / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "core" / "tests" / "fleets"))
 from failover_rack import Rack
 
 pytestmark = pytest.mark.benchmark

@@ -31,7 +31,7 @@ from novacron.site import Site
 from novacron.store.tables import runs
 from novacron.workflow import steps
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DAY, GIB = 86400.0, 2**30
 STEP = 140.0
 """Seconds between two rounds: a window of five minutes has at least two values of a counter."""

@@ -11,7 +11,7 @@ from novacron.hookspecs import AREAS
 from novacron.hookspecs.lock import lines
 from novacron.plugins.validation import operations
 
-LOCK = Path(__file__).parents[1] / "hookspecs.lock"
+LOCK = Path(__file__).parents[2] / "hookspecs.lock"
 FUNCTIONS = [f for area in AREAS for f in vars(area).values() if hasattr(f, "operation") and f.__module__ == area.__name__]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SOURCES = [ROOT / folder for folder in ("core/src", "plugins/kvm/src", "plugins/vmware/src", "shell/src", "lab/src")]
 IDIOMS = {
     r"go(es|ing)? on with": "continues, resumes",
