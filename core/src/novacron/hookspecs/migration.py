@@ -95,7 +95,7 @@ def migration_tune(vm: str, bandwidth: int | None, max_downtime: float | None, p
         The record of the VM.
     Raises:
         VMNotFoundError: the host has no such VM.
-        InvalidStateError: the VM is not being migrated.
+        InvalidStateError: the VM is not being migrated, or the migration does not send memory yet.
         HostConnectionError: the host can't be reached, or the connection was lost.
 
     When: migrating.

@@ -43,6 +43,8 @@ STORAGE = {
     "copy-top": libvirt.VIR_MIGRATE_NON_SHARED_INC,
 }
 TRANSPORT = {"native": 0, "tls": libvirt.VIR_MIGRATE_TLS, "tunnel": libvirt.VIR_MIGRATE_TUNNELLED}
+PREPARATION = 10.0
+"""Seconds that a change of a migration waits until it sends memory."""
 ABORT_TIMEOUT = 30.0
 """Seconds that an aborted migration has to end."""
 
@@ -124,12 +126,7 @@ class KVMMigration:
         """Change a migration that is under way."""
         domain = self._connection.domain(vm)
         with translated(resource=vm):
-            if not leaving(domain):  # libvirt would take the values for the next migration, and say nothing
-                raise InvalidStateError(
-                    f"{domain.name()!r} is not being migrated",
-                    resource=domain.name(),
-                    hint="a migration can be tuned only while it runs",
-                )
+            _wait_until_sending(domain)
             if bandwidth is not None:
                 domain.migrateSetMaxSpeed(max(1, bandwidth // 2**20), 0)
             if max_downtime is not None:
@@ -202,6 +199,28 @@ class KVMMigration:
                     todo.discard("post_copy")
         except libvirt.libvirtError:
             pass  # no job yet, or no more
+
+
+def _wait_until_sending(domain: Any) -> None:
+    """Wait until a migration sends memory. Raises InvalidStateError.
+
+    Before that, libvirt takes a bandwidth, says nothing, and begins with the one that the migration was started with. Without a migration
+    it takes the values for the next one.
+    """
+    until = time.monotonic() + PREPARATION
+    while leaving(domain):
+        if statistics(domain).get(libvirt.VIR_DOMAIN_JOB_MEMORY_TOTAL):
+            return
+        if time.monotonic() > until:
+            raise InvalidStateError(
+                f"the migration of {domain.name()!r} does not send memory yet",
+                resource=domain.name(),
+                hint="try again when the destination is prepared and the disks are copied",
+            )
+        time.sleep(POLL)
+    raise InvalidStateError(
+        f"{domain.name()!r} is not being migrated", resource=domain.name(), hint="a migration can be tuned only while it runs"
+    )
 
 
 def _migrate(domain: Any, record: VM, to: Any, spec: MigrationSpec) -> None:
