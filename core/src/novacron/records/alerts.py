@@ -12,10 +12,20 @@ AlertState = Literal["pending", "firing", "resolved"]
 
 
 class Alert(Record, frozen=True):
-    """An alert: one rule that holds for one set of labels. Times are in seconds since 1970.
+    """An alert: one rule that holds for one set of labels.
 
-    `fingerprint` identifies the alert; it stays the same as long as rule and labels do. `silenced_by` is the id of the silence that
-    covers it, `inhibited_by` the rule of the alert that makes it redundant.
+    Attributes:
+        fingerprint: Identifies the alert. It stays the same as long as rule and labels do.
+        rule: Name of the rule.
+        state: "pending" (the condition holds, but not long enough yet), "firing" or "resolved".
+        labels: Labels of the alert: those of its series and those of the rule.
+        annotations: Texts for people, such as `summary` and `description`.
+        value: Value of the rule's expression, in the unit of its metric; None if there is none.
+        active_since: When the condition began to hold, in seconds since 1970.
+        fired_at: When the alert began to fire, in seconds since 1970; None if it has not.
+        resolved_at: When the condition ended, in seconds since 1970; None while it holds.
+        silenced_by: Id of the silence that covers the alert; None without one.
+        inhibited_by: Rule of the alert that makes this one redundant; None without one.
     """
 
     fingerprint: str
@@ -34,8 +44,15 @@ class Alert(Record, frozen=True):
 class Notification(Record, frozen=True):
     """What a sink sends: the alerts of one group at one time.
 
-    `key` identifies the notification. It is the same if the notification is sent again after an interruption, so a receiver can ignore
-    doubles. `status` is "firing" if any of the alerts is, otherwise "resolved".
+    Attributes:
+        key: Identifies the notification. It is the same if the notification is sent again after an interruption, so a receiver
+            can ignore duplicates.
+        group: Identifies the group of alerts.
+        status: "firing" if any of the alerts is firing, otherwise "resolved".
+        receiver: Name of the receiver that the notification goes to.
+        at: When it was made, in seconds since 1970.
+        labels: Labels that all its alerts have in common.
+        alerts: The alerts of the group.
     """
 
     key: str

@@ -6,7 +6,14 @@ from novacron.records.record import Record
 
 
 class Appliance(Record, frozen=True):
-    """A written appliance: the VM's name, the disks' sizes in bytes, the file's size in bytes."""
+    """An appliance that was exported.
+
+    Attributes:
+        name: Name of the VM.
+        host: Name of the host that the VM is on.
+        disks: Sizes of the disks in bytes.
+        size_bytes: Size of the file in bytes.
+    """
 
     name: str
     host: str

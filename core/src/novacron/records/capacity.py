@@ -14,7 +14,12 @@ NodeStatus = Literal["up", "suspect", "fencing", "fenced", "quarantined", "maint
 
 
 class Amounts(Record, frozen=True):
-    """Amounts of the three resources that are claimed: vCPUs, bytes of memory, bytes of storage.
+    """Amounts of the three resources that are claimed.
+
+    Attributes:
+        vcpus: Number of vCPUs.
+        memory_bytes: Memory in bytes.
+        storage_bytes: Storage in bytes.
 
     Example:
         >>> Amounts(vcpus=2) + Amounts(vcpus=1, memory_bytes=2**30)
@@ -52,11 +57,11 @@ class Inventory(Record, frozen=True):
     """One resource of a node.
 
     Attributes:
-        total: what the node has: vCPUs, or bytes.
-        reserved: what is kept for the node itself.
+        total: What the node has: a number of CPU threads, or bytes.
+        reserved: What is kept for the node itself: a number of CPU threads, or bytes.
         ratio: VMs may be given this multiple of `total - reserved`; None if the resource is not limited.
-        allocated: what is claimed for VMs.
-        used: what is in use now, as measured; None if unknown.
+        allocated: What is claimed for VMs: a number of vCPUs, or bytes.
+        used: What is in use now, as measured: busy CPUs, or bytes; None if unknown.
 
     Example:
         >>> cpus = Inventory(total=16, reserved=1, ratio=4.0, allocated=20)
@@ -85,11 +90,20 @@ class FleetNode(Record, frozen=True):
     """A node of the fleet: a physical machine that runs VMs.
 
     Attributes:
-        id: the UUID of the machine. Two names in the fleet that lead to one machine are one node.
-        host: the name in the fleet through which the node is reached; `hosts` has all names.
-        group: the group that it belongs to; None if its capacity is not managed.
-        labels: its place and properties: {"rack": "r1", "zone": "east"}. Rules and failure domains refer to them.
-        seen_at: when it last answered, in seconds since 1970.
+        id: UUID of the machine. Two names in the fleet that lead to one machine are one node.
+        name: Name of the node.
+        host: Name in the fleet through which the node is reached.
+        hosts: All names in the fleet that lead to the node.
+        status: Status of the node. VMs are placed only on nodes that are "up".
+        cordoned: Whether no further VMs are placed on the node.
+        reason: Why the node is cordoned or not up.
+        group: Group that the node belongs to; None if its capacity is not managed.
+        labels: Place and properties of the node, such as {"rack": "r1", "zone": "east"}. Rules and failure domains refer to them.
+        vcpus: CPU threads of the node, and the vCPUs that are allocated.
+        memory: Memory of the node in bytes.
+        storage: Storage of the node in bytes.
+        cpu_percent: CPU use in percent of all CPUs; None if unknown.
+        seen_at: When the node last answered, in seconds since 1970; None if it never has.
     """
 
     id: str
@@ -121,10 +135,15 @@ class Allocation(Record, frozen=True):
     """What a VM takes of a node.
 
     Attributes:
-        active: whether the VM uses CPUs and memory. A stopped VM takes storage only.
-        owner: who created the VM; empty if another tool did.
-        locked_memory: why the node can't overcommit the VM's memory, such as "huge pages".
-        pending: an operation that has claimed it has not ended yet.
+        vm: Id of the VM.
+        name: Name of the VM.
+        node: Id of the node.
+        amounts: The allocated vCPUs, memory and storage.
+        active: Whether the VM uses CPUs and memory. A stopped VM takes storage only.
+        owner: Who created the VM; empty if another tool did.
+        tags: Tags of the VM.
+        locked_memory: Why the node can't overcommit the VM's memory, such as "huge pages"; empty if it can.
+        pending: Whether an operation that has claimed the amounts has not ended yet.
     """
 
     vm: str
@@ -139,7 +158,14 @@ class Allocation(Record, frozen=True):
 
 
 class Drift(Record, frozen=True):
-    """A difference between the allocations and the hypervisor, which was corrected: the hypervisor is right."""
+    """A difference between the allocations and the hypervisor, which was corrected: the hypervisor is right.
+
+    Attributes:
+        vm: Id of the VM.
+        name: Name of the VM.
+        node: Id of the node.
+        what: What differed.
+    """
 
     vm: str
     name: str
@@ -151,10 +177,11 @@ class PlacementRule(Record, frozen=True):
     """VMs that belong together, or apart.
 
     Attributes:
-        kind: "affinity" keeps the VMs in one domain, "anti-affinity" at most one VM in each.
-        tag: the VMs with this tag.
-        scope: "host", or the name of a label such as "rack" or "zone".
-        must: whether claims that break the rule are refused. Otherwise placement only prefers nodes that follow it.
+        name: Name of the rule.
+        kind: "affinity" keeps the VMs in one domain, "anti-affinity" allows at most one VM in each.
+        tag: The rule holds for the VMs with this tag.
+        scope: What a domain is: "host", or the name of a label such as "rack" or "zone".
+        must: Whether claims that break the rule are refused. Otherwise placement only prefers nodes that follow it.
 
     Example:
         >>> rule = PlacementRule(name="apart", kind="anti-affinity", tag="db")
@@ -178,9 +205,18 @@ class PlacementRule(Record, frozen=True):
 
 
 class Quota(Record, frozen=True):
-    """The most that the VMs of an owner or with a tag may take; None is no limit. `used` is what they take now.
+    """The most that the VMs of an owner or with a tag may take.
 
-    `subject` is "owner:NAME" or "tag:TAG". vCPUs and memory count while a VM is active, storage and the number of VMs always.
+    vCPUs and memory count while a VM is active, storage and the number of VMs always.
+
+    Attributes:
+        subject: Whose quota it is: "owner:NAME" or "tag:TAG".
+        vms: Largest number of VMs; None is no limit.
+        vcpus: Largest number of vCPUs; None is no limit.
+        memory_bytes: Largest memory in bytes; None is no limit.
+        storage_bytes: Largest storage in bytes; None is no limit.
+        used: The vCPUs, memory and storage that the VMs take now.
+        used_vms: Number of VMs now.
     """
 
     subject: str
@@ -193,7 +229,15 @@ class Quota(Record, frozen=True):
 
 
 class Candidate(Record, frozen=True):
-    """A node that can take a VM. A higher score is better."""
+    """A node that can take a VM.
+
+    Attributes:
+        node: Name of the node.
+        id: Id of the node.
+        host: Name in the fleet through which the node is reached.
+        group: Group of the node; None without one.
+        score: How well the node fits; a higher score is better.
+    """
 
     node: str
     id: str
@@ -203,7 +247,13 @@ class Candidate(Record, frozen=True):
 
 
 class Rejection(Record, frozen=True):
-    """A node that can't take a VM, with all reasons."""
+    """A node that can't take a VM.
+
+    Attributes:
+        node: Name of the node.
+        id: Id of the node.
+        reasons: All reasons why it can't.
+    """
 
     node: str
     id: str
@@ -211,7 +261,13 @@ class Rejection(Record, frozen=True):
 
 
 class Placement(Record, frozen=True):
-    """Where a VM fits: the candidates, the best first, and the reasons for all other nodes."""
+    """Where a VM fits.
+
+    Attributes:
+        name: Name of the VM.
+        candidates: Nodes that can take the VM, the best first.
+        rejected: All other nodes, with the reasons.
+    """
 
     name: str
     candidates: tuple[Candidate, ...]
@@ -219,7 +275,16 @@ class Placement(Record, frozen=True):
 
 
 class PlannedMove(Record, frozen=True):
-    """A migration that is planned, from the host `source` to the node `node`, which is reached through `host`."""
+    """A planned migration.
+
+    Attributes:
+        vm: Id of the VM.
+        name: Name of the VM.
+        node: Name of the node that it moves to.
+        node_id: Id of the node that it moves to.
+        host: Name in the fleet through which that node is reached.
+        source: Name of the host that the VM leaves.
+    """
 
     vm: str
     name: str
@@ -230,7 +295,13 @@ class PlannedMove(Record, frozen=True):
 
 
 class StuckVM(Record, frozen=True):
-    """A VM that can't move, and why."""
+    """A VM that can't move.
+
+    Attributes:
+        vm: Id of the VM.
+        name: Name of the VM.
+        why: Why it can't move.
+    """
 
     vm: str
     name: str
@@ -238,7 +309,14 @@ class StuckVM(Record, frozen=True):
 
 
 class DrainPlan(Record, frozen=True):
-    """How a node is emptied, or how its VMs come back."""
+    """How a node is emptied, or how its VMs return.
+
+    Attributes:
+        node: Name of the node.
+        id: Id of the node.
+        moves: The migrations, in their order.
+        stuck: VMs that can't move.
+    """
 
     node: str
     id: str
@@ -247,7 +325,19 @@ class DrainPlan(Record, frozen=True):
 
 
 class BalanceMove(Record, frozen=True):
-    """A migration of a plan to balance a group. `gain` is by how much it lowers the imbalance."""
+    """A migration in a plan to balance a group.
+
+    Attributes:
+        vm: Id of the VM.
+        name: Name of the VM.
+        source: Name of the node that the VM leaves.
+        source_host: Name in the fleet through which that node is reached.
+        node: Name of the node that it moves to.
+        node_id: Id of the node that it moves to.
+        host: Name in the fleet through which the destination is reached.
+        gain: How much the migration lowers the imbalance.
+        memory_bytes: Memory of the VM in bytes.
+    """
 
     vm: str
     name: str
@@ -264,15 +354,16 @@ class BalancePlan(Record, frozen=True):
     """How a group is balanced.
 
     Attributes:
-        before: the imbalance now, as `novacron.fleets.balancing` defines it.
-        after: the imbalance after all moves.
-        threshold: without more imbalance than this nothing moves.
-        moves: the migrations, the one with the largest gain first.
-        cooling_down: the number of VMs that were moved a short time ago, and therefore stay.
-        without_metrics: nodes without a measurement of their CPUs. They take no part.
+        group: Name of the group.
+        before: Imbalance now, as `novacron.fleets.balancing` defines it.
+        after: Imbalance after all moves.
+        threshold: Nothing moves unless the imbalance is above this value.
+        moves: The migrations, the one with the largest gain first.
+        cooling_down: Number of VMs that were moved a short time ago, and therefore stay.
+        without_metrics: Nodes whose CPUs were not measured. They take no part.
         stuck: VMs whose pre-checks failed, and why.
-        carried_out: how many of the moves were carried out, from the first on.
-        hold: seconds for which the imbalance has to last before anything moves; 0 if it has lasted long enough.
+        carried_out: How many of the moves were carried out, from the first on.
+        hold: Seconds for which the imbalance has to last before anything moves; 0 if it has lasted long enough.
     """
 
     group: str
@@ -288,7 +379,13 @@ class BalancePlan(Record, frozen=True):
 
 
 class NodeGroup(Record, frozen=True):
-    """A group of nodes with the settings that hold for its members. The group "fleet" has the settings of the whole fleet."""
+    """A group of nodes with the settings of its members. The group "fleet" has the settings of the whole fleet.
+
+    Attributes:
+        name: Name of the group.
+        nodes: Names of its nodes.
+        settings: The settings that were given, by the names of `GroupSettings`.
+    """
 
     name: str
     nodes: tuple[str, ...] = ()
@@ -296,7 +393,13 @@ class NodeGroup(Record, frozen=True):
 
 
 class FailureReport(Record, frozen=True):
-    """A failure after which VMs can't restart: the domains and nodes that fail, and the names of the VMs."""
+    """A failure after which VMs can't restart.
+
+    Attributes:
+        domains: The failure domains that fail.
+        nodes: Names of the nodes that fail.
+        vms: Names of the VMs that can't restart.
+    """
 
     domains: tuple[str, ...]
     nodes: tuple[str, ...]
@@ -308,9 +411,16 @@ class FailureReport(Record, frozen=True):
 
 
 class GroupCapacity(Record, frozen=True):
-    """The capacity of a group: the sums of its nodes that are up and not cordoned. `name` is None for nodes without a group.
+    """The capacity of a group: the sums of its nodes that are up and not cordoned.
 
-    `failures` are the failures after which VMs can't restart. They are simulated if the group's setting `failures` is at least 1.
+    Attributes:
+        name: Name of the group; None for nodes without a group.
+        nodes: Number of all its nodes.
+        usable_nodes: Number of nodes that are up and not cordoned.
+        vcpus: CPU threads of these nodes, and the vCPUs that are allocated.
+        memory: Memory of these nodes in bytes.
+        storage: Storage of these nodes in bytes.
+        failures: Failures after which VMs can't restart. They are simulated if the group's setting `failures` is at least 1.
     """
 
     name: str | None
@@ -323,7 +433,12 @@ class GroupCapacity(Record, frozen=True):
 
 
 class CapacityReport(Record, frozen=True):
-    """The capacity of the fleet, by group and by node."""
+    """The capacity of the fleet.
+
+    Attributes:
+        groups: Capacity of each group.
+        nodes: Capacity of each node.
+    """
 
     groups: tuple[GroupCapacity, ...]
     nodes: tuple[FleetNode, ...]

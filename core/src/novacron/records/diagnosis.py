@@ -13,11 +13,11 @@ class Finding(Record, frozen=True):
     """One check of a diagnosis.
 
     Attributes:
-        check: what was checked, such as "kvm", "storage" or "guest agent".
+        check: What was checked, such as "kvm", "storage" or "guest agent".
         status: "ok", "warning" (it works, but not as well as it could) or "problem" (something does not work).
-        subject: the host, VM, pool, network or file.
-        message: what was found.
-        hint: how to repair it; None where nothing has to be done.
+        subject: The host, VM, pool, network or file.
+        message: What was found.
+        hint: How to repair it; None where nothing has to be done.
 
     Example:
         >>> Finding(check="kvm", status="ok", subject="kvm1", message="guests run with KVM").hint is None

@@ -16,6 +16,16 @@ class Event(Record, frozen=True):
     (`reason` "attached", "detached", "changed"; `data["device"]`); `vm.job` (`reason` "completed", "iteration", or the state of a
     disk's job); `vm.io_error` (`reason` "enospc", ...; `data["path"]`), `vm.watchdog`, `vm.balloon` (`data["memory_bytes"]`),
     `vm.agent` ("connected", "disconnected"); `host.connection` ("lost", "connected").
+
+    Attributes:
+        kind: Kind of the event, such as "vm.status".
+        host: Name of the host.
+        at: When it happened, as UTC in ISO 8601.
+        resource: Name of the VM or other resource; None if it is the host itself.
+        id: Id of the resource; None if it is not known.
+        status: Status of the VM after the event; None if the event does not say.
+        reason: Details of the kind, such as "attached".
+        data: Further values of the kind, such as `memory_bytes` in bytes.
     """
 
     kind: str

@@ -19,7 +19,16 @@ another failover restarts it. refused: it is not restarted (protection D). faile
 
 
 class Protection(Record, frozen=True):
-    """Whether a VM is restarted on another node if its node fails. `why` says what is missing, or what to know."""
+    """Whether a VM is restarted on another node if its node fails.
+
+    Attributes:
+        vm: Id of the VM.
+        name: Name of the VM.
+        node: Name of its node.
+        level: "A": power fencing and a storage lease (virtlockd). "B": power fencing and sanlock with a watchdog. "C": power
+            fencing alone. "D": no automatic restart.
+        why: What is missing for a better level, and what else to know.
+    """
 
     vm: str
     name: str
@@ -29,9 +38,16 @@ class Protection(Record, frozen=True):
 
 
 class ProtectedVM(Record, frozen=True):
-    """What is stored of a VM to restart it without its node. `refusals` say why it can't be restarted elsewhere.
+    """What is stored of a VM to restart it without its node.
 
-    `volumes` are pool and name of the volumes that only this VM may write to.
+    Attributes:
+        vm: Id of the VM.
+        node: Id of its node.
+        name: Name of the VM.
+        definition: Definition of the VM in the hypervisor's format.
+        priority: VMs with a lower number are restarted first.
+        refusals: Why it can't be restarted elsewhere; empty if it can.
+        volumes: Pool and name of each volume that only this VM may write to.
     """
 
     vm: str
@@ -44,7 +60,19 @@ class ProtectedVM(Record, frozen=True):
 
 
 class RestartedVM(Record, frozen=True):
-    """A VM of a failover. `destination` is the id of the node on which it is started; None until one was chosen."""
+    """A VM of a failover.
+
+    Attributes:
+        vm: Id of the VM.
+        name: Name of the VM.
+        status: "pending" (waits for a node), "placed" (is being started), "running" (was restarted), "moved" (runs elsewhere, or
+            another failover restarts it), "refused" (protection D) or "failed" (a person has to look).
+        priority: VMs with a lower number are restarted first.
+        destination: Id of the node on which it is started; None until one was chosen.
+        tried: Ids of nodes on which the start failed.
+        reason: Why it has its status.
+        taker: What the destination knows of the VM that it starts.
+    """
 
     vm: str
     name: str
@@ -57,7 +85,24 @@ class RestartedVM(Record, frozen=True):
 
 
 class Failover(Record, frozen=True):
-    """The failover of a node. `steps` say what was done, in order. Times are in seconds since 1970."""
+    """The failover of a node.
+
+    Attributes:
+        id: Identifies the failover.
+        node: Id of the node.
+        node_name: Name of the node.
+        group: Group of the node.
+        stage: "fencing" (the node is being switched off), "waiting" (a person has to confirm that it is off), "restarting" (its
+            VMs are started elsewhere), "done" (all VMs are settled), "quarantined" (it has returned, and its old definitions are
+            being deleted), "ended" (it is used again) or "cancelled" (it answered again before it was fenced).
+        reason: Why the failover began.
+        began_at: When it began, in seconds since 1970.
+        changed_at: When it last changed, in seconds since 1970.
+        ended_at: When it ended, in seconds since 1970; None while it has not.
+        confirmed_by: The person who confirmed that the node is off; empty if nobody had to.
+        steps: What was done, in order.
+        vms: VMs of the node.
+    """
 
     id: str
     node: str

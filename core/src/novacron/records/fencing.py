@@ -18,12 +18,12 @@ class FenceDevice(Record, frozen=True):
     """A device that can switch a node off.
 
     Attributes:
-        node: the UUID of the node.
-        name: the name of the device, unique for the node.
-        agent: the fence agent that operates it.
-        level: devices of level 1 are used first. Those of the next level are used if a device of the level fails. All devices of one
-            level have to report "off", such as the two outlets of a server with two power supplies.
-        options: the options of the agent. An option NAME_secret is the name of a secret; the agent gets its value as the option NAME.
+        node: UUID of the node.
+        name: Name of the device, unique for the node.
+        agent: Fence agent that operates the device, such as "redfish".
+        level: Devices of level 1 are used first. Those of the next level are used if a device of the level fails. All devices of
+            one level have to report "off", such as the two outlets of a server with two power supplies.
+        options: Options of the agent. An option NAME_secret is the name of a secret; the agent gets its value as the option NAME.
 
     Example:
         >>> FenceDevice(node="n1", name="bmc", agent="redfish", options={"password_secret": "bmc-kvm1"}).level
@@ -38,7 +38,16 @@ class FenceDevice(Record, frozen=True):
 
 
 class FenceReading(Record, frozen=True):
-    """What a fence device answered when it was asked for the power of its node. `error` says why the status is unknown."""
+    """What a fence device answered when it was asked for the power of its node.
+
+    Attributes:
+        node: UUID of the node.
+        device: Name of the device.
+        agent: Fence agent that operates the device.
+        level: Level of the device; level 1 is used first.
+        status: "on", "off" or "unknown".
+        error: Why the status is unknown; empty if it is known.
+    """
 
     node: str
     device: str
@@ -79,7 +88,13 @@ class FenceTarget:
 
 
 class FenceResult(Record, frozen=True):
-    """The result of fencing a node. Only if `off` is true the node is certainly off. `steps` says what was done, in order."""
+    """The result of fencing a node.
+
+    Attributes:
+        node: UUID of the node.
+        off: Whether the node is certainly off. If false it may still run.
+        steps: What was done, in order.
+    """
 
     node: str
     off: bool

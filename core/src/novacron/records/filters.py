@@ -8,7 +8,16 @@ from novacron.records.record import Record
 
 
 class TrafficFilter(Record, frozen=True):
-    """A set of rules that NICs use. `rules` are as in `FilterRule`; other rules are {"native": ...}."""
+    """A traffic filter that NICs use.
+
+    Attributes:
+        name: Name of the filter.
+        host: Name of the host.
+        rules: The rules, with the fields of `FilterRule`; other rules are {"native": ...}.
+        default: What happens to packets that no rule matches: "allow" or "deny".
+        anti_spoofing: Whether packets leave the VM only with the NIC's own MAC and IP address.
+        id: Id of the filter; None if the hypervisor has none.
+    """
 
     name: str
     host: str

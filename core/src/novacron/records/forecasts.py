@@ -7,9 +7,13 @@ from novacron.records.series import Series
 
 
 class ForecastPoint(Record, frozen=True):
-    """A forecast for one time (seconds since 1970): the expected value, and a range that holds nine of ten values.
+    """A forecast for one time.
 
-    `value` is the median, and `high` is exceeded by one value in twenty: the 95th percentile.
+    Attributes:
+        at: The time, in seconds since 1970.
+        value: Expected value: the median, in the unit of the metric.
+        low: Lower end of the range that holds nine of ten values.
+        high: Upper end of that range, the 95th percentile: one value in twenty is above it.
     """
 
     at: float
@@ -21,10 +25,19 @@ class ForecastPoint(Record, frozen=True):
 class Forecast(Record, frozen=True):
     """What a series will probably be.
 
-    `method` is the one with the smallest error. `error` is the mean absolute error of a forecast of the last fifth of the data from the
-    rest, in the unit of the values; `naive_error` is that of the assumption that nothing changes. `problem` says why there is no forecast,
-    such as too little data; there are no points then. `full_at` is when the series reaches the given level: expected, earliest and latest
-    time, None where it does not within the horizon.
+    Attributes:
+        metric: Name of the metric.
+        labels: Labels of the series.
+        method: Forecasting method, the one with the smallest error.
+        error: Mean absolute error of a forecast of the last fifth of the data from the rest, in the unit of the metric; None
+            without a forecast.
+        naive_error: The same error if one assumes that nothing changes.
+        problem: Why there is no forecast, such as too little data; None if there is one.
+        points: The forecast, in order of time.
+        level: The level that was asked about, in the unit of the metric; None if none was.
+        full_at: When the series probably reaches the level, in seconds since 1970; None if not within the horizon.
+        full_earliest: The earliest time for that, in seconds since 1970; None if not within the horizon.
+        full_latest: The latest time for that, in seconds since 1970; None if not within the horizon.
     """
 
     metric: str
@@ -41,7 +54,16 @@ class Forecast(Record, frozen=True):
 
 
 class Anomaly(Record, frozen=True):
-    """A value outside of what was usual at the same hour of past weeks. `low` and `high` are the usual range."""
+    """A value outside of what was usual at the same hour of past weeks.
+
+    Attributes:
+        metric: Name of the metric.
+        labels: Labels of the series.
+        at: When it was measured, in seconds since 1970.
+        value: The value, in the unit of the metric.
+        low: Lower end of the usual range.
+        high: Upper end of the usual range.
+    """
 
     metric: str
     labels: dict[str, str]
@@ -52,11 +74,23 @@ class Anomaly(Record, frozen=True):
 
 
 class CapacityForecast(Record, frozen=True):
-    """When a resource of a node, group or storage pool is full. Times are in seconds since 1970.
+    """When a resource of a node, group or storage pool is full.
 
-    `full_p50` is when it is full with a probability of one half, and `full_p95` when the 95th percentile of the forecast reaches the size:
-    it is full before then in one of twenty cases. Both are None if that is not within the horizon. `size` and `used` are CPUs or bytes.
-    `error` is the mean absolute error of `method` on the last fifth of the data. `problem` says why there is no forecast.
+    Attributes:
+        scope: Kind of the subject: "node", "group" or "pool".
+        name: Name of the node, group or storage pool.
+        resource: The resource, such as "memory".
+        size: Size of the resource in CPUs or bytes.
+        used: What is in use now, in CPUs or bytes.
+        host: Name of the host of a storage pool; empty for others.
+        full_p50: When it is full with a probability of one half, in seconds since 1970; None if not within the horizon.
+        full_p95: When the 95th percentile of the forecast reaches the size, in seconds since 1970: it is full before then in one
+            of twenty cases. None if not within the horizon.
+        method: Forecasting method.
+        error: Mean absolute error of the method on the last fifth of the data, in CPUs or bytes; None without a forecast.
+        problem: Why there is no forecast; None if there is one.
+        history: Past use: pairs of seconds since 1970, and CPUs or bytes.
+        points: The forecast, in order of time.
     """
 
     scope: str
@@ -88,9 +122,17 @@ class CapacityForecast(Record, frozen=True):
 
 
 class Recommendation(Record, frozen=True):
-    """What would use the capacity better: `resize` a VM, remove an `imbalance` of a group, or delete an `orphan`, a volume without user.
+    """What would use the capacity better. Nothing is done.
 
-    `text` says why, and `action` what to do. Nothing is done.
+    Attributes:
+        kind: "resize" a VM, remove an "imbalance" of a group, or delete an "orphan", a volume that no VM uses.
+        subject: The VM, group or volume.
+        text: Why it is recommended.
+        action: What to do.
+        host: Name of the host; empty for a group.
+        saved_vcpus: Number of vCPUs that it saves.
+        saved_memory_bytes: Memory that it saves, in bytes.
+        saved_bytes: Storage that it saves, in bytes.
     """
 
     kind: str
@@ -104,7 +146,18 @@ class Recommendation(Record, frozen=True):
 
 
 class UsageRecord(Record, frozen=True):
-    """What an owner, tag or host used in a period: `vms` is the largest number of VMs at a time. Times are in seconds since 1970."""
+    """What an owner, tag or host used in a period.
+
+    Attributes:
+        by: What is reported: "owner", "tag" or "host".
+        subject: Name of the owner, tag or host.
+        since: Begin of the period, in seconds since 1970.
+        until: End of the period, in seconds since 1970.
+        vms: Largest number of VMs at a time.
+        vcpu_hours: Sum of vCPUs times hours.
+        memory_gib_hours: Sum of GiB of memory times hours.
+        storage_gib_hours: Sum of GiB of storage times hours.
+    """
 
     by: str
     subject: str

@@ -6,7 +6,16 @@ from novacron.records.record import Record
 
 
 class GuestInfo(Record, frozen=True):
-    """The guest, as its agent reports it."""
+    """The guest, as its agent reports it.
+
+    Attributes:
+        vm: Id of the VM.
+        hostname: Host name of the guest; None if it is not reported.
+        os: Name and version of the operating system; None if it is not reported.
+        kernel: Version of the kernel; None if it is not reported.
+        addresses: IP addresses of the guest.
+        agent_version: Version of the guest agent; None if it is not reported.
+    """
 
     vm: str
     hostname: str | None = None
@@ -17,7 +26,14 @@ class GuestInfo(Record, frozen=True):
 
 
 class ExecResult(Record, frozen=True):
-    """The result of a program in the guest. After a signal, the exit code is 128 plus the signal. `truncated`: output is missing."""
+    """The result of a program in the guest.
+
+    Attributes:
+        exit_status: Exit code; after a signal 128 plus the signal.
+        stdout: What the program wrote to standard output.
+        stderr: What it wrote to standard error.
+        truncated: Whether output is missing because it was too long.
+    """
 
     exit_status: int
     stdout: bytes = b""
@@ -26,7 +42,16 @@ class ExecResult(Record, frozen=True):
 
 
 class ConsoleEndpoint(Record, frozen=True):
-    """The address of a display or serial console."""
+    """The address of a display or serial console.
+
+    Attributes:
+        vm: The VM: its id, with the driver kvm its name.
+        kind: Kind of the console, such as "vnc", "spice" or "serial".
+        address: Host name or IP address; None if there is no network address.
+        port: TCP port; None if there is none.
+        path: UNIX socket, device or URL path; None if there is none.
+        tls: Whether the connection is encrypted by TLS.
+    """
 
     vm: str
     kind: str
@@ -37,7 +62,13 @@ class ConsoleEndpoint(Record, frozen=True):
 
 
 class Screenshot(Record, frozen=True):
-    """A screenshot of a VM's display."""
+    """A screenshot of a VM's display.
+
+    Attributes:
+        vm: The VM: its id, with the driver kvm its name.
+        mime_type: Format of the picture, such as "image/png".
+        data: The picture.
+    """
 
     vm: str
     mime_type: str

@@ -10,7 +10,20 @@ from novacron.records.record import Record
 
 
 class Host(Record, frozen=True):
-    """A host as users address it: a libvirt host, or a vCenter."""
+    """A host as users address it: a libvirt host, or a vCenter.
+
+    Attributes:
+        name: Name of the host in the fleet, or that of its URI.
+        uri: URI of the connection, without secrets.
+        driver: Name of the driver, such as "kvm".
+        hypervisor: Name of the hypervisor, such as "QEMU".
+        version: Version of the hypervisor.
+        hostname: Host name as the machine itself reports it.
+        arch: CPU architecture, such as "x86_64"; None if unknown.
+        cpus: Number of CPU threads; None if unknown.
+        memory_bytes: Memory in bytes; None if unknown.
+        native: Further values in the hypervisor's own words.
+    """
 
     name: str
     uri: str
@@ -25,7 +38,17 @@ class Host(Record, frozen=True):
 
 
 class HostStats(Record, frozen=True):
-    """The resources of a host and their current use."""
+    """The resources of a host and their current use.
+
+    Attributes:
+        host: Name of the host.
+        cpus: Number of CPU threads.
+        memory_bytes: Memory in bytes.
+        memory_free_bytes: Free memory in bytes; None if unknown.
+        vms_total: Number of VMs.
+        vms_running: Number of running VMs.
+        cpu_percent: CPU use in percent of all CPUs; None if unknown.
+    """
 
     host: str
     cpus: int
@@ -39,7 +62,19 @@ class HostStats(Record, frozen=True):
 class Capabilities(Record, frozen=True):
     """The capabilities of a host: operations of its driver, and limits that the driver declares.
 
-    `limits` maps an operation to the reason why it is limited: "snapshot_revert" to "libvirt < 10.9 can't revert external ones".
+    Attributes:
+        host: Name of the host.
+        driver: Name of the driver.
+        operations: Names of the operations that the driver supports.
+        virt_types: Ways to run a VM that the host offers, such as "kvm" and "qemu".
+        virt_type: The one that new VMs get; None if there is no choice.
+        virt_type_reason: Why it was chosen.
+        architectures: CPU architectures of VMs that the host can run.
+        machines: Machine types by architecture.
+        firmwares: Firmwares that VMs can have, such as "bios" and "uefi".
+        cpu_model: CPU model of the host; None if unknown.
+        limits: Operations that are limited, with the reason: "snapshot_revert" to "libvirt < 10.9 can't revert external ones".
+        native: Further values in the hypervisor's own words.
     """
 
     host: str
@@ -57,7 +92,13 @@ class Capabilities(Record, frozen=True):
 
 
 class Ping(Record, frozen=True):
-    """The answer of a reachable host."""
+    """The answer of a reachable host.
+
+    Attributes:
+        host: Name of the host.
+        latency_seconds: Time until the answer came, in seconds.
+        version: Version of the hypervisor.
+    """
 
     host: str
     latency_seconds: float
@@ -65,7 +106,17 @@ class Ping(Record, frozen=True):
 
 
 class Node(Record, frozen=True):
-    """A physical machine of a host. A libvirt host has one: itself. `id` is the UUID of the machine, which all its names share."""
+    """A physical machine of a host. A libvirt host has one: itself.
+
+    Attributes:
+        name: Name of the node.
+        host: Name of the host.
+        cpus: Number of CPU threads.
+        memory_bytes: Memory in bytes.
+        id: UUID of the machine, which all its names share; None if unknown.
+        status: Status of the node, such as "up" or "maintenance".
+        native: Further values in the hypervisor's own words.
+    """
 
     name: str
     host: str
@@ -77,7 +128,14 @@ class Node(Record, frozen=True):
 
 
 class Expiration(Record, frozen=True):
-    """Something of a host that expires at a known time. `kind` says what it is, such as "license"."""
+    """Something of a host that expires at a known time.
+
+    Attributes:
+        kind: What it is, such as "license".
+        name: Name of it.
+        host: Name of the host.
+        expires_at: When it expires, as UTC in ISO 8601.
+    """
 
     kind: str
     name: str

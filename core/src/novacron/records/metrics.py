@@ -12,7 +12,17 @@ from novacron.records.record import Record
 
 
 class DiskMetrics(Record, frozen=True):
-    """Counters of one disk of a VM; `target` ("vda") is its name. Seconds are the sum of the durations of all requests."""
+    """Counters of one disk of a VM. They start at zero when the VM starts.
+
+    Attributes:
+        target: Name of the disk, such as "vda".
+        read_bytes: Bytes that were read.
+        written_bytes: Bytes that were written.
+        reads: Number of read requests.
+        writes: Number of write requests.
+        read_seconds: Sum of the durations of all read requests, in seconds.
+        write_seconds: Sum of the durations of all write requests, in seconds.
+    """
 
     target: str
     read_bytes: int = 0
@@ -24,7 +34,16 @@ class DiskMetrics(Record, frozen=True):
 
 
 class NICMetrics(Record, frozen=True):
-    """Counters of one NIC of a VM; `name` is the hypervisor's name of the network interface ("vnet3")."""
+    """Counters of one NIC of a VM. They start at zero when the VM starts.
+
+    Attributes:
+        name: Name of the network interface on the hypervisor, such as "vnet3".
+        received_bytes: Bytes that the VM received.
+        sent_bytes: Bytes that the VM sent.
+        received_packets: Number of packets that the VM received.
+        sent_packets: Number of packets that the VM sent.
+        dropped: Number of packets that were dropped in both directions.
+    """
 
     name: str
     received_bytes: int = 0
@@ -35,7 +54,17 @@ class NICMetrics(Record, frozen=True):
 
 
 class DiskRates(Record, frozen=True):
-    """Rates of one disk per second, and the mean duration of a request in seconds; None if there was no request."""
+    """Rates of one disk.
+
+    Attributes:
+        target: Name of the disk, such as "vda".
+        read_bytes: Bytes that were read per second.
+        written_bytes: Bytes that were written per second.
+        reads: Read requests per second.
+        writes: Write requests per second.
+        read_latency: Mean duration of a read request in seconds; None if there was none.
+        write_latency: Mean duration of a write request in seconds; None if there was none.
+    """
 
     target: str
     read_bytes: float
@@ -47,7 +76,16 @@ class DiskRates(Record, frozen=True):
 
 
 class NICRates(Record, frozen=True):
-    """Rates of one NIC per second."""
+    """Rates of one NIC.
+
+    Attributes:
+        name: Name of the network interface on the hypervisor, such as "vnet3".
+        received_bytes: Bytes received per second.
+        sent_bytes: Bytes sent per second.
+        received_packets: Packets received per second.
+        sent_packets: Packets sent per second.
+        dropped: Packets dropped per second.
+    """
 
     name: str
     received_bytes: float
@@ -58,10 +96,24 @@ class NICRates(Record, frozen=True):
 
 
 class VMRates(Record, frozen=True):
-    """Rates of a VM per second between two measurements, `seconds` apart. `cpus` is the average number of busy CPUs.
+    """Rates of a VM between two measurements.
 
-    `restarted` means that the counters were reset in between, because the VM was started again or migrated. The rates are then
-    lower bounds.
+    Attributes:
+        vm: Id of the VM.
+        host: Name of the host.
+        at: Time of the second measurement, as UTC in ISO 8601.
+        seconds: Seconds between the two measurements.
+        restarted: Whether the counters were reset in between, because the VM was started again or migrated. The rates are then
+            lower bounds.
+        cpus: Average number of busy CPUs.
+        disk_read_bytes: Bytes per second that were read from all disks.
+        disk_written_bytes: Bytes per second that were written to all disks.
+        disk_reads: Read requests per second of all disks.
+        disk_writes: Write requests per second of all disks.
+        net_received_bytes: Bytes per second that all NICs received.
+        net_sent_bytes: Bytes per second that all NICs sent.
+        disks: Rates of each disk.
+        nics: Rates of each NIC.
     """
 
     vm: str
@@ -81,9 +133,19 @@ class VMRates(Record, frozen=True):
 
 
 class VMUsage(Record, frozen=True):
-    """Stored metrics of a VM for an interval of `seconds` that ended `at`. A field without stored data is None.
+    """Stored metrics of a VM for one interval. A field without stored data is None.
 
-    `cpus` is the average number of busy CPUs.
+    Attributes:
+        vm: Id of the VM.
+        host: Name of the host.
+        at: End of the interval, as UTC in ISO 8601.
+        seconds: Length of the interval in seconds.
+        cpus: Average number of busy CPUs.
+        memory_used_bytes: Memory in bytes that the guest used.
+        disk_read_bytes: Bytes per second that were read from all disks.
+        disk_written_bytes: Bytes per second that were written to all disks.
+        net_received_bytes: Bytes per second that all NICs received.
+        net_sent_bytes: Bytes per second that all NICs sent.
     """
 
     vm: str
@@ -101,13 +163,31 @@ class VMUsage(Record, frozen=True):
 class VMMetrics(Record, frozen=True):
     """Counters and gauges of one VM at one time. Counters start at zero when the VM starts on this host.
 
-    `memory_bytes` is the current size of the balloon. The guest's reports are None if it does not report them: its total memory
-    (`memory_guest_bytes`), used memory, and memory that is usable without swapping (`memory_usable_bytes`). `memory_resident_bytes` is the
-    memory of the VM's process on the host.
-
-    `memory_maximum_bytes` is the size of the balloon when the host takes no memory back. `cpu_ready_seconds` counts the time that the
-    vCPUs were ready to run and waited for a CPU of the host; the guest sees it as steal time. `swapped_in_bytes` and `swapped_out_bytes`
-    count what the guest read from and wrote to its swap space. Each of them is None if the hypervisor does not report it.
+    Attributes:
+        vm: Id of the VM.
+        host: Name of the host.
+        at: When they were measured, as UTC in ISO 8601.
+        cpu_seconds: CPU time that the VM used, in seconds (counter).
+        vcpus: Number of vCPUs.
+        memory_bytes: Current size of the balloon in bytes.
+        memory_used_bytes: Memory in bytes that the guest uses; None if the guest does not report it.
+        memory_guest_bytes: Total memory in bytes that the guest sees; None if the guest does not report it.
+        memory_usable_bytes: Memory in bytes that is usable without swapping; None if the guest does not report it.
+        memory_resident_bytes: Memory in bytes of the VM's process on the host; None if the hypervisor does not report it.
+        memory_maximum_bytes: Size of the balloon in bytes when the host reclaims no memory; None if the hypervisor does not
+            report it.
+        cpu_ready_seconds: Time in seconds for which vCPUs were ready to run and waited for a CPU of the host; the guest sees it
+            as steal time (counter). None if the hypervisor does not report it.
+        swapped_in_bytes: Bytes that the guest read from its swap space (counter); None if the hypervisor does not report it.
+        swapped_out_bytes: Bytes that the guest wrote to its swap space (counter); None if the hypervisor does not report it.
+        disk_read_bytes: Bytes that were read from all disks (counter).
+        disk_written_bytes: Bytes that were written to all disks (counter).
+        disk_reads: Number of read requests of all disks (counter).
+        disk_writes: Number of write requests of all disks (counter).
+        net_received_bytes: Bytes that all NICs received (counter).
+        net_sent_bytes: Bytes that all NICs sent (counter).
+        disks: Counters of each disk.
+        nics: Counters of each NIC.
     """
 
     vm: str
@@ -210,7 +290,14 @@ class VMMetrics(Record, frozen=True):
 class HostMetrics(Record, frozen=True):
     """Counters and gauges of a host at one time.
 
-    `clock` is the time that the host's own clock shows, in seconds since 1970; None if the hypervisor does not report it.
+    Attributes:
+        host: Name of the host.
+        at: When they were measured, as UTC in ISO 8601.
+        cpu_seconds: Time that all CPUs were busy, in seconds (counter).
+        cpus: Number of CPU threads.
+        memory_bytes: Memory in bytes.
+        memory_free_bytes: Free memory in bytes.
+        clock: Time that the host's own clock shows, in seconds since 1970; None if the hypervisor does not report it.
     """
 
     host: str

@@ -11,7 +11,15 @@ from novacron.records.vm import VM
 
 
 class MigrationCheck(Record, frozen=True):
-    """The result of all pre-checks of a migration. The migration is possible if `failures` is empty."""
+    """The result of all pre-checks of a migration.
+
+    Attributes:
+        vm: Id of the VM.
+        source: Name of the host that the VM is on.
+        destination: Name of the host that it shall move to.
+        failures: Why the migration is impossible; empty if it is possible.
+        warnings: What to know before the migration; it does not prevent it.
+    """
 
     vm: str
     source: str
@@ -26,7 +34,18 @@ class MigrationCheck(Record, frozen=True):
 
 
 class MigrationReport(Record, frozen=True):
-    """The report of a migration. `vm` is the record on the destination. Bytes and seconds; None if the hypervisor did not report it."""
+    """The report of a migration.
+
+    Attributes:
+        vm: Record of the VM on the destination.
+        source: Name of the host that the VM left.
+        destination: Name of the host that it moved to.
+        live: Whether the VM ran during the migration.
+        total_seconds: Duration of the migration in seconds.
+        downtime_seconds: Time in seconds for which the guest stood still; None if the hypervisor did not report it.
+        transferred_bytes: Bytes that were sent; None if the hypervisor did not report them.
+        native: Further values in the hypervisor's own words.
+    """
 
     vm: VM
     source: str

@@ -9,7 +9,25 @@ from novacron.records.record import Record
 
 
 class NIC(Record, frozen=True):
-    """A network interface of a VM, named by its MAC address. A trunk carries the VLANs of `vlan_trunk`; its `vlan` is None."""
+    """A network interface of a VM. Its MAC address identifies it.
+
+    Attributes:
+        mac: MAC address.
+        type: What it is connected to, such as "network", "bridge" or "user".
+        network: Name of the network, or of the bridge or device of the host; None if there is none.
+        model: Model of the network card that the guest sees; None if unknown.
+        target: Name of its network interface on the host, such as "vnet3"; None while the VM does not run.
+        link_up: Whether the cable is plugged in.
+        mtu: Largest packet in bytes (MTU); None for the default.
+        vlan: VLAN number; None without one, and for a trunk.
+        vlan_trunk: VLAN numbers that a trunk carries; empty if it is no trunk.
+        portgroup: Port group of the network; None without one.
+        filter: Name of its traffic filter; None without one.
+        isolated: Whether it can't talk to other isolated NICs of its network.
+        inbound_bytes_per_second: Most bytes per second that it receives; None is no limit.
+        outbound_bytes_per_second: Most bytes per second that it sends; None is no limit.
+        addresses: IP addresses that the hypervisor or the guest reported.
+    """
 
     mac: str
     type: str = "network"
@@ -36,13 +54,14 @@ class NICAddress(Record, frozen=True):
     """An IP address of a VM's NIC.
 
     Attributes:
-        vm: the VM's id.
-        mac: the NIC's MAC address.
-        address: the address without a prefix.
+        vm: Id of the VM.
+        mac: MAC address of the NIC.
+        address: IP address without a prefix.
         family: "ipv4" or "ipv6".
-        source: which source reported it.
-        prefix: the length of the network's prefix, None if it is not known.
-        interface: the interface's name in the guest, None if it is not known.
+        source: Who reported it: "agent" (the guest agent), "lease" (a DHCP server of the host), "arp" (the host's neighbour
+            table) or "tools" (VMware Tools).
+        prefix: Length of the network's prefix in bits; None if it is not known.
+        interface: Name of the interface in the guest; None if it is not known.
     """
 
     vm: str
@@ -83,7 +102,12 @@ class NICAddress(Record, frozen=True):
 
 
 class MACClash(Record, frozen=True):
-    """A MAC address that several NICs of a fleet have. `vms` lists their VMs as "host/name", one entry per NIC."""
+    """A MAC address that several NICs of a fleet have.
+
+    Attributes:
+        mac: The MAC address.
+        vms: The VMs as "host/name", one entry per NIC.
+    """
 
     mac: str
     vms: tuple[str, ...]

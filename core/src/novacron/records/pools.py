@@ -6,7 +6,21 @@ from novacron.records.record import Record
 
 
 class StoragePool(Record, frozen=True):
-    """A storage pool; `source` is the origin of a remote or block pool: "HOST:PATH" or a name."""
+    """A storage pool.
+
+    Attributes:
+        name: Name of the pool.
+        host: Name of the host.
+        type: Type of the pool, such as "dir" or "logical".
+        active: Whether the pool is started.
+        autostart: Whether it is started when the host boots.
+        id: Id of the pool; None if the hypervisor has none.
+        path: Folder or device on the host; None if there is none.
+        capacity_bytes: Size in bytes; None if it was not read.
+        allocated_bytes: Bytes that are in use; None if they were not read.
+        available_bytes: Bytes that are free; None if they were not read.
+        source: Origin of a remote or block pool: "HOST:PATH" or a name; None for others.
+    """
 
     name: str
     host: str

@@ -10,7 +10,14 @@ from novacron.records.record import Record
 class Question(Record, frozen=True):
     """A question that a VM waits for, such as whether it was moved or copied.
 
-    `choices` maps each possible answer to its text; `default` is the answer that the hypervisor proposes.
+    Attributes:
+        vm: Id of the VM.
+        name: Name of the VM.
+        host: Name of the host.
+        id: Identifies the question.
+        text: The question.
+        choices: The possible answers, each with its text.
+        default: Answer that the hypervisor proposes; None if it proposes none.
     """
 
     vm: str

@@ -22,11 +22,11 @@ LONGEST = 256
 class MetricDefinition(Record, frozen=True):
     """What a metric measures.
 
-    Args:
-        name: its name in Prometheus' form: `myapp_queue_length`. The name of a counter ends with `_total`.
+    Attributes:
+        name: Name in Prometheus' form: `myapp_queue_length`. The name of a counter ends with `_total`.
         kind: "gauge" for a value that goes up and down, "counter" for a sum that only grows.
-        unit: the unit of its values, such as "bytes" or "seconds"; empty for plain numbers.
-        help: one sentence for people.
+        unit: Unit of the values, such as "bytes" or "seconds"; empty for plain numbers.
+        help: One sentence for people.
 
     Raises:
         InvalidSpecError: from `check`, which names each invalid field.
@@ -58,11 +58,11 @@ class MetricDefinition(Record, frozen=True):
 class Sample(Record, frozen=True):
     """One value of one series.
 
-    Args:
-        metric: the metric's name.
-        value: a finite number.
-        labels: what tells this series from others of the same metric, by label name.
-        at: when it was measured, in seconds since 1970; None means now.
+    Attributes:
+        metric: Name of the metric.
+        value: A finite number, in the unit of the metric.
+        labels: What distinguishes this series from others of the same metric, by label name.
+        at: When it was measured, in seconds since 1970; None means now.
 
     Example:
         >>> Sample(metric="myapp_queue_length", value=3, labels={"queue": "mail"}).check().value
@@ -98,7 +98,11 @@ class Sample(Record, frozen=True):
 class Series(Record, frozen=True):
     """The samples of one metric with one set of labels, oldest first.
 
-    Each point is a pair: the time in seconds since 1970, and the value. `unit` is that of the values.
+    Attributes:
+        metric: Name of the metric.
+        labels: Labels of the series.
+        points: Pairs of the time in seconds since 1970, and the value.
+        unit: Unit of the values; empty for plain numbers.
     """
 
     metric: str

@@ -6,10 +6,23 @@ from novacron.records.record import Record
 
 
 class Snapshot(Record, frozen=True):
-    """A snapshot of a VM; `parent` makes the tree.
+    """A snapshot of a VM.
 
-    `id` is set if the hypervisor allows several snapshots of one name. All operations accept it instead of the name. `parent_id` is the id
-    of the parent. `size_bytes` is the size of the files that only this snapshot needs, if the hypervisor reports it.
+    Attributes:
+        name: Name of the snapshot.
+        vm: Id of the VM.
+        host: Name of the host.
+        created_at: When it was made, as UTC in ISO 8601.
+        status: Status of the VM when the snapshot was made.
+        parent: Name of the snapshot before it; None for the first one.
+        current: Whether the VM's present state is based on it.
+        memory: Whether it contains the memory of the VM.
+        kind: "internal" (in the disk's own file) or "external" (in new files).
+        description: Text of the person who made it.
+        disks: Targets of the disks that it contains.
+        id: Id that all operations accept instead of the name; None unless the hypervisor allows several snapshots of one name.
+        parent_id: Id of the parent; None without one.
+        size_bytes: Size in bytes of the files that only this snapshot needs; None if the hypervisor does not report it.
     """
 
     name: str
@@ -31,8 +44,15 @@ class Snapshot(Record, frozen=True):
 class Checkpoint(Record, frozen=True):
     """A point in time since which the hypervisor records what is written to the disks of a VM, for incremental backups.
 
-    `broken` says whether that record is lost, for example because the process of the VM was killed: the next backup must be a full one.
-    It is None if the hypervisor can't say so now, as for a stopped VM. `disks` are the targets of the disks that it covers.
+    Attributes:
+        name: Name of the checkpoint.
+        vm: Id of the VM.
+        host: Name of the host.
+        created_at: When it was made, as UTC in ISO 8601.
+        parent: Name of the checkpoint before it; None for the first one.
+        disks: Targets of the disks that it covers.
+        broken: Whether the recording is lost, for example because the process of the VM was killed: the next backup must be a
+            full one. None if the hypervisor can't say so now, as for a stopped VM.
     """
 
     name: str

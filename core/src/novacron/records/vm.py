@@ -18,9 +18,32 @@ Status = Literal["running", "suspended", "saved", "stopping", "stopped", "crashe
 class VM(Record, frozen=True):
     """A VM as its hypervisor reports it. In a listing, the fields from `arch` on are None unless full detail was requested.
 
-    `path` is the unambiguous name on hypervisors with folders, "/DC0/vm/prod/web1"; `folder` is the path without the VM's name.
-    `locked_memory` says why the host can't overcommit the VM's memory, such as "huge pages"; empty if it can. `agent_connected` says
-    whether the guest agent of a running VM is connected; None if the VM does not run, or has no channel for an agent.
+    Attributes:
+        id: Id of the VM, a UUID.
+        name: Name of the VM.
+        host: Name of the host.
+        status: What the VM does, such as "running" or "stopped".
+        status_reason: Why it has this status, in the hypervisor's words.
+        node: Node (physical machine) that the VM is on; None if unknown.
+        path: Unambiguous name on hypervisors with folders, "/DC0/vm/prod/web1"; None on others.
+        folder: Path without the VM's name; None on hypervisors without folders.
+        vcpus: Number of vCPUs.
+        memory_bytes: Memory in bytes.
+        persistent: Whether the definition stays after the VM stops.
+        autostart: Whether the VM starts when its host boots; None if it was not read.
+        arch: CPU architecture, such as "x86_64".
+        machine: Machine type in the hypervisor's own words.
+        firmware: "bios", "uefi" or "uefi-secure".
+        disks: Disks of the VM.
+        nics: Network interfaces of the VM.
+        tags: Tags of the VM.
+        locked_memory: Why the host can't overcommit the VM's memory, such as "huge pages"; empty if it can.
+        metadata: Keys and values that were stored with the VM.
+        description: Text of the person who made it.
+        created_at: When it was created, as UTC in ISO 8601; None if unknown.
+        agent_connected: Whether the guest agent of a running VM is connected; None if the VM does not run, or has no channel for
+            an agent.
+        native: Further values in the hypervisor's own words.
 
     Example:
         >>> VM(id="6b1f", name="web1", host="kvm1", status="running", vcpus=2, memory_bytes=2**31).status
@@ -57,9 +80,9 @@ class NativeDefinition(Record, frozen=True):
     """A VM's native definition, such as libvirt domain XML.
 
     Attributes:
-        vm: the VM's id; of a VM that was not created, its name.
-        format: what the text is, such as "libvirt domain XML".
-        text: the definition.
+        vm: Id of the VM; its name if the VM was not created.
+        format: Format of the text, such as "libvirt domain XML".
+        text: The definition.
     """
 
     vm: str
@@ -71,10 +94,10 @@ class VMConfiguration(Record, frozen=True):
     """The configuration of a VM for its next start.
 
     Attributes:
-        vm: the VM's name.
-        fields: the values by the names of `VMUpdate`, as plain data.
-        pending: the hardware fields that changed since the running VM was started. CPU fields are not compared, because a hypervisor
-            replaces them by what the host offers when a VM starts.
+        vm: Name of the VM.
+        fields: Values by the names of `VMUpdate`, as plain data.
+        pending: Hardware fields that changed since the running VM was started. CPU fields are not compared, because a hypervisor
+            replaces them with what the host offers when a VM starts.
     """
 
     vm: str
@@ -96,7 +119,14 @@ class VMConfiguration(Record, frozen=True):
 
 
 class Deleted(Record, frozen=True):
-    """The result of a deletion: the resource's name and everything that was deleted with it (volumes, NVRAM, snapshots)."""
+    """The result of a deletion.
+
+    Attributes:
+        name: Name of the resource.
+        id: Id of the resource; None if it has none.
+        removed: What was deleted with it: volumes, NVRAM, snapshots.
+        kept: What was not deleted, such as volumes that others use.
+    """
 
     name: str
     id: str | None = None
@@ -108,7 +138,13 @@ T = TypeVar("T")
 
 
 class Page(Record, Generic[T], frozen=True):
-    """One page of a listing; `next` is the cursor of the next page, None on the last one."""
+    """One page of a listing.
+
+    Attributes:
+        items: Records of this page.
+        total: Number of records of all pages.
+        next: Cursor of the next page; None on the last one.
+    """
 
     items: tuple[T, ...]
     total: int

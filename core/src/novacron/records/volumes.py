@@ -6,7 +6,19 @@ from novacron.records.record import Record
 
 
 class Volume(Record, frozen=True):
-    """A volume in a storage pool."""
+    """A volume in a storage pool.
+
+    Attributes:
+        name: Name of the volume.
+        pool: Name of the storage pool.
+        host: Name of the host.
+        path: Path of the volume on the host.
+        format: Format, such as "qcow2".
+        capacity_bytes: Size that a guest sees, in bytes.
+        allocated_bytes: Bytes that the volume takes in the pool; None if they were not read.
+        backing: Backing file from which unchanged data is read; None without one.
+        encrypted: Whether the volume is encrypted.
+    """
 
     name: str
     pool: str

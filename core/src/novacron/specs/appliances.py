@@ -8,10 +8,16 @@ from novacron.specs.spec import Name, Reference, Spec, Tag
 
 
 class ApplianceSpec(Spec):
-    """Where an appliance's VM goes: under its own name unless told, its disks into `pool`.
+    """How an appliance is imported: the name of the VM, its storage pool and its networks.
 
-    `networks` says which of this host's networks takes the place of one that the appliance names, {"VM Network": "default"}; one that it
-    does not name has to be here by that name.
+    Attributes:
+        name: Name of the new VM. Without it the VM gets the name that the appliance states.
+        pool: Storage pool for the disks. Default: the pool "default".
+        networks: Network of this host for each network that the appliance names, such as {"VM Network": "default"}. A network
+            that is not listed must exist here under the same name.
+        tags: Tags of the new VM, for groups and filters.
+        metadata: Your own keys and values to store with the VM. NovaCron does not interpret them.
+        start: Whether the VM is started after the import. Default: it stays stopped.
     """
 
     name: Name | None = None

@@ -31,8 +31,17 @@ Ratio = Annotated[float | str, PlainValidator(_ratio)]
 class LimitSettings(Spec):
     """Allocation ratios and reserves of a node, a group or the whole fleet. A field that is None is inherited.
 
-    VMs are given at most `(total - reserved) * ratio` of a resource. The defaults are: 4 vCPUs for each CPU thread, memory once with
-    512 MiB reserved for the host, storage not limited.
+    VMs are given at most `(total - reserved) * ratio` of a resource.
+
+    Attributes:
+        vcpus_ratio: How many vCPUs VMs may have for each CPU thread of a node, as a ratio; "unlimited" sets no limit. Default of
+            the fleet: 4.
+        memory_ratio: How often the memory of a node may be allocated, as a ratio; "unlimited" sets no limit. Default of the
+            fleet: 1.
+        storage_ratio: How often the storage of a node may be allocated, as a ratio. Default of the fleet: "unlimited".
+        vcpus_reserved: Number of CPU threads that are kept for the node itself. Default of the fleet: 0.
+        memory_reserved: Memory that is kept for the node itself, in bytes or text such as "4GiB". Default of the fleet: 512 MiB.
+        storage_reserved: Storage that is kept free on the node, in bytes or text such as "100GiB". Default of the fleet: 0.
 
     Example:
         >>> LimitSettings(vcpus_ratio=2, memory_reserved="4GiB").as_dict()
@@ -50,17 +59,27 @@ class LimitSettings(Spec):
 class GroupSettings(LimitSettings):
     """Settings of a group, or of the whole fleet. A field that is None is inherited.
 
-    `strategy` is how VMs are placed: "spread" (the default) uses all nodes evenly, "pack" fills one node after the other.
-    `failures` is how many domains may fail at a time so that all VMs can restart; 0 (the default) switches the simulation off.
-    `failure_domain` is what fails together: "host" (the default) or a label such as "rack". `admission` is what happens to a claim after
-    which VMs could not restart: "off" (the default), "warn" writes to the log, "refuse" refuses it.
-    Balancing moves VMs only if the imbalance is above `balance_threshold` (0.1), and was so for `balance_hold` seconds (0) whenever the
-    group was balanced. Each move must lower it by `balance_margin` (0.01), a plan has at most `balance_moves` (10), and a VM that was
-    moved stays for `balance_cool_down` seconds (30 minutes).
-    `failover` restarts the VMs of a node that fails on other nodes of the group; it is off by default, and `failover_disarmed` suspends it.
-    A node is suspect if it has not answered for `failover_after` seconds (15). For `failover_grace` seconds (60) after the controller
-    started, no node is fenced. `shared_pools` are the storage pools that all nodes of the group share; only VMs whose disks are on them
-    are restarted. `storage_lease` says what keeps a second copy of a VM from opening its disks: "virtlockd", "sanlock" or "none".
+    Attributes:
+        strategy: How VMs are placed: "spread" uses all nodes evenly, "pack" fills one node after the other. Default: "spread".
+        failures: Number of failure domains that may fail at a time so that all VMs can restart elsewhere. Default: 0, which
+            switches the simulation off.
+        failure_domain: What fails together: "host", or the name of a label of nodes such as "rack". Default: "host".
+        admission: What happens to a claim after which VMs could not restart: "off" allows it, "warn" writes to the log, "refuse"
+            refuses it. Default: "off".
+        balance_threshold: Balancing moves VMs only if the imbalance is above this value. Default: 0.1.
+        balance_margin: Each move must lower the imbalance by at least this value. Default: 0.01.
+        balance_moves: Largest number of moves in one plan. Default: 10.
+        balance_cool_down: A VM that was moved stays at its node for this time, in seconds or text such as "30m". Default: 30
+            minutes.
+        balance_hold: The imbalance must last for this time before VMs are moved, in seconds or text such as "5m". Default: 0.
+        failover: Whether the VMs of a failed node are restarted on other nodes of the group: "on" or "off". Default: "off".
+        failover_disarmed: Whether failover is suspended, for example during maintenance of the network. Default: false.
+        failover_after: A node is suspect if it has not answered for this time, in seconds or text such as "15s". Default: 15
+            seconds.
+        failover_grace: After the controller started, no node is fenced for this time, in seconds or text such as "1m". Default:
+            60 seconds.
+        shared_pools: Storage pools that all nodes of the group share. Only VMs whose disks are in them are restarted.
+        storage_lease: What keeps a second copy of a VM from opening its disks: "virtlockd", "sanlock" or "none". Default: "none".
     """
 
     strategy: Literal["spread", "pack"] | None = None
@@ -81,7 +100,14 @@ class GroupSettings(LimitSettings):
 
 
 class QuotaSettings(Spec):
-    """The limits of a quota; None is no limit."""
+    """The limits of a quota. A field that is None sets no limit.
+
+    Attributes:
+        vms: Largest number of VMs.
+        vcpus: Largest number of vCPUs of all active VMs together.
+        memory: Largest memory of all active VMs together, in bytes or text such as "64GiB".
+        storage: Largest storage of all VMs together, in bytes or text such as "1TiB".
+    """
 
     vms: int | None = Field(None, ge=0)
     vcpus: int | None = Field(None, ge=0)

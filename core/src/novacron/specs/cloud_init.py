@@ -67,15 +67,18 @@ class CloudInitSpec(Spec):
     """What cloud-init is told at the first boot. The other fields are added to `user_data`; neither replaces the other.
 
     Attributes:
-        user_data: cloud-config, a script, or whatever else cloud-init takes; its first line says which.
-        vendor_data: the same, from whoever provides the image; `user_data` wins.
-        network_config: the network configuration, version 1 or 2, as YAML or JSON.
-        hostname: the guest's name; the VM's when None.
-        user: a user to create, who may become root by sudo; None configures the image's own user.
-        ssh_keys: public keys of that user.
-        password: the name of the secret with that user's password (see `novacron.secrets`), never the password itself.
-        commands: shell commands that are run at the end of the first boot, as root.
-        packages: packages to install.
+        user_data: User data for cloud-init: cloud-config, a script or another format of cloud-init. The first line says which,
+            such as "#cloud-config".
+        vendor_data: The same for the provider of the image. Where both set the same thing, `user_data` wins.
+        network_config: Network configuration in version 1 or 2, as YAML or JSON. Without it the guest uses the default of its
+            image, usually DHCP.
+        hostname: Host name of the guest. Default: the name of the VM.
+        user: User to create, who may become root by sudo. Without it the image's own user is configured.
+        ssh_keys: Public SSH keys that may log in as that user, each as in a .pub file.
+        password: Name of the secret with that user's password (see `novacron.secrets`), never the password itself. Without it the
+            user has no password.
+        commands: Shell commands that are run as root at the end of the first boot.
+        packages: Names of packages to install at the first boot.
 
     Example:
         >>> CloudInitSpec(user="ann", commands=["touch /done"]).commands

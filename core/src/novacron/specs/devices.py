@@ -40,13 +40,15 @@ PCIAddress = Annotated[
 class SerialSpec(Spec):
     """The console of a VM: a serial port, or a virtio console, which is faster and needs a driver in the guest.
 
-    Attributes:
-        log: a file on the host (absolute) to which its output is appended, also after a migration.
-        tcp: the port of the host's loopback on which it is served, such as "127.0.0.1:4555". Anyone on the host can connect.
-        unix: the UNIX socket on the host at which it is served.
-        file: the file on the host that its output is written to; it then has no input.
+    With `tcp`, `unix` or `file`, `vm.console` and `novacron console` can't open it. At most one of the three can be given.
 
-    With `tcp`, `unix` or `file`, `vm.console` and `novacron console` can't open it.
+    Attributes:
+        type: Kind of the console: "serial" for a serial port, "virtio" for a virtio console. Default: "serial".
+        log: File on the host (absolute path) to which the output is appended, also after a migration. Without it the output is
+            not stored.
+        tcp: Port of the host's loopback on which the console is served, such as "127.0.0.1:4555". Anyone on the host can connect.
+        unix: UNIX socket on the host (absolute path) on which the console is served.
+        file: File on the host (absolute path) that the output is written to. The console then has no input.
     """
 
     type: Literal["serial", "virtio"] = "serial"
@@ -63,9 +65,11 @@ class SerialSpec(Spec):
 
 
 class ChannelSpec(Spec):
-    """A channel between a program in the guest, which finds it as /dev/virtio-ports/NAME, and one on the host, at a UNIX socket.
+    """A channel between a program in the guest and one on the host, which uses a UNIX socket.
 
-    Without `path` the hypervisor chooses where the socket is.
+    Attributes:
+        name: Name of the channel. The guest sees the device /dev/virtio-ports/NAME.
+        path: UNIX socket on the host (absolute path). Without it the hypervisor chooses the path.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
@@ -73,9 +77,14 @@ class ChannelSpec(Spec):
 
 
 class DisplaySpec(Spec):
-    """A graphical display, on the host's loopback unless `listen` says otherwise, on a free port unless `port` does.
+    """A graphical display of a VM.
 
-    With `listen="none"` it has no port: only programs that talk to libvirt on the host can open it.
+    Attributes:
+        type: Protocol of the display: "vnc" or "spice". Default: "vnc".
+        listen: Address of the host on which the display is served. Default: the loopback, "127.0.0.1". With "none" it has no
+            port, and only programs that talk to libvirt on the host can open it.
+        port: TCP port on the host, from 5900 on for VNC. Without it a free port is chosen.
+        keymap: Keyboard layout such as "de" or "en-us". Without it the hypervisor uses its own.
     """
 
     type: Literal["vnc", "spice"] = "vnc"
@@ -110,7 +119,13 @@ class DisplaySpec(Spec):
 
 
 class HostDeviceSpec(Spec):
-    """A device of the host that the VM gets for itself: one of `pci`, `usb` (vendor:product), `mdev` (a mediated device, a GPU's share).
+    """A device of the host that the VM gets for itself: exactly one of `pci`, `usb` and `mdev`.
+
+    Attributes:
+        pci: PCI address of the device, such as "0000:03:00.0" or "03:00.0", as `lspci -D` prints it.
+        usb: Vendor and product of the USB device, such as "046d:c52b", as `lsusb` prints it.
+        mdev: UUID of a mediated device, which is a share of a device such as a GPU.
+        boot_order: Place in the boot order, from 1. Without it the VM does not boot from this device.
 
     Example:
         >>> HostDeviceSpec(pci="03:00.0").pci
@@ -132,9 +147,16 @@ class HostDeviceSpec(Spec):
 
 
 class FilesystemSpec(Spec):
-    """A folder of the host that a guest can mount by the name `tag`: `mount -t 9p TAG /mnt`, or `-t virtiofs`, which is faster.
+    """A folder of the host that the guest can mount by the name `tag`: `mount -t 9p TAG /mnt`, or `-t virtiofs`.
 
-    What the guest writes over 9p is kept with the rights that it set noted beside it; it gets no rights on the host.
+    Over 9p, owners and permissions that the guest sets are stored beside the files. They give the guest no rights on the host.
+
+    Attributes:
+        source: Folder on the host (absolute path).
+        tag: Name under which the guest mounts the folder.
+        type: Protocol: "9p" or "virtiofs", which is faster and shares the VM's memory with the host. Default: "9p".
+        read_only: Whether the guest can only read. Only with "9p"; with "virtiofs" the guest mounts read-only itself. Default:
+            false.
     """
 
     source: Path

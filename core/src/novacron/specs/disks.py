@@ -19,7 +19,18 @@ LIMIT_KINDS = (
 
 
 class DiskLimits(Spec):
-    """Upper limits of a disk's I/O; None is unlimited."""
+    """Upper limits of a disk's I/O.
+
+    A limit is either for all requests (`total_`) or separate for reads and writes; None is unlimited.
+
+    Attributes:
+        read_bytes_per_second: Most bytes per second that are read; a number or text such as "100MiB/s".
+        write_bytes_per_second: Most bytes per second that are written; a number or text such as "100MiB/s".
+        total_bytes_per_second: Most bytes per second that are read and written together; a number or text such as "100MiB/s".
+        read_iops: Most read requests per second.
+        write_iops: Most write requests per second.
+        total_iops: Most read and write requests per second together.
+    """
 
     read_bytes_per_second: Rate | None = None
     write_bytes_per_second: Rate | None = None
@@ -39,10 +50,39 @@ class DiskLimits(Spec):
 class DiskSpec(Spec):
     """A disk: new and blank (`size`), from an image (`source`), or an existing volume or file (`path`).
 
-    `source` is "image:NAME" (a volume in the pool), "POOL/VOLUME" or an absolute path; `copy` says whether the new disk is backed
-    by it (thin, "backing") or a full copy ("full"). `iothread` is the number of the VM's I/O thread that serves it, `queues` how many
-    requests at once have a way of their own (virtio, scsi). `encryption` is the name of the secret that a new disk is encrypted with, or
-    an existing one opened (see `novacron.secrets`).
+    Attributes:
+        size: Size of a new disk in bytes, or text such as "20GiB". With `source` the copy is enlarged to it. Without it a copy
+            has the size of its image.
+        source: Image to start from: "image:NAME" (a volume in the pool), "POOL/VOLUME" or an absolute path.
+        path: Existing volume or file to attach: its name in the pool, "POOL/VOLUME" or an absolute path.
+        copy_mode: What is made of `source`: "backing" makes a thin disk that reads unchanged data from the image, "full" a
+            complete copy. Default: "backing".
+        pool: Storage pool of a new disk. Default: the pool "default".
+        name: Name of the new volume. Without it the name is made of the VM's name and the disk's.
+        device: Kind of drive: "disk", "cdrom" or "floppy". Default: "disk".
+        bus: Bus that the disk is attached to. Without it the driver chooses, virtio for disks where it can.
+        format: Format of a new volume. Default: "qcow2".
+        target: Name of the disk in the definition, such as "vda". Without it the next free name is used.
+        preallocate: Whether all space is allocated when the disk is created. Default: false, it grows as the guest writes.
+        read_only: Whether the guest can only read. Default: false.
+        shareable: Whether several VMs may write to the disk at the same time, for cluster file systems. Default: false.
+        boot_order: Place in the boot order, from 1. Without it the firmware uses its usual order.
+        serial: Serial number that the guest reads, at most 36 characters. Without it the hypervisor's default is used.
+        cache: How the host caches the disk; "none" bypasses the page cache of the host, "unsafe" can lose data in a crash.
+            Without it the hypervisor's default is used.
+        io: How the host submits requests: "native", "threads" or "io_uring". Without it the hypervisor's default is used.
+        discard: Whether space that the guest discards is released on the host ("unmap") or not ("ignore"). Without it the
+            hypervisor's default is used.
+        detect_zeroes: Whether written zeroes are stored as holes: "on", "off", or "unmap", which also releases the space. Without
+            it the hypervisor's default is used.
+        wwn: World Wide Name: 16 hexadecimal digits that identify the disk, only with the buses scsi and ide.
+        iothread: Number of the VM's I/O thread that serves the disk, from 1 to `VMSpec.iothreads`. Without it the main thread of
+            the hypervisor serves it.
+        queues: Number of request queues that work in parallel, with the buses virtio and scsi. Without it the hypervisor's
+            default is used.
+        limits: Limits of bytes and requests per second. Without them the disk is unlimited.
+        encryption: Name of the secret that encrypts a new disk or opens an existing one (see `novacron.secrets`). Without it the
+            disk is not encrypted.
 
     Example:
         >>> DiskSpec(size="20GiB").size, DiskSpec(source="image:debian-13").copy_mode

@@ -12,10 +12,16 @@ from novacron.specs.spec import FieldError, Spec
 
 
 class FilterRule(Spec):
-    """What is to happen to some packets, as the VM sees them: "in" comes to it, "out" goes from it.
+    """What happens to some packets. "in" packets come to the VM, "out" packets leave it.
 
-    `peer` is the other side's address or range. `ports` ("22", "8000-8080") are the VM's own for "in" and the peer's for "out". Lower
-    `priority` is looked at first.
+    Attributes:
+        action: What is done: "allow" lets the packet pass, "deny" drops it, "reject" drops it and tells the sender.
+        direction: Packets to the VM ("in"), from the VM ("out") or both. Default: "both".
+        protocol: Protocol of the packets. Default: "any".
+        peer: Address or range of the other side, such as "10.0.0.0/8". Without it all addresses match.
+        ports: Port or range of ports such as "22" or "8000-8080": the VM's own for "in", the peer's for "out". Without it all
+            ports match.
+        priority: Rules with a lower number are checked first. Default: 500.
 
     Example:
         >>> FilterRule(action="allow", direction="in", protocol="tcp", ports="22", peer="10.0.0.0/8").ports
@@ -53,8 +59,13 @@ class FilterRule(Spec):
 class TrafficFilterSpec(Spec):
     """A traffic filter: simple rules, or the hypervisor's own definition in `native`.
 
-    `default` is what happens to packets that no rule is about ("deny" means IP; ARP still works). `anti_spoofing` lets out only packets
-    with the NIC's own MAC and IP address.
+    Attributes:
+        name: Name of the filter, by which NICs refer to it.
+        rules: The rules. The one with the lowest priority is checked first.
+        default: What happens to packets that no rule matches: "allow" or "deny". "deny" is for IP; ARP still works. Default:
+            "allow".
+        anti_spoofing: Whether packets leave the VM only with the NIC's own MAC and IP address. Default: false.
+        native: The whole filter in the hypervisor's format instead of rules, such as libvirt's nwfilter XML.
     """
 
     name: FilterName

@@ -16,7 +16,13 @@ Clock = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z
 
 
 class CPUTopology(Spec):
-    """How a guest sees its vCPUs; `sockets * cores * threads` is how many it can have."""
+    """How a guest sees its vCPUs. `sockets * cores * threads` is the number of vCPUs that it can have.
+
+    Attributes:
+        sockets: Number of CPU sockets. Default: 1.
+        cores: Number of cores per socket. Default: 1.
+        threads: Number of threads per core. Default: 1.
+    """
 
     sockets: int = Field(1, ge=1, le=4096)
     cores: int = Field(1, ge=1, le=4096)
@@ -24,7 +30,12 @@ class CPUTopology(Spec):
 
 
 class NUMANodeSpec(Spec):
-    """A node of a guest's NUMA: its vCPUs ("0-3,8") and memory; `host_nodes` of the host give the memory.
+    """A NUMA node of a guest. All nodes together have all vCPUs and all memory of the VM.
+
+    Attributes:
+        vcpus: Numbers of its vCPUs, such as "0-3,8".
+        memory: Memory of the node in bytes, or text such as "2GiB". At least 1 MiB.
+        host_nodes: Numbers of the host's NUMA nodes that provide the memory, such as "0". Without it the host chooses.
 
     Example:
         >>> sorted(NUMANodeSpec(vcpus="0-2,8", memory="1GiB").numbers)
@@ -43,11 +54,18 @@ class NUMANodeSpec(Spec):
 
 
 class MemoryBackingSpec(Spec):
-    """What gives a VM its memory: pages of the host, large ones if asked (of which it must have enough), swapped out unless `locked`.
+    """How the host provides a VM's memory.
 
-    `shared` memory can be read by other processes of the host that the hypervisor lets do so (it is implied by filesystems over
-    virtiofs); `preallocate` takes all of it at the start; `discard` gives its content up when the VM ends; `merge` lets the host keep
-    equal pages once.
+    Attributes:
+        hugepages: Whether the memory consists of huge pages, of which the host must have enough free. Default: false.
+        page_size: Size of the huge pages in bytes, or text such as "2MiB" or "1GiB". Without it the host's default size is used.
+        source: Where the memory comes from: "anonymous", "memfd" or "file". Without it the hypervisor chooses.
+        shared: Whether other processes of the host can read the memory, as virtiofs and vhost-user need. Default: false;
+            filesystems over virtiofs turn it on.
+        locked: Whether the host never swaps the memory out. Default: false.
+        preallocate: Whether the host allocates all of the memory when the VM starts. Default: false.
+        discard: Whether the content is discarded when the VM ends. Default: false.
+        merge: Whether the host may keep equal memory pages of its VMs only once (KSM). Default: true.
     """
 
     hugepages: bool = False
@@ -69,10 +87,14 @@ class MemoryBackingSpec(Spec):
 
 
 class FeaturesSpec(Spec):
-    """What a guest's machine has or hides.
+    """Features of a guest's machine.
 
-    `hyperv` gives Windows the interfaces that it runs well with; `hide_hypervisor` lets a guest not see that it runs under KVM; `pmu` is
-    the performance counters, None leaves them to the hypervisor; `iommu` protects the guest's memory from its own devices.
+    Attributes:
+        hyperv: Whether the guest gets the Hyper-V interfaces, with which Windows runs faster. Default: false.
+        hide_hypervisor: Whether the guest can't detect that it runs under KVM. Default: false.
+        pmu: Whether the guest has performance counters. Without it the hypervisor decides.
+        iommu: Model of a virtual IOMMU, which limits the memory that the guest's own devices can access. Without it there is
+            none.
     """
 
     hyperv: bool = False
@@ -82,10 +104,13 @@ class FeaturesSpec(Spec):
 
 
 class LaunchSecuritySpec(Spec):
-    """Memory that the host itself can't read: AMD's SEV or IBM's Secure Execution, on hosts that offer it.
+    """Memory that the host can't read: AMD's SEV or IBM's Secure Execution, on hosts that offer it.
 
-    `policy` is SEV's guest policy, 3 by default (no debugging, no key shared with other guests); `session` and `dh_cert` (base64) are
-    the owner's, for an attested launch.
+    Attributes:
+        type: Technology: "sev" for AMD, "s390-pv" for IBM Z.
+        policy: SEV's guest policy as a number. Default: 3, no debugging and no key shared with other guests.
+        session: Session data of the guest's owner in base64, for an attested launch. Without it the launch is not attested.
+        dh_cert: Diffie-Hellman certificate of the guest's owner in base64, for an attested launch.
     """
 
     type: Literal["sev", "s390-pv"]
@@ -105,15 +130,16 @@ Label = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[A-Za-z0-
 
 
 class SecurityLabelSpec(Spec):
-    """The label under which a security driver of the host confines a VM, in place of the label that libvirt generates.
+    """The label under which a security driver of the host confines a VM. It replaces the label that libvirt generates.
 
     Attributes:
-        model: the security driver: "selinux", "apparmor", or "dac", which is the user and group that run the VM.
+        model: Security driver: "selinux", "apparmor", or "dac", which is the user and group that run the VM.
         type: "static" uses `label` as it is. With "dynamic" libvirt generates the label, from `base_label` if it is given.
-        label: the label of the VM, only with "static".
-        base_label: what a generated label starts from, only with "dynamic", and with SELinux or AppArmor.
-        relabel: give the VM's disks the label when it starts, and their own back when it ends. None leaves it to libvirt: yes with
-            "dynamic", no with "static".
+            Default: "static".
+        label: Label of the VM, only with "static", such as "system_u:system_r:svirt_t:s0:c1,c2" or "+107:+107".
+        base_label: Label that a generated label starts from, only with "dynamic", and with SELinux or AppArmor.
+        relabel: Whether the VM's disks get the label when it starts, and their own label when it ends. Without it libvirt
+            decides: yes with "dynamic", no with "static".
 
     Example:
         >>> SecurityLabelSpec(model="dac", label="+107:+107", relabel=True).type

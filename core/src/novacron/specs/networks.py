@@ -15,7 +15,13 @@ HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za
 
 
 class DHCPHostSpec(Spec):
-    """An address that is kept for one NIC."""
+    """An IP address that the DHCP server reserves for one NIC.
+
+    Attributes:
+        mac: MAC address of the NIC.
+        address: IP address for it, within the network.
+        hostname: Host name for it. Without it the guest uses its own name.
+    """
 
     mac: MAC
     address: Address
@@ -23,14 +29,29 @@ class DHCPHostSpec(Spec):
 
 
 class DNSHostSpec(Spec):
-    """Names that a network's DNS server knows."""
+    """Host names that the DNS server of a network knows.
+
+    Attributes:
+        address: IP address of the names.
+        names: Host names of the address, at least one.
+    """
 
     address: Address
     names: tuple[HostName, ...] = Field(min_length=1)
 
 
 class PortGroupSpec(Spec):
-    """A port group of a network. NICs name it; those that name none get the `default` one."""
+    """A port group of a network: settings for the NICs that name it.
+
+    Attributes:
+        name: Name of the port group.
+        default: Whether NICs that name no port group use this one. Default: false.
+        vlan: VLAN number from 0 to 4095. Without it packets are not tagged.
+        inbound_bytes_per_second: Most bytes per second that a NIC receives; a number or text such as "100MiB/s". Without it there
+            is no limit.
+        outbound_bytes_per_second: Most bytes per second that a NIC sends; a number or text such as "100MiB/s". Without it there
+            is no limit.
+    """
 
     name: Name
     default: bool = False
@@ -40,15 +61,35 @@ class PortGroupSpec(Spec):
 
 
 class NetworkSpec(Spec):
-    """A network of the host; `cidr` is the host's own address in it, "192.168.50.1/24".
+    """A network of the host.
 
-    "nat", "routed", "open" (no firewall rules) and "isolated" networks have a bridge of their own, made with the network; "bridged" uses
-    the `bridge` that is there (of Open vSwitch's, which tags packets with a `vlan`, if `openvswitch`), "macvtap" the host's `device`. DHCP
-    is given from `dhcp_start` to `dhcp_end`, and to `dhcp_hosts`.
+    "nat", "routed", "open" and "isolated" networks get a bridge of their own. "bridged" uses a bridge of the host, "macvtap" a
+    device of the host.
 
-    `stp` switches the spanning tree protocol of the network's own bridge on or off; None keeps the hypervisor's default, on with libvirt.
-    With it a NIC carries no packets for the first two times `forward_delay` seconds (Linux waits at least 2 s each time). Switch it off
-    if guests need the network at once and no guest joins two networks.
+    Attributes:
+        name: Name of the network, which NICs refer to.
+        type: "nat" hides guests behind the host's address, "routed" forwards their packets, "open" does so without firewall
+            rules, "isolated" connects guests with each other and the host only; "bridged" and "macvtap" connect guests with the
+            host's own network. Default: "nat".
+        bridge: Bridge of the host. Needed for "bridged"; otherwise the name of the new bridge, which is chosen without it.
+        device: Network device of the host, such as "eth0". Needed for "macvtap"; with "nat" and "routed" it limits forwarding to
+            this device.
+        cidr: Address of the host in the network with the prefix, such as "192.168.50.1/24". Without it the host has no address
+            there.
+        dhcp_start: First IP address that DHCP gives to guests. Without it and `dhcp_end` there is no range.
+        dhcp_end: Last IP address that DHCP gives to guests.
+        dhcp_hosts: IP addresses that DHCP reserves for certain NICs.
+        dns_hosts: Host names that the DNS server of the network knows.
+        domain: DNS domain of the network. Without it guests get none.
+        portgroups: Port groups: named settings for NICs.
+        vlan: VLAN number from 0 to 4095. Without it packets are not tagged.
+        openvswitch: Whether `bridge` is a bridge of Open vSwitch, which can tag packets with a VLAN. Default: false.
+        mtu: Largest packet in bytes (MTU). Without it the hypervisor's default is used, usually 1500.
+        stp: Whether the network's own bridge uses the spanning tree protocol. Without it the hypervisor decides, on with libvirt.
+            Switch it off if guests need the network at once and no guest joins two networks.
+        forward_delay: Delay of the spanning tree protocol in seconds. A new NIC carries no packets for twice this time; Linux
+            waits at least 2 seconds each time. Without it the hypervisor's default is used.
+        autostart: Whether the network is started when the host boots. Default: true.
 
     Example:
         >>> spec = NetworkSpec(name="lan", cidr="10.0.5.1/24", dhcp_start="10.0.5.10", dhcp_end="10.0.5.99")

@@ -18,9 +18,28 @@ InterfaceName = Annotated[str, Field(pattern=INTERFACE_NAME)]
 
 
 class NICSpec(Spec):
-    """A network interface on one of: a `network`, a `bridge` of the host, the host's own `device` (macvtap), or user mode.
+    """A network interface. Exactly one of `network`, `bridge`, `device` and `user` says what it is connected to.
 
-    `isolated` lets it talk to the host and beyond, not to other isolated NICs of its network. `filter` names a traffic filter.
+    Attributes:
+        network: Network of the host, by name or by path.
+        bridge: Bridge of the host, such as "br0".
+        device: Network device of the host, such as "eth0", to which the NIC is connected directly (macvtap).
+        user: Whether the NIC uses the user-mode network of the hypervisor, which needs no rights and can't be reached from
+            outside. Default: false.
+        mac: MAC address such as "52:54:00:12:34:56". Without it a free address is chosen.
+        model: Model of the network card that the guest sees. Default: "virtio", the fastest, which needs a driver in the guest.
+        mtu: Largest packet in bytes (MTU). Without it the NIC uses that of its network.
+        queues: Number of queues that work in parallel, for guests with several vCPUs. Without it there is one.
+        link_up: Whether the cable is plugged in. Default: true.
+        vlan: VLAN number from 0 to 4095. Without it packets are not tagged.
+        portgroup: Port group of the network. Without it the default one of the network is used, if it has one.
+        filter: Name of a traffic filter. Without it all packets pass.
+        isolated: Whether the NIC can't talk to other isolated NICs of its network, only to the host and beyond. Default: false.
+        inbound_bytes_per_second: Most bytes per second that the NIC receives; a number or text such as "100MiB/s". Without it
+            there is no limit.
+        outbound_bytes_per_second: Most bytes per second that the NIC sends; a number or text such as "100MiB/s". Without it there
+            is no limit.
+        boot_order: Place in the boot order, from 1. Without it the VM does not boot from the network.
 
     Example:
         >>> NICSpec(network="default").model

@@ -10,12 +10,21 @@ from novacron.specs.spec import FieldError, Name, Spec
 
 
 class StoragePoolSpec(Spec):
-    """A storage pool of one of these types, each with what it needs.
+    """A storage pool. The type decides which of the other fields are needed.
 
-    dir: a folder of the host, `path`. fs: a file system on the block device `source_path`, mounted at `path`. netfs: the folder
-    `source_path` of the file server `source_host`, mounted at `path`. logical: the LVM volume group `source_name`, made of the block
-    device `source_path` if that is given. iscsi: the target `source_path` (its IQN) of the portal `source_host`. rbd: the Ceph pool
-    `source_name`, whose monitor is `source_host`.
+    dir: `path`. fs: `source_path`, `path`. netfs: `source_host`, `source_path`, `path`. logical: `source_name`. iscsi:
+    `source_host`, `source_path`. rbd: `source_host`, `source_name`.
+
+    Attributes:
+        name: Name of the pool.
+        type: "dir" is a folder of the host, "fs" a file system on a block device, "netfs" a folder of a file server (NFS),
+            "logical" an LVM volume group, "iscsi" an iSCSI target, "rbd" a Ceph pool. Default: "dir".
+        path: Folder of the host (absolute path) with the volumes, or where the source is mounted. Without it a folder in the
+            driver's usual place is used for "dir".
+        source_host: Host name or IP address of the file server, iSCSI portal or Ceph monitor.
+        source_path: Block device of "fs" and "logical", exported folder of "netfs", or IQN of the iSCSI target.
+        source_name: Name of the LVM volume group or the Ceph pool.
+        autostart: Whether the pool is started when the host boots. Default: true.
 
     Example:
         >>> StoragePoolSpec(name="fast", type="logical", source_name="vg0").path

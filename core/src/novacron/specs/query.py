@@ -31,12 +31,19 @@ class VMQueryFields(TypedDict, total=False):
 
 
 class VMQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A filter over VMs: all given conditions must hold. `name` may be a shell pattern; several `tag`s must
-    all be there; `sort` "-memory" is descending.
+    """A filter over VMs: all given conditions must hold.
 
-    `folder` selects the VMs in a folder and in those below it: by its path, "/DC0/vm/prod", or by the end of its path, "prod".
-
-    `detail="full"` asks for all fields (devices, tags); a filter by tag implies it.
+    Attributes:
+        name: Only VMs whose name matches this shell pattern, such as "web*".
+        status: Only VMs in this status, or in one of several.
+        tag: Only VMs with this tag, or with all of several.
+        node: Only VMs on this node.
+        folder: Only VMs in this folder and below: its path "/DC0/vm/prod", or the end of its path, "prod".
+        sort: Field to sort by; a minus sign sorts in descending order: "-memory". Default: "name".
+        limit: Largest number of VMs. Without it all are returned.
+        cursor: Continues after an earlier page: its `next`. Without it the list begins with the first VM.
+        detail: "full" reads all fields, including devices and tags; "summary" is faster. A filter by tag implies "full". Default:
+            "summary".
 
     Example:
         >>> VMQuery.of(status="running", sort="-memory").sort

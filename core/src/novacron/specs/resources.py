@@ -15,9 +15,14 @@ Percent = Annotated[float, Field(gt=0)]
 
 
 class DeviceLimits(Spec):
-    """What a VM may do with a block device of its host; None leaves a limit as it is, 0 lifts it.
+    """Limits of a VM on a block device of its host. None leaves a limit as it is, 0 removes it.
 
-    `weight` (10 to 1000) is its share of the device beside other VMs; the host's scheduler of the device must know weights (bfq).
+    Attributes:
+        weight: Share of the device relative to other VMs, from 10 to 1000. The host's I/O scheduler must support weights (bfq).
+        read_bytes_per_second: Most bytes per second that are read; a number or text such as "100MiB/s".
+        write_bytes_per_second: Most bytes per second that are written; a number or text such as "100MiB/s".
+        read_iops: Most read requests per second.
+        write_iops: Most write requests per second.
     """
 
     weight: int | None = Field(None, ge=0, le=1000)
@@ -28,20 +33,41 @@ class DeviceLimits(Spec):
 
 
 class NICLimits(Spec):
-    """What may come to a NIC and go from it; None leaves a limit as it is, 0 lifts it."""
+    """Limits of a NIC. None leaves a limit as it is, 0 removes it.
+
+    Attributes:
+        inbound_bytes_per_second: Most bytes per second that the NIC receives; a number or text such as "100MiB/s".
+        outbound_bytes_per_second: Most bytes per second that the NIC sends; a number or text such as "100MiB/s".
+    """
 
     inbound_bytes_per_second: Rate | None = None
     outbound_bytes_per_second: Rate | None = None
 
 
 class LimitsSpec(Spec):
-    """Shares, limits and guarantees; only the given fields change, None lifts one.
+    """Shares, limits and guarantees of a VM. Only the given fields change; None removes a limit.
 
-    The percentages are of one CPU: `cpu_limit_percent` for all of the VM, the others for each of its vCPUs, for what the hypervisor itself
-    does for it, for each of its I/O threads. They are kept over each `cpu_period_us` microseconds. `memory_limit` and
-    `memory_soft_limit` (kept when the host is short of memory) are of what the VM takes of the host, its hypervisor included;
-    `memory_swap_limit` is of that with what is swapped out. `io_weight` (10 to 1000) is the VM's share of the host's block devices;
-    `devices` limits one of them by its path, `disks` a disk of the VM by its target, `nics` a NIC by its MAC address.
+    The percentages are of one CPU of the host: 150 is one and a half CPUs.
+
+    Attributes:
+        cpu_shares: Share of CPU time relative to other VMs when the host is busy. A VM with 2048 gets twice as much as one with
+            1024.
+        cpu_limit_percent: Most CPU time of the whole VM, in percent of one CPU: 150 is one and a half CPUs.
+        vcpu_limit_percent: Most CPU time of each vCPU, in percent of one CPU.
+        emulator_limit_percent: Most CPU time of the hypervisor's own work for the VM, in percent of one CPU.
+        iothread_limit_percent: Most CPU time of each I/O thread, in percent of one CPU.
+        cpu_period_us: Period over which the CPU limits are enforced, in microseconds. Without it the hypervisor's default is
+            used, usually 100000.
+        cpu_guarantee_mhz: CPU time that the host reserves for the VM, in MHz.
+        memory_limit: Most memory of the host that the VM takes, including its hypervisor process, in bytes or text such as
+            "4GiB". Beyond it the host's kernel may kill the VM.
+        memory_soft_limit: Memory in bytes, or text such as "4GiB", that the VM is reduced to when the host is short of memory.
+        memory_swap_limit: Most memory and swap space together, in bytes or text such as "8GiB".
+        memory_guarantee: Memory that the host reserves for the VM, in bytes or text such as "2GiB".
+        io_weight: Share of the host's block devices relative to other VMs, from 10 to 1000.
+        devices: Limits on single block devices of the host, by path: {"/dev/sda": {"read_iops": 500}}.
+        disks: Limits of single disks of the VM, by target: {"vda": {"total_iops": 500}}.
+        nics: Limits of single NICs of the VM, by MAC address.
 
     Example:
         >>> LimitsSpec(cpu_limit_percent=150, disks={"vda": {"read_bytes_per_second": "10MiB/s"}}).disks["vda"].read_bytes_per_second

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -19,12 +19,33 @@ from pydantic import (
 from pydantic._internal._model_construction import ModelMetaclass
 
 from novacron.errors import MISSING, UNKNOWN, InvalidSpecError, InvalidValueError, SpecProblem, either
+from novacron.meanings import introduction, meanings
 from novacron.redaction import HIDDEN, is_secret_name, redacted
 from novacron.specs.wording import allowed_words
 from novacron.text import unprintable
 from novacron.units import format_size, parse_duration, parse_size
 
-Size = Annotated[int, BeforeValidator(parse_size), Field(lt=2**63)]
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
+
+class Unit(NamedTuple):
+    """The unit of a field's number.
+
+    Attributes:
+        name: Name of the unit, such as "bytes".
+        example: A value as text, such as "2GiB".
+    """
+
+    name: str
+    example: str
+
+
+BYTES = Unit("bytes", "2GiB")
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(lt=2**63), BYTES]
 """Bytes, or text such as "2GiB"; below 8 EiB, which is all that hypervisors can count."""
 
 
@@ -41,29 +62,35 @@ class FieldError(ValueError):
         self.field, self.allowed = field, allowed
 
 
-def _between(lowest: int, highest: int) -> AfterValidator:
-    def check(size: int) -> int:
-        if not lowest <= size <= highest:
-            limits = f"{format_size(lowest)} to {format_size(highest)}"
-            raise InvalidValueError(f"not a size: {size}", hint=f'{limits}; give a unit, as in "2GiB"', outcome="not_sent")
+class Between(NamedTuple):
+    """Validates that a size is within limits, in bytes."""
+
+    lowest: int
+    highest: int
+
+    def __call__(self, size: int) -> int:
+        """Return the size. Raises InvalidValueError."""
+        if not self.lowest <= size <= self.highest:
+            raise InvalidValueError(f"not a size: {size}", hint=f'{self}; give a unit, as in "2GiB"', outcome="not_sent")
         return size
 
-    return AfterValidator(check)
+    def __str__(self) -> str:
+        return f"{format_size(self.lowest)} to {format_size(self.highest)}"
 
 
-MemorySize = Annotated[int, BeforeValidator(parse_size), _between(16 * 2**20, 2**48)]
+MemorySize = Annotated[int, BeforeValidator(parse_size), AfterValidator(Between(16 * 2**20, 2**48)), BYTES]
 """Bytes of a VM's memory, or text such as "2GiB". A number without a unit is bytes, so values that no guest can use are refused."""
 
-DiskSize = Annotated[int, BeforeValidator(parse_size), _between(2**20, 2**60)]
+DiskSize = Annotated[int, BeforeValidator(parse_size), AfterValidator(Between(2**20, 2**60)), BYTES]
 """Bytes of a disk, or text such as "20GiB". A number without a unit is bytes, so values that no guest can use are refused."""
 
-VolumeSize = Annotated[int, BeforeValidator(parse_size), _between(512, 2**60)]
+VolumeSize = Annotated[int, BeforeValidator(parse_size), AfterValidator(Between(512, 2**60)), BYTES]
 """Bytes of a volume, or text such as "20GiB"; a volume may be as small as one sector, to hold a note for instance."""
 
-Rate = Annotated[int, BeforeValidator(parse_size)]
+Rate = Annotated[int, BeforeValidator(parse_size), Unit("bytes per second", "100MiB/s")]
 """Bytes per second, or text such as "100MiB/s"."""
 
-Seconds = Annotated[float, BeforeValidator(parse_duration)]
+Seconds = Annotated[float, BeforeValidator(parse_duration), Unit("seconds", "5m")]
 """Seconds, a timedelta, or text such as "5m"."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}$")]
@@ -131,6 +158,16 @@ class Spec(BaseModel, metaclass=_SpecType):
         for name, value in super().__repr_args__():
             secret = value and is_secret_name(name or "")
             yield name, HIDDEN if secret else redacted(value) if isinstance(value, dict) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the JSON Schema of the spec. The meanings of its fields are their descriptions."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        texts = meanings(cls)
+        schema["description"] = introduction(cls)
+        for name in texts.keys() & schema.get("properties", {}).keys():
+            schema["properties"][name]["description"] = texts[name]
+        return schema
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, without the fields that were left at their defaults."""
@@ -226,6 +263,8 @@ def _short(value: Any) -> str:
 
 
 __all__ = [
+    "BYTES",
+    "Between",
     "DiskSize",
     "FieldError",
     "Label",
@@ -236,6 +275,7 @@ __all__ = [
     "Size",
     "Spec",
     "Tag",
+    "Unit",
     "VolumeSize",
     "spec_in",
 ]

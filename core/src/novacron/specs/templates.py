@@ -6,7 +6,14 @@ from novacron.specs.spec import Name, Spec, Tag
 
 
 class TemplateSpec(Spec):
-    """A template to be made from a VM; `seal` removes what must not be shared (machine id, SSH host keys, leases)."""
+    """A template that is made from a VM.
+
+    Attributes:
+        name: Name of the template.
+        description: Your own text, of one or more lines.
+        tags: Tags of the template, for groups and filters.
+        seal: Whether data that must be unique is removed: machine id, SSH host keys, DHCP leases. Default: true.
+    """
 
     name: Name
     description: str = ""

@@ -40,7 +40,13 @@ Watchdog = Literal["reset", "shutdown", "poweroff", "pause", "none", "dump", "in
 
 
 class KernelSpec(Spec):
-    """Direct kernel boot: absolute paths on the host, and the kernel's command line."""
+    """Direct kernel boot: the hypervisor loads the kernel itself, without a boot loader.
+
+    Attributes:
+        path: Kernel file on the host (absolute path).
+        initrd: Initial RAM disk on the host (absolute path). Without it the kernel boots without one.
+        command_line: Command line of the kernel, such as "console=ttyS0 root=/dev/vda1". Default: empty.
+    """
 
     path: str = Field(pattern=r"^/")
     initrd: str | None = Field(None, pattern=r"^/")
@@ -50,23 +56,81 @@ class KernelSpec(Spec):
 class VMSpec(Spec):
     """A VM to be created. Only `name` is needed; sizes are bytes or text such as "2GiB".
 
-    `machine` and `arch` are the hypervisor's own names; None takes its best. `virt_type` None lets the driver probe.
-    `cpu_model` is a CPU's name instead of a `cpu_mode`; `cpu_features` add to it ("avx2") or take from it ("-avx2").
-    `watchdog` is what happens when the guest no longer feeds its watchdog; `vsock` gives it a socket to its host.
-    A running VM's balloon can be let out to `memory_max`; memory modules can be added to it up to `max_memory`. `iothreads` are threads
-    that serve disks; a disk names its own by number, from 1. `video` None fits the `display`, and there is none without one.
-
     Attributes:
-        boot_menu: shows the firmware's boot menu for that time, up to 65 s.
-        system_info: what the guest reads in SMBIOS about its machine, such as {"manufacturer": "Example", "serial": "S-1"}.
-        cpuset: the host's CPUs that the VM may use, such as "0-3,8". `resources.pin` binds single vCPUs.
-        confined: False turns off the host's confinement (SELinux, AppArmor, own user) for this VM. Use it for debugging only.
-        panic: a device by which the guest reports that its kernel crashed; the VM is then `crashed`.
-        security_labels: labels of the host's security drivers for this VM. Without them libvirt generates the labels.
-        usb_controller: the model of the USB controller, or "none"; None takes the machine's own.
-        scsi_controller: the model of the SCSI controller. None takes virtio-scsi if the VM has SCSI disks.
-        pcie_ports: free PCI Express ports for devices that are added later, of machines that have them. None is the driver's default (14).
-        virtio_serial_ports: how many channels and virtio consoles the VM can have; None is libvirt's default (31).
+        name: Name of the VM, unique on its host.
+        id: UUID of the VM. Without it a new one is chosen.
+        vcpus: Number of virtual CPUs. Default: 1.
+        vcpus_max: Number of vCPUs up to which vCPUs can be added while the VM runs. Without it none can be added.
+        memory: Memory of the VM in bytes, or text such as "2GiB". Default: 512 MiB.
+        memory_max: Upper limit of the balloon in bytes, or text such as "4GiB": up to it a running VM can get more memory.
+            Default: the same as `memory`.
+        max_memory: Upper limit of memory hot plug in bytes, or text such as "16GiB": up to it memory modules can be added to a
+            running VM. Without it none can be added.
+        arch: CPU architecture such as "x86_64" or "aarch64". Without it the hypervisor chooses the best one of the host.
+        machine: Machine type in the hypervisor's own words, such as "q35" or "pc". Without it the hypervisor chooses.
+        virt_type: "kvm" uses the virtualization of the CPU, "qemu" emulates the CPU and is slow. Without it the driver uses kvm
+            if it works.
+        cpu_mode: CPU that the guest sees: "host-passthrough" is the CPU of the host, "host-model" one similar to it, "maximum"
+            all features that can be provided, "default" leaves it to the hypervisor. Default: "default".
+        cpu_model: Name of a CPU model instead of a `cpu_mode`, such as "Skylake-Server". Without it `cpu_mode` decides.
+        cpu_features: CPU features to add ("avx2") or to remove ("-avx2"). Default: those of the CPU model.
+        topology: How the vCPUs appear in sockets, cores and threads. Without it the hypervisor decides.
+        numa: NUMA nodes that the guest sees. Without them it has one node.
+        memory_backing: How the host provides the memory: huge pages, locked, shared. Default: ordinary memory.
+        iothreads: Number of threads that serve disks; a disk chooses one with `iothread`. Default: 0, the main thread serves all
+            disks.
+        features: Features of the machine, such as the Hyper-V interfaces for Windows.
+        clock: Time that the guest's hardware clock shows: "utc", "localtime" (of the host), or a time zone such as
+            "Europe/Berlin". Windows expects "localtime". Default: "utc".
+        launch_security: Encrypts the memory so that the host can't read it (AMD SEV, IBM Secure Execution). Without it the memory
+            is not encrypted.
+        watchdog: What happens if the guest stops resetting its watchdog, for example because it hangs. Without it the VM has no
+            watchdog.
+        vsock: Whether the VM has a vsock device: a socket to its host without a network. Default: false.
+        firmware: Firmware that boots the VM: "bios", "uefi", or "uefi-secure" with Secure Boot. Default: "bios".
+        tpm: Whether the VM has an emulated TPM 2.0, as Windows 11 needs. Default: false.
+        kernel: Boots a kernel of the host directly, without a boot loader. Without it the VM boots from its devices.
+        iso: ISO file for a CD-ROM drive, such as an installer: "POOL/VOLUME" or an absolute path. Without it there is no such
+            drive.
+        boot_menu: Shows the boot menu of the firmware for this time, in seconds (0 to 65) or text such as "10s". Without it there
+            is no menu.
+        system_info: What the guest reads about its machine (SMBIOS), such as {"manufacturer": "Example", "serial": "S-1"}.
+            Default: the hypervisor's values.
+        cpuset: CPUs of the host that the VM may use, such as "0-3,8". Without it all of them. Single vCPUs are bound with
+            `vm.resources.pin`.
+        confined: Whether the host confines the VM (SELinux, AppArmor, own user). False turns it off; use it for debugging only.
+            Default: true.
+        security_labels: Labels of the host's security drivers for this VM. Without them libvirt generates the labels.
+        panic: Device by which the guest reports that its kernel crashed; the VM is then `crashed`. Without it there is none.
+        usb_controller: Model of the USB controller, or "none". Without it the machine type decides.
+        scsi_controller: Model of the SCSI controller. Without it virtio-scsi is used if the VM has SCSI disks.
+        pcie_ports: Number of free PCI Express ports for devices that are added later, on machines that have them. Without it the
+            driver's default is used (14).
+        virtio_serial_ports: Number of channels and virtio consoles that the VM can have. Without it libvirt's default is used
+            (31).
+        disks: Disks, the first one is booted from. Without them the VM has no disk.
+        nics: Network interfaces. Without them the VM has no network.
+        serial: Serial console. Default: a serial port that `novacron console` opens.
+        channels: Channels between programs in the guest and on the host. Default: only that of the guest agent.
+        display: Graphical display. Without it there is none.
+        video: Model of the graphics card. Without it one that fits the `display`; there is none without a display.
+        sound: Model of the sound card. Without it there is none.
+        host_devices: Devices of the host (PCI, USB, mediated) that the VM gets for itself.
+        filesystems: Folders of the host that the guest can mount.
+        balloon: Whether the VM has a memory balloon, by which a running VM's memory is changed and measured. Default: true.
+        guest_agent: Whether the VM has a channel for the guest agent. The agent itself must be installed in the guest. Default:
+            true.
+        rng: Whether the VM has a random number generator that is fed by the host. Default: true.
+        cloud_init: What cloud-init does at the first boot: users, SSH keys, packages, network. Without it there is no cloud-init
+            data.
+        tags: Tags of the VM, for groups and filters.
+        metadata: Your own keys and values to store with the VM. NovaCron does not interpret them.
+        description: Your own text, of one or more lines.
+        autostart: Whether the VM starts when its host boots. Default: false.
+        start: Whether the VM is started after it is created. Default: false.
+        node: Node (physical machine) of the host that shall run the VM. Without it the host chooses.
+        native: Settings in the hypervisor's own words that NovaCron has no field for. Which keys are supported depends on the
+            driver.
 
     Example:
         >>> VMSpec(name="web1", memory="2GiB", disks=[DiskSpec(size="20GiB")]).memory
@@ -198,16 +262,38 @@ class VMSpec(Spec):
 class VMUpdate(Spec):
     """Changes to a VM: only the given fields change.
 
-    The fields from `vcpus_max` on are the hardware of the VM. They apply when the VM is started the next time; of a running VM only its
-    definition changes. For these fields None removes a device (`display`, `video`, `sound`, `watchdog`, `kernel`) or restores
-    the hypervisor's default (`cpu_model`, `topology`).
+    The fields from `vcpus_max` on are the hardware of the VM. They apply when the VM is started the next time; of a running VM
+    only its definition changes. For these fields None removes a device (`display`, `video`, `sound`, `watchdog`, `kernel`) or
+    restores the hypervisor's default (`cpu_model`, `topology`).
 
     Attributes:
-        metadata: is merged; None as a value removes a key.
-        boot_order: the devices to boot from, first one first: disks by target ("vda"), NICs by MAC address. An empty list restores the
-            default, which is the first hard disk, then a CD-ROM.
-        features: the given features change, the others stay; so with `memory_backing` and `display`.
-        cpu_features: replaces all features that were added to the CPU or taken from it.
+        vcpus: Number of virtual CPUs, at once if the running VM can change it.
+        memory: Memory of the VM in bytes, or text such as "2GiB", at once if the running VM can change it.
+        description: Your own text, of one or more lines; it replaces the former one.
+        tags: All tags of the VM; they replace the former ones.
+        metadata: Your own keys and values. They are merged with the former ones; None as a value removes a key.
+        autostart: Whether the VM starts when its host boots.
+        vcpus_max: Number of vCPUs up to which vCPUs can be added while the VM runs.
+        cpu_mode: CPU that the guest sees: "host-passthrough" is the CPU of the host, "host-model" one similar to it, "maximum"
+            all features that can be provided, "default" leaves it to the hypervisor.
+        cpu_model: Name of a CPU model instead of a `cpu_mode`; None restores the default.
+        cpu_features: CPU features to add ("avx2") or to remove ("-avx2"); they replace all that were added or removed before.
+        topology: How the vCPUs appear in sockets, cores and threads; None leaves it to the hypervisor.
+        memory_backing: How the host provides the memory. The given settings change, the others stay.
+        boot_order: Devices to boot from, first one first: disks by target ("vda"), NICs by MAC address. An empty list restores
+            the default: the first hard disk, then a CD-ROM.
+        kernel: Boots a kernel of the host directly; None boots from the devices again.
+        features: Features of the machine. The given features change, the others stay.
+        clock: Time that the guest's hardware clock shows: "utc", "localtime" (of the host), or a time zone such as
+            "Europe/Berlin".
+        watchdog: What happens if the guest stops resetting its watchdog; None removes the watchdog.
+        vsock: Whether the VM has a vsock device: a socket to its host without a network.
+        tpm: Whether the VM has an emulated TPM 2.0, as Windows 11 needs.
+        display: Graphical display. The given settings change, the others stay; None removes it.
+        video: Model of the graphics card; None removes it.
+        sound: Model of the sound card; None removes it.
+        balloon: Whether the VM has a memory balloon, by which a running VM's memory is changed and measured.
+        rng: Whether the VM has a random number generator that is fed by the host.
 
     Example:
         >>> VMUpdate(watchdog=None, boot_order=["vda"]).as_dict()

@@ -18,9 +18,18 @@ SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+@-]{0,127}
 
 
 class VolumeSpec(Spec):
-    """A volume: new (`capacity`), or backed by another (`backing`, a volume's name or an absolute path).
+    """A volume of a storage pool: new (`capacity`), or backed by another (`backing`).
 
-    `encryption` is the name of the secret that it is encrypted with, by LUKS (see `novacron.secrets`).
+    Attributes:
+        name: Name of the volume in its pool.
+        capacity: Size that a guest sees, in bytes or text such as "20GiB". Without it the volume has the size of its backing
+            file.
+        format: Format of the volume. Default: "qcow2".
+        backing: Backing file from which unchanged data is read: the name of a volume, or an absolute path. Without it the volume
+            is blank.
+        preallocate: Whether all space is allocated at once. Default: false, the volume grows with its data.
+        encryption: Name of the secret that encrypts the volume by LUKS (see `novacron.secrets`). Without it the volume is not
+            encrypted.
     """
 
     name: Name
