@@ -112,6 +112,23 @@ def test_maintenance(novacron):
     novacron("host", "maintenance", "leave", "a", error=errors.InvalidStateError)
 
 
+def test_rolling_update(novacron):
+    for name in "ab":
+        novacron("node", "set", name, "--group", "prod")
+    nova.fleet().hosts["a"].vms.create(name="mover", start=True)
+    update = ["fleet", "rolling-update", "prod"]
+    begin = [*update, "--command", "true", "--here", "--storage", "copy"]
+    assert "mover" in novacron(*begin, "--dry-run").stdout
+    novacron(*begin, exit_code=2)
+    novacron(*update, "--command", "true", "--yes", error=errors.InvalidSpecError)
+    novacron(*update, "--command", "false", "--here", "--storage", "copy", "--yes", error=errors.WorkflowError)
+    assert [node["stage"] for node in novacron.json(*update, "--resume", "--dry-run")["nodes"]] == ["updating", "waiting"]
+    novacron(*update, "--resume", "--command", "true", "--yes", error=errors.InvalidSpecError)
+    novacron("host", "maintenance", "leave", "a", "--storage", "copy")
+    assert "done" in novacron(*begin, "--yes").stdout
+    assert nova.fleet().vms["mover"].host.name == "a"
+
+
 def test_balance(novacron):
     for name in "ab":
         novacron("node", "set", name, "--group", "prod", "--vcpus-ratio", "1")

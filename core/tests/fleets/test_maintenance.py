@@ -149,3 +149,49 @@ def test_a_cancelled_run_leaves_every_vm_running_on_one_host(site, add):
     assert sorted([*running(a), *running(b)]) == [f"vm{number}" for number in range(6)]
     site.fleet.maintenance.leave("a", storage="copy")
     assert len(running(a)) == 6
+
+
+@pytest.mark.parametrize("then", ["enter", "leave"])
+def test_a_run_that_was_interrupted_is_finished_first(site, add, then):
+    """Its VMs could not move otherwise: a run waits for the earlier ones of its VMs."""
+    site.fleet.settings["migrations_per_host"] = 1
+    a, b = add("a"), add("b")
+    for name in ("one", "two"):
+        a.vms.create(name=name, start=True)
+    a.world.faults.add("vm_migrate", hang=600, times=None)
+
+    def interrupt(run):
+        site.fleet.runs.detach(run.id)
+        a.world.faults.clear()
+
+    with pytest.raises(errors.WorkflowError, match="detached"):
+        site.fleet.maintenance.enter("a", storage="copy", follow=interrupt)
+    [record] = site.fleet.runs.list(unfinished=True)
+    assert record.process is None
+    if then == "enter":
+        site.fleet.maintenance.enter("a", storage="copy")
+        assert (running(a), running(b)) == (set(), {"one", "two"})
+    site.fleet.maintenance.leave("a", storage="copy")
+    assert (running(a), site.fleet.nodes["a"].status) == ({"one", "two"}, "up")
+
+
+def test_a_leave_that_was_cancelled_can_be_repeated(site, add):
+    a, b = add("a"), add("b")
+    for number in range(3):
+        a.vms.create(name=f"vm{number}", start=True)
+    site.fleet.maintenance.enter("a", storage="copy")
+    with pytest.raises(errors.OperationCancelledError):
+        site.fleet.maintenance.leave("a", storage="copy", follow=lambda run: run.cancel())
+    assert site.fleet.nodes["a"].status == "up"
+    site.fleet.maintenance.leave("a", storage="copy")
+    assert (len(running(a)), running(b)) == (3, set())
+
+
+def test_leave_names_the_vms_whose_migration_back_failed(site, add):
+    a, b = add("a"), add("b")
+    for name in ("good", "bad"):
+        a.vms.create(name=name, start=True)
+    site.fleet.maintenance.enter("a", storage="copy")
+    b.world.faults.add("vm_migrate", error=errors.MigrationError("the link is bad"), resource="bad")
+    back = site.fleet.maintenance.leave("a", storage="copy")
+    assert ([each.name for each in back.stuck], [move.name for move in back.moves]) == (["bad"], ["good"])

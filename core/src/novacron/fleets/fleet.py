@@ -296,7 +296,9 @@ class Fleet:
         """Maintenance of nodes: empties them, and moves the VMs back afterwards."""
         from novacron.fleets.maintenance import Maintenance
 
-        return Maintenance(self, self.nodes, self._node_store, self.placer, self._recorded)
+        return Maintenance(
+            self, self.nodes, self._node_store, self.placer, self._recorded, self._runs, self._database, self._process
+        )
 
     def balance(
         self,

@@ -2,30 +2,32 @@
 
 The moves are one durable run of the workflow engine. It can be cancelled and resumed, and the setting `migrations_per_host` limits how many
 VMs move at a time. A node is emptied in one round: VMs that could not move are reported, and no move is repeated without end.
+If the process was killed, `enter` and `leave` first finish the run that it left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidStateError, MigrationCheckError, NovaCronError
-from novacron.fleets.demand import INACTIVE, taker_of
-from novacron.fleets.moving import Storage, migrate_all, why_not
+from novacron.errors import InvalidSpecError, InvalidStateError, MigrationCheckError, SpecProblem
+from novacron.fleets.draining import DrainPlanner
+from novacron.fleets.moving import Storage, migrate_all, wait_for
 from novacron.fleets.nodes import NodeCollection, Recorded
 from novacron.fleets.placement.placer import Placer
-from novacron.fleets.placement.planner import Planner
-from novacron.fleets.placement.view import FleetView, Request
-from novacron.records.capacity import DrainPlan, FleetNode, PlannedMove, StuckVM
+from novacron.records.capacity import DrainPlan, FleetNode, RollingUpdate, StuckVM
 from novacron.store.nodes import NodeStore
 
 if TYPE_CHECKING:
     from novacron.fleets.asking import Askable
-    from novacron.handles.vm import VMHandle
+    from novacron.store.database import Database
+    from novacron.store.takers import Taker
     from novacron.workflow.run.run import Run
+    from novacron.workflow.run.runs import Runs
 
-CANDIDATES = 3
-"""How many destinations are checked for a VM."""
+FAILED = "its migration failed; `novacron run list` shows the run"
+"""Why a VM is not where it was planned."""
 
 
 class Maintenance:
@@ -37,6 +39,9 @@ class Maintenance:
         store: where nodes are stored.
         placer: returns what decides where VMs go.
         recorded: writes audit lines.
+        runs: returns the workflow runs.
+        database: returns the state database.
+        process: joins the state database and returns the id of this process.
 
     Example:
         >>> import novacron
@@ -57,50 +62,68 @@ class Maintenance:
     """
 
     def __init__(
-        self, fleet: Askable, nodes: NodeCollection, store: NodeStore, placer: Callable[[], Placer], recorded: Recorded
+        self,
+        fleet: Askable,
+        nodes: NodeCollection,
+        store: NodeStore,
+        placer: Callable[[], Placer],
+        recorded: Recorded,
+        runs: Callable[[], Runs],
+        database: Callable[[], Database],
+        process: Callable[[], str],
     ) -> None:
-        self._fleet, self._nodes, self._store, self._placer, self._recorded = fleet, nodes, store, placer, recorded
+        self._fleet, self._nodes, self._store, self._recorded = fleet, nodes, store, recorded
+        self._runs, self._database, self._process = runs, database, process
+        self._planner = DrainPlanner(fleet, store, placer)
 
     def __repr__(self) -> str:
         return "<maintenance of the fleet's nodes>"
 
-    def plan(self, name: str, *, storage: Storage = "shared", stopped: bool = False) -> DrainPlan:
+    def plan(self, name: str, *, storage: Storage = "shared", stopped: bool = False, avoid: Iterable[str] = ()) -> DrainPlan:
         """Return how a node would be emptied: where each VM would move, and which VMs can't move and why. Nothing is changed.
 
         Args:
             name: the node's name or UUID.
             storage: "shared" expects the disks on both hosts, "copy" copies them.
             stopped: also move VMs that are not active. Otherwise they stay on the node.
+            avoid: names or UUIDs of other nodes that take none of the VMs.
 
         Raises:
             NodeNotFoundError: there is no such node.
         """
-        node = self._nodes[name]
-        vms = self._vms_of(node, stopped=stopped)
-        view, planner = self._placer().view(), self._placer().planner()
-        chosen, stuck = self._destinations(node, vms, view, planner)
-        if stuck:
-            other_view = self._placer().view()
-            better = self._together(node, vms, other_view, planner)
-            if len(better[1]) < len(stuck):
-                (chosen, stuck), view = better, other_view
-        failures = self._checked(vms, chosen, storage)
-        for vm_id, why in failures.items():
-            other = self._other_destination(node, vms[vm_id], chosen.pop(vm_id), view, planner, storage)
-            if isinstance(other, FleetNode):
-                chosen[vm_id] = other
-            else:
-                stuck[vm_id] = "; ".join([why, *other])
-        moves = [
-            PlannedMove(vm=vm_id, name=vms[vm_id].name, node=to.name, node_id=to.id, host=to.host, source=node.host)
-            for vm_id, to in chosen.items()
-        ]
-        return DrainPlan(
-            node=node.name,
-            id=node.id,
-            moves=tuple(sorted(moves, key=lambda move: move.name)),
-            stuck=tuple(sorted((StuckVM(vm=vm, name=vms[vm].name, why=why) for vm, why in stuck.items()), key=lambda s: s.name)),
-        )
+        away = frozenset(self._nodes[each].id for each in avoid)
+        return self._planner.plan(self._nodes[name], storage, stopped=stopped, away=away, moved=[])
+
+    def plan_together(self, names: Iterable[str], *, storage: Storage = "shared") -> Sequence[DrainPlan]:
+        """Return how several nodes would be emptied at the same time: none of them takes VMs of another one. Nothing is changed.
+
+        Args:
+            names: the nodes' names or UUIDs.
+            storage: as `plan`.
+
+        Returns:
+            One plan for each node, in order.
+
+        Raises:
+            NodeNotFoundError: there is no such node.
+
+        Example:
+            >>> import novacron
+            >>> fleet = novacron.fleet()
+            >>> for name in ("together-a", "together-b"):
+            ...     _ = fleet.add(name, f"sim://{name}")
+            ...     _ = fleet.nodes.refresh([name])
+            ...     _ = fleet.nodes.set(name, group="together")
+            >>> _ = fleet.hosts["together-a"].vms.create(name="together-vm", start=True)
+            >>> [len(plan.stuck) for plan in fleet.maintenance.plan_together(["together-a", "together-b"])]
+            [1, 0]
+            >>> fleet.remove("together-a"), fleet.remove("together-b")
+            (None, None)
+        """
+        nodes = [self._nodes[name] for name in names]
+        away = frozenset(node.id for node in nodes)
+        moved: list[tuple[Taker, str, str]] = []
+        return [self._planner.plan(node, storage, stopped=False, away=away, moved=moved) for node in nodes]
 
     def enter(
         self,
@@ -109,6 +132,7 @@ class Maintenance:
         storage: Storage = "shared",
         stopped: bool = False,
         partial: bool = False,
+        avoid: Iterable[str] = (),
         reason: str = "",
         follow: Callable[[Run], object] | None = None,
     ) -> DrainPlan:
@@ -119,6 +143,7 @@ class Maintenance:
             storage: as `plan`.
             stopped: as `plan`.
             partial: move the others even if some VMs can't move. Otherwise nothing is changed then.
+            avoid: as `plan`.
             reason: why, for other people.
             follow: called with the run of the moves, and waits for it; by default `run.wait()`.
 
@@ -139,7 +164,8 @@ class Maintenance:
         with self._recorded("maintenance_enter", node.name, {"storage": storage, "partial": partial, "reason": reason}):
             self._store.change(node.id, status="maintenance", reason=reason or "maintenance")
             try:
-                plan = self.plan(node.id, storage=storage, stopped=stopped)
+                self._finish_interrupted(node, follow)
+                plan = self.plan(node.id, storage=storage, stopped=stopped, avoid=avoid)
                 if plan.stuck and not partial:
                     failures = [f"{each.name}: {each.why}" for each in plan.stuck]
                     raise MigrationCheckError(
@@ -153,7 +179,7 @@ class Maintenance:
                 self._store.change(node.id, status=before[0], reason=before[1])
                 raise
             self._remember(node, [*self._store.evacuated(node.id), *(move.vm for move in plan.moves)])
-            migrate_all(self._fleet, self._store, f"maintenance-{node.name}", plan.moves, storage, follow)
+            migrate_all(self._fleet, self._store, _run_name(node), plan.moves, storage, follow)
         return self._with_failures(node, plan)
 
     def leave(
@@ -176,130 +202,112 @@ class Maintenance:
             The moves back; `stuck` has the VMs that stay where they are, and why.
 
         Raises:
-            InvalidStateError: the node is not in maintenance.
+            InvalidStateError: the node is not in maintenance. A node whose `leave` was interrupted can leave again.
+            OperationCancelledError: the run was cancelled. `leave` again moves the other VMs back.
         """
         node = self._nodes[name]
-        if node.status != "maintenance":
+        if not self.is_away(node.id):
             raise InvalidStateError(f"{node.name} is not in maintenance: it is {node.status}", resource=node.name)
         with self._recorded("maintenance_leave", node.name, {"keep_vms": keep_vms}):
             self._store.change(node.id, status="up", reason="")
             self._nodes.refresh([node.host])
-            returning = [] if keep_vms else self._store.evacuated(node.id)
+            self._finish_interrupted(node, follow)
+            plan = self._planner.plan_back(self._nodes[node.id], [] if keep_vms else self._store.evacuated(node.id))
+            migrate_all(self._fleet, self._store, _run_name(node), plan.moves, storage, follow)
             self._remember(node, [])
-            plan = self._plan_back(self._nodes[node.id], returning)
-            migrate_all(self._fleet, self._store, f"maintenance-{node.name}", plan.moves, storage, follow)
-        return plan
+        here = self._planner.vms_of(node, stopped=True) if plan.moves else {}
+        failed = [StuckVM(vm=move.vm, name=move.name, why=FAILED) for move in plan.moves if move.vm not in here]
+        moves = tuple(move for move in plan.moves if move.vm in here)
+        return DrainPlan(node=plan.node, id=plan.id, moves=moves, stuck=(*plan.stuck, *failed))
 
-    # ---- plans
+    def is_away(self, name: str) -> bool:
+        """Return whether `leave` has something to do: the node is in maintenance, or an earlier `leave` was interrupted."""
+        node = self._nodes[name]
+        return node.status == "maintenance" or (node.status == "up" and bool(self._store.evacuated(node.id)))
 
-    def _vms_of(self, node: FleetNode, *, stopped: bool) -> dict[str, VMHandle]:
-        """Return the VMs of a node by id, as its hypervisor reports them now. Large VMs come first, because they are harder to place."""
-        host = self._fleet.hosts[node.host]
-        several = len(host.nodes()) > 1
-        found = [
-            vm
-            for vm in host.vms.list(detail="full")
-            if (not several or vm.record.node == node.name) and (stopped or vm.record.status not in INACTIVE)
-        ]
-        found.sort(key=lambda vm: (-vm.record.memory_bytes, vm.name))
-        return {vm.id: vm for vm in found}
+    def rolling_update(
+        self,
+        group: str,
+        *,
+        dry_run: bool = False,
+        resume: bool = False,
+        stop: threading.Event | None = None,
+        tell: Callable[[str], object] = bool,
+        **fields: Any,
+    ) -> RollingUpdate:
+        """Update the nodes of a group one after the other: empty a node, run a command, wait until it answers, move its VMs back.
 
-    def _destinations(
-        self, node: FleetNode, vms: dict[str, VMHandle], view: FleetView, planner: Planner
-    ) -> tuple[dict[str, FleetNode], dict[str, str]]:
-        """Place all VMs in memory. Returns the nodes, and why VMs fit nowhere."""
-        chosen, stuck = {}, {}
-        for vm_id, vm in vms.items():
-            request = self._request(node, vm)
-            found = planner.best(request, view)
-            if found is None:
-                rejected = planner.explain(request, view).rejected
-                reasons = [f"{each.node}: {', '.join(each.reasons)}" for each in rejected if each.id != node.id]
-                stuck[vm_id] = "; ".join(reasons[:CANDIDATES]) or "there is no other node"
-                continue
-            view.remove(request.taker, node.id)
-            view.add(request.taker, found.id)
-            chosen[vm_id] = found
-        return chosen, stuck
+        All nodes are planned first; if a VM can't move, it is named and nothing is changed. The first failure stops the update.
 
-    def _together(
-        self, node: FleetNode, vms: dict[str, VMHandle], view: FleetView, planner: Planner
-    ) -> tuple[dict[str, FleetNode], dict[str, str]]:
-        """Place all VMs in memory as one batch, which fits more than one VM after the other. VMs with a "must" affinity come last."""
-        bound = {rule.tag for rule in view.rules if rule.must and rule.kind == "affinity"}
-        requests = [self._request(node, vm) for vm in vms.values()]
-        requests = [each for each in requests if not bound & each.taker.tags]
-        for request in requests:
-            view.remove(request.taker, node.id)
-        chosen, left = planner.all(requests, view)
-        for request in left:
-            view.add(request.taker, node.id)
-        last, stuck = self._destinations(node, {vm: each for vm, each in vms.items() if vm not in chosen}, view, planner)
-        return chosen | last, stuck
+        Args:
+            group: the group's name.
+            dry_run: only return the plan of each node; with `resume` how far each node is.
+            resume: continue the rolling update of the group that has stopped. Nodes that are done are left out.
+            stop: stops the update when it is set: the migrations are cancelled, the command is killed. It can be resumed.
+            tell: called with a line of text when something begins; also from other threads.
+            fields: the fields of `RollingUpdateSpec`: command, run_on, max_unavailable, storage, reboots, command_timeout, answer_timeout.
 
-    def _checked(self, vms: dict[str, VMHandle], chosen: dict[str, FleetNode], storage: Storage) -> dict[str, str]:
-        """Run the pre-checks of all migrations at once. Returns why VMs can't move to the chosen node."""
-        reasons = why_not(self._fleet, self._store, [(vms[vm_id], to) for vm_id, to in chosen.items()], storage)
-        return {vm_id: f"{to.name}: {why}" for (vm_id, to), why in zip(chosen.items(), reasons, strict=True) if why}
+        Returns:
+            The nodes with their stages.
 
-    def _other_destination(
-        self, node: FleetNode, vm: VMHandle, tried: FleetNode, view: FleetView, planner: Planner, storage: Storage
-    ) -> FleetNode | Sequence[str]:
-        """Return another node for a VM whose first destination failed the pre-checks, or why there is none."""
-        request = self._request(node, vm)
-        view.remove(request.taker, tried.id)
-        reasons = []
-        for candidate in planner.explain(request, view).candidates[:CANDIDATES]:
-            if candidate.id == tried.id:
-                continue
-            (why,) = why_not(self._fleet, self._store, [(vm, view.nodes[candidate.id])], storage)
-            if not why:
-                view.add(request.taker, candidate.id)
-                return view.nodes[candidate.id]
-            reasons.append(f"{candidate.node}: {why}")
-        return reasons
+        Raises:
+            NotFoundError: no node belongs to the group, or there is nothing to resume.
+            InvalidSpecError: a field is invalid, or more nodes would be away at a time than the group may lose.
+            InvalidStateError: a node is not up, or an earlier rolling update has not ended.
+            BusyError: another process updates the group.
+            MigrationCheckError: VMs can't move; `failures` names each of them.
+            WorkflowError: it stopped at a node. The text says why, what is done and what is not.
+            OperationCancelledError: `stop` was set, or somebody cancelled a run of migrations.
 
-    def _plan_back(self, node: FleetNode, vm_ids: Sequence[str]) -> DrainPlan:
-        """Return the moves of VMs back to their node. VMs that were deleted or stopped meanwhile are left out."""
-        view, planner = self._placer().view(), self._placer().planner()
-        places = {each.vm: each.node for each in self._placer().allocations() if each.active}
-        moves, stuck = [], []
-        for vm_id in vm_ids:
-            place = view.nodes.get(places.get(vm_id, ""))
-            if place is None or place.id == node.id:
-                continue
-            try:
-                vm = self._fleet.hosts[place.host].vms[vm_id]
-            except NovaCronError as error:
-                stuck.append(StuckVM(vm=vm_id, name=vm_id, why=str(error)))
-                continue
-            request = self._request(place, vm)
-            rejected = {each.id: each.reasons for each in planner.explain(request, view).rejected}
-            if node.id in rejected:
-                stuck.append(StuckVM(vm=vm_id, name=vm.name, why="; ".join(rejected[node.id])))
-                continue
-            view.remove(request.taker, place.id)
-            view.add(request.taker, node.id)
-            moves.append(PlannedMove(vm=vm_id, name=vm.name, node=node.name, node_id=node.id, host=node.host, source=place.host))
-        return DrainPlan(node=node.name, id=node.id, moves=tuple(moves), stuck=tuple(stuck))
+        Example:
+            >>> import novacron
+            >>> fleet = novacron.fleet()
+            >>> for name in ("rolling-a", "rolling-b"):
+            ...     _ = fleet.add(name, f"sim://{name}")
+            ...     _ = fleet.nodes.refresh([name])
+            ...     _ = fleet.nodes.set(name, group="rolling")
+            >>> update = fleet.maintenance.rolling_update("rolling", command=["true"], run_on="here")
+            >>> [(node.node, node.stage) for node in update.nodes]
+            [('rolling-a', 'done'), ('rolling-b', 'done')]
+            >>> fleet.remove("rolling-a"), fleet.remove("rolling-b")
+            (None, None)
+        """
+        from novacron.fleets.rolling_update import RollingUpdates
+        from novacron.store.rolling_updates import RollingUpdateStore
 
-    def _request(self, node: FleetNode, vm: VMHandle) -> Request:
-        return Request(taker=taker_of(vm.record), group=node.group, excluded=frozenset({node.id}))
+        if resume and fields:
+            problem = SpecProblem("resume", "True", f"without {', '.join(sorted(fields))}: it continues as it was begun")
+            raise InvalidSpecError("can't change a rolling update", problems=[problem], resource=group, outcome="not_sent")
+        store = RollingUpdateStore(self._database, self._process)
+        updates = RollingUpdates(self._fleet, self, self._nodes, self._store, store, self._recorded)
+        if dry_run:
+            return updates.unfinished(group) if resume else updates.plan(group, fields)
+        stopping = stop or threading.Event()
+        if resume:
+            return updates.resume(group, stop=stopping, tell=tell)
+        return updates.start(group, fields, stop=stopping, tell=tell)
+
+    def _finish_interrupted(self, node: FleetNode, follow: Callable[[Run], object] | None) -> None:
+        """Finish the runs of a node that nobody runs any more: until then their VMs can't move again."""
+        runs = self._runs()
+        for record in runs.list(unfinished=True, limit=None):
+            if record.name == _run_name(node) and record.process is None:
+                wait_for(runs.resume(record.id), follow)
 
     def _with_failures(self, node: FleetNode, plan: DrainPlan) -> DrainPlan:
         """Return the plan with the VMs that are still on the node as stuck."""
-        left = self._vms_of(node, stopped=False)
+        left = self._planner.vms_of(node, stopped=False)
         known = {each.vm for each in plan.stuck}
-        failed = [
-            StuckVM(vm=vm_id, name=vm.name, why="its migration failed; `novacron run list` shows the run")
-            for vm_id, vm in left.items()
-            if vm_id not in known
-        ]
+        failed = [StuckVM(vm=vm_id, name=vm.name, why=FAILED) for vm_id, vm in left.items() if vm_id not in known]
         moves = tuple(move for move in plan.moves if move.vm not in left)
         return DrainPlan(node=plan.node, id=plan.id, moves=moves, stuck=(*plan.stuck, *failed))
 
     def _remember(self, node: FleetNode, vms: Sequence[str]) -> None:
         self._store.change(node.id, evacuated=sorted(set(vms)))
+
+
+def _run_name(node: FleetNode) -> str:
+    return f"maintenance-{node.name}"
 
 
 __all__ = ["Maintenance"]

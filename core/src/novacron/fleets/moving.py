@@ -61,7 +61,20 @@ def migrate_all(
     engine = vms[0].host.engine
     if engine is None:
         raise WorkflowError("the host belongs to no site, so workflows can't run", resource=name)
-    run = engine().start(flow, vms, wait=False)
+    wait_for(engine().start(flow, vms, wait=False), follow)
+
+
+def wait_for(run: Run, follow: Callable[[Run], object] | None) -> None:
+    """Wait until a run has ended.
+
+    Args:
+        run: the run.
+        follow: called with the run before that, if given.
+
+    Raises:
+        WorkflowError: the run failed.
+        OperationCancelledError: the run was cancelled.
+    """
     if follow is not None:
         follow(run)
     run.result()
@@ -81,4 +94,4 @@ def _node_of(store: NodeStore, node: FleetNode) -> dict[str, Any]:
     return {"node": node.name} if several else {}
 
 
-__all__ = ["Storage", "migrate_all", "why_not"]
+__all__ = ["Storage", "migrate_all", "wait_for", "why_not"]

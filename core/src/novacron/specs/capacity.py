@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, field_validator
 
 from novacron.errors import InvalidValueError
+from novacron.redaction import redacted
 from novacron.specs.spec import Seconds, Size, Spec
 
 
@@ -115,4 +116,37 @@ class QuotaSettings(Spec):
     storage: Size | None = Field(None, ge=0)
 
 
-__all__ = ["GroupSettings", "LimitSettings", "QuotaSettings"]
+class RollingUpdateSpec(Spec):
+    """What a rolling update does with each node of a group.
+
+    `command` is a program and its arguments; without one the nodes are only emptied and filled again. `run_on` says where it runs:
+    "node" (by SSH if the URI of the host uses SSH), or "here" on this machine. It has to be safe to run twice: after a failure it is run
+    again. It must contain no secret, because it is stored and other users can see it while it runs.
+    `reboots` says that the command restarts the node. At most `max_unavailable` nodes are away at a time. `storage` is "shared", or
+    "copy" to copy the disks. The command may take `command_timeout` seconds (1 hour), and then the node has to answer within
+    `answer_timeout` seconds (15 minutes).
+
+    Example:
+        >>> RollingUpdateSpec(command=["apt-get", "-y", "upgrade"], command_timeout="2h").command_timeout
+        7200.0
+    """
+
+    command: list[str] = []
+    run_on: Literal["node", "here"] = "node"
+    max_unavailable: int = Field(1, ge=1)
+    storage: Literal["shared", "copy", "copy-top"] = "shared"
+    reboots: bool = False
+    command_timeout: Seconds = Field(3600.0, gt=0)
+    answer_timeout: Seconds = Field(900.0, gt=0)
+
+    @field_validator("command")
+    @classmethod
+    def _without_secrets(cls, words: list[str]) -> list[str]:
+        if any("\0" in word for word in words) or (words and not words[0]):
+            raise ValueError("a program and its arguments")
+        if redacted(words) != words:
+            raise ValueError("words without a secret: keep it in a file that the program reads")
+        return words
+
+
+__all__ = ["GroupSettings", "LimitSettings", "QuotaSettings", "RollingUpdateSpec"]

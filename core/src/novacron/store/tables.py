@@ -261,6 +261,13 @@ group_imbalances = sa.Table(
     sa.Column("seen_at", sa.Float, nullable=False, comment="the last look"),
 )
 
+rolling_updates = sa.Table(
+    "rolling_updates",
+    metadata,
+    sa.Column("group_name", sa.String(64), primary_key=True),
+    sa.Column("data", sa.JSON, nullable=False, comment="what is asked, and how far each node is"),
+)
+
 placement_rules = sa.Table(
     "placement_rules",
     metadata,
@@ -416,6 +423,7 @@ __all__ = [
     "processes",
     "protected_vms",
     "quotas",
+    "rolling_updates",
     "run_entries",
     "run_vms",
     "runs",

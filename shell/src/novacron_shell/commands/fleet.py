@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novacron_shell.commands.nodes import COLUMNS, given_limits, limit_options, share
+from novacron_shell.commands.rolling_update import rolling_update
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.options import DURATION, SIZE, Settings, common_options, given, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell, write
@@ -430,4 +431,5 @@ def arm(settings: Settings, group: str | None) -> None:
     tell(f"failover is armed for {group or 'the fleet'}")
 
 
+fleet.add_command(rolling_update)
 COMMANDS = {"fleet": fleet}
