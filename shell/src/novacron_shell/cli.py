@@ -27,7 +27,7 @@ GROUPS = {
     "disk": ("disks", "Disks of a VM: attach, detach, resize, limit, change media."),
     "doctor": ("doctor", "Check this machine, hosts or VMs, and say how to repair what is wrong."),
     "events": ("events", "Print events of the hosts as they happen."),
-    "explain": ("explain", "Explain the fields of specs, and which drivers support them."),
+    "explain": ("explain", "Explain fields of specs and records: values, drivers, options, examples."),
     "fence": ("fence", "Fence devices: switch nodes off before their VMs are restarted elsewhere."),
     "filter": ("filters", "Traffic filters (firewall rules for NICs)."),
     "fleet": ("fleet", "Capacity of the fleet: report, groups and their limits."),
