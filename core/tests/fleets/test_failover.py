@@ -121,6 +121,18 @@ def test_a_vm_that_no_other_host_has_is_left_on_a_node_that_returns(rack, runnin
     assert rack.running["a"] == (["web1"] if running else [])
 
 
+def test_a_node_whose_vms_something_else_restarts_is_left_to_it(rack):
+    rack.create("web1", "a")
+    rack.machines["a"].world.restarted_by = "HA of the cluster C0"
+    controller = well(rack)
+    [found] = rack.site.fleet.failover.protection("a")
+    assert (found.level, found.why[0]) == ("D", "HA of the cluster C0 restarts it")
+    rack.machines["a"].crash()
+    rack.rounds(controller, 10)
+    assert (rack.offs, rack.running["b"] + rack.running["c"]) == (0, [])
+    assert rack.site.fleet.failover.list() == []
+
+
 def test_nothing_is_fenced_until_failover_is_switched_on(racks):
     rack = racks(failover=None)
     rack.create("web1", "a")

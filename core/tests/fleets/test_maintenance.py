@@ -195,3 +195,24 @@ def test_leave_names_the_vms_whose_migration_back_failed(site, add):
     b.world.faults.add("vm_migrate", error=errors.MigrationError("the link is bad"), resource="bad")
     back = site.fleet.maintenance.leave("a", storage="copy")
     assert ([each.name for each in back.stuck], [move.name for move in back.moves]) == (["bad"], ["good"])
+
+
+def test_nodes_that_something_else_balances_are_left_to_it(site, add):
+    a, b = add("a"), add("b")
+    a.vms.create(name="web", start=True)
+    a.world.balanced_by = b.world.balanced_by = "DRS of the cluster C0"
+    site.fleet.nodes.refresh()
+    assert site.fleet.nodes["a"].balanced_by == "DRS of the cluster C0"
+    for work in (
+        lambda: site.fleet.maintenance.enter("a", storage="copy"),
+        lambda: site.fleet.maintenance.rolling_update("prod", storage="copy"),
+        lambda: site.fleet.balance("prod"),
+        lambda: site.fleet.balance("prod", mode="full"),
+    ):
+        with pytest.raises(errors.InvalidStateError, match="DRS of the cluster C0"):
+            work()
+    assert (running(a), site.fleet.nodes["a"].status, site.fleet.runs.list()) == ({"web"}, "up", [])
+    a.world.balanced_by = b.world.balanced_by = None
+    site.fleet.nodes.refresh()
+    assert site.fleet.balance("prod").group == "prod"
+    assert not site.fleet.maintenance.enter("a", storage="copy").stuck

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from novacron.errors import NotFoundError
 from novacron.fleets.groups import settings_of
 from novacron.fleets.moving import Storage, migrate_all, why_not
-from novacron.fleets.nodes import Recorded
+from novacron.fleets.nodes import Recorded, refuse_balanced
 from novacron.fleets.placement.placer import Placer
 from novacron.fleets.placement.planner import Planner
 from novacron.fleets.placement.view import FleetView, Request
@@ -226,7 +226,7 @@ class Balancer:
         self._placer, self._recorded, self._measured = placer, recorded, measured
 
     def plan(self, group: str, *, storage: Storage = "shared") -> BalancePlan:
-        """Return the moves that would balance a group. Nothing is changed. Raises NotFoundError."""
+        """Return the moves that would balance a group. Nothing is changed. Raises NotFoundError, InvalidStateError."""
         settings = settings_of(self._store, group)
         cool_down = COOL_DOWN if settings.balance_cool_down is None else settings.balance_cool_down
         threshold = THRESHOLD if settings.balance_threshold is None else settings.balance_threshold
@@ -241,6 +241,9 @@ class Balancer:
                 raise NotFoundError(
                     f"no node belongs to a group {group!r}", resource=group, hint="`novacron fleet groups` shows them"
                 )
+            refuse_balanced(
+                members, "leave balancing to it; `novacron vsphere cluster recommendation-list` shows what it recommends"
+            )
             usable = [node.id for node in members if node.accepts_vms]
             planner = BalancePlanner(placer.planner(), view, usable, fixed, banned, measured)
             before = planner.imbalance

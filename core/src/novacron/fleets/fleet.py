@@ -318,7 +318,7 @@ class Fleet:
 
         Raises:
             NotFoundError: no node belongs to the group.
-            InvalidSpecError: the mode is unknown.
+            InvalidSpecError, InvalidStateError: the mode is unknown; something else balances the nodes, such as vSphere's DRS.
         """
         from novacron.fleets.balancing import Balancer
         from novacron.store.imbalances import ImbalanceStore

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import InvalidSpecError, InvalidStateError, MigrationCheckError, SpecProblem
 from novacron.fleets.draining import DrainPlanner
 from novacron.fleets.moving import Storage, migrate_all, wait_for
-from novacron.fleets.nodes import NodeCollection, Recorded
+from novacron.fleets.nodes import NodeCollection, Recorded, refuse_balanced
 from novacron.fleets.placement.placer import Placer
 from novacron.records.capacity import DrainPlan, FleetNode, RollingUpdate, StuckVM
 from novacron.store.nodes import NodeStore
@@ -152,7 +152,7 @@ class Maintenance:
 
         Raises:
             MigrationCheckError: some VMs can't move; `failures` names each of them.
-            InvalidStateError: the node is in maintenance already, or a failover uses it.
+            InvalidStateError: a failover uses the node, or something else moves its VMs by itself, such as vSphere's DRS.
             OperationCancelledError: the run was cancelled. The node stays in maintenance; `leave` moves the VMs back.
         """
         node = self._nodes[name]
@@ -160,6 +160,7 @@ class Maintenance:
             raise InvalidStateError(
                 f"{node.name} is {node.status}", resource=node.name, hint="`novacron node show` has the reason"
             )
+        refuse_balanced([node], "let it empty the node: `novacron vsphere node maintenance-enter NAME --evacuate`")
         before = node.status, node.reason
         with self._recorded("maintenance_enter", node.name, {"storage": storage, "partial": partial, "reason": reason}):
             self._store.change(node.id, status="maintenance", reason=reason or "maintenance")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidSpecError, NodeNotFoundError, SpecProblem, either
+from novacron.errors import InvalidSpecError, InvalidStateError, NodeNotFoundError, SpecProblem, either
 from novacron.fleets.limits import effective
 from novacron.records.capacity import FleetNode
 from novacron.store.nodes import NodeStore
@@ -15,6 +15,26 @@ if TYPE_CHECKING:
 
 Recorded = Callable[[str, str, dict[str, Any]], Any]
 """Returns a context manager that writes an audit line: operation, name of the resource, arguments."""
+
+
+def refuse_balanced(nodes: Iterable[FleetNode], hint: str) -> None:
+    """Refuse to move the VMs of nodes between which something else moves VMs by itself.
+
+    Args:
+        nodes: the nodes.
+        hint: what to do instead.
+
+    Raises:
+        InvalidStateError: it names what balances the nodes.
+    """
+    found = sorted(f"{node.name}: {node.balanced_by}" for node in nodes if node.balanced_by)
+    if found:
+        raise InvalidStateError(
+            f"VMs of these nodes are moved by something else: {', '.join(found)}",
+            resource=found[0].partition(":")[0],
+            outcome="not_sent",
+            hint=hint,
+        )
 
 
 class NodeCollection:
@@ -183,4 +203,4 @@ def refuse_limits(refused: Mapping[str, Sequence[str]], names: Mapping[str, str]
         raise InvalidSpecError("the limits can't be set", problems=problems, hint=hint)
 
 
-__all__ = ["NodeCollection", "Recorded", "checked_name", "refuse_limits"]
+__all__ = ["NodeCollection", "Recorded", "checked_name", "refuse_balanced", "refuse_limits"]

@@ -118,6 +118,8 @@ def _report(host: HostHandle) -> Sequence[FoundNode]:
             memory=node.memory_bytes,
             storage=storage,
             status=node.status if node.status in ("up", "maintenance") else "unreachable",
+            balanced_by=node.balanced_by,
+            restarted_by=node.restarted_by,
             cpu_percent=stats.cpu_percent if stats else None,
             memory_used=node.memory_bytes - stats.memory_free_bytes if stats and stats.memory_free_bytes is not None else None,
             storage_used=sum(pool.allocated_bytes or 0 for pool in pools if pool.active) if pools else None,

@@ -27,7 +27,7 @@ from novacron.errors import (
 )
 from novacron.fleets.groups import settings_of
 from novacron.fleets.node_program import argv_for, missing_program, run_program
-from novacron.fleets.nodes import NodeCollection, Recorded
+from novacron.fleets.nodes import NodeCollection, Recorded, refuse_balanced
 from novacron.records.capacity import DrainPlan, FleetNode, NodeUpdate, RollingUpdate, StuckVM, UpdateStage
 from novacron.specs.capacity import RollingUpdateSpec
 from novacron.store.nodes import NodeStore
@@ -102,7 +102,7 @@ class RollingUpdates:
         Raises:
             NotFoundError: no node belongs to the group.
             InvalidSpecError: a field is invalid, or does not fit the group.
-            InvalidStateError: a node is not up, or cordoned.
+            InvalidStateError: a node is not up or cordoned, or something else moves its VMs by itself.
         """
         spec = RollingUpdateSpec.parse(fields)
         nodes = self._nodes.list(group=group)
@@ -204,6 +204,7 @@ class RollingUpdates:
                 outcome="not_sent",
                 hint="`novacron node show` has the reason; take a node out of the group with `novacron node set`",
             )
+        refuse_balanced(nodes, "let it empty the nodes one by one: `novacron vsphere node maintenance-enter NAME --evacuate`")
         uris = {host.name: host.uri for host in self._fleet.list()}
         for node in nodes if spec.command else ():
             argv = argv_for(spec.command, spec.run_on, uris[node.host])

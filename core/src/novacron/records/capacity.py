@@ -103,6 +103,8 @@ class FleetNode(Record, frozen=True):
         memory: Memory of the node in bytes.
         storage: Storage of the node in bytes.
         cpu_percent: CPU use in percent of all CPUs; None if unknown.
+        balanced_by: What moves VMs between this node and others by itself, such as vSphere's DRS; None if nothing does.
+        restarted_by: What restarts the VMs of this node elsewhere if it fails, such as vSphere's HA; None if nothing does.
         seen_at: When the node last answered, in seconds since 1970; None if it never has.
     """
 
@@ -119,6 +121,8 @@ class FleetNode(Record, frozen=True):
     memory: Inventory = Inventory(total=0)
     storage: Inventory = Inventory(total=0)
     cpu_percent: float | None = None
+    balanced_by: str | None = None
+    restarted_by: str | None = None
     seen_at: float | None = None
 
     @property

@@ -115,6 +115,8 @@ class Node(Record, frozen=True):
         memory_bytes: Memory in bytes.
         id: UUID of the machine, which all its names share; None if unknown.
         status: Status of the node, such as "up" or "maintenance".
+        balanced_by: What moves VMs between this node and others by itself, such as vSphere's DRS; None if nothing does.
+        restarted_by: What restarts the VMs of this node elsewhere if it fails, such as vSphere's HA; None if nothing does.
         native: Further values in the hypervisor's own words.
     """
 
@@ -124,6 +126,8 @@ class Node(Record, frozen=True):
     memory_bytes: int
     id: str | None = None
     status: str = "up"
+    balanced_by: str | None = None
+    restarted_by: str | None = None
     native: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

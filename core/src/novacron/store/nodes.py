@@ -30,6 +30,8 @@ class FoundNode(msgspec.Struct, frozen=True, kw_only=True):
     memory: int
     storage: int = 0
     status: str = "up"
+    balanced_by: str | None = None
+    restarted_by: str | None = None
     cpu_percent: float | None = None
     memory_used: int | None = None
     storage_used: int | None = None
@@ -103,6 +105,8 @@ class NodeStore(Store):
                 "host": hosts[0],
                 "hosts": [*hosts],
                 "status": status,
+                "balanced_by": found.balanced_by,
+                "restarted_by": found.restarted_by,
                 "vcpus_total": found.cpus,
                 "memory_total": found.memory,
                 "storage_total": found.storage,
@@ -218,6 +222,8 @@ def node_of(row: Any) -> FleetNode:
         memory=inventory_of(row, "memory"),
         storage=inventory_of(row, "storage"),
         cpu_percent=row["cpu_percent"],
+        balanced_by=row["balanced_by"],
+        restarted_by=row["restarted_by"],
         seen_at=row["seen_at"],
     )
 

@@ -205,6 +205,8 @@ nodes = sa.Table(
     sa.Column("memory_used", sa.BigInteger, comment="measured, in bytes"),
     sa.Column("storage_used", sa.BigInteger, comment="measured, in bytes"),
     sa.Column("generation", sa.BigInteger, nullable=False, comment="counts the changes of its allocations"),
+    sa.Column("balanced_by", sa.Text, comment="what moves its VMs by itself, such as DRS"),
+    sa.Column("restarted_by", sa.Text, comment="what restarts its VMs elsewhere by itself, such as HA"),
     sa.Column("evacuated", sa.JSON, comment="the VMs that come back after its maintenance"),
     *(
         column

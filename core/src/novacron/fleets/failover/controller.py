@@ -148,13 +148,16 @@ class FailoverController:
     # ---- what is seen
 
     def _watched(self) -> list[FleetNode]:
-        """Return the nodes of groups with failover. Nodes of a host with several nodes are left to that host, such as vCenter's HA."""
+        """Return the nodes of groups with failover.
+
+        Nodes whose VMs something else restarts, such as vSphere's HA, are left to it, and so are nodes of a host with several nodes.
+        """
         nodes = self._nodes.list()
         groups = {
             name for name in {node.group for node in nodes if node.group} if settings_of(self._nodes, name).failover == "on"
         }
         alone = [node for node in nodes if sum(node.host in other.hosts for other in nodes) == 1]
-        return [node for node in alone if node.group in groups and node.status != "maintenance"]
+        return [node for node in alone if node.group in groups and node.status != "maintenance" and not node.restarted_by]
 
     def _look(self, watched: Sequence[FleetNode]) -> frozenset[str]:
         """Ask all nodes; return the ids of those that do not answer."""

@@ -82,6 +82,8 @@ def levels(
     missing = []
     if settings.failover != "on":
         missing.append(f"failover is off for the group {node.group}" if node.group else "its node belongs to no group")
+    if node.restarted_by:
+        missing.append(f"{node.restarted_by} restarts it")
     if not devices:
         missing.append(f"{node.name} has no fence device")
     notes = ["a person has to confirm that the node is off"] if devices and all(d.agent == "manual" for d in devices) else []

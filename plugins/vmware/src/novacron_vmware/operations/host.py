@@ -8,6 +8,7 @@ from typing import Any
 
 from novacron.plugins import hookimpl
 from novacron.records.host import Capabilities, Expiration, Host, HostStats, Node, Ping
+from novacron_vmware.cluster_services import CLUSTER, services_of
 from novacron_vmware.errors import translated
 from novacron_vmware.limits import limits
 from novacron_vmware.sdk import vim
@@ -135,7 +136,12 @@ class VMwareHost(VMOperations):
     def node_list(self) -> list[Node]:
         """List the member hosts."""
         nodes = []
-        for _, found in self._connection.collect(vim.HostSystem, NODE):
+        read = self._connection.collect_kinds({vim.HostSystem: NODE, vim.ClusterComputeResource: CLUSTER})
+        services = services_of(found for thing, found in read if isinstance(thing, vim.ClusterComputeResource))
+        for thing, found in read:
+            if not isinstance(thing, vim.HostSystem):
+                continue
+            balancer, restarter = services.get(thing._moId, (None, None))
             connected = found.get("runtime.connectionState") == "connected"
             status = "maintenance" if found.get("runtime.inMaintenanceMode") else "up" if connected else "down"
             nodes.append(
@@ -146,6 +152,8 @@ class VMwareHost(VMOperations):
                     memory_bytes=int(found.get("summary.hardware.memorySize", 0)),
                     id=found.get("summary.hardware.uuid"),
                     status=status,
+                    balanced_by=balancer,
+                    restarted_by=restarter,
                     native={"version": found.get("summary.config.product.version")},
                 )
             )

@@ -87,6 +87,8 @@ class SimHost(Area):
                 cpus=self.world.cpus,
                 memory_bytes=self.world.memory_bytes,
                 id=str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.world.name}.sim")),
+                balanced_by=self.world.balanced_by,
+                restarted_by=self.world.restarted_by,
             )
         ]
 

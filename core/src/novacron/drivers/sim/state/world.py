@@ -52,6 +52,7 @@ class World:
         pools: storage pools by name; `pools["default"].capacity_bytes` can be set.
         cpus, memory_bytes: the size of the host. All VMs together may have more memory, a single VM may not.
         architectures: machine types by architecture.
+        balanced_by, restarted_by: what moves and restarts the VMs of the host by itself.
     """
 
     def __init__(self, name: str, courier: Courier, seed: str = "0") -> None:
@@ -74,6 +75,8 @@ class World:
         self.cpus = 64
         self.memory_bytes = 256 * GIB
         self.architectures = {"x86_64": ("pc", "q35"), "aarch64": ("virt",)}
+        self.balanced_by: str | None = None
+        self.restarted_by: str | None = None
         self.began = time.monotonic()
         self.clock_offset = 0.0
         self.expirations: list[Expiration] = []
