@@ -2,6 +2,7 @@
 
 import shlex
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -129,6 +130,7 @@ WITHOUT_EXAMPLE = {
     "ApplianceSpec.metadata",
     "GroupSettings.failover_disarmed",
     "NICUpdate.mac",
+    "RollingUpdateSpec.run_on",
     "SecurityLabelSpec.base_label",
     "VMQuery.detail",
 }
@@ -151,13 +153,27 @@ def test_the_examples_are_accepted(novacron, tmp_path, monkeypatch, sample):
     assert len(examples) > 250
     for example in examples[:: sample(10, 1)]:
         arguments = shlex.split(example.replace("--image debian-13", "--disk size=1GiB"))[1:]
-        if arguments[:2] == ["vm", "create"]:
+        if arguments[:2] in (["vm", "create"], ["fleet", "rolling-update"]):
             arguments.append("--dry-run")
         if arguments[0] not in ("fleet", "node"):
             arguments += ["-c", "sim://explained"]
         done = CliRunner().invoke(cli, arguments)
         assert done.exit_code != 2, (example, done.output)
         assert not str(done.exception).startswith("invalid "), (example, done.exception)
+
+
+def options(command, context):
+    """Yield each option of a command and of its commands, with the words of the command."""
+    yield from ((context.command_path, each) for each in command.params if isinstance(each, click.Option))
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        inner = command.get_command(context, name)
+        yield from options(inner, click.Context(inner, parent=context, info_name=name))
+
+
+def test_each_option_says_what_it_does():
+    found = list(options(cli, click.Context(cli, info_name="novacron")))
+    assert len(found) > 500
+    assert not [f"{path} {each.opts[0]}" for path, each in found if not each.help and not each.hidden]
 
 
 def test_a_host_is_used_until_another_one_is_named(novacron):

@@ -10,7 +10,9 @@ from typing import Any
 import click
 
 name_option = click.option("--name", default="lab", show_default=True, help="The lab's name; its hosts are NAME-a, NAME-b, ...")
-output_option = click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+output_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Output format. Default: table."
+)
 
 
 @click.group("lab")

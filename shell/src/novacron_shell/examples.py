@@ -133,6 +133,7 @@ EXAMPLES = {
     "NetworkSpec.openvswitch": "type=bridged bridge=ovsbr0 openvswitch=true",
     "NetworkSpec.type": "type=isolated",
     "NetworkSpec.vlan": "type=bridged bridge=ovsbr0 openvswitch=true vlan=20",
+    "RollingUpdateSpec.command": "--command 'apt-get -y upgrade'",
     "SecurityLabelSpec.base_label": "",
     "SecurityLabelSpec.model": "--set security_labels.0.model=dac,security_labels.0.label=+107:+107",
     "SecurityLabelSpec.relabel": (

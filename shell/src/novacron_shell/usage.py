@@ -61,6 +61,7 @@ COMMANDS = {
     "VMQuery": Command(("vm", "list"), "vm list", ""),
     "GroupSettings": Command(("fleet", "set-group"), "fleet set-group prod", ""),
     "LimitSettings": Command(("node", "set"), "node set kvm1", ""),
+    "RollingUpdateSpec": Command(("fleet", "rolling-update"), "fleet rolling-update prod", ""),
     "QuotaSettings": Command(("fleet", "set-quota"), "fleet set-quota tag:dev", ""),
 }
 """The command that takes the fields of each spec. Those of other specs are set as a part of a field of `VMSpec`."""

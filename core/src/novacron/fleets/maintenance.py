@@ -16,7 +16,8 @@ from novacron.fleets.draining import DrainPlanner
 from novacron.fleets.moving import Storage, migrate_all, wait_for
 from novacron.fleets.nodes import NodeCollection, Recorded, refuse_balanced
 from novacron.fleets.placement.placer import Placer
-from novacron.records.capacity import DrainPlan, FleetNode, RollingUpdate, StuckVM
+from novacron.records.capacity import DrainPlan, FleetNode, StuckVM
+from novacron.records.rolling_updates import RollingUpdate
 from novacron.store.nodes import NodeStore
 
 if TYPE_CHECKING:

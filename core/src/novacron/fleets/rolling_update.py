@@ -28,7 +28,8 @@ from novacron.errors import (
 from novacron.fleets.groups import settings_of
 from novacron.fleets.node_program import argv_for, missing_program, run_program
 from novacron.fleets.nodes import NodeCollection, Recorded, refuse_balanced
-from novacron.records.capacity import DrainPlan, FleetNode, NodeUpdate, RollingUpdate, StuckVM, UpdateStage
+from novacron.records.capacity import DrainPlan, FleetNode, StuckVM
+from novacron.records.rolling_updates import NodeUpdate, RollingUpdate, UpdateStage
 from novacron.specs.capacity import RollingUpdateSpec
 from novacron.store.nodes import NodeStore
 from novacron.store.rolling_updates import RollingUpdateStore

@@ -328,57 +328,6 @@ class DrainPlan(Record, frozen=True):
     stuck: tuple[StuckVM, ...] = ()
 
 
-UpdateStage = Literal["waiting", "draining", "updating", "answering", "returning", "done"]
-"""How far a rolling update is with a node: its VMs move away, the command runs, it has to answer, its VMs move back."""
-
-
-class NodeUpdate(Record, frozen=True):
-    """A node of a rolling update.
-
-    Attributes:
-        reason: why the update stopped at this stage, or which VMs did not come back.
-        plan: how the node would be emptied; only in a plan.
-    """
-
-    node: str
-    id: str
-    stage: UpdateStage = "waiting"
-    reason: str = ""
-    plan: DrainPlan | None = None
-
-
-class RollingUpdate(Record, frozen=True):
-    """A rolling update of a group: its nodes are emptied and updated one after the other.
-
-    Attributes:
-        settings: the fields of `RollingUpdateSpec`.
-        nodes: the nodes in the order in which they are updated.
-    """
-
-    group: str
-    settings: dict[str, Any]
-    nodes: tuple[NodeUpdate, ...]
-
-    @property
-    def left(self) -> tuple[NodeUpdate, ...]:
-        """The nodes that are not done; those that were begun come first."""
-        return tuple(sorted((node for node in self.nodes if node.stage != "done"), key=lambda node: node.stage == "waiting"))
-
-    @property
-    def stuck(self) -> tuple[StuckVM, ...]:
-        """The VMs that can't move, in a plan."""
-        return tuple(each for node in self.nodes if node.plan is not None for each in node.plan.stuck)
-
-    def with_node(self, node: str, **changes: Any) -> RollingUpdate:
-        """Return a copy in which the node with that id is changed."""
-        return self.replace(nodes=tuple(each.replace(**changes) if each.id == node else each for each in self.nodes))
-
-    def __str__(self) -> str:
-        done = ", ".join(node.node for node in self.nodes if node.stage == "done") or "none"
-        left = ", ".join(f"{node.node} ({node.stage})" for node in self.left) or "none"
-        return f"done: {done}; not done: {left}"
-
-
 class BalanceMove(Record, frozen=True):
     """A migration in a plan to balance a group.
 
@@ -514,13 +463,10 @@ __all__ = [
     "Inventory",
     "NodeGroup",
     "NodeStatus",
-    "NodeUpdate",
     "Placement",
     "PlacementRule",
     "PlannedMove",
     "Quota",
     "Rejection",
-    "RollingUpdate",
     "StuckVM",
-    "UpdateStage",
 ]

@@ -119,12 +119,17 @@ class QuotaSettings(Spec):
 class RollingUpdateSpec(Spec):
     """What a rolling update does with each node of a group.
 
-    `command` is a program and its arguments; without one the nodes are only emptied and filled again. `run_on` says where it runs:
-    "node" (by SSH if the URI of the host uses SSH), or "here" on this machine. It has to be safe to run twice: after a failure it is run
-    again. It must contain no secret, because it is stored and other users can see it while it runs.
-    `reboots` says that the command restarts the node. At most `max_unavailable` nodes are away at a time. `storage` is "shared", or
-    "copy" to copy the disks. The command may take `command_timeout` seconds (1 hour), and then the node has to answer within
-    `answer_timeout` seconds (15 minutes).
+    Attributes:
+        command: Program and its arguments, such as ["apt-get", "-y", "upgrade"]. It has to be safe to run twice, because it is run
+            again after a failure, and must contain no secret, because it is stored and other users can see it while it runs. Without
+            it the nodes are only emptied and filled again.
+        run_on: Where the command runs: "node" (by SSH if the URI of the host uses SSH) or "here" on this machine. Default: "node".
+        max_unavailable: Largest number of nodes that are away at a time. Default: 1.
+        storage: What happens to the disks of the VMs: "shared" expects them on both hosts, "copy" sends them whole, "copy-top" only
+            the data above a backing file that the destination already has. Default: "shared".
+        reboots: Whether the command restarts the node. Default: false.
+        command_timeout: Longest time for the command, in seconds or text such as "2h". Default: 1 hour.
+        answer_timeout: Longest time until the node answers afterwards, in seconds or text such as "10m". Default: 15 minutes.
 
     Example:
         >>> RollingUpdateSpec(command=["apt-get", "-y", "upgrade"], command_timeout="2h").command_timeout

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from novacron.records.capacity import RollingUpdate
+from novacron.records.rolling_updates import RollingUpdate
 from novacron.store.base import Store
 
 if TYPE_CHECKING:

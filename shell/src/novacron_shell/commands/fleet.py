@@ -288,7 +288,13 @@ def recommendations(settings: Settings, since: str) -> None:
 
 
 @fleet.command("usage")
-@click.option("--by", type=click.Choice(["owner", "tag", "host"]), default="owner", show_default=True)
+@click.option(
+    "--by",
+    type=click.Choice(["owner", "tag", "host"]),
+    default="owner",
+    show_default=True,
+    help="What the usage is summed up by.",
+)
 @click.option("--since", default="30d", show_default=True, metavar="DURATION", help="The period.")
 @click.option("--step", metavar="DURATION", help="Divide the period, such as 1d. Default: one line for the whole period.")
 @common_options

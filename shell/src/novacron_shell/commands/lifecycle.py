@@ -76,32 +76,46 @@ def show(bulk: Bulk) -> None:
 @click.command("create")
 @click.argument("name", required=False)
 @click.option("--file", "file", type=click.File(), help="A YAML or JSON file with the fields of VMSpec; - is stdin.")
-@click.option("--vcpus", type=int)
-@click.option("--memory", type=SIZE, help='Such as "2GiB".')
+@click.option("--vcpus", type=int, help="Number of virtual CPUs Default: 1.")
+@click.option("--memory", type=SIZE, help='Memory with its unit, such as "2GiB". Default: 512 MiB.')
 @click.option(
-    "--disk", "disks", multiple=True, metavar="KEY=VALUE,...", help="size=20GiB or source=image:debian-13,size=20GiB,bus=scsi ..."
+    "--disk",
+    "disks",
+    multiple=True,
+    metavar="KEY=VALUE,...",
+    help="A disk: size=20GiB, or source=image:debian-13,size=20GiB,bus=scsi. `novacron explain disk` lists the keys.",
 )
-@click.option("--nic", "nics", multiple=True, metavar="KEY=VALUE,...", help="network=default,model=virtio ...")
+@click.option(
+    "--nic",
+    "nics",
+    multiple=True,
+    metavar="KEY=VALUE,...",
+    help="A NIC: network=default,model=virtio. `novacron explain nic` lists the keys.",
+)
 @click.option(
     "--image", help="Start the first disk from this image: a name of the catalogue, a URL or a file. It is pulled if needed."
 )
 @click.option("--size", type=SIZE, help="The size of the disk of --image, such as 20GiB.")
-@click.option("--firmware", type=click.Choice(["bios", "uefi", "uefi-secure"]))
+@click.option(
+    "--firmware",
+    type=click.Choice(["bios", "uefi", "uefi-secure"]),
+    help="Firmware that boots the VM; uefi-secure has Secure Boot. Default: bios.",
+)
 @click.option("--kernel", help="Boot this kernel file of the host directly, without a boot loader.")
-@click.option("--initrd", help="Used with --kernel.")
-@click.option("--command-line", help="Used with --kernel.")
+@click.option("--initrd", help="Initial RAM disk on the host, with --kernel.")
+@click.option("--command-line", help="Command line of the kernel, with --kernel.")
 @click.option("--iso", help="Insert this ISO file of the host into a CD-ROM drive.")
-@click.option("--arch")
-@click.option("--machine")
-@click.option("--tag", "tags", multiple=True)
-@click.option("--description")
+@click.option("--arch", help="CPU architecture, such as x86_64. Default: the best one of the host.")
+@click.option("--machine", help="Machine type in the hypervisor's own words, such as q35. Default: the hypervisor chooses.")
+@click.option("--tag", "tags", multiple=True, help="A tag of the VM, for groups and filters. May be given more than once.")
+@click.option("--description", help="Your own text.")
 @click.option("--serial-log", help="Write the output of the serial console to this file on the host.")
 @click.option(
     "--set",
     "more",
     multiple=True,
     metavar="FIELD=VALUE,...",
-    help="Set any field of VMSpec: tpm=true, display.type=spice, numa.0.vcpus=0-1.",
+    help="Set any field of VMSpec: tpm=true, display.type=spice, numa.0.vcpus=0-1. `novacron explain vm` lists them.",
 )
 @click.option("--start", is_flag=True, default=None, help="Start the VM after it is created.")
 @click.option(
@@ -248,13 +262,13 @@ def clone(settings: Settings, name: str, new_name: str, linked: bool, instant: b
 
 @click.command("update")
 @each_vm
-@click.option("--vcpus", type=int)
-@click.option("--memory", type=SIZE)
-@click.option("--description")
+@click.option("--vcpus", type=int, help="Number of virtual CPUs.")
+@click.option("--memory", type=SIZE, help='Memory with its unit, such as "2GiB".')
+@click.option("--description", help="Your own text; it replaces the former one.")
 @click.option("--tag", "tags", multiple=True, help="The new tags. They replace all present tags.")
 @click.option("--add-tag", "added", multiple=True, help="Add a tag to the present ones.")
 @click.option("--remove-tag", "removed", multiple=True, help="Remove a tag from the present ones.")
-@click.option("--autostart/--no-autostart", default=None)
+@click.option("--autostart/--no-autostart", default=None, help="Start the VM when its host boots, or not.")
 def update(bulk: Bulk, added: tuple[str, ...], removed: tuple[str, ...], **changes: Any) -> None:
     """Change fields of VM. Fields that are not given stay as they are. `novacron vm set` changes all others."""
     asked = given(**changes)

@@ -46,8 +46,12 @@ def show(bulk: Bulk) -> None:
 
 @resources.command("set")
 @each_vm
-@click.option("--vcpus", type=int)
-@click.option("--memory", type=SIZE, help='Such as "2GiB"; A running VM is changed by its balloon or by memory modules.')
+@click.option("--vcpus", type=int, help="Number of virtual CPUs.")
+@click.option(
+    "--memory",
+    type=SIZE,
+    help='Memory with its unit, such as "2GiB". A running VM is changed by its balloon or by memory modules.',
+)
 @click.option("--iothreads", type=int, help="Number of I/O threads for disks.")
 @_places
 def set_(bulk: Bulk, vcpus: int | None, memory: str | None, iothreads: int | None, places: dict[str, Any]) -> None:

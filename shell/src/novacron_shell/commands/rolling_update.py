@@ -11,7 +11,7 @@ from novacron_shell.options import DURATION, Settings, common_options, given
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 if TYPE_CHECKING:
-    from novacron.records.capacity import RollingUpdate
+    from novacron.records.rolling_updates import RollingUpdate
 
 
 @click.command("rolling-update")

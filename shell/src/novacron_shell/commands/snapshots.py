@@ -22,12 +22,14 @@ def snapshot() -> None:
 @snapshot.command("list")
 @each_vm_of_list
 @click.option("--name", metavar="PATTERN", help="Only snapshots whose name matches, such as 'nightly-*'.")
-@click.option("--kind", type=click.Choice(["internal", "external"]))
+@click.option(
+    "--kind", type=click.Choice(["internal", "external"]), help="Only snapshots in the disks' own files, or in new files."
+)
 @click.option("--memory/--no-memory", default=None, help="Only snapshots with memory, or without.")
 @click.option("--below", metavar="SNAPSHOT", help="Only descendants of this snapshot.")
 @click.option("--leaves", is_flag=True, default=None, help="Only snapshots without children.")
 @click.option("--older-than", metavar="AGE", help="Only snapshots older than this, such as 7d.")
-@click.option("--newer-than", metavar="AGE")
+@click.option("--newer-than", metavar="AGE", help="Only snapshots newer than this, such as 12h.")
 @click.option("--tree", is_flag=True, help="Draw the snapshots as a tree.")
 def list_(bulk: Bulk, tree: bool, **options: Any) -> None:
     """List the snapshots of VM, parents first."""
@@ -77,9 +79,13 @@ def show(bulk: Bulk, name: str) -> None:
 @snapshot.command("create")
 @each_vm
 @click.argument("name")
-@click.option("--description")
+@click.option("--description", help="Your own text.")
 @click.option("--memory/--no-memory", default=None, help="Include the memory of a running VM.")
-@click.option("--kind", type=click.Choice(["internal", "external"]))
+@click.option(
+    "--kind",
+    type=click.Choice(["internal", "external"]),
+    help="Store the snapshot in the disks' own files, or in new files. Default: the driver chooses.",
+)
 @click.option("--quiesce", is_flag=True, default=None, help="Freeze the guest's file systems meanwhile (needs the guest agent).")
 @click.option("--check", is_flag=True, help="Only say why the snapshot can't be taken. Nothing is changed.")
 def create(bulk: Bulk, name: str, check: bool, **options: Any) -> None:

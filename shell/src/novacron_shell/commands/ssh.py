@@ -52,7 +52,9 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "-l", "--user", help="The user to log in as. Default: the user of the VM's image, otherwise as ssh_config says."
     )
     @click.option("--address", help="Connect to this address instead of looking it up.")
-    @click.option("-p", "--port", type=click.IntRange(1, 65535), default=22, show_default=True)
+    @click.option(
+        "-p", "--port", type=click.IntRange(1, 65535), default=22, show_default=True, help="TCP port of SSH in the guest."
+    )
     @click.option("-i", "--identity", type=click.Path(exists=True, dir_okay=False), help="A file with a private key.")
     @click.option("--jump", metavar="[USER@]HOST", help="Connect through this host. Default: a KVM host that is reached by SSH.")
     @click.option("--no-jump", is_flag=True, help="Connect directly.")

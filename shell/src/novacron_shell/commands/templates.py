@@ -44,8 +44,8 @@ def show(settings: Settings, name: str) -> None:
 @template.command("create")
 @click.argument("vm")
 @click.argument("name")
-@click.option("--description", default="")
-@click.option("--tag", "tags", multiple=True)
+@click.option("--description", default="", help="Your own text.")
+@click.option("--tag", "tags", multiple=True, help="A tag of the template. May be given more than once.")
 @click.option("--seal/--no-seal", default=True, help="Remove the machine id, SSH host keys and DHCP leases.")
 @common_options
 def create(settings: Settings, vm: str, name: str, **fields: Any) -> None:
@@ -59,7 +59,7 @@ def create(settings: Settings, vm: str, name: str, **fields: Any) -> None:
 
 @template.command("update")
 @click.argument("name")
-@click.option("--description")
+@click.option("--description", help="Your own text; it replaces the former one.")
 @click.option("--tag", "tags", multiple=True, help="The new tags. They replace all present tags.")
 @common_options
 def update(settings: Settings, name: str, description: str | None, tags: tuple[str, ...]) -> None:

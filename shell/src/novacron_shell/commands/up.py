@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 @click.command("up")
 @click.argument("image", metavar="IMAGE")
 @click.argument("name")
-@click.option("--vcpus", type=int, default=2, show_default=True)
-@click.option("--memory", type=SIZE, default="2GiB", show_default=True)
+@click.option("--vcpus", type=int, default=2, show_default=True, help="Number of virtual CPUs.")
+@click.option("--memory", type=SIZE, default="2GiB", show_default=True, help="Memory with its unit.")
 @click.option("--size", type=SIZE, default="20GiB", show_default=True, help="The size of the disk.")
 @click.option("--network", default="default", show_default=True, help="The network of the NIC.")
 @click.option("--pool", default="default", show_default=True, help="The storage pool.")
-@click.option("--tag", "tags", multiple=True)
+@click.option("--tag", "tags", multiple=True, help="A tag of the VM, for groups and filters. May be given more than once.")
 @click.option(
     "--wait", default="5m", show_default=True, metavar="DURATION", help="Wait this long for an address; 0 does not wait."
 )
