@@ -16,7 +16,7 @@ def console(tmp_path):
     command = ["shell", "--quiet", "-c", "sim://console?vms=1"]
     child = pexpect.spawn("novacron", command, env=environment, encoding="utf-8", timeout=60, dimensions=(33, 117))
     child.send(":console vm-00001 --log console.log\r")
-    child.expect("attached to vm-00001")
+    child.expect("attached to vm-00001.*terminal's size\r\n")
     yield child
     child.close(force=True)
 

@@ -48,7 +48,7 @@ def test_keys_reach_the_guest(lab_hosts, boot):
     rebooted = threading.Event()
     subscription = host.subscribe(lambda event: rebooted.set() if (event.id, event.kind) == (vm.id, "vm.reboot") else None)
     try:
-        with pytest.raises(errors.InvalidSpecError, match="ctrl-alt-nothing"):
+        with pytest.raises(errors.InvalidSpecError, match="no such key"):
             vm.send_keys("ctrl-alt-nothing", "a")
         deadline = time.monotonic() + 60
         while not rebooted.wait(1):  # the firmware reads no keys in its first moments

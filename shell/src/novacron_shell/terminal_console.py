@@ -22,6 +22,9 @@ from novacron_shell.output import tell
 if TYPE_CHECKING:
     from novacron.hookspecs.console import Console
 
+UsualMode = Callable[[], AbstractContextManager[None]]
+"""Returns a context manager in which the terminal is as it was before the console."""
+
 DETACH, MENU = b"\x1d", b"\x1c"
 """Ctrl-], as telnet and virsh use it, and Ctrl-\\."""
 KEYS = re.compile(rb"([\x1c\x1d])")
@@ -73,13 +76,22 @@ class TerminalConsole:
         self._ended, self._shown = threading.Event(), threading.Lock()
         self._scrollback = Scrollback()
 
-    def run(self) -> None:
-        """Return when the user detaches, or when the input or the console ends. Without a terminal, standard input is sent as it is."""
+    def run(self, greeting: str) -> None:
+        """Return when the user detaches, or when the input or the console ends. Without a terminal, standard input is sent as it is.
+
+        Args:
+            greeting: a line for the user, written when each key reaches the console: before that, Ctrl-\\ would end this process.
+        """
+        printing = threading.Thread(target=self._print, name="novacron-console", daemon=True)
         try:
-            threading.Thread(target=self._print, name="novacron-console", daemon=True).start()
             if sys.stdin.isatty():
-                self._type()
+                with _raw_mode() as usual_mode:
+                    print(printable(greeting), end="\r\n", file=sys.stderr, flush=True)
+                    printing.start()
+                    self._type(usual_mode)
             else:
+                tell(greeting)
+                printing.start()
                 self._send_all()
         finally:
             self._ended.set()
@@ -103,16 +115,15 @@ class TerminalConsole:
             self._opened.write(data)
         self._ended.wait(1.0)  # let the answer come
 
-    def _type(self) -> None:
+    def _type(self, usual_mode: UsualMode) -> None:
         keys = self._keys()
-        with _raw_mode() as usual_mode:
-            for typed in keys:
-                if typed == DETACH:
-                    return
-                if typed != MENU:
-                    self._opened.write(typed)
-                elif self._menu(keys, usual_mode):
-                    return
+        for typed in keys:
+            if typed == DETACH:
+                return
+            if typed != MENU:
+                self._opened.write(typed)
+            elif self._menu(keys, usual_mode):
+                return
 
     def _keys(self) -> Iterator[bytes]:
         """Yield what is typed, the two keys apart from the rest, until the console or the input ends."""
@@ -123,7 +134,7 @@ class TerminalConsole:
                     return
                 yield from filter(None, KEYS.split(data))
 
-    def _menu(self, keys: Iterator[bytes], usual_mode: Callable[[], AbstractContextManager[None]]) -> bool:
+    def _menu(self, keys: Iterator[bytes], usual_mode: UsualMode) -> bool:
         """Ask what to do, do it, and return whether to detach. Output of the guest waits until then."""
         columns, rows = shutil.get_terminal_size()
         resize = f"stty rows {rows} cols {columns}"
@@ -142,8 +153,8 @@ class TerminalConsole:
 
 
 @contextmanager
-def _raw_mode() -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """Let every key reach the guest, Ctrl-C too. Yields a context manager in which the terminal is as it was before."""
+def _raw_mode() -> Iterator[UsualMode]:
+    """Let every key reach the guest, Ctrl-C too."""
     import termios
     import tty
 

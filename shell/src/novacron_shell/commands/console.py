@@ -36,10 +36,8 @@ def console(settings: Settings, vm: str, force: bool, log: str | None) -> None:
     with ExitStack() as stack:
         opened = stack.enter_context(closing(handle.console(force=force)))
         written = stack.enter_context(open(log, "ab", buffering=0)) if log else None
-        tell(
-            f"attached to {handle.name} on {handle.host.name}; Ctrl-] detaches, Ctrl-\\ scrolls back and sets the terminal's size"
-        )
-        TerminalConsole(opened, written).run()
+        keys = "Ctrl-] detaches, Ctrl-\\ scrolls back and sets the terminal's size"
+        TerminalConsole(opened, written).run(f"attached to {handle.name} on {handle.host.name}; {keys}")
     tell(f"detached from {handle.name}")
 
 
