@@ -288,6 +288,14 @@ ROWS = {
         nova.AlreadyExistsError,
     ),
     "pool's path taken": (lambda r: r.h.storagePoolDefineXML(POOL.format("row", r.lab.shared)), nova.AlreadyExistsError),
+    "pool not active": (
+        lambda r: r.h.storagePoolDefineXML(POOL.format("row", "/nowhere/row")).refresh(),
+        nova.InvalidStateError,
+    ),
+    "network not active": (
+        lambda r: r.h.networkDefineXML(NETWORK.format("row", "rowbr0", "")).destroy(),
+        nova.InvalidStateError,
+    ),
     "started twice": (lambda r: r.started().create(), nova.InvalidStateError),
     "stopped when it is": (lambda r: r.define().destroy(), nova.InvalidStateError),
     "undefined with snapshots": (lambda r: [d := r.with_disk(), r.snapshot(d), d.undefine()], nova.InvalidStateError),
@@ -333,7 +341,7 @@ ROWS = {
     "migration to where the network is not": (lacks_the_network, nova.NetworkNotFoundError),
     "migration to where the disk is not": (lacks_the_disk, nova.ImageNotFoundError),
     "migration to where the name is taken": (name_taken_there, nova.AlreadyExistsError),
-    "snapshot of a missing image": (snapshot_of_a_missing_image, nova.SnapshotError),
+    "snapshot of a missing image": (snapshot_of_a_missing_image, nova.ImageNotFoundError),
     "external snapshot with an internal parent deleted": (
         lambda r: [d := r.with_disk(), r.snapshot(d), r.snapshot(d, "e", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY).delete()],
         nova.UnsupportedOperationError,
@@ -397,6 +405,8 @@ PROVOKED = (
     "test_a_second_change_of_a_vm_that_hangs_is_refused_as_busy",
     MADE,
     MADE,
+    "pool not active",
+    "network not active",
     "started twice",
     MADE,
     MADE,
@@ -426,8 +436,9 @@ PROVOKED = (
     "tests/e2e/test_pools.py::test_a_pool_that_can_not_be_had_is_forgotten_again",
     MADE,
     "tests/e2e/test_pools.py::test_a_snapshot_that_finds_no_space_is_not_there_and_its_vm_goes_on",
-    MADE,
     "snapshot of a missing image",
+    MADE,
+    MADE,
     "not a qcow2",
     MADE,
 )
