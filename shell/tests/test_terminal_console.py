@@ -12,7 +12,7 @@ from novacron_shell.terminal_console import Scrollback
 def console(tmp_path):
     """The console of a simulated VM, which repeats what is typed, within the shell; the pager prints everything."""
     environment = os.environ | {"NOVACRON_STATE": str(tmp_path), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-    environment |= {"PAGER": "sed s/^/paged:/"}
+    environment |= {"PAGER": "sed s/^/paged:/", "COLUMNS": "80", "LINES": "24"}
     command = ["shell", "--quiet", "-c", "sim://console?vms=1"]
     child = pexpect.spawn("novacron", command, env=environment, encoding="utf-8", timeout=60, dimensions=(33, 117))
     child.send(":console vm-00001 --log console.log\r")

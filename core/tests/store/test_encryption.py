@@ -13,7 +13,7 @@ from novacron.errors import InvalidStateError, StorageError, WorkflowError
 from novacron.labs import Lab
 from novacron.state import StateDirectory
 from novacron.store.encryption import FILE, PREFIX, Encryption, unreadable
-from novacron.store.tables import alert_files, metadata, runs
+from novacron.store.tables import alert_files, metadata, node_groups, runs
 from novacron.testing.marked import SecretSearch, mark
 from novacron.workflow import steps
 
@@ -194,3 +194,31 @@ def test_a_run_whose_key_is_lost_is_listed_and_refused_by_name(tmp_path):
         assert "database-key" in caught.value.hint
         with site.database.transaction() as connection:
             assert connection.execute(sa.select(sa.func.count()).select_from(runs)).scalar_one() == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_sites_of_one_process_each_have_their_own_key(tmp_path, monkeypatch, request, database):
+    """Also when the first one is closed: neither the driver of the database nor SQLAlchemy keeps its key for the others."""
+    if database == "postgresql":
+        request.getfixturevalue("postgresql")
+    else:
+        monkeypatch.setenv("NOVACRON_DATABASE", f"sqlite:///{tmp_path / 'shared.db'}")
+
+    def add(site, name):
+        with site.database.transaction() as connection:
+            connection.execute(node_groups.insert().values(name=name, settings={"token": name}))
+
+    def read(site):
+        with site.database.transaction() as connection:
+            found = {row.name: row.settings["token"] for row in connection.execute(node_groups.select())}
+        return {name for name, token in found.items() if token == name}
+
+    with novacron.Site(tmp_path / "second") as second:
+        with novacron.Site(tmp_path / "first") as first:
+            add(first, "first")
+            add(second, "second")
+            assert (read(first), read(second)) == ({"first"}, {"second"})
+        add(second, "later")
+        assert read(second) == {"second", "later"}
+    with novacron.Site(tmp_path / "first") as again:
+        assert read(again) == {"first"}

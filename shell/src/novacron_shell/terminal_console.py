@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import select
-import shutil
 import sys
 import threading
 from collections import deque
@@ -136,7 +135,7 @@ class TerminalConsole:
 
     def _menu(self, keys: Iterator[bytes], usual_mode: UsualMode) -> bool:
         """Ask what to do, do it, and return whether to detach. Output of the guest waits until then."""
-        columns, rows = shutil.get_terminal_size()
+        columns, rows = os.get_terminal_size(0)  # of the terminal itself, whatever COLUMNS and LINES say
         resize = f"stty rows {rows} cols {columns}"
         with self._shown:
             os.write(1, f"\r\n[s]croll back, [r]esize: type `{resize}`, [d]etach, Ctrl-\\: send it, Enter: continue ".encode())

@@ -87,7 +87,13 @@ class Database:
         if url == f"sqlite:///{self._state / FILE}":
             self._state.private_file(FILE)
         arguments: dict[str, Any] = {"connect_args": {"timeout": 15}} if sqlite else {"pool_pre_ping": True}
-        arguments |= {"json_serializer": self._encryption.dumps, "json_deserializer": self._encryption.loads}
+        encryption = self._encryption
+        # psycopg remembers functions by their code for the whole process, and methods too: the keys of one site would serve all others.
+        # It remembers no function with a closure.
+        arguments |= {
+            "json_serializer": lambda value: encryption.dumps(value),
+            "json_deserializer": lambda text: encryption.loads(text),
+        }
         try:
             engine = sa.create_engine(url, pool_size=8, max_overflow=64, **arguments)
         except (sa.exc.ArgumentError, ImportError) as error:
