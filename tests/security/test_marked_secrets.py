@@ -200,7 +200,7 @@ import novacron
 faulthandler.enable()
 with novacron.Site(sys.argv[1]) as site:
     context, password = [site, site.secrets, site.database], site.secrets.get("by-variable")
-    print(context, {"site": site}, f"{site.secrets}")
+    print(context, {"site": site}, f"{site.secrets}", flush=True)
     os.abort()
 """
 

@@ -22,7 +22,7 @@ import msgspec
 
 from novacron.secrets import environment_without_secrets
 from novacron_lab.certificates import make_certificate
-from novacron_lab.running import LabError
+from novacron_lab.running import LabError, ProcessIdentity
 
 if TYPE_CHECKING:
     from novacron_lab.lab import Lab
@@ -86,8 +86,25 @@ def start(lab: Lab) -> BMC:
     found = BMC(f"https://{address}:{PORT}", str(folder))
     if not folder.exists():
         _prepare(lab, folder, address)
-    if _answers(found):
-        return found
+    server = _running(folder) or _begin(lab, folder)
+    deadline = time.monotonic() + START_TIMEOUT
+    while not _answers(found):
+        if not server.alive or time.monotonic() > deadline:
+            raise LabError(f"the Redfish server did not start: {(folder / 'log').read_text()[-1500:].strip()}")
+        time.sleep(0.05)
+    return found
+
+
+def _running(folder: Path) -> ProcessIdentity | None:
+    """Return the server that was started before and still runs. It may be too busy to answer at once."""
+    try:
+        server = ProcessIdentity.parse((folder / "pid").read_text())
+    except (OSError, ValueError):
+        return None
+    return server if server.alive else None
+
+
+def _begin(lab: Lab, folder: Path) -> ProcessIdentity:
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             ["ip", "netns", "exec", lab.switch, sys.executable, "-m", "novacron_lab.bmc", lab.name],
@@ -98,12 +115,9 @@ def start(lab: Lab) -> BMC:
             cwd="/",
             env=environment_without_secrets(),
         )
-    deadline = time.monotonic() + START_TIMEOUT
-    while not _answers(found):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise LabError(f"the Redfish server did not start: {(folder / 'log').read_text()[-1500:].strip()}")
-        time.sleep(0.05)
-    return found
+    server = ProcessIdentity.of(process.pid)
+    (folder / "pid").write_text(str(server))
+    return server
 
 
 def _prepare(lab: Lab, folder: Path, address: str) -> None:
