@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import novacron
-from novacron_lab import Lab, cgroups, requirements
+from novacron_lab import Lab, cgroups, network, requirements
 from novacron_lab.commands import lab as commands
 from novacron_lab.demo import _make_private
 from novacron_lab.lab import lab_folder
@@ -199,3 +199,18 @@ def test_the_commands_register_the_hosts_in_the_fleet_and_take_them_out_again():
         down = runner.invoke(commands, ["down", "--name", name])
     assert down.exit_code == 0
     assert f"{name}-a" not in novacron.fleet().hosts
+
+
+@pytest.mark.lab
+def test_a_new_port_changes_no_mac_address_of_the_labs_bridges(lab):
+    """The kernel gives a bridge the lowest MAC address of its ports; whoever knows the old one would get no answer."""
+    bridges = [(lab.switch, network.SWITCH_BRIDGE), *((host.namespace, network.GUEST_BRIDGE) for host in lab.hosts)]
+    for namespace, bridge in bridges:
+        inside = ("ip", "-n", namespace)
+        before = json.loads(run(*inside, "-j", "link", "show", bridge).stdout)[0]["address"]
+        run(*inside, "link", "add", "lowest", "address", "02:00:00:00:00:01", "type", "veth", "peer", "name", "other")
+        try:
+            run(*inside, "link", "set", "lowest", "master", bridge)
+            assert json.loads(run(*inside, "-j", "link", "show", bridge).stdout)[0]["address"] == before
+        finally:
+            run(*inside, "link", "delete", "lowest")

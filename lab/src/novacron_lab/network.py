@@ -42,8 +42,7 @@ def make_switch(switch: str, link: str, subnet: int) -> None:
     run("ip", "netns", "add", switch)
     inside = ("ip", "-n", switch)
     run(*inside, "link", "set", "lo", "up")
-    run(*inside, "link", "add", SWITCH_BRIDGE, "type", "bridge")
-    run(*inside, "address", "add", f"10.231.{subnet}.2/24", "dev", SWITCH_BRIDGE)
+    _make_bridge(switch, SWITCH_BRIDGE, f"10.231.{subnet}.2")
     run(*inside, "link", "set", SWITCH_BRIDGE, "up")
     run("ip", "link", "add", link, "type", "veth", "peer", "name", "uplink", "netns", switch)
     run(*inside, "link", "set", "uplink", "master", SWITCH_BRIDGE, "up")
@@ -62,9 +61,8 @@ def make_host(namespace: str, switch: str, port: str, address: str, peers: Seque
     run("ip", "-n", switch, "link", "set", port, "master", SWITCH_BRIDGE, "up")
     inside = ("ip", "-n", namespace)
     run(*inside, "link", "set", "lo", "up")
-    run(*inside, "link", "add", GUEST_BRIDGE, "type", "bridge")
+    _make_bridge(namespace, GUEST_BRIDGE, address)
     run(*inside, "link", "set", "uplink", "master", GUEST_BRIDGE, "up")
-    run(*inside, "address", "add", f"{address}/24", "dev", GUEST_BRIDGE)
     run(*inside, "link", "set", GUEST_BRIDGE, "up")
     enter = ("ip", "netns", "exec", namespace)
     rule = ("--wait", "-A", "INPUT", "-p", "tcp", "--dport", MIGRATION_PORTS)
@@ -72,6 +70,14 @@ def make_host(namespace: str, switch: str, port: str, address: str, peers: Seque
         run(*enter, "iptables", *rule, "-s", peer, "-j", "ACCEPT")
     for family in ("iptables", "ip6tables") if IPV6.exists() else ("iptables",):
         run(*enter, family, *rule, "-j", "REJECT", "--reject-with", "tcp-reset")
+
+
+def _make_bridge(namespace: str, name: str, address: str) -> None:
+    """Make a bridge with a MAC address of its own. Otherwise it takes the lowest of its ports', and a new port can change it: then
+    neighbours that know the old one get no answer until they ask for it again."""
+    mac = ":".join(f"{number:02x}" for number in (2, 0, *map(int, address.split("."))))
+    run("ip", "-n", namespace, "link", "add", name, "address", mac, "type", "bridge")
+    run("ip", "-n", namespace, "address", "add", f"{address}/24", "dev", name)
 
 
 def set_link(switch: str, port: str, *, up: bool) -> None:
