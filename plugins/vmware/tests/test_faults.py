@@ -265,6 +265,23 @@ def test_an_expired_session_in_the_middle_of_a_task_goes_on(host, vm):
         thread.join()
 
 
+def test_a_session_that_ends_again_at_once_is_begun_again(host, vm, monkeypatch):
+    content = host.dispatcher.driver.native.content
+    session, ended = content.sessionManager._stub, []
+    log_in_again = session.log_in_again
+
+    def log_in_and_out(logins):
+        log_in_again(logins)
+        if len(ended) < 3:
+            ended.append(logins)
+            content.sessionManager.Logout()
+
+    monkeypatch.setattr(session, "log_in_again", log_in_and_out)
+    content.sessionManager.Logout()
+    assert vm.start().status == "running"
+    assert len(ended) == 3
+
+
 def test_a_quiet_session_is_kept_alive(vcenter, monkeypatch):
     """Nobody calls, and it is renewed all the same when it expired; a closed connection gives no more signs of life."""
     monkeypatch.setattr(keepalive, "INTERVAL", 0.05)

@@ -18,6 +18,8 @@ from novacron.secrets import KEYRING, read_secret
 from novacron_vmware.sdk import SoapStubAdapter, vim
 
 PASSWORD = "NOVACRON_VSPHERE_PASSWORD"  # noqa: S105 - the variable's name
+ATTEMPTS = 5
+"""How often a call is made when its session has ended each time: somebody may end sessions as fast as they begin."""
 
 
 class Session(SoapStubAdapter):  # type: ignore[misc]
@@ -47,14 +49,15 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
                 self.log_in()
 
     def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:
-        before = self.logins
-        try:
-            return super().InvokeMethod(mo, info, args, outerStub)
-        except vim.fault.NotAuthenticated:
-            if info.name in ("Login", "Logout"):
-                raise
-            self.log_in_again(before)
-            return super().InvokeMethod(mo, info, args, outerStub)
+        for _ in range(ATTEMPTS - 1):
+            before = self.logins
+            try:
+                return super().InvokeMethod(mo, info, args, outerStub)
+            except vim.fault.NotAuthenticated:
+                if info.name in ("Login", "Logout"):
+                    raise
+                self.log_in_again(before)
+        return super().InvokeMethod(mo, info, args, outerStub)
 
     def serves(self, host: str | None) -> bool:
         """Whether a host name is that of this session's server."""
