@@ -1,11 +1,8 @@
 """Maintenance: a node is emptied once, or the VMs that can't move are named and nothing is changed."""
 
-import uuid
-
 import pytest
 
 from novacron import Site, errors
-from novacron.drivers.sim.state.world import world
 
 
 @pytest.fixture
@@ -13,22 +10,6 @@ def site(tmp_path):
     with Site(tmp_path / "state") as made:
         made.fleet.settings["migrations_per_host"] = 8
         yield made
-
-
-@pytest.fixture
-def add(site):
-    """Return a function that adds a simulated host with 64 CPUs to the group "prod", and returns its handle."""
-
-    def make(name, **settings):
-        machine = f"{name}-{uuid.uuid4().hex[:8]}"
-        site.fleet.add(name, f"sim://{machine}")
-        site.fleet.nodes.refresh([name])
-        site.fleet.nodes.set(name, **({"group": "prod", "vcpus_ratio": 1} | settings))
-        host = site.fleet.hosts[name]
-        host.world = world(machine)
-        return host
-
-    return make
 
 
 def running(host):

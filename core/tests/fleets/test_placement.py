@@ -4,14 +4,12 @@ import random
 import subprocess
 import sys
 import textwrap
-import uuid
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from novacron import DiskSpec, Site, VMSpec, errors
-from novacron.drivers.sim.state.world import world
 from novacron.fleets.placement.planner import Planner
 from novacron.fleets.placement.view import FleetView, Request
 from novacron.plugins import hookimpl
@@ -140,20 +138,6 @@ def test_the_best_node_is_the_first_candidate_of_the_explanation(vms, labelled):
 def site(tmp_path):
     with Site(tmp_path / "state") as made:
         yield made
-
-
-@pytest.fixture
-def add(site):
-    """Return a function that adds a simulated host with 64 CPUs to the group "prod"."""
-
-    def make(name, **settings):
-        machine = f"{name}-{uuid.uuid4().hex[:8]}"
-        site.fleet.add(name, f"sim://{machine}")
-        site.fleet.nodes.refresh([name])
-        site.fleet.nodes.set(name, **({"group": "prod", "vcpus_ratio": 1} | settings))
-        return world(machine)
-
-    return make
 
 
 def test_a_vm_is_created_on_the_emptiest_node(site, add):
