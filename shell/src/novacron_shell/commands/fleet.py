@@ -166,8 +166,8 @@ def balance(
 ) -> None:
     """Show which migrations would balance GROUP, each with its gain, or carry them out."""
     from novacron import NovaCronError, fleet
-    from novacron_shell.commands.monitor import stop_on_signals
     from novacron_shell.progress import follow
+    from novacron_shell.signals import stop_on_signals
 
     if once and every is not None:
         raise click.UsageError("give --once or --every, not both")

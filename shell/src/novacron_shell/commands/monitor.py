@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import click
@@ -13,6 +10,7 @@ import click
 from novacron.text import printable_line
 from novacron_shell.options import DURATION, Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, tell, write
+from novacron_shell.signals import stop_on_signals
 
 
 @click.group("monitor")
@@ -283,16 +281,6 @@ class TargetUpdates:
             self._exporter.hosts = host_targets(fleet())
             self._exporter.guests = guest_targets(fleet(), timeout=self._timeout)
         self._count += 1
-
-
-def stop_on_signals() -> threading.Event:
-    """Return an event that SIGINT and SIGTERM set until the command ends, so that a service can finish what it does."""
-    stop = threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before = signal.signal(number, lambda *_: stop.set())
-            click.get_current_context().call_on_close(partial(signal.signal, number, before))
-    return stop
 
 
 def _say(text: str) -> None:

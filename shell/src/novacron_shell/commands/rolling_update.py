@@ -46,7 +46,7 @@ def rolling_update(
     """
     from novacron import fleet
     from novacron.workflow.kinds.guest import words
-    from novacron_shell.commands.monitor import stop_on_signals
+    from novacron_shell.signals import stop_on_signals
 
     fields = given(**options, command=None if command is None else words(command), run_on="here" if here else None)
     fields |= {"reboots": True} if reboots else {}
