@@ -107,7 +107,7 @@ class AuditLog:
             self.lost += 1
 
     @contextmanager
-    def recording(self, operation: str, identity: Identity, resource: str | None, **arguments: Any) -> Iterator[None]:
+    def recording(self, operation: str, identity: Identity, resource: str | None, /, **arguments: Any) -> Iterator[None]:
         """Append a line when the block ends, whether it succeeds or fails."""
         error: BaseException | None = None
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
@@ -475,27 +476,14 @@ class Fleet:
 
         return Refresh(self, self._node_store, Reconciler(self._allocations, self._alive))
 
-    def _recorded(self, operation: str, name: str, arguments: dict[str, Any]) -> _Recorded:
-        return _Recorded(self._audit, operation, self._identity, name, arguments)
+    def _recorded(self, operation: str, name: str, arguments: dict[str, Any]) -> AbstractContextManager[None]:
+        return self._audit.recording(operation, self._identity, name, **arguments)
 
 
 def _spec(spec: VMSpec | None, fields: dict[str, Any]) -> VMSpec:
     from novacron.specs import VMSpec
 
     return VMSpec.parse(spec if spec is not None and not fields else {**(spec.as_dict() if spec else {}), **fields})
-
-
-class _Recorded:
-    """Writes an audit line when the block ends."""
-
-    def __init__(self, audit: AuditLog, operation: str, identity: Identity, name: str, arguments: dict[str, Any]) -> None:
-        self._audit, self._operation, self._identity, self._name, self._arguments = audit, operation, identity, name, arguments
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._audit.write(self._operation, self._identity, resource=self._name, arguments=self._arguments, error=error)
 
 
 __all__ = ["Fleet"]
