@@ -11,12 +11,14 @@ import yaml
 from novacron.errors import InvalidSpecError
 from novacron.monitoring.alerting.configuration import read_configuration
 from novacron.monitoring.alerting.defaults import default_configuration
-from novacron.monitoring.alerting.evaluation import Samples, evaluate
+from novacron.monitoring.alerting.evaluation import evaluate
 from novacron.monitoring.alerting.expressions import parse
 from novacron.monitoring.alerting.rule_tests import expanded, run_tests
 from novacron.monitoring.alerting.rules import Rule, prometheus_file, read_rules
+from novacron.monitoring.alerting.samples import Samples
 from novacron.monitoring.alerting.states import AlertStates
 from novacron.monitoring.alerting.templates import fill
+from novacron.monitoring.layouts import Layouts, Measured, Round, SeriesKey
 
 BASES = ['m{job="a"}', "m", 'm{host!="h1"}', 'm{host=~"h[12]"}', "c_total"]
 RANGED = [
@@ -256,6 +258,42 @@ def test_nan_and_infinities_are_no_traps():
     assert evaluate(parse("m / m > 0"), samples, 0) == {}
     for text in ("round(n / m)", "ceil(m / m)", "n % m", "(n / m) % 2", "n ^ 5000", "-n ^ 0.5"):
         assert evaluate(parse(text), samples, 0)
+
+
+def many(layouts, at, numbers, metrics=("m", "n"), disks=()):
+    """Return a round of VMs whose values are their numbers."""
+    keys = [SeriesKey(metric) for metric in metrics] + [SeriesKey("d", (("disk", disk),)) for disk in disks]
+    layout = layouts.of(keys)
+    return Round(at, [Measured("vm", str(n), "a", (("vm", str(n)),), layout, [float(n)] * len(keys)) for n in numbers])
+
+
+def test_rows_of_deleted_vms_are_dropped():
+    """VMs come and go. The memory that samples take does not grow with all that there ever were."""
+    samples, layouts = Samples(), Layouts()
+    for number in range(40):
+        samples.add_round(many(layouts, 60.0 * number, range(100 * number, 100 * number + 100), disks=("vda",)), ["m", "d"])
+        samples.forget({"m": 60.0 * number - 90, "d": 60.0 * number - 90})
+    sizes = [len(table.rows) for metric in ("m", "d") for table in samples.of(metric)]
+    assert sizes
+    assert max(sizes) < 2000
+    assert evaluate(parse("m"), samples, 60.0 * 39).keys() >= {(("vm", str(n)),) for n in range(3900, 4000)}
+    assert evaluate(parse("m > 3998"), samples, 60.0 * 39) == {(("vm", "3999"),): 3999.0}
+
+
+def test_series_of_several_layouts_are_matched_by_their_labels():
+    """VMs with other devices, VMs that came later, and values that a script pushed belong together if their labels are equal."""
+    samples, layouts = Samples(), Layouts()
+    samples.add_round(many(layouts, 0.0, (1, 2), disks=("vda", "vdb")), ["m", "n", "d"])
+    samples.add_round(many(layouts, 60.0, (3, 1)), ["m", "n", "d"])
+    samples.add("n", {"vm": "4"}, 30.0, 4.0)
+    samples.add("d", {"disk": "vda", "vm": "2"}, 30.0, 7.0)
+    samples.add("m", {"vm": "1"}, 30.0, 99.0)
+    vms = {(("vm", str(n)),): float(n) for n in (1, 2, 3)}
+    assert evaluate(parse("m + n"), samples, 60.0) == {labels: 2 * value for labels, value in vms.items()}
+    assert evaluate(parse("n unless m"), samples, 60.0) == {(("vm", "4"),): 4.0}
+    assert evaluate(parse("m or n"), samples, 60.0) == {**vms, (("vm", "4"),): 4.0}
+    assert evaluate(parse("sum by (vm) (d) > m"), samples, 60.0) == {(("vm", "1"),): 2.0, (("vm", "2"),): 9.0}
+    assert evaluate(parse("count_over_time(m[2m]) == 2"), samples, 60.0) == {(("vm", "1"),): 2.0}
 
 
 def test_labels_and_templates():

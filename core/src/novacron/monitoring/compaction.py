@@ -95,14 +95,28 @@ class Compaction:
             times = metric_rounds.c.at < step_of(now, HOUR)
             left = sa.exists().where(metric_raw.c.at == metric_rounds.c.at)
             connection.execute(metric_rounds.delete().where(times, ~left))
-            used = [sa.exists().where(table.c.object == metric_objects.c.id) for table in (metric_chunks, metric_raw)]
-            gone = sa.select(metric_objects.c.id).where(~used[0], ~used[1])
-            numbers = list(connection.execute(gone).scalars())
+            numbers = self._without_values(connection)
             for start in range(0, len(numbers), 500):
                 some = numbers[start : start + 500]
                 connection.execute(metric_counters.delete().where(metric_counters.c.object.in_(some)))
                 connection.execute(metric_objects.delete().where(metric_objects.c.id.in_(some)))
         self._storage.forget(numbers)
+
+    def _without_values(self, connection: sa.Connection) -> list[int]:
+        """Return the objects that have neither chunks nor raw rows.
+
+        Raw rows are ordered by time, so an object can't be looked up in them. The rounds are read instead, the newest first: it has
+        nearly all objects that have no chunks yet.
+        """
+        packed = sa.exists().where(metric_chunks.c.object == metric_objects.c.id)
+        left = set(connection.execute(sa.select(metric_objects.c.id).where(~packed)).scalars())
+        rounds = connection.execute(sa.select(metric_rounds.c.at).order_by(metric_rounds.c.at.desc())).scalars().all()
+        for at in rounds:
+            if not left:
+                break
+            query = sa.select(metric_raw.c.object).where(metric_raw.c.at == at)
+            left.difference_update(connection.execute(query.where(metric_raw.c.object.between(min(left), max(left)))).scalars())
+        return sorted(left)
 
     def _plan(self, hour: float) -> list[Part]:
         with self._storage.database.transaction() as connection:

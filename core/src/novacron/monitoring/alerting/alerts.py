@@ -242,9 +242,8 @@ class FleetAlerts:
         history, horizons = History(storage, {}), notifier.horizons()
         for metric in (metric for metric, seconds in horizons.items() if seconds > UNPACKED):
             for one in history.query(metric, since=now - horizons[metric], until=now, age=0.0, show="value", limit=ALL):
-                labels = tuple(sorted(one.labels.items()))
                 for at, value in one.points:
-                    notifier.samples.append(metric, labels, at, value)
+                    notifier.samples.add(metric, one.labels, at, value)
         recent = max((seconds for seconds in horizons.values() if seconds <= UNPACKED), default=0.0)
         known = storage.objects()
         for at in storage.rounds(now - recent, now):

@@ -1,12 +1,12 @@
-"""Computes expressions at one time."""
+"""Computes expressions at one time, column by column."""
 
 from __future__ import annotations
 
 import math
 import operator
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.monitoring.alerting.expressions import (
@@ -15,72 +15,21 @@ from novacron.monitoring.alerting.expressions import (
     Binary,
     Call,
     Expression,
+    Matcher,
     Matching,
     Number,
     Selector,
 )
 from novacron.monitoring.alerting.functions import AGGREGATIONS, FUNCTIONS
+from novacron.monitoring.alerting.samples import Column, Columns, Samples, Table
+from novacron.monitoring.alerting.vectors import Vector, union
 from novacron.monitoring.layouts import Labels
 
 LOOKBACK = 300.0
 """Seconds that a sample counts as the current value of its series."""
-Vector = dict[Labels, float]
-"""A value for each set of labels."""
 
 
-class SampleSource(Protocol):
-    """Where expressions find samples."""
-
-    def select(self, metric: str) -> Iterable[tuple[Labels, Sequence[float], Sequence[float]]]:
-        """Return labels, times and values of the series of a metric; times in ascending order."""
-
-
-class Samples:
-    """Samples in memory: for tests of rules, and for values that are at hand.
-
-    Example:
-        >>> samples = Samples()
-        >>> samples.add("up", {"host": "a"}, 60.0, 1.0)
-        >>> [labels for labels, _, _ in samples.select("up")]
-        [(('host', 'a'),)]
-    """
-
-    def __init__(self) -> None:
-        self._series: dict[str, dict[Labels, tuple[list[float], list[float]]]] = {}
-
-    def add(self, metric: str, labels: Mapping[str, str], at: float, value: float) -> None:
-        """Add a sample; one that is not newer than the series' last one is ignored."""
-        self.append(metric, tuple(sorted(labels.items())), at, value)
-
-    def append(self, metric: str, labels: Labels, at: float, value: float) -> None:
-        """Add a sample of a series whose labels are sorted. One that is not newer than the last one is ignored: it is known."""
-        series = self._series.setdefault(metric, {}).get(labels)
-        if series is None:
-            series = self._series[metric][labels] = ([], [])
-        elif series[0] and at <= series[0][-1]:
-            return
-        series[0].append(at)
-        series[1].append(value)
-
-    def select(self, metric: str) -> Iterable[tuple[Labels, Sequence[float], Sequence[float]]]:
-        """Return labels, times and values of the series of a metric."""
-        return ((labels, times, values) for labels, (times, values) in self._series.get(metric, {}).items())
-
-    def forget(self, horizons: Mapping[str, float]) -> None:
-        """Drop the samples before these times, by metric, and all samples of other metrics."""
-        for metric in list(self._series):
-            if metric not in horizons:
-                del self._series[metric]
-                continue
-            known = self._series[metric]
-            for labels in [labels for labels, (times, _) in known.items() if times[-1] < horizons[metric]]:
-                del known[labels]
-            for times, values in known.values():
-                place = bisect_left(times, horizons[metric])
-                del times[:place], values[:place]
-
-
-def evaluate(expression: Expression, samples: SampleSource, at: float) -> Vector | float:
+def evaluate(expression: Expression, samples: Samples, at: float) -> Vector | float:
     """Return the value of an expression at a time.
 
     Raises:
@@ -93,119 +42,179 @@ def evaluate(expression: Expression, samples: SampleSource, at: float) -> Vector
         >>> evaluate(parse("up == 0"), samples, 90.0)
         {(('host', 'a'),): 0.0}
     """
-    return _Evaluation(samples, at).of(expression)
+    return Evaluation(samples, at).of(expression)
 
 
-def evaluate_vector(expression: Expression, samples: SampleSource, at: float) -> Vector:
-    """Return the value of an expression at a time; a number is a series without labels."""
-    found = evaluate(expression, samples, at)
-    return found if isinstance(found, dict) else {(): found}
+class Evaluation:
+    """Computes expressions at one time. Selectors and calls that several rules have are computed once.
 
+    Args:
+        samples: where the samples are.
+        at: the time.
+    """
 
-class _Evaluation:
-    def __init__(self, samples: SampleSource, at: float) -> None:
-        self._samples, self._at = samples, at
+    def __init__(self, samples: Samples, at: float) -> None:
+        self.samples, self.at = samples, at
+        self._known: dict[Expression, Vector] = {}
+        self._chosen_rows: dict[tuple[Table, tuple[Matcher, ...]], list[bool]] = {}
 
     def of(self, expression: Expression) -> Vector | float:
+        """Return the value of an expression. Raises InvalidSpecError as `evaluate` does."""
         if isinstance(expression, Number):
             return expression.value
         if isinstance(expression, Selector):
-            return self._instant(expression)
+            return self._once(expression, self._instant)
         if isinstance(expression, Call):
-            return self._call(expression)
+            return self.at if expression.name == "time" else self._once(expression, self._call)
         if isinstance(expression, Aggregate):
             return self._aggregate(expression)
         return self._binary(expression)
 
-    def _chosen(self, selector: Selector) -> Iterable[tuple[Labels, Sequence[float], Sequence[float]]]:
-        for labels, times, values in self._samples.select(selector.metric):
-            if selector.matchers:
-                known = dict(labels)
-                if not all(matcher.matches(known.get(matcher.label, "")) for matcher in selector.matchers):
-                    continue
-            yield labels, times, values
+    def vector(self, expression: Expression) -> Vector:
+        """Return the value of an expression; a number is a series without labels."""
+        found = self.of(expression)
+        return found if isinstance(found, Vector) else self._vector({(): found})
 
-    def _instant(self, selector: Selector) -> Vector:
-        at, found = self._at - selector.offset, {}
-        for labels, times, values in self._chosen(selector):
-            place = len(times) if times and times[-1] <= at else bisect_right(times, at)
-            if place and times[place - 1] >= at - LOOKBACK:
-                found[labels] = values[place - 1]
+    def _vector(self, values: dict[Labels, float]) -> Vector:
+        return Vector.of(values, self.samples)
+
+    def _once(self, expression: Any, compute: Callable[[Any], Vector]) -> Vector:
+        found = self._known.get(expression)
+        if found is None:
+            found = self._known[expression] = compute(expression)
         return found
 
-    def _call(self, call: Call) -> Vector | float:
-        if call.name == "time":
-            return self._at
+    def _chosen(self, table: Table, column: Column, selector: Selector) -> Column:
+        """Return a column with the values of the series that fulfil the selector's matchers."""
+        if not selector.matchers:
+            return column
+        name = (table, selector.matchers)
+        rows = self._chosen_rows.get(name)
+        if rows is None or len(rows) < len(column):
+            known = map(dict, table.rows)
+            rows = [all(one.matches(labels.get(one.label, "")) for one in selector.matchers) for labels in known]
+            self._chosen_rows[name] = rows
+        return [value if ours else None for value, ours in zip(column, rows, strict=False)]
+
+    def _instant(self, selector: Selector) -> Vector:
+        at, found = self.at - selector.offset, {}
+        for table, stored in self.samples.of(selector.metric).items():
+            _, columns = stored.between(at - LOOKBACK, at, len(table.rows))
+            if not columns:
+                continue
+            column = columns[-1]
+            for older in reversed(columns[:-1]):
+                if None not in column:
+                    break
+                column = [b if a is None else a for a, b in zip(column, older, strict=True)]
+            found[table] = self._chosen(table, column, selector)
+        return Vector(found)
+
+    def _call(self, call: Call) -> Vector:
         if call.name == "absent":
             return self._absent(call.arguments[0])
         function = FUNCTIONS[call.name]
         others = [self.of(argument) for argument in call.arguments[1:]]
         first = call.arguments[0]
-        found: Vector = {}
         if function.arguments[0] == "vector":
-            given = _series(self.of(first))
-            return {labels: float(function.compute(value, *others)) for labels, value in given.items()}
-        end = self._at - first.offset
-        start = end - first.range
-        for labels, times, values in self._chosen(first):
-            low, high = bisect_left(times, start), bisect_right(times, end)
-            if low < high:
-                value = function.compute((times[low:high], values[low:high], start, end), *others)
-                if value is not None:
-                    found[labels] = float(value)
-        return found
+            return _series(self.of(first)).mapped(function.compute, *others)
+        found = {}
+        for table, stored in self.samples.of(first.metric).items():
+            column = self._over_time(stored, len(table.rows), first, lambda window: function.compute(window, *others))
+            found[table] = self._chosen(table, column, first)
+        return Vector(found)
+
+    def _over_time(self, samples: Columns, size: int, selector: Selector, compute: Callable[[Any], float | None]) -> Column:
+        """Return a function of the samples of each series in the selector's range."""
+        end = self.at - selector.offset
+        start = end - (selector.range or 0.0)
+        times, columns = samples.between(start, end, size)
+        found: Column = []
+        for values in zip(*columns, strict=True):
+            if None not in values:
+                found.append(compute((times, values, start, end)))
+                continue
+            places = [place for place, value in enumerate(values) if value is not None]
+            window = ([times[place] for place in places], [values[place] for place in places], start, end)
+            found.append(compute(window) if places else None)
+        return [None if value is None else float(value) for value in found]
 
     def _absent(self, argument: Expression) -> Vector:
         if self.of(argument):
-            return {}
+            return Vector({})
         if not isinstance(argument, Selector):
-            return {(): 1.0}
+            return self._vector({(): 1.0})
         equal: dict[str, str] = {}
         doubled = set()
         for matcher in argument.matchers:
             if matcher.sign != "=" or matcher.label in equal:
                 doubled.add(matcher.label)
             equal[matcher.label] = matcher.value
-        return {tuple(sorted((name, value) for name, value in equal.items() if name not in doubled and value)): 1.0}
+        kept = tuple(sorted((name, value) for name, value in equal.items() if name not in doubled and value))
+        return self._vector({kept: 1.0})
 
     def _aggregate(self, one: Aggregate) -> Vector:
-        inner = _series(self.of(one.inner))
         groups: dict[Labels, list[float]] = {}
-        for labels, value in inner.items():
-            groups.setdefault(_kept(labels, one.labels, one.by), []).append(value)
+        for table, column in _series(self.of(one.inner)).columns.items():
+            kept = _kept(table, one.labels, one.by)
+            for labels, value in zip(table.rows, column, strict=False):
+                if value is not None:
+                    groups.setdefault(kept(labels), []).append(value)
         compute = AGGREGATIONS[one.name]
-        return {labels: float(compute(_without_nan(values, one.name))) for labels, values in groups.items()}
+        return self._vector({labels: float(compute(_without_nan(values, one.name))) for labels, values in groups.items()})
 
     def _binary(self, one: Binary) -> Vector | float:
         left, right = self.of(one.left), self.of(one.right)
-        if one.sign in ("and", "or", "unless"):
+        compute = OPERATORS.get(one.sign)
+        if compute is None:
             return _sets(one, _series(left), _series(right))
-        compute = OPERATORS[one.sign]
-        if not isinstance(left, dict) and not isinstance(right, dict):
+        if isinstance(left, Vector) and isinstance(right, Vector):
+            if one.matching == Matching():
+                return left.joined(right, _of_columns(one))
+            return self._vector(_matched(one, left, right))
+        if not isinstance(left, Vector) and not isinstance(right, Vector):
             return float(compute(left, right))
-        if isinstance(left, dict) and isinstance(right, dict):
-            return _matched(one, left, right)
-        series = _series(left if isinstance(left, dict) else right)
-        found = {}
-        for labels, value in series.items():
-            result = compute(value, right) if series is left else compute(left, value)
-            if one.sign not in COMPARISONS or one.returns_bool:
-                found[labels] = float(result)
-            elif result:
-                found[labels] = value
-        return found
+        if isinstance(left, Vector):
+            series, number = left, right
+        else:
+            series, number, compute = _series(right), left, _swapped(compute)
+        if one.sign not in COMPARISONS or one.returns_bool:
+            return series.mapped(compute, number)
+        return series.filtered(compute, float(number))  # type: ignore[arg-type]
+
+
+def _swapped(compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda one, other: compute(other, one)
+
+
+def _of_columns(one: Binary) -> Callable[[Column, Column], Column]:
+    """Return what an operator makes of two columns."""
+    compute = OPERATORS[one.sign]
+    if one.sign in COMPARISONS and not one.returns_bool:
+        return lambda left, right: [
+            a if a is not None and b is not None and compute(a, b) else None for a, b in zip(left, right, strict=True)
+        ]
+    return lambda left, right: [
+        None if a is None or b is None else float(compute(a, b)) for a, b in zip(left, right, strict=True)
+    ]
 
 
 def _series(value: Vector | float) -> Vector:
-    if not isinstance(value, dict):
+    if not isinstance(value, Vector):
         raise InvalidSpecError(
             "not an expression of series", problems=[SpecProblem("expr", f"{value:g}", "series instead of a number")]
         )
     return value
 
 
-def _kept(labels: Labels, names: Sequence[str], by: bool) -> Labels:
-    return tuple(pair for pair in labels if (pair[0] in names) == by)
+def _kept(table: Table, names: Sequence[str], by: bool) -> Callable[[Labels], Labels]:
+    """Return what leaves out labels of the rows of a table: all but `names`, or `names` themselves."""
+    places = [place for place, name in enumerate(table.names) if (name in names) == by]
+    if len(places) == len(table.names):
+        return lambda labels: labels
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda labels: tuple([labels[place] for place in places])
 
 
 def _without_nan(values: list[float], name: str) -> list[float]:
@@ -215,30 +224,49 @@ def _without_nan(values: list[float], name: str) -> list[float]:
     return values
 
 
-def _key(matching: Matching) -> Callable[[Labels], Labels]:
-    return lambda labels: _kept(labels, matching.labels, matching.on)
+def _keyed(vector: Vector, matching: Matching) -> list[tuple[Labels, Labels, float]]:
+    """Return the labels that are compared, all labels, and the value of each series."""
+    found = []
+    for table, column in vector.columns.items():
+        kept = _kept(table, matching.labels, matching.on)
+        found += [(kept(labels), labels, value) for labels, value in zip(table.rows, column, strict=False) if value is not None]
+    return found
 
 
 def _sets(one: Binary, left: Vector, right: Vector) -> Vector:
-    key = _key(one.matching)
+    if one.matching != Matching():
+        chosen, other = (right, left) if one.sign == "or" else (left, right)
+        known = {key for key, _, _ in _keyed(other, one.matching)}
+        right_or_left = _only(chosen, one.matching, known, inside=one.sign == "and")
+        return union([left, right_or_left]) if one.sign == "or" else right_or_left
     if one.sign == "or":
-        known = {key(labels) for labels in left}
-        return {**left, **{labels: value for labels, value in right.items() if key(labels) not in known}}
-    known = {key(labels) for labels in right}
-    return {labels: value for labels, value in left.items() if (key(labels) in known) == (one.sign == "and")}
+        return union([left, right])
+    if one.sign == "unless":
+        return left.without(right)
+    return left.joined(right, lambda one, other: [None if b is None else a for a, b in zip(one, other, strict=True)])
 
 
-def _matched(one: Binary, left: Vector, right: Vector) -> Vector:
-    matching, key, compute = one.matching, _key(one.matching), OPERATORS[one.sign]
+def _only(vector: Vector, matching: Matching, known: set[Labels], *, inside: bool) -> Vector:
+    """Return the series whose compared labels are among the known ones, or are not."""
+    found = {}
+    for table, column in vector.columns.items():
+        kept = _kept(table, matching.labels, matching.on)
+        rows = zip(table.rows, column, strict=False)
+        found[table] = [value if value is not None and (kept(labels) in known) == inside else None for labels, value in rows]
+    return Vector(found)
+
+
+def _matched(one: Binary, left: Vector, right: Vector) -> dict[Labels, float]:
+    matching, compute = one.matching, OPERATORS[one.sign]
     many, few = (right, left) if matching.group == "right" else (left, right)
     known: dict[Labels, tuple[Labels, float]] = {}
-    for labels, value in few.items():
-        if key(labels) in known:
+    for key, labels, value in _keyed(few, matching):
+        if key in known:
             raise _ambiguous(labels)
-        known[key(labels)] = (labels, value)
-    found: Vector = {}
-    for labels, value in many.items():
-        other = known.get(key(labels))
+        known[key] = (labels, value)
+    found: dict[Labels, float] = {}
+    for key, labels, value in _keyed(many, matching):
+        other = known.get(key)
         if other is None:
             continue
         pair = (other[1], value) if matching.group == "right" else (value, other[1])
@@ -246,17 +274,14 @@ def _matched(one: Binary, left: Vector, right: Vector) -> Vector:
         comparing = one.sign in COMPARISONS and not one.returns_bool
         if comparing and not result:
             continue
-        name = _result_labels(labels, other[0], one)
+        name = key if matching.group is None else _result_labels(labels, other[0], matching)
         if name in found:
             raise _ambiguous(labels)
         found[name] = pair[0] if comparing else float(result)
     return found
 
 
-def _result_labels(labels: Labels, other: Labels, one: Binary) -> Labels:
-    matching = one.matching
-    if matching.group is None:
-        return _kept(labels, matching.labels, matching.on)
+def _result_labels(labels: Labels, other: Labels, matching: Matching) -> Labels:
     if not matching.include:
         return labels
     included = {name: value for name, value in other if name in matching.include}
@@ -303,4 +328,4 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
 }
 
-__all__ = ["LOOKBACK", "SampleSource", "Samples", "Vector", "evaluate", "evaluate_vector"]
+__all__ = ["LOOKBACK", "OPERATORS", "Evaluation", "evaluate"]

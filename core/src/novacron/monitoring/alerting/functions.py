@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from operator import gt
 from typing import Any, NamedTuple
 
 Window = tuple[Sequence[float], Sequence[float], float, float]
@@ -25,7 +26,7 @@ def _extrapolated(window: Window, *, counter: bool, per_second: bool) -> float |
     if len(times) < 2:
         return None
     result = values[-1] - values[0]
-    if counter:
+    if counter and any(map(gt, values, values[1:])):
         result += sum(old for old, new in itertools.pairwise(values) if new < old)
     to_start, to_end, sampled = times[0] - start, end - times[-1], times[-1] - times[0]
     average = sampled / (len(times) - 1)

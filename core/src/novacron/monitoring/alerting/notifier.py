@@ -8,13 +8,13 @@ from concurrent.futures import Future
 
 from novacron.errors import NovaCronError, StorageError
 from novacron.monitoring.alerting.configuration import Configuration, matcher
-from novacron.monitoring.alerting.evaluation import Samples
 from novacron.monitoring.alerting.grouping import due, muted
+from novacron.monitoring.alerting.samples import Samples
 from novacron.monitoring.alerting.sinks import Sinks, name_of
 from novacron.monitoring.alerting.states import AlertStates, Tracked
 from novacron.monitoring.alerting.storage import AlertStorage, Outgoing
 from novacron.monitoring.database_calls import DatabaseCalls
-from novacron.monitoring.layouts import Layout, Round, SeriesKey
+from novacron.monitoring.layouts import Round
 from novacron.store.leases import Lease
 from novacron.threads import fan_out, in_thread
 
@@ -86,14 +86,7 @@ class Notifier:
     def remember(self, made: Round) -> None:
         """Remember the values of a round that rules need. Rounds are given in the order of their times."""
         horizons = self.horizons()
-        wanted: dict[Layout, list[tuple[int, SeriesKey]]] = {}
-        for one in made.measured:
-            places = wanted.get(one.layout)
-            if places is None:
-                places = wanted[one.layout] = [(n, key) for n, key in enumerate(one.layout.series) if key.metric in horizons]
-            for place, key in places:
-                labels = tuple(sorted((*one.labels, *key.labels))) if key.labels else one.labels
-                self.samples.append(key.metric, labels, made.at, one.values[place])
+        self.samples.add_round(made, horizons)
         self.samples.forget({metric: made.at - seconds - 1 for metric, seconds in horizons.items()})
 
     def evaluate(self, at: float) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.monitoring.alerting.configuration import read_configuration
-from novacron.monitoring.alerting.evaluation import Samples
 from novacron.monitoring.alerting.expressions import Selector, parse
 from novacron.monitoring.alerting.rules import Rule
+from novacron.monitoring.alerting.samples import Samples
 from novacron.monitoring.alerting.states import AlertStates
 from novacron.records.record import Record
 from novacron.units import parse_duration

@@ -8,9 +8,11 @@ from typing import Any, Literal
 import msgspec
 
 from novacron.errors import UNKNOWN, InvalidSpecError, NovaCronError, SpecProblem
-from novacron.monitoring.alerting.evaluation import OPERATORS, SampleSource, Vector, evaluate_vector
+from novacron.monitoring.alerting.evaluation import OPERATORS, Evaluation
 from novacron.monitoring.alerting.expressions import COMPARISONS, Binary, Expression, Number, parse, selectors
 from novacron.monitoring.alerting.templates import check_template
+from novacron.monitoring.alerting.vectors import Vector, union
+from novacron.monitoring.layouts import Labels
 from novacron.records.series import LABEL_NAME
 from novacron.redaction import described
 from novacron.units import parse_duration
@@ -104,23 +106,21 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
             found[one.metric] = max(found.get(one.metric, 300.0), (one.range or 300.0) + max(0.0, one.offset))
         return found
 
-    def conditions(self, samples: SampleSource, at: float, firing: Iterable[Any]) -> tuple[Vector, Vector | None]:
+    def conditions(self, evaluation: Evaluation, firing: Iterable[Any]) -> tuple[dict[Labels, float], Vector | None]:
         """Return the series for which the condition holds, and all series that have a current value.
 
         The second one is None if the expression does not compare, so that missing data can't be told from a condition that ended.
 
         Args:
-            samples: where the samples are.
-            at: the time.
+            evaluation: computes expressions at one time.
             firing: labels of series whose alert fires: for these `clear_threshold` counts.
         """
         top = self.parsed
         if not _compares(top):
-            found = evaluate_vector(top, samples, at)
-            return found, _present(top, samples, at)
-        present = evaluate_vector(top.left, samples, at)
+            return dict(evaluation.vector(top).pairs()), _present(top, evaluation)
+        present = evaluation.vector(top.left)
         compare, threshold = OPERATORS[top.sign], top.right.value
-        found = {labels: value for labels, value in present.items() if compare(value, threshold)}
+        found = dict(present.filtered(compare, threshold).pairs())
         if self.clear_threshold is not None:
             for labels in firing:
                 value = present.get(labels)
@@ -142,17 +142,17 @@ def _compares(expression: Expression) -> bool:
     )
 
 
-def _present(expression: Expression, samples: SampleSource, at: float) -> Vector | None:
+def _present(expression: Expression, evaluation: Evaluation) -> Vector | None:
     """Return the series that an expression would have without its comparisons; None if it has none."""
     if not isinstance(expression, Binary):
         return None
     if expression.sign in COMPARISONS and not expression.returns_bool:
-        return evaluate_vector(expression.left, samples, at)
+        return evaluation.vector(expression.left)
     if expression.sign in ("and", "unless"):
-        return _present(expression.left, samples, at)
+        return _present(expression.left, evaluation)
     if expression.sign == "or":
-        sides = [_present(side, samples, at) for side in (expression.left, expression.right)]
-        return None if None in sides else {**(sides[1] or {}), **(sides[0] or {})}
+        left, right = _present(expression.left, evaluation), _present(expression.right, evaluation)
+        return None if left is None or right is None else union([left, right])
     return None
 
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from novacron.errors import InvalidSpecError, SpecProblem
-from novacron.monitoring.alerting.evaluation import SampleSource
+from novacron.monitoring.alerting.evaluation import Evaluation
 from novacron.monitoring.alerting.rules import Rule
+from novacron.monitoring.alerting.samples import Samples
 from novacron.monitoring.alerting.templates import fill
 from novacron.monitoring.layouts import Labels
 from novacron.records.alerts import Alert
@@ -51,7 +52,7 @@ class AlertStates:
         self._seen: dict[str, dict[Labels, float]] = {}
 
     def evaluate(
-        self, samples: SampleSource, at: float, gone: Callable[[Mapping[str, str]], bool] = lambda labels: False
+        self, samples: Samples, at: float, gone: Callable[[Mapping[str, str]], bool] = lambda labels: False
     ) -> tuple[dict[str, Tracked | None], dict[str, str]]:
         """Evaluate all rules at a time.
 
@@ -66,11 +67,15 @@ class AlertStates:
         before = dict(self.known)
         problems: dict[str, str] = {}
         orphans = set(before)
+        by_rule: dict[str, dict[str, Tracked]] = {}
+        for name, one in before.items():
+            by_rule.setdefault(one.alert.rule, {})[name] = one
+        evaluation = Evaluation(samples, at)
         for rule in self.rules:
-            mine = self._of(rule, before)
+            mine = self._of(rule, by_rule.get(rule.alert, {}))
             orphans -= set(mine)
             try:
-                self._evaluate(rule, mine, samples, at, gone)
+                self._evaluate(rule, mine, evaluation, gone)
             except InvalidSpecError as error:
                 problems[rule.alert] = str(error)
         for name in orphans & set(self.known):  # alerts of rules that were removed
@@ -78,18 +83,16 @@ class AlertStates:
         changed: dict[str, Tracked | None] = {name: one for name, one in self.known.items() if before.get(name) != one}
         return changed | dict.fromkeys(set(before) - set(self.known)), problems
 
-    def _of(self, rule: Rule, mine: dict[str, Tracked]) -> dict[str, Tracked]:
-        """Return the alerts of a rule; several rules may have one name and differ in their labels."""
+    def _of(self, rule: Rule, known: dict[str, Tracked]) -> dict[str, Tracked]:
+        """Return the alerts of a rule among those of its name: several rules may have one name and differ in their labels."""
         fixed = {name: text for name, text in rule.labels.items() if "{{" not in text}
-        return {
-            name: one for name, one in mine.items() if one.alert.rule == rule.alert and fixed.items() <= one.alert.labels.items()
-        }
+        return {name: one for name, one in known.items() if fixed.items() <= one.alert.labels.items()}
 
     def _evaluate(
-        self, rule: Rule, mine: dict[str, Tracked], samples: SampleSource, at: float, gone: Callable[[Mapping[str, str]], bool]
+        self, rule: Rule, mine: dict[str, Tracked], evaluation: Evaluation, gone: Callable[[Mapping[str, str]], bool]
     ) -> None:
-        firing = [one.series for one in mine.values() if one.alert.state == "firing"]
-        found, present = rule.conditions(samples, at, firing)
+        at, firing = evaluation.at, [one.series for one in mine.values() if one.alert.state == "firing"]
+        found, present = rule.conditions(evaluation, firing)
         if rule.no_data == "alert" and present is not None:
             self._add_silent(rule, found, present, gone)
         active: dict[str, Tracked] = {}
