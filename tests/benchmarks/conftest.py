@@ -66,18 +66,18 @@ def measure():
     """Return a function that times several ways in turns, in one process, after a round that does not count.
 
     `control` names two ways that do the same: when they differ by more than a tenth the machine is too busy to tell, and more
-    rounds are made, until they agree or there have been four times as many.
+    rounds are made, until they agree or there have been four times as many. `clock=time.process_time` measures CPU time.
     """
 
-    def measured(ways, *, rounds=9, control=None, pause=0.0):
+    def measured(ways, *, rounds=9, control=None, pause=0.0, clock=time.perf_counter):
         seconds = {name: [] for name in ways}
         for way in ways.values():
             way()
         for number in range(4 * rounds):
             for name, way in ways.items():
-                began = time.perf_counter()
+                began = clock()
                 way()
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(clock() - began)
             time.sleep(pause)
             result = Measured(seconds)
             if number + 1 >= rounds and (control is None or 0.9 < result.ratio(*control) < 1.1):

@@ -27,7 +27,8 @@ from novacron_kvm.domains.limits import disk_parameters
 from novacron_kvm.domains.metadata import facts_of, set_facts, where
 from novacron_kvm.domains.states import refuse_saved, refuse_suspended_since_migration
 from novacron_kvm.errors import mapped, translated
-from novacron_kvm.inventory.records import sized, vm_record
+from novacron_kvm.inventory.disk_sizes import sized
+from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.chains import commit_disk, pull_disk
 from novacron_kvm.storage.luks import forget_secret

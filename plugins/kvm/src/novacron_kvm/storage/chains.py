@@ -17,7 +17,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.domains.states import refuse_saved, refuse_snapshots, refuse_suspended_since_migration
 from novacron_kvm.errors import translated
-from novacron_kvm.inventory.records import sized
+from novacron_kvm.inventory.disk_sizes import sized
 from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of

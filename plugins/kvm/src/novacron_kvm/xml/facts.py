@@ -47,8 +47,11 @@ class VMFacts(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def read(cls, root: Any) -> VMFacts:
         """Return the facts of a domain's root element. Facts of a wrong type, which another tool wrote, are left out."""
+        written = text_of(root, f"metadata/{{{NAMESPACE}}}vm")
+        if not written:
+            return cls()
         try:
-            found = json.loads(text_of(root, f"metadata/{{{NAMESPACE}}}vm") or "{}")
+            found = json.loads(written)
         except ValueError:
             return cls()
         if not isinstance(found, dict):

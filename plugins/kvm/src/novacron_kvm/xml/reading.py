@@ -1,4 +1,4 @@
-"""Records from domain XML, whoever wrote it: what isn't understood is passed over, never an error."""
+"""Records from domain XML of any origin. Elements that are not known are ignored, they are never an error."""
 
 from __future__ import annotations
 
@@ -35,9 +35,8 @@ def fields(text: str) -> dict[str, Any]:
     own = VMFacts.read(root)
     firmware = "bios"
     parts = _parts(root)
-    os_, devices = parts.get("os", NOTHING), parts.get("devices", NOTHING)
-    boot = _parts(os_)
-    if os_.get("firmware") == "efi" or boot.get("loader", NOTHING).get("type") == "pflash":
+    boot, devices = _parts(parts.get("os", NOTHING)), _by_kind(parts.get("devices", NOTHING))
+    if parts.get("os", NOTHING).get("firmware") == "efi" or boot.get("loader", NOTHING).get("type") == "pflash":
         # the loader is there once libvirt has chosen one, the features say what was asked
         asked = {f.get("name"): f.get("enabled") for f in boot.get("firmware", NOTHING)}
         secure = boot.get("loader", NOTHING).get("secure", asked.get("secure-boot")) == "yes"
@@ -46,32 +45,32 @@ def fields(text: str) -> dict[str, Any]:
         "arch": boot.get("type", NOTHING).get("arch"),
         "machine": boot.get("type", NOTHING).get("machine"),
         "firmware": firmware,
-        "disks": tuple(disk(e) for e in devices if e.tag == "disk"),
-        "nics": tuple(nic(e) for e in devices if e.tag == "interface"),
+        "disks": tuple(disk(element) for element in devices.get("disk", ())),
+        "nics": tuple(nic(element) for element in devices.get("interface", ())),
         "tags": frozenset(own.tags),
         "locked_memory": _locked_memory(parts, devices),
         "metadata": dict(own.metadata),
         "description": content(parts["description"]) if "description" in parts else "",
         "created_at": own.created_at,
         "agent_connected": _agent_connected(devices),
-        "native": {"virt_type": root.get("type"), "title": text_of(root, "title")},
+        "native": {"virt_type": root.get("type"), "title": content(parts["title"]) or None if "title" in parts else None},
     }
 
 
-def _agent_connected(devices: Any) -> bool | None:
+def _agent_connected(devices: dict[str, list[Any]]) -> bool | None:
     """Return whether the guest agent has opened its channel. libvirt reports it only while the VM runs."""
-    targets = (target for channel in devices if channel.tag == "channel" for target in channel if target.tag == "target")
+    targets = (target for channel in devices.get("channel", ()) for target in channel if target.tag == "target")
     states = [target.get("state") for target in targets if target.get("name") == AGENT_CHANNEL]
     return states[0] == "connected" if states and states[0] is not None else None
 
 
-def _locked_memory(parts: dict[str, Any], devices: Any) -> tuple[str, ...]:
+def _locked_memory(parts: dict[str, Any], devices: dict[str, list[Any]]) -> tuple[str, ...]:
     """Return why the host can't swap out the VM's memory, and so can't overcommit it. VFIO pins the memory of guests with its devices."""
     backing = _parts(parts.get("memoryBacking", NOTHING))
     reasons = {
         "huge pages": "hugepages" in backing,
         "locked memory": "locked" in backing,
-        "devices of the host": any(e.tag == "hostdev" and e.get("type") in ("pci", "mdev") for e in devices),
+        "devices of the host": any(element.get("type") in ("pci", "mdev") for element in devices.get("hostdev", ())),
         "encrypted memory": "launchSecurity" in parts,
     }
     return tuple(reason for reason, found in reasons.items() if found)
@@ -156,6 +155,14 @@ def _parts(element: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for child in element:
         found.setdefault(child.tag, child)
+    return found
+
+
+def _by_kind(devices: Any) -> dict[str, list[Any]]:
+    """Return the devices by the names of their elements, in the order of the definition."""
+    found: dict[str, list[Any]] = {}
+    for device in devices:
+        found.setdefault(device.tag, []).append(device)
     return found
 
 
