@@ -27,13 +27,14 @@ def test_a_recommendation_of_drs_is_listed_and_applied(host, govc):
         native.cluster_recommendation_list("DC0_C0")
     native.cluster_update("DC0_C0", drs=True, drs_mode="manual")
     (found,) = native.cluster_recommendation_list("DC0_C0")
-    assert (found.source, found.cluster, found.vm in {"busy0", "busy1"}) == ("DC0_C0_H0", "DC0_C0", True)
+    assert (found.source, found.cluster, found.vm in {vm.id for vm in vms}) == ("DC0_C0_H0", "DC0_C0", True)
+    assert found.name == host.vms[found.vm].name
     theirs = json.loads(govc("object.collect", "-json", C0, "recommendation"))
     assert found.key in json.dumps(theirs)
     assert native.cluster_recommendation_list("DC0_C0", refresh=False) == [found]
     applied = native.cluster_recommendation_apply("DC0_C0", found.key)
     assert applied == found
-    node = govc("object.collect", "-s", f"/DC0/vm/{found.vm}", "runtime.host")
+    node = govc("object.collect", "-s", f"/DC0/vm/{found.name}", "runtime.host")
     assert govc("object.collect", "-s", node, "name") == found.destination
     assert native.cluster_recommendation_list("DC0_C0") == []
     with pytest.raises(errors.NotFoundError, match=found.key):

@@ -231,6 +231,7 @@ class Balancer:
         cool_down = COOL_DOWN if settings.balance_cool_down is None else settings.balance_cool_down
         threshold = THRESHOLD if settings.balance_threshold is None else settings.balance_threshold
         fixed = self._allocations.moved_within(cool_down)
+        names: dict[str, str] = {}
         banned: dict[tuple[str, str], str] = {}
         measured = self._measured()
         for _ in range(ROUNDS):
@@ -248,6 +249,7 @@ class Balancer:
             planner = BalancePlanner(placer.planner(), view, usable, fixed, banned, measured)
             before = planner.imbalance
             vms = [each for each in placer.allocations() if each.node in set(usable)]
+            names |= {each.vm: each.name for each in vms}
             moves = []
             if before > threshold:
                 margin = MARGIN if settings.balance_margin is None else settings.balance_margin
@@ -267,7 +269,7 @@ class Balancer:
             moves=tuple(found),
             cooling_down=len([each for each in vms if each.vm in fixed]),
             without_metrics=tuple(sorted(node.name for node in members if node.cpu_percent is None)),
-            stuck=tuple(StuckVM(vm=vm, name=vm, why=why) for (vm, _), why in banned.items()),
+            stuck=tuple(StuckVM(vm=vm, name=names[vm], why=why) for (vm, _), why in banned.items()),
         )
 
     def once(

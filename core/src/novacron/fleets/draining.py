@@ -160,7 +160,9 @@ class DrainPlanner:
     def plan_back(self, node: FleetNode, vm_ids: Sequence[str]) -> DrainPlan:
         """Return the moves of VMs back to their node. VMs that were deleted or stopped meanwhile are left out."""
         view, planner = self._placer().view(), self._placer().planner()
-        places = {each.vm: each.node for each in self._placer().allocations() if each.active}
+        allocations = self._placer().allocations()
+        places = {each.vm: each.node for each in allocations if each.active}
+        names = {each.vm: each.name for each in allocations}
         moves, stuck = [], []
         for vm_id in vm_ids:
             place = view.nodes.get(places.get(vm_id, ""))
@@ -169,7 +171,7 @@ class DrainPlanner:
             try:
                 vm = self._fleet.hosts[place.host].vms[vm_id]
             except NovaCronError as error:
-                stuck.append(StuckVM(vm=vm_id, name=vm_id, why=str(error)))
+                stuck.append(StuckVM(vm=vm_id, name=names[vm_id], why=str(error)))
                 continue
             request = self._request(place, vm)
             rejected = {each.id: each.reasons for each in planner.explain(request, view).rejected}

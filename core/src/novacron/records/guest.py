@@ -45,7 +45,7 @@ class ConsoleEndpoint(Record, frozen=True):
     """The address of a display or serial console.
 
     Attributes:
-        vm: The VM: its id, with the driver kvm its name.
+        vm: Id of the VM.
         kind: Kind of the console, such as "vnc", "spice" or "serial".
         address: Host name or IP address; None if there is no network address.
         port: TCP port; None if there is none.
@@ -65,7 +65,7 @@ class Screenshot(Record, frozen=True):
     """A screenshot of a VM's display.
 
     Attributes:
-        vm: The VM: its id, with the driver kvm its name.
+        vm: Id of the VM.
         mime_type: Format of the picture, such as "image/png".
         data: The picture.
     """

@@ -15,7 +15,7 @@ class Resources(Record, frozen=True):
     For limits and guarantees, None or a missing entry means that there is none.
 
     Attributes:
-        vm: The VM: its id, with the driver kvm its name.
+        vm: Id of the VM.
         vcpus: Number of vCPUs.
         vcpus_max: Number of vCPUs up to which vCPUs can be added while the VM runs.
         memory_bytes: Memory in bytes.

@@ -94,7 +94,7 @@ class VMConfiguration(Record, frozen=True):
     """The configuration of a VM for its next start.
 
     Attributes:
-        vm: Name of the VM.
+        vm: Id of the VM.
         fields: Values by the names of `VMUpdate`, as plain data.
         pending: Hardware fields that changed since the running VM was started. CPU fields are not compared, because a hypervisor
             replaces them with what the host offers when a VM starts.
@@ -115,7 +115,7 @@ class VMConfiguration(Record, frozen=True):
             "metadata": dict(record.metadata or {}),
             "autostart": record.autostart,
         }
-        return cls(vm=record.name, fields=fields)
+        return cls(vm=record.id, fields=fields)
 
 
 class Deleted(Record, frozen=True):

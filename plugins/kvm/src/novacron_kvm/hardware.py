@@ -44,7 +44,7 @@ def configuration(domain: Any) -> VMConfiguration:
         "metadata": dict(facts.metadata),
         "autostart": bool(domain.autostart()) if persistent else False,
     }
-    return VMConfiguration(vm=domain.name(), fields=known | found, pending=pending)
+    return VMConfiguration(vm=domain.UUIDString(), fields=known | found, pending=pending)
 
 
 def update_hardware(domain: Any, changes: VMUpdate) -> str | None:

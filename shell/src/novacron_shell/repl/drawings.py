@@ -311,7 +311,7 @@ class _Picture:
             yield drawn
         yield Text(
             printable_line(
-                f"picture of {found.vm}: {found.mime_type}, {cell('size_bytes', len(found.data))}; save it with "
+                f"picture of the VM {found.vm}: {found.mime_type}, {cell('size_bytes', len(found.data))}; save it with "
                 f"`:screenshot {found.vm} FILE`"
             )
         )

@@ -52,7 +52,7 @@ class KVMConsole:
             while chunk := stream.recv(CHUNK):
                 data += chunk
             stream.finish()
-        return Screenshot(vm=domain.name(), mime_type=kind, data=bytes(data))
+        return Screenshot(vm=domain.UUIDString(), mime_type=kind, data=bytes(data))
 
     @hookimpl
     def console_endpoint(self, vm: str) -> ConsoleEndpoint:
@@ -68,7 +68,7 @@ class KVMConsole:
             )
         port = graphics.get("tlsPort") or graphics.get("port")
         return ConsoleEndpoint(
-            vm=domain.name(),
+            vm=domain.UUIDString(),
             kind=graphics.get("type", ""),
             address=text_of(graphics, "listen/@address") or graphics.get("listen"),
             port=int(port) if port and int(port) > 0 else None,

@@ -168,10 +168,10 @@ class KVMResources:
 
 
 def _record(domain: Any) -> Resources:
-    found = Resources(vm=domain.name(), **fields(parse(domain.XMLDesc(0))))
+    found = Resources(vm=domain.UUIDString(), **fields(parse(domain.XMLDesc(0))))
     if not (domain.isActive() and domain.isPersistent()):
         return found
-    later = Resources(vm=domain.name(), **fields(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))))
+    later = Resources(vm=domain.UUIDString(), **fields(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))))
     return found if later == found else found.replace(next_start=later)
 
 

@@ -11,7 +11,6 @@ from novacron.errors import NotFoundError, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron_vmware.devices import find_disk, places
 from novacron_vmware.errors import translated
-from novacron_vmware.names import plain_name
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.history import time_of
 from novacron_vmware.native.records import PolicyState, StoragePolicy
@@ -85,7 +84,7 @@ class VSpherePolicies(NativeOperations):
             stub.DropConnections()
 
     def _states(self, service: Any, thing: Any, *, check: bool) -> list[PolicyState]:
-        read = self._connection.read(thing, ["name", "config.hardware.device"])
+        read = self._connection.read(thing, ["config.instanceUuid", "config.hardware.device"])
         disks = {
             device.key: name
             for name, device in places(read.get("config.hardware.device") or ())
@@ -104,7 +103,7 @@ class VSpherePolicies(NativeOperations):
             result = kept.get(entity.key)
             records.append(
                 PolicyState(
-                    vm=plain_name(read["name"]),
+                    vm=read["config.instanceUuid"],
                     disk=disk,
                     policy=known.get(entity.key),
                     compliance=str(result.complianceStatus) if result is not None else "notApplicable",

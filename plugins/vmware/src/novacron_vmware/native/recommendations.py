@@ -96,13 +96,19 @@ class VSphereRecommendations(NativeOperations):
         read = self._connection.read(thing, ["name", "recommendation"])
         listed = read.get("recommendation") or []
         moves = {each.key: self._migration(each) for each in listed}
+        moved = list({move.vm for move in moves.values() if move})
+        ids = {
+            vm: known["config.instanceUuid"]
+            for vm, known in self._connection.read_all(moved, vim.VirtualMachine, ["config.instanceUuid"])
+        }
         named = {part for move in moves.values() if move for part in (move.vm, move.source, move.destination)}
         found = self._connection.read_all(list(named), vim.ManagedEntity, ["name"]) if named else []
         names = {thing: plain_name(known["name"]) for thing, known in found}
         records = [
             Recommendation(
                 key=each.key,
-                vm=names.get(move.vm) if (move := moves[each.key]) else None,
+                vm=ids.get(move.vm) if (move := moves[each.key]) else None,
+                name=names.get(move.vm) if move else None,
                 source=names.get(move.source) if move else None,
                 destination=names.get(move.destination) if move else None,
                 rating=each.rating,

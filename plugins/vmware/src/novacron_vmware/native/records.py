@@ -302,10 +302,22 @@ class Permission(Record, frozen=True):
 
 
 class Recommendation(Record, frozen=True):
-    """A migration that DRS recommends; `rating` is its priority, 5 the highest. `source` and `destination` are nodes."""
+    """A migration that DRS recommends.
+
+    Attributes:
+        key: Key of the recommendation, by which it is applied.
+        vm: Id of the VM; None if DRS recommends something else than a migration.
+        name: Name of the VM; None if there is none.
+        source: Name of the node that the VM leaves.
+        destination: Name of the node that it moves to.
+        rating: Its priority; 5 is the highest.
+        reason: Why DRS recommends it.
+        cluster: Name of the cluster.
+    """
 
     key: str
     vm: str | None
+    name: str | None
     source: str | None
     destination: str | None
     rating: int
@@ -334,7 +346,7 @@ class StoragePolicy(Record, frozen=True):
 
 
 class PolicyState(Record, frozen=True):
-    """The storage policy of a VM's home (`disk` is None) or of one of its disks, and whether it is kept."""
+    """The storage policy of a VM's home (`disk` is None) or of one of its disks, and whether it is kept. `vm` is the id of the VM."""
 
     vm: str
     disk: str | None

@@ -241,7 +241,7 @@ class SimLifecycle(Area):
         """Return the stored settings. Changes of a running VM apply at once on a simulated host."""
         with self.world.lock:
             sim_vm = self.look(vm)
-            return VMConfiguration(vm=sim_vm.name, fields=configuration(sim_vm))
+            return VMConfiguration(vm=sim_vm.id, fields=configuration(sim_vm))
 
     @simulated
     def vm_export(self, vm: str) -> NativeDefinition:
