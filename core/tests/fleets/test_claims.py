@@ -1,5 +1,6 @@
 """Claims: no node is ever given more than it has, and nothing stays claimed for an operation that failed or was interrupted."""
 
+import os
 import random
 import subprocess
 import sys
@@ -452,3 +453,41 @@ def test_killed_processes_oversell_nothing_and_leave_nothing_with_postgresql(pos
     with Site() as site:
         make_store(site, nodes=4)
     assert killed_at_random(processes, sample(1, 60), ["n0", "n1", "n2", "n3"], sample(4, 8)) >= 20
+
+
+@pytest.mark.lab
+def test_a_claim_takes_few_round_trips_to_postgresql(postgresql, monkeypatch):
+    """Each round trip lasts longer than its statement. An error of the statements that are sent with the commit undoes the claim."""
+    import psycopg
+    from sqlalchemy import event, text
+
+    from novacron.store import database
+
+    alone, together = [], []
+
+    def note(connection, cursor, statement, *_):
+        pipeline = cursor.connection.pgconn.pipeline_status != psycopg.pq.PipelineStatus.OFF
+        (together if pipeline else alone).append(statement.split()[0])
+
+    with Site() as site:
+        store = make_store(site)
+        store.claim("n0", taker("first", 1), "me")
+        event.listen(site.database._engine(), "before_cursor_execute", note)
+        store.claim("n0", taker("second", 1), "me")
+        assert alone == ["UPDATE", "SELECT"]  # the lock, and all that is read
+        assert together == ["UPDATE", "INSERT"]  # sent with the commit
+        with pytest.raises(errors.StorageError):
+            store.claim("n0", taker("x" * 1000, 1), "me")  # too long for its column
+        assert NodeStore(site.database).list()[0].vcpus.allocated == 2
+
+        monkeypatch.setattr(database, "PING_AFTER", 0.0)
+        with psycopg.connect(postgresql_url()) as other:
+            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid != pg_backend_pid()")
+        with site.database.transaction() as connection:
+            assert connection.execute(text("SELECT 1")).scalar() == 1
+        store.claim("n0", taker("third", 1), "me")
+        assert {each.name for each in store.list("n0")} == {"first", "second", "third"}
+
+
+def postgresql_url():
+    return os.environ["NOVACRON_DATABASE"]

@@ -27,6 +27,7 @@ from novacron.store.takers import Taker
 
 if TYPE_CHECKING:
     from novacron.fleets.asking import Askable
+    from novacron.specs.capacity import GroupSettings
     from novacron.workflow.run.run import Run
 
 THRESHOLD, MARGIN, MOVES, COOL_DOWN = 0.1, 0.01, 10, 1800.0
@@ -227,7 +228,10 @@ class Balancer:
 
     def plan(self, group: str, *, storage: Storage = "shared") -> BalancePlan:
         """Return the moves that would balance a group. Nothing is changed. Raises NotFoundError, InvalidStateError."""
-        settings = settings_of(self._store, group)
+        return self._planned(group, settings_of(self._store, group), storage)
+
+    def _planned(self, group: str, settings: GroupSettings, storage: Storage) -> BalancePlan:
+        """Return the moves that would balance a group with these settings."""
         cool_down = COOL_DOWN if settings.balance_cool_down is None else settings.balance_cool_down
         threshold = THRESHOLD if settings.balance_threshold is None else settings.balance_threshold
         fixed = self._allocations.moved_within(cool_down)
@@ -288,9 +292,10 @@ class Balancer:
             storage: whether the disks are copied.
             follow: called with the run; afterwards its end is waited for.
         """
-        plan = self.plan(group, storage=storage)
+        settings = settings_of(self._store, group)
+        plan = self._planned(group, settings, storage)
         lasted = self._imbalances.note(group, imbalanced=plan.before > plan.threshold)
-        hold = (settings_of(self._store, group).balance_hold or 0.0) - lasted
+        hold = (settings.balance_hold or 0.0) - lasted
         if plan.moves and hold > 0:
             return plan.replace(hold=round(hold, 1))
         moves = [

@@ -1,18 +1,20 @@
 """The allocations of nodes: who has claimed which amounts. A node is never given more than its limits allow.
 
 A claim is one transaction. Its first statement changes the node's row. So of two processes that claim on the same node, the second one
-waits until the first has committed, and then sees what it did. The row is only changed if the amounts fit.
+waits until the first has committed, and then sees what it did. The amounts are compared with that row, which nobody else can change before
+the transaction ends. The statements that only write come last; `last_statements` sends them to PostgreSQL together with the commit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from novacron.records.capacity import Allocation, Amounts, FleetNode, PlacementRule
+from novacron.records.capacity import Allocation, Amounts, FleetNode, PlacementRule, Quota
 from novacron.store.base import Store
 from novacron.store.nodes import RESOURCES, inventory_of, node_of
-from novacron.store.rules import all_rules, broken_rules, exceeded_quotas
+from novacron.store.rules import all_rules, broken_rules, exceeded_quotas, subjects_of
 from novacron.store.takers import Taker
 
 if TYPE_CHECKING:
@@ -70,24 +72,23 @@ class AllocationStore(Store):
             NoRoom: the node, a rule or a quota does not allow it. Nothing is changed then.
         """
         from novacron.store import statements as sql
+        from novacron.store.database import last_statements
 
         with self.transaction() as connection:
             row = _locked(connection, node)
-            held = connection.execute(sql.ALLOCATION, _key(taker.vm, node)).mappings().first()
+            found = connection.execute(sql.HELD_AND_CONSTRAINTS, _key(taker.vm, node) | {"subjects": subjects_of(taker)})
+            held, rules, quotas = _held_and_constraints(found.mappings().all())
             growth = taker.amounts - (amounts_of(held) if held is not None else Amounts())
-            if why := [*_closed(row, taker, held), *_overcommitted(row, taker)]:
+            if why := [*_closed(row, taker, held), *_overcommitted(row, taker)] or [*shortages(row, growth)]:
                 raise NoRoom("; ".join(why))
-            if not connection.execute(sql.GROW_NODE, _growth(node, growth)).rowcount:
-                raise NoRoom("; ".join(shortages(row, growth)))
-            if why := [*broken_rules(connection, row, taker, together), *exceeded_quotas(connection, taker)]:
+            if why := [*broken_rules(connection, rules, row, taker, together), *exceeded_quotas(connection, quotas, taker)]:
                 raise NoRoom("; ".join(why))
-            values = {**_columns(taker), "process": process}
-            if held is None:
-                connection.execute(sql.ADD_ALLOCATION, {"vm": taker.vm, "node": node, **values})
-            else:
-                kept = held["previous"] if held["process"] else {key: held[key] for key in _columns(taker) if key != "previous"}
-                values |= {"previous": kept, "owner": held["owner"]}
-                connection.execute(sql.CHANGE_ALLOCATION, _key(taker.vm, node) | values)
+            with last_statements(connection) if admit is None else nullcontext():
+                connection.execute(sql.GROW_NODE, _growth(node, growth))
+                if held is None:
+                    connection.execute(sql.ADD_ALLOCATION, {"vm": taker.vm, "node": node, **_columns(taker), "process": process})
+                else:
+                    connection.execute(sql.CHANGE_ALLOCATION, _key(taker.vm, node) | _changed(held, taker, process))
             if admit is not None and (why := list(admit(*_group_state(connection, row["group_name"])))):
                 raise NoRoom("; ".join(why))
 
@@ -100,6 +101,7 @@ class AllocationStore(Store):
             claimed_as: the name of the claim, if the VM had no UUID when it was made.
         """
         from novacron.store import statements as sql
+        from novacron.store.database import last_statements
 
         with self.transaction() as connection:
             _locked(connection, node)
@@ -107,10 +109,11 @@ class AllocationStore(Store):
             rows = [connection.execute(sql.ALLOCATION, _key(name, node)).mappings().first() for name in names]
             known = [row for row in rows if row is not None]
             owner = next((row["owner"] for row in known if row["owner"]), taker.owner)
-            for row in known:
-                connection.execute(sql.DELETE_ALLOCATION, _key(row["vm"], node))
-            connection.execute(sql.ADD_ALLOCATION, {"vm": taker.vm, "node": node, **_columns(taker, owner)})
-            _sum_up(connection, node)
+            with last_statements(connection):
+                for row in known:
+                    connection.execute(sql.DELETE_ALLOCATION, _key(row["vm"], node))
+                connection.execute(sql.ADD_ALLOCATION, {"vm": taker.vm, "node": node, **_columns(taker, owner)})
+                _sum_up(connection, node)
 
     def restore(self, node: str, vm: str) -> None:
         """Undo a claim: the VM has what it had before."""
@@ -139,11 +142,13 @@ class AllocationStore(Store):
     def free(self, node: str, vm: str) -> None:
         """Delete the allocation of a VM on a node."""
         from novacron.store import statements as sql
+        from novacron.store.database import last_statements
 
         with self.transaction() as connection:
             _locked(connection, node)
-            connection.execute(sql.DELETE_ALLOCATION, _key(vm, node))
-            _sum_up(connection, node)
+            with last_statements(connection):
+                connection.execute(sql.DELETE_ALLOCATION, _key(vm, node))
+                _sum_up(connection, node)
 
     def switched_off(self, node: str, restarted: Collection[str]) -> None:
         """Record that a node is off: the VMs that are restarted elsewhere have left it, and the others are not active.
@@ -309,6 +314,13 @@ def _overcommitted(row: Any, taker: Taker) -> Iterator[str]:
         yield f"its memory is overcommitted, and the VM has {', '.join(taker.locked_memory)}"
 
 
+def _held_and_constraints(rows: Sequence[Any]) -> tuple[Any, Sequence[PlacementRule], Sequence[Quota]]:
+    """Return the row of the VM's allocation on the node or None, all rules, and the quotas that concern the VM."""
+    rules = [PlacementRule(name=row["subject"], **row["definition"]) for row in rows if row["kind"] == "rule"]
+    quotas = [Quota(subject=row["subject"], **row["definition"]) for row in rows if row["kind"] == "quota"]
+    return rows[0] if rows[0]["vm"] is not None else None, rules, quotas
+
+
 def _growth(node: str, growth: Amounts) -> dict[str, Any]:
     amounts = (growth.vcpus, growth.memory_bytes, growth.storage_bytes)
     return {"on_node": node} | {f"more_{resource}": amount for resource, amount in zip(RESOURCES, amounts, strict=True)}
@@ -332,6 +344,13 @@ def _columns(taker: Taker, owner: str | None = None) -> dict[str, Any]:
         "process": None,
         "previous": None,
     }
+
+
+def _changed(held: Any, taker: Taker, process: str) -> dict[str, Any]:
+    """Return the columns of an allocation that is claimed anew. What it was before the first claim is kept, and so is its owner."""
+    columns = _columns(taker, owner=held["owner"])
+    before = held["previous"] if held["process"] else {key: held[key] for key in columns if key not in ("process", "previous")}
+    return columns | {"process": process, "previous": before}
 
 
 def _difference(row: Any, taker: Taker) -> str:

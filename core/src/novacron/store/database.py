@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,9 @@ from novacron.state import StateDirectory
 from novacron.store.encryption import Encryption
 from novacron.store.location import FILE, database_url
 from novacron.store.tables import add_missing_columns, metadata
+
+PING_AFTER = 1.0
+"""Seconds without use after which a connection to PostgreSQL is checked before its next use. A check is one round trip."""
 
 
 class Database:
@@ -86,7 +90,7 @@ class Database:
         sqlite = url.startswith("sqlite")
         if url == f"sqlite:///{self._state / FILE}":
             self._state.private_file(FILE)
-        arguments: dict[str, Any] = {"connect_args": {"timeout": 15}} if sqlite else {"pool_pre_ping": True}
+        arguments: dict[str, Any] = {"connect_args": {"timeout": 15}} if sqlite else {}
         encryption = self._encryption
         # psycopg remembers functions by their code for the whole process, and methods too: the keys of one site would serve all others.
         # It remembers no function with a closure.
@@ -100,6 +104,8 @@ class Database:
             raise StorageError("the URL of the state database is invalid", hint="check NOVACRON_DATABASE") from error
         if sqlite:
             sa.event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA journal_mode=WAL"))
+        else:
+            _check_unused(engine)
         try:
             _make_tables(engine)
         except BaseException:
@@ -108,11 +114,57 @@ class Database:
         return engine
 
 
+@contextmanager
+def last_statements(connection: sa.Connection) -> Iterator[None]:
+    """Run the last statements of a transaction; none of them may have a result. The transaction is committed at the end of the block.
+
+    PostgreSQL gets all of them and the commit in one round trip (psycopg's pipeline mode), because each round trip takes longer than its
+    statement, and other claims on the node wait meanwhile. SQLite needs no round trips; there this does nothing, and the transaction is
+    committed by `Database.transaction`.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: a statement or the commit failed. The transaction is rolled back.
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    import psycopg
+
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.pipeline():
+            yield
+            connection.commit()
+    except BaseException as error:
+        connection.invalidate()  # SQLAlchemy may believe that the transaction was committed, and would not roll it back
+        if isinstance(error, psycopg.Error):
+            raise sa.exc.DBAPIError.instance(None, None, error, psycopg.Error, dialect=connection.dialect) from error
+        raise
+
+
 def clock(connection: sa.Connection) -> Any:
     """Return an SQL expression for the time of the database's clock, in seconds since 1970. All processes share this clock."""
     if connection.dialect.name == "sqlite":
         return (sa.func.julianday("now") - 2440587.5) * 86400.0
     return sa.extract("epoch", sa.func.clock_timestamp()).cast(sa.Float)
+
+
+def _check_unused(engine: sa.Engine) -> None:
+    """Check a pooled connection before its use if it was unused for a while, and replace it if the server has closed it."""
+
+    def returned(_: Any, record: Any) -> None:
+        record.info["unused_since"] = time.monotonic()
+
+    def taken(raw: Any, record: Any, _: Any) -> None:
+        if time.monotonic() - record.info.get("unused_since", time.monotonic()) < PING_AFTER:
+            return
+        try:
+            engine.dialect.do_ping(raw)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise sa.exc.DisconnectionError from error
+
+    sa.event.listen(engine, "checkin", returned)
+    sa.event.listen(engine, "checkout", taken)
 
 
 @tenacity.retry(
@@ -128,4 +180,4 @@ def _make_tables(engine: sa.Engine) -> None:
         add_missing_columns(connection)
 
 
-__all__ = ["Database", "clock"]
+__all__ = ["Database", "clock", "last_statements"]

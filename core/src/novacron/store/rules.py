@@ -7,7 +7,7 @@ same rule or quota happen one after the other, and races can't break it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.records.capacity import Amounts, PlacementRule, Quota
@@ -74,18 +74,21 @@ class RuleStore(Store):
             return bool(connection.execute(quotas.delete().where(quotas.c.subject == subject)).rowcount)
 
 
-def broken_rules(connection: Connection, node: Any, taker: Taker, together: Collection[str] = ()) -> Iterator[str]:
+def broken_rules(
+    connection: Connection, rules: Iterable[PlacementRule], node: Any, taker: Taker, together: Collection[str] = ()
+) -> Iterator[str]:
     """Yield why a VM can't be on a node because of a "must" rule.
 
     Args:
         connection: the transaction of the claim.
+        rules: all rules.
         node: the row of the node.
         taker: the VM.
         together: VMs that move together with this one. They are left out.
     """
     from novacron.store.tables import allocations, nodes, placement_rules
 
-    for rule in all_rules(connection):
+    for rule in rules:
         if not rule.must or rule.tag not in taker.tags:
             continue
         locked = placement_rules.update().where(placement_rules.c.name == rule.name)
@@ -102,17 +105,19 @@ def broken_rules(connection: Connection, node: Any, taker: Taker, together: Coll
             yield broken_text(rule, node["name"], domain, [row.name for row in others])
 
 
-def exceeded_quotas(connection: Connection, taker: Taker) -> Iterator[str]:
-    """Yield which quotas a VM with these amounts exceeds."""
-    from novacron.store import statements as sql
-    from novacron.store.tables import quotas
+def subjects_of(taker: Taker) -> Sequence[str]:
+    """Return the subjects whose quotas concern a VM."""
+    return [f"owner:{taker.owner}", *(f"tag:{tag}" for tag in sorted(taker.tags))]
 
-    subjects = [f"owner:{taker.owner}", *(f"tag:{tag}" for tag in taker.tags)]
-    rows = connection.execute(sql.QUOTAS, {"subjects": subjects}).all()
-    for row in rows:
-        locked = quotas.update().where(quotas.c.subject == row.subject)
-        connection.execute(locked.values(generation=quotas.c.generation + 1))
-        quota = _with_use(connection, Quota(subject=row.subject, **row.limits), taker.vm)
+
+def exceeded_quotas(connection: Connection, quotas: Iterable[Quota], taker: Taker) -> Iterator[str]:
+    """Yield which of the quotas of its subjects a VM with these amounts exceeds."""
+    from novacron.store import tables
+
+    for limits in quotas:
+        locked = tables.quotas.update().where(tables.quotas.c.subject == limits.subject)
+        connection.execute(locked.values(generation=tables.quotas.c.generation + 1))
+        quota = _with_use(connection, limits, taker.vm)
         sums = quota.used + taker.amounts
         asked = {"vms": quota.used_vms + 1, **{name: getattr(sums, name) for name in LIMITS[1:]}}
         for name, amount in asked.items():
@@ -170,4 +175,13 @@ def _with_use(connection: Connection, quota: Quota, but: str) -> Quota:
     return result
 
 
-__all__ = ["LIMITS", "RuleStore", "all_rules", "broken_rules", "broken_text", "domain_of", "exceeded_quotas"]
+__all__ = [
+    "LIMITS",
+    "RuleStore",
+    "all_rules",
+    "broken_rules",
+    "broken_text",
+    "domain_of",
+    "exceeded_quotas",
+    "subjects_of",
+]

@@ -22,12 +22,6 @@ def _growth(resource: str) -> Any:
     return sa.bindparam(f"more_{resource}", type_=sa.BigInteger)
 
 
-def _fits(resource: str) -> Any:
-    """Return the condition that a node has room for more of a resource. Less is always accepted, also on a node that is too full."""
-    total, reserved, ratio, allocated = (nodes.c[f"{resource}_{what}"] for what in ("total", "reserved", "ratio", "allocated"))
-    return sa.or_(_growth(resource) <= 0, ratio.is_(None), allocated + _growth(resource) <= (total - reserved) * ratio)
-
-
 def _sum(resource: str) -> Any:
     return (
         sa.select(sa.func.coalesce(sa.func.sum(allocations.c[resource]), 0)).where(allocations.c.node == _node).scalar_subquery()
@@ -38,10 +32,10 @@ LOCK_NODE = nodes.update().where(_same_node).values(generation=nodes.c.generatio
 """Changes the row of a node, so that no other transaction changes its allocations before this one has ended."""
 GROW_NODE = (
     nodes.update()
-    .where(_same_node, *(_fits(resource) for resource in RESOURCES))
+    .where(_same_node)
     .values({f"{resource}_allocated": nodes.c[f"{resource}_allocated"] + _growth(resource) for resource in RESOURCES})
 )
-"""Adds amounts to what is allocated on a node, if they fit. Changes no row if they do not."""
+"""Adds amounts to what is allocated on a node. The node must be locked, and have room for them."""
 SUM_UP_NODE = nodes.update().where(_same_node).values({f"{resource}_allocated": _sum(resource) for resource in RESOURCES})
 """Sets the allocated amounts of a node to the sum of its allocations."""
 
@@ -54,7 +48,21 @@ ALLOCATIONS_OF_NODE = allocations.select().where(allocations.c.node == _node)
 ALLOCATIONS_OF_NODES = allocations.select().where(allocations.c.node.in_(sa.bindparam("on_nodes", expanding=True)))
 
 RULES = placement_rules.select().order_by(placement_rules.c.name)
-QUOTAS = quotas.select().where(quotas.c.subject.in_(sa.bindparam("subjects", expanding=True))).order_by(quotas.c.subject)
+_constraints = sa.union_all(
+    sa.select(sa.literal("rule").label("kind"), placement_rules.c.name.label("subject"), placement_rules.c.definition),
+    sa.select(sa.literal("quota"), quotas.c.subject, quotas.c.limits).where(
+        quotas.c.subject.in_(sa.bindparam("subjects", expanding=True))
+    ),
+).subquery()
+HELD_AND_CONSTRAINTS = (
+    sa.select(allocations, _constraints)
+    .select_from(sa.select(sa.literal(1)).subquery().outerjoin(allocations, _same).outerjoin(_constraints, sa.true()))
+    .order_by(_constraints.c.subject)
+)
+"""The allocation of a VM on a node beside each rule and each quota of the subjects; each side is NULL if there is none.
+
+One statement reads all of them, because each round trip to PostgreSQL takes longer than the statement.
+"""
 LOCK_GROUP = (
     node_groups.update()
     .where(node_groups.c.name.in_(["", sa.bindparam("of_group", type_=sa.String)]))
@@ -72,10 +80,10 @@ __all__ = [
     "CHANGE_ALLOCATION",
     "DELETE_ALLOCATION",
     "GROW_NODE",
+    "HELD_AND_CONSTRAINTS",
     "LOCK_GROUP",
     "LOCK_NODE",
     "NODES_OF_GROUP",
-    "QUOTAS",
     "RULES",
     "SUM_UP_NODE",
 ]
