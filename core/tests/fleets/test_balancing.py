@@ -12,6 +12,7 @@ from novacron.fleets.placement.planner import Planner
 from novacron.fleets.placement.view import FleetView
 from novacron.records.capacity import Allocation, Amounts, FleetNode, Inventory, PlacementRule
 from novacron.store.imbalances import ImbalanceStore
+from novacron.store.nodes import NodeStore
 from novacron.store.tables import group_imbalances
 from novacron.store.takers import Taker
 
@@ -206,6 +207,15 @@ def test_moves_whose_pre_checks_fail_are_left_out_and_named(site, hosts):
     plan = site.fleet.balance("prod", storage="copy")
     assert "vm0" not in {move.name for move in plan.moves}
     assert plan.moves
+
+
+def test_the_settings_of_a_group_are_read_once_in_one_balancing(site, hosts, monkeypatch):
+    """Otherwise a change between two readings mixes old and new settings."""
+    read = []
+    groups = NodeStore.groups
+    monkeypatch.setattr(NodeStore, "groups", lambda store: read.append(1) or groups(store))
+    site.fleet.balance("prod", mode="partial", storage="copy")
+    assert len(read) == 1
 
 
 def test_bad_input_is_refused(site, hosts):
