@@ -34,6 +34,12 @@ func main() {
 	datastores := flag.Int("datastores", 2, "number of datastores in each datacenter")
 	portgroups := flag.Int("portgroups", 1, "number of distributed port groups in each datacenter")
 	machines := flag.Int("machines", 2, "number of VMs in each resource pool")
+	clusters := flag.Int("clusters", 1, "number of clusters in each datacenter")
+	standalone := flag.Int("standalone", 1, "number of ESXi outside clusters in each datacenter")
+	pools := flag.Int("pools", 0, "number of resource pools in each cluster")
+	apps := flag.Int("apps", 0, "number of vApps in each cluster")
+	pods := flag.Int("pods", 0, "number of datastore clusters in each datacenter")
+	folders := flag.Int("folders", 0, "depth of the folders that everything is in")
 	autostart := flag.Bool("autostart", true, "start the VMs")
 	version := flag.String("api-version", "8.0.3", "version of the API, such as 6.7 or 7.0.2")
 	attached := flag.Bool("attached", false, "end when the standard input is closed, as it is when who started this has died")
@@ -45,6 +51,7 @@ func main() {
 	} else {
 		model.ServiceContent.About.InstanceUuid = uuid.NewString() // several simulators are several vCenters
 		model.Datacenter, model.ClusterHost, model.Portgroup = *datacenters, *hosts, *portgroups
+		model.Cluster, model.Host, model.Pool, model.App, model.Pod, model.Folder = *clusters, *standalone, *pools, *apps, *pods, *folders
 	}
 	model.Datastore, model.Machine, model.Autostart = *datastores, *machines, *autostart
 	if *machines > crowd {

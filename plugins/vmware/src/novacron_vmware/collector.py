@@ -11,6 +11,43 @@ from novacron_vmware.session import Session
 
 PAGE = 500
 """Objects in one answer of the property collector."""
+PropertyCollector: Any = vmodl.query.PropertyCollector
+FOLDERS, HOSTS = ("vmFolder", "hostFolder", "datastoreFolder", "networkFolder"), ("hostFolder",)
+WAYS: dict[Any, tuple[tuple[str, ...], tuple[tuple[Any, str], ...]]] = {
+    vim.Datacenter: ((), ()),
+    vim.StoragePod: (("datastoreFolder",), ()),
+    vim.Folder: (FOLDERS, ()),
+    vim.Datastore: (("datastoreFolder",), ()),
+    vim.Network: (("networkFolder",), ()),
+    vim.DistributedVirtualSwitch: (("networkFolder",), ()),
+    vim.ComputeResource: (HOSTS, ()),
+    vim.HostSystem: (HOSTS, ((vim.ComputeResource, "host"),)),
+    vim.ResourcePool: (HOSTS, ((vim.ComputeResource, "resourcePool"), (vim.ResourcePool, "resourcePool"))),
+}
+"""Where objects of a kind are: the folders of a datacenter, and the properties that lead on from there."""
+
+
+def way_down(kinds: Sequence[Any]) -> list[Any] | None:
+    """Return the property collector's walk from a folder, a datacenter or a cluster to all objects of these kinds below it.
+
+    Returns:
+        The walk; None for kinds that it does not lead to, such as VMs: these are in folders, in vApps and in vApps of vApps.
+    """
+    ways = []
+    for kind in kinds:
+        place = next((each for each in WAYS if issubclass(kind, each)), None)
+        if place is None:
+            return None
+        ways.append(WAYS[place])
+    steps = [(vim.Folder, "childEntity")]
+    steps += [(vim.Datacenter, folder) for folder in dict.fromkeys(folder for folders, _ in ways for folder in folders)]
+    steps += dict.fromkeys(step for _, more in ways for step in more)
+    names = [f"{kind.__name__}.{path}" for kind, path in steps]
+    again = [PropertyCollector.SelectionSpec(name=name) for name in names]
+    return [
+        PropertyCollector.TraversalSpec(name=name, type=kind, path=path, skip=False, selectSet=again)
+        for name, (kind, path) in zip(names, steps, strict=True)
+    ]
 
 
 class PropertyReader:
@@ -36,49 +73,63 @@ class PropertyReader:
 
     def read(self, thing: Any, paths: Sequence[str]) -> dict[str, Any]:
         """Read exactly these properties of one object, in one call."""
+        wanted = PropertyCollector.PropertySpec(type=type(thing), pathSet=list(paths))
         with translated():
-            answers = self._retrieve([vmodl.query.PropertyCollector.ObjectSpec(obj=thing)], type(thing), paths)
+            answers = self.retrieve([PropertyCollector.ObjectSpec(obj=thing)], [wanted])
         return answers[0][1] if answers else {}
 
     def read_all(self, things: Sequence[Any], kind: Any, paths: Sequence[str]) -> list[tuple[Any, dict[str, Any]]]:
-        """Read exactly these properties of many objects, in one call for a page of them."""
+        """Read exactly these properties of many objects, in one call for a page of them. Objects that are gone are left out."""
         if not things:
             return []
+        start = [PropertyCollector.ObjectSpec(obj=thing) for thing in things]
         with translated():
-            return self._retrieve([vmodl.query.PropertyCollector.ObjectSpec(obj=thing) for thing in things], kind, paths)
+            return self.retrieve(start, [PropertyCollector.PropertySpec(type=kind, pathSet=list(paths))], skip_missing=True)
 
     def collect_kinds(self, kinds: Mapping[Any, Sequence[str]], root: Any = None) -> list[tuple[Any, dict[str, Any]]]:
         """Read properties of all objects of several kinds below `root`, as `collect` does for one kind."""
-        Filter = vmodl.query.PropertyCollector
+        start = root or self.root
+        properties = [PropertyCollector.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in kinds.items()]
         with translated():
-            view = self.content.viewManager.CreateContainerView(root or self.root, list(kinds), True)
+            if (down := way_down(tuple(kinds))) is not None:
+                return self._below(start, down, properties, tuple(kinds))
+            view = self.content.viewManager.CreateContainerView(start, list(kinds), True)
             try:
-                walk = Filter.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)
-                start = Filter.ObjectSpec(obj=view, skip=True, selectSet=[walk])
-                return self.retrieve(
-                    [start], [Filter.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in kinds.items()]
-                )
+                walk = PropertyCollector.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)
+                return self.retrieve([PropertyCollector.ObjectSpec(obj=view, skip=True, selectSet=[walk])], properties)
             finally:
                 view.Destroy()
 
-    def _retrieve(self, start: list[Any], kind: Any, paths: Sequence[str]) -> list[tuple[Any, dict[str, Any]]]:
-        return self.retrieve(start, [vmodl.query.PropertyCollector.PropertySpec(type=kind, pathSet=list(paths))])
+    def _below(
+        self, start: Any, down: list[Any], properties: list[Any], kinds: tuple[Any, ...]
+    ) -> list[tuple[Any, dict[str, Any]]]:
+        """Read all objects of these kinds below `start` in one call, where a view takes three.
 
-    def retrieve(self, start: list[Any], properties: list[Any]) -> list[tuple[Any, dict[str, Any]]]:
+        The start itself is read too. Without a session it is the only object in the answer, and says so.
+        """
+        if not isinstance(start, kinds):
+            properties = [*properties, PropertyCollector.PropertySpec(type=type(start), pathSet=["name"])]
+        found = self.retrieve([PropertyCollector.ObjectSpec(obj=start, skip=False, selectSet=down)], properties)
+        return [(thing, read) for thing, read in found if thing != start and isinstance(thing, kinds)]
+
+    def retrieve(
+        self, start: list[Any], properties: list[Any], *, skip_missing: bool = False
+    ) -> list[tuple[Any, dict[str, Any]]]:
         """Read in pages. Without a session the collector answers too, with every property missing: then log in and read again.
 
         Args:
             start: ObjectSpecs, from which the collector walks.
             properties: PropertySpecs.
+            skip_missing: leave out objects of `start` that are gone; otherwise they are a fault.
         """
-        Filter, collector = vmodl.query.PropertyCollector, self.content.propertyCollector
-        wanted = Filter.FilterSpec(objectSet=start, propSet=properties)
+        collector = self.content.propertyCollector
+        wanted = PropertyCollector.FilterSpec(objectSet=start, propSet=properties, reportMissingObjectsInResults=skip_missing)
         logins, answers = self.session.logins, list[tuple[Any, dict[str, Any]]]()
-        page = collector.RetrievePropertiesEx([wanted], Filter.RetrieveOptions(maxObjects=PAGE))
+        page = collector.RetrievePropertiesEx([wanted], PropertyCollector.RetrieveOptions(maxObjects=PAGE))
         while page:
             if any(isinstance(gap.fault, vim.fault.NotAuthenticated) for item in page.objects for gap in item.missingSet or ()):
                 self.session.log_in_again(logins)
-                return self.retrieve(start, properties)
+                return self.retrieve(start, properties, skip_missing=skip_missing)
             answers += [(item.obj, {p.name: p.val for p in item.propSet}) for item in page.objects]
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
         return answers

@@ -5,7 +5,7 @@ A name that several objects have is refused with the paths of all of them: no ob
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from novacron.errors import InvalidSpecError, NotFoundError
@@ -37,18 +37,27 @@ class Finder:
     def __init__(self, reader: PropertyReader) -> None:
         self._reader = reader
 
-    def ancestors(self, things: Sequence[Any]) -> Known:
-        """Return the name and parent of each of these objects and of everything above them, in one call."""
+    def ancestors(self, things: Sequence[Any], more: Mapping[Any, Sequence[str]] | None = None) -> Known:
+        """Return the name and parent of each of these objects and of everything above them, in one call.
+
+        Args:
+            things: the objects.
+            more: further properties to read, by kind. The node of a VM is read too if they name `vim.HostSystem`.
+        """
         if not things:
             return {}
+        more = more or {}
         Filter = vmodl.query.PropertyCollector
         again = Filter.SelectionSpec(name="up")
         up = Filter.TraversalSpec(name="up", type=vim.ManagedEntity, path="parent", skip=False, selectSet=[again])
         app = Filter.TraversalSpec(name="app", type=vim.VirtualMachine, path="parentVApp", skip=False, selectSet=[again])
-        start = [Filter.ObjectSpec(obj=thing, skip=False, selectSet=[up, app]) for thing in things]
+        node = Filter.TraversalSpec(name="node", type=vim.VirtualMachine, path="runtime.host", skip=False)
+        ways = [up, app, *([node] if vim.HostSystem in more else [])]
+        start = [Filter.ObjectSpec(obj=thing, skip=False, selectSet=ways) for thing in things]
+        paths = {vim.ManagedEntity: ("name", "parent"), vim.VirtualMachine: ("name", "parent", "parentVApp")}
         wanted = [
-            Filter.PropertySpec(type=vim.ManagedEntity, pathSet=["name", "parent"]),
-            Filter.PropertySpec(type=vim.VirtualMachine, pathSet=["name", "parent", "parentVApp"]),
+            Filter.PropertySpec(type=kind, pathSet=list(dict.fromkeys((*paths.get(kind, ()), *more.get(kind, ())))))
+            for kind in {**paths, **more}
         ]
         with translated():
             known: Known = {}
@@ -79,9 +88,10 @@ class Finder:
     def datacenters(self, things: Sequence[Any]) -> dict[Any, Any]:
         """Return the datacenter that each object is in; None for one that is above all datacenters."""
         known = self.ancestors(things)
-        return {thing: self._datacenter_in(known, thing) for thing in things}
+        return {thing: self.datacenter_in(known, thing) for thing in things}
 
-    def _datacenter_in(self, known: Known, thing: Any) -> Any:
+    def datacenter_in(self, known: Known, thing: Any) -> Any:
+        """Return the datacenter that an object is in, from what is known of it and of those above it; None above all datacenters."""
         while thing is not None and not isinstance(thing, vim.Datacenter):
             thing = known.get(thing, {}).get("parentVApp") or known.get(thing, {}).get("parent")
         return thing

@@ -153,14 +153,14 @@ class Inventory:
         if thing is None or self._collector is None:
             return None
         try:
-            read = self._reader.read(thing, ["config.instanceUuid", "config.template"])
-            everywhere = self._reader.root == self._reader.content.rootFolder
-            if not everywhere and not self._finder.within_root(thing, self._finder.ancestors([thing])):
+            known = self._finder.ancestors([thing], {vim.VirtualMachine: ["config.instanceUuid", "config.template"]})
+            if not self._finder.within_root(thing, known):
                 return None  # it has moved to another datacenter
         except NovaCronError as error:
             if isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
                 return None
             raise
+        read = known.get(thing, {})
         return thing if read.get("config.instanceUuid") == identity and not read.get("config.template") else None
 
     def lookup(self, vm: str) -> list[tuple[Any, dict[str, Any]]]:
@@ -220,8 +220,8 @@ class Inventory:
         """Return those of these objects that are VMs below the root."""
         vms = [thing for thing in things if isinstance(thing, vim.VirtualMachine)]
         try:
-            known = self._finder.ancestors(vms)
-            return self._reader.read_all([t for t in vms if self._finder.within_root(t, known)], vim.VirtualMachine, SUMMARY)
+            known = self._finder.ancestors(vms, {vim.VirtualMachine: SUMMARY})
+            return [(thing, known[thing]) for thing in vms if thing in known and self._finder.within_root(thing, known)]
         except NovaCronError as error:
             if isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
                 return []

@@ -100,9 +100,10 @@ def find_placement(
         problem = SpecProblem("memory", str(memory), f"at most what a node has, {largest} bytes")
         raise InvalidSpecError("no node can run that VM", resource=name, problems=[problem])
     thing, read = able[min(able)]
-    datacenter = connection.datacenter_thing(read["parent"])
-    pool = pool or connection.read(read["parent"], ["resourcePool"])["resourcePool"]
-    folder = folder or connection.read(datacenter, ["vmFolder"])["vmFolder"]
+    known = connection.finder.ancestors([read["parent"]], {vim.ComputeResource: ["resourcePool"], vim.Datacenter: ["vmFolder"]})
+    datacenter = connection.finder.datacenter_in(known, read["parent"])
+    pool = pool or known[read["parent"]]["resourcePool"]
+    folder = folder or known[datacenter]["vmFolder"]
     return Placement(folder, pool, thing if node or "cluster" in wanted else None, thing, datacenter)
 
 

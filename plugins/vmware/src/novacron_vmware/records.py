@@ -43,19 +43,17 @@ STATUSES: dict[str, Status] = {"poweredOn": "running", "poweredOff": "stopped", 
 
 def read_vm(connection: VMwareConnection, thing: Any) -> VM:
     """Return the full record of one VM."""
-    read = connection.read(thing, FULL)
+    known = connection.finder.ancestors([thing], {vim.VirtualMachine: FULL, vim.HostSystem: ["name"]})
+    read = known.get(thing, {})
     if "name" not in read:
         raise VMNotFoundError("the VM was deleted meanwhile")
     tags = connection.tags.of([thing]).get(thing, frozenset())
-    summary = summary_record(
-        connection.name, read, connection.inventory.node_name(read.get("runtime.host")), folder_of(connection, read)
+    node = known.get(read.get("runtime.host"), {}).get("name")
+    parent = read.get("parentVApp") or read.get("parent")
+    folder = None if parent is None else connection.finder.path_in(known, parent)
+    return full_record(
+        connection, thing, read, summary_record(connection.name, read, node, folder), autostarting(connection), tags
     )
-    return full_record(connection, thing, read, summary, autostarting(connection), tags)
-
-
-def folder_of(connection: VMwareConnection, read: dict[str, Any]) -> str | None:
-    """Return the inventory path of the folder or vApp that a VM is in."""
-    return connection.inventory.folder(read)
 
 
 def summary_record(host: str, read: dict[str, Any], node: str | None, folder: str | None) -> VM:

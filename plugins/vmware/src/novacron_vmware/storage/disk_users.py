@@ -50,12 +50,11 @@ def refuse_shared(connection: VMwareConnection, thing: Any, name: str, verb: str
     wanted = set(paths)
     if not wanted:
         return
-    listed = connection.collect(vim.VirtualMachine, ["datastore"], connection.content.rootFolder)
-    stores = {vm: set(read.get("datastore") or ()) for vm, read in listed}
-    urls = dict(connection.collect(vim.Datastore, ["summary.url"], connection.content.rootFolder))
-    own = {urls.get(store, {}).get("summary.url") or store for store in stores.get(thing, ())}
-    near = [vm for vm, on in stores.items() if vm != thing and any((urls.get(s, {}).get("summary.url") or s) in own for s in on)]
-    found = connection.read_all(near, vim.VirtualMachine, ["name", "config.hardware.device"])
+    stores = dict(connection.collect(vim.Datastore, ["summary.url", "vm"], connection.content.rootFolder))
+    urls = {store: read.get("summary.url") or store for store, read in stores.items()}
+    own = {urls[store] for store, read in stores.items() if thing in (read.get("vm") or ())}
+    near = {vm for store, read in stores.items() if urls[store] in own for vm in read.get("vm") or ()} - {thing}
+    found = connection.read_all(list(near), vim.VirtualMachine, ["name", "config.hardware.device"])
     for path, user in sorted(
         (path, plain_name(read["name"]))
         for _, read in found
