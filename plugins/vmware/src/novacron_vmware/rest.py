@@ -36,7 +36,8 @@ DIALECTS = (
 
 CONTENT = Dialect("", "/rest/com/vmware/content", "~action", "id:", wrapped=True)
 OVF = Dialect("", "/rest/com/vmware/vcenter/ovf", "~action", "id:", wrapped=True)
-"""Content libraries and the deployment of their items: every vCenter understands these paths, with the session of either generation."""
+TEMPLATES = Dialect("", "/rest/vcenter/vm-template", "action", "", wrapped=True)
+"""Content libraries, the deployment of their items, and VM templates in them. All vCenters have these paths, in any session."""
 
 
 class RestAPI:
@@ -174,4 +175,4 @@ def _failure(status: int, what: str, content: bytes) -> NovaCronError:
     )
 
 
-__all__ = ["CONTENT", "OVF", "Dialect", "RestAPI"]
+__all__ = ["CONTENT", "OVF", "TEMPLATES", "Dialect", "RestAPI"]

@@ -14,6 +14,7 @@ def areas() -> list[type]:
     from novacron_vmware.native.folders import VSphereFolders
     from novacron_vmware.native.history import VSphereHistory
     from novacron_vmware.native.libraries import VSphereLibraries
+    from novacron_vmware.native.library_templates import VSphereLibraryTemplates
     from novacron_vmware.native.node_systems import VSphereNodeSystems
     from novacron_vmware.native.nodes import VSphereNodes
     from novacron_vmware.native.performance import VSpherePerformance
@@ -38,6 +39,7 @@ def areas() -> list[type]:
         VSphereFolders,
         VSphereHistory,
         VSphereLibraries,
+        VSphereLibraryTemplates,
         VSphereNodes,
         VSphereNodeSystems,
         VSpherePerformance,

@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import http.client
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from novacron.errors import (
-    AlreadyExistsError,
-    DriverError,
-    InvalidSpecError,
-    NotFoundError,
-    SpecProblem,
-    UnsupportedOperationError,
-)
+from novacron.errors import AlreadyExistsError, DriverError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.jobs import Job
 from novacron.records.vm import VM, Deleted
 from novacron_vmware.errors import translated
-from novacron_vmware.native.area import NativeOperations, vsphere
+from novacron_vmware.native.area import vsphere
+from novacron_vmware.native.library_operations import ITEM, LibraryOperations
 from novacron_vmware.native.records import Library, LibraryItem
-from novacron_vmware.placement import DEFAULT, find_placement, find_store
+from novacron_vmware.placement import DEFAULT, find_network, find_placement, find_store
 from novacron_vmware.records import read_vm
-from novacron_vmware.rest import CONTENT, OVF
+from novacron_vmware.rest import OVF
 from novacron_vmware.sdk import vim
 
 CHUNK = 1024 * 1024
-ITEM, UPDATE = "library/item", "library/item/update-session"
+UPDATE = "library/item/update-session"
 
 
-class VSphereLibraries(NativeOperations):
+class VSphereLibraries(LibraryOperations):
     """Content libraries of a vCenter and their items."""
 
     @vsphere.operation(kind="read")
     def library_list(self) -> list[Library]:
         """List the content libraries."""
-        found = [self._api("GET", "library", identity=each) for each in self._api("GET", "library") or ()]
-        return sorted((self._record(each) for each in found), key=lambda library: library.name)
+        return self._libraries()
 
     @vsphere.operation(kind="change")
     def library_create(self, name: str, pool: str = DEFAULT, description: str = "", subscribe: str = "") -> Library:
@@ -122,6 +116,19 @@ class VSphereLibraries(NativeOperations):
         return Deleted(name=found.name, id=found.id)
 
     @vsphere.operation(kind="job")
+    def library_sync(self, library: str, job: Job[Library]) -> Library:
+        """Fetch what has changed in the library that a subscribed library follows."""
+        known = self._library(library)
+        if known.kind != "subscribed":
+            raise InvalidStateError(
+                f"the library {known.name!r} follows no other",
+                resource=known.name,
+                hint="only a subscribed library is synchronized",
+            )
+        self._api("POST", "subscribed-library", identity=known.id, action="sync")
+        return self._library(known.id)
+
+    @vsphere.operation(kind="job")
     def library_deploy(
         self,
         library: str,
@@ -132,6 +139,9 @@ class VSphereLibraries(NativeOperations):
         resource_pool: str = "",
         node: str = "",
         pool: str = DEFAULT,
+        properties: dict[str, str] | None = None,
+        option: str = "",
+        networks: dict[str, str] | None = None,
     ) -> VM:
         """Create a VM from an OVF item of a library.
 
@@ -143,35 +153,37 @@ class VSphereLibraries(NativeOperations):
             resource_pool: the resource pool.
             node: the ESXi.
             pool: the datastore; by default the one with the most free space.
+            properties: values of the OVF's properties, by their keys.
+            option: the OVF's deployment option, such as "small".
+            networks: a network of the datacenter for each network that the OVF names.
         """
         found = self._item(library, item)
-        if self._connection.inventory.taken(name, None):
-            raise AlreadyExistsError(f"a VM {name!r} is already there", resource=name, hint="give another name")
+        self._refuse_taken(name)
         place = find_placement(
             self._connection, name, node=node or None, native={"folder": folder, "resource_pool": resource_pool}
         )
         _, store = find_store(self._connection, pool, place.datacenter)
-        body = {
-            "deployment_spec": {"name": name, "accept_all_EULA": True, "default_datastore_id": store._moId},
-            "target": {
-                "resource_pool_id": place.pool._moId,
-                "folder_id": place.folder._moId,
-                **({"host_id": place.node._moId} if place.node else {}),
-            },
-        }
+        spec: dict[str, Any] = {"name": name, "accept_all_EULA": True, "default_datastore_id": store._moId}
+        if networks:
+            spec["network_mappings"] = [
+                {"key": theirs, "value": find_network(self._connection, ours, place.datacenter)._moId}
+                for theirs, ours in networks.items()
+            ]
+        if more := list(_parameters(properties or {}, option)):
+            spec["additional_parameters"] = more
+        target = {"resource_pool_id": place.pool._moId, "folder_id": place.folder._moId}
+        if place.node:
+            target["host_id"] = place.node._moId
+        body = {"deployment_spec": spec, "target": target}
         answer = self._api("POST", "library-item", dialect=OVF, identity=found.id, action="deploy", body=body)
         if not answer.get("succeeded"):
             raise DriverError(
-                f"vCenter can't deploy {item!r}", resource=name, details={"answer": answer}, hint="look at the details"
+                f"vCenter can't deploy {item!r}: {'; '.join(_messages(answer)) or 'it does not say why'}",
+                resource=name,
+                details={"answer": answer},
+                hint="the item, its properties, its deployment option and its networks have to fit together",
             )
         return read_vm(self._connection, vim.VirtualMachine(answer["resource_id"]["id"], self._connection.session))
-
-    def _api(self, verb: str, path: str, dialect: Any = CONTENT, **more: Any) -> Any:
-        if self._connection.is_esxi:
-            raise UnsupportedOperationError(
-                "only a vCenter has content libraries", outcome="not_sent", hint="connect to the vCenter"
-            )
-        return self._connection.rest.call(verb, path, dialect=dialect, **more)
 
     def _upload(self, update: str, file: str, size: int, job: Job[Any]) -> None:
         spec = {"file_spec": {"name": Path(file).name, "source_type": "PUSH", "size": size}}
@@ -188,51 +200,27 @@ class VSphereLibraries(NativeOperations):
         if status >= http.client.BAD_REQUEST:
             raise DriverError(f"the server refuses {file!r}: {status}", resource=file)
 
-    def _library(self, text: str) -> Library:
-        known = self.library_list()
-        found = [each for each in known if text in (each.name, each.id)]
-        if len(found) > 1:
-            ids = ", ".join(each.id for each in found)
-            raise InvalidSpecError(f"{len(found)} libraries are named {text!r}", resource=text, hint=f"name it by its id: {ids}")
-        if not found:
-            names = ", ".join(each.name for each in known) or "none"
-            raise NotFoundError(f"no content library {text!r}", resource=text, hint=f"there are: {names}")
-        return found[0]
 
-    def _items(self, library: Library) -> list[LibraryItem]:
-        found = []
-        for identity in self._api("GET", f"{ITEM}?library_id={library.id}") or ():
-            about = self._api("GET", ITEM, identity=identity)
-            found.append(
-                LibraryItem(
-                    name=about["name"],
-                    kind=about.get("type") or "",
-                    size_bytes=int(about.get("size") or 0),
-                    library=library.name,
-                    id=about["id"],
-                )
-            )
-        return sorted(found, key=lambda item: item.name)
+def _parameters(properties: dict[str, str], option: str) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of a deployment as vCenter's REST API has them."""
+    if properties:
+        values = [{"id": key, "value": value} for key, value in properties.items()]
+        yield {"@class": "com.vmware.vcenter.ovf.property_params", "type": "PropertyParams", "properties": values}
+    if option:
+        kind = "com.vmware.vcenter.ovf.deployment_option_params"
+        yield {"@class": kind, "type": "DeploymentOptionParams", "selected_key": option}
 
-    def _item(self, library: str, item: str) -> LibraryItem:
-        known = self._items(self._library(library))
-        for each in known:
-            if item in (each.name, each.id):
-                return each
-        names = ", ".join(each.name for each in known) or "none"
-        raise NotFoundError(f"the library {library!r} has no item {item!r}", resource=item, hint=f"there are: {names}")
 
-    def _record(self, about: Any) -> Library:
-        backings = about.get("storage_backings") or [{}]
-        store = backings[0].get("datastore_id")
-        known = {thing._moId: read["name"] for thing, read in self._connection.collect(vim.Datastore, ["name"])}
-        return Library(
-            name=about["name"],
-            kind=str(about.get("type") or "").lower(),
-            id=about["id"],
-            datastore=known.get(store, store),
-            description=about.get("description") or "",
-        )
+def _messages(answer: Any) -> Iterator[str]:
+    """Yield the texts of the errors in an answer, however deep they are in it."""
+    if isinstance(answer, dict):
+        if text := answer.get("default_message"):
+            yield str(text)
+        for each in answer.values():
+            yield from _messages(each)
+    elif isinstance(answer, list):
+        for each in answer:
+            yield from _messages(each)
 
 
 def _chunks(source: Any, size: int, job: Job[Any]) -> Any:

@@ -242,6 +242,14 @@ class LibraryItem(Record, frozen=True):
     id: str
 
 
+class LibraryVersion(Record, frozen=True):
+    """A version of a VM template in a content library."""
+
+    item: str
+    library: str
+    version: str
+
+
 class Customization(Record, frozen=True):
     """A customization specification for guests."""
 
