@@ -1,5 +1,8 @@
 """What tests of fleets do again and again. They have a fixture `site` of their own."""
 
+import subprocess
+import sys
+import textwrap
 import uuid
 
 import pytest
@@ -21,3 +24,20 @@ def add(site):
         return host
 
     return make
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Return a function that installs a package of one module, as pip does it, runs a script in a new process, and returns its output."""
+
+    def run(name, module, script):
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(module))
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[novacron]\n{name} = {name}\n")
+        begin = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nstate = {str(tmp_path / 'state')!r}\n"
+        command = [sys.executable, "-c", begin + textwrap.dedent(script)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    return run

@@ -3,9 +3,7 @@
 import logging
 import os
 import stat
-import subprocess
 import sys
-import textwrap
 import threading
 import uuid
 
@@ -310,50 +308,42 @@ def test_a_bmc_that_does_not_answer_is_not_off(site, node, monkeypatch):
     assert (reading.status, "can't be reached" in reading.error) == ("unknown", True)
 
 
-def test_a_fence_agent_of_an_installed_package_of_twenty_lines_works(tmp_path):
-    """The package is installed as a folder with its metadata, as pip does it."""
-    (tmp_path / "smart_plug.py").write_text(
-        textwrap.dedent('''
-            """Switches nodes off through files, as a smart plug would."""
+SMART_PLUG = '''
+    """Switches nodes off by writing to a file."""
 
-            from pathlib import Path
+    from pathlib import Path
 
-            from novacron.plugins import hookimpl
+    from novacron.plugins import hookimpl
 
 
-            class SmartPlug:
-                name, required, optional = "smart-plug", ("file",), ()
+    class SmartPlug:
+        name, required, optional = "smart-plug", ("file",), ()
 
-                def off(self, target):
-                    Path(target.options["file"]).write_text("off")
+        def off(self, target):
+            Path(target.options["file"]).write_text("off")
 
-                def status(self, target):
-                    return "off" if Path(target.options["file"]).read_text() == "off" else "on"
+        def status(self, target):
+            return "off" if Path(target.options["file"]).read_text() == "off" else "on"
 
 
-            @hookimpl
-            def fence_agents():
-                return [SmartPlug()]
-        ''')
-    )
-    info = tmp_path / "smart_plug-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: smart-plug\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[novacron]\nsmart-plug = smart_plug\n")
+    @hookimpl
+    def fence_agents():
+        return [SmartPlug()]
+'''
+
+
+def test_an_agent_of_an_installed_package_of_twenty_lines_works(installed, tmp_path):
     (tmp_path / "power").write_text("on")
-    script = textwrap.dedent(f"""
-        import sys
-        sys.path.insert(0, {str(tmp_path)!r})
+    script = f"""
         from novacron import Site
-        with Site({str(tmp_path / "state")!r}) as site:
+        with Site(state) as site:
             site.fleet.add("a", "sim://a")
             site.fleet.nodes.refresh()
             site.fleet.fencing.set("a", "smart-plug", file={str(tmp_path / "power")!r})
             before = site.fleet.fencing.test("a")[0].status
             print(before, site.fleet._fencer().fence(site.fleet.nodes["a"], site.fleet.fencing.list("a")).off)
-    """)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "on True\n"
+    """
+    assert installed("smart_plug", SMART_PLUG, script) == "on True\n"
 
 
 def test_an_agent_of_a_plugin_can_be_registered(site, node):

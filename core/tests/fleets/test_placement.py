@@ -1,9 +1,6 @@
 """Placement: each node that is not chosen has a reason, rules hold, and plugins can add filters and weighers."""
 
 import random
-import subprocess
-import sys
-import textwrap
 
 import pytest
 from hypothesis import given, settings
@@ -233,45 +230,37 @@ def test_a_plugin_that_fails_is_named(site, add):
         site.fleet.place(VMSpec(name="x"))
 
 
-def test_a_filter_of_an_installed_package_of_twenty_lines_works(tmp_path):
-    """The package is installed as a folder with its metadata, as pip does it."""
-    (tmp_path / "odd_racks.py").write_text(
-        textwrap.dedent('''
-            """Places VMs with the tag "quiet" only in rooms that are quiet."""
+QUIET_ROOMS = '''
+    """Places VMs with the tag "quiet" only in rooms that are quiet."""
 
-            from novacron.plugins import hookimpl
+    from novacron.plugins import hookimpl
 
 
-            def quiet_rooms(request, node, view):
-                """A noisy room is no place for a VM with the tag "quiet"."""
-                if "quiet" in request.taker.tags and node.labels.get("room") != "quiet":
-                    return "its room is noisy"
-                return None
+    def quiet_rooms(request, node, view):
+        """A noisy room is no place for a VM with the tag "quiet"."""
+        if "quiet" in request.taker.tags and node.labels.get("room") != "quiet":
+            return "its room is noisy"
+        return None
 
 
-            @hookimpl
-            def placement_filters():
-                return [quiet_rooms]
-        ''')
-    )
-    info = tmp_path / "odd_racks-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-racks\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[novacron]\nodd-racks = odd_racks\n")
-    script = textwrap.dedent(f"""
-        import sys
-        sys.path.insert(0, {str(tmp_path)!r})
+    @hookimpl
+    def placement_filters():
+        return [quiet_rooms]
+'''
+
+
+def test_a_filter_of_an_installed_package_of_twenty_lines_works(installed):
+    script = """
         from novacron import Site, VMSpec
-        with Site({str(tmp_path / "state")!r}) as site:
+        with Site(state) as site:
             for name, room in (("a", "noisy"), ("b", "quiet")):
-                site.fleet.add(name, f"sim://{{name}}")
+                site.fleet.add(name, f"sim://{name}")
                 site.fleet.nodes.refresh([name])
-                site.fleet.nodes.set(name, group="prod", labels={{"room": room}})
-            found = site.fleet.place(VMSpec(name="x", tags={{"quiet"}}))
+                site.fleet.nodes.set(name, group="prod", labels={"room": room})
+            found = site.fleet.place(VMSpec(name="x", tags={"quiet"}))
             print([each.host for each in found.candidates], [each.reasons for each in found.rejected])
-    """)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "['b'] [('its room is noisy',)]\n"
+    """
+    assert installed("odd_racks", QUIET_ROOMS, script) == "['b'] [('its room is noisy',)]\n"
 
 
 def test_disks_count_where_storage_is_limited(site, add):

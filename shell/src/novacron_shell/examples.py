@@ -30,6 +30,7 @@ VALUES = {
     "backing": "debian-13.qcow2",
     "balance_margin": "0.02",
     "balance_threshold": "0.2",
+    "balancer": "deviation",
     "bandwidth": "100MiB/s",
     "boot_order": "1",
     "bridge": "br0",

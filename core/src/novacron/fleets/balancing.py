@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import sqrt
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from novacron.errors import NotFoundError
+from novacron.fleets.balancers import DEVIATION, BalancedGroup, PluginBalancer, balancer_named, proposals
 from novacron.fleets.groups import settings_of
 from novacron.fleets.moving import Storage, migrate_all, why_not
 from novacron.fleets.nodes import Recorded, refuse_balanced
@@ -98,8 +99,7 @@ class BalancePlanner:
 
     def plan(self, allocations: Sequence[Allocation], *, margin: float, limit: int) -> list[tuple[Allocation, str, float]]:
         """Return moves as VM, id of the destination, and gain: each time the move with the largest gain."""
-        shares = _cpu_shares(allocations, self._view, self._measured)
-        movable = {each.vm: each for each in allocations if each.active and not each.pending and each.vm not in self._fixed}
+        shares, movable = self._shares(allocations), self._movable(allocations)
         moves: list[tuple[Allocation, str, float]] = []
         while len(moves) < limit:
             found = self._best(movable, shares, margin)
@@ -107,20 +107,56 @@ class BalancePlanner:
                 break
             allocation, destination, gain = found
             del movable[allocation.vm]
-            taker = _taker(allocation)
-            self._view.remove(taker, allocation.node)
-            self._view.add(taker, destination)
-            self._loads[allocation.node], self._loads[destination] = self._after(allocation, destination, shares)
+            self._move(allocation, destination, shares)
             moves.append((allocation, destination, gain))
         return moves
+
+    def proposed(
+        self, balancer: PluginBalancer, allocations: Sequence[Allocation], *, limit: int
+    ) -> list[tuple[Allocation, str, float]]:
+        """Return the moves that a plugin's balancer proposes, as far as they are allowed, in its order. A gain may be negative."""
+        shares, movable = self._shares(allocations), self._movable(allocations)
+        nodes = tuple(self._view.nodes[node] for node in self._loads)
+        vms = tuple(each for each in movable.values() if each.node in self._loads)
+        group = BalancedGroup(nodes=nodes, vms=vms, cpus=shares, view=self._view.copy())
+        moves: list[tuple[Allocation, str, float]] = []
+        for vm, destination in proposals(balancer, group):
+            allocation, before = movable.get(vm), self.imbalance
+            if len(moves) == limit or allocation is None or not self._allowed(allocation, destination):
+                continue
+            del movable[vm]
+            self._move(allocation, destination, shares)
+            moves.append((allocation, destination, before - self.imbalance))
+        return moves
+
+    def _shares(self, allocations: Sequence[Allocation]) -> dict[str, float]:
+        return _cpu_shares(allocations, self._view, self._measured)
+
+    def _movable(self, allocations: Sequence[Allocation]) -> dict[str, Allocation]:
+        return {each.vm: each for each in allocations if each.active and not each.pending and each.vm not in self._fixed}
+
+    def _allowed(self, allocation: Allocation, destination: str) -> bool:
+        """Return whether a VM may move between two nodes that take part, and fits there."""
+        if not {allocation.node, destination} <= self._loads.keys() or (allocation.vm, destination) in self._banned:
+            return False
+        return destination != allocation.node and self._fits(allocation, destination)
+
+    def _fits(self, allocation: Allocation, destination: str) -> bool:
+        request = Request(taker=_taker(allocation), excluded=frozenset({allocation.node}))
+        return self._planner.fits(request, self._view.nodes[destination], self._view)
+
+    def _move(self, allocation: Allocation, destination: str, shares: dict[str, float]) -> None:
+        taker = _taker(allocation)
+        self._view.remove(taker, allocation.node)
+        self._view.add(taker, destination)
+        self._loads[allocation.node], self._loads[destination] = self._after(allocation, destination, shares)
 
     def _best(
         self, movable: dict[str, Allocation], shares: dict[str, float], margin: float
     ) -> tuple[Allocation, str, float] | None:
         gains = sorted(self._gains(movable, shares, margin), key=lambda each: (-each[2], each[0].name, each[1]))
         for allocation, destination, gain in gains:
-            request = Request(taker=_taker(allocation), excluded=frozenset({allocation.node}))
-            if self._planner.fits(request, self._view.nodes[destination], self._view):
+            if self._fits(allocation, destination):
                 return allocation, destination, gain
         return None
 
@@ -211,6 +247,7 @@ class Balancer:
         imbalances: where it is stored since when groups are imbalanced.
         recorded: writes audit lines.
         measured: returns how many CPUs each VM uses, by UUID; VMs that were not measured are missing.
+        hooks: returns the hooks of the plugins, which may have balancers of their own.
     """
 
     def __init__(
@@ -222,12 +259,20 @@ class Balancer:
         imbalances: ImbalanceStore,
         recorded: Recorded,
         measured: Callable[[], Mapping[str, float]],
+        hooks: Callable[[], Any],
     ) -> None:
         self._fleet, self._store, self._allocations, self._imbalances = fleet, store, allocations, imbalances
-        self._placer, self._recorded, self._measured = placer, recorded, measured
+        self._placer, self._recorded, self._measured, self._hooks = placer, recorded, measured, hooks
 
     def plan(self, group: str, *, storage: Storage = "shared") -> BalancePlan:
-        """Return the moves that would balance a group. Nothing is changed. Raises NotFoundError, InvalidStateError."""
+        """Return the moves that would balance a group. Nothing is changed.
+
+        Raises:
+            NotFoundError: no node belongs to the group.
+            InvalidStateError: something else balances the nodes, such as vSphere's DRS.
+            InvalidSpecError: no plugin has the balancer that the group wants.
+            PluginError: the plugin's balancer failed.
+        """
         return self._planned(group, settings_of(self._store, group), storage)
 
     def _planned(self, group: str, settings: GroupSettings, storage: Storage) -> BalancePlan:
@@ -237,7 +282,7 @@ class Balancer:
         fixed = self._allocations.moved_within(cool_down)
         names: dict[str, str] = {}
         banned: dict[tuple[str, str], str] = {}
-        measured = self._measured()
+        measured, balancer = self._measured(), balancer_named(self._hooks(), settings.balancer)
         for _ in range(ROUNDS):
             placer = self._placer()
             view = placer.view()
@@ -255,7 +300,9 @@ class Balancer:
             vms = [each for each in placer.allocations() if each.node in set(usable)]
             names |= {each.vm: each.name for each in vms}
             moves = []
-            if before > threshold:
+            if balancer is not None:
+                moves = planner.proposed(balancer, vms, limit=settings.balance_moves or MOVES)
+            elif before > threshold:
                 margin = MARGIN if settings.balance_margin is None else settings.balance_margin
                 moves = planner.plan(vms, margin=margin, limit=settings.balance_moves or MOVES)
             found = [_move(allocation, view, destination, gain) for allocation, destination, gain in moves]
@@ -294,7 +341,8 @@ class Balancer:
         """
         settings = settings_of(self._store, group)
         plan = self._planned(group, settings, storage)
-        lasted = self._imbalances.note(group, imbalanced=plan.before > plan.threshold)
+        own = settings.balancer in (None, DEVIATION)
+        lasted = self._imbalances.note(group, imbalanced=plan.before > plan.threshold if own else bool(plan.moves))
         hold = (settings.balance_hold or 0.0) - lasted
         if plan.moves and hold > 0:
             return plan.replace(hold=round(hold, 1))

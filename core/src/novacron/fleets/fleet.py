@@ -191,7 +191,7 @@ class Fleet:
         """The groups of nodes and their settings."""
         from novacron.fleets.groups import GroupCollection
 
-        return GroupCollection(self._node_store, self._recorded)
+        return GroupCollection(self._node_store, self._recorded, self._hooks)
 
     @property
     def rules(self) -> RuleCollection:
@@ -327,7 +327,9 @@ class Fleet:
         if mode not in ("manual", "partial", "full"):
             raise InvalidSpecError("unknown mode", problems=[SpecProblem("mode", str(mode), "manual, partial or full")])
         imbalances = ImbalanceStore(self._database)
-        balancer = Balancer(self, self._node_store, self._allocations, self.placer, imbalances, self._recorded, self._vm_cpus)
+        balancer = Balancer(
+            self, self._node_store, self._allocations, self.placer, imbalances, self._recorded, self._vm_cpus, self._hooks
+        )
         if mode == "manual":
             return balancer.plan(group, storage=storage)
         return balancer.once(group, limit=1 if mode == "partial" else None, storage=storage, follow=follow)

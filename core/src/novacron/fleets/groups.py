@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, InvalidStateError, NotFoundError, SpecProblem
+from novacron.fleets.balancers import balancer_named
 from novacron.fleets.limits import effective
 from novacron.fleets.nodes import Recorded, checked_name, refuse_limits
 from novacron.records.capacity import FleetNode, NodeGroup
@@ -24,6 +25,7 @@ class GroupCollection:
     Args:
         store: where groups are stored.
         recorded: writes audit lines.
+        hooks: returns the hooks of the plugins, whose balancers a group can use.
 
     Example:
         >>> import novacron
@@ -34,8 +36,8 @@ class GroupCollection:
         >>> fleet.groups.remove("prod")
     """
 
-    def __init__(self, store: NodeStore, recorded: Recorded) -> None:
-        self._store, self._recorded = store, recorded
+    def __init__(self, store: NodeStore, recorded: Recorded, hooks: Callable[[], Any]) -> None:
+        self._store, self._recorded, self._hooks = store, recorded, hooks
 
     def __repr__(self) -> str:
         return "<groups of the fleet>"
@@ -68,7 +70,7 @@ class GroupCollection:
         from novacron.specs.capacity import GroupSettings
 
         key = "" if name == FLEET else checked_name("group", name)
-        GroupSettings.parse(settings)
+        balancer_named(self._hooks(), GroupSettings.parse(settings).balancer)
         with self._recorded("group_set", name, settings), self._store.changing():
             groups = self._store.groups()
             groups[key] = GroupSettings.parse({**groups.get(key, {}), **settings}).as_dict()

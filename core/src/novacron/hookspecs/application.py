@@ -210,6 +210,26 @@ def placement_weighers() -> Sequence[Callable[..., Sequence[float]]]:
 
 
 @_spec
+def balancers() -> Sequence[Callable[..., Iterable[tuple[str, str]]]]:
+    """Return balancers: functions `balancer(group)` that propose migrations, for a group whose setting `balancer` is the function's name.
+
+    `group` is a `novacron.fleets.balancers.BalancedGroup`. Each proposal is the id of a VM and the id of the node that it moves to, the
+    most useful first. A proposal that a filter, a rule, the cool-down or a pre-check does not allow is left out.
+    """
+    raise NotImplementedError
+
+
+@_spec
+def forecasters() -> Sequence[Callable[[Sequence[float], int, int], Sequence[float]]]:
+    """Return forecasters: functions `forecaster(values, count, season)` that continue values of equal steps.
+
+    Each returns `count` values, or raises ValueError if there are too few. `season` is the number of values in a day. The function's
+    name is the name of the method. The method with the smallest error on data that it has not seen is used.
+    """
+    raise NotImplementedError
+
+
+@_spec
 def fence_agents() -> Sequence[FenceAgent]:
     """Return fence agents, which switch nodes off before their VMs are restarted elsewhere."""
     raise NotImplementedError

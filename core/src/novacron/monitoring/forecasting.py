@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.errors import InvalidSpecError, PluginError, SpecProblem
 from novacron.records.forecasts import Anomaly, Forecast, ForecastPoint
 from novacron.records.series import Series
 
@@ -78,7 +79,38 @@ def _smoothed(values: Sequence[float], count: int, season: int, a: float, b: flo
 METHODS: Mapping[str, Method] = {"linear": linear, "seasonal": seasonal, "holt_winters": holt_winters}
 
 
-def forecast(series: Series, *, step: float, horizon: float, level: float | None = None, method: str | None = None) -> Forecast:
+def with_plugins(hooks: Any) -> Mapping[str, Method]:
+    """Return all methods: the built-in ones, and the forecasters of plugins by the names of their functions.
+
+    A forecaster that fails, or that returns something else than the wanted number of finite numbers, raises PluginError.
+    """
+    return {**METHODS, **{each.__name__: _checked(each) for given in hooks.forecasters() for each in given}}
+
+
+def _checked(forecaster: Callable[[Sequence[float], int, int], Iterable[float]]) -> Method:
+    def compute(values: Sequence[float], count: int, season: int) -> list[float]:
+        try:
+            found = [float(value) for value in forecaster(values, count, season)]
+        except ValueError:
+            raise
+        except Exception as error:
+            raise PluginError(f"the forecaster {forecaster.__name__!r} failed: {type(error).__name__}: {error}") from error
+        if len(found) != count or not all(map(math.isfinite, found)):
+            raise PluginError(f"the forecaster {forecaster.__name__!r} did not return {count} finite numbers")
+        return found
+
+    return compute
+
+
+def forecast(
+    series: Series,
+    *,
+    step: float,
+    horizon: float,
+    level: float | None = None,
+    method: str | None = None,
+    methods: Mapping[str, Method] = METHODS,
+) -> Forecast:
     """Forecast a series.
 
     Args:
@@ -86,16 +118,18 @@ def forecast(series: Series, *, step: float, horizon: float, level: float | None
         step: seconds between two of its points.
         horizon: how many seconds ahead.
         level: a value; the forecast says when the series reaches it.
-        method: one of `METHODS`; the one with the smallest error when None.
+        method: one of `methods`; the one with the smallest error when None.
+        methods: the methods by name; `with_plugins` adds those of plugins.
 
     Returns:
         The forecast; its `problem` says why there is none.
 
     Raises:
         InvalidSpecError: no such method, or an invalid horizon.
+        PluginError: the method of a plugin failed.
     """
-    if (method is not None and method not in METHODS) or horizon < step or horizon / step > 100_000:
-        allowed = f"one of {', '.join(METHODS)}, and a horizon of one to 100,000 steps"
+    if (method is not None and method not in methods) or horizon < step or horizon / step > 100_000:
+        allowed = f"one of {', '.join(methods)}, and a horizon of one to 100,000 steps"
         raise InvalidSpecError("can't forecast that", problems=[SpecProblem("method", f"{method} for {horizon:g} s", allowed)])
     empty = Forecast(metric=series.metric, labels=series.labels, level=level)
     values = regular(series, step)
@@ -105,7 +139,7 @@ def forecast(series: Series, *, step: float, horizon: float, level: float | None
     held = max(1, len(values) // 5)
     known, hidden = values[:-held], values[-held:]
     judged: dict[str, tuple[float, list[float]]] = {}
-    for name, compute in METHODS.items():
+    for name, compute in methods.items():
         if method in (None, name):
             try:
                 guess = compute(known, held, season)
@@ -120,7 +154,7 @@ def forecast(series: Series, *, step: float, horizon: float, level: float | None
     start = series.points[-1][0]
     count = max(1, math.floor(horizon / step))
     points = []
-    for number, value in enumerate(METHODS[name](values, count, season), 1):
+    for number, value in enumerate(methods[name](values, count, season), 1):
         wide = width * math.sqrt(max(1.0, number / held))  # the further ahead, the less certain
         points.append(ForecastPoint(at=start + number * step, value=value, low=value - wide, high=value + wide))
     expected, earliest, latest = (_reaches(points, values[-1], level, field) for field in ("value", "early", "late"))
@@ -210,4 +244,4 @@ def _reaches(points: Sequence[ForecastPoint], now: float, level: float | None, f
     return None
 
 
-__all__ = ["METHODS", "anomalies", "forecast", "regular"]
+__all__ = ["METHODS", "anomalies", "forecast", "regular", "with_plugins"]

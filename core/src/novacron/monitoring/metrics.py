@@ -13,7 +13,7 @@ from novacron.monitoring import builtin
 from novacron.monitoring.collector import AskedFleet, Collector
 from novacron.monitoring.compaction import Compaction
 from novacron.monitoring.database_calls import DatabaseCalls
-from novacron.monitoring.forecasting import anomalies, forecast
+from novacron.monitoring.forecasting import Method, anomalies, forecast, with_plugins
 from novacron.monitoring.history import History, Shown
 from novacron.monitoring.inspection import Inspection
 from novacron.monitoring.layouts import Labels, Layouts, Round, SeriesKey
@@ -289,7 +289,8 @@ class FleetMetrics:
             horizon: how far to look ahead.
             step: the distance of two values.
             level: say when the series reaches this value.
-            method: linear, seasonal or holt_winters; by default the one with the smallest error on data that it has not seen.
+            method: linear, seasonal, holt_winters or a plugin's forecaster; by default the one with the smallest error on data that it
+                has not seen.
 
         Returns:
             One forecast for each series. Its `problem` says why there is none, for example too little data.
@@ -306,7 +307,12 @@ class FleetMetrics:
         """
         width, ahead = parse_duration(step), parse_duration(horizon)
         found = self.query(metric, labels=labels, since=since, step=width)
-        return [forecast(one, step=width, horizon=ahead, level=level, method=method) for one in found]
+        methods = self.forecasters()
+        return [forecast(one, step=width, horizon=ahead, level=level, method=method, methods=methods) for one in found]
+
+    def forecasters(self) -> Mapping[str, Method]:
+        """Return the methods of forecasts by name: the built-in ones, and those of plugins."""
+        return with_plugins(self._hook())
 
     def forecast_pools(
         self,

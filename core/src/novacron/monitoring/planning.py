@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.monitoring.forecasting import forecast
 from novacron.records.capacity import FleetNode
-from novacron.records.forecasts import CapacityForecast, Recommendation, UsageRecord
+from novacron.records.forecasts import CapacityForecast, Forecast, Recommendation, UsageRecord
 from novacron.records.series import Series
 from novacron.units import format_size, parse_duration
 
@@ -87,10 +87,11 @@ class CapacityPlanning:
             problem = SpecProblem("scope", str(scope), "one of " + ", ".join(SCOPES))
             raise InvalidSpecError("can't forecast that", problems=[problem])
         ahead = parse_duration(horizon)
-        found = []
+        found, methods = [], self._metrics.forecasters()
         for kind, of, host, resource, used, size in self._all_uses(since):
             if scope in (None, kind) and name in (None, of):
-                found.append(_forecast(kind, of, host, resource, used, size, ahead))
+                made = forecast(used, step=HOUR, horizon=ahead, level=size, methods=methods)
+                found.append(_capacity(kind, of, host, resource, used, size, made))
         order = {kind: number for number, kind in enumerate(SCOPES)}
         return sorted(found, key=lambda one: (order[one.scope], one.name, one.host, one.resource))
 
@@ -272,8 +273,7 @@ def added(some: Sequence[Series]) -> Series:
     return Series(metric=some[0].metric, labels={}, points=tuple(points), unit=some[0].unit)
 
 
-def _forecast(scope: str, name: str, host: str, resource: str, used: Series, size: float, horizon: float) -> CapacityForecast:
-    made = forecast(used, step=HOUR, horizon=horizon, level=size)
+def _capacity(scope: str, name: str, host: str, resource: str, used: Series, size: float, made: Forecast) -> CapacityForecast:
     return CapacityForecast(
         scope=scope,
         name=name,

@@ -67,6 +67,8 @@ class GroupSettings(LimitSettings):
         failure_domain: What fails together: "host", or the name of a label of nodes such as "rack". Default: "host".
         admission: What happens to a claim after which VMs could not restart: "off" allows it, "warn" writes to the log, "refuse"
             refuses it. Default: "off".
+        balancer: Name of the balancer that proposes migrations: "deviation", which is built in, or one of a plugin. Threshold and
+            margin are settings of "deviation" alone. Default: "deviation".
         balance_threshold: Balancing moves VMs only if the imbalance is above this value. Default: 0.1.
         balance_margin: Each move must lower the imbalance by at least this value. Default: 0.01.
         balance_moves: Largest number of moves in one plan. Default: 10.
@@ -87,6 +89,7 @@ class GroupSettings(LimitSettings):
     failures: int | None = Field(None, ge=0, le=2)
     failure_domain: str | None = Field(None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
     admission: Literal["off", "warn", "refuse"] | None = None
+    balancer: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
     balance_threshold: float | None = Field(None, ge=0)
     balance_margin: float | None = Field(None, gt=0)
     balance_moves: int | None = Field(None, ge=1, le=1000)

@@ -66,6 +66,7 @@ def groups(settings: Settings) -> None:
 @click.option(
     "--admission", type=click.Choice(["off", "warn", "refuse"]), help="What happens to a claim after which VMs could not restart."
 )
+@click.option("--balancer", help="What proposes the migrations: deviation, or a balancer of a plugin. Default: deviation.")
 @click.option("--balance-threshold", type=float, help="Imbalance above which balancing moves VMs. Default: 0.1.")
 @click.option("--balance-margin", type=float, help="By how much each move has to lower the imbalance. Default: 0.01.")
 @click.option("--balance-moves", type=int, help="Migrations of one plan. Default: 10.")

@@ -70,7 +70,7 @@ def capacity(settings: Settings, scope: str | None, name: str | None, since: str
 @click.option("--horizon", default="7d", show_default=True, metavar="DURATION", help="How far to look ahead.")
 @click.option("--level", type=float, help="Say when the metric reaches this value.")
 @click.option(
-    "--method", type=click.Choice(["linear", "seasonal", "holt_winters"]), help="Default: the one with the smallest error."
+    "--method", help="linear, seasonal, holt_winters or a plugin's forecaster. Default: the one with the smallest error."
 )
 @common_options
 def metric(

@@ -1,0 +1,66 @@
+"""Balancers propose the migrations of a group. "deviation" is built in; plugins add others with the hook `balancers`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from novacron.errors import InvalidSpecError, PluginError, SpecProblem, either
+from novacron.fleets.placement.view import FleetView
+from novacron.records.capacity import Allocation, FleetNode
+
+DEVIATION = "deviation"
+"""The built-in balancer, `novacron.fleets.balancing.BalancePlanner`."""
+
+
+class BalancedGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """The group that a balancer proposes migrations for.
+
+    Attributes:
+        nodes: the nodes that take part: they accept VMs, and the use of their CPUs was measured.
+        vms: the running VMs that may move. VMs that were moved a short time ago are left out.
+        cpus: how many CPUs each VM uses, by its id: as measured, otherwise estimated.
+        view: a copy of all nodes and rules. The balancer may change it.
+    """
+
+    nodes: tuple[FleetNode, ...]
+    vms: tuple[Allocation, ...]
+    cpus: Mapping[str, float]
+    view: FleetView
+
+
+PluginBalancer = Callable[[BalancedGroup], Iterable[tuple[str, str]]]
+"""Proposes migrations: the id of a VM and the id of the node that it moves to."""
+
+
+def balancer_named(hooks: Any, name: str | None) -> PluginBalancer | None:
+    """Return the balancer of a plugin; None for the built-in one.
+
+    Args:
+        hooks: the hooks of the plugins.
+        name: the name of the balancer; None for the default.
+
+    Raises:
+        InvalidSpecError: no plugin has a balancer of that name.
+    """
+    if name in (None, DEVIATION):
+        return None
+    given: dict[str, PluginBalancer] = {each.__name__: each for some in hooks.balancers() for each in some}
+    if name not in given:
+        problem = SpecProblem("balancer", str(name), either(sorted({DEVIATION, *given})))
+        raise InvalidSpecError("unknown balancer", problems=[problem])
+    return given[name]
+
+
+def proposals(balancer: PluginBalancer, group: BalancedGroup) -> list[tuple[str, str]]:
+    """Return what a plugin's balancer proposes. Raises PluginError if it fails."""
+    name = balancer.__name__
+    try:
+        return [(str(vm), str(node)) for vm, node in balancer(group)]
+    except Exception as error:
+        raise PluginError(f"the balancer {name!r} failed: {type(error).__name__}: {error}") from error
+
+
+__all__ = ["DEVIATION", "BalancedGroup", "PluginBalancer", "balancer_named", "proposals"]
