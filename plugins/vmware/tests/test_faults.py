@@ -21,6 +21,7 @@ import novacron
 from novacron import DiskSpec, VMSpec, errors
 from novacron_vmware import keepalive
 from novacron_vmware.errors import FAULTS, mapped
+from novacron_vmware.sdk import vim, vmodl
 
 
 def wait_for(condition, seconds=30.0):
@@ -78,7 +79,50 @@ def test_a_missing_privilege_names_it_and_the_object(ill, vm):
     with pytest.raises(errors.AccessDeniedError, match=r"VirtualMachine\.Interact\.PowerOn") as caught:
         vm.start()
     assert caught.value.details["privilegeId"] == "VirtualMachine.Interact.PowerOn"
-    assert "VirtualMachine:vm-1" in str(caught.value)
+    assert "a VM (VirtualMachine:vm-1)" in str(caught.value), "the simulator names a VM that it does not have"
+
+
+def test_an_error_names_the_object_that_a_fault_points_to(host, vm):
+    """vSphere's faults and messages have ids, which users do not know."""
+    thing = host.dispatcher.driver.native.inventory.find(vm.id)
+    store = host.dispatcher.driver.native.collect(vim.Datastore, ["name"])[0]
+    missing = mapped(vim.fault.NoPermission(object=thing, privilegeId="VirtualMachine.Config.Rename"), resource="struck")
+    assert str(missing) == "the privilege VirtualMachine.Config.Rename is missing on the VM 'struck'"
+    for kind, expected, text in (
+        (vim.VirtualMachine, errors.VMNotFoundError, "the VM 'struck' was deleted meanwhile"),
+        (vim.vm.Snapshot, errors.SnapshotNotFoundError, "a snapshot that 'struck' needs was deleted meanwhile"),
+        (vim.Datastore, errors.StoragePoolNotFoundError, "a storage pool that 'struck' needs was deleted meanwhile"),
+        (vim.dvs.DistributedVirtualPortgroup, errors.NetworkNotFoundError, "a network that 'struck' needs was deleted meanwhile"),
+        (vim.Folder, errors.NotFoundError, "a folder that 'struck' needs was deleted meanwhile"),
+    ):
+        message = f"The object '{kind.__name__}:x-12' has already been deleted or has not been completely created"
+        found = mapped(vmodl.fault.ManagedObjectNotFound(obj=kind("x-12"), msg=message), resource="struck")
+        assert (type(found), str(found)) == (expected, text)
+    said = mapped(
+        vim.fault.InvalidDatastore(datastore=store[0], msg=f"no room in '{store[0]._moId}' or 'vim.Datastore:{store[0]._moId}'")
+    )
+    assert f"the storage pool {store[1]['name']!r}" in str(said)
+    unsupported = mapped(vmodl.fault.NotSupported(msg="*types.NotSupported"), resource="struck")
+    assert str(unsupported) == "vSphere says: not supported for 'struck'"
+
+
+def test_snapshots_and_vms_are_named_in_errors(host, vm):
+    """Not by UUID and id: those of a snapshot and of a VM that were deleted meanwhile too, with their handles."""
+    first = vm.snapshots.create("first")
+    vm.snapshots["first"].delete()
+    for ask in (first.revert, first.delete, lambda: first.delete(children=True)):
+        with pytest.raises(errors.SnapshotNotFoundError, match=r"'struck' has no snapshot 'first' \(snapshot-\d+\)") as caught:
+            ask()
+        assert vm.id not in f"{caught.value} {caught.value.hint} {caught.value.resource}"
+    with pytest.raises(errors.SnapshotNotFoundError, match="'struck' has no snapshot 'none'"):
+        vm.snapshots["none"]
+    gone = host.vms.create(VMSpec(name="gone", memory="64MiB"))
+    gone_too = next(each for each in host.vms.list() if each.name == "gone")
+    host.vms["gone"].delete()
+    for ask in (gone.start, gone_too.start, lambda: gone.snapshots.create("s"), lambda: gone_too.disks.attach(size="1MiB")):
+        with pytest.raises(errors.VMNotFoundError, match="'gone'") as caught:
+            ask()
+        assert gone.id not in f"{caught.value} {caught.value.hint} {caught.value.resource}"
 
 
 @pytest.mark.parametrize("method", ["CreateVM_Task", "ReconfigVM_Task", "PowerOnVM_Task"])

@@ -17,6 +17,7 @@ from novacron.dispatch.arguments import check_arguments
 from novacron.dispatch.audit import AuditLog, AuditPolicy
 from novacron.dispatch.call import Call, deadline, resource_of
 from novacron.dispatch.locks import LockPolicy
+from novacron.dispatch.naming import NamePolicy
 from novacron.dispatch.results import ResultCheck
 from novacron.dispatch.retry import RetryPolicy
 from novacron.errors import (
@@ -38,7 +39,7 @@ from novacron.plugins.native import native_table
 from novacron.plugins.validation import check_area, check_driver, implementations, operations
 from novacron.threads import in_thread
 
-STAGES = ("telemetry", "audit", "access", "cache", "lock", "claim", "retry")
+STAGES = ("telemetry", "audit", "naming", "access", "cache", "lock", "claim", "retry")
 """The order of policies, from outside in. Audit is outside access, so that a refusal is on record. Capacity is claimed within the lock."""
 
 GRACE = 20.0
@@ -71,7 +72,7 @@ class Dispatcher:
         host: the host's name.
         driver_name: the driver's name, for errors.
         driver: its area objects are validated and registered here.
-        policies: additional policies, ordered by their `stage`; the built-in ones are audit, lock and retry.
+        policies: additional policies, ordered by their `stage`; the built-in ones are audit, naming, lock and retry.
         identity: the actor; None for the user of the process.
         audit: the audit log; None for the one in the state directory that the environment names.
         locks: the locks that all connections of a site share.
@@ -102,7 +103,7 @@ class Dispatcher:
         self.native = native_table(driver_name, driver.made)
         self.audit = audit or AuditLog()
         self._locks = locks or LockPolicy()
-        everything: list[Any] = [AuditPolicy(self.audit), self._locks, RetryPolicy(), *policies]
+        everything: list[Any] = [AuditPolicy(self.audit), NamePolicy(), self._locks, RetryPolicy(), *policies]
         self._policies = sorted(everything, key=lambda p: STAGES.index(getattr(p, "stage", "access")))
         self._chains: dict[str, Callable[[Call], Any]] = {}
 

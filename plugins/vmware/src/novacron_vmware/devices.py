@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import DeviceNotFoundError, InvalidSpecError, SpecProblem
 from novacron.records.disks import Disk
 from novacron.records.nics import NIC
+from novacron.units import format_size
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ NEW: dict[str, Any] = {
 BUSES = {"virtio": "scsi", "scsi": "scsi", "sata": "sata", "ide": "ide", "nvme": "nvme"}
 """NovaCron's buses here: the paravirtual one is vSphere's PVSCSI."""
 CARDS: dict[str, Any] = {"virtio": Device.VirtualVmxnet3, "e1000": Device.VirtualE1000, "e1000e": Device.VirtualE1000e}
+DISK_MOST = 62 * 2**40
+"""Bytes of the largest virtual disk that vSphere allows."""
 MEGABIT = 125_000
 """Bytes in a megabit, in which vSphere counts a NIC's bandwidth."""
 
@@ -188,7 +191,9 @@ class Adding:
         free = next((n for n in range(4) if n not in numbers), None)
         if bus not in NEW or free is None:
             allowed = "a name that is free on this bus" if target else f"fewer disks: the {bus} controllers are full"
-            raise InvalidSpecError("no place for that disk", problems=[SpecProblem("target", target or bus, allowed)])
+            raise InvalidSpecError(
+                f"there is no place for a disk at {target or bus!r}", problems=[SpecProblem("target", target or bus, allowed)]
+            )
         controller = NEW[bus](self.next_key(), free)
         self._controllers.append((bus, controller))
         self.add(controller)
@@ -201,6 +206,8 @@ def problems_of_disk(spec: DiskSpec) -> Iterator[SpecProblem]:
         yield SpecProblem("bus", "usb", "one of " + ", ".join(BUSES))
     if "format" in spec.model_fields_set and spec.format != "vmdk" and spec.device == "disk":
         yield SpecProblem("format", spec.format, "vmdk")
+    if spec.size and spec.size > DISK_MOST:
+        yield SpecProblem("size", format_size(spec.size), f"at most {format_size(DISK_MOST)}")
     if spec.read_only and spec.device == "disk":
         yield SpecProblem("read_only", "True", "False: vSphere has no read-only disks, only drives")
 
@@ -232,6 +239,7 @@ def card(spec: NICSpec, backing: Any, key: int) -> Any:
 __all__ = [
     "BUSES",
     "CONTROLLERS",
+    "DISK_MOST",
     "MEGABIT",
     "Adding",
     "card",

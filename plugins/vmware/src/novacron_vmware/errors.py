@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import http.client
-import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from novacron import errors as nova
 from novacron.errors import NovaCronError, Outcome
-from novacron_vmware.sdk import ManagedObject, vmodl
+from novacron_vmware.fault_texts import described, gone, properties_of, text_of
+from novacron_vmware.sdk import vmodl
 
 TLS_HINT = "give the certificate's SHA-256 as ?thumbprint=..., have its authority trusted by the system, or use ?verify=no"
 
@@ -38,7 +37,7 @@ FAULTS: dict[str, tuple[type[NovaCronError], Outcome]] = {
     "vim.fault.InvalidLicense": (nova.AccessDeniedError, "failed"),
     "vim.fault.RestrictedByAdministrator": (nova.AccessDeniedError, "failed"),
     "vim.fault.CnsMissingPrivilegeFault": (nova.AccessDeniedError, "failed"),
-    "vmodl.fault.ManagedObjectNotFound": (nova.VMNotFoundError, "failed"),
+    "vmodl.fault.ManagedObjectNotFound": (nova.NotFoundError, "failed"),
     "vim.fault.NotFound": (nova.NotFoundError, "failed"),
     "pbm.fault.NotFound": (nova.NotFoundError, "failed"),
     "vim.fault.KeyNotFound": (nova.NotFoundError, "failed"),
@@ -209,36 +208,15 @@ def mapped(error: BaseException, *, resource: str | None = None) -> NovaCronErro
     if isinstance(error, OSError | http.client.HTTPException):
         sent: Outcome = "not_sent" if isinstance(error, ConnectionRefusedError) else "unknown"
         return nova.HostConnectionError(f"lost the server: {error or type(error).__name__}", resource=resource, outcome=sent)
-    properties = dict(_properties(error))
-    text = _text(error, properties)
+    properties = dict(properties_of(error))
     cls, outcome = next(FAULTS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in FAULTS)
-    hint = None
-    if privilege := properties.get("privilegeId"):
-        text = f"the privilege {privilege} is missing on {properties.get('object', 'an object')}"
+    text, hint = text_of(error, resource), None
+    if isinstance(error, vmodl.fault.ManagedObjectNotFound):
+        cls, text = gone(error.obj, resource)
+    elif privilege := properties.get("privilegeId"):
+        text = f"the privilege {privilege} is missing on {described(getattr(error, 'object', None)) or 'an object'}"
         hint = "let an administrator give your user a role with it"
     return cls(text, resource=resource, outcome=outcome, details={"fault": type(error).__name__, **properties}, hint=hint)
-
-
-def _properties(fault: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a fault says beside its message: plain values, and objects by their type and id."""
-    for found in type(fault)._GetPropertyList():
-        value = getattr(fault, found.name, None)
-        if isinstance(value, ManagedObject):
-            yield found.name, f"{type(value).__name__.rpartition('.')[2]}:{value._moId}"
-        elif isinstance(value, str | int | float) and value != "" and found.name not in ("msg", "dynamicType"):
-            yield found.name, value if isinstance(value, bool | int | float) else str(value)
-
-
-def _text(fault: Any, properties: dict[str, Any]) -> str:
-    """Return a fault's own message, its cause's, or its name in words."""
-    said = getattr(fault, "msg", None) or getattr(fault, "faultstring", None)
-    if not said and getattr(fault, "faultCause", None) is not None:
-        said = getattr(fault.faultCause, "msg", None)
-    if said:
-        return str(said)
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(fault).__name__.rpartition(".")[2].removesuffix("Fault")).lower()
-    more = ", ".join(f"{name} {value}" for name, value in properties.items())
-    return f"vSphere says: {words}" + (f" ({more})" if more else "")
 
 
 @contextmanager

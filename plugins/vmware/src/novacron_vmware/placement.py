@@ -231,7 +231,9 @@ def image_path(connection: VMwareConnection, source: str, pool: str, datacenter:
         store, _, name = source.partition("/")
         if not name or not store:
             raise ImageNotFoundError(
-                f"no image {source!r}", resource=source, hint='write "image:NAME", "DATASTORE/PATH" or "[DATASTORE] PATH"'
+                f"no image {source!r}",
+                resource=source,
+                hint='name a file as "image:NAME", "DATASTORE/PATH" or "[DATASTORE] PATH"; `novacron pool list` lists the datastores',
             )
         store = datastores(connection, [store], datacenter)[store]
     return f"[{store}] {name}"

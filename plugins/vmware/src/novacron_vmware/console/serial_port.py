@@ -56,7 +56,7 @@ def address_of(devices: Any, name: str) -> tuple[str, int]:
         raise DeviceNotFoundError(
             f"{name!r} has no serial port that the network reaches",
             resource=name,
-            hint=f"create it with native={{{KEY!r}: 'telnet://:2001'}}, or use its display",
+            hint=f"create the VM with native={{{KEY!r}: 'telnet://:2001'}}, or use `novacron viewer`",
         )
     for backing in backings:
         found = urlsplit(backing.serviceURI)

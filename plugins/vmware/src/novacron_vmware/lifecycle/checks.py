@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError, SpecProblem
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from novacron.specs import VMSpec
     from novacron_vmware.connection import VMwareConnection
 
+HARDWARE = re.compile(r"vmx-\d{2}")
+"""Versions of the virtual hardware. Each ESXi knows those up to its own."""
+
 
 def check(spec: VMSpec, connection: VMwareConnection) -> None:
     """Raise InvalidSpecError with everything in a spec that vSphere can't do."""
@@ -22,6 +26,8 @@ def check(spec: VMSpec, connection: VMwareConnection) -> None:
         problems.append(no_autostart(True))
     if spec.arch not in (None, "x86_64"):
         problems.append(SpecProblem("arch", str(spec.arch), "x86_64"))
+    if spec.machine is not None and not HARDWARE.fullmatch(spec.machine):
+        problems.append(SpecProblem("machine", spec.machine, "a version of the virtual hardware, such as vmx-19"))
     if spec.cpu_mode not in ("default", "host-passthrough"):
         problems.append(SpecProblem("cpu_mode", spec.cpu_mode, "default or host-passthrough"))
     problems += hardware.problems(spec)
@@ -38,7 +44,7 @@ def check(spec: VMSpec, connection: VMwareConnection) -> None:
     for number, nic in enumerate(spec.nics):
         problems += [SpecProblem(f"nics.{number}.{p.path}", p.given, p.allowed) for p in problems_of_nic(nic)]
     if problems:
-        raise InvalidSpecError("this host can't make that VM", resource=spec.name, problems=problems)
+        raise InvalidSpecError(f"vSphere can't create the VM {spec.name!r}", resource=spec.name, problems=problems)
 
 
 def no_autostart(value: bool) -> SpecProblem:
@@ -58,7 +64,7 @@ def megabytes(size: int, name: str) -> int:
     """Return a size in vSphere's unit. Raises InvalidSpecError for a part of it."""
     if size % 2**20:
         raise InvalidSpecError(
-            "vSphere counts memory in MiB", resource=name, problems=[SpecProblem("memory", str(size), "whole MiB")]
+            f"vSphere can't give {name!r} that memory", resource=name, problems=[SpecProblem("memory", str(size), "whole MiB")]
         )
     return size // 2**20
 

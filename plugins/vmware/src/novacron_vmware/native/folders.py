@@ -137,7 +137,7 @@ class VSphereFolders(NativeOperations):
         if len(chosen) > 1:
             raise ambiguous("folder", text, self._connection.finder.paths(chosen).values())
         if not chosen:
-            raise NotFoundError(f"no folder {text!r}", resource=text, hint="`novacron vsphere folder list` shows those there are")
+            raise NotFoundError(f"no folder {text!r}", resource=text, hint="`novacron vsphere folder list` lists the folders")
         return chosen[0]
 
     def _shown(self, folder: Any) -> Folder:

@@ -214,7 +214,7 @@ class VSphereSwitches(NativeOperations):
         systems = [system for _, system, info in self._systems(node) if any(s.name == switch for s in info.vswitch or ())]
         if not systems:
             raise NotFoundError(
-                f"no switch {switch!r}", resource=switch, hint="`novacron vsphere switch list` shows those there are"
+                f"no switch {switch!r}", resource=switch, hint="`novacron vsphere switch list` lists the switches"
             )
         security = vim.host.NetworkPolicy.SecurityPolicy(**policy) if any(v is not None for v in policy.values()) else None
         spec = vim.host.PortGroup.Specification(

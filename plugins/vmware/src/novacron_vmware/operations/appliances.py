@@ -139,7 +139,7 @@ class VMwareAppliances(VMOperations):
                 SpecProblem("ovf", type(e).__name__.rpartition(".")[2], e.msg or "something that vSphere can make")
                 for e in made.error
             ]
-            raise InvalidSpecError("vSphere can't make that VM", resource=wanted.name, problems=problems)
+            raise InvalidSpecError(f"vSphere can't create the VM {wanted.name!r}", resource=wanted.name, problems=problems)
         return made
 
     def _send_all(self, archive: Archive, made: Any, info: Any, lease: Any, job: Job[VM]) -> None:

@@ -8,7 +8,8 @@ from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
-from novacron_vmware.devices import Adding, disk_records, find_disk, places, problems_of_disk
+from novacron.units import format_size
+from novacron_vmware.devices import DISK_MOST, Adding, disk_records, find_disk, places, problems_of_disk
 from novacron_vmware.errors import translated
 from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
 from novacron_vmware.sdk import vim
@@ -30,7 +31,7 @@ class VMwareDisks(VMOperations):
         thing, record = self._changing(vm, "attach a disk to", "running", "suspended", "stopped")
         problems = list(problems_of_disk(spec))
         if problems:
-            raise InvalidSpecError("this host can't make that disk", resource=record.name, problems=problems)
+            raise InvalidSpecError(f"vSphere can't give {record.name!r} that disk", resource=record.name, problems=problems)
         connection = self._connection
         before = dict(places(self._devices(thing)))
         with translated(record.name):
@@ -63,9 +64,14 @@ class VMwareDisks(VMOperations):
         thing, record = self._changing(vm, "resize a disk of", "running", "suspended", "stopped")
         device = self._disk(thing, disk, record.name)
         now = int(device.capacityInBytes or device.capacityInKB * 1024)
+        if size > DISK_MOST:
+            problem = SpecProblem("size", str(size), f"at most {format_size(DISK_MOST)}")
+            raise InvalidSpecError(
+                f"the disk {disk!r} of {record.name!r} can't be that large", resource=record.name, problems=[problem]
+            )
         if size < now:
             problem = SpecProblem("size", str(size), f"at least what it has, {now} bytes")
-            raise InvalidSpecError("a disk can't shrink", resource=record.name, problems=[problem])
+            raise InvalidSpecError(f"the disk {disk!r} of {record.name!r} can't shrink", resource=record.name, problems=[problem])
         device.capacityInKB = -(-size // 1024)
         device.capacityInBytes = device.capacityInKB * 1024
         return self._edit(thing, record.name, disk, device)
@@ -86,7 +92,7 @@ class VMwareDisks(VMOperations):
         device = find_disk(self._devices(thing), disk, record.name)
         if isinstance(device, Device.VirtualDisk):
             problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive")
-            raise InvalidSpecError("that is no drive", resource=record.name, problems=[problem])
+            raise InvalidSpecError(f"{disk!r} of {record.name!r} is no drive", resource=record.name, problems=[problem])
         make = medium if isinstance(device, Device.VirtualCdrom) else floppy_medium
         device.backing = make(self._connection, source, "default", self._connection.datacenter_thing(thing))
         device.connectable = Device.VirtualDevice.ConnectInfo(
@@ -97,7 +103,9 @@ class VMwareDisks(VMOperations):
     def _disk(self, thing: Any, disk: str, name: str) -> Any:
         device = find_disk(self._devices(thing), disk, name)
         if not isinstance(device, Device.VirtualDisk):
-            raise InvalidSpecError("that is a drive", resource=name, problems=[SpecProblem("disk", disk, "a disk")])
+            raise InvalidSpecError(
+                f"{disk!r} of {name!r} is a drive", resource=name, problems=[SpecProblem("disk", disk, "a disk")]
+            )
         return device
 
     def _edit(self, thing: Any, name: str, disk: str, device: Any) -> Disk:

@@ -38,7 +38,7 @@ class VMwareFilters(VMOperations):
         found = dict(self._policies())
         if filter not in found:
             names = ", ".join(sorted(found)) or "none"
-            raise TrafficFilterNotFoundError(f"no traffic filter {filter!r}", resource=filter, hint=f"a network's name: {names}")
+            raise TrafficFilterNotFoundError(f"no traffic filter {filter!r}", resource=filter, hint=f"there are: {names}")
         return self._record(filter, found[filter])
 
     @hookimpl
@@ -55,7 +55,7 @@ class VMwareFilters(VMOperations):
         if spec.name != filter:
             problems.append(SpecProblem("name", spec.name, filter))
         if problems:
-            raise InvalidSpecError("this host can't filter that", resource=filter, problems=problems)
+            raise InvalidSpecError(f"vSphere can't filter the traffic of {filter!r} so", resource=filter, problems=problems)
         with translated(filter):
             self._set(filter, spoofing=not spec.anti_spoofing)
         return self.filter_get(filter)

@@ -67,7 +67,9 @@ class VMwareGuest(VMOperations):
         """Run a program of a Linux guest in a directory of its own, from which its output is fetched; killed when it takes too long."""
         if not argv:
             raise InvalidSpecError(
-                "nothing to run", resource=vm, problems=[SpecProblem("argv", "[]", "a program and its arguments")]
+                f"there is nothing to run in {vm!r}",
+                resource=vm,
+                problems=[SpecProblem("argv", "[]", "a program and its arguments")],
             )
         thing, name = self._running(vm)
         auth, processes = self._auth(), self._manager.processManager
@@ -125,7 +127,9 @@ class VMwareGuest(VMOperations):
         """Set it by `chpasswd`, so the guest's user has to be root. It goes there as the program's input, never as an argument."""
         if "\n" in password:
             raise InvalidSpecError(
-                "no such password", resource=vm, problems=[SpecProblem("password", "a password with a line break", "one line")]
+                f"can't set a password in {vm!r}",
+                resource=vm,
+                problems=[SpecProblem("password", "a password with a line break", "one line")],
             )
         return self._as_root(vm, user, f"can't set the password of {user!r}", ["chpasswd"], f"{user}:{password}\n")
 
@@ -139,7 +143,11 @@ class VMwareGuest(VMOperations):
         """Run a program that changes a user of a Linux guest."""
         thing, name = self._running(vm)
         if not USERS.fullmatch(user):
-            raise InvalidSpecError("no such user", resource=name, problems=[SpecProblem("user", user, "the name of a user")])
+            raise InvalidSpecError(
+                f"{name!r} can't have a user of that name",
+                resource=name,
+                problems=[SpecProblem("user", user, "the name of a user")],
+            )
         done = self.guest_exec(vm, argv, stdin.encode(), PATIENCE, Job("guest_exec", name))
         if done.exit_status != 0:
             why = done.stderr.decode(errors="replace").strip() or f"{argv[0]} ended with {done.exit_status}"
@@ -158,11 +166,12 @@ class VMwareGuest(VMOperations):
         thing = self._find(vm)
         record = self._read(thing)
         if record.status != "running" or self._tools(thing) != "guestToolsRunning":
-            reason = f"it is {record.status}" if record.status != "running" else "its VMware Tools do not run"
+            runs = record.status == "running"
+            first = "" if runs else "resume the VM; " if record.status == "suspended" else "start the VM; "
             raise GuestAgentUnavailableError(
-                f"can't ask the guest of {record.name!r}: {reason}",
+                f"can't ask the guest of {record.name!r}: {'its VMware Tools do not run' if runs else f'it is {record.status}'}",
                 resource=record.name,
-                hint="start it, with VMware Tools (open-vm-tools) in it",
+                hint=f"{first}VMware Tools (open-vm-tools) must run in the guest",
             )
         return thing, record.name
 
@@ -172,7 +181,7 @@ class VMwareGuest(VMOperations):
         password = options.get("guest_password") or os.environ.get(PASSWORD)
         if not user or password is None:
             raise AuthenticationError(
-                "no user of the guest's",
+                "no user of the guest operating system is given",
                 outcome="not_sent",
                 hint=f"give guest_user and guest_password, or set {USER} and {PASSWORD}",
             )

@@ -189,7 +189,7 @@ class VMwareLifecycle(VMOperations):
         thing, record = self._changing(vm, "update")
         if changes.autostart is not None and not self._connection.is_esxi:
             raise InvalidSpecError(
-                "a vCenter can't change that", resource=record.name, problems=[no_autostart(changes.autostart)]
+                f"a vCenter can't change {record.name!r} so", resource=record.name, problems=[no_autostart(changes.autostart)]
             )
         config = self._hardware(thing, record, changes)
         if changes.vcpus is not None and changes.vcpus != record.vcpus:
@@ -201,7 +201,7 @@ class VMwareLifecycle(VMOperations):
             )
             if changes.memory > largest:
                 problem = SpecProblem("memory", str(changes.memory), f"at most what a node has, {largest} bytes")
-                raise InvalidSpecError("no node can run that VM", resource=record.name, problems=[problem])
+                raise InvalidSpecError(f"no node can run {record.name!r}", resource=record.name, problems=[problem])
             config["memoryMB"] = megabytes(changes.memory, record.name)
         if record.status != "stopped":
             self._check_hot_add(thing, record, changes)
@@ -240,7 +240,7 @@ class VMwareLifecycle(VMOperations):
                 hint="stop it first: vSphere keeps one configuration, and changes this part of a stopped VM only",
             )
         if problems := list(problems_of_update(given, changes.vcpus or record.vcpus)):
-            raise InvalidSpecError("vSphere can't change that", resource=record.name, problems=problems)
+            raise InvalidSpecError(f"vSphere can't change {record.name!r} so", resource=record.name, problems=problems)
         hardware = Hardware(self._devices(thing))
         hardware.take(given, record.name)
         return hardware.as_config()
@@ -304,7 +304,9 @@ class VMwareLifecycle(VMOperations):
         if len(keys) != 1:
             allowed = "one of " + ", ".join(f"{key} ({text})" for key, text in asked.choices.items())
             problem = SpecProblem("answer", answer, allowed)
-            raise InvalidSpecError("no such answer", resource=record.name, problems=[problem])
+            raise InvalidSpecError(
+                f"the question of {record.name!r} has no such answer", resource=record.name, problems=[problem]
+            )
         with translated(record.name):
             thing.AnswerVM(asked.id, keys[0])
         return self._read(thing)

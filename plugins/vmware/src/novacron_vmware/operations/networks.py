@@ -53,7 +53,7 @@ class VMwareNetworks(VMOperations):
                 SpecProblem("bridge", str(spec.bridge), "a switch: " + ", ".join(sorted({*switches, *shared}) or ["none"]))
             )
         if problems:
-            raise InvalidSpecError("this host can't make that network", resource=spec.name, problems=problems)
+            raise InvalidSpecError(f"vSphere can't create the network {spec.name!r}", resource=spec.name, problems=problems)
         if spec.name in {plain_name(read["name"]) for _, read in self._all()}:
             raise AlreadyExistsError(f"a network {spec.name!r} is already there", resource=spec.name, hint="give another name")
         with translated(spec.name):
@@ -77,7 +77,7 @@ class VMwareNetworks(VMOperations):
             if field in given and getattr(spec, field) != getattr(now, field):
                 problems.append(SpecProblem(field, str(getattr(spec, field)), f"{getattr(now, field)}: it can't be changed"))
         if problems:
-            raise InvalidSpecError("this host can't change that", resource=network, problems=problems)
+            raise InvalidSpecError(f"vSphere can't change the network {network!r} so", resource=network, problems=problems)
         if "vlan" not in given:
             return now
         vlan = spec.vlan or 0

@@ -104,7 +104,7 @@ class VMwareNICs(VMOperations):
     def _check(self, spec: NICSpec, name: str) -> None:
         problems = list(problems_of_nic(spec))
         if problems:
-            raise InvalidSpecError("this host can't make that NIC", resource=name, problems=problems)
+            raise InvalidSpecError(f"vSphere can't give {name!r} that NIC", resource=name, problems=problems)
 
     def _nics(self, thing: Any) -> list[NIC]:
         return list(nic_records(self._connection, self._devices(thing)))

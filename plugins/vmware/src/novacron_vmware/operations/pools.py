@@ -51,7 +51,7 @@ class VMwarePools(VMOperations):
         if spec.type == "dir" and len(nodes) > 1:
             problems.append(SpecProblem("type", "dir", "netfs: a directory is on one node only, and there are several"))
         if problems:
-            raise InvalidSpecError("this host can't make that storage pool", resource=spec.name, problems=problems)
+            raise InvalidSpecError(f"vSphere can't create the storage pool {spec.name!r}", resource=spec.name, problems=problems)
         if spec.name in {pool.name for pool in self.pool_list()}:
             raise AlreadyExistsError(f"a datastore {spec.name!r} is already there", resource=spec.name, hint="give another name")
         mounted = list[tuple[Any, Any]]()

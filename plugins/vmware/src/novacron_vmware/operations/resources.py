@@ -61,23 +61,26 @@ class VMwareResources(VMOperations):
     def vcpus_set(self, vm: str, count: int, live: bool, persistent: bool) -> Resources:
         """Set the number of vCPUs; a running VM gets more by hot add."""
         if count < 1:
-            raise _bad(vm, "count", count, "at least 1")
+            raise _bad(self._read(self._find(vm)).name, "count", count, "at least 1")
         return self._set(vm, "vCPUs", "cpuHotAddEnabled", live, persistent, numCPUs=count)
 
     @hookimpl
     def memory_set(self, vm: str, size: int, live: bool, persistent: bool) -> Resources:
         """Set the memory; a running VM gets more by hot add."""
-        return self._set(vm, "memory", "memoryHotAddEnabled", live, persistent, memoryMB=megabytes(size, vm))
+        return self._set(
+            vm, "memory", "memoryHotAddEnabled", live, persistent, memoryMB=megabytes(size, self._read(self._find(vm)).name)
+        )
 
     @hookimpl
     def pinning_set(self, vm: str, pinning: dict[str, str], live: bool, persistent: bool) -> Resources:
         """Bind all of a VM to a set of CPUs: vSphere does not tell its vCPUs apart, so only "emulator" may be given; "" frees it."""
+        name = self._read(self._find(vm)).name
         if set(pinning) - {"emulator"}:
-            raise _bad(vm, "pinning", sorted(pinning), '"emulator" alone: vSphere binds a whole VM')
+            raise _bad(name, "pinning", sorted(pinning), '"emulator" alone: vSphere binds a whole VM')
         try:
             cpus = cpu_numbers(pinning.get("emulator", ""))
         except ValueError:
-            raise _bad(vm, "pinning", pinning["emulator"], 'a set of CPUs such as "0-3,8"') from None
+            raise _bad(name, "pinning", pinning["emulator"], 'a set of CPUs such as "0-3,8"') from None
         return self._set(vm, "", "", live, persistent, cpuAffinity=vim.vm.AffinityInfo(affinitySet=cpus))
 
     @hookimpl
@@ -104,7 +107,7 @@ class VMwareResources(VMOperations):
     def _set(self, vm: str, what: str, hot: str, live: bool, persistent: bool, **config: Any) -> Resources:
         thing, record = self._changing(vm, "change")
         if not persistent:
-            raise _bad(vm, "persistent", False, "True: vSphere has no change that ends with the power cycle")
+            raise _bad(record.name, "persistent", False, "True: vSphere has no change that ends with the power cycle")
         if record.status != "stopped":
             self._check_live(thing, record, what, hot, live, config)
         with translated(record.name):
@@ -138,7 +141,9 @@ class VMwareResources(VMOperations):
 
 
 def _bad(vm: str, field: str, value: object, allowed: str) -> InvalidSpecError:
-    return InvalidSpecError("can't set that", resource=vm, problems=[SpecProblem(field, str(value), allowed)])
+    return InvalidSpecError(
+        f"can't change the resources of {vm!r}", resource=vm, problems=[SpecProblem(field, str(value), allowed)]
+    )
 
 
 __all__ = ["VMwareResources"]

@@ -170,7 +170,9 @@ class VMwareSnapshots(VMOperations):
         """Refuse a snapshot that vSphere can't take of a VM of that status."""
         if spec.kind == "internal":
             problem = SpecProblem("kind", "internal", "external: vSphere keeps snapshots in files of their own")
-            raise InvalidSpecError("no such snapshot here", resource=record.name, problems=[problem])
+            raise InvalidSpecError(
+                f"vSphere can't take that snapshot of {record.name!r}", resource=record.name, problems=[problem]
+            )
         if spec.memory and record.status == "stopped":
             raise InvalidStateError.of_status("keep the memory of", record.name, record.status, ("running", "suspended"))
         if spec.quiesce:

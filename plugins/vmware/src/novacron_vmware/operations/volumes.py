@@ -14,6 +14,8 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import Deleted
 from novacron.records.volumes import Volume
+from novacron.units import format_size
+from novacron_vmware.devices import DISK_MOST
 from novacron_vmware.errors import translated
 from novacron_vmware.placement import find_store
 from novacron_vmware.sdk import vim
@@ -48,7 +50,7 @@ class VMwareVolumes(VMOperations):
             if each.name in (volume, volume + ".vmdk"):
                 return each
         raise VolumeNotFoundError(
-            f"no volume {volume!r} in {pool!r}", resource=volume, hint="`novacron volume list` shows those there are"
+            f"no volume {volume!r} in {pool!r}", resource=volume, hint=f"`novacron volume list {pool}` shows them"
         )
 
     @hookimpl
@@ -74,12 +76,14 @@ class VMwareVolumes(VMOperations):
         """Raise InvalidSpecError with each field that a volume of this name can't have."""
         kind = KINDS.get(os.path.splitext(spec.name)[1], "vmdk")
         problems = []
+        if (spec.capacity or 0) > DISK_MOST:
+            problems.append(SpecProblem("capacity", str(spec.capacity), f"at most {format_size(DISK_MOST)}"))
         if "format" in spec.model_fields_set and spec.format != kind:
             problems.append(SpecProblem("format", spec.format, f"{kind}, the format of {spec.name!r} in a datastore"))
         if kind != "vmdk" and spec.preallocate:
             problems.append(SpecProblem("preallocate", "True", "False: only a VMDK has it"))
         if problems:
-            raise InvalidSpecError("this host can't create that volume", resource=spec.name, problems=problems)
+            raise InvalidSpecError(f"vSphere can't create the volume {spec.name!r}", resource=spec.name, problems=problems)
 
     @hookimpl
     def volume_clone(self, pool: str, volume: str, name: str, job: Job[Volume]) -> Volume:
@@ -97,6 +101,8 @@ class VMwareVolumes(VMOperations):
     def volume_resize(self, pool: str, volume: str, size: int, shrink: bool) -> Volume:
         """Extend a VMDK; vSphere can't shrink one."""
         now = self.volume_get(pool, volume)
+        if size > DISK_MOST:
+            raise _bad(volume, "size", size, f"at most {format_size(DISK_MOST)}")
         if size < now.capacity_bytes:
             raise _bad(volume, "size", size, f"at least what it has, {now.capacity_bytes} bytes: vSphere can't shrink a disk")
         path, datacenter = self._place(pool, now.name)
@@ -251,7 +257,9 @@ def _extent(path: str) -> str:
 
 
 def _bad(volume: str, field: str, value: object, allowed: str) -> InvalidSpecError:
-    return InvalidSpecError("can't do that here", resource=volume, problems=[SpecProblem(field, str(value), allowed)])
+    return InvalidSpecError(
+        f"can't change the volume {volume!r} so", resource=volume, problems=[SpecProblem(field, str(value), allowed)]
+    )
 
 
 __all__ = ["VMwareVolumes"]

@@ -108,7 +108,7 @@ def attach(
             raise ImageNotFoundError(
                 f"no image {spec.source!r} (looked for {source})",
                 resource=name,
-                hint="`novacron volume list` shows those there are",
+                hint=f"`novacron volume list {stores[spec.pool]}` shows what is there",
             ) from error
         try:
             _add(adding, spec, target, operation=None, size=None)
