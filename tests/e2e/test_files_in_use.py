@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import uuid
 from types import SimpleNamespace
 
@@ -299,3 +300,51 @@ def test_a_migration_check_says_which_pool_lacks_the_volume(lab, lab_hosts, a, p
         domain.undefine()
     finally:
         a.invoke("pool_delete", pool=name)
+
+
+def refused_by_each_operation(a, name, user):
+    operations = {"volume_delete": {}, "volume_wipe": {}, "volume_upload": {"source": io.BytesIO(b"x")}}
+    for operation, arguments in operations.items():
+        with pytest.raises(errors.InvalidStateError, match=user):
+            a.invoke(operation, pool="default", volume=name, **arguments)
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize(
+    ("format", "options", "part"),
+    [
+        ("qcow2", "data_file={part},data_file_raw=on", "{prefix}-disk.raw"),
+        ("vmdk", "subformat=monolithicFlat", "{prefix}-disk-flat.vmdk"),
+        ("vmdk", "subformat=twoGbMaxExtentFlat", "{prefix}-disk-f001.vmdk"),
+    ],
+    ids=["data file of qcow2", "extent of VMDK", "first of several extents"],
+)
+def test_the_other_files_of_a_disks_image_are_kept_too(lab, a, place, format, options, part, running):
+    """libvirt does not say that an image has its content in other files."""
+    part = part.format(prefix=place.prefix)
+    image = lab.shared / f"{place.prefix}-disk.{format}"
+    create = ["qemu-img", "create", "-q", "-f", format, "-o", options.format(part=part), image, "8M"]
+    subprocess.run(create, check=True, cwd=lab.shared)
+    for file in (image, lab.shared / part):
+        file.chmod(0o666)
+    a.invoke("pool_refresh", pool="default")
+    domain = place.define(f"<source file='{image}'/>", running=running, format=format)
+    refused_by_each_operation(a, part, domain.name())
+    if running:
+        domain.destroy()
+    domain.undefine()
+    refused_by_each_operation(a, part, image.name)
+    a.invoke("volume_delete", pool="default", volume=image.name)
+    a.invoke("volume_delete", pool="default", volume=part)
+
+
+def test_the_memory_of_an_external_snapshot_is_kept(a, boot):
+    vm = boot(a, "remembering", kernel=None, ticks=0, memory="32MiB")
+    vm.snapshots.create("s1", kind="external", memory=True)
+    a.invoke("pool_refresh", pool="default")
+    (memory,) = [volume.name for volume in a.pools.volumes() if volume.name == f"{vm.id}.s1.memory"]
+    refused_by_each_operation(a, memory, vm.name)
+    vm.stop()
+    vm.snapshots["s1"].revert()
+    vm.snapshots["s1"].delete()
+    assert memory not in [volume.name for volume in a.pools.volumes()]

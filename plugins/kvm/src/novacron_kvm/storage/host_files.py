@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import libvirt
 
 from novacron_kvm.storage.folders import pool_of_folder
+from novacron_kvm.storage.image_parts import HEADER, SPLIT_FORMATS, part_names, read_header
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, text_of
-from novacron_kvm.xml.sources import backing_key, boot_files, normalised, source_key, sources
+from novacron_kvm.xml.sources import backing_key, beside_disks, normalised, source_key, sources
 
 ACTIVE = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
 INACTIVE_XML = libvirt.VIR_DOMAIN_XML_INACTIVE
@@ -44,6 +45,11 @@ class File(NamedTuple):
     changes: tuple[str | None, ...]
 
     @property
+    def format(self) -> str | None:
+        """The format of the content: libvirt recognises it when it reads the pool."""
+        return self.inode[-1]
+
+    @property
     def changed_at(self) -> Decimal:
         """The time of the last change, in seconds."""
         return Decimal(self.changes[-1] or 0)
@@ -63,6 +69,8 @@ class HostFiles:
         self._first: dict[tuple[Any, ...], str] = {}
         self._folders: set[str] = set()
         self._pools: dict[str, Any] = {}
+        self._parts: dict[str, list[str]] = {}
+        self._with_parts = False
         for pool in connection.listAllStoragePools(ACTIVE):
             self._read(pool)
 
@@ -103,21 +111,53 @@ class HostFiles:
         return self._files.get(self.key(path))
 
     def chain(self, key: str) -> list[str]:
-        """Return a file's key and those of all that it is backed by, from the top down."""
+        """Return a file's key and those of all that it is backed by, from the top down.
+
+        After `look_for_parts`, the other files that have the content of each image are among them.
+        """
         found: list[str] = []
         while key and key not in found:
             found.append(key)
             self._look_at(key)
+            found += self._parts_of(key) if self._with_parts else []
             file = self._files.get(key)
             below = file.backing if file else None
             key = self.key(below) if below and below.startswith("/") else below or ""
         return found
 
+    def look_for_parts(self, paths: Iterable[str]) -> None:
+        """Let `chain` also read the headers of images, if one of these files can be a part of an image."""
+        files = [self.file(path) for path in paths]
+        self._with_parts = self._with_parts or any(file is None or file.format in (None, "raw", "vmdk") for file in files)
+
     def above(self, path: str) -> list[str]:
-        """Return the names of the volumes that are directly backed by a file."""
+        """Return the names of the volumes that are directly backed by a file, or that have their content in it."""
         key = self.key(path)
-        files = [file for file in self._files.values() if file.backing and file.key not in self._aliases]
-        return sorted(file.name for file in files if self._canonical(file.backing) == key)
+        self.look_for_parts([key])
+        pool = self._files[key].pool if self._with_parts and key in self._files else None
+        files = [file for file in self._files.values() if file.key not in self._aliases]
+        return sorted(
+            file.name
+            for file in files
+            if (file.backing and self._canonical(file.backing) == key)
+            or (file.pool == pool and file.key != key and key in self._parts_of(file.key))
+        )
+
+    def _parts_of(self, key: str) -> list[str]:
+        """Return the keys of the other files that have the content of an image."""
+        if key not in self._parts:
+            file = self._files.get(key)
+            header = self._header(file) if file and _may_be_split(file) else b""
+            self._parts[key] = []  # an image that names itself is asked once
+            self._parts[key] = [self.key(normalised(name, posixpath.dirname(key))) for name in part_names(header)]
+        return self._parts[key]
+
+    def _header(self, file: File) -> bytes:
+        with pool_of_folder(self._connection, posixpath.dirname(file.key)) as pool:
+            try:
+                return read_header(self._connection, pool.storageVolLookupByName(file.name)) if pool is not None else b""
+            except libvirt.libvirtError:
+                return b""  # it was deleted meanwhile
 
     def below(self) -> dict[str, str | None]:
         """Return what each file is backed by, by key; each file once."""
@@ -132,7 +172,7 @@ class HostFiles:
         found: set[str] = set()
         for root in map(parse, texts):
             keys = {key for source in sources(root) if (key := self.key_of(source))}
-            keys |= {self.key(path) for path in (*boot_files(root), *VMFacts.read(root).switching.values())}
+            keys |= {self.key(path) for path in (*beside_disks(root), *VMFacts.read(root).switching.values())}
             for key in keys - found:
                 found.update(self.chain(key))
         return found
@@ -140,6 +180,7 @@ class HostFiles:
     def users(self, paths: Iterable[str], *, only_running: bool = False) -> dict[str, dict[str, str]]:
         """Return which VMs need each of some files: by path as it was given, the names of the VMs by UUID."""
         wanted = {path: self.key(path) for path in paths}
+        self.look_for_parts(wanted)
         stamps = {path: file for path, key in wanted.items() if (file := self._files.get(key))}
         found: dict[str, dict[str, str]] = defaultdict(dict)
         for domain in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0):
@@ -219,6 +260,11 @@ class HostFiles:
         first = self._first.setdefault(file.inode + file.changes, file.key)
         if first != file.key:
             self._aliases[file.key] = first
+
+
+def _may_be_split(file: File) -> bool:
+    """Whether a file can be an image whose content is in other files. libvirt takes the small text file that describes a VMDK for raw."""
+    return file.format in SPLIT_FORMATS or int(file.changes[0] or HEADER) < HEADER
 
 
 def _has_prefix(key: str) -> bool:

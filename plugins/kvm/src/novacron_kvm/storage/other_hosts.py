@@ -112,6 +112,7 @@ def find_users(conn: Any, wanted: Mapping[str, tuple[str, File | None]], *, only
         wanted: for each path on the other host its key there, and what is known of the file.
     """
     files, found = HostFiles(conn), list[User]()
+    files.look_for_parts(key for key, _ in wanted.values())
     for domain in conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0):
         try:
             used, name, running = files.used_by(domain), domain.name(), bool(domain.isActive())

@@ -71,6 +71,15 @@ def sources(root: Any) -> Iterator[Any]:
             yield from (source for source in disk.iter("source") if _names_storage(source))
 
 
+def beside_disks(root: Any) -> Iterator[str]:
+    """Yield the paths of all files beside the disks in a domain's or snapshot's definition: boot files, and the memory of a snapshot."""
+    for domain in (root, root.find("domain"), root.find("inactiveDomain")):
+        if domain is not None:
+            yield from boot_files(domain)
+    if root.tag == "domainsnapshot" and (memory := root.find("memory")) is not None and memory.get("file"):
+        yield memory.get("file")
+
+
 def boot_files(root: Any) -> Iterator[str]:
     """Yield the paths of the kernel, firmware and the like in a domain definition."""
     for tag in BOOT_FILES:
@@ -97,6 +106,7 @@ __all__ = [
     "BOOT_FILES",
     "VolumeKey",
     "backing_key",
+    "beside_disks",
     "boot_files",
     "normalised",
     "nvme_address",
