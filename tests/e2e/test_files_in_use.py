@@ -313,7 +313,7 @@ def refused_by_each_operation(a, name, user):
 @pytest.mark.parametrize(
     ("format", "options", "part"),
     [
-        ("qcow2", "data_file={part},data_file_raw=on", "{prefix}-disk.raw"),
+        ("qcow2", "data_file={folder}/{part},data_file_raw=on", "{prefix}-disk.raw"),
         ("vmdk", "subformat=monolithicFlat", "{prefix}-disk-flat.vmdk"),
         ("vmdk", "subformat=twoGbMaxExtentFlat", "{prefix}-disk-f001.vmdk"),
     ],
@@ -323,7 +323,7 @@ def test_the_other_files_of_a_disks_image_are_kept_too(lab, a, place, format, op
     """libvirt does not say that an image has its content in other files."""
     part = part.format(prefix=place.prefix)
     image = lab.shared / f"{place.prefix}-disk.{format}"
-    create = ["qemu-img", "create", "-q", "-f", format, "-o", options.format(part=part), image, "8M"]
+    create = ["qemu-img", "create", "-q", "-f", format, "-o", options.format(part=part, folder=lab.shared), image, "8M"]
     subprocess.run(create, check=True, cwd=lab.shared)
     for file in (image, lab.shared / part):
         file.chmod(0o666)
