@@ -45,6 +45,8 @@ def described(value: Any) -> str:
         return "nothing" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     if isinstance(value, str):
         return f"a text of {len(value)} characters"
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
     return f"a {type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else type(value).__name__
 
 

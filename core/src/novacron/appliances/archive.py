@@ -18,7 +18,11 @@ from novacron.appliances.ovf import ApplianceDisk, Description, read, written
 from novacron.errors import InvalidSpecError, SpecProblem
 
 DESCRIPTION_MOST = 16 * 2**20
-"""Size limit of a description or manifest, in bytes."""
+"""Size limit of a description, in bytes."""
+MANIFEST_MOST = 2**20
+"""Size limit of a manifest or a certificate, in bytes."""
+MEMBERS_MOST = 4096
+"""Limit for the number of files in an archive."""
 HEADERS_MOST = 4 * 2**20
 """Limit for the bytes between two files of an archive: tar headers and padding."""
 CHUNK = 2**20
@@ -61,6 +65,7 @@ class Archive:
     def __init__(self, source: BinaryIO) -> None:
         with _as_spec_error():
             self._metered = _Metered(_plain(source))
+            self._members = 0
             self._archive = tarfile.open(fileobj=cast(Any, self._metered), mode="r|")  # noqa: SIM115 - read on in disks()
             first = self._next()
             if first is None or not first.name.endswith(".ovf"):
@@ -82,10 +87,10 @@ class Archive:
                 member = self._next()
                 if member is None:
                     break
-                if not member.isfile() or "/" in member.name:
+                if not member.isfile() or member.issparse() or "/" in member.name:
                     raise _bad("a member", member.name, "a plain file")
                 if member.name.endswith(".mf"):
-                    self._said = _manifest(self._content(member))
+                    self._said = _manifest(self._content(member, MANIFEST_MOST))
                 elif member.name in wanted:
                     disk = wanted.pop(member.name)
                     content = _Hashing(cast(BinaryIO, self._archive.extractfile(member)))
@@ -93,6 +98,8 @@ class Archive:
                     yield disk, cast(BinaryIO, plain), member.size
                     content.drain()
                     self._sums[member.name] = content.digests()
+                elif member.size > DESCRIPTION_MOST:  # a compressed archive can claim terabytes at no cost
+                    raise _bad(member.name, f"{member.size} bytes", f"at most {DESCRIPTION_MOST}, because it is not a disk")
         if wanted:
             raise _bad("the disks", ", ".join(sorted(wanted)), "in the appliance")
         for name, (algorithm, digest) in self._said.items():
@@ -102,13 +109,17 @@ class Archive:
     def _next(self) -> tarfile.TarInfo | None:
         """Return the next file. The headers before it have a size limit here; the tar format has none."""
         found = self._archive.next()
+        self._members += 1
+        if self._members > MEMBERS_MOST:
+            raise _bad("the files", str(self._members), f"at most {MEMBERS_MOST}")
         if found is not None:
+            cast(Any, self._archive).members.clear()  # tarfile keeps them all
             self._metered.left = found.size + HEADERS_MOST
         return found
 
-    def _content(self, member: tarfile.TarInfo) -> bytes:
-        if member.size > DESCRIPTION_MOST:
-            raise _bad(member.name, f"{member.size} bytes", f"at most {DESCRIPTION_MOST}")
+    def _content(self, member: tarfile.TarInfo, most: int = DESCRIPTION_MOST) -> bytes:
+        if member.size > most:
+            raise _bad(member.name, f"{member.size} bytes", f"at most {most}")
         found = self._archive.extractfile(member)
         return found.read() if found else b""
 
@@ -178,8 +189,12 @@ class _Hashing(io.RawIOBase):
         return data
 
     def drain(self) -> None:
-        while self.read(CHUNK):
-            pass
+        """Read the rest of the file for its checksum. A compressed archive can have a rest of terabytes."""
+        left = HEADERS_MOST
+        while data := self.read(CHUNK):
+            left -= len(data)
+            if left < 0:
+                raise _bad("a disk", f"more than {HEADERS_MOST} bytes after its end", "at most that")
 
     def digests(self) -> dict[str, str]:
         return {each.name: each.hexdigest() for each in self._hashes}
@@ -193,10 +208,12 @@ def _digests(data: bytes) -> dict[str, str]:
     return {name: hashlib.new(name, data, usedforsecurity=False).hexdigest() for name in ALGORITHMS}
 
 
+_CHECKSUM = re.compile(r"^[ \t]*(SHA1|SHA256|SHA512)[ \t]*\(([^\r\n]+?)\)[ \t]*=[ \t]*([0-9a-fA-F]+)[ \t]*\r?$", re.MULTILINE)
+"""A line of a manifest. No part of it matches the end of a line, so that many empty lines take no long time."""
+
+
 def _manifest(text: bytes) -> dict[str, tuple[str, str]]:
-    lines = re.findall(
-        r"^\s*(SHA1|SHA256|SHA512)\s*\((.+?)\)\s*=\s*([0-9a-fA-F]+)\s*$", text.decode(errors="replace"), re.MULTILINE
-    )
+    lines = _CHECKSUM.findall(text.decode(errors="replace"))
     return {name: (algorithm.lower(), digest.lower()) for algorithm, name, digest in lines} or {"": ("", "")}
 
 

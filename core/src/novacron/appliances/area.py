@@ -144,6 +144,7 @@ class Appliances:
         with tempfile.TemporaryFile(prefix="novacron-") as plain:
             capacity = vmdk.decode(content, plain, _reporter(job, f"unpacking {disk.file}", part, disk.capacity), disk.capacity)
             job.raise_if_cancelled()
+            _refuse_image(plain, disk)
             spec = VolumeSpec(name=name, capacity=max(capacity, disk.capacity), format="raw")
             self._do("volume_create", pool=pool, spec=spec, job=Job("volume_create"))
             undo.callback(self._forget, pool, name)
@@ -167,6 +168,16 @@ class Appliances:
                     error.operation = error.operation or operation
                     raise
         raise NotImplementedError(operation)
+
+
+def _refuse_image(content: BinaryIO, disk: ApplianceDisk) -> None:
+    """Refuse a disk whose content has the header of an image: a hypervisor that guesses formats would follow it to other files."""
+    from novacron.image_headers import EXAMINED, image_format
+
+    content.seek(0)
+    if found := image_format(content.read(EXAMINED)):
+        problem = SpecProblem(f"the content of {disk.file}", f"an image of the format {found}", "the sectors of a disk")
+        raise InvalidSpecError("that appliance can't be read", problems=[problem])
 
 
 def described(record: VM, disks: Sequence[tuple[str, int, int]]) -> Description:

@@ -10,6 +10,7 @@ from lxml import etree
 
 from novacron.appliances.vmdk import CAPACITY_MOST
 from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.redaction import described
 
 OVF = "http://schemas.dmtf.org/ovf/envelope/1"
 RASD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
@@ -158,7 +159,7 @@ def read(text: bytes) -> Description:
     try:
         root = etree.fromstring(text, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False))
     except etree.XMLSyntaxError as error:
-        raise _bad(SpecProblem("ovf", text[:40].decode(errors="replace"), f"XML ({error.msg})")) from error
+        raise _bad(SpecProblem("ovf", described(text), f"XML ({error.msg})")) from None
     about: Any = root.getroottree().docinfo
     if etree.QName(root).localname != "Envelope" or about.doctype:
         raise _bad(SpecProblem("ovf", etree.QName(root).localname, "an OVF envelope without a document type"))
@@ -171,6 +172,8 @@ def read(text: bytes) -> Description:
 NUMBER = re.compile(r"[0-9]{1,18}")
 MOST = {"CPU": 4096, "memory": 2**50}
 """Limits of a description: vCPUs, and bytes of memory."""
+PARTS_MOST = 1024
+"""Limit for the numbers of items, disks and files of a description."""
 
 
 class _Reader:
@@ -181,7 +184,11 @@ class _Reader:
         self.problems: list[SpecProblem] = []
 
     def description(self) -> Description:
-        items = [{etree.QName(e).localname: (e.text or "").strip() for e in item} for item in self.system.iterfind(".//{*}Item")]
+        found = self.system.findall(".//{*}Item")
+        numbers = {"Item": len(found)} | {name: len(self.root.findall(f".//{{*}}{name}")) for name in ("Disk", "File")}
+        if problems := [SpecProblem(name, str(n), f"at most {PARTS_MOST}") for name, n in numbers.items() if n > PARTS_MOST]:
+            raise _bad(*problems)
+        items = [{etree.QName(e).localname: (e.text or "").strip() for e in item} for item in found]
         of = {kind: [item for item in items if item.get("ResourceType") == kind] for kind in (CPU, MEMORY, DISK, ETHERNET)}
         name = (self.system.findtext("{*}Name") or _attribute(self.system, "id") or "").strip()
         vcpus = sum(self._number(item, "VirtualQuantity", "CPU") for item in of[CPU])

@@ -91,7 +91,7 @@ def _write_table(target: BinaryIO, table: list[int], directory: list[int], at: i
 def decode(source: BinaryIO, target: BinaryIO, progress: Progress = lambda done: None, described: int | None = None) -> int:
     """Write the raw content of a streamOptimized VMDK, and return the disk's size in bytes.
 
-    Grains that the VMDK leaves out are not written, so that a sparse file stays sparse. Memory is bounded by the size of one grain.
+    Grains of zeros are not written, so that a sparse file stays sparse. Memory is bounded by the size of one grain.
 
     Args:
         source: the VMDK. It is read from its first byte to its last, without seeking.
@@ -114,6 +114,8 @@ def decode(source: BinaryIO, target: BinaryIO, progress: Progress = lambda done:
         raise _broken(f"a disk of {capacity} bytes", f"at most {allowed} bytes, by its description")
     _skip(source, overhead - 1)
     most = grain * SECTOR
+    grains = -(-capacity // most)
+    tables = OVERHEAD_MOST + 2 * TABLE_MOST + grains // 32
     while True:
         mark = source.read(SECTOR)
         if not mark and directory != AT_END:
@@ -126,11 +128,17 @@ def decode(source: BinaryIO, target: BinaryIO, progress: Progress = lambda done:
                 break
             if kind not in (GRAIN_TABLE, DIRECTORY, FOOTER) or where > TABLE_MOST:
                 raise _broken("a marker", "one of the format's")
+            tables -= where + 1
+            if tables < 0:
+                raise _broken("its tables", "at most two sets of tables for the grains of its disk")
             _skip(source, where)
             continue
         packed = mark[MARKER.size :]
         if size > 2 * most + SECTOR or where >= sectors:
             raise _broken("a grain", "within the disk")
+        grains -= 1
+        if grains < 0:  # a compressed file can repeat a grain without end
+            raise _broken("a grain", "each grain once")
         if size > len(packed):
             more = MARKER.size + size
             packed += _exactly(source, -(-more // SECTOR) * SECTOR - SECTOR)
@@ -139,8 +147,9 @@ def decode(source: BinaryIO, target: BinaryIO, progress: Progress = lambda done:
             data = unpacker.decompress(packed[:size], most)
         except zlib.error as error:
             raise _broken("a grain", "whole") from error
-        target.seek(where * SECTOR)
-        target.write(data[: capacity - where * SECTOR])
+        if any(data):
+            target.seek(where * SECTOR)
+            target.write(data[: capacity - where * SECTOR])
         progress(where * SECTOR)
     target.truncate(capacity)
     return capacity

@@ -1,7 +1,6 @@
 """Looks into an image before it is used: its format, its size, and whether it refers to other files.
 
-An image from elsewhere may name a backing file or an external data file, such as `/etc/shadow` of the host, and show its content to the
-guest. Such images are refused.
+Images that refer to other files are refused; see `novacron.image_headers`.
 """
 
 from __future__ import annotations
@@ -10,12 +9,14 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from novacron.errors import ImageError
+from novacron.image_headers import EXAMINED, reference
 from novacron.jobs import Job
 from novacron.units import format_size
 
@@ -23,8 +24,6 @@ UNPACKED_LIMIT = 1024**4
 """Bytes that a compressed image may have when it is unpacked: 1 TiB."""
 
 CHUNK = 1024 * 1024
-EXTERNAL_DATA = 1 << 2
-"""The bit of qcow2's incompatible features that says that the data are in another file (QEMU, docs/interop/qcow2.txt)."""
 
 
 class ImageFormat(NamedTuple):
@@ -42,9 +41,14 @@ def inspect(path: Path) -> ImageFormat:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(512)
+        begun = file.read(EXAMINED)
         file.seek(32769)
         iso = file.read(5) == b"CD001"
+    head = begun[:512]
+    if needed := reference(begun):
+        raise ImageError(
+            f"{path.name} needs {needed}: a file of the host would be shown to the guest", hint="use a complete image"
+        )
     if head.startswith(b"QFI\xfb"):
         return _qcow2(path, head)
     if iso:
@@ -57,9 +61,9 @@ def inspect(path: Path) -> ImageFormat:
         return ImageFormat("vdi", struct.unpack_from("<Q", head, 368)[0])
     if len(head) == 512 and head[510:] == b"\x55\xaa":
         return ImageFormat("raw", size)
-    shown = head[:16].decode("latin-1").encode("ascii", "backslashreplace").decode()
+    kind = "an HTML page" if re.match(rb"\s*<(!doctype|html)", head, re.IGNORECASE) else "of another kind"
     raise ImageError(
-        f"{path.name} is not a disk image: it begins with {shown!r}",
+        f"{path.name} is not a disk image: it is {kind if head else 'empty'}",
         hint="qcow2, raw (with a partition table), ISO, VMDK, VHDX and VDI are known; a web page in its place means a wrong URL",
     )
 
@@ -67,17 +71,9 @@ def inspect(path: Path) -> ImageFormat:
 def _qcow2(path: Path, head: bytes) -> ImageFormat:
     if len(head) < 104:
         raise ImageError(f"{path.name} is a qcow2 image that is cut off")
-    version, backing = struct.unpack_from(">IQ", head, 4)
-    virtual = struct.unpack_from(">Q", head, 24)[0]
-    features = struct.unpack_from(">Q", head, 72)[0] if version >= 3 else 0
+    version, virtual = struct.unpack_from(">I", head, 4)[0], struct.unpack_from(">Q", head, 24)[0]
     if version not in (2, 3):
         raise ImageError(f"{path.name} is a qcow2 image of the unknown version {version}")
-    if backing:
-        raise ImageError(
-            f"{path.name} has a backing file: it would show a file of the host to the guest", hint="use a complete image"
-        )
-    if features & EXTERNAL_DATA:
-        raise ImageError(f"{path.name} keeps its data in another file", hint="use a complete image")
     return ImageFormat("qcow2", virtual)
 
 

@@ -1,0 +1,93 @@
+"""Reads the header of a disk image: its format, and whether it refers to other files.
+
+An image from elsewhere may name a backing file, an external data file or extents, such as `/etc/shadow` of the host. QEMU would show the
+content of that file to the guest. A raw disk can be such an image, too: its guest or the author of an appliance writes the header, and a
+hypervisor that guesses formats then follows it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+
+EXAMINED = 65536
+"""How many bytes of an image are examined, from its beginning."""
+EXTERNAL_DATA = 1 << 2
+"""The bit of qcow2's incompatible features that says that the data are in another file (QEMU, docs/interop/qcow2.txt)."""
+_MAGIC = (
+    (b"QFI\xfb", "qcow2"),
+    (b"KDMV", "vmdk"),
+    (b"COWD", "vmdk"),
+    (b"# Disk DescriptorFile", "vmdk"),
+    (b"vhdxfile", "vhdx"),
+    (b"QED\0", "qed"),
+    (b"conectix", "vpc"),
+    (b"WithoutFreeSpace", "parallels"),
+    (b"WithouFreSpacExt", "parallels"),
+)
+
+
+def image_format(head: bytes) -> str | None:
+    r"""Return the format of a disk image, None for raw content.
+
+    Args:
+        head: the beginning of the image.
+
+    Example:
+        >>> image_format(b"QFI\xfb\x00\x00\x00\x03"), image_format(b"\xeb\x63\x90")
+        ('qcow2', None)
+    """
+    if head[64:68] == b"\x7f\x10\xda\xbe":
+        return "vdi"
+    return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+
+
+def reference(head: bytes) -> str:
+    r"""Return what an image needs besides itself, "" if it is complete. The names of the other files are not repeated.
+
+    Args:
+        head: the first EXAMINED bytes of the image, or all of it.
+
+    Example:
+        >>> reference(b"QFI\xfb" + bytes(3) + b"\x03" + bytes(6) + b"\x01\x00" + bytes(90)), reference(b"\xeb\x63\x90")
+        ('a backing file', '')
+    """
+    if head.startswith(b"QFI\xfb"):
+        return _of_qcow2(head)
+    if head.startswith(b"KDMV"):
+        return _of_vmdk(head)
+    if head.startswith(b"# Disk DescriptorFile"):
+        return "extents in other files"
+    if head.startswith(b"QED\0") and len(head) >= 24 and struct.unpack_from("<Q", head, 16)[0] & 1:
+        return "a backing file"
+    return ""
+
+
+def _of_qcow2(head: bytes) -> str:
+    if len(head) < 80:
+        return ""  # it is cut off; nothing opens it
+    version, backing = struct.unpack_from(">IQ", head, 4)
+    if backing:
+        return "a backing file"
+    if version >= 3 and struct.unpack_from(">Q", head, 72)[0] & EXTERNAL_DATA:
+        return "its data in another file"
+    return ""
+
+
+def _of_vmdk(head: bytes) -> str:
+    """A VMDK with a capacity of 0 is only a description, whose extents may be any files."""
+    if len(head) < 44:
+        return ""
+    capacity, _, place, size = struct.unpack_from("<QQQQ", head, 12)
+    if capacity == 0:
+        return "extents in other files"
+    text = head[place * 512 : (place + size) * 512] if place and size else b""
+    if place and size and place * 512 >= len(head) and len(head) >= EXAMINED:
+        return "a description that is not at its beginning"
+    if re.search(rb"(?im)^\s*parentFileNameHint\s*=", text):
+        return "a parent disk"
+    parent = re.search(rb"(?im)^[ \t]*parentCID[ \t]*=[ \t]*([0-9a-f]{1,8})", text)
+    return "a parent disk" if parent and int(parent[1], 16) != 0xFFFFFFFF else ""
+
+
+__all__ = ["EXAMINED", "EXTERNAL_DATA", "image_format", "reference"]
