@@ -20,8 +20,12 @@ from novacron.keys import combinations_of
 from novacron.plugins import Driver, hookimpl
 from novacron.plugins.driver import DriverProvider, HostURI
 from novacron.plugins.validation import declared, operations
+from novacron.records.filters import TrafficFilter
+from novacron.records.networks import Network
+from novacron.records.templates import Template
 from novacron.records.vm import VM
 from novacron.redaction import redacted
+from novacron.specs import NetworkSpec, TrafficFilterSpec
 from novacron.specs.spec import Spec
 from novacron.store.nodes import NodeStore
 from novacron.testing.marked import SecretSearch
@@ -383,7 +387,7 @@ def test_a_database_that_is_a_link_is_refused(tmp_path):
         site.fleet.list()
 
 
-ID = "6b1f0000-0000-4000-8000-000000000001"
+ID, NETWORK = "6b1f0000-0000-4000-8000-000000000001", "6b1f0000-0000-4000-8000-000000000002"
 
 
 class Counting:
@@ -410,6 +414,33 @@ class Counting:
         self.file.write_text(str(number + 1))
         return self.record()
 
+    @hookimpl
+    def network_get(self, network):
+        return Network(name="net1", host="h", active=False, id=NETWORK)
+
+    @hookimpl
+    def network_update(self, network, spec):
+        self.vm_update(None, None)
+        return self.network_get(network)
+
+    @hookimpl
+    def filter_get(self, filter):
+        return TrafficFilter(name="filter1", host="h")
+
+    @hookimpl
+    def filter_update(self, filter, spec):
+        self.vm_update(None, None)
+        return self.filter_get(filter)
+
+    @hookimpl
+    def template_get(self, template, version):
+        return Template(name="template1", host="h", version=1)
+
+    @hookimpl
+    def template_update(self, template, description, tags):
+        self.vm_update(None, None)
+        return self.template_get(template, None)
+
 
 def _mandatory(name):
     def method(self):
@@ -431,9 +462,18 @@ def counting_site(state, file):
     return site
 
 
-def update(host, times):
-    for _ in range(times):
-        host.invoke("vm_update", vm="web1" if _ % 2 else ID, changes=novacron.VMUpdate(description="x"))
+CHANGES = {
+    "vm": lambda number: {"vm": "web1" if number % 2 else ID, "changes": novacron.VMUpdate(description="x")},
+    "network": lambda number: {"network": "net1" if number % 2 else NETWORK, "spec": NetworkSpec(name="net1")},
+    "filter": lambda number: {"filter": "filter1", "spec": TrafficFilterSpec(name="filter1")},
+    "template": lambda number: {"template": "template1", "description": "x", "tags": None},
+}
+"""The operations that read a definition and write it back. A VM and a network are given by name and by id."""
+
+
+def update(host, times, kind):
+    for number in range(times):
+        host.invoke(f"{kind}_update", **CHANGES[kind](number))
 
 
 PROCESS = """
@@ -443,17 +483,18 @@ spec = importlib.util.spec_from_file_location("attacks", sys.argv[1])
 attacks = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(attacks)
 with attacks.counting_site(sys.argv[2], Path(sys.argv[3])) as site:
-    attacks.update(site.connect("counting://x"), 15)
+    attacks.update(site.connect("counting://x"), 15, sys.argv[4])
 """
 
 
-def test_no_update_is_lost_between_names_of_a_host_and_between_processes(tmp_path):
+@pytest.mark.parametrize("kind", CHANGES)
+def test_no_update_is_lost_between_names_of_a_host_and_between_processes(tmp_path, kind):
     file, state = tmp_path / "number", tmp_path / "state"
     file.write_text("0")
     with counting_site(state, file) as site:
-        other = subprocess.Popen([sys.executable, "-c", PROCESS, __file__, str(state), str(file)])
+        other = subprocess.Popen([sys.executable, "-c", PROCESS, __file__, str(state), str(file), kind])
         hosts = [site.connect("counting://x", name=name) for name in ("a", "b")]
-        threads = [threading.Thread(target=update, args=(host, 15)) for host in hosts]
+        threads = [threading.Thread(target=update, args=(host, 15, kind)) for host in hosts]
         for thread in threads:
             thread.start()
         for thread in threads:

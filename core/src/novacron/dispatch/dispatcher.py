@@ -228,20 +228,27 @@ class Dispatcher:
 
         def work() -> Any:
             deadline.set(call.deadline)
-            if spec.locks == "vm":
-                self._identify(call)
+            if spec.locks not in (None, "spec"):
+                self._identify(call, spec.locks)
             return self._run(call)
 
         in_thread(work, f"novacron-{operation}", job)
         return job
 
-    def _identify(self, call: Call) -> None:
-        """Find the id of a VM given by name, so that its name and id use the same lock."""
-        if _ID.fullmatch(str(call.locked)):
+    def _identify(self, call: Call, kind: str) -> None:
+        """Find the id of a VM, network, filter or template given by name, so that all its names use the same lock.
+
+        What has no id that is a UUID is locked by its kind and name, on all hosts.
+        """
+        if kind == "vm" and _ID.fullmatch(str(call.locked)):
             return
         try:
-            self._load("lifecycle")
-            call.locked = self._manager.hook.vm_get(vm=call.locked).id
+            get = operations()[f"{kind}_get"]
+            self._load(get.area)
+            arguments = dict.fromkeys(get.arguments) | {kind: call.locked}
+            found = getattr(self._manager.hook, get.name)(**arguments)
+            identity = getattr(found, "id", None)
+            call.locked = identity if kind == "vm" or _ID.fullmatch(str(identity)) else f"{kind} {found.name}"
         except Exception:  # noqa: BLE001, S110 - the operation itself meets it again, and says it
             pass
 

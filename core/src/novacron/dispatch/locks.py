@@ -17,6 +17,10 @@ from novacron.hookspecs.operation import Operation
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
+_SHARED = re.compile(rf"{_UUID.pattern}|(network|filter|template) .+")
+"""The resources that are also locked against other processes: those with a UUID, and others by kind and name."""
+
+
 class SharedLocks(Protocol):
     """Locks that other processes see too."""
 
@@ -48,8 +52,9 @@ class _Held:
 class LockPolicy:
     """Serialises operations that lock the same resource. A call waits until its deadline, then raises BusyError.
 
-    A VM is locked by its UUID, independent of the name that the caller uses for it or for its host. Short changes, which read a definition
-    and write it back, also lock against other processes that use the same state directory or the same PostgreSQL database.
+    A VM, network or traffic filter is locked by its UUID, independent of the name that the caller uses for it or for its host. Short
+    changes, which read a definition and write it back, also lock against other processes that use the same state directory or the same
+    PostgreSQL database.
 
     Args:
         shared: locks shared with other processes and machines, taken in this order; without any the policy is of this process only.
@@ -72,7 +77,7 @@ class LockPolicy:
         key = key_of(call.host, call.locked or "")
         queue = self._acquire(key, call)
         try:
-            if call.operation.long or queue != key or not _UUID.fullmatch(key[1]):
+            if call.operation.long or queue != key or not _SHARED.fullmatch(key[1]):
                 return proceed(call)
             with self._across_processes(key[1], call):
                 return proceed(call)
@@ -98,7 +103,7 @@ class LockPolicy:
         with ExitStack() as undo:
             self._acquire(key, call)
             undo.callback(self._release, key)
-            if _UUID.fullmatch(key[1]):
+            if _SHARED.fullmatch(key[1]):
                 undo.enter_context(self._across_processes(key[1], call))
             held = _Held(key)
             self._held.add(held)

@@ -50,7 +50,7 @@ def filter_create(spec: TrafficFilterSpec) -> TrafficFilter:
     raise NotImplementedError
 
 
-@operation(kind="change", idempotent=True)
+@operation(kind="change", idempotent=True, locks="filter")
 def filter_update(filter: str, spec: TrafficFilterSpec) -> TrafficFilter:
     """Replace the rules of a traffic filter. They apply to running VMs at once.
 
@@ -66,7 +66,7 @@ def filter_update(filter: str, spec: TrafficFilterSpec) -> TrafficFilter:
     raise NotImplementedError
 
 
-@operation(kind="change")
+@operation(kind="change", locks="filter")
 def filter_delete(filter: str) -> Deleted:
     """Delete a traffic filter.
 

@@ -50,7 +50,7 @@ def network_create(spec: NetworkSpec) -> Network:
     raise NotImplementedError
 
 
-@operation(kind="change", idempotent=True)
+@operation(kind="change", idempotent=True, locks="network")
 def network_update(network: str, spec: NetworkSpec) -> Network:
     """Change the given properties of a network. All others stay unchanged.
 
@@ -98,7 +98,7 @@ def network_stop(network: str) -> Network:
     raise NotImplementedError
 
 
-@operation(kind="change")
+@operation(kind="change", locks="network")
 def network_delete(network: str) -> Deleted:
     """Stop and delete a network.
 

@@ -21,7 +21,7 @@ class Operation(NamedTuple):
         idempotent: repeating it has no further effect, so it may be repeated after a lost connection.
         reads: it changes nothing.
         long: it runs as a job, with progress and cancellation.
-        locks: the argument that names what it locks ("vm"), or None.
+        locks: the argument that names what it locks ("vm", "network", "filter", "template"; "spec" for a new VM's name), or None.
         statuses: statuses of the VM in which it is allowed; empty for all. In any other status it raises InvalidStateError. Operations
             of the guest agent raise GuestAgentUnavailableError instead. A crashed VM is treated as stopped.
         timeout: default deadline in seconds. After it the caller gets OperationTimeoutError.

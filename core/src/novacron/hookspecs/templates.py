@@ -72,7 +72,7 @@ def template_versions(template: str) -> list[Template]:
     raise NotImplementedError
 
 
-@operation(kind="change", idempotent=True)
+@operation(kind="change", idempotent=True, locks="template")
 def template_update(template: str, description: str | None, tags: frozenset[str] | None) -> Template:
     """Change the description or the tags of a template.
 
@@ -88,7 +88,7 @@ def template_update(template: str, description: str | None, tags: frozenset[str]
     raise NotImplementedError
 
 
-@operation(kind="change")
+@operation(kind="change", locks="template")
 def template_delete(template: str, version: int | None) -> Deleted:
     """Delete one version of a template, or all of them.
 

@@ -27,6 +27,7 @@ from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.cloning import SECURE, refuse_taken, undefine_clone
 from novacron_kvm.storage.copies import copy_volume, give_own_identity, overlay, own_disks, set_disk_file, volume_of
+from novacron_kvm.storage.image_content import format_of
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.storage.volume_files import find_path, remove_volume, volumes_backed_by
 from novacron_kvm.xml.parsing import parse, serialise, text_of
@@ -89,7 +90,7 @@ class KVMTemplates:
                 job.raise_if_cancelled()
                 volume, target = volume_of(conn, element), text_of(element, "target/@dev") or ""
                 name = f"template-{spec.name}-v{number}-{target}.{text_of(element, 'driver/@type') or 'raw'}"
-                copy = copy_volume(self._connection, volume, name, job, undo)
+                copy = copy_volume(self._connection, volume, name, format_of(element), job, undo)
                 pool = pool or copy.pool
                 if spec.seal:
                     from novacron_kvm.storage.sealing import seal
@@ -109,7 +110,7 @@ class KVMTemplates:
             for display in root.iterfind("devices/graphics[@passwd]"):
                 del display.attrib["passwd"]  # which would lie in a file
             stored = Stored(pool or "default", facts, serialise(root))
-            self._write(conn, stored)
+            self._write(conn, stored, new=True)
             undo.pop_all()
             return stored.record(self._connection.name)
 
@@ -168,7 +169,8 @@ class KVMTemplates:
                 remove_volume(pool, _file(stored.facts))  # first what makes it a template: then it is none, whatever follows
                 for path in stored.facts["disks"].values():
                     volume = find_path(conn, path)
-                    if volume is not None:
+                    # whoever can write into the pool can write such a file, and name the disk of a VM in it
+                    if volume is not None and volume.name().startswith(_file(stored.facts).removesuffix(".xml") + "-"):
                         volume.delete(0)
                         removed.append(path)
             return Deleted(name=template, removed=tuple(removed))
@@ -187,9 +189,9 @@ class KVMTemplates:
                 volume = volume_of(conn, element)
                 name = f"{spec.name}-{text_of(element, 'target/@dev')}"
                 if linked:
-                    own = overlay(self._connection, volume, f"{name}.qcow2", undo)
+                    own = overlay(self._connection, volume, f"{name}.qcow2", format_of(element), undo)
                 else:
-                    own = copy_volume(self._connection, volume, f"{name}.{text_of(element, 'driver/@type')}", job, undo)
+                    own = copy_volume(self._connection, volume, f"{name}.{format_of(element)}", format_of(element), job, undo)
                 set_disk_file(element, own)
                 files.append(own.path)
             files += self._add_devices(conn, root, spec, undo)
@@ -285,12 +287,13 @@ class KVMTemplates:
         except (libvirt.libvirtError, ValueError):
             return None  # it is gone, half written, or somebody else's
 
-    def _write(self, conn: Any, stored: Stored) -> None:
+    def _write(self, conn: Any, stored: Stored, *, new: bool = False) -> None:
+        """Write what describes a version. A new one never replaces that of another process, which chose the same number."""
         from novacron_kvm.storage.streams import upload
 
         pool, name = conn.storagePoolLookupByName(stored.pool), _file(stored.facts)
         text = f"{json.dumps(stored.facts)}\n{stored.definition}".encode()
-        fresh = name not in pool.listVolumes()
+        fresh = new or name not in pool.listVolumes()
         volume = pool.createXML(volume_xml(name, ROOM, "raw", None), 0) if fresh else pool.storageVolLookupByName(name)
         try:
             upload(conn, volume, io.BytesIO(text.ljust(ROOM, b"\0")), Job("template_create", name))
