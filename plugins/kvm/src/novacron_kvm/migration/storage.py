@@ -23,6 +23,7 @@ from novacron_kvm.jobs.block_jobs import end_copy, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
+from novacron_kvm.storage.image_content import format_of, refuse_other_format
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.storage.switches import switching
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere, path_in, remove_created, remove_volume, volume_record
@@ -68,8 +69,10 @@ def _movable(conn: Any, domain: Any, disks: tuple[str, ...]) -> list[str]:
 def _move(connection: KVMConnection, vm: str, name: str, pool_name: str, job: Job[VM], report: Callable[[float], None]) -> None:
     with connection.dedicated() as conn, ExitStack() as undo:
         domain, pool = connection.domain(vm, conn), conn.storagePoolLookupByName(pool_name)
-        volume = volume_of(conn, next(e for e in own_disks(parse(domain.XMLDesc(0))) if text_of(e, "target/@dev") == name))
+        element = next(e for e in own_disks(parse(domain.XMLDesc(0))) if text_of(e, "target/@dev") == name)
+        volume = volume_of(conn, element)
         before = volume_record(connection.name, volume)
+        refuse_other_format(before.name, before.format, format_of(element))
         if before.pool == pool_name:
             return
         text = volume_xml(before.name, before.capacity_bytes, before.format, None)

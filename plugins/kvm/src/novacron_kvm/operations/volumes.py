@@ -28,6 +28,7 @@ from novacron_kvm.errors import translated
 from novacron_kvm.inventory.lists import still_there
 from novacron_kvm.storage.busy_pools import refresh_if_free, wait_until_free, wait_until_written
 from novacron_kvm.storage.file_locks import is_locked
+from novacron_kvm.storage.image_content import complete, refuse_references
 from novacron_kvm.storage.luks import secret_provided
 from novacron_kvm.storage.other_hosts import users_elsewhere
 from novacron_kvm.storage.volume_files import (
@@ -144,7 +145,7 @@ class KVMVolumes:
             if size is not None and record.format == "raw" and size > record.capacity_bytes:
                 problem = SpecProblem("source", f"{size} bytes", f"at most the volume's {record.capacity_bytes} bytes")
                 raise InvalidSpecError(f"can't upload to {volume!r}", problems=[problem], resource=volume)
-            upload(conn, found, source, job)
+            upload(conn, found, complete(source, volume), job)
             refresh_if_free(conn.storagePoolLookupByName(pool))  # an image brings its own format and capacity
             return volume_record(self._connection.name, find_volume(conn, pool, volume))
 
@@ -163,6 +164,7 @@ class KVMVolumes:
             record = volume_record(self._connection.name, source)
             _refuse_encrypted(record, "copy", "download and upload it as it is, or copy within a guest")
             parent = self._pool_for(conn, pool, name)
+            refuse_references(conn, source)
             text = volume_xml(name, record.capacity_bytes, wanted or record.format, None)
             return self._made(parent, name, lambda: parent.createXMLFrom(text, source, 0), record.capacity_bytes, job)
 

@@ -25,6 +25,7 @@ from novacron_kvm.snapshots.merging import definition_then, disk_files, merge_un
 from novacron_kvm.snapshots.metadata import forget
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.copies import overlay, own_disks, set_disk_file, volume_of
+from novacron_kvm.storage.image_content import format_of
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.storage.state_files import copy_state, restore_state, state_folders
 from novacron_kvm.storage.volume_files import find_path, remove_created
@@ -53,6 +54,7 @@ def take(
     """
     live = parse(domain.XMLDesc(0))
     volumes = {text_of(e, "target/@dev") or "": volume_of(conn, e) for e in own_disks(live)}
+    formats = {text_of(e, "target/@dev") or "": format_of(e) for e in own_disks(live)}
     label = f"{domain.UUIDString()}.{spec.name}"
     before = facts_of(domain)
     own = before
@@ -74,7 +76,7 @@ def take(
             disk = etree.SubElement(disks, "disk", name=target, snapshot="external" if target in volumes else "no")
             if target in volumes:
                 base = str(volumes[target].path())
-                above = _new_overlay(connection, volumes[target], record.name, target, spec.name, undo).path
+                above = _new_overlay(connection, volumes[target], record.name, target, spec.name, formats[target], undo).path
                 disk.set("type", "file")
                 etree.SubElement(disk, "driver", type="qcow2")
                 etree.SubElement(disk, "source", file=above)
@@ -118,6 +120,7 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
         raise SnapshotError(f"the memory of the snapshot {snapshot.getName()!r} is gone: {memory}", resource=name)
     before = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
     own = facts_of(domain)
+    formats = {text_of(e, "target/@dev") or "": format_of(e) for e in own_disks(definition)}
     with ExitStack() as undo:
         disks = {}
         for target, path in disk_files(definition, conn).items():
@@ -129,7 +132,7 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
                     hint="a storage pool of its folder must be active",
                 )
             if target in frozen:
-                disks[target] = _new_overlay(connection, base, name, target, snapshot.getName(), undo)
+                disks[target] = _new_overlay(connection, base, name, target, snapshot.getName(), formats[target], undo)
                 own = own.with_overlay(path, disks[target].path)
         job.raise_if_cancelled()
         job.report(f"reverting to {snapshot.getName()}")
@@ -260,8 +263,8 @@ def _folder(pool: Any) -> str:
     return (text_of(parse(pool.XMLDesc(0)), "target/path") or "").rstrip("/")
 
 
-def _new_overlay(connection: KVMConnection, base: Any, vm: str, target: str, snapshot: str, undo: ExitStack) -> Any:
-    return overlay(connection, base, f"{vm}-{target}.{snapshot}.qcow2", undo)
+def _new_overlay(connection: KVMConnection, base: Any, vm: str, target: str, snapshot: str, used_as: str, undo: ExitStack) -> Any:
+    return overlay(connection, base, f"{vm}-{target}.{snapshot}.qcow2", used_as, undo)
 
 
 __all__ = ["asked", "delete", "end_interrupted_jobs", "is_external", "power_off", "refuse_impossible", "revert", "take"]

@@ -18,6 +18,7 @@ from novacron_kvm.domains.states import STOPPED, refuse_snapshots, require_statu
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.storage.copies import chain, copy_volume, give_own_identity, overlay, own_disks, set_disk_file, volume_of
+from novacron_kvm.storage.image_content import format_of
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, serialise, text_of
@@ -45,12 +46,12 @@ def clone_vm(connection: KVMConnection, vm: str, name: str, linked: bool, job: J
             volume = volume_of(conn, element)
             target = f"{name}-{text_of(element, 'target/@dev')}"
             if linked:
-                own = overlay(connection, volume, f"{target}.qcow2", undo)
+                own = overlay(connection, volume, f"{target}.qcow2", format_of(element), undo)
                 files += [
                     path for path in chain(conn, volume) if path in facts_of(domain).made
                 ]  # the last of them takes it along
             else:
-                own = copy_volume(connection, volume, f"{target}.{text_of(element, 'driver/@type') or 'raw'}", job, undo)
+                own = copy_volume(connection, volume, f"{target}.{format_of(element)}", format_of(element), job, undo)
             set_disk_file(element, own)
             files.append(own.path)
         job.raise_if_cancelled()
@@ -82,7 +83,7 @@ def _go_on_above(connection: KVMConnection, conn: Any, domain: Any, undo: ExitSt
         pool = volume.storagePoolLookupByVolume()
         while (name := f"{domain.name()}-{text_of(element, 'target/@dev')}.{number}.qcow2") in pool.listVolumes():
             number += 1
-        own = overlay(connection, volume, name, undo)
+        own = overlay(connection, volume, name, format_of(element), undo)
         set_disk_file(element, own)
         files.append(own.path)
     VMFacts.read(root).with_files(files).write(root)

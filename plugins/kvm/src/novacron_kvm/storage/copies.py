@@ -19,6 +19,7 @@ from novacron_kvm.domains.nics import macs_in_use
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.disk_files import free_name
 from novacron_kvm.storage.host_files import HostFiles
+from novacron_kvm.storage.image_content import refuse_other_format
 from novacron_kvm.storage.volume_files import (
     copy_progress,
     create_whole,
@@ -74,18 +75,30 @@ def chain(conn: Any, volume: Any) -> list[str]:
     return HostFiles(conn).chain(str(volume.path()))
 
 
-def copy_volume(connection: KVMConnection, volume: Any, name: str, job: Job[Any], undo: ExitStack) -> Volume:
-    """Copy a volume into its own pool, under this name or a free one like it, with what it is backed by; `undo` removes the copy."""
-    before = volume_record(connection.name, volume)
+def copy_volume(connection: KVMConnection, volume: Any, name: str, used_as: str, job: Job[Any], undo: ExitStack) -> Volume:
+    """Copy a volume into its own pool, under this name or a free one like it, with what it is backed by; `undo` removes the copy.
+
+    Raises:
+        ImageError: the VM uses it as `used_as`, and its content begins like an image of another format.
+    """
     name = _free_beside(volume, name)
+    before = volume_record(
+        connection.name, volume
+    )  # after libvirt looked at the pool again, because it copies by the format that it guessed
+    refuse_other_format(before.name, before.format, used_as)
     text = volume_xml(name, before.capacity_bytes, before.format, None)
     with copy_progress(connection, before.pool, name, before.capacity_bytes, job):
         return made(connection, volume, name, undo, lambda pool: pool.createXMLFrom(text, volume, 0))
 
 
-def overlay(connection: KVMConnection, volume: Any, name: str, undo: ExitStack) -> Volume:
-    """Make a volume that shares a volume's content and writes to itself, of this name or a free one like it; `undo` removes it."""
+def overlay(connection: KVMConnection, volume: Any, name: str, used_as: str, undo: ExitStack) -> Volume:
+    """Make a volume that shares a volume's content and writes to itself, of this name or a free one like it; `undo` removes it.
+
+    Raises:
+        ImageError: the VM uses the volume as `used_as`, and its content begins like an image of another format.
+    """
     below = volume_record(connection.name, volume)
+    refuse_other_format(below.name, below.format, used_as)
     name = _free_beside(volume, name)
     text = volume_xml(name, below.capacity_bytes, "qcow2", (below.path, below.format))
     return made(connection, volume, name, undo, lambda pool: pool.createXML(text, 0))

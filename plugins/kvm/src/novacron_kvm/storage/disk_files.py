@@ -6,12 +6,13 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import AlreadyExistsError, ImageNotFoundError, NovaCronError
+from novacron.errors import AlreadyExistsError, ImageNotFoundError, VolumeNotFoundError
 from novacron.jobs import Job
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.storage.busy_pools import refresh_if_free
+from novacron_kvm.storage.image_content import IMAGES, refuse_references
 from novacron_kvm.storage.luks import forget_secret, provide_secret
 from novacron_kvm.storage.volume_files import (
     allocating,
@@ -187,22 +188,28 @@ def find_image(connection: KVMConnection, conn: Any, source: str, pool: str) -> 
     default = pool
     try:
         if source.startswith("/"):
-            return _existing(connection, conn, source)
+            return _complete(conn, _existing(connection, conn, source))
         pool, _, name = source.rpartition("/")
         pool = pool or default
         name = name.removeprefix("image:")
         for candidate in (name, f"{name}.qcow2", f"{name}.img", f"{name}.raw"):
             try:
-                return volume_record(connection.name, find_volume(conn, pool, candidate))
-            except NovaCronError:
+                return _complete(conn, volume_record(connection.name, find_volume(conn, pool, candidate)))
+            except VolumeNotFoundError:
                 if candidate.endswith(".raw"):
                     raise
-    except NovaCronError as error:
-        if type(error).__name__ != "VolumeNotFoundError":
-            raise
+    except VolumeNotFoundError:
+        pass
     raise ImageNotFoundError(
         f"no image {source!r}", resource=source, hint=f"`novacron volume list {default}` shows what is there"
     )
+
+
+def _complete(conn: Any, image: Volume) -> Volume:
+    """Return an existing image that refers to no file outside of the storage pools. Raises ImageError."""
+    if image.format in IMAGES and (volume := find_path(conn, image.path)) is not None:
+        refuse_references(conn, volume)
+    return image
 
 
 def _existing(connection: KVMConnection, conn: Any, path: str) -> Volume:

@@ -20,6 +20,7 @@ from lxml import etree
 from novacron.errors import BusyError
 from novacron.jobs import Job
 from novacron_kvm.storage.busy_pools import refresh_if_free
+from novacron_kvm.storage.image_content import refuse_references
 from novacron_kvm.storage.streams import download, upload
 from novacron_kvm.storage.volume_files import remove_volume
 from novacron_kvm.xml.parsing import parse, serialise, text_of
@@ -129,6 +130,7 @@ def _names(pool: Any, names: list[str]) -> list[str]:
 
 def _copy(volume: Any, pool: Any, name: str) -> Any:
     """Copy a small file, its owner and mode with it; one that is there is replaced."""
+    refuse_references(volume.connect(), volume, backing=False)  # a guest without Secure Boot can write any header into its NVRAM
     definition = _definition(name, volume.info()[1], _permissions(volume))
     remove_volume(pool, name)
     return pool.createXMLFrom(definition, volume, 0)

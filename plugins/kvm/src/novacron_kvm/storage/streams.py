@@ -80,8 +80,15 @@ def _send(stream: Any, data: bytes) -> None:
         sent += stream.send(data[sent:])
 
 
-def download(connection: Any, volume: Any, target: BinaryIO, job: Job[Any]) -> None:
+def download(connection: Any, volume: Any, target: BinaryIO, job: Job[Any], *, most: int = 0) -> None:
     """Write a volume's content to a file, from where the file stands; holes are left out where the file can seek.
+
+    Args:
+        connection: libvirt's connection.
+        volume: libvirt's volume.
+        target: the file.
+        job: gets the progress.
+        most: how many bytes to read from the volume's beginning; 0 for all.
 
     Raises:
         StorageError: the file could not be written; it has a part of the content then, as after a cancel.
@@ -89,7 +96,7 @@ def download(connection: Any, volume: Any, target: BinaryIO, job: Job[Any]) -> N
     size, transfer = int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2]), _Transfer(job)
     holes = _has_descriptor(target) and target.seekable()
     stream = connection.newStream(0)
-    volume.download(stream, 0, 0, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM if holes else 0)
+    volume.download(stream, 0, most, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM if holes else 0)
 
     with transfer.on(stream):
         while True:
