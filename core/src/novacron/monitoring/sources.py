@@ -15,6 +15,7 @@ from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, Storag
 from novacron.monitoring import builtin
 from novacron.monitoring.layouts import Labels, Layouts, Measured, SeriesKey, in_order
 from novacron.records.series import MetricDefinition, Sample
+from novacron.redaction import described
 
 if TYPE_CHECKING:
     from novacron.hookspecs.application import MetricSource
@@ -67,7 +68,7 @@ def _labels(text: str, number: int) -> dict[str, str]:
 def _bad(number: int, text: str) -> InvalidSpecError:
     return InvalidSpecError(
         "not metrics in Prometheus' text format",
-        problems=[SpecProblem(f"line {number}", text[:80], 'a line such as up{a="b"} 1')],
+        problems=[SpecProblem(f"line {number}", described(text), 'a line such as up{a="b"} 1')],
     )
 
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.redaction import described
 from novacron_vmware.sdk import SoapAdapter, vim
 
 FORMAT = "vsphere-config-xml"
@@ -80,9 +81,9 @@ def parsed(definition: str) -> Any:
         if root.getroottree().docinfo.doctype:
             raise ValueError("a document type")
         spec = SoapAdapter.Deserialize(etree.tostring(root), vim.vm.ConfigSpec)
-    except Exception as error:
-        problem = SpecProblem("definition", definition[:60], f"a ConfigSpec in XML ({error})")
-        raise InvalidSpecError("no vSphere definition", problems=[problem], hint="vm_export writes one") from error
+    except Exception:  # noqa: BLE001 - pyVmomi raises errors of any type, which quote the file
+        problem = SpecProblem("definition", described(definition), "a ConfigSpec in XML")
+        raise InvalidSpecError("no vSphere definition", problems=[problem], hint="vm_export writes one") from None
     if not spec.name:
         raise InvalidSpecError("no vSphere definition", problems=[SpecProblem("name", "", "a name")])
     where = (spec.files.vmPathName if spec.files else "") or ""

@@ -13,6 +13,7 @@ from novacron.drivers.sim.state.world import World
 from novacron.errors import ImageNotFoundError, InvalidSpecError, NetworkNotFoundError, SpecProblem
 from novacron.records.disks import Disk
 from novacron.records.nics import NIC
+from novacron.redaction import described
 
 
 class Definition(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -54,7 +55,7 @@ def parsed(world: World, text: str) -> SimVM:
         given = msgspec.convert(json.loads(text), Definition, strict=False)
     except (ValueError, msgspec.ValidationError) as error:
         raise InvalidSpecError(
-            "invalid definition", problems=[SpecProblem("definition", text[:40], f"what vm_export wrote ({error})")]
+            "invalid definition", problems=[SpecProblem("definition", described(text), f"what vm_export wrote ({error})")]
         ) from None
     for disk in given.disks:
         if disk.source and world.place_of(disk.source) is None:
