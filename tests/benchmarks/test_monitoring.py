@@ -42,49 +42,51 @@ def test_text_for_prometheus_is_quicker_than_prometheus_client(measured_vms):
     assert seconds["ours"] < seconds["prometheus-client"] / 2
 
 
+def rounds_of(folder, hosts, vms, count):
+    """Collect rounds of simulated hosts, store them and evaluate the default rules. Return the rounds and the CPU seconds of each.
+
+    The inspection of snapshots is left out: it happens every 15 minutes, in a thread of its own.
+    """
+    from novacron.monitoring.service import MonitorService
+    from novacron.site import Site
+
+    with Site(folder / "state") as site:
+        for number in range(hosts):
+            site.fleet.add(f"many-{number:03}", f"sim://many-{vms}-{number:03}?vms={vms}")
+        said = []
+        service = MonitorService(site.fleet.metrics, interval=60.0, timeout=120.0, say=said.append, alerts=site.fleet.alerts)
+        made, seconds = [], []
+        for _ in range(count):
+            began, cpu = time.perf_counter(), time.process_time()
+            made.append(service.step())
+            seconds.append((time.perf_counter() - began, time.process_time() - cpu))
+        service.close()
+        assert said == ["collecting"]
+        assert not any(one.problems for one in made)
+        return made, seconds
+
+
 @pytest.mark.benchmark
-def test_a_minute_of_many_vms_is_stored_and_evaluated(tmp_path, measured_vms):
-    """100,000 VMs with 30 metrics each: followed, stored and evaluated by five rules in well under a minute."""
+@pytest.mark.timeout(900)
+def test_a_minute_of_100_000_vms_takes_less_than_15_seconds(tmp_path, monkeypatch):
+    """A minute of 100,000 VMs is collected, stored and evaluated by all default rules in less than 15 s of CPU time.
+
+    The work is done by one thread at a time, so on a quiet machine it takes as long as its CPU time. The first round stores the new
+    objects. The rates of the rules need two rounds.
+    """
     import os
+    import resource
 
-    from novacron.monitoring.alerting.evaluation import Samples
-    from novacron.monitoring.alerting.rules import Rule
-    from novacron.monitoring.alerting.states import AlertStates
-    from novacron.monitoring.counters import CounterTracker
-    from novacron.monitoring.storage import MetricStorage
-    from novacron.store.database import Database
+    from novacron.monitoring.inspection import Inspection
 
+    monkeypatch.setattr(Inspection, "refresh", lambda self, timeout=0.0: None)
     vms = int(os.environ.get("NOVACRON_BENCHMARK_VMS", "100000"))
-    database = Database(f"sqlite:///{tmp_path / 'metrics.db'}")
-    storage, tracker = MetricStorage(database, Layouts()), CounterTracker()
-    expressions = (
-        "rate(counter00_total[5m]) > 1e12",
-        "gauge00 > 1e12",
-        "gauge01 / gauge02 > 1e6",
-        "gauge03 == 7",
-        "rate(counter01_total[5m]) / gauge04 > 1e9",
-    )
-    rules = [Rule.of({"alert": f"A{number}", "expr": expression}) for number, expression in enumerate(expressions)]
-    wanted = {metric for rule in rules for metric in rule.horizons()}
-    states, samples, seconds = AlertStates(rules), Samples(), {}
-    for minute in range(3):
-        made, times = measured_vms(vms, minute, storage.layouts), [time.perf_counter()]
-        tracker.follow(made.measured)
-        times.append(time.perf_counter())
-        storage.write(made.at, made.measured)
-        times.append(time.perf_counter())
-        for one in made.measured:
-            for place, key in enumerate(one.layout.series):
-                if key.metric in wanted:
-                    samples.append(key.metric, one.labels, made.at, one.values[place])
-        states.evaluate(samples, made.at)
-        times.append(time.perf_counter())
-        seconds = {
-            name: later - sooner for name, sooner, later in zip(("follow", "store", "evaluate"), times, times[1:], strict=False)
-        }
-    print({name: f"{value:.2f} s" for name, value in seconds.items()}, f"{vms} VMs")
-    database.close()
-    assert sum(seconds.values()) < 60
+    made, seconds = rounds_of(tmp_path, vms // 1000, 1000, 4)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    times = [f"{wall:.1f} s, {cpu:.1f} s of CPU" for wall, cpu in seconds]
+    print(f"{vms} VMs, {len(made[-1])} samples a round: {times}; at most {peak} MiB")
+    assert len(made[-1]) >= 20 * vms
+    assert seconds[-1][1] < 15 * vms / 100_000
 
 
 @pytest.mark.benchmark

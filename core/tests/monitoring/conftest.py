@@ -1,12 +1,45 @@
-"""What the tests of alerts share: an HTTP server that is notified, rules that notify it, and rounds of values."""
+"""What the tests of monitoring share: a site with a running host, an HTTP server that is notified, rules, and rounds of values."""
 
 import http.server
+import itertools
 import json
 import threading
+import zlib
 
 import pytest
 
 from novacron.monitoring.layouts import Layouts, Measured, Round, SeriesKey
+from novacron.site import Site
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A site with an empty state directory."""
+    with Site(tmp_path / "state") as made:
+        yield made
+
+
+@pytest.fixture
+def add_host(site, request):
+    """Adds a simulated host to the fleet and returns its handle. No other test has a host of that name.
+
+    Args of the returned function:
+        vms: how many VMs the host has.
+        running: whether all of them run. By default every fourth one is stopped.
+        options: more of the host's URI, such as "&prefix=web-".
+    """
+    numbers = itertools.count()
+
+    def added(vms=3, *, running=False, options=""):
+        name = f"monitored-{zlib.crc32(request.node.nodeid.encode()):08x}-{next(numbers)}"
+        site.fleet.add(name, f"sim://{name}?vms={vms}{options}")
+        host = site.fleet.hosts[name]
+        world = host.dispatcher.driver.native.world
+        for vm in list(world.all()) if running else ():
+            world.set_status(vm, "running", "booted")
+        return host
+
+    return added
 
 
 class Receiver:

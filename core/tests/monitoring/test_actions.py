@@ -1,6 +1,5 @@
 """Flows that alerts begin: once for each alert, within limits, only registered ones, and audited with who asked for them."""
 
-import itertools
 import json
 import threading
 
@@ -10,8 +9,6 @@ from novacron.errors import InvalidSpecError
 from novacron.monitoring.layouts import Layouts, Measured, Round, SeriesKey
 from novacron.site import Site
 
-WORLDS = itertools.count()
-
 
 @pytest.fixture
 def site(tmp_path):
@@ -20,14 +17,8 @@ def site(tmp_path):
 
 
 @pytest.fixture
-def host(site):
-    name = f"acting-{next(WORLDS)}"
-    site.fleet.add(name, f"sim://{name}?vms=3")
-    made = site.fleet.hosts[name]
-    world = made.dispatcher.driver.native.world
-    for vm in world.all():
-        world.set_status(vm, "running", "booted")
-    return made
+def host(add_host):
+    return add_host(3, running=True)
 
 
 def file_with(**sink):

@@ -7,13 +7,6 @@ from novacron.monitoring.alerting.configuration import Configuration, Route, mat
 from novacron.monitoring.alerting.grouping import Silence, due, muted
 from novacron.monitoring.layouts import Measured, Round, SeriesKey
 from novacron.records.alerts import Alert
-from novacron.site import Site
-
-
-@pytest.fixture
-def site(tmp_path):
-    with Site(tmp_path / "state") as made:
-        yield made
 
 
 def test_an_alert_is_notified_once_and_resolved_once(site, receiver, told_by, rounds):

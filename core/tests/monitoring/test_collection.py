@@ -1,6 +1,5 @@
 """The collector: one round of all hosts and sources, counters that never fall, one process at a time."""
 
-import itertools
 import math
 import threading
 
@@ -15,22 +14,11 @@ from novacron.site import Site
 from novacron.store.leases import LeaseStore
 from novacron.store.processes import ProcessStore
 
-WORLDS = itertools.count()
-
 
 @pytest.fixture
-def site(tmp_path):
-    with Site(tmp_path / "state") as made:
-        yield made
-
-
-@pytest.fixture
-def hosts(site):
-    """Two simulated hosts of the fleet, with two VMs each."""
-    names = [f"collected-{next(WORLDS)}" for _ in range(2)]
-    for name in names:
-        site.fleet.add(name, f"sim://{name}?vms=2&prefix={name}-")
-    return names
+def hosts(add_host):
+    """The names of two simulated hosts of the fleet, with two VMs each. No VM of one has the name of a VM of the other."""
+    return [add_host(2, options=f"&prefix={prefix}-").name for prefix in ("first", "second")]
 
 
 def values(made, metric):

@@ -1,6 +1,5 @@
 """The default rules: each one fires and resolves, and a healthy day raises no alert."""
 
-import itertools
 import math
 import random
 
@@ -10,15 +9,6 @@ from novacron.monitoring.alerting.defaults import RULES, default_configuration
 from novacron.monitoring.alerting.evaluation import Samples
 from novacron.monitoring.alerting.states import AlertStates
 from novacron.monitoring.service import MonitorService
-from novacron.site import Site
-
-WORLDS = itertools.count()
-
-
-@pytest.fixture
-def site(tmp_path):
-    with Site(tmp_path / "state") as made:
-        yield made
 
 
 def service(site, **more):
@@ -29,11 +19,9 @@ def firing(site):
     return {(one.rule, one.labels.get("name") or one.labels.get("host")) for one in site.fleet.alerts.list("firing")}
 
 
-def test_default_rules_fire_and_resolve(site, monkeypatch):
+def test_default_rules_fire_and_resolve(site, add_host, monkeypatch):
     """On a simulated fleet: a crashed VM, one paused on an I/O error, a full pool, an old snapshot, a host that does not answer."""
-    name = f"alerting-{next(WORLDS)}"
-    site.fleet.add(name, f"sim://{name}?vms=3")
-    host = site.fleet.hosts[name]
+    host = add_host(3)
     world = host.dispatcher.driver.native.world
     clock = [1_800_000_000.0]
     monkeypatch.setattr(site.fleet.metrics.storage, "now", lambda: clock[0])

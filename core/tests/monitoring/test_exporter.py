@@ -1,6 +1,5 @@
 """The exporter: text for Prometheus, service discovery, health, TLS and tokens; read by a real Prometheus."""
 
-import itertools
 import json
 import shutil
 import ssl
@@ -24,20 +23,10 @@ from novacron.monitoring.service import MonitorService
 from novacron.monitoring.systemd import unit
 from novacron.site import Site
 
-WORLDS = itertools.count()
-
 
 @pytest.fixture
-def site(tmp_path):
-    with Site(tmp_path / "state") as made:
-        yield made
-
-
-@pytest.fixture
-def host(site):
-    name = f"exported-{next(WORLDS)}"
-    site.fleet.add(name, f"sim://{name}?vms=3")
-    return name
+def host(add_host):
+    return add_host(3).name
 
 
 def get(url, **headers):

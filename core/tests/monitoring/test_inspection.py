@@ -1,6 +1,5 @@
 """The inspection: chains of snapshots, guest agents, certificates, and hosts that hang."""
 
-import itertools
 import subprocess
 import threading
 import time
@@ -10,15 +9,6 @@ import pytest
 from novacron.errors import HostConnectionError
 from novacron.monitoring.certificates import not_after
 from novacron.monitoring.inspection import Inspection, chain_length
-from novacron.site import Site
-
-WORLDS = itertools.count()
-
-
-@pytest.fixture
-def site(tmp_path):
-    with Site(tmp_path / "state") as made:
-        yield made
 
 
 def test_chains_and_certificates(tmp_path):
@@ -40,15 +30,9 @@ def test_chains_and_certificates(tmp_path):
 
 
 @pytest.fixture
-def host(site):
+def host(add_host):
     """A simulated host of the fleet with two running VMs."""
-    name = f"inspected-{next(WORLDS)}"
-    site.fleet.add(name, f"sim://{name}?vms=2")
-    made = site.fleet.hosts[name]
-    world = made.dispatcher.driver.native.world
-    for vm in world.all():
-        world.set_status(vm, "running", "booted")
-    return made
+    return add_host(2, running=True)
 
 
 def values(inspection, metric):

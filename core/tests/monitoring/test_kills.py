@@ -6,17 +6,6 @@ import subprocess
 import sys
 import threading
 
-import pytest
-
-from novacron.site import Site
-
-
-@pytest.fixture
-def site(tmp_path):
-    with Site(tmp_path / "state") as made:
-        yield made
-
-
 KILLED = """
 import sys, time
 from novacron.site import Site

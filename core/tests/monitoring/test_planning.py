@@ -16,12 +16,6 @@ HOUR, DAY, GIB = 3600.0, 86400.0, 2**30
 DAYS = 10
 
 
-@pytest.fixture
-def site(tmp_path):
-    with Site(tmp_path / "state") as made:
-        yield made
-
-
 def measured(layouts, kind, key, host, labels, values):
     layout = layouts.of([SeriesKey(name) for name in values])
     return Measured(kind, key, host, tuple(sorted(labels.items())), layout, [float(value) for value in values.values()])

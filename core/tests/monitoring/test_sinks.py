@@ -19,14 +19,7 @@ import sqlalchemy as sa
 
 from novacron.errors import InvalidSpecError, UnsupportedOperationError
 from novacron.monitoring.alerting.desktop import bus_address
-from novacron.site import Site
 from novacron.store.tables import alert_files
-
-
-@pytest.fixture
-def site(tmp_path):
-    with Site(tmp_path / "state") as made:
-        yield made
 
 
 def test_a_sink_that_fails_or_hangs_is_tried_again_with_the_same_key(site, receiver, monkeypatch, told_by, rounds):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -60,6 +60,7 @@ class Layouts:
 
     def __init__(self) -> None:
         self._known: dict[tuple[SeriesKey, ...], Layout] = {}
+        self._shapes: dict[Hashable, Layout] = {}
 
     def of(self, series: Iterable[SeriesKey]) -> Layout:
         """Return the layout of these series. They must be sorted as `in_order` sorts them."""
@@ -67,6 +68,18 @@ class Layouts:
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = Layout(key)
+        return found
+
+    def of_shape(self, shape: Hashable, series: Callable[[], Iterable[SeriesKey]]) -> Layout:
+        """Return the layout of all objects with the same shape, such as VMs with the same devices.
+
+        Args:
+            shape: what the series depend on.
+            series: returns the series; it is called once for each shape.
+        """
+        found = self._shapes.get(shape)
+        if found is None:
+            found = self._shapes[shape] = self.of(series())
         return found
 
     def from_json(self, value: list[list[object]]) -> Layout:

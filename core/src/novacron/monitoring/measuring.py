@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Protocol
 
 from novacron.monitoring import builtin
-from novacron.monitoring.layouts import Labels, Layout, Layouts, Measured, SeriesKey
+from novacron.monitoring.layouts import Labels, Layouts, Measured, SeriesKey
 from novacron.records.metrics import VMMetrics
 from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
@@ -89,39 +90,35 @@ def _pool(pool: Any, host: str, layouts: Layouts) -> Measured:
 
 def _vm(record: VM, metrics: VMMetrics | None, host: str, layouts: Layouts) -> Measured:
     labels: Labels = (("name", record.name), ("vm", record.id))
-    states = [
-        float(record.status == "running"),
-        float(record.status == "crashed"),
-        float(record.status == "suspended" and IO_ERROR in record.status_reason.replace("-", "").replace(" ", "").lower()),
-        float(record.status == "stopped"),
-        float(record.status in CHANGING),
-    ]
+    status = record.status
+    paused = status == "suspended" and IO_ERROR in record.status_reason.replace("-", "").replace(" ", "").lower()
+    states = [*map(float, (status == "running", status == "crashed", paused, status == "stopped", status in CHANGING))]
     keys = _STATE_KEYS
     if record.autostart is not None:
         keys, states = _AUTOSTART_KEYS, [*states, float(record.autostart)]
     if metrics is None:
         return Measured("vm", record.id, host, labels, layouts.of(keys), states)
-    counted = [getattr(metrics, field) for field in builtin.VM_OPTIONAL_COUNTERS]
-    values = [float(getattr(metrics, field)) for field in builtin.VM_COUNTERS]
-    values += (float(value) for value in counted if value is not None)
+    optional = _OPTIONAL(metrics)
+    counted, given = optional[: len(builtin.VM_OPTIONAL_COUNTERS)], optional[len(builtin.VM_OPTIONAL_COUNTERS) :]
+    values: list[Any] = [*_COUNTERS(metrics), *(value for value in counted if value is not None)]
     for disk in metrics.disks:
-        values += (float(getattr(disk, field)) for field in builtin.DISK_COUNTERS)
+        values += _DISK(disk)
     for nic in metrics.nics:
-        values += (float(getattr(nic, field)) for field in builtin.NIC_COUNTERS)
-    given = [getattr(metrics, field) for field in builtin.VM_GAUGES]
-    values += (float(value) for value in given if value is not None)
-    layout = _vm_layout(metrics, [value is not None for value in (*counted, *given)], keys, layouts)
-    return Measured("vm", record.id, host, labels, layout, values + states)
+        values += _NIC(nic)
+    values += [value for value in given if value is not None]
+    has = tuple([value is not None for value in optional])
+    shape = (has, tuple([disk.target for disk in metrics.disks]), len(metrics.nics), len(keys))
+    layout = layouts.of_shape(shape, lambda: _vm_series(metrics, has, keys))
+    return Measured("vm", record.id, host, labels, layout, [*map(float, values), *states])
 
 
-def _vm_layout(metrics: VMMetrics, has: list[bool], states: tuple[SeriesKey, ...], layouts: Layouts) -> Layout:
-    """Return the layout of a VM's row. NICs are numbered: the hypervisor gives the interface another name at each start.
+def _vm_series(metrics: VMMetrics, has: Sequence[bool], states: tuple[SeriesKey, ...]) -> list[SeriesKey]:
+    """Return the series of a VM's row. NICs are numbered: the hypervisor gives the interface another name at each start.
 
     Args:
         metrics: what was measured.
         has: which of the optional counters, then which of the gauges the hypervisor reports.
         states: the series that stopped VMs have too.
-        layouts: the layouts of the process.
     """
     keys = [SeriesKey(one.name) for one in builtin.VM_COUNTERS.values()]
     keys += (SeriesKey(one.name) for one, given in zip(builtin.VM_OPTIONAL_COUNTERS.values(), has, strict=False) if given)
@@ -131,9 +128,18 @@ def _vm_layout(metrics: VMMetrics, has: list[bool], states: tuple[SeriesKey, ...
         keys += (SeriesKey(one.name, (("nic", str(number)),)) for one in builtin.NIC_COUNTERS.values())
     gauges = has[len(builtin.VM_OPTIONAL_COUNTERS) :]
     keys += (SeriesKey(one.name) for one, given in zip(builtin.VM_GAUGES.values(), gauges, strict=True) if given)
-    return layouts.of([*keys, *states])
+    return [*keys, *states]
 
 
+def _values(fields: Iterable[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what reads these fields of a record."""
+    names = tuple(fields)
+    read = attrgetter(*names)
+    return read if len(names) > 1 else lambda record: (read(record),)
+
+
+_COUNTERS, _DISK, _NIC = (_values(fields) for fields in (builtin.VM_COUNTERS, builtin.DISK_COUNTERS, builtin.NIC_COUNTERS))
+_OPTIONAL = _values((*builtin.VM_OPTIONAL_COUNTERS, *builtin.VM_GAUGES))
 _STATE_KEYS = tuple(SeriesKey(one.name) for one in builtin.VM_STATES.values())
 _AUTOSTART_KEYS = (*_STATE_KEYS, *(SeriesKey(one.name) for one in builtin.VM_AUTOSTART.values()))
 

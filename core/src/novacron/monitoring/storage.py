@@ -18,6 +18,8 @@ from novacron.store.tables import metric_counters, metric_layouts, metric_object
 
 BATCH = 500
 """How many ids one query names."""
+WHOLE = 5_000
+"""From how many keys on all objects of a kind are read instead of those with these keys."""
 _ATTEMPTS = range(8)
 MANY = 20_000
 """How many rows one statement inserts."""
@@ -238,9 +240,12 @@ class MetricStorage:
     ) -> dict[tuple[str, str], tuple[int, Labels]]:
         found: dict[tuple[str, str], tuple[int, Labels]] = {}
         for kind in {kind for kind, _ in wanted}:
-            for keys in _batches(key for k, key in wanted if k == kind):
-                query = metric_objects.select().where(metric_objects.c.kind == kind, metric_objects.c.key.in_(keys))
-                found |= {(row.kind, row.key): (row.id, _labels(row.labels)) for row in connection.execute(query)}
+            named = [key for k, key in wanted if k == kind]
+            query = metric_objects.select().where(metric_objects.c.kind == kind)
+            queries = [query] if len(named) > WHOLE else [query.where(metric_objects.c.key.in_(some)) for some in _batches(named)]
+            for one in queries:
+                rows = connection.execute(one)
+                found |= {(row.kind, row.key): (row.id, _labels(row.labels)) for row in rows if (row.kind, row.key) in wanted}
         return found
 
     def _layout_id(self, connection: sa.Connection, layout: Layout) -> int:

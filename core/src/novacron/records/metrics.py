@@ -216,15 +216,21 @@ class VMMetrics(Record, frozen=True):
     @classmethod
     def of(cls, *, disks: tuple[DiskMetrics, ...], nics: tuple[NICMetrics, ...], **fields: Any) -> VMMetrics:
         """Return the record of a VM with these devices and the sums of their counters."""
+        read = written = reads = writes = received = sent = 0
+        for disk in disks:
+            read, written = read + disk.read_bytes, written + disk.written_bytes
+            reads, writes = reads + disk.reads, writes + disk.writes
+        for nic in nics:
+            received, sent = received + nic.received_bytes, sent + nic.sent_bytes
         return cls(
             disks=disks,
             nics=nics,
-            disk_read_bytes=sum(d.read_bytes for d in disks),
-            disk_written_bytes=sum(d.written_bytes for d in disks),
-            disk_reads=sum(d.reads for d in disks),
-            disk_writes=sum(d.writes for d in disks),
-            net_received_bytes=sum(n.received_bytes for n in nics),
-            net_sent_bytes=sum(n.sent_bytes for n in nics),
+            disk_read_bytes=read,
+            disk_written_bytes=written,
+            disk_reads=reads,
+            disk_writes=writes,
+            net_received_bytes=received,
+            net_sent_bytes=sent,
             **fields,
         )
 

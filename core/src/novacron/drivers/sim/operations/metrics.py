@@ -6,10 +6,11 @@ import math
 import time
 import zlib
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.state.broadcast import now
-from novacron.drivers.sim.state.machine import SimVM
+from novacron.drivers.sim.state.machine import Load
 from novacron.records.metrics import DiskMetrics, HostMetrics, NICMetrics, VMMetrics, VMUsage
 
 MOST = 100
@@ -24,27 +25,27 @@ class SimMetrics(Area):
     def metrics_vm(self, vm: str) -> VMMetrics:
         """Measure one VM."""
         with self.world.lock:
-            return self._measured(self.look(vm), now())
+            return self._measured(self.look(vm).load(), now())
 
     @simulated
     def metrics_vms(self) -> list[VMMetrics]:
         """Measure all running VMs."""
         with self.world.lock:
             at = now()
-            return sorted((self._measured(vm, at) for vm in self.world.all() if vm.status == "running"), key=lambda m: m.vm)
+            return sorted((self._measured(vm, at) for vm in self.world.loads() if vm.status == "running"), key=attrgetter("vm"))
 
     @simulated
     def metrics_host(self) -> HostMetrics:
         """Measure the host."""
         with self.world.lock:
             at = now()
-            active = [vm for vm in self.world.all() if vm.active]
+            active = list(self.world.loads())
             return HostMetrics(
                 host=self.connection.name,
                 at=at,
                 cpus=self.world.cpus,
                 memory_bytes=self.world.memory_bytes,
-                cpu_seconds=sum(self._measured(vm, at).cpu_seconds for vm in active),
+                cpu_seconds=sum(self._seconds(vm) * _share(vm) * vm.vcpus for vm in active),
                 memory_free_bytes=max(0, self.world.memory_bytes - sum(vm.memory for vm in active)),
                 clock=time.time() + self.world.clock_offset,
             )
@@ -55,8 +56,8 @@ class SimMetrics(Area):
         interval, until = max(1.0, math.ceil(seconds / MOST)), datetime.now(UTC)
         with self.world.lock:
             sim_vm = self.look(vm)
-            measured = self._measured(sim_vm, until.isoformat())
-            ran = self._seconds(sim_vm)
+            measured = self._measured(sim_vm.load(), until.isoformat())
+            ran = self._seconds(sim_vm.load())
             return [
                 VMUsage(
                     vm=sim_vm.id,
@@ -70,16 +71,16 @@ class SimMetrics(Area):
                 for ago in reversed(range(int(min(ran, seconds) // interval)))
             ]
 
-    def _seconds(self, vm: SimVM) -> float:
+    def _seconds(self, vm: Load) -> float:
         return 0.0 if vm.started is None else time.monotonic() - max(vm.started, self.world.began)
 
-    def _measured(self, vm: SimVM, at: str) -> VMMetrics:
+    def _measured(self, vm: Load, at: str) -> VMMetrics:
         seconds = self._seconds(vm)
-        share = zlib.crc32(vm.id.encode()) % 80 / 100 + 0.1
+        share = _share(vm)
         bytes_ = int(seconds * share * 2**20)
         disks = tuple(
             DiskMetrics(
-                target=d.target,
+                target=target,
                 read_bytes=bytes_,
                 written_bytes=bytes_ // 2,
                 reads=bytes_ // 4096,
@@ -87,17 +88,17 @@ class SimMetrics(Area):
                 read_seconds=bytes_ // 4096 * 2e-4,
                 write_seconds=bytes_ // 8192 * 5e-4,
             )
-            for d in vm.disks
+            for target in vm.disks
         )
         nics = tuple(
             NICMetrics(
-                name=n.mac,
+                name=mac,
                 received_bytes=bytes_ // 4,
                 sent_bytes=bytes_ // 8,
                 received_packets=bytes_ // 4000,
                 sent_packets=bytes_ // 8000,
             )
-            for n in vm.nics
+            for mac in vm.nics
         )
         return VMMetrics.of(
             vm=vm.id,
@@ -114,6 +115,11 @@ class SimMetrics(Area):
             disks=disks,
             nics=nics,
         )
+
+
+def _share(vm: Load) -> float:
+    """Return which share of its CPUs a VM uses."""
+    return zlib.crc32(vm.id.encode()) % 80 / 100 + 0.1
 
 
 __all__ = ["SimMetrics"]

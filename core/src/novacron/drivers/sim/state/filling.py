@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from novacron.drivers.sim.state.machine import SimVM
+from novacron.drivers.sim.state.machine import Load, SimVM
 from novacron.records.disks import Disk
 from novacron.records.nics import NIC
 from novacron.records.vm import Status
@@ -49,6 +49,12 @@ class Filling:
         """Return a VM's UUID, which contains its number."""
         return f"{self._salt}{number:012x}"
 
+    def load(self, number: int) -> Load:
+        """Return what the metrics of a VM in its initial state depend on."""
+        status, size = _STATUSES[number % 4], number % 3
+        started = 0.0 if status == "running" else None
+        return Load(self.identity(number), status, started, 1 << size, GIB << size, ("vda",), (self.mac(number),))
+
     def volume(self, number: int) -> str:
         """Return the name of a VM's volume."""
         return f"{self.name(number)}-vda.qcow2"
@@ -74,15 +80,9 @@ class Filling:
 
     def make(self, number: int) -> SimVM:
         """Return a VM in its initial state."""
-        vm = SimVM(
-            id=self.identity(number),
-            name=self.name(number),
-            vcpus=1 << number % 3,
-            memory=GIB << number % 3,
-            created_at=CREATED_AT,
-        )
-        vm.status = _STATUSES[number % 4]
-        vm.started = 0.0 if vm.active else None
+        load = self.load(number)
+        vm = SimVM(id=load.id, name=self.name(number), vcpus=load.vcpus, memory=load.memory, created_at=CREATED_AT)
+        vm.status, vm.started = load.status, load.started
         vm.tags = _TAGS[number // 4 % 4]
         volume = self.volume(number)
         vm.disks = (
@@ -97,7 +97,7 @@ class Filling:
                 allocated_bytes=ALLOCATED_BYTES,
             ),
         )
-        vm.nics = (NIC(mac=self.mac(number), network="default", model="virtio"),)
+        vm.nics = (NIC(mac=load.nics[0], network="default", model="virtio"),)
         vm.made = frozenset({("default", volume)})
         return vm
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from novacron.drivers.sim.state.content import Content
 from novacron.drivers.sim.state.hardware import locked_memory
@@ -10,6 +10,37 @@ from novacron.records.disks import Disk
 from novacron.records.nics import NIC
 from novacron.records.snapshots import Checkpoint
 from novacron.records.vm import VM, Status
+
+ACTIVE = frozenset({"running", "suspended", "sleeping"})
+"""The statuses in which a VM uses memory of the host."""
+
+
+class Load(NamedTuple):
+    """What the metrics of a VM depend on.
+
+    Attributes:
+        id: the VM's UUID.
+        status: its status.
+        started: when it was started, None while it is off.
+        vcpus: number of vCPUs.
+        memory: memory in bytes.
+        disks: the targets of its disks.
+        nics: the MAC addresses of its NICs.
+    """
+
+    id: str
+    status: Status
+    started: float | None
+    vcpus: int
+    memory: int
+    disks: tuple[str, ...]
+    nics: tuple[str, ...]
+
+    @property
+    def active(self) -> bool:
+        """Whether the VM uses memory of the host."""
+        return self.status in ACTIVE
+
 
 Place = tuple[str, str]
 """A volume's pool and name."""
@@ -139,7 +170,12 @@ class SimVM:
     @property
     def active(self) -> bool:
         """Whether it uses memory of the host."""
-        return self.status in ("running", "suspended", "sleeping")
+        return self.status in ACTIVE
+
+    def load(self) -> Load:
+        """Return what its metrics depend on."""
+        disks, nics = tuple([disk.target for disk in self.disks]), tuple([nic.mac for nic in self.nics])
+        return Load(self.id, self.status, self.started, self.vcpus, self.memory, disks, nics)
 
     def places(self) -> set[Place]:
         """Return the volumes that it uses through disks or snapshots, or that were created for it."""
@@ -194,4 +230,4 @@ class SimVM:
         )
 
 
-__all__ = ["Place", "SimVM", "Snapshotted"]
+__all__ = ["ACTIVE", "Load", "Place", "SimVM", "Snapshotted"]

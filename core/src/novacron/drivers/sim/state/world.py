@@ -9,12 +9,13 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 from novacron.drivers.sim.state.broadcast import Broadcast, Courier, now
 from novacron.drivers.sim.state.faults import Faults
 from novacron.drivers.sim.state.filling import Filling
-from novacron.drivers.sim.state.machine import Place, SimVM
+from novacron.drivers.sim.state.machine import Load, Place, SimVM
 from novacron.drivers.sim.state.networks import SimNetwork
 from novacron.drivers.sim.state.pools import SimPool, SimVolume, original_volume
 from novacron.errors import StoragePoolNotFoundError, VMNotFoundError, VolumeNotFoundError
@@ -116,6 +117,12 @@ class World:
         if self.filling is not None:
             for number in list(self.filling):
                 yield self.filling.make(number)
+
+    def loads(self) -> Iterator[Load]:
+        """Yield what the metrics of active VMs depend on."""
+        yield from [vm.load() for vm in self.vms.values() if vm.active]
+        if self.filling is not None:
+            yield from filter(attrgetter("active"), map(self.filling.load, list(self.filling)))
 
     def look(self, key: str) -> SimVM | None:
         """Return the VM with this UUID or name, for reading only; None if it does not exist."""
