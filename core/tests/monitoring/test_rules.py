@@ -13,11 +13,13 @@ from novacron.monitoring.alerting.configuration import read_configuration
 from novacron.monitoring.alerting.defaults import default_configuration
 from novacron.monitoring.alerting.evaluation import evaluate
 from novacron.monitoring.alerting.expressions import parse
+from novacron.monitoring.alerting.quantities import wrong_units
 from novacron.monitoring.alerting.rule_tests import expanded, run_tests
 from novacron.monitoring.alerting.rules import Rule, prometheus_file, read_rules
 from novacron.monitoring.alerting.samples import Samples
 from novacron.monitoring.alerting.states import AlertStates
 from novacron.monitoring.alerting.templates import fill
+from novacron.monitoring.builtin import definitions
 from novacron.monitoring.layouts import Layouts, Measured, Round, SeriesKey
 
 BASES = ['m{job="a"}', "m", 'm{host!="h1"}', 'm{host=~"h[12]"}', "c_total"]
@@ -248,6 +250,70 @@ def test_what_is_not_supported_is_named(text, named):
     with pytest.raises(InvalidSpecError) as caught:
         parse(text)
     assert named in str(caught.value) + str(caught.value.problems)
+
+
+def units_of(expr, **fields):
+    return [one.given for one in wrong_units([Rule.of({"alert": "A", "expr": expr, **fields})], definitions())]
+
+
+@pytest.mark.parametrize(
+    ("expr", "named"),
+    [
+        ("novacron_pool_available_bytes > novacron_vm_cpu_seconds_total", "bytes > seconds"),
+        ("novacron_pool_available_bytes < 10", "bytes < 10"),
+        ("90 < novacron_vm_memory_used_bytes", "bytes < 90"),
+        ("novacron_pool_allocated_bytes / novacron_pool_capacity_bytes > 85", "from 0 to 1 > 85"),
+        ("1 - novacron_host_memory_free_bytes / novacron_host_memory_bytes > 95", "from 0 to 1 > 95"),
+        ("novacron_vm_running < 50 and novacron_vm_stopped == 0", "from 0 to 1 < 50"),
+        ("rate(novacron_vm_disk_read_bytes_total[5m]) > novacron_host_memory_bytes", "bytes per seconds > bytes"),
+        ("novacron_vm_memory_bytes + novacron_vm_vcpus > 5e9", "bytes + a plain number"),
+        ("sum by (host) (novacron_pool_available_bytes) < count by (host) (novacron_pool_capacity_bytes)", "bytes < a plain"),
+        ("time() - novacron_pool_capacity_bytes > 3", "seconds - bytes"),
+        ("novacron_host_up == 0 or novacron_host_up == 3", "from 0 to 1 == 3"),
+        ("(novacron_vm_memory_bytes or novacron_vm_cpu_seconds_total) > 5e9", "bytes or seconds"),
+    ],
+)
+def test_rules_with_wrong_units_are_named(expr, named):
+    (given,) = units_of(expr)
+    assert named in given
+
+
+def test_the_second_threshold_has_the_unit_of_the_first_one():
+    share = "novacron_pool_allocated_bytes / novacron_pool_capacity_bytes"
+    assert units_of(f"{share} < 0.5", clear_threshold=60) == ["a value from 0 to 1 < 60"]
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        "100 * novacron_pool_allocated_bytes / novacron_pool_capacity_bytes > 85",
+        "novacron_pool_available_bytes == 0",
+        "novacron_pool_available_bytes < 5e9",
+        "rate(novacron_vm_disk_read_bytes_total[5m]) > 10",
+        "myapp_queue_length > novacron_vm_cpu_seconds_total",
+        "novacron_vm_disk_read_bytes_total / novacron_vm_disk_written_bytes_total > 90",
+        "novacron_vm_memory_bytes ^ 2 > 5",
+        "changes(novacron_vm_memory_bytes[1h]) > 10",
+        "rate(novacron_vm_cpu_seconds_total[5m]) / novacron_vm_vcpus > 0.9",
+        "(novacron_host_up == bool 0) * 100 > 50",
+    ],
+)
+def test_rules_with_right_units_are_accepted(expr):
+    assert units_of(expr) == []
+
+
+def test_the_default_rules_have_right_units():
+    assert wrong_units(default_configuration().rules, definitions()) == []
+
+
+def test_a_file_with_wrong_units_is_rejected_whole(site):
+    rules = [{"alert": "Right", "expr": "novacron_host_up == 0"}, {"alert": "Full", "expr": "novacron_pool_available_bytes < 10"}]
+    with pytest.raises(InvalidSpecError) as caught:
+        site.fleet.alerts.load("own", {"rules": rules})
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.given) == ("Full.expr", "bytes < 10")
+    assert "divide by" in problem.allowed
+    assert "Right" not in {rule.alert for rule in site.fleet.alerts.rules()}
 
 
 def test_nan_and_infinities_are_no_traps():

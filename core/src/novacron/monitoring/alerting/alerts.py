@@ -17,6 +17,7 @@ from novacron.monitoring.alerting.configuration import Configuration, combined, 
 from novacron.monitoring.alerting.defaults import default_configuration
 from novacron.monitoring.alerting.grouping import Silence
 from novacron.monitoring.alerting.notifier import Notifier
+from novacron.monitoring.alerting.quantities import wrong_units
 from novacron.monitoring.alerting.rule_tests import RuleTest, run_tests
 from novacron.monitoring.alerting.rules import Rule, prometheus_file
 from novacron.monitoring.alerting.sinks import Sinks
@@ -138,7 +139,7 @@ class FleetAlerts:
             if sink["type"] == "flow"
             for problem in self._actions.check(sink, f"receivers.{receiver}.sinks.{place}")
         ]
-        problems += unknown_metrics(read.rules)
+        problems += unknown_metrics(read.rules) or wrong_units(read.rules, self._metrics.definitions())
         if problems:
             raise InvalidSpecError(f"invalid alerts in {name}", problems=problems)
         other = {known: given for known, given in self.storage.files().items() if known != name}
