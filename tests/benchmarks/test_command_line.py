@@ -1,8 +1,10 @@
 """`novacron` as a process: quick to start, and quick to list, beside kcli and virsh."""
 
+import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,38 @@ def test_vm_list_takes_at_most_three_times_the_bulk_call_in_bare_python(crowd, e
     )
     tell(f"{m.told('novacron vm list', 'bare Python')}; {1000 * m.best('novacron vm list'):.0f} ms")
     assert m.ratio("novacron vm list", "bare Python") <= 3
+
+
+class Terminal(io.StringIO):
+    """Standard output that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("width", [40, 200])
+def test_a_table_at_a_terminal_takes_at_most_four_times_a_table_in_a_pipe(width, monkeypatch, measure, tell):
+    """5,000 VMs, in columns that fit and in columns that are folded. A table of rich took 4 s."""
+    from novacron.records import VM
+    from novacron_shell.commands.lifecycle import COLUMNS
+    from novacron_shell.output import show_many
+
+    vms = [
+        VM(id=str(n), name=f"web-{n:05}", host="kvm1", status="suspended", vcpus=1 + n % 8, memory_bytes=(1 + n % 4) * 2**29)
+        for n in range(5000)
+    ]
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def shown(stream):
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stdout", stream())
+            show_many(vms, COLUMNS, "table")
+
+    m = measure({"terminal": lambda: shown(Terminal), "pipe": lambda: shown(io.StringIO)}, rounds=5, clock=time.process_time)
+    tell(f"{m.told('terminal', 'pipe')}; {1000 * m.best('terminal'):.0f} ms")
+    assert m.ratio("terminal", "pipe") <= 4
 
 
 BARE = """

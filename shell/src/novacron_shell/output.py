@@ -6,6 +6,7 @@ Data goes to stdout, messages to stderr. All text of others (names, agent output
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -137,30 +138,19 @@ def tell(text: str) -> None:
 def _table(records: Sequence[Any], columns: Columns) -> None:
     headings = list(columns)
     rows = list(zip(*(_texts(records, of) for of in columns.values()), strict=True))
+    if sys.stdout.isatty():
+        from novacron_shell.tables import styled, table_lines
+
+        plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+        if not rows:
+            print(styled("nothing found", None if plain else "dim"))
+            return
+        lines = table_lines(headings, rows, shutil.get_terminal_size().columns, {} if plain else STATUS_STYLE)
+        if lines is not None:
+            print("\n".join(lines))
+            return
     widths = [max(len(h), *(len(row[i]) for row in rows)) if rows else len(h) for i, h in enumerate(headings)]
-    if sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        console = Console()
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for number, heading in enumerate(headings):  # the first column identifies the row: it is never cut
-            table.add_column(Text(heading), no_wrap=number == 0, overflow="fold", min_width=widths[0] if number == 0 else None)
-        for row in rows:
-            table.add_row(*(Text(text, style=STATUS_STYLE.get(text, "")) for text in row))
-        fits = sum(widths) + 2 * len(widths) <= console.width
-        if rows and not fits and widths[0] + 2 >= console.width:
-            _plain_table(headings, rows, widths)
-        else:
-            console.print(table if rows else Text("nothing found", style="dim"))
-        return
-    _plain_table(headings, rows, widths)
-
-
-def _plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
-    lines = ([h.upper() for h in headings], *rows)
-    write("\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines))
+    write("\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in ([h.upper() for h in headings], *rows)))
 
 
 def _csv(records: Sequence[Any], columns: Columns) -> None:
