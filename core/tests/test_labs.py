@@ -6,6 +6,7 @@ import json
 import random
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,8 @@ import novacron
 from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError
 from novacron.labs import Lab, describe, lab_schema
 from novacron.site import default_site
+from novacron.store.labs import LabStore
+from novacron.testing.lab_changes import ALONE, applies, changed_lab, changes_in
 from novacron.testing.marked import SecretSearch, mark
 from novacron.testing.served import SimServer
 
@@ -144,6 +147,38 @@ def test_what_cannot_change_in_place_is_named_and_nothing_is_done(applied, secti
     with pytest.raises(InvalidStateError, match="in place"):
         plan(applied, lab).apply()
     assert applied.vms["db"].record.description == ""
+
+
+def test_each_change_of_the_table_in_the_docs_applies_when_it_says(host):
+    """Then all changes that are made in place are applied at once, and a second apply finds nothing to do."""
+    table = changes_in(Path(__file__).parents[2] / "docs" / "lab-changes.md")
+    assert len(table) >= 40
+    Lab.parse(changed_lab()).plan(host).apply()
+    found = [(change, applies(Lab.parse(changed_lab(change)).plan(host))) for change in table]
+    assert [(change, when) for change, when in found if when != change.applies] == []
+    in_place = [change for change in table if change.applies in ("at once", "next start")]
+    together = [change for change in in_place if change.path not in ALONE]
+    for changes in (*([change] for change in in_place if change.path in ALONE), together):
+        lab = changed_lab(*changes)
+        Lab.parse(lab).plan(host).apply()
+        assert names(Lab.parse(lab).plan(host)) == []
+
+
+def test_fields_that_no_host_reports_are_compared_with_what_the_resource_was_created_with(host):
+    """Not with what a lab of an older version created, of which nothing was stored."""
+    lab = {"name": "unread", "vms": {"u1": {"disks": [{"size": "1GiB", "cache": "none"}], "iothreads": 1}}}
+    plan(host, lab).apply()
+    again = copy.deepcopy(lab)
+    again["vms"]["u1"] |= {"iothreads": 2, "disks": [{"size": "1GiB", "cache": "writeback"}], "guest_agent": True}
+    (found,) = plan(host, again)
+    assert (found.action, found.changes) == (
+        "differs",
+        (("iothreads", 1, 2, "never"), ("disks.0.cache", "none", "writeback", "never")),
+    )
+    store = LabStore(lambda: default_site().database)
+    store.add("unread", dict.fromkeys(store.owned("unread")))
+    assert not len(plan(host, again))
+    plan(host, {"name": "unread"}, destroy=True).apply()
 
 
 def test_deletions_need_prune_and_resources_of_others_stay(applied):

@@ -1,12 +1,14 @@
 """A lab on a real host: applied twice, changed in place, described and destroyed."""
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import novacron as api
 from novacron.labs import Lab, describe
+from novacron.testing.lab_changes import ALONE, LabChange, applies, changed_lab, changes_in
 from novacron_shell.cli import cli
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
@@ -61,3 +63,32 @@ def test_a_lab_is_applied_changed_described_and_destroyed(lab_hosts, tmp_path):
         assert not [vm.name for vm in host.vms if vm.name.startswith("e2e-lab")]
         assert "e2e-lab-lan" not in host.networks
         assert "e2e-lab-pool" not in host.pools
+
+
+DEPENDS_ON_THE_HOST = (
+    LabChange("vms.web.memory", "160MiB", "at once"),  # the VM has no guest, and so no balloon driver
+    LabChange("vms.web.features", {"hyperv": True}, "next start"),  # emulation has no Hyper-V features
+    LabChange("vms.web.nics.0.inbound_bytes_per_second", 1024000, "at once"),  # the kernel may have no traffic shaping
+)
+"""Changes that are planned here, but that not every host can make."""
+
+
+def test_each_change_of_the_table_in_the_docs_applies_when_it_says(lab_hosts):
+    """Then all changes that are made in place are made in one apply, and a second one finds nothing to do."""
+    table = changes_in(Path(__file__).parents[2] / "docs" / "lab-changes.md")
+    with api.connect(lab_hosts[0].uri, name="e2e-changes") as host:
+
+        def plan(*changes):
+            return Lab.parse(changed_lab(*changes)).plan(host)
+
+        try:
+            plan().apply()
+            found = [(change, applies(plan(change))) for change in table]
+            assert [(change, when) for change, when in found if when != change.applies] == []
+            made = [change for change in table if change.applies in ("at once", "next start")]
+            made = [change for change in made if change not in DEPENDS_ON_THE_HOST and change.path not in ALONE]
+            plan(*made).apply()
+            assert [str(action) for action in plan(*made)] == []
+            assert host.vms["web"].configuration().fields["watchdog"] == "reset"
+        finally:
+            Lab.parse({"name": "changes"}).plan(host, destroy=True).apply()

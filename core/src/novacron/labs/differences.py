@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import ImageNotFoundError
 from novacron.handles.changes import ACTIVE
+from novacron.labs.comparison import Change, changed
+from novacron.labs.creation import FIXED, NIC_FIELDS, changed_since
 from novacron.labs.resources import Action, Resource
 
 if TYPE_CHECKING:
@@ -16,19 +18,10 @@ if TYPE_CHECKING:
 
 LAB = "lab"
 """The metadata key of a VM that names its lab."""
-FIXED = {"firmware": "firmware", "arch": "arch", "machine": "machine"}
-"""Fields of a VM that can't be changed, and where the record has them."""
-NIC_FIELDS = (
-    "network",
-    "model",
-    "link_up",
-    "vlan",
-    "filter",
-    "isolated",
-    "inbound_bytes_per_second",
-    "outbound_bytes_per_second",
-)
-"""Fields of a NIC that are compared and changed in place."""
+
+
+FAMILIES = {"pc": "pc-i440fx", "q35": "pc-q35"}
+"""How the versions of a machine begin, if not with its name."""
 
 
 class HostState:
@@ -67,8 +60,16 @@ class HostState:
         return name in {"pool": self.pools, "network": self.networks, "vm": self.vms}[kind]
 
 
-def differences(lab: str, resource: Resource, state: HostState) -> Iterator[Action]:
-    """Yield what has to be done so that a host has the resource as the lab describes it."""
+def differences(lab: str, resource: Resource, state: HostState, created: Mapping[str, Any] | None = None) -> Iterator[Action]:
+    """Yield what has to be done so that a host has the resource as the lab describes it.
+
+    Args:
+        created: fields that the host does not report, as they were when the lab created the resource; None if it did not.
+    """
+    present = created is not None and state.has(resource.kind, resource.name, resource.pool)
+    if present and (stuck := changed_since(resource.kind, resource.fields, created or {})):
+        yield _action("differs", resource, state, changes=stuck)
+        return
     yield from {"pool": _pool, "image": _image, "volume": _volume, "network": _network, "vm": _vm}[resource.kind](
         lab, resource, state
     )
@@ -86,7 +87,7 @@ def _pool(lab: str, resource: Resource, state: HostState) -> Iterator[Action]:
         yield _action("create", resource, state, fields=resource.fields)
         return
     asked = {name: resource.fields[name] for name in ("type", "path") if resource.fields.get(name) is not None}
-    if stuck := _changed(asked, {name: getattr(present, name) for name in asked}):
+    if stuck := changed(asked, {name: getattr(present, name) for name in asked}):
         yield _action("differs", resource, state, changes=stuck)
     elif not present.active:
         yield _action("start", resource, state)
@@ -108,7 +109,7 @@ def _volume(lab: str, resource: Resource, state: HostState) -> Iterator[Action]:
     if present is None:
         yield _action("create", resource, state, fields=resource.fields)
         return
-    stuck = _changed({name: resource.fields[name] for name in ("format",) if name in resource.fields}, {"format": present.format})
+    stuck = changed({name: resource.fields[name] for name in ("format",) if name in resource.fields}, {"format": present.format})
     capacity = resource.fields.get("capacity")
     if capacity and capacity < present.capacity_bytes:
         stuck += (("capacity", present.capacity_bytes, capacity, "never"),)
@@ -127,10 +128,10 @@ def _network(lab: str, resource: Resource, state: HostState) -> Iterator[Action]
     now = _of_network(present)
     asked = {name: value for name, value in resource.fields.items() if name in now}
     fixed: dict[str, Any] = {name: asked.pop(name) for name in ("type", "cidr", "bridge", "device") if name in asked}
-    if stuck := _changed(fixed, now):
+    if stuck := changed(fixed, now) + (_needs_stop(asked, now, ("domain",)) if present.active else ()):
         yield _action("differs", resource, state, changes=stuck)
         return
-    if changes := _changed(asked, now):
+    if changes := changed(asked, now):
         names = {name for name, *_ in changes}
         if names & {"dhcp_start", "dhcp_end", "dhcp_hosts"}:  # a spec needs them together
             names |= {name for name in ("dhcp_start", "dhcp_end", "dhcp_hosts", "cidr") if name in resource.fields}
@@ -139,6 +140,12 @@ def _network(lab: str, resource: Resource, state: HostState) -> Iterator[Action]
         yield _action("update", resource, state, fields=fields, before=before, changes=changes)
     if not present.active:
         yield _action("start", resource, state)
+
+
+def _needs_stop(asked: Mapping[str, Any], now: Mapping[str, Any], fields: Sequence[str]) -> tuple[Change, ...]:
+    """Return the differences of fields that can't change while a network or a VM is running."""
+    stuck = changed({name: asked[name] for name in fields if name in asked}, now)
+    return tuple((name, before, after, "needs a stop") for name, before, after, _ in stuck)
 
 
 def _of_network(present: Any) -> dict[str, Any]:
@@ -167,7 +174,7 @@ def _vm(lab: str, resource: Resource, state: HostState) -> Iterator[Action]:
         return
     asked = {name: resource.fields[name] for name in FIXED if resource.fields.get(name) is not None}
     now = {name: getattr(vm.record, of) for name, of in FIXED.items()}
-    if stuck := tuple(each for each in _changed(asked, now) if not _same_machine(*each[:3])):
+    if stuck := tuple(each for each in changed(asked, now) if not _same_machine(*each[:3])):
         yield _action("differs", resource, state, changes=stuck)
         return
     yield from _fields_of_vm(resource, vm, state)
@@ -180,8 +187,8 @@ def _vm(lab: str, resource: Resource, state: HostState) -> Iterator[Action]:
 
 
 def _same_machine(field: str, before: Any, after: Any) -> bool:
-    """Whether a machine is the same in another version: hypervisors replace "q35" by "pc-q35-7.2"."""
-    return field == "machine" and after in str(before)
+    """Whether a machine is the same in another version: hypervisors replace "q35" by "pc-q35-7.2", and "virt" by "virt-7.2"."""
+    return field == "machine" and str(before).startswith(f"{FAMILIES.get(after, after)}-")
 
 
 def _fields_of_vm(resource: Resource, vm: VMHandle, state: HostState) -> Iterator[Action]:
@@ -227,7 +234,9 @@ def _nics(resource: Resource, vm: VMHandle, state: HostState) -> Iterator[Action
         given = {name: asked[name] for name in NIC_FIELDS if name in asked}
         if "bridge" in asked or "device" in asked:
             given["network"] = asked.get("bridge") or asked.get("device")
-        if changes := _changed(given, now):
+        if vm.status in ACTIVE and (stuck := _needs_stop(given, now, ("model",))):
+            yield _action("differs", resource, state, kind="nic", name=present[number].mac, before={"vm": vm.name}, changes=stuck)
+        elif changes := changed(given, now):
             names = [name for name, *_ in changes]
             update = {name: given[name] for name in names}
             if "network" in update and "network" not in asked:
@@ -235,21 +244,6 @@ def _nics(resource: Resource, vm: VMHandle, state: HostState) -> Iterator[Action
             before = {"vm": vm.name, "update": {name: now[name] for name in names}}
             more = {"kind": "nic", "name": present[number].mac, "before": before, "changes": changes}
             yield _action("update", resource, state, fields={"update": update}, **more)
-
-
-def _changed(asked: Mapping[str, Any], present: Mapping[str, Any]) -> tuple[tuple[str, Any, Any, str], ...]:
-    """Return the fields that differ, with both values."""
-    return tuple(
-        (name, present.get(name), value, "at once") for name, value in asked.items() if not _same(present.get(name), value)
-    )
-
-
-def _same(present: Any, asked: Any) -> bool:
-    if isinstance(asked, (list, tuple)) and isinstance(present, (list, tuple)):
-        return len(asked) == len(present) and all(map(_same, sorted(present, key=repr), sorted(asked, key=repr)))
-    if isinstance(asked, Mapping) and isinstance(present, Mapping):
-        return all(_same(present.get(name), value) for name, value in asked.items())
-    return bool(str(present) == str(asked) or (not present and not asked))
 
 
 __all__ = ["HostState", "differences"]

@@ -134,7 +134,12 @@ def _checked(kind: str, name: str, fields: dict[str, Any], path: str) -> dict[st
     try:
         spec = cls.parse({**fields, "name": name})
     except InvalidSpecError as error:
-        raise _invalid([SpecProblem(f"{path}.{each.path}", each.given, each.allowed) for each in error.problems]) from None
+        raise _invalid(
+            [
+                SpecProblem(path if each.path == cls.__name__ else f"{path}.{each.path}", each.given, each.allowed)
+                for each in error.problems
+            ]
+        ) from None
     plain: dict[str, Any] = spec.model_dump(mode="json", exclude_unset=True)
     return {key: value for key, value in plain.items() if key != "name"}
 

@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, SpecProblem
+from novacron.labs.creation import to_remember
 from novacron.labs.differences import HostState, differences
 from novacron.labs.resources import SECTIONS, Action, LabContent, Resource
 from novacron.store.labs import LabStore, Owned
@@ -59,16 +60,19 @@ class LabPlan:
         stuck = [action for action in self.actions if action.action == "differs"]
         if stuck:
             texts = [f"{a.kind} {a.name}: {field} is {old!r}, not {new!r}" for a in stuck for field, old, new, _ in a.changes]
+            needs_stop = all(applies == "needs a stop" for each in stuck for *_, applies in each.changes)
             raise InvalidStateError(
                 f"the lab {self.lab.name!r} differs in what can't be changed in place: {'; '.join(texts)}",
                 outcome="not_sent",
-                hint="delete these resources yourself, or adapt the lab file",
+                hint="stop these VMs or networks first"
+                if needs_stop
+                else "delete these resources yourself, or adapt the lab file",
             )
         store = LabStore(lambda: self._site.database)
         store.remove(self.lab.name, self._gone)
         if not self.actions:
             return LabRun("done", None)
-        created = [owned(self.hosts[a.host], a) for a in self.actions if a.action == "create"]
+        created = {owned(self.hosts[a.host], a): to_remember(a.kind, a.fields) for a in self.actions if a.action == "create"}
         store.add(self.lab.name, created)
         run = self._run(on_progress)
         deleted = [owned(self.hosts[a.host], a) for a in self.actions if a.action == "delete"]
@@ -143,10 +147,11 @@ def make_plan(
     actions: list[Action] = []
     for place, resource in placed:
         if not destroy:
-            wanted.add(owned(place, resource))
-            actions += differences(lab.name, resource, states[place.name])
+            each = owned(place, resource)
+            wanted.add(each)
+            actions += differences(lab.name, resource, states[place.name], mine.get(each))
     gone: list[Owned] = []
-    for each in sorted(mine - wanted, key=lambda each: (-KINDS.index(each[1]), each[2])):
+    for each in sorted(mine.keys() - wanted, key=lambda each: (-KINDS.index(each[1]), each[2])):
         state = next((state for state in states.values() if state.host.uri == each[0]), None)
         if state is None:
             continue  # on a host that the lab no longer names

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from novacron.store.base import Store
 from novacron.store.macs import insert_of
@@ -14,22 +15,29 @@ Owned = tuple[str, str, str]
 class LabStore(Store):
     """Reads and writes the resources of labs."""
 
-    def owned(self, lab: str) -> frozenset[Owned]:
-        """Return the resources that the lab created."""
+    def owned(self, lab: str) -> dict[Owned, dict[str, Any] | None]:
+        """Return the resources that the lab created, each with what `add` stored; None if it was stored by an older version."""
         from novacron.store.tables import lab_resources as table
 
         with self.transaction() as connection:
             rows = connection.execute(table.select().where(table.c.lab == lab))
-            return frozenset((row.host, row.kind, row.name) for row in rows)
+            return {(row.host, row.kind, row.name): row.created for row in rows}
 
-    def add(self, lab: str, resources: Iterable[Owned]) -> None:
-        """Store resources before the lab creates them, so that a process that is killed in between leaves none without an owner."""
+    def add(self, lab: str, resources: Mapping[Owned, Mapping[str, Any] | None]) -> None:
+        """Store resources before the lab creates them, so that a process that is killed in between leaves none without an owner.
+
+        Args:
+            resources: the resources, each with fields that its host will not report.
+        """
         from novacron.store.tables import lab_resources as table
 
         with self.transaction() as connection:
-            insert = insert_of(connection.dialect.name)(table).on_conflict_do_nothing()
-            for host, kind, name in resources:
-                connection.execute(insert.values(lab=lab, host=host, kind=kind, name=name))
+            insert = insert_of(connection.dialect.name)(table)
+            again = insert.on_conflict_do_update(
+                index_elements=list(table.primary_key), set_={"created": insert.excluded.created}
+            )
+            for (host, kind, name), created in resources.items():
+                connection.execute(again.values(lab=lab, host=host, kind=kind, name=name, created=created))
 
     def remove(self, lab: str, resources: Iterable[Owned]) -> None:
         """Forget resources that no longer exist."""

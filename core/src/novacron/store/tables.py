@@ -112,6 +112,7 @@ lab_resources = sa.Table(
     sa.Column("host", sa.String(512), primary_key=True, comment="its URI"),
     sa.Column("kind", sa.String(16), primary_key=True),
     sa.Column("name", sa.String(256), primary_key=True),
+    sa.Column("created", sa.JSON, comment="fields that the host does not report, as they were when the lab created the resource"),
 )
 
 macs = sa.Table(
