@@ -2,6 +2,7 @@
 
 import io
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.lab, pytest.mark.timeout(900)]
 NOVACRON = str(Path(sys.executable).with_name("novacron"))
 HEAVY = {"pyVmomi", "ptpython", "prompt_toolkit", "sqlalchemy", "dbos"}
 FASTER_THAN_KCLI = {1000: 4, 5000: 12}
+COMPLETION_SECONDS = 0.1
 LOADED = """
 import json, sys
 from novacron_shell.main import main
@@ -93,6 +95,27 @@ def test_vm_list_takes_at_most_three_times_the_bulk_call_in_bare_python(crowd, e
     )
     tell(f"{m.told('novacron vm list', 'bare Python')}; {1000 * m.best('novacron vm list'):.0f} ms")
     assert m.ratio("novacron vm list", "bare Python") <= 3
+
+
+def cpu_of_programs():
+    """The CPU time of the programs that ended, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_a_completion_takes_at_most_100_ms(environment, tmp_path, measure, tell):
+    """The CPU time of the whole process that a tab starts, with the names of 5,000 VMs; the first one of a command is not measured."""
+    (tmp_path / "names.json").write_text(json.dumps({"kvm1": [f"web-{number:05}" for number in range(5000)]}))
+    (tmp_path / "snapshots.json").write_text(json.dumps({"kvm1/web-00001": ["before", "nightly"]}))
+
+    def tab(line):
+        typed = {"_NOVACRON_COMPLETE": "bash_complete", "COMP_WORDS": f"novacron {line}", "COMP_CWORD": str(len(line.split(" ")))}
+        return run([NOVACRON], {**environment, **typed, "NOVACRON_STATE": str(tmp_path)})
+
+    lines = ("stop web-", "snapshot revert web-00001 ", "snap", "vm list --")
+    m = measure({line: tab(line) for line in lines}, rounds=10, clock=cpu_of_programs)
+    tell(", ".join(f"`{line}` {1000 * m.best(line):.0f} ms" for line in lines))
+    assert max(m.best(line) for line in lines) <= COMPLETION_SECONDS
 
 
 class Terminal(io.StringIO):

@@ -6,12 +6,11 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import click
-from click.shell_completion import CompletionItem
-
-from novacron_shell.settings import Settings
+if TYPE_CHECKING:
+    import click
+    from click.shell_completion import CompletionItem
 
 STATUSES = ("running", "suspended", "saved", "stopping", "stopped", "crashed", "sleeping", "migrating", "unknown")
 KINDS = ("tag:", "host:", "status:")
@@ -30,28 +29,29 @@ def remember(vms: Iterable[tuple[str, str]]) -> None:
     if all(names.get(host) == sorted(some) for host, some in fresh.items()):
         return
     names.update({host: sorted(some) for host, some in fresh.items()})
-    _write(VMS, names)
+    write_state(VMS, names)
 
 
 def remember_snapshots(host: str, vm: str, names: Iterable[str]) -> None:
     """Store the names of the snapshots of a VM, in place of what was known of it. Failures are ignored."""
-    stored, key = _read(SNAPSHOTS), f"{host}/{vm}"
+    stored, key = read_state(SNAPSHOTS), f"{host}/{vm}"
     if stored.get(key) != (fresh := list(names)):
-        _write(SNAPSHOTS, stored | {key: fresh})
+        write_state(SNAPSHOTS, stored | {key: fresh})
 
 
 def known() -> dict[str, list[str]]:
     """Return the VMs' names by host, as far as they were seen."""
-    return _read(VMS)
+    return read_state(VMS)
 
 
 def known_snapshots(vm: str) -> list[str]:
     """Return the names of the snapshots of a VM, given by name or HOST/NAME, as far as they were seen."""
-    stored = _read(SNAPSHOTS)
+    stored = read_state(SNAPSHOTS)
     return sorted({name for key, names in stored.items() if vm in (key, key.partition("/")[2]) for name in names})
 
 
-def _read(file: str) -> dict[str, list[str]]:
+def read_state(file: str) -> dict[str, Any]:
+    """Return the content of a file of the state directory; nothing if there is none."""
     try:
         stored = json.loads((_folder() / file).read_text())
     except (OSError, ValueError):
@@ -59,7 +59,8 @@ def _read(file: str) -> dict[str, list[str]]:
     return stored if isinstance(stored, dict) else {}
 
 
-def _write(file: str, content: dict[str, list[str]]) -> None:
+def write_state(file: str, content: dict[str, Any]) -> None:
+    """Write a file of the state directory. Failures are ignored."""
     try:
         part = _folder() / f"{file}.{os.getpid()}"
         part.touch(mode=0o600)
@@ -111,18 +112,26 @@ def _groups() -> list[str]:
 
 def complete_vms(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a VM's name or a selector (for click)."""
+    from click.shell_completion import CompletionItem
+
+    from novacron_shell.settings import Settings
+
     settings = context.find_object(Settings)
     return [CompletionItem(text) for text in suggestions(incomplete, settings.known_vms() if settings else known())]
 
 
 def complete_snapshots(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a snapshot of the VM that was typed before it (for click)."""
+    from click.shell_completion import CompletionItem
+
     names = known_snapshots(str(context.params.get("selector") or ""))
     return [CompletionItem(name) for name in names if name.startswith(incomplete) and can_be_typed(name)]
 
 
 def vm_argument(command: Any) -> Any:
     """Give a command the argument VM, completed by name."""
+    import click
+
     return click.argument("vm", shell_complete=complete_vms)(command)
 
 
@@ -138,8 +147,10 @@ __all__ = [
     "complete_vms",
     "known",
     "known_snapshots",
+    "read_state",
     "remember",
     "remember_snapshots",
     "suggestions",
     "vm_argument",
+    "write_state",
 ]

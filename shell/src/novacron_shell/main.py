@@ -29,6 +29,8 @@ def _run() -> int:
 
         print(f"novacron {__version__}")
         return 0
+    if "_NOVACRON_COMPLETE" in os.environ and _completed():
+        return 0
     try:
         _check_arguments(sys.argv[1:])
         from novacron_shell.cli import cli
@@ -41,6 +43,19 @@ def _run() -> int:
         return _unexpected(error)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - people get a message, not a traceback
         return report(error)
+
+
+def _completed() -> bool:
+    """Print what completes a command line; False if click has to be asked. What it knows is then stored for the next time."""
+    from novacron_shell.quick_completion import answer, learn
+
+    text = answer(os.environ)
+    if text is None:
+        if os.environ["_NOVACRON_COMPLETE"].endswith("_complete"):
+            learn(os.environ)
+        return False
+    print(text)
+    return True
 
 
 def report(error: BaseException) -> int:
