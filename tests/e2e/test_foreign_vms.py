@@ -111,6 +111,30 @@ def test_a_clone_keeps_what_its_user_named_and_gets_its_own_identity(define):
     assert interface.find("mac").get("address") != "52:54:00:1d:00:01"
 
 
+def test_a_clone_empties_no_file_of_the_original_and_takes_no_port_of_it(define, tmp_path):
+    """QEMU empties the file of a serial port when it starts, and two VMs can't have one port."""
+    log = tmp_path / "serial.log"
+    log.write_text("of the original")
+    devices = (
+        f"<serial type='file'><source path='{log}'/></serial><parallel type='file'><source path='{log}'/></parallel>"
+        "<graphics type='vnc' port='5990' autoport='no' websocket='5790'/>"
+        "<graphics type='spice' port='5991' autoport='no'/>"
+        "<vsock model='virtio'><cid auto='no' address='77'/></vsock>"
+    )
+    vm = define(devices)
+    root = definition_of(define, vm.clone(f"{define.prefix}-copy"))
+    files = [source for source in root.iterfind("devices/*[@type='file']/source") if source.get("path")]
+    assert {(source.get("path"), source.get("append")) for source in files} == {(str(log), "on")}
+    displays = {each.get("type"): each for each in root.iterfind("devices/graphics")}
+    assert [displays[kind].get("autoport") for kind in ("vnc", "spice")] == ["yes", "yes"]
+    assert displays["vnc"].get("port") in (None, "-1")
+    assert displays["vnc"].get("websocket") == "-1"
+    assert root.find("devices/vsock/cid").get("auto") == "yes"
+    before = definition_of(define, vm)
+    assert before.find("devices/graphics").get("port") == "5990", "the original stays as it is"
+    assert before.find("devices/serial/source").get("append") is None
+
+
 def test_an_imported_vm_takes_no_files_with_it(lab, lab_hosts, boot):
     a, b = lab_hosts
     vm = boot(a, "runs-on", ticks=1)

@@ -154,8 +154,8 @@ def set_defined_disk_file(conn: Any, domain: Any, target: str, volume: Volume) -
 def give_own_identity(connection: KVMConnection, conn: Any, root: Any, name: str, made_files: list[str]) -> None:
     """Give a definition a name, a UUID and MAC addresses of its own, and drop what only the original may have.
 
-    That is its NVRAM (libvirt makes another from the firmware's template), its serial log, its seed for cloud-init, the names and ports
-    that libvirt gave.
+    That is its NVRAM (libvirt creates another one from the template of the firmware), its serial log, its seed for cloud-init, its ports,
+    its sockets, and the names that libvirt gave. Other files that its guest writes, as for a serial port, are only appended to.
     """
     own = VMFacts.read(root)
     root.find("name").text = name
@@ -179,8 +179,27 @@ def give_own_identity(connection: KVMConnection, conn: Any, root: Any, name: str
     for channel in root.iterfind("devices/channel[@type='unix']/source[@path]"):
         if channel.get("mode") != "connect":  # a socket that the VM makes itself; one that it connects to is somebody else's
             channel.getparent().remove(channel)
+    _share_no_ports(root)
+    for source in root.iterfind("devices/*[@type='file']/source[@path]"):
+        source.set("append", "on")  # QEMU would empty the file, which the original may be writing
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     own.changed(made=tuple(made_files), chain=(), created_at=created_at).write(root)
+
+
+def _share_no_ports(root: Any) -> None:
+    """Let libvirt choose the ports and sockets of displays and the context id of vsock. With fixed ones, only one of the VMs could run."""
+    for display in root.iterfind("devices/graphics"):
+        if display.get("autoport") == "no" or display.get("socket"):
+            for name in ("port", "tlsPort", "socket"):
+                display.attrib.pop(name, None)
+            display.set("autoport", "yes")
+        if display.get("websocket"):
+            display.set("websocket", "-1")
+        for listen in display.iterfind("listen[@type='socket']"):
+            listen.attrib.pop("socket", None)
+    for address in root.iterfind("devices/vsock/cid"):
+        address.set("auto", "yes")
+        address.attrib.pop("address", None)
 
 
 def _set(root: Any, tag: str, text: str, *, after: str) -> None:
