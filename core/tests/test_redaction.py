@@ -46,6 +46,28 @@ def test_other_fields_are_repeated_as_they_were_given():
         "eyJhbGciOiJIUzI1NiJ9.eyJodW50ZXIyIjoxfQ.hunter2",
         "vsphere://h/?sessionid=hunter2",
         "session_id: hunter2",
+        "mysql -phunter2",
+        "mysql -uroot -phunter2 db",
+        "sudo /usr/bin/mysqldump -p'hunter2 x' db",
+        'mariadb -h h -p"hunter2" -e "select 1"',
+        '["mysql", "-u", "root", "-phunter2"]',
+        "- mongosh\n- -u admin: x\nmongosh -u a -p hunter2 h",
+        '["mongodump", "-p", "hunter2"]',
+        "redis-cli -h h -a hunter2 ping",
+        "ipmitool -I lanplus -U a -P hunter2 power off",
+        "7z a -phunter2 x.7z",
+        "ldapsearch -x -w hunter2",
+        "usermod -p hunter2 root",
+        "openssl enc -aes-256-cbc -k hunter2",
+        "openssl rsa -passin pass:hunter2",
+        "smbclient -U user%hunter2 //h/s",
+        "htpasswd -cb file user hunter2",
+        "echo root:hunter2 | chpasswd",
+        "echo hunter2|sudo passwd --stdin root",
+        "chpasswd <<< root:hunter2",
+        "curl -uadmin:hunter2 https://h/",
+        "users:\n  password: |-\n    hunter2\n    hunter2\n",
+        "db_password: >\n  hunter2",
     ],
 )
 def test_secrets_of_programs_and_protocols_are_redacted(text):
@@ -61,11 +83,59 @@ def test_secrets_of_programs_and_protocols_are_redacted(text):
         "https://h/a?side=left",
         "the cookie of a guest",
         "sshpass -f file",
+        "mysql -p db",
+        "mysql -P3306 db",
+        "ssh -p2222 h",
+        "ssh -p 2222 h mkdir -p /srv/x",
+        "docker run -p8080:80 image",
+        "ps -p 1; kill -p x",
+        "tar -pxf a.tar",
+        "description: |\n  text\n",
+        "echo a | grep b",
         "eyJ",
     ],
 )
 def test_text_without_a_secret_stays(text):
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["mysql", "-phunter2"],
+        ["/usr/bin/mysqldump", "-u", "root", "-phunter2", "db"],
+        ["sudo", "mysql", "-phunter2"],
+        ["sshpass", "-p", "hunter2", "ssh", "h"],
+        ["sshpass", "-phunter2"],
+        ["mongosh", "-u", "a", "-p", "hunter2"],
+        ["redis-cli", "-a", "hunter2"],
+        ["ipmitool", "-P", "hunter2"],
+        ["usermod", "-p", "hunter2", "root"],
+        ["curl", "-u", "admin:hunter2", "https://h/"],
+        ["curl", "-uadmin:hunter2"],
+        ["sh", "-c", "mysql -phunter2"],
+        ("mysql", "--password=hunter2"),
+    ],
+)
+def test_secrets_in_the_arguments_of_programs_are_redacted(words):
+    assert "hunter2" not in str(redacted(words))
+    assert "hunter2" not in str(redacted({"argv": words}))
+    assert "***" in str(redacted(words))
+
+
+@pytest.mark.parametrize(
+    "words", [["mysql", "-p", "db"], ["mkdir", "-p", "/a"], ["ssh", "-p", "22", "h"], ["docker", "-p8:8"], ["chown", "-u", "1:1"]]
+)
+def test_arguments_without_a_secret_stay(words):
+    assert redacted(words) == words
+
+
+@pytest.mark.parametrize(
+    "text", ["mysql " * 20_000, "openssl -" * 20_000, "echo " * 20_000, "password: |\n" * 20_000, " " * 99_999]
+)
+def test_long_text_takes_no_long_time(text):
+    """A pattern with unlimited repetitions takes minutes for these."""
+    redacted(text)
 
 
 def test_what_cloud_init_gives_to_a_guest_is_hidden():

@@ -10,6 +10,23 @@ _HIDDEN_KEY = "*** private key ***"
 _WORDS = r"pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[_-]?key|credentials?|session[_-]?id"
 _NAME = rf"(?i){_WORDS}|pass$|(?:user|vendor)[_-]?data|network_config|^commands$|^authorization$|^cookie$"
 _QUOTED = r"""\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"""
+_ATTACHED = r"(?:mysql\w{0,9}|mariadb(?:-\w{1,9})?|mycli|7z[ar]?)", "-p"
+_EITHER = (
+    (r"(?:mongo(?:sh|dump|restore|export|import)?|sshpass|usermod|useradd)", "-p"),
+    (r"redis-cli", "-a"),
+    (r"(?:zip|unzip|ipmitool)", "-P"),
+    (r"ldap(?:search|add|modify|delete|passwd|whoami)", "-w"),
+    (r"openssl", "-k"),
+)
+"""Programs, and their option with a password: `_ATTACHED` takes it without a blank only, the others also as the next word."""
+
+
+def _of_program(program: str, option: str, between: str) -> tuple[str, str]:
+    """Return a rule for a command line as text, as a list in JSON or as a list in YAML."""
+    before = rf"(\b{program}\b[^\r\n|;&]{{0,300}}?[\s\"',]{option}{between})"
+    return before + rf"(?:{_QUOTED}|[^\s\"',]+)", rf"\1{HIDDEN}"
+
+
 _RULES = (
     (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", _HIDDEN_KEY),
     (r"(?i)(<(?:passwd|password|passphrase|secret-value)[^>]*>)[^<]+", rf"\1{HIDDEN}"),
@@ -17,8 +34,18 @@ _RULES = (
     (r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}", rf"\1 {HIDDEN}"),
     (r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{0,40}(?:auth|key)[\w-]{0,40})(:\s*)[^\r\n]+", rf"\1\2{HIDDEN}"),
     (r"(?i)([?&][\w.-]{0,40}(?:sig|signature|sid|auth)=)[^\s&#\"']+", rf"\1{HIDDEN}"),
-    (r"((?<![\w-])(?:-u|--(?:proxy-)?user)[\s=]\s{0,9}[\"']?(?!\d+:\d+\b)[^\s:\"']{1,100}:)[^\s\"']+", rf"\1{HIDDEN}"),
-    (rf"(\bsshpass\s+-p\s{{0,9}})(?:{_QUOTED}|[^\s\"']+)", rf"\1{HIDDEN}"),
+    (r"((?<![\w-])(?:-u[\s=]?|--(?:proxy-)?user[\s=])\s{0,9}[\"']?(?!\d+:\d+\b)[^\s:\"']{1,100}:)[^\s\"']+", rf"\1{HIDDEN}"),
+    _of_program(*_ATTACHED, ""),
+    *(_of_program(*each, r"(?:[\"']?[\s,]{1,9})?") for each in _EITHER),
+    (r"(\bpass:)[^\s\"']+|(-U[\s\"',]{0,9}[^\s%\"',]{1,64}%)[^\s\"']+", rf"\1\2{HIDDEN}"),
+    (r"(\bhtpasswd\s+-\w{0,9}b\w{0,9}\s+\S{1,200}\s+\S{1,99}\s+)\S+", rf"\1{HIDDEN}"),
+    (r"(\becho\s+)[^\r\n|]{1,300}(?=\|\s{0,9}(?:sudo\s+)?(?:ch)?passwd\b)", rf"\1{HIDDEN} "),
+    (r"(\bchpasswd\b[^\r\n]{0,40}<<<\s{0,9})[^\r\n]+", rf"\1{HIDDEN}"),
+    (
+        rf"(?im)^([ \t]{{0,40}}[\"'\w-]{{0,40}}(?:{_WORDS})[\"'\w-]{{0,40}}[ \t]*:[ \t]*[|>][+-]?\d?[ \t]*\r?\n)"
+        r"((?:[ \t]+[^\n]*(?:\n|\Z))+)",
+        rf"\1  {HIDDEN}\n",
+    ),
     (r"\b(?:glpat-|gh[opsu]_|github_pat_|xox[abprs]-|hvs\.)[\w-]{10,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", HIDDEN),
     (rf"(?i)((?<![\w-])--?[\w-]{{0,40}}(?:{_WORDS})\s+)(?:{_QUOTED}|[^\s\"']+)", rf"\1{HIDDEN}"),
     (rf"(?i)((?:{_WORDS})[\w-]{{0,40}}[\"']?\s*[=:]\s*)(?:{_QUOTED}|[^\s'\"&;,]+)", rf"\1{HIDDEN}"),
@@ -89,9 +116,38 @@ def redacted(value: Any) -> Any:
 
 
 def _redacted_items(items: list[Any]) -> list[Any]:
-    """Return redacted items; what follows an option such as `--password` is a secret."""
-    after = [False, *(isinstance(item, str) and bool(re.match(_OPTION, item)) for item in items)]
-    return [HIDDEN if secret else redacted(item) for item, secret in zip(items, after, strict=False)]
+    """Return redacted items; what follows an option such as `--password`, or the `-p` of some programs, is a secret."""
+    found, program = list[Any](), ""
+    before = ""
+    for item in items:
+        text = item if isinstance(item, str) else ""
+        if re.match(_OPTION, before) or _takes_secret(program, before):
+            found.append(HIDDEN)
+        elif before in ("-u", "--user", "--proxy-user") and re.match(r"(?!\d+:\d+$)[^:\s]{1,100}:.", text):
+            found.append(f"{text.partition(':')[0]}:{HIDDEN}")
+        elif program and (option := _attached(program, text)):
+            found.append(f"{option}{HIDDEN}")
+        else:
+            found.append(redacted(item))
+        program = program or _program(text)
+        before = text
+    return found
+
+
+def _program(word: str) -> str:
+    """Return the name of a program if one of its options is a password."""
+    name = word.rpartition("/")[2]
+    return name if any(re.fullmatch(program, name) for program, _ in (_ATTACHED, *_EITHER)) else ""
+
+
+def _takes_secret(program: str, option: str) -> bool:
+    return bool(program) and any(re.fullmatch(each, program) and option == own for each, own in _EITHER)
+
+
+def _attached(program: str, word: str) -> str:
+    """Return the option at the beginning of a word such as `-pSECRET`; "" for other words."""
+    options = [own for each, own in (_ATTACHED, *_EITHER) if re.fullmatch(each, program)]
+    return next((own for own in options if word.startswith(own) and len(word) > len(own)), "")
 
 
 __all__ = ["HIDDEN", "described", "is_secret_name", "redacted", "without_quotations"]
