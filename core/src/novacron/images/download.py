@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,12 +20,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from novacron.errors import ImageError, ImageNotFoundError, NovaCronError
+from novacron.images.inspection import UNPACKED_LIMIT
 from novacron.jobs import Job
+from novacron.units import format_size
 from novacron.urls import without_query
 
 CHUNK = 1024 * 1024
 STALL = 30.0
 """Seconds without a byte after which a download has failed."""
+
+VALIDATOR_LIMIT = 1024
+"""Length of an ETag or a date that is kept."""
 
 TEXT_LIMIT = 4 * 1024 * 1024
 """Bytes that a checksum file or a signature may have."""
@@ -72,7 +78,7 @@ def fetch(url: str, job: Job[Any], *, folder: Path | None = None) -> Path:
         return path
     folder = folder or cache_directory()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{parts.path.rpartition('/')[2] or 'image'}"
+    path = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{parts.path.rpartition('/')[2][-100:] or 'image'}"
     with _alone(path, job):
         _update(url, path, job)
     return path
@@ -98,18 +104,22 @@ def _update(url: str, path: Path, job: Job[Any]) -> None:
 
 def _receive(answer: Any, part: Path, note: Path, have: int, job: Job[Any]) -> None:
     length = answer.headers.get("Content-Length")
-    total = have + int(length) if length and length.isdigit() else None
+    total = have + int(length) if length and re.fullmatch(r"[0-9]{1,18}", length) else None
     validator = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
     if validator and validator.startswith("W/"):
         validator = answer.headers.get("Last-Modified")  # a weak one does not promise the same bytes
+    if validator and not (len(validator) <= VALIDATOR_LIMIT and validator.isascii() and validator.isprintable()):
+        validator = None  # it could not be sent back
     _write_note(note, {"validator": validator, "complete": False})
     done = have
     try:
         with part.open("r+b" if have else "wb") as file:
             file.seek(have)
-            while piece := answer.read(CHUNK):
+            while piece := answer.read1(CHUNK):  # not `read`, which waits for a whole chunk and can't be cancelled meanwhile
                 file.write(piece)
                 done += len(piece)
+                if done > UNPACKED_LIMIT:
+                    raise ImageError(f"{without_query(answer.url)} is larger than {format_size(UNPACKED_LIMIT)}: not an image")
                 job.report("downloading", done / total if total else None, transferred_bytes=done, total_bytes=total)
                 job.raise_if_cancelled()
     except (OSError, http.client.HTTPException) as error:
@@ -119,13 +129,27 @@ def _receive(answer: Any, part: Path, note: Path, have: int, job: Job[Any]) -> N
         raise ImageError(f"the download of {shown} ended after {done} of {total} bytes", hint="call again to continue it")
 
 
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https only, and never from https to http, where anybody on the way could replace the image."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        scheme = urlsplit(newurl).scheme.lower()
+        if scheme not in ("http", "https") or (scheme == "http" and req.type == "https"):
+            fp.close()
+            raise ImageError(
+                f"the server sends {without_query(req.full_url)} on to an address of the scheme {scheme[:20]!r}",
+                hint="only https is followed from https; give the final URL",
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 @contextmanager
 def _opened(url: str, headers: dict[str, str]) -> Iterator[Any]:
     """Open a URL; a 304 (not modified) is an answer."""
     request = urllib.request.Request(url, headers={"User-Agent": "novacron", "Accept-Encoding": "identity"} | headers)  # noqa: S310 - checked
     shown = without_query(url)
     try:
-        answer = urllib.request.urlopen(request, timeout=STALL)  # noqa: S310 - the scheme was checked: https, http or file
+        answer = urllib.request.build_opener(_SafeRedirects()).open(request, timeout=STALL)
     except urllib.error.HTTPError as error:
         if error.code == 304:
             with error:
