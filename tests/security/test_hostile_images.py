@@ -94,7 +94,7 @@ def test_a_guest_reads_no_disk_of_another_vm_either(lab, lab_hosts, boot, tmp_pa
     host = lab_hosts[0]
     victim = boot(host, "victim-of-a-header", ticks=0, start=False, disks=[{"size": "1MiB", "format": "raw"}])
     disk = Path(victim.record.disks[0].source)
-    disk.write_bytes(SECRET.ljust(MIB, b"\n"))
+    disk.write_bytes(b"of another VM".ljust(MIB, b"\n"))
     vm = boot(host, "reads-the-victim", ticks=0, start=False, disks=[{"size": "1MiB", "format": "raw"}])
     source = Path(vm.record.disks[0].source)
     with source.open("r+b") as file:
