@@ -81,6 +81,16 @@ def test_an_image_is_found_by_name_pool_and_path(lab, a, boot, image, written):
     assert vm.record.disks[0].size_bytes == 48 * 2**20, "grown to the size that was asked"
 
 
+@pytest.mark.parametrize("mode", ["backing", "full"])
+def test_a_disk_is_not_smaller_than_its_image(lab, a, image, mode):
+    """Neither is its content cut off, nor the size that was asked silently ignored."""
+    before = {file.name for file in lab.shared.iterdir()}
+    with pytest.raises(errors.InvalidSpecError, match="at least the size of the image, 32"):
+        a.vms.create(name="too-small", memory="64MiB", disks=[{"source": f"image:{image}", "copy_mode": mode, "size": "31MiB"}])
+    assert {file.name for file in lab.shared.iterdir()} == before
+    assert "too-small" not in a.vms
+
+
 def test_a_full_copy_can_be_larger_and_of_another_format(lab, a, boot, image):
     spec = {"source": f"image:{image}", "copy_mode": "full", "format": "raw", "size": "40MiB"}
     vm = boot(a, "grown", ticks=1, disks=[spec])

@@ -19,6 +19,19 @@ def test_disks_are_attached_grown_limited_and_detached(a, make, volumes):
     assert volumes(a) == []
 
 
+@pytest.mark.parametrize("mode", ["backing", "full"])
+def test_a_disk_is_not_smaller_than_its_image(a, make, volumes, mode):
+    """Neither is its content cut off, nor the size that was asked silently ignored."""
+    a.pools.create_volume("default", name="image", capacity="8MiB")
+    with pytest.raises(errors.InvalidSpecError, match="at least the size of the image, 8") as caught:
+        make(a, disks=[{"source": "image:image", "copy_mode": mode, "size": "4MiB"}])
+    assert caught.value.problems[0].path == "size"
+    assert (volumes(a), a.vms.list().total) == (["image"], 0)
+    for size, expected in ((None, 8), ("8MiB", 8), ("9MiB", 9)):
+        vm = make(a, name=f"of-{size}", disks=[{"source": "image:image", "copy_mode": mode, "size": size}])
+        assert vm.refresh().record.disks[0].size_bytes == expected * 2**20
+
+
 def test_a_detached_disk_that_is_kept_outlives_the_vm(a, make, volumes):
     vm = make(a, disks=[{"size": "1GiB"}])
     vm.disks["vda"].detach()

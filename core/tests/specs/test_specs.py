@@ -158,3 +158,11 @@ def test_what_hypervisors_refuse_in_riddles_is_refused_by_field(field):
     (problem,) = problems(WRONG_FIELDS[field]).values()
     assert problem.path == field
     assert problem.given not in ("missing", "") or field == "source_path"
+
+
+@pytest.mark.parametrize("peer", ["::ffff:10.0.0.1", "::ffff:10.0.0.0/104", "::ffff:a00:1/128"])
+def test_an_ipv4_address_that_is_mapped_to_ipv6_is_no_peer(peer):
+    """No packet has such an address, so the rule would never match."""
+    with pytest.raises(InvalidSpecError) as caught:
+        TrafficFilterSpec(name="f", rules=[{"action": "deny", "direction": "in", "peer": peer}])
+    assert caught.value.problems[0].path == "rules.0.peer"

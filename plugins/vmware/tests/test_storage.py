@@ -136,6 +136,22 @@ def test_a_disk_grows_and_never_shrinks(host):
     vm.delete()
 
 
+def test_a_disk_is_not_smaller_than_its_image(host, volume, create):
+    """A VM is not created with it, and a VM that exists keeps no half-made disk."""
+    small = DiskSpec(source="LocalDS_0/data", size="1MiB")
+    before = {each.path for each in host.pools.volumes("LocalDS_0")} | {each.path for each in host.pools.volumes("LocalDS_1")}
+    with pytest.raises(errors.InvalidSpecError, match="at least the size of the image, 2"):
+        host.vms.create(VMSpec(name="too-small", memory="64MiB", disks=[small]))
+    assert "too-small" not in host.vms
+    assert {each.path for each in host.pools.volumes("LocalDS_0")} | {
+        each.path for each in host.pools.volumes("LocalDS_1")
+    } == before
+    vm = create("stays-as-it-is")
+    with pytest.raises(errors.InvalidSpecError, match="at least the size of the image, 2"):
+        vm.disks.attach(small)
+    assert vm.refresh().record.disks == ()
+
+
 def test_images_are_copied_in_the_spec_s_order(host, volume):
     """The disk from an image comes where the spec says, grown to its size; the image stays as it was."""
     spec = VMSpec(

@@ -6,8 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.specs.spec import DiskSize, FieldError, Name, Rate, Reference, Spec
 from novacron.specs.volumes import ENCRYPTED, DiskFormat, SecretName
+from novacron.units import format_size
 
 DiskBus = Literal["virtio", "scsi", "sata", "ide", "usb", "nvme"]
 
@@ -51,8 +53,8 @@ class DiskSpec(Spec):
     """A disk: new and blank (`size`), from an image (`source`), or an existing volume or file (`path`).
 
     Attributes:
-        size: Size of a new disk in bytes, or text such as "20GiB". With `source` the copy is enlarged to it. Without it a copy
-            has the size of its image.
+        size: Size of a new disk in bytes, or text such as "20GiB". With `source` the copy is enlarged to it; it can't be
+            smaller than its image. Without it a copy has the size of its image.
         source: Image to start from: "image:NAME" (a volume in the pool), "POOL/VOLUME" or an absolute path.
         path: Existing volume or file to attach: its name in the pool, "POOL/VOLUME" or an absolute path.
         copy_mode: What is made of `source`: "backing" makes a thin disk that reads unchanged data from the image, "full" a
@@ -127,6 +129,27 @@ class DiskSpec(Spec):
         if self.device == "disk" and not (self.size or self.source or self.path):
             raise ValueError("one of size, source, path")
         return self
+
+    def size_of_copy(self, image_bytes: int, resource: str) -> int:
+        """Return the size of the disk that is copied from its image (for drivers).
+
+        Args:
+            image_bytes: Size of the image, in bytes.
+            resource: Name of the VM or disk, for the error.
+        Returns:
+            The size in bytes: that of the image unless `size` is larger.
+        Raises:
+            InvalidSpecError: `size` is smaller than the image. Its content would be cut off.
+        Example:
+            >>> DiskSpec(source="image:debian-13", size="20GiB").size_of_copy(2 * 2**30, "web1") == 20 * 2**30
+            True
+        """
+        if self.size is not None and self.size < image_bytes:
+            problem = SpecProblem("size", format_size(self.size), f"at least the size of the image, {format_size(image_bytes)}")
+            raise InvalidSpecError(
+                f"the disk can't be smaller than its image {self.source!r}", problems=[problem], resource=resource
+            )
+        return self.size or image_bytes
 
 
 __all__ = ["LIMIT_KINDS", "DiskBus", "DiskLimits", "DiskSpec"]

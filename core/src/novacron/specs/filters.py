@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,6 +10,9 @@ from pydantic import Field, model_validator
 from novacron.specs.addresses import AddressRange
 from novacron.specs.nics import FilterName
 from novacron.specs.spec import FieldError, Spec
+
+MAPPED = IPv6Network("::ffff:0:0/96")
+"""IPv4 addresses as IPv6 has them within a machine."""
 
 
 class FilterRule(Spec):
@@ -47,6 +51,8 @@ class FilterRule(Spec):
 
     @model_validator(mode="after")
     def _peer_of_the_protocol(self) -> Self:
+        if self.peer is not None and isinstance(self.peer, IPv6Network) and self.peer.subnet_of(MAPPED):
+            raise FieldError("peer", "an IPv4 range as such: no packet has an IPv4 address that is mapped to IPv6")
         version = {"icmp": 4, "icmpv6": 6}.get(self.protocol)
         if self.peer is not None and version not in (None, self.peer.version):
             other = "icmpv6" if version == 4 else "icmp"

@@ -127,7 +127,7 @@ def _make(connection: KVMConnection, conn: Any, vm: str, disk: DiskSpec, target:
             undo.callback(forget_secret, conn, path_in(pool, name))
         if disk.source:
             image = find_image(connection, conn, disk.source, disk.pool)
-            size = max(disk.size or 0, image.capacity_bytes)
+            size = disk.size_of_copy(image.capacity_bytes, vm)
             if disk.copy_mode == "full":
                 source = find_path(conn, image.path)
                 made = _created(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import ImageNotFoundError
+from novacron.errors import ImageNotFoundError, InvalidSpecError
 from novacron.jobs import Job
 from novacron_vmware.devices import BUSES, Adding, split_path
 from novacron_vmware.placement import datastores, image_path
@@ -117,7 +117,7 @@ def attach(
             connection.wait(manager.DeleteVirtualDisk_Task(target, datacenter), resource=name)
             raise
         if spec.size:
-            grow(connection, thing, name, target, spec.size)
+            grow(connection, thing, name, target, spec)
 
 
 def _copy_path(connection: VMwareConnection, thing: Any, name: str, spec: DiskSpec, store: str, datacenter: Any) -> str:
@@ -133,14 +133,23 @@ def _copy_path(connection: VMwareConnection, thing: Any, name: str, spec: DiskSp
     return next(path for n in itertools.count(1) if (path := f"[{store}] {folder}/{name}-image-{n}.vmdk") not in taken)
 
 
-def grow(connection: VMwareConnection, thing: Any, name: str, path: str, size: int) -> None:
-    """Make a VM's disk at least so large."""
+def grow(connection: VMwareConnection, thing: Any, name: str, path: str, spec: DiskSpec) -> None:
+    """Enlarge the copy of an image, the disk of a VM, to the size of its spec. A disk that should be smaller than its image is removed.
+
+    Raises:
+        InvalidSpecError: the size is smaller than the image.
+    """
     devices = connection.read(thing, ["config.hardware.device"])["config.hardware.device"]
-    for device in devices:
-        if isinstance(device, Disk) and device.backing.fileName == path and device.capacityInKB < size // 1024:
-            device.capacityInKB, device.capacityInBytes = size // 1024, size // 1024 * 1024
-            change = vim.vm.device.VirtualDeviceSpec(operation="edit", device=device)
-            connection.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])), resource=name)
+    device = next(each for each in devices if isinstance(each, Disk) and each.backing.fileName == path)
+    try:
+        size = spec.size_of_copy(int(device.capacityInKB) * 1024, name) // 1024
+        device.capacityInKB, device.capacityInBytes = size, size * 1024
+        change = vim.vm.device.VirtualDeviceSpec(operation="edit", device=device)
+    except InvalidSpecError:
+        change = vim.vm.device.VirtualDeviceSpec(operation="remove", fileOperation="destroy", device=device)
+        raise
+    finally:
+        connection.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])), resource=name)
 
 
 def make_folder(connection: VMwareConnection, path: str, datacenter: Any) -> None:

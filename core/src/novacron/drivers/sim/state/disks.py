@@ -150,7 +150,7 @@ def _make_volume(world: World, name: str, spec: DiskSpec, undo: ExitStack) -> Pl
         image = world.volume(place)
         backing = world.pool(place[0]).path_of(place[1]) if spec.copy_mode == "backing" else None
         volume = copied(image, name, format=spec.format, backing=backing)
-        volume.capacity = max(spec.size or 0, image.capacity)
+        volume.capacity = spec.size_of_copy(image.capacity, name)
     else:
         volume = SimVolume(name, spec.size or 0, spec.format)
     volume.encrypted = bool(spec.encryption)
