@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 from shutil import which
 from urllib.parse import parse_qs, urlsplit
 
@@ -167,3 +169,16 @@ def test_the_command_serves_until_ctrl_c(novnc, vnc_port, tmp_path):
     assert process.returncode == 130
     assert "Ctrl-C" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.skipif(not os.environ.get("NOVACRON_SOAK"), reason="starts a browser: in the soak run only")
+def test_a_real_browser_shows_the_screen_of_the_guest(vnc_port, tmp_path):
+    """noVNC's own page says that it is connected, and its canvas has the size of the display."""
+    browser = which("chromium") or which("chromium-browser") or which("google-chrome")
+    if browser is None or not any(Path(folder, "vnc.html").exists() for folder in web_viewer.FOLDERS):
+        pytest.skip("needs the packages chromium and novnc")
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", f"--user-data-dir={tmp_path}"]
+    with web_page(f"vnc://127.0.0.1:{vnc_port}") as page:
+        shown = subprocess.run([browser, *options, "--dump-dom", page], capture_output=True, text=True, timeout=120).stdout
+    assert re.search(r'<html[^>]*class="[^"]*noVNC_connected', shown)
+    assert re.search(r'<canvas[^>]*width="(640|720)" height="(400|480)"', shown), re.findall("<canvas[^>]*>", shown)

@@ -1,6 +1,7 @@
 """A lab on a real host: applied twice, changed in place, described and destroyed."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ DEPENDS_ON_THE_HOST = (
 """Changes that are planned here, but that not every host can make."""
 
 
-def test_each_change_of_the_table_in_the_docs_applies_when_it_says(lab_hosts):
+def test_each_change_of_the_table_in_the_docs_applies_when_it_says(lab_hosts, sample):
     """Then all changes that are made in place are made in one apply, and a second one finds nothing to do."""
     table = changes_in(Path(__file__).parents[2] / "docs" / "lab-changes.md")
     with api.connect(lab_hosts[0].uri, name="e2e-changes") as host:
@@ -83,7 +84,7 @@ def test_each_change_of_the_table_in_the_docs_applies_when_it_says(lab_hosts):
 
         try:
             plan().apply()
-            found = [(change, applies(plan(change))) for change in table]
+            found = [(change, applies(plan(change))) for change in random.sample(table, sample(8, len(table)))]
             assert [(change, when) for change, when in found if when != change.applies] == []
             made = [change for change in table if change.applies in ("at once", "next start")]
             made = [change for change in made if change not in DEPENDS_ON_THE_HOST and change.path not in ALONE]
