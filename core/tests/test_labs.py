@@ -231,6 +231,8 @@ def test_a_failed_apply_is_undone(host):
         ({"name": "x", "vm": {}}, "vms"),
         ({"name": "x", "vms": []}, "vms"),
         ({"name": "x", "vms": {"a": {"memry": "1GiB"}}}, "vms.a.memry"),
+        ({"name": "x", "vms": {"a": {"cuont": 2}}}, "vms.a.cuont: unknown, allowed: probably count"),
+        ({"name": "x", "vms": {"a": {"vcpus": 2, "vcpus_max": 1}}}, "vms.a: got"),
         ({"name": "x", "vms": {"a": {"vcpus": 0}}}, "vms.a.vcpus"),
         ({"name": "x", "vms": {"a": {"name": "b"}}}, "vms.a.name"),
         ({"name": "x", "vms": {"a": {"profile": "p"}}}, "vms.a.profile"),

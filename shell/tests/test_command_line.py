@@ -110,6 +110,8 @@ def test_a_vm_is_created_from_options_and_from_a_file(novacron):
         (["-c", "sim://x", "vm", "list", "--sort", "shoe-size"], errors.InvalidSpecError, "shoe-size"),
         (["-c", "sim://x", "vm", "list", "--status", "happy"], errors.InvalidSpecError, "happy"),
         (["-c", SIM, "flow", "run", "vm-00001", "migrat:x"], None, "there is no step 'migrat'"),
+        (["-c", SIM, "flow", "plan", "vm-00001", "snapshot:a", "vm-00002"], None, "no step 'vm-00002'"),
+        (["-c", SIM, "flow", "plan", "vm-00001", "vm-00002"], None, "the VMs are one word before the steps"),
         (["-c", SIM, "flow", "run", "vm-00001", "migrate:nowhere"], errors.WorkflowError, "nowhere"),
         (["host", "add", "x", "sim://y", "--no-check", "--nonsense"], None, "--help"),
         (["host", "remove", "nope"], errors.HostNotFoundError, "nope"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from novacron.errors import UNKNOWN, InvalidSpecError, SpecProblem
@@ -134,14 +135,25 @@ def _checked(kind: str, name: str, fields: dict[str, Any], path: str) -> dict[st
     try:
         spec = cls.parse({**fields, "name": name})
     except InvalidSpecError as error:
+        near = _meant(kind, cls, error.problems)
         raise _invalid(
             [
-                SpecProblem(path if each.path == cls.__name__ else f"{path}.{each.path}", each.given, each.allowed)
+                SpecProblem(
+                    path if each.path == cls.__name__ else f"{path}.{each.path}", each.given, near.get(each.path, each.allowed)
+                )
                 for each in error.problems
             ]
         ) from None
     plain: dict[str, Any] = spec.model_dump(mode="json", exclude_unset=True)
     return {key: value for key, value in plain.items() if key != "name"}
+
+
+def _meant(kind: str, cls: Any, problems: Sequence[SpecProblem]) -> dict[str, str]:
+    """Return the unknown fields of a resource that are like a known one, each with that name."""
+    known = {*cls.model_fields, *OWN.get(kind, ("host",))} - {"name", "start"}
+    unknown = [each.path for each in problems if each.given == UNKNOWN and "." not in each.path]
+    near = {field: difflib.get_close_matches(field, known, n=1, cutoff=0.7) for field in unknown}
+    return {field: f"probably {found[0]}" for field, found in near.items() if found}
 
 
 def _profile(name: str | None, profiles: Mapping[str, Any], path: str, inside: tuple[str, ...]) -> dict[str, Any]:

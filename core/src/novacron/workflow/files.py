@@ -72,11 +72,15 @@ def step_function(name: str, kinds: StepKinds | None = None) -> Callable[..., Wo
     """Return a function that makes a flow of a step, by the name of its kind. Raises WorkflowError if there is no such step."""
     from novacron.workflow import steps
 
-    name = name.replace("-", "_")
+    typed, name = name, name.replace("-", "_")
     if name in steps.__all__:
         found: Callable[..., Workflow] = getattr(steps, name)
         return found
-    kind = (kinds or default_kinds()).find(name)
+    try:
+        kind = (kinds or default_kinds()).find(name)
+    except WorkflowError as error:
+        error.message = error.message.replace(repr(name), repr(typed))  # as it was typed, it may be the name of a VM
+        raise
     return lambda **arguments: Workflow(StepNode(kind=name, arguments=kind.prepare(**arguments)), kinds={name: kind})
 
 

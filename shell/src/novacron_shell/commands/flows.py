@@ -181,7 +181,8 @@ def _step(text: str) -> Any:
         make = FLOWS[kind] if kind in FLOWS else step_function(kind)
         return make(*first, **values)
     except WorkflowError as error:
-        raise click.UsageError(f"{error}; {error.hint}" if error.hint else str(error)) from None
+        order = "" if ":" in text else "; the VMs are one word before the steps: web1,web2"
+        raise click.UsageError((f"{error}; {error.hint}" if error.hint else str(error)) + order) from None
     except TypeError as error:
         raise click.UsageError(f"{text}: {error}") from None
 
