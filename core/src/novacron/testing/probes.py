@@ -91,6 +91,8 @@ class Probe:
         self.host, self.target, self.prefix = host, target, prefix
         self._stack = ExitStack()
         self._image: str | None = None
+        self._spare: tuple[str, VM] | None = None
+        self._stack.callback(self._delete_spare)
 
     def __enter__(self) -> Self:
         return self
@@ -120,12 +122,37 @@ class Probe:
     # what several probes use
 
     def vm(self, undo: ExitStack, **fields: Any) -> VM:
-        """Create a VM."""
+        """Create a VM. If the attempt before was refused, its VM is used again, as long as it is as it was created."""
         small = self.target.new_vm(f"{self.prefix}-probe").as_dict()
         spec = specs.VMSpec.parse({**small, "id": ID, **fields})
-        self._delete_vm_later(undo, str(spec.id))
-        made: VM = self.host.invoke("vm_create", spec=spec)
+        key, made = repr(fields), self._unchanged_spare(repr(fields))
+
+        def leave(kind: object, error: object, trace: object) -> None:
+            if made is not None and isinstance(error, NovaCronError):
+                self._spare = (key, made)
+            else:
+                self._delete_vm(str(spec.id))
+
+        undo.push(leave)
+        if made is None:
+            made = self.host.invoke("vm_create", spec=spec)
         return made
+
+    def _unchanged_spare(self, key: str) -> VM | None:
+        """Return the VM that the last attempt left; None, and no VM is left, if it was created with other fields or has changed."""
+        if self._spare is not None and self._spare[0] == key:
+            made, self._spare = self._spare[1], None
+            with suppress(NotFoundError):
+                if quiet(lines(self.host.invoke("vm_get", vm=made.id))) == quiet(lines(made)):
+                    return made
+            self._delete_vm(made.id)
+        self._delete_spare()
+        return None
+
+    def _delete_spare(self) -> None:
+        if self._spare is not None:
+            self._delete_vm(self._spare[1].id)
+            self._spare = None
 
     def vm_lines(self, vm: str) -> Iterator[str]:
         """Yield a VM's record, its definition, and the content of small media such as a cloud-init seed."""
@@ -153,11 +180,11 @@ class Probe:
         return next(((each.pool, each.name) for each in volumes if each.path == disk.source), None)
 
     def _delete_vm_later(self, undo: ExitStack, vm: str) -> None:
-        def delete() -> None:
-            with suppress(NotFoundError):
-                self.host.invoke("vm_delete", vm=vm, keep_disks=False, force=True)
+        undo.callback(self._delete_vm, vm)
 
-        undo.callback(delete)
+    def _delete_vm(self, vm: str) -> None:
+        with suppress(NotFoundError):
+            self.host.invoke("vm_delete", vm=vm, keep_disks=False, force=True)
 
     def _quietly(self, undo: ExitStack, operation: str, **arguments: Any) -> None:
         def call() -> None:

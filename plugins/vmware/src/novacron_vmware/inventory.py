@@ -124,7 +124,11 @@ class Inventory:
             )
 
     def find(self, vm: str) -> Any:
-        """Return vSphere's VM by instance UUID, name, inventory path or id; a template is none.
+        """Return vSphere's VM by instance UUID, name, inventory path or id; see `find_known`."""
+        return self.find_known(vm)[0]
+
+    def find_known(self, vm: str) -> tuple[Any, dict[str, Any]]:
+        """Return vSphere's VM by instance UUID, name, inventory path or id, and what a listing reads of it. A template is none.
 
         The inventory is not read for it, unless it is kept already: the server is asked for this VM alone.
 
@@ -134,16 +138,16 @@ class Inventory:
         """
         if (known := self._still_there(vm)) is not None:
             return known
-        chosen = [thing for thing, read in self.lookup(vm) if not read.get("config.template")]
+        chosen = [(thing, read) for thing, read in self.lookup(vm) if not read.get("config.template")]
         if not chosen:
             raise VMNotFoundError(f"no VM {vm!r}", resource=vm)
         if len(chosen) > 1:
-            chosen = [thing for thing in chosen if self._exists(thing)] or chosen[:1]
+            chosen = [(thing, read) for thing, read in chosen if self._exists(thing)] or chosen[:1]
         if len(chosen) > 1:
-            raise ambiguous("VM", vm, self._finder.paths(chosen).values())
+            raise ambiguous("VM", vm, self._finder.paths([thing for thing, _ in chosen]).values())
         return chosen[0]
 
-    def _still_there(self, vm: str) -> Any:
+    def _still_there(self, vm: str) -> tuple[Any, dict[str, Any]] | None:
         """Return the VM that a listing has found for a UUID, if it still has that UUID; otherwise None.
 
         Reading one VM is much cheaper than updating the whole inventory, which a command for many VMs would do once for each of them.
@@ -152,16 +156,9 @@ class Inventory:
         thing = self._ids.get(identity) if identity else None
         if thing is None or self._collector is None:
             return None
-        try:
-            known = self._finder.ancestors([thing], {vim.VirtualMachine: ["config.instanceUuid", "config.template"]})
-            if not self._finder.within_root(thing, known):
-                return None  # it has moved to another datacenter
-        except NovaCronError as error:
-            if isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
-                return None
-            raise
-        read = known.get(thing, {})
-        return thing if read.get("config.instanceUuid") == identity and not read.get("config.template") else None
+        found = self._of_root([thing])
+        same = [read for _, read in found if read.get("config.instanceUuid") == identity and not read.get("config.template")]
+        return (thing, same[0]) if same else None
 
     def lookup(self, vm: str) -> list[tuple[Any, dict[str, Any]]]:
         """Return the VMs and templates that a UUID, name, inventory path or id names."""
@@ -234,7 +231,10 @@ class Inventory:
 
     def taken(self, name: str, identity: str | None) -> bool:
         """Whether a VM or template has that name or instance UUID."""
-        known = [*self.named(name), *(thing for thing, _ in (self.lookup(identity) if identity else ()))]
+        known = self.named(name)
+        if identity:
+            with translated():
+                known |= {self._reader.content.searchIndex.FindByUuid(None, identity, True, True)} - {None}
         return any(self._exists(thing) for thing in known)
 
     def _exists(self, thing: Any) -> bool:

@@ -8,7 +8,7 @@ from novacron.errors import InvalidStateError
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_vmware.errors import translated
-from novacron_vmware.records import read_vm
+from novacron_vmware.records import read_vm, summary_record
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
@@ -25,15 +25,21 @@ class VMOperations:
         """Return vSphere's VM by UUID or name. Raises VMNotFoundError."""
         return self._connection.inventory.find(vm)
 
-    def _changing(self, vm: str, verb: str, *statuses: str) -> tuple[Any, VM]:
+    def _changing(self, vm: str, verb: str, *statuses: str, full: bool = True) -> tuple[Any, VM]:
         """Return a VM that may be changed now, and its record.
+
+        Args:
+            vm: its name, path or id.
+            verb: what is about to be done, for the error.
+            statuses: the statuses in which that is possible; all if none is given. (vSphere has one fault for all of it.)
+            full: whether the record has all fields. What a listing shows is found with the VM, without its node and folder.
 
         Raises:
             VMNotFoundError
-            InvalidStateError: its status is none of `statuses`, where there are any. (vSphere has one fault for all of it.)
+            InvalidStateError: its status is none of `statuses`.
         """
-        thing = self._find(vm)
-        record = self._read(thing)
+        thing, read = self._connection.inventory.find_known(vm)
+        record = self._read(thing) if full else summary_record(self._connection.name, read, None, None)
         if statuses and record.status not in statuses:
             raise InvalidStateError.of_status(verb, record.name, record.status, statuses)
         return thing, record

@@ -159,7 +159,7 @@ def detach_kept_disks(
     return {device.backing.fileName for device in kept}
 
 
-def refuse_lost_disks(connection: VMwareConnection, vm: Any, name: str, *, everything: bool) -> None:
+def refuse_lost_disks(connection: VMwareConnection, vm: Any, name: str, *, everything: bool) -> bool:
     """Raise InvalidStateError if deleting a VM would delete or change a file that another VM needs.
 
     Such files are the disks that the VM does not keep, and the files below them in its folder. If disks are kept and there are snapshots,
@@ -170,6 +170,9 @@ def refuse_lost_disks(connection: VMwareConnection, vm: Any, name: str, *, every
         vm: vSphere's VM.
         name: its name, for the error.
         everything: whether all disks are kept.
+
+    Returns:
+        Whether the VM has disks that outlive it, see `detach_kept_disks`.
     """
     read, kept = _kept_disks(connection, vm, everything, ())
     home = str(read.get("config.files.vmPathName") or "").rpartition("/")[0]
@@ -178,6 +181,7 @@ def refuse_lost_disks(connection: VMwareConnection, vm: Any, name: str, *, every
     merged = {path for d, path in files if d in kept} if read.get("snapshot") else set()
     hint = "delete that VM first" if merged else "keep the disks with keep_disks=True (--keep-disks), or delete that VM first"
     refuse_shared(connection, vm, name, "delete", lost | merged, hint)
+    return bool(kept)
 
 
 def _kept_disks(

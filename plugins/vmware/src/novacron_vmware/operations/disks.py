@@ -28,7 +28,7 @@ class VMwareDisks(VMOperations):
     @hookimpl
     def disk_attach(self, vm: str, spec: DiskSpec) -> Disk:
         """Give a VM a disk or drive; a new disk's file is deleted again when that fails."""
-        thing, record = self._changing(vm, "attach a disk to", "running", "suspended", "stopped")
+        thing, record = self._changing(vm, "attach a disk to", "running", "suspended", "stopped", full=False)
         problems = list(problems_of_disk(spec))
         if problems:
             raise InvalidSpecError(f"vSphere can't give {record.name!r} that disk", resource=record.name, problems=problems)
@@ -50,7 +50,7 @@ class VMwareDisks(VMOperations):
     @hookimpl
     def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
         """Take a disk from a VM, and its file with it when asked."""
-        thing, record = self._changing(vm, "detach a disk from", "running", "stopped")
+        thing, record = self._changing(vm, "detach a disk from", "running", "stopped", full=False)
         device = find_disk(self._devices(thing), disk, record.name)
         destroy = "destroy" if delete and isinstance(device, Device.VirtualDisk) else None
         change = Device.VirtualDeviceSpec(operation="remove", fileOperation=destroy, device=device)
@@ -61,7 +61,7 @@ class VMwareDisks(VMOperations):
     @hookimpl
     def disk_resize(self, vm: str, disk: str, size: int) -> Disk:
         """Grow a disk; the guest sees it at once."""
-        thing, record = self._changing(vm, "resize a disk of", "running", "suspended", "stopped")
+        thing, record = self._changing(vm, "resize a disk of", "running", "suspended", "stopped", full=False)
         device = self._disk(thing, disk, record.name)
         now = int(device.capacityInBytes or device.capacityInKB * 1024)
         if size > DISK_MOST:
@@ -79,7 +79,7 @@ class VMwareDisks(VMOperations):
     @hookimpl
     def disk_limit(self, vm: str, disk: str, limits: DiskLimits) -> Disk:
         """Limit a disk's requests per second, of both directions together: the one limit that vSphere has."""
-        thing, record = self._changing(vm, "limit a disk of")
+        thing, record = self._changing(vm, "limit a disk of", full=False)
         device = self._disk(thing, disk, record.name)
         if limits.total_iops is not None:
             device.storageIOAllocation = vim.StorageResourceManager.IOAllocationInfo(limit=limits.total_iops or -1)
@@ -88,7 +88,7 @@ class VMwareDisks(VMOperations):
     @hookimpl
     def disk_change_media(self, vm: str, disk: str, source: str) -> Disk:
         """Put another image into a drive, or none."""
-        thing, record = self._changing(vm, "change a medium of", "running", "suspended", "stopped")
+        thing, record = self._changing(vm, "change a medium of", "running", "suspended", "stopped", full=False)
         device = find_disk(self._devices(thing), disk, record.name)
         if isinstance(device, Device.VirtualDisk):
             problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive")

@@ -116,10 +116,10 @@ class VMwareLifecycle(VMOperations):
             )
         connection = self._connection
         with translated(record.name):
-            refuse_lost_disks(connection, thing, record.name, everything=keep_disks)
+            keeps = refuse_lost_disks(connection, thing, record.name, everything=keep_disks)
             if record.status not in ("stopped", "unknown"):
                 connection.wait(thing.PowerOffVM_Task(), resource=record.name)
-            kept = detach_kept_disks(connection, thing, record.name, everything=keep_disks)
+            kept = detach_kept_disks(connection, thing, record.name, everything=keep_disks) if keeps else set()
             sources = [d.source for d in record.disks or () if d.source and d.device == "disk"]
             connection.wait(thing.Destroy_Task(), resource=record.name)
         return Deleted(

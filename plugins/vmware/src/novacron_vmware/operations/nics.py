@@ -45,7 +45,7 @@ class VMwareNICs(VMOperations):
     @hookimpl
     def nic_detach(self, vm: str, nic: str) -> VM:
         """Take a NIC from a VM."""
-        thing, record = self._changing(vm, "detach a NIC from", "running", "stopped")
+        thing, record = self._changing(vm, "detach a NIC from", "running", "stopped", full=False)
         change = Device.VirtualDeviceSpec(operation="remove", device=find_nic(self._devices(thing), nic, record.name))
         with translated(record.name):
             self._reconfigure(thing, record.name, deviceChange=[change])
@@ -54,7 +54,7 @@ class VMwareNICs(VMOperations):
     @hookimpl
     def nic_update(self, vm: str, nic: str, spec: NICUpdate) -> NIC:
         """Plug a NIC into another network, limit it, or pull its cable: what is given changes, and nothing else."""
-        thing, record = self._changing(vm, "change a NIC of", "running", "suspended", "stopped")
+        thing, record = self._changing(vm, "change a NIC of", "running", "suspended", "stopped", full=False)
         device = find_nic(self._devices(thing), nic, record.name)
         given = spec.model_fields_set
         there = next(each for each in self._nics(thing) if each.mac == nic.lower())
@@ -92,7 +92,7 @@ class VMwareNICs(VMOperations):
     @hookimpl
     def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:
         """Plug or unplug its cable, now and at the next start."""
-        thing, record = self._changing(vm, "change a NIC of", "running", "suspended", "stopped")
+        thing, record = self._changing(vm, "change a NIC of", "running", "suspended", "stopped", full=False)
         device = find_nic(self._devices(thing), nic, record.name)
         device.connectable = Device.VirtualDevice.ConnectInfo(startConnected=up, allowGuestControl=True, connected=up)
         return self._edit(thing, record.name, nic, device)

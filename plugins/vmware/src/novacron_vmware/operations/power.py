@@ -47,7 +47,7 @@ class VMwarePower(VMOperations):
     @hookimpl
     def vm_shutdown(self, vm: str, seconds: float, otherwise: Literal["fail", "stop"], job: Job[VM]) -> VM:
         """Ask the guest's Tools to shut it down."""
-        thing, record = self._changing(vm, "shut down", "running")
+        thing, record = self._changing(vm, "shut down", "running", full=False)
         job.report("asking the guest", 0.0)
         asked = True
         try:
@@ -77,7 +77,7 @@ class VMwarePower(VMOperations):
     @hookimpl
     def vm_reboot(self, vm: str) -> VM:
         """Ask the guest's Tools to reboot it."""
-        thing, record = self._changing(vm, "reboot", "running")
+        thing, record = self._changing(vm, "reboot", "running", full=False)
         self._ask(thing, record.name, thing.RebootGuest)
         return self._read(thing)
 
@@ -88,9 +88,9 @@ class VMwarePower(VMOperations):
             ask()
 
     def _change(self, vm: str, verb: str, when: tuple[str, ...], task: Callable[[Any], Any], *, already: str = "") -> VM:
-        thing, record = self._changing(vm, verb, *when, *filter(None, [already]))
+        thing, record = self._changing(vm, verb, *when, *filter(None, [already]), full=False)
         if record.status == already:
-            return record
+            return self._read(thing)
         with translated(record.name):
             self._connection.wait(task(thing), resource=record.name)
         return self._read(thing)

@@ -105,7 +105,7 @@ class VMwareResources(VMOperations):
         return self._set(vm, "", "", live, persistent, cpuAllocation=cpu, memoryAllocation=ram)
 
     def _set(self, vm: str, what: str, hot: str, live: bool, persistent: bool, **config: Any) -> Resources:
-        thing, record = self._changing(vm, "change")
+        thing, record = self._changing(vm, "change", full=False)
         if not persistent:
             raise _bad(record.name, "persistent", False, "True: vSphere has no change that ends with the power cycle")
         if record.status != "stopped":

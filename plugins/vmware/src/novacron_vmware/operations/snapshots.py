@@ -118,7 +118,7 @@ class VMwareSnapshots(VMOperations):
     @hookimpl
     def snapshot_revert(self, vm: str, snapshot: str, job: Job[VM]) -> VM:
         """Put everything back: disks, NICs, CPUs, memory size and power state. A suspended one is resumed and halted again."""
-        thing, record = self._changing(vm, "revert", "running", "suspended", "stopped")
+        thing, record = self._changing(vm, "revert", "running", "suspended", "stopped", full=False)
         kept = self._snapshot(thing, vm, snapshot)
         job.report(f"reverting to {snapshot}", 0.0)
         with translated(record.name):
@@ -128,7 +128,7 @@ class VMwareSnapshots(VMOperations):
     @hookimpl
     def snapshot_delete(self, vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
         """Delete a snapshot, its disks consolidated. It is refused while linked clones of another VM are based on its disks."""
-        thing, record = self._changing(vm, "delete a snapshot of")
+        thing, record = self._changing(vm, "delete a snapshot of", full=False)
         kept = self._snapshot(thing, vm, snapshot)
         gone = [each for each, _ in self._tree(thing) if each.snapshot == kept]
         if children:
