@@ -46,7 +46,7 @@ class StateDirectory:
         """
         path = self.path
         try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(path)
             found = path.stat()
         except OSError as error:
             raise StorageError(f"can't create the state directory {path}: {error.strerror}", outcome="not_sent") from error
@@ -79,6 +79,18 @@ class StateDirectory:
         return path
 
 
+def make_private(folder: Path) -> Path:
+    """Create a folder, and the folders above it that are missing, for their owner alone, and return it. Raises OSError.
+
+    `Path.mkdir(parents=True)` creates those above it as the umask says. Whoever can write to one of them can replace the folder.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 def open_private(path: Path, flags: int) -> int:
     """Open or create a file that only its owner can read and write, and return its descriptor. Raises OSError; a link is an error."""
     descriptor = os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), 0o600)
@@ -103,4 +115,4 @@ def _of_environment() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")) / "novacron"
 
 
-__all__ = ["StateDirectory", "open_private", "state_directory"]
+__all__ = ["StateDirectory", "make_private", "open_private", "state_directory"]

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from novacron.errors import ImageError, ImageNotFoundError, NovaCronError
 from novacron.images.inspection import UNPACKED_LIMIT
 from novacron.jobs import Job
+from novacron.state import make_private, open_private
 from novacron.units import format_size
 from novacron.urls import without_query
 
@@ -77,7 +78,7 @@ def fetch(url: str, job: Job[Any], *, folder: Path | None = None) -> Path:
             raise ImageNotFoundError(f"no file {str(path)!r}", resource=str(path), outcome="not_sent")
         return path
     folder = folder or cache_directory()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(folder)
     path = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{parts.path.rpartition('/')[2][-100:] or 'image'}"
     with _alone(path, job):
         _update(url, path, job)
@@ -113,7 +114,7 @@ def _receive(answer: Any, part: Path, note: Path, have: int, job: Job[Any]) -> N
     _write_note(note, {"validator": validator, "complete": False})
     done = have
     try:
-        with part.open("r+b" if have else "wb") as file:
+        with os.fdopen(open_private(part, os.O_RDWR | (0 if have else os.O_TRUNC)), "r+b") as file:
             file.seek(have)
             while piece := answer.read1(CHUNK):  # not `read`, which waits for a whole chunk and can't be cancelled meanwhile
                 file.write(piece)
@@ -192,14 +193,15 @@ def _read_note(note: Path) -> dict[str, Any]:
 
 def _write_note(note: Path, content: dict[str, Any]) -> None:
     fresh = note.with_name(note.name + ".new")
-    fresh.write_text(json.dumps(content))
+    with os.fdopen(open_private(fresh, os.O_WRONLY | os.O_TRUNC), "w") as file:
+        file.write(json.dumps(content))
     os.replace(fresh, note)
 
 
 @contextmanager
 def _alone(path: Path, job: Job[Any]) -> Iterator[None]:
     """Hold a file's lock, so that two processes do not write the same part. The system releases it when a process ends."""
-    with path.with_name(path.name + ".lock").open("w") as lock:
+    with os.fdopen(open_private(path.with_name(path.name + ".lock"), os.O_RDWR), "r+b") as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,7 @@ from zlib import crc32
 
 import msgspec
 
-from novacron.state import open_private
+from novacron.state import make_private, open_private
 
 PREFIX = "novacron"
 """The groups of entry points that are kept: this one, and those that begin with it and a dot."""
@@ -139,7 +139,7 @@ def _write(cache: _Cache) -> None:
     target = _file()
     part = target.with_name(f"{target.name}.{os.getpid()}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(target.parent)
         with os.fdopen(open_private(part, os.O_WRONLY | os.O_TRUNC), "wb") as file:
             file.write(msgspec.json.encode(cache))
         part.replace(target)
