@@ -87,6 +87,21 @@ def without_quotations(message: str) -> str:
     return re.sub(r"'(?!<)[^']{2,}'", "'...'", message)
 
 
+def without_secret(text: str, secret: str) -> str:
+    """Return the answer of a server without a secret that it was sent, as it is or in Base64.
+
+    Example:
+        >>> without_secret("535 bad password hunter2", "hunter2"), without_secret("got aHVudGVyMg==", "hunter2")
+        ('535 bad password ***', 'got ***')
+    """
+    import base64
+
+    encoded = base64.b64encode(secret.encode(errors="surrogatepass")).decode()
+    for form in (secret, encoded, encoded.rstrip("=")):
+        text = text.replace(form, HIDDEN) if form else text
+    return text
+
+
 def redacted(value: Any) -> Any:
     """Return plain values with every secret replaced by `***`; binary data by its length.
 
@@ -150,4 +165,4 @@ def _attached(program: str, word: str) -> str:
     return next((own for own in options if word.startswith(own) and len(word) > len(own)), "")
 
 
-__all__ = ["HIDDEN", "described", "is_secret_name", "redacted", "without_quotations"]
+__all__ = ["HIDDEN", "described", "is_secret_name", "redacted", "without_quotations", "without_secret"]

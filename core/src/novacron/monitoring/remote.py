@@ -12,6 +12,7 @@ from novacron.errors import InvalidSpecError, SpecProblem, StorageError
 from novacron.monitoring.posting import post
 from novacron.monitoring.remote_messages import RemoteMessages
 from novacron.records.series import Sample, Series
+from novacron.redaction import without_secret
 from novacron.threads import in_thread
 from novacron.urls import problem_of, scheme_of
 
@@ -62,16 +63,17 @@ class Remote:
             StorageError: it is to be tried again.
         """
         named = {"User-Agent": "NovaCron", **headers}
-        if self.token is not None:
-            named["Authorization"] = f"Bearer {self.token()}"
+        token = self.token() if self.token is not None else ""
+        if token:
+            named["Authorization"] = f"Bearer {token}"
         try:
             return post(self.url, body, named, timeout=DEADLINE, ca=self._ca, limit=LARGEST)
         except urllib.error.HTTPError as error:
-            text = error.read(500).decode(errors="replace").strip()
+            text = without_secret(error.read(500).decode(errors="replace").strip(), token)
             kind = Rejected if 400 <= error.code < 500 and error.code not in TRY_AGAIN else StorageError
             raise kind(
                 f"{self.url} answered {error.code}: {text}", hint="check the address, the token and the server's log"
-            ) from error
+            ) from None
         except OSError as error:
             raise StorageError(f"{self.url} can't be reached: {error}", hint="check the address and the server") from error
 

@@ -16,6 +16,7 @@ from novacron.monitoring import builtin
 from novacron.monitoring.layouts import Labels, Layouts, Measured, SeriesKey, in_order
 from novacron.records.series import MetricDefinition, Sample
 from novacron.redaction import described
+from novacron.secrets import environment_without_secrets
 
 if TYPE_CHECKING:
     from novacron.hookspecs.application import MetricSource
@@ -127,7 +128,14 @@ class CommandSource:
     def collect(self) -> Sequence[Sample]:
         """Run the program. Raises StorageError, InvalidSpecError."""
         try:
-            done = subprocess.run(self._command, capture_output=True, timeout=self._timeout, check=True, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                self._command,
+                capture_output=True,
+                timeout=self._timeout,
+                check=True,
+                stdin=subprocess.DEVNULL,
+                env=environment_without_secrets(),
+            )
         except (OSError, subprocess.SubprocessError) as error:
             raise StorageError(f"the program of {self.name!r} failed: {type(error).__name__}", hint="run it by hand") from error
         text = done.stdout[:LARGEST].decode(errors="replace")

@@ -28,6 +28,12 @@ KINDS: tuple[str, ...] = (
     "option",
     "flow",
     "bmc",
+    "smtp",
+    "sink",
+    "remote-write",
+    "postgresql",
+    "database-key",
+    "viewer",
 )
 """The kinds of secrets."""
 TYPED = ("uri", "query")

@@ -15,6 +15,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from novacron.errors import (
@@ -29,8 +30,8 @@ from novacron.errors import (
 from novacron.monitoring.alerting.desktop import show
 from novacron.monitoring.posting import post
 from novacron.records.alerts import Notification
-from novacron.redaction import described
-from novacron.state import open_private
+from novacron.redaction import described, without_secret
+from novacron.state import make_private, open_private
 from novacron.urls import problem_of, scheme_of
 
 SINKS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
@@ -132,7 +133,7 @@ class Sinks:
 
     def _log(self, sink: Mapping[str, Any], notification: Notification) -> None:
         path = Path(sink.get("file") or self._state / "alerts.jsonl")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         with os.fdopen(open_private(path, os.O_WRONLY | os.O_APPEND), "a") as file:
             file.write(json.dumps(notification.as_dict()) + "\n")
 
@@ -160,7 +161,14 @@ class Sinks:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "NovaCron"}
         if sink.get("token"):
             headers["Authorization"] = f"Bearer {self._secret(sink['token'])}"
-        post(url, json.dumps(body).encode(), headers, timeout=DEADLINE, ca=sink.get("ca"))
+        try:
+            post(url, json.dumps(body).encode(), headers, timeout=DEADLINE, ca=sink.get("ca"))
+        except HTTPError as error:  # its reason is the server's text
+            with error:
+                reason = without_secret(str(error.reason), headers.get("Authorization", "").removeprefix("Bearer "))
+            raise StorageError(
+                f"the sink {name_of(sink)} did not accept the notification: {error.code} {reason}", hint="it is sent again"
+            ) from None
 
     def _email(self, sink: Mapping[str, Any], notification: Notification) -> None:
         message = EmailMessage()
@@ -177,17 +185,24 @@ class Sinks:
             context.load_verify_locations(sink["ca"])
         port = address.port or {"tls": 465, "starttls": 587, "none": 25}[tls]
         host = address.hostname or "localhost"
-        connection = (
-            smtplib.SMTP_SSL(host, port, timeout=DEADLINE, context=context)
-            if tls == "tls"
-            else smtplib.SMTP(host, port, timeout=DEADLINE)
-        )
-        with connection as server:
-            if tls == "starttls":
-                server.starttls(context=context)
-            if sink.get("user"):
-                server.login(sink["user"], self._secret(sink["password"]))
-            server.send_message(message)
+        password = self._secret(sink["password"]) if sink.get("user") else ""
+        try:
+            connection = (
+                smtplib.SMTP_SSL(host, port, timeout=DEADLINE, context=context)
+                if tls == "tls"
+                else smtplib.SMTP(host, port, timeout=DEADLINE)
+            )
+            with connection as server:
+                if tls == "starttls":
+                    server.starttls(context=context)
+                if password:
+                    server.login(sink["user"], password)
+                server.send_message(message)
+        except smtplib.SMTPException as error:  # the text is the server's
+            raise StorageError(
+                f"the sink {name_of(sink)} did not accept the notification: {without_secret(str(error), password)}",
+                hint="it is sent again",
+            ) from None
 
     def _desktop(self, sink: Mapping[str, Any], notification: Notification) -> None:
         critical = notification.status == "firing" and any(
