@@ -213,3 +213,14 @@ def test_the_identity_of_a_host_is_read_once_for_each_connection(monkeypatch):
         monkeypatch.setattr(connection, "_read", libvirt.open("test:///default"))
         assert connection.identity == connection.identity
         assert read[1:] == [connection.read]
+
+
+@pytest.mark.parametrize("content", ["root:hunter2:20000\nsecond\n", "<node><a>hunter2</a", "<node>\n  <b c=hunter2/>\n</node>"])
+def test_an_error_about_a_file_does_not_quote_it(tmp_path, content):
+    """`test:///etc/shadow` would show the file's first line to whoever may name a host."""
+    file = tmp_path / "file"
+    file.write_text(content)
+    with pytest.raises(errors.NovaCronError) as caught:
+        novacron.connect(f"test://{file}")
+    assert "hunter2" not in str(caught.value)
+    assert str(file) in str(caught.value)
