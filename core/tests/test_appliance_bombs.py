@@ -14,7 +14,7 @@ import pytest
 import novacron
 from novacron.appliances import archive, vmdk
 from novacron.appliances.archive import Archive
-from novacron.appliances.ovf import PARTS_MOST, ApplianceDisk, Description, read, written
+from novacron.appliances.ovf import PARTS_MOST, ApplianceDisk, Description, as_text, read, written
 from novacron.errors import InvalidSpecError
 from novacron.image_headers import image_format, reference
 
@@ -161,6 +161,13 @@ def test_a_description_has_a_limited_number_of_parts(name):
 def test_entities_nesting_and_huge_texts_of_a_description_are_refused(text):
     with pytest.raises(InvalidSpecError):
         read(text)
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "ISO-8859-1", "UTF-16"])
+def test_a_description_in_another_encoding_can_be_sent_on(encoding):
+    text = description(DISK).decode().replace("A virtual machine", "Ein Gerät").replace("UTF-8", encoding).encode(encoding)
+    assert read(text).name == "bomb"
+    assert "Ein Gerät" in as_text(text)
 
 
 def test_a_description_that_is_another_file_is_not_repeated():

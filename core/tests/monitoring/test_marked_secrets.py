@@ -79,6 +79,15 @@ def test_a_remote_server_that_repeats_its_token(search, repeating):
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize("token", ["{}\r\nX-Injected: 1", "{}\n", "{}\u20ac", "{}\x00"])
+def test_a_token_that_no_header_may_have(search, repeating, token):
+    """Python's own error about it repeats the header."""
+    value = token.format(mark("sink", OF))
+    writer = RemoteWriter(repeating, lambda: value)
+    with pytest.raises(NovaCronError, match="Authorization"):
+        writer._post(b"x", {})
+
+
 def test_a_sink_that_repeats_its_token(search, repeating, site, told_by, rounds, monkeypatch):
     monkeypatch.setenv("NOVACRON_SECRET_HOOK", mark("sink", OF))
     site.fleet.alerts.load("own", told_by(repeating, token="hook"))

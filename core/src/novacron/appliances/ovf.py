@@ -169,6 +169,12 @@ def read(text: bytes) -> Description:
     return _Reader(root, systems[0]).description()
 
 
+def as_text(text: bytes) -> str:
+    """Return a description that was read before as text, whatever its encoding is."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    return str(etree.tostring(etree.fromstring(text, parser), encoding="unicode"))
+
+
 NUMBER = re.compile(r"[0-9]{1,18}")
 MOST = {"CPU": 4096, "memory": 2**50}
 """Limits of a description: vCPUs, and bytes of memory."""
@@ -282,4 +288,4 @@ def _bad(*problems: SpecProblem) -> InvalidSpecError:
     return InvalidSpecError("that is no appliance of one VM", problems=list(problems))
 
 
-__all__ = ["ApplianceDisk", "ApplianceNIC", "Description", "read", "written"]
+__all__ = ["ApplianceDisk", "ApplianceNIC", "Description", "as_text", "read", "written"]

@@ -7,6 +7,8 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from novacron.errors import StorageError
+
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect of a POST would lose its body."""
@@ -27,8 +29,14 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, c
         limit: how many bytes of the answer are read.
 
     Raises:
+        StorageError: a header has characters that no header may have, such as a line break in a token. It is not repeated.
         OSError: the server can't be reached (urllib.error.URLError), or answered an error (urllib.error.HTTPError).
     """
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise StorageError(
+                f"the header {name} can't be sent: it has line breaks or other characters", hint="check the secret"
+            )
     context = ssl.create_default_context()
     if ca is not None:
         context.load_verify_locations(ca)

@@ -115,6 +115,8 @@ class VMwareAppliances(VMOperations):
 
     def _spec(self, archive: Archive, wanted: VMSpec, spec: ApplianceSpec, place: Any) -> Any:
         """Return what vSphere makes of the description. Raises InvalidSpecError, NetworkNotFoundError."""
+        from novacron.appliances.ovf import as_text
+
         mapping = []
         for nic in archive.description.nics:
             here = spec.networks.get(nic.network, nic.network)
@@ -133,7 +135,7 @@ class VMwareAppliances(VMOperations):
             hostSystem=place.node,
         )
         _, store = find_store(self._connection, spec.pool, place.datacenter)
-        made = self._connection.content.ovfManager.CreateImportSpec(archive.text.decode(), place.pool, store, asked)
+        made = self._connection.content.ovfManager.CreateImportSpec(as_text(archive.text), place.pool, store, asked)
         if made.error:
             problems = [
                 SpecProblem("ovf", type(e).__name__.rpartition(".")[2], e.msg or "something that vSphere can make")
