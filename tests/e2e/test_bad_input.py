@@ -147,6 +147,7 @@ def arguments(operation, host, **known):
         "keys": (),
         "definition": "<domain/>",
         "query": specs.VMQuery(),
+        "others": [],
     }
     by_operation = {
         "disk_limit": {"limits": specs.DiskLimits(total_iops=100)},

@@ -17,6 +17,7 @@ COLUMNS: Mapping[str, str] = {
     "NIC": "mac network model link_up addresses vlan filter",
     "CapacityForecast": "scope name resource used size full_p50 full_p95 method problem",
     "Checkpoint": "name created_at broken disks parent",
+    "CPUBaseline": "model features vendor nodes",
     "Expiration": "name kind expires_at host",
     "Snapshot": "name status parent created_at memory kind size_bytes",
     "StoragePool": "name type active capacity_bytes available_bytes path host",

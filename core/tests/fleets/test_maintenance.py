@@ -46,7 +46,7 @@ def test_a_node_in_maintenance_takes_no_vm(site, add):
     assert site.fleet.nodes["a"].status == "maintenance"
 
 
-@pytest.mark.parametrize("obstacle", ["capacity", "rule", "network"])
+@pytest.mark.parametrize("obstacle", ["capacity", "rule", "network", "cpu"])
 def test_vms_that_cannot_move_are_named_and_nothing_is_changed(site, add, obstacle):
     a, b = add("a"), add("b")
     a.vms.create(name="free", start=True)
@@ -57,6 +57,9 @@ def test_vms_that_cannot_move_are_named_and_nothing_is_changed(site, add, obstac
         site.fleet.rules.add("apart", "anti-affinity", tag="db")
         a.vms.create(name="stuck", tags={"db"}, start=True)
         b.vms.create(name="there", tags={"db"}, start=True)
+    elif obstacle == "cpu":
+        a.vms.create(name="stuck", cpu_model=site.fleet.cpu_baseline("prod").model, start=True)
+        b.world.cpu_model = "sim-1"
     else:
         a.networks.create(name="lab", type="isolated")
         a.networks.start("lab") if not a.networks["lab"].active else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from novacron import DiskSpec, VMSpec, errors
 from novacron_lab.vcenter import VCenter
+from novacron_vmware.evc import lowest_mode
 
 C0 = "/DC0/host/DC0_C0"
 
@@ -47,6 +49,22 @@ def test_evc_modes_are_checked_against_the_nodes(host):
     """The simulator's nodes tell no mode, so whether they fit is unknown; an unknown mode is refused."""
     with pytest.raises(errors.NotFoundError, match="no EVC mode"):
         host.native.cluster_evc_check("DC0_C0", "no such mode")
+
+
+def test_the_cpu_baseline_is_the_lowest_evc_mode_of_one_vendor(host):
+    """The simulator's nodes tell no mode, which is reported. The modes are those that the simulator knows."""
+    with pytest.raises(errors.UnsupportedOperationError, match="DC0_C0_H0"):
+        host.cpu_baseline()
+    modes = {
+        key: SimpleNamespace(key=key, vendor=key.partition("-")[0], vendorTier=tier)
+        for key, tier in (("intel-haswell", 8), ("intel-broadwell", 9), ("amd-zen2", 6))
+    }
+    known = SimpleNamespace(evc_modes=modes, name="vc")
+    assert lowest_mode(known, ["intel-broadwell", "intel-haswell", "intel-broadwell"]).key == "intel-haswell"
+    with pytest.raises(errors.UnsupportedOperationError, match="amd, intel"):
+        lowest_mode(known, ["amd-zen2", "intel-haswell"])
+    with pytest.raises(errors.InvalidSpecError, match="an EVC mode"):
+        lowest_mode(known, ["pentium"])
 
 
 def test_a_vapp_starts_suspends_and_stops_its_vms(host, govc):

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from novacron.monitoring.metrics import FleetMetrics
     from novacron.monitoring.planning import CapacityPlanning
     from novacron.plotting import Plot
-    from novacron.records.capacity import Allocation, BalancePlan, CapacityReport, FailureReport, FleetNode, Placement
+    from novacron.records.capacity import Allocation, BalancePlan, CapacityReport, Placement
     from novacron.records.diagnosis import Finding
+    from novacron.records.host import CPUBaseline
     from novacron.records.nics import MACClash
     from novacron.specs import VMSpec
     from novacron.store.allocations import AllocationStore
@@ -339,6 +340,29 @@ class Fleet:
         found = self.metrics.query("novacron_vm_cpu_seconds_total", since=MEASURED, limit=1_000_000)
         return {one.labels["vm"]: sum(value for _, value in one.points) / len(one) for one in found if len(one)}
 
+    def cpu_baseline(self, group: str, *, timeout: float | str | None = 30.0) -> CPUBaseline:
+        """Return the best CPU that a VM can have on all nodes of a group, so that it can migrate to each of them.
+
+        Args:
+            group: the group's name.
+            timeout: seconds that each host may take.
+
+        Raises:
+            NotFoundError: no node belongs to the group.
+            InvalidSpecError: the hosts have different drivers.
+            UnsupportedOperationError: the hosts have no CPU model in common, or can't compute it.
+
+        Example:
+            >>> import novacron
+            >>> fleet = novacron.fleet()
+            >>> _ = fleet.add("cpu-a", "sim://cpu-a"), fleet.nodes.refresh(["cpu-a"]), fleet.nodes.set("cpu-a", group="cpus")
+            >>> fleet.cpu_baseline("cpus").model, fleet.remove("cpu-a")
+            ('sim-3', None)
+        """
+        from novacron.fleets.cpu_baseline import baseline_of
+
+        return baseline_of(self, group, [node for node in self.nodes if node.group == group], timeout)
+
     def report(self, *, refresh: bool = True, timeout: float | str | None = 30.0) -> CapacityReport:
         """Return the capacity of all groups and nodes.
 
@@ -346,27 +370,11 @@ class Fleet:
             refresh: read the hypervisors first. False reports what is stored.
             timeout: seconds that each host may take.
         """
-        from novacron.fleets.reports import report_of
+        from novacron.fleets.reports import failures_in, report_of
 
         if refresh:
             self.nodes.refresh(timeout=timeout)
-        return report_of(self.nodes.list(), self._failures)
-
-    def _failures(self, group: str, nodes: Sequence[FleetNode]) -> Sequence[FailureReport]:
-        """Return the failures of a group after which VMs can't restart, as its settings say."""
-        from novacron.fleets.admission import failures_of
-        from novacron.fleets.groups import settings_of
-
-        settings = settings_of(self._node_store, group)
-        if not settings.failures:
-            return ()
-        return failures_of(
-            nodes,
-            self._rules.rules(),
-            self._allocations.list(),
-            failures=settings.failures,
-            domain=settings.failure_domain or "host",
-        )
+        return report_of(self.nodes.list(), lambda group, nodes: failures_in(self._node_store, self.placer(), group, nodes))
 
     def allocations(self, node: str | None = None) -> Sequence[Allocation]:
         """Return what is allocated to VMs, sorted by the VM's name.

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
+from novacron.fleets.admission import failures_of
+from novacron.fleets.groups import settings_of
 from novacron.records.capacity import CapacityReport, FailureReport, FleetNode, GroupCapacity, Inventory
+from novacron.store.nodes import NodeStore
+
+if TYPE_CHECKING:
+    from novacron.fleets.placement.placer import Placer
 
 
 def report_of(
@@ -20,6 +27,22 @@ def report_of(
     members = {name: [node for node in nodes if (node.group or "") == name] for name in names}
     groups = [_group(name or None, members[name], failures(name, members[name]) if name else ()) for name in names]
     return CapacityReport(groups=tuple(groups), nodes=tuple(nodes))
+
+
+def failures_in(store: NodeStore, placer: Placer, group: str, nodes: Sequence[FleetNode]) -> Sequence[FailureReport]:
+    """Return the failures of a group after which VMs can't restart, as its settings say.
+
+    Args:
+        store: where the settings are stored.
+        placer: knows the rules and the allocations.
+        group: the group's name.
+        nodes: its nodes.
+    """
+    settings = settings_of(store, group)
+    if not settings.failures:
+        return ()
+    domain, rules = settings.failure_domain or "host", placer.view().rules
+    return failures_of(nodes, rules, placer.allocations(), failures=settings.failures, domain=domain)
 
 
 def _group(name: str | None, nodes: Sequence[FleetNode], failures: Sequence[FailureReport]) -> GroupCapacity:
@@ -50,4 +73,4 @@ def _sum(inventories: Sequence[Inventory]) -> Inventory:
     )
 
 
-__all__ = ["report_of"]
+__all__ = ["failures_in", "report_of"]

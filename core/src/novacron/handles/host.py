@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from novacron.jobs import Job
     from novacron.records.diagnosis import Finding
     from novacron.records.events import Event
-    from novacron.records.host import Capabilities, Expiration, Host, HostStats, Node, Ping
+    from novacron.records.host import Capabilities, CPUBaseline, Expiration, Host, HostStats, Node, Ping
 
 
 class HostHandle:
@@ -229,6 +229,24 @@ class HostHandle:
     def ping(self) -> Ping:
         """Make one round trip to the host."""
         result: Ping = self.invoke("host_ping")
+        return result
+
+    def cpu_baseline(self, others: Sequence[str] = ()) -> CPUBaseline:
+        """Return the best CPU that a VM can have on all nodes of this host and of other hosts. For a group: `fleet.cpu_baseline(group)`.
+
+        Args:
+            others: the `description` of the baseline of each other host.
+
+        Raises:
+            InvalidSpecError: a description is none of this driver's.
+            UnsupportedOperationError: the host can't compute it, or the hosts have no CPU model in common.
+
+        Example:
+            >>> import novacron
+            >>> novacron.connect("sim://lab").cpu_baseline().model
+            'sim-3'
+        """
+        result: CPUBaseline = self.invoke("host_cpu_baseline", others=[*others])
         return result
 
     def expirations(self) -> list[Expiration]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from novacron.hookspecs.operation import operation
-from novacron.records.host import Capabilities, Expiration, Host, HostStats, Node, Ping
+from novacron.records.host import Capabilities, CPUBaseline, Expiration, Host, HostStats, Node, Ping
 
 
 @operation(kind="read", mandatory=True)
@@ -56,6 +58,22 @@ def node_list() -> list[Node]:
 
     Returns:
         One record per machine.
+    """
+    raise NotImplementedError
+
+
+@operation(kind="read")
+def host_cpu_baseline(others: Sequence[str]) -> CPUBaseline:
+    """Return the best CPU that a VM can have on all nodes of this host and of other hosts, so that it can migrate between them.
+
+    Args:
+        others: the `description` of the baseline of each other host, as a driver of the same kind returned it. May be empty.
+
+    Returns:
+        The CPU model with its features.
+    Raises:
+        InvalidSpecError: a description is none of this driver's.
+        UnsupportedOperationError: the host can't compute it, or the hosts have no CPU model in common.
     """
     raise NotImplementedError
 

@@ -131,6 +131,24 @@ class Node(Record, frozen=True):
     native: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class CPUBaseline(Record, frozen=True):
+    """The best CPU that a VM can have on several nodes.
+
+    Attributes:
+        model: Name of the CPU model; give it to VMs as `cpu_model`.
+        features: Features besides those of the model, such as "avx2", and such as "-svm" for one that is missing; `cpu_features` of a VM.
+        vendor: Vendor of the CPU; None if unknown.
+        nodes: Names of the nodes.
+        description: The CPU in the form of the driver: XML of libvirt, or the key of an EVC mode.
+    """
+
+    model: str
+    features: tuple[str, ...] = ()
+    vendor: str | None = None
+    nodes: tuple[str, ...] = ()
+    description: str = ""
+
+
 class Expiration(Record, frozen=True):
     """Something of a host that expires at a known time.
 
@@ -147,4 +165,4 @@ class Expiration(Record, frozen=True):
     expires_at: str
 
 
-__all__ = ["Capabilities", "Expiration", "Host", "HostStats", "Node", "Ping"]
+__all__ = ["CPUBaseline", "Capabilities", "Expiration", "Host", "HostStats", "Node", "Ping"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.errors import InvalidSpecError, SpecProblem, UnsupportedOperationError
 from novacron_kvm.xml.devices.filesystem import DRIVER
 from novacron_kvm.xml.domain import HYPERV
-from novacron_kvm.xml.parsing import parse, text_of
+from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.platforms import platform
 from novacron_kvm.xml.reading import machine_of
 
@@ -64,10 +65,35 @@ class DomainCapabilities:
         modes = self._root.find("cpu/mode[@name='custom']")
         return None if modes is None else frozenset(model.text for model in modes.iterfind("model"))
 
+    def host_cpu(self, name: str) -> Any:
+        """Return the CPU that VMs with the mode host-model get, as an element `cpu`. Raises UnsupportedOperationError.
+
+        Args:
+            name: the name of the host.
+        """
+        mode = self._root.find("cpu/mode[@name='host-model']")
+        if mode is None or mode.get("supported") != "yes":
+            raise UnsupportedOperationError("this host has no CPU model for VMs", host=name, hint="see cpu_mode of a VM")
+        cpu = parse("<cpu/>")
+        cpu.extend(copy.deepcopy(each) for each in mode if each.tag in ("model", "vendor", "feature"))
+        return cpu
+
     def supports(self, path: str) -> bool:
         """Whether something is not said to be unsupported."""
         element = self._root.find(path)
         return element is None or element.get("supported") != "no"
+
+
+def cpu_of(text: str, field: str) -> str:
+    """Return the XML of a CPU as libvirt takes it. Raises InvalidSpecError if it is none."""
+    try:
+        root = parse(text)
+        if root.tag == "cpu" and text_of(root, "model"):
+            return serialise(root)
+    except InvalidSpecError:
+        pass  # it is no XML
+    problem = SpecProblem(field, text[:60], "the description of the CPU baseline of a libvirt host")
+    raise InvalidSpecError("that is no CPU of libvirt", problems=[problem])
 
 
 def refuse_unsupported(

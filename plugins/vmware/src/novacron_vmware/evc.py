@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import SpecProblem
+from novacron.errors import InvalidSpecError, SpecProblem, UnsupportedOperationError
 
 if TYPE_CHECKING:
     from novacron_vmware.connection import VMwareConnection
@@ -38,8 +38,25 @@ def model_of(connection: VMwareConnection, masks: Sequence[Any] | None) -> str |
     return next((key for key, mode in connection.evc_modes.items() if _values(mode.featureMask or ()) == own), None)
 
 
+def lowest_mode(connection: VMwareConnection, keys: Sequence[str]) -> Any:
+    """Return the lowest of several EVC modes.
+
+    Raises:
+        InvalidSpecError: the vCenter does not know a mode.
+        UnsupportedOperationError: they are of different vendors.
+    """
+    if problems := [problem for key in keys if (problem := problem_of_model(connection, key)) is not None]:
+        raise InvalidSpecError("unknown EVC mode", problems=problems)
+    modes = [connection.evc_modes[key] for key in keys]
+    if len(vendors := sorted({mode.vendor for mode in modes})) > 1:
+        raise UnsupportedOperationError(
+            f"CPUs of different vendors have no EVC mode in common: {', '.join(vendors)}", host=connection.name
+        )
+    return min(modes, key=lambda mode: mode.vendorTier)
+
+
 def _values(masks: Sequence[Any]) -> dict[str, str]:
     return {mask.featureName or mask.key: mask.value for mask in masks}
 
 
-__all__ = ["apply_model", "model_of", "problem_of_model"]
+__all__ = ["apply_model", "lowest_mode", "model_of", "problem_of_model"]

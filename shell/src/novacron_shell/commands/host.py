@@ -141,6 +141,23 @@ _reader(
 )
 
 
+@host.command("cpu-baseline")
+@click.argument("name", required=False)
+@click.option("--group", help="The nodes of this group of the fleet.")
+@common_options
+def cpu_baseline(settings: Settings, name: str | None, group: str | None) -> None:
+    """Show the best CPU that VMs can have on all nodes of a group, or of one host, so that they can migrate between them."""
+    if group and (name or settings.named):
+        raise click.UsageError("give a host or --group, not both")
+    if group:
+        from novacron import fleet
+
+        found = fleet().cpu_baseline(group)
+    else:
+        found = (settings.open(name) if name else settings.host()).cpu_baseline()
+    show_one(found, settings.output)
+
+
 @host.command("expirations")
 @click.argument("name", required=False)
 @common_options

@@ -7,7 +7,7 @@ from novacron.testing.conformance.cleanup import TestCleanUp
 from novacron.testing.conformance.concurrency import TestConcurrency
 from novacron.testing.conformance.contract import TestContract
 from novacron.testing.conformance.devices import TestDevices
-from novacron.testing.conformance.diagnosis import TestDiagnosis
+from novacron.testing.conformance.diagnosis import TestCPUBaseline, TestDiagnosis
 from novacron.testing.conformance.disks import TestDisks
 from novacron.testing.conformance.errors import TestErrors
 from novacron.testing.conformance.events import TestEvents
@@ -31,6 +31,7 @@ __all__ = [
     "Target",
     "TestAnyOrder",
     "TestAppliances",
+    "TestCPUBaseline",
     "TestCleanUp",
     "TestConcurrency",
     "TestContract",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from novacron.errors import InvalidSpecError
 from novacron.handles.host import HostHandle
 from novacron.handles.vm import VMHandle
 from novacron.records.diagnosis import Finding
@@ -25,6 +28,26 @@ class TestDiagnosis(Conformance):
         assert vm.refresh().status == "running"
 
 
+class TestCPUBaseline(Conformance):
+    """The best CPU that VMs can have on several hosts."""
+
+    @needs("host_cpu_baseline")
+    def test_the_baseline_of_a_host_with_itself_is_its_own(self, host: HostHandle) -> None:
+        """Its description is what other hosts of the driver take, and its model and features are what VMs take."""
+        own = host.cpu_baseline()
+        assert own.model
+        assert own.nodes
+        again = host.cpu_baseline([own.description, own.description])
+        assert (again.model, again.features) == (own.model, own.features)
+
+    @needs("host_cpu_baseline")
+    def test_a_foreign_description_is_refused(self, host: HostHandle) -> None:
+        """A text of another driver, or of none, is named."""
+        for text in ("", "no-such-cpu", "<cpu/>"):
+            with pytest.raises(InvalidSpecError):
+                host.cpu_baseline([text])
+
+
 def check_findings(findings: list[Finding]) -> None:
     """Fail unless there are findings, each with a text, and each that is not "ok" with a hint."""
     assert findings
@@ -35,4 +58,4 @@ def check_findings(findings: list[Finding]) -> None:
         assert (found.hint is None) == (found.status == "ok"), found
 
 
-__all__ = ["TestDiagnosis"]
+__all__ = ["TestCPUBaseline", "TestDiagnosis"]

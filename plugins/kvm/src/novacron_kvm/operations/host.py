@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Sequence
 
 import libvirt
 
 from novacron.plugins import hookimpl
-from novacron.records.host import Capabilities, Host, HostStats, Node, Ping
+from novacron.records.host import Capabilities, CPUBaseline, Host, HostStats, Node, Ping
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domain_capabilities import DomainCapabilities, cpu_of
 from novacron_kvm.errors import translated
 from novacron_kvm.versions import too_old, version_text
+from novacron_kvm.xml.configuration import features_of
+from novacron_kvm.xml.parsing import parse, serialise, text_of
 
 
 class KVMHost:
@@ -78,13 +82,38 @@ class KVMHost:
         ]
 
     @hookimpl
+    def host_cpu_baseline(self, others: Sequence[str]) -> CPUBaseline:
+        """Let libvirt compute it from the CPUs that QEMU can give to VMs on each host."""
+        read = self._connection.read
+        arch = self._arch()
+        virt_type, _ = best_virt_type(self._connection, arch)
+        cpus = [cpu_of(given, f"others[{number}]") for number, given in enumerate(others)]
+        with translated():
+            cpus.insert(0, serialise(DomainCapabilities.of(read, arch, None, virt_type).host_cpu(self._connection.name)))
+            found = parse(
+                read.baselineHypervisorCPU(None, arch, None, virt_type, cpus, libvirt.VIR_CONNECT_BASELINE_CPU_MIGRATABLE)
+            )
+        return CPUBaseline(
+            model=text_of(found, "model") or "",
+            features=tuple(features_of(found)),
+            vendor=text_of(found, "vendor"),
+            nodes=(self._connection.node,),
+            description=serialise(found),
+        )
+
+    def _arch(self) -> str:
+        """Return the architecture of the host, or one that it can emulate."""
+        with translated():
+            known = guests(self._connection.read)
+            arch = self._connection.read.getInfo()[0] if self._connection.shared else platform.machine()
+        return arch if arch in known else next(iter(known), arch)
+
+    @hookimpl
     def host_capabilities(self) -> Capabilities:
         """Tell what it can run, with a real probe of KVM, and what this libvirt's version can't do."""
         with translated():
             known = guests(self._connection.read)
-            arch = self._connection.read.getInfo()[0] if self._connection.shared else platform.machine()
-        if arch not in known:
-            arch = next(iter(known), arch)
+        arch = self._arch()
         virt_type, reason = best_virt_type(self._connection, arch)
         version = self._connection.libvirt_version
         return Capabilities(

@@ -61,13 +61,17 @@ def _cpu(cpu: Any) -> dict[str, Any]:
         return {"cpu_mode": "default", "cpu_model": None, "cpu_features": [], "topology": None}
     model = text_of(cpu, "model") if cpu.get("mode", "custom") == "custom" else None
     mode = cpu.get("mode") if cpu.get("mode") not in (None, "custom") else "default"
-    features = [
-        ("-" if each.get("policy") in ("disable", "forbid") else "") + (each.get("name") or "")
-        for each in cpu.iterfind("feature")
-    ]
     topology = cpu.find("topology")
     places = None if topology is None else {name: int(topology.get(name, "1")) for name in ("sockets", "cores", "threads")}
-    return {"cpu_mode": mode, "cpu_model": model, "cpu_features": sorted(features), "topology": places}
+    return {"cpu_mode": mode, "cpu_model": model, "cpu_features": features_of(cpu), "topology": places}
+
+
+def features_of(cpu: Any) -> list[str]:
+    """Return the features of an element `cpu` besides those of its model, sorted: "avx2", or "-svm" for one that is missing."""
+    return sorted(
+        ("-" if each.get("policy") in ("disable", "forbid") else "") + (each.get("name") or "")
+        for each in cpu.iterfind("feature")
+    )
 
 
 def _memory_backing(backing: Any) -> dict[str, Any]:
@@ -134,4 +138,4 @@ def _unreachable(graphics: Any) -> str | None:
     return "none" if text_of(graphics, "listen/@type") == "none" else None
 
 
-__all__ = ["device_name", "hardware", "watchdogs"]
+__all__ = ["device_name", "features_of", "hardware", "watchdogs"]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from novacron.errors import UnsupportedOperationError
 from novacron.plugins import hookimpl
-from novacron.records.host import Capabilities, Expiration, Host, HostStats, Node, Ping
+from novacron.records.host import Capabilities, CPUBaseline, Expiration, Host, HostStats, Node, Ping
 from novacron_vmware.cluster_services import CLUSTER, services_of
 from novacron_vmware.errors import translated
+from novacron_vmware.evc import lowest_mode
 from novacron_vmware.limits import limits
+from novacron_vmware.names import plain_name
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
@@ -109,6 +113,20 @@ class VMwareHost(VMOperations):
             ),
             key=lambda each: each.name,
         )
+
+    @hookimpl
+    def host_cpu_baseline(self, others: Sequence[str]) -> CPUBaseline:
+        """Return the highest EVC mode that all nodes can have."""
+        found = self._connection.collect(vim.HostSystem, ["name", "summary.maxEVCModeKey"])
+        nodes = {plain_name(read["name"]): str(read.get("summary.maxEVCModeKey")) for _, read in found}
+        if unknown := sorted(name for name, mode in nodes.items() if mode not in self._connection.evc_modes):
+            raise UnsupportedOperationError(
+                f"these nodes have no EVC mode: {', '.join(unknown)}",
+                host=self._connection.name,
+                hint="only a vCenter has EVC modes, and a node must be connected to it",
+            )
+        mode = lowest_mode(self._connection, [*nodes.values(), *others])
+        return CPUBaseline(model=mode.key, vendor=mode.vendor, nodes=tuple(sorted(nodes)), description=mode.key)
 
     @hookimpl
     def host_capabilities(self) -> Capabilities:

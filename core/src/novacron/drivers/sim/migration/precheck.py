@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from novacron.drivers.sim.state.disks import taken_volume
 from novacron.drivers.sim.state.machine import Place, SimVM
-from novacron.drivers.sim.state.world import World
+from novacron.drivers.sim.state.world import CPU_MODELS, World
 from novacron.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ def failures(source: World, vm: SimVM, destination: World, name: str, spec: Migr
             yield f"{name} has a VM {key!r} already"
     if vm.machine not in destination.architectures.get(vm.arch, ()):
         yield f"{name} can't run {vm.arch} guests on the machine type {vm.machine}"
+    wanted = vm.hardware.get("cpu_model")
+    if wanted in CPU_MODELS and CPU_MODELS.index(wanted) > CPU_MODELS.index(destination.cpu_model):
+        yield f"{name} can't give the CPU {wanted}: it has {destination.cpu_model}"
     if vm.memory > destination.memory_bytes:
         yield f"{name} has {destination.memory_bytes} bytes of memory, the VM has {vm.memory}"
     if spec.node and spec.node != destination.name:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 
 from novacron.drivers.sim.area import Area, simulated
-from novacron.drivers.sim.state.world import VERSION
-from novacron.records.host import Capabilities, Expiration, Host, HostStats, Node, Ping
+from novacron.drivers.sim.state.world import CPU_MODELS, VERSION
+from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.records.host import Capabilities, CPUBaseline, Expiration, Host, HostStats, Node, Ping
 
 
 class SimHost(Area):
@@ -45,6 +47,16 @@ class SimHost(Area):
                 vms_running=len(running),
                 cpu_percent=min(100.0, busy),
             )
+
+    @simulated
+    def host_cpu_baseline(self, others: Sequence[str]) -> CPUBaseline:
+        """Return the oldest of the models."""
+        for other in others:
+            if other not in CPU_MODELS:
+                problem = SpecProblem("others", other, f"one of {', '.join(CPU_MODELS)}")
+                raise InvalidSpecError("no description of a simulated CPU", problems=[problem])
+        model = min([self.world.cpu_model, *others], key=CPU_MODELS.index)
+        return CPUBaseline(model=model, vendor="simulated", nodes=(self.world.name,), description=model)
 
     @simulated
     def host_expirations(self) -> list[Expiration]:

@@ -26,6 +26,8 @@ from novacron.records.questions import Question
 from novacron.records.vm import Status
 
 VERSION = "1.0"
+CPU_MODELS = ("sim-1", "sim-2", "sim-3")
+"""The simulated CPU models. Each has all features of those before."""
 GIB = 1024**3
 DEVICES: tuple[dict[str, Any], ...] = (
     {"kind": "pci", "address": "0000:03:00.0", "id": "10de:1eb8", "vendor": "Sim", "product": "Graphics card", "iommu_group": 1},
@@ -53,6 +55,7 @@ class World:
         pools: storage pools by name; `pools["default"].capacity_bytes` can be set.
         cpus, memory_bytes: the size of the host. All VMs together may have more memory, a single VM may not.
         architectures: machine types by architecture.
+        cpu_model: "sim-1", "sim-2" or "sim-3"; each has all features of those before.
         balanced_by, restarted_by: what moves and restarts the VMs of the host by itself.
     """
 
@@ -76,6 +79,7 @@ class World:
         self.cpus = 64
         self.memory_bytes = 256 * GIB
         self.architectures = {"x86_64": ("pc", "q35"), "aarch64": ("virt",)}
+        self.cpu_model = "sim-3"
         self.balanced_by: str | None = None
         self.restarted_by: str | None = None
         self.began = time.monotonic()
