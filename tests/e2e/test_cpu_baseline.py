@@ -27,6 +27,11 @@ def test_the_cpu_baseline_of_a_group_is_the_one_of_virsh(lab, lab_hosts, tmp_pat
     both = first.cpu_baseline([older])
     assert (both.model, set(both.features)) == witness(lab.hosts[0], tmp_path, older)
     assert both != own
+    vendor = {"AMD": "Intel"}.get(own.vendor, "AMD")
+    with pytest.raises(errors.UnsupportedOperationError, match="no CPU in common"):
+        first.cpu_baseline([f"<cpu><model>qemu64</model><vendor>{vendor}</vendor></cpu>"])
+    with pytest.raises(errors.InvalidSpecError, match="no-such-cpu"):
+        first.cpu_baseline(["<cpu><model>no-such-cpu</model></cpu>"])
     with Site(tmp_path / "state") as site:
         for host in lab.hosts:
             site.fleet.add(host.name, host.uri)

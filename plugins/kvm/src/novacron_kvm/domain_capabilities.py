@@ -84,16 +84,21 @@ class DomainCapabilities:
         return element is None or element.get("supported") != "no"
 
 
-def cpu_of(text: str, field: str) -> str:
-    """Return the XML of a CPU as libvirt takes it. Raises InvalidSpecError if it is none."""
+def cpu_of(text: str, field: str, models: frozenset[str] | None) -> str:
+    """Return the XML of a CPU as libvirt takes it.
+
+    Raises:
+        InvalidSpecError: it is none, or its model is not one of `models`.
+    """
     try:
         root = parse(text)
-        if root.tag == "cpu" and text_of(root, "model"):
-            return serialise(root)
+        model = text_of(root, "model") if root.tag == "cpu" else None
     except InvalidSpecError:
-        pass  # it is no XML
-    problem = SpecProblem(field, text[:60], "the description of the CPU baseline of a libvirt host")
-    raise InvalidSpecError("that is no CPU of libvirt", problems=[problem])
+        model = None  # it is no XML
+    if model and (models is None or model in models):
+        return serialise(root)
+    allowed = "a CPU model that the libvirt of this host knows" if model else "the description of a CPU baseline of libvirt"
+    raise InvalidSpecError("that is no CPU for this host", problems=[SpecProblem(field, model or text[:60], allowed)])
 
 
 def refuse_unsupported(

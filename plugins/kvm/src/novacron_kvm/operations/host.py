@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import libvirt
 
+from novacron.errors import UnsupportedOperationError
 from novacron.plugins import hookimpl
 from novacron.records.host import Capabilities, CPUBaseline, Host, HostStats, Node, Ping
 from novacron_kvm.capabilities import best_virt_type, guests
@@ -87,19 +88,32 @@ class KVMHost:
         read = self._connection.read
         arch = self._arch()
         virt_type, _ = best_virt_type(self._connection, arch)
-        cpus = [cpu_of(given, f"others[{number}]") for number, given in enumerate(others)]
         with translated():
-            cpus.insert(0, serialise(DomainCapabilities.of(read, arch, None, virt_type).host_cpu(self._connection.name)))
-            found = parse(
-                read.baselineHypervisorCPU(None, arch, None, virt_type, cpus, libvirt.VIR_CONNECT_BASELINE_CPU_MIGRATABLE)
-            )
+            capabilities = DomainCapabilities.of(read, arch, None, virt_type)
+            own, models = serialise(capabilities.host_cpu(self._connection.name)), capabilities.cpu_models()
+            cpus = [own, *(cpu_of(given, f"others[{number}]", models) for number, given in enumerate(others))]
+            found = parse(self._baseline(arch, virt_type, cpus))
         return CPUBaseline(
             model=text_of(found, "model") or "",
             features=tuple(features_of(found)),
             vendor=text_of(found, "vendor"),
             nodes=(self._connection.node,),
-            description=serialise(found),
+            description="".join(line.strip() for line in serialise(found).splitlines()),  # arguments have no line breaks
         )
+
+    def _baseline(self, arch: str, virt_type: str, cpus: list[str]) -> str:
+        try:
+            return self._connection.read.baselineHypervisorCPU(
+                None, arch, None, virt_type, cpus, libvirt.VIR_CONNECT_BASELINE_CPU_MIGRATABLE
+            )
+        except libvirt.libvirtError as error:
+            if (error.get_error_domain(), error.get_error_code()) != (libvirt.VIR_FROM_CPU, libvirt.VIR_ERR_OPERATION_FAILED):
+                raise
+            raise UnsupportedOperationError(
+                f"the hosts have no CPU in common: {error.get_str2() or error}",
+                host=self._connection.name,
+                hint="VMs can't migrate while they run between CPUs of different vendors; use a group for each vendor",
+            ) from error
 
     def _arch(self) -> str:
         """Return the architecture of the host, or one that it can emulate."""
