@@ -6,6 +6,7 @@ from __future__ import annotations
 def limits() -> dict[str, str]:
     """Return what operations can't do here, or how far."""
     return {
+        "host_cpu_baseline": "by a vCenter whose nodes tell their highest EVC mode",
         "pinning_set": "the whole VM, not single vCPUs",
         "limits_set": "CPU and memory only; no period, and none for parts of a VM",
         "vm_clone_instant": "by a vCenter",
@@ -30,6 +31,7 @@ def limits() -> dict[str, str]:
 
 
 FAKED = (
+    "host_cpu_baseline",
     "vm_clone_instant",
     "vm_shutdown",
     "vm_reboot",

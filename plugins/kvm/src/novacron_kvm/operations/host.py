@@ -103,9 +103,7 @@ class KVMHost:
 
     def _baseline(self, arch: str, virt_type: str, cpus: list[str]) -> str:
         try:
-            return self._connection.read.baselineHypervisorCPU(
-                None, arch, None, virt_type, cpus, libvirt.VIR_CONNECT_BASELINE_CPU_MIGRATABLE
-            )
+            return str(self._connection.read.baselineHypervisorCPU(None, arch, None, virt_type, cpus, MIGRATABLE))
         except libvirt.libvirtError as error:
             if (error.get_error_domain(), error.get_error_code()) != (libvirt.VIR_FROM_CPU, libvirt.VIR_ERR_OPERATION_FAILED):
                 raise
@@ -144,8 +142,12 @@ class KVMHost:
         )
 
 
+MIGRATABLE = libvirt.VIR_CONNECT_BASELINE_CPU_MIGRATABLE
+"""Leaves out features that keep a VM from migrating."""
+
 TEST_DRIVER = dict.fromkeys(
     (
+        "host_cpu_baseline",
         "disk_attach",
         "disk_detach",
         "disk_resize",
@@ -180,6 +182,7 @@ def limits(libvirt_version: int) -> dict[str, str]:
     """Return what a libvirt version can't do, operation by operation, and why."""
     uefi = "" if libvirt_version >= 10_009_000 else "; before libvirt 10.9 a UEFI VM gets external ones"
     return {
+        "host_cpu_baseline": "where QEMU offers the CPU mode host-model, as on x86-64 and s390x",
         "snapshot_create": "internal or external, not both in one VM; the disks of an external one are files in an active storage pool"
         + uefi,
         "memory_set": "more than a running VM was started with only with max_memory, in modules of whole 128 MiB",
