@@ -8,11 +8,11 @@ from novacron import Site, errors
 pytestmark = pytest.mark.lab
 
 
-def witness(host, tmp_path, *others):
+def witness(host, virt_type, tmp_path, *others):
     """Return model and features of the CPU that virsh computes for a host of the lab and descriptions of others."""
     file = tmp_path / "cpus.xml"
-    file.write_text("\n".join([host.exec("virsh", "domcapabilities").stdout, *others]))
-    done = host.exec("virsh", "hypervisor-cpu-baseline", str(file), "--migratable", "--virttype", "qemu")
+    file.write_text("\n".join([host.exec("virsh", "domcapabilities", "--virttype", virt_type).stdout, *others]))
+    done = host.exec("virsh", "hypervisor-cpu-baseline", str(file), "--migratable", "--virttype", virt_type)
     assert done.returncode == 0, done.stderr
     found = etree.fromstring(done.stdout)
     names = {("-" if each.get("policy") == "disable" else "") + each.get("name") for each in found.iterfind("feature")}
@@ -21,11 +21,11 @@ def witness(host, tmp_path, *others):
 
 def test_the_cpu_baseline_of_a_group_is_the_one_of_virsh(lab, lab_hosts, tmp_path):
     first, second = lab_hosts
-    own = first.cpu_baseline()
-    assert (own.model, set(own.features)) == witness(lab.hosts[0], tmp_path)
+    own, virt_type = first.cpu_baseline(), first.capabilities().virt_type
+    assert (own.model, set(own.features)) == witness(lab.hosts[0], virt_type, tmp_path)
     older = "<cpu><model>qemu64</model></cpu>"
     both = first.cpu_baseline([older])
-    assert (both.model, set(both.features)) == witness(lab.hosts[0], tmp_path, older)
+    assert (both.model, set(both.features)) == witness(lab.hosts[0], virt_type, tmp_path, older)
     assert both != own
     vendor = {"AMD": "Intel"}.get(own.vendor, "AMD")
     with pytest.raises(errors.UnsupportedOperationError, match="no CPU in common"):
@@ -47,4 +47,4 @@ def test_the_cpu_baseline_of_a_group_is_the_one_of_virsh(lab, lab_hosts, tmp_pat
         with pytest.raises(errors.InvalidSpecError, match="kvm and sim"):
             site.fleet.cpu_baseline("lab")
     preview = second.vms.preview(name="portable", cpu_model=found.model, cpu_features=found.features)
-    assert found.model in preview
+    assert found.model in preview.text
