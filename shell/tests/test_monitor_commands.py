@@ -135,6 +135,7 @@ def test_plots_forecasts_reports_and_dashboards(novacron, world, tmp_path):
     novacron("monitor", "plot", "novacron_host_vms", "--png", str(tmp_path / "vms.png"))
     assert (tmp_path / "vms.png").read_bytes().startswith(b"\x89PNG")
     assert novacron.json("monitor", "dashboard", "hosts")["title"] == "NovaCron hosts"
+    assert "scrape_configs:" in novacron("monitor", "example", "prometheus").stdout
     assert "too little data" in novacron("forecast", "pool", "default", "--host", world).stdout
     (one,) = novacron.json("forecast", "metric", "novacron_host_vms", "--label", f"host={world}")
     assert one["problem"].startswith("too little data")

@@ -111,6 +111,19 @@ def dashboard(settings: Settings, name: str) -> None:
     write(json.dumps(made(name), indent=2))
 
 
+@monitor.command("example")
+@click.argument("name", type=click.Choice(["alertmanager", "prometheus"]))
+@common_options
+def example(settings: Settings, name: str) -> None:
+    """Print an example of a configuration file of Prometheus or Alertmanager.
+
+    novacron monitor example prometheus > /etc/prometheus/prometheus.yml
+    """
+    from novacron.monitoring.examples import example as text
+
+    write(text(name).rstrip())
+
+
 @monitor.command("put")
 @click.argument("name")
 @click.argument("value", type=float)
