@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -176,3 +178,42 @@ def test_licences_that_end_are_reported_without_their_keys(host, monkeypatch):
     assert evaluation.name == "Evaluation 00000"
     left = datetime.fromisoformat(evaluation.expires_at) - datetime.now(UTC)
     assert timedelta(hours=46) < left <= timedelta(hours=48)
+
+
+def test_the_history_of_a_vcenter_is_imported_once(host, govc, tmp_path):
+    """Each interval becomes one point: the samples of the last hour and the averages before. The values are those that govc reports.
+
+    The simulator makes its samples up for each request, so the averages are compared.
+    """
+    from novacron.monitoring.history import History
+    from novacron.monitoring.imports import import_history
+    from novacron.monitoring.storage import MetricStorage
+    from novacron.store.database import Database
+
+    database = Database(f"sqlite:///{tmp_path / 'metrics.db'}")
+    try:
+        storage, vm = MetricStorage(database), host.vms["DC0_H0_VM0"]
+        now = storage.now()
+        assert import_history(host, storage, 4 * 3600.0, now) > 0
+
+        def stored(metric, show):
+            (one,) = History(storage, {}).query(
+                metric, labels={"vm": vm.id}, since=now - 4 * 3600, until=now, age=4 * 3600.0, show=show
+            )
+            return one.points
+
+        cpu, memory = stored("novacron_vm_cpu_seconds_total", "rate"), stored("novacron_vm_memory_used_bytes", "value")
+        steps = [round(later - sooner) for (sooner, _), (later, _) in itertools.pairwise(memory)]
+        assert steps.count(20) >= 170
+        assert steps.count(300) >= 30
+        assert all(20 <= step <= 320 for step in steps)
+        named = ("cpu.usage.average", "mem.active.average")
+        seen = govc.json("metric.sample", "-i", "20", "-n", "180", f"/DC0/vm/{vm.name}", *named)["sample"][0]
+        known = {one["name"]: statistics.mean(one["value"]) for one in seen["value"] if one["instance"] in ("", "*")}
+        busy, active = known[named[0]] / 10_000 * vm.metrics().vcpus, known[named[1]] * 1024
+        assert statistics.mean(value for _, value in cpu[-170:]) == pytest.approx(busy, rel=0.5)
+        assert statistics.mean(value for _, value in memory[-170:]) == pytest.approx(active, rel=0.5)
+        assert import_history(host, storage, 4 * 3600.0, now) == 0
+        assert len(stored("novacron_vm_memory_used_bytes", "value")) == len(memory)
+    finally:
+        database.close()

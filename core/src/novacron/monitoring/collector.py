@@ -252,7 +252,7 @@ class Collector:
         known, newest = self._storage.objects("custom"), {}
         for _, number, layout, values in self._storage.read(times):
             newest[number, layout.digest] = (number, layout, values)
-        objects = [(*known[number], layout, list(values)) for number, layout, values in newest.values()]
+        objects = [(*known[number], layout, list(values)) for number, layout, values in newest.values() if number in known]
         return [Measured(kind, key, "", labels, layout, values) for kind, key, labels, layout, values in objects]
 
     def _export(self, made: Round) -> None:

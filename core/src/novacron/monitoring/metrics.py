@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.errors import InvalidSpecError, NotFoundError, SpecProblem
 from novacron.handles.metrics import SHORT
 from novacron.monitoring import builtin
 from novacron.monitoring.collector import AskedFleet, Collector
@@ -15,6 +16,7 @@ from novacron.monitoring.compaction import Compaction
 from novacron.monitoring.database_calls import DatabaseCalls
 from novacron.monitoring.forecasting import Method, anomalies, forecast, with_plugins
 from novacron.monitoring.history import History, Shown
+from novacron.monitoring.imports import import_history
 from novacron.monitoring.inspection import Inspection
 from novacron.monitoring.layouts import Labels, Layouts, Round, SeriesKey
 from novacron.monitoring.remote import Remote
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 OLDEST, AHEAD = 23 * 3600.0, 3600.0
 """How many seconds ago a pushed value may be from, and how far ahead of the database's clock."""
+LONGEST_IMPORT = 3600.0
+"""Seconds that the import of a host's history may take."""
 COLLECTION = "metrics"
 """The name of the lease of the process that collects."""
 
@@ -184,6 +188,46 @@ class FleetMetrics:
         for at, rows in sorted(times.items()):
             self.storage.write(at, [custom(f"{source} {min(v)[0]}", known, v, self.storage.layouts) for known, v in _apart(rows)])
         return len(samples)
+
+    def import_history(self, host: str, *, since: float | str | timedelta = "23h") -> int:
+        """Store what a host's hypervisor knows about the past of its VMs. Do this once after the host was added.
+
+        A vCenter has samples of 20 seconds of the last hour, and averages of longer intervals before. CPU time and used memory have the
+        series that a collector stores. Disks and NICs have the label `disk="all"` or `nic="all"`, because no values of each of them are
+        stored. Nothing is imported for times from the first stored value of a VM on, so a second import adds no doubles.
+
+        Args:
+            host: the name of a host of the fleet.
+            since: how far to look back; at most 23 hours.
+
+        Returns:
+            How many values were stored.
+
+        Raises:
+            NotFoundError: the fleet has no such host.
+            UnsupportedOperationError: its hypervisor stores no history.
+            InvalidSpecError: `since` is too long.
+
+        Example:
+            >>> import novacron
+            >>> fleet = novacron.fleet()
+            >>> _ = fleet.add("imported", "sim://imported?vms=1")
+            >>> fleet.metrics.import_history("imported") >= 0
+            True
+            >>> fleet.remove("imported")
+        """
+        seconds = parse_duration(since)
+        if not 0 < seconds <= OLDEST:
+            problem = SpecProblem("since", str(since), "a duration of at most 23h")
+            raise InvalidSpecError("can't import that history", problems=[problem])
+        if host not in {one.name for one in self._fleet.list()}:
+            raise NotFoundError(f"no host {host!r}", resource=host, hint="`novacron host list` lists them")
+        storage = self.storage
+        work = partial(import_history, storage=storage, seconds=seconds, now=storage.now())
+        (answer,) = self._fleet.ask([host], work, timeout=LONGEST_IMPORT, limit=1)
+        if answer.error is not None:
+            raise answer.error
+        return int(answer.value)
 
     def query(
         self,

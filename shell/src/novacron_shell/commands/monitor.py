@@ -124,6 +124,15 @@ def example(settings: Settings, name: str) -> None:
     write(text(name).rstrip())
 
 
+@monitor.command("import")
+@click.argument("host")
+@click.option("--since", default="23h", show_default=True, metavar="DURATION", help="How far to look back, at most 23h.")
+@common_options
+def import_history(settings: Settings, host: str, since: str) -> None:
+    """Store what the hypervisor of HOST knows about the past of its VMs, such as a vCenter's history. Do this once for each host."""
+    tell(f"{_metrics().import_history(host, since=since)} values imported")
+
+
 @monitor.command("put")
 @click.argument("name")
 @click.argument("value", type=float)
