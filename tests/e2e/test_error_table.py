@@ -428,6 +428,7 @@ PROVOKED = (
     "malformed UUID",
     MADE,
     "tests/e2e/test_networks.py::test_a_network_with_vlans_is_for_open_vswitch",
+    "tests/e2e/test_networks.py::test_a_boot_order_that_another_device_has_is_taken",
     "virt type that the host can't do",
     "external snapshot with an internal parent deleted",
     MADE,

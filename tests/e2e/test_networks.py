@@ -639,3 +639,36 @@ def test_every_filter_of_libvirts_own_is_read(a):
     found = {f.name: f for f in a.invoke("filter_list")}
     assert found["clean-traffic"].rules or found["clean-traffic"].anti_spoofing is not None
     assert len(found) > 10
+
+
+OTHERS = {
+    "macvtap": "<interface type='direct'><mac address='{mac}'/><source dev='eth9' mode='bridge'/><model type='virtio'/></interface>",
+    "user": "<interface type='user'><mac address='{mac}'/><model type='virtio'/></interface>",
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_filter_that_libvirt_ignores_is_refused_by_field(lab, lab_hosts, kind):
+    """libvirt drops the filter of a NIC that it does not filter, without a word."""
+    a, name, mac = lab_hosts[0], f"unfiltered-{kind}", "52:54:00:55:01:02"
+    nic = OTHERS[kind].format(mac=mac)
+    vm = a.vms.import_definition(
+        f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><os><type>hvm</type></os><devices>{nic}</devices></domain>"
+    )
+    before = vm.export().text
+    with pytest.raises(errors.InvalidSpecError) as caught:
+        a.invoke("nic_update", vm=vm.id, nic=mac, spec=NICUpdate(filter="no-mac-spoofing", link_up=False))
+    assert caught.value.problems[0].path == "filter"
+    assert vm.export().text == before
+    vm.delete()
+
+
+def test_a_boot_order_that_another_device_has_is_taken(lab_hosts):
+    a = lab_hosts[0]
+    vm = a.vms.create(name="order", memory="32MiB", nics=[{"network": "default", "boot_order": 1}, {"network": "default"}])
+    second = vm.refresh().record.nics[1].mac
+    with pytest.raises(errors.AlreadyExistsError, match="boot order 1 is already used") as caught:
+        a.invoke("nic_update", vm=vm.id, nic=second, spec=NICUpdate(boot_order=1))
+    assert "give a free one" in caught.value.hint
+    assert vm.export().text.count("<boot order=") == 1
+    vm.delete()

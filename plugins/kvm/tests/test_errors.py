@@ -131,6 +131,12 @@ LIKE = [
     ("INVALID_ARG", "invalid argument: no", nova.InvalidSpecError, "failed"),
     ("OVERFLOW", "value too large", nova.InvalidSpecError, "failed"),
     ("CONFIG_UNSUPPORTED", "an interface that doesn't support vlan tags", nova.UnsupportedOperationError, "failed"),
+    (
+        "CONFIG_UNSUPPORTED",
+        "unsupported configuration: boot order 3 is already used by another device",
+        nova.AlreadyExistsError,
+        "failed",
+    ),
     ("OPERATION_UNSUPPORTED", "not supported", nova.UnsupportedOperationError, "failed"),
     ("ARGUMENT_UNSUPPORTED", "unsupported flags", nova.UnsupportedOperationError, "failed"),
     ("NO_SUPPORT", "this function is not supported by the connection driver", nova.UnsupportedOperationError, "failed"),

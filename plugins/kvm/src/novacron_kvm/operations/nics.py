@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from novacron.specs.nics import NICSpec, NICUpdate
 
 
+FILTERED = ("network", "bridge", "ethernet")
+"""The types of NICs that libvirt filters. It ignores the filter of any other."""
+
+
 class KVMNICs:
     """Changes the NICs of VMs, at once when they run, and persistently."""
 
@@ -73,6 +77,11 @@ class KVMNICs:
             refuse_unusable_network(
                 conn, spec if spec.network or old.type != "network" else spec.model_copy(update={"network": old.network})
             )
+            if spec.filter and old.type not in FILTERED:
+                problem = SpecProblem("filter", spec.filter, f"no filter: libvirt filters no NICs of type {old.type}")
+                raise InvalidSpecError(
+                    f"can't filter the NIC {nic} of {domain.name()!r}", problems=[problem], resource=domain.name()
+                )
             fixed = [name for name in sorted(FIXED | {"mtu"}) if name in spec.model_fields_set and _differs(spec, old, name)]
             if domain.isActive() and fixed:
                 raise InvalidStateError(
