@@ -7,27 +7,11 @@ import threading
 
 import pytest
 
-import novacron
 from novacron import errors
 from novacron.drivers.sim import world
 from novacron.workflow import Workflow, parallel, steps, workflow
 
 pytestmark = pytest.mark.usefixtures("own_state")
-
-
-@pytest.fixture
-def hosts():
-    names = ("wf1", "wf2")
-    found = {name: novacron.connect(f"sim://{name}", name=name) for name in names}
-    yield found
-    for name, host in found.items():
-        world(name).faults.clear()
-        host.close()
-
-
-@pytest.fixture
-def vm(hosts):
-    return hosts["wf1"].vms.create(name="web1", memory="64MiB", start=True)
 
 
 def state(hosts):

@@ -1,0 +1,86 @@
+"""A plan refuses what the operations would refuse after the steps before them."""
+
+import itertools
+
+import pytest
+
+import novacron
+from novacron.drivers.sim import world
+from novacron.workflow import step, steps
+from novacron.workflow.kinds.power import STATUS_AFTER
+from novacron.workflow.run.engine import ProcessEngine
+
+pytestmark = pytest.mark.usefixtures("own_state")
+
+
+@step
+def mark(context, name):
+    """mark the VM"""
+    context.do("vm_update", changes=novacron.VMUpdate(metadata={name: "yes"}))
+    return {"name": name}
+
+
+@mark.undo
+def unmark(context, result):
+    """take the mark away"""
+    context.do("vm_update", changes=novacron.VMUpdate(metadata={result["name"]: None}))
+
+
+def test_a_plan_refuses_what_the_operation_refuses_after_the_steps_before_it(hosts):
+    """Each pair of power operations, on VMs of each status: the plan is ok exactly when the run succeeds."""
+    given = {"vm_shutdown": {"seconds": 5.0, "otherwise": "stop"}}
+    made = {name: getattr(steps, name)(**given.get(name, {})) for name in STATUS_AFTER}
+    wrong = []
+    for status, (first, second) in itertools.product(("running", "stopped"), itertools.product(made, repeat=2)):
+        vm = hosts["wf1"].vms.create(name="paired", memory="16MiB", start=status == "running")
+        flow = made[first] >> made[second]
+        planned = flow.plan(vm).ok
+        done = flow.on_failure("stop").run(vm, engine=ProcessEngine()).status == "done"
+        if planned != done:
+            wrong.append((status, first, second, planned))
+        vm.delete(force=True)
+    assert wrong == []
+
+
+def test_a_plan_refuses_to_start_a_vm_twice(vm):
+    plan = (steps.vm_stop() >> steps.vm_start() >> steps.vm_start()).plan(vm)
+    assert plan.problems == ("step 3, vm_start: 'web1' will be running then; vm_start needs stopped or saved",)
+
+
+def test_a_plan_knows_what_was_planned_for_another_vm_before(hosts, vm):
+    """The plan is ok exactly when the run succeeds: "for each" may name a VM again, and a VM that was moved by then."""
+    other = hosts["wf1"].vms.create(name="web2", memory="64MiB", start=True)
+    stop, start = steps.vm_stop().each([other]), steps.vm_start().each([other])
+    away = steps.migrate(to="wf2").each([other])
+    for flow in (stop >> start, stop >> stop, start, stop >> start >> start, away >> away, stop >> steps.vm_stop() >> start):
+        planned = flow.plan(vm, hosts=hosts)
+        done = flow.on_failure("stop").run(vm, hosts=hosts, engine=ProcessEngine())
+        assert planned.ok == (done.status == "done"), (planned.problems, done.flow)
+        here = next(host for host in hosts.values() if other.id in host.vms)
+        if here is hosts["wf2"]:
+            here.vms[other.id].migrate(hosts["wf1"])
+        for each in (other, vm):
+            if each.refresh().status != "running":
+                each.start()
+
+
+def test_a_plan_treats_a_crashed_vm_as_a_stopped_one(vm):
+    world("wf1").find(vm.id).status = "crashed"
+    assert steps.vm_start().plan(vm).ok
+    assert steps.vm_start().run(vm, engine=ProcessEngine()).status == "done"
+
+
+@pytest.mark.parametrize("before", [(), ("vm_start",), ("vm_start", "vm_suspend"), ("vm_start", "vm_stop")])
+def test_a_plan_refuses_a_snapshot_that_could_not_be_taken_then(hosts, before):
+    """The plan is ok exactly when the run succeeds; what counts is the status after the steps before it."""
+    wrong = []
+    for options in ({}, {"memory": True}, {"quiesce": True}, {"kind": "external"}):
+        vm = hosts["wf1"].vms.create(name="snapped", memory="16MiB", disks=[{"size": "1MiB"}])
+        flow = steps.snapshot("s", **options)
+        for name in reversed(before):
+            flow = getattr(steps, name)() >> flow
+        planned = flow.plan(vm).ok
+        if planned != (flow.on_failure("stop").run(vm, engine=ProcessEngine()).status == "done"):
+            wrong.append((options, planned))
+        vm.delete(force=True)
+    assert wrong == []
