@@ -196,6 +196,40 @@ class GuestConsole:
             time.sleep(0.05)
 
 
+class GuestDisk:
+    """The second that a guest wrote to the first disk of a VM that is stopped now, read and written through all files of the disk.
+
+    What a running guest wrote is not all in its files: QEMU keeps tables of a qcow2 file in memory until the guest flushes its disk.
+    """
+
+    offset = 2**20
+
+    def __init__(self, lab) -> None:
+        self._hosts = {host.uri: host for host in lab.hosts}
+
+    def read(self, vm) -> int:
+        """Return the last second that the guest wrote."""
+        said = self._qemu_io(vm, "-r", "-c", f"read -v {self.offset} 16")
+        return int(bytes.fromhex("".join(said.split("\n")[0].split()[1:17])).decode())
+
+    def write(self, vm, digit: int) -> int:
+        """Write a number of four equal digits where the guest would write its second, and return it."""
+        self._qemu_io(vm, "-c", f"write -P {ord(str(digit))} {self.offset} 4", "-c", f"write -P 32 {self.offset + 4} 508")
+        return int(str(digit) * 4)
+
+    def _qemu_io(self, vm, *arguments):
+        disk = vm.refresh().record.disks[0]
+        done = self._hosts[vm.host.uri].exec("qemu-io", "-f", disk.format, *arguments, disk.source)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def guest_disk(lab):
+    """Reads and writes what a guest left on its disk, without the boot that a guest would need to say it."""
+    return GuestDisk(lab)
+
+
 @contextmanager
 def booting(lab, lab_hosts):
     """Yield the function that the fixtures `boot` and `boot_shared` return; delete its VMs at the end, wherever they are."""

@@ -12,21 +12,6 @@ from novacron import errors
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 
-def disk_ticks(vm):
-    """What the guest found on its disk at each boot: the last second that it had counted when it was last running."""
-    return [line.rpartition(" ")[2] for line in vm.console.lines if line.startswith("NOVACRON DISK TICK ")]
-
-
-def boot_again(vm):
-    """Start the VM, wait until the guest counts, stop it, and return what it found on its disk."""
-    before = len(disk_ticks(vm))
-    vm.start()
-    vm.console.wait_until(lambda: len(disk_ticks(vm)) > before, 60, "the disk's content")
-    vm.console.wait_for_more_ticks(60, more=2)  # it says a second before it writes it
-    vm.stop()
-    return int(disk_ticks(vm)[-1])
-
-
 def files(host, vm):
     """The VM's files in its pool."""
     host.pools.refresh("default")
@@ -54,7 +39,7 @@ def a(lab_hosts):
     return lab_hosts[0]
 
 
-def test_disk_only_snapshots_of_a_running_vm_make_a_tree_to_go_back_and_forth_in(a, boot):
+def test_disk_only_snapshots_of_a_running_vm_make_a_tree_to_go_back_and_forth_in(a, boot, guest_disk):
     """Each revert finds the disk as it was then; each delete leaves the other snapshots' content as it was; at the end one file is left."""
     vm = boot(a, "tree", ticks=2)
     first = vm.snapshots.create("first", memory=False, description="two ticks").record
@@ -67,32 +52,38 @@ def test_disk_only_snapshots_of_a_running_vm_make_a_tree_to_go_back_and_forth_in
     back = vm.snapshots["first"].revert()
     assert back.status == "stopped"
     assert tree(vm) == [("first", None, True), ("second", "first", False)]
-    at_first = boot_again(vm)
+    at_first = guest_disk.read(vm)
+    guest_disk.write(vm, 1)
     vm.snapshots["first"].revert()
-    assert boot_again(vm) == at_first, "what ran since did not touch what was frozen"
+    assert guest_disk.read(vm) == at_first, "what was written since did not touch what was frozen"
+    in_third = guest_disk.write(vm, 3)
     vm.snapshots.create("third")
     assert tree(vm) == [("first", None, False), ("second", "first", False), ("third", "first", True)]
     vm.snapshots["second"].revert()
-    at_second = boot_again(vm)
-    assert at_second > at_first
+    at_second = guest_disk.read(vm)
+    assert at_first < at_second < in_third
+    guest_disk.write(vm, 2)
     vm.snapshots["first"].delete()
     assert tree(vm) == [("second", None, True), ("third", None, False)]
     vm.snapshots["third"].revert()
-    in_third = boot_again(vm)
+    assert guest_disk.read(vm) == in_third
+    guest_disk.write(vm, 4)
     vm.snapshots["second"].revert()
-    assert boot_again(vm) == at_second
+    assert guest_disk.read(vm) == at_second
     vm.snapshots["third"].delete()
     vm.snapshots["second"].revert()
     vm.snapshots["second"].delete()
     assert vm.snapshots.list() == []
-    assert boot_again(vm) == at_second
-    assert in_third != at_second
+    assert guest_disk.read(vm) == at_second
+    vm.start()
+    vm.console.wait_for(f"NOVACRON DISK TICK {at_second}\n")
+    vm.stop()
     assert len(files(a, vm)) == 1
     assert files(a, vm) == chain(vm)
     assert "chain" not in vm.export().text
 
 
-def test_snapshots_of_a_running_vm_are_merged_while_it_goes_on(lab, a, boot):
+def test_snapshots_of_a_running_vm_are_merged_while_it_goes_on(lab, a, boot, guest_disk):
     """Deleting the newest, one in the middle and the rest: the guest counts on, and has the same disk at its next start."""
     vm = boot(a, "merging", ticks=1)
     for name in ("one", "two", "three", "four"):
@@ -116,10 +107,10 @@ def test_snapshots_of_a_running_vm_are_merged_while_it_goes_on(lab, a, boot):
     assert vm.refresh().status == "running"
     last = vm.console.ticks[-1][0]
     vm.stop()
-    assert boot_again(vm) >= last - 1  # it says a second before it writes it
+    assert guest_disk.read(vm) >= last - 1  # it says a second before it writes it
 
 
-def test_reverting_after_a_merge_in_the_middle_finds_the_right_content(a, boot):
+def test_reverting_after_a_merge_in_the_middle_finds_the_right_content(a, boot, guest_disk):
     """The file that a later snapshot froze was joined with the one below it while the VM ran."""
     vm = boot(a, "renamed", ticks=2)
     vm.snapshots.create("one", memory=False)
@@ -129,7 +120,7 @@ def test_reverting_after_a_merge_in_the_middle_finds_the_right_content(a, boot):
     vm.console.wait_for_more_ticks(more=3)
     vm.snapshots["one"].delete()
     vm.snapshots["two"].revert()
-    assert at_two - 1 <= boot_again(vm) <= at_two + 1
+    assert at_two - 1 <= guest_disk.read(vm) <= at_two + 1
     vm.delete()
     assert files(a, vm) == []
 
@@ -158,18 +149,20 @@ def test_with_memory_the_guest_goes_on_in_the_same_second(a, boot):
     assert files(a, vm) == ["remembering-vda.qcow2"]
 
 
-def test_a_stopped_vm_with_a_raw_disk_gets_an_overlay(a, boot):
-    vm = boot(a, "on-raw", disks=[{"size": "64MiB", "format": "raw"}], ticks=3)
-    vm.stop()
+def test_a_stopped_vm_with_a_raw_disk_gets_an_overlay(a, boot, guest_disk):
+    vm = boot(a, "on-raw", disks=[{"size": "64MiB", "format": "raw"}], ticks=0, start=False)
+    kept = guest_disk.write(vm, 1)
     vm.snapshots.create("kept")
     assert vm.snapshots["kept"].record.kind == "external"
-    kept = boot_again(vm)
+    guest_disk.write(vm, 2)
     vm.snapshots["kept"].revert()
-    assert boot_again(vm) == kept
+    assert guest_disk.read(vm) == kept
+    last = guest_disk.write(vm, 3)
     vm.snapshots["kept"].delete()
     assert vm.refresh().record.disks[0].format == "raw"
     assert files(a, vm) == ["on-raw-vda.raw"]
-    boot_again(vm)
+    vm.start()
+    vm.console.wait_for(f"NOVACRON DISK TICK {last}\n")
 
 
 def test_a_uefi_vm_with_a_tpm_keeps_its_variables_and_the_tpms_state(lab, a, boot):
@@ -241,17 +234,18 @@ def test_the_kinds_are_not_mixed_and_what_can_not_be_done_says_why(a, boot):
     assert vm.snapshots.create("next").record.kind == "external"
 
 
-def test_a_linked_clone_keeps_the_file_that_it_is_linked_to(a, boot):
+def test_a_linked_clone_keeps_the_file_that_it_is_linked_to(a, boot, guest_disk):
     """Another VM goes on with the frozen file: deleting the snapshot leaves it, and both disks are right."""
-    vm = boot(a, "original", ticks=2)
-    vm.stop()
+    vm = boot(a, "original", ticks=0, start=False)
+    before = guest_disk.write(vm, 1)
     vm.snapshots.create("base", kind="external")
+    after = guest_disk.write(vm, 2)
     frozen = chain(vm)[1]
     user = a.vms.create(name="user", memory="96MiB", disks=[{"source": frozen, "copy_mode": "backing", "size": "64MiB"}])
     try:
         vm.snapshots["base"].delete()
         assert frozen in chain(vm), "it was not merged away"
-        boot_again(vm)
+        assert (guest_disk.read(vm), guest_disk.read(user)) == (after, before)
     finally:
         user.delete()
     vm.snapshots.create("again", kind="external")
@@ -317,7 +311,7 @@ def test_a_vm_of_another_tool_keeps_its_disk_with_all_that_was_written(a, boot):
 
 @pytest.mark.parametrize("returns", [True, False])
 def test_a_merge_survives_a_daemon_that_returns_and_is_completed_later_otherwise(
-    lab, a, boot, monkeypatch, wait_for_agent, returns
+    lab, a, boot, guest_disk, monkeypatch, wait_for_agent, returns
 ):
     """libvirtd is killed while the files are merged: the guest runs on, its disk is whole, and nothing is left at the end."""
     from novacron_kvm import connection
@@ -327,7 +321,7 @@ def test_a_merge_survives_a_daemon_that_returns_and_is_completed_later_otherwise
     wait_for_agent(vm)
     vm.snapshots.create("one", memory=False)
     vm.snapshots.create("two", memory=False)
-    vm.guest.exec("dd", "if=/dev/urandom", "of=/dev/vda", "bs=1M", "seek=64", "count=256")
+    vm.guest.exec("dd", "if=/dev/zero", "of=/dev/vda", "bs=1M", "seek=64", "count=256")
     commit, killed = merging.commit_active, []
 
     def dying(host, domain, target, path, job, report):
@@ -368,7 +362,7 @@ def test_a_merge_survives_a_daemon_that_returns_and_is_completed_later_otherwise
     vm.console.wait_for_more_ticks()
     last = vm.console.ticks[-1][0]
     vm.stop()
-    assert boot_again(vm) >= last - 1  # it says a second before it writes it
+    assert guest_disk.read(vm) >= last - 1  # it says a second before it writes it
 
 
 def test_reverting_to_what_is_gone_says_so_and_changes_nothing(lab, a, boot):

@@ -11,9 +11,29 @@ from novacron.workflow import steps
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def a(lab_hosts):
     return lab_hosts[0]
+
+
+@pytest.fixture(scope="module")
+def shared_guest(a, boot_shared):
+    return boot_shared(a, "counting", ticks=2)
+
+
+@pytest.fixture
+def counting(shared_guest):
+    """A guest that runs and counts: the same one in each test, started anew when the test before stopped it."""
+    if shared_guest.refresh().status != "running":
+        shared_guest.start()
+        shared_guest.console.wait_for_more_ticks(60, more=2)
+    return shared_guest
+
+
+def assert_counts_on(ticks):
+    """The guest left no second out and did not begin anew."""
+    numbers = [number for number, _ in ticks]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 @pytest.fixture
@@ -40,14 +60,6 @@ def wait_until(condition, seconds=20.0):
         time.sleep(0.05)
 
 
-def test_shutdown_goes_through_the_guest(a, boot):
-    vm = boot(a, "obedient")
-    assert vm.shutdown(timeout=30).status == "stopped"
-    assert vm.record.status_reason == "shutdown"
-    assert "NOVACRON POWER BUTTON" in vm.console.text
-    assert a.vms[vm.id].status == "stopped"
-
-
 def test_a_guest_that_does_not_listen_runs_on_and_the_error_says_so(a, boot, deaf):
     vm = boot(a, "deaf", ticks=0, **deaf)
     with pytest.raises(errors.OperationTimeoutError) as caught:
@@ -72,32 +84,31 @@ def test_a_cancelled_shutdown_leaves_the_guest_running(a, boot, deaf):
     assert vm.refresh().status == "running"
 
 
-def test_stop_is_at_once_and_start_begins_anew(a, boot):
-    vm = boot(a, "stopped", ticks=2)
-    assert vm.stop().status == "stopped"
-    assert vm.record.status_reason == "destroyed"
-    before = len(vm.console.ticks)
-    vm.start()
-    vm.console.wait_until(lambda: len(vm.console.ticks) > before, 30, "a tick after the start")
-    assert vm.console.ticks[before][0] == 1
+def test_stop_is_at_once_and_start_begins_anew(counting):
+    assert counting.stop().status == "stopped"
+    assert counting.record.status_reason == "destroyed"
+    before = len(counting.console.ticks)
+    counting.start()
+    counting.console.wait_until(lambda: len(counting.console.ticks) > before, 60, "a tick after the start")
+    assert counting.console.ticks[before][0] == 1
 
 
 @pytest.mark.parametrize("how", ["reset", "reboot"])
-def test_reset_and_reboot_begin_anew_without_a_new_process(a, boot, how):
+def test_reset_and_reboot_begin_anew_without_a_new_process(counting, how):
     """Our guest powers off when the button is pressed, so that only a reset, which asks nobody, is watched to the end."""
-    vm = boot(a, f"again-{how}", ticks=2)
+    vm, said = counting, len(counting.console.text)
     before = len(vm.console.ticks)
     assert getattr(vm, how)().status == "running"
     if how == "reset":
-        vm.console.wait_until(lambda: any(n == 1 for n, _ in vm.console.ticks[before:]), 30, "a first tick after the reset")
+        vm.console.wait_until(lambda: any(n == 1 for n, _ in vm.console.ticks[before:]), 60, "a first tick after the reset")
         assert vm.refresh().status == "running"
     else:
-        vm.console.wait_for("NOVACRON POWER BUTTON")
-        wait_until(lambda: vm.refresh().status == "running" and any(n == 1 for n, _ in vm.console.ticks[before:]), 40)
+        vm.console.wait_until(lambda: "NOVACRON POWER BUTTON" in vm.console.text[said:], 60, "the power button")
+        wait_until(lambda: vm.refresh().status == "running" and any(n == 1 for n, _ in vm.console.ticks[before:]), 60)
 
 
-def test_a_suspended_guest_stands_still_and_goes_on_where_it_was(a, boot):
-    vm = boot(a, "halted", ticks=2)
+def test_a_suspended_guest_stands_still_and_goes_on_where_it_was(counting):
+    vm = counting
     assert vm.suspend().status == "suspended"
     ticks = vm.console.ticks
     frozen = vm.metrics().cpu_seconds
@@ -107,33 +118,37 @@ def test_a_suspended_guest_stands_still_and_goes_on_where_it_was(a, boot):
     assert vm.suspend().status == "suspended"
     assert vm.resume().status == "running"
     vm.console.wait_for_more_ticks()
-    numbers = [n for n, _ in vm.console.ticks]
-    assert numbers == list(range(1, len(numbers) + 1)), "it went on counting where it was"
+    assert_counts_on(vm.console.ticks[len(ticks) - 1 :])
 
 
-def test_a_saved_guest_goes_on_counting_and_its_memory_file_is_gone(lab, a, boot):
-    before = nvram(lab)
-    vm = boot(a, "saved", ticks=3)
+def test_a_saved_guest_goes_on_counting_and_its_memory_file_is_gone(lab, a, counting):
+    vm, before, counted = counting, nvram(lab), len(counting.console.ticks)
     assert vm.save().status == "saved"
     assert a.vms[vm.id].status == "saved"
-    assert [v.status for v in a.vms.list(name="saved")] in (["saved"], ["stopped"])
+    assert [v.status for v in a.vms.list(name=vm.name)] in (["saved"], ["stopped"])
     assert len(nvram(lab)) == len(before) + 1
     assert vm.restore().status == "running"
     vm.console.wait_for_more_ticks()
-    numbers = [n for n, _ in vm.console.ticks]
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert_counts_on(vm.console.ticks[counted - 1 :])
     assert nvram(lab) == before
 
 
-def test_starting_a_saved_guest_restores_it(a, boot):
-    vm = boot(a, "saved2", ticks=2)
+def test_starting_a_saved_guest_restores_it(counting):
+    vm, counted = counting, len(counting.console.ticks)
     vm.suspend()
     vm.save()
     assert vm.start().status in ("running", "suspended")
     vm.resume()
     vm.console.wait_for_more_ticks()
-    numbers = [n for n, _ in vm.console.ticks]
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert_counts_on(vm.console.ticks[counted - 1 :])
+
+
+def test_shutdown_goes_through_the_guest(a, counting):
+    vm, said = counting, len(counting.console.text)
+    assert vm.shutdown(timeout=30).status == "stopped"
+    assert vm.record.status_reason == "shutdown"
+    assert "NOVACRON POWER BUTTON" in vm.console.text[said:]
+    assert a.vms[vm.id].status == "stopped"
 
 
 WRONG = [

@@ -12,9 +12,9 @@ pytestmark = pytest.mark.lab
 MIB = 2**20
 
 
-def test_vcpus_are_added_to_a_running_guest_and_the_guest_sees_them(lab_hosts, boot):
+def test_vcpus_are_added_to_a_running_vm_and_at_its_next_start(lab_hosts, boot):
     host = lab_hosts[0]
-    vm = boot(host, "growing", vcpus=1, vcpus_max=2)
+    vm = boot(host, "growing", vcpus=1, vcpus_max=2, ticks=0, kernel=None)
     found = host.invoke("vcpus_set", vm=vm.id, count=2, live=True, persistent=False)
     assert (found.vcpus, found.vcpus_max) == (2, 2)
     assert vm.refresh().record.vcpus == 2
@@ -83,26 +83,14 @@ def memory_of(vm):
     return int(next(line.split()[1] for line in lines if line.startswith("MemTotal"))) * 1024
 
 
-@pytest.fixture
-def growing(lab, lab_hosts, boot, wait_for_agent):
+@pytest.fixture(scope="module")
+def growing(lab, lab_hosts, boot_shared, wait_for_agent):
     """A guest to which memory can be added, and which can let go of it again."""
     kernel = {"path": str(lab.guest.kernel), "initrd": str(lab.guest.initrd)}
     kernel["command_line"] = f"{lab.guest.command_line} memhp_default_state=online_movable"
-    vm = boot(lab_hosts[0], "modules", memory="256MiB", max_memory="1GiB", kernel=kernel, ticks=1)
+    vm = boot_shared(lab_hosts[0], "modules", memory="256MiB", max_memory="1GiB", kernel=kernel, ticks=1)
     wait_for_agent(vm)
     return vm
-
-
-def test_memory_is_added_to_a_running_guest_and_taken_out_again(growing):
-    vm = growing
-    before = memory_of(vm)
-    found = vm.resources.set_memory("512MiB")
-    assert (found.memory_modules, found.memory_max_bytes, found.max_memory_bytes) == ((256 * MIB,), 512 * MIB, 1024 * MIB)
-    vm.console.wait_until(lambda: memory_of(vm) >= before + 240 * MIB, 60, "more memory in the guest")
-    assert vm.resources.read().next_start is None, "both now and after the next start"
-    vm.stop().start()
-    found = vm.resources.read()
-    assert (found.memory_modules, found.memory_max_bytes) == ((256 * MIB,), 512 * MIB)
 
 
 def test_a_module_that_the_guest_lets_go_of_is_gone(growing):
@@ -113,6 +101,18 @@ def test_a_module_that_the_guest_lets_go_of_is_gone(growing):
     found = vm.resources.set_memory("256MiB", persistent=False)
     assert (found.memory_modules, found.memory_max_bytes, found.next_start) == ((), 256 * MIB, None)
     vm.console.wait_until(lambda: memory_of(vm) <= before + 16 * MIB, 60, "less memory in the guest")
+
+
+def test_memory_is_added_to_a_running_guest_and_there_after_its_next_start(growing):
+    vm = growing
+    before = memory_of(vm)
+    found = vm.resources.set_memory("512MiB")
+    assert (found.memory_modules, found.memory_max_bytes, found.max_memory_bytes) == ((256 * MIB,), 512 * MIB, 1024 * MIB)
+    vm.console.wait_until(lambda: memory_of(vm) >= before + 240 * MIB, 60, "more memory in the guest")
+    assert vm.resources.read().next_start is None, "both now and after the next start"
+    vm.stop().start()
+    found = vm.resources.read()
+    assert (found.memory_modules, found.memory_max_bytes) == ((256 * MIB,), 512 * MIB)
 
 
 def test_a_module_that_the_guest_keeps_is_left_to_the_balloon(lab, lab_hosts, boot, wait_for_agent):
@@ -129,12 +129,13 @@ def test_a_module_that_the_guest_keeps_is_left_to_the_balloon(lab, lab_hosts, bo
 
 
 @pytest.mark.parametrize(("size", "said"), [("2GiB", "at most 1073741824"), ("300MiB", "whole 128 MiB")])
-def test_memory_that_can_not_be_added_is_refused_and_nothing_changes(growing, size, said):
-    before = growing.resources.read()
+def test_memory_that_can_not_be_added_is_refused_and_nothing_changes(lab_hosts, boot, size, said):
+    vm = boot(lab_hosts[0], "grown-up", memory="256MiB", max_memory="1GiB", kernel=None, ticks=0)
+    before = vm.resources.read()
     for places in ({}, {"live": False}, {"persistent": False}):
         with pytest.raises(errors.InvalidSpecError, match=said):
-            growing.resources.set_memory(size, **places)
-    assert growing.resources.read() == before
+            vm.resources.set_memory(size, **places)
+    assert vm.resources.read() == before
 
 
 def test_a_stopped_vm_gets_and_loses_modules_too(lab_hosts, boot):
@@ -284,7 +285,7 @@ def test_io_of_a_running_vm_is_weighed_and_limited_on_the_hosts_devices(lab, lab
 
 
 def test_disks_are_limited_in_each_place_and_read_back(lab, lab_hosts, boot):
-    vm = boot(lab_hosts[0], "disks-limited", ticks=1)
+    vm = boot(lab_hosts[0], "disks-limited", ticks=0, kernel=None)
     found = vm.resources.limit(disks={"vda": {"total_iops": 50, "read_bytes_per_second": "1MiB/s"}}, persistent=False)
     assert found.disks == {"vda": {"total_iops": 50, "read_bytes_per_second": MIB}}
     assert found.next_start.disks == {}
@@ -297,7 +298,7 @@ def test_disks_are_limited_in_each_place_and_read_back(lab, lab_hosts, boot):
     for absent in ({"disks": {"vdz": {"total_iops": 1}}}, {"nics": {"52:54:00:00:00:01": {"inbound_bytes_per_second": 1024}}}):
         with pytest.raises(errors.DeviceNotFoundError, match=r"vdz|52:54"):
             vm.resources.limit(**absent)
-    vm.console.wait_for_more_ticks()
+    assert vm.refresh().status == "running"
 
 
 def test_nics_are_limited_in_the_definition_and_live_where_the_kernel_can(lab, lab_hosts, boot):

@@ -23,24 +23,21 @@ def fast(a, tmp_path):
     assert left == []
 
 
-def written(lab, path):
-    said = lab.hosts[0].exec("qemu-io", "-U", "-r", "-f", "qcow2", "-c", "read -v 1048576 16", path).stdout
-    return int(bytes.fromhex("".join(said.split("\n")[0].split()[1:17])).decode().strip())
-
-
 @pytest.mark.parametrize("running", [True, False])
-def test_disks_move_and_nothing_that_the_guest_wrote_is_lost(lab, a, boot, fast, running):
-    vm = boot(a, "moves", ticks=2, disks=[{"size": "64MiB"}, {"size": "16MiB"}])
+def test_disks_move_and_nothing_that_the_guest_wrote_is_lost(lab, a, boot, guest_disk, fast, running):
+    vm = boot(a, "moves", ticks=2 * running, start=running, disks=[{"size": "64MiB"}, {"size": "16MiB"}])
     old = [d.source for d in vm.record.disks]
     if not running:
-        vm.stop()
+        counted = guest_disk.write(vm, 1)
     moved = a.invoke("vm_migrate_storage", vm=vm.id, pool="fast", disks=())
     assert all(str(fast) in d.source for d in moved.disks)
     if running:
         assert moved.status == "running"
         vm.console.wait_for_more_ticks(30, 3)
         vm.stop()
-        assert written(lab, moved.disks[0].source) >= vm.console.ticks[-1][0] - 1
+        assert guest_disk.read(vm) >= vm.console.ticks[-1][0] - 1
+    else:
+        assert guest_disk.read(vm) == counted
     assert all(str(fast) in d.source for d in vm.refresh().record.disks), "also in the definition"
     assert not [path for path in old if (lab.shared / path.rpartition("/")[2]).exists()]
     vm.start()
@@ -59,8 +56,7 @@ def test_a_full_pool_leaves_the_vm_where_it_was(lab, a, boot):
     assert host.exec("sh", "-c", "mkdir -p /run/tight && mount -t tmpfs -o size=3m tmpfs /run/tight").returncode == 0
     a.invoke("pool_create", spec=StoragePoolSpec(name="tight", path="/run/tight"))
     try:
-        vm = boot(a, "stays", ticks=1, disks=[{"size": "64MiB"}])
-        vm.stop()
+        vm = boot(a, "stays", ticks=0, start=False, disks=[{"size": "64MiB"}])
         host.exec("qemu-io", "-f", "qcow2", "-c", "write -P 7 4M 16M", vm.record.disks[0].source)
         vm.start()
         for _ in range(2):
