@@ -68,6 +68,7 @@ PATTERNS: dict[str, str] = {
     r"^[A-Za-z0-9][A-Za-z0-9.+:_=~-]*$": 'the name of a package, such as "nginx" or "nginx=1.22"',
     r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$": "1 to 63 letters, digits and `_ . -`; a letter or digit comes first",
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$": "1 to 64 letters, digits and `_ . -`; a letter, a digit or `_` comes first",
+    r"^[A-Za-z_][A-Za-z0-9_]{0,63}$": "1 to 64 letters, digits and `_`; a letter or `_` comes first",
     r"^[A-Za-z0-9_.+-]*$": "letters, digits and `_ . + -`",
     r"^[A-Za-z0-9_.-]+$": "letters, digits and `_ . -`",
     r"^[A-Za-z0-9_.-]{1,31}$": "1 to 31 letters, digits and `_ . -`",
