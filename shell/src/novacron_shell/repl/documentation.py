@@ -10,10 +10,14 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from novacron.display import cell
 from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.meanings import meanings
 from novacron.text import printable
 from novacron_shell.repl.themes import Code
 
+PLAIN = (str, int, float, bytes, tuple, list, frozenset, dict, type(None))
+"""Types of values that say nothing of what they mean. The attribute that has them is documented instead."""
 OVERVIEW = """\
 hosts, vms            connected hosts and their VMs by name: vms["web1"].start()
 fleet()               all registered hosts, workflow runs, schedules
@@ -52,10 +56,21 @@ def document(subject: str, names: Mapping[str, Any], *, source: bool = False) ->
     Raises:
         InvalidSpecError: the expression is something else.
         NameError, AttributeError, KeyError: there is no such thing.
+
+    Example:
+        >>> from rich.console import Console
+        >>> import novacron
+        >>> vm = novacron.connect("sim://documented?vms=1").vms["vm-00001"]
+        >>> Console().print(document("vm.record.memory_bytes", {"vm": vm}))
+        vm.record.memory_bytes is 2 GiB
+        Memory in bytes.
     """
     if not subject:
         return Text(OVERVIEW)
     value = _value(subject, names)
+    if isinstance(value, PLAIN) and (meaning := _meaning(subject, names)) is not None:
+        attribute = subject.rpartition(".")[2]
+        return Group(Text(printable(f"{subject} is {cell(attribute, value)}"), style="bold"), Text(printable(meaning)))
     text = _function(value)
     shown: list[RenderableType] = [
         Text(printable(f"{subject}{_signature(text)}"), style="bold"),
@@ -75,6 +90,17 @@ def _value(subject: str, names: Mapping[str, Any]) -> Any:
     if not all(isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Load)) for node in ast.walk(tree)):
         raise InvalidSpecError("can't document that", problems=[problem])
     return eval(compile(subject, "<stdin>", "eval"), dict(names))  # noqa: S307 - names, attributes and constant keys only
+
+
+def _meaning(subject: str, names: Mapping[str, Any]) -> str | None:
+    """Return what an attribute with a plain value means; None if the expression is no such attribute."""
+    tree = ast.parse(subject, mode="eval").body
+    if not isinstance(tree, ast.Attribute):
+        return None
+    owner = type(_value(ast.unparse(tree.value), names))
+    declared = inspect.getattr_static(owner, tree.attr, None)
+    described = inspect.getdoc(declared) if isinstance(declared, property) else None
+    return meanings(owner).get(tree.attr) or described
 
 
 def _function(value: Any) -> Any:
