@@ -246,7 +246,8 @@ class Dispatcher:
             get = operations()[f"{kind}_get"]
             self._load(get.area)
             arguments = dict.fromkeys(get.arguments) | {kind: call.locked}
-            found = getattr(self._manager.hook, get.name)(**arguments)
+            with self.driver.during():
+                found = getattr(self._manager.hook, get.name)(**arguments)
             identity = getattr(found, "id", None)
             call.locked = identity if kind == "vm" or _ID.fullmatch(str(identity)) else f"{kind} {found.name}"
         except Exception:  # noqa: BLE001, S110 - the operation itself meets it again, and says it
@@ -277,10 +278,11 @@ class Dispatcher:
     def _chain(self, operation: Operation) -> Callable[[Call], Any]:
         hook = self.native[operation.name][1] if operation.name in self.native else getattr(self._manager.hook, operation.name)
         takes_job = "job" in operation.arguments
-        check = ResultCheck(self.driver_name, operation)
+        check, during = ResultCheck(self.driver_name, operation), self.driver.during
 
         def call_hook(call: Call) -> Any:
-            return check(hook(job=call.job, **call.arguments) if takes_job else hook(**call.arguments))
+            with during():
+                return check(hook(job=call.job, **call.arguments) if takes_job else hook(**call.arguments))
 
         chain: Callable[[Call], Any] = call_hook
         for policy in reversed(self._policies):

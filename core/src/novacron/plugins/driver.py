@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -111,6 +112,8 @@ class Driver:
             an operation of its area is first used, so that a short command imports only the modules that it needs.
         close: called once when the host is closed.
         native: the driver's own connection, for drivers of the same kind (the other host of a migration).
+        during: returns a context manager that surrounds each operation, in its thread. A driver that gives each thread a connection ends its
+            use there.
     """
 
     def __init__(
@@ -120,8 +123,10 @@ class Driver:
         areas: Mapping[str, Callable[[], object]] = MappingProxyType({}),
         close: Callable[[], object] | None = None,
         native: Any = None,
+        during: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.native = native
+        self.during = during
         self.areas = areas
         self._close = close or bool
         self._closed = False

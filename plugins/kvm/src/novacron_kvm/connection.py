@@ -1,7 +1,8 @@
-"""Connections to one libvirt daemon: one for reads, and a dedicated one for each slow call.
+"""Connections to one libvirt daemon: each thread that calls it has one of its own.
 
-A daemon answers five requests of one client at a time. Slow calls use other connections than reads, so that reads stay quick. A lost
-connection never recovers: a new one is opened when it is needed, and subscribers are told.
+A daemon answers five requests of one client at a time, and libvirt's client is not safe for several threads (see `pool`). So a slow
+call never delays another thread's call, and an abandoned one keeps nothing but its own connection. A lost connection never recovers: a new
+one is opened when it is needed.
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import libvirt
 
-from novacron.errors import HostConnectionError, NovaCronError, OperationTimeoutError, UnsupportedOperationError, VMNotFoundError
+from novacron.errors import HostConnectionError, NovaCronError, OperationTimeoutError, VMNotFoundError
 from novacron.macs import MACAddresses
 from novacron.plugins.driver import AskPeers, no_peers
 from novacron.secrets import Secrets
 from novacron.state import StateDirectory
-from novacron_kvm.errors import mapped, translated
+from novacron.threads import in_thread
+from novacron_kvm.errors import translated
 from novacron_kvm.event_loop import ensure_running
+from novacron_kvm.pool import ConnectionPool, OnlyConnection
 from novacron_kvm.versions import refuse_old
 from novacron_kvm.xml.parsing import parse, text_of
 
@@ -34,8 +37,6 @@ RECONNECT_TIMEOUT = 20.0
 """Seconds that a daemon has to come back before what it left behind is given up."""
 REOPEN_SECONDS = 5.0
 """How long a lost connection is tried to be opened anew, within one call."""
-IDLE_KEPT = 4
-"""Dedicated connections that stay open for the next slow call."""
 
 
 class KVMConnection:
@@ -68,71 +69,80 @@ class KVMConnection:
         self.ask_peers = ask_peers
         self.secrets, self.macs, self.state = secrets or Secrets(), macs or MACAddresses(), state or StateDirectory()
         self.shared = not uri.startswith(("test:", "qemu:///embed"))
-        self._guard = threading.RLock()
-        self._idle: list[Any] = []
-        self._closed = False
-        self._identity: tuple[Any, str] | None = None
-        self._reconnected: list[Callable[[Any], None]] = []
-        self._read = self._open()
-        with translated():
-            self.libvirt_version: int = self._read.getLibVersion()
-            self.node: str = self._read.getHostname()
+        self._pool: ConnectionPool | OnlyConnection = (
+            ConnectionPool(uri, partial(_open_watched, uri), timeout) if self.shared else OnlyConnection(uri, partial(_open, uri))
+        )
+        self._own = _OfThread()
+        self._identity: tuple[int, str] | None = None
         try:
+            with self.operation(), translated():
+                self.libvirt_version: int = self.read.getLibVersion()
+                self.node: str = self.read.getHostname()
             refuse_old(self.libvirt_version, name)
-        except UnsupportedOperationError:
+        except BaseException:
             self.close()
             raise
 
     @property
     def read(self) -> Any:
-        """The connection for quick calls, opened anew when it was lost."""
-        connection = self._read
-        if not self._closed and connection.isAlive():
-            return connection
-        with self._guard:
-            if self._closed:
-                raise HostConnectionError(f"the connection to {self.name} is closed", outcome="not_sent")
-            if not self._read.isAlive():
-                self._read = self._open(min(self.timeout, REOPEN_SECONDS))
-                for callback in list(self._reconnected):
-                    callback(self._read)
-            return self._read
+        """The connection of this thread. A lost one is replaced.
+
+        Objects of a connection, such as domains, belong to the thread too: another thread looks them up on its own connection.
+        """
+        held = self._own.held
+        if held is not None:
+            if not self._pool.closed and held.connection.isAlive():
+                return held.connection
+            self._own.held = None
+            held.give_back()
+        self._own.held = held = _Held(self._pool, self.take())
+        return held.connection
 
     @property
     def identity(self) -> str:
-        """The UUID of the libvirt host, the same under each of its names; read once for each connection."""
+        """The UUID of the libvirt host, the same under each of its names. It is read again after a connection was lost."""
         connection, known = self.read, self._identity
-        if known is None or known[0] is not connection:
-            known = self._identity = (connection, text_of(parse(connection.getCapabilities()), "host/uuid") or "")
+        if known is None or known[0] != self._pool.lost:
+            lost = self._pool.lost
+            known = self._identity = (lost, text_of(parse(connection.getCapabilities()), "host/uuid") or "")
         return known[1]
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._closed
+        return self._pool.closed
+
+    def take(self) -> Any:
+        """Return a connection for something that several threads do one after another, such as a console. `give_back` returns it."""
+        return self._pool.take(min(self.timeout, REOPEN_SECONDS) if self._pool.failing else self.timeout)
+
+    def give_back(self, connection: Any) -> None:
+        """Let others use a connection of `take`."""
+        self._pool.give_back(connection)
+
+    @contextmanager
+    def operation(self) -> Iterator[None]:
+        """Keep this thread's connection for a block, and give it back at its end. Blocks within the block use the same one."""
+        outermost, self._own.within = not self._own.within, True
+        try:
+            yield
+        finally:
+            if outermost:
+                self._own.within = False
+                held, self._own.held = self._own.held, None
+                if held is not None:
+                    held.give_back()
 
     @contextmanager
     def dedicated(self) -> Iterator[Any]:
-        """Give a connection that nobody else uses meanwhile."""
-        if not self.shared:  # in-process drivers keep their state in the one connection
-            yield self.read
-            return
-        with self._guard:
-            connection = next((self._idle.pop() for _ in range(len(self._idle)) if self._idle[-1].isAlive()), None)
-        connection = connection or self._open()
-        try:
-            yield connection
-        except (HostConnectionError, OperationTimeoutError) as error:
-            if error.outcome == "not_sent":  # that one call was not, but what came before it
-                error.outcome = "unknown"
-            raise
-        finally:
-            with self._guard:
-                keep = not self._closed and len(self._idle) < IDLE_KEPT and connection.isAlive()
-                if keep:
-                    self._idle.append(connection)
-            if not keep:
-                _close(connection)
+        """Give the connection of this thread for calls that belong together. The outcome of all is unknown if it is lost."""
+        with self.operation():
+            try:
+                yield self.read
+            except (HostConnectionError, OperationTimeoutError) as error:
+                if error.outcome == "not_sent":  # that one call was not, but what came before it
+                    error.outcome = "unknown"
+                raise
 
     def domain(self, vm: str, connection: Any = None) -> Any:
         """Return libvirt's domain by UUID or name. Raises VMNotFoundError."""
@@ -173,7 +183,7 @@ class KVMConnection:
                 worked = connected and now - began > RECONNECT_TIMEOUT
                 if failing_since is None or worked:
                     failing_since = now if connected else began
-                if self._closed or now - failing_since > RECONNECT_TIMEOUT:
+                if self._pool.closed or now - failing_since > RECONNECT_TIMEOUT:
                     error.outcome = "unknown"
                     raise
             time.sleep(0.2)
@@ -195,91 +205,76 @@ class KVMConnection:
                 under_way.hint = f"{left} may be left behind; {under_way.hint}"
 
     def bounded(self, function: Callable[..., T], *arguments: Any, timeout: float) -> T:
-        """Call something that may block in a thread of its own.
+        """Call something that may block in a thread of its own, on the connection of this thread.
+
+        If it does not end in time, the other thread keeps the connection, and libvirt's objects from before can't be used any more.
 
         Raises:
             OperationTimeoutError: it did not end within `timeout` seconds; its outcome is unknown.
         """
-        return bounded(function, *arguments, timeout=timeout, what=f"a call to {self.name}")
+        lent, self._own.held = self._own.held, None
+        kept = [lent]
 
-    def on_reconnect(self, callback: Callable[[Any], None]) -> Callable[[], None]:
-        """Call `callback` with each new read connection; return what ends that."""
-        self._reconnected.append(callback)
-        return lambda: self._reconnected.remove(callback)
+        def run() -> T:
+            self._own.held, self._own.within = lent, True
+            try:
+                return function(*arguments)
+            finally:
+                kept[0], self._own.held = self._own.held, None
+
+        future = in_thread(run, "novacron-bounded")
+        try:
+            future.exception(timeout)
+        except BaseException as error:
+            future.add_done_callback(lambda _: kept[0].give_back() if kept[0] else None)
+            if not isinstance(error, TimeoutError):
+                raise
+            raise OperationTimeoutError(f"a call to {self.name} did not end within {timeout:g} s", outcome="unknown") from None
+        self._own.held = kept[0]
+        return future.result()
 
     def close(self) -> None:
-        """Close all connections."""
-        with self._guard:
-            self._closed = True
-            connections = [self._read, *self._idle]
-            self._idle.clear()
-        for connection in connections:
-            _close(connection)
-
-    def _open(self, timeout: float | None = None) -> Any:
-        limit = self.timeout if timeout is None else timeout
-        future: Future[Any] = Future()
-        abandoned = threading.Event()
-
-        def run() -> None:
-            try:
-                connection = libvirt.openAuth(self.uri, [[libvirt.VIR_CRED_AUTHNAME], _no_password, None], 0)
-                if self.shared:
-                    connection.setKeepAlive(*KEEPALIVE)
-            except BaseException as error:  # noqa: BLE001 - carried to the caller
-                future.set_exception(error)
-                return
-            future.set_result(connection)
-            if abandoned.is_set():
-                _close(connection)
-
-        threading.Thread(target=run, name=f"novacron-open-{self.name}", daemon=True).start()
-        try:
-            return future.result(limit)
-        except TimeoutError:
-            abandoned.set()
-            raise OperationTimeoutError(
-                f"connecting to {self.uri} took more than {limit:g} s", outcome="not_sent", hint="check that the host is up"
-            ) from None
-        except libvirt.libvirtError as error:
-            found = mapped(error, operation="connect")
-            if not isinstance(found, HostConnectionError):
-                if type(found).__name__ in ("DriverError", "ImageNotFoundError"):
-                    found = HostConnectionError(f"can't connect to {self.uri}: {found.message}", operation="connect")
-            else:
-                found.message = f"can't connect to {self.uri}: {found.message}"
-            found.outcome = "not_sent"
-            raise found from error
+        """Close all connections; those in use as soon as their calls have ended."""
+        self._pool.close()
 
 
-def bounded(function: Callable[..., T], *arguments: Any, timeout: float, what: str) -> T:
-    """Call something that may block in a thread of its own, for at most `timeout` seconds; see `KVMConnection.bounded`."""
-    future: Future[T] = Future()
+class _Held:
+    """A connection that one thread uses. It returns to the pool when the thread ends, at the latest."""
 
-    def run() -> None:
-        try:
-            future.set_result(function(*arguments))
-        except BaseException as error:  # noqa: BLE001 - carried to the caller
-            future.set_exception(error)
+    def __init__(self, pool: ConnectionPool | OnlyConnection, connection: Any) -> None:
+        self._pool: ConnectionPool | OnlyConnection | None = pool
+        self.connection = connection
 
-    threading.Thread(target=run, name="novacron-bounded", daemon=True).start()
-    try:
-        return future.result(timeout)
-    except TimeoutError:
-        if future.done():
-            raise
-        raise OperationTimeoutError(f"{what} did not end within {timeout:g} s", outcome="unknown") from None
+    def give_back(self) -> None:
+        """Return the connection to the pool. A second call does nothing."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.give_back(self.connection)
+
+    __del__ = give_back
+
+
+class _OfThread(threading.local):
+    """What a thread has: its connection, and whether it is within an operation."""
+
+    held: _Held | None = None
+    within = False
+
+
+def _open(uri: str) -> Any:
+    """Open a connection without keepalive. It may block without end."""
+    return libvirt.openAuth(uri, [[libvirt.VIR_CRED_AUTHNAME], _no_password, None], 0)
+
+
+def _open_watched(uri: str) -> Any:
+    """Open a connection with keepalive. It may block without end, because keepalive begins when it is open."""
+    connection = _open(uri)
+    connection.setKeepAlive(*KEEPALIVE)
+    return connection
 
 
 def _no_password(credentials: list[Any], _: Any) -> int:
     return -1  # a driver never prompts; libvirt's auth.conf holds SASL credentials
 
 
-def _close(connection: Any) -> None:
-    try:
-        connection.close()
-    except libvirt.libvirtError:
-        pass  # it was lost
-
-
-__all__ = ["KVMConnection", "bounded"]
+__all__ = ["KVMConnection"]

@@ -99,7 +99,7 @@ class Connection:
     """What `resumable` needs of a host: each attempt has a new connection."""
 
     resumable = KVMConnection.resumable
-    _closed = False
+    _pool = SimpleNamespace(closed=False)
 
     def __init__(self, qemu, refused=0):
         self.qemu, self.refused = qemu, refused

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import libvirt
 import pytest
 
 from novacron.errors import OperationCancelledError
 from novacron.jobs import Job
 from novacron_kvm.jobs.domain_jobs import job_progress
+
+
+class Connection:
+    """A host with one VM."""
+
+    operation = nullcontext
+
+    def domain(self, vm):
+        return Domain()
 
 
 class Domain:
@@ -33,7 +44,7 @@ def test_a_job_that_fails_because_it_was_aborted_is_cancelled(text, cancelled, r
     job = Job("snapshot_create", "web1")
 
     def run():
-        with job_progress(Domain(), job, "saving"):
+        with job_progress(Connection(), "uuid", job, "saving"):
             if cancelled:
                 job.cancel()
             raise libvirt.libvirtError(text)

@@ -50,13 +50,12 @@ def list_vms(connection: KVMConnection, query: VMQuery) -> Sequence[VM]:
 
     One more call tells which VMs libvirtd may have lost, if a VM is stopped and libvirtd does not know why.
     """
-    read = connection.read
     with translated():
         if query.detail == "full":
             from novacron_kvm.inventory.full import list_in_full
 
             return list_in_full(connection, statistics_of_all(connection, GROUPS))
-        stats = statistics_of_all(connection, GROUPS)
+        stats, read = statistics_of_all(connection, GROUPS), connection.read
         transient = {d.UUID() for d in read.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)}
         autostart = {d.UUID() for d in read.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)}
         lost = lost_vms(read, stats)

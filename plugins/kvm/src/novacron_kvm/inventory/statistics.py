@@ -31,10 +31,10 @@ def statistics_of_all(connection: KVMConnection, groups: int, flags: int = 0) ->
     return found
 
 
-def statistics_of(connection: KVMConnection, domain: Any) -> dict[str, Any]:
-    """Return one domain's statistics, in the same way. Raises libvirtError, OperationTimeoutError."""
-    ((_, values),) = _patiently(connection, lambda: connection.read.domainListGetStats([domain], 0, NOWAIT))
-    return values  # type: ignore[no-any-return]
+def statistics_of(connection: KVMConnection, vm: str) -> tuple[Any, dict[str, Any]]:
+    """Return one VM's libvirt domain with its statistics, in the same way. Raises libvirtError, OperationTimeoutError."""
+    ((domain, values),) = _patiently(connection, lambda: connection.read.domainListGetStats([connection.domain(vm)], 0, NOWAIT))
+    return domain, values
 
 
 def sizes_of(domain: Any) -> dict[str, int]:

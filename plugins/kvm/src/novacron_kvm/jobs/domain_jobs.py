@@ -6,11 +6,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
+from novacron.errors import NovaCronError
 from novacron.jobs import Job, remaining_seconds
+
+if TYPE_CHECKING:
+    from novacron_kvm.connection import KVMConnection
 
 POLL = 0.1
 """Seconds between looks at how far a job is."""
@@ -97,10 +101,13 @@ def abort(domain: Any) -> None:
 
 
 @contextmanager
-def job_progress(domain: Any, job: Job[Any], message: str) -> Iterator[None]:
+def job_progress(connection: KVMConnection, identity: str, job: Job[Any], message: str) -> Iterator[None]:
     """Report the progress of libvirt's job that the block waits for, and abort it when `job` is cancelled.
 
-    `domain` is looked at from another thread, so it belongs to another connection than the one that waits.
+    Another thread looks, on its own connection.
+
+    Args:
+        identity: the VM's UUID.
 
     Raises:
         OperationCancelledError: the job was cancelled, and has ended therefore.
@@ -110,17 +117,18 @@ def job_progress(domain: Any, job: Job[Any], message: str) -> Iterator[None]:
     def watch() -> None:
         while not ended.wait(POLL):
             try:
-                if job.cancel_asked:  # again and again: it may have been asked for before libvirt's job began
-                    abort(domain)
-                if found := statistics(domain):
-                    fraction, details = progress(found)
-                    job.report(message, fraction, **details)
-            except libvirt.libvirtError:
+                with connection.operation():
+                    domain = connection.domain(identity)
+                    if job.cancel_asked:  # again and again: it may have been asked for before libvirt's job began
+                        abort(domain)
+                    if found := statistics(domain):
+                        fraction, details = progress(found)
+                        job.report(message, fraction, **details)
+            except (libvirt.libvirtError, NovaCronError):
                 pass  # the VM has just stopped
 
     job.report(message)
     job.raise_if_cancelled()
-    job.on_cancel(lambda: abort(domain))
     watcher = Thread(target=watch, name="novacron-job", daemon=True)
     watcher.start()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import libvirt
@@ -14,9 +15,11 @@ from novacron.keys import linux_codes
 from novacron.plugins import hookimpl
 from novacron.records.guest import ConsoleEndpoint, Screenshot
 from novacron.records.vm import VM
+from novacron.threads import within
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.pool import CLOSE_SECONDS
 from novacron_kvm.xml.parsing import parse, text_of
 
 CHUNK = 65536
@@ -103,8 +106,9 @@ class _SerialConsole:
         self._changed = threading.Condition()
         self._arrived = bytearray()
         self._ended = False
-        self._lane = connection.dedicated()
-        lane = self._lane.__enter__()
+        self._calls = threading.Lock()  # reader, writer and `close` use one connection, which allows one call at a time
+        self._connection = connection
+        self._lane = lane = connection.take()
         try:
             with translated(resource=vm):
                 domain = connection.domain(vm, lane)
@@ -122,7 +126,7 @@ class _SerialConsole:
                         ) from error
                     raise
         except BaseException:
-            self._lane.__exit__(None, None, None)
+            connection.give_back(lane)
             raise
         threading.Thread(target=self._receive, name=f"novacron-console-{vm}", daemon=True).start()
 
@@ -137,8 +141,9 @@ class _SerialConsole:
         """Send all of it."""
         with translated(operation="console_open"):
             while data:
-                sent = self._stream.send(data)
-                if sent == -2:  # the guest is conn
+                with self._calls:
+                    sent = self._stream.send(data)
+                if sent == -2:  # the guest is slow
                     time.sleep(0.01)
                     continue
                 data = data[sent:]
@@ -150,16 +155,24 @@ class _SerialConsole:
                 return
             self._ended = True
             self._changed.notify_all()
-        try:
-            self._stream.abort()
-        except libvirt.libvirtError:
-            pass  # the guest has ended
-        self._lane.__exit__(None, None, None)
+        with suppress(TimeoutError):  # a host that does not answer is not waited for
+            within(CLOSE_SECONDS, self._end, "novacron-console-end")
+
+    def _end(self) -> None:
+        with self._calls:
+            try:
+                self._stream.abort()
+            except libvirt.libvirtError:
+                pass  # the guest has ended
+        self._connection.give_back(self._lane)
 
     def _receive(self) -> None:
         while not self._ended:
             try:
-                data = self._stream.recv(CHUNK)
+                with self._calls:
+                    if self._ended:
+                        break
+                    data = self._stream.recv(CHUNK)
             except libvirt.libvirtError:
                 break
             if data == -2:

@@ -1,7 +1,7 @@
-"""libvirt's lifecycle events as NovaCron's: one registration per connection, however many listen.
+"""libvirt's lifecycle events as NovaCron's: one registration, however many listen, on a connection that makes no other calls.
 
-libvirt refuses a second registration of the same callback on one connection. A registration dies with its connection; while anybody
-listens, a lost connection is therefore opened again at once, and what happened meanwhile is found by comparing.
+A registration dies with its connection. While anybody listens, another connection is therefore opened at once, and what happened meanwhile
+is found by comparing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -21,9 +22,11 @@ from novacron.hookspecs.events import Subscription
 from novacron.plugins import hookimpl
 from novacron.plugins.listener import Listener
 from novacron.records.events import Event
+from novacron.threads import within
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.jobs.domain_jobs import HELPER
+from novacron_kvm.pool import CLOSE_SECONDS
 from novacron_kvm.statuses import TABLE
 
 KIND = {libvirt.VIR_DOMAIN_EVENT_DEFINED: "vm.defined", libvirt.VIR_DOMAIN_EVENT_UNDEFINED: "vm.deleted"}
@@ -93,7 +96,6 @@ class KVMEvents:
         self._registering = threading.RLock()
         self._listeners: list[Listener] = []
         self._registered: tuple[Any, list[int]] | None = None
-        self._stop_following: Callable[[], None] | None = None
         self._known: dict[str, tuple[str, str]] = {}
         self._waiting: deque[Event] = deque()
         self._held = False  # while a comparison is under way, live events wait behind what it finds
@@ -102,12 +104,10 @@ class KVMEvents:
     @hookimpl
     def event_subscribe(self, callback: Callable[[Event], object]) -> Subscription:
         """Register with libvirt if nobody did; again after each reconnect, with what changed meanwhile found by comparing."""
-        connection = self._connection.read
+        self._register_again()
         with self._registering:
-            if self._registered is None or self._registered[0] is not connection:
-                self._known = self._register(connection)
-            if self._stop_following is None:
-                self._stop_following = self._connection.on_reconnect(self._reconnected)
+            if self._registered is None or not self._registered[0].isAlive():
+                self._known = self._register()
             listener = Listener(callback, self._leave)
             with self._guard:
                 self._listeners = [*self._listeners, listener]
@@ -119,29 +119,47 @@ class KVMEvents:
             listener.close()
 
     def _leave(self, listener: Listener) -> None:
-        with self._registering:
-            with self._guard:
-                self._listeners = [one for one in self._listeners if one is not listener]
-                if self._listeners:
-                    return
-                registered, self._registered = self._registered, None
-            if self._stop_following:
-                self._stop_following()
-                self._stop_following = None
-            if registered is None:
+        """Remove a listener. The registration ends with the last one; a host that does not answer is not waited for."""
+        with self._guard:
+            self._listeners = [one for one in self._listeners if one is not listener]
+            if self._listeners:
                 return
-            connection, numbers = registered
-            undo = [partial(connection.domainEventDeregisterAny, number) for number in numbers]
-            for each in (*undo, connection.unregisterCloseCallback):
-                try:
-                    each()
-                except libvirt.libvirtError:
-                    pass  # the connection is gone, and the registration with it
+        with suppress(TimeoutError):
+            within(CLOSE_SECONDS, self._end_unused, "novacron-unsubscribe")
 
-    def _register(self, connection: Any) -> dict[str, tuple[str, str]]:
-        """Register first, then read all statuses: what happens in between is told twice rather than never."""
+    def _end_unused(self) -> None:
+        with self._registering:
+            registered = self._registered
+            if registered is not None and not self._listeners:
+                self._registered = None
+                self._deregister(*registered)
+
+    def _deregister(self, connection: Any, numbers: list[int]) -> None:
+        """End a registration and give the connection back. Nothing is sent over one that is lost."""
+        undo = [partial(connection.domainEventDeregisterAny, number) for number in numbers]
+        for each in (*undo, connection.unregisterCloseCallback):
+            try:
+                each()
+            except libvirt.libvirtError:
+                pass  # the connection is gone, and the registration with it
+        self._connection.give_back(connection)
+
+    def _register(self) -> dict[str, tuple[str, str]]:
+        """Register on another connection, then read all statuses: what happens in between is told twice rather than never."""
+        lost, self._registered = self._registered, None
+        if lost is not None:
+            self._deregister(*lost)
+        connection, numbers = self._connection.take(), list[int]()
+        try:
+            return self._register_on(connection, numbers)
+        except BaseException:
+            self._registered = None
+            self._deregister(connection, numbers)
+            raise
+
+    def _register_on(self, connection: Any, numbers: list[int]) -> dict[str, tuple[str, str]]:
         with translated():
-            numbers = [connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None)]
+            numbers.append(connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None))
             self._registered = (connection, numbers)
             for event, read in MORE.items():
                 try:
@@ -160,21 +178,18 @@ class KVMEvents:
             if not d.name().startswith(HELPER)
         }
 
-    def _reconnected(self, connection: Any) -> None:
+    def _register_again(self) -> None:
         with self._registering:
-            if not self._listeners or (self._registered is not None and self._registered[0] is connection):
+            if not self._listeners or (self._registered is not None and self._registered[0].isAlive()):
                 return
             before, self._held = self._known, True
             try:
-                now = self._register(connection)
+                now = self._register()
                 found = [self._event("host.connection", self._connection.name, None, None, "connected")]
                 found += self._changes(before, now)
                 with self._guard:
                     self._known = now
                     self._waiting.extendleft(reversed(found))
-            except BaseException:
-                self._registered = None  # so that it is tried again
-                raise
             finally:
                 self._held = False
         self._deliver()
@@ -192,7 +207,7 @@ class KVMEvents:
         seconds = RETRY_FIRST
         while self._listeners and not self._connection.closed:
             try:
-                self._reconnected(self._connection.read)  # opening one calls it too; this is for one that broke half-way
+                self._register_again()
                 return
             except NovaCronError:
                 pause.wait(seconds)

@@ -25,9 +25,8 @@ class KVMMetrics:
     @hookimpl
     def metrics_vm(self, vm: str) -> VMMetrics:
         """Measure one VM."""
-        domain = self._connection.domain(vm)
         with translated(resource=vm):
-            values = statistics_of(self._connection, domain)
+            domain, values = statistics_of(self._connection, vm)
             if not answered(self._connection, domain, values):
                 raise BusyError(
                     f"{domain.name()!r} can't be measured: something holds it, or its process hangs", resource=domain.name()

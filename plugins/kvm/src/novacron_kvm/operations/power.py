@@ -93,7 +93,7 @@ class KVMPower:
             refuse_forgotten_jobs(domain, "save")
         with self._connection.dedicated() as conn:
             own = self._connection.domain(domain.UUIDString(), conn)
-            with translated(resource=vm), job_progress(domain, job, "saving memory"):
+            with translated(resource=vm), job_progress(self._connection, own.UUIDString(), job, "saving memory"):
                 own.managedSave()
         return vm_record(self._connection, self._connection.domain(domain.UUIDString()))
 

@@ -78,7 +78,7 @@ class KVMSnapshots:
                     made = external.take(self._connection, conn, domain, record, spec, memory=memory, job=job)
                 else:
                     saving = "saving memory and disks" if record.status in ACTIVE else "saving disks"
-                    with job_progress(self._connection.domain(record.id), job, saving):
+                    with job_progress(self._connection, record.id, job, saving):
                         made = domain.snapshotCreateXML(
                             serialise(external.asked(spec)), libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_VALIDATE
                         )

@@ -94,7 +94,7 @@ def take(
         else:  # without the word libvirt wants internal ones, of a stopped VM too
             flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
             flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE if spec.quiesce else 0
-        with job_progress(connection.domain(record.id), job, "saving memory and disks" if memory else "freezing disks"):
+        with job_progress(connection, record.id, job, "saving memory and disks" if memory else "freezing disks"):
             snapshot = domain.snapshotCreateXML(serialise(root), flags)
         undo.pop_all()
         return snapshot

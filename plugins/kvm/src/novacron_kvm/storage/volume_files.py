@@ -225,7 +225,8 @@ def copy_progress(connection: KVMConnection, pool: str, name: str, size: int, jo
     def watch() -> None:
         while not ended.wait(POLL):
             try:
-                written = connection.read.storagePoolLookupByName(pool).storageVolLookupByName(name).info()[2]
+                with connection.operation():
+                    written = connection.read.storagePoolLookupByName(pool).storageVolLookupByName(name).info()[2]
             except (libvirt.libvirtError, NovaCronError):
                 continue  # not there yet
             job.report("copying", min(1.0, written / size) if size else None, bytes=written)

@@ -1,0 +1,218 @@
+"""The pool of connections: each is used by one thread at a time, and nobody waits for another one's call."""
+
+import threading
+
+import libvirt
+import pytest
+
+from novacron import errors
+from novacron.threads import in_thread
+from novacron_kvm.connection import KVMConnection
+from novacron_kvm.pool import IDLE_KEPT, OPENED_AT_ONCE, ConnectionPool
+
+LONG = 60
+"""Seconds that only a test that fails waits."""
+
+
+class Connection:
+    """An open connection."""
+
+    def __init__(self):
+        self.alive, self.closed = True, False
+
+    def isAlive(self):
+        return self.alive
+
+    def close(self):
+        self.closed = True
+
+    def setKeepAlive(self, interval, count):
+        pass
+
+    def getLibVersion(self):
+        return 9_000_000
+
+    def getHostname(self):
+        return "kvm1"
+
+
+@pytest.fixture
+def opened():
+    """All connections that were opened."""
+    return []
+
+
+@pytest.fixture
+def pool(opened):
+    def open_():
+        opened.append(Connection())
+        return opened[-1]
+
+    found = ConnectionPool("qemu://kvm1/system", open_, LONG)
+    yield found
+    found.close()
+
+
+def test_a_connection_that_was_given_back_is_used_again(pool, opened):
+    pool.give_back(pool.take(LONG))
+    pool.give_back(pool.take(LONG))
+    assert len(opened) == 1
+
+
+def test_a_connection_in_use_is_given_to_nobody_else(pool):
+    taken = [pool.take(LONG) for _ in range(6)]
+    assert len({id(one) for one in taken}) == 6
+    for one in taken:
+        pool.give_back(one)
+    assert [one.closed for one in taken] == [False] * IDLE_KEPT + [True] * (6 - IDLE_KEPT)
+
+
+@pytest.mark.parametrize("when", ["in use", "idle"])
+def test_a_lost_connection_is_replaced(pool, opened, when):
+    first = pool.take(LONG)
+    first.alive = when == "idle"
+    pool.give_back(first)
+    first.alive = False
+    assert pool.take(LONG) is not first
+    assert first.closed
+    assert pool.lost == 1
+
+
+def test_closing_leaves_connections_to_those_who_use_them(pool):
+    used, idle = pool.take(LONG), pool.take(LONG)
+    pool.give_back(idle)
+    pool.close()
+    assert (used.closed, idle.closed) == (False, True)
+    pool.give_back(used)
+    assert used.closed
+    with pytest.raises(errors.HostConnectionError, match="is closed"):
+        pool.take(LONG)
+
+
+def test_closing_ends_the_waiting_and_closes_what_is_opened_later():
+    may_open, opening, connection = threading.Event(), threading.Event(), Connection()
+    closed = threading.Event()
+    connection.close = closed.set
+
+    def open_():
+        opening.set()
+        may_open.wait(LONG)
+        return connection
+
+    pool = ConnectionPool("qemu://kvm1/system", open_, LONG)
+    waiting = in_thread(lambda: pool.take(LONG), "waits")
+    assert opening.wait(LONG)
+    pool.close()
+    with pytest.raises(errors.HostConnectionError, match="is closed"):
+        waiting.result(LONG)
+    may_open.set()
+    assert closed.wait(LONG)
+
+
+def test_a_hanging_daemon_is_not_waited_for_when_the_pool_is_closed(pool, monkeypatch):
+    monkeypatch.setattr("novacron_kvm.pool.CLOSE_SECONDS", 0.01)
+    hangs, release = pool.take(LONG), threading.Event()
+    hangs.close = lambda: release.wait(LONG)
+    pool.give_back(hangs)
+    ended = in_thread(pool.close, "closes")
+    ended.result(LONG / 2)
+    release.set()
+
+
+def test_whoever_waits_in_vain_leaves_one_opening_behind_and_its_connection_is_used():
+    may_open, begun = threading.Event(), []
+
+    def open_():
+        begun.append(1)
+        may_open.wait(LONG)
+        return Connection()
+
+    pool = ConnectionPool("qemu://kvm1/system", open_, LONG)
+    for _ in range(3):
+        with pytest.raises(errors.OperationTimeoutError) as caught:
+            pool.take(0.01)
+        assert caught.value.outcome == "not_sent"
+    assert begun == [1]
+    may_open.set()
+    assert pool.take(LONG).isAlive()
+    pool.close()
+
+
+def test_many_who_wait_open_few_at_once_and_all_learn_of_a_failure():
+    may_fail, begun = threading.Event(), threading.Semaphore(0)
+
+    def open_():
+        begun.release()
+        may_fail.wait(LONG)
+        raise libvirt.libvirtError("refused")
+
+    pool = ConnectionPool("qemu://kvm1/system", open_, LONG)
+    waiting = [in_thread(lambda: pool.take(LONG), "waits") for _ in range(3 * OPENED_AT_ONCE)]
+    for _ in range(OPENED_AT_ONCE):
+        assert begun.acquire(timeout=LONG)
+    assert not begun.acquire(timeout=0.05)
+    may_fail.set()
+    for one in waiting:
+        assert isinstance(one.exception(LONG), errors.HostConnectionError)
+
+
+@pytest.fixture
+def host(opened, monkeypatch):
+    def open_auth(uri, auth, flags):
+        opened.append(Connection())
+        return opened[-1]
+
+    monkeypatch.setattr(libvirt, "openAuth", open_auth)
+    found = KVMConnection("qemu+tcp://kvm1/system", "kvm1")
+    yield found
+    found.close()
+
+
+def test_a_thread_keeps_its_connection_within_an_operation(host, opened):
+    with host.operation():
+        first = host.read
+        with host.dedicated() as same, host.operation():
+            assert same is host.read is first
+        assert in_thread(lambda: host.read, "another").result(LONG) is not first
+    with host.operation():
+        assert host.read in opened
+    assert len(opened) == 2
+
+
+def test_operations_one_after_another_use_one_connection(host, opened):
+    def operation():
+        with host.operation():
+            return host.read
+
+    assert {id(in_thread(operation, "operation").result(LONG)) for _ in range(5)} == {id(opened[0])}
+
+
+def test_a_bounded_call_uses_the_connection_of_its_caller(host):
+    with host.operation():
+        own = host.read
+
+        def call():
+            with host.dedicated() as connection:
+                return connection
+
+        assert host.bounded(call, timeout=LONG) is own
+        assert host.read is own
+
+
+def test_an_abandoned_call_keeps_its_connection_until_it_ends(host):
+    release, ended = threading.Event(), threading.Event()
+
+    def hang():
+        host.read  # noqa: B018 - the connection of the caller
+        release.wait(LONG)
+
+    with host.operation():
+        own = host.read
+        own.close = ended.set
+        with pytest.raises(errors.OperationTimeoutError):
+            host.bounded(hang, timeout=0.01)
+        assert host.read is not own
+        host.close()
+        assert not ended.is_set()
+        release.set()
+        assert ended.wait(LONG)
