@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from novacron import errors
+
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 CALLERS = """
@@ -71,3 +73,17 @@ def test_threads_of_one_process_survive_a_daemon_that_hangs(lab, mended, sample,
     record_property("calls", calls)
     assert calls > 0
     assert failed > 0
+
+
+def test_a_cold_migration_to_a_halted_host_is_cancelled_at_once(lab, lab_hosts, boot, mended):
+    """While it is "checking", both hosts are only read."""
+    a, b = lab_hosts
+    vm = boot(a, "cancelled-cold", ticks=0, start=False)
+    lab.hosts[1].freeze_daemon()
+    job = vm.migrate(b, live=False, wait=False)
+    job.cancel()
+    with pytest.raises(errors.OperationCancelledError) as caught:
+        job.result(60)
+    assert caught.value.outcome == "failed"
+    lab.hosts[1].thaw_daemon()
+    assert a.vms[vm.id].status == "stopped"

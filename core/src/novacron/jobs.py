@@ -49,7 +49,7 @@ class Job(Future[T], Generic[T]):
     As a `concurrent.futures.Future` it has `result(timeout)`, `done()`, `add_done_callback`; it can be awaited from asyncio.
     Unlike for a plain Future, `cancel()` also works while it runs: it asks the driver to stop and roll back.
 
-    Drivers use `report`, `raise_if_cancelled`, `on_cancel`, `remaining`.
+    Drivers use `report`, `raise_if_cancelled`, `on_cancel`, `remaining`. They set `only_reads` while nothing has been changed yet.
 
     Example:
         >>> job = Job("vm_clone", "web1")
@@ -65,7 +65,9 @@ class Job(Future[T], Generic[T]):
         self.started_at = time.time()
         self.identity: Identity | None = None
         self.deadline = None if deadline is None else time.monotonic() + deadline
+        self.only_reads = False
         self._progress = Progress()
+        self._settled = False
         self._cancel_asked = threading.Event()
         self._on_cancel: list[Callable[[], object]] = []
         self._listeners: list[Callable[[Progress], object]] = []
@@ -118,9 +120,25 @@ class Job(Future[T], Generic[T]):
             listener(self._progress)
 
     def set_result(self, result: T) -> None:
-        """End the job successfully and set its progress to 100 % (for the dispatcher)."""
-        self._progress = msgspec.structs.replace(self._progress, fraction=1.0)
-        super().set_result(result)
+        """End the job successfully and set its progress to 100 % (for the dispatcher). It does nothing after `abandon`."""
+        if self._settle():
+            self._progress = msgspec.structs.replace(self._progress, fraction=1.0)
+            super().set_result(result)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """End the job with an error (for the dispatcher). It does nothing after `abandon`."""
+        if self._settle():
+            super().set_exception(exception)
+
+    def abandon(self, error: BaseException) -> None:
+        """End the job with an error although its thread still runs (for the dispatcher). It does nothing if the job has ended."""
+        self.set_exception(error)
+
+    def _settle(self) -> bool:
+        """Return whether the job may end now: the first end counts."""
+        with self._guard:
+            first, self._settled = not self._settled, True
+        return first
 
     def raise_if_cancelled(self) -> None:
         """Raise an error if the job was cancelled or its deadline passed (for drivers, between steps).

@@ -16,6 +16,7 @@ import pluggy
 from novacron.dispatch.arguments import check_arguments
 from novacron.dispatch.audit import AuditLog, AuditPolicy
 from novacron.dispatch.call import Call, deadline, resource_of
+from novacron.dispatch.cancelling import follow_cancelled, hosts_of
 from novacron.dispatch.locks import LockPolicy
 from novacron.dispatch.naming import NamePolicy
 from novacron.dispatch.results import ResultCheck
@@ -233,6 +234,8 @@ class Dispatcher:
             return self._run(call)
 
         in_thread(work, f"novacron-{operation}", job)
+        hosts = hosts_of(self.host, self.driver, arguments)
+        job.on_cancel(lambda: in_thread(lambda: follow_cancelled(job, hosts), f"novacron-cancel-{operation}"))
         return job
 
     def _identify(self, call: Call, kind: str) -> None:

@@ -71,6 +71,10 @@ URI_HINT = 'for example "qemu:///system", "qemu+ssh://root@kvm1/system", "sim://
 AskPeers = Callable[[Callable[[Any], Any]], Sequence[tuple[str, Any]]]
 
 
+def _always(seconds: float) -> bool:
+    return True
+
+
 def no_peers(what: Callable[[Any], Any]) -> Sequence[tuple[str, Any]]:
     """Return no answers: a connection outside a site knows no other hosts."""
     return []
@@ -112,8 +116,9 @@ class Driver:
             an operation of its area is first used, so that a short command imports only the modules that it needs.
         close: called once when the host is closed.
         native: the driver's own connection, for drivers of the same kind (the other host of a migration).
-        during: returns a context manager that surrounds each operation, in its thread. A driver that gives each thread a connection ends its
-            use there.
+        answers: returns whether the hypervisor answers within some seconds. A cancelled operation is waited for only as long as it does.
+        during: returns a context manager that surrounds each operation, in its thread. It lets a driver give each thread a connection for
+            that time.
     """
 
     def __init__(
@@ -123,10 +128,11 @@ class Driver:
         areas: Mapping[str, Callable[[], object]] = MappingProxyType({}),
         close: Callable[[], object] | None = None,
         native: Any = None,
+        answers: Callable[[float], bool] = _always,
         during: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.native = native
-        self.during = during
+        self.answers, self.during = answers, during
         self.areas = areas
         self._close = close or bool
         self._closed = False

@@ -23,7 +23,7 @@ from novacron.macs import MACAddresses
 from novacron.plugins.driver import AskPeers, no_peers
 from novacron.secrets import Secrets
 from novacron.state import StateDirectory
-from novacron.threads import in_thread
+from novacron.threads import in_thread, within
 from novacron_kvm.errors import translated
 from novacron_kvm.event_loop import ensure_running
 from novacron_kvm.pool import ConnectionPool, OnlyConnection
@@ -232,6 +232,19 @@ class KVMConnection:
             raise OperationTimeoutError(f"a call to {self.name} did not end within {timeout:g} s", outcome="unknown") from None
         self._own.held = kept[0]
         return future.result()
+
+    def answers(self, seconds: float) -> bool:
+        """Return whether the daemon answers within `seconds`."""
+
+        def ask() -> None:
+            with self.operation():
+                self.read.getLibVersion()  # libvirt answers it even if all workers for long calls are busy
+
+        try:
+            within(seconds, ask, "novacron-ask")
+        except (TimeoutError, NovaCronError, libvirt.libvirtError):
+            return False
+        return True
 
     def close(self) -> None:
         """Close all connections; those in use as soon as their calls have ended."""

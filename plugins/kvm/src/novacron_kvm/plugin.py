@@ -121,7 +121,7 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
         ask_peers=context.ask_peers,
     )
     made = {area: partial(_make, area, connection) for area in _AREAS}
-    return Driver(areas=made, close=connection.close, native=connection, during=connection.operation)
+    return Driver(areas=made, close=connection.close, native=connection, answers=connection.answers, during=connection.operation)
 
 
 def refuse_unknown(uri: HostURI) -> None:

@@ -64,15 +64,18 @@ class KVMMigration:
     @hookimpl
     def vm_migrate(self, vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport]) -> MigrationReport:
         """Move it. Peer to peer by default, so that it survives this process."""
+        job.only_reads = True
+        job.report("checking")
         domain = self._connection.domain(vm)
         record = vm_record(self._connection, domain)
-        job.report("checking")
         check = check_migration(self._connection, domain, record, to, spec)
         if not check.ok:
             raise MigrationCheckError(
                 f"{record.name!r} can't move to {to.name}", failures=list(check.failures), resource=record.name
             )
         job.raise_if_cancelled()
+        job.only_reads = False
+        job.report("preparing")
         destination, began, made, secrets = destination_of(to), time.monotonic(), facts_of(domain).made, secret_names(domain)
         with translated(resource=record.name):
             refuse_suspended_since_migration(domain, "move")
