@@ -171,6 +171,23 @@ def test_connecting_is_quick():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_libvirts_libraries_are_loaded_before_its_module_is_imported():
+    """The import would stop all threads until they are loaded, also the one of somebody who types."""
+    code = (
+        "import sys, novacron\n"
+        "from novacron_kvm import plugin\n"
+        "real, seen = plugin.load_libraries, []\n"
+        "def load():\n"
+        "    real()\n"
+        "    seen.append(('libvirt.so' in open('/proc/self/maps').read(), 'libvirtmod' in sys.modules))\n"
+        "plugin.load_libraries = load\n"
+        "novacron.connect('test:///default').close()\n"
+        "print(seen)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[(True, False)]\n"
+
+
 @pytest.mark.parametrize(
     "parameter", ["command=/tmp/evil", "netcat=/tmp/evil", "COMMAND=/tmp/evil", "keyfile=/k&Command=/tmp/evil"]
 )

@@ -33,16 +33,22 @@ class HostClock:
         self._next = 0.0
 
     def now(self) -> float | None:
-        """Return the time of the host in seconds since 1970; None if it can't be told, for example over TLS."""
+        """Return the time of the host in seconds since 1970; None if it can't be told, for example over TLS.
+
+        One thread asks the host. The others do not wait for its answer.
+        """
         if self._local:
             return time.time()
         if self._login is None:
             return None
         with self._guard:
-            if time.monotonic() >= self._next:
+            due = time.monotonic() >= self._next
+            if due:
                 self._next = time.monotonic() + EVERY
-                self._known = _asked(self._login)
-            return None if self._known is None else self._known[0] + time.monotonic() - self._known[1]
+        if due:
+            self._known = _asked(self._login)
+        known = self._known
+        return None if known is None else known[0] + time.monotonic() - known[1]
 
 
 def _asked(host: JumpHost) -> tuple[float, float] | None:
