@@ -29,7 +29,7 @@ def call():
     for _ in range(20):
         try:
             host.vms.list()
-            host.invoke("host_get")
+            host.invoke("host_info")
             calls.append(2)
         except novacron.NovaCronError as error:
             failed.append(type(error).__name__)
