@@ -33,11 +33,13 @@ class DisksOfAll:
         self._connection = connection
         self._guard = threading.Lock()
         self._stopped: dict[bytes, Sizes] | None = None
-        self._volumes = _volumes(connection)
+        self._of_thread = threading.local()  # volumes belong to the connection of a thread
 
     def volume(self, disk: Disk) -> Any:
         """Return libvirt's volume of a disk, None if no active pool has it."""
-        return self._volumes.get((disk.pool, disk.volume) if disk.pool and disk.volume else str(disk.source))
+        if not hasattr(self._of_thread, "volumes"):
+            self._of_thread.volumes = _volumes(self._connection)
+        return self._of_thread.volumes.get((disk.pool, disk.volume) if disk.pool and disk.volume else str(disk.source))
 
     def of_stopped(self, domain: Any) -> Sizes:
         """Return the sizes of a stopped VM's disks, as their files tell them. The first call reads those of all VMs."""

@@ -1,11 +1,12 @@
 """All VMs with their devices: what libvirt knows of all in a few calls, then one call for each definition and each volume.
 
-On a quick link these calls are made one after another, because threads that share a connection cost more CPU time than the calls
-themselves. On a slow link most of the time is spent on the way, so several calls are under way at the same time.
+On a quick link these calls are made one after another, because threads cost more CPU time than the calls themselves. On a slow link most of
+the time is spent on the way, so several threads make calls at the same time, each on a connection of its own.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,11 +24,13 @@ from novacron_kvm.inventory.statistics import sizes_of
 from novacron_kvm.jobs.domain_jobs import HELPER
 
 AT_ONCE = 4
-"""Calls at the same time on a slow link. libvirtd answers five of one client at once and lets further ones wait."""
+"""Threads on a slow link. Their connections stay open for the next listing (`pool.IDLE_KEPT`)."""
 BATCH = 500
 """Definitions that are read before the first is parsed. Alternating takes a fifth more CPU time, because each call empties the caches."""
 SLOW = 0.003
 """Seconds that a call takes on a slow link, at least. A call within one machine or one rack takes a tenth of that."""
+WORTH = 2.0
+"""Seconds that all calls together take, at least, if it is worth to open connections for several threads."""
 
 
 def list_in_full(connection: KVMConnection, stats: Iterable[tuple[Any, dict[str, Any]]]) -> list[VM]:
@@ -39,18 +42,18 @@ def list_in_full(connection: KVMConnection, stats: Iterable[tuple[Any, dict[str,
     transient = _those(connection, libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)
     autostart = _those(connection, libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
     saved = _those(connection, libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE | libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE)
-    disks = DisksOfAll(connection)
+    disks, domains = DisksOfAll(connection), _DomainsOfThread(connection)
 
     def definition(domain: Any) -> str | None:
         try:
             with translated(resource=domain.name()):
-                return str(domain.XMLDesc(0))
+                return str(domains.own(domain).XMLDesc(0))
         except VMNotFoundError:
             return None  # it was deleted after the list was made
 
     def record(domain: Any, values: dict[str, Any], text: str) -> VM:
         if "vcpu.current" not in values:
-            values = values | sizes_of(domain)
+            values = values | sizes_of(domains.own(domain))
         most = values.get("balloon.maximum", 0)
         identity = domain.UUID()
         state = State(
@@ -68,7 +71,7 @@ def list_in_full(connection: KVMConnection, stats: Iterable[tuple[Any, dict[str,
     own = [found for found in stats if not found[0].name().startswith(HELPER)]
     records: list[VM] = []
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="novacron-listing") as threads:
-        at_once = map if _is_quick(connection) else threads.map
+        at_once = threads.map if _is_slow(connection, 2 * len(own)) else map
         for start in range(0, len(own), BATCH):
             batch = own[start : start + BATCH]
             texts = list(at_once(definition, (domain for domain, _ in batch)))
@@ -77,15 +80,33 @@ def list_in_full(connection: KVMConnection, stats: Iterable[tuple[Any, dict[str,
     return records
 
 
-def _is_quick(connection: KVMConnection) -> bool:
-    """Whether the shortest call is answered at once. The quickest of three counts: the others may have waited for this machine."""
+class _DomainsOfThread(threading.local):
+    """The domains on the connection of each thread, read in one call."""
+
+    def __init__(self, connection: KVMConnection) -> None:
+        self._connection = connection
+        self._domains: dict[bytes, Any] | None = None
+
+    def own(self, domain: Any) -> Any:
+        """Return a domain of another thread's connection as one of this thread's. Raises libvirtError, NovaCronError."""
+        read = self._connection.read
+        if domain.connect() is read:
+            return domain
+        if self._domains is None:
+            self._domains = {each.UUID(): each for each in read.listAllDomains()}
+        return self._domains.get(domain.UUID()) or self._connection.domain(domain.UUIDString())
+
+
+def _is_slow(connection: KVMConnection, calls: int) -> bool:
+    """Whether many calls take long because of the way. The quickest of three counts: the others may have waited for this machine."""
 
     def seconds() -> float:
         began = time.perf_counter()
         connection.read.getLibVersion()
         return time.perf_counter() - began
 
-    return min(seconds() for _ in range(3)) < SLOW
+    quickest = min(seconds() for _ in range(3))
+    return connection.shared and quickest >= SLOW and calls * quickest >= WORTH
 
 
 def _those(connection: KVMConnection, kind: int) -> set[bytes]:
