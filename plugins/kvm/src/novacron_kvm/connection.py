@@ -37,6 +37,8 @@ RECONNECT_TIMEOUT = 20.0
 """Seconds that a daemon has to come back before what it left behind is given up."""
 REOPEN_SECONDS = 5.0
 """How long a lost connection is tried to be opened anew, within one call."""
+CHECKED_SECONDS = 0.05
+"""How long a connection counts as working after it was checked."""
 
 
 class KVMConnection:
@@ -91,7 +93,7 @@ class KVMConnection:
         """
         held = self._own.held
         if held is not None:
-            if not self._pool.closed and held.connection.isAlive():
+            if not self._pool.closed and held.works():
                 return held.connection
             self._own.held = None
             held.give_back()
@@ -257,6 +259,15 @@ class _Held:
     def __init__(self, pool: ConnectionPool | OnlyConnection, connection: Any) -> None:
         self._pool: ConnectionPool | OnlyConnection | None = pool
         self.connection = connection
+        self._checked = time.monotonic()  # the pool has just done it
+
+    def works(self) -> bool:
+        """Return whether the connection works. It is asked a few times a second: each question may let another thread run first."""
+        now = time.monotonic()
+        if now - self._checked < CHECKED_SECONDS:
+            return True
+        self._checked = now
+        return bool(self.connection.isAlive())
 
     def give_back(self) -> None:
         """Return the connection to the pool. A second call does nothing."""

@@ -72,10 +72,7 @@ class ConnectionPool:
             self._discard(connection)
 
     def give_back(self, connection: Any) -> None:
-        """Let other threads use a connection. It is closed if it is dead, or if enough others are idle."""
-        if not connection.isAlive():
-            self._discard(connection)
-            return
+        """Let other threads use a connection; `take` looks whether it is dead. It is closed if enough others are idle."""
         with self._changed:
             keep = not self.closed and (self._waiting or len(self._idle) < IDLE_KEPT)
             if keep:
