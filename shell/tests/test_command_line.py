@@ -114,6 +114,7 @@ def test_a_vm_is_created_from_options_and_from_a_file(novacron):
         (["-c", SIM, "flow", "plan", "vm-00001", "vm-00002"], None, "the VMs are one word before the steps"),
         (["-c", SIM, "flow", "run", "vm-00001", "migrate:nowhere"], errors.WorkflowError, "nowhere"),
         (["host", "add", "x", "sim://y", "--no-check", "--nonsense"], None, "--help"),
+        (["-c", SIM, "vm", "migrate", "vm-00001", "kvm2"], None, "the usage is `novacron vm migrate [OPTIONS] VM`"),
         (["host", "remove", "nope"], errors.HostNotFoundError, "nope"),
         (["vmm", "list"], None, "did you mean 'vm'"),
         (["-c", "sim://x", "call", "vm_get"], None, "vm=..."),

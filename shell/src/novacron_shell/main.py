@@ -173,7 +173,8 @@ def _unexpected(error: BaseException) -> int:
             )
         _say(f"error: {error.format_message()}")
         if isinstance(error, click.UsageError) and context is not None:
-            _say(f"hint: `{context.command_path} --help` shows the usage")
+            usage = " ".join([context.command_path, *context.command.collect_usage_pieces(context)])
+            _say(f"hint: the usage is `{usage}`; `--help` explains its options")
         return error.exit_code
     if os.environ.get("NOVACRON_TRACEBACK"):
         raise error
