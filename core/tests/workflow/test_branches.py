@@ -46,8 +46,20 @@ def test_several_vms_fail_and_are_undone_each_on_its_own(hosts):
     assert run.status == "failed"
     assert [vm.host.name for vm in vms] == ["wf2", "wf2", "wf1", "wf2"]
     assert [s.status for s in run.steps if s.vm == "v2"] == ["undone", "failed"]
-    with pytest.raises(errors.WorkflowError, match="1 of 4 VMs failed: v2: disk full"):
+    with pytest.raises(errors.WorkflowError) as caught:
         run.result()
+    assert str(caught.value).startswith("snapshot 'a' failed: 1 of 4 VMs failed: v2: disk full on wf2; undone: migrate to wf2; ")
+
+
+def test_equal_errors_of_several_vms_are_said_once(hosts):
+    vms = [hosts["wf1"].vms.create(name=f"v{n}", memory="64MiB") for n in range(5)]
+    run = (steps.start() >> steps.migrate("nowhere")).run(vms, hosts=hosts)
+    with pytest.raises(errors.WorkflowError) as caught:
+        run.result()
+    assert str(caught.value).startswith(
+        "migrate to nowhere failed: 5 of 5 VMs failed: v0, v1, v2 and 2 more: no host named 'nowhere' in the fleet; "
+        "undone: start (5 times)"
+    )
 
 
 def test_a_run_of_several_vms_does_no_more_at_a_time_than_asked(hosts):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -179,16 +180,15 @@ def ended(
 ) -> NovaCronError:
     """Return the error that names the failed step, what was undone, what could not be undone, and steps with an unknown outcome."""
     steps = run.steps
-    number, step = run.step(path) if path is not None else (0, None)
-    where = f"step {number} of {len(steps)}, {step.description}" if step else "the workflow"
+    where = _place(run, path)
     undone = [s.description for s in steps if s.status == "undone"]
     not_undone = [f"{s.description} ({s.undo_error['text']})" for s in steps if s.status == "undo_failed" and s.undo_error]
     kept = [s.description for s in steps if s.status == "done"]
     text = f"the workflow was cancelled at {where}" if cancelled else f"{where} failed: {failure}"
     text += "; whether it happened is not known" if unclear else ""
-    text += f"; undone: {', '.join(undone)}" if undone else ""
+    text += f"; undone: {_counted(undone)}" if undone else ""
     text += f"; could not be undone: {', '.join(not_undone)}" if not_undone else ""
-    text += f"; left as it is: {', '.join(kept)}" if left and kept else ""
+    text += f"; left as it is: {_counted(kept)}" if left and kept else ""
     text += "" if undone or not_undone or kept or unclear else "; nothing was changed before it"
     unknown = bool(not_undone) or unclear or getattr(failure, "outcome", "unknown") == "unknown"
     details = {
@@ -209,6 +209,20 @@ def ended(
     )
     made.__cause__ = failure
     return made
+
+
+def _place(run: Run, path: Path | None) -> str:
+    """Return the step at which a run ended. Several VMs may end at different ones."""
+    if len(run.targets) > 1:
+        failed = {step.description for step in run.steps if step.status == "failed"}
+        return failed.pop() if len(failed) == 1 else "the workflow"
+    number, step = run.step(path) if path is not None else (0, None)
+    return f"step {number} of {len(run.steps)}, {step.description}" if step else "the workflow"
+
+
+def _counted(steps: Iterable[str]) -> str:
+    """Return the descriptions of steps; those of several VMs are equal, and are named once with their number."""
+    return ", ".join(step if number == 1 else f"{step} ({number} times)" for step, number in Counter(steps).items())
 
 
 def prepare_undo(run: Run) -> None:

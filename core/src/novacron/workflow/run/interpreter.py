@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context as ThreadContext
@@ -185,9 +185,9 @@ class Interpreter:
             results = dict(zip((vm.id for vm in node.vms), pool.map(_here(one), node.vms, _contexts()), strict=True))
         branch.scope.check()
         if errors:
-            names = "; ".join(f"{vm.name or vm.id}: {errors[vm.id]}" for vm in node.vms if vm.id in errors)
             first = next(errors[vm.id] for vm in node.vms if vm.id in errors)
-            raise WorkflowError(f"{len(errors)} of {len(node.vms)} VMs failed: {names}", hint=first.hint) from first
+            text = f"{len(errors)} of {len(node.vms)} VMs failed: {_by_error(node.vms, errors)}"
+            raise WorkflowError(text, hint=first.hint) from first
         return results
 
     def _when(self, node: WhenNode, path: Path, branch: Branch) -> Any:
@@ -294,6 +294,20 @@ class Interpreter:
         OnFailureNode: _on_failure,
         ThenNode: _then,
     }
+
+
+def _by_error(vms: Iterable[VMRef], errors: Mapping[str, NovaCronError]) -> str:
+    """Return each error once, after the names of the VMs that failed with it: "web1, web2 and 8 more: the pool is full"."""
+    names: dict[str, list[str]] = {}
+    for vm in vms:
+        if vm.id in errors:
+            names.setdefault(str(errors[vm.id]), []).append(vm.name or vm.id)
+    return "; ".join(f"{_first(failed)}: {error}" for error, failed in names.items())
+
+
+def _first(names: Sequence[str], shown: int = 3) -> str:
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def _contexts() -> Iterator[ThreadContext]:
