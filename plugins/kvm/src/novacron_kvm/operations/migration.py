@@ -71,7 +71,9 @@ class KVMMigration:
         check = check_migration(self._connection, domain, record, to, spec)
         if not check.ok:
             raise MigrationCheckError(
-                f"{record.name!r} can't move to {to.name}", failures=list(check.failures), resource=record.name
+                f"{record.name!r} can't move from {self._connection.name} to {to.name}",
+                failures=list(check.failures),
+                resource=record.name,
             )
         job.raise_if_cancelled()
         job.only_reads = False

@@ -58,7 +58,7 @@ class VMwareMigration(VMOperations):
         failures = self.migration_check(vm, to, spec).failures
         if failures:
             raise MigrationCheckError(
-                f"{record.name!r} can't move to {to.name}",
+                f"{record.name!r} can't move from {self._connection.name} to {to.name}",
                 failures=list(failures),
                 resource=record.name,
                 hint="fix these problems first; migration_check checks again",

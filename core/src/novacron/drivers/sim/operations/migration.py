@@ -45,7 +45,7 @@ class SimMigration(Area):
             sim_vm = self.changing(vm, "migrate") if check.ok else self.look(vm)
             if not check.ok:
                 raise MigrationCheckError(
-                    f"{sim_vm.name!r} can't move to {to.name}",
+                    f"{sim_vm.name!r} can't move from {self.connection.name} to {to.name}",
                     failures=list(check.failures),
                     resource=sim_vm.name,
                     hint="fix these problems first; migration_check checks again",
@@ -146,7 +146,11 @@ class SimMigration(Area):
             vm.migration = None
             again = tuple(failures(self.world, vm, there.world, to.name, spec))
             if again:  # the world went on while the memory was sent
-                raise MigrationCheckError(f"{vm.name!r} can't move to {to.name} any more", failures=list(again), resource=vm.name)
+                raise MigrationCheckError(
+                    f"{vm.name!r} can't move from {self.connection.name} to {to.name} any more",
+                    failures=list(again),
+                    resource=vm.name,
+                )
             job.raise_if_cancelled()
             for place in moving_places(self.world, vm):
                 volume = self.world.pools[place[0]].volumes.pop(place[1])
