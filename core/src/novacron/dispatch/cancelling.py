@@ -64,7 +64,7 @@ def _no_answer(job: Job[Any], silent: list[str]) -> OperationCancelledError:
         host=who,
     )
     if job.only_reads:
-        error.hint = f"nothing was changed; `novacron host diagnose {silent[0]}` looks for the reason"
+        error.hint = f"nothing was changed; `novacron doctor {silent[0]}` looks for the reason"
         return error
     error.outcome = "unknown"
     error.hint = f"this process rolls it back when {who} answers again; check the state before you repeat it"
