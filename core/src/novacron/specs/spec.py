@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
@@ -197,12 +198,21 @@ def _invalid(cls: type[Spec], error: ValidationError) -> InvalidSpecError:
         if isinstance(cause, FieldError):
             parts.append(cause.field)
             given = _short(_value(item["input"], cause.field))
+        elif item["type"] == "value_error" and isinstance(item["input"], dict):
+            given = _compared(_spec_at(cls, item["loc"]) or cls, item["input"], str(cause)) or given
         problems.append(SpecProblem(".".join(parts) or cls.__name__, given, _allowed(cls, item)))
     similar = [name for item in error.errors() if item["type"] == "extra_forbidden" for name in _similar_fields(cls, item["loc"])]
     hint = f"`novacron explain {cls.__name__}`, in Python help({cls.__name__}), shows its fields"
     return InvalidSpecError(
         f"invalid {cls.__name__}", problems=problems, hint=f"did you mean {either(similar)}?" if similar else hint
     )
+
+
+def _compared(cls: type[Spec], given: dict[str, Any], rule: str) -> str:
+    """Return the fields that a rule about several fields names, with what was given for them; "" if it names none."""
+    named = [word for word in dict.fromkeys(re.findall(r"\w+", rule)) if word in cls.model_fields]
+    values = [f"{name}={HIDDEN if is_secret_name(name) else _short(given[name])}" for name in named if name in given]
+    return ", ".join(values) or ("none of them" if named else "")
 
 
 def _no_unicode(name: str) -> InvalidSpecError:
