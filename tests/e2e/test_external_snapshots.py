@@ -278,8 +278,8 @@ def test_a_snapshot_that_was_quicker_than_its_cancelling_is_taken_back(a, boot, 
     from novacron_kvm.snapshots import external
 
     @contextmanager
-    def ended(domain, job, message):
-        with domain_jobs.job_progress(domain, job, message):
+    def ended(connection, identity, job, message):
+        with domain_jobs.job_progress(connection, identity, job, message):
             yield
         job.cancel()
 

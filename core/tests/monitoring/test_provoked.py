@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from novacron.drivers import sim
+from novacron.drivers.sim.operations import metrics
 from novacron.drivers.sim.operations.metrics import SimMetrics
 from novacron.drivers.sim.state.machine import Snapshotted
 from novacron.errors import SnapshotError
@@ -50,6 +51,8 @@ class Fleet:
         self.faults = {}
         self._measured = SimMetrics._measured
         monkeypatch.setattr(site.fleet.metrics.storage, "now", lambda: self.clock[0])
+        monkeypatch.setattr(SimMetrics, "_seconds", lambda area, vm: self.clock[0] if vm.active else 0.0)
+        monkeypatch.setattr(metrics, "_share", lambda vm: 0.2)
         monkeypatch.setattr(SimMetrics, "_measured", lambda area, vm, at: self.measured(area, vm, at))
         self.service = MonitorService(site.fleet.metrics, say=lambda _: None, alerts=site.fleet.alerts)
         self.step(1)
@@ -62,8 +65,9 @@ class Fleet:
 
     def measured(self, area, vm, at):
         """Return what the simulated host measures, changed by the fault of the VM. The counters grow with the clock of the test."""
-        record = self._measured(area, vm, at).replace(cpu_seconds=0.2 * vm.vcpus * self.clock[0])
-        return record.replace(**self.faults[vm.name](record, self.clock[0])) if vm.name in self.faults else record
+        record = self._measured(area, vm, at)
+        name = self.world.find(vm.id).name
+        return record.replace(**self.faults[name](record, self.clock[0])) if name in self.faults else record
 
     def step(self, count, *, inspect=False, seconds=STEP):
         for _ in range(count):
