@@ -45,6 +45,9 @@ def users(monkeypatch):
             def __init__(self, conn):
                 pass
 
+            def look_for_parts(self, paths):
+                assert list(paths) == ["/shared/a.qcow2"]
+
             def used_by(self, domain):
                 return {theirs.key if theirs else key}
 
