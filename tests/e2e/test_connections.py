@@ -16,10 +16,10 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 CALLERS = """
 import sys, threading, time
-import novacron, novacron_kvm.connection
+import novacron, novacron_kvm.connection, novacron_kvm.pool
 from novacron.threads import in_thread
 novacron_kvm.connection.KEEPALIVE = (1, 2)
-novacron_kvm.connection.REOPEN_SECONDS = 1.0
+novacron_kvm.pool.REOPEN_SECONDS = 1.0
 end, calls, failed = time.monotonic() + float(sys.argv[2]), [], []
 host = novacron.connect(sys.argv[1], name="stressed")
 host.subscribe(lambda event: None)

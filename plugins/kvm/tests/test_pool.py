@@ -54,13 +54,13 @@ def pool(opened):
 
 
 def test_a_connection_that_was_given_back_is_used_again(pool, opened):
-    pool.give_back(pool.take(LONG))
-    pool.give_back(pool.take(LONG))
+    pool.give_back(pool.take())
+    pool.give_back(pool.take())
     assert len(opened) == 1
 
 
 def test_a_connection_in_use_is_given_to_nobody_else(pool):
-    taken = [pool.take(LONG) for _ in range(6)]
+    taken = [pool.take() for _ in range(6)]
     assert len({id(one) for one in taken}) == 6
     for one in taken:
         pool.give_back(one)
@@ -69,24 +69,24 @@ def test_a_connection_in_use_is_given_to_nobody_else(pool):
 
 @pytest.mark.parametrize("when", ["in use", "idle"])
 def test_a_lost_connection_is_replaced(pool, opened, when):
-    first = pool.take(LONG)
+    first = pool.take()
     first.alive = when == "idle"
     pool.give_back(first)
     first.alive = False
-    assert pool.take(LONG) is not first
+    assert pool.take() is not first
     assert first.closed
     assert pool.lost == 1
 
 
 def test_closing_leaves_connections_to_those_who_use_them(pool):
-    used, idle = pool.take(LONG), pool.take(LONG)
+    used, idle = pool.take(), pool.take()
     pool.give_back(idle)
     pool.close()
     assert (used.closed, idle.closed) == (False, True)
     pool.give_back(used)
     assert used.closed
     with pytest.raises(errors.HostConnectionError, match="is closed"):
-        pool.take(LONG)
+        pool.take()
 
 
 def test_closing_ends_the_waiting_and_closes_what_is_opened_later():
@@ -100,7 +100,7 @@ def test_closing_ends_the_waiting_and_closes_what_is_opened_later():
         return connection
 
     pool = ConnectionPool("qemu://kvm1/system", open_, LONG)
-    waiting = in_thread(lambda: pool.take(LONG), "waits")
+    waiting = in_thread(lambda: pool.take(), "waits")
     assert opening.wait(LONG)
     pool.close()
     with pytest.raises(errors.HostConnectionError, match="is closed"):
@@ -111,7 +111,7 @@ def test_closing_ends_the_waiting_and_closes_what_is_opened_later():
 
 def test_a_hanging_daemon_is_not_waited_for_when_the_pool_is_closed(pool, monkeypatch):
     monkeypatch.setattr("novacron_kvm.pool.CLOSE_SECONDS", 0.01)
-    hangs, release = pool.take(LONG), threading.Event()
+    hangs, release = pool.take(), threading.Event()
     hangs.close = lambda: release.wait(LONG)
     pool.give_back(hangs)
     ended = in_thread(pool.close, "closes")
@@ -119,7 +119,7 @@ def test_a_hanging_daemon_is_not_waited_for_when_the_pool_is_closed(pool, monkey
     release.set()
 
 
-def test_whoever_waits_in_vain_leaves_one_opening_behind_and_its_connection_is_used():
+def test_whoever_waits_in_vain_leaves_one_opening_behind_and_its_connection_is_used(monkeypatch):
     may_open, begun = threading.Event(), []
 
     def open_():
@@ -127,15 +127,35 @@ def test_whoever_waits_in_vain_leaves_one_opening_behind_and_its_connection_is_u
         may_open.wait(LONG)
         return Connection()
 
+    monkeypatch.setattr("novacron_kvm.pool.REOPEN_SECONDS", 0.01)
     pool = ConnectionPool("qemu://kvm1/system", open_, LONG)
+    pool.failing = True
     for _ in range(3):
         with pytest.raises(errors.OperationTimeoutError) as caught:
-            pool.take(0.01)
+            pool.take()
         assert caught.value.outcome == "not_sent"
     assert begun == [1]
     may_open.set()
-    assert pool.take(LONG).isAlive()
+    assert pool.take().isAlive()
     pool.close()
+
+
+def test_a_connection_that_is_found_dead_makes_the_wait_for_a_new_one_short(monkeypatch):
+    """The host has just stopped to answer: whoever asked has waited for keepalive already."""
+    monkeypatch.setattr("novacron_kvm.pool.REOPEN_SECONDS", 0.01)
+    may_open, dead = threading.Event(), Connection()
+    dead.alive = False
+
+    def open_():
+        may_open.wait(LONG)
+        return Connection()
+
+    pool = ConnectionPool("qemu://kvm1/system", open_, LONG)
+    pool.give_back(dead)
+    with pytest.raises(errors.OperationTimeoutError):
+        pool.take()
+    pool.close()
+    may_open.set()
 
 
 def test_many_who_wait_open_few_at_once_and_all_learn_of_a_failure():
@@ -147,7 +167,7 @@ def test_many_who_wait_open_few_at_once_and_all_learn_of_a_failure():
         raise libvirt.libvirtError("refused")
 
     pool = ConnectionPool("qemu://kvm1/system", open_, LONG)
-    waiting = [in_thread(lambda: pool.take(LONG), "waits") for _ in range(3 * OPENED_AT_ONCE)]
+    waiting = [in_thread(lambda: pool.take(), "waits") for _ in range(3 * OPENED_AT_ONCE)]
     for _ in range(OPENED_AT_ONCE):
         assert begun.acquire(timeout=LONG)
     assert not begun.acquire(timeout=0.05)

@@ -35,8 +35,6 @@ KEEPALIVE = (3, 3)
 """Seconds between probes, and how many may stay unanswered: a dead link or hung daemon ends a call after 9 to 12 s."""
 RECONNECT_TIMEOUT = 20.0
 """Seconds that a daemon has to come back before what it left behind is given up."""
-REOPEN_SECONDS = 5.0
-"""How long a lost connection is tried to be opened anew, within one call."""
 CHECKED_SECONDS = 0.05
 """How long a connection counts as working after it was checked."""
 
@@ -116,7 +114,7 @@ class KVMConnection:
 
     def take(self) -> Any:
         """Return a connection for something that several threads do one after another, such as a console. `give_back` returns it."""
-        return self._pool.take(min(self.timeout, REOPEN_SECONDS) if self._pool.failing else self.timeout)
+        return self._pool.take()
 
     def give_back(self, connection: Any) -> None:
         """Let others use a connection of `take`."""

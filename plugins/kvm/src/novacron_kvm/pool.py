@@ -24,6 +24,8 @@ IDLE_KEPT = 4
 """Connections that stay open for the next call."""
 OPENED_AT_ONCE = 4
 """Connections that are opened at the same time. SSH servers reject more logins at once (`MaxStartups`, ten by default)."""
+REOPEN_SECONDS = 5.0
+"""How long `take` waits for a new connection at most if the last one was found dead or could not be opened."""
 CLOSE_SECONDS = 2.0
 """How long `close` waits for a daemon to answer."""
 SLICE = 0.5
@@ -38,7 +40,8 @@ class ConnectionPool:
     Args:
         uri: the libvirt URI, for errors.
         open_: opens a connection. It may block without end.
-        timeout: seconds after which an opening that has not ended counts as failed. It may still succeed later.
+        timeout: the longest time that `take` waits for a new connection, in seconds. An opening that takes longer counts as failed. It may
+            still succeed later.
     """
 
     def __init__(self, uri: str, open_: Callable[[], Any], timeout: float) -> None:
@@ -54,19 +57,16 @@ class ConnectionPool:
         self.failing = False
         """Whether the last connection was found dead or could not be opened."""
 
-    def take(self, seconds: float) -> Any:
+    def take(self) -> Any:
         """Return a connection that works and that nobody else uses.
-
-        Args:
-            seconds: the longest time to wait for a new one.
 
         Raises:
             HostConnectionError: the pool is closed, or the host can't be reached.
             OperationTimeoutError: no connection could be opened in time.
         """
-        until = time.monotonic() + seconds
+        began = time.monotonic()
         while True:
-            connection = self._wait_for_one(until, seconds)
+            connection = self._wait_for_one(began)
             if connection.isAlive():
                 return connection
             self._discard(connection)
@@ -92,7 +92,7 @@ class ConnectionPool:
             self._changed.notify_all()
         fan_out(idle, close, seconds=CLOSE_SECONDS, limit=IDLE_KEPT, name="novacron-close")
 
-    def _wait_for_one(self, until: float, seconds: float) -> Any:
+    def _wait_for_one(self, began: float) -> Any:
         with self._changed:
             failures = self._failures[0]
             self._waiting += 1
@@ -103,14 +103,16 @@ class ConnectionPool:
                     if self._failures[0] != failures:
                         raise _failure(self._uri, self._failures[1])
                     self._begin_opening()
-                    if time.monotonic() >= until:
+                    seconds = min(self._timeout, REOPEN_SECONDS) if self.failing else self._timeout
+                    left = began + seconds - time.monotonic()
+                    if left <= 0:
                         self.failing = True
                         raise OperationTimeoutError(
                             f"connecting to {self._uri} took more than {seconds:g} s",
                             outcome="not_sent",
                             hint="check that the host is up",
                         )
-                    self._changed.wait(max(0.0, min(SLICE, until - time.monotonic())))
+                    self._changed.wait(min(SLICE, left))
                 return self._idle.pop()
             finally:
                 self._waiting -= 1
@@ -164,7 +166,7 @@ class OnlyConnection:
             raise _failure(uri, error) from error
         self.closed, self.failing, self.lost = False, False, 0
 
-    def take(self, seconds: float) -> Any:
+    def take(self) -> Any:
         """Return the connection. Raises HostConnectionError when it was closed."""
         if self.closed:
             raise closed_error(self._uri)
