@@ -14,6 +14,10 @@ EXAMINED = 65536
 """How many bytes of an image are examined, from its beginning."""
 EXTERNAL_DATA = 1 << 2
 """The bit of qcow2's incompatible features that says that the data are in another file (QEMU, docs/interop/qcow2.txt)."""
+DATA_FILE_NAME = 0x44415441
+"""The header extension of qcow2 that has the name of that file."""
+EXTENT = re.compile(rb'^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+\w+\s+"([^"\n]+)"', re.MULTILINE)
+"""A line of a VMDK description that names a file with a part of the content."""
 _MAGIC = (
     (b"QFI\xfb", "qcow2"),
     (b"KDMV", "vmdk"),
@@ -63,6 +67,46 @@ def reference(head: bytes) -> str:
     return ""
 
 
+def data_files(head: bytes) -> list[str]:
+    """Return the names of the other files that have the content of an image, relative to its folder.
+
+    They are the external data file of a qcow2 image and the extents of a VMDK image. An image that contains all of its content has none.
+
+    Args:
+        head: the first EXAMINED bytes of the image, or all of it.
+
+    Example:
+        >>> data_files(b'# Disk DescriptorFile\\nRW 16384 FLAT "web-flat.vmdk" 0\\n'), data_files(b"any other content")
+        (['web-flat.vmdk'], [])
+    """
+    if head.startswith(b"QFI\xfb"):
+        found = _data_file(head)
+    elif head.startswith(b"# Disk DescriptorFile"):
+        found = EXTENT.findall(head)
+    else:
+        found = []
+    return [name.decode("utf-8", "surrogateescape") for name in found]
+
+
+def _data_file(head: bytes) -> list[bytes]:
+    """Return the name of the external data file in a qcow2 header, if the image has one."""
+    try:
+        (version,) = struct.unpack_from(">I", head, 4)
+        (features,) = struct.unpack_from(">Q", head, 72)
+        (at,) = struct.unpack_from(">I", head, 100)
+        if version < 3 or not features & EXTERNAL_DATA:
+            return []
+        while True:
+            kind, size = struct.unpack_from(">II", head, at)
+            if kind == DATA_FILE_NAME:
+                return [head[at + 8 : at + 8 + size]]
+            if kind == 0:
+                return []
+            at += 8 + (size + 7) // 8 * 8
+    except struct.error:
+        return []  # the header is damaged
+
+
 def _of_qcow2(head: bytes) -> str:
     if len(head) < 80:
         return ""  # it is cut off; nothing opens it
@@ -90,4 +134,4 @@ def _of_vmdk(head: bytes) -> str:
     return "a parent disk" if parent and int(parent[1], 16) != 0xFFFFFFFF else ""
 
 
-__all__ = ["EXAMINED", "EXTERNAL_DATA", "image_format", "reference"]
+__all__ = ["EXAMINED", "EXTERNAL_DATA", "data_files", "image_format", "reference"]

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 import libvirt
 
+from novacron.errors import NovaCronError
+from novacron.image_headers import EXAMINED, data_files
 from novacron_kvm.storage.folders import pool_of_folder
-from novacron_kvm.storage.image_parts import HEADER, SPLIT_FORMATS, part_names, read_header
+from novacron_kvm.storage.streams import read_beginning
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.sources import backing_key, beside_disks, normalised, source_key, sources
@@ -26,6 +28,8 @@ from novacron_kvm.xml.sources import backing_key, beside_disks, normalised, sour
 ACTIVE = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
 INACTIVE_XML = libvirt.VIR_DOMAIN_XML_INACTIVE
 INODE = ("target/permissions/mode", "target/permissions/owner", "target/permissions/group", "capacity", "target/format/@type")
+SPLIT_FORMATS = ("qcow2", "vmdk")
+"""Formats of images that can have their content in other files. libvirt 9.0 does not report these files."""
 CHANGED = ("physical", "allocation", "target/timestamps/mtime", "target/timestamps/ctime")
 
 
@@ -149,14 +153,14 @@ class HostFiles:
             file = self._files.get(key)
             header = self._header(file) if file and _may_be_split(file) else b""
             self._parts[key] = []  # an image that names itself is asked once
-            self._parts[key] = [self.key(normalised(name, posixpath.dirname(key))) for name in part_names(header)]
+            self._parts[key] = [self.key(normalised(name, posixpath.dirname(key))) for name in data_files(header)]
         return self._parts[key]
 
     def _header(self, file: File) -> bytes:
         with pool_of_folder(self._connection, posixpath.dirname(file.key)) as pool:
             try:
-                return read_header(self._connection, pool.storageVolLookupByName(file.name)) if pool is not None else b""
-            except libvirt.libvirtError:
+                return read_beginning(self._connection, pool.storageVolLookupByName(file.name)) if pool is not None else b""
+            except (libvirt.libvirtError, NovaCronError):
                 return b""  # it was deleted meanwhile
 
     def below(self) -> dict[str, str | None]:
@@ -264,7 +268,7 @@ class HostFiles:
 
 def _may_be_split(file: File) -> bool:
     """Whether a file can be an image whose content is in other files. libvirt takes the small text file that describes a VMDK for raw."""
-    return file.format in SPLIT_FORMATS or int(file.changes[0] or HEADER) < HEADER
+    return file.format in SPLIT_FORMATS or int(file.changes[0] or EXAMINED) < EXAMINED
 
 
 def _has_prefix(key: str) -> bool:

@@ -14,8 +14,7 @@ import libvirt
 
 from novacron.errors import ImageError, StorageError
 from novacron.image_headers import EXAMINED, reference
-from novacron.jobs import Job
-from novacron_kvm.storage.streams import download
+from novacron_kvm.storage.streams import read_beginning
 from novacron_kvm.storage.volume_files import find_path
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
@@ -65,7 +64,7 @@ def refuse_references(conn: Any, volume: Any, *, backing: bool = True) -> None:
         root = parse(volume.XMLDesc(0))
         if text_of(root, "target/format/@type") not in IMAGES:
             return
-        needed = reference(_beginning(conn, volume))
+        needed = reference(read_beginning(conn, volume))
         if not needed:
             return
         below = text_of(root, "backingStore/path")
@@ -123,17 +122,6 @@ def _refused(path: str, why: str) -> ImageError:
         resource=path,
         hint="use a complete image (`qemu-img convert`), or make a storage pool of the folder of its backing file",
     )
-
-
-def _beginning(conn: Any, volume: Any) -> bytes:
-    """Return the first bytes of a volume; nothing where libvirt can't read it, such as in its test driver."""
-    content = io.BytesIO()
-    try:
-        download(conn, volume, content, Job("volume_get", volume.name()), most=EXAMINED)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
-            raise
-    return content.getvalue()
 
 
 def _raw_disk(conn: Any, path: str) -> bool:
