@@ -176,6 +176,30 @@ def test_many_who_wait_open_few_at_once_and_all_learn_of_a_failure():
         assert isinstance(one.exception(LONG), errors.HostConnectionError)
 
 
+def test_openings_that_all_end_when_a_host_answers_again_leave_few_connections():
+    gate, closed, connections = threading.Event(), threading.Semaphore(0), []
+
+    def open_():
+        gate.wait(LONG)
+        connection = Connection()
+        connection.close = closed.release
+        connections.append(connection)
+        return connection
+
+    pool = ConnectionPool("qemu://kvm1/system", open_, 0.001)
+    for _ in range(IDLE_KEPT + 6):
+        with pytest.raises(errors.OperationTimeoutError):
+            pool.take()
+    openings = [thread for thread in threading.enumerate() if thread.name == "novacron-open"]
+    gate.set()
+    for thread in openings:
+        thread.join(LONG)
+    assert len(connections) > IDLE_KEPT
+    for _ in range(len(connections) - IDLE_KEPT):
+        assert closed.acquire(timeout=LONG)
+    pool.close()
+
+
 @pytest.fixture
 def host(opened, monkeypatch):
     def open_auth(uri, auth, flags):
@@ -197,6 +221,36 @@ def test_a_thread_keeps_its_connection_within_an_operation(host, opened):
     with host.operation():
         assert host.read in opened
     assert len(opened) == 2
+
+
+def test_nothing_was_sent_if_no_connection_could_be_opened(host, opened, monkeypatch):
+    def refuse(uri, auth, flags):
+        raise libvirt.libvirtError("refused")
+
+    monkeypatch.setattr(libvirt, "openAuth", refuse)
+    opened[0].alive = False
+    with pytest.raises(errors.HostConnectionError) as caught, host.dedicated():
+        pass
+    assert caught.value.outcome == "not_sent"
+
+
+def test_resumable_work_goes_on_when_a_new_connection_takes_longer_than_one_call_waits(host, opened, monkeypatch):
+    begun, gate = threading.Event(), threading.Event()
+
+    def slow(uri, auth, flags):
+        begun.set()
+        gate.wait(LONG)
+        return Connection()
+
+    monkeypatch.setattr("novacron_kvm.pool.REOPEN_SECONDS", 0.01)
+    monkeypatch.setattr(libvirt, "openAuth", slow)
+    opened[0].alive = False
+    work = in_thread(lambda: host.resumable(lambda connection: connection.getHostname()), "resumes")
+    assert begun.wait(LONG)
+    with pytest.raises(TimeoutError):
+        work.result(0.05)  # the first call has given up by now, most probably
+    gate.set()
+    assert work.result(LONG) == "kvm1"
 
 
 def test_operations_one_after_another_use_one_connection(host, opened):

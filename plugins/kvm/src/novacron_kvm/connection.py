@@ -137,8 +137,9 @@ class KVMConnection:
     def dedicated(self) -> Iterator[Any]:
         """Give the connection of this thread for calls that belong together. The outcome of all is unknown if it is lost."""
         with self.operation():
+            connection = self.read  # if it can't be opened, nothing was sent
             try:
-                yield self.read
+                yield connection
             except (HostConnectionError, OperationTimeoutError) as error:
                 if error.outcome == "not_sent":  # that one call was not, but what came before it
                     error.outcome = "unknown"
@@ -177,7 +178,7 @@ class KVMConnection:
                     connected = True
                     return work(conn)
             except (HostConnectionError, OperationTimeoutError) as error:
-                if isinstance(error, OperationTimeoutError) and error.outcome != "not_sent":
+                if connected and isinstance(error, OperationTimeoutError) and error.outcome != "not_sent":
                     raise  # the work's own deadline
                 now = time.monotonic()
                 worked = connected and now - began > RECONNECT_TIMEOUT

@@ -135,14 +135,16 @@ class ConnectionPool:
         with self._changed:
             if began in self._openings:
                 self._openings.remove(began)
-            unwanted = self.closed and connection is not None
+            # many openings end at once when a host that hung answers again
+            wanted = not self.closed and len(self._idle) < max(IDLE_KEPT, self._waiting)
             if connection is None:
                 self.failing, self._failures = True, (self._failures[0] + 1, error)
-            elif not unwanted:
+            else:
                 self.failing = False
-                self._idle.append(connection)
+                if wanted:
+                    self._idle.append(connection)
             self._changed.notify_all()
-        if unwanted:
+        if connection is not None and not wanted:
             close(connection)
 
     def _discard(self, connection: Any) -> None:

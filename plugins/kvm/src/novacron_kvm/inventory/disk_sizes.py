@@ -37,8 +37,9 @@ class DisksOfAll:
 
     def volume(self, disk: Disk) -> Any:
         """Return libvirt's volume of a disk, None if no active pool has it."""
-        if not hasattr(self._of_thread, "volumes"):
-            self._of_thread.volumes = _volumes(self._connection)
+        connection = self._connection.read  # another one after this thread's was lost, or left to a call that hangs
+        if getattr(self._of_thread, "connection", None) is not connection:
+            self._of_thread.connection, self._of_thread.volumes = connection, _volumes(self._connection)
         return self._of_thread.volumes.get((disk.pool, disk.volume) if disk.pool and disk.volume else str(disk.source))
 
     def of_stopped(self, domain: Any) -> Sizes:

@@ -51,9 +51,14 @@ def list_in_full(connection: KVMConnection, stats: Iterable[tuple[Any, dict[str,
         except VMNotFoundError:
             return None  # it was deleted after the list was made
 
-    def record(domain: Any, values: dict[str, Any], text: str) -> VM:
-        if "vcpu.current" not in values:
-            values = values | sizes_of(domains.own(domain))
+    def record(listed: Any, values: dict[str, Any], text: str) -> VM | None:
+        try:
+            with translated(resource=listed.name()):
+                domain = domains.own(listed)
+                if "vcpu.current" not in values:
+                    values = values | sizes_of(domain)
+        except VMNotFoundError:
+            return None  # it was deleted meanwhile
         most = values.get("balloon.maximum", 0)
         identity = domain.UUID()
         state = State(
@@ -76,7 +81,7 @@ def list_in_full(connection: KVMConnection, stats: Iterable[tuple[Any, dict[str,
             batch = own[start : start + BATCH]
             texts = list(at_once(definition, (domain for domain, _ in batch)))
             there = [(*found, text) for found, text in zip(batch, texts, strict=True) if text is not None]
-            records += at_once(lambda found: record(*found), there)
+            records += filter(None, at_once(lambda found: record(*found), there))
     return records
 
 
@@ -85,15 +90,16 @@ class _DomainsOfThread(threading.local):
 
     def __init__(self, connection: KVMConnection) -> None:
         self._connection = connection
-        self._domains: dict[bytes, Any] | None = None
+        self._read: Any = None
+        self._domains: dict[bytes, Any] = {}
 
     def own(self, domain: Any) -> Any:
         """Return a domain of another thread's connection as one of this thread's. Raises libvirtError, NovaCronError."""
         read = self._connection.read
         if domain.connect() is read:
             return domain
-        if self._domains is None:
-            self._domains = {each.UUID(): each for each in read.listAllDomains()}
+        if self._read is not read:
+            self._read, self._domains = read, {each.UUID(): each for each in read.listAllDomains()}
         return self._domains.get(domain.UUID()) or self._connection.domain(domain.UUIDString())
 
 
