@@ -184,11 +184,13 @@ VMDK = struct.pack("<4sIIQQQQ", b"KDMV", 1, 3, 128, 128, 1, 20).ljust(512, b"\0"
 EMPTY_VMDK = struct.pack("<4sIIQQQQ", b"KDMV", 1, 3, 0, 128, 1, 20).ljust(512, b"\0") + EXTENTS
 HINTED = VMDK + b'parentCID=ffffffff\nparentFileNameHint="/etc/shadow"\n'
 CHILD = VMDK + b"CID=1\nparentCID=00000001\n"
+UNPLACED = struct.pack("<4sIIQQQQ", b"KDMV", 1, 3, 128, 128, 0, 0).ljust(512, b"\0") + b'x parentFileNameHint="/etc/shadow"\n'
+COWD = b"COWD".ljust(512, b"\0") + b'parentFileNameHint="/etc/shadow"\n'
 LATE = struct.pack("<4sIIQQQQ", b"KDMV", 1, 3, 128, 128, 4096, 20).ljust(65536, b"\0")
 QED = b"QED\0" + struct.pack("<IIIQ", 65536, 4, 1, 1)
 
 
-@pytest.mark.parametrize("head", [BACKED, EXTERNAL, EXTENTS, EMPTY_VMDK, HINTED, CHILD, LATE, QED])
+@pytest.mark.parametrize("head", [BACKED, EXTERNAL, EXTENTS, EMPTY_VMDK, HINTED, UNPLACED, COWD, CHILD, LATE, QED])
 def test_images_that_need_other_files_are_known(head):
     assert reference(head.ljust(65536, b"\0"))
     assert image_format(head)

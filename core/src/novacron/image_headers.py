@@ -14,6 +14,8 @@ EXAMINED = 65536
 """How many bytes of an image are examined, from its beginning."""
 EXTERNAL_DATA = 1 << 2
 """The bit of qcow2's incompatible features that says that the data are in another file (QEMU, docs/interop/qcow2.txt)."""
+VMDK_DESCRIPTION = slice(512, 512 + 20 * 512)
+"""Where QEMU reads the description of a VMDK, whatever its header says (QEMU, block/vmdk.c)."""
 DATA_FILE_NAME = 0x44415441
 """The header extension of qcow2 that has the name of that file."""
 EXTENT = re.compile(rb'^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+\w+\s+"([^"\n]+)"', re.MULTILINE)
@@ -58,6 +60,8 @@ def reference(head: bytes) -> str:
     """
     if head.startswith(b"QFI\xfb"):
         return _of_qcow2(head)
+    if head.startswith((b"KDMV", b"COWD")) and b"parentFileNameHint" in head[VMDK_DESCRIPTION]:
+        return "a parent disk"
     if head.startswith(b"KDMV"):
         return _of_vmdk(head)
     if head.startswith(b"# Disk DescriptorFile"):

@@ -153,8 +153,16 @@ class HostFiles:
             file = self._files.get(key)
             header = self._header(file) if file and _may_be_split(file) else b""
             self._parts[key] = []  # an image that names itself is asked once
-            self._parts[key] = [self.key(normalised(name, posixpath.dirname(key))) for name in data_files(header)]
+            named = (self._key_of_part(name, posixpath.dirname(key)) for name in data_files(header))
+            self._parts[key] = [part for part in named if part]
         return self._parts[key]
+
+    def _key_of_part(self, name: str, folder: str) -> str | None:
+        """Return the key of a file that a header names; None if no file can have that name. A guest may have written the header."""
+        try:
+            return self.key(normalised(name, folder))
+        except (ValueError, NovaCronError):
+            return None
 
     def _header(self, file: File) -> bytes:
         with pool_of_folder(self._connection, posixpath.dirname(file.key)) as pool:

@@ -15,7 +15,7 @@ import libvirt
 from novacron.errors import ImageError, StorageError
 from novacron.image_headers import EXAMINED, reference
 from novacron_kvm.storage.streams import read_beginning
-from novacron_kvm.storage.volume_files import find_path
+from novacron_kvm.storage.volume_files import find_path, volume_of_disk
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 
@@ -64,12 +64,15 @@ def refuse_references(conn: Any, volume: Any, *, backing: bool = True) -> None:
         root = parse(volume.XMLDesc(0))
         if text_of(root, "target/format/@type") not in IMAGES:
             return
-        needed = reference(read_beginning(conn, volume))
+        below = text_of(root, "backingStore/path")
+        needed = reference(read_beginning(conn, volume)) or ("a backing file" if below else "")
         if not needed:
             return
-        below = text_of(root, "backingStore/path")
         if needed != "a backing file" or not backing or not below or (volume := find_path(conn, below)) is None:
-            raise _refused(path, f"needs {needed} that is in no storage pool")
+            where = (
+                " that is in no storage pool" if needed == "a backing file" and backing else ", which NovaCron does not follow"
+            )
+            raise _refused(path, f"needs {needed}{where}")
         if _raw_disk(conn, path):
             raise _refused(path, "is the raw disk of a VM, whose guest wrote its header")
 
@@ -86,7 +89,9 @@ def complete(source: BinaryIO, name: str) -> BinaryIO:
         StorageError: the file can't be read.
     """
     try:
-        begun = source.read(EXAMINED)
+        begun = b""
+        while len(begun) < EXAMINED and (piece := source.read(EXAMINED - len(begun))):  # a pipe gives less than asked
+            begun += piece
     except OSError as error:
         raise StorageError(f"the file for {name!r} can't be read: {error}", resource=name, outcome="not_sent") from error
     if needed := reference(begun):
@@ -131,11 +136,19 @@ def _raw_disk(conn: Any, path: str) -> bool:
             text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
         except libvirt.libvirtError:
             continue  # it is gone
-        if path in text:
+        if path in text or "type='volume'" in text:
             disks = parse(text).iterfind("devices/disk")
-            if any(format_of(e) == "raw" and e.get("device", "disk") == "disk" and disk_record(e).source == path for e in disks):
+            if any(format_of(e) == "raw" and e.get("device", "disk") == "disk" and _path_of(conn, e) == path for e in disks):
                 return True
     return False
+
+
+def _path_of(conn: Any, element: Any) -> str | None:
+    """Return the path of a disk's file, also if the definition names it as a volume of a storage pool."""
+    if element.get("type") == "volume":
+        volume = volume_of_disk(conn, element)
+        return None if volume is None else str(volume.path())
+    return disk_record(element).source
 
 
 __all__ = ["IMAGES", "complete", "format_of", "refuse_other_format", "refuse_references"]
