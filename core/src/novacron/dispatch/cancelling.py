@@ -67,7 +67,7 @@ def _no_answer(job: Job[Any], silent: list[str]) -> OperationCancelledError:
         error.hint = f"nothing was changed; `novacron doctor {silent[0]}` looks for the reason"
         return error
     error.outcome = "unknown"
-    error.hint = f"this process rolls it back when {who} answers again; check the state before you repeat it"
+    error.hint = f"it is rolled back if this process still runs when {who} answers again; check the state before you repeat it"
     return error
 
 
