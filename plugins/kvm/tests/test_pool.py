@@ -234,6 +234,24 @@ def test_nothing_was_sent_if_no_connection_could_be_opened(host, opened, monkeyp
     assert caught.value.outcome == "not_sent"
 
 
+def test_an_operation_whose_connection_is_lost_and_not_replaced_has_an_unknown_outcome(host, opened, monkeypatch):
+    """It may have changed something by then, so it is not repeated."""
+
+    def refuse(uri, auth, flags):
+        raise libvirt.libvirtError("refused")
+
+    monkeypatch.setattr("novacron_kvm.connection.CHECKED_SECONDS", 0.0)
+    with host.operation():
+        host.read.alive = False
+        monkeypatch.setattr(libvirt, "openAuth", refuse)
+        with pytest.raises(errors.HostConnectionError) as caught:
+            host.read  # noqa: B018 - it opens another one
+    assert caught.value.outcome == "unknown"
+    with host.operation(), pytest.raises(errors.HostConnectionError) as caught:
+        host.read  # noqa: B018
+    assert caught.value.outcome == "not_sent"
+
+
 def test_resumable_work_goes_on_when_a_new_connection_takes_longer_than_one_call_waits(host, opened, monkeypatch):
     begun, gate = threading.Event(), threading.Event()
 

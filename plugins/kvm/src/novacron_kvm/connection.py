@@ -95,7 +95,13 @@ class KVMConnection:
                 return held.connection
             self._own.held = None
             held.give_back()
-        self._own.held = held = _Held(self._pool, self.take())
+        try:
+            self._own.held = held = _Held(self._pool, self.take())
+        except (HostConnectionError, OperationTimeoutError) as error:
+            if self._own.used:
+                error.outcome = "unknown"  # earlier calls of the operation may have changed something
+            raise
+        self._own.used = self._own.within
         return held.connection
 
     @property
@@ -128,7 +134,7 @@ class KVMConnection:
             yield
         finally:
             if outermost:
-                self._own.within = False
+                self._own.within = self._own.used = False
                 held, self._own.held = self._own.held, None
                 if held is not None:
                     held.give_back()
@@ -214,10 +220,10 @@ class KVMConnection:
             OperationTimeoutError: it did not end within `timeout` seconds; its outcome is unknown.
         """
         lent, self._own.held = self._own.held, None
-        kept = [lent]
+        kept, used = [lent], self._own.used
 
         def run() -> T:
-            self._own.held, self._own.within = lent, True
+            self._own.held, self._own.within, self._own.used = lent, True, used
             try:
                 return function(*arguments)
             finally:
@@ -278,10 +284,11 @@ class _Held:
 
 
 class _OfThread(threading.local):
-    """What a thread has: its connection, and whether it is within an operation."""
+    """What a thread has: its connection, whether it is within an operation, and whether the operation has used a connection."""
 
     held: _Held | None = None
     within = False
+    used = False
 
 
 def _open(uri: str) -> Any:
