@@ -3,7 +3,7 @@
 import pytest
 
 from novacron.errors import InvalidSpecError, NotFoundError
-from novacron.monitoring.alerting.configuration import Configuration, Route, matcher
+from novacron.monitoring.alerting.configuration import Configuration, Inhibition, Route, matcher
 from novacron.monitoring.alerting.grouping import Silence, due, muted
 from novacron.monitoring.layouts import Measured, Round, SeriesKey
 from novacron.records.alerts import Alert
@@ -82,6 +82,18 @@ def test_silences_and_inhibitions():
     assert [one.silenced_by for one in muted([down, other], silences, configuration, 100)] == [None, None]
 
 
+def test_alerts_that_are_source_and_target_do_not_inhibit_each_other():
+    """Otherwise nobody would be told of either."""
+    critical, any_host = (matcher('severity="critical"'),), (matcher('host!=""'),)
+    configuration = Configuration(inhibitions=(Inhibition(source=critical, target=any_host, equal=("host",)),))
+    two = [alert(name, severity="critical", host="a") for name in ("A", "B")]
+    assert [one.inhibited_by for one in muted(two, [], configuration, 0)] == [None, None]
+    found = muted(
+        [*two, alert("C", severity="warning", host="a"), alert("D", severity="warning", host="b")], [], configuration, 0
+    )
+    assert [one.inhibited_by for one in found] == [None, None, "A", None]
+
+
 def test_a_silence_mutes_and_its_end_tells(site, receiver, told_by, rounds):
     alerts = site.fleet.alerts
     alerts.load("own", told_by(receiver.url))
@@ -113,6 +125,18 @@ def test_rules_of_two_files_and_of_plugins(site):
     alerts.unload("one")
     with pytest.raises(NotFoundError):
         alerts.unload("one")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"expr": "disk > 1"}, {"expr": "load > 9", "labels": {"team": "a"}}, {"expr": "disk > 1", "labels": {"severity": ""}}],
+)
+def test_two_rules_of_one_name_need_a_label_that_differs(site, other):
+    """Otherwise each would take the alerts of the other one for its own, and resolve them."""
+    one = {"alert": "Mine", "expr": "load > 1", "labels": {"severity": "critical"}}
+    with pytest.raises(InvalidSpecError, match=r"Mine\.labels"):
+        site.fleet.alerts.load("mine", {"rules": [one, {"alert": "Mine", **other}]})
+    site.fleet.alerts.load("mine", {"rules": [one, {"alert": "Mine", "expr": "load > 0", "labels": {"severity": "warning"}}]})
 
 
 def test_a_new_process_reads_the_past_of_all_vms_at_once(site, monkeypatch):

@@ -162,6 +162,19 @@ def test_missing_data_is_not_taken_for_a_condition_that_ended(no_data, expected)
     assert follow(states({"expr": "m > 90 and m < 200", "no_data": no_data}), GAP)[-1] == expected
 
 
+def test_a_rule_with_an_empty_label_goes_on_to_fire():
+    assert follow(states({"expr": "m > 90", "labels": {"team": ""}, "for": "2m"}), [95] * 4)[-1] == "firing"
+
+
+def test_values_that_are_too_large_stop_no_other_rule():
+    found, samples = states({"expr": "sum_over_time(m[5m]) > 1"}, {"expr": "m > 1"}), Samples()
+    for at in (0, 60, 120):
+        samples.add("m", {"host": "a"}, at, 1.7e308)
+        _, problems = found.evaluate(samples, at)
+    assert list(problems) == ["R0"]
+    assert [one.alert.rule for one in found.known.values() if one.alert.state == "firing"][-1] == "R1"
+
+
 def test_missing_data_does_not_let_a_pending_alert_fire_unless_it_says_so():
     assert follow(states({"expr": "m > 90", "for": "9m"}), GAP + [None] * 3)[-1] == "pending"
     assert follow(states({"expr": "m > 90", "for": "9m", "no_data": "alert"}), GAP + [None] * 3)[-1] == "firing"

@@ -154,7 +154,11 @@ def forecast(
     start = series.points[-1][0]
     count = max(1, math.floor(horizon / step))
     points = []
-    for number, value in enumerate(methods[name](values, count, season), 1):
+    try:
+        ahead = methods[name](values, count, season)
+    except ValueError:  # a plugin's forecaster may refuse so many steps
+        return _without(empty, f"{name} can't forecast {count} values from {len(values)}")
+    for number, value in enumerate(ahead, 1):
         wide = width * math.sqrt(max(1.0, number / held))  # the further ahead, the less certain
         points.append(ForecastPoint(at=start + number * step, value=value, low=value - wide, high=value + wide))
     expected, earliest, latest = (_reaches(points, values[-1], level, field) for field in ("value", "early", "late"))

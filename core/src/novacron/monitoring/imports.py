@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -56,10 +56,11 @@ def import_history(host: AskedHost, storage: MetricStorage, seconds: float, now:
         NovaCronError: the host can't be asked, or has no history.
     """
     vms: list[VM] = list(host.invoke("vm_list", query=VMQuery()))
+    known = {key: number for number, (_, key, _) in storage.objects("vm").items()}
     count = 0
     for start in range(0, len(vms), AT_ONCE):
         some = vms[start : start + AT_ONCE]
-        first = _first_values(storage, [vm.id for vm in some])
+        first = _first_values(storage, {known[vm.id]: vm.id for vm in some if vm.id in known})
         times: dict[float, list[Measured]] = {}
         for vm in some:
             until, total = first.get(vm.id, (now, 0.0))
@@ -68,7 +69,9 @@ def import_history(host: AskedHost, storage: MetricStorage, seconds: float, now:
                 labels: Labels = (("name", vm.name), ("vm", vm.id))
                 times.setdefault(at, []).append(Measured("vm", vm.id, host.name, labels, storage.layouts.of(keys), row))
                 count += len(row)
-        for at, measured in sorted(times.items()):
+        for at, measured in sorted(
+            times.items(), reverse=True
+        ):  # so that the next import continues where this one was interrupted
             storage.write(at, measured, pushed=True)
     return count
 
@@ -109,13 +112,16 @@ def _end(one: VMUsage) -> float:
     return datetime.fromisoformat(one.at).timestamp()
 
 
-def _first_values(storage: MetricStorage, vms: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Return the time of the first stored value of VMs, and the CPU seconds of that time if they are known."""
+def _first_values(storage: MetricStorage, numbers: Mapping[int, str]) -> dict[str, tuple[float, float]]:
+    """Return the time of the first stored value of VMs, and the CPU seconds of that time if they are known.
+
+    Args:
+        storage: where the values are stored.
+        numbers: the ids of the VMs by the numbers of their objects.
+    """
+    if not numbers:
+        return {}
     with storage.database.transaction() as connection:
-        objects = storage.objects("vm")
-        numbers = {number: key for number, (_, key, _) in objects.items() if key in set(vms)}
-        if not numbers:
-            return {}
         chunk, raw = metric_chunks.c, metric_raw.c
         packed = sa.select(chunk.object, sa.func.min(chunk.start)).where(chunk.object.in_(numbers), chunk.resolution == 0)
         found: dict[str, tuple[float, float]] = {

@@ -140,6 +140,7 @@ class FleetAlerts:
             for problem in self._actions.check(sink, f"receivers.{receiver}.sinks.{place}")
         ]
         problems += unknown_metrics(read.rules) or wrong_units(read.rules, self._metrics.definitions())
+        problems += same_alerts(read.rules)
         if problems:
             raise InvalidSpecError(f"invalid alerts in {name}", problems=problems)
         other = {known: given for known, given in self.storage.files().items() if known != name}
@@ -267,6 +268,26 @@ def unknown_metrics(rules: Iterable[Rule]) -> list[SpecProblem]:
                 allowed = f"{near[0]}, perhaps" if near else "one of the metrics that `novacron monitor metrics` lists"
                 found.append(SpecProblem(f"{rule.alert}.expr", metric, allowed))
     return found
+
+
+def same_alerts(rules: Iterable[Rule]) -> list[SpecProblem]:
+    """Return the rules whose alerts could be those of another rule: rules of one name need a label with different texts.
+
+    Example:
+        >>> one = Rule.of({"alert": "A", "expr": "up == 0", "labels": {"severity": "critical"}})
+        >>> [problem.path for problem in same_alerts([one, Rule.of({"alert": "A", "expr": "up == 1"})])]
+        ['A.labels']
+    """
+    by_name: dict[str, list[dict[str, str]]] = {}
+    problems = []
+    for rule in rules:
+        labels = {name: text for name, text in rule.labels.items() if text and "{{" not in text}
+        others = by_name.setdefault(rule.alert, [])
+        if not all(any(labels[name] != other[name] for name in labels.keys() & other.keys()) for other in others):
+            allowed = "a label, such as severity, that differs from the other rules of this name"
+            problems.append(SpecProblem(f"{rule.alert}.labels", str(labels), allowed))
+        others.append(labels)
+    return problems
 
 
 def _acting(configuration: Configuration, actor: str | None) -> Configuration:

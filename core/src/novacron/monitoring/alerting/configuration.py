@@ -65,11 +65,9 @@ class Inhibition(msgspec.Struct, frozen=True, kw_only=True):
     target: tuple[Matcher, ...]
     equal: tuple[str, ...] = ()
 
-    def covers(self, source: Mapping[str, str], target: Mapping[str, str]) -> bool:
-        """Return whether one alert makes another one redundant."""
-        if not matches(self.source, source) or not matches(self.target, target):
-            return False
-        return source != target and all(source.get(name, "") == target.get(name, "") for name in self.equal)
+    def key(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the labels that source and target have in common. A missing label equals an empty one."""
+        return tuple([labels.get(name, "") for name in self.equal])
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):

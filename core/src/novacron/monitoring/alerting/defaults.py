@@ -181,7 +181,7 @@ RULES: tuple[dict[str, Any], ...] = (
         "warning",
         "Reads of {{ $labels.disk }} of {{ $labels.name }} take {{ $value | humanizeDuration }}",
         "The storage is overloaded or failing. Look for the busiest VM: novacron vm rates.",
-        **{"for": "10m"},
+        **{"for": "10m", "labels": {"severity": "warning", "direction": "read"}},
     ),
     _rule(
         "VMDiskLatencyHigh",

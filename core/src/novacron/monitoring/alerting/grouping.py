@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from novacron.monitoring.alerting.configuration import Configuration, Route, matches
+from novacron.monitoring.alerting.configuration import Configuration, Inhibition, Route, matches
 from novacron.monitoring.alerting.expressions import Matcher
 from novacron.records.alerts import Alert, Notification
 from novacron.records.record import Record
@@ -47,15 +47,41 @@ def muted(
 ) -> list[Alert]:
     """Return the alerts, each with the silence or the inhibition that covers it."""
     known = list(alerts)
-    firing = [one for one in known if one.state == "firing"]
+    inhibiting = [_Inhibiting(one, known) for one in configuration.inhibitions]
     current = [(one, matchers) for one, matchers in silences if one.starts_at <= at < one.ends_at]
     found = []
     for alert in known:
         silence = next((one.id for one, matchers in current if matches(matchers, alert.labels)), None)
-        source = next((o.rule for o in firing if any(i.covers(o.labels, alert.labels) for i in configuration.inhibitions)), None)
+        source = next((rule for one in inhibiting if (rule := one.source_of(alert)) is not None), None)
         changed = (alert.silenced_by, alert.inhibited_by) != (silence, source)
         found.append(alert.replace(silenced_by=silence, inhibited_by=source) if changed else alert)
     return found
+
+
+class _Inhibiting:
+    """The firing alerts that are sources of an inhibition, by the labels that must be equal. So no alert is compared with all others.
+
+    As in Alertmanager, an alert that is both source and target is not inhibited by alerts that are both, such as itself. Otherwise two
+    alerts would inhibit each other, and nobody would be told of either.
+    """
+
+    def __init__(self, inhibition: Inhibition, alerts: Iterable[Alert]) -> None:
+        self._inhibition = inhibition
+        self._sources: dict[tuple[str, ...], str] = {}
+        self._sources_only: dict[tuple[str, ...], str] = {}
+        for one in alerts:
+            if one.state == "firing" and matches(inhibition.source, one.labels):
+                key = inhibition.key(one.labels)
+                self._sources.setdefault(key, one.rule)
+                if not matches(inhibition.target, one.labels):
+                    self._sources_only.setdefault(key, one.rule)
+
+    def source_of(self, alert: Alert) -> str | None:
+        """Return the rule of an alert that inhibits this one; None if there is none."""
+        if not self._sources or not matches(self._inhibition.target, alert.labels):
+            return None
+        both = matches(self._inhibition.source, alert.labels)
+        return (self._sources_only if both else self._sources).get(self._inhibition.key(alert.labels))
 
 
 def due(

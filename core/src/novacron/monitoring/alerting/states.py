@@ -49,7 +49,7 @@ class AlertStates:
     def __init__(self, rules: Sequence[Rule], known: Mapping[str, Tracked] | None = None) -> None:
         self.rules = list(rules)
         self.known: dict[str, Tracked] = dict(known or {})
-        self._seen: dict[str, dict[Labels, float]] = {}
+        self._seen: dict[tuple[str, str], dict[Labels, float]] = {}
 
     def evaluate(
         self, samples: Samples, at: float, gone: Callable[[Mapping[str, str]], bool] = lambda labels: False
@@ -78,6 +78,8 @@ class AlertStates:
                 self._evaluate(rule, mine, evaluation, gone)
             except InvalidSpecError as error:
                 problems[rule.alert] = str(error)
+            except OverflowError as error:  # values near 1e308; the other rules must still be evaluated
+                problems[rule.alert] = f"the values are too large: {error}"
         for name in orphans & set(self.known):  # alerts of rules that were removed
             self._end(name, at)
         changed: dict[str, Tracked | None] = {name: one for name, one in self.known.items() if before.get(name) != one}
@@ -85,7 +87,7 @@ class AlertStates:
 
     def _of(self, rule: Rule, known: dict[str, Tracked]) -> dict[str, Tracked]:
         """Return the alerts of a rule among those of its name: several rules may have one name and differ in their labels."""
-        fixed = {name: text for name, text in rule.labels.items() if "{{" not in text}
+        fixed = {name: text for name, text in rule.labels.items() if text and "{{" not in text}  # an alert has no empty labels
         return {name: one for name, one in known.items() if fixed.items() <= one.alert.labels.items()}
 
     def _evaluate(
@@ -138,7 +140,7 @@ class AlertStates:
         self, rule: Rule, found: dict[Labels, float], present: Mapping[Labels, float], gone: Callable[[Mapping[str, str]], bool]
     ) -> None:
         """Add the series that had values since this process began, and have none now."""
-        seen = self._seen.setdefault(rule.alert, {})
+        seen = self._seen.setdefault((rule.alert, rule.expr), {})
         seen.update(present)
         for series in [series for series in seen if series not in present]:
             if gone(dict(series)):
