@@ -16,7 +16,7 @@ from novacron.appliances import archive, vmdk
 from novacron.appliances.archive import Archive
 from novacron.appliances.ovf import PARTS_MOST, ApplianceDisk, Description, as_text, read, written
 from novacron.errors import InvalidSpecError
-from novacron.image_headers import image_format, reference
+from novacron.image_headers import data_files, image_format, reference
 
 MIB = 2**20
 DISK = ApplianceDisk(file="a.vmdk", size=512, capacity=MIB)
@@ -194,6 +194,13 @@ QED = b"QED\0" + struct.pack("<IIIQ", 65536, 4, 1, 1)
 def test_images_that_need_other_files_are_known(head):
     assert reference(head.ljust(65536, b"\0"))
     assert image_format(head)
+
+
+def test_empty_lines_of_a_description_take_no_time():
+    """A pattern that tries each line anew would take more than a minute for these."""
+    lines = b"\n" * 65000
+    assert data_files(b"# Disk DescriptorFile" + lines) == []
+    assert not reference((VMDK + lines)[:65536])
 
 
 @pytest.mark.parametrize("head", [QCOW2, VMDK, VMDK + b"CID=1\nparentCID=ffffffff\n", b"", b"QFI\xfb", b"\xeb\x63\x90"])

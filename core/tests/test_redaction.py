@@ -92,6 +92,8 @@ def test_secrets_of_programs_and_protocols_are_redacted(text):
         "tar -pxf a.tar",
         "description: |\n  text\n",
         "echo a | grep b",
+        "My-Ubuntu%2024.04.qcow2",
+        "openssl req -keyout /etc/k.pem",
         "eyJ",
     ],
 )
@@ -124,7 +126,15 @@ def test_secrets_in_the_arguments_of_programs_are_redacted(words):
 
 
 @pytest.mark.parametrize(
-    "words", [["mysql", "-p", "db"], ["mkdir", "-p", "/a"], ["ssh", "-p", "22", "h"], ["docker", "-p8:8"], ["chown", "-u", "1:1"]]
+    "words",
+    [
+        ["mysql", "-p", "db"],
+        ["mkdir", "-p", "/a"],
+        ["ssh", "-p", "22", "h"],
+        ["docker", "-p8:8"],
+        ["chown", "-u", "1:1"],
+        ["openssl", "-keyout", "/k"],
+    ],
 )
 def test_arguments_without_a_secret_stay(words):
     assert redacted(words) == words

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from novacron.state import state_directory
 from novacron_shell import quick_completion
 from novacron_shell.cli import cli
-from novacron_shell.completion import remember, remember_snapshots
+from novacron_shell.completion import remember, remember_snapshots, write_state
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -92,6 +92,17 @@ def test_commands_of_another_installation_are_not_used(seen, monkeypatch):
     quick_completion.learn(given)
     assert quick_completion.answer(given) == "plain,snapshot"
     monkeypatch.setattr("sys.version", "another Python")
+    assert quick_completion.answer(given) is None
+
+
+def test_commands_are_not_used_after_a_plugin_was_disabled_or_named(seen, monkeypatch, tmp_path):
+    given = environment("bash", "novacron snap")
+    quick_completion.learn(given)
+    write_state("plugins.json", {"disabled": ["example"]})
+    assert quick_completion.answer(given) is None
+    quick_completion.learn(given)
+    assert quick_completion.answer(given) == "plain,snapshot"
+    monkeypatch.setenv("NOVACRON_PLUGINS", str(tmp_path / "plugin.py"))
     assert quick_completion.answer(given) is None
 
 

@@ -18,7 +18,7 @@ VMDK_DESCRIPTION = slice(512, 512 + 20 * 512)
 """Where QEMU reads the description of a VMDK, whatever its header says (QEMU, block/vmdk.c)."""
 DATA_FILE_NAME = 0x44415441
 """The header extension of qcow2 that has the name of that file."""
-EXTENT = re.compile(rb'^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+\w+\s+"([^"\n]+)"', re.MULTILINE)
+EXTENT = re.compile(rb'^[ \t]*(?:RW|RDONLY|NOACCESS)[ \t]+\d+[ \t]+\w+[ \t]+"([^"\n]+)"', re.MULTILINE)
 """A line of a VMDK description that names a file with a part of the content."""
 _MAGIC = (
     (b"QFI\xfb", "qcow2"),
@@ -132,7 +132,7 @@ def _of_vmdk(head: bytes) -> str:
     text = head[place * 512 : (place + size) * 512] if place and size else b""
     if place and size and place * 512 >= len(head) and len(head) >= EXAMINED:
         return "a description that is not at its beginning"
-    if re.search(rb"(?im)^\s*parentFileNameHint\s*=", text):
+    if re.search(rb"(?im)^[ \t]*parentFileNameHint[ \t]*=", text):
         return "a parent disk"
     parent = re.search(rb"(?im)^[ \t]*parentCID[ \t]*=[ \t]*([0-9a-f]{1,8})", text)
     return "a parent disk" if parent and int(parent[1], 16) != 0xFFFFFFFF else ""

@@ -16,9 +16,10 @@ _EITHER = (
     (r"redis-cli", "-a"),
     (r"(?:zip|unzip|ipmitool)", "-P"),
     (r"ldap(?:search|add|modify|delete|passwd|whoami)", "-w"),
-    (r"openssl", "-k"),
 )
-"""Programs, and their option with a password: `_ATTACHED` takes it without a blank only, the others also as the next word."""
+_SEPARATE = r"openssl", "-k"
+"""Programs, and their option with a password: `_ATTACHED` takes it without a blank only, `_SEPARATE` as the next word only (`-keyout` is
+another option), the others take both."""
 
 
 def _of_program(program: str, option: str, between: str) -> tuple[str, str]:
@@ -37,7 +38,8 @@ _RULES = (
     (r"((?<![\w-])(?:-u[\s=]?|--(?:proxy-)?user[\s=])\s{0,9}[\"']?(?!\d+:\d+\b)[^\s:\"']{1,100}:)[^\s\"']+", rf"\1{HIDDEN}"),
     _of_program(*_ATTACHED, ""),
     *(_of_program(*each, r"(?:[\"']?[\s,]{1,9})?") for each in _EITHER),
-    (r"(\bpass:)[^\s\"']+|(-U[\s\"',]{0,9}[^\s%\"',]{1,64}%)[^\s\"']+", rf"\1\2{HIDDEN}"),
+    _of_program(*_SEPARATE, r"[\"']?[\s,]{1,9}"),
+    (r"(\bpass:)[^\s\"']+|((?<![\w-])-U[\s\"',]{0,9}[^\s%\"',]{1,64}%)[^\s\"']+", rf"\1\2{HIDDEN}"),
     (r"(\bhtpasswd\s+-\w{0,9}b\w{0,9}\s+\S{1,200}\s+\S{1,99}\s+)\S+", rf"\1{HIDDEN}"),
     (r"(\becho\s+)[^\r\n|]{1,300}(?=\|\s{0,9}(?:sudo\s+)?(?:ch)?passwd\b)", rf"\1{HIDDEN} "),
     (r"(\bchpasswd\b[^\r\n]{0,40}<<<\s{0,9})[^\r\n]+", rf"\1{HIDDEN}"),
@@ -152,11 +154,11 @@ def _redacted_items(items: list[Any]) -> list[Any]:
 def _program(word: str) -> str:
     """Return the name of a program if one of its options is a password."""
     name = word.rpartition("/")[2]
-    return name if any(re.fullmatch(program, name) for program, _ in (_ATTACHED, *_EITHER)) else ""
+    return name if any(re.fullmatch(program, name) for program, _ in (_ATTACHED, _SEPARATE, *_EITHER)) else ""
 
 
 def _takes_secret(program: str, option: str) -> bool:
-    return bool(program) and any(re.fullmatch(each, program) and option == own for each, own in _EITHER)
+    return bool(program) and any(re.fullmatch(each, program) and option == own for each, own in (_SEPARATE, *_EITHER))
 
 
 def _attached(program: str, word: str) -> str:

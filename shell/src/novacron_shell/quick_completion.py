@@ -5,6 +5,7 @@ The first completion within a command asks click, and stores the names that the 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -170,9 +171,21 @@ def _stored() -> dict[str, Any]:
 
 
 def _stamp() -> list[Any]:
-    """Return what changes when NovaCron or a plugin is installed, upgraded or removed."""
-    folders = [Path(__file__).parent, Path(__file__).parent / "commands", *map(Path, filter(None, sys.path))]
-    return [sys.version, *(folder.stat().st_mtime_ns for folder in folders if folder.exists())]
+    """Return what changes when NovaCron or a plugin is installed, upgraded, removed, enabled or disabled."""
+    from novacron_shell.completion import read_state
+
+    listed = os.environ.get("NOVACRON_PLUGINS", "")
+    own = Path(__file__).parent
+    places = [own, own / "commands", *map(Path, filter(None, [*listed.split(os.pathsep), *sys.path]))]
+    return [sys.version, listed, read_state("plugins.json"), *map(_changed, places)]
+
+
+def _changed(path: Path) -> int:
+    """Return when a file or folder was changed; 0 if it can't be read."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _line(shell: str, value: str, text: str) -> str:

@@ -120,6 +120,7 @@ def _receive(answer: Any, part: Path, note: Path, have: int, job: Job[Any]) -> N
                 file.write(piece)
                 done += len(piece)
                 if done > UNPACKED_LIMIT:
+                    part.unlink()
                     raise ImageError(f"{without_query(answer.url)} is larger than {format_size(UNPACKED_LIMIT)}: not an image")
                 job.report("downloading", done / total if total else None, transferred_bytes=done, total_bytes=total)
                 job.raise_if_cancelled()
