@@ -20,19 +20,6 @@ def snapshots(vm):
     return [s.name for s in vm.snapshots]
 
 
-@step
-def mark(context, name):
-    """mark the VM"""
-    context.do("vm_update", changes=novacron.VMUpdate(metadata={name: "yes"}))
-    return {"name": name}
-
-
-@mark.undo
-def unmark(context, result):
-    """take the mark away"""
-    context.do("vm_update", changes=novacron.VMUpdate(metadata={result["name"]: None}))
-
-
 @function
 def is_running(vm):
     return vm.status == "running"

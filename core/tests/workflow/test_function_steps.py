@@ -2,7 +2,6 @@
 
 import pytest
 
-import novacron
 from novacron import errors
 from novacron.plugins import hookimpl
 from novacron.site import default_site
@@ -15,19 +14,6 @@ pytestmark = pytest.mark.usefixtures("own_state")
 def say(context, text):
     """say something"""
     return text
-
-
-@step
-def mark(context, name):
-    """mark the VM"""
-    context.do("vm_update", changes=novacron.VMUpdate(metadata={name: "yes"}))
-    return {"name": name}
-
-
-@mark.undo
-def unmark(context, result):
-    """take the mark away"""
-    context.do("vm_update", changes=novacron.VMUpdate(metadata={result["name"]: None}))
 
 
 @function
@@ -49,7 +35,7 @@ def test_functions_are_steps_and_results_are_handed_on(vm):
     assert Workflow.from_dict(say(text="x").then(louder).as_dict()).run(vm).result() == "X"
 
 
-def test_a_function_step_is_undone_by_its_own_function(vm):
+def test_a_function_step_is_undone_by_its_own_function(vm, mark):
     run = (mark(name="m") >> steps.revert("none")).run(vm)
     assert run.status == "undone"
     assert "m" not in (vm.record.metadata or {})

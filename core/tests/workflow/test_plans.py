@@ -4,26 +4,12 @@ import itertools
 
 import pytest
 
-import novacron
 from novacron.drivers.sim import world
-from novacron.workflow import step, steps
+from novacron.workflow import steps
 from novacron.workflow.kinds.power import STATUS_AFTER
 from novacron.workflow.run.engine import ProcessEngine
 
 pytestmark = pytest.mark.usefixtures("own_state")
-
-
-@step
-def mark(context, name):
-    """mark the VM"""
-    context.do("vm_update", changes=novacron.VMUpdate(metadata={name: "yes"}))
-    return {"name": name}
-
-
-@mark.undo
-def unmark(context, result):
-    """take the mark away"""
-    context.do("vm_update", changes=novacron.VMUpdate(metadata={result["name"]: None}))
 
 
 def test_a_plan_refuses_what_the_operation_refuses_after_the_steps_before_it(hosts):

@@ -7,26 +7,13 @@ import pytest
 import novacron
 from novacron import errors
 from novacron.drivers.sim import world
-from novacron.workflow import step, steps
+from novacron.workflow import steps
 
 pytestmark = pytest.mark.usefixtures("own_state")
 
 
 def snapshots(vm):
     return [s.name for s in vm.snapshots]
-
-
-@step
-def mark(context, name):
-    """mark the VM"""
-    context.do("vm_update", changes=novacron.VMUpdate(metadata={name: "yes"}))
-    return {"name": name}
-
-
-@mark.undo
-def unmark(context, result):
-    """take the mark away"""
-    context.do("vm_update", changes=novacron.VMUpdate(metadata={result["name"]: None}))
 
 
 def test_what_could_not_be_undone_is_undone_later_when_a_person_has_looked(hosts, vm):
