@@ -1,7 +1,9 @@
 """Secrets in the state database are encrypted, on SQLite and PostgreSQL, and whoever has the key reads the same values again."""
 
+import gc
 import json
 import threading
+import weakref
 
 import pytest
 import sqlalchemy as sa
@@ -222,3 +224,14 @@ def test_sites_of_one_process_each_have_their_own_key(tmp_path, monkeypatch, req
         assert read(second) == {"second", "later"}
     with novacron.Site(tmp_path / "first") as again:
         assert read(again) == {"first"}
+
+
+def test_a_closed_site_leaves_no_key_in_the_driver_of_the_database(tmp_path, postgresql, caplog):
+    with novacron.Site(tmp_path / "site") as site:
+        encryption = weakref.ref(site.database._encryption)
+        with site.database.transaction() as connection:
+            connection.execute(node_groups.insert().values(name="one", settings={"token": "hidden"}))
+    del site, connection
+    gc.collect()
+    assert encryption() is None
+    assert not [record for record in caplog.records if record.name.startswith("psycopg")]

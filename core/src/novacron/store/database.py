@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -91,13 +92,7 @@ class Database:
         if url == f"sqlite:///{self._state / FILE}":
             self._state.private_file(FILE)
         arguments: dict[str, Any] = {"connect_args": {"timeout": 15}} if sqlite else {}
-        encryption = self._encryption
-        # psycopg remembers functions by their code for the whole process, and methods too: the keys of one site would serve all others.
-        # It remembers no function with a closure.
-        arguments |= {
-            "json_serializer": lambda value: encryption.dumps(value),
-            "json_deserializer": lambda text: encryption.loads(text),
-        }
+        arguments |= {"json_serializer": _Dumps(self._encryption), "json_deserializer": _Loads(self._encryption)}
         try:
             engine = sa.create_engine(url, pool_size=8, max_overflow=64, **arguments)
         except (sa.exc.ArgumentError, ImportError) as error:
@@ -112,6 +107,34 @@ class Database:
             engine.dispose()
             raise
         return engine
+
+
+class _Codec:
+    """One function of a site's encryption, for the driver of the database.
+
+    psycopg keeps the functions for JSON as long as the process runs. It finds them again by their code, which the methods of all sites
+    share, and it warns of functions with a closure. Objects are found by their identity, and this one lets the keys of a closed site go.
+    """
+
+    def __init__(self, encryption: Encryption) -> None:
+        self._reference = weakref.ref(encryption)
+
+    @property
+    def _encryption(self) -> Encryption:
+        encryption = self._reference()
+        if encryption is None:
+            raise StorageError("the site is closed", outcome="not_sent", hint="make another Site")
+        return encryption
+
+
+class _Dumps(_Codec):
+    def __call__(self, value: Any) -> str:
+        return self._encryption.dumps(value)
+
+
+class _Loads(_Codec):
+    def __call__(self, text: str | bytes) -> Any:
+        return self._encryption.loads(text)
 
 
 @contextmanager
