@@ -1,52 +1,138 @@
 """Collectors and notifiers that are killed: no round and no notification is lost, none is doubled."""
 
+import contextlib
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
 
-KILLED = """
-import sys, time
-from novacron.site import Site
+import pytest
+
+SERVER = """
+import os, sys
+import novacron.drivers.sim.plugin
+from novacron.monitoring.alerting import notifier
+from novacron.monitoring.service import MonitorService
 from novacron.monitoring.layouts import Layouts, Measured, Round, SeriesKey
-site = Site(sys.argv[1])
-layouts = Layouts()
-notifier = site.fleet.alerts.notifier(None)
-start = float(sys.argv[2])
-print("ready", flush=True)
-for number in range(1000):
-    value = 95.0 if (start + number) % 2 else 10.0
-    one = Measured("custom", "a", "", (("app", "a"),), layouts.of([SeriesKey("load")]), [value])
-    at = (start + number) * 60
-    notifier.take(Round(at, [one]))
-    notifier.deliver_now(at)
-    print(number, flush=True)
+from novacron.site import Site
+
+def say(text):
+    os.write(1, f"{text}\\n".encode())
+
+def work(argument):
+    WORK
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        try:
+            work(line.strip())
+        finally:
+            os._exit(1)
+    say(f"process {child}")
+    _, status = os.waitpid(child, 0)
+    say("killed" if os.WIFSIGNALED(status) else "ended")
+"""
+"""Makes a process for each line of its input. It has imported NovaCron before, so that a process starts in milliseconds."""
+
+NOTIFYING = """
+    site, layouts = Site(sys.argv[1]), Layouts()
+    notifier, start = site.fleet.alerts.notifier(None), float(argument)
+    say("ready")
+    for number in range(1000):
+        value = 95.0 if (start + number) % 2 else 10.0
+        one = Measured("custom", "a", "", (("app", "a"),), layouts.of([SeriesKey("load")]), [value])
+        at = (start + number) * 60
+        notifier.take(Round(at, [one]))
+        notifier.deliver_now(at)
+        say(number)
+"""
+
+COLLECTING = """
+    import threading
+    site = Site(sys.argv[1])
+    service = MonitorService(site.fleet.metrics, interval=0.1, say=lambda _: None, after=lambda made: say(made.at))
+    service.run(threading.Event())
 """
 
 
-def test_no_notification_is_lost_or_made_twice_after_kill_9(site, receiver, sample, tmp_path, told_by, rounds):
+class Processes:
+    """Processes that do the same work one after the other, each until it is killed."""
+
+    def __init__(self, site, work):
+        command = [sys.executable, "-c", SERVER.replace("    WORK", work), str(site.state.path)]
+        self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self._pid = 0
+
+    def start(self, argument=""):
+        """Start the next process. Its id and its first line may come in any order."""
+        self._server.stdin.write(f"{argument}\n")
+        self._pid, self._lines = 0, []
+
+    def line(self):
+        """Return the next line that the process printed."""
+        while not self._lines:
+            self._read()
+        return self._lines.pop(0)
+
+    def kill(self):
+        """Kill the process at once. Return the lines that nobody has read."""
+        while not self._pid:
+            self._read()
+        os.kill(self._pid, signal.SIGKILL)
+        while (line := self._server.stdout.readline().strip()) != "killed":
+            assert line not in ("", "ended")
+            self._lines.append(line)
+        return self._lines
+
+    def close(self):
+        """End the server."""
+        self._server.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._server.kill()
+        self._server.wait()
+        self._server.stdout.close()
+
+    def _read(self):
+        line = self._server.stdout.readline().strip()
+        assert line not in ("", "ended", "killed")
+        if line.startswith("process "):
+            self._pid = int(line.removeprefix("process "))
+        else:
+            self._lines.append(line)
+
+
+@pytest.fixture
+def processes(site):
+    """Return a function that returns the processes of a work."""
+    with contextlib.ExitStack() as stack:
+        yield lambda work: stack.enter_context(contextlib.closing(Processes(site, work)))
+
+
+def test_no_notification_is_lost_or_made_twice_after_kill_9(site, receiver, sample, told_by, rounds, processes):
     """The process is killed at random moments. Each change of the alert is told once, or again with the same key."""
     import random
 
-    chance = random.Random(3)
+    chance, notifying = random.Random(3), processes(NOTIFYING)
     site.fleet.alerts.load("own", told_by(receiver.url))
     at = 1000
-    for _ in range(sample(2, 200)):
-        child = subprocess.Popen([sys.executable, "-c", KILLED, str(site.state.path), str(at)], stdout=subprocess.PIPE, text=True)
-        assert child.stdout.readline() == "ready\n"
+    for _ in range(sample(5, 200)):
+        notifying.start(at)
+        assert notifying.line() == "ready"
         for _ in range(chance.randrange(1, 6)):
-            at += bool(child.stdout.readline())
+            notifying.line()
+            at += 1
         threading.Event().wait(chance.random() * 0.02)
-        os.kill(child.pid, signal.SIGKILL)
-        at += len(child.stdout.read().split())
-        child.wait()
+        at += len(notifying.kill())
     notifier = site.fleet.alerts.notifier(None)
     for number in range(at, at + 2):
         rounds(notifier, 95.0 if number % 2 else 10.0, start=number * 60.0 + 60000)
     once = {key: body["status"] for key, _, body in receiver.received}
     order = [status for _, status in sorted(once.items(), key=lambda one: int(one[0].rpartition("-")[2]))]
     assert set(order) == {"firing", "resolved"}
+    assert all(one != following for one, following in itertools.pairwise(order))
     with site.database.transaction() as connection:
         from novacron.store.tables import alert_outbox
 
@@ -55,26 +141,14 @@ def test_no_notification_is_lost_or_made_twice_after_kill_9(site, receiver, samp
     assert set(stored) == set(once)
 
 
-COLLECTING = """
-import sys, threading
-from novacron.monitoring.service import MonitorService
-from novacron.site import Site
-site = Site(sys.argv[1])
-service = MonitorService(site.fleet.metrics, interval=0.1, say=lambda _: None, after=lambda made: print(made.at, flush=True))
-service.run(threading.Event())
-"""
-
-
-def test_collectors_that_are_killed_lose_nothing(site, sample):
+def test_collectors_that_are_killed_lose_nothing(site, sample, processes):
     """The next process takes over at once. The history has each round that was reported, counters never fall, nothing is doubled."""
     site.fleet.add("killed", "sim://killed?vms=1")
-    seen = []
-    for _ in range(sample(1, 200)):
-        child = subprocess.Popen([sys.executable, "-c", COLLECTING, str(site.state.path)], stdout=subprocess.PIPE, text=True)
-        seen += [float(child.stdout.readline()) for _ in range(3)]
-        os.kill(child.pid, signal.SIGKILL)
-        seen += [float(line) for line in child.stdout.read().splitlines()]
-        child.wait()
+    seen, collecting = [], processes(COLLECTING)
+    for _ in range(sample(5, 200)):
+        collecting.start()
+        seen += [float(collecting.line()) for _ in range(3)]
+        seen += map(float, collecting.kill())
     collector = site.fleet.metrics.collector()
     collector.collect()
     (series,) = site.fleet.metrics.query("novacron_vm_cpu_seconds_total", show="value")
