@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from novacron.errors import InvalidSpecError, PluginError, SpecProblem, either
+from novacron.errors import InvalidSpecError, SpecProblem, either
 from novacron.fleets.placement.view import FleetView
+from novacron.plugins.functions import checked
 from novacron.records.capacity import Allocation, FleetNode
 
 DEVIATION = "deviation"
@@ -56,11 +57,7 @@ def balancer_named(hooks: Any, name: str | None) -> PluginBalancer | None:
 
 def proposals(balancer: PluginBalancer, group: BalancedGroup) -> list[tuple[str, str]]:
     """Return what a plugin's balancer proposes. Raises PluginError if it fails."""
-    name = balancer.__name__
-    try:
-        return [(str(vm), str(node)) for vm, node in balancer(group)]
-    except Exception as error:
-        raise PluginError(f"the balancer {name!r} failed: {type(error).__name__}: {error}") from error
+    return checked("balancer", balancer, lambda found: [(str(vm), str(node)) for vm, node in found])(group)
 
 
 __all__ = ["DEVIATION", "BalancedGroup", "PluginBalancer", "balancer_named", "proposals"]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from novacron.errors import InvalidSpecError, PluginError, SpecProblem
+from novacron.plugins.functions import checked
 from novacron.records.forecasts import Anomaly, Forecast, ForecastPoint
 from novacron.records.series import Series
 
@@ -88,13 +89,10 @@ def with_plugins(hooks: Any) -> Mapping[str, Method]:
 
 
 def _checked(forecaster: Callable[[Sequence[float], int, int], Iterable[float]]) -> Method:
+    computed = checked("forecaster", forecaster, lambda found: [float(value) for value in found], passes=(ValueError,))
+
     def compute(values: Sequence[float], count: int, season: int) -> list[float]:
-        try:
-            found = [float(value) for value in forecaster(values, count, season)]
-        except ValueError:
-            raise
-        except Exception as error:
-            raise PluginError(f"the forecaster {forecaster.__name__!r} failed: {type(error).__name__}: {error}") from error
+        found = computed(values, count, season)
         if len(found) != count or not all(map(math.isfinite, found)):
             raise PluginError(f"the forecaster {forecaster.__name__!r} did not return {count} finite numbers")
         return found

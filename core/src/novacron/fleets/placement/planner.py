@@ -10,6 +10,7 @@ from novacron.fleets.placement.batch import place_batch
 from novacron.fleets.placement.filters import FILTERS, Filter
 from novacron.fleets.placement.view import FleetView, Request, needs
 from novacron.fleets.placement.weighers import STRATEGIES, WEIGHERS, Weigher, scaled
+from novacron.plugins.functions import checked, function_name
 from novacron.records.capacity import Candidate, FleetNode, Placement, Rejection
 
 ONE_BY_ONE = 200
@@ -31,15 +32,18 @@ class Planner:
         weighers: Iterable[Weigher] = (),
         strategy: Callable[[str | None], str] = lambda group: "spread",
     ) -> None:
-        self._filters: Mapping[str, Filter] = {**FILTERS, **{_name(each): each for each in filters}}
-        self._weighers = [(_name(each), each, float(getattr(each, "weight", 1.0))) for each in weighers]
+        self._filters: Mapping[str, Filter] = {
+            **FILTERS,
+            **{function_name(each): checked("placement filter", each, _reason) for each in filters},
+        }
+        self._weighers = [(_checked_weigher(each), float(getattr(each, "weight", 1.0))) for each in weighers]
         self._strategy = strategy
 
     def explain(self, request: Request, view: FleetView) -> Placement:
         """Return all candidates, the best first, and the reasons of all filters for each node that is none."""
         candidates, rejected = [], []
         for node in view.nodes.values():
-            reasons = [reason for name, each in self._filters.items() if (reason := self._ask(name, each, request, node, view))]
+            reasons = [reason for each in self._filters.values() if (reason := each(request, node, view))]
             if reasons:
                 rejected.append(Rejection(node=node.name, id=node.id, reasons=tuple(reasons)))
             else:
@@ -50,7 +54,7 @@ class Planner:
 
     def fits(self, request: Request, node: FleetNode, view: FleetView) -> bool:
         """Return whether a node can take a VM."""
-        return not any(self._ask(name, each, request, node, view) for name, each in self._filters.items())
+        return not any(each(request, node, view) for each in self._filters.values())
 
     def best(self, request: Request, view: FleetView) -> FleetNode | None:
         """Return the best node; None if there is none. Filters stop at the first reason, so this is faster than `explain`."""
@@ -60,7 +64,7 @@ class Planner:
             node
             for node in view.nodes.values()
             if all(getattr(node, resource).free >= amount for resource, amount in needed)  # decides most nodes, and is cheap
-            and not any(self._ask(name, each, request, node, view) for name, each in filters if name not in skipped)
+            and not any(each(request, node, view) for name, each in filters if name not in skipped)
         ]
         scores = self._scores(request, candidates, view)
         return max(zip(scores, candidates, strict=True), key=lambda pair: pair[0])[1] if candidates else None
@@ -102,10 +106,10 @@ class Planner:
         """Place VMs of "must" affinity rules one by one, the others as one batch."""
         bound = {rule.tag for rule in view.rules if rule.must and rule.kind == "affinity"}
         placed, left = self._one_by_one([each for each in requests if bound & each.taker.tags], view)
-        asked = [(name, each) for name, each in self._filters.items() if name not in ("capacity", "rules")]
+        asked = [each for name, each in self._filters.items() if name not in ("capacity", "rules")]
 
         def allowed(request: Request, node: FleetNode) -> bool:
-            return not any(self._ask(name, each, request, node, view) for name, each in asked)
+            return not any(each(request, node, view) for each in asked)
 
         rest = [each for each in requests if not bound & each.taker.tags]
         nodes, unplaced = place_batch(rest, view, allowed, seconds=seconds)
@@ -146,40 +150,37 @@ class Planner:
     def _scores(self, request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequence[tuple[float, int]]:
         """Return the sums of all weighers. Equal nodes are ordered by a hash of VM and node, so that VMs are distributed."""
         totals = [0.0] * len(nodes)
-        for name, weigher, weight in self._weighing(request, nodes):
+        for weigher, weight in self._weighing(request, nodes):
             if not nodes:
                 break
-            scores = self._weigh(name, weigher, request, nodes, view)
+            scores = weigher(request, nodes, view)
             for index, score in enumerate(scaled(scores)):
                 totals[index] += weight * score
         ties = [zlib.crc32(f"{request.taker.name} {node.id}".encode()) for node in nodes]
         return list(zip(totals, ties, strict=True))
 
-    def _weighing(self, request: Request, nodes: Sequence[FleetNode]) -> Sequence[tuple[str, Weigher, float]]:
+    def _weighing(self, request: Request, nodes: Sequence[FleetNode]) -> Sequence[tuple[Weigher, float]]:
         strategy = self._strategy(request.group or (nodes[0].group if nodes else None))
-        built_in = [
-            (name, STRATEGIES[strategy] if name == "spread" else each, weight) for name, (each, weight) in WEIGHERS.items()
-        ]
+        built_in = [(STRATEGIES[strategy] if name == "spread" else each, weight) for name, (each, weight) in WEIGHERS.items()]
         return [*built_in, *self._weighers]
 
-    def _ask(self, name: str, each: Filter, request: Request, node: FleetNode, view: FleetView) -> str | None:
-        try:
-            return each(request, node, view)
-        except Exception as error:
-            raise PluginError(f"the placement filter {name!r} failed: {type(error).__name__}: {error}") from error
 
-    def _weigh(self, name: str, each: Weigher, request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequence[float]:
-        try:
-            scores = [float(score) for score in each(request, nodes, view)]
-        except Exception as error:
-            raise PluginError(f"the placement weigher {name!r} failed: {type(error).__name__}: {error}") from error
+def _reason(found: object) -> str | None:
+    """Return why a filter rejects a node, None if it does not."""
+    return str(found) if found else None
+
+
+def _checked_weigher(each: Weigher) -> Weigher:
+    weighed = checked("placement weigher", each, lambda found: [float(score) for score in found])
+
+    def weigh(request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequence[float]:
+        scores = weighed(request, nodes, view)
         if len(scores) != len(nodes):
+            name = function_name(each)
             raise PluginError(f"the placement weigher {name!r} returned {len(scores)} scores for {len(nodes)} nodes")
         return scores
 
-
-def _name(function: object) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))
+    return weigh
 
 
 __all__ = ["Planner"]
