@@ -312,6 +312,36 @@ def test_vms_that_can_not_be_restarted_are_named_beforehand(rack):
     assert {vm.status for vm in fleet.failover["a"].vms} == {"refused"}
 
 
+def test_what_a_vm_needs_of_its_host_is_named_beforehand(rack, monkeypatch):
+    """Kernels, shared folders and secrets: a VM that lacks one of them fails at its start on another host, when nobody has time."""
+    fleet = rack.site.fleet
+    pools = fleet.hosts["a"].pools
+    for name in ("vmlinuz", "initrd"):
+        pools.create_volume(name=name, capacity="1MiB", format="raw")
+    folder = pools["default"].path
+    monkeypatch.setenv("NOVACRON_SECRET_DISK_KEY", "one")
+    monkeypatch.setenv("NOVACRON_SECRET_OTHER_KEY", "two")
+    rack.create("kernel", "a", kernel={"path": "/boot/vmlinuz", "initrd": f"{folder}/initrd"})
+    rack.create("folder", "a", filesystems=[{"source": "/srv/data", "tag": "data"}])
+    rack.create("locked", "a", disks=[{"size": "1GiB", "encryption": "other-key"}])
+    rack.create("opened", "a", disks=[{"size": "1GiB", "encryption": "disk-key"}])
+    rack.create("shared", "a", kernel={"path": f"{folder}/vmlinuz"}, filesystems=[{"source": f"{folder}/data", "tag": "data"}])
+    foreign = rack.machines["a"].world.find(rack.create("foreign", "a", disks=[{"size": "1GiB", "encryption": "disk-key"}]).id)
+    foreign.options[foreign.disks[0].target].pop("encryption")  # as if another tool had encrypted it
+    monkeypatch.delenv("NOVACRON_SECRET_OTHER_KEY")
+    found = {each.name: (each.level, each.why) for each in fleet.failover.protection("a")}
+    assert found["kernel"] == ("D", ("its kernel is on its host only: /boot/vmlinuz",))
+    assert found["folder"] == ("D", ("its shared folder is on its host only: /srv/data",))
+    assert found["locked"][0] == "D"
+    assert "no secret 'other-key'" in found["locked"][1][0]
+    assert found["foreign"] == ("D", ("its disk vda is encrypted with a secret that only its host knows",))
+    assert found["opened"] == found["shared"] == ("C", ())
+    controller = well(rack)
+    rack.machines["a"].crash()
+    rack.rounds(controller, 6)
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["opened", "shared"]
+
+
 def test_protection_names_what_is_missing(racks):
     rack = racks(failover="off")
     rack.create("web1", "a")

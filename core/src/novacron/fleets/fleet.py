@@ -5,7 +5,6 @@ Modules of the fleet's parts are imported when a part is first used, so that lis
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ from novacron.plugins.driver import HostURI
 if TYPE_CHECKING:
     from novacron.dispatch.audit import AuditLog
     from novacron.fleets.balancing import BalanceMode
-    from novacron.fleets.failover.controller import FailoverController
     from novacron.fleets.failover.failovers import Failovers
     from novacron.fleets.fencing.devices import FenceDevices
     from novacron.fleets.fencing.fencer import Fencer
@@ -221,9 +219,11 @@ class Fleet:
     @property
     def failover(self) -> Failovers:
         """Failover: VMs of a node that fails are restarted on other nodes."""
+        from novacron.fleets.failover.controller import TASK
         from novacron.fleets.failover.failovers import Failovers
         from novacron.store.failovers import FailoverStore
         from novacron.store.fencing import FenceStore
+        from novacron.store.leases import LeaseStore
 
         return Failovers(
             self,
@@ -233,9 +233,12 @@ class Fleet:
             FailoverStore(self._database),
             FenceStore(self._database),
             self._allocations,
-            self._failover_controller,
+            self._fencer,
+            self.placer,
+            lambda: LeaseStore(self._database()).take(TASK, self._process()),
             self._identity.actor,
             self._recorded,
+            self._secrets,
         )
 
     def place(
@@ -458,27 +461,6 @@ class Fleet:
         from novacron.fleets.fencing.fencer import Fencer
 
         return Fencer(FenceAgents(self._hooks), self._secrets, self.hosts)
-
-    def _failover_controller(self, **options: Any) -> FailoverController:
-        from novacron.fleets.failover.controller import TASK, FailoverController
-        from novacron.fleets.failover.restarting import Restarter
-        from novacron.store.failovers import FailoverStore
-        from novacron.store.fencing import FenceStore
-        from novacron.store.leases import LeaseStore
-
-        store, placer = FailoverStore(self._database), self.placer()
-        return FailoverController(
-            self,
-            self._node_store,
-            store,
-            FenceStore(self._database),
-            self._allocations,
-            options.pop("fencer", None) or self._fencer(),
-            Restarter(self, store, self._allocations, placer.planner, placer.view, clock=options.get("clock", time.monotonic)),
-            lambda: LeaseStore(self._database()).take(TASK, self._process()),
-            self.nodes.refresh,
-            **options,
-        )
 
     def _refresher(self) -> Refresh:
         from novacron.fleets.reconciling import Reconciler

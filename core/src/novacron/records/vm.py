@@ -90,6 +90,18 @@ class NativeDefinition(Record, frozen=True):
     text: str
 
 
+class HostFile(Record, frozen=True):
+    """Something of its host that a VM uses beside its disks.
+
+    Attributes:
+        use: What the VM uses it for: "kernel", "initial RAM disk", "NVRAM", "TPM" or "shared folder".
+        path: Path of the file, folder or device; None if the hypervisor chooses a place on the host.
+    """
+
+    use: str
+    path: str | None = None
+
+
 class VMConfiguration(Record, frozen=True):
     """The configuration of a VM for its next start.
 
@@ -98,11 +110,15 @@ class VMConfiguration(Record, frozen=True):
         fields: Values by the names of `VMUpdate`, as plain data.
         pending: Hardware fields that changed since the running VM was started. CPU fields are not compared, because a hypervisor
             replaces them with what the host offers when a VM starts.
+        files: What the VM uses of its host beside its disks.
+        secrets: Name of the secret that opens each encrypted disk, by the disk's target; None if only the host knows the secret.
     """
 
     vm: str
     fields: dict[str, Any]
     pending: tuple[str, ...] = ()
+    files: tuple[HostFile, ...] = ()
+    secrets: dict[str, str | None] = {}
 
     @classmethod
     def of_record(cls, record: VM) -> VMConfiguration:
@@ -162,4 +178,4 @@ class Page(Record, Generic[T], frozen=True):
         return self.items[index]
 
 
-__all__ = ["VM", "Deleted", "NativeDefinition", "Page", "Status", "VMConfiguration"]
+__all__ = ["VM", "Deleted", "HostFile", "NativeDefinition", "Page", "Status", "VMConfiguration"]

@@ -14,6 +14,7 @@ from novacron_kvm.domains.states import refuse_saved
 from novacron_kvm.xml.configuration import hardware
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.hardware import change_hardware
+from novacron_kvm.xml.host_needs import disk_secrets, host_files
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.platforms import platform
 from novacron_kvm.xml.reading import machine_of
@@ -44,7 +45,9 @@ def configuration(domain: Any) -> VMConfiguration:
         "metadata": dict(facts.metadata),
         "autostart": bool(domain.autostart()) if persistent else False,
     }
-    return VMConfiguration(vm=domain.UUIDString(), fields=known | found, pending=pending)
+    return VMConfiguration(
+        vm=domain.UUIDString(), fields=known | found, pending=pending, files=host_files(root), secrets=disk_secrets(root)
+    )
 
 
 def update_hardware(domain: Any, changes: VMUpdate) -> str | None:

@@ -58,6 +58,7 @@ class FailoverController:
         restarter: restarts VMs.
         right: takes the lease of the controller; returns None if another process has it.
         refresh: reads hosts, as `fleet.nodes.refresh` does.
+        secrets: returns the value of a secret.
         interval: seconds between two rounds.
         timeout: seconds that a host may take to answer.
         clock: returns a time that never jumps.
@@ -74,6 +75,7 @@ class FailoverController:
         restarter: Restarter,
         right: Callable[[], Right | None],
         refresh: Callable[[Sequence[str]], object],
+        secrets: Callable[[str], str],
         *,
         interval: float = 5.0,
         timeout: float = 5.0,
@@ -81,7 +83,7 @@ class FailoverController:
     ) -> None:
         self._fleet, self._nodes, self._store, self._devices = fleet, nodes, store, devices
         self._allocations, self._fencer, self._restarter = allocations, fencer, restarter
-        self._take, self._refresh = right, refresh
+        self._take, self._refresh, self._secrets = right, refresh, secrets
         self._interval, self._timeout, self._clock = interval, timeout, clock
         self._seen = Observations(clock, interval)
         self._saved: dict[str, float] = {}
@@ -182,7 +184,7 @@ class FailoverController:
         places = {node.host: (node, settings_of(self._nodes, node.group).shared_pools or []) for node in due}
         answers = self._fleet.ask(
             [node.host for node in due],
-            lambda host: read_protected(host, *places[host.name], known),
+            lambda host: read_protected(host, *places[host.name], known, self._secrets),
             timeout=max(60.0, self._timeout),
         )
         for node, answer in zip(due, answers, strict=True):

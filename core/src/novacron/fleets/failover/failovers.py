@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidStateError
 from novacron.fleets.asking import Askable
@@ -11,15 +12,20 @@ from novacron.fleets.demand import INACTIVE
 from novacron.fleets.failover.controller import FailoverController
 from novacron.fleets.failover.leases import witness
 from novacron.fleets.failover.protecting import levels, read_protected
+from novacron.fleets.failover.restarting import Restarter
 from novacron.fleets.groups import GroupCollection, settings_of
 from novacron.fleets.nodes import NodeCollection, Recorded
 from novacron.records.capacity import FleetNode
 from novacron.records.failover import Failover, Protection
 from novacron.specs.query import VMQuery
 from novacron.store.allocations import AllocationStore
-from novacron.store.failovers import FailoverStore
+from novacron.store.failovers import FailoverStore, Right
 from novacron.store.fencing import FenceStore
 from novacron.store.nodes import NodeStore
+
+if TYPE_CHECKING:
+    from novacron.fleets.fencing.fencer import Fencer
+    from novacron.fleets.placement.placer import Placer
 
 
 class Failovers:
@@ -33,9 +39,12 @@ class Failovers:
         store: where failovers are stored.
         devices: where fence devices are stored.
         allocations: the allocations.
-        make: makes a controller.
+        fencer: returns what operates the fence devices.
+        placer: returns what decides where VMs go.
+        right: takes the lease of the controller; returns None if another process has it.
         person: who confirms that a node is off.
         recorded: writes audit lines.
+        secrets: returns the value of a secret.
 
     Example:
         >>> import novacron
@@ -63,13 +72,17 @@ class Failovers:
         store: FailoverStore,
         devices: FenceStore,
         allocations: AllocationStore,
-        make: Callable[..., FailoverController],
+        fencer: Callable[[], Fencer],
+        placer: Callable[[], Placer],
+        right: Callable[[], Right | None],
         person: str,
         recorded: Recorded,
+        secrets: Callable[[str], str],
     ) -> None:
         self._fleet, self._nodes, self._groups, self._node_store = fleet, nodes, groups, node_store
         self._store, self._devices, self._allocations = store, devices, allocations
-        self._make, self._person, self._recorded = make, person, recorded
+        self._fencer, self._placer, self._right = fencer, placer, right
+        self._person, self._recorded, self._secrets = person, recorded, secrets
 
     def __repr__(self) -> str:
         return "<failover of the fleet>"
@@ -80,7 +93,20 @@ class Failovers:
         Args:
             options: `interval` and `timeout` of `FailoverController`.
         """
-        return self._make(**options)
+        placer, clock = self._placer(), options.get("clock", time.monotonic)
+        return FailoverController(
+            self._fleet,
+            self._node_store,
+            self._store,
+            self._devices,
+            self._allocations,
+            options.pop("fencer", None) or self._fencer(),
+            Restarter(self._fleet, self._store, self._allocations, placer.planner, placer.view, clock=clock),
+            self._right,
+            self._nodes.refresh,
+            self._secrets,
+            **options,
+        )
 
     def list(self, *, unended: bool = False) -> Sequence[Failover]:
         """Return the failovers without their VMs, the latest first.
@@ -116,7 +142,7 @@ class Failovers:
         answers = self._fleet.ask(
             sorted(places),
             lambda host: (
-                read_protected(host, places[host.name][0], places[host.name][1].shared_pools or [], {})[0],
+                read_protected(host, places[host.name][0], places[host.name][1].shared_pools or [], {}, self._secrets)[0],
                 [(vm.id, vm.name) for vm in host.invoke("vm_list", query=VMQuery()) if vm.status not in INACTIVE],
             ),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from novacron.errors import NovaCronError
@@ -13,7 +13,7 @@ from novacron.records.disks import Disk
 from novacron.records.failover import ProtectedVM, Protection, ProtectionLevel
 from novacron.records.fencing import FenceDevice
 from novacron.records.pools import StoragePool
-from novacron.records.vm import VM
+from novacron.records.vm import VM, HostFile
 from novacron.specs.query import VMQuery
 
 PRIORITIES: Mapping[str, int] = {"restart-first": 0, "restart-last": 2}
@@ -40,11 +40,19 @@ class SharedStorage:
 
     def __contains__(self, disk: Disk) -> bool:
         """Return whether a disk is in one of the pools. Not all drivers report the pool of a disk; then its path decides."""
-        return disk.pool in self._names or (disk.pool is None and (disk.source or "").startswith(self._paths or ("\0",)))
+        return disk.pool in self._names or (disk.pool is None and self.has(disk.source or ""))
+
+    def has(self, path: str) -> bool:
+        """Return whether a file or folder is in one of the pools."""
+        return path.startswith(self._paths or ("\0",)) and "/../" not in path
 
 
 def read_protected(
-    host: HostHandle, node: FleetNode, shared: Sequence[str], known: Mapping[str, ProtectedVM]
+    host: HostHandle,
+    node: FleetNode,
+    shared: Sequence[str],
+    known: Mapping[str, ProtectedVM],
+    secrets: Callable[[str], str],
 ) -> tuple[list[ProtectedVM], set[str]]:
     """Read the VMs of a node.
 
@@ -53,6 +61,7 @@ def read_protected(
         node: the node.
         shared: names of the storage pools that the nodes of its group share.
         known: what is stored, by the VM's UUID.
+        secrets: returns the value of a secret; the process that restarts VMs needs those of encrypted disks.
 
     Returns:
         The VMs that differ from what is stored, and the UUIDs of all VMs.
@@ -63,7 +72,7 @@ def read_protected(
     changed = []
     for vm in vms:
         try:
-            found = _protected(host, node, vm, storage)
+            found = _protected(host, node, vm, storage, secrets)
         except NovaCronError:
             continue  # it is changing; the next round reads it again
         if known.get(vm.id) != found:
@@ -96,19 +105,19 @@ def levels(
         yield Protection(vm=vm, name=name, node=node.name, level=level, why=tuple(why or notes))
 
 
-def _protected(host: HostHandle, node: FleetNode, vm: VM, shared: SharedStorage) -> ProtectedVM:
+def _protected(host: HostHandle, node: FleetNode, vm: VM, shared: SharedStorage, secrets: Callable[[str], str]) -> ProtectedVM:
     return ProtectedVM(
         vm=vm.id,
         node=node.id,
         name=vm.name,
         definition=host.invoke("vm_export", vm=vm.id).text,
         priority=min((PRIORITIES[tag] for tag in vm.tags or () if tag in PRIORITIES), default=1),
-        refusals=tuple(_refusals(host, vm, shared)),
+        refusals=tuple(_refusals(host, vm, shared, secrets)),
         volumes=tuple(lockable(vm.disks, shared.pools)),
     )
 
 
-def _refusals(host: HostHandle, vm: VM, shared: SharedStorage) -> Iterator[str]:
+def _refusals(host: HostHandle, vm: VM, shared: SharedStorage, secrets: Callable[[str], str]) -> Iterator[str]:
     """Yield why a VM can't be restarted on another node without loss or danger."""
     if NEVER in (vm.tags or ()):
         yield f"it has the tag {NEVER}"
@@ -118,10 +127,7 @@ def _refusals(host: HostHandle, vm: VM, shared: SharedStorage) -> Iterator[str]:
         yield "autostart is on: its host would start a second copy when it returns; switch it off"
     if "devices of the host" in (vm.locked_memory or ()):
         yield "it uses devices of its host"
-    if vm.firmware not in (None, "bios"):
-        yield f"its firmware is {vm.firmware}, whose variables (NVRAM) are on its host"
-    if host.supports("vm_configuration") and host.invoke("vm_configuration", vm=vm.id).fields.get("tpm"):
-        yield "the state of its TPM is on its host"
+    yield from _host_needs(host, vm, shared, secrets)
     for disk in vm.disks or ():
         if disk.source and disk not in shared:
             place = f"the storage pool {disk.pool}" if disk.pool else "no storage pool"
@@ -130,6 +136,25 @@ def _refusals(host: HostHandle, vm: VM, shared: SharedStorage) -> Iterator[str]:
         yield "its vCPUs are pinned to CPUs of its host"
     if host.supports("snapshot_list") and host.invoke("snapshot_list", vm=vm.id):
         yield "it has snapshots, whose list is on its host"
+
+
+def _host_needs(host: HostHandle, vm: VM, shared: SharedStorage, secrets: Callable[[str], str]) -> Iterator[str]:
+    """Yield what a VM needs that only its host has: files beside its disks, and secrets of encrypted disks."""
+    known = host.invoke("vm_configuration", vm=vm.id) if host.supports("vm_configuration") else None
+    files = known.files if known is not None else ()
+    if vm.firmware not in (None, "bios") and not any(file.use == "NVRAM" for file in files):
+        files = (*files, HostFile(use="NVRAM"))
+    for file in files:
+        if file.path is None or not shared.has(file.path):
+            yield f"its {file.use} is on its host only" + (f": {file.path}" if file.path else "")
+    for target, name in (known.secrets if known is not None else {}).items():
+        if name is None:
+            yield f"its disk {target} is encrypted with a secret that only its host knows"
+            continue
+        try:
+            secrets(name)
+        except NovaCronError as error:
+            yield f"its disk {target} could not be opened on another host: {error}"
 
 
 __all__ = ["LEVELS", "NEVER", "PRIORITIES", "levels", "read_protected"]

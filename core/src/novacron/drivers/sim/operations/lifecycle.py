@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from novacron.drivers.sim.area import Area, simulated
 from novacron.drivers.sim.operations.power import start
 from novacron.drivers.sim.state.broadcast import now
-from novacron.drivers.sim.state.configuration import configuration, set_hardware
+from novacron.drivers.sim.state.configuration import configuration, disk_secrets, host_files, set_hardware
 from novacron.drivers.sim.state.copying import copied_vm
 from novacron.drivers.sim.state.disks import add_volume, make_disk, remove_volume
 from novacron.drivers.sim.state.hardware import settings
@@ -241,7 +241,9 @@ class SimLifecycle(Area):
         """Return the stored settings. Changes of a running VM apply at once on a simulated host."""
         with self.world.lock:
             sim_vm = self.look(vm)
-            return VMConfiguration(vm=sim_vm.id, fields=configuration(sim_vm))
+            return VMConfiguration(
+                vm=sim_vm.id, fields=configuration(sim_vm), files=host_files(sim_vm), secrets=disk_secrets(sim_vm)
+            )
 
     @simulated
     def vm_export(self, vm: str) -> NativeDefinition:

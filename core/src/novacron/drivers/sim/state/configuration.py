@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.records.vm import HostFile
 
 if TYPE_CHECKING:
     from novacron.specs.vm import VMUpdate
@@ -62,6 +63,25 @@ def configuration(vm: SimVM) -> dict[str, Any]:
     return found
 
 
+def host_files(vm: SimVM) -> tuple[HostFile, ...]:
+    """Return what a VM uses of its host beside its disks."""
+    kernel, found = vm.hardware.get("kernel") or {}, []
+    for use, path in (("kernel", kernel.get("path")), ("initial RAM disk", kernel.get("initrd"))):
+        if path:
+            found.append(HostFile(use=use, path=path))
+    if vm.firmware != "bios":
+        found.append(HostFile(use="NVRAM"))
+    if vm.native.get("tpm"):
+        found.append(HostFile(use="TPM"))
+    found += [HostFile(use="shared folder", path=one["source"]) for one in vm.hardware.get("filesystems") or ()]
+    return tuple(found)
+
+
+def disk_secrets(vm: SimVM) -> dict[str, str | None]:
+    """Return the name of the secret of each encrypted disk, by target."""
+    return {disk.target: vm.options.get(disk.target, {}).get("encryption") for disk in vm.disks if disk.encrypted}
+
+
 def boot_order(vm: SimVM) -> list[str]:
     """Return the devices that a VM boots from, first one first."""
     places = {disk.target: disk.boot_order for disk in vm.disks} | {
@@ -90,4 +110,4 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else value
 
 
-__all__ = ["boot_order", "configuration", "set_hardware"]
+__all__ = ["boot_order", "configuration", "disk_secrets", "host_files", "set_hardware"]
