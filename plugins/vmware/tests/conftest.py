@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 import novacron
 from novacron.site import default_site
 from novacron_lab.govc import Govc
 from novacron_lab.vcenter import VCenter
+
+SCENE_NAMES = {"esx1": "DC0_C0_H0", "esx2": "DC0_C0_H1", "esx3": "DC0_C0_H2", "SSD1": "LocalDS_0", "SSD2": "LocalDS_1"}
+"""What the simulator calls the nodes and datastores of the table. It can't rename them."""
+SCENE_WORLD = """
+object.rename /DC0/host/DC0_C0 rack1
+dvs.portgroup.add -dvs DVS0 prod
+dvs.portgroup.add -dvs DVS0 idle
+dvs.create spare
+cluster.create empty
+cluster.change -drs-enabled rack1
+pool.create rack1/Resources/silver
+folder.create -pod /DC0/datastore/pod
+host.portgroup.add -host DC0_C0_H0 -vswitch vSwitch0 plain
+role.create viewer System.View
+permissions.set -principal LAB\\\\bob -role viewer /DC0/vm
+datastore.mkdir -ds SSD1 iso
+datastore.mkdir -ds SSD2 iso
+datastore.mkdir -ds SSD1 data
+datastore.disk.create -ds SSD1 -size 1GiB data/data.vmdk
+datastore.upload -ds SSD1 a.iso iso/a.iso
+library.create -ds SSD1 images
+tags.category.create env
+tags.create -c env prod
+"""
+SCENE_VMS = """
+folder.create /DC0/vm/prod
+vm.create -on=false -ds SSD1 -disk 1GiB -disk.controller pvscsi -net prod -net.adapter vmxnet3 -host esx1 -force web1
+device.floppy.add -vm web1
+snapshot.create -vm web1 base
+vm.create -on=true -ds SSD1 -disk 1GiB -disk.controller pvscsi -net prod -net.adapter vmxnet3 -host esx1 -force web2
+cluster.group.create -cluster rack1 -name all -vm web1 web2
+cluster.rule.create -cluster rack1 -name together -enable -affinity web1 web2
+"""
+"""The objects that the table of commands names, and its VMs, as govc makes them."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,3 +109,15 @@ def create(host):
     yield create
     for vm in created:
         vm.delete(force=True)
+
+
+@pytest.fixture(scope="session")
+def command_scene():
+    """What the rows of docs/vsphere-commands.csv are run on: `world` and `vms` are lines for govc, `named` gives the simulator's names."""
+
+    def named(line: str) -> str:
+        for ours, theirs in SCENE_NAMES.items():
+            line = line.replace(ours, theirs)
+        return line
+
+    return SimpleNamespace(world=SCENE_WORLD, vms=SCENE_VMS, named=named)

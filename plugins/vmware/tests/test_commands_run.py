@@ -19,40 +19,8 @@ from novacron_lab.vcenter import VCenter
 from novacron_shell.cli import cli
 
 TABLE = Path(__file__).parents[3] / "docs" / "vsphere-commands.csv"
-NAMES = {"esx1": "DC0_C0_H0", "esx2": "DC0_C0_H1", "esx3": "DC0_C0_H2", "SSD1": "LocalDS_0", "SSD2": "LocalDS_1"}
-"""What the simulator calls the nodes and datastores of the table. It can't rename them."""
 ALWAYS = ("vsphere vm extra-set", "vsphere pool create", "network list")
 """Rows that failed once."""
-WORLD = """
-object.rename /DC0/host/DC0_C0 rack1
-dvs.portgroup.add -dvs DVS0 prod
-dvs.portgroup.add -dvs DVS0 idle
-dvs.create spare
-cluster.create empty
-cluster.change -drs-enabled rack1
-pool.create rack1/Resources/silver
-folder.create -pod /DC0/datastore/pod
-host.portgroup.add -host DC0_C0_H0 -vswitch vSwitch0 plain
-role.create viewer System.View
-permissions.set -principal LAB\\\\bob -role viewer /DC0/vm
-datastore.mkdir -ds SSD1 iso
-datastore.mkdir -ds SSD2 iso
-datastore.mkdir -ds SSD1 data
-datastore.disk.create -ds SSD1 -size 1GiB data/data.vmdk
-datastore.upload -ds SSD1 a.iso iso/a.iso
-library.create -ds SSD1 images
-tags.category.create env
-tags.create -c env prod
-"""
-VMS = """
-folder.create /DC0/vm/prod
-vm.create -on=false -ds SSD1 -disk 1GiB -disk.controller pvscsi -net prod -net.adapter vmxnet3 -host esx1 -force web1
-device.floppy.add -vm web1
-snapshot.create -vm web1 base
-vm.create -on=true -ds SSD1 -disk 1GiB -disk.controller pvscsi -net prod -net.adapter vmxnet3 -host esx1 -force web2
-cluster.group.create -cluster rack1 -name all -vm web1 web2
-cluster.rule.create -cluster rack1 -name together -enable -affinity web1 web2
-"""
 
 
 def rows():
@@ -64,8 +32,8 @@ def rows():
 class Side:
     """One of the two simulators, with the objects that the table names."""
 
-    def __init__(self, vcenter: VCenter, folder) -> None:
-        self.vcenter, self.folder, self.govc = vcenter, folder, Govc(vcenter)
+    def __init__(self, vcenter: VCenter, folder, scene) -> None:
+        self.vcenter, self.folder, self.govc, self.scene = vcenter, folder, Govc(vcenter), scene
         self.govc.environment |= {
             "GOVC_DATACENTER": "DC0",
             "GOVC_DATASTORE": "LocalDS_0",
@@ -73,19 +41,21 @@ class Side:
         }
         folder.mkdir()
         (folder / "a.iso").write_bytes(b"0123456789" * 100)
-        self.script(WORLD)
+        self.script(self.scene.world)
 
     def script(self, text: str) -> None:
         for line in text.strip().splitlines():
             self.run_govc(line)
 
     def run_govc(self, line: str) -> None:
-        words = [str(self.folder / word) if word in ("a.iso", "copy.iso") else word for word in shlex.split(named(line))]
+        words = [
+            str(self.folder / word) if word in ("a.iso", "copy.iso") else word for word in shlex.split(self.scene.named(line))
+        ]
         self.govc(*words)
 
     def run_novacron(self, line: str) -> None:
         environment = {"NOVACRON_VSPHERE_PASSWORD": self.vcenter.password}
-        words = ["-c", self.vcenter.uri(path="/DC0"), *shlex.split(named(line))]
+        words = ["-c", self.vcenter.uri(path="/DC0"), *shlex.split(self.scene.named(line))]
         done = CliRunner().invoke(cli, words, env=environment)
         if "without --yes" in done.output:  # at a terminal it asks
             done = CliRunner().invoke(cli, [*words, "--yes"], env=environment)
@@ -101,7 +71,7 @@ class Side:
         for kind, name in (("group", "all"), ("group", "web"), ("rule", "together"), ("rule", "apart")):
             if name in self.govc(f"cluster.{kind}.ls", "-cluster", "rack1").split():
                 self.govc(f"cluster.{kind}.remove", "-cluster", "rack1", "-name", name)
-        self.script(VMS)
+        self.script(self.scene.vms)
 
     def state(self) -> dict[str, object]:
         """What there is, as govc tells it: all paths, and what matters of the VMs."""
@@ -129,17 +99,11 @@ def seen(vm) -> tuple[object, ...]:
     )
 
 
-def named(line: str) -> str:
-    for ours, theirs in NAMES.items():
-        line = line.replace(ours, theirs)
-    return line
-
-
 @pytest.fixture(scope="module")
-def sides(tmp_path_factory, request):
+def sides(tmp_path_factory, command_scene):
     folder = tmp_path_factory.mktemp("sides")
     with VCenter("-machines", "0") as one, VCenter("-machines", "0") as other:
-        yield Side(one, folder / "govc"), Side(other, folder / "novacron")
+        yield Side(one, folder / "govc", command_scene), Side(other, folder / "novacron", command_scene)
 
 
 def test_at_least_120_rows_are_run():

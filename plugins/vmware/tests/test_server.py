@@ -298,3 +298,26 @@ def test_a_vm_is_unregistered_and_registered_again(host, govc):
         host.native.vm_register(gone.kept[0])
     with pytest.raises(errors.InvalidSpecError):
         host.native.vm_register("away.vmx")
+
+
+def test_a_task_with_a_result_of_an_unknown_type_is_listed_with_the_others(host, govc):
+    """pyVmomi does not know the result of queryVirtualDiskInfo, which govc begins, and many other programs' results."""
+    govc("datastore.disk.create", "-ds", "LocalDS_0", "-size", "1MiB", "unknown.vmdk")
+    govc("datastore.disk.info", "-ds", "LocalDS_0", "unknown.vmdk")
+    newest = host.native.task_list(most=5)[0]
+    assert (newest.operation, newest.state) == ("VirtualDiskManager.queryVirtualDiskInfo", "success")
+    host.pools.delete_volume("unknown.vmdk", "LocalDS_0")
+
+
+def test_a_datacenter_lists_itself(host):
+    """The host is the datacenter of its URI."""
+    assert [each.path for each in host.native.object_list(kind="Datacenter")] == ["/DC0"]
+
+
+def test_inherited_permissions_are_listed_on_demand(host, govc):
+    """As `govc permissions.ls` does, which `-a=false` limits to the object's own."""
+    own = {(each.principal, each.role) for each in host.native.permission_list("/DC0/vm")}
+    every = {(each.principal, each.role) for each in host.native.permission_list("/DC0/vm", inherited=True)}
+    told = [line.split()[2] for line in govc.lines("permissions.ls", "/DC0/vm") if "Principal" not in line]
+    assert own < every
+    assert sorted(principal for principal, _ in every) == sorted({*told})

@@ -20,7 +20,7 @@ INTERVAL = 600.0
 class KeepAlive:
     """A thread that asks the server for its time now and then, until it is closed or its session is no more.
 
-    It uses the session, so one that had expired all the same is renewed. A server that does not answer is asked again the next time: who
+    It uses the session, which renews one that has expired. A server that does not answer is asked again the next time: who
     needs it is told by the call that does.
     """
 

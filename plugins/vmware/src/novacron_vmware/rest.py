@@ -143,7 +143,7 @@ class RestAPI:
         return status
 
     def _ask(self, verb: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, bytes]:
-        """Send one request. All that are sent here may be repeated, so one is when a kept connection turns out to be closed."""
+        """Send one request. If a kept connection turns out to be closed, the request is sent again: all requests here can be repeated."""
         data = None if body is None else json.dumps(body).encode()
         headers = headers | ({"Content-Type": "application/json"} if data is not None else {})
         with translated(path.partition("?")[0]):

@@ -15,6 +15,7 @@ from typing import Any
 from novacron.errors import AuthenticationError, HostConnectionError, InvalidSpecError, SpecProblem
 from novacron.plugins import ConnectContext, HostURI
 from novacron.secrets import KEYRING, read_secret
+from novacron_vmware import unknown_types
 from novacron_vmware.sdk import SoapStubAdapter, vim
 
 PASSWORD = "NOVACRON_VSPHERE_PASSWORD"  # noqa: S105 - the variable's name
@@ -23,13 +24,14 @@ ATTEMPTS = 5
 
 
 class Session(SoapStubAdapter):  # type: ignore[misc]
-    """A stub that logs in again when its session expired. The call that found out was not carried out, so it is repeated.
+    """A stub that logs in again when its session expired, and repeats the refused call, which was not carried out.
 
     pyvmomi's SessionOrientedStub also repeats calls whose connection broke, and these may have been carried out. Each thread that calls
     takes a connection of its own from the stub's pool.
     """
 
     def __init__(self, *, user: str, password: str, **arguments: Any) -> None:
+        unknown_types.install()
         super().__init__(path="/sdk", **arguments)
         self._address, self._tls = (arguments["host"], arguments["port"]), arguments["sslContext"]
         self._timeout = arguments["httpConnectionTimeout"]

@@ -97,9 +97,12 @@ class VSphereFolders(NativeOperations):
         wanted = getattr(vim, kind or "ManagedEntity", None)
         if not (isinstance(wanted, type) and issubclass(wanted, vim.ManagedEntity)):
             raise InvalidSpecError("no such kind", problems=[SpecProblem("kind", kind, "a vSphere type such as VirtualMachine")])
-        found = self._connection.collect(wanted, ["name"], self._any(path) if path else None)
+        connection = self._connection
+        found = connection.collect(wanted, ["name"], self._any(path) if path else None)
+        if not path and isinstance(connection.root, vim.Datacenter) and isinstance(connection.root, wanted):
+            found.append((connection.root, connection.read(connection.root, ["name"])))
         chosen = [(thing, read) for thing, read in found if not name or plain_name(read.get("name", "")) == name]
-        paths = self._connection.finder.paths([thing for thing, _ in chosen])
+        paths = connection.finder.paths([thing for thing, _ in chosen])
         return sorted((_object(thing, read, paths[thing]) for thing, read in chosen if thing in paths), key=_path)
 
     @vsphere.operation(kind="read")

@@ -84,10 +84,7 @@ class VSphereLibraries(LibraryOperations):
             files: the local files.
         """
         known = self._library(library)
-        if any(each.name == item for each in self._items(known)):
-            raise AlreadyExistsError(
-                f"the library {known.name!r} has an item {item!r} already", resource=item, hint="give another name"
-            )
+        self._refuse_item(known, item)
         sizes = {}
         for file in files:
             try:

@@ -28,6 +28,13 @@ class LibraryOperations(NativeOperations):
         if self._connection.inventory.taken(name, None):
             raise AlreadyExistsError(f"a VM {name!r} is already there", resource=name, hint="give another name")
 
+    def _refuse_item(self, library: Library, name: str) -> None:
+        """Raise AlreadyExistsError when the library has an item of that name."""
+        if any(each.name == name for each in self._items(library)):
+            raise AlreadyExistsError(
+                f"the library {library.name!r} has an item {name!r} already", resource=name, hint="give another name"
+            )
+
     def _libraries(self) -> list[Library]:
         found = [self._api("GET", "library", identity=each) for each in self._api("GET", "library") or ()]
         return sorted((self._record(each) for each in found), key=lambda library: library.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from novacron.errors import AlreadyExistsError, InvalidStateError
+from novacron.errors import InvalidStateError
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_vmware.native.area import vsphere
@@ -32,10 +32,7 @@ class VSphereLibraryTemplates(LibraryOperations):
             item: the new item's name.
         """
         known = self._library(library)
-        if any(each.name == item for each in self._items(known)):
-            raise AlreadyExistsError(
-                f"the library {known.name!r} has an item {item!r} already", resource=item, hint="give another name"
-            )
+        self._refuse_item(known, item)
         thing = self._connection.inventory.find(vm)
         spec = {"name": item, "library": known.id, "source_vm": thing._moId, "placement": self._placement(item)}
         made = str(self._api("POST", ITEMS, dialect=TEMPLATES, body={"spec": spec}))

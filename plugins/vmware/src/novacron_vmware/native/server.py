@@ -98,16 +98,19 @@ class VSphereServer(NativeOperations):
         return Deleted(name=name)
 
     @vsphere.operation(kind="read")
-    def permission_list(self, object: str = "") -> list[Permission]:
+    def permission_list(self, object: str = "", inherited: bool = False) -> list[Permission]:
         """List permissions: who has which role, and where.
 
         Args:
             object: only those that this object has itself; without it all of the server.
+            inherited: also those that the object inherits from what is above it.
         """
         manager = self._manager("authorizationManager", "roles")
         with translated("permissions"):
             found = (
-                manager.RetrieveEntityPermissions(self._permitted(object), False) if object else manager.RetrieveAllPermissions()
+                manager.RetrieveEntityPermissions(self._permitted(object), inherited)
+                if object
+                else manager.RetrieveAllPermissions()
             )
         roles = {role.id: role.name for role in self.role_list()}
         where = {id(each): each.entity or (self._permitted(object) if object else None) for each in found}

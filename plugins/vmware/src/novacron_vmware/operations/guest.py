@@ -124,7 +124,7 @@ class VMwareGuest(VMOperations):
 
     @hookimpl
     def guest_password_set(self, vm: str, user: str, password: str) -> VM:
-        """Set it by `chpasswd`, so the guest's user has to be root. It goes there as the program's input, never as an argument."""
+        """Set a password with `chpasswd`. The guest user must be root. The password is the program's input, never an argument."""
         if "\n" in password:
             raise InvalidSpecError(
                 f"can't set a password in {vm!r}",

@@ -51,7 +51,7 @@ class VMwareMigration(VMOperations):
 
     @hookimpl
     def vm_migrate(self, vm: str, to: Any, spec: MigrationSpec, job: Job[MigrationReport]) -> MigrationReport:
-        """Move it; vCenter takes a migration that fails or is cancelled back by itself, so the VM is where it was."""
+        """Move a VM. vCenter itself undoes a migration that fails or is cancelled: the VM then is where it was."""
         thing, record = self._changing(vm, "migrate", "running", "suspended", "stopped")
         began = time.monotonic()
         job.report("checking", 0.0)

@@ -73,7 +73,7 @@ class VMwareResources(VMOperations):
 
     @hookimpl
     def pinning_set(self, vm: str, pinning: dict[str, str], live: bool, persistent: bool) -> Resources:
-        """Bind all of a VM to a set of CPUs: vSphere does not tell its vCPUs apart, so only "emulator" may be given; "" frees it."""
+        """Bind a whole VM to a set of CPUs; "" removes the binding. vSphere binds no single vCPU: only "emulator" can be given."""
         name = self._read(self._find(vm)).name
         if set(pinning) - {"emulator"}:
             raise _bad(name, "pinning", sorted(pinning), '"emulator" alone: vSphere binds a whole VM')

@@ -143,13 +143,17 @@ def grow(connection: VMwareConnection, thing: Any, name: str, path: str, spec: D
     device = next(each for each in devices if isinstance(each, Disk) and each.backing.fileName == path)
     try:
         size = spec.size_of_copy(int(device.capacityInKB) * 1024, name) // 1024
-        device.capacityInKB, device.capacityInBytes = size, size * 1024
-        change = vim.vm.device.VirtualDeviceSpec(operation="edit", device=device)
     except InvalidSpecError:
-        change = vim.vm.device.VirtualDeviceSpec(operation="remove", fileOperation="destroy", device=device)
+        _change(connection, thing, name, device, operation="remove", fileOperation="destroy")
         raise
-    finally:
-        connection.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])), resource=name)
+    device.capacityInKB, device.capacityInBytes = size, size * 1024
+    _change(connection, thing, name, device, operation="edit")
+
+
+def _change(connection: VMwareConnection, thing: Any, name: str, device: Any, **how: str) -> None:
+    """Edit or remove a device of a VM."""
+    change = vim.vm.device.VirtualDeviceSpec(device=device, **how)
+    connection.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])), resource=name)
 
 
 def make_folder(connection: VMwareConnection, path: str, datacenter: Any) -> None:
