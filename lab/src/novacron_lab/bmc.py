@@ -13,15 +13,18 @@ import secrets
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from novacron.secrets import environment_without_secrets
+from novacron_lab import network
 from novacron_lab.certificates import make_certificate
+from novacron_lab.network import Way
 from novacron_lab.running import LabError, ProcessIdentity
 
 if TYPE_CHECKING:
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
 PORT = 8443
 USER = "admin"
 START_TIMEOUT = 30.0
+Lie = Literal["ignores", "timeout", "slow"]
+"""False answers of a management controller."""
+POWERING_OFF, SILENT = 3.0, 30.0
+"""Seconds for which a slow one reports PoweringOff, and for which one does not answer."""
 
 
 class BMC(msgspec.Struct, frozen=True):
@@ -38,10 +45,12 @@ class BMC(msgspec.Struct, frozen=True):
     Attributes:
         url: its address.
         folder: its files: the certificate of the authority, the password, its log.
+        namespace: the network namespace in which it runs.
     """
 
     url: str
     folder: str
+    namespace: str
 
     @property
     def password(self) -> str:
@@ -52,6 +61,26 @@ class BMC(msgspec.Struct, frozen=True):
     def ca_file(self) -> str:
         """The certificate of the lab's authority."""
         return str(Path(self.folder) / "pki" / "ca-cert.pem")
+
+    def cut(self, way: Way) -> None:
+        """Lose the packets between the server and its clients."""
+        network.cut_service(self.namespace, PORT, way)
+
+    def mend(self) -> None:
+        """End what `cut` did, and let it tell the truth about all hosts."""
+        network.mend_service(self.namespace, PORT)
+        for file in Path(self.folder).glob("lie-*"):
+            file.unlink(missing_ok=True)
+
+    def lie(self, host: str, lie: Lie) -> None:
+        """Let it give false answers to `ForceOff` for a host.
+
+        Args:
+            host: the host's name.
+            lie: "ignores": it answers 204 and does nothing. "timeout": it switches off and never answers. "slow": it answers at once, reports
+                PoweringOff for a while, and switches off then.
+        """
+        (Path(self.folder) / f"lie-{system_of(host)}").write_text(lie)
 
     def options(self, host: str, secret: str) -> dict[str, str]:
         """Return the options of the fence agent `redfish` for a host; `secret` is the name of the secret with the password."""
@@ -83,7 +112,7 @@ def start(lab: Lab) -> BMC:
             "fencing in the lab needs sushy-tools", hint="pip install 'novacron-lab[fencing]' 'novacron[fencing]'"
         ) from None
     folder, address = lab.folder / "bmc", f"10.231.{lab.subnet}.2"
-    found = BMC(f"https://{address}:{PORT}", str(folder))
+    found = BMC(f"https://{address}:{PORT}", str(folder), lab.switch)
     if not folder.exists():
         _prepare(lab, folder, address)
     server = _running(folder) or _begin(lab, folder)
@@ -145,13 +174,15 @@ def _answers(bmc: BMC) -> bool:
 
 def _driver(lab: Lab, base: Any) -> Any:
     """Return the class of sushy-tools' driver that switches the hosts of a lab."""
-    hosts = {system_of(host.name): host for host in lab.hosts}
+    hosts, powering_off = {system_of(host.name): host for host in lab.hosts}, set[str]()
 
     class Hosts(base):  # type: ignore[misc]
         """The hosts as systems. What is not about power is simulated by sushy-tools."""
 
         def get_power_state(self, identity: str) -> str:
             """Return "On" while any process of the host runs."""
+            if identity in powering_off:
+                return "PoweringOff"
             return "On" if hosts[identity].powered else "Off"
 
         def set_power_state(self, identity: str, state: str) -> None:
@@ -159,11 +190,26 @@ def _driver(lab: Lab, base: Any) -> Any:
             if state in ("On", "ForceOn"):
                 hosts[identity].power_on()
             elif state == "ForceOff":
-                hosts[identity].power_off()
+                self._force_off(identity)
             else:
                 from sushy_tools import error
 
                 raise error.NotSupportedError(f"the lab does not offer {state}")
+
+        def _force_off(self, identity: str) -> None:
+            file = lab.folder / "bmc" / f"lie-{identity}"
+            lie = file.read_text() if file.exists() else ""
+            if lie == "slow":
+                powering_off.add(identity)
+                threading.Timer(POWERING_OFF, self._end, [identity]).start()
+            elif lie != "ignores":
+                hosts[identity].power_off()
+            if lie == "timeout":
+                time.sleep(SILENT)
+
+        def _end(self, identity: str) -> None:
+            hosts[identity].power_off()
+            powering_off.discard(identity)
 
     return Hosts
 

@@ -4,7 +4,8 @@ What it says there, a line each: `NOVACRON GUEST UP`; every second `NOVACRON TIC
 with each disk's 512-byte sectors and each NIC's carrier; `NOVACRON ADDRESS` once DHCP gave one; with `novacron.ping=ADDRESS` on the
 kernel's command line every second whether that address answered. With `novacron.load=MIB` it dirties so much memory without end, and says
 `NOVACRON LOADED` after the first pass. With `novacron.fill=MIB` it fills so much memory once with other bytes than zero, says the same,
-and its processor is idle afterwards.
+and its processor is idle afterwards. With `novacron.epochs` each start of the guest is an epoch: it writes epoch and counter to its
+first disk without end, past all caches, says `NOVACRON EPOCH e n`, and `NOVACRON TWICE` if it reads what another copy of it wrote.
 """
 
 from __future__ import annotations
@@ -82,6 +83,19 @@ devices() {{
     now="$now $address=${{carrier:-down}}"
   done
 }}
+if grep -q novacron.epochs /proc/cmdline; then
+  (sector() {{ dd if=/dev/vda bs=512 skip=4096 count=1 iflag=direct 2>/dev/null | tr -dc 'a-z0-9 '; }}
+  set -- $(sector); epoch=$((${{2:-0}} + 1)); counter=0
+  while :; do
+    wrote=
+    printf '%-512s' "epoch $epoch $counter" | dd of=/dev/vda bs=512 seek=4096 count=1 conv=notrunc oflag=direct 2>/dev/null && wrote=1 && \\
+      echo "NOVACRON EPOCH $epoch $counter"
+    sleep 0.2
+    set -- $(sector)
+    [ -z "$wrote" ] || [ -z "$2" ] || [ "$2 $3" = "$epoch $counter" ] || echo "NOVACRON TWICE wrote $epoch $counter, read $2 $3"
+    counter=$((counter + 1))
+  done) &
+fi
 ping_to=$(sed -n 's/.*novacron.ping=\\([0-9.]*\\).*/\\1/p' /proc/cmdline)
 if [ -n "$ping_to" ]; then
   (while :; do

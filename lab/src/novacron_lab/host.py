@@ -314,6 +314,14 @@ class LabHost(msgspec.Struct, frozen=True):
         """Plug the host's cable in again."""
         network.set_link(self.switch, self.port, up=True)
 
+    def cut_management(self, way: network.Way) -> None:
+        """Lose the packets between libvirtd and its clients. Guests and other networks go on."""
+        network.cut_service(self.namespace, TLS_PORT, way)
+
+    def mend_management(self) -> None:
+        """End what `cut_management` did."""
+        network.mend_service(self.namespace, TLS_PORT)
+
     def stop(self) -> None:
         """End everything in the host and remove its namespaces."""
         end_processes(self.namespace)

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from novacron_lab.running import LabError, run
 
@@ -18,6 +19,8 @@ IPV6 = Path("/proc/sys/net/ipv6")
 """It exists where the kernel has IPv6."""
 MIGRATION_PORTS = "49152:49215"
 """The ports at which QEMU accepts the memory and disks of migrating VMs, libvirt's default."""
+Way = Literal["requests", "answers", "both ways"]
+"""Which packets of a service are lost: those of its clients, its own, or both."""
 SWITCH_BRIDGE = "switch"
 GUEST_BRIDGE = "guests"
 """The bridge inside each host, to which its guests attach; it carries the host's own address too."""
@@ -85,6 +88,35 @@ def set_link(switch: str, port: str, *, up: bool) -> None:
     run("ip", "-n", switch, "link", "set", port, "up" if up else "down")
 
 
+def cut_service(namespace: str, port: int, way: Way, *, client: bool = False) -> None:
+    """Drop the packets between a TCP service and its clients, in one direction or both. Nobody is told: connections stay open.
+
+    Args:
+        namespace: the namespace of the service, or of a client.
+        port: the service's port.
+        way: which packets are lost.
+        client: whether the namespace is a client's.
+    """
+    for rule in _rules(port, way, client):
+        run("ip", "netns", "exec", namespace, "iptables", "--wait", "-I", *rule)
+
+
+def mend_service(namespace: str, port: int) -> None:
+    """End all that `cut_service` did to a service in a namespace."""
+    for client in (False, True):
+        for rule in _rules(port, "both ways", client):
+            while run("ip", "netns", "exec", namespace, "iptables", "--wait", "-D", *rule, check=False).returncode == 0:
+                pass
+
+
+def _rules(port: int, way: Way, client: bool) -> list[list[str]]:
+    inward, outward = ("--sport", "--dport") if client else ("--dport", "--sport")
+    rules = {"INPUT": inward, "OUTPUT": outward}
+    requests = "OUTPUT" if client else "INPUT"
+    chosen = [chain for chain in rules if way == "both ways" or (chain == requests) == (way == "requests")]
+    return [[chain, "-p", "tcp", rules[chain], str(port), "-j", "DROP"] for chain in chosen]
+
+
 def processes(namespace: str) -> list[int]:
     """Return the pids of all processes in a network namespace; none when there is no such namespace."""
     try:
@@ -117,9 +149,12 @@ def remove_switch(switch: str, link: str) -> None:
 __all__ = [
     "GUEST_BRIDGE",
     "SWITCH_BRIDGE",
+    "Way",
+    "cut_service",
     "free_subnet",
     "make_host",
     "make_switch",
+    "mend_service",
     "processes",
     "remove_host",
     "remove_switch",
