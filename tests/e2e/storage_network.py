@@ -1,7 +1,7 @@
 """A disk on a storage network that each host of a lab reaches by itself, and that can be cut for one host.
 
-An NBD server runs on the lab's switch. Each host has a client of its own, which shows the disk as a file in the shared folder (FUSE). Such a
-file has no locks between hosts, so nothing but NovaCron keeps a second copy of its VM from starting.
+An NBD server runs on the lab's switch. Each host has a client of its own, which shows the disk as a file in the shared folder (FUSE).
+Such a file has no locks between hosts, so nothing but NovaCron keeps a second copy of its VM from starting.
 """
 
 import subprocess

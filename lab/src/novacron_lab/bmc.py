@@ -77,8 +77,8 @@ class BMC(msgspec.Struct, frozen=True):
 
         Args:
             host: the host's name.
-            lie: "ignores": it answers 204 and does nothing. "timeout": it switches off and never answers. "slow": it answers at once, reports
-                PoweringOff for a while, and switches off then.
+            lie: "ignores": it answers 204 and does nothing. "timeout": it switches off and never answers. "slow": it answers at once,
+                reports PoweringOff for a while, and switches off then.
         """
         (Path(self.folder) / f"lie-{system_of(host)}").write_text(lie)
 

@@ -377,7 +377,11 @@ class Fleet:
 
         if refresh:
             self.nodes.refresh(timeout=timeout)
-        return report_of(self.nodes.list(), lambda group, nodes: failures_in(self._node_store, self.placer(), group, nodes))
+        return report_of(
+            self.nodes.list(),
+            lambda group, nodes: failures_in(self._node_store, self.placer(), group, nodes),
+            self.failover.protection(refresh=False),
+        )
 
     def allocations(self, node: str | None = None) -> Sequence[Allocation]:
         """Return what is allocated to VMs, sorted by the VM's name.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from novacron.fleets.admission import failures_of
 from novacron.fleets.groups import settings_of
 from novacron.records.capacity import CapacityReport, FailureReport, FleetNode, GroupCapacity, Inventory
+from novacron.records.failover import Protection
 from novacron.store.nodes import NodeStore
 
 if TYPE_CHECKING:
@@ -15,18 +16,21 @@ if TYPE_CHECKING:
 
 
 def report_of(
-    nodes: Sequence[FleetNode], failures: Callable[[str, Sequence[FleetNode]], Sequence[FailureReport]]
+    nodes: Sequence[FleetNode],
+    failures: Callable[[str, Sequence[FleetNode]], Sequence[FailureReport]],
+    protection: Sequence[Protection],
 ) -> CapacityReport:
     """Return the capacity by group and by node. Nodes without a group are summed up under no name.
 
     Args:
         nodes: all nodes.
         failures: returns the failures of a group after which VMs can't restart.
+        protection: the protection of all VMs.
     """
     names = sorted({node.group or "" for node in nodes})
     members = {name: [node for node in nodes if (node.group or "") == name] for name in names}
     groups = [_group(name or None, members[name], failures(name, members[name]) if name else ()) for name in names]
-    return CapacityReport(groups=tuple(groups), nodes=tuple(nodes))
+    return CapacityReport(groups=tuple(groups), nodes=tuple(nodes), protection=tuple(protection))
 
 
 def failures_in(store: NodeStore, placer: Placer, group: str, nodes: Sequence[FleetNode]) -> Sequence[FailureReport]:

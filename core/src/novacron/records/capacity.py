@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from novacron.records.failover import Protection
 from novacron.records.record import Record
 
 NodeStatus = Literal["up", "suspect", "fencing", "fenced", "quarantined", "maintenance", "unreachable"]
@@ -442,10 +443,12 @@ class CapacityReport(Record, frozen=True):
     Attributes:
         groups: Capacity of each group.
         nodes: Capacity of each node.
+        protection: Whether each active VM of a group is restarted if its node fails.
     """
 
     groups: tuple[GroupCapacity, ...]
     nodes: tuple[FleetNode, ...]
+    protection: tuple[Protection, ...] = ()
 
 
 __all__ = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,7 +36,10 @@ GROUPS: Columns = {
 @click.option("--stored", is_flag=True, help="Report what is stored. Do not read the hosts.")
 @common_options
 def report(settings: Settings, stored: bool) -> None:
-    """Report the capacity of all groups and nodes: what is allocated, and the limits."""
+    """Report the capacity of all groups and nodes: what is allocated, the limits, and how VMs are protected from a node's failure.
+
+    The VMs of groups with failover that would not be restarted are named. -o json has the protection of each VM.
+    """
     from novacron import fleet
     from novacron_shell.settings import FLEET_TIMEOUT
 
@@ -42,12 +47,23 @@ def report(settings: Settings, stored: bool) -> None:
     if settings.output != "table":
         show_one(found, settings.output)
         return
-    show_many(found.groups, GROUPS, settings.output)
+    group_of = {node.name: node.group for node in found.nodes}
+    counts = Counter((group_of.get(vm.node), str(vm.level)) for vm in found.protection)
+    show_many(found.groups, {**GROUPS, "protection": lambda group: _levels(counts, group.name)}, settings.output)
     for group in found.groups:
         for failure in group.failures:
             tell(f"{group.name}: {failure}")
     write("")
     show_many(found.nodes, COLUMNS, settings.output)
+    known = {group.name: group.settings.get("failover") for group in fleet().groups.list()}
+    on = {group for group in group_of.values() if (known.get(group or "") or known.get("fleet")) == "on"}
+    for vm in found.protection:
+        if vm.level == "D" and group_of.get(vm.node) in on:
+            tell(f"{vm.name} on {vm.node} is not restarted: {'; '.join(vm.why)}")
+
+
+def _levels(counts: Mapping[tuple[str | None, str], int], group: str | None) -> str:
+    return ", ".join(f"{level}: {counts[group, level]}" for level in "ABCD" if counts[group, level]) or "-"
 
 
 @fleet.command("groups")

@@ -45,7 +45,7 @@ def list_(settings: Settings, words: tuple[str, ...], full: bool, **filters: Any
             remember((vm.host, vm.name) for vm in chosen)
     page = query.page(chosen)
     shown: dict[str, Any] = COLUMNS | ({"tags": "tags"} if full else {})
-    show_many(page.items, shown, settings.output, wide=WIDE)
+    show_many(page.items, shown, settings.output, wide=WIDE | {"protection": Protections()})
     if page.next:
         tell(f"{len(page)} of {page.total}; continue with --cursor {page.next}")
 
@@ -59,6 +59,20 @@ WIDE: dict[str, Any] = {
     "description": "description",
 }
 FULL_COLUMNS = {"tags", "addresses", "disks", "nics", "description", "metadata", "arch", "machine", "firmware"}
+
+
+class Protections:
+    """The protection of VMs from a failure of their node, A to D, as the state database knows it. It is read when it is first shown."""
+
+    def __init__(self) -> None:
+        self._levels: dict[str, str] | None = None
+
+    def __call__(self, vm: Any) -> str | None:
+        if self._levels is None:
+            from novacron import fleet
+
+            self._levels = {each.vm: each.level for each in fleet().failover.protection(refresh=False)}
+        return self._levels.get(vm.id)
 
 
 def addresses_of(vm: Any) -> list[str]:

@@ -130,26 +130,27 @@ class Failovers:
         shown: Failover = latest.replace(vms=tuple(self._store.vms(latest.id)))
         return shown
 
-    def protection(self, node: str | None = None) -> Sequence[Protection]:
+    def protection(self, node: str | None = None, *, refresh: bool = True) -> Sequence[Protection]:
         """Return for each active VM whether it is restarted if its node fails, and if not why not. Hosts that answer are read.
 
         Args:
             node: name or UUID of a node; None for all nodes of groups.
+            refresh: read the hosts first. False reports what is stored, so that a VM whose definition is not stored yet has the level D.
         """
         chosen = [self._nodes[node]] if node is not None else [each for each in self._nodes.list() if each.group]
         stored = self._store.protected()
         places = {each.host: (each, settings_of(self._node_store, each.group)) for each in chosen}
         answers = self._fleet.ask(
-            sorted(places),
+            sorted(places) if refresh else (),
             lambda host: (
                 read_protected(host, places[host.name][0], places[host.name][1].shared_pools or [], {}, self._secrets)[0],
                 [(vm.id, vm.name) for vm in host.invoke("vm_list", query=VMQuery()) if vm.status not in INACTIVE],
             ),
         )
+        read = {answer.host: answer.value for answer in answers if answer.error is None}
         found: list[Protection] = []
-        for answer in answers:
-            each, settings = places[answer.host]
-            fresh, vms = answer.value if answer.error is None else ([], self._allocated(each.id))
+        for name, (each, settings) in places.items():
+            fresh, vms = read.get(name) or ([], self._allocated(each.id))
             known = {**stored, **{vm.vm: vm for vm in fresh}}
             found += levels(each, vms, known, self._devices.list(each.id), settings)
         return sorted(found, key=lambda vm: (vm.node, vm.name))
