@@ -111,6 +111,12 @@ def processes(site):
         yield lambda work: stack.enter_context(contextlib.closing(Processes(site, work)))
 
 
+def order_of(key):
+    """Return when a group began, and the number of the notification in it."""
+    _, began, number = key.split("-")
+    return int(began, 16), int(number)
+
+
 def test_no_notification_is_lost_or_made_twice_after_kill_9(site, receiver, sample, told_by, rounds, processes):
     """The process is killed at random moments. Each change of the alert is told once, or again with the same key."""
     import random
@@ -130,7 +136,7 @@ def test_no_notification_is_lost_or_made_twice_after_kill_9(site, receiver, samp
     for number in range(at, at + 2):
         rounds(notifier, 95.0 if number % 2 else 10.0, start=number * 60.0 + 60000)
     once = {key: body["status"] for key, _, body in receiver.received}
-    order = [status for _, status in sorted(once.items(), key=lambda one: int(one[0].rpartition("-")[2]))]
+    order = [once[key] for key in sorted(once, key=order_of)]
     assert set(order) == {"firing", "resolved"}
     assert all(one != following for one, following in itertools.pairwise(order))
     with site.database.transaction() as connection:

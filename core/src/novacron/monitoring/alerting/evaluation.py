@@ -20,7 +20,7 @@ from novacron.monitoring.alerting.expressions import (
     Number,
     Selector,
 )
-from novacron.monitoring.alerting.functions import AGGREGATIONS, FUNCTIONS
+from novacron.monitoring.alerting.functions import AGGREGATIONS, FUNCTIONS, OfSeries
 from novacron.monitoring.alerting.samples import Column, Columns, Samples, Table
 from novacron.monitoring.alerting.vectors import Vector, union
 from novacron.monitoring.layouts import Labels
@@ -120,24 +120,29 @@ class Evaluation:
             return _series(self.of(first)).mapped(function.compute, *others)
         found = {}
         for table, stored in self.samples.of(first.metric).items():
-            column = self._over_time(stored, len(table.rows), first, lambda window: function.compute(window, *others))
+            column = self._over_time(stored, len(table.rows), first, function.compute, others)
             found[table] = self._chosen(table, column, first)
         return Vector(found)
 
-    def _over_time(self, samples: Columns, size: int, selector: Selector, compute: Callable[[Any], float | None]) -> Column:
+    def _over_time(
+        self, samples: Columns, size: int, selector: Selector, prepare: Callable[..., OfSeries], others: Sequence[Any]
+    ) -> Column:
         """Return a function of the samples of each series in the selector's range."""
         end = self.at - selector.offset
         start = end - (selector.range or 0.0)
         times, columns = samples.between(start, end, size)
+        of_all = prepare(times, start, end, *others)
+        if not any(None in column for column in columns):
+            return [*map(of_all, zip(*columns, strict=True))]
         found: Column = []
         for values in zip(*columns, strict=True):
             if None not in values:
-                found.append(compute((times, values, start, end)))
+                found.append(of_all(values))
                 continue
-            places = [place for place, value in enumerate(values) if value is not None]
-            window = ([times[place] for place in places], [values[place] for place in places], start, end)
-            found.append(compute(window) if places else None)
-        return [None if value is None else float(value) for value in found]
+            known = [place for place, value in enumerate(values) if value is not None]
+            of_one = prepare([times[place] for place in known], start, end, *others)
+            found.append(of_one([values[place] for place in known]) if known else None)
+        return found
 
     def _absent(self, argument: Expression) -> Vector:
         if self.of(argument):

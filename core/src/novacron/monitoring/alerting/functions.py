@@ -8,41 +8,70 @@ from collections.abc import Callable, Sequence
 from operator import gt
 from typing import Any, NamedTuple
 
-Window = tuple[Sequence[float], Sequence[float], float, float]
-"""Times and values of a series, the start and the end of the range."""
+Times = Sequence[float]
+Values = Sequence[float]
+OfSeries = Callable[[Values], float | None]
+"""Returns the result for the values of one series."""
 
 
 class Function(NamedTuple):
-    """A function: the kinds of its arguments, what computes it, and whether it returns a number instead of series."""
+    """A function: the kinds of its arguments, what computes it, and whether it returns a number instead of series.
+
+    A function of a range is computed in two steps, because all series of a fleet are measured at the same times. `compute` is called with
+    the times, the start and the end of the range, and the further arguments. What it returns is called with the values of each series.
+    """
 
     arguments: tuple[str, ...]
     compute: Callable[..., Any]
     scalar: bool = False
 
 
-def _extrapolated(window: Window, *, counter: bool, per_second: bool) -> float | None:
+def _nothing(values: Values) -> None:
+    """Return the result of a range with too few samples."""
+
+
+def _extrapolated(times: Times, start: float, end: float, *, counter: bool, per_second: bool) -> OfSeries:
     """Return the increase in a range, extrapolated to its ends as Prometheus does: at most by half the distance of two samples."""
-    times, values, start, end = window
     if len(times) < 2:
-        return None
-    result = values[-1] - values[0]
-    if counter and any(map(gt, values, values[1:])):
-        result += sum(old for old, new in itertools.pairwise(values) if new < old)
-    to_start, to_end, sampled = times[0] - start, end - times[-1], times[-1] - times[0]
+        return _nothing
+    before, after, sampled = times[0] - start, end - times[-1], times[-1] - times[0]
     average = sampled / (len(times) - 1)
-    if counter and result > 0 and values[0] >= 0:
-        to_start = min(to_start, sampled * (values[0] / result))
-    threshold = average * 1.1
-    covered = sampled + (to_start if to_start < threshold else average / 2) + (to_end if to_end < threshold else average / 2)
-    return result * (covered / sampled) / ((end - start) if per_second else 1.0)
+    threshold, divisor = average * 1.1, (end - start) if per_second else 1.0
+    to_end = after if after < threshold else average / 2
+
+    def compute(values: Values) -> float:
+        first = values[0]
+        result = values[-1] - first
+        if counter and any(map(gt, values, values[1:])):
+            result += sum(old for old, new in itertools.pairwise(values) if new < old)
+        to_start = before
+        if counter and result > 0 and first >= 0:
+            to_zero = sampled * (first / result)
+            if to_zero < before:
+                to_start = to_zero
+        covered = sampled + (to_start if to_start < threshold else average / 2) + to_end
+        return result * (covered / sampled) / divisor
+
+    return compute
 
 
-def _instant_rate(window: Window) -> float | None:
-    times, values, _, _ = window
+def _rate(times: Times, start: float, end: float) -> OfSeries:
+    return _extrapolated(times, start, end, counter=True, per_second=True)
+
+
+def _increase(times: Times, start: float, end: float) -> OfSeries:
+    return _extrapolated(times, start, end, counter=True, per_second=False)
+
+
+def _delta(times: Times, start: float, end: float) -> OfSeries:
+    return _extrapolated(times, start, end, counter=False, per_second=False)
+
+
+def _instant_rate(times: Times, start: float, end: float) -> OfSeries:
     if len(times) < 2 or times[-1] == times[-2]:
-        return None
-    grown = values[-1] if values[-1] < values[-2] else values[-1] - values[-2]
-    return grown / (times[-1] - times[-2])
+        return _nothing
+    seconds = times[-1] - times[-2]
+    return lambda values: (values[-1] if values[-1] < values[-2] else values[-1] - values[-2]) / seconds
 
 
 def regression(times: Sequence[float], values: Sequence[float], at: float) -> tuple[float, float]:
@@ -58,21 +87,23 @@ def regression(times: Sequence[float], values: Sequence[float], at: float) -> tu
     return slope, sum_y / count - slope * sum_x / count
 
 
-def _predict(window: Window, seconds: float) -> float | None:
-    times, values, _, end = window
+def _predict(times: Times, start: float, end: float, seconds: float) -> OfSeries:
     if len(times) < 2:
-        return None
-    slope, value = regression(times, values, end)
-    return value + slope * seconds
+        return _nothing
+
+    def compute(values: Values) -> float:
+        slope, value = regression(times, values, end)
+        return value + slope * seconds
+
+    return compute
 
 
-def _derivative(window: Window) -> float | None:
-    times, values, _, _ = window
-    return None if len(times) < 2 else regression(times, values, times[0])[0]
+def _derivative(times: Times, start: float, end: float) -> OfSeries:
+    return _nothing if len(times) < 2 else lambda values: regression(times, values, times[0])[0]
 
 
-def _over(compute: Callable[[Sequence[float]], float]) -> Callable[[Window], float | None]:
-    return lambda window: compute(window[1]) if window[1] else None
+def _over(compute: Callable[[Values], float]) -> Callable[..., OfSeries]:
+    return lambda times, start, end: compute
 
 
 def _changes(values: Sequence[float]) -> float:
@@ -98,9 +129,9 @@ def mean(values: Sequence[float]) -> float:
 
 RANGE = ("range",)
 FUNCTIONS: dict[str, Function] = {
-    "rate": Function(RANGE, lambda window: _extrapolated(window, counter=True, per_second=True)),
-    "increase": Function(RANGE, lambda window: _extrapolated(window, counter=True, per_second=False)),
-    "delta": Function(RANGE, lambda window: _extrapolated(window, counter=False, per_second=False)),
+    "rate": Function(RANGE, _rate),
+    "increase": Function(RANGE, _increase),
+    "delta": Function(RANGE, _delta),
     "irate": Function(RANGE, _instant_rate),
     "deriv": Function(RANGE, _derivative),
     "predict_linear": Function(("range", "scalar"), _predict),
@@ -130,4 +161,4 @@ AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
     "count": lambda values: float(len(values)),
 }
 
-__all__ = ["AGGREGATIONS", "FUNCTIONS", "Function", "Window", "mean", "regression"]
+__all__ = ["AGGREGATIONS", "FUNCTIONS", "Function", "mean", "regression"]
