@@ -7,7 +7,7 @@ import pytest
 
 from novacron import errors
 from novacron.monitoring.remote_messages import RemoteMessages
-from novacron.plotting import Plot, svg
+from novacron.plotting import Plot, svg, text
 from novacron.records.series import Sample, Series, escaped_label
 from novacron.site import Site
 
@@ -41,6 +41,27 @@ def test_pictures_are_svg_and_png(tmp_path):
     png = plot.save(tmp_path / "load.png", width=400, height=200).read_bytes()
     assert png.startswith(b"\x89PNG")
     assert (int.from_bytes(png[16:20]), int.from_bytes(png[20:24])) == (400, 200)
+
+
+def test_a_gap_is_not_drawn_as_a_line():
+    """Hours without samples are no line between their neighbours, and a single sample is a dot."""
+    points = tuple((60.0 * minute, 5.0) for minute in (*range(10), 100, *range(200, 210)))
+    drawn = [
+        line.getAttribute("points")
+        for line in parse_xml(svg([Series(metric="load", labels={}, points=points)])).getElementsByTagName("polyline")
+    ]
+    assert [len(set(line.split())) for line in drawn] == [10, 1, 10]
+    assert len(drawn[1].split()) == 2
+
+
+def test_axes_have_round_numbers_and_the_unit():
+    used = Series(metric="used", labels={}, points=((0.0, 0.3 * 2**40), (7 * 86400.0, 0.7 * 2**40)), unit="bytes")
+    texts = [text.firstChild.data for text in parse_xml(svg([used])).getElementsByTagName("text") if text.firstChild]
+    days = [f"01-0{day}" for day in range(1, 9)]
+    assert texts == ["0 B", "200 GiB", "400 GiB", "600 GiB", "800 GiB", *days, "used"]
+    shown = text([used]).splitlines()
+    assert shown[0].startswith("800 GiB |")
+    assert shown[-2].split() == ["1970-01-01", "00:00", "1970-01-08", "00:00"]
 
 
 @pytest.mark.parametrize("name", ["load.gif", "load", "no/such/folder.svg", "no/such/folder.png"])

@@ -125,6 +125,9 @@ def test_dashboards_use_metrics_that_exist(name):
         metrics = re.findall(r"novacron_[a-z_]+", panel["targets"][0]["expr"])
         assert metrics
         assert set(metrics) <= set(known)
+        labels = re.findall(r"{{(\w+)}}", panel["targets"][0]["legendFormat"])
+        assert labels
+        assert set(labels) <= {"host", "pool", "name", "disk", "nic"}
         assert {one.metric for one in selectors(parse(panel["targets"][0]["expr"].replace("$vm", "x")))} == set(metrics)
     assert len({panel["id"] for panel in panels}) == len(panels)
 

@@ -225,6 +225,20 @@ def test_late_samples_of_a_day_that_was_joined(storage):
         assert found.points == tuple((one.start, one.last) for one in roll_up([(at, v[GAUGE]) for at, v in rows], step))
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("step", [300, 3600])
+@pytest.mark.parametrize("minutes", [125, 150, 179])
+def test_the_rate_of_a_step_that_is_not_over_is_that_of_its_time(storage, minutes, step, packed):
+    """A counter that grows by 2 a second has the rate 2, also in the hour that has just begun."""
+    written(storage, [(START + 60 * minute, {COUNTER: 120 * minute}) for minute in range(minutes)])
+    if packed:
+        Compaction(storage, KEEP).finish(START + 2 * 3600)
+    until = START + 60 * minutes
+    for age in (until, until + 3 * 86400):
+        (found,) = asked(storage, COUNTER, START + 1800, until, now=age, step=step)
+        assert found.points[-1] == ((until - 60) // step * step, pytest.approx(2.0))
+
+
 def test_values_of_many_objects_are_filtered_by_label(storage):
     disks = [("novacron_vm_disk_reads_total", disk) for disk in ("vda", "vdb")]
     for key in "123":

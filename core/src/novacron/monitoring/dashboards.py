@@ -27,6 +27,8 @@ VMS = (
     ("Sent", 'rate(novacron_vm_nic_sent_bytes_total{name=~"$vm"}[5m])', "Bps"),
     ("Dropped packets", 'rate(novacron_vm_nic_dropped_total{name=~"$vm"}[5m])', "pps"),
 )
+ON_TIME_RANGE = 2
+"""Grafana reads the names of VMs again when the time range changes."""
 DASHBOARDS = {"hosts": HOSTS, "vms": VMS}
 """Title, expression and unit of each panel, by dashboard."""
 
@@ -49,17 +51,24 @@ def dashboard(name: str) -> dict[str, Any]:
             "title": title,
             "datasource": source,
             "gridPos": {"h": 8, "w": 12, "x": 12 * (number % 2), "y": 8 * (number // 2)},
-            "fieldConfig": {"defaults": {"unit": unit}, "overrides": []},
-            "targets": [{"refId": "A", "expr": expression, "datasource": source}],
+            "fieldConfig": {
+                "defaults": {"unit": unit, "min": 0} | ({"max": 1} if unit == "percentunit" else {}),
+                "overrides": [],
+            },
+            "targets": [{"refId": "A", "expr": expression, "legendFormat": _legend(expression), "datasource": source}],
         }
         for number, (title, expression, unit) in enumerate(DASHBOARDS[name])
     ]
-    variables = [{"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Data source"}]
+    variables: list[dict[str, Any]] = [
+        {"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Data source"}
+    ]
     if name == "vms":
         query = "label_values(novacron_vm_running, name)"
+        every = {"allValue": ".*", "current": {"text": "All", "value": "$__all"}, "includeAll": True}
         variables.append(
-            {"name": "vm", "type": "query", "query": query, "datasource": source, "multi": True, "includeAll": True, "refresh": 2}  # type: ignore[dict-item]
+            {"name": "vm", "label": "VM", "type": "query", "query": query, "datasource": source, "multi": True} | every
         )
+        variables[-1]["refresh"] = ON_TIME_RANGE
     return {
         "uid": f"novacron-{name}",
         "title": f"NovaCron {name}",
@@ -69,6 +78,18 @@ def dashboard(name: str) -> dict[str, Any]:
         "templating": {"list": variables},
         "panels": panels,
     }
+
+
+def _legend(expression: str) -> str:
+    """Return what Grafana calls each curve: without it, the labels of the scrape are shown too.
+
+    Example:
+        >>> _legend("novacron_vm_disk_reads_total")
+        '{{name}} {{disk}}'
+    """
+    kinds = {"novacron_vm_disk": ("name", "disk"), "novacron_vm_nic": ("name", "nic"), "novacron_pool": ("host", "pool")}
+    found = next((labels for start, labels in kinds.items() if start in expression), None)
+    return " ".join(f"{{{{{label}}}}}" for label in found or (("name",) if "novacron_vm" in expression else ("host",)))
 
 
 __all__ = ["DASHBOARDS", "dashboard"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import sqlalchemy as sa
@@ -97,9 +97,21 @@ class History:
                     else self._rolled(number, key, since - before, until, resolution)
                 )
                 width = step or float(resolution)
-                shaped = _shaped_rollups(combine(rows, width) if width > resolution else rows, shown)
+                rows = combine(rows, width) if width > resolution else rows
+                shaped = _shaped_rollups(rows, shown, self._ends(number, key, rows, width, until) if shown == "rate" else {})
             found[key] = [(at, value) for at, value in shaped if since <= at <= until]
         return found
+
+    def _ends(self, number: int, key: SeriesKey, rows: Sequence[RollUp], width: float, until: float) -> dict[float, float]:
+        """Return the times of the last samples of the last two steps, by the start of the step, if the last step is not over yet.
+
+        Its rate is that of the time that has passed. Otherwise each chart would end with a rate that falls.
+        """
+        if len(rows) < 2 or rows[-1].start + width <= until:
+            return {}
+        points = self.samples(number, {key}, rows[-2].start - 1e-6, until).get(key, [])
+        last = {step_of(at, width): at for at, _ in points}
+        return {start: at for start, at in last.items() if len(last) > 1 and start in (rows[-2].start, rows[-1].start)}
 
     def _rolled(self, number: int, key: SeriesKey, since: float, until: float, resolution: int) -> list[RollUp]:
         """Return roll-ups: stored ones, and those of raw rows that are not packed yet."""
@@ -186,10 +198,20 @@ def _shaped(points: list[Point], shown: Shown) -> list[Point]:
     return [(at, 1.0) for at, _ in points] if shown == "count" else points
 
 
-def _shaped_rollups(rows: list[RollUp], shown: Shown) -> list[Point]:
+def _shaped_rollups(rows: list[RollUp], shown: Shown, ends: Mapping[float, float]) -> list[Point]:
+    """Return what is asked for of each step.
+
+    Args:
+        rows: the steps.
+        shown: what is asked for.
+        ends: the times of the last samples, by the start of the step, of steps that are not over.
+    """
     last = [(one.start, one.last) for one in rows]
     if shown == "rate":
-        return rates(last)
+        found = rates(last)
+        if len(ends) > 1:
+            found[-1:] = [(last[-1][0], rate) for _, rate in rates([(ends[start], value) for start, value in last[-2:]])]
+        return found
     if shown == "increase":
         return increases(last)
     field = {"value": "last", "count": "samples"}.get(shown, shown)

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 IDLE = 0.02
 """Busy CPUs below which a VM counts as idle."""
+WIDTH = 960
+"""Width of the charts in pixels."""
 STYLE = """body{font:14px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3em .8em;border-bottom:1px solid #ddd}
-h1{font-size:1.6em}h2{font-size:1.2em;margin-top:2em}.critical{color:#b91c1c;font-weight:bold}.warning{color:#b45309}svg{max-width:100%;height:auto}"""
+h1{font-size:1.6em}h2{font-size:1.2em;margin-top:2em}.critical{color:#b91c1c;font-weight:bold}.warning{color:#b45309}svg{max-width:100%;height:auto;margin-top:1em}"""
 
 
 def html(metrics: FleetMetrics, alerts: FleetAlerts, *, since: str = "7d") -> str:
@@ -50,12 +52,13 @@ def _alerts(alerts: FleetAlerts) -> str:
         (
             alert.rule,
             alert.labels.get("severity", ""),
+            f"{datetime.fromtimestamp(alert.fired_at or alert.active_since, UTC):%m-%d %H:%M}",
             alert.annotations.get("summary", ""),
             alert.annotations.get("description", ""),
         )
         for alert in alerts.list("firing")
     ]
-    return _section("Alerts", ("alert", "severity", "what", "what to do"), rows, "No alert fires.")
+    return _section("Alerts", ("alert", "severity", "since", "what", "what to do"), rows, "No alert fires.")
 
 
 def _hosts(metrics: FleetMetrics, since: str) -> str:
@@ -78,7 +81,7 @@ def _hosts(metrics: FleetMetrics, since: str) -> str:
                 f"{latest['vms'].get(host, 0):g}",
             )
         )
-    chart = svg(list(busy.values()), "Busy CPUs by host") if busy else ""
+    chart = svg(list(busy.values()), "Busy CPUs by host", width=WIDTH) if busy else ""
     heads = ("host", "status", "CPU, mean", "memory used", "memory", "VMs")
     return _section("Hosts", heads, rows, "No host was measured in this time.") + chart
 
@@ -98,8 +101,10 @@ def _pools(metrics: FleetMetrics, since: str) -> str:
         rows.append(
             (one.labels.get("host", ""), one.labels.get("pool", ""), format_size(int(size)), _percent(share), _when(full))
         )
-    heads = ("host", "pool", "size", "full", "full in")
-    return _section("Storage pools", heads, rows, "No pool was measured in this time.") + svg(used, "Used bytes by pool")
+    heads = ("host", "pool", "size", "used", "full in")
+    return _section("Storage pools", heads, rows, "No pool was measured in this time.") + svg(
+        used, "Used space by pool", width=WIDTH
+    )
 
 
 def _waste(metrics: FleetMetrics, since: str) -> str:
@@ -139,8 +144,9 @@ def _when(found: Sequence[Forecast]) -> str:
         return "more than 90 days"
     start = one.points[0].at
     days = [None if at is None else (at - start) / 86400 for at in (one.full_at, one.full_earliest, one.full_latest)]
+    expected, earliest = (f"{day or 0:.0f}" for day in days[:2])
     latest = "90+" if days[2] is None else f"{days[2]:.0f}"
-    return f"{days[0]:.0f} days ({days[1] or 0:.0f} to {latest})"
+    return f"{expected} days" if earliest == latest else f"{expected} days ({earliest} to {latest})"
 
 
 def _section(title: str, heads: Iterable[str], rows: Sequence[Sequence[str]], empty: str) -> str:

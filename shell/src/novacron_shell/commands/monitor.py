@@ -71,7 +71,9 @@ def query(settings: Settings, name: str, labels: tuple[str, ...], since: str, st
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only series with this label; again for more.")
 @click.option("--since", default="1h", show_default=True, metavar="DURATION", help="How far to look back.")
 @click.option("--step", metavar="DURATION", help="One value for each step, such as 5m. Default: every sample.")
-@click.option("--svg", "svg_file", type=click.Path(dir_okay=False), help="Write an SVG picture to this file.")
+@click.option(
+    "--svg", "svg_file", type=click.Path(dir_okay=False), help="Write an SVG picture to this file, which ends with .svg."
+)
 @click.option(
     "--png", "png_file", type=click.Path(dir_okay=False), help="Write a PNG picture to this file, which ends with .png."
 )
@@ -85,18 +87,18 @@ def plot(
     svg_file: str | None,
     png_file: str | None,
 ) -> None:
-    """Draw the stored history of the metric NAME in the terminal, or as a picture. At most eight series are drawn."""
-    from pathlib import Path
+    """Draw the stored history of a metric in the terminal, or as a picture. At most eight series are drawn.
 
-    from novacron.plotting import Plot, svg, text
+    NAME is the full name of a metric, or one of cpu, memory, disk_read, disk_written, received, sent (of VMs).
+    """
+    from novacron.plotting import text
 
-    found = _metrics().query(name, labels=dict(pair(label) for label in labels), since=since, step=step)
-    if svg_file is not None:
-        Path(svg_file).write_text(svg(found, name), encoding="utf-8")
-    if png_file is not None:
-        Plot(found, name).save(png_file)
+    plot = _metrics().plot(name, labels=dict(pair(label) for label in labels), since=since, step=step)
+    for file in (svg_file, png_file):
+        if file is not None:
+            plot.save(file)
     if svg_file is None and png_file is None:
-        write("\n".join(map(printable_line, text(found).splitlines())))
+        write("\n".join(map(printable_line, text(plot.series).splitlines())))
 
 
 @monitor.command("dashboard")

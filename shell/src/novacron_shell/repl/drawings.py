@@ -286,7 +286,8 @@ class _Chart:
         plotext.xticks(marks, [datetime.fromtimestamp(mark, UTC).strftime(format_) for mark in marks])
         values = [value for one in drawn for _, value in one.points]
         levels = [min(values) + (max(values) - min(values)) * part / 4 for part in range(5)]
-        plotext.yticks(levels, [short(level) for level in levels])
+        unit = drawn[0].unit if len({one.unit for one in drawn}) == 1 else ""
+        plotext.yticks(levels, [short(level, unit) for level in levels])
         yield Text.from_ansi(plotext.build())
         if len(self._found.series) > MOST:
             yield Text(f"and {len(self._found.series) - MOST} more series", style="dim")
