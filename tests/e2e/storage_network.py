@@ -23,14 +23,16 @@ class StorageNetwork:
             with open(path, "wb") as made:
                 made.truncate(length)
         self._address = f"10.231.{lab.subnet}.2"
-        words = ["qemu-nbd", "--persistent", "--shared=0", "--format=raw", "--cache=none", "--export-name=disk"]
-        words += [f"--bind={self._address}", f"--port={PORT}", str(self._backing)]
+        words = ["qemu-storage-daemon", "--blockdev", f"driver=file,filename={self._backing},node-name=disk,cache.direct=on"]
+        words += ["--nbd-server", f"addr.type=inet,addr.host={self._address},addr.port={PORT}"]
+        words += ["--export", "type=nbd,id=disk,node-name=disk,name=disk,writable=on"]
         self._server = subprocess.Popen(["ip", "netns", "exec", lab.switch, *words])
         for host in lab.hosts:
             self.attach(host)
 
     def attach(self, host):
         """Let a host see the disk, unless it does. A host that had no power needs it."""
+        assert self._server.poll() is None, "the NBD server has ended"
         if host.exec("qemu-img", "info", "--force-share", str(self.file)).returncode == 0 and self._size(host):
             return
         host.exec("umount", "-l", str(self.file))

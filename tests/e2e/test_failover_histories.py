@@ -44,6 +44,10 @@ def cell(seed):
     return MATRIX[seed * 23 % len(MATRIX)]
 
 
+SAMPLE = next(seed for seed in range(len(MATRIX)) if cell(seed) == ("storage", "both ways", "database", "timeout"))
+"""The history that is played everywhere. It is one without waiting: for a lease to end, a person to come, or a BMC that does nothing."""
+
+
 class Controllers:
     """Controllers as processes. Each is in a process namespace of its own, so that it counts as one on another machine."""
 
@@ -207,8 +211,9 @@ def play(rack, seed):
 
 
 def seeds(sample):
-    chosen = os.environ.get("NOVACRON_SEEDS")
-    return range(*map(int, chosen.split("-"))) if chosen else range(sample(1, 500))
+    if chosen := os.environ.get("NOVACRON_SEEDS"):
+        return range(*map(int, chosen.split("-")))
+    return sample([SAMPLE], range(500))
 
 
 @pytest.mark.timeout(0)

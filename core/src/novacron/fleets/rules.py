@@ -78,7 +78,7 @@ class RuleCollection:
             raise InvalidSpecError("invalid placement rule", problems=problems)
         rule = PlacementRule(name=name, kind=kind, tag=tag, scope=scope, must=must)  # type: ignore[arg-type]
         if must:
-            self._refuse_contradiction(rule)
+            self._refuse_contradiction(rule, nodes)
             self._refuse_broken(rule, nodes)
         with self._recorded("rule_add", name, rule.as_dict()):
             self._store.save_rule(rule)
@@ -96,9 +96,13 @@ class RuleCollection:
         found = [(rule, self._breaking(rule, nodes)) for rule in self.list()]
         return [(rule, vms) for rule, vms in found if vms]
 
-    def _refuse_contradiction(self, rule: PlacementRule) -> None:
+    def _refuse_contradiction(self, rule: PlacementRule, nodes: Sequence[FleetNode]) -> None:
+        """Refuse a rule that leaves two VMs no place together with another one. Two hosts of one rack are such a place, for example."""
         for other in self.list():
-            if other.must and other.name != rule.name and other.tag == rule.tag and other.kind != rule.kind:
+            if not other.must or other.name == rule.name or other.tag != rule.tag or other.kind == rule.kind:
+                continue
+            together, apart = (rule, other) if rule.kind == "affinity" else (other, rule)
+            if not _fits_twice(nodes, together.scope, apart.scope):
                 problem = SpecProblem("kind", rule.kind, f"what the rule {other.name!r} ({other.kind}, {other.scope}) allows")
                 raise InvalidSpecError("two rules contradict each other", problems=[problem])
 
@@ -117,6 +121,16 @@ class RuleCollection:
             return sorted({name for name, _ in domains}) if len({domain for _, domain in domains}) > 1 else []
         places = [domain for _, domain in domains]
         return sorted({name for name, domain in domains if domain is None or places.count(domain) > 1})
+
+
+def _fits_twice(nodes: Sequence[FleetNode], together: str, apart: str) -> bool:
+    """Return whether one domain of the scope `together` has nodes in two domains of the scope `apart`."""
+    parts: dict[str, set[str]] = {}
+    for node in nodes:
+        whole, part = node.domain(together), node.domain(apart)
+        if whole is not None and part is not None:
+            parts.setdefault(whole, set()).add(part)
+    return any(len(found) > 1 for found in parts.values())
 
 
 class QuotaCollection:

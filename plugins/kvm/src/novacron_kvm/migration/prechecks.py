@@ -24,6 +24,7 @@ from novacron_kvm.versions import version_text
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
+from novacron_kvm.xml.resources import numbers
 
 if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
@@ -98,6 +99,7 @@ def _at_destination(destination: KVMConnection, definition: Any, record: VM, nam
                 yield f"{name} lacks the machine type {record.machine}"
             else:
                 yield from cpu_problems(read, definition, virt_type, name)
+    yield from pinning_problems(definition, read.getCPUMap(0)[0], name)
     for network in sorted({n.network for n in record.nics or () if n.type == "network" and n.network}):
         try:
             if not read.networkLookupByName(network).isActive():
@@ -111,6 +113,13 @@ def _at_destination(destination: KVMConnection, definition: Any, record: VM, nam
             yield f"{name} has {free // 2**20} MiB of free memory, the VM has {record.memory_bytes // 2**20} MiB"
     except libvirt.libvirtError:
         pass  # not known: libvirt itself will say
+
+
+def pinning_problems(definition: Any, cpus: int, name: str) -> Iterator[str]:
+    """Yield to which CPUs a VM is pinned that a host with so many CPUs has not."""
+    for pinned in sorted({pin.get("cpuset", "") for pin in definition.iterfind("cputune/*[@cpuset]")}):
+        if max(numbers(pinned), default=0) >= cpus:
+            yield f"it is pinned to the CPUs {pinned}, and {name} has {cpus}"
 
 
 def cpu_problems(read: Any, definition: Any, virt_type: str, name: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from novacron.drivers.sim.state.disks import taken_volume
+from novacron.drivers.sim.state.hardware import fits
 from novacron.drivers.sim.state.machine import Place, SimVM
 from novacron.drivers.sim.state.world import CPU_MODELS, World
 from novacron.errors import NotFoundError
@@ -38,6 +39,10 @@ def failures(source: World, vm: SimVM, destination: World, name: str, spec: Migr
         yield f"{name} has {destination.memory_bytes} bytes of memory, the VM has {vm.memory}"
     if spec.node and spec.node != destination.name:
         yield f"{name} has no node {spec.node!r}"
+    if vm.hardware.get("host_devices"):
+        yield "it has passed-through devices of this host"
+    for cpus in sorted({each for each in vm.pinning.values() if not fits(each, destination.cpus)}):
+        yield f"it is pinned to the CPUs {cpus}, and {name} has {destination.cpus}"
     for network in sorted({nic.network for nic in vm.nics if nic.type == "network" and nic.network}):
         there = destination.networks.get(network)
         if there is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from novacron.drivers.sim.area import Area, simulated
+from novacron.drivers.sim.state.hardware import fits
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.errors import DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.records.resources import Resources
@@ -89,7 +90,7 @@ class SimResources(Area):
             for key, cpus in pinning.items():
                 if key not in ("emulator", *threads) and not (key.isdecimal() and int(key) < now["vcpus_max"]):
                     raise _bad(vm, "pinning", key, ", ".join(("emulator", *threads, f"or 0 to {now['vcpus_max'] - 1}")))
-                if cpus and not _fits(cpus, self.world.cpus):
+                if cpus and not fits(cpus, self.world.cpus):
                     raise _bad(vm, f"pinning.{key}", cpus, f"CPUs of the host, 0-{self.world.cpus - 1}")
             return {"pinning": {key: cpus for key, cpus in {**now["pinning"], **pinning}.items() if cpus}}
 
@@ -178,17 +179,6 @@ def _merged(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         changed = new.get(key, {}) | {field: value for field, value in fields.items() if value is not None}
         new[key] = {field: value for field, value in changed.items() if value}
     return {name: fields for name, fields in new.items() if fields}
-
-
-def _fits(cpus: str, count: int) -> bool:
-    """Return whether a CPU set such as "0-3,8" contains only existing CPUs."""
-    for part in cpus.split(","):
-        low, dash, high = part.partition("-")
-        if not low.isdecimal() or (dash and not high.isdecimal()):
-            return False
-        if not int(low) <= int(high or low) < count:
-            return False
-    return True
 
 
 def _bad(vm: str, path: str, given: object, allowed: str) -> InvalidSpecError:

@@ -81,4 +81,15 @@ def locked_memory(hardware: dict[str, Any]) -> tuple[str, ...]:
     return tuple(reason for reason, given in reasons.items() if given)
 
 
-__all__ = ["OF_A_DISK", "OF_A_NIC", "OF_A_VM", "locked_memory", "settings"]
+def fits(cpus: str, count: int) -> bool:
+    """Return whether a CPU set such as "0-3,8" contains only existing CPUs."""
+    for part in cpus.split(","):
+        low, dash, high = part.partition("-")
+        if not low.isdecimal() or (dash and not high.isdecimal()):
+            return False
+        if not int(low) <= int(high or low) < count:
+            return False
+    return True
+
+
+__all__ = ["OF_A_DISK", "OF_A_NIC", "OF_A_VM", "fits", "locked_memory", "settings"]
