@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 
+import novacron
 from novacron import VMSpec
 
 THREADS = 8
@@ -46,3 +47,20 @@ def test_eight_threads_share_a_connection(host, sample):
         counts = [future.result(300) for future in [pool.submit(work, number) for number in range(THREADS)]]
     assert sum(sum(count.values()) for count in counts) == THREADS * operations
     assert not [vm for vm in host.vms.list() if vm.name.startswith("thread-")]
+
+
+def test_vms_come_and_go_while_the_inventory_is_followed(esxi, sample):
+    """The simulator answers every call: once it waited for itself when a VM came while a client waited for changes."""
+    with novacron.connect(esxi.uri("esx"), name="crowded", password=esxi.password) as host:
+        host.vms.list()
+
+        def pass_by(name: str) -> None:
+            vm = host.vms.create(VMSpec(name=name, memory="64MiB"))
+            vm.start()
+            vm.stop()
+            vm.delete()
+
+        for number in range(sample(2, 40)):
+            with ThreadPoolExecutor(THREADS) as pool:
+                list(pool.map(pass_by, [f"passing-{number}-{each}" for each in range(THREADS)]))
+        assert host.vms.list(name="passing-*").total == 0

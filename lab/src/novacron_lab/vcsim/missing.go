@@ -62,6 +62,9 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 	if method.Name == "CreateCollectorForTasks" || method.Name == "CreateFilter" {
 		clearManagerEntities(ctx)
 	}
+	if method.Name == "WaitForUpdatesEx" {
+		markWithoutLock(ctx, method.This)
+	}
 	found, _ := extended.LoadOrStore(ctx.Session.Key, new(sync.Map))
 	known := found.(*sync.Map)
 	known.Range(func(ref, _ any) bool {
