@@ -232,7 +232,26 @@ def dead_connection(r):
     connection.getHostname()
 
 
+def no_free_slot(r):
+    domain = r.started()
+    for _ in range(40):
+        domain.attachDeviceFlags("<interface type='user'><model type='virtio'/></interface>", libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def starts_with(r, nic):
+    r.started(devices=nic)
+
+
 ROWS = {
+    "network device missing": (
+        lambda r: starts_with(r, "<interface type='direct'><source dev='row0' mode='bridge'/></interface>"),
+        nova.NetworkNotFoundError,
+    ),
+    "no free PCI slot": (no_free_slot, nova.ResourceAllocationError),
+    "VLAN of a NIC without Open vSwitch": (
+        lambda r: starts_with(r, "<interface type='user'><vlan><tag id='4'/></vlan></interface>"),
+        nova.UnsupportedOperationError,
+    ),
     "VM absent": (lambda r: r.h.lookupByName("row"), nova.VMNotFoundError),
     "network absent": (lambda r: r.h.networkLookupByName("row"), nova.NetworkNotFoundError),
     "pool absent": (lambda r: r.h.storagePoolLookupByName("row"), nova.StoragePoolNotFoundError),
@@ -380,12 +399,14 @@ PROVOKED = (
     "disk missing",
     "disk below a file",
     "bridge missing",
+    "network device missing",
     MADE,
     "volume's name taken",
     MADE,
     MADE,
     "VM's name taken",
     "bridge's name taken",
+    "no free PCI slot",
     MADE,
     "tests/e2e/test_creation.py::test_secure_boot_is_defined_with_enrolled_keys_and_started",
     "disk in use by another VM",

@@ -46,7 +46,7 @@ def test_a_nic_is_on_exactly_one_network():
 
 
 def test_a_multicast_mac_address_is_refused():
-    assert "unicast" in problems(lambda: NICSpec(network="a", mac="01:00:00:00:00:01"))["NICSpec"].allowed
+    assert "unicast" in problems(lambda: NICSpec(network="a", mac="01:00:00:00:00:01"))["mac"].allowed
 
 
 @pytest.mark.parametrize("fields", [{}, {"size": 0}, {"source": "a", "path": "/b"}])

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+import novacron
 from novacron.drivers.sim import world
 from novacron.workflow import steps
 from novacron.workflow.kinds.power import STATUS_AFTER
@@ -70,3 +71,20 @@ def test_a_plan_refuses_a_snapshot_that_could_not_be_taken_then(hosts, before):
             wrong.append((options, planned))
         vm.delete(force=True)
     assert wrong == []
+
+
+def test_a_workflow_does_not_stop_a_vm_without_a_definition(monkeypatch):
+    """libvirt forgets a transient VM when it stops: a later step and the undo would not find it."""
+    host = novacron.connect("sim://transient")
+    vm = host.vms.create(name="w1", start=True)
+    as_it_is = type(host).invoke
+
+    def invoke(self, operation, *arguments, **named):
+        found = as_it_is(self, operation, *arguments, **named)
+        return found.replace(persistent=False) if operation == "vm_get" else found
+
+    monkeypatch.setattr(type(host), "invoke", invoke)
+    for flow in (steps.stop() >> steps.start(), steps.shutdown(), steps.vm_stop()):
+        assert "'w1' is transient" in " ".join(flow.plan(vm).problems)
+    run = (steps.stop() >> steps.start()).run(vm, engine=ProcessEngine())
+    assert (run.status, vm.refresh().status) == ("undone", "running")

@@ -95,3 +95,70 @@ def test_a_program_in_the_guest_whose_connection_breaks_has_an_unknown_outcome(m
         assert run.status == "failed"
         assert "whether it happened is not known" in str(run.exception())
         assert "nothing was changed" not in str(run.exception())
+
+
+OF_AN_OPERATION = {
+    "nic-attach:spec.network=default,spec.mtu=1400": {"spec": {"network": "default", "mtu": 1400}},
+    "disk-attach:spec.size=1GiB,spec.limits.read_iops=100": {"spec": {"size": 2**30, "limits": {"read_iops": 100}}},
+    "disk-detach:disk=vda,delete=false": {"disk": "vda", "delete": False},
+    "disk-resize:disk=vda,size=10GiB": {"disk": "vda", "size": 10 * 2**30},
+    "memory-set:size=512MiB,live=false,persistent=true": {"size": 512 * 2**20, "live": False, "persistent": True},
+    "pinning-set:pinning.0=0-1,live=false,persistent=true": {"pinning": {"0": "0-1"}, "live": False, "persistent": True},
+    "guest-exec:argv=uname -a,stdin=,seconds=1m": {"argv": ["uname", "-a"], "stdin": "", "seconds": 60.0},
+    "console-send-keys:keys=a,b": {"keys": ["a", "b"]},
+    "update:tags=a,b,topology.cores=2,metadata.my-key=v": {
+        "tags": ["a", "b"],
+        "topology": {"cores": 2},
+        "metadata": {"my-key": "v"},
+    },
+    "tag:add=a,b,remove=c": {"add": ["a", "b"], "remove": ["c"]},
+    "migrate-storage:pool=fast,disks=vda,vdb": {"pool": "fast", "disks": ["vda", "vdb"]},
+}
+
+
+@pytest.mark.parametrize("text", OF_AN_OPERATION)
+def test_a_step_gets_values_of_the_right_types_from_the_command_line(text):
+    from novacron_shell.commands.flows import compose
+
+    assert compose((text,)).node.arguments == OF_AN_OPERATION[text]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("snapshot", "name is missing"),
+        ("stop:force=1", "it has no force; it has no arguments"),
+        ("shutdown:5m", "'5m' has no name: give timeout, otherwise by name"),
+        ("disk-detach:disk=vda,delete=no", "delete: got 'no', allowed: true or false"),
+        ("memory-set:size=64,live=false,persistent=true", "size: got '64', allowed: a size with its unit"),
+        ("update:memory=64", "64 has no unit"),
+        ("disk-attach:spec=5GiB", "allowed: fields with values"),
+        ("nic-attach:network=default", "spec: missing, allowed: fields of NICSpec, each as spec.FIELD"),
+        ("resource:kind=pool", "a step that a lab is composed of"),
+    ],
+)
+def test_what_a_step_can_not_be_given_is_refused_in_the_words_of_its_parameters(text, words):
+    import click
+
+    from novacron_shell.commands.flows import compose
+
+    with pytest.raises((click.ClickException, novacron.NovaCronError)) as refused:
+        compose((text,))
+    error = refused.value
+    said = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    assert words in said
+    assert "positional" not in said
+    assert "keyword" not in said
+
+
+def test_a_plan_knows_the_names_of_the_vms_that_it_creates():
+    host = novacron.connect("sim://planned-names")
+    first, second = (host.vms.create(name=name) for name in ("w1", "w2"))
+    twice = steps.clone("copy") >> steps.vm_rename(name="copy")
+    assert list(twice.plan(first).problems) == [
+        "step 2, vm_rename(name='copy'): an earlier step creates a VM 'copy' on planned-names"
+    ]
+    (problem,) = steps.clone("copy").plan([first, second]).problems
+    assert "an earlier step creates a VM 'copy'" in problem
+    assert steps.vm_rename(name="w2").plan(first).problems
+    assert steps.vm_rename(name="w3").plan(first).ok

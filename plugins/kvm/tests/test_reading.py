@@ -77,6 +77,12 @@ def test_an_address_without_a_prefix_has_the_one_that_libvirt_takes(ip, cidr):
     assert networks.fields(etree.fromstring(f"<network>{ip}</network>"))["cidrs"] == (cidr,)
 
 
+def test_a_mask_with_gaps_breaks_no_list():
+    """libvirt stores such a network, and refuses to start it."""
+    text = "<network><ip address='10.99.0.1' netmask='255.255.0.255'/><ip address='10.1.2.3' prefix='20'/></network>"
+    assert networks.fields(etree.fromstring(text))["cidrs"] == ("10.1.2.3/20",)
+
+
 DROP = "<rule action='drop' direction='inout' priority='1000'><{0}/></rule>"
 
 

@@ -104,7 +104,8 @@ def show_one(record: Any, output: str) -> None:
 def show_status(vm: Any, output: str) -> None:
     """Print what a VM's status is now: one line on stderr for people, the record for programs."""
     if output in ("table", "wide"):
-        tell(f"{vm.name} is {vm.status}")
+        gone = vm.status == "stopped" and getattr(vm.record, "persistent", True) is False
+        tell(f"{vm.name} is {vm.status}" + (" and gone: it was transient, without a definition" if gone else ""))
     else:
         show_one(vm.record, output)
 

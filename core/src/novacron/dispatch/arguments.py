@@ -53,7 +53,7 @@ def _problems(operation: Operation, arguments: Mapping[str, Any]) -> Iterator[Sp
             yield SpecProblem(name, MISSING, "this argument is required")
             continue
         value, type_name = arguments[name], operation.types.get(name, "")
-        wanted = _mistake(type_name, value)
+        wanted = mistake(type_name, value)
         if wanted:
             yield SpecProblem(name, type(value).__name__, wanted)
             continue
@@ -93,10 +93,10 @@ def _texts(value: Any) -> Iterator[str]:
         yield from (item for item in value if isinstance(item, str))
 
 
-def _mistake(type_name: str, value: Any) -> str:
+def mistake(type_name: str, value: Any) -> str:
     """Return a description of the expected value; "" if the type of the value is correct."""
     if type_name.endswith(" | None"):
-        return "" if value is None else _mistake(type_name.removesuffix(" | None"), value)
+        return "" if value is None else mistake(type_name.removesuffix(" | None"), value)
     if type_name.startswith("Literal["):
         allowed = ast.literal_eval(f"({type_name.removeprefix('Literal[').removesuffix(']')},)")
         return "" if isinstance(value, str) and value in allowed else f"one of {', '.join(allowed)}"
@@ -137,4 +137,4 @@ PLAIN: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
 )
 """For the types of plain arguments: whether a value fits, and what is wanted."""
 
-__all__ = ["check_arguments", "escaped"]
+__all__ = ["check_arguments", "escaped", "mistake"]

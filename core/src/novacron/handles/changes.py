@@ -62,9 +62,13 @@ class ChangePlan:
         self._present = configuration_of(vm)
         given = changes.as_dict()
         asked = {name: value for name, value in given.items() if value != _present_part(self._present.fields.get(name), value)}
+        self._shown = dict(asked)
+        if changes.topology is not None and "sockets" not in asked.get("topology", {"sockets": 0}):  # they follow
+            whole = changes.topology.upon(self._present.fields.get("topology"), changes.vcpus or self._present.fields["vcpus"])
+            self._shown["topology"] = asked["topology"] | {"sockets": whole.sockets}
         self.fields = tuple(
             change
-            for name, value in asked.items()
+            for name, value in self._shown.items()
             for change in _changes(name, self._present.fields.get(name), value, self._applies(name, value))
         )
         self._changes = type(changes).parse({name: value for name, value in given.items() if name in asked})
@@ -83,7 +87,9 @@ class ChangePlan:
     def undo(self) -> dict[str, Any]:
         """The fields of `VMUpdate` that restore the present values."""
         before = {name: self._present.fields.get(name) for name in self._given}
-        return {name: _present_part(value, self._given[name]) for name, value in before.items()}
+        return following(self._present.fields, self._given) | {
+            name: _present_part(value, self._shown[name]) for name, value in before.items()
+        }
 
     def check(self) -> None:
         """Refuse a change that can't be done as it was asked.
@@ -214,6 +220,19 @@ def configuration_of(vm: VMHandle) -> VMConfiguration:
         return result
     record = vm.record if vm.record.tags is not None else vm.refresh().record
     return VMConfiguration.of_record(record)
+
+
+def following(present: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the present values of fields that are not asked for, but follow those that are: the most vCPUs follow vCPUs and topology.
+
+    Example:
+        >>> following({"vcpus": 2, "vcpus_max": 4}, {"vcpus": 8}), following({"vcpus": 2, "vcpus_max": 4}, {"vcpus": 3})
+        ({'vcpus_max': 4}, {})
+    """
+    most = present.get("vcpus_max")
+    if most is None or "vcpus_max" in asked:
+        return {}
+    return {"vcpus_max": most} if "topology" in asked or (asked.get("vcpus") or 0) > most else {}
 
 
 def _present_part(present: Any, asked: Any) -> Any:

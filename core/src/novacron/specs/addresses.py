@@ -52,6 +52,7 @@ def _useless(found: IPv4Interface | IPv6Interface) -> str | None:
     kinds = {
         "a network without room for another address": network.prefixlen == longest,
         "the address of no host": found.ip.is_unspecified or network.prefixlen == 0,
+        "an IPv4 address that is mapped to IPv6": found.version == 6 and found.ip.ipv4_mapped is not None,
         "a loopback address": found.ip.is_loopback,
         "a multicast address": found.ip.is_multicast,
         "a link-local address": found.ip.is_link_local,

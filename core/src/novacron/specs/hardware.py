@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.specs.spec import Size, Spec
 
 Numbers = Annotated[str, Field(pattern=r"^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$")]
@@ -27,6 +29,32 @@ class CPUTopology(Spec):
     sockets: int = Field(1, ge=1, le=4096)
     cores: int = Field(1, ge=1, le=4096)
     threads: int = Field(1, ge=1, le=16)
+
+    def upon(self, present: Mapping[str, Any] | None, vcpus: int) -> CPUTopology:
+        """Return a present topology with the given parts of this one. Sockets that are not given are as many as the vCPUs need.
+
+        Raises:
+            InvalidSpecError: the given sockets have no place for all vCPUs.
+
+        Example:
+            >>> eight = {"sockets": 2, "cores": 2, "threads": 2}
+            >>> CPUTopology(threads=1).upon(eight, 8).model_dump()
+            {'sockets': 4, 'cores': 2, 'threads': 1}
+            >>> CPUTopology(sockets=1).upon(eight, 8)  # doctest: +ELLIPSIS
+            Traceback (most recent call last):
+            ...
+            novacron.errors.InvalidSpecError: ... topology: got '1 x 2 x 2', allowed: at least 8 vCPUs; give vcpus along for fewer
+        """
+        given = self.model_dump(exclude_unset=True)
+        found = {"sockets": 1, "cores": 1, "threads": 1, **(present or {}), **given}
+        of_a_socket = found["cores"] * found["threads"]
+        if "sockets" not in given:
+            found["sockets"] = -(-vcpus // of_a_socket)
+        elif found["sockets"] * of_a_socket < vcpus:
+            places = " x ".join(str(found[part]) for part in ("sockets", "cores", "threads"))
+            problem = SpecProblem("topology", places, f"at least {vcpus} vCPUs; give vcpus along for fewer")
+            raise InvalidSpecError("a topology without places for all vCPUs", problems=[problem], outcome="not_sent")
+        return CPUTopology(**found)
 
 
 class NUMANodeSpec(Spec):

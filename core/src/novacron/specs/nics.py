@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from novacron.specs.spec import Name, Rate, Reference, Spec
+from novacron.specs.spec import FieldError, Name, Rate, Reference, Spec
 
 MAC = Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")]
 FilterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$")]
@@ -68,7 +68,7 @@ class NICSpec(Spec):
         if sum(map(bool, (self.network, self.bridge, self.device, self.user))) != 1:
             raise ValueError("exactly one of network, bridge, device, user")
         if self.mac and int(self.mac[:2], 16) & 1:
-            raise ValueError("a unicast MAC address")
+            raise FieldError("mac", "the address of one NIC (unicast): its second digit is even")
         return self
 
 

@@ -37,7 +37,7 @@ class StoragePoolSpec(Spec):
 
     name: Name
     type: Literal["dir", "fs", "netfs", "logical", "iscsi", "rbd"] = "dir"
-    path: str | None = Field(None, pattern=r"^/[^\x00-\x1f]*$")
+    path: str | None = Field(None, pattern=r"^/+[^/\x00-\x1f][^\x00-\x1f]*$")
     source_host: str | None = Field(None, pattern=r"^[A-Za-z0-9_.:-]+$")
     source_path: str | None = Field(None, pattern=r"^[^\x00-\x1f]+$")
     source_name: Name | None = None

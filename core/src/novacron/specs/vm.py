@@ -227,7 +227,7 @@ class VMSpec(Spec):
         if self.firmware == "uefi-secure" and self.kernel:
             raise ValueError("direct kernel boot without uefi-secure: the firmware would run an unsigned kernel unchecked")
         if any((d.iothread or 0) > self.iothreads for d in self.disks):
-            raise ValueError("iothreads as many as the disks name")
+            raise FieldError("iothreads", "as many as the iothread of a disk")
         if self.usb_controller == "none" and (
             self.sound == "usb" or any(d.bus == "usb" for d in self.disks) or any(d.usb for d in self.host_devices)
         ):
@@ -278,7 +278,8 @@ class VMUpdate(Spec):
             all features that can be provided, "default" leaves it to the hypervisor.
         cpu_model: Name of a CPU model instead of a `cpu_mode`; None restores the default.
         cpu_features: CPU features to add ("avx2") or to remove ("-avx2"); they replace all that were added or removed before.
-        topology: How the vCPUs appear in sockets, cores and threads; None leaves it to the hypervisor.
+        topology: How the vCPUs appear in sockets, cores and threads. The given parts change, the others stay; sockets that are not
+            given follow the number of vCPUs. None leaves it to the hypervisor.
         memory_backing: How the host provides the memory. The given settings change, the others stay.
         boot_order: Devices to boot from, first one first: disks by target ("vda"), NICs by MAC address. An empty list restores
             the default: the first hard disk, then a CD-ROM.
@@ -341,8 +342,6 @@ class VMUpdate(Spec):
     def as_dict(self) -> dict[str, Any]:
         """Return the given fields as plain values."""
         fields: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True)
-        if self.topology is not None:
-            fields["topology"] = self.topology.model_dump()
         return {name: sorted(value) if name in ("tags", "cpu_features") and value else value for name, value in fields.items()}
 
 

@@ -35,10 +35,14 @@ class Location:
 class Expected:
     """What a plan expects of the VM once the steps before are done. `here` until a step before it moves the VM."""
 
-    __slots__ = ("here", "snapshots", "status", "tags")
+    __slots__ = ("here", "named", "persistent", "snapshots", "status", "tags")
 
-    def __init__(self, record: VM) -> None:
+    def __init__(self, record: VM, named: set[tuple[str, str]] | None = None) -> None:
+        self.named = named if named is not None else set()
+        """Host and name of each VM that the steps before create, also those for other VMs."""
         self.status: str = record.status
+        self.persistent: bool = record.persistent is not False
+        """Whether its definition stays when it stops."""
         self.tags: set[str] = set(record.tags or ())
         self.snapshots: list[tuple[str, str | None]] | None = None
         """Name and id of each snapshot; None as long as no step needs them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -121,14 +121,42 @@ def _step(stored: dict[Any, Any], kinds: StepKinds) -> Any:
     name = str(stored.pop("step"))
     function = step_function(name, kinds)
     named = {str(key): value for key, value in stored.items()}
+    first = positional(function, named)
+    if wrong := misfit(function, first, named):
+        raise WorkflowError(f"step {name}: {wrong}", hint=LIST_STEPS)
     try:
-        made = function(*_positional(function, named), **named)
+        made = function(*first, **named)
     except TypeError as error:
         raise WorkflowError(f"step {name}: {error}", hint=LIST_STEPS) from None
     return made.as_dict()["flow"]
 
 
-def _positional(function: Callable[..., Any], named: dict[str, Any]) -> list[Any]:
+def misfit(function: Callable[..., Any], first: Sequence[Any], named: Mapping[str, Any]) -> str:
+    """Return why a function of a step can't be called with these arguments; "" if it can.
+
+    Example:
+        >>> from novacron.workflow import steps
+        >>> misfit(steps.revert, [], {}), misfit(steps.revert, ["a"], {"force": True}), misfit(steps.stop, ["now"], {})
+        ('name is missing', 'it has no force, it has name', 'it takes no value')
+    """
+    parameters = inspect.signature(function).parameters.values()
+    plain = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    any_name = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    if len(first) > len(plain) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        if not (names or any_name):
+            return "it takes no value"
+        wanted = f"{', '.join(names)} by name, as NAME=VALUE" if names else "NAME=VALUE"
+        return f"{first[len(plain)]!r} has no name: give {wanted}"
+    if unknown := [name for name in named if name not in names and not any_name]:
+        return f"it has no {', '.join(unknown)}" + (f", it has {', '.join(names)}" if names else "; it has no arguments")
+    given = {*named, *(p.name for p in plain[: len(first)])}
+    required = [p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    missing = [name for name in required if name not in given]
+    return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing" if missing else ""
+
+
+def positional(function: Callable[..., Any], named: dict[str, Any]) -> list[Any]:
     """Take the arguments that can only be given by position out of `named`: those for `*names`, and all before them."""
     parameters = list(inspect.signature(function).parameters.values())
     several = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
@@ -163,4 +191,4 @@ def _check_step(node: StepNode, kinds: StepKinds) -> Any:
     return kind
 
 
-__all__ = ["read_flow", "step_function"]
+__all__ = ["misfit", "positional", "read_flow", "step_function"]

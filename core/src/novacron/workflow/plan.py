@@ -115,13 +115,14 @@ class Planner:
         self.words, self.steps = flow.words, list[PlannedStep]()
         self._flow, self._hosts = flow, hosts
         self._named = set[str]()
+        self._new_vms = set[tuple[str, str]]()
         self._situations = dict[str, Situation]()
 
     def begin(self, vm: VMRef) -> Situation:
         """Return the situation of a VM after the steps that were planned for it: at first, as it is now."""
         if vm.id not in self._situations:
             location = Location(vm)
-            self._situations[vm.id] = Situation(location, Expected(Context(self._hosts, location, {}).read()))
+            self._situations[vm.id] = Situation(location, Expected(Context(self._hosts, location, {}).read(), self._new_vms))
         return self._situations[vm.id]
 
     def inside(self, at: Situation, vm: VMRef, conditions: tuple[str, ...]) -> Situation:

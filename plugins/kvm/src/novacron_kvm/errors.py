@@ -147,6 +147,14 @@ TABLE = (
         "failed",
         "the bridge does not exist on the host; one of Open vSwitch's needs its daemon (openvswitch-switch)",
     ),
+    Row(
+        SYSTEM,
+        r"Unable to get index for interface",
+        None,
+        nova.NetworkNotFoundError,
+        "failed",
+        "the host has no network device of that name (`ip link` on the host lists them): change the NIC with `novacron nic update`",
+    ),
     # taken
     Row(
         None,
@@ -172,6 +180,14 @@ TABLE = (
         nova.AlreadyExistsError,
     ),
     # locks and resources
+    Row(
+        INTERNAL,
+        r"No more available PCI slots",
+        None,
+        nova.ResourceAllocationError,
+        "failed",
+        "a running VM gets no new PCIe ports: stop it and attach the device then, or create VMs with more `pcie_ports`",
+    ),
     Row(
         None,
         r"File too large",
@@ -332,7 +348,7 @@ TABLE = (
     Row(_code("OVERFLOW"), None, None, nova.InvalidSpecError),
     Row(
         _code("CONFIG_UNSUPPORTED"),
-        r"doesn't support vlan",
+        r"doesn't support vlan|vlan tag not supported",
         None,
         nova.UnsupportedOperationError,
         "failed",

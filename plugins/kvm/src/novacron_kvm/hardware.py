@@ -13,7 +13,7 @@ from novacron_kvm.domain_capabilities import DomainCapabilities, refuse_unsuppor
 from novacron_kvm.domains.states import refuse_saved
 from novacron_kvm.xml.configuration import hardware
 from novacron_kvm.xml.facts import VMFacts
-from novacron_kvm.xml.hardware import change_hardware
+from novacron_kvm.xml.hardware import change_hardware, places_within
 from novacron_kvm.xml.host_needs import disk_secrets, host_files
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.platforms import platform
@@ -84,6 +84,7 @@ def _as_spec(name: str, root: Any, changes: VMUpdate) -> VMSpec:
 
     asked = {field: value for field, value in changes.hardware.items() if value is not None and field in VMSpec.model_fields}
     present = hardware(root)
+    asked.pop("topology", None)
     if changes.memory_backing is not None:  # the given parts change
         asked["memory_backing"] = {**present["memory_backing"], **changes.memory_backing.model_dump(exclude_unset=True)}
     if changes.display is not None:
@@ -91,10 +92,16 @@ def _as_spec(name: str, root: Any, changes: VMUpdate) -> VMSpec:
     now = resources(root)
     vcpus = changes.vcpus or now["vcpus"]
     most = changes.vcpus_max or max(vcpus, now["vcpus_max"])
-    if changes.topology is not None and changes.vcpus_max is None:
-        most = changes.topology.sockets * changes.topology.cores * changes.topology.threads
-        vcpus = vcpus if changes.vcpus else min(vcpus, most)
-    return VMSpec(**{"name": name, **asked, "vcpus": vcpus, "vcpus_max": most})
+    if changes.topology is None:
+        return VMSpec(**{"name": name, **asked, "vcpus": vcpus, "vcpus_max": most})
+    within = places_within(root, changes.topology)
+    topology = changes.topology.upon(present["topology"], -(-vcpus // within))
+    if changes.vcpus_max is None:
+        most = topology.sockets * topology.cores * topology.threads * within
+    elif within == 1:
+        asked["topology"] = topology  # it has to agree with vcpus_max
+    spec = VMSpec(**{"name": name, **({"topology": None} | asked), "vcpus": vcpus, "vcpus_max": most})
+    return spec.model_copy(update={"topology": topology})
 
 
 def _check(domain: Any, before: str, changes: VMUpdate) -> None:

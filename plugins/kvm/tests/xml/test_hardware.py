@@ -84,6 +84,40 @@ def test_each_change_twice_is_the_same_as_once():
         assert hardware(parse(twice)) == hardware(parse(once)), field
 
 
+TOPOLOGY = """<domain type='qemu'><memory>1</memory><vcpu>8</vcpu><os/><cpu><topology sockets='2' dies='{0}' cores='{1}' threads='2'/></cpu>
+<devices/></domain>"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "vcpus", "parts"),
+    [
+        ({"topology": {"threads": 1}}, ("8", None), "4 1 2 1"),
+        ({"topology": {"cores": 4}}, ("8", None), "1 1 4 2"),
+        ({"topology": {"sockets": 4}}, ("16", "8"), "4 1 2 2"),
+        ({"topology": {"sockets": 1}, "vcpus": 2}, ("4", "2"), "1 1 2 2"),
+        ({"topology": {"sockets": 6, "threads": 1}, "vcpus_max": 12}, ("12", "8"), "6 1 2 1"),
+    ],
+)
+def test_a_part_of_a_topology_changes_alone_and_takes_no_vcpus_away(fields, vcpus, parts):
+    root = parse(changed(TOPOLOGY.format(1, 2), **fields))
+    found = root.find("cpu/topology")
+    assert [found.get(name, "1") for name in ("sockets", "dies", "cores", "threads")] == parts.split()
+    assert (root.findtext("vcpu"), root.find("vcpu").get("current")) == vcpus
+
+
+def test_dies_stay_unless_a_whole_topology_is_given():
+    root = parse(changed(TOPOLOGY.format(2, 1), topology={"threads": 1}))
+    assert dict(root.find("cpu/topology").attrib) == {"sockets": "4", "dies": "2", "cores": "1", "threads": "1"}
+    assert root.findtext("vcpu") == "8"
+    root = parse(changed(TOPOLOGY.format(2, 1), topology={"sockets": 1, "cores": 8, "threads": 1}))
+    assert dict(root.find("cpu/topology").attrib) == {"sockets": "1", "cores": "8", "threads": "1"}
+
+
+def test_a_topology_without_places_for_all_vcpus_is_refused():
+    with pytest.raises(InvalidSpecError, match="at least 8 vCPUs; give vcpus along"):
+        changed(TOPOLOGY.format(1, 2), topology={"sockets": 1})
+
+
 def test_removing_spice_removes_what_only_spice_has():
     text = changed(FOREIGN, display={"type": "vnc"})
     assert "spice" not in text

@@ -162,16 +162,16 @@ def compose(steps: tuple[str, ...], file: Any = None) -> Any:
 def _step(text: str) -> Any:
     from novacron.errors import WorkflowError
     from novacron.workflow import FLOWS
-    from novacron.workflow.files import step_function
+    from novacron.workflow.files import misfit, positional, step_function
 
     kind, _, rest = text.partition(":")
-    first: list[str] = []
+    first: list[Any] = []
     values: dict[str, str] = {}
     last = ""
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
         if equals:
-            last = key.replace("-", "_")
+            last = key if key.startswith("metadata.") else key.replace("-", "_")
             values[last] = value
         elif last:
             values[last] += f",{part}"  # a comma within a value
@@ -179,12 +179,27 @@ def _step(text: str) -> Any:
             first.append(part)
     try:
         make = FLOWS[kind] if kind in FLOWS else step_function(kind)
-        return make(*first, **values)
+        fields = _fields(kind, values)
+        signature = FLOWS[kind].function if kind in FLOWS else make
+        first += [part for value in positional(signature, fields) for part in value.split(",")]
+        if wrong := "" if kind in FLOWS else misfit(make, first, fields):
+            raise click.UsageError(f"{text}: {wrong}")
+        return make(*first, **fields)
     except WorkflowError as error:
         order = "" if ":" in text else "; the VMs are one word before the steps: web1,web2"
         raise click.UsageError((f"{error}; {error.hint}" if error.hint else str(error)) + order) from None
     except TypeError as error:
         raise click.UsageError(f"{text}: {error}") from None
+
+
+def _fields(kind: str, values: dict[str, str]) -> dict[str, Any]:
+    """Return the arguments of a step. Names with dots are parts of one: `disk-attach:spec.size=5GiB`."""
+    from novacron_shell.commands.changes import read_fields
+    from novacron_shell.options import nested
+
+    if kind == "update":  # fields of a VM, as `vm set` reads them
+        return read_fields([f"{name}={value}" for name, value in values.items()])
+    return nested(values)
 
 
 COMMANDS = {"flow": flow}

@@ -32,15 +32,14 @@ class CloneStep(StepKind):
         problems, name = lacking(context, "vm_clone"), context.arguments["name"]
         if context.expected.status not in ("stopped", "crashed"):
             problems.append(f"{context.ref.name!r} will be {context.expected.status} then; clone needs stopped")
-        if self._copy(context) is not None:
-            problems.append(f"{context.ref.host} has a VM {name!r} already")
-        return problems
+        return problems + taken(context, name)
 
     def effect(self, context: Context) -> str:
+        context.expected.named.add((context.ref.host, context.arguments["name"]))
         return f"a new VM {context.arguments['name']!r} on {context.ref.host}"
 
     def before(self, context: Context) -> dict[str, Any]:
-        if self._copy(context) is not None:
+        if _named(context, context.arguments["name"]) is not None:
             raise AlreadyExistsError(
                 f"a VM {context.arguments['name']!r} is already on {context.ref.host}", resource=context.ref.name
             )
@@ -57,15 +56,25 @@ class CloneStep(StepKind):
             pass  # gone already: that is the state before
 
     def probe(self, context: Context) -> Any:
-        found = self._copy(context)
+        found = _named(context, context.arguments["name"])
         return None if found is None else {"name": found.name, "id": found.id, "host": found.host}
 
-    def _copy(self, context: Context) -> VM | None:
-        try:
-            found: VM = context.host.invoke("vm_get", vm=context.arguments["name"])
-        except VMNotFoundError:
-            return None
-        return found
+
+def taken(context: Context, name: str) -> list[str]:
+    """Return why the VM's host can't get a new VM of this name: it has one, or will have one after the steps before."""
+    if _named(context, name) is not None:
+        return [f"{context.ref.host} has a VM {name!r} already"]
+    if (context.ref.host, name) in context.expected.named:
+        return [f"an earlier step creates a VM {name!r} on {context.ref.host}"]
+    return []
 
 
-__all__ = ["CloneStep"]
+def _named(context: Context, name: str) -> VM | None:
+    try:
+        found: VM = context.host.invoke("vm_get", vm=name)
+    except VMNotFoundError:
+        return None
+    return found
+
+
+__all__ = ["CloneStep", "taken"]

@@ -37,6 +37,11 @@ STATUS_AFTER = {
 """The status of a VM after each operation that sets it."""
 
 
+def gone(name: str) -> str:
+    """Return why a workflow does not stop a transient VM: neither a later step nor the undo would find it."""
+    return f"{name!r} is transient: it has no definition, and is gone once it stops"
+
+
 def bring_to(context: Context, status: str) -> None:
     """Bring the VM to a status, through "running" where no operation leads there directly.
 
@@ -73,6 +78,8 @@ class PowerStep(StepKind):
         status = context.expected.status
         if status != self.target and status not in self.sources:
             problems.append(f"{context.ref.name!r} will be {status} then; {self.name} needs {either(self.sources)}")
+        if self.target == "stopped" and status != self.target and not context.expected.persistent:
+            problems.append(gone(context.ref.name))
         return problems
 
     def effect(self, context: Context) -> str:
@@ -82,7 +89,10 @@ class PowerStep(StepKind):
         return f"{status} -> {self.target}"
 
     def before(self, context: Context) -> dict[str, Any]:
-        return {"status": context.read().status}
+        record = context.read()
+        if self.target == "stopped" and record.status != self.target and record.persistent is False:
+            raise InvalidStateError(gone(record.name), resource=record.name, hint=f"`novacron vm stop {record.name}` ends it")
+        return {"status": record.status}
 
     def run(self, context: Context) -> dict[str, Any]:
         if context.before["status"] == self.target:
@@ -141,4 +151,4 @@ POWER_STEPS = (
     PowerStep("resume", "vm_resume", ("suspended",), "running", "suspend it again"),
 )
 
-__all__ = ["POWER_STEPS", "STATUS_AFTER", "PowerStep", "ShutdownStep", "bring_to", "lacking"]
+__all__ = ["POWER_STEPS", "STATUS_AFTER", "PowerStep", "ShutdownStep", "bring_to", "gone", "lacking"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import NotFoundError
+from novacron.errors import InvalidSpecError, NotFoundError, SpecProblem
 from novacron.workflow.kinds.base import StepKind
 
 if TYPE_CHECKING:
@@ -27,7 +27,18 @@ class ResourceStep(StepKind):
     name = "resource"
 
     def prepare(self, **arguments: Any) -> Arguments:
-        return {"host": "", "kind": "", "action": "", "name": "", "fields": {}, "before": {}} | arguments
+        made = {"host": "", "kind": "", "action": "", "name": "", "fields": {}, "before": {}} | arguments
+        if (made["kind"], made["action"]) not in RUN:
+            raise InvalidSpecError(
+                "invalid step resource",
+                problems=[
+                    SpecProblem(
+                        "action", f"{made['action']} {made['kind']}".strip() or "missing", "a step that a lab is composed of"
+                    )
+                ],
+                hint="describe the resource in a lab file: `novacron apply`",
+            )
+        return made
 
     def describe(self, arguments: Arguments) -> str:
         return f"{arguments['action']} {arguments['kind']} {arguments['name']}"

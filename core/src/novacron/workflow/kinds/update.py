@@ -33,7 +33,10 @@ class UpdateStep(StepKind):
         return ", ".join(f"{k} = {v!r}" for k, v in sorted(redacted(context.arguments).items()))
 
     def before(self, context: Context) -> dict[str, Any]:
-        return {"values": self._present(context, self.changes(context))}
+        from novacron.handles.changes import configuration_of, following
+
+        changes = self.changes(context)
+        return {"values": self._present(context, changes) | following(configuration_of(context.vm()).fields, changes)}
 
     def _present(self, context: Context, changes: dict[str, Any]) -> dict[str, Any]:
         """Return the present values of the fields that change; of metadata only the keys that change."""

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.macs import MACAddresses
+from novacron_kvm.xml.devices.nic import spec_place
 from novacron_kvm.xml.parsing import parse
 
 if TYPE_CHECKING:
     from novacron.specs.nics import NICSpec
 
 
-def refuse_unusable_network(connection: Any, spec: NICSpec) -> None:
-    """Refuse a network, port group or filter that is not there or not in use."""
+WITHOUT = {
+    "user": ("filter", "isolated", "mtu", "vlan", "portgroup", "inbound_bytes_per_second", "outbound_bytes_per_second", "queues"),
+    "direct": ("filter", "isolated", "portgroup"),
+    "bridge": ("portgroup",),
+}
+"""What NICs of these types can't have. libvirt ignores most of it: a filter of such a NIC lets all packets pass."""
+
+
+def refuse_unusable_network(
+    connection: Any, spec: NICSpec, *, kind: str | None = None, model: str = "", prefix: str = ""
+) -> None:
+    """Refuse a network, port group or filter that is not there or not in use, and what a NIC of this type or model can't have.
+
+    Args:
+        connection: the host's connection.
+        spec: the NIC, or what is to change of it.
+        kind: libvirt's type of the NIC; what the spec asks for when None.
+        model: model of a NIC that is changed.
+        prefix: what stands before the names of its fields in errors.
+
+    Raises:
+        InvalidSpecError: with a problem for each field that can't be in force.
+        InvalidStateError: the network is not active.
+        NetworkNotFoundError: no such network or filter.
+    """
+    if problems := [*_without_effect(spec, kind or spec_place(spec)[0], model or spec.model, prefix)]:
+        raise InvalidSpecError("libvirt can't give a VM that NIC", problems=problems)
     if spec.network:
         network = connection.networkLookupByName(spec.network)
         if not network.isActive():
@@ -22,12 +48,24 @@ def refuse_unusable_network(connection: Any, spec: NICSpec) -> None:
         if spec.portgroup:
             groups = [g.get("name") for g in parse(network.XMLDesc(0)).iterfind("portgroup")]
             if spec.portgroup not in groups:
-                problem = SpecProblem("portgroup", spec.portgroup, f"one of {', '.join(groups) or 'none: the network has none'}")
+                problem = SpecProblem(
+                    f"{prefix}portgroup", spec.portgroup, f"one of {', '.join(groups) or 'none: the network has none'}"
+                )
                 raise InvalidSpecError(
                     f"no such port group of the network {spec.network!r}", problems=[problem], resource=spec.network
                 )
     if spec.filter:
         connection.nwfilterLookupByName(spec.filter)
+
+
+def _without_effect(spec: NICSpec, kind: str, model: str, prefix: str) -> Iterator[SpecProblem]:
+    for field in WITHOUT.get(kind, ()):
+        if value := getattr(spec, field):
+            yield SpecProblem(f"{prefix}{field}", str(value), f"left out: a NIC of type {kind} has none")
+    if spec.queues and kind != "user" and model != "virtio":
+        yield SpecProblem(
+            f"{prefix}queues", str(spec.queues), f"left out: a NIC of the model {model} has one queue, only virtio has more"
+        )
 
 
 def macs_in_use(connection: Any) -> dict[str, str]:

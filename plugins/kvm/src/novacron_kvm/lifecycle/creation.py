@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import libvirt
 
-from novacron.errors import InvalidSpecError, InvalidStateError
+from novacron.errors import InvalidSpecError
 from novacron.jobs import Job
 from novacron.records.vm import VM, NativeDefinition
 from novacron_kvm.capabilities import best_virt_type, guests, refuse_unknown_security_models
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domain_capabilities import DomainCapabilities, refuse_unsupported
-from novacron_kvm.domains.nics import with_mac_addresses
+from novacron_kvm.domains.disks import refuse_settings
+from novacron_kvm.domains.nics import refuse_unusable_network, with_mac_addresses
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.lifecycle.deletion import destroy, undefine
@@ -118,17 +119,14 @@ def _checked(connection: KVMConnection, conn: Any, spec: VMSpec) -> Target:
             raise unfit("display.listen", spec.display.listen, LOOPBACK)
         if spec.autostart and any(disk.encryption for disk in spec.disks):
             raise unfit("autostart", "true", NO_AUTOSTART)
-        for nic in spec.nics:
-            if nic.network:
-                network = conn.networkLookupByName(nic.network)
-                if not network.isActive():
-                    raise InvalidStateError(
-                        f"the network {nic.network!r} is not active", resource=nic.network, hint="start it first"
-                    )
+        for number, nic in enumerate(spec.nics):
+            refuse_unusable_network(conn, nic, prefix=f"nics.{number}.")
         target = Target(arch, machine, virt_type)
         capabilities = DomainCapabilities.of(conn, *target)
         refuse_unknown_security_models(conn, spec.security_labels)
-    refuse_unsupported(spec, capabilities, arch, machine, place(spec.disks, _buses(connection, target)))
+    places = place(spec.disks, _buses(connection, target))
+    refuse_unsupported(spec, capabilities, arch, machine, places)
+    refuse_settings((f"disks.{number}.", disk, places[number][0]) for number, disk in enumerate(spec.disks))
     return target
 
 

@@ -52,6 +52,7 @@ class KVMDisks:
     def disk_attach(self, vm: str, spec: DiskSpec) -> Disk:
         """Make the disk's file and plug it in; a failure leaves neither."""
         from novacron_kvm.domain_capabilities import refuse_buses
+        from novacron_kvm.domains.disks import refuse_settings
         from novacron_kvm.storage.disk_files import make_disk
         from novacron_kvm.xml.devices.disk import disk_element, place
         from novacron_kvm.xml.platforms import platform
@@ -71,6 +72,7 @@ class KVMDisks:
                     hint="only virtio, scsi and usb disks can be plugged into a running VM; stop it, or take another bus",
                 )
             refuse_buses(conn, root, places)
+            refuse_settings([("", spec, bus)])
             file = make_disk(self._connection, conn, domain.name(), spec, bus, target, undo)
             if bus == "scsi" and root.find("devices/controller[@type='scsi']") is None:
                 from lxml import etree

@@ -74,11 +74,15 @@ class KVMNICs:
             if spec.mac and spec.mac.lower() != old.mac:
                 problem = SpecProblem("mac", spec.mac, f"{old.mac}, or nothing")
                 raise InvalidSpecError("a NIC keeps its MAC address", problems=[problem], resource=domain.name())
+            kind = spec_place(spec)[0] if any(getattr(spec, field) for field in PLACE) else old.type
             refuse_unusable_network(
-                conn, spec if spec.network or old.type != "network" else spec.model_copy(update={"network": old.network})
+                conn,
+                spec if spec.network or kind != "network" else spec.model_copy(update={"network": old.network}),
+                kind=kind,
+                model=spec.model if "model" in spec.model_fields_set else old.model or "",
             )
-            if spec.filter and old.type not in FILTERED:
-                problem = SpecProblem("filter", spec.filter, f"no filter: libvirt filters no NICs of type {old.type}")
+            if spec.filter and kind not in FILTERED:
+                problem = SpecProblem("filter", spec.filter, f"no filter: libvirt filters no NICs of type {kind}")
                 raise InvalidSpecError(
                     f"can't filter the NIC {nic} of {domain.name()!r}", problems=[problem], resource=domain.name()
                 )

@@ -216,6 +216,7 @@ class KVMTemplates:
         from lxml import etree
 
         from novacron_kvm.domain_capabilities import refuse_buses
+        from novacron_kvm.domains.disks import refuse_settings
         from novacron_kvm.domains.nics import refuse_unusable_network, with_mac_addresses
         from novacron_kvm.storage.cloud_init import make_seed, seed_drive
         from novacron_kvm.storage.disk_files import make_disk
@@ -234,6 +235,9 @@ class KVMTemplates:
             wanted.append(seed_drive(seed, own))
         places = place(wanted, platform(*machine_of(root)).buses, there)
         refuse_buses(conn, root, places)
+        refuse_settings(
+            (f"disks.{number}.", *each) for number, each in enumerate(zip(wanted, [bus for bus, _ in places], strict=True))
+        )
         if any(bus == "scsi" for bus, _ in places) and devices.find("controller[@type='scsi']") is None:
             # without a model libvirt may choose LSI Logic
             etree.SubElement(devices, "controller", type="scsi", model="virtio-scsi")
@@ -245,8 +249,8 @@ class KVMTemplates:
         if spec.nics:
             for old in devices.findall("interface"):
                 devices.remove(old)
-            for nic in with_mac_addresses(spec.nics, self._connection.macs):
-                refuse_unusable_network(conn, nic)
+            for number, nic in enumerate(with_mac_addresses(spec.nics, self._connection.macs)):
+                refuse_unusable_network(conn, nic, prefix=f"nics.{number}.")
                 devices.append(nic_element(nic))
         return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from novacron_kvm.xml.processors import backing_xml
 from novacron_kvm.xml.resources import set_vcpus, size
 
 if TYPE_CHECKING:
+    from novacron.specs.hardware import CPUTopology
     from novacron.specs.vm import VMSpec
 
 Change = Callable[[Any, Any, "VMSpec", Platform], None]
@@ -54,14 +56,25 @@ def _most_vcpus(root: Any, most: int, now: int) -> None:
         vcpu.set("current", str(now))
 
 
-def _topology(root: Any, value: Any, spec: VMSpec, kind: Platform) -> None:
+def places_within(root: Any, topology: CPUTopology) -> int:
+    """Return the number of dies and clusters of a socket, which a spec can't say. A topology that is given as a whole has none."""
+    present = root.find("cpu/topology")
+    if present is None or topology.model_fields_set >= {"sockets", "cores", "threads"}:
+        return 1
+    return math.prod(int(present.get(name, "1")) for name in ("dies", "clusters"))
+
+
+def _topology(root: Any, value: CPUTopology | None, spec: VMSpec, kind: Platform) -> None:
+    present = root.find("cpu/topology")
+    kept = dict(present.attrib) if present is not None and value and places_within(root, value) > 1 else {}
     _remove(root.findall("cpu/topology"))
-    if value is None:
+    if value is None or spec.topology is None:
         return
     cpu = root.find("cpu")
     if cpu is None:
         cpu = etree.SubElement(root, "cpu")
-    cpu.insert(0, parse(element("topology", **{name: getattr(value, name) for name in ("sockets", "cores", "threads")})))
+    parts = kept | {name: str(getattr(spec.topology, name)) for name in ("sockets", "cores", "threads")}
+    cpu.insert(0, parse(element("topology", **parts)))
     _most_vcpus(root, spec.vcpus_max or spec.vcpus, spec.vcpus)
 
 
@@ -332,4 +345,4 @@ def _remove(elements: Iterable[Any]) -> None:
         each.getparent().remove(each)
 
 
-__all__ = ["CHANGES", "change_hardware"]
+__all__ = ["CHANGES", "change_hardware", "places_within"]

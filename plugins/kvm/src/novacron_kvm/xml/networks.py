@@ -174,7 +174,7 @@ def fields(root: Any) -> dict[str, Any]:
     return {
         "type": kind,
         "bridge": text_of(root, "bridge/@name"),
-        "cidrs": tuple(str(_interface(ip)) for ip in root.iterfind("ip")),
+        "cidrs": tuple(str(found) for ip in root.iterfind("ip") if (found := _interface(ip)) is not None),
         "portgroups": tuple(p.get("name") for p in root.iterfind("portgroup")),
         "dhcp_ranges": tuple((r.get("start"), r.get("end")) for r in root.iterfind("ip/dhcp/range")),
         "dhcp_hosts": tuple(
@@ -205,11 +205,14 @@ def _portgroup_fields(group: Any) -> dict[str, Any]:
 
 
 def _interface(ip: Any) -> Any:
-    """Return an <ip>'s address with its prefix, None without one."""
+    """Return an <ip>'s address with its prefix, None without one. libvirt stores masks with gaps too, but starts no such network."""
     if ip is None:
         return None
     length = ip.get("prefix") or ip.get("netmask") or _usual_prefix(ip.get("address") or "")
-    return ip_interface(f"{ip.get('address')}/{length}")
+    try:
+        return ip_interface(f"{ip.get('address')}/{length}")
+    except ValueError:
+        return None
 
 
 def _usual_prefix(address: str) -> int:

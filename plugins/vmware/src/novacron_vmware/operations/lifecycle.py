@@ -239,7 +239,11 @@ class VMwareLifecycle(VMOperations):
                 resource=record.name,
                 hint="stop it first: vSphere keeps one configuration, and changes this part of a stopped VM only",
             )
-        if problems := list(problems_of_update(given, changes.vcpus or record.vcpus)):
+        vcpus = changes.vcpus or record.vcpus
+        if changes.topology is not None:
+            config = self._connection.read(thing, ["config"])["config"]
+            given = given | {"topology": changes.topology.upon(configuration(config)["topology"], vcpus)}
+        if problems := list(problems_of_update(given, vcpus)):
             raise InvalidSpecError(f"vSphere can't change {record.name!r} so", resource=record.name, problems=problems)
         hardware = Hardware(self._devices(thing))
         hardware.take(given, record.name)

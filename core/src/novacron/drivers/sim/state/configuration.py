@@ -31,6 +31,9 @@ def set_hardware(vm: SimVM, changes: VMUpdate) -> None:
     for name in ("features", "memory_backing"):
         if given.get(name):
             given[name] = {**vm.hardware.get(name, {}), **given[name]}
+    if changes.topology is not None:
+        present = vm.hardware.get("topology")
+        given["topology"] = changes.topology.upon(present, changes.vcpus or vm.after_stop.get("vcpus", vm.vcpus)).model_dump()
     if changes.display is not None:
         given["display"] = changes.display.upon(vm.hardware.get("display"))
     merged = {**vm.hardware, **given}
