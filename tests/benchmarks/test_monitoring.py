@@ -45,7 +45,7 @@ def test_text_for_prometheus_is_quicker_than_prometheus_client(measured_vms):
 def rounds_of(folder, hosts, vms, count):
     """Collect rounds of simulated hosts, store them and evaluate the default rules. Return the rounds and the CPU seconds of each.
 
-    The inspection of snapshots is left out: it happens every 15 minutes, in a thread of its own.
+    The inspection of snapshots is left out: it happens every 15 minutes, in a thread of its own. So is the import of a host's past.
     """
     from novacron.monitoring.service import MonitorService
     from novacron.site import Site
@@ -54,7 +54,9 @@ def rounds_of(folder, hosts, vms, count):
         for number in range(hosts):
             site.fleet.add(f"many-{number:03}", f"sim://many-{vms}-{number:03}?vms={vms}")
         said = []
-        service = MonitorService(site.fleet.metrics, interval=60.0, timeout=120.0, say=said.append, alerts=site.fleet.alerts)
+        service = MonitorService(
+            site.fleet.metrics, interval=60.0, timeout=120.0, say=said.append, alerts=site.fleet.alerts, imports=False
+        )
         made, seconds = [], []
         for _ in range(count):
             began, cpu = time.perf_counter(), time.process_time()

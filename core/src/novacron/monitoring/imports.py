@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from novacron.errors import VMNotFoundError
+from novacron.errors import NovaCronError, UnsupportedOperationError, VMNotFoundError
 from novacron.monitoring import builtin
-from novacron.monitoring.layouts import Labels, Measured, SeriesKey, in_order
+from novacron.monitoring.compaction import series_of
+from novacron.monitoring.layouts import Labels, Measured, Round, SeriesKey, in_order
 from novacron.monitoring.measuring import AskedHost
 from novacron.monitoring.storage import MetricStorage, doubles
 from novacron.records.metrics import VMUsage
 from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
 from novacron.store.tables import metric_chunks, metric_raw, metric_rounds
+from novacron.threads import in_thread
 
 RECENT = 3600.0
 """Seconds for which hypervisors keep their finest samples."""
@@ -64,6 +68,8 @@ def import_history(host: AskedHost, storage: MetricStorage, seconds: float, now:
         times: dict[float, list[Measured]] = {}
         for vm in some:
             until, total = first.get(vm.id, (now, 0.0))
+            if until <= now - seconds:  # all of it was imported or collected
+                continue
             for at, values in _rows(_usages(host, vm, seconds, until), total):
                 keys, row = in_order(values)
                 labels: Labels = (("name", vm.name), ("vm", vm.id))
@@ -74,6 +80,52 @@ def import_history(host: AskedHost, storage: MetricStorage, seconds: float, now:
         ):  # so that the next import continues where this one was interrupted
             storage.write(at, measured, pushed=True)
     return count
+
+
+class FirstImports:
+    """Imports the history of each host after its first round, in a thread of its own: a vCenter may have 10,000 VMs.
+
+    A process that ends meanwhile leaves the rest to the next one: nothing is imported twice. Hosts that store no history are left out.
+
+    Args:
+        run: imports the history of a host and returns how many values were stored.
+        say: is called with messages for the administrator.
+    """
+
+    def __init__(self, run: Callable[[str], int], say: Callable[[str], object]) -> None:
+        self._run, self._say = run, say
+        self._begun: set[str] = set()
+        self._waiting: deque[str] = deque()
+        self._stopped = False
+        self.under_way: Future[None] | None = None
+
+    def begin(self, made: Round) -> None:
+        """Begin with the hosts that answered in this round for the first time."""
+        answered = [one.key for one in made.measured if one.kind == "host" and one.key not in made.problems]
+        new = [name for name in answered if name not in self._begun]
+        self._begun.update(new)
+        self._waiting.extend(new)
+        if self._waiting and (self.under_way is None or self.under_way.done()):
+            self.under_way = in_thread(self._import, "novacron-import")
+
+    def close(self) -> None:
+        """Begin with no further host, and say nothing any more."""
+        self._stopped = True
+        self._waiting.clear()
+
+    def _import(self) -> None:
+        while self._waiting and not self._stopped:
+            name = self._waiting.popleft()
+            text = ""
+            try:
+                count = self._run(name)
+                text = f"{name}: {count} values of the time before were imported" if count else ""
+            except UnsupportedOperationError:
+                continue
+            except NovaCronError as error:
+                text = f"{name}: the values of the time before were not imported: {error}"
+            if text and not self._stopped:
+                self._say(text)
 
 
 def _usages(host: AskedHost, vm: VM, seconds: float, until: float) -> list[VMUsage]:
@@ -104,6 +156,8 @@ def _rows(usages: Sequence[VMUsage], total: float) -> Iterable[tuple[float, dict
     for one in usages:
         for field in known:
             sums[field] += (getattr(one, field) or 0.0) * one.seconds
+        if "cpus" in sums:  # the sum of many floats may end above the total: the counter would fall
+            sums["cpus"] = min(sums["cpus"], total)
         gauges = {} if one.memory_used_bytes is None else {MEMORY: float(one.memory_used_bytes)}
         yield _end(one), {RATES[field]: value for field, value in sums.items()} | gauges
 
@@ -123,10 +177,15 @@ def _first_values(storage: MetricStorage, numbers: Mapping[int, str]) -> dict[st
         return {}
     with storage.database.transaction() as connection:
         chunk, raw = metric_chunks.c, metric_raw.c
-        packed = sa.select(chunk.object, sa.func.min(chunk.start)).where(chunk.object.in_(numbers), chunk.resolution == 0)
-        found: dict[str, tuple[float, float]] = {
-            numbers[number]: (float(at), 0.0) for number, at in connection.execute(packed.group_by(chunk.object))
-        }
+        first = sa.select(chunk.object, sa.func.min(chunk.start).label("start")).where(chunk.resolution == 0)
+        oldest = first.where(chunk.object.in_(numbers)).group_by(chunk.object).subquery()
+        packed = metric_chunks.select().where(chunk.resolution == 0)
+        found: dict[str, tuple[float, float]] = {}
+        for row in connection.execute(packed.join(oldest, (oldest.c.object == chunk.object) & (oldest.c.start == chunk.start))):
+            layout = storage.layout(connection, row.layout)
+            places = [layout.index[CPU]] if CPU in layout.index else []
+            points = [point for some in series_of(layout, row.data, places).values() for point in some]
+            found[numbers[row.object]] = min(points, default=(float(row.start), 0.0))
         for at in connection.execute(sa.select(metric_rounds.c.at).order_by(metric_rounds.c.at)).scalars().all():
             rows: Any = connection.execute(metric_raw.select().where(raw.at == at, raw.object.in_(numbers)))
             for row in rows:
@@ -139,4 +198,4 @@ def _first_values(storage: MetricStorage, numbers: Mapping[int, str]) -> dict[st
     return found
 
 
-__all__ = ["ALL", "import_history"]
+__all__ = ["ALL", "FirstImports", "import_history"]

@@ -190,7 +190,7 @@ class FleetMetrics:
         return len(samples)
 
     def import_history(self, host: str, *, since: float | str | timedelta = "23h") -> int:
-        """Store what a host's hypervisor knows about the past of its VMs. Do this once after the host was added.
+        """Store what a host's hypervisor knows about the past of its VMs. The service that collects does this for each new host.
 
         A vCenter has samples of 20 seconds of the last hour, and averages of longer intervals before. CPU time and used memory have the
         series that a collector stores. Disks and NICs have the label `disk="all"` or `nic="all"`, because no values of each of them are
@@ -228,6 +228,13 @@ class FleetMetrics:
         if answer.error is not None:
             raise answer.error
         return int(answer.value)
+
+    def import_first(self, host: str) -> int:
+        """Import the history of a host, unless it has been collected from for longer than that; see `import_history`."""
+        up = builtin.HOST_OWN["up"].name
+        before = self.query(up, labels={"host": host}, since=2 * OLDEST, step=3600.0, show="last")
+        known = any(at < self.storage.now() - OLDEST - 3600.0 for one in before for at, _ in one.points)
+        return 0 if known else self.import_history(host)
 
     def query(
         self,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from novacron.errors import BusyError, InvalidSpecError, NovaCronError, SpecProblem, StorageError
 from novacron.monitoring.collector import Collector
 from novacron.monitoring.database_calls import DatabaseCalls
+from novacron.monitoring.imports import FirstImports
 from novacron.monitoring.layouts import Round
 
 if TYPE_CHECKING:
@@ -33,9 +34,11 @@ class MonitorService:
         say: is called with messages for the administrator; each message is said once until it changes.
         after: is called with each round that this process collected.
         alerts: the rules to evaluate after each round; None for no alerts.
+        imports: whether to import what a hypervisor stored about the time before its first round.
         follow: is called with the newest stored round while another process collects.
 
     Attributes:
+        imports: imports what hypervisors stored about the time before; None without it.
         latest: the last round.
     """
 
@@ -49,6 +52,7 @@ class MonitorService:
         after: Callable[[Round], object] | None = None,
         follow: Callable[[Round], object] | None = None,
         alerts: FleetAlerts | None = None,
+        imports: bool = True,
     ) -> None:
         if interval < SHORTEST:
             problem = SpecProblem("interval", f"{interval:g} s", f"at least {SHORTEST:g} s")
@@ -61,6 +65,7 @@ class MonitorService:
         self._collector: Collector | None = None
         self._compaction: Compaction | None = None
         self._said: dict[str, str] = {}
+        self.imports = FirstImports(metrics.import_first, say) if imports else None
         self.latest: Round | None = None
 
     def run(self, stop: threading.Event, rounds: int | None = None) -> None:
@@ -95,6 +100,8 @@ class MonitorService:
             self._notify(self._collector, self.latest)
             self._tell_problems(self.latest)
             self._compact(self.latest)
+            if self.imports is not None:
+                self.imports.begin(self.latest)
             return self.latest
         except BusyError as error:
             self._collector = self._notifier = None
@@ -105,6 +112,8 @@ class MonitorService:
 
     def close(self) -> None:
         """Give the right to collect back."""
+        if self.imports is not None:
+            self.imports.close()
         collector, self._collector = self._collector, None
         notifier, self._notifier = self._notifier, None
         if notifier is not None:
