@@ -131,7 +131,10 @@ def example(settings: Settings, name: str) -> None:
 @click.option("--since", default="23h", show_default=True, metavar="DURATION", help="How far to look back, at most 23h.")
 @common_options
 def import_history(settings: Settings, host: str, since: str) -> None:
-    """Store what the hypervisor of HOST knows about the past of its VMs, such as a vCenter's history. Do this once for each host."""
+    """Store what the hypervisor of HOST knows about the past of its VMs, such as a vCenter's history.
+
+    The service that collects does this by itself after the first round of a host.
+    """
     tell(f"{_metrics().import_history(host, since=since)} values imported")
 
 
