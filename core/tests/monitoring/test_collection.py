@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from novacron.errors import BusyError, InvalidSpecError, StorageError
+from novacron.monitoring import metrics
 from novacron.monitoring.counters import CounterTracker
 from novacron.monitoring.layouts import Layouts, Measured, SeriesKey
 from novacron.monitoring.sources import CommandSource, EndpointSource, measured_source, parse_exposition
@@ -114,6 +115,7 @@ def test_pushed_values_are_in_the_next_round(site, hosts):
         ("a", math.inf, {}, "value"),
         ("a", "3", {}, "value"),
         ("a", True, {}, "value"),
+        ("a", 10**400, {}, "value"),
         ("a", 1, {"a-b": "1"}, "labels"),
         ("a", 1, {"__name__": "x"}, "labels"),
         ("a", 1, {"b": "x" * 300}, "labels.b"),
@@ -126,6 +128,26 @@ def test_bad_samples_are_named_and_nothing_is_stored(site, metric, value, labels
         site.fleet.metrics.put([Sample(metric="good", value=1), Sample(metric=metric, value=value, labels=labels)])
     assert field in [problem.path for problem in caught.value.problems]
     assert not site.fleet.metrics.storage.objects()
+
+
+def test_times_that_are_none_are_named(site):
+    with pytest.raises(InvalidSpecError, match="until"):
+        site.fleet.metrics.query("good", until="today")
+    for at in ("now", 10**400, math.nan):
+        with pytest.raises(InvalidSpecError, match="at: got"):
+            site.fleet.metrics.put([Sample(metric="good", value=1, at=at)])
+
+
+def test_series_of_many_pushes_are_limited_together(site, monkeypatch):
+    """Series that are known already may be pushed again. New ones are rejected as soon as there are too many."""
+    monkeypatch.setattr(metrics, "SERIES_LIMIT", 10)
+    for _ in range(2):
+        for number in range(10):
+            site.fleet.metrics.put("requests", 1, labels={"path": str(number)})
+    with pytest.raises(InvalidSpecError, match="got '11 series'"):
+        site.fleet.metrics.put("requests", 1, labels={"path": "10"})
+    assert site.fleet.metrics.put("requests", 1, labels={"path": "9"}) == 1
+    assert site.fleet.metrics.put("requests", 1, labels={"path": "10"}, source="other") == 1
 
 
 @pytest.mark.parametrize("age", [24 * 3600, -2 * 3600])

@@ -239,6 +239,18 @@ def test_the_rate_of_a_step_that_is_not_over_is_that_of_its_time(storage, minute
         assert found.points[-1] == ((until - 60) // step * step, pytest.approx(2.0))
 
 
+def test_enormous_values_are_packed_and_rolled_up(storage):
+    """The largest values that a script may push do not stop the compaction: their sum is no float, their average is one."""
+    rows = [(START + 60 * minute, {GAUGE: 1.7e308 if minute % 2 else 1e308}) for minute in range(120)]
+    written(storage, rows)
+    Compaction(storage, KEEP).finish(START + 3 * 3600)
+    for age in (0, 3 * 86400, 40 * 86400):
+        (found,) = asked(storage, GAUGE, START, START + 7199, now=START + 7199 + age, step=3600)
+        assert [value for _, value in found.points] == pytest.approx([1.35e308] * 2)
+    (found,) = asked(storage, GAUGE, START - 1, START + 7200, show="value")
+    assert list(found.points) == [(at, values[GAUGE]) for at, values in rows]
+
+
 def test_values_of_many_objects_are_filtered_by_label(storage):
     disks = [("novacron_vm_disk_reads_total", disk) for disk in ("vda", "vdb")]
     for key in "123":

@@ -12,7 +12,7 @@ from novacron.errors import InvalidSpecError
 from novacron.monitoring.alerting.configuration import read_configuration
 from novacron.monitoring.alerting.defaults import default_configuration
 from novacron.monitoring.alerting.evaluation import evaluate
-from novacron.monitoring.alerting.expressions import parse
+from novacron.monitoring.alerting.expressions import parse, regex_problem
 from novacron.monitoring.alerting.quantities import wrong_units
 from novacron.monitoring.alerting.rule_tests import expanded, run_tests
 from novacron.monitoring.alerting.rules import Rule, prometheus_file, read_rules
@@ -231,6 +231,12 @@ def test_a_rule_that_fails_affects_no_other():
         ({"clear_threshold": "x"}, "clear_threshold"),
         ({"no_data": "panic"}, "no_data"),
         ({"labels": ["x"]}, "labels"),
+        ({"expr": None}, "expr"),
+        ({"expr": "rate(m[0s]) > 1"}, "expr"),
+        ({"expr": "rate(m[31d]) > 1"}, "expr"),
+        ({"expr": "m offset 31d > 1"}, "expr"),
+        ({"clear_threshold": math.nan}, "clear_threshold"),
+        ({"clear_threshold": -math.inf}, "clear_threshold"),
     ],
 )
 def test_invalid_rules_are_named(fields, path):
@@ -339,6 +345,33 @@ def test_nan_and_infinities_are_no_traps():
         assert evaluate(parse(text), samples, 0)
 
 
+@pytest.mark.parametrize(
+    "function", ["sum_over_time(m[5m])", "avg_over_time(m[5m])", "deriv(m[5m])", "predict_linear(m[5m], 60)"]
+)
+@pytest.mark.parametrize("odd", [(1e308, 1.7e308), (math.inf, -math.inf), (-1e308, math.inf)])
+def test_odd_values_of_one_series_leave_the_others_alone(function, odd):
+    """A series with enormous or infinite values has some result. The others of the same rule have theirs."""
+    samples = Samples()
+    for number in range(5):
+        samples.add("m", {"vm": "odd"}, 60.0 * number, odd[number % 2])
+        samples.add("m", {"vm": "usual"}, 60.0 * number, 2.0)
+    found = evaluate(parse(function), samples, 240.0)
+    assert math.isfinite(found[("vm", "usual"),])
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("text", ["(a+)+$", "(a*)*", "((ab?)+c*)+", "(x[)(]*){2,}", "(\\(.+)*", "([^]]+)*"])
+def test_expressions_that_could_take_years_are_rejected(text):
+    assert "repetition" in regex_problem(text)
+    with pytest.raises(InvalidSpecError, match="repetition"):
+        parse(f"m{{a=~`{text}`}} > 1")
+
+
+@pytest.mark.parametrize("text", ["web.*", "(web|db).+", "(web-[0-9]+|db)", "[(+*]+", "a\\(b+\\)+", "(ab)+c*", "x{2,3}(y){4}"])
+def test_usual_expressions_are_accepted(text):
+    assert regex_problem(text) == ""
+
+
 def many(layouts, at, numbers, metrics=("m", "n"), disks=()):
     """Return a round of VMs whose values are their numbers."""
     keys = [SeriesKey(metric) for metric in metrics] + [SeriesKey("d", (("disk", disk),)) for disk in disks]
@@ -416,6 +449,7 @@ def test_promtool_accepts_the_default_rules(tmp_path):
         {"route": {"matchers": ["a"]}},
         {"inhibit_rules": [{"source": "x"}]},
         {"rules": ["x"]},
+        {"receivers": [{"name": "a", "sinks": [{"type": "log"}]}, {"name": "a", "sinks": []}]},
     ],
 )
 def test_invalid_files_are_rejected(content):

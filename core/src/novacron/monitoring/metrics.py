@@ -20,12 +20,13 @@ from novacron.monitoring.imports import import_history
 from novacron.monitoring.inspection import Inspection
 from novacron.monitoring.layouts import Labels, Layouts, Round, SeriesKey
 from novacron.monitoring.remote import Remote
-from novacron.monitoring.sources import SERIES_LIMIT, custom
+from novacron.monitoring.sources import SERIES_LIMIT, custom, custom_key
 from novacron.monitoring.storage import MetricStorage
 from novacron.monitoring.usage import UsageSource
 from novacron.plotting import Plot
 from novacron.records.forecasts import Anomaly, Forecast
 from novacron.records.series import MetricDefinition, Sample, Series
+from novacron.redaction import described
 from novacron.store.allocations import AllocationStore
 from novacron.store.leases import Lease, LeaseStore
 from novacron.store.nodes import NodeStore
@@ -275,6 +276,9 @@ class FleetMetrics:
             >>> [(series.labels["app"], series.last) for series in metrics.query("myapp_load")]
             [('a', 3.0), ('b', 5.0)]
         """
+        if until is not None and not isinstance(until, datetime):
+            problem = SpecProblem("until", described(until), "a datetime, or None for now")
+            raise InvalidSpecError("can't look that up", problems=[problem])
         now = self.storage.now()
         end = now if until is None else until.timestamp()
         start = since.timestamp() if isinstance(since, datetime) else end - parse_duration(since)
@@ -460,10 +464,10 @@ class FleetMetrics:
         return {one.labels["vm"] for one in self.query(agent, since="2d", step="1d", show="last", limit=1_000_000)}
 
     def _check_limit(self, source: str, samples: Sequence[Sample]) -> None:
-        new = {(s.metric, tuple(sorted(s.labels.items()))) for s in samples}
-        known = sum(key.startswith(f"{source} ") for _, key, _ in self.storage.objects("custom").values())
-        if len(new) > SERIES_LIMIT or known >= SERIES_LIMIT + len(new):
-            problem = SpecProblem("labels", f"{known + len(new)} series", f"at most {SERIES_LIMIT} for each source")
+        given = {custom_key(f"{source} {s.metric}", tuple(sorted(s.labels.items()))) for s in samples}
+        known = {key for _, key, _ in self.storage.objects("custom").values() if key.startswith(f"{source} ")}
+        if len(given - known) > max(0, SERIES_LIMIT - len(known)):
+            problem = SpecProblem("labels", f"{len(known | given)} series", f"at most {SERIES_LIMIT} for each source")
             raise InvalidSpecError(f"the source {source!r} has too many series", problems=[problem])
 
 

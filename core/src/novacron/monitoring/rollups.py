@@ -48,9 +48,15 @@ def roll_up(points: Iterable[Point], step: float) -> list[RollUp]:
         if value == value:
             found.setdefault(step_of(at, step), []).append(value)
     return [
-        RollUp(start, min(values), math.fsum(values) / len(values), max(values), values[-1], float(len(values)))
-        for start, values in found.items()
+        RollUp(start, min(values), _mean(values), max(values), values[-1], float(len(values))) for start, values in found.items()
     ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:  # the sum of values near 1e308
+        return math.fsum(value / len(values) for value in values)
 
 
 def combine(rollups: Iterable[RollUp], step: float) -> list[RollUp]:
@@ -63,11 +69,12 @@ def combine(rollups: Iterable[RollUp], step: float) -> list[RollUp]:
 
 def _combined(start: float, some: Sequence[RollUp]) -> RollUp:
     count = math.fsum(one.samples for one in some)
+    lowest, highest = min(one.minimum for one in some), max(one.maximum for one in some)
     return RollUp(
         start,
-        min(one.minimum for one in some),
-        math.fsum(one.average * one.samples for one in some) / count,
-        max(one.maximum for one in some),
+        lowest,
+        min(max(math.fsum(one.average * (one.samples / count) for one in some), lowest), highest),
+        highest,
         some[-1].last,
         count,
     )

@@ -196,12 +196,22 @@ def source_state(name: str, *, up: bool, dropped: int, layouts: Layouts) -> Meas
 def custom(source: str, labels: Labels, values: dict[SeriesKey, float], layouts: Layouts) -> Measured:
     """Return samples with the same labels as an object of the kind "custom"."""
     keys, row = in_order({key: value for key, value in values.items() if math.isfinite(value)})
-    return Measured("custom", _short(f"{source} {json.dumps(labels)}"), "", labels, layouts.of(keys), row)
+    return Measured("custom", custom_key(source, labels), "", labels, layouts.of(keys), row)
 
 
-def _short(key: str) -> str:
-    """Return a key that fits its column: a long one ends with a digest."""
+def custom_key(source: str, labels: Labels) -> str:
+    """Return the key of an object of the kind "custom". It fits its column: a long one ends with a digest."""
+    key = f"{source} {json.dumps(labels)}"
     return key if len(key) <= 400 else f"{key[:320]} {hashlib.sha256(key.encode()).hexdigest()}"
 
 
-__all__ = ["CommandSource", "EndpointSource", "GuestSource", "custom", "measured_source", "parse_exposition", "source_state"]
+__all__ = [
+    "CommandSource",
+    "EndpointSource",
+    "GuestSource",
+    "custom",
+    "custom_key",
+    "measured_source",
+    "parse_exposition",
+    "source_state",
+]

@@ -11,6 +11,7 @@ import msgspec
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.records.record import Record
+from novacron.redaction import described
 
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -81,10 +82,10 @@ class Sample(Record, frozen=True):
             problems.append(
                 SpecProblem("metric", str(self.metric), "letters, digits and underscores, such as myapp_queue_length")
             )
-        if isinstance(self.value, bool) or not isinstance(self.value, (int, float)) or not math.isfinite(self.value):
-            problems.append(SpecProblem("value", str(self.value), "a finite number"))
-        if self.at is not None and not math.isfinite(self.at):
-            problems.append(SpecProblem("at", str(self.at), "seconds since 1970"))
+        if not _is_finite(self.value):
+            problems.append(SpecProblem("value", described(self.value), "a finite number"))
+        if self.at is not None and not _is_finite(self.at):
+            problems.append(SpecProblem("at", described(self.at), "seconds since 1970"))
         for name, value in self.labels.items():
             if not LABEL_NAME.fullmatch(name) or name.startswith("__"):
                 problems.append(SpecProblem("labels", name, "names of letters, digits and underscores"))
@@ -93,6 +94,16 @@ class Sample(Record, frozen=True):
         if problems:
             raise InvalidSpecError("invalid sample", problems=problems)
         return self
+
+
+def _is_finite(value: object) -> bool:
+    """Return whether a value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer above 1.8e308
+        return False
 
 
 class Series(Record, frozen=True):

@@ -127,6 +127,8 @@ def _receivers(given: Any, problems: list[SpecProblem]) -> dict[str, tuple[dict[
         if not isinstance(one, Mapping) or not isinstance(one.get("name"), str) or not isinstance(one.get("sinks"), list):
             problems.append(SpecProblem(f"receivers.{number}", type(one).__name__, "name and sinks"))
             continue
+        if one["name"] in found:
+            problems.append(SpecProblem(f"receivers.{number}.name", one["name"], "a name that no other receiver has"))
         for place, sink in enumerate(one["sinks"]):
             problems += check_sink(sink, f"receivers.{one['name']}.sinks.{place}")
         found[one["name"]] = tuple(sink for sink in one["sinks"] if isinstance(sink, dict) and sink.get("type") in list(SINKS))

@@ -19,6 +19,8 @@ from novacron.units import parse_duration
 COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
 SETS = frozenset({"and", "or", "unless"})
 PRECEDENCE = {"or": 1, "and": 2, "unless": 2, **dict.fromkeys(COMPARISONS, 3), "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "^": 6}
+LONGEST_RANGE = 30 * 86400.0
+"""How far back a rule may look, in seconds: the samples of that time are kept in memory."""
 _TOKEN = re.compile(
     r"""\s*(?:(?P<comment>\#[^\n]*)|(?P<duration>(?:\d+(?:ms|[smhdwy]))+)(?![\w.])|(?P<number>0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.])
     |(?P<word>[a-zA-Z_:][a-zA-Z0-9_:]*)|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)
@@ -123,9 +125,13 @@ def parse(text: str) -> Expression:
 def regex_problem(text: str) -> str:
     """Return why a text is no regular expression, or an empty text. Deeply nested ones and huge repetitions are none, either.
 
+    Nor are repetitions in repetitions: Prometheus takes them, but here a label with 40 letters could keep the rules busy for years.
+
     Example:
         >>> regex_problem("web.*"), regex_problem("(")
         ('', 'missing ), unterminated subpattern at position 0')
+        >>> regex_problem("(a+)+$")
+        'a repetition within a repetition'
     """
     try:
         re.compile(text)
@@ -133,7 +139,23 @@ def regex_problem(text: str) -> str:
         return "too many levels"
     except (re.error, OverflowError) as error:
         return str(error)
-    return ""
+    return "a repetition within a repetition" if _repeats_repetition(text) else ""
+
+
+def _repeats_repetition(text: str) -> bool:
+    """Return whether a valid regular expression repeats a group that has a repetition."""
+    plain = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "x", text, flags=re.DOTALL)  # no escapes, no sets of characters
+    groups, closed = [False], False
+    for part in re.findall(r"[()*+]|\{\d*,\d*\}|.", plain, re.DOTALL):
+        if part == "(":
+            groups.append(False)
+        elif part in ("*", "+") or len(part) > 1:
+            if closed:
+                return True
+            groups[-1] = True
+        closed = part == ")" and groups.pop()
+        groups[-1] |= closed
+    return False
 
 
 def selectors(expression: Any) -> Iterator[Selector]:
@@ -347,14 +369,21 @@ class _Parser:
             if not isinstance(inner, Selector):
                 self._unsupported("a subquery" if token.text == "[" else "an offset of an expression")
             if token.text == "[":
+                place = self._peek()
                 seconds = self._duration()
+                if not 0 < seconds <= LONGEST_RANGE:
+                    self._fail("a range of more than 0 s and at most 30d", place)
                 if self._peek().text.startswith(":"):
                     self._unsupported("a subquery")
                 self._expect("]")
                 inner = msgspec.structs.replace(inner, range=seconds)
             else:
                 sign = -1.0 if self._take("-") else 1.0
-                inner = msgspec.structs.replace(inner, offset=sign * self._duration())
+                place = self._peek()
+                seconds = self._duration()
+                if seconds > LONGEST_RANGE:
+                    self._fail("an offset of at most 30d", place)
+                inner = msgspec.structs.replace(inner, offset=sign * seconds)
         return inner
 
     def _duration(self) -> float:

@@ -74,13 +74,26 @@ def _instant_rate(times: Times, start: float, end: float) -> OfSeries:
     return lambda values: (values[-1] if values[-1] < values[-2] else values[-1] - values[-2]) / seconds
 
 
+def total(values: Values) -> float:
+    """Return the sum; an infinity or NaN if it can't be told, as in Prometheus.
+
+    Example:
+        >>> total([1e308, 1e308]), total([float("inf"), -float("inf")])
+        (inf, nan)
+    """
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):
+        return float(sum(values))
+
+
 def regression(times: Sequence[float], values: Sequence[float], at: float) -> tuple[float, float]:
     """Return slope per second, and value at the time `at`, of the line that fits best."""
     if all(value == values[0] for value in values):
         return 0.0, values[0]
     xs = [time - at for time in times]
-    count, sum_x, sum_y = len(xs), math.fsum(xs), math.fsum(values)
-    sum_xy = math.fsum(x * y for x, y in zip(xs, values, strict=True))
+    count, sum_x, sum_y = len(xs), math.fsum(xs), total(values)
+    sum_xy = total([x * y for x, y in zip(xs, values, strict=True)])
     sum_xx = math.fsum(x * x for x in xs)
     covariance, variance = sum_xy - sum_x * sum_y / count, sum_xx - sum_x * sum_x / count
     slope = covariance / variance
@@ -138,7 +151,7 @@ FUNCTIONS: dict[str, Function] = {
     "avg_over_time": Function(RANGE, _over(mean)),
     "min_over_time": Function(RANGE, _over(min)),
     "max_over_time": Function(RANGE, _over(max)),
-    "sum_over_time": Function(RANGE, _over(math.fsum)),
+    "sum_over_time": Function(RANGE, _over(total)),
     "count_over_time": Function(RANGE, _over(lambda values: float(len(values)))),
     "last_over_time": Function(RANGE, _over(lambda values: values[-1])),
     "present_over_time": Function(RANGE, _over(lambda values: 1.0)),
@@ -161,4 +174,4 @@ AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
     "count": lambda values: float(len(values)),
 }
 
-__all__ = ["AGGREGATIONS", "FUNCTIONS", "Function", "mean", "regression"]
+__all__ = ["AGGREGATIONS", "FUNCTIONS", "Function", "mean", "regression", "total"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -64,11 +65,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
             problems.append(SpecProblem("alert", name or "nothing", "a name"))
         seconds = {field: _seconds(fields, field, problems) for field in ("for", "keep_firing_for")}
         texts = {field: _texts(fields, field, problems) for field in ("labels", "annotations")}
-        parsed = _attempt(lambda: parse(str(fields.get("expr", ""))), problems)
+        parsed = _attempt(lambda: parse("" if fields.get("expr") is None else str(fields["expr"])), problems)
         clear, no_data = fields.get("clear_threshold"), fields.get("no_data", "keep")
         if no_data not in NO_DATA:
             problems.append(SpecProblem("no_data", described(no_data), "one of " + ", ".join(NO_DATA)))
-        if clear is not None and (isinstance(clear, bool) or not isinstance(clear, (int, float))):
+        if clear is not None and (
+            isinstance(clear, bool) or not isinstance(clear, (int, float)) or not -math.inf < clear < math.inf
+        ):
             problems.append(SpecProblem("clear_threshold", described(clear), "a number"))
         elif clear is not None and parsed is not None:
             _check_clear(parsed, float(clear), problems)
