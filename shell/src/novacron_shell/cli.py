@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options
 
 GROUPS = {
@@ -104,19 +104,6 @@ SHORTCUTS = ("start", "shutdown", "stop", "reboot", "reset", "suspend", "resume"
 """Commands of `novacron vm` that also work without `vm`: `novacron stop 'ci-*'`."""
 ABBREVIATIONS = {"net": "network"}
 """Short words for groups that are typed often."""
-
-
-class CommandGroup(click.Group):
-    """A group that names the command that was probably meant when a command does not exist."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1) if args else []
-            if near:
-                raise click.UsageError(f"no command {args[0]!r}, did you mean {near[0]!r}?", ctx) from None
-            raise error
 
 
 class VMGroup(CommandGroup):

@@ -166,15 +166,24 @@ def _unexpected(error: BaseException) -> int:
         print(error.format_message())
         return 0
     if isinstance(error, click.ClickException):
-        context = getattr(error, "ctx", None)
+        context, instead = getattr(error, "ctx", None), None
         if isinstance(error, click.NoSuchOption):
+            from novacron_shell.familiar import meant_option
+
+            instead = meant_option(context, error.option_name)
             error = click.NoSuchOption(
-                error.option_name, possibilities=_alike(error.option_name, error.possibilities), ctx=context
+                error.option_name,
+                possibilities=[] if instead else _alike(error.option_name, error.possibilities),
+                ctx=context,
             )
         _say(f"error: {error.format_message()}")
         if isinstance(error, click.UsageError) and context is not None:
             usage = " ".join([context.command_path, *context.command.collect_usage_pieces(context)])
-            _say(f"hint: the usage is `{usage}`; `--help` explains its options")
+            from novacron_shell.familiar import meant_beside
+
+            instead = instead or meant_beside(context)
+            instead = f"{instead}; " if instead else ""
+            _say(f"hint: {instead}the usage is `{usage}`; `--help` explains its options")
         return error.exit_code
     if os.environ.get("NOVACRON_TRACEBACK"):
         raise error

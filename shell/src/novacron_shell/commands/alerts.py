@@ -11,11 +11,12 @@ import click
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.text import printable_line
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell, write
 
 
-@click.group("alert")
+@click.group("alert", cls=CommandGroup)
 def alert() -> None:
     """Alerts: list, rules, silences, tests of rules. `novacron monitor collect` or `serve` evaluates the rules."""
 

@@ -8,6 +8,7 @@ import click
 
 from novacron_shell.bulk import Bulk, each_vm
 from novacron_shell.confirm import yes_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, list_options, spec_options_with
 from novacron_shell.output import Columns, show_many, show_one, tell
 
@@ -26,7 +27,7 @@ WIDE: Columns = {"vendor": "vendor", "IOMMU group": "iommu_group"}
 UUID_LENGTH = 36
 
 
-@click.group("device")
+@click.group("device", cls=CommandGroup)
 def device() -> None:
     """Devices of a host that VMs get for themselves."""
 

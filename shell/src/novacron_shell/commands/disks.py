@@ -9,11 +9,12 @@ import click
 from novacron.units import format_size
 from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
 from novacron_shell.confirm import yes_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import SIZE, pairs, spec_options_with
 from novacron_shell.output import Columns, show_one, tell
 
 
-@click.group("disk")
+@click.group("disk", cls=CommandGroup)
 def disk() -> None:
     """Disks of a VM."""
 

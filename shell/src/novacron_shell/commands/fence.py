@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 from novacron_shell.settings import PARTLY
 
 
-@click.group("fence")
+@click.group("fence", cls=CommandGroup)
 def fence() -> None:
     """Fence devices: they switch nodes off before their VMs are restarted elsewhere."""
 

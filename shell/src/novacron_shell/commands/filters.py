@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, TextFile, common_options, list_options, pairs
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 
-@click.group("filter")
+@click.group("filter", cls=CommandGroup)
 def filter_() -> None:
     """Traffic filters."""
 

@@ -11,6 +11,7 @@ import click
 from novacron_shell.commands.nodes import COLUMNS, given_limits, limit_options, share
 from novacron_shell.commands.rolling_update import rolling_update
 from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import DURATION, SIZE, Settings, common_options, given, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell, write
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from novacron.records.capacity import BalancePlan
 
 
-@click.group("fleet")
+@click.group("fleet", cls=CommandGroup)
 def fleet() -> None:
     """Capacity of the fleet and settings of its groups."""
 

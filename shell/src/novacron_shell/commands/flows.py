@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options
 from novacron_shell.output import Columns, show_many, show_one, write
 
 
-@click.group("flow")
+@click.group("flow", cls=CommandGroup)
 def flow() -> None:
     """Workflows: plan and run several steps, undone on failure.
 

@@ -10,11 +10,12 @@ import click
 
 from novacron.text import printable_line
 from novacron.units import format_size
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options
 from novacron_shell.output import Columns, show_many, tell, write
 
 
-@click.group("forecast")
+@click.group("forecast", cls=CommandGroup)
 def forecast() -> None:
     """Forecasts from the stored history: when nodes, groups and pools are full, how a metric continues. `novacron monitor collect` stores
     it."""

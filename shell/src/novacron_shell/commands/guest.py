@@ -10,11 +10,12 @@ import click
 from novacron.errors import NotFoundError
 from novacron_shell.bulk import Bulk, each_vm, each_vm_beside_timeout
 from novacron_shell.completion import vm_argument
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import DURATION, Settings, TextFile, common_options, list_options
 from novacron_shell.output import show_many, tell, write, write_bytes
 
 
-@click.group("guest")
+@click.group("guest", cls=CommandGroup)
 def guest() -> None:
     """The guest operating system of a VM, through its agent."""
 

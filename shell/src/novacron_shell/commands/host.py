@@ -9,12 +9,13 @@ import click
 
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.context import current_host, use_host
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell, write
 from novacron_shell.settings import PARTLY
 
 
-@click.group("host")
+@click.group("host", cls=CommandGroup)
 def host() -> None:
     """Hosts of the fleet, or at a URI."""
 

@@ -9,13 +9,14 @@ import click
 from novacron.records.images import Image
 from novacron.units import format_size
 from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 in_pool = click.option("--pool", default="default", show_default=True, help="The storage pool.")
 
 
-@click.group("image")
+@click.group("image", cls=CommandGroup)
 def image() -> None:
     """Operating system images: pull one, then make VMs of it with `novacron vm create --disk source=image:NAME`."""
 

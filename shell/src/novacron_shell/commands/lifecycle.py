@@ -97,14 +97,14 @@ def show(bulk: Bulk) -> None:
     "disks",
     multiple=True,
     metavar="KEY=VALUE,...",
-    help="A disk: size=20GiB, or source=image:debian-13,size=20GiB,bus=scsi. `novacron explain disk` lists the keys.",
+    help="A disk: 20GiB, or source=image:debian-13,size=20GiB,bus=scsi. `novacron explain disk` lists the keys.",
 )
 @click.option(
     "--nic",
     "nics",
     multiple=True,
     metavar="KEY=VALUE,...",
-    help="A NIC: network=default,model=virtio. `novacron explain nic` lists the keys.",
+    help="A NIC: default,model=virtio is one of the network `default`. `novacron explain nic` lists the keys.",
 )
 @click.option(
     "--image", help="Start the first disk from this image: a name of the catalogue, a URL or a file. It is pulled if needed."
@@ -169,13 +169,13 @@ def create(
         asked = read_fields(file)
     asked |= given(name=name, **fields)
     if disks:
-        asked["disks"] = [nested(pairs(text)) for text in disks]
+        asked["disks"] = [nested(pairs(text, "size")) for text in disks]
     if size and not image:
         raise click.UsageError("--size goes with --image; --disk size=... makes a blank disk")
     if cloud_init:
         asked["cloud_init"] = {**(asked.get("cloud_init") or {}), **cloud_init}
     if nics:
-        asked["nics"] = [nested(pairs(text)) for text in nics]
+        asked["nics"] = [nested(pairs(text, "network")) for text in nics]
     if kernel or initrd or command_line:
         asked["kernel"] = given(path=kernel, initrd=initrd, command_line=command_line)
     if serial_log:

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from novacron.text import printable_line
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import DURATION, Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, tell, write
 from novacron_shell.signals import stop_on_signals
 
 
-@click.group("monitor")
+@click.group("monitor", cls=CommandGroup)
 def monitor() -> None:
     """Metrics of all hosts and VMs: measure, collect, look up, push your own."""
 

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options, list_options, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 
-@click.group("network")
+@click.group("network", cls=CommandGroup)
 def network() -> None:
     """Networks and DHCP leases."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import spec_options, spec_options_with
 from novacron_shell.output import Columns, show_one, tell
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
 
 
-@click.group("nic")
+@click.group("nic", cls=CommandGroup)
 def nic() -> None:
     """NICs of a VM."""
 

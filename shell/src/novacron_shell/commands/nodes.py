@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import SIZE, Settings, common_options, given, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 from novacron_shell.settings import PARTLY
 
 
-@click.group("node")
+@click.group("node", cls=CommandGroup)
 def node() -> None:
     """Nodes of the fleet: the machines that run VMs, and their capacity."""
 

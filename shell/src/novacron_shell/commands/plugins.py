@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import show_many, show_one, tell
 
 
-@click.group("plugin")
+@click.group("plugin", cls=CommandGroup)
 def plugin() -> None:
     """Drivers and plugins."""
 

@@ -9,6 +9,7 @@ import click
 
 from novacron.errors import NovaCronError
 from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options, list_options, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from novacron.records.pools import StoragePool
 
 
-@click.group("pool")
+@click.group("pool", cls=CommandGroup)
 def pool() -> None:
     """Storage pools."""
 

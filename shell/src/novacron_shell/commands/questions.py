@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options
 from novacron_shell.output import show_many, show_status
 
 
-@click.group("question")
+@click.group("question", cls=CommandGroup)
 def question() -> None:
     """Questions that VMs wait on: list and answer them."""
 

@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from novacron_shell.bulk import Bulk, each_vm
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import SIZE, spec_options
 from novacron_shell.output import show_one
 
 PARTS = ("disks", "nics", "devices")
 
 
-@click.group("resources")
+@click.group("resources", cls=CommandGroup)
 def resources() -> None:
     """CPU, memory and I/O of a VM: amounts, pinning, limits.
 

@@ -13,11 +13,12 @@ from typing import Any
 import click
 
 from novacron_shell.commands.flows import load_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options
 from novacron_shell.output import Columns, show_many, show_one, tell, write
 
 
-@click.group("run")
+@click.group("run", cls=CommandGroup)
 def run() -> None:
     """Runs of workflows: list, show, resume, undo, cancel, pause, retry. The first digits of an id will do."""
 

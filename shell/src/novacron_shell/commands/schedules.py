@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from novacron_shell.commands.flows import load_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options
 from novacron_shell.output import Columns, show_many, show_one, tell, write
 
 
-@click.group("schedule")
+@click.group("schedule", cls=CommandGroup)
 def schedule() -> None:
     """Workflows that begin by themselves, run by workers (`novacron worker`)."""
 

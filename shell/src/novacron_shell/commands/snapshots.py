@@ -10,11 +10,12 @@ import click
 from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
 from novacron_shell.completion import complete_snapshots, known_snapshots, remember_snapshots
 from novacron_shell.confirm import yes_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import given
 from novacron_shell.output import show_one, tell, write
 
 
-@click.group("snapshot")
+@click.group("snapshot", cls=CommandGroup)
 def snapshot() -> None:
     """Snapshots of a VM."""
 

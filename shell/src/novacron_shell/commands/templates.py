@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import Settings, common_options, list_options, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 COLUMNS: Columns = {"name": "name", "version": "version", "created": "created_at", "tags": "tags", "description": "description"}
 
 
-@click.group("template")
+@click.group("template", cls=CommandGroup)
 def template() -> None:
     """Templates: make, deploy, versions."""
 

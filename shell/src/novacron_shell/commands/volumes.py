@@ -8,13 +8,14 @@ import click
 
 from novacron.units import format_size
 from novacron_shell.confirm import confirm, yes_option
+from novacron_shell.groups import CommandGroup
 from novacron_shell.options import SIZE, Settings, common_options, list_options, spec_options
 from novacron_shell.output import Columns, show_many, show_one, tell
 
 in_pool = click.option("--pool", default="default", show_default=True, help="The storage pool.")
 
 
-@click.group("volume")
+@click.group("volume", cls=CommandGroup)
 def volume() -> None:
     """Volumes in a storage pool."""
 

@@ -1,0 +1,133 @@
+"""What people type who come from virsh, kcli, govc and docker is answered with the command that does it."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from novacron_shell.cli import cli
+from novacron_shell.familiar import BESIDE, OPTIONS, PHRASES, meant_option
+from novacron_shell.main import report
+
+
+def said(line, capsys):
+    """Return what a command line that is wrong is answered with."""
+    with pytest.raises(click.UsageError) as raised:
+        cli.main(line.split(), prog_name="novacron", standalone_mode=False)
+    assert report(raised.value) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("vms", "vm list"),
+        ("list", "vm list"),
+        ("ls", "vm list"),
+        ("ps", "vm list"),
+        ("list --all", "vm list"),
+        ("instances", "vm list"),
+        ("get vm", "vm list"),
+        ("list pools", "pool list"),
+        ("create vm web1", "vm create"),
+        ("add disk -s 10 web1", "disk attach"),
+        ("rm web1", "vm delete"),
+        ("delete web1", "vm delete"),
+        ("rename web1 web2", "vm rename"),
+        ("clone web1 web2", "vm clone"),
+        ("show web1", "vm show"),
+        ("edit web1", "vm edit"),
+        ("restart web1", "reboot"),
+        ("exec web1 ls", "guest exec"),
+        ("images", "image list"),
+        ("pull debian-13", "image pull"),
+        ("dominfo web1", "vm show"),
+        ("undefine web1", "vm delete"),
+        ("net-list", "network list"),
+        ("net-dhcp-leases default", "network leases"),
+        ("vol-list default", "volume list"),
+        ("snapshot-create-as web1 s1", "snapshot create"),
+        ("nwfilter-list", "filter list"),
+        ("vm.info web1", "vm show"),
+        ("vm.power web1", "start"),
+        ("vm.destroy web1", "vm delete"),
+        ("datastore.ls", "pool list"),
+        ("vm info web1", "vm show"),
+        ("vm console web1", "console"),
+        ("vm ssh web1", "ssh"),
+        ("help vm", "--help"),
+        ("vm help", "vm --help"),
+        ("version", "--version"),
+    ],
+)
+def test_a_line_of_another_tool_is_answered_with_ours(typed, meant, capsys):
+    assert f"did you mean `novacron {meant}`?" in said(typed, capsys)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("vmm list", "vm"),
+        ("strat web1", "start"),
+        ("vm ls", "list"),
+        ("vm rm web1", "delete"),
+        ("vm lst", "list"),
+        ("host rm kvm1", "remove"),
+        ("fleet failover lst", "list"),
+    ],
+)
+def test_a_word_like_a_command_of_the_group_is_answered_with_that(typed, meant, capsys):
+    assert f"did you mean {meant!r}?" in said(typed, capsys)
+
+
+def test_a_word_that_is_like_nothing_gets_no_guess_but_the_commands_of_its_group(capsys):
+    assert "did you mean" not in said("frobnicate", capsys)
+    assert "no command 'web1'; there are checkpoints, create, delete, list" in said("snapshot web1", capsys)
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("vm list --json", "give -o json"),
+        ("vm list -q", "give -o name"),
+        ("vm list --all", "all VMs are listed anyway"),
+        ("vm create --name web1", "NAME is given without an option"),
+        ("vm create web1 --ram 1G", "give --memory"),
+        ("vm create web1 --network lan", "give --nic network=NAME"),
+        ("vm delete -f web1", "give --force"),
+        ("snapshot delete -f web1 s1", "give --yes"),
+        ("destroy web1", "a VM is powered off by `novacron stop VM`"),
+    ],
+)
+def test_an_option_of_another_tool_is_answered_with_ours(typed, hint, capsys):
+    assert f"hint: {hint}" in said(typed, capsys)
+
+
+def test_an_option_that_no_tool_has_gets_no_other_hint_than_the_usage():
+    assert meant_option(None, "--json") is None
+    assert meant_option(click.Context(click.Command("x")), "--json") is None
+
+
+def test_all_that_is_suggested_exists():
+    """A command in the tables has to be one, and an option in them is one of a command's."""
+    context = click.Context(cli)
+    for line in [*PHRASES.values(), *BESIDE]:
+        command = cli
+        for word in line.split():
+            if not isinstance(command, click.Group) or word.startswith("-"):
+                break
+            command = command.get_command(context, word)
+            assert command is not None, line
+    group = cli.get_command(context, "vm")
+    commands = [cli, *(group.get_command(context, name) for name in group.list_commands(context))]
+    options = {option for command in commands for parameter in command.params for option in parameter.opts}
+    for instead in OPTIONS.values():
+        assert not instead or instead.split()[0] in options, instead
+
+
+def test_a_disk_and_a_nic_of_a_new_vm_need_only_a_size_and_a_network():
+    done = CliRunner().invoke(
+        cli, ["-c", "sim://short", "vm", "create", "web1", "--disk", "10GiB", "--nic", "default,model=e1000e", "-o", "json"]
+    )
+    assert done.exit_code == 0, done.output
+    for part in ('"size_bytes": 10737418240', '"network": "default"', '"model": "e1000e"'):
+        assert part in done.output
