@@ -94,6 +94,10 @@ def test_ip_prints_addresses_for_scripts(novacron, host):
     done = novacron("vm", "ip", "vm-00001", code=0 if known else 1)
     assert done.stdout.split() == known
     assert isinstance(novacron("vm", "ip", "vm-00003", code=1).exception, NotFoundError)
+    several = novacron("vm", "ip", "vm-*", code=3 if known else 13)
+    assert "vm-00003" in several.stderr
+    assert all(address in several.stdout for address in known)
+    assert not known or "VM" in several.stdout.split()
 
 
 def test_events_are_printed_as_they_happen(novacron, host):

@@ -6,6 +6,8 @@ import threading
 import pytest
 from click.testing import CliRunner
 
+import novacron as api
+from novacron.monitoring.discovery import guest_targets
 from novacron_shell.cli import cli
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
@@ -21,12 +23,20 @@ def novacron(lab_hosts):
     return run
 
 
-def test_wait_address_events_screenshot_console_and_stop_by_pattern(lab_hosts, boot, novacron, tmp_path):
+def test_wait_address_events_screenshot_console_and_stop_by_pattern(lab_hosts, boot, novacron, tmp_path, own_state):
     vm = boot(lab_hosts[0], "daily", ticks=1, display={"type": "vnc"}, nics=[{"network": "default"}])
     assert "running" in novacron("wait", vm.name, "running").stderr
     assert vm.name in novacron("wait", vm.name, "agent", "--timeout", "60s").stderr
     address = novacron("vm", "ip", vm.name, "-4", "--source", "--wait", "60s", "-o", "json").stdout
     assert json.loads(address)[0]["source"] in ("hypervisor", "lease", "agent")
+    lists = (("vm", "list", "-o", "wide"), ("vm", "list", "--columns", "addresses"), ("nic", "list", vm.name))
+    for words in (*lists, ("vm", "show", vm.name)):
+        assert json.loads(address)[0]["address"] in novacron(*words).stdout, words
+    assert json.loads(address)[0]["address"] in novacron("vm", "list", "--full", "-o", "json").stdout
+    fleet = api.fleet()
+    fleet.add("kvm1", lab_hosts[0].uri)
+    assert json.loads(address)[0]["address"] in [target.address for target in guest_targets(fleet)]
+    fleet.hosts.close()
     checks = json.loads(novacron("doctor", vm.name, "--all", "-o", "json").stdout)
     assert {("disk", "ok"), ("guest agent", "ok"), ("address", "ok")} <= {(each["check"], each["status"]) for each in checks}
     picture = tmp_path / "screen"

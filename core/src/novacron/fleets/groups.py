@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, InvalidStateError, NotFoundError, SpecProblem
 from novacron.fleets.balancers import balancer_named
 from novacron.fleets.limits import effective
 from novacron.fleets.nodes import Recorded, checked_name, refuse_limits
+from novacron.handles.collection import Collection
 from novacron.records.capacity import FleetNode, NodeGroup
 from novacron.store.nodes import NodeStore
 
@@ -19,7 +20,7 @@ FLEET = "fleet"
 """The name under which the settings of the whole fleet are changed."""
 
 
-class GroupCollection:
+class GroupCollection(Collection[NodeGroup]):
     """The groups: `fleet.groups.set("prod", vcpus_ratio=2)`. The name "fleet" stands for all groups.
 
     Args:
@@ -39,13 +40,12 @@ class GroupCollection:
     def __init__(self, store: NodeStore, recorded: Recorded, hooks: Callable[[], Any]) -> None:
         self._store, self._recorded, self._hooks = store, recorded, hooks
 
-    def __repr__(self) -> str:
-        return "<groups of the fleet>"
+    _title = "groups"
 
-    def __iter__(self) -> Iterator[NodeGroup]:
-        return iter(self.list())
+    def _all(self) -> Sequence[NodeGroup]:
+        return self.list()
 
-    def __getitem__(self, name: str) -> NodeGroup:
+    def _find(self, name: str) -> NodeGroup:
         found = {group.name: group for group in self.list()}.get(name)
         if found is None:
             raise NotFoundError(f"no group named {name!r} in the fleet", resource=name, hint="`novacron fleet groups` shows them")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from novacron.errors import HostNotFoundError, either
+from novacron.handles.collection import NamedMapping, checked_key
 from novacron.handles.host import HostHandle
 from novacron.plugins.driver import HostURI
 from novacron.store.hosts import HostStore, RegisteredHost
 
 
-class FleetHosts(Mapping[str, HostHandle]):
+class FleetHosts(NamedMapping[HostHandle]):
     """The fleet's hosts by name. A host is connected when it is first asked for.
 
     Args:
@@ -49,6 +50,7 @@ class FleetHosts(Mapping[str, HostHandle]):
             AuthenticationError: its `details["option"]` names the option that was missing.
             HostConnectionError, OperationTimeoutError
         """
+        checked_key(name)
         with self._guard:
             handle = self._open.get(name)
             if handle is not None and not handle.closed:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, InvalidStateError, NodeNotFoundError, SpecProblem, either
 from novacron.fleets.limits import effective
+from novacron.handles.collection import Collection
 from novacron.records.capacity import FleetNode
 from novacron.store.nodes import NodeStore
 
@@ -37,7 +38,7 @@ def refuse_balanced(nodes: Iterable[FleetNode], hint: str) -> None:
         )
 
 
-class NodeCollection:
+class NodeCollection(Collection[FleetNode]):
     """The nodes, as they are stored. `refresh` reads them from the hypervisors.
 
     Args:
@@ -61,16 +62,12 @@ class NodeCollection:
     def __init__(self, store: NodeStore, refresh: Callable[[], Refresh], recorded: Recorded) -> None:
         self._store, self._refresh, self._recorded = store, refresh, recorded
 
-    def __repr__(self) -> str:
-        return "<nodes of the fleet>"
+    _title = "nodes"
 
-    def __iter__(self) -> Iterator[FleetNode]:
-        return iter(self.list())
+    def _all(self) -> Sequence[FleetNode]:
+        return self.list()
 
-    def __len__(self) -> int:
-        return len(self.list())
-
-    def __getitem__(self, name: str) -> FleetNode:
+    def _find(self, name: str) -> FleetNode:
         """Return a node by its name, its UUID, or the name of a host that has one node.
 
         Raises:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from novacron.display import html_table
 from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, VMNotFoundError
 from novacron.fleets.asking import Answer, Askable
+from novacron.handles.collection import Collection
 from novacron.handles.vm import VMHandle
 from novacron.handles.vms import Each
 from novacron.specs.query import VMQuery
 
 
-class FleetVMs:
+class FleetVMs(Collection[VMHandle]):
     """The VMs of all hosts: `fleet.vms["web1"]`, `fleet.vms.list(status="running")`, `fleet.vms.filter(tag="web").each.stop()`.
 
     Example:
@@ -27,25 +28,22 @@ class FleetVMs:
         (None, None)
     """
 
-    _repr_html_ = html_table  # for notebooks
+    _title = "VMs"
 
     def __init__(self, fleet: Askable, timeout: float | str | None = 30.0) -> None:
         self._fleet, self._timeout = fleet, timeout
 
-    def __repr__(self) -> str:
-        return "<VMs of the fleet>"
-
-    def __iter__(self) -> Iterator[VMHandle]:
-        return iter(self.list())
-
     def __len__(self) -> int:
         return self.list().total
 
-    def __getitem__(self, name: str) -> VMHandle:
-        return self.find(name)
-
     def __contains__(self, name: object) -> bool:
-        return bool(self._holders(str(name))[0])
+        return isinstance(name, str) and bool(self._holders(name)[0])
+
+    def _all(self) -> Sequence[VMHandle]:
+        return self.list()
+
+    def _find(self, name: str) -> VMHandle:
+        return self.find(name)
 
     def list(self, *, timeout: float | str | None = None, **query: Any) -> FleetPage:
         """List the VMs of all hosts, filtered, sorted and paged as a whole; arguments as `host.vms.list`.

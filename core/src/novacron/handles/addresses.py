@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from novacron.errors import GuestAgentError, InvalidStateError, NotFoundError, UnsupportedOperationError
+from novacron.threads import fan_out
 
 if TYPE_CHECKING:
+    from novacron.handles.host import HostHandle
     from novacron.handles.vm import VMHandle
     from novacron.records.nics import NICAddress
+    from novacron.records.vm import VM
 
+PATIENCE, AT_ONCE = 5.0, 16
+"""Seconds that a VM of a list may take to tell its addresses, and how many VMs are asked at the same time."""
 Source = Literal["hypervisor", "lease", "agent", "arp", "tools"]
 
 
@@ -47,6 +52,53 @@ def addresses_of(vm: VMHandle, *, version: int | None = None) -> list[Address]:
         else list(_reported(vm)) or list(_leased(vm)) or list(_from_agent(vm))
     )
     return list({each.address: each for each in found if version in (None, each.version)}.values())
+
+
+def with_addresses(host: HostHandle, records: Sequence[VM], *, seconds: float = PATIENCE) -> list[VM]:
+    """Return full records of VMs of a host with the addresses of their NICs.
+
+    If a driver does not read addresses with the list, each running VM is asked. One that does not answer in time keeps none.
+
+    Args:
+        host: The host of all of them.
+        records: Records with NICs; others are returned as they are.
+        seconds: How long one VM may take.
+
+    Example:
+        >>> import novacron
+        >>> host = novacron.connect("sim://with-addresses")
+        >>> vm = host.vms.create(name="web1", nics=[{"network": "default"}], start=True)
+        >>> [len(nic.addresses) for nic in with_addresses(host, [vm.record])[0].nics]
+        [1]
+    """
+    read = any(nic.addresses for record in records for nic in record.nics or ())
+    asked = [] if read else [record for record in records if record.status == "running" and record.nics]
+    if not asked or not host.supports("address_list"):
+        return list(records)
+    answers = fan_out(
+        asked,
+        lambda record: host.invoke("address_list", vm=record.id, source=None),
+        seconds=seconds,
+        limit=AT_ONCE,
+        name="novacron-addresses",
+    )
+    told = {
+        record.id: answer.result()
+        for record, answer in zip(asked, answers, strict=True)
+        if answer.done() and answer.exception() is None
+    }
+    return [_filled(record, told.get(record.id, ())) for record in records]
+
+
+def _filled(record: VM, found: Sequence[NICAddress]) -> VM:
+    """Return a record whose NICs have these addresses."""
+    if not found:
+        return record
+    nics = tuple(
+        nic.replace(addresses=tuple(each.address for each in found if each.mac == nic.mac.lower())) for nic in record.nics or ()
+    )
+    filled: VM = record.replace(nics=nics)
+    return filled
 
 
 def _listed(vm: VMHandle) -> Iterable[Address]:
@@ -91,4 +143,4 @@ def _usable(addresses: Sequence[str], source: Source, mac: str | None) -> Iterab
             yield Address(address=str(address), source=source, version=address.version, mac=mac)
 
 
-__all__ = ["Address", "addresses_of"]
+__all__ = ["Address", "addresses_of", "with_addresses"]

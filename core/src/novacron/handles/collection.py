@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from novacron.display import html_table
 from novacron.errors import InvalidSpecError, NotFoundError, NovaCronError, SpecProblem, either
+from novacron.text import printable_line
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -27,6 +28,17 @@ class Collection(Generic[T]):
     """
 
     _repr_html_ = html_table  # for notebooks
+
+    _title = "items"
+    """What the items are called, in the plural."""
+
+    def _owner(self) -> object:
+        """Return the name of what has the items."""
+        owner = getattr(self, "_vm", None) or getattr(self, "_host", None)
+        return getattr(owner, "name", "the fleet")
+
+    def __repr__(self) -> str:
+        return printable_line(f"<{self._title} of {self._owner()}>")
 
     def _all(self) -> Sequence[T]:
         """Return all items in their usual order."""
@@ -59,9 +71,7 @@ class Collection(Generic[T]):
             NotFoundError: it does not exist; the hint suggests similar names.
             InvalidSpecError: the key is not text.
         """
-        if not isinstance(key, str):
-            problem = SpecProblem("name", repr(key), "a name, as text")
-            raise InvalidSpecError("invalid name", problems=[problem], outcome="not_sent")
+        checked_key(key)
         try:
             return self._find(key)
         except NotFoundError as error:
@@ -70,7 +80,8 @@ class Collection(Generic[T]):
             raise
 
     def get(self, key: str, default: D | None = None) -> T | D | None:
-        """Return one item by its name, or `default` if it does not exist."""
+        """Return one item by its name, or `default` if it does not exist. Raises InvalidSpecError if the key is not text."""
+        checked_key(key)
         try:
             return self._find(key)
         except NotFoundError:
@@ -81,7 +92,32 @@ class Collection(Generic[T]):
             known: list[Any] = [self._key(item) for item in self._all()]
         except NovaCronError:
             return []
-        return difflib.get_close_matches(key, known, n=3, cutoff=0.7)
+        return difflib.get_close_matches(key, known, n=3)
 
 
-__all__ = ["Collection"]
+class NamedMapping(Mapping[str, T]):
+    """A mapping whose `[]` raises a NotFoundError with a hint. `get` and `in` treat that as missing, as those of a dictionary do."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return one item by its name, or `default` if it does not exist."""
+        try:
+            return self[key]
+        except (KeyError, NotFoundError):
+            return default
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self[key]  # type: ignore[index]
+        except (KeyError, NotFoundError):
+            return False
+        return True
+
+
+def checked_key(key: object) -> None:
+    """Refuse a key that is not text. Raises InvalidSpecError."""
+    if not isinstance(key, str):
+        problem = SpecProblem("name", repr(key), "a name, as text")
+        raise InvalidSpecError("invalid name", problems=[problem], outcome="not_sent")
+
+
+__all__ = ["Collection", "NamedMapping", "checked_key"]

@@ -80,6 +80,8 @@ class DiskHandle:
 class DiskCollection(Collection[DiskHandle]):
     """A VM's disks by target: `vm.disks["vdb"]`."""
 
+    _title = "disks"
+
     def __init__(self, vm: VMHandle) -> None:
         self._vm = vm
 

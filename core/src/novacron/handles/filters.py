@@ -24,6 +24,8 @@ class FilterCollection(Collection[TrafficFilter]):
         'icmp'
     """
 
+    _title = "traffic filters"
+
     def __init__(self, host: HostHandle) -> None:
         self._host = host
 

@@ -29,6 +29,7 @@ from novacron.images.inspection import ImageFormat, inspect, unpacked
 from novacron.jobs import Job
 from novacron.records.images import Image
 from novacron.records.volumes import Volume
+from novacron.text import printable_line
 from novacron.threads import in_thread
 from novacron.urls import without_query
 
@@ -61,6 +62,9 @@ class ImageCollection:
 
     def __init__(self, host: HostHandle) -> None:
         self._host = host
+
+    def __repr__(self) -> str:
+        return printable_line(f"<images of {self._host.name}>")
 
     def available(self, arch: str | None = None) -> Mapping[str, ImageSource]:
         """Return the catalogue by name: common distributions and the user's own entries.

@@ -20,6 +20,8 @@ _Leases: TypeAlias = list[DHCPLease]
 class NetworkCollection(Collection[Network]):
     """A host's networks."""
 
+    _title = "networks"
+
     def __init__(self, host: HostHandle) -> None:
         self._host = host
 

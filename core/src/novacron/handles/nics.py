@@ -62,6 +62,8 @@ class NICHandle:
 class NICCollection(Collection[NICHandle]):
     """A VM's NICs by MAC address."""
 
+    _title = "NICs"
+
     def __init__(self, vm: VMHandle) -> None:
         self._vm = vm
 

@@ -27,6 +27,8 @@ _Volumes: TypeAlias = list[Volume]
 class PoolCollection(Collection[StoragePool]):
     """A host's storage pools and their volumes."""
 
+    _title = "storage pools"
+
     def __init__(self, host: HostHandle) -> None:
         self._host = host
 

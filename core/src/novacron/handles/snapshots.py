@@ -72,6 +72,8 @@ class SnapshotHandle:
 class SnapshotCollection(Collection[SnapshotHandle]):
     """A VM's snapshots by name: `vm.snapshots["before-upgrade"].revert()`."""
 
+    _title = "snapshots"
+
     def __init__(self, vm: VMHandle) -> None:
         self._vm = vm
 

@@ -23,6 +23,8 @@ _Templates: TypeAlias = list[Template]
 class TemplateCollection(Collection[Template]):
     """A host's templates."""
 
+    _title = "templates"
+
     def __init__(self, host: HostHandle) -> None:
         self._host = host
 

@@ -31,11 +31,10 @@ _Rates: TypeAlias = list[VMRates]  # the collection has a method named list
 class VMCollection(Collection[VMHandle]):
     """The VMs of a host: `host.vms["web1"]`, `host.vms.list(status="running")`, `host.vms.create(spec)`."""
 
+    _title = "VMs"
+
     def __init__(self, host: HostHandle) -> None:
         self._host = host
-
-    def __repr__(self) -> str:
-        return printable_line(f"<VMs of {self._host.name}>")
 
     def _all(self) -> Sequence[VMHandle]:
         return [*self.list()]
@@ -173,7 +172,15 @@ class VMPage:
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int) -> VMHandle:
+    @overload
+    def __getitem__(self, index: int) -> VMHandle: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[VMHandle]: ...
+
+    def __getitem__(self, index: int | slice) -> VMHandle | list[VMHandle]:
+        if isinstance(index, slice):
+            return [VMHandle(self._host, record) for record in self.records[index]]
         return VMHandle(self._host, self.records[index])
 
     @property

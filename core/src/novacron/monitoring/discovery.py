@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from novacron.handles.addresses import with_addresses
 from novacron.monitoring.collector import AskedFleet
 from novacron.monitoring.exporter import Target
 from novacron.plugins.driver import HostURI
@@ -28,7 +29,12 @@ def guest_targets(fleet: AskedFleet, *, timeout: float = 10.0) -> list[Target]:
     """
     names = [host.name for host in fleet.list()]
     query = VMQuery.of(status="running", detail="full")
-    answers = fleet.ask(names, lambda host: host.invoke("vm_list", query=query), timeout=timeout, limit=32)
+    answers = fleet.ask(
+        names,
+        lambda host: with_addresses(host, host.invoke("vm_list", query=query), seconds=timeout / 2),
+        timeout=timeout,
+        limit=32,
+    )
     found = []
     for answer in answers:
         for vm in () if answer.error is not None else answer.value:

@@ -62,6 +62,9 @@ class Layouts:
         self._known: dict[tuple[SeriesKey, ...], Layout] = {}
         self._shapes: dict[Hashable, Layout] = {}
 
+    def __repr__(self) -> str:
+        return f"<{len(self._known)} layouts>"
+
     def of(self, series: Iterable[SeriesKey]) -> Layout:
         """Return the layout of these series. They must be sorted as `in_order` sorts them."""
         key = tuple(series)

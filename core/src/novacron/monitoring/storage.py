@@ -39,6 +39,9 @@ class MetricStorage:
         self._layouts: dict[int, Layout] = {}
         self._objects: dict[tuple[str, str], tuple[int, Labels]] = {}
 
+    def __repr__(self) -> str:
+        return "<metrics in the state database>"
+
     def now(self) -> float:
         """Return the time of the database's clock."""
         with self.database.transaction() as connection:

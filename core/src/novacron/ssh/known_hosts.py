@@ -31,6 +31,9 @@ class KnownHosts:
     def __init__(self, state: StateDirectory | None = None) -> None:
         self._state = state or StateDirectory()
 
+    def __repr__(self) -> str:
+        return "<known host keys of VMs>"
+
     @property
     def file(self) -> Path:
         """The file. Its folder is created, the file may be missing."""

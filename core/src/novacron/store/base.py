@@ -23,6 +23,9 @@ class Store:
     def __init__(self, database: Database | Callable[[], Database]) -> None:
         self._database = database
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of the state database>"
+
     def transaction(self) -> AbstractContextManager[Connection]:
         """Open a transaction, see `Database.transaction`. Raises StorageError."""
         return (self._database() if callable(self._database) else self._database).transaction()

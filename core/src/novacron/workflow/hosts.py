@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from novacron.errors import HostNotFoundError
+from novacron.handles.collection import NamedMapping
 
 if TYPE_CHECKING:
     from novacron.handles.host import HostHandle
@@ -60,7 +61,7 @@ def default_resolver() -> HostResolver:
     return FleetResolver(lambda: default_site().fleet, lambda uri, name: default_site().connect(uri, name=name))
 
 
-class Hosts(Mapping[str, "HostHandle"]):
+class Hosts(NamedMapping["HostHandle"]):
     """Hosts by name: the given ones, those of `uris`, then those of the resolver.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from novacron.errors import AlreadyExistsError, InvalidSpecError, NovaCronError, SpecProblem
+from novacron.handles.collection import Collection
 from novacron.units import parse_duration
 from novacron.workflow.composition import Workflow, reference
 from novacron.workflow.cron import FORM, times_after
@@ -92,7 +93,7 @@ def read_schedule(stored: StoredSchedule) -> Schedule:
         return Schedule(name=stored.name, cron="", flow={}, paused=stored.paused, actor=stored.actor, problem=text)
 
 
-class Schedules:
+class Schedules(Collection[Schedule]):
     """The schedules in the state database, `fleet.schedules`. Workers (`novacron worker`) begin and run what is due."""
 
     def __init__(self, engine: DurableEngine | None = None) -> None:
@@ -171,7 +172,10 @@ class Schedules:
         """Return all schedules, sorted by name. One that can't be read says so in `problem`."""
         return [read_schedule(stored) for stored in self._store.list()]
 
-    def __getitem__(self, name: str) -> Schedule:
+    def _all(self) -> Sequence[Schedule]:
+        return self.list()
+
+    def _find(self, name: str) -> Schedule:
         """Return a schedule. Raises NotFoundError."""
         return read_schedule(self._store.get(name))
 

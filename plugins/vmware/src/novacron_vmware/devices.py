@@ -74,14 +74,20 @@ def target_of(bus: str, controller: int, unit: int) -> str:
 
 
 def places(devices: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """Yield each disk and drive with its name."""
+    """Yield each disk and drive with its name. Of two at the same place, which simulators report, the drive gets the next free name."""
     controllers = {d.key: (bus, d) for d in devices for bus, kind in CONTROLLERS.items() if isinstance(d, kind)}
-    for device in devices:
+    taken: set[str] = set()
+    for device in sorted(devices, key=lambda each: not isinstance(each, Device.VirtualDisk)):
+        unit = device.unitNumber or 0
         if isinstance(device, Device.VirtualDisk | Device.VirtualCdrom):
             bus, controller = controllers.get(device.controllerKey, ("scsi", None))
-            yield target_of(bus, controller.busNumber if controller else 0, device.unitNumber or 0), device
+            number = controller.busNumber if controller else 0
+            while (target := target_of(bus, number, unit)) in taken:
+                unit += 1
+            taken.add(target)
+            yield target, device
         elif isinstance(device, Device.VirtualFloppy):
-            yield "fd" + letters(device.unitNumber or 0), device
+            yield "fd" + letters(unit), device
 
 
 def disk_records(devices: Sequence[Any], boot: Any = None) -> Iterator[Disk]:

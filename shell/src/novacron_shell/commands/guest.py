@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from novacron.errors import NotFoundError
-from novacron_shell.bulk import Bulk, each_vm, each_vm_beside_timeout
+from novacron_shell.bulk import Bulk, each_vm, each_vm_beside_timeout, each_vm_of_list
 from novacron_shell.completion import vm_argument
 from novacron_shell.groups import CommandGroup
-from novacron_shell.options import DURATION, Settings, TextFile, common_options, list_options
-from novacron_shell.output import show_many, tell, write, write_bytes
+from novacron_shell.options import DURATION, Settings, TextFile, common_options
+from novacron_shell.output import Columns, tell, write, write_bytes
 
 
 @click.group("guest", cls=CommandGroup)
@@ -118,25 +118,28 @@ _verb("thaw", "Thaw the guest's file systems.")
 
 
 @click.command("ip")
-@vm_argument
+@each_vm_of_list
 @click.option("-4", "version", flag_value=4, type=int, help="IPv4 addresses only.")
 @click.option("-6", "version", flag_value=6, type=int, help="IPv6 addresses only.")
 @click.option("--source", is_flag=True, help="Also show where each address was found, and the NIC's MAC address.")
 @click.option("--wait", "patience", type=DURATION, metavar="DURATION", help="Wait until there is an address.")
-@list_options
-def ip(settings: Settings, vm: str, version: int | None, source: bool, patience: float | None) -> None:
-    """Print the IP addresses of VM, one a line. Ends with exit code 13 when there is none."""
-    handle = settings.vm(vm)
-    if patience:
-        handle.wait_for("ip", timeout=patience)
-    found = handle.addresses(version)
-    if source or settings.output != "table":
-        show_many(found, {"address": "address", "source": "source", "mac": "mac"}, settings.output)
-    else:
-        for each in found:
+def ip(bulk: Bulk, version: int | None, source: bool, patience: float | None) -> None:
+    """Print the IP addresses of VM, one a line; of several VMs with their names. Ends with exit code 13 when there is none."""
+
+    def found(vm: Any) -> list[Any]:
+        if patience:
+            vm.wait_for("ip", timeout=patience)
+        addresses: list[Any] = vm.addresses(version)
+        if not addresses:
+            raise NotFoundError(f"{vm.name!r} has no known address", resource=vm.name, hint="give it time with --wait 5m")
+        return addresses
+
+    if bulk.single and not source and bulk.output == "table":
+        for each in bulk.read(found)[0][1]:
             write(each.address)
-    if not found:
-        raise NotFoundError(f"{handle.name!r} has no known address", resource=handle.name, hint="give it time with --wait 5m")
+    else:
+        more: Columns = {"source": "source", "mac": "mac"} if source or bulk.output != "table" else {}
+        bulk.show_lists(found, {"address": "address", **more})
 
 
 COMMANDS = {"guest": guest}

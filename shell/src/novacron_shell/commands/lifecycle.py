@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -36,16 +37,21 @@ def list_(settings: Settings, words: tuple[str, ...], full: bool, **filters: Any
     detail = "full" if full or settings.output == "wide" or set(settings.columns) & FULL_COLUMNS else None
     query = VMQuery.of(**given(**filters, sort=settings.sort, detail=detail))
     settings.sort = None  # the query has sorted
+    hosts: dict[str, Any] = {}
     if words:
-        chosen = [vm.record for vm in select(settings, words, full=bool(detail or query.tag))]
+        handles = select(settings, words, full=bool(detail or query.tag))
+        hosts, chosen = {vm.record.host: vm.host for vm in handles}, [vm.record for vm in handles]
     else:
         everything = query.without_page()
-        chosen = [vm for answer in settings.ask(lambda host: host.invoke("vm_list", query=everything)) for vm in answer]
+        answers = settings.ask(lambda host: (host, host.invoke("vm_list", query=everything)))
+        hosts, chosen = {host.name: host for host, _ in answers}, [vm for _, answer in answers for vm in answer]
         if not (query.name or query.status or query.tag or query.node):
             remember((vm.host, vm.name) for vm in chosen)
     page = query.page(chosen)
     shown: dict[str, Any] = COLUMNS | ({"tags": "tags"} if full else {})
-    show_many(page.items, shown, settings.output, wide=WIDE | {"protection": Protections()})
+    with_addresses = "addresses" in settings.columns if settings.columns else detail and settings.output != "table"
+    items = _addressed(page.items, hosts) if with_addresses else page.items
+    show_many(items, shown, settings.output, wide=WIDE | {"protection": Protections()})
     if page.next:
         tell(f"{len(page)} of {page.total}; continue with --cursor {page.next}")
 
@@ -75,8 +81,19 @@ class Protections:
         return self._levels.get(vm.id)
 
 
+def _addressed(records: Sequence[Any], hosts: Mapping[str, Any]) -> list[Any]:
+    """Return the records, in their order, with the addresses of their NICs."""
+    from novacron.handles.addresses import with_addresses
+
+    mine: dict[str, list[Any]] = {}
+    for record in records:
+        mine.setdefault(record.host, []).append(record)
+    filled = {(vm.host, vm.id): vm for host, some in mine.items() if host in hosts for vm in with_addresses(hosts[host], some)}
+    return [filled.get((record.host, record.id), record) for record in records]
+
+
 def addresses_of(vm: Any) -> list[str]:
-    """Return the IP addresses of a VM's NICs, as far as the hypervisor reported them."""
+    """Return the IP addresses of a VM's NICs, as far as they are known."""
     return [address for nic in vm.nics or () for address in nic.addresses]
 
 
@@ -84,7 +101,10 @@ def addresses_of(vm: Any) -> list[str]:
 @each_vm
 def show(bulk: Bulk) -> None:
     """Show all fields of VM."""
-    bulk.show(lambda vm: vm.record if bulk.single else vm.refresh().record)  # a single VM has just been read in full
+    from novacron.handles.addresses import with_addresses
+
+    # a single VM has just been read in full
+    bulk.show(lambda vm: with_addresses(vm.host, [vm.record if bulk.single else vm.refresh().record])[0])
 
 
 @click.command("create")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,7 +35,15 @@ def list_(bulk: Bulk) -> None:
         "filter": "filter",
         "addresses": "addresses",
     }
-    bulk.show_lists(lambda vm: [nic.record for nic in vm.nics], columns)
+    from novacron.handles.addresses import with_addresses
+
+    def read(vm: Any) -> Sequence[Any]:
+        if vm.record.nics is None:
+            vm.refresh()
+        nics: Sequence[Any] = with_addresses(vm.host, [vm.record])[0].nics or ()
+        return nics
+
+    bulk.show_lists(read, columns)
 
 
 @nic.command("attach")

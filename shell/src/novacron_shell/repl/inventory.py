@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from novacron.errors import HostNotFoundError, VMNotFoundError, either
+from novacron.handles.collection import NamedMapping
 from novacron.text import printable_line
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ CONNECTING = "still connecting"
 """What `unreachable` says about a host until it has answered for the first time."""
 
 
-class Inventory(Mapping[str, "VMHandle"]):
+class Inventory(NamedMapping["VMHandle"]):
     """VMs by name, or "HOST/NAME" where two hosts have one of that name.
 
     They are read again after each command and at each event of a host, in the background: no keystroke waits for a hypervisor. The VMs of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, SpecProblem, WorkflowError
+from novacron.handles.collection import Collection
 from novacron.store.processes import ProcessRecord
 from novacron.store.runs import StoredRun
 from novacron.units import parse_duration
@@ -69,7 +70,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
 
-class Runs:
+class Runs(Collection[RunRecord]):
     """The runs in the state database, `fleet.runs`.
 
     Example:
@@ -92,7 +93,13 @@ class Runs:
     def __repr__(self) -> str:
         return "<runs>"
 
-    def __getitem__(self, run_id: str) -> RunRecord:
+    def _all(self) -> Sequence[RunRecord]:
+        return self.list(limit=None)
+
+    def _key(self, item: RunRecord) -> str:
+        return item.id
+
+    def _find(self, run_id: str) -> RunRecord:
         """Return a run by its id, or by a beginning that no other has. Raises NotFoundError."""
         return next(self._records([self._store.get(run_id)]))
 
