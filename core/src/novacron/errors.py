@@ -232,7 +232,10 @@ class InvalidStateError(NovaCronError):
             >>> error.message, error.hint
             ("can't start 'web1': it is running", 'possible when stopped, crashed or saved')
         """
-        return cls(f"can't {action} {vm!r}: it is {status}", resource=vm, hint=f"possible when {either(allowed)}")
+        hint = f"possible when {either(allowed)}"
+        if action == "start" and status == "suspended":
+            hint += "; a suspended VM continues with `novacron resume`"
+        return cls(f"can't {action} {vm!r}: it is {status}", resource=vm, hint=hint)
 
 
 class BusyError(InvalidStateError):

@@ -62,6 +62,24 @@ def test_equal_errors_of_several_vms_are_said_once(hosts):
     )
 
 
+def test_errors_that_differ_by_the_name_of_their_vm_alone_are_said_once(hosts):
+    vms = [hosts["wf1"].vms.create(name=f"v{n}", memory="64MiB", start=True) for n in range(3)]
+    for vm in vms[:2]:
+        vm.suspend()
+    run = steps.start().run(vms, hosts=hosts)
+    with pytest.raises(errors.WorkflowError) as caught:
+        run.result()
+    assert "2 of 3 VMs failed: v0, v1: can't start the VM: it is suspended on wf1" in str(caught.value)
+
+
+def test_the_lines_of_a_run_of_several_vms_name_them(hosts):
+    vms = [hosts["wf1"].vms.create(name=f"v{n}", memory="64MiB") for n in range(2)]
+    run = steps.start().run(vms, hosts=hosts)
+    run.result()
+    assert {line.split(" start")[0].strip() for line in str(run).splitlines()[1:]} == {"+ v0:", "+ v1:"}
+    assert str(steps.stop().run(vms[0], hosts=hosts)).splitlines()[1].startswith("  + stop")
+
+
 def test_a_run_of_several_vms_does_no_more_at_a_time_than_asked(hosts):
     vms = [hosts["wf1"].vms.create(name=f"v{n}", memory="64MiB") for n in range(6)]
     guard, now, most = threading.Lock(), [0], [0]

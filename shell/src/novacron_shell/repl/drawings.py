@@ -163,11 +163,14 @@ def run(found: Any) -> RenderableType:
     names = getattr(found, "resource", None) or ", ".join(vm.name or vm.id for vm in getattr(found, "vms", ()))
     title = printable_line(f"{found.id}  {found.name or getattr(found, 'flow', '') or 'workflow'} of {names}  ")
     tree = Tree(Text.assemble((title, "bold"), (found.status, STATUS_STYLE.get(found.status, "yellow"))))
+    named = len({step.vm for step in found.steps}) > 1
     for step in found.steps:
         style = STATUS_STYLE.get(step.status, "")
         took = f"  {cell('took_seconds', step.seconds)}" if step.seconds is not None else ""
         text = Text.assemble(
-            (f"{STEP_MARKS.get(step.status, ' ')} ", style), printable_line(step.description), (f"  {step.status}{took}", "dim")
+            (f"{STEP_MARKS.get(step.status, ' ')} ", style),
+            printable_line(f"{step.vm}: {step.description}" if named else step.description),
+            (f"  {step.status}{took}", "dim"),
         )
         branch = tree.add(text)
         if why := step.error or step.undo_error:

@@ -297,12 +297,16 @@ class Interpreter:
 
 
 def _by_error(vms: Iterable[VMRef], errors: Mapping[str, NovaCronError]) -> str:
-    """Return each error once, after the names of the VMs that failed with it: "web1, web2 and 8 more: the pool is full"."""
-    names: dict[str, list[str]] = {}
+    """Return each error once, after the names of the VMs that failed with it: "web1, web2 and 8 more: the pool is full".
+
+    Errors that differ by the VM's own name only are one: "web1, web2 and 8 more: the VM has no disk".
+    """
+    failed: dict[str, list[VMRef]] = {}
     for vm in vms:
         if vm.id in errors:
-            names.setdefault(str(errors[vm.id]), []).append(vm.name or vm.id)
-    return "; ".join(f"{_first(failed)}: {error}" for error, failed in names.items())
+            failed.setdefault(str(errors[vm.id]).replace(repr(vm.name), "the VM"), []).append(vm)
+    texts = {text if len(some) > 1 else str(errors[some[0].id]): some for text, some in failed.items()}
+    return "; ".join(f"{_first([vm.name or vm.id for vm in some])}: {text}" for text, some in texts.items())
 
 
 def _first(names: Sequence[str], shown: int = 3) -> str:

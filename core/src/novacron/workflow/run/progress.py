@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -53,11 +54,28 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         return result
 
     def __str__(self) -> str:
+        return self.line()
+
+    def line(self, *, named: bool = False) -> str:
+        """Return the step in one line, with the name of its VM if `named`."""
         why = self.error or self.undo_error
         took = "" if self.seconds is None else f"  {format_duration(self.seconds)}"
+        of = f"{self.vm}: " if named and self.vm else ""
         return printable_line(
-            f"{_MARKS[self.status]} {self.description}  {self.status}{took}{'  ' + str(why['text']) if why else ''}"
+            f"{_MARKS[self.status]} {of}{self.description}  {self.status}{took}{'  ' + str(why['text']) if why else ''}"
         )
+
+
+def step_lines(steps: Sequence[StepRecord]) -> list[str]:
+    """Return a line for each step. In a run of several VMs each line names its VM.
+
+    Example:
+        >>> steps = [StepRecord(path="1", description="stop", vm=vm, status="done") for vm in ("web1", "web2")]
+        >>> step_lines(steps), step_lines(steps[:1])
+        (['+ web1: stop  done', '+ web2: stop  done'], ['+ stop  done'])
+    """
+    named = len({step.vm for step in steps}) > 1
+    return [step.line(named=named) for step in steps]
 
 
 class StepRecords:
@@ -141,4 +159,4 @@ class StepRecords:
             self._count[step.status] += 1
 
 
-__all__ = ["StepRecord", "StepRecords", "StepStatus"]
+__all__ = ["StepRecord", "StepRecords", "StepStatus", "step_lines"]

@@ -13,7 +13,7 @@ from novacron.jobs import Job, Progress
 from novacron.text import printable, printable_line
 from novacron.workflow.nodes import VMRef, names_of
 from novacron.workflow.run.journal import Entry, Event, Journal
-from novacron.workflow.run.progress import StepRecord, StepRecords
+from novacron.workflow.run.progress import StepRecord, StepRecords, step_lines
 
 if TYPE_CHECKING:
     from novacron.workflow.composition import Workflow
@@ -61,7 +61,12 @@ class Run(Job[Any]):
 
     def __str__(self) -> str:
         return printable(
-            "\n".join([f"{self.name or 'workflow'} of {self.resource}: {self._status}", *(f"  {s}" for s in self.steps)])
+            "\n".join(
+                [
+                    f"{self.name or 'workflow'} of {self.resource}: {self._status}",
+                    *(f"  {line}" for line in step_lines(self.steps)),
+                ]
+            )
         )
 
     @property

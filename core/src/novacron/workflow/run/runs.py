@@ -18,7 +18,7 @@ from novacron.units import parse_duration
 from novacron.workflow.composition import Workflow, reference
 from novacron.workflow.nodes import VMRef, names_of
 from novacron.workflow.run.journal import Entry
-from novacron.workflow.run.progress import StepRecord, StepRecords
+from novacron.workflow.run.progress import StepRecord, StepRecords, step_lines
 from novacron.workflow.run.run import Run, RunStatus
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
             head += f", asked for by {self.actor}{by}"
         if self.waits_for:
             head += f", waits for run {self.waits_for}"
-        lines = [head, *(f"  {step}" for step in self.steps)]
+        lines = [head, *(f"  {line}" for line in step_lines(self.steps))]
         if self.error:
             lines.append(f"  {self.error['text']}")
         lines += [f"  LEFT  {what}" for what in self.left]
