@@ -312,6 +312,55 @@ def test_vms_that_can_not_be_restarted_are_named_beforehand(rack):
     assert {vm.status for vm in fleet.failover["a"].vms} == {"refused"}
 
 
+def test_what_was_switched_off_is_started_again_on_a_node_that_answers_before_it_was_seen_off(rack):
+    """Its BMC did what it was told, could not be asked afterwards, and somebody switched the node on again."""
+    for name, tags in (("web1", []), ("never", ["restart-never"])):
+        rack.create(name, "a", tags=tags)
+    rack.create("off1", "a", start=False)
+    controller = well(rack)
+    machine = rack.machines["a"]
+    machine.cut()
+    machine.bmc_network, machine.bmc_calls = "both ways", 3
+    rack.rounds(controller, 6)
+    assert (rack.site.fleet.failover["a"].stage, machine.running, rack.offs) == ("waiting", [], 1)
+    machine.boot()
+    messages = rack.rounds(controller, 2)
+    assert any("1 VMs had ended" in text for text in messages), messages
+    assert rack.running == {"a": ["web1"], "b": [], "c": []}
+    failover = rack.site.fleet.failover["a"]
+    assert (failover.stage, failover.steps[-1], rack.status("a")) == ("cancelled", "web1: started again", "up")
+
+
+def test_a_migration_that_was_arriving_elsewhere_when_the_node_failed_is_waited_for(rack):
+    """It counted as moved at once, and was not restarted when the other host undid it."""
+    vm = rack.create("web1", "a")
+    controller = well(rack)
+    rack.site.fleet.hosts["b"].vms.import_definition(vm.export().text)
+    there = rack.machines["b"].world
+    there.find(vm.id).status = "migrating"
+    there.faults.add("vm_settle", error=errors.OperationTimeoutError("it still arrives"), times=None)
+    rack.machines["a"].crash()
+    rack.rounds(controller, 6)
+    [waiting] = rack.site.fleet.failover["a"].vms
+    assert (waiting.status, waiting.reason) == ("pending", "it may run on b: it still arrives on b")
+    there.faults.clear()
+    there.drop(there.find(vm.id))
+    rack.rounds(controller, 2)
+    assert [each.status for each in rack.site.fleet.failover["a"].vms] == ["running"]
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
+
+
+def test_a_vm_whose_migration_has_arrived_is_left_where_it_is(rack):
+    vm = rack.create("web1", "a")
+    controller = well(rack)
+    rack.site.fleet.hosts["b"].vms.import_definition(vm.export().text)
+    rack.machines["a"].crash()
+    rack.machines["b"].world.find(vm.id).status = "running"
+    rack.rounds(controller, 6)
+    assert [each.status for each in rack.site.fleet.failover["a"].vms] == ["moved"]
+    assert rack.running == {"a": [], "b": ["web1"], "c": []}
+
+
 def test_what_a_vm_needs_of_its_host_is_named_beforehand(rack, monkeypatch):
     """Kernels, shared folders and secrets: a VM that lacks one of them fails at its start on another host, when nobody has time."""
     fleet = rack.site.fleet

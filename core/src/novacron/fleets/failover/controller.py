@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import BusyError, NovaCronError, StorageError
 from novacron.fleets.asking import Askable
 from novacron.fleets.failover.observing import Observations, brake, second_view
-from novacron.fleets.failover.protecting import read_protected
+from novacron.fleets.failover.protecting import NEVER_RESTARTED, read_protected
 from novacron.fleets.failover.restarting import Restarter, taker_of_allocation
-from novacron.fleets.failover.returning import cleaned
+from novacron.fleets.failover.returning import cleaned, started_again
 from novacron.fleets.fencing.fencer import Fencer
 from novacron.fleets.groups import settings_of
 from novacron.records.capacity import FleetNode
@@ -253,8 +253,7 @@ class FailoverController:
         if failover.stage == "waiting" and not failover.confirmed_by:
             if node.id in silent or not self._answers(node):
                 return [f"{node.name}: {failover.reason}"]
-            self._store.advance(right, failover, "cancelled", status="up", steps=["it answers again; nothing was restarted"])
-            return [f"{node.name} answers again; nothing was restarted"]
+            return self._cancel(right, failover, node)
 
         members = [each for each in self._watched() if each.group == failover.group]
         if not failover.confirmed_by and (why := self._braked(failover.group, members, silent)):
@@ -274,8 +273,7 @@ class FailoverController:
                 result = self._fencer.fence(node, self._devices.list(node.id), allowed=allowed)
                 off, steps = result.off, result.steps
         except NodeAnsweredError:
-            self._store.advance(right, failover, "cancelled", status="up", steps=["it answers again before it was switched off"])
-            return [f"{node.name} answers again"]
+            return self._cancel(right, failover, node)
         if not off:
             ask = f"it may still run; switch it off, then run `novacron host confirm-fenced {node.name}`"
             self._store.advance(right, failover, "waiting", status="fencing", reason=ask, steps=steps)
@@ -283,6 +281,18 @@ class FailoverController:
         self._take_vms(right, failover)
         self._store.advance(right, failover, "restarting", status="fenced", reason="it is off", steps=steps)
         return [f"{node.name} is off"]
+
+    def _cancel(self, right: Right, failover: Failover, node: FleetNode) -> list[str]:
+        """End a failover whose node answers again. What ran there and has ended, perhaps because it was switched off, is started there."""
+        self._store.check(right)
+        self._nodes.change(node.id, status="up", reason="")  # otherwise it would take no VM
+        stored = self._store.protected()
+        ran = [each.vm for each in self._allocations.list(node.id) if each.active and each.vm in stored]
+        wanted = [vm for vm in ran if NEVER_RESTARTED not in stored[vm].refusals]
+        steps = started_again(self._fleet.hosts[node.host], wanted, self._places(node)[1], lambda: self._store.check(right))
+        said = f"it answers again; {len(steps)} VMs had ended" if steps else "it answers again; all its VMs still run"
+        self._store.advance(right, failover, "cancelled", status="up", steps=[said, *steps])
+        return [f"{node.name}: {said}"]
 
     def _take_vms(self, right: Right, failover: Failover) -> None:
         """Store which VMs are restarted, and free what they took on the node that is off."""

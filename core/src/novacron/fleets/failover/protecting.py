@@ -20,6 +20,8 @@ PRIORITIES: Mapping[str, int] = {"restart-first": 0, "restart-last": 2}
 """Tags of VMs that are restarted before or after the others, which have the priority 1."""
 NEVER = "restart-never"
 """The tag of VMs that are not restarted."""
+NEVER_RESTARTED = f"it has the tag {NEVER}"
+"""The reason that such a VM is stored with."""
 SHARED_TYPES = frozenset({"netfs", "iscsi", "iscsi-direct", "rbd", "gluster", "sheepdog", "vstorage", "mpath", "scsi"})
 """Types of storage pools that are on the network. Others are shared only if the setting `shared_pools` of the group names them."""
 LEVELS: Mapping[str, ProtectionLevel] = {"virtlockd": "A", "sanlock": "B", "none": "C"}
@@ -120,7 +122,7 @@ def _protected(host: HostHandle, node: FleetNode, vm: VM, shared: SharedStorage,
 def _refusals(host: HostHandle, vm: VM, shared: SharedStorage, secrets: Callable[[str], str]) -> Iterator[str]:
     """Yield why a VM can't be restarted on another node without loss or danger."""
     if NEVER in (vm.tags or ()):
-        yield f"it has the tag {NEVER}"
+        yield NEVER_RESTARTED
     if not vm.persistent:
         yield "it is transient, so it has no definition"
     if vm.autostart:
@@ -157,4 +159,4 @@ def _host_needs(host: HostHandle, vm: VM, shared: SharedStorage, secrets: Callab
             yield f"its disk {target} could not be opened on another host: {error}"
 
 
-__all__ = ["LEVELS", "NEVER", "PRIORITIES", "levels", "read_protected"]
+__all__ = ["LEVELS", "NEVER", "NEVER_RESTARTED", "PRIORITIES", "levels", "read_protected"]

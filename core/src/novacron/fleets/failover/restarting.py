@@ -121,7 +121,14 @@ class Restarter:
         if vm.destination is not None:
             return vm
         for record in places.get(vm.vm, ()):
-            if record.status not in INACTIVE:
+            if record.status in INACTIVE:
+                continue
+            # a migration that was arriving when the node failed may still be undone there: only its end counts
+            try:
+                arrived = _found(self._fleet.hosts[record.host], vm.vm)
+            except NovaCronError as error:
+                return _changed(vm, reason=f"it may run on {record.host}: {error}")
+            if arrived is not None and arrived.status not in INACTIVE:
                 return _changed(vm, status="moved", reason=f"it runs on {record.host}")
         for each in held:
             if each.node in silent or each.pending:

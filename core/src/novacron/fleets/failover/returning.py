@@ -58,4 +58,35 @@ def cleaned(
     return done, left
 
 
-__all__ = ["GONE", "cleaned"]
+def started_again(host: Any, vms: Sequence[str], places: Mapping[str, Sequence[VM]], check: Callable[[], object]) -> list[str]:
+    """Start the VMs that ran on a host before it was silent, and have ended since: it may have been off for a while.
+
+    They never had another place, so this is no second copy.
+
+    Args:
+        host: the host that answers again.
+        vms: UUIDs of the VMs that ran there.
+        places: what the other hosts report, by the VM's UUID.
+        check: raises an error if the controller has lost its right.
+
+    Returns:
+        What was done with each VM that has ended, as texts.
+    """
+    found = {vm.id: vm for vm in invoke_host(host, "vm_list", query=VMQuery())}
+    done = []
+    for vm in vms:
+        record = found.get(vm)
+        if record is None or record.status not in INACTIVE:
+            continue
+        if any(other.status not in INACTIVE for other in places.get(vm, ())):
+            continue
+        check()
+        try:
+            invoke_host(host, "vm_start", vm=vm)
+            done.append(f"{record.name}: started again")
+        except NovaCronError as error:
+            done.append(f"{record.name}: {error}")
+    return done
+
+
+__all__ = ["GONE", "cleaned", "started_again"]
