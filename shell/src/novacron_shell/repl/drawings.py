@@ -303,6 +303,10 @@ def plot(found: Any) -> RenderableType:
     return _Chart(found)
 
 
+PICTURE_COLUMNS = 80
+"""How wide a picture is at the most."""
+
+
 class _Picture:
     """A picture in terminals, by Kitty's protocol, Sixel or coloured half blocks, as the terminal can; elsewhere a line of text."""
 
@@ -312,7 +316,7 @@ class _Picture:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
         if console.is_terminal and console.color_system is not None and (drawn := _image(found.data)) is not None:
-            yield drawn
+            yield from console.render(drawn, options.update(max_width=min(options.max_width, PICTURE_COLUMNS)))
         yield Text(
             printable_line(
                 f"picture of the VM {found.vm}: {found.mime_type}, {cell('size_bytes', len(found.data))}; save it with "
@@ -336,14 +340,17 @@ def decoded(data: bytes) -> Any:
 
 
 def _image(data: bytes) -> RenderableType | None:
-    """Return what draws a picture; None if its data can't be read. The terminal is asked once what it can show."""
+    """Return what draws a picture in its own shape, as large as fits; None if its data can't be read.
+
+    The terminal is asked once what it can show.
+    """
     from textual_image.renderable import HalfcellImage, Image, UnicodeImage
 
     image = decoded(data)
     if image is None:
         return None
     kind: Any = HalfcellImage if Image is UnicodeImage else Image
-    drawn: RenderableType = kind(image, width="auto" if image.width < 640 else 80)
+    drawn: RenderableType = kind(image, width="auto", height="auto")
     return drawn
 
 
