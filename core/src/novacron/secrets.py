@@ -126,10 +126,10 @@ def read_secret(file: Path) -> str:
             about = os.fstat(opened.fileno())
             if not stat.S_ISREG(about.st_mode):
                 raise InvalidStateError(f"{file} is no ordinary file", outcome="not_sent", hint="write the secret to a file")
-            if about.st_uid not in (0, os.geteuid()):
+            if os.name == "posix" and about.st_uid not in (0, os.geteuid()):
                 hint = f"chown {os.geteuid()} {file}, after you checked its content"
                 raise InvalidStateError(f"{file} belongs to another user", outcome="not_sent", hint=hint)
-            if about.st_mode & 0o077:
+            if os.name == "posix" and about.st_mode & 0o077:
                 raise InvalidStateError(f"others may read {file}", outcome="not_sent", hint=f"chmod 600 {file}")
             content = opened.read(LONGEST + 1)
         if len(content) > LONGEST:
@@ -146,7 +146,7 @@ def read_secret(file: Path) -> str:
 
 def _without_waiting(file: str, flags: int) -> int:
     """Open a file for reading. A pipe that nobody writes to does not block."""
-    return os.open(file, flags | os.O_NONBLOCK)
+    return os.open(file, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _asked(backend: Callable[[str], str | None], name: str) -> str | None:

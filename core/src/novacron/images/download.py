@@ -5,7 +5,6 @@ The standard library does it (`urllib.request`): it honours `http_proxy`, `https
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import http.client
 import json
@@ -25,6 +24,11 @@ from novacron.jobs import Job
 from novacron.state import make_private, open_private
 from novacron.units import format_size
 from novacron.urls import without_query
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
 
 CHUNK = 1024 * 1024
 STALL = 30.0
@@ -201,7 +205,13 @@ def _write_note(note: Path, content: dict[str, Any]) -> None:
 
 @contextmanager
 def _alone(path: Path, job: Job[Any]) -> Iterator[None]:
-    """Hold a file's lock, so that two processes do not write the same part. The system releases it when a process ends."""
+    """Hold a file's lock, so that two processes do not write the same part. The system releases it when a process ends.
+
+    Windows has no such lock.
+    """
+    if fcntl is None:  # pragma: no cover - Windows
+        yield
+        return
     with os.fdopen(open_private(path.with_name(path.name + ".lock"), os.O_RDWR), "r+b") as lock:
         while True:
             try:
