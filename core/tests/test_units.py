@@ -150,11 +150,21 @@ def test_formatting_a_duration_and_parsing_it_gives_it_back(seconds):
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=0.05, abs=0.001)
 
 
-@pytest.mark.parametrize("bad", [timedelta(seconds=-1), float("inf"), None, [], "5x", "1h x", "x 1h", "1h,30m", "h", "1..5h"])
+@pytest.mark.parametrize(
+    "bad", [timedelta(seconds=-1), True, float("inf"), None, [], "5x", "1h x", "x 1h", "1h,30m", "h", "1..5h"]
+)
 def test_only_durations_are_durations(bad):
     with pytest.raises(InvalidValueError, match=r"^not a duration: ") as caught:
         parse_duration(bad)
     assert (caught.value.hint, caught.value.outcome) == ('a duration such as "90s"', "not_sent")
+    assert repr(bad.total_seconds() if isinstance(bad, timedelta) else bad) in str(caught.value)
+
+
+@pytest.mark.parametrize(("parse", "word"), [(parse_size, "a size"), (parse_duration, "a duration")])
+def test_a_number_of_a_hundred_characters_is_the_longest(parse, word):
+    assert parse("0" * 99 + "7") == 7
+    with pytest.raises(InvalidValueError, match=word):
+        parse("0" * 100 + "7")
 
 
 @pytest.mark.parametrize("bad", [True, -1, -0.5, float("inf"), None, [], b"2K", "2 GiB x", "x2", "2Gi/h", "2,5G", "1.K"])
