@@ -309,12 +309,9 @@ class VMHandle:
 
     def migration_check(self, to: HostHandle | str, **options: Unpack[MigrationFields]) -> MigrationCheck:
         """Run all pre-checks of a migration. Nothing is changed."""
-        from novacron.specs import MigrationSpec
+        from novacron.handles import migration
 
-        result: MigrationCheck = self.host.invoke(
-            "migration_check", vm=self.id, to=self.host.other(to).destination(), spec=MigrationSpec.parse(options)
-        )
-        return result
+        return migration.check(self, to, options)
 
     @overload
     def migrate(self, to: HostHandle | str, *, wait: Literal[True] = ..., **options: Unpack[MigrationFields]) -> VMHandle: ...
@@ -332,24 +329,9 @@ class VMHandle:
             MigrationCheckError: a pre-check failed; `failures` lists all of them.
             MigrationError: the migration failed. The error says where the VM is; with outcome "unknown" it names both hosts.
         """
-        from novacron.specs import MigrationSpec
+        from novacron.handles import migration
 
-        spec, destination = MigrationSpec.parse(options), self.host.other(to)
-
-        def moved(report: Any) -> VMHandle:
-            self.host, self.record, self.last_migration = destination, report.vm, report
-            return self
-
-        return finish(
-            self.host,
-            "vm_migrate",
-            moved,
-            wait=wait,
-            timeout=spec.deadline + 60,
-            vm=self.id,
-            to=destination.destination(),
-            spec=spec,
-        )
+        return migration.migrate(self, to, options, wait=wait)
 
     def addresses(self, version: int | None = None) -> list[Address]:
         """Return the IP addresses of the VM's NICs with their source: guest agent, DHCP leases, the host's neighbour table, VMware Tools.
