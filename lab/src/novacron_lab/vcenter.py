@@ -111,6 +111,12 @@ class VCenter:
         """Let a VM, named by its id ("vm-57"), wait on a question with these choices; their keys are "0", "1", ..."""
         self._post("/questions", "POST", json.dumps({"vm": vm, "id": identity, "text": text, "choices": choices}).encode())
 
+    def link(self, *others: VCenter) -> None:
+        """Put other vCenters into enhanced linked mode with this one: from now on its lookup service names them too."""
+        for other in others:
+            url = f"https://127.0.0.1:{other.port}/sdk"
+            self._post("/linked", "POST", json.dumps({"url": url, "name": f"vc-{other.port}"}).encode())
+
     def heal(self) -> None:
         """Take back all ordered faults."""
         self._faults("DELETE", None)

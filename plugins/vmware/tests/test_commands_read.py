@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -411,6 +412,10 @@ FACTS: dict[str, Facts] = {
         lambda answer: (answer["subject"], answer["issuer"], moment(answer["ends_at"]), answer["status"]),
     ),
     "vsphere node setting-list esx1 --prefix Config.HostAgent.": same("value", key="name"),
+    "vsphere vcenter list": Facts(
+        lambda answer: sorted((urlsplit(e["Url"]).netloc, s["ServiceId"]) for s in answer for e in s["ServiceEndpoints"]),
+        lambda answer: sorted((each["address"], each["id"]) for each in answer),
+    ),
     "vsphere portgroup teaming-show prod": Facts(
         lambda answer: [sorted({str(p["config"]["setting"].get("uplinkTeamingPolicy")) for p in answer["port"]})],
         lambda answer: [sorted({str(each["balance"]) for each in answer})],

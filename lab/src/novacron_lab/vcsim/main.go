@@ -84,6 +84,7 @@ func main() {
 	service.Listen = &url.URL{Host: *listen, User: url.UserPassword(*username, *password)}
 	service.HandleFunc("/faults", func(response http.ResponseWriter, request *http.Request) { orderFault(service, response, request) })
 	service.HandleFunc("/questions", func(response http.ResponseWriter, request *http.Request) { askQuestion(service, response, request) })
+	service.HandleFunc("/linked", func(response http.ResponseWriter, request *http.Request) { linkVCenter(service, response, request) })
 	service.HandleFunc(filesPrefix, serveGuestFiles)
 	service.HandleFunc(nfcPrefix, servePacked)
 	service.HandleFunc(bundlePrefix, serveBundle)

@@ -79,6 +79,11 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
         finally:
             web.close()
 
+    @property
+    def user(self) -> str:
+        """The user that logs in."""
+        return self._user
+
     def credential(self) -> Any:
         """Return the user and password as another vCenter needs them to hand a VM over."""
         return vim.ServiceLocator.NamePassword(username=self._user, password=self._password)

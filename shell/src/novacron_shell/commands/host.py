@@ -40,17 +40,33 @@ def list_(settings: Settings, ping: bool) -> None:
 @click.argument("uri")
 @click.option("--replace", is_flag=True, help="Replace a host that has this name.")
 @click.option("--check/--no-check", default=True, help="Connect to the host before it is added.")
+@click.option("--linked", is_flag=True, help="Also add the vCenters that are in linked mode with this one.")
 @common_options
-def add(settings: Settings, name: str, uri: str, replace: bool, check: bool) -> None:
+def add(settings: Settings, name: str, uri: str, replace: bool, check: bool, linked: bool) -> None:
     """Add the host at URI to the fleet as NAME."""
     from novacron import connect, fleet
 
-    if check:
-        connect(uri, name=name).close()
-    fleet().add(name, uri, replace=replace)
-    tell(f"{name} is in the fleet")
+    hosts = {name: uri}
+    if check or linked:
+        with connect(uri, name=name) as connected:
+            if linked:
+                hosts |= _linked(connected)
+    for each, place in hosts.items():
+        fleet().add(each, place, replace=replace)
+        tell(f"{each} is in the fleet")
     if uri.startswith("sim:"):
         tell("a simulated host lives within one process: the next command starts with a fresh one")
+
+
+def _linked(connected: Any) -> dict[str, str]:
+    """Return the names and URIs of the vCenters that are in linked mode with a host. Raises UnsupportedOperationError."""
+    from novacron.errors import UnsupportedOperationError
+
+    if not connected.supports("vsphere.vcenter_list"):
+        raise UnsupportedOperationError(
+            f"{connected.name!r} has no linked mode", outcome="not_sent", hint="leave --linked out: only vCenters are linked"
+        )
+    return {each.name: each.uri for each in connected.native.vcenter_list() if not each.current}
 
 
 @host.command("remove")

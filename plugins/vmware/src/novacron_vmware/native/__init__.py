@@ -15,6 +15,7 @@ def areas() -> list[type]:
     from novacron_vmware.native.history import VSphereHistory
     from novacron_vmware.native.libraries import VSphereLibraries
     from novacron_vmware.native.library_templates import VSphereLibraryTemplates
+    from novacron_vmware.native.linked_mode import VSphereLinkedMode
     from novacron_vmware.native.node_systems import VSphereNodeSystems
     from novacron_vmware.native.nodes import VSphereNodes
     from novacron_vmware.native.performance import VSpherePerformance
@@ -40,6 +41,7 @@ def areas() -> list[type]:
         VSphereHistory,
         VSphereLibraries,
         VSphereLibraryTemplates,
+        VSphereLinkedMode,
         VSphereNodes,
         VSphereNodeSystems,
         VSpherePerformance,

@@ -212,6 +212,16 @@ class ServerSession(Record, frozen=True):
     current: bool
 
 
+class LinkedVCenter(Record, frozen=True):
+    """A vCenter of the same single sign-on domain."""
+
+    name: str
+    address: str
+    uri: str
+    current: bool
+    id: str
+
+
 class License(Record, frozen=True):
     """A licence. Only the last group of its key is shown."""
 
