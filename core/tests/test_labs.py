@@ -103,6 +103,7 @@ def test_everything_is_created_in_the_order_of_its_dependencies(applied):
 CHANGES = {
     "more copies": ({"parameters__n": 3}, [("create", "vm", "web-3")]),
     "memory": ({"parameters__memory": "2GiB"}, [("update", "vm", "web-1"), ("update", "vm", "web-2")]),
+    "more vCPUs than the most so far": ({"vms__db__vcpus": 3}, [("update", "vm", "db")]),
     "text": ({"vms__db__description": "new"}, [("update", "vm", "db")]),
     "tags": ({"vms__db__tags": ["lab", "db"]}, [("update", "vm", "db")]),
     "hardware": ({"vms__db__features": {"hyperv": True}}, [("update", "vm", "db")]),

@@ -201,7 +201,7 @@ def _fields_of_vm(resource: Resource, vm: VMHandle, state: HostState) -> Iterato
         plan = plan_update(vm, fields, "next_start")
     if len(plan):
         changes = tuple((each.field, each.before, each.after, each.applies) for each in plan)
-        given = {name: fields[name] for name in plan.undo}
+        given = {name: fields[name] for name in plan.undo if name in fields}  # others only follow them
         before = {"update": plan.undo, "when": plan.when}
         yield _action("update", resource, state, fields={"update": given}, before=before, changes=changes)
 
