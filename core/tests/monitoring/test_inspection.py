@@ -114,6 +114,28 @@ def test_a_host_that_hangs_takes_one_thread(site, host):
         site.fleet.hosts._open[host.name] = real
 
 
+def test_a_host_that_needs_longer_than_the_deadline_is_known_the_next_time(site, host, monkeypatch):
+    """Thousands of VMs behind a slow link take minutes. What was read is not thrown away."""
+    release, invoke = threading.Event(), type(host).invoke
+
+    def slow(self, operation, *arguments, **more):
+        if operation == "vm_list":
+            release.wait(60)
+        return invoke(self, operation, *arguments, **more)
+
+    monkeypatch.setattr(type(host), "invoke", slow)
+    inspection = inspected(site)
+    inspection.refresh(timeout=0.1)
+    assert values(inspection, "novacron_vm_snapshots") == {}
+    release.set()
+    while inspection._pending.apart([host.name])[1]:
+        threading.Event().wait(0.01)
+    release.clear()
+    inspection.refresh(timeout=0.1)
+    assert len(values(inspection, "novacron_vm_snapshots")) == 2
+    release.set()
+
+
 def test_the_clock_of_a_host_is_compared(site, host):
     def offset():
         (found,) = (s.value for s in site.fleet.metrics.measure().samples() if s.metric == "novacron_host_clock_offset_seconds")

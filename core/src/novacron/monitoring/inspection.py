@@ -81,23 +81,26 @@ class Inspection:
         """Read snapshots, checkpoints, guest agents, and what expires, now.
 
         Args:
-            timeout: seconds that one host may take.
+            timeout: seconds to wait for one host. A host with many VMs behind a slow link may take longer: its answer counts the next
+                time.
         """
         if not self._asked_agents:
             self._agents |= set(self._known_agents())
             self._asked_agents = True
         asked, _ = self._pending.apart(host.name for host in self._fleet.list())
-        answers = self._fleet.ask(asked, self._inspect, timeout=timeout, limit=AT_ONCE)
-        known = {answer.host: answer.value for answer in answers if answer.error is None}
-        self._of_hosts = {host.name: known.get(host.name, self._of_hosts.get(host.name, [])) for host in self._fleet.list()}
-        found = [sample for samples in self._of_hosts.values() for sample in samples]
+        self._fleet.ask(asked, self._inspect, timeout=timeout, limit=AT_ONCE)
+        hosts = {host.name for host in self._fleet.list()}
+        for name in [*self._of_hosts]:  # a copy: threads that are late add to it
+            if name not in hosts:
+                del self._of_hosts[name]
+        found = [sample for name in hosts for sample in self._of_hosts.get(name, ())]
         self._found = [*self._without_unused_agents(found), *self._certificates(timeout), *self._token_samples()]
 
-    def _inspect(self, host: Any) -> list[Sample]:
+    def _inspect(self, host: Any) -> None:
         with self._pending.call(host.name):
             _refresh_pools(host)
             found = [sample for vm in host.invoke("vm_list", query=VMQuery(detail="full")) for sample in _of_vm(host, vm)]
-            return [*found, *_licenses(host)]
+            self._of_hosts[host.name] = [*found, *_licenses(host)]
 
     def _without_unused_agents(self, samples: Iterable[Sample]) -> list[Sample]:
         """Leave out guest agents that were never connected: the guest has none, and nobody misses it."""
