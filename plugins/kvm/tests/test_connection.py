@@ -113,6 +113,27 @@ def test_an_ssh_that_fails_says_what_ssh_said(tmp_path, monkeypatch):
     assert "SSH keys" in error.hint
 
 
+def test_an_ssh_that_ends_before_libvirt_writes_to_it_is_asked_again_why(monkeypatch):
+    """libvirt then says "Broken pipe" in place of what ssh said."""
+    said = iter(
+        ["Cannot write data: Broken pipe", "Cannot write data: Broken pipe", "Cannot recv data: Permission denied (publickey)."]
+    )
+
+    def open_auth(uri, auth, flags):
+        raise libvirt_error(next(said))
+
+    monkeypatch.setattr(libvirt, "openAuth", open_auth)
+    error = refused("qemu+ssh://root@somewhere/system")
+    assert isinstance(error, errors.AuthenticationError)
+    assert "publickey" in str(error)
+
+
+def libvirt_error(text):
+    error = libvirt.libvirtError(text)
+    error.err = (libvirt.VIR_ERR_SYSTEM_ERROR, 0, text, 0, text, None, None, 0, 0)
+    return error
+
+
 def test_a_silent_ssh_ends_within_the_timeout(tmp_path, monkeypatch):
     monkeypatch.setenv("NOVACRON_URI_PROGRAMS", "1")
     program, pid = tmp_path / "ssh", tmp_path / "pid"

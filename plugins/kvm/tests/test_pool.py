@@ -1,6 +1,7 @@
 """The pool of connections: each is used by one thread at a time, and nobody waits for another one's call."""
 
 import threading
+import time
 
 import libvirt
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from novacron import errors
 from novacron.threads import in_thread
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.openings import HUNG_KEPT
 from novacron_kvm.pool import IDLE_KEPT, OPENED_AT_ONCE, ConnectionPool
 
 LONG = 60
@@ -200,6 +202,75 @@ def test_openings_that_all_end_when_a_host_answers_again_leave_few_connections()
     pool.close()
 
 
+class Hanging:
+    """A daemon that takes connections and does not answer."""
+
+    def __init__(self, uri):
+        self.uri, self.gate, self.begun = uri, threading.Event(), 0
+
+    def open(self):
+        self.begun += 1
+        assert self.gate.wait(LONG)
+        return Connection()
+
+    def pool(self):
+        return ConnectionPool(self.uri, self.open, 0.001)
+
+
+@pytest.fixture
+def hanging(request):
+    found = Hanging(f"qemu://{request.node.name}/system")
+    yield found
+    found.gate.set()
+
+
+def until_refused(pools):
+    """Take connections until one is refused at once, and return that error."""
+    for pool in pools:
+        try:
+            pool.take()
+        except errors.OperationTimeoutError as error:
+            if "connections to it hang" in str(error):
+                return error
+    raise AssertionError("it was never refused")
+
+
+@pytest.mark.parametrize("pools", ["one pool", "a new pool each time"])
+def test_few_openings_hang_at_once_however_often_they_are_tried(hanging, monkeypatch, pools):
+    """A host that is asked for hours reconnects again and again."""
+    monkeypatch.setattr("novacron_kvm.openings.LONGEST_PAUSE", LONG)
+    one = hanging.pool()
+    made = [one if pools == "one pool" else hanging.pool() for _ in range(60)]
+    error = until_refused(made)
+    assert error.outcome == "not_sent"
+    assert "systemctl status libvirtd" in error.hint
+    for pool in made:
+        with pytest.raises(errors.OperationTimeoutError):
+            pool.take()
+    assert HUNG_KEPT <= hanging.begun <= HUNG_KEPT + 15  # each further one is tried after a pause twice as long
+
+
+def test_a_daemon_that_hung_is_used_again_at_once_when_it_answers(hanging, monkeypatch):
+    monkeypatch.setattr("novacron_kvm.openings.LONGEST_PAUSE", LONG)
+    pool = hanging.pool()
+    until_refused([pool] * 60)
+    openings = [thread for thread in threading.enumerate() if thread.name == "novacron-open"]
+    hanging.gate.set()
+    for thread in openings:
+        thread.join(LONG)
+    assert pool.take().isAlive()
+    pool.close()
+
+
+def test_many_pools_that_open_at_once_are_not_taken_for_a_daemon_that_hangs(hanging):
+    pools = [ConnectionPool(hanging.uri, hanging.open, LONG) for _ in range(3 * HUNG_KEPT)]
+    waiting = [in_thread(pool.take, "waits") for pool in pools]
+    while hanging.begun < len(pools):
+        threading.Event().wait(0.01)
+    hanging.gate.set()
+    assert all(each.result(LONG).isAlive() for each in waiting)
+
+
 @pytest.fixture
 def host(opened, monkeypatch):
     def open_auth(uri, auth, flags):
@@ -308,3 +379,35 @@ def test_an_abandoned_call_keeps_its_connection_until_it_ends(host):
         assert not ended.is_set()
         release.set()
         assert ended.wait(LONG)
+
+
+def test_a_call_that_was_not_sent_after_others_were_leaves_an_unknown_outcome(host):
+    """Whoever repeats the operation would repeat the earlier calls."""
+
+    def operation():
+        with host.operation():
+            host.read.getLibVersion()
+            raise errors.HostConnectionError("client socket is closed", outcome="not_sent")
+
+    with pytest.raises(errors.HostConnectionError) as caught:
+        operation()
+    assert caught.value.outcome == "unknown"
+
+
+def test_a_host_with_a_slow_link_gets_the_time_that_its_link_needs(host, opened, monkeypatch):
+    def slow(uri, auth, flags):
+        time.sleep(0.3)
+        opened.append(Connection())
+        return opened[-1]
+
+    monkeypatch.setattr(libvirt, "openAuth", slow)
+    assert not host.answers(0.1) or len(opened) == 1  # the idle connection answers
+    with host.operation():
+        assert host.read in opened  # the only idle connection is in use
+        assert in_thread(lambda: host.answers(0.1), "asks").result(LONG) is False
+        while len(opened) < 2:
+            time.sleep(0.01)
+        connections = [host.take() for _ in range(2)]
+        assert in_thread(lambda: host.answers(0.1), "asks").result(LONG) is True
+        for connection in connections:
+            host.give_back(connection)

@@ -16,7 +16,9 @@ from novacron.threads import fan_out
 PAUSE = 0.5
 """Seconds that a cancelled operation has to end before its hosts are asked, and between two questions."""
 ANSWER_SECONDS = 3.0
-"""Seconds that a host has to answer."""
+"""Seconds that a host has to answer. Its driver may give it longer if its link is slow."""
+LONGEST_ANSWER = 60.0
+"""Seconds that a driver has to tell whether its host answers."""
 MISSES = 2
 """How many questions in a row a host leaves unanswered before a change is no longer waited for. One is enough before any change."""
 
@@ -29,12 +31,14 @@ def hosts_of(host: str, driver: Driver, arguments: Mapping[str, Any]) -> dict[st
 def follow_cancelled(job: Job[Any], hosts: Mapping[str, Driver]) -> None:
     """Wait until a cancelled job has ended, or until one of its hosts has not answered for about seven seconds.
 
+    A host with a slow link gets more time from its driver.
+
     In the second case the job ends with an OperationCancelledError. Its thread continues until the host answers, and rolls back then.
     """
     misses = dict.fromkeys(hosts, 0)
     while not _ended(job):
         names = list(hosts)
-        asked = fan_out(names, lambda name: hosts[name].answers(ANSWER_SECONDS), seconds=ANSWER_SECONDS, limit=2, name="answers")
+        asked = fan_out(names, lambda name: hosts[name].answers(ANSWER_SECONDS), seconds=LONGEST_ANSWER, limit=2, name="answers")
         for name, answer in zip(names, asked, strict=True):
             answered = answer.done() and answer.exception() is None and answer.result()
             misses[name] = 0 if answered else misses[name] + 1

@@ -116,7 +116,8 @@ class Driver:
             an operation of its area is first used, so that a short command imports only the modules that it needs.
         close: called once when the host is closed.
         native: the driver's own connection, for drivers of the same kind (the other host of a migration).
-        answers: returns whether the hypervisor answers within some seconds. A cancelled operation is waited for only as long as it does.
+        answers: returns whether the hypervisor answers within some seconds, or within the time that its link needs if that is longer. A
+            cancelled operation is waited for only as long as it does.
         during: returns a context manager that surrounds each operation, in its thread. It lets a driver give each thread a connection for
             that time.
     """

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from novacron.errors import HostConnectionError, NovaCronError, OperationTimeoutError, VMNotFoundError
+from novacron.errors import BusyError, HostConnectionError, NovaCronError, OperationTimeoutError, VMNotFoundError
 from novacron.macs import MACAddresses
 from novacron.plugins.driver import AskPeers, no_peers
 from novacron.secrets import Secrets
@@ -35,6 +35,8 @@ KEEPALIVE = (3, 3)
 """Seconds between probes, and how many may stay unanswered: a dead link or hung daemon ends a call after 9 to 12 s."""
 RECONNECT_TIMEOUT = 20.0
 """Seconds that a daemon has to come back before what it left behind is given up."""
+SSH_ATTEMPTS = 10
+"""How often an `ssh` is run that ends without a reason; each time takes some milliseconds."""
 CHECKED_SECONDS = 0.05
 """How long a connection counts as working after it was checked."""
 
@@ -128,10 +130,17 @@ class KVMConnection:
 
     @contextmanager
     def operation(self) -> Iterator[None]:
-        """Keep this thread's connection for a block, and give it back at its end. Blocks within the block use the same one."""
+        """Keep this thread's connection for a block, and give it back at its end. Blocks within the block use the same one.
+
+        If a call was not sent because the connection was lost, earlier calls of the block were: its outcome is unknown.
+        """
         outermost, self._own.within = not self._own.within, True
         try:
             yield
+        except (HostConnectionError, OperationTimeoutError) as error:
+            if self._own.used and error.outcome == "not_sent":
+                error.outcome = "unknown"
+            raise
         finally:
             if outermost:
                 self._own.within = self._own.used = False
@@ -205,7 +214,7 @@ class KVMConnection:
         try:
             self.resumable(undo)
         except NovaCronError as error:
-            if isinstance(error.__cause__, libvirt.libvirtError) and not isinstance(error, HostConnectionError):
+            if isinstance(error.__cause__, libvirt.libvirtError) and not isinstance(error, (HostConnectionError, BusyError)):
                 return
             if isinstance(under_way, NovaCronError):
                 under_way.details.setdefault("left", []).append(left)
@@ -241,14 +250,17 @@ class KVMConnection:
         return future.result()
 
     def answers(self, seconds: float) -> bool:
-        """Return whether the daemon answers within `seconds`."""
+        """Return whether the daemon answers within `seconds`.
+
+        It gets twice the time that the last connection took to open: over SSH and a slow link, a new one takes many seconds.
+        """
 
         def ask() -> None:
             with self.operation():
                 self.read.getLibVersion()  # libvirt answers it even if all workers for long calls are busy
 
         try:
-            within(seconds, ask, "novacron-ask")
+            within(max(seconds, 2 * self._pool.took), ask, "novacron-ask")
         except (TimeoutError, NovaCronError, libvirt.libvirtError):
             return False
         return True
@@ -292,8 +304,17 @@ class _OfThread(threading.local):
 
 
 def _open(uri: str) -> Any:
-    """Open a connection without keepalive. It may block without end."""
-    return libvirt.openAuth(uri, [[libvirt.VIR_CRED_AUTHNAME], _no_password, None], 0)
+    """Open a connection without keepalive. It may block without end.
+
+    libvirt reports what `ssh` said only if `ssh` ends after libvirt has written to it. An `ssh` that fails at once is therefore run again.
+    """
+    for attempt in range(SSH_ATTEMPTS):
+        try:
+            return libvirt.openAuth(uri, [[libvirt.VIR_CRED_AUTHNAME], _no_password, None], 0)
+        except libvirt.libvirtError as error:
+            program = "+ssh" in uri.partition(":")[0]
+            if not program or "Cannot write data" not in str(error) or attempt == SSH_ATTEMPTS - 1:
+                raise
 
 
 def _open_watched(uri: str) -> Any:

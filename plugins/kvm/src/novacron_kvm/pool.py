@@ -19,6 +19,7 @@ import libvirt
 from novacron.errors import HostConnectionError, OperationTimeoutError
 from novacron.threads import fan_out
 from novacron_kvm.errors import mapped
+from novacron_kvm.openings import Opening, openings_to
 
 IDLE_KEPT = 4
 """Connections that stay open for the next call."""
@@ -49,9 +50,12 @@ class ConnectionPool:
         self._changed = threading.Condition()
         self._idle: list[Any] = []
         self._waiting = 0
-        self._openings: list[float] = []
+        self._openings: list[Opening] = []
+        self._all = openings_to(uri)
         self._failures: tuple[int, Exception | None] = (0, None)
         self.closed = False
+        self.took = 0.0
+        """How many seconds the last opening took that succeeded in time."""
         self.lost = 0
         """How many connections were found dead."""
         self.failing = False
@@ -118,29 +122,43 @@ class ConnectionPool:
                 self._waiting -= 1
 
     def _begin_opening(self) -> None:
-        """Open another connection, unless enough are being opened for those who wait."""
-        now = time.monotonic()
-        self._openings = [began for began in self._openings if now - began < self._timeout]
-        if len(self._openings) < min(self._waiting, OPENED_AT_ONCE):
-            self._openings.append(now)
-            threading.Thread(target=self._opening, args=(now,), name="novacron-open", daemon=True).start()
+        """Open another connection, unless enough are being opened for those who wait.
 
-    def _opening(self, began: float) -> None:
+        Raises:
+            OperationTimeoutError: none is being opened, because too many openings hang.
+        """
+        now = time.monotonic()
+        self._openings = [each for each in self._openings if now - each.began < self._timeout]
+        if len(self._openings) < min(self._waiting, OPENED_AT_ONCE):
+            try:
+                opening = self._all.begin(self._timeout)
+            except OperationTimeoutError:
+                self.failing = True
+                if not self._openings:
+                    raise
+                return
+            self._openings.append(opening)
+            threading.Thread(target=self._opening, args=(opening,), name="novacron-open", daemon=True).start()
+
+    def _opening(self, opening: Opening) -> None:
         connection: Any = None
         error: Exception | None = None
         try:
             connection = self._open()
         except Exception as raised:  # noqa: BLE001 - carried to those who wait
             error = raised
+        self._all.end(opening)
+        seconds = time.monotonic() - opening.began
         with self._changed:
-            if began in self._openings:
-                self._openings.remove(began)
+            if opening in self._openings:
+                self._openings.remove(opening)
             # many openings end at once when a host that hung answers again
             wanted = not self.closed and len(self._idle) < max(IDLE_KEPT, self._waiting)
             if connection is None:
                 self.failing, self._failures = True, (self._failures[0] + 1, error)
             else:
                 self.failing = False
+                self.took = seconds if seconds < self._timeout else self.took
                 if wanted:
                     self._idle.append(connection)
             self._changed.notify_all()
@@ -166,7 +184,7 @@ class OnlyConnection:
             self._connection = open_()
         except libvirt.libvirtError as error:
             raise _failure(uri, error) from error
-        self.closed, self.failing, self.lost = False, False, 0
+        self.closed, self.failing, self.lost, self.took = False, False, 0, 0.0
 
     def take(self) -> Any:
         """Return the connection. Raises HostConnectionError when it was closed."""
