@@ -7,10 +7,11 @@ import pytest
 from click.shell_completion import get_completion_class
 from click.testing import CliRunner
 
+import novacron
 from novacron.state import state_directory
 from novacron_shell import quick_completion
 from novacron_shell.cli import cli
-from novacron_shell.completion import remember, remember_snapshots, write_state
+from novacron_shell.completion import known, remember, remember_snapshots, write_state
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -116,3 +117,21 @@ def test_completion_goes_through_the_program(seen, monkeypatch, capsys):
     assert main._completed()
     assert capsys.readouterr().out == "plain,revert\n"
     assert CliRunner().invoke(cli, ["snapshot", "--help"]).exit_code == 0
+
+
+def test_a_host_without_vms_keeps_no_names(own_state):
+    state_directory(create=True)
+    remember([("emptied", "gone1"), ("emptied", "gone2"), ("other", "stays")], ["emptied", "other"])
+    remember([], ["emptied"])
+    assert known() == {"emptied": [], "other": ["stays"]}
+
+
+def test_listing_a_host_that_was_emptied_forgets_its_names(own_state):
+    """`novacron vm list` is what stores them."""
+    host = novacron.connect("sim://emptied-list")
+    vm = host.vms.create(name="soon-gone", memory="64MiB")
+    assert CliRunner().invoke(cli, ["-c", "sim://emptied-list", "vm", "list"]).exit_code == 0
+    assert any("soon-gone" in names for names in known().values())
+    vm.delete()
+    assert CliRunner().invoke(cli, ["-c", "sim://emptied-list", "vm", "list"]).exit_code == 0
+    assert not any("soon-gone" in names for names in known().values())

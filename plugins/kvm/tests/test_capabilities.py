@@ -1,12 +1,14 @@
 """Which virt type is used: KVM only where a probe showed that it runs guests; the answer is remembered for a day."""
 
 import json
+import threading
 import time
 
 import pytest
 
 import novacron
 from novacron.state import StateDirectory, state_directory
+from novacron.threads import in_thread
 from novacron_kvm import capabilities
 from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
@@ -122,3 +124,24 @@ def test_the_real_probe_ends_and_leaves_no_guest(lab, lab_hosts):
     assert taken < 10
     assert capabilities._firmware_seconds(native, "x86_64", "qemu", 0.01) is None
     assert not [d.name() for d in native.read.listAllDomains() if d.name().startswith("novacron-probe")]
+
+
+def test_a_probe_of_one_host_delays_no_other_host(probe, monkeypatch):
+    """A probe takes seconds, and much longer if its host hangs."""
+    begun, go_on, measure = threading.Event(), threading.Event(), capabilities._firmware_seconds
+
+    def slow(connection, arch, virt_type, limit):
+        if connection.identity == "slow":
+            begun.set()
+            assert go_on.wait(60)
+        return measure(connection, arch, virt_type, limit)
+
+    monkeypatch.setattr(capabilities, "_firmware_seconds", slow)
+    first = in_thread(lambda: best_virt_type(Host("slow"), "x86_64"), "probe")
+    assert begun.wait(60)
+    other = in_thread(lambda: best_virt_type(Host("quick"), "x86_64"), "probe")
+    assert other.result(20)[0] == "kvm"
+    assert not first.done()
+    go_on.set()
+    assert first.result(60)[0] == "kvm"
+    assert json.loads((state_directory() / "kvm-probe.json").read_text()).keys() == {"slow", "quick"}

@@ -20,10 +20,15 @@ ACTIVE = frozenset("$`\"'\\;&|<>(){}[]*?!")
 """Characters that a command line of a shell does not take as they are. bash inserts a completion without quotes."""
 
 
-def remember(vms: Iterable[tuple[str, str]]) -> None:
-    """Store the names of VMs as pairs (host, name), in place of what was known of these hosts. Failures are ignored."""
+def remember(vms: Iterable[tuple[str, str]], hosts: Iterable[str] = ()) -> None:
+    """Store the names of VMs as pairs (host, name), in place of what was known of their hosts. Failures are ignored.
+
+    Args:
+        vms: the VMs.
+        hosts: all hosts that were asked and answered; one without a VM has no names any more.
+    """
     names = known()
-    fresh: dict[str, list[str]] = {}
+    fresh: dict[str, list[str]] = {host: [] for host in hosts}
     for host, name in vms:
         fresh.setdefault(host, []).append(name)
     if all(names.get(host) == sorted(some) for host, some in fresh.items()):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, overload
 
-from novacron.errors import NovaCronError, VolumeNotFoundError
+from novacron.errors import VolumeNotFoundError
 from novacron.handles.collection import Collection
 from novacron.handles.files import new_file
 from novacron.handles.following import finish
@@ -140,7 +140,11 @@ class PoolCollection(Collection[StoragePool]):
         return bool(self._host.invoke("volume_locked", pool=pool, volume=volume))
 
     def upload(self, file: str | Path, volume: str, pool: str = "default") -> Volume:
-        """Upload a file of this machine to a volume, which is created if it does not exist. Holes of sparse files stay holes."""
+        """Upload a file of this machine to a volume, which is created if it does not exist. Holes of sparse files stay holes.
+
+        Raises:
+            ImageError: the file is an overlay: an image that names a backing file or other files.
+        """
         from novacron.specs import VolumeSpec
 
         path, made = Path(file), False
@@ -154,7 +158,7 @@ class PoolCollection(Collection[StoragePool]):
             try:
                 sent: Volume = self._host.invoke("volume_upload", pool=pool, volume=volume, source=source)
                 return sent
-            except NovaCronError:
+            except BaseException:  # Ctrl-C, too
                 if made:
                     self._host.invoke("volume_delete", pool=pool, volume=volume)
                 raise

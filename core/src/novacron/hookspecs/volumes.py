@@ -188,6 +188,9 @@ def volume_delete(pool: str, volume: str) -> Deleted:
 def volume_upload(pool: str, volume: str, source: BinaryIO, job: Job[Volume]) -> Volume:
     """Write the content of a volume from a binary file. Holes of sparse files stay holes.
 
+    The content must be complete. An overlay, which is an image that names a backing file or other files, is refused: it would show the
+    guest a file of the host that has the same path.
+
     Args:
         pool: Name of the storage pool.
         volume: Name of the volume.
@@ -200,6 +203,7 @@ def volume_upload(pool: str, volume: str, source: BinaryIO, job: Job[Volume]) ->
         VolumeNotFoundError: the pool has no such volume.
         InvalidStateError: a VM uses the volume.
         InvalidSpecError: the content is larger than the volume.
+        ImageError: the content is an overlay; `qemu-img convert` makes a complete image of it.
     """
     raise NotImplementedError
 

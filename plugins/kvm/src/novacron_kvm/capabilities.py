@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 5.0
 """What a probe guest may take where there is nothing to compare with; 0.2 s is usual."""
 PROBE_VALID_SECONDS = 86400.0
-_guard = threading.Lock()
+_writing = threading.Lock()
 
 
 def guests(connection: Any) -> dict[str, dict[str, Any]]:
@@ -77,12 +78,18 @@ def best_virt_type(connection: KVMConnection, arch: str) -> tuple[str, str]:
         if "kvm" not in types:
             return (types[0] if types else "qemu"), "the host offers no KVM for this architecture"
         identity = connection.identity
-    with _guard:
+    with _probing(identity):
         reason = _remembered(connection.state, identity)
         if reason is None:
             reason = _probe(connection, arch, compare="qemu" in types)
             _remember(connection.state, identity, reason)
     return ("qemu", reason) if reason else ("kvm", "a probe showed that KVM runs guests")
+
+
+@cache
+def _probing(identity: str) -> threading.Lock:
+    """Return the lock of a host's probe: a second one at the same time would slow down the first. Other hosts do not wait."""
+    return threading.Lock()
 
 
 def _probe(connection: KVMConnection, arch: str, *, compare: bool) -> str:
@@ -131,13 +138,14 @@ def _remembered(state: StateDirectory, identity: str) -> str | None:
 
 def _remember(state: StateDirectory, identity: str, reason: str) -> None:
     file = state.create() / "kvm-probe.json"
-    try:
-        known = dict(json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError):
-        known = {}
-    known[identity] = {"reason": reason, "at": time.time()}
-    with os.fdopen(open_private(file, os.O_WRONLY | os.O_TRUNC), "w") as target:
-        json.dump(known, target)
+    with _writing:
+        try:
+            known = dict(json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError):
+            known = {}
+        known[identity] = {"reason": reason, "at": time.time()}
+        with os.fdopen(open_private(file, os.O_WRONLY | os.O_TRUNC), "w") as target:
+            json.dump(known, target)
 
 
 __all__ = ["best_virt_type", "guests", "refuse_unknown_security_models"]

@@ -46,7 +46,7 @@ def list_(settings: Settings, words: tuple[str, ...], full: bool, **filters: Any
         answers = settings.ask(lambda host: (host, host.invoke("vm_list", query=everything)))
         hosts, chosen = {host.name: host for host, _ in answers}, [vm for _, answer in answers for vm in answer]
         if not (query.name or query.status or query.tag or query.node):
-            remember((vm.host, vm.name) for vm in chosen)
+            remember(((vm.host, vm.name) for vm in chosen), hosts)
     page = query.page(chosen)
     shown: dict[str, Any] = COLUMNS | ({"tags": "tags"} if full else {})
     with_addresses = "addresses" in settings.columns if settings.columns else detail and settings.output != "table"

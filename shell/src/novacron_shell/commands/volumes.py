@@ -123,7 +123,10 @@ def wipe(settings: Settings, name: str, yes: bool, pool: str) -> None:
 @in_pool
 @common_options
 def upload(settings: Settings, file: str, name: str, pool: str) -> None:
-    """Upload FILE into the volume NAME. A missing volume is created. Holes in the file stay holes."""
+    """Upload FILE into the volume NAME. A missing volume is created. Holes in the file stay holes.
+
+    An overlay (an image with a backing file) is refused; `qemu-img convert` makes a complete image of it.
+    """
     _said(settings, settings.host().pools.upload(file, name, pool))
 
 
