@@ -51,6 +51,7 @@ LIKE = [
     ("SYSTEM_ERROR", "Cannot get interface MTU on 'br9': No such device", nova.NetworkNotFoundError, "failed"),
     ("OPERATION_FAILED", "pool 'p' already exists with uuid 1", nova.AlreadyExistsError, "failed"),
     ("OPERATION_FAILED", "domain 'x' is already defined with uuid 1", nova.AlreadyExistsError, "failed"),
+    ("INTERNAL_ERROR", "storage volume name 'web.qcow2' already in use.", nova.AlreadyExistsError, "failed"),
     ("INTERNAL_ERROR", "bridge name 'virbr0' already in use.", nova.AlreadyExistsError, "failed"),
     ("INTERNAL_ERROR", "Network is already in use by interface eth0", nova.AlreadyExistsError, "failed"),
     ("OPERATION_FAILED", "Storage source conflict with pool: 'other'", nova.AlreadyExistsError, "failed"),

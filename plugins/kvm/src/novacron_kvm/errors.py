@@ -175,7 +175,7 @@ TABLE = (
     ),
     Row(
         None,
-        r"already in use by|bridge name .* already in use|Storage source conflict|already exists",
+        r"already in use by|(bridge|storage volume) name .* already in use|Storage source conflict|already exists",
         None,
         nova.AlreadyExistsError,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -22,6 +22,8 @@ HELPER = "novacron-merge-"
 """How the names of domains begin that only merge files: they never run a CPU, and no listing or event has them."""
 FAILED = re.compile(r"job '[^']*' unexpectedly failed")
 """What libvirt says of a job that QEMU ended."""
+ABORT_SECONDS = 15.0
+"""How long an abort that is under way is waited for: keepalive ends it after 12 s if the connection is lost."""
 UNDER_WAY = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 
 
@@ -104,7 +106,7 @@ def abort(domain: Any) -> None:
 def job_progress(connection: KVMConnection, identity: str, job: Job[Any], message: str) -> Iterator[None]:
     """Report the progress of libvirt's job that the block waits for, and abort it when `job` is cancelled.
 
-    Another thread looks, on its own connection.
+    Another thread looks, on its own connection. It has aborted nothing when the block has ended, so the VM's next job is safe.
 
     Args:
         identity: the VM's UUID.
@@ -112,7 +114,7 @@ def job_progress(connection: KVMConnection, identity: str, job: Job[Any], messag
     Raises:
         OperationCancelledError: the job was cancelled, and has ended therefore.
     """
-    ended = Event()
+    ended, aborting = Event(), Lock()
 
     def watch() -> None:
         while not ended.wait(POLL):
@@ -120,7 +122,10 @@ def job_progress(connection: KVMConnection, identity: str, job: Job[Any], messag
                 with connection.operation():
                     domain = connection.domain(identity)
                     if job.cancel_asked:  # again and again: it may have been asked for before libvirt's job began
-                        abort(domain)
+                        with aborting:
+                            if ended.is_set():
+                                return
+                            abort(domain)
                     if found := statistics(domain):
                         fraction, details = progress(found)
                         job.report(message, fraction, **details)
@@ -138,7 +143,10 @@ def job_progress(connection: KVMConnection, identity: str, job: Job[Any], messag
             job.raise_if_cancelled()
         raise
     finally:
+        none_under_way = aborting.acquire(timeout=ABORT_SECONDS)
         ended.set()
+        if none_under_way:
+            aborting.release()
         watcher.join(POLL * 8)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -51,13 +52,20 @@ def create_vm(connection: KVMConnection, spec: VMSpec, job: Job[VM]) -> VM:
     """Make the disks, define the VM, start it if asked; all of it or nothing."""
     with connection.dedicated() as conn, ExitStack() as undo:
         target = _checked(connection, conn, spec)
-        spec = spec.model_copy(update={"nics": with_mac_addresses(spec.nics, connection.macs)})
+        fresh = spec.id is None
+        identity = str(spec.id or uuid.uuid4())
+        spec = spec.model_copy(update={"nics": with_mac_addresses(spec.nics, connection.macs), "id": identity})
         text = _definition(spec, target, make_disks(connection, conn, spec, job, undo, _buses(connection, target)))
         job.raise_if_cancelled()
         with translated(resource=spec.name):
+            undefine_later = partial(
+                connection.ensure_undone, partial(_undo_definition, identity), f"the definition of {spec.name!r}"
+            )
+            if fresh:
+                undo.callback(undefine_later)
             domain = conn.defineXMLFlags(text, DEFINE)
-            identity = domain.UUIDString()
-            undo.callback(connection.ensure_undone, partial(_undo_definition, identity), f"the definition of {spec.name!r}")
+            if not fresh:  # if libvirt refuses it, the UUID may be that of another VM
+                undo.callback(undefine_later)
             if spec.autostart:
                 domain.setAutostart(1)
             if spec.start:

@@ -26,7 +26,15 @@ from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume
 from novacron_kvm.storage.image_content import format_of, refuse_other_format
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.storage.switches import switching
-from novacron_kvm.storage.volume_files import find_path, needed_elsewhere, path_in, remove_created, remove_volume, volume_record
+from novacron_kvm.storage.volume_files import (
+    create_whole,
+    find_path,
+    needed_elsewhere,
+    path_in,
+    remove_created,
+    remove_volume,
+    volume_record,
+)
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.storage import volume_xml
 
@@ -85,12 +93,14 @@ def _move(connection: KVMConnection, vm: str, name: str, pool_name: str, job: Jo
         if domain.isActive():
             path = path_in(pool, before.name)
             give_up = partial(_give_up_copy, domain.UUIDString(), name, pool_name, path)
+            made = create_whole(connection, pool, before.name, lambda: pool.createXML(text, 0))
             undo.callback(connection.ensure_undone, give_up, f"the volume {before.name!r} in {pool_name!r}")
-            there = volume_record(connection.name, pool.createXML(text, 0))
+            there = volume_record(connection.name, made)
             _copy_live(connection, domain, name, there, job, report)
         else:
+            made = create_whole(connection, pool, before.name, lambda: pool.createXMLFrom(text, volume, 0))
             undo.callback(remove_created, connection, pool, before.name)
-            there = volume_record(connection.name, pool.createXMLFrom(text, volume, 0))
+            there = volume_record(connection.name, made)
             job.raise_if_cancelled()
             set_defined_disk_file(conn, domain, name, there)
         undo.pop_all()

@@ -20,7 +20,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.migration.prechecks import folder_pool, is_copied
 from novacron_kvm.storage.state_files import StateFile, read_state, remove_state, state_folders, write_state
 from novacron_kvm.storage.streams import relay
-from novacron_kvm.storage.volume_files import find_path, needed_elsewhere, remove_volume, volume_record
+from novacron_kvm.storage.volume_files import create_whole, find_path, needed_elsewhere, remove_volume, volume_record
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.storage import volume_xml
 
@@ -60,11 +60,10 @@ class TransferredFiles:
         for disk in record.disks or ():
             if is_copied(disk) and disk.source and disk.source.startswith("/"):
                 pool = folder_pool(self._destination.read, disk.source)  # the pre-check has seen it
-                self._disks.append(disk.source)
                 if record.status == "stopped":
                     self._send(disk.source, pool, job)
                 else:
-                    pool.createXML(self._empty(disk, spec), 0)  # type: ignore[union-attr]
+                    self._make(disk.source, pool, self._empty(disk, spec))
 
     def take_state(self, definition: Any, *, stopped: bool) -> None:
         """Send a stopped VM's state files, and note those that a running VM's move leaves behind.
@@ -82,6 +81,12 @@ class TransferredFiles:
                 self._sent = [f for f in self._own if (f.folder, f.name) not in known]
                 write_state(there, self._own)
 
+    def _make(self, path: str, pool: Any, definition: str) -> Any:
+        """Make a file at the destination, and note that it is ours; one that somebody else has made since the pre-check is not."""
+        made = create_whole(self._destination, pool, path.rpartition("/")[2], lambda: pool.createXML(definition, 0))
+        self._disks.append(path)
+        return made
+
     def _empty(self, disk: Disk, spec: MigrationSpec) -> str:
         """Return the definition of an empty file like a disk's; above what it is linked to when only what is above is copied."""
         backing = None
@@ -95,9 +100,8 @@ class TransferredFiles:
         volume = find_path(self._source.read, path)
         size = volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2]  # type: ignore[union-attr]  # the pre-check has seen it
         with self._source.dedicated() as here, self._destination.dedicated() as there:
-            target = there.storagePoolLookupByName(pool.name()).createXML(
-                volume_xml(path.rpartition("/")[2], size, "raw", None), 0
-            )
+            definition = volume_xml(path.rpartition("/")[2], size, "raw", None)
+            target = self._make(path, there.storagePoolLookupByName(pool.name()), definition)
             relay(here, here.storageVolLookupByPath(path), there, target, job)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -29,6 +30,7 @@ from novacron_kvm.domains.states import refuse_saved, refuse_suspended_since_mig
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.inventory.disk_sizes import sized
 from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.jobs.lost_answers import keep_if_done
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.chains import commit_disk, pull_disk
 from novacron_kvm.storage.luks import forget_secret
@@ -83,6 +85,8 @@ class KVMDisks:
                 own = before.with_files([file.path]) if file.made else before
                 set_facts(domain, own.with_secret(file.path, spec.encryption) if spec.encryption else own)
                 undo.callback(set_facts, domain, before)
+            plugged = partial(_is_plugged, target)
+            undo.callback(keep_if_done, self._connection, undo, domain.UUIDString(), plugged, f"the file of the disk {target!r}")
             plug(domain, disk_element(file))
             undo.pop_all()
             return self._record(domain, target)
@@ -228,6 +232,10 @@ class KVMDisks:
                 resource=domain.name(),
                 hint="detach it without deleting, or delete that first",
             )
+
+
+def _is_plugged(target: str, domain: Any) -> bool:
+    return any(text_of(e, "target/@dev") == target for e in parse(domain.XMLDesc(0)).iterfind("devices/disk"))
 
 
 def _delete_if_there(volume: Any) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -94,24 +95,17 @@ class KVMMigration:
         except NovaCronError as raised:
             error = raised
         place = reconcile(self._connection, destination, record, error)
-        with translated(resource=record.name):
-            restore_metadata(place.connection.domain(record.id))
+        place.connection.resumable(lambda conn: restore_metadata(place.connection.domain(record.id, conn)))
         transferred.settle(made, arrived=place.connection is destination)
         if secrets:
             _forget(self._connection if place.connection is destination else destination, secrets)
         if error is not None and place.connection is self._connection:
             error.details |= {"source": place.source, "destination": place.destination}
             raise error
-        there = destination.domain(record.id)
-        if record.autostart:  # a mark of the host's own, which libvirt leaves behind
-            with translated(resource=record.name):
-                there.setAutostart(1)
-        figures = _completed(there)
-        if record.status != "suspended":
-            forget_completed(there)
+        moved, figures = destination.resumable(partial(_complete, destination, record))
         job.report("done", 1.0)
         return MigrationReport(
-            vm=vm_record(destination, there),
+            vm=moved,
             source=self._connection.name,
             destination=to.name,
             live=spec.live,
@@ -261,6 +255,18 @@ def _forget(connection: KVMConnection, secrets: dict[str, str]) -> None:
     """Take secrets back where the VM is not; a host that can't be reached has them in its memory only."""
     with suppress(NovaCronError), connection.dedicated() as left:
         forget_secrets(left, secrets)
+
+
+def _complete(destination: KVMConnection, record: VM, conn: Any) -> tuple[VM, dict[str, Any]]:
+    """Give a VM that has moved what libvirt leaves behind; return its record and the figures of its move."""
+    domain = destination.domain(record.id, conn)
+    if record.autostart:  # a mark of the host's own
+        domain.setAutostart(1)
+    figures = _completed(domain)
+    moved = vm_record(destination, domain)
+    if record.status != "suspended":
+        forget_completed(domain)
+    return moved, figures
 
 
 def _completed(domain: Any) -> dict[str, Any]:

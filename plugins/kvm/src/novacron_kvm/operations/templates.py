@@ -198,10 +198,11 @@ class KVMTemplates:
             give_own_identity(self._connection, conn, root, spec.name, files)
             _apply(root, spec, files)
             job.raise_if_cancelled()
+            if spec.id is None:  # otherwise the UUID may be that of another VM
+                self._undefine_later(root.findtext("uuid"), spec.name, undo)
             domain = conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
-            undo.callback(
-                self._connection.ensure_undone, partial(undefine_clone, domain.UUIDString()), f"the definition of {spec.name!r}"
-            )
+            if spec.id is not None:
+                self._undefine_later(str(spec.id), spec.name, undo)
             if spec.autostart:
                 domain.setAutostart(1)
             if spec.start:
@@ -210,6 +211,9 @@ class KVMTemplates:
             result = vm_record(self._connection, domain)
             undo.pop_all()
             return result
+
+    def _undefine_later(self, identity: str, name: str, undo: ExitStack) -> None:
+        undo.callback(self._connection.ensure_undone, partial(undefine_clone, identity), f"the definition of {name!r}")
 
     def _add_devices(self, conn: Any, root: Any, spec: VMSpec, undo: ExitStack) -> list[str]:
         """Add the disks, NICs and the cloud-init seed that a spec gives; return the files that were made."""

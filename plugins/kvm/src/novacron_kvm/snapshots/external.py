@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.jobs import block_jobs
 from novacron_kvm.jobs.domain_jobs import job_progress
+from novacron_kvm.jobs.lost_answers import keep_if_done
 from novacron_kvm.snapshots.merging import definition_then, disk_files, merge_unneeded
 from novacron_kvm.snapshots.metadata import forget
 from novacron_kvm.storage.busy_pools import refresh_if_free
@@ -94,10 +96,16 @@ def take(
         else:  # without the word libvirt wants internal ones, of a stopped VM too
             flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
             flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE if spec.quiesce else 0
+        taken = partial(_has_snapshot, spec.name)
+        undo.callback(keep_if_done, connection, undo, record.id, taken, f"files of the snapshot {spec.name!r}")
         with job_progress(connection, record.id, job, "saving memory and disks" if memory else "freezing disks"):
             snapshot = domain.snapshotCreateXML(serialise(root), flags)
         undo.pop_all()
         return snapshot
+
+
+def _has_snapshot(name: str, domain: Any) -> bool:
+    return name in domain.snapshotListNames()
 
 
 def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job: Job[Any]) -> None:
@@ -137,11 +145,17 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
         job.raise_if_cancelled()
         job.report(f"reverting to {snapshot.getName()}")
         power_off(domain)
-        undo.callback(conn.defineXMLFlags, before, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        undo.callback(
+            connection.ensure_undone,
+            lambda again: again.defineXMLFlags(before, libvirt.VIR_DOMAIN_DEFINE_VALIDATE),
+            f"the new definition of {name!r}",
+        )
         conn.defineXMLFlags(_on(definition, disks, own), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
         if memory:
             stored = parse(conn.saveImageGetXMLDesc(memory, libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE))
             state = libvirt.VIR_DOMAIN_SAVE_PAUSED if text_of(root, "state") == "paused" else libvirt.VIR_DOMAIN_SAVE_RUNNING
+            identity = domain.UUIDString()
+            undo.callback(keep_if_done, connection, undo, identity, lambda now: bool(now.isActive()), f"the reverted {name!r}")
             conn.restoreFlags(memory, _on(stored, disks, own), state)
         else:
             kept = _pool_of(find_path(conn, next(iter(disk_files(definition, conn).values()))))

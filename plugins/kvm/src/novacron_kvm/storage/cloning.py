@@ -56,8 +56,9 @@ def clone_vm(connection: KVMConnection, vm: str, name: str, linked: bool, job: J
             files.append(own.path)
         job.raise_if_cancelled()
         give_own_identity(connection, conn, root, name, files)
+        identity = root.findtext("uuid")  # a new one, so that nothing else is undone
+        undo.callback(connection.ensure_undone, partial(undefine_clone, identity), f"the definition of {name!r}")
         clone = redefine(conn, serialise(root), like=domain)
-        undo.callback(connection.ensure_undone, partial(undefine_clone, clone.UUIDString()), f"the definition of {name!r}")
         if linked:
             _go_on_above(connection, conn, domain, undo)
         result = vm_record(connection, clone)
@@ -87,13 +88,18 @@ def _go_on_above(connection: KVMConnection, conn: Any, domain: Any, undo: ExitSt
         set_disk_file(element, own)
         files.append(own.path)
     VMFacts.read(root).with_files(files).write(root)
-    undo.callback(conn.defineXMLFlags, before, 0)
+    undo.callback(
+        connection.ensure_undone, lambda again: again.defineXMLFlags(before, 0), f"the new definition of {domain.name()!r}"
+    )
     redefine(conn, serialise(root))
 
 
 def undefine_clone(identity: str, connection: Any) -> None:
-    """Forget a clone again."""
-    connection.lookupByUUIDString(identity).undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+    """Forget a clone again, also if it was just started."""
+    clone = connection.lookupByUUIDString(identity)
+    if clone.isActive():
+        clone.destroy()
+    clone.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
 
 
 def check_name(name: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.cloud_init import Seed, seed
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.storage.volume_files import path_in, remove_created
+from novacron_kvm.storage.volume_files import create_whole, path_in, remove_created
 from novacron_kvm.xml.storage import volume_xml
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def make_seed(connection: KVMConnection, conn: Any, spec: VMSpec, undo: ExitStac
     image, (pool_name, name) = seed_image(seed(spec.cloud_init, spec.name, connection.secrets.get)), _seed_volume(spec)
     with translated(resource=name):
         pool = conn.storagePoolLookupByName(pool_name)
-        volume = pool.createXML(volume_xml(name, len(image), "raw", None), 0)
+        volume = create_whole(connection, pool, name, lambda: pool.createXML(volume_xml(name, len(image), "raw", None), 0))
         undo.callback(remove_created, connection, pool, name)
         stream = conn.newStream(0)
         volume.upload(stream, 0, len(image), 0)

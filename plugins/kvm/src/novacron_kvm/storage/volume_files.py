@@ -9,12 +9,12 @@ from typing import Any
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError, BusyError, NovaCronError, VolumeNotFoundError
+from novacron.errors import AlreadyExistsError, BusyError, NovaCronError, StorageError, VolumeNotFoundError
 from novacron.jobs import Job
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.storage.busy_pools import refresh_if_free
+from novacron_kvm.storage.busy_pools import refresh_if_free, wait_until_free
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
@@ -54,10 +54,13 @@ def allocating(format_: str, *, preallocate: bool) -> int:
 
 
 def remove_created(connection: KVMConnection, pool: Any, name: str) -> None:
-    """Delete what was made of a volume, also by a daemon that died meanwhile."""
+    """Delete what was made of a volume, also by a daemon that died meanwhile.
+
+    It stays if a VM uses it: if the connection was lost, libvirt may have done what the error says that it did not.
+    """
     parent = pool.name()
     connection.ensure_undone(
-        lambda conn: _delete(conn.storagePoolLookupByName(parent), name), f"the volume {name!r} in {parent!r}"
+        lambda conn: _delete_unused(conn, conn.storagePoolLookupByName(parent), name), f"the volume {name!r} in {parent!r}"
     )
 
 
@@ -67,6 +70,19 @@ def remove_volume(pool: Any, name: str) -> None:
         _delete(pool, name)
     except libvirt.libvirtError:
         pass  # it is not there
+
+
+def _delete_unused(conn: Any, pool: Any, name: str) -> None:
+    """Delete a volume when libvirt does not write it any more.
+
+    Raises:
+        StorageError: a VM uses it.
+    """
+    refresh_if_free(pool)
+    volume = pool.storageVolLookupByName(name)
+    if users := vms_with(conn, volume.path()):
+        raise StorageError(f"{volume.path()} is kept: {', '.join(users)} uses it", resource=name)
+    wait_until_free(lambda: volume.delete(0))
 
 
 def _delete(pool: Any, name: str) -> None:
