@@ -16,7 +16,6 @@ PACKAGES = ("novacron", "novacron_kvm", "novacron_vmware", "novacron_shell", "no
 ALLOWED = {
     "novacron.site._default": "holds the default site, the one exception",
     "novacron.drivers.sim.state.world._worlds": "simulated hosts: like real hosts, they are outside of every site that connects to them",
-    "novacron_kvm.capabilities._guard": "a lock: one probe of the machine's KVM at a time",
     "novacron_kvm.event_loop._started": "libvirt has one event loop for the process",
 }
 """What may stay, and why."""

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 5.0
 """What a probe guest may take where there is nothing to compare with; 0.2 s is usual."""
 PROBE_VALID_SECONDS = 86400.0
-_writing = threading.Lock()
 
 
 def guests(connection: Any) -> dict[str, dict[str, Any]]:
@@ -78,7 +77,7 @@ def best_virt_type(connection: KVMConnection, arch: str) -> tuple[str, str]:
         if "kvm" not in types:
             return (types[0] if types else "qemu"), "the host offers no KVM for this architecture"
         identity = connection.identity
-    with _probing(identity):
+    with _lock_of(identity):
         reason = _remembered(connection.state, identity)
         if reason is None:
             reason = _probe(connection, arch, compare="qemu" in types)
@@ -87,8 +86,8 @@ def best_virt_type(connection: KVMConnection, arch: str) -> tuple[str, str]:
 
 
 @cache
-def _probing(identity: str) -> threading.Lock:
-    """Return the lock of a host's probe: a second one at the same time would slow down the first. Other hosts do not wait."""
+def _lock_of(what: str) -> threading.Lock:
+    """Return the lock of a host's probe (a second one at the same time would slow down the first), or of the file with all answers."""
     return threading.Lock()
 
 
@@ -138,7 +137,7 @@ def _remembered(state: StateDirectory, identity: str) -> str | None:
 
 def _remember(state: StateDirectory, identity: str, reason: str) -> None:
     file = state.create() / "kvm-probe.json"
-    with _writing:
+    with _lock_of(str(file)):
         try:
             known = dict(json.loads(file.read_text()))
         except (OSError, ValueError, TypeError):
