@@ -124,3 +124,23 @@ def test_a_file_that_is_no_text_is_named(write, tmp_path):
     (tmp_path / "config.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidSpecError, match="no TOML"):
         read_config()
+
+
+@pytest.mark.parametrize("variable", ["NOVACRON_HOST", "NOVACRON_CONNECT"])
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("option", ["--host", "-c"])
+def test_an_option_wins_over_the_environment_wherever_it_stands(write, monkeypatch, variable, before, option):
+    """Otherwise a command would change another host than the one that it names."""
+    number = next(WORLDS)
+    uris = {name: f"sim://environment-{name}-{number}?vms=1&prefix={name}-" for name in ("asked", "other")}
+    for name, uri in uris.items():
+        api.fleet().add(name, uri)
+    try:
+        monkeypatch.setenv(variable, "other" if variable == "NOVACRON_HOST" else uris["other"])
+        chosen = (option, "asked" if option == "--host" else uris["asked"])
+        words = (*chosen, "vm", "list") if before else ("vm", "list", *chosen)
+        assert run(*words, "-o", "name").split() == ["asked-00001"]
+        assert run("vm", "list", "-o", "name").split() == ["other-00001"]
+    finally:
+        for name in uris:
+            api.fleet().remove(name)

@@ -1,5 +1,6 @@
 """Every parameter of every built-in step can be given: in Python, in a file, and on the command line."""
 
+import datetime
 import inspect
 from contextlib import nullcontext
 
@@ -162,3 +163,21 @@ def test_a_plan_knows_the_names_of_the_vms_that_it_creates():
     assert "an earlier step creates a VM 'copy'" in problem
     assert steps.vm_rename(name="w2").plan(first).problems
     assert steps.vm_rename(name="w3").plan(first).ok
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ({"step": "snapshot", "name": 7}, "name: got '7', allowed: text; YAML needs quotes"),
+        ({"step": "snapshot", "name": datetime.date(2026, 1, 1)}, "name: got '2026-01-01', allowed: text"),
+        ({"step": "tag", "add": True}, "allowed: text"),
+        ({"step": "clone", "name": "c", "linked": 5}, "linked: got '5', allowed: true or false"),
+        ({"step": "healthy", "check": 5}, "a value has a wrong type"),
+        ({"step": "migrate", "to": 5}, "a value has a wrong type"),
+        ({"step": "disk_resize", "disk": "vda", "size": 1.5}, "size: got '1.5', allowed: a size"),
+    ],
+)
+def test_a_value_of_another_type_in_a_file_is_an_error_of_the_file(step, words):
+    with pytest.raises(novacron.NovaCronError) as refused:
+        Workflow.from_dict({"format": 1, "flow": step})
+    assert words in str(refused.value)

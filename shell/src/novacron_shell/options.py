@@ -77,6 +77,8 @@ DURATION, SIZE, OUTPUT = DurationType(), SizeType(), OutputType()
 SHORTEST = 0.1
 """Seconds between two lists at least."""
 SIZE_FIELDS = frozenset({"size", "capacity", "memory", "max_memory", "allocation"})
+RATES = "_bytes_per_second"
+"""How the names of fields end that are rates of bytes."""
 MEMORY = (1024**2, 64 * 1024**4)
 """Memory of a VM in bytes that is plausible on a command line: 1 MiB to 64 TiB."""
 
@@ -111,8 +113,8 @@ def _with_common_options(timeout: str) -> Callable[[Callable[..., Any]], Callabl
     """Return a decorator that adds the common options; `timeout` is the name of the option for hosts."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @click.option("-c", "--connect", metavar="URI", envvar="NOVACRON_CONNECT", help="The host, by URI.")
-        @click.option("--host", metavar="NAME", envvar="NOVACRON_HOST", help="The host, by its name in the fleet.")
+        @click.option("-c", "--connect", metavar="URI", help="The host, by URI. Default: $NOVACRON_CONNECT.")
+        @click.option("--host", metavar="NAME", help="The host, by its name in the fleet. Default: $NOVACRON_HOST.")
         @click.option(
             "-o",
             "--output",
@@ -205,7 +207,8 @@ def pairs(text: str, main: str | None = None) -> dict[str, Any]:
             key, equals, value = main, "=", part
         if not equals:
             raise click.BadParameter(f"{part!r} is not KEY=VALUE")
-        if key.strip().rpartition(".")[2].replace("-", "_") in SIZE_FIELDS and value:
+        name = key.strip().rpartition(".")[2].replace("-", "_")
+        if value and (name in SIZE_FIELDS or (name.endswith(RATES) and value.strip() != "0")):  # 0 lifts a limit
             size(value, key.strip())
         field, dot, rest = key.strip().partition(".")
         found[field.replace("-", "_") + dot + rest] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,7 +47,12 @@ class Settings:
         return outer.derived(*place, self.output_format or outer.output_format, self.timeout or outer.timeout)
 
     def complete(self, config: Config, current: str | None) -> None:
-        """Take what was left open from the host that was chosen with `host use`, and from the configuration file."""
+        """Take what was left open from the environment, from the host that was chosen with `host use`, and from the configuration file.
+
+        An option wins over the environment, wherever it stands: a command must not act on another host than the one that it names.
+        """
+        if not self.named:
+            self.connect, self.host_name = os.environ.get("NOVACRON_CONNECT"), os.environ.get("NOVACRON_HOST")
         if not self.named:
             self.host_name = current or config.host
         self.output_format = self.output_format or config.output

@@ -126,8 +126,8 @@ def _step(stored: dict[Any, Any], kinds: StepKinds) -> Any:
         raise WorkflowError(f"step {name}: {wrong}", hint=LIST_STEPS)
     try:
         made = function(*first, **named)
-    except TypeError as error:
-        raise WorkflowError(f"step {name}: {error}", hint=LIST_STEPS) from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise WorkflowError(f"step {name}: a value has a wrong type: {error}", hint=LIST_STEPS) from None
     return made.as_dict()["flow"]
 
 
@@ -153,6 +153,12 @@ def misfit(function: Callable[..., Any], first: Sequence[Any], named: Mapping[st
     given = {*named, *(p.name for p in plain[: len(first)])}
     required = [p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     missing = [name for name in required if name not in given]
+    for name, value in named.items():
+        kind = str(getattr(inspect.signature(function).parameters.get(name), "annotation", ""))
+        if kind == "str" and not isinstance(value, str):
+            return f"{name}: got {str(value)!r}, allowed: text; YAML needs quotes around it"
+        if kind == "bool" and str(value).lower() not in ("true", "false"):
+            return f"{name}: got {str(value)!r}, allowed: true or false"
     return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing" if missing else ""
 
 
@@ -164,7 +170,7 @@ def positional(function: Callable[..., Any], named: dict[str, Any]) -> list[Any]
         return []
     values = named.pop(several)
     first = [named.pop(p.name) for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name in named]
-    return [*first, *([values] if isinstance(values, str) else values)]
+    return [*first, *(values if isinstance(values, list | tuple) else [values])]
 
 
 def _check_values(node: AnyNode) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 WITHOUT = {
-    "user": ("filter", "isolated", "mtu", "vlan", "portgroup", "inbound_bytes_per_second", "outbound_bytes_per_second", "queues"),
+    "user": ("filter", "isolated", "mtu", "vlan", "portgroup", "inbound_bytes_per_second", "outbound_bytes_per_second"),
     "direct": ("filter", "isolated", "portgroup"),
     "bridge": ("portgroup",),
 }
@@ -62,7 +62,7 @@ def _without_effect(spec: NICSpec, kind: str, model: str, prefix: str) -> Iterat
     for field in WITHOUT.get(kind, ()):
         if value := getattr(spec, field):
             yield SpecProblem(f"{prefix}{field}", str(value), f"left out: a NIC of type {kind} has none")
-    if spec.queues and kind != "user" and model != "virtio":
+    if spec.queues and model != "virtio":
         yield SpecProblem(
             f"{prefix}queues", str(spec.queues), f"left out: a NIC of the model {model} has one queue, only virtio has more"
         )
