@@ -176,3 +176,23 @@ def test_a_pci_device_goes_to_one_running_vm_at_a_time(host, govc, create):
         one.host_devices.detach("0000:00:07.0")
     listed = {device.address: device.vms for device in host.devices.list("pci") if device.node == node}
     assert listed["0000:00:07.0"] == ("heir",)
+
+
+def test_the_cores_of_a_socket_follow_the_vcpus(host, govc, create):
+    """vSphere takes multiples of them only. A part of a topology changes alone."""
+
+    def sizes():
+        hardware = config(govc, "cored")[0]["hardware"]
+        return hardware["numCPU"], hardware["numCoresPerSocket"]
+
+    vm = create("cored", vcpus=8, topology={"sockets": 2, "cores": 4})
+    vm.update(vcpus=6)
+    assert sizes() == (6, 2)
+    vm.resources.set_vcpus(3)
+    assert sizes() == (3, 1)
+    vm.update(vcpus=8, topology={"cores": 4})
+    assert sizes() == (8, 4)
+    vm.update(topology={"threads": 1})
+    assert sizes() == (8, 4), "the cores were not asked for"
+    with pytest.raises(errors.InvalidSpecError, match="at least 8 vCPUs"):
+        vm.update(topology={"sockets": 1})

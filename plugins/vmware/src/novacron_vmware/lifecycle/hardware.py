@@ -6,6 +6,7 @@ Practices" for the advanced options.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -289,6 +290,15 @@ def problems_of_update(fields: Mapping[str, Any], vcpus: int) -> Iterator[SpecPr
         )
 
 
+def fitting_cores(config: Any, vcpus: int) -> dict[str, int]:
+    """Return the cores of a socket that a number of vCPUs needs, as a value of a ConfigSpec; nothing if the present ones fit.
+
+    vSphere rejects a number of vCPUs that is no multiple of the cores of a socket.
+    """
+    cores = config.hardware.numCoresPerSocket or 1
+    return {} if vcpus % cores == 0 else {"numCoresPerSocket": math.gcd(vcpus, cores)}
+
+
 def configuration(config: Any) -> dict[str, Any]:
     """Return the values of the hardware fields of `VMUpdate` that vSphere supports.
 
@@ -338,4 +348,4 @@ def _boot_names(boot: Any, devices: Sequence[Any], named: Mapping[int, str]) -> 
     return found
 
 
-__all__ = ["Hardware", "configuration", "cpu_numbers", "datastore_path", "problems", "problems_of_update"]
+__all__ = ["Hardware", "configuration", "cpu_numbers", "datastore_path", "fitting_cores", "problems", "problems_of_update"]

@@ -26,7 +26,7 @@ from novacron_vmware.lifecycle.creation import (
     remember_kept_disks,
     undo,
 )
-from novacron_vmware.lifecycle.hardware import Hardware, configuration, problems_of_update
+from novacron_vmware.lifecycle.hardware import Hardware, configuration, fitting_cores, problems_of_update
 from novacron_vmware.names import plain_name
 from novacron_vmware.placement import find_placement
 from novacron_vmware.records import ATTACHED, FACTS_PATH, FULL, apply_tags, facts_of, facts_option, full_record, summary_record
@@ -194,6 +194,8 @@ class VMwareLifecycle(VMOperations):
         config = self._hardware(thing, record, changes)
         if changes.vcpus is not None and changes.vcpus != record.vcpus:
             config["numCPUs"] = changes.vcpus
+            if record.status == "stopped" and changes.topology is None:
+                config |= fitting_cores(self._connection.read(thing, ["config"])["config"], changes.vcpus)
         if changes.memory is not None and changes.memory != record.memory_bytes:
             largest = max(
                 int(r.get("summary.hardware.memorySize", 0))

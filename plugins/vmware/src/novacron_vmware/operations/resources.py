@@ -10,7 +10,7 @@ from novacron.records.resources import Resources
 from novacron.records.vm import VM
 from novacron_vmware.errors import translated
 from novacron_vmware.lifecycle.checks import megabytes
-from novacron_vmware.lifecycle.hardware import cpu_numbers
+from novacron_vmware.lifecycle.hardware import cpu_numbers, fitting_cores
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
@@ -62,7 +62,9 @@ class VMwareResources(VMOperations):
         """Set the number of vCPUs; a running VM gets more by hot add."""
         if count < 1:
             raise _bad(self._read(self._find(vm)).name, "count", count, "at least 1")
-        return self._set(vm, "vCPUs", "cpuHotAddEnabled", live, persistent, numCPUs=count)
+        thing = self._find(vm)
+        cores = {} if live else fitting_cores(self._connection.read(thing, ["config"])["config"], count)
+        return self._set(vm, "vCPUs", "cpuHotAddEnabled", live, persistent, numCPUs=count, **cores)
 
     @hookimpl
     def memory_set(self, vm: str, size: int, live: bool, persistent: bool) -> Resources:
