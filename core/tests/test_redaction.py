@@ -68,6 +68,14 @@ def test_other_fields_are_repeated_as_they_were_given():
         "curl -uadmin:hunter2 https://h/",
         "users:\n  password: |-\n    hunter2\n    hunter2\n",
         "db_password: >\n  hunter2",
+        "docker login -u bob -p hunter2 registry.example.org",
+        "docker --config /x login -phunter2",
+        "sudo podman login -u bob -p 'hunter2 x' r",
+        "helm registry login -u bob -p hunter2 r",
+        '["docker", "login", "-u", "bob", "-p", "hunter2"]',
+        '{"passwords": ["hunter2", "hunter2"], "name": "web1"}',
+        '{"secret": {"a": {"b": "]}"}, "c": "hunter2"}, "name": "web1"}',
+        "tokens=[hunter2, hunter2] x",
     ],
 )
 def test_secrets_of_programs_and_protocols_are_redacted(text):
@@ -95,6 +103,9 @@ def test_secrets_of_programs_and_protocols_are_redacted(text):
         "My-Ubuntu%2024.04.qcow2",
         "openssl req -keyout /etc/k.pem",
         "eyJ",
+        "docker run -p 8080:80 login",
+        "password:\nname: web1",
+        "name: web1\nlist:\n- a\n- b\n",
     ],
 )
 def test_text_without_a_secret_stays(text):
@@ -116,6 +127,8 @@ def test_text_without_a_secret_stays(text):
         ["curl", "-u", "admin:hunter2", "https://h/"],
         ["curl", "-uadmin:hunter2"],
         ["sh", "-c", "mysql -phunter2"],
+        ["docker", "login", "-u", "bob", "-p", "hunter2"],
+        ["sudo", "/usr/bin/podman", "login", "-phunter2", "r"],
         ("mysql", "--password=hunter2"),
     ],
 )
@@ -132,6 +145,8 @@ def test_secrets_in_the_arguments_of_programs_are_redacted(words):
         ["mkdir", "-p", "/a"],
         ["ssh", "-p", "22", "h"],
         ["docker", "-p8:8"],
+        ["docker", "run", "-p", "8:8", "login"],
+        ["login", "-p", "x"],
         ["chown", "-u", "1:1"],
         ["openssl", "-keyout", "/k"],
     ],
@@ -141,7 +156,53 @@ def test_arguments_without_a_secret_stay(words):
 
 
 @pytest.mark.parametrize(
-    "text", ["mysql " * 20_000, "openssl -" * 20_000, "echo " * 20_000, "password: |\n" * 20_000, " " * 99_999]
+    "block",
+    [
+        "{0}password: |\n{0}  hunter2\n\n{0}    hunter2\n",
+        "{0}password: |2-\n{0}   hunter2\n",
+        "{0}password: >- # ours\n{0}  hunter2\n",
+        "{0}password: !secret |\n{0}  hunter2\n",
+        "{0}password: &a |\n{0}  hunter2\n",
+        "{0}'db.password' : |+\n{0}  hunter2\n",
+        "{0}password:\n{0}  hunter2\n",
+        "{0}passwords:\n{0}  - hunter2\n{0}  - hunter2\n",
+        "{0}passwords:\n{0}- hunter2\n{0}-\n{0}  hunter2\n",
+        "{0}passwords: # two\n{0}- hunter2\n",
+        "{0}passwords: [hunter2, hunter2]\n",
+        "{0}passwords: [hunter2,\n{0}  hunter2]\n",
+        "{0}tokens:\n{0}  a: hunter2\n{0}  b: [hunter2]\n",
+        "{0}chpasswd:\n{0}  list: |\n{0}    root:hunter2\n",
+    ],
+)
+@pytest.mark.parametrize("place", ["top", "mapping", "item"])
+def test_blocks_of_yaml_are_redacted_and_the_keys_beside_them_stay(block, place):
+    indent = {"top": "", "mapping": "    ", "item": "  "}[place]
+    text = block.format(indent)
+    text = f"- {text.removeprefix(indent)}" if place == "item" else text
+    before, after = (
+        {"top": "", "mapping": "users:\n", "item": "users:\n"}[place],
+        f"{indent}name: web1\n{indent}other: a b\nlast: 1\n",
+    )
+    shown = redacted(before + text + after)
+    assert "hunter2" not in shown
+    assert shown.startswith(before)
+    assert shown.endswith(after)
+    assert shown.count("***") in (1, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker login " * 20_000,
+        "secret: [" * 20_000,
+        "- " * 50_000 + "a",
+        "password:\n" * 20_000,
+        "mysql " * 20_000,
+        "openssl -" * 20_000,
+        "echo " * 20_000,
+        "password: |\n" * 20_000,
+        " " * 99_999,
+    ],
 )
 def test_long_text_takes_no_long_time(text):
     """A pattern with unlimited repetitions takes minutes for these."""

@@ -16,6 +16,7 @@ _EITHER = (
     (r"redis-cli", "-a"),
     (r"(?:zip|unzip|ipmitool)", "-P"),
     (r"ldap(?:search|add|modify|delete|passwd|whoami)", "-w"),
+    (r"(?:docker|podman|nerdctl|buildah|skopeo|helm|oras|crane|az|oc|cf)[\s\"',](?:[^\r\n|;&]{0,60}?[\s\"',])?login", "-p"),
 )
 _SEPARATE = r"openssl", "-k"
 """Programs, and their option with a password: `_ATTACHED` takes it without a blank only, `_SEPARATE` as the next word only (`-keyout` is
@@ -43,18 +44,24 @@ _RULES = (
     (r"(\bhtpasswd\s+-\w{0,9}b\w{0,9}\s+\S{1,200}\s+\S{1,99}\s+)\S+", rf"\1{HIDDEN}"),
     (r"(\becho\s+)[^\r\n|]{1,300}(?=\|\s{0,9}(?:sudo\s+)?(?:ch)?passwd\b)", rf"\1{HIDDEN} "),
     (r"(\bchpasswd\b[^\r\n]{0,40}<<<\s{0,9})[^\r\n]+", rf"\1{HIDDEN}"),
-    (
-        rf"(?im)^([ \t]{{0,40}}[\"'\w-]{{0,40}}(?:{_WORDS})[\"'\w-]{{0,40}}[ \t]*:[ \t]*[|>][+-]?\d?[ \t]*\r?\n)"
-        r"((?:[ \t]+[^\n]*(?:\n|\Z))+)",
-        rf"\1  {HIDDEN}\n",
-    ),
     (r"\b(?:glpat-|gh[opsu]_|github_pat_|xox[abprs]-|hvs\.)[\w-]{10,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", HIDDEN),
     (rf"(?i)((?<![\w-])--?[\w-]{{0,40}}(?:{_WORDS})\s+)(?:{_QUOTED}|[^\s\"']+)", rf"\1{HIDDEN}"),
-    (rf"(?i)((?:{_WORDS})[\w-]{{0,40}}[\"']?\s*[=:]\s*)(?:{_QUOTED}|[^\s'\"&;,]+)", rf"\1{HIDDEN}"),
+    (
+        rf"(?i)((?:{_WORDS})[\w-]{{0,40}}[\"']?[ \t]{{0,9}}[=:])(\s{{0,99}}(?=[\"'])|[ \t]{{0,99}})(?:{_QUOTED}|[^\s'\"&;,]+)",
+        rf"\1\2{HIDDEN}",
+    ),
 )
 """What a secret looks like in text, and what is written instead. Repetitions are bounded, so that long text takes no long time.
 
 The patterns are compiled at their first use, because most commands show no such text."""
+_BLOCK = (
+    rf"(?i)^(?P<before>[ \t]{{0,99}}(?:-[ \t]+){{0,9}})(?P<key>[\"']?[\w.-]{{0,60}}(?:{_WORDS})[\w.-]{{0,60}}[\"']?[ \t]{{0,9}}:)"
+    r"(?P<value>(?:[ \t]+[!&][^\s\[{]{0,99}){0,2}(?:[ \t]{0,99}[\[{].{0,9999}|[ \t]+[|>][-+\d]{0,2})?(?:[ \t]+\#.{0,999})?[ \t]{0,99})$"
+)
+"""A line of YAML, or of JSON on several lines, with a secret whose value is a list, a mapping or text on the lines that follow."""
+_OPEN = rf"(?i)(?:{_WORDS})[\w-]{{0,40}}[\"']?\s{{0,9}}[=:]\s{{0,99}}(?=[\[{{])"
+"""What stands before a list or a mapping of secrets in one line."""
+_BRACKET = rf"[\[\]{{}}]|{_QUOTED}"
 _OPTION = rf"(?i)^--?[\w-]{{0,40}}(?:{_WORDS})$"
 
 
@@ -114,6 +121,7 @@ def redacted(value: Any) -> Any:
         (['mysql', '--password', '***'], '{"api_key": ***}')
     """
     if isinstance(value, str):
+        value = _without_brackets(_without_blocks(value))
         for pattern, shown in _RULES:
             value = re.sub(pattern, shown, value)
         return value
@@ -132,10 +140,47 @@ def redacted(value: Any) -> Any:
     return redacted(str(getattr(value, "name", None) or type(value).__name__))
 
 
+def _without_blocks(text: str) -> str:
+    """Return text in YAML with `***` for the lines of a secret: a block of text, a list or a mapping. The keys beside it stay."""
+    if "\n" not in text:
+        return text
+    kept, column, items = list[str](), -1, False
+    for line in text.splitlines(keepends=True):
+        words = line.lstrip(" \t")
+        indent = len(line) - len(words)
+        if column >= 0 and (not words.strip() or indent > column or (items and indent == column and words.split()[0] == "-")):
+            if words.strip() and not kept[-1].endswith(f"{HIDDEN}\n"):
+                kept.append(" " * (column + 2) + f"{HIDDEN}\n")
+            continue
+        column = -1
+        if found := re.match(_BLOCK, line.rstrip("\r\n")):
+            column, items = len(found["before"]), not found["value"].strip() or found["value"].lstrip()[0] in "!&#"
+            if "[" in found["value"] or "{" in found["value"]:
+                line = f"{found['before']}{found['key']} {HIDDEN}\n"
+        kept.append(line)
+    return "".join(kept)
+
+
+def _without_brackets(text: str) -> str:
+    """Return text with `***` for a list or a mapping of secrets, up to the bracket that closes it."""
+    kept, end = list[str](), 0
+    for found in re.finditer(_OPEN, text):
+        if found.end() < end:
+            continue
+        kept += [text[end : found.end()], HIDDEN]
+        depth, end = 0, len(text)
+        for mark in re.finditer(_BRACKET, text[found.end() :]):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark[0], 0)
+            if depth == 0:
+                end = found.end() + mark.end()
+                break
+    return "".join(kept) + text[end:]
+
+
 def _redacted_items(items: list[Any]) -> list[Any]:
     """Return redacted items; what follows an option such as `--password`, or the `-p` of some programs, is a secret."""
     found, program = list[Any](), ""
-    before = ""
+    tool = before = ""
     for item in items:
         text = item if isinstance(item, str) else ""
         if re.match(_OPTION, before) or _takes_secret(program, before):
@@ -146,8 +191,9 @@ def _redacted_items(items: list[Any]) -> list[Any]:
             found.append(f"{option}{HIDDEN}")
         else:
             found.append(redacted(item))
-        program = program or _program(text)
-        before = text
+        program = program or _program(text) or (_program(f"{tool} login") if text == "login" else "")
+        name, before = text.rpartition("/")[2], text
+        tool = name if _program(f"{name} login") else tool
     return found
 
 
