@@ -151,9 +151,11 @@ class MainGroup(CommandGroup):
             formatter.write_dl([(", ".join(SHORTCUTS), "The same as `novacron vm start` and so on.")])
 
     def _from_plugins(self) -> dict[str, click.Command]:
+        from novacron.plugins.names import by_name
         from novacron.site import default_site
 
-        return {command.name or "": command for given in default_site().plugins.hook.register_commands() for command in given}
+        given = (command for some in default_site().plugins.hook.register_commands() for command in some)
+        return by_name("command", given)
 
 
 def _native_groups() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from novacron.errors import InvalidSpecError, SpecProblem, either
 from novacron.fleets.placement.view import FleetView
 from novacron.plugins.functions import checked
+from novacron.plugins.names import by_name
 from novacron.records.capacity import Allocation, FleetNode
 
 DEVIATION = "deviation"
@@ -48,7 +50,10 @@ def balancer_named(hooks: Any, name: str | None) -> PluginBalancer | None:
     """
     if name in (None, DEVIATION):
         return None
-    given: dict[str, PluginBalancer] = {each.__name__: each for some in hooks.balancers() for each in some}
+    provided: list[PluginBalancer] = [
+        each for some in hooks.balancers() for each in some if getattr(each, "__name__", "") != DEVIATION
+    ]
+    given = by_name("balancer", provided, name_of=attrgetter("__name__"))
     if name not in given:
         problem = SpecProblem("balancer", str(name), either(sorted({DEVIATION, *given})))
         raise InvalidSpecError("unknown balancer", problems=[problem])

@@ -9,10 +9,12 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from novacron.errors import InvalidSpecError, PluginError, SpecProblem
 from novacron.plugins.functions import checked
+from novacron.plugins.names import by_name
 from novacron.records.forecasts import Anomaly, Forecast, ForecastPoint
 from novacron.records.series import Series
 
@@ -83,9 +85,13 @@ METHODS: Mapping[str, Method] = {"linear": linear, "seasonal": seasonal, "holt_w
 def with_plugins(hooks: Any) -> Mapping[str, Method]:
     """Return all methods: the built-in ones, and the forecasters of plugins by the names of their functions.
 
+    A plugin can't replace a built-in method; see `novacron.plugins.names`.
     A forecaster that fails, or that returns something else than the wanted number of finite numbers, raises PluginError.
     """
-    return {**METHODS, **{each.__name__: _checked(each) for given in hooks.forecasters() for each in given}}
+    given = by_name(
+        "forecaster", (each for some in hooks.forecasters() for each in some), built_in=METHODS, name_of=attrgetter("__name__")
+    )
+    return {name: METHODS.get(name) or _checked(each) for name, each in given.items()}
 
 
 def _checked(forecaster: Callable[[Sequence[float], int, int], Iterable[float]]) -> Method:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -75,10 +76,19 @@ class ApplicationPlugins:
     def load_entry_points(self) -> None:
         """Load the plugins of all installed distributions. A broken plugin does not affect the others."""
         disabled = self._disabled()
-        for point in self._registry.entry_points().select(group=GROUP):
+        points = self._registry.entry_points().select(group=GROUP)
+        owners = Counter(point.name for point in points)
+        for point in points:
             self._origins[point.name] = point
             if point.name in disabled:
                 self._note(point.name, "disabled")
+            elif owners[point.name] > 1:
+                claimed = sorted(each.dist.name if each.dist else each.value for each in points if each.name == point.name)
+                self._note(
+                    point.name,
+                    "broken",
+                    error=f"the name is claimed by {', '.join(claimed)[:200]}; uninstall all but one of them",
+                )
             else:
                 self._start(point.name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +12,7 @@ from novacron.errors import PluginError, UnsupportedOperationError
 from novacron.hookspecs import API_VERSION
 from novacron.plugins.driver import DriverProvider
 from novacron.plugins.entry_points import InstalledEntryPoint, InstalledEntryPoints, installed_entry_points
+from novacron.plugins.names import by_name
 
 DRIVER_GROUP = "novacron.drivers"
 KNOWN_ELSEWHERE: Mapping[str, str] = MappingProxyType(
@@ -112,15 +114,15 @@ class DriverRegistry:
 
     def _of_plugins(self) -> dict[str, DriverProvider]:
         """Return the providers of application plugins by scheme. Incompatible ones are logged and omitted."""
-        found: dict[str, DriverProvider] = {}
+        found: list[tuple[str, DriverProvider]] = []
         for provider in self._offered():
             try:
                 check_provider(provider, f"driver {getattr(provider, 'name', provider)!r}")
             except PluginError:
                 _log.exception("a plugin offers a driver that does not fit")
                 continue
-            found |= dict.fromkeys(provider.schemes, provider)
-        return found
+            found += [(scheme, provider) for scheme in provider.schemes]
+        return {scheme: provider for scheme, (_, provider) in by_name("driver", found, name_of=itemgetter(0)).items()}
 
 
 def check_provider(provider: Any, what: str) -> None:

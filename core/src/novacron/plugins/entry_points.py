@@ -6,10 +6,11 @@ as long as no folder of `sys.path` has changed: installing, upgrading or removin
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -18,12 +19,14 @@ from zlib import crc32
 
 import msgspec
 
+from novacron.plugins.names import is_name
 from novacron.state import make_private, open_private
 
 PREFIX = "novacron"
 """The groups of entry points that are kept: this one, and those that begin with it and a dot."""
 SETTLED = 2.0
 """Seconds. The cache is written only if all folders are older: two changes at nearly the same time may have the same time stamp."""
+_log = logging.getLogger(__name__)
 
 
 class InstalledDistribution(msgspec.Struct, frozen=True):
@@ -105,15 +108,31 @@ def _folders() -> list[tuple[str, int, int]]:
 
 
 def _scan() -> Iterator[InstalledEntryPoint]:
-    """Read the entry points of all distributions."""
-    from importlib.metadata import entry_points
+    """Read the entry points of all distributions. One whose metadata can't be read is left out; the others work."""
+    from importlib.metadata import distributions, entry_points
 
-    found = entry_points()
-    for group in found.groups:
-        if group == PREFIX or group.startswith(f"{PREFIX}."):
-            for point in found.select(group=group):
-                dist = InstalledDistribution(point.dist.name, point.dist.version) if point.dist else None
-                yield InstalledEntryPoint(group, point.name, point.value, dist)
+    try:
+        found = entry_points()
+        yield from list(_of_novacron(point for group in found.groups for point in found.select(group=group)))
+    except Exception:  # noqa: BLE001 - importlib.metadata raises what its parsers raise: of text, of lines, of missing fields
+        for distribution in distributions():
+            try:
+                yield from list(_of_novacron(distribution.entry_points))
+            except Exception:  # noqa: BLE001 - as above
+                _log.exception("the metadata of a distribution can't be read: %r", getattr(distribution, "_path", distribution))
+
+
+def _of_novacron(points: Iterable[Any]) -> Iterator[InstalledEntryPoint]:
+    for point in points:
+        if point.group == PREFIX or point.group.startswith(f"{PREFIX}."):
+            if not (is_name(point.name) and is_name(point.group) and point.value.isprintable()):
+                _log.error("an entry point is left out: its name or its value is not one line of text: %.100r", point.name)
+                continue
+            dist = point.dist
+            about = (
+                InstalledDistribution(*(each if is_name(each) else "?" for each in (dist.name, dist.version))) if dist else None
+            )
+            yield InstalledEntryPoint(point.group, point.name, point.value, about)
 
 
 def _file() -> Path:

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any, overload
 
 from novacron.errors import MISSING, InvalidSpecError, SpecProblem, WorkflowError, either
+from novacron.plugins.names import by_name
 from novacron.workflow.composition import Workflow
 from novacron.workflow.kinds.function import Declared, declared
 
@@ -160,7 +161,7 @@ class Flows:
         from novacron.workflow import builtin_flows
 
         own = {each.name: each for each in vars(builtin_flows).values() if isinstance(each, FlowFunction)}
-        offered = {each.name: each for each in self._offered() if isinstance(each, FlowFunction)}
+        offered = by_name("flow", (each for each in self._offered() if isinstance(each, FlowFunction)))
         return offered | self._registered | own
 
 

@@ -10,6 +10,7 @@ from novacron.fleets.fencing.debian import FenceProgram
 from novacron.fleets.fencing.host_vm import HostVM
 from novacron.fleets.fencing.manual import Manual
 from novacron.fleets.fencing.redfish import Redfish
+from novacron.plugins.names import by_name
 
 if TYPE_CHECKING:
     from novacron.hookspecs.application import FenceAgent
@@ -26,10 +27,10 @@ class FenceAgents:
         self._hooks = hooks
 
     def all(self) -> Mapping[str, FenceAgent]:
-        """Return all agents. An agent of a plugin replaces a built-in one of the same name."""
+        """Return all agents. An agent of a plugin can't replace a built-in one; see `novacron.plugins.names`."""
         built_in: list[FenceAgent] = [Manual(), Redfish(), HostVM(), FenceProgram()]
-        given = [agent for agents in self._hooks().fence_agents() for agent in agents]
-        return {agent.name: agent for agent in (*built_in, *given)}
+        given = (agent for agents in self._hooks().fence_agents() for agent in agents)
+        return by_name("fence agent", given, built_in={agent.name: agent for agent in built_in})
 
     def find(self, name: str) -> FenceAgent:
         """Return an agent. Raises NotFoundError."""

@@ -29,6 +29,7 @@ from novacron.errors import (
 )
 from novacron.monitoring.alerting.desktop import show
 from novacron.monitoring.posting import post
+from novacron.plugins.names import by_name
 from novacron.records.alerts import Notification
 from novacron.redaction import described, without_secret
 from novacron.state import make_private, open_private
@@ -228,11 +229,11 @@ class Sinks:
         self._begin(sink, notification)
 
     def _plugin(self, sink: Mapping[str, Any], notification: Notification) -> None:
-        found = next((one for one in self._plugins() if one.name == sink["name"]), None)
-        if found is None:
-            problem = SpecProblem("name", sink["name"], "one of " + (", ".join(one.name for one in self._plugins()) or "none"))
+        given = by_name("alert sink", self._plugins())
+        if sink["name"] not in given:
+            problem = SpecProblem("name", sink["name"], "one of " + (", ".join(given) or "none"))
             raise InvalidSpecError("no plugin has that sink", problems=[problem])
-        found.send(notification)
+        given[sink["name"]].send(notification)
 
 
 def name_of(sink: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable
 
 from novacron.errors import WorkflowError, either
+from novacron.plugins.names import by_name
 from novacron.workflow.kinds.base import StepKind
 from novacron.workflow.kinds.builtin import BUILT_IN
 from novacron.workflow.kinds.function import DeclaredStep, declared
@@ -69,7 +70,7 @@ class StepKinds:
 
     def _of_plugins(self) -> dict[str, StepKind]:
         found = (getattr(offered, "kind", offered) for offered in self._offered())
-        return {kind.name: kind for kind in found if isinstance(kind, StepKind)}
+        return by_name("step", (kind for kind in found if isinstance(kind, StepKind)))
 
 
 def default_kinds() -> StepKinds:
