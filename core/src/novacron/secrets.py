@@ -11,11 +11,15 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from novacron.errors import InvalidStateError, NovaCronError, PluginError, SecretNotFoundError
 from novacron.redaction import is_secret_name
 
+CLEARTEXT = "NOVACRON_CLEARTEXT_SECRETS"
+"""The variable that allows a machine to send secrets without encryption."""
 KEYRING = "novacron"
 """The keyring's service; its user is the secret's name."""
 LONGEST = 2**20
@@ -172,4 +176,35 @@ def _kept(name: str) -> str | None:
         return None
 
 
-__all__ = ["KEYRING", "Secrets", "environment_without_secrets", "read_secret", "variable_of"]
+def require_encryption(what: str, url: str, *, encrypted: bool | None = None) -> None:
+    """Refuse to send a secret to another machine without encryption, unless this machine allows it (`NOVACRON_CLEARTEXT_SECRETS=1`).
+
+    Args:
+        what: the secret, for the error.
+        url: the address that it is sent to; the loopback is always allowed.
+        encrypted: whether the connection is encrypted; by default, whether the scheme is https.
+
+    Raises:
+        InvalidStateError
+
+    Example:
+        >>> require_encryption("the token", "https://example.org/"), require_encryption("the token", "http://127.0.0.1:9093/")
+        (None, None)
+    """
+    parts = urlsplit(url)
+    if (parts.scheme == "https") if encrypted is None else encrypted:
+        return
+    host = parts.hostname or "localhost"
+    try:
+        local = ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if not local and os.environ.get(CLEARTEXT) != "1":
+        raise InvalidStateError(
+            f"{what} would be sent to {host} without encryption",
+            outcome="not_sent",
+            hint=f"use TLS, or set {CLEARTEXT}=1 on this machine to allow it",
+        )
+
+
+__all__ = ["CLEARTEXT", "KEYRING", "Secrets", "environment_without_secrets", "read_secret", "require_encryption", "variable_of"]

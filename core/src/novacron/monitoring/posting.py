@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import ssl
+import time
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
 from novacron.errors import StorageError
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect of a POST would lose its body."""
+    """A redirect of a POST would lose its body, and one of a GET would let a guest choose what this machine asks."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
+
+
+def fetch(url: str, *, timeout: float, limit: int) -> bytes:
+    """Return what a server says at an address; the whole answer may take `timeout` seconds and have `limit` bytes.
+
+    Raises:
+        StorageError: it is larger, redirects, or is no HTTP.
+        OSError: the server can't be reached in time, or answered an error.
+    """
+    end, content = time.monotonic() + timeout, bytearray()
+    opener = urllib.request.build_opener(_NoRedirects())
+    try:
+        with opener.open(url, timeout=timeout) as answer:
+            while chunk := answer.read1(65536):
+                content += chunk
+                if len(content) > limit:
+                    raise StorageError(f"the answer has more than {limit} bytes", hint="check the address")
+                if time.monotonic() > end:
+                    raise TimeoutError(f"the answer was not complete after {timeout:g} s")
+    except (HTTPException, ValueError) as error:
+        raise StorageError(f"the answer is no valid HTTP: {type(error).__name__}", hint="check the address") from error
+    return bytes(content)
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, ca: str | None = None, limit: int = 1024) -> bytes:
@@ -46,4 +70,4 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, c
         return bytes(answer.read(limit))
 
 
-__all__ = ["post"]
+__all__ = ["fetch", "post"]

@@ -13,6 +13,7 @@ from novacron.monitoring.posting import post
 from novacron.monitoring.remote_messages import RemoteMessages
 from novacron.records.series import Sample, Series
 from novacron.redaction import without_secret
+from novacron.secrets import require_encryption
 from novacron.threads import in_thread
 from novacron.urls import problem_of, scheme_of
 
@@ -65,6 +66,7 @@ class Remote:
         named = {"User-Agent": "NovaCron", **headers}
         token = self.token() if self.token is not None else ""
         if token:
+            require_encryption("the token of the remote storage", self.url)
             named["Authorization"] = f"Bearer {token}"
         try:
             return post(self.url, body, named, timeout=DEADLINE, ca=self._ca, limit=LARGEST)

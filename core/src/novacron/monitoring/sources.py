@@ -7,13 +7,13 @@ import json
 import math
 import re
 import subprocess
-import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, StorageError
 from novacron.monitoring import builtin
 from novacron.monitoring.layouts import Labels, Layouts, Measured, SeriesKey, in_order
+from novacron.monitoring.posting import fetch
 from novacron.records.series import MetricDefinition, Sample
 from novacron.redaction import described
 from novacron.secrets import environment_without_secrets
@@ -97,8 +97,7 @@ class EndpointSource:
     def collect(self) -> Sequence[Sample]:
         """Ask the endpoint. Raises StorageError, InvalidSpecError."""
         try:
-            with urllib.request.urlopen(self._url, timeout=self._timeout) as answer:  # noqa: S310 - the scheme was checked
-                text = answer.read(LARGEST).decode(errors="replace")
+            text = fetch(self._url, timeout=self._timeout, limit=LARGEST).decode(errors="replace")
         except OSError as error:
             raise StorageError(f"the endpoint of {self.name!r} can't be read: {error}", hint="check its address") from error
         return [one.replace(labels={**one.labels, **self._common}) for one in parse_exposition(text)]

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from novacron.errors import AuthenticationError, DriverError, HostConnectionError, NotFoundError, UnsupportedOperationError
+from novacron.errors import (
+    AuthenticationError,
+    DriverError,
+    HostConnectionError,
+    NotFoundError,
+    NovaCronError,
+    UnsupportedOperationError,
+)
 from novacron.records.fencing import FenceTarget, PowerStatus
+from novacron.secrets import require_encryption
 
 
 class Redfish:
@@ -60,7 +68,7 @@ class _mapped:
         if isinstance(error, exceptions.ConnectionError | requests.RequestException):
             hint = "check the BMC, its network and its certificate"
             raise HostConnectionError(f"{where} can't be reached", hint=hint) from None
-        if isinstance(error, exceptions.SushyError):
+        if not isinstance(error, NovaCronError):  # sushy's own, and what an answer of odd types raises in it
             raise DriverError(f"{where} answered with an error: {type(error).__name__}", outcome="unknown") from None
 
 
@@ -69,18 +77,18 @@ def _system(target: FenceTarget) -> Any:
     try:
         import sushy
         from sushy.auth import BasicAuth
+
+        from novacron.fleets.fencing.redfish_connection import connector
     except ImportError:
         raise UnsupportedOperationError(
             "the fence agent redfish needs the library sushy", outcome="not_sent", hint="pip install 'novacron[fencing]'"
         ) from None
     options = target.options
+    require_encryption(f"the password of the BMC of {target.node}", options["url"])
     root = sushy.Sushy(
         options["url"],
         auth=BasicAuth(username=options["username"], password=options["password"]),
-        verify=options.get("ca_file", True),
-        server_side_retries=0,
-        read_timeout=target.timeout,
-        connect_timeout=min(10.0, target.timeout),
+        connector=connector(options["url"], verify=options.get("ca_file", True), timeout=target.timeout),
     )
     systems = root.get_system_collection()
     if "system" in options:

@@ -32,6 +32,7 @@ from novacron.monitoring.posting import post
 from novacron.plugins.names import by_name
 from novacron.records.alerts import Notification
 from novacron.redaction import described, without_secret
+from novacron.secrets import require_encryption
 from novacron.state import make_private, open_private
 from novacron.urls import problem_of, scheme_of
 
@@ -161,6 +162,7 @@ class Sinks:
     def _post(self, sink: Mapping[str, Any], url: str, body: Any, key: str) -> None:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "NovaCron"}
         if sink.get("token"):
+            require_encryption(f"the token of the sink {name_of(sink)}", url)
             headers["Authorization"] = f"Bearer {self._secret(sink['token'])}"
         try:
             post(url, json.dumps(body).encode(), headers, timeout=DEADLINE, ca=sink.get("ca"))
@@ -187,6 +189,8 @@ class Sinks:
         port = address.port or {"tls": 465, "starttls": 587, "none": 25}[tls]
         host = address.hostname or "localhost"
         password = self._secret(sink["password"]) if sink.get("user") else ""
+        if password:
+            require_encryption(f"the password of the sink {name_of(sink)}", f"//{sink['server']}", encrypted=tls != "none")
         try:
             connection = (
                 smtplib.SMTP_SSL(host, port, timeout=DEADLINE, context=context)
