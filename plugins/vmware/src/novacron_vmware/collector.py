@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from novacron.errors import DriverError
 from novacron_vmware.errors import translated
 from novacron_vmware.sdk import vim, vmodl
 from novacron_vmware.session import Session
 
 PAGE = 500
 """Objects in one answer of the property collector."""
+MOST = 1_000_000
+"""Objects in one answer with all its pages. A vCenter has some 100,000 at most."""
 PropertyCollector: Any = vmodl.query.PropertyCollector
 FOLDERS, HOSTS = ("vmFolder", "hostFolder", "datastoreFolder", "networkFolder"), ("hostFolder",)
 WAYS: dict[Any, tuple[tuple[str, ...], tuple[tuple[Any, str], ...]]] = {
@@ -131,6 +134,8 @@ class PropertyReader:
                 self.session.log_in_again(logins)
                 return self.retrieve(start, properties, skip_missing=skip_missing)
             answers += [(item.obj, {p.name: p.val for p in item.propSet}) for item in page.objects]
+            if page.token and (not page.objects or len(answers) > MOST):
+                raise DriverError(f"the server's answer does not end: {len(answers)} objects so far", hint="is this a vCenter?")
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
         return answers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
@@ -15,8 +16,8 @@ from novacron_vmware.finder import Finder
 from novacron_vmware.inventory import Inventory
 from novacron_vmware.names import escaped_name, plain_name
 from novacron_vmware.rest import RestAPI
-from novacron_vmware.sdk import SmartStubAdapter, vim, vmodl
-from novacron_vmware.session import Session, password_for, tls_context
+from novacron_vmware.sdk import vim, vmodl
+from novacron_vmware.session import Session, api_version, password_for, tls_context
 from novacron_vmware.tags import VSphereTags
 from novacron_vmware.tasks import wait, wait_for_value
 
@@ -40,13 +41,13 @@ class VMwareConnection(PropertyReader):
         password = password_for(uri, context)
         try:
             self.tls = tls_context(host, port, uri.query, context.timeout)
+            self.api_version = api_version(host, port, self.tls, context.timeout)
             # pyvmomi's own thumbprint= checks only the first connection of its pool, and only when the chain is not trusted
             arguments = {"host": host, "port": port, "sslContext": self.tls, "httpConnectionTimeout": context.timeout}
-            self.api_version = SmartStubAdapter(**arguments).version
             session = Session(**arguments, version=self.api_version, user=uri.username or "root", password=password)
             super().__init__(session, vim.ServiceInstance("ServiceInstance", session).RetrieveContent())
             session.log_in()
-        except (vmodl.MethodFault, OSError) as error:
+        except (vmodl.MethodFault, OSError, http.client.HTTPException) as error:
             failure = mapped(error)
             failure.outcome = "not_sent"
             raise failure from error

@@ -8,8 +8,8 @@ from collections import OrderedDict, defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from novacron.errors import NovaCronError, VMNotFoundError
-from novacron_vmware.collector import PAGE
+from novacron.errors import DriverError, NovaCronError, VMNotFoundError
+from novacron_vmware.collector import MOST, PAGE
 from novacron_vmware.errors import translated
 from novacron_vmware.finder import Finder, Known, ambiguous
 from novacron_vmware.names import canonical_path, escaped_name, moref_of, plain_name
@@ -289,6 +289,8 @@ class Inventory:
                 changes.append(self._apply(each, earlier))
             if not update.truncated:
                 break
+            if not update.filterSet or len(changes) > MOST:
+                raise DriverError(f"the server's changes do not end: {len(changes)} so far", hint="is this a vCenter?")
         changes += [Change(thing, known, {}) for thing, known in (earlier or {}).items() if thing not in self.things]
         return changes
 

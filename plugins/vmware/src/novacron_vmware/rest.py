@@ -111,7 +111,7 @@ class RestAPI:
             status, content = self._ask(verb, where, body, {"vmware-api-session-id": self._session})
         if status >= HTTPStatus.BAD_REQUEST:
             raise _failure(status, f"{verb} {where}", content)
-        answer = json.loads(content) if content else None
+        answer = _decoded(content, path) if content else None
         return answer.get("value") if dialect.wrapped and isinstance(answer, dict) else answer
 
     def find(self, path: str, identity: str) -> Any:
@@ -138,8 +138,11 @@ class RestAPI:
     def _log_in(self, dialect: Dialect) -> int:
         status, content = self._ask("POST", dialect.session, None, {"Authorization": self._soap.authorization()})
         if status < HTTPStatus.BAD_REQUEST:
-            answer = json.loads(content)
-            self._session = str(answer["value"] if dialect.wrapped else answer)
+            answer = _decoded(content, dialect.session)
+            session = answer.get("value") if dialect.wrapped and isinstance(answer, dict) else answer
+            if not (isinstance(session, str) and session.isascii() and session.isprintable()):
+                raise DriverError(f"{dialect.session} answers without a session", hint="is this a vCenter?")
+            self._session = session
         return status
 
     def _ask(self, verb: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -163,6 +166,14 @@ class RestAPI:
                     raise
                 self._idle.append(web)
                 return status, content
+
+
+def _decoded(content: bytes, what: str) -> Any:
+    """Return the value of a text in JSON. Raises DriverError, which quotes nothing of it."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DriverError(f"the server's answer to {what} is not JSON", hint="is there a proxy before the server?") from error
 
 
 def _failure(status: int, what: str, content: bytes) -> NovaCronError:

@@ -11,12 +11,14 @@ import ssl
 import threading
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from novacron.errors import AuthenticationError, HostConnectionError, InvalidSpecError, SpecProblem
 from novacron.plugins import ConnectContext, HostURI
 from novacron.secrets import KEYRING, read_secret
 from novacron_vmware import unknown_types
-from novacron_vmware.sdk import SoapStubAdapter, vim
+from novacron_vmware.answers import LimitedConnection, SoapConnection
+from novacron_vmware.sdk import SoapStubAdapter, known_versions, vim, vmodl
 
 PASSWORD = "NOVACRON_VSPHERE_PASSWORD"  # noqa: S105 - the variable's name
 ATTEMPTS = 5
@@ -33,6 +35,7 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
     def __init__(self, *, user: str, password: str, **arguments: Any) -> None:
         unknown_types.install()
         super().__init__(path="/sdk", **arguments)
+        self.scheme = SoapConnection
         self._address, self._tls = (arguments["host"], arguments["port"]), arguments["sslContext"]
         self._timeout = arguments["httpConnectionTimeout"]
         self._user, self._password, self._guard = user, password, threading.RLock()
@@ -54,21 +57,37 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
         for _ in range(ATTEMPTS - 1):
             before = self.logins
             try:
-                return super().InvokeMethod(mo, info, args, outerStub)
+                return self._invoke(mo, info, args, outerStub)
             except vim.fault.NotAuthenticated:
                 if info.name in ("Login", "Logout"):
                     raise
                 self.log_in_again(before)
-        return super().InvokeMethod(mo, info, args, outerStub)
+        return self._invoke(mo, info, args, outerStub)
+
+    def _invoke(self, mo: Any, info: Any, args: Any, outer: Any) -> Any:
+        """Make a call. Answers that pyvmomi can't read raise many kinds of errors in it; all of them are HTTPException here."""
+        try:
+            return super().InvokeMethod(mo, info, args, outer)
+        except (vmodl.MethodFault, OSError, http.client.HTTPException):
+            raise
+        except Exception as error:
+            raise http.client.HTTPException(f"what it answers to {info.name} is not vSphere's: {error}") from error
 
     def serves(self, host: str | None) -> bool:
         """Whether a host name is that of this session's server."""
         return host in (None, self._address[0])
 
-    def web(self, host: str | None = None, port: int | None = None) -> http.client.HTTPSConnection:
-        """Return an HTTPS connection to this server, or to an ESXi that it names; requests for files need `headers()`."""
+    def web(self, host: str | None = None, port: int | None = None, *, limited: bool = True) -> http.client.HTTPSConnection:
+        """Return an HTTPS connection to this server, or to an ESXi that it names; requests for files need `headers()`.
+
+        Args:
+            host: the host; this server when None.
+            port: its port; that of this server when None.
+            limited: limit the size and the time of answers. False for the content of disks, which is read in parts.
+        """
         address = (host or self._address[0], port or self._address[1])
-        return http.client.HTTPSConnection(*address, timeout=self._timeout, context=self._tls)
+        kind = LimitedConnection if limited else http.client.HTTPSConnection
+        return kind(*address, timeout=self._timeout, context=self._tls)
 
     def certificate(self) -> bytes:
         """Return the server's certificate as it shows it now, in DER; it is verified as for every other call."""
@@ -119,6 +138,31 @@ def password_for(uri: HostURI, context: ConnectContext) -> str:
     )
 
 
+def api_version(host: str, port: int, tls: ssl.SSLContext, timeout: float) -> str:
+    """Return the newest version of the API that both the server and pyvmomi know.
+
+    pyvmomi's SmartStubAdapter asks for the same document, without any timeout.
+
+    Raises:
+        HostConnectionError: the server is no vSphere, or has no version that pyvmomi knows.
+        OSError, http.client.HTTPException: it can't be reached.
+    """
+    web = LimitedConnection(host, port, timeout=timeout, context=tls)
+    try:
+        web.request("GET", "/sdk/vimServiceVersions.xml")
+        answer = web.getresponse()
+        content = answer.read() if answer.status == http.client.OK else b""
+    finally:
+        web.close()
+    try:
+        found = {each.text for each in ElementTree.fromstring(content).iter("version")}  # noqa: S314 - expat limits entities
+    except ElementTree.ParseError:
+        found = set()
+    if version := next((name for name, number in known_versions() if number in found), None):
+        return version
+    raise HostConnectionError(f"{host}:{port} does not answer as vSphere: it names no version of its API", outcome="not_sent")
+
+
 def tls_context(host: str, port: int, query: Any, timeout: float) -> ssl.SSLContext:
     """Return a context that trusts the system's authorities, a file's, exactly one certificate, or anything, as the URI says."""
     from novacron_vmware.errors import TLS_HINT
@@ -155,4 +199,4 @@ def tls_context(host: str, port: int, query: Any, timeout: float) -> ssl.SSLCont
     return context
 
 
-__all__ = ["PASSWORD", "Session", "password_for", "tls_context"]
+__all__ = ["PASSWORD", "Session", "api_version", "password_for", "tls_context"]

@@ -74,7 +74,7 @@ class VSphereDiagnostics(NativeOperations):
         session = self._connection.session
         size = 0
         with translated(node or "logs"):
-            web = session.web(host, url.port)
+            web = session.web(host, url.port, limited=False)
             try:
                 web.request("GET", url.path, headers=session.headers() if session.serves(host) else {})
                 answer = web.getresponse()

@@ -235,7 +235,7 @@ class VMwareAppliances(VMOperations):
         host = connection.address[0] if parts.hostname in (None, "*") else str(parts.hostname)
         port = parts.port or (connection.address[1] if host == connection.address[0] else 443)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        return connection.session.web(host, port), path
+        return connection.session.web(host, port, limited=False), path
 
     def _check(self, answer: http.client.HTTPResponse) -> None:
         if answer.status >= http.client.BAD_REQUEST:

@@ -66,7 +66,7 @@ KIND: dict[str, tuple[str, str]] = {
     "ExitMaintenanceModeEvent": ("node.status", "up"),
 }
 """vSphere's events as kinds and reasons; an event that is in neither table is not told."""
-WAIT, PAGE = 10, 100
+WAIT, PAGE, MOST = 10, 100, 100_000
 RETRY_FIRST, RETRY_MOST = 0.2, 10.0
 """Seconds between two tries to reach the server again: doubled from the first to the most."""
 
@@ -301,7 +301,7 @@ class _History:
         found = list[Any]()
         try:
             with translated():
-                while page := self._events.ReadNextEvents(PAGE):
+                while len(found) < MOST and (page := self._events.ReadNextEvents(PAGE)):
                     found += page
         except NovaCronError as error:
             if not _expired(error):

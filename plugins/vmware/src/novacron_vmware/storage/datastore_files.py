@@ -49,7 +49,7 @@ def _request(
     if part != (0, None):
         headers["Range"] = f"bytes={part[0]}-{'' if part[1] is None else part[0] + part[1] - 1}"
     with translated(path):
-        web = session.web()
+        web = session.web(limited=False)
         try:
             web.request(verb, url_of(path, datacenter), body=body, headers=headers)
             answer = web.getresponse()
@@ -95,7 +95,7 @@ def fetch(
         part: the first byte and the number of bytes; None for all that follow.
     """
     with _request(connection, "GET", path, datacenter, part=part) as answer:
-        total, done = int(answer.headers.get("Content-Length") or 0), 0
+        total, done = answer.length or 0, 0
         while chunk := answer.read(CHUNK):
             job.raise_if_cancelled()
             target.write(chunk)
@@ -121,7 +121,7 @@ def send(connection: VMwareConnection, path: str, datacenter: str, source: Binar
             yield chunk
 
     with _request(connection, "PUT", path, datacenter, content(), size) as answer:
-        answer.read()
+        answer.read(CHUNK)  # what it says of it is not needed
 
 
 __all__ = ["fetch", "read_file", "send", "url_of"]
