@@ -181,3 +181,10 @@ def test_without_any_host_the_error_says_how_to_add_one(daemon, embedded, expect
             site.connect()
     assert "novacron host add" in caught.value.hint
     assert (caught.value.outcome, caught.value.host) == ("not_sent", "local")
+
+
+def test_a_misspelt_name_of_the_module_is_named_with_those_that_it_has():
+    """Python suggests a name only if the error says where it looked."""
+    with pytest.raises(AttributeError) as raised:
+        novacron.conect  # noqa: B018
+    assert (raised.value.name, raised.value.obj) == ("conect", novacron)

@@ -77,6 +77,22 @@ def test_a_name_is_never_cut_however_narrow_the_terminal_is(monkeypatch, columns
     assert all("\x1b" not in line for line in lines)
 
 
+def test_no_word_of_a_wide_table_is_broken_in_a_narrow_terminal(monkeypatch):
+    """A row that does not fit is a paragraph: a UUID or an address that is in two lines can't be copied."""
+    record = vms(1)[0].replace(name="web1", description="the web server of the shop that sells everything there is")
+    wide = {"id": "id", "description": "description"}
+    for columns in (40, 60, 100):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setenv("NO_COLOR", "1")
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stdout", terminal)
+        show_many([record], COLUMNS, "wide", wide=wide)
+        lines = terminal.getvalue().splitlines()
+        assert max(map(len, lines)) <= columns
+        for word in (record.name, record.id, record.status, *record.description.split()):
+            assert any(word in line for line in lines), (word, lines)
+
+
 DATA = [
     {"name": "web1", "vcpus": 2, "tags": ["a", "b"], "nics": [{"mac": "m1"}, {"mac": "m2"}], "native": {"a-b": 1}},
     {"name": "db1", "vcpus": 8, "tags": [], "nics": [], "native": {}},

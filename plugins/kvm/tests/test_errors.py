@@ -3,6 +3,7 @@
 import libvirt
 import pytest
 
+import novacron
 from novacron import errors as nova
 from novacron_kvm.errors import TABLE, mapped, row_of, translated
 
@@ -265,3 +266,10 @@ def test_libvirts_real_errors_are_ours_with_the_original_as_cause(host, cause):
     assert isinstance(caught.value.__cause__, libvirt.libvirtError)
     assert caught.value.outcome == "failed"
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_hypervisor_can_not_do_is_said_without_the_name_of_a_function():
+    """libvirt's test driver has no guest agents."""
+    with novacron.connect("test:///default") as host, pytest.raises(nova.UnsupportedOperationError) as raised:
+        host.vms["test"].guest.exec("ls")
+    assert "vir" not in raised.value.message.replace("libvirt", "")

@@ -146,10 +146,8 @@ def _table(records: Sequence[Any], columns: Columns) -> None:
         if not rows:
             print(styled("nothing found", None if plain else "dim"))
             return
-        lines = table_lines(headings, rows, shutil.get_terminal_size().columns, {} if plain else STATUS_STYLE)
-        if lines is not None:
-            print("\n".join(lines))
-            return
+        print("\n".join(table_lines(headings, rows, shutil.get_terminal_size().columns, {} if plain else STATUS_STYLE)))
+        return
     widths = [max(len(h), *(len(row[i]) for row in rows)) if rows else len(h) for i, h in enumerate(headings)]
     write("\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in ([h.upper() for h in headings], *rows)))
 

@@ -6,6 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 GAP = "  "
 """What stands between two columns."""
+WORD = 36
+"""The longest word of a cell that is never broken; an identifier of a VM is that long."""
+EMPTY = ("", "-")
+"""Texts of cells that say nothing."""
 CODES = {
     "green": "32",
     "yellow": "33",
@@ -18,10 +22,10 @@ CODES = {
 """The numbers by which terminals know the styles of a table."""
 
 
-def table_lines(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], width: int, styles: Mapping[str, str]
-) -> Iterator[str] | None:
-    """Return the lines of a table that fits the width of a terminal. Long cells are folded.
+def table_lines(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int, styles: Mapping[str, str]) -> Iterator[str]:
+    """Return the lines of a table that fits the width of a terminal. Long cells are folded between words.
+
+    If the terminal is too narrow for that, each row is a paragraph: the first cell, then the others with their headings.
 
     Args:
         headings: the heading of each column.
@@ -29,21 +33,26 @@ def table_lines(
         width: the width of the terminal.
         styles: the style of cells with such a text, one of `CODES`. If it is empty, the headings have no style either.
 
-    Returns:
-        The lines. None if the first column alone is as wide as the terminal: it names the row, and is never folded.
-
     Example:
         >>> rows = [("web1", "running", "the shop"), ("db1", "stopped", "")]
         >>> print(*table_lines(("name", "status", "text"), rows, 20, {}), sep="\\n")
-        name  status  text
-        web1  runnin  the
-              g       shop
-        db1   stoppe
-              d
+        name  status   text
+        web1  running  the
+                       shop
+        db1   stopped
+        >>> print(*table_lines(("name", "status", "text"), rows, 18, {}), sep="\\n")
+        web1
+          status running
+          text the shop
+        db1
+          status stopped
     """
+    room = width - len(GAP) * (len(headings) - 1)
     natural = [max(map(_length, column)) for column in zip(headings, *rows, strict=True)]
-    widths = _fitted(natural, width - len(GAP) * (len(natural) - 1))
-    return None if widths is None else _lines([headings, *rows], widths, styles)
+    if sum(natural) <= room:
+        return _lines([headings, *rows], natural, styles)
+    widths = _fitted(natural, [_least(column) for column in zip(headings, *rows, strict=True)], room)
+    return _paragraphs(headings, rows, width, styles) if widths is None else _lines([headings, *rows], widths, styles)
 
 
 def styled(text: str, style: str | None) -> str:
@@ -73,19 +82,42 @@ def _lines(rows: Sequence[Sequence[str]], widths: Sequence[int], styles: Mapping
             yield GAP.join(line).rstrip()
 
 
-def _fitted(natural: Sequence[int], room: int) -> list[int] | None:
-    """Return the widths of the columns: the widest ones are reduced until all fit; None if they can't, or the first would have to be."""
+def _paragraphs(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int, styles: Mapping[str, str]) -> Iterator[str]:
+    """Yield each row as its first cell and, below it, the headings and texts of the other cells that have one."""
+    room = max(width - len(GAP), 1)
+    for first, *others in rows:
+        yield first
+        line, length = "", 0
+        for heading, text in zip(headings[1:], others, strict=True):
+            if text in EMPTY:
+                continue
+            said = f"{heading} {text}"
+            more = _length(said)
+            if line and length + len(GAP) + more > room:
+                yield GAP + line
+                line, length = "", 0
+            if more > room:
+                yield from (GAP + part for part in _folded(said, room))
+                continue
+            shown = f"{styled(heading, 'dim')} {styled(text, styles.get(text))}" if styles else said
+            line, length = (line + GAP + shown, length + len(GAP) + more) if line else (shown, more)
+        if line:
+            yield GAP + line
+
+
+def _least(column: Sequence[str]) -> int:
+    """Return the least width of a column: a word is not broken, unless it is longer than `WORD`."""
+    return min(max(max(map(_length, text.split(" "))) for text in column), WORD)
+
+
+def _fitted(natural: Sequence[int], least: Sequence[int], room: int) -> list[int] | None:
+    """Return the widths of the columns: the widest ones are reduced until all fit; None if they can't. The first is never reduced."""
     widths = list(natural)
-    while (over := sum(widths) - room) > 0:
-        others = widths[1:]
-        widest = max(others, default=0)
-        if widest <= 1:
+    while sum(widths) > room:
+        others = [number for number in range(1, len(widths)) if widths[number] > least[number]]
+        if not others:
             return None
-        which = [number for number, each in enumerate(widths) if number and each == widest]
-        next_widest = max((each for each in others if each < widest), default=1)
-        step = min(widest - next_widest, -(-over // len(which)))
-        for number in which:
-            widths[number] -= step
+        widths[max(others, key=lambda number: widths[number])] -= 1
     return widths
 
 

@@ -461,7 +461,9 @@ def mapped(error: libvirt.libvirtError, *, operation: str | None = None, resourc
 
 def _plain(text: str) -> str:
     text = re.sub(r"(?s)^([^\n]*:\d+: [^\n]*)\n.*\n-*\^.*$", r"\1", text)  # libxml2 quotes the line, which may have a secret
-    text = re.sub(r"^this function is not supported by the connection driver: (\S+)$", r"libvirt does not support \1", text)
+    text = re.sub(
+        r"^this function is not supported by the connection driver: \S+$", "libvirt can't do this with this hypervisor", text
+    )
     text = re.sub(r"^(internal error|operation failed|Requested operation is not valid|invalid argument): ", "", text).strip()
     return re.sub(r"[.:]?\s*\n+\s*", "; ", text)  # QEMU's own words come in lines
 
