@@ -161,6 +161,8 @@ LIKE = [
     ("OPERATION_INVALID", "PCI device 0000:05:10.1 is already in use by driver QEMU", nova.InvalidStateError, "failed"),
     ("INTERNAL_ERROR", "internal error: pool 'default' has asynchronous jobs running.", nova.BusyError, "not_sent"),
     ("OPERATION_INVALID", "volume 'a' is still being allocated.", nova.BusyError, "not_sent"),
+    ("SYSTEM_ERROR", "Unable to get index for interface none0: No such device", nova.NetworkNotFoundError, "failed"),
+    ("INTERNAL_ERROR", "internal error: No more available PCI slots", nova.ResourceAllocationError, "failed"),
 ]
 
 
