@@ -312,6 +312,11 @@ def test_the_clock_may_jump(site, hosts, monkeypatch):
     assert times[:2] == [1000.0, 1060.0]
     assert 1060.0 < times[2] < times[3] < 1070.0
     assert times[4] == 9000.0
+    assert "clock" not in collector.latest.problems
+    clock[0] = 9000.0 - 7200
+    assert "2h" in collector.collect().problems["clock"]
+    clock[0] = 9100.0
+    assert "clock" not in collector.collect().problems
 
 
 def test_rounds_wait_for_the_database(site, hosts, monkeypatch):

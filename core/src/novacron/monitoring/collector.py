@@ -17,6 +17,7 @@ from novacron.monitoring.pending import PendingCalls
 from novacron.monitoring.sources import measured_source, source_state
 from novacron.monitoring.storage import MetricStorage
 from novacron.threads import fan_out
+from novacron.units import format_duration
 
 if TYPE_CHECKING:
     from novacron.hookspecs.application import MetricExporter, MetricSource
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 BACKLOG = 60
 """How many rounds are kept in memory while the database can't be used."""
+FUTURE = 600.0
+"""By how many seconds the times of rounds may be ahead of the clock before it is said."""
 AT_ONCE = 64
 """How many hosts are asked at a time."""
 
@@ -78,6 +81,7 @@ class Collector:
         self._unwritten: deque[tuple[Round, dict[Any, Any]]] = deque()
         self._dropped = 0
         self._stamp: tuple[float, float] | None = None
+        self._ahead = 0.0
         self._pushed_until: float | None = None
         self._homes: dict[str, str] = {}
         self._hosts: list[str] = []
@@ -96,6 +100,11 @@ class Collector:
         """
         began = time.monotonic()
         made = Round(at=self._time())
+        if self._ahead > FUTURE:
+            ahead = format_duration(self._ahead)
+            made.problems["clock"] = (
+                f"the database's clock went back: times of rounds are {ahead} ahead of it until it has caught up"
+            )
         self._measure_hosts(made)
         self._measure_sources(made)
         self._follow_counters(made)
@@ -109,8 +118,9 @@ class Collector:
         """Return the time of this round by the database's clock. If that clock goes back, the time runs on at its own rate."""
         steady = time.monotonic()
         now: float | None = None
+        read: float | None = None
         with suppress(StorageError):
-            now = self._calls.run(self._storage.now)
+            now = read = self._calls.run(self._storage.now)
             if self._stamp is None and self.lease is not None:
                 last = self._calls.run(self._storage.last_round)
                 if last is not None and last >= now:
@@ -119,6 +129,7 @@ class Collector:
             steadily = self._stamp[0] + steady - self._stamp[1]
             if now is None or now <= self._stamp[0]:
                 now = steadily
+        self._ahead = 0.0 if read is None or now is None else now - read
         self._stamp = (time.time() if now is None else now, steady)
         return self._stamp[0]
 
