@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
 from novacron import DiskSpec, VMSpec, errors
 from novacron_lab.vcenter import VCenter
-from novacron_vmware.evc import lowest_mode
 
 C0 = "/DC0/host/DC0_C0"
 
@@ -46,25 +44,24 @@ def test_a_recommendation_of_drs_is_listed_and_applied(host, govc):
 
 
 def test_evc_modes_are_checked_against_the_nodes(host):
-    """The simulator's nodes tell no mode, so whether they fit is unknown; an unknown mode is refused."""
+    """An unknown mode is refused."""
     with pytest.raises(errors.NotFoundError, match="no EVC mode"):
         host.native.cluster_evc_check("DC0_C0", "no such mode")
 
 
-def test_the_cpu_baseline_is_the_lowest_evc_mode_of_one_vendor(host):
-    """The simulator's nodes tell no mode, which is reported. The modes are those that the simulator knows."""
-    with pytest.raises(errors.UnsupportedOperationError, match="DC0_C0_H0"):
-        host.cpu_baseline()
-    modes = {
-        key: SimpleNamespace(key=key, vendor=key.partition("-")[0], vendorTier=tier)
-        for key, tier in (("intel-haswell", 8), ("intel-broadwell", 9), ("amd-zen2", 6))
-    }
-    known = SimpleNamespace(evc_modes=modes, name="vc")
-    assert lowest_mode(known, ["intel-broadwell", "intel-haswell", "intel-broadwell"]).key == "intel-haswell"
+def test_the_cpu_baseline_is_the_lowest_evc_mode_of_one_vendor(host, govc):
+    paths = govc("find", "/DC0", "-type", "h").split()
+    modes = {govc("object.collect", "-s", path, "summary.maxEVCModeKey").strip() for path in paths}
+    assert modes == {"intel-skylake", "intel-broadwell"}
+    found = host.cpu_baseline()
+    assert (found.model, found.vendor) == ("intel-broadwell", "intel")
+    assert found.nodes == tuple(sorted(node.name for node in host.nodes()))
+    assert host.cpu_baseline(["intel-skylake"]).model == "intel-broadwell"
+    assert host.cpu_baseline(["intel-haswell"]).model == "intel-haswell"
     with pytest.raises(errors.UnsupportedOperationError, match="amd, intel"):
-        lowest_mode(known, ["amd-zen2", "intel-haswell"])
+        host.cpu_baseline(["amd-zen2"])
     with pytest.raises(errors.InvalidSpecError, match="an EVC mode"):
-        lowest_mode(known, ["pentium"])
+        host.cpu_baseline(["pentium"])
 
 
 def test_a_vapp_starts_suspends_and_stops_its_vms(host, govc):

@@ -17,7 +17,8 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// addEVCModes lets a vCenter know EVC modes, each with the features that it adds to those of the modes before it.
+// addEVCModes lets a vCenter know EVC modes, each with the features that it adds to those of the modes before it. Its nodes are of two
+// kinds, and tell the highest mode that they can have.
 func addEVCModes(ctx *simulator.Context) {
 	instance, is := ctx.Map.Get(vim25.ServiceInstance).(*simulator.ServiceInstance)
 	if !is {
@@ -38,6 +39,10 @@ func addEVCModes(ctx *simulator.Context) {
 				FeatureMask:        append([]types.HostFeatureMask(nil), masks...),
 			})
 		}
+	}
+	kinds := []string{"intel-skylake", "intel-broadwell"}
+	for number, thing := range ctx.Map.All("HostSystem") {
+		thing.(*simulator.HostSystem).Summary.MaxEVCModeKey = kinds[number%len(kinds)]
 	}
 }
 
