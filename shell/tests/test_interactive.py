@@ -75,6 +75,7 @@ def test_an_error_is_a_line_and_a_hint_and_its_traceback_a_call_away(shell):
         ("lab.vmss", "did you mean vms?"),
         ("hostz", "did you mean host or hosts?"),
         ("vms['vm-0001']", "did you mean vm-00001"),
+        ("fleet.hosts", "fleet is a function; did you mean fleet().hosts?"),
         ("{}['x']", "nothing there is called 'x'"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import difflib
+import inspect
 import os
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ def mistyped(console: Console, error: AttributeError | NameError | KeyError, nam
     """Print that a name does not exist, and which similar names do."""
     if isinstance(error, KeyError):
         text = f"nothing there is called {error.args[0]!r}" if error.args else "no such key"
+    elif isinstance(error, AttributeError) and inspect.isfunction(error.obj):
+        text = f"{error.obj.__name__} is a function; did you mean {error.obj.__name__}().{error.name}?"
     else:
         known = dir(error.obj) if isinstance(error, AttributeError) else [*names, *dir(builtins)]
         near = difflib.get_close_matches(error.name or "", [name for name in known if not name.startswith("_")], n=3)
