@@ -200,3 +200,104 @@ def ask_by_name(host, model, path, chance):
 
 
 ACTIONS = [toggle, toggle, snapshot, clone, move, migrate, delete, ask_by_name]
+
+
+TWINS = ("/DC0", "/F1/DC0")
+"""Two datacenters of one name. Their clusters, datastores, networks and pods have the same names too."""
+
+
+@pytest.fixture(scope="module")
+def twins():
+    """Both have a cluster with a vApp, an ESXi alone, a distributed switch, and a datastore in a datastore cluster."""
+    with VCenter("-datacenters", "2", "-machines", "0", "-hosts", "2") as vcenter:
+        govc = Govc(vcenter)
+        govc("folder.create", "/F1")
+        govc("object.mv", "/DC1", "/F1")
+        govc("object.rename", "/F1/DC1", "DC0")
+        govc("object.rename", "/F1/DC0/host/DC1_C0", "DC0_C0")
+        for datacenter in TWINS:
+            govc("folder.create", "-pod", f"{datacenter}/datastore/pod")
+            govc("object.mv", f"{datacenter}/datastore/LocalDS_1", f"{datacenter}/datastore/pod")
+        with novacron.connect(vcenter.uri(), name="twins", password=vcenter.password) as host:
+            for datacenter in TWINS:
+                host.native.pool_create("shop", f"{datacenter}/host/DC0_C0", vapp=True)
+        yield vcenter
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_datacenters_of_one_name_are_never_mixed_up(twins, seed, sample):
+    """VMs are made in folders, vApps, pods and on single nodes of either datacenter, then changed, moved, copied and deleted."""
+    chance, govc = random.Random(seed), Govc(twins)
+    with novacron.connect(twins.uri(), name="twins", password=twins.password) as host:
+        model = Model(govc)
+        names = set[str]()
+        for datacenter in TWINS:
+            above = f"{datacenter}/vm"
+            for _ in range(3):
+                above = host.native.folder_create(f"{above}/{stored(odd_name(chance, names))}").path
+                model.folders.append(above)
+        for _ in range(4):
+            create(host, model, "", chance)
+        for number in range(sample(8, 300)):
+            act = chance.choice(TWIN_ACTIONS)
+            path = chance.choice(sorted(model.vms))
+            act(host, model, path, chance)
+            model.check(f"seed {seed}, step {number}: {act.__name__} {path!r}")
+        assert {vm.record.path: vm.status == "running" for vm in host.vms.list()} == model.vms
+        for datacenter in TWINS:
+            found = {vm.record.path for vm in host.vms.list(folder=f"{datacenter}/vm")}
+            assert found == {path for path in model.vms if path.startswith(f"{datacenter}/vm/")}
+        for path in list(model.vms):
+            host.vms[path].delete(force=True)
+            del model.vms[path]
+        model.check("the end")
+
+
+def create(host, model, path, chance):
+    """Somewhere in one of the datacenters; govc finds the VM, its disk, its NIC and its pool in that one alone."""
+    datacenter = chance.choice(TWINS)
+    store, folder = (
+        chance.choice(("LocalDS_0", "pod/LocalDS_1")),
+        chance.choice([each for each in model.folders if each.startswith(f"{datacenter}/vm/")]),
+    )
+    pool = chance.choice(("DC0_C0/Resources", "DC0_C0/Resources/shop"))
+    name = f"vm{chance.randint(0, 10**9)}"
+    vm = host.vms.create(
+        name=name,
+        memory="64MiB",
+        disks=[{"size": "1MiB", "pool": f"{datacenter}/datastore/{store}"}],
+        nics=[{"network": f"{datacenter}/network/VM Network"}],
+        native={"folder": folder, "resource_pool": f"{datacenter}/host/{pool}"},
+    )
+    made = f"{folder}/{name}"
+    assert vm.record.path == made
+    model.vms[made] = False
+    for kind, wanted in (
+        ("datastore", f"datastore/{store}"),
+        ("network", "network/VM Network"),
+        ("resourcePool", f"host/{pool}"),
+    ):
+        (seen,) = model.govc.lines("object.collect", "-s", f"VirtualMachine:{host.native.object_show(made).id}", kind)
+        above, _, last = f"{datacenter}/{wanted}".rpartition("/")
+        assert model.govc.lines("find", "-i", "-maxdepth", "1", above, "-name", last) == [seen], (made, kind)
+
+
+def move_within(host, model, path, chance):
+    """Into another folder of its datacenter."""
+    datacenter = next(each for each in TWINS if path.startswith(f"{each}/vm/"))
+    target = chance.choice([each for each in model.folders if each.startswith(f"{datacenter}/vm/")])
+    host.native.folder_move(target, (path,))
+    model.vms[f"{target}/{path.rpartition('/')[2]}"] = model.vms.pop(path)
+
+
+def show(host, model, path, chance):
+    """By path and by id; the same VM, and none for the other datacenter's path."""
+    vm = host.vms[path]
+    assert vm.record.path == path
+    assert host.vms[vm.id].record.path == path
+    here, there = TWINS if path.startswith(f"{TWINS[0]}/vm/") else reversed(TWINS)
+    with pytest.raises(errors.VMNotFoundError):
+        host.vms[path.replace(f"{here}/", f"{there}/", 1)]
+
+
+TWIN_ACTIONS = [toggle, snapshot, clone, delete, create, create, move_within, show]

@@ -188,3 +188,11 @@ def test_disk_limits_are_vsphere_s(host):
         vm.disks["sda"].limit(read_iops=5)
     assert [p.path for p in caught.value.problems] == ["read_iops"]
     vm.delete()
+
+
+@pytest.mark.parametrize("store", ["LocalDS_0", "LocalDS_1"])
+def test_a_vms_own_files_go_to_the_datastore_of_its_first_disk(host, create, govc, store):
+    """As `govc vm.create -ds` puts them; without a disk they go to the one with the most free space."""
+    create("homely", disks=[DiskSpec(size="1MiB", pool=store), DiskSpec(size="1MiB", pool="LocalDS_0")])
+    (file,) = govc.lines("object.collect", "-s", "/DC0/vm/homely", "config.files.vmPathName")
+    assert file.startswith(f"[{store}] ")

@@ -43,9 +43,13 @@ def placement_of(connection: VMwareConnection, spec: VMSpec, *, memory: int) -> 
 
 
 def new_config(connection: VMwareConnection, spec: VMSpec, place: Placement) -> Any:
-    """Return the configuration of a new VM at a place, with all disks but those that are copied from images."""
+    """Return the configuration of a new VM at a place, with all disks but those that are copied from images.
+
+    Its own files go to the datastore of its first disk.
+    """
     datacenter = place.datacenter
-    where = datastores(connection, {d.pool for d in spec.disks} | {DEFAULT}, datacenter)
+    home = next((disk.pool for disk in disks_of(spec)), DEFAULT)
+    where = datastores(connection, {d.pool for d in spec.disks} | {home}, datacenter)
     config = vim.vm.ConfigSpec(
         name=spec.name,
         numCPUs=spec.vcpus,
@@ -53,7 +57,7 @@ def new_config(connection: VMwareConnection, spec: VMSpec, place: Placement) -> 
         annotation=spec.description or None,
         guestId=str(spec.native.get("guest_id", GUEST)),
         version=spec.machine,
-        files=vim.vm.FileInfo(vmPathName=f"[{where[DEFAULT]}]"),
+        files=vim.vm.FileInfo(vmPathName=f"[{where[home]}]"),
         instanceUuid=str(spec.id or uuid.uuid4()),
         cpuHotAddEnabled=bool(spec.vcpus_max) or None,
         memoryHotAddEnabled=bool(spec.memory_max) or None,
