@@ -45,7 +45,7 @@ class VMwareConnection(PropertyReader):
             # pyvmomi's own thumbprint= checks only the first connection of its pool, and only when the chain is not trusted
             arguments = {"host": host, "port": port, "sslContext": self.tls, "httpConnectionTimeout": context.timeout}
             session = Session(**arguments, version=self.api_version, user=uri.username or "root", password=password)
-            super().__init__(session, vim.ServiceInstance("ServiceInstance", session).RetrieveContent())
+            super().__init__(session, session.content)
             session.log_in()
         except (vmodl.MethodFault, OSError, http.client.HTTPException) as error:
             failure = mapped(error)

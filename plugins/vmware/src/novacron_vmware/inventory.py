@@ -66,6 +66,7 @@ class Inventory:
         self._gone: OrderedDict[Any, dict[str, Any]] = OrderedDict()
         self._names: defaultdict[str, set[Any]] = defaultdict(set)
         self._ids: dict[str, Any] = {}
+        self._asked_for: dict[str, Any] = {}
         self._above: Known = {}
 
     def refresh(self, seconds: int = 0) -> list[Change]:
@@ -145,16 +146,19 @@ class Inventory:
             chosen = [(thing, read) for thing, read in chosen if self._exists(thing)] or chosen[:1]
         if len(chosen) > 1:
             raise ambiguous("VM", vm, self._finder.paths([thing for thing, _ in chosen]).values())
+        if identity := chosen[0][1].get("config.instanceUuid"):
+            self._asked_for[identity] = chosen[0][0]
         return chosen[0]
 
     def _still_there(self, vm: str) -> tuple[Any, dict[str, Any]] | None:
-        """Return the VM that a listing has found for a UUID, if it still has that UUID; otherwise None.
+        """Return the VM that a listing or an earlier question has found for a UUID, if it still has that UUID; otherwise None.
 
         Reading one VM is much cheaper than updating the whole inventory, which a command for many VMs would do once for each of them.
         """
         identity = _uuid(vm)
-        thing = self._ids.get(identity) if identity else None
-        if thing is None or self._collector is None:
+        listed = self._ids.get(identity) if identity and self._collector is not None else None
+        thing = listed or self._asked_for.get(identity or "")
+        if thing is None:
             return None
         found = self._of_root([thing])
         same = [read for _, read in found if read.get("config.instanceUuid") == identity and not read.get("config.template")]

@@ -30,6 +30,10 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
 
     pyvmomi's SessionOrientedStub also repeats calls whose connection broke, and these may have been carried out. Each thread that calls
     takes a connection of its own from the stub's pool.
+
+    Attributes:
+        content: vSphere's ServiceContent, which the server tells without a session.
+        logins: how often a session began.
     """
 
     def __init__(self, *, user: str, password: str, **arguments: Any) -> None:
@@ -40,11 +44,11 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
         self._timeout = arguments["httpConnectionTimeout"]
         self._user, self._password, self._guard = user, password, threading.RLock()
         self.logins = 0
+        self.content = vim.ServiceInstance("ServiceInstance", self).RetrieveContent()
 
     def log_in(self) -> None:
         """Begin a session."""
-        content = vim.ServiceInstance("ServiceInstance", self).RetrieveContent()
-        content.sessionManager.Login(self._user, self._password)
+        self.content.sessionManager.Login(self._user, self._password)
         self.logins += 1
 
     def log_in_again(self, logins: int) -> None:

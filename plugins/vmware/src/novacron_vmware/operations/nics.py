@@ -77,10 +77,13 @@ class VMwareNICs(VMOperations):
         thing = self._find(vm)
         if source not in (None, "tools"):
             raise UnsupportedOperationError(f"there is no source {source!r} of addresses", hint="the source here is 'tools'")
-        read = self._connection.read(thing, ["guest.net", "guest.toolsRunningStatus", "config.instanceUuid"])
+        read = self._connection.read(
+            thing, ["guest.net", "guest.toolsRunningStatus", "config.instanceUuid", "config.hardware.device"]
+        )
         if source and read.get("guest.toolsRunningStatus") == "guestToolsNotRunning":
             raise GuestAgentUnavailableError(f"VMware Tools do not run in {vm!r}", resource=vm)
-        macs = [nic.mac for nic in self._nics(thing)]
+        cards = (each for each in read.get("config.hardware.device") or () if isinstance(each, Device.VirtualEthernetCard))
+        macs = [each.macAddress.lower() for each in cards if each.macAddress]
         listed = [
             NICAddress.usable(vm=read["config.instanceUuid"], mac=net.macAddress or "", address=address, source="tools")
             for net in read.get("guest.net") or ()
