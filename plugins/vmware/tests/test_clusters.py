@@ -159,3 +159,35 @@ def test_nodes_are_disconnected_connected_added_and_removed(host, govc, monkeypa
     host.native.node_maintenance_enter(made.path)
     host.native.node_remove(made.path)
     assert [node.path for node in host.native.node_list()] == govc.lines("find", "/DC0", "-type", "h")
+
+
+def test_a_change_of_a_pool_keeps_what_another_client_changes_at_the_same_time(host, govc, monkeypatch):
+    """govc sets the memory limit just before NovaCron's change of the CPU limit arrives."""
+    from pyVmomi import SoapStubAdapter
+
+    made = host.native.pool_create("contended", "DC0_C0")
+    real = SoapStubAdapter.InvokeMethod
+
+    def invoke(stub, thing, info, *more):
+        if info.name == "UpdateConfig":
+            govc("pool.change", "-mem.limit", "512", "-cpu.shares", "high", made.path)
+        return real(stub, thing, info, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SoapStubAdapter, "InvokeMethod", invoke)
+        changed = host.native.pool_update("contended", cpu_limit=4000)
+    assert (changed.cpu_limit_mhz, changed.memory_limit_bytes, changed.cpu_level) == (4000, 512 * 2**20, "high")
+    host.native.pool_delete("contended")
+
+
+def test_one_vm_costs_few_calls(host, create, monkeypatch):
+    """A VM that was found by its name is known by its UUID: no further search for it."""
+    from pyVmomi import SoapStubAdapter
+
+    create("counted")
+    calls, real = [], SoapStubAdapter.InvokeMethod
+    monkeypatch.setattr(SoapStubAdapter, "InvokeMethod", lambda *a, **k: (calls.append(a[2].name), real(*a, **k))[1])
+    vm = host.vms["counted"]
+    vm.addresses()
+    assert "FindByUuid" not in calls
+    assert len(calls) <= 8

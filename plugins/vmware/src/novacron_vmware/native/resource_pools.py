@@ -107,13 +107,11 @@ class VSphereResourcePools(NativeOperations):
             memory_shares: low, normal, high, or a number.
         """
         thing = self._pool(pool)
-        now = self._connection.read(thing, PROPERTIES)
-        cpu, memory = now["config.cpuAllocation"], now["config.memoryAllocation"]
         reservation = None if memory_reservation is None else _mebibytes(memory_reservation, "memory_reservation")
         limit = None if memory_limit is None else _mebibytes(memory_limit, "memory_limit")
         spec = vim.ResourceConfigSpec(
-            cpuAllocation=_changed(cpu, cpu_reservation, cpu_limit, cpu_shares, "cpu"),
-            memoryAllocation=_changed(memory, reservation, limit, memory_shares, "memory"),
+            cpuAllocation=_changed(cpu_reservation, cpu_limit, cpu_shares, "cpu"),
+            memoryAllocation=_changed(reservation, limit, memory_shares, "memory"),
         )
         with translated(pool):
             thing.UpdateConfig(None if name is None else escaped_name(name), spec)
@@ -202,13 +200,10 @@ def _allocation(reservation: int, limit: int, shares: str, field: str) -> Any:
     )
 
 
-def _changed(now: Any, reservation: int | None, limit: int | None, shares: str | None, field: str) -> Any:
-    """Return what an allocation becomes, with what is not given as it is."""
+def _changed(reservation: int | None, limit: int | None, shares: str | None, field: str) -> Any:
+    """Return the change of an allocation. vSphere keeps what is not in it, also what another client has changed meanwhile."""
     return vim.ResourceAllocationInfo(
-        reservation=now.reservation if reservation is None else reservation,
-        limit=now.limit if limit is None else limit,
-        expandableReservation=now.expandableReservation,
-        shares=now.shares if shares is None else _shares(shares, field),
+        reservation=reservation, limit=limit, shares=None if shares is None else _shares(shares, field)
     )
 
 
