@@ -85,13 +85,7 @@ class SimLifecycle(Area):
             self.checkpoint("vm_create", spec.name, job=job)
             job.raise_if_cancelled()
             with self.world.lock:
-                refuse_taken(self.world, spec.name, vm.id)
-                self.world.add(vm)
-                undo.callback(self.world.drop, vm)
-                if spec.start:
-                    start(self.world, vm, "booted")
-                undo.pop_all()
-                self.world.tell("vm.defined", vm, reason="added")
+                add_made(self.world, vm, undo, started=spec.start)
                 job.report("done", 1.0)
                 return self.record(vm)
 
@@ -312,6 +306,17 @@ class SimLifecycle(Area):
         return vm
 
 
+def add_made(world: World, vm: SimVM, undo: ExitStack, *, started: bool) -> None:
+    """Add a new VM, and start it if that is asked. After that, `undo` no longer removes its disks."""
+    refuse_taken(world, vm.name, vm.id)
+    world.add(vm)
+    undo.callback(world.drop, vm)
+    if started:
+        start(world, vm, "booted")
+    undo.pop_all()
+    world.tell("vm.defined", vm, reason="added")
+
+
 def refuse_taken(world: World, name: str, identity: str | None) -> None:
     """Raise AlreadyExistsError if a VM of that name or UUID exists."""
     for key in filter(None, (name, identity)):
@@ -362,4 +367,4 @@ def _belongings(vm: SimVM) -> list[str]:
     return found + (["saved memory"] if vm.status == "saved" else [])
 
 
-__all__ = ["FORMAT", "SimLifecycle", "check_spec", "refuse_taken"]
+__all__ = ["FORMAT", "SimLifecycle", "add_made", "check_spec", "refuse_taken"]

@@ -6,8 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from novacron.drivers.sim.area import Area, simulated
-from novacron.drivers.sim.operations.lifecycle import check_spec, refuse_taken
-from novacron.drivers.sim.operations.power import start
+from novacron.drivers.sim.operations.lifecycle import add_made, check_spec
 from novacron.drivers.sim.state.broadcast import now
 from novacron.drivers.sim.state.copying import copied_vm
 from novacron.drivers.sim.state.disks import make_disk, remove_volume
@@ -144,13 +143,7 @@ class SimTemplates(Area):
             self.checkpoint("template_deploy", template, job=job)
             job.raise_if_cancelled()
             with self.world.lock:
-                refuse_taken(self.world, spec.name, vm.id)
-                self.world.add(vm)
-                undo.callback(self.world.drop, vm)
-                if spec.start:
-                    start(self.world, vm, "booted")
-                undo.pop_all()
-                self.world.tell("vm.defined", vm, reason="added")
+                add_made(self.world, vm, undo, started=spec.start)
                 job.report("done", 1.0)
                 return self.record(vm)
 
