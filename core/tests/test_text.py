@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from novacron.text import escaped_json, printable, printable_line
+from novacron.text import escaped_json, printable, printable_line, unprintable
 
 OBEYED = [
     *map(chr, range(32)),
@@ -50,3 +50,24 @@ def test_escaped_json_is_the_same_value():
     assert json.loads(text) == value
     assert printable_line(text) == text
     assert escaped_json("\x9b") == "\\u009b"
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        ({}, ""),
+        ({"lines": True}, "\n\r\t"),
+        ({"data": True}, "".join(map(chr, (*range(1, 32), *range(0x7F, 0xA0), 0x2028, 0x2029)))),
+    ],
+)
+def test_of_all_characters_only_these_are_refused_with_the_reason(options, allowed):
+    reasons = {code: unprintable(f"web{chr(code)}1", **options) for code in (*range(0x3000), *range(0xD7F0, 0xE010))}
+    controls = {*range(1, 32), *range(0x7F, 0xA0), 0x2028, 0x2029} - set(map(ord, allowed))
+    wrong = dict.fromkeys(controls, "text without control characters")
+    wrong |= dict.fromkeys(range(0xD800, 0xE000), "valid Unicode") | {0: "text without a NUL character"}
+    assert {code: reason for code, reason in reasons.items() if reason} == wrong
+
+
+def test_a_surrogate_is_named_before_a_control():
+    assert unprintable("\ud800\0\x1b") == "valid Unicode"
+    assert unprintable("\x1b\0") == "text without a NUL character"
