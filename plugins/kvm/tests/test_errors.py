@@ -50,6 +50,8 @@ LIKE = [
     ("SYSTEM_ERROR", "Cannot access backing file '/x' of storage file '/y'", nova.ImageNotFoundError, "failed"),
     ("SYSTEM_ERROR", "unable to stat: /x: No such file or directory", nova.ImageNotFoundError, "failed"),
     ("SYSTEM_ERROR", "Cannot get interface MTU on 'br9': No such device", nova.NetworkNotFoundError, "failed"),
+    ("SYSTEM_ERROR", "Unable to get index for interface eth9: No such device", nova.NetworkNotFoundError, "failed"),
+    ("INTERNAL_ERROR", "No more available PCI slots", nova.ResourceAllocationError, "failed"),
     ("OPERATION_FAILED", "pool 'p' already exists with uuid 1", nova.AlreadyExistsError, "failed"),
     ("OPERATION_FAILED", "domain 'x' is already defined with uuid 1", nova.AlreadyExistsError, "failed"),
     ("INTERNAL_ERROR", "storage volume name 'web.qcow2' already in use.", nova.AlreadyExistsError, "failed"),
