@@ -62,3 +62,15 @@ def test_text_is_read(tmp_path):
     file = tmp_path / "fine.txt"
     file.write_text("name: café\n")
     assert TextFile().convert(str(file), None, None).read() == "name: café\n"
+
+
+def test_a_mac_address_of_digits_is_text_and_numbers_are_numbers():
+    import io
+
+    from novacron_shell.yaml_files import load
+
+    text = "mac: 52:54:00:12:34:56\nat: 12:30:00\npart: 1:30.5\nnumbers: [7, -3, 1.5, 0x1f, 1_000, .5]\nyes: [true, null]"
+    found = load(io.StringIO(text))
+    assert (found["mac"], found["at"], found["part"]) == ("52:54:00:12:34:56", "12:30:00", "1:30.5")
+    assert found["numbers"] == [7, -3, 1.5, 31, 1000, 0.5]
+    assert found[True] == [True, None]

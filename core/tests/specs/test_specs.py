@@ -170,3 +170,21 @@ def test_an_ipv4_address_that_is_mapped_to_ipv6_is_no_peer(peer):
     with pytest.raises(InvalidSpecError) as caught:
         TrafficFilterSpec(name="f", rules=[{"action": "deny", "direction": "in", "peer": peer}])
     assert caught.value.problems[0].path == "rules.0.peer"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"dns_hosts": [{"address": "10.0.0.5", "names": ["a"]}, {"address": "10.0.0.5", "names": ["b"]}]},
+        {"dhcp_hosts": [{"mac": f"52:54:00:00:00:0{n}", "address": "10.0.0.5"} for n in (1, 2)]},
+        {
+            "dhcp_hosts": [
+                {"mac": mac, "address": f"10.0.0.{n}"} for n, mac in ((5, "52:54:00:00:00:0a"), (6, "52:54:00:00:00:0A"))
+            ]
+        },
+    ],
+)
+def test_a_network_has_each_reservation_once(fields):
+    """libvirt would take the first one of a change, and refuse the second one."""
+    (field,) = fields
+    assert "each address once" in problems(lambda: NetworkSpec(name="a", cidr="10.0.0.1/24", **fields))[field].allowed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from typing import Any, TextIO
 
 from novacron.errors import InvalidSpecError, SpecProblem
@@ -31,7 +33,7 @@ def load(file: TextIO) -> Any:
             return None
         if _expanded(name, node, {}, set()) > NODES_MOST:
             raise _bad(name, "content", "too many values", f"at most {NODES_MOST} values after its aliases are expanded")
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_loader())  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else "content"
@@ -43,6 +45,22 @@ def load(file: TextIO) -> Any:
         raise _bad(name, "content", str(error), "text in UTF-8") from None
     except (RecursionError, ValueError) as error:
         raise _bad(name, "content", type(error).__name__, "valid YAML or JSON") from None
+
+
+@functools.cache
+def _loader() -> Any:
+    """Return a safe loader that takes `52:54:00:12:34:56` for the text that it is. YAML 1.1 takes it for a number to the base 60."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Reads integers and floats as YAML 1.2 does."""
+
+    numbers = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, re.compile(f"(?!.*:)(?:{each.pattern})", each.flags) if tag in numbers else each) for tag, each in known]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return Loader
 
 
 def _expanded(name: str, node: Any, known: dict[int, int], open_nodes: set[int]) -> int:

@@ -130,6 +130,14 @@ class NetworkSpec(Spec):
                 raise FieldError(field, f"an address of a host within {self.cidr.network}")
         if self.dhcp_start and self.dhcp_end and int(self.dhcp_start) > int(self.dhcp_end):
             raise FieldError("dhcp_start", "an address before dhcp_end")
+        once = {
+            "dns_hosts": [host.address for host in self.dns_hosts],
+            "dhcp_hosts": [host.address for host in self.dhcp_hosts],
+            "dhcp_hosts of one MAC address": [host.mac.lower() for host in self.dhcp_hosts if host.mac],
+        }
+        for field, values in once.items():
+            if len(values) != len({*values}):
+                raise FieldError(field.partition(" ")[0], "each address once, with all names that it has")
         if self.type == "macvtap" and not self.device:
             raise FieldError("device", "a device of the host, which a macvtap network needs")
         if self.openvswitch and self.type != "bridged":
