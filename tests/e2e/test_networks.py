@@ -590,6 +590,9 @@ def test_a_running_nic_stays_on_its_network_that_forwards_to_a_bridge(lab, a, la
             a.networks.stop(network.name)
         with pytest.raises(errors.InvalidStateError, match="model"):
             nic_of(vm).update(model="e1000")
+        assert nic_of(vm).update(bridge="guests").record.network == "guests"
+        assert nic_of(vm).update(network=network.name).record.network == network.name
+        assert now(0).find("source").get("bridge") == "fwd0"
         vm.stop()
     finally:
         host.exec("ip", "link", "delete", "fwd0")

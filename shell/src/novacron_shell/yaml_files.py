@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import Any, TextIO
 
@@ -47,7 +46,6 @@ def load(file: TextIO) -> Any:
         raise _bad(name, "content", type(error).__name__, "valid YAML or JSON") from None
 
 
-@functools.cache
 def _loader() -> Any:
     """Return a safe loader that takes `52:54:00:12:34:56` for the text that it is. YAML 1.1 takes it for a number to the base 60."""
     import yaml

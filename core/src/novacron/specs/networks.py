@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -130,7 +130,7 @@ class NetworkSpec(Spec):
                 raise FieldError(field, f"an address of a host within {self.cidr.network}")
         if self.dhcp_start and self.dhcp_end and int(self.dhcp_start) > int(self.dhcp_end):
             raise FieldError("dhcp_start", "an address before dhcp_end")
-        once = {
+        once: dict[str, list[Any]] = {
             "dns_hosts": [host.address for host in self.dns_hosts],
             "dhcp_hosts": [host.address for host in self.dhcp_hosts],
             "dhcp_hosts of one MAC address": [host.mac.lower() for host in self.dhcp_hosts if host.mac],

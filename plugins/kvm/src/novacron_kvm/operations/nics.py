@@ -152,6 +152,8 @@ def _differs(spec: NICUpdate, record: NIC, field: str) -> bool:
         if not asked:
             return False
         kind, _, name = spec_place(spec)
+        if kind == "network" and record.network == name:
+            return False  # a running NIC has the type of what its network chose: a bridge, or a device of the host
         return record.type != kind or (name is not None and record.network != name)
     if field in RATES.values():
         return (max(1, asked // 1024) * 1024 if asked else 0) != (there or 0)
