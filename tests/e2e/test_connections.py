@@ -4,13 +4,18 @@ Before version 10.3, libvirt's client is not safe when two threads use one conne
 processes died of SIGSEGV within 12 s (Debian's libvirt 9.0).
 """
 
+import queue
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from novacron import errors
+from novacron.threads import in_thread
+from novacron_kvm.connection import KVMConnection
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -87,3 +92,66 @@ def test_a_cold_migration_to_a_halted_host_is_cancelled_at_once(lab, lab_hosts, 
     assert caught.value.outcome == "failed"
     lab.hosts[1].thaw_daemon()
     assert a.vms[vm.id].status == "stopped"
+
+
+class SlowLink:
+    """A port of this machine from which each byte takes some seconds to a host, and as long back."""
+
+    def __init__(self, host, seconds):
+        self.host, self.seconds = host, seconds
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            far = socket.create_connection((self.host.address, 16514))
+            for source, target in ((near, far), (far, near)):
+                under_way = queue.SimpleQueue()
+                threading.Thread(target=self._take, args=(source, under_way), daemon=True).start()
+                threading.Thread(target=self._bring, args=(under_way, target), daemon=True).start()
+
+    def _take(self, source, under_way):
+        data = b"?"
+        while data:
+            try:
+                data = source.recv(65536)
+            except OSError:
+                data = b""
+            under_way.put((time.monotonic() + self.seconds, data))
+
+    def _bring(self, under_way, target):
+        while True:
+            due, data = under_way.get()
+            time.sleep(max(0.0, due - time.monotonic()))
+            try:
+                if not data:
+                    target.shutdown(socket.SHUT_WR)
+                    return
+                target.sendall(data)
+            except OSError:
+                return
+
+    def close(self):
+        self._listener.close()
+
+
+def test_a_host_behind_a_slow_link_is_not_taken_for_dead(lab, sample):
+    """While its connection is in use, a new one has to be opened to ask it: many round trips."""
+    link = SlowLink(lab.hosts[0], sample(0.1, 1.0))
+    patience = sample(0.3, 3.0)
+    uri = f"qemu+tls://127.0.0.1:{link.port}/system?pkipath={lab.hosts[0].client}&no_verify=1"
+    connection = KVMConnection(uri, "far away", timeout=120)
+    try:
+        with connection.operation():
+            connection.read.getLibVersion()
+            began = time.monotonic()
+            assert in_thread(lambda: connection.answers(patience), "asks").result(300)
+            assert time.monotonic() - began > patience, "a new connection took longer than a near host would be given"
+    finally:
+        connection.close()
+        link.close()

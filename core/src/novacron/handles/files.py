@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,18 +14,34 @@ from novacron.errors import AlreadyExistsError
 
 @contextmanager
 def new_file(file: str | Path) -> Iterator[BinaryIO]:
-    """Open a new file for writing. It is deleted if the block fails. Raises AlreadyExistsError if it exists."""
+    """Open a new file for writing. It gets its name when the block has ended, so a file of that name is always whole.
+
+    Until then it is a hidden file beside it, whose name ends with `.part`; it is deleted if the block fails.
+
+    Raises:
+        AlreadyExistsError: there is a file of that name, or one appeared meanwhile.
+    """
     path = Path(file)
+    if os.path.lexists(path):
+        raise _taken(path)
+    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
     try:
-        target = path.open("xb")
-    except FileExistsError:
-        raise AlreadyExistsError(f"the file {str(path)!r} is already there", resource=str(path)) from None
-    try:
-        with target:
+        with part.open("xb") as target:
             yield target
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            raise _taken(path) from None
+        except OSError:  # the file system has no links
+            if os.path.lexists(path):
+                raise _taken(path) from None
+            part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _taken(path: Path) -> AlreadyExistsError:
+    return AlreadyExistsError(f"the file {str(path)!r} is already there", resource=str(path))
 
 
 __all__ = ["new_file"]
