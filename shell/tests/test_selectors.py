@@ -23,7 +23,6 @@ ONE = {
     "import-appliance": "it makes one VM",
     "edit": "an editor shows one VM",
     "history": "it is a time series of one VM",
-    "ip": "addresses for scripts, one a line",
     "question": "a question is of one VM",
     "guest read": "it prints one file",
     "guest password": "the password is typed for one VM",
