@@ -78,13 +78,18 @@ def test_a_guest_that_writes_an_image_header_into_its_raw_disk_reads_no_file_of_
         "new VM on top of it": lambda: host.vms.create(name="copied", disks=[{"source": f"default/{name}"}]),
         "new VM with it": lambda: host.vms.create(name="copied", disks=[{"path": raw_disk.record.disks[0].source}]),
         "external snapshot": lambda: raw_disk.snapshots.create("copied", kind="external"),
+        "another pool, while it is stopped": lambda: raw_disk.migrate_storage("copied-to"),
     }
+    lab.hosts[0].exec("mkdir", "-p", lab.shared / "copied-to")
+    host.pools.create(name="copied-to", path=str(lab.shared / "copied-to"))
     for what, attempt in attempts.items():
         with pytest.raises(ImageError) as caught:
             attempt()
         assert "shadow" not in str(caught.value), what
         assert shown(lab, but=name) == [], what
     assert "copied" not in host.vms
+    assert list(host.pools.volumes("copied-to")) == []
+    host.pools.delete("copied-to")
     raw_disk.refresh()
     assert [disk.format for disk in raw_disk.record.disks] == ["raw"]
 
