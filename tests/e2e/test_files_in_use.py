@@ -147,7 +147,7 @@ def test_a_running_vms_disk_is_refused_by_each_operation_whatever_its_name(a, pl
 
 def test_deleting_another_vm_keeps_it(a, raw, place, used, lab):
     """The other VM's facts claim the file: it was made for that one, and a third tool then used it."""
-    other = a.vms.create(name=f"{place.prefix}-owner", memory="32MiB", disks=[{"path": used.volume.path}])
+    other = a.vms.create(name=f"{place.prefix}-owner", memory="32MiB", disks=[{"path": used.volume.path, "read_only": True}])
     claim = json.dumps({"made": [used.volume.path]})
     domain = raw.lookupByUUIDString(other.id)
     domain.setMetadata(
@@ -159,7 +159,7 @@ def test_deleting_another_vm_keeps_it(a, raw, place, used, lab):
 
 
 def test_detaching_it_from_another_vm_with_deletion_is_refused(a, place, used):
-    other = a.vms.create(name=f"{place.prefix}-second", memory="32MiB", disks=[{"path": used.volume.path}])
+    other = a.vms.create(name=f"{place.prefix}-second", memory="32MiB", disks=[{"path": used.volume.path, "read_only": True}])
     try:
         with pytest.raises(errors.InvalidStateError, match=used.domain.name()):
             other.disks["vda"].detach(delete=True)

@@ -115,7 +115,7 @@ def test_what_another_host_of_the_fleet_uses_is_neither_taken_nor_deleted(lab, l
             for refused in ("volume_delete", "volume_wipe"):
                 with pytest.raises(errors.InvalidStateError, match="'shared-disk' of the host host-0"):
                     b.invoke(refused, pool="default", volume=disk.source.rpartition("/")[2])
-            other = b.vms.create(name="other-disk", memory="32MiB", disks=[{"path": disk.source, "format": "qcow2"}])
+            other = b.vms.create(name="other-disk", memory="32MiB", disks=[{"path": disk.source, "read_only": True}])
             deleted = vm.delete()
             assert deleted.kept == (disk.source,)
             b.pools.refresh("default")

@@ -25,6 +25,7 @@ def vm_create(spec: VMSpec, job: Job[VM]) -> VM:
         The full record.
     Raises:
         AlreadyExistsError: the host has a VM of that name or UUID.
+        InvalidStateError: another VM or a volume needs the file of a disk, or an image is a disk that a VM can write to.
         InvalidSpecError: the host does not support a field or value of the spec.
         ImageNotFoundError: an image, ISO or kernel does not exist.
         NetworkNotFoundError: a network does not exist.

@@ -25,7 +25,8 @@ from novacron_kvm.lifecycle.deletion import destroy, undefine
 from novacron_kvm.lifecycle.refusals import LOOPBACK, NO_AUTOSTART, is_loopback, refuse_taken, unfit
 from novacron_kvm.snapshots.metadata import NAMESPACE as SNAPSHOTS
 from novacron_kvm.storage.disk_files import make_disks, planned_disks
-from novacron_kvm.storage.other_hosts import refuse_disks_in_use, refuse_identity_elsewhere
+from novacron_kvm.storage.disk_users import refuse_disks_in_use
+from novacron_kvm.storage.other_hosts import refuse_identity_elsewhere
 from novacron_kvm.xml.devices.disk import place
 from novacron_kvm.xml.domain import domain_xml
 from novacron_kvm.xml.facts import VMFacts
@@ -55,9 +56,11 @@ def create_vm(connection: KVMConnection, spec: VMSpec, job: Job[VM]) -> VM:
         fresh = spec.id is None
         identity = str(spec.id or uuid.uuid4())
         spec = spec.model_copy(update={"nics": with_mac_addresses(spec.nics, connection.macs), "id": identity})
-        text = _definition(spec, target, make_disks(connection, conn, spec, job, undo, _buses(connection, target)))
+        disks = make_disks(connection, conn, spec, job, undo, _buses(connection, target))
+        text = _definition(spec, target, disks)
         job.raise_if_cancelled()
         with translated(resource=spec.name):
+            _refuse_disks_in_use(connection, conn, spec, text, disks)
             undefine_later = partial(
                 connection.ensure_undone, partial(_undo_definition, identity), f"the definition of {spec.name!r}"
             )
@@ -81,7 +84,10 @@ def preview_vm(connection: KVMConnection, spec: VMSpec) -> NativeDefinition:
     """Return the domain XML that `create_vm` would define. It lacks the MAC addresses that `create_vm` would choose."""
     with connection.dedicated() as conn:
         target = _checked(connection, conn, spec)
-        text = _definition(spec, target, planned_disks(connection, conn, spec, _buses(connection, target)))
+        disks = planned_disks(connection, conn, spec, _buses(connection, target))
+        text = _definition(spec, target, disks)
+        with translated(resource=spec.name):
+            _refuse_disks_in_use(connection, conn, spec, text, disks)
     return NativeDefinition(vm=spec.name, format=FORMAT, text=indented(text))
 
 
@@ -94,7 +100,7 @@ def import_vm(connection: KVMConnection, definition: str, validate: bool) -> VM:
         refuse_taken(connection, conn, name, identity)
         refuse_identity_elsewhere(connection, identity)
         with translated(resource=name):
-            refuse_disks_in_use(connection, conn, root)
+            refuse_disks_in_use(connection, conn, name, root.iterfind("devices/disk"))
             domain = _defined(conn, definition, validate=validate)
         return vm_record(connection, domain)
 
@@ -136,6 +142,11 @@ def _checked(connection: KVMConnection, conn: Any, spec: VMSpec) -> Target:
     refuse_unsupported(spec, capabilities, arch, machine, places)
     refuse_settings((f"disks.{number}.", disk, places[number][0]) for number, disk in enumerate(spec.disks))
     return target
+
+
+def _refuse_disks_in_use(connection: KVMConnection, conn: Any, spec: VMSpec, text: str, disks: Sequence[DiskFile]) -> None:
+    made = {disk.path for disk in disks if disk.made and disk.path}
+    refuse_disks_in_use(connection, conn, spec.name, parse(text).iterfind("devices/disk"), made=made)
 
 
 def _buses(connection: KVMConnection, target: Target) -> Buses:

@@ -33,6 +33,8 @@ from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.lost_answers import keep_if_done
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.chains import commit_disk, pull_disk
+from novacron_kvm.storage.disk_users import refuse_disks_in_use
+from novacron_kvm.storage.host_files import HostFiles, is_writable
 from novacron_kvm.storage.luks import forget_secret
 from novacron_kvm.storage.other_hosts import users_elsewhere
 from novacron_kvm.storage.volume_files import find_path, find_volume, users_of
@@ -85,9 +87,13 @@ class KVMDisks:
                 own = before.with_files([file.path]) if file.made else before
                 set_facts(domain, own.with_secret(file.path, spec.encryption) if spec.encryption else own)
                 undo.callback(set_facts, domain, before)
+            element = disk_element(file)
+            if not file.made:
+                _refuse_twice(conn, domain, root, element)
+                refuse_disks_in_use(self._connection, conn, domain.name(), [element], but=domain.UUIDString())
             plugged = partial(_is_plugged, target)
             undo.callback(keep_if_done, self._connection, undo, domain.UUIDString(), plugged, f"the file of the disk {target!r}")
-            plug(domain, disk_element(file))
+            plug(domain, element)
             undo.pop_all()
             return self._record(domain, target)
 
@@ -236,6 +242,19 @@ class KVMDisks:
 
 def _is_plugged(target: str, domain: Any) -> bool:
     return any(text_of(e, "target/@dev") == target for e in parse(domain.XMLDesc(0)).iterfind("devices/disk"))
+
+
+def _refuse_twice(conn: Any, domain: Any, root: Any, element: Any) -> None:
+    """Refuse a file that is a disk of the VM already."""
+    files, source = HostFiles(conn), element.find("source")
+    key = files.key_of(source) if source is not None and is_writable(element) else None
+    for disk in root.iterfind("devices/disk"):
+        if key is not None and is_writable(disk) and disk.find("source") is not None and files.key_of(disk.find("source")) == key:
+            raise InvalidStateError(
+                f"{key} is the disk {text_of(disk, 'target/@dev')!r} of {domain.name()!r} already",
+                resource=domain.name(),
+                hint="attach another file",
+            )
 
 
 def _delete_if_there(volume: Any) -> None:

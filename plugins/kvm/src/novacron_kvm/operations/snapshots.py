@@ -38,6 +38,7 @@ from novacron_kvm.snapshots.checkpoints import checkpoints_of, listed
 from novacron_kvm.snapshots.listing import is_current, snapshots_of
 from novacron_kvm.snapshots.merging import definition_then, disk_files
 from novacron_kvm.snapshots.metadata import recover
+from novacron_kvm.storage.disk_users import refuse_disks_in_use
 from novacron_kvm.storage.luks import provide_secrets, secret_names
 from novacron_kvm.versions import version_text
 from novacron_kvm.xml.parsing import parse, serialise, text_of
@@ -154,6 +155,8 @@ class KVMSnapshots:
                     external.revert(self._connection, conn, domain, found, job)
                 else:
                     own = facts_of(domain)
+                    disks = definition_then(parse(found.getXMLDesc(0))).iterfind("devices/disk")
+                    refuse_disks_in_use(self._connection, conn, domain.name(), disks, but=domain.UUIDString())
                     if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
                         external.power_off(domain)
                     provide_secrets(self._connection.secrets, conn, secret_names(domain))

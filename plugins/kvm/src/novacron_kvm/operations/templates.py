@@ -27,6 +27,7 @@ from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.cloning import SECURE, refuse_taken, undefine_clone
 from novacron_kvm.storage.copies import copy_volume, give_own_identity, overlay, own_disks, set_disk_file, volume_of
+from novacron_kvm.storage.disk_users import refuse_disks_in_use
 from novacron_kvm.storage.image_content import format_of
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.storage.volume_files import find_path, remove_volume, volumes_backed_by
@@ -195,6 +196,7 @@ class KVMTemplates:
                 set_disk_file(element, own)
                 files.append(own.path)
             files += self._add_devices(conn, root, spec, undo)
+            refuse_disks_in_use(self._connection, conn, spec.name, root.iterfind("devices/disk"), made=files)
             give_own_identity(self._connection, conn, root, spec.name, files)
             _apply(root, spec, files)
             job.raise_if_cancelled()

@@ -18,6 +18,7 @@ from novacron.errors import (
     SpecProblem,
     StorageError,
     UnsupportedOperationError,
+    VolumeNotFoundError,
 )
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
@@ -27,6 +28,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.lists import still_there
 from novacron_kvm.storage.busy_pools import refresh_if_free, wait_until_free, wait_until_written
+from novacron_kvm.storage.disk_users import refuse_written_image
 from novacron_kvm.storage.file_locks import is_locked
 from novacron_kvm.storage.image_content import complete, refuse_references
 from novacron_kvm.storage.luks import secret_provided
@@ -73,9 +75,9 @@ class KVMVolumes:
         """Make a volume; a part of one is removed."""
         with self._connection.dedicated() as conn, translated(resource=spec.name):
             parent = self._pool_for(conn, pool, spec.name)
-            backing = (spec.backing, "qcow2") if spec.backing else None
-            if spec.backing and not spec.backing.startswith("/"):
-                source = volume_record(self._connection.name, find_volume(conn, pool, spec.backing))
+            backing = None
+            if spec.backing:
+                source = self._backing(conn, pool, spec.backing)
                 backing = (source.path, source.format)
             with secret_provided(self._connection.secrets, conn, path_in(parent, spec.name), spec.encryption) as secret:
                 text = volume_xml(
@@ -157,6 +159,17 @@ class KVMVolumes:
         with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
             download(conn, found, target, job)
             return volume_record(self._connection.name, found)
+
+    def _backing(self, conn: Any, pool: str, name: str) -> Volume:
+        """Return the volume that backs a new one; refuse one that a VM writes, or that refers to files outside of the pools."""
+        found = find_path(conn, name) if name.startswith("/") else find_volume(conn, pool, name)
+        if found is None:
+            raise VolumeNotFoundError(
+                f"no storage pool has the file {name!r}", resource=name, hint="make its folder a pool (`novacron pool create`)"
+            )
+        refuse_written_image(conn, str(found.path()))
+        refuse_references(conn, found)
+        return volume_record(self._connection.name, found)
 
     def _copied(self, pool: str, volume: str, name: str, wanted: str | None, job: Job[Volume]) -> Volume:
         with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as source:

@@ -27,6 +27,7 @@ from novacron_kvm.snapshots.merging import definition_then, disk_files, merge_un
 from novacron_kvm.snapshots.metadata import forget
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.copies import overlay, own_disks, set_disk_file, volume_of
+from novacron_kvm.storage.disk_users import refuse_disks_in_use, refuse_written_image
 from novacron_kvm.storage.image_content import format_of
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.storage.state_files import copy_state, restore_state, state_folders
@@ -140,8 +141,11 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
                     hint="a storage pool of its folder must be active",
                 )
             if target in frozen:
+                refuse_written_image(conn, path)
                 disks[target] = _new_overlay(connection, base, name, target, snapshot.getName(), formats[target], undo)
                 own = own.with_overlay(path, disks[target].path)
+        unfrozen = [d for d in definition.iterfind("devices/disk") if text_of(d, "target/@dev") not in frozen]
+        refuse_disks_in_use(connection, conn, name, unfrozen, but=domain.UUIDString())
         job.raise_if_cancelled()
         job.report(f"reverting to {snapshot.getName()}")
         power_off(domain)

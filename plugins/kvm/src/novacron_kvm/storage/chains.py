@@ -22,6 +22,7 @@ from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
 from novacron_kvm.storage.helper_domain import helper_domain
+from novacron_kvm.storage.other_hosts import users_elsewhere
 from novacron_kvm.storage.switches import switching
 from novacron_kvm.storage.volume_files import find_path, refresh_pools, vms_with, volume_record, volumes_backed_by
 from novacron_kvm.xml.parsing import parse, text_of
@@ -122,6 +123,7 @@ def _base(connection: KVMConnection, conn: Any, domain: Any, disk: str, volume: 
     base = volume_record(connection.name, found)
     users = [f"the VM {name!r}" for name in vms_with(conn, base.path) if name != domain.name()]
     users += [f"the volume {name!r}" for name in volumes_backed_by(conn, base.path) if name != volume.name]
+    users += users_elsewhere(connection, conn, [base.path]).get(base.path, [])
     if users:
         raise InvalidStateError(
             f"can't commit the disk {disk!r} of {domain.name()!r}: {', '.join(users)} would see the change",

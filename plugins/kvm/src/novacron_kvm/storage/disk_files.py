@@ -12,6 +12,7 @@ from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.storage.busy_pools import refresh_if_free
+from novacron_kvm.storage.disk_users import refuse_written_image
 from novacron_kvm.storage.image_content import IMAGES, refuse_references
 from novacron_kvm.storage.luks import forget_secret, provide_secret
 from novacron_kvm.storage.volume_files import (
@@ -70,7 +71,8 @@ def _planned(connection: KVMConnection, conn: Any, vm: str, disk: DiskSpec, bus:
     """Return a new disk with the file that it would get."""
     with translated(resource=disk.name or target):
         if disk.source:
-            find_image(connection, conn, disk.source, disk.pool)
+            image = find_image(connection, conn, disk.source, disk.pool)
+            refuse_written_image(conn, image.path, whole=disk.copy_mode == "full")
         pool = conn.storagePoolLookupByName(disk.pool)
         there = pool.listVolumes() if pool.isActive() else ()
         path = path_in(pool, _volume_name(there, vm, disk, target))
@@ -127,6 +129,7 @@ def _make(connection: KVMConnection, conn: Any, vm: str, disk: DiskSpec, target:
             undo.callback(forget_secret, conn, path_in(pool, name))
         if disk.source:
             image = find_image(connection, conn, disk.source, disk.pool)
+            refuse_written_image(conn, image.path, whole=disk.copy_mode == "full")
             size = disk.size_of_copy(image.capacity_bytes, vm)
             if disk.copy_mode == "full":
                 source = find_path(conn, image.path)

@@ -177,10 +177,7 @@ class HostFiles:
 
     def used_by(self, domain: Any) -> set[str]:
         """Return the keys of all files that a VM needs: those of its definitions and snapshots, with their backing chains."""
-        texts = [domain.XMLDesc(0)]
-        if domain.isActive() and domain.isPersistent():
-            texts.append(domain.XMLDesc(INACTIVE_XML))
-        texts += [snapshot.getXMLDesc(0) for snapshot in _snapshots(domain)]
+        texts = [*_definitions(domain), *(snapshot.getXMLDesc(0) for snapshot in _snapshots(domain))]
         found: set[str] = set()
         for root in map(parse, texts):
             keys = {key for source in sources(root) if (key := self.key_of(source))}
@@ -206,6 +203,21 @@ class HostFiles:
                 if key in used or (path in stamps and self._written_meanwhile(stamps[path], used)):
                     found[path][identity] = name
         return found
+
+    def writers(self, path: str, *, only_running: bool = False) -> list[str]:
+        """Return the names of the VMs that can write to a file: it is the file of a disk of theirs, not one that a disk is backed by."""
+        key, found = self.key(path), set[str]()
+        for domain in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0):
+            try:
+                texts, name = _definitions(domain), domain.name()
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+                continue  # it was deleted meanwhile
+            disks = [disk for root in map(parse, texts) for disk in root.iterfind("devices/disk") if is_writable(disk)]
+            if key in {self.key_of(source) for disk in disks if (source := disk.find("source")) is not None}:
+                found.add(name)
+        return sorted(found)
 
     def _written_meanwhile(self, file: File, keys: set[str]) -> bool:
         """Whether one of some files is the same as `file`, which changed between our first look at it and now."""
@@ -300,6 +312,19 @@ def _described(volume: Any, pool: str) -> File:
     )
 
 
+def is_writable(disk: Any) -> bool:
+    """Whether a VM can write to the file of a <disk>."""
+    return disk.get("device", "disk") in ("disk", "lun") and disk.find("readonly") is None
+
+
+def _definitions(domain: Any) -> list[str]:
+    """Return the XML of a VM as it is, and as it is at its next start."""
+    texts = [domain.XMLDesc(0)]
+    if domain.isActive() and domain.isPersistent():
+        texts.append(domain.XMLDesc(INACTIVE_XML))
+    return texts
+
+
 def _snapshots(domain: Any) -> list[Any]:
     try:
         return list(domain.listAllSnapshots(0))
@@ -307,4 +332,4 @@ def _snapshots(domain: Any) -> list[Any]:
         return []  # the hypervisor has none, or the VM was deleted
 
 
-__all__ = ["File", "HostFiles"]
+__all__ = ["File", "HostFiles", "is_writable"]

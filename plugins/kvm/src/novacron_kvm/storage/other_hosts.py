@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError, InvalidStateError, VMNotFoundError
+from novacron.errors import AlreadyExistsError, VMNotFoundError
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.storage.host_files import File, HostFiles
-from novacron_kvm.xml.parsing import text_of
 
 STALE = Decimal(60)
 """Seconds for which a network file system may report old time stamps of a file that another host writes."""
@@ -50,34 +49,6 @@ def refuse_identity_elsewhere(connection: KVMConnection, identity: str | None) -
                 resource=identity,
                 hint="migrate that VM, or delete it there first, with keep_disks=True (--keep-disks) if the new VM uses its disks; "
                 "or give another UUID",
-            )
-
-
-def refuse_disks_in_use(connection: KVMConnection, conn: Any, root: Any) -> None:
-    """Refuse a definition with a disk that another VM of this host or of the fleet uses: both would write to it.
-
-    Disks that the definition shares or only reads may have other users.
-
-    Raises:
-        InvalidStateError
-    """
-    files, wanted = HostFiles(conn), dict[str, str]()
-    for disk in root.iterfind("devices/disk"):
-        exclusive = (
-            disk.get("device", "disk") in ("disk", "lun") and disk.find("shareable") is None and disk.find("readonly") is None
-        )
-        source = disk.find("source")
-        if exclusive and source is not None and (key := files.key_of(source)):
-            wanted[key] = text_of(disk, "target/@dev") or key
-    here = files.users(wanted)
-    elsewhere = users_elsewhere(connection, conn, wanted)
-    for path, target in wanted.items():
-        users = [f"the VM {name!r}" for name in sorted(here[path].values())] + elsewhere.get(path, [])
-        if users:
-            raise InvalidStateError(
-                f"the disk {target!r}, {path}, is used by {', '.join(users)}",
-                resource=root.findtext("name"),
-                hint="delete that VM first and keep its disks, or mark the disk <readonly/> or, if it is raw, <shareable/>",
             )
 
 
@@ -139,4 +110,4 @@ def _is_other(peer: Any, ours: str) -> bool:
     return isinstance(peer, KVMConnection) and peer.shared and peer.identity != ours
 
 
-__all__ = ["User", "find_users", "refuse_disks_in_use", "refuse_identity_elsewhere", "users_elsewhere"]
+__all__ = ["User", "find_users", "refuse_identity_elsewhere", "users_elsewhere"]
