@@ -77,7 +77,7 @@ def test_the_disk_of_a_vm_is_no_disk_of_another_one(hosts, prefix, owner, way, n
     if way == "deploy":
         host.templates.create(blank.name, f"{prefix}-t", seal=False)
     before = {volume.name for volume in host.pools.volumes()}
-    with pytest.raises(errors.InvalidStateError, match=f"'{owner.name}'") as caught:
+    with pytest.raises(errors.DiskLockedError, match=f"'{owner.name}'") as caught:
         use(way, host, prefix, path=path)
     assert ("of the host host-0" in caught.value.message) == (number == 1)
     assert f"{prefix}-second" not in host.vms
@@ -114,12 +114,12 @@ def test_nothing_starts_from_the_disk_of_a_vm_that_may_write_to_it(hosts, prefix
         lambda: a.invoke("volume_create", pool="default", spec=VolumeSpec(name=f"{prefix}-above.qcow2", backing=path)),
         lambda: a.pools.create_volume(name=f"{prefix}-above.qcow2", backing=path.rpartition("/")[2]),
     ):
-        with pytest.raises(errors.InvalidStateError, match=f"the disk of the VM '{owner.name}'"):
+        with pytest.raises(errors.DiskLockedError, match=f"the disk of the VM '{owner.name}'"):
             start()
     whole = [{"source": path, "copy_mode": "full"}]
     a.vms.create(name=f"{prefix}-whole", memory="32MiB", disks=whole)
     a.dispatcher.driver.native.domain(owner.id).createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
-    with pytest.raises(errors.InvalidStateError, match="can't copy"):
+    with pytest.raises(errors.DiskLockedError, match="can't copy"):
         a.vms.create(name=f"{prefix}-torn", memory="32MiB", disks=whole)
     assert {vm.name for vm in a.vms.list() if vm.name.startswith(prefix)} == {owner.name, f"{prefix}-whole"}
 
@@ -145,6 +145,18 @@ def test_deleting_a_snapshot_keeps_the_files_that_another_hosts_vm_uses(hosts, l
     below = next(v.backing for v in a.pools.volumes() if v.path == above)
     assert (lab.shared / below.rpartition("/")[2]).exists()
     assert vm.refresh().record.disks[0].source.endswith("-vda.qcow2"), "the other disk is one file again"
+
+
+def test_a_host_that_does_not_answer_may_use_a_file(hosts, lab, prefix, mended):
+    a = hosts[0]
+    vm = a.vms.create(name=f"{prefix}-two", memory="32MiB", disks=[{"size": "8MiB"}, {"size": "8MiB"}])
+    vm.snapshots.create("one", kind="external")
+    above = vm.refresh().record.disks[1].source
+    vm.disks["vdb"].detach()
+    lab.hosts[1].freeze_daemon()
+    vm.snapshots["one"].delete()
+    assert (lab.shared / above.rpartition("/")[2]).exists()
+    lab.hosts[1].thaw_daemon()
 
 
 def test_nothing_is_committed_into_a_file_that_another_hosts_vm_uses(hosts, lab, prefix):
@@ -181,7 +193,7 @@ def test_a_vm_does_not_go_back_to_a_disk_that_another_vm_has_now(hosts, lab, pre
     vm.disks["vdb"].detach()
     define(lab.hosts[1 if kind == "internal" else 0], prefix, then)
     volumes = {volume.name for volume in a.pools.volumes()}
-    with pytest.raises(errors.InvalidStateError, match=f"'{prefix}-other'"):
+    with pytest.raises(errors.DiskLockedError, match=f"'{prefix}-other'"):
         vm.snapshots["then"].revert()
     assert [disk.target for disk in vm.refresh().record.disks] == ["vda"]
     assert {volume.name for volume in a.pools.volumes()} == volumes

@@ -86,7 +86,7 @@ def test_an_import_under_another_uuid_with_a_disk_in_use_is_refused(lab, lab_hos
                 f"<disk type='{kind}'><driver name='qemu' type='qcow2'/>{source}<target dev='vda' bus='virtio'/>{{}}</disk>"
                 "</devices></domain>"
             )
-            with pytest.raises(errors.InvalidStateError, match="'has-the-disk'") as caught:
+            with pytest.raises(errors.DiskLockedError, match="'has-the-disk'") as caught:
                 host.vms.import_definition(text.format(""))
             assert ("host host-0" in str(caught.value)) == (host is b), source
             assert "second" not in host.vms

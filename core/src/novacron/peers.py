@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from novacron.errors import NovaCronError
-from novacron.plugins.driver import HostURI
+from novacron.plugins.driver import NO_ANSWER, HostURI
 
 if TYPE_CHECKING:
     from novacron.fleets import Fleet
@@ -30,7 +30,7 @@ class Peers:
         self._fleet = fleet
         self._silent: dict[str, float] = {}
 
-    def ask(self, name: str, schemes: Collection[str], what: Callable[[Any], T]) -> Sequence[tuple[str, T]]:
+    def ask(self, name: str, schemes: Collection[str], what: Callable[[Any], T]) -> Sequence[tuple[str, T | Any]]:
         """Call `what` with the driver's native connection of each other host, in threads.
 
         Args:
@@ -38,7 +38,8 @@ class Peers:
             schemes: URI schemes of the driver.
             what: takes the native connection of a peer, only reads, and ends within 5 s.
         Returns:
-            The names of the hosts and their answers. Hosts that don't answer are left out, and not asked again for a minute.
+            The names of the hosts and their answers. The answer of a host that doesn't answer is `NO_ANSWER`; it is not asked again for
+            a minute.
         """
         now = time.monotonic()
         try:
@@ -48,7 +49,8 @@ class Peers:
         asked = [host for host in hosts if now - self._silent.get(host, -SILENT) >= SILENT]
         answers = self._fleet().ask(asked, lambda host: what(host.dispatcher.driver.native), timeout=TIMEOUT) if asked else []
         self._silent.update({answer.host: now for answer in answers if answer.error is not None})
-        return [(answer.host, answer.value) for answer in answers if answer.error is None]
+        said = {answer.host: answer.value for answer in answers if answer.error is None}
+        return [(host, said.get(host, NO_ANSWER)) for host in hosts]
 
 
 def _scheme(uri: str) -> str:

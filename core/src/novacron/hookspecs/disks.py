@@ -25,7 +25,8 @@ def disk_attach(vm: str, spec: DiskSpec) -> Disk:
     Raises:
         VMNotFoundError: the host has no such VM.
         AlreadyExistsError: the VM has a disk of that target.
-        InvalidStateError: another VM or a volume needs the file, or the image is a disk that a VM can write to.
+        DiskLockedError: another VM has the file, or the image is a disk that a VM can write to.
+        InvalidStateError: a volume or a template needs the content of the file.
         InvalidSpecError: the host does not support a field of the spec.
         ImageNotFoundError: the source file does not exist.
         StoragePoolNotFoundError: the storage pool does not exist.

@@ -25,7 +25,8 @@ def vm_create(spec: VMSpec, job: Job[VM]) -> VM:
         The full record.
     Raises:
         AlreadyExistsError: the host has a VM of that name or UUID.
-        InvalidStateError: another VM or a volume needs the file of a disk, or an image is a disk that a VM can write to.
+        DiskLockedError: another VM has the file of a disk, or an image is a disk that a VM can write to.
+        InvalidStateError: a volume or a template needs the content of a disk.
         InvalidSpecError: the host does not support a field or value of the spec.
         ImageNotFoundError: an image, ISO or kernel does not exist.
         NetworkNotFoundError: a network does not exist.
@@ -277,6 +278,6 @@ def vm_import(definition: str, validate: bool) -> VM:
     Raises:
         InvalidSpecError: the definition is invalid.
         AlreadyExistsError: the host has a VM of that name or UUID.
-        InvalidStateError: another VM uses a disk of the definition, which both VMs would write to.
+        DiskLockedError: another VM uses a disk of the definition, which both VMs would write to.
     """
     raise NotImplementedError

@@ -57,7 +57,7 @@ def volume_create(pool: str, spec: VolumeSpec, job: Job[Volume]) -> Volume:
         StoragePoolNotFoundError: the host has no such pool.
         AlreadyExistsError: the pool has a volume of that name.
         VolumeNotFoundError: the backing file does not exist, or is in no storage pool.
-        InvalidStateError: the backing file is a disk that a VM can write to.
+        DiskLockedError: the backing file is a disk that a VM can write to.
         ResourceAllocationError: the pool has too little space.
 
     On failure nothing of the volume remains.

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pluggy
@@ -69,6 +69,8 @@ URI_HINT = 'for example "qemu:///system", "qemu+ssh://root@kvm1/system", "sim://
 
 
 AskPeers = Callable[[Callable[[Any], Any]], Sequence[tuple[str, Any]]]
+NO_ANSWER: Final = object()
+"""Stands in place of the answer of a host that did not answer."""
 
 
 def _always(seconds: float) -> bool:
@@ -91,7 +93,7 @@ class ConnectContext(NamedTuple):
         macs: provides MAC addresses for new NICs.
         state: the state directory, for the driver's own files.
         ask_peers: calls a function with the native connection of each other registered host of the same driver, and returns the names of
-            the hosts with their answers. Hosts that don't answer within 5 s are left out.
+            the hosts with their answers, `NO_ANSWER` from a host that does not answer within 5 s.
     """
 
     name: str

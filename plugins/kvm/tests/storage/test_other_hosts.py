@@ -125,7 +125,7 @@ def host():
 )
 def test_an_import_with_another_vms_disk_is_refused(host, ours, theirs):
     host.vms.import_definition(definition("first", **theirs))
-    with pytest.raises(errors.InvalidStateError, match="'first'"):
+    with pytest.raises(errors.DiskLockedError, match="'first'"):
         host.vms.import_definition(definition("second", **ours))
     assert "second" not in host.vms
     host.vms["first"].delete()

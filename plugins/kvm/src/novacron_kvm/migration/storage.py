@@ -25,7 +25,7 @@ from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
 from novacron_kvm.storage.image_content import format_of, refuse_other_format
 from novacron_kvm.storage.luks import refuse_encrypted
-from novacron_kvm.storage.other_hosts import users_elsewhere
+from novacron_kvm.storage.other_hosts import may_be_needed_elsewhere
 from novacron_kvm.storage.switches import switching
 from novacron_kvm.storage.volume_files import (
     create_whole,
@@ -144,7 +144,7 @@ def _use_copy(connection: KVMConnection, vm: str, name: str, before: Volume, the
     elif there.path not in own.made or before.path == there.path:
         return
     volume = find_path(conn, before.path)
-    needed = needed_elsewhere(conn, {before.path}) | users_elsewhere(connection, conn, {before.path}).keys()
+    needed = needed_elsewhere(conn, {before.path}) | may_be_needed_elsewhere(connection, conn, {before.path})
     if volume is not None and before.path not in needed:
         volume.delete(0)
 

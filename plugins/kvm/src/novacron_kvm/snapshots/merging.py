@@ -25,7 +25,7 @@ from novacron_kvm.snapshots.listing import snapshots_of
 from novacron_kvm.storage.chains import commit_active
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file
 from novacron_kvm.storage.helper_domain import existing_volume, helper_domain
-from novacron_kvm.storage.other_hosts import users_elsewhere
+from novacron_kvm.storage.other_hosts import may_be_needed_elsewhere
 from novacron_kvm.storage.volume_files import backing_files, find_path, refresh_pools, vms_with, volume_of_disk, volume_record
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
@@ -83,7 +83,7 @@ def merge_unneeded(connection: KVMConnection, vm: str, job: Job[Any]) -> None:
     """Merge and delete those of a VM's files that neither the VM nor a snapshot needs any more, also if libvirtd is restarted meanwhile.
 
     A file that cannot go yet stays, and is looked at again by the next call: another VM, also of another host of the fleet, uses it or is
-    linked to it, or a running VM is on one of several branches above it.
+    linked to it, such a host does not answer, or a running VM is on one of several branches above it.
 
     Args:
         vm: the UUID.
@@ -161,7 +161,7 @@ def _next_step(connection: KVMConnection, conn: Any, domain: Any, files: Files) 
         for path in sorted(chain - files.needed)
         if path in files.below and all(vm == domain.name() for vm in vms_with(conn, path))
     ]
-    elsewhere = users_elsewhere(connection, conn, spare)
+    elsewhere = may_be_needed_elsewhere(connection, conn, spare)
     spare = [path for path in spare if path not in elsewhere]
     # an overlay may be deleted; a file that was there before the first snapshot only if it was made for the VM
     deletable = {path for path in spare if path in made or files.below[path] in chain}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from novacron.errors import InvalidStateError
+from novacron.errors import DiskLockedError, InvalidStateError
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.storage.host_files import HostFiles, is_writable
 from novacron_kvm.storage.other_hosts import users_elsewhere
@@ -29,7 +29,8 @@ def refuse_disks_in_use(
         but: the UUID of a VM that may use them.
 
     Raises:
-        InvalidStateError
+        DiskLockedError: another VM uses it.
+        InvalidStateError: a volume or a template needs its content.
     """
     exclusive = [
         disk for disk in disks if is_writable(disk) and disk.find("shareable") is None and disk.find("source") is not None
@@ -45,7 +46,7 @@ def refuse_disks_in_use(
         vms = sorted(name for identity, name in here[path].items() if identity != but)
         users = [f"the VM {name!r}" for name in vms] + elsewhere.get(path, [])
         if users:
-            raise InvalidStateError(
+            raise DiskLockedError(
                 f"the disk {target!r}, {path}, is used by {', '.join(users)}",
                 resource=vm,
                 hint="detach it there, or delete that VM and keep its disks; snapshots of that VM may use it, too. Disks that are "
@@ -78,11 +79,11 @@ def refuse_written_image(conn: Any, path: str, *, whole: bool = False) -> None:
         whole: all of it is copied at once, and then only a running VM is in the way.
 
     Raises:
-        InvalidStateError
+        DiskLockedError
     """
     users = [f"the VM {name!r}" for name in HostFiles(conn).writers(path, only_running=whole)]
     if users:
-        raise InvalidStateError(
+        raise DiskLockedError(
             f"can't {'copy' if whole else 'back a disk with'} {path}: it is the disk of {', '.join(users)}, which can write to it",
             resource=path,
             hint="clone the VM (`novacron vm clone`), or make a template of it (`novacron template create`)"

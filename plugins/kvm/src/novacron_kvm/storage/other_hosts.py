@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import libvirt
 
 from novacron.errors import AlreadyExistsError, VMNotFoundError
+from novacron.plugins.driver import NO_ANSWER
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.storage.host_files import File, HostFiles
 
@@ -43,7 +44,7 @@ def refuse_identity_elsewhere(connection: KVMConnection, identity: str | None) -
             return None
 
     for host, name in connection.ask_peers(name_of):
-        if name is not None:
+        if name not in (None, NO_ANSWER):
             raise AlreadyExistsError(
                 f"the host {host} has a VM with the UUID {identity}: {name!r}",
                 resource=identity,
@@ -60,19 +61,36 @@ def users_elsewhere(
     A file is the same if both hosts report the same sizes, owner and times for it. Two files with the same path are also assumed to be the
     same if they differ only in times that are less than a minute apart.
     """
+    users, _ = _ask(connection, conn, paths, only_running=only_running)
+    return users
+
+
+def may_be_needed_elsewhere(connection: KVMConnection, conn: Any, paths: Collection[str]) -> Set[str]:
+    """Return the files that VMs of the fleet's other hosts need: all of them if one of these hosts does not answer."""
+    users, silent = _ask(connection, conn, paths)
+    return {*paths} if silent else users.keys()
+
+
+def _ask(
+    connection: KVMConnection, conn: Any, paths: Collection[str], *, only_running: bool = False
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the users of each path, and the hosts that did not answer."""
     if not paths or not connection.shared:
-        return {}
+        return {}, []
     ours, own = connection.identity, HostFiles(conn)
     wanted = {path: (own.key(path), own.file(path)) for path in paths}
 
     def look(peer: Any) -> list[User]:
         return find_users(peer.read, wanted, only_running=only_running) if _is_other(peer, ours) else []
 
-    found: dict[str, list[str]] = {}
+    found, silent = dict[str, list[str]](), list[str]()
     for host, users in connection.ask_peers(look):
+        if users is NO_ANSWER:
+            silent.append(host)
+            continue
         for user in users:
             found.setdefault(user.path, []).append(f"the VM {user.vm!r} of the host {host}")
-    return found
+    return found, silent
 
 
 def find_users(conn: Any, wanted: Mapping[str, tuple[str, File | None]], *, only_running: bool = False) -> list[User]:
@@ -110,4 +128,4 @@ def _is_other(peer: Any, ours: str) -> bool:
     return isinstance(peer, KVMConnection) and peer.shared and peer.identity != ours
 
 
-__all__ = ["User", "find_users", "refuse_identity_elsewhere", "users_elsewhere"]
+__all__ = ["User", "find_users", "may_be_needed_elsewhere", "refuse_identity_elsewhere", "users_elsewhere"]
