@@ -42,6 +42,64 @@ def test_an_imported_vm_that_claims_other_files_can_not_delete_them(lab_hosts, b
     a.invoke("volume_delete", pool="default", volume=f"mine-{claim}.qcow2")
 
 
+@pytest.mark.parametrize("where", ["another VM", "pool", "host"])
+def test_an_imported_vm_that_names_other_files_as_its_nvram_can_not_delete_them(lab_hosts, lab, where):
+    """libvirt deletes whatever file a definition names as its NVRAM, unless it is told to keep it."""
+    a, machine = lab_hosts[0], lab.hosts[0]
+    folder = "/var/lib/libvirt/qemu/nvram"
+    path = {"another VM": f"{folder}/victim_VARS.fd", "pool": str(lab.shared / "victim.raw"), "host": f"{machine.folder}/victim"}[
+        where
+    ]
+    machine.exec("sh", "-c", f"mkdir -p {folder}; printf precious > {path}")
+    firmware = "<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>"
+    text = (
+        "<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><os><type machine='q35'>hvm</type>"
+        f"{firmware}<nvram>{{path}}</nvram></os><features><acpi/></features></domain>"
+    )
+    victim = a.vms.import_definition(text.format(name="victim", path=path)) if where == "another VM" else None
+    try:
+        forged = path.replace("victim", "./victim", 1) if where == "another VM" else path
+        a.vms.import_definition(text.format(name="thief", path=forged)).delete()
+        assert machine.exec("cat", path).stdout == "precious"
+        assert "thief" not in a.vms
+        if victim is not None:
+            victim.delete()
+            assert machine.exec("sh", "-c", f"ls {path} || true").stdout == "", "its own variables go with it"
+            victim = None
+    finally:
+        if victim is not None:
+            victim.delete()
+        machine.exec("rm", "-f", path)
+
+
+def test_a_migration_moves_no_nvram_of_others(lab_hosts, lab):
+    """It would write the file at the destination, and delete it at the source."""
+    (a, b), here = lab_hosts, lab.hosts[0]
+    path = f"{here.folder}/victim"
+    here.exec("sh", "-c", f"printf precious > {path}")
+    text = (
+        "<domain type='qemu'><name>thief</name><memory unit='MiB'>32</memory><os><type machine='q35'>hvm</type>"
+        f"<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader><nvram>{path}</nvram></os>"
+        "<features><acpi/></features></domain>"
+    )
+    thief = a.vms.import_definition(text)
+    there = lab.hosts[1]
+    try:
+        there.exec("sh", "-c", f"mkdir -p {here.folder}; [ -e {path} ] || printf theirs > {path}")
+        theirs = there.exec("cat", path).stdout
+        if theirs == "precious":
+            pytest.skip("both hosts have the file")
+        with pytest.raises(errors.NovaCronError):
+            thief.migrate(b)
+        assert here.exec("cat", path).stdout == "precious"
+        assert there.exec("cat", path).stdout == theirs
+        assert "thief" in a.vms
+        assert "thief" not in b.vms
+    finally:
+        thief.delete()
+        here.exec("rm", "-f", path)
+
+
 def test_an_imported_vm_with_stored_snapshots_of_another_gets_none(lab_hosts, boot):
     a = lab_hosts[0]
     vm = boot(a, "stored", ticks=0, start=False)

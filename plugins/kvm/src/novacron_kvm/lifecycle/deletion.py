@@ -14,8 +14,10 @@ from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.storage.luks import forget_secrets
 from novacron_kvm.storage.other_hosts import users_elsewhere
+from novacron_kvm.storage.state_files import owns_variables
 from novacron_kvm.storage.switches import settle_switches
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere
+from novacron_kvm.xml.parsing import parse
 
 
 def delete_vm(connection: KVMConnection, vm: str, keep_disks: bool, force: bool) -> Deleted:
@@ -72,11 +74,15 @@ def destroy(domain: Any, *, check: bool = False) -> None:
 
 
 def undefine(domain: Any, *, check: bool = False) -> None:
-    """Remove a definition with managed save, snapshots' metadata, NVRAM and TPM state."""
+    """Remove a definition with managed save, snapshots' metadata, its own NVRAM and TPM state."""
+    try:
+        own = owns_variables(domain.connect(), parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
+    except libvirt.libvirtError:
+        own = False  # it is gone
     flags = (
         libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+        | (libvirt.VIR_DOMAIN_UNDEFINE_NVRAM if own else libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM)
         | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
     )
     for attempt in (flags, libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA, 0):

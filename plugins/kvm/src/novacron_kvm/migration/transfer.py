@@ -13,12 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
+from novacron.errors import InvalidStateError
 from novacron.jobs import Job
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.migration.prechecks import folder_pool, is_copied
-from novacron_kvm.storage.state_files import StateFile, read_state, remove_state, state_folders, write_state
+from novacron_kvm.storage.state_files import (
+    TPM_FOLDER,
+    StateFile,
+    owns_variables,
+    read_state,
+    remove_state,
+    state_folders,
+    write_state,
+)
 from novacron_kvm.storage.streams import relay
 from novacron_kvm.storage.volume_files import create_whole, find_path, needed_elsewhere, remove_volume, volume_record
 from novacron_kvm.xml.parsing import parse
@@ -70,6 +79,9 @@ class TransferredFiles:
 
         A file that both hosts have may well be one and the same, on storage that they share: it is left alone on both sides. Only of a
         stopped VM it is certain that two files which differ are two.
+
+        Raises:
+            InvalidStateError: a stopped VM names UEFI variables that may belong to somebody else, and the destination does not have them.
         """
         if not state_folders(definition):
             return
@@ -77,6 +89,8 @@ class TransferredFiles:
             ours, theirs = read_state(here, definition), read_state(there, definition)
             known = {(file.folder, file.name): file.content for file in theirs}
             self._own = [f for f in ours if (f.folder, f.name) not in known or (stopped and known[f.folder, f.name] != f.content)]
+            if not owns_variables(here, definition):
+                self._own = [file for file in self._own if _movable(file, stopped=stopped)]
             if stopped:
                 self._sent = [f for f in self._own if (f.folder, f.name) not in known]
                 write_state(there, self._own)
@@ -127,6 +141,17 @@ def _remove(connection: KVMConnection, path: str) -> None:
     pool = folder_pool(connection.read, path)
     if pool is not None:
         remove_volume(pool, path.rpartition("/")[2])
+
+
+def _movable(file: StateFile, *, stopped: bool) -> bool:
+    """Return whether a state file may be moved, of a VM that names UEFI variables which may not be its own."""
+    if not file.folder.startswith(TPM_FOLDER) and stopped:
+        raise InvalidStateError(
+            f"the UEFI variables {file.folder}/{file.name} are not moved: another VM names them, or they are in no folder of libvirt",
+            outcome="failed",
+            hint="copy the file to the destination first, or put it on shared storage",
+        )
+    return file.folder.startswith(TPM_FOLDER)
 
 
 __all__ = ["TransferredFiles", "transfer_files"]

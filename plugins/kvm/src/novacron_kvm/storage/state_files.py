@@ -24,9 +24,12 @@ from novacron_kvm.storage.image_content import refuse_references
 from novacron_kvm.storage.streams import download, upload
 from novacron_kvm.storage.volume_files import remove_volume
 from novacron_kvm.xml.parsing import parse, serialise, text_of
+from novacron_kvm.xml.sources import normalised
 from novacron_kvm.xml.storage import volume_xml
 
 NVRAM_FOLDER = "/var/lib/libvirt/qemu/nvram"
+VARIABLES = "/libvirt/qemu/nvram"
+"""How libvirt's folders of UEFI variables end: that of the system, and those of users."""
 TPM_FOLDER = "/var/lib/libvirt/swtpm"
 PREFIX = "novacron-state-"
 """How the names of our pools begin: each lives for the moment of copying."""
@@ -48,6 +51,31 @@ def state_folders(root: Any) -> dict[str, list[str]]:
         version = "tpm1.2" if backend.get("version") == "1.2" else "tpm2"
         found[f"{TPM_FOLDER}/{root.findtext('uuid')}/{version}"] = []
     return found
+
+
+def owns_variables(conn: Any, root: Any) -> bool:
+    """Return whether the UEFI variables (NVRAM) of a VM are in libvirt's folder, and no other VM names them.
+
+    A definition from elsewhere can name any file of the host, and libvirt deletes whatever is named together with the VM.
+    """
+    path = _variables(root)
+    if path is None:
+        return True
+    if not str(PurePosixPath(path).parent).endswith(VARIABLES):
+        return False
+    for domain in conn.listAllDomains(0):
+        try:
+            other = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        except libvirt.libvirtError:
+            continue  # it was deleted meanwhile
+        if _variables(other) == path and other.findtext("uuid") != root.findtext("uuid"):
+            return False
+    return True
+
+
+def _variables(root: Any) -> str | None:
+    path = text_of(root, "os/nvram")
+    return normalised(path) if path else None
 
 
 def copy_state(conn: Any, root: Any, pool: Any, label: str, undo: ExitStack) -> list[str]:
@@ -199,4 +227,13 @@ def _destroy(pool: Any) -> None:
         pass  # it is gone
 
 
-__all__ = ["StateFile", "copy_state", "read_state", "remove_state", "restore_state", "state_folders", "write_state"]
+__all__ = [
+    "StateFile",
+    "copy_state",
+    "owns_variables",
+    "read_state",
+    "remove_state",
+    "restore_state",
+    "state_folders",
+    "write_state",
+]
