@@ -58,3 +58,18 @@ def test_datacenters_are_created_and_deleted(vcenter, host, govc):
     assert made.path not in govc.lines("find", "/", "-type", "d")
     with pytest.raises(errors.InvalidStateError, match="VMs"):
         host.native.datacenter_delete("DC0")
+
+
+def test_a_listing_knows_where_a_vm_was_moved(host, govc, create):
+    """By NovaCron or by another client, after the inventory was read once."""
+    for name in ("here", "there"):
+        host.native.folder_create(f"/DC0/vm/{name}")
+    for name in ("ours", "theirs"):
+        create(name, native={"folder": "/DC0/vm/here"})
+    assert len(host.vms.list(folder="/DC0/vm/here")) == 2
+    host.native.folder_move("/DC0/vm/there", ("/DC0/vm/here/ours",))
+    govc("object.mv", "/DC0/vm/here/theirs", "/DC0/vm/there")
+    assert sorted(vm.record.path for vm in host.vms.list(folder="/DC0/vm/there")) == [
+        "/DC0/vm/there/ours",
+        "/DC0/vm/there/theirs",
+    ]

@@ -197,7 +197,11 @@ func (f *folder) MoveIntoFolderTask(ctx *simulator.Context, req *types.MoveIntoF
 		}
 	}
 	if len(pods) != len(req.List) || len(pods) == 0 {
-		return f.Folder.MoveIntoFolderTask(ctx, req)
+		body := f.Folder.MoveIntoFolderTask(ctx, req)
+		if answer, is := body.(*methods.MoveIntoFolder_TaskBody); is && answer.Res != nil {
+			after(ctx, answer.Res.Returnval, func() { tellParents(ctx, req.List) })
+		}
+		return body
 	}
 	task := simulator.CreateTask(f.Folder, "moveIntoFolder", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
 		for ref, pod := range pods {
@@ -230,4 +234,13 @@ func (p *storagePod) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task
 		return nil, nil
 	})
 	return &methods.Destroy_TaskBody{Res: &types.Destroy_TaskResponse{Returnval: task.Run(ctx)}}
+}
+
+// tellParents tells who listens where moved objects are now: the simulator moves them in silence.
+func tellParents(ctx *simulator.Context, moved []types.ManagedObjectReference) {
+	for _, ref := range moved {
+		if entity, is := ctx.Map.Get(ref).(mo.Entity); is {
+			ctx.Update(entity, []types.PropertyChange{{Name: "parent", Val: entity.Entity().Parent}})
+		}
+	}
 }
