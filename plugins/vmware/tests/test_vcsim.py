@@ -334,3 +334,16 @@ def test_firmware_controllers_and_tpm_are_as_asked(host, firmware):
         assert kinds.count(controller) == 1
     assert kinds.count("VirtualTPM") == (1 if firmware == "uefi-secure" else 0)
     vm.delete()
+
+
+def test_one_vm_costs_few_calls(host, create, monkeypatch):
+    """A VM that was found by its name is known by its UUID: no further search for it."""
+    from pyVmomi import SoapStubAdapter
+
+    create("counted")
+    calls, real = [], SoapStubAdapter.InvokeMethod
+    monkeypatch.setattr(SoapStubAdapter, "InvokeMethod", lambda *a, **k: (calls.append(a[2].name), real(*a, **k))[1])
+    vm = host.vms["counted"]
+    host.invoke("address_list", vm=vm.id, source=None)
+    assert "FindByUuid" not in calls
+    assert len(calls) <= 8
