@@ -38,7 +38,8 @@ def by_name(
 
     Example:
         >>> from types import SimpleNamespace as Sink
-        >>> sorted(by_name("sink", [Sink(name="a"), Sink(name="b"), Sink(name="b"), Sink(name="c")], built_in={"c": 1}))
+        >>> sinks = [Sink(name="a"), Sink(name="b", to="ann"), Sink(name="b", to="bob"), Sink(name="c")]
+        >>> sorted(by_name("sink", sinks, built_in={"c": Sink(name="c")}))
         ['a', 'c']
     """
     built_in = built_in or {}
