@@ -38,6 +38,8 @@ class HostileVCenter:
     def __init__(self, vcenter: VCenter, folder: Path) -> None:
         self.password = vcenter.password
         self.change: Callable[[str, bytes, Answer], Answer | Iterable[bytes]] = lambda path, request, answer: answer
+        self.requests: list[tuple[str, str, str | None]] = []
+        """The verb, host and cookie of each request."""
         certificate, key = folder / "c.pem", folder / "k.pem"
         curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         command = ["openssl", "req", "-x509", *curve, "-days", "2", "-subj", "/CN=x", "-out", certificate, "-keyout", key]
@@ -52,6 +54,7 @@ class HostileVCenter:
 
             def _serve(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                outer.requests.append((self.command, self.headers.get("Host", ""), self.headers.get("Cookie")))
                 web = http.client.HTTPSConnection("127.0.0.1", vcenter.port, timeout=30, context=trusting)
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "accept-encoding")}
                 web.request(self.command, self.path, body, headers)
@@ -126,6 +129,24 @@ def refused(act, most: int = 96 * MIB) -> NovaCronError:
         tracemalloc.stop()
     assert "defect of the driver" not in (caught.value.hint or "")
     return caught.value
+
+
+def test_another_server_that_a_lease_names_does_not_get_the_session(victim, server, vcenter, tmp_path):
+    vm = next(vm for vm in victim.vms.list() if vm.status == "running")
+    vm.stop()
+
+    def elsewhere(path, request, answer):
+        status, headers, content = answer
+        return status, headers, re.sub(rb"(<url>https://)[^/<]+", rb"\1localhost:%d" % server.port, content)
+
+    server.change = elsewhere
+    server.requests.clear()
+    vm.export_appliance(tmp_path / "vm.ova")
+    fetched = [request for request in server.requests if request[0] == "GET" and request[1].startswith("localhost")]
+    assert fetched
+    assert {cookie for _, _, cookie in fetched} == {None}
+    assert any(cookie for _, host, cookie in server.requests if host.startswith("127.0.0.1"))
+    vm.start()
 
 
 SOAP = b'<?xml version="1.0"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body>'

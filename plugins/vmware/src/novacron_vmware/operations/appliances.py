@@ -197,9 +197,9 @@ class VMwareAppliances(VMOperations):
         lease.HttpNfcLeaseComplete()
 
     def _fetch(self, url: str, target: BinaryIO, size: int, told: Callable[[float], None]) -> None:
-        web, path = self._web(url)
+        web, path, headers = self._web(url)
         try:
-            web.request("GET", path, headers=self._connection.session.headers())
+            web.request("GET", path, headers=headers)
             answer = web.getresponse()
             self._check(answer)
             done = 0
@@ -220,8 +220,8 @@ class VMwareAppliances(VMOperations):
                 done += len(chunk)
                 told(min(1.0, done / size) if size else 0.0)
 
-        web, path = self._web(url)
-        headers = {"Content-Type": STREAM, "Overwrite": "t", **self._connection.session.headers()}
+        web, path, headers = self._web(url)
+        headers |= {"Content-Type": STREAM, "Overwrite": "t"}
         headers |= {"Content-Length": str(size)} if size is not None else {}
         try:
             web.request("PUT" if create else "POST", path, body=chunks(), headers=headers, encode_chunked=size is None)
@@ -229,13 +229,17 @@ class VMwareAppliances(VMOperations):
         finally:
             web.close()
 
-    def _web(self, url: str) -> tuple[http.client.HTTPSConnection, str]:
-        """Return a connection to a lease's address, where "*" is the server that was asked, and the path there."""
+    def _web(self, url: str) -> tuple[http.client.HTTPSConnection, str, dict[str, str]]:
+        """Return a connection to a lease's address, where "*" is the server that was asked, the path there, and the headers to send.
+
+        The session is for the server that was asked alone. On another one, such as an ESXi host, the address itself is the permission.
+        """
         parts, connection = urlsplit(url), self._connection
-        host = connection.address[0] if parts.hostname in (None, "*") else str(parts.hostname)
-        port = parts.port or (connection.address[1] if host == connection.address[0] else 443)
+        own, port = connection.address
+        host = own if parts.hostname in (None, "*") else str(parts.hostname)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        return connection.session.web(host, port, limited=False), path
+        web = connection.session.web(host, parts.port or (port if host == own else 443), limited=False)
+        return web, path, connection.session.headers() if host == own else {}
 
     def _check(self, answer: http.client.HTTPResponse) -> None:
         if answer.status >= http.client.BAD_REQUEST:
