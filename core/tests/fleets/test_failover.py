@@ -331,6 +331,81 @@ def test_what_was_switched_off_is_started_again_on_a_node_that_answers_before_it
     assert (failover.stage, failover.steps[-1], rack.status("a")) == ("cancelled", "web1: started again", "up")
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_what_ran_on_a_node_that_was_rebooted_quickly_is_started_again_there(rack, rounds):
+    """The node was not silent for long enough to be fenced."""
+    for name, tags in (("web1", []), ("db1", []), ("never", ["restart-never"])):
+        rack.create(name, "a", tags=tags)
+    rack.create("off1", "a", start=False)
+    rack.create("local", "a", disks=[{"size": "1GiB"}])
+    controller = well(rack)
+    rack.machines["a"].crash()
+    rack.rounds(controller, rounds)
+    rack.machines["a"].boot()
+    messages = rack.rounds(controller, 1)
+    said = [text.partition("was rebooted: ")[2] for text in messages]
+    assert sorted(said) == [f"{name}: started again" for name in ("db1", "local", "web1")]
+    assert rack.running == {"a": ["db1", "local", "web1"], "b": [], "c": []}
+    assert (rack.offs, rack.status("a")) == (0, "up")
+    assert rack.rounds(controller, 15) == []
+    assert {each.name for each in rack.site.fleet.allocations() if each.active} == {"db1", "local", "web1"}
+
+
+def test_after_a_power_cut_of_the_whole_group_each_node_starts_its_own_vms(rack):
+    """Half of the group is silent, so nobody is fenced; one node never returns."""
+    for name, node in (("web1", "a"), ("web2", "b"), ("web3", "c")):
+        rack.create(name, node)
+    controller = well(rack)
+    for machine in rack.machines.values():
+        machine.crash()
+    rack.rounds(controller, 6)
+    assert rack.offs == 0
+    for name in "ab":
+        rack.machines[name].boot()
+    rack.rounds(controller, 2)
+    assert rack.running["a"][:1] == ["web1"]
+    assert rack.running["b"][:1] == ["web2"]
+
+
+def test_what_a_rebooted_node_can_not_start_at_once_is_tried_again(rack):
+    """Its storage is not there yet."""
+    rack.create("web1", "a")
+    controller = well(rack)
+    machine = rack.machines["a"]
+    machine.crash()
+    rack.rounds(controller, 1)
+    machine.boot()
+    machine.cut_storage("both ways")
+    [message] = rack.rounds(controller, 1)
+    assert "the storage can't be reached" in message
+    machine.mend_storage()
+    [message] = rack.rounds(controller, 1)
+    assert message.endswith("was rebooted: web1: started again")
+    assert machine.running == ["web1"]
+
+
+@pytest.mark.parametrize("why", ["still runs", "moved away", "stopped before", "no failover"])
+def test_nothing_is_started_on_a_node_that_was_not_rebooted_or_does_not_have_the_vm(racks, why):
+    rack = racks(failover="off") if why == "no failover" else racks()
+    rack.create("web1", "a")
+    rack.create("web2", "a", start=why != "stopped before")
+    controller = well(rack)
+    fleet, machine = rack.site.fleet, rack.machines["a"]
+    definition = fleet.hosts["a"].vms["web1"].export().text
+    if why == "still runs":  # the daemon was restarted, and a person stopped a VM
+        machine.world.find(fleet.hosts["a"].vms["web2"].id).status = "stopped"
+        machine.cut()
+    else:
+        machine.crash()
+    rack.rounds(controller, 1)
+    if why == "moved away":
+        fleet.hosts["b"].vms.import_definition(definition).start()
+    machine.boot()
+    rack.rounds(controller, 14)
+    expected = {"still runs": ["web1"], "moved away": ["web2"], "stopped before": ["web1"], "no failover": []}
+    assert machine.running == expected[why]
+
+
 def test_a_migration_that_was_arriving_elsewhere_when_the_node_failed_is_waited_for(rack):
     """It counted as moved at once, and was not restarted when the other host undid it."""
     vm = rack.create("web1", "a")

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from novacron.errors import BusyError, NovaCronError, StorageError
 from novacron.fleets.asking import Askable
 from novacron.fleets.failover.observing import Observations, brake, second_view
-from novacron.fleets.failover.protecting import NEVER_RESTARTED, read_protected
+from novacron.fleets.failover.protecting import AUTOSTARTED, NEVER_RESTARTED, read_protected
 from novacron.fleets.failover.restarting import Restarter, taker_of_allocation
-from novacron.fleets.failover.returning import cleaned, started_again
+from novacron.fleets.failover.returning import cleaned, ended_together, started_again
 from novacron.fleets.fencing.fencer import Fencer
 from novacron.fleets.groups import settings_of
-from novacron.records.capacity import FleetNode
+from novacron.records.capacity import Allocation, FleetNode
 from novacron.records.failover import Failover, RestartedVM
 from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
@@ -39,6 +39,17 @@ AFTER, GRACE = 15.0, 60.0
 """The defaults of the settings `failover_after` and `failover_grace`, in seconds."""
 SAVE_INTERVAL = 60.0
 """Seconds between two readings of the definitions of all VMs."""
+
+
+START_ROUNDS = 12
+"""In how many rounds it is tried to start the VMs of a node that was rebooted: its storage may need a while."""
+
+
+class Ended(NamedTuple):
+    """VMs that ended when their node was rebooted, and in how many rounds it is still tried to start them."""
+
+    vms: Sequence[str]
+    rounds: int
 
 
 class NodeAnsweredError(Exception):
@@ -87,6 +98,7 @@ class FailoverController:
         self._interval, self._timeout, self._clock = interval, timeout, clock
         self._seen = Observations(clock, interval)
         self._saved: dict[str, float] = {}
+        self._ended: dict[str, Ended] = {}
         self._right: Right | None = None
 
     def run(self, stop: threading.Event, rounds: int | None = None, say: Callable[[str], object] = _log.info) -> None:
@@ -134,9 +146,10 @@ class FailoverController:
 
     def _round(self, right: Right) -> list[str]:
         watched = self._watched()
-        silent = self._look(watched)
+        silent, returned = self._look(watched)
+        messages = self._start_ended(right, watched, silent, returned)  # before the refresh takes their VMs for stopped
         self._save_definitions([node for node in watched if node.id not in silent and node.status == "up"])
-        messages = self._mark(right, watched, silent)
+        messages += self._mark(right, watched, silent)
         groups = sorted({node.group for node in watched if node.group})
         for group in groups:
             members = [node for node in watched if node.group == group]
@@ -161,18 +174,19 @@ class FailoverController:
         alone = [node for node in nodes if sum(node.host in other.hosts for other in nodes) == 1]
         return [node for node in alone if node.group in groups and node.status != "maintenance" and not node.restarted_by]
 
-    def _look(self, watched: Sequence[FleetNode]) -> frozenset[str]:
-        """Ask all nodes; return the ids of those that do not answer."""
+    def _look(self, watched: Sequence[FleetNode]) -> tuple[frozenset[str], list[FleetNode]]:
+        """Ask all nodes; return the ids of those that do not answer, and the nodes that answer again."""
         answers = self._fleet.ask([node.host for node in watched], _alive, timeout=self._timeout)
-        silent = set()
+        silent, returned = set(), []
         for node, answer in zip(watched, answers, strict=True):
             if answer.error is None and answer.value in (node.id, None):
-                self._seen.answered(node.id)
+                if self._seen.answered(node.id):
+                    returned.append(node)
             else:
                 self._seen.silent(node.id)
                 silent.add(node.id)
                 self._forget(node)
-        return frozenset(silent)
+        return frozenset(silent), returned
 
     def _save_definitions(self, nodes: Sequence[FleetNode]) -> None:
         """Store the definitions of the VMs of nodes, if the last time is long enough ago."""
@@ -207,6 +221,44 @@ class FailoverController:
         return messages
 
     # ---- what is done
+
+    def _start_ended(
+        self, right: Right, watched: Sequence[FleetNode], silent: frozenset[str], returned: Sequence[FleetNode]
+    ) -> list[str]:
+        """Start the VMs of nodes that were rebooted too quickly for a failover, or not fenced, as after a power cut of the site."""
+        if not returned and not self._ended:
+            return []
+        stored, failing = self._store.protected(), {failover.node for failover in self._store.all(unended=True)}
+        for node in returned:
+            ran = self._ran_only_there(node)
+            alone = {vm for vm in ran if vm not in stored or AUTOSTARTED not in stored[vm].refusals}
+            if node.id not in failing and alone and ended_together(self._fleet.hosts[node.host], alone):
+                wanted = [vm for vm in ran if vm in stored and NEVER_RESTARTED not in stored[vm].refusals]
+                self._ended[node.id] = Ended(wanted, START_ROUNDS)
+        messages = []
+        for node in watched:
+            if node.id not in self._ended or node.id in silent:
+                continue
+            ended = self._ended.pop(node.id)
+            if node.id in failing:
+                continue  # its VMs are restarted elsewhere
+            host = self._fleet.hosts[node.host]
+            done, left = started_again(host, ended.vms, self._places(node)[1], lambda: self._store.check(right))
+            if left and ended.rounds > 1:
+                self._ended[node.id] = Ended(left, ended.rounds - 1)
+            messages += [f"{node.name} was rebooted: {text}" for text in done]
+        return messages
+
+    def _ran_only_there(self, node: FleetNode) -> list[str]:
+        """Return the VMs that ran on a node when it was last seen, and that no operation moves to or from another one."""
+        held: dict[str, list[Allocation]] = {}
+        for each in self._allocations.list():
+            held.setdefault(each.vm, []).append(each)
+        return [
+            vm
+            for vm, found in held.items()
+            if [(each.node, each.active, each.pending) for each in found] == [(node.id, True, False)]
+        ]
 
     def _fence_failed(self, right: Right, group: str, members: Sequence[FleetNode], silent: frozenset[str]) -> list[str]:
         """Begin the failover of at most one node of a group."""
@@ -289,7 +341,7 @@ class FailoverController:
         stored = self._store.protected()
         ran = [each.vm for each in self._allocations.list(node.id) if each.active and each.vm in stored]
         wanted = [vm for vm in ran if NEVER_RESTARTED not in stored[vm].refusals]
-        steps = started_again(self._fleet.hosts[node.host], wanted, self._places(node)[1], lambda: self._store.check(right))
+        steps, _ = started_again(self._fleet.hosts[node.host], wanted, self._places(node)[1], lambda: self._store.check(right))
         said = f"it answers again; {len(steps)} VMs had ended" if steps else "it answers again; all its VMs still run"
         self._store.advance(right, failover, "cancelled", status="up", steps=[said, *steps])
         return [f"{node.name}: {said}"]

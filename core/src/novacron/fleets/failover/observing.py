@@ -53,9 +53,9 @@ class Observations:
         """How many seconds this controller has observed without a gap."""
         return self._clock() - self._began if self._began is not None else 0.0
 
-    def answered(self, node: str) -> None:
-        """Record that a node has answered."""
-        self._silent.pop(node, None)
+    def answered(self, node: str) -> bool:
+        """Record that a node has answered. Returns whether it was silent before."""
+        return self._silent.pop(node, None) is not None
 
     def silent(self, node: str) -> None:
         """Record that a node has not answered."""

@@ -20,6 +20,8 @@ PRIORITIES: Mapping[str, int] = {"restart-first": 0, "restart-last": 2}
 """Tags of VMs that are restarted before or after the others, which have the priority 1."""
 NEVER = "restart-never"
 """The tag of VMs that are not restarted."""
+AUTOSTARTED = "autostart is on: its host would start a second copy when it returns; switch it off"
+"""The reason that a VM with autostart is stored with."""
 NEVER_RESTARTED = f"it has the tag {NEVER}"
 """The reason that such a VM is stored with."""
 SHARED_TYPES = frozenset({"netfs", "iscsi", "iscsi-direct", "rbd", "gluster", "sheepdog", "vstorage", "mpath", "scsi"})
@@ -126,7 +128,7 @@ def _refusals(host: HostHandle, vm: VM, shared: SharedStorage, secrets: Callable
     if not vm.persistent:
         yield "it is transient, so it has no definition"
     if vm.autostart:
-        yield "autostart is on: its host would start a second copy when it returns; switch it off"
+        yield AUTOSTARTED
     if "devices of the host" in (vm.locked_memory or ()):
         yield "it uses devices of its host"
     yield from _host_needs(host, vm, shared, secrets)
@@ -159,4 +161,4 @@ def _host_needs(host: HostHandle, vm: VM, shared: SharedStorage, secrets: Callab
             yield f"its disk {target} could not be opened on another host: {error}"
 
 
-__all__ = ["LEVELS", "NEVER", "NEVER_RESTARTED", "PRIORITIES", "levels", "read_protected"]
+__all__ = ["AUTOSTARTED", "LEVELS", "NEVER", "NEVER_RESTARTED", "PRIORITIES", "levels", "read_protected"]

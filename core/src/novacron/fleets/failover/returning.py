@@ -1,8 +1,11 @@
-"""A node that returns after a failover: its old definitions are deleted before it is used again, so that nothing starts a second copy."""
+"""Nodes that return. After a failover, old definitions are deleted before a node is used again, so that nothing starts a second copy.
+
+A node that was rebooted so quickly that no failover began has lost its VMs; they are started again there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from novacron.errors import NovaCronError, VMNotFoundError
@@ -58,7 +61,14 @@ def cleaned(
     return done, left
 
 
-def started_again(host: Any, vms: Sequence[str], places: Mapping[str, Sequence[VM]], check: Callable[[], object]) -> list[str]:
+def ended_together(host: Any, vms: Collection[str]) -> bool:
+    """Return whether none of some VMs runs on a host. So it is when the host was rebooted, and not when only its daemon was restarted."""
+    return not any(vm.id in vms and vm.status not in INACTIVE for vm in invoke_host(host, "vm_list", query=VMQuery()))
+
+
+def started_again(
+    host: Any, vms: Sequence[str], places: Mapping[str, Sequence[VM]], check: Callable[[], object]
+) -> tuple[list[str], list[str]]:
     """Start the VMs that ran on a host before it was silent, and have ended since: it may have been off for a while.
 
     They never had another place, so this is no second copy.
@@ -70,10 +80,10 @@ def started_again(host: Any, vms: Sequence[str], places: Mapping[str, Sequence[V
         check: raises an error if the controller has lost its right.
 
     Returns:
-        What was done with each VM that has ended, as texts.
+        What was done with each VM that has ended, as texts, and the UUIDs of those that could not be started.
     """
     found = {vm.id: vm for vm in invoke_host(host, "vm_list", query=VMQuery())}
-    done = []
+    done, left = [], []
     for vm in vms:
         record = found.get(vm)
         if record is None or record.status not in INACTIVE:
@@ -86,7 +96,8 @@ def started_again(host: Any, vms: Sequence[str], places: Mapping[str, Sequence[V
             done.append(f"{record.name}: started again")
         except NovaCronError as error:
             done.append(f"{record.name}: {error}")
-    return done
+            left.append(vm)
+    return done, left
 
 
-__all__ = ["GONE", "cleaned", "started_again"]
+__all__ = ["GONE", "cleaned", "ended_together", "started_again"]
