@@ -134,7 +134,7 @@ def test_no_notification_is_lost_or_made_twice_after_kill_9(site, receiver, samp
         at += len(notifying.kill())
     notifier = site.fleet.alerts.notifier(None)
     for number in range(at, at + 2):
-        rounds(notifier, 95.0 if number % 2 else 10.0, start=number * 60.0 + 60000)
+        rounds(notifier, 95.0 if number % 2 else 10.0, start=number * 60.0)
     once = {key: body["status"] for key, _, body in receiver.received}
     order = [once[key] for key in sorted(once, key=order_of)]
     assert set(order) == {"firing", "resolved"}

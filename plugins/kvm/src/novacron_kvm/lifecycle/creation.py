@@ -140,7 +140,7 @@ def _checked(connection: KVMConnection, conn: Any, spec: VMSpec) -> Target:
         refuse_unknown_security_models(conn, spec.security_labels)
     places = place(spec.disks, _buses(connection, target))
     refuse_unsupported(spec, capabilities, arch, machine, places)
-    refuse_settings((f"disks.{number}.", disk, places[number][0]) for number, disk in enumerate(spec.disks))
+    refuse_settings(((f"disks.{number}.", disk, places[number][0]) for number, disk in enumerate(spec.disks)), new_vm=True)
     return target
 
 
