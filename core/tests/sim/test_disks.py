@@ -76,6 +76,24 @@ def test_two_running_vms_never_share_a_disk_unless_told(a, make):
     make(a, "web4", disks=[{"path": "/sim/default/data", "read_only": True}], start=True)
 
 
+def test_no_two_vms_write_one_volume_also_while_they_are_stopped(a, make):
+    vm = make(a, disks=[{"size": "1GiB"}])
+    path = vm.record.disks[0].source
+    other = make(a, "web2")
+    for use in (
+        lambda: make(a, "web3", disks=[{"path": path}]),
+        lambda: other.disks.attach(path=path),
+        lambda: make(a, "web3", disks=[{"source": path}]),
+    ):
+        with pytest.raises(errors.DiskLockedError, match="'web1'"):
+            use()
+    other.disks.attach(path=path, read_only=True).detach()
+    make(a, "web3", disks=[{"source": path, "copy_mode": "full"}])
+    vm.snapshots.create("one")
+    vm.disks["vda"].detach()
+    assert vm.disks.attach(path=path).record.source == path
+
+
 def test_media_are_changed_and_ejected(a, make):
     a.pools.create_volume(name="cd.iso", capacity="1MiB", format="raw")
     vm = make(a, disks=[{"device": "cdrom"}, {"size": "1GiB"}])

@@ -155,7 +155,7 @@ def test_an_exported_vm_can_be_imported_again(a, make):
 def test_an_import_with_another_vms_disk_is_refused_unless_it_is_shared_or_only_read(a, make):
     vm = make(a, disks=[{"size": "1GiB"}])
     other = json.loads(vm.export().text) | {"id": str(uuid.uuid4()), "name": "other", "made": ["default/web1-vda.qcow2"]}
-    with pytest.raises(errors.InvalidStateError, match="'web1'"):
+    with pytest.raises(errors.DiskLockedError, match="'web1'"):
         a.vms.import_definition(json.dumps(other))
     for way in ("shareable", "read_only"):
         shared = other | {"disks": [other["disks"][0] | {way: True}]}

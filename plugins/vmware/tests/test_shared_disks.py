@@ -42,7 +42,9 @@ def test_a_disk_that_another_vm_has_too_is_not_deleted(host, govc):
     """The owner is refused, unless its disks are kept; the other VM never deletes what it did not make."""
     owner = made(host, "disk-owner")
     source = owner.record.disks[0].source
-    other = host.vms.create(VMSpec(name="disk-guest", memory="64MiB", disks=[DiskSpec(path=source, pool="LocalDS_0")]))
+    other = host.vms.create(
+        VMSpec(name="disk-guest", memory="64MiB", disks=[DiskSpec(path=source, pool="LocalDS_0", shareable=True)])
+    )
     with pytest.raises(errors.InvalidStateError, match="disk-guest") as caught:
         owner.delete()
     assert "keep_disks" in caught.value.hint
@@ -50,6 +52,32 @@ def test_a_disk_that_another_vm_has_too_is_not_deleted(host, govc):
     assert other.delete().kept == (source,)
     assert files(govc, "disk-owner") != []
     govc("datastore.rm", "-dc", "DC0", "-ds", "LocalDS_0", "disk-owner")
+
+
+def test_no_two_vms_write_one_disk(host, govc):
+    """Neither a disk of another VM nor what a snapshot or a linked clone reads below its own file is taken, and none is deleted."""
+    owner = made(host, "first-writer")
+    source = owner.record.disks[0].source
+    second = made(host, "second-writer")
+    for use in (
+        lambda: host.vms.create(VMSpec(name="third-writer", memory="64MiB", disks=[DiskSpec(path=source, pool="LocalDS_0")])),
+        lambda: second.disks.attach(path=source, pool="LocalDS_0"),
+    ):
+        for snapshot in (False, True):
+            if snapshot:
+                owner.snapshots.create("one")
+            with pytest.raises(errors.DiskLockedError, match="first-writer"):
+                use()
+            if snapshot:
+                owner.snapshots["one"].delete()
+    second.disks.attach(path=source, pool="LocalDS_0", shareable=True)
+    with pytest.raises(errors.InvalidStateError, match="first-writer"):
+        second.disks["sdb"].detach(delete=True)
+    assert files(govc, "first-writer")
+    second.disks["sdb"].detach()
+    assert "third-writer" not in host.vms
+    second.delete()
+    owner.delete()
 
 
 def test_a_vm_registered_from_its_file_keeps_what_others_use(host, govc):
@@ -60,7 +88,9 @@ def test_a_vm_registered_from_its_file_keeps_what_others_use(host, govc):
     registered = made(host, "registered")
     path = govc.json("object.collect", "/DC0/vm/registered", "config.files.vmPathName")[0]["val"]
     source, (store, file) = registered.record.disks[0].source, path[1:].split("] ")
-    other = host.vms.create(VMSpec(name="its-neighbour", memory="64MiB", disks=[DiskSpec(path=source, pool="LocalDS_0")]))
+    other = host.vms.create(
+        VMSpec(name="its-neighbour", memory="64MiB", disks=[DiskSpec(path=source, pool="LocalDS_0", shareable=True)])
+    )
     for register in (
         lambda: host.vms.import_definition(path),
         lambda: govc("vm.register", "-dc", "DC0", "-ds", store, "-pool", "DC0_C0/Resources", "-name", "registered", file),
@@ -81,7 +111,7 @@ def test_a_failed_creation_deletes_no_disk_that_was_there(host, govc):
     owner = made(host, "earlier")
     source = owner.record.disks[0].source
     owner.delete(keep_disks=True)
-    disks = [DiskSpec(path=source, pool="LocalDS_0"), DiskSpec(source="no-such-image", pool="LocalDS_0")]
+    disks = [DiskSpec(path=source, pool="LocalDS_0", shareable=True), DiskSpec(source="no-such-image", pool="LocalDS_0")]
     with pytest.raises(errors.ImageNotFoundError):
         host.vms.create(VMSpec(name="half-made", memory="64MiB", disks=disks))
     assert "half-made" not in [vm.name for vm in host.vms.list()]

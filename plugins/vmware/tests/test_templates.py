@@ -133,7 +133,7 @@ def test_an_exported_definition_has_no_secrets_and_comes_back(host):
     assert [getattr(back.record, field) for field in SAME] == [getattr(vm.record, field) for field in SAME]
     disk = vm.record.disks[0].source
     other = text.replace(">exported<", ">other<").replace(vm.id, str(uuid.uuid4()))
-    with pytest.raises(errors.InvalidStateError, match="exported"):
+    with pytest.raises(errors.DiskLockedError, match="exported"):
         host.vms.import_definition(other)
     assert "other" not in host.vms
     assert disk in back.delete().kept

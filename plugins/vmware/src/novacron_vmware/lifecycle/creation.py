@@ -70,7 +70,7 @@ def new_config(connection: VMwareConnection, spec: VMSpec, place: Placement) -> 
     config.extraConfig = [*_extra(spec, connection.secrets), *hardware.options]
     adding = Adding()
     for disk in at_once(spec):
-        add_disk(connection, adding, disk, where[disk.pool], datacenter)
+        add_disk(connection, adding, spec.name, disk, where[disk.pool], datacenter)
     for each in spec.disks:
         if each.device != "disk":
             drive(connection, adding, each.path or each.source or "", each, datacenter)

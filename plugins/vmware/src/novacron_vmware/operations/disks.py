@@ -14,6 +14,7 @@ from novacron_vmware.errors import translated
 from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_files import attach, drive, floppy_medium, medium
+from novacron_vmware.storage.disk_users import refuse_shared
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ class VMwareDisks(VMOperations):
         thing, record = self._changing(vm, "detach a disk from", "running", "stopped", full=False)
         device = find_disk(self._devices(thing), disk, record.name)
         destroy = "destroy" if delete and isinstance(device, Device.VirtualDisk) else None
+        if destroy and (path := getattr(device.backing, "fileName", None)):
+            hint = "detach it without deleting, or delete that VM first"
+            refuse_shared(self._connection, thing, record.name, "delete a disk of", [path], hint)
         change = Device.VirtualDeviceSpec(operation="remove", fileOperation=destroy, device=device)
         with translated(record.name):
             self._reconfigure(thing, record.name, deviceChange=[change])

@@ -31,7 +31,7 @@ from novacron_vmware.names import plain_name
 from novacron_vmware.placement import find_placement
 from novacron_vmware.records import ATTACHED, FACTS_PATH, FULL, apply_tags, facts_of, facts_option, full_record, summary_record
 from novacron_vmware.sdk import vim
-from novacron_vmware.storage.disk_users import disk_files, users_of
+from novacron_vmware.storage.disk_users import disk_files, refuse_users
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
@@ -343,12 +343,7 @@ class VMwareLifecycle(VMOperations):
         with translated(config.name):
             disks = disk_files(config)
             for path in sorted(disks):
-                if users := users_of(connection, path, place.datacenter):
-                    raise InvalidStateError(
-                        f"the disk {path!r} is used by {', '.join(users)}",
-                        resource=config.name,
-                        hint="delete that VM first and keep its disks, or remove the disk from the definition",
-                    )
+                refuse_users(connection, path, config.name, place.datacenter)
             made = connection.wait(place.folder.CreateVM_Task(config, place.pool, None), resource=config.name)
             try:
                 remember_kept_disks(connection, made, config.name, disks)

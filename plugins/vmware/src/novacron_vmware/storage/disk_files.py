@@ -12,6 +12,7 @@ from novacron.jobs import Job
 from novacron_vmware.devices import BUSES, Adding, split_path
 from novacron_vmware.placement import datastores, image_path
 from novacron_vmware.sdk import vim
+from novacron_vmware.storage.disk_users import refuse_users
 
 if TYPE_CHECKING:
     from novacron.specs.disks import DiskSpec
@@ -26,10 +27,13 @@ def disk_path(connection: VMwareConnection, source: str, pool: str, datacenter: 
     return path if path.endswith(".vmdk") else path + ".vmdk"
 
 
-def add_disk(connection: VMwareConnection, adding: Adding, spec: DiskSpec, datastore: str, datacenter: Any) -> None:
+def add_disk(connection: VMwareConnection, adding: Adding, name: str, spec: DiskSpec, datastore: str, datacenter: Any) -> None:
     """Add a disk whose file is there (`path`), or a new, blank one; without a name vSphere puts that into the VM's folder."""
     if spec.path:
-        _add(adding, spec, disk_path(connection, spec.path, spec.pool, datacenter), operation=None, size=None)
+        path = disk_path(connection, spec.path, spec.pool, datacenter)
+        if not spec.shareable:
+            refuse_users(connection, path, name, datacenter)
+        _add(adding, spec, path, operation=None, size=None)
     else:
         path = f"[{datastore}] {spec.name.removesuffix('.vmdk')}.vmdk" if spec.name else f"[{datastore}]"
         _add(adding, spec, path, operation="create", size=spec.size or 0)
@@ -91,7 +95,7 @@ def attach(
         devices = connection.read(thing, ["config.hardware.device"])["config.hardware.device"]
         adding = Adding(devices)
         if not spec.source:
-            add_disk(connection, adding, spec, stores[spec.pool], datacenter)
+            add_disk(connection, adding, name, spec, stores[spec.pool], datacenter)
             connection.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=adding.changes)), resource=name)
             continue
         if job is not None:

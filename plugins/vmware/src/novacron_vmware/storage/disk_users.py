@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidStateError
+from novacron.errors import DiskLockedError, InvalidStateError
 from novacron_vmware.devices import places
 from novacron_vmware.names import plain_name
 from novacron_vmware.sdk import vim
@@ -23,6 +23,16 @@ def users_of(connection: VMwareConnection, path: str, datacenter: Any = None) ->
                 found.append(read["name"])
                 break
     return sorted(found)
+
+
+def refuse_users(connection: VMwareConnection, path: str, name: str, datacenter: Any) -> None:
+    """Raise DiskLockedError if a VM or template has a disk file, or a child of it: a VM called `name` would write to it, too."""
+    if users := users_of(connection, path, datacenter):
+        raise DiskLockedError(
+            f"the disk {path!r} is used by {', '.join(users)}",
+            resource=name,
+            hint="detach it there, or delete that VM and keep its disks, or make the disk shareable",
+        )
 
 
 def chain(device: Any) -> Iterator[str]:
@@ -75,4 +85,4 @@ def disk_files(config: Any) -> set[str]:
     }
 
 
-__all__ = ["chain", "disk_files", "refuse_shared", "users_of"]
+__all__ = ["chain", "disk_files", "refuse_shared", "refuse_users", "users_of"]

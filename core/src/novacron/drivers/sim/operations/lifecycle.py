@@ -19,6 +19,7 @@ from novacron.drivers.sim.state.pools import SimVolume
 from novacron.drivers.sim.state.world import World
 from novacron.errors import (
     AlreadyExistsError,
+    DiskLockedError,
     ImageNotFoundError,
     InvalidSpecError,
     InvalidStateError,
@@ -327,12 +328,12 @@ def refuse_taken(world: World, name: str, identity: str | None) -> None:
 
 
 def _refuse_disks_in_use(world: World, vm: SimVM) -> None:
-    """Raise InvalidStateError if another VM uses a disk that this VM would write to and does not share."""
+    """Raise DiskLockedError if another VM uses a disk that this VM would write to and does not share."""
     for disk in vm.disks:
         place = world.place_of(disk.source) if disk.source else None
         users = world.users(place) if place is not None else []
         if users and disk.device == "disk" and not (disk.read_only or disk.shareable):
-            raise InvalidStateError(
+            raise DiskLockedError(
                 f"the disk {disk.target!r}, {disk.source}, is used by {', '.join(users)}",
                 resource=vm.name,
                 hint="delete that VM first and keep its disks, or remove the disk from the definition or mark it shareable",

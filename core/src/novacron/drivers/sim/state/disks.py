@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from novacron.drivers.sim.state.machine import Place, SimVM
 from novacron.drivers.sim.state.pools import SimPool, SimVolume
 from novacron.drivers.sim.state.world import World
-from novacron.errors import AlreadyExistsError, ImageNotFoundError, NotFoundError
+from novacron.errors import AlreadyExistsError, DiskLockedError, ImageNotFoundError, NotFoundError
 from novacron.records.disks import Disk
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def make_disk(world: World, vm: str, spec: DiskSpec, taken: Collection[str], und
     """Return a disk and the volume that was created for it, if any. The volume has the given name, or an unused one.
 
     Raises:
-        ImageNotFoundError, StoragePoolNotFoundError, AlreadyExistsError, InvalidStateError, ResourceAllocationError
+        ImageNotFoundError, StoragePoolNotFoundError, AlreadyExistsError, InvalidStateError, ResourceAllocationError, DiskLockedError
     """
     bus = spec.bus or ("sata" if spec.device == "cdrom" else "virtio")
     prefix = "fd" if spec.device == "floppy" else PREFIX[bus]
@@ -34,6 +34,8 @@ def make_disk(world: World, vm: str, spec: DiskSpec, taken: Collection[str], und
     place: Place | None = None
     if spec.path:
         place = image_place(world, spec.path, spec.pool)
+        if spec.device == "disk" and not spec.read_only and not spec.shareable:
+            _refuse_users(world, vm, target, place)
     elif spec.size or spec.source:
         name = f"{vm}-{target}.{spec.format}"
         for number in itertools.count(2) if not spec.name and spec.pool in world.pools else ():
@@ -51,6 +53,32 @@ def make_disk(world: World, vm: str, spec: DiskSpec, taken: Collection[str], und
         serial=spec.serial,
     )
     return (with_volume(world, disk, place) if place else disk), made
+
+
+def _refuse_users(world: World, vm: str, target: str, place: Place) -> None:
+    """Raise DiskLockedError if another VM, a volume or a template needs a volume that the VM would write to."""
+    users = [user for user in world.users(place) if user != f"the VM {vm!r}"]
+    if users:
+        raise DiskLockedError(
+            f"the disk {target!r}, {place[1]}, is used by {', '.join(users)}",
+            resource=vm,
+            hint="detach it there, or make the disk read-only or shareable",
+        )
+
+
+def _refuse_written(world: World, place: Place, *, whole: bool) -> None:
+    """Raise DiskLockedError if a VM can write to an image: all of it can be copied while the VM is stopped."""
+    users = [
+        repr(vm.name)
+        for vm in world.vms.values()
+        if (vm.active or not whole) and any((d.pool, d.volume) == place and not d.read_only for d in vm.disks)
+    ]
+    if users:
+        raise DiskLockedError(
+            f"can't start from {place[1]}: it is the disk of the VM {', '.join(users)}, which can write to it",
+            resource=place[1],
+            hint="clone the VM (`novacron vm clone`), or make a template of it (`novacron template create`)",
+        )
 
 
 def _targets(prefix: str) -> Iterator[str]:
@@ -148,6 +176,7 @@ def _make_volume(world: World, name: str, spec: DiskSpec, undo: ExitStack) -> Pl
     if spec.source:
         place = image_place(world, spec.source, spec.pool)
         image = world.volume(place)
+        _refuse_written(world, place, whole=spec.copy_mode == "full")
         backing = world.pool(place[0]).path_of(place[1]) if spec.copy_mode == "backing" else None
         volume = copied(image, name, format=spec.format, backing=backing)
         volume.capacity = spec.size_of_copy(image.capacity, name)
