@@ -15,6 +15,7 @@ PACKAGES = ("novacron", "novacron_kvm", "novacron_vmware", "novacron_shell", "no
 
 ALLOWED = {
     "novacron.site._default": "holds the default site, the one exception",
+    "novacron.conversion._collecting": "msgspec collects what it knows of types once for the process, and must do so in one thread",
     "novacron.drivers.sim.state.world._worlds": "simulated hosts: like real hosts, they are outside of every site that connects to them",
     "novacron_kvm.event_loop._started": "libvirt has one event loop for the process",
 }

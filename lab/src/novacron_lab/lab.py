@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from novacron.conversion import decode
 from novacron.secrets import environment_without_secrets
 from novacron_lab import network, requirements
 from novacron_lab.certificates import make_authority, make_client
@@ -280,7 +281,7 @@ class StoredLab(msgspec.Struct, frozen=True):
 def read_stored(content: bytes) -> StoredLab | None:
     """Return what `lab.json` says, None if it is damaged; `novacron lab down` then removes what is left of the lab."""
     try:
-        stored = msgspec.json.decode(content, type=StoredLab)
+        stored = decode(content, StoredLab)
         if stored.owner:
             ProcessIdentity.parse(stored.owner)
     except (msgspec.MsgspecError, ValueError, RecursionError):

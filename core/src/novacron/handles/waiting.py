@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from novacron.conversion import decode
 from novacron.errors import GuestAgentError, InvalidSpecError, InvalidStateError, OperationTimeoutError, SpecProblem
 from novacron.handles.addresses import Address, addresses_of
 from novacron.records.vm import Status
@@ -125,7 +126,7 @@ def ssh_banner(addresses: Iterable[Address]) -> tuple[bool, str]:
 def _cloud_init(vm: VMHandle) -> tuple[bool, Any]:
     """Read what cloud-init writes at its end. `cloud-init status` would start Python in the guest each time, which takes long there."""
     try:
-        result = msgspec.json.decode(vm.guest.read("/run/cloud-init/result.json"), type=_CloudInitFile).v1
+        result = decode(vm.guest.read("/run/cloud-init/result.json"), _CloudInitFile).v1
     except (GuestAgentError, InvalidStateError, OperationTimeoutError) as error:
         return _cloud_init_disabled(vm), f"cloud-init has not ended: {error}"  # a slow guest answers late while it boots
     except msgspec.MsgspecError as error:

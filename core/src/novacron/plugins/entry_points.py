@@ -19,6 +19,7 @@ from zlib import crc32
 
 import msgspec
 
+from novacron.conversion import decode
 from novacron.plugins.names import is_name
 from novacron.state import make_private, open_private
 
@@ -148,7 +149,7 @@ def _read() -> _Cache | None:
             status = os.fstat(file.fileno())
             if os.name == "posix" and (status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022):
                 return None
-            return msgspec.json.decode(file.read(), type=_Cache)
+            return decode(file.read(), _Cache)
     except (OSError, ValueError):
         return None
 

@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from novacron.conversion import convert
 from novacron.records.rolling_updates import RollingUpdate
 from novacron.store.base import Store
 
@@ -47,7 +46,7 @@ class RollingUpdateStore(Store):
 
         with self.transaction() as connection:
             row = connection.execute(t.select().where(t.c.group_name == group)).first()
-        return None if row is None else msgspec.convert(row.data, RollingUpdate)
+        return None if row is None else convert(row.data, RollingUpdate)
 
     def save(self, update: RollingUpdate, lease: Lease) -> None:
         """Store a rolling update in place of the one that the group had.

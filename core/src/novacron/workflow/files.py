@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from novacron.conversion import convert
 from novacron.errors import WorkflowError
 from novacron.redaction import without_quotations
 from novacron.store.encryption import KEY_NAME, unreadable
@@ -50,7 +51,7 @@ def read_flow(stored: Any, kinds: StepKinds | None = None, flows: Flows | None =
         )
     try:
         _check_readable(stored)
-        found = msgspec.convert(_expanded(dict(stored), kinds, flows), Stored)
+        found = convert(_expanded(dict(stored), kinds, flows), Stored)
     except msgspec.ValidationError as error:
         raise WorkflowError(
             f"not a stored flow: {without_quotations(str(error))}", hint="compare it with `novacron flow show STEP... -o yaml`"

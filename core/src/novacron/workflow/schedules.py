@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from novacron.conversion import convert
 from novacron.errors import AlreadyExistsError, InvalidSpecError, NovaCronError, SpecProblem
 from novacron.handles.collection import Collection
 from novacron.units import parse_duration
@@ -87,7 +88,7 @@ def read_schedule(stored: StoredSchedule) -> Schedule:
     """Return the schedule of a row. One that can't be read has no flow, and says why in `problem`."""
     known = {"name": stored.name, "paused": stored.paused, "actor": stored.actor, "problem": stored.problem}
     try:
-        return msgspec.convert({**stored.definition, **known}, Schedule)
+        return convert({**stored.definition, **known}, Schedule)
     except (msgspec.ValidationError, TypeError) as error:
         text = f"it can't be read: {error}"
         return Schedule(name=stored.name, cron="", flow={}, paused=stored.paused, actor=stored.actor, problem=text)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from novacron.conversion import convert
 from novacron.errors import (
     BusyError,
     DiskLockedError,
@@ -135,7 +136,7 @@ class Restarter:
                 name = view.nodes[each.node].name if each.node in view.nodes else each.node
                 why = "does not answer" if each.node in silent else "has an operation on it that has not ended"
                 return _changed(vm, reason=f"it may run on {name}, which {why}")
-        taker = msgspec.convert(vm.taker, Taker)
+        taker = convert(vm.taker, Taker)
         excluded = silent | {failover.node, *vm.tried}
         found = planner.best(Request(taker=taker, group=failover.group, excluded=excluded), view)
         if found is None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from novacron.conversion import convert
 from novacron.errors import NotFoundError, StorageError
 from novacron.monitoring.alerting.grouping import Group, Silence
 from novacron.monitoring.alerting.states import Tracked
@@ -62,12 +63,12 @@ class AlertStorage(Store):
     def states(self) -> dict[str, Tracked]:
         """Return all alerts by fingerprint."""
         with self.transaction() as connection:
-            return {row.fingerprint: msgspec.convert(row.data, Tracked) for row in connection.execute(alert_states.select())}
+            return {row.fingerprint: convert(row.data, Tracked) for row in connection.execute(alert_states.select())}
 
     def groups(self) -> dict[str, Group]:
         """Return what was said about each group, by key."""
         with self.transaction() as connection:
-            return {row.key: msgspec.convert(row.data, Group) for row in connection.execute(alert_groups.select())}
+            return {row.key: convert(row.data, Group) for row in connection.execute(alert_groups.select())}
 
     def write(
         self,
@@ -118,7 +119,7 @@ class AlertStorage(Store):
             query = query.where(alert_outbox.c.due_at <= until)
         with self.transaction() as connection:
             return [
-                Outgoing(row.id, row.sink, msgspec.convert(row.notification, Notification), row.attempts, row.error)
+                Outgoing(row.id, row.sink, convert(row.notification, Notification), row.attempts, row.error)
                 for row in connection.execute(query)
             ]
 
@@ -172,7 +173,7 @@ def _new(
     for key, sink, note in outgoing:
         query = sa.select(alert_outbox.c.notification).where(alert_outbox.c.key == key)
         row = connection.execute(query).first()
-        known = found[key][1] if key in found else None if row is None else msgspec.convert(row.notification, Notification)
+        known = found[key][1] if key in found else None if row is None else convert(row.notification, Notification)
         if known is None:
             found[key] = (sink, note)
         elif known != note:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from novacron.conversion import convert
 from novacron.handles.host import HostHandle
 from novacron.handles.vm import VMHandle
 from novacron.records.record import Record
@@ -46,7 +47,7 @@ OF_A_VM = [
 def check(record: Record) -> None:
     """Fail unless a record matches the declaration of its class, can be converted to JSON and back, and equals its copy."""
     plain = record.as_dict()
-    assert msgspec.convert(json.loads(json.dumps(plain)), type(record)) == record, "each field is as the record declares it"
+    assert convert(json.loads(json.dumps(plain)), type(record)) == record, "each field is as the record declares it"
     assert record.replace() == record
     with pytest.raises(AttributeError):
         setattr(record, next(iter(plain)), None)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from novacron.conversion import convert
 from novacron.dispatch.audit import AuditLog
 from novacron.errors import InvalidStateError, NovaCronError, StorageError, WorkflowError
 from novacron.identity import Identity
@@ -223,7 +224,7 @@ class DurableEngine:
         """Begin a new run with the flow and VMs of another."""
         process, flow = self.join(), self.read(known.flow)
         flow.check_code()
-        targets = [msgspec.convert(target, VMRef) for target in known.targets]
+        targets = [convert(target, VMRef) for target in known.targets]
         new = self.new_run(flow, targets, known.hosts, self.actor)
         self.runs.create(new, process=process.id, executor=self.executor)
         active = self._activate(new.id, flow, targets, self._hosts(self.actor, uris=known.hosts), [], self.actor)
@@ -339,7 +340,7 @@ class DurableEngine:
         return active
 
     def _restore(self, known: StoredRun, flow: Workflow, memory: ActiveRun | None = None) -> ActiveRun:
-        targets = [msgspec.convert(target, VMRef) for target in known.targets]
+        targets = [convert(target, VMRef) for target in known.targets]
         hosts = memory.hosts if memory else self._hosts(known.actor, uris=known.hosts)
         return self._activate(known.id, flow, targets, hosts, memory.vms if memory else [], known.actor)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from novacron.conversion import convert
 from novacron.errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -112,7 +113,7 @@ class Interpreter:
         """Find where the steps left their VMs, also those that an earlier process ran."""
         for entry in self._journal.entries():
             if "vm" in entry.data and entry.path.is_within(prefix):
-                vm = msgspec.convert(entry.data["vm"], VMRef)
+                vm = convert(entry.data["vm"], VMRef)
                 self.location(vm).vm = vm
 
     def _undo_one(self, path: Path, result: Any) -> bool:

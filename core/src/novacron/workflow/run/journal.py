@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from novacron import errors
+from novacron.conversion import convert
 from novacron.errors import NovaCronError, WorkflowError
 from novacron.workflow.paths import ROOT, Path
 
@@ -39,7 +40,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Entry:
         """Return an entry from what `as_dict` returned."""
-        return msgspec.convert(stored, cls, dec_hook=lambda kind, value: kind(value))
+        return convert(stored, cls, dec_hook=lambda kind, value: kind(value))
 
 
 class JournalLostError(BaseException):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from novacron.conversion import convert
 from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, SpecProblem, WorkflowError
 from novacron.handles.collection import Collection
 from novacron.store.processes import ProcessRecord
@@ -260,7 +261,7 @@ class Runs(Collection[RunRecord]):
             yield self._record(known, alive, entries[known.id])
 
     def _record(self, known: StoredRun, alive: Mapping[str, ProcessRecord], entries: Iterable[dict[str, Any]]) -> RunRecord:
-        vms = tuple(msgspec.convert(target, VMRef) for target in known.targets)
+        vms = tuple(convert(target, VMRef) for target in known.targets)
         try:
             flow = self._engine.read(known.flow)
         except NovaCronError as error:  # one bad row never breaks a list

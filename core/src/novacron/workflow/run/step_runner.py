@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from novacron.conversion import convert
 from novacron.errors import BusyError, HostConnectionError, NovaCronError, ResourceAllocationError, WorkflowError
 from novacron.jobs import Progress
 from novacron.workflow.composition import Workflow
@@ -64,7 +65,7 @@ class StepRunner:
     def _once(self, node: StepNode, path: Path, branch: Branch) -> Any:
         past = last(self._journal, path, "started", "done", "failed")
         if past is not None and past.event == "done":
-            branch.location.vm = msgspec.convert(past.data["vm"], VMRef)
+            branch.location.vm = convert(past.data["vm"], VMRef)
             return past.data["result"]
         if past is not None and past.event == "failed":
             raise self.failed(path, rebuilt(past.data), on_record=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from novacron.conversion import convert
 from novacron.drivers.sim.state.broadcast import now
 from novacron.drivers.sim.state.machine import SimVM
 from novacron.drivers.sim.state.world import World
@@ -52,7 +53,7 @@ def parsed(world: World, text: str) -> SimVM:
         ImageNotFoundError, NetworkNotFoundError: a file or network of the VM does not exist.
     """
     try:
-        given = msgspec.convert(json.loads(text), Definition, strict=False)
+        given = convert(json.loads(text), Definition, strict=False)
     except (ValueError, msgspec.ValidationError) as error:
         raise InvalidSpecError(
             "invalid definition", problems=[SpecProblem("definition", described(text), f"what vm_export wrote ({error})")]
