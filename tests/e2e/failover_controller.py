@@ -10,8 +10,14 @@ from novacron import Site
 from novacron.fleets.fencing.agents import FenceAgents
 from novacron.fleets.fencing.fencer import Fencer
 
-with Site(sys.argv[1]) as site:
-    agents = FenceAgents(lambda: site.plugins.hook)
-    fencer = Fencer(agents, site.secrets.get, site.fleet.hosts, timeout=4, patience=8, pause=0.3)
-    controller = site.fleet.failover.controller(fencer=fencer, interval=0.5, timeout=4)
-    controller.run(threading.Event(), say=lambda text: print(text, flush=True))
+
+def main(state: str) -> None:
+    with Site(state) as site:
+        agents = FenceAgents(lambda: site.plugins.hook)
+        fencer = Fencer(agents, site.secrets.get, site.fleet.hosts, timeout=4, patience=8, pause=0.3)
+        controller = site.fleet.failover.controller(fencer=fencer, interval=0.5, timeout=4)
+        controller.run(threading.Event(), say=lambda text: print(text, flush=True))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

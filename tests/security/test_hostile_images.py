@@ -90,6 +90,7 @@ def test_a_guest_that_writes_an_image_header_into_its_raw_disk_reads_no_file_of_
     assert "copied" not in host.vms
     assert list(host.pools.volumes("copied-to")) == []
     host.pools.delete("copied-to")
+    (lab.shared / "copied-to").rmdir()
     raw_disk.refresh()
     assert [disk.format for disk in raw_disk.record.disks] == ["raw"]
 

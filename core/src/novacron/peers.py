@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from novacron.fleets import Fleet
 
 T = TypeVar("T")
-TIMEOUT = 5.0
-"""Seconds that a peer has to answer, including the connection to it."""
+TIMEOUT = 10.0
+"""Seconds that a peer has to answer, including the connection to it. It may have to read the definitions of a thousand VMs."""
 SILENT = 60.0
 """Seconds for which a peer that did not answer is not asked again."""
 
@@ -36,7 +36,7 @@ class Peers:
         Args:
             name: the host that asks.
             schemes: URI schemes of the driver.
-            what: takes the native connection of a peer, only reads, and ends within 5 s.
+            what: takes the native connection of a peer, only reads, and ends within 10 s.
         Returns:
             The names of the hosts and their answers. The answer of a host that doesn't answer is `NO_ANSWER`; it is not asked again for
             a minute.

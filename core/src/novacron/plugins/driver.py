@@ -93,7 +93,7 @@ class ConnectContext(NamedTuple):
         macs: provides MAC addresses for new NICs.
         state: the state directory, for the driver's own files.
         ask_peers: calls a function with the native connection of each other registered host of the same driver, and returns the names of
-            the hosts with their answers, `NO_ANSWER` from a host that does not answer within 5 s.
+            the hosts with their answers, `NO_ANSWER` from a host that does not answer within 10 s.
     """
 
     name: str
