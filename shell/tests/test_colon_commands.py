@@ -46,6 +46,9 @@ def test_no_command_has_an_option_twice():
             command = command.get_command(context, word)
         names = [name for parameter in command.params for name in parameter.opts]
         assert len(names) == len(set(names)), words
+        arguments = {each.name for each in command.params if isinstance(each, click.Argument)}
+        options = {each.name for each in command.params if isinstance(each, click.Option)}
+        assert not arguments & options, (words, "one would overwrite the other")
 
 
 def test_every_command_of_the_shell_is_documented():

@@ -54,6 +54,11 @@ def test_values_are_collected_and_pushed(novacron, world):
     assert "queue=mail" in novacron("monitor", "query", "queue_length", "--step", "1m").stdout
 
 
+def test_the_past_of_a_host_is_imported(novacron, world):
+    assert "values imported" in novacron("monitor", "import", world).stderr
+    assert "no host" in str(novacron("monitor", "import", "nowhere", exit_code=1).exception)
+
+
 def test_programs_and_endpoints_are_sources(novacron, world, tmp_path):
     """Options of the collector name them. One that fails affects no other, and is a series."""
     program = tmp_path / "print jobs"

@@ -128,15 +128,15 @@ def example(settings: Settings, name: str) -> None:
 
 
 @monitor.command("import")
-@click.argument("host")
+@click.argument("name", metavar="HOST")
 @click.option("--since", default="23h", show_default=True, metavar="DURATION", help="How far to look back, at most 23h.")
 @common_options
-def import_history(settings: Settings, host: str, since: str) -> None:
+def import_history(settings: Settings, name: str, since: str) -> None:
     """Store what the hypervisor of HOST knows about the past of its VMs, such as a vCenter's history.
 
     The service that collects does this by itself after the first round of a host.
     """
-    tell(f"{_metrics().import_history(host, since=since)} values imported")
+    tell(f"{_metrics().import_history(name, since=since)} values imported")
 
 
 @monitor.command("put")
