@@ -16,7 +16,7 @@ from novacron_kvm.diagnosis.folders import closed_folder, qemu_user
 from novacron_kvm.diagnosis.hosts import is_local
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.xml.parsing import parse, text_of
-from novacron_kvm.xml.sources import sources
+from novacron_kvm.xml.sources import boot_file, sources
 
 AGENT = "org.qemu.guest_agent.0"
 
@@ -74,7 +74,7 @@ def _files(connection: KVMConnection, native: Any, root: Any, name: str) -> Iter
     """Check that each file of the VM is there, and that QEMU's user can enter its folder."""
     files = HostFiles(native)
     keys = {key: None for source in sources(root) if (key := files.key_of(source)) and key.startswith("/")}
-    nvram, loader = text_of(root, "os/nvram"), text_of(root, "os/loader")
+    nvram, loader = boot_file(root, "os/nvram"), boot_file(root, "os/loader")
     asked = [("disk", key) for key in keys if not key.startswith(("/dev/", "/proc/"))]
     asked += [("firmware", loader)] if loader else []
     asked += [("nvram", nvram)] if nvram and root.get("id") else []  # a stopped VM gets a new one from its template

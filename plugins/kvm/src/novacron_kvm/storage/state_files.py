@@ -24,12 +24,12 @@ from novacron_kvm.storage.image_content import refuse_references
 from novacron_kvm.storage.streams import download, upload
 from novacron_kvm.storage.volume_files import remove_volume
 from novacron_kvm.xml.parsing import parse, serialise, text_of
-from novacron_kvm.xml.sources import normalised
+from novacron_kvm.xml.sources import boot_file, normalised
 from novacron_kvm.xml.storage import volume_xml
 
 NVRAM_FOLDER = "/var/lib/libvirt/qemu/nvram"
-VARIABLES = "/libvirt/qemu/nvram"
-"""How libvirt's folders of UEFI variables end: that of the system, and those of users."""
+VARIABLES = ("/libvirt/qemu/nvram", "/lib/qemu/nvram")
+"""How libvirt's folders of UEFI variables end: that of the system and those of users, and that of `qemu:///embed`."""
 TPM_FOLDER = "/var/lib/libvirt/swtpm"
 PREFIX = "novacron-state-"
 """How the names of our pools begin: each lives for the moment of copying."""
@@ -40,8 +40,7 @@ PATIENCE = 10.0
 def state_folders(root: Any) -> dict[str, list[str]]:
     """Return where a VM has state files, each folder with the files' names, none meaning all; empty when it has none."""
     found = {}
-    nvram = text_of(root, "os/nvram")
-    if nvram:
+    if nvram := boot_file(root, "os/nvram"):
         path = PurePosixPath(nvram)
         found[str(path.parent)] = [path.name]
     elif text_of(root, "os/@firmware") == "efi":  # libvirt names it when the VM starts
@@ -74,7 +73,7 @@ def owns_variables(conn: Any, root: Any) -> bool:
 
 
 def _variables(root: Any) -> str | None:
-    path = text_of(root, "os/nvram")
+    path = boot_file(root, "os/nvram")
     return normalised(path) if path else None
 
 

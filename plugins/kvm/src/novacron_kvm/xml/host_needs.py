@@ -9,6 +9,7 @@ from novacron.records.vm import HostFile
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import text_of
 from novacron_kvm.xml.reading import disk as disk_record
+from novacron_kvm.xml.sources import boot_file
 
 
 def host_files(root: Any) -> tuple[HostFile, ...]:
@@ -29,8 +30,7 @@ def _host_files(root: Any) -> Iterator[HostFile]:
             yield HostFile(use=use, path=path)
     flash = text_of(root, "os/@firmware") == "efi" or text_of(root, "os/loader/@type") == "pflash"
     if flash and text_of(root, "os/loader/@stateless") != "yes":
-        path = text_of(root, "os/nvram/source/@file") or (text_of(root, "os/nvram") or "").strip()
-        yield HostFile(use="NVRAM", path=path or None)
+        yield HostFile(use="NVRAM", path=boot_file(root, "os/nvram"))
     for tpm in root.iterfind("devices/tpm"):
         yield HostFile(use="TPM", path=text_of(tpm, "backend/source/@path") or text_of(tpm, "backend/device/@path"))
     for folder in root.iterfind("devices/filesystem"):

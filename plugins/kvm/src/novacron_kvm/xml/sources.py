@@ -82,10 +82,16 @@ def beside_disks(root: Any) -> Iterator[str]:
 
 def boot_files(root: Any) -> Iterator[str]:
     """Yield the paths of the kernel, firmware and the like in a domain definition."""
-    for tag in BOOT_FILES:
-        element = root.find(tag)
-        if element is not None and (path := content(element).strip()):
-            yield path
+    yield from filter(None, (boot_file(root, tag) for tag in BOOT_FILES))
+
+
+def boot_file(root: Any, tag: str) -> str | None:
+    """Return the path of a file beside the disks, in either notation: as the element's text, or in a <source> as that of a disk."""
+    element = root.find(tag)
+    if element is None:
+        return None
+    source = element.find("source")
+    return content(element).strip() or (source.get("file") if source is not None else None)
 
 
 def _names_storage(source: Any) -> bool:
@@ -107,6 +113,7 @@ __all__ = [
     "VolumeKey",
     "backing_key",
     "beside_disks",
+    "boot_file",
     "boot_files",
     "normalised",
     "nvme_address",

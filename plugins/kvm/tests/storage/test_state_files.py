@@ -1,0 +1,58 @@
+"""Whose UEFI variables a file holds, in each notation of libvirt."""
+
+import libvirt
+import pytest
+
+from novacron_kvm.storage.state_files import owns_variables, state_folders
+from novacron_kvm.xml.parsing import parse
+from novacron_kvm.xml.sources import boot_files
+
+OWN = "/var/lib/libvirt/qemu/nvram/web1_VARS.fd"
+PLAIN, TYPED = "<nvram>{}</nvram>", "<nvram type='file'><source file='{}'/></nvram>"
+
+
+@pytest.fixture
+def connection():
+    opened = libvirt.open("test:///default")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def define(connection):
+    """Return a function that defines a VM with UEFI variables, and returns what libvirt makes of the definition."""
+
+    def made(name, notation, path):
+        text = (
+            f"<domain type='test'><name>{name}</name><memory>1024</memory><os><type>hvm</type>"
+            f"<loader readonly='yes' type='pflash'>/c</loader>{notation.format(path)}</os></domain>"
+        )
+        return parse(connection.defineXML(text).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
+    return made
+
+
+@pytest.mark.parametrize("notation", [PLAIN, TYPED], ids=["text", "source"])
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        (OWN, True),
+        ("/home/ada/.config/libvirt/qemu/nvram/web1_VARS.fd", True),
+        ("/srv/embedded/lib/qemu/nvram/web1_VARS.fd", True),
+        ("/images/db1.qcow2", False),
+    ],
+    ids=["of the system", "of a user", "of embed", "elsewhere"],
+)
+def test_variables_are_a_vm_s_own_only_in_a_folder_of_libvirt(connection, define, notation, path, own):
+    root = define("web1", notation, path)
+    assert owns_variables(connection, root) is own
+    folder, _, name = path.rpartition("/")
+    assert state_folders(root) == {folder: [name]}
+    assert path in boot_files(root)
+
+
+@pytest.mark.parametrize("theirs", [PLAIN, TYPED], ids=["text", "source"])
+@pytest.mark.parametrize("ours", [PLAIN, TYPED], ids=["text", "source"])
+def test_variables_that_two_vms_name_belong_to_neither(connection, define, ours, theirs):
+    roots = define("web1", ours, OWN), define("thief", theirs, OWN.replace("web1", "./web1"))
+    assert [owns_variables(connection, root) for root in roots] == [False, False]
