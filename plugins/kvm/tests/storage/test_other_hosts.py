@@ -163,3 +163,47 @@ def test_looking_for_users_on_other_hosts_reads_each_host_s_identity_once(host, 
         for path in ("/images/a.img", "/images/b.img"):
             other_hosts.users_elsewhere(connection, connection.read, [path])
         assert sorted(map(id, read)) == sorted(map(id, (connection.read, peer.read)))
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Return a function that lets a method of libvirt fail with an error code."""
+
+    def fail(of, method, code):
+        def call(*arguments):
+            error = libvirt.libvirtError(method)
+            error.err = (code, 0, method, 2, None, None, None, -1, -1)
+            raise error
+
+        monkeypatch.setattr(of, method, call)
+
+    return fail
+
+
+@pytest.mark.parametrize("method", ["XMLDesc", "listAllSnapshots"])
+def test_a_host_that_is_lost_while_it_tells_its_users_has_not_answered(host, failing, method):
+    """If it counted as one whose VMs use nothing, a file that they need would be deleted."""
+    host.vms.import_definition(definition("first", FILE))
+    connection = host.dispatcher.driver.native.read
+    wanted = {"/images/a.img": ("/images/a.img", None)}
+    assert [user.vm for user in other_hosts.find_users(connection, wanted)] == ["first"]
+    failing(libvirt.virDomain, method, libvirt.VIR_ERR_SYSTEM_ERROR)
+    with pytest.raises(libvirt.libvirtError):
+        other_hosts.find_users(connection, wanted)
+
+
+@pytest.mark.parametrize(
+    ("of", "method", "code", "found"),
+    [
+        (libvirt.virDomain, "XMLDesc", libvirt.VIR_ERR_NO_DOMAIN, []),
+        (libvirt.virDomain, "listAllSnapshots", libvirt.VIR_ERR_NO_SUPPORT, ["first"]),
+        (libvirt.virDomainSnapshot, "getXMLDesc", libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT, ["first"]),
+    ],
+    ids=["VM deleted", "no snapshots", "snapshot deleted"],
+)
+def test_what_is_deleted_meanwhile_is_passed_over(host, failing, of, method, code, found):
+    vm = host.vms.import_definition(definition("first", FILE))
+    connection = host.dispatcher.driver.native.read
+    connection.lookupByName(vm.name).snapshotCreateXML("<domainsnapshot/>")
+    failing(of, method, code)
+    assert [user.vm for user in other_hosts.find_users(connection, {"/images/a.img": ("/images/a.img", None)})] == found

@@ -16,8 +16,8 @@ from novacron.secrets import Secrets
 from novacron.units import format_size
 from novacron_kvm.capabilities import guests
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.domains.snapshots import snapshots_of
 from novacron_kvm.errors import translated
-from novacron_kvm.snapshots.listing import snapshots_of
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.volume_files import find_path, find_volume
 from novacron_kvm.versions import version_text

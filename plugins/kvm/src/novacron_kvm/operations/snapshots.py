@@ -28,6 +28,7 @@ from novacron.records.snapshots import Checkpoint, Snapshot
 from novacron.records.vm import VM, Status
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.domains.snapshots import is_current, snapshots_of
 from novacron_kvm.domains.states import STOPPED, refuse_saved, refuse_suspended_since_migration, require_status
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
@@ -35,7 +36,6 @@ from novacron_kvm.jobs.block_jobs import refuse_forgotten_jobs
 from novacron_kvm.jobs.domain_jobs import forget_completed, job_progress
 from novacron_kvm.snapshots import external as external
 from novacron_kvm.snapshots.checkpoints import checkpoints_of, listed
-from novacron_kvm.snapshots.listing import is_current, snapshots_of
 from novacron_kvm.snapshots.merging import definition_then, disk_files
 from novacron_kvm.snapshots.metadata import recover
 from novacron_kvm.storage.disk_users import refuse_disks_in_use

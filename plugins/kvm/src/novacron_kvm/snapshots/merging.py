@@ -19,9 +19,9 @@ from novacron.errors import StorageError
 from novacron.jobs import Job
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.domains.snapshots import snapshots_of
 from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
-from novacron_kvm.snapshots.listing import snapshots_of
 from novacron_kvm.storage.chains import commit_active
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file
 from novacron_kvm.storage.helper_domain import existing_volume, helper_domain

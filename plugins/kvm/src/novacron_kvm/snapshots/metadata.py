@@ -16,8 +16,8 @@ import libvirt
 
 from novacron.errors import BusyError
 from novacron_kvm.domains.metadata import element, set_element
+from novacron_kvm.domains.snapshots import snapshots_of
 from novacron_kvm.jobs.domain_jobs import statistics
-from novacron_kvm.snapshots.listing import snapshots_of
 from novacron_kvm.xml.parsing import parse, serialise
 
 NAMESPACE = "https://novacron.org/xmlns/snapshots/1"

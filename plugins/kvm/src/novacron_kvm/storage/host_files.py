@@ -19,6 +19,7 @@ import libvirt
 
 from novacron.errors import NovaCronError
 from novacron.image_headers import EXAMINED, data_files
+from novacron_kvm.domains.snapshots import snapshots_of
 from novacron_kvm.storage.folders import pool_of_folder
 from novacron_kvm.storage.streams import read_beginning
 from novacron_kvm.xml.facts import VMFacts
@@ -177,9 +178,8 @@ class HostFiles:
 
     def used_by(self, domain: Any) -> set[str]:
         """Return the keys of all files that a VM needs: those of its definitions and snapshots, with their backing chains."""
-        texts = [*_definitions(domain), *(snapshot.getXMLDesc(0) for snapshot in _snapshots(domain))]
         found: set[str] = set()
-        for root in map(parse, texts):
+        for root in (*map(parse, _definitions(domain)), *_snapshots(domain)):
             keys = {key for source in sources(root) if (key := self.key_of(source))}
             keys |= {self.key(path) for path in (*beside_disks(root), *VMFacts.read(root).switching.values())}
             for key in keys - found:
@@ -326,10 +326,13 @@ def _definitions(domain: Any) -> list[str]:
 
 
 def _snapshots(domain: Any) -> list[Any]:
+    """Return the root elements of the definitions of a VM's snapshots."""
     try:
-        return list(domain.listAllSnapshots(0))
-    except libvirt.libvirtError:
-        return []  # the hypervisor has none, or the VM was deleted
+        return [root for _, root in snapshots_of(domain)]
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+        return []  # the hypervisor has none
 
 
 __all__ = ["File", "HostFiles", "is_writable"]
