@@ -3,7 +3,7 @@
 import libvirt
 import pytest
 
-from novacron_kvm.storage.state_files import owns_variables, state_folders
+from novacron_kvm.storage.state_files import copies_of, owns_variables, state_folders
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.sources import boot_files
 
@@ -56,3 +56,12 @@ def test_variables_are_a_vm_s_own_only_in_a_folder_of_libvirt(connection, define
 def test_variables_that_two_vms_name_belong_to_neither(connection, define, ours, theirs):
     roots = define("web1", ours, OWN), define("thief", theirs, OWN.replace("web1", "./web1"))
     assert [owns_variables(connection, root) for root in roots] == [False, False]
+
+
+def test_copies_of_a_snapshot_are_not_those_of_one_whose_name_begins_like_it(define):
+    """Deleting the snapshot v1 would delete the state of v1.1."""
+    root = define("web1", PLAIN, OWN)
+    kept = {name: f"/images/{root.findtext('uuid')}.{name}.nvram.web1_VARS.fd" for name in ("v1", "v1.1", "v1.nvram")}
+    memory = [f"/images/{root.findtext('uuid')}.{name}.memory" for name in ("v1.1", "v1.nvram")]
+    for name, path in kept.items():
+        assert copies_of(root, f"{root.findtext('uuid')}.{name}", [*kept.values(), *memory]) == {path}

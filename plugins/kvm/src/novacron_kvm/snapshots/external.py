@@ -30,7 +30,7 @@ from novacron_kvm.storage.copies import overlay, own_disks, set_disk_file, volum
 from novacron_kvm.storage.disk_users import refuse_disks_in_use, refuse_written_image
 from novacron_kvm.storage.image_content import format_of
 from novacron_kvm.storage.luks import refuse_encrypted
-from novacron_kvm.storage.state_files import copy_state, restore_state, state_folders
+from novacron_kvm.storage.state_files import copies_of, copy_state, restore_state, state_folders
 from novacron_kvm.storage.volume_files import find_path, remove_created
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, serialise, text_of
@@ -185,12 +185,12 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
     files, names = set[str](), set[str]()
     for snapshot in snapshots:
         name, root = snapshot.getName(), parse(snapshot.getXMLDesc(0))
-        then, external = disk_files(definition_then(root), conn), list(root.iterfind("disks/disk[@snapshot='external']"))
+        definition, external = definition_then(root), list(root.iterfind("disks/disk[@snapshot='external']"))
+        then = disk_files(definition, conn)
         bases = {then[d.get("name")] for d in external if d.get("name") in then}
         overlays = {path for d in external if (path := text_of(d, "source/@file"))}
         own = own.with_chain((*bases, *overlays))
-        label = f"{domain.UUIDString()}.{name}."
-        files |= {path for path in own.made if path.rpartition("/")[2].startswith(label)}
+        files |= copies_of(definition, f"{domain.UUIDString()}.{name}", own.made)
         if memory := text_of(root, "memory/@file"):
             files.add(memory)
         names.add(name)

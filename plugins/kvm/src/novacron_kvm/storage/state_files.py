@@ -89,6 +89,18 @@ def copy_state(conn: Any, root: Any, pool: Any, label: str, undo: ExitStack) -> 
     return made
 
 
+def copies_of(root: Any, label: str, paths: Iterable[str]) -> set[str]:
+    """Return which of some files `copy_state` made of a VM's state files with this label."""
+    found = set()
+    for folder, names in state_folders(root).items():
+        prefix = _copied_name(label, folder)
+        for path in paths:
+            name = PurePosixPath(path).name
+            if name.startswith(prefix) and (not names or name.removeprefix(prefix) in names):
+                found.add(path)
+    return found
+
+
 def restore_state(conn: Any, root: Any, pool: Any, label: str) -> None:
     """Put a VM's state files back as they were copied; what was not there then is removed."""
     refresh_if_free(pool)
@@ -228,6 +240,7 @@ def _destroy(pool: Any) -> None:
 
 __all__ = [
     "StateFile",
+    "copies_of",
     "copy_state",
     "owns_variables",
     "read_state",
