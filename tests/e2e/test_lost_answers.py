@@ -180,6 +180,21 @@ def test_a_copy_under_a_name_that_another_process_takes_just_then_leaves_that_vo
     assert (elsewhere / "copy").read_bytes() == content
 
 
+def test_two_processes_that_take_a_snapshot_of_one_name_save_memory_to_files_of_their_own(a, boot, monkeypatch):
+    """The one that libvirt refuses deletes its file, which must not be that of the other one."""
+    vm, saved = boot(a, "same-name", ticks=0, kernel=None), []
+
+    def refuse(self, text, flags):
+        saved.append(parse(text).find("memory").get("file"))
+        raise libvirt.libvirtError("operation failed: domain snapshot same already exists")
+
+    monkeypatch.setattr(libvirt.virDomain, "snapshotCreateXML", refuse)
+    for _ in range(2):
+        with pytest.raises(errors.NovaCronError):
+            vm.snapshots.create("same", memory=True, kind="external")
+    assert len({*saved}) == 2
+
+
 def test_a_migration_whose_destination_is_lost_at_its_very_end_is_not_repeated(lab_hosts, boot, monkeypatch):
     """The VM has moved. A second migration would not find it at the source, and say that there is no such VM."""
     a, b = lab_hosts

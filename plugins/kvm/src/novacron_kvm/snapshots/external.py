@@ -6,6 +6,7 @@ with 9.10, deletes only some of them since 9.0, and keeps neither NVRAM nor a TP
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
@@ -67,8 +68,9 @@ def take(
         undo.callback(_restore_facts, domain, before)
         kept = _pool_of(next(iter(volumes.values())))
         if memory:
-            file = f"{_folder(kept)}/{label}.memory"
-            undo.callback(remove_created, connection, kept, f"{label}.memory")
+            saved = f"{label}.{uuid.uuid4().hex[:8]}.memory"  # another process may be taking a snapshot of that name
+            file = f"{_folder(kept)}/{saved}"
+            undo.callback(remove_created, connection, kept, saved)
             etree.SubElement(root, "memory", snapshot="external", file=file)
             own = own.with_files([file])
         else:
