@@ -44,6 +44,7 @@ from novacron_kvm.xml.reading import machine_of
 
 if TYPE_CHECKING:
     from novacron.specs.disks import DiskLimits, DiskSpec
+    from novacron_kvm.xml.facts import VMFacts
 
 
 class KVMDisks:
@@ -78,6 +79,10 @@ class KVMDisks:
             refuse_buses(conn, root, places)
             refuse_settings([("", spec, bus)])
             file = make_disk(self._connection, conn, domain.name(), spec, bus, target, undo)
+            element = disk_element(file)
+            if not file.made:
+                _refuse_twice(conn, domain, root, element)
+                refuse_disks_in_use(self._connection, conn, domain.name(), [element], but=domain.UUIDString())
             if bus == "scsi" and root.find("devices/controller[@type='scsi']") is None:
                 from lxml import etree
 
@@ -86,11 +91,11 @@ class KVMDisks:
             if file.path and (file.made or spec.encryption):
                 own = before.with_files([file.path]) if file.made else before
                 set_facts(domain, own.with_secret(file.path, spec.encryption) if spec.encryption else own)
-                undo.callback(set_facts, domain, before)
-            element = disk_element(file)
-            if not file.made:
-                _refuse_twice(conn, domain, root, element)
-                refuse_disks_in_use(self._connection, conn, domain.name(), [element], but=domain.UUIDString())
+                undo.callback(
+                    self._connection.ensure_undone,
+                    partial(self._restore_facts, domain.UUIDString(), before),
+                    f"the note that {file.path} is a file of {domain.name()!r}",
+                )
             plugged = partial(_is_plugged, target)
             undo.callback(keep_if_done, self._connection, undo, domain.UUIDString(), plugged, f"the file of the disk {target!r}")
             plug(domain, element)
@@ -199,6 +204,9 @@ class KVMDisks:
         """Write a disk's own file into its backing file, which the VM uses from then on."""
         return commit_disk(self._connection, vm, disk, job)
 
+    def _restore_facts(self, vm: str, facts: VMFacts, conn: Any) -> None:
+        set_facts(self._connection.domain(vm, conn), facts)
+
     def _record(self, domain: Any, target: str) -> Disk:
         root = parse(domain.XMLDesc(0))
         element = _element(root, target)
@@ -245,11 +253,16 @@ def _is_plugged(target: str, domain: Any) -> bool:
 
 
 def _refuse_twice(conn: Any, domain: Any, root: Any, element: Any) -> None:
-    """Refuse a file that is a disk of the VM already."""
-    files, source = HostFiles(conn), element.find("source")
-    key = files.key_of(source) if source is not None and is_writable(element) else None
+    """Refuse a file that is a disk of the VM already, unless both disks share it or only read it."""
+    source = element.find("source")
+    if source is None or not is_writable(element):
+        return
+    files, shared = HostFiles(conn), element.find("shareable") is not None
+    key = files.key_of(source)
     for disk in root.iterfind("devices/disk"):
-        if key is not None and is_writable(disk) and disk.find("source") is not None and files.key_of(disk.find("source")) == key:
+        if not is_writable(disk) or disk.find("source") is None or (shared and disk.find("shareable") is not None):
+            continue
+        if key is not None and files.key_of(disk.find("source")) == key:
             raise InvalidStateError(
                 f"{key} is the disk {text_of(disk, 'target/@dev')!r} of {domain.name()!r} already",
                 resource=domain.name(),
