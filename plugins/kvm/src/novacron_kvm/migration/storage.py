@@ -135,16 +135,20 @@ def _give_up_copy(vm: str, target: str, pool: str, path: str, conn: Any) -> None
 
 
 def _use_copy(connection: KVMConnection, vm: str, name: str, before: Volume, there: Volume, conn: Any) -> None:
-    """Let the definition name the copy, and delete the original if it was made for this VM and nothing else needs it."""
+    """Let the definition name the copy, and delete the original if it was made for this VM and nothing else needs it.
+
+    An original that stays, because another VM needs it or a host of the fleet does not answer, is deleted with the VM.
+    """
     domain = connection.domain(vm, conn)
     set_defined_disk_file(conn, domain, name, there)
     own = facts_of(domain)
-    if before.path in own.made:
-        set_facts(domain, own.without_files([before.path]).with_files([there.path]))
-    elif there.path not in own.made or before.path == there.path:
+    if before.path == there.path or not {before.path, there.path} & {*own.made}:
         return
-    volume = find_path(conn, before.path)
     needed = needed_elsewhere(conn, {before.path}) | may_be_needed_elsewhere(connection, conn, {before.path})
+    if before.path in own.made:
+        left = own if before.path in needed else own.without_files([before.path])
+        set_facts(domain, left.with_files([there.path]))
+    volume = find_path(conn, before.path)
     if volume is not None and before.path not in needed:
         volume.delete(0)
 
