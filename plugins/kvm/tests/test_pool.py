@@ -271,6 +271,19 @@ def test_many_pools_that_open_at_once_are_not_taken_for_a_daemon_that_hangs(hang
     assert all(each.result(LONG).isAlive() for each in waiting)
 
 
+def test_an_opening_for_which_there_is_no_thread_fails_at_once_and_counts_no_longer(pool, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(HUNG_KEPT + 1):
+        with pytest.raises(errors.HostConnectionError, match="thread") as caught:
+            pool.take()
+        assert caught.value.outcome == "not_sent"
+    monkeypatch.undo()
+    assert pool.take().isAlive()
+
+
 @pytest.fixture
 def host(opened, monkeypatch):
     def open_auth(uri, auth, flags):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import cache
 from typing import NamedTuple
 
 from novacron.errors import OperationTimeoutError
@@ -63,10 +62,12 @@ class Openings:
             self._under_way.remove(opening)
 
 
-@cache
+_known: dict[str, Openings] = {}
+
+
 def openings_to(uri: str) -> Openings:
     """Return the openings to a URI: one object for all connections of this process."""
-    return Openings(uri)
+    return _known.setdefault(uri, Openings(uri))  # functools.cache may give two threads two objects
 
 
 __all__ = ["HUNG_KEPT", "Opening", "Openings", "openings_to"]

@@ -126,6 +126,7 @@ class ConnectionPool:
 
         Raises:
             OperationTimeoutError: none is being opened, because too many openings hang.
+            HostConnectionError: there is no thread for it.
         """
         now = time.monotonic()
         self._openings = [each for each in self._openings if now - each.began < self._timeout]
@@ -137,8 +138,12 @@ class ConnectionPool:
                 if not self._openings:
                     raise
                 return
+            try:
+                threading.Thread(target=self._opening, args=(opening,), name="novacron-open", daemon=True).start()
+            except RuntimeError as error:  # the system has no thread left
+                self._all.end(opening)
+                raise HostConnectionError(f"can't connect to {self._uri}: {error}", outcome="not_sent") from error
             self._openings.append(opening)
-            threading.Thread(target=self._opening, args=(opening,), name="novacron-open", daemon=True).start()
 
     def _opening(self, opening: Opening) -> None:
         connection: Any = None
