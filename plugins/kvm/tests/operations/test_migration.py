@@ -5,7 +5,10 @@ import itertools
 import libvirt
 import pytest
 
-from novacron.errors import InvalidStateError
+import novacron
+from novacron.errors import HostConnectionError, InvalidStateError
+from novacron.jobs import Job
+from novacron.specs import MigrationSpec
 from novacron_kvm.operations import migration
 
 PREPARING = {
@@ -76,3 +79,17 @@ def test_what_is_no_migration_any_more_is_not_tuned(figures):
     with pytest.raises(InvalidStateError, match="is not being migrated"):
         tune(domain)
     assert domain.speeds == []
+
+
+def test_a_migration_whose_destination_can_not_be_reached_has_changed_nothing(monkeypatch):
+    """It was said that its outcome is unknown: the source had been asked before, if only for the VM."""
+
+    def check(*arguments):
+        raise HostConnectionError("can't connect to qemu://b/system", outcome="not_sent")
+
+    monkeypatch.setattr(migration, "check_migration", check)
+    with novacron.connect("test:///default") as host:
+        connection = host.dispatcher.driver.native
+        with pytest.raises(HostConnectionError) as caught, connection.operation():
+            migration.KVMMigration(connection).vm_migrate("test", None, MigrationSpec(), Job("vm_migrate", "test"))
+        assert caught.value.outcome == "failed"

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from novacron.errors import InvalidStateError, MigrationCheckError, NovaCronError, OperationCancelledError, OperationTimeoutError
+from novacron.errors import (
+    HostConnectionError,
+    InvalidStateError,
+    MigrationCheckError,
+    NovaCronError,
+    OperationCancelledError,
+    OperationTimeoutError,
+)
 from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.migration import MigrationCheck, MigrationReport
@@ -69,7 +76,11 @@ class KVMMigration:
         job.report("checking")
         domain = self._connection.domain(vm)
         record = vm_record(self._connection, domain)
-        check = check_migration(self._connection, domain, record, to, spec)
+        try:
+            check = check_migration(self._connection, domain, record, to, spec)
+        except (HostConnectionError, OperationTimeoutError) as lost:
+            lost.outcome = "failed"  # what was sent until now only reads
+            raise
         if not check.ok:
             raise MigrationCheckError(
                 f"{record.name!r} can't move from {self._connection.name} to {to.name}",
