@@ -7,8 +7,10 @@ import threading
 
 import pytest
 
+import novacron
 from novacron import errors
 from novacron.drivers.sim import world
+from novacron.store.runs import RunStore
 from novacron.workflow import Workflow, parallel, steps, workflow
 
 pytestmark = pytest.mark.usefixtures("own_state")
@@ -161,3 +163,11 @@ def test_cancelling_stops_the_running_job_and_undoes_what_was_finished(hosts, vm
     assert run.status == "cancelled"
     assert not run.cancel()
     assert state(hosts) == before
+
+
+def test_an_id_that_no_run_has_is_told_without_reading_all_runs(monkeypatch):
+    monkeypatch.setattr(RunStore, "latest", lambda *arguments, **options: pytest.fail("all runs are read"))
+    with pytest.raises(errors.NotFoundError) as caught:
+        novacron.fleet().runs["0" * 12]
+    assert caught.value.hint == "novacron run list shows them"
+    assert novacron.fleet().runs.get("0" * 12) is None

@@ -100,6 +100,9 @@ class Runs(Collection[RunRecord]):
     def _key(self, item: RunRecord) -> str:
         return item.id
 
+    def _similar(self, key: str) -> list[str]:
+        return []  # an id is random: one like it means nothing, and all runs with all of their steps would be read
+
     def _find(self, run_id: str) -> RunRecord:
         """Return a run by its id, or by a beginning that no other has. Raises NotFoundError."""
         return next(self._records([self._store.get(run_id)]))
