@@ -88,3 +88,14 @@ def test_a_workflow_does_not_stop_a_vm_without_a_definition(monkeypatch):
         assert "'w1' is transient" in " ".join(flow.plan(vm).problems)
     run = (steps.stop() >> steps.start()).run(vm, engine=ProcessEngine())
     assert (run.status, vm.refresh().status) == ("undone", "running")
+
+
+def test_a_step_of_which_a_function_decides_may_create_a_vm_that_a_later_one_creates(hosts):
+    vm = hosts["wf1"].vms.create(name="copied", memory="16MiB")
+    whole, linked = steps.clone("copy"), steps.clone("copy", linked=True)
+    flow = whole.when(lambda vm: False) >> linked.when(lambda vm: True)
+    assert flow.plan(vm).problems == ()
+    assert (whole >> linked.when(lambda vm: True)).plan(vm).problems != ()
+    assert (whole.when(status="running") >> linked).plan(vm).problems == ()
+    assert (whole.when(status="stopped") >> linked).plan(vm).problems != ()
+    assert flow.run(vm).status == "done"

@@ -275,7 +275,7 @@ class WhenNode(Wrapper, frozen=True, tag="when"):
 
     def plan(self, planner: Planner, at: Situation) -> None:
         inside = planner.inside(at, at.vm, self.conditions(planner.words))
-        self.body.plan(planner, inside.skipping(planner.holds(self, at) is False))
+        self.body.plan(planner, inside.when(planner.holds(self, at)))
 
 
 class RetryNode(Wrapper, frozen=True, tag="retry"):

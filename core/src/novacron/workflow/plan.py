@@ -91,21 +91,27 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Situation(msgspec.Struct, frozen=True):
-    """What holds where a planner is: the VM and its expected state, the conditions around, and whether the steps are skipped."""
+    """What holds where a planner is: the VM and its expected state, and the conditions around.
+
+    Attributes:
+        skipped: whether the steps are skipped.
+        uncertain: whether a function decides if the steps are run.
+    """
 
     location: Location
     expected: Expected
     conditions: tuple[str, ...] = ()
     skipped: bool = False
+    uncertain: bool = False
 
     @property
     def vm(self) -> VMRef:
         """The VM, and the host that is expected to have it."""
         return self.location.vm
 
-    def skipping(self, skip: bool) -> Situation:
-        """Return this situation with the steps skipped, if `skip`."""
-        return msgspec.structs.replace(self, skipped=self.skipped or skip)
+    def when(self, holds: bool | None) -> Situation:
+        """Return this situation under a condition that holds or not; None if a function decides."""
+        return msgspec.structs.replace(self, skipped=self.skipped or holds is False, uncertain=self.uncertain or holds is None)
 
 
 class Planner:
@@ -128,7 +134,7 @@ class Planner:
     def inside(self, at: Situation, vm: VMRef, conditions: tuple[str, ...]) -> Situation:
         """Return the situation inside of a node for its VM, which may be another one: the node's conditions are added."""
         there = at if vm.id == at.vm.id else self.begin(vm)
-        return Situation(there.location, there.expected, (*at.conditions, *conditions), at.skipped)
+        return Situation(there.location, there.expected, (*at.conditions, *conditions), at.skipped, at.uncertain)
 
     def holds(self, node: WhenNode, at: Situation) -> bool | None:
         """Return whether a condition will hold as far as can be told; None if a function decides."""
@@ -157,7 +163,10 @@ class Planner:
                 context.note("it uses results of earlier steps, so it can only be checked then")
             elif not at.skipped:
                 problems = kind.check(context)
+                certain = {*self._new_vms}
                 changes = kind.effect(context)
+                if at.uncertain:
+                    self._new_vms &= certain
         except NovaCronError as error:
             problems.append(str(error))
         self._named |= {node.name} - {""}
