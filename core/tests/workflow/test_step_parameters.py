@@ -8,7 +8,7 @@ import pytest
 
 import novacron
 from novacron.drivers.sim import world
-from novacron.errors import HostConnectionError
+from novacron.errors import HostConnectionError, InvalidSpecError
 from novacron.specs import MigrationSpec, SnapshotSpec, VMUpdate
 from novacron.workflow import Workflow, steps
 from novacron.workflow.kinds import default_kinds
@@ -181,3 +181,8 @@ def test_a_value_of_another_type_in_a_file_is_an_error_of_the_file(step, words):
     with pytest.raises(novacron.NovaCronError) as refused:
         Workflow.from_dict({"format": 1, "flow": step})
     assert words in str(refused.value)
+
+
+def test_a_command_whose_quotation_is_not_closed_is_refused_by_name():
+    with pytest.raises(InvalidSpecError, match=r"argv: got .*allowed: a list of texts"):
+        steps.guest_exec(argv="echo 'a", stdin="", seconds=5)

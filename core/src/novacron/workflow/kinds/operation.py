@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from novacron.dispatch.arguments import NEW_NAMES, mistake
-from novacron.errors import HostConnectionError, InvalidSpecError, InvalidValueError, SpecProblem, either
+from novacron.errors import HostConnectionError, InvalidSpecError, SpecProblem, either
 from novacron.plugins.validation import argument_spec, declared, operations
 from novacron.redaction import redacted
 from novacron.units import parse_duration, parse_size
@@ -81,14 +81,14 @@ class OperationStep(StepKind):
         kind = self.operation.types.get(name, "")
         if kind == "bool":
             return {"true": True, "false": False}.get(text.lower(), text)
-        if kind in ("list[str]", "tuple[str, ...]"):
-            return shlex.split(text) if name == "argv" else [part.strip() for part in text.split(",")]
         try:
+            if kind in ("list[str]", "tuple[str, ...]"):
+                return shlex.split(text) if name == "argv" else [part.strip() for part in text.split(",")]
             if self._is_size(name):
                 return text if text.replace(".", "", 1).isdigit() else parse_size(text)  # a bare number is a mistake
             if kind == "float":
                 return parse_duration(text)
-        except InvalidValueError:
+        except ValueError:  # an InvalidValueError, or that of shlex: a quotation is not closed
             return text
         return int(text) if kind == "int" and text.isdecimal() else text
 
