@@ -3,7 +3,7 @@
 import pytest
 
 from novacron import errors
-from novacron.peers import Peers
+from novacron.peers import UNKNOWN, Peers
 from novacron.plugins.driver import NO_ANSWER
 from novacron.site import Site
 
@@ -46,8 +46,10 @@ def test_without_a_fleet_nobody_is_asked(tmp_path):
         assert site.peers.ask("alone", ("sim",), lambda native: pytest.fail("asked")) == []
 
 
-def test_a_database_that_can_not_be_read_is_no_error_of_the_operation():
+def test_a_database_that_can_not_be_read_is_no_error_of_the_operation_and_no_proof_that_there_are_no_other_hosts():
+    """If it were, files that VMs of other hosts need would be deleted while the database is down."""
+
     def broken():
         raise errors.StorageError("the state database can't be opened")
 
-    assert Peers(broken).ask("a", ("sim",), lambda native: None) == []
+    assert Peers(broken).ask("a", ("sim",), lambda native: None) == [(UNKNOWN, NO_ANSWER)]

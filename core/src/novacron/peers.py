@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 TIMEOUT = 10.0
 """Seconds that a peer has to answer, including the connection to it. It may have to read the definitions of a thousand VMs."""
+UNKNOWN = "fleet"
+"""Stands in place of the names of the hosts if the state database can't be read."""
 SILENT = 60.0
 """Seconds for which a peer that did not answer is not asked again."""
 
@@ -39,13 +41,13 @@ class Peers:
             what: takes the native connection of a peer, only reads, and ends within 10 s.
         Returns:
             The names of the hosts and their answers. The answer of a host that doesn't answer is `NO_ANSWER`; it is not asked again for
-            a minute.
+            a minute. If the state database can't be read, the fleet itself counts as one host that does not answer.
         """
         now = time.monotonic()
         try:
             hosts = [host.name for host in self._fleet().list() if host.name != name and _scheme(host.uri) in schemes]
         except NovaCronError:
-            return []  # without the state database no fleet is known
+            return [(UNKNOWN, NO_ANSWER)]  # the state database can't be read, and there may be other hosts
         asked = [host for host in hosts if now - self._silent.get(host, -SILENT) >= SILENT]
         answers = self._fleet().ask(asked, lambda host: what(host.dispatcher.driver.native), timeout=TIMEOUT) if asked else []
         self._silent.update({answer.host: now for answer in answers if answer.error is not None})

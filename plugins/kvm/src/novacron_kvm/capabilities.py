@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 5.0
 """What a probe guest may take where there is nothing to compare with; 0.2 s is usual."""
 PROBE_VALID_SECONDS = 86400.0
-_locks: dict[str, threading.Lock] = {}
 
 
 def guests(connection: Any) -> dict[str, dict[str, Any]]:
@@ -85,9 +85,10 @@ def best_virt_type(connection: KVMConnection, arch: str) -> tuple[str, str]:
     return ("qemu", reason) if reason else ("kvm", "a probe showed that KVM runs guests")
 
 
+@cache
 def _lock_of(what: str) -> threading.Lock:
     """Return the lock of a host's probe (a second one at the same time would slow down the first), or of the file with all answers."""
-    return _locks.setdefault(what, threading.Lock())  # functools.cache may give two threads two objects
+    return threading.Lock()
 
 
 def _probe(connection: KVMConnection, arch: str, *, compare: bool) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import cache
 from typing import NamedTuple
 
 from novacron.errors import OperationTimeoutError
@@ -62,12 +63,10 @@ class Openings:
             self._under_way.remove(opening)
 
 
-_known: dict[str, Openings] = {}
-
-
+@cache
 def openings_to(uri: str) -> Openings:
     """Return the openings to a URI: one object for all connections of this process."""
-    return _known.setdefault(uri, Openings(uri))  # functools.cache may give two threads two objects
+    return Openings(uri)
 
 
 __all__ = ["HUNG_KEPT", "Opening", "Openings", "openings_to"]

@@ -7,6 +7,7 @@ import pytest
 
 import novacron
 from novacron import errors
+from novacron.plugins.driver import NO_ANSWER
 from novacron_kvm.storage import other_hosts
 from novacron_kvm.storage.host_files import File
 
@@ -207,3 +208,13 @@ def test_what_is_deleted_meanwhile_is_passed_over(host, failing, of, method, cod
     connection.lookupByName(vm.name).snapshotCreateXML("<domainsnapshot/>")
     failing(of, method, code)
     assert [user.vm for user in other_hosts.find_users(connection, {"/images/a.img": ("/images/a.img", None)})] == found
+
+
+def test_a_host_that_does_not_answer_may_need_each_file_and_is_no_user_of_one(host, monkeypatch):
+    connection = host.dispatcher.driver.native
+    monkeypatch.setattr(connection, "shared", True)
+    monkeypatch.setattr(connection, "ask_peers", lambda ask: [("other", NO_ANSWER)])
+    paths = {"/images/a.img", "/images/b.img"}
+    assert other_hosts.may_be_needed_elsewhere(connection, connection.read, paths) == paths
+    assert other_hosts.users_elsewhere(connection, connection.read, paths) == {}
+    other_hosts.refuse_identity_elsewhere(connection, "5537b53e-ed38-4293-aaba-11d3c88e94b2")
