@@ -218,3 +218,13 @@ def test_a_host_that_does_not_answer_may_need_each_file_and_is_no_user_of_one(ho
     assert other_hosts.may_be_needed_elsewhere(connection, connection.read, paths) == paths
     assert other_hosts.users_elsewhere(connection, connection.read, paths) == {}
     other_hosts.refuse_identity_elsewhere(connection, "5537b53e-ed38-4293-aaba-11d3c88e94b2")
+
+
+def test_a_host_without_others_reads_no_storage_pool_to_learn_who_else_needs_a_file(host, monkeypatch):
+    connection = host.dispatcher.driver.native
+    monkeypatch.setattr(connection, "shared", True)
+    monkeypatch.setattr(other_hosts, "HostFiles", lambda conn: pytest.fail("all volumes are read"))
+    for peers in ([], [("this host under another name", connection)]):
+        monkeypatch.setattr(connection, "ask_peers", lambda ask, peers=peers: [(name, ask(peer)) for name, peer in peers])
+        assert other_hosts.users_elsewhere(connection, connection.read, ["/images/a.img"]) == {}
+        assert not other_hosts.may_be_needed_elsewhere(connection, connection.read, ["/images/a.img"])

@@ -22,14 +22,19 @@ def connection():
 def define(connection):
     """Return a function that defines a VM with UEFI variables, and returns what libvirt makes of the definition."""
 
+    defined = []
+
     def made(name, notation, path):
         text = (
             f"<domain type='test'><name>{name}</name><memory>1024</memory><os><type>hvm</type>"
             f"<loader readonly='yes' type='pflash'>/c</loader>{notation.format(path)}</os></domain>"
         )
-        return parse(connection.defineXML(text).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        defined.append(connection.defineXML(text))
+        return parse(defined[-1].XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
-    return made
+    yield made
+    for domain in defined:  # another test may keep the state of the test driver open
+        domain.undefine()
 
 
 @pytest.mark.parametrize("notation", [PLAIN, TYPED], ids=["text", "source"])

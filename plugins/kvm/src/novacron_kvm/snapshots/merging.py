@@ -25,8 +25,9 @@ from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.chains import commit_active
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file
 from novacron_kvm.storage.helper_domain import existing_volume, helper_domain
+from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.other_hosts import may_be_needed_elsewhere
-from novacron_kvm.storage.volume_files import backing_files, find_path, refresh_pools, vms_with, volume_of_disk, volume_record
+from novacron_kvm.storage.volume_files import backing_files, find_path, refresh_pools, volume_of_disk, volume_record
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 
@@ -156,12 +157,13 @@ def _defined(domain: Any) -> Any:
 def _next_step(connection: KVMConnection, conn: Any, domain: Any, files: Files) -> Step | None:
     own = facts_of(domain)
     chain, made = {*own.chain}, {*own.made}
-    spare = [
-        path
-        for path in sorted(chain - files.needed)
-        if path in files.below and all(vm == domain.name() for vm in vms_with(conn, path))
-    ]
-    elsewhere = may_be_needed_elsewhere(connection, conn, spare)
+    spare = [path for path in sorted(chain - files.needed) if path in files.below]
+    if not spare:
+        return None
+    here = HostFiles(conn)
+    users = here.users(spare)
+    spare = [path for path in spare if users[path].keys() <= {domain.UUIDString()}]
+    elsewhere = may_be_needed_elsewhere(connection, conn, spare, files=here)
     spare = [path for path in spare if path not in elsewhere]
     # an overlay may be deleted; a file that was there before the first snapshot only if it was made for the VM
     deletable = {path for path in spare if path in made or files.below[path] in chain}

@@ -41,7 +41,7 @@ def refuse_disks_in_use(
     files = HostFiles(conn)
     wanted = {key: text_of(disk, "target/@dev") or key for disk in exclusive if (key := files.key_of(disk.find("source")))}
     here = files.users(wanted)
-    elsewhere = users_elsewhere(connection, conn, wanted)
+    elsewhere = users_elsewhere(connection, conn, wanted, files=files)
     for path, target in wanted.items():
         vms = sorted(name for identity, name in here[path].items() if identity != but)
         users = [f"the VM {name!r}" for name in vms] + elsewhere.get(path, [])

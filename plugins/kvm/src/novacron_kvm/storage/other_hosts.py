@@ -54,30 +54,38 @@ def refuse_identity_elsewhere(connection: KVMConnection, identity: str | None) -
 
 
 def users_elsewhere(
-    connection: KVMConnection, conn: Any, paths: Collection[str], *, only_running: bool = False
+    connection: KVMConnection, conn: Any, paths: Collection[str], *, only_running: bool = False, files: HostFiles | None = None
 ) -> dict[str, list[str]]:
     """Return which VMs of the fleet's other hosts need files of this host's storage: by path, in words.
 
     A file is the same if both hosts report the same sizes, owner and times for it. Two files with the same path are also assumed to be the
     same if they differ only in times that are less than a minute apart.
+
+    Args:
+        files: those of this host, if they were read already.
     """
-    users, _ = _ask(connection, conn, paths, only_running=only_running)
+    users, _ = _ask(connection, conn, paths, files, only_running=only_running)
     return users
 
 
-def may_be_needed_elsewhere(connection: KVMConnection, conn: Any, paths: Collection[str]) -> Set[str]:
+def may_be_needed_elsewhere(
+    connection: KVMConnection, conn: Any, paths: Collection[str], *, files: HostFiles | None = None
+) -> Set[str]:
     """Return the files that VMs of the fleet's other hosts need: all of them if one of these hosts does not answer."""
-    users, silent = _ask(connection, conn, paths)
+    users, silent = _ask(connection, conn, paths, files)
     return {*paths} if silent else users.keys()
 
 
 def _ask(
-    connection: KVMConnection, conn: Any, paths: Collection[str], *, only_running: bool = False
+    connection: KVMConnection, conn: Any, paths: Collection[str], files: HostFiles | None, *, only_running: bool = False
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Return the users of each path, and the hosts that did not answer."""
     if not paths or not connection.shared:
         return {}, []
-    ours, own = connection.identity, HostFiles(conn)
+    ours = connection.identity
+    if not any(other for _, other in connection.ask_peers(lambda peer: _is_other(peer, ours))):
+        return {}, []  # without other hosts the storage pools need not be read
+    own = files or HostFiles(conn)
     wanted = {path: (own.key(path), own.file(path)) for path in paths}
 
     def look(peer: Any) -> list[User]:
