@@ -3,6 +3,7 @@
 import libvirt
 import pytest
 
+import novacron
 from novacron_kvm.storage.state_files import copies_of, owns_variables, state_folders
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.sources import boot_files
@@ -70,3 +71,13 @@ def test_copies_of_a_snapshot_are_not_those_of_one_whose_name_begins_like_it(def
     memory = [f"/images/{root.findtext('uuid')}.{name}.memory" for name in ("v1.1", "v1.nvram")]
     for name, path in kept.items():
         assert copies_of(root, f"{root.findtext('uuid')}.{name}", [*kept.values(), *memory]) == {path}
+
+
+@pytest.mark.parametrize(("path", "kept"), [("/data/web1.fd", ("/data/web1.fd",)), (OWN, ())], ids=["elsewhere", "its own"])
+def test_deleting_a_vm_tells_the_variables_that_stay(path, kept):
+    with novacron.connect("test:///default") as host:
+        vm = host.vms.import_definition(
+            "<domain type='test'><name>deleted</name><memory>1024</memory><os><type>hvm</type>"
+            f"<loader readonly='yes' type='pflash'>/c</loader><nvram>{path}</nvram></os></domain>"
+        )
+        assert vm.delete().kept == kept

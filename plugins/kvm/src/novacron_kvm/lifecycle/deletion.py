@@ -14,7 +14,7 @@ from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.storage.luks import forget_secrets
 from novacron_kvm.storage.other_hosts import users_elsewhere
-from novacron_kvm.storage.state_files import owns_variables
+from novacron_kvm.storage.state_files import foreign_variables
 from novacron_kvm.storage.switches import settle_switches
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere
 from novacron_kvm.xml.parsing import parse
@@ -39,10 +39,9 @@ def delete_vm(connection: KVMConnection, vm: str, keep_disks: bool, force: bool)
                 destroy(domain, check=True)
         with translated(resource=record.name):
             made, secrets = {*facts.made}, facts.secrets
-            if record.persistent:
-                undefine(domain, check=True)
+            variables = undefine(domain, check=True) if record.persistent else None
         forget_secrets(conn, secrets)
-        removed, kept = [f"definition of {record.name}"], list[str]()
+        removed, kept = [f"definition of {record.name}"], [variables] if variables else []
         own = [disk.source for disk in record.disks or () if disk.source]
         files = [*own, *sorted(made - {*own})]  # what a disk is linked to comes after it
         going = set() if keep_disks else made - needed_elsewhere(conn, made)
@@ -73,28 +72,31 @@ def destroy(domain: Any, *, check: bool = False) -> None:
             raise
 
 
-def undefine(domain: Any, *, check: bool = False) -> None:
-    """Remove a definition with managed save, snapshots' metadata, its own NVRAM and TPM state."""
+def undefine(domain: Any, *, check: bool = False) -> str | None:
+    """Remove a definition with managed save, snapshots' metadata, its own NVRAM and TPM state; return the NVRAM that is not its own."""
+    kept, keep = None, True
     try:
-        own = owns_variables(domain.connect(), parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
+        kept = foreign_variables(domain.connect(), parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
+        keep = kept is not None
     except libvirt.libvirtError:
-        own = False  # it is gone
+        pass  # it is gone
     flags = (
         libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | (libvirt.VIR_DOMAIN_UNDEFINE_NVRAM if own else libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM)
+        | (libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM if keep else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
         | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
     )
     for attempt in (flags, libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA, 0):
         try:
             domain.undefineFlags(attempt)
-            return
+            return kept
         except libvirt.libvirtError as error:
             unsupported = error.get_error_code() in (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_NO_SUPPORT)
             if not unsupported or not attempt:
                 if check:
                     raise
-                return
+                return kept
+    return kept
 
 
 __all__ = ["delete_vm", "destroy", "undefine"]

@@ -52,6 +52,11 @@ def state_folders(root: Any) -> dict[str, list[str]]:
     return found
 
 
+def foreign_variables(conn: Any, root: Any) -> str | None:
+    """Return the UEFI variables (NVRAM) of a VM if they are not its own; None if they are, or if it has none."""
+    return None if owns_variables(conn, root) else boot_file(root, "os/nvram")
+
+
 def owns_variables(conn: Any, root: Any) -> bool:
     """Return whether the UEFI variables (NVRAM) of a VM are in libvirt's folder, and no other VM names them.
 
@@ -242,6 +247,7 @@ __all__ = [
     "StateFile",
     "copies_of",
     "copy_state",
+    "foreign_variables",
     "owns_variables",
     "read_state",
     "remove_state",
