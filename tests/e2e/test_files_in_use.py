@@ -342,7 +342,7 @@ def test_the_memory_of_an_external_snapshot_is_kept(a, boot):
     vm = boot(a, "remembering", kernel=None, ticks=0, memory="32MiB")
     vm.snapshots.create("s1", kind="external", memory=True)
     a.invoke("pool_refresh", pool="default")
-    (memory,) = [volume.name for volume in a.pools.volumes() if volume.name == f"{vm.id}.s1.memory"]
+    (memory,) = [volume.name for volume in a.pools.volumes() if volume.name.startswith(f"{vm.id}.s1~")]
     refused_by_each_operation(a, memory, vm.name)
     vm.stop()
     vm.snapshots["s1"].revert()

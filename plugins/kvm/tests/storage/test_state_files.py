@@ -4,7 +4,7 @@ import libvirt
 import pytest
 
 import novacron
-from novacron_kvm.storage.state_files import copies_of, owns_variables, state_folders
+from novacron_kvm.storage.state_files import copies_of, owns_variables, state_folders, unique
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.sources import boot_files
 
@@ -67,10 +67,15 @@ def test_variables_that_two_vms_name_belong_to_neither(connection, define, ours,
 def test_copies_of_a_snapshot_are_not_those_of_one_whose_name_begins_like_it(define):
     """Deleting the snapshot v1 would delete the state of v1.1."""
     root = define("web1", PLAIN, OWN)
-    kept = {name: f"/images/{root.findtext('uuid')}.{name}.nvram.web1_VARS.fd" for name in ("v1", "v1.1", "v1.nvram")}
-    memory = [f"/images/{root.findtext('uuid')}.{name}.memory" for name in ("v1.1", "v1.nvram")]
-    for name, path in kept.items():
-        assert copies_of(root, f"{root.findtext('uuid')}.{name}", [*kept.values(), *memory]) == {path}
+    uuid, name = root.findtext("uuid"), "web1_VARS.fd"
+    kept = {snapshot: f"/images/{unique(f'{uuid}.{snapshot}')}.nvram.{name}" for snapshot in ("v1", "v1.1", "v1.nvram")}
+    memory = [f"/images/{unique(f'{uuid}.{snapshot}')}.memory" for snapshot in ("v1.1", "v1.nvram")]
+    earlier = [f"/images/{uuid}.{snapshot}.{left}" for snapshot in ("v1.1", "v1.nvram") for left in ("memory", f"nvram.{name}")]
+    for snapshot, path in kept.items():
+        found = copies_of(root, f"{uuid}.{snapshot}", [*kept.values(), *memory, *earlier])
+        assert path in [copy.path for copy in found]
+        assert {copy.path for copy in found} - {path} <= {f"/images/{uuid}.{snapshot}.nvram.{name}"}, "that of an earlier version"
+        assert {(copy.folder, copy.name) for copy in found} == {(OWN.rpartition("/")[0], name)}
 
 
 @pytest.mark.parametrize(("path", "kept"), [("/data/web1.fd", ("/data/web1.fd",)), (OWN, ())], ids=["elsewhere", "its own"])

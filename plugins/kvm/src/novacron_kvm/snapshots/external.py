@@ -6,7 +6,6 @@ with 9.10, deletes only some of them since 9.0, and keeps neither NVRAM nor a TP
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
@@ -31,7 +30,7 @@ from novacron_kvm.storage.copies import overlay, own_disks, set_disk_file, volum
 from novacron_kvm.storage.disk_users import refuse_disks_in_use, refuse_written_image
 from novacron_kvm.storage.image_content import format_of
 from novacron_kvm.storage.luks import refuse_encrypted
-from novacron_kvm.storage.state_files import copies_of, copy_state, restore_state, state_folders
+from novacron_kvm.storage.state_files import copies_of, copy_state, restore_state, state_folders, unique
 from novacron_kvm.storage.volume_files import find_path, remove_created
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, serialise, text_of
@@ -68,7 +67,7 @@ def take(
         undo.callback(_restore_facts, domain, before)
         kept = _pool_of(next(iter(volumes.values())))
         if memory:
-            saved = f"{label}.{uuid.uuid4().hex[:8]}.memory"  # another process may be taking a snapshot of that name
+            saved = f"{unique(label)}.memory"  # another process may be taking a snapshot of that name
             file = f"{_folder(kept)}/{saved}"
             undo.callback(remove_created, connection, kept, saved)
             etree.SubElement(root, "memory", snapshot="external", file=file)
@@ -165,7 +164,7 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
             conn.restoreFlags(memory, _on(stored, disks, own), state)
         else:
             kept = _pool_of(find_path(conn, next(iter(disk_files(definition, conn).values()))))
-            restore_state(conn, definition, kept, f"{domain.UUIDString()}.{snapshot.getName()}")
+            restore_state(conn, definition, kept, f"{domain.UUIDString()}.{snapshot.getName()}", own.made)
         undo.pop_all()
     redefine = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
     domain.snapshotCreateXML(snapshot.getXMLDesc(SECURE), redefine)
@@ -192,7 +191,7 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
         bases = {then[d.get("name")] for d in external if d.get("name") in then}
         overlays = {path for d in external if (path := text_of(d, "source/@file"))}
         own = own.with_chain((*bases, *overlays))
-        files |= copies_of(definition, f"{domain.UUIDString()}.{name}", own.made)
+        files |= {copy.path for copy in copies_of(definition, f"{domain.UUIDString()}.{name}", own.made)}
         if memory := text_of(root, "memory/@file"):
             files.add(memory)
         names.add(name)

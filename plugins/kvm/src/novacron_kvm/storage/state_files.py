@@ -7,9 +7,10 @@ made for the moment of copying, and works for a remote host as for this one.
 from __future__ import annotations
 
 import io
+import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -83,35 +84,54 @@ def _variables(root: Any) -> str | None:
 
 
 def copy_state(conn: Any, root: Any, pool: Any, label: str, undo: ExitStack) -> list[str]:
-    """Copy a VM's state files to a pool, the copies' names beginning with `label`; return their paths. `undo` removes them."""
-    made = []
+    """Copy a VM's state files to a pool, the copies' names beginning with `label`; return their paths. `undo` removes them.
+
+    No two calls give the same names: `undo` removes nothing that another process has copied.
+    """
+    made, label = [], unique(label)
     for folder, names in state_folders(root).items():
         with _pool_of(conn, folder) as there:
             for name in _names(there, names):
-                copy = _copied_name(label, folder) + name
+                copy = f"{label}.{PurePosixPath(folder).name}.{name}"
                 undo.callback(remove_volume, pool, copy)
                 made.append(str(_copy(there.storageVolLookupByName(name), pool, copy).path()))
     return made
 
 
-def copies_of(root: Any, label: str, paths: Iterable[str]) -> set[str]:
+def unique(label: str) -> str:
+    """Return the beginning of the names of files that belong together; no snapshot's name has this sign."""
+    return f"{label}~{uuid.uuid4().hex[:8]}"
+
+
+class Copy(NamedTuple):
+    """A file that `copy_state` made of the state file `name` in `folder`."""
+
+    path: str
+    folder: str
+    name: str
+
+
+def copies_of(root: Any, label: str, paths: Iterable[str]) -> list[Copy]:
     """Return which of some files `copy_state` made of a VM's state files with this label."""
-    found = set()
+    found, paths = list[Copy](), list(paths)
     for folder, names in state_folders(root).items():
-        prefix = _copied_name(label, folder)
-        for path in paths:
-            name = PurePosixPath(path).name
-            if name.startswith(prefix) and (not names or name.removeprefix(prefix) in names):
-                found.add(path)
+        pattern = re.compile(rf"{re.escape(label)}(~[0-9a-f]{{8}})?\.{re.escape(PurePosixPath(folder).name)}\.(?P<name>.+)")
+        matches = [(path, match["name"]) for path in paths if (match := pattern.fullmatch(PurePosixPath(path).name))]
+        found += [Copy(path, folder, name) for path, name in matches if not names or name in names]
     return found
 
 
-def restore_state(conn: Any, root: Any, pool: Any, label: str) -> None:
-    """Put a VM's state files back as they were copied; what was not there then is removed."""
+def restore_state(conn: Any, root: Any, pool: Any, label: str, made: Sequence[str]) -> None:
+    """Put a VM's state files back as they were copied; what was not there then is removed.
+
+    Args:
+        made: files that were made for the VM, in this order: if a process died while it took the snapshot, it has left earlier copies.
+    """
     refresh_if_free(pool)
+    order = {PurePosixPath(path).name: number for number, path in enumerate(made)}
+    copies = copies_of(root, label, sorted(pool.listVolumes(), key=lambda name: order.get(name, -1)))
     for folder, names in state_folders(root).items():
-        prefix = _copied_name(label, folder)
-        kept = {name.removeprefix(prefix): name for name in pool.listVolumes() if name.startswith(prefix)}
+        kept = {copy.name: copy.path for copy in copies if copy.folder == folder}
         with _pool_of(conn, folder) as there:
             if there is None:
                 continue  # the VM has never run
@@ -160,10 +180,6 @@ def remove_state(conn: Any, files: Iterable[StateFile]) -> None:
         with _pool_of(conn, file.folder) as pool:
             if pool is not None:
                 remove_volume(pool, file.name)
-
-
-def _copied_name(label: str, folder: str) -> str:
-    return f"{label}.{PurePosixPath(folder).name}."
 
 
 def _names(pool: Any, names: list[str]) -> list[str]:
@@ -253,5 +269,6 @@ __all__ = [
     "remove_state",
     "restore_state",
     "state_folders",
+    "unique",
     "write_state",
 ]
