@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 PATIENCE, AT_ONCE = 5.0, 16
 """Seconds that a VM of a list may take to tell its addresses, and how many VMs are asked at the same time."""
+LONGEST = 30.0
+"""Seconds after which no more VMs of a list are asked: guest agents that hang would delay a list of 1,000 VMs by minutes."""
 Source = Literal["hypervisor", "lease", "agent", "arp", "tools"]
 
 
@@ -54,7 +57,7 @@ def addresses_of(vm: VMHandle, *, version: int | None = None) -> list[Address]:
     return list({each.address: each for each in found if version in (None, each.version)}.values())
 
 
-def with_addresses(host: HostHandle, records: Sequence[VM], *, seconds: float = PATIENCE) -> list[VM]:
+def with_addresses(host: HostHandle, records: Sequence[VM], *, seconds: float = PATIENCE, longest: float = LONGEST) -> list[VM]:
     """Return full records of VMs of a host with the addresses of their NICs.
 
     If a driver does not read addresses with the list, each running VM is asked. One that does not answer in time keeps none.
@@ -63,6 +66,7 @@ def with_addresses(host: HostHandle, records: Sequence[VM], *, seconds: float = 
         host: The host of all of them.
         records: Records with NICs; others are returned as they are.
         seconds: How long one VM may take.
+        longest: After how many seconds no more VMs are asked; those keep no addresses.
 
     Example:
         >>> import novacron
@@ -75,9 +79,15 @@ def with_addresses(host: HostHandle, records: Sequence[VM], *, seconds: float = 
     asked = [] if read else [record for record in records if record.status == "running" and record.nics]
     if not asked or not host.supports("address_list"):
         return list(records)
+    until = time.monotonic() + longest
+
+    def ask(record: VM) -> Sequence[NICAddress]:
+        found: Sequence[NICAddress] = () if time.monotonic() > until else host.invoke("address_list", vm=record.id, source=None)
+        return found
+
     answers = fan_out(
         asked,
-        lambda record: host.invoke("address_list", vm=record.id, source=None),
+        ask,
         seconds=seconds,
         limit=AT_ONCE,
         name="novacron-addresses",

@@ -31,7 +31,7 @@ def guest_targets(fleet: AskedFleet, *, timeout: float = 10.0) -> list[Target]:
     query = VMQuery.of(status="running", detail="full")
     answers = fleet.ask(
         names,
-        lambda host: with_addresses(host, host.invoke("vm_list", query=query), seconds=timeout / 2),
+        lambda host: with_addresses(host, host.invoke("vm_list", query=query), seconds=timeout / 4, longest=timeout / 2),
         timeout=timeout,
         limit=32,
     )
