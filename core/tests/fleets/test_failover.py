@@ -325,7 +325,7 @@ def test_what_was_switched_off_is_started_again_on_a_node_that_answers_before_it
     assert (rack.site.fleet.failover["a"].stage, machine.running, rack.offs) == ("waiting", [], 1)
     machine.boot()
     messages = rack.rounds(controller, 2)
-    assert any("1 VMs had ended" in text for text in messages), messages
+    assert any("web1: started again" in text for text in messages), messages
     assert rack.running == {"a": ["web1"], "b": [], "c": []}
     failover = rack.site.fleet.failover["a"]
     assert (failover.stage, failover.steps[-1], rack.status("a")) == ("cancelled", "web1: started again", "up")
@@ -404,6 +404,108 @@ def test_nothing_is_started_on_a_node_that_was_not_rebooted_or_does_not_have_the
     rack.rounds(controller, 14)
     expected = {"still runs": ["web1"], "moved away": ["web2"], "stopped before": ["web1"], "no failover": []}
     assert machine.running == expected[why]
+
+
+def test_a_node_that_answers_for_a_moment_does_not_end_the_controller(rack):
+    """It was rebooted, and its connection broke when its VMs were listed. They are started when it answers."""
+    rack.create("web1", "a")
+    controller = well(rack)
+    machine = rack.machines["a"]
+    machine.crash()
+    rack.rounds(controller, 1)
+    machine.boot()
+    machine.world.faults.add("vm_list", error=errors.HostConnectionError("the connection was lost"), times=None)
+    [message] = rack.rounds(controller, 1)
+    assert "answers again: it is not known whether its VMs run: the connection was lost" in message
+    machine.mend()
+    [message] = rack.rounds(controller, 1)
+    assert message.endswith("was rebooted: web1: started again")
+    assert machine.running == ["web1"]
+
+
+def off_and_back(rack, controller):
+    """Let the fence device of a switch it off and be cut off then, and somebody switch it on again."""
+    machine = rack.machines["a"]
+    machine.cut()
+    machine.bmc_network, machine.bmc_calls = "both ways", 3
+    rack.rounds(controller, 6)
+    assert (rack.site.fleet.failover["a"].stage, machine.running) == ("waiting", [])
+    machine.boot()
+    return machine
+
+
+def test_a_vm_that_may_run_on_a_node_that_is_silent_is_not_started_again(rack):
+    """It was migrated while its node did not answer, and the new one is silent now: it ran twice."""
+    vm = rack.create("web1", "a")
+    controller = well(rack)
+    definition = vm.export().text
+    off_and_back(rack, controller)
+    there = rack.machines["b"]
+    rack.site.fleet.hosts["b"].vms.import_definition(definition)
+    there.world.set_status(there.world.find(vm.id), "running", "migrated")
+    rack.site.fleet.nodes.refresh(["b"])
+    there.cut()
+    messages = rack.rounds(controller, 2)
+    assert rack.running == {"a": [], "b": ["web1"], "c": []}
+    assert all("web1 is not started: it may run on b" in text for text in messages), messages
+    there.boot()
+    rack.rounds(controller, 2)
+    assert rack.running == {"a": [], "b": ["web1"], "c": []}
+    assert (rack.site.fleet.failover["a"].stage, rack.status("a")) == ("cancelled", "up")
+
+
+def test_a_node_that_answers_again_and_fails_at_once_does_not_end_the_controller(rack):
+    rack.create("web1", "a")
+    controller = well(rack)
+    machine = off_and_back(rack, controller)
+    machine.world.faults.add("vm_list", error=errors.HostConnectionError("the connection was lost"), times=None)
+    messages = rack.rounds(controller, 1)
+    assert any("the connection was lost" in text for text in messages), messages
+    machine.mend()
+    rack.rounds(controller, 1)
+    assert rack.running == {"a": ["web1"], "b": [], "c": []}
+    assert (rack.site.fleet.failover["a"].stage, rack.status("a")) == ("cancelled", "up")
+
+
+def test_a_node_that_answers_before_its_storage_is_there_starts_its_vms_later(rack):
+    """Nobody tried it again: the failover was cancelled, and the VMs stayed off."""
+    rack.create("web1", "a")
+    controller = well(rack)
+    machine = off_and_back(rack, controller)
+    machine.world.faults.add("vm_start", error=errors.StorageError("the pool is not active"), times=None)
+    rack.rounds(controller, 3)
+    assert (rack.site.fleet.failover["a"].stage, machine.running) == ("fencing", [])
+    rack.site.fleet.nodes.refresh(["a"])  # others see that it has ended
+    machine.mend()
+    rack.rounds(controller, 1)
+    assert machine.running == ["web1"]
+    assert (rack.site.fleet.failover["a"].steps[-1], rack.status("a")) == ("web1: started again", "up")
+
+
+def test_a_vm_that_can_not_be_started_again_is_named_in_the_end(rack):
+    rack.create("web1", "a")
+    controller = well(rack)
+    machine = off_and_back(rack, controller)
+    machine.world.faults.add("vm_start", error=errors.StorageError("the disk is lost"), times=None)
+    rack.rounds(controller, 70)
+    failover = rack.site.fleet.failover["a"]
+    assert (failover.stage, rack.status("a")) == ("cancelled", "up")
+    assert failover.steps[-1].startswith("web1 is not started: the disk is lost")
+
+
+def test_a_node_that_was_confirmed_as_off_and_answers_is_not_taken_for_off_later(rack):
+    """What a person has confirmed does not hold any more once the node has answered."""
+    rack.create("web1", "a")
+    controller = well(rack)
+    machine = off_and_back(rack, controller)
+    machine.crash()
+    rack.site.fleet.failover.confirm_fenced("a")
+    machine.boot()
+    machine.world.faults.add("vm_start", error=errors.StorageError("the pool is not active"), times=None)
+    rack.rounds(controller, 1)
+    failover = rack.site.fleet.failover["a"]
+    assert (failover.stage, rack.running) == ("cancelled", {"a": [], "b": [], "c": []})
+    assert failover.steps[-1].startswith("web1 is not started: the pool is not active")
 
 
 def test_a_migration_that_was_arriving_elsewhere_when_the_node_failed_is_waited_for(rack):

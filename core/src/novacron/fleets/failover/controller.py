@@ -15,7 +15,7 @@ from novacron.errors import BusyError, NovaCronError, StorageError
 from novacron.fleets.asking import Askable
 from novacron.fleets.failover.observing import Observations, brake, second_view
 from novacron.fleets.failover.protecting import AUTOSTARTED, NEVER_RESTARTED, read_protected
-from novacron.fleets.failover.restarting import Restarter, taker_of_allocation
+from novacron.fleets.failover.restarting import Restarter, place_unknown, taker_of_allocation
 from novacron.fleets.failover.returning import cleaned, ended_together, started_again
 from novacron.fleets.fencing.fencer import Fencer
 from novacron.fleets.groups import settings_of
@@ -39,17 +39,26 @@ AFTER, GRACE = 15.0, 60.0
 """The defaults of the settings `failover_after` and `failover_grace`, in seconds."""
 SAVE_INTERVAL = 60.0
 """Seconds between two readings of the definitions of all VMs."""
-
-
+PATIENCE = 300.0
+"""For how many seconds the VMs of a node that answers again are started anew if they can't be."""
 START_ROUNDS = 12
 """In how many rounds it is tried to start the VMs of a node that was rebooted: its storage may need a while."""
 
 
 class Ended(NamedTuple):
-    """VMs that ended when their node was rebooted, and in how many rounds it is still tried to start them."""
+    """VMs that have ended if their node was rebooted.
+
+    Attributes:
+        vms: those that are started again.
+        alone: all that do not start by themselves; if none of these runs, the node was rebooted.
+        certain: whether that is known.
+        rounds: in how many rounds it is still tried to start them.
+    """
 
     vms: Sequence[str]
-    rounds: int
+    alone: frozenset[str]
+    certain: bool = False
+    rounds: int = START_ROUNDS
 
 
 class NodeAnsweredError(Exception):
@@ -99,6 +108,7 @@ class FailoverController:
         self._seen = Observations(clock, interval)
         self._saved: dict[str, float] = {}
         self._ended: dict[str, Ended] = {}
+        self._cancelling: dict[str, tuple[float, list[str]]] = {}
         self._right: Right | None = None
 
     def run(self, stop: threading.Event, rounds: int | None = None, say: Callable[[str], object] = _log.info) -> None:
@@ -232,9 +242,9 @@ class FailoverController:
         for node in returned:
             ran = self._ran_only_there(node)
             alone = {vm for vm in ran if vm not in stored or AUTOSTARTED not in stored[vm].refusals}
-            if node.id not in failing and alone and ended_together(self._fleet.hosts[node.host], alone):
+            if node.id not in failing and alone:
                 wanted = [vm for vm in ran if vm in stored and NEVER_RESTARTED not in stored[vm].refusals]
-                self._ended[node.id] = Ended(wanted, START_ROUNDS)
+                self._ended[node.id] = Ended(wanted, frozenset(alone))
         messages = []
         for node in watched:
             if node.id not in self._ended or node.id in silent:
@@ -242,11 +252,19 @@ class FailoverController:
             ended = self._ended.pop(node.id)
             if node.id in failing:
                 continue  # its VMs are restarted elsewhere
-            host = self._fleet.hosts[node.host]
-            done, left = started_again(host, ended.vms, self._places(node)[1], lambda: self._store.check(right))
+            try:
+                if not ended.certain and not ended_together(self._fleet.hosts[node.host], ended.alone):
+                    continue
+                ended = ended._replace(certain=True)
+                done, left = self._start_again(right, node, ended.vms)
+            except (BusyError, StorageError):
+                raise
+            except NovaCronError as error:  # it may have fallen silent again
+                done, left = [], [f"it is not known whether its VMs run: {error}"]
             if left and ended.rounds > 1:
-                self._ended[node.id] = Ended(left, ended.rounds - 1)
-            messages += [f"{node.name} was rebooted: {text}" for text in done]
+                self._ended[node.id] = ended._replace(rounds=ended.rounds - 1)
+            event = "was rebooted" if ended.certain else "answers again"
+            messages += [f"{node.name} {event}: {text}" for text in (*done, *left)]
         return messages
 
     def _ran_only_there(self, node: FleetNode) -> list[str]:
@@ -306,6 +324,8 @@ class FailoverController:
             if node.id in silent or not self._answers(node):
                 return [f"{node.name}: {failover.reason}"]
             return self._cancel(right, failover, node)
+        if failover.id in self._cancelling and node.id not in silent and self._answers(node):
+            return self._cancel(right, failover, node)
 
         members = [each for each in self._watched() if each.group == failover.group]
         if not failover.confirmed_by and (why := self._braked(failover.group, members, silent)):
@@ -335,16 +355,50 @@ class FailoverController:
         return [f"{node.name} is off"]
 
     def _cancel(self, right: Right, failover: Failover, node: FleetNode) -> list[str]:
-        """End a failover whose node answers again. What ran there and has ended, perhaps because it was switched off, is started there."""
+        """End a failover whose node answers again. What ran there and has ended, perhaps because it was switched off, is started there.
+
+        A node that has just been switched on may not have its storage yet, so this is tried for some minutes. If a person has confirmed
+        that the node is off, it is tried once: the word of that person holds no longer.
+        """
         self._store.check(right)
         self._nodes.change(node.id, status="up", reason="")  # otherwise it would take no VM
+        since, wanted = self._cancelling.setdefault(failover.id, (self._clock(), self._ran(failover)))
+        try:
+            done, left = self._start_again(right, node, wanted)
+        except (BusyError, StorageError):
+            raise
+        except NovaCronError as error:
+            done, left = [], [f"it is not known whether its VMs run: {error}"]
+        if left and not failover.confirmed_by and self._clock() - since < PATIENCE:
+            reason = f"it answers again; left to do: {'; '.join(left)}"[:500]
+            self._store.advance(right, failover, "fencing", status="fencing", reason=reason, steps=done)
+            return [f"{node.name}: {reason}"]
+        del self._cancelling[failover.id]
+        said = "it answers again" if done or left else "it answers again; all its VMs still run"
+        self._store.advance(right, failover, "cancelled", status="up", steps=[said, *done, *left])
+        return [f"{node.name}: {'; '.join([said, *done, *left])}"]
+
+    def _ran(self, failover: Failover) -> list[str]:
+        """Return the VMs that ran on the node of a failover and may be started there again."""
         stored = self._store.protected()
-        ran = [each.vm for each in self._allocations.list(node.id) if each.active and each.vm in stored]
-        wanted = [vm for vm in ran if NEVER_RESTARTED not in stored[vm].refusals]
-        steps, _ = started_again(self._fleet.hosts[node.host], wanted, self._places(node)[1], lambda: self._store.check(right))
-        said = f"it answers again; {len(steps)} VMs had ended" if steps else "it answers again; all its VMs still run"
-        self._store.advance(right, failover, "cancelled", status="up", steps=[said, *steps])
-        return [f"{node.name}: {said}"]
+        ran = [each.vm for each in self._allocations.list(failover.node) if each.active]
+        taken = [each.vm for each in self._store.vms(failover.id)]
+        return [vm for vm in dict.fromkeys(ran + taken) if vm in stored and NEVER_RESTARTED not in stored[vm].refusals]
+
+    def _start_again(self, right: Right, node: FleetNode, vms: Sequence[str]) -> tuple[list[str], list[str]]:
+        silent, places = self._places(node)
+        nodes = {each.id: each for each in self._nodes.list()}
+        held: dict[str, list[Allocation]] = {}
+        for each in self._allocations.list():
+            if each.node != node.id:
+                held.setdefault(each.vm, []).append(each)
+        return started_again(
+            self._fleet.hosts[node.host],
+            vms,
+            places,
+            lambda vm: place_unknown(held.get(vm, ()), silent, nodes),
+            lambda: self._store.check(right),
+        )
 
     def _take_vms(self, right: Right, failover: Failover) -> None:
         """Store which VMs are restarted, and free what they took on the node that is off."""

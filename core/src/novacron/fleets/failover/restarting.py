@@ -7,7 +7,7 @@ one is chosen. A controller that was halted and acts late then finds no VM there
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -131,11 +131,8 @@ class Restarter:
                 return _changed(vm, reason=f"it may run on {record.host}: {error}")
             if arrived is not None and arrived.status not in INACTIVE:
                 return _changed(vm, status="moved", reason=f"it runs on {record.host}")
-        for each in held:
-            if each.node in silent or each.pending:
-                name = view.nodes[each.node].name if each.node in view.nodes else each.node
-                why = "does not answer" if each.node in silent else "has an operation on it that has not ended"
-                return _changed(vm, reason=f"it may run on {name}, which {why}")
+        if why := place_unknown(held, silent, view.nodes):
+            return _changed(vm, reason=why)
         taker = convert(vm.taker, Taker)
         excluded = silent | {failover.node, *vm.tried}
         found = planner.best(Request(taker=taker, group=failover.group, excluded=excluded), view)
@@ -232,6 +229,22 @@ class Restarter:
             return
 
 
+def place_unknown(held: Iterable[Allocation], silent: Collection[str], nodes: Mapping[str, FleetNode]) -> str:
+    """Return why a VM may run on another node, though no host reports it; empty if it can't.
+
+    Args:
+        held: its allocations on other nodes.
+        silent: ids of the nodes that do not answer.
+        nodes: the nodes by id.
+    """
+    for each in held:
+        if each.node in silent or each.pending:
+            name = nodes[each.node].name if each.node in nodes else each.node
+            why = "does not answer" if each.node in silent else "has an operation on it that has not ended"
+            return f"it may run on {name}, which {why}"
+    return ""
+
+
 def taker_of_allocation(allocation: Allocation) -> dict[str, object]:
     """Return what a VM takes when it is restarted, as plain values."""
     taker = Taker(
@@ -285,4 +298,4 @@ def _status(host: Any, vm: str) -> str | None:
         return None
 
 
-__all__ = ["AT_ONCE", "Restarter", "invoke_host", "taker_of_allocation"]
+__all__ = ["AT_ONCE", "Restarter", "invoke_host", "place_unknown", "taker_of_allocation"]

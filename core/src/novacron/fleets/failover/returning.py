@@ -67,20 +67,25 @@ def ended_together(host: Any, vms: Collection[str]) -> bool:
 
 
 def started_again(
-    host: Any, vms: Sequence[str], places: Mapping[str, Sequence[VM]], check: Callable[[], object]
+    host: Any,
+    vms: Sequence[str],
+    places: Mapping[str, Sequence[VM]],
+    unknown: Callable[[str], str],
+    check: Callable[[], object],
 ) -> tuple[list[str], list[str]]:
     """Start the VMs that ran on a host before it was silent, and have ended since: it may have been off for a while.
 
-    They never had another place, so this is no second copy.
+    A VM that runs elsewhere, or may, is not started: it may have been migrated while the host was silent.
 
     Args:
         host: the host that answers again.
         vms: UUIDs of the VMs that ran there.
         places: what the other hosts report, by the VM's UUID.
+        unknown: returns why a VM may run on another node that does not tell; empty if it can't.
         check: raises an error if the controller has lost its right.
 
     Returns:
-        What was done with each VM that has ended, as texts, and the UUIDs of those that could not be started.
+        What was done, and what is left to do, as texts.
     """
     found = {vm.id: vm for vm in invoke_host(host, "vm_list", query=VMQuery())}
     done, left = [], []
@@ -90,13 +95,15 @@ def started_again(
             continue
         if any(other.status not in INACTIVE for other in places.get(vm, ())):
             continue
+        if why := unknown(vm):
+            left.append(f"{record.name} is not started: {why}")
+            continue
         check()
         try:
             invoke_host(host, "vm_start", vm=vm)
             done.append(f"{record.name}: started again")
         except NovaCronError as error:
-            done.append(f"{record.name}: {error}")
-            left.append(vm)
+            left.append(f"{record.name} is not started: {error}")
     return done, left
 
 
