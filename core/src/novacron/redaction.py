@@ -164,15 +164,16 @@ def _without_blocks(text: str) -> str:
 def _without_brackets(text: str) -> str:
     """Return text with `***` for a list or a mapping of secrets, up to the bracket that closes it."""
     kept, end = list[str](), 0
+    brackets = re.compile(_BRACKET)
     for found in re.finditer(_OPEN, text):
         if found.end() < end:
             continue
         kept += [text[end : found.end()], HIDDEN]
         depth, end = 0, len(text)
-        for mark in re.finditer(_BRACKET, text[found.end() :]):
+        for mark in brackets.finditer(text, found.end()):
             depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark[0], 0)
             if depth == 0:
-                end = found.end() + mark.end()
+                end = mark.end()
                 break
     return "".join(kept) + text[end:]
 
