@@ -66,6 +66,24 @@ def test_the_fleet_gets_all_linked_vcenters_by_one_command(linked, own_state, mo
         assert site.fleet.vms.list().total == 3
 
 
+def test_no_name_of_a_linked_vcenter_stands_for_another_server(linked, own_state, monkeypatch):
+    """The host got the URI of the linked vCenter that has its name, and what was meant for one went to the other. Nothing is added."""
+    monkeypatch.setenv("NOVACRON_VSPHERE_PASSWORD", linked[0].password)
+    with novacron.Site() as site:
+        monkeypatch.setattr(novacron, "fleet", lambda: site.fleet)
+        monkeypatch.setattr(novacron, "connect", site.connect)
+        for name, known, said in (
+            (f"vc-{linked[1].port}", {}, "two linked vCenters would be named"),
+            ("main", {f"vc-{linked[2].port}": "sim://other"}, "the fleet has hosts named"),
+        ):
+            for other, uri in known.items():
+                site.fleet.add(other, uri)
+            done = CliRunner().invoke(cli, ["host", "add", name, linked[0].uri(), "--linked"])
+            assert isinstance(done.exception, errors.AlreadyExistsError)
+            assert said in str(done.exception)
+            assert {each.name for each in site.fleet.list()} == set(known)
+
+
 def test_an_esxi_is_not_linked(esxi):
     with (
         novacron.connect(esxi.uri("esx"), password=esxi.password) as host,

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from novacron.errors import AlreadyExistsError, UnsupportedOperationError
 from novacron_shell.confirm import confirm, yes_option
 from novacron_shell.context import current_host, use_host
 from novacron_shell.groups import CommandGroup
@@ -50,7 +51,9 @@ def add(settings: Settings, name: str, uri: str, replace: bool, check: bool, lin
     if check or linked:
         with connect(uri, name=name) as connected:
             if linked:
-                hosts |= _linked(connected)
+                hosts |= _linked(connected, name)
+    if linked and not replace and (taken := [each for each in hosts if each in {host.name for host in fleet().list()}]):
+        raise AlreadyExistsError(f"the fleet has hosts named {', '.join(taken)}", outcome="not_sent", hint="give --replace")
     for each, place in hosts.items():
         fleet().add(each, place, replace=replace)
         tell(f"{each} is in the fleet")
@@ -58,15 +61,30 @@ def add(settings: Settings, name: str, uri: str, replace: bool, check: bool, lin
         tell("a simulated host lives within one process: the next command starts with a fresh one")
 
 
-def _linked(connected: Any) -> dict[str, str]:
-    """Return the names and URIs of the vCenters that are in linked mode with a host. Raises UnsupportedOperationError."""
-    from novacron.errors import UnsupportedOperationError
+def _linked(connected: Any, name: str) -> dict[str, str]:
+    """Return the names and URIs of the vCenters that are in linked mode with a host.
 
+    Raises:
+        UnsupportedOperationError: there is no linked mode.
+        AlreadyExistsError: one of them has the name that the host gets, or two have one name: a name would stand for the wrong server.
+    """
     if not connected.supports("vsphere.vcenter_list"):
         raise UnsupportedOperationError(
             f"{connected.name!r} has no linked mode", outcome="not_sent", hint="leave --linked out: only vCenters are linked"
         )
-    return {each.name: each.uri for each in connected.native.vcenter_list() if not each.current}
+    found = {name: ""}
+    for each in connected.native.vcenter_list():
+        if each.current:
+            continue
+        if each.name in found:
+            raise AlreadyExistsError(
+                f"two linked vCenters would be named {each.name!r}",
+                outcome="not_sent",
+                hint="give another NAME, or add each by itself",
+            )
+        found[each.name] = each.uri
+    del found[name]
+    return found
 
 
 @host.command("remove")
