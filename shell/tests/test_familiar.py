@@ -33,6 +33,7 @@ def said(line, capsys):
         ("rm web1", "vm delete"),
         ("delete web1", "vm delete"),
         ("rename web1 web2", "vm rename"),
+        ("rename vm web1 web2", "vm rename"),
         ("clone web1 web2", "vm clone"),
         ("show web1", "vm show"),
         ("edit web1", "vm edit"),
@@ -49,7 +50,13 @@ def said(line, capsys):
         ("nwfilter-list", "filter list"),
         ("vm.info web1", "vm show"),
         ("vm.power web1", "start"),
+        ("vm.power -off web1", "stop"),
+        ("vm power -off web1", "stop"),
+        ("power off web1", "stop"),
         ("vm.destroy web1", "vm delete"),
+        ("net-destroy default", "network stop"),
+        ("pool-destroy default", "pool stop"),
+        ("storage rm p1", "pool delete"),
         ("datastore.ls", "pool list"),
         ("vm info web1", "vm show"),
         ("vm console web1", "console"),
@@ -72,11 +79,18 @@ def test_a_line_of_another_tool_is_answered_with_ours(typed, meant, capsys):
         ("vm rm web1", "delete"),
         ("vm lst", "list"),
         ("host rm kvm1", "remove"),
+        ("pool destroy p1", "stop"),
+        ("network destroy lan", "stop"),
+        ("snapshot destroy web1 s1", "delete"),
         ("fleet failover lst", "list"),
     ],
 )
 def test_a_word_like_a_command_of_the_group_is_answered_with_that(typed, meant, capsys):
     assert f"did you mean {meant!r}?" in said(typed, capsys)
+
+
+def test_a_thing_that_can_not_be_deleted_is_not_answered_with_deleting_vms(capsys):
+    assert "vm delete" not in said("delete plan p1", capsys)
 
 
 def test_a_word_that_is_like_nothing_gets_no_guess_but_the_commands_of_its_group(capsys):

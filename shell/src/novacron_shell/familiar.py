@@ -58,6 +58,7 @@ PHRASES = {
     "on": "start",
     "pause": "suspend",
     "power": "start",
+    "power off": "stop",
     "poweroff": "stop",
     "poweron": "start",
     "powerup": "start",
@@ -79,9 +80,15 @@ PHRASES = {
     "version": "--version",
     "vncdisplay": "viewer",
     "vm change": "vm set",
+    "vm destroy": "vm delete",
     "vm info": "vm show",
     "vm markastemplate": "template create",
     "vm power": "start",
+    "vm power -off": "stop",
+    "vm power -r": "reboot",
+    "vm power -reset": "reset",
+    "vm power -s": "shutdown",
+    "vm power -suspend": "suspend",
     "vm tag": "vm update --add-tag",
     "vol-create-as": "volume create",
 }
@@ -114,7 +121,7 @@ VERBS = {
     "change": ("set", "update"),
     "create": ("create", "add", "attach"),
     "create-as": ("create",),
-    "destroy": ("delete", "remove", "stop"),
+    "destroy": ("stop", "delete", "remove"),
     "del": ("delete", "remove", "detach"),
     "delete": ("delete", "remove", "detach"),
     "describe": ("show",),
@@ -178,7 +185,7 @@ def meant_command(context: click.Context, known: Sequence[str], words: Sequence[
     root = context.find_root()
     group = context.command_path.split()[1:]
     typed = [*group, *words]
-    for length in (2, 1):
+    for length in (3, 2, 1):
         if phrase := PHRASES.get(" ".join(typed[:length])):
             return _quoted(root, phrase)
     word = words[0]
@@ -192,14 +199,14 @@ def meant_command(context: click.Context, known: Sequence[str], words: Sequence[
         own = None
         if found := _split(root, words):
             return _quoted(root, found)
-        if word in _commands(root, "vm"):
+        if word in _commands(root, "vm") and not _names_thing(root, words):
             return _quoted(root, f"vm {word}")
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
     if own is not None:
         return repr(own)
     if near:
         return repr(near[0])
-    near = [] if group else difflib.get_close_matches(word, _commands(root, "vm"), n=1, cutoff=0.8)
+    near = [] if group or _names_thing(root, words) else difflib.get_close_matches(word, _commands(root, "vm"), n=1, cutoff=0.8)
     return _quoted(root, f"vm {near[0]}") if near else None
 
 
@@ -208,11 +215,20 @@ def _split(root: click.Context, words: Sequence[str]) -> str | None:
     first, second = words[0], words[1] if len(words) > 1 else ""
     for sign in ("-", "."):
         noun, found, verb = first.partition(sign)
-        if found and (command := PHRASES.get(f"{noun} {verb}") or _command(root, noun, verb)):
+        said = f"{noun} {verb}"
+        if found and (command := PHRASES.get(f"{said} {second}") or PHRASES.get(said) or _command(root, noun, verb)):
             return command
-    if first in VERBS and (command := _command(root, second, first) or _command(root, "vm", first)):
-        return command
-    return _command(root, first, "list") if first in NOUNS or first.endswith("s") else None
+    if first in VERBS:
+        of_vms = None if _names_thing(root, words) else _command(root, "vm", first)
+        if command := _command(root, second, first) or of_vms:
+            return command
+    return _command(root, first, second) or _command(root, first, "list") if first in NOUNS or first.endswith("s") else None
+
+
+def _names_thing(root: click.Context, words: Sequence[str]) -> bool:
+    """Whether the second word is a kind of thing, such as `network`, and so neither a VM nor the name of one."""
+    kind = NOUNS.get(words[1], words[1]) if len(words) > 1 else "vm"
+    return kind != "vm" and kind in _commands(root, None)
 
 
 def _command(root: click.Context, noun: str, verb: str) -> str | None:
