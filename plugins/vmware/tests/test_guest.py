@@ -11,6 +11,8 @@ import pytest
 
 import novacron
 from novacron import VMSpec, errors
+from novacron_vmware import answers
+from novacron_vmware.operations import guest
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,17 @@ def test_files_go_to_the_guest_and_back(vcenter, vm):
         vm.guest.read(f"{vcenter.folder}/nothing")
     with pytest.raises(errors.GuestAgentError):
         vm.guest.write("/etc/not-allowed", b"x")
+
+
+def test_a_large_file_is_limited_as_a_file_and_not_as_an_answer(vcenter, vm, monkeypatch):
+    """The limit of answers is that of files, so a larger file was an answer without end; a slow link needs more time than an answer."""
+    content = bytes(range(256)) * 1000
+    vm.guest.write(f"{vcenter.folder}/file", content)
+    monkeypatch.setattr(answers, "MOST", len(content) - 1)
+    assert vm.guest.read(f"{vcenter.folder}/file") == content
+    monkeypatch.setattr(guest, "FILE_MOST", len(content) - 1)
+    with pytest.raises(errors.GuestAgentError, match="has more than 255999 bytes"):
+        vm.guest.read(f"{vcenter.folder}/file")
 
 
 def test_a_password_is_set_and_shown_nowhere(vcenter, vm, monkeypatch):

@@ -220,7 +220,8 @@ class VMwareGuest(VMOperations):
         """Send or fetch a file's bytes, at most `most`; a "*" in the URL stands for the server that was asked."""
         parts = urlsplit(url)
         host = self._connection.address[0] if parts.hostname in (None, "*") else str(parts.hostname)
-        web = self._connection.session.web(host, parts.port or self._connection.address[1])
+        port = parts.port or self._connection.address[1]
+        web = self._connection.session.web(host, port, limited=most <= 2**16)  # a file's size is limited by `most`; a link may be slow
         try:
             web.request(verb, f"{parts.path}?{parts.query}" if parts.query else parts.path, body=data)
             answer = web.getresponse()
