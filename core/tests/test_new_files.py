@@ -20,6 +20,14 @@ def test_a_file_gets_its_name_when_it_is_whole(tmp_path):
     assert (tmp_path / "web.ova").read_bytes() == b"half and half"
 
 
+@pytest.mark.parametrize("name", ["a" * 255, "文" * 84 + "abc"])
+def test_a_file_may_have_the_longest_name_of_a_file_system(tmp_path, name):
+    """255 bytes; what it is called until it is whole may not be longer."""
+    with new_file(tmp_path / name) as target:
+        target.write(b"x")
+    assert os.listdir(tmp_path) == [name]
+
+
 def test_a_failure_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt), new_file(tmp_path / "web.ova"):
         raise KeyboardInterrupt

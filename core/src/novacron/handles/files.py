@@ -24,7 +24,7 @@ def new_file(file: str | Path) -> Iterator[BinaryIO]:
     path = Path(file)
     if os.path.lexists(path):
         raise _taken(path)
-    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")  # a file system may allow 255 bytes, of 4 a character
     try:
         with part.open("xb") as target:
             yield target
