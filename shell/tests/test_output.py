@@ -148,3 +148,14 @@ def test_lists_records_and_empty_lists_by_path():
     assert printed("vm", "show", "vm-00001", "-o", "jsonpath=nics[*].network") == ["default"]
     assert printed("vm", "list", "--status", "crashed", "-o", "jsonpath=$[*].name") == []
     assert printed("vm", "show", "vm-00001", "-o", "jsonpath=$.vcpus") == ["2"]
+
+
+def test_vms_are_listed_without_the_state_database(tmp_path, monkeypatch):
+    """All columns but the one that only the database knows: it may be one of the VMs that does not run."""
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("NOVACRON_DATABASE", "postgresql://nobody@127.0.0.1:1/none")
+    done = CliRunner().invoke(cli, ["-c", "sim://without-database?vms=1", "vm", "list", "-o", "wide"])
+    assert done.exit_code == 0, done.output
+    heads, row = done.stdout.splitlines()
+    assert (heads.split()[-1], row.split()[0], row.split()[-1]) == ("PROTECTION", "vm-00001", "-")
+    assert "the protection of the VMs is not known" in done.stderr

@@ -68,7 +68,10 @@ FULL_COLUMNS = {"tags", "addresses", "disks", "nics", "description", "metadata",
 
 
 class Protections:
-    """The protection of VMs from a failure of their node, A to D, as the state database knows it. It is read when it is first shown."""
+    """The protection of VMs from a failure of their node, A to D, as the state database knows it. It is read when it is first shown.
+
+    Without that database VMs are listed all the same: it may be one of them that does not run.
+    """
 
     def __init__(self) -> None:
         self._levels: dict[str, str] | None = None
@@ -76,8 +79,13 @@ class Protections:
     def __call__(self, vm: Any) -> str | None:
         if self._levels is None:
             from novacron import fleet
+            from novacron.errors import StorageError
 
-            self._levels = {each.vm: each.level for each in fleet().failover.protection(refresh=False)}
+            try:
+                self._levels = {each.vm: each.level for each in fleet().failover.protection(refresh=False)}
+            except StorageError as error:
+                self._levels = {}
+                tell(f"the protection of the VMs is not known: {error}")
         return self._levels.get(vm.id)
 
 
