@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from failover_rack import Rack, watch
 
 from novacron import errors
+from novacron.plugins import hookimpl
 from novacron.store.processes import ProcessStore
 
 
@@ -465,6 +466,30 @@ def test_a_node_that_answers_again_and_fails_at_once_does_not_end_the_controller
     rack.rounds(controller, 1)
     assert rack.running == {"a": ["web1"], "b": [], "c": []}
     assert (rack.site.fleet.failover["a"].stage, rack.status("a")) == ("cancelled", "up")
+
+
+def test_an_error_of_a_plugin_does_not_end_the_controller(rack):
+    """A placement filter that raises ended it: nothing was restarted until somebody looked."""
+    rack.create("web1", "a")
+    wrong = []
+
+    class Plugin:
+        @hookimpl
+        def placement_filters(self):
+            def picky(request, node, view):
+                return 1 / (0 if wrong else 1) < 0
+
+            return [picky]
+
+    rack.site.plugins.register(Plugin(), "picky")
+    controller = well(rack)
+    wrong.append(True)
+    rack.machines["a"].crash()
+    messages = rack.rounds(controller, 6)
+    assert any("the placement filter 'picky' failed" in text for text in messages), messages
+    wrong.clear()
+    rack.rounds(controller, 2)
+    assert [each.status for each in rack.site.fleet.failover["a"].vms] == ["running"]
 
 
 def test_a_node_that_answers_before_its_storage_is_there_starts_its_vms_later(rack):

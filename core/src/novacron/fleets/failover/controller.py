@@ -166,8 +166,14 @@ class FailoverController:
             messages += self._fence_failed(right, group, members, silent)
         for failover in self._store.all(unended=True):
             node = next((each for each in self._nodes.list() if each.id == failover.node), None)
-            if node is not None:
+            if node is None:
+                continue
+            try:
                 messages += self._advance(right, failover, node, silent)
+            except (BusyError, StorageError):
+                raise
+            except NovaCronError as error:  # of one failover, such as a plugin's: the others go on, and this one in the next round
+                messages.append(f"{node.name}: {error}")
         return messages
 
     # ---- what is seen
