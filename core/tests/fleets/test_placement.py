@@ -215,6 +215,32 @@ def test_a_plugin_adds_a_filter_and_a_weigher(site, add):
     assert placement.rejected[0].reasons == ("its name does not begin with b",)
 
 
+@pytest.mark.parametrize("name", ["check", "capacity", "rules"])
+def test_filters_of_one_name_are_all_asked(site, add, name):
+    """The last one took the place of the others, also of those that are built in: VMs went where a rule forbids it."""
+    for node in "abc":
+        add(node)
+
+    class Not:
+        def __init__(self, refused):
+            self.refused = refused
+
+        @hookimpl
+        def placement_filters(self):
+            def check(request, node, view):
+                return f"not {self.refused}" if node.host == self.refused else None
+
+            check.__name__ = name
+            return [check]
+
+    for node in "ab":
+        site.plugins.register(Not(node), f"not-{node}")
+    placement = site.fleet.place(VMSpec(name="x"))
+    assert [each.host for each in placement.candidates] == ["c"]
+    huge = site.fleet.place(VMSpec(name="huge", vcpus=4096, memory="1GiB"))
+    assert not huge.candidates
+
+
 def test_a_plugin_that_fails_is_named(site, add):
     class Broken:
         @hookimpl

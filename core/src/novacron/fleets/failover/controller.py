@@ -172,7 +172,7 @@ class FailoverController:
                 messages += self._advance(right, failover, node, silent)
             except (BusyError, StorageError):
                 raise
-            except NovaCronError as error:  # of one failover, such as a plugin's: the others go on, and this one in the next round
+            except NovaCronError as error:  # the other failovers go on, and this one is tried again in the next round
                 messages.append(f"{node.name}: {error}")
         return messages
 

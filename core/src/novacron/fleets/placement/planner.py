@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from novacron.errors import PluginError
 from novacron.fleets.placement.batch import place_batch
@@ -32,10 +32,11 @@ class Planner:
         weighers: Iterable[Weigher] = (),
         strategy: Callable[[str | None], str] = lambda group: "spread",
     ) -> None:
-        self._filters: Mapping[str, Filter] = {
-            **FILTERS,
-            **{function_name(each): checked("placement filter", each, _reason) for each in filters},
-        }
+        # those of plugins have no names here: two may be called the same, or as a built-in one, and all of them are asked
+        self._filters: list[tuple[str, Filter]] = [
+            *FILTERS.items(),
+            *(("", checked("placement filter", each, _reason)) for each in filters),
+        ]
         self._weighers = [(_checked_weigher(each), float(getattr(each, "weight", 1.0))) for each in weighers]
         self._strategy = strategy
 
@@ -43,7 +44,7 @@ class Planner:
         """Return all candidates, the best first, and the reasons of all filters for each node that is none."""
         candidates, rejected = [], []
         for node in view.nodes.values():
-            reasons = [reason for each in self._filters.values() if (reason := each(request, node, view))]
+            reasons = [reason for _, each in self._filters if (reason := each(request, node, view))]
             if reasons:
                 rejected.append(Rejection(node=node.name, id=node.id, reasons=tuple(reasons)))
             else:
@@ -54,17 +55,16 @@ class Planner:
 
     def fits(self, request: Request, node: FleetNode, view: FleetView) -> bool:
         """Return whether a node can take a VM."""
-        return not any(each(request, node, view) for each in self._filters.values())
+        return not any(each(request, node, view) for _, each in self._filters)
 
     def best(self, request: Request, view: FleetView) -> FleetNode | None:
         """Return the best node; None if there is none. Filters stop at the first reason, so this is faster than `explain`."""
-        filters = list(self._filters.items())
         needed, skipped = needs(request.taker), self._skipped(request)
         candidates = [
             node
             for node in view.nodes.values()
             if all(getattr(node, resource).free >= amount for resource, amount in needed)  # decides most nodes, and is cheap
-            and not any(each(request, node, view) for name, each in filters if name not in skipped)
+            and not any(each(request, node, view) for name, each in self._filters if name not in skipped)
         ]
         scores = self._scores(request, candidates, view)
         return max(zip(scores, candidates, strict=True), key=lambda pair: pair[0])[1] if candidates else None
@@ -106,7 +106,7 @@ class Planner:
         """Place VMs of "must" affinity rules one by one, the others as one batch."""
         bound = {rule.tag for rule in view.rules if rule.must and rule.kind == "affinity"}
         placed, left = self._one_by_one([each for each in requests if bound & each.taker.tags], view)
-        asked = [each for name, each in self._filters.items() if name not in ("capacity", "rules")]
+        asked = [each for name, each in self._filters if name not in ("capacity", "rules")]
 
         def allowed(request: Request, node: FleetNode) -> bool:
             return not any(each(request, node, view) for each in asked)
@@ -136,7 +136,7 @@ class Planner:
                 ("labels", not request.labels),
                 ("locked_memory", not request.taker.locked_memory),
             )
-            if needless and self._filters[name] is FILTERS[name]
+            if needless
         )
 
     def _ordered(self, request: Request, nodes: Sequence[FleetNode], view: FleetView) -> Sequence[Candidate]:
