@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -103,6 +104,16 @@ def test_two_distributions_with_a_plugin_of_one_name_are_refused(installed, plug
     assert shown.status == "broken"
     assert "one" in shown.error
     assert "two" in shown.error
+
+
+def test_a_distribution_that_is_twice_on_the_path_is_one_beside_a_broken_one(installed, plugins, tmp_path, monkeypatch):
+    """Each plugin of it was broken then, because its name was claimed by it and by itself."""
+    installed("one", "[novacron]\nguard = one\n")
+    shutil.copytree(tmp_path / "site", tmp_path / "again")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "again"), *sys.path])
+    installed("odd", ODD["binary"])
+    shown = plugins().get("guard")
+    assert (shown.status, shown.error) == ("enabled", None)
 
 
 def hooks(**given):

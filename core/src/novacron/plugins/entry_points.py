@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -116,9 +117,14 @@ def _scan() -> Iterator[InstalledEntryPoint]:
         found = entry_points()
         yield from list(_of_novacron(point for group in found.groups for point in found.select(group=group)))
     except Exception:  # noqa: BLE001 - importlib.metadata raises what its parsers raise: of text, of lines, of missing fields
+        seen = set[str]()
         for distribution in distributions():
             try:
+                name = re.sub(r"[-_.]+", "-", distribution.name or "").lower()
+                if name in seen:  # as Python does it: the first of the path is the one that is imported
+                    continue
                 yield from list(_of_novacron(distribution.entry_points))
+                seen.add(name)
             except Exception:  # noqa: BLE001 - as above
                 _log.exception("the metadata of a distribution can't be read: %r", getattr(distribution, "_path", distribution))
 
