@@ -54,6 +54,18 @@ def test_a_gap_is_not_drawn_as_a_line():
     assert len(drawn[1].split()) == 2
 
 
+@pytest.mark.parametrize(
+    "values", [(), (2.0**63, 2.0**63), (1e18, 1e18 + 128), (1e300, 1e300), (0.0, 1e-323), (-0.5, -0.5), (-1e300, 1e300)]
+)
+def test_values_that_do_not_differ_or_hardly_do_are_drawn(values, tmp_path):
+    """The memory that libvirt reports for "no limit" is such a value: a report with it ended in a ValueError."""
+    series = [CURVES[0], Series(metric="load", labels={}, points=tuple(enumerate(values)))]
+    for some in (series, series[1:]):
+        Plot(some).save(tmp_path / "load.png")
+        assert svg(some)
+        assert text(some)
+
+
 def test_axes_have_round_numbers_and_the_unit():
     used = Series(metric="used", labels={}, points=((0.0, 0.3 * 2**40), (7 * 86400.0, 0.7 * 2**40)), unit="bytes")
     texts = [text.firstChild.data for text in parse_xml(svg([used])).getElementsByTagName("text") if text.firstChild]

@@ -20,6 +20,8 @@ MOST = len(COLOURS)
 """How many series one picture shows."""
 LARGEST = 1e300
 """Values beyond it are not drawn: their difference could be infinite."""
+SMALLEST = 1e-300
+"""Values below it, and their differences, are drawn as 0."""
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 26, 24
 GAP = 2.5
 """How many times the usual distance of two points is a gap, over which no line is drawn."""
@@ -115,7 +117,8 @@ class Plot:
         axes = figure.add_subplot()
         axes.set_title(self.title, parse_math=False, fontsize="medium")  # a name may have dollar signs
         axes.grid(color="#ddd")
-        drawn, lines = self.series[:MOST], []
+        known = [one for one in self.series if one.points]
+        drawn, lines = known[:MOST], []
         for one, colour in zip(drawn, COLOURS, strict=False):
             for part in _unbroken(one.points) or [[]]:
                 times: Any = [datetime.fromtimestamp(at, UTC) for at, _ in part]
@@ -126,7 +129,7 @@ class Plot:
             axes.set_yticks(levels, [short(level, _unit(drawn)) for level in levels])
             marks: Any = [datetime.fromtimestamp(at, UTC) for at, _ in _time_marks(start, end)]
             axes.set_xticks(marks, [mark for _, mark in _time_marks(start, end)])
-            named = _legend(self.series)
+            named = _legend(known)
             legend = figure.legend(lines, named, loc="outside lower left", fontsize="small", ncols=2, frameon=False)
             for entry in legend.get_texts():
                 entry.set_parse_math(False)
@@ -248,8 +251,9 @@ def _bounds(series: Sequence[Series]) -> tuple[tuple[float, float], list[float]]
     low, high = min(values), max(values)
     if 0 < low < 0.75 * high:
         low = 0.0
-    if low == high:
-        low, high = (low - 1, high + 1) if low else (0.0, 1.0)
+    if high - low <= abs(high) * 1e-12 or high - low < SMALLEST:  # as good as equal
+        space = max(1.0, abs(high) / 100)
+        low, high = (low - space, high + space) if abs(low) >= SMALLEST else (0.0, 1.0)
     start, end = min(times), max(times)
     return (start, end if end > start else start + 1), _levels(low, high, 1024 if _unit(series).startswith("bytes") else 1000)
 
