@@ -144,3 +144,11 @@ def test_an_option_wins_over_the_environment_wherever_it_stands(write, monkeypat
     finally:
         for name in uris:
             api.fleet().remove(name)
+
+
+@pytest.mark.parametrize("words", [("--host", "", "vm", "list"), ("vm", "list", "--host", " "), ("-c", "", "vm", "list")])
+def test_an_empty_name_of_a_host_is_refused(write, monkeypatch, words):
+    """It is a variable of a script that is not set. Otherwise the command would change the host of the environment or of the file."""
+    monkeypatch.setenv("NOVACRON_CONNECT", f"sim://environment-empty-{next(WORLDS)}?vms=1")
+    done = CliRunner().invoke(cli, words)
+    assert (done.exit_code, "is empty: it names no host" in done.output) == (2, True), done.output

@@ -134,6 +134,9 @@ def _with_common_options(timeout: str) -> Callable[[Callable[..., Any]], Callabl
             *args: Any, connect: str | None, host: str | None, output: str | None, host_timeout: float | None, **kwargs: Any
         ) -> Any:
             context = click.get_current_context()
+            for option, value in (("-c/--connect", connect), ("--host", host)):
+                if value is not None and not value.strip():  # such as a variable that is not set: another host would be meant
+                    raise click.UsageError(f"{option} is empty: it names no host", context)
             settings = Settings(connect, host, output, host_timeout).over(context.obj)
             if isinstance(context.command, click.Group):
                 return command(*args, settings=settings, **kwargs)
