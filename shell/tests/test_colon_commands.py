@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+import novacron
 from novacron.errors import DriverError, HostConnectionError, NotFoundError, VMNotFoundError
 from novacron_shell.cli import cli
 from novacron_shell.repl.commands import split
@@ -330,3 +331,24 @@ def test_an_alias_of_another_shell_and_of_the_command_line_is_left_where_it_is(t
     assert set(ShellConfig.read(file).aliases) == {"one", "two"}
     second.save_alias("two", None)
     assert set(ShellConfig.read(file).aliases) == {"one"}
+
+
+@pytest.mark.parametrize("variable", ["NOVACRON_CONNECT", "NOVACRON_HOST"])
+def test_a_session_for_a_host_stays_with_it_whatever_the_environment_says(session, monkeypatch, capsys, variable):
+    """`novacron -c URI`, and then `:stop web1`: it went to the host of the environment."""
+    name = f"elsewhere-{variable.lower()}"
+    uri = f"sim://{name}?vms=1&prefix=other-"
+    novacron.fleet().add(name, uri)
+    try:
+        monkeypatch.setenv(variable, uri if variable == "NOVACRON_CONNECT" else name)
+        session.run(":vm list -o name")
+        assert capsys.readouterr().out.split() == ["vm-00001", "vm-00002", "vm-00003"]
+    finally:
+        novacron.fleet().remove(name)
+
+
+def test_a_session_whose_host_is_not_connected_asks_no_other_one(session, capsys):
+    """It asked the hypervisor of this machine."""
+    session.shell.hosts.close()
+    session.run(":vm list -o name")
+    assert capsys.readouterr().out.split() == ["vm-00001", "vm-00002", "vm-00003"]

@@ -52,11 +52,15 @@ class Settings:
         An option wins over the environment, wherever it stands: a command must not act on another host than the one that it names.
         """
         if not self.named:
-            self.connect, self.host_name = os.environ.get("NOVACRON_CONNECT"), os.environ.get("NOVACRON_HOST")
-        if not self.named:
-            self.host_name = current or config.host
+            self.choose(current or config.host)
         self.output_format = self.output_format or config.output
         self.timeout = self.timeout or config.timeout
+
+    def choose(self, default: str | None) -> None:
+        """Take the host of the environment, otherwise `default`."""
+        self.connect, self.host_name = os.environ.get("NOVACRON_CONNECT"), os.environ.get("NOVACRON_HOST")
+        if not self.named:
+            self.host_name = default
 
     def derived(self, connect: str | None, host: str | None, output: str | None, timeout: float | None) -> Settings:
         """Return settings of the same kind with other options. The interactive shell's settings keep its connections."""

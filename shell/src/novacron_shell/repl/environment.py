@@ -99,6 +99,14 @@ class ShellSettings(Settings):
         """Return settings of the same session with other options."""
         return ShellSettings(self.shell, connect, host, output, timeout)
 
+    def choose(self, default: str | None) -> None:
+        """A session that was started for a host stays with it, whatever the environment and the files say, also if it is not connected."""
+        if not self.shell.started_for:
+            super().choose(default)
+        elif not self.shell.hosts:
+            option, place = self.shell.started_for
+            self.connect, self.host_name = (place, None) if option == "-c" else (None, place)
+
     def fleet(self) -> list[str]:
         """Return the names of the connected hosts, and of the fleet's hosts unless the session was started for one host."""
         registered = [] if self.shell.started_for else super().fleet()
