@@ -81,7 +81,7 @@ class Collector:
         self._unwritten: deque[tuple[Round, dict[Any, Any]]] = deque()
         self._dropped = 0
         self._stamp: tuple[float, float] | None = None
-        self._ahead = 0.0
+        self._ahead = self._ahead_said = 0.0
         self._pushed_until: float | None = None
         self._homes: dict[str, str] = {}
         self._hosts: list[str] = []
@@ -101,9 +101,10 @@ class Collector:
         began = time.monotonic()
         made = Round(at=self._time())
         if self._ahead > FUTURE:
-            ahead = format_duration(self._ahead)
+            if abs(self._ahead - self._ahead_said) > FUTURE / 10:  # otherwise each round would say another number of seconds
+                self._ahead_said = self._ahead
             made.problems["clock"] = (
-                f"the database's clock went back: times of rounds are {ahead} ahead of it until it has caught up"
+                f"the database's clock went back: rounds get times that are {format_duration(self._ahead_said)} ahead of it; set it right"
             )
         self._measure_hosts(made)
         self._measure_sources(made)
