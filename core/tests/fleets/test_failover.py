@@ -407,6 +407,23 @@ def test_nothing_is_started_on_a_node_that_was_not_rebooted_or_does_not_have_the
     assert machine.running == expected[why]
 
 
+def test_a_controller_that_was_halted_starts_nothing_of_long_ago(rack):
+    """Its process was halted for an hour, and a person has stopped the VM for good meanwhile."""
+    rack.create("web1", "a")
+    controller = well(rack)
+    machine = rack.machines["a"]
+    machine.crash()
+    rack.rounds(controller, 1)
+    machine.boot()
+    machine.cut_storage("both ways")
+    [message] = rack.rounds(controller, 1)
+    assert "web1 is not started" in message
+    machine.mend_storage()
+    rack.clock.sleep(3600)
+    rack.rounds(controller, 2)
+    assert machine.running == []
+
+
 def test_a_node_that_answers_for_a_moment_does_not_end_the_controller(rack):
     """It was rebooted, and its connection broke when its VMs were listed. They are started when it answers."""
     rack.create("web1", "a")

@@ -51,12 +51,14 @@ class Ended(NamedTuple):
     Attributes:
         vms: those that are started again.
         alone: all that do not start by themselves; if none of these runs, the node was rebooted.
-        certain: whether that is known.
+        until: when nothing is started any more: this process may have been halted, or lost its right for hours, and a person has acted.
+        certain: whether it is known that the node was rebooted.
         rounds: in how many rounds it is still tried to start them.
     """
 
     vms: Sequence[str]
     alone: frozenset[str]
+    until: float
     certain: bool = False
     rounds: int = START_ROUNDS
 
@@ -250,14 +252,14 @@ class FailoverController:
             alone = {vm for vm in ran if vm not in stored or AUTOSTARTED not in stored[vm].refusals}
             if node.id not in failing and alone:
                 wanted = [vm for vm in ran if vm in stored and NEVER_RESTARTED not in stored[vm].refusals]
-                self._ended[node.id] = Ended(wanted, frozenset(alone))
+                self._ended[node.id] = Ended(wanted, frozenset(alone), self._clock() + PATIENCE)
         messages = []
         for node in watched:
             if node.id not in self._ended or node.id in silent:
                 continue
             ended = self._ended.pop(node.id)
-            if node.id in failing:
-                continue  # its VMs are restarted elsewhere
+            if node.id in failing or self._clock() > ended.until:
+                continue  # its VMs are restarted elsewhere, or that is long ago
             try:
                 if not ended.certain and not ended_together(self._fleet.hosts[node.host], ended.alone):
                     continue
