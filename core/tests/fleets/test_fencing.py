@@ -164,6 +164,15 @@ def test_invalid_devices_are_named_and_not_stored(site, node, agent, options, fi
     assert site.fleet.fencing.list() == []
 
 
+def test_a_bmc_without_encryption_is_refused_when_it_is_given_and_not_when_it_is_needed(site, node, monkeypatch):
+    given = {"url": "http://bmc-kvm1.example", "username": "admin", "password_secret": "bmc"}
+    with pytest.raises(errors.InvalidSpecError, match="without encryption"):
+        site.fleet.fencing.set("a", "redfish", **given)
+    assert site.fleet.fencing.list("a") == []
+    monkeypatch.setenv("NOVACRON_CLEARTEXT_SECRETS", "1")
+    assert site.fleet.fencing.set("a", "redfish", **given)
+
+
 def test_unknown_nodes_and_agents_are_named(site, node):
     with pytest.raises(errors.NodeNotFoundError, match="ghost"):
         site.fleet.fencing.set("ghost", "manual")

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from novacron.errors import MISSING, UNKNOWN, InvalidSpecError, NotFoundError, SpecProblem
+from novacron.errors import MISSING, UNKNOWN, InvalidSpecError, InvalidStateError, NotFoundError, SpecProblem
 from novacron.fleets.fencing.agents import FenceAgents
 from novacron.fleets.fencing.fencer import Fencer
+from novacron.fleets.fencing.redfish import Redfish
 from novacron.fleets.nodes import NodeCollection, Recorded, checked_name
 from novacron.records.fencing import FenceDevice, FenceReading
 from novacron.redaction import is_secret_name
+from novacron.secrets import require_encryption
 from novacron.store.fencing import FenceStore
 from novacron.threads import fan_out
 from novacron.urls import problem_of, scheme_of
@@ -141,6 +143,11 @@ def _problems(agent: FenceAgent, options: Mapping[str, str]) -> Sequence[SpecPro
             found.append(SpecProblem(name, type(value).__name__, "one line of text"))
         elif (plain == "url" or "://" in value) and (problem := problem_of(value)):
             found.append(SpecProblem(name, scheme_of(value), f"{problem}; user and password have their own options"))
+        elif plain == "url" and agent.name == Redfish.name:
+            try:
+                require_encryption("the password of a BMC", value)
+            except InvalidStateError as error:  # said now, and not when the node has to be switched off
+                found.append(SpecProblem(name, scheme_of(value), f"https: {error}; {error.hint}"))
     plain_names = {name.removesuffix("_secret") for name in options}
     for name in agent.required:
         if name not in plain_names:
