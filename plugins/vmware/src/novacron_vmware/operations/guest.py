@@ -221,7 +221,8 @@ class VMwareGuest(VMOperations):
         parts = urlsplit(url)
         host = self._connection.address[0] if parts.hostname in (None, "*") else str(parts.hostname)
         port = parts.port or self._connection.address[1]
-        web = self._connection.session.web(host, port, limited=most <= 2**16)  # a file's size is limited by `most`; a link may be slow
+        # a file's size is limited by `most`, and a link may be slow
+        web = self._connection.session.web(host, port, limited=most <= 2**16)
         try:
             web.request(verb, f"{parts.path}?{parts.query}" if parts.query else parts.path, body=data)
             answer = web.getresponse()
