@@ -1,11 +1,14 @@
 """The commands of docs/keystrokes.csv, typed on real hosts. Each must have its effect, which the host is asked for."""
 
+import contextlib
 import csv
 import os
+import queue
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pexpect
@@ -212,11 +215,16 @@ def test_the_tasks_without_an_end_are_ended_by_a_key(fleet, sample):
     events = subprocess.Popen(
         [program, *shlex.split(ROWS["Follow events"])[1:]], stdout=subprocess.PIPE, text=True, env=environment
     )
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=lambda: [lines.put(line) for line in events.stdout], daemon=True).start()
     try:
-        while "web1" not in (line := events.stdout.readline()):
-            assert line or events.poll() is None
+        found = ""
+        while "web1" not in found:
+            assert events.poll() is None
             fleet.web1.suspend()
             fleet.web1.resume()
+            with contextlib.suppress(queue.Empty):
+                found = lines.get(timeout=2)
     finally:
         events.send_signal(signal.SIGINT)
     assert events.wait(30) in (0, 130)
