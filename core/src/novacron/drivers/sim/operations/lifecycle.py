@@ -11,7 +11,7 @@ from novacron.drivers.sim.operations.power import start
 from novacron.drivers.sim.state.broadcast import now
 from novacron.drivers.sim.state.configuration import configuration, disk_secrets, host_files, set_hardware
 from novacron.drivers.sim.state.copying import copied_vm
-from novacron.drivers.sim.state.disks import add_volume, make_disk, remove_volume
+from novacron.drivers.sim.state.disks import add_volume, make_disk, refuse_users, remove_volume
 from novacron.drivers.sim.state.hardware import settings
 from novacron.drivers.sim.state.machine import Place, SimVM
 from novacron.drivers.sim.state.nics import make_nic
@@ -19,7 +19,6 @@ from novacron.drivers.sim.state.pools import SimVolume
 from novacron.drivers.sim.state.world import World
 from novacron.errors import (
     AlreadyExistsError,
-    DiskLockedError,
     ImageNotFoundError,
     InvalidSpecError,
     InvalidStateError,
@@ -331,13 +330,8 @@ def _refuse_disks_in_use(world: World, vm: SimVM) -> None:
     """Raise DiskLockedError if another VM uses a disk that this VM would write to and does not share."""
     for disk in vm.disks:
         place = world.place_of(disk.source) if disk.source else None
-        users = world.users(place) if place is not None else []
-        if users and disk.device == "disk" and not (disk.read_only or disk.shareable):
-            raise DiskLockedError(
-                f"the disk {disk.target!r}, {disk.source}, is used by {', '.join(users)}",
-                resource=vm.name,
-                hint="delete that VM first and keep its disks, or remove the disk from the definition or mark it shareable",
-            )
+        if place is not None and disk.device == "disk" and not (disk.read_only or disk.shareable):
+            refuse_users(world, vm.name, disk.target, place)
 
 
 def check_spec(world: World, spec: VMSpec) -> None:

@@ -35,7 +35,7 @@ def make_disk(world: World, vm: str, spec: DiskSpec, taken: Collection[str], und
     if spec.path:
         place = image_place(world, spec.path, spec.pool)
         if spec.device == "disk" and not spec.read_only and not spec.shareable:
-            _refuse_users(world, vm, target, place)
+            refuse_users(world, vm, target, place)
     elif spec.size or spec.source:
         name = f"{vm}-{target}.{spec.format}"
         for number in itertools.count(2) if not spec.name and spec.pool in world.pools else ():
@@ -55,14 +55,14 @@ def make_disk(world: World, vm: str, spec: DiskSpec, taken: Collection[str], und
     return (with_volume(world, disk, place) if place else disk), made
 
 
-def _refuse_users(world: World, vm: str, target: str, place: Place) -> None:
+def refuse_users(world: World, vm: str, target: str, place: Place) -> None:
     """Raise DiskLockedError if another VM, a volume or a template needs a volume that the VM would write to."""
     users = [user for user in world.users(place) if user != f"the VM {vm!r}"]
     if users:
         raise DiskLockedError(
             f"the disk {target!r}, {place[1]}, is used by {', '.join(users)}",
             resource=vm,
-            hint="detach it there, or make the disk read-only or shareable",
+            hint="detach it there, or delete that VM and keep its disks, or make the disk read-only or shareable",
         )
 
 
@@ -188,4 +188,14 @@ def _make_volume(world: World, name: str, spec: DiskSpec, undo: ExitStack) -> Pl
     return add_volume(world, pool, volume, undo)
 
 
-__all__ = ["add_volume", "copied", "image_place", "make_disk", "remove_volume", "sized", "taken_volume", "with_volume"]
+__all__ = [
+    "add_volume",
+    "copied",
+    "image_place",
+    "make_disk",
+    "refuse_users",
+    "remove_volume",
+    "sized",
+    "taken_volume",
+    "with_volume",
+]
