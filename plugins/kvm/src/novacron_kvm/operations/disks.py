@@ -33,11 +33,10 @@ from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.lost_answers import keep_if_done
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.chains import commit_disk, pull_disk
-from novacron_kvm.storage.disk_users import refuse_disks_in_use
+from novacron_kvm.storage.disk_users import refuse_disks_in_use, users_everywhere
 from novacron_kvm.storage.host_files import HostFiles, is_writable
 from novacron_kvm.storage.luks import forget_secret
-from novacron_kvm.storage.other_hosts import users_elsewhere
-from novacron_kvm.storage.volume_files import find_path, find_volume, users_of
+from novacron_kvm.storage.volume_files import find_path, find_volume
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.reading import machine_of
@@ -237,8 +236,7 @@ class KVMDisks:
 
     def _refuse_needed(self, conn: Any, domain: Any, record: Disk, volume: Any) -> None:
         path = volume.path()
-        users = users_of(conn, path, but=domain.UUIDString())
-        users += users_elsewhere(self._connection, conn, [path]).get(path, [])
+        users = users_everywhere(self._connection, conn, path, but=domain.UUIDString())
         users += [f"the snapshot {name!r}" for name in domain.snapshotListNames()]
         if users:
             raise InvalidStateError(

@@ -28,11 +28,10 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.lists import still_there
 from novacron_kvm.storage.busy_pools import refresh_if_free, wait_until_free, wait_until_written
-from novacron_kvm.storage.disk_users import refuse_written_image
+from novacron_kvm.storage.disk_users import refuse_written_image, users_everywhere
 from novacron_kvm.storage.file_locks import is_locked
 from novacron_kvm.storage.image_content import complete, refuse_references
 from novacron_kvm.storage.luks import secret_provided
-from novacron_kvm.storage.other_hosts import users_elsewhere
 from novacron_kvm.storage.volume_files import (
     allocating,
     copy_progress,
@@ -42,7 +41,6 @@ from novacron_kvm.storage.volume_files import (
     find_volume,
     path_in,
     remove_created,
-    users_of,
     volume_record,
 )
 from novacron_kvm.xml.storage import volume_xml
@@ -240,8 +238,7 @@ class KVMVolumes:
     def _refuse_used(self, conn: Any, volume: Any, verb: str, *, only_running: bool = False) -> None:
         """Raise an error if anything uses a volume, or if another client still uploads to it when the time is over."""
         path = volume.path()
-        users = users_of(conn, path, only_running=only_running)
-        users += users_elsewhere(self._connection, conn, [path], only_running=only_running).get(path, [])
+        users = users_everywhere(self._connection, conn, path, only_running=only_running)
         if users:
             raise InvalidStateError(
                 f"can't {verb} the volume {volume.name()!r}: {', '.join(users)} {'uses' if len(users) == 1 else 'use'} it",

@@ -1,4 +1,4 @@
-"""Refuses disks that would share a file which one of their VMs writes: two VMs, or a VM and an overlay above its file."""
+"""Who needs a file, and refusing disks that would share one which a VM writes: two VMs, or a VM and an overlay above its file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ from novacron.errors import DiskLockedError, InvalidStateError
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.storage.host_files import HostFiles, is_writable
 from novacron_kvm.storage.other_hosts import users_elsewhere
-from novacron_kvm.storage.volume_files import find_path
+from novacron_kvm.storage.volume_files import find_path, users_of
 from novacron_kvm.xml.parsing import text_of
 
 TEMPLATE = re.compile(r"(?P<version>template-(?P<name>.+)-v\d+)-.+")
 """The name of a volume with a disk of a template."""
+
+
+def users_everywhere(connection: KVMConnection, conn: Any, path: str, *, but: str = "", only_running: bool = False) -> list[str]:
+    """Return in words who needs a file: VMs of this host and of the fleet's others, and unless `only_running` volumes backed by it.
+
+    Args:
+        but: the UUID of a VM that does not count.
+    """
+    here = users_of(conn, path, but=but, only_running=only_running)
+    return here + users_elsewhere(connection, conn, [path], only_running=only_running).get(path, [])
 
 
 def refuse_disks_in_use(
@@ -91,4 +101,4 @@ def refuse_written_image(conn: Any, path: str, *, whole: bool = False) -> None:
         )
 
 
-__all__ = ["refuse_disks_in_use", "refuse_written_image"]
+__all__ = ["refuse_disks_in_use", "refuse_written_image", "users_everywhere"]
