@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from novacron.errors import UNKNOWN, InvalidSpecError, NovaCronError, SpecProblem
-from novacron.monitoring.alerting.expressions import Matcher, regex_problem
+from novacron.monitoring.alerting.expressions import Matcher
+from novacron.monitoring.alerting.regexes import regex_problem
 from novacron.monitoring.alerting.rules import Rule, read_rules
 from novacron.monitoring.alerting.sinks import SINKS, check_sink
 from novacron.redaction import described

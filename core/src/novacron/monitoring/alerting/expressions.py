@@ -14,6 +14,7 @@ import msgspec
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.monitoring.alerting.functions import AGGREGATIONS, FUNCTIONS
+from novacron.monitoring.alerting.regexes import matches_whole, regex_problem
 from novacron.units import parse_duration
 
 COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
@@ -51,7 +52,7 @@ class Matcher(msgspec.Struct, frozen=True):
         """Return whether a label's value fulfils the condition. A missing label is empty."""
         if self.sign in ("=", "!="):
             return (given == self.value) == (self.sign == "=")
-        return (re.fullmatch(self.value, given) is not None) == (self.sign == "=~")
+        return matches_whole(self.value, given) == (self.sign == "=~")
 
 
 class Selector(msgspec.Struct, frozen=True):
@@ -120,42 +121,6 @@ def parse(text: str) -> Expression:
         '>'
     """
     return _Parser(text).whole()
-
-
-def regex_problem(text: str) -> str:
-    """Return why a text is no regular expression, or an empty text. Deeply nested ones and huge repetitions are none, either.
-
-    Nor are repetitions in repetitions: Prometheus takes them, but here a label with 40 letters could keep the rules busy for years.
-
-    Example:
-        >>> regex_problem("web.*"), regex_problem("(")
-        ('', 'missing ), unterminated subpattern at position 0')
-        >>> regex_problem("(a+)+$")
-        'a repetition within a repetition'
-    """
-    try:
-        re.compile(text)
-    except RecursionError:
-        return "too many levels"
-    except (re.error, OverflowError) as error:
-        return str(error)
-    return "a repetition within a repetition" if _repeats_repetition(text) else ""
-
-
-def _repeats_repetition(text: str) -> bool:
-    """Return whether a valid regular expression repeats a group that has a repetition."""
-    plain = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "x", text, flags=re.DOTALL)  # no escapes, no sets of characters
-    groups, closed = [False], False
-    for part in re.findall(r"[()*+]|\{\d*,\d*\}|.", plain, re.DOTALL):
-        if part == "(":
-            groups.append(False)
-        elif part in ("*", "+") or len(part) > 1:
-            if closed:
-                return True
-            groups[-1] = True
-        closed = part == ")" and groups.pop()
-        groups[-1] |= closed
-    return False
 
 
 def selectors(expression: Any) -> Iterator[Selector]:
@@ -418,6 +383,5 @@ __all__ = [
     "Number",
     "Selector",
     "parse",
-    "regex_problem",
     "selectors",
 ]
