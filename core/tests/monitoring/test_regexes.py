@@ -63,6 +63,7 @@ def test_expressions_that_take_other_engines_years_are_decided_at_once(text):
         ("(?i)WEB", "web"),
         ("(?P<name>web)[[:digit:]]", "web1"),
         ("", ""),
+        ("a\\{99999999999}", "a{99999999999}"),
         ("Zürich.?", "Zürich✓"),
     ],
 )
@@ -81,6 +82,8 @@ def test_lawful_expressions_are_accepted_and_match_the_whole_label(text, label):
         ("(?<!a)b", "(?<"),
         ("(a)\\1", "\\1"),
         ("a{5000}", "repetition size"),
+        ("a{99999999999}", "repetition size"),
+        ("a{1,99999999999}", "repetition size"),
         ("(a{1000}){1000}", "repetition size"),
         ("\\pL{1000}", "too large"),
         ("[z-a]", "range"),

@@ -6,11 +6,14 @@ backreferences and no assertions about what stands before or after.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 MEMORY = 1 << 20
 """Bytes that one expression may take; larger ones are refused. RE2 has no limit of its own for the sum of many."""
+_HUGE = r"\{[0-9]*,?[0-9]{9,}"
+"""A repetition that RE2 takes for plain text because its number is too large for it; Prometheus refuses it."""
 
 
 @lru_cache(maxsize=128)
@@ -39,7 +42,8 @@ def regex_problem(text: str) -> str:
         return "no valid Unicode"
     except re2.error as error:
         return error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-    return ""
+    huge = re.search(_HUGE, re.sub(r"\\.", "", text, flags=re.DOTALL))
+    return f"invalid repetition size: {huge[0]}" if huge else ""
 
 
 def matches_whole(pattern: str, text: str) -> bool:
