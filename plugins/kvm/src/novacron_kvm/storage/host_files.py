@@ -2,9 +2,12 @@
 
 libvirt compares paths as text. The same file has many names: `/images/./a`, a symbolic link to it or to its folder, a hard link, or a
 volume of a storage pool (`<source pool= volume=>`). `HostFiles` reads the storage pools once for one operation and gives each file one key.
-Two names are the same file when all that libvirt says of the inode is equal: owner, mode, sizes, content format and the time stamps in
-nanoseconds. A file that is written meanwhile is recognised by a change time between two looks at the other name. A file outside all pools
-is looked at through a temporary pool of its folder, so this also works on hosts that only libvirt can reach.
+Two names are the same file when all that libvirt says of it is equal: owner, mode, sizes, content format, backing file and the time
+stamps in nanoseconds. A file that is written meanwhile is recognised by a change time between two looks at the other name. A file outside
+all pools is looked at through a temporary pool of its folder, so this also works on hosts that only libvirt can reach.
+
+Linux takes time stamps from a clock that ticks 100 to 1,000 times a second, so files that are made at the same moment can be equal in all
+this. Those that NovaCron made in one folder are known to be different. Of others, all backing files are taken for needed.
 """
 
 from __future__ import annotations
@@ -55,6 +58,11 @@ class File(NamedTuple):
         return self.inode[-1]
 
     @property
+    def looks(self) -> tuple[str | None, ...]:
+        """All that is equal for two names of one file."""
+        return (posixpath.basename(self.backing or ""), *self.inode, *self.changes)
+
+    @property
     def changed_at(self) -> Decimal:
         """The time of the last change, in seconds."""
         return Decimal(self.changes[-1] or 0)
@@ -71,10 +79,12 @@ class HostFiles:
         self._connection = connection
         self._files: dict[str, File] = {}
         self._aliases: dict[str, str] = {}
-        self._first: dict[tuple[Any, ...], str] = {}
+        self._names: dict[str, set[str]] = defaultdict(set)
+        self._first: dict[tuple[str | None, ...], str] = {}
         self._folders: set[str] = set()
         self._pools: dict[str, Any] = {}
         self._parts: dict[str, list[str]] = {}
+        self._made: dict[str, set[str]] = defaultdict(set)
         self._with_parts = False
         for pool in connection.listAllStoragePools(ACTIVE):
             self._read(pool)
@@ -121,14 +131,26 @@ class HostFiles:
         After `look_for_parts`, the other files that have the content of each image are among them.
         """
         found: list[str] = []
-        while key and key not in found:
+        following = [key]
+        while following:
+            key = following.pop()
+            if key in found:
+                continue
             found.append(key)
             self._look_at(key)
-            found += self._parts_of(key) if self._with_parts else []
-            file = self._files.get(key)
-            below = file.backing if file else None
-            key = self.key(below) if below and below.startswith("/") else below or ""
+            for file in self._alike(key) if self._with_parts else ():
+                found += self._parts_of(file.key)
+            following += self._below(key)
         return found
+
+    def _alike(self, key: str) -> list[File]:
+        """Return what has a key: one file under each of its names, and rarely different files that look the same."""
+        return [self._files[name] for name in (key, *self._names[key]) if name in self._files]
+
+    def _below(self, key: str) -> set[str]:
+        """Return the keys of what the file of a key is directly backed by."""
+        backing = [file.backing for file in self._alike(key) if file.backing]
+        return {self.key(path) if path.startswith("/") else path for path in backing}
 
     def look_for_parts(self, paths: Iterable[str]) -> None:
         """Let `chain` also read the headers of images, if one of these files can be a part of an image."""
@@ -140,13 +162,13 @@ class HostFiles:
         key = self.key(path)
         self.look_for_parts([key])
         pool = self._files[key].pool if self._with_parts and key in self._files else None
-        files = [file for file in self._files.values() if file.key not in self._aliases]
-        return sorted(
+        above = {
             file.name
-            for file in files
+            for file in list(self._files.values())
             if (file.backing and self._canonical(file.backing) == key)
             or (file.pool == pool and file.key != key and key in self._parts_of(file.key))
-        )
+        }
+        return sorted(above)
 
     def _parts_of(self, key: str) -> list[str]:
         """Return the keys of the other files that have the content of an image."""
@@ -173,21 +195,28 @@ class HostFiles:
                 return b""  # it was deleted meanwhile
 
     def below(self) -> dict[str, str | None]:
-        """Return what each file is backed by, by key; each file once."""
-        return {file.key: self._canonical(file.backing) for file in self._files.values() if file.key not in self._aliases}
+        """Return the key of what each file is directly backed by, by each name of the file."""
+        return {name: self._canonical(file.backing) for name, file in self._files.items()}
 
     def used_by(self, domain: Any) -> set[str]:
         """Return the keys of all files that a VM needs: those of its definitions and snapshots, with their backing chains."""
         found: set[str] = set()
+        made = self._made[domain.UUIDString()]
         for root in (*map(parse, _definitions(domain)), *_snapshots(domain)):
+            facts = VMFacts.read(root)
+            made.update(facts.made)
             keys = {key for source in sources(root) if (key := self.key_of(source))}
-            keys |= {self.key(path) for path in (*beside_disks(root), *VMFacts.read(root).switching.values())}
+            keys |= {self.key(path) for path in (*beside_disks(root), *facts.switching.values())}
             for key in keys - found:
                 found.update(self.chain(key))
         return found
 
-    def users(self, paths: Iterable[str], *, only_running: bool = False) -> dict[str, dict[str, str]]:
-        """Return which VMs need each of some files: by path as it was given, the names of the VMs by UUID."""
+    def users(self, paths: Iterable[str], *, only_running: bool = False, made: bool = False) -> dict[str, dict[str, str]]:
+        """Return which VMs need each of some files: by path as it was given, the names of the VMs by UUID.
+
+        Args:
+            made: NovaCron made the files, for a VM that need not be defined any more.
+        """
         wanted = {path: self.key(path) for path in paths}
         self.look_for_parts(wanted)
         stamps = {path: file for path, key in wanted.items() if (file := self._files.get(key))}
@@ -202,7 +231,16 @@ class HostFiles:
             for path, key in wanted.items():
                 if key in used or (path in stamps and self._written_meanwhile(stamps[path], used)):
                     found[path][identity] = name
+        for path, names in found.items():
+            if made or any(path in files for files in self._made.values()):
+                for identity in [each for each in names if self._has_its_own(each, path)]:
+                    del names[identity]
         return found
+
+    def _has_its_own(self, vm: str, path: str) -> bool:
+        """Whether NovaCron made for a VM another file, which only looks the same as one that it made in the same folder."""
+        alike = [own for own in self._made[vm] if self.key(own) == self.key(path)]
+        return path not in alike and any(posixpath.dirname(own) == posixpath.dirname(path) for own in alike)
 
     def writers(self, path: str, *, only_running: bool = False) -> list[str]:
         """Return the names of the VMs that can write to a file: it is the file of a disk of theirs, not one that a disk is backed by."""
@@ -281,9 +319,10 @@ class HostFiles:
         self._files[file.key] = file
         if not file.key.startswith("/") or file.key.startswith("/dev/") or not file.changes[-1]:
             return
-        first = self._first.setdefault(file.inode + file.changes, file.key)
+        first = self._first.setdefault(file.looks, file.key)
         if first != file.key:
             self._aliases[file.key] = first
+            self._names[first].add(file.key)
 
 
 def _may_be_split(file: File) -> bool:

@@ -128,7 +128,7 @@ def _same(key: str, file: File | None, other_key: str, other: File | None) -> bo
         return key == other_key
     if file.inode != other.inode:
         return False
-    if file.changes == other.changes:
+    if file.looks == other.looks:
         return bool(file.changes[-1])
     return key == other_key and abs(file.changed_at - other.changed_at) <= STALE
 

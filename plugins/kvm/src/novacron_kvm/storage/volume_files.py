@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from posixpath import basename
 from typing import Any
 
 import libvirt
@@ -136,14 +137,19 @@ def refresh_pools(connection: Any, paths: set[str]) -> None:
 
 
 def needed_elsewhere(connection: Any, paths: set[str]) -> set[str]:
-    """Return those of a VM's files that must stay: another VM needs them, or a volume is backed by them that stays."""
+    """Return those of a VM's files that must stay: another VM needs them, or a volume is backed by them that stays.
+
+    Args:
+        paths: files that NovaCron made for the VM.
+    """
     if not paths:
         return set()
     files = HostFiles(connection)
     keys = {path: files.key(path) for path in paths}
-    used, below = files.users(paths), files.below()
+    used, below = files.users(paths, made=True), files.below()
     needed = {keys[path] for path in paths if used[path]}
-    staying = [key for key in below if key not in keys.values() or key in needed]
+    going = {(keys[path], basename(path)) for path in paths if not used[path]}  # also in a folder that is a link to theirs
+    staying = [name for name in below if (files.key(name), basename(name)) not in going]
     while staying:
         base = below.get(staying.pop())
         if base is not None and base in keys.values() and base not in needed:
