@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import threading
 
 import pytest
 from prompt_toolkit.application import create_app_session
@@ -70,7 +71,17 @@ def test_a_message_of_a_thread_is_no_control_sequence(prompt):
     assert isinstance(session.printed, io.StringIO)
 
 
-def test_an_interrupt_that_is_a_signal_clears_the_line_and_leaves_one_prompt(prompt):
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        lambda: os.kill(os.getpid(), signal.SIGINT),
+        lambda: signal.pthread_kill(
+            threading.get_ident(), signal.SIGINT
+        ),  # the main thread is not woken, as if it came too early
+    ],
+    ids=["to the process", "to another thread"],
+)
+def test_an_interrupt_that_is_a_signal_clears_the_line_and_leaves_one_prompt(prompt, interrupt):
     """Before the terminal is in raw mode, Ctrl-C is a signal to the process; the prompt runs in another thread by then."""
     _, shell, keys = prompt
     sent = []
@@ -78,7 +89,7 @@ def test_an_interrupt_that_is_a_signal_clears_the_line_and_leaves_one_prompt(pro
     def rendered(_):
         if shell.default_buffer.text == "half a line" and not sent:
             sent.append("signal")
-            os.kill(os.getpid(), signal.SIGINT)
+            interrupt()
 
     def begun(_):
         if sent == ["signal"]:
@@ -92,3 +103,4 @@ def test_an_interrupt_that_is_a_signal_clears_the_line_and_leaves_one_prompt(pro
     assert sent == ["signal", "line"]
     assert not shell.app.is_running
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.set_wakeup_fd(-1) == -1

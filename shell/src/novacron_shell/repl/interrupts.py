@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -49,6 +50,38 @@ def ask_terminal(question: str) -> str:
     if not answer:
         raise EOFError
     return answer.decode(errors="replace")
+
+
+@contextmanager
+def interrupts_call(act: Callable[[], object]) -> Iterator[None]:
+    """Call `act` in a thread for each SIGINT within the block; only in the main thread, where signals arrive.
+
+    Python calls the handler of a signal in the main thread. If the signal comes just before that thread begins to wait for a lock, the
+    handler is called when the waiting ends. Python writes the signal to the wakeup descriptor at once, and the thread listens there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    sender, receiver = socket.socketpair()
+    sender.setblocking(False)
+
+    def listen() -> None:
+        while numbers := receiver.recv(64):
+            for _ in range(numbers.count(signal.SIGINT)):
+                act()
+
+    listener = threading.Thread(target=listen, name="interrupts", daemon=True)
+    listener.start()
+    handler = signal.signal(signal.SIGINT, lambda *_: None)
+    descriptor = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        signal.signal(signal.SIGINT, handler)
+        sender.close()
+        listener.join()
+        receiver.close()
 
 
 class Interrupts:
@@ -102,4 +135,4 @@ class Interrupts:
             raise DetachedError(running)
 
 
-__all__ = ["DetachedError", "Interrupts", "choice"]
+__all__ = ["DetachedError", "Interrupts", "choice", "interrupts_call"]

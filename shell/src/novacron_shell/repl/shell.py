@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,7 +28,7 @@ from novacron_shell.repl.environment import Environment
 from novacron_shell.repl.errors import from_typed_line, mistyped, tell
 from novacron_shell.repl.history_search import HistorySearch
 from novacron_shell.repl.interpreter import Interpreter, is_special
-from novacron_shell.repl.interrupts import DetachedError, Interrupts
+from novacron_shell.repl.interrupts import DetachedError, Interrupts, interrupts_call
 from novacron_shell.repl.jobs import Listed
 from novacron_shell.repl.keys import add_keys, bindings
 from novacron_shell.repl.themes import INPUT
@@ -115,15 +113,12 @@ class Shell(PythonRepl):
     @contextmanager
     def _reading(self) -> Iterator[None]:
         """Say that the user is typing, and let SIGINT clear the line, within the block."""
-        in_main = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGINT, lambda *_: self._in_loop(self._clear)) if in_main else None
         self._typing = True
         try:
-            yield
+            with interrupts_call(lambda: self._in_loop(self._clear)):
+                yield
         finally:
             self._typing = False
-            if in_main:
-                signal.signal(signal.SIGINT, before)
 
     def enter_history(self) -> None:
         """Let the user choose lines from the history."""
