@@ -106,7 +106,17 @@ def test_each_calls_a_method_of_all(vms):
     assert [vm.status for vm in vms.where(tag="odd").each.stop()] == ["stopped"] * 4
 
 
-def test_ctrl_c_starts_no_further_one_and_says_what_was_done(vms, monkeypatch):
+def to_the_process():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def to_another_thread():
+    """It does not wake the main thread, as a signal does that comes just before that thread begins to wait."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("send", [to_the_process, to_another_thread])
+def test_ctrl_c_starts_no_further_one_and_says_what_was_done(vms, monkeypatch, send):
     """16 VMs are under way when the signal arrives. They end, and the other 4 are left alone."""
     entered, stopped = threading.Barrier(17), threading.Event()
     monkeypatch.setattr("novacron_shell.repl.pipes.threading", SimpleNamespace(Event=lambda: stopped))
@@ -117,7 +127,7 @@ def test_ctrl_c_starts_no_further_one_and_says_what_was_done(vms, monkeypatch):
 
     def interrupt():
         entered.wait(30)
-        os.kill(os.getpid(), signal.SIGINT)
+        send()
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -213,9 +223,10 @@ def test_await_runs_and_tasks_continue_between_lines(vms, coroutines):
         run_code(compiled("await asyncio.sleep(0); 1 / 0"), names, coroutines)
 
 
-def test_ctrl_c_cancels_what_is_awaited_and_its_job_is_rolled_back(vms, coroutines):
+@pytest.mark.parametrize("send", [to_the_process, to_another_thread])
+def test_ctrl_c_cancels_what_is_awaited_and_its_job_is_rolled_back(vms, coroutines, send):
     job = vms["a-00001"].migrate(vms["b-00001"].host, bandwidth="1MiB/s", wait=False)
-    names = {"job": job, "asyncio": asyncio, "interrupt": lambda: os.kill(os.getpid(), signal.SIGINT)}
+    names = {"job": job, "asyncio": asyncio, "interrupt": send}
     with pytest.raises(KeyboardInterrupt):
         run_code(compiled("asyncio.get_running_loop().call_soon(interrupt)\nawait job"), names, coroutines)
     assert isinstance(job.exception(30), errors.OperationCancelledError)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -14,10 +13,9 @@ import msgspec
 from novacron.errors import OperationCancelledError, OperationTimeoutError
 from novacron.identity import Identity
 from novacron.text import printable_line
+from novacron.threads import wait_done
 
 T = TypeVar("T")
-SLICE = 0.5
-"""Seconds that `Job.result` waits at a time."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,15 +168,15 @@ class Job(Future[T], Generic[T]):
     def result(self, timeout: float | None = None) -> T:
         """Return the result when the job has ended; after `timeout` seconds raise TimeoutError, and the job continues.
 
-        It waits in short slices. Python does not notice a Ctrl-C that arrives in the moment before it begins to wait for a lock.
+        Ctrl-C is noticed whenever it arrives.
         """
-        until = math.inf if timeout is None else time.monotonic() + timeout
-        while not self.done() and (now := time.monotonic()) < until:
-            try:
-                return super().result(min(SLICE, until - now))
-            except TimeoutError:
-                continue  # of the slice; or the job's own: then it is done
+        wait_done(self, timeout)
         return super().result(0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return the error that the job ended with, or None; after `timeout` seconds raise TimeoutError."""
+        wait_done(self, timeout)
+        return super().exception(0)
 
     def wait(self, timeout: float | None = None) -> T:
         """Return the result, as `result()` does. After `timeout` seconds raise OperationTimeoutError; the job continues."""

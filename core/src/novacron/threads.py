@@ -6,17 +6,21 @@ at its deadline. This module is the only place that starts such threads.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+SLICE = 0.5
+"""Seconds that is waited at a time. Python does not notice a Ctrl-C that arrives in the moment before it begins to wait for a lock."""
 
 
 def in_thread(work: Callable[[], T], name: str, future: Future[T] | None = None) -> Future[T]:
@@ -49,12 +53,38 @@ def within(seconds: float, work: Callable[[], T], name: str, discard: Callable[[
     """
     future = in_thread(work, name)
     try:
-        return future.result(seconds)
+        return result_of(future, seconds)
     except TimeoutError:
         if future.done() and future.exception() is not None:
             raise
         future.add_done_callback(lambda late: None if late.exception() else discard(late.result()))
         raise
+
+
+def wait_done(future: Future[Any], timeout: float | None = None) -> None:
+    """Wait until a future is done, at most `timeout` seconds. Ctrl-C is noticed whenever it arrives."""
+    until = math.inf if timeout is None else time.monotonic() + timeout
+    while not future.done() and (left := until - time.monotonic()) > 0:
+        with suppress(TimeoutError, CancelledError):
+            Future.exception(future, min(SLICE, left))
+
+
+def result_of(future: Future[T], timeout: float | None = None) -> T:
+    """Return the result of a future as its own method `result` does. Ctrl-C is noticed whenever it arrives.
+
+    Raises:
+        TimeoutError: it was not done within `timeout` seconds.
+    """
+    wait_done(future, timeout)
+    return future.result(0)
+
+
+def as_done(futures: Iterable[Future[T]]) -> Iterator[Future[T]]:
+    """Return futures in the order in which they are done. Ctrl-C is noticed whenever it arrives."""
+    left = set(futures)
+    while left:
+        done, left = wait_for(left, SLICE, FIRST_COMPLETED)
+        yield from done
 
 
 def fan_out(
@@ -76,10 +106,10 @@ def fan_out(
             answers.append(answer)
             running[answer] = time.monotonic() + seconds if seconds is not None else float("inf")
         pause = min(running.values()) - time.monotonic()
-        wait_for(running, None if pause == float("inf") else max(0.0, pause), FIRST_COMPLETED)
+        wait_for(running, min(SLICE, max(0.0, pause)), FIRST_COMPLETED)
         now = time.monotonic()
         running = {answer: end for answer, end in running.items() if not answer.done() and end > now}
     return answers
 
 
-__all__ = ["fan_out", "in_thread", "within"]
+__all__ = ["SLICE", "as_done", "fan_out", "in_thread", "result_of", "wait_done", "within"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from novacron.jobs import Job
+from novacron.threads import as_done, result_of
 from novacron_shell.completion import complete_vms
 from novacron_shell.options import common_options, common_options_beside_timeout, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell, write
@@ -216,13 +217,13 @@ class Bulk:
         with ThreadPoolExecutor(self.parallel, thread_name_prefix="novacron-bulk") as pool:
             futures = {pool.submit(self._one, vm, work): number for number, vm in enumerate(self.vms)}
             try:
-                for future in as_completed(futures):
+                for future in as_done(futures):
                     outcomes[futures[future]] = future.result()
                     self._progress(verb, future.result()[0])
             except KeyboardInterrupt:
                 self._cancel()
                 for future, number in futures.items():
-                    outcomes[number] = future.result()
+                    outcomes[number] = result_of(future)
         self._summary(verb, [outcomes[number] for number in sorted(outcomes)])
         if self._stopped.is_set():
             raise click.exceptions.Exit(130)

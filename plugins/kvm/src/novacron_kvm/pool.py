@@ -17,7 +17,7 @@ from typing import Any
 import libvirt
 
 from novacron.errors import HostConnectionError, OperationTimeoutError
-from novacron.threads import fan_out
+from novacron.threads import SLICE, fan_out
 from novacron_kvm.errors import mapped
 from novacron_kvm.openings import Opening, openings_to
 
@@ -29,8 +29,6 @@ REOPEN_SECONDS = 5.0
 """How long `take` waits for a new connection at most if the last one was found dead or could not be opened."""
 CLOSE_SECONDS = 2.0
 """How long `close` waits for a daemon to answer."""
-SLICE = 0.5
-"""Seconds that `take` waits at a time. Python does not notice a Ctrl-C that arrives just before it begins to wait."""
 
 
 class ConnectionPool:

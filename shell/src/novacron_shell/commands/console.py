@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-import threading
+import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NoReturn
@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from novacron.text import printable
+from novacron.threads import SLICE
 from novacron_shell.commands.ssh import run
 from novacron_shell.completion import vm_argument
 from novacron_shell.options import Settings, common_options
@@ -106,7 +107,7 @@ def viewer(settings: Settings, vm: str, show: bool, web: bool) -> None:
             tell("remote-viewer is not installed: install virt-viewer, or open this URL in another viewer")
         if through_ssh(handle):
             tell("Ctrl-C closes the connection through SSH")
-            threading.Event().wait()
+            _until_interrupted()
 
 
 def _serve(url: str, name: str) -> NoReturn:
@@ -117,8 +118,12 @@ def _serve(url: str, name: str) -> NoReturn:
         write(page)
         sys.stdout.flush()
         tell("open this address in a browser on this machine; Ctrl-C ends it")
-        while True:
-            threading.Event().wait()
+        _until_interrupted()
+
+
+def _until_interrupted() -> NoReturn:
+    while True:
+        time.sleep(SLICE)
 
 
 COMMANDS = {"console": console, "screenshot": screenshot, "send-key": send_key, "viewer": viewer}

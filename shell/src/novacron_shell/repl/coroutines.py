@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from types import CodeType
 from typing import Any, TypeVar
 
-from novacron.threads import in_thread
+from novacron.threads import in_thread, result_of
 from novacron_shell.repl.interrupts import DetachedError
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class Coroutines:
                 ended.set()
 
         try:
-            return asyncio.run_coroutine_threadsafe(watched(), loop).result()
+            return result_of(asyncio.run_coroutine_threadsafe(watched(), loop))
         except DetachedError:
             raise
         except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem
 from novacron.handles.vm import VMHandle
 from novacron.handles.vms import Each
 from novacron.text import printable_line
-from novacron.threads import fan_out, in_thread
+from novacron.threads import fan_out, in_thread, result_of
 
 AT_ONCE = 16
 """VMs that are worked on at the same time."""
@@ -204,11 +204,11 @@ def _run(name: str, work: Callable[[VMHandle], Any], vms: Sequence[VMHandle]) ->
 
     try:
         in_thread(spread, f"novacron-{name}")
-        return [answer.result() for answer in answers.result()]
+        return [answer.result() for answer in result_of(answers)]
     except KeyboardInterrupt as interrupt:
         stopped.set()
         try:
-            ended = Outcomes(name, [answer.result() for answer in answers.result(GRACE)])
+            ended = Outcomes(name, [answer.result() for answer in result_of(answers, GRACE)])
             interrupt.add_note(f"{name}: {ended.summary}")
         except (TimeoutError, KeyboardInterrupt):
             interrupt.add_note(f"{name}: some operations still run; `:jobs` lists them")

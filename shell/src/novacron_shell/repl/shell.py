@@ -21,6 +21,7 @@ from rich.text import Text
 
 from novacron.errors import NovaCronError
 from novacron.text import printable
+from novacron.threads import result_of
 from novacron.units import format_duration
 from novacron_shell.repl.completer import ShellCompleter
 from novacron_shell.repl.coroutines import compiled, run_code
@@ -170,7 +171,7 @@ class Shell(PythonRepl):
         if self._opening is None:
             return
         try:
-            self._opening.ready.result()
+            result_of(self._opening.ready)
         except NovaCronError:
             raise SystemExit from None  # whoever runs the shell reports the error
 
