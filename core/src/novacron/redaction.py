@@ -8,7 +8,15 @@ from typing import Any
 HIDDEN = "***"
 _HIDDEN_KEY = "*** private key ***"
 _WORDS = r"pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[_-]?key|credentials?|session[_-]?id"
+_ABOUT = (
+    rf"(?:{_WORDS}|(?:user|vendor)[_-]?data)s?(?:[_.-]?(?:max|min|key))?[_.-]?"
+    r"(?:files?|file[_-]?name|path|dir(?:ectory)?|ttl|lifetime|(?<![A-Za-z])age|expir(?:es?|ed|y|ation)|length|policy|type|count|required|less)"
+    r"(?:[_.-]?(?:at|in|on|after|days|hours|minutes|seconds|ms|bytes|bits))?(?![\w.-])"
+)
+"""The end of a name that says something about a secret but holds none, such as `password_file` and `token_ttl`."""
 _NAME = rf"(?i){_WORDS}|pass$|(?:user|vendor)[_-]?data|network_config|^commands$|^authorization$|^cookie$"
+_SECRET = rf"(?=(?:{_WORDS}))(?![\w.-]{{0,60}}?{_ABOUT})(?:{_WORDS})[\w-]{{0,40}}"
+"""A name in text from its word for a secret on."""
 _QUOTED = r"""\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"""
 _ATTACHED = r"(?:mysql\w{0,9}|mariadb(?:-\w{1,9})?|mycli|7z[ar]?)", "-p"
 _EITHER = (
@@ -47,7 +55,7 @@ _RULES = (
     (r"\b(?:glpat-|gh[opsu]_|github_pat_|xox[abprs]-|hvs\.)[\w-]{10,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", HIDDEN),
     (rf"(?i)((?<![\w-])--?[\w-]{{0,40}}(?:{_WORDS})\s+)(?:{_QUOTED}|[^\s\"']+)", rf"\1{HIDDEN}"),
     (
-        rf"(?i)((?:{_WORDS})[\w-]{{0,40}}[\"']?[ \t]{{0,9}}[=:])(\s{{0,99}}(?=[\"'])|[ \t]{{0,99}})(?:{_QUOTED}|[^\s'\"&;,]+)",
+        rf"(?i)({_SECRET}[\"']?[ \t]{{0,9}}[=:])(\s{{0,99}}(?=[\"'])|[ \t]{{0,99}})(?:{_QUOTED}|[^\s'\"&;,]+)",
         rf"\1\2{HIDDEN}",
     ),
 )
@@ -59,15 +67,26 @@ _BLOCK = (
     r"(?P<value>(?:[ \t]+[!&][^\s\[{]{0,99}){0,2}(?:[ \t]{0,99}[\[{].{0,9999}|[ \t]+[|>][-+\d]{0,2})?(?:[ \t]+\#.{0,999})?[ \t]{0,99})$"
 )
 """A line of YAML, or of JSON on several lines, with a secret whose value is a list, a mapping or text on the lines that follow."""
-_OPEN = rf"(?i)(?:{_WORDS})[\w-]{{0,40}}[\"']?\s{{0,9}}[=:]\s{{0,99}}(?=[\[{{])"
+_OPEN = rf"(?i){_SECRET}[\"']?\s{{0,9}}[=:]\s{{0,99}}(?=[\[{{])"
 """What stands before a list or a mapping of secrets in one line."""
-_BRACKET = rf"[\[\]{{}}]|{_QUOTED}"
+_PROMPT = rf"(?i){_SECRET}(?![\w-])[^:\r\n]{{0,200}}:[ \t]{{0,99}}$"
+"""The end of a line that asks for a secret: it is on the next line, such as in the record of a terminal."""
+_NO_ANSWER = r"- |-$|\#|---|\.\.\.$|[\]})]|[\"']?\w[\w. /-]{0,60}[\"']?:(?:\s|$)"
+"""What begins the next line if it has no secret: an item, a comment, the end of a document or of a list, another key."""
+_BRACKET = r"""[\[\]{}\n]|(?<!\w)(?:\"(?:[^\"\\]|\\.){0,9999}\"|'(?:[^'\\]|\\.){0,9999}'|[\"'][^\r\n]*)"""
+_SPARE = 1_000_000
+"""Characters that may be looked through for brackets that close, in vain. After that, only the line itself is."""
 _OPTION = rf"(?i)^--?[\w-]{{0,40}}(?:{_WORDS})$"
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether a field of this name holds a secret."""
-    return bool(re.search(_NAME, name))
+    """Return whether a field of this name holds a secret.
+
+    Example:
+        >>> is_secret_name("db_password"), is_secret_name("password_file"), is_secret_name("token_ttl")
+        (True, False, False)
+    """
+    return bool(re.search(_NAME, name)) and not re.search(rf"(?i){_ABOUT}", name)
 
 
 def described(value: Any) -> str:
@@ -121,7 +140,7 @@ def redacted(value: Any) -> Any:
         (['mysql', '--password', '***'], '{"api_key": ***}')
     """
     if isinstance(value, str):
-        value = _without_brackets(_without_blocks(value))
+        value = _without_blocks(_without_brackets(value))
         for pattern, shown in _RULES:
             value = re.sub(pattern, shown, value)
         return value
@@ -141,41 +160,74 @@ def redacted(value: Any) -> Any:
 
 
 def _without_blocks(text: str) -> str:
-    """Return text in YAML with `***` for the lines of a secret: a block of text, a list or a mapping. The keys beside it stay."""
+    """Return text with `***` for the lines of a secret: in YAML a block of text, a list or a mapping; or the line after a prompt.
+
+    The keys beside it stay.
+    """
     if "\n" not in text:
         return text
-    kept, column, items = list[str](), -1, False
+    kept, column, items, asked = list[str](), -1, False, False
     for line in text.splitlines(keepends=True):
         words = line.lstrip(" \t")
         indent = len(line) - len(words)
         if column >= 0 and (not words.strip() or indent > column or (items and indent == column and words.split()[0] == "-")):
+            asked = asked and not words.strip()
             if words.strip() and not kept[-1].endswith(f"{HIDDEN}\n"):
                 kept.append(" " * (column + 2) + f"{HIDDEN}\n")
             continue
         column = -1
-        if found := re.match(_BLOCK, line.rstrip("\r\n")):
+        plain = line.rstrip("\r\n")
+        if asked and words.strip():
+            asked = False
+            if not re.match(_NO_ANSWER, words):
+                line = f"{line[:indent]}{HIDDEN}{line[len(plain) :]}"
+        if (found := re.match(_BLOCK, plain)) and is_secret_name(found["key"].strip("\"': \t")):
             column, items = len(found["before"]), not found["value"].strip() or found["value"].lstrip()[0] in "!&#"
+            asked = not found["value"].strip()
             if "[" in found["value"] or "{" in found["value"]:
                 line = f"{found['before']}{found['key']} {HIDDEN}\n"
+        elif not found and re.search(_PROMPT, plain):
+            asked = True
         kept.append(line)
     return "".join(kept)
 
 
 def _without_brackets(text: str) -> str:
-    """Return text with `***` for a list or a mapping of secrets, up to the bracket that closes it."""
-    kept, end = list[str](), 0
+    """Return text with `***` for a list or a mapping of secrets, up to the bracket that closes it or the line where it breaks off."""
+    kept, end, spare = list[str](), 0, _SPARE
     brackets = re.compile(_BRACKET)
     for found in re.finditer(_OPEN, text):
         if found.end() < end:
             continue
         kept += [text[end : found.end()], HIDDEN]
-        depth, end = 0, len(text)
+        depth, end = 0, 0
         for mark in brackets.finditer(text, found.end()):
             depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark[0], 0)
             if depth == 0:
                 end = mark.end()
                 break
+            if mark[0] == "\n" and spare < mark.end() - found.end():
+                break
+        if not end:
+            spare -= len(text) - found.end()
+            end = _broken_off(text, found.end())
     return "".join(kept) + text[end:]
+
+
+def _broken_off(text: str, start: int) -> int:
+    """Return where a list that nothing closes ends: with its line and those that are indented further or go on with it."""
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    indent, end, before = len(line) - len(line.lstrip(" \t")), start, ""
+    while end < len(text):
+        stop = text.find("\n", end)
+        line = text[end : stop if stop >= 0 else len(text)]
+        words = line.strip()
+        goes_on = (before.endswith((",", "[", "{")) and words.startswith(('"', "'", "[", "{"))) or before.endswith(",")
+        if end > start and words and not goes_on and len(line) - len(line.lstrip(" \t")) <= indent:
+            return end - 1
+        before = words or before
+        end += len(line) + 1
+    return len(text)
 
 
 def _redacted_items(items: list[Any]) -> list[Any]:
