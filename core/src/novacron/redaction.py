@@ -215,15 +215,15 @@ def _without_brackets(text: str) -> str:
 
 
 def _broken_off(text: str, start: int) -> int:
-    """Return where a list that nothing closes ends: with its line and those that are indented further or go on with it."""
+    """Return where a list that nothing closes ends: with its line and those that are indented further or continue it."""
     line = text[text.rfind("\n", 0, start) + 1 : start]
     indent, end, before = len(line) - len(line.lstrip(" \t")), start, ""
     while end < len(text):
         stop = text.find("\n", end)
         line = text[end : stop if stop >= 0 else len(text)]
         words = line.strip()
-        goes_on = (before.endswith((",", "[", "{")) and words.startswith(('"', "'", "[", "{"))) or before.endswith(",")
-        if end > start and words and not goes_on and len(line) - len(line.lstrip(" \t")) <= indent:
+        continued = (before.endswith((",", "[", "{")) and words.startswith(('"', "'", "[", "{"))) or before.endswith(",")
+        if end > start and words and not continued and len(line) - len(line.lstrip(" \t")) <= indent:
             return end - 1
         before = words or before
         end += len(line) + 1
