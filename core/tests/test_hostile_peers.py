@@ -16,11 +16,12 @@ from types import SimpleNamespace
 import pytest
 from sushy import connector
 
-from novacron.errors import HostConnectionError, InvalidStateError, NovaCronError
+from novacron.errors import HostConnectionError, InvalidSpecError, InvalidStateError, NovaCronError
 from novacron.fleets.fencing import redfish_connection
 from novacron.fleets.fencing.redfish import Redfish
 from novacron.monitoring import sources
-from novacron.monitoring.remote import RemoteWriter
+from novacron.monitoring.otlp import OTLPWriter
+from novacron.monitoring.remote import RemoteReader, RemoteWriter
 from novacron.monitoring.sources import EndpointSource
 from novacron.records.fencing import FenceTarget
 from novacron.secrets import require_encryption
@@ -258,13 +259,26 @@ def test_a_secret_may_go_to_this_machine_or_through_tls(url):
     require_encryption(SECRET, url)
 
 
-def test_passwords_and_tokens_are_not_sent_in_clear():
+def test_passwords_and_tokens_are_not_sent_in_clear(monkeypatch):
     """To an address of TEST-NET: a connection would end with another error."""
     refused = "without encryption"
     with pytest.raises(InvalidStateError, match=refused):
         Redfish().status(target("http://192.0.2.1"))
-    with pytest.raises(InvalidStateError, match=refused):
-        RemoteWriter("http://192.0.2.1/api/v1/write", token=lambda: "hunter2")._post(b"", {})
+    for kind in (RemoteWriter, OTLPWriter):
+        monkeypatch.setenv("NOVACRON_CLEARTEXT_SECRETS", "1")
+        writer = kind("http://192.0.2.1/api/v1/write", token=lambda: "hunter2")
+        monkeypatch.delenv("NOVACRON_CLEARTEXT_SECRETS")
+        with pytest.raises(InvalidStateError, match=refused):
+            writer._post(b"", {})
+
+
+@pytest.mark.parametrize("kind", [RemoteWriter, OTLPWriter, RemoteReader])
+def test_remote_storage_that_would_get_the_token_in_clear_is_refused_when_it_is_named(kind):
+    with pytest.raises(InvalidSpecError, match="without encryption") as caught:
+        kind("http://192.0.2.1/api/v1/write", token=lambda: "hunter2")
+    assert [problem.path for problem in caught.value.problems] == ["url"]
+    for url, token in (("http://192.0.2.1/x", None), ("http://127.0.0.1:9090/x", str), ("https://192.0.2.1/x", str)):
+        assert kind(url, token=token).url == url
 
 
 @pytest.mark.parametrize(

@@ -334,3 +334,47 @@ def test_a_mail_server_that_hangs_delays_nobody(site, rounds, told_by, tmp_path)
     (waiting,) = site.fleet.alerts.waiting()
     assert waiting.sink["type"] == "email"
     assert waiting.attempts == 1
+
+
+EMAIL = {"type": "email", "to": "a@b", "from": "a@b", "user": "u", "password": "mail"}
+
+
+@pytest.mark.parametrize(
+    ("sink", "field"),
+    [
+        ({"type": "webhook", "url": "http://192.0.2.1/x", "token": "hook"}, "url"),
+        ({"type": "webhook", "url": "http://localhost.example.org/x", "token": "hook"}, "url"),
+        ({"type": "alertmanager", "url": "http://192.0.2.1", "token": "hook"}, "url"),
+        ({**EMAIL, "server": "192.0.2.1", "tls": "none"}, "tls"),
+        ({**EMAIL, "server": "[192.0.2.1", "tls": "none"}, "server"),
+    ],
+)
+def test_a_sink_that_would_send_its_secret_in_clear_is_refused_when_it_is_added(site, monkeypatch, sink, field):
+    content = {"receivers": [{"name": "log", "sinks": [{"type": "log"}]}, {"name": "team", "sinks": [{"type": "log"}, sink]}]}
+    with pytest.raises(InvalidSpecError) as caught:
+        site.fleet.alerts.load("own", content)
+    assert [problem.path for problem in caught.value.problems] == [f"receivers.team.sinks.1.{field}"]
+    assert "192.0.2.1/x" not in str(caught.value)
+    assert not site.fleet.alerts.storage.files()
+    if field != "server":
+        monkeypatch.setenv("NOVACRON_CLEARTEXT_SECRETS", "1")
+        site.fleet.alerts.load("own", content)
+        monkeypatch.delenv("NOVACRON_CLEARTEXT_SECRETS")
+        assert "team" in site.fleet.alerts.configuration().receivers, (
+            "a machine that does not allow it reads what others have stored"
+        )
+
+
+@pytest.mark.parametrize(
+    "sink",
+    [
+        {"type": "webhook", "url": "http://127.0.0.1:1/x", "token": "hook"},
+        {"type": "webhook", "url": "http://192.0.2.1/x"},
+        {"type": "alertmanager", "url": "https://192.0.2.1", "token": "hook"},
+        {**EMAIL, "server": "localhost", "tls": "none"},
+        {**EMAIL, "server": "192.0.2.1"},
+        {"type": "email", "to": "a@b", "from": "a@b", "server": "192.0.2.1", "tls": "none"},
+    ],
+)
+def test_a_sink_that_sends_no_secret_in_clear_is_accepted(site, sink):
+    assert site.fleet.alerts.load("own", {"receivers": [{"name": "team", "sinks": [sink]}]})

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
-from novacron.errors import InvalidSpecError, SpecProblem, StorageError
+from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem, StorageError
 from novacron.monitoring.posting import post
 from novacron.monitoring.remote_messages import RemoteMessages
 from novacron.records.series import Sample, Series
@@ -38,7 +38,7 @@ class Remote:
         ca: a PEM file with certificates to trust besides those of the system.
 
     Raises:
-        InvalidSpecError: an invalid address, or one with a password.
+        InvalidSpecError: an invalid address, one with a password, or one that would get the token without encryption.
     """
 
     def __init__(self, url: str, token: Callable[[], str] | None = None, ca: str | None = None) -> None:
@@ -47,6 +47,12 @@ class Remote:
             raise InvalidSpecError(
                 "invalid address of remote storage", problems=[SpecProblem("url", scheme_of(url), problem)], hint=hint
             )
+        if token is not None:
+            try:
+                require_encryption("the token of the remote storage", url)
+            except InvalidStateError as error:  # said now, and not when there are samples to send
+                problem = SpecProblem("url", scheme_of(url), f"https: {error}")
+                raise InvalidSpecError("invalid address of remote storage", problems=[problem], hint=error.hint) from None
         self.url, self.token, self._ca = url, token, ca
 
     def __repr__(self) -> str:
@@ -163,7 +169,7 @@ class RemoteWriter(QueuedWriter):
     """Writes each round to remote storage. `fleet.metrics.add_exporter(RemoteWriter(url))` lets the collector use it.
 
     Raises:
-        InvalidSpecError: an invalid address, or one with a password.
+        InvalidSpecError: an invalid address, one with a password, or one that would get the token without encryption.
         UnsupportedOperationError: the packages of `novacron[remote-write]` are not installed.
     """
 
@@ -182,7 +188,7 @@ class RemoteReader(Remote):
     """Reads series from remote storage: `RemoteReader("http://127.0.0.1:9090/api/v1/read")`.
 
     Raises:
-        InvalidSpecError: an invalid address, or one with a password.
+        InvalidSpecError: an invalid address, one with a password, or one that would get the token without encryption.
         UnsupportedOperationError: the packages of `novacron[remote-write]` are not installed.
     """
 

@@ -20,7 +20,7 @@ from novacron.monitoring.alerting.notifier import Notifier
 from novacron.monitoring.alerting.quantities import wrong_units
 from novacron.monitoring.alerting.rule_tests import RuleTest, run_tests
 from novacron.monitoring.alerting.rules import Rule, prometheus_file
-from novacron.monitoring.alerting.sinks import Sinks
+from novacron.monitoring.alerting.sinks import Sinks, unencrypted
 from novacron.monitoring.alerting.states import listed
 from novacron.monitoring.alerting.storage import AlertStorage, Outgoing
 from novacron.monitoring.builtin import definitions
@@ -132,13 +132,11 @@ class FleetAlerts:
             InvalidSpecError: it names each invalid field. Nothing is stored then.
         """
         read = read_configuration(content, name)
-        problems = [
-            problem
-            for receiver, sinks in read.receivers.items()
-            for place, sink in enumerate(sinks)
-            if sink["type"] == "flow"
-            for problem in self._actions.check(sink, f"receivers.{receiver}.sinks.{place}")
-        ]
+        problems = []
+        for receiver, sinks in read.receivers.items():
+            for place, sink in enumerate(sinks):
+                field = f"receivers.{receiver}.sinks.{place}"
+                problems += self._actions.check(sink, field) if sink["type"] == "flow" else unencrypted(sink, field)
         problems += unknown_metrics(read.rules) or wrong_units(read.rules, self._metrics.definitions())
         problems += same_alerts(read.rules)
         if problems:

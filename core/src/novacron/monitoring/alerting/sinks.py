@@ -22,6 +22,7 @@ from novacron.errors import (
     MISSING,
     UNKNOWN,
     InvalidSpecError,
+    InvalidStateError,
     NovaCronError,
     SpecProblem,
     StorageError,
@@ -98,6 +99,30 @@ def _text_problems(sink: Mapping[str, Any], field: str) -> list[SpecProblem]:
     ]
 
 
+def unencrypted(sink: Mapping[str, Any], field: str) -> list[SpecProblem]:
+    """Return what of a valid sink would send its secret to another machine without encryption."""
+    try:
+        _require_encryption(sink)
+    except InvalidStateError as error:  # said now, and not when there is an alert
+        name = "url" if "url" in sink else "tls"
+        given = scheme_of(sink["url"]) if "url" in sink else sink["tls"]
+        return [
+            SpecProblem(f"{field}.{name}", given, f"{'https' if name == 'url' else 'starttls or tls'}: {error}; {error.hint}")
+        ]
+    except ValueError:
+        return [SpecProblem(f"{field}.server", described(sink["server"]), "HOST or HOST:PORT")]
+    return []
+
+
+def _require_encryption(sink: Mapping[str, Any]) -> None:
+    """Refuse to send the secret of a sink without encryption; see `novacron.secrets`."""
+    if sink.get("token"):
+        require_encryption(f"the token of the sink {name_of(sink)}", sink["url"])
+    elif sink.get("user"):
+        encrypted = sink.get("tls", "starttls") != "none"
+        require_encryption(f"the password of the sink {name_of(sink)}", f"//{sink['server']}", encrypted=encrypted)
+
+
 class Sinks:
     """Makes the sinks that a configuration describes.
 
@@ -162,7 +187,7 @@ class Sinks:
     def _post(self, sink: Mapping[str, Any], url: str, body: Any, key: str) -> None:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "NovaCron"}
         if sink.get("token"):
-            require_encryption(f"the token of the sink {name_of(sink)}", url)
+            _require_encryption(sink)
             headers["Authorization"] = f"Bearer {self._secret(sink['token'])}"
         try:
             post(url, json.dumps(body).encode(), headers, timeout=DEADLINE, ca=sink.get("ca"))
@@ -190,7 +215,7 @@ class Sinks:
         host = address.hostname or "localhost"
         password = self._secret(sink["password"]) if sink.get("user") else ""
         if password:
-            require_encryption(f"the password of the sink {name_of(sink)}", f"//{sink['server']}", encrypted=tls != "none")
+            _require_encryption(sink)
         try:
             connection = (
                 smtplib.SMTP_SSL(host, port, timeout=DEADLINE, context=context)
@@ -251,4 +276,4 @@ def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
 
 
-__all__ = ["DEADLINE", "SINKS", "Sinks", "check_sink", "name_of"]
+__all__ = ["DEADLINE", "SINKS", "Sinks", "check_sink", "name_of", "unencrypted"]
