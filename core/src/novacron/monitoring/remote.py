@@ -51,8 +51,8 @@ class Remote:
             try:
                 require_encryption("the token of the remote storage", url)
             except InvalidStateError as error:  # said now, and not when there are samples to send
-                problem = SpecProblem("url", scheme_of(url), f"https: {error}")
-                raise InvalidSpecError("invalid address of remote storage", problems=[problem], hint=error.hint) from None
+                clear = [SpecProblem("url", scheme_of(url), f"https: {error}")]
+                raise InvalidSpecError("invalid address of remote storage", problems=clear, hint=error.hint) from None
         self.url, self.token, self._ca = url, token, ca
 
     def __repr__(self) -> str:
