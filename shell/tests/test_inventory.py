@@ -24,7 +24,7 @@ def hosts():
     hosts.close()
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     waiting = threading.Event()
     while not condition():
@@ -44,13 +44,13 @@ def test_what_another_connection_changes_is_seen_without_a_command(hosts):
 
 
 def test_a_host_that_hangs_costs_its_own_vms_and_is_named(hosts, monkeypatch):
-    monkeypatch.setattr(inventory, "PATIENCE", 1.0)
+    monkeypatch.setattr(inventory, "PATIENCE", 3.0)
     vms, (first, second) = Inventory(hosts), hosts
     hung = threading.Event()
-    monkeypatch.setattr(hosts[first].vms, "list", lambda: hung.wait(30))
+    monkeypatch.setattr(hosts[first].vms, "list", lambda: hung.wait(60))
     began = time.monotonic()
     vms.refresh()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     hung.set()
     assert list(vms.unreachable) == [first]
     assert [vm.host.name for vm in vms.values()] == [second]

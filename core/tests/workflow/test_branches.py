@@ -82,13 +82,14 @@ def test_the_lines_of_a_run_of_several_vms_name_them(hosts):
 
 def test_a_run_of_several_vms_does_no_more_at_a_time_than_asked(hosts):
     vms = [hosts["wf1"].vms.create(name=f"v{n}", memory="64MiB") for n in range(6)]
-    guard, now, most = threading.Lock(), [0], [0]
+    guard, now, most, both = threading.Lock(), [0], [0], threading.Barrier(2)
 
     @step
     def busy(context):
         with guard:
             now[0] += 1
             most[0] = max(most[0], now[0])
+        both.wait(60)
         context.wait(0.02)
         with guard:
             now[0] -= 1
@@ -105,12 +106,12 @@ def test_cancelling_a_run_of_several_vms_keeps_those_that_are_done(hosts):
     def linger(context):
         if context.ref.name == "v1":
             second.set()
-            context.wait(10)
+            context.wait(60)
 
     run = (steps.tag("t") >> linger()).run(vms, max_parallel=1, wait=False)
-    assert second.wait(10)
+    assert second.wait(60)
     run.cancel()
     with pytest.raises(errors.OperationCancelledError):
-        run.result(10)
+        run.result(60)
     assert run.status == "cancelled"
     assert [sorted(vm.refresh().tags) for vm in vms] == [["t"], [], []]

@@ -243,13 +243,14 @@ def test_runs_of_one_vm_take_turns_and_name_whom_they_wait_for(hosts, vm):
 
 def test_a_run_is_paused_goes_on_and_is_cancelled_by_another_process_that_asks(hosts, vm):
     """The asking goes through the database, as from any other process."""
-    reached, ended, runs = threading.Semaphore(0), threading.Event(), novacron.fleet().runs
+    reached, paused, runs = threading.Semaphore(0), threading.Event(), novacron.fleet().runs
 
     @step
     def linger(context):
         reached.release()
-        context.wait(1)
-        ended.set()
+        if paused.is_set():
+            context.wait(60)  # until it is cancelled
+        assert paused.wait(60)
 
     @linger.undo
     def nothing_to_undo(context, result):
@@ -258,9 +259,9 @@ def test_a_run_is_paused_goes_on_and_is_cancelled_by_another_process_that_asks(h
     run = (steps.tag("t") >> linger() >> linger() >> steps.snapshot("s")).run(vm, hosts=hosts, wait=False)
     assert reached.acquire(timeout=60)
     runs.pause(run.id)
-    assert ended.wait(60)
     while not run.status == runs[run.id].status == "paused":
         time.sleep(0.02)
+    paused.set()
     assert not reached.acquire(timeout=1), "the next step began although the run is paused"
     runs.unpause(run.id)
     assert reached.acquire(timeout=60)

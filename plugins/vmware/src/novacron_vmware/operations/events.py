@@ -297,15 +297,17 @@ class _History:
             self._version = update.version
 
     def read(self) -> list[Any]:
-        """Return the events that are new."""
+        """Return the events that are new. If the session expires meanwhile, the next one's: nothing else would tell of them."""
         found = list[Any]()
-        try:
-            with translated():
-                while len(found) < MOST and (page := self._events.ReadNextEvents(PAGE)):
-                    found += page
-        except NovaCronError as error:
-            if not _expired(error):
-                raise
+        for _ in range(EXPIRIES):
+            try:
+                with translated():
+                    while len(found) < MOST and (page := self._events.ReadNextEvents(PAGE)):
+                        found += page
+                break
+            except NovaCronError as error:
+                if not _expired(error):
+                    raise
             self.begin()
         self._since = max([self._since, *(each.createdTime for each in found)])
         return found
