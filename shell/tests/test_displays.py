@@ -5,6 +5,7 @@ import inspect
 import io
 import pkgutil
 import re
+import threading
 from collections.abc import Mapping
 from enum import Enum
 from typing import Protocol
@@ -293,6 +294,40 @@ def test_an_object_without_a_display_is_shown_without_its_address():
 
     assert "0x" not in said(Thing())
     assert "\\x1b[2J" in said(type("Evil", (), {"__repr__": lambda self: "\x1b[2J"})())
+
+
+@pytest.mark.parametrize("shown", ["vm", "nics"])
+def test_a_vm_of_a_list_shows_all_of_it_and_its_addresses(host, shown):
+    """A listing reads few fields. A card without the others would say that the VM has no disks and no addresses."""
+    vm = next(each for each in host.vms.list() if each.name == "vm-00001")
+    assert vm.record.nics is None
+    record = vm.host.invoke("vm_get", vm=vm.id)
+    (addresses,) = {nic.addresses for nic in record.nics}
+    text = said(vm if shown == "vm" else vm.nics)
+    assert addresses
+    assert all(address in text for address in addresses)
+    assert shown == "nics" or all(disk.source in text for disk in record.disks)
+
+
+def test_a_vm_whose_host_does_not_answer_shows_what_was_read(host, monkeypatch):
+    """The display waits a few seconds at most, and says why fields are missing."""
+    vm = next(each for each in host.vms.list() if each.name == "vm-00001")
+    ended = threading.Event()
+    monkeypatch.setattr("novacron_shell.repl.drawings.CARD_SECONDS", 0.01)
+    monkeypatch.setattr("novacron.handles.addresses.whole_record", lambda *_, **__: ended.wait())
+    try:
+        text = said(vm)
+    finally:
+        ended.set()
+    assert vm.id in text
+    assert "did not tell all of vm-00001" in text
+
+
+def test_a_host_shows_each_value_once(host):
+    """What it is and what it uses are two records that share fields."""
+    names = [line.split()[0] for line in said(host).splitlines() if line[:1].strip()]
+    assert "memory_free_bytes" in names
+    assert len(names) == len(set(names))
 
 
 def test_snapshots_are_a_tree(host):

@@ -100,6 +100,24 @@ def with_addresses(host: HostHandle, records: Sequence[VM], *, seconds: float = 
     return [_filled(record, told.get(record.id, ())) for record in records]
 
 
+def whole_record(vm: VMHandle, *, seconds: float = PATIENCE) -> VM:
+    """Return all of a VM: its record with the addresses of its NICs. A record of a listing without details is read again.
+
+    Args:
+        vm: The VM.
+        seconds: How long the VM may take to tell its addresses.
+
+    Example:
+        >>> import novacron
+        >>> host = novacron.connect("sim://whole-record")
+        >>> _ = host.vms.create(name="web1", nics=[{"network": "default"}], start=True)
+        >>> len(whole_record(host.vms["web1"]).nics[0].addresses)
+        1
+    """
+    record = vm.record if vm.record.nics is not None else vm.host.invoke("vm_get", vm=vm.id)
+    return with_addresses(vm.host, [record], seconds=seconds)[0]
+
+
 def _filled(record: VM, found: Sequence[NICAddress]) -> VM:
     """Return a record whose NICs have these addresses."""
     if not found:
@@ -153,4 +171,4 @@ def _usable(addresses: Sequence[str], source: Source, mac: str | None) -> Iterab
             yield Address(address=str(address), source=source, version=address.version, mac=mac)
 
 
-__all__ = ["Address", "addresses_of", "with_addresses"]
+__all__ = ["Address", "addresses_of", "whole_record", "with_addresses"]

@@ -35,12 +35,10 @@ def list_(bulk: Bulk) -> None:
         "filter": "filter",
         "addresses": "addresses",
     }
-    from novacron.handles.addresses import with_addresses
+    from novacron.handles.addresses import whole_record
 
     def read(vm: Any) -> Sequence[Any]:
-        if vm.record.nics is None:
-            vm.refresh()
-        nics: Sequence[Any] = with_addresses(vm.host, [vm.record])[0].nics or ()
+        nics: Sequence[Any] = whole_record(vm).nics or ()
         return nics
 
     bulk.show_lists(read, columns)

@@ -148,11 +148,11 @@ def error_line(error: BaseException) -> RenderableType:
     return Text.assemble(*parts)
 
 
-def card(record: Any) -> Table:
-    """Return all fields of a record that say something; lists of records within it are tables."""
+def card(record: Any, *, without: Sequence[str] = ()) -> Table:
+    """Return all fields of a record that say something, but for those `without`; lists of records within it are tables."""
     drawn = Table.grid(padding=(0, 2))
     for name, value in fields_of(record).items():
-        if value not in EMPTY:
+        if value not in EMPTY and name not in without:
             drawn.add_row(Text(name, style="bold"), _value(name, value))
     return drawn
 

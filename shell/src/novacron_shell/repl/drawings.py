@@ -12,15 +12,18 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from novacron.display import cell, rows_of
-from novacron.errors import NovaCronError
+from novacron.display import cell, fields_of, rows_of
+from novacron.errors import NovaCronError, OperationTimeoutError
 from novacron.text import printable, printable_line
+from novacron.threads import within
 from novacron_shell.output import STATUS_STYLE
 from novacron_shell.progress import describe
 from novacron_shell.repl.display import card, error_line, records_table, table, without_address
 from novacron_shell.repl.sparklines import sparkline
 from novacron_shell.repl.themes import Code
 
+CARD_SECONDS, ADDRESS_SECONDS = 3.0, 2.0
+"""How long the display of a VM waits for its host, and for its addresses."""
 LEXERS = {"json": "json", "yaml": "yaml", "vmx": "ini"}
 """Pygments lexers of native definitions, by the end of their format; others are XML."""
 
@@ -78,10 +81,41 @@ def _snapshot(record: Any) -> Text:
 
 def host(found: Any) -> RenderableType:
     """A host: what it is, and its use now if it answers."""
-    parts: list[RenderableType] = [card(found.info())]
+    info = found.info()
+    parts: list[RenderableType] = [card(info)]
     if found.supports("host_stats"):
-        parts.append(card(found.stats()))
+        stats = found.stats()
+        known = fields_of(info)
+        parts.append(card(stats, without=[name for name in fields_of(stats) if name in known or name == "host"]))
     return Group(*parts)
+
+
+def vm(found: Any) -> RenderableType:
+    """All of a VM; if its host does not answer, what was read before."""
+    try:
+        return card(_whole(found))
+    except NovaCronError as error:
+        return Group(card(found.record), error_line(error))
+
+
+def nics(found: Any) -> RenderableType:
+    """The NICs of a VM with their addresses."""
+    try:
+        return records_table(_whole(found._vm).nics or ())
+    except NovaCronError as error:
+        return error_line(error)
+
+
+def _whole(found: Any) -> Any:
+    """Read all of a VM. Raises OperationTimeoutError if its host takes too long: the prompt would wait for it."""
+    from novacron.handles.addresses import whole_record
+
+    try:
+        return within(CARD_SECONDS, lambda: whole_record(found, seconds=ADDRESS_SECONDS), "novacron-card")
+    except TimeoutError:
+        raise OperationTimeoutError(
+            f"{found.host.name} did not tell all of {found.name} within {CARD_SECONDS:g} s", hint="`.refresh()` waits longer"
+        ) from None
 
 
 def hosts(found: Mapping[str, Any]) -> RenderableType:
@@ -393,6 +427,8 @@ DRAWERS: Mapping[str, Any] = {
     "Page": page,
     "SnapshotCollection": snapshots,
     "HostHandle": host,
+    "VMHandle": vm,
+    "NICCollection": nics,
     "OpenHosts": hosts,
     "FleetHosts": fleet_hosts,
     "Fleet": fleet,

@@ -143,7 +143,7 @@ class Toolbar:
         running = Counter(vm.status for vm in self._vms.values())["running"]
         parts: StyleAndTextTuples = [
             ("bold", f" {printable_line(', '.join(self._hosts)) if 0 < len(self._hosts) < 4 else f'{len(self._hosts)} hosts'}"),
-            ("", f"  {len(self._vms)} VMs, {running} running"),
+            ("", f"  {len(self._vms)} VM{'s' if len(self._vms) != 1 else ''}, {running} running"),
         ]
         states = dict(self._vms.unreachable)
         connecting = [name for name, error in states.items() if error == CONNECTING]

@@ -96,7 +96,8 @@ class VMTable(ScrollView, can_focus=True):
     def _line(self, line: VMState | Group, number: int) -> Strip:
         under_cursor = number == self._cursor and self.has_focus
         if isinstance(line, Group):
-            text = f"{line.title}  {line.vms} VMs, {line.running} running, CPU {100 * line.cpus:.0f}%, {format_size(line.memory_bytes)}"
+            vms = f"{line.vms} VM{'s' if line.vms != 1 else ''}, {line.running} running"
+            text = f"{line.title}  {vms}, CPU {100 * line.cpus:.0f}%, {format_size(line.memory_bytes)}"
             return Strip([Segment(printable_line(text), Style(bold=True, color="cyan", reverse=under_cursor))])
         segments = []
         for name in self._view.columns:
