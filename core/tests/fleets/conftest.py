@@ -4,8 +4,12 @@ import subprocess
 import sys
 import textwrap
 import uuid
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from failover_rack import Rack, watch
 
 from novacron.drivers.sim import world
 
@@ -41,3 +45,25 @@ def installed(tmp_path):
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
     return run
+
+
+@pytest.fixture
+def racks(tmp_path, monkeypatch):
+    """Return a function that makes a rack of simulated hosts with power. Afterwards no VM may ever have run twice."""
+    made, seen = [], []
+
+    def make(names="abc", **settings):
+        rack = Rack(tmp_path / f"state{len(made)}", names, **settings)
+        made.append(rack)
+        seen.append(watch(rack, monkeypatch))
+        return rack
+
+    yield make
+    for rack in made:
+        rack.close()
+    assert all(not each for each in seen), seen
+
+
+@pytest.fixture
+def rack(racks):
+    return racks()

@@ -122,7 +122,9 @@ class BMC:
     def status(self, target):
         machine = self.machines[target.options["machine"]]
         machine.bmc_calls -= 1
-        if machine.fault in ("cut", "password") or self._cut(machine):
+        if machine.fault == "password":
+            raise errors.AuthenticationError("the BMC rejected the password")
+        if machine.fault == "cut" or self._cut(machine):
             raise errors.HostConnectionError("the BMC can't be reached")
         if machine.pending:
             machine.pending -= 1
@@ -191,6 +193,20 @@ class Rack:
             messages += controller.round()
             self.clock.sleep(5)
         return messages
+
+    def well(self, controller=None):
+        """Let a controller see that all is well, until its grace period is over; return it."""
+        controller = controller or self.controller()
+        assert self.rounds(controller, 4) == []
+        return controller
+
+    def reboot(self, name, controller, rounds):
+        """Let a machine crash, a controller work for some rounds, and the machine boot; return it."""
+        machine = self.machines[name]
+        machine.crash()
+        self.rounds(controller, rounds)
+        machine.boot()
+        return machine
 
     def status(self, name):
         return self.site.fleet.nodes[name].status

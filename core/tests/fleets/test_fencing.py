@@ -254,7 +254,7 @@ def bmc(tmp_path):
     from werkzeug.serving import make_server
 
     class System(FakeDriver):
-        power, obeys, said = "On", True, []
+        power, obeys, said, rejected = "On", True, [], 0
 
         def get_power_state(self, identity):
             return System.power
@@ -266,13 +266,22 @@ def bmc(tmp_path):
 
     users = tmp_path / "users"
     users.write_text("admin:" + bcrypt.hashpw(b"hunter2", bcrypt.gensalt(4)).decode() + "\n")
-    systems = [{"uuid": str(uuid.uuid4()), "name": "kvm1", "power_state": "On", "nics": []}]
+    systems = [{"uuid": str(uuid.uuid5(uuid.NAMESPACE_DNS, "kvm1")), "name": "kvm1", "power_state": "On", "nics": []}]
     app, wsgi = main.app, main.app.wsgi_app
+    checked = main.RedfishAuthMiddleware(wsgi, str(users))
+
+    def counted(environ, start):
+        def begin(status, *more):
+            System.rejected += status.startswith("401")
+            return start(status, *more)
+
+        return checked(environ, begin)
+
     app.configure(extra_config={"SUSHY_EMULATOR_FAKE_SYSTEMS": systems, "SUSHY_EMULATOR_STATE_DIR": str(tmp_path)})
     driver = System.initialize(app.config, app.logger)()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(main.Application, "systems", property(lambda self: driver))
-        server = make_server("127.0.0.1", 0, main.RedfishAuthMiddleware(wsgi, str(users)), threaded=True)
+        server = make_server("127.0.0.1", 0, counted, threaded=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}", System
@@ -308,6 +317,40 @@ def test_a_bmc_with_a_wrong_password_is_named(site, node, bmc, monkeypatch):
     fencer = Fencer(site.fleet._fencer()._agents, site.secrets.get, {}, pause=0, patience=0)
     assert not fencer.fence(site.fleet.nodes["a"], site.fleet.fencing.list("a")).off
     assert system.power == "On"
+
+
+def test_a_wrong_password_is_not_tried_until_the_account_is_locked(site, node, bmc, monkeypatch, caplog):
+    """BMCs lock an account after some wrong passwords. Fencing read the status every second, and the controller in each round."""
+    url, system = bmc
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("NOVACRON_SECRET_BMC", "open-sesame")
+    site.fleet.fencing.set("a", "redfish", url=url, username="admin", password_secret="bmc")
+    clock, [device], found = Clock(), site.fleet.fencing.list("a"), site.fleet.nodes["a"]
+    fencer = Fencer(site.fleet._fencer()._agents, site.secrets.get, {}, patience=60, pause=1, clock=clock, sleep=clock.sleep)
+    result = fencer.fence(found, [device])
+    assert (result.off, system.power, system.rejected, clock.now) == (False, "On", 2, 0.0)
+    assert any("rejected the user or the password" in step for step in result.steps)
+    readings = [fencer.read(found, device) for _ in range(20)]
+    assert (system.rejected, {each.status for each in readings}) == (2, {"unknown"})
+    assert "so that the account is not locked it is not asked for 300 s" in readings[-1].error
+    clock.sleep(301)
+    assert fencer.read(found, device).status == fencer.read(found, device).status == "unknown"
+    assert system.rejected == 3
+    assert "open-sesame" not in caplog.text + str(result) + str(readings) + repr(vars(fencer))
+    monkeypatch.setenv("NOVACRON_SECRET_BMC", "hunter2")  # it is asked at once when the password was corrected
+    assert (fencer.read(found, device).status, system.rejected) == ("on", 3)
+
+
+def test_a_login_that_a_fence_program_could_not_make_is_named(site, node, tmp_path, monkeypatch):
+    program, asked = tmp_path / "fence_denied", tmp_path / "asked"
+    program.write_text(f"#!/bin/sh\necho >> {asked}\nexit 3\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    site.fleet.fencing.set("a", "program", program="fence_denied")
+    fencer, [device], found = site.fleet._fencer(), site.fleet.fencing.list("a"), site.fleet.nodes["a"]
+    readings = [fencer.read(found, device).error for _ in range(5)]
+    assert all("fence_denied could not log in to the fence device" in each for each in readings)
+    assert len(asked.read_text().splitlines()) == 2
 
 
 def test_a_bmc_that_does_not_answer_is_not_off(site, node, monkeypatch):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from novacron.workflow.run.run import Run
     from novacron.workflow.run.runs import Runs
 
+ENTERED = ("up", "unreachable", "maintenance")
+"""Statuses in which a node can enter maintenance. Those of a failover are left alone."""
 FAILED = "its migration failed; `novacron run list` shows the run"
 """Why a VM is not where it was planned."""
 
@@ -157,14 +159,13 @@ class Maintenance:
             OperationCancelledError: the run was cancelled. The node stays in maintenance; `leave` moves the VMs back.
         """
         node = self._nodes[name]
-        if node.status not in ("up", "unreachable", "maintenance"):
-            raise InvalidStateError(
-                f"{node.name} is {node.status}", resource=node.name, hint="`novacron node show` has the reason"
-            )
+        if node.status not in ENTERED:
+            raise _unusable(node)
         refuse_balanced([node], "let it empty the node: `novacron vsphere node maintenance-enter NAME --evacuate`")
         before = node.status, node.reason
         with self._recorded("maintenance_enter", node.name, {"storage": storage, "partial": partial, "reason": reason}):
-            self._store.change(node.id, status="maintenance", reason=reason or "maintenance")
+            if not self._store.change(node.id, only=ENTERED, status="maintenance", reason=reason or "maintenance"):
+                raise _unusable(self._nodes[node.id])  # a failover of it has just begun
             try:
                 self._finish_interrupted(node, follow)
                 plan = self.plan(node.id, storage=storage, stopped=stopped, avoid=avoid)
@@ -178,7 +179,7 @@ class Maintenance:
                         hint="move or stop these VMs, or use --partial",
                     )
             except BaseException:
-                self._store.change(node.id, status=before[0], reason=before[1])
+                self._store.change(node.id, only=("maintenance",), status=before[0], reason=before[1])
                 raise
             self._remember(node, [*self._store.evacuated(node.id), *(move.vm for move in plan.moves)])
             migrate_all(self._fleet, self._store, _run_name(node), plan.moves, storage, follow)
@@ -211,7 +212,8 @@ class Maintenance:
         if not self.is_away(node.id):
             raise InvalidStateError(f"{node.name} is not in maintenance: it is {node.status}", resource=node.name)
         with self._recorded("maintenance_leave", node.name, {"keep_vms": keep_vms}):
-            self._store.change(node.id, status="up", reason="")
+            if not self._store.change(node.id, only=("maintenance", "up"), status="up", reason=""):
+                raise _unusable(self._nodes[node.id])
             self._nodes.refresh([node.host])
             self._finish_interrupted(node, follow)
             plan = self._planner.plan_back(self._nodes[node.id], [] if keep_vms else self._store.evacuated(node.id))
@@ -306,6 +308,10 @@ class Maintenance:
 
     def _remember(self, node: FleetNode, vms: Sequence[str]) -> None:
         self._store.change(node.id, evacuated=sorted(set(vms)))
+
+
+def _unusable(node: FleetNode) -> InvalidStateError:
+    return InvalidStateError(f"{node.name} is {node.status}", resource=node.name, hint="`novacron node show` has the reason")
 
 
 def _run_name(node: FleetNode) -> str:

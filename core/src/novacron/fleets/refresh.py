@@ -80,7 +80,7 @@ class Refresh:
     def _mark_unreachable(self, errors: Mapping[str, NovaCronError]) -> None:
         for node in self._nodes.list():
             if node.status == "up" and node.hosts and set(node.hosts) <= set(errors):
-                self._nodes.change(node.id, status="unreachable")
+                self._nodes.change(node.id, only=("up",), status="unreachable")
 
     def _reconcile(
         self, reports: Mapping[str, Sequence[FoundNode]], timeout: float | str | None

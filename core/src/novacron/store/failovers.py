@@ -61,14 +61,22 @@ class FailoverStore(Store):
             query = t.select().where(t.c.failover == failover).order_by(t.c.priority, t.c.name, t.c.vm)
             return [_restarted(row) for row in connection.execute(query).mappings()]
 
-    def begin(self, right: Right, node: str, node_name: str, group: str, reason: str) -> Failover:
-        """Store a new failover of a node, and that the node is being fenced, in one transaction."""
+    def begin(self, right: Right, node: str, node_name: str, group: str, reason: str) -> Failover | None:
+        """Store a new failover of a node, and that the node is being fenced, in one transaction.
+
+        Returns:
+            The failover; None if somebody uses the node otherwise, as for maintenance that has begun meanwhile. Nothing is stored then.
+        """
         from novacron.store.database import clock
+        from novacron.store.nodes import OBSERVED
         from novacron.store.tables import failovers, nodes
 
         key = uuid.uuid4().hex
         with self.transaction() as connection:
             right.check(connection)
+            free = (nodes.c.id == node) & nodes.c.status.in_(OBSERVED)
+            if not connection.execute(nodes.update().where(free).values(status="fencing", reason=reason)).rowcount:
+                return None
             now = clock(connection)
             connection.execute(
                 failovers.insert().values(
@@ -83,10 +91,7 @@ class FailoverStore(Store):
                     steps=[reason],
                 )
             )
-            connection.execute(nodes.update().where(nodes.c.id == node).values(status="fencing", reason=reason))
-        found = self.of_node(node)
-        assert found is not None  # noqa: S101 - it was just stored
-        return found
+        return self.of_node(node)
 
     def advance(
         self, right: Right, failover: Failover, stage: str, *, status: str, reason: str = "", steps: Iterable[str] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 RESOURCES = ("vcpus", "memory", "storage")
 """The resources that are claimed."""
+
+
+OBSERVED = ("up", "unreachable", "suspect")
+"""The statuses that follow from what is seen of a node. The other ones are set by a person or by a failover."""
 
 
 class FoundNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,14 +101,11 @@ class NodeStore(Store):
 
         with self.transaction() as connection:
             known = connection.execute(nodes.select().where(nodes.c.id == found.id)).mappings().first()
-            status = found.status
-            if known is not None and known["status"] not in ("up", "unreachable", "suspect") and not _reported(known, status):
-                status = known["status"]  # set by a person or by a failover
             values = {
                 "name": found.name,
                 "host": hosts[0],
                 "hosts": [*hosts],
-                "status": status,
+                "status": found.status,
                 "balanced_by": found.balanced_by,
                 "restarted_by": found.restarted_by,
                 "vcpus_total": found.cpus,
@@ -116,18 +117,29 @@ class NodeStore(Store):
                 "seen_at": clock(connection),
             }
             if known is not None:
+                values["status"] = _kept_or(found.status)
                 connection.execute(nodes.update().where(nodes.c.id == found.id).values(**values))
                 return
             fresh: dict[str, Any] = {"cordoned": False, "labels": {}, "settings": {}, "generation": 0, **limits(None, {})}
             fresh |= {f"{resource}_allocated": 0 for resource in RESOURCES}
             connection.execute(nodes.insert().values(id=found.id, **values, **fresh))
 
-    def change(self, node: str, **values: Any) -> None:
-        """Set columns of a node."""
+    def change(self, node: str, *, only: Collection[str] | None = None, **values: Any) -> bool:
+        """Set columns of a node.
+
+        Args:
+            node: the node's id.
+            only: the statuses in which the node is changed; None for all. Another process may have changed it since it was read.
+            values: the new values.
+
+        Returns:
+            Whether it was changed.
+        """
         from novacron.store.tables import nodes
 
+        same = nodes.c.id == node if only is None else (nodes.c.id == node) & nodes.c.status.in_(only)
         with self.transaction() as connection:
-            connection.execute(nodes.update().where(nodes.c.id == node).values(**values))
+            return bool(connection.execute(nodes.update().where(same).values(**values)).rowcount)
 
     def settings(self, node: str) -> dict[str, Any]:
         """Return the node's own settings."""
@@ -260,9 +272,20 @@ def _not_overcommitted(row: Any, allocated: Sequence[Any]) -> Iterator[str]:
         yield f"memory: a ratio above 1 is not possible with the memory of {', '.join(vms)}"
 
 
-def _reported(known: Any, status: str) -> bool:
-    """Return whether the hypervisor itself set the status before, as vCenter does with its maintenance mode."""
-    return bool(known["status"] == "maintenance" and not known["reason"] and status == "up")
+def _kept_or(status: str) -> Any:
+    """Return an SQL expression for the status of a node whose hypervisor reports `status`.
+
+    The status that a person or a failover has set is kept, also one that is set while the hypervisor is asked. Maintenance without a
+    reason was reported by the hypervisor itself, as vCenter does with its maintenance mode.
+    """
+    import sqlalchemy as sa
+
+    from novacron.store.tables import nodes
+
+    seen: sa.ColumnElement[bool] = nodes.c.status.in_(OBSERVED)
+    if status == "up":
+        seen |= (nodes.c.status == "maintenance") & (sa.func.coalesce(nodes.c.reason, "") == "")
+    return sa.case((seen, status), else_=nodes.c.status)
 
 
-__all__ = ["RESOURCES", "FoundNode", "NodeStore", "inventory_of", "node_id", "node_of"]
+__all__ = ["OBSERVED", "RESOURCES", "FoundNode", "NodeStore", "inventory_of", "node_id", "node_of"]

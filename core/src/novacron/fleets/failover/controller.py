@@ -9,20 +9,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from novacron.errors import BusyError, NovaCronError, StorageError
 from novacron.fleets.asking import Askable
 from novacron.fleets.failover.observing import Observations, brake, second_view
-from novacron.fleets.failover.protecting import AUTOSTARTED, NEVER_RESTARTED, read_protected
-from novacron.fleets.failover.restarting import Restarter, place_unknown, taker_of_allocation
-from novacron.fleets.failover.returning import cleaned, ended_together, started_again
+from novacron.fleets.failover.places import Places
+from novacron.fleets.failover.protecting import NEVER_RESTARTED, read_protected
+from novacron.fleets.failover.rebooting import PATIENCE, Reboots
+from novacron.fleets.failover.restarting import Restarter, taker_of_allocation
+from novacron.fleets.failover.returning import cleaned
+from novacron.fleets.failover.times import Times
 from novacron.fleets.fencing.fencer import Fencer
 from novacron.fleets.groups import settings_of
-from novacron.records.capacity import Allocation, FleetNode
+from novacron.records.capacity import FleetNode
 from novacron.records.failover import Failover, RestartedVM
-from novacron.records.vm import VM
-from novacron.specs.query import VMQuery
 from novacron.store.allocations import AllocationStore
 from novacron.store.failovers import FailoverStore, Right
 from novacron.store.fencing import FenceStore
@@ -38,29 +39,9 @@ TASK = "failover"
 AFTER, GRACE = 15.0, 60.0
 """The defaults of the settings `failover_after` and `failover_grace`, in seconds."""
 SAVE_INTERVAL = 60.0
-"""Seconds between two readings of the definitions of all VMs."""
-PATIENCE = 300.0
-"""For how many seconds the VMs of a node that answers again are started anew if they can't be."""
-START_ROUNDS = 12
-"""In how many rounds it is tried to start the VMs of a node that was rebooted: its storage may need a while."""
-
-
-class Ended(NamedTuple):
-    """VMs that have ended if their node was rebooted.
-
-    Attributes:
-        vms: those that are started again.
-        alone: all that do not start by themselves; if none of these runs, the node was rebooted.
-        until: when nothing is started any more: this process may have been halted, or lost its right for hours, and a person has acted.
-        certain: whether it is known that the node was rebooted.
-        rounds: in how many rounds it is still tried to start them.
-    """
-
-    vms: Sequence[str]
-    alone: frozenset[str]
-    until: float
-    certain: bool = False
-    rounds: int = START_ROUNDS
+"""Seconds between two readings of the definitions of all VMs. A node that has just fallen silent delays them for as long."""
+SHORTEST_PAUSE = 0.5
+"""Seconds between two rounds, at least."""
 
 
 class NodeAnsweredError(Exception):
@@ -81,7 +62,7 @@ class FailoverController:
         right: takes the lease of the controller; returns None if another process has it.
         refresh: reads hosts, as `fleet.nodes.refresh` does.
         secrets: returns the value of a secret.
-        interval: seconds between two rounds.
+        interval: seconds from the beginning of a round to that of the next one. A round that takes longer delays the next one.
         timeout: seconds that a host may take to answer.
         clock: returns a time that never jumps.
     """
@@ -109,7 +90,9 @@ class FailoverController:
         self._interval, self._timeout, self._clock = interval, timeout, clock
         self._seen = Observations(clock, interval)
         self._saved: dict[str, float] = {}
-        self._ended: dict[str, Ended] = {}
+        self._places = Places(fleet, nodes, allocations, timeout)
+        self._reboots = Reboots(fleet, store, self._places, clock)
+        self._times: dict[str, Times] = {}
         self._cancelling: dict[str, tuple[float, list[str]]] = {}
         self._right: Right | None = None
 
@@ -124,6 +107,7 @@ class FailoverController:
         said: list[str] = []
         done = 0
         while not stop.is_set() and (rounds is None or done < rounds):
+            began = self._clock()
             try:
                 now = self.round()
             except (BusyError, StorageError) as error:
@@ -135,7 +119,7 @@ class FailoverController:
                     say(text)
             said, done = now, done + 1
             if rounds is None or done < rounds:
-                stop.wait(self._interval)
+                stop.wait(max(self._interval - (self._clock() - began), SHORTEST_PAUSE))
 
     def round(self) -> list[str]:
         """Look at all nodes once, and do what has to be done. Returns messages for the administrator.
@@ -159,7 +143,7 @@ class FailoverController:
     def _round(self, right: Right) -> list[str]:
         watched = self._watched()
         silent, returned = self._look(watched)
-        messages = self._start_ended(right, watched, silent, returned)  # before the refresh takes their VMs for stopped
+        messages = self._reboots.look(right, watched, silent, returned)  # before the refresh takes their VMs for stopped
         self._save_definitions([node for node in watched if node.id not in silent and node.status == "up"])
         messages += self._mark(right, watched, silent)
         groups = sorted({node.group for node in watched if node.group})
@@ -194,6 +178,7 @@ class FailoverController:
 
     def _look(self, watched: Sequence[FleetNode]) -> tuple[frozenset[str], list[FleetNode]]:
         """Ask all nodes; return the ids of those that do not answer, and the nodes that answer again."""
+        asked_at = self._clock()
         answers = self._fleet.ask([node.host for node in watched], _alive, timeout=self._timeout)
         silent, returned = set(), []
         for node, answer in zip(watched, answers, strict=True):
@@ -201,7 +186,7 @@ class FailoverController:
                 if self._seen.answered(node.id):
                     returned.append(node)
             else:
-                self._seen.silent(node.id)
+                self._seen.silent(node.id, asked_at)
                 silent.add(node.id)
                 self._forget(node)
         return frozenset(silent), returned
@@ -209,8 +194,8 @@ class FailoverController:
     def _save_definitions(self, nodes: Sequence[FleetNode]) -> None:
         """Store the definitions of the VMs of nodes, if the last time is long enough ago."""
         due = [node for node in nodes if self._clock() - self._saved.get(node.id, float("-inf")) >= SAVE_INTERVAL]
-        if not due:
-            return
+        if not due or self._seen.silent_within(SAVE_INTERVAL):
+            return  # this may take long, and would delay a failover
         self._refresh([node.host for node in due])
         known = self._store.protected()
         places = {node.host: (node, settings_of(self._nodes, node.group).shared_pools or []) for node in due}
@@ -231,60 +216,15 @@ class FailoverController:
             after = settings_of(self._nodes, node.group).failover_after or AFTER
             if node.status in ("up", "unreachable") and node.id in silent and self._seen.suspect(node.id, after):
                 self._store.check(right)
-                self._nodes.change(node.id, status="suspect", reason="it does not answer")
+                if not self._nodes.change(node.id, only=("up", "unreachable"), status="suspect", reason="it does not answer"):
+                    continue  # a person has begun its maintenance meanwhile
                 messages.append(f"{node.name} is suspect: it does not answer")
             elif node.status == "suspect" and node.id not in silent:
                 self._store.check(right)
-                self._nodes.change(node.id, status="up", reason="")
+                self._nodes.change(node.id, only=("suspect",), status="up", reason="")
         return messages
 
     # ---- what is done
-
-    def _start_ended(
-        self, right: Right, watched: Sequence[FleetNode], silent: frozenset[str], returned: Sequence[FleetNode]
-    ) -> list[str]:
-        """Start the VMs of nodes that were rebooted too quickly for a failover, or not fenced, as after a power cut of the site."""
-        if not returned and not self._ended:
-            return []
-        stored, failing = self._store.protected(), {failover.node for failover in self._store.all(unended=True)}
-        for node in returned:
-            ran = self._ran_only_there(node)
-            alone = {vm for vm in ran if vm not in stored or AUTOSTARTED not in stored[vm].refusals}
-            if node.id not in failing and alone:
-                wanted = [vm for vm in ran if vm in stored and NEVER_RESTARTED not in stored[vm].refusals]
-                self._ended[node.id] = Ended(wanted, frozenset(alone), self._clock() + PATIENCE)
-        messages = []
-        for node in watched:
-            if node.id not in self._ended or node.id in silent:
-                continue
-            ended = self._ended.pop(node.id)
-            if node.id in failing or self._clock() > ended.until:
-                continue  # its VMs are restarted elsewhere, or that is long ago
-            try:
-                if not ended.certain and not ended_together(self._fleet.hosts[node.host], ended.alone):
-                    continue
-                ended = ended._replace(certain=True)
-                done, left = self._start_again(right, node, ended.vms)
-            except (BusyError, StorageError):
-                raise
-            except NovaCronError as error:  # it may have fallen silent again
-                done, left = [], [f"it is not known whether its VMs run: {error}"]
-            if left and ended.rounds > 1:
-                self._ended[node.id] = ended._replace(rounds=ended.rounds - 1)
-            event = "was rebooted" if ended.certain else "answers again"
-            messages += [f"{node.name} {event}: {text}" for text in (*done, *left)]
-        return messages
-
-    def _ran_only_there(self, node: FleetNode) -> list[str]:
-        """Return the VMs that ran on a node when it was last seen, and that no operation moves to or from another one."""
-        held: dict[str, list[Allocation]] = {}
-        for each in self._allocations.list():
-            held.setdefault(each.vm, []).append(each)
-        return [
-            vm
-            for vm, found in held.items()
-            if [(each.node, each.active, each.pending) for each in found] == [(node.id, True, False)]
-        ]
 
     def _fence_failed(self, right: Right, group: str, members: Sequence[FleetNode], silent: frozenset[str]) -> list[str]:
         """Begin the failover of at most one node of a group."""
@@ -300,13 +240,17 @@ class FailoverController:
         if not devices:
             return [f"{node.name} is not fenced: it has no fence device"]
         if all(device.agent == "manual" for device in devices):
-            readings = {"manual": "on"}  # a person decides
+            readings, problems = {"manual": "on"}, ""  # a person decides
         else:
-            readings = {device.name: self._fencer.read(node, device).status for device in devices}
+            read = [self._fencer.read(node, device) for device in devices]
+            readings = {each.device: str(each.status) for each in read}
+            problems = "".join(f"; {each.device}: {each.error}" for each in read if each.error)
         if why := second_view(readings, any(each.id not in silent for each in members)):
-            return [f"{node.name} is not fenced: {why}"]
+            return [f"{node.name} is not fenced: {why}{problems}"]
         seen = ", ".join(f"{name} reports {status}" for name, status in sorted(readings.items()))
-        self._store.begin(right, node.id, node.name, group, f"it does not answer; {seen}")
+        if self._store.begin(right, node.id, node.name, group, f"it does not answer; {seen}") is None:
+            return [f"{node.name} is not fenced: its status was changed meanwhile"]
+        self._times[node.id] = Times(self._clock, silent=self._seen.silent_for(node.id))
         return [f"{node.name} is being fenced"]
 
     def _braked(self, group: str, members: Sequence[FleetNode], silent: frozenset[str]) -> str:
@@ -321,7 +265,7 @@ class FailoverController:
         if failover.stage in ("fencing", "waiting"):
             return self._fence(right, failover, node, silent)
         if failover.stage == "restarting":
-            return self._restart(right, failover, node)
+            return self._restart(right, failover, node, answers=node.id not in silent)
         if node.id not in silent and self._answers(node):
             return self._returned(right, failover, node)
         return []
@@ -360,7 +304,8 @@ class FailoverController:
             return [f"{node.name}: {ask}"]
         self._take_vms(right, failover)
         self._store.advance(right, failover, "restarting", status="fenced", reason="it is off", steps=steps)
-        return [f"{node.name} is off"]
+        self._times_of(node).fenced()
+        return [f"{node.name} is off", *self._restart(right, failover, node, answers=False)]
 
     def _cancel(self, right: Right, failover: Failover, node: FleetNode) -> list[str]:
         """End a failover whose node answers again. What ran there and has ended, perhaps because it was switched off, is started there.
@@ -372,7 +317,7 @@ class FailoverController:
         self._nodes.change(node.id, status="up", reason="")  # otherwise it would take no VM
         since, wanted = self._cancelling.setdefault(failover.id, (self._clock(), self._ran(failover)))
         try:
-            done, left = self._start_again(right, node, wanted)
+            done, left = self._reboots.start_again(right, node, wanted)
         except (BusyError, StorageError):
             raise
         except NovaCronError as error:
@@ -382,6 +327,7 @@ class FailoverController:
             self._store.advance(right, failover, "fencing", status="fencing", reason=reason, steps=done)
             return [f"{node.name}: {reason}"]
         del self._cancelling[failover.id]
+        self._times.pop(node.id, None)
         said = "it answers again" if done or left else "it answers again; all its VMs still run"
         self._store.advance(right, failover, "cancelled", status="up", steps=[said, *done, *left])
         return [f"{node.name}: {'; '.join([said, *done, *left])}"]
@@ -392,21 +338,6 @@ class FailoverController:
         ran = [each.vm for each in self._allocations.list(failover.node) if each.active]
         taken = [each.vm for each in self._store.vms(failover.id)]
         return [vm for vm in dict.fromkeys(ran + taken) if vm in stored and NEVER_RESTARTED not in stored[vm].refusals]
-
-    def _start_again(self, right: Right, node: FleetNode, vms: Sequence[str]) -> tuple[list[str], list[str]]:
-        silent, places = self._places(node)
-        nodes = {each.id: each for each in self._nodes.list()}
-        held: dict[str, list[Allocation]] = {}
-        for each in self._allocations.list():
-            if each.node != node.id:
-                held.setdefault(each.vm, []).append(each)
-        return started_again(
-            self._fleet.hosts[node.host],
-            vms,
-            places,
-            lambda vm: place_unknown(held.get(vm, ()), silent, nodes),
-            lambda: self._store.check(right),
-        )
 
     def _take_vms(self, right: Right, failover: Failover) -> None:
         """Store which VMs are restarted, and free what they took on the node that is off."""
@@ -431,31 +362,25 @@ class FailoverController:
         self._store.check(right)
         self._allocations.switched_off(failover.node, [vm.vm for vm in taken if vm.status != "refused"])
 
-    def _restart(self, right: Right, failover: Failover, node: FleetNode) -> list[str]:
-        silent, places = self._places(node)
-        left = self._restarter.restart(right, failover, silent, places)
+    def _restart(self, right: Right, failover: Failover, node: FleetNode, *, answers: bool) -> list[str]:
+        """Start the VMs of a node that is off. If it answers, it was switched on again, or its devices belong to another machine."""
+        times = self._times_of(node)
+        with times.asking():
+            seen = self._places.besides(() if answers else node.hosts)
+        left = self._restarter.restart(right, failover, seen)
         vms = self._store.vms(failover.id)
         running = sum(vm.status == "running" for vm in vms)
         if not left:
             refused = sum(vm.status in ("refused", "failed") for vm in vms)
             step = f"{running} VMs were restarted" + (f", {refused} were not" if refused else "")
-            self._store.advance(right, failover, "done", status="fenced", reason="it is off; its VMs run elsewhere", steps=[step])
-            return [f"{node.name}: {step}"]
+            reason, took = "it is off; its VMs run elsewhere", str(self._times.pop(node.id))
+            self._store.advance(right, failover, "done", status="fenced", reason=reason, steps=[step, took])
+            return [f"{node.name}: {step}; {took}"]
         return [f"{node.name}: {running} of {len(vms)} VMs are restarted, {left} wait"]
 
-    def _places(self, failed: FleetNode) -> tuple[frozenset[str], dict[str, list[VM]]]:
-        """Return which nodes do not answer, and all VMs that the other hosts of the fleet report, by their UUIDs."""
-        names = [host.name for host in self._fleet.list() if host.name not in failed.hosts]
-        answers = self._fleet.ask(names, lambda host: host.invoke("vm_list", query=VMQuery()), timeout=max(30.0, self._timeout))
-        places: dict[str, list[VM]] = {}
-        answered = set()
-        for answer in answers:
-            if answer.error is None:
-                answered.add(answer.host)
-                for vm in answer.value:
-                    places.setdefault(vm.id, []).append(vm)
-        silent = frozenset(node.id for node in self._nodes.list() if not answered & set(node.hosts))
-        return silent, places
+    def _times_of(self, node: FleetNode) -> Times:
+        """Return how long the parts of a node's failover took. This process knows only of parts that it has done itself."""
+        return self._times.setdefault(node.id, Times(self._clock))
 
     def _returned(self, right: Right, failover: Failover, node: FleetNode) -> list[str]:
         """Clean a node that answers again. It is used again when nothing is left on it that could become a second copy."""
@@ -465,7 +390,7 @@ class FailoverController:
             )
         host, vms = self._fleet.hosts[node.host], self._store.vms(failover.id)
         try:
-            done, left = cleaned(host, vms, self._places(node)[1], lambda: self._store.check(right))
+            done, left = cleaned(host, vms, self._places.besides(node.hosts).vms, lambda: self._store.check(right))
         except (BusyError, StorageError):
             raise
         except NovaCronError as error:

@@ -57,9 +57,23 @@ class Observations:
         """Record that a node has answered. Returns whether it was silent before."""
         return self._silent.pop(node, None) is not None
 
-    def silent(self, node: str) -> None:
-        """Record that a node has not answered."""
-        self._silent.setdefault(node, Silence(self._clock())).times += 1
+    def silent(self, node: str, since: float) -> None:
+        """Record that a node has not answered.
+
+        Args:
+            node: the node.
+            since: when it was asked.
+        """
+        self._silent.setdefault(node, Silence(since)).times += 1
+
+    def silent_for(self, node: str) -> float | None:
+        """Return for how many seconds a node has been silent; None if it answers."""
+        seen = self._silent.get(node)
+        return None if seen is None else self._clock() - seen.since
+
+    def silent_within(self, seconds: float) -> bool:
+        """Return whether any node has fallen silent in the last seconds."""
+        return any(self._clock() - seen.since < seconds for seen in self._silent.values())
 
     def suspect(self, node: str, after: float) -> bool:
         """Return whether a node has been silent for `after` seconds, and in enough rounds."""

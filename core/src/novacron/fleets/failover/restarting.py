@@ -7,7 +7,7 @@ one is chosen. A controller that was halted and acts late then finds no VM there
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from novacron.errors import (
 from novacron.fleets.asking import Askable
 from novacron.fleets.demand import INACTIVE
 from novacron.fleets.failover.leases import held
+from novacron.fleets.failover.places import Seen, place_unknown
 from novacron.fleets.placement.planner import Planner
 from novacron.fleets.placement.view import FleetView, Request
 from novacron.records.capacity import Allocation, Amounts, FleetNode
@@ -72,14 +73,13 @@ class Restarter:
         self._planner, self._view, self._at_once = planner, view, at_once
         self._clock, self._locked_since = clock, dict[str, float]()
 
-    def restart(self, right: Right, failover: Failover, silent: frozenset[str], places: Mapping[str, Sequence[VM]]) -> int:
+    def restart(self, right: Right, failover: Failover, seen: Seen) -> int:
         """Restart the VMs of a failover that are not settled, those with the highest priority first.
 
         Args:
             right: the right of the controller; lost if another one takes over.
             failover: the failover; its node is off.
-            silent: ids of the nodes that do not answer.
-            places: what the hosts that answer report, by the VM's UUID; each record has the name of its host.
+            seen: which nodes do not answer, and what the others report. The failed node is asked as well if it answers again.
 
         Returns:
             How many VMs are not settled yet.
@@ -92,12 +92,12 @@ class Restarter:
         view, planner, left = self._view(), self._planner(), 0
         for priority in sorted({vm.priority for vm in waiting}):
             batch = [vm for vm in waiting if vm.priority == priority]
-            chosen = [self._choose(failover, vm, silent, places, held.get(vm.vm, ()), view, planner) for vm in batch]
+            chosen = [self._choose(failover, vm, seen, held.get(vm.vm, ()), view, planner) for vm in batch]
             self._store.save_vms(right, failover.id, [new for old, new in zip(batch, chosen, strict=True) if new != old])
-            placed = [vm for vm in chosen if vm.status == "placed" and vm.destination not in silent]
+            placed = [vm for vm in chosen if vm.status == "placed" and vm.destination not in seen.silent]
             answers = fan_out(
                 placed,
-                lambda vm: self._start(right, failover, vm, stored.get(vm.vm), view.nodes),
+                lambda vm: self._start(right, failover, vm, stored.get(vm.vm), seen, view.nodes),
                 seconds=None,
                 limit=self._at_once,
                 name="novacron-failover",
@@ -112,8 +112,7 @@ class Restarter:
         self,
         failover: Failover,
         vm: RestartedVM,
-        silent: frozenset[str],
-        places: Mapping[str, Sequence[VM]],
+        seen: Seen,
         held: Sequence[Allocation],
         view: FleetView,
         planner: Planner,
@@ -121,20 +120,12 @@ class Restarter:
         """Choose the destination of a VM, which is stored before anything is done there. A VM that has one keeps it."""
         if vm.destination is not None:
             return vm
-        for record in places.get(vm.vm, ()):
-            if record.status in INACTIVE:
-                continue
-            # a migration that was arriving when the node failed may still be undone there: only its end counts
-            try:
-                arrived = _found(self._fleet.hosts[record.host], vm.vm)
-            except NovaCronError as error:
-                return _changed(vm, reason=f"it may run on {record.host}: {error}")
-            if arrived is not None and arrived.status not in INACTIVE:
-                return _changed(vm, status="moved", reason=f"it runs on {record.host}")
-        if why := place_unknown(held, silent, view.nodes):
+        if (elsewhere := self._elsewhere(vm, seen)) is not None:
+            return elsewhere
+        if why := place_unknown(held, seen.silent, view.nodes):
             return _changed(vm, reason=why)
         taker = convert(vm.taker, Taker)
-        excluded = silent | {failover.node, *vm.tried}
+        excluded = seen.silent | {failover.node, *vm.tried}
         found = planner.best(Request(taker=taker, group=failover.group, excluded=excluded), view)
         if found is None:
             reasons = planner.explain(Request(taker=taker, group=failover.group, excluded=excluded), view).rejected
@@ -143,6 +134,20 @@ class Restarter:
         view.add(taker, found.id)
         return _changed(vm, status="placed", destination=found.id, reason="")
 
+    def _elsewhere(self, vm: RestartedVM, seen: Seen, destination: Collection[str] = ()) -> RestartedVM | None:
+        """Return a VM that a host reports as active, or that may be; None if none does. `destination` are names of its destination."""
+        for record in seen.vms.get(vm.vm, ()):
+            if record.status in INACTIVE or record.host in destination:
+                continue
+            # a migration that was arriving when the node failed may still be undone there: only its end counts
+            try:
+                arrived = _found(self._fleet.hosts[record.host], vm.vm)
+            except NovaCronError as error:
+                return _changed(vm, reason=f"it may run on {record.host}: {error}")
+            if arrived is not None and arrived.status not in INACTIVE:
+                return _changed(vm, status="moved", reason=f"it runs on {record.host}")
+        return None
+
     def _saved(self, right: Right, failover: Failover, vm: RestartedVM) -> RestartedVM:
         self._store.save_vms(right, failover.id, [vm])
         return vm
@@ -150,7 +155,13 @@ class Restarter:
     # ---- start
 
     def _start(
-        self, right: Right, failover: Failover, vm: RestartedVM, stored: ProtectedVM | None, nodes: Mapping[str, FleetNode]
+        self,
+        right: Right,
+        failover: Failover,
+        vm: RestartedVM,
+        stored: ProtectedVM | None,
+        seen: Seen,
+        nodes: Mapping[str, FleetNode],
     ) -> RestartedVM:
         """Define and start a VM on its destination, or find out that it was done. Errors are part of the result."""
         node = nodes.get(vm.destination or "")
@@ -158,6 +169,10 @@ class Restarter:
             what = "its destination has left the fleet" if node is None else "its definition is not stored"
             return self._saved(right, failover, vm.replace(status="failed", reason=what))
         try:
+            if (elsewhere := self._elsewhere(vm, seen, node.hosts)) is not None:  # somebody was quicker since it was placed
+                if elsewhere.status == "moved":
+                    self._remove(right, vm, node)
+                return self._saved(right, failover, elsewhere)
             return self._attempt(right, failover, vm, stored, node)
         except (BusyError, StorageError):
             raise  # another controller has taken over, or the database can't be used: nothing more is done
@@ -220,6 +235,8 @@ class Restarter:
         host = self._fleet.hosts[node.host]
         try:
             host.invoke("vm_settle", vm=vm.vm, seconds=SETTLE_SECONDS)
+        except (HostConnectionError, OperationTimeoutError):
+            raise  # what was asked of it may still start the VM
         except NovaCronError:
             pass  # it is not there, or its driver can't tell
         try:
@@ -227,22 +244,6 @@ class Restarter:
             invoke_host(host, "vm_delete", vm=vm.vm, keep_disks=True, force=False)
         except VMNotFoundError:
             return
-
-
-def place_unknown(held: Iterable[Allocation], silent: Collection[str], nodes: Mapping[str, FleetNode]) -> str:
-    """Return why a VM may run on another node, though no host reports it; empty if it can't.
-
-    Args:
-        held: its allocations on other nodes.
-        silent: ids of the nodes that do not answer.
-        nodes: the nodes by id.
-    """
-    for each in held:
-        if each.node in silent or each.pending:
-            name = nodes[each.node].name if each.node in nodes else each.node
-            why = "does not answer" if each.node in silent else "has an operation on it that has not ended"
-            return f"it may run on {name}, which {why}"
-    return ""
 
 
 def taker_of_allocation(allocation: Allocation) -> dict[str, object]:
@@ -298,4 +299,4 @@ def _status(host: Any, vm: str) -> str | None:
         return None
 
 
-__all__ = ["AT_ONCE", "Restarter", "invoke_host", "place_unknown", "taker_of_allocation"]
+__all__ = ["AT_ONCE", "Restarter", "invoke_host", "taker_of_allocation"]

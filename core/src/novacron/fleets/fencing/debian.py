@@ -10,12 +10,19 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from novacron.errors import DriverError, InvalidSpecError, OperationTimeoutError, SpecProblem, UnsupportedOperationError
+from novacron.errors import (
+    AuthenticationError,
+    DriverError,
+    InvalidSpecError,
+    OperationTimeoutError,
+    SpecProblem,
+    UnsupportedOperationError,
+)
 from novacron.records.fencing import FenceTarget, PowerStatus
 from novacron.secrets import environment_without_secrets
 
-ON, OFF = 0, 2
-"""The exit status of the action `status`. The other ones are errors."""
+ON, OFF, LOGIN_DENIED = 0, 2, 3
+"""The exit status of the action `status`. The other ones are errors; LOGIN_DENIED is one of all actions."""
 PROGRAMS = ("_path", "_script")
 """Endings of options that name a program to run. They are rejected: whoever can write the state database could run any program."""
 
@@ -81,6 +88,9 @@ def _run(target: FenceTarget, action: str) -> int:
         raise OperationTimeoutError(
             f"{program} did not end within {target.timeout:g} s", resource=target.node, outcome="unknown"
         ) from None
+    if done.returncode == LOGIN_DENIED:
+        hint = "check the options and the secret of the password; `novacron fence test` tries them"
+        raise AuthenticationError(f"{program} could not log in to the fence device of {target.node}", hint=hint)
     return done.returncode
 
 

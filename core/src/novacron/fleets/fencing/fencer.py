@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from novacron.errors import NovaCronError
+from novacron.errors import AuthenticationError, NovaCronError
 from novacron.fleets.fencing.agents import FenceAgents
 from novacron.records.capacity import FleetNode
 from novacron.records.fencing import FenceDevice, FenceReading, FenceResult, FenceTarget
 from novacron.threads import within
 
+if TYPE_CHECKING:
+    from novacron.hookspecs.application import FenceAgent
+
+REFUSALS, REFUSED_PAUSE = 2, 300.0
+"""After so many rejected logins a device is not asked for so many seconds: many devices lock an account after a few more."""
 CONFIRMATIONS = 2
 """How often in a row a device has to report "off". Some controllers report it once too early."""
+
+
+class Refused:
+    """A device that has rejected the user or the password: how often in a row, when, and with which options. Its `repr` has no values."""
+
+    def __init__(self, text: str, times: int, since: float, options: Mapping[str, str]) -> None:
+        self.text, self.times, self.since, self.options = text, times, since, options
 
 
 class Fencer:
@@ -44,13 +57,13 @@ class Fencer:
         self._agents, self._secrets, self._hosts = agents, secrets, hosts
         self._timeout, self._patience, self._pause = timeout, patience, pause
         self._clock, self._sleep = clock, sleep
+        self._refused: dict[tuple[str, str], Refused] = {}
 
     def read(self, node: FleetNode, device: FenceDevice, confirmed_by: str = "") -> FenceReading:
         """Ask a device for the power of its node. Errors are part of the result."""
         status, problem = "unknown", ""
         try:
-            agent, target = self._agents.find(device.agent), self._target(node, device, confirmed_by)
-            status = within(self._timeout, lambda: agent.status(target), "novacron-fence")
+            status = self._call(node, device, confirmed_by, lambda agent, target: agent.status(target))
         except Exception as error:  # noqa: BLE001 - whatever an agent of a plugin raises, the power is not known
             problem = _text(error, self._timeout)
         if status not in ("on", "off", "unknown"):
@@ -93,14 +106,13 @@ class Fencer:
     def _off(self, node: FleetNode, device: FenceDevice, confirmed_by: str) -> str:
         """Tell a device to switch off. Returns the text of an error; the node may be off nevertheless."""
         try:
-            agent, target = self._agents.find(device.agent), self._target(node, device, confirmed_by)
-            within(self._timeout, lambda: agent.off(target), "novacron-fence")
+            self._call(node, device, confirmed_by, lambda agent, target: agent.off(target))
         except Exception as error:  # noqa: BLE001 - the status decides, not the answer
             return _text(error, self._timeout)
         return ""
 
     def _verified(self, node: FleetNode, devices: Sequence[FenceDevice], confirmed_by: str, steps: list[str]) -> bool:
-        """Return whether all devices report "off" twice in a row within the patience. A device that can't be asked ends it."""
+        """Return whether all devices report "off" twice in a row within the patience. A device that rejects the login ends it."""
         deadline, confirmed = self._clock() + self._patience, 0
         while True:
             readings = [self.read(node, device, confirmed_by) for device in devices]
@@ -108,10 +120,32 @@ class Fencer:
             if confirmed >= CONFIRMATIONS:
                 steps += [f"{each.device}: off, read {CONFIRMATIONS} times" for each in readings]
                 return True
-            if self._clock() >= deadline or all(each.agent == "manual" and each.status == "unknown" for each in readings):
+            refused = any((node.id, device.name) in self._refused for device in devices)
+            asked = all(each.agent == "manual" and each.status == "unknown" for each in readings)
+            if refused or asked or self._clock() >= deadline:
                 steps += [f"{each.device}: {each.status}" + (f" ({each.error})" if each.error else "") for each in readings]
                 return False
             self._sleep(self._pause)
+
+    def _call(
+        self, node: FleetNode, device: FenceDevice, confirmed_by: str, what: Callable[[FenceAgent, FenceTarget], Any]
+    ) -> Any:
+        """Call an agent. A device that has rejected the user or the password is left alone for a while, until these change."""
+        agent, target = self._agents.find(device.agent), self._target(node, device, confirmed_by)
+        key, times = (node.id, device.name), 0
+        before = self._refused.get(key)
+        if before is not None and before.options == target.options:
+            wait = before.since + REFUSED_PAUSE - self._clock()
+            if before.times >= REFUSALS and wait > 0:
+                raise AuthenticationError(f"{before.text}; so that the account is not locked it is not asked for {wait:.0f} s")
+            times = before.times
+        try:
+            answer = within(self._timeout, lambda: what(agent, target), "novacron-fence")
+        except AuthenticationError as error:
+            self._refused[key] = Refused(str(error), times + 1, self._clock(), dict(target.options))
+            raise
+        self._refused.pop(key, None)
+        return answer
 
     def _target(self, node: FleetNode, device: FenceDevice, confirmed_by: str) -> FenceTarget:
         options = {}
