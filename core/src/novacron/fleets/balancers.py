@@ -11,7 +11,7 @@ import msgspec
 from novacron.errors import InvalidSpecError, SpecProblem, either
 from novacron.fleets.placement.view import FleetView
 from novacron.plugins.functions import checked
-from novacron.plugins.names import by_name
+from novacron.plugins.names import by_name, refuse_claimed
 from novacron.records.capacity import Allocation, FleetNode
 
 DEVIATION = "deviation"
@@ -47,6 +47,7 @@ def balancer_named(hooks: Any, name: str | None) -> PluginBalancer | None:
 
     Raises:
         InvalidSpecError: no plugin has a balancer of that name.
+        PluginError: several plugins claim the name; it names them.
     """
     if name in (None, DEVIATION):
         return None
@@ -55,6 +56,7 @@ def balancer_named(hooks: Any, name: str | None) -> PluginBalancer | None:
     ]
     given = by_name("balancer", provided, name_of=attrgetter("__name__"))
     if name not in given:
+        refuse_claimed("balancer", str(name), hooks.balancers, name_of=attrgetter("__name__"))
         problem = SpecProblem("balancer", str(name), either(sorted({DEVIATION, *given})))
         raise InvalidSpecError("unknown balancer", problems=[problem])
     return given[name]

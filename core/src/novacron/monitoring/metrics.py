@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import InvalidSpecError, NotFoundError, SpecProblem
@@ -24,6 +25,7 @@ from novacron.monitoring.sources import SERIES_LIMIT, custom, custom_key
 from novacron.monitoring.storage import MetricStorage
 from novacron.monitoring.usage import UsageSource
 from novacron.plotting import Plot
+from novacron.plugins.names import refuse_claimed
 from novacron.records.forecasts import Anomaly, Forecast
 from novacron.records.series import MetricDefinition, Sample, Series
 from novacron.redaction import described
@@ -363,6 +365,8 @@ class FleetMetrics:
         width, ahead = parse_duration(step), parse_duration(horizon)
         found = self.query(metric, labels=labels, since=since, step=width)
         methods = self.forecasters()
+        if method is not None and method not in methods:
+            refuse_claimed("forecaster", method, self._hook().forecasters, name_of=attrgetter("__name__"))
         return [forecast(one, step=width, horizon=ahead, level=level, method=method, methods=methods) for one in found]
 
     def forecasters(self) -> Mapping[str, Method]:

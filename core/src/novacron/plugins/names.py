@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
-from typing import TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar
+
+from novacron.errors import PluginError
 
 LONGEST = 100
 """Characters of a name."""
@@ -64,4 +66,35 @@ def by_name(
     return {**built_in, **found}
 
 
-__all__ = ["LONGEST", "by_name", "is_name"]
+def refuse_claimed(what: str, name: str, hook: Any, *, name_of: Callable[[Any], object] = attrgetter("name")) -> None:
+    """Refuse a name that `by_name` has left out because more than one plugin claims it.
+
+    Args:
+        what: what is named.
+        name: the name that was not found.
+        hook: the hook that the plugins implement, such as `plugins.hook.fence_agents`.
+        name_of: returns the name of an object.
+
+    Raises:
+        PluginError: it names the plugins, and says how to choose one.
+    """
+    owners = set[str]()
+    for implementation in getattr(hook, "get_hookimpls", list)():
+        if not (implementation.wrapper or implementation.hookwrapper):
+            owners |= {implementation.plugin_name for each in implementation.function() or () if _name(each, name_of) == name}
+    if len(owners) > 1:
+        listed = sorted(owners)
+        raise PluginError(
+            f"the {what} {name!r} is claimed by the plugins {', '.join(listed)}, so none of them is used",
+            hint=f"choose one and disable the others, such as: novacron plugin disable {listed[-1]}",
+        )
+
+
+def _name(each: Any, name_of: Callable[[Any], object]) -> object:
+    try:
+        return name_of(each)
+    except Exception:  # noqa: BLE001 - a plugin may raise anything
+        return None
+
+
+__all__ = ["LONGEST", "by_name", "is_name", "refuse_claimed"]

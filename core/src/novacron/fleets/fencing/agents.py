@@ -10,7 +10,7 @@ from novacron.fleets.fencing.debian import FenceProgram
 from novacron.fleets.fencing.host_vm import HostVM
 from novacron.fleets.fencing.manual import Manual
 from novacron.fleets.fencing.redfish import Redfish
-from novacron.plugins.names import by_name
+from novacron.plugins.names import by_name, refuse_claimed
 
 if TYPE_CHECKING:
     from novacron.hookspecs.application import FenceAgent
@@ -33,9 +33,15 @@ class FenceAgents:
         return by_name("fence agent", given, built_in={agent.name: agent for agent in built_in})
 
     def find(self, name: str) -> FenceAgent:
-        """Return an agent. Raises NotFoundError."""
+        """Return an agent.
+
+        Raises:
+            NotFoundError
+            PluginError: several plugins claim the name; it names them.
+        """
         found = self.all()
         if name not in found:
+            refuse_claimed("fence agent", name, self._hooks().fence_agents)
             raise NotFoundError(f"no fence agent named {name!r}", resource=name, hint=f"there are {either(sorted(found))}")
         return found[name]
 

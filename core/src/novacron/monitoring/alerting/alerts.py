@@ -80,7 +80,13 @@ class FleetAlerts:
     ) -> None:
         self._metrics, self._database, self._hook, self._actor = metrics, database, hook, actor
         self._actions, self._recording = actions(self), recording
-        self._sinks = Sinks(state, secret, lambda: [sink for some in hook().alert_sinks() for sink in some], self._actions.begin)
+        self._sinks = Sinks(
+            state,
+            secret,
+            lambda: [sink for some in hook().alert_sinks() for sink in some],
+            self._actions.begin,
+            lambda: hook().alert_sinks,
+        )
         self._read: tuple[Any, Configuration] | None = None
 
     def __repr__(self) -> str:

@@ -30,7 +30,7 @@ from novacron.errors import (
 )
 from novacron.monitoring.alerting.desktop import show
 from novacron.monitoring.posting import post
-from novacron.plugins.names import by_name
+from novacron.plugins.names import by_name, refuse_claimed
 from novacron.records.alerts import Notification
 from novacron.redaction import described, without_secret
 from novacron.secrets import require_encryption
@@ -131,6 +131,7 @@ class Sinks:
         secret: looks up a secret by name.
         plugins: returns the sinks of plugins.
         begin: begins the flow that a sink of the type "flow" names.
+        hook: returns the hook that the plugins with sinks implement.
     """
 
     def __init__(
@@ -139,8 +140,9 @@ class Sinks:
         secret: Callable[[str], str],
         plugins: Callable[[], Iterable[Any]],
         begin: Callable[[Mapping[str, Any], Notification], object],
+        hook: Callable[[], Any] = lambda: None,
     ) -> None:
-        self._state, self._secret, self._plugins, self._begin = state, secret, plugins, begin
+        self._state, self._secret, self._plugins, self._begin, self._hook = state, secret, plugins, begin, hook
 
     def send(self, sink: Mapping[str, Any], notification: Notification) -> None:
         """Deliver a notification.
@@ -260,6 +262,7 @@ class Sinks:
     def _plugin(self, sink: Mapping[str, Any], notification: Notification) -> None:
         given = by_name("alert sink", self._plugins())
         if sink["name"] not in given:
+            refuse_claimed("alert sink", sink["name"], self._hook())
             problem = SpecProblem("name", sink["name"], "one of " + (", ".join(given) or "none"))
             raise InvalidSpecError("no plugin has that sink", problems=[problem])
         given[sink["name"]].send(notification)
