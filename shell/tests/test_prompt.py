@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from prompt_toolkit.application import create_app_session
+from prompt_toolkit.history import FileHistory
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
@@ -41,6 +42,23 @@ def typing(session, tmp_path):
 def test_ctrl_r_finds_a_line_by_some_of_its_letters(typing):
     assert typing("\x12vwt\r\r") == 'vms.where(tag="web")'
     assert typing("hinf\x12\r\r") == "host.info()"
+
+
+@pytest.mark.parametrize("keys", ["\x12hinf\r\r", "\x1bOR \r\r"], ids=["search", "browser"])
+def test_what_is_looked_for_before_the_history_is_loaded_is_found(typing, monkeypatch, keys):
+    load, choose, opened = FileHistory.load_history_strings, Shell._choose, threading.Event()
+
+    def late(history):
+        assert opened.wait(60)
+        yield from load(history)
+
+    def chosen(shell, screen):
+        opened.set()
+        choose(shell, screen)
+
+    monkeypatch.setattr(FileHistory, "load_history_strings", late)
+    monkeypatch.setattr(Shell, "_choose", chosen)
+    assert typing(keys) == "host.info()"
 
 
 def test_ctrl_r_can_be_cancelled_and_keeps_what_was_typed(typing):

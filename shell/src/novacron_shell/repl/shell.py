@@ -123,13 +123,33 @@ class Shell(PythonRepl):
 
     def enter_history(self) -> None:
         """Let the user choose lines from the history."""
-        self._show_aside(lambda: PythonHistory(self, self.default_buffer.document).app.run(in_thread=True))
+
+        def browse() -> str | None:
+            self._load_history()
+            chosen: str | None = PythonHistory(self, self.default_buffer.document).app.run(in_thread=True)
+            return chosen
+
+        self._show_aside(browse)
 
     def search_history(self) -> None:
         """Let the user search the history for the letters that are typed."""
         typed = self.default_buffer.text
-        lines = reversed(list(self.history.get_strings()))
-        self._show_aside(lambda: HistorySearch(lines).run(self.app.input, self.app.output, typed))
+
+        def search() -> str | None:
+            self._load_history()
+            lines = reversed(self.history.get_strings())
+            return HistorySearch(lines).run(self.app.input, self.app.output, typed)
+
+        self._show_aside(search)
+
+    def _load_history(self) -> None:
+        """Wait until the whole history is there. It is loaded in the background while the first prompt is shown."""
+
+        async def load() -> None:
+            async for _ in self.history.load():
+                pass
+
+        asyncio.run(load())
 
     def _show_aside(self, screen: Callable[[], str | None]) -> None:
         """Show a screen that returns a line for the prompt.
