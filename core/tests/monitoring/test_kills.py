@@ -7,8 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from typing import NamedTuple
 
 import pytest
+
+from novacron.site import Site
 
 SERVER = """
 import os, sys
@@ -56,6 +60,24 @@ COLLECTING = """
     service = MonitorService(site.fleet.metrics, interval=0.1, say=lambda _: None, after=lambda made: say(made.at))
     service.run(threading.Event())
 """
+
+STANDING_BY = """
+    import threading, time
+    from novacron.monitoring import collector
+    collector.BACKLOG = 1_000_000  # a tenth of a second is an interval here, and a server may need minutes to start
+    site = Site(sys.argv[1])
+    service = MonitorService(site.fleet.metrics, interval=0.1, say=lambda _: None)
+    step = service.step
+
+    def said():
+        began, made = time.monotonic(), step()
+        say(f"{began} {made.at if made else 0.0} {'database' in made.problems if made else False}")
+        return made
+
+    service.step = said
+    service.run(threading.Event())
+"""
+"""Says of each step when it began, the time of its round (0 if another process collects), and whether the round waits in memory."""
 
 
 class Processes:
@@ -111,6 +133,27 @@ def processes(site):
         yield lambda work: stack.enter_context(contextlib.closing(Processes(site, work)))
 
 
+class Step(NamedTuple):
+    """What a process said of one interval."""
+
+    began: float
+    round: float
+    waits: bool
+
+
+def steps_of(lines):
+    """Return the steps that lines of STANDING_BY tell of."""
+    return [Step(float(began), float(at), waits == "True") for began, at, waits in map(str.split, lines)]
+
+
+def steps_until(process, wanted):
+    """Return the steps of a process up to the first one that is wanted."""
+    found = []
+    while not found or not wanted(found[-1]):
+        found += steps_of([process.line()])
+    return found
+
+
 def order_of(key):
     """Return when a group began, and the number of the notification in it."""
     _, began, number = key.split("-")
@@ -162,3 +205,36 @@ def test_collectors_that_are_killed_lose_nothing(site, sample, processes):
     assert set(seen) <= set(times)
     assert len(times) == len(set(times))
     assert list(values) == sorted(values)
+
+
+def test_at_most_one_interval_is_lost(postgresql, site, sample, processes, tmp_path):
+    """Of two processes one collects. It is killed, or the database's server crashes and is started again, by turns.
+
+    Each step that the other process begins after the kill collects. No round is lost when the server is away.
+    """
+    site.fleet.add("intervals", "sim://intervals?vms=1")
+    collecting, waiting = processes(STANDING_BY), processes(STANDING_BY)
+    collecting.start()
+    told = steps_until(collecting, lambda one: one.round)
+    waiting.start()
+    steps_until(waiting, lambda one: not one.round)
+    for number in range(sample(2, 200)):
+        if number % 2:
+            postgresql.stop()
+            told += steps_until(collecting, lambda one: one.waits)
+            postgresql.start()
+            told += steps_until(collecting, lambda one: one.round and not one.waits)
+        told += [one for one in steps_of(collecting.kill()) if one.round]
+        killed = time.monotonic()
+        after = steps_until(waiting, lambda one: one.round)
+        assert [one for one in after if one.began > killed and not one.round] == [], "it had to collect at once"
+        told += after
+        collecting, waiting = waiting, collecting
+        waiting.start()
+        steps_until(waiting, lambda one: not one.round)
+    told += steps_of(collecting.kill())
+    with Site(tmp_path / "state") as later:
+        (series,) = later.fleet.metrics.query("novacron_host_up", since="1d", show="value")
+    times = [at for at, _ in series.points]
+    assert {one.round for one in told if one.round} <= set(times)
+    assert len(times) == len(set(times))
