@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novacron.errors import InvalidSpecError, StorageError, UnsupportedOperationError
-from novacron.monitoring.compaction import Compaction
+from novacron.monitoring.compaction import DAY, Compaction
 from novacron.monitoring.history import History
 from novacron.monitoring.layouts import Layouts, Measured, SeriesKey, in_order
 from novacron.monitoring.packing import pack, unpack
@@ -210,6 +210,26 @@ def test_expiry_reads_each_row_once(tmp_path):
     """Four times the objects take four times the steps. It was sixteen times, and a minute of 20,000 VMs blocked the database."""
     few, many = steps_of_expiry(tmp_path / "few.db", 500), steps_of_expiry(tmp_path / "many.db", 2000)
     assert many < 8 * few
+
+
+@pytest.mark.parametrize("step", [None, 300])
+@pytest.mark.parametrize("first", ["_raw", "_chunks"])
+def test_values_that_are_packed_while_they_are_read_are_read_once(storage, monkeypatch, first, step):
+    """The collector packs them after the first one of the two places was read, so that they change from one place to the other."""
+    written(storage, [(START + 60 * n, {GAUGE: n}) for n in range(60)])
+    before = asked(storage, GAUGE, START, START + 7200, step=step, show="last", now=START + 3 * DAY if step else None)
+    read, packed = getattr(History, first), []
+
+    def reads(self, *arguments):
+        found = read(self, *arguments)
+        if not packed:
+            packed.append(Compaction(storage, KEEP).finish(START + 7200))
+        return found
+
+    monkeypatch.setattr(History, first, reads)
+    assert asked(storage, GAUGE, START, START + 7200, step=step, show="last", now=START + 3 * DAY if step else None) == before
+    assert packed
+    assert sum(map(len, before)) == (12 if step else 60)
 
 
 def test_late_samples_of_a_day_that_was_joined(storage):

@@ -63,12 +63,15 @@ class History:
         return sorted(found, key=lambda one: sorted(one.labels.items()))
 
     def samples(self, number: int, keys: Iterable[SeriesKey], since: float, until: float) -> dict[SeriesKey, list[Point]]:
-        """Return the stored samples of an object after `since` and until `until`, oldest first."""
-        chunked = self._chunks(number, set(keys), 0, since, until)
-        return merged(chunked, self._raw(number, set(keys), since, until))
+        """Return the stored samples of an object after `since` and until `until`, oldest first.
+
+        Raw rows are read first. Those that are packed before the chunks are read are in both then, and otherwise would be in neither.
+        """
+        raw = self._raw(number, set(keys), since, until)
+        return merged(self._chunks(number, set(keys), 0, since, until), raw)
 
     def _keys(self, metric: str) -> set[SeriesKey]:
-        with self._storage.database.transaction() as connection:
+        with self._storage.database.reading() as connection:
             query = sa.select(metric_layouts.c.id)
             layouts = [self._storage.layout(connection, number) for number in connection.execute(query).scalars().all()]
         return {key for layout in layouts for key in layout.series if key.metric == metric and not _field(key)}
@@ -116,8 +119,8 @@ class History:
     def _rolled(self, number: int, key: SeriesKey, since: float, until: float, resolution: int) -> list[RollUp]:
         """Return roll-ups: stored ones, and those of raw rows that are not packed yet."""
         fields = {SeriesKey(key.metric, (("", field), *key.labels)) for field in FIELDS}
-        stored = unrolled(key, self._chunks(number, fields, resolution, since, until))
         raw = roll_up(self._raw(number, {key}, step_of(since, resolution) - 1e-6, until).get(key, []), resolution)
+        stored = unrolled(key, self._chunks(number, fields, resolution, since, until))
         both = {one.start: one for one in stored}
         for one in raw:
             if one.start in both:  # samples that came after their hour was packed
@@ -135,7 +138,7 @@ class History:
             chunk.object == number, chunk.resolution == resolution, chunk.start <= until, chunk.end > since
         )
         found: dict[SeriesKey, list[Point]] = {}
-        with self._storage.database.transaction() as connection:
+        with self._storage.database.reading() as connection:
             rows = [
                 (self._storage.layout(connection, row.layout), row.data)
                 for row in connection.execute(query.order_by(chunk.start))
@@ -145,12 +148,12 @@ class History:
             if wanted:
                 for key, points in series_of(layout, data, wanted).items():
                     found.setdefault(key, []).extend(points)
-        return {key: sorted((at, v) for at, v in points if since < at <= until) for key, points in found.items()}
+        return {key: sorted([point for point in points if since < point[0] <= until]) for key, points in found.items()}
 
     def _raw(self, number: int, keys: set[SeriesKey], since: float, until: float) -> dict[SeriesKey, list[Point]]:
         times = sa.select(metric_rounds.c.at).where(metric_rounds.c.at > since, metric_rounds.c.at <= until)
         query = metric_raw.select().where(metric_raw.c.at.in_(times), metric_raw.c.object == number).order_by(metric_raw.c.at)
-        with self._storage.database.transaction() as connection:
+        with self._storage.database.reading() as connection:
             rows = [(row.at, self._storage.layout(connection, row.layout), row.data) for row in connection.execute(query)]
         found: dict[SeriesKey, list[Point]] = {}
         for at, layout, data in rows:

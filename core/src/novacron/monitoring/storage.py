@@ -44,7 +44,7 @@ class MetricStorage:
 
     def now(self) -> float:
         """Return the time of the database's clock."""
-        with self.database.transaction() as connection:
+        with self.database.reading() as connection:
             return float(connection.execute(sa.select(clock(connection))).scalar_one())
 
     def write(
@@ -137,7 +137,7 @@ class MetricStorage:
             query = query.where(metric_objects.c.kind == kind)
         if key is not None:
             query = query.where(metric_objects.c.key == key)
-        with self.database.transaction() as connection:
+        with self.database.reading() as connection:
             return {row.id: (row.kind, row.key, _labels(row.labels)) for row in connection.execute(query)}
 
     def at_time(self, at: float, known: Mapping[int, tuple[str, str, Labels]] | None = None) -> list[Measured]:

@@ -59,16 +59,20 @@ class Database:
         Raises:
             StorageError: the database can't be opened, is locked or full, or the site is closed.
         """
-        try:
-            with self._engine().begin() as connection:
-                yield connection
-        except (sa.exc.OperationalError, sa.exc.DatabaseError) as error:
-            if isinstance(error, sa.exc.IntegrityError):
-                raise
-            raise StorageError(
-                f"the state database can't be used: {redacted(str(error.orig or error))}",
-                hint="check the state directory or NOVACRON_DATABASE; another process may have locked it",
-            ) from error
+        with _translated(), self._engine().begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Open a connection whose statements are transactions of their own. They must only read.
+
+        PostgreSQL then has one round trip for each statement instead of three for each transaction.
+
+        Raises:
+            StorageError: as `transaction` does.
+        """
+        with _translated(), self._engine().connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
         """Close all connections to the database."""
@@ -107,6 +111,19 @@ class Database:
             engine.dispose()
             raise
         return engine
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.DatabaseError) as error:
+        if isinstance(error, sa.exc.IntegrityError):
+            raise
+        raise StorageError(
+            f"the state database can't be used: {redacted(str(error.orig or error))}",
+            hint="check the state directory or NOVACRON_DATABASE; another process may have locked it",
+        ) from error
 
 
 class _Codec:
