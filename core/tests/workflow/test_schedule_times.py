@@ -129,6 +129,16 @@ def test_once_begins_one_run_for_all_missed_times_also_for_recent_ones(site, vm)
     assert len(Scheduler(site.engine).begin_due()) == 1
 
 
+@pytest.mark.parametrize(("misfire", "runs"), [("skip", {0, 1, 2, 3}), ("once", {1})])
+def test_a_clock_that_goes_a_year_ahead_begins_no_flood_of_runs(site, vm, misfire, runs):
+    site.fleet.schedules.add("each-minute", FLOW, cron="* * * * *", vms=[vm], misfire=misfire)
+    stored_since(site, "each-minute", 365 * 86400)
+    scheduler = Scheduler(site.engine)
+    begun = scheduler.begin_due() + scheduler.begin_due()
+    assert len(begun) in runs
+    assert len(site.fleet.runs.list(limit=None)) == len(begun)
+
+
 def test_times_are_those_of_the_clock_of_the_database(site, vm, monkeypatch):
     """A worker whose own clock is a day ahead begins nothing that is not due, and skips nothing."""
     site.fleet.schedules.add("daily", FLOW, cron="0 3 * * *", vms=[vm])

@@ -27,6 +27,8 @@ BACKLOG = 60
 """How many rounds are kept in memory while the database can't be used."""
 FUTURE = 600.0
 """By how many seconds the times of rounds may be ahead of the clock before it is said."""
+JUMP = 600.0
+"""By how many seconds the clock must go ahead at once to count as set, or this machine as suspended."""
 AT_ONCE = 64
 """How many hosts are asked at a time."""
 
@@ -99,7 +101,7 @@ class Collector:
             BusyError: another process has taken over.
         """
         began = time.monotonic()
-        made = Round(at=self._time())
+        made = self._begun()
         if self._ahead > FUTURE:
             if abs(self._ahead - self._ahead_said) > FUTURE / 10:  # otherwise each round would say another number of seconds
                 self._ahead_said = self._ahead
@@ -115,8 +117,12 @@ class Collector:
         self._export(made)
         return made
 
-    def _time(self) -> float:
-        """Return the time of this round by the database's clock. If that clock goes back, the time runs on at its own rate."""
+    def _begun(self) -> Round:
+        """Return an empty round.
+
+        Its time is that of the database's clock. If that clock goes back, the time runs on at its own rate. If it goes ahead, the time
+        follows it: most often it was wrong before, or this machine was suspended.
+        """
         steady = time.monotonic()
         now: float | None = None
         read: float | None = None
@@ -126,13 +132,15 @@ class Collector:
                 last = self._calls.run(self._storage.last_round)
                 if last is not None and last >= now:
                     self._stamp = (last, steady - self._interval)
+        ahead = 0.0
         if self._stamp is not None:
             steadily = self._stamp[0] + steady - self._stamp[1]
             if now is None or now <= self._stamp[0]:
                 now = steadily
+            ahead = now - steadily
         self._ahead = 0.0 if read is None or now is None else now - read
         self._stamp = (time.time() if now is None else now, steady)
-        return self._stamp[0]
+        return Round(self._stamp[0], jumped=ahead if ahead > JUMP else 0.0)
 
     def _measure_hosts(self, made: Round) -> None:
         with suppress(StorageError):

@@ -27,6 +27,8 @@ HOUR, DAY = 3600.0, 86400.0
 ROLLUPS = (300, 3600)
 """The steps of roll-ups, in seconds."""
 FIELDS = ("minimum", "average", "maximum", "last", "samples")
+STEADY = DAY
+"""For how many seconds values must have been stored before old ones are deleted."""
 PART = 1500
 """How many objects are packed at a time."""
 SETTINGS = {0: "metrics_days", 300: "metrics_5m_days", 3600: "metrics_1h_days"}
@@ -85,10 +87,14 @@ class Compaction:
         self.expire(now)
 
     def expire(self, now: float) -> None:
-        """Delete values that are older than the settings say, and objects that have no values any more."""
+        """Delete values that are older than the settings say, and objects that have no values any more.
+
+        Values are deleted only if there are some from a day ago. If the clock went far ahead, everything is old by it; for a day it can
+        be set right before anything is lost.
+        """
         with self._storage.database.transaction() as connection:
             self._check(connection)
-            for resolution, setting in SETTINGS.items():
+            for resolution, setting in SETTINGS.items() if self._is_steady(connection, now) else ():
                 until = now - self._settings[setting] * DAY
                 old = (metric_chunks.c.resolution == resolution) & (metric_chunks.c.end < until)
                 connection.execute(metric_chunks.delete().where(old))
@@ -101,6 +107,11 @@ class Compaction:
                 connection.execute(metric_counters.delete().where(metric_counters.c.object.in_(some)))
                 connection.execute(metric_objects.delete().where(metric_objects.c.id.in_(some)))
         self._storage.forget(numbers)
+
+    def _is_steady(self, connection: sa.Connection, now: float) -> bool:
+        """Return whether values of about a day ago are stored."""
+        near = metric_chunks.c.end.between(now - STEADY - HOUR, now - STEADY + HOUR)
+        return connection.execute(sa.select(metric_chunks.c.end).where(near).limit(1)).first() is not None
 
     def _without_values(self, connection: sa.Connection) -> list[int]:
         """Return the objects that have neither chunks nor raw rows.

@@ -118,7 +118,7 @@ def forecast(
     """Forecast a series.
 
     Args:
-        series: the past; gaps are filled with the value before.
+        series: the past; gaps are filled with the value before. Values before a gap that is longer than they are not used.
         step: seconds between two of its points.
         horizon: how many seconds ahead.
         level: a value; the forecast says when the series reaches it.
@@ -186,13 +186,22 @@ def _without(empty: Forecast, problem: str) -> Forecast:
 
 
 def regular(series: Series, step: float) -> list[float]:
-    """Return the values of a series at equal steps; a gap is filled with the value before it."""
+    """Return the values of a series at equal steps; a gap is filled with the value before it.
+
+    If the gap is longer than all that was before it, the series begins after it: a clock was set, or nothing was measured for long. Most
+    values would be invented otherwise.
+
+    Example:
+        >>> points = ((0.0, 1.0), (60.0, 2.0), (180.0, 3.0), (900.0, 7.0), (960.0, 8.0))
+        >>> regular(Series(metric="load", labels={}, points=points), 60.0), regular(Series(metric="load", labels={}, points=points[:3]), 60.0)
+        ([7.0, 8.0], [1.0, 2.0, 2.0, 3.0])
+    """
     found: list[float] = []
     start = series.points[0][0] if series.points else 0.0
     for at, value in series.points:
         place = round((at - start) / step)
-        if place > 1_000_000:
-            break
+        if place > max(1, 2 * len(found)):
+            found, start, place = [], at, 0
         while len(found) < place:
             found.append(found[-1])
         if len(found) == place:

@@ -130,12 +130,14 @@ class Round(msgspec.Struct):
         measured: one item for each object.
         problems: what could not be measured, by host or source.
         seconds: how long the collection took.
+        jumped: by how many seconds the clock went ahead since the round before, beyond the time that passed; 0 if it did not jump.
     """
 
     at: float
     measured: list[Measured] = msgspec.field(default_factory=list)
     problems: dict[str, str] = msgspec.field(default_factory=dict)
     seconds: float = 0.0
+    jumped: float = 0.0
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -12,6 +12,7 @@ from novacron.monitoring.collector import Collector
 from novacron.monitoring.database_calls import DatabaseCalls
 from novacron.monitoring.imports import FirstImports
 from novacron.monitoring.layouts import Round
+from novacron.units import format_duration
 
 if TYPE_CHECKING:
     from novacron.monitoring.alerting.alerts import FleetAlerts
@@ -95,6 +96,8 @@ class MonitorService:
                 return None
             self._tell("collection", "collecting")
             self.latest = self._collector.collect()
+            if self.latest.jumped:
+                self._say(f"the clock went ahead by {format_duration(self.latest.jumped)}: it was set, or this machine was suspended")
             if self._after is not None:
                 self._after(self.latest)
             self._notify(self._collector, self.latest)

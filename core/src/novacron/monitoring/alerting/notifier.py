@@ -51,6 +51,7 @@ class Notifier:
         self._states: AlertStates | None = None
         self._busy: set[int] = set()
         self._guard = threading.Lock()
+        self._jumped = 0.0
         self._delivery: Future[None] | None = None
         self.problems: dict[str, str] = {}
 
@@ -79,6 +80,7 @@ class Notifier:
                 raise
             unread = error
         self.remember(made)
+        self._jumped += made.jumped
         if unread is not None:
             raise unread
         self.evaluate(made.at)
@@ -102,7 +104,7 @@ class Notifier:
         states.rules = list(configuration.rules)
         before = dict(states.known)
         try:
-            changed, self.problems = states.evaluate(self.samples, at, self._gone)
+            changed, self.problems = states.evaluate(self.samples, at, self._gone, self._jumped)
             silences = [(one, tuple(map(matcher, one.matchers))) for one in self._decided.silences()]
             alerts = muted((one.alert for one in states.known.values()), silences, configuration, at)
             for alert in alerts:
@@ -120,7 +122,7 @@ class Notifier:
         except BaseException:
             states.known = before
             raise
-        self._states = states
+        self._states, self._jumped = states, 0.0
 
     def deliver(self, at: float) -> None:
         """Deliver what waits, in a thread: a sink that hangs delays neither the collection nor other sinks."""

@@ -52,7 +52,11 @@ class AlertStates:
         self._seen: dict[tuple[str, str], dict[Labels, float]] = {}
 
     def evaluate(
-        self, samples: Samples, at: float, gone: Callable[[Mapping[str, str]], bool] = lambda labels: False
+        self,
+        samples: Samples,
+        at: float,
+        gone: Callable[[Mapping[str, str]], bool] = lambda labels: False,
+        jumped: float = 0.0,
     ) -> tuple[dict[str, Tracked | None], dict[str, str]]:
         """Evaluate all rules at a time.
 
@@ -60,11 +64,15 @@ class AlertStates:
             samples: where the samples are.
             at: the time. Alerts do not change if it is not later than in the last evaluation.
             gone: returns whether the object with these labels was deleted; its alerts then resolve, although data is missing.
+            jumped: by how many seconds the clock went ahead at once. Nobody knows whether a condition held in this time, so it does not
+                count for alerts that are pending.
 
         Returns:
             The alerts that changed by fingerprint, None for those that are forgotten; and the problems of rules by name.
         """
         before = dict(self.known)
+        if jumped:
+            self._postpone(jumped)
         problems: dict[str, str] = {}
         orphans = set(before)
         by_rule: dict[str, dict[str, Tracked]] = {}
@@ -84,6 +92,12 @@ class AlertStates:
             self._end(name, at)
         changed: dict[str, Tracked | None] = {name: one for name, one in self.known.items() if before.get(name) != one}
         return changed | dict.fromkeys(set(before) - set(self.known)), problems
+
+    def _postpone(self, seconds: float) -> None:
+        for name, one in self.known.items():
+            if one.alert.state == "pending":
+                later = one.alert.replace(active_since=one.alert.active_since + seconds)
+                self.known[name] = Tracked(later, one.series, one.kept_since)
 
     def _of(self, rule: Rule, known: dict[str, Tracked]) -> dict[str, Tracked]:
         """Return the alerts of a rule among those of its name: several rules may have one name and differ in their labels."""
