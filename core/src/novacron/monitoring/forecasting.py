@@ -192,9 +192,9 @@ def regular(series: Series, step: float) -> list[float]:
     values would be invented otherwise.
 
     Example:
-        >>> points = ((0.0, 1.0), (60.0, 2.0), (180.0, 3.0), (900.0, 7.0), (960.0, 8.0))
-        >>> regular(Series(metric="load", labels={}, points=points), 60.0), regular(Series(metric="load", labels={}, points=points[:3]), 60.0)
-        ([7.0, 8.0], [1.0, 2.0, 2.0, 3.0])
+        >>> load = Series(metric="load", labels={}, points=((0.0, 1.0), (60.0, 2.0), (180.0, 3.0)))
+        >>> regular(load, 60.0), regular(load.replace(points=(*load.points, (900.0, 7.0))), 60.0)
+        ([1.0, 2.0, 2.0, 3.0], [7.0])
     """
     found: list[float] = []
     start = series.points[0][0] if series.points else 0.0
