@@ -97,7 +97,9 @@ class MonitorService:
             self._tell("collection", "collecting")
             self.latest = self._collector.collect()
             if self.latest.jumped:
-                self._say(f"the clock went ahead by {format_duration(self.latest.jumped)}: it was set, or this machine was suspended")
+                self._say(
+                    f"the clock went ahead by {format_duration(self.latest.jumped)}: it was set, or this machine was suspended"
+                )
             if self._after is not None:
                 self._after(self.latest)
             self._notify(self._collector, self.latest)
