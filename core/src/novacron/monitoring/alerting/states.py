@@ -64,7 +64,7 @@ class AlertStates:
             samples: where the samples are.
             at: the time. Alerts do not change if it is not later than in the last evaluation.
             gone: returns whether the object with these labels was deleted; its alerts then resolve, although data is missing.
-            jumped: by how many seconds the clock went ahead at once. Nobody knows whether a condition held in this time, so it does not
+            jumped: by how many seconds the clock went ahead at once. Whether a condition held in this time is unknown, so it does not
                 count for alerts that are pending.
 
         Returns:
