@@ -1,9 +1,11 @@
 """The examples of configuration files: the checkers of Prometheus and Alertmanager accept them, and the real servers load them."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
+import urllib.parse
 import urllib.request
 from contextlib import contextmanager
 
@@ -14,6 +16,7 @@ import yaml
 from novacron.monitoring.alerting.configuration import Configuration
 from novacron.monitoring.alerting.defaults import INHIBITIONS, default_configuration
 from novacron.monitoring.alerting.rules import prometheus_file
+from novacron.monitoring.dashboards import DASHBOARDS, dashboard
 from novacron.monitoring.examples import EXAMPLES, example
 from novacron.monitoring.exporter import Exporter
 from novacron.monitoring.server import ExporterServer
@@ -90,13 +93,33 @@ def is_up(found):
     return [one["health"] for one in found["data"]["activeTargets"] if one["labels"]["job"] == "novacron"] == ["up"]
 
 
+def for_each_panel(prometheus):
+    """Ask Prometheus what Grafana asks for each panel and variable. Each curve has the labels that its name in the legend has."""
+    for name in DASHBOARDS:
+        made = dashboard(name)
+        for panel in made["panels"]:
+            (target,) = panel["targets"]
+            query = urllib.parse.urlencode({"query": target["expr"].replace("$vm", ".*")})
+            found = asked(prometheus, f"/api/v1/query?{query}", lambda found: found["data"]["result"])["data"]["result"]
+            for label in re.findall(r"{{(\w+)}}", target["legendFormat"]):
+                assert all(one["metric"][label] for one in found), (panel["title"], label)
+        for variable in (one for one in made["templating"]["list"] if one["type"] == "query"):
+            metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]).groups()
+            values = asked(prometheus, f"/api/v1/label/{label}/values?match[]={metric}", lambda found: found["data"])["data"]
+            assert len(values) == 3
+
+
 @needs_prometheus
 @needs_alertmanager
 def test_the_real_servers_load_the_examples(site, add_host, folder, receiver):
-    """Prometheus scrapes the exporter, loads all default rules and knows the Alertmanager, which notifies about an alert that it gets."""
+    """Prometheus scrapes the exporter, loads all default rules and knows the Alertmanager, which notifies about an alert that it gets.
+
+    Each panel of the dashboards has at least one curve.
+    """
     add_host(3)
     exporter = Exporter(site.fleet.metrics.definitions())
-    MonitorService(site.fleet.metrics, say=lambda _: None, after=exporter.publish).step()
+    service = MonitorService(site.fleet.metrics, say=lambda _: None, after=exporter.publish)
+    service.step()
     prometheus, alertmanager = free_port(), free_port()
     with ExporterServer(exporter, "127.0.0.1:0") as server:
         ours = server.url.rpartition("//")[2]
@@ -131,3 +154,7 @@ def test_the_real_servers_load_the_examples(site, add_host, folder, receiver):
             urllib.request.urlopen(request, timeout=5).read()
             path = "/api/v2/alerts/groups?receiver=on-call"
             asked(alertmanager, path, lambda found: found[0]["alerts"][0]["labels"]["host"] == "kvm1")
+            site.fleet.add("absent", "qemu+tcp://127.0.0.1:9/system")
+            service.step()
+            for_each_panel(prometheus)
+    service.close()
