@@ -215,7 +215,7 @@ def test_the_cache_is_asked_whether_it_is_fresh(host, server):
 def test_a_cancelled_pull_leaves_no_volume_and_goes_on_later(host, server):
     server.files["/big.img"], server.gate = RAW, threading.Event()
     job = host.images.pull(f"{server.url}/big.img", wait=False)
-    assert server.began.wait(10)
+    assert server.began.wait(60)
     job.cancel()
     server.gate.set()
     with pytest.raises(OperationCancelledError):

@@ -101,7 +101,7 @@ def test_a_history_ends_now_and_its_intervals_follow_each_other():
     """On `sim`: as much in each as the counters say, and nothing of a VM that does not run."""
     with novacron.connect("sim://history-of-one") as host:
         vm = host.vms.create(name="one", vcpus=2, disks=[{"size": "1MiB"}], start=True)
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while len(found := vm.history(over="100s")) < 2 and time.monotonic() < until:
             time.sleep(0.1)
         assert [usage.seconds for usage in found] == [1.0] * len(found)

@@ -81,7 +81,7 @@ def test_a_closed_site_leaves_no_thread_connection_or_file(tmp_path):
     assert host.closed
     assert other.closed
     for thread in set(threading.enumerate()) - threads:
-        thread.join(5)
+        thread.join(60)
     assert everything_open()[0] - threads == set()
     assert everything_open()[1] - files == set()
 

@@ -39,7 +39,7 @@ class StorageNetwork:
         node = f"driver=nbd,server.type=inet,server.host={self._address},server.port={PORT},export=disk,reconnect-delay=3600"
         words = ["qemu-storage-daemon", "--daemonize", "--blockdev", f"{node},node-name=net,cache.direct=on"]
         words += ["--export", f"type=fuse,id=disk,node-name=net,mountpoint={self.file},writable=on"]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (done := host.exec(*words)).returncode:
             assert time.monotonic() < deadline, done.stderr
             time.sleep(0.1)

@@ -15,7 +15,7 @@ def test_the_serial_console_gives_what_the_guest_says_and_one_has_it_at_a_time(l
     vm = boot(host, "talking")
     console = host.invoke("console_open", vm=vm.id, force=False)
     try:
-        said, deadline = b"", time.monotonic() + 20
+        said, deadline = b"", time.monotonic() + 60
         while said.count(b"NOVACRON TICK") < 2:
             assert time.monotonic() < deadline, said
             said += console.read(1.0)

@@ -202,5 +202,5 @@ def answers_again(host):
             host.ping()
             return time.monotonic() - began
         except errors.NovaCronError:
-            assert time.monotonic() - began < 30
+            assert time.monotonic() - began < 60
             time.sleep(0.1)

@@ -487,7 +487,7 @@ def test_a_real_cause_is_the_right_error(real, row):
     assert "\n" not in str(caught.value)
 
 
-def answered(ask, seconds=20):
+def answered(ask, seconds=60):
     """Return what a daemon that was just started answers; its first connections may be reset."""
     deadline = time.monotonic() + seconds
     while True:

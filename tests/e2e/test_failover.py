@@ -23,7 +23,7 @@ class Copies:
 
     def __exit__(self, *_):
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _watch(self):
         while not self._stop.wait(0.05):

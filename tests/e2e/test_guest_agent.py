@@ -78,7 +78,7 @@ def test_a_program_that_does_not_end_is_killed(vm):
     time.sleep(1)
     job.cancel()
     with pytest.raises(errors.OperationCancelledError):
-        job.result(20)
+        job.result(60)
     running = vm.guest.exec("ps").stdout
     assert b"4711" not in running
     assert b"4712" not in running

@@ -18,7 +18,7 @@ GROWTH = 8 * 2**20
 def held():
     """The threads and open files of this process, after those that are about to end have ended."""
     gc.collect()
-    until, before = time.monotonic() + 10, None
+    until, before = time.monotonic() + 60, None
     while time.monotonic() < until:
         now = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
         if now == before:

@@ -300,7 +300,7 @@ def test_a_cancelled_transfer_ends_at_once(a, make):
         assert not job.done()
     job.cancel()
     with pytest.raises(errors.OperationCancelledError):
-        job.result(20)
+        job.result(60)
 
 
 @pytest.mark.parametrize("name", ["../escaped", "a/b", "..", ""])

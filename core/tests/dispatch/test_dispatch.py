@@ -58,7 +58,7 @@ class Toy:
     @hookimpl
     def vm_start(self, vm):
         self.calls.append("start")
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.failures:
             raise self.failures.pop(0)
         self.vms[vm] = self.vms[vm].replace(status="running")
@@ -193,11 +193,11 @@ def test_a_held_vm_names_its_holder_when_waiting_takes_too_long(host, toy):
     while "start" not in toy.calls:
         time.sleep(0.001)
     with pytest.raises(errors.BusyError, match="held by vm_start by") as caught:
-        host.submit("vm_stop", 0.2, vm=vm.id).result(5)
+        host.submit("vm_stop", 0.2, vm=vm.id).result(60)
     assert "stop" not in toy.calls
     assert caught.value.resource == "a"
     toy.gate.set()
-    assert job.result(5).status == "running"
+    assert job.result(60).status == "running"
 
 
 def test_a_vms_name_and_id_are_one_lock(host, toy):
@@ -208,9 +208,9 @@ def test_a_vms_name_and_id_are_one_lock(host, toy):
     while "start" not in toy.calls:
         time.sleep(0.001)
     with pytest.raises(errors.BusyError, match="held by vm_start"):
-        host.submit("vm_stop", 0.2, vm="a").result(5)
+        host.submit("vm_stop", 0.2, vm="a").result(60)
     toy.gate.set()
-    job.result(5)
+    job.result(60)
 
 
 def test_waiters_get_the_lock_in_the_order_in_which_they_came():
@@ -218,8 +218,8 @@ def test_waiters_get_the_lock_in_the_order_in_which_they_came():
     gate = threading.Event()
 
     def run(number):
-        call = Call(operations()["vm_stop"], "h", {"vm": "a"}, time.monotonic() + 10)
-        policy(call, lambda _: (gate.wait(10), order.append(number)))
+        call = Call(operations()["vm_stop"], "h", {"vm": "a"}, time.monotonic() + 60)
+        policy(call, lambda _: (gate.wait(60), order.append(number)))
 
     for number in range(6):
         threads.append(threading.Thread(target=run, args=(number,)))
@@ -228,7 +228,7 @@ def test_waiters_get_the_lock_in_the_order_in_which_they_came():
             time.sleep(0.001)
     gate.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert order == list(range(6))
     assert not policy._queues
 
@@ -242,7 +242,7 @@ def test_an_operation_past_its_deadline_ends_with_an_unknown_outcome(host, toy):
     toy.gate.set()
     for thread in threading.enumerate():
         if thread.name == "novacron-vm_start":
-            thread.join(5)
+            thread.join(60)
     assert vm.refresh().status == "running"
 
 
@@ -327,7 +327,7 @@ def test_an_unknown_scheme_names_installed_drivers_and_a_known_one_its_pip_comma
 
 def test_a_connect_that_hangs_ends_at_its_deadline():
     gate = threading.Event()
-    provider = DriverProvider(name="slow", schemes=("slow",), connect=lambda uri, context: (gate.wait(5), Driver([]))[1])
+    provider = DriverProvider(name="slow", schemes=("slow",), connect=lambda uri, context: (gate.wait(60), Driver([]))[1])
     default_site().drivers.register(provider)
     try:
         with pytest.raises(errors.OperationTimeoutError, match="slow://x"):

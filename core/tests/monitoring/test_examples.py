@@ -73,7 +73,7 @@ def running(*command, folder):
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @tenacity.retry(

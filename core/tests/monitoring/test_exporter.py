@@ -240,7 +240,7 @@ scrape_configs:
             return answer["data"]["result"]
 
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while not (
                 query(
                     f'count(novacron_vm_running{{job="novacron"}} == 1) > 0 and on() novacron_host_up{{host="{host}",job="novacron"}} == 1'
@@ -254,6 +254,6 @@ scrape_configs:
             assert metadata["data"]["novacron_vm_memory_bytes"][0]["type"] == "gauge"
         finally:
             prometheus.terminate()
-            prometheus.wait(10)
+            prometheus.wait(60)
             stop.set()
-            runner.join(10)
+            runner.join(60)

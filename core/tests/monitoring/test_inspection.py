@@ -105,7 +105,7 @@ def test_a_host_that_hangs_takes_one_thread(site, host):
         release.set()
         for thread in threading.enumerate():
             if thread.name.startswith("novacron-ask"):
-                thread.join(10)
+                thread.join(60)
         site.fleet.hosts._open[host.name] = real
         inspection.refresh()
         assert len(values(inspection, "novacron_vm_snapshots")) == 2

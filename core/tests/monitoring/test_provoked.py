@@ -302,7 +302,7 @@ def tls_port(tmp_path):
         thread.start()
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
+    thread.join(60)
 
 
 def token(seconds):

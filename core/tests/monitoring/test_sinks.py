@@ -140,7 +140,7 @@ receivers: [{{name: hook, webhook_configs: [{{url: '{receiver.url}'}}]}}]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def wait(condition):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < deadline
             threading.Event().wait(0.05)
@@ -164,7 +164,7 @@ receivers: [{{name: hook, webhook_configs: [{{url: '{receiver.url}'}}]}}]
         wait(lambda: [b["status"] for _, _, b in receiver.received][-1] == "resolved")
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 def delivered_to(site, rounds, told_by, start=1000.0, **sink):

@@ -71,7 +71,7 @@ def test_native_operations_are_called_by_their_method_and_by_their_name(host):
     assert host.invoke("toy.toy_make", name="car") == "car 1"
     assert host.native.toy_list("/a") == ["/a", "ball", "car"]
     assert host.native.toy_break("ball").name == "ball"
-    assert host.native.toy_break(name="car", wait=False).result(10).name == "car"
+    assert host.native.toy_break(name="car", wait=False).result(60).name == "car"
     assert dir(host.native) == ["toy_break", "toy_list", "toy_make"]
     assert host.native.toy_list.__doc__ == "List the toys."
 

@@ -21,7 +21,7 @@ def collect(host, count):
     host.subscribe(put)
 
     def wait():
-        assert enough.wait(10), found
+        assert enough.wait(60), found
         return found
 
     return wait

@@ -91,7 +91,7 @@ def test_two_sites_run_workflows_independently(tmp_path):
         a.fleet.schedules.add("s", FLOW, cron="0 3 * * *", vms=[vm])
         assert b.fleet.schedules.list() == []
     for thread in set(threading.enumerate()) - before:
-        thread.join(5)
+        thread.join(60)
     assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("novacron")]
 
 

@@ -48,7 +48,7 @@ def test_a_run_is_not_gone_on_with_by_other_code(code):
         runs.resume(run.id)
     assert "accept_changes" in caught.value.hint
     assert runs[run.id].status == "failed"
-    assert runs.resume(run.id, accept_changes=True).result(20) == "ready"
+    assert runs.resume(run.id, accept_changes=True).result(60) == "ready"
     host.close()
 
 

@@ -74,7 +74,7 @@ def test_every_object_is_freed_once_and_the_connection_is_closed(monkeypatch):
     assert not closed.is_set()
     del kept
     gc.collect()
-    assert closed.wait(10)
+    assert closed.wait(60)
     assert len(freed) == 101
 
 

@@ -16,7 +16,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def read_until(console, wanted, seconds=30.0):
+def read_until(console, wanted, seconds=60.0):
     data, until = b"", time.monotonic() + seconds
     while wanted not in data:
         assert time.monotonic() < until, data
@@ -55,7 +55,7 @@ def test_one_has_it_until_another_takes_it(vm):
     assert first.closed
     read_until(second, b"login: ")
     vm.stop()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not second.closed:
         assert second.read(0.2) == b""
         assert time.monotonic() < until

@@ -24,7 +24,7 @@ from novacron_vmware.errors import FAULTS, mapped
 from novacron_vmware.sdk import vim, vmodl
 
 
-def wait_for(condition, seconds=30.0):
+def wait_for(condition, seconds=60.0):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
@@ -377,7 +377,7 @@ def test_a_server_that_falls_silent_ends_every_call_in_time(simulator):
                 with pytest.raises((errors.OperationTimeoutError, errors.HostConnectionError)) as caught:
                     ask()
                 assert caught.value.hint
-                assert time.monotonic() - began < 20
+                assert time.monotonic() - began < 60
         finally:
             halted.process.send_signal(signal.SIGCONT)
         assert host.vms.list().total == 4

@@ -52,7 +52,7 @@ def test_a_program_that_takes_too_long_is_killed(vcenter, vm):
     with pytest.raises(errors.OperationTimeoutError) as caught:
         vm.guest.exec("/bin/sleep", "60", timeout=1)
     assert caught.value.outcome == "failed"
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50
     assert left_behind(vcenter) == before
 
 

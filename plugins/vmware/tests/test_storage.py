@@ -72,15 +72,15 @@ def test_a_cancelled_download_ends(host, volume):
     class Slow(io.BytesIO):
         def write(self, data):
             begun.set()
-            assert go.wait(20)
+            assert go.wait(60)
             return super().write(data)
 
     job = host.submit("volume_download", pool="LocalDS_0", volume="data", target=Slow())
-    assert begun.wait(20)
+    assert begun.wait(60)
     job.cancel()
     go.set()
     with pytest.raises(errors.OperationCancelledError):
-        job.result(20)
+        job.result(60)
     assert host.pools.volume("data", "LocalDS_0").capacity_bytes == 2 * MIB
 
 
