@@ -2,12 +2,14 @@
 
 import atexit
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -135,6 +137,23 @@ def mended(lab):
             except novacron.NovaCronError:
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def free_port():
+    """Return a function that returns a TCP port of the loopback at which nobody listens.
+
+    It is below the ports that the kernel gives to connections and to servers that take any: none of them takes it before it is used.
+    """
+    numbers = random.SystemRandom()
+
+    def find():
+        while True:
+            port = numbers.randrange(20000, 32768)
+            with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return port
+
+    return find
 
 
 @pytest.fixture(scope="session")
@@ -308,7 +327,7 @@ def moving():
         job = vm.migrate(destination, wait=False, **({"bandwidth": "2MiB/s", "deadline": 60} | options))
         flows = threading.Event()
         job.listen(lambda p: flows.set() if p.details.get("transferred_bytes") else None)
-        assert flows.wait(30)
+        assert flows.wait(60)
         return job
 
     return begin

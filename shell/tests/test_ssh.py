@@ -131,7 +131,7 @@ def test_the_agents_host_keys_are_used(vm):
     assert key.split()[1] in vm.ssh.known_hosts.file.read_text()
 
 
-def test_the_agent_copies_when_no_ssh_server_answers(novacron, vm, tmp_path, monkeypatch):
+def test_the_agent_copies_when_no_ssh_server_answers(novacron, vm, tmp_path, monkeypatch, free_port):
     monkeypatch.chdir(tmp_path)
     Path("motd").write_text("welcome")
     done = novacron("cp", "motd", "vm-00001:/etc/", "--address", "127.0.0.1", "--port", free_port())
@@ -145,13 +145,8 @@ def test_the_agent_copies_when_no_ssh_server_answers(novacron, vm, tmp_path, mon
     novacron("cp", "--agent", "-r", ".", "vm-00001:/x", code=2)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, free_port):
     """An OpenSSH server on a free port of the loopback interface, and the key that may log in as the user of this process."""
     if SSHD is None:
         pytest.skip("needs openssh-server")
@@ -282,7 +277,7 @@ def test_a_display_goes_through_ssh(server, tmp_path):
         socket.create_connection(("127.0.0.1", local), timeout=10)
 
 
-def test_a_tunnel_that_fails_says_why(tmp_path):
+def test_a_tunnel_that_fails_says_why(tmp_path, free_port):
     from novacron.errors import HostConnectionError
     from novacron.ssh.tunnel import Tunnel
 

@@ -78,7 +78,7 @@ def nv(lab_hosts, tmp_path, monkeypatch):
         lab_hosts[0].images.remove(image.name)
 
 
-def test_from_the_catalogue_to_a_login_with_the_users_own_key(catalogue, nv, tmp_path):
+def test_from_the_catalogue_to_a_login_with_the_users_own_key(catalogue, nv, tmp_path, free_port):
     nv("image pull debian-13")
     assert "debian-13" in nv("image list")
     nv("up debian-13 web1 --memory 512MiB --size 3GiB --cmd 'touch /ran-at-the-first-boot' --wait 15m")
@@ -101,8 +101,7 @@ def test_from_the_catalogue_to_a_login_with_the_users_own_key(catalogue, nv, tmp
     plain = subprocess.run(["ssh", "-F", "ssh_config", "web1", "hostname"], capture_output=True, text=True)
     assert (plain.returncode, plain.stdout) == (0, "web1\n"), plain.stderr
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     forwarded = subprocess.Popen(
         [nv.program, "ssh", "web1", "-L", f"{port}:22", "--", "echo ready; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -60,12 +59,6 @@ def test_alertmanager_groups_and_inhibits_as_novacron_does():
     assert [tuple(one["equal"]) for one in given["inhibit_rules"]] == [equal for *_, equal in INHIBITIONS]
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 @contextmanager
 def running(*command, folder):
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -111,7 +104,7 @@ def for_each_panel(prometheus):
 
 @needs_prometheus
 @needs_alertmanager
-def test_the_real_servers_load_the_examples(site, add_host, folder, receiver):
+def test_the_real_servers_load_the_examples(site, add_host, folder, receiver, free_port):
     """Prometheus scrapes the exporter, loads all default rules and knows the Alertmanager, which notifies about an alert that it gets.
 
     Each panel of the dashboards has at least one curve.

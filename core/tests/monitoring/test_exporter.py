@@ -199,16 +199,8 @@ def test_the_unit_is_valid(tmp_path):
         assert "novacron-monitor.service" not in done.stderr
 
 
-def free_port():
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs the package prometheus")
-def test_a_real_prometheus_scrapes_and_discovers(site, host, tmp_path):
+def test_a_real_prometheus_scrapes_and_discovers(site, host, tmp_path, free_port):
     stop = threading.Event()
     exporter = Exporter(site.fleet.metrics.definitions(), interval=1)
     service = MonitorService(site.fleet.metrics, interval=0.3, say=lambda _: None, after=exporter.publish)

@@ -5,7 +5,6 @@ import itertools
 import json
 import math
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -170,11 +169,9 @@ def test_an_answer_that_is_none_of_prometheus_is_said():
 
 
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs the package prometheus")
-def test_a_real_prometheus_keeps_what_was_measured_and_gives_it_back(tmp_path):
+def test_a_real_prometheus_keeps_what_was_measured_and_gives_it_back(tmp_path, free_port):
     """Each sample of two rounds comes back with the same labels, value and time, to the millisecond."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    port = free_port()
     (tmp_path / "prometheus.yml").write_text("{}")
     options = {
         "config.file": tmp_path / "prometheus.yml",

@@ -121,14 +121,8 @@ def test_a_plugin_delivers(site, told_by, rounds):
     assert {note.alerts[0].rule for note in sent} == {"High", "FromPlugin"}
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 @pytest.mark.skipif(shutil.which("prometheus-alertmanager") is None, reason="needs the package prometheus-alertmanager")
-def test_a_real_alertmanager_notifies_and_resolves(site, receiver, tmp_path, told_by, rounds):
+def test_a_real_alertmanager_notifies_and_resolves(site, receiver, tmp_path, told_by, rounds, free_port):
     port = free_port()
     config = tmp_path / "alertmanager.yml"
     config.write_text(f"""

@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import time
 
@@ -15,7 +14,7 @@ SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH
 
 
 @pytest.fixture
-def wrong_host(tmp_path):
+def wrong_host(tmp_path, free_port):
     """The URI of a host whose clock is 100 s ahead, and its SSH server."""
     if SSHD is None:
         pytest.skip("needs openssh-server")
@@ -23,8 +22,7 @@ def wrong_host(tmp_path):
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     host_key = (tmp_path / "host.pub").read_text()
     (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")
     (tmp_path / "config").write_text(

@@ -409,7 +409,7 @@ def test_a_call_that_was_not_sent_after_others_were_leaves_an_unknown_outcome(ho
 
 def test_a_host_with_a_slow_link_gets_the_time_that_its_link_needs(host, opened, monkeypatch):
     def slow(uri, auth, flags):
-        time.sleep(0.3)
+        time.sleep(1)
         opened.append(Connection())
         return opened[-1]
 

@@ -11,11 +11,6 @@ from novacron import VMSpec, errors
 from novacron_vmware.console.serial_port import SerialConsole
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
 def read_until(console, wanted, seconds=60.0):
     data, until = b"", time.monotonic() + seconds
     while wanted not in data:
@@ -25,7 +20,7 @@ def read_until(console, wanted, seconds=60.0):
 
 
 @pytest.fixture(params=["tcp", "telnet"])
-def vm(host, request):
+def vm(host, request, free_port):
     vm = host.vms.create(
         VMSpec(name="talker", memory="64MiB", start=True, native={"serial_port": f"{request.param}://:{free_port()}"})
     )
