@@ -118,13 +118,16 @@ class Rack:
         return found
 
     def mend(self):
-        """End all faults, and give all hosts power."""
-        self.bmc.mend()
+        """End all faults, and give all hosts power. BMCs come last: with one, a host that is still silent would be fenced."""
         for host in self.lab.hosts:
             self.storage.mend(host)
             host.mend_management()
-            host.power_on()
-            self.storage.attach(host)
+            self.switch_on(host)
+        self.bmc.mend()
+
+    def switch_on(self, host):
+        host.power_on()
+        self.storage.attach(host)
 
     def person(self, victim):
         """A person looks after a node that may still run: pulls the plug, and confirms it."""
@@ -137,7 +140,13 @@ class Rack:
                 print(f"not confirmed: {error}")
 
     def well(self):
-        """Whether all nodes are up, no failover is under way, and the definition of the VM is stored where it runs."""
+        """Whether all nodes are up, no failover is under way, and the definition of the VM is stored where it runs.
+
+        A host that was fenced while the faults ended is switched on again.
+        """
+        for host in self.lab.hosts:
+            if not host.powered:
+                self.switch_on(host)
         fleet, place = self.site.fleet, self.place()
         if place is None or fleet.failover.list(unended=True) or any(node.status != "up" for node in fleet.nodes):
             return False
