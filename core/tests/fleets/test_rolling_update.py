@@ -1,5 +1,6 @@
 """Rolling updates: each node is emptied, updated and filled again once; a failure stops it, and it can be continued."""
 
+import os
 import sys
 import threading
 import uuid
@@ -8,6 +9,8 @@ import pytest
 
 from novacron import Site, errors
 from novacron.drivers.sim.state.world import world
+from novacron.fleets import node_program, rolling_update
+from novacron.ssh.target import JumpHost
 
 
 @pytest.fixture
@@ -206,6 +209,89 @@ def test_a_node_that_does_not_answer_stops_the_update(site, hosts, update):
 def test_a_node_that_does_not_restart_stops_the_update(site, hosts, update):
     with pytest.raises(errors.WorkflowError, match="did not restart"):
         update(reboots=True, answer_timeout=0.001)
+
+
+SSH = """#!{python}
+import os, pathlib, sys, time
+folder, words = pathlib.Path({folder!r}), sys.argv[sys.argv.index("--") + 1 :]
+boots, down = folder / ("boots-" + words[0]), folder / ("down-" + words[0])
+if down.exists():
+    sys.exit(255)
+if words[1] == "cat":
+    print(boots.read_text() if boots.exists() else "1")
+elif words[1] == "reboot":
+    with (folder / "log").open("a") as log:
+        log.write(words[0][0])
+    if (folder / "dies").exists():
+        down.touch()
+    elif not (folder / "ignores").exists():
+        boots.write_text("2")
+    sys.exit(255)
+"""
+
+
+@pytest.fixture
+def by_ssh(tmp_path, hosts, monkeypatch):
+    """Let the hosts be reached by a program `ssh` that restarts them at once, so that nobody sees them down. Returns its folder."""
+    folder = tmp_path / "ssh"
+    folder.mkdir()
+    program = folder / "ssh"
+    program.write_text(SSH.format(python=sys.executable, folder=str(folder)))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(node_program, "jump_of", lambda uri: JumpHost(address=uri.partition("rolling-")[2]))
+    monkeypatch.setattr(rolling_update, "INTERVAL", 0.01)
+    return folder
+
+
+def test_a_restart_that_nobody_saw_is_known_by_the_number_of_the_boot(site, hosts, update, by_ssh):
+    """A node was waited for until it was down. One that was quicker stopped the update, and a restarted daemon counted as the node."""
+    done = update(command=["reboot"], run_on="node", reboots=True)
+    assert ((by_ssh / "log").read_text(), stages(done), running(hosts)) == ("abc", ["done"] * 3, HOME)
+
+
+def test_a_node_that_ignores_the_restart_gets_no_vms_back(site, hosts, update, by_ssh):
+    (by_ssh / "ignores").touch()
+    with pytest.raises(errors.WorkflowError, match="did not restart, or is not reached by SSH, after"):
+        update(command=["reboot"], run_on="node", reboots=True, answer_timeout=0.001)
+    assert (running(hosts)["a"], site.fleet.nodes["a"].status) == ([], "maintenance")
+    (by_ssh / "ignores").unlink()
+    assert stages(update(resume=True)) == ["done"] * 3
+    assert running(hosts) == HOME
+
+
+def test_a_node_that_goes_down_during_its_restart_stops_the_update_until_it_is_back(site, hosts, update, by_ssh):
+    (by_ssh / "dies").touch()
+    with pytest.raises(errors.WorkflowError, match="not reached by SSH") as caught:
+        update(command=["reboot"], run_on="node", reboots=True, answer_timeout=0.001)
+    hosts["a"].world.disconnect()
+    assert "--resume" in caught.value.hint
+    assert site.fleet.maintenance.rolling_update("prod", resume=True, dry_run=True).nodes[0].stage == "updating"
+    with pytest.raises(errors.WorkflowError, match=r"ssh to .* failed"):  # it is named at once, and nothing runs
+        update(resume=True)
+    assert (by_ssh / "log").read_text() == "a"
+    for each in (*by_ssh.glob("down-*"), by_ssh / "dies"):
+        each.unlink()
+    hosts["a"].world.reconnect()
+    assert stages(update(resume=True)) == ["done"] * 3
+    assert ((by_ssh / "log").read_text(), running(hosts)) == ("aabc", HOME)
+
+
+@pytest.mark.parametrize("status", ["suspect", "fencing", "fenced"])
+def test_another_node_that_fails_during_the_update_stops_it_before_more_vms_move(site, hosts, update, log, status):
+    """The next node would be emptied onto a node that is being fenced, or be taken out of its failover."""
+    failed = site.fleet.nodes["b"].id
+
+    def tell(text):
+        if "command runs" in text and not log.read_text():
+            site.fleet.nodes._store.change(failed, status=status, reason="it does not answer")
+
+    with pytest.raises(errors.WorkflowError, match=f"is {status}"):
+        update(tell=tell)
+    assert (log.read_text(), site.fleet.nodes["b"].status, running(hosts)) == ("a", status, HOME)
+    site.fleet.nodes._store.change(failed, status="up", reason="")
+    assert stages(update(resume=True)) == ["done"] * 3
+    assert (log.read_text(), running(hosts)) == ("abc", HOME)
 
 
 def test_only_one_process_updates_a_group(site, hosts, update, tmp_path):

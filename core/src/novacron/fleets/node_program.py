@@ -30,6 +30,8 @@ POLL = 0.2
 """Seconds between two looks whether the program has ended or is to be stopped."""
 GRACE = 10.0
 """Seconds that a program has after SIGTERM until it is killed."""
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+"""The file in which Linux has a new number after each start."""
 SSH_FAILED = 255
 """The exit status of `ssh` if it could not connect or log in, or if the connection broke."""
 
@@ -50,6 +52,37 @@ def argv_for(command: Sequence[str], run_on: RunOn, uri: str) -> list[str] | Non
     if run_on == "node" and jump is not None:
         return login_argv(jump, command)
     return [*command] if run_on == "here" or HostURI.parse(uri).host is None else None
+
+
+def boot_id(node: FleetNode, uri: str, *, seconds: float = 20.0) -> str | None:
+    """Return what differs after each restart of a node; None if its host is not reached by SSH, or its system does not tell.
+
+    Args:
+        node: the node.
+        uri: the URI of its host.
+        seconds: how long the answer may take.
+
+    Raises:
+        HostConnectionError: the login by SSH failed, or there was no answer.
+    """
+    jump = jump_of(uri)
+    if jump is None:
+        return None
+    try:
+        done = subprocess.run(
+            login_argv(jump, ["cat", BOOT_ID]),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+            env=environment_without_secrets(),
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HostConnectionError(f"ssh to {node.name} failed: {type(error).__name__}", resource=node.name) from error
+    if done.returncode == SSH_FAILED:
+        why = printable(str(redacted(done.stderr.decode(errors="replace").strip()[-SHOWN:])))
+        raise HostConnectionError(f"ssh to {node.name} failed: {why}", resource=node.name)
+    return done.stdout.decode(errors="replace").strip() or None if done.returncode == 0 else None
 
 
 def missing_program(argv: Sequence[str]) -> str | None:
@@ -126,4 +159,4 @@ def _end_of(output: IO[bytes]) -> str:
     return printable(str(redacted(text))) or "it wrote nothing"
 
 
-__all__ = ["RunOn", "argv_for", "missing_program", "run_program"]
+__all__ = ["RunOn", "argv_for", "boot_id", "missing_program", "run_program"]

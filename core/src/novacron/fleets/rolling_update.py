@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from novacron.errors import (
     BusyError,
+    HostConnectionError,
     InvalidSpecError,
     InvalidStateError,
     MigrationCheckError,
@@ -26,7 +27,7 @@ from novacron.errors import (
     WorkflowError,
 )
 from novacron.fleets.groups import settings_of
-from novacron.fleets.node_program import argv_for, missing_program, run_program
+from novacron.fleets.node_program import argv_for, boot_id, missing_program, run_program
 from novacron.fleets.nodes import NodeCollection, Recorded, refuse_balanced
 from novacron.records.capacity import DrainPlan, FleetNode, StuckVM
 from novacron.records.rolling_updates import NodeUpdate, RollingUpdate, UpdateStage
@@ -285,7 +286,7 @@ class _Carrying:
                 self._run(found)
             self._note(node, stage="answering")
         if self._stage(node) == "answering":
-            self._until(found, answers=True)
+            self._until(found, lambda: self._answers(found), "did not answer")
             self._note(node, stage="returning")
 
     def _run(self, node: FleetNode) -> None:
@@ -294,10 +295,23 @@ class _Carrying:
         if argv is None:
             raise UnsupportedOperationError(f"the host of {node.name} is no longer reached by SSH", resource=node.name)
         reboots = self._spec.reboots
+        before = boot_id(node, uri) if reboots else None
         run_program(argv, node, seconds=self._spec.command_timeout, stop=self._stop, may_disconnect=reboots)
-        if reboots:
-            self._tell(f"{node.name}: restarts")
-            self._until(node, answers=False)
+        if not reboots:
+            return
+        self._tell(f"{node.name}: restarts")
+        if before is None:
+            self._until(node, lambda: not self._answers(node), "did not restart: it still answers")
+            return
+
+        def restarted() -> bool:
+            try:
+                return boot_id(node, uri) not in (None, before)
+            except HostConnectionError:
+                return False
+
+        # its daemon may be restarted by the command, or the node may be back before anybody looks: only this tells a restart
+        self._until(node, restarted, "did not restart, or is not reached by SSH,")
 
     def _return(self, node: str) -> None:
         """Use a node again, and move its VMs back."""
@@ -312,12 +326,11 @@ class _Carrying:
         if left:
             raise MigrationError(reason, resource=name)
 
-    def _until(self, node: FleetNode, *, answers: bool) -> None:
-        """Wait until a node answers, or no longer answers."""
+    def _until(self, node: FleetNode, met: Callable[[], bool], what: str) -> None:
+        """Wait until a condition of a node is met; `what` says what has not happened if it is not met in time."""
         end = time.monotonic() + self._spec.answer_timeout
-        while self._answers(node) != answers:
+        while not met():
             if time.monotonic() > end:
-                what = "did not answer" if answers else "did not restart: it still answers"
                 seconds = f"after {self._spec.answer_timeout:g} s"
                 raise OperationTimeoutError(f"{node.name} {what} {seconds}", resource=node.name)
             if self._stop.wait(INTERVAL):

@@ -12,6 +12,8 @@ from novacron.ssh.target import JumpHost, SSHTarget, checked_host, checked_port
 
 CONNECT_TIMEOUT = 15
 """Seconds that a connection may take before `ssh` gives up."""
+ALIVE_INTERVAL, ALIVE_COUNT = 15, 4
+"""A connection on which nothing came for so many seconds, so many times in a row, is lost."""
 TUNNEL_OPTIONS = ("BatchMode=yes", "ExitOnForwardFailure=yes", f"ConnectTimeout={CONNECT_TIMEOUT}")
 
 
@@ -98,6 +100,8 @@ def login_argv(host: JumpHost, command: Sequence[str], *, seconds: int = CONNECT
         ['root', '--', 'kvm1', 'date', '+%s']
     """
     argv = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={seconds}"]
+    # a host that loses its power sends nothing; without these `ssh` would wait for it forever
+    argv += ["-o", f"ServerAliveInterval={ALIVE_INTERVAL}", "-o", f"ServerAliveCountMax={ALIVE_COUNT}"]
     argv += ["-o", f"UserKnownHostsFile={host.known_hosts}"] if host.known_hosts else []
     argv += ["-i", host.keyfile] if host.keyfile else []
     argv += ["-p", str(host.port)] if host.port else []
