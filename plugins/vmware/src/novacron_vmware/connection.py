@@ -64,7 +64,6 @@ class VMwareConnection(PropertyReader):
         except BaseException:
             self._log_out()
             raise
-        self._groups: dict[str, str] = {}
         self._alive = keepalive.KeepAlive(self.session, keepalive.INTERVAL)
 
     def _root(self, parts: list[str]) -> Any:
@@ -102,12 +101,10 @@ class VMwareConnection(PropertyReader):
         capability = self.read(instance, ["capability"])["capability"]
         return {mode.key: mode for mode in capability.supportedEVCMode or ()}
 
-    def group_name(self, key: str) -> str:
-        """Return the name of a distributed port group; its key where it is not to be seen."""
-        if key not in self._groups:
-            found = self.collect(vim.dvs.DistributedVirtualPortgroup, ["key", "name"])
-            self._groups = {read["key"]: plain_name(read["name"]) for _, read in found}
-        return str(self._groups.get(key, key))
+    def group_names(self) -> dict[str, str]:
+        """Return the names of all distributed port groups by their keys."""
+        found = self.collect(vim.dvs.DistributedVirtualPortgroup, ["key", "name"])
+        return {read["key"]: plain_name(read["name"]) for _, read in found}
 
     def datacenter_thing(self, thing: Any) -> Any:
         """Return the datacenter that an object is in; None above all datacenters."""

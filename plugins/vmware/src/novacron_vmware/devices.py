@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import DeviceNotFoundError, InvalidSpecError, SpecProblem
@@ -135,15 +135,27 @@ def find_nic(devices: Sequence[Any], mac: str, vm: str) -> Any:
     return cards[mac.lower()]
 
 
-def nic_records(connection: VMwareConnection, devices: Sequence[Any], guest: Sequence[Any] = ()) -> Iterator[NIC]:
-    """Yield the records of NICs; a distributed port group is asked for its name."""
+def nic_records(
+    connection: VMwareConnection, devices: Sequence[Any], guest: Sequence[Any] = (), groups: Mapping[str, str] | None = None
+) -> Iterator[NIC]:
+    """Yield the records of NICs.
+
+    Args:
+        connection: asked for the name of a distributed port group that is not in `groups`.
+        devices: the VM's devices.
+        guest: what its Tools tell of its NICs.
+        groups: names of distributed port groups by their keys.
+    """
+    names = dict(groups or {})
     seen = {(net.macAddress or "").lower(): tuple(net.ipAddress or ()) for net in guest}
     for card in devices:
         if isinstance(card, Device.VirtualEthernetCard):
             up = card.connectable is None or bool(card.connectable.connected or card.connectable.startConnected)
             model = type(card).__name__.rpartition(".")[2].removeprefix("Virtual").lower()
             port, mac = getattr(card.backing, "port", None), (card.macAddress or "").lower()
-            network = connection.group_name(port.portgroupKey) if port else getattr(card.backing, "deviceName", None)
+            if port and port.portgroupKey not in names:
+                names |= connection.group_names()
+            network = names.get(port.portgroupKey, port.portgroupKey) if port else getattr(card.backing, "deviceName", None)
             limit = card.resourceAllocation.limit if getattr(card, "resourceAllocation", None) else None
             yield NIC(
                 mac=mac,

@@ -16,6 +16,14 @@ from novacron_vmware.sdk import vim, vmodl
 
 Known = dict[Any, dict[str, Any]]
 """Objects with the properties that were read of them."""
+UP = vmodl.query.PropertyCollector.TraversalSpec(
+    name="up",
+    type=vim.ManagedEntity,
+    path="parent",
+    skip=False,
+    selectSet=[vmodl.query.PropertyCollector.SelectionSpec(name="up")],
+)
+"""The property collector's walk from an object to everything above it."""
 SHOWN = 10
 """Names or paths in a hint."""
 
@@ -37,22 +45,30 @@ class Finder:
     def __init__(self, reader: PropertyReader) -> None:
         self._reader = reader
 
-    def ancestors(self, things: Sequence[Any], more: Mapping[Any, Sequence[str]] | None = None) -> Known:
+    def ancestors(
+        self, things: Sequence[Any], more: Mapping[Any, Sequence[str]] | None = None, *, skip_missing: bool = False
+    ) -> Known:
         """Return the name and parent of each of these objects and of everything above them, in one call.
 
         Args:
             things: the objects.
-            more: further properties to read, by kind. The node of a VM is read too if they name `vim.HostSystem`.
+            more: further properties to read, by kind. What a VM leads to is read too: its node if they name `vim.HostSystem`, its
+                distributed port groups if they name them.
+            skip_missing: leave out those of `things` that are gone; otherwise they are a fault.
         """
         if not things:
             return {}
         more = more or {}
         Filter = vmodl.query.PropertyCollector
         again = Filter.SelectionSpec(name="up")
-        up = Filter.TraversalSpec(name="up", type=vim.ManagedEntity, path="parent", skip=False, selectSet=[again])
         app = Filter.TraversalSpec(name="app", type=vim.VirtualMachine, path="parentVApp", skip=False, selectSet=[again])
-        node = Filter.TraversalSpec(name="node", type=vim.VirtualMachine, path="runtime.host", skip=False)
-        ways = [up, app, *([node] if vim.HostSystem in more else [])]
+        leads = {vim.HostSystem: ("node", "runtime.host"), vim.dvs.DistributedVirtualPortgroup: ("groups", "network")}
+        ways = [UP, app]
+        ways += [
+            Filter.TraversalSpec(name=name, type=vim.VirtualMachine, path=path, skip=False)
+            for kind, (name, path) in leads.items()
+            if kind in more
+        ]
         start = [Filter.ObjectSpec(obj=thing, skip=False, selectSet=ways) for thing in things]
         paths = {vim.ManagedEntity: ("name", "parent"), vim.VirtualMachine: ("name", "parent", "parentVApp")}
         wanted = [
@@ -61,7 +77,7 @@ class Finder:
         ]
         with translated():
             known: Known = {}
-            for thing, read in self._reader.retrieve(start, wanted):
+            for thing, read in self._reader.retrieve(start, wanted, skip_missing=skip_missing):
                 known.setdefault(thing, {}).update(read)
             return known
 
@@ -144,4 +160,4 @@ class Finder:
         return []
 
 
-__all__ = ["Finder", "Known", "ambiguous"]
+__all__ = ["UP", "Finder", "Known", "ambiguous"]

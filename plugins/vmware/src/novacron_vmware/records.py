@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import VMNotFoundError
@@ -12,7 +12,8 @@ from novacron_vmware.autostart import autostarting
 from novacron_vmware.devices import disk_records, nic_records
 from novacron_vmware.errors import translated
 from novacron_vmware.evc import model_of
-from novacron_vmware.inventory import SUMMARY
+from novacron_vmware.finder import Known
+from novacron_vmware.followed import SUMMARY
 from novacron_vmware.names import path_part, plain_name
 from novacron_vmware.sdk import vim
 
@@ -38,22 +39,39 @@ FULL = (
     "runtime.featureMask",
     FACTS_PATH,
 )
+AROUND = {vim.VirtualMachine: FULL, vim.HostSystem: ["name"], vim.dvs.DistributedVirtualPortgroup: ["key", "name"]}
+"""What a full record is made of, by kind."""
 STATUSES: dict[str, Status] = {"poweredOn": "running", "poweredOff": "stopped", "suspended": "suspended"}
 
 
 def read_vm(connection: VMwareConnection, thing: Any) -> VM:
     """Return the full record of one VM."""
-    known = connection.finder.ancestors([thing], {vim.VirtualMachine: FULL, vim.HostSystem: ["name"]})
+    return record_of(connection, thing, connection.finder.ancestors([thing], AROUND))
+
+
+def find_vm(connection: VMwareConnection, vm: str) -> tuple[Any, VM]:
+    """Return vSphere's VM by instance UUID, name, inventory path or id, and its full record; one call finds and reads it."""
+    thing, known = connection.inventory.find_with(vm, AROUND)
+    return thing, record_of(connection, thing, known)
+
+
+def record_of(connection: VMwareConnection, thing: Any, known: Known) -> VM:
+    """Return the full record of a VM from what was read of it and around it, as `AROUND` says."""
     read = known.get(thing, {})
     if "name" not in read:
         raise VMNotFoundError("the VM was deleted meanwhile")
+    groups = group_names(known.values())
     tags = connection.tags.of([thing]).get(thing, frozenset())
     node = known.get(read.get("runtime.host"), {}).get("name")
     parent = read.get("parentVApp") or read.get("parent")
     folder = None if parent is None else connection.finder.path_in(known, parent)
-    return full_record(
-        connection, thing, read, summary_record(connection.name, read, node, folder), autostarting(connection), tags
-    )
+    record = summary_record(connection.name, read, node, folder)
+    return full_record(connection, thing, read, record, autostarting(connection), tags, groups)
+
+
+def group_names(groups: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Return the names of distributed port groups by their keys."""
+    return {read["key"]: plain_name(read["name"]) for read in groups if "key" in read}
 
 
 def summary_record(host: str, read: dict[str, Any], node: str | None, folder: str | None) -> VM:
@@ -76,7 +94,13 @@ def summary_record(host: str, read: dict[str, Any], node: str | None, folder: st
 
 
 def full_record(
-    connection: VMwareConnection, thing: Any, read: dict[str, Any], record: VM, started: set[Any] | None, tags: frozenset[str]
+    connection: VMwareConnection,
+    thing: Any,
+    read: dict[str, Any],
+    record: VM,
+    started: set[Any] | None,
+    tags: frozenset[str],
+    groups: Mapping[str, str],
 ) -> VM:
     """Return the full record of a VM.
 
@@ -87,12 +111,13 @@ def full_record(
         record: its summary.
         started: the VMs that their ESXi starts when it boots; None where that is not known.
         tags: vSphere's own tags of it.
+        groups: the names of its distributed port groups by their keys; those that are not there are asked for.
     """
     devices, created, facts = read.get("config.hardware.device"), read.get("config.createDate"), facts_of(read)
     if devices is None:
         return record
     with translated(record.name):
-        nics = tuple(nic_records(connection, devices, read.get("guest.net") or ()))
+        nics = tuple(nic_records(connection, devices, read.get("guest.net") or (), groups))
     boot = read.get("config.bootOptions")
     model = model_of(connection, read.get("runtime.featureMask"))
     firmware = "bios" if read.get("config.firmware") != "efi" else "uefi-secure" if boot and boot.efiSecureBootEnabled else "uefi"
@@ -154,8 +179,11 @@ __all__ = [
     "FULL",
     "facts_of",
     "facts_option",
+    "find_vm",
     "full_record",
+    "group_names",
     "apply_tags",
     "read_vm",
+    "record_of",
     "summary_record",
 ]

@@ -8,7 +8,7 @@ from novacron.errors import InvalidStateError
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_vmware.errors import translated
-from novacron_vmware.records import read_vm, summary_record
+from novacron_vmware.records import find_vm, read_vm, summary_record
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
@@ -38,8 +38,11 @@ class VMOperations:
             VMNotFoundError
             InvalidStateError: its status is none of `statuses`.
         """
-        thing, read = self._connection.inventory.find_known(vm)
-        record = self._read(thing) if full else summary_record(self._connection.name, read, None, None)
+        if full:
+            thing, record = find_vm(self._connection, vm)
+        else:
+            thing, read = self._connection.inventory.find_known(vm)
+            record = summary_record(self._connection.name, read, None, None)
         if statuses and record.status not in statuses:
             raise InvalidStateError.of_status(verb, record.name, record.status, statuses)
         return thing, record

@@ -29,7 +29,17 @@ from novacron_vmware.lifecycle.creation import (
 from novacron_vmware.lifecycle.hardware import Hardware, configuration, fitting_cores, problems_of_update
 from novacron_vmware.names import plain_name
 from novacron_vmware.placement import find_placement
-from novacron_vmware.records import ATTACHED, FACTS_PATH, FULL, apply_tags, facts_of, facts_option, full_record, summary_record
+from novacron_vmware.records import (
+    ATTACHED,
+    FACTS_PATH,
+    FULL,
+    apply_tags,
+    facts_of,
+    facts_option,
+    find_vm,
+    full_record,
+    summary_record,
+)
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_users import disk_files, refuse_users
 from novacron_vmware.vm_operations import VMOperations
@@ -63,14 +73,16 @@ class VMwareLifecycle(VMOperations):
         found = connection.collect(vim.VirtualMachine, FULL)
         found = [(thing, read) for thing, read in found if "name" in read and not read.get("config.template")]
         started, tags = autostarting(connection), connection.tags.of([thing for thing, _ in found])
+        groups = connection.group_names()
         return [
-            full_record(connection, thing, read, summary(read), started, tags.get(thing, frozenset())) for thing, read in found
+            full_record(connection, thing, read, summary(read), started, tags.get(thing, frozenset()), groups)
+            for thing, read in found
         ]
 
     @hookimpl
     def vm_get(self, vm: str) -> VM:
         """Read one VM."""
-        return self._read(self._find(vm))
+        return find_vm(self._connection, vm)[1]
 
     @hookimpl
     def vm_settle(self, vm: str, seconds: float) -> VM:

@@ -19,8 +19,9 @@ from novacron.records.snapshots import Snapshot
 from novacron.records.vm import VM, Status
 from novacron_vmware.devices import disk_records
 from novacron_vmware.errors import translated
+from novacron_vmware.followed import SUMMARY
 from novacron_vmware.names import plain_name
-from novacron_vmware.records import STATUSES
+from novacron_vmware.records import AROUND, FULL, STATUSES, record_of, summary_record
 from novacron_vmware.sdk import vim
 from novacron_vmware.snapshots.sizes import snapshot_sizes
 from novacron_vmware.storage.disk_users import refuse_shared
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 ALLOWED: tuple[Status, ...] = ("running", "suspended", "stopped")
 """The statuses in which a snapshot can be taken."""
+TREE = ("config.instanceUuid", "snapshot", "layoutEx")
+"""What is read of a VM for the records of its snapshots."""
+AFTERWARDS = {**AROUND, vim.VirtualMachine: (*FULL, "runtime.consolidationNeeded")}
+"""What is read of a VM that has lost a snapshot: its record, and whether its disks wait to be merged."""
 
 
 class VMwareSnapshots(VMOperations):
@@ -39,9 +44,9 @@ class VMwareSnapshots(VMOperations):
     @hookimpl
     def snapshot_create(self, vm: str, spec: SnapshotSpec, job: Job[Snapshot]) -> Snapshot:
         """Create a snapshot. vSphere itself removes a failed one."""
-        thing, record = self._changing(vm, "snapshot", *ALLOWED)
+        thing, record, tree = self._with_tree(vm, "snapshot", *ALLOWED)
         self._refuse_unfit(thing, record, spec)
-        if any(plain_name(each.name) == spec.name for each, _ in self._tree(thing)):
+        if any(plain_name(each.name) == spec.name for each, _ in tree):
             raise AlreadyExistsError(
                 f"{record.name!r} has a snapshot {spec.name!r} already",
                 resource=record.name,
@@ -54,7 +59,7 @@ class VMwareSnapshots(VMOperations):
             kept = self._connection.wait(task, resource=record.name, job=job)
         try:
             job.raise_if_cancelled()
-            return self.snapshot_get(vm, kept._moId)
+            return next(each for each in self._records(self._connection.read(thing, TREE)) if each.id == kept._moId)
         except BaseException:
             self._remove(thing, record.name, kept, children=False)
             raise
@@ -75,10 +80,13 @@ class VMwareSnapshots(VMOperations):
     @hookimpl
     def snapshot_list(self, vm: str) -> list[Snapshot]:
         """List them, parents before children, then by time."""
-        thing = self._find(vm)
-        read = self._connection.read(thing, ["config.instanceUuid", "snapshot", "layoutEx"])
+        thing, known = self._connection.inventory.find_with(vm, {vim.VirtualMachine: (*SUMMARY, *TREE)})
+        return self._records(known[thing])
+
+    def _records(self, read: dict[str, Any]) -> list[Snapshot]:
+        """Return the records of a VM's snapshots from what was read of it: `TREE`."""
         current = read["snapshot"].currentSnapshot if read.get("snapshot") else None
-        tree = list(self._walk(read["snapshot"].rootSnapshotList if read.get("snapshot") else ()))
+        tree = self._tree(read)
         known = self._known([each for each, _ in tree])
         sizes = snapshot_sizes(
             read.get("layoutEx"), [(each.snapshot, parent and parent.snapshot) for each, parent in tree], current
@@ -118,8 +126,8 @@ class VMwareSnapshots(VMOperations):
     @hookimpl
     def snapshot_revert(self, vm: str, snapshot: str, job: Job[VM]) -> VM:
         """Put everything back: disks, NICs, CPUs, memory size and power state. A suspended one is resumed and halted again."""
-        thing, record = self._changing(vm, "revert", "running", "suspended", "stopped", full=False)
-        kept = self._snapshot(thing, vm, snapshot)
+        thing, record, tree = self._with_tree(vm, "revert", *ALLOWED)
+        kept = self._chosen(tree, vm, snapshot).snapshot
         job.report(f"reverting to {snapshot}", 0.0)
         with translated(record.name):
             self._connection.wait(kept.RevertToSnapshot_Task(), resource=record.name, job=job)
@@ -128,26 +136,38 @@ class VMwareSnapshots(VMOperations):
     @hookimpl
     def snapshot_delete(self, vm: str, snapshot: str, children: bool, job: Job[VM]) -> VM:
         """Delete a snapshot, its disks consolidated. It is refused while linked clones of another VM are based on its disks."""
-        thing, record = self._changing(vm, "delete a snapshot of", full=False)
-        kept = self._snapshot(thing, vm, snapshot)
-        gone = [each for each, _ in self._tree(thing) if each.snapshot == kept]
+        thing, record, tree = self._with_tree(vm, "delete a snapshot of")
+        chosen = self._chosen(tree, vm, snapshot)
+        kept, gone = chosen.snapshot, [chosen]
         if children:
-            gone += [child for each in gone for child, _ in self._walk(each.childSnapshotList)]
+            gone += [child for child, _ in self._walk(chosen.childSnapshotList)]
         devices = [d for read in self._known(gone).values() for d in read.get("config.hardware.device") or ()]
         files = [d.backing.fileName for d in devices if isinstance(d, vim.vm.device.VirtualDisk)]
         refuse_shared(self._connection, thing, record.name, "delete a snapshot of", files, "delete that VM first")
         job.report(f"deleting {snapshot}", 0.0)
-        self._remove(thing, record.name, kept, children=children, job=job)
-        return self._read(thing)
+        return self._remove(thing, record.name, kept, children=children, job=job)
 
-    def _remove(self, thing: Any, name: str, kept: Any, *, children: bool, job: Job[Any] | None = None) -> None:
+    def _remove(self, thing: Any, name: str, kept: Any, *, children: bool, job: Job[Any] | None = None) -> VM:
+        """Delete a snapshot; return the VM without it."""
         with translated(name):
             self._connection.wait(kept.RemoveSnapshot_Task(children, True), resource=name, job=job)
-            if self._connection.read(thing, ["runtime.consolidationNeeded"]).get("runtime.consolidationNeeded"):
+            known = self._connection.finder.ancestors([thing], AFTERWARDS)
+            if known.get(thing, {}).get("runtime.consolidationNeeded"):
                 self._connection.wait(thing.ConsolidateVMDisks_Task(), resource=name)
+                return self._read(thing)
+        return record_of(self._connection, thing, known)
 
-    def _tree(self, thing: Any) -> list[tuple[Any, Any]]:
-        kept = self._connection.read(thing, ["snapshot"]).get("snapshot")
+    def _with_tree(self, vm: str, verb: str, *statuses: str) -> tuple[Any, VM, list[tuple[Any, Any]]]:
+        """Return a VM that may be changed now, as `_changing` does, with what a listing shows of it and its snapshots, in one call."""
+        thing, known = self._connection.inventory.find_with(vm, {vim.VirtualMachine: (*SUMMARY, "snapshot")})
+        record = summary_record(self._connection.name, known[thing], None, None)
+        if statuses and record.status not in statuses:
+            raise InvalidStateError.of_status(verb, record.name, record.status, statuses)
+        return thing, record, self._tree(known[thing])
+
+    def _tree(self, read: dict[str, Any]) -> list[tuple[Any, Any]]:
+        """Return each snapshot of a VM with its parent."""
+        kept = read.get("snapshot")
         return list(self._walk(kept.rootSnapshotList if kept else ()))
 
     def _walk(self, tree: Sequence[Any], parent: Any = None) -> Iterator[tuple[Any, Any]]:
@@ -161,10 +181,10 @@ class VMwareSnapshots(VMOperations):
         things = [each.snapshot for each in tree]
         return dict(self._connection.read_all(things, vim.vm.Snapshot, ["config.hardware.device"])) if things else {}
 
-    def _snapshot(self, thing: Any, vm: str, snapshot: str) -> Any:
-        """Return vSphere's snapshot by name or id."""
-        tree = {each.snapshot._moId: each for each, _ in self._tree(thing)}
-        return tree[one_of(vm, snapshot, [(plain_name(each.name), key) for key, each in tree.items()])].snapshot
+    def _chosen(self, tree: list[tuple[Any, Any]], vm: str, snapshot: str) -> Any:
+        """Return the entry of a VM's tree of snapshots that a name or id names."""
+        by_id = {each.snapshot._moId: each for each, _ in tree}
+        return by_id[one_of(vm, snapshot, [(plain_name(each.name), key) for key, each in by_id.items()])]
 
     def _refuse_unfit(self, thing: Any, record: VM, spec: SnapshotSpec) -> None:
         """Refuse a snapshot that vSphere can't take of a VM of that status."""
