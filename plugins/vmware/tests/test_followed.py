@@ -164,3 +164,35 @@ def test_a_port_group_that_is_renamed_is_named_so_at_once(world):
             (listed,) = [each.record for each in host.vms.list(detail="full") if each.name == "wired"]
             assert [[nic.network for nic in record.nics] for record in (alone, listed)] == [[new]] * 2
         vm.delete(force=True)
+
+
+def test_the_first_listing_by_name_reads_the_rest_of_what_fits_alone(world, home, monkeypatch):
+    """It tells the same as a listing of all. The second one reads everything, and later ones only changes."""
+    vcenter, _ = world
+    began, real = [], Followed._begin
+    monkeypatch.setattr(Followed, "_begin", lambda self: (began.append(1), real(self))[1])
+    with novacron.connect(vcenter.uri(), name="all", password=vcenter.password) as host:
+        vms = [
+            created(host, name, home, pool)
+            for name, pool in (("web-1", "DC0_C0/Resources"), ("web.2", "DC0_C0/Resources/shop"), ("db-1", "DC0_C1/Resources"))
+        ]
+        try:
+            for pattern, names in (
+                ("web*", ["web-1", "web.2"]),
+                ("none*", []),
+                ("WEB*", []),
+                ("*", ["db-1", "web-1", "web.2"]),
+            ):
+                with novacron.connect(vcenter.uri(), name="all", password=vcenter.password) as other:
+                    began.clear()
+                    first = [vm.record for vm in other.vms.list(name=pattern)]
+                    assert began == []
+                    assert [record.name for record in first] == names
+                    assert all(record.node and record.path for record in first)
+                    assert [vm.record for vm in other.vms.list(name=pattern)] == first
+                    assert began == [1]
+                    assert [vm.record for vm in other.vms.list() if vm.name in names] == first
+                    assert began == [1]
+        finally:
+            for vm in vms:
+                vm.delete(force=True)

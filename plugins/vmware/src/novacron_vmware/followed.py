@@ -33,8 +33,13 @@ SUMMARY = (
     "runtime.connectionState",
     "runtime.host",
     "runtime.question",
+    "summary.runtime.bootTime",
 )
-"""What a listing reads of a VM."""
+"""What a listing and a measurement read of a VM."""
+KEYS = {key: key for key in SUMMARY}
+"""Each property's name, once: an answer has a copy of it for each VM."""
+ALIKE = frozenset(SUMMARY) - {"name", "config.instanceUuid", "runtime.question", "summary.runtime.bootTime"}
+"""The properties that many VMs have the same values of."""
 ABOVE = (vim.Folder, vim.Datacenter, vim.VirtualApp, vim.ResourcePool, vim.ComputeResource)
 """The kinds of objects that an inventory path names above a VM."""
 EXPIRIES = 5
@@ -59,6 +64,7 @@ class Followed:
     Attributes:
         guard: what a caller holds while it looks at the attributes below.
         things: the properties of each object.
+            They are replaced when they change, never changed: who has taken some may keep them.
         names: the VMs and templates of each name.
         ids: the VM or template of each instance UUID.
     """
@@ -73,6 +79,7 @@ class Followed:
         self.names: defaultdict[str, set[Any]] = defaultdict(set)
         self.ids: dict[str, Any] = {}
         self._gone: OrderedDict[Any, dict[str, Any]] = OrderedDict()
+        self._values: dict[Any, Any] = {}
         self._left = set[Any]()
 
     @property
@@ -117,6 +124,7 @@ class Followed:
             self.names.clear()
             self.ids.clear()
             self._left.clear()
+            self._values.clear()
         while True:
             options = Filter.WaitOptions(maxWaitSeconds=0 if changes or fresh else seconds, maxObjectUpdates=PAGE)
             update = self._collector.WaitForUpdatesEx(self._version, options)
@@ -168,7 +176,13 @@ class Followed:
             return Change(thing, old, {})
         if update.kind == "modify" and thing not in self.things:
             return Change(thing, {}, {})  # a late update of an object that has left
-        now = (dict(old) if update.kind == "modify" else {}) | {change.name: change.val for change in update.changeSet}
+        now = dict(old) if update.kind == "modify" else {}
+        for change in update.changeSet:
+            key, value = KEYS.get(change.name, change.name), change.val
+            if value is None:
+                now.pop(key, None)
+            else:
+                now[key] = self._values.setdefault(value, value) if key in ALIKE else value
         return Change(thing, old, self._keep(thing, now))
 
     def _keep(self, thing: Any, now: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import NovaCronError, VMNotFoundError
@@ -30,16 +31,37 @@ class Inventory(Followed):
     def __init__(self, reader: PropertyReader, finder: Finder) -> None:
         super().__init__(reader, finder)
         self._asked_for: dict[str, Any] = {}
+        self._once_like = False
 
     def vms(self, *, templates: bool = False) -> list[tuple[Any, dict[str, Any]]]:
         """Return all VMs, or all templates, as they are now."""
         with self.guard:
             self.refresh()
             return [
-                (thing, dict(known))
+                (thing, known)
                 for thing, known in self.things.items()
                 if isinstance(thing, vim.VirtualMachine) and bool(known.get("config.template")) == templates and "name" in known
             ]
+
+    def like(self, pattern: str) -> tuple[list[tuple[Any, dict[str, Any]]], Known] | None:
+        """Return the VMs whose name fits a shell pattern, and what their nodes and folders are called.
+
+        The names of all are read, and the rest of those alone that fit. That pays once: whoever asks again gets the inventory kept.
+
+        Returns:
+            None if the inventory is kept, or is to be from now on.
+        """
+        with self.guard:
+            if self.begun or self._once_like:
+                return None
+            self._once_like = True
+        named = self._reader.collect(vim.VirtualMachine, ["name"])
+        fitting = [thing for thing, read in named if fnmatchcase(plain_name(read.get("name", "")), pattern)]
+        read_now = self._reader.read_all(fitting, vim.VirtualMachine, SUMMARY)
+        found = [(thing, read) for thing, read in read_now if "name" in read and not read.get("config.template")]
+        around = {read.get("parentVApp") or read.get("parent") for _, read in found}
+        around |= {read.get("runtime.host") for _, read in found}
+        return found, self._finder.ancestors(list(around - {None}), skip_missing=True)
 
     def nodes(self) -> dict[Any, str]:
         """Return the names of the nodes as last seen."""

@@ -62,16 +62,21 @@ def record_of(connection: VMwareConnection, thing: Any, known: Known) -> VM:
         raise VMNotFoundError("the VM was deleted meanwhile")
     groups = group_names(known.values())
     tags = connection.tags.of([thing]).get(thing, frozenset())
-    node = known.get(read.get("runtime.host"), {}).get("name")
-    parent = read.get("parentVApp") or read.get("parent")
-    folder = None if parent is None else connection.finder.path_in(known, parent)
-    record = summary_record(connection.name, read, node, folder)
+    record = summary_within(connection, read, known)
     return full_record(connection, thing, read, record, autostarting(connection), tags, groups)
 
 
 def group_names(groups: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Return the names of distributed port groups by their keys."""
     return {read["key"]: plain_name(read["name"]) for read in groups if "key" in read}
+
+
+def summary_within(connection: VMwareConnection, read: dict[str, Any], known: Known) -> VM:
+    """Return what a listing shows of a VM, with its node's name and its folder's path from what is known around it."""
+    node = known.get(read.get("runtime.host"), {}).get("name")
+    parent = read.get("parentVApp") or read.get("parent")
+    folder = None if parent is None else connection.finder.path_in(known, parent)
+    return summary_record(connection.name, read, node, folder)
 
 
 def summary_record(host: str, read: dict[str, Any], node: str | None, folder: str | None) -> VM:
@@ -186,4 +191,5 @@ __all__ = [
     "read_vm",
     "record_of",
     "summary_record",
+    "summary_within",
 ]

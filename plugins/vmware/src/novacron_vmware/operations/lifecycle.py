@@ -39,6 +39,7 @@ from novacron_vmware.records import (
     find_vm,
     full_record,
     summary_record,
+    summary_within,
 )
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_users import disk_files, refuse_users
@@ -56,7 +57,7 @@ class VMwareLifecycle(VMOperations):
 
     @hookimpl
     def vm_list(self, query: VMQuery) -> list[VM]:
-        """Read all VMs, templates left out."""
+        """Read all VMs, templates left out; the first time for a pattern of names, those alone that fit it."""
         connection, folders = self._connection, dict[Any, str | None]()
 
         def summary(read: dict[str, Any]) -> VM:
@@ -65,6 +66,9 @@ class VMwareLifecycle(VMOperations):
                 folders[parent] = connection.inventory.folder(read)
             return summary_record(connection.name, read, nodes.get(read.get("runtime.host")), folders[parent])
 
+        if query.detail == "summary" and query.name and (few := connection.inventory.like(query.name)) is not None:
+            found, known = few
+            return [summary_within(connection, read, known) for _, read in found]
         if query.detail == "summary":
             listed, nodes = connection.inventory.vms(), connection.inventory.nodes()
             return [summary(read) for _, read in listed]

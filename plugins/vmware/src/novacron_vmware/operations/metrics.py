@@ -15,7 +15,7 @@ from novacron.records.metrics import DiskMetrics, HostMetrics, NICMetrics, VMMet
 from novacron_vmware.errors import translated
 from novacron_vmware.metrics.counters import ALL, BATCH, DISK, INTERVAL, NIC, WHOLE, Counted, add_samples, counter_ids, sampled
 from novacron_vmware.metrics.history import FIELDS, REAL_TIME, Size, usages
-from novacron_vmware.sdk import vim
+from novacron_vmware.sdk import vim, vmodl
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
@@ -34,16 +34,15 @@ class VMwareMetrics(VMOperations):
     @hookimpl
     def metrics_vm(self, vm: str) -> VMMetrics:
         """Measure one."""
-        thing = self._find(vm)
-        measured = self._measure([thing])
-        if not measured:
+        thing, read = self._connection.inventory.find_known(vm)
+        if not (measured := self._measure({thing: read})):
             raise VMNotFoundError(f"{vm!r} was deleted meanwhile", resource=vm)
         return measured[0]
 
     @hookimpl
     def metrics_vms(self) -> list[VMMetrics]:
-        """Measure all that run, in a call for a few hundred of them."""
-        running = [thing for thing, read in self._connection.inventory.vms() if read.get("runtime.powerState") == "poweredOn"]
+        """Measure all that run: one call for what has changed since the last time, and one for each few hundred of them."""
+        running = {thing: read for thing, read in self._connection.inventory.vms() if _runs(read)}
         return sorted(self._measure(running), key=lambda each: each.vm)
 
     @hookimpl
@@ -79,25 +78,13 @@ class VMwareMetrics(VMOperations):
                 clock=clock,
             )
 
-    def _measure(self, things: Sequence[Any]) -> list[VMMetrics]:
-        """Measure these VMs now: one call for what they are, and one for each batch of samples."""
-        paths = [
-            "config.instanceUuid",
-            "config.hardware.numCPU",
-            "config.hardware.memoryMB",
-            "summary.runtime.bootTime",
-            "runtime.powerState",
-        ]
-        known = (
-            {thing: read for thing, read in self._connection.read_all(list(things), vim.VirtualMachine, paths) if read}
-            if things
-            else {}
-        )
+    def _measure(self, known: dict[Any, dict[str, Any]]) -> list[VMMetrics]:
+        """Measure these VMs now, of which a listing's properties are known: one call for each batch of samples."""
         with self._guard:
             for thing, read in known.items():
                 if self._counted[thing].boot != read.get("summary.runtime.bootTime"):
                     self._counted[thing] = Counted(boot=read.get("summary.runtime.bootTime"))
-            running = [thing for thing, read in known.items() if read.get("runtime.powerState") == "poweredOn"]
+            running = [thing for thing, read in known.items() if _runs(read)]
             for start in range(0, len(running), BATCH):
                 self._take_in(running[start : start + BATCH], known)
             return [self._record(thing, read) for thing, read in known.items()]
@@ -118,8 +105,9 @@ class VMwareMetrics(VMOperations):
             else:
                 spec.startTime = last + timedelta(milliseconds=1)
             specs.append(spec)
-        with translated():
-            answers = manager.QueryPerf(specs)
+        answers, gone = queried(manager, specs)
+        for thing in gone:
+            del known[thing]
         for answer in answers:
             times, series = sampled(answer, ids)
             if times:
@@ -132,7 +120,7 @@ class VMwareMetrics(VMOperations):
         return {name: self._ids[name] for name in names if name in self._ids}
 
     def _record(self, thing: Any, read: dict[str, Any]) -> VMMetrics:
-        running = read.get("runtime.powerState") == "poweredOn"
+        running = _runs(read)
         at, counted = self._counted[thing].at(time.monotonic())
         at = at if running and at is not None else datetime.now(UTC)
         disks = tuple(
@@ -201,4 +189,23 @@ class VMwareMetrics(VMOperations):
         return next((period for length, period in able if length >= seconds), able[-1][1] if able else INTERVAL)
 
 
-__all__ = ["VMwareMetrics"]
+def queried(manager: Any, specs: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Ask for samples; return them, and the objects that are gone: with one of those vSphere answers for none."""
+    gone = list[Any]()
+    with translated():
+        while specs:
+            try:
+                return manager.QueryPerf(specs), gone
+            except vmodl.fault.ManagedObjectNotFound as fault:
+                left = [spec for spec in specs if spec.entity != fault.obj]
+                if len(left) == len(specs):
+                    raise
+                gone, specs = [*gone, fault.obj], left
+    return [], gone
+
+
+def _runs(read: dict[str, Any]) -> bool:
+    return bool(read.get("runtime.powerState") == "poweredOn")
+
+
+__all__ = ["VMwareMetrics", "queried"]
