@@ -139,6 +139,21 @@ def test_a_clock_that_goes_a_year_ahead_begins_no_flood_of_runs(site, vm, misfir
     assert len(site.fleet.runs.list(limit=None)) == len(begun)
 
 
+def test_a_worker_that_read_a_schedule_before_it_was_paused_begins_nothing_of_it(site, vm, monkeypatch):
+    site.fleet.schedules.add("all", FLOW, cron="* * * * * *", vms=[vm], misfire="all")
+    stored_since(site, "all", 5)
+    scheduler, locate = Scheduler(site.engine), Scheduler._vms
+
+    def paused_meanwhile(*arguments):
+        site.fleet.schedules.pause("all")
+        return locate(*arguments)
+
+    monkeypatch.setattr(Scheduler, "_vms", paused_meanwhile)
+    assert scheduler.begin_due() == []
+    assert site.fleet.schedules.times("all") == ()
+    assert site.fleet.runs.list() == []
+
+
 def test_times_are_those_of_the_clock_of_the_database(site, vm, monkeypatch):
     """A worker whose own clock is a day ahead begins nothing that is not due, and skips nothing."""
     site.fleet.schedules.add("daily", FLOW, cron="0 3 * * *", vms=[vm])

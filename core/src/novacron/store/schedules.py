@@ -44,6 +44,10 @@ class ScheduledTime(msgspec.Struct, frozen=True, kw_only=True):
         return result
 
 
+class _PausedError(Exception):
+    """A schedule was paused since it was read."""
+
+
 class ScheduleStore(Store):
     """Reads and writes schedules."""
 
@@ -118,7 +122,7 @@ class ScheduleStore(Store):
         problem: str | None = None,
         begin: Callable[[sa.Connection], object] = lambda connection: None,
     ) -> bool:
-        """Claim a due time of a schedule. Of all processes, only one succeeds.
+        """Claim a due time of a schedule. Of all processes, only one succeeds; with a run none, once the schedule is paused.
 
         Args:
             run: id of the run to start.
@@ -126,15 +130,18 @@ class ScheduleStore(Store):
             begin: stores the run, in the same transaction.
 
         Returns:
-            False if another process has claimed it.
+            False if another process has claimed it, or nothing may begin.
         """
         values = {"schedule": name, "due": due, "run": run, "problem": problem, "executor": executor}
+        paused = sa.select(schedules.c.paused).where(schedules.c.name == name).with_for_update(read=True)
         try:
             with self.transaction() as connection:
                 connection.execute(schedule_times.insert().values(**values, at=clock(connection)))
+                if run is not None and connection.execute(paused).scalar():
+                    raise _PausedError
                 begin(connection)
                 return True
-        except sa.exc.IntegrityError:
+        except (sa.exc.IntegrityError, _PausedError):
             return False
 
     def times(self, name: str, limit: int) -> list[ScheduledTime]:
