@@ -6,9 +6,13 @@ import os
 import socket
 
 import pytest
+from click.testing import CliRunner
 
 from novacron import errors
 from novacron.errors import InvalidSpecError
+from novacron.handles.vm import VMHandle
+from novacron.records.vm import Deleted
+from novacron_shell.commands import lifecycle
 from novacron_shell.settings import PARTLY
 from novacron_shell.testing import CommandServer
 
@@ -233,3 +237,16 @@ def test_a_comma_within_a_value_of_a_step_stays():
 
 def test_novacron_alone_shows_the_help(novacron):
     assert "Commands:" in novacron().stdout
+
+
+@pytest.mark.parametrize("words", [["vm-00001"], ["vm-00001", "vm-00002"]], ids=["one VM", "several"])
+def test_what_a_deletion_keeps_is_said_with_what_deletes_it_later(monkeypatch, words):
+    def delete(vm, **options):
+        return Deleted(name=vm.name, removed=(f"definition of {vm.name}",), kept=("/a",), hint=f"delete /a of {vm.name} later")
+
+    monkeypatch.setattr(VMHandle, "delete", delete)
+    done = CliRunner().invoke(lifecycle.delete, ["-c", "sim://keeping?vms=2", "--force", "-y", *words])
+    assert done.exit_code == 0, done.output
+    assert [line for line in done.output.splitlines() if line.startswith("hint:")] == [
+        f"hint: delete /a of {name} later" for name in words
+    ]

@@ -222,3 +222,51 @@ def test_a_migration_whose_destination_is_lost_at_its_very_end_is_not_repeated(l
     assert not armed
     assert b.vms["moved-once"].record.autostart
     assert report is not None
+
+
+@pytest.mark.parametrize("method", ["wipe", "delete"])
+def test_an_image_whose_wiping_is_not_heard_of_is_there_wiped(lab, a, answer_lost, method):
+    """Once its header is overwritten, only NovaCron knows what to make anew."""
+    volume = a.pools.create_volume("default", name="wiped-unheard.qcow2", capacity="8MiB", format="qcow2")
+    names = []
+    lost = answer_lost(libvirt.virStorageVol, method, when=lambda *_: method == "wipe" or names.append(1) or len(names) == 2)
+    wiped = a.invoke("volume_wipe", pool="default", volume=volume.name)
+    assert lost
+    assert (wiped.name, wiped.format, wiped.capacity_bytes) == (volume.name, "qcow2", volume.capacity_bytes)
+    a.invoke("volume_delete", pool="default", volume=volume.name)
+
+
+def test_an_image_whose_making_anew_is_not_heard_of_is_there(a, answer_lost):
+    volume = a.pools.create_volume("default", name="remade-unheard.qcow2", capacity="8MiB", format="qcow2")
+    names = []
+    lost = answer_lost(libvirt.virStoragePool, "createXML", when=lambda *_: names.append(1) or len(names) == 2)
+    wiped = a.invoke("volume_wipe", pool="default", volume=volume.name)
+    assert lost
+    assert (wiped.name, wiped.format) == (volume.name, "qcow2")
+    a.invoke("volume_delete", pool="default", volume=volume.name)
+
+
+@pytest.mark.parametrize(
+    ("of", "method"), [(libvirt.virDomain, "undefineFlags"), (libvirt.virStorageVol, "delete")], ids=["definition", "file"]
+)
+def test_a_deletion_whose_answer_is_lost_leaves_no_file(a, answer_lost, of, method):
+    """After the definition is gone, nobody knows any more which files were made for the VM."""
+    a.pools.refresh("default")
+    before = {volume.path for volume in a.pools.volumes()}
+    vm = a.vms.create(name="deleted-unheard", memory="32MiB", disks=[{"size": "8MiB"}, {"size": "8MiB"}])
+    own = {disk.source for disk in vm.record.disks}
+    lost = answer_lost(of, method)
+    gone = vm.delete()
+    assert lost
+    assert own <= {*gone.removed}
+    assert gone.kept == ()
+    assert made_whole(a, before) == set()
+    assert "deleted-unheard" not in [vm.name for vm in a.vms.list()]
+
+
+def test_a_running_vm_whose_end_is_not_heard_of_is_deleted(a, boot, answer_lost):
+    vm = boot(a, "ended-unheard", ticks=0, kernel=None)
+    lost = answer_lost(libvirt.virDomain, "destroy")
+    vm.delete(force=True)
+    assert lost
+    assert "ended-unheard" not in [vm.name for vm in a.vms.list()]

@@ -244,11 +244,14 @@ class Bulk:
                 name=name, host=host, outcome=error.outcome, error=f"{type(error).__name__}: {error}", hint=error.hint
             )
             return found, error
-        return Outcome(name=name, host=host, outcome="done", status=getattr(result, "status", None)), None
+        status, hint = getattr(result, "status", None), getattr(result, "hint", None)
+        return Outcome(name=name, host=host, outcome="done", status=status, hint=hint), None
 
     def _progress(self, verb: str, outcome: Outcome) -> None:
         if outcome.error is None and self.settings.output in ("table", "wide"):
             tell(f"{outcome.name} is {outcome.status}" if outcome.status else f"{verb} {outcome.name}: done")
+            if outcome.hint:
+                tell(f"hint: {outcome.hint}")
 
     def _cancel(self) -> None:
         tell("stopping: VMs under way are cancelled or end first, no further one is started")

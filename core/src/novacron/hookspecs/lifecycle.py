@@ -110,7 +110,8 @@ def vm_settle(vm: str, seconds: float) -> VM:
 def vm_delete(vm: str, keep_disks: bool, force: bool) -> Deleted:
     """Delete a VM with everything that was created for it: volumes, snapshots, saved memory, NVRAM, TPM state, seed image.
 
-    Volumes that NovaCron did not create for this VM are kept and listed in `Deleted.kept`.
+    Volumes that NovaCron did not create for this VM are kept and listed in `Deleted.kept`, as are volumes that another VM needs. If a host
+    of the fleet does not answer, volumes that it can see are kept too: a VM there may need them. `Deleted.hint` then names that host.
 
     Args:
         vm: UUID or name of the VM.

@@ -142,12 +142,14 @@ class Deleted(Record, frozen=True):
         id: Id of the resource; None if it has none.
         removed: What was deleted with it: volumes, NVRAM, snapshots.
         kept: What was not deleted, such as volumes that others use.
+        hint: Why something was kept that belongs to the resource, and what deletes it later; None if nothing was.
     """
 
     name: str
     id: str | None = None
     removed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    hint: str | None = None
 
 
 T = TypeVar("T")

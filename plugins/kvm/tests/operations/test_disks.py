@@ -8,6 +8,7 @@ from lxml import etree
 import novacron
 import novacron_kvm.operations.disks as disks
 from novacron import errors
+from novacron_kvm.storage.host_files import HostFiles
 
 PATH = "/default-pool/attached.img"
 
@@ -46,4 +47,4 @@ def test_a_file_is_a_disk_of_a_vm_twice_only_if_both_share_it_or_one_reads_it(ho
     root = etree.fromstring(f"<domain><devices>{text.format('vda', there)}</devices></domain>")
     conn = host.dispatcher.driver.native.read
     with pytest.raises(errors.InvalidStateError, match="'vda' of 'test' already") if refused else nullcontext():
-        disks._refuse_twice(conn, conn.lookupByName("test"), root, etree.fromstring(text.format("vdb", new)))
+        disks._refuse_twice(HostFiles(conn), conn.lookupByName("test"), root, etree.fromstring(text.format("vdb", new)))

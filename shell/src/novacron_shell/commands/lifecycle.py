@@ -274,6 +274,8 @@ def delete(bulk: Bulk, keep_disks: bool, force: bool, yes: bool) -> None:
 def _show_deleted(gone: Any, output: str) -> None:
     if output in ("table", "wide"):
         tell(f"deleted: {', '.join(gone.removed) or gone.name}" + (f"; kept: {', '.join(gone.kept)}" if gone.kept else ""))
+        if gone.hint:
+            tell(f"hint: {gone.hint}")
     else:
         show_one(gone, output)
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 import libvirt
 
-from novacron.records.vm import Deleted
+from novacron.errors import HostConnectionError, OperationTimeoutError, VMNotFoundError
+from novacron.records.vm import VM, Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of
 from novacron_kvm.domains.states import STOPPED, require_status
-from novacron_kvm.errors import translated
+from novacron_kvm.errors import mapped, translated
 from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.luks import forget_secrets
-from novacron_kvm.storage.other_hosts import users_elsewhere
+from novacron_kvm.storage.other_hosts import insisting, look_elsewhere, silence
 from novacron_kvm.storage.state_files import foreign_variables
 from novacron_kvm.storage.switches import settle_switches
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere
+from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse
 
 
 def delete_vm(connection: KVMConnection, vm: str, keep_disks: bool, force: bool) -> Deleted:
-    """Remove a VM. Files that another VM or another host uses are kept.
+    """Remove a VM. Files that another VM or another host uses, or may use because it does not answer, are kept.
 
     Raises:
         InvalidStateError: the VM is not stopped, and `force` is not set.
@@ -34,33 +38,114 @@ def delete_vm(connection: KVMConnection, vm: str, keep_disks: bool, force: bool)
             facts = facts_of(domain)
         if not force:
             require_status("delete", record, (*STOPPED, "saved"), otherwise="force=True (--force) stops it first")
-        if record.status not in (*STOPPED, "saved"):
-            with translated(resource=record.name):
-                destroy(domain, check=True)
-        with translated(resource=record.name):
-            made, secrets = {*facts.made}, facts.secrets
-            variables = undefine(domain, check=True) if record.persistent else None
-        forget_secrets(conn, secrets)
-        removed, kept = [f"definition of {record.name}"], [variables] if variables else []
-        own = [disk.source for disk in record.disks or () if disk.source]
-        files = [*own, *sorted(made - {*own})]  # what a disk is linked to comes after it
-        going = set() if keep_disks else made - needed_elsewhere(conn, made)
-        going -= users_elsewhere(connection, conn, going).keys()
-        for path in files:
-            (removed if path in going and _delete_file(conn, path) else kept).append(path)
-        return Deleted(name=record.name, id=record.id, removed=tuple(removed), kept=tuple(kept))
-
-
-def _delete_file(conn: Any, path: str) -> bool:
-    """Delete a file that was made for a VM; whether it is gone."""
-    volume = find_path(conn, path)
-    if volume is None:
-        return False
+    own = [disk.source for disk in record.disks or () if disk.source]
+    files = [*own, *sorted({*facts.made} - {*own})]  # what a disk is linked to comes after it
+    deletion = _Deletion(connection, record, facts, files, keep_disks=keep_disks, force=force)
     try:
-        volume.delete(0)
-    except libvirt.libvirtError:
-        return False
-    return True
+        connection.resumable(deletion.finish)
+    except (HostConnectionError, OperationTimeoutError) as error:
+        if deletion.begun and not keep_disks and facts.made:
+            error.details["left"] = [*facts.made]
+            error.hint = (
+                f"if {record.name!r} is gone, its files may be left behind: {', '.join(sorted(facts.made))}; {error.hint}"
+            )
+        raise
+    return deletion.result()
+
+
+class _Deletion:
+    """The removal of a VM. `finish` may be called again on a new connection: it goes on where the last one was lost.
+
+    Attributes:
+        begun: whether libvirt was asked to stop the VM or to remove its definition.
+    """
+
+    def __init__(
+        self, connection: KVMConnection, record: VM, facts: VMFacts, files: list[str], *, keep_disks: bool, force: bool
+    ) -> None:
+        self.begun = False
+        self._connection, self._record, self._facts, self._files = connection, record, facts, files
+        self._keep_disks, self._force = keep_disks, force
+        self._variables: str | None = None
+        self._going: list[str] | None = None
+        self._tried: set[str] = set()
+        self._gone: set[str] = set()
+        self._silent: dict[str, list[str]] = {}
+        self._volumes: list[tuple[str, list[str]]] = []
+
+    def finish(self, conn: Any) -> None:
+        """Stop the VM if that was asked for, remove the definition, then the files that nothing else needs."""
+        with translated(resource=self._record.name):
+            self._end(conn)
+            forget_secrets(conn, self._facts.secrets)
+            if self._going is None:
+                self._going = self._choose(conn)
+            for path in self._going:
+                if path not in self._gone and self._delete(conn, path):
+                    self._gone.add(path)
+
+    def result(self) -> Deleted:
+        """Return what was removed and what was kept."""
+        kept = [self._variables] if self._variables else []
+        return Deleted(
+            name=self._record.name,
+            id=self._record.id,
+            removed=(f"definition of {self._record.name}", *(path for path in self._files if path in self._gone)),
+            kept=(*kept, *(path for path in self._files if path not in self._gone)),
+            hint=self._hint() if self._silent else None,
+        )
+
+    def _end(self, conn: Any) -> None:
+        try:
+            domain = self._connection.domain(self._record.id, conn)
+        except VMNotFoundError:
+            if not self.begun:
+                raise
+            return  # libvirt did it, and its answer was lost
+        self.begun = True
+        if self._force and domain.isActive():
+            destroy(domain, check=True)
+        if self._record.persistent:
+            self._variables = undefine(domain, check=True)
+
+    def _choose(self, conn: Any) -> list[str]:
+        """Return the files that were made for the VM and that nothing else needs, in the order in which they are deleted."""
+        made = {*self._facts.made}
+        if self._keep_disks or not made:
+            return []
+        files = HostFiles(conn)
+        going = made - needed_elsewhere(files, made)
+        elsewhere = look_elsewhere(self._connection, conn, going, files=files)
+        self._silent = dict(elsewhere.silent)
+        pools: dict[str, list[str]] = {}
+        for file in filter(None, map(files.file, sorted(self._silent))):
+            pools.setdefault(file.pool, []).append(file.name)
+        self._volumes = sorted(pools.items())
+        return [path for path in self._files if path in going - elsewhere.keeping]
+
+    def _delete(self, conn: Any, path: str) -> bool:
+        """Delete a file; whether it is gone. Raises libvirtError if the connection was lost."""
+        volume = find_path(conn, path)
+        if volume is None:
+            return path in self._tried  # libvirt did it, and its answer was lost
+        self._tried.add(path)
+        try:
+            volume.delete(0)
+        except libvirt.libvirtError as error:
+            if isinstance(mapped(error), (HostConnectionError, OperationTimeoutError)):
+                raise
+            return False
+        return True
+
+    def _hint(self) -> str:
+        hosts = {host for each in self._silent.values() for host in each}
+        commands = [
+            f"`novacron volume delete --pool {quote(pool)} {' '.join(map(quote, names))}`" for pool, names in self._volumes
+        ]
+        return (
+            f"{silence(hosts)}, and a VM there may need {', '.join(sorted(self._silent))}; "
+            f"{'; '.join(commands) or 'delete them'} when {'it answers' if len(hosts) == 1 else 'they answer'}; {insisting(hosts)}"
+        )
 
 
 def destroy(domain: Any, *, check: bool = False) -> None:

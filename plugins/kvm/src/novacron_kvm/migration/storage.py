@@ -23,6 +23,7 @@ from novacron_kvm.jobs.block_jobs import end_copy, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
+from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.image_content import format_of, refuse_other_format
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.storage.other_hosts import may_be_needed_elsewhere
@@ -144,7 +145,8 @@ def _use_copy(connection: KVMConnection, vm: str, name: str, before: Volume, the
     own = facts_of(domain)
     if before.path == there.path or not {before.path, there.path} & {*own.made}:
         return
-    needed = needed_elsewhere(conn, {before.path}) | may_be_needed_elsewhere(connection, conn, {before.path})
+    files = HostFiles(conn)
+    needed = needed_elsewhere(files, {before.path}) | may_be_needed_elsewhere(connection, conn, {before.path}, files=files)
     if before.path in own.made:
         left = own if before.path in needed else own.without_files([before.path])
         set_facts(domain, left.with_files([there.path]))

@@ -19,6 +19,7 @@ from novacron.records.disks import Disk
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.migration.prechecks import folder_pool, is_copied
+from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.state_files import (
     TPM_FOLDER,
     StateFile,
@@ -56,8 +57,9 @@ class TransferredFiles:
                     remove_state(there, self._sent)
             return
         own = {*self._disks} & {*made}
-        for path in own - needed_elsewhere(self._source.read, own):
-            _remove(self._source, path)
+        if own:
+            for path in own - needed_elsewhere(HostFiles(self._source.read), own):
+                _remove(self._source, path)
         if self._own:
             with self._source.dedicated() as here:
                 remove_state(here, self._own)

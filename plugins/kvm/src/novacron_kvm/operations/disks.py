@@ -36,6 +36,7 @@ from novacron_kvm.storage.chains import commit_disk, pull_disk
 from novacron_kvm.storage.disk_users import refuse_disks_in_use, users_everywhere
 from novacron_kvm.storage.host_files import HostFiles, is_writable
 from novacron_kvm.storage.luks import forget_secret
+from novacron_kvm.storage.other_hosts import refuse_if_silent
 from novacron_kvm.storage.volume_files import find_path, find_volume
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
@@ -80,8 +81,9 @@ class KVMDisks:
             file = make_disk(self._connection, conn, domain.name(), spec, bus, target, undo)
             element = disk_element(file)
             if not file.made:
-                _refuse_twice(conn, domain, root, element)
-                refuse_disks_in_use(self._connection, conn, domain.name(), [element], but=domain.UUIDString())
+                files = HostFiles(conn)
+                _refuse_twice(files, domain, root, element)
+                refuse_disks_in_use(self._connection, conn, domain.name(), [element], but=domain.UUIDString(), files=files)
             if bus == "scsi" and root.find("devices/controller[@type='scsi']") is None:
                 from lxml import etree
 
@@ -235,8 +237,7 @@ class KVMDisks:
             return None
 
     def _refuse_needed(self, conn: Any, domain: Any, record: Disk, volume: Any) -> None:
-        path = volume.path()
-        users = users_everywhere(self._connection, conn, path, but=domain.UUIDString())
+        users, silent = users_everywhere(self._connection, conn, volume.path(), but=domain.UUIDString())
         users += [f"the snapshot {name!r}" for name in domain.snapshotListNames()]
         if users:
             raise InvalidStateError(
@@ -244,19 +245,19 @@ class KVMDisks:
                 resource=domain.name(),
                 hint="detach it without deleting, or delete that first",
             )
+        refuse_if_silent(domain.name(), f"delete the volume of {record.target!r} of {domain.name()!r}", silent)
 
 
 def _is_plugged(target: str, domain: Any) -> bool:
     return any(text_of(e, "target/@dev") == target for e in parse(domain.XMLDesc(0)).iterfind("devices/disk"))
 
 
-def _refuse_twice(conn: Any, domain: Any, root: Any, element: Any) -> None:
+def _refuse_twice(files: HostFiles, domain: Any, root: Any, element: Any) -> None:
     """Refuse a file that is a disk of the VM already, unless both disks share it or only read it."""
     source = element.find("source")
     if source is None or not is_writable(element):
         return
-    files, shared = HostFiles(conn), element.find("shareable") is not None
-    key = files.key_of(source)
+    key, shared = files.key_of(source), element.find("shareable") is not None
     for disk in root.iterfind("devices/disk"):
         if not is_writable(disk) or disk.find("source") is None or (shared and disk.find("shareable") is not None):
             continue

@@ -27,10 +27,12 @@ from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.cloning import SECURE, refuse_taken, undefine_clone
 from novacron_kvm.storage.copies import copy_volume, give_own_identity, overlay, own_disks, set_disk_file, volume_of
-from novacron_kvm.storage.disk_users import refuse_disks_in_use
+from novacron_kvm.storage.disk_users import refuse_disks_in_use, users_everywhere
+from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.image_content import format_of
 from novacron_kvm.storage.luks import refuse_encrypted
-from novacron_kvm.storage.volume_files import find_path, remove_volume, volumes_backed_by
+from novacron_kvm.storage.other_hosts import refuse_if_silent
+from novacron_kvm.storage.volume_files import find_path, remove_volume
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.storage import volume_xml
 
@@ -155,8 +157,10 @@ class KVMTemplates:
         with self._connection.dedicated() as conn, translated(resource=template):
             self._find(conn, template, version)
             going = [s for s in self._versions(conn, template) if version in (None, s.facts["version"])]
+            files = HostFiles(conn)
             for stored in going:
-                linked = sorted({user for path in stored.facts["disks"].values() for user in volumes_backed_by(conn, path)})
+                users = [users_everywhere(self._connection, conn, path, files=files) for path in stored.facts["disks"].values()]
+                linked = sorted({user for each in users for user in each.known})
                 if linked:
                     raise InvalidStateError(
                         f"can't delete version {stored.facts['version']} of the template {template!r}: "
@@ -164,6 +168,8 @@ class KVMTemplates:
                         resource=template,
                         hint="delete the linked VMs first",
                     )
+                silent = {host for each in users for host in each.silent}
+                refuse_if_silent(template, f"delete version {stored.facts['version']} of the template {template!r}", silent)
             removed = []
             for stored in going:
                 pool = conn.storagePoolLookupByName(stored.pool)

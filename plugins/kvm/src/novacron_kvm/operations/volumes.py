@@ -32,6 +32,7 @@ from novacron_kvm.storage.disk_users import refuse_written_image, users_everywhe
 from novacron_kvm.storage.file_locks import is_locked
 from novacron_kvm.storage.image_content import complete, refuse_references
 from novacron_kvm.storage.luks import secret_provided
+from novacron_kvm.storage.other_hosts import refuse_if_silent
 from novacron_kvm.storage.volume_files import (
     allocating,
     copy_progress,
@@ -102,7 +103,7 @@ class KVMVolumes:
             if size < 1 or (size < now and not shrink):
                 problem = SpecProblem("size", str(size), f"at least {now} bytes, or with shrink less: what is beyond is lost")
                 raise InvalidSpecError(f"can't resize {volume!r}", problems=[problem], resource=volume)
-            self._refuse_used(conn, found, "resize", only_running=True)
+            self._refuse_used(conn, found, "resize", only_running=True, destroys=size < now)
             if size != now:
                 flags = libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK if size < now else 0
                 wait_until_free(lambda: found.resize(size, flags))
@@ -115,10 +116,12 @@ class KVMVolumes:
             self._refuse_used(conn, found, "wipe")
             before = volume_record(self._connection.name, found)
             _refuse_encrypted(before, "wipe", "delete it: without its header nobody can read what was in it")
-            renew = self._renewal(conn, pool, before)
+            make = self._renewal(conn, pool, before)
             job.report("overwriting")
-            wait_until_free(lambda: found.wipe(0))
-            return volume_record(self._connection.name, renew(found) if renew else found)
+            if make is None:
+                wait_until_free(lambda: found.wipe(0))
+                return volume_record(self._connection.name, found)
+        return self._connection.resumable(_Renewal(self._connection, before, make).finish)
 
     @hookimpl
     def volume_locked(self, pool: str, volume: str) -> bool:
@@ -171,7 +174,7 @@ class KVMVolumes:
 
     def _copied(self, pool: str, volume: str, name: str, wanted: str | None, job: Job[Volume]) -> Volume:
         with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as source:
-            self._refuse_used(conn, source, "copy", only_running=True)
+            self._refuse_used(conn, source, "copy", only_running=True, destroys=False)
             record = volume_record(self._connection.name, source)
             _refuse_encrypted(record, "copy", "download and upload it as it is, or copy within a guest")
             parent = self._pool_for(conn, pool, name)
@@ -179,8 +182,8 @@ class KVMVolumes:
             text = volume_xml(name, record.capacity_bytes, wanted or record.format, None)
             return self._made(parent, name, lambda: parent.createXMLFrom(text, source, 0), record.capacity_bytes, job)
 
-    def _renewal(self, conn: Any, pool: str, before: Volume) -> Callable[[Any], Any] | None:
-        """Return what makes a wiped image anew; None for a raw one, which needs that not.
+    def _renewal(self, conn: Any, pool: str, before: Volume) -> Callable[[Any, str], Any] | None:
+        """Return what makes an empty image like one in a pool, under a name; None for a raw one, which needs that not.
 
         The new image is first made under another name: what a damaged header says, or a backing file that is gone, makes that fail, and
         then the volume is not touched.
@@ -190,18 +193,18 @@ class KVMVolumes:
         """
         if before.format == "raw":
             return None
-        parent, full, backing = conn.storagePoolLookupByName(pool), (before.allocated_bytes or 0) >= before.capacity_bytes, None
+        full, backing = (before.allocated_bytes or 0) >= before.capacity_bytes, None
         if before.backing:
             below = find_path(conn, before.backing)
             backing = (before.backing, volume_record(self._connection.name, below).format if below else "raw")
         flags = allocating(before.format, preallocate=full)
 
-        def make(name: str) -> Any:
+        def make(parent: Any, name: str) -> Any:
             text = volume_xml(name, before.capacity_bytes, before.format, backing, preallocate=full)
             return create_whole(self._connection, parent, name, lambda: parent.createXML(text, flags))
 
         try:
-            make(f"{before.name}.{uuid.uuid4().hex[:8]}").delete(0)
+            make(conn.storagePoolLookupByName(pool), f"{before.name}.{uuid.uuid4().hex[:8]}").delete(0)
         except (ImageNotFoundError, InvalidSpecError, StorageError) as error:
             raise StorageError(
                 f"can't wipe {before.name!r}: an empty image like it can't be made: {error}",
@@ -209,11 +212,7 @@ class KVMVolumes:
                 hint="its header is damaged, or its backing file is gone: delete the volume, and create a new one",
             ) from error
 
-        def renew(wiped: Any) -> Any:
-            wiped.delete(0)
-            return make(before.name)
-
-        return renew
+        return make
 
     def _pool_for(self, conn: Any, pool: str, name: str) -> Any:
         if not name or "/" in name or name in (".", ".."):
@@ -235,10 +234,13 @@ class KVMVolumes:
             raise OperationCancelledError(f"{job.operation} was cancelled", resource=name)
         return volume_record(self._connection.name, made)
 
-    def _refuse_used(self, conn: Any, volume: Any, verb: str, *, only_running: bool = False) -> None:
-        """Raise an error if anything uses a volume, or if another client still uploads to it when the time is over."""
-        path = volume.path()
-        users = users_everywhere(self._connection, conn, path, only_running=only_running)
+    def _refuse_used(self, conn: Any, volume: Any, verb: str, *, only_running: bool = False, destroys: bool = True) -> None:
+        """Raise an error if anything uses a volume, or if another client still uploads to it when the time is over.
+
+        Args:
+            destroys: whether content is lost: then nothing on a host that does not answer may use it either.
+        """
+        users, silent = users_everywhere(self._connection, conn, volume.path(), only_running=only_running)
         if users:
             raise InvalidStateError(
                 f"can't {verb} the volume {volume.name()!r}: {', '.join(users)} {'uses' if len(users) == 1 else 'use'} it",
@@ -247,7 +249,44 @@ class KVMVolumes:
                 if verb == "resize"
                 else "detach or delete that first",
             )
+        if destroys:
+            refuse_if_silent(volume.name(), f"{verb} the volume {volume.name()!r}", silent)
         wait_until_written(volume)
+
+
+class _Renewal:
+    """Wipes an image and makes it anew. `finish` may be called again on a new connection: it goes on where the last one was lost.
+
+    Args:
+        connection: the host.
+        before: the image.
+        make: makes an empty image like it in a pool, under a name.
+    """
+
+    def __init__(self, connection: KVMConnection, before: Volume, make: Callable[[Any, str], Any]) -> None:
+        self._connection, self._before, self._make = connection, before, make
+        self._wiped = self._deleted = False
+
+    def finish(self, conn: Any) -> Volume:
+        """Overwrite the image, delete it and make it anew."""
+        before = self._before
+        with translated(resource=before.name):
+            if not self._deleted:
+                self._delete(conn)
+            return volume_record(self._connection.name, self._make(conn.storagePoolLookupByName(before.pool), before.name))
+
+    def _delete(self, conn: Any) -> None:
+        try:
+            with existing_volume(conn, self._before.pool, self._before.name) as volume:
+                if not self._wiped:
+                    wait_until_free(lambda: volume.wipe(0))
+                self._wiped = True
+                wait_until_free(lambda: volume.delete(0))
+        except VolumeNotFoundError:
+            if not self._wiped:
+                raise
+            # libvirt has deleted it, and its answer was lost
+        self._deleted = True
 
 
 def _refuse_encrypted(volume: Volume, verb: str, hint: str) -> None:

@@ -22,9 +22,10 @@ from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
 from novacron_kvm.storage.helper_domain import helper_domain
-from novacron_kvm.storage.other_hosts import users_elsewhere
+from novacron_kvm.storage.host_files import HostFiles
+from novacron_kvm.storage.other_hosts import look_elsewhere, refuse_if_silent
 from novacron_kvm.storage.switches import switching
-from novacron_kvm.storage.volume_files import find_path, refresh_pools, vms_with, volume_record, volumes_backed_by
+from novacron_kvm.storage.volume_files import find_path, refresh_pools, volume_record
 from novacron_kvm.xml.parsing import parse, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 
@@ -121,15 +122,21 @@ def _base(connection: KVMConnection, conn: Any, domain: Any, disk: str, volume: 
             else "only a disk with a backing file can be committed; `novacron volume list` shows them",
         )
     base = volume_record(connection.name, found)
-    users = [f"the VM {name!r}" for name in vms_with(conn, base.path) if name != domain.name()]
-    users += [f"the volume {name!r}" for name in volumes_backed_by(conn, base.path) if name != volume.name]
-    users += users_elsewhere(connection, conn, [base.path]).get(base.path, [])
+    files = HostFiles(conn)
+    vms = files.users([base.path])[base.path]
+    users = [f"the VM {name!r}" for identity, name in vms.items() if identity != domain.UUIDString()]
+    users += [f"the volume {name!r}" for name in files.above(base.path) if name != volume.name]
+    elsewhere = look_elsewhere(connection, conn, [base.path], files=files)
+    users += elsewhere.users.get(base.path, [])
     if users:
         raise InvalidStateError(
             f"can't commit the disk {disk!r} of {domain.name()!r}: {', '.join(users)} would see the change",
             resource=domain.name(),
             hint="pull it instead: then it needs nobody",
         )
+    refuse_if_silent(
+        domain.name(), f"commit the disk {disk!r} of {domain.name()!r} into {base.path}", elsewhere.silent.get(base.path, ())
+    )
     return base
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from novacron.errors import DiskLockedError, InvalidStateError
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.storage.host_files import HostFiles, is_writable
-from novacron_kvm.storage.other_hosts import users_elsewhere
+from novacron_kvm.storage.other_hosts import look_elsewhere, users_elsewhere
 from novacron_kvm.storage.volume_files import find_path, users_of
 from novacron_kvm.xml.parsing import text_of
 
@@ -17,18 +17,48 @@ TEMPLATE = re.compile(r"(?P<version>template-(?P<name>.+)-v\d+)-.+")
 """The name of a volume with a disk of a template."""
 
 
-def users_everywhere(connection: KVMConnection, conn: Any, path: str, *, but: str = "", only_running: bool = False) -> list[str]:
-    """Return in words who needs a file: VMs of this host and of the fleet's others, and unless `only_running` volumes backed by it.
+class Users(NamedTuple):
+    """Who needs a file.
+
+    Attributes:
+        known: VMs and volumes, in words.
+        silent: hosts that do not answer and may have a VM that needs it.
+    """
+
+    known: list[str]
+    silent: Sequence[str]
+
+
+def users_everywhere(
+    connection: KVMConnection,
+    conn: Any,
+    path: str,
+    *,
+    but: str = "",
+    only_running: bool = False,
+    files: HostFiles | None = None,
+) -> Users:
+    """Return who needs a file: VMs of this host and of the fleet's others, and unless `only_running` volumes backed by it.
 
     Args:
         but: the UUID of a VM that does not count.
+        files: those of this host, if they were read already.
     """
-    here = users_of(conn, path, but=but, only_running=only_running)
-    return here + users_elsewhere(connection, conn, [path], only_running=only_running).get(path, [])
+    files = files or HostFiles(conn)
+    here = users_of(files, path, but=but, only_running=only_running)
+    elsewhere = look_elsewhere(connection, conn, [path], only_running=only_running, files=files)
+    return Users(here + elsewhere.users.get(path, []), elsewhere.silent.get(path, ()))
 
 
 def refuse_disks_in_use(
-    connection: KVMConnection, conn: Any, vm: str, disks: Iterable[Any], *, made: Collection[str] = (), but: str = ""
+    connection: KVMConnection,
+    conn: Any,
+    vm: str,
+    disks: Iterable[Any],
+    *,
+    made: Collection[str] = (),
+    but: str = "",
+    files: HostFiles | None = None,
 ) -> None:
     """Refuse <disk>s whose file another VM of this host or of the fleet uses, another volume is backed by, or a template consists of.
 
@@ -37,6 +67,7 @@ def refuse_disks_in_use(
     Args:
         made: files that were just created; nobody can use them.
         but: the UUID of a VM that may use them.
+        files: those of this host, if they were read already.
 
     Raises:
         DiskLockedError: another VM uses it.
@@ -48,7 +79,7 @@ def refuse_disks_in_use(
     exclusive = [disk for disk in exclusive if text_of(disk, "source/@file") not in made]
     if not exclusive:
         return
-    files = HostFiles(conn)
+    files = files or HostFiles(conn)
     wanted = {key: text_of(disk, "target/@dev") or key for disk in exclusive if (key := files.key_of(disk.find("source")))}
     here = files.users(wanted)
     elsewhere = users_elsewhere(connection, conn, wanted, files=files)
@@ -101,4 +132,4 @@ def refuse_written_image(conn: Any, path: str, *, whole: bool = False) -> None:
         )
 
 
-__all__ = ["refuse_disks_in_use", "refuse_written_image", "users_everywhere"]
+__all__ = ["Users", "refuse_disks_in_use", "refuse_written_image", "users_everywhere"]

@@ -1,4 +1,8 @@
-"""VMs of the fleet's other hosts that have the same UUID or use the same files. On shared storage a host sees only its own VMs."""
+"""VMs of the fleet's other hosts that have the same UUID or use the same files. On shared storage a host sees only its own VMs.
+
+A host that does not answer may have a VM that needs any file that it can see. What destroys content therefore leaves such files alone
+(`Elsewhere.keeping`, `refuse_if_silent`), until that host answers or is no host of the fleet any more.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from typing import Any, NamedTuple
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError, VMNotFoundError
+from novacron.errors import AlreadyExistsError, InvalidStateError, VMNotFoundError
+from novacron.peers import UNKNOWN
 from novacron.plugins.driver import NO_ANSWER
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.storage.host_files import File, HostFiles
@@ -23,6 +28,23 @@ class User(NamedTuple):
     path: str
     vm: str
     running: bool
+
+
+class Elsewhere(NamedTuple):
+    """What the fleet's other hosts need of some files of a host.
+
+    Attributes:
+        users: who needs each file, in words, by path.
+        silent: the hosts that do not answer and may need each file, by path.
+    """
+
+    users: Mapping[str, list[str]]
+    silent: Mapping[str, list[str]]
+
+    @property
+    def keeping(self) -> set[str]:
+        """The files that are not deleted: a VM of another host needs them, or may need them."""
+        return {*self.users, *self.silent}
 
 
 def refuse_identity_elsewhere(connection: KVMConnection, identity: str | None) -> None:
@@ -64,27 +86,65 @@ def users_elsewhere(
     Args:
         files: those of this host, if they were read already.
     """
-    users, _ = _ask(connection, conn, paths, files, only_running=only_running)
-    return users
+    return dict(look_elsewhere(connection, conn, paths, only_running=only_running, files=files).users)
 
 
 def may_be_needed_elsewhere(
     connection: KVMConnection, conn: Any, paths: Collection[str], *, files: HostFiles | None = None
 ) -> Set[str]:
-    """Return the files that VMs of the fleet's other hosts need: all of them if one of these hosts does not answer."""
-    users, silent = _ask(connection, conn, paths, files)
-    return {*paths} if silent else users.keys()
+    """Return the files that VMs of the fleet's other hosts need, or may need because their host does not answer."""
+    return look_elsewhere(connection, conn, paths, files=files).keeping
 
 
-def _ask(
-    connection: KVMConnection, conn: Any, paths: Collection[str], files: HostFiles | None, *, only_running: bool = False
-) -> tuple[dict[str, list[str]], list[str]]:
-    """Return the users of each path, and the hosts that did not answer."""
+def refuse_if_silent(resource: str, action: str, hosts: Collection[str]) -> None:
+    """Refuse to destroy the content of a file that a VM of a host which does not answer may need.
+
+    Args:
+        resource: the name of the VM or volume.
+        action: what is refused, such as "delete the volume 'a'".
+        hosts: those of `Elsewhere.silent`.
+
+    Raises:
+        InvalidStateError
+    """
+    if hosts:
+        raise InvalidStateError(
+            f"can't {action}: {silence(hosts)}, and a VM there may need it",
+            resource=resource,
+            outcome="not_sent",
+            hint=f"try again when {'it answers' if len(hosts) == 1 else 'they answer'}; {insisting(hosts)}",
+        )
+
+
+def silence(hosts: Collection[str]) -> str:
+    """Return in words which hosts do not answer."""
+    if UNKNOWN in hosts:
+        return "the state database can't be read, so the fleet's other hosts are not known"
+    names = ", ".join(map(repr, sorted(hosts)))
+    return f"the host {names} does not answer" if len(hosts) == 1 else f"the hosts {names} do not answer"
+
+
+def insisting(hosts: Collection[str]) -> str:
+    """Return in words how to go on without hosts that do not answer."""
+    if UNKNOWN in hosts:
+        return "`novacron host list` says what is wrong"
+    commands = " and ".join(f"`novacron host remove {name}`" for name in sorted(hosts))
+    return f"if {'it is' if len(hosts) == 1 else 'they are'} gone for good, {commands} first"
+
+
+def look_elsewhere(
+    connection: KVMConnection, conn: Any, paths: Collection[str], *, only_running: bool = False, files: HostFiles | None = None
+) -> Elsewhere:
+    """Return which files of this host's storage the fleet's other hosts need, and which hosts do not answer.
+
+    Args:
+        files: those of this host, if they were read already.
+    """
     if not paths or not connection.shared:
-        return {}, []
+        return Elsewhere({}, {})
     ours = connection.identity
     if not any(other for _, other in connection.ask_peers(lambda peer: _is_other(peer, ours))):
-        return {}, []  # without other hosts the storage pools need not be read
+        return Elsewhere({}, {})  # without other hosts the storage pools need not be read
     own = files or HostFiles(conn)
     wanted = {path: (own.key(path), own.file(path)) for path in paths}
 
@@ -98,7 +158,7 @@ def _ask(
             continue
         for user in users:
             found.setdefault(user.path, []).append(f"the VM {user.vm!r} of the host {host}")
-    return found, silent
+    return Elsewhere(found, dict.fromkeys(paths, silent) if silent else {})
 
 
 def find_users(conn: Any, wanted: Mapping[str, tuple[str, File | None]], *, only_running: bool = False) -> list[User]:
@@ -138,4 +198,15 @@ def _is_other(peer: Any, ours: str) -> bool:
     return isinstance(peer, KVMConnection) and peer.shared and peer.identity != ours
 
 
-__all__ = ["User", "find_users", "may_be_needed_elsewhere", "refuse_identity_elsewhere", "users_elsewhere"]
+__all__ = [
+    "Elsewhere",
+    "User",
+    "find_users",
+    "insisting",
+    "look_elsewhere",
+    "may_be_needed_elsewhere",
+    "refuse_identity_elsewhere",
+    "refuse_if_silent",
+    "silence",
+    "users_elsewhere",
+]

@@ -96,13 +96,12 @@ def vms_with(connection: Any, path: str, *, only_running: bool = False) -> list[
     return sorted(HostFiles(connection).users([path], only_running=only_running)[path].values())
 
 
-def users_of(connection: Any, path: str, *, but: str = "", only_running: bool = False) -> list[str]:
+def users_of(files: HostFiles, path: str, *, but: str = "", only_running: bool = False) -> list[str]:
     """Return in words who needs a file: VMs, and unless `only_running` the volumes that are backed by it.
 
     Args:
         but: the UUID of a VM that does not count.
     """
-    files = HostFiles(connection)
     vms = files.users([path], only_running=only_running)[path]
     found = [f"the VM {name!r}" for identity, name in sorted(vms.items(), key=lambda item: item[1]) if identity != but]
     above = [] if only_running else files.above(path)
@@ -136,15 +135,13 @@ def refresh_pools(connection: Any, paths: set[str]) -> None:
             refresh_if_free(pool)
 
 
-def needed_elsewhere(connection: Any, paths: set[str]) -> set[str]:
+def needed_elsewhere(files: HostFiles, paths: set[str]) -> set[str]:
     """Return those of a VM's files that must stay: another VM needs them, or a volume is backed by them that stays.
 
     Args:
+        files: those of the host.
         paths: files that NovaCron made for the VM.
     """
-    if not paths:
-        return set()
-    files = HostFiles(connection)
     keys = {path: files.key(path) for path in paths}
     used, below = files.users(paths, made=True), files.below()
     needed = {keys[path] for path in paths if used[path]}
