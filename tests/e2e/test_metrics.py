@@ -1,8 +1,13 @@
 """Metrics of real guests: per disk and NIC, and rates that stay right when the VM moves or is started again."""
 
+import itertools
+import os
 import time
 
 import pytest
+
+from novacron.monitoring.service import MonitorService
+from novacron.site import Site
 
 pytestmark = pytest.mark.lab
 
@@ -66,3 +71,37 @@ def test_rates_are_right_over_a_migration_and_a_restart(lab_hosts, boot):
     assert again.restarted
     assert again.cpus > 0
     assert moved is not None
+
+
+def test_a_vm_that_migrates_ten_times_has_one_history(lab_hosts, boot, tmp_path):
+    """A round is measured during each migration and after it; twice the VM is started again. No gap, no negative rate, no double."""
+    if not os.environ.get("NOVACRON_SOAK"):
+        pytest.skip("runs in the soak: ten migrations; core/tests/monitoring/test_collection.py makes them on simulated hosts")
+    a, b = lab_hosts
+    vm = boot(a, "wanderer", kernel=None, ticks=0)
+    with Site(tmp_path / "state") as site:
+        for host in lab_hosts:
+            site.fleet.add(host.name, host.uri)
+        service = MonitorService(site.fleet.metrics, say=lambda _: None, alerts=site.fleet.alerts, imports=False)
+        settled, under_way = [service.step().at], []
+        for number in range(10):
+            job = vm.migrate(a if number % 2 else b, wait=False)
+            under_way.append(service.step().at)
+            vm = job.wait()
+            settled.append(service.step().at)
+            if number in (1, 5):
+                vm.stop()
+                vm.start()
+                settled.append(service.step().at)
+        service.close()
+        found = site.fleet.metrics.query("novacron_vm_cpu_seconds_total", labels={"vm": vm.id}, since="1d", show="value")
+        states = site.fleet.metrics.query("novacron_vm_running", labels={"vm": vm.id}, since="1d", show="value")
+        assert len(site.fleet.metrics.storage.objects("vm", vm.id)) == 1
+    for (series,) in (found, states):
+        times = [at for at, _ in series.points]
+        assert set(settled) <= set(times) <= {*settled, *under_way}
+        assert len(times) == len(set(times))
+    (cpu,) = found
+    values = [value for _, value in cpu.points]
+    assert all(earlier <= later for earlier, later in itertools.pairwise(values))
+    assert values[-1] > values[0]
