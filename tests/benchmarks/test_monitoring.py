@@ -100,7 +100,10 @@ def test_a_minute_of_100_000_vms_takes_less_than_15_seconds(tmp_path, monkeypatc
 @pytest.mark.benchmark
 @pytest.mark.parametrize("server", ["sqlite", "postgresql"])
 def test_packed_values_are_small_and_quick_to_read(server, tmp_path, request, measured_vms):
-    """At most 2.5 bytes a sample after packing; the CPU of one VM for a day is read in less than 20 ms on a quiet machine."""
+    """At most 2.5 bytes a sample after packing; the CPU of one VM for a day is read in less than 20 ms of CPU time.
+
+    On a quiet machine it takes little longer than that; with PostgreSQL there is its server's time for four statements.
+    """
     import os
 
     import sqlalchemy as sa
@@ -134,17 +137,20 @@ def test_packed_values_are_small_and_quick_to_read(server, tmp_path, request, me
         sizes = {resolution: size / (20 * 30 * 1440) for resolution, size in connection.execute(query)}
     times = []
     for _ in range(10):
-        before = time.perf_counter()
+        before, cpu = time.perf_counter(), time.process_time()
         (found,) = History(storage, {}).query(
             "counter00_total", labels={"vm": "id-000003"}, since=start, until=start + 86400, age=86400.0
         )
-        times.append(time.perf_counter() - before)
+        times.append((time.perf_counter() - before, time.process_time() - cpu))
     assert len(found) >= 1438
+    wall, cpu = (min(each) * 1000 for each in zip(*times, strict=True))
     print(
-        f"bytes a sample {sizes}, a VM-day read {min(times) * 1000:.1f} ms, stored {stored - began:.1f} s, packed {packed - stored:.1f} s"
+        f"bytes a sample {sizes}, a VM-day read {wall:.1f} ms, {cpu:.1f} ms of CPU, "
+        f"stored {stored - began:.1f} s, packed {packed - stored:.1f} s"
     )
     database.close()
     assert sizes[0] <= 2.5
+    assert cpu < 20
 
 
 @pytest.mark.benchmark
