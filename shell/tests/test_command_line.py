@@ -325,7 +325,7 @@ def test_schedules_are_added_shown_paused_and_removed(novacron):
 )
 def test_ctrl_c_asks_whether_to_cancel_detach_or_go_on(novacron, answer, said, status):
     flow = ["-c", "sim://asked?vms=1&latency=1s", "flow", "run", "vm-00001", "start", "snapshot:a", "snapshot:b"]
-    process = pexpect.spawn("novacron", flow, env=novacron.environment, timeout=30, encoding="utf-8")
+    process = pexpect.spawn("novacron", flow, env=novacron.environment, timeout=60, encoding="utf-8")
     process.expect("snapshot 'a'")
     process.sendintr()
     process.expect(r"go on \(g\)\?")

@@ -42,8 +42,20 @@ def test_wait_address_events_screenshot_console_and_stop_by_pattern(lab_hosts, b
     picture = tmp_path / "screen"
     novacron("screenshot", vm.name, str(picture))
     assert picture.read_bytes()[:2] in (b"P6", b"\x89P")
-    threading.Timer(1.0, lambda: (vm.suspend(), vm.resume())).start()
-    seen = novacron("events", "--count", "1", "--type", "vm.status", "--vm", vm.name, "--for", "30s", "-o", "json").stdout
+    ended = threading.Event()
+
+    def change():
+        while not ended.wait(0.5):
+            vm.suspend()
+            vm.resume()
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        seen = novacron("events", "--count", "1", "--type", "vm.status", "--vm", vm.name, "--for", "60s", "-o", "json").stdout
+    finally:
+        ended.set()
+        changing.join()
     assert json.loads(seen)["resource"] == vm.name
     assert vm.name in novacron("stop", f"{vm.name[:-1]}?", "--dry-run", "-o", "name").stdout
     assert "1 of 1 done" in novacron("stop", f"{vm.name[:-1]}?").stderr

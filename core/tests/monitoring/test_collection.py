@@ -60,7 +60,7 @@ def test_a_silent_host_is_a_series_and_delays_nobody(site, hosts):
     real = site.fleet.hosts._open[hung]
     site.fleet.hosts._open[hung] = Hanging()
     Hanging.closed = False
-    collector = site.fleet.metrics.collector(timeout=1)
+    collector = site.fleet.metrics.collector(timeout=3)
     try:
         for _ in range(3):
             made = collector.collect()
