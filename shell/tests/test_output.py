@@ -5,6 +5,7 @@ import io
 import json
 import sys
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -159,3 +160,55 @@ def test_vms_are_listed_without_the_state_database(tmp_path, monkeypatch):
     heads, row = done.stdout.splitlines()
     assert (heads.split()[-1], row.split()[0], row.split()[-1]) == ("PROTECTION", "vm-00001", "-")
     assert "the protection of the VMs is not known" in done.stderr
+
+
+def commands(group=cli, path=()):
+    """Every command that can be typed, with its name."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        elif command is not None:
+            yield pytest.param(command, id=" ".join((*path, name)))
+
+
+LISTS = [each for each in commands() if (each.values[0].help or "").startswith("List ")]
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_every_list_has_the_same_options(command):
+    """docs/command-line.md promises them for lists, whatever they list."""
+    options = {name for parameter in command.params for name in parameter.opts}
+    assert {"--columns", "--sort", "--watch", "--output"} <= options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "column"),
+    [(["flow", "list"], "flow"), (["flow", "steps"], "kind"), (["run", "list"], "id"), (["host", "nodes"], "name")],
+)
+def test_the_column_that_was_asked_for_is_printed(arguments, column, tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+    named = ["-c", "sim://columns-of-lists?vms=1"]
+    if arguments[0] == "run":
+        assert CliRunner().invoke(cli, [*named, "flow", "run", "vm-00001", "snapshot:a"]).exit_code == 0
+    host = named if arguments[0] == "host" else []
+    for output in ("table", "json", "csv"):
+        done = CliRunner().invoke(cli, [*host, *arguments, "--columns", column, "--sort", f"-{column}", "-o", output])
+        assert done.exit_code == 0, done.output
+        values = [row[column] for row in json.loads(done.stdout)] if output == "json" else done.stdout.splitlines()[1:]
+        assert values == sorted(values, reverse=True)
+        assert values
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run", "prune", "--older-than", "30"], ["snapshot", "list", "vm-00001", "--older-than", " 7.5 "]]
+)
+def test_an_age_needs_its_unit(arguments, tmp_path, monkeypatch):
+    """30 would be 30 seconds, and `run prune` would delete nearly everything."""
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+    done = CliRunner().invoke(cli, ["-c", "sim://ages?vms=1", *arguments])
+    assert done.exit_code == 2
+    assert "has no unit" in done.output
+    done = CliRunner().invoke(cli, ["-c", "sim://ages?vms=1", *arguments[:-1], "30d"])
+    assert done.exit_code == 0, done.output

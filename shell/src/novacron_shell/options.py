@@ -30,6 +30,19 @@ class DurationType(click.ParamType):  # type: ignore[type-arg, unused-ignore]  #
         return parse_duration(value)
 
 
+class AgeType(DurationType):
+    """An age with its unit, such as "30d", as seconds. A bare number is rejected: people who type 30 mean days, not seconds."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds. Raises InvalidValueError, or click.BadParameter if the unit is missing."""
+        seconds = super().convert(value, param, ctx)
+        if isinstance(value, str) and value.strip().replace(".", "", 1).isdigit():
+            self.fail(f"{value!r} has no unit; write {value.strip()}d for days, {value.strip()}h for hours", param, ctx)
+        return seconds
+
+
 class SizeType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """A size with its unit, such as "20GiB". A bare number is rejected: people who type 20 rarely mean 20 bytes."""
 
@@ -73,7 +86,7 @@ class OutputType(click.Choice):  # type: ignore[type-arg, unused-ignore]
         return str(super().convert(value, param, ctx))
 
 
-DURATION, SIZE, OUTPUT = DurationType(), SizeType(), OutputType()
+AGE, DURATION, SIZE, OUTPUT = AgeType(), DurationType(), SizeType(), OutputType()
 SHORTEST = 0.1
 """Seconds between two lists at least."""
 SIZE_FIELDS = frozenset({"size", "capacity", "memory", "max_memory", "allocation"})
@@ -289,6 +302,7 @@ def _with_fields(command: Callable[..., Any], main: str | None) -> Callable[...,
 
 
 __all__ = [
+    "AGE",
     "DURATION",
     "Settings",
     "common_options",

@@ -296,7 +296,7 @@ def quotas(settings: Settings) -> None:
 
 @fleet.command("recommendations")
 @click.option("--since", default="14d", show_default=True, metavar="DURATION", help="The period to look at.")
-@common_options
+@list_options
 def recommendations(settings: Settings, since: str) -> None:
     """List what would use the capacity better: smaller VMs, balanced groups, volumes that nothing uses. Nothing is changed."""
     from novacron import fleet
@@ -315,7 +315,7 @@ def recommendations(settings: Settings, since: str) -> None:
 )
 @click.option("--since", default="30d", show_default=True, metavar="DURATION", help="The period.")
 @click.option("--step", metavar="DURATION", help="Divide the period, such as 1d. Default: one line for the whole period.")
-@common_options
+@list_options
 def usage(settings: Settings, by: str, since: str, step: str | None) -> None:
     """Show how much was allocated over time, by owner, tag or host. `novacron monitor collect` records it for nodes of groups."""
     from datetime import UTC, datetime

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import click
 
 from novacron_shell.groups import CommandGroup
-from novacron_shell.options import Settings, common_options
+from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, show_one, write
 
 
@@ -44,7 +43,7 @@ def load_option(command: Any) -> Any:
 
 
 @flow.command("steps")
-@common_options
+@list_options
 def steps_(settings: Settings) -> None:
     """List the kinds of steps."""
     from novacron.workflow.kinds import default_kinds
@@ -57,8 +56,6 @@ def steps_(settings: Settings) -> None:
 def _show_named(rows: list[dict[str, str]], columns: Columns, name: str, settings: Settings) -> None:
     if settings.output == "name":
         write("\n".join(row[name] for row in rows))
-    elif settings.output == "table":
-        show_many([SimpleNamespace(**row) for row in rows], columns, "table")
     else:
         show_many(rows, columns, settings.output)
 
@@ -71,7 +68,7 @@ def _first_line(kind: Any) -> str:
 
 
 @flow.command("list")
-@common_options
+@list_options
 def list_(settings: Settings) -> None:
     """List the built-in flows and those of plugins, with their parameters; they are used as steps are."""
     from novacron.workflow import FLOWS

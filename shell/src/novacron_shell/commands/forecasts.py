@@ -11,7 +11,7 @@ import click
 from novacron.text import printable_line
 from novacron.units import format_size
 from novacron_shell.groups import CommandGroup
-from novacron_shell.options import Settings, common_options
+from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, tell, write
 
 
@@ -25,7 +25,7 @@ def forecast() -> None:
 @click.argument("name")
 @click.option("--since", default="30d", show_default=True, metavar="DURATION", help="How much of the past to use.")
 @click.option("--horizon", default="90d", show_default=True, metavar="DURATION", help="How far to look ahead.")
-@common_options
+@list_options
 def pool(settings: Settings, name: str, since: str, horizon: str) -> None:
     """Say when the storage pool NAME will be full: on all hosts that have one of that name, or on --host."""
     from novacron import fleet
@@ -48,7 +48,7 @@ def pool(settings: Settings, name: str, since: str, horizon: str) -> None:
 @click.option("--since", default="30d", show_default=True, metavar="DURATION", help="How much of the past to use.")
 @click.option("--horizon", default="90d", show_default=True, metavar="DURATION", help="How far to look ahead.")
 @click.option("--plot", is_flag=True, help="Also draw the use in percent: the past, the median and the 95th percentile.")
-@common_options
+@list_options
 def capacity(settings: Settings, scope: str | None, name: str | None, since: str, horizon: str, plot: bool) -> None:
     """Say when CPUs, memory and storage of nodes, groups and pools are full: with a probability of 50 %, and at the earliest (95 %)."""
     from novacron import fleet
@@ -73,7 +73,7 @@ def capacity(settings: Settings, scope: str | None, name: str | None, since: str
 @click.option(
     "--method", help="linear, seasonal, holt_winters or a plugin's forecaster. Default: the one with the smallest error."
 )
-@common_options
+@list_options
 def metric(
     settings: Settings, name: str, labels: tuple[str, ...], since: str, horizon: str, level: float | None, method: str | None
 ) -> None:

@@ -195,7 +195,7 @@ def cpu_baseline(settings: Settings, name: str | None, group: str | None) -> Non
 
 @host.command("expirations")
 @click.argument("name", required=False)
-@common_options
+@list_options
 def expirations(settings: Settings, name: str | None) -> None:
     """List what expires on the hosts, such as the licences of a vCenter."""
     columns: Columns = {"name": "name", "kind": "kind", "expires": "expires_at", "host": "host"}
@@ -205,7 +205,7 @@ def expirations(settings: Settings, name: str | None) -> None:
 
 @host.command("nodes")
 @click.argument("name", required=False)
-@common_options
+@list_options
 def nodes(settings: Settings, name: str | None) -> None:
     """List the nodes of a cluster."""
     columns: Columns = {"name": "name", "cpus": "cpus", "memory": "memory_bytes", "status": "status", "host": "host"}

@@ -9,7 +9,7 @@ import click
 from novacron.errors import NovaCronError
 from novacron.handles.vms import Each
 from novacron_shell.bulk import Bulk, each_vm
-from novacron_shell.options import Settings, common_options
+from novacron_shell.options import Settings, list_options
 from novacron_shell.output import show_many
 from novacron_shell.selection import select
 
@@ -24,7 +24,7 @@ def metrics(bulk: Bulk) -> None:
 @click.command("history")
 @click.argument("name")
 @click.option("--over", default="1h", show_default=True, help="The period to show.")
-@common_options
+@list_options
 def history(settings: Settings, name: str, over: str) -> None:
     """Show the metrics that the hypervisor stored for the VM NAME, one line for each interval, oldest first."""
     from novacron.units import format_size
@@ -48,7 +48,7 @@ def history(settings: Settings, name: str, over: str) -> None:
 @click.command("rates")
 @click.argument("names", nargs=-1)
 @click.option("--over", default="1s", show_default=True, help="The interval between the two measurements.")
-@common_options
+@list_options
 def rates(settings: Settings, names: tuple[str, ...], over: str) -> None:
     """Measure the CPU, disk and network rates of the VMs NAMES, or of all running VMs of a host. Busiest VM first."""
     from novacron.units import format_size

@@ -87,7 +87,7 @@ def delete(settings: Settings, name: str, yes: bool) -> None:
 
 @network.command("leases")
 @click.argument("name", default="default")
-@common_options
+@list_options
 def leases(settings: Settings, name: str) -> None:
     """List the DHCP leases of the network NAME, on one host or on all hosts of the fleet that have it."""
     columns: Columns = {"mac": "mac", "address": "address", "host name": "hostname", "expires": "expires_at"}
@@ -95,7 +95,7 @@ def leases(settings: Settings, name: str) -> None:
 
 
 @network.command("clashes")
-@common_options
+@list_options
 def clashes(settings: Settings) -> None:
     """List MAC addresses that more than one NIC of the fleet has. All addresses in use are recorded."""
     from novacron import fleet

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from novacron_shell.groups import CommandGroup
-from novacron_shell.options import Settings, common_options
+from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import show_many, show_status
 
 
@@ -17,7 +17,7 @@ def question() -> None:
 
 
 @question.command("list")
-@common_options
+@list_options
 def list_(settings: Settings) -> None:
     """List the questions that VMs wait on, of one host or of the whole fleet."""
     answers = settings.ask(lambda host: host.vms.questions() if host.supports("question_list") else [])

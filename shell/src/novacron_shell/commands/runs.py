@@ -14,7 +14,7 @@ import click
 
 from novacron_shell.commands.flows import load_option
 from novacron_shell.groups import CommandGroup
-from novacron_shell.options import Settings, common_options
+from novacron_shell.options import AGE, Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell, write
 
 
@@ -26,7 +26,7 @@ def run() -> None:
 @run.command("list")
 @click.option("--unfinished", is_flag=True, help="Only those that have not ended.")
 @click.option("--limit", default=20, show_default=True, help="How many, the latest first.")
-@common_options
+@list_options
 def list_(settings: Settings, unfinished: bool, limit: int) -> None:
     """List runs, the latest first."""
     columns: Columns = {
@@ -103,11 +103,11 @@ def undo(settings: Settings, run_id: str) -> None:
 
 
 @run.command("prune")
-@click.option("--older-than", metavar="AGE", help="Only runs that ended longer ago than that, such as 30d.")
+@click.option("--older-than", type=AGE, metavar="AGE", help="Only runs that ended longer ago than that, such as 30d.")
 @click.option("--keep", type=click.IntRange(min=0), help="Never the latest so many runs.")
 @click.option("--failed", is_flag=True, help="Also failed runs, which can then be neither resumed nor undone any more.")
 @common_options
-def prune(settings: Settings, older_than: str | None, keep: int | None, failed: bool) -> None:
+def prune(settings: Settings, older_than: float | None, keep: int | None, failed: bool) -> None:
     """Delete runs that have ended, and their history; also what is on record of the times of schedules."""
     from novacron import fleet
 
@@ -118,7 +118,8 @@ def prune(settings: Settings, older_than: str | None, keep: int | None, failed: 
     if settings.output in ("json", "yaml"):
         show_one({"runs": count, "schedule_times": times}, settings.output)
     else:
-        tell(f"{count} runs and {times} times of schedules are deleted")
+        past = f", {times} past time{'s' if times != 1 else ''} of schedules" if older_than is not None else ""
+        tell(f"deleted: {count} run{'s' if count != 1 else ''}{past}")
 
 
 @run.command("retry")

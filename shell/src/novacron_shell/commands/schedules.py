@@ -9,7 +9,7 @@ import click
 
 from novacron_shell.commands.flows import load_option
 from novacron_shell.groups import CommandGroup
-from novacron_shell.options import Settings, common_options
+from novacron_shell.options import Settings, common_options, list_options
 from novacron_shell.output import Columns, show_many, show_one, tell, write
 
 
@@ -56,7 +56,7 @@ def add(
 
 
 @schedule.command("list")
-@common_options
+@list_options
 def list_(settings: Settings) -> None:
     """List the schedules with their next times."""
     columns: Columns = {

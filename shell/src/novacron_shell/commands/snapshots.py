@@ -11,7 +11,7 @@ from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
 from novacron_shell.completion import complete_snapshots, known_snapshots, remember_snapshots
 from novacron_shell.confirm import yes_option
 from novacron_shell.groups import CommandGroup
-from novacron_shell.options import given
+from novacron_shell.options import AGE, given
 from novacron_shell.output import show_one, tell, write
 
 
@@ -29,8 +29,8 @@ def snapshot() -> None:
 @click.option("--memory/--no-memory", default=None, help="Only snapshots with memory, or without.")
 @click.option("--below", metavar="SNAPSHOT", help="Only descendants of this snapshot.")
 @click.option("--leaves", is_flag=True, default=None, help="Only snapshots without children.")
-@click.option("--older-than", metavar="AGE", help="Only snapshots older than this, such as 7d.")
-@click.option("--newer-than", metavar="AGE", help="Only snapshots newer than this, such as 12h.")
+@click.option("--older-than", type=AGE, metavar="AGE", help="Only snapshots older than this, such as 7d.")
+@click.option("--newer-than", type=AGE, metavar="AGE", help="Only snapshots newer than this, such as 12h.")
 @click.option("--tree", is_flag=True, help="Draw the snapshots as a tree.")
 def list_(bulk: Bulk, tree: bool, **options: Any) -> None:
     """List the snapshots of VM, parents first."""

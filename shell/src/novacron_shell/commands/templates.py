@@ -28,7 +28,7 @@ def list_(settings: Settings) -> None:
 
 @template.command("versions")
 @click.argument("name")
-@common_options
+@list_options
 def versions(settings: Settings, name: str) -> None:
     """List the versions of a template, oldest first."""
     show_many(settings.host().templates.versions(name), COLUMNS, settings.output)
