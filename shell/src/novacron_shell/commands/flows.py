@@ -127,6 +127,7 @@ def run(settings: Settings, vms: str, steps: tuple[str, ...], file: Any, max_par
 
     The run survives this process: `novacron run list` shows it, `novacron run resume` resumes it.
     """
+    import novacron_shell.progress  # noqa: F401 - loaded before the run begins: a Ctrl-C meanwhile would leave the run to a worker
     from novacron_shell.commands.runs import follow_run
 
     if detach:

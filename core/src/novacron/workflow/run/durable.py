@@ -37,7 +37,7 @@ from novacron.workflow.run.housekeeping import Housekeeping
 from novacron.workflow.run.journal import Entry, Journal, JournalLostError, stored
 from novacron.workflow.run.membership import Membership
 from novacron.workflow.run.patience import Patience
-from novacron.workflow.run.run import Run, RunStatus
+from novacron.workflow.run.run import Run, RunStatus, settled
 from novacron.workflow.run.scope import DetachedError, Scope
 from novacron.workflow.run.slots import SharedSlots, Slots
 
@@ -207,12 +207,26 @@ class DurableEngine:
         targets = [reference(vm) for vm in vms]
         actor = vms[0].host.identity.actor
         new = self.new_run(flow, targets, {name: host.uri for name, host in given.items()}, actor)
-        self.runs.create(new, process=process.id, executor=self.executor)
-        active = self._activate(new.id, flow, targets, self._hosts(actor, hosts or {}, given), vms, actor)
-        if on_progress is not None:
-            active.run.listen(on_progress)
-        self._begin(new.id, active, 1)
+        active: ActiveRun | None = None
+        try:
+            self.runs.create(new, process=process.id, executor=self.executor)
+            active = self._activate(new.id, flow, targets, self._hosts(actor, hosts or {}, given), vms, actor)
+            if on_progress is not None:
+                active.run.listen(on_progress)
+            self._begin(new.id, active, 1)
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(f"run {new.id}: {self._end_at_once(new.id, active)}")
+            raise
         return waited(active.run) if wait else active.run
+
+    def _end_at_once(self, run_id: str, active: ActiveRun | None) -> str:
+        """Cancel a run that Ctrl-C met while it began; return its status. Otherwise a worker would continue it later."""
+        if active is not None and (active.run.done() or any(each.name == _thread_of(run_id) for each in threading.enumerate())):
+            active.run.cancel()
+            return settled(active.run).status
+        self._active.pop(run_id, None)
+        self.runs.end(run_id, 1, "cancelled", None, None)  # nothing, if it was not stored yet
+        return "cancelled"
 
     def submit(self, flow: Workflow, targets: list[VMRef], hosts: Mapping[str, str], actor: str | None = None) -> str:
         """Put a run into the queue for a worker; return its id."""
@@ -349,7 +363,7 @@ class DurableEngine:
     def _begin(self, run_id: str, active: ActiveRun, fence: int, changed: list[str] | None = None) -> None:
         active.fence = fence
         arguments = (run_id, active, fence, changed or [])
-        threading.Thread(target=self._conduct, args=arguments, name=f"novacron-run-{run_id}", daemon=True).start()
+        threading.Thread(target=self._conduct, args=arguments, name=_thread_of(run_id), daemon=True).start()
 
     def _conduct(self, run_id: str, active: ActiveRun, fence: int, changed: list[str]) -> None:
         journal: StoredJournal | None = None
@@ -416,6 +430,11 @@ class DurableEngine:
             name = f"run {earlier.id} {earlier.name}".rstrip()
             active.run.set_status("waiting", f"waiting for {name} of the same VM; {who}")
             time.sleep(TURN_POLL)
+
+
+def _thread_of(run_id: str) -> str:
+    """The name of the thread that works for a run."""
+    return f"novacron-run-{run_id}"
 
 
 __all__ = ["DurableEngine", "StoredJournal", "current_run"]
