@@ -81,6 +81,11 @@ def test_a_lab_comes_up_survives_a_second_start_and_leaves_nothing_behind():
         again = Lab.up(hosts=2, name=name)
         assert [h.supervisor_pid for h in again.hosts] == pids
         assert [h["status"] for h in again.status()] == ["up", "up"]
+        lab.hosts[1].kill_daemon()
+        assert [h["status"] for h in lab.status()] == ["up", "silent"]
+        healed = Lab.up(hosts=2, name=name)
+        assert [h["status"] for h in healed.status()] == ["up", "up"]
+        assert [h.supervisor_pid for h in healed.hosts] == pids  # their guests have gone on
         assert lab.hosts[0].exec("hostname").stdout.strip() == lab.hosts[0].name
         assert lab.hosts[1].exec("ls", "/nothing").returncode != 0
         assert everything_of(name)

@@ -191,6 +191,13 @@ class LabHost(msgspec.Struct, frozen=True):
         """Whether the host's first process is there."""
         return self.supervisor_pid is not None
 
+    @property
+    def status(self) -> str:
+        """What it does: "up", "silent" if its libvirtd does not answer, "down" if its first process is gone."""
+        if not self.running:
+            return "down"
+        return "up" if self._answers() else "silent"
+
     def processes(self) -> list[int]:
         """Return the pids of all processes in the host's network namespace. It does not need the supervisor, which may be gone."""
         return network.processes(self.namespace)

@@ -68,7 +68,7 @@ class Lab:
 
     @classmethod
     def up(cls, *, hosts: int = 2, name: str = "lab", temporary: bool = False) -> Lab:
-        """Bring a lab up. If a lab of that name is complete, it is returned; otherwise it is removed and made again.
+        """Bring a lab up. If a lab of that name is complete, a libvirtd of it that died is started; otherwise the lab is made again.
 
         First removes temporary labs whose owner has ended without taking them down.
 
@@ -90,6 +90,8 @@ class Lab:
         with _alone(name):
             there = cls._read(name)
             if there and len(there.hosts) == hosts and all(h.running for h in there.hosts):
+                for host in there.hosts:
+                    host.restart_daemon()  # nothing, where it answers
                 return there
             if there or lab_folder(name).exists():
                 (there or cls(name, -1, ()))._remove()
@@ -144,8 +146,8 @@ class Lab:
         return found
 
     def status(self) -> list[dict[str, object]]:
-        """Return name, URI and status of each host."""
-        return [{"name": h.name, "uri": h.uri, "status": "up" if h.running else "down"} for h in self.hosts]
+        """Return name, URI and status of each host: "up", "down", or "silent" if it runs and its libvirtd does not answer."""
+        return [{"name": h.name, "uri": h.uri, "status": h.status} for h in self.hosts]
 
     def register(self) -> None:
         """Make the hosts known to the fleet by their names, in place of older ones of the same names."""
