@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 
 import click
@@ -10,7 +11,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from novacron.errors import InvalidSpecError
+import novacron
+from novacron.errors import InvalidSpecError, VMNotFoundError
 from novacron.records import VM
 from novacron_shell.cli import cli
 from novacron_shell.output import FORMATS, Format, show_many
@@ -212,3 +214,24 @@ def test_an_age_needs_its_unit(arguments, tmp_path, monkeypatch):
     assert "has no unit" in done.output
     done = CliRunner().invoke(cli, ["-c", "sim://ages?vms=1", *arguments[:-1], "30d"])
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(("column", "meant"), [("nam", "name"), ("memroy", "memory"), ("descripton", "description")])
+def test_a_misspelt_column_is_told_the_right_one(column, meant):
+    done = CliRunner().invoke(cli, ["-c", "sim://misspelt-columns?vms=1", "vm", "list", "-o", "wide", "--columns", column])
+    assert isinstance(done.exception, InvalidSpecError)
+    assert re.fullmatch(rf"did you mean .*\b{meant}\b.*\?", done.exception.hint)
+
+
+def test_a_misspelt_vm_of_a_fleet_is_told_the_right_one(tmp_path, monkeypatch):
+    """As with one host, and as in the shell."""
+    monkeypatch.setenv("NOVACRON_STATE", str(tmp_path / "state"))
+    for name in ("kvm1", "kvm2"):
+        novacron.fleet().add(name, f"sim://misspelt-{name}")
+    try:
+        novacron.fleet().hosts["kvm2"].vms.create(name="web1")
+        done = CliRunner().invoke(cli, ["vm", "show", "wbe1"])
+    finally:
+        novacron.fleet().hosts.close()
+    assert isinstance(done.exception, VMNotFoundError)
+    assert done.exception.hint == "did you mean web1?"

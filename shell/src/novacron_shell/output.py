@@ -171,7 +171,9 @@ def _csv_value(value: Any) -> Any:
 
 def _column(records: Sequence[Any], known: Columns, name: str) -> str | Callable[[Any], Any]:
     """Return the column of that heading, or of that field of the records."""
-    from novacron.errors import InvalidSpecError, SpecProblem
+    import difflib
+
+    from novacron.errors import InvalidSpecError, SpecProblem, either
 
     wanted = name.lower().replace("-", " ").replace("_", " ")
     for heading, of in known.items():
@@ -182,7 +184,12 @@ def _column(records: Sequence[Any], known: Columns, name: str) -> str | Callable
     if not records or field in fields:
         return field
     choices = sorted({*(heading.lower().replace(" ", "-") for heading in known), *fields})
-    raise InvalidSpecError("no such column", problems=[SpecProblem("columns", name, "one of " + ", ".join(choices))])
+    near = difflib.get_close_matches(field.replace("_", "-"), choices, n=3) or difflib.get_close_matches(field, choices, n=3)
+    raise InvalidSpecError(
+        "no such column",
+        problems=[SpecProblem("columns", name, "one of " + ", ".join(choices))],
+        hint=f"did you mean {either(near)}?" if near else None,
+    )
 
 
 def _sorted(records: list[Any], known: Columns, key: str) -> list[Any]:

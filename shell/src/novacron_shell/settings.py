@@ -226,7 +226,8 @@ class Settings:
             )
         failed = [f"{a.host}: {a.error}" for a in answers if not isinstance(a.error, VMNotFoundError)]
         more = f"; no answer from {'; '.join(failed)}" if failed else ""
-        raise VMNotFoundError(f"no VM named {name!r} on {', '.join(names)}{more}")
+        similar = dict.fromkeys(str(a.error.hint) for a in answers if a.error is not None and "did you mean" in str(a.error.hint))
+        raise VMNotFoundError(f"no VM named {name!r} on {', '.join(names)}{more}", hint=" ".join(similar) or None)
 
     def vms(self, chosen: str) -> list[VMHandle]:
         """Return the VMs that comma-separated selectors choose; see `novacron_shell.selection`."""
