@@ -4,6 +4,7 @@ import io
 import json
 import os
 import subprocess
+import time
 import uuid
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 
 from novacron import errors
 from novacron.specs import TemplateSpec, VMSpec, VolumeSpec
+from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.xml.parsing import NAMESPACE
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
@@ -52,13 +54,16 @@ def place(lab, a, raw, tmp_path_factory):
             domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
         return domain
 
-    yield SimpleNamespace(volume=volume, define=define, outside=outside, prefix=prefix)
-    for domain in domains:
-        for end in (domain.destroy, domain.undefine):
-            try:
-                end()
-            except libvirt.libvirtError:
-                pass  # it is stopped, or gone
+    def end():
+        for domain in domains:
+            for call in (domain.destroy, domain.undefine):
+                try:
+                    call()
+                except libvirt.libvirtError:
+                    pass  # it is stopped, or gone
+
+    yield SimpleNamespace(volume=volume, define=define, outside=outside, prefix=prefix, end=end)
+    end()
     a.invoke("pool_refresh", pool="default")
     for found in sorted(a.pools.volumes(), key=lambda v: v.backing or "", reverse=True):
         if found.name.startswith(prefix):
@@ -420,3 +425,39 @@ def test_a_vm_is_reverted_although_its_overlay_looks_the_same_as_the_file_below_
     vm.snapshots["one"].revert()
     assert vm.refresh().record.disks[0].source not in (below, above)
     vm.delete()
+
+
+@pytest.mark.parametrize("linked", ["its own", "the other"])
+def test_a_file_that_is_written_all_the_time_is_known_by_another_name(a, place, monkeypatch, tmp_path_factory, linked):
+    volume = place.volume()
+    pool = f"{place.prefix}-pool"
+    folder = tmp_path_factory.mktemp("pool")
+    link = folder / "link.qcow2"
+    link.hardlink_to(volume.path)
+    a.pools.create(name=pool, path=str(folder))
+    read = HostFiles._read
+
+    def read_and_write(files, *arguments):
+        read(files, *arguments)
+        os.utime(volume.path)
+
+    try:
+        used, other = (volume.path, link) if linked == "the other" else (link, volume.path)
+        domain = place.define(f"<source file='{used}'/>")
+        monkeypatch.setattr(HostFiles, "_read", read_and_write)
+        with pytest.raises(errors.InvalidStateError, match=domain.name()):
+            a.invoke("volume_delete", pool=pool if other == link else "default", volume=os.path.basename(other))
+    finally:
+        place.end()
+        a.invoke("pool_delete", pool=pool)
+
+
+def test_a_vm_is_no_user_of_a_file_because_both_are_written_meanwhile(raw, place):
+    mine, other = (place.volume(f"{name}.qcow2").path for name in "ab")
+    place.define(f"<source file='{other}'/>", running=True)
+    os.utime(mine)
+    time.sleep(0.01)
+    os.utime(other)
+    files = HostFiles(raw)
+    os.utime(mine)
+    assert files.users([mine])[mine] == {}

@@ -52,6 +52,9 @@ def users(monkeypatch):
             def used_by(self, domain):
                 return {theirs.key if theirs else key}
 
+            def key(self, path):
+                return path
+
             def file(self, path):
                 return theirs
 

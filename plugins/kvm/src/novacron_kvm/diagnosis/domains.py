@@ -73,7 +73,7 @@ def _channel(root: Any, name: str) -> Iterator[Finding]:
 def _files(connection: KVMConnection, native: Any, root: Any, name: str) -> Iterator[Finding]:
     """Check that each file of the VM is there, and that QEMU's user can enter its folder."""
     files = HostFiles(native)
-    keys = {key: None for source in sources(root) if (key := files.key_of(source)) and key.startswith("/")}
+    keys = {key: None for source in sources(root) if (key := files.name_of(source)) and key.startswith("/")}
     nvram, loader = boot_file(root, "os/nvram"), boot_file(root, "os/loader")
     asked = [("disk", key) for key in keys if not key.startswith(("/dev/", "/proc/"))]
     asked += [("firmware", loader)] if loader else []

@@ -257,13 +257,14 @@ def _refuse_twice(files: HostFiles, domain: Any, root: Any, element: Any) -> Non
     source = element.find("source")
     if source is None or not is_writable(element):
         return
-    key, shared = files.key_of(source), element.find("shareable") is not None
+    name, shared = files.name_of(source), element.find("shareable") is not None
     for disk in root.iterfind("devices/disk"):
         if not is_writable(disk) or disk.find("source") is None or (shared and disk.find("shareable") is not None):
             continue
-        if key is not None and files.key_of(disk.find("source")) == key:
+        other = files.name_of(disk.find("source"))
+        if name is not None and other is not None and files.is_same(name, other):
             raise InvalidStateError(
-                f"{key} is the disk {text_of(disk, 'target/@dev')!r} of {domain.name()!r} already",
+                f"{name} is the disk {text_of(disk, 'target/@dev')!r} of {domain.name()!r} already",
                 resource=domain.name(),
                 hint="attach another file",
             )

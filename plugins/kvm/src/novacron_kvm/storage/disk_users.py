@@ -80,7 +80,7 @@ def refuse_disks_in_use(
     if not exclusive:
         return
     files = files or HostFiles(conn)
-    wanted = {key: text_of(disk, "target/@dev") or key for disk in exclusive if (key := files.key_of(disk.find("source")))}
+    wanted = {name: text_of(disk, "target/@dev") or name for disk in exclusive if (name := files.name_of(disk.find("source")))}
     here = files.users(wanted)
     elsewhere = users_elsewhere(connection, conn, wanted, files=files)
     for path, target in wanted.items():

@@ -1,13 +1,13 @@
 """The files of a host's storage, and which of them each disk means, whatever it calls them.
 
 libvirt compares paths as text. The same file has many names: `/images/./a`, a symbolic link to it or to its folder, a hard link, or a
-volume of a storage pool (`<source pool= volume=>`). `HostFiles` reads the storage pools once for one operation and gives each file one key.
-Two names are the same file when all that libvirt says of it is equal: owner, mode, sizes, content format, backing file and the time
-stamps in nanoseconds. A file that is written meanwhile is recognised by a change time between two looks at the other name. A file outside
-all pools is looked at through a temporary pool of its folder, so this also works on hosts that only libvirt can reach.
+volume of a storage pool (`<source pool= volume=>`). `HostFiles` reads the storage pools once for one operation and then tells whether two
+names are the same file: all that libvirt says of it is equal, that is owner, mode, sizes, content format, backing file and the time stamps
+in nanoseconds. If the file was written lately, one name is looked at before and after the other. A file outside all pools is looked at
+through a temporary pool of its folder, so this also works on hosts that only libvirt can reach.
 
-Linux takes time stamps from a clock that ticks 100 to 1,000 times a second, so files that are made at the same moment can be equal in all
-this. Those that NovaCron made in one folder are known to be different. Of others, all backing files are taken for needed.
+Linux takes time stamps from a clock that ticks 100 to 1,000 times a second, so different files that were last written at the same moment
+can be equal in all this. They are then taken for the same, except those that NovaCron made for different VMs in one folder.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ INACTIVE_XML = libvirt.VIR_DOMAIN_XML_INACTIVE
 INODE = ("target/permissions/mode", "target/permissions/owner", "target/permissions/group", "capacity", "target/format/@type")
 SPLIT_FORMATS = ("qcow2", "vmdk")
 """Formats of images that can have their content in other files. libvirt 9.0 does not report these files."""
+READING = Decimal(3600)
+"""More seconds than it takes to look at all files of a host."""
+LOOKS = 20
+"""How often a file is looked at that changes all the time, until it is taken for the same as another."""
 CHANGED = ("physical", "allocation", "target/timestamps/mtime", "target/timestamps/ctime")
 
 
@@ -79,7 +83,8 @@ class HostFiles:
         self._connection = connection
         self._files: dict[str, File] = {}
         self._aliases: dict[str, str] = {}
-        self._names: dict[str, set[str]] = defaultdict(set)
+        self._newest = Decimal(0)
+        self._later: dict[str, File | None] = {}
         self._first: dict[tuple[str | None, ...], str] = {}
         self._folders: set[str] = set()
         self._pools: dict[str, Any] = {}
@@ -89,8 +94,8 @@ class HostFiles:
         for pool in connection.listAllStoragePools(ACTIVE):
             self._read(pool)
 
-    def key(self, path: str) -> str:
-        """Return the key of a path. Two paths of one file have the same key. The key of a network image or a device is itself."""
+    def name(self, path: str) -> str:
+        """Return the name under which the file of a path is known. The name of a network image or a device is itself."""
         if _has_prefix(path):
             return path
         found = normalised(path)
@@ -98,59 +103,51 @@ class HostFiles:
         if ".." in path:  # a symbolic link may stand before it, and then the text alone misleads
             self._look_at(path, as_written=True)
             found = path if path in self._files else found
-        if found not in self._files:
-            found = self._by_libvirt(path) or found
-        return self._aliases.get(found, found)
+        return found if found in self._files else self._by_libvirt(path) or found
 
-    def key_of(self, source: Any) -> str | None:
-        """Return the key of a <source> of a disk, None for an empty drive."""
+    def name_of(self, source: Any) -> str | None:
+        """Return the name of the file of a disk's <source>, None for an empty drive."""
         written = source.get("file")
         if written and source.getparent().get("type", "file") == "file":
-            return self.key(written)
-        found = source_key(source, self.volume_key)
-        return self.key(found) if found and found.startswith("/") else found
+            return self.name(written)
+        found = source_key(source, self._volume_name)
+        return self.name(found) if found and found.startswith("/") else found
 
-    def volume_key(self, pool: str, volume: str) -> str | None:
-        """Return the key of a volume by the names of its pool and itself; of an inactive pool, by its folder."""
+    def _volume_name(self, pool: str, volume: str) -> str | None:
+        """Return the name of the file of a volume; of one in an inactive pool, by its folder."""
         for file in self._files.values():
             if (file.pool, file.name) == (pool, volume):
-                return self._aliases.get(file.key, file.key)
+                return file.key
         try:
             folder = text_of(parse(self._connection.storagePoolLookupByName(pool).XMLDesc(0)), "target/path")
         except libvirt.libvirtError:
             return None
-        return self.key(f"{folder}/{volume}") if folder else None
+        return self.name(f"{folder}/{volume}") if folder else None
+
+    def key(self, path: str) -> str:
+        """Return the first name of all that looked the same as a path when the pools were read."""
+        name = self.name(path)
+        return self._aliases.get(name, name)
 
     def file(self, path: str) -> File | None:
         """Return what is known of a file, None if it is in no folder that libvirt can read."""
-        return self._files.get(self.key(path))
+        return self._files.get(self.name(path))
 
-    def chain(self, key: str) -> list[str]:
-        """Return a file's key and those of all that it is backed by, from the top down.
+    def chain(self, path: str) -> list[str]:
+        """Return the name of a file and those of all that it is backed by, from the top down.
 
         After `look_for_parts`, the other files that have the content of each image are among them.
         """
         found: list[str] = []
-        following = [key]
-        while following:
-            key = following.pop()
-            if key in found:
-                continue
-            found.append(key)
-            self._look_at(key)
-            for file in self._alike(key) if self._with_parts else ():
-                found += self._parts_of(file.key)
-            following += self._below(key)
+        name = self.name(path) if path.startswith("/") else path
+        while name and name not in found:
+            found.append(name)
+            self._look_at(name)
+            found += self._parts_of(name) if self._with_parts else []
+            file = self._files.get(name)
+            below = file.backing if file else None
+            name = self.name(below) if below and below.startswith("/") else below or ""
         return found
-
-    def _alike(self, key: str) -> list[File]:
-        """Return what has a key: one file under each of its names, and rarely different files that look the same."""
-        return [self._files[name] for name in (key, *self._names[key]) if name in self._files]
-
-    def _below(self, key: str) -> set[str]:
-        """Return the keys of what the file of a key is directly backed by."""
-        backing = [file.backing for file in self._alike(key) if file.backing]
-        return {self.key(path) if path.startswith("/") else path for path in backing}
 
     def look_for_parts(self, paths: Iterable[str]) -> None:
         """Let `chain` also read the headers of images, if one of these files can be a part of an image."""
@@ -199,16 +196,16 @@ class HostFiles:
         return {name: self._canonical(file.backing) for name, file in self._files.items()}
 
     def used_by(self, domain: Any) -> set[str]:
-        """Return the keys of all files that a VM needs: those of its definitions and snapshots, with their backing chains."""
+        """Return the names of all files that a VM needs: those of its definitions and snapshots, with their backing chains."""
         found: set[str] = set()
         made = self._made[domain.UUIDString()]
         for root in (*map(parse, _definitions(domain)), *_snapshots(domain)):
             facts = VMFacts.read(root)
             made.update(facts.made)
-            keys = {key for source in sources(root) if (key := self.key_of(source))}
-            keys |= {self.key(path) for path in (*beside_disks(root), *facts.switching.values())}
-            for key in keys - found:
-                found.update(self.chain(key))
+            names = {name for source in sources(root) if (name := self.name_of(source))}
+            names |= {self.name(path) for path in (*beside_disks(root), *facts.switching.values())}
+            for name in names - found:
+                found.update(self.chain(name))
         return found
 
     def users(self, paths: Iterable[str], *, only_running: bool = False, made: bool = False) -> dict[str, dict[str, str]]:
@@ -217,24 +214,23 @@ class HostFiles:
         Args:
             made: NovaCron made the files, for a VM that need not be defined any more.
         """
-        wanted = {path: self.key(path) for path in paths}
+        wanted = {path: self.name(path) for path in paths}
         self.look_for_parts(wanted)
-        stamps = {path: file for path, key in wanted.items() if (file := self._files.get(key))}
         found: dict[str, dict[str, str]] = defaultdict(dict)
         for domain in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0):
             try:
-                used, identity, name = self.used_by(domain), domain.UUIDString(), domain.name()
+                used, identity, vm = self.used_by(domain), domain.UUIDString(), domain.name()
             except libvirt.libvirtError as error:
                 if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                     raise
                 continue  # it was deleted meanwhile
-            for path, key in wanted.items():
-                if key in used or (path in stamps and self._written_meanwhile(stamps[path], used)):
-                    found[path][identity] = name
-        for path, names in found.items():
+            for path, name in wanted.items():
+                if name in used or any(self.is_same(name, other) for other in used):
+                    found[path][identity] = vm
+        for path, vms in found.items():
             if made or any(path in files for files in self._made.values()):
-                for identity in [each for each in names if self._has_its_own(each, path)]:
-                    del names[identity]
+                for identity in [each for each in vms if self._has_its_own(each, path)]:
+                    del vms[identity]
         return found
 
     def _has_its_own(self, vm: str, path: str) -> bool:
@@ -244,27 +240,43 @@ class HostFiles:
 
     def writers(self, path: str, *, only_running: bool = False) -> list[str]:
         """Return the names of the VMs that can write to a file: it is the file of a disk of theirs, not one that a disk is backed by."""
-        key, found = self.key(path), set[str]()
+        name, found = self.name(path), set[str]()
         for domain in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0):
             try:
-                texts, name = _definitions(domain), domain.name()
+                texts, vm = _definitions(domain), domain.name()
             except libvirt.libvirtError as error:
                 if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                     raise
                 continue  # it was deleted meanwhile
             disks = [disk for root in map(parse, texts) for disk in root.iterfind("devices/disk") if is_writable(disk)]
-            if key in {self.key_of(source) for disk in disks if (source := disk.find("source")) is not None}:
-                found.add(name)
+            names = {other for disk in disks if (source := disk.find("source")) is not None and (other := self.name_of(source))}
+            if any(self.is_same(name, other) for other in names):
+                found.add(vm)
         return sorted(found)
 
-    def _written_meanwhile(self, file: File, keys: set[str]) -> bool:
-        """Whether one of some files is the same as `file`, which changed between our first look at it and now."""
-        others = [self._files[key] for key in keys if key in self._files and key != file.key]
-        likely = [other for other in others if other.inode == file.inode and other.changed_at >= file.changed_at]
-        if not likely:
+    def is_same(self, name: str, other: str) -> bool:
+        """Whether two names are the same file. Two that are written all the time and always look the same are taken for one."""
+        if name == other:
+            return True
+        first, second = self._files.get(name), self._files.get(other)
+        if first is None or second is None or first.inode != second.inode or not (_has_stamps(first) and _has_stamps(second)):
             return False
-        now = self._again(file)
-        return now is not None and any(other.changed_at <= now.changed_at for other in likely)
+        lately = self._newest - READING
+        if max(first.changed_at, second.changed_at) < lately:  # neither was written since we looked at the other
+            return first.looks == second.looks
+        if name not in self._later:
+            self._later[name] = self._again(first)
+        before = self._later[name]
+        if before is not None and second.changed_at > before.changed_at:
+            return False  # the first was looked at last, and still has not changed
+        for _ in range(LOOKS):
+            between, after = self._again(second), self._again(first)
+            if before is None or between is None or after is None:
+                return first.looks == second.looks  # one of them is gone
+            if before.looks == after.looks != between.looks:
+                return False
+            before = after
+        return True
 
     def _again(self, file: File) -> File | None:
         try:
@@ -317,12 +329,18 @@ class HostFiles:
 
     def _take_in(self, file: File) -> None:
         self._files[file.key] = file
-        if not file.key.startswith("/") or file.key.startswith("/dev/") or not file.changes[-1]:
+        self._later.clear()
+        if not _has_stamps(file):
             return
+        self._newest = max(self._newest, file.changed_at)
         first = self._first.setdefault(file.looks, file.key)
         if first != file.key:
             self._aliases[file.key] = first
-            self._names[first].add(file.key)
+
+
+def _has_stamps(file: File) -> bool:
+    """Whether time stamps tell files apart: those of devices and network images do not."""
+    return file.key.startswith("/") and not file.key.startswith("/dev/") and bool(file.changes[-1])
 
 
 def _may_be_split(file: File) -> bool:

@@ -173,6 +173,7 @@ def find_users(conn: Any, wanted: Mapping[str, tuple[str, File | None]], *, only
     for domain in conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0):
         try:
             used, name, running = files.used_by(domain), domain.name(), bool(domain.isActive())
+            used |= {files.key(path) for path in used}
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                 raise  # a host that can't say what its VMs use has not answered
