@@ -156,7 +156,10 @@ def test_a_rate_is_that_of_the_samples_however_far_apart_two_measurements_are(ap
 
 
 def test_metrics_rates_and_history_agree(simulator):
-    """The rates over a second are within what the history says of the last samples; the simulator's samples vary, so bounds are taken."""
+    """The rates over a second are within what the history says of the last samples.
+
+    The simulator varies each sample anew, each time that it is asked, by a normal deviation of a fifth: a wrong unit is a larger factor.
+    """
     single = simulator("-machines", "1")
     with novacron.connect(single.uri(path="/DC0"), password=single.password) as host:
         rates = {each.vm: each for each in host.vms.rates(over=0.3)}
@@ -165,7 +168,7 @@ def test_metrics_rates_and_history_agree(simulator):
             for field, rate in (("cpus", rates[vm.id].cpus), ("net_received_bytes", rates[vm.id].net_received_bytes)):
                 known = [getattr(usage, field) for usage in usages if getattr(usage, field) is not None]
                 assert known, field
-                assert rate <= max(known) * 1.001, field
+                assert rate <= max(known) * 2, field
 
 
 def test_the_clock_of_the_server_is_reported(host):
