@@ -66,7 +66,7 @@ STANDING_BY = """
     from novacron.monitoring import collector
     collector.BACKLOG = 1_000_000  # a tenth of a second is an interval here, and a server may need minutes to start
     site = Site(sys.argv[1])
-    service = MonitorService(site.fleet.metrics, interval=0.1, say=lambda _: None)
+    service = MonitorService(site.fleet.metrics, interval=0.1, timeout=120, say=lambda _: None)
     step = service.step
 
     def said():
