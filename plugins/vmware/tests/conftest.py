@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import novacron
 from novacron.site import default_site
 from novacron_lab.govc import Govc
 from novacron_lab.vcenter import VCenter
+from novacron_shell.cli import cli
 
 SCENE_NAMES = {"esx1": "DC0_C0_H0", "esx2": "DC0_C0_H1", "esx3": "DC0_C0_H2", "SSD1": "LocalDS_0", "SSD2": "LocalDS_1"}
 """What the simulator calls the nodes and datastores of the table. It can't rename them."""
@@ -44,6 +50,22 @@ cluster.group.create -cluster rack1 -name all -vm web1 web2
 cluster.rule.create -cluster rack1 -name together -enable -affinity web1 web2
 """
 """The objects that the table of commands names, and its VMs, as govc makes them."""
+SCENE_MORE = """
+vm.create -on=false -c 3 -m 256 -ds SSD2 -net idle -folder /DC0/vm/prod -host esx2 web4
+cluster.group.create -cluster rack1 -name nodes -host esx1 esx2
+vm.create -on=false -ds SSD1 -net prod -host esx2 -force gone
+vm.unregister gone
+tags.attach prod /DC0/vm/web1
+library.import -n iso images a.iso
+cluster.change -drs-mode manual rack1
+pool.change -cpu.limit 4000 -cpu.shares high -mem.reservation 64 rack1/Resources/silver
+host.portgroup.change -host esx1 -allow-promiscuous plain
+dvs.portgroup.change -vlan 77 idle
+dvs.portgroup.change -vlan 12 prod
+permissions.set -principal LAB\\\\ann -group -propagate=false -role ReadOnly /DC0/vm
+event.post -s warning -i vcsim.vm.failure /DC0/vm/web2
+"""
+"""What makes the answers long: a second object of each kind that differs from the first one."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -121,3 +143,43 @@ def command_scene():
         return line
 
     return SimpleNamespace(world=SCENE_WORLD, vms=SCENE_VMS, named=named)
+
+
+@pytest.fixture(scope="module")
+def read_world(tmp_path_factory, command_scene):
+    """One simulator that both commands are asked about: `theirs` and `ours` run a line of govc or NovaCron."""
+    with VCenter("-machines", "0", "-apps", "1") as vcenter:
+        yield ReadWorld(vcenter, tmp_path_factory.mktemp("world"), command_scene)
+
+
+class ReadWorld:
+    """One simulator that both commands are asked about."""
+
+    def __init__(self, vcenter: VCenter, folder: Path, scene: Any) -> None:
+        self.vcenter, self.govc, self.named = vcenter, Govc(vcenter), scene.named
+        self.govc.environment |= {
+            "GOVC_DATACENTER": "DC0",
+            "GOVC_DATASTORE": "LocalDS_0",
+            "GOVC_RESOURCE_POOL": "rack1/Resources",
+            "GOVC_SHOW_UNRELEASED": "true",
+        }
+        (folder / "a.iso").write_bytes(b"0123456789" * 100)
+        for line in filter(None, (scene.world + scene.vms + SCENE_MORE).splitlines()):
+            self.govc(*(str(folder / word) if word == "a.iso" else word for word in shlex.split(self.named(line))))
+        self.vcenter.ask(self.govc("ls", "-i", "/DC0/vm/web1").partition(":")[2], "Overwrite it?", "Yes", "No")
+
+    def theirs(self, line: str) -> Any:
+        """Return govc's answer: what its JSON holds, or its text where it has none."""
+        command, *rest = shlex.split(self.named(line))
+        text = self.govc(command, *([] if command in ("tree", "vm.question") else ["-json"]), *rest)
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+    def ours(self, line: str) -> Any:
+        environment = {"NOVACRON_VSPHERE_PASSWORD": self.vcenter.password}
+        words = ["-c", self.vcenter.uri(path="/DC0"), *shlex.split(self.named(line)), "-o", "json"]
+        done = CliRunner().invoke(cli, words, env=environment)
+        assert done.exit_code == 0, f"novacron {line}: {done.output[-400:]} {done.exception}"
+        return json.loads(done.stdout)

@@ -7,20 +7,17 @@ import gc
 import io
 import os
 import signal
-import subprocess
-import sys
 import tarfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 import novacron
 from novacron import DiskSpec, VMSpec, errors
 from novacron_vmware import keepalive
-from novacron_vmware.errors import FAULTS, mapped
+from novacron_vmware.errors import mapped
 from novacron_vmware.sdk import vim, vmodl
 
 
@@ -403,120 +400,3 @@ def test_threads_call_at_the_same_time_on_connections_of_their_own(host, monkeyp
         patched.setattr(SoapStubAdapter, "GetConnection", taken)
         assert {future.result(60) for future in [pool.submit(call) for _ in range(8)]} == {"Datacenters"}
     assert len({id(each) for each in used}) == 8
-
-
-def test_the_password_is_nowhere(vcenter, tmp_path, monkeypatch, caplog):
-    """Neither in errors and their causes, nor in reprs or logs; a file of it must be for its owner alone."""
-    caplog.set_level("DEBUG")
-    file = tmp_path / "password"
-    file.write_text(vcenter.password + "\n")
-    file.chmod(0o644)
-    monkeypatch.setenv("NOVACRON_VSPHERE_PASSWORD_FILE", str(file))
-    with pytest.raises(errors.InvalidStateError, match="others may read"):
-        novacron.connect(vcenter.uri())
-    file.chmod(0o600)
-    with novacron.connect(vcenter.uri()) as host:
-        assert host.vms.list().total >= 4
-        shown = f"{host!r} {host.dispatcher.driver.native!r} {vars(host.dispatcher.driver.native)!r}"
-    assert vcenter.password not in shown + caplog.text
-    monkeypatch.delenv("NOVACRON_VSPHERE_PASSWORD_FILE")
-    with pytest.raises(errors.AuthenticationError) as caught:
-        novacron.connect(vcenter.uri(), password="secret-and-wrong")
-    error: BaseException | None = caught.value
-    while error is not None:
-        assert "secret-and-wrong" not in repr(error) + str(error)
-        error = error.__cause__
-
-
-def test_the_keyring_gives_the_password(vcenter, monkeypatch):
-    """The user's own, by the URI's user and host."""
-    import keyring
-    from keyring.backend import KeyringBackend
-
-    before = keyring.get_keyring()  # before there is another to choose from
-
-    class Kept(KeyringBackend):
-        priority = 1
-
-        def get_password(self, service, username):
-            return vcenter.password if (service, username) == ("novacron", "administrator@127.0.0.1") else None
-
-        def set_password(self, service, username, password): ...
-        def delete_password(self, service, username): ...
-
-    keyring.set_keyring(Kept())
-    try:
-        with novacron.connect(vcenter.uri()) as host:
-            assert host.ping()
-    finally:
-        keyring.set_keyring(before)
-
-
-def every_fault() -> list[type]:
-    from pyVmomi import VmomiSupport, vmodl
-
-    names = {
-        *VmomiSupport._dataDefMap,
-        *(name if isinstance(name, str) else name[0] for name in VmomiSupport._wsdlDefMap.values()),
-    }
-    found = []
-    for name in sorted(names):
-        kind = VmomiSupport.GetVmodlType(name)
-        if isinstance(kind, type) and issubclass(kind, vmodl.MethodFault):
-            found.append(kind)
-    return found
-
-
-def test_every_fault_of_the_api_has_its_error():
-    """All of pyvmomi's; the root alone is left to few, and each keeps its name."""
-    faults = every_fault()
-    assert len(faults) > 700
-    left = []
-    for kind in faults:
-        error = mapped(kind(), resource="web1")
-        assert error.details["fault"] == kind.__name__
-        assert error.outcome in ("failed", "not_sent", "unknown")
-        assert str(error)
-        if type(error) is errors.DriverError:
-            left.append(kind.__name__)
-    assert len(left) < 90, left
-    assert set(FAULTS) <= {kind.__name__ for kind in faults}, "the table names faults that are there"
-
-
-def test_a_fault_s_own_words_and_properties_are_kept():
-    """The message where there is one, otherwise its name in words; objects by type and id."""
-    from pyVmomi import vim
-
-    error = mapped(vim.fault.DuplicateName(name="web1", object=vim.VirtualMachine("vm-7", None)))
-    assert error.details == {"fault": "vim.fault.DuplicateName", "name": "web1", "object": "VirtualMachine:vm-7"}
-    assert "duplicate name" in str(error)
-    assert str(mapped(vim.fault.NoDiskSpace(msg="the datastore is full", file="[a] b", datastore="a"))).startswith(
-        "the datastore is full"
-    )
-    silent = vim.fault.InvalidState(faultCause=vim.fault.NoDiskSpace(msg="the datastore is full"))
-    assert "the datastore is full" in str(mapped(silent)), "its cause says it"
-
-
-def test_the_terminal_is_asked_for_a_password(vcenter, tmp_path, monkeypatch):
-    """By a command, when it is nowhere else; what is typed is not shown. A program without a terminal gets the error."""
-    import pexpect
-
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("NOVACRON_")}
-    environment |= {
-        "HOME": str(tmp_path),
-        "NOVACRON_HOME": str(tmp_path),
-        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
-    }
-    command = ["-c", vcenter.uri(path="/DC0"), "vm", "list", "-o", "name"]
-    program = str(Path(sys.executable).parent / "novacron")
-    terminal = pexpect.spawn(program, command, env=environment, encoding="utf-8", timeout=60)
-    terminal.expect("Password for administrator@127.0.0.1")
-    terminal.sendline(vcenter.password)
-    terminal.expect(pexpect.EOF)
-    assert "DC0_H0_VM0" in terminal.before
-    assert vcenter.password not in terminal.before
-    done = subprocess.run(
-        [program, *command], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
-    )
-    assert done.returncode != 0
-    assert "no password" in done.stderr
