@@ -36,6 +36,31 @@ def test_a_running_vm_moves_to_another_cluster(host, vm):
     assert native.read(native.inventory.find(vm.id), ["resourcePool"])["resourcePool"] != before
 
 
+def test_a_vm_stays_where_nothing_else_was_asked_for(host, govc):
+    """A folder or a datastore moves neither the node nor the resource pool, a node of the same cluster not the pool."""
+    host.native.pool_create("gold", "/DC0/host/DC0_C0")
+    host.native.folder_create("/DC0/vm/kept")
+    native = {"resource_pool": "/DC0/host/DC0_C0/Resources/gold"}
+    disks = [DiskSpec(size="1MiB", pool="LocalDS_0")]
+    vm = host.vms.create(name="settled", memory="64MiB", disks=disks, node="DC0_C0_H1", native=native, start=True)
+
+    def place() -> tuple[str, str]:
+        path = host.vms["settled"].record.path
+        node, pool = (govc("object.collect", "-s", path, each) for each in ("runtime.host", "resourcePool"))
+        return govc("object.collect", "-s", node, "name"), govc("object.collect", "-s", pool, "name")
+
+    assert place() == ("DC0_C0_H1", "gold")
+    vm.migrate(host, folder="/DC0/vm/kept")
+    assert (place(), vm.record.path) == (("DC0_C0_H1", "gold"), "/DC0/vm/kept/settled")
+    vm.migrate(host, pool="LocalDS_1")
+    assert place() == ("DC0_C0_H1", "gold")
+    vm.migrate(host, node="DC0_C0_H2")
+    assert place() == ("DC0_C0_H2", "gold")
+    vm.delete(force=True)
+    host.native.pool_delete("gold")
+    host.native.folder_delete("/DC0/vm/kept")
+
+
 def test_every_problem_is_named_before_anything_moves(host, vm):
     """The check changes nothing; the migration refuses with all of it."""
     check = vm.migration_check(host, node="nowhere", live=False, storage="copy-top")

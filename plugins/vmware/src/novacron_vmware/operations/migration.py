@@ -185,8 +185,11 @@ class VMwareMigration(VMOperations):
         if not self._same_server(there):
             return between_vcenters.relocation(self._connection, there, thing, record, spec)
         place = self._placement(there, record, spec)
-        relocate = vim.vm.RelocateSpec(host=place.able, pool=place.pool)  # without a host vCenter would want DRS to choose one
         elsewhere = self._connection.datacenter_thing(thing) != place.datacenter
+        relocate = vim.vm.RelocateSpec()
+        if elsewhere or spec.node or there.root != self._connection.root:
+            relocate.host = place.able  # without one vCenter would want DRS to choose
+            relocate.pool = None if self._is_in_cluster_of(thing, place.pool) else place.pool
         if elsewhere or spec.folder:
             relocate.folder = place.folder
         if spec.pool or (elsewhere and spec.storage != "shared"):
@@ -194,6 +197,12 @@ class VMwareMigration(VMOperations):
         if elsewhere or spec.networks:
             relocate.deviceChange = list(between_vcenters.rewired(self._connection, there, thing, record, spec, place.datacenter))
         return relocate
+
+    def _is_in_cluster_of(self, thing: Any, pool: Any) -> bool:
+        """Whether a VM is in a resource pool of the same cluster or single node as this one; it stays in its own then."""
+        now = self._connection.read(thing, ["resourcePool"]).get("resourcePool")
+        owners = dict(self._connection.read_all([each for each in (now, pool) if each], vim.ResourcePool, ["owner"]))
+        return now in owners and pool in owners and bool(owners[now]["owner"] == owners[pool]["owner"])
 
     def _server_check(self, thing: Any, relocate: Any) -> tuple[list[str], list[str]]:
         """Let vCenter look: CheckRelocate, where there is one (an ESXi has none)."""
