@@ -20,12 +20,12 @@ class Times:
         >>> with times.asking():
         ...     pass
         >>> str(times)
-        'it took 25.0 s: silent 15.0 s, fencing 3.5 s, restart 6.5 s (asking the other hosts 0.2 s)'
+        'it took 25.0 s: silent 15.0 s, fencing 3.5 s, restart 6.5 s (in 1 round, asking the other hosts 0.2 s)'
     """
 
     def __init__(self, clock: Callable[[], float], silent: float | None = None) -> None:
         self._clock, self._silent = clock, silent
-        self._began, self._asking = clock(), 0.0
+        self._began, self._asking, self._rounds = clock(), 0.0, 0
         self._off: float | None = None
 
     def fenced(self) -> None:
@@ -34,8 +34,8 @@ class Times:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Measure how long the other hosts are asked for their VMs."""
-        began = self._clock()
+        """Measure how long the other hosts are asked for their VMs, which each round of the restart begins with."""
+        began, self._rounds = self._clock(), self._rounds + 1
         try:
             yield
         finally:
@@ -48,7 +48,8 @@ class Times:
         if self._off is not None:
             parts.append(f"fencing {self._off - self._began:.1f} s")
         restart = now - (self._began if self._off is None else self._off)
-        parts.append(f"restart {restart:.1f} s (asking the other hosts {self._asking:.1f} s)")
+        rounds = f"{self._rounds} round" + ("" if self._rounds == 1 else "s")
+        parts.append(f"restart {restart:.1f} s (in {rounds}, asking the other hosts {self._asking:.1f} s)")
         return f"it took {now - self._began + (self._silent or 0.0):.1f} s: {', '.join(parts)}"
 
 
