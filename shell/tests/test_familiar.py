@@ -109,6 +109,10 @@ def test_a_word_that_is_like_nothing_gets_no_guess_but_the_commands_of_its_group
         ("vm create web1 --network lan", "give --nic network=NAME"),
         ("vm delete -f web1", "give --force"),
         ("snapshot delete -f web1 s1", "give --yes"),
+        ("pool create p2 --type dir", "fields are given without dashes: type=VALUE"),
+        ("vm set web1 --boot-order vda", "fields are given without dashes: boot_order=VALUE"),
+        ("disk attach web1 --size 10G", "fields are given without dashes: size=VALUE"),
+        ("disk attach web1 --hots kvm1", "the usage is"),
         ("destroy web1", "a VM is powered off by `novacron stop VM`"),
     ],
 )

@@ -8,7 +8,7 @@ import threading
 import pytest
 from click.testing import CliRunner
 from textual import events
-from textual.widgets import Input, OptionList, SelectionList, Static
+from textual.widgets import HelpPanel, Input, OptionList, SelectionList, Static
 
 import novacron
 from novacron.errors import HostConnectionError
@@ -103,6 +103,20 @@ def test_tags_are_read_when_they_are_needed(hosts):
         await until(pilot, lambda: shown(app) == [f"{hosts[0].name}-00001"])
         app.change(View(group="tag"))
         assert "<chosen>" in shown(app)
+
+    driven(hosts, act)
+
+
+def test_a_key_shows_all_keys_and_hides_them_and_is_text_in_the_filter(hosts):
+    async def act(app, pilot):
+        for key in ("question_mark", "f1"):
+            await pilot.press(key)
+            await until(pilot, lambda: app.screen.query(HelpPanel))
+            await pilot.press(key)
+            await until(pilot, lambda: not app.screen.query(HelpPanel))
+        await pilot.press("slash", "question_mark")
+        await until(pilot, lambda: app.view.filter == "?")
+        assert not app.screen.query(HelpPanel)
 
     driven(hosts, act)
 

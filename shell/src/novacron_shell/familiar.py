@@ -281,7 +281,13 @@ def meant_option(context: click.Context | None, option: str) -> str | None:
         return "all VMs are listed anyway; --status running lists those that run"
     if instead == "--force" and instead not in own:
         instead = "--yes"
-    return f"give {instead}" if instead and instead.split()[0] in own else None
+    if instead and instead.split()[0] in own:
+        return f"give {instead}"
+    name = option.lstrip("-")
+    if difflib.get_close_matches(name, [each.lstrip("-") for each in own], cutoff=0.65):
+        return None  # a misspelt option
+    pairs = any("=VALUE" in (each.metavar or "") for each in context.command.params if isinstance(each, click.Argument))
+    return f"fields are given without dashes: {name.replace('-', '_')}=VALUE" if pairs else None
 
 
 __all__ = ["meant_beside", "meant_command", "meant_option"]

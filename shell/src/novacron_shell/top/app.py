@@ -15,7 +15,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Footer, HelpPanel, Input, Static
 
 from novacron.errors import NovaCronError
 from novacron.text import printable_line
@@ -67,6 +67,7 @@ class Top(App[None]):
         Binding("g", "group", "Group"),
         Binding("c", "columns", "Columns"),
         Binding("f5", "read", "Read now", show=False),
+        Binding("question_mark,f1", "help", "Keys", show=False),
         Binding("escape", "clear", "Clear", show=False),
         Binding("t", "console", "Console"),
         *(Binding(action.key, f"act('{name}')", action.title) for name, action in ACTIONS.items()),
@@ -192,6 +193,13 @@ class Top(App[None]):
             Choose("Columns", [(column.title, name) for name, column in COLUMNS.items()], several=self.view.columns),
             lambda chosen: self.change(replace(self.view, columns=tuple(chosen))) if chosen else None,
         )
+
+    def action_help(self) -> None:
+        """Show all keys beside the table, or hide them."""
+        if self.screen.query(HelpPanel):
+            self.action_hide_help_panel()
+        else:
+            self.action_show_help_panel()
 
     def action_read(self) -> None:
         """Read all hosts now."""
