@@ -9,6 +9,7 @@ import os
 import re
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +28,9 @@ import novacron
 from novacron import errors
 from novacron.errors import NovaCronError
 from novacron_lab.vcenter import VCenter
-from novacron_vmware import answers, collector
+from novacron_vmware import answers, collector, inventory
+from novacron_vmware.finder import Finder
+from novacron_vmware.operations import appliances
 
 MIB = 2**20
 Answer = tuple[int, dict[str, str], bytes]
@@ -221,6 +225,79 @@ def test_an_answer_in_pages_that_do_not_end_is_refused(server, victim, monkeypat
 
     server.change = page
     assert "does not end" in str(refused(victim.native.task_list))
+
+
+DISKS = {
+    "endless": lambda: endless(head(kind="application/octet-stream"), b"x" * MIB),
+    "chunks": lambda: endless(head("Transfer-Encoding: chunked"), b"1000\r\n" + b"x" * 4096 + b"\r\n"),
+    "longer than it can be": lambda: (200, {}, b"x" * 8 * MIB),
+    "cut": lambda: [head("Content-Length: 9999"), b"x"],
+}
+
+
+@pytest.fixture
+def stopped(victim):
+    vm = next(vm for vm in victim.vms.list() if vm.status == "running")
+    vm.stop()
+    yield vm
+    vm.start()
+
+
+@pytest.mark.parametrize("kind", DISKS)
+def test_an_exported_disk_is_no_longer_than_announced_and_nothing_stays(
+    stopped, server, honest_again, tmp_path, monkeypatch, kind
+):
+    """Capacities of the simulator are too large to be sent here."""
+    monkeypatch.setattr(appliances, "_most", lambda capacity: 4 * MIB)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server.change = lambda path, request, answer: DISKS[kind]() if path.startswith("/packed/") else answer
+    error = refused(lambda: stopped.export_appliance(tmp_path / "vm.ova"))
+    assert ("ended after" if kind == "cut" else "more than the") in str(error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_disks_than_the_vm_has_are_refused_before_they_are_fetched(stopped, server, honest_again, tmp_path):
+    def twice(path, request, answer):
+        status, headers, content = answer
+        return status, headers, re.sub(rb"(<deviceUrl>.*?</deviceUrl>)", rb"\1\1", content, flags=re.DOTALL)
+
+    server.requests.clear()
+    server.change = twice
+    assert "disks" in str(refused(lambda: stopped.export_appliance(tmp_path / "vm.ova")))
+    assert not [request for request in server.requests if request[0] == "GET"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("capacity", [0, 1, 2**20, 2**40])
+def test_a_disk_that_does_not_get_smaller_may_be_packed(capacity):
+    """A grain of 64 KiB has a header of 12 bytes, is filled up to a sector, and grows by up to 5 bytes for each 16 KiB."""
+    grains = capacity // 65536 + 1
+    assert appliances._most(capacity) > grains * (65536 + 12 + 20 + 512) + grains // 512 * 3 * 512 + 2**20
+
+
+def test_vms_that_were_found_alone_are_not_kept_without_end(victim, server, monkeypatch):
+    """A server that gives a VM another UUID each time it is asked."""
+    monkeypatch.setattr(inventory, "ASKED_FOR", 10)
+    kept, name = victim.dispatcher.driver.native.inventory, victim.vms.list()[0].name
+    asked = itertools.count()
+
+    def another(path, request, answer):
+        status, headers, content = answer
+        last = b"%012d" % next(asked)
+        return status, headers, re.sub(rb"(instanceUuid</name><val[^>]*>[0-9a-f-]{24})[0-9a-f]{12}", rb"\g<1>" + last, content)
+
+    server.change = another
+    for _ in range(30):
+        kept.find_known(name)
+    assert 0 < len(kept._asked_for) <= 10
+
+
+def test_an_object_that_is_above_itself_does_not_end_in_a_loop():
+    known = {"a": {"name": "a", "parent": "b"}, "b": {"name": "b", "parent": "a"}}
+    finder = Finder(SimpleNamespace(root="root", content=SimpleNamespace(rootFolder="root")))
+    assert finder.path_in(known, "a") == "/b/a"
+    assert not finder.within_root("a", known)
+    assert finder.datacenter_in(known, "a") is None
 
 
 VERSIONS = [b"", b"<a", b"<namespaces/>", b"<namespaces><namespace><version>99</version></namespace></namespaces>", b"\xff\xfe"]

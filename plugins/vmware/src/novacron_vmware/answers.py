@@ -11,13 +11,18 @@ import io
 import socket
 import time
 import zlib
+from collections.abc import Iterator
 from typing import Any
+
+from novacron.errors import StorageError
 
 MOST = 256 * 2**20
 """The largest answer in bytes, uncompressed. A page of 500 VMs with all their properties has some 30 MB."""
 TIMES = 10
 """An answer may take this many times the timeout of one network operation, from its first byte to its last."""
 CHUNK = 65536
+PART = 2**20
+"""Bytes of a file that are read at once."""
 
 
 class _Received(io.RawIOBase):
@@ -104,4 +109,27 @@ class SoapConnection(LimitedConnection):
     response_class = SoapResponse
 
 
-__all__ = ["MOST", "TIMES", "LimitedConnection", "SoapConnection"]
+def received(answer: http.client.HTTPResponse, what: str, most: int | None = None) -> Iterator[bytes]:
+    """Yield the content of a file in parts.
+
+    Args:
+        answer: the server's answer.
+        what: what the file is, for errors.
+        most: the most bytes that it can have; None if that is not known.
+
+    Raises:
+        StorageError: the file is longer than it can be, or ends before the length that the server gave.
+    """
+    length, done = answer.length, 0
+    while chunk := answer.read(PART):
+        done += len(chunk)
+        if most is not None and done > most:
+            raise StorageError(
+                f"{what} has more than the {most} bytes that it can have", hint="is this a vCenter?", outcome="failed"
+            )
+        yield chunk
+    if length is not None and done < length:
+        raise StorageError(f"{what} ended after {done} of {length} bytes", hint="try it again", outcome="failed")
+
+
+__all__ = ["MOST", "TIMES", "LimitedConnection", "SoapConnection", "received"]

@@ -5,7 +5,8 @@ A name that several objects have is refused with the paths of all of them: no ob
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from novacron.errors import InvalidSpecError, NotFoundError
@@ -37,6 +38,16 @@ def ambiguous(noun: str, name: str, paths: Iterable[str]) -> InvalidSpecError:
         hint=f"name it by its inventory path: {', '.join(paths[:SHOWN])}",
         details={"paths": paths},
     )
+
+
+def upwards(known: Known, thing: Any) -> Iterator[Any]:
+    """Yield an object and all that are above it. A server that says an object is above itself does not make it endless."""
+    seen = set[Any]()
+    while thing is not None and thing not in seen:
+        seen.add(thing)
+        yield thing
+        read = known.get(thing, {})
+        thing = read.get("parentVApp") or read.get("parent")
 
 
 class Finder:
@@ -88,18 +99,13 @@ class Finder:
 
     def path_in(self, known: Known, thing: Any) -> str:
         """Return an object's inventory path from what is known of it and of those above it; the root folder has no part in it."""
-        parts = list[str]()
-        while thing is not None and thing != self._reader.content.rootFolder:
-            read = known.get(thing, {})
-            parts.append(path_part(read.get("name", "")))
-            thing = read.get("parentVApp") or read.get("parent")
+        below = itertools.takewhile(lambda each: each != self._reader.content.rootFolder, upwards(known, thing))
+        parts = [path_part(known.get(each, {}).get("name", "")) for each in below]
         return "/" + "/".join(reversed(parts))
 
     def within_root(self, thing: Any, known: Known) -> bool:
         """Whether an object is below this connection's root."""
-        while thing is not None and thing != self._reader.root:
-            thing = known.get(thing, {}).get("parentVApp") or known.get(thing, {}).get("parent")
-        return thing is not None
+        return any(each == self._reader.root for each in upwards(known, thing))
 
     def datacenters(self, things: Sequence[Any]) -> dict[Any, Any]:
         """Return the datacenter that each object is in; None for one that is above all datacenters."""
@@ -108,9 +114,7 @@ class Finder:
 
     def datacenter_in(self, known: Known, thing: Any) -> Any:
         """Return the datacenter that an object is in, from what is known of it and of those above it; None above all datacenters."""
-        while thing is not None and not isinstance(thing, vim.Datacenter):
-            thing = known.get(thing, {}).get("parentVApp") or known.get(thing, {}).get("parent")
-        return thing
+        return next((each for each in upwards(known, thing) if isinstance(each, vim.Datacenter)), None)
 
     def find(
         self,

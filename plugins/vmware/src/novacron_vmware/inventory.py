@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from novacron_vmware.sdk import vim, vmodl
 if TYPE_CHECKING:
     from novacron_vmware.collector import PropertyReader
 
+ASKED_FOR = 10_000
+"""How many VMs that were found alone are kept by their UUID."""
 FOLDERS_ASKED = 64
 """With more VM folders than this, a VM is found by reading the whole inventory; with fewer, each folder is asked for the name."""
 
@@ -30,7 +33,7 @@ class Inventory(Followed):
 
     def __init__(self, reader: PropertyReader, finder: Finder) -> None:
         super().__init__(reader, finder)
-        self._asked_for: dict[str, Any] = {}
+        self._asked_for: OrderedDict[str, Any] = OrderedDict()
         self._once_like = False
 
     def vms(self, *, templates: bool = False) -> list[tuple[Any, dict[str, Any]]]:
@@ -127,7 +130,11 @@ class Inventory(Followed):
             raise VMNotFoundError(f"no VM {vm!r}", resource=vm)
         ((thing, known),) = chosen
         if identity := known[thing].get("config.instanceUuid"):
-            self._asked_for[identity] = thing
+            with self.guard:
+                self._asked_for[identity] = thing
+                self._asked_for.move_to_end(identity)
+                if len(self._asked_for) > ASKED_FOR:  # it is asked for again when it is needed
+                    self._asked_for.popitem(last=False)
         return thing, known
 
     def _still_there(self, vm: str, reads: Reads) -> tuple[Any, Known] | None:

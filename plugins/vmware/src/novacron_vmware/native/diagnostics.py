@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from novacron.errors import HostConnectionError, InvalidSpecError, NotFoundError, SpecProblem, UnsupportedOperationError
 from novacron.jobs import Job
+from novacron_vmware.answers import received
 from novacron_vmware.errors import translated
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.history import time_of
 from novacron_vmware.native.records import CertificateInfo, LogBundle, LogFile
 from novacron_vmware.sdk import vim
 
-CHUNK = 2**20
 END = 2**31 - 1
 """A line after every last one: the server answers with the number of lines."""
 
@@ -80,7 +80,7 @@ class VSphereDiagnostics(NativeOperations):
                 answer = web.getresponse()
                 if answer.status != http.client.OK:
                     raise HostConnectionError(f"the server does not give the bundle: {answer.status} {answer.reason}")
-                while chunk := answer.read(CHUNK):
+                for chunk in received(answer, "the bundle"):
                     job.raise_if_cancelled()
                     target.write(chunk)
                     size += len(chunk)

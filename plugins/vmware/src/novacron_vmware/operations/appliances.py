@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from novacron.errors import (
+    DriverError,
     HostConnectionError,
     InvalidSpecError,
     InvalidStateError,
@@ -23,6 +24,7 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.appliances import Appliance
 from novacron.records.vm import VM
+from novacron_vmware.answers import received
 from novacron_vmware.errors import mapped, translated
 from novacron_vmware.lifecycle.checks import check, refuse_taken
 from novacron_vmware.placement import find_network, find_placement, find_store
@@ -56,6 +58,14 @@ class VMwareAppliances(VMOperations):
         with tempfile.TemporaryDirectory(prefix="novacron-") as folder, translated(record.name):
             with self._lease(thing.ExportVm(), record.name) as (lease, info):
                 urls = [each for each in info.deviceUrl if each.disk]
+                if len(urls) != len(sizes):
+                    raise DriverError(
+                        f"the server offers {len(urls)} disks of {record.name!r}, which has {len(sizes)}",
+                        resource=record.name,
+                        hint="look at the VM's disks, and export it again",
+                        outcome="failed",
+                    )
+                most = _most(max(sizes.values(), default=0) or info.totalDiskCapacityInKB * 1024)
                 files = list[Path]()
                 for number, each in enumerate(urls):
                     files.append(Path(folder) / f"{record.name}-disk{number}.vmdk")
@@ -63,7 +73,7 @@ class VMwareAppliances(VMOperations):
                         told = _teller(
                             lease, job, f"fetching disk {number}", (0.9 * number / len(urls), 0.9 * (number + 1) / len(urls))
                         )
-                        self._fetch(each.url, packed, each.fileSize or 0, told)
+                        self._fetch(each.url, packed, each.fileSize or 0, most, told)
             capacities = list(sizes.values())
             disks = [(file.name, capacity, file.stat().st_size) for file, capacity in zip(files, capacities, strict=True)]
             job.report("writing the appliance", 0.9)
@@ -196,14 +206,14 @@ class VMwareAppliances(VMOperations):
             raise
         lease.HttpNfcLeaseComplete()
 
-    def _fetch(self, url: str, target: BinaryIO, size: int, told: Callable[[float], None]) -> None:
+    def _fetch(self, url: str, target: BinaryIO, size: int, most: int, told: Callable[[float], None]) -> None:
         web, path, headers = self._web(url)
         try:
             web.request("GET", path, headers=headers)
             answer = web.getresponse()
             self._check(answer)
             done = 0
-            while chunk := answer.read(CHUNK):
+            for chunk in received(answer, "the disk", most):
                 target.write(chunk)
                 done += len(chunk)
                 told(min(1.0, done / size) if size else 0.0)
@@ -244,6 +254,11 @@ class VMwareAppliances(VMOperations):
     def _check(self, answer: http.client.HTTPResponse) -> None:
         if answer.status >= http.client.BAD_REQUEST:
             raise HostConnectionError(f"the transfer of a disk failed: {answer.status} {answer.reason}", outcome="failed")
+
+
+def _most(capacity: int) -> int:
+    """Return the most bytes that a packed disk can have: each grain of 64 KiB has a header, and may not get smaller."""
+    return capacity + capacity // 16 + 16 * 2**20
 
 
 def _teller(lease: Any, job: Job[Any], what: str, part: tuple[float, float]) -> Callable[[float], None]:

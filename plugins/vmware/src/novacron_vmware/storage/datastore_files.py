@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from novacron.errors import AccessDeniedError, ImageNotFoundError, InvalidSpecError, SpecProblem, StorageError
 from novacron.jobs import Job
+from novacron_vmware.answers import received
 from novacron_vmware.devices import split_path
 from novacron_vmware.errors import translated
 
@@ -96,13 +97,11 @@ def fetch(
     """
     with _request(connection, "GET", path, datacenter, part=part) as answer:
         total, done = answer.length or 0, 0
-        while chunk := answer.read(CHUNK):
+        for chunk in received(answer, repr(path), part[1]):
             job.raise_if_cancelled()
             target.write(chunk)
             done += len(chunk)
             job.report("downloading", done / total if total else None, transferred_bytes=done, total_bytes=total or None)
-        if total and done < total:
-            raise StorageError(f"{path!r} ended after {done} of {total} bytes", resource=path, outcome="failed")
         return done
 
 
