@@ -30,9 +30,15 @@ def test_a_network_is_updated_stopped_started_and_deleted(a, make):
     with pytest.raises(errors.InvalidStateError):
         vm.start()
     assert a.invoke("network_start", network="lan").active
+    with pytest.raises(errors.InvalidStateError, match=f"'lan': {vm.name} is on it") as caught:
+        a.networks.delete("lan")
+    assert "NICs" in caught.value.hint
+    assert vm.start().status == "running"
+    with pytest.raises(errors.InvalidStateError, match=vm.name):
+        a.networks.delete("lan")
+    vm.delete(force=True)
     a.networks.delete("lan")
-    with pytest.raises(errors.NetworkNotFoundError):
-        vm.start()
+    assert "lan" not in a.networks
 
 
 def test_a_filter_in_use_is_not_deleted(a, make):

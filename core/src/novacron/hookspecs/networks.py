@@ -108,7 +108,7 @@ def network_delete(network: str) -> Deleted:
         What was deleted.
     Raises:
         NetworkNotFoundError: the host has no such network.
-        InvalidStateError: a running VM uses the network.
+        InvalidStateError: a VM uses the network, running or stopped: it could not start without it.
     """
     raise NotImplementedError
 

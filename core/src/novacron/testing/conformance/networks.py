@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from novacron.errors import (
-    NetworkNotFoundError,
-)
+from novacron.errors import InvalidStateError, NetworkNotFoundError
 from novacron.handles.host import HostHandle
 from novacron.testing.conformance.case import Conformance, Create, needs
 from novacron.testing.target import Target
@@ -37,6 +35,21 @@ class TestNetworks(Conformance):
         with pytest.raises(NetworkNotFoundError):
             create(f"{prefix}-none", nics=[{"network": "conform-nowhere"}])
         assert f"{prefix}-none" not in host.vms
+
+    @needs("network_create", "network_delete")
+    def test_a_network_that_a_stopped_vm_needs_is_not_deleted(self, host: HostHandle, create: Create, prefix: str) -> None:
+        """The VM could not start without it. The error names the VM."""
+        name = f"{prefix}-used"
+        host.networks.create(name=name, type="isolated")
+        try:
+            vm = create(f"{prefix}-on-it", nics=[{"network": name}])
+            with pytest.raises(InvalidStateError, match=vm.name) as caught:
+                host.networks.delete(name)
+            assert caught.value.hint
+            assert name in host.networks
+            vm.delete()
+        finally:
+            host.networks.delete(name)
 
 
 __all__ = ["TestNetworks"]

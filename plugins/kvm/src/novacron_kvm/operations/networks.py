@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 BOTH = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
 
 
+STOP_FIRST = "stop them, or move their NICs to another network, first"
+
+
 class KVMNetworks:
     """Makes, changes and deletes networks; lists leases."""
 
@@ -114,11 +117,11 @@ class KVMNetworks:
 
     @hookimpl
     def network_delete(self, network: str) -> Deleted:
-        """Stop and forget a network."""
+        """Stop and forget a network that no VM uses."""
         with self._connection.dedicated() as conn, translated(resource=network):
             found = conn.networkLookupByName(network)
             identity = found.UUIDString()
-            self._refuse_used(conn, network, "delete")
+            self._refuse_used(conn, network, "delete", stopped=True)
             if found.isActive():
                 found.destroy()
             if found.isPersistent():
@@ -186,20 +189,31 @@ class KVMNetworks:
                         hint="give another range",
                     )
 
-    def _refuse_used(self, conn: Any, network: str, verb: str) -> None:
+    def _refuse_used(self, conn: Any, network: str, verb: str, *, stopped: bool = False) -> None:
+        """Raise an error if NICs of VMs are on a network.
+
+        Args:
+            conn: the connection.
+            network: the network.
+            verb: what can't be done.
+            stopped: whether stopped VMs count, and the next start of running ones: without the network they could not start.
+        """
         users = []
-        for domain in conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        for domain in conn.listAllDomains(0 if stopped else libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
             try:
-                root = parse(domain.XMLDesc(0))
+                definitions = [domain.XMLDesc(0)]
+                if stopped and domain.isActive() and domain.isPersistent():
+                    definitions.append(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
             except libvirt.libvirtError:
                 continue  # it is gone
-            if any(s.get("network") == network for s in root.iterfind("devices/interface/source")):
+            sources = (each for text in definitions for each in parse(text).iterfind("devices/interface/source"))
+            if any(source.get("network") == network for source in sources):
                 users.append(domain.name())
         if users:
             raise InvalidStateError(
                 f"can't {verb} the network {network!r}: {', '.join(sorted(users)[:5])} {'is' if len(users) == 1 else 'are'} on it",
                 resource=network,
-                hint="stop them, or move their NICs to another network, first",
+                hint="move their NICs to another network first" if stopped else STOP_FIRST,
             )
 
     def _record(self, network: Any) -> Network:

@@ -27,6 +27,9 @@ STOPPED_ONLY = {"type", "bridge", "device", "cidr", "vlan", "openvswitch", "mtu"
 """Properties that can only be changed while the network is stopped."""
 
 
+STOP_FIRST = "stop them, or move their NICs to another network, first"
+
+
 class SimNetworks(Area):
     """Creates, changes and deletes networks; lists leases."""
 
@@ -86,9 +89,9 @@ class SimNetworks(Area):
 
     @simulated
     def network_delete(self, network: str) -> Deleted:
-        """Delete a network. VMs that use it can't start until a network of that name exists again."""
-        self._refuse_used(network, "delete")
+        """Delete a network that no VM uses."""
         with self.world.lock:
+            self._refuse_used(network, "delete", stopped=True)
             found = self._find(network)
             del self.world.networks[network]
             self.world.tell("network.deleted", resource=network)
@@ -144,19 +147,20 @@ class SimNetworks(Area):
     def _changed(self, network: SimNetwork, spec: NetworkSpec) -> set[str]:
         return {f for f in spec.model_fields_set if network.spec is None or getattr(spec, f) != getattr(network.spec, f)}
 
-    def _refuse_used(self, network: str, verb: str) -> None:
+    def _refuse_used(self, network: str, verb: str, *, stopped: bool = False) -> None:
+        """Raise an error if NICs of VMs are on a network; those of stopped VMs count if they could not start without it."""
         with self.world.lock:
             self._find(network)
             users = sorted(
                 vm.name
                 for vm in self.world.all()
-                if vm.active and any(n.type == "network" and n.network == network for n in vm.nics)
+                if (vm.active or stopped) and any(n.type == "network" and n.network == network for n in vm.nics)
             )
             if users:
                 raise InvalidStateError(
                     f"can't {verb} the network {network!r}: {', '.join(users[:5])} {'is' if len(users) == 1 else 'are'} on it",
                     resource=network,
-                    hint="stop them, or move their NICs to another network, first",
+                    hint="move their NICs to another network first" if stopped else STOP_FIRST,
                 )
 
     def _set_active(self, network: str, active: bool) -> Network:
