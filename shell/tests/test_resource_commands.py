@@ -50,7 +50,9 @@ def test_nics(novacron):
     assert not novacron.json("nic", "link", "vm-00001", made["mac"], "down")["link_up"]
     assert novacron.json("nic", "update", "vm-00001", made["mac"], "network=default", "mtu=1400")["mtu"] == 1400
     assert made["mac"] in novacron("nic", "list", "vm-00001").stdout
-    novacron("nic", "detach", "vm-00001", made["mac"])
+    assert "--yes" in novacron("nic", "detach", "vm-00001", made["mac"], exit_code=2).stderr, "its address and limits are lost"
+    assert made["mac"] in novacron("nic", "list", "vm-00001").stdout
+    novacron("nic", "detach", "vm-00001", made["mac"], "--yes")
     assert made["mac"] not in novacron("nic", "list", "vm-00001", "-o", "json").stdout
 
 

@@ -57,13 +57,35 @@ def first_boot_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "hostname": hostname,
             "commands": [*commands],
             "packages": [*packages],
-            "user_data": user_data.read() if user_data else None,
-            "vendor_data": vendor_data.read() if vendor_data else None,
-            "network_config": network_config.read() if network_config else None,
+            "user_data": _checked(user_data, "--user-data"),
+            "vendor_data": _checked(vendor_data, "--vendor-data"),
+            "network_config": _checked(network_config, "--network-config"),
         }
         return command(*args, cloud_init={field: value for field, value in asked.items() if value}, **kwargs)
 
     return wrapped
+
+
+def _checked(file: Any, option: str) -> str | None:
+    """Return the content of a file for cloud-init, which ignores what is no valid YAML without an error.
+
+    Raises:
+        InvalidSpecError: it is no valid YAML, with the line.
+        click.BadParameter: it is YAML, but no mapping.
+    """
+    from novacron_shell.yaml_files import load
+
+    if file is None:
+        return None
+    text: str = file.read()
+    if option == "--network-config" or text.startswith("#cloud-config\n") or text.rstrip() == "#cloud-config":
+        file.seek(0)
+        found = load(file)
+        if found is not None and not isinstance(found, dict):
+            raise click.BadParameter(
+                f"{file.name} has a {type(found).__name__} and no mapping of names to values", param_hint=option
+            )
+    return text
 
 
 def read_keys(given: str) -> list[str]:

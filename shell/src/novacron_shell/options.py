@@ -53,8 +53,14 @@ class SizeType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         return size(str(value), param.human_readable_name if param else "size")
 
 
+class _Text(io.StringIO):
+    """The text of a file, and the file's name for errors."""
+
+    name: str
+
+
 class TextFile(click.File):
-    """A file with text in UTF-8, read as a whole. `-` is standard input."""
+    """A file with text in UTF-8, or XML in the encoding that it declares, read as a whole. `-` is standard input."""
 
     name = "file"
 
@@ -63,11 +69,15 @@ class TextFile(click.File):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the text as an `io.StringIO`. Raises click.BadParameter."""
+        from novacron_shell.encodings import decoded
+
         file = super().convert(value, param, ctx)
         try:
-            return io.StringIO(file.read().decode())
-        except UnicodeDecodeError:
-            self.fail(f"{value} is not text in UTF-8", param, ctx)
+            text = _Text(decoded(file.read()))
+        except (UnicodeError, LookupError):
+            self.fail(f"{value} is not text in UTF-8, nor in an encoding that it declares", param, ctx)
+        text.name = str(value)
+        return text
 
 
 class OutputType(click.Choice):  # type: ignore[type-arg, unused-ignore]

@@ -14,6 +14,7 @@ from novacron.errors import (
     SpecProblem,
     StoragePoolNotFoundError,
 )
+from novacron.specs.sources import refuse_url
 from novacron_vmware.devices import split_path
 from novacron_vmware.finder import ambiguous
 from novacron_vmware.names import canonical_path, plain_name
@@ -222,9 +223,11 @@ def image_path(connection: VMwareConnection, source: str, pool: str, datacenter:
     Raises:
         ImageNotFoundError: it is none of these.
         StoragePoolNotFoundError
+        InvalidSpecError: it is a URL.
     """
     if split_path(source):
         return source
+    refuse_url(source, pool)
     if source.startswith("image:"):
         store, name = datastores(connection, [pool], datacenter)[pool], source.removeprefix("image:")
     else:

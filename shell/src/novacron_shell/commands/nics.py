@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
+from novacron_shell.confirm import yes_option
 from novacron_shell.groups import CommandGroup
 from novacron_shell.options import spec_options, spec_options_with
 from novacron_shell.output import Columns, show_one, tell
@@ -77,8 +78,10 @@ def link(bulk: Bulk, mac: str, state: str) -> None:
 @nic.command("detach")
 @each_vm
 @click.argument("mac")
-def detach(bulk: Bulk, mac: str) -> None:
+@yes_option
+def detach(bulk: Bulk, mac: str, yes: bool) -> None:
     """Detach a NIC from VM. MAC is its address, or its number from 1."""
+    bulk.confirm(f"detach the NIC {mac} from {{vms}}", yes=yes)
     bulk.do("detach a NIC", lambda vm: _nic(vm, mac).detach(), lambda vm, output: tell(f"{mac} is detached"))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import AlreadyExistsError, ImageNotFoundError, VolumeNotFoundError
 from novacron.jobs import Job
 from novacron.records.volumes import Volume
+from novacron.specs.sources import refuse_url
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.storage.busy_pools import refresh_if_free
@@ -187,7 +188,13 @@ def _created(connection: KVMConnection, undo: ExitStack, create: Any, pool: Any,
 
 
 def find_image(connection: KVMConnection, conn: Any, source: str, pool: str) -> Volume:
-    """Return the volume that "image:NAME", "POOL/VOLUME", a name in `pool` or an absolute path means. Raises ImageNotFoundError."""
+    """Return the volume that "image:NAME", "POOL/VOLUME", a name in `pool` or an absolute path means.
+
+    Raises:
+        ImageNotFoundError: there is none.
+        InvalidSpecError: it is a URL.
+    """
+    refuse_url(source, pool)
     default = pool
     try:
         if source.startswith("/"):

@@ -13,6 +13,7 @@ from novacron.drivers.sim.state.pools import SimPool, SimVolume
 from novacron.drivers.sim.state.world import World
 from novacron.errors import AlreadyExistsError, DiskLockedError, ImageNotFoundError, NotFoundError
 from novacron.records.disks import Disk
+from novacron.specs.sources import refuse_url
 
 if TYPE_CHECKING:
     from novacron.specs.disks import DiskSpec
@@ -112,7 +113,8 @@ def sized(world: World, vm: SimVM) -> tuple[Disk, ...]:
 
 
 def image_place(world: World, source: str, pool: str) -> Place:
-    """Return the volume for "image:NAME", "POOL/VOLUME" or a path. Raises ImageNotFoundError."""
+    """Return the volume for "image:NAME", "POOL/VOLUME" or a path. Raises ImageNotFoundError, InvalidSpecError for a URL."""
+    refuse_url(source, pool)
     if source.startswith("/"):
         place = world.place_of(source)
         if place is not None:
