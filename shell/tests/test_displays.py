@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import io
+import os
 import pkgutil
 import re
 import threading
@@ -386,6 +387,25 @@ def test_a_long_listing_goes_through_a_pager_and_a_short_one_does_not(monkeypatc
     assert (paged, console.file.getvalue().count("52:54")) == ([], 5)
     DISPLAYS.show(many, console)
     assert paged[0].count("52:54") == 40
+
+
+@pytest.mark.parametrize(("pager", "escapes"), [(None, True), ("less", False)])
+def test_the_pager_is_given_escapes_only_if_it_shows_them(tmp_path, monkeypatch, pager, escapes):
+    """`less` shows them as "ESC[1m" unless it has the option -R. A person's own options for it stay as they are."""
+    program, seen = tmp_path / "less", tmp_path / "seen"
+    program.write_text(f'#!/bin/sh\n{{ echo "LESS=$LESS"; cat; }} > {seen}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("PAGER", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("LESS", "" if pager is None else "-F")
+    monkeypatch.setattr("click._termui_impl.isatty", lambda _: True)
+    console = Console(file=io.StringIO(), width=80, height=10, force_terminal=True, color_system="standard")
+    DISPLAYS.show([records.MACClash(mac=f"52:54:00:00:00:{n:02x}", vms=("a", "b")) for n in range(40)], console)
+    text = seen.read_text()
+    assert text.count("52:54") == 40
+    assert ("\x1b[" in text) == escapes
+    assert text.startswith("LESS=-R\n" if escapes else "LESS=-F\n")
 
 
 def test_a_listing_of_thousands_has_a_line_for_each_with_colours_and_is_cut_at_the_edge():

@@ -66,7 +66,8 @@ class Displays:
         else:
             import click
 
-            click.echo_via_pager(text, color=console.color_system is not None)
+            # True would say that the pager shows colours as it is; None lets click give `less` its option for them, or strip them
+            click.echo_via_pager(text, color=None if console.color_system is not None else False)
 
 
 def _drawers() -> Mapping[str, Drawer]:
