@@ -41,14 +41,17 @@ class Peers:
             what: takes the native connection of a peer, only reads, and ends within 10 s.
         Returns:
             The names of the hosts and their answers. The answer of a host that doesn't answer is `NO_ANSWER`; it is not asked again for
-            a minute. If the state database can't be read, the fleet itself counts as one host that does not answer.
+            a minute. A host that was fenced is not asked at all: waiting for it would delay the restart of its VMs, and the definitions
+            that it still has when it returns must not prevent it. If the state database can't be read, the fleet itself counts as one
+            host that does not answer.
         """
         now = time.monotonic()
         try:
             hosts = [host.name for host in self._fleet().list() if host.name != name and _scheme(host.uri) in schemes]
+            off = {host for node in self._fleet().nodes.list() if node.status == "fenced" for host in node.hosts} if hosts else ()
         except NovaCronError:
             return [(UNKNOWN, NO_ANSWER)]  # the state database can't be read, and there may be other hosts
-        asked = [host for host in hosts if now - self._silent.get(host, -SILENT) >= SILENT]
+        asked = [host for host in hosts if host not in off and now - self._silent.get(host, -SILENT) >= SILENT]
         answers = self._fleet().ask(asked, lambda host: what(host.dispatcher.driver.native), timeout=TIMEOUT) if asked else []
         self._silent.update({answer.host: now for answer in answers if answer.error is not None})
         said = {answer.host: answer.value for answer in answers if answer.error is None}
