@@ -82,9 +82,9 @@ def test_fencing_says_so_too(site):
     site.fleet.fencing.set("a", "shared")
     assert site.fleet.fencing.test("a")[0].status == "off"
     site.plugins.enable("plug-two")
-    tried = site.fleet._fencer().fence(site.fleet.nodes["a"], site.fleet.fencing.list("a"))
-    assert not tried.off
-    assert "plug-one, plug-two" in str(tried)
+    (reading,) = site.fleet.fencing.test("a")
+    assert reading.status == "unknown"
+    assert "plug-one, plug-two" in reading.error
 
 
 def test_a_name_that_nobody_claims_is_unknown_as_before(site):
