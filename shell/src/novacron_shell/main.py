@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 USAGE, OUTPUT_FAILED, DEFECT, INTERRUPTED = 2, 74, 70, 130
 """Exit codes that belong to no family of errors; docs/command-line.md lists all."""
@@ -13,13 +15,24 @@ USAGE, OUTPUT_FAILED, DEFECT, INTERRUPTED = 2, 74, 70, 130
 
 def main() -> None:
     """Run the command line and exit. Errors are printed as a message and a hint, never as a traceback."""
+    ended = [DEFECT]
+    atexit.register(_end, ended)  # the first to be registered is the last to be called
     _prepare_streams()
     code = _run()
     try:
         sys.stdout.flush()
     except OSError as error:
         code = _output_failed(error)
+    ended[0] = code
     sys.exit(code)
+
+
+def _end(code: list[int]) -> None:
+    """End the process at once. Threads that wait for a host are still in its SDK, and would crash while its libraries are taken down."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code[0])
 
 
 def _run() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import operator
 import threading
 
@@ -22,18 +23,28 @@ def ensure_running() -> None:
         libvirt.virEventRegisterDefaultImpl()
         libvirt.registerErrorHandler(operator.is_, None)  # libvirt would print errors to stderr; C code can't lose a Ctrl-C
         last_error.protect()
-        threading.Thread(target=_loop, name="novacron-libvirt-events", daemon=True).start()
+        # a timer that does nothing keeps the loop turning even before the first connection adds a handle
+        timer = libvirt.virEventAddTimeout(1000, lambda *_: None, None)
+        ended = threading.Event()
+        thread = threading.Thread(target=_loop, args=(ended,), name="novacron-libvirt-events", daemon=True)
+        thread.start()
+        atexit.register(_end, thread, ended, timer)
         _running = True
 
 
-def _loop() -> None:
-    # a timer that does nothing keeps the loop turning even before the first connection adds a handle
-    libvirt.virEventAddTimeout(1000, lambda *_: None, None)
-    while True:
+def _loop(ended: threading.Event) -> None:
+    while not ended.is_set():
         try:
             libvirt.virEventRunDefaultImpl()
         except libvirt.libvirtError:
             continue
+
+
+def _end(thread: threading.Thread, ended: threading.Event, timer: int) -> None:
+    """End the loop before the interpreter ends: the thread would be in libvirt while its libraries are taken down."""
+    ended.set()
+    libvirt.virEventUpdateTimeout(timer, 0)
+    thread.join(1.0)
 
 
 __all__ = ["ensure_running"]
