@@ -42,6 +42,8 @@ def _loop(ended: threading.Event) -> None:
 
 def _end(thread: threading.Thread, ended: threading.Event, timer: int) -> None:
     """End the loop before the interpreter ends: the thread would be in libvirt while its libraries are taken down."""
+    if not thread.is_alive():
+        return  # of a process that was forked; libvirt's lock may be held for good
     ended.set()
     libvirt.virEventUpdateTimeout(timer, 0)
     thread.join(1.0)
