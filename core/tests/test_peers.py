@@ -65,3 +65,22 @@ def test_a_host_that_was_fenced_is_not_asked(site):
     assert (len(asked), answers) == (1, {"peer-b": NO_ANSWER, "peer-c": "here"})
     site.fleet.nodes._store.change(node.id, status="quarantined")
     assert dict(site.peers.ask("peer-a", ("sim",), lambda native: "here")) == {"peer-b": "here", "peer-c": "here"}
+
+
+def test_the_storage_pools_that_a_host_shares_are_those_of_its_group_or_of_the_fleet(site):
+    assert site.peers.shared_pools("peer-a") is None
+    site.fleet.groups.set("fleet", shared_pools=[])
+    assert site.peers.shared_pools("peer-a") == []
+    site.fleet.nodes.refresh(["peer-a"])
+    site.fleet.nodes.set(site.fleet.nodes.list()[0].name, group="rack1")
+    assert site.peers.shared_pools("peer-a") == []
+    site.fleet.groups.set("rack1", shared_pools=["nfs"])
+    assert site.peers.shared_pools("peer-a") == ["nfs"]
+    assert site.peers.shared_pools("peer-b") == []
+
+
+def test_a_database_that_can_not_be_read_says_nothing_of_shared_pools():
+    def broken():
+        raise errors.StorageError("the state database can't be opened")
+
+    assert Peers(broken).shared_pools("a") is None

@@ -176,6 +176,10 @@ def test_groups_and_report(novacron):
     assert "of 192" in novacron("fleet", "report", "--stored").stdout
     novacron("fleet", "remove-group", "prod", error=errors.InvalidStateError)
     novacron("fleet", "set-group", "prod", exit_code=2)
+    novacron("fleet", "set-group", "fleet", "--no-shared-pools", "--shared-pool", "nfs", exit_code=2)
+    for options, pools in ((["--shared-pool", "nfs"], ["nfs"]), (["--no-shared-pools"], [])):
+        novacron("fleet", "set-group", "fleet", *options)
+        assert nova.fleet().groups["fleet"].settings["shared_pools"] == pools
     for name in "ab":
         novacron("node", "set", name, "--group", "")
     novacron("fleet", "remove-group", "prod")

@@ -76,6 +76,19 @@ def test_a_volume_that_a_silent_host_may_need_is_neither_deleted_nor_overwritten
     assert not path.exists()
 
 
+def test_a_silent_host_holds_up_nothing_in_pools_that_are_said_to_be_local(site, host, prefix):
+    site.fleet.groups.set("fleet", shared_pools=["default"])
+    path = Path(host.pools.create_volume("default", name=f"{prefix}-a", capacity="1MiB", format="raw").path)
+    refused(host.pools.delete_volume, f"{prefix}-a")
+    vm = host.vms.create(name=f"{prefix}-v", memory="32MiB", disks=[{"size": "8MiB"}])
+    disk = vm.record.disks[0].source
+    site.fleet.groups.set("fleet", shared_pools=[])
+    host.pools.delete_volume(f"{prefix}-a")
+    assert vm.delete().kept == ()
+    assert not path.exists()
+    assert not Path(disk).exists()
+
+
 def test_a_vm_is_deleted_and_its_files_stay_until_the_silent_host_is_known_not_to_need_them(site, host, prefix):
     vm = host.vms.create(name=f"{prefix}-v", memory="32MiB", disks=[{"size": "8MiB"}, {"size": "8MiB"}])
     disks = [disk.source for disk in vm.record.disks]

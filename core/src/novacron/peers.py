@@ -57,6 +57,19 @@ class Peers:
         said = {answer.host: answer.value for answer in answers if answer.error is None}
         return [(host, said.get(host, NO_ANSWER)) for host in hosts]
 
+    def shared_pools(self, name: str) -> Collection[str] | None:
+        """Return which storage pools a host shares with others, as the settings of its group or of the fleet say; None if they do not."""
+        try:
+            groups = {group.name: group for group in self._fleet().groups.list()}
+            own = next((group for group in groups.values() if {*group.nodes} & self._nodes_of(name)), None)
+        except NovaCronError:
+            return None
+        said = [group.settings.get("shared_pools") for group in (own, groups.get("fleet")) if group is not None]
+        return next((pools for pools in said if pools is not None), None)
+
+    def _nodes_of(self, name: str) -> set[str]:
+        return {node.name for node in self._fleet().nodes.list() if name in node.hosts}
+
 
 def _scheme(uri: str) -> str:
     try:

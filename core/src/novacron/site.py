@@ -379,7 +379,8 @@ class Site:
         called = name or place.host or "local"
         ask_peers = partial(self.peers.ask, called, provider.schemes)
         claims = ClaimStage(self._managed, self._claims)
-        context = ConnectContext(called, timeout, options, self.secrets, self.macs, self.state, ask_peers)
+        shared_pools = partial(self.peers.shared_pools, called)
+        context = ConnectContext(called, timeout, options, self.secrets, self.macs, self.state, ask_peers, shared_pools)
         driver = open_driver(provider, place, context)
         try:
             dispatcher = Dispatcher(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -77,6 +77,11 @@ def _always(seconds: float) -> bool:
     return True
 
 
+def nothing_declared() -> Collection[str] | None:
+    """Return None: nobody said which storage pools are shared."""
+    return None
+
+
 def no_peers(what: Callable[[Any], Any]) -> Sequence[tuple[str, Any]]:
     """Return no answers: a connection outside a site knows no other hosts."""
     return []
@@ -94,6 +99,8 @@ class ConnectContext(NamedTuple):
         state: the state directory, for the driver's own files.
         ask_peers: calls a function with the native connection of each other registered host of the same driver, and returns the names of
             the hosts with their answers, `NO_ANSWER` from a host that does not answer within 10 s.
+        shared_pools: returns the names of the storage pools that the host shares with others, by the settings of its group. None if the
+            settings do not say.
     """
 
     name: str
@@ -103,6 +110,7 @@ class ConnectContext(NamedTuple):
     macs: MACAddresses = MACAddresses()
     state: StateDirectory = StateDirectory()
     ask_peers: AskPeers = no_peers
+    shared_pools: Callable[[], Collection[str] | None] = nothing_declared
 
     def __repr__(self) -> str:
         return f"<ConnectContext {self.name}, options: {', '.join(sorted(self.options)) or 'none'}>"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from novacron.records.record import Record
 
+NETWORK_POOLS = frozenset({"netfs", "iscsi", "iscsi-direct", "rbd", "gluster", "sheepdog", "vstorage", "mpath", "scsi"})
+"""Types of storage pools that are on the network. Others are shared only if the setting `shared_pools` of a group names them."""
+
 
 class StoragePool(Record, frozen=True):
     """A storage pool.

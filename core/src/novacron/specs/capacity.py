@@ -81,7 +81,9 @@ class GroupSettings(LimitSettings):
             seconds.
         failover_grace: After the controller started, no node is fenced for this time, in seconds or text such as "1m". Default:
             60 seconds.
-        shared_pools: Storage pools that all nodes of the group share. Only VMs whose disks are in them are restarted.
+        shared_pools: Storage pools that all nodes of the group share. Only VMs whose disks are in them are restarted. Files in other
+            pools are only on one node, and are deleted also while another host does not answer. Pools on the network are always
+            shared. Default: not known.
         storage_lease: What keeps a second copy of a VM from opening its disks: "virtlockd", "sanlock" or "none". Default: "none".
     """
 

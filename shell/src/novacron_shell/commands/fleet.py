@@ -93,6 +93,7 @@ def groups(settings: Settings) -> None:
 @click.option("--failover-after", help="How long a node has to be silent until it is suspect. Default: 15s.")
 @click.option("--failover-grace", help="How long a controller only observes after its start. Default: 60s.")
 @click.option("--shared-pool", "shared_pools", multiple=True, help="A storage pool that all nodes share. Can be repeated.")
+@click.option("--no-shared-pools", is_flag=True, help="Only storage pools on the network are shared.")
 @click.option(
     "--storage-lease",
     type=click.Choice(["none", "virtlockd", "sanlock"]),
@@ -101,11 +102,17 @@ def groups(settings: Settings) -> None:
 @click.option("--strategy", type=click.Choice(["spread", "pack"]), help="Use all nodes evenly, or fill one after the other.")
 @limit_options
 @common_options
-def set_group(settings: Settings, name: str, inherit: tuple[str, ...], shared_pools: tuple[str, ...], **options: Any) -> None:
+def set_group(
+    settings: Settings, name: str, inherit: tuple[str, ...], shared_pools: tuple[str, ...], no_shared_pools: bool, **options: Any
+) -> None:
     """Change settings of the group NAME. The name "fleet" changes the settings of all groups."""
     from novacron import fleet
 
-    limits = given_limits(inherit, options) | ({"shared_pools": list(shared_pools)} if shared_pools else {})
+    if shared_pools and no_shared_pools:
+        raise click.UsageError("either --shared-pool or --no-shared-pools")
+    limits = given_limits(inherit, options)
+    if shared_pools or no_shared_pools:
+        limits["shared_pools"] = list(shared_pools)
     if not limits:
         raise click.UsageError("nothing to change was given")
     changed = fleet().groups.set(name, **limits)

@@ -12,7 +12,7 @@ from novacron.records.capacity import FleetNode
 from novacron.records.disks import Disk
 from novacron.records.failover import ProtectedVM, Protection, ProtectionLevel
 from novacron.records.fencing import FenceDevice
-from novacron.records.pools import StoragePool
+from novacron.records.pools import NETWORK_POOLS, StoragePool
 from novacron.records.vm import VM, HostFile
 from novacron.specs.query import VMQuery
 
@@ -24,8 +24,6 @@ AUTOSTARTED = "autostart is on: its host would start a second copy when it retur
 """The reason that a VM with autostart is stored with."""
 NEVER_RESTARTED = f"it has the tag {NEVER}"
 """The reason that such a VM is stored with."""
-SHARED_TYPES = frozenset({"netfs", "iscsi", "iscsi-direct", "rbd", "gluster", "sheepdog", "vstorage", "mpath", "scsi"})
-"""Types of storage pools that are on the network. Others are shared only if the setting `shared_pools` of the group names them."""
 LEVELS: Mapping[str, ProtectionLevel] = {"virtlockd": "A", "sanlock": "B", "none": "C"}
 """The level of a VM whose node has fence devices, by the storage lease of the group."""
 
@@ -72,7 +70,7 @@ def read_protected(
     """
     vms = host.invoke("vm_list", query=VMQuery(detail="full"))
     pools = host.invoke("pool_list") if host.supports("pool_list") else ()
-    storage = SharedStorage(pool for pool in pools if pool.type in SHARED_TYPES or pool.name in shared)
+    storage = SharedStorage(pool for pool in pools if pool.type in NETWORK_POOLS or pool.name in shared)
     changed = []
     for vm in vms:
         try:

@@ -15,8 +15,10 @@ import libvirt
 from novacron.errors import AlreadyExistsError, InvalidStateError, VMNotFoundError
 from novacron.peers import UNKNOWN
 from novacron.plugins.driver import NO_ANSWER
+from novacron.records.pools import NETWORK_POOLS
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.storage.host_files import File, HostFiles
+from novacron_kvm.xml.parsing import parse
 
 STALE = Decimal(60)
 """Seconds for which a network file system may report old time stamps of a file that another host writes."""
@@ -129,7 +131,10 @@ def insisting(hosts: Collection[str]) -> str:
     if UNKNOWN in hosts:
         return "`novacron host list` says what is wrong"
     commands = " and ".join(f"`novacron host remove {name}`" for name in sorted(hosts))
-    return f"if {'it is' if len(hosts) == 1 else 'they are'} gone for good, {commands} first"
+    return (
+        f"if {'it is' if len(hosts) == 1 else 'they are'} gone for good, {commands} first; "
+        "if no other host has the storage pool, `novacron fleet set-group fleet --no-shared-pools` says so"
+    )
 
 
 def look_elsewhere(
@@ -158,7 +163,20 @@ def look_elsewhere(
             continue
         for user in users:
             found.setdefault(user.path, []).append(f"the VM {user.vm!r} of the host {host}")
-    return Elsewhere(found, dict.fromkeys(paths, silent) if silent else {})
+    return Elsewhere(
+        found, {path: silent for path in paths if not _is_local(connection, conn, wanted[path][1])} if silent else {}
+    )
+
+
+def _is_local(connection: KVMConnection, conn: Any, file: File | None) -> bool:
+    """Whether a file is in a storage pool that other hosts do not share, as the settings of the fleet say."""
+    shared = connection.shared_pools()
+    if shared is None or file is None or file.pool in shared:
+        return False
+    try:
+        return parse(conn.storagePoolLookupByName(file.pool).XMLDesc(0)).get("type") not in NETWORK_POOLS
+    except libvirt.libvirtError:
+        return False  # no pool has it
 
 
 def find_users(conn: Any, wanted: Mapping[str, tuple[str, File | None]], *, only_running: bool = False) -> list[User]:
