@@ -18,13 +18,26 @@ def main() -> None:
     ended = [DEFECT]
     atexit.register(_end, ended)  # the first to be registered is the last to be called
     _prepare_streams()
-    code = _run()
+    try:
+        code = _run()
+    except SystemExit as asked:  # of a script, or of click after it has completed a command line
+        code = _code_of(asked)
     try:
         sys.stdout.flush()
     except OSError as error:
         code = _output_failed(error)
     ended[0] = code
     sys.exit(code)
+
+
+def _code_of(asked: SystemExit) -> int:
+    """Return the exit code that somebody asked for, as Python itself takes it: anything but a number is a message."""
+    if asked.code is None:
+        return 0
+    if isinstance(asked.code, int):
+        return asked.code & 0xFF
+    print(asked.code, file=sys.stderr)
+    return 1
 
 
 def _end(code: list[int]) -> None:
