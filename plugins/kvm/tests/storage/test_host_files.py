@@ -6,7 +6,10 @@ import libvirt
 import pytest
 
 from novacron.image_headers import DATA_FILE_NAME, EXTERNAL_DATA
+from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.storage import host_files
 from novacron_kvm.storage.host_files import HostFiles
+from novacron_kvm.storage.volume_files import needed_elsewhere
 
 
 @pytest.fixture
@@ -36,3 +39,30 @@ def test_a_name_that_no_file_can_have_is_left_out(connection, monkeypatch, name,
     files = HostFiles(connection)
     files.look_for_parts(["/default-pool/web.data"])
     assert files.chain("/default-pool/web.img")[1:] == found
+
+
+@pytest.mark.parametrize(
+    ("disks", "needs"),
+    [(["own.img"], False), (["own.img", "web.img"], True), (["web.img"], True)],
+    ids=["its own", "both", "only the other"],
+)
+def test_a_vm_with_a_file_of_its_own_that_looks_the_same_may_need_the_other_too(connection, monkeypatch, disks, needs):
+    """Both were made at the same moment. The one that another VM is given is not deleted with the VM that it was made for."""
+    real, pool = host_files._described, connection.storagePoolLookupByName("default-pool")
+    own = pool.createXML("<volume><name>own.img</name><capacity>1024</capacity><target><format type='qcow2'/></target></volume>")
+    monkeypatch.setattr(host_files, "_described", lambda *of: real(*of)._replace(changes=("512", "512", "100.5", "100.5")))
+    elements = "".join(
+        f"<disk type='file' device='disk'><source file='/default-pool/{name}'/><target dev='hd{letter}' bus='ide'/></disk>"
+        for name, letter in zip(disks, "ab", strict=False)
+    )
+    domain = connection.defineXML(
+        "<domain type='test'><name>other</name><memory>1024</memory><os><type>hvm</type></os>"
+        f"<devices>{elements}</devices></domain>"
+    )
+    try:
+        set_facts(domain, facts_of(domain).with_files(["/default-pool/own.img"]))
+        going = {"/default-pool/web.img"}
+        assert needed_elsewhere(HostFiles(connection), going) == (going if needs else set())
+    finally:
+        domain.undefine()
+        own.delete()

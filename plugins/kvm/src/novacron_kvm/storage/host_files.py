@@ -217,6 +217,7 @@ class HostFiles:
         wanted = {path: self.name(path) for path in paths}
         self.look_for_parts(wanted)
         found: dict[str, dict[str, str]] = defaultdict(dict)
+        needs: dict[str, set[str]] = {}
         for domain in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0):
             try:
                 used, identity, vm = self.used_by(domain), domain.UUIDString(), domain.name()
@@ -224,19 +225,23 @@ class HostFiles:
                 if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                     raise
                 continue  # it was deleted meanwhile
+            needs[identity] = used
             for path, name in wanted.items():
                 if name in used or any(self.is_same(name, other) for other in used):
                     found[path][identity] = vm
         for path, vms in found.items():
             if made or any(path in files for files in self._made.values()):
-                for identity in [each for each in vms if self._has_its_own(each, path)]:
+                for identity in [each for each in vms if self._has_only_its_own(each, path, needs[each])]:
                     del vms[identity]
         return found
 
-    def _has_its_own(self, vm: str, path: str) -> bool:
-        """Whether NovaCron made for a VM another file, which only looks the same as one that it made in the same folder."""
-        alike = [own for own in self._made[vm] if self.key(own) == self.key(path)]
-        return path not in alike and any(posixpath.dirname(own) == posixpath.dirname(path) for own in alike)
+    def _has_only_its_own(self, vm: str, path: str, needs: set[str]) -> bool:
+        """Whether NovaCron made for a VM all that it needs and that looks the same as a file which it made in the same folder."""
+        if path in self._made[vm]:
+            return False
+        name = self.name(path)
+        own = {self.name(each) for each in self._made[vm] if posixpath.dirname(each) == posixpath.dirname(path)} - {name}
+        return not any(self.is_same(name, other) for other in needs - own)
 
     def writers(self, path: str, *, only_running: bool = False) -> list[str]:
         """Return the names of the VMs that can write to a file: it is the file of a disk of theirs, not one that a disk is backed by."""
