@@ -1,6 +1,7 @@
 """A host of the fleet does not answer: files that its VMs may need are neither deleted nor overwritten, on real hosts."""
 
 import io
+import subprocess
 import uuid
 from pathlib import Path
 
@@ -87,6 +88,18 @@ def test_a_silent_host_holds_up_nothing_in_pools_that_are_said_to_be_local(site,
     assert vm.delete().kept == ()
     assert not path.exists()
     assert not Path(disk).exists()
+
+
+def test_a_file_is_sent_into_a_new_volume_and_nothing_is_left_if_that_fails(host, prefix, tmp_path):
+    file, overlay = tmp_path / "file", tmp_path / "overlay"
+    file.write_bytes(b"precious" * (MIB // 8))
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", file, "-F", "raw", overlay], check=True)
+    with pytest.raises(errors.ImageError):
+        host.pools.upload(overlay, f"{prefix}-failed")
+    assert f"{prefix}-failed" not in {volume.name for volume in host.pools.volumes("default")}
+    sent = host.pools.upload(file, f"{prefix}-sent")
+    assert Path(sent.path).read_bytes() == file.read_bytes()
+    refused(host.pools.delete_volume, sent.name)
 
 
 def test_a_vm_is_deleted_and_its_files_stay_until_the_silent_host_is_known_not_to_need_them(site, host, prefix):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -14,6 +15,7 @@ from novacron.errors import (
     ImageNotFoundError,
     InvalidSpecError,
     InvalidStateError,
+    NovaCronError,
     OperationCancelledError,
     SpecProblem,
     StorageError,
@@ -30,6 +32,7 @@ from novacron_kvm.inventory.lists import still_there
 from novacron_kvm.storage.busy_pools import refresh_if_free, wait_until_free, wait_until_written
 from novacron_kvm.storage.disk_users import refuse_written_image, users_everywhere
 from novacron_kvm.storage.file_locks import is_locked
+from novacron_kvm.storage.host_files import looks_of
 from novacron_kvm.storage.image_content import complete, refuse_references
 from novacron_kvm.storage.luks import secret_provided
 from novacron_kvm.storage.other_hosts import refuse_if_silent
@@ -55,6 +58,7 @@ class KVMVolumes:
 
     def __init__(self, connection: KVMConnection) -> None:
         self._connection = connection
+        self._as_made: dict[str, tuple[str | None, ...]] = {}
 
     @hookimpl
     def volume_list(self, pool: str) -> list[Volume]:
@@ -83,7 +87,9 @@ class KVMVolumes:
                     spec.name, spec.capacity or 0, spec.format, backing, preallocate=spec.preallocate, secret=secret
                 )
                 flags = allocating(spec.format, preallocate=spec.preallocate)
-                return self._made(parent, spec.name, lambda: parent.createXML(text, flags), spec.capacity or 0, job)
+                made = self._made(parent, spec.name, lambda: parent.createXML(text, flags), spec.capacity or 0, job)
+            self._remember(conn, made)
+            return made
 
     @hookimpl
     def volume_clone(self, pool: str, volume: str, name: str, job: Job[Volume]) -> Volume:
@@ -135,6 +141,7 @@ class KVMVolumes:
             self._refuse_used(conn, found, "delete")
             path = found.path()
             wait_until_free(lambda: found.delete(0))
+        self._as_made.pop(path, None)
         return Deleted(name=volume, removed=(path,))
 
     @hookimpl
@@ -148,7 +155,16 @@ class KVMVolumes:
             if size is not None and record.format == "raw" and size > record.capacity_bytes:
                 problem = SpecProblem("source", f"{size} bytes", f"at most the volume's {record.capacity_bytes} bytes")
                 raise InvalidSpecError(f"can't upload to {volume!r}", problems=[problem], resource=volume)
-            upload(conn, found, complete(source, volume), job)
+            new = self._is_as_made(found)
+            try:
+                upload(conn, found, complete(source, volume), job)
+            except BaseException:
+                if new:
+                    with suppress(libvirt.libvirtError, NovaCronError):
+                        wait_until_written(found)
+                        self._remember(conn, record)  # a part of what was sent is of no use to anybody
+                raise
+            self._as_made.pop(record.path, None)
             refresh_if_free(conn.storagePoolLookupByName(pool))  # an image brings its own format and capacity
             return volume_record(self._connection.name, find_volume(conn, pool, volume))
 
@@ -234,11 +250,22 @@ class KVMVolumes:
             raise OperationCancelledError(f"{job.operation} was cancelled", resource=name)
         return volume_record(self._connection.name, made)
 
+    def _remember(self, conn: Any, made: Volume) -> None:
+        """Remember how a new volume looks. As long as it does, it has no content, and no VM of any host has been started with it."""
+        with suppress(libvirt.libvirtError):
+            looks = looks_of(conn.storageVolLookupByPath(made.path))
+            if looks is not None:
+                self._as_made[made.path] = looks
+
+    def _is_as_made(self, volume: Any) -> bool:
+        known = self._as_made.get(volume.path())
+        return known is not None and known == looks_of(volume)
+
     def _refuse_used(self, conn: Any, volume: Any, verb: str, *, only_running: bool = False, destroys: bool = True) -> None:
         """Raise an error if anything uses a volume, or if another client still uploads to it when the time is over.
 
         Args:
-            destroys: whether content is lost: then nothing on a host that does not answer may use it either.
+            destroys: whether content is lost: then nothing on a host that does not answer may use it either. A new volume has no content.
         """
         users, silent = users_everywhere(self._connection, conn, volume.path(), only_running=only_running)
         if users:
@@ -249,7 +276,7 @@ class KVMVolumes:
                 if verb == "resize"
                 else "detach or delete that first",
             )
-        if destroys:
+        if destroys and not self._is_as_made(volume):
             refuse_if_silent(volume.name(), f"{verb} the volume {volume.name()!r}", silent)
         wait_until_written(volume)
 

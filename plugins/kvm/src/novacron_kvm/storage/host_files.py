@@ -348,6 +348,12 @@ def _has_stamps(file: File) -> bool:
     return file.key.startswith("/") and not file.key.startswith("/dev/") and bool(file.changes[-1])
 
 
+def looks_of(volume: Any) -> tuple[str | None, ...] | None:
+    """Return what libvirt says of a volume now: it changes with each write and each new owner. None if no time stamps tell that."""
+    file = _described(volume, "")
+    return file.looks if _has_stamps(file) else None
+
+
 def _may_be_split(file: File) -> bool:
     """Whether a file can be an image whose content is in other files. libvirt takes the small text file that describes a VMDK for raw."""
     return file.format in SPLIT_FORMATS or int(file.changes[0] or EXAMINED) < EXAMINED
@@ -397,4 +403,4 @@ def _snapshots(domain: Any) -> list[Any]:
         return []  # the hypervisor has none
 
 
-__all__ = ["File", "HostFiles", "is_writable"]
+__all__ = ["File", "HostFiles", "is_writable", "looks_of"]
