@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from novacron import errors
+from novacron.appliances.temporary import is_temporary
 from novacron.site import Site
 from novacron.specs import TemplateSpec
 
@@ -80,6 +81,7 @@ def test_a_volume_that_a_silent_host_may_need_is_neither_deleted_nor_overwritten
 def test_a_silent_host_holds_up_nothing_in_pools_that_are_said_to_be_local(site, host, prefix):
     site.fleet.groups.set("fleet", shared_pools=["default"])
     path = Path(host.pools.create_volume("default", name=f"{prefix}-a", capacity="1MiB", format="raw").path)
+    path.write_bytes(b"precious")
     refused(host.pools.delete_volume, f"{prefix}-a")
     vm = host.vms.create(name=f"{prefix}-v", memory="32MiB", disks=[{"size": "8MiB"}])
     disk = vm.record.disks[0].source
@@ -100,6 +102,13 @@ def test_a_file_is_sent_into_a_new_volume_and_nothing_is_left_if_that_fails(host
     sent = host.pools.upload(file, f"{prefix}-sent")
     assert Path(sent.path).read_bytes() == file.read_bytes()
     refused(host.pools.delete_volume, sent.name)
+
+
+def test_an_appliance_is_exported_and_imported_and_leaves_no_other_volumes(host, prefix, tmp_path):
+    vm = host.vms.create(name=f"{prefix}-v", memory="32MiB", disks=[{"size": "8MiB"}])
+    vm.export_appliance(tmp_path / "v.ova")
+    host.vms.import_appliance(tmp_path / "v.ova", name=f"{prefix}-w")
+    assert not [volume.name for volume in host.pools.volumes("default") if is_temporary(volume.name)]
 
 
 def test_a_vm_is_deleted_and_its_files_stay_until_the_silent_host_is_known_not_to_need_them(site, host, prefix):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from novacron.appliances import vmdk
+from novacron.appliances.temporary import new_name
 from novacron.errors import InvalidSpecError, InvalidStateError, NovaCronError, SpecProblem
 from novacron.jobs import Job
 from novacron.plugins.driver import hookimpl
@@ -118,7 +118,7 @@ class Appliances:
         if found.format == "raw" and not found.backing:
             yield volume, found.capacity_bytes
             return
-        name = f"export-{uuid.uuid4().hex[:12]}.raw"
+        name = new_name("export")
         job.report(f"copying {volume}", part[0])
         job.raise_if_cancelled()
         copy = self._do("volume_convert", pool=pool, volume=volume, name=name, format="raw", job=Job("volume_convert"))
@@ -140,7 +140,7 @@ class Appliances:
         """Return the name of a new raw volume with a disk's content; `undo` deletes it."""
         from novacron.specs import VolumeSpec
 
-        name = f"import-{uuid.uuid4().hex[:12]}.raw"
+        name = new_name("import")
         with tempfile.TemporaryFile(prefix="novacron-") as plain:
             capacity = vmdk.decode(content, plain, _reporter(job, f"unpacking {disk.file}", part, disk.capacity), disk.capacity)
             job.raise_if_cancelled()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import libvirt
 
+from novacron.appliances.temporary import is_temporary
 from novacron.errors import (
     AlreadyExistsError,
     ImageNotFoundError,
@@ -276,7 +277,7 @@ class KVMVolumes:
                 if verb == "resize"
                 else "detach or delete that first",
             )
-        if destroys and not self._is_as_made(volume):
+        if destroys and not self._is_as_made(volume) and not is_temporary(volume.name()):
             refuse_if_silent(volume.name(), f"{verb} the volume {volume.name()!r}", silent)
         wait_until_written(volume)
 
