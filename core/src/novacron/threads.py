@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from contextvars import copy_context
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -81,10 +82,18 @@ def result_of(future: Future[T], timeout: float | None = None) -> T:
 
 def as_done(futures: Iterable[Future[T]]) -> Iterator[Future[T]]:
     """Return futures in the order in which they are done. Ctrl-C is noticed whenever it arrives."""
-    left = set(futures)
+    done = SimpleQueue[Future[T]]()
+    waiting = {*futures}
+    for future in waiting:
+        future.add_done_callback(done.put)
+    left = len(waiting)
     while left:
-        done, left = wait_for(left, SLICE, FIRST_COMPLETED)
-        yield from done
+        try:
+            future = done.get(timeout=SLICE)
+        except Empty:
+            continue
+        left -= 1
+        yield future
 
 
 def fan_out(
