@@ -368,6 +368,25 @@ def test_a_node_that_answers_while_its_vms_are_restarted_is_asked_for_them(racks
     assert "no other host runs it" in rack.site.fleet.nodes["a"].reason
 
 
+def test_a_node_that_answers_and_does_not_list_its_vms_may_still_run_them(racks):
+    """It was treated as one that is off: only the lock of its disk kept the VM from a second start."""
+    rack = racks("abcdef")
+    rack.site.fleet.fencing.set("a", "bmc", machine="f")
+    rack.create("web1", "a")
+    controller = rack.well()
+    rack.machines["a"].cut()
+    volume, destination = waits_for_its_disk(rack, controller)
+    rack.machines["a"].mend()
+    rack.machines["a"].world.faults.add("vm_list", error=errors.OperationTimeoutError("it takes too long"), times=None)
+    volume.locked = False
+    messages = rack.rounds(controller, 2)
+    assert any("answers, but does not list its VMs" in text for text in messages), messages
+    assert (rack.running["a"], destination.running) == (["web1"], [])
+    rack.machines["a"].mend()
+    rack.rounds(controller, 1)
+    assert [each.status for each in rack.site.fleet.failover["a"].vms] == ["moved"]
+
+
 def test_another_node_is_not_tried_while_the_first_one_may_still_start_the_vm(rack, monkeypatch):
     rack.create("web1", "a")
     controller = rack.well()

@@ -367,6 +367,8 @@ class FailoverController:
         times = self._times_of(node)
         with times.asking():
             seen = self._places.besides(() if answers else node.hosts)
+        if answers and node.id in seen.silent:  # it lives, and only it can tell whether they run
+            return [f"{node.name} answers, but does not list its VMs; they may run there, so none is started elsewhere"]
         left = self._restarter.restart(right, failover, seen)
         vms = self._store.vms(failover.id)
         running = sum(vm.status == "running" for vm in vms)
