@@ -6,6 +6,7 @@ from novacron.errors import InvalidSpecError, NotFoundError
 from novacron.monitoring.alerting.configuration import Configuration, Inhibition, Route, matcher
 from novacron.monitoring.alerting.grouping import Silence, due, muted
 from novacron.monitoring.layouts import Measured, Round, SeriesKey
+from novacron.monitoring.service import MonitorService
 from novacron.records.alerts import Alert
 
 
@@ -111,6 +112,27 @@ def test_a_silence_mutes_and_its_end_tells(site, receiver, told_by, rounds):
     for bad in ([], ["host"], ["host=~("]):
         with pytest.raises(InvalidSpecError):
             alerts.silence(bad, "1h")
+
+
+def test_what_can_not_be_read_any_more_stops_no_other_alert(site, receiver, told_by, rounds):
+    """An older version took expressions that look ahead. One stored rule or silence ended all alerts, and nothing could be loaded."""
+    alerts = site.fleet.alerts
+    ahead = "host=~a(?!b).*"
+    alerts.storage.save_file("old", {"rules": [{"alert": "Old", "expr": 'load{app=~"a(?!b)"} > 1'}]})
+    alerts.storage.save_silence(Silence(id="s1", matchers=(ahead,), starts_at=0, ends_at=1e12))
+    alerts.load("own", told_by(receiver.url))
+    notifier = alerts.notifier(None)
+    rounds(notifier, 95, 95)
+    assert [body["status"] for _, _, body in receiver.received] == ["firing"]
+    assert set(notifier.unread) == {"alerts in old", "silence s1"}
+    said = []
+    service = MonitorService(site.fleet.metrics, alerts=alerts, say=said.append)
+    service.step()
+    service.close()
+    assert any(text.startswith("alerts in old: ") and "(?!" in text for text in said), said
+    assert any(text.startswith("silence s1: ") for text in said), said
+    alerts.unload("old")
+    assert alerts.configuration().unread == {}
 
 
 def test_rules_of_two_files_and_of_plugins(site):

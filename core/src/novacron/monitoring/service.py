@@ -140,6 +140,7 @@ class MonitorService:
             self._notifier.take(made)
             self._notifier.deliver(made.at)
             made.problems |= {f"rule {name}": problem for name, problem in self._notifier.problems.items()}
+            made.problems |= self._notifier.unread
         except StorageError as error:
             made.problems["alerts"] = str(error)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -106,15 +106,25 @@ class FleetAlerts:
         return [one for one in listed(self.storage.states().values()) if state in (None, one.state)]
 
     def configuration(self) -> Configuration:
-        """Return rules, routes and receivers: built-in ones, those of plugins, and those of the files that were loaded."""
+        """Return rules, routes and receivers: built-in ones, those of plugins, and those of the files that were loaded.
+
+        What an older version has stored and this one can't read is left out and named: all other alerts must go on.
+        """
         files = self.storage.files_with_actors()
         plugins = [rule for some in self._hook().alert_rules() for rule in some]
         if self._read is None or self._read[0] != (files, plugins):
             defaults = default_configuration()
-            some = [_acting(read_configuration(content, name), actor) for name, (content, actor) in files.items()]
-            own = Configuration(rules=tuple(map(Rule.of, plugins)))
-            base = [] if DEFAULTS in files else [Configuration(rules=defaults.rules)]
-            self._read = ((files, plugins), combined([*base, own, *some], defaults))
+            unread: dict[str, str] = {}
+            some, own = dict[str, Configuration](), list[Rule]()
+            for name, (content, actor) in files.items():
+                with _noted(unread, f"alerts in {name}"):
+                    some[name] = _acting(read_configuration(content, name), actor)
+            for each in plugins:
+                with _noted(unread, "alerts of plugins"):
+                    own.append(Rule.of(each))
+            base = [] if DEFAULTS in some else [Configuration(rules=defaults.rules)]
+            found = combined([*base, Configuration(rules=tuple(own)), *some.values()], defaults)
+            self._read = ((files, plugins), msgspec.structs.replace(found, unread=unread))
         return self._read[1]
 
     def rules(self) -> tuple[Rule, ...]:
@@ -147,8 +157,11 @@ class FleetAlerts:
         problems += same_alerts(read.rules)
         if problems:
             raise InvalidSpecError(f"invalid alerts in {name}", problems=problems)
-        other = {known: given for known, given in self.storage.files().items() if known != name}
-        taken = {rule.alert for known, given in other.items() for rule in read_configuration(given, known).rules}
+        taken = set[str]()
+        for known, given in self.storage.files().items():
+            if known != name:
+                with suppress(InvalidSpecError):  # `configuration` names it
+                    taken |= {rule.alert for rule in read_configuration(given, known).rules}
         twice = sorted(taken & {rule.alert for rule in read.rules})
         if twice:
             raise InvalidSpecError(
@@ -292,6 +305,15 @@ def same_alerts(rules: Iterable[Rule]) -> list[SpecProblem]:
             problems.append(SpecProblem(f"{rule.alert}.labels", str(labels), allowed))
         others.append(labels)
     return problems
+
+
+@contextmanager
+def _noted(problems: dict[str, str], about: str) -> Iterator[None]:
+    """Note what can't be read, and go on."""
+    try:
+        yield
+    except InvalidSpecError as error:
+        problems[about] = str(error)
 
 
 def _acting(configuration: Configuration, actor: str | None) -> Configuration:

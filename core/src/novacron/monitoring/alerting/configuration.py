@@ -72,12 +72,17 @@ class Inhibition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
-    """Rules, routes, receivers and inhibitions."""
+    """Rules, routes, receivers and inhibitions.
+
+    Attributes:
+        unread: why files that were stored, or rules of plugins, can't be read, by what they are. They are left out.
+    """
 
     rules: tuple[Rule, ...] = ()
     routes: tuple[Route, ...] = (Route(receiver="log"),)
     receivers: dict[str, tuple[dict[str, Any], ...]] = msgspec.field(default_factory=lambda: {"log": ({"type": "log"},)})
     inhibitions: tuple[Inhibition, ...] = ()
+    unread: dict[str, str] = msgspec.field(default_factory=dict)
 
     def tokens(self) -> list[str]:
         """Return the names of the secrets that sinks send as bearer tokens, sorted."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
-from novacron.errors import NovaCronError, StorageError
+from novacron.errors import InvalidSpecError, NovaCronError, StorageError
 from novacron.monitoring.alerting.configuration import Configuration, matcher
 from novacron.monitoring.alerting.grouping import due, muted
 from novacron.monitoring.alerting.samples import Samples
@@ -54,6 +54,7 @@ class Notifier:
         self._jumped = 0.0
         self._delivery: Future[None] | None = None
         self.problems: dict[str, str] = {}
+        self.unread: dict[str, str] = {}
 
     def horizons(self) -> dict[str, float]:
         """Return how many seconds of samples of each metric the rules need, by the rules that were read last."""
@@ -105,12 +106,17 @@ class Notifier:
         before = dict(states.known)
         try:
             changed, self.problems = states.evaluate(self.samples, at, self._gone, self._jumped)
-            silences = [(one, tuple(map(matcher, one.matchers))) for one in self._decided.silences()]
+            silences, self.unread = [], dict(configuration.unread)
+            for one in self._decided.silences():
+                try:
+                    silences.append((one, tuple(map(matcher, one.matchers))))
+                except InvalidSpecError as error:  # of an older version; too much is sent rather than nothing
+                    self.unread[f"silence {one.id}"] = str(error)
             alerts = muted((one.alert for one in states.known.values()), silences, configuration, at)
             for alert in alerts:
-                one = states.known[alert.fingerprint]
-                if one.alert is not alert:
-                    states.known[alert.fingerprint] = changed[alert.fingerprint] = Tracked(alert, one.series, one.kept_since)
+                old = states.known[alert.fingerprint]
+                if old.alert is not alert:
+                    states.known[alert.fingerprint] = changed[alert.fingerprint] = Tracked(alert, old.series, old.kept_since)
             notifications, groups = due(alerts, self._decided.groups(), configuration, at)
             outgoing = [
                 (f"{note.key}-{place}", dict(sink), note)
