@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
 
 import novacron
+from novacron import errors
 from novacron_lab.govc import Govc
 from novacron_lab.vcenter import VCenter
 from novacron_vmware.followed import Followed
@@ -196,3 +198,28 @@ def test_the_first_listing_by_name_reads_the_rest_of_what_fits_alone(world, home
         finally:
             for vm in vms:
                 vm.delete(force=True)
+
+
+def test_a_first_listing_that_is_broken_off_is_no_empty_inventory(world, home, monkeypatch):
+    """The connection broke between two calls of it. All later listings were empty."""
+    from pyVmomi import SoapStubAdapter
+
+    vcenter, _ = world
+    real, broken = SoapStubAdapter.InvokeMethod, []
+
+    def breaks(stub, thing, info, *rest):
+        if info.wsdlName == "CreateFilter" and not broken:
+            broken.append(thing)
+            raise ConnectionResetError("the connection was reset")
+        return real(stub, thing, info, *rest)
+
+    with novacron.connect(vcenter.uri(), name="all", password=vcenter.password) as host:
+        vm = created(host, NAME, home, "DC0_C0/Resources")
+        try:
+            monkeypatch.setattr(SoapStubAdapter, "InvokeMethod", breaks)
+            with contextlib.suppress(errors.HostConnectionError):
+                host.vms.list()
+            assert len(broken) == 1
+            assert shown(host) == [f"{home}/traveller"]
+        finally:
+            vm.delete(force=True)

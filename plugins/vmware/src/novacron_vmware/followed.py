@@ -108,11 +108,12 @@ class Followed:
 
     def close(self) -> None:
         """Let the server forget the collector."""
-        with self.guard, suppress(vmodl.MethodFault, OSError):
-            if self._collector is not None:
-                self._collector.DestroyPropertyCollector()
-                self._view.Destroy()
-                self._collector = None
+        with self.guard:
+            collector, self._collector = self._collector, None
+            if collector is not None:
+                with suppress(vmodl.MethodFault, OSError):
+                    collector.DestroyPropertyCollector()
+                    self._view.Destroy()
 
     def _update(self, seconds: int) -> list[Change]:
         Filter, changes = vmodl.query.PropertyCollector, list[Change]()
@@ -162,7 +163,11 @@ class Followed:
         self._collector, self._version = content.propertyCollector.CreatePropertyCollector(), ""
         below = Filter.ObjectSpec(obj=self._view, skip=True, selectSet=[walk])
         above = Filter.ObjectSpec(obj=self._reader.root, skip=False, selectSet=[UP])
-        self._collector.CreateFilter(Filter.FilterSpec(objectSet=[below, above], propSet=wanted), False)
+        try:
+            self._collector.CreateFilter(Filter.FilterSpec(objectSet=[below, above], propSet=wanted), False)
+        except BaseException:
+            self.close()  # without a filter it would tell of nothing, and the inventory would be empty
+            raise
 
     def _apply(self, update: Any, earlier: dict[Any, dict[str, Any]] | None) -> Change:
         thing = update.obj
