@@ -80,6 +80,7 @@ def fenced(*levels, confirmed_by="", **agents):
         (["off", "on", "off", "on"] * 10, False),  # never twice in a row
         (["off", errors.HostConnectionError("no answer")] * 10, False),
         ([errors.AuthenticationError("wrong password")], False),
+        ([errors.AuthenticationError("too many sessions"), "off"], True),  # once may be a busy BMC
         ([RuntimeError("a defect of the agent")], False),
         (["Off"], False),
         ([None], False),

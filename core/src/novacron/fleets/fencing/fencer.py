@@ -112,7 +112,7 @@ class Fencer:
         return ""
 
     def _verified(self, node: FleetNode, devices: Sequence[FenceDevice], confirmed_by: str, steps: list[str]) -> bool:
-        """Return whether all devices report "off" twice in a row within the patience. A device that rejects the login ends it."""
+        """Return whether all devices report "off" twice in a row within the patience. A device that is left alone ends it."""
         deadline, confirmed = self._clock() + self._patience, 0
         while True:
             readings = [self.read(node, device, confirmed_by) for device in devices]
@@ -120,12 +120,17 @@ class Fencer:
             if confirmed >= CONFIRMATIONS:
                 steps += [f"{each.device}: off, read {CONFIRMATIONS} times" for each in readings]
                 return True
-            refused = any((node.id, device.name) in self._refused for device in devices)
+            refused = any(self._rejects(node, device) for device in devices)
             asked = all(each.agent == "manual" and each.status == "unknown" for each in readings)
             if refused or asked or self._clock() >= deadline:
                 steps += [f"{each.device}: {each.status}" + (f" ({each.error})" if each.error else "") for each in readings]
                 return False
             self._sleep(self._pause)
+
+    def _rejects(self, node: FleetNode, device: FenceDevice) -> bool:
+        """Return whether a device has rejected the login so often that it is left alone. Once may be a busy BMC."""
+        before = self._refused.get((node.id, device.name))
+        return before is not None and before.times >= REFUSALS
 
     def _call(
         self, node: FleetNode, device: FenceDevice, confirmed_by: str, what: Callable[[FenceAgent, FenceTarget], Any]
