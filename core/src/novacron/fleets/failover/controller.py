@@ -40,6 +40,8 @@ AFTER, GRACE = 15.0, 60.0
 """The defaults of the settings `failover_after` and `failover_grace`, in seconds."""
 SAVE_INTERVAL = 60.0
 """Seconds between two readings of the definitions of all VMs. A node that has just fallen silent delays them for as long."""
+LONGEST_DELAY = 300.0
+"""Seconds for which nodes that fall silent again and again delay them at most: VMs without a stored definition are not restarted."""
 SHORTEST_PAUSE = 0.5
 """Seconds between two rounds, at least."""
 
@@ -90,6 +92,7 @@ class FailoverController:
         self._interval, self._timeout, self._clock = interval, timeout, clock
         self._seen = Observations(clock, interval)
         self._saved: dict[str, float] = {}
+        self._delayed_since: float | None = None
         self._places = Places(fleet, nodes, allocations, timeout)
         self._reboots = Reboots(fleet, store, self._places, clock)
         self._times: dict[str, Times] = {}
@@ -194,8 +197,13 @@ class FailoverController:
     def _save_definitions(self, nodes: Sequence[FleetNode]) -> None:
         """Store the definitions of the VMs of nodes, if the last time is long enough ago."""
         due = [node for node in nodes if self._clock() - self._saved.get(node.id, float("-inf")) >= SAVE_INTERVAL]
-        if not due or self._seen.silent_within(SAVE_INTERVAL):
-            return  # this may take long, and would delay a failover
+        if not due:
+            return
+        if self._seen.silent_within(SAVE_INTERVAL):  # this may take long, and would delay a failover
+            self._delayed_since = self._delayed_since or self._clock()
+            if self._clock() - self._delayed_since < LONGEST_DELAY:
+                return
+        self._delayed_since = None
         self._refresh([node.host for node in due])
         known = self._store.protected()
         places = {node.host: (node, settings_of(self._nodes, node.group).shared_pools or []) for node in due}
