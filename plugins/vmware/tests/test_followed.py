@@ -223,3 +223,27 @@ def test_a_first_listing_that_is_broken_off_is_no_empty_inventory(world, home, m
             assert shown(host) == [f"{home}/traveller"]
         finally:
             vm.delete(force=True)
+
+
+def test_a_vm_that_goes_while_another_of_its_name_is_read_hides_nothing(world, home, monkeypatch):
+    """The server answered with a fault for all of them, and the one that is there was not found."""
+    from novacron_vmware.finder import Finder
+
+    vcenter, govc = world
+    with novacron.connect(vcenter.uri(), name="all", password=vcenter.password) as host:
+        vm = created(host, "twin", home, "DC0_C0/Resources")
+        created(host, "other", f"{home}-2", "DC0_C0/Resources")
+        govc("object.rename", f"{home}-2/other", "twin")
+        real, gone = Finder.ancestors, []
+
+        def after_a_deletion(self, things, *rest, **options):
+            if len(things) == 2 and not gone:
+                gone.append(govc("vm.destroy", f"{home}-2/twin"))
+            return real(self, things, *rest, **options)
+
+        monkeypatch.setattr(Finder, "ancestors", after_a_deletion)
+        try:
+            assert host.vms["twin"].id == vm.id
+            assert gone
+        finally:
+            vm.delete(force=True)

@@ -210,15 +210,10 @@ class Inventory(Followed):
         return [(thing, known) for thing, known in found if plain_name(known[thing].get("name", "")) in names]
 
     def _of_root(self, things: list[Any], reads: Reads) -> list[tuple[Any, Known]]:
-        """Return those of these objects that are VMs below the root, with what is read of them and around them."""
+        """Return those of these objects that are VMs below the root, with what is read of them and around them; none that is gone."""
         vms = [thing for thing in things if isinstance(thing, vim.VirtualMachine)]
-        try:
-            known = self._finder.ancestors(vms, reads)
-            return [(thing, known) for thing in vms if thing in known and self._finder.within_root(thing, known)]
-        except NovaCronError as error:
-            if isinstance(error.__cause__, vmodl.fault.ManagedObjectNotFound):
-                return []
-            raise
+        known = self._finder.ancestors(vms, reads, skip_missing=True)
+        return [(thing, known) for thing in vms if thing in known and self._finder.within_root(thing, known)]
 
     def taken(self, name: str, identity: str | None) -> bool:
         """Whether a VM or template has that name or instance UUID."""
