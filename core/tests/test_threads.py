@@ -42,10 +42,14 @@ def test_ctrl_c_that_comes_just_before_the_waiting_begins_ends_it(interrupt, wai
     late = threading.Timer(LONG, job.set_result, (None,))
     late.start()
     timer = threading.Timer(0.1, interrupt)  # whether it comes before or while the main thread waits, it does not wake it
-    timer.start()
+
+    def begun():
+        timer.start()  # in here: on a busy machine the signal may come before the waiting begins
+        waiting(job)
+
     try:
         with pytest.raises(KeyboardInterrupt):
-            waiting(job)
+            begun()
         assert not job.done()
     finally:
         timer.join()
